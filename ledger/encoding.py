@@ -1,0 +1,208 @@
+"""The one module that makes canonical bytes: what is hashed, keyed or authenticated is laid out here.
+
+Integers are big-endian, text is UTF-8, a part of variable length is preceded by its length as u32, a
+part of fixed length (ids, salts, hashes: 32 bytes) is not. Every layout starts with the format
+version and with a tag or label that says what it is, so no two layouts can be taken for each other.
+
+Spec pages: docs/spec/records.md, docs/spec/custody.md.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import pairwise
+
+from ledger.errors import MalformedError
+
+FORMAT = 1
+"""Version of every layout in this module."""
+
+SIZE = 32
+"""Bytes in an id, an owner, a salt, a key and a hash."""
+
+MAX_FIELDS = 256
+"""Fields in a dataset at most: a field mask is one 256-bit word on chain."""
+
+
+def u32(number: int) -> bytes:
+    """Encode `number` in four bytes, big-endian.
+
+    Raises:
+        MalformedError: It is negative or does not fit.
+    """
+    try:
+        return number.to_bytes(4, "big")
+    except OverflowError as error:
+        raise MalformedError("a number is outside 0 to 2^32 - 1") from error
+
+
+def u64(number: int) -> bytes:
+    """Encode `number` in eight bytes, big-endian.
+
+    Raises:
+        MalformedError: It is negative or does not fit.
+    """
+    try:
+        return number.to_bytes(8, "big")
+    except OverflowError as error:
+        raise MalformedError("a number is outside 0 to 2^64 - 1") from error
+
+
+def prefixed(part: bytes) -> bytes:
+    """Put the length of `part` (u32) before it."""
+    return u32(len(part)) + part
+
+
+def utf8(text: str) -> bytes:
+    """Encode `text` as UTF-8.
+
+    Raises:
+        MalformedError: It holds half of a surrogate pair, which has no UTF-8 form.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        # The original error quotes the text, which may be personal data.
+        raise MalformedError(f"text is not valid Unicode at position {error.start}") from None
+
+
+def sized(name: str, value: bytes, size: int = SIZE) -> bytes:
+    """Return `value` if it has `size` bytes.
+
+    Raises:
+        MalformedError: It has another length; the message says `name`.
+    """
+    if len(value) != size:
+        raise MalformedError(f"{name} has {len(value)} bytes instead of {size}")
+    return value
+
+
+def tag(prefix: int, name: str) -> bytes:
+    """Start of a tagged hash's input: prefix byte, format version, length of the name (u8), name."""
+    encoded = name.encode("ascii")
+    return bytes((prefix, FORMAT, len(encoded))) + encoded
+
+
+def label(name: str) -> bytes:
+    """Name a derivation or a ciphertext: `quancheng/1/<name>`."""
+    return f"quancheng/{FORMAT}/{name}".encode("ascii")
+
+
+# Leaves of the two trees. 0x00 is RFC 6962's prefix of a leaf, 0x01 of a node (ledger/merkle.py).
+_LEAF = 0x00
+HEADER_LEAF = tag(_LEAF, "header")
+FIELD_LEAF = tag(_LEAF, "field")
+RECORD_LEAF = tag(_LEAF, "record")
+
+# Derivations and ciphertexts.
+DATASET_LABEL = label("dataset")
+FIELD_LABEL = label("field")
+KEY_AND_SALT_LABEL = label("key+salt")
+VALUE_LABEL = bytes((FORMAT,)) + label("value")
+
+
+def header_leaf(owner: bytes, number: int, salt: bytes, epoch: int) -> bytes:
+    """First leaf of a record's tree: whose it is, which one, and how it was encrypted (32 bytes)."""
+    return sha256(HEADER_LEAF + owner + u64(number) + salt + u32(epoch)).digest()
+
+
+def field_leaf(commitment_salt: bytes, encoded_name: bytes, value: bytes) -> bytes:
+    """Leaf that commits to one field's value (32 bytes).
+
+    Args:
+        commitment_salt: The secret salt that is derived beside the field's key, 32 bytes. Nothing
+            that the gateway stores may take its place: values could then be guessed.
+        encoded_name: The field's entry of `Schema.encoded`.
+        value: UTF-8.
+    """
+    return sha256(FIELD_LEAF + commitment_salt + encoded_name + prefixed(value)).digest()
+
+
+def publication_leaf(owner: bytes, number: int, root: bytes) -> bytes:
+    """Leaf of a publication's tree: one record of one owner (32 bytes)."""
+    return sha256(RECORD_LEAF + owner + u64(number) + root).digest()
+
+
+def dataset_message(epoch: int, dataset: bytes) -> bytes:
+    """What a seed is keyed over to give a dataset's subkey."""
+    return DATASET_LABEL + u32(epoch) + dataset
+
+
+def record_context(number: int, salt: bytes) -> bytes:
+    """Name one encryption of one record, in key derivation and in the AAD of its values."""
+    return u64(number) + salt
+
+
+def part_message(record: bytes, encoded_name: bytes) -> bytes:
+    """What a subkey is keyed over to give its part of a field's key.
+
+    Args:
+        record: From `record_context`.
+        encoded_name: The field's entry of `Schema.encoded`.
+    """
+    return FIELD_LABEL + record + encoded_name
+
+
+def value_context(dataset: bytes, record: bytes) -> bytes:
+    """AAD of a record's values; each value's AAD is this followed by its `Schema.encoded` entry."""
+    return VALUE_LABEL + dataset + record
+
+
+def sealing_info(purpose: str, context: bytes) -> bytes:
+    """HPKE `info` of a sealed message: what it is for, and what it belongs to."""
+    return label(purpose) + prefixed(context)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The fields of a dataset, in the order of the catalogue: bit i of a field mask is `names[i]`.
+
+    Attributes:
+        dataset: Id of the dataset, 32 bytes.
+        names: 1 to 256 different names, none empty.
+        encoded: Each field as it enters keys, AAD and leaves: index (u32), length (u32), name.
+
+    Raises:
+        MalformedError: On construction, if one of these does not hold.
+    """
+
+    dataset: bytes
+    names: tuple[str, ...]
+    encoded: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        sized("the dataset's id", self.dataset)
+        if not 1 <= len(self.names) <= MAX_FIELDS:
+            raise MalformedError(f"a dataset has 1 to {MAX_FIELDS} fields, not {len(self.names)}")
+        if "" in self.names or len(set(self.names)) != len(self.names):
+            raise MalformedError("a dataset's field names are different and none is empty")
+        encoded = (u32(index) + prefixed(utf8(name)) for index, name in enumerate(self.names))
+        object.__setattr__(self, "encoded", tuple(encoded))
+
+    def indices(self, mask: int) -> tuple[int, ...]:
+        """Return the fields that a mask names, in order.
+
+        Raises:
+            MalformedError: The mask names no field, or one that the dataset does not have.
+        """
+        if mask <= 0 or mask >> len(self.names):
+            raise MalformedError("the field mask names no field, or one outside the schema")
+        return tuple(index for index in range(len(self.names)) if mask >> index & 1)
+
+    def mask(self, indices: tuple[int, ...]) -> int:
+        """Return the mask of some fields.
+
+        Raises:
+            MalformedError: As for `checked`.
+        """
+        return sum(1 << index for index in self.checked(indices))
+
+    def checked(self, indices: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `indices` if they are fields of this dataset, strictly increasing, at least one.
+
+        Raises:
+            MalformedError: They are not.
+        """
+        ordered = all(a < b for a, b in pairwise(indices))
+        if not indices or not ordered or indices[0] < 0 or indices[-1] >= len(self.names):
+            raise MalformedError("field indices must be increasing, and within the schema")
+        return indices
