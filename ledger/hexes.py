@@ -1,0 +1,70 @@
+"""0x strings: the text form of bytes in JSON, settings and on the command line."""
+
+import string
+from typing import Final
+
+from ledger.errors import LedgerError
+from ledger.keccak import keccak256
+
+ADDRESS_LENGTH: Final = 20
+"""Bytes of an Ethereum address."""
+
+_HEX_DIGITS: Final = frozenset(string.hexdigits)
+
+
+class HexError(LedgerError, ValueError):
+    """A text that should be a 0x string is not, or has another length than asked for."""
+
+
+def to_hex(data: bytes) -> str:
+    """Return `data` as 0x and lowercase digits."""
+    return "0x" + data.hex()
+
+
+def from_hex(text: str, length: int | None = None) -> bytes:
+    """Return the bytes of a 0x string.
+
+    Args:
+        text: 0x and an even number of hexadecimal digits, of either case.
+        length: how many bytes there must be; any number when None.
+
+    Raises:
+        HexError: no 0x in front, another character than a digit, odd, or another length.
+    """
+    digits = text.removeprefix("0x")
+    if len(digits) == len(text):
+        raise HexError("not a 0x string: 0x is missing in front")
+    if not _HEX_DIGITS.issuperset(digits) or len(digits) % 2:
+        raise HexError("not a 0x string: needs an even number of hexadecimal digits")
+    data = bytes.fromhex(digits)
+    if length is not None and len(data) != length:
+        raise HexError(f"needs {length} bytes, has {len(data)}")
+    return data
+
+
+def checksum_address(address: bytes) -> str:
+    """Return an address in the mixed case that carries a checksum (EIP-55), for people to read.
+
+    Raises:
+        HexError: not 20 bytes.
+    """
+    if len(address) != ADDRESS_LENGTH:
+        raise HexError(f"an address has {ADDRESS_LENGTH} bytes, this has {len(address)}")
+    digits = address.hex()
+    checks = keccak256(digits.encode("ascii")).hex()
+    return "0x" + "".join(
+        digit.upper() if check >= "8" else digit
+        for digit, check in zip(digits, checks, strict=False)
+    )
+
+
+def parse_address(text: str) -> bytes:
+    """Return the 20 bytes of an address, written all in lowercase or with a right checksum.
+
+    Raises:
+        HexError: not an address, or mixed case whose checksum (EIP-55) is wrong.
+    """
+    address = from_hex(text, ADDRESS_LENGTH)
+    if text not in (to_hex(address), checksum_address(address)):
+        raise HexError("the address is mistyped: its checksum (EIP-55) is wrong")
+    return address

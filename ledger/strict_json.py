@@ -1,0 +1,84 @@
+"""JSON as strangers send it, read strictly.
+
+What two readers could understand differently is refused: a key given twice, a number that is no
+number, broken UTF-8. So what is signed, checked and stored is the same thing.
+
+Source: RFC 8259 clauses 4, 6 and 8.1; RFC 7493 (I-JSON) clauses 2.1 to 2.3.
+"""
+
+import json
+import re
+from collections import Counter
+from typing import Final, NoReturn
+
+from ledger.errors import LedgerError
+
+MOST_DEPTH: Final = 32
+"""How deep objects and arrays may be nested.
+
+Checked before parsing: Python's own limit does not protect. `eth_account` (by way of `py_ecc`) raises
+the recursion limit to 100,000, and then 200 kB of opening brackets overflow the C stack of
+`json.loads` and kill the process.
+"""
+
+_STRINGS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKETS: Final = re.compile(r"[\[\]{}]")
+
+
+class JsonError(LedgerError, ValueError):
+    """A text is not JSON, or not the kind of JSON that everybody reads alike."""
+
+
+def parse_json(data: bytes | str) -> object:
+    """Return the value that a JSON text stands for.
+
+    Raises:
+        JsonError: not UTF-8, not JSON, a key given twice, NaN or an infinity, half a surrogate
+            pair, or nested too deep.
+    """
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        _check_depth(text)
+        value = json.loads(
+            text, object_pairs_hook=_object_without_repeats, parse_constant=_refuse_constant
+        )
+    except JsonError:
+        raise
+    except UnicodeDecodeError as error:
+        raise JsonError(f"not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise JsonError(f"not JSON: {error.msg} at character {error.pos}") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise JsonError("a number is too long") from error
+    if "\\u" in text:
+        _check_surrogates(value)
+    return value
+
+
+def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        ((repeated, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise JsonError(f"the key {repeated[:40]!r} is given more than once")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonError(f"{name} is not a JSON number")
+
+
+def _check_depth(text: str) -> None:
+    if text.count("[") + text.count("{") <= MOST_DEPTH:
+        return
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MOST_DEPTH:
+            raise JsonError(f"nested deeper than {MOST_DEPTH}")
+
+
+def _check_surrogates(value: object) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise JsonError("half a surrogate pair is not Unicode text") from error
