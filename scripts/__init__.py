@@ -1,0 +1,1 @@
+"""Set-up, build, demo and measurements: run from a checkout, not installed."""
