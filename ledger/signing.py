@@ -1,0 +1,214 @@
+"""Signatures: making them, and finding out who made them.
+
+An account's signature is 65 bytes r, s, v over a 32-byte digest, as Ethereum's wallets make it. A
+subject's signer may also be a passkey; ERC-7913 writes both as bytes: 20 bytes are an account, more
+are the address of a verifier contract and a key. Accepted is what OpenZeppelin's `ECDSA` and
+`SignatureChecker` accept on chain, except for accounts that are contracts (ERC-1271): only the
+chain can say what those sign.
+
+Source: EIP-2 (low s), EIP-191, ERC-7913; OpenZeppelin Contracts 5.7.
+"""
+
+from collections.abc import Container
+from typing import Final
+
+import coincurve
+import msgspec
+
+from ledger.errors import LedgerError
+from ledger.hexes import ADDRESS_LENGTH, to_hex
+from ledger.keccak import keccak256
+from ledger.webauthn import verify_assertion
+
+SIGNATURE_LENGTH: Final = 65
+DIGEST_LENGTH: Final = 32
+PRIVATE_KEY_LENGTH: Final = 32
+
+_FIRST_V: Final = 27
+_HALF_OF_ORDER: Final = (
+    0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0  # (n - 1) / 2, SEC 2
+)
+_PERSONAL_PREFIX: Final = b"\x19Ethereum Signed Message:\n"
+
+
+class SigningError(LedgerError):
+    """Root of what is wrong with keys, signers and signatures here."""
+
+
+class MalformedSignatureError(SigningError):
+    """Bytes are no signature that the chain would take."""
+
+
+class WrongSignerError(SigningError):
+    """A good signature, but of somebody else, or over something else."""
+
+
+class MalformedSignerError(SigningError):
+    """Bytes are no ERC-7913 signer."""
+
+
+class UnknownVerifierError(SigningError):
+    """A signer's verifier contract is not one whose rules are known here."""
+
+
+class MalformedKeyError(SigningError):
+    """Bytes are no secp256k1 private key."""
+
+
+class MalformedDigestError(SigningError):
+    """Bytes are no digest: not 32 of them."""
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A signer with an Ethereum address."""
+
+    address: bytes
+
+    def encode(self) -> bytes:
+        """Return the signer's ERC-7913 bytes."""
+        return self.address
+
+
+class VerifierKey(msgspec.Struct, frozen=True):
+    """A signer without an address: a key, and the contract that checks its signatures."""
+
+    verifier: bytes
+    """Address of the contract, 20 bytes."""
+    key: bytes
+    """For a passkey 64 bytes: qx, then qy."""
+
+    def encode(self) -> bytes:
+        """Return the signer's ERC-7913 bytes."""
+        return self.verifier + self.key
+
+
+Signer = Account | VerifierKey
+
+
+def parse_signer(signer: bytes) -> Signer:
+    """Return what ERC-7913 signer bytes name.
+
+    Raises:
+        MalformedSignerError: fewer than 20 bytes.
+    """
+    if len(signer) < ADDRESS_LENGTH:
+        raise MalformedSignerError(f"a signer has at least 20 bytes, this has {len(signer)}")
+    if len(signer) == ADDRESS_LENGTH:
+        return Account(signer)
+    return VerifierKey(verifier=signer[:ADDRESS_LENGTH], key=signer[ADDRESS_LENGTH:])
+
+
+def address_of(private_key: bytes) -> bytes:
+    """Return the address of a private key, 20 bytes.
+
+    Raises:
+        MalformedKeyError: not a private key of secp256k1.
+    """
+    return _address_of_public_key(_load(private_key).public_key)
+
+
+def sign(digest: bytes, private_key: bytes) -> bytes:
+    """Sign a digest; deterministic (RFC 6979), s in the lower half.
+
+    Returns:
+        65 bytes: r, s, and v as 27 or 28.
+
+    Raises:
+        MalformedKeyError: not a private key of secp256k1.
+        MalformedDigestError: not 32 bytes.
+    """
+    _check_digest(digest)
+    signature = _load(private_key).sign_recoverable(digest, hasher=None)
+    return signature[:-1] + bytes([signature[-1] + _FIRST_V])
+
+
+def recover(digest: bytes, signature: bytes) -> bytes:
+    """Return the address of the account that made a signature over a digest, 20 bytes.
+
+    Raises:
+        MalformedSignatureError: not 65 bytes, v other than 27 or 28, s in the upper half, or no
+            key can have made it.
+        MalformedDigestError: the digest is not 32 bytes.
+    """
+    _check_digest(digest)
+    if len(signature) != SIGNATURE_LENGTH:
+        raise MalformedSignatureError(
+            f"a signature has {SIGNATURE_LENGTH} bytes, this has {len(signature)}"
+        )
+    recovery_id = signature[-1] - _FIRST_V
+    if recovery_id not in (0, 1):
+        raise MalformedSignatureError("v is neither 27 nor 28")
+    if int.from_bytes(signature[32:64], "big") > _HALF_OF_ORDER:
+        raise MalformedSignatureError("s is in the upper half of its range")
+    try:
+        key = coincurve.PublicKey.from_signature_and_message(
+            signature[:-1] + bytes([recovery_id]), digest, hasher=None
+        )
+    except ValueError as error:
+        raise MalformedSignatureError("no key can have made this signature") from error
+    return _address_of_public_key(key)
+
+
+def verify_signature(digest: bytes, signature: bytes, expected: bytes) -> bytes:
+    """Return the address that signed, if it is the expected one.
+
+    Raises:
+        MalformedSignatureError, MalformedDigestError: as `recover` does.
+        WrongSignerError: another account signed, or signed something else.
+    """
+    address = recover(digest, signature)
+    if address != expected:
+        raise WrongSignerError(f"signed by {to_hex(address)}, not by {to_hex(expected)}")
+    return address
+
+
+def verify_signer(
+    signer: bytes, digest: bytes, signature: bytes, webauthn_verifiers: Container[bytes]
+) -> Signer:
+    """Return the ERC-7913 signer, if it signed the digest.
+
+    Args:
+        signer: its ERC-7913 bytes.
+        digest: 32 bytes.
+        signature: 65 bytes of an account, or a passkey's assertion (`ledger.webauthn`).
+        webauthn_verifiers: addresses of the `ERC7913WebAuthnVerifier` contracts of the deployment.
+
+    Raises:
+        MalformedSignerError: the signer is too short.
+        MalformedSignatureError: the signature is no signature of an account.
+        WrongSignerError: another account signed; or the account is a contract (ERC-1271), whose
+            signatures only the chain can check.
+        UnknownVerifierError: the signer's verifier is none of `webauthn_verifiers`.
+        PasskeyError: the passkey's assertion does not hold.
+    """
+    parsed = parse_signer(signer)
+    if isinstance(parsed, Account):
+        verify_signature(digest, signature, parsed.address)
+    elif parsed.verifier in webauthn_verifiers:
+        verify_assertion(signature, digest, parsed.key)
+    else:
+        raise UnknownVerifierError(f"the verifier {to_hex(parsed.verifier)} is not known")
+    return parsed
+
+
+def personal_digest(message: bytes) -> bytes:
+    """Return the digest that `personal_sign` signs for a message (EIP-191, version 0x45)."""
+    return keccak256(_PERSONAL_PREFIX + str(len(message)).encode("ascii") + message)
+
+
+def _check_digest(digest: bytes) -> None:
+    if len(digest) != DIGEST_LENGTH:
+        raise MalformedDigestError(f"a digest has {DIGEST_LENGTH} bytes, this has {len(digest)}")
+
+
+def _load(private_key: bytes) -> coincurve.PrivateKey:
+    if len(private_key) != PRIVATE_KEY_LENGTH:
+        raise MalformedKeyError("not a private key: needs 32 bytes")
+    try:
+        return coincurve.PrivateKey(private_key)
+    except ValueError:  # `from None`: nothing about a key may get into a traceback
+        raise MalformedKeyError("not a private key of secp256k1") from None
+
+
+def _address_of_public_key(key: coincurve.PublicKey) -> bytes:
+    return keccak256(key.format(compressed=False)[1:])[-ADDRESS_LENGTH:]
