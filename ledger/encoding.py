@@ -10,16 +10,17 @@ Spec pages: docs/spec/records.md, docs/spec/custody.md.
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
+from typing import Final
 
 from ledger.errors import MalformedError
 
-FORMAT = 1
+FORMAT: Final = 1
 """Version of every layout in this module."""
 
-SIZE = 32
+SIZE: Final = 32
 """Bytes in an id, an owner, a salt, a key and a hash."""
 
-MAX_FIELDS = 256
+MAX_FIELDS: Final = 256
 """Fields in a dataset at most: a field mask is one 256-bit word on chain."""
 
 

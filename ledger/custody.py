@@ -1,0 +1,396 @@
+"""Who can make a data key: k of n keyholders, by replicated secret sharing.
+
+For every subset of n-k+1 holders there is one seed, which exactly the holders in it know. Any k
+holders meet every subset and so have all seeds together; any k-1 holders miss at least the subset
+of all the others. A field's key is made from one part of each seed (docs/spec/custody.md):
+
+    subkey_A   = HMAC-SHA256(seed_A, "quancheng/1/dataset" | u32 epoch | dataset)
+    part_A     = HMAC-SHA256(subkey_A, "quancheng/1/field" | u64 number | salt | field)
+    prk        = XOR over all subsets A of part_A
+    key | salt = HKDF-Expand-SHA256(prk, "quancheng/1/key+salt", 64)
+
+A keyholder keeps `HolderSeeds`, gives `HolderSubkeys` to the provider of a dataset and a `Release`
+to a consumer, each sealed (ledger/sealing.py). No function here needs or makes all the seeds.
+
+Sources: Ito, Saito, Nishizeki 1987, and Cramer, Damgård, Ishai 2005 (replicated sharing); RFC 2104
+(HMAC); RFC 5869, section 2.3 (HKDF-Expand).
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hmac import digest as hmac
+from itertools import combinations
+from math import comb
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from ledger.encoding import (
+    FORMAT,
+    KEY_AND_SALT_LABEL,
+    SIZE,
+    Schema,
+    dataset_message,
+    part_message,
+    record_context,
+    sized,
+)
+from ledger.errors import (
+    CustodyError,
+    DisagreeingSharesError,
+    MalformedError,
+    MissingSubsetError,
+)
+
+Subset = tuple[int, ...]
+"""Holders by number, increasing, counted from 1."""
+
+MAX_SUBSETS = 512
+"""Subsets at most: each costs the provider one HMAC a field. 5 of 9 has 126, 6 of 11 has 462."""
+
+Epoch = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+Bytes32 = Annotated[bytes, msgspec.Meta(min_length=SIZE, max_length=SIZE)]
+
+_EXPAND_KEY = KEY_AND_SALT_LABEL + b"\x01"
+_EXPAND_SALT = KEY_AND_SALT_LABEL + b"\x02"
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How many of how many keyholders it takes.
+
+    Raises:
+        MalformedError: On construction, unless 1 <= threshold <= holders, with at most
+            `MAX_SUBSETS` subsets.
+    """
+
+    threshold: int
+    holders: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threshold <= self.holders:
+            raise MalformedError(f"{self.threshold} of {self.holders} keyholders is impossible")
+        if self.holders > MAX_SUBSETS or comb(self.holders, self.threshold - 1) > MAX_SUBSETS:
+            raise MalformedError(
+                f"{self.threshold} of {self.holders} keyholders needs more than {MAX_SUBSETS} seeds"
+            )
+
+    @property
+    def subsets(self) -> tuple[Subset, ...]:
+        """All subsets of holders - threshold + 1 holders, in lexicographic order."""
+        return _subsets(self)
+
+    def subsets_of(self, holder: int) -> tuple[Subset, ...]:
+        """Return the subsets that a holder is in, in the same order.
+
+        Raises:
+            MalformedError: There is no such holder.
+        """
+        return _subsets_of(self, holder)
+
+
+class Confidential(msgspec.Struct, frozen=True):
+    """A struct whose contents never reach a log, a traceback or a terminal through its `repr`."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, not shown>"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("contents", "not shown")]
+
+
+class Share(Confidential, frozen=True, array_like=True):
+    """One subset's secret: a seed or a subkey (32 bytes), or parts of keys (32 bytes a field)."""
+
+    subset: Subset
+    secret: bytes
+
+
+class Seed(Confidential, frozen=True, array_like=True, tag="seed"):
+    """The seed of one subset for one epoch. Whoever is not in the subset must never see it."""
+
+    epoch: Epoch
+    subset: Subset
+    secret: Bytes32
+
+
+class HolderSeeds(Confidential, frozen=True, array_like=True, tag="seeds"):
+    """All seeds of one holder for one epoch: what a keyholder keeps in its keystore."""
+
+    holder: int
+    epoch: Epoch
+    seeds: tuple[Share, ...]
+
+
+class HolderSubkeys(Confidential, frozen=True, array_like=True, tag="subkeys"):
+    """One holder's subkeys for one dataset and epoch: what a provider needs to encrypt with."""
+
+    holder: int
+    epoch: Epoch
+    dataset: Bytes32
+    subkeys: tuple[Share, ...]
+
+
+class HolderParts(Confidential, frozen=True, array_like=True, tag="parts"):
+    """One holder's parts of the keys of some fields of one record.
+
+    Each share's secret is the parts of the fields `indices`, 32 bytes each, in that order.
+    """
+
+    holder: int
+    epoch: Epoch
+    number: Annotated[int, msgspec.Meta(ge=0)]
+    salt: Bytes32
+    indices: tuple[int, ...]
+    shares: tuple[Share, ...]
+
+
+class Release(Confidential, frozen=True, array_like=True, tag="release"):
+    """What one holder hands over for one access: its parts for each record that the access covers."""
+
+    records: tuple[HolderParts, ...]
+
+
+class DatasetKeys(Confidential, frozen=True):
+    """All subkeys of a dataset for one epoch, in the order of `Sharing.subsets`.
+
+    Encrypts and opens every record of the dataset in that epoch. Only its provider makes this.
+    """
+
+    epoch: int
+    dataset: bytes
+    subkeys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldKey:
+    """What opens one field of one record: an AES-256 key, and the salt of its commitment."""
+
+    index: int
+    key: bytes = field(repr=False)
+    salt: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKeys:
+    """The keys of the released fields of the record that `number` and `salt` name."""
+
+    epoch: int
+    number: int
+    salt: bytes
+    fields: tuple[FieldKey, ...]
+
+
+def draw_seeds(
+    sharing: Sharing, holder: int, epoch: int, randomness: Callable[[int], bytes] = os.urandom
+) -> tuple[Seed, ...]:
+    """Draw the seeds of the subsets in which `holder` has the lowest number.
+
+    The holder then seals each one to every other member of its subset, and to nobody else.
+
+    Raises:
+        MalformedError: There is no such holder.
+    """
+    led = (subset for subset in sharing.subsets_of(holder) if subset[0] == holder)
+    return tuple(Seed(epoch, subset, sized("a seed", randomness(SIZE))) for subset in led)
+
+
+def assemble_seeds(sharing: Sharing, holder: int, epoch: int, seeds: Iterable[Seed]) -> HolderSeeds:
+    """Put together the seeds that a holder drew and received.
+
+    Raises:
+        MissingSubsetError: The seed of one of the holder's subsets is not there.
+        CustodyError: A seed is of another epoch, of a subset that the holder is not in, or differs
+            from another one of the same subset.
+        MalformedError: There is no such holder.
+    """
+    found: dict[Subset, bytes] = {}
+    for seed in seeds:
+        if seed.epoch != epoch:
+            raise CustodyError(f"a seed of epoch {seed.epoch} among those of epoch {epoch}")
+        if found.setdefault(seed.subset, seed.secret) != seed.secret:
+            raise CustodyError(f"two different seeds of subset {seed.subset}")
+    for subset in sharing.subsets_of(holder):
+        if subset not in found:
+            raise MissingSubsetError(subset)
+    if len(found) > len(sharing.subsets_of(holder)):
+        raise CustodyError(f"a seed of a subset that keyholder {holder} is not in")
+    shares = (Share(subset, found[subset]) for subset in sharing.subsets_of(holder))
+    return HolderSeeds(holder, epoch, tuple(shares))
+
+
+def derive_subkeys(seeds: HolderSeeds, dataset: bytes) -> HolderSubkeys:
+    """Derive a holder's subkeys for a dataset. They stay the same for the whole epoch.
+
+    Raises:
+        MalformedError: The dataset's id does not have 32 bytes.
+    """
+    message = dataset_message(seeds.epoch, sized("the dataset's id", dataset))
+    subkeys = (Share(seed.subset, hmac(seed.secret, message, "sha256")) for seed in seeds.seeds)
+    return HolderSubkeys(seeds.holder, seeds.epoch, dataset, tuple(subkeys))
+
+
+def derive_parts(
+    subkeys: HolderSubkeys, schema: Schema, number: int, salt: bytes, indices: tuple[int, ...]
+) -> HolderParts:
+    """Derive a holder's parts of the keys of some fields of one record.
+
+    Whether the consumer may have them is for the caller to check; this only computes.
+
+    Args:
+        subkeys: For the schema's dataset and the record's epoch.
+        schema: Gives the names of the fields.
+        number: The record's number.
+        salt: The record's public salt, 32 bytes.
+        indices: The fields, increasing (`Schema.indices` of the allowed mask).
+
+    Raises:
+        MalformedError: The subkeys are another dataset's, or an argument does not have its form.
+    """
+    messages = _part_messages(subkeys.dataset, schema, number, salt, indices)
+    shares = [
+        Share(one.subset, b"".join([hmac(one.secret, each, "sha256") for each in messages]))
+        for one in subkeys.subkeys
+    ]
+    return HolderParts(subkeys.holder, subkeys.epoch, number, salt, indices, tuple(shares))
+
+
+def combine_subkeys(sharing: Sharing, handed: Sequence[HolderSubkeys]) -> DatasetKeys:
+    """Combine what at least k holders gave a provider into the keys of its dataset.
+
+    Raises:
+        MissingSubsetError: Too few holders.
+        DisagreeingSharesError: Two holders gave different subkeys for the same subset.
+        CustodyError: They are not for one dataset and epoch, or not exactly those of a holder's
+            subsets.
+    """
+    if len({(one.epoch, one.dataset) for one in handed}) > 1:
+        raise CustodyError("the subkeys are not all for the same dataset and epoch")
+    shares = _agreed(sharing, [(one.holder, one.subkeys) for one in handed], SIZE)
+    return DatasetKeys(handed[0].epoch, handed[0].dataset, shares)
+
+
+def combine_parts(sharing: Sharing, handed: Sequence[HolderParts]) -> RecordKeys:
+    """Combine what at least k holders released to a consumer into the keys of a record's fields.
+
+    Raises:
+        MissingSubsetError: Too few holders.
+        DisagreeingSharesError: Two holders gave different parts for the same subset.
+        CustodyError: They are not for the same fields of the same record, or not exactly those of
+            a holder's subsets.
+    """
+    if len({(one.epoch, one.number, one.salt, one.indices) for one in handed}) > 1:
+        raise CustodyError("the parts are not all for the same fields of the same record")
+    size = SIZE * len(handed[0].indices) if handed else 0
+    parts = _agreed(sharing, [(one.holder, one.shares) for one in handed], size)
+    first, prks = handed[0], _xor(parts, size)
+    fields = [
+        FieldKey(index, *_expand(prks[place * SIZE : (place + 1) * SIZE]))
+        for place, index in enumerate(first.indices)
+    ]
+    return RecordKeys(first.epoch, first.number, first.salt, tuple(fields))
+
+
+def provider_keys(
+    keys: DatasetKeys, schema: Schema, number: int, salt: bytes, indices: tuple[int, ...]
+) -> RecordKeys:
+    """Derive the keys of a record's fields as its provider can, without asking the keyholders.
+
+    Raises:
+        MalformedError: The keys are another dataset's, or an argument does not have its form.
+    """
+    messages = _part_messages(keys.dataset, schema, number, salt, indices)
+    fields = [
+        FieldKey(index, *field_key(keys, message))
+        for index, message in zip(indices, messages, strict=True)
+    ]
+    return RecordKeys(keys.epoch, number, salt, tuple(fields))
+
+
+def field_key(keys: DatasetKeys, message: bytes) -> tuple[bytes, bytes]:
+    """Derive a field's key and commitment salt, 32 bytes each.
+
+    Args:
+        keys: All subkeys of the field's dataset.
+        message: From `ledger.encoding.part_message`.
+    """
+    return _expand(_xor([hmac(subkey, message, "sha256") for subkey in keys.subkeys], SIZE))
+
+
+def pack(message: Seed | HolderSeeds | HolderSubkeys | Release) -> bytes:
+    """Write down what is then sealed or kept in a keystore: format version, then MessagePack."""
+    return bytes((FORMAT,)) + msgspec.msgpack.encode(message)
+
+
+_Packed = TypeVar("_Packed", Seed, HolderSeeds, HolderSubkeys, Release)
+
+
+def unpack(data: bytes, kind: type[_Packed]) -> _Packed:
+    """Read what `pack` wrote.
+
+    Raises:
+        MalformedError: It is something else, or in another format version.
+    """
+    if data[:1] != bytes((FORMAT,)):
+        raise MalformedError(f"not in format version {FORMAT}")
+    try:
+        return msgspec.msgpack.decode(data[1:], type=kind)
+    except msgspec.MsgspecError as error:
+        raise MalformedError(f"not a {kind.__name__}: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def _subsets(sharing: Sharing) -> tuple[Subset, ...]:
+    size = sharing.holders - sharing.threshold + 1
+    return tuple(combinations(range(1, sharing.holders + 1), size))
+
+
+@lru_cache(maxsize=1024)
+def _subsets_of(sharing: Sharing, holder: int) -> tuple[Subset, ...]:
+    if not 1 <= holder <= sharing.holders:
+        raise MalformedError(f"there is no keyholder {holder}, only 1 to {sharing.holders}")
+    return tuple(subset for subset in sharing.subsets if holder in subset)
+
+
+def _part_messages(
+    dataset: bytes, schema: Schema, number: int, salt: bytes, indices: tuple[int, ...]
+) -> list[bytes]:
+    if dataset != schema.dataset:
+        raise MalformedError("the keys belong to another dataset than the schema")
+    record = record_context(number, sized("the record's salt", salt))
+    return [part_message(record, schema.encoded[index]) for index in schema.checked(indices)]
+
+
+def _agreed(
+    sharing: Sharing, handed: Sequence[tuple[int, tuple[Share, ...]]], size: int
+) -> tuple[bytes, ...]:
+    """Return each subset's secret, in order, after comparing what its holders handed over."""
+    found: dict[Subset, tuple[int, bytes]] = {}
+    for holder, shares in handed:
+        if tuple(share.subset for share in shares) != sharing.subsets_of(holder):
+            raise CustodyError(f"not exactly the shares of keyholder {holder}'s subsets")
+        for share in shares:
+            if len(share.secret) != size:
+                raise CustodyError(f"a share of keyholder {holder} does not have {size} bytes")
+            other, secret = found.setdefault(share.subset, (holder, share.secret))
+            if secret != share.secret:
+                raise DisagreeingSharesError(share.subset, (other, holder))
+    for subset in sharing.subsets:
+        if subset not in found:
+            raise MissingSubsetError(subset)
+    return tuple(found[subset][1] for subset in sharing.subsets)
+
+
+def _xor(parts: Iterable[bytes], size: int) -> bytes:
+    mixed = 0
+    for part in parts:
+        mixed ^= int.from_bytes(part, "big")
+    return mixed.to_bytes(size, "big")
+
+
+def _expand(prk: bytes) -> tuple[bytes, bytes]:
+    """HKDF-Expand to 64 bytes: the AES-256 key, and the salt of the field's commitment."""
+    key = hmac(prk, _EXPAND_KEY, "sha256")
+    return key, hmac(prk, key + _EXPAND_SALT, "sha256")
