@@ -1,0 +1,387 @@
+"""Signed HTTP requests: who sent this, for exactly this request, not long ago, once.
+
+A profile of RFC 9421 (HTTP Message Signatures) after ERC-8128, for Ethereum accounts:
+
+    Signature-Input: eth=("@method" "@authority" "@path" "@query" "content-digest");created=1;\
+expires=61;nonce="...";keyid="erc8128:31337:0x..."
+    Signature: eth=:<65 bytes, base64>:
+    Content-Digest: sha-256=:<32 bytes, base64>:
+
+Covered are method, authority and path always, the query if there is one, the digest of the body if
+there is one, and nothing else; their order is free. All four parameters are there, nothing else;
+their order is free. The signature is `personal_sign` (EIP-191) over the signature base. What does
+not have exactly this shape is refused: a signature that could be read in two ways is worth nothing.
+
+This module is pure: it knows neither clock nor memory. The caller gives the time, and remembers
+(address, nonce) until `expires`: `verify_request` does not know whether it saw the request before.
+
+Source: RFC 9421 clauses 2.2, 2.3, 2.5, 3.1, 3.2; RFC 9530 clause 2; RFC 9651; ERC-8128 (draft);
+docs/spec/http-signatures.md.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ledger.signature_headers import (
+    HttpSignatureError,
+    MalformedHeaderError,
+    MissingSignatureError,
+    SignatureHeaders,
+    SignatureInput,
+    format_digest,
+    format_parameters,
+    format_signature,
+    parse_digest,
+    parse_input,
+    parse_signature,
+    received_headers,
+)
+from ledger.signing import (
+    MalformedSignatureError,
+    WrongSignerError,
+    address_of,
+    personal_digest,
+    sign,
+    verify_signature,
+)
+
+__all__ = [
+    "CLOCK_SKEW",
+    "MOST_LIFETIME",
+    "USUAL_LIFETIME",
+    "ContentError",
+    "CoverageError",
+    "ExpiredError",
+    "HttpSignatureError",
+    "LifetimeError",
+    "MalformedHeaderError",
+    "MalformedTargetError",
+    "MissingSignatureError",
+    "NotYetValidError",
+    "RequestSignerError",
+    "RequestTarget",
+    "SignatureHeaders",
+    "VerifiedRequest",
+    "WrongChainError",
+    "authority_of",
+    "body_digest",
+    "received_headers",
+    "sign_request",
+    "signature_base",
+    "target_of",
+    "verify_content",
+    "verify_request",
+    "verify_request_head",
+]
+
+MOST_LIFETIME: Final = 300
+"""Seconds from `created` to `expires` at most, unless the caller allows less."""
+
+USUAL_LIFETIME: Final = 60
+"""Seconds for which a request is signed when the caller does not say."""
+
+CLOCK_SKEW: Final = 30
+"""Seconds by which a client's clock may be ahead, unless the caller says otherwise."""
+
+_NONCE_BYTES: Final = 16
+_ALWAYS_COVERED: Final = ("@method", "@authority", "@path")
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+
+_METHOD: Final = re.compile(r"[A-Z]+")
+_AUTHORITY: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_PATH: Final = re.compile(r"/[!-\"$->@-~]*")  # visible ASCII without # and ?
+_QUERY: Final = re.compile(r"[!-\"$-~]*")  # visible ASCII without #
+
+
+class MalformedTargetError(HttpSignatureError):
+    """Method, authority, path or query have a form that cannot be signed."""
+
+
+class CoverageError(HttpSignatureError):
+    """The signature covers less, or other things, than this request asks for."""
+
+
+class WrongChainError(HttpSignatureError):
+    """The request is signed for another chain."""
+
+
+class LifetimeError(HttpSignatureError):
+    """The request is signed for longer than is allowed, or for no time at all."""
+
+
+class ExpiredError(HttpSignatureError):
+    """The request's time is over."""
+
+
+class NotYetValidError(HttpSignatureError):
+    """The request comes from the future: one of the clocks is wrong."""
+
+
+class ContentError(HttpSignatureError):
+    """The body is not the one that was signed."""
+
+
+class RequestSignerError(HttpSignatureError):
+    """The signature is not of the account that keyid names, or not over this request."""
+
+
+class RequestTarget(msgspec.Struct, frozen=True):
+    """What a request is aimed at, as it travels.
+
+    Raises:
+        MalformedTargetError: a part has another form than described.
+    """
+
+    method: str
+    """In capitals."""
+    authority: str
+    """Host and port in lowercase, without the scheme's usual port: see `authority_of`."""
+    path: str
+    """Absolute and percent-encoded as sent; not as frameworks decode it."""
+    query: str = ""
+    """Percent-encoded as sent, without the question mark; empty when there is none."""
+
+    def __post_init__(self) -> None:
+        for name, value, form in (
+            ("method", self.method, _METHOD),
+            ("authority", self.authority, _AUTHORITY),
+            ("path", self.path, _PATH),
+            ("query", self.query, _QUERY),
+        ):
+            if form.fullmatch(value) is None:
+                raise MalformedTargetError(f"the request's {name} has a form that cannot be signed")
+
+
+class VerifiedRequest(msgspec.Struct, frozen=True):
+    """Who signed a request, and what must be remembered of it."""
+
+    address: bytes
+    nonce: str
+    """Together with the address to be remembered until `expires`; a second one is a replay."""
+    created: int
+    """Seconds since 1970, like the next."""
+    expires: int
+    content_digest: bytes | None
+    """SHA-256 that the body has to have; None when there is none."""
+
+
+def authority_of(host: str, scheme: str) -> str:
+    """Return the `@authority` of a Host header: lowercase, without the usual port (2.2.3)."""
+    return host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, " "))
+
+
+def target_of(method: str, url: str) -> RequestTarget:
+    """Return the target of a request to an absolute http or https URL, percent-encoded.
+
+    Raises:
+        MalformedTargetError: another scheme, user information, or characters not encoded.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise MalformedTargetError("the URL is malformed") from error
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise MalformedTargetError("needs an absolute http or https URL")
+    return RequestTarget(
+        method=method.upper(),
+        authority=authority_of(parts.netloc, parts.scheme),
+        path=parts.path or "/",
+        query=parts.query,
+    )
+
+
+def body_digest(body: bytes) -> bytes | None:
+    """Return the SHA-256 of a body, or None when there is no body to sign."""
+    return sha256(body).digest() if body else None
+
+
+def sign_request(
+    target: RequestTarget,
+    content_digest: bytes | None,
+    private_key: bytes,
+    *,
+    chain_id: int,
+    created: int,
+    lifetime: int = USUAL_LIFETIME,
+    nonce: str | None = None,
+) -> SignatureHeaders:
+    """Sign a request with an account's key.
+
+    Args:
+        target: method and URL.
+        content_digest: SHA-256 of the body (`body_digest`); None when there is no body.
+        private_key: 32 bytes.
+        chain_id: of the deployment that the receiver belongs to.
+        created: now, seconds since 1970.
+        lifetime: seconds for which the request may be sent.
+        nonce: drawn at random when not given.
+
+    Raises:
+        MalformedKeyError: not a private key.
+        MalformedHeaderError: a nonce that was given has another form than the profile's.
+    """
+    covered = _to_be_covered(target, has_digest=content_digest is not None)
+    parameters = format_parameters(
+        covered,
+        created=created,
+        expires=created + lifetime,
+        nonce=secrets.token_urlsafe(_NONCE_BYTES) if nonce is None else nonce,
+        chain_id=chain_id,
+        address=address_of(private_key),
+    )
+    digest_header = None if content_digest is None else format_digest(content_digest)
+    base = signature_base(target, digest_header, covered, parameters)
+    return format_signature(parameters, sign(personal_digest(base), private_key), digest_header)
+
+
+def verify_request(
+    target: RequestTarget,
+    body: bytes,
+    headers: SignatureHeaders,
+    *,
+    chain_id: int,
+    now: int,
+    max_lifetime: int = MOST_LIFETIME,
+    clock_skew: int = CLOCK_SKEW,
+) -> VerifiedRequest:
+    """Return who signed a request that is here in full. The nonce is the caller's to check.
+
+    Raises:
+        HttpSignatureError: its subclass says why the request does not count as signed.
+    """
+    request = verify_request_head(
+        target,
+        headers,
+        has_body=bool(body),
+        chain_id=chain_id,
+        now=now,
+        max_lifetime=max_lifetime,
+        clock_skew=clock_skew,
+    )
+    if request.content_digest is None:
+        return request
+    return verify_content(request, sha256(body).digest())
+
+
+def verify_request_head(
+    target: RequestTarget,
+    headers: SignatureHeaders,
+    *,
+    has_body: bool,
+    chain_id: int,
+    now: int,
+    max_lifetime: int = MOST_LIFETIME,
+    clock_skew: int = CLOCK_SKEW,
+) -> VerifiedRequest:
+    """Return who signed a request whose body is still to come, as for a large upload.
+
+    What the body must hash to is in the result; nothing of it may take effect before
+    `verify_content` has passed.
+
+    Args:
+        target: what the request was aimed at.
+        headers: see `received_headers`.
+        has_body: whether any content follows; then its digest must be signed.
+        chain_id: the chain that the receiver is on.
+        now: seconds since 1970.
+        max_lifetime: seconds from created to expires at most.
+        clock_skew: seconds by which `created` may lie in the future.
+
+    Raises:
+        HttpSignatureError: its subclass says why the request does not count as signed.
+    """
+    signed = parse_input(headers.signature_input)
+    signature = parse_signature(headers.signature, signed.label)
+    digest = None if headers.content_digest is None else parse_digest(headers.content_digest)
+    if has_body and digest is None:
+        raise CoverageError("the request has a body but no Content-Digest")
+    _check_coverage(signed.covered, _to_be_covered(target, has_digest=digest is not None))
+    if signed.chain_id != chain_id:
+        raise WrongChainError(f"signed for chain {signed.chain_id}, this is chain {chain_id}")
+    _check_time(signed, now=now, max_lifetime=max_lifetime, clock_skew=clock_skew)
+    base = signature_base(target, headers.content_digest, signed.covered, signed.parameters)
+    try:
+        verify_signature(personal_digest(base), signature, signed.address)
+    except (MalformedSignatureError, WrongSignerError) as error:
+        raise RequestSignerError(
+            f"the request is not as keyid's account signed it: {error}"
+        ) from error
+    return VerifiedRequest(
+        address=signed.address,
+        nonce=signed.nonce,
+        created=signed.created,
+        expires=signed.expires,
+        content_digest=digest,
+    )
+
+
+def verify_content(request: VerifiedRequest, digest: bytes) -> VerifiedRequest:
+    """Return the request if its body has this SHA-256.
+
+    Raises:
+        ContentError: another body was signed, or none.
+    """
+    if request.content_digest != digest:
+        raise ContentError("the body is not the one that was signed")
+    return request
+
+
+def signature_base(
+    target: RequestTarget, content_digest: str | None, covered: Iterable[str], parameters: str
+) -> bytes:
+    """Return the signature base of RFC 9421 clause 2.5.
+
+    Args:
+        target: gives `@method`, `@authority`, `@path` and `@query`.
+        content_digest: the header's value, if it is covered.
+        covered: names of the components in the order signed.
+        parameters: the inner list with its parameters, as in Signature-Input.
+
+    Raises:
+        CoverageError: a component that this profile does not have.
+    """
+    values = {
+        "@method": target.method,
+        "@authority": target.authority,
+        "@path": target.path,
+        "@query": f"?{target.query}",
+        "content-digest": content_digest,
+    }
+    lines = []
+    for name in covered:
+        value = values.get(name)
+        if value is None:
+            raise CoverageError(f"{name[:40]} cannot be covered here")
+        lines.append(f'"{name}": {value}\n')
+    return ("".join(lines) + f'"@signature-params": {parameters}').encode("ascii")
+
+
+def _to_be_covered(target: RequestTarget, *, has_digest: bool) -> tuple[str, ...]:
+    query = ("@query",) if target.query else ()
+    digest = ("content-digest",) if has_digest else ()
+    return _ALWAYS_COVERED + query + digest
+
+
+def _check_coverage(covered: tuple[str, ...], needed: tuple[str, ...]) -> None:
+    missing = [name for name in needed if name not in covered]
+    if missing:
+        raise CoverageError(f"the signature does not cover {', '.join(missing)}")
+    if len(covered) != len(needed):
+        raise CoverageError(f"the signature must cover exactly {', '.join(needed)}")
+
+
+def _check_time(signed: SignatureInput, *, now: int, max_lifetime: int, clock_skew: int) -> None:
+    if not 0 < signed.expires - signed.created <= max_lifetime:
+        raise LifetimeError(f"must be signed for 1 to {max_lifetime} seconds")
+    if signed.created > now + clock_skew:
+        raise NotYetValidError(
+            f"created {signed.created - now} s in the future by the clock here: set the clocks"
+        )
+    if signed.expires <= now:
+        raise ExpiredError(f"expired {now - signed.expires} s ago by the clock here")
