@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {IAccessLog} from "./interfaces/IAccessLog.sol";
+import {IAgreements} from "./interfaces/IAgreements.sol";
+import {IAuthorizations} from "./interfaces/IAuthorizations.sol";
+import {ICatalogue} from "./interfaces/ICatalogue.sol";
+import {IRegistry} from "./interfaces/IRegistry.sol";
+import {Fields} from "./libraries/Fields.sol";
+import {AgreementId, AuthorizationId, Class, DatasetId, OrderId, Outcome, Role} from "./libraries/Types.sol";
+
+/// @notice See {IAccessLog}.
+contract AccessLog is IAccessLog, EIP712 {
+    /// @dev What the requests before this one needed from other contracts. Nothing of it can change within one call of
+    /// `record`, so the next request of the same consumer or on the same terms finds it in memory.
+    struct Context {
+        uint256 sequence;
+        bytes32 head;
+        address consumer;
+        Outcome consumerOutcome;
+        uint256 nonceWord;
+        uint256 nonceBits;
+        uint32 terms;
+        Outcome termsOutcome;
+        uint256 termsFields;
+    }
+
+    bytes32 private constant REQUEST_TYPEHASH = keccak256(
+        "AccessRequest(address consumer,bytes32 basis,bytes32 item,uint256 fields,uint256 nonce,uint64 deadline)"
+    );
+
+    // No nonce's word: those have 248 bits.
+    uint256 private constant NO_WORD = type(uint256).max;
+
+    IRegistry public immutable REGISTRY;
+    ICatalogue public immutable CATALOGUE;
+    IAgreements public immutable AGREEMENTS;
+    IAuthorizations public immutable AUTHORIZATIONS;
+
+    uint256 private _sequence;
+    bytes32 private _head;
+    mapping(address consumer => mapping(uint256 word => uint256 bits)) private _nonces;
+
+    constructor(IRegistry registry, ICatalogue catalogue, IAgreements agreements, IAuthorizations authorizations)
+        EIP712("Quancheng", "1")
+    {
+        REGISTRY = registry;
+        CATALOGUE = catalogue;
+        AGREEMENTS = agreements;
+        AUTHORIZATIONS = authorizations;
+    }
+
+    /// @inheritdoc IAccessLog
+    function record(Batch[] calldata batches) external {
+        REGISTRY.requireActive(msg.sender, Role.Recorder);
+
+        Context memory context;
+        context.sequence = _sequence;
+        context.head = _head;
+        for (uint256 i = 0; i < batches.length; ++i) {
+            _recordBatch(batches[i], context);
+        }
+        _sequence = context.sequence;
+        _head = context.head;
+        emit Recorded(msg.sender, context.sequence, context.head);
+    }
+
+    /// @inheritdoc IAccessLog
+    function state() external view returns (uint256 sequence, bytes32 head) {
+        return (_sequence, _head);
+    }
+
+    /// @inheritdoc IAccessLog
+    function nonceUsed(address consumer, uint256 nonce) external view returns (bool) {
+        return _nonces[consumer][nonce >> 8] & _nonceBit(nonce) != 0;
+    }
+
+    /// @inheritdoc IAccessLog
+    function digestOf(address consumer, Request calldata request) external view returns (bytes32) {
+        return _hashTypedDataV4(
+            keccak256(
+                abi.encode(
+                    REQUEST_TYPEHASH,
+                    consumer,
+                    request.basis,
+                    request.item,
+                    request.fields,
+                    request.nonce,
+                    request.deadline
+                )
+            )
+        );
+    }
+
+    function _recordBatch(Batch calldata batch, Context memory context) private {
+        _loadConsumer(batch.consumer, context);
+        Request[] calldata requests = batch.requests;
+        for (uint256 i = 0; i < requests.length; ++i) {
+            Request calldata request = requests[i];
+            if (request.deadline > type(uint40).max) revert DeadlineTooLarge(request.deadline);
+            if (request.nonce >> 8 != context.nonceWord) _turnToNonces(request.nonce >> 8, context);
+            Outcome outcome = _decide(request, context);
+            context.nonceBits |= _nonceBit(request.nonce);
+            _append(request, outcome, context);
+        }
+        _storeNonces(context);
+    }
+
+    /// @dev Steps 1 to 4; `Authorizations.use` continues with an authorization and counts its use.
+    function _decide(Request calldata request, Context memory context) private returns (Outcome outcome) {
+        if (context.nonceBits & _nonceBit(request.nonce) != 0) return Outcome.DuplicateRequest;
+        if (request.deadline < block.timestamp) return Outcome.RequestExpired;
+        if (context.consumerOutcome != Outcome.Allowed) return context.consumerOutcome;
+
+        uint32 terms;
+        (outcome, terms) = _use(request, context);
+        if (terms != context.terms) {
+            _loadTerms(terms, context);
+            (outcome,) = _use(request, context);
+        }
+        if (outcome == Outcome.UnknownBasis) return _decideOther(request, context.consumer);
+    }
+
+    function _use(Request calldata request, Context memory context) private returns (Outcome, uint32) {
+        return AUTHORIZATIONS.use(
+            AuthorizationId.wrap(request.basis),
+            context.terms,
+            context.termsOutcome,
+            request.item,
+            Fields.within(request.fields, context.termsFields)
+        );
+    }
+
+    /// @dev Appends to the running hash what the event shows, and emits it.
+    function _append(Request calldata request, Outcome outcome, Context memory context) private {
+        uint256 sequence = ++context.sequence;
+        bytes32 head = context.head;
+        uint256 entry = uint256(uint160(context.consumer)) << 96 | sequence << 48 | request.deadline << 8
+            | uint256(outcome);
+        bytes32 topic = request.item == 0 ? Accessed.selector : ItemAccessed.selector;
+        uint256 size = request.item == 0 ? 0x60 : 0x80;
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            mstore(words, head)
+            calldatacopy(add(words, 0x20), request, 0x60) // basis, fields, nonce
+            mstore(add(words, 0x80), entry)
+            mstore(add(words, 0xa0), calldataload(add(request, 0x80))) // item
+            head := keccak256(words, add(size, 0x40))
+            log2(add(words, 0x40), size, topic, mload(add(words, 0x20)))
+        }
+        context.head = head;
+    }
+
+    function _turnToNonces(uint256 word, Context memory context) private {
+        _storeNonces(context);
+        context.nonceWord = word;
+        context.nonceBits = _nonces[context.consumer][word];
+    }
+
+    function _storeNonces(Context memory context) private {
+        if (context.nonceWord != NO_WORD) _nonces[context.consumer][context.nonceWord] = context.nonceBits;
+    }
+
+    function _loadConsumer(address consumer, Context memory context) private view {
+        IRegistry.Standing memory standing = REGISTRY.standingOf(consumer);
+        context.consumer = consumer;
+        context.nonceWord = NO_WORD;
+        context.terms = 0;
+        if (!standing.active || standing.roles & (1 << uint8(Role.Consumer)) == 0) {
+            context.consumerOutcome = Outcome.ConsumerInactive;
+        } else if (standing.restrictedUntil > block.timestamp) {
+            context.consumerOutcome = Outcome.ConsumerRestricted;
+        } else {
+            context.consumerOutcome = Outcome.Allowed;
+        }
+    }
+
+    /// @dev Steps 5 to 7 for an authorization: its agreement and the dataset behind it.
+    function _loadTerms(uint32 terms, Context memory context) private view {
+        IAuthorizations.GrantTerms memory granted = AUTHORIZATIONS.termsOf(terms);
+        IAgreements.AgreementState memory agreement = AGREEMENTS.agreementByNumber(granted.agreement);
+        context.terms = terms;
+        context.termsFields = granted.fields & agreement.fields;
+        if (agreement.consumer != context.consumer) context.termsOutcome = Outcome.ConsumerMismatch;
+        else if (!CATALOGUE.datasetOf(agreement.dataset).shared) context.termsOutcome = Outcome.DatasetInactive;
+        else context.termsOutcome = agreement.active ? Outcome.Allowed : Outcome.AgreementInactive;
+    }
+
+    /// @dev A basis that is not an authorization: an agreement, an order, or an unconditional dataset itself.
+    function _decideOther(Request calldata request, address consumer) private view returns (Outcome) {
+        IAgreements.AgreementState memory agreement = AGREEMENTS.agreementOf(AgreementId.wrap(request.basis));
+        if (agreement.number != 0) return _decideAgreement(request, consumer, agreement);
+        ICatalogue.OrderState memory order = CATALOGUE.orderOf(OrderId.wrap(request.basis));
+        if (order.endsAt != 0) return _decideOrder(request, consumer, order);
+        return _decideDataset(request, CATALOGUE.datasetOf(DatasetId.wrap(request.basis)));
+    }
+
+    function _decideAgreement(
+        Request calldata request,
+        address consumer,
+        IAgreements.AgreementState memory agreement
+    ) private view returns (Outcome) {
+        ICatalogue.DatasetState memory dataset = CATALOGUE.datasetOf(agreement.dataset);
+        if (dataset.personal) return Outcome.UnknownBasis;
+        if (agreement.consumer != consumer) return Outcome.ConsumerMismatch;
+        if (!dataset.shared) return Outcome.DatasetInactive;
+        if (!agreement.active) return Outcome.AgreementInactive;
+        if (!Fields.within(request.fields, agreement.fields)) return Outcome.FieldsExceeded;
+        return Outcome.Allowed;
+    }
+
+    /// @dev An order opens its dataset, personal data too: to any consumer when Unconditional, to those with an agreement
+    /// for the order's purpose when Conditional, to nobody when NotShared.
+    function _decideOrder(Request calldata request, address consumer, ICatalogue.OrderState memory order)
+        private
+        view
+        returns (Outcome)
+    {
+        if (!CATALOGUE.datasetOf(order.dataset).active) return Outcome.DatasetInactive;
+        if (!order.inForce || order.sharing == Class.NotShared) return Outcome.DatasetInactive;
+        uint256 fields = order.fields;
+        if (order.sharing == Class.Conditional) {
+            IAgreements.AgreementState memory agreement =
+                AGREEMENTS.agreementOf(AGREEMENTS.agreementId(consumer, order.dataset, order.purpose));
+            if (!agreement.active) return Outcome.AgreementInactive;
+            fields &= agreement.fields;
+        }
+        if (!Fields.within(request.fields, fields)) return Outcome.FieldsExceeded;
+        return Outcome.Allowed;
+    }
+
+    function _decideDataset(Request calldata request, ICatalogue.DatasetState memory dataset)
+        private
+        pure
+        returns (Outcome)
+    {
+        if (dataset.provider == address(0) || dataset.sharing == Class.Conditional) return Outcome.UnknownBasis;
+        if (!dataset.shared) return Outcome.DatasetInactive;
+        if (!Fields.within(request.fields, Fields.all(dataset.fieldCount))) return Outcome.FieldsExceeded;
+        return Outcome.Allowed;
+    }
+
+    function _nonceBit(uint256 nonce) private pure returns (uint256) {
+        return 1 << (nonce & 0xff);
+    }
+}

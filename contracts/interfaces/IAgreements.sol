@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {AgreementId, ApplicationId, DatasetId, PurposeId} from "../libraries/Types.sol";
+
+/// @title On what terms? Purposes, applications, approvals and confidentiality agreements.
+/// @notice The authority sets purposes: fixed texts and hard bounds that no authorization can exceed. A consumer applies for a
+/// dataset and a purpose and signs a confidentiality agreement; the dataset's provider approves or declines.
+/// @dev A purpose never changes: other bounds are another purpose. An agreement changes only by approving another
+/// application or by withdrawal, each with an event; its id and number stay the same.
+interface IAgreements {
+    /// @param language BCP 47 tag ("zh", "en").
+    /// @param template The sentence a person signs, with placeholders (docs/spec/statement.md).
+    struct Text {
+        string language;
+        string template;
+    }
+
+    /// @param maxValidity Longest time from notBefore to expiresAt, seconds.
+    /// @param maxUses Most uses of one authorization.
+    /// @param minInterval Least time between two uses that an authorization must ask for, seconds.
+    /// @param retention How long the consumer may keep the data, seconds.
+    struct PurposeTerms {
+        string code;
+        Text[] texts;
+        uint64 maxValidity;
+        uint32 maxUses;
+        uint32 minInterval;
+        uint64 retention;
+    }
+
+    struct PurposeBounds {
+        bool active;
+        uint64 maxValidity;
+        uint32 maxUses;
+        uint32 minInterval;
+    }
+
+    struct Application {
+        address consumer;
+        DatasetId dataset;
+        PurposeId purpose;
+        uint256 fields;
+        bool decided;
+        bool signed;
+    }
+
+    /// @param number Short name of the agreement, from 1; what an authorization's slot refers to.
+    /// @param active Approved, not withdrawn, not expired, confidentiality agreement signed.
+    struct AgreementState {
+        AgreementId id;
+        uint32 number;
+        address consumer;
+        DatasetId dataset;
+        PurposeId purpose;
+        ApplicationId application;
+        uint256 fields;
+        uint64 expiresAt;
+        bool withdrawn;
+        bool active;
+    }
+
+    event PurposeRegistered(PurposeId indexed purpose, PurposeTerms terms);
+    event PurposeFieldsBound(PurposeId indexed purpose, DatasetId indexed dataset, uint256 fields);
+    event PurposeRetired(PurposeId indexed purpose);
+    event Applied(
+        ApplicationId indexed application,
+        address indexed consumer,
+        DatasetId indexed dataset,
+        PurposeId purpose,
+        uint256 fields,
+        string justification,
+        bytes32 nonce
+    );
+    event ApplicationDeclined(ApplicationId indexed application, string reason);
+    event AgreementApproved(
+        AgreementId indexed agreement,
+        ApplicationId indexed application,
+        uint32 number,
+        uint256 fields,
+        uint64 expiresAt
+    );
+    event ConfidentialitySigned(ApplicationId indexed application, address indexed consumer, bytes32 textHash, bytes32 nonce);
+    event AgreementWithdrawn(AgreementId indexed agreement, address indexed by, string reason);
+
+    error NotAuthority(address caller);
+    error NotProvider(address caller, DatasetId dataset);
+    error NotParty(address caller, AgreementId agreement);
+    error EmptyCode();
+    error EmptyReason();
+    error TextsMissing();
+    error BoundsEmpty();
+    error PurposeExists(PurposeId purpose);
+    error PurposeInactive(PurposeId purpose);
+    error FieldsAlreadyBound(PurposeId purpose, DatasetId dataset);
+    error FieldsOutsideSchema(DatasetId dataset, uint256 fields);
+    error FieldsOutsidePurpose(PurposeId purpose, DatasetId dataset, uint256 fields);
+    error FieldsOutsideApplication(ApplicationId application, uint256 fields);
+    error FieldsOutsideAgreement(AgreementId agreement, uint256 fields);
+    error FieldsEmpty();
+    error DatasetInactive(DatasetId dataset);
+    error ApplicationExists(ApplicationId application);
+    error ApplicationUnknown(ApplicationId application);
+    error ApplicationDecided(ApplicationId application);
+    error ConsumerMismatch(ApplicationId application, address consumer);
+    error AlreadySigned(ApplicationId application);
+    error DeadlinePassed(uint64 deadline);
+    error InvalidSignature(address signer);
+    error EndNotInFuture(uint64 expiresAt);
+    error AgreementUnknown(AgreementId agreement);
+    error AgreementAlreadyWithdrawn(AgreementId agreement);
+    error AgreementInactive(AgreementId agreement);
+    error ValidityOutOfBounds(uint64 validity, uint64 maxValidity);
+    error UsesOutOfBounds(uint32 maxUses, uint32 bound);
+    error IntervalOutOfBounds(uint32 minInterval, uint32 bound);
+
+    function registerPurpose(PurposeTerms calldata terms) external returns (PurposeId);
+
+    /// @notice Sets, once, which fields of a dataset the purpose may ever use.
+    function bindFields(PurposeId purpose, DatasetId dataset, uint256 fields) external;
+
+    /// @notice No new authorization or application can name the purpose any more; what was granted before stays as it is.
+    function retirePurpose(PurposeId purpose) external;
+
+    function applyFor(
+        DatasetId dataset,
+        PurposeId purpose,
+        uint256 fields,
+        string calldata justification,
+        bytes32 nonce
+    ) external returns (ApplicationId);
+
+    /// @notice The provider's approval, of all or fewer fields. It replaces the terms of an earlier agreement between the same
+    /// three (consumer, dataset, purpose).
+    function approve(ApplicationId application, uint256 fields, uint64 expiresAt) external returns (AgreementId);
+
+    function decline(ApplicationId application, string calldata reason) external;
+
+    /// @notice Relays the consumer's signed confidentiality agreement (EIP-712 `ConfidentialityAgreement`). Before or after approval.
+    function signConfidentiality(
+        address consumer,
+        ApplicationId application,
+        string calldata text,
+        bytes32 nonce,
+        uint64 deadline,
+        bytes calldata signature
+    ) external;
+
+    /// @notice Ends an agreement; the dataset's provider or the consumer.
+    function withdrawAgreement(AgreementId agreement, string calldata reason) external;
+
+    /// @notice Reverts with the reason unless an authorization on these terms is within the purpose and the agreement.
+    /// @return number The agreement's number.
+    function requireWithinBounds(
+        address consumer,
+        DatasetId dataset,
+        PurposeId purpose,
+        uint256 fields,
+        uint64 validity,
+        uint32 maxUses,
+        uint32 minInterval
+    ) external view returns (uint32 number);
+
+    function agreementOf(AgreementId agreement) external view returns (AgreementState memory);
+
+    /// @notice The agreement with this number; all zero for an unknown one.
+    function agreementByNumber(uint32 number) external view returns (AgreementState memory);
+
+    function applicationOf(ApplicationId application) external view returns (Application memory);
+
+    function boundsOf(PurposeId purpose) external view returns (PurposeBounds memory);
+
+    function fieldsBound(PurposeId purpose, DatasetId dataset) external view returns (uint256);
+
+    function agreementId(address consumer, DatasetId dataset, PurposeId purpose) external view returns (AgreementId);
+
+    function purposeId(PurposeTerms calldata terms) external view returns (PurposeId);
+}

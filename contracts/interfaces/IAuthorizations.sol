@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Grant} from "../libraries/Grants.sol";
+import {AuthorizationId, DatasetId, Outcome, PurposeId, SubjectId} from "../libraries/Types.sol";
+import {ISubjects} from "./ISubjects.sol";
+
+/// @title Who consents? Authorizations, their confirmation and revocation.
+/// @notice Everything a person does is an EIP-712 record that anyone may relay; there is no second path, no pause and no
+/// administrator. Revocation has no condition but the person's signature.
+interface IAuthorizations is ISubjects {
+    /// @param item Root of the one record that may be read; zero for all of the person's records in the dataset.
+    /// @param caseReference Salted hash of the consumer's case number.
+    /// @param statementHash keccak256 of the sentence that the person saw; EIP-712 encodes `string statement` as this.
+    struct Authorization {
+        SubjectId subject;
+        address consumer;
+        DatasetId dataset;
+        bytes32 item;
+        PurposeId purpose;
+        uint256 fields;
+        bytes32 caseReference;
+        bytes32 statementHash;
+        uint64 notBefore;
+        uint64 expiresAt;
+        uint32 maxUses;
+        uint32 minInterval;
+        bytes32 nonce;
+        uint64 deadline;
+    }
+
+    /// @param agreement Number of the agreement.
+    /// @param fields Fields that the person allowed.
+    struct GrantTerms {
+        uint32 agreement;
+        uint256 fields;
+    }
+
+    event Granted(
+        AuthorizationId indexed authorization,
+        SubjectId indexed subject,
+        address indexed consumer,
+        Authorization terms,
+        uint32 agreement,
+        uint24 epoch,
+        bytes signer
+    );
+    event Revoked(AuthorizationId indexed authorization, SubjectId indexed subject, bytes signer);
+    event Confirmed(AuthorizationId indexed authorization, SubjectId indexed subject, uint24 epoch, bytes signer);
+
+    error AlreadyGranted(AuthorizationId authorization);
+    error AuthorizationUnknown(AuthorizationId authorization);
+    error SubjectMismatch(AuthorizationId authorization, SubjectId subject);
+    error AlreadyRevoked(AuthorizationId authorization);
+    error AlreadyConfirmed(AuthorizationId authorization);
+    error PeriodInvalid(uint64 notBefore, uint64 expiresAt);
+    error DatasetNotPersonal(DatasetId dataset);
+    error NotAccessLog(address caller);
+
+    /// @notice Relays a signed authorization. It must be within its purpose's bounds and a consumer's active agreement.
+    function grant(Authorization calldata terms, Approval calldata approval) external returns (AuthorizationId);
+
+    /// @notice Ends an authorization for good. EIP-712 `Revocation`.
+    function revoke(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval) external;
+
+    /// @notice Lets an authorization that a replaced key signed count again. EIP-712 `Confirmation`.
+    function confirm(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval) external;
+
+    /// @notice Decides and counts one use: steps 8 to 10 of the decision. Only the access log.
+    /// @param terms Number of the terms for which the caller passes `before` and `withinFields`. When the authorization has others,
+    /// nothing is decided and their number is returned: the caller looks them up and calls again.
+    /// @param before Outcome of steps 5 to 7 for these terms.
+    /// @param item Root of the record asked for; zero for all that the authorization covers.
+    /// @param withinFields Whether the fields asked for are within the authorization and the agreement.
+    /// @return outcome The decision; `UnknownBasis` when there is no such authorization.
+    /// @return termsNumber Number of the authorization's terms.
+    function use(AuthorizationId authorization, uint32 terms, Outcome before, bytes32 item, bool withinFields)
+        external
+        returns (Outcome outcome, uint32 termsNumber);
+
+    /// @return grant_ The authorization's slot; zero for an unknown one.
+    /// @return halted Whether the subject is frozen, under recovery, or has not confirmed it since a recovery.
+    function grantOf(AuthorizationId authorization) external view returns (Grant grant_, bool halted);
+
+    function termsOf(uint32 number) external view returns (GrantTerms memory);
+
+    /// @notice The record that the authorization is bound to; zero when it is not.
+    function itemOf(AuthorizationId authorization) external view returns (bytes32);
+
+    function authorizationId(Authorization calldata terms) external view returns (AuthorizationId);
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Class, DatasetId, OrderId, PurposeId} from "../libraries/Types.sol";
+
+/// @title What? Datasets, their publications, and emergency orders.
+/// @notice A provider registers a dataset and publishes versions of it as a count and a Merkle root: no record, and nothing
+/// that a record could be guessed from, is ever on chain. The authority may re-classify a dataset for a time by an
+/// emergency order; a regulator must review it before the next one can be issued for that dataset.
+interface ICatalogue {
+    /// @param code Short name, unique for the provider.
+    /// @param title Title for people, any language.
+    /// @param fields Names of the fields, in the order of the field bitmap; 1 to 256.
+    /// @param grade 1 general to 4 core.
+    /// @param personal About people or enterprises, so that only an authorization opens it.
+    /// @param updateCycle Seconds between publications that the provider promises; zero for never.
+    struct DatasetTerms {
+        string code;
+        string title;
+        string[] fields;
+        Class sharing;
+        Class open;
+        uint8 grade;
+        bool personal;
+        uint32 updateCycle;
+    }
+
+    /// @param active Registered and not withdrawn.
+    /// @param shared Active, and neither its own class nor an order in force is NotShared. An order that opens a dataset does
+    /// not show here: it opens it only for accesses whose basis is the order.
+    struct DatasetState {
+        address provider;
+        bool active;
+        bool shared;
+        bool personal;
+        uint16 fieldCount;
+        Class sharing;
+        Class open;
+        uint8 grade;
+        uint64 publications;
+    }
+
+    struct Publication {
+        bytes32 root;
+        uint64 count;
+        uint64 base;
+        uint64 publishedAt;
+    }
+
+    /// @param purpose Purpose of the emergency; consumers need an agreement for it when `sharing` is Conditional.
+    /// @param sharing Class while the order is in force: NotShared closes the dataset.
+    /// @param fields Fields that the order opens.
+    struct OrderTerms {
+        DatasetId dataset;
+        PurposeId purpose;
+        Class sharing;
+        uint256 fields;
+        uint64 startsAt;
+        uint64 endsAt;
+        string reason;
+        bytes32 nonce;
+    }
+
+    /// @param inForce Whether the order is the dataset's current one, started and not ended.
+    struct OrderState {
+        DatasetId dataset;
+        PurposeId purpose;
+        uint256 fields;
+        Class sharing;
+        uint64 startsAt;
+        uint64 endsAt;
+        bool reviewed;
+        bool inForce;
+    }
+
+    event DatasetRegistered(DatasetId indexed dataset, address indexed provider, DatasetTerms terms);
+    event DatasetReclassified(DatasetId indexed dataset, Class sharing, Class open, uint8 grade, string reason);
+    event DatasetWithdrawn(DatasetId indexed dataset, string reason);
+    event Published(
+        DatasetId indexed dataset, uint64 indexed version, bytes32 root, uint64 count, uint64 base, bytes32 manifest
+    );
+    event RecordErased(DatasetId indexed dataset, bytes32 indexed item, uint64 version);
+    event OrderIssued(OrderId indexed order, DatasetId indexed dataset, OrderTerms terms);
+    event OrderEnded(OrderId indexed order, DatasetId indexed dataset, uint64 endsAt, string reason);
+    event OrderReviewed(OrderId indexed order, DatasetId indexed dataset, address indexed regulator, string findings);
+
+    error NotAuthority(address caller);
+    error NotProvider(address caller, DatasetId dataset);
+    error EmptyCode();
+    error EmptyReason();
+    error FieldCountOutOfRange(uint256 count);
+    error EmptyField(uint256 index);
+    error GradeOutOfRange(uint8 grade);
+    error PersonalDataUnconditional();
+    error DatasetExists(DatasetId dataset);
+    error DatasetUnknown(DatasetId dataset);
+    error DatasetAlreadyWithdrawn(DatasetId dataset);
+    error EmptyRoot();
+    error BaseUnknown(DatasetId dataset, uint64 base);
+    error PublicationUnknown(DatasetId dataset, uint64 version);
+    error FieldsOutsideSchema(DatasetId dataset, uint256 fields);
+    error OrderPeriodInvalid(uint64 startsAt, uint64 endsAt);
+    error OrderNotReviewed(OrderId order);
+    error OrderExists(OrderId order);
+    error OrderUnknown(OrderId order);
+    error OrderOver(OrderId order);
+    error OrderNotOver(OrderId order);
+    error OrderAlreadyReviewed(OrderId order);
+
+    /// @notice Registers the caller's dataset. The schema and the personal flag never change: another schema is another dataset.
+    function registerDataset(DatasetTerms calldata terms) external returns (DatasetId);
+
+    /// @notice Changes the classes and the grade, with a reason.
+    function reclassify(DatasetId dataset, Class sharing, Class open, uint8 grade, string calldata reason) external;
+
+    /// @notice Withdraws a dataset for good. Its history stays.
+    function withdrawDataset(DatasetId dataset, string calldata reason) external;
+
+    /// @notice Publishes the next version. Costs the same for any number of records.
+    /// @param root Merkle root of the whole version, also of a delta (docs/spec/records.md).
+    /// @param count Number of records in the whole version.
+    /// @param base Version that the upload changes, or zero when it carries all records.
+    /// @param manifest SHA-256 of the provider's quality report, or zero.
+    function publish(DatasetId dataset, bytes32 root, uint64 count, uint64 base, bytes32 manifest)
+        external
+        returns (uint64 version);
+
+    /// @notice The tombstone of a record whose salt and ciphertext were destroyed.
+    /// @param item Root of the record.
+    /// @param version A publication that contained it.
+    function erase(DatasetId dataset, bytes32 item, uint64 version) external;
+
+    /// @notice Re-classifies a dataset for a time. Refused while the dataset's last order was not reviewed.
+    function issueOrder(OrderTerms calldata terms) external returns (OrderId);
+
+    /// @notice Ends an order before its time.
+    function endOrder(OrderId order, string calldata reason) external;
+
+    /// @notice A regulator's review of an order that is over.
+    function reviewOrder(OrderId order, string calldata findings) external;
+
+    function datasetOf(DatasetId dataset) external view returns (DatasetState memory);
+
+    function publicationOf(DatasetId dataset, uint64 version) external view returns (Publication memory);
+
+    function orderOf(OrderId order) external view returns (OrderState memory);
+
+    /// @notice The last order issued for the dataset, in force or not; zero for none.
+    function lastOrderOf(DatasetId dataset) external view returns (OrderId);
+
+    function datasetId(address provider, string calldata code) external view returns (DatasetId);
+
+    function orderId(OrderTerms calldata terms) external view returns (OrderId);
+}

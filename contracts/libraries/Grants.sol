@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @dev An authorization's whole state in one slot, so that an access costs one cold read and one write:
+///
+///     bits   0  subject number        32
+///           32  terms number          32   (agreement and fields, shared by all grants that agree in both)
+///           64  notBefore             32   seconds since 1970
+///           96  expiresAt             32   seconds since 1970
+///          128  uses left             32
+///          160  minInterval           32   seconds
+///          192  last use              32   seconds since 1970, zero for never
+///          224  epoch                 24
+///          248  revoked                1
+///          249  bound to one item      1
+type Grant is uint256;
+
+using Grants for Grant global;
+
+/// @title Packing and unpacking of `Grant`.
+library Grants {
+    uint256 private constant USES_LEFT = 128;
+    uint256 private constant LAST_USE = 192;
+    uint256 private constant EPOCH = 224;
+    uint256 private constant REVOKED = 1 << 248;
+    uint256 private constant ITEM_BOUND = 1 << 249;
+
+    function pack(
+        uint32 subject_,
+        uint32 terms_,
+        uint32 notBefore_,
+        uint32 expiresAt_,
+        uint32 maxUses,
+        uint32 minInterval,
+        uint24 epoch_,
+        bool itemBound_
+    ) internal pure returns (Grant) {
+        return Grant.wrap(
+            uint256(subject_) | uint256(terms_) << 32 | uint256(notBefore_) << 64 | uint256(expiresAt_) << 96
+                | uint256(maxUses) << USES_LEFT | uint256(minInterval) << 160 | uint256(epoch_) << EPOCH
+                | (itemBound_ ? ITEM_BOUND : 0)
+        );
+    }
+
+    function isUnknown(Grant grant) internal pure returns (bool) {
+        return Grant.unwrap(grant) == 0;
+    }
+
+    function subject(Grant grant) internal pure returns (uint32) {
+        return uint32(Grant.unwrap(grant));
+    }
+
+    function terms(Grant grant) internal pure returns (uint32) {
+        return uint32(Grant.unwrap(grant) >> 32);
+    }
+
+    function notBefore(Grant grant) internal pure returns (uint32) {
+        return uint32(Grant.unwrap(grant) >> 64);
+    }
+
+    function expiresAt(Grant grant) internal pure returns (uint32) {
+        return uint32(Grant.unwrap(grant) >> 96);
+    }
+
+    function usesLeft(Grant grant) internal pure returns (uint32) {
+        return uint32(Grant.unwrap(grant) >> USES_LEFT);
+    }
+
+    /// @notice The first second at which the next use is not too soon; zero before the first use.
+    function nextUseAt(Grant grant) internal pure returns (uint256) {
+        uint256 lastUse = uint32(Grant.unwrap(grant) >> LAST_USE);
+        return lastUse == 0 ? 0 : lastUse + uint32(Grant.unwrap(grant) >> 160);
+    }
+
+    function epoch(Grant grant) internal pure returns (uint24) {
+        return uint24(Grant.unwrap(grant) >> EPOCH);
+    }
+
+    function revoked(Grant grant) internal pure returns (bool) {
+        return Grant.unwrap(grant) & REVOKED != 0;
+    }
+
+    function itemBound(Grant grant) internal pure returns (bool) {
+        return Grant.unwrap(grant) & ITEM_BOUND != 0;
+    }
+
+    function revoke(Grant grant) internal pure returns (Grant) {
+        return Grant.wrap(Grant.unwrap(grant) | REVOKED);
+    }
+
+    function withEpoch(Grant grant, uint24 epoch_) internal pure returns (Grant) {
+        uint256 cleared = Grant.unwrap(grant) & ~(uint256(type(uint24).max) << EPOCH);
+        return Grant.wrap(cleared | uint256(epoch_) << EPOCH);
+    }
+
+    /// @notice One use less, the last one now. Reverts when none is left.
+    function use(Grant grant) internal view returns (Grant) {
+        uint256 counted = Grant.unwrap(grant) & ~(uint256(type(uint32).max) << LAST_USE);
+        uint256 left = usesLeft(grant) - 1;
+        counted = counted & ~(uint256(type(uint32).max) << USES_LEFT) | left << USES_LEFT;
+        return Grant.wrap(counted | uint256(uint32(block.timestamp)) << LAST_USE);
+    }
+}
