@@ -1,0 +1,407 @@
+"""The exact sentence that a person sees and signs, and the numbers that go with it.
+
+A purpose has a text for each language with named gaps; the terms of an ask fill them. The result is
+one string: the Chinese sentence, the English one, and the authorization's reference number. The same
+terms give the same string on every machine, so a wallet, a consumer and a regulator can each make it
+again and compare. Everything in it is plain text on one line.
+
+    我同意城市银行查询我的不动产登记中的 2 项（坐落、面积），1 次，……。 I let City Bank read ... \
+授权编号 Reference: 5TN3K8-Z0V7M-...
+
+Source: DESIGN 3.2; docs/spec/statement.md.
+"""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from ledger.encoding import SIZE, prefixed, sized, tag, utf8
+from ledger.errors import LedgerError
+
+PLACEHOLDERS: Final = frozenset(
+    (
+        "consumer",
+        "fields",
+        "dataset",
+        "uses",
+        "interval",
+        "case",
+        "until",
+        "retention",
+        "reference",
+    )
+)
+"""Every gap that a template may have."""
+
+REQUIRED: Final = PLACEHOLDERS - {"interval", "reference"}
+"""The gaps that each language must have: without them a person would sign what it does not say."""
+
+MOST_TEMPLATE: Final = 2000
+"""Characters of a template at most."""
+
+MOST_NAME: Final = 200
+"""Characters of a name at most."""
+
+MOST_CASE_NUMBER: Final = 64
+"""Characters of a case number at most."""
+
+REFERENCE_BITS: Final = 128
+
+_WHOLE_DATASET: Final = bytes(SIZE)
+_CASE_TAG: Final = tag(0x00, "case")
+_BEIJING: Final = timezone(timedelta(hours=8))  # Asia/Shanghai: no other offset since 1991
+_LAST_YEAR_ENDS: Final = 253_402_300_800 - 8 * 3600  # 9999 in Beijing, seconds since 1970
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June", "July", "August"),
+    *("September", "October", "November", "December"),
+)
+_UNITS: Final = (
+    (86_400, "天", "day"),
+    (3600, "小时", "hour"),
+    (60, "分钟", "minute"),
+    (1, "秒", "second"),
+)
+
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_REFERENCE_GROUPS: Final = (6, 5, 5, 5, 5)
+_REFERENCE_LENGTH: Final = sum(_REFERENCE_GROUPS)
+_MISREAD: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+_TAIL: Final = "授权编号 Reference: "
+
+# A consumer chooses its case numbers: no blank, comma or stop, so that none reads as a sentence.
+_CASE_MARKS: Final = frozenset("-_/#:()[]（）〔〕【】")
+
+_GAP: Final = re.compile(r"\{([a-z]+)\}")
+_BLANKS: Final = frozenset(" \u3000")
+_NOT_TEXT: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"))
+
+
+class StatementError(LedgerError):
+    """Root of why no statement can be made, or why one is not the right one."""
+
+
+class TemplateError(StatementError):
+    """A purpose's text cannot become a statement; the message says which language and why."""
+
+
+class TermsError(StatementError):
+    """A term of the ask cannot be written into a statement."""
+
+
+class ReferenceNumberError(StatementError):
+    """A text is not a reference number."""
+
+
+class StatementMismatchError(StatementError):
+    """A statement does not say what its terms say."""
+
+
+class Templates(msgspec.Struct, frozen=True):
+    """A purpose's text in both languages.
+
+    Raises:
+        TemplateError: a text is not plain, a gap is unknown or missing, or the two languages do
+            not have the same gaps.
+    """
+
+    zh: str
+    en: str
+
+    def __post_init__(self) -> None:
+        chinese, english = _gaps("zh", self.zh), _gaps("en", self.en)
+        if chinese != english:
+            names = ", ".join(sorted(chinese ^ english))
+            raise TemplateError(f"only one of the languages has {names}")
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What is asked for. Names are as on chain: "中文 / English", or one name for both languages."""
+
+    consumer: str
+    dataset: str
+    fields: tuple[str, ...]
+    """Names of the fields asked for, in the order of the schema."""
+    item: bytes
+    """Root of the one record that is asked for; 32 zero bytes for all."""
+    case_number: str
+    max_uses: int
+    min_interval: int
+    """Seconds between two uses at least; zero for no limit."""
+    expires_at: int
+    """Seconds since 1970."""
+    retention: int
+    """Seconds for which the consumer may keep the data; zero for not at all."""
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """A statement in its parts, for a page that sets them apart. `text` is what is signed."""
+
+    zh: str
+    en: str
+    reference: str
+
+    @property
+    def text(self) -> str:
+        """The one string that the person sees and signs."""
+        return f"{self.zh} {self.en} {_TAIL}{self.reference}"
+
+
+class _Phrase(msgspec.Struct, frozen=True):
+    """The same in both languages."""
+
+    zh: str
+    en: str
+
+
+def select_templates(texts: Iterable[tuple[str, str]]) -> Templates:
+    """Return a purpose's templates out of all its texts, given as (language, template).
+
+    Raises:
+        TemplateError: "zh" or "en" is not there exactly once, or as `Templates` says.
+    """
+    found: dict[str, list[str]] = {"zh": [], "en": []}
+    for language, template in texts:
+        found.get(language, []).append(template)
+    for language, templates in found.items():
+        if len(templates) != 1:
+            raise TemplateError(f"needs one text in {language}, has {len(templates)}")
+    return Templates(zh=found["zh"][0], en=found["en"][0])
+
+
+def make_statement(templates: Templates, terms: Terms, reference: str) -> Statement:
+    """Fill a purpose's text with the terms of an ask.
+
+    Args:
+        templates: see `select_templates`.
+        terms: what is asked for.
+        reference: from `new_reference`, drawn anew for every ask.
+
+    Raises:
+        TermsError: a name is not plain text, or a number is outside what can be written.
+        ReferenceNumberError: not a reference number in its usual form.
+    """
+    if format_reference(parse_reference(reference)) != reference:
+        raise ReferenceNumberError("the reference number is not in its usual form")
+    phrases = _phrases(terms) | {"reference": _Phrase(reference, reference)}
+    return Statement(
+        zh=_GAP.sub(lambda gap: phrases[gap[1]].zh, templates.zh),
+        en=_GAP.sub(lambda gap: phrases[gap[1]].en, templates.en),
+        reference=reference,
+    )
+
+
+def verify_statement(text: str, templates: Templates, terms: Terms) -> Statement:
+    """Return the statement if `text` is exactly what these terms say.
+
+    Raises:
+        StatementMismatchError: it says something else, or does not end with a reference number.
+        TermsError: as `make_statement` does.
+    """
+    try:
+        reference = format_reference(parse_reference(text.rpartition(_TAIL)[2]))
+    except ReferenceNumberError as error:
+        raise StatementMismatchError("the statement does not end with its reference") from error
+    statement = make_statement(templates, terms, reference)
+    if statement.text != text:
+        raise StatementMismatchError("the statement does not say what the terms say")
+    return statement
+
+
+def case_reference(case_number: str, salt: bytes) -> bytes:
+    """Return what the chain sees of a case number: H(0x00 | 1 | "case" | salt | case number).
+
+    Args:
+        case_number: the consumer's own; 1 to 64 letters, digits and -_/#:()[]（）〔〕【】.
+        salt: 32 random bytes, drawn anew for every case and kept by those who may know the case.
+
+    Returns:
+        32 bytes, SHA-256.
+
+    Raises:
+        TermsError: the case number has other characters.
+        MalformedError: the salt does not have 32 bytes.
+    """
+    text = utf8(_case_number(case_number))
+    return sha256(_CASE_TAG + sized("the salt", salt) + prefixed(text)).digest()
+
+
+# Reference numbers
+
+
+def new_reference() -> str:
+    """Draw a reference number: 128 random bits, without which the statement cannot be guessed."""
+    return format_reference(secrets.token_bytes(REFERENCE_BITS // 8))
+
+
+def format_reference(data: bytes) -> str:
+    """Return 16 bytes as a reference number: 26 characters of Crockford's base32, in groups.
+
+    Raises:
+        MalformedError: not 16 bytes.
+    """
+    number = int.from_bytes(sized("a reference number", data, REFERENCE_BITS // 8), "big")
+    shifts = range(5 * (_REFERENCE_LENGTH - 1), -1, -5)
+    characters = iter("".join(_CROCKFORD[number >> shift & 31] for shift in shifts))
+    return "-".join("".join(next(characters) for _ in range(size)) for size in _REFERENCE_GROUPS)
+
+
+def parse_reference(text: str) -> bytes:
+    """Return the 16 bytes of a reference number, as a person may have copied it.
+
+    Case, hyphens and blanks do not matter; O is read as 0, I and L as 1.
+
+    Raises:
+        ReferenceNumberError: other characters, or not 26, or more than 128 bits.
+    """
+    characters = text.upper().translate(_MISREAD)
+    if len(characters) != _REFERENCE_LENGTH or not set(characters) <= set(_CROCKFORD):
+        raise ReferenceNumberError("a reference number has 26 digits and letters without U")
+    number = 0
+    for character in characters:
+        number = number << 5 | _CROCKFORD.index(character)
+    if number >> REFERENCE_BITS:
+        raise ReferenceNumberError("a reference number starts with 0 to 7")
+    return number.to_bytes(REFERENCE_BITS // 8, "big")
+
+
+# Templates and plain text
+
+
+def _gaps(language: str, template: str) -> frozenset[str]:
+    problem = _problem(template, MOST_TEMPLATE)
+    if problem:
+        raise TemplateError(f"the text in {language} {problem}")
+    gaps = frozenset(_GAP.findall(template))
+    if {"{", "}"} & set(_GAP.sub("", template)):
+        raise TemplateError(f"the text in {language} has a brace that belongs to no gap")
+    unknown, missing = sorted(gaps - PLACEHOLDERS), sorted(REQUIRED - gaps)
+    if unknown:
+        raise TemplateError(f"the text in {language} has unknown gaps: {', '.join(unknown)}")
+    if missing:
+        raise TemplateError(f"the text in {language} lacks {', '.join(missing)}")
+    return gaps
+
+
+def _name(what: str, text: str) -> str:
+    problem = _problem(text, MOST_NAME)
+    if problem:
+        raise TermsError(f"{what} {problem}")
+    return text
+
+
+def _case_number(text: str) -> str:
+    problem = _problem(text, MOST_CASE_NUMBER)
+    if not problem and any(
+        unicodedata.category(c)[0] not in "LN" and c not in _CASE_MARKS for c in text
+    ):
+        problem = "has a character that is no letter, digit or usual mark"
+    if problem:
+        raise TermsError(f"the case number {problem}")
+    return text
+
+
+def _problem(text: str, most: int) -> str | None:
+    """Say why a text is not plain: what is seen would not be all there is, or differ by machine."""
+    if not 1 <= len(text) <= most:
+        return f"has {len(text)} characters instead of 1 to {most}"
+    if any(unicodedata.category(c) in _NOT_TEXT and c not in _BLANKS for c in text):
+        return "has a control, invisible or unassigned character"
+    if text != text.strip() or "  " in text:
+        return "starts or ends with a blank, or has two together"
+    if not unicodedata.is_normalized("NFC", text):
+        return "is not in Unicode's normal form C"
+    return None
+
+
+# Phrases
+
+
+def _phrases(terms: Terms) -> dict[str, _Phrase]:
+    case_number = _case_number(terms.case_number)
+    return {
+        "consumer": _bilingual("the consumer's name", terms.consumer),
+        "fields": _fields(terms.fields),
+        "dataset": _dataset(terms),
+        "uses": _uses(terms.max_uses),
+        "interval": _interval(terms.min_interval),
+        "case": _Phrase(case_number, case_number),
+        "until": _until(terms.expires_at),
+        "retention": _retention(terms.retention),
+    }
+
+
+def _bilingual(what: str, name: str) -> _Phrase:
+    chinese, slash, english = _name(what, name).partition(" / ")
+    return _Phrase(chinese, english if slash else chinese)
+
+
+def _dataset(terms: Terms) -> _Phrase:
+    name = _bilingual("the dataset's name", terms.dataset)
+    if sized("the item", terms.item) == _WHOLE_DATASET:
+        return name
+    return _Phrase(f"{name.zh}（仅限指定的一条记录）", f"{name.en} (one named record only)")
+
+
+def _fields(names: tuple[str, ...]) -> _Phrase:
+    if not names:
+        raise TermsError("an ask names at least one field")
+    phrases = [_bilingual("a field's name", name) for name in names]
+    return _Phrase(
+        f"{len(names)} 项（{'、'.join(phrase.zh for phrase in phrases)}）",
+        f"{_count(len(names), 'field')} ({', '.join(phrase.en for phrase in phrases)})",
+    )
+
+
+def _uses(number: int) -> _Phrase:
+    if number < 1:
+        raise TermsError("an ask is for at least one use")
+    if number == 1:
+        return _Phrase("仅限 1 次", "once")
+    return _Phrase(f"最多 {number} 次", f"up to {number} times")
+
+
+def _interval(seconds: int) -> _Phrase:
+    if seconds == 0:
+        return _Phrase("不限间隔", "with no minimum interval")
+    length = _duration("the interval", seconds)
+    return _Phrase(f"每次至少间隔 {length.zh}", f"at least {length.en} apart")
+
+
+def _retention(seconds: int) -> _Phrase:
+    if seconds == 0:
+        return _Phrase("使用后立即删除", "deleted right after use")
+    length = _duration("the retention", seconds)
+    return _Phrase(f"最多保存 {length.zh}", f"kept for at most {length.en}")
+
+
+def _duration(what: str, seconds: int) -> _Phrase:
+    if seconds < 0:
+        raise TermsError(f"{what} is negative")
+    chinese, english = [], []
+    for unit, zh, en in _UNITS:
+        number, seconds = divmod(seconds, unit)
+        if number:
+            chinese.append(f"{number} {zh}")
+            english.append(_count(number, en))
+    return _Phrase(" ".join(chinese), " ".join(english))
+
+
+def _until(timestamp: int) -> _Phrase:
+    if not 0 <= timestamp < _LAST_YEAR_ENDS:
+        raise TermsError("the end lies outside the years 1970 to 9999")
+    moment = datetime.fromtimestamp(timestamp, UTC).astimezone(_BEIJING)
+    clock = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
+    return _Phrase(
+        f"{moment.year}年{moment.month}月{moment.day}日 {clock}（北京时间）",
+        f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {clock} (Beijing time)",
+    )
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

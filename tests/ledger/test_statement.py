@@ -1,0 +1,292 @@
+"""What a person sees is what a person signs: one exact sentence, the same on every machine."""
+
+import secrets
+from hashlib import sha256
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.errors import MalformedError
+from ledger.statement import (
+    PLACEHOLDERS,
+    REQUIRED,
+    ReferenceNumberError,
+    StatementMismatchError,
+    TemplateError,
+    Templates,
+    Terms,
+    TermsError,
+    case_reference,
+    format_reference,
+    make_statement,
+    new_reference,
+    parse_reference,
+    select_templates,
+    verify_statement,
+)
+
+TEMPLATES = Templates(
+    zh="我同意{consumer}为办理贷款（编号 {case}）查询我的{dataset}中的 {fields}，{uses}，{interval}，"
+    "有效期至 {until}，数据{retention}。",
+    en="I let {consumer} read {fields} of my {dataset} for loan case {case}, {uses}, {interval}, "
+    "until {until}; the data is {retention}.",
+)
+TERMS = Terms(
+    consumer="泉城银行 / Quancheng Bank",
+    dataset="不动产登记 / real estate registration",
+    fields=("坐落 / location", "面积 / area", "抵押 / mortgage"),
+    item=bytes(32),
+    case_number="2026-118",
+    max_uses=1,
+    min_interval=0,
+    expires_at=1_796_054_400,
+    retention=30 * 86_400,
+)
+REFERENCE = format_reference(bytes(range(16)))
+
+
+def text_of(**changes: object) -> str:
+    terms = msgspec.structs.replace(TERMS, **changes)
+    return make_statement(TEMPLATES, terms, REFERENCE).text
+
+
+def test_statement_is_one_string_in_chinese_then_english_then_reference() -> None:
+    assert text_of() == (
+        "我同意泉城银行为办理贷款（编号 2026-118）查询我的不动产登记中的 3 项（坐落、面积、抵押），仅限 1 次，"
+        "不限间隔，有效期至 2026年12月1日 00:00（北京时间），数据最多保存 30 天。 "
+        "I let Quancheng Bank read 3 fields (location, area, mortgage) of my real estate registration "
+        "for loan case 2026-118, once, with no minimum interval, until 1 December 2026, 00:00 "
+        "(Beijing time); the data is kept for at most 30 days. "
+        "授权编号 Reference: 000410-61050-R3GG2-8A1C6-0T3GF"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "chinese", "english"),
+    [
+        ({"max_uses": 5}, "，最多 5 次，", " up to 5 times,"),
+        ({"min_interval": 60}, "每次至少间隔 1 分钟", "at least 1 minute apart"),
+        (
+            {"min_interval": 2 * 86_400 + 3_600 + 61},
+            "每次至少间隔 2 天 1 小时 1 分钟 1 秒",
+            "at least 2 days 1 hour 1 minute 1 second apart",
+        ),
+        ({"retention": 0}, "数据使用后立即删除。", "the data is deleted right after use."),
+        ({"fields": ("面积",)}, "1 项（面积）", "1 field (面积)"),
+        (
+            {"expires_at": 1_796_054_399},
+            "2026年11月30日 23:59:59（北京时间）",
+            "30 November 2026, 23:59:59 (Beijing time)",
+        ),
+        (
+            {"item": b"\x01" * 32},
+            "不动产登记（仅限指定的一条记录）中",
+            "real estate registration (one named record only) for",
+        ),
+        (
+            {"case_number": "（2026）鲁01民初118号"},
+            "编号 （2026）鲁01民初118号",
+            "case （2026）鲁01民初118号,",
+        ),
+        ({"consumer": "市医保局"}, "我同意市医保局为", "I let 市医保局 read"),
+    ],
+)
+def test_terms_are_written_in_both_languages(
+    changes: dict[str, object], chinese: str, english: str
+) -> None:
+    statement = make_statement(TEMPLATES, msgspec.structs.replace(TERMS, **changes), REFERENCE)
+    assert chinese in statement.zh
+    assert english in statement.en
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_uses": 0}, "at least one use"),
+        ({"fields": ()}, "at least one field"),
+        ({"fields": ("",)}, "a field's name has 0 characters"),
+        ({"min_interval": -1}, "the interval is negative"),
+        ({"retention": -1}, "the retention is negative"),
+        ({"expires_at": -1}, "years 1970 to 9999"),
+        ({"expires_at": 2**64 - 1}, "years 1970 to 9999"),
+        ({"consumer": "Bank\nand everybody"}, "consumer's name has a control"),
+        ({"consumer": "Bank\u202eknaB"}, "consumer's name has a control"),
+        ({"consumer": "Bank\u200b"}, "consumer's name has a control"),
+        ({"consumer": "Bank\u00a0"}, "consumer's name has a control"),
+        ({"consumer": " Bank"}, "starts or ends with a blank"),
+        ({"consumer": "The  Bank"}, "two together"),
+        ({"consumer": "Banke\u0301"}, "normal form C"),
+        ({"consumer": "x" * 201}, "has 201 characters instead of 1 to 200"),
+        ({"dataset": " / property"}, "starts or ends with a blank"),
+        ({"dataset": "不动产 / "}, "starts or ends with a blank"),
+        (
+            {"case_number": "118, as often as it likes"},
+            "the case number has a character that is no",
+        ),
+        ({"case_number": "118。可以查询十次"}, "the case number has a character that is no"),
+        ({"case_number": "1" * 65}, "the case number has 65 characters"),
+        ({"case_number": ""}, "the case number has 0 characters"),
+    ],
+)
+def test_term_that_cannot_be_written_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(TermsError, match=message):
+        text_of(**changes)
+
+
+def test_gap_in_a_name_is_not_filled() -> None:
+    statement = make_statement(
+        TEMPLATES, msgspec.structs.replace(TERMS, consumer="{uses} Bank"), REFERENCE
+    )
+    assert statement.en.startswith("I let {uses} Bank read 3 fields")
+
+
+@pytest.mark.parametrize("field", [name for name in Terms.__struct_fields__ if name != "item"])
+def test_every_term_shows_in_the_statement(field: str) -> None:
+    value = getattr(TERMS, field)
+    other = {int: lambda: value + 60, str: lambda: value + "9", tuple: lambda: value[:1]}
+    assert text_of(**{field: other[type(value)]()}) != text_of()
+
+
+@given(st.data())
+def test_statement_is_verified_from_its_terms_alone(data: st.DataObject) -> None:
+    terms = msgspec.structs.replace(
+        TERMS,
+        max_uses=data.draw(st.integers(1, 2**32 - 1)),
+        min_interval=data.draw(st.integers(0, 2**32 - 1)),
+        expires_at=data.draw(st.integers(0, 2**37)),
+        retention=data.draw(st.integers(0, 2**64 - 1)),
+    )
+    statement = make_statement(TEMPLATES, terms, new_reference())
+    assert verify_statement(statement.text, TEMPLATES, terms) == statement
+    other = msgspec.structs.replace(terms, max_uses=terms.max_uses + 1)
+    with pytest.raises(StatementMismatchError, match="does not say what the terms say"):
+        verify_statement(statement.text, TEMPLATES, other)
+
+
+@pytest.mark.parametrize("ending", ["", "x", " ", "\n"])
+def test_statement_changed_at_its_end_is_refused(ending: str) -> None:
+    text = text_of()[:-1] + ending
+    with pytest.raises(StatementMismatchError):
+        verify_statement(text, TEMPLATES, TERMS)
+
+
+def test_reference_written_otherwise_is_another_statement() -> None:
+    text = text_of().replace("000410-", "OOO410-")
+    with pytest.raises(StatementMismatchError, match="does not say what"):
+        verify_statement(text, TEMPLATES, TERMS)
+
+
+# Templates
+
+
+def test_placeholders_are_those_of_the_specification() -> None:
+    assert {*PLACEHOLDERS} == {
+        *("consumer", "fields", "dataset", "uses", "interval"),
+        *("case", "until", "retention", "reference"),
+    }
+    assert {"interval", "reference"} == PLACEHOLDERS - REQUIRED
+
+
+@pytest.mark.parametrize(
+    ("english", "message"),
+    [
+        (TEMPLATES.en + " {name}", "the text in en has unknown gaps: name"),
+        (TEMPLATES.en.replace("{retention}", "kept"), "the text in en lacks retention"),
+        (TEMPLATES.en + " {reference}", "only one of the languages has reference"),
+        (TEMPLATES.en + " {}", "a brace that belongs to no gap"),
+        (TEMPLATES.en + " {uses!r}", "a brace that belongs to no gap"),
+        (TEMPLATES.en + " {uses.real}", "a brace that belongs to no gap"),
+        (TEMPLATES.en + " {uses:>10}", "a brace that belongs to no gap"),
+        (TEMPLATES.en + " {{uses}}", "a brace that belongs to no gap"),
+        (TEMPLATES.en + " }", "a brace that belongs to no gap"),
+        (TEMPLATES.en + "\n", "the text in en has a control"),
+        (TEMPLATES.en + "\u2028.", "the text in en has a control"),
+        (TEMPLATES.en + "\ue000", "the text in en has a control"),
+        (TEMPLATES.en + "e\u0301", "the text in en is not in Unicode's normal form C"),
+        ("", "the text in en has 0 characters"),
+        (TEMPLATES.en + "x" * 2000, "characters instead of 1 to 2000"),
+    ],
+)
+def test_template_that_cannot_become_a_statement_is_refused(english: str, message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
+        Templates(zh=TEMPLATES.zh, en=english)
+
+
+def test_templates_are_found_by_language() -> None:
+    texts = [("en", TEMPLATES.en), ("fr", "Je ..."), ("zh", TEMPLATES.zh)]
+    assert select_templates(texts) == TEMPLATES
+    with pytest.raises(TemplateError, match="needs one text in zh, has 0"):
+        select_templates([("en", TEMPLATES.en)])
+    with pytest.raises(TemplateError, match="needs one text in en, has 2"):
+        select_templates([*texts, ("en", TEMPLATES.en)])
+
+
+def test_markup_is_text_like_any_other() -> None:
+    statement = make_statement(
+        TEMPLATES, msgspec.structs.replace(TERMS, consumer="A<b>&amp;"), REFERENCE
+    )
+    assert "I let A<b>&amp; read" in statement.text
+
+
+def test_reference_may_stand_in_the_text_too() -> None:
+    templates = Templates(
+        zh=TEMPLATES.zh + "编号 {reference}", en=TEMPLATES.en + " No. {reference}"
+    )
+    text = make_statement(templates, TERMS, REFERENCE).text
+    assert text.count(REFERENCE) == 3
+    assert verify_statement(text, templates, TERMS).reference == REFERENCE
+
+
+# Reference numbers
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_reference_number_gives_its_bits_back(data: bytes) -> None:
+    text = format_reference(data)
+    assert [len(group) for group in text.split("-")] == [6, 5, 5, 5, 5]
+    assert parse_reference(text) == data
+    copied = text.lower().replace("-", " ").replace("0", "o").replace("1", "l")
+    assert parse_reference(copied) == data
+
+
+def test_reference_numbers_differ() -> None:
+    assert len({new_reference() for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", REFERENCE[:-1], REFERENCE + "0", "U" + REFERENCE[1:], "8" + REFERENCE[1:], "é" * 26],
+)
+def test_what_is_no_reference_number_is_refused(text: str) -> None:
+    with pytest.raises(ReferenceNumberError):
+        parse_reference(text)
+
+
+def test_statement_takes_a_reference_only_in_its_usual_form() -> None:
+    with pytest.raises(ReferenceNumberError, match="usual form"):
+        make_statement(TEMPLATES, TERMS, REFERENCE.lower())
+    with pytest.raises(MalformedError):
+        format_reference(bytes(15))
+
+
+# Case references
+
+
+def test_case_reference_is_the_documented_hash() -> None:
+    salt = bytes(range(32))
+    number = "2026-118号".encode()
+    expected = sha256(b"\x00\x01\x04case" + salt + len(number).to_bytes(4, "big") + number)
+    assert case_reference("2026-118号", salt) == expected.digest()
+
+
+def test_case_reference_of_the_same_case_differs_by_salt() -> None:
+    assert len({case_reference("2026-118", secrets.token_bytes(32)) for _ in range(9)}) == 9
+
+
+def test_case_reference_needs_a_plain_case_number_and_a_whole_salt() -> None:
+    with pytest.raises(TermsError):
+        case_reference("2026 118", bytes(32))
+    with pytest.raises(MalformedError):
+        case_reference("2026-118", bytes(31))
