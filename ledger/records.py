@@ -16,6 +16,7 @@ the fields that it was granted and proves that the department published exactly 
 """
 
 import os
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ from ledger.merkle import (
 
 _NONCE = 12
 _TAG = 16
+_HASH = re.compile(r"0x[0-9a-f]{64}")
 
 
 class PublicationEntry(msgspec.Struct, frozen=True, gc=False):
@@ -419,8 +421,7 @@ def decode_line(line: bytes) -> EncryptedRecord | WithdrawnRecord:
     # No string in a record's line can hold this word, so it decides which of the two it must be.
     if b'"withdrawn"' in line:
         found = _parse(_withdrawn_lines, line)
-        (owner,) = _hashes(("owner",), (found.owner,))
-        return WithdrawnRecord(owner, found.number)
+        return WithdrawnRecord(_hash("owner", found.owner), found.number)
     record = decode_excerpt(line)
     if None in record.ciphertexts:
         raise MalformedError("a field is null")
@@ -434,9 +435,9 @@ def decode_excerpt(line: bytes) -> EncryptedRecord:
         MalformedError: It is not exactly that. The message says where, and shows no value.
     """
     found = _parse(_lines, line)
-    names = ("owner", "salt", *(f"leaves[{at}]" for at in range(len(found.leaves))))
-    owner, salt, *leaves = _hashes(names, (found.owner, found.salt, *found.leaves))
-    return EncryptedRecord(owner, found.number, found.epoch, salt, found.fields, tuple(leaves))
+    leaves = tuple([_hash(f"leaves[{at}]", leaf) for at, leaf in enumerate(found.leaves)])
+    owner, salt = _hash("owner", found.owner), _hash("salt", found.salt)
+    return EncryptedRecord(owner, found.number, found.epoch, salt, found.fields, leaves)
 
 
 def decode_lines(lines: Iterable[bytes]) -> Iterator[EncryptedRecord | WithdrawnRecord]:
@@ -462,17 +463,11 @@ def _parse(decoder: "msgspec.json.Decoder[_Found]", line: bytes) -> _Found:
         raise MalformedError(str(error)) from error
 
 
-def _hashes(names: Sequence[str], texts: Sequence[str]) -> list[bytes]:
-    """Read 32-byte values from their one text form: 0x and 64 lowercase digits."""
-    try:
-        joined = bytes.fromhex("".join([text[2:] for text in texts]))
-    except ValueError:
-        joined = b""
-    found = [joined[at : at + SIZE] for at in range(0, SIZE * len(texts), SIZE)]
-    for name, text, value in zip(names, texts, found, strict=True):
-        if text != "0x" + value.hex() or len(value) != SIZE:
-            raise MalformedError(f"{name} is not 0x and {2 * SIZE} lowercase hexadecimal digits")
-    return found
+def _hash(name: str, text: str) -> bytes:
+    """Read 32 bytes from their one text form: 0x and 64 lowercase digits."""
+    if _HASH.fullmatch(text) is None:
+        raise MalformedError(f"{name} is not 0x and {2 * SIZE} lowercase hexadecimal digits")
+    return bytes.fromhex(text[2:])
 
 
 def _check_place(owner: bytes, number: int) -> None:

@@ -1,0 +1,337 @@
+"""Write the test vectors of the spec pages: docs/spec/vectors/{records,merkle,custody,sealing}.json.
+
+    python -m scripts.vectors
+
+Everything that is random elsewhere is injected here, so the files come out the same every time. The
+one exception: `cryptography` has no way to inject the randomness of ML-KEM, so the message of suite
+0x02 is taken over from the file that is there, as long as it still opens.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ledger import custody, encoding, merkle, records
+from ledger.errors import LedgerError
+from ledger.hexes import from_hex, to_hex
+from ledger.sealing import OpeningKey, Purpose, Suite
+
+FOLDER = Path(__file__).parent.parent / "docs" / "spec" / "vectors"
+
+NAMES = ("姓名", "district", "area", "mortgaged")
+VALUES = ("王小明", "pudong", "89.5", "")
+INDICES = (1, 2)
+EPOCH = 3
+NUMBER = 2**40 + 7
+PLAINTEXT = b"what is sealed"
+DIGEST = hashlib.sha256(b"quancheng test vectors: request digest").digest()
+
+
+def named(name: str) -> bytes:
+    """Return 32 bytes that stand for a random value: SHA-256 of a name."""
+    return hashlib.sha256(f"quancheng test vectors: {name}".encode()).digest()
+
+
+def stream(name: str) -> Callable[[int], bytes]:
+    """Return a source of bytes that is the same every time: SHAKE256 of a name, read once."""
+    return lambda count: hashlib.shake_256(f"quancheng test vectors: {name}".encode()).digest(count)
+
+
+def main() -> None:
+    """Write all vectors."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, vectors in build().items():
+        text = json.dumps(vectors, indent=2, ensure_ascii=False) + "\n"
+        (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
+        print(f"wrote {name}.json")
+
+
+def build() -> dict[str, dict[str, Any]]:
+    """Compute all vectors, by name of their file."""
+    return {
+        "merkle": merkle_vectors(),
+        "custody": custody_vectors(),
+        "records": record_vectors(),
+        "sealing": sealing_vectors(),
+    }
+
+
+def merkle_vectors() -> dict[str, Any]:
+    """Roots and proofs over the eight leaves that Certificate Transparency's own tests use."""
+    texts = ("", "00", "10", "2021", "3031", "40414243", "5051525354555657")
+    data = [bytes.fromhex(text) for text in (*texts, "606162636465666768696a6b6c6d6e6f")]
+    trees = [merkle.MerkleTree.of(map(merkle.leaf_hash, data[:size])) for size in range(9)]
+    return {
+        "source": "leaves, roots and inclusion proofs: Certificate Transparency, merkle_tree_test.cc",
+        "leaves": [
+            {"data": to_hex(one), "leaf_hash": to_hex(merkle.leaf_hash(one))} for one in data
+        ],
+        "roots": [{"size": tree.size, "root": to_hex(tree.head().root)} for tree in trees],
+        "inclusion": [
+            {
+                "index": index,
+                "size": size,
+                "hashes": _hexes(trees[size].prove_inclusion(index).hashes),
+            }
+            for index, size in ((0, 1), (0, 8), (5, 8), (2, 3), (1, 5))
+        ],
+        "ranges": [
+            {
+                "start": start,
+                "end": end,
+                "size": size,
+                "hashes": _hexes(trees[size].prove_range(start, end).hashes),
+            }
+            for start, end, size in (
+                (0, 8, 8),
+                (2, 5, 8),
+                (3, 4, 7),
+                (5, 7, 7),
+                (0, 1, 5),
+                (4, 5, 5),
+            )
+        ],
+    }
+
+
+def seeds_of(sharing: custody.Sharing) -> list[custody.Seed]:
+    """Return all seeds, which in real life nobody has together."""
+    return [custody.Seed(EPOCH, subset, named(f"seed {subset}")) for subset in sharing.subsets]
+
+
+def holders_of(sharing: custody.Sharing) -> list[custody.HolderSeeds]:
+    """Return what each keyholder keeps."""
+    seeds = seeds_of(sharing)
+    return [
+        custody.assemble_seeds(sharing, holder, EPOCH, [s for s in seeds if holder in s.subset])
+        for holder in range(1, sharing.holders + 1)
+    ]
+
+
+def custody_vectors() -> dict[str, Any]:
+    """From seeds to one field's key, for 1 of 1, 2 of 3 and 3 of 5."""
+    sharings = (custody.Sharing(1, 1), custody.Sharing(2, 3), custody.Sharing(3, 5))
+    schema, salt = encoding.Schema(named("dataset"), NAMES), named("record salt")
+    return {
+        "dataset": to_hex(schema.dataset),
+        "epoch": EPOCH,
+        "number": NUMBER,
+        "salt": to_hex(salt),
+        "fields": [{"index": at, "name": schema.names[at]} for at in INDICES],
+        "sharings": [_sharing_vectors(sharing, schema, salt) for sharing in sharings],
+    }
+
+
+def _sharing_vectors(
+    sharing: custody.Sharing, schema: encoding.Schema, salt: bytes
+) -> dict[str, Any]:
+    holders = [custody.derive_subkeys(one, schema.dataset) for one in holders_of(sharing)]
+    parts = [custody.derive_parts(one, schema, NUMBER, salt, INDICES) for one in holders]
+    keys = custody.combine_parts(sharing, parts)
+    by_subset = {share.subset: share.secret for one in parts for share in one.shares}
+    subkeys = custody.combine_subkeys(sharing, holders).subkeys
+    rows = zip(seeds_of(sharing), subkeys, strict=True)
+    return {
+        "threshold": sharing.threshold,
+        "holders": sharing.holders,
+        "subsets": [
+            {
+                "holders": list(seed.subset),
+                "seed": to_hex(seed.secret),
+                "subkey": to_hex(subkey),
+                "parts": _hexes(_pieces(by_subset[seed.subset])),
+            }
+            for seed, subkey in rows
+        ],
+        "keys": [
+            {"index": one.index, "key": to_hex(one.key), "salt": to_hex(one.salt)}
+            for one in keys.fields
+        ],
+    }
+
+
+def record_vectors() -> dict[str, Any]:
+    """One encrypted record with what it commits to, its opening, and proofs about its owner."""
+    sharing, schema = custody.Sharing(2, 3), encoding.Schema(named("dataset"), NAMES)
+    subkeys = [custody.derive_subkeys(one, schema.dataset) for one in holders_of(sharing)]
+    keys = custody.combine_subkeys(sharing, subkeys)
+    owner, drawn = named("owner 2"), stream("randomness")
+    record = records.encrypt_record(
+        schema, keys, owner=owner, number=NUMBER, values=VALUES, randomness=drawn
+    )
+    opening = custody.provider_keys(keys, schema, NUMBER, record.salt, INDICES)
+    opened = records.open_fields(schema, record, opening)
+    header = encoding.header_leaf(owner, NUMBER, record.salt, EPOCH)
+    return {
+        "dataset": to_hex(schema.dataset),
+        "names": list(NAMES),
+        "subkeys": _hexes(keys.subkeys),
+        "epoch": EPOCH,
+        "owner": to_hex(owner),
+        "number": NUMBER,
+        "values": list(VALUES),
+        "randomness": to_hex(drawn(32 + 12 * len(VALUES))),
+        "line": records.encode_line(record).decode().rstrip("\n"),
+        "header_leaf": to_hex(header),
+        "record_root": to_hex(record.entry().root),
+        "publication_leaf": to_hex(record.entry().leaf()),
+        "excerpt": records.encode_line(record.excerpt(INDICES)).decode().rstrip("\n"),
+        "opened": [
+            {
+                "index": one.index,
+                "name": one.name,
+                "value": one.value,
+                "key": to_hex(key.key),
+                "salt": to_hex(one.salt),
+            }
+            for one, key in zip(opened, opening.fields, strict=True)
+        ],
+        "withdrawn": records.encode_line(records.WithdrawnRecord(owner, NUMBER))
+        .decode()
+        .rstrip("\n"),
+        "publication": _publication_vectors(record),
+    }
+
+
+def _publication_vectors(record: records.EncryptedRecord) -> dict[str, Any]:
+    others = [(named("owner 1"), 1), (named("owner 3"), 1), (named("owner 3"), 2)]
+    others += [(record.owner, 5), (named("owner 4"), 9)]
+    entries = [
+        records.PublicationEntry(owner, number, named(f"record root {number}"))
+        for owner, number in others
+    ]
+    entries.append(record.entry())
+    entries.sort(key=lambda entry: (entry.owner, entry.number))
+    tree = merkle.MerkleTree.of(entry.leaf() for entry in entries)
+    owners = sorted(
+        {entry.owner for entry in entries} | {named("owner 5"), bytes(32), b"\xff" * 32}
+    )
+    return {
+        "entries": [_entry(entry) for entry in entries],
+        "count": tree.size,
+        "root": to_hex(tree.head().root),
+        "owner_proofs": [_owner_proof(tree, entries, owner) for owner in owners],
+    }
+
+
+def _owner_proof(
+    tree: merkle.MerkleTree, entries: list[records.PublicationEntry], owner: bytes
+) -> dict[str, Any]:
+    proof = records.prove_owner(tree, entries, owner)
+    found = records.verify_owner(proof, owner, tree.head())
+    return {
+        "owner": to_hex(owner),
+        "numbers": [entry.number for entry in found],
+        "start": proof.start,
+        "size": proof.size,
+        "entries": [_entry(entry) for entry in proof.entries],
+        "hashes": _hexes(proof.hashes),
+    }
+
+
+def _entry(entry: records.PublicationEntry) -> dict[str, Any]:
+    return {"owner": to_hex(entry.owner), "number": entry.number, "root": to_hex(entry.root)}
+
+
+def sealing_vectors() -> dict[str, Any]:
+    """One sealed release for each suite."""
+    secrets = {suite: bytes((suite,)) + named(f"opening key {suite.value}") for suite in Suite}
+    ephemeral = named("ephemeral key")
+    x25519 = OpeningKey(secrets[Suite.X25519])
+    sealed = {
+        Suite.X25519: bytes((1, Suite.X25519))
+        + seal_by_hand(ephemeral, x25519.encryption_key.to_bytes()[1:], release_info(), PLAINTEXT),
+        Suite.MLKEM768_X25519: _kept_message(OpeningKey(secrets[Suite.MLKEM768_X25519])),
+    }
+    return {
+        "purpose": Purpose.RELEASE.value,
+        "context": to_hex(DIGEST),
+        "info": to_hex(release_info()),
+        "plaintext": to_hex(PLAINTEXT),
+        "messages": [
+            {
+                "suite": suite.value,
+                "opening_key": to_hex(secrets[suite]),
+                "encryption_key": to_hex(OpeningKey(secrets[suite]).encryption_key.to_bytes()),
+                "ephemeral_key": to_hex(ephemeral) if suite is Suite.X25519 else None,
+                "sealed": to_hex(sealed[suite]),
+            }
+            for suite in Suite
+        ],
+    }
+
+
+def release_info() -> bytes:
+    """Return the HPKE `info` of the vectors' messages, laid out by hand."""
+    return b"quancheng/1/release" + (32).to_bytes(4, "big") + DIGEST
+
+
+def _kept_message(key: OpeningKey) -> bytes:
+    path = FOLDER / "sealing.json"
+    if path.exists():
+        messages = json.loads(path.read_text(encoding="utf-8"))["messages"]
+        kept = next(from_hex(one["sealed"]) for one in messages if one["suite"] == key.suite)
+        try:
+            if key.open(kept, Purpose.RELEASE, DIGEST) == PLAINTEXT:
+                return kept
+        except LedgerError as error:
+            print(f"the message of suite {key.suite.value} no longer opens ({error}); a new one")
+    return key.encryption_key.seal(PLAINTEXT, Purpose.RELEASE, DIGEST)
+
+
+# HPKE written down from RFC 9180, to hold the library's against it.
+
+
+def seal_by_hand(ephemeral: bytes, public: bytes, info: bytes, plaintext: bytes) -> bytes:
+    """Seal as RFC 9180's SetupBaseS and Seal, with a given ephemeral X25519 key."""
+    sender = X25519PrivateKey.from_private_bytes(ephemeral)
+    enc = sender.public_key().public_bytes_raw()
+    shared = sender.exchange(X25519PublicKey.from_public_bytes(public))
+    key, nonce = key_schedule(0x0020, dhkem_secret(shared, enc, public), info)
+    return enc + AESGCM(key).encrypt(nonce, plaintext, b"")
+
+
+def dhkem_secret(shared: bytes, enc: bytes, public: bytes) -> bytes:
+    """Return DHKEM(X25519)'s shared secret (RFC 9180, section 4.1, ExtractAndExpand)."""
+    suite = b"KEM\x00\x20"
+    prk = labeled_extract(suite, b"", b"eae_prk", shared)
+    return labeled_expand(suite, prk, b"shared_secret", enc + public, 32)
+
+
+def key_schedule(kem: int, shared_secret: bytes, info: bytes) -> tuple[bytes, bytes]:
+    """Return key and base nonce (RFC 9180, section 5.1) for HKDF-SHA256 and AES-256-GCM."""
+    suite = b"HPKE" + kem.to_bytes(2, "big") + b"\x00\x01\x00\x02"
+    context = b"\x00" + labeled_extract(suite, b"", b"psk_id_hash", b"")
+    context += labeled_extract(suite, b"", b"info_hash", info)
+    secret = labeled_extract(suite, shared_secret, b"secret", b"")
+    key = labeled_expand(suite, secret, b"key", context, 32)
+    return key, labeled_expand(suite, secret, b"base_nonce", context, 12)
+
+
+def labeled_extract(suite: bytes, salt: bytes, label: bytes, secret: bytes) -> bytes:
+    """LabeledExtract of RFC 9180, section 4."""
+    return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + secret, "sha256")
+
+
+def labeled_expand(suite: bytes, prk: bytes, label: bytes, info: bytes, length: int) -> bytes:
+    """LabeledExpand of RFC 9180, section 4, for lengths up to 32."""
+    data = length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info
+    return hmac.digest(prk, data + b"\x01", "sha256")[:length]
+
+
+def _pieces(joined: bytes) -> Iterator[bytes]:
+    return (joined[at : at + 32] for at in range(0, len(joined), 32))
+
+
+def _hexes(values: Iterator[bytes] | tuple[bytes, ...]) -> list[str]:
+    return [to_hex(value) for value in values]
+
+
+if __name__ == "__main__":
+    main()
