@@ -45,6 +45,7 @@ contract AccessLog is IAccessLog, EIP712 {
     constructor(IRegistry registry, ICatalogue catalogue, IAgreements agreements, IAuthorizations authorizations)
         EIP712("Quancheng", "1")
     {
+        if (authorizations.ACCESS_LOG() != address(this)) revert NotWired(address(authorizations));
         REGISTRY = registry;
         CATALOGUE = catalogue;
         AGREEMENTS = agreements;

@@ -115,6 +115,7 @@ contract Agreements is IAgreements, EIP712 {
     /// @inheritdoc IAgreements
     function approve(ApplicationId application, uint256 fields, uint64 expiresAt) external returns (AgreementId id) {
         Application storage applied = _undecided(application);
+        if (!_purposes[applied.purpose].active) revert PurposeInactive(applied.purpose);
         if (fields == 0) revert FieldsEmpty();
         if (!Fields.within(fields, applied.fields)) revert FieldsOutsideApplication(application, fields);
         if (expiresAt <= block.timestamp) revert EndNotInFuture(expiresAt);
@@ -158,6 +159,7 @@ contract Agreements is IAgreements, EIP712 {
         if (applied.consumer == address(0)) revert ApplicationUnknown(application);
         if (applied.consumer != consumer) revert ConsumerMismatch(application, consumer);
         if (applied.signed) revert AlreadySigned(application);
+        if (bytes(text).length == 0) revert EmptyText();
         if (deadline < block.timestamp) revert DeadlinePassed(deadline);
         bytes32 textHash = keccak256(bytes(text));
         bytes32 digest = _hashTypedDataV4(
@@ -229,6 +231,7 @@ contract Agreements is IAgreements, EIP712 {
     /// @inheritdoc IAgreements
     function agreementByNumber(uint32 number) public view returns (AgreementState memory state) {
         Agreement storage found = _agreements[number];
+        if (found.consumer == address(0)) return state;
         state.id = found.id;
         state.number = number;
         state.consumer = found.consumer;

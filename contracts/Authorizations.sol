@@ -21,11 +21,13 @@ contract Authorizations is IAuthorizations, Subjects {
 
     ICatalogue public immutable CATALOGUE;
     IAgreements public immutable AGREEMENTS;
-    /// @notice The only contract that counts uses.
+    /// @inheritdoc IAuthorizations
     address public immutable ACCESS_LOG;
 
     mapping(AuthorizationId authorization => Grant) private _grants;
     mapping(AuthorizationId authorization => bytes32 item) private _items;
+    // The epoch in which a confirmed authorization was granted, plus one; zero for one that was never confirmed.
+    mapping(AuthorizationId authorization => uint24 epochs) private _grantedIn;
     mapping(uint32 number => GrantTerms) private _terms;
     mapping(bytes32 termsHash => uint32 number) private _termsNumbers;
     uint32 private _termsCount;
@@ -82,7 +84,7 @@ contract Authorizations is IAuthorizations, Subjects {
         if (found.revoked()) revert AlreadyRevoked(authorization);
         _requireDeadline(deadline);
         bytes32 structHash = keccak256(abi.encode(REVOCATION_TYPEHASH, subject, authorization, deadline));
-        _requireStopper(subject, number, found.epoch(), _hashTypedDataV4(structHash), approval);
+        _requireStopper(subject, number, _grantEpoch(authorization, found), _hashTypedDataV4(structHash), approval);
 
         _grants[authorization] = found.revoke();
         emit Revoked(authorization, subject, approval.signer);
@@ -99,8 +101,11 @@ contract Authorizations is IAuthorizations, Subjects {
         if (found.epoch() == epoch) revert AlreadyConfirmed(authorization);
         _requireDeadline(deadline);
         bytes32 structHash = keccak256(abi.encode(CONFIRMATION_TYPEHASH, subject, authorization, deadline));
-        _requireApproval(subject, number, _hashTypedDataV4(structHash), approval);
+        bytes32 digest = _hashTypedDataV4(structHash);
+        _requireApproval(subject, number, digest, approval);
+        _useOnce(digest);
 
+        _grantedIn[authorization] = _grantEpoch(authorization, found) + 1;
         _grants[authorization] = found.withEpoch(epoch);
         emit Confirmed(authorization, subject, epoch, approval.signer);
     }
@@ -171,6 +176,12 @@ contract Authorizations is IAuthorizations, Subjects {
         found = _grants[authorization];
         if (found.isUnknown()) revert AuthorizationUnknown(authorization);
         if (found.subject() != number) revert SubjectMismatch(authorization, subject);
+    }
+
+    /// @dev The epoch in which it was granted, whether or not a later key confirmed it: confirming takes no right to revoke away.
+    function _grantEpoch(AuthorizationId authorization, Grant found) private view returns (uint24) {
+        uint24 epochs = _grantedIn[authorization];
+        return epochs == 0 ? found.epoch() : epochs - 1;
     }
 
     /// @dev Grants that agree in agreement and fields share one entry, so that an access reads it warm.

@@ -46,6 +46,7 @@ abstract contract Subjects is ISubjects, EIP712 {
     uint32 private _subjectCount;
 
     constructor(IRegistry registry, uint64 recoveryDelay) EIP712("Quancheng", "1") {
+        if (recoveryDelay == 0) revert RecoveryDelayZero();
         REGISTRY = registry;
         RECOVERY_DELAY = recoveryDelay;
     }
@@ -244,6 +245,11 @@ abstract contract Subjects is ISubjects, EIP712 {
         else _requireApproval(subject, number, digest, approval);
     }
 
+    function _useOnce(bytes32 digest) internal {
+        if (_used[digest]) revert AlreadyUsed(digest);
+        _used[digest] = true;
+    }
+
     function _register(SubjectId subject, bytes calldata signer) private {
         if (SubjectId.unwrap(subject) == 0) revert EmptySubject();
         if (_numbers[subject] != 0) revert SubjectExists(subject);
@@ -253,11 +259,6 @@ abstract contract Subjects is ISubjects, EIP712 {
         _numbers[subject] = number;
         _signers[number] = signer;
         emit SubjectRegistered(subject, number, signer);
-    }
-
-    function _useOnce(bytes32 digest) private {
-        if (_used[digest]) revert AlreadyUsed(digest);
-        _used[digest] = true;
     }
 
     function _requireSigner(SubjectId subject, uint32 number, bytes32 digest, Approval calldata approval)

@@ -40,6 +40,8 @@ interface IAccessLog {
     event Recorded(address indexed recorder, uint256 sequence, bytes32 head);
 
     error DeadlineTooLarge(uint256 deadline);
+    /// @dev At deployment: these authorizations count uses for another access log.
+    error NotWired(address authorizations);
 
     /// @notice Decides and records each request, in order. Only an active recorder.
     function record(Batch[] calldata batches) external;

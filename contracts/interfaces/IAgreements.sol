@@ -88,6 +88,7 @@ interface IAgreements {
     error NotParty(address caller, AgreementId agreement);
     error EmptyCode();
     error EmptyReason();
+    error EmptyText();
     error TextsMissing();
     error BoundsEmpty();
     error PurposeExists(PurposeId purpose);
@@ -119,7 +120,8 @@ interface IAgreements {
     /// @notice Sets, once, which fields of a dataset the purpose may ever use.
     function bindFields(PurposeId purpose, DatasetId dataset, uint256 fields) external;
 
-    /// @notice No new authorization or application can name the purpose any more; what was granted before stays as it is.
+    /// @notice No new authorization, application or approval can name the purpose any more; what was granted before stays as it
+    /// is.
     function retirePurpose(PurposeId purpose) external;
 
     function applyFor(

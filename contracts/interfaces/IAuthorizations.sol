@@ -60,7 +60,8 @@ interface IAuthorizations is ISubjects {
     /// @notice Relays a signed authorization. It must be within its purpose's bounds and a consumer's active agreement.
     function grant(Authorization calldata terms, Approval calldata approval) external returns (AuthorizationId);
 
-    /// @notice Ends an authorization for good. EIP-712 `Revocation`.
+    /// @notice Ends an authorization for good. EIP-712 `Revocation`, by the signer, a guardian, or a signer that recovery replaced
+    /// after the authorization was granted.
     function revoke(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval) external;
 
     /// @notice Lets an authorization that a replaced key signed count again. EIP-712 `Confirmation`.
@@ -86,6 +87,9 @@ interface IAuthorizations is ISubjects {
 
     /// @notice The record that the authorization is bound to; zero when it is not.
     function itemOf(AuthorizationId authorization) external view returns (bytes32);
+
+    /// @notice The only contract that counts uses.
+    function ACCESS_LOG() external view returns (address);
 
     function authorizationId(Authorization calldata terms) external view returns (AuthorizationId);
 }

@@ -7,7 +7,8 @@ import {SubjectId} from "../libraries/Types.sol";
 /// @notice A subject is a random id with a signer (ERC-7913 bytes: an account, or a verifier and a key). The identity authority
 /// registers it and may replace a lost key; it cannot consent in anybody's name, for the subject is frozen while a
 /// recovery is under way, the old key may veto until it takes effect, and what the old key signed stays frozen until the
-/// new key confirms it. A key that recovery replaced can still revoke what was granted in its time: it can stop, never start.
+/// new key confirms it. A key that recovery replaced can still revoke what was granted in its time, confirmed since or not: it can
+/// stop, never start.
 /// @dev Warning: an identity authority that replaces a key whose owner does not veto in time holds that subject id. The events show
 /// it, and the person's wallet watches for them.
 interface ISubjects {
@@ -52,6 +53,7 @@ interface ISubjects {
     error RecoveryNotDue(SubjectId subject, uint64 effectiveAt);
     error RecoveryDue(SubjectId subject, uint64 effectiveAt);
     error EndNotInFuture(uint64 expiresAt);
+    error RecoveryDelayZero();
 
     /// @notice Registers subjects with their signers. Only the identity authority.
     function registerSubjects(SubjectId[] calldata subjects, bytes[] calldata signers) external;
