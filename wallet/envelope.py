@@ -1,0 +1,154 @@
+"""A secret under a password: the crypto part of Ethereum's V3 key files, for any secret.
+
+scrypt makes 32 bytes of the password: 16 encrypt (AES-128-CTR), 16 authenticate
+(Keccak-256 of them and the ciphertext). Files made here open in any Ethereum wallet, and the other
+way round, as long as they use scrypt.
+
+Source: Web3 Secret Storage Definition, version 3; RFC 7914 (scrypt).
+"""
+
+import hashlib
+import hmac
+import secrets
+from typing import Final, Literal
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+from ledger.keccak import keccak256
+from wallet.errors import CorruptedEntryError, InvalidEntryError, WrongPasswordError
+from wallet.passwords import Password
+
+STANDARD_SCRYPT_N: Final = 2**17
+"""Cost of opening an entry: 128 MiB and a third of a second, so of every guess too (OWASP)."""
+
+LEAST_SCRYPT_N: Final = 2**12
+"""The least cost that is written: 4 MiB and ten milliseconds. For tests and demonstrations only: it
+makes guessing thirty times as cheap as the standard does."""
+
+_MOST_MEMORY: Final = 2**30
+_BLOCK_SIZE: Final = 8
+_KEY_LENGTH: Final = 32
+_SALT_LENGTH: Final = 32
+_IV_LENGTH: Final = 16
+_SLACK: Final = 2**20
+
+
+class CipherParameters(msgspec.Struct, frozen=True):
+    """Hexadecimal without 0x, as everywhere in V3."""
+
+    iv: str
+
+
+class ScryptParameters(msgspec.Struct, frozen=True):
+    """RFC 7914's N, r, p and salt."""
+
+    dklen: int
+    n: int
+    r: int
+    p: int
+    salt: str
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """The `crypto` member of a V3 file."""
+
+    cipher: Literal["aes-128-ctr"]
+    cipherparams: CipherParameters
+    ciphertext: str
+    kdf: Literal["scrypt"]
+    kdfparams: ScryptParameters
+    mac: str
+
+    def checksum(self) -> bytes:
+        """Return a SHA-256 over all of it, which tells damage from a wrong password."""
+        return hashlib.sha256(msgspec.json.encode(self)).digest()
+
+
+def check_cost(scrypt_n: int) -> int:
+    """Return a cost that may be written.
+
+    Raises:
+        InvalidEntryError: no power of two, under the documented least or over 2**20.
+    """
+    if scrypt_n & (scrypt_n - 1) or not LEAST_SCRYPT_N <= scrypt_n <= 2**20:
+        raise InvalidEntryError("the scrypt cost must be a power of two from 2**12 to 2**20")
+    return scrypt_n
+
+
+def encrypt(secret: bytes, password: Password, scrypt_n: int) -> Envelope:
+    """Encrypt a secret under a password, with a fresh salt.
+
+    Raises:
+        InvalidEntryError: the cost is not allowed.
+    """
+    salt, iv = secrets.token_bytes(_SALT_LENGTH), secrets.token_bytes(_IV_LENGTH)
+    parameters = ScryptParameters(
+        dklen=_KEY_LENGTH, n=check_cost(scrypt_n), r=_BLOCK_SIZE, p=1, salt=salt.hex()
+    )
+    key = _derive(password, parameters, salt)
+    ciphertext = _aes_ctr(key, iv, secret)
+    return Envelope(
+        cipher="aes-128-ctr",
+        cipherparams=CipherParameters(iv=iv.hex()),
+        ciphertext=ciphertext.hex(),
+        kdf="scrypt",
+        kdfparams=parameters,
+        mac=_mac(key, ciphertext).hex(),
+    )
+
+
+def decrypt(envelope: Envelope, password: Password) -> bytes:
+    """Return the secret.
+
+    Raises:
+        CorruptedEntryError: a part is malformed, or asks for more work than is sensible.
+        WrongPasswordError: another password, or the ciphertext was damaged.
+    """
+    salt = _unhex(envelope.kdfparams.salt)
+    iv, ciphertext, mac = (
+        _unhex(text) for text in (envelope.cipherparams.iv, envelope.ciphertext, envelope.mac)
+    )
+    if len(iv) != _IV_LENGTH:
+        raise CorruptedEntryError("the initialization vector has another length than 16 bytes")
+    key = _derive(password, envelope.kdfparams, salt)
+    if not hmac.compare_digest(_mac(key, ciphertext), mac):
+        raise WrongPasswordError("wrong password")
+    return _aes_ctr(key, iv, ciphertext)
+
+
+def _derive(password: Password, parameters: ScryptParameters, salt: bytes) -> bytes:
+    n, r, p = parameters.n, parameters.r, parameters.p
+    memory = 128 * n * r
+    if parameters.dklen != _KEY_LENGTH or min(n, r, p) < 1 or memory * p > _MOST_MEMORY:
+        raise CorruptedEntryError("the scrypt parameters are not sensible")
+    try:
+        return hashlib.scrypt(
+            password.reveal(),
+            salt=salt,
+            n=n,
+            r=r,
+            p=p,
+            maxmem=memory + 128 * r * p + _SLACK,
+            dklen=_KEY_LENGTH,
+        )
+    except (ValueError, OverflowError) as error:
+        raise CorruptedEntryError("the scrypt parameters are not sensible") from error
+
+
+def _aes_ctr(key: bytes, iv: bytes, data: bytes) -> bytes:
+    context = Cipher(AES(key[:16]), CTR(iv)).encryptor()
+    return context.update(data) + context.finalize()
+
+
+def _mac(key: bytes, ciphertext: bytes) -> bytes:
+    return keccak256(key[16:32] + ciphertext)
+
+
+def _unhex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise CorruptedEntryError("a part of the file is not hexadecimal") from error

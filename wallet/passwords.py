@@ -1,0 +1,140 @@
+"""Where passwords come from: a person, a file descriptor or the environment; never the command line.
+
+On the command line a source is written `prompt`, `fd:3` or `env:NAME`.
+"""
+
+import getpass
+import os
+import re
+import warnings
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from wallet.errors import PasswordError
+
+_MOST_BYTES: Final = 4096
+_FIRST_FREE_DESCRIPTOR: Final = 3
+
+
+class Password:
+    """A password that does not show in logs and tracebacks.
+
+    Raises:
+        PasswordError: it is empty, or not Unicode text.
+    """
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self, text: str) -> None:
+        try:
+            self._bytes = text.encode()
+        except UnicodeEncodeError:
+            raise PasswordError("the password is not Unicode text") from None
+        if not text:
+            raise PasswordError("the password is empty")
+
+    def reveal(self) -> bytes:
+        """Return the password in UTF-8, as it goes into the key derivation."""
+        return self._bytes
+
+    def __repr__(self) -> str:
+        return "Password(...)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Password) and self._bytes == other._bytes
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """Ask the person at the terminal."""
+
+
+class Descriptor(msgspec.Struct, frozen=True):
+    """Read an open file descriptor to its end; one line feed at the end is no part of it."""
+
+    number: int
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """Take the value of an environment variable."""
+
+    variable: str
+
+
+PasswordSource = Prompt | Descriptor | Environment
+
+
+def parse_source(text: str) -> PasswordSource:
+    """Return the source that `prompt`, `fd:3` or `env:NAME` names.
+
+    Raises:
+        PasswordError: it is none of these.
+    """
+    if text == "prompt":
+        return Prompt()
+    scheme, _, rest = text.partition(":")
+    if scheme == "fd" and re.fullmatch(r"[0-9]{1,6}", rest) and int(rest) >= _FIRST_FREE_DESCRIPTOR:
+        return Descriptor(int(rest))
+    if scheme == "env" and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", rest):
+        return Environment(rest)
+    raise PasswordError("a password comes from prompt, fd:NUMBER (from 3 on) or env:NAME")
+
+
+def read_password(
+    source: PasswordSource,
+    *,
+    question: str = "Password: ",
+    repeat: bool = False,
+    ask: Callable[[str], str] = getpass.getpass,
+) -> Password:
+    """Get a password from its source.
+
+    Args:
+        source: where from.
+        question: what a person is asked.
+        repeat: whether a person must give it twice, as for a new one.
+        ask: asks without showing what is typed.
+
+    Raises:
+        PasswordError: there is none, or the two differ.
+    """
+    match source:
+        case Prompt():
+            return _ask(ask, question, repeat=repeat)
+        case Descriptor(number):
+            return Password(_read(number))
+        case Environment(variable):
+            value = os.environ.get(variable)
+            if value is None:
+                raise PasswordError(f"the environment has no {variable}")
+            return Password(value)
+
+
+def _ask(ask: Callable[[str], str], question: str, *, repeat: bool) -> Password:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            password = Password(ask(question))
+            if repeat and Password(ask("Again: ")) != password:
+                raise PasswordError("the two passwords differ")
+    except (getpass.GetPassWarning, EOFError, OSError) as error:
+        raise PasswordError("there is no terminal to ask at: use fd:NUMBER or env:NAME") from error
+    return password
+
+
+def _read(descriptor: int) -> str:
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise PasswordError(f"file descriptor {descriptor} cannot be read") from error
+    if len(data) > _MOST_BYTES:
+        raise PasswordError(f"file descriptor {descriptor} holds more than a password")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise PasswordError(f"file descriptor {descriptor} holds no UTF-8") from None
+    return text.removesuffix("\n").removesuffix("\r")
