@@ -172,7 +172,7 @@ def _load_private(
     if suite is Suite.X25519:
         only = X25519PrivateKey.from_private_bytes(secret)
         return only, only.public_key().public_bytes_raw()
-    # draft-connolly-cfrg-xwing-kem, section 5.2 (expandDecapsulationKey)
+    # draft-connolly-cfrg-xwing-kem, expandDecapsulationKey
     expanded = shake_256(secret).digest(_MLKEM_SEED + SIZE)
     mlkem = MLKEM768PrivateKey.from_seed_bytes(expanded[:_MLKEM_SEED])
     x25519 = X25519PrivateKey.from_private_bytes(expanded[_MLKEM_SEED:])

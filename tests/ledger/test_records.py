@@ -188,6 +188,17 @@ def test_an_opened_field_counts_once_and_only_in_its_place() -> None:
         verify_opened_fields(SCHEMA, record, (moved,))
 
 
+def test_a_record_of_another_width_than_the_schema_is_refused() -> None:
+    record = encrypted()
+    opened = open_fields(SCHEMA, record, keys_for(record))
+    for names in (SCHEMA.names[:-1], (*SCHEMA.names, "one more")):
+        other = Schema(SCHEMA.dataset, names)
+        with pytest.raises(MalformedError, match=f"12 fields, the schema {len(names)}"):
+            open_fields(other, record, keys_for(record, (0,)))
+        with pytest.raises(MalformedError, match=f"12 fields, the schema {len(names)}"):
+            verify_opened_fields(other, record, opened[:1])
+
+
 def test_a_record_that_is_not_in_the_publication_is_refused() -> None:
     entries = [PublicationEntry(some("owner"), number, some("root")) for number in range(5)]
     tree = MerkleTree.of(entry.leaf() for entry in entries)
