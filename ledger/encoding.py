@@ -148,6 +148,27 @@ def value_context(dataset: bytes, record: bytes) -> bytes:
     return VALUE_LABEL + dataset + record
 
 
+PADDING = 32
+"""A value is padded to a multiple of this many bytes before encryption, so that its length hides in a class."""
+
+
+def padded(value: bytes) -> bytes:
+    """Pad a value: 0x80, then zeros up to a multiple of `PADDING` (ISO/IEC 9797-1, method 2)."""
+    return value + b"\x80" + bytes(-(len(value) + 1) % PADDING)
+
+
+def unpadded(value: bytes) -> bytes:
+    """Take the padding away.
+
+    Raises:
+        MalformedError: There is none.
+    """
+    text = value.rstrip(b"\x00")
+    if len(value) % PADDING or not text.endswith(b"\x80") or len(value) - len(text) >= PADDING:
+        raise MalformedError("a value is not padded")
+    return text[:-1]
+
+
 def sealing_info(purpose: str, context: bytes) -> bytes:
     """HPKE `info` of a sealed message: what it is for, and what it belongs to."""
     return label(purpose) + prefixed(context)

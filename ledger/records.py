@@ -5,7 +5,8 @@
     record root      = RFC 6962 over header leaf, field leaf 0, field leaf 1, ...
     publication leaf = H(0x00 | 1 | "record" | owner | u64 number | record root)
     publication root = RFC 6962 over publication leaves, by (owner, number), strictly increasing
-    ciphertext       = nonce (12 bytes) | AES-256-GCM(key, nonce, value, AAD = dataset, record, field)
+    ciphertext       = nonce (12 bytes) | AES-256-GCM(key, nonce, padded value,
+                                                      AAD = dataset, record, field)
 
 The provider makes `EncryptedRecord`s and sends them as lines of JSON. The gateway checks and stores
 them and learns no value: a field's key and commitment salt come from the keyholders' seeds; the
@@ -31,14 +32,17 @@ from ledger.custody import DatasetKeys, RecordKeys, field_key
 from ledger.encoding import (
     FORMAT,
     MAX_FIELDS,
+    PADDING,
     SIZE,
     Schema,
     field_leaf,
     header_leaf,
+    padded,
     part_message,
     publication_leaf,
     record_context,
     sized,
+    unpadded,
     utf8,
     value_context,
 )
@@ -58,6 +62,7 @@ from ledger.merkle import (
 
 _NONCE = 12
 _TAG = 16
+_SHORTEST = _NONCE + PADDING + _TAG
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 
 
@@ -108,7 +113,7 @@ class EncryptedRecord(msgspec.Struct, frozen=True, gc=False):
         number: Which of the owner's records.
         epoch: Of the seeds that the keys come from.
         salt: Drawn anew at every encryption, 32 bytes.
-        ciphertexts: For each field: nonce (12 bytes), ciphertext, tag (16 bytes). None in an
+        ciphertexts: For each field: nonce (12 bytes), padded ciphertext, tag (16 bytes). None in an
             excerpt, where the field was not granted.
         leaves: For each field: its leaf, 32 bytes, in the schema's order.
 
@@ -134,8 +139,8 @@ class EncryptedRecord(msgspec.Struct, frozen=True, gc=False):
             raise MalformedError("a record has as many fields as leaves")
         if any(len(leaf) != SIZE for leaf in self.leaves):
             raise MalformedError(f"a field leaf does not have {SIZE} bytes")
-        if any(each is not None and len(each) < _NONCE + _TAG for each in self.ciphertexts):
-            raise MalformedError("a field is shorter than a nonce and a tag")
+        if any(each is not None and len(each) < _SHORTEST for each in self.ciphertexts):
+            raise MalformedError("a field is shorter than a nonce, a padded value and a tag")
 
     def entry(self) -> PublicationEntry:
         """Return what a publication commits to; this computes the record root."""
@@ -199,7 +204,7 @@ def encrypt_record(
         key, commitment_salt = field_key(keys, part_message(record, name))
         nonce = drawn[at : at + _NONCE]
         at += _NONCE
-        ciphertexts.append(nonce + AESGCM(key).encrypt(nonce, value, context + name))
+        ciphertexts.append(nonce + AESGCM(key).encrypt(nonce, padded(value), context + name))
         leaves.append(field_leaf(commitment_salt, name, value))
     return EncryptedRecord(owner, number, keys.epoch, salt, tuple(ciphertexts), tuple(leaves))
 
@@ -226,7 +231,7 @@ def open_fields(
             raise OpeningError(f"field {key.index} ({name}) was not handed over")
         try:
             value = _decrypt(key.key, ciphertext, context + schema.encoded[key.index])
-        except (InvalidTag, UnicodeDecodeError):
+        except (InvalidTag, MalformedError, UnicodeDecodeError):
             # Not chained: a decoding error holds the plaintext.
             raise OpeningError(f"field {key.index} ({name}) does not open") from None
         opened.append(OpenedField(key.index, name, value, key.salt))
@@ -484,7 +489,8 @@ def _check_width(schema: Schema, record: EncryptedRecord) -> None:
 
 
 def _decrypt(key: bytes, ciphertext: bytes, context: bytes) -> str:
-    return AESGCM(key).decrypt(ciphertext[:_NONCE], ciphertext[_NONCE:], context).decode()
+    value = AESGCM(key).decrypt(ciphertext[:_NONCE], ciphertext[_NONCE:], context)
+    return unpadded(value).decode()
 
 
 def _owner(entry: PublicationEntry) -> bytes:

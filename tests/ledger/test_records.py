@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger import encoding
 from ledger.custody import DatasetKeys, RecordKeys, provider_keys
 from ledger.encoding import Schema, field_leaf
 from ledger.errors import MalformedError, OpeningError, ProofError
@@ -344,7 +345,7 @@ def spoilt(**changes: Any) -> bytes:
 
 
 HASH = "0x" + "ab" * 32
-CIPHERTEXT = base64.b64encode(bytes(28)).decode()
+CIPHERTEXT = base64.b64encode(bytes(60)).decode()
 
 
 @pytest.mark.parametrize(
@@ -532,8 +533,9 @@ def test_the_spec_vectors_follow_the_byte_formulas() -> None:
         leaf = by_hand(0, b"field", unhex(one["salt"]), encoded, sized)
         assert line["leaves"][one["index"]] == leaf
         sealed = base64.b64decode(line["fields"][one["index"]])
+        padded = value + b"\x80" + bytes(31 - len(value) % 32)
         context = b"\x01quancheng/1/value" + unhex(VECTORS["dataset"]) + number + salt + encoded
-        assert AESGCM(unhex(one["key"])).decrypt(sealed[:12], sealed[12:], context) == value
+        assert AESGCM(unhex(one["key"])).decrypt(sealed[:12], sealed[12:], context) == padded
     root = unhex(VECTORS["record_root"])
     assert VECTORS["publication_leaf"] == by_hand(0, b"record", owner, number, root)
     # Five leaves: RFC 6962 puts four to the left and one to the right.
@@ -585,3 +587,16 @@ def test_owner_proofs_of_the_spec_vectors(case: dict[str, Any]) -> None:
 
 def read_entry(entry: dict[str, Any]) -> PublicationEntry:
     return PublicationEntry(unhex(entry["owner"]), entry["number"], unhex(entry["root"]))
+
+
+@pytest.mark.parametrize("length", [0, 1, 30, 31, 32, 33, 63, 64, 500])
+def test_values_of_one_length_class_have_ciphertexts_of_one_length(length: int) -> None:
+    padded = encoding.padded(b"\x00" * length)
+    assert len(padded) == (length // 32 + 1) * 32
+    assert encoding.unpadded(padded) == b"\x00" * length
+
+
+@pytest.mark.parametrize("broken", [b"", bytes(32), b"\x80", b"\x80" + bytes(63), b"x" * 32])
+def test_what_is_not_padded_is_refused(broken: bytes) -> None:
+    with pytest.raises(MalformedError, match="not padded"):
+        encoding.unpadded(broken)
