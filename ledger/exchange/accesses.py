@@ -1,0 +1,306 @@
+"""Consumer and gateway: `POST /v1/accesses`.
+
+    {"request": {...}, "signature": "0x..."}                     one, or
+    {"requests": [{"request", "signature"}, ...]}                up to `MOST_ACCESSES`
+
+    {"access": {"id", "digest", "sequence", "outcome", <the request's members>, "block_number", "block_hash",
+                "timestamp", "transaction", "log_index"},
+     "release": {"dataset", "publication", "root", "count", "records": [...], "proof": {...},
+                 "keys": [{"holder": "0x...", "sealed": "<base64>"}, ...]} | null,
+     "problem": {"type", "title", "status", "detail"} | null}    or {"results": [<such>, ...]}
+
+Writing is split, so that what stays the same for many accesses is written once.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.errors import LedgerError, MalformedError
+from ledger.exchange.proofs import HASH, OwnerMessage, RangeMessage, encoder, parse, proof_of
+from ledger.exchange.types import (
+    MOST_ACCESSES,
+    AccessResult,
+    HeldKeys,
+    RecordedAccess,
+    Refusal,
+    Release,
+    Submission,
+    Submissions,
+    TooManyAccessesError,
+)
+from ledger.hexes import ADDRESS_LENGTH, from_hex, to_hex
+from ledger.merkle import TreeHead
+from ledger.records import EncryptedRecord, decode_excerpt, encode_line
+from ledger.signing import SIGNATURE_LENGTH
+from ledger.strict_json import parse_json
+from ledger.typed_data import AccessRequest, JsonScalar, record_from_object, record_to_object
+
+_MEMBERS: Final = ("consumer", "basis", "item", "fields", "nonce", "deadline")
+_KEYS_OF_ONE: Final = 2 + len(_MEMBERS)
+"""Object keys in one signed request."""
+
+
+# What is asked
+
+
+class _Signed(msgspec.Struct, forbid_unknown_fields=True):
+    request: dict[str, JsonScalar]
+    signature: str
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    request: dict[str, JsonScalar] | None = None
+    signature: str | None = None
+    requests: list[_Signed] | None = None
+
+
+_bodies = msgspec.json.Decoder(_Body)
+
+
+def encode_submissions(submissions: Submissions) -> bytes:
+    """Write signed requests as the body of `POST /v1/accesses`.
+
+    Raises:
+        MalformedError: None at all, or `single` with more than one.
+    """
+    signed = [
+        _Signed(record_to_object(one.request), to_hex(one.signature))
+        for one in submissions.submissions
+    ]
+    if not submissions.single and signed:
+        return encoder.encode(_Body(requests=signed))
+    if len(signed) != 1:
+        raise MalformedError(f"{len(signed)} accesses where one is meant")
+    return encoder.encode(signed[0])
+
+
+def decode_submissions(body: bytes) -> Submissions:
+    """Read the body of `POST /v1/accesses`.
+
+    Raises:
+        TooManyAccessesError: More than `MOST_ACCESSES`.
+        MalformedError: Not JSON of this form, a key given twice, or no request at all.
+    """
+    signed, single = _signed(parse(_bodies, body))
+    if len(signed) > MOST_ACCESSES:
+        raise TooManyAccessesError(len(signed))
+    # No valid value holds a colon. So this many of them are this many keys, each there once.
+    if body.count(b":") != len(signed) * _KEYS_OF_ONE + (not single):
+        _refuse_repeats(body)
+    return Submissions(tuple([_submission(one) for one in signed]), single)
+
+
+def _signed(body: _Body) -> tuple[Sequence[_Signed], bool]:
+    if body.requests:
+        if body.request is None and body.signature is None:
+            return body.requests, False
+    elif body.requests is None and body.request is not None and body.signature is not None:
+        return (_Signed(body.request, body.signature),), True
+    raise MalformedError("needs a request with its signature, or a list of such")
+
+
+def _submission(signed: _Signed) -> Submission:
+    try:
+        request = record_from_object(AccessRequest, signed.request)
+        return Submission(request, from_hex(signed.signature, SIGNATURE_LENGTH))
+    except LedgerError as error:
+        raise MalformedError(str(error)) from error
+
+
+def _refuse_repeats(body: bytes) -> None:
+    """Refuse what strict JSON refuses; the fast decoder takes the last of two equal keys."""
+    try:
+        parse_json(body)
+    except LedgerError as error:
+        raise MalformedError(str(error)) from error
+
+
+# What is answered
+
+
+class _Access(msgspec.Struct):
+    id: str
+    digest: str
+    sequence: int
+    outcome: int
+    consumer: str
+    basis: str
+    item: str
+    fields: JsonScalar
+    nonce: JsonScalar
+    deadline: JsonScalar
+    block_number: int
+    block_hash: str
+    timestamp: int
+    transaction: str
+    log_index: int
+
+
+class _Keys(msgspec.Struct):
+    holder: str
+    sealed: bytes
+
+
+class _Release(msgspec.Struct):
+    dataset: str
+    publication: int
+    root: str
+    count: int
+    records: msgspec.Raw
+    proof: msgspec.Raw
+    keys: list[_Keys]
+
+
+class _Result(msgspec.Struct):
+    access: _Access | None
+    release: msgspec.Raw
+    problem: Refusal | None
+
+
+class _Results(msgspec.Struct):
+    results: list[_Result]
+
+
+_result = msgspec.json.Decoder(_Result)
+_results = msgspec.json.Decoder(_Results)
+_releases = msgspec.json.Decoder(_Release | None)
+_records = msgspec.json.Decoder(list[msgspec.Raw])
+_proofs = msgspec.json.Decoder(OwnerMessage | RangeMessage)
+
+
+def encode_excerpts(records: Iterable[EncryptedRecord]) -> bytes:
+    """Write excerpts as `encode_release` takes them."""
+    return b"[" + b",".join([encode_line(record)[:-1] for record in records]) + b"]"
+
+
+def encode_release(
+    dataset: bytes,
+    publication: int,
+    head: TreeHead,
+    *,
+    records: bytes,
+    proof: bytes,
+    keys: Iterable[HeldKeys],
+) -> bytes:
+    """Write what an allowed access opens.
+
+    Args:
+        dataset: Of the basis.
+        publication: Version that the records are in.
+        head: Its root and count.
+        records: From `encode_excerpts`.
+        proof: From `encode_proof`.
+        keys: Of as many keyholders as it takes.
+    """
+    return encoder.encode(
+        _Release(
+            dataset=to_hex(dataset),
+            publication=publication,
+            root=to_hex(head.root),
+            count=head.size,
+            records=msgspec.Raw(records),
+            proof=msgspec.Raw(proof),
+            keys=[_Keys(to_hex(one.holder), one.sealed) for one in keys],
+        )
+    )
+
+
+def encode_result(
+    access: tuple[AccessRequest, bytes, RecordedAccess] | None,
+    release: bytes | None = None,
+    problem: Refusal | None = None,
+) -> bytes:
+    """Write one result.
+
+    Args:
+        access: The request, its digest, and what the chain has; None when nothing was recorded.
+        release: From `encode_release`.
+        problem: Why there is no release.
+    """
+    found = None if access is None else _access(*access)
+    return encoder.encode(_Result(found, msgspec.Raw(release or b"null"), problem))
+
+
+def encode_results(results: Iterable[bytes]) -> bytes:
+    """Write the answer to a list of requests from what `encode_result` wrote."""
+    return b'{"results":[' + b",".join(results) + b"]}"
+
+
+def decode_result(body: bytes) -> AccessResult:
+    """Read the answer to one request.
+
+    Raises:
+        MalformedError: Not of this form.
+    """
+    return _checked(parse(_result, body))
+
+
+def decode_results(body: bytes) -> tuple[AccessResult, ...]:
+    """Read the answer to a list of requests, in their order.
+
+    Raises:
+        MalformedError: Not of this form.
+    """
+    return tuple([_checked(one) for one in parse(_results, body).results])
+
+
+def _access(request: AccessRequest, digest: bytes, recorded: RecordedAccess) -> _Access:
+    members = record_to_object(request)
+    return _Access(
+        to_hex(recorded.access),
+        to_hex(digest),
+        recorded.sequence,
+        recorded.outcome,
+        str(members["consumer"]),
+        str(members["basis"]),
+        str(members["item"]),
+        members["fields"],
+        members["nonce"],
+        members["deadline"],
+        recorded.block_number,
+        to_hex(recorded.block_hash),
+        recorded.timestamp,
+        to_hex(recorded.transaction),
+        recorded.log_index,
+    )
+
+
+def _checked(result: _Result) -> AccessResult:
+    try:
+        release = parse(_releases, result.release)
+        received = None if release is None else _received(release)
+        if result.access is None:
+            return AccessResult(None, None, None, None, result.problem)
+        request, digest, recorded = _recorded(result.access)
+    except LedgerError as error:
+        raise MalformedError(str(error)) from error
+    return AccessResult(request, digest, recorded, received, result.problem)
+
+
+def _recorded(access: _Access) -> tuple[AccessRequest, bytes, RecordedAccess]:
+    members = {name: getattr(access, name) for name in _MEMBERS}
+    recorded = RecordedAccess(
+        access=from_hex(access.id, HASH),
+        sequence=access.sequence,
+        outcome=access.outcome,
+        block_number=access.block_number,
+        block_hash=from_hex(access.block_hash, HASH),
+        timestamp=access.timestamp,
+        transaction=from_hex(access.transaction, HASH),
+        log_index=access.log_index,
+    )
+    return record_from_object(AccessRequest, members), from_hex(access.digest, HASH), recorded
+
+
+def _received(release: _Release) -> Release:
+    keys = [HeldKeys(from_hex(each.holder, ADDRESS_LENGTH), each.sealed) for each in release.keys]
+    return Release(
+        dataset=from_hex(release.dataset, HASH),
+        publication=release.publication,
+        head=TreeHead(release.count, from_hex(release.root, HASH)),
+        records=tuple([decode_excerpt(bytes(one)) for one in parse(_records, release.records)]),
+        proof=proof_of(parse(_proofs, release.proof)),
+        keys=tuple(keys),
+    )

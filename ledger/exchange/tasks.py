@@ -1,0 +1,185 @@
+"""Gateway and keyholder: `POST /v1/releases`.
+
+    {"accesses": [{"request": {...}, "signature": "0x...", "block_number": 12, "transaction": "0x...", "log_index": 0,
+                   "dataset": "0x...", "publication": 3, "records": [...], "proof": {...},
+                   "link": {...} | null, "link_signature": "0x..." | null}, ...]}
+    {"results": [{"sealed": "<base64>"}, {"problem": {"type", "title", "status", "detail"}}, ...]}
+
+Writing is split, so that what stays the same for many accesses is written once.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ledger.errors import LedgerError, MalformedError
+from ledger.exchange.proofs import HASH, OwnerMessage, RangeMessage, encoder, parse, proof_of
+from ledger.exchange.types import (
+    MOST_ACCESSES,
+    Location,
+    Refusal,
+    ReleaseTask,
+    SealedParts,
+    SignedLink,
+    Submission,
+    TooManyAccessesError,
+)
+from ledger.hexes import from_hex, to_hex
+from ledger.records import EncryptedRecord, decode_excerpt, encode_line
+from ledger.signing import SIGNATURE_LENGTH
+from ledger.typed_data import (
+    AccessRequest,
+    JsonScalar,
+    SubjectLink,
+    record_from_object,
+    record_to_object,
+)
+
+
+class _Task(msgspec.Struct, forbid_unknown_fields=True):
+    request: dict[str, JsonScalar]
+    signature: str
+    block_number: int
+    transaction: str
+    log_index: int
+    dataset: str
+    publication: int
+    records: msgspec.Raw
+    proof: msgspec.Raw
+    link: dict[str, JsonScalar] | None
+    link_signature: str | None
+
+
+class _Tasks(msgspec.Struct, forbid_unknown_fields=True):
+    accesses: list[_Task]
+
+
+class _Answer(msgspec.Struct, omit_defaults=True):
+    sealed: bytes | None = None
+    problem: Refusal | None = None
+
+
+class _Answers(msgspec.Struct):
+    results: list[_Answer]
+
+
+_tasks = msgspec.json.Decoder(_Tasks)
+_answers = msgspec.json.Decoder(_Answers)
+_records = msgspec.json.Decoder(list[msgspec.Raw])
+_proofs = msgspec.json.Decoder(OwnerMessage | RangeMessage)
+
+
+def encode_bare_records(records: Iterable[EncryptedRecord]) -> bytes:
+    """Write records without their ciphertexts, as `encode_task` takes them."""
+    lines = [encode_line(record.excerpt(()))[:-1] for record in records]
+    return b"[" + b",".join(lines) + b"]"
+
+
+def encode_task(
+    submission: Submission,
+    location: Location,
+    *,
+    dataset: bytes,
+    publication: int,
+    records: bytes,
+    proof: bytes,
+    link: SignedLink | None,
+) -> bytes:
+    """Write one task; `encode_tasks` puts several into one body.
+
+    Args:
+        submission: The request as the consumer signed it.
+        location: Of the access.
+        dataset: Of the basis.
+        publication: Version that the records are in.
+        records: From `encode_bare_records`.
+        proof: From `encode_proof`.
+        link: None for data that is not personal.
+    """
+    return encoder.encode(
+        _Task(
+            request=record_to_object(submission.request),
+            signature=to_hex(submission.signature),
+            block_number=location.block_number,
+            transaction=to_hex(location.transaction),
+            log_index=location.log_index,
+            dataset=to_hex(dataset),
+            publication=publication,
+            records=msgspec.Raw(records),
+            proof=msgspec.Raw(proof),
+            link=None if link is None else record_to_object(link.link),
+            link_signature=None if link is None else to_hex(link.signature),
+        )
+    )
+
+
+def encode_tasks(tasks: Iterable[bytes]) -> bytes:
+    """Write the body of the question from what `encode_task` wrote."""
+    return b'{"accesses":[' + b",".join(tasks) + b"]}"
+
+
+def decode_tasks(body: bytes) -> tuple[ReleaseTask, ...]:
+    """Read the question.
+
+    Raises:
+        TooManyAccessesError: More than `MOST_ACCESSES`.
+        MalformedError: Not of this form.
+    """
+    tasks = parse(_tasks, body).accesses
+    if len(tasks) > MOST_ACCESSES:
+        raise TooManyAccessesError(len(tasks))
+    try:
+        return tuple([_task(one) for one in tasks])
+    except LedgerError as error:
+        raise MalformedError(str(error)) from error
+
+
+def encode_answers(answers: Iterable[SealedParts | Refusal]) -> bytes:
+    """Write a keyholder's answers, in the order of the tasks."""
+    messages = [
+        _Answer(sealed=one.sealed) if isinstance(one, SealedParts) else _Answer(problem=one)
+        for one in answers
+    ]
+    return encoder.encode(_Answers(messages))
+
+
+def decode_answers(body: bytes, count: int) -> tuple[SealedParts | Refusal, ...]:
+    """Read a keyholder's answers to `count` tasks.
+
+    Raises:
+        MalformedError: Not of this form, or not one for each task.
+    """
+    answers = parse(_answers, body).results
+    if len(answers) != count:
+        raise MalformedError(f"{len(answers)} answers to {count} tasks")
+    return tuple([_answer(one) for one in answers])
+
+
+def _task(task: _Task) -> ReleaseTask:
+    request = record_from_object(AccessRequest, task.request)
+    return ReleaseTask(
+        submission=Submission(request, from_hex(task.signature, SIGNATURE_LENGTH)),
+        location=Location(task.block_number, from_hex(task.transaction, HASH), task.log_index),
+        dataset=from_hex(task.dataset, HASH),
+        publication=task.publication,
+        records=tuple([decode_excerpt(bytes(record)) for record in parse(_records, task.records)]),
+        proof=proof_of(parse(_proofs, task.proof)),
+        link=_link(task),
+    )
+
+
+def _link(task: _Task) -> SignedLink | None:
+    if task.link is None and task.link_signature is None:
+        return None
+    if task.link is None or task.link_signature is None:
+        raise MalformedError("a link comes with its signature, or neither does")
+    link = record_from_object(SubjectLink, task.link)
+    return SignedLink(link, from_hex(task.link_signature))
+
+
+def _answer(answer: _Answer) -> SealedParts | Refusal:
+    if answer.sealed is not None and answer.problem is None:
+        return SealedParts(answer.sealed)
+    if answer.problem is not None and answer.sealed is None:
+        return answer.problem
+    raise MalformedError("an answer is either sealed parts or a problem")
