@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,15 +43,13 @@ def on_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdict]:
     (anvil,) = (ROOT / "node_modules" / "@foundry-rs").glob("anvil-*/bin/anvil")
     artifact = json.loads((ROOT / "ledger/artifacts/ERC7913WebAuthnVerifier.json").read_text())
     state = {VERIFIER: {"code": artifact["deployedBytecode"]}}
-    cache = tmp_path_factory.mktemp("anvil")
-    arguments = [str(anvil), "--port", "0", "--hardfork", "cancun", "--cache-path", str(cache)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as node:
+    folder = tmp_path_factory.mktemp("anvil")
+    arguments = [str(anvil), "--port", "0", "--hardfork", "cancun", "--cache-path", str(folder)]
+    output = folder / "output"
+    with output.open("wb") as stdout, subprocess.Popen(arguments, stdout=stdout) as node:
         try:
-            assert node.stdout is not None
-            listening = next(
-                filter(None, (re.search(r"127\.0\.0\.1:\d+", line) for line in node.stdout))
-            )
-            with httpx.Client(base_url=f"http://{listening[0]}", trust_env=False) as client:
+            listening = _awaited_address(output)
+            with httpx.Client(base_url=f"http://{listening}", trust_env=False) as client:
 
                 def verdict(key: bytes, digest: bytes, signature: bytes) -> bool:
                     values = encode(["bytes", "bytes32", "bytes"], [key, digest, signature])
@@ -63,6 +62,17 @@ def on_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdict]:
                 yield verdict
         finally:
             node.terminate()
+
+
+def _awaited_address(output: Path) -> str:
+    """The node chooses its port and writes it down; not into a pipe, which would fill up."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        listening = re.search(r"Listening on (127\.0\.0\.1:\d+)", output.read_text())
+        if listening:
+            return listening[1]
+        time.sleep(0.02)
+    raise TimeoutError("the node does not start")
 
 
 def offline(key: bytes, digest: bytes, signature: bytes) -> bool:
