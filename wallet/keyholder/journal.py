@@ -1,0 +1,275 @@
+"""The release journal: nothing leaves a keyholder before it says so here, on disk.
+
+A text file of JSON lines, one for each release, also for a repeated one:
+
+    {"v":1,"at":1790000000,"access":"0x..","sequence":7,"consumer":"0x..","dataset":"0x..",
+     "publication":1,"fields":"7","records":[{"owner":"0x..","numbers":[1,2]}],"head":"0x.."}
+
+`head` is SHA-256 over the head of the line before (32 zero bytes for the first) and the line without
+its head, so that a line that was dropped or edited later shows.
+
+If we crash while writing, the file ends in a part of a line; it is cut off when the journal is opened
+again, and what it told of never left. If we crash between writing and answering, the journal tells of
+a release that nobody received: the gateway asks again, and that is told once more.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+import msgspec
+
+from ledger.hexes import to_hex
+from wallet.keyholder.errors import CorruptedJournalError, JournalError
+from wallet.keyholder.rules import VerifiedRelease
+
+_FIRST_HEAD: Final = bytes(32)
+_HEAD_MEMBER: Final = b',"head":"0x'
+_TAIL: Final = len(_HEAD_MEMBER) + 64 + len(b'"}\n')
+_MOST_LINE: Final = 1 << 22
+"""Bytes that are read at the end of the file to find its last line: a release of 2,000 records that
+are each somebody else's takes 200 kB."""
+
+
+class Released(msgspec.Struct, frozen=True):
+    """The records of one owner in a release, by number."""
+
+    owner: str
+    numbers: tuple[int, ...]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One release: which access, which fields of which records, when. Hashes are 0x strings."""
+
+    v: int
+    at: int
+    """Seconds since 1970."""
+    access: str
+    sequence: int
+    consumer: str
+    dataset: str
+    publication: int
+    fields: str
+    """Mask, as a decimal number."""
+    records: tuple[Released, ...]
+
+
+class Journal(Protocol):
+    """Where releases are noted."""
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Note releases. When this returns they survive a crash.
+
+        Concurrent calls share a write. A call that raises may have left its entries or not; noting
+        them again is right.
+
+        Raises:
+            JournalError: They cannot be written: nothing may be released.
+        """
+
+
+def entry_of(release: VerifiedRelease, now: int) -> Entry:
+    """Return what is noted of a release."""
+    by_owner = groupby(release.records, key=lambda record: record.owner)
+    return Entry(
+        v=1,
+        at=now,
+        access=to_hex(release.access),
+        sequence=release.recorded.sequence,
+        consumer=to_hex(release.recorded.consumer),
+        dataset=to_hex(release.schema.dataset),
+        publication=release.publication,
+        fields=str(release.recorded.fields),
+        records=tuple(
+            [
+                Released(to_hex(owner), tuple([record.number for record in records]))
+                for owner, records in by_owner
+            ]
+        ),
+    )
+
+
+class FileJournal:
+    """The journal in a file, of which this process is the only writer.
+
+    Raises:
+        JournalError: The file cannot be opened, or another process writes it.
+        CorruptedJournalError: Its end is not what a journal's end looks like.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting: list[tuple[Sequence[Entry], asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._failed = False
+        with _errors(path):
+            self._file = _open(path)
+            self._head, self._size = _recover(self._file, path)
+
+    @property
+    def head(self) -> bytes:
+        """The running hash over everything that was noted."""
+        return self._head
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last write failed; the next one tries to mend the file first."""
+        return self._failed
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Note releases; see `Journal.append`."""
+        if not entries:
+            return
+        noted = asyncio.get_running_loop().create_future()
+        self._waiting.append((entries, noted))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_all())
+        await noted
+
+    async def close(self) -> None:
+        """Write what waits and close the file."""
+        if self._writer is not None:
+            await self._writer
+        self._file.close()
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            entries = [entry for some, _ in group for entry in some]
+            try:
+                await asyncio.to_thread(self._write, entries)
+            except JournalError as error:
+                _settle(group, error)
+            else:
+                _settle(group, None)
+        self._writer = None
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        head, lines = self._head, []
+        for entry in entries:
+            line, head = _line(entry, head)
+            lines.append(line)
+        data = b"".join(lines)
+        with _errors(self._path):
+            if self._failed:
+                self._mend()
+            self._failed = True
+            _write_all_of(self._file, data)
+            os.fsync(self._file.fileno())
+        self._failed = False
+        self._head, self._size = head, self._size + len(data)
+
+    def _mend(self) -> None:
+        """Cut off what a failed write may have left.
+
+        After a failed fsync only a new file descriptor tells the truth about what is on disk.
+        """
+        self._file.close()
+        self._file = _open(self._path)
+        self._file.truncate(self._size)
+        os.fsync(self._file.fileno())
+        self._file.seek(self._size)
+
+
+def read_journal(path: Path) -> Iterator[Entry]:
+    """Yield every entry, checking the running hash.
+
+    Raises:
+        JournalError: The file cannot be read.
+        CorruptedJournalError: A line is not what was written, or one before it was dropped. A part of a
+            line at the end, which a crash leaves, is not an error.
+    """
+    head = _FIRST_HEAD
+    with _errors(path), path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                entry, stated = _read_line(line)
+            except (msgspec.MsgspecError, ValueError) as error:
+                raise CorruptedJournalError(f"{path}: line {number} is not an entry") from error
+            body, head = _line(entry, head)
+            if (body, head) != (line, stated):
+                raise CorruptedJournalError(f"{path}: line {number} does not follow the one before")
+            yield entry
+
+
+def _line(entry: Entry, before: bytes) -> tuple[bytes, bytes]:
+    """Return an entry's line and the head after it."""
+    body = msgspec.json.encode(entry)
+    head = sha256(before + body).digest()
+    return body[:-1] + _HEAD_MEMBER + head.hex().encode("ascii") + b'"}\n', head
+
+
+def _read_line(line: bytes) -> tuple[Entry, bytes]:
+    if line[-_TAIL : -_TAIL + len(_HEAD_MEMBER)] != _HEAD_MEMBER:
+        raise ValueError("the line has no head")
+    head = bytes.fromhex(line[-_TAIL + len(_HEAD_MEMBER) : -3].decode("ascii"))
+    return msgspec.json.decode(line[:-_TAIL] + b"}", type=Entry), head
+
+
+def _open(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = os.fdopen(descriptor, "r+b", buffering=0)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise JournalError(f"{path} is in use by another process") from error
+    return file
+
+
+def _write_all_of(file: BinaryIO, data: bytes) -> None:
+    """Write all of `data`: an unbuffered file may take only a part, as when the disk is nearly full."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _recover(file: BinaryIO, path: Path) -> tuple[bytes, int]:
+    """Cut off a part of a line at the end; return the head and the size. The file is at its end."""
+    size = file.seek(0, os.SEEK_END)
+    start = max(size - _MOST_LINE, 0)
+    file.seek(start)
+    tail = file.read(size - start)
+    end = tail.rfind(b"\n") + 1
+    if not end and start:
+        raise CorruptedJournalError(f"{path} ends in something that is no line of a journal")
+    if end < len(tail):
+        file.truncate(start + end)
+        os.fsync(file.fileno())
+    file.seek(start + end)
+    if not end:
+        return _FIRST_HEAD, 0
+    try:
+        _, head = _read_line(tail[tail.rfind(b"\n", 0, end - 1) + 1 : end])
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CorruptedJournalError(f"{path}: the last line is not an entry") from error
+    return head, start + end
+
+
+def _settle(
+    group: Sequence[tuple[Sequence[Entry], asyncio.Future[None]]], error: JournalError | None
+) -> None:
+    for _, noted in group:
+        if noted.done():
+            continue  # whoever waited was cancelled
+        if error is None:
+            noted.set_result(None)
+        else:
+            noted.set_exception(error)
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}") from error

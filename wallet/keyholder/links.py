@@ -1,0 +1,43 @@
+"""Who signed a link, remembered: the same one comes with every access under an authorization."""
+
+from collections import OrderedDict
+from typing import Final
+
+from ledger.signing import recover
+from ledger.typed_data import Domain, SubjectLink, digest
+
+USUAL_CAPACITY: Final = 100_000
+"""Links remembered, about 30 MB."""
+
+
+class RememberedLinks:
+    """Recovers a link's signer once; implements `rules.LinkSigners`.
+
+    Whether that signer is an identity authority is asked anew for every release.
+
+    Args:
+        domain: EIP-712 domain of links.
+        capacity: Links remembered at most.
+    """
+
+    def __init__(self, domain: Domain, capacity: int = USUAL_CAPACITY) -> None:
+        self._domain = domain
+        self._capacity = capacity
+        self._signers: OrderedDict[tuple[bytes, bytes, bytes, bytes], bytes] = OrderedDict()
+
+    def signer(self, link: SubjectLink, signature: bytes) -> bytes:
+        """Return the address of who signed a link.
+
+        Raises:
+            SigningError: No account can have made this signature.
+        """
+        key = (link.subject, link.dataset, link.owner, signature)
+        known = self._signers.get(key)
+        if known is not None:
+            self._signers.move_to_end(key)
+            return known
+        found = recover(digest(link, self._domain), signature)
+        self._signers[key] = found
+        if len(self._signers) > self._capacity:
+            self._signers.popitem(last=False)
+        return found

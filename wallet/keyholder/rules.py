@@ -1,0 +1,366 @@
+"""What must hold before a keyholder releases: pure rules, chain and task in, verified release out.
+
+A task is the gateway's word, and a gateway may lie. So everything in it is held against what the
+keyholder's own node says, in this order; each check assumes the ones before it:
+
+ 1. The request was recorded, in a final block, as this very request, and allowed.
+ 2. The consumer signed it.
+ 3. Its basis is known, and the fields asked for are within it.
+ 4. The publication is one of the basis's dataset, was there before the access, and was then the
+    newest (or had been until a moment before: a gateway needs time to serve a new one).
+ 5. The run of entries is in that publication, by its root and count on chain.
+ 6. Each record's header and leaves lead to its entry in the run; none was erased.
+ 7. The records are the ones that the access covers. For an authorization a link signed by an identity
+    authority ties the records' owner to the subject, and all of the owner's records are there.
+
+Whether the consumer may have them was decided on chain, when the access was recorded: what was
+revoked or withdrawn since then does not undo it, and what was granted since then does not help.
+
+Source: DESIGN 3.4 "A release".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from ledger.encoding import Schema
+from ledger.enumerations import Outcome
+from ledger.errors import LedgerError, MalformedError
+from ledger.events.access_log import WHOLE, Accessed
+from ledger.exchange import PublicationProof, ReleaseTask
+from ledger.merkle import RangeProof, TreeHead, verify_range
+from ledger.records import EncryptedRecord, OwnerProof, PublicationEntry, verify_owner
+from ledger.sealing import EncryptionKey
+from ledger.signing import SigningError, verify_signature
+from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest_of, struct_hash
+from wallet.keyholder.errors import Reason, ReleaseRefusedError
+
+PUBLICATION_LAG: Final = 86_400
+"""Seconds for which a superseded publication may still be answered from, unless set otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetBasis:
+    """A basis without a person: agreement, order, or the dataset itself."""
+
+    dataset: bytes
+    fields: int
+    """Most fields that it opens, as a mask."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationBasis:
+    """A person's consent, as the chain holds it."""
+
+    dataset: bytes
+    fields: int
+    subject: bytes
+    consumer: bytes
+    item: bytes
+    """Root of one record; zero for all of the person's records."""
+
+
+Basis = DatasetBasis | AuthorizationBasis
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One version of a dataset.
+
+    Attributes:
+        version: From 1.
+        head: Count and root.
+        place: Block number and log index of its event.
+        superseded_at: When the next version was published, seconds since 1970; None for the newest.
+    """
+
+    version: int
+    head: TreeHead
+    place: tuple[int, int]
+    superseded_at: int | None
+
+
+class ChainView(Protocol):
+    """What a keyholder knows of the final blocks of its own node. Lookups cost no I/O."""
+
+    @property
+    def height(self) -> int:
+        """Number of the last final block that is known."""
+
+    def access(self, consumer: bytes, nonce: int) -> Accessed | None:
+        """Return the access that used a consumer's nonce."""
+
+    def basis(self, basis: bytes) -> Basis | None:
+        """Return what an id stands for."""
+
+    def schema(self, dataset: bytes) -> Schema:
+        """Return the fields of a dataset that some basis names."""
+
+    def publication(self, dataset: bytes, version: int) -> Publication | None:
+        """Return one version of a dataset."""
+
+    def is_erased(self, dataset: bytes, item: bytes) -> bool:
+        """Tell whether a record's tombstone is on chain."""
+
+    def encryption_key(self, party: bytes) -> EncryptionKey | None:
+        """Return the key to which a party wants messages sealed; None without a usable one."""
+
+    def is_identity_authority(self, address: bytes) -> bool:
+        """Tell whether an address is an active identity authority now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the checks depend on beside the chain.
+
+    Attributes:
+        access_log: EIP-712 domain of access requests.
+        authorizations: EIP-712 domain of links.
+        publication_lag: Seconds, see `PUBLICATION_LAG`.
+    """
+
+    access_log: Domain
+    authorizations: Domain
+    publication_lag: int = PUBLICATION_LAG
+
+
+class LinkSigners(Protocol):
+    """Finds out who signed a link."""
+
+    def signer(self, link: SubjectLink, signature: bytes) -> bytes:
+        """Return the address. Raises `SigningError` when no account can have signed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRelease:
+    """What may be released: these fields of these records, to this consumer, for this access."""
+
+    access: bytes
+    """Id of the access, 32 bytes."""
+    digest: bytes
+    """What the consumer signed, 32 bytes; the sealed parts are bound to it."""
+    recorded: Accessed
+    schema: Schema
+    indices: tuple[int, ...]
+    publication: int
+    records: tuple[EncryptedRecord, ...]
+    recipient: EncryptionKey
+
+
+def verify_task(
+    task: ReleaseTask, chain: ChainView, rules: Rules, links: LinkSigners
+) -> VerifiedRelease:
+    """Return what a task's access entitles its consumer to.
+
+    Raises:
+        ReleaseRefusedError: A check failed; `reason` says which.
+    """
+    request = task.submission.request
+    recorded = verify_recorded(task, chain)
+    access = struct_hash(request)
+    signed = verify_signed(task, access, rules)
+    basis = verify_basis(task, chain)
+    schema = chain.schema(basis.dataset)
+    indices = _indices(schema, request.fields, basis)
+    publication = verify_publication(task, recorded, chain, rules)
+    owner = (
+        verify_link(task, basis, chain, links) if isinstance(basis, AuthorizationBasis) else None
+    )
+    verify_records(task, schema, _item(request, basis), owner, publication.head, chain)
+    recipient = chain.encryption_key(request.consumer)
+    if recipient is None:
+        raise _refused(Reason.KEY_UNUSABLE, "the Registry holds no usable key of the consumer")
+    return VerifiedRelease(
+        access=access,
+        digest=signed,
+        recorded=recorded,
+        schema=schema,
+        indices=indices,
+        publication=publication.version,
+        records=task.records,
+        recipient=recipient,
+    )
+
+
+def verify_recorded(task: ReleaseTask, chain: ChainView) -> Accessed:
+    """Check that the request is in a final block as it is, and allowed."""
+    request = task.submission.request
+    found = chain.access(request.consumer, request.nonce)
+    if found is None:
+        if task.location.block_number > chain.height:
+            raise _refused(Reason.ACCESS_NOT_FINAL, f"final here is block {chain.height}")
+        raise _refused(Reason.ACCESS_UNKNOWN, "no final block holds an access with this nonce")
+    asked = (request.basis, request.item, request.fields, request.deadline)
+    if asked != (found.basis, found.item, found.fields, found.deadline):
+        raise _refused(Reason.ACCESS_DIFFERS, "the access with this nonce is for something else")
+    if found.outcome is not Outcome.ALLOWED:
+        raise _refused(Reason.ACCESS_DENIED, f"decided as {found.outcome.title}")
+    return found
+
+
+def verify_signed(task: ReleaseTask, access: bytes, rules: Rules) -> bytes:
+    """Check the consumer's signature; return the digest that it is over."""
+    signed = digest_of(access, rules.access_log)
+    try:
+        verify_signature(signed, task.submission.signature, task.submission.request.consumer)
+    except SigningError as error:
+        raise _refused(Reason.SIGNATURE_INVALID, str(error)) from error
+    return signed
+
+
+def verify_basis(task: ReleaseTask, chain: ChainView) -> Basis:
+    """Return what the access rests on."""
+    basis = chain.basis(task.submission.request.basis)
+    if basis is None:
+        raise _refused(Reason.BASIS_UNKNOWN, "no authorization, agreement, order or dataset")
+    if isinstance(basis, AuthorizationBasis) and basis.consumer != task.submission.request.consumer:
+        raise _refused(Reason.BASIS_UNKNOWN, "the authorization is another consumer's")
+    if basis.dataset != task.dataset:
+        raise _refused(Reason.DATASET_MISMATCH, "the basis is for another dataset")
+    return basis
+
+
+def verify_publication(
+    task: ReleaseTask, recorded: Accessed, chain: ChainView, rules: Rules
+) -> Publication:
+    """Check that the dataset had this publication when the access was recorded, as its newest."""
+    found = chain.publication(task.dataset, task.publication)
+    if found is None:
+        raise _refused(Reason.PUBLICATION_UNKNOWN, f"there is no version {task.publication}")
+    if found.place >= (recorded.block.number, recorded.log_index):
+        raise _refused(Reason.PUBLICATION_LATER, f"version {found.version} came after the access")
+    age = 0 if found.superseded_at is None else recorded.block.timestamp - found.superseded_at
+    if age > rules.publication_lag:
+        raise _refused(
+            Reason.PUBLICATION_SUPERSEDED,
+            f"version {found.version} had been superseded for {age} s when the access was recorded",
+        )
+    return found
+
+
+def verify_link(
+    task: ReleaseTask, basis: AuthorizationBasis, chain: ChainView, links: LinkSigners
+) -> bytes:
+    """Check the link between an authorization's subject and the records' owner; return the owner."""
+    if task.link is None:
+        raise _refused(Reason.LINK_MISSING, "an authorization's records need a signed link")
+    link = task.link.link
+    if (link.subject, link.dataset) != (basis.subject, basis.dataset):
+        raise _refused(Reason.LINK_MISMATCH, "the link is for another subject or dataset")
+    try:
+        signer = links.signer(link, task.link.signature)
+    except SigningError as error:
+        raise _refused(Reason.LINK_INVALID, str(error)) from error
+    if not chain.is_identity_authority(signer):
+        raise _refused(Reason.LINK_INVALID, "signed by nobody who is an identity authority now")
+    return link.owner
+
+
+def verify_records(
+    task: ReleaseTask,
+    schema: Schema,
+    item: bytes,
+    owner: bytes | None,
+    head: TreeHead,
+    chain: ChainView,
+) -> None:
+    """Check that the records are published ones, and the ones that the access covers.
+
+    Args:
+        task: Holds records and proof.
+        schema: Of the dataset.
+        item: Root of the one record that the access is for; zero for all that the basis covers.
+        owner: Whose records they must be; None for data about nobody.
+        head: Of the publication, from the chain.
+        chain: Says which records were erased.
+    """
+    entries = [_entry(record, schema) for record in task.records]
+    if owner is not None and any(entry.owner != owner for entry in entries):
+        raise _refused(Reason.OWNER_MISMATCH, "a record is not the subject's")
+    if owner is not None and item == WHOLE:
+        run = _verify_owner(task.proof, owner, head)
+        _verify_none_missing(entries, run, schema.dataset, chain)
+    elif entries or item != WHOLE:
+        run = _verify_run(task.proof, entries, head)
+    else:
+        return  # nothing is asked for: the publication is empty, or what was there was erased
+    if item != WHOLE and [entry.root for entry in entries] != [item]:
+        raise _refused(Reason.ITEM_MISMATCH, "not exactly the record that the access names")
+    _verify_among(entries, run)
+    for entry in entries:
+        if chain.is_erased(schema.dataset, entry.root):
+            raise _refused(Reason.RECORD_ERASED, f"record {entry.number} was erased")
+
+
+def _entry(record: EncryptedRecord, schema: Schema) -> PublicationEntry:
+    if len(record.leaves) != len(schema.names):
+        raise _refused(Reason.RECORD_UNPROVEN, f"record {record.number} has another width")
+    return record.entry()
+
+
+def _verify_owner(
+    proof: PublicationProof, owner: bytes, head: TreeHead
+) -> tuple[PublicationEntry, ...]:
+    if not isinstance(proof, OwnerProof):
+        raise _refused(Reason.PROOF_INVALID, "a range does not show that these are all records")
+    try:
+        return verify_owner(proof, owner, head)
+    except LedgerError as error:
+        raise _refused(Reason.PROOF_INVALID, str(error)) from error
+
+
+def _verify_run(
+    proof: PublicationProof, entries: Sequence[PublicationEntry], head: TreeHead
+) -> tuple[PublicationEntry, ...]:
+    """Check that a run is in the publication: the records themselves, or the entries of the proof."""
+    if isinstance(proof, OwnerProof):
+        end = proof.start + len(proof.entries)
+        run, proof = proof.entries, RangeProof(proof.start, end, proof.size, proof.hashes)
+    else:
+        run = tuple(entries)
+    try:
+        verify_range([entry.leaf() for entry in run], proof, head)
+    except LedgerError as error:
+        raise _refused(Reason.PROOF_INVALID, str(error)) from error
+    return run
+
+
+def _verify_among(entries: Sequence[PublicationEntry], run: Sequence[PublicationEntry]) -> None:
+    published = {(entry.owner, entry.number): entry.root for entry in run}
+    for entry in entries:
+        # Taken out when found, so that no record counts twice.
+        if published.pop((entry.owner, entry.number), None) != entry.root:
+            raise _refused(Reason.RECORD_UNPROVEN, f"record {entry.number} is not as published")
+
+
+def _verify_none_missing(
+    entries: Sequence[PublicationEntry],
+    run: Sequence[PublicationEntry],
+    dataset: bytes,
+    chain: ChainView,
+) -> None:
+    handed_over = {entry.number for entry in entries}
+    for entry in run:
+        if entry.number not in handed_over and not chain.is_erased(dataset, entry.root):
+            raise _refused(Reason.RECORDS_MISSING, f"record {entry.number} is not handed over")
+
+
+def _item(request: AccessRequest, basis: Basis) -> bytes:
+    """Return the one record that the access is for, zero for all that the basis covers."""
+    bound = basis.item if isinstance(basis, AuthorizationBasis) else WHOLE
+    if WHOLE not in (bound, request.item) and bound != request.item:
+        raise _refused(Reason.ITEM_MISMATCH, "the authorization is for another record")
+    return request.item if bound == WHOLE else bound
+
+
+def _indices(schema: Schema, fields: int, basis: Basis) -> tuple[int, ...]:
+    if fields & ~basis.fields:
+        raise _refused(Reason.FIELDS_OUTSIDE, "the request names fields that the basis does not")
+    try:
+        return schema.indices(fields)
+    except MalformedError as error:
+        raise _refused(Reason.FIELDS_OUTSIDE, str(error)) from error
+
+
+def _refused(reason: Reason, detail: str) -> ReleaseRefusedError:
+    return ReleaseRefusedError(reason, detail)

@@ -1,0 +1,238 @@
+"""What a keyholder keeps in its keystore: its account, its encryption key, its seeds by epoch.
+
+Each epoch has an entry of its own, with the members and the threshold that it was drawn for: a later
+epoch may have other keyholders. Old epochs stay, because records that were encrypted under them do.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from hmac import digest as hmac
+from typing import Final, Self
+
+import msgspec
+
+from ledger.custody import Confidential, HolderSeeds, Seed, Sharing, Subset, assemble_seeds
+from ledger.encoding import FORMAT, label, sized, u32
+from ledger.errors import LedgerError
+from ledger.hexes import ADDRESS_LENGTH, to_hex
+from ledger.sealing import OpeningKey, Suite
+from ledger.signing import PRIVATE_KEY_LENGTH, address_of
+from wallet.errors import CorruptedEntryError
+from wallet.keyholder.errors import CeremonyError, SeedsMissingError
+from wallet.keystore import Keystore, Kind
+from wallet.passwords import Password
+
+ACCOUNT: Final = "account"
+ENCRYPTION: Final = "encryption"
+_EPOCH: Final = "epoch-"
+_FINGERPRINT: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who holds seeds in an epoch, and how many of them it takes.
+
+    Attributes:
+        epoch: From 0.
+        threshold: How many keyholders together make a key.
+        members: Addresses by number: keyholder 1 comes first.
+
+    Raises:
+        CeremonyError: On construction, if there are no such rosters.
+    """
+
+    epoch: int
+    threshold: int
+    members: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.epoch < 2**32:
+            raise CeremonyError("an epoch's number is 0 to 2^32 - 1")
+        if len(set(self.members)) != len(self.members):
+            raise CeremonyError("a keyholder is named twice")
+        try:
+            self.sharing.subsets_of(1)
+            for member in self.members:
+                sized("a keyholder's address", member, ADDRESS_LENGTH)
+        except LedgerError as error:
+            raise CeremonyError(str(error)) from error
+
+    @property
+    def sharing(self) -> Sharing:
+        """Return k and n."""
+        return Sharing(self.threshold, len(self.members))
+
+    def number_of(self, address: bytes) -> int:
+        """Return a member's number.
+
+        Raises:
+            CeremonyError: It is not a member.
+        """
+        if address not in self.members:
+            raise CeremonyError(f"{to_hex(address)} is not a keyholder of epoch {self.epoch}")
+        return self.members.index(address) + 1
+
+    def digest(self) -> bytes:
+        """Return what all members must agree on, as 32 bytes (docs/spec/custody.md)."""
+        sizes = u32(self.epoch) + u32(self.threshold) + u32(len(self.members))
+        return sha256(label("ceremony") + sizes + b"".join(self.members)).digest()
+
+
+class _Stored(Confidential, frozen=True, array_like=True, tag="epoch"):
+    epoch: int
+    threshold: int
+    members: tuple[bytes, ...]
+    seeds: tuple[Seed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochSeeds:
+    """The seeds of one holder for one epoch, as far as they were drawn and received."""
+
+    roster: Roster
+    number: int
+    """Which member this holder is."""
+    seeds: Mapping[Subset, Seed] = field(repr=False)
+
+    @property
+    def missing(self) -> tuple[Subset, ...]:
+        """Return the subsets of which no seed is there yet."""
+        mine = self.roster.sharing.subsets_of(self.number)
+        return tuple(subset for subset in mine if subset not in self.seeds)
+
+    def with_seeds(self, seeds: Iterable[Seed]) -> Self:
+        """Return this with more seeds.
+
+        Raises:
+            CeremonyError: A seed is not this holder's, or differs from the one that is there.
+        """
+        known = dict(self.seeds)
+        for seed in seeds:
+            if seed.epoch != self.roster.epoch:
+                raise CeremonyError(f"the seed is of epoch {seed.epoch}")
+            if seed.subset not in self.roster.sharing.subsets_of(self.number):
+                raise CeremonyError(f"keyholder {self.number} is not in subset {seed.subset}")
+            if known.setdefault(seed.subset, seed) != seed:
+                raise CeremonyError(f"there is another seed of subset {seed.subset} already")
+        return type(self)(self.roster, self.number, known)
+
+    def complete(self) -> HolderSeeds:
+        """Return all seeds of the holder.
+
+        Raises:
+            SeedsMissingError: One was not received yet.
+        """
+        if self.missing:
+            raise SeedsMissingError(
+                f"epoch {self.roster.epoch} lacks the seeds of subsets {list(self.missing)}"
+            )
+        sharing, epoch = self.roster.sharing, self.roster.epoch
+        return assemble_seeds(sharing, self.number, epoch, self.seeds.values())
+
+    def fingerprints(self) -> dict[Subset, str]:
+        """Return a short hash of each seed, to be compared with the other members' by voice.
+
+        It tells nothing of the seed, and a different seed has a different one.
+        """
+        message = label("fingerprint") + self.roster.digest()
+        return {
+            subset: hmac(seed.secret, message, "sha256")[:_FINGERPRINT].hex()
+            for subset, seed in sorted(self.seeds.items())
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Everything secret that a keyholder's process works with."""
+
+    account: bytes = field(repr=False)
+    """Private key, 32 bytes."""
+    opening: OpeningKey = field(repr=False)
+    epochs: Mapping[int, EpochSeeds]
+
+    @property
+    def address(self) -> bytes:
+        """Return the keyholder's address."""
+        return address_of(self.account)
+
+    def newest(self) -> EpochSeeds:
+        """Return the newest epoch of which all seeds are there.
+
+        Raises:
+            SeedsMissingError: There is none.
+        """
+        for epoch in sorted(self.epochs, reverse=True):
+            if not self.epochs[epoch].missing:
+                return self.epochs[epoch]
+        raise SeedsMissingError("no epoch's seeds are complete: hold the seed ceremony")
+
+
+def create_holder(keystore: Keystore, password: Password, suite: Suite = Suite.X25519) -> Holdings:
+    """Draw a new keyholder's account and encryption key and keep them.
+
+    Raises:
+        EntryExistsError: The keystore has a keyholder already.
+        KeystoreError: It cannot be written.
+    """
+    account, opening = _new_account(), OpeningKey.generate(suite)
+    keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, account, password)
+    keystore.store(
+        ENCRYPTION,
+        Kind.ENCRYPTION_KEY,
+        opening.to_bytes(),
+        password,
+        public=opening.encryption_key.to_bytes(),
+    )
+    return Holdings(account, opening, {})
+
+
+def load_holdings(keystore: Keystore, password: Password) -> Holdings:
+    """Open everything that a keyholder keeps.
+
+    Raises:
+        KeystoreError: An entry is missing, damaged, or has another password.
+    """
+    account = keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, password)
+    opening = OpeningKey(keystore.load(ENCRYPTION, Kind.ENCRYPTION_KEY, password))
+    address = address_of(account)
+    names = [entry.name for entry in keystore.entries() if entry.name.startswith(_EPOCH)]
+    epochs = [_load_epoch(keystore, name, password, address) for name in names]
+    return Holdings(account, opening, {one.roster.epoch: one for one in epochs})
+
+
+def store_epoch(keystore: Keystore, password: Password, seeds: EpochSeeds) -> None:
+    """Keep what there is of an epoch. When this returns it is on disk.
+
+    Raises:
+        KeystoreError: It cannot be written; what was kept before is still there.
+    """
+    roster = seeds.roster
+    stored = _Stored(roster.epoch, roster.threshold, roster.members, tuple(seeds.seeds.values()))
+    secret = bytes((FORMAT,)) + msgspec.msgpack.encode(stored)
+    name = f"{_EPOCH}{roster.epoch}"
+    keystore.store(name, Kind.SEEDS, secret, password, public=roster.digest(), replace=True)
+
+
+def _load_epoch(keystore: Keystore, name: str, password: Password, address: bytes) -> EpochSeeds:
+    secret = keystore.load(name, Kind.SEEDS, password)
+    try:
+        if secret[:1] != bytes((FORMAT,)):
+            raise CorruptedEntryError(f"{name} is not in format version {FORMAT}")
+        stored = msgspec.msgpack.decode(secret[1:], type=_Stored)
+        roster = Roster(stored.epoch, stored.threshold, stored.members)
+        empty = EpochSeeds(roster, roster.number_of(address), {})
+        return empty.with_seeds(stored.seeds)
+    except (msgspec.MsgspecError, CeremonyError) as error:
+        raise CorruptedEntryError(f"{name} does not hold this keyholder's seeds") from error
+
+
+def _new_account() -> bytes:
+    while True:
+        drawn = secrets.token_bytes(PRIVATE_KEY_LENGTH)
+        try:
+            address_of(drawn)
+        except LedgerError:
+            continue  # zero or beyond the curve's order: about once in 2^128
+        return drawn
