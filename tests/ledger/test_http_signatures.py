@@ -1,7 +1,10 @@
 """Signed requests: exactly this request, by this account, on this chain, now."""
 
+import json
 from base64 import b64encode
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +13,7 @@ from eth_account.messages import encode_defunct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.hexes import to_hex
+from ledger.hexes import from_hex, to_hex
 from ledger.http_signatures import (
     ContentError,
     CoverageError,
@@ -37,7 +40,11 @@ from ledger.http_signatures import (
     verify_request_head,
 )
 from ledger.signing import address_of
+from scripts import vectors_typed
 
+VECTORS = json.loads(
+    (Path(__file__).parents[2] / "docs/spec/vectors/http-signatures.json").read_text("utf-8")
+)
 KEY = b"\x46" * 32
 ADDRESS = address_of(KEY)
 CHAIN = 31337
@@ -428,3 +435,25 @@ def test_path_that_could_forge_a_line_is_refused(path: str) -> None:
 def test_usual_port_is_no_part_of_the_authority() -> None:
     assert authority_of("Gateway.example:80", "http") == "gateway.example"
     assert authority_of("gateway.example:8080", "http") == "gateway.example:8080"
+
+
+# The specification's vectors
+
+
+def test_library_gives_the_vectors() -> None:
+    assert vectors_typed.build()["http-signatures"] == VECTORS
+
+
+@pytest.mark.parametrize("vector", VECTORS["requests"], ids=lambda vector: vector["name"])
+def test_vector_is_signed_as_eth_account_signs(vector: dict[str, Any]) -> None:
+    base = encode_defunct(text="\n".join(vector["signature_base"]))
+    signature = Account.sign_message(base, VECTORS["private_key"]).signature
+    assert vector["headers"]["Signature"] == f"eth=:{b64encode(signature).decode()}:"
+    verified = verify_request(
+        RequestTarget(**vector["target"]),
+        vector["body"].encode(),
+        received_headers(vector["headers"].items()),
+        chain_id=VECTORS["chain_id"],
+        now=vector["now"],
+    )
+    assert verified.address == from_hex(VECTORS["address"])

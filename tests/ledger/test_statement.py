@@ -1,7 +1,10 @@
 """What a person sees is what a person signs: one exact sentence, the same on every machine."""
 
+import json
 import secrets
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import MalformedError
+from ledger.hexes import from_hex
 from ledger.statement import (
     PLACEHOLDERS,
     REQUIRED,
@@ -26,7 +30,11 @@ from ledger.statement import (
     select_templates,
     verify_statement,
 )
+from scripts import vectors_typed
 
+VECTORS = json.loads(
+    (Path(__file__).parents[2] / "docs/spec/vectors/statement.json").read_text("utf-8")
+)
 TEMPLATES = Templates(
     zh="我同意{consumer}为办理贷款（编号 {case}）查询我的{dataset}中的 {fields}，{uses}，{interval}，"
     "有效期至 {until}，数据{retention}。",
@@ -290,3 +298,26 @@ def test_case_reference_needs_a_plain_case_number_and_a_whole_salt() -> None:
         case_reference("2026 118", bytes(32))
     with pytest.raises(MalformedError):
         case_reference("2026-118", bytes(31))
+
+
+# The specification's vectors
+
+
+def test_library_gives_the_vectors() -> None:
+    built = vectors_typed.build()["statement"]
+    assert json.loads(json.dumps(built)) == VECTORS
+
+
+@pytest.mark.parametrize("vector", VECTORS["statements"])
+def test_vector_says_what_its_terms_say(vector: dict[str, Any]) -> None:
+    values = vector["terms"]
+    terms = Terms(**values | {"item": from_hex(values["item"]), "fields": tuple(values["fields"])})
+    statement = verify_statement(vector["text"], Templates(**VECTORS["templates"]), terms)
+    assert statement.reference == vector["reference"]
+
+
+def test_vector_of_the_case_reference_is_the_documented_hash() -> None:
+    vector = VECTORS["case_reference"]
+    number = vector["case_number"].encode()
+    parts = (b"\x00\x01\x04case", from_hex(vector["salt"]), len(number).to_bytes(4, "big"), number)
+    assert sha256(b"".join(parts)).digest() == from_hex(vector["hash"])

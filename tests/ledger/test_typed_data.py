@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ledger import typed_data
 from ledger.hexes import HexError, checksum_address, from_hex, parse_address, to_hex
 from ledger.keccak import keccak256
+from ledger.signing import verify_signer
 from ledger.strict_json import JsonError, parse_json
 from ledger.typed_data import (
     RECORDS,
@@ -26,8 +27,11 @@ from ledger.typed_data import (
     SignedRecord,
     TypedDataError,
 )
+from scripts import vectors_typed
 
-CONTRACTS = Path(__file__).parents[2] / "contracts"
+ROOT = Path(__file__).parents[2]
+CONTRACTS = ROOT / "contracts"
+VECTORS = json.loads((ROOT / "docs/spec/vectors/typed-data.json").read_text(encoding="utf-8"))
 SPEC_TYPES = {
     "Authorization": "Authorization(bytes32 subject,address consumer,bytes32 dataset,bytes32 item,"
     "bytes32 purpose,uint256 fields,bytes32 caseReference,string statement,uint64 notBefore,"
@@ -331,3 +335,42 @@ def test_authorization_is_an_immutable_value() -> None:
     with pytest.raises(AttributeError):
         authorization.fields = 3  # type: ignore[misc]
     assert authorization == msgspec.structs.replace(authorization)
+
+
+# The specification's vectors
+
+
+@pytest.mark.parametrize("vector", VECTORS["records"], ids=lambda vector: vector["type"][:12])
+def test_vectors_follow_from_the_message_alone(vector: dict[str, Any]) -> None:
+    """By eth_account: our own code is compared with it above."""
+    name = vector["type"].split("(")[0]
+    domain = VECTORS["domains"][vector["verified_by"]]
+    members = re.findall(r"(\w+) (\w+)", vector["type"])
+    message = encode_typed_data(
+        domain_data={
+            "name": "Quancheng",
+            "version": "1",
+            "chainId": domain["chainId"],
+            "verifyingContract": domain["verifyingContract"],
+        },
+        message_types={name: [{"name": member, "type": kind} for kind, member in members]},
+        message_data=vector["message"],
+    )
+    assert to_hex(keccak256(vector["type"].encode())) == vector["type_hash"]
+    assert to_hex(message.header) == domain["separator"]
+    assert to_hex(message.body) == vector["struct_hash"]
+    digest = keccak256(b"\x19" + message.version + message.header + message.body)
+    assert to_hex(digest) == vector["digest"]
+
+
+def test_library_gives_the_vectors() -> None:
+    assert vectors_typed.build()["typed-data"] == VECTORS
+
+
+def test_vector_signatures_are_of_their_signers() -> None:
+    signatures = VECTORS["signatures"]
+    digest = from_hex(signatures["digest"])
+    verifiers = {from_hex(signatures["passkey"]["verifier"])}
+    for kind in ("account", "passkey"):
+        signer, signature = (from_hex(signatures[kind][name]) for name in ("signer", "signature"))
+        assert verify_signer(signer, digest, signature, verifiers).encode() == signer

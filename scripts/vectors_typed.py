@@ -1,0 +1,259 @@
+"""Write test vectors of the spec pages: docs/spec/vectors/{typed-data,http-signatures,statement}.json.
+
+    python -m scripts.vectors_typed
+
+Keys, nonces and salts are made from names, signatures are deterministic (RFC 6979): the files come out
+the same every time.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ledger import http_signatures, statement, typed_data
+from ledger.eip712 import schema_of
+from ledger.hexes import checksum_address, to_hex
+from ledger.http_signatures import RequestTarget, SignatureHeaders, signature_base
+from ledger.signature_headers import parse_input
+from ledger.signing import address_of, personal_digest, sign
+from ledger.statement import Templates, Terms
+from ledger.typed_data import Domain, SignedRecord
+from wallet.passkey import SoftwarePasskey
+
+FOLDER = Path(__file__).parent.parent / "docs" / "spec" / "vectors"
+CHAIN_ID = 31337
+NOW = 1_796_000_000
+
+
+def named(name: str) -> bytes:
+    """Return 32 bytes that stand for a random value: SHA-256 of a name."""
+    return hashlib.sha256(f"quancheng test vectors: {name}".encode()).digest()
+
+
+SUBJECT_KEY, CONSUMER_KEY = named("subject's key"), named("consumer's key")
+CONSUMER = address_of(CONSUMER_KEY)
+PASSKEY = SoftwarePasskey(named("subject's passkey"), "wallet.example")
+VERIFIER = named("passkey verifier")[:20]
+REFERENCE = statement.format_reference(named("reference")[:16])
+SALT = named("case salt")
+
+TEMPLATES = Templates(
+    zh="我同意{consumer}为办理贷款（编号 {case}）查询我的{dataset}中的 {fields}，{uses}，{interval}，"
+    "有效期至 {until}，数据{retention}。",
+    en="I let {consumer} read {fields} of my {dataset} for loan case {case}, {uses}, {interval}, "
+    "until {until}; the data is {retention}.",
+)
+TERMS = Terms(
+    consumer="泉城银行 / Quancheng Bank",
+    dataset="不动产登记 / real estate registration",
+    fields=("坐落 / location", "面积 / area", "抵押 / mortgage"),
+    item=bytes(32),
+    case_number="2026-118",
+    max_uses=1,
+    min_interval=0,
+    expires_at=1_798_732_800,
+    retention=30 * 86_400,
+)
+
+
+def main() -> None:
+    """Write all vectors."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, vectors in build().items():
+        text = json.dumps(vectors, indent=2, ensure_ascii=False) + "\n"
+        (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
+        print(f"wrote {name}.json")
+
+
+def build() -> dict[str, dict[str, Any]]:
+    """Compute all vectors, by name of their file."""
+    return {
+        "typed-data": typed_data_vectors(),
+        "http-signatures": http_vectors(),
+        "statement": statement_vectors(),
+    }
+
+
+def typed_data_vectors() -> dict[str, Any]:
+    """One of each signed record, and an authorization by account and by passkey."""
+    domains = {
+        name: Domain(CHAIN_ID, named(name)[:20])
+        for name in ("Authorizations", "AccessLog", "Agreements")
+    }
+    records = list(example_records())
+    digest = typed_data.digest(records[0], domains["Authorizations"])
+    return {
+        "domains": {
+            name: {
+                "chainId": domain.chain_id,
+                "verifyingContract": checksum_address(domain.verifying_contract),
+                "separator": to_hex(typed_data.domain_separator(domain)),
+            }
+            for name, domain in domains.items()
+        },
+        "records": [record_vector(record, domains[record.verified_by]) for record in records],
+        "signatures": {
+            "digest": to_hex(digest),
+            "account": {
+                "private_key": to_hex(SUBJECT_KEY),
+                "signer": to_hex(address_of(SUBJECT_KEY)),
+                "signature": to_hex(sign(digest, SUBJECT_KEY)),
+            },
+            "passkey": {
+                "private_key": to_hex(PASSKEY.private_key),
+                "verifier": to_hex(VERIFIER),
+                "signer": to_hex(PASSKEY.signer(VERIFIER)),
+                "signature": to_hex(PASSKEY.sign(digest)),
+            },
+        },
+    }
+
+
+def record_vector(record: SignedRecord, domain: Domain) -> dict[str, Any]:
+    """Return a record with everything that is computed from it."""
+    schema = schema_of(type(record))
+    return {
+        "type": schema.type_string,
+        "type_hash": to_hex(schema.type_hash),
+        "verified_by": record.verified_by,
+        "message": typed_data.record_to_object(record),
+        "struct_hash": to_hex(typed_data.struct_hash(record)),
+        "digest": to_hex(typed_data.digest(record, domain)),
+    }
+
+
+def example_records() -> Iterator[SignedRecord]:
+    """Yield one of each type, in the order of the specification."""
+    subject, dataset, deadline = named("subject"), named("dataset"), NOW + 3_600
+    authorization = typed_data.Authorization(
+        subject=subject,
+        consumer=CONSUMER,
+        dataset=dataset,
+        item=bytes(32),
+        purpose=named("purpose"),
+        fields=0b1101,
+        case_reference=statement.case_reference(TERMS.case_number, SALT),
+        statement=statement.make_statement(TEMPLATES, TERMS, REFERENCE).text,
+        not_before=NOW,
+        expires_at=TERMS.expires_at,
+        max_uses=TERMS.max_uses,
+        min_interval=TERMS.min_interval,
+        nonce=named("authorization nonce"),
+        deadline=deadline,
+    )
+    about = {"subject": subject, "authorization": typed_data.struct_hash(authorization)}
+    once: dict[str, Any] = {"nonce": named("nonce"), "deadline": deadline}
+    account, passkey = address_of(SUBJECT_KEY), PASSKEY.signer(VERIFIER)
+    yield authorization
+    yield typed_data.Revocation(**about, deadline=deadline)
+    yield typed_data.Confirmation(**about, deadline=deadline)
+    yield typed_data.Freeze(subject=subject, frozen=True, **once)
+    yield typed_data.SignerRotation(subject=subject, new_signer=passkey, **once)
+    yield typed_data.RecoveryVeto(subject=subject, new_signer=account, **once)
+    yield typed_data.GuardianAppointment(
+        subject=subject, guardian=account, expires_at=TERMS.expires_at, **once
+    )
+    yield typed_data.AccessRequest(
+        consumer=CONSUMER,
+        basis=about["authorization"],
+        item=bytes(32),
+        fields=0b0101,
+        nonce=2**255 + 7,
+        deadline=deadline,
+    )
+    yield typed_data.ConfidentialityAgreement(
+        consumer=CONSUMER, application=named("application"), text="数据保密协议。", **once
+    )
+    yield typed_data.SubjectLink(subject=subject, dataset=dataset, owner=named("owner"))
+
+
+def http_vectors() -> dict[str, Any]:
+    """A request with query and body, and one with neither."""
+    upload = RequestTarget("POST", "gateway.example:8443", "/v1/uploads", "part=1&x=%2F")
+    read = RequestTarget("GET", "gateway.example", "/v1/inbox")
+    return {
+        "chain_id": CHAIN_ID,
+        "private_key": to_hex(CONSUMER_KEY),
+        "address": to_hex(CONSUMER),
+        "requests": [
+            http_vector("with query and body", upload, b'{"hello": "world"}\n'),
+            http_vector("with neither", read, b""),
+        ],
+    }
+
+
+def http_vector(name: str, target: RequestTarget, body: bytes) -> dict[str, Any]:
+    """Return a signed request with the steps in between."""
+    headers = http_signatures.sign_request(
+        target,
+        http_signatures.body_digest(body),
+        CONSUMER_KEY,
+        chain_id=CHAIN_ID,
+        created=NOW,
+        nonce=f"vector-{named(name).hex()[:16]}",
+    )
+    base = base_of(target, headers)
+    return {
+        "name": name,
+        "target": {
+            "method": target.method,
+            "authority": target.authority,
+            "path": target.path,
+            "query": target.query,
+        },
+        "body": body.decode(),
+        "now": NOW,
+        "signature_base": base.decode().split("\n"),
+        "digest": to_hex(personal_digest(base)),
+        "headers": dict(headers.pairs()),
+    }
+
+
+def base_of(target: RequestTarget, headers: SignatureHeaders) -> bytes:
+    """Return the signature base of a signed request."""
+    signed = parse_input(headers.signature_input)
+    return signature_base(target, headers.content_digest, signed.covered, signed.parameters)
+
+
+def statement_vectors() -> dict[str, Any]:
+    """Statements for several terms, reference numbers, and a case reference."""
+    cases: list[dict[str, Any]] = [
+        {},
+        {"item": named("record root"), "fields": ("就诊日期 / date of visit",)},
+        {"max_uses": 12, "min_interval": 90_061, "retention": 0},
+        {
+            "consumer": "市医保局",
+            "case_number": "（2026）鲁01民初118号",
+            "expires_at": 1_798_732_799,
+        },
+    ]
+    return {
+        "templates": {"zh": TEMPLATES.zh, "en": TEMPLATES.en},
+        "statements": [statement_vector(changes) for changes in cases],
+        "references": [
+            {"bits": to_hex(bits), "text": statement.format_reference(bits)}
+            for bits in (bytes(16), bytes(range(16)), b"\xff" * 16)
+        ],
+        "case_reference": {
+            "case_number": TERMS.case_number,
+            "salt": to_hex(SALT),
+            "hash": to_hex(statement.case_reference(TERMS.case_number, SALT)),
+        },
+    }
+
+
+def statement_vector(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the example's terms, changed, and their statement."""
+    values = {name: getattr(TERMS, name) for name in Terms.__struct_fields__} | changes
+    text = statement.make_statement(TEMPLATES, Terms(**values), REFERENCE).text
+    return {
+        "terms": values | {"item": to_hex(values["item"])},
+        "reference": REFERENCE,
+        "text": text,
+    }
+
+
+if __name__ == "__main__":
+    main()
