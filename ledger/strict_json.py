@@ -17,8 +17,9 @@ MOST_DEPTH: Final = 32
 """How deep objects and arrays may be nested.
 
 Checked before parsing: Python's own limit does not protect. `eth_account` (by way of `py_ecc`) raises
-the recursion limit to 100,000, and then 200 kB of opening brackets overflow the C stack of
-`json.loads` and kill the process.
+the recursion limit to 100,000, and then 50 kB of opening brackets overflow the C stack of
+`msgspec.json.decode` (100 kB that of `json.loads`) and kill the process, also inside a member that
+the reader would skip.
 """
 
 _STRINGS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -38,7 +39,7 @@ def parse_json(data: bytes | str) -> object:
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
-        _check_depth(text)
+        check_depth(text)
         value = json.loads(
             text, object_pairs_hook=_object_without_repeats, parse_constant=_refuse_constant
         )
@@ -55,6 +56,22 @@ def parse_json(data: bytes | str) -> object:
     return value
 
 
+def check_depth(data: bytes | str) -> None:
+    """Check a text before another parser gets it; not that it is JSON.
+
+    Raises:
+        JsonError: nested too deep.
+    """
+    text = data if isinstance(data, str) else data.decode("latin-1")  # brackets are ASCII
+    if text.count("[") + text.count("{") <= MOST_DEPTH:
+        return
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MOST_DEPTH:
+            raise JsonError(f"nested deeper than {MOST_DEPTH}")
+
+
 def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
@@ -65,16 +82,6 @@ def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object
 
 def _refuse_constant(name: str) -> NoReturn:
     raise JsonError(f"{name} is not a JSON number")
-
-
-def _check_depth(text: str) -> None:
-    if text.count("[") + text.count("{") <= MOST_DEPTH:
-        return
-    depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > MOST_DEPTH:
-            raise JsonError(f"nested deeper than {MOST_DEPTH}")
 
 
 def _check_surrogates(value: object) -> None:

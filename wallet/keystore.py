@@ -27,6 +27,7 @@ from ledger.encoding import label, prefixed
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.signing import address_of
+from ledger.strict_json import JsonError, check_depth
 from wallet.envelope import STANDARD_SCRYPT_N, Envelope, check_cost, decrypt, encrypt
 from wallet.errors import (
     CorruptedEntryError,
@@ -236,8 +237,9 @@ class Keystore:
     def _read(self, name: str) -> _File:
         data = _read(self._path(name))
         try:
+            check_depth(data)
             file = msgspec.json.decode(data, type=_File)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (JsonError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CorruptedEntryError(f"{self._path(name)} is not a key file") from error
         if file.version != 3:
             raise CorruptedEntryError(f"{self._path(name)} is of version {file.version}, not 3")

@@ -15,7 +15,7 @@ from ledger import typed_data
 from ledger.hexes import HexError, checksum_address, from_hex, parse_address, to_hex
 from ledger.keccak import keccak256
 from ledger.signing import verify_signer
-from ledger.strict_json import JsonError, parse_json
+from ledger.strict_json import JsonError, check_depth, parse_json
 from ledger.typed_data import (
     RECORDS,
     TYPES,
@@ -307,6 +307,12 @@ def test_hex_gives_the_bytes_back(data: bytes) -> None:
 def test_ambiguous_or_broken_json_is_refused(text: bytes | str, message: str) -> None:
     with pytest.raises(JsonError, match=message):
         parse_json(text)
+
+
+def test_text_for_another_parser_is_checked_as_bytes_too() -> None:
+    check_depth('{"姓名": "[[[["}'.encode() * 99)
+    with pytest.raises(JsonError, match="nested deeper"):
+        check_depth('{"姓名":'.encode() * 33)
 
 
 def test_json_may_be_nested_as_deep_as_documented() -> None:
