@@ -111,13 +111,11 @@ class Keystore:
         with _access(directory):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = directory.stat()
-        if not stat.S_ISDIR(status.st_mode):
-            raise KeystoreAccessError(f"{directory} is not a directory")
         if status.st_mode & _FOR_OTHERS:
             raise KeystorePermissionsError(f"{directory} is open to others: chmod 700 it")
 
     def entries(self) -> tuple[Entry, ...]:
-        """Return all entries by name.
+        """Return all entries by name; files whose name is no entry's are left alone.
 
         Raises:
             CorruptedEntryError: a file is not an entry.
@@ -125,7 +123,7 @@ class Keystore:
         """
         with _access(self.directory):
             names = sorted(path.stem for path in self.directory.glob(f"*{_SUFFIX}"))
-        return tuple(self.entry(name) for name in names)
+        return tuple(self.entry(name) for name in names if _NAME.fullmatch(name))
 
     def entry(self, name: str) -> Entry:
         """Return what is known of one entry without its password.

@@ -86,6 +86,12 @@ def test_entries_are_listed_without_password(keystore: Keystore) -> None:
     assert Keystore(keystore.directory).entry("bank") == expected[0]
 
 
+def test_other_files_in_the_directory_are_left_alone(keystore: Keystore) -> None:
+    for name in ("README", "UTC--2026.json", ".hidden.json"):
+        (keystore.directory / name).touch()
+    assert keystore.entries() == ()
+
+
 def test_nothing_of_the_secret_is_in_the_directory(keystore: Keystore) -> None:
     keystore.store("bank", Kind.ETHEREUM_KEY, KEY, PASSWORD)
     keystore.store("seeds", Kind.SEEDS, SEEDS, PASSWORD)
