@@ -24,6 +24,7 @@ the reader would skip.
 
 _STRINGS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS: Final = re.compile(r"[\[\]{}]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class JsonError(LedgerError, ValueError):
@@ -62,12 +63,18 @@ def check_depth(data: bytes | str) -> None:
     Raises:
         JsonError: nested too deep.
     """
-    text = data if isinstance(data, str) else data.decode("latin-1")  # brackets are ASCII
-    if text.count("[") + text.count("{") <= MOST_DEPTH:
+    # Quickly, for long texts: taking out what is innermost empties any shallow text in few rounds.
+    encoded = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    brackets = encoded.translate(None, _NO_BRACKETS)
+    for _ in range(MOST_DEPTH):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    if not brackets:
         return
+    # Exactly: brackets may stand in strings, or not in pairs.
+    text = data if isinstance(data, str) else data.decode("latin-1")  # brackets are ASCII
     depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
+    for found in _BRACKETS.finditer(_STRINGS.sub("", text)):
+        depth += 1 if found[0] in "[{" else -1
         if depth > MOST_DEPTH:
             raise JsonError(f"nested deeper than {MOST_DEPTH}")
 

@@ -13,6 +13,7 @@ from ledger.exchange.types import PublicationProof
 from ledger.hexes import from_hex, to_hex
 from ledger.merkle import RangeProof
 from ledger.records import OwnerProof, PublicationEntry
+from ledger.strict_json import JsonError, check_depth
 
 HASH: Final = 32
 
@@ -94,6 +95,8 @@ def parse(decoder: "msgspec.json.Decoder[Parsed]", data: bytes | msgspec.Raw) ->
         MalformedError: It has another form.
     """
     try:
+        if isinstance(data, bytes):  # what is raw was part of such
+            check_depth(data)
         return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (JsonError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MalformedError(f"not of the form that is asked for: {error}") from error

@@ -1,5 +1,6 @@
 import os
 
+import eth_account  # raises the recursion limit, as in the real processes
 import pytest
 
 from ledger.errors import MalformedError
@@ -37,6 +38,8 @@ from ledger.exchange import (
 from ledger.merkle import MerkleTree, RangeProof, TreeHead
 from ledger.records import EncryptedRecord, prove_owner
 from ledger.typed_data import AccessRequest, SubjectLink
+
+assert eth_account.Account
 
 REQUEST = AccessRequest(
     consumer=bytes(range(20)),
@@ -157,7 +160,8 @@ def test_tasks_come_back(proof: PublicationProof, linked: bool) -> None:
 
 
 def test_malformed_tasks_are_refused() -> None:
-    for body in (b"", b"{}", b'{"accesses":[{}]}', b"[" * 100_000):
+    deep = b'{"accesses":[{"records":' + b"[" * 100_000
+    for body in (b"", b"{}", b'{"accesses":[{}]}', b"[" * 100_000, deep):
         with pytest.raises(MalformedError):
             decode_tasks(body)
 
