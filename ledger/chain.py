@@ -1,0 +1,73 @@
+"""Following a chain: when a block is final, and noticing when the chain is not the one it was.
+
+Source: DESIGN 3.6.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from ledger.errors import LedgerError
+from ledger.queries import Block
+
+
+class ChainError(LedgerError):
+    """The chain is not as it must be."""
+
+
+class FinalityError(ChainError):
+    """A setting names no finality rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finality:
+    """When a block counts as final.
+
+    Attributes:
+        blocks: how many blocks must stand on top of it; None when the node says what is final.
+    """
+
+    blocks: int | None
+
+    @classmethod
+    def depth(cls, blocks: int) -> Self:
+        """Final with so many blocks on top; 0 on a chain that never takes a block back."""
+        return cls(blocks)
+
+    @classmethod
+    def finalized(cls) -> Self:
+        """Final when the node's `finalized` block has reached it."""
+        return cls(None)
+
+    @classmethod
+    def parse(cls, setting: str) -> Self:
+        """Return the rule that a setting names: `depth:N` or `finalized`.
+
+        Raises:
+            FinalityError: it names none.
+        """
+        name, _, number = setting.partition(":")
+        if name == "finalized" and not number:
+            return cls.finalized()
+        if name == "depth" and number.isascii() and number.isdigit():
+            return cls.depth(int(number))
+        raise FinalityError(f"{setting!r} is no finality rule: depth:N or finalized")
+
+    def __str__(self) -> str:
+        return "finalized" if self.blocks is None else f"depth:{self.blocks}"
+
+    @property
+    def tag(self) -> str:
+        """Tag of the block that `final_number` is counted from."""
+        return "finalized" if self.blocks is None else "latest"
+
+    def final_number(self, newest: Block) -> int:
+        """Return the number of the newest final block; negative when there is none yet.
+
+        Args:
+            newest: the block that `tag` names.
+        """
+        return newest.number - (self.blocks or 0)
+
+    def covers(self, number: int, newest: Block) -> bool:
+        """Whether the block with this number is final."""
+        return number <= self.final_number(newest)

@@ -1,0 +1,435 @@
+"""What can be said to the contracts: each function returns the call to send.
+
+Ids, owners, roots and nonces of 32 bytes and addresses of 20 bytes are `bytes`; times are seconds
+since 1970; sets of fields are bitmaps. `record`, which runs for every access, lays out its bytes by
+hand; everything else goes through `eth_abi`. Who may call what, and what is refused, stands in
+contracts/interfaces/*.sol.
+
+Source: Contract ABI Specification (Solidity documentation).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import msgspec
+from eth_abi.abi import encode
+from eth_abi.exceptions import EncodingError
+
+from ledger.artifacts import ContractName
+from ledger.enumerations import Class, Roles
+from ledger.errors import LedgerError
+from ledger.events import DatasetTerms, OrderTerms, PurposeTerms
+from ledger.keccak import keccak256
+from ledger.typed_data import (
+    AccessRequest,
+    Authorization,
+    ConfidentialityAgreement,
+    Confirmation,
+    Freeze,
+    GuardianAppointment,
+    RecoveryVeto,
+    Revocation,
+    SignerRotation,
+)
+
+_SELECTOR: Final = 4
+_AUTHORIZATION: Final = (
+    "(bytes32,address,bytes32,bytes32,bytes32,uint256,bytes32,bytes32,"
+    "uint64,uint64,uint32,uint32,bytes32,uint64)"
+)
+_APPROVAL: Final = "(bytes,bytes)"
+_DATASET: Final = "(string,string,string[],uint8,uint8,uint8,bool,uint32)"
+_ORDER: Final = "(bytes32,bytes32,uint8,uint256,uint64,uint64,string,bytes32)"
+_PURPOSE: Final = "(string,(string,string)[],uint64,uint32,uint32,uint64)"
+_RECORD: Final = "record((address,(bytes32,uint256,uint256,uint256,bytes32)[])[])"
+_RECORD_SELECTOR: Final = keccak256(_RECORD.encode("ascii"))[:_SELECTOR]
+_WORD: Final = 32
+_ADDRESS_AT: Final = 12
+_REQUEST_LENGTH: Final = 5 * _WORD
+
+
+class CalldataError(LedgerError, ValueError):
+    """An argument does not fit its Solidity type."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractCall:
+    """A call of one of the system's contracts: which one, and the call data."""
+
+    contract: ContractName
+    data: bytes
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """Who signs for a subject (ERC-7913 bytes), and the signature over the record's digest."""
+
+    signer: bytes
+    signature: bytes
+
+
+# Registry
+
+
+def admit(party: bytes, roles: Roles, name: str) -> ContractCall:
+    """Admit a party with exactly these roles; the authority."""
+    return _call("Registry", "admit(address,uint8,string)", party, int(roles), name)
+
+
+def withdraw(party: bytes) -> ContractCall:
+    """Withdraw a party; the authority."""
+    return _call("Registry", "withdraw(address)", party)
+
+
+def set_encryption_key(key: bytes) -> ContractCall:
+    """Set the caller's HPKE public key: one suite byte, then the key (`ledger.sealing`)."""
+    return _call("Registry", "setEncryptionKey(bytes)", key)
+
+
+def restrict(consumer: bytes, until: int, reason: str) -> ContractCall:
+    """Deny every access of a consumer until a time; a regulator."""
+    return _call("Registry", "restrict(address,uint64,string)", consumer, until, reason)
+
+
+def appeal(statement: str) -> ContractCall:
+    """Appeal against a restriction; the restricted consumer."""
+    return _call("Registry", "appeal(string)", statement)
+
+
+def lift(consumer: bytes, reason: str) -> ContractCall:
+    """End a restriction before its time; a regulator."""
+    return _call("Registry", "lift(address,string)", consumer, reason)
+
+
+def announce(name: str, deployed: bytes) -> ContractCall:
+    """Announce where a contract is deployed; the authority."""
+    return _call("Registry", "announce(string,address)", name, deployed)
+
+
+def transfer_authority(successor: bytes) -> ContractCall:
+    """Offer the authority to a successor, who has to accept; the authority."""
+    return _call("Registry", "transferOwnership(address)", successor)
+
+
+def accept_authority() -> ContractCall:
+    """Accept the authority; the successor."""
+    return _call("Registry", "acceptOwnership()")
+
+
+# Catalogue
+
+
+def register_dataset(terms: DatasetTerms) -> ContractCall:
+    """Register the caller's dataset; a provider."""
+    return _call("Catalogue", f"registerDataset({_DATASET})", msgspec.structs.astuple(terms))
+
+
+def reclassify(
+    dataset: bytes, sharing: Class, open_class: Class, grade: int, reason: str
+) -> ContractCall:
+    """Change a dataset's classes and grade; its provider."""
+    signature = "reclassify(bytes32,uint8,uint8,uint8,string)"
+    return _call("Catalogue", signature, dataset, sharing, open_class, grade, reason)
+
+
+def withdraw_dataset(dataset: bytes, reason: str) -> ContractCall:
+    """Withdraw a dataset for good; its provider."""
+    return _call("Catalogue", "withdrawDataset(bytes32,string)", dataset, reason)
+
+
+def publish(
+    dataset: bytes, root: bytes, count: int, base: int = 0, manifest: bytes = bytes(32)
+) -> ContractCall:
+    """Publish a dataset's next version; its provider.
+
+    Args:
+        dataset: its id.
+        root: of the whole version, also of a delta.
+        count: records in the whole version.
+        base: the version that the upload changes; zero when it carries all records.
+        manifest: SHA-256 of the quality report, or zeros.
+    """
+    signature = "publish(bytes32,bytes32,uint64,uint64,bytes32)"
+    return _call("Catalogue", signature, dataset, root, count, base, manifest)
+
+
+def erase(dataset: bytes, item: bytes, version: int) -> ContractCall:
+    """Set the tombstone of a record that was destroyed; the dataset's provider."""
+    return _call("Catalogue", "erase(bytes32,bytes32,uint64)", dataset, item, version)
+
+
+def issue_order(terms: OrderTerms) -> ContractCall:
+    """Issue an emergency order; the authority."""
+    return _call("Catalogue", f"issueOrder({_ORDER})", msgspec.structs.astuple(terms))
+
+
+def end_order(order: bytes, reason: str) -> ContractCall:
+    """End an order before its time; the authority."""
+    return _call("Catalogue", "endOrder(bytes32,string)", order, reason)
+
+
+def review_order(order: bytes, findings: str) -> ContractCall:
+    """Review an order that is over; a regulator."""
+    return _call("Catalogue", "reviewOrder(bytes32,string)", order, findings)
+
+
+# Agreements
+
+
+def register_purpose(terms: PurposeTerms) -> ContractCall:
+    """Register a purpose; the authority."""
+    return _call("Agreements", f"registerPurpose({_PURPOSE})", _purpose(terms))
+
+
+def bind_fields(purpose: bytes, dataset: bytes, fields: int) -> ContractCall:
+    """Set, once, which fields of a dataset a purpose may ever use; the authority."""
+    return _call("Agreements", "bindFields(bytes32,bytes32,uint256)", purpose, dataset, fields)
+
+
+def retire_purpose(purpose: bytes) -> ContractCall:
+    """Let nothing new name a purpose; the authority."""
+    return _call("Agreements", "retirePurpose(bytes32)", purpose)
+
+
+def apply_for(
+    dataset: bytes, purpose: bytes, fields: int, justification: str, nonce: bytes
+) -> ContractCall:
+    """Apply for a dataset and a purpose; a consumer."""
+    signature = "applyFor(bytes32,bytes32,uint256,string,bytes32)"
+    return _call("Agreements", signature, dataset, purpose, fields, justification, nonce)
+
+
+def approve(application: bytes, fields: int, expires_at: int) -> ContractCall:
+    """Approve an application, for all or fewer of its fields; the dataset's provider."""
+    return _call("Agreements", "approve(bytes32,uint256,uint64)", application, fields, expires_at)
+
+
+def decline(application: bytes, reason: str) -> ContractCall:
+    """Decline an application; the dataset's provider."""
+    return _call("Agreements", "decline(bytes32,string)", application, reason)
+
+
+def sign_confidentiality(terms: ConfidentialityAgreement, signature: bytes) -> ContractCall:
+    """Relay a consumer's signed confidentiality agreement; anyone."""
+    return _call(
+        "Agreements",
+        "signConfidentiality(address,bytes32,string,bytes32,uint64,bytes)",
+        *msgspec.structs.astuple(terms),
+        signature,
+    )
+
+
+def withdraw_agreement(agreement: bytes, reason: str) -> ContractCall:
+    """End an agreement; the dataset's provider or the consumer."""
+    return _call("Agreements", "withdrawAgreement(bytes32,string)", agreement, reason)
+
+
+def purpose_id(terms: PurposeTerms) -> bytes:
+    """Return the id that a purpose with these terms has (contracts/Agreements.sol `purposeId`)."""
+    return keccak256(encode_arguments((_PURPOSE,), (_purpose(terms),)))
+
+
+# Authorizations
+
+
+def register_subjects(subjects: Sequence[bytes], signers: Sequence[bytes]) -> ContractCall:
+    """Register subjects with their signers (ERC-7913 bytes); the identity authority."""
+    signature = "registerSubjects(bytes32[],bytes[])"
+    return _call("Authorizations", signature, tuple(subjects), tuple(signers))
+
+
+def grant(terms: Authorization, approval: Approval) -> ContractCall:
+    """Relay a signed authorization; anyone."""
+    signature = f"grant({_AUTHORIZATION},{_APPROVAL})"
+    return _call("Authorizations", signature, _authorization(terms), _approval(approval))
+
+
+def revoke(terms: Revocation, approval: Approval) -> ContractCall:
+    """Relay a signed revocation; anyone."""
+    return _approved("revoke(bytes32,bytes32,uint64,%s)", terms, approval)
+
+
+def confirm(terms: Confirmation, approval: Approval) -> ContractCall:
+    """Relay a signed confirmation; anyone."""
+    return _approved("confirm(bytes32,bytes32,uint64,%s)", terms, approval)
+
+
+def set_frozen(terms: Freeze, approval: Approval) -> ContractCall:
+    """Relay a signed freeze or its end; anyone."""
+    return _approved("setFrozen(bytes32,bool,bytes32,uint64,%s)", terms, approval)
+
+
+def rotate_signer(terms: SignerRotation, approval: Approval) -> ContractCall:
+    """Relay a subject's signed change of signer; anyone."""
+    return _approved("rotateSigner(bytes32,bytes,bytes32,uint64,%s)", terms, approval)
+
+
+def appoint_guardian(terms: GuardianAppointment, approval: Approval) -> ContractCall:
+    """Relay a subject's signed appointment of a guardian; anyone."""
+    return _approved("appointGuardian(bytes32,bytes,uint64,bytes32,uint64,%s)", terms, approval)
+
+
+def start_recovery(subject: bytes, new_signer: bytes) -> ContractCall:
+    """Start replacing a lost key; the identity authority."""
+    return _call("Authorizations", "startRecovery(bytes32,bytes)", subject, new_signer)
+
+
+def veto_recovery(terms: RecoveryVeto, approval: Approval) -> ContractCall:
+    """Relay the present signer's veto against a recovery; anyone."""
+    return _approved("vetoRecovery(bytes32,bytes,bytes32,uint64,%s)", terms, approval)
+
+
+def complete_recovery(subject: bytes) -> ContractCall:
+    """Make a due recovery take effect; anyone."""
+    return _call("Authorizations", "completeRecovery(bytes32)", subject)
+
+
+# AccessLog
+
+
+class RequestGroup(msgspec.Struct, frozen=True):
+    """What one consumer asks for in one call of `record`."""
+
+    consumer: bytes
+    requests: tuple[bytes, ...]
+    """Each from `encode_request`."""
+
+
+def encode_request(request: AccessRequest) -> bytes:
+    """Return the 160 bytes of a request: basis, fields, nonce, deadline, item."""
+    return b"".join(
+        (
+            request.basis,
+            request.fields.to_bytes(32, "big"),
+            request.nonce.to_bytes(32, "big"),
+            request.deadline.to_bytes(32, "big"),
+            request.item,
+        )
+    )
+
+
+def decode_request(consumer: bytes, data: bytes) -> AccessRequest:
+    """Return the request in bytes that `encode_request` made."""
+    return AccessRequest(
+        consumer=consumer,
+        basis=data[:32],
+        fields=int.from_bytes(data[32:64], "big"),
+        nonce=int.from_bytes(data[64:96], "big"),
+        deadline=int.from_bytes(data[96:128], "big"),
+        item=data[128:160],
+    )
+
+
+def record(groups: Sequence[RequestGroup]) -> ContractCall:
+    """Decide and record requests, in this order; a recorder."""
+    offset = len(groups) * _WORD
+    offsets, bodies = [], []
+    for group in groups:
+        offsets.append(_word(offset))
+        body = (bytes(_ADDRESS_AT), group.consumer, _word(2 * _WORD), _word(len(group.requests)))
+        bodies.append(b"".join((*body, *group.requests)))
+        offset += len(bodies[-1])
+    head = (_RECORD_SELECTOR, _word(_WORD), _word(len(groups)))
+    return ContractCall("AccessLog", b"".join((*head, *offsets, *bodies)))
+
+
+def decode_record(data: bytes) -> tuple[RequestGroup, ...]:
+    """Return what a call data of `record` asks for, if `record` laid it out.
+
+    Raises:
+        CalldataError: it is other call data, or laid out differently.
+    """
+    start = _SELECTOR + 2 * _WORD
+    groups = []
+    for number in range(_number(data, start - _WORD)):
+        at = start + _number(data, start + number * _WORD)
+        count = _number(data, at + 2 * _WORD)
+        first = at + 3 * _WORD
+        ends = range(first + _REQUEST_LENGTH, len(data) + 1, _REQUEST_LENGTH)[:count]
+        requests = tuple(data[end - _REQUEST_LENGTH : end] for end in ends)
+        groups.append(RequestGroup(data[at + _ADDRESS_AT : at + _WORD], requests))
+    # Checked at the end and as a whole: the layout is canonical, so there is one for these groups.
+    if record(groups).data != data:
+        raise CalldataError("not call data of record")
+    return tuple(groups)
+
+
+def _word(number: int) -> bytes:
+    return number.to_bytes(_WORD, "big")
+
+
+def _number(data: bytes, at: int) -> int:
+    number = int.from_bytes(data[at : at + _WORD], "big")
+    if number > len(data):
+        raise CalldataError("not call data of record")
+    return number
+
+
+# Encoding
+
+
+def encode_call(signature: str, *values: object) -> bytes:
+    """Return the call data of a function, e.g. `encode_call("admit(address,uint8,string)", ...)`.
+
+    Raises:
+        CalldataError: a value does not fit its type.
+    """
+    selector, types = _layout(signature)
+    return selector + encode_arguments(types, values)
+
+
+def encode_arguments(types: Sequence[str], values: Sequence[object]) -> bytes:
+    """Return the ABI encoding of some values.
+
+    Raises:
+        CalldataError: a value does not fit its type.
+    """
+    try:
+        return encode(types, values)
+    except (EncodingError, UnicodeEncodeError, TypeError) as error:
+        raise CalldataError(str(error)) from error
+
+
+@cache
+def _layout(signature: str) -> tuple[bytes, tuple[str, ...]]:
+    inside = signature[signature.index("(") + 1 : -1]
+    types: list[str] = []
+    depth = 0
+    for part in inside.split(",") if inside else ():
+        # A comma inside of a tuple separates nothing here.
+        if depth:
+            types[-1] += "," + part
+        else:
+            types.append(part)
+        depth += part.count("(") - part.count(")")
+    return keccak256(signature.encode("ascii"))[:_SELECTOR], tuple(types)
+
+
+def _call(contract: ContractName, signature: str, *values: object) -> ContractCall:
+    return ContractCall(contract, encode_call(signature, *values))
+
+
+def _approved(
+    signature: str,
+    terms: Revocation | Confirmation | Freeze | SignerRotation | GuardianAppointment | RecoveryVeto,
+    approval: Approval,
+) -> ContractCall:
+    # The functions take the members of the signed record in its order, then the approval.
+    values = (*msgspec.structs.astuple(terms), _approval(approval))
+    return _call("Authorizations", signature % _APPROVAL, *values)
+
+
+def _approval(approval: Approval) -> tuple[bytes, bytes]:
+    return approval.signer, approval.signature
+
+
+def _authorization(terms: Authorization) -> tuple[object, ...]:
+    # The chain sees only the hash of the statement.
+    hashed = {"statement": keccak256(terms.statement.encode())}
+    return tuple(hashed.get(name, value) for name, value in msgspec.structs.asdict(terms).items())
+
+
+def _purpose(terms: PurposeTerms) -> tuple[object, ...]:
+    texts = {"texts": tuple((text.language, text.template) for text in terms.texts)}
+    return tuple(texts.get(name, value) for name, value in msgspec.structs.asdict(terms).items())

@@ -1,0 +1,322 @@
+"""A deployment: which contracts, where, on which chain, with which code.
+
+It is one JSON file that everybody is given. Whoever opens it against a node checks the node
+(`verify_deployment`): the right chain, grown from the right genesis, with exactly the code that this
+version of the library ships.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ledger import contracts, queries
+from ledger.artifacts import CONTRACTS, ContractName, load_artifact
+from ledger.errors import LedgerError
+from ledger.events import Contracts
+from ledger.hexes import ADDRESS_LENGTH, HexError, from_hex, to_hex
+from ledger.keccak import keccak256
+from ledger.queries import Block
+from ledger.rpc import AsyncRpc, Call, Rpc
+from ledger.sender import Sender
+from ledger.transactions import created_address
+from ledger.typed_data import Domain, SignedRecord
+
+FORMAT: Final = 1
+"""Version of the file."""
+
+DEFAULT_RECOVERY_DELAY: Final = 3 * 24 * 3600
+"""Seconds in which a person can veto a recovery that was not theirs."""
+
+_HASH: Final = 32
+_PUBLIC: Final = 0o644
+
+
+class DeploymentError(LedgerError):
+    """A deployment file cannot be used, or a node does not have what it says."""
+
+
+class WrongChainError(DeploymentError):
+    """The node's chain has another id."""
+
+
+class OtherGenesisError(DeploymentError):
+    """The node's chain has the right id, but it began with another block: another chain."""
+
+
+class CodeMissingError(DeploymentError):
+    """At a contract's address there is no code."""
+
+
+class CodeChangedError(DeploymentError):
+    """At a contract's address there is other code than this library ships."""
+
+
+class Deployed(msgspec.Struct, frozen=True):
+    """One contract of a deployment."""
+
+    address: bytes
+    code_hash: bytes
+    """Keccak-256 of the code at the address, with its immutables."""
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """The contracts, and the chain that they are on."""
+
+    chain_id: int
+    genesis_hash: bytes
+    block_number: int
+    """Of the first block that has something of the deployment: readers start there."""
+    authority: bytes
+    recovery_delay: int
+    """Seconds."""
+    compiler: str
+    deployed: dict[ContractName, Deployed]
+
+    @property
+    def contracts(self) -> Contracts:
+        """The five contracts' addresses."""
+        return Contracts(
+            registry=self.address_of("Registry"),
+            catalogue=self.address_of("Catalogue"),
+            agreements=self.address_of("Agreements"),
+            authorizations=self.address_of("Authorizations"),
+            access_log=self.address_of("AccessLog"),
+        )
+
+    @property
+    def webauthn_verifier(self) -> bytes:
+        """Address of the contract that checks passkeys' signatures."""
+        return self.address_of("ERC7913WebAuthnVerifier")
+
+    def address_of(self, name: ContractName) -> bytes:
+        """Return a contract's address."""
+        return self.deployed[name].address
+
+    def domain_of(self, record: type[SignedRecord] | SignedRecord) -> Domain:
+        """Return the domain in which a kind of record is signed."""
+        # The name is a ClassVar of the five classes' names; a wrong one would be a KeyError here.
+        name: Any = record.verified_by
+        return Domain(self.chain_id, self.address_of(name))
+
+
+# The file
+
+
+class _DeployedText(msgspec.Struct, frozen=True, rename="camel"):
+    address: str
+    code_hash: str
+
+
+class _File(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    format: int
+    chain_id: int
+    genesis_hash: str
+    block_number: int
+    authority: str
+    recovery_delay: int
+    compiler: str
+    contracts: dict[ContractName, _DeployedText]
+
+
+def encode_deployment(deployment: Deployment) -> bytes:
+    """Return the file's text."""
+    text = _File(
+        format=FORMAT,
+        chain_id=deployment.chain_id,
+        genesis_hash=to_hex(deployment.genesis_hash),
+        block_number=deployment.block_number,
+        authority=to_hex(deployment.authority),
+        recovery_delay=deployment.recovery_delay,
+        compiler=deployment.compiler,
+        contracts={
+            name: _DeployedText(to_hex(one.address), to_hex(one.code_hash))
+            for name, one in deployment.deployed.items()
+        },
+    )
+    return msgspec.json.format(msgspec.json.encode(text), indent=2) + b"\n"
+
+
+def decode_deployment(data: bytes) -> Deployment:
+    """Return the deployment in a file's text.
+
+    Raises:
+        DeploymentError: it is not such a text, or of another version.
+    """
+    try:
+        text = msgspec.json.decode(data, type=_File)
+        if text.format != FORMAT:
+            raise DeploymentError(f"a deployment of format {text.format}, {FORMAT} is known")
+        if set(text.contracts) != set(CONTRACTS):
+            raise DeploymentError("a deployment that lacks a contract")
+        return Deployment(
+            chain_id=text.chain_id,
+            genesis_hash=from_hex(text.genesis_hash, _HASH),
+            block_number=text.block_number,
+            authority=from_hex(text.authority, ADDRESS_LENGTH),
+            recovery_delay=text.recovery_delay,
+            compiler=text.compiler,
+            deployed={
+                name: Deployed(
+                    from_hex(one.address, ADDRESS_LENGTH), from_hex(one.code_hash, _HASH)
+                )
+                for name, one in text.contracts.items()
+            },
+        )
+    except (msgspec.DecodeError, HexError) as error:
+        raise DeploymentError(f"not a deployment: {error}") from error
+
+
+def write_deployment(deployment: Deployment, path: Path) -> None:
+    """Write the file, whole or not at all.
+
+    If we crash here, the old file or the new one is there, and at worst `path`.new beside it.
+
+    Raises:
+        DeploymentError: it cannot be written.
+    """
+    beside = path.with_name(path.name + ".new")
+    try:
+        with beside.open("wb") as file:
+            file.write(encode_deployment(deployment))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.chmod(_PUBLIC)
+        beside.replace(path)
+    except OSError as error:
+        raise DeploymentError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def read_deployment(path: Path) -> Deployment:
+    """Return the deployment in a file.
+
+    Raises:
+        DeploymentError: it cannot be read, or is no deployment.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DeploymentError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return decode_deployment(data)
+    except DeploymentError as error:
+        raise DeploymentError(f"{path}: {error}") from error
+
+
+# Deploying
+
+
+def deploy(
+    rpc: Rpc, private_key: bytes, *, recovery_delay: int = DEFAULT_RECOVERY_DELAY
+) -> Deployment:
+    """Deploy all contracts and announce them; the key's account is the authority.
+
+    Authorizations and AccessLog know each other, so AccessLog's address is worked out before it is
+    there. If we crash here, nothing refers to what was deployed so far: deploy again.
+
+    Raises:
+        RpcError: the node cannot be asked.
+        SendingError, RevertError: a transaction did not work.
+    """
+    sender = Sender(rpc, private_key)
+    nonce = rpc.send(queries.transaction_count(sender.address, "pending"))
+    addresses = {
+        name: created_address(sender.address, nonce + place) for place, name in enumerate(CONTRACTS)
+    }
+    creations = [_creation(name, sender.address, addresses, recovery_delay) for name in CONTRACTS]
+    receipts = sender.create_all(creations)
+    announcements = [contracts.announce(name, addresses[name]) for name in CONTRACTS]
+    sender.send_all([(addresses["Registry"], call.data) for call in announcements])
+    codes = rpc.send_many([queries.code(address) for address in addresses.values()])
+    genesis = _found(rpc.send(queries.block(0)))
+    return Deployment(
+        chain_id=sender.chain_id,
+        genesis_hash=genesis.hash,
+        block_number=min(receipt.block_number for receipt in receipts),
+        authority=sender.address,
+        recovery_delay=recovery_delay,
+        compiler=load_artifact("Registry").compiler.version,
+        deployed={
+            name: Deployed(address, keccak256(code))
+            for (name, address), code in zip(addresses.items(), codes, strict=True)
+        },
+    )
+
+
+def _creation(
+    name: ContractName,
+    authority: bytes,
+    addresses: dict[ContractName, bytes],
+    recovery_delay: int,
+) -> bytes:
+    registry, catalogue, agreements, authorizations, access_log, _ = addresses.values()
+    arguments: dict[ContractName, tuple[object, ...]] = {
+        "Registry": (authority,),
+        "Catalogue": (registry,),
+        "Agreements": (registry, catalogue),
+        "Authorizations": (registry, catalogue, agreements, access_log, recovery_delay),
+        "AccessLog": (registry, catalogue, agreements, authorizations),
+    }
+    artifact = load_artifact(name)
+    constructor = next((item for item in artifact.abi if item.type == "constructor"), None)
+    types = [parameter.canonical for parameter in constructor.inputs] if constructor else []
+    return artifact.creation_code + contracts.encode_arguments(types, arguments.get(name, ()))
+
+
+# Checking
+
+
+def verify_deployment(rpc: Rpc, deployment: Deployment) -> Deployment:
+    """Return the deployment if the node has it.
+
+    Raises:
+        WrongChainError, OtherGenesisError, CodeMissingError, CodeChangedError: the first that holds.
+        RpcError: the node cannot be asked.
+    """
+    _check_chain(deployment, rpc.send(queries.chain_id()), rpc.send(queries.block(0)))
+    _check_codes(deployment, rpc.send_many(_codes(deployment)))
+    return deployment
+
+
+async def verify_deployment_async(rpc: AsyncRpc, deployment: Deployment) -> Deployment:
+    """Do as `verify_deployment`, from asyncio."""
+    _check_chain(deployment, await rpc.send(queries.chain_id()), await rpc.send(queries.block(0)))
+    _check_codes(deployment, await rpc.send_many(_codes(deployment)))
+    return deployment
+
+
+def _codes(deployment: Deployment) -> list[Call[bytes]]:
+    return [queries.code(deployment.address_of(name)) for name in CONTRACTS]
+
+
+def _check_chain(deployment: Deployment, chain_id: int, genesis: Block | None) -> None:
+    if chain_id != deployment.chain_id:
+        raise WrongChainError(
+            f"the node's chain has the id {chain_id}, the deployment is on {deployment.chain_id}"
+        )
+    if _found(genesis).hash != deployment.genesis_hash:
+        raise OtherGenesisError(
+            f"the node's chain began with {to_hex(_found(genesis).hash)}, "
+            f"the deployment's with {to_hex(deployment.genesis_hash)}"
+        )
+
+
+def _check_codes(deployment: Deployment, codes: Sequence[bytes]) -> None:
+    for name, code in zip(CONTRACTS, codes, strict=True):
+        address = to_hex(deployment.address_of(name))
+        if not code:
+            raise CodeMissingError(f"there is no {name} at {address}")
+        artifact = load_artifact(name)
+        if keccak256(code) != deployment.deployed[name].code_hash:
+            raise CodeChangedError(f"the code at {address} is not the {name} that was deployed")
+        # The file itself may have been changed: what counts is the code that ships with this library.
+        if artifact.masked(code) != artifact.masked(from_hex(artifact.deployed_bytecode)):
+            raise CodeChangedError(f"the code at {address} is not the {name} of this version")
+
+
+def _found(block: Block | None) -> Block:
+    if block is None:
+        raise DeploymentError("the node has no first block")
+    return block

@@ -1,0 +1,353 @@
+"""JSON-RPC to a node: one keep-alive connection pool, typed answers, typed errors.
+
+What is asked is a `Call`: a method, its parameters and how its answer is read. `ledger.queries` and
+`ledger.views` make them without knowing how they travel; `Rpc` sends them from ordinary code and
+`AsyncRpc` from asyncio. Neither tries anything twice: whoever asks knows whether asking again is
+right.
+
+Source: JSON-RPC 2.0; Ethereum's execution API specification.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from ledger.errors import LedgerError
+from ledger.hexes import from_hex
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
+_OK: Final = 200
+_TOO_LARGE: Final = 413
+_MEBIBYTE: Final = 1 << 20
+
+
+class RpcError(LedgerError):
+    """Asking a node did not work."""
+
+
+class NodeUnreachableError(RpcError):
+    """No connection, or it broke before the whole answer had come.
+
+    A transaction that was being sent may have arrived.
+    """
+
+
+class NodeTimeoutError(NodeUnreachableError):
+    """The node did not answer in time; a transaction that was being sent may have arrived."""
+
+
+class MalformedAnswerError(RpcError):
+    """What came back is not the answer that the method has."""
+
+
+class RequestTooLargeError(RpcError):
+    """The request is larger than the settings or the node allow; it was not carried out."""
+
+
+class AnswerTooLargeError(RpcError):
+    """The answer is larger than the settings allow; the rest of it was not read."""
+
+
+class CallError(RpcError):
+    """The node answered with an error."""
+
+    def __init__(self, method: str, code: int, message: str, data: bytes | None = None) -> None:
+        super().__init__(f"{method}: {message} (code {code})")
+        self.method = method
+        self.code = code
+        self.message = message
+        self.data = data
+        """What a reverted call returned: the ABI encoding of an error (`ledger.reverts`)."""
+
+    def __reduce__(self) -> tuple[type["CallError"], tuple[str, int, str, bytes | None]]:
+        return type(self), (self.method, self.code, self.message, self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T_co]):
+    """One question to a node."""
+
+    method: str
+    params: tuple[object, ...]
+    read: Callable[[msgspec.Raw], T_co]
+    """Returns what the answer's `result` means. May raise `msgspec.DecodeError` or `ValueError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RpcSettings:
+    """How to talk to a node.
+
+    Attributes:
+        timeout: seconds for one request and its answer; a hung node holds nobody longer.
+        max_request: bytes; anvil takes 2 MB, and a longer request would fail there less clearly.
+        max_answer: bytes; what a wrong or hostile node can make us hold in memory.
+        batch: calls in one HTTP request.
+        connections: kept open at most.
+    """
+
+    timeout: float = 10.0
+    max_request: int = 2 * 1000 * 1000
+    max_answer: int = 256 * _MEBIBYTE
+    batch: int = 500
+    connections: int = 8
+
+
+class _Problem(msgspec.Struct):
+    code: int
+    message: str
+    data: Any = None
+
+
+class _Answer(msgspec.Struct):
+    id: int | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: _Problem | None = None
+
+
+_decode_answer: Final = msgspec.json.Decoder(_Answer).decode
+_decode_answers: Final = msgspec.json.Decoder(list[_Answer]).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Client:
+    """What both clients share: everything but the waiting."""
+
+    def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
+        self.url = url
+        self.settings = settings or RpcSettings()
+        # Without user and password, path and query: those may hold a key.
+        self._name = _place(url)
+        self._limits = httpx.Limits(
+            max_connections=self.settings.connections,
+            max_keepalive_connections=self.settings.connections,
+            keepalive_expiry=None,
+        )
+
+    def _bodies(self, calls: Sequence[Call[Any]]) -> Iterator[tuple[Sequence[Call[Any]], bytes]]:
+        for start in range(0, len(calls), self.settings.batch):
+            some = calls[start : start + self.settings.batch]
+            yield some, self._checked(_encode([_message(n, call) for n, call in enumerate(some)]))
+
+    def _checked(self, body: bytes) -> bytes:
+        if len(body) > self.settings.max_request:
+            raise RequestTooLargeError(
+                f"the request has {len(body)} bytes, {self.settings.max_request} are allowed"
+            )
+        return body
+
+    def _check_status(self, status: int) -> None:
+        if status == _TOO_LARGE:
+            raise RequestTooLargeError(f"{self._name} says that the request is too large")
+        if status != _OK:
+            raise NodeUnreachableError(f"{self._name} answered with HTTP status {status}")
+
+    def _check_length(self, length: int) -> None:
+        if length > self.settings.max_answer:
+            raise AnswerTooLargeError(
+                f"the answer of {self._name} has more than {self.settings.max_answer} bytes"
+            )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TimeoutException as error:
+            raise NodeTimeoutError(
+                f"{self._name} did not answer within {self.settings.timeout:g} s"
+            ) from error
+        except httpx.RequestError as error:
+            raise NodeUnreachableError(f"{self._name} cannot be reached: {error}") from error
+        except httpx.InvalidURL as error:
+            raise NodeUnreachableError(f"not a URL of a node: {error}") from error
+
+
+class Rpc(_Client):
+    """A node, asked from ordinary code. Safe to share between threads."""
+
+    def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
+        super().__init__(url, settings)
+        self._http = httpx.Client(
+            timeout=self.settings.timeout, limits=self._limits, trust_env=False, headers=_HEADERS
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def send(self, call: Call[T]) -> T:
+        """Ask one question.
+
+        Raises:
+            RpcError: one of its kinds.
+        """
+        body = self._post(self._checked(_encode(_message(0, call))))
+        return _result(call, _parsed(_decode_answer, body))
+
+    def try_many(self, calls: Sequence[Call[T]]) -> list[T | CallError]:
+        """Ask several questions; where the node answered with an error, that error is the answer.
+
+        Raises:
+            RpcError: one of its kinds other than `CallError`.
+        """
+        results: list[T | CallError] = []
+        for some, body in self._bodies(calls):
+            results += _results(some, self._post(body))
+        return results
+
+    def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Ask several questions at once.
+
+        Raises:
+            RpcError: one of its kinds; the first `CallError` if there are several.
+        """
+        return _all_answered(self.try_many(calls))
+
+    def _post(self, body: bytes) -> bytes:
+        with self._errors(), self._http.stream("POST", self.url, content=body) as response:
+            self._check_status(response.status_code)
+            parts = bytearray()
+            for part in response.iter_bytes():
+                parts += part
+                self._check_length(len(parts))
+            return bytes(parts)
+
+
+class AsyncRpc(_Client):
+    """A node, asked from asyncio. Belongs to the event loop in which it was first used."""
+
+    def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
+        super().__init__(url, settings)
+        self._http = httpx.AsyncClient(
+            timeout=self.settings.timeout, limits=self._limits, trust_env=False, headers=_HEADERS
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(self, call: Call[T]) -> T:
+        """Ask one question.
+
+        Raises:
+            RpcError: one of its kinds.
+        """
+        body = await self._post(self._checked(_encode(_message(0, call))))
+        return _result(call, _parsed(_decode_answer, body))
+
+    async def try_many(self, calls: Sequence[Call[T]]) -> list[T | CallError]:
+        """Ask several questions; where the node answered with an error, that error is the answer.
+
+        Raises:
+            RpcError: one of its kinds other than `CallError`.
+        """
+        results: list[T | CallError] = []
+        for some, body in self._bodies(calls):
+            results += _results(some, await self._post(body))
+        return results
+
+    async def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Ask several questions at once.
+
+        Raises:
+            RpcError: one of its kinds; the first `CallError` if there are several.
+        """
+        return _all_answered(await self.try_many(calls))
+
+    async def _post(self, body: bytes) -> bytes:
+        with self._errors():
+            async with self._http.stream("POST", self.url, content=body) as response:
+                self._check_status(response.status_code)
+                parts = bytearray()
+                async for part in response.aiter_bytes():
+                    parts += part
+                    self._check_length(len(parts))
+                return bytes(parts)
+
+
+def _message(number: int, call: Call[Any]) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": number, "method": call.method, "params": call.params}
+
+
+def _parsed(decode: Callable[[bytes], T], body: bytes) -> T:
+    try:
+        return decode(body)
+    except msgspec.DecodeError as error:
+        raise MalformedAnswerError(f"the node's answer is not JSON-RPC: {error}") from error
+
+
+def _results(calls: Sequence[Call[T]], body: bytes) -> list[T | CallError]:
+    # A node that refuses a batch as a whole answers with a single error.
+    if not body.lstrip().startswith(b"["):
+        error = _parsed(_decode_answer, body).error
+        raise _call_error("batch", error) if error else MalformedAnswerError("no batch came back")
+    answers = {answer.id: answer for answer in _parsed(_decode_answers, body)}
+    results: list[T | CallError] = []
+    for number, call in enumerate(calls):
+        answer = answers.get(number)
+        if answer is None:
+            raise MalformedAnswerError(f"{call.method}: the node left out an answer of a batch")
+        try:
+            results.append(_result(call, answer))
+        except CallError as error:
+            results.append(error)
+    return results
+
+
+def _result(call: Call[T], answer: _Answer) -> T:
+    if answer.error is not None:
+        raise _call_error(call.method, answer.error)
+    try:
+        return call.read(answer.result)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise MalformedAnswerError(f"{call.method}: unexpected answer: {error}") from error
+
+
+def _call_error(method: str, problem: _Problem) -> CallError:
+    return CallError(method, problem.code, problem.message[:500], _revert_data(problem.data))
+
+
+def _revert_data(data: object) -> bytes | None:
+    # Besu and geth give the data itself, others an object that holds it.
+    if isinstance(data, dict):
+        data = data.get("data")
+    try:
+        return from_hex(data) if isinstance(data, str) else None
+    except ValueError:
+        return None
+
+
+def _all_answered(results: Sequence[T | CallError]) -> list[T]:
+    answered: list[T] = []
+    for result in results:
+        if isinstance(result, CallError):
+            raise result
+        answered.append(result)
+    return answered
+
+
+def _place(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        return f"the node at {parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
+    except ValueError:
+        return "the node"
