@@ -1,0 +1,265 @@
+"""The decision: who may access what, when. Pure, and the same as the contracts'.
+
+`decide` is DESIGN 3.3 step by step, the reference for `AccessLog` and `Authorizations.use`; a property
+test runs random histories through both. The other functions are the conditions that the decision,
+replay and the parties' tools ask for by name.
+
+Times are seconds since 1970. A deadline is inclusive; `expires_at`, `ends_at` and
+`restricted_until` are exclusive; `not_before` and `starts_at` are inclusive.
+
+Source: DESIGN 3.3; contracts/AccessLog.sol, Authorizations.sol, Catalogue.sol, Agreements.sol.
+"""
+
+from typing import Protocol
+
+from ledger.entities import (
+    NOTHING,
+    Agreement,
+    Authorization,
+    Dataset,
+    Order,
+    Party,
+    State,
+    Subject,
+)
+from ledger.enumerations import Class, Outcome, Roles
+from ledger.errors import LedgerError
+from ledger.events.identifiers import agreement_id
+
+_CONSUMER = int(Roles.CONSUMER)
+
+
+class OutOfBoundsError(LedgerError):
+    """An authorization or application would exceed its purpose or agreement; the message says how."""
+
+
+class Request(Protocol):
+    """What is decided: `typed_data.AccessRequest` has these attributes, and so has `Accessed`."""
+
+    @property
+    def consumer(self) -> bytes:
+        """Who asks: address."""
+
+    @property
+    def basis(self) -> bytes:
+        """Id of an authorization, an agreement, an order or a dataset."""
+
+    @property
+    def item(self) -> bytes:
+        """Root of one record; `NOTHING` for all that the basis covers."""
+
+    @property
+    def fields(self) -> int:
+        """Bitmap over the dataset's schema."""
+
+    @property
+    def nonce(self) -> int:
+        """Used once per consumer."""
+
+    @property
+    def deadline(self) -> int:
+        """Last second at which it can be allowed."""
+
+
+def decide(state: State, request: Request, timestamp: int) -> Outcome:
+    """Decide a request at a block's time. Nothing is counted: that is for `ledger.state.apply`."""
+    consumer = request.consumer
+    if state.nonce_used(consumer, request.nonce):
+        return Outcome.DUPLICATE_REQUEST
+    if request.deadline < timestamp:
+        return Outcome.REQUEST_EXPIRED
+    party = state.parties.get(consumer)
+    if party is None or not party.active or not party.roles & _CONSUMER:
+        return Outcome.CONSUMER_INACTIVE
+    if party.restricted_until > timestamp:
+        return Outcome.CONSUMER_RESTRICTED
+    authorization = state.authorizations.get(request.basis)
+    if authorization is not None:
+        return _decide_authorization(authorization, request, timestamp)
+    agreement = state.agreements.get(request.basis)
+    if agreement is not None:
+        return _decide_agreement(agreement, request, timestamp)
+    order = state.orders.get(request.basis)
+    if order is not None:
+        return _decide_order(state, order, request, timestamp)
+    return _decide_dataset(state.datasets.get(request.basis), request, timestamp)
+
+
+def _decide_authorization(found: Authorization, request: Request, timestamp: int) -> Outcome:
+    """Personal data: the person's consent, and the agreement behind it."""
+    terms = found.terms
+    outcome = _decide_parties(terms.agreement, request.consumer, timestamp)
+    if outcome:
+        return outcome
+    if timestamp < found.not_before:
+        return Outcome.NOT_YET_VALID
+    if timestamp >= found.expires_at:
+        return Outcome.EXPIRED
+    if found.revoked:
+        return Outcome.REVOKED
+    if is_halted(found):
+        return Outcome.FROZEN
+    # An authorization for one record covers nothing else, so asking for all is asking for that one.
+    if found.item != NOTHING and request.item not in (NOTHING, found.item):
+        return Outcome.ITEM_EXCEEDED
+    if request.fields & ~(terms.fields & terms.agreement.fields):
+        return Outcome.FIELDS_EXCEEDED
+    if found.last_use and timestamp < found.last_use + found.min_interval:
+        return Outcome.TOO_SOON
+    return Outcome.ALLOWED if found.uses_left else Outcome.USES_EXHAUSTED
+
+
+def _decide_agreement(found: Agreement, request: Request, timestamp: int) -> Outcome:
+    """Conditional data that is not personal: the agreement itself."""
+    if found.dataset.personal:
+        return Outcome.UNKNOWN_BASIS
+    outcome = _decide_parties(found, request.consumer, timestamp)
+    return outcome or _within(request.fields, found.fields)
+
+
+def _decide_parties(found: Agreement, consumer: bytes, timestamp: int) -> Outcome:
+    """Steps 5 to 7: whose agreement it is, whether the dataset is shared, whether it counts."""
+    if found.consumer != consumer:
+        return Outcome.CONSUMER_MISMATCH
+    if not is_shared(found.dataset, timestamp):
+        return Outcome.DATASET_INACTIVE
+    return Outcome.ALLOWED if is_agreed(found, timestamp) else Outcome.AGREEMENT_INACTIVE
+
+
+def _decide_order(state: State, found: Order, request: Request, timestamp: int) -> Outcome:
+    """An emergency order opens its dataset: to everybody, to those with an agreement, to nobody."""
+    dataset = state.datasets[found.dataset]
+    closed = found.sharing == Class.NOT_SHARED
+    if dataset.withdrawn or closed or not is_in_force(found, timestamp):
+        return Outcome.DATASET_INACTIVE
+    fields = found.fields
+    if found.sharing == Class.CONDITIONAL:
+        id_ = agreement_id(request.consumer, found.dataset, found.purpose)
+        agreement = state.agreements.get(id_)
+        if agreement is None or not is_agreed(agreement, timestamp):
+            return Outcome.AGREEMENT_INACTIVE
+        fields &= agreement.fields
+    return _within(request.fields, fields)
+
+
+def _decide_dataset(found: Dataset | None, request: Request, timestamp: int) -> Outcome:
+    """Unconditional data: the dataset itself."""
+    if found is None or found.sharing == Class.CONDITIONAL:
+        return Outcome.UNKNOWN_BASIS
+    if not is_shared(found, timestamp):
+        return Outcome.DATASET_INACTIVE
+    return _within(request.fields, all_fields(found))
+
+
+def _within(fields: int, bound: int) -> Outcome:
+    return Outcome.FIELDS_EXCEEDED if fields & ~bound else Outcome.ALLOWED
+
+
+# Conditions by name
+
+
+def all_fields(dataset: Dataset) -> int:
+    """Return the bitmap of all fields of a dataset."""
+    return (1 << len(dataset.fields)) - 1
+
+
+def has_role(party: Party | None, role: Roles) -> bool:
+    """Whether a party is admitted now, with a role. Says nothing of restrictions."""
+    return party is not None and party.active and bool(party.roles & role)
+
+
+def is_in_force(order: Order, timestamp: int) -> bool:
+    """Whether an order has started and not ended."""
+    return order.starts_at <= timestamp < order.ends_at
+
+
+def is_shared(dataset: Dataset, timestamp: int) -> bool:
+    """Whether a dataset is not withdrawn and neither its class nor an order in force closes it."""
+    if dataset.withdrawn or dataset.sharing == Class.NOT_SHARED:
+        return False
+    order = dataset.last_order
+    return order is None or order.sharing != Class.NOT_SHARED or not is_in_force(order, timestamp)
+
+
+def is_agreed(agreement: Agreement, timestamp: int) -> bool:
+    """Whether an agreement is not withdrawn, not expired, and its confidentiality signed."""
+    return (
+        not agreement.withdrawn
+        and agreement.expires_at > timestamp
+        and agreement.application.signed
+    )
+
+
+def is_halted(authorization: Authorization) -> bool:
+    """Whether the subject is frozen, under recovery, or has not confirmed since a recovery."""
+    subject = authorization.subject
+    return subject.frozen or subject.recovery_at != 0 or subject.epoch != authorization.epoch
+
+
+def guardian_until(subject: Subject, guardian: bytes) -> int:
+    """Return until when (exclusive) a guardian may sign for a subject; zero for not at all."""
+    found = subject.guardians.get(guardian)
+    return found.expires_at if found is not None and found.epoch == subject.epoch else 0
+
+
+def may_sign(subject: Subject, signer: bytes, timestamp: int) -> bool:
+    """Whether a signer is the subject's own, or a guardian's."""
+    return signer == subject.signer or guardian_until(subject, signer) > timestamp
+
+
+def may_stop(authorization: Authorization, signer: bytes, timestamp: int) -> bool:
+    """Whether a signer may revoke: one that may sign, or one replaced after it was granted."""
+    subject = authorization.subject
+    replaced = subject.retired.get(signer, 0) > authorization.granted_in
+    return replaced or may_sign(subject, signer, timestamp)
+
+
+def require_within_purpose(state: State, purpose: bytes, dataset: bytes, fields: int) -> None:
+    """Check that fields of a dataset can be asked for under a purpose.
+
+    Raises:
+        OutOfBoundsError: the purpose is unknown or retired, or does not cover the fields.
+    """
+    found = state.purposes.get(purpose)
+    if found is None or not found.active:
+        raise OutOfBoundsError("the purpose is unknown or retired")
+    if not fields:
+        raise OutOfBoundsError("no field is asked for")
+    if fields & ~found.fields.get(dataset, 0):
+        raise OutOfBoundsError("a field is outside of what the purpose may use of the dataset")
+
+
+def require_within_bounds(
+    state: State,
+    *,
+    consumer: bytes,
+    dataset: bytes,
+    purpose: bytes,
+    fields: int,
+    validity: int,
+    max_uses: int,
+    min_interval: int,
+    timestamp: int,
+) -> Agreement:
+    """Check that an authorization on these terms can be granted now.
+
+    Returns:
+        The agreement behind it.
+
+    Raises:
+        OutOfBoundsError: purpose or agreement do not allow it; the message says which bound.
+    """
+    require_within_purpose(state, purpose, dataset, fields)
+    bounds = state.purposes[purpose]
+    if validity > bounds.max_validity:
+        raise OutOfBoundsError(f"valid for {validity} s; at most {bounds.max_validity}")
+    if not 0 < max_uses <= bounds.max_uses:
+        raise OutOfBoundsError(f"{max_uses} uses; 1 to {bounds.max_uses}")
+    if min_interval < bounds.min_interval:
+        raise OutOfBoundsError(f"an interval of {min_interval} s; at least {bounds.min_interval}")
+    agreement = state.agreements.get(agreement_id(consumer, dataset, purpose))
+    if agreement is None or not is_agreed(agreement, timestamp):
+        raise OutOfBoundsError("there is no active agreement")
+    if fields & ~agreement.fields:
+        raise OutOfBoundsError("a field is outside of the agreement")
+    return agreement

@@ -1,0 +1,43 @@
+"""What the events of `AccessLog` do to the state. Source: contracts/AccessLog.sol."""
+
+from ledger.entities import State
+from ledger.enumerations import Outcome, Roles
+from ledger.events.access_log import Accessed, Recorded
+from ledger.keccak import keccak256
+from ledger.policy import decide, has_role
+from ledger.state.errors import require
+
+
+def accessed(state: State, event: Accessed) -> None:
+    """Decide an access again and count it."""
+    require(event.sequence == state.sequence + 1, event, f"not access {state.sequence + 1}")
+    pending = state.unclosed
+    require(pending in (b"", event.transaction), event, "the call before has no end")
+    outcome = decide(state, event, event.block.timestamp)
+    require(outcome == event.outcome, event, f"{event.outcome.title} instead of {outcome.title}")
+    count(state, event)
+
+
+def count(state: State, event: Accessed) -> None:
+    """Do what an access does, whether or not it is right: replay goes on after a wrong one."""
+    outcome = event.outcome
+    if outcome is not Outcome.DUPLICATE_REQUEST:
+        state.use_nonce(event.consumer, event.nonce)
+    if outcome is Outcome.ALLOWED:
+        authorization = state.authorizations.get(event.basis)
+        if authorization is not None:
+            authorization.uses_left -= 1
+            authorization.last_use = event.block.timestamp
+    state.sequence = event.sequence
+    state.head = keccak256(state.head + event.basis + event.data)
+    state.unclosed = event.transaction
+
+
+def recorded(state: State, event: Recorded) -> None:
+    """Check how a call of `record` ended."""
+    holds = has_role(state.parties.get(event.recorder), Roles.RECORDER)
+    require(holds, event, "not by an active recorder")
+    require(state.unclosed in (b"", event.transaction), event, "it ends another call")
+    require(event.sequence == state.sequence, event, f"not access {state.sequence}")
+    require(event.head == state.head, event, "the running hash does not follow")
+    state.unclosed = b""

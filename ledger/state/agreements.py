@@ -1,0 +1,145 @@
+"""What the events of `Agreements` do to the state. Source: contracts/Agreements.sol."""
+
+from ledger.entities import Agreement, Application, Purpose, State
+from ledger.enumerations import Roles
+from ledger.events.abi import Event
+from ledger.events.agreements import (
+    AgreementApproved,
+    AgreementWithdrawn,
+    ApplicationDeclined,
+    Applied,
+    ConfidentialitySigned,
+    PurposeFieldsBound,
+    PurposeRegistered,
+    PurposeRetired,
+)
+from ledger.events.identifiers import agreement_id
+from ledger.keccak import keccak256
+from ledger.policy import OutOfBoundsError, all_fields, has_role, require_within_purpose
+from ledger.state.errors import ImpossibleEventError, require
+
+_HASH_OF_NOTHING = keccak256(b"")
+
+
+def purpose_registered(state: State, event: PurposeRegistered) -> None:
+    """Add a purpose."""
+    terms = event.terms
+    require(event.purpose not in state.purposes, event, "the purpose exists")
+    require(terms.code and terms.texts, event, "no code, or no text")
+    require(terms.max_validity and terms.max_uses, event, "bounds of zero")
+    state.purposes[event.purpose] = Purpose(
+        code=terms.code,
+        max_validity=terms.max_validity,
+        max_uses=terms.max_uses,
+        min_interval=terms.min_interval,
+        retention=terms.retention,
+    )
+
+
+def purpose_fields_bound(state: State, event: PurposeFieldsBound) -> None:
+    """Set which fields of a dataset the purpose may use."""
+    purpose = _active_purpose(state, event, event.purpose)
+    require(event.dataset not in purpose.fields, event, "the fields were bound before")
+    dataset = state.datasets.get(event.dataset)
+    if dataset is None or not event.fields or event.fields & ~all_fields(dataset):
+        raise ImpossibleEventError(event, "no fields, or outside of the schema")
+    purpose.fields[event.dataset] = event.fields
+
+
+def purpose_retired(state: State, event: PurposeRetired) -> None:
+    """Retire a purpose."""
+    _active_purpose(state, event, event.purpose).active = False
+
+
+def applied(state: State, event: Applied) -> None:
+    """Add an application."""
+    require(event.application not in state.applications, event, "the application exists")
+    holds = has_role(state.parties.get(event.consumer), Roles.CONSUMER)
+    require(holds, event, "not by an active consumer")
+    dataset = state.datasets.get(event.dataset)
+    if dataset is None or dataset.withdrawn:
+        raise ImpossibleEventError(event, "the dataset is not active")
+    try:
+        require_within_purpose(state, event.purpose, event.dataset, event.fields)
+    except OutOfBoundsError as error:
+        raise ImpossibleEventError(event, str(error)) from error
+    require(event.justification, event, "no justification")
+    state.applications[event.application] = Application(
+        event.consumer, dataset, event.purpose, event.fields
+    )
+
+
+def application_declined(state: State, event: ApplicationDeclined) -> None:
+    """Decline an application."""
+    application = _undecided(state, event, event.application)
+    require(event.reason, event, "no reason")
+    application.decided = True
+
+
+def agreement_approved(state: State, event: AgreementApproved) -> None:
+    """Approve an application: a new agreement, or new terms of the one there is."""
+    application = _undecided(state, event, event.application)
+    dataset = application.dataset
+    _active_purpose(state, event, application.purpose)
+    require(event.fields, event, "no fields")
+    require(not event.fields & ~application.fields, event, "fields outside of the application")
+    require(event.expires_at > event.block.timestamp, event, "ends before it starts")
+    id_ = agreement_id(application.consumer, dataset.id, application.purpose)
+    found = state.agreements.get(id_)
+    number = len(state.agreements) + 1 if found is None else found.number
+    require((event.agreement, event.number) == (id_, number), event, f"not agreement {number}")
+    application.decided = True
+    if found is None:
+        state.agreements[id_] = state.numbered[number] = Agreement(
+            id=id_,
+            number=number,
+            consumer=application.consumer,
+            dataset=dataset,
+            purpose=application.purpose,
+            application=application,
+            fields=event.fields,
+            expires_at=event.expires_at,
+        )
+    else:
+        # What was granted refers to this object: new terms hold for it too, as on chain.
+        found.application, found.withdrawn = application, False
+        found.fields, found.expires_at = event.fields, event.expires_at
+
+
+def confidentiality_signed(state: State, event: ConfidentialitySigned) -> None:
+    """Remember that an application's confidentiality agreement is signed."""
+    application = state.applications.get(event.application)
+    if application is None or application.consumer != event.consumer:
+        raise ImpossibleEventError(event, "the application is unknown, or another consumer's")
+    require(not application.signed, event, "signed before")
+    require(event.text_hash != _HASH_OF_NOTHING, event, "no text")
+    application.signed = True
+
+
+def agreement_withdrawn(state: State, event: AgreementWithdrawn) -> None:
+    """Withdraw an agreement."""
+    agreement = state.agreements.get(event.agreement)
+    if agreement is None:
+        raise ImpossibleEventError(event, "the agreement is unknown")
+    require(
+        event.by in (agreement.consumer, agreement.dataset.provider), event, "not by its parties"
+    )
+    require(not agreement.withdrawn, event, "withdrawn before")
+    require(event.reason, event, "no reason")
+    agreement.withdrawn = True
+
+
+def _active_purpose(state: State, event: Event, purpose: bytes) -> Purpose:
+    found = state.purposes.get(purpose)
+    if found is None or not found.active:
+        raise ImpossibleEventError(event, "the purpose is unknown or retired")
+    return found
+
+
+def _undecided(state: State, event: Event, application: bytes) -> Application:
+    found = state.applications.get(application)
+    if found is None or found.decided:
+        raise ImpossibleEventError(event, "the application is unknown, or decided already")
+    holds = has_role(state.parties.get(found.dataset.provider), Roles.PROVIDER)
+    require(holds, event, "not by an active provider")
+    return found

@@ -1,0 +1,154 @@
+"""What the events of `Catalogue` do to the state. Source: contracts/Catalogue.sol."""
+
+from ledger.entities import NOTHING, Dataset, Order, Publication, State
+from ledger.enumerations import Class, Roles
+from ledger.events.abi import Event
+from ledger.events.catalogue import (
+    DatasetReclassified,
+    DatasetRegistered,
+    DatasetWithdrawn,
+    OrderEnded,
+    OrderIssued,
+    OrderReviewed,
+    Published,
+    RecordErased,
+)
+from ledger.policy import all_fields, has_role
+from ledger.state.errors import ImpossibleEventError, require
+
+_MOST_FIELDS = 256
+_HIGHEST_GRADE = 4
+
+
+def dataset_registered(state: State, event: DatasetRegistered) -> None:
+    """Add a dataset."""
+    terms = event.terms
+    require(event.dataset not in state.datasets, event, "the dataset exists")
+    _require_provider(state, event, event.provider)
+    require(terms.code, event, "no code")
+    require(0 < len(terms.fields) <= _MOST_FIELDS and all(terms.fields), event, "no schema")
+    _require_classes(event, terms.sharing, terms.grade, personal=terms.personal)
+    state.datasets[event.dataset] = Dataset(
+        id=event.dataset,
+        provider=event.provider,
+        code=terms.code,
+        title=terms.title,
+        fields=terms.fields,
+        personal=terms.personal,
+        sharing=terms.sharing,
+        open=terms.open,
+        grade=terms.grade,
+        update_cycle=terms.update_cycle,
+    )
+
+
+def dataset_reclassified(state: State, event: DatasetReclassified) -> None:
+    """Change classes and grade."""
+    dataset = _kept_up(state, event, event.dataset)
+    require(event.reason, event, "no reason")
+    _require_classes(event, event.sharing, event.grade, personal=dataset.personal)
+    dataset.sharing, dataset.open, dataset.grade = event.sharing, event.open, event.grade
+
+
+def dataset_withdrawn(state: State, event: DatasetWithdrawn) -> None:
+    """Withdraw a dataset for good."""
+    dataset = _kept_up(state, event, event.dataset)
+    require(event.reason, event, "no reason")
+    dataset.withdrawn = True
+
+
+def published(state: State, event: Published) -> None:
+    """Add the next version of a dataset."""
+    dataset = _kept_up(state, event, event.dataset)
+    versions = dataset.publications
+    require(event.version == len(versions) + 1, event, f"not version {len(versions) + 1}")
+    require(event.base <= len(versions), event, "it changes a version that is not there")
+    require(event.root != NOTHING, event, "no root")
+    versions.append(
+        Publication(event.root, event.count, event.base, event.block.timestamp, event.manifest)
+    )
+
+
+def record_erased(state: State, event: RecordErased) -> None:
+    """Remember a destroyed record."""
+    dataset = _existing(state, event, event.dataset)
+    _require_provider(state, event, dataset.provider)
+    known = 0 < event.version <= len(dataset.publications)
+    require(known and event.item != NOTHING, event, "no record, or of no known version")
+    dataset.erased[event.item] = event.version
+
+
+def order_issued(state: State, event: OrderIssued) -> None:
+    """Make an order the dataset's last."""
+    terms = event.terms
+    require(event.dataset == terms.dataset, event, "the dataset is not that of the terms")
+    require(event.order not in state.orders, event, "the order exists")
+    dataset = _existing(state, event, event.dataset)
+    require(not dataset.withdrawn, event, "the dataset is withdrawn")
+    require(terms.ends_at > max(terms.starts_at, event.block.timestamp), event, "no period")
+    require(terms.reason, event, "no reason")
+    require(not terms.fields & ~all_fields(dataset), event, "fields outside of the schema")
+    last = dataset.last_order
+    require(last is None or last.reviewed, event, "the order before was not reviewed")
+    order = Order(
+        id=event.order,
+        dataset=terms.dataset,
+        purpose=terms.purpose,
+        sharing=terms.sharing,
+        fields=terms.fields,
+        starts_at=terms.starts_at,
+        ends_at=terms.ends_at,
+    )
+    state.orders[event.order] = dataset.last_order = order
+
+
+def order_ended(state: State, event: OrderEnded) -> None:
+    """End an order now."""
+    order, now = _order(state, event, event.order, event.dataset), event.block.timestamp
+    require(order.ends_at > now, event, "the order is over")
+    require(event.ends_at == now and event.reason, event, "not now, or no reason")
+    order.ends_at = event.ends_at
+
+
+def order_reviewed(state: State, event: OrderReviewed) -> None:
+    """Remember that an order was reviewed."""
+    holds = has_role(state.parties.get(event.regulator), Roles.REGULATOR)
+    require(holds, event, "not by an active regulator")
+    order = _order(state, event, event.order, event.dataset)
+    require(order.ends_at <= event.block.timestamp, event, "the order is not over")
+    require(not order.reviewed, event, "reviewed before")
+    require(event.findings, event, "no findings")
+    order.reviewed = True
+
+
+def _existing(state: State, event: Event, dataset: bytes) -> Dataset:
+    found = state.datasets.get(dataset)
+    if found is None:
+        raise ImpossibleEventError(event, "the dataset is unknown")
+    return found
+
+
+def _kept_up(state: State, event: Event, dataset: bytes) -> Dataset:
+    """Return a dataset that its provider may still change."""
+    found = _existing(state, event, dataset)
+    _require_provider(state, event, found.provider)
+    require(not found.withdrawn, event, "the dataset is withdrawn")
+    return found
+
+
+def _order(state: State, event: Event, order: bytes, dataset: bytes) -> Order:
+    found = state.orders.get(order)
+    if found is None or found.dataset != dataset:
+        raise ImpossibleEventError(event, "the order is unknown, or another dataset's")
+    return found
+
+
+def _require_provider(state: State, event: Event, provider: bytes) -> None:
+    holds = has_role(state.parties.get(provider), Roles.PROVIDER)
+    require(holds, event, "not by an active provider")
+
+
+def _require_classes(event: Event, sharing: Class, grade: int, *, personal: bool) -> None:
+    require(0 < grade <= _HIGHEST_GRADE, event, f"no grade {grade}")
+    unconditional = personal and sharing == Class.UNCONDITIONAL
+    require(not unconditional, event, "personal data cannot be unconditional")

@@ -1,0 +1,28 @@
+"""What is wrong with an event that no contract can have emitted."""
+
+from ledger.errors import LedgerError
+from ledger.events.abi import Event
+
+
+class ImpossibleEventError(LedgerError):
+    """An event does not follow from what came before it; the message says where and why."""
+
+    def __init__(self, event: Event, problem: str) -> None:
+        self.event = event
+        self.problem = problem
+        super().__init__(
+            f"block {event.block.number}, log {event.log_index}: {event.name}: {problem}"
+        )
+
+    def __reduce__(self) -> tuple[type["ImpossibleEventError"], tuple[Event, str]]:
+        return type(self), (self.event, self.problem)
+
+
+def require(holds: object, event: Event, problem: str) -> None:
+    """Check a condition of an event.
+
+    Raises:
+        ImpossibleEventError: it does not hold.
+    """
+    if not holds:
+        raise ImpossibleEventError(event, problem)
