@@ -1,0 +1,287 @@
+"""One access from the signed request to its answer: verify, record, release.
+
+Nothing is released for what is not recorded, and everything that is validly signed is recorded, denied
+or not. The same request again gives the same access: here while it is under way, from the journal
+later, and from the chain, which knows every nonce, if all else was lost.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from gateway.bases import NO_ITEM, Bases, Kind
+from gateway.errors import (
+    GatewayError,
+    MalformedBodyError,
+    NothingServedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from gateway.grouping import Grouper
+from gateway.materials import Materials
+from gateway.releasing import Encoded, ReleaseOrder, Releaser
+from gateway.store.releases import JournalEntry, ReleaseJournal
+from ledger.enumerations import Outcome
+from ledger.exchange import RecordedAccess, Submission
+from ledger.hexes import to_hex
+from ledger.signing import SigningError, verify_signature
+from ledger.typed_data import Domain, digest_of, struct_hash
+
+_LATEST_DEADLINE: Final = 2**40 - 1
+_LOOKED_UP_AT_ONCE: Final = 500
+_JOURNALED_AT_ONCE: Final = 1000
+
+
+class RequestSignatureError(UnauthenticatedError):
+    """The access request is not signed by its consumer, for this deployment."""
+
+
+class NotAConsumerError(UnauthenticatedError):
+    """The consumer that signed was never admitted in any role: there is nobody to record."""
+
+
+class QueueFullError(GatewayError):
+    """More accesses are waiting than the gateway takes; try again later.
+
+    Attributes:
+        retry_after: Seconds.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("more accesses are waiting than the gateway takes")
+        self.retry_after = retry_after
+
+
+class AccessRecorder(Protocol):
+    """The recorder, as far as accesses need it (`ledger.recorder`)."""
+
+    async def record(self, submission: Submission) -> RecordedAccess:
+        """Record an access, once, and return it when its block is final.
+
+        The request and its signature are on disk before anything is sent. A caller that is
+        cancelled does not stop it.
+
+        Raises:
+            UnavailableError: It is not recorded now; the same request may be sent again.
+        """
+        ...
+
+
+class Parties(Protocol):
+    """Who was ever admitted."""
+
+    async def is_party(self, address: bytes) -> bool:
+        """Whether an address was ever admitted in any role.
+
+        Raises:
+            UnavailableError: It cannot be looked up now.
+        """
+        ...
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """A submission whose signature holds."""
+
+    submission: Submission
+    access: bytes
+    """Struct hash of the request: the access's id."""
+    digest: bytes
+    """What the consumer signed."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of one request.
+
+    Attributes:
+        verified: The request; None when its signature does not hold.
+        recorded: The access; None when it was not recorded.
+        release: For an allowed access, unless there is a problem.
+        problem: What is in the way.
+    """
+
+    verified: Verified | None
+    recorded: RecordedAccess | None
+    release: Encoded | None
+    problem: GatewayError | None
+
+
+def verify_submission(submission: Submission, domain: Domain) -> Verified:
+    """Return the submission if its consumer signed it for this deployment.
+
+    Raises:
+        RequestSignatureError: It is signed by somebody else, for another chain or contract, or not
+            at all.
+        MalformedBodyError: The deadline is later than the contract can keep.
+    """
+    request = submission.request
+    if request.deadline > _LATEST_DEADLINE:
+        raise MalformedBodyError("AccessRequest.deadline: is later than the contract can keep")
+    access = struct_hash(request)
+    digest = digest_of(access, domain)
+    try:
+        verify_signature(digest, submission.signature, request.consumer)
+    except SigningError as error:
+        raise RequestSignatureError(
+            "the access request is not signed by its consumer for this deployment"
+        ) from error
+    return Verified(submission, access, digest)
+
+
+class Accesses:
+    """Answers access requests. Safe for concurrent use in one event loop."""
+
+    def __init__(
+        self,
+        *,
+        domain: Domain,
+        recorder: AccessRecorder,
+        parties: Parties,
+        bases: Bases,
+        materials: Materials,
+        releaser: Releaser,
+        journal: ReleaseJournal,
+        newest_block: Callable[[], int],
+        most_waiting: int = 20_000,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            domain: In which access requests are signed.
+            recorder: Makes the record.
+            parties: Who was ever admitted.
+            bases: What accesses rest on.
+            materials: Tells what an answer would hold.
+            releaser: Answers what is allowed.
+            journal: Of all accesses.
+            newest_block: Number of the newest final block that is known here.
+            most_waiting: Requests under way at most; the next ones are turned away.
+        """
+        self._domain = domain
+        self._recorder = recorder
+        self._parties = parties
+        self._bases = bases
+        self._materials = materials
+        self._releaser = releaser
+        self._newest_block = newest_block
+        self._most_waiting = most_waiting
+        self._journal = journal
+        self._running: dict[bytes, asyncio.Task[Answer]] = {}
+        self._find: Grouper[bytes, JournalEntry | None] = Grouper(
+            self._find_all, most=_LOOKED_UP_AT_ONCE, at_once=2
+        )
+        self._note: Grouper[JournalEntry, None] = Grouper(self._note_all, most=_JOURNALED_AT_ONCE)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests are under way."""
+        return len(self._running)
+
+    async def answer(self, submission: Submission) -> Answer:
+        """Answer one request. Errors are in the answer, but for one.
+
+        A caller that is cancelled, because its client is gone, does not stop what was begun.
+
+        Raises:
+            QueueFullError: Too many requests are under way.
+        """
+        try:
+            verified = verify_submission(submission, self._domain)
+        except GatewayError as error:
+            return Answer(None, None, None, error)
+        return await asyncio.shield(self._begin(verified))
+
+    async def answer_all(self, submissions: Sequence[Submission]) -> list[Answer]:
+        """Answer several requests, in their order.
+
+        Raises:
+            QueueFullError: Too many requests are under way; none of these was begun.
+        """
+        self._check_room(len(submissions))
+        return list(await asyncio.gather(*map(self.answer, submissions)))
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        while self._running:
+            await asyncio.wait(self._running.values())
+        await self._find.close()
+        await self._releaser.close()
+        await self._note.close()
+
+    def _check_room(self, count: int) -> None:
+        if len(self._running) + count > self._most_waiting:
+            raise QueueFullError(retry_after=1)
+
+    def _begin(self, verified: Verified) -> asyncio.Task[Answer]:
+        running = self._running.get(verified.access)
+        if running is None:
+            self._check_room(1)
+            running = asyncio.get_running_loop().create_task(self._answer(verified))
+            self._running[verified.access] = running
+            running.add_done_callback(lambda _: self._running.pop(verified.access, None))
+        return running
+
+    async def _answer(self, verified: Verified) -> Answer:
+        recorded: RecordedAccess | None = None
+        try:
+            entry = await self._find(verified.access)
+            if entry is None:
+                await self._check(verified)
+                recorded = await self._recorder.record(verified.submission)
+                entry = JournalEntry(verified.submission, recorded, None)
+            else:
+                recorded = entry.recorded
+            if recorded.outcome != Outcome.ALLOWED:
+                await self._note(entry)
+                return Answer(verified, recorded, None, None)
+            return await self._release(verified, entry)
+        except GatewayError as error:
+            return Answer(verified, recorded, None, error)
+
+    async def _release(self, verified: Verified, entry: JournalEntry) -> Answer:
+        version = None if entry.released is None else entry.released.publication
+        order = ReleaseOrder(entry.submission, entry.recorded, version)
+        try:
+            release = await self._releaser.release(order)
+        except GatewayError as error:
+            await self._note(entry)  # what is recorded is in the journal, released or not
+            return Answer(verified, entry.recorded, None, error)
+        return Answer(verified, entry.recorded, release, None)
+
+    async def _check(self, verified: Verified) -> None:
+        """Turn away, before anything is recorded, what could not be answered at all."""
+        request = verified.submission.request
+        if not await self._parties.is_party(request.consumer):
+            raise NotAConsumerError(f"{to_hex(request.consumer)} was never admitted")
+        if request.item != NO_ITEM:
+            return
+        basis = (await self._bases.find([request.basis])).get(request.basis)
+        if basis is None or basis.kind is Kind.AUTHORIZATION:
+            return
+        try:
+            await self._materials.check(basis, request.item, self._newest_block())
+        except NothingServedError:
+            return  # the chain decides first
+
+    async def _find_all(self, accesses: Sequence[bytes]) -> list[JournalEntry | None]:
+        found = await self._journal.find(accesses)
+        return [found.get(access) for access in accesses]
+
+    async def _note_all(self, entries: Sequence[JournalEntry]) -> list[None]:
+        await self._journal.write(entries)
+        return [None] * len(entries)
+
+
+__all__ = [
+    "AccessRecorder",
+    "Accesses",
+    "Answer",
+    "NotAConsumerError",
+    "Parties",
+    "QueueFullError",
+    "RequestSignatureError",
+    "UnavailableError",
+    "Verified",
+    "verify_submission",
+]

@@ -1,0 +1,100 @@
+"""Group work that many callers wait for at once into few pieces, as a database groups commits.
+
+A caller hands in one item and waits for its own result. As soon as a worker is free it takes all
+that is waiting, up to a size, and works on it in one go. Nobody waits for a timer: a lone item
+starts at once, and while it is on its way the next ones gather. For reads by key there is
+`gateway.gathering`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gateway.errors import StoppingError
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+Work = Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT | Exception]]]
+"""Works on several items; returns a result, or the error to raise, for each, in their order."""
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[ItemT, ResultT]):
+    item: ItemT
+    result: asyncio.Future[ResultT]
+
+
+class Grouper(Generic[ItemT, ResultT]):
+    """Calls `work` with what has gathered.
+
+    A caller that is cancelled does not stop the work that its item is in. If `work` itself raises,
+    all its callers get that error.
+    """
+
+    def __init__(self, work: Work[ItemT, ResultT], *, most: int, at_once: int = 1) -> None:
+        """Prepare; nothing runs before the first item comes.
+
+        Args:
+            work: See `Work`.
+            most: Items in one piece of work at most.
+            at_once: Pieces of work under way at the same time at most.
+        """
+        self._work = work
+        self._most = most
+        self._free = at_once
+        self._waiting: deque[_Waiting[ItemT, ResultT]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def __call__(self, item: ItemT) -> ResultT:
+        """Hand in one item and wait for its result.
+
+        Raises:
+            StoppingError: The gateway is shutting down.
+            Exception: What `work` returned or raised for it.
+        """
+        if self._closed:
+            raise StoppingError("the gateway is shutting down")
+        result: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(item, result))
+        if self._free:
+            self._start()
+        return await result
+
+    async def close(self) -> None:
+        """Take nothing more, and wait until everything handed in is done. May be repeated."""
+        self._closed = True
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self) -> None:
+        self._free -= 1
+        task = asyncio.get_running_loop().create_task(self._run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                # Whoever is ready in this turn of the loop comes along.
+                await asyncio.sleep(0)
+                some = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                await self._settle(some)
+        finally:
+            self._free += 1
+
+    async def _settle(self, some: Sequence[_Waiting[ItemT, ResultT]]) -> None:
+        try:
+            results = await self._work([one.item for one in some])
+        except Exception as error:  # noqa: BLE001  every caller gets it
+            results = [error] * len(some)
+        for one, result in zip(some, results, strict=True):
+            if one.result.done():
+                continue
+            if isinstance(result, Exception):
+                one.result.set_exception(result)
+            else:
+                one.result.set_result(result)

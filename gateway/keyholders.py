@@ -1,0 +1,297 @@
+"""The keyholders as the gateway sees them: services over HTTP that answer with sealed parts or a refusal.
+
+`Keyholders.ask` hands the same tasks to as many keyholders as it takes, and turns to the others when
+one is slow, fails or refuses. What comes back is opaque here: it is sealed to the consumer.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+import msgspec
+
+from gateway.errors import GatewayError, UnavailableError
+from ledger.errors import LedgerError
+from ledger.exchange import HeldKeys, Refusal, SealedParts, decode_answers, encode_tasks
+from ledger.hexes import ADDRESS_LENGTH, from_hex
+
+_MOST_ANSWER: Final = 64 * 1024 * 1024
+_REST: Final = 5.0
+"""Seconds for which a keyholder that failed is asked last."""
+
+
+class KeyholderError(GatewayError):
+    """One keyholder could not be asked, or its answer cannot be used."""
+
+
+class KeyholdersUnavailableError(UnavailableError):
+    """Fewer keyholders than it takes handed out their parts; the access is kept."""
+
+    def __init__(self, have: int, needed: int, reasons: Sequence[str]) -> None:
+        told = "; ".join(dict.fromkeys(reasons))
+        super().__init__(f"{have} of {needed} keyholders released{': ' if told else ''}{told}")
+        self.have = have
+        self.needed = needed
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who a keyholder is, and how many it takes, as it says itself."""
+
+    address: bytes
+    threshold: int
+    holders: int
+
+
+class _Epoch(msgspec.Struct):
+    threshold: int
+    holders: list[str]
+    complete: bool = True
+
+
+class _Description(msgspec.Struct):
+    address: str
+    epochs: list[_Epoch]
+
+
+_descriptions: Final = msgspec.json.Decoder(_Description)
+
+
+class KeyholderClient:
+    """One keyholder. Belongs to the event loop in which it was first used."""
+
+    def __init__(self, url: str, *, timeout: float) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            url: Of the service, without a path.
+            timeout: Seconds for one question and its answer.
+        """
+        self.url = url
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            timeout=timeout,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=16, max_keepalive_connections=16),
+            headers={"content-type": "application/json", "accept-encoding": "identity"},
+        )
+        self._holder: Holder | None = None
+        self.failed_at = float("-inf")
+
+    async def describe(self) -> Holder:
+        """Ask, once, who this is.
+
+        Raises:
+            KeyholderError: It does not answer, or has no complete epoch yet.
+        """
+        if self._holder is None:
+            self._holder = _holder(await self._send("GET", "/v1/holder", b""))
+        return self._holder
+
+    async def release(self, body: bytes, count: int) -> tuple[SealedParts | Refusal, ...]:
+        """Ask for the parts of `count` tasks (`ledger.exchange.encode_tasks`).
+
+        Raises:
+            KeyholderError: It does not answer, or not as it should.
+        """
+        answer = await self._send("POST", "/v1/releases", body)
+        try:
+            return decode_answers(answer, count)
+        except LedgerError as error:
+            raise KeyholderError(f"a keyholder's answer: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _send(self, method: str, path: str, body: bytes) -> bytes:
+        try:
+            response = await self._http.request(method, path, content=body or None)
+        except httpx.HTTPError as error:
+            self.failed_at = time.monotonic()
+            raise KeyholderError("a keyholder does not answer") from error
+        if response.status_code != httpx.codes.OK or len(response.content) > _MOST_ANSWER:
+            self.failed_at = time.monotonic()
+            raise KeyholderError(f"a keyholder answers with status {response.status_code}")
+        return response.content
+
+
+def _holder(body: bytes) -> Holder:
+    try:
+        found = _descriptions.decode(body)
+        address = from_hex(found.address, ADDRESS_LENGTH)
+    except (msgspec.MsgspecError, LedgerError) as error:
+        raise KeyholderError("a keyholder does not say who it is") from error
+    epochs = [epoch for epoch in found.epochs if epoch.complete]
+    if not epochs:
+        raise KeyholderError("a keyholder has no complete seeds yet")
+    most = max(epochs, key=lambda epoch: epoch.threshold)
+    return Holder(address, most.threshold, len(most.holders))
+
+
+Answer = tuple[HeldKeys, ...] | KeyholdersUnavailableError
+"""The sealed parts of enough keyholders, or why there are too few."""
+
+
+_Asked = asyncio.Task[tuple[SealedParts | Refusal, ...]]
+
+
+@dataclass(slots=True)
+class _Question:
+    """Where one group of tasks stands."""
+
+    tasks: Sequence[bytes]
+    unasked: list[KeyholderClient]
+    needed: int = 1
+    keys: list[list[HeldKeys]] = field(default_factory=list)
+    reasons: list[list[str]] = field(default_factory=list)
+    asked: dict[_Asked, tuple[KeyholderClient, list[int]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.keys = [[] for _ in self.tasks]
+        self.reasons = [[] for _ in self.tasks]
+
+    def short(self) -> list[int]:
+        """Return the tasks that have too few keys even if all who were asked release."""
+        coming = [0] * len(self.tasks)
+        for _, places in self.asked.values():
+            for place in places:
+                coming[place] += 1
+        return [
+            place for place, keys in enumerate(self.keys) if len(keys) + coming[place] < self.needed
+        ]
+
+    def open(self) -> list[int]:
+        """Return the tasks that do not have enough keys now."""
+        return [place for place, keys in enumerate(self.keys) if len(keys) < self.needed]
+
+    def answers(self) -> list[Answer]:
+        """Return what came of each task."""
+        return [
+            tuple(keys[: self.needed])
+            if len(keys) >= self.needed
+            else KeyholdersUnavailableError(len(keys), self.needed, reasons)
+            for keys, reasons in zip(self.keys, self.reasons, strict=True)
+        ]
+
+
+class Keyholders:
+    """All keyholders of the deployment, of which `threshold` are needed."""
+
+    def __init__(self, clients: Sequence[KeyholderClient], *, hedge: float) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            clients: One for each keyholder that this gateway can reach.
+            hedge: Seconds after which another one is asked beside those that have not answered.
+        """
+        self._clients = tuple(clients)
+        self._hedge = hedge
+        self._turn = 0
+
+    async def ask(self, tasks: Sequence[bytes]) -> list[Answer]:
+        """Ask for the parts of several accesses at once.
+
+        Args:
+            tasks: From `ledger.exchange.encode_task`.
+
+        Returns:
+            For each task the parts of as many keyholders as it takes, or why there are too few.
+        """
+        question = _Question(tasks, self._in_turn())
+        try:
+            await self._start(question)
+            while question.asked and question.open():
+                await self._next(question)
+        finally:
+            for task in question.asked:
+                task.cancel()
+        return question.answers()
+
+    async def available(self) -> int:
+        """Return how many keyholders answer now."""
+        found = await asyncio.gather(
+            *(client.describe() for client in self._clients), return_exceptions=True
+        )
+        return sum(isinstance(one, Holder) for one in found)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients:
+            await client.close()
+
+    def _in_turn(self) -> list[KeyholderClient]:
+        """Return all keyholders, each time another one first, and last those that just failed."""
+        self._turn += 1
+        at = self._turn % max(len(self._clients), 1)
+        now = time.monotonic()
+        return sorted(
+            self._clients[at:] + self._clients[:at], key=lambda one: now - one.failed_at < _REST
+        )
+
+    async def _start(self, question: _Question) -> None:
+        """Ask as many as it takes, as far as is known before the first answers."""
+        for client in tuple(question.unasked):
+            try:
+                question.needed = max(question.needed, (await client.describe()).threshold)
+                break
+            except KeyholderError as error:
+                question.unasked.remove(client)
+                self._note(question, range(len(question.tasks)), str(error))
+        for _ in range(min(question.needed, len(question.unasked))):
+            self._ask_one(question, list(range(len(question.tasks))))
+
+    def _ask_one(self, question: _Question, places: list[int]) -> None:
+        client = question.unasked.pop(0)
+        task = asyncio.get_running_loop().create_task(self._release(client, question, places))
+        question.asked[task] = (client, places)
+
+    async def _release(
+        self, client: KeyholderClient, question: _Question, places: list[int]
+    ) -> tuple[SealedParts | Refusal, ...]:
+        holder = await client.describe()
+        question.needed = max(question.needed, holder.threshold)
+        body = encode_tasks([question.tasks[place] for place in places])
+        return await client.release(body, len(places))
+
+    async def _next(self, question: _Question) -> None:
+        """Wait for an answer, at most for the time after which another keyholder is asked too."""
+        patience = self._hedge if question.unasked else None
+        done, _ = await asyncio.wait(
+            question.asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in done:
+            client, places = question.asked.pop(task)
+            await self._take(question, client, places, task)
+        if not question.unasked:
+            return
+        missing = question.short() if done else question.open()
+        if missing:
+            self._ask_one(question, missing)
+
+    async def _take(
+        self,
+        question: _Question,
+        client: KeyholderClient,
+        places: list[int],
+        task: _Asked,
+    ) -> None:
+        try:
+            answers = task.result()
+            address = (await client.describe()).address
+        except KeyholderError as error:
+            self._note(question, places, str(error))
+            return
+        for place, answer in zip(places, answers, strict=True):
+            if isinstance(answer, SealedParts):
+                question.keys[place].append(HeldKeys(address, answer.sealed))
+            else:
+                question.reasons[place].append(answer.detail or answer.title)
+
+    @staticmethod
+    def _note(question: _Question, places: Sequence[int], reason: str) -> None:
+        for place in places:
+            question.reasons[place].append(reason)

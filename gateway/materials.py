@@ -1,0 +1,263 @@
+"""What an allowed access is about: the records that its basis covers, with their proof.
+
+authorization                 all records of the subject's owner, with their neighbours; or one item
+agreement, order, dataset     all records, up to `MOST_RECORDS`; or one item
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.bases import NO_ITEM, Basis
+from gateway.errors import (
+    ErasedError,
+    GatewayError,
+    NothingServedError,
+    TooManyRecordsError,
+    UnknownError,
+)
+from gateway.publications import OwnerRecords, Publications, PublishedRecord
+from gateway.store.links import LinkStore, Tie
+from gateway.store.publications import ServedPublication
+from ledger.exchange import (
+    PublicationProof,
+    SignedLink,
+    encode_bare_records,
+    encode_excerpts,
+    encode_proof,
+)
+from ledger.merkle import RangeProof
+from ledger.records import EncryptedRecord, OwnerProof
+
+MOST_RECORDS: Final = 2000
+"""Records in one release at most; a keyholder takes no more for one access."""
+
+_OLDER: Final = 4
+"""Older versions in which an item is looked for that the newest does not have."""
+
+
+class LinkMissingError(UnknownError):
+    """Nobody relayed what ties the authorization's subject to an owner in this dataset."""
+
+    def __init__(self) -> None:
+        super().__init__("link from the authorization's subject to this dataset")
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What to find the records for.
+
+    Attributes:
+        basis: Of the access.
+        item: Of the request.
+        block: In which the access was recorded.
+        version: Publication that an earlier answer came from; None for the first answer.
+    """
+
+    basis: Basis
+    item: bytes
+    block: int
+    version: int | None = None
+
+    @property
+    def record(self) -> bytes:
+        """Root of the one record that is meant; `NO_ITEM` for all."""
+        return self.item if self.item != NO_ITEM else self.basis.item
+
+
+class Material(msgspec.Struct, frozen=True):
+    """The records of one access, with their proof and the link of their owner."""
+
+    publication: ServedPublication
+    records: tuple[EncryptedRecord, ...]
+    proof: PublicationProof
+    link: SignedLink | None
+
+    def bare(self) -> bytes:
+        """Return the records for a keyholder, as JSON."""
+        return encode_bare_records(self.records)
+
+    def excerpts(self, fields: int) -> bytes:
+        """Return the records for the consumer, with only the granted fields, as JSON."""
+        width = max((len(record.leaves) for record in self.records), default=0)
+        granted = [index for index in range(width) if fields >> index & 1]
+        return encode_excerpts([record.excerpt(granted) for record in self.records])
+
+    def encoded_proof(self) -> bytes:
+        """Return the proof as JSON."""
+        return encode_proof(self.proof)
+
+
+class Materials:
+    """Finds records for many accesses with few reads."""
+
+    def __init__(self, publications: Publications, links: LinkStore) -> None:
+        self._publications = publications
+        self._links = links
+
+    async def check(self, basis: Basis, item: bytes, block: int) -> None:
+        """Find out, before an access is recorded, whether its answer would be too large.
+
+        Raises:
+            TooManyRecordsError: It would.
+            NothingServedError: There is nothing to answer from.
+            StoreUnavailableError: The database cannot be read.
+        """
+        if basis.subject is not None or item != NO_ITEM:
+            return
+        publication = await self._publications.newest_served(basis.dataset, block)
+        if publication.count > MOST_RECORDS:
+            raise TooManyRecordsError(MOST_RECORDS)
+
+    async def find(self, wanted: Sequence[Wanted]) -> list[Material | GatewayError]:
+        """Return for each the records that it covers, or why there are none.
+
+        Raises:
+            StoreUnavailableError: The database cannot be read.
+        """
+        served = await self._served(wanted)
+        links = await self._linked(wanted)
+        owners = await self._owners(wanted, served, links)
+        return [await self._material(one, served, links, owners) for one in wanted]
+
+    async def _served(
+        self, wanted: Sequence[Wanted]
+    ) -> Mapping[tuple[bytes, int, int | None], ServedPublication | GatewayError]:
+        found: dict[tuple[bytes, int, int | None], ServedPublication | GatewayError] = {}
+        for one in wanted:
+            key = _publication_key(one)
+            if key in found:
+                continue
+            dataset, block, version = key
+            try:
+                if version is None:
+                    found[key] = await self._publications.newest_served(dataset, block)
+                else:
+                    found[key] = await self._publications.served(dataset, version)
+            except (NothingServedError, UnknownError) as error:
+                found[key] = error
+        return found
+
+    async def _linked(self, wanted: Sequence[Wanted]) -> Mapping[Tie, SignedLink]:
+        ties = {_tie(one.basis) for one in wanted} - {None}
+        return await self._links.find([tie for tie in ties if tie is not None]) if ties else {}
+
+    async def _owners(
+        self,
+        wanted: Sequence[Wanted],
+        served: Mapping[tuple[bytes, int, int | None], ServedPublication | GatewayError],
+        links: Mapping[Tie, SignedLink],
+    ) -> Mapping[tuple[int, bytes], OwnerRecords]:
+        """Read all owners of a publication at once."""
+        grouped: dict[ServedPublication, dict[bytes, None]] = {}
+        for one in wanted:
+            publication = served[_publication_key(one)]
+            link = links.get(_tie(one.basis) or (b"", b""))
+            if link is not None and isinstance(publication, ServedPublication):
+                grouped.setdefault(publication, {})[link.link.owner] = None
+        found: dict[tuple[int, bytes], OwnerRecords] = {}
+        for publication, owners in grouped.items():
+            some = tuple(owners)
+            records = await self._publications.records_of_owners(publication, some)
+            found.update(
+                ((publication.upload, owner), each)
+                for owner, each in zip(some, records, strict=True)
+            )
+        return found
+
+    async def _material(
+        self,
+        one: Wanted,
+        served: Mapping[tuple[bytes, int, int | None], ServedPublication | GatewayError],
+        links: Mapping[Tie, SignedLink],
+        owners: Mapping[tuple[int, bytes], OwnerRecords],
+    ) -> Material | GatewayError:
+        publication = served[_publication_key(one)]
+        if isinstance(publication, GatewayError):
+            return publication
+        tie = _tie(one.basis)
+        try:
+            if tie is None:
+                return await self._of_dataset(one, publication)
+            link = links.get(tie)
+            if link is None:
+                return LinkMissingError()
+            found = owners[publication.upload, link.link.owner]
+            if one.record == NO_ITEM:
+                return _whole(found, link)
+            return await self._item_of_owner(one, found, link)
+        except (UnknownError, ErasedError, TooManyRecordsError) as error:
+            return error
+
+    async def _item_of_owner(self, one: Wanted, newest: OwnerRecords, link: SignedLink) -> Material:
+        for found in [newest, *await self._older(newest, one, link.link.owner)]:
+            for published in found.records:
+                if published.entry.root == one.record:
+                    record = _present(published)
+                    item = await self._publications.record_at(
+                        found.publication, record.owner, record.number
+                    )
+                    return Material(
+                        found.publication,
+                        (record,),
+                        _range(item.proof.index, item.proof.size, item.proof.hashes),
+                        link,
+                    )
+        raise UnknownError("record in the publication")
+
+    async def _older(self, newest: OwnerRecords, one: Wanted, owner: bytes) -> list[OwnerRecords]:
+        """Return the versions before, when the newest one does not have the item any more."""
+        if any(each.entry.root == one.record for each in newest.records):
+            return []
+        version = newest.publication.version
+        found = []
+        for older in range(version - 1, max(version - 1 - _OLDER, 0), -1):
+            try:
+                publication = await self._publications.served(one.basis.dataset, older)
+            except UnknownError:
+                continue
+            found.append(await self._publications.records_of_owner(publication, owner))
+        return found
+
+    async def _of_dataset(self, one: Wanted, publication: ServedPublication) -> Material:
+        if one.record != NO_ITEM:
+            item = await self._publications.record_by_item(publication, one.record)
+            proof = _range(item.proof.index, item.proof.size, item.proof.hashes)
+            return Material(publication, (_present(item.record),), proof, None)
+        every = await self._publications.all_records(publication, MOST_RECORDS)
+        kept = tuple(each.record for each in every.records if each.record is not None)
+        if every.proof is None:  # nothing was published
+            return Material(publication, (), OwnerProof(0, 0, (), ()), None)
+        if len(kept) == len(every.records):
+            return Material(publication, kept, every.proof, None)
+        # Some were erased: their entries say that they were there.
+        entries = tuple(each.entry for each in every.records)
+        run = OwnerProof(every.proof.start, every.proof.size, entries, every.proof.hashes)
+        return Material(publication, kept, run, None)
+
+
+def _publication_key(one: Wanted) -> tuple[bytes, int, int | None]:
+    return one.basis.dataset, 0 if one.version is not None else one.block, one.version
+
+
+def _tie(basis: Basis) -> Tie | None:
+    return None if basis.subject is None else (basis.subject, basis.dataset)
+
+
+def _whole(found: OwnerRecords, link: SignedLink) -> Material:
+    kept = tuple(each.record for each in found.records if each.record is not None)
+    if len(kept) > MOST_RECORDS:
+        raise TooManyRecordsError(MOST_RECORDS)
+    if found.records and not kept:
+        raise ErasedError("the records were erased")
+    return Material(found.publication, kept, found.proof, link)
+
+
+def _present(published: PublishedRecord) -> EncryptedRecord:
+    if published.record is None:
+        raise ErasedError("the record was erased")
+    return published.record
+
+
+def _range(index: int, size: int, hashes: tuple[bytes, ...]) -> RangeProof:
+    return RangeProof(index, index + 1, size, hashes)

@@ -1,0 +1,193 @@
+"""From an access on chain to what it opens: find the records, ask the keyholders, journal, hand out.
+
+Works on groups of accesses: one read of the database, one question to each keyholder and one write
+of the journal for all of them. If we crash before the journal is written nothing was handed out, and
+a retry does the same again: key parts can be released as often as the same access is answered.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.bases import Bases, Basis
+from gateway.errors import GatewayError, UnknownError
+from gateway.grouping import Grouper
+from gateway.keyholders import Answer, Keyholders, KeyholdersUnavailableError
+from gateway.materials import Material, Materials, Wanted
+from gateway.store.releases import JournalEntry, Released, ReleaseJournal
+from ledger.exchange import (
+    HeldKeys,
+    Location,
+    RecordedAccess,
+    Submission,
+    encode_release,
+    encode_task,
+)
+
+MOST_AT_ONCE: Final = 200
+_GROUPS: Final = 4
+
+
+class ReleaseOrder(msgspec.Struct, frozen=True):
+    """An allowed access to be answered.
+
+    Attributes:
+        submission: As the consumer signed it.
+        recorded: As the chain has it.
+        version: Publication that an earlier answer came from; None for the first.
+    """
+
+    submission: Submission
+    recorded: RecordedAccess
+    version: int | None = None
+
+
+class _Prepared(msgspec.Struct):
+    order: ReleaseOrder
+    basis: Basis
+    material: Material
+    keys: tuple[HeldKeys, ...] = ()
+
+
+Encoded = bytes
+"""A release as JSON (`ledger.exchange.encode_release`)."""
+
+
+class Releaser:
+    """Answers allowed accesses. Safe for concurrent use in one event loop."""
+
+    def __init__(
+        self,
+        bases: Bases,
+        materials: Materials,
+        keyholders: Keyholders,
+        journal: ReleaseJournal,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            bases: What accesses rest on.
+            materials: Finds the records.
+            keyholders: Release the parts of the keys.
+            journal: Written before anything is handed out.
+            clock: Seconds since 1970.
+        """
+        self._bases = bases
+        self._materials = materials
+        self._keyholders = keyholders
+        self._journal = journal
+        self._clock = clock
+        self._group: Grouper[ReleaseOrder, Encoded] = Grouper(
+            self._release_all, most=MOST_AT_ONCE, at_once=_GROUPS
+        )
+
+    async def release(self, order: ReleaseOrder) -> Encoded:
+        """Answer an access: ciphertexts, proof and sealed parts, as JSON.
+
+        It is in the journal, durably, when this returns.
+
+        Raises:
+            KeyholdersUnavailableError: Too few keyholders released.
+            UnknownError, ErasedError, ConflictError, TooManyRecordsError: There is no answer.
+            UnavailableError: Something else is not there now.
+        """
+        return await self._group(order)
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        await self._group.close()
+
+    async def _release_all(self, orders: Sequence[ReleaseOrder]) -> list[Encoded | Exception]:
+        results: list[Encoded | Exception] = [UnknownError("basis")] * len(orders)
+        prepared = await self._prepare(orders, results)
+        await self._ask(prepared, results)
+        now = int(self._clock())
+        if prepared:
+            await self._journal.write([_entry(one, now) for one in prepared.values()])
+        for place, one in prepared.items():
+            results[place] = _encode(one)
+        return results
+
+    async def _prepare(
+        self, orders: Sequence[ReleaseOrder], results: list[Encoded | Exception]
+    ) -> dict[int, _Prepared]:
+        bases = await self._bases.find([one.submission.request.basis for one in orders])
+        known = {
+            place: (order, basis)
+            for place, order in enumerate(orders)
+            if (basis := bases.get(order.submission.request.basis)) is not None
+        }
+        materials = await self._materials.find(
+            [_wanted(order, basis) for order, basis in known.values()]
+        )
+        prepared: dict[int, _Prepared] = {}
+        for (place, (order, basis)), material in zip(known.items(), materials, strict=True):
+            if isinstance(material, GatewayError):
+                results[place] = material
+            else:
+                prepared[place] = _Prepared(order, basis, material)
+        return prepared
+
+    async def _ask(
+        self, prepared: dict[int, _Prepared], results: list[Encoded | Exception]
+    ) -> None:
+        """Fill in the keys; take out what the keyholders did not release."""
+        # Where there is no record, the proof says so and there is nothing to open.
+        asked = [place for place, one in prepared.items() if one.material.records]
+        if not asked:
+            return
+        answers: list[Answer] = await self._keyholders.ask(
+            [_task(prepared[place]) for place in asked]
+        )
+        for place, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, KeyholdersUnavailableError):
+                results[place] = answer
+                del prepared[place]
+            else:
+                prepared[place].keys = answer
+
+
+def _wanted(order: ReleaseOrder, basis: Basis) -> Wanted:
+    request, recorded = order.submission.request, order.recorded
+    return Wanted(basis, request.item, recorded.block_number, order.version)
+
+
+def _task(one: _Prepared) -> bytes:
+    recorded, material = one.order.recorded, one.material
+    return encode_task(
+        one.order.submission,
+        Location(recorded.block_number, recorded.transaction, recorded.log_index),
+        dataset=one.basis.dataset,
+        publication=material.publication.version,
+        records=material.bare(),
+        proof=material.encoded_proof(),
+        link=material.link,
+    )
+
+
+def _entry(one: _Prepared, now: int) -> JournalEntry:
+    material = one.material
+    released = Released(
+        dataset=one.basis.dataset,
+        publication=material.publication.version,
+        records=tuple([record.number for record in material.records]),
+        holders=tuple([held.holder for held in one.keys]),
+        released_at=now,
+    )
+    return JournalEntry(one.order.submission, one.order.recorded, released)
+
+
+def _encode(one: _Prepared) -> Encoded:
+    material = one.material
+    return encode_release(
+        one.basis.dataset,
+        material.publication.version,
+        material.publication.head,
+        records=material.excerpts(one.order.submission.request.fields),
+        proof=material.encoded_proof(),
+        keys=one.keys,
+    )

@@ -1,0 +1,212 @@
+"""The journal of releases: what was asked, what the chain decided, what was handed out."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+from sqlalchemy import select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.store.access_tables import releases
+from gateway.store.database import Database
+from ledger.exchange import RecordedAccess, Submission
+from ledger.typed_data import AccessRequest
+
+_PAGE: Final = 1000
+_MOST_PARAMETERS: Final = 500
+_WORD: Final = 32
+_NUMBER: Final = 8
+_ADDRESS: Final = 20
+
+
+class Released(msgspec.Struct, frozen=True):
+    """What was handed out for an access, never the payload itself."""
+
+    dataset: bytes
+    publication: int
+    records: tuple[int, ...]
+    """Record numbers, in the publication's order."""
+    holders: tuple[bytes, ...]
+    """Addresses of the keyholders whose sealed parts were handed out."""
+    released_at: int
+
+
+class JournalEntry(msgspec.Struct, frozen=True):
+    """One access with the consumer's signature, allowed or denied, released or not."""
+
+    submission: Submission
+    recorded: RecordedAccess
+    released: Released | None
+
+
+class ReleaseJournal(Protocol):
+    """Where entries are kept: one for each access id."""
+
+    async def write(self, entries: Sequence[JournalEntry]) -> None:
+        """Write entries, all or none; durable when it returns.
+
+        Idempotent: an entry with a release replaces one of the same access; one without a release
+        never takes a release away. If we crash before it, the recorder's journal still has request
+        and signature, and nothing was handed out.
+        """
+        ...
+
+    async def find(self, accesses: Sequence[bytes]) -> Mapping[bytes, JournalEntry]:
+        """Return the entries of these access ids; those that are not there are left out."""
+        ...
+
+    def read(self, first_sequence: int) -> AsyncIterator[JournalEntry]:
+        """Yield entries from a sequence number on, in order, in a memory that does not grow."""
+        ...
+
+
+class SqlReleaseJournal:
+    """`ReleaseJournal` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        insert = (sqlite.insert if database.is_sqlite else postgresql.insert)(releases)
+        changed = {
+            name: insert.excluded[name]
+            for name in ("dataset", "publication", "records", "holders", "released_at")
+        }
+        self._database = database
+        self._keep: Final = insert.on_conflict_do_nothing(index_elements=["access"])
+        self._replace: Final = insert.on_conflict_do_update(index_elements=["access"], set_=changed)
+
+    async def write(self, entries: Sequence[JournalEntry]) -> None:
+        """See `ReleaseJournal`."""
+        kept = [_row(entry) for entry in entries if entry.released is None]
+        replaced = [_row(entry) for entry in entries if entry.released is not None]
+        async with self._database.writing() as connection:
+            if kept:
+                await connection.execute(self._keep, kept)
+            if replaced:
+                await connection.execute(self._replace, replaced)
+
+    async def find(self, accesses: Sequence[bytes]) -> Mapping[bytes, JournalEntry]:
+        """See `ReleaseJournal`."""
+        found: dict[bytes, JournalEntry] = {}
+        async with self._database.reading() as connection:
+            for start in range(0, len(accesses), _MOST_PARAMETERS):
+                some = accesses[start : start + _MOST_PARAMETERS]
+                statement = select(*_COLUMNS).where(releases.c.access.in_(some))
+                for row in (await connection.execute(statement)).all():
+                    entry = _entry(*row)
+                    found[entry.recorded.access] = entry
+        return found
+
+    async def read(self, first_sequence: int) -> AsyncIterator[JournalEntry]:
+        """See `ReleaseJournal`."""
+        position = (first_sequence, b"")
+        while True:
+            statement = (
+                select(*_COLUMNS)
+                .where(tuple_(releases.c.sequence, releases.c.access) > position)
+                .order_by(releases.c.sequence, releases.c.access)
+                .limit(_PAGE)
+            )
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(statement)).all()
+            for row in rows:
+                entry = _entry(*row)
+                position = (entry.recorded.sequence, entry.recorded.access)
+                yield entry
+            if len(rows) < _PAGE:
+                return
+
+
+_NAMES: Final = (
+    *("access", "consumer", "basis", "item", "fields", "nonce", "deadline", "signature"),
+    *("sequence", "outcome", "block_number", "block_hash", "timestamp", "transaction"),
+    *("log_index", "dataset", "publication", "records", "holders", "released_at"),
+)
+_COLUMNS: Final = [releases.c[name] for name in _NAMES]
+
+
+def _row(entry: JournalEntry) -> dict[str, object]:
+    request, recorded, released = entry.submission.request, entry.recorded, entry.released
+    row: dict[str, object] = {
+        "access": recorded.access,
+        "consumer": request.consumer,
+        "basis": request.basis,
+        "item": request.item,
+        "fields": request.fields.to_bytes(_WORD, "big"),
+        "nonce": request.nonce.to_bytes(_WORD, "big"),
+        "deadline": request.deadline,
+        "signature": entry.submission.signature,
+        "sequence": recorded.sequence,
+        "outcome": recorded.outcome,
+        "block_number": recorded.block_number,
+        "block_hash": recorded.block_hash,
+        "timestamp": recorded.timestamp,
+        "transaction": recorded.transaction,
+        "log_index": recorded.log_index,
+        "dataset": None,
+        "publication": None,
+        "records": None,
+        "holders": None,
+        "released_at": None,
+    }
+    if released is not None:
+        row["dataset"] = released.dataset
+        row["publication"] = released.publication
+        row["records"] = b"".join([number.to_bytes(_NUMBER, "big") for number in released.records])
+        row["holders"] = b"".join(released.holders)
+        row["released_at"] = released.released_at
+    return row
+
+
+def _entry(  # one argument a column, in the order of `_NAMES`
+    access: bytes,
+    consumer: bytes,
+    basis: bytes,
+    item: bytes,
+    fields: bytes,
+    nonce: bytes,
+    deadline: int,
+    signature: bytes,
+    sequence: int,
+    outcome: int,
+    block_number: int,
+    block_hash: bytes,
+    timestamp: int,
+    transaction: bytes,
+    log_index: int,
+    dataset: bytes | None,
+    publication: int | None,
+    numbers: bytes | None,
+    holders: bytes | None,
+    released_at: int | None,
+) -> JournalEntry:
+    request = AccessRequest(
+        consumer=consumer,
+        basis=basis,
+        item=item,
+        fields=int.from_bytes(fields, "big"),
+        nonce=int.from_bytes(nonce, "big"),
+        deadline=deadline,
+    )
+    recorded = RecordedAccess(
+        access,
+        sequence,
+        outcome,
+        block_number,
+        block_hash,
+        timestamp,
+        transaction,
+        log_index,
+    )
+    released = None
+    if dataset is not None and publication is not None and released_at is not None:
+        released = Released(
+            dataset,
+            publication,
+            tuple([int.from_bytes(one, "big") for one in _cut(numbers or b"", _NUMBER)]),
+            tuple(_cut(holders or b"", _ADDRESS)),
+            released_at,
+        )
+    return JournalEntry(Submission(request, signature), recorded, released)
+
+
+def _cut(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
