@@ -1,9 +1,11 @@
 """The release journal: nothing leaves a keyholder before it says so here, on disk.
 
-A text file of JSON lines, one for each release, also for a repeated one:
+A text file of JSON lines, one for each release to a consumer, also for a repeated one, and one for each
+time that a provider is given the subkeys of its dataset:
 
-    {"v":1,"at":1790000000,"access":"0x..","sequence":7,"consumer":"0x..","dataset":"0x..",
-     "publication":1,"fields":"7","records":[{"owner":"0x..","numbers":[1,2]}],"head":"0x.."}
+    {"kind":"release","v":1,"at":1790000000,"access":"0x..","sequence":7,"consumer":"0x..",
+     "dataset":"0x..","publication":1,"fields":"7","records":[{"owner":"0x..","numbers":[1,2]}],"head":"0x.."}
+    {"kind":"subkeys","v":1,"at":1790000000,"provider":"0x..","dataset":"0x..","epoch":1,"head":"0x.."}
 
 `head` is SHA-256 over the head of the line before (32 zero bytes for the first) and the line without
 its head, so that a line that was dropped or edited later shows.
@@ -18,6 +20,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -44,7 +47,7 @@ class Released(msgspec.Struct, frozen=True):
     numbers: tuple[int, ...]
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ReleaseEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="release"):
     """One release: which access, which fields of which records, when. Hashes are 0x strings."""
 
     v: int
@@ -60,24 +63,38 @@ class Entry(msgspec.Struct, frozen=True):
     records: tuple[Released, ...]
 
 
+class SubkeysEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="subkeys"):
+    """A provider was given what encrypts, and opens, its dataset."""
+
+    v: int
+    at: int
+    """Seconds since 1970."""
+    provider: str
+    dataset: str
+    epoch: int
+
+
+Entry = ReleaseEntry | SubkeysEntry
+
+_entries = msgspec.json.Decoder(Entry)
+_Group = tuple[Sequence[Entry], asyncio.Future[None]]
+
+
 class Journal(Protocol):
     """Where releases are noted."""
 
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Note releases. When this returns they survive a crash.
+    def note(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        """Begin to note releases; the future is done once they survive a crash.
 
-        Concurrent calls share a write. A call that raises may have left its entries or not; noting
-        them again is right.
-
-        Raises:
-            JournalError: They cannot be written: nothing may be released.
+        Several calls may share a write. A future that fails with `JournalError` leaves open whether
+        the entries are there: nothing may be released, and noting them again is right.
         """
 
 
-def entry_of(release: VerifiedRelease, now: int) -> Entry:
+def entry_of(release: VerifiedRelease, now: int) -> ReleaseEntry:
     """Return what is noted of a release."""
     by_owner = groupby(release.records, key=lambda record: record.owner)
-    return Entry(
+    return ReleaseEntry(
         v=1,
         at=now,
         access=to_hex(release.access),
@@ -105,8 +122,8 @@ class FileJournal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._waiting: list[tuple[Sequence[Entry], asyncio.Future[None]]] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._waiting: list[_Group] = []
+        self._writing: asyncio.Future[None] | None = None
         self._failed = False
         with _errors(path):
             self._file = _open(path)
@@ -122,33 +139,42 @@ class FileJournal:
         """Whether the last write failed; the next one tries to mend the file first."""
         return self._failed
 
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Note releases; see `Journal.append`."""
-        if not entries:
-            return
+    def note(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        """Begin to note releases; see `Journal.note`."""
         noted = asyncio.get_running_loop().create_future()
+        if not entries:
+            noted.set_result(None)
+            return noted
         self._waiting.append((entries, noted))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_all())
-        await noted
+        if self._writing is None:
+            self._write_waiting()
+        return noted
 
     async def close(self) -> None:
         """Write what waits and close the file."""
-        if self._writer is not None:
-            await self._writer
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
+            await asyncio.sleep(0)
         self._file.close()
 
-    async def _write_all(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            entries = [entry for some, _ in group for entry in some]
-            try:
-                await asyncio.to_thread(self._write, entries)
-            except JournalError as error:
-                _settle(group, error)
+    def _write_waiting(self) -> None:
+        group, self._waiting = self._waiting, []
+        entries = [entry for some, _ in group for entry in some]
+        self._writing = asyncio.get_running_loop().run_in_executor(None, self._write, entries)
+        self._writing.add_done_callback(partial(self._written, group))
+
+    def _written(self, group: "list[_Group]", writing: asyncio.Future[None]) -> None:
+        self._writing = None
+        error = writing.exception()
+        for _, noted in group:
+            if noted.done():
+                continue  # whoever waited was cancelled
+            if error is None:
+                noted.set_result(None)
             else:
-                _settle(group, None)
-        self._writer = None
+                noted.set_exception(error)
+        if self._waiting:
+            self._write_waiting()
 
     def _write(self, entries: Sequence[Entry]) -> None:
         head, lines = self._head, []
@@ -211,7 +237,7 @@ def _read_line(line: bytes) -> tuple[Entry, bytes]:
     if line[-_TAIL : -_TAIL + len(_HEAD_MEMBER)] != _HEAD_MEMBER:
         raise ValueError("the line has no head")
     head = bytes.fromhex(line[-_TAIL + len(_HEAD_MEMBER) : -3].decode("ascii"))
-    return msgspec.json.decode(line[:-_TAIL] + b"}", type=Entry), head
+    return _entries.decode(line[:-_TAIL] + b"}"), head
 
 
 def _open(path: Path) -> BinaryIO:
@@ -253,18 +279,6 @@ def _recover(file: BinaryIO, path: Path) -> tuple[bytes, int]:
     except (msgspec.MsgspecError, ValueError) as error:
         raise CorruptedJournalError(f"{path}: the last line is not an entry") from error
     return head, start + end
-
-
-def _settle(
-    group: Sequence[tuple[Sequence[Entry], asyncio.Future[None]]], error: JournalError | None
-) -> None:
-    for _, noted in group:
-        if noted.done():
-            continue  # whoever waited was cancelled
-        if error is None:
-            noted.set_result(None)
-        else:
-            noted.set_exception(error)
 
 
 @contextmanager

@@ -115,12 +115,10 @@ class Rules:
 
     Attributes:
         access_log: EIP-712 domain of access requests.
-        authorizations: EIP-712 domain of links.
         publication_lag: Seconds, see `PUBLICATION_LAG`.
     """
 
     access_log: Domain
-    authorizations: Domain
     publication_lag: int = PUBLICATION_LAG
 
 

@@ -1,0 +1,250 @@
+"""The keyholder over HTTP."""
+
+import asyncio
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, FastAPI, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ledger.chain import Finality
+from ledger.deployment import Deployment, read_deployment
+from ledger.enumerations import Roles
+from ledger.errors import LedgerError, MalformedError
+from ledger.exchange import decode_tasks, encode_answers
+from ledger.hexes import from_hex, to_hex
+from ledger.rpc import AsyncRpc
+from ledger.typed_data import AccessRequest, SubjectLink
+from wallet.keyholder.errors import (
+    JournalError,
+    NotFollowingError,
+    Reason,
+    ReleaseRefusedError,
+    SeedsMissingError,
+)
+from wallet.keyholder.follower import Follower, Following
+from wallet.keyholder.journal import FileJournal
+from wallet.keyholder.links import RememberedLinks
+from wallet.keyholder.releases import Releases, Vault
+from wallet.keyholder.rules import Rules
+from wallet.keyholder.seeds import Holdings
+from wallet.keyholder.settings import KeyholderSettings
+from wallet.service.app import make_app
+from wallet.service.authentication import Authenticator
+from wallet.service.bodies import read_body
+from wallet.service.problems import (
+    FORBIDDEN,
+    MALFORMED,
+    ProblemError,
+    ProblemKind,
+)
+
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""A thousand tasks of some records each."""
+
+_MOST_SUBKEYS_BYTES: Final = 1024
+
+PROBLEMS: Final = {
+    LedgerError: MALFORMED,
+    NotFollowingError: ProblemKind(
+        "node-unreliable", 503, "The keyholder's node cannot be relied on"
+    ),
+    JournalError: ProblemKind(
+        "journal-unwritable", 503, "Nothing can be noted, so nothing is released"
+    ),
+    SeedsMissingError: ProblemKind("seeds-missing", 503, "The keyholder lacks seeds"),
+    ReleaseRefusedError: ProblemKind("key-unusable", 409, Reason.KEY_UNUSABLE.title),
+}
+
+
+class SubkeysRequest(BaseModel):
+    """Which dataset's subkeys a provider wants."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
+    epoch: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+
+
+class SubkeysAnswer(BaseModel):
+    """A dataset's subkeys of one keyholder."""
+
+    holder: int
+    """The keyholder's number in the epoch's roster."""
+    address: str
+    epoch: int
+    threshold: int
+    members: list[str]
+    """Addresses of the epoch's keyholders, by number."""
+    sealed: str
+    """`ledger.custody.HolderSubkeys`, sealed to the provider (purpose subkeys, context the dataset);
+    base64."""
+
+
+class EpochDescription(BaseModel):
+    """One epoch of a keyholder."""
+
+    epoch: int
+    number: int
+    threshold: int
+    members: list[str]
+    complete: bool
+
+
+class HolderDescription(BaseModel):
+    """Who a keyholder is."""
+
+    address: str
+    encryption_key: str
+    epochs: list[EpochDescription]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes work with."""
+
+    holdings: Holdings
+    follower: Follower
+    journal: FileJournal
+    releases: Releases
+    authenticator: Authenticator
+
+
+def create_app(
+    settings: KeyholderSettings, holdings: Holdings, clock: Callable[[], float] = time.time
+) -> FastAPI:
+    """Return the service.
+
+    Args:
+        settings: Where everything is.
+        holdings: What was opened with the keystore's password.
+        clock: The present, seconds since 1970.
+    """
+    parts: list[Parts] = []
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        deployment = read_deployment(settings.deployment)
+        async with AsyncRpc(settings.node) as rpc:
+            parts[:] = [_open(settings, holdings, deployment, rpc, clock)]
+            following = asyncio.create_task(parts[0].follower.run())
+            yield
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+            await parts[0].journal.close()
+
+    def opened() -> Parts:
+        return parts[0]
+
+    app = make_app(
+        "Quancheng keyholder",
+        lifespan=lifespan,
+        readiness=lambda: _check_ready(opened()),
+        problems=PROBLEMS,
+    )
+    _add_routes(app, opened)
+    return app
+
+
+def _open(
+    settings: KeyholderSettings,
+    holdings: Holdings,
+    deployment: Deployment,
+    rpc: AsyncRpc,
+    clock: Callable[[], float],
+) -> Parts:
+    following = Following(
+        finality=Finality.parse(settings.finality),
+        poll=settings.poll,
+        stale_after=settings.stale_after,
+        recent_blocks=settings.recent_blocks,
+        window=settings.window,
+    )
+    follower = Follower(rpc, deployment, following)
+    journal = FileJournal(settings.journal)
+    links = deployment.domain_of(SubjectLink)
+    releases = Releases(
+        vault=Vault(holdings),
+        follower=follower,
+        journal=journal,
+        rules=Rules(deployment.domain_of(AccessRequest), settings.publication_lag),
+        links=RememberedLinks(links),
+        patience=settings.patience,
+        clock=clock,
+    )
+    authenticator = Authenticator(deployment.chain_id, settings.known_as, clock)
+    return Parts(holdings, follower, journal, releases, authenticator)
+
+
+def _check_ready(parts: Parts) -> None:
+    parts.follower.require()
+    parts.holdings.newest()
+    if parts.journal.failed:
+        raise JournalError("the last write to the release journal failed")
+
+
+def _add_routes(app: FastAPI, opened: Callable[[], Parts]) -> None:
+    Opened = Annotated[Parts, Depends(opened)]  # noqa: N806  (a type)
+
+    @app.get("/v1/holder")
+    async def holder(parts: Opened) -> HolderDescription:
+        """Tell who this keyholder is, and which epochs it holds seeds of."""
+        return _describe(parts.holdings)
+
+    @app.post("/v1/subkeys")
+    async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
+        """Give a provider what it encrypts its dataset with. Signed by the provider (RFC 9421)."""
+        provider, body = await parts.authenticator.signer(request, _MOST_SUBKEYS_BYTES)
+        asked = _subkeys_request(body)
+        dataset = from_hex(asked.dataset)
+        register = parts.follower.require()
+        if register.provider(dataset) != provider or not register.has_role(
+            provider, Roles.PROVIDER
+        ):
+            raise ProblemError(FORBIDDEN, "subkeys are for the dataset's provider")
+        found = await parts.releases.subkeys(dataset, provider, asked.epoch)
+        roster = found.seeds.roster
+        return SubkeysAnswer(
+            holder=found.seeds.number,
+            address=to_hex(parts.holdings.address),
+            epoch=roster.epoch,
+            threshold=roster.threshold,
+            members=[to_hex(member) for member in roster.members],
+            sealed=b64encode(found.sealed).decode("ascii"),
+        )
+
+    @app.post("/v1/releases")
+    async def releases(request: Request, parts: Opened) -> Response:
+        """Check accesses on the keyholder's own node and seal its parts to the consumers."""
+        tasks = decode_tasks(await read_body(request, MOST_BYTES))
+        answers = await parts.releases.answer(tasks)
+        return Response(encode_answers(answers), media_type="application/json")
+
+
+def _subkeys_request(body: bytes) -> SubkeysRequest:
+    try:
+        return SubkeysRequest.model_validate_json(body)
+    except ValueError as error:
+        raise MalformedError('needs {"dataset": "0x...", "epoch": number or left out}') from error
+
+
+def _describe(holdings: Holdings) -> HolderDescription:
+    return HolderDescription(
+        address=to_hex(holdings.address),
+        encryption_key=to_hex(holdings.opening.encryption_key.to_bytes()),
+        epochs=[
+            EpochDescription(
+                epoch=epoch,
+                number=seeds.number,
+                threshold=seeds.roster.threshold,
+                members=[to_hex(member) for member in seeds.roster.members],
+                complete=not seeds.missing,
+            )
+            for epoch, seeds in sorted(holdings.epochs.items())
+        ],
+    )

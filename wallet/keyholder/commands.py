@@ -1,0 +1,232 @@
+"""What an operator of a keyholder does, on the command line.
+
+    init                       draw the account and the encryption key
+    register                   put the encryption key into the Registry (once admitted)
+    draw --epoch N --threshold K --members A,B,C --out DIR
+                               draw this holder's seeds of an epoch, write packets for the others
+    import FILE...             take the packets of the others
+    check                      say which epochs are complete, with fingerprints to compare by voice
+    journal                    check the release journal's running hash
+    serve                      (also without a command) answer gateways and providers
+
+Settings come from the environment (QUANCHENG_KEYHOLDER_*, `wallet.keyholder.settings`). Every member
+draws with the same epoch, threshold and members; rotation is the same with the next epoch.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ledger import contracts, views
+from ledger.deployment import Deployment, read_deployment, verify_deployment
+from ledger.enumerations import Roles
+from ledger.errors import LedgerError
+from ledger.hexes import parse_address, to_hex
+from ledger.rpc import Rpc
+from ledger.sealing import EncryptionKey, Suite
+from ledger.sender import Sender
+from wallet.errors import WalletError
+from wallet.keyholder.app import create_app
+from wallet.keyholder.ceremony import (
+    begin_epoch,
+    decode_packet,
+    encode_packet,
+    make_packets,
+    open_packet,
+)
+from wallet.keyholder.errors import CeremonyError
+from wallet.keyholder.journal import read_journal
+from wallet.keyholder.seeds import (
+    EpochSeeds,
+    Holdings,
+    Roster,
+    create_holder,
+    load_holdings,
+    store_epoch,
+)
+from wallet.keyholder.settings import KeyholderSettings
+from wallet.keystore import Keystore
+from wallet.passwords import Password, parse_source, read_password
+from wallet.service.serving import configure_log, serve
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = KeyholderSettings()
+        return int(_COMMANDS[options.command](settings, options) or 0)
+    except ValidationError as error:
+        # Names of settings and what is wrong with them; values may be secrets.
+        for one in error.errors():
+            name = "_".join(map(str, one["loc"])).upper()
+            _say(f"QUANCHENG_KEYHOLDER_{name}: {one['msg']}")
+    except (WalletError, LedgerError, OSError) as error:
+        _say(str(error))
+    return 1
+
+
+def initialize(settings: KeyholderSettings, options: argparse.Namespace) -> None:
+    """Draw account and encryption key."""
+    keystore = _keystore(settings)
+    source = parse_source(settings.password)
+    password = read_password(source, question="New password: ", repeat=True)
+    holdings = create_holder(keystore, password, Suite[options.suite])
+    _print(f"address         {to_hex(holdings.address)}")
+    _print(f"encryption key  {to_hex(holdings.opening.encryption_key.to_bytes())}")
+
+
+def register(settings: KeyholderSettings, _: argparse.Namespace) -> None:
+    """Put the encryption key into the Registry."""
+    holdings, _password = _holdings(settings)
+    key = holdings.opening.encryption_key.to_bytes()
+    with Rpc(settings.node) as rpc:
+        deployment = verify_deployment(rpc, read_deployment(settings.deployment))
+        call = contracts.set_encryption_key(key)
+        sender = Sender(rpc, holdings.account)
+        receipt = sender.send(deployment.address_of(call.contract), call.data)
+    _print(f"registered in block {receipt.block_number}")
+
+
+def draw(settings: KeyholderSettings, options: argparse.Namespace) -> None:
+    """Draw this holder's seeds of an epoch, keep them, and write packets for the other members."""
+    members = tuple(parse_address(text) for text in options.members.split(","))
+    roster = Roster(options.epoch, options.threshold, members)
+    holdings, password = _holdings(settings)
+    with Rpc(settings.node) as rpc:
+        deployment = verify_deployment(rpc, read_deployment(settings.deployment))
+        keys = _encryption_keys(rpc, deployment, members)
+    seeds = begin_epoch(holdings, roster)
+    store_epoch(_keystore(settings), password, seeds)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for packet in make_packets(seeds, holdings.account, keys):
+        subset = "-".join(map(str, packet.subset))
+        recipient = roster.number_of(packet.recipient)
+        path = options.out / f"epoch-{packet.epoch}-seed-{subset}-to-{recipient}.json"
+        path.write_bytes(encode_packet(packet))
+        _print(str(path))
+    _report(seeds)
+
+
+def take(settings: KeyholderSettings, options: argparse.Namespace) -> None:
+    """Take seeds from packets; those that are for others are passed over."""
+    holdings, password = _holdings(settings)
+    packets = [decode_packet(path.read_bytes()) for path in options.files]
+    mine = [packet for packet in packets if packet.recipient == holdings.address]
+    if not mine:
+        raise CeremonyError("none of these packets is for this keyholder")
+    for epoch in sorted({packet.epoch for packet in mine}):
+        begun = holdings.epochs.get(epoch)
+        if begun is None:
+            raise CeremonyError(f"draw the seeds of epoch {epoch} first")
+        opened = [
+            open_packet(packet, begun.roster, holdings.opening, holdings.address)
+            for packet in mine
+            if packet.epoch == epoch
+        ]
+        seeds = begun.with_seeds(opened)
+        store_epoch(_keystore(settings), password, seeds)
+        _report(seeds)
+
+
+def check(settings: KeyholderSettings, _: argparse.Namespace) -> int:
+    """Say which epochs are complete; the exit status is 1 when the newest is not."""
+    holdings, _password = _holdings(settings)
+    for epoch in sorted(holdings.epochs):
+        _report(holdings.epochs[epoch])
+    if not holdings.epochs:
+        _print("no epoch was begun")
+    newest = max(holdings.epochs, default=None)
+    return 0 if newest is not None and not holdings.epochs[newest].missing else 1
+
+
+def check_journal(settings: KeyholderSettings, _: argparse.Namespace) -> None:
+    """Check the running hash of the release journal."""
+    count = sum(1 for _entry in read_journal(settings.journal))
+    _print(f"{count} entries, each following the one before")
+
+
+def run(settings: KeyholderSettings, _: argparse.Namespace) -> None:
+    """Serve."""
+    configure_log(settings.log_level)
+    holdings, _password = _holdings(settings)
+    serve(create_app(settings, holdings), settings.host, settings.port)
+
+
+_COMMANDS = {
+    "serve": run,
+    "init": initialize,
+    "register": register,
+    "draw": draw,
+    "import": take,
+    "check": check,
+    "journal": check_journal,
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m wallet.keyholder",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command="serve")
+    commands = parser.add_subparsers(dest="command")
+    for name in ("serve", "register", "check", "journal"):
+        commands.add_parser(name)
+    new = commands.add_parser("init")
+    new.add_argument("--suite", choices=[suite.name for suite in Suite], default=Suite.X25519.name)
+    drawing = commands.add_parser("draw")
+    drawing.add_argument("--epoch", type=int, required=True)
+    drawing.add_argument("--threshold", type=int, required=True)
+    drawing.add_argument("--members", required=True, help="addresses in order, by commas")
+    drawing.add_argument("--out", type=Path, required=True, help="directory for the packets")
+    taking = commands.add_parser("import")
+    taking.add_argument("files", type=Path, nargs="+")
+    return parser
+
+
+def _keystore(settings: KeyholderSettings) -> Keystore:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    return Keystore(settings.keystore, scrypt_n=settings.scrypt_n)
+
+
+def _holdings(settings: KeyholderSettings) -> tuple[Holdings, Password]:
+    password = read_password(parse_source(settings.password))
+    return load_holdings(_keystore(settings), password), password
+
+
+def _encryption_keys(
+    rpc: Rpc, deployment: Deployment, members: Sequence[bytes]
+) -> dict[bytes, EncryptionKey]:
+    """Return the members' keys from the Registry, after checking that all are active keyholders."""
+    at = deployment.contracts
+    standings = rpc.send_many([views.standing_of(at, member) for member in members])
+    keys = rpc.send_many([views.encryption_key_of(at, member) for member in members])
+    for member, standing, key in zip(members, standings, keys, strict=True):
+        if not standing.active or Roles.KEYHOLDER not in standing.roles:
+            raise CeremonyError(f"{to_hex(member)} is not an active keyholder")
+        if not key:
+            raise CeremonyError(f"{to_hex(member)} has registered no encryption key")
+    return {member: EncryptionKey(key) for member, key in zip(members, keys, strict=True)}
+
+
+def _report(seeds: EpochSeeds) -> None:
+    roster = seeds.roster
+    sharing = f"{roster.threshold} of {len(roster.members)}"
+    _print(f"epoch {roster.epoch}: keyholder {seeds.number}, {sharing}")
+    for subset, fingerprint in seeds.fingerprints().items():
+        _print(f"  seed {'-'.join(map(str, subset))}  {fingerprint}")
+    for subset in seeds.missing:
+        _print(f"  seed {'-'.join(map(str, subset))}  missing: from keyholder {subset[0]}")
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"keyholder: {line}\n")

@@ -1,0 +1,237 @@
+"""Following the keyholder's own node: every event of every final block, once, in order.
+
+After a start everything is read again from the deployment's first block, so there is no state that
+could be lost or forged; of the accesses only the latest blocks are read, older ones when somebody asks
+for them. If the chain is not the one that was followed (a final block gone, another genesis), nothing
+is released until it was read anew.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+
+from ledger import queries
+from ledger.chain import Finality
+from ledger.deployment import Deployment, verify_deployment_async
+from ledger.errors import LedgerError
+from ledger.events import Event, EventDecoder, Log, with_timestamp
+from ledger.hexes import to_hex
+from ledger.rpc import AnswerTooLargeError, AsyncRpc, Call, CallError
+from wallet.keyholder.errors import NotFollowingError
+from wallet.keyholder.register import Register
+
+_BLOCKS_AT_ONCE: Final = 2_000
+_decode_logs: Final = msgspec.json.Decoder(list[Log]).decode
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How the node is followed.
+
+    Attributes:
+        finality: When a block counts as final.
+        poll: Seconds between two looks at the node when nobody waits for a block.
+        eager_poll: Seconds between two looks while somebody waits.
+        stale_after: Seconds without an answer of the node after which nothing is released any more.
+        recent_blocks: Blocks of which the accesses are read at the start.
+        window: Accesses kept in memory.
+    """
+
+    finality: Finality
+    poll: float = 0.25
+    eager_poll: float = 0.01
+    stale_after: float = 30.0
+    recent_blocks: int = 2_000
+    window: int = 50_000
+
+
+class Follower:
+    """Keeps a `Register` in step with a node.
+
+    Args:
+        rpc: The keyholder's own node.
+        deployment: Which contracts, on which chain.
+        following: How.
+        clock: Steady seconds.
+    """
+
+    def __init__(
+        self,
+        rpc: AsyncRpc,
+        deployment: Deployment,
+        following: Following,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rpc = rpc
+        self._deployment = deployment
+        self._following = following
+        self._clock = clock
+        self._register = Register(following.window)
+        self._decoder = EventDecoder(deployment.contracts)
+        self._last_hash = b""
+        self._verified = False
+        self._answered_at: float | None = None
+        self._problem = "the node was not asked yet"
+        self._wanted = asyncio.Event()
+        self._stepped = asyncio.Condition()
+
+    @property
+    def register(self) -> Register:
+        """What is known of the chain; after the chain changed it is another object."""
+        return self._register
+
+    def require(self) -> Register:
+        """Return the register, if what is in it can be relied on now.
+
+        Raises:
+            NotFollowingError: The node cannot be followed; the message says why.
+        """
+        answered = self._answered_at
+        if answered is None:
+            raise NotFollowingError(self._problem)
+        silent = self._clock() - answered
+        if silent > self._following.stale_after:
+            raise NotFollowingError(f"no news of the node for {silent:.0f} s: {self._problem}")
+        return self._register
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            try:
+                await self.step()
+            except (LedgerError, NotFollowingError) as error:
+                self._fail(error)
+            async with self._stepped:
+                self._stepped.notify_all()
+            await self._pause()
+
+    async def reach(self, block_number: int, patience: float) -> None:
+        """Wait until a block is final and read, at most `patience` seconds."""
+        until = self._clock() + patience
+        async with self._stepped:
+            while self._register.height < block_number and (left := until - self._clock()) > 0:
+                self._wanted.set()
+                try:
+                    await asyncio.wait_for(self._stepped.wait(), left)
+                except TimeoutError:
+                    return
+
+    async def step(self) -> None:
+        """Read what became final since the last step.
+
+        Raises:
+            LedgerError, NotFollowingError: The node does not answer, or has another chain.
+        """
+        if not self._verified:
+            await verify_deployment_async(self._rpc, self._deployment)
+            self._verified = True
+        newest = await self._newest()
+        final = self._following.finality.final_number(newest)
+        if final > self._register.height:
+            await self._read_up_to(final, newest)
+        self._answered_at, self._problem = self._clock(), ""
+
+    async def recall(self, block_number: int) -> None:
+        """Read the accesses of one old block again.
+
+        Raises:
+            LedgerError: The node does not answer.
+        """
+        if self._deployment.block_number <= block_number <= self._register.height:
+            addresses = [self._deployment.contracts.access_log]
+            for event in await self._events(block_number, block_number, addresses):
+                self._register.apply(event)
+
+    async def _newest(self) -> queries.Block:
+        """Return the node's newest block after a look at whether the last one read is still there."""
+        height = self._register.height
+        tags = [self._following.finality.tag] + ([] if height < 0 else [height])
+        newest, *last = await self._rpc.send_many([queries.block(tag) for tag in tags])
+        if last and (last[0] is None or last[0].hash != self._last_hash):
+            self._start_over()
+            raise NotFollowingError(f"block {height} was final and is another one now")
+        if newest is None:
+            raise NotFollowingError(f"the node has no {tags[0]} block")
+        return newest
+
+    def _start_over(self) -> None:
+        _log.error("chain_changed", height=self._register.height, hash=to_hex(self._last_hash))
+        self._register = Register(self._following.window)
+        self._verified, self._answered_at = False, None
+
+    async def _read_up_to(self, final: int, newest: queries.Block) -> None:
+        contracts = self._deployment.contracts
+        rules = (contracts.registry, contracts.catalogue, contracts.agreements)
+        others = [*rules, contracts.authorizations]
+        first = max(self._register.height + 1, self._deployment.block_number)
+        recent = max(first, final - self._following.recent_blocks + 1)
+        hashes = {newest.number: newest.hash}
+        await self._read(first, recent - 1, others, hashes)
+        await self._read(recent, final, [*others, contracts.access_log], hashes)
+
+    async def _read(
+        self, first: int, last: int, addresses: Sequence[bytes], hashes: dict[int, bytes]
+    ) -> None:
+        size = _BLOCKS_AT_ONCE
+        while first <= last:
+            end = min(first + size - 1, last)
+            try:
+                events = await self._events(first, end, addresses)
+            except (AnswerTooLargeError, CallError):
+                if end == first:
+                    raise
+                size = max((end - first + 1) // 2, 1)  # nodes have limits of their own
+                continue
+            reached = hashes.get(end) or await self._hash_of(end)
+            for event in events:
+                self._register.apply(event)
+            self._register.reach(end)
+            self._last_hash = reached
+            first = end + 1
+
+    async def _hash_of(self, number: int) -> bytes:
+        block = await self._rpc.send(queries.block(number))
+        if block is None:
+            raise NotFollowingError(f"the node has no block {number} any more")
+        return block.hash
+
+    async def _events(self, first: int, last: int, addresses: Sequence[bytes]) -> list[Event]:
+        logs = await self._rpc.send(_logs(first, last, addresses))
+        lacking = sorted({log.block_number for log in logs if log.block_timestamp is None})
+        if lacking:
+            calls = [queries.block(int(number, 16)) for number in lacking]
+            blocks = dict(zip(lacking, await self._rpc.send_many(calls), strict=True))
+            logs = [_dated(log, blocks.get(log.block_number)) for log in logs]
+        return self._decoder.decode_all(logs)
+
+    def _fail(self, error: Exception) -> None:
+        if str(error) != self._problem:
+            _log.warning("node_not_followed", problem=str(error))
+        self._problem = str(error)
+
+    async def _pause(self) -> None:
+        """Wait until the next look: a moment while somebody waits for a block, else longer."""
+        if self._wanted.is_set():
+            self._wanted.clear()
+            await asyncio.sleep(self._following.eager_poll)
+            return
+        try:
+            await asyncio.wait_for(self._wanted.wait(), self._following.poll)
+        except TimeoutError:
+            return
+
+
+def _logs(first: int, last: int, addresses: Sequence[bytes]) -> Call[list[Log]]:
+    names = [to_hex(address) for address in addresses]
+    wanted = {"fromBlock": hex(first), "toBlock": hex(last), "address": names}
+    return Call("eth_getLogs", (wanted,), _decode_logs)
+
+
+def _dated(log: Log, block: queries.Block | None) -> Log:
+    return log if block is None else with_timestamp(log, block.timestamp)

@@ -1,0 +1,230 @@
+"""Releases: check, note, seal; in batches."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.custody import HolderSubkeys, Release, derive_parts, derive_subkeys, pack
+from ledger.errors import LedgerError, MalformedError
+from ledger.exchange import Refusal, ReleaseTask, SealedParts
+from ledger.hexes import to_hex
+from ledger.sealing import EncryptionKey, Purpose
+from wallet.keyholder.errors import (
+    NotFollowingError,
+    Reason,
+    ReleaseRefusedError,
+    SeedsMissingError,
+)
+from wallet.keyholder.follower import Follower
+from wallet.keyholder.journal import Journal, SubkeysEntry, entry_of
+from wallet.keyholder.register import Register
+from wallet.keyholder.rules import LinkSigners, Rules, VerifiedRelease, verify_task
+from wallet.keyholder.seeds import EpochSeeds, Holdings
+from wallet.service.problems import PREFIX
+
+_TURN: Final = 8
+"""Tasks after which others may run: a batch of a thousand takes a few tenths of a second."""
+
+Answer = SealedParts | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSubkeys:
+    """A dataset's subkeys of one holder and epoch, sealed to the dataset's provider."""
+
+    seeds: EpochSeeds
+    sealed: bytes
+
+
+class Vault:
+    """Derives from the seeds; subkeys are kept, so that a part costs one HMAC for each subset."""
+
+    def __init__(self, holdings: Holdings) -> None:
+        self._epochs: Mapping[int, EpochSeeds] = holdings.epochs
+        self._newest = holdings.newest
+        self._subkeys: dict[tuple[int, bytes], HolderSubkeys] = {}
+
+    def seeds(self, epoch: int | None) -> EpochSeeds:
+        """Return the seeds of an epoch, or of the newest one whose seeds are all there.
+
+        Raises:
+            SeedsMissingError: They are not all there.
+        """
+        if epoch is None:
+            return self._newest()
+        found = self._epochs.get(epoch)
+        if found is None or found.missing:
+            raise SeedsMissingError(f"the seeds of epoch {epoch} are not (all) here")
+        return found
+
+    def subkeys(self, epoch: int, dataset: bytes) -> HolderSubkeys:
+        """Return this holder's subkeys for a dataset.
+
+        Raises:
+            SeedsMissingError: The epoch's seeds are not all there.
+        """
+        known = self._subkeys.get((epoch, dataset))
+        if known is None:
+            known = derive_subkeys(self.seeds(epoch).complete(), dataset)
+            self._subkeys[epoch, dataset] = known
+        return known
+
+    def parts(self, release: VerifiedRelease) -> Release:
+        """Return this holder's parts of the keys of what was verified.
+
+        Raises:
+            ReleaseRefusedError: There are no seeds of a record's epoch.
+        """
+        schema, indices = release.schema, release.indices
+        try:
+            return Release(
+                tuple(
+                    [
+                        derive_parts(
+                            self.subkeys(record.epoch, schema.dataset),
+                            schema,
+                            record.number,
+                            record.salt,
+                            indices,
+                        )
+                        for record in release.records
+                    ]
+                )
+            )
+        except SeedsMissingError as error:
+            raise ReleaseRefusedError(Reason.EPOCH_UNKNOWN, str(error)) from error
+
+
+class Releases:
+    """Answers what gateways and providers ask.
+
+    Args:
+        vault: What parts are derived from.
+        follower: Keeps what is known of the chain.
+        journal: Where releases are noted before they leave.
+        rules: What the checks depend on.
+        links: Finds out who signed a link.
+        patience: Seconds to wait for the keyholder's node to have an access that the gateway has.
+        clock: The present, seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        vault: Vault,
+        follower: Follower,
+        journal: Journal,
+        rules: Rules,
+        links: LinkSigners,
+        patience: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._vault = vault
+        self._follower = follower
+        self._journal = journal
+        self._rules = rules
+        self._links = links
+        self._patience = patience
+        self._clock = clock
+
+    async def answer(self, tasks: Sequence[ReleaseTask]) -> list[Answer]:
+        """Check every task, note what is released, and seal it; answers in the tasks' order.
+
+        Raises:
+            NotFollowingError: The keyholder's node cannot be relied on now.
+            JournalError: Nothing can be noted, so nothing is released.
+        """
+        register = await self._caught_up(tasks)
+        answers: list[Answer | None] = []
+        releases: list[tuple[int, VerifiedRelease, Release]] = []
+        for place, task in enumerate(tasks):
+            try:
+                verified = verify_task(task, register, self._rules, self._links)
+                releases.append((place, verified, self._vault.parts(verified)))
+                answers.append(None)
+            except ReleaseRefusedError as error:
+                answers.append(_refusal(error))
+            if place % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
+        now = int(self._clock())
+        noted = self._journal.note([entry_of(verified, now) for _, verified, _ in releases])
+        # Sealing goes on while the disk writes. Nothing leaves before it is noted.
+        for place, verified, parts in releases:
+            answers[place] = _seal(verified, parts)
+            if place % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
+        await noted
+        return [answer for answer in answers if answer is not None]
+
+    async def subkeys(self, dataset: bytes, provider: bytes, epoch: int | None) -> SealedSubkeys:
+        """Seal the subkeys of a dataset to its provider.
+
+        Args:
+            dataset: Its id.
+            provider: Who asks; checked by the caller to be the dataset's.
+            epoch: Which; None for the newest whose seeds are all here.
+
+        Raises:
+            SeedsMissingError: The seeds are not all here.
+            ReleaseRefusedError: The provider's key cannot be sealed to.
+            JournalError, NotFollowingError: As `answer`.
+        """
+        key = self._follower.require().encryption_key(provider)
+        if key is None:
+            raise ReleaseRefusedError(
+                Reason.KEY_UNUSABLE, "the Registry has no key of the provider"
+            )
+        seeds = self._vault.seeds(epoch)
+        number = seeds.roster.epoch
+        packed = pack(self._vault.subkeys(number, dataset))
+        sealed = _sealed(key, packed, Purpose.SUBKEYS, dataset)
+        now = int(self._clock())
+        entry = SubkeysEntry(1, now, to_hex(provider), to_hex(dataset), number)
+        await self._journal.note([entry])
+        return SealedSubkeys(seeds, sealed)
+
+    async def _caught_up(self, tasks: Sequence[ReleaseTask]) -> Register:
+        """Return the register once it holds the accesses, as far as the node has them in time."""
+        register = self._follower.require()
+        newest = max((task.location.block_number for task in tasks), default=0)
+        if newest > register.height:
+            await self._follower.reach(newest, self._patience)
+        register = self._follower.require()
+        for block_number in sorted(_not_in_window(tasks, register)):
+            try:
+                await self._follower.recall(block_number)
+            except LedgerError as error:
+                raise NotFollowingError(str(error)) from error
+        return register
+
+
+def _not_in_window(tasks: Sequence[ReleaseTask], register: Register) -> set[int]:
+    """Return the blocks of accesses that are older than what is kept in memory."""
+    found = set()
+    for task in tasks:
+        request, block_number = task.submission.request, task.location.block_number
+        known = register.access(request.consumer, request.nonce)
+        if known is None and block_number <= register.height:
+            found.add(block_number)
+    return found
+
+
+def _seal(verified: VerifiedRelease, parts: Release) -> Answer:
+    try:
+        sealed = _sealed(verified.recipient, pack(parts), Purpose.RELEASE, verified.digest)
+    except ReleaseRefusedError as error:
+        return _refusal(error)
+    return SealedParts(sealed)
+
+
+def _sealed(key: EncryptionKey, packed: bytes, purpose: Purpose, context: bytes) -> bytes:
+    try:
+        return key.seal(packed, purpose, context)
+    except MalformedError as error:
+        raise ReleaseRefusedError(Reason.KEY_UNUSABLE, str(error)) from error
+
+
+def _refusal(error: ReleaseRefusedError) -> Refusal:
+    reason = error.reason
+    return Refusal(PREFIX + reason.slug, reason.title, reason.status, error.detail)

@@ -1,0 +1,89 @@
+"""Settings of a keyholder's process, from the environment: QUANCHENG_KEYHOLDER_*."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from wallet.keyholder.register import USUAL_WINDOW
+from wallet.keyholder.rules import PUBLICATION_LAG
+
+
+class KeyholderSettings(BaseSettings):
+    """Read once, when the process starts."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QUANCHENG_KEYHOLDER_", frozen=True, extra="forbid"
+    )
+
+    home: Path
+    """Directory of this keyholder: `keystore/` and the release journal `releases.ndjson`."""
+
+    deployment: Path
+    """The deployment file: which contracts, on which chain. Another chain is refused."""
+
+    node: str = "http://127.0.0.1:8545"
+    """URL of the keyholder's *own* node. Sharing the gateway's node means believing the gateway."""
+
+    password: str = "env:QUANCHENG_KEYHOLDER_PASSWORD"  # noqa: S105  (a place, no password)
+    """Where the keystore's password comes from: `prompt`, `fd:N` or `env:NAME`."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. The service has no TLS of its own: beyond loopback, put a proxy before it."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8601
+    """Port to listen on."""
+
+    authorities: Annotated[tuple[str, ...], NoDecode] = ()
+    """Names (host:port, separated by commas) under which clients know this service, when not by host
+    and port above. A signed request for another name is refused, so that none is carried over."""
+
+    finality: str = "depth:0"
+    """When a block is final: `depth:N` (0 for a chain that takes no block back) or `finalized`. Too
+    little, and a key may leave for an access that a reorganization then undoes."""
+
+    patience: Annotated[float, Field(ge=0, le=60)] = 2.0
+    """Seconds to wait for the own node to reach the block of an access that the gateway has already."""
+
+    stale_after: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds without news of the node after which nothing is released: what is known may be old."""
+
+    poll: Annotated[float, Field(gt=0, le=60)] = 0.25
+    """Seconds between two looks at the node while nobody waits."""
+
+    recent_blocks: Annotated[int, Field(ge=1)] = 2_000
+    """Blocks of which accesses are read at the start; those of older blocks are read when asked for."""
+
+    window: Annotated[int, Field(ge=1_000)] = USUAL_WINDOW
+    """Accesses kept in memory."""
+
+    publication_lag: Annotated[int, Field(ge=0)] = PUBLICATION_LAG
+    """Seconds for which a superseded publication may still be answered from. Too long, and a gateway
+    can hide a correction; too short, and one that is slow to serve a new version is refused."""
+
+    scrypt_n: int = 2**17
+    """Cost of opening what is stored in the keystore from now on; lower only for demonstrations."""
+
+    log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`. No level logs keys, signatures or payloads."""
+
+    @field_validator("authorities", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(value.split(",")) if isinstance(value, str) and value else value or ()
+
+    @property
+    def keystore(self) -> Path:
+        """Directory of the keystore."""
+        return self.home / "keystore"
+
+    @property
+    def journal(self) -> Path:
+        """File of the release journal."""
+        return self.home / "releases.ndjson"
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """Names that a signed request may be for."""
+        return self.authorities or (f"{self.host}:{self.port}", f"localhost:{self.port}")

@@ -1,0 +1,89 @@
+"""What both services' FastAPI apps have: problems for every error, health, readiness, no stray traces."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wallet.errors import WalletError
+from wallet.service.problems import (
+    INTERNAL,
+    UNAVAILABLE,
+    ProblemKind,
+    install_problems,
+    problem_response,
+)
+
+_log = structlog.get_logger(__name__)
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+"""Opens what an app works with, and closes it."""
+
+Readiness = Callable[[], None]
+"""Raises a `WalletError` that says why the service is not ready."""
+
+
+def make_app(
+    title: str,
+    *,
+    lifespan: Lifespan,
+    readiness: Readiness,
+    problems: Mapping[type[Exception], ProblemKind],
+) -> FastAPI:
+    """Return an app with /healthz and /readyz, to which the service's routes are added.
+
+    Args:
+        title: Of the service.
+        lifespan: Opens and closes what it works with.
+        readiness: Says why it is not ready.
+        problems: From the service's exceptions to problems.
+    """
+    app = FastAPI(title=title, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(_NothingEscapes)
+    install_problems(app, problems)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Tell that the process answers."""
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """Tell whether the service can do its work, and why not."""
+        try:
+            readiness()
+        except WalletError as error:
+            return problem_response(UNAVAILABLE, str(error))
+        return JSONResponse({"status": "ready"})
+
+    return app
+
+
+class _NothingEscapes:
+    """Answers what no handler answers, before the server writes a trace of it to its log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            # Only the type: the message may quote personal data or a secret.
+            _log.exception("internal_error", error=type(error).__qualname__, exc_info=False)
+            if started:
+                raise
+            await problem_response(INTERNAL, "please report it")(scope, receive, send)

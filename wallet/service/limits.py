@@ -1,0 +1,42 @@
+"""How often: a bucket of tokens for each party, filled at a steady rate."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from math import ceil
+
+from wallet.service.problems import THROTTLED, ProblemError
+
+_MOST_PARTIES = 10_000
+
+
+class RateLimit:
+    """Lets each key take so much in a span of time, in bursts of as much.
+
+    Args:
+        amount: What a key may take in a span.
+        seconds: The span.
+        clock: Gives the present in seconds; steady.
+    """
+
+    def __init__(self, amount: int, seconds: float, clock: Callable[[], float]) -> None:
+        self._amount = amount
+        self._rate = amount / seconds
+        self._clock = clock
+        self._levels: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: bytes, cost: int = 1) -> None:
+        """Take from a key's bucket.
+
+        Raises:
+            ProblemError: There is not enough in it; the problem says when there will be.
+        """
+        now = self._clock()
+        level, at = self._levels.pop(key, (float(self._amount), now))
+        level = min(self._amount, level + (now - at) * self._rate)
+        enough = cost <= level
+        self._levels[key] = (level - cost if enough else level, now)
+        if len(self._levels) > _MOST_PARTIES:
+            self._levels.popitem(last=False)
+        if not enough:
+            wait = ceil((min(cost, self._amount) - level) / self._rate)
+            raise ProblemError(THROTTLED, f"try again in {wait} s", retry_after=max(wait, 1))
