@@ -8,21 +8,29 @@ import {IAuthorizations} from "./interfaces/IAuthorizations.sol";
 import {ICatalogue} from "./interfaces/ICatalogue.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {Fields} from "./libraries/Fields.sol";
+import {Requests} from "./libraries/Requests.sol";
+import {Uses} from "./libraries/Uses.sol";
 import {AgreementId, AuthorizationId, Class, DatasetId, OrderId, Outcome, Role} from "./libraries/Types.sol";
 
 /// @notice See {IAccessLog}.
 contract AccessLog is IAccessLog, EIP712 {
     /// @dev What the requests before this one needed from other contracts. Nothing of it can change within one call of
-    /// `record`, so the next request of the same consumer or on the same terms finds it in memory.
+    /// `record`, so the next request of the same consumer or on the same terms finds it in memory. Outcomes are words here and
+    /// wherever each request passes: the compiler checks an enum's range again at every step.
+    /// @param consumerEntry The consumer where an event's `entry` has it.
+    /// @param terms Number of the terms that were looked at last; `termsOutcome` and `termsFields` are theirs.
+    /// @param usableTerms The same number when these terms allow a use, and `NO_TERMS` when they do not.
     struct Context {
         uint256 sequence;
         bytes32 head;
         address consumer;
-        Outcome consumerOutcome;
+        uint256 consumerEntry;
+        uint256 consumerOutcome;
         uint256 nonceWord;
         uint256 nonceBits;
-        uint32 terms;
-        Outcome termsOutcome;
+        uint256 terms;
+        uint256 usableTerms;
+        uint256 termsOutcome;
         uint256 termsFields;
     }
 
@@ -30,8 +38,10 @@ contract AccessLog is IAccessLog, EIP712 {
         "AccessRequest(address consumer,bytes32 basis,bytes32 item,uint256 fields,uint256 nonce,uint64 deadline)"
     );
 
-    // No nonce's word: those have 248 bits.
+    uint256 private constant ALLOWED = uint256(Outcome.Allowed);
+    // No nonce's word (those have 248 bits), and no number of terms (32 bits).
     uint256 private constant NO_WORD = type(uint256).max;
+    uint256 private constant NO_TERMS = type(uint256).max;
 
     IRegistry public immutable REGISTRY;
     ICatalogue public immutable CATALOGUE;
@@ -97,50 +107,55 @@ contract AccessLog is IAccessLog, EIP712 {
     function _recordBatch(Batch calldata batch, Context memory context) private {
         _loadConsumer(batch.consumer, context);
         Request[] calldata requests = batch.requests;
-        for (uint256 i = 0; i < requests.length; ++i) {
-            Request calldata request = requests[i];
+        Request calldata request = Requests.first(requests);
+        for (uint256 left = requests.length; left != 0; --left) {
             if (request.deadline > type(uint40).max) revert DeadlineTooLarge(request.deadline);
             if (request.nonce >> 8 != context.nonceWord) _turnToNonces(request.nonce >> 8, context);
-            Outcome outcome = _decide(request, context);
-            context.nonceBits |= _nonceBit(request.nonce);
+            uint256 nonceBit = _nonceBit(request.nonce);
+            uint256 outcome = _decide(request, nonceBit, context);
+            context.nonceBits |= nonceBit;
             _append(request, outcome, context);
+            request = Requests.next(request);
         }
         _storeNonces(context);
     }
 
-    /// @dev Steps 1 to 4; `Authorizations.use` continues with an authorization and counts its use.
-    function _decide(Request calldata request, Context memory context) private returns (Outcome outcome) {
-        if (context.nonceBits & _nonceBit(request.nonce) != 0) return Outcome.DuplicateRequest;
-        if (request.deadline < block.timestamp) return Outcome.RequestExpired;
-        if (context.consumerOutcome != Outcome.Allowed) return context.consumerOutcome;
+    /// @dev Steps 1 to 7; `Authorizations.use` continues with an authorization and counts its use.
+    function _decide(Request calldata request, uint256 nonceBit, Context memory context)
+        private
+        returns (uint256 outcome)
+    {
+        if (context.nonceBits & nonceBit != 0) return uint256(Outcome.DuplicateRequest);
+        if (request.deadline < block.timestamp) return uint256(Outcome.RequestExpired);
+        if (context.consumerOutcome != ALLOWED) return context.consumerOutcome;
 
-        uint32 terms;
+        uint256 terms;
         (outcome, terms) = _use(request, context);
-        if (terms != context.terms) {
-            _loadTerms(terms, context);
-            (outcome,) = _use(request, context);
-        }
-        if (outcome == Outcome.UnknownBasis) return _decideOther(request, context.consumer);
+        if (terms == context.usableTerms) return outcome;
+        if (terms == 0) return uint256(_decideOther(request, context.consumer));
+        if (terms != context.terms) _loadTerms(terms, context);
+        if (context.termsOutcome != ALLOWED) return context.termsOutcome;
+        (outcome,) = _use(request, context);
     }
 
-    function _use(Request calldata request, Context memory context) private returns (Outcome, uint32) {
-        return AUTHORIZATIONS.use(
-            AuthorizationId.wrap(request.basis),
-            context.terms,
-            context.termsOutcome,
-            request.item,
-            Fields.within(request.fields, context.termsFields)
+    function _use(Request calldata request, Context memory context) private returns (uint256, uint256) {
+        bytes32 excess = bytes32(request.fields & ~context.termsFields);
+        return Uses.use(
+            AUTHORIZATIONS, AuthorizationId.wrap(request.basis), context.usableTerms, request.item, excess
         );
     }
 
     /// @dev Appends to the running hash what the event shows, and emits it.
-    function _append(Request calldata request, Outcome outcome, Context memory context) private {
+    function _append(Request calldata request, uint256 outcome, Context memory context) private {
         uint256 sequence = ++context.sequence;
         bytes32 head = context.head;
-        uint256 entry = uint256(uint160(context.consumer)) << 96 | sequence << 48 | request.deadline << 8
-            | uint256(outcome);
-        bytes32 topic = request.item == 0 ? Accessed.selector : ItemAccessed.selector;
-        uint256 size = request.item == 0 ? 0x60 : 0x80;
+        uint256 entry = context.consumerEntry | sequence << 48 | request.deadline << 8 | outcome;
+        bytes32 topic = Accessed.selector;
+        uint256 size = 0x60;
+        if (request.item != 0) {
+            topic = ItemAccessed.selector;
+            size = 0x80;
+        }
         assembly ("memory-safe") {
             let words := mload(0x40)
             mstore(words, head)
@@ -166,26 +181,31 @@ contract AccessLog is IAccessLog, EIP712 {
     function _loadConsumer(address consumer, Context memory context) private view {
         IRegistry.Standing memory standing = REGISTRY.standingOf(consumer);
         context.consumer = consumer;
+        context.consumerEntry = uint256(uint160(consumer)) << 96;
         context.nonceWord = NO_WORD;
-        context.terms = 0;
+        context.terms = NO_TERMS;
+        context.usableTerms = NO_TERMS;
         if (!standing.active || standing.roles & (1 << uint8(Role.Consumer)) == 0) {
-            context.consumerOutcome = Outcome.ConsumerInactive;
+            context.consumerOutcome = uint256(Outcome.ConsumerInactive);
         } else if (standing.restrictedUntil > block.timestamp) {
-            context.consumerOutcome = Outcome.ConsumerRestricted;
+            context.consumerOutcome = uint256(Outcome.ConsumerRestricted);
         } else {
-            context.consumerOutcome = Outcome.Allowed;
+            context.consumerOutcome = ALLOWED;
         }
     }
 
     /// @dev Steps 5 to 7 for an authorization: its agreement and the dataset behind it.
-    function _loadTerms(uint32 terms, Context memory context) private view {
-        IAuthorizations.GrantTerms memory granted = AUTHORIZATIONS.termsOf(terms);
+    function _loadTerms(uint256 terms, Context memory context) private view {
+        IAuthorizations.GrantTerms memory granted = AUTHORIZATIONS.termsOf(uint32(terms));
         IAgreements.AgreementState memory agreement = AGREEMENTS.agreementByNumber(granted.agreement);
         context.terms = terms;
         context.termsFields = granted.fields & agreement.fields;
-        if (agreement.consumer != context.consumer) context.termsOutcome = Outcome.ConsumerMismatch;
-        else if (!CATALOGUE.datasetOf(agreement.dataset).shared) context.termsOutcome = Outcome.DatasetInactive;
-        else context.termsOutcome = agreement.active ? Outcome.Allowed : Outcome.AgreementInactive;
+        Outcome outcome = Outcome.Allowed;
+        if (agreement.consumer != context.consumer) outcome = Outcome.ConsumerMismatch;
+        else if (!CATALOGUE.datasetOf(agreement.dataset).shared) outcome = Outcome.DatasetInactive;
+        else if (!agreement.active) outcome = Outcome.AgreementInactive;
+        context.termsOutcome = uint256(outcome);
+        context.usableTerms = outcome == Outcome.Allowed ? terms : NO_TERMS;
     }
 
     /// @dev A basis that is not an authorization: an agreement, an order, or an unconditional dataset itself.

@@ -11,6 +11,11 @@ import {Subjects} from "./Subjects.sol";
 
 /// @notice See {IAuthorizations}.
 contract Authorizations is IAuthorizations, Subjects {
+    /// @dev A struct, so that a use finds the slot once, reads it and writes it.
+    struct Kept {
+        Grant grant;
+    }
+
     bytes32 private constant AUTHORIZATION_TYPEHASH = keccak256(
         "Authorization(bytes32 subject,address consumer,bytes32 dataset,bytes32 item,bytes32 purpose,uint256 fields,bytes32 caseReference,string statement,uint64 notBefore,uint64 expiresAt,uint32 maxUses,uint32 minInterval,bytes32 nonce,uint64 deadline)"
     );
@@ -24,7 +29,7 @@ contract Authorizations is IAuthorizations, Subjects {
     /// @inheritdoc IAuthorizations
     address public immutable ACCESS_LOG;
 
-    mapping(AuthorizationId authorization => Grant) private _grants;
+    mapping(AuthorizationId authorization => Kept) private _grants;
     mapping(AuthorizationId authorization => bytes32 item) private _items;
     // The epoch in which a confirmed authorization was granted, plus one; zero for one that was never confirmed.
     mapping(AuthorizationId authorization => uint24 epochs) private _grantedIn;
@@ -55,13 +60,13 @@ contract Authorizations is IAuthorizations, Subjects {
         if (!CATALOGUE.datasetOf(terms.dataset).personal) revert DatasetNotPersonal(terms.dataset);
         uint32 agreement = _requireWithinBounds(terms);
         authorization = authorizationId(terms);
-        if (!_grants[authorization].isUnknown()) revert AlreadyGranted(authorization);
+        if (!_grants[authorization].grant.isUnknown()) revert AlreadyGranted(authorization);
         _requireApproval(
             terms.subject, number, _hashTypedDataV4(AuthorizationId.unwrap(authorization)), approval
         );
 
         uint24 epoch = _epochOf(number);
-        _grants[authorization] = Grants.pack(
+        _grants[authorization].grant = Grants.pack(
             number,
             _termsNumber(agreement, terms.fields),
             uint32(terms.notBefore),
@@ -86,7 +91,7 @@ contract Authorizations is IAuthorizations, Subjects {
         bytes32 structHash = keccak256(abi.encode(REVOCATION_TYPEHASH, subject, authorization, deadline));
         _requireStopper(subject, number, _grantEpoch(authorization, found), _hashTypedDataV4(structHash), approval);
 
-        _grants[authorization] = found.revoke();
+        _grants[authorization].grant = found.revoke();
         emit Revoked(authorization, subject, approval.signer);
     }
 
@@ -106,30 +111,29 @@ contract Authorizations is IAuthorizations, Subjects {
         _useOnce(digest);
 
         _grantedIn[authorization] = _grantEpoch(authorization, found) + 1;
-        _grants[authorization] = found.withEpoch(epoch);
+        _grants[authorization].grant = found.withEpoch(epoch);
         emit Confirmed(authorization, subject, epoch, approval.signer);
     }
 
     /// @inheritdoc IAuthorizations
     /// @dev Emits nothing: the access log's event of the same access says it.
-    function use(AuthorizationId authorization, uint32 terms, Outcome before, bytes32 item, bool withinFields)
+    function use(AuthorizationId authorization, uint256 terms, bytes32 item, bytes32 excess)
         external
-        returns (Outcome outcome, uint32 termsNumber)
+        returns (uint256 outcome, uint256 termsNumber)
     {
         if (msg.sender != ACCESS_LOG) revert NotAccessLog(msg.sender);
-        Grant found = _grants[authorization];
-        if (found.isUnknown()) return (Outcome.UnknownBasis, terms);
+        Kept storage kept = _grants[authorization];
+        Grant found = kept.grant;
         termsNumber = found.terms();
-        if (termsNumber != terms) return (Outcome.UnknownBasis, termsNumber);
-        if (before != Outcome.Allowed) return (before, terms);
-        outcome = _decide(authorization, found, item, withinFields);
+        if (termsNumber != terms) return (uint256(Outcome.UnknownBasis), termsNumber);
+        outcome = _decide(authorization, found, item, excess);
 
-        if (outcome == Outcome.Allowed) _grants[authorization] = found.use();
+        if (outcome == uint256(Outcome.Allowed)) kept.grant = found.use();
     }
 
     /// @inheritdoc IAuthorizations
     function grantOf(AuthorizationId authorization) external view returns (Grant grant_, bool halted) {
-        grant_ = _grants[authorization];
+        grant_ = _grants[authorization].grant;
         halted = _halted(grant_.subject(), grant_.epoch());
     }
 
@@ -150,21 +154,25 @@ contract Authorizations is IAuthorizations, Subjects {
     }
 
     /// @dev Steps 8 to 10.
-    function _decide(AuthorizationId authorization, Grant found, bytes32 item, bool withinFields)
+    function _decide(AuthorizationId authorization, Grant found, bytes32 item, bytes32 excess)
         private
         view
-        returns (Outcome)
+        returns (uint256)
     {
-        if (block.timestamp < found.notBefore()) return Outcome.NotYetValid;
-        if (block.timestamp >= found.expiresAt()) return Outcome.Expired;
-        if (found.revoked()) return Outcome.Revoked;
-        if (_halted(found.subject(), found.epoch())) return Outcome.Frozen;
-        // An authorization for one record covers nothing else, so asking for all that it covers is asking for that one.
-        if (item != 0 && found.itemBound() && item != _items[authorization]) return Outcome.ItemExceeded;
-        if (!withinFields) return Outcome.FieldsExceeded;
-        if (block.timestamp < found.nextUseAt()) return Outcome.TooSoon;
-        if (found.usesLeft() == 0) return Outcome.UsesExhausted;
-        return Outcome.Allowed;
+        if (block.timestamp < found.notBefore()) return uint256(Outcome.NotYetValid);
+        if (block.timestamp >= found.expiresAt()) return uint256(Outcome.Expired);
+        if (found.revoked()) return uint256(Outcome.Revoked);
+        if (_halted(found.subject(), found.epoch())) return uint256(Outcome.Frozen);
+        if (found.itemBound() && _isOther(item, authorization)) return uint256(Outcome.ItemExceeded);
+        if (excess != 0) return uint256(Outcome.FieldsExceeded);
+        if (found.usedTooRecently()) return uint256(Outcome.TooSoon);
+        if (found.usesLeft() == 0) return uint256(Outcome.UsesExhausted);
+        return uint256(Outcome.Allowed);
+    }
+
+    /// @dev An authorization for one record covers nothing else, so asking for all that it covers is asking for that one.
+    function _isOther(bytes32 item, AuthorizationId authorization) private view returns (bool) {
+        return item != 0 && item != _items[authorization];
     }
 
     function _grantOfSubject(SubjectId subject, AuthorizationId authorization)
@@ -173,7 +181,7 @@ contract Authorizations is IAuthorizations, Subjects {
         returns (uint32 number, Grant found)
     {
         number = _numberOf(subject);
-        found = _grants[authorization];
+        found = _grants[authorization].grant;
         if (found.isUnknown()) revert AuthorizationUnknown(authorization);
         if (found.subject() != number) revert SubjectMismatch(authorization, subject);
     }

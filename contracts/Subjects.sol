@@ -9,10 +9,10 @@ import {Role, SubjectId} from "./libraries/Types.sol";
 
 /// @notice See {ISubjects}.
 abstract contract Subjects is ISubjects, EIP712 {
-    /// @dev One slot, so that the decision learns with one read whether the subject's authorizations are halted.
+    /// @dev One slot, and nothing above the epoch but what halts: see `_halted`.
     struct Subject {
-        bool frozen;
         uint24 epoch;
+        bool frozen;
         uint64 recoveryAt;
     }
 
@@ -207,10 +207,14 @@ abstract contract Subjects is ISubjects, EIP712 {
         return _subjects[number].epoch;
     }
 
-    /// @dev Whether an authorization of this subject, signed or confirmed in `epoch`, is halted now.
-    function _halted(uint32 number, uint24 epoch) internal view returns (bool) {
+    /// @dev Whether an authorization of this subject, signed or confirmed in `epoch`, is halted now: frozen, under recovery, or of
+    /// another epoch. One comparison, because in the subject's slot the epoch is lowest and both others are zero when they do not halt.
+    function _halted(uint32 number, uint24 epoch) internal view returns (bool halted) {
         Subject storage found = _subjects[number];
-        return found.frozen || found.recoveryAt != 0 || found.epoch != epoch;
+        uint256 notHalted = epoch;
+        assembly ("memory-safe") {
+            halted := iszero(eq(sload(found.slot), notHalted))
+        }
     }
 
     function _requireNoRecovery(SubjectId subject, uint32 number) internal view {

@@ -68,16 +68,17 @@ interface IAuthorizations is ISubjects {
     function confirm(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval) external;
 
     /// @notice Decides and counts one use: steps 8 to 10 of the decision. Only the access log.
-    /// @param terms Number of the terms for which the caller passes `before` and `withinFields`. When the authorization has others,
-    /// nothing is decided and their number is returned: the caller looks them up and calls again.
-    /// @param before Outcome of steps 5 to 7 for these terms.
+    /// @dev All in words, because enums, flags and short integers are range-checked on both sides of the call. With `excess` as
+    /// bytes32 the selector is 003077a0, the smallest here, and so the first that the dispatcher compares.
+    /// @param terms Number of the terms for which the caller took steps 5 to 7, and found that they allow a use. When the authorization
+    /// has others, nothing is decided or counted, and the caller looks at them and calls again.
     /// @param item Root of the record asked for; zero for all that the authorization covers.
-    /// @param withinFields Whether the fields asked for are within the authorization and the agreement.
-    /// @return outcome The decision; `UnknownBasis` when there is no such authorization.
-    /// @return termsNumber Number of the authorization's terms.
-    function use(AuthorizationId authorization, uint32 terms, Outcome before, bytes32 item, bool withinFields)
+    /// @param excess The fields asked for that are outside the authorization or the agreement.
+    /// @return outcome The decision (an `Outcome`), when the authorization has these terms.
+    /// @return termsNumber Number of the authorization's terms; zero when there is no such authorization.
+    function use(AuthorizationId authorization, uint256 terms, bytes32 item, bytes32 excess)
         external
-        returns (Outcome outcome, uint32 termsNumber);
+        returns (uint256 outcome, uint256 termsNumber);
 
     /// @return grant_ The authorization's slot; zero for an unknown one.
     /// @return halted Whether the subject is frozen, under recovery, or has not confirmed it since a recovery.

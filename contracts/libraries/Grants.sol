@@ -66,10 +66,12 @@ library Grants {
         return uint32(Grant.unwrap(grant) >> USES_LEFT);
     }
 
-    /// @notice The first second at which the next use is not too soon; zero before the first use.
-    function nextUseAt(Grant grant) internal pure returns (uint256) {
+    /// @notice Whether it was used, and less than `minInterval` ago.
+    function usedTooRecently(Grant grant) internal view returns (bool) {
         uint256 lastUse = uint32(Grant.unwrap(grant) >> LAST_USE);
-        return lastUse == 0 ? 0 : lastUse + uint32(Grant.unwrap(grant) >> 160);
+        unchecked {
+            return block.timestamp < lastUse + uint32(Grant.unwrap(grant) >> 160) && lastUse != 0; // both of 32 bits
+        }
     }
 
     function epoch(Grant grant) internal pure returns (uint24) {
@@ -93,11 +95,12 @@ library Grants {
         return Grant.wrap(cleared | uint256(epoch_) << EPOCH);
     }
 
-    /// @notice One use less, the last one now. Reverts when none is left.
+    /// @notice One use less, the last one now. Only while `usesLeft` is not zero.
     function use(Grant grant) internal view returns (Grant) {
-        uint256 counted = Grant.unwrap(grant) & ~(uint256(type(uint32).max) << LAST_USE);
-        uint256 left = usesLeft(grant) - 1;
-        counted = counted & ~(uint256(type(uint32).max) << USES_LEFT) | left << USES_LEFT;
-        return Grant.wrap(counted | uint256(uint32(block.timestamp)) << LAST_USE);
+        unchecked {
+            uint256 counted = Grant.unwrap(grant) - (1 << USES_LEFT); // borrows from no other part: one is left
+            counted &= ~(uint256(type(uint32).max) << LAST_USE);
+            return Grant.wrap(counted | uint256(uint32(block.timestamp)) << LAST_USE);
+        }
     }
 }
