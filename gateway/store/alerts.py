@@ -1,0 +1,121 @@
+"""Alerts: what supervision found, each once."""
+
+from typing import Final, Protocol
+
+import msgspec
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.store.access_tables import alerts
+from gateway.store.database import Database
+
+
+class StoredAlert(msgspec.Struct, frozen=True):
+    """An alert as it is kept.
+
+    Attributes:
+        id: Counted from 1, in the order of raising.
+        key: What it is about and when: there is one alert for each key.
+        rule: Name of the rule.
+        severity: notice, warning or grave.
+        consumer: Whom it is about, if it is about one.
+        dataset: What it is about, if it is about one.
+        first_sequence: First access that it rests on; zero for none.
+        last_sequence: Last one.
+        text: For people.
+        raised_at: Seconds since 1970.
+        restricted_until: End of the restriction that it led to.
+        transaction: Of that restriction.
+    """
+
+    id: int
+    key: str
+    rule: str
+    severity: str
+    consumer: bytes | None
+    dataset: bytes | None
+    first_sequence: int
+    last_sequence: int
+    text: str
+    raised_at: int
+    restricted_until: int | None = None
+    transaction: bytes | None = None
+
+
+class AlertStore(Protocol):
+    """Where alerts are kept. Every write is durable when it returns."""
+
+    async def put(self, alert: StoredAlert) -> StoredAlert | None:
+        """Keep an alert, whose id is given here; None if there is one with its key. Idempotent."""
+        ...
+
+    async def note_restriction(self, alert: int, until: int, transaction: bytes) -> None:
+        """Note the restriction that an alert led to."""
+        ...
+
+    async def unenforced(self, rules: tuple[str, ...], since: int) -> tuple[StoredAlert, ...]:
+        """Return alerts of these rules, raised since then, that led to no restriction yet."""
+        ...
+
+    async def list(self, after: int, limit: int) -> tuple[StoredAlert, ...]:
+        """Return alerts whose id is greater than `after`, in order."""
+        ...
+
+    async def count(self) -> int:
+        """Return how many there are."""
+        ...
+
+
+class SqlAlertStore:
+    """`AlertStore` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        insert = sqlite.insert if database.is_sqlite else postgresql.insert
+        self._database = database
+        self._put: Final = insert(alerts).on_conflict_do_nothing(index_elements=["key"])
+
+    async def put(self, alert: StoredAlert) -> StoredAlert | None:
+        """See `AlertStore`."""
+        row = msgspec.structs.asdict(alert)
+        del row["id"]
+        statement = self._put.returning(alerts.c.id)
+        async with self._database.writing() as connection:
+            given = (await connection.execute(statement, row)).scalar()
+        return None if given is None else msgspec.structs.replace(alert, id=given)
+
+    async def note_restriction(self, alert: int, until: int, transaction: bytes) -> None:
+        """See `AlertStore`."""
+        step = (
+            update(alerts)
+            .where(alerts.c.id == alert)
+            .values(restricted_until=until, transaction=transaction)
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(step)
+
+    async def unenforced(self, rules: tuple[str, ...], since: int) -> tuple[StoredAlert, ...]:
+        """See `AlertStore`."""
+        statement = (
+            select(*_COLUMNS)
+            .where(alerts.c.rule.in_(rules), alerts.c.raised_at >= since)
+            .where(alerts.c.consumer.is_not(None), alerts.c.transaction.is_(None))
+            .order_by(alerts.c.id)
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        return tuple(StoredAlert(*row) for row in rows)
+
+    async def list(self, after: int, limit: int) -> tuple[StoredAlert, ...]:
+        """See `AlertStore`."""
+        statement = select(*_COLUMNS).where(alerts.c.id > after).order_by(alerts.c.id).limit(limit)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        return tuple(StoredAlert(*row) for row in rows)
+
+    async def count(self) -> int:
+        """See `AlertStore`."""
+        async with self._database.reading() as connection:
+            return int((await connection.execute(select(func.count(alerts.c.id)))).scalar() or 0)
+
+
+_COLUMNS: Final = [alerts.c[name] for name in StoredAlert.__struct_fields__]

@@ -1,0 +1,206 @@
+"""Handles, and the asks that wait in people's inboxes."""
+
+from hashlib import sha256
+from typing import Final, Protocol
+
+import msgspec
+from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import ColumnElement
+
+from gateway.errors import ConflictError, UnknownError
+from gateway.store.access_tables import asks, handles
+from gateway.store.database import Database
+
+_MOST_LISTED: Final = 200
+
+
+class HandleUsedError(ConflictError):
+    """Another consumer used the handle before."""
+
+
+class ReferenceUsedError(ConflictError):
+    """The consumer asked for something else under this reference number."""
+
+
+class AskStateError(ConflictError):
+    """The ask is not waiting any more."""
+
+
+class StoredAsk(msgspec.Struct, frozen=True):
+    """An ask as it is kept."""
+
+    id: str
+    consumer: bytes
+    reference: str
+    subject: bytes
+    state: str
+    """pending, granted or refused."""
+    body: bytes
+    reason: str
+    """Of a refusal."""
+    authorization: bytes | None
+    created_at: int
+    expires_at: int
+
+    def state_at(self, now: int) -> str:
+        """Return the state; a pending ask whose time is over is expired."""
+        return "expired" if self.state == "pending" and self.expires_at <= now else self.state
+
+
+class InboxStore(Protocol):
+    """Where handles and asks are kept. Every write is durable when it returns."""
+
+    async def put_handle(self, handle: bytes, subject: bytes, expires_at: int) -> None:
+        """Keep a handle (only its hash)."""
+        ...
+
+    async def use_handle(self, handle: bytes, consumer: bytes, now: int) -> bytes:
+        """Bind a handle to the consumer that uses it; return its subject. Idempotent for that one.
+
+        Raises:
+            UnknownError: There is no such handle, or its time is over.
+            HandleUsedError: It is another consumer's.
+        """
+        ...
+
+    async def put(self, ask: StoredAsk) -> StoredAsk:
+        """Keep an ask; return it, or the same one that was kept before under its reference.
+
+        Raises:
+            ReferenceUsedError: Another ask has that reference.
+        """
+        ...
+
+    async def get(self, ask: str) -> StoredAsk:
+        """Return an ask.
+
+        Raises:
+            UnknownError: There is no such ask.
+        """
+        ...
+
+    async def of_subjects(self, subjects: tuple[bytes, ...], now: int) -> tuple[StoredAsk, ...]:
+        """Return what waits for these subjects now, the newest first; at most 200."""
+        ...
+
+    async def grant(self, ask: str, authorization: bytes) -> None:
+        """Note that an ask was granted; idempotent. What was refused before counts as granted."""
+        ...
+
+    async def refuse(self, ask: str, reason: str) -> StoredAsk:
+        """Note a refusal; idempotent.
+
+        Raises:
+            AskStateError: It was granted.
+        """
+        ...
+
+    async def forget(self, now: int) -> int:
+        """Forget handles that expired; return how many."""
+        ...
+
+
+class SqlInboxStore:
+    """`InboxStore` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        insert = sqlite.insert if database.is_sqlite else postgresql.insert
+        self._database = database
+        self._put_handle: Final = insert(handles)
+        self._put: Final = insert(asks).on_conflict_do_nothing(
+            index_elements=["consumer", "reference"]
+        )
+
+    async def put_handle(self, handle: bytes, subject: bytes, expires_at: int) -> None:
+        """See `InboxStore`."""
+        row = {"handle_hash": _hash(handle), "subject": subject, "expires_at": expires_at}
+        async with self._database.writing() as connection:
+            await connection.execute(self._put_handle, row)
+
+    async def use_handle(self, handle: bytes, consumer: bytes, now: int) -> bytes:
+        """See `InboxStore`."""
+        own = or_(handles.c.consumer.is_(None), handles.c.consumer == consumer)
+        which = and_(handles.c.handle_hash == _hash(handle), handles.c.expires_at > now)
+        async with self._database.writing() as connection:
+            bound = await connection.execute(
+                update(handles).where(which, own).values(consumer=consumer)
+            )
+            subject = (await connection.execute(select(handles.c.subject).where(which))).scalar()
+        if subject is None:
+            raise UnknownError("handle, or its time is over")
+        if bound.rowcount != 1:
+            raise HandleUsedError("another consumer used this handle")
+        return bytes(subject)
+
+    async def put(self, ask: StoredAsk) -> StoredAsk:
+        """See `InboxStore`."""
+        async with self._database.writing() as connection:
+            await connection.execute(self._put, msgspec.structs.asdict(ask))
+        kept = await self._one(
+            and_(asks.c.consumer == ask.consumer, asks.c.reference == ask.reference)
+        )
+        if (kept.subject, kept.body) != (ask.subject, ask.body):
+            raise ReferenceUsedError("another ask of this consumer has this reference number")
+        return kept
+
+    async def get(self, ask: str) -> StoredAsk:
+        """See `InboxStore`."""
+        return await self._one(asks.c.id == ask)
+
+    async def of_subjects(self, subjects: tuple[bytes, ...], now: int) -> tuple[StoredAsk, ...]:
+        """See `InboxStore`."""
+        statement = (
+            select(*_COLUMNS)
+            .where(asks.c.subject.in_(subjects))
+            .where(asks.c.state == "pending", asks.c.expires_at > now)
+            .order_by(asks.c.key.desc())
+            .limit(_MOST_LISTED)
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        return tuple(StoredAsk(*row) for row in rows)
+
+    async def grant(self, ask: str, authorization: bytes) -> None:
+        """See `InboxStore`."""
+        step = (
+            update(asks)
+            .where(asks.c.id == ask, asks.c.state != "granted")
+            .values(state="granted", authorization=authorization)
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(step)
+
+    async def refuse(self, ask: str, reason: str) -> StoredAsk:
+        """See `InboxStore`."""
+        step = (
+            update(asks)
+            .where(asks.c.id == ask, asks.c.state == "pending")
+            .values(state="refused", reason=reason)
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(step)
+        kept = await self.get(ask)
+        if kept.state != "refused":
+            raise AskStateError(f"the ask is {kept.state}")
+        return kept
+
+    async def forget(self, now: int) -> int:
+        """See `InboxStore`."""
+        async with self._database.writing() as connection:
+            result = await connection.execute(delete(handles).where(handles.c.expires_at < now))
+        return result.rowcount
+
+    async def _one(self, which: ColumnElement[bool]) -> StoredAsk:
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(*_COLUMNS).where(which))).one_or_none()
+        if row is None:
+            raise UnknownError("request")
+        return StoredAsk(*row)
+
+
+_COLUMNS: Final = [asks.c[name] for name in StoredAsk.__struct_fields__]
+
+
+def _hash(handle: bytes) -> bytes:
+    return sha256(handle).digest()

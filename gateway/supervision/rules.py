@@ -1,0 +1,300 @@
+"""The rules: pure, one small class each. Accesses go in, in order; findings come out.
+
+A finding's key says what it is about and in which stretch of time, so that reading the same accesses
+again after a restart raises nothing twice. Times are seconds since 1970 by the block's clock, so
+the rules give the same result whenever they run.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final, Protocol
+
+import msgspec
+
+from ledger.enumerations import Outcome
+from ledger.hexes import to_hex
+
+_HOUR: Final = 3600
+_DAY: Final = 24 * _HOUR
+_BEIJING: Final = timezone(timedelta(hours=8))
+
+
+class ObservedAccess(msgspec.Struct, frozen=True):
+    """An access as the rules need it."""
+
+    sequence: int
+    timestamp: int
+    consumer: bytes
+    basis: bytes
+    outcome: Outcome
+
+
+class DatasetDue(msgspec.Struct, frozen=True):
+    """A dataset, and when it was published last."""
+
+    dataset: bytes
+    title: str
+    update_cycle: int
+    """Seconds between publications that the provider promises; zero for never."""
+    published_at: int
+    """Of the newest publication, or of the registration when there is none."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a rule found.
+
+    Attributes:
+        key: There is one alert for each key.
+        rule: Name of the rule.
+        severity: notice, warning or grave.
+        consumer: Whom it is about, if it is about one.
+        dataset: What it is about, if it is about one.
+        first_sequence: First access that it rests on; zero for none.
+        last_sequence: Last one.
+        text: For people.
+    """
+
+    key: str
+    rule: str
+    severity: str
+    consumer: bytes | None
+    dataset: bytes | None
+    first_sequence: int
+    last_sequence: int
+    text: str
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """From when on something is worth an alert."""
+
+    rate: int = 600
+    """Accesses of one consumer in a minute."""
+    volume_factor: float = 5.0
+    """Accesses in an hour, against the usual of the hours before."""
+    volume_least: int = 200
+    """Accesses in an hour below which no volume is unusual."""
+    denials: int = 10
+    """Denials of one consumer in a row."""
+    odd_from: int = 0
+    """First of the odd hours, Beijing time."""
+    odd_until: int = 6
+    """First hour that is not odd any more."""
+    odd_least: int = 20
+    """Accesses of one consumer in the odd hours of a day."""
+    after_revocation: int = 1
+    """Attempts on one revoked authorization."""
+    stale_factor: float = 1.5
+    """Update cycles after which a dataset is stale."""
+
+
+class Rule(Protocol):
+    """Looks at accesses in order."""
+
+    def observe(self, access: ObservedAccess) -> Finding | None:
+        """Take the next access; return what is found with it."""
+        ...
+
+
+class RateRule:
+    """Many accesses of one consumer within a minute."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._most = bounds.rate
+        self._recent: dict[bytes, deque[ObservedAccess]] = {}
+
+    def observe(self, access: ObservedAccess) -> Finding | None:
+        """See `Rule`."""
+        recent = self._recent.setdefault(access.consumer, deque(maxlen=self._most))
+        recent.append(access)
+        if len(recent) < self._most or access.timestamp - recent[0].timestamp >= 60:
+            return None
+        return _about(
+            "rate",
+            "warning",
+            recent,
+            period=access.timestamp // _HOUR,
+            text=f"{self._most} accesses within a minute",
+        )
+
+
+class VolumeRule:
+    """Many more accesses of one consumer in an hour than is usual for it."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._factor = bounds.volume_factor
+        self._least = bounds.volume_least
+        self._hours: dict[bytes, tuple[int, int, float]] = {}
+        self._first: dict[bytes, int] = {}
+
+    def observe(self, access: ObservedAccess) -> Finding | None:
+        """See `Rule`."""
+        hour = access.timestamp // _HOUR
+        last, count, usual = self._hours.get(access.consumer, (hour, 0, -1.0))
+        if hour != last:
+            usual = _smoothed(usual, count, hour - last)
+            count = 0
+        if count == 0:
+            self._first[access.consumer] = access.sequence
+        count += 1
+        self._hours[access.consumer] = (hour, count, usual)
+        # In the first hour of a consumer nothing is usual yet.
+        if usual < 0 or count < self._least or count < self._factor * max(usual, 1.0):
+            return None
+        return Finding(
+            key=f"volume/{to_hex(access.consumer)}/{hour}",
+            rule="volume",
+            severity="warning",
+            consumer=access.consumer,
+            dataset=None,
+            first_sequence=self._first[access.consumer],
+            last_sequence=access.sequence,
+            text=f"{count} accesses in an hour, usually {usual:.0f}",
+        )
+
+
+class DenialsRule:
+    """Denials of one consumer in a row."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._most = bounds.denials
+        self._denied: dict[bytes, list[ObservedAccess]] = {}
+
+    def observe(self, access: ObservedAccess) -> Finding | None:
+        """See `Rule`."""
+        if access.outcome == Outcome.ALLOWED:
+            self._denied.pop(access.consumer, None)
+            return None
+        # A retry that reached the chain says nothing of its sender.
+        if access.outcome == Outcome.DUPLICATE_REQUEST:
+            return None
+        denied = self._denied.setdefault(access.consumer, [])
+        denied.append(access)
+        if len(denied) < self._most:
+            return None
+        del self._denied[access.consumer]
+        reasons = sorted({each.outcome.title for each in denied})
+        return _about(
+            "denials",
+            "warning",
+            denied,
+            period=access.sequence,
+            text=f"{len(denied)} denials in a row: {', '.join(reasons)}",
+        )
+
+
+class OddHoursRule:
+    """Accesses at hours at which nobody usually works."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._nights: dict[bytes, tuple[int, list[ObservedAccess]]] = {}
+
+    def observe(self, access: ObservedAccess) -> Finding | None:
+        """See `Rule`."""
+        local = datetime.fromtimestamp(access.timestamp, UTC).astimezone(_BEIJING)
+        if not self._bounds.odd_from <= local.hour < self._bounds.odd_until:
+            return None
+        day = local.toordinal()
+        night, seen = self._nights.get(access.consumer, (day, []))
+        if night != day:
+            seen = []
+        if len(seen) >= self._bounds.odd_least:  # was raised
+            return None
+        seen.append(access)
+        self._nights[access.consumer] = (day, seen)
+        if len(seen) < self._bounds.odd_least:
+            return None
+        hours = f"{self._bounds.odd_from}:00 to {self._bounds.odd_until}:00"
+        return _about(
+            "odd-hours", "notice", seen, period=day, text=f"{len(seen)} accesses from {hours}"
+        )
+
+
+class AfterRevocationRule:
+    """Use of an authorization that its subject revoked."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._most = bounds.after_revocation
+        self._tried: dict[tuple[bytes, bytes], list[ObservedAccess]] = {}
+
+    def observe(self, access: ObservedAccess) -> Finding | None:
+        """See `Rule`."""
+        if access.outcome != Outcome.REVOKED:
+            return None
+        tried = self._tried.setdefault((access.consumer, access.basis), [])
+        tried.append(access)
+        if len(tried) != self._most:
+            return None
+        return _about(
+            "after-revocation",
+            "grave",
+            tried,
+            period=to_hex(access.basis),
+            text=f"tried to use the revoked authorization {to_hex(access.basis)}",
+        )
+
+
+def all_rules(bounds: Bounds) -> tuple[Rule, ...]:
+    """Return every rule over accesses, with nothing seen yet."""
+    return (
+        RateRule(bounds),
+        VolumeRule(bounds),
+        DenialsRule(bounds),
+        OddHoursRule(bounds),
+        AfterRevocationRule(bounds),
+    )
+
+
+def observe_all(rules: Sequence[Rule], accesses: Iterable[ObservedAccess]) -> Iterator[Finding]:
+    """Show accesses, in order, to all rules; yield what they find."""
+    for access in accesses:
+        for rule in rules:
+            finding = rule.observe(access)
+            if finding is not None:
+                yield finding
+
+
+def stale_datasets(datasets: Iterable[DatasetDue], bounds: Bounds, now: int) -> Iterator[Finding]:
+    """Find datasets that were not published for longer than their update cycle allows."""
+    for due in datasets:
+        allowed = int(due.update_cycle * bounds.stale_factor)
+        if not due.update_cycle or now - due.published_at <= allowed:
+            continue
+        yield Finding(
+            key=f"stale/{to_hex(due.dataset)}/{due.published_at}",
+            rule="stale",
+            severity="notice",
+            consumer=None,
+            dataset=due.dataset,
+            first_sequence=0,
+            last_sequence=0,
+            text=f"{due.title}: not updated for {(now - due.published_at) // _DAY} days",
+        )
+
+
+def _smoothed(usual: float, count: int, hours: int) -> float:
+    """Return the mean of the hours before, the last ones counting most; silent hours count too."""
+    mean = float(count) if usual < 0 else usual + (count - usual) / 8
+    return mean * (7 / 8) ** min(hours - 1, 100)
+
+
+def _about(
+    rule: str,
+    severity: str,
+    accesses: Sequence[ObservedAccess],
+    *,
+    period: int | str,
+    text: str,
+) -> Finding:
+    consumer = accesses[-1].consumer
+    return Finding(
+        key=f"{rule}/{to_hex(consumer)}/{period}",
+        rule=rule,
+        severity=severity,
+        consumer=consumer,
+        dataset=None,
+        first_sequence=accesses[0].sequence,
+        last_sequence=accesses[-1].sequence,
+        text=text,
+    )
