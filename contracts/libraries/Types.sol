@@ -10,17 +10,6 @@ type AgreementId is bytes32;
 type AuthorizationId is bytes32;
 type OrderId is bytes32;
 
-using {_equalDataset as ==} for DatasetId global;
-using {_equalPurpose as ==} for PurposeId global;
-
-function _equalDataset(DatasetId a, DatasetId b) pure returns (bool) {
-    return DatasetId.unwrap(a) == DatasetId.unwrap(b);
-}
-
-function _equalPurpose(PurposeId a, PurposeId b) pure returns (bool) {
-    return PurposeId.unwrap(a) == PurposeId.unwrap(b);
-}
-
 /// @dev Sharing class (共享属性) and open class (开放属性) take the same three values.
 enum Class {
     Unconditional,
