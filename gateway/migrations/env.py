@@ -1,0 +1,16 @@
+"""How Alembic runs the migrations: always within the transaction that `gateway.store.migrate` began.
+
+To write a new one: `alembic` is not needed on the command line; copy the last file in `versions/`,
+count on, and let tests/gateway/test_store.py say what is missing.
+"""
+
+from alembic import context
+
+from gateway.store.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transactional_ddl=True,
+)
+context.run_migrations()

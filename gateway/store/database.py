@@ -1,0 +1,281 @@
+"""One database for all repositories: transactions, pragmas, and one error for all its failures.
+
+SQLite (WAL, synchronous=FULL) has one connection that writes and several that read, so writers wait
+for each other in order instead of trying again and again; a second process on the same file waits by
+`busy_timeout`. PostgreSQL has one pool.
+
+A transaction is durable when `writing()` has ended without an error: SQLite has synced its log,
+PostgreSQL its own. If it ends with an error or the process dies inside, nothing of it is there.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableError
+
+_READERS: Final = 4
+_SQLITE_REASONS: Final = {
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_READONLY: "read-only",
+    sqlite3.SQLITE_FULL: "full",
+    sqlite3.SQLITE_IOERR: "damaged",
+    sqlite3.SQLITE_CORRUPT: "damaged",
+    sqlite3.SQLITE_NOTADB: "damaged",
+    sqlite3.SQLITE_CANTOPEN: "gone",
+    sqlite3.SQLITE_PERM: "read-only",
+    sqlite3.SQLITE_INTERRUPT: "busy",
+}
+# By the first two characters or the whole of SQLSTATE (PostgreSQL documentation, appendix A).
+_POSTGRES_REASONS: Final = {
+    "08": "unreachable",
+    "57": "unreachable",
+    "58": "damaged",
+    "XX": "damaged",
+    "53": "busy",
+    "40": "locked",
+    "28": "unreachable",
+    "53100": "full",
+    "55P03": "locked",
+    "57014": "busy",
+    "25006": "read-only",
+    "3D000": "gone",
+}
+
+
+class Database:
+    """The database that a URL names. No connection is made before the first transaction."""
+
+    def __init__(self, url: str, *, timeout: float = 5.0, pool: int = 8) -> None:
+        """Prepare engines.
+
+        Args:
+            url: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`.
+            timeout: Seconds to wait for a lock, for a connection of the pool, and for a statement
+                of PostgreSQL.
+            pool: Connections to PostgreSQL at most.
+
+        Raises:
+            SettingsError: Another kind of URL, or SQLite without a file.
+        """
+        parsed = _parse(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._timeout = timeout
+        self._identity: tuple[int, int] | None = None
+        if self.is_sqlite:
+            self._file = Path(parsed.database or "")
+            self._writer = self._sqlite(parsed, connections=1, writes=True)
+            self._reader = self._sqlite(parsed, connections=_READERS, writes=False)
+        else:
+            self._writer = self._reader = _postgres(parsed, timeout, pool)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that writes, for `gateway.store.migrate`."""
+        return self._writer
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that may write: durable when this ends, or nothing of it happened.
+
+        On SQLite the write lock is held from the beginning, so that what is read here cannot change
+        before it is written. PostgreSQL works at READ COMMITTED: say what must still hold in
+        the statement that writes.
+
+        Raises:
+            StoreUnavailableError: The database cannot be used now; nothing was written. One case is
+                open: a connection lost while committing. So every write must bear repetition.
+        """
+        async with self._transaction(self._writer) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that only reads; on SQLite all statements see the same state.
+
+        Raises:
+            StoreUnavailableError: The database cannot be used now.
+        """
+        async with self._transaction(self._reader) as connection:
+            yield connection
+
+    async def check(self) -> None:
+        """Find out whether the database can be written to now.
+
+        Raises:
+            StoreUnavailableError: It cannot.
+        """
+        async with self.writing() as connection:
+            await connection.execute(text("UPDATE health SET checks = checks + 1"))
+
+    def make_folder(self) -> None:
+        """Make the folder of SQLite's file.
+
+        Raises:
+            SettingsError: It cannot be made.
+        """
+        try:
+            self._file.absolute().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"the folder of the database cannot be made: {error}") from error
+
+    async def settle(self) -> None:
+        """Move SQLite's log into its file, so that what was overwritten is in neither.
+
+        PostgreSQL frees overwritten rows by itself (autovacuum). Copies, backups and the disk's own
+        spare blocks are the operator's matter: docs/operations.md.
+
+        Raises:
+            StoreUnavailableError: It could not be done now; the data is erased all the same.
+        """
+        if not self.is_sqlite:
+            return
+        try:
+            async with self._writer.connect() as connection:
+                await connection.exec_driver_sql("COMMIT")
+                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise translated(error) from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        if self.is_sqlite:
+            self._check_file()
+        try:
+            async with engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as error:
+            raise translated(error) from error
+
+    def _check_file(self) -> None:
+        """Notice when the file was deleted or replaced: SQLite would go on with the old one."""
+        try:
+            found = self._file.stat()
+        except OSError as error:
+            if self._identity is None:
+                return
+            raise StoreUnavailableError("gone") from error
+        identity = (found.st_dev, found.st_ino)
+        if self._identity is None:
+            self._identity = identity
+        elif self._identity != identity:
+            raise StoreUnavailableError("gone")
+
+    def _sqlite(self, url: URL, *, connections: int, writes: bool) -> AsyncEngine:
+        engine = create_async_engine(
+            url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=self._timeout,
+            connect_args={"timeout": self._timeout},
+        )
+        pragmas = (
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=FULL",
+            "PRAGMA foreign_keys=ON",
+            # What is erased is overwritten, so that it is gone from the file too.
+            "PRAGMA secure_delete=ON",
+            "PRAGMA temp_store=MEMORY",
+            f"PRAGMA cache_size=-{32_768 if writes else 8_192}",  # KiB
+            "PRAGMA wal_autocheckpoint=4000",  # pages
+            f"PRAGMA query_only={'OFF' if writes else 'ON'}",
+        )
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def set_up(connection: Any, _record: object) -> None:
+            connection.isolation_level = None  # transactions are begun below
+            cursor = connection.cursor()
+            for pragma in pragmas:
+                cursor.execute(pragma)
+            cursor.close()
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: Any) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        return engine
+
+
+def translated(error: Exception) -> StoreUnavailableError | StoreDamagedError:
+    """Return the gateway's error for one that came from the database or its driver."""
+    if isinstance(error, PoolTimeoutError):
+        return StoreUnavailableError("busy")
+    original: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
+    for found in _chain(original):
+        if isinstance(found, sqlite3.Error):
+            reason = _SQLITE_REASONS.get(getattr(found, "sqlite_errorcode", 0) & 0xFF)
+        else:
+            state = str(getattr(found, "sqlstate", None) or "")
+            reason = _POSTGRES_REASONS.get(state) or _POSTGRES_REASONS.get(state[:2])
+            if reason is None and _is_connection_error(found):
+                reason = "unreachable"
+        if reason is not None:
+            return StoreUnavailableError(reason)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return StoreUnavailableError("unreachable")
+    return StoreDamagedError(f"the database refused a statement: {type(original).__name__}")
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _is_connection_error(error: BaseException) -> bool:
+    if isinstance(error, (OSError, TimeoutError, asyncio.TimeoutError, EOFError)):
+        return True
+    return type(error).__name__ in {
+        "ConnectionDoesNotExistError",
+        "InterfaceError",
+        "CannotConnectNowError",
+    }
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError("the database's URL cannot be read") from error
+    if parsed.drivername not in ("sqlite+aiosqlite", "postgresql+asyncpg"):
+        raise SettingsError("the database's URL starts with sqlite+aiosqlite or postgresql+asyncpg")
+    if parsed.drivername.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
+        raise SettingsError("SQLite needs a file: data in memory would not last")
+    return parsed
+
+
+def _postgres(url: URL, timeout: float, pool: int) -> AsyncEngine:
+    milliseconds = str(int(timeout * 1000))
+    return create_async_engine(
+        url,
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=timeout,
+        pool_pre_ping=True,  # after a restart of the server old connections are replaced
+        connect_args={
+            "timeout": timeout,
+            "command_timeout": 6 * timeout,
+            "server_settings": {
+                "lock_timeout": milliseconds,
+                "synchronous_commit": "on",
+                "idle_in_transaction_session_timeout": str(int(60_000 * timeout)),
+            },
+        },
+    )

@@ -1,0 +1,64 @@
+"""Bring the database to the form that this version of the gateway works with, at start.
+
+Several gateways may start at once on one database: one migrates, under a lock, the others wait and
+find nothing to do. If we crash in the middle, nothing was changed: both databases roll back tables
+as well as rows.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.errors import SettingsError
+from gateway.store.database import Database, translated
+
+_SCRIPTS: Final = Path(__file__).parents[1] / "migrations"
+_LOCK: Final = 0x5155_414E_4348_454E  # "QUANCHEN": PostgreSQL's advisory locks are numbers
+
+
+async def migrate(database: Database) -> str:
+    """Apply every migration that the database does not have yet, in one transaction.
+
+    Returns:
+        The revision that it has now.
+
+    Raises:
+        StoreUnavailableError: The database cannot be used, or another gateway held the lock for too long.
+        SettingsError: The database was made by a newer gateway, or is something else.
+    """
+    if database.is_sqlite:
+        database.make_folder()
+    try:
+        # On SQLite the transaction begins with the write lock.
+        async with database.engine.begin() as connection:
+            if not database.is_sqlite:
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            await connection.run_sync(_upgrade)
+    except (SQLAlchemyError, OSError) as error:
+        raise translated(error) from error
+    except CommandError as error:
+        raise SettingsError(f"the database is not one of this gateway: {error}") from error
+    return newest_revision()
+
+
+def newest_revision() -> str:
+    """Return the name of the last migration that comes with this gateway."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    return config

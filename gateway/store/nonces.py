@@ -1,0 +1,52 @@
+"""Which signed requests were seen: RFC 9421 leaves the memory of nonces to the receiver."""
+
+from typing import Final, Protocol
+
+from sqlalchemy import delete
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.errors import ReplayedError
+from gateway.store.database import Database
+from gateway.store.tables import request_nonces
+
+
+class NonceMemory(Protocol):
+    """Remembers (address, nonce) until it expires."""
+
+    async def remember(self, address: bytes, nonce: str, expires_at: int) -> None:
+        """Remember a request; durable when this returns, so that a restart forgets none.
+
+        Of several concurrent calls with the same address and nonce exactly one returns.
+
+        Raises:
+            ReplayedError: It was remembered before.
+            StoreUnavailableError: It is not remembered for sure: refuse the request.
+        """
+        ...
+
+    async def forget(self, now: int) -> int:
+        """Forget what expired before `now`; return how many. May be repeated at any time."""
+        ...
+
+
+class SqlNonceMemory:
+    """`NonceMemory` in the database; gateways that share it refuse each other's replays too."""
+
+    def __init__(self, database: Database) -> None:
+        insert = sqlite.insert if database.is_sqlite else postgresql.insert
+        self._database = database
+        self._insert: Final = insert(request_nonces).on_conflict_do_nothing()
+
+    async def remember(self, address: bytes, nonce: str, expires_at: int) -> None:
+        """See `NonceMemory`."""
+        values = {"address": address, "nonce": nonce, "expires_at": expires_at}
+        async with self._database.writing() as connection:
+            result = await connection.execute(self._insert, values)
+        if result.rowcount != 1:
+            raise ReplayedError("this signed request was received before: sign it anew")
+
+    async def forget(self, now: int) -> int:
+        """See `NonceMemory`."""
+        statement = delete(request_nonces).where(request_nonces.c.expires_at < now)
+        async with self._database.writing() as connection:
+            return (await connection.execute(statement)).rowcount

