@@ -1,0 +1,133 @@
+"""Requests and answers as plain values: what is sent to which service, and how the answer is read.
+
+Nothing here does I/O. `HttpCall`s are made by the modules that know a service's surface
+(`wallet.client.gateway`, `wallet.client.identity`, `wallet.client.keyholders`) and carried out by
+`wallet.client.transports`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from ledger.errors import LedgerError
+from ledger.exchange import Refusal
+from ledger.hexes import to_hex
+from wallet.client.errors import ProblemError, UnexpectedAnswerError, problem_error
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+
+
+class Service(StrEnum):
+    """Whom a call is for."""
+
+    GATEWAY = "gateway"
+    IDENTITY = "identity"
+
+
+class Credential(StrEnum):
+    """What a call must carry to show who asks."""
+
+    NONE = "none"
+    """Nothing: it is public, or an EIP-712 record that is signed in itself."""
+    SIGNATURE = "signature"
+    """An HTTP message signature by the party's account (RFC 9421)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By name in lowercase."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall(Generic[T_co]):
+    """One request, and how its answer is read."""
+
+    method: str
+    path: str
+    """Percent-encoded; query included."""
+    read: Callable[[Answer], T_co]
+    service: Service | str = Service.GATEWAY
+    """A service, or the address of one (keyholders)."""
+    body: bytes = b""
+    content_type: str = JSON
+    credential: Credential = Credential.NONE
+    read_too: frozenset[int] = frozenset()
+    """Statuses from 400 on that `read` understands; of all others an error is made."""
+
+    def result(self, answer: Answer) -> T_co:
+        """Return what the answer means.
+
+        Raises:
+            ProblemError: a problem; its subclass by status.
+            UnexpectedAnswerError: the answer is none of the protocol.
+        """
+        if answer.status >= 300 and answer.status not in self.read_too:
+            raise problem_in(answer)
+        try:
+            return self.read(answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError, LedgerError) as error:
+            raise UnexpectedAnswerError(
+                f"{self.method} {self.path.partition('?')[0]}: not an answer of the protocol: {error}"
+            ) from error
+
+
+class _Problem(msgspec.Struct):
+    type: str = "about:blank"
+    title: str = ""
+    status: int = 0
+    detail: str = ""
+
+
+_MOST_QUOTED: Final = 200
+
+
+def problem_in(answer: Answer) -> ProblemError:
+    """Return the error that an answer tells of; one that is no problem document makes one too."""
+    try:
+        found = msgspec.json.decode(answer.body, type=_Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        text = answer.body[:_MOST_QUOTED].decode("utf-8", "replace")
+        found = _Problem(title=f"HTTP status {answer.status}", detail=text.strip())
+    problem = Refusal(found.type, found.title, answer.status, found.detail)
+    return problem_error(problem, _seconds(answer.headers.get("retry-after")))
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def path(template: str, *parts: bytes | str | int, **query: bytes | str | int | None) -> str:
+    """Return a path with its variable parts filled in, and the query parameters that are given.
+
+    Bytes become 0x strings; everything is percent-encoded.
+    """
+    filled = template.format(*(quote(_text(part), safe="") for part in parts))
+    given = {name: _text(value) for name, value in query.items() if value is not None}
+    return f"{filled}?{urlencode(given, quote_via=quote)}" if given else filled
+
+
+def _text(value: bytes | str | int) -> str:
+    return to_hex(value) if isinstance(value, bytes) else str(value)
+
+
+def reader(kind: type[T]) -> Callable[[Answer], T]:
+    """Return a reader of JSON answers of one type."""
+    decode = msgspec.json.Decoder(kind).decode
+    return lambda answer: decode(answer.body)
+
+
+def nothing(_answer: Answer) -> None:
+    """Read an answer of which only the status counts."""

@@ -1,0 +1,152 @@
+"""What can go wrong when a party talks to the others: one small tree.
+
+ClientError
+  UnreachableError            no answer; nothing is known of what happened
+  NodeError                   the party's own node did not answer, or refused
+  UnexpectedAnswerError       an answer that is none of the protocol
+  ProblemError                a problem (RFC 9457), by status:
+    UnauthorizedError 401, ForbiddenError 403 (DeniedError: recorded on chain), NotFoundError 404,
+    ConflictError 409, ErasedError 410, OutOfBoundsError 412, TooLargeError 413, InvalidError 422,
+    ThrottledError 429, UnavailableError 503, ServerError any other 5xx, ProblemError the rest
+  VerificationError           what was received is not what it is said to be; `check` says what
+"""
+
+from typing import Final
+
+from ledger.exchange import RecordedAccess, Refusal
+from wallet.client.checks import Check
+from wallet.errors import WalletError
+
+
+class ClientError(WalletError):
+    """Root of what can go wrong between a party and the others."""
+
+
+class UnreachableError(ClientError):
+    """A service cannot be reached or did not answer in time. It may have done what was asked."""
+
+
+class NodeError(ClientError):
+    """The party's own node cannot be reached, or refused."""
+
+
+class MissingNodeError(ClientError):
+    """Something needs a node of the party's own, and none was named."""
+
+
+class MissingKeyError(ClientError):
+    """Something must be signed, and the client has no key."""
+
+
+class UnexpectedAnswerError(ClientError):
+    """An answer does not have the form that the protocol gives it."""
+
+
+class ProblemError(ClientError):
+    """A service answered with a problem."""
+
+    def __init__(self, problem: Refusal, retry_after: float | None = None) -> None:
+        super().__init__(problem.detail or problem.title)
+        self.problem = problem
+        self.retry_after = retry_after
+        """Seconds after which asking again may help, if the service said so."""
+
+    @property
+    def slug(self) -> str:
+        """The problem's stable name, without the common prefix."""
+        return self.problem.type.removeprefix("urn:quancheng:problem:")
+
+    def __reduce__(self) -> tuple[type["ProblemError"], tuple[Refusal, float | None]]:
+        return type(self), (self.problem, self.retry_after)
+
+
+class UnauthorizedError(ProblemError):
+    """401: not signed, wrongly signed, expired or replayed."""
+
+
+class ForbiddenError(ProblemError):
+    """403: signed, and not allowed."""
+
+
+class DeniedError(ClientError):
+    """An access was denied; the denial is on chain."""
+
+    def __init__(self, recorded: RecordedAccess, outcome: str) -> None:
+        super().__init__(f"denied: {outcome} (access {recorded.sequence})")
+        self.recorded = recorded
+        self.outcome = outcome
+        """As DESIGN 3.3 names it: `UsesExhausted`."""
+
+    def __reduce__(self) -> tuple[type["DeniedError"], tuple[RecordedAccess, str]]:
+        return type(self), (self.recorded, self.outcome)
+
+
+class NotFoundError(ProblemError):
+    """404: there is no such thing, or not for this party."""
+
+
+class ConflictError(ProblemError):
+    """409: it does not go with the present state."""
+
+
+class ErasedError(ProblemError):
+    """410: the record was erased."""
+
+
+class OutOfBoundsError(ProblemError):
+    """412: outside the purpose's bounds or the agreement."""
+
+
+class TooLargeError(ProblemError):
+    """413: more at once than is taken."""
+
+
+class InvalidError(ProblemError):
+    """422 or 400: malformed."""
+
+
+class ThrottledError(ProblemError):
+    """429: too many requests."""
+
+
+class UnavailableError(ProblemError):
+    """503: cannot be done now; asking again later may help, and is no second use."""
+
+
+class ServerError(ProblemError):
+    """Any other 5xx: the service has a fault."""
+
+
+class VerificationError(ClientError):
+    """What was received is not what it is said to be. Nothing of it may be used."""
+
+    def __init__(self, check: Check, detail: str) -> None:
+        super().__init__(f"{check.failure}: {detail}")
+        self.check = check
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["VerificationError"], tuple[Check, str]]:
+        return type(self), (self.check, self.detail)
+
+
+_BY_STATUS: Final[dict[int, type[ProblemError]]] = {
+    400: InvalidError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: ErasedError,
+    412: OutOfBoundsError,
+    413: TooLargeError,
+    422: InvalidError,
+    429: ThrottledError,
+    503: UnavailableError,
+}
+
+
+def problem_error(problem: Refusal, retry_after: float | None = None) -> ProblemError:
+    """Return the error that a problem is."""
+    kind = _BY_STATUS.get(problem.status)
+    if kind is None:
+        kind = ServerError if problem.status >= 500 else ProblemError
+    return kind(problem, retry_after)

@@ -1,0 +1,41 @@
+"""A party's account: it signs records, requests and transactions, and shows its key to nobody."""
+
+from ledger.http_signatures import RequestTarget, SignatureHeaders, sign_request
+from ledger.signing import address_of, sign
+from ledger.typed_data import Domain, SignedRecord, digest
+
+
+class PartyKey:
+    """An Ethereum account of a party.
+
+    Args:
+        private_key: 32 bytes, from a keystore.
+
+    Raises:
+        MalformedKeyError: not a private key of secp256k1.
+    """
+
+    __slots__ = ("_private_key", "address")
+
+    def __init__(self, private_key: bytes) -> None:
+        self.address = address_of(private_key)
+        self._private_key = private_key
+
+    def __repr__(self) -> str:
+        return f"PartyKey({self.address.hex()})"
+
+    def sign_digest(self, digest_: bytes) -> bytes:
+        """Return a signature over 32 bytes: 65 bytes r, s, v."""
+        return sign(digest_, self._private_key)
+
+    def sign_record(self, record: SignedRecord, domain: Domain) -> bytes:
+        """Return the signature over an EIP-712 record."""
+        return self.sign_digest(digest(record, domain))
+
+    def sign_request(
+        self, target: RequestTarget, content_digest: bytes | None, chain_id: int, now: int
+    ) -> SignatureHeaders:
+        """Return the headers that sign an HTTP request (RFC 9421)."""
+        return sign_request(
+            target, content_digest, self._private_key, chain_id=chain_id, created=now
+        )
