@@ -1,13 +1,37 @@
-"""Following a chain: when a block is final, and noticing when the chain is not the one it was.
+"""Following a chain: which block is final, and noticing when the chain is not the one it was.
+
+A final block is relied on for ever: keys are released because of it. So everybody who follows a chain
+remembers the last final block seen, and whatever comes after must stand on it. A node that lost
+blocks, that was started anew or that follows another chain is found out and not followed.
 
 Source: DESIGN 3.6.
 """
 
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
+import msgspec
+
+from ledger import queries
 from ledger.errors import LedgerError
+from ledger.events import Log
+from ledger.hexes import to_hex
 from ledger.queries import Block
+from ledger.rpc import AnswerTooLargeError, AsyncRpc, CallError, Rpc, RpcError
+
+_LEAST_POLL: Final = 0.005
+_IDLE_POLL: Final = 0.25
+_LONGEST_POLL: Final = 1.0
+_RETRY: Final = 0.25
+_WEIGHT: Final = 0.2
+_EARLY: Final = 0.9
+_OFTEN: Final = 0.05
+_FIRST_SPAN: Final = 1_000
+_LONGEST_SPAN: Final = 100_000
 
 
 class ChainError(LedgerError):
@@ -16,6 +40,42 @@ class ChainError(LedgerError):
 
 class FinalityError(ChainError):
     """A setting names no finality rule."""
+
+
+class ForeignChainError(ChainError):
+    """The node follows another chain: another id or another first block."""
+
+
+class ChainWentBackError(ChainError):
+    """The newest final block is older than one seen before: the node lost blocks."""
+
+    def __init__(self, known: int, newest: int) -> None:
+        super().__init__(f"block {known} was final, now the newest final one is {newest}")
+        self.known = known
+        self.newest = newest
+
+    def __reduce__(self) -> tuple[type["ChainWentBackError"], tuple[int, int]]:
+        return type(self), (self.known, self.newest)
+
+
+class FinalBlockReplacedError(ChainError):
+    """A block that was final is not on the chain any more."""
+
+    def __init__(self, number: int, known: bytes, found: bytes) -> None:
+        super().__init__(f"block {number} was {to_hex(known)}, now it is {to_hex(found)}")
+        self.number = number
+        self.known = known
+        self.found = found
+
+    def __reduce__(self) -> tuple[type["FinalBlockReplacedError"], tuple[int, bytes, bytes]]:
+        return type(self), (self.number, self.known, self.found)
+
+
+class BlockRef(msgspec.Struct, frozen=True):
+    """A block, by what identifies it."""
+
+    number: int
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +131,244 @@ class Finality:
     def covers(self, number: int, newest: Block) -> bool:
         """Whether the block with this number is final."""
         return number <= self.final_number(newest)
+
+
+# Following
+
+
+async def final_block(rpc: AsyncRpc, finality: Finality) -> Block | None:
+    """Return the newest final block; None when there is none yet.
+
+    Raises:
+        RpcError: the node cannot be asked.
+    """
+    newest = await rpc.send(queries.block(finality.tag))
+    if newest is None or not finality.blocks:
+        return newest
+    number = finality.final_number(newest)
+    return await rpc.send(queries.block(number)) if number >= 0 else None
+
+
+async def verify_descends(rpc: AsyncRpc, known: BlockRef, newest: Block) -> Block:
+    """Return the final block `newest` if it stands on the block `known` that was final before.
+
+    Raises:
+        ChainWentBackError: it is older.
+        FinalBlockReplacedError: at the known block's number there is another one.
+        RpcError: the node cannot be asked.
+    """
+    if newest.number < known.number:
+        raise ChainWentBackError(known.number, newest.number)
+    if newest.number == known.number:
+        found = newest.hash
+    elif newest.number == known.number + 1:
+        found = newest.parent
+    else:
+        between = await rpc.send(queries.block(known.number))
+        found = between.hash if between is not None else b""
+    if found != known.hash:
+        raise FinalBlockReplacedError(known.number, known.hash, found)
+    return newest
+
+
+class Follower:
+    """Follows a chain's final blocks for any number of waiters, with one question at a time.
+
+    An unreachable node is asked again until it answers; `problem` says so meanwhile. A chain that is
+    not the one it was stops the following: `after` raises until `restart`.
+    """
+
+    def __init__(
+        self,
+        rpc: AsyncRpc,
+        finality: Finality,
+        *,
+        genesis_hash: bytes,
+        known: BlockRef | None = None,
+    ) -> None:
+        self.last: Block | None = None
+        """The newest final block seen."""
+        self.problem: LedgerError | None = None
+        """Why nothing is followed just now."""
+        self._rpc = rpc
+        self._finality = finality
+        self._genesis_hash = genesis_hash
+        self._known = known
+        self._checked = False
+        self._changed = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._seen_at = 0.0
+        self._interval = _LEAST_POLL
+        """Seconds between blocks, as observed."""
+
+    @property
+    def rpc(self) -> AsyncRpc:
+        """The node that is followed."""
+        return self._rpc
+
+    async def run(self) -> None:
+        """Follow until cancelled, or until the chain is not the one it was."""
+        while not isinstance(self.problem, ChainError):
+            try:
+                await self.step()
+            except RpcError as error:
+                self._checked = False
+                self.problem = error
+                self._wake()
+                await asyncio.sleep(_RETRY)
+            except ChainError as error:
+                self.problem = error
+                self._wake()
+            else:
+                await self._pause()
+
+    def hurry(self, *, wanted: bool) -> None:
+        """Say whether somebody waits for the next block; else it is noticed a little later."""
+        if wanted:
+            self._hurried.set()
+        else:
+            self._hurried.clear()
+
+    async def step(self) -> None:
+        """Ask once for a new final block.
+
+        Raises:
+            ChainError: the chain is not the one it was.
+            RpcError: the node cannot be asked.
+        """
+        if not self._checked:
+            # It may be another node that answers now, or the same one on another chain.
+            await self._check_genesis()
+            self._checked = True
+        newest = await final_block(self._rpc, self._finality)
+        if newest is None or self._is_last(newest):
+            self.problem = None
+            return
+        if self._known is not None:
+            await verify_descends(self._rpc, self._known, newest)
+        self._note(newest)
+
+    async def after(self, number: int) -> Block:
+        """Wait for a final block newer than `number`, and return the newest.
+
+        Raises:
+            ChainError: the chain is not the one it was.
+        """
+        while True:
+            if isinstance(self.problem, ChainError):
+                raise self.problem
+            if self.last is not None and self.last.number > number:
+                return self.last
+            await self._changed.wait()
+
+    def restart(self, known: BlockRef | None) -> None:
+        """Forget what went wrong and stand on another block; `run` has to be called again."""
+        self.problem = None
+        self.last = None
+        self._known = known
+        self._checked = False
+
+    async def _check_genesis(self) -> None:
+        first = await self._rpc.send(queries.block(0))
+        found = first.hash if first is not None else b""
+        if found != self._genesis_hash:
+            raise ForeignChainError(
+                f"the node's chain began with {to_hex(found)}, not {to_hex(self._genesis_hash)}"
+            )
+
+    def _is_last(self, newest: Block) -> bool:
+        return self._known is not None and self.last is not None and newest.hash == self.last.hash
+
+    def _note(self, newest: Block) -> None:
+        now = time.monotonic()
+        if self.last is not None and self._seen_at:
+            observed = (now - self._seen_at) / max(newest.number - self.last.number, 1)
+            self._interval += _WEIGHT * (min(observed, _LONGEST_POLL) - self._interval)
+        self._seen_at = now
+        self.last, self.problem = newest, None
+        self._known = BlockRef(newest.number, newest.hash)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _pause(self) -> None:
+        if not self._hurried.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), max(_IDLE_POLL, self._interval))
+            return
+        # Most of the interval passes before the next block can be there; then it is asked for often.
+        expected = self._seen_at + _EARLY * self._interval - time.monotonic()
+        await asyncio.sleep(max(expected, _LEAST_POLL, _OFTEN * self._interval))
+
+
+# Events of many blocks
+
+
+class _Ranges:
+    """Ranges of blocks to ask for, as large as the node's limits allow."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self._next, self._last = first, last
+        self._span = _FIRST_SPAN
+
+    def current(self) -> tuple[int, int] | None:
+        if self._next > self._last:
+            return None
+        return self._next, min(self._next + self._span - 1, self._last)
+
+    def done(self, end: int) -> None:
+        self._next = end + 1
+        self._span = min(self._span * 2, _LONGEST_SPAN)
+
+    def refused(self, error: RpcError) -> None:
+        """Make the range smaller; when that cannot be the reason, raise the error."""
+        if self._span == 1:
+            raise error
+        self._span = max(self._span // 4, 1)
+
+
+def logs_between(
+    rpc: Rpc,
+    first: int,
+    last: int,
+    addresses: Sequence[bytes],
+    topics: Sequence[Sequence[bytes] | None] = (),
+) -> Iterator[tuple[tuple[int, int], tuple[Log, ...]]]:
+    """Yield the events of contracts between two blocks, in order, a range of blocks at a time.
+
+    Ranges become smaller when the node says that one is too large. Every range is yielded, also
+    those without events.
+
+    Raises:
+        RpcError: the node cannot be asked, or not even for one block.
+    """
+    ranges = _Ranges(first, last)
+    while (span := ranges.current()) is not None:
+        try:
+            logs = rpc.send(queries.logs(*span, addresses, topics))
+        except (CallError, AnswerTooLargeError) as error:
+            ranges.refused(error)
+        else:
+            ranges.done(span[1])
+            yield span, logs
+
+
+async def logs_between_async(
+    rpc: AsyncRpc,
+    first: int,
+    last: int,
+    addresses: Sequence[bytes],
+    topics: Sequence[Sequence[bytes] | None] = (),
+) -> AsyncIterator[tuple[tuple[int, int], tuple[Log, ...]]]:
+    """Do as `logs_between`, from asyncio."""
+    ranges = _Ranges(first, last)
+    while (span := ranges.current()) is not None:
+        try:
+            logs = await rpc.send(queries.logs(*span, addresses, topics))
+        except (CallError, AnswerTooLargeError) as error:
+            ranges.refused(error)
+        else:
+            ranges.done(span[1])
+            yield span, logs
