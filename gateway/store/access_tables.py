@@ -98,7 +98,8 @@ authorizations: Final = Table(
     Column("record", LargeBinary, nullable=False),
     Column("signer", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
-    Column("transaction", LargeBinary(32), nullable=False),
+    # NULL while it is not known to be on chain.
+    Column("transaction", LargeBinary(32)),
     Column("stored_at", BigInteger, nullable=False),
 )
 

@@ -1,0 +1,251 @@
+"""How an ask reaches a person: handle, inbox, answer.
+
+A consumer never learns the subject id before it is granted something: it holds a handle, which is
+opaque, for one consumer and for a time. The gateway keeps what is asked, not who is asked in the
+sense of a name: a subject is a random number here.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from gateway.errors import ForbiddenError, MalformedBodyError, UnknownError
+from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
+from gateway.store.inbox import InboxStore, StoredAsk
+from ledger.errors import LedgerError
+from ledger.hexes import ADDRESS_LENGTH, from_hex
+from ledger.statement import case_reference, format_reference, parse_reference
+
+HANDLE_LIFETIME: Final = 24 * 3600
+"""Seconds for which a handle can be used."""
+
+MOST_MESSAGE: Final = 500
+"""Characters that a consumer may add for the person."""
+
+_HANDLE: Final = 32
+_HASH: Final = 32
+_LONGEST: Final = 31 * 24 * 3600
+"""Seconds for which an ask may wait."""
+_WORD: Final = 1 << 256
+
+
+class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a consumer asks a person for, as JSON.
+
+    Raises:
+        MalformedBodyError: On `check_ask`, when a member does not have its form.
+    """
+
+    consumer: str
+    dataset: str
+    item: str
+    purpose: str
+    fields: str
+    """Bitmap, in decimal."""
+    case_number: str
+    case_salt: str
+    case_reference: str
+    reference: str
+    """128 random bits (`ledger.statement.new_reference`), which end the statement."""
+    not_before: int
+    expires_at: int
+    max_uses: int
+    min_interval: int
+    deadline: int
+    """Until when the person may answer."""
+    message: str = ""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What an ask would authorize, in bytes."""
+
+    consumer: bytes
+    dataset: bytes
+    item: bytes
+    purpose: bytes
+    fields: int
+    case_reference: bytes
+    not_before: int
+    expires_at: int
+    max_uses: int
+    min_interval: int
+
+
+class TermsChecker(Protocol):
+    """Whether a purpose and an agreement allow what is asked."""
+
+    async def check(self, terms: Terms) -> None:
+        """Ask the chain.
+
+        Raises:
+            RefusedError: They do not (`gateway.relays`).
+            UnavailableError: The chain cannot be asked now.
+        """
+        ...
+
+
+class GrantedAsk(msgspec.Struct, frozen=True):
+    """An ask for the consumer that made it."""
+
+    ask: StoredAsk
+    state: str
+    authorization: StoredAuthorization | None
+
+
+class HandleGiven(msgspec.Struct, frozen=True):
+    """A handle, shown once: only its hash is kept."""
+
+    handle: bytes
+    expires_at: int
+
+
+class Inbox:
+    """Takes asks and hands them over. Safe for concurrent use in one event loop."""
+
+    def __init__(
+        self,
+        store: InboxStore,
+        authorizations: AuthorizationStore,
+        checker: TermsChecker,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            store: Where asks are kept.
+            authorizations: What was granted.
+            checker: Of purposes and agreements.
+            clock: Seconds since 1970.
+        """
+        self._store = store
+        self._authorizations = authorizations
+        self._checker = checker
+        self._clock = clock
+
+    async def give_handle(self, subject: bytes) -> HandleGiven:
+        """Return a new handle for a subject."""
+        handle, expires_at = secrets.token_bytes(_HANDLE), int(self._clock()) + HANDLE_LIFETIME
+        await self._store.put_handle(handle, subject, expires_at)
+        return HandleGiven(handle, expires_at)
+
+    async def ask(self, consumer: bytes, handle: bytes, ask: Ask) -> StoredAsk:
+        """Put an ask into the inbox that a handle leads to. Idempotent by its reference number.
+
+        Raises:
+            MalformedBodyError: A member of the ask does not have its form.
+            ForbiddenError: It is in another consumer's name.
+            RefusedError: It is outside the bounds of its purpose or agreement.
+            UnknownError, HandleUsedError: The handle cannot be used.
+            ReferenceUsedError: Something else was asked under this reference number.
+        """
+        now = int(self._clock())
+        terms = check_ask(ask, now)
+        if terms.consumer != consumer:
+            raise ForbiddenError("an ask is in the name of whoever signs the request")
+        await self._checker.check(terms)
+        subject = await self._store.use_handle(handle, consumer, now)
+        kept = StoredAsk(
+            id=secrets.token_hex(16),
+            consumer=consumer,
+            reference=_reference(ask.reference),
+            subject=subject,
+            state="pending",
+            body=msgspec.json.encode(ask),
+            reason="",
+            authorization=None,
+            created_at=now,
+            expires_at=ask.deadline,
+        )
+        return await self._store.put(kept)
+
+    async def state(self, consumer: bytes, ask: str) -> GrantedAsk:
+        """Return how an ask stands, to the consumer that made it.
+
+        Raises:
+            UnknownError: There is no such ask of this consumer.
+        """
+        kept = await self._store.get(ask)
+        if kept.consumer != consumer:
+            raise UnknownError("request")
+        granted = None
+        if kept.authorization is not None:
+            granted = await self._authorizations.get(kept.authorization)
+        return GrantedAsk(kept, kept.state_at(int(self._clock())), granted)
+
+    async def waiting(self, subjects: tuple[bytes, ...]) -> tuple[StoredAsk, ...]:
+        """Return what waits for these subjects, the newest first."""
+        return await self._store.of_subjects(subjects, int(self._clock()))
+
+    async def refuse(self, subjects: tuple[bytes, ...], ask: str, reason: str) -> StoredAsk:
+        """Refuse an ask in the name of one of these subjects.
+
+        Raises:
+            UnknownError: There is no such ask to them.
+            AskStateError: It was granted.
+        """
+        kept = await self._store.get(ask)
+        if kept.subject not in subjects:
+            raise UnknownError("request")
+        return await self._store.refuse(ask, reason)
+
+
+def check_ask(ask: Ask, now: int) -> Terms:
+    """Return what an ask would authorize.
+
+    Raises:
+        MalformedBodyError: A member does not have its form; the message says which.
+    """
+    try:
+        _reference(ask.reference)
+        reference = case_reference(ask.case_number, from_hex(ask.case_salt, _HASH))
+        terms = Terms(
+            consumer=from_hex(ask.consumer, ADDRESS_LENGTH),
+            dataset=from_hex(ask.dataset, _HASH),
+            item=from_hex(ask.item, _HASH),
+            purpose=from_hex(ask.purpose, _HASH),
+            fields=_bitmap(ask.fields),
+            case_reference=from_hex(ask.case_reference, _HASH),
+            not_before=ask.not_before,
+            expires_at=ask.expires_at,
+            max_uses=ask.max_uses,
+            min_interval=ask.min_interval,
+        )
+    except LedgerError as error:
+        raise MalformedBodyError(f"the ask: {error}") from error
+    problem = _problem(ask, now)
+    if terms.case_reference != reference:
+        problem = "case_reference is not that of the case number and its salt"
+    if problem:
+        raise MalformedBodyError(f"the ask: {problem}")
+    return terms
+
+
+def ask_of(stored: StoredAsk) -> Ask:
+    """Return the ask that was stored."""
+    return msgspec.json.decode(stored.body, type=Ask)
+
+
+def _problem(ask: Ask, now: int) -> str | None:
+    if not 0 <= ask.not_before < ask.expires_at < 1 << 32:
+        return "not_before lies before expires_at, both within 32 bits"
+    if not 0 < ask.max_uses < 1 << 32 or not 0 <= ask.min_interval < 1 << 32:
+        return "max_uses is at least 1, min_interval at least 0, both within 32 bits"
+    if not now < ask.deadline <= now + _LONGEST:
+        return f"deadline lies in the future, at most {_LONGEST} seconds"
+    if len(ask.message) > MOST_MESSAGE:
+        return f"message has at most {MOST_MESSAGE} characters"
+    return None
+
+
+def _bitmap(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 78 or not 0 < int(text) < _WORD:
+        raise MalformedBodyError("the ask: fields is a bitmap in decimal, not zero")
+    return int(text)
+
+
+def _reference(text: str) -> str:
+    return format_reference(parse_reference(text))

@@ -1,0 +1,363 @@
+"""Bringing on chain what others signed: people's records, and parties' own transactions.
+
+Everything is tried on the node before it is sent, so that what the contracts refuse costs nothing and
+is answered with their reason. What is already on chain counts as done: a relay may be repeated.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from gateway.errors import (
+    ConflictError,
+    ForbiddenError,
+    GatewayError,
+    MalformedBodyError,
+    UnauthenticatedError,
+    UnknownError,
+)
+from gateway.inbox import ask_of
+from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
+from gateway.store.inbox import AskStateError, InboxStore, StoredAsk
+from gateway.store.links import LinkStore
+from ledger import contracts
+from ledger.contracts import Approval, ContractCall
+from ledger.deployment import Deployment
+from ledger.enumerations import Roles
+from ledger.exchange import SignedLink
+from ledger.hexes import from_hex
+from ledger.reverts import Revert, RevertError
+from ledger.signing import SigningError, recover
+from ledger.transactions import SignedTransaction, TransactionError, parse_transaction
+from ledger.typed_data import (
+    Authorization,
+    Confirmation,
+    Freeze,
+    GuardianAppointment,
+    RecoveryVeto,
+    Revocation,
+    SignerRotation,
+    SubjectLink,
+    digest,
+    struct_hash,
+)
+
+_MOST_RAW: Final = 128 * 1024
+"""Bytes of a raw transaction at most; nodes take no more either."""
+
+Act = Revocation | Confirmation | Freeze | SignerRotation | RecoveryVeto | GuardianAppointment
+"""What a subject signs besides authorizations."""
+
+
+class RefusedError(GatewayError):
+    """A contract refuses; `revert` says why. The branches say what the caller can do about it."""
+
+    def __init__(self, revert: Revert) -> None:
+        # Not super(): the branches below mix in errors that take other arguments.
+        GatewayError.__init__(self, f"refused by the contract: {revert}")
+        self.revert = revert
+
+    @property
+    def members(self) -> dict[str, str | int | bool | None]:
+        """The custom error's name and arguments."""
+        told = ", ".join(map(str, self.revert.arguments))
+        return {"error": self.revert.name, "arguments": told}
+
+
+class RefusedSignatureError(RefusedError, UnauthenticatedError):
+    """It is not signed by whoever may sign it."""
+
+
+class RefusedRoleError(RefusedError, ForbiddenError):
+    """The sender is not admitted in the role that this needs."""
+
+
+class RefusedUnknownError(RefusedError, UnknownError):
+    """It names something that is not there."""
+
+
+class OutOfBoundsError(RefusedError):
+    """It exceeds its purpose or agreement."""
+
+
+class RefusedStateError(RefusedError, ConflictError):
+    """What it names is not in the state that this needs."""
+
+
+class LinkMismatchError(GatewayError):
+    """The link does not belong to the authorization, or is not the identity authority's."""
+
+
+class AskMismatchError(ConflictError):
+    """The authorization is not what was asked for."""
+
+
+_OUT_OF_BOUNDS: Final = frozenset(
+    (
+        *("ValidityOutOfBounds", "UsesOutOfBounds", "IntervalOutOfBounds", "PeriodInvalid"),
+        *("FieldsOutsidePurpose", "FieldsOutsideAgreement", "FieldsOutsideSchema", "FieldsEmpty"),
+        *("FieldsOutsideApplication", "BoundsEmpty", "AgreementInactive", "PurposeInactive"),
+        *("DatasetInactive", "DatasetNotPersonal", "DeadlinePassed", "DeadlineTooLarge"),
+    )
+)
+_KINDS: Final[dict[str, type[RefusedError]]] = {
+    **dict.fromkeys(_OUT_OF_BOUNDS, OutOfBoundsError),
+    **dict.fromkeys(("InvalidSignature", "SignerUnauthorized"), RefusedSignatureError),
+    **dict.fromkeys(
+        (
+            *("RoleMissing", "PartyInactive", "PartyUnknown", "NotAuthority", "NotProvider"),
+            *("NotParty", "OwnableUnauthorizedAccount"),
+        ),
+        RefusedRoleError,
+    ),
+    **dict.fromkeys(
+        (
+            *("SubjectUnknown", "AuthorizationUnknown", "DatasetUnknown", "OrderUnknown"),
+            *("ApplicationUnknown", "AgreementUnknown", "PublicationUnknown"),
+        ),
+        RefusedUnknownError,
+    ),
+}
+
+
+class Relayed(msgspec.Struct, frozen=True):
+    """Where something is on chain, in a final block."""
+
+    transaction: bytes
+    block_number: int
+    block_hash: bytes
+
+
+class Relay(Protocol):
+    """The recorder, as far as relays need it (`ledger.recorder`)."""
+
+    async def relay(self, call: ContractCall) -> Relayed:
+        """Send a call from the gateway's account; return when its block is final.
+
+        Raises:
+            RevertError: The contract refuses it.
+            UnavailableError: It is not on chain now; it may be sent again.
+        """
+        ...
+
+    async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
+        """Send a party's own transaction; return when its block is final. Errors as for `relay`."""
+        ...
+
+
+class Identities(Protocol):
+    """Who the identity authorities are."""
+
+    async def has_role(self, party: bytes, role: Roles) -> bool:
+        """Whether a party is admitted now in a role."""
+        ...
+
+
+class PastActs(Protocol):
+    """What is on chain already: the index."""
+
+    async def granted(self, authorization: bytes) -> Relayed | None:
+        """Return where an authorization was granted."""
+        ...
+
+    async def revoked(self, authorization: bytes) -> Relayed | None:
+        """Return where an authorization was revoked."""
+        ...
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """An authorization to bring on chain, with what ties its subject to the data."""
+
+    authorization: Authorization
+    approval: Approval
+    link: SignedLink
+    ask: str | None
+
+
+class Relays:
+    """Relays signed records and transactions. Safe for concurrent use in one event loop."""
+
+    def __init__(
+        self,
+        *,
+        deployment: Deployment,
+        relay: Relay,
+        identities: Identities,
+        past: PastActs,
+        links: LinkStore,
+        authorizations: AuthorizationStore,
+        inbox: InboxStore,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            deployment: The contracts.
+            relay: Sends.
+            identities: Whose word on links counts.
+            past: What is on chain already.
+            links: Where links are kept.
+            authorizations: Where signed authorizations are kept.
+            inbox: Where the asks are that authorizations answer.
+            clock: Seconds since 1970.
+        """
+        self._deployment = deployment
+        self._relay = relay
+        self._identities = identities
+        self._past = past
+        self._links = links
+        self._authorizations = authorizations
+        self._inbox = inbox
+        self._clock = clock
+
+    async def authorize(self, grant: Grant) -> Relayed:
+        """Bring an authorization on chain.
+
+        The link and the signed statement are stored first: if we crash after the grant is on
+        chain, an access to it can be answered all the same.
+
+        Raises:
+            LinkMismatchError: The link is not the identity authority's for this subject and dataset.
+            AskMismatchError, AskStateError, UnknownError: It does not answer the ask it names.
+            RefusedError: The contracts refuse it.
+            UnavailableError: It is not on chain now.
+        """
+        record = grant.authorization
+        await self._check_link(grant.link, record)
+        now = int(self._clock())
+        if grant.ask is not None:
+            _check_ask(await self._inbox.get(grant.ask), record, now)
+        authorization = struct_hash(record)
+        await self._links.put(grant.link, now)
+        await self._authorizations.put(
+            StoredAuthorization(authorization, record, grant.approval, None, now)
+        )
+        done = await self._once(
+            contracts.grant(record, grant.approval),
+            "AlreadyGranted",
+            self._past.granted,
+            authorization,
+        )
+        await self._authorizations.note_transaction(authorization, done.transaction)
+        if grant.ask is not None:
+            await self._inbox.grant(grant.ask, authorization)
+        return done
+
+    async def act(self, act: Act, approval: Approval) -> Relayed:
+        """Bring another record of a subject on chain.
+
+        Raises:
+            RefusedError: The contracts refuse it.
+            UnavailableError: It is not on chain now.
+        """
+        if isinstance(act, Revocation):
+            return await self._once(
+                contracts.revoke(act, approval),
+                "AlreadyRevoked",
+                self._past.revoked,
+                act.authorization,
+            )
+        return await self._send(_call_of(act, approval))
+
+    async def transact(self, raw: bytes) -> Relayed:
+        """Relay a party's own transaction, if it is to one of the five contracts.
+
+        Raises:
+            MalformedBodyError: It is no transaction that is taken here.
+            ForbiddenError: It is to somebody else, or for another chain.
+            RefusedError: The contract refuses it.
+            UnavailableError: It is not on chain now.
+        """
+        if len(raw) > _MOST_RAW:
+            raise MalformedBodyError(f"a transaction has at most {_MOST_RAW} bytes")
+        try:
+            transaction = parse_transaction(raw)
+        except TransactionError as error:
+            raise MalformedBodyError(str(error)) from error
+        if transaction.content.chain_id != self._deployment.chain_id:
+            raise ForbiddenError(f"only transactions for chain {self._deployment.chain_id}")
+        if transaction.content.to not in msgspec.structs.astuple(self._deployment.contracts):
+            raise ForbiddenError("only transactions to the five contracts of this deployment")
+        try:
+            return await self._relay.relay_raw(transaction)
+        except RevertError as error:
+            raise refused(error.revert) from error
+
+    async def _once(
+        self,
+        call: ContractCall,
+        already: str,
+        past: Callable[[bytes], Awaitable[Relayed | None]],
+        authorization: bytes,
+    ) -> Relayed:
+        try:
+            return await self._relay.relay(call)
+        except RevertError as error:
+            found = await past(authorization) if error.revert.name == already else None
+            if found is None:
+                raise refused(error.revert) from error
+            return found
+
+    async def _send(self, call: ContractCall) -> Relayed:
+        try:
+            return await self._relay.relay(call)
+        except RevertError as error:
+            raise refused(error.revert) from error
+
+    async def _check_link(self, link: SignedLink, record: Authorization) -> None:
+        if (link.link.subject, link.link.dataset) != (record.subject, record.dataset):
+            raise LinkMismatchError("the link is for another subject or dataset")
+        try:
+            signed = digest(link.link, self._deployment.domain_of(SubjectLink))
+            signer = recover(signed, link.signature)
+        except SigningError as error:
+            raise LinkMismatchError("the link is not signed") from error
+        if not await self._identities.has_role(signer, Roles.IDENTITY_AUTHORITY):
+            raise LinkMismatchError("the link is not signed by an identity authority")
+
+
+def refused(revert: Revert) -> RefusedError:
+    """Return the gateway's error for a contract's refusal."""
+    return _KINDS.get(revert.name, RefusedStateError)(revert)
+
+
+def _check_ask(ask: StoredAsk, record: Authorization, now: int) -> None:
+    """Check that an authorization is within what was asked: a person may grant less, not more."""
+    if ask.state_at(now) in ("refused", "expired"):
+        raise AskStateError(f"the request is {ask.state_at(now)}")
+    asked = ask_of(ask)
+    same = (
+        ask.subject == record.subject
+        and ask.consumer == record.consumer
+        and from_hex(asked.dataset) == record.dataset
+        and from_hex(asked.item) == record.item
+        and from_hex(asked.purpose) == record.purpose
+        and from_hex(asked.case_reference) == record.case_reference
+    )
+    within = (
+        not record.fields & ~int(asked.fields)
+        and record.not_before >= asked.not_before
+        and record.expires_at <= asked.expires_at
+        and record.max_uses <= asked.max_uses
+        and record.min_interval >= asked.min_interval
+    )
+    if not same or not within:
+        raise AskMismatchError(
+            "the authorization is for more, or for something else, than was asked"
+        )
+
+
+def _call_of(act: Act, approval: Approval) -> ContractCall:
+    if isinstance(act, Revocation):
+        return contracts.revoke(act, approval)
+    if isinstance(act, Confirmation):
+        return contracts.confirm(act, approval)
+    if isinstance(act, Freeze):
+        return contracts.set_frozen(act, approval)
+    if isinstance(act, SignerRotation):
+        return contracts.rotate_signer(act, approval)
+    if isinstance(act, RecoveryVeto):
+        return contracts.veto_recovery(act, approval)
+    return contracts.appoint_guardian(act, approval)

@@ -1,0 +1,127 @@
+"""The signed authorizations with their statements, of which the chain has only hashes."""
+
+from typing import Final, Protocol
+
+import msgspec
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.store.access_tables import authorizations
+from gateway.store.database import Database
+from ledger.contracts import Approval
+from ledger.typed_data import Authorization, decode_record, encode_record
+
+
+class StoredAuthorization(msgspec.Struct, frozen=True):
+    """An authorization as its subject signed it.
+
+    Attributes:
+        id: Struct hash of the record.
+        record: With the statement.
+        approval: Who signed, and the signature.
+        transaction: That brought it on chain; None while that is not known here.
+        stored_at: Seconds since 1970.
+    """
+
+    id: bytes
+    record: Authorization
+    approval: Approval
+    transaction: bytes | None
+    stored_at: int
+
+
+class AuthorizationStore(Protocol):
+    """Where they are kept. Every write is durable when it returns, and idempotent."""
+
+    async def put(self, authorization: StoredAuthorization) -> None:
+        """Keep one. The one that is on chain is never replaced by another signature."""
+        ...
+
+    async def note_transaction(self, authorization: bytes, transaction: bytes) -> None:
+        """Note that it is on chain."""
+        ...
+
+    async def get(self, authorization: bytes) -> StoredAuthorization | None:
+        """Return one, if it was relayed here."""
+        ...
+
+    async def of_subjects(self, subjects: tuple[bytes, ...]) -> tuple[StoredAuthorization, ...]:
+        """Return those on chain of some subjects, the newest first."""
+        ...
+
+
+class SqlAuthorizationStore:
+    """`AuthorizationStore` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        insert = (sqlite.insert if database.is_sqlite else postgresql.insert)(authorizations)
+        self._database = database
+        self._put: Final = insert.on_conflict_do_update(
+            index_elements=["authorization"],
+            set_={name: insert.excluded[name] for name in ("signer", "signature", "stored_at")},
+            where=authorizations.c.transaction.is_(None),
+        )
+
+    async def put(self, authorization: StoredAuthorization) -> None:
+        """See `AuthorizationStore`."""
+        row = {
+            "authorization": authorization.id,
+            "subject": authorization.record.subject,
+            "record": encode_record(authorization.record),
+            "signer": authorization.approval.signer,
+            "signature": authorization.approval.signature,
+            "transaction": authorization.transaction,
+            "stored_at": authorization.stored_at,
+        }
+        async with self._database.writing() as connection:
+            await connection.execute(self._put, row)
+
+    async def note_transaction(self, authorization: bytes, transaction: bytes) -> None:
+        """See `AuthorizationStore`."""
+        step = (
+            update(authorizations)
+            .where(authorizations.c.authorization == authorization)
+            .values(transaction=transaction)
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(step)
+
+    async def get(self, authorization: bytes) -> StoredAuthorization | None:
+        """See `AuthorizationStore`."""
+        statement = select(*_COLUMNS).where(authorizations.c.authorization == authorization)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else _stored(*row)
+
+    async def of_subjects(self, subjects: tuple[bytes, ...]) -> tuple[StoredAuthorization, ...]:
+        """See `AuthorizationStore`."""
+        statement = (
+            select(*_COLUMNS)
+            .where(authorizations.c.subject.in_(subjects))
+            .where(authorizations.c.transaction.is_not(None))
+            .order_by(authorizations.c.stored_at.desc())
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(statement)).all()
+        return tuple(_stored(*row) for row in rows)
+
+
+_NAMES: Final = ("authorization", "record", "signer", "signature", "transaction", "stored_at")
+_COLUMNS: Final = [authorizations.c[name] for name in _NAMES]
+
+
+def _stored(
+    authorization: bytes,
+    record: bytes,
+    signer: bytes,
+    signature: bytes,
+    transaction: bytes | None,
+    stored_at: int,
+) -> StoredAuthorization:
+    return StoredAuthorization(
+        authorization,
+        decode_record(Authorization, record),
+        Approval(signer, signature),
+        transaction,
+        stored_at,
+    )
