@@ -1,0 +1,72 @@
+"""Restricting a consumer on chain with a regulator's key, which only gateways of the regulator have."""
+
+import asyncio
+
+from gateway.errors import ChainUnavailableError
+from gateway.relays import Relay, refused
+from ledger import contracts, queries
+from ledger.deployment import Deployment
+from ledger.reverts import RevertError, revert_in
+from ledger.rpc import AsyncRpc, CallError, RpcError
+from ledger.sender import suggested_fee
+from ledger.signing import address_of
+from ledger.transactions import GAS_CAP, Transaction, sign_transaction
+
+_GAS: int = 500_000
+
+
+class Enforcer:
+    """Signs restrictions and relays them. One at a time: its nonces are the account's next ones."""
+
+    def __init__(
+        self, deployment: Deployment, rpc: AsyncRpc, relay: Relay, regulator_key: bytes
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            deployment: The contracts.
+            rpc: A node.
+            relay: Sends.
+            regulator_key: Private key of a regulator, 32 bytes.
+
+        Raises:
+            MalformedKeyError: It is no private key.
+        """
+        self._deployment = deployment
+        self._rpc = rpc
+        self._relay = relay
+        self._key = regulator_key
+        self.address = address_of(regulator_key)
+        self._turn = asyncio.Lock()
+
+    async def restrict(self, consumer: bytes, until: int, reason: str) -> bytes:
+        """Restrict a consumer; return the transaction.
+
+        Raises:
+            RefusedError: The contract refuses it.
+            UnavailableError: It is not on chain now.
+        """
+        call = contracts.restrict(consumer, until, reason)
+        to = self._deployment.address_of(call.contract)
+        async with self._turn:
+            try:
+                nonce = await self._rpc.send(queries.transaction_count(self.address, "pending"))
+                gas = await self._rpc.send(queries.estimate_gas(to, call.data, self.address))
+                newest = await self._rpc.send(queries.block("latest"))
+                price = await self._rpc.send(queries.gas_price())
+            except CallError as error:
+                found = revert_in(error)
+                if found is not None:
+                    raise refused(found.revert) from error
+                raise ChainUnavailableError("the node does not take the restriction") from error
+            except RpcError as error:
+                raise ChainUnavailableError("the node cannot be asked") from error
+            fee = suggested_fee(None if newest is None else newest.base_fee, price)
+            content = Transaction(
+                self._deployment.chain_id, nonce, min(gas + _GAS, GAS_CAP), fee, to, call.data
+            )
+            try:
+                done = await self._relay.relay_raw(sign_transaction(content, self._key))
+            except RevertError as error:
+                raise refused(error.revert) from error
+            return done.transaction

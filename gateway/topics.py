@@ -1,0 +1,46 @@
+"""Wake those who wait for something to change; what changed they read where it is stored.
+
+So nothing is lost when nobody listens, and a gateway that shares the database with others, whose
+touches it does not hear, only has to look again now and then.
+"""
+
+import asyncio
+from collections import defaultdict
+from typing import Final
+
+CHAIN: Final = "chain"
+"""The index has reached another block."""
+
+ALERTS: Final = "alerts"
+
+
+def ask_topic(ask: str) -> str:
+    """Return the topic of one ask."""
+    return f"ask/{ask}"
+
+
+class Topics:
+    """Who waits for what, in one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+
+    def touch(self, topic: str) -> None:
+        """Wake everybody who waits for a topic."""
+        for waiting in self._waiting.pop(topic, ()):
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def wait(self, topic: str, seconds: float) -> bool:
+        """Wait until a topic is touched, at most so long; return whether it was."""
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[topic].add(waiting)
+        try:
+            done, _ = await asyncio.wait((waiting,), timeout=seconds)
+            return bool(done)
+        finally:
+            others = self._waiting.get(topic)
+            if others is not None:
+                others.discard(waiting)
+                if not others:
+                    del self._waiting[topic]
