@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = KeyholderSettings()
-        return int(_COMMANDS[options.command](settings, options) or 0)
+        return int(_COMMANDS[options.command or "serve"](settings, options) or 0)
     except ValidationError as error:
         # Names of settings and what is wrong with them; values may be secrets.
         for one in error.errors():
@@ -173,7 +173,6 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(command="serve")
     commands = parser.add_subparsers(dest="command")
     for name in ("serve", "register", "check", "journal"):
         commands.add_parser(name)

@@ -10,23 +10,25 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-import msgspec
 import structlog
 
 from ledger import queries
-from ledger.chain import Finality
+from ledger.chain import (
+    BlockRef,
+    ChainError,
+    Finality,
+    final_block,
+    logs_between_async,
+    verify_descends,
+)
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
 from ledger.events import Event, EventDecoder, Log, with_timestamp
-from ledger.hexes import to_hex
-from ledger.rpc import AnswerTooLargeError, AsyncRpc, Call, CallError
+from ledger.rpc import AsyncRpc
 from wallet.keyholder.errors import NotFollowingError
 from wallet.keyholder.register import Register
 
-_BLOCKS_AT_ONCE: Final = 2_000
-_decode_logs: Final = msgspec.json.Decoder(list[Log]).decode
 _log = structlog.get_logger(__name__)
 
 
@@ -74,7 +76,8 @@ class Follower:
         self._clock = clock
         self._register = Register(following.window)
         self._decoder = EventDecoder(deployment.contracts)
-        self._last_hash = b""
+        self._known: BlockRef | None = None
+        self._read_to = -1
         self._verified = False
         self._answered_at: float | None = None
         self._problem = "the node was not asked yet"
@@ -105,7 +108,7 @@ class Follower:
         while True:
             try:
                 await self.step()
-            except (LedgerError, NotFollowingError) as error:
+            except LedgerError as error:
                 self._fail(error)
             async with self._stepped:
                 self._stepped.notify_all()
@@ -126,15 +129,16 @@ class Follower:
         """Read what became final since the last step.
 
         Raises:
-            LedgerError, NotFollowingError: The node does not answer, or has another chain.
+            LedgerError: The node does not answer, or has another chain.
         """
         if not self._verified:
             await verify_deployment_async(self._rpc, self._deployment)
             self._verified = True
-        newest = await self._newest()
-        final = self._following.finality.final_number(newest)
-        if final > self._register.height:
-            await self._read_up_to(final, newest)
+        newest = await final_block(self._rpc, self._following.finality)
+        if newest is not None and (self._known is None or newest.hash != self._known.hash):
+            if self._known is not None:
+                await verify_descends(self._rpc, self._known, newest)
+            await self._read_up_to(newest)
         self._answered_at, self._problem = self._clock(), ""
 
     async def recall(self, block_number: int) -> None:
@@ -145,64 +149,27 @@ class Follower:
         """
         if self._deployment.block_number <= block_number <= self._register.height:
             addresses = [self._deployment.contracts.access_log]
-            for event in await self._events(block_number, block_number, addresses):
+            logs = await self._rpc.send(queries.logs(block_number, block_number, addresses))
+            for event in await self._events(logs):
                 self._register.apply(event)
 
-    async def _newest(self) -> queries.Block:
-        """Return the node's newest block after a look at whether the last one read is still there."""
-        height = self._register.height
-        tags = [self._following.finality.tag] + ([] if height < 0 else [height])
-        newest, *last = await self._rpc.send_many([queries.block(tag) for tag in tags])
-        if last and (last[0] is None or last[0].hash != self._last_hash):
-            self._start_over()
-            raise NotFollowingError(f"block {height} was final and is another one now")
-        if newest is None:
-            raise NotFollowingError(f"the node has no {tags[0]} block")
-        return newest
+    async def _read_up_to(self, newest: queries.Block) -> None:
+        at, last = self._deployment.contracts, newest.number
+        others = [at.registry, at.catalogue, at.agreements, at.authorizations]
+        first = max(self._read_to + 1, self._deployment.block_number)
+        recent = max(first, last - self._following.recent_blocks + 1)
+        await self._read(first, recent - 1, others)
+        await self._read(recent, last, [*others, at.access_log])
+        self._known = BlockRef(last, newest.hash)
+        self._register.reach(last)
 
-    def _start_over(self) -> None:
-        _log.error("chain_changed", height=self._register.height, hash=to_hex(self._last_hash))
-        self._register = Register(self._following.window)
-        self._verified, self._answered_at = False, None
-
-    async def _read_up_to(self, final: int, newest: queries.Block) -> None:
-        contracts = self._deployment.contracts
-        rules = (contracts.registry, contracts.catalogue, contracts.agreements)
-        others = [*rules, contracts.authorizations]
-        first = max(self._register.height + 1, self._deployment.block_number)
-        recent = max(first, final - self._following.recent_blocks + 1)
-        hashes = {newest.number: newest.hash}
-        await self._read(first, recent - 1, others, hashes)
-        await self._read(recent, final, [*others, contracts.access_log], hashes)
-
-    async def _read(
-        self, first: int, last: int, addresses: Sequence[bytes], hashes: dict[int, bytes]
-    ) -> None:
-        size = _BLOCKS_AT_ONCE
-        while first <= last:
-            end = min(first + size - 1, last)
-            try:
-                events = await self._events(first, end, addresses)
-            except (AnswerTooLargeError, CallError):
-                if end == first:
-                    raise
-                size = max((end - first + 1) // 2, 1)  # nodes have limits of their own
-                continue
-            reached = hashes.get(end) or await self._hash_of(end)
-            for event in events:
+    async def _read(self, first: int, last: int, addresses: Sequence[bytes]) -> None:
+        async for span, logs in logs_between_async(self._rpc, first, last, addresses):
+            for event in await self._events(logs):
                 self._register.apply(event)
-            self._register.reach(end)
-            self._last_hash = reached
-            first = end + 1
+            self._read_to = span[1]
 
-    async def _hash_of(self, number: int) -> bytes:
-        block = await self._rpc.send(queries.block(number))
-        if block is None:
-            raise NotFollowingError(f"the node has no block {number} any more")
-        return block.hash
-
-    async def _events(self, first: int, last: int, addresses: Sequence[bytes]) -> list[Event]:
-        logs = await self._rpc.send(_logs(first, last, addresses))
+    async def _events(self, logs: Sequence[Log]) -> list[Event]:
         lacking = sorted({log.block_number for log in logs if log.block_timestamp is None})
         if lacking:
             calls = [queries.block(int(number, 16)) for number in lacking]
@@ -210,7 +177,15 @@ class Follower:
             logs = [_dated(log, blocks.get(log.block_number)) for log in logs]
         return self._decoder.decode_all(logs)
 
-    def _fail(self, error: Exception) -> None:
+    def _start_over(self) -> None:
+        """Forget everything: the chain is not the one that was followed."""
+        self._register = Register(self._following.window)
+        self._known, self._read_to = None, -1
+        self._verified, self._answered_at = False, None
+
+    def _fail(self, error: LedgerError) -> None:
+        if isinstance(error, ChainError):
+            self._start_over()
         if str(error) != self._problem:
             _log.warning("node_not_followed", problem=str(error))
         self._problem = str(error)
@@ -225,12 +200,6 @@ class Follower:
             await asyncio.wait_for(self._wanted.wait(), self._following.poll)
         except TimeoutError:
             return
-
-
-def _logs(first: int, last: int, addresses: Sequence[bytes]) -> Call[list[Log]]:
-    names = [to_hex(address) for address in addresses]
-    wanted = {"fromBlock": hex(first), "toBlock": hex(last), "address": names}
-    return Call("eth_getLogs", (wanted,), _decode_logs)
 
 
 def _dated(log: Log, block: queries.Block | None) -> Log:

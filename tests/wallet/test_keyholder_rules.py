@@ -1,0 +1,550 @@
+"""What a keyholder checks: the honest task passes, and each lie that a gateway could tell is refused."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from ledger import signing
+from ledger.enumerations import Class, Outcome, Roles
+from ledger.events import (
+    WHOLE,
+    DatasetRegistered,
+    DatasetTerms,
+    EncryptionKeySet,
+    PartyAdmitted,
+    PartyWithdrawn,
+)
+from ledger.exchange import Location, ReleaseTask, SignedLink, Submission
+from ledger.merkle import RangeProof
+from ledger.records import OwnerProof, prove_owner
+from ledger.typed_data import AccessRequest, digest, struct_hash
+from tests.support.releases import (
+    ACCESS_LOG,
+    BANK,
+    IDENTITY,
+    INSURER,
+    LAG,
+    PROVIDER,
+    STRANGER,
+    Account,
+    Case,
+    World,
+    named,
+)
+from wallet.keyholder.errors import Reason, ReleaseRefusedError
+from wallet.keyholder.register import Register
+from wallet.keyholder.rules import VerifiedRelease, verify_task
+
+
+@pytest.fixture
+def case() -> Case:
+    return Case()
+
+
+def verify(world: World, task: ReleaseTask) -> VerifiedRelease:
+    return verify_task(task, world.register, world.rules, world.links)
+
+
+def refused(world: World, task: ReleaseTask) -> Reason:
+    with pytest.raises(ReleaseRefusedError) as caught:
+        verify(world, task)
+    assert caught.value.detail
+    return caught.value.reason
+
+
+def signed(request: AccessRequest, signer: Account = BANK) -> Submission:
+    return Submission(request, signing.sign(digest(request, ACCESS_LOG), signer.private_key))
+
+
+def test_the_honest_task_is_answered_with_the_fields_asked_for_of_the_persons_records(
+    case: Case,
+) -> None:
+    release = verify(case.world, case.task)
+
+    assert release.access == struct_hash(case.request)
+    assert release.digest == digest(case.request, ACCESS_LOG)
+    assert release.indices == (0, 1)
+    assert [record.number for record in release.records] == [
+        record.number for record in case.records if record.owner == case.owner
+    ]
+    assert {record.owner for record in release.records} == {case.owner}
+    assert release.publication == 1
+    assert release.recipient.to_bytes() == case.world.keys[BANK].encryption_key.to_bytes()
+
+
+Lie = Callable[[Case], ReleaseTask]
+
+
+def an_access_that_was_never_recorded(case: Case) -> ReleaseTask:
+    return case.changed(submission=signed(case.world.request(case.authorization)))
+
+
+def an_access_in_a_block_that_is_not_final(case: Case) -> ReleaseTask:
+    location = Location(case.world.height + 1, bytes(32), 0)
+    request = case.world.request(case.authorization)
+    return case.changed(submission=signed(request), location=location)
+
+
+def an_access_of_another_consumer(case: Case) -> ReleaseTask:
+    request = msgspec.structs.replace(case.request, consumer=INSURER.address)
+    return case.changed(submission=signed(request, INSURER))
+
+
+def more_fields_than_were_recorded(case: Case) -> ReleaseTask:
+    request = msgspec.structs.replace(case.request, fields=0b0111)
+    return case.changed(submission=signed(request))
+
+
+def another_basis_than_was_recorded(case: Case) -> ReleaseTask:
+    basis = case.world.grant(case.subject, case.schema)
+    request = msgspec.structs.replace(case.request, basis=basis)
+    return case.changed(submission=signed(request))
+
+
+def another_item_than_was_recorded(case: Case) -> ReleaseTask:
+    request = msgspec.structs.replace(case.request, item=case.items(case.owner)[0])
+    return case.changed(submission=signed(request))
+
+
+def a_signature_of_somebody_else(case: Case) -> ReleaseTask:
+    return case.changed(submission=signed(case.request, STRANGER))
+
+
+def a_signature_for_another_chain(case: Case) -> ReleaseTask:
+    domain = msgspec.structs.replace(ACCESS_LOG, chain_id=1)
+    signature = signing.sign(digest(case.request, domain), BANK.private_key)
+    return case.changed(submission=Submission(case.request, signature))
+
+
+def no_signature_at_all(case: Case) -> ReleaseTask:
+    return case.changed(submission=Submission(case.request, bytes(65)))
+
+
+def a_denied_access(case: Case) -> ReleaseTask:
+    request = case.world.request(case.authorization)
+    location = case.world.record(request, Outcome.REVOKED)
+    return case.changed(submission=signed(request), location=location)
+
+
+def an_access_on_a_basis_that_is_unknown(case: Case) -> ReleaseTask:
+    request = case.world.request(named("nothing"))
+    location = case.world.record(request)
+    return case.changed(submission=signed(request), location=location)
+
+
+def an_access_on_another_consumers_authorization(case: Case) -> ReleaseTask:
+    request = case.world.request(case.authorization, consumer=INSURER)
+    location = case.world.record(request)
+    return case.changed(submission=signed(request, INSURER), location=location)
+
+
+def an_access_to_fields_beyond_the_mask(case: Case) -> ReleaseTask:
+    request = case.world.request(case.authorization, fields=0b1001)
+    location = case.world.record(request)
+    return case.changed(submission=signed(request), location=location)
+
+
+def an_access_to_fields_outside_the_schema(case: Case) -> ReleaseTask:
+    basis = case.world.grant(case.subject, case.schema, fields=1 << 200 | 1)
+    request = case.world.request(basis, fields=1 << 200)
+    location = case.world.record(request)
+    return case.changed(submission=signed(request), location=location)
+
+
+def an_access_to_no_field(case: Case) -> ReleaseTask:
+    request = case.world.request(case.authorization, fields=0)
+    location = case.world.record(request)
+    return case.changed(submission=signed(request), location=location)
+
+
+def another_dataset(case: Case) -> ReleaseTask:
+    return case.changed(dataset=case.world.register_dataset("health").dataset)
+
+
+def a_publication_that_is_not_there(case: Case) -> ReleaseTask:
+    return case.changed(publication=2)
+
+
+def a_publication_with_number_zero(case: Case) -> ReleaseTask:
+    return case.changed(publication=0)
+
+
+def a_publication_from_after_the_access(case: Case) -> ReleaseTask:
+    later = case.world.publish(case.schema, case.records)
+    return case.changed(publication=later.number)
+
+
+def a_publication_that_was_superseded_long_ago(case: Case) -> ReleaseTask:
+    case.world.publish(case.schema, case.records)
+    case.world.now += LAG
+    request = case.world.request(case.authorization)
+    location = case.world.record(request)
+    return case.changed(submission=signed(request), location=location)
+
+
+def an_unpublished_record(case: Case) -> ReleaseTask:
+    made_up = case.world.encrypt(case.schema, case.owner, 99).excerpt(())
+    return case.changed(records=(*case.task.records[:-1], made_up))
+
+
+def a_record_more_than_published(case: Case) -> ReleaseTask:
+    return case.changed(records=(*case.task.records, case.task.records[0]))
+
+
+def another_encryption_of_a_record(case: Case) -> ReleaseTask:
+    first = case.task.records[0]
+    again = case.world.encrypt(case.schema, case.owner, first.number).excerpt(())
+    return case.changed(records=(again, *case.task.records[1:]))
+
+
+def another_salt(case: Case) -> ReleaseTask:
+    changed = msgspec.structs.replace(case.task.records[0], salt=named("salt"))
+    return case.changed(records=(changed, *case.task.records[1:]))
+
+
+def another_epoch(case: Case) -> ReleaseTask:
+    changed = msgspec.structs.replace(case.task.records[0], epoch=7)
+    return case.changed(records=(changed, *case.task.records[1:]))
+
+
+def another_number(case: Case) -> ReleaseTask:
+    changed = msgspec.structs.replace(case.task.records[0], number=4711)
+    return case.changed(records=(changed, *case.task.records[1:]))
+
+
+def another_leaf(case: Case) -> ReleaseTask:
+    first = case.task.records[0]
+    changed = msgspec.structs.replace(first, leaves=(named("leaf"), *first.leaves[1:]))
+    return case.changed(records=(changed, *case.task.records[1:]))
+
+
+def a_leaf_less(case: Case) -> ReleaseTask:
+    first = case.task.records[0]
+    changed = msgspec.structs.replace(
+        first, leaves=first.leaves[:-1], ciphertexts=first.ciphertexts[:-1]
+    )
+    return case.changed(records=(changed, *case.task.records[1:]))
+
+
+def somebody_elses_records(case: Case) -> ReleaseTask:
+    return case.changed(records=case.version.of(case.stranger))
+
+
+def somebody_elses_record_under_the_persons_name(case: Case) -> ReleaseTask:
+    theirs = case.version.of(case.stranger)[0]
+    renamed = msgspec.structs.replace(theirs, owner=case.owner)
+    return case.changed(records=(*case.task.records[:-1], renamed))
+
+
+def a_record_of_the_run_left_out(case: Case) -> ReleaseTask:
+    return case.changed(records=case.task.records[1:])
+
+
+def a_run_that_is_too_short(case: Case) -> ReleaseTask:
+    at = case.version.at(case.task.records[0].entry().root)
+    entries = tuple(record.entry() for record in case.version.records[at - 1 : at + 2])
+    hashes = case.version.tree.prove_range(at - 1, at + 2).hashes
+    proof = OwnerProof(at - 1, case.version.tree.size, entries, hashes)
+    return case.changed(proof=proof, records=case.task.records[:2])
+
+
+def a_range_that_shows_nothing_of_the_others(case: Case) -> ReleaseTask:
+    at = case.version.at(case.task.records[0].entry().root)
+    proof = case.version.tree.prove_range(at, at + len(case.task.records))
+    return case.changed(proof=proof)
+
+
+def a_proof_of_another_publication(case: Case) -> ReleaseTask:
+    other = case.world.publish(case.schema, case.records[:-2])
+    entries = [record.entry() for record in other.records]
+    return case.changed(proof=prove_owner(other.tree, entries, case.owner))
+
+
+def a_proof_with_a_wrong_hash(case: Case) -> ReleaseTask:
+    assert isinstance(case.task.proof, OwnerProof)
+    hashes = (named("hash"), *case.task.proof.hashes[1:])
+    return case.changed(proof=msgspec.structs.replace(case.task.proof, hashes=hashes))
+
+
+def a_proof_that_the_person_has_nothing(case: Case) -> ReleaseTask:
+    return case.changed(proof=OwnerProof(0, 0, (), ()), records=())
+
+
+def no_link(case: Case) -> ReleaseTask:
+    return case.changed(link=None)
+
+
+def a_link_by_a_non_authority(case: Case) -> ReleaseTask:
+    return case.changed(link=case.world.link(case.subject, case.schema, case.owner, STRANGER))
+
+
+def a_link_by_the_provider(case: Case) -> ReleaseTask:
+    return case.changed(link=case.world.link(case.subject, case.schema, case.owner, PROVIDER))
+
+
+def a_link_with_a_broken_signature(case: Case) -> ReleaseTask:
+    return case.changed(link=SignedLink(case.link.link, bytes(65)))
+
+
+def a_link_of_another_subject(case: Case) -> ReleaseTask:
+    return case.changed(link=case.world.link(named("somebody"), case.schema, case.owner))
+
+
+def a_link_for_another_dataset(case: Case) -> ReleaseTask:
+    other = case.world.register_dataset("health")
+    return case.changed(link=case.world.link(case.subject, other, case.owner))
+
+
+def a_link_to_another_owner(case: Case) -> ReleaseTask:
+    return case.changed(link=case.world.link(case.subject, case.schema, case.stranger))
+
+
+def a_link_by_an_authority_that_was_withdrawn(case: Case) -> ReleaseTask:
+    verify(case.world, case.task)  # so that its signer is remembered
+    case.world.happen(PartyWithdrawn, party=IDENTITY.address)
+    return case.task
+
+
+def a_link_by_an_authority_that_has_other_roles_now(case: Case) -> ReleaseTask:
+    case.world.happen(PartyAdmitted, party=IDENTITY.address, roles=Roles.CONSUMER, title="x")
+    return case.task
+
+
+def an_erased_record(case: Case) -> ReleaseTask:
+    case.world.erase(case.schema, case.task.records[0].entry().root)
+    return case.task
+
+
+def a_consumer_whose_key_is_no_key(case: Case) -> ReleaseTask:
+    case.world.happen(EncryptionKeySet, party=BANK.address, key=b"\x01junk")
+    return case.task
+
+
+@pytest.mark.parametrize(
+    ("lie", "reason"),
+    [
+        (an_access_that_was_never_recorded, Reason.ACCESS_UNKNOWN),
+        (an_access_in_a_block_that_is_not_final, Reason.ACCESS_NOT_FINAL),
+        (an_access_of_another_consumer, Reason.ACCESS_UNKNOWN),
+        (more_fields_than_were_recorded, Reason.ACCESS_DIFFERS),
+        (another_basis_than_was_recorded, Reason.ACCESS_DIFFERS),
+        (another_item_than_was_recorded, Reason.ACCESS_DIFFERS),
+        (a_denied_access, Reason.ACCESS_DENIED),
+        (a_signature_of_somebody_else, Reason.SIGNATURE_INVALID),
+        (a_signature_for_another_chain, Reason.SIGNATURE_INVALID),
+        (no_signature_at_all, Reason.SIGNATURE_INVALID),
+        (an_access_on_a_basis_that_is_unknown, Reason.BASIS_UNKNOWN),
+        (an_access_on_another_consumers_authorization, Reason.BASIS_UNKNOWN),
+        (another_dataset, Reason.DATASET_MISMATCH),
+        (an_access_to_fields_beyond_the_mask, Reason.FIELDS_OUTSIDE),
+        (an_access_to_fields_outside_the_schema, Reason.FIELDS_OUTSIDE),
+        (an_access_to_no_field, Reason.FIELDS_OUTSIDE),
+        (a_publication_that_is_not_there, Reason.PUBLICATION_UNKNOWN),
+        (a_publication_with_number_zero, Reason.PUBLICATION_UNKNOWN),
+        (a_publication_from_after_the_access, Reason.PUBLICATION_LATER),
+        (a_publication_that_was_superseded_long_ago, Reason.PUBLICATION_SUPERSEDED),
+        (an_unpublished_record, Reason.RECORDS_MISSING),
+        (a_record_more_than_published, Reason.RECORD_UNPROVEN),
+        (another_encryption_of_a_record, Reason.RECORD_UNPROVEN),
+        (another_salt, Reason.RECORD_UNPROVEN),
+        (another_epoch, Reason.RECORD_UNPROVEN),
+        (another_number, Reason.RECORDS_MISSING),
+        (another_leaf, Reason.RECORD_UNPROVEN),
+        (a_leaf_less, Reason.RECORD_UNPROVEN),
+        (somebody_elses_records, Reason.OWNER_MISMATCH),
+        (somebody_elses_record_under_the_persons_name, Reason.RECORDS_MISSING),
+        (a_record_of_the_run_left_out, Reason.RECORDS_MISSING),
+        (a_run_that_is_too_short, Reason.PROOF_INVALID),
+        (a_range_that_shows_nothing_of_the_others, Reason.PROOF_INVALID),
+        (a_proof_of_another_publication, Reason.PROOF_INVALID),
+        (a_proof_with_a_wrong_hash, Reason.PROOF_INVALID),
+        (a_proof_that_the_person_has_nothing, Reason.PROOF_INVALID),
+        (no_link, Reason.LINK_MISSING),
+        (a_link_by_a_non_authority, Reason.LINK_INVALID),
+        (a_link_by_the_provider, Reason.LINK_INVALID),
+        (a_link_with_a_broken_signature, Reason.LINK_INVALID),
+        (a_link_by_an_authority_that_was_withdrawn, Reason.LINK_INVALID),
+        (a_link_by_an_authority_that_has_other_roles_now, Reason.LINK_INVALID),
+        (a_link_of_another_subject, Reason.LINK_MISMATCH),
+        (a_link_for_another_dataset, Reason.LINK_MISMATCH),
+        (a_link_to_another_owner, Reason.OWNER_MISMATCH),
+        (an_erased_record, Reason.RECORD_ERASED),
+        (a_consumer_whose_key_is_no_key, Reason.KEY_UNUSABLE),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_lie_of_the_gateway_is_refused(case: Case, lie: Lie, reason: Reason) -> None:
+    assert refused(case.world, lie(case)) is reason
+
+
+# One record
+
+
+def item_case(case: Case, item: bytes, *, bound: bool) -> tuple[AccessRequest, Location]:
+    basis = case.world.grant(case.subject, case.schema, item=item if bound else WHOLE)
+    request = case.world.request(basis, item=WHOLE if bound else item)
+    return request, case.world.record(request)
+
+
+@pytest.mark.parametrize("bound", [True, False], ids=["authorization", "request"])
+def test_an_access_to_one_record_is_answered_with_that_record_alone(
+    case: Case, *, bound: bool
+) -> None:
+    item = case.items(case.owner)[1]
+    request, location = item_case(case, item, bound=bound)
+    task = case.world.task(request, location, case.schema, case.version, item=item, link=case.link)
+    release = verify(case.world, task)
+    assert [record.entry().root for record in release.records] == [item]
+
+    other = case.items(case.owner)[0]
+    lie = case.world.task(request, location, case.schema, case.version, item=other, link=case.link)
+    assert refused(case.world, lie) is Reason.ITEM_MISMATCH
+    everything = case.changed(submission=signed(request), location=location)
+    assert refused(case.world, everything) is Reason.ITEM_MISMATCH
+
+
+def test_an_access_to_one_record_does_not_open_somebody_elses(case: Case) -> None:
+    item = case.items(case.stranger)[0]
+    request, location = item_case(case, item, bound=True)
+    task = case.world.task(request, location, case.schema, case.version, item=item, link=case.link)
+    assert refused(case.world, task) is Reason.OWNER_MISMATCH
+
+
+def test_a_record_of_the_run_shows_with_an_owners_proof_as_well(case: Case) -> None:
+    item = case.items(case.owner)[1]
+    request, location = item_case(case, item, bound=False)
+    only = tuple(one for one in case.task.records if one.entry().root == item)
+    task = case.changed(submission=signed(request), location=location, records=only)
+    assert verify(case.world, task).records == only
+
+
+# Bases without a person
+
+
+@pytest.mark.parametrize("kind", ["agreement", "order", "dataset"])
+def test_data_about_nobody_is_answered_whole_page_by_page_or_by_record(
+    case: Case, kind: str
+) -> None:
+    world, schema, version = case.world, case.schema, case.version
+    bases = {"agreement": world.agree, "order": world.order}
+    basis = bases[kind](schema) if kind in bases else schema.dataset
+    request = world.request(basis, fields=0b0001)
+    location = world.record(request)
+
+    whole = world.task(request, location, schema, version)
+    assert len(verify(world, whole).records) == len(case.records)
+    page = msgspec.structs.replace(
+        whole, records=whole.records[3:5], proof=version.tree.prove_range(3, 5)
+    )
+    assert len(verify(world, page).records) == 2
+    shifted = msgspec.structs.replace(page, proof=version.tree.prove_range(4, 6))
+    assert refused(world, shifted) is Reason.PROOF_INVALID
+    beyond = world.request(basis, fields=0b11111)
+    task = world.task(beyond, world.record(beyond), schema, version)
+    assert refused(world, task) is Reason.FIELDS_OUTSIDE
+
+
+def test_a_page_around_an_erased_record_is_answered_without_it(case: Case) -> None:
+    world, schema, version = case.world, case.schema, case.version
+    request = world.request(world.agree(schema), fields=0b0001)
+    location = world.record(request)
+    whole = world.task(request, location, schema, version)
+    world.erase(schema, version.records[2].entry().root)
+    assert refused(world, whole) is Reason.RECORD_ERASED
+    entries = tuple(record.entry() for record in version.records)
+    run = OwnerProof(0, version.tree.size, entries, ())
+    left = (*whole.records[:2], *whole.records[3:])
+    task = msgspec.structs.replace(whole, records=left, proof=run)
+    assert verify(world, task).records == left
+
+
+def test_fields_of_an_agreement_that_was_renewed_with_fewer_still_answer_older_accesses(
+    case: Case,
+) -> None:
+    agreement = case.world.agree(case.schema, fields=0b0111)
+    request = case.world.request(agreement, fields=0b0110)
+    location = case.world.record(request)
+    case.world.agree(case.schema, fields=0b0001)
+    task = case.world.task(request, location, case.schema, case.version)
+    assert verify(case.world, task).indices == (1, 2)
+
+
+def test_an_empty_publication_is_answered_with_nothing(case: Case) -> None:
+    schema = case.world.register_dataset("empty")
+    version = case.world.publish(schema, [])
+    request = case.world.request(schema.dataset, fields=1)
+    location = case.world.record(request)
+    task = ReleaseTask(
+        signed(request), location, schema.dataset, 1, (), RangeProof(0, 0, 0, ()), None
+    )
+    assert version.tree.size == 0
+    assert verify(case.world, task).records == ()
+
+
+# The person has no record, or erased ones
+
+
+def test_a_person_without_records_is_answered_with_nothing(case: Case) -> None:
+    owner = named("nobody's owner")
+    link = case.world.link(case.subject, case.schema, owner)
+    task = case.world.task(
+        case.request, case.location, case.schema, case.version, owner=owner, link=link
+    )
+    assert verify(case.world, task).records == ()
+
+
+def test_only_erased_records_may_be_left_out(case: Case) -> None:
+    case.world.erase(case.schema, case.task.records[0].entry().root)
+    left = case.task.records[1:]
+    assert verify(case.world, case.changed(records=left)).records == left
+    assert refused(case.world, case.changed(records=left[1:])) is Reason.RECORDS_MISSING
+
+
+# Time
+
+
+def test_a_publication_may_have_been_superseded_a_moment_before_the_access(case: Case) -> None:
+    newer = case.world.publish(case.schema, case.records)
+    request = case.world.request(case.authorization)
+    location = case.world.record(request)
+    for version in (case.version, newer):
+        task = case.changed(
+            submission=signed(request), location=location, publication=version.number
+        )
+        assert verify(case.world, task).publication == version.number
+
+
+def test_what_happens_after_the_access_does_not_undo_it(case: Case) -> None:
+    case.world.happen(PartyWithdrawn, party=BANK.address)
+    case.world.now += 10 * LAG
+    case.world.publish(case.schema, case.records)
+    assert verify(case.world, case.task).publication == 1
+
+
+def test_a_duplicate_of_the_request_does_not_hide_the_access(case: Case) -> None:
+    case.world.record(case.request, Outcome.DUPLICATE_REQUEST)
+    verify(case.world, case.task)
+
+
+# The register
+
+
+def test_the_register_keeps_the_latest_accesses_only() -> None:
+    case = Case()
+    register = Register(window=2)
+    case.world.register = register
+    requests = [case.world.request(case.authorization) for _ in range(3)]
+    for request in requests:
+        case.world.record(request)
+    found = [register.access(request.consumer, request.nonce) for request in requests]
+    assert [one is not None for one in found] == [False, True, True]
+
+
+def test_a_dataset_that_nobody_can_encrypt_opens_nothing(case: Case) -> None:
+    names = ("twice", "twice")
+    terms = DatasetTerms("odd", "odd", names, Class.CONDITIONAL, Class.NOT_SHARED, 2, True, 0)
+    odd = named("odd")
+    case.world.happen(DatasetRegistered, dataset=odd, provider=PROVIDER.address, terms=terms)
+    assert case.world.register.basis(odd) is None
+    assert case.world.register.provider(odd) is None
