@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
-import structlog
 
 from gateway.errors import GatewayError
+from gateway.logs import describe, get_logger
 from gateway.store.alerts import AlertStore, StoredAlert
 from gateway.supervision.rules import (
     Bounds,
@@ -24,14 +24,13 @@ from gateway.supervision.rules import (
     stale_datasets,
 )
 from gateway.topics import ALERTS, CHAIN, Topics
-from ledger.hexes import to_hex
 
 _PAGE: Final = 2000
 _LOOK_BACK: Final = 24 * 3600
 _PATIENCE: Final = 2.0
 _STALE_EVERY: Final = 60.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class Trail(Protocol):
@@ -113,7 +112,7 @@ class Watch:
             try:
                 await self.step()
             except GatewayError as error:
-                _log.warning("supervision is behind", reason=str(error))
+                _log.warning("supervision behind", error=describe(error))
             await self._topics.wait(CHAIN, _PATIENCE)
             await asyncio.sleep(0.05)  # what comes close together is read together
 
@@ -143,7 +142,7 @@ class Watch:
         kept = await self._alerts.put(alert)
         if kept is None:
             return False
-        _log.warning("alert", rule=kept.rule, severity=kept.severity, text=kept.text)
+        _log.warning("alert", reason=kept.rule, sequence=kept.last_sequence)
         self._topics.touch(ALERTS)
         return True
 
@@ -161,8 +160,7 @@ class Watch:
             try:
                 transaction = await restricting.restrict(alert.consumer, until, reason)
             except GatewayError as error:
-                consumer = to_hex(alert.consumer)
-                _log.warning("restriction failed", consumer=consumer, reason=str(error))
+                _log.warning("restriction failed", error=describe(error))
                 continue
             await self._alerts.note_restriction(alert.id, until, transaction)
             self._topics.touch(ALERTS)

@@ -1,0 +1,140 @@
+"""The settings of accesses, relays and supervision: unit, default, and the failure that each prevents.
+
+Read once, at start, from the same environment as `gateway.settings` (`QUANCHENG_GATEWAY_<NAME>`).
+"""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.errors import SettingsError
+from gateway.supervision.rules import Bounds
+from gateway.supervision.watch import Enforcement
+from ledger import failpoints
+
+_RULES = ("rate", "volume", "denials", "odd-hours", "after-revocation")
+
+
+class AccessSettings(BaseSettings):
+    """Settings of accesses, relays and supervision."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QUANCHENG_GATEWAY_",
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+    # Recording
+
+    recorder_key: Path | None = None
+    """V3 key file of the account that records, which the authority admitted as Recorder. Without it the gateway reads
+    and serves but records and relays nothing (503)."""
+
+    recorder_password: str = "env:QUANCHENG_GATEWAY_PASSWORD"  # noqa: S105  where it is, not what
+    """Where the key file's password comes from: `fd:NUMBER` or `env:NAME`."""
+
+    journal: Path = Path("var/gateway/journal")
+    """Directory of the recorder's journal, on a disk that keeps what is synced. What is in it was sent or will be: losing
+    it loses accesses that were acknowledged by a node that forgot them."""
+
+    accesses_waiting: PositiveInt = 20_000
+    """Access requests under way at most; the next ones get a 429. Keeps a flood from filling the memory."""
+
+    accesses_limit: PositiveInt = 2 * 1024 * 1024
+    """Bytes of one body with accesses at most: a thousand signed requests have about 600 kB."""
+
+    # Releasing
+
+    keyholders: tuple[HttpUrl, ...] = ()
+    """Where the keyholders are. All of the deployment's, so that others are asked when one is away."""
+
+    keyholder_timeout: PositiveFloat = 10.0
+    """Seconds for one question to a keyholder."""
+
+    keyholder_hedge: PositiveFloat = 0.4
+    """Seconds after which another keyholder is asked beside one that has not answered yet."""
+
+    # Supervision
+
+    supervision: bool = True
+    """Whether this gateway watches the trail. Several may: an alert is raised once."""
+
+    supervision_bounds: dict[str, int | float] = {}
+    """Other bounds than the usual ones: from when on something is worth an alert (JSON; see `gateway.supervision.rules.Bounds`)."""
+
+    regulator_key: Path | None = None
+    """V3 key file of a regulator's account. With it, alerts of `restricting_rules` restrict on chain by themselves."""
+
+    regulator_password: str = "env:QUANCHENG_GATEWAY_REGULATOR_PASSWORD"  # noqa: S105
+    """Where that key file's password comes from."""
+
+    restricting_rules: tuple[str, ...] = ("after-revocation",)
+    """Rules whose alerts restrict, when there is a regulator's key."""
+
+    restriction: PositiveInt = 24 * 3600
+    """Seconds for which an alert restricts. Short: a person reviews it."""
+
+    appeal: Annotated[str, Field(min_length=1, max_length=200)] = (
+        "Registry.appeal, or the regulator"
+    )
+    """Where to appeal; part of the reason on chain."""
+
+    # For fault runs
+
+    failpoint: str = ""
+    """Step at which this process kills itself (`ledger.failpoints`). Empty outside of tests."""
+
+    @field_validator("restricting_rules")
+    @classmethod
+    def _check_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not set(value) <= set(_RULES):
+            raise ValueError(f"rules that may restrict are {', '.join(_RULES)}")
+        return value
+
+    @field_validator("supervision_bounds")
+    @classmethod
+    def _check_bounds(cls, value: dict[str, int | float]) -> dict[str, int | float]:
+        unknown = sorted(set(value) - set(Bounds.__struct_fields__))
+        if unknown:
+            raise ValueError(f"no bound: {', '.join(unknown)}")
+        return value
+
+    @field_validator("failpoint")
+    @classmethod
+    def _check_failpoint(cls, value: str) -> str:
+        name = value.partition(":")[0]
+        if name and name not in failpoints.NAMES:
+            raise ValueError(f"no failpoint: {', '.join(failpoints.NAMES)}")
+        return value
+
+    @property
+    def bounds(self) -> Bounds:
+        """The bounds of supervision."""
+        return Bounds(**self.supervision_bounds)  # type: ignore[arg-type]
+
+    @property
+    def enforcement(self) -> Enforcement | None:
+        """What restricts by itself; None without a regulator's key."""
+        if self.regulator_key is None:
+            return None
+        return Enforcement(self.restricting_rules, self.restriction, self.appeal)
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the settings from the environment.
+
+        Raises:
+            SettingsError: One cannot be used; the message says which and why, not its value.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = "; ".join(
+                f"QUANCHENG_GATEWAY_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}"
+                for one in error.errors(include_input=False, include_url=False)
+            )
+            raise SettingsError(problems) from None

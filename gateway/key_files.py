@@ -1,0 +1,68 @@
+"""The gateway's own accounts' keys: V3 key files, as any Ethereum wallet makes them.
+
+These keys send transactions. They open no record: for that there are the keyholders, elsewhere.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from eth_keyfile.exceptions import EthKeyfileException
+from eth_keyfile.keyfile import decode_keyfile_json
+
+from gateway.errors import SettingsError
+from ledger.errors import LedgerError
+from ledger.strict_json import parse_json
+
+_MOST_BYTES: Final = 4096
+_KEY: Final = 32
+
+
+def read_key_file(path: Path, password_source: str) -> bytes:
+    """Return the private key in a file, 32 bytes.
+
+    Args:
+        path: A V3 key file.
+        password_source: `fd:NUMBER` or `env:NAME`.
+
+    Raises:
+        SettingsError: The file or the password cannot be used; the message shows neither.
+    """
+    password = _password(password_source)
+    try:
+        content = parse_json(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except LedgerError as error:
+        raise SettingsError(f"{path} is not a key file") from error
+    try:
+        key = bytes(decode_keyfile_json(content, password))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise SettingsError(f"{path}: wrong password, or the file was changed") from error
+    except (KeyError, TypeError, AttributeError, NotImplementedError, EthKeyfileException) as error:
+        raise SettingsError(f"{path} is not a key file") from error
+    if len(key) != _KEY:
+        raise SettingsError(f"{path} does not hold an account's key")
+    return key
+
+
+def _password(source: str) -> bytes:
+    scheme, _, rest = source.partition(":")
+    if scheme == "env" and rest:
+        value = os.environ.get(rest)
+        if not value:
+            raise SettingsError(f"the environment has no {rest}")
+        return value.encode()
+    if scheme == "fd" and re.fullmatch(r"[0-9]{1,6}", rest):
+        return _read(int(rest))
+    raise SettingsError("a password comes from fd:NUMBER or env:NAME")
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(_MOST_BYTES)
+    except OSError as error:
+        raise SettingsError(f"file descriptor {descriptor} cannot be read") from error
+    return data.removesuffix(b"\n").removesuffix(b"\r")
