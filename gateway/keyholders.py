@@ -63,18 +63,22 @@ _descriptions: Final = msgspec.json.Decoder(_Description)
 class KeyholderClient:
     """One keyholder. Belongs to the event loop in which it was first used."""
 
-    def __init__(self, url: str, *, timeout: float) -> None:
+    def __init__(
+        self, url: str, *, timeout: float, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         """Prepare; nothing is sent.
 
         Args:
             url: Of the service, without a path.
             timeout: Seconds for one question and its answer.
+            transport: How requests travel; over the network when None.
         """
         self.url = url
         self._http = httpx.AsyncClient(
             base_url=url,
             timeout=timeout,
             trust_env=False,
+            transport=transport,
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=16),
             headers={"content-type": "application/json", "accept-encoding": "identity"},
         )

@@ -1,0 +1,162 @@
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.keyholders import KeyholderClient, Keyholders, KeyholdersUnavailableError
+from ledger.exchange import HeldKeys, Refusal, SealedParts, encode_answers
+
+REFUSAL = Refusal("urn:quancheng:problem:wrong-proof", "Wrong proof", 422, "the proof is wrong")
+
+
+class FakeKeyholder:
+    """A keyholder's HTTP surface, with faults to switch on."""
+
+    def __init__(self, number: int) -> None:
+        self.address = bytes([number]) * 20
+        self.asked: list[int] = []
+        self.down = False
+        self.delay = 0.0
+        self.refused: set[int] = set()
+        self.garbled = False
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        body = b""
+        while (message := await receive()).get("type") == "http.request":
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        status, answer = 200, b""
+        if self.down:
+            status = 503
+        elif scope["path"] == "/v1/holder":
+            answer = self._holder()
+        else:
+            answer = await self._release(body)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": answer})
+
+    def _holder(self) -> bytes:
+        holders = ["0x" + (bytes([n]) * 20).hex() for n in (1, 2, 3)]
+        epoch = {"epoch": 1, "number": 1, "threshold": 2, "holders": holders, "complete": True}
+        description = {"address": "0x" + self.address.hex(), "encryption_key": "0x"}
+        return json.dumps({**description, "epochs": [epoch]}).encode()
+
+    async def _release(self, body: bytes) -> bytes:
+        tasks = json.loads(body)["accesses"]
+        self.asked.append(len(tasks))
+        await asyncio.sleep(self.delay)
+        if self.garbled:
+            return b"{}"
+        answers: list[SealedParts | Refusal] = [
+            REFUSAL if task in self.refused else SealedParts(self.address + bytes([task]))
+            for task in tasks
+        ]
+        return encode_answers(answers)
+
+
+def keyholders(fakes: Sequence[FakeKeyholder], hedge: float = 5.0) -> Keyholders:
+    clients = [
+        KeyholderClient(
+            f"http://holder-{n}",
+            timeout=5,
+            transport=httpx.ASGITransport(app=fake),
+        )
+        for n, fake in enumerate(fakes)
+    ]
+    return Keyholders(clients, hedge=hedge)
+
+
+@pytest.fixture
+def fakes() -> list[FakeKeyholder]:
+    return [FakeKeyholder(n) for n in (1, 2, 3)]
+
+
+def tasks(count: int) -> list[bytes]:
+    return [str(n).encode() for n in range(count)]
+
+
+async def test_as_many_are_asked_as_it_takes(fakes: list[FakeKeyholder]) -> None:
+    asked = keyholders(fakes)
+    answers = await asked.ask(tasks(5))
+    assert sum(len(fake.asked) for fake in fakes) == 2
+    for place, answer in enumerate(answers):
+        assert isinstance(answer, tuple)
+        assert len({held.holder for held in answer}) == 2
+        assert all(held == HeldKeys(held.holder, held.holder + bytes([place])) for held in answer)
+    await asked.close()
+
+
+async def test_work_is_spread_over_all(fakes: list[FakeKeyholder]) -> None:
+    asked = keyholders(fakes)
+    for _ in range(6):
+        await asked.ask(tasks(1))
+    assert [len(fake.asked) for fake in fakes] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("away", range(3))
+@pytest.mark.parametrize("fault", ["down", "garbled"])
+async def test_another_one_is_asked_when_one_fails(
+    fakes: list[FakeKeyholder], away: int, fault: str
+) -> None:
+    setattr(fakes[away], fault, True)
+    asked = keyholders(fakes)
+    for _ in range(3):
+        answers = await asked.ask(tasks(2))
+        assert all(isinstance(answer, tuple) and len(answer) == 2 for answer in answers)
+
+
+async def test_another_one_is_asked_for_what_one_refuses(fakes: list[FakeKeyholder]) -> None:
+    fakes[1].refused = {1}
+    asked = keyholders(fakes)
+    for _ in range(3):
+        answers = await asked.ask(tasks(3))
+        assert all(isinstance(answer, tuple) and len(answer) == 2 for answer in answers)
+    assert 1 in fakes[0].asked + fakes[2].asked  # only the refused one was asked for again
+
+
+async def test_another_one_is_asked_when_one_is_slow(fakes: list[FakeKeyholder]) -> None:
+    fakes[1].delay = 30
+    asked = keyholders(fakes, hedge=0.05)
+    for _ in range(3):
+        answers = await asyncio.wait_for(asked.ask(tasks(1)), 5)
+        assert isinstance(answers[0], tuple)
+        assert len(answers[0]) == 2
+
+
+async def test_fewer_than_it_takes_is_unavailable_with_the_reasons(
+    fakes: list[FakeKeyholder],
+) -> None:
+    fakes[0].down = True
+    fakes[1].refused = {1}
+    answers = await keyholders(fakes).ask(tasks(2))
+    assert isinstance(answers[0], tuple)
+    assert isinstance(answers[1], KeyholdersUnavailableError)
+    assert (answers[1].have, answers[1].needed) == (1, 2)
+    assert "the proof is wrong" in str(answers[1])
+
+
+async def test_nobody_there_is_unavailable(fakes: list[FakeKeyholder]) -> None:
+    for fake in fakes:
+        fake.down = True
+    asked = keyholders(fakes)
+    assert await asked.available() == 0
+    (answer,) = await asked.ask(tasks(1))
+    assert isinstance(answer, KeyholdersUnavailableError)
+    fakes[0].down = fakes[2].down = False
+    assert await asked.available() == 2
+    (answer,) = await asked.ask(tasks(1))
+    assert isinstance(answer, tuple)
+
+
+async def test_none_configured_is_unavailable() -> None:
+    (answer,) = await keyholders([]).ask(tasks(1))
+    assert isinstance(answer, KeyholdersUnavailableError)
