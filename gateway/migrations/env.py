@@ -6,6 +6,7 @@ count on, and let tests/gateway/test_store.py say what is missing.
 
 from alembic import context
 
+import gateway.store.access_tables  # noqa: F401  its tables belong to the metadata
 from gateway.store.tables import metadata
 
 context.configure(

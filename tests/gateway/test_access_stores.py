@@ -1,0 +1,195 @@
+import os
+
+import msgspec
+import pytest
+
+from gateway.errors import UnknownError
+from gateway.store.alerts import SqlAlertStore, StoredAlert
+from gateway.store.authorizations import SqlAuthorizationStore, StoredAuthorization
+from gateway.store.database import Database
+from gateway.store.inbox import (
+    AskStateError,
+    HandleUsedError,
+    ReferenceUsedError,
+    SqlInboxStore,
+    StoredAsk,
+)
+from gateway.store.links import SqlLinkStore
+from gateway.store.releases import JournalEntry, Released, SqlReleaseJournal
+from ledger.contracts import Approval
+from ledger.exchange import RecordedAccess, SignedLink, Submission
+from ledger.typed_data import AccessRequest, Authorization, SubjectLink, struct_hash
+
+NOW = 1_800_000_000
+BANK = b"\x0b" * 20
+INSURER = b"\x0c" * 20
+
+
+def entry(sequence: int, *, released: bool = False, outcome: int = 0) -> JournalEntry:
+    request = AccessRequest(
+        consumer=BANK,
+        basis=os.urandom(32),
+        item=bytes(32),
+        fields=2**255 + 1,
+        nonce=2**200 + sequence,
+        deadline=2**40 - 1,
+    )
+    recorded = RecordedAccess(
+        struct_hash(request), sequence, outcome, 7, os.urandom(32), NOW, os.urandom(32), 3
+    )
+    handed = Released(b"\x01" * 32, 4, (1, 2**64 - 1), (b"\x02" * 20, b"\x03" * 20), NOW)
+    return JournalEntry(Submission(request, bytes(65)), recorded, handed if released else None)
+
+
+async def test_journal_gives_back_what_was_written(database: Database) -> None:
+    journal = SqlReleaseJournal(database)
+    entries = [entry(1), entry(2, released=True), entry(3, outcome=16)]
+    await journal.write(entries)
+    ids = [one.recorded.access for one in entries]
+    assert await journal.find([*ids, bytes(32)]) == dict(zip(ids, entries, strict=True))
+    assert [one async for one in journal.read(2)] == entries[1:]
+
+
+async def test_journal_keeps_one_entry_an_access_and_never_loses_a_release(
+    database: Database,
+) -> None:
+    journal = SqlReleaseJournal(database)
+    bare = entry(1)
+    released = msgspec.structs.replace(bare, released=entry(1, released=True).released)
+    for written in (bare, released, bare):
+        await journal.write([written, entry(2)])
+    assert await journal.find([bare.recorded.access]) == {bare.recorded.access: released}
+
+
+async def test_journal_is_read_in_pages_in_order(database: Database) -> None:
+    journal = SqlReleaseJournal(database)
+    entries = [entry(sequence // 2) for sequence in range(2500)]
+    await journal.write(entries)
+    read = [one async for one in journal.read(0)]
+    assert [one.recorded.sequence for one in read] == [n // 2 for n in range(2500)]
+    assert {one.recorded.access for one in read} == {one.recorded.access for one in entries}
+
+
+async def test_the_newest_link_counts(database: Database) -> None:
+    links = SqlLinkStore(database)
+    subject, dataset = os.urandom(32), os.urandom(32)
+    old, new = (
+        SignedLink(SubjectLink(subject=subject, dataset=dataset, owner=os.urandom(32)), bytes(65))
+        for _ in range(2)
+    )
+    await links.put(old, NOW)
+    await links.put(new, NOW + 1)
+    ties = [(subject, dataset), (dataset, subject)]
+    assert await links.find(ties) == {(subject, dataset): new}
+
+
+async def test_a_handle_is_for_one_consumer_and_for_a_time(database: Database) -> None:
+    inbox = SqlInboxStore(database)
+    handle, subject = os.urandom(32), os.urandom(32)
+    await inbox.put_handle(handle, subject, NOW + 10)
+    assert await inbox.use_handle(handle, BANK, NOW) == subject
+    assert await inbox.use_handle(handle, BANK, NOW + 9) == subject
+    with pytest.raises(HandleUsedError):
+        await inbox.use_handle(handle, INSURER, NOW)
+    with pytest.raises(UnknownError):
+        await inbox.use_handle(handle, BANK, NOW + 10)
+    with pytest.raises(UnknownError):
+        await inbox.use_handle(os.urandom(32), BANK, NOW)
+    assert await inbox.forget(NOW + 11) == 1
+
+
+def ask(reference: str = "5TN3K8", *, subject: bytes = b"\x05" * 32) -> StoredAsk:
+    return StoredAsk(
+        id=os.urandom(16).hex(),
+        consumer=BANK,
+        reference=reference,
+        subject=subject,
+        state="pending",
+        body=b"{}",
+        reason="",
+        authorization=None,
+        created_at=NOW,
+        expires_at=NOW + 100,
+    )
+
+
+async def test_the_same_ask_again_is_the_same_one(database: Database) -> None:
+    inbox = SqlInboxStore(database)
+    first = await inbox.put(ask())
+    assert await inbox.put(ask()) == first
+    with pytest.raises(ReferenceUsedError):
+        await inbox.put(ask(subject=b"\x06" * 32))
+    assert await inbox.get(first.id) == first
+    with pytest.raises(UnknownError):
+        await inbox.get("none")
+
+
+async def test_an_ask_waits_until_it_is_answered_or_its_time_is_over(database: Database) -> None:
+    inbox = SqlInboxStore(database)
+    first, second, third = [await inbox.put(ask(f"R{n}")) for n in range(3)]
+    subjects = (first.subject, b"\x09" * 32)
+    assert [one.id for one in await inbox.of_subjects(subjects, NOW)] == [
+        third.id,
+        second.id,
+        first.id,
+    ]
+    await inbox.grant(first.id, b"\x0d" * 32)
+    refused = await inbox.refuse(second.id, "no")
+    assert (refused.state, refused.reason) == ("refused", "no")
+    assert await inbox.refuse(second.id, "still no") == refused
+    with pytest.raises(AskStateError):
+        await inbox.refuse(first.id, "too late")
+    assert [one.id for one in await inbox.of_subjects(subjects, NOW)] == [third.id]
+    assert await inbox.of_subjects(subjects, NOW + 100) == ()
+    assert (await inbox.get(third.id)).state_at(NOW + 100) == "expired"
+    assert (await inbox.get(first.id)).state_at(NOW + 100) == "granted"
+
+
+async def test_authorizations_keep_the_statement(database: Database) -> None:
+    store = SqlAuthorizationStore(database)
+    record = Authorization(
+        subject=b"\x05" * 32,
+        consumer=BANK,
+        dataset=os.urandom(32),
+        item=bytes(32),
+        purpose=os.urandom(32),
+        fields=7,
+        case_reference=os.urandom(32),
+        statement="我同意城市银行查询。 I let City Bank read.",
+        not_before=NOW,
+        expires_at=NOW + 1,
+        max_uses=1,
+        min_interval=0,
+        nonce=os.urandom(32),
+        deadline=NOW,
+    )
+    stored = StoredAuthorization(
+        struct_hash(record), record, Approval(b"\x07" * 20, b"first"), None, NOW
+    )
+    await store.put(stored)
+    other = msgspec.structs.replace(stored, approval=Approval(b"\x07" * 20, b"second"))
+    await store.put(other)
+    assert await store.get(stored.id) == other
+    assert await store.of_subjects((record.subject,)) == ()
+    await store.note_transaction(stored.id, b"\x08" * 32)
+    await store.put(stored)  # too late: the one on chain stays
+    final = msgspec.structs.replace(other, transaction=b"\x08" * 32)
+    assert await store.of_subjects((record.subject,)) == (final,)
+    assert await store.get(b"\x09" * 32) is None
+
+
+async def test_an_alert_is_raised_once(database: Database) -> None:
+    store = SqlAlertStore(database)
+    alert = StoredAlert(0, "rate/x/1", "rate", "warning", BANK, None, 1, 9, "fast", NOW)
+    first = await store.put(alert)
+    assert first is not None
+    assert await store.put(alert) is None
+    second = await store.put(msgspec.structs.replace(alert, key="rate/x/2", rule="denials"))
+    assert second is not None
+    assert await store.list(0, 10) == (first, second)
+    assert await store.list(first.id, 10) == (second,)
+    assert await store.count() == 2
+    assert await store.unenforced(("rate",), NOW) == (first,)
+    await store.note_restriction(first.id, NOW + 5, b"\x08" * 32)
+    assert await store.unenforced(("rate",), NOW) == ()
+    assert (await store.list(0, 1))[0].restricted_until == NOW + 5
