@@ -1,0 +1,198 @@
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from gateway.errors import ConflictError, StoreUnavailableError
+from gateway.store.alerts import SqlAlertStore
+from gateway.store.database import Database
+from gateway.supervision.rules import (
+    Bounds,
+    DatasetDue,
+    Finding,
+    ObservedAccess,
+    all_rules,
+    observe_all,
+    stale_datasets,
+)
+from gateway.supervision.watch import Enforcement, Watch
+from gateway.topics import Topics
+from ledger.enumerations import Outcome
+
+NOON = 1_800_000_000 - 1_800_000_000 % 86_400 + 4 * 3600  # noon in Beijing
+BANK, INSURER = b"\x0b" * 20, b"\x0c" * 20
+BASIS = b"\x01" * 32
+BOUNDS = Bounds(rate=5, volume_least=20, denials=3, odd_least=4)
+
+
+def accesses(
+    times: Iterable[int],
+    *,
+    outcome: Outcome = Outcome.ALLOWED,
+    consumer: bytes = BANK,
+    basis: bytes = BASIS,
+    first: int = 1,
+) -> list[ObservedAccess]:
+    return [
+        ObservedAccess(first + place, time, consumer, basis, outcome)
+        for place, time in enumerate(times)
+    ]
+
+
+def found(observed: Sequence[ObservedAccess], bounds: Bounds = BOUNDS) -> list[Finding]:
+    return list(observe_all(all_rules(bounds), observed))
+
+
+def rules_of(findings: Iterable[Finding]) -> set[str]:
+    return {finding.rule for finding in findings}
+
+
+def test_usual_use_raises_nothing() -> None:
+    assert found(accesses(range(NOON, NOON + 6 * 3600, 60))) == []
+
+
+def test_many_accesses_within_a_minute() -> None:
+    assert found(accesses([NOON, NOON + 15, NOON + 30, NOON + 45, NOON + 60])) == []
+    (finding,) = found(accesses([NOON, NOON + 15, NOON + 30, NOON + 45, NOON + 59]))
+    assert (finding.rule, finding.consumer) == ("rate", BANK)
+    assert (finding.first_sequence, finding.last_sequence) == (1, 5)
+
+
+def test_two_consumers_are_not_taken_for_one() -> None:
+    mine = accesses([NOON, NOON + 1, NOON + 2])
+    theirs = accesses([NOON, NOON + 1, NOON + 2], consumer=INSURER, first=4)
+    assert found([*mine, *theirs]) == []
+
+
+def test_much_more_in_an_hour_than_usual() -> None:
+    calm = [NOON + hour * 3600 + n * 600 for hour in range(4) for n in range(4)]
+    rush = [NOON + 4 * 3600 + n * 100 for n in range(30)]
+    findings = found(accesses([*calm, *rush]))
+    assert rules_of(findings) == {"volume"}
+    assert {finding.key for finding in findings} == {findings[0].key}  # one alert for the hour
+    assert found(accesses(rush)) == []  # in its first hour nothing is usual
+
+
+def test_denials_in_a_row() -> None:
+    denied = Outcome.FIELDS_EXCEEDED
+    times = [NOON, NOON + 100, NOON + 200]
+    (finding,) = found(accesses(times, outcome=denied))
+    assert finding.rule == "denials"
+    assert "FieldsExceeded" in finding.text
+    between = accesses([NOON + 150], first=3)
+    assert found([*accesses(times[:2], outcome=denied), *between]) == []
+    duplicates = accesses(times, outcome=Outcome.DUPLICATE_REQUEST)
+    assert found(duplicates) == []
+
+
+def test_odd_hours() -> None:
+    night = NOON - 9 * 3600  # three in the morning
+    (finding,) = found(accesses([night + n * 600 for n in range(6)]))
+    assert finding.rule == "odd-hours"
+    assert found(accesses([night + n * 86_400 for n in range(6)])) == []
+
+
+def test_use_after_revocation() -> None:
+    (finding,) = found(accesses([NOON, NOON + 9999], outcome=Outcome.REVOKED))
+    assert (finding.rule, finding.severity) == ("after-revocation", "grave")
+
+
+def test_stale_datasets() -> None:
+    due = DatasetDue(b"\x05" * 32, "不动产 / Real estate", 86_400, NOON)
+    never = DatasetDue(b"\x06" * 32, "Static", 0, 0)
+    assert list(stale_datasets([due, never], BOUNDS, NOON + 86_400)) == []
+    (finding,) = stale_datasets([due, never], BOUNDS, NOON + 3 * 86_400)
+    assert (finding.rule, finding.dataset) == ("stale", due.dataset)
+
+
+class RecordedTrail:
+    """A trail in memory."""
+
+    def __init__(self, observed: list[ObservedAccess]) -> None:
+        self.observed_accesses = observed
+        self.away = False
+
+    async def first_since(self, timestamp: int) -> int:
+        if self.away:
+            raise StoreUnavailableError("gone")
+        later = [a.sequence for a in self.observed_accesses if a.timestamp >= timestamp]
+        return min(later, default=len(self.observed_accesses) + 1)
+
+    async def observed(self, first_sequence: int, limit: int) -> Sequence[ObservedAccess]:
+        later = [a for a in self.observed_accesses if a.sequence >= first_sequence]
+        return later[: min(limit, 2)]
+
+    async def due(self) -> Sequence[DatasetDue]:
+        return [DatasetDue(b"\x05" * 32, "Real estate", 60, NOON - 86_400)]
+
+
+class Restrictions:
+    """Notes who is restricted."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[bytes, int, str]] = []
+        self.refuses = False
+
+    async def restrict(self, consumer: bytes, until: int, reason: str) -> bytes:
+        if self.refuses:
+            raise ConflictError("no")
+        self.made.append((consumer, until, reason))
+        return b"\x0a" * 32
+
+
+@pytest.fixture
+def trail() -> RecordedTrail:
+    times = [NOON + n * 100 for n in range(4)]
+    return RecordedTrail(accesses(times, outcome=Outcome.REVOKED))
+
+
+async def test_each_alert_is_raised_once_whoever_reads(
+    database: Database, trail: RecordedTrail
+) -> None:
+    store = SqlAlertStore(database)
+    for _ in range(2):  # another gateway, or the same one after a restart
+        watch = Watch(trail, store, Topics(), bounds=BOUNDS, clock=lambda: NOON + 400)
+        await watch.step()
+        assert await watch.step() == 0
+    alerts = await store.list(0, 10)
+    assert [alert.rule for alert in alerts] == ["after-revocation", "denials", "stale"]
+
+
+async def test_an_alert_restricts_once_with_reason_end_and_appeal(
+    database: Database, trail: RecordedTrail
+) -> None:
+    restrictions = Restrictions()
+    restrictions.refuses = True
+    store = SqlAlertStore(database)
+    enforcement = Enforcement(("after-revocation",), 3600, "appeal@regulator")
+    watch = Watch(
+        trail,
+        store,
+        Topics(),
+        bounds=BOUNDS,
+        enforcement=enforcement,
+        restricting=restrictions,
+        clock=lambda: NOON + 400,
+    )
+    await watch.step()
+    assert restrictions.made == []
+    restrictions.refuses = False  # what failed is tried again
+    for _ in range(2):
+        await watch.step()
+    ((consumer, until, reason),) = restrictions.made
+    assert (consumer, until) == (BANK, NOON + 400 + 3600)
+    assert "after-revocation" in reason
+    assert "appeal@regulator" in reason
+    (alert, *_) = await store.list(0, 10)
+    assert (alert.restricted_until, alert.transaction) == (until, b"\x0a" * 32)
+
+
+async def test_what_goes_wrong_once_is_tried_again(
+    database: Database, trail: RecordedTrail
+) -> None:
+    store = SqlAlertStore(database)
+    watch = Watch(trail, store, Topics(), bounds=BOUNDS, clock=lambda: NOON + 400)
+    trail.away = True
+    with pytest.raises(StoreUnavailableError):
+        await watch.step()
+    trail.away = False
+    assert await watch.step() == 3
