@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.chain import Finality
 from ledger.deployment import Deployment, read_deployment
-from ledger.enumerations import Roles
 from ledger.errors import LedgerError, MalformedError
 from ledger.exchange import decode_tasks, encode_answers
 from ledger.hexes import from_hex, to_hex
@@ -22,6 +21,7 @@ from ledger.typed_data import AccessRequest, SubjectLink
 from wallet.keyholder.errors import (
     JournalError,
     NotFollowingError,
+    NotTheProviderError,
     Reason,
     ReleaseRefusedError,
     SeedsMissingError,
@@ -39,7 +39,6 @@ from wallet.service.bodies import read_body
 from wallet.service.problems import (
     FORBIDDEN,
     MALFORMED,
-    ProblemError,
     ProblemKind,
 )
 
@@ -50,6 +49,7 @@ _MOST_SUBKEYS_BYTES: Final = 1024
 
 PROBLEMS: Final = {
     LedgerError: MALFORMED,
+    NotTheProviderError: FORBIDDEN,
     NotFollowingError: ProblemKind(
         "node-unreliable", 503, "The keyholder's node cannot be relied on"
     ),
@@ -202,11 +202,6 @@ def _add_routes(app: FastAPI, opened: Callable[[], Parts]) -> None:
         provider, body = await parts.authenticator.signer(request, _MOST_SUBKEYS_BYTES)
         asked = _subkeys_request(body)
         dataset = from_hex(asked.dataset)
-        register = parts.follower.require()
-        if register.provider(dataset) != provider or not register.has_role(
-            provider, Roles.PROVIDER
-        ):
-            raise ProblemError(FORBIDDEN, "subkeys are for the dataset's provider")
         found = await parts.releases.subkeys(dataset, provider, asked.epoch)
         roster = found.seeds.roster
         return SubkeysAnswer(

@@ -25,6 +25,10 @@ class CorruptedJournalError(JournalError):
     """A line of the release journal is not what was written."""
 
 
+class NotTheProviderError(KeyholderError):
+    """Somebody asks for the subkeys of a dataset that is not theirs."""
+
+
 class NotFollowingError(KeyholderError):
     """The keyholder's own node cannot be followed; the message says why."""
 

@@ -114,11 +114,11 @@ class Follower:
                 self._stepped.notify_all()
             await self._pause()
 
-    async def reach(self, block_number: int, patience: float) -> None:
-        """Wait until a block is final and read, at most `patience` seconds."""
+    async def until(self, holds: Callable[[Register], bool], patience: float) -> None:
+        """Wait until something holds of the register, at most `patience` seconds."""
         until = self._clock() + patience
         async with self._stepped:
-            while self._register.height < block_number and (left := until - self._clock()) > 0:
+            while not holds(self._register) and (left := until - self._clock()) > 0:
                 self._wanted.set()
                 try:
                     await asyncio.wait_for(self._stepped.wait(), left)

@@ -127,7 +127,11 @@ class FileJournal:
         self._failed = False
         with _errors(path):
             self._file = _open(path)
-            self._head, self._size = _recover(self._file, path)
+            try:
+                self._head, self._size = _recover(self._file, path)
+            except BaseException:
+                self._file.close()
+                raise
 
     @property
     def head(self) -> bytes:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.custody import HolderSubkeys, Release, derive_parts, derive_subkeys, pack
+from ledger.enumerations import Roles
 from ledger.errors import LedgerError, MalformedError
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
 from ledger.sealing import EncryptionKey, Purpose
 from wallet.keyholder.errors import (
     NotFollowingError,
+    NotTheProviderError,
     Reason,
     ReleaseRefusedError,
     SeedsMissingError,
@@ -162,15 +164,29 @@ class Releases:
 
         Args:
             dataset: Its id.
-            provider: Who asks; checked by the caller to be the dataset's.
+            provider: Who asks, authenticated.
             epoch: Which; None for the newest whose seeds are all here.
 
         Raises:
+            NotTheProviderError: Somebody else registered the dataset, or nobody did.
             SeedsMissingError: The seeds are not all here.
             ReleaseRefusedError: The provider's key cannot be sealed to.
             JournalError, NotFollowingError: As `answer`.
         """
-        key = self._follower.require().encryption_key(provider)
+        self._follower.require()
+        # A provider may come right after it registered the dataset and its key.
+        await self._follower.until(
+            lambda known: (
+                known.provider(dataset) not in (None, provider)
+                or bool(known.provider(dataset) and known.encryption_key(provider))
+            ),
+            self._patience,
+        )
+        register = self._follower.require()
+        active = register.has_role(provider, Roles.PROVIDER)
+        if register.provider(dataset) != provider or not active:
+            raise NotTheProviderError("subkeys are for the dataset's provider")
+        key = register.encryption_key(provider)
         if key is None:
             raise ReleaseRefusedError(
                 Reason.KEY_UNUSABLE, "the Registry has no key of the provider"
@@ -189,7 +205,7 @@ class Releases:
         register = self._follower.require()
         newest = max((task.location.block_number for task in tasks), default=0)
         if newest > register.height:
-            await self._follower.reach(newest, self._patience)
+            await self._follower.until(lambda known: known.height >= newest, self._patience)
         register = self._follower.require()
         for block_number in sorted(_not_in_window(tasks, register)):
             try:

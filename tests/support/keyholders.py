@@ -1,0 +1,114 @@
+"""Keyholders for tests: their seeds after a ceremony, and their service without a socket."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from ledger import contracts
+from ledger.deployment import write_deployment
+from ledger.http_signatures import body_digest, sign_request, target_of
+from ledger.keccak import keccak256
+from ledger.sealing import OpeningKey
+from tests.support.chain import Chain, Party
+from wallet.keyholder.app import create_app
+from wallet.keyholder.ceremony import begin_epoch, make_packets, open_packet
+from wallet.keyholder.seeds import Holdings, Roster
+from wallet.keyholder.settings import KeyholderSettings
+
+HOST: Final = "127.0.0.1:8601"
+
+
+def make_keyholders(count: int, threshold: int, epoch: int = 1) -> list[Holdings]:
+    """Keyholders after a ceremony."""
+    fresh = [
+        Holdings(keccak256(b"keyholder %d" % number), OpeningKey.generate(), {})
+        for number in range(1, count + 1)
+    ]
+    roster = Roster(epoch, threshold, tuple(holder.address for holder in fresh))
+    keys = {holder.address: holder.opening.encryption_key for holder in fresh}
+    begun = [begin_epoch(holder, roster) for holder in fresh]
+    packets = [
+        packet
+        for holder, seeds in zip(fresh, begun, strict=True)
+        for packet in make_packets(seeds, holder.account, keys)
+    ]
+    complete = [
+        seeds.with_seeds(
+            open_packet(packet, roster, holder.opening, holder.address)
+            for packet in packets
+            if packet.recipient == holder.address
+        )
+        for holder, seeds in zip(fresh, begun, strict=True)
+    ]
+    return [
+        Holdings(holder.account, holder.opening, {epoch: seeds})
+        for holder, seeds in zip(fresh, complete, strict=True)
+    ]
+
+
+def register_key(chain: Chain, party: Party) -> OpeningKey:
+    """Give a party an encryption key in the Registry."""
+    key = OpeningKey.generate()
+    chain.send(party, contracts.set_encryption_key(key.encryption_key.to_bytes()))
+    return key
+
+
+def settings_for(chain: Chain, home: Path) -> KeyholderSettings:
+    """Settings of a keyholder on a test's chain."""
+    home.mkdir(parents=True, exist_ok=True)
+    deployment = home / "deployment.json"
+    write_deployment(chain.deployment, deployment)
+    return KeyholderSettings(home=home, deployment=deployment, node=chain.node.url, poll=0.05)
+
+
+@dataclass(frozen=True)
+class Client:
+    """A party that talks to a keyholder."""
+
+    http: httpx.AsyncClient
+    chain: Chain
+
+    async def post_signed(
+        self, path: str, body: bytes, party: Party, *, host: str = HOST, age: int = 0
+    ) -> httpx.Response:
+        """Post with a signature over the request."""
+        target = target_of("POST", f"http://{host}{path}")
+        headers = sign_request(
+            target,
+            body_digest(body),
+            party.private_key,
+            chain_id=self.chain.deployment.chain_id,
+            created=self.now() - age,
+        )
+        return await self.http.post(path, content=body, headers=headers.pairs())
+
+    def now(self) -> int:
+        """The present."""
+        return int(time.time())
+
+
+@asynccontextmanager
+async def running(
+    chain: Chain, holdings: Holdings, home: Path, settings: KeyholderSettings | None = None
+) -> AsyncIterator[Client]:
+    """Run a keyholder's service in this event loop."""
+    app = create_app(settings or settings_for(chain, home), holdings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as http:
+            yield Client(http, chain)
+
+
+async def ready(clients: Sequence[Client]) -> None:
+    """Wait until all are ready."""
+    for client in clients:
+        while True:
+            if (await client.http.get("/readyz")).status_code == httpx.codes.OK:
+                break
+            await asyncio.sleep(0.01)

@@ -1,0 +1,468 @@
+"""A keyholder on a real chain: what it releases opens, and everything it released is in its journal."""
+
+import asyncio
+import json
+import os
+from base64 import b64decode
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ledger.custody import (
+    HolderSubkeys,
+    Release,
+    Sharing,
+    combine_parts,
+    combine_subkeys,
+    unpack,
+)
+from ledger.deployment import write_deployment
+from ledger.encoding import Schema
+from ledger.enumerations import Outcome
+from ledger.exchange import (
+    Location,
+    Refusal,
+    ReleaseTask,
+    SealedParts,
+    SignedLink,
+    Submission,
+    decode_answers,
+    encode_bare_records,
+    encode_proof,
+    encode_task,
+    encode_tasks,
+)
+from ledger.hexes import to_hex
+from ledger.keccak import keccak256
+from ledger.merkle import MerkleTree
+from ledger.records import (
+    EncryptedRecord,
+    encrypt_record,
+    open_fields,
+    prove_owner,
+    verify_opened_fields,
+    verify_owner,
+)
+from ledger.sealing import OpeningKey, Purpose
+from ledger.typed_data import AccessRequest, SubjectLink, digest
+from tests.support.chain import FIELDS, Chain, Party, Subject, Terms
+from tests.support.keyholders import (
+    Client,
+    make_keyholders,
+    ready,
+    register_key,
+    running,
+    settings_for,
+)
+from wallet.keyholder.journal import ReleaseEntry, SubkeysEntry, read_journal
+from wallet.keyholder.seeds import Holdings
+
+SHARING = Sharing(2, 3)
+OWNERS = sorted(keccak256(b"owner %d" % number) for number in range(5))
+
+
+@dataclass
+class City:
+    """A published dataset on a real chain, and three keyholders that serve it."""
+
+    chain: Chain
+    holders: list[Holdings]
+    clients: list[Client]
+    home: Path
+    terms: Terms
+    schema: Schema
+    records: list[EncryptedRecord]
+    tree: MerkleTree
+    bank_key: OpeningKey
+
+    def subject(self) -> Subject:
+        return self.chain.register_subject()
+
+    def link(self, subject: Subject, owner: bytes) -> SignedLink:
+        link = SubjectLink(subject.id, self.terms.dataset, owner)
+        signer = self.chain.parties.identity_authority
+        return SignedLink(link, self.chain.sign(link, signer.private_key))
+
+    def granted(self, subject: Subject, *, fields: int = 0b111) -> bytes:
+        return self.chain.grant(
+            subject, self.chain.authorization(subject, self.terms, fields=fields, max_uses=100)
+        )
+
+    def recorded(self, basis: bytes, *, fields: int = 0b101) -> tuple[AccessRequest, Location]:
+        request = self.chain.request(self.terms.consumer, basis, fields=fields)
+        (access,) = self.chain.record([request])
+        return request, Location(access.block.number, access.transaction, access.log_index)
+
+    def task(
+        self, request: AccessRequest, location: Location, link: SignedLink, owner: bytes
+    ) -> ReleaseTask:
+        signature = self.chain.sign(request, self.terms.consumer.private_key)
+        records = tuple(one.excerpt(()) for one in self.records if one.owner == owner)
+        entries = [record.entry() for record in self.records]
+        return ReleaseTask(
+            Submission(request, signature),
+            location,
+            self.terms.dataset,
+            1,
+            records,
+            prove_owner(self.tree, entries, owner),
+            link,
+        )
+
+    def honest(self, owner: bytes = OWNERS[2]) -> ReleaseTask:
+        subject = self.subject()
+        return self.task(*self.recorded(self.granted(subject)), self.link(subject, owner), owner)
+
+
+def body_of(tasks: Sequence[ReleaseTask]) -> bytes:
+    return encode_tasks(
+        encode_task(
+            task.submission,
+            task.location,
+            dataset=task.dataset,
+            publication=task.publication,
+            records=encode_bare_records(task.records),
+            proof=encode_proof(task.proof),
+            link=task.link,
+        )
+        for task in tasks
+    )
+
+
+async def ask(client: Client, tasks: Sequence[ReleaseTask]) -> tuple[SealedParts | Refusal, ...]:
+    response = await client.http.post("/v1/releases", content=body_of(tasks))
+    assert response.status_code == 200, response.text
+    return decode_answers(response.content, len(tasks))
+
+
+async def subkeys_of(
+    client: Client, chain: Chain, dataset: bytes, key: OpeningKey
+) -> HolderSubkeys:
+    body = json.dumps({"dataset": to_hex(dataset)}).encode()
+    response = await client.post_signed("/v1/subkeys", body, chain.parties.provider)
+    assert response.status_code == 200, response.text
+    sealed = b64decode(response.json()["sealed"])
+    return unpack(key.open(sealed, Purpose.SUBKEYS, dataset), HolderSubkeys)
+
+
+@pytest.fixture
+async def city(chain: Chain, tmp_path: Path) -> AsyncIterator[City]:
+    provider_key = register_key(chain, chain.parties.provider)
+    bank_key = register_key(chain, chain.parties.bank)
+    terms = chain.personal_terms()
+    holders = make_keyholders(3, 2)
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(running(chain, holder, tmp_path / f"holder{number}"))
+            for number, holder in enumerate(holders, 1)
+        ]
+        await ready(clients)
+        handed = [await subkeys_of(one, chain, terms.dataset, provider_key) for one in clients[:2]]
+        keys = combine_subkeys(SHARING, handed)
+        schema = Schema(terms.dataset, FIELDS)
+        records = [
+            encrypt_record(
+                schema,
+                keys,
+                owner=owner,
+                number=10 * place + number,
+                values=[f"{name} of {place}.{number}" for name in FIELDS],
+            )
+            for place, owner in enumerate(OWNERS)
+            for number in range(2)
+        ]
+        tree = MerkleTree.of(record.entry().leaf() for record in records)
+        chain.publish(terms.dataset, tree.head().root, tree.head().size)
+        yield City(chain, holders, clients, tmp_path, terms, schema, records, tree, bank_key)
+
+
+def open_release(
+    city: City, task: ReleaseTask, answers: Sequence[SealedParts | Refusal]
+) -> list[list[str]]:
+    """What the bank does with the sealed parts of two keyholders."""
+    request = task.submission.request
+    signed = digest(request, city.chain.deployment.domain_of(request))
+    releases = [
+        unpack(city.bank_key.open(answer.sealed, Purpose.RELEASE, signed), Release)
+        for answer in answers
+        if isinstance(answer, SealedParts)
+    ]
+    owner = task.records[0].owner
+    proven = verify_owner(task.proof, owner, city.tree.head())  # type: ignore[arg-type]
+    values = []
+    for place, record in enumerate(one for one in city.records if one.owner == owner):
+        keys = combine_parts(SHARING, [release.records[place] for release in releases])
+        opened = open_fields(city.schema, record, keys)
+        assert verify_opened_fields(city.schema, record, opened) in proven
+        values.append([one.value for one in opened])
+    return values
+
+
+async def test_two_of_three_keyholders_open_exactly_the_fields_of_an_access(city: City) -> None:
+    task = city.honest()
+    answers = [(await ask(client, [task]))[0] for client in city.clients]
+    expected = [[f"field {index} of 2.{number}" for index in (0, 2)] for number in range(2)]
+    for pair in ((0, 1), (0, 2), (1, 2)):
+        assert open_release(city, task, [answers[place] for place in pair]) == expected
+
+
+async def test_one_keyholder_alone_opens_nothing(city: City) -> None:
+    task = city.honest()
+    answers = await ask(city.clients[1], [task])
+    with pytest.raises(Exception, match="no share of subset"):
+        open_release(city, task, answers)
+
+
+async def test_a_release_is_in_the_journal_before_it_leaves_and_a_repeated_one_is_noted_again(
+    city: City,
+) -> None:
+    task = city.honest()
+    await ask(city.clients[0], [task])
+    await ask(city.clients[0], [task])
+
+    entries = list(read_journal(city.home / "holder1" / "releases.ndjson"))
+
+    assert isinstance(entries[0], SubkeysEntry)
+    assert entries[0].dataset == to_hex(city.terms.dataset)
+    first, second = (entry for entry in entries if isinstance(entry, ReleaseEntry))
+    assert (first.access, first.fields) == (second.access, "5")
+    assert first.records[0].numbers == (20, 21)
+    assert first.consumer == to_hex(city.chain.parties.bank.address)
+
+
+async def test_nothing_leaves_when_the_journal_cannot_be_written(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = city.honest()
+    await ask(city.clients[0], [task])  # the protection is what refuses below
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", full)
+        response = await city.clients[0].http.post("/v1/releases", content=body_of([task]))
+        assert response.status_code == 503
+        assert response.json()["type"] == "urn:quancheng:problem:journal-unwritable"
+        assert "sealed" not in response.text
+        assert (await city.clients[0].http.get("/readyz")).status_code == 503
+
+    answers = await ask(city.clients[0], [task])
+    assert isinstance(answers[0], SealedParts)
+    entries = list(read_journal(city.home / "holder1" / "releases.ndjson"))
+    assert [type(entry) for entry in entries] == [SubkeysEntry, ReleaseEntry, ReleaseEntry]
+
+
+async def test_a_batch_is_answered_task_by_task_in_order(city: City) -> None:
+    good, bad = city.honest(), city.honest(OWNERS[3])
+    lie = msgspec.structs.replace(bad, records=good.records)
+    unknown = msgspec.structs.replace(
+        good,
+        submission=Submission(
+            msgspec.structs.replace(good.submission.request, nonce=1), good.submission.signature
+        ),
+    )
+    answers = await ask(city.clients[0], [good, lie, unknown, bad])
+    kinds = [one.type if isinstance(one, Refusal) else "sealed" for one in answers]
+    assert kinds == [
+        "sealed",
+        "urn:quancheng:problem:owner-mismatch",
+        "urn:quancheng:problem:access-unknown",
+        "sealed",
+    ]
+
+
+async def test_a_denied_access_is_refused_with_its_outcome(city: City) -> None:
+    subject = city.subject()
+    authorization = city.granted(subject)
+    city.chain.send(city.chain.parties.bank, city.chain.revoke_call(subject, authorization))
+    request, location = city.recorded(authorization)
+    task = city.task(request, location, city.link(subject, OWNERS[2]), OWNERS[2])
+    (answer,) = await ask(city.clients[0], [task])
+    assert isinstance(answer, Refusal)
+    assert (answer.status, answer.detail) == (403, f"decided as {Outcome.REVOKED.title}")
+
+
+async def test_revoking_after_the_access_does_not_undo_it(city: City) -> None:
+    subject = city.subject()
+    authorization = city.granted(subject)
+    recorded = city.recorded(authorization)
+    city.chain.send(city.chain.parties.bank, city.chain.revoke_call(subject, authorization))
+    task = city.task(*recorded, city.link(subject, OWNERS[2]), OWNERS[2])
+    (answer,) = await ask(city.clients[0], [task])
+    assert isinstance(answer, SealedParts)
+
+
+async def test_an_access_that_the_gateway_sees_first_is_waited_for(city: City) -> None:
+    # The gateway asks right after its own node shows the block; the keyholder's looks only now and then.
+    settings = settings_for(city.chain, city.home / "slow").model_copy(update={"poll": 60.0})
+    async with running(city.chain, city.holders[0], city.home / "slow", settings) as client:
+        await ready([client])
+        (answer,) = await ask(client, [city.honest()])
+        assert isinstance(answer, SealedParts)
+
+
+async def test_an_access_in_a_block_that_never_comes_is_not_final(city: City) -> None:
+    settings = settings_for(city.chain, city.home / "hasty").model_copy(update={"patience": 0.1})
+    task = city.honest()
+    future = msgspec.structs.replace(task.location, block_number=10**9)
+    request = msgspec.structs.replace(task.submission.request, nonce=7)
+    signature = city.chain.sign(request, city.terms.consumer.private_key)
+    task = msgspec.structs.replace(task, submission=Submission(request, signature), location=future)
+    async with running(city.chain, city.holders[0], city.home / "hasty", settings) as client:
+        await ready([client])
+        (answer,) = await ask(client, [task])
+        assert isinstance(answer, Refusal)
+        assert (answer.status, answer.type) == (503, "urn:quancheng:problem:access-not-final")
+
+
+async def test_after_a_restart_everything_is_known_again_also_accesses_of_long_ago(
+    city: City,
+) -> None:
+    task = city.honest()
+    before = await ask(city.clients[0], [task])
+    home = city.home / "restarted"
+    settings = settings_for(city.chain, home).model_copy(update={"recent_blocks": 1})
+    async with running(city.chain, city.holders[0], home, settings) as client:
+        await ready([client])
+        city.chain.wait_for_block()
+        after = await ask(client, [task])
+    pairs = [(one, (await ask(city.clients[1], [task]))[0]) for one in (*before, *after)]
+    first, second = (open_release(city, task, pair) for pair in pairs)
+    assert first == second
+
+
+async def test_data_about_nobody_is_released_under_an_agreement(city: City) -> None:
+    chain = city.chain
+    provider_key = register_key(chain, chain.parties.provider)
+    dataset = chain.register_dataset(personal=False)
+    agreement = chain.agree(chain.parties.bank, dataset, chain.register_purpose(), fields=1)
+    handed = [await subkeys_of(one, chain, dataset, provider_key) for one in city.clients[:2]]
+    schema = Schema(dataset, FIELDS)
+    keys = combine_subkeys(SHARING, handed)
+    records = [
+        encrypt_record(schema, keys, owner=bytes(32), number=n, values=[str(n)] * len(FIELDS))
+        for n in range(7)
+    ]
+    tree = MerkleTree.of(record.entry().leaf() for record in records)
+    chain.publish(dataset, tree.head().root, tree.head().size)
+    request, location = city.recorded(agreement, fields=1)
+    submission = Submission(request, chain.sign(request, chain.parties.bank.private_key))
+    bare = tuple(record.excerpt(()) for record in records)
+    task = ReleaseTask(submission, location, dataset, 1, bare, tree.prove_range(0, 7), None)
+    answers = [(await ask(client, [task]))[0] for client in city.clients[:2]]
+    signed = digest(request, chain.deployment.domain_of(request))
+    releases = [
+        unpack(city.bank_key.open(one.sealed, Purpose.RELEASE, signed), Release)
+        for one in answers
+        if isinstance(one, SealedParts)
+    ]
+    for place, record in enumerate(records):
+        parts = combine_parts(SHARING, [release.records[place] for release in releases])
+        assert [one.value for one in open_fields(schema, record, parts)] == [str(place)]
+
+
+# Subkeys
+
+
+@pytest.mark.parametrize("party", ["other_provider", "bank", "recorder"])
+async def test_subkeys_are_for_the_datasets_provider_alone(city: City, party: str) -> None:
+    body = json.dumps({"dataset": to_hex(city.terms.dataset)}).encode()
+    other: Party = getattr(city.chain.parties, party)
+    response = await city.clients[0].post_signed("/v1/subkeys", body, other)
+    assert response.status_code == 403
+    assert response.json()["type"] == "urn:quancheng:problem:forbidden"
+
+
+async def test_subkeys_need_a_signature_that_is_fresh_for_this_service_and_used_once(
+    city: City,
+) -> None:
+    client, provider = city.clients[0], city.chain.parties.provider
+    body = json.dumps({"dataset": to_hex(city.terms.dataset)}).encode()
+    unsigned = await client.http.post("/v1/subkeys", content=body)
+    old = await client.post_signed("/v1/subkeys", body, provider, age=3600)
+    elsewhere = await client.post_signed("/v1/subkeys", body, provider, host="other:1")
+    assert [one.status_code for one in (unsigned, old, elsewhere)] == [401, 401, 401]
+    good = await client.post_signed("/v1/subkeys", body, provider)
+    assert good.status_code == 200
+    replayed = await client.http.post("/v1/subkeys", content=body, headers=good.request.headers)
+    assert replayed.json()["type"] == "urn:quancheng:problem:replayed"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"dataset":"0x12"}', b'{"dataset":1}'])
+async def test_a_malformed_question_for_subkeys_is_refused(city: City, body: bytes) -> None:
+    response = await city.clients[0].post_signed("/v1/subkeys", body, city.chain.parties.provider)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_subkeys_of_an_epoch_that_is_not_here_are_refused(city: City) -> None:
+    body = json.dumps({"dataset": to_hex(city.terms.dataset), "epoch": 9}).encode()
+    response = await city.clients[0].post_signed("/v1/subkeys", body, city.chain.parties.provider)
+    assert (response.status_code, response.json()["type"]) == (
+        503,
+        "urn:quancheng:problem:seeds-missing",
+    )
+
+
+# The surface
+
+
+async def test_a_keyholder_says_who_it_is(city: City) -> None:
+    described = (await city.clients[2].http.get("/v1/holder")).json()
+    assert described["address"] == to_hex(city.holders[2].address)
+    (epoch,) = described["epochs"]
+    assert (epoch["number"], epoch["threshold"], epoch["complete"]) == (3, 2, True)
+    assert epoch["members"] == [to_hex(holder.address) for holder in city.holders]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 422),
+        (b"[]", 422),
+        (b'{"accesses":1}', 422),
+        (b'{"accesses":[{}]}', 422),
+        (b"\xff", 422),
+    ],
+)
+async def test_a_malformed_question_for_releases_is_refused(
+    city: City, body: bytes, status: int
+) -> None:
+    response = await city.clients[0].http.post("/v1/releases", content=body)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_beyond_the_limit_is_refused(city: City) -> None:
+    response = await city.clients[0].http.post("/v1/releases", content=bytes(33 << 20))
+    assert response.status_code == 413
+
+
+async def test_unknown_paths_and_methods_are_problems(city: City) -> None:
+    missing = await city.clients[0].http.get("/v1/nothing")
+    wrong = await city.clients[0].http.get("/v1/releases")
+    assert (missing.status_code, wrong.status_code) == (404, 405)
+    assert missing.json()["type"] == "urn:quancheng:problem:not-found"
+
+
+# Another chain
+
+
+async def test_on_another_chain_nothing_is_released(city: City, tmp_path: Path) -> None:
+    settings = settings_for(city.chain, tmp_path / "lost")
+    other = msgspec.structs.replace(city.chain.deployment, genesis_hash=bytes(32))
+    write_deployment(other, settings.deployment)
+    async with running(city.chain, city.holders[0], tmp_path / "lost", settings) as client:
+        for _ in range(3):
+            response = await client.http.get("/readyz")
+            assert response.status_code == 503
+            await asyncio.sleep(0.05)
+        assert "began with" in response.json()["detail"]
+        released = await client.http.post("/v1/releases", content=body_of([city.honest()]))
+        assert released.status_code == 503
+        assert released.json()["type"] == "urn:quancheng:problem:node-unreliable"
