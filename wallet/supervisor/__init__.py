@@ -1,0 +1,31 @@
+"""The embedded profile: starts, watches and stops every process of it, in one data directory.
+
+Processes are started as commands and spoken to over HTTP. Nothing of them is imported here, so that
+no process ever has another one's secrets.
+"""
+
+from wallet.supervisor.errors import (
+    DataInUseError,
+    NotReadyError,
+    PortInUseError,
+    ProcessDiedError,
+    SetUpError,
+    SupervisorError,
+)
+from wallet.supervisor.layout import Addresses, Layout, Ports, SupervisorSettings, read_addresses
+from wallet.supervisor.supervisor import Supervisor
+
+__all__ = [
+    "Addresses",
+    "DataInUseError",
+    "Layout",
+    "NotReadyError",
+    "PortInUseError",
+    "Ports",
+    "ProcessDiedError",
+    "SetUpError",
+    "Supervisor",
+    "SupervisorError",
+    "SupervisorSettings",
+    "read_addresses",
+]

@@ -1,0 +1,245 @@
+"""One process of a service: started with settings in its environment and the password by descriptor."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import msgspec
+
+from wallet.passwords import Password
+from wallet.supervisor.errors import (
+    NotReadyError,
+    PortInUseError,
+    ProcessDiedError,
+    SetUpError,
+)
+from wallet.supervisor.layout import is_free, port_of
+
+_POLL: Final = 0.03
+_MOST_TAIL: Final = 8192
+_MOST_LINE: Final = 400
+_COMMAND_TIMEOUT: Final = 120.0
+_PREFIX: Final = "QUANCHENG_"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What to start.
+
+    Attributes:
+        name: in messages and as the log's name.
+        module: run as `python -m module`.
+        url: base address on which it answers.
+        home: its directory, with its keystore.
+        settings: of the environment, by full name.
+        password_settings: names of the settings that say where the password is; each gets a
+            descriptor of its own.
+        log: file to which it writes.
+    """
+
+    name: str
+    module: str
+    url: str
+    home: Path
+    settings: tuple[tuple[str, str], ...]
+    password_settings: tuple[str, ...]
+    log: Path
+
+
+class Process:
+    """A service's process. It is in a session of its own, so a terminal's signals do not reach it.
+
+    Args:
+        service: what to start.
+        password: opens its keystore.
+        held: descriptors that it holds as long as it lives.
+    """
+
+    def __init__(self, service: Service, password: Password, held: Sequence[int] = ()) -> None:
+        self.service = service
+        self._password = password
+        self._held = tuple(held)
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        """The service's."""
+        return self.service.name
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None when it does not run."""
+        return self._popen.pid if self._popen is not None and self.is_running else None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is there."""
+        return self._popen is not None and self._popen.poll() is None
+
+    def start(self) -> None:
+        """Start it, without waiting until it is ready.
+
+        Raises:
+            PortInUseError: its port is taken.
+        """
+        port = port_of(self.service.url)
+        if not is_free(port):
+            raise PortInUseError(f"{self.name}: port {port} is in use")
+        environment, descriptors = _environment(self.service, self._password)
+        try:
+            with self.service.log.open("ab") as log:
+                self._popen = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                    [sys.executable, "-m", self.service.module],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=[*descriptors, *self._held],
+                )
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def wait_until_ready(self, timeout: float) -> None:
+        """Return when its /readyz says so.
+
+        Raises:
+            ProcessDiedError: it ended.
+            NotReadyError: it is not ready in time; the message says why.
+        """
+        until = time.monotonic() + timeout
+        reason = "it does not answer"
+        with httpx.Client(timeout=5.0, trust_env=False) as client:
+            while self.is_running:
+                try:
+                    answer = client.get(f"{self.service.url}/readyz")
+                except httpx.HTTPError:
+                    pass
+                else:
+                    if answer.status_code == httpx.codes.OK:
+                        return
+                    reason = _reason_in(answer)
+                if time.monotonic() > until:
+                    raise NotReadyError(f"{self.name} is not ready: {reason}")
+                time.sleep(_POLL)
+        raise self.why_it_ended()
+
+    def why_it_ended(self) -> ProcessDiedError:
+        """Return an error that says how it ended, with the last line of its log."""
+        status = self._popen.poll() if self._popen is not None else None
+        if status is not None and status < 0:
+            how = f"was ended by {signal.Signals(-status).name}"
+        else:
+            how = f"ended with status {status}"
+        said = last_line(self.service.log)
+        return ProcessDiedError(f"{self.name} {how}: {said}" if said else f"{self.name} {how}")
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM."""
+        if self._popen is not None and self.is_running:
+            self._popen.send_signal(signal.SIGTERM)
+
+    def stop(self, timeout: float) -> None:
+        """Ask it to end, and kill it when it takes too long."""
+        self.ask_to_stop()
+        if self._popen is None:
+            return
+        try:
+            self._popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+
+
+def run_command(
+    service: Service, arguments: Sequence[str], password: Password, *, step: str
+) -> None:
+    """Run one command of a service's module to its end.
+
+    Raises:
+        SetUpError: it failed; the message names the step and has the last line of what it said.
+    """
+    environment, descriptors = _environment(service, password)
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module, no shell
+            [sys.executable, "-m", service.module, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            start_new_session=True,
+            pass_fds=descriptors,
+            timeout=_COMMAND_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SetUpError(f"{step}: no end after {_COMMAND_TIMEOUT:.0f} s") from error
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    if done.returncode:
+        said = _last(done.stderr) or _last(done.stdout)
+        raise SetUpError(f"{step}: {said or f'ended with status {done.returncode}'}")
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that is not empty."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _MOST_TAIL))
+            return _last(file.read())
+    except OSError:
+        return ""
+
+
+def _last(said: bytes) -> str:
+    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines()]
+    return next((line[:_MOST_LINE] for line in reversed(lines) if line), "")
+
+
+def _environment(service: Service, password: Password) -> tuple[dict[str, str], list[int]]:
+    """Return the environment of a service, and open descriptors from which it reads the password."""
+    # What the user set for this very service stays, other services' settings and passwords do not.
+    own = f"{_PREFIX}{service.name.partition('-')[0].upper()}_"
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_PREFIX) or name.startswith(own)
+    }
+    environment.update(service.settings)
+    descriptors = []
+    for name in service.password_settings:
+        descriptors.append(_pipe_with(password.reveal()))
+        environment[name] = f"fd:{descriptors[-1]}"
+    return environment, descriptors
+
+
+def _pipe_with(content: bytes) -> int:
+    """Return the reading end of a pipe that holds some bytes; fewer than a pipe takes."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, content)
+    finally:
+        os.close(writing)
+    return reading
+
+
+class _Problem(msgspec.Struct):
+    title: str = ""
+    detail: str = ""
+
+
+def _reason_in(answer: httpx.Response) -> str:
+    try:
+        problem = msgspec.json.decode(answer.content, type=_Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        problem = _Problem()
+    return problem.detail or problem.title or f"HTTP status {answer.status_code}"

@@ -1,0 +1,95 @@
+"""Which services the embedded profile has, and with which settings each is started."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ledger.hexes import to_hex
+from wallet.supervisor.layout import HOST, Addresses, Layout, SupervisorSettings, port_of
+from wallet.supervisor.processes import Service
+
+
+class Services:
+    """Makes the services of one data directory.
+
+    Args:
+        settings: how the profile runs.
+        addresses: where each listens; the node's must be known.
+    """
+
+    def __init__(self, settings: SupervisorSettings, addresses: Addresses) -> None:
+        self._settings = settings
+        self._layout = Layout(settings.data)
+        self._addresses = addresses
+
+    def keyholder(self, number: int) -> Service:
+        """Return a keyholder, numbered from 1."""
+        home, url = self._layout.keyholder(number), self._addresses.keyholders[number - 1]
+        own = {
+            "HOME": str(home),
+            "DEPLOYMENT": str(self._layout.deployment),
+            "NODE": self._addresses.node,
+            "SCRYPT_N": str(self._settings.scrypt_n),
+        }
+        return Service(
+            name=f"keyholder-{number}",
+            module="wallet.keyholder",
+            url=url,
+            home=home,
+            settings=self._settings_of("KEYHOLDER", url, own),
+            password_settings=("QUANCHENG_KEYHOLDER_PASSWORD",),
+            log=self._layout.logs / f"keyholder-{number}.log",
+        )
+
+    def identity(self, officer: bytes) -> Service:
+        """Return the identity authority; the officer's account may enrol and recover people."""
+        home, url = self._layout.identity, self._addresses.identity
+        own = {
+            "HOME": str(home),
+            "DEPLOYMENT": str(self._layout.deployment),
+            "NODE": self._addresses.node,
+            "GATEWAY": self._addresses.gateway,
+            "OFFICERS": to_hex(officer),
+            "SCRYPT_N": str(self._settings.scrypt_n),
+        }
+        return Service(
+            name="identity",
+            module="wallet.identity",
+            url=url,
+            home=home,
+            settings=self._settings_of("IDENTITY", url, own),
+            password_settings=("QUANCHENG_IDENTITY_PASSWORD",),
+            log=self._layout.logs / "identity.log",
+        )
+
+    def gateway(self) -> Service:
+        """Return the gateway."""
+        home, url = self._layout.gateway, self._addresses.gateway
+        own = {
+            "DATABASE_URL": f"sqlite+aiosqlite:///{home / 'gateway.db'}",
+            "JOURNAL": str(home / "journal"),
+            "DEPLOYMENT": str(self._layout.deployment),
+            "NODE_URL": self._addresses.node,
+            "RECORDER_KEY": str(self._layout.key_file("gateway")),
+            "KEYHOLDERS": msgspec.json.encode(self._addresses.keyholders).decode(),
+        }
+        return Service(
+            name="gateway",
+            module="gateway",
+            url=url,
+            home=home,
+            settings=self._settings_of("GATEWAY", url, own),
+            password_settings=("QUANCHENG_GATEWAY_RECORDER_PASSWORD",),
+            log=self._layout.logs / "gateway.log",
+        )
+
+    def _settings_of(
+        self, service: str, url: str, own: Mapping[str, str]
+    ) -> tuple[tuple[str, str], ...]:
+        prefix = f"QUANCHENG_{service}_"
+        listening = {"HOST": HOST, "PORT": str(port_of(url))}
+        settings = {f"{prefix}{name}": value for name, value in (listening | dict(own)).items()}
+        settings.update(
+            (name, value) for name, value in self._settings.overrides if name.startswith(prefix)
+        )
+        return tuple(settings.items())

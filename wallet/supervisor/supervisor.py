@@ -1,0 +1,259 @@
+"""Starts the embedded profile's processes in order, watches them, stops them in order."""
+
+import fcntl
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from threading import Event
+from typing import Final, Self, TypeVar
+
+from ledger.deployment import Deployment
+from ledger.errors import LedgerError
+from ledger.node import Node, NodeError, NodeSettings
+from ledger.node import PortInUseError as NodePortInUseError
+from wallet.passwords import Password
+from wallet.supervisor.errors import (
+    DataInUseError,
+    PortInUseError,
+    ProcessDiedError,
+    SetUpError,
+    SupervisorError,
+)
+from wallet.supervisor.installation import Installation, Report
+from wallet.supervisor.layout import (
+    Addresses,
+    Layout,
+    SupervisorSettings,
+    choose_addresses,
+    make_private,
+    port_of,
+    write_addresses,
+)
+from wallet.supervisor.processes import Process, last_line
+from wallet.supervisor.services import Services
+
+T = TypeVar("T")
+
+_NODE: Final = "node"
+_LOCK_MODE: Final = 0o600
+
+
+def _say_nothing(_: str) -> None:
+    """Report nothing."""
+
+
+class Supervisor:
+    """The embedded profile in one data directory. Runs from `start` to `stop`, or in a `with` block.
+
+    Args:
+        settings: how.
+        password: of every keystore in the directory; set at the first run.
+        report: is told of each step, in a few words.
+    """
+
+    def __init__(
+        self, settings: SupervisorSettings, password: Password, report: Report = _say_nothing
+    ) -> None:
+        self.settings = settings
+        self.layout = Layout(settings.data)
+        self._password = password
+        self._report = report
+        self._lock: int | None = None
+        self._node: Node | None = None
+        self._processes: list[Process] = []
+        self._addresses: Addresses | None = None
+        self._deployment: Deployment | None = None
+        self._deaths: dict[str, deque[float]] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where the services answer.
+
+        Raises:
+            SupervisorError: nothing was started.
+        """
+        return _started(self._addresses)
+
+    @property
+    def deployment(self) -> Deployment:
+        """The contracts.
+
+        Raises:
+            SupervisorError: nothing was started.
+        """
+        return _started(self._deployment)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids of all that runs, by name."""
+        found = {process.name: process.pid for process in self._processes}
+        found[_NODE] = self._node.pid if self._node is not None else None
+        return {name: pid for name, pid in found.items() if pid is not None}
+
+    def start(self) -> None:
+        """Start everything; return when all of it is ready. The first run sets up first.
+
+        Raises:
+            SupervisorError: one of its kinds; whatever was started is stopped again.
+        """
+        try:
+            self._start()
+        except LedgerError as error:
+            self.stop()
+            raise SetUpError(str(error)) from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def watch(self, stop: Event) -> None:
+        """Start again what dies, until `stop` is set.
+
+        Raises:
+            ProcessDiedError: a process died too often; the message says how the last time.
+            SupervisorError: one could not be started again.
+        """
+        while not stop.wait(self.settings.poll):
+            if self._node is not None and not self._node.is_running:
+                self._revive(_NODE, self._node_death(), self._node.start, stop)
+            for process in self._processes:
+                if not process.is_running and not stop.is_set():
+                    self._revive(process.name, process.why_it_ended(), process.start, stop)
+
+    def stop(self) -> None:
+        """Stop everything, in the order in which nothing is lost; nothing happens a second time.
+
+        First the gateway, which finishes what it has begun and needs all the others for it; then
+        who answered it; last the node, which writes its state.
+        """
+        processes, self._processes = self._processes, []
+        gateways = [process for process in processes if process.name == "gateway"]
+        for some in (gateways, [process for process in processes if process not in gateways]):
+            if any(process.is_running for process in some):
+                self._report(f"stopping {', '.join(process.name for process in some)}")
+            for process in some:
+                process.ask_to_stop()
+            for process in some:
+                process.stop(self.settings.stop_timeout)
+        if self._node is not None:
+            self._node.stop()
+            self._node = None
+        self._release_lock()
+
+    # Starting
+
+    def _start(self) -> None:
+        make_private(self.settings.data)
+        self._take_lock()
+        make_private(self.layout.logs)
+        chosen = choose_addresses(self.settings, self.layout)
+        installation = Installation(self.settings, self._password, self._report)
+        installation.make_accounts()
+        self._report("starting the chain")
+        node = self._start_node(port_of(chosen.node))
+        self._addresses = Addresses(node.url, chosen.gateway, chosen.identity, chosen.keyholders)
+        self._deployment = installation.provide_deployment(node)
+        services = Services(self.settings, self._addresses)
+        keyholders = [services.keyholder(number) for number in range(1, len(chosen.keyholders) + 1)]
+        identity = services.identity(installation.address_of("officer"))
+        installation.complete(node, self._deployment, keyholders, identity)
+        gateway = services.gateway()
+        self._report("starting the keyholders, the identity authority and the gateway")
+        for service in (*keyholders, identity, gateway):
+            process = Process(service, self._password, held=[self._held_lock()])
+            process.start()
+            self._processes.append(process)
+        self._note_pids()
+        self._wait_until_ready()
+        write_addresses(self.layout.addresses, self._addresses)
+
+    def _start_node(self, port: int) -> Node:
+        settings = NodeSettings(
+            data=self.layout.chain,
+            port=port,
+            chain_id=self.settings.chain_id,
+            block_time=self.settings.block_time,
+            start_timeout=self.settings.start_timeout,
+            stop_timeout=self.settings.stop_timeout,
+        )
+        node = Node(settings)
+        try:
+            node.start()
+        except NodePortInUseError as error:
+            raise PortInUseError(f"node: {error}") from error
+        except NodeError as error:
+            raise SupervisorError(f"node: {error}") from error
+        self._node = node
+        return node
+
+    def _wait_until_ready(self) -> None:
+        until = time.monotonic() + self.settings.start_timeout
+        for process in self._processes:
+            process.wait_until_ready(max(until - time.monotonic(), 1.0))
+
+    # Watching
+
+    def _revive(
+        self, name: str, death: ProcessDiedError, start: Callable[[], None], stop: Event
+    ) -> None:
+        now = time.monotonic()
+        deaths = self._deaths.setdefault(name, deque())
+        deaths.append(now)
+        while now - deaths[0] > self.settings.restart_window:
+            deaths.popleft()
+        if len(deaths) > self.settings.restarts:
+            raise ProcessDiedError(f"{death} (given up after {len(deaths)} times)") from death
+        self._report(f"{death}; starting it again")
+        if not stop.wait(self.settings.restart_pause * 2 ** (len(deaths) - 1)):
+            try:
+                start()
+            except NodeError as error:
+                raise SupervisorError(f"{name}: {error}") from error
+            self._note_pids()
+
+    def _node_death(self) -> ProcessDiedError:
+        said = last_line(self.layout.chain / "anvil.log")
+        return ProcessDiedError(f"the node ended{': ' if said else ''}{said}")
+
+    # The lock
+
+    def _take_lock(self) -> None:
+        lock = os.open(self.layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _LOCK_MODE)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            running = os.read(lock, 1000).decode("utf-8", "replace").strip()
+            os.close(lock)
+            raise DataInUseError(
+                f"processes of another run use {self.settings.data}: {running or 'one that starts'}"
+            ) from error
+        self._lock = lock
+
+    def _held_lock(self) -> int:
+        return _started(self._lock)
+
+    def _note_pids(self) -> None:
+        """Write who runs into the lock, for whoever finds it held by processes left behind."""
+        lock = self._held_lock()
+        running = {"supervisor": os.getpid()} | self.pids
+        text = " ".join(f"{name}={pid}" for name, pid in running.items()).encode()
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, text, 0)
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _started(found: T | None) -> T:
+    if found is None:
+        raise SupervisorError("nothing was started")
+    return found
