@@ -8,7 +8,7 @@ Nothing here does I/O. `HttpCall`s are made by the modules that know a service's
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -92,17 +92,24 @@ class _Problem(msgspec.Struct):
 
 
 _MOST_QUOTED: Final = 200
+_USUAL: Final = frozenset(_Problem.__struct_fields__)
 
 
 def problem_in(answer: Answer) -> ProblemError:
     """Return the error that an answer tells of; one that is no problem document makes one too."""
     try:
         found = msgspec.json.decode(answer.body, type=_Problem)
+        everything = msgspec.json.decode(answer.body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError):
         text = answer.body[:_MOST_QUOTED].decode("utf-8", "replace")
-        found = _Problem(title=f"HTTP status {answer.status}", detail=text.strip())
+        found, everything = _Problem(title=f"HTTP status {answer.status}", detail=text.strip()), {}
     problem = Refusal(found.type, found.title, answer.status, found.detail)
-    return problem_error(problem, _seconds(answer.headers.get("retry-after")))
+    members = tuple(
+        (name, value)
+        for name, value in everything.items()
+        if name not in _USUAL and isinstance(value, str | int | float | bool)
+    )
+    return problem_error(problem, _seconds(answer.headers.get("retry-after")), members)
 
 
 def _seconds(text: str | None) -> float | None:

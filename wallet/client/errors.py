@@ -38,26 +38,59 @@ class MissingKeyError(ClientError):
     """Something must be signed, and the client has no key."""
 
 
+class UnknownNameError(ClientError):
+    """There is no dataset, purpose or party of this id or name."""
+
+
 class UnexpectedAnswerError(ClientError):
     """An answer does not have the form that the protocol gives it."""
+
+
+class RefusedError(ClientError):
+    """A contract refuses what was to be done; nothing has changed."""
+
+    def __init__(self, error: str, arguments: str = "") -> None:
+        super().__init__(f"refused by the contract: {error}({arguments})")
+        self.error = error
+        """Name of the custom error, as contracts/interfaces/*.sol declare it."""
+        self.arguments = arguments
+
+    def __reduce__(self) -> tuple[type["RefusedError"], tuple[str, str]]:
+        return type(self), (self.error, self.arguments)
+
+
+Member = str | int | float | bool | None
+"""What a problem may say beside the usual, for programs."""
 
 
 class ProblemError(ClientError):
     """A service answered with a problem."""
 
-    def __init__(self, problem: Refusal, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        problem: Refusal,
+        retry_after: float | None = None,
+        members: tuple[tuple[str, Member], ...] = (),
+    ) -> None:
         super().__init__(problem.detail or problem.title)
         self.problem = problem
         self.retry_after = retry_after
         """Seconds after which asking again may help, if the service said so."""
+        self.members = members
 
     @property
     def slug(self) -> str:
         """The problem's stable name, without the common prefix."""
         return self.problem.type.removeprefix("urn:quancheng:problem:")
 
-    def __reduce__(self) -> tuple[type["ProblemError"], tuple[Refusal, float | None]]:
-        return type(self), (self.problem, self.retry_after)
+    def member(self, name: str) -> Member:
+        """Return what the problem says under a name of its own; None when it does not."""
+        return dict(self.members).get(name)
+
+    def __reduce__(
+        self,
+    ) -> tuple[type["ProblemError"], tuple[Refusal, float | None, tuple[tuple[str, Member], ...]]]:
+        return type(self), (self.problem, self.retry_after, self.members)
 
 
 class UnauthorizedError(ProblemError):
@@ -144,9 +177,13 @@ _BY_STATUS: Final[dict[int, type[ProblemError]]] = {
 }
 
 
-def problem_error(problem: Refusal, retry_after: float | None = None) -> ProblemError:
+def problem_error(
+    problem: Refusal,
+    retry_after: float | None = None,
+    members: tuple[tuple[str, Member], ...] = (),
+) -> ProblemError:
     """Return the error that a problem is."""
     kind = _BY_STATUS.get(problem.status)
     if kind is None:
         kind = ServerError if problem.status >= 500 else ProblemError
-    return kind(problem, retry_after)
+    return kind(problem, retry_after, members)

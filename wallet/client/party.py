@@ -2,6 +2,7 @@
 
 from ledger.http_signatures import RequestTarget, SignatureHeaders, sign_request
 from ledger.signing import address_of, sign
+from ledger.transactions import SignedTransaction, Transaction, sign_transaction
 from ledger.typed_data import Domain, SignedRecord, digest
 
 
@@ -39,3 +40,7 @@ class PartyKey:
         return sign_request(
             target, content_digest, self._private_key, chain_id=chain_id, created=now
         )
+
+    def sign_transaction(self, transaction: Transaction) -> SignedTransaction:
+        """Return a transaction as it travels."""
+        return sign_transaction(transaction, self._private_key)

@@ -16,12 +16,14 @@ import msgspec
 
 from ledger.errors import LedgerError
 from ledger.http_signatures import body_digest, target_of
-from ledger.rpc import AsyncRpc, Call, Rpc
+from ledger.reverts import revert_in
+from ledger.rpc import AsyncRpc, Call, CallError, Rpc
 from wallet.client.calls import Answer, Credential, HttpCall, Service, problem_in
 from wallet.client.errors import (
     MissingKeyError,
     MissingNodeError,
     NodeError,
+    RefusedError,
     UnexpectedAnswerError,
     UnreachableError,
 )
@@ -137,6 +139,12 @@ def _add(body: bytearray, chunk: bytes) -> None:
 def _node_errors() -> Iterator[None]:
     try:
         yield
+    except CallError as error:
+        refused = revert_in(error)
+        if refused is None:
+            raise NodeError(str(error)) from error
+        arguments = ", ".join(map(str, refused.revert.arguments))
+        raise RefusedError(refused.revert.name, arguments) from error
     except LedgerError as error:
         raise NodeError(str(error)) from error
 

@@ -25,6 +25,7 @@ from ledger.encoding import MAX_FIELDS
 from ledger.enumerations import Class
 from ledger.events import DatasetTerms
 from ledger.statement import MOST_NAME
+from wallet.client.datasets import CLASSES
 from wallet.provider.errors import DescriptionError
 
 _SECONDS_PER_DAY: Final = 86_400
@@ -232,11 +233,9 @@ def _title(zh: str, en: str) -> str:
 
 
 def _class(text: str) -> Class:
-    names = {"Unconditional": Class.UNCONDITIONAL, "Conditional": Class.CONDITIONAL}
-    names["NotShared"] = Class.NOT_SHARED
-    if text not in names:
-        raise DescriptionError(f"a class is one of {', '.join(names)}")
-    return names[text]
+    if text not in CLASSES:
+        raise DescriptionError(f"a class is one of {', '.join(CLASSES)}")
+    return CLASSES[text]
 
 
 def _check_name(name: str) -> None:

@@ -4,6 +4,7 @@ Messages name files, lines and columns, never values: those are people's data.
 """
 
 from wallet.errors import WalletError
+from wallet.provider.quality import QualityReport
 
 
 class ProviderError(WalletError):
@@ -25,6 +26,13 @@ class HeaderError(SourceError):
 class QualityError(ProviderError):
     """The file has defects, and the provider did not allow to leave records out."""
 
+    def __init__(self, message: str, report: QualityReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+    def __reduce__(self) -> tuple[type["QualityError"], tuple[str, QualityReport]]:
+        return type(self), (str(self), self.report)
+
 
 class SpoolError(ProviderError):
     """The working file on the provider's machine cannot be written or read."""
@@ -40,6 +48,14 @@ class EncryptionError(ProviderError):
 
 class OwnersError(ProviderError):
     """The identity authority did not give an owner for each person or enterprise."""
+
+
+class SubkeysError(ProviderError):
+    """The keyholders did not give what the dataset is encrypted with, or disagree about it."""
+
+
+class TermsMismatchError(ProviderError):
+    """The dataset is registered with other fields than its description has."""
 
 
 class RootMismatchError(ProviderError):

@@ -161,6 +161,12 @@ class Spool:
         with self._errors():
             return int(self._database.execute("SELECT count(*) FROM rows").fetchone()[0])
 
+    def count_keys(self) -> int:
+        """Return the number of different keys."""
+        with self._errors():
+            found = self._database.execute("SELECT count(DISTINCT key) FROM rows")
+            return int(found.fetchone()[0])
+
     def keys(self, after: str = "", limit: int = 5000) -> list[str]:
         """Return some of the different keys, in order, to ask for their owners."""
         with self._errors():

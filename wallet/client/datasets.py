@@ -1,0 +1,232 @@
+"""What is known of datasets, purposes and parties: from the own node if there is one.
+
+Without a node of its own a party has the gateway's word, except where an id is the hash of what it
+names: a purpose's text is checked against its id in any case.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from ledger import contracts, views
+from ledger.encoding import Schema
+from ledger.enumerations import Class
+from ledger.events import (
+    DatasetRegistered,
+    DatasetTerms,
+    PartyAdmitted,
+    PurposeRegistered,
+    PurposeTerms,
+    Text,
+)
+from ledger.hexes import from_hex, to_hex
+from ledger.keccak import keccak256
+from ledger.merkle import EMPTY_ROOT, TreeHead
+from wallet.client import chain
+from wallet.client.calls import Answer, HttpCall, path
+from wallet.client.checks import Check
+from wallet.client.errors import UnknownNameError, VerificationError
+from wallet.client.patience import patiently
+from wallet.client.steps import Steps, look
+from wallet.client.transactions import Ledger
+
+CLASSES: Final = {
+    "Unconditional": Class.UNCONDITIONAL,
+    "Conditional": Class.CONDITIONAL,
+    "NotShared": Class.NOT_SHARED,
+}
+"""The classes by the names that DESIGN gives them."""
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class DatasetAnswer(msgspec.Struct, frozen=True):
+    """What the gateway tells of a dataset."""
+
+    terms: DatasetTerms
+    provider: bytes
+    newest: int
+    head: TreeHead
+
+
+def registered(ledger: Ledger, dataset: bytes) -> Steps[DatasetTerms]:
+    """Return the terms under which a dataset is registered.
+
+    Raises:
+        UnknownNameError: there is no such dataset.
+    """
+    if not ledger.own_node:
+        return (yield from patiently(ask_dataset(dataset))).terms
+    found = yield from chain.events(ledger, DatasetRegistered, (dataset,))
+    if not found:
+        raise UnknownNameError(f"no dataset {to_hex(dataset)} is registered")
+    return found[0].terms
+
+
+def schema(ledger: Ledger, dataset: bytes) -> Steps[Schema]:
+    """Return a dataset's schema."""
+    return Schema(dataset, (yield from registered(ledger, dataset)).fields)
+
+
+def newest_publication(ledger: Ledger, dataset: bytes) -> Steps[tuple[int, TreeHead]]:
+    """Return version, count and root of a dataset's newest publication; version zero for none."""
+    if not ledger.own_node:
+        told = yield from patiently(ask_dataset(dataset))
+        return told.newest, told.head
+    at = ledger.deployment.contracts
+    state = yield from look(views.dataset_of(at, dataset))
+    if not state.publications:
+        return 0, TreeHead(0, EMPTY_ROOT)
+    found = yield from look(views.publication_of(at, dataset, state.publications))
+    return state.publications, TreeHead(found.count, found.root)
+
+
+def purpose_terms(ledger: Ledger, purpose: bytes) -> Steps[PurposeTerms]:
+    """Return a purpose's texts and bounds; checked against its id.
+
+    Raises:
+        UnknownNameError: there is no such purpose.
+        VerificationError: the gateway tells of other terms.
+    """
+    if ledger.own_node:
+        found = yield from chain.events(ledger, PurposeRegistered, (purpose,))
+        terms = [event.terms for event in found]
+    else:
+        told = yield from patiently(ask_purposes())
+        terms = [one for one in told if purpose_id(one) == purpose]
+    if not terms:
+        raise UnknownNameError(f"no purpose {to_hex(purpose)} is registered")
+    if purpose_id(terms[0]) != purpose:
+        raise VerificationError(Check.BASIS, "the purpose's terms are not those of its id")
+    return terms[0]
+
+
+def purpose_id(terms: PurposeTerms) -> bytes:
+    """Return the id of a purpose: Keccak-256 of its terms' ABI encoding."""
+    # A call's data after the selector is the encoding of the same single argument.
+    return keccak256(contracts.register_purpose(terms).data[4:])
+
+
+def party_name(ledger: Ledger, party: bytes) -> Steps[str]:
+    """Return the name under which a party is admitted.
+
+    Raises:
+        UnknownNameError: it never was.
+    """
+    if not ledger.own_node:
+        return (yield from patiently(_ask_party(party)))
+    found = yield from chain.events(ledger, PartyAdmitted, (party.rjust(32, b"\0"),))
+    if not found:
+        raise UnknownNameError(f"{to_hex(party)} was never admitted")
+    return found[-1].name
+
+
+# The gateway's word
+
+
+class _Newest(msgspec.Struct):
+    version: Count
+    root: str
+    count: Count
+
+
+class _Dataset(msgspec.Struct):
+    code: str
+    title: str
+    fields: tuple[str, ...]
+    sharing: str
+    open: str
+    grade: int
+    personal: bool
+    update_cycle: int
+    provider: str
+    publication: _Newest | None = None
+
+
+class _Text(msgspec.Struct):
+    language: str
+    template: str
+
+
+class _Purpose(msgspec.Struct):
+    code: str
+    texts: tuple[_Text, ...]
+    max_validity: int
+    max_uses: int
+    min_interval: int
+    retention: int
+
+
+class _Purposes(msgspec.Struct):
+    purposes: tuple[_Purpose, ...]
+
+
+class _Party(msgspec.Struct):
+    name: str
+
+
+def ask_dataset(dataset: bytes) -> HttpCall[DatasetAnswer]:
+    """Ask the gateway what is registered and published of a dataset."""
+    return HttpCall("GET", path("/v1/datasets/{}", dataset), _dataset)
+
+
+def ask_purposes() -> HttpCall[tuple[PurposeTerms, ...]]:
+    """Ask the gateway for all purposes."""
+    return HttpCall("GET", "/v1/purposes", _purposes)
+
+
+def ask_catalogue() -> HttpCall[bytes]:
+    """Ask for the catalogue, a DCAT document in JSON-LD."""
+    return HttpCall("GET", "/v1/catalogue", lambda answer: answer.body)
+
+
+def _ask_party(party: bytes) -> HttpCall[str]:
+    def read(answer: Answer) -> str:
+        return msgspec.json.decode(answer.body, type=_Party).name
+
+    return HttpCall("GET", path("/v1/parties/{}", party), read)
+
+
+def _dataset(answer: Answer) -> DatasetAnswer:
+    found = msgspec.json.decode(answer.body, type=_Dataset)
+    newest = found.publication
+    return DatasetAnswer(
+        terms=DatasetTerms(
+            code=found.code,
+            title=found.title,
+            fields=found.fields,
+            sharing=_class(found.sharing),
+            open=_class(found.open),
+            grade=found.grade,
+            personal=found.personal,
+            update_cycle=found.update_cycle,
+        ),
+        provider=from_hex(found.provider, 20),
+        newest=newest.version if newest else 0,
+        head=TreeHead(newest.count, from_hex(newest.root, 32)) if newest else _NONE,
+    )
+
+
+_NONE = TreeHead(0, EMPTY_ROOT)
+
+
+def _class(text: str) -> Class:
+    found = CLASSES.get(text)
+    if found is None:
+        raise msgspec.ValidationError(f"{text[:40]!r} is no class")
+    return found
+
+
+def _purposes(answer: Answer) -> tuple[PurposeTerms, ...]:
+    found = msgspec.json.decode(answer.body, type=_Purposes).purposes
+    return tuple(
+        PurposeTerms(
+            code=one.code,
+            texts=tuple(Text(text.language, text.template) for text in one.texts),
+            max_validity=one.max_validity,
+            max_uses=one.max_uses,
+            min_interval=one.min_interval,
+            retention=one.retention,
+        )
+        for one in found
+    )

@@ -1,0 +1,61 @@
+"""Trying again: what could not be done now, and what may have been done without an answer.
+
+Only for what may be repeated: questions, and requests that the receiver knows again (a signed access
+request, a signed transaction, lines at their place in an upload).
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from wallet.client.calls import HttpCall
+from wallet.client.errors import ThrottledError, UnavailableError, UnreachableError
+from wallet.client.steps import Steps, pause, send
+
+T = TypeVar("T")
+
+PASSING = (UnreachableError, UnavailableError, ThrottledError)
+"""Errors after which the same thing may work a little later."""
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long to go on trying.
+
+    Attributes:
+        seconds: until giving up.
+        first: seconds before the second try; each later pause is twice as long.
+        longest: seconds of a pause at most.
+    """
+
+    seconds: float = 60.0
+    first: float = 0.1
+    longest: float = 5.0
+
+
+USUAL: Final = Patience()
+
+
+def patiently(call: HttpCall[T] | Callable[[], Steps[T]], patience: Patience = USUAL) -> Steps[T]:
+    """Ask until there is an answer, or patience is over.
+
+    Args:
+        call: a call, or what makes a flow to be tried as a whole.
+        patience: how long.
+
+    Raises:
+        ClientError: the last error, or the first that will not pass.
+    """
+    until = time.monotonic() + patience.seconds
+    wait = patience.first
+    while True:
+        try:
+            return (yield from (send(call) if isinstance(call, HttpCall) else call()))
+        except PASSING as error:
+            asked = getattr(error, "retry_after", None)
+            wait = min(wait if asked is None else max(wait, asked), patience.longest)
+            if time.monotonic() + wait > until:
+                raise
+        yield from pause(wait)
+        wait *= 2

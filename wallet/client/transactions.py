@@ -1,0 +1,218 @@
+"""A party's own transactions: admitting, publishing, applying, restricting.
+
+With a node of its own the party asks it for nonce and fee, sends there and sees for itself that the
+block is final. Without one the gateway tells nonce and fee and relays (`POST /v1/transactions`); what
+it says of the outcome is then its word.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from ledger import queries
+from ledger.chain import Finality
+from ledger.contracts import ContractCall
+from ledger.deployment import Deployment
+from ledger.events import Log
+from ledger.hexes import from_hex, to_hex
+from ledger.queries import Receipt
+from ledger.sender import suggested_fee
+from ledger.transactions import GAS_CAP, Fee, SignedTransaction, Transaction, parse_transaction
+from wallet.client.calls import Answer, HttpCall, path
+from wallet.client.errors import (
+    ClientError,
+    MissingKeyError,
+    NodeError,
+    ProblemError,
+    RefusedError,
+    UnreachableError,
+)
+from wallet.client.party import PartyKey
+from wallet.client.patience import patiently
+from wallet.client.steps import Steps, look, pause
+
+_POLL: Final = 0.05
+_MARGIN: Final = 1.25
+"""Over the estimate: a block later a transaction may need a little more."""
+
+DEPTH_ZERO: Final = Finality.depth(0)
+
+
+class NotFinalError(ClientError):
+    """A transaction was sent and is in no final block yet; it may still come."""
+
+
+class Mined(msgspec.Struct, frozen=True):
+    """Where a transaction is on chain, in a final block."""
+
+    transaction: bytes
+    block_number: int
+    block_hash: bytes
+    logs: tuple[Log, ...] | None
+    """Its events, from the party's own node; None when only the gateway told of it."""
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """Which contracts, and how the party gets to them."""
+
+    deployment: Deployment
+    own_node: bool
+    """Whether the party has a node of its own."""
+    finality: Finality = DEPTH_ZERO
+    timeout: float = 60.0
+    """Seconds until a transaction has to be final."""
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """What an account's next transaction needs, as the gateway tells it."""
+
+    nonce: int
+    chain_id: int
+    gas_price: int
+    max_gas: int
+
+
+def transact(
+    ledger: Ledger,
+    key: PartyKey | None,
+    call: ContractCall,
+    *,
+    note: Callable[[bytes], None] = lambda _raw: None,
+) -> Steps[Mined]:
+    """Send a transaction and wait until it is final.
+
+    Args:
+        ledger: the contracts.
+        key: of the party that sends.
+        call: what to say to which contract.
+        note: is given the signed transaction before it is sent.
+
+    Raises:
+        RefusedError: the contract refuses it.
+        NotFinalError: it is on its way.
+        ClientError: it could not be sent.
+    """
+    if key is None:
+        raise MissingKeyError("a transaction must be signed: name a key")
+    to = ledger.deployment.address_of(call.contract)
+    prepared = yield from (_own_terms if ledger.own_node else _told_terms)(ledger, key, to, call)
+    signed = key.sign_transaction(prepared)
+    note(signed.raw)
+    return (yield from carry_out(ledger, signed))
+
+
+def carry_out(ledger: Ledger, signed: SignedTransaction) -> Steps[Mined]:
+    """Send a signed transaction, for the first time or again; see `transact`."""
+    if not ledger.own_node:
+        return (yield from _relay(signed))
+    try:
+        yield from look(queries.send_raw_transaction(signed.raw))
+    except (NodeError, UnreachableError):
+        # It may be known already, or mined: the receipt tells. If it never comes, this error does.
+        return (yield from _receipt(ledger, signed, patience=min(5.0, ledger.timeout)))
+    return (yield from _receipt(ledger, signed, patience=ledger.timeout))
+
+
+def resume(ledger: Ledger, raw: bytes) -> Steps[Mined]:
+    """Send a transaction again that was noted before a crash; see `transact`."""
+    return (yield from carry_out(ledger, parse_transaction(raw)))
+
+
+def _own_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Steps[Transaction]:
+    estimate = yield from look(queries.estimate_gas(to, call.data, key.address))
+    nonce = yield from look(queries.transaction_count(key.address, "pending"))
+    newest = yield from look(queries.block("latest"))
+    price = yield from look(queries.gas_price())
+    fee = suggested_fee(None if newest is None else newest.base_fee, price)
+    gas = min(int(estimate * _MARGIN), GAS_CAP)
+    return Transaction(ledger.deployment.chain_id, nonce, gas, fee, to, call.data)
+
+
+def _told_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Steps[Transaction]:
+    told = yield from patiently(ask_outlook(key.address))
+    fee = Fee(told.gas_price, told.gas_price)
+    gas = min(told.max_gas, GAS_CAP)
+    return Transaction(ledger.deployment.chain_id, told.nonce, gas, fee, to, call.data)
+
+
+def _receipt(ledger: Ledger, signed: SignedTransaction, *, patience: float) -> Steps[Mined]:
+    until = time.monotonic() + patience
+    while True:
+        receipt = yield from look(queries.receipt(signed.hash))
+        if receipt is not None:
+            newest = yield from look(queries.block(ledger.finality.tag))
+            if newest is not None and ledger.finality.covers(receipt.block_number, newest):
+                break
+        if time.monotonic() > until:
+            raise NotFinalError(f"{to_hex(signed.hash)} is in no final block after {patience:g} s")
+        yield from pause(_POLL)
+    if not receipt.succeeded:
+        yield from _explain(signed, receipt)
+    return Mined(signed.hash, receipt.block_number, receipt.block_hash, receipt.logs)
+
+
+def _explain(signed: SignedTransaction, receipt: Receipt) -> Steps[None]:
+    """Raise the contract's reason: the call is made once more as it was before its block."""
+    content, before = signed.content, receipt.block_number
+    yield from look(queries.call(content.to or b"", content.data, before, sender=signed.sender))
+    raise RefusedError("", f"transaction {to_hex(signed.hash)} failed")
+
+
+# By way of the gateway
+
+
+def ask_outlook(address: bytes) -> HttpCall[Outlook]:
+    """Ask the gateway for nonce and fee."""
+    return HttpCall("GET", path("/v1/transactions/{}", address), _outlook)
+
+
+def relay_transaction(raw: bytes) -> HttpCall[Mined]:
+    """Have the gateway relay a signed transaction; it answers when the block is final."""
+    body = msgspec.json.encode({"raw": to_hex(raw)})
+    return HttpCall("POST", "/v1/transactions", read_mined, body=body)
+
+
+def _relay(signed: SignedTransaction) -> Steps[Mined]:
+    try:
+        return (yield from patiently(relay_transaction(signed.raw)))
+    except ProblemError as error:
+        raise refusal_in(error) from error
+
+
+def refusal_in(error: ProblemError) -> ClientError:
+    """Return the contract's refusal that a problem tells of, or the problem itself."""
+    name = error.member("error")
+    if not isinstance(name, str) or not name:
+        return error
+    return RefusedError(name, str(error.member("arguments") or ""))
+
+
+class _Outlook(msgspec.Struct):
+    nonce: int
+    chain_id: int
+    gas_price: str
+    max_gas: int
+
+
+class _Mined(msgspec.Struct):
+    transaction: str
+    block_number: int
+    block_hash: str
+
+
+def _outlook(answer: Answer) -> Outlook:
+    found = msgspec.json.decode(answer.body, type=_Outlook)
+    return Outlook(found.nonce, found.chain_id, int(found.gas_price), found.max_gas)
+
+
+def read_mined(answer: Answer) -> Mined:
+    """Read where the gateway says that a transaction is."""
+    found = msgspec.json.decode(answer.body, type=_Mined)
+    return Mined(
+        transaction=from_hex(found.transaction, 32),
+        block_number=found.block_number,
+        block_hash=from_hex(found.block_hash, 32),
+        logs=None,
+    )

@@ -1,0 +1,354 @@
+"""Publishing a file: read and check, find owners, sort, encrypt, upload, publish on chain, serve.
+
+Each step is idempotent or noted in the book before it is made, so an interrupted run is simply started
+again with the same file: it goes on where it stopped (wallet/provider/book.py says what a crash leaves).
+"""
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ledger.encoding import Schema
+from ledger.merkle import TreeHead
+from wallet.client.errors import ConflictError, NotFoundError
+from wallet.client.patience import PASSING
+from wallet.provider.book import Book, Upload
+from wallet.provider.checks import RowChecker
+from wallet.provider.description import Description, KeyKind
+from wallet.provider.encryption import EncryptedBatch, encrypt_batches
+from wallet.provider.errors import (
+    NothingToPublishError,
+    OwnersError,
+    QualityError,
+    RootMismatchError,
+    TermsMismatchError,
+    UploadError,
+)
+from wallet.provider.quality import Defect, Kind, QualityLog, QualityReport
+from wallet.provider.rows import Row
+from wallet.provider.services import Services
+from wallet.provider.source import read_source, unit_of
+from wallet.provider.spool import NOBODY, Changes, Spool
+
+_ROWS_AT_ONCE: Final = 1000
+_RECORDS_IN_A_BATCH: Final = 200
+_KEYS_AT_ONCE: Final = 20_000
+_TRIES: Final = 8
+_MOST_BODY: Final = 4 * 2**20
+_MOST_LINES: Final = 2000
+
+
+class Stage(StrEnum):
+    """What is being done."""
+
+    READING = "reading"
+    OWNERS = "owners"
+    SORTING = "sorting"
+    UPLOADING = "uploading"
+    SEALING = "sealing"
+    PUBLISHING = "publishing"
+    SERVING = "serving"
+
+
+Progress = Callable[[Stage, int, int | None], None]
+"""Told what is being done, how many records are done, and of how many (None: not known)."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How to publish.
+
+    Attributes:
+        whole: send all records, also those that are published already.
+        leave_out_defective: publish the sound records of a file that has defective ones; only for a
+            whole version, since a delta could not tell a defective record from a withdrawn one.
+        even_if_unchanged: publish a version that says the same as the one before.
+        processes: that encrypt, at most; None for one a core.
+    """
+
+    whole: bool = False
+    leave_out_defective: bool = False
+    even_if_unchanged: bool = False
+    processes: int | None = None
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """What was published."""
+
+    dataset: bytes
+    version: int
+    base: int
+    """Version that the upload changed; zero when it carried all records."""
+    head: TreeHead
+    changes: Changes
+    report: QualityReport
+    sent: int
+    """Lines that travelled."""
+
+
+def check_file(
+    path: Path, description: Description, spool: Spool, progress: Progress
+) -> QualityReport:
+    """Read a file into a spool; return what is wrong with it.
+
+    Raises:
+        SourceError: it cannot be read as what its description says.
+        SpoolError: the spool cannot be written.
+    """
+    log, checker = QualityLog(), RowChecker(description)
+    rows = _sound_rows(path, description, log, checker)
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        spool.add(some)
+        progress(Stage.READING, log.records, description.records)
+    for duplicate in spool.drop_duplicates():
+        detail = f"as in {unit_of(description)} {duplicate.first_line}"
+        column = description.number_column
+        log.add([Defect(duplicate.line, Kind.DUPLICATE_NUMBER, column, detail)])
+        log.sound -= 1
+    if description.records is not None and log.records != description.records:
+        log.remark(f"the description speaks of {description.records} records")
+    return log.report(description.code, unit_of(description))
+
+
+def _sound_rows(
+    path: Path, description: Description, log: QualityLog, checker: RowChecker
+) -> Iterator[Row]:
+    for found in read_source(path, description, log):
+        log.records += 1
+        row = (found,) if isinstance(found, Defect) else checker.check(found)
+        if isinstance(row, Row):
+            log.sound += 1
+            yield row
+        else:
+            log.add(row)
+
+
+class Publisher:
+    """Publishes one dataset from one provider's machine.
+
+    Args:
+        description: of the dataset.
+        dataset: its id, 32 bytes.
+        services: whom it takes.
+        workspace: directory of books and working files; on the disk where the source files are.
+        progress: is told how it goes.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        dataset: bytes,
+        services: Services,
+        workspace: Path,
+        progress: Progress = lambda _stage, _done, _of: None,
+    ) -> None:
+        self._description = description
+        self._dataset = dataset
+        self._services = services
+        self._workspace = workspace
+        self._progress = progress
+
+    def publish(self, path: Path, options: Options | None = None) -> Publication:
+        """Publish what a file says: as changes to the version before where that is possible.
+
+        Raises:
+            QualityError: the file has defects; nothing was sent.
+            ProviderError, ClientError: it did not work; start it again.
+        """
+        chosen = options or Options()
+        schema = self._schema()
+        with Book(self._book_path(), self._dataset) as book, self._spool() as spool:
+            self._finish(book)
+            report = check_file(path, self._description, spool, self._progress)
+            base = self._base(book, chosen)
+            self._check_quality(report, base, chosen)
+            self._find_owners(spool)
+            self._progress(Stage.SORTING, 0, None)
+            changes = spool.plan(book.path, whole=base == 0)
+            sent = spool.planned()
+            if base and not sent and not chosen.even_if_unchanged:
+                raise NothingToPublishError(f"version {base} says the same already")
+            upload = self._open_upload(book, spool, base, report)
+            if upload.head is None:
+                self._send(book, spool, upload, schema, chosen)
+            head = self._seal(book)
+            version = self._make_public(book)
+        return Publication(self._dataset, version, base, head, changes, report, sent)
+
+    def finish(self) -> int | None:
+        """Finish a publication that was interrupted after it was sealed; return its version."""
+        with Book(self._book_path(), self._dataset) as book:
+            return self._finish(book)
+
+    def _book_path(self) -> Path:
+        return self._workspace / f"{self._dataset.hex()}.book"
+
+    def _spool(self) -> Spool:
+        return Spool(self._workspace)
+
+    def _schema(self) -> Schema:
+        terms = self._services.terms(self._dataset)
+        if terms.fields != self._description.field_titles:
+            raise TermsMismatchError(
+                f"{self._description.code} is registered with other fields: register another dataset"
+            )
+        return Schema(self._dataset, terms.fields)
+
+    def _finish(self, book: Book) -> int | None:
+        upload = book.upload()
+        return None if upload is None or upload.raw is None else self._make_public(book)
+
+    def _base(self, book: Book, options: Options) -> int:
+        """Return the version to change; zero to send everything."""
+        newest = self._services.newest(self._dataset).number
+        known = book.version == newest
+        return 0 if options.whole or options.leave_out_defective or not known else newest
+
+    def _check_quality(self, report: QualityReport, base: int, options: Options) -> None:
+        if not report.defective:
+            return
+        if not options.leave_out_defective or base:
+            raise QualityError(
+                f"{report.defective} of {report.records} records are defective; nothing was sent",
+                report,
+            )
+
+    def _find_owners(self, spool: Spool) -> None:
+        kind = self._description.key_kind
+        if kind is KeyKind.NONE:
+            spool.add_owners([("", NOBODY)])
+            return
+        spool.index_keys()
+        done, total = 0, spool.count_keys()
+        last = ""
+        while keys := spool.keys(after=last, limit=_KEYS_AT_ONCE):
+            owners = self._services.owners(self._dataset, kind, keys)
+            spool.add_owners(zip(keys, owners, strict=True))
+            last, done = keys[-1], done + len(keys)
+            self._progress(Stage.OWNERS, done, total)
+        if spool.without_owner():
+            raise OwnersError("some records have no owner")
+
+    def _open_upload(self, book: Book, spool: Spool, base: int, report: QualityReport) -> Upload:
+        """Go on with the upload that was begun for the same plan, or begin one."""
+        plan = spool.plan_digest()
+        begun = book.upload()
+        if begun is not None:
+            state = self._services.state(begun.id)
+            if state is not None and (begun.base, begun.plan) == (base, plan):
+                return begun
+            if state is not None:
+                self._services.drop(begun.id)
+            book.abandon()
+        identifier = self._services.begin(self._dataset, base)
+        book.begin(Upload(identifier, base, plan, report.digest(), None, None))
+        return self._present(book)
+
+    def _present(self, book: Book) -> Upload:
+        upload = book.upload()
+        if upload is None:
+            raise UploadError("no upload is under way")
+        return upload
+
+    def _send(
+        self, book: Book, spool: Spool, upload: Upload, schema: Schema, options: Options
+    ) -> None:
+        total, start = spool.planned(), self._received(upload)
+        if start < total:
+            keys = self._services.keys(self._dataset)
+            records = spool.records(start)
+            batches = iter(lambda: tuple(islice(records, _RECORDS_IN_A_BATCH)), ())
+            encrypted = encrypt_batches(
+                schema, keys, batches, expected=total - start, processes=options.processes
+            )
+            for body in _bodies(encrypted):
+                book.note_sent(start, body.records)
+                self._send_body(upload, start, body.lines)
+                start += len(body.lines)
+                self._progress(Stage.UPLOADING, start, total)
+        if self._received(upload) != total:
+            raise UploadError("the gateway has another number of lines than were sent")
+
+    def _send_body(self, upload: Upload, start: int, lines: tuple[bytes, ...]) -> None:
+        """Send lines; after an interruption, those that the gateway does not have yet."""
+        at = start
+        for attempt in range(_TRIES):
+            try:
+                self._services.send(upload.id, at, b"".join(lines[at - start :]))
+                return
+            except (*PASSING, ConflictError) as error:
+                at = self._received(upload)  # waits until the gateway answers
+                if at == start + len(lines):
+                    return
+                if not start <= at < start + len(lines) or attempt == _TRIES - 1:
+                    raise UploadError(f"the gateway stands at line {at}: {error}") from error
+
+    def _received(self, upload: Upload) -> int:
+        state = self._services.state(upload.id)
+        if state is None:
+            raise UploadError("the gateway knows nothing of the upload any more: start again")
+        return state.received
+
+    def _seal(self, book: Book) -> TreeHead:
+        """Have the gateway put the version together; compare what it gets with our own head."""
+        upload = self._present(book)
+        if upload.head is not None:
+            return upload.head
+        self._progress(Stage.SEALING, 0, None)
+        head = book.next_head()
+        sealed = self._services.seal(upload.id)
+        if sealed != head:
+            raise RootMismatchError(
+                f"the gateway counts {sealed.size} records under another root; here are {head.size}"
+            )
+        book.note_sealed(head)
+        return head
+
+    def _make_public(self, book: Book) -> int:
+        upload = self._present(book)
+        if upload.head is None:
+            raise UploadError("the upload is not sealed")
+        self._progress(Stage.PUBLISHING, 0, None)
+        version = self._services.publish(
+            self._dataset,
+            upload.head,
+            upload.base,
+            upload.manifest,
+            upload.raw,
+            book.note_transaction,
+        )
+        self._progress(Stage.SERVING, 0, None)
+        try:
+            self._services.serve(upload.id, version)
+        except NotFoundError as error:
+            book.abandon()
+            raise UploadError(
+                f"version {version} is on chain and the gateway lost its records: publish all again"
+            ) from error
+        book.complete(version)
+        return version
+
+
+def _bodies(batches: Iterator[EncryptedBatch]) -> Iterator[EncryptedBatch]:
+    """Put batches together to bodies of a few megabytes."""
+    waiting: list[EncryptedBatch] = []
+    size = lines = 0
+    for batch in batches:
+        more = sum(map(len, batch.lines))
+        if waiting and (size + more > _MOST_BODY or lines + len(batch.lines) > _MOST_LINES):
+            yield _joined(waiting)
+            waiting, size, lines = [], 0, 0
+        waiting.append(batch)
+        size, lines = size + more, lines + len(batch.lines)
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(batches: list[EncryptedBatch]) -> EncryptedBatch:
+    return EncryptedBatch(
+        tuple(line for batch in batches for line in batch.lines),
+        tuple(record for batch in batches for record in batch.records),
+    )
