@@ -1,66 +1,12 @@
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import httpx
 import pytest
 
 from gateway.keyholders import KeyholderClient, Keyholders, KeyholdersUnavailableError
-from ledger.exchange import HeldKeys, Refusal, SealedParts, encode_answers
-
-REFUSAL = Refusal("urn:quancheng:problem:wrong-proof", "Wrong proof", 422, "the proof is wrong")
-
-
-class FakeKeyholder:
-    """A keyholder's HTTP surface, with faults to switch on."""
-
-    def __init__(self, number: int) -> None:
-        self.address = bytes([number]) * 20
-        self.asked: list[int] = []
-        self.down = False
-        self.delay = 0.0
-        self.refused: set[int] = set()
-        self.garbled = False
-
-    async def __call__(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ) -> None:
-        body = b""
-        while (message := await receive()).get("type") == "http.request":
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        status, answer = 200, b""
-        if self.down:
-            status = 503
-        elif scope["path"] == "/v1/holder":
-            answer = self._holder()
-        else:
-            answer = await self._release(body)
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": answer})
-
-    def _holder(self) -> bytes:
-        holders = ["0x" + (bytes([n]) * 20).hex() for n in (1, 2, 3)]
-        epoch = {"epoch": 1, "number": 1, "threshold": 2, "holders": holders, "complete": True}
-        description = {"address": "0x" + self.address.hex(), "encryption_key": "0x"}
-        return json.dumps({**description, "epochs": [epoch]}).encode()
-
-    async def _release(self, body: bytes) -> bytes:
-        tasks = json.loads(body)["accesses"]
-        self.asked.append(len(tasks))
-        await asyncio.sleep(self.delay)
-        if self.garbled:
-            return b"{}"
-        answers: list[SealedParts | Refusal] = [
-            REFUSAL if task in self.refused else SealedParts(self.address + bytes([task]))
-            for task in tasks
-        ]
-        return encode_answers(answers)
+from ledger.exchange import HeldKeys
+from tests.support.fake_keyholder import FakeKeyholder
 
 
 def keyholders(fakes: Sequence[FakeKeyholder], hedge: float = 5.0) -> Keyholders:
@@ -115,7 +61,7 @@ async def test_another_one_is_asked_when_one_fails(
 
 
 async def test_another_one_is_asked_for_what_one_refuses(fakes: list[FakeKeyholder]) -> None:
-    fakes[1].refused = {1}
+    fakes[1].refused = [1]
     asked = keyholders(fakes)
     for _ in range(3):
         answers = await asked.ask(tasks(3))
@@ -136,7 +82,7 @@ async def test_fewer_than_it_takes_is_unavailable_with_the_reasons(
     fakes: list[FakeKeyholder],
 ) -> None:
     fakes[0].down = True
-    fakes[1].refused = {1}
+    fakes[1].refused = [1]
     answers = await keyholders(fakes).ask(tasks(2))
     assert isinstance(answers[0], tuple)
     assert isinstance(answers[1], KeyholdersUnavailableError)

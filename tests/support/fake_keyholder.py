@@ -1,0 +1,67 @@
+"""Keyholders that answer in memory, with faults to switch on: the real ones' HTTP surface, no secrets."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from ledger.exchange import Refusal, SealedParts, encode_answers
+
+REFUSAL = Refusal("urn:quancheng:problem:wrong-proof", "Wrong proof", 422, "the proof is wrong")
+
+
+class FakeKeyholder:
+    """A keyholder's HTTP surface, with faults to switch on."""
+
+    def __init__(self, number: int) -> None:
+        self.address = bytes([number]) * 20
+        self.asked: list[int] = []
+        self.down = False
+        self.delay = 0.0
+        self.refused: list[object] = []
+        self.tasks: list[Any] = []
+        self.garbled = False
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        body = b""
+        while (message := await receive()).get("type") == "http.request":
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        status, answer = 200, b""
+        if self.down:
+            status = 503
+        elif scope["path"] == "/v1/holder":
+            answer = self._holder()
+        else:
+            answer = await self._release(body)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": answer})
+
+    def _holder(self) -> bytes:
+        holders = ["0x" + (bytes([n]) * 20).hex() for n in (1, 2, 3)]
+        epoch = {"epoch": 1, "number": 1, "threshold": 2, "holders": holders, "complete": True}
+        description = {"address": "0x" + self.address.hex(), "encryption_key": "0x"}
+        return json.dumps({**description, "epochs": [epoch]}).encode()
+
+    async def _release(self, body: bytes) -> bytes:
+        tasks = json.loads(body)["accesses"]
+        self.asked.append(len(tasks))
+        await asyncio.sleep(self.delay)
+        if self.garbled:
+            return b"{}"
+        self.tasks += tasks
+        answers: list[SealedParts | Refusal] = [
+            REFUSAL if task in self.refused else SealedParts(self.address + _mark(task))
+            for task in tasks
+        ]
+        return encode_answers(answers)
+
+
+def _mark(task: object) -> bytes:
+    return bytes([task]) if isinstance(task, int) else b""
