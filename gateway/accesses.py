@@ -11,11 +11,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from gateway.bases import NO_ITEM, Bases, Kind
+from gateway.bases import Bases
 from gateway.errors import (
     GatewayError,
     MalformedBodyError,
-    NothingServedError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -254,15 +253,9 @@ class Accesses:
         request = verified.submission.request
         if not await self._parties.is_party(request.consumer):
             raise NotAConsumerError(f"{to_hex(request.consumer)} was never admitted")
-        if request.item != NO_ITEM:
-            return
         basis = (await self._bases.find([request.basis])).get(request.basis)
-        if basis is None or basis.kind is Kind.AUTHORIZATION:
-            return
-        try:
+        if basis is not None:  # an unknown one is for the chain to deny
             await self._materials.check(basis, request.item, self._newest_block())
-        except NothingServedError:
-            return  # the chain decides first
 
     async def _find_all(self, accesses: Sequence[bytes]) -> list[JournalEntry | None]:
         found = await self._journal.find(accesses)

@@ -7,6 +7,8 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.gathering import Gatherer
+
 NO_ITEM = bytes(32)
 """The item that stands for all that a basis covers."""
 
@@ -56,7 +58,7 @@ class Bases:
     """Looks bases up, and keeps those used last."""
 
     def __init__(self, source: BasisSource, *, most: int = 50_000) -> None:
-        self._source = source
+        self._source: Gatherer[bytes, Basis] = Gatherer(source.bases)
         self._most = most
         self._kept: OrderedDict[bytes, Basis] = OrderedDict()
 
@@ -75,7 +77,8 @@ class Bases:
             else:
                 found[wanted] = kept
         if missing:
-            new = await self._source.bases(missing)
+            read = await self._source.get(missing)
+            new = {one: read[one] for one in missing if one in read}
             found.update(new)
             self._keep(new)
         return found

@@ -94,19 +94,35 @@ class Materials:
     def __init__(self, publications: Publications, links: LinkStore) -> None:
         self._publications = publications
         self._links = links
+        self._known: set[bytes] = set()
+        """Datasets of which something is served; they stay so."""
 
     async def check(self, basis: Basis, item: bytes, block: int) -> None:
-        """Find out, before an access is recorded, whether its answer would be too large.
+        """Find out, before an access is recorded, that there is something to answer it from.
+
+        An authorization for one use would otherwise be used up for nothing.
+
+        Args:
+            basis: Of the request.
+            item: Of the request.
+            block: The newest final one.
 
         Raises:
-            TooManyRecordsError: It would.
-            NothingServedError: There is nothing to answer from.
+            TooManyRecordsError: The answer would be too large.
+            NothingServedError: No publication is served.
+            LinkMissingError: Nobody relayed whose records the authorization is about.
             StoreUnavailableError: The database cannot be read.
         """
-        if basis.subject is not None or item != NO_ITEM:
+        tie = _tie(basis)
+        if tie is not None and tie not in await self._links.find((tie,)):
+            raise LinkMissingError
+        whole = tie is None and item == NO_ITEM
+        if basis.dataset in self._known and not whole:
             return
-        publication = await self._publications.newest_served(basis.dataset, block)
-        if publication.count > MOST_RECORDS:
+        # What is being served just now counts: the access comes in a later block.
+        publication = await self._publications.newest_served(basis.dataset, block + 1)
+        self._known.add(basis.dataset)
+        if whole and publication.count > MOST_RECORDS:
             raise TooManyRecordsError(MOST_RECORDS)
 
     async def find(self, wanted: Sequence[Wanted]) -> list[Material | GatewayError]:

@@ -1,11 +1,13 @@
 """What ties owners to subjects: stored beside the authorizations, handed to keyholders, never on chain."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.gathering import Gatherer
 from gateway.store.access_tables import subject_links
 from gateway.store.database import Database
 from ledger.exchange import SignedLink
@@ -70,4 +72,41 @@ class SqlLinkStore:
                 for subject, dataset, owner, signature in await connection.execute(statement):
                     link = SubjectLink(subject=subject, dataset=dataset, owner=owner)
                     found[subject, dataset] = SignedLink(link, signature)
+        return found
+
+
+class KeptLinks:
+    """`LinkStore` that reads for many at once and keeps what was used last.
+
+    A person's owner in a dataset never changes, so another gateway's newer link says the same.
+    """
+
+    def __init__(self, store: LinkStore, *, most: int = 50_000) -> None:
+        self._store = store
+        self._most = most
+        self._read: Gatherer[Tie, SignedLink] = Gatherer(store.find)
+        self._kept: OrderedDict[Tie, SignedLink] = OrderedDict()
+
+    async def put(self, link: SignedLink, now: int) -> None:
+        """See `LinkStore`."""
+        await self._store.put(link, now)
+        self._kept.pop((link.link.subject, link.link.dataset), None)
+
+    async def find(self, ties: Sequence[Tie]) -> Mapping[Tie, SignedLink]:
+        """See `LinkStore`."""
+        found: dict[Tie, SignedLink] = {}
+        missing = []
+        for tie in ties:
+            kept = self._kept.get(tie)
+            if kept is None:
+                missing.append(tie)
+            else:
+                found[tie] = kept
+        if missing:
+            read = await self._read.get(missing)
+            for tie in missing:
+                if tie in read:
+                    found[tie] = self._kept[tie] = read[tie]
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
         return found

@@ -1,0 +1,348 @@
+"""One access from the signed request to its answer, on a real database."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from gateway.accesses import Answer, NotAConsumerError, QueueFullError, RequestSignatureError
+from gateway.errors import (
+    ErasedError,
+    MalformedBodyError,
+    NothingServedError,
+    StoreUnavailableError,
+    TooManyRecordsError,
+    UnknownError,
+)
+from gateway.keyholders import KeyholdersUnavailableError
+from gateway.materials import MOST_RECORDS, LinkMissingError
+from gateway.store.database import Database
+from ledger.enumerations import Outcome
+from ledger.exchange import AccessResult, Release, decode_result, encode_result
+from ledger.merkle import RangeProof, TreeHead, verify_range
+from ledger.records import OwnerProof, verify_owner
+from ledger.signing import address_of, sign
+from ledger.typed_data import digest
+from tests.support.accesses import BANK, DOMAIN, OPEN, PERSONAL, STRANGER_KEY, AccessDesk
+from tests.support.uploads import entries_of, head_of, make_record, make_records, owner_of
+
+RECORDS = make_records(owners=20)
+OWNER = owner_of(7)
+OWN = [record for record in RECORDS if record.owner == OWNER]
+
+
+@pytest.fixture
+async def desk(database: Database) -> AccessDesk:
+    desk = AccessDesk(database)
+    await desk.publish(PERSONAL, RECORDS)
+    await desk.link(OWNER)
+    return desk
+
+
+def received(answer: Answer) -> AccessResult:
+    """What the consumer makes of an answer."""
+    assert answer.verified is not None
+    assert answer.recorded is not None
+    return decode_result(
+        encode_result(
+            (answer.verified.submission.request, answer.verified.digest, answer.recorded),
+            answer.release,
+        )
+    )
+
+
+def released(answer: Answer) -> Release:
+    assert answer.problem is None
+    release = received(answer).release
+    assert release is not None
+    return release
+
+
+async def test_an_allowed_access_gets_all_the_persons_records_and_only_granted_fields(
+    desk: AccessDesk,
+) -> None:
+    release = released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
+    assert release.head == head_of(RECORDS)
+    assert isinstance(release.proof, OwnerProof)
+    assert verify_owner(release.proof, OWNER, release.head) == tuple(entries_of(OWN))
+    assert release.records == tuple(record.excerpt((0, 2)) for record in OWN)
+    assert len({held.holder for held in release.keys}) == 2
+
+
+async def test_keyholders_get_what_they_must_check(desk: AccessDesk) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    await desk.accesses.answer(submission)
+    (task,) = next(holder for holder in desk.holders if holder.tasks).tasks
+    assert task["signature"] == "0x" + submission.signature.hex()
+    assert (task["block_number"], task["publication"]) == (desk.chain.block, 1)
+    assert task["link"]["owner"] == "0x" + OWNER.hex()
+    assert all(set(record["fields"]) == {None} for record in task["records"])
+
+
+async def test_the_journal_tells_request_signature_place_and_what_was_released(
+    desk: AccessDesk,
+) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    answer = await desk.accesses.answer(submission)
+    (entry,) = [one async for one in desk.journal.read(0)]
+    assert entry.submission == submission
+    assert entry.recorded == answer.recorded
+    assert entry.released is not None
+    assert (entry.released.dataset, entry.released.publication) == (PERSONAL, 1)
+    assert entry.released.records == tuple(record.number for record in OWN)
+    assert entry.released.holders == tuple(held.holder for held in released(answer).keys)
+
+
+async def test_a_retry_is_not_a_second_use(desk: AccessDesk) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    desk.chain.delay = 0.01
+    at_once = await asyncio.gather(*(desk.accesses.answer(submission) for _ in range(5)))
+    later = await desk.accesses.answer(submission)
+    after_restart = await desk.restart().answer(submission)
+    answers = [*at_once, later, after_restart]
+    assert len(desk.chain.recorded) == 1
+    assert {released(answer).head for answer in answers} == {head_of(RECORDS)}
+    assert {received(answer).recorded for answer in answers} == {at_once[0].recorded}
+
+
+async def test_a_retry_is_answered_from_the_same_publication(desk: AccessDesk) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    first = released(await desk.accesses.answer(submission))
+    newer = [make_record(record.owner, record.number, version=2) for record in RECORDS]
+    await desk.publish(PERSONAL, newer, version=2)
+    assert released(await desk.restart().answer(submission)).records == first.records
+    fresh = released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
+    assert (first.publication, fresh.publication) == (1, 2)
+    assert fresh.head == head_of(newer)
+
+
+async def test_an_access_is_answered_from_what_was_served_when_it_was_recorded(
+    desk: AccessDesk,
+) -> None:
+    for holder in desk.holders:
+        holder.down = True
+    submission = desk.submission(desk.chain.authorize())
+    assert (await desk.accesses.answer(submission)).release is None
+    await desk.publish(PERSONAL, make_records(owners=20, version=2), version=2)
+    for holder in desk.holders:
+        holder.down = False
+    assert released(await desk.accesses.answer(submission)).publication == 1
+
+
+async def test_a_denied_access_is_recorded_and_journaled_and_opens_nothing(
+    desk: AccessDesk,
+) -> None:
+    basis = desk.chain.authorize()
+    desk.chain.outcomes[basis] = Outcome.USES_EXHAUSTED
+    answer = await desk.accesses.answer(desk.submission(basis))
+    assert answer.recorded is not None
+    assert (answer.recorded.outcome, answer.release) == (Outcome.USES_EXHAUSTED, None)
+    assert not any(holder.tasks for holder in desk.holders)
+    (entry,) = [one async for one in desk.journal.read(0)]
+    assert (entry.recorded, entry.released) == (answer.recorded, None)
+
+
+async def test_without_enough_keyholders_the_access_is_kept_and_a_retry_releases(
+    desk: AccessDesk,
+) -> None:
+    desk.holders[0].down = desk.holders[1].down = True
+    submission = desk.submission(desk.chain.authorize())
+    answer = await desk.accesses.answer(submission)
+    assert isinstance(answer.problem, KeyholdersUnavailableError)
+    assert answer.recorded is not None
+    (entry,) = [one async for one in desk.journal.read(0)]
+    assert entry.released is None
+    desk.holders[1].down = False
+    again = await desk.restart().answer(submission)
+    assert len(released(again).keys) == 2
+    assert again.recorded == answer.recorded
+    assert len(desk.chain.recorded) == 1
+
+
+async def test_what_cannot_be_recorded_does_not_happen(desk: AccessDesk) -> None:
+    desk.chain.down = True
+    submission = desk.submission(desk.chain.authorize())
+    answer = await desk.accesses.answer(submission)
+    assert isinstance(answer.problem, StoreUnavailableError)
+    assert (answer.recorded, answer.release) == (None, None)
+    assert not any(holder.tasks for holder in desk.holders)
+    desk.chain.down = False
+    released(await desk.accesses.answer(submission))
+
+
+async def test_only_what_its_consumer_signed_for_this_deployment_is_recorded(
+    desk: AccessDesk,
+) -> None:
+    basis = desk.chain.authorize()
+    good = desk.submission(basis)
+    other = msgspec.structs.replace(good.request, fields=0b111)
+    forged = [
+        desk.submission(basis, key=STRANGER_KEY),
+        msgspec.structs.replace(good, request=other),
+        msgspec.structs.replace(good, signature=bytes(65)),
+        msgspec.structs.replace(good, signature=good.signature[:-1]),
+    ]
+    for submission in forged:
+        answer = await desk.accesses.answer(submission)
+        assert isinstance(answer.problem, RequestSignatureError)
+        assert answer.recorded is None
+    late = msgspec.structs.replace(good.request, deadline=2**40)
+    answer = await desk.accesses.answer(msgspec.structs.replace(good, request=late))
+    assert isinstance(answer.problem, MalformedBodyError)
+    assert desk.chain.recorded == {}
+
+
+async def test_who_was_never_admitted_is_turned_away(desk: AccessDesk) -> None:
+    stranger = desk.submission(desk.chain.authorize(), key=STRANGER_KEY)
+    request = msgspec.structs.replace(stranger.request, consumer=address_of(STRANGER_KEY))
+    signed = msgspec.structs.replace(
+        stranger, request=request, signature=sign(digest(request, DOMAIN), STRANGER_KEY)
+    )
+    answer = await desk.accesses.answer(signed)
+    assert isinstance(answer.problem, NotAConsumerError)
+    assert desk.chain.recorded == {}
+
+
+async def test_one_item_is_proved_by_itself(desk: AccessDesk) -> None:
+    item = OWN[1].entry().root
+    for submission in (
+        desk.submission(desk.chain.authorize(), item=item),
+        desk.submission(desk.chain.authorize(item=item)),
+    ):
+        release = released(await desk.accesses.answer(submission))
+        assert release.records == (OWN[1].excerpt((0, 2)),)
+        assert isinstance(release.proof, RangeProof)
+        assert verify_range([OWN[1].entry().leaf()], release.proof, release.head)
+
+
+async def test_an_item_that_was_changed_since_is_found_in_its_version(desk: AccessDesk) -> None:
+    item = OWN[1].entry().root
+    await desk.publish(PERSONAL, make_records(owners=20, version=2), version=2)
+    submission = desk.submission(desk.chain.authorize(item=item))
+    assert released(await desk.accesses.answer(submission)).publication == 1
+
+
+async def test_another_persons_item_is_not_handed_out(desk: AccessDesk) -> None:
+    foreign = next(record for record in RECORDS if record.owner != OWNER)
+    submission = desk.submission(desk.chain.authorize(), item=foreign.entry().root)
+    answer = await desk.accesses.answer(submission)
+    assert isinstance(answer.problem, UnknownError)
+    assert answer.release is None
+
+
+async def test_somebody_without_records_gets_the_proof_that_there_is_none(
+    desk: AccessDesk,
+) -> None:
+    nobody = owner_of(4711)
+    await desk.link(nobody, subject=b"\x09" * 32)
+    submission = desk.submission(desk.chain.authorize(subject=b"\x09" * 32))
+    release = released(await desk.accesses.answer(submission))
+    assert (release.records, release.keys) == ((), ())
+    assert isinstance(release.proof, OwnerProof)
+    assert verify_owner(release.proof, nobody, release.head) == ()
+
+
+async def test_without_a_link_nothing_is_handed_out(desk: AccessDesk) -> None:
+    submission = desk.submission(desk.chain.authorize(subject=b"\x08" * 32))
+    answer = await desk.accesses.answer(submission)
+    assert isinstance(answer.problem, LinkMissingError)
+    assert desk.chain.recorded == {}  # the use is not lost
+    await desk.link(OWNER, subject=b"\x08" * 32)
+    released(await desk.accesses.answer(submission))
+
+
+async def test_an_erased_record_is_gone_and_the_others_are_not(desk: AccessDesk) -> None:
+    publication = await desk.publications.served(PERSONAL, 1)
+    gone, stays = OWN
+    await desk.publishing.erase(
+        publication, gone.entry().root, gone.owner, gone.number, b"\x0e" * 32
+    )
+    release = released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
+    assert release.records == (stays.excerpt((0, 2)),)
+    assert isinstance(release.proof, OwnerProof)
+    assert verify_owner(release.proof, OWNER, release.head) == tuple(entries_of(OWN))
+    item = desk.submission(desk.chain.authorize(item=gone.entry().root))
+    assert isinstance((await desk.accesses.answer(item)).problem, ErasedError)
+
+
+async def test_a_whole_open_dataset(desk: AccessDesk) -> None:
+    records = [make_record(bytes(32), number) for number in range(30)]
+    basis = desk.chain.open_dataset()
+    early = await desk.accesses.answer(desk.submission(basis))
+    assert isinstance(early.problem, NothingServedError)
+    await desk.publish(OPEN, records)
+    release = released(await desk.accesses.answer(desk.submission(basis, fields=1)))
+    assert release.records == tuple(record.excerpt((0,)) for record in records)
+    assert isinstance(release.proof, RangeProof)
+    assert verify_range(
+        [entry.leaf() for entry in entries_of(records)], release.proof, head_of(records)
+    )
+    item = released(
+        await desk.accesses.answer(desk.submission(basis, item=records[4].entry().root))
+    )
+    assert item.records == (records[4].excerpt((0, 2)),)
+
+
+async def test_a_dataset_that_is_too_large_is_turned_away_before_it_is_recorded(
+    desk: AccessDesk,
+) -> None:
+    records = [make_record(bytes(32), number) for number in range(MOST_RECORDS + 1)]
+    await desk.publish(OPEN, records)
+    basis = desk.chain.open_dataset()
+    answer = await desk.accesses.answer(desk.submission(basis))
+    assert isinstance(answer.problem, TooManyRecordsError)
+    assert desk.chain.recorded == {}
+    released(await desk.accesses.answer(desk.submission(basis, item=records[-1].entry().root)))
+
+
+async def test_many_at_once_are_answered_in_order_each_for_itself(desk: AccessDesk) -> None:
+    good, denied = desk.chain.authorize(), desk.chain.authorize()
+    desk.chain.outcomes[denied] = Outcome.REVOKED
+    submissions = [desk.submission(denied if n % 3 == 0 else good) for n in range(300)]
+    submissions[5] = desk.submission(good, key=STRANGER_KEY)
+    answers = await desk.accesses.answer_all(submissions)
+    for place, (submission, answer) in enumerate(zip(submissions, answers, strict=True)):
+        if place == 5:
+            assert isinstance(answer.problem, RequestSignatureError)
+            continue
+        assert answer.verified is not None
+        assert answer.verified.submission == submission
+        assert (answer.release is None) == (place % 3 == 0)
+    assert sum(len(holder.asked) for holder in desk.holders) <= 8  # grouped
+    assert len([one async for one in desk.journal.read(0)]) == 299
+
+
+async def test_a_flood_is_turned_away(desk: AccessDesk) -> None:
+    accesses = desk.restart()
+    accesses._most_waiting = 10
+    desk.chain.delay = 0.05
+    basis = desk.chain.authorize()
+    with pytest.raises(QueueFullError):
+        await accesses.answer_all([desk.submission(basis) for _ in range(11)])
+    assert desk.chain.recorded == {}
+    answers = await accesses.answer_all([desk.submission(basis) for _ in range(10)])
+    assert all(answer.release for answer in answers)
+
+
+async def test_closing_finishes_what_is_under_way(desk: AccessDesk) -> None:
+    desk.chain.delay = 0.05
+    running = asyncio.ensure_future(desk.accesses.answer(desk.submission(desk.chain.authorize())))
+    await asyncio.sleep(0.01)
+    await desk.accesses.close()
+    released(await running)
+
+
+async def test_a_client_that_is_gone_stops_nothing(desk: AccessDesk) -> None:
+    desk.chain.delay = 0.05
+    submission = desk.submission(desk.chain.authorize())
+    running = asyncio.ensure_future(desk.accesses.answer(submission))
+    await asyncio.sleep(0.01)
+    running.cancel()
+    await desk.accesses.close()
+    (entry,) = [one async for one in desk.journal.read(0)]
+    assert entry.released is not None
+
+
+def test_heads_are_told_apart() -> None:
+    assert head_of(RECORDS) != TreeHead(len(RECORDS), bytes(32))
+    assert bytes(20) != BANK

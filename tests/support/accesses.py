@@ -1,0 +1,164 @@
+"""The gateway's access side on a real database, between a chain in memory and keyholders in memory."""
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+
+import httpx
+
+from gateway.accesses import Accesses
+from gateway.bases import Bases, Basis, Kind
+from gateway.errors import StoreUnavailableError
+from gateway.ingest import UploadRules
+from gateway.keyholders import KeyholderClient, Keyholders
+from gateway.materials import Materials
+from gateway.publications import Publications
+from gateway.publishing import Limits, Publishing
+from gateway.releasing import Releaser
+from gateway.store.database import Database
+from gateway.store.links import KeptLinks, SqlLinkStore
+from gateway.store.publications import ServedPublication, SqlPublicationStore
+from gateway.store.releases import SqlReleaseJournal
+from gateway.store.uploads import SqlUploadStore
+from ledger import signing
+from ledger.enumerations import Outcome
+from ledger.exchange import RecordedAccess, SignedLink, Submission
+from ledger.keccak import keccak256
+from ledger.records import EncryptedRecord
+from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest, struct_hash
+from tests.support.fake_keyholder import FakeKeyholder
+from tests.support.uploads import FIELDS, head_of, in_pieces, ndjson
+
+NOW = 1_800_000_000
+DOMAIN = Domain(31_337, b"\x05" * 20)
+BANK_KEY = keccak256(b"bank")
+BANK = signing.address_of(BANK_KEY)
+STRANGER_KEY = keccak256(b"stranger")
+SUBJECT = keccak256(b"subject")
+PERSONAL = keccak256(b"personal dataset")
+OPEN = keccak256(b"open dataset")
+
+
+class FakeChain:
+    """Decides and records in memory; speaks as recorder, index and register of parties."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, Basis] = {}
+        self.outcomes: dict[bytes, Outcome] = {}
+        self.recorded: dict[bytes, RecordedAccess] = {}
+        self.block = 10
+        self.down = False
+        self.delay = 0.0
+
+    def authorize(self, *, item: bytes = bytes(32), subject: bytes = SUBJECT) -> bytes:
+        """Add an authorization for the personal dataset."""
+        basis = keccak256(f"authorization {len(self.known)}".encode())
+        self.known[basis] = Basis(basis, Kind.AUTHORIZATION, PERSONAL, subject, item, True)
+        return basis
+
+    def open_dataset(self) -> bytes:
+        """Make the open dataset a basis."""
+        self.known[OPEN] = Basis(OPEN, Kind.DATASET, OPEN, None, bytes(32), False)
+        return OPEN
+
+    async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, Basis]:
+        return {one: self.known[one] for one in ids if one in self.known}
+
+    async def is_party(self, address: bytes) -> bool:
+        return address == BANK
+
+    async def record(self, submission: Submission) -> RecordedAccess:
+        if self.down:
+            raise StoreUnavailableError("gone")
+        await asyncio.sleep(self.delay)
+        access = struct_hash(submission.request)
+        assert access not in self.recorded, "recorded twice"
+        sequence = len(self.recorded) + 1
+        outcome = self.outcomes.get(submission.request.basis, Outcome.ALLOWED)
+        self.recorded[access] = found = RecordedAccess(
+            access, sequence, int(outcome), self.block, b"\x0b" * 32, NOW, b"\x0c" * 32, 0
+        )
+        return found
+
+
+class AccessDesk:
+    """Everything from the signed request to the answer."""
+
+    def __init__(self, database: Database) -> None:
+        self.chain = FakeChain()
+        self.holders = [FakeKeyholder(number) for number in (1, 2, 3)]
+        self.store = SqlPublicationStore(database)
+        self.publications = Publications(self.store, tile_memory=1 << 20)
+        self.publishing = Publishing(
+            SqlUploadStore(database),
+            self.store,
+            self.publications,
+            limits=Limits(chunk_records=1000, chunk_bytes=1 << 22, line_bytes=1 << 16),
+            clock=lambda: NOW,
+        )
+        self.links = KeptLinks(SqlLinkStore(database))
+        self.journal = SqlReleaseJournal(database)
+        self._nonces = itertools.count(1)
+        self.accesses = self.restart()
+
+    def restart(self) -> Accesses:
+        """A gateway that remembers nothing but what is in the database."""
+        clients = [
+            KeyholderClient(
+                f"http://holder-{n}", timeout=5, transport=httpx.ASGITransport(app=holder)
+            )
+            for n, holder in enumerate(self.holders)
+        ]
+        bases = Bases(self.chain)
+        materials = Materials(self.publications, self.links)
+        self.accesses = Accesses(
+            domain=DOMAIN,
+            recorder=self.chain,
+            parties=self.chain,
+            bases=bases,
+            materials=materials,
+            releaser=Releaser(
+                bases, materials, Keyholders(clients, hedge=5), self.journal, clock=lambda: NOW
+            ),
+            journal=self.journal,
+            newest_block=lambda: self.chain.block,
+        )
+        return self.accesses
+
+    async def publish(
+        self, dataset: bytes, records: Sequence[EncryptedRecord], version: int = 1
+    ) -> ServedPublication:
+        """Upload, seal and serve a whole version, from the chain's next block on."""
+        upload = await self.publishing.open(dataset, b"\x0d" * 20, 0)
+        rules = UploadRules(FIELDS, personal=dataset == PERSONAL, is_delta=False)
+        await self.publishing.receive(upload, rules, 0, in_pieces(ndjson(records), 1 << 20))
+        sealed = await self.publishing.seal(await self.publishing.get(upload.id))
+        self.chain.block += 1
+        return await self.publishing.publish(
+            sealed, version, head_of(records), self.chain.block - 1
+        )
+
+    async def link(self, owner: bytes, subject: bytes = SUBJECT) -> None:
+        """Tie an owner of the personal dataset to a subject."""
+        link = SubjectLink(subject=subject, dataset=PERSONAL, owner=owner)
+        await self.links.put(SignedLink(link, bytes(65)), NOW)
+
+    def submission(
+        self,
+        basis: bytes,
+        *,
+        fields: int = 0b101,
+        item: bytes = bytes(32),
+        key: bytes = BANK_KEY,
+        consumer: bytes = BANK,
+    ) -> Submission:
+        """Sign a new request."""
+        request = AccessRequest(
+            consumer=consumer,
+            basis=basis,
+            item=item,
+            fields=fields,
+            nonce=next(self._nonces),
+            deadline=NOW + 600,
+        )
+        return Submission(request, signing.sign(digest(request, DOMAIN), key))
