@@ -1,0 +1,105 @@
+"""The departments' files: written to disk first, then published from there.
+
+What they say is read here a second time, only to compare it with what comes out at the other end.
+"""
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from scripts.city.catalogue import RESIDENTS, Dataset
+from scripts.city.delta import Amounts, Delta, make_delta
+from scripts.city.files import read_rows
+from scripts.city.manifest import MANIFEST_FILE, Manifest
+from scripts.city.population import City, make_city
+from scripts.city.rows import Row
+from scripts.city.write import Size, write_city
+from scripts.demo.errors import DemoError
+
+SEED: Final = 20261123
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A person as the register of residents has it."""
+
+    name: str
+    resident_id: str
+
+
+class CityFiles:
+    """The files of one city.
+
+    Args:
+        directory: to write to.
+        size: of the city.
+    """
+
+    def __init__(self, directory: Path, size: Size) -> None:
+        self.directory = directory
+        self.manifest: Manifest = write_city(directory, SEED, size)
+        self._rows: dict[str, dict[str, list[Row]]] = {}
+
+    @property
+    def description(self) -> Path:
+        """The file that describes all datasets."""
+        return self.directory / MANIFEST_FILE
+
+    def path(self, code: str) -> Path:
+        """Return a dataset's file."""
+        return self.directory / self.dataset(code).file
+
+    def dataset(self, code: str) -> Dataset:
+        """Return what a dataset is."""
+        return self.manifest.dataset(code)
+
+    def size_of(self, code: str) -> int:
+        """Return how many records a dataset has."""
+        return next(one.records for one in self.manifest.datasets if one.dataset.code == code)
+
+    def rows_of(self, code: str, key: str = "") -> list[Row]:
+        """Return what a dataset's file says about somebody (without a key: about nobody)."""
+        if code not in self._rows:
+            found: dict[str, list[Row]] = defaultdict(list)
+            for row in read_rows(self.path(code), self.dataset(code)):
+                found[row.key].append(row)
+            self._rows[code] = found
+        return self._rows[code].get(key, [])
+
+    @cached_property
+    def residents(self) -> tuple[Resident, ...]:
+        """Everybody, in the order of the register."""
+        path = self.directory / RESIDENTS.file
+        with path.open(encoding="utf-8", newline="") as file:
+            return tuple(
+                Resident(line["name"], line[RESIDENTS.key_column]) for line in csv.DictReader(file)
+            )
+
+    def resident_with(self, code: str, least: int, *, place: int = 0) -> Resident:
+        """Return the `place`-th person about whom a dataset has at least so many records.
+
+        Raises:
+            DemoError: the city is too small for that.
+        """
+        found = [one for one in self.residents if len(self.rows_of(code, one.resident_id)) >= least]
+        if place >= len(found):
+            raise DemoError(f"too few people with {least} records in {code}: take a larger city")
+        return found[place]
+
+    def write_next_version(self, code: str, target: Path, amounts: Amounts) -> Delta:
+        """Write the next version of a dataset's file; return what differs."""
+        return make_delta(
+            self._city,
+            self.dataset(code),
+            source=self.path(code),
+            target=target,
+            seed=SEED + 1,
+            amounts=amounts,
+        )
+
+    @cached_property
+    def _city(self) -> City:
+        return make_city(SEED, self.manifest.people, self.manifest.enterprises)

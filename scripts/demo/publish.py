@@ -1,0 +1,105 @@
+"""Act: the city is set up, and five departments publish what they hold, from their files.
+
+A department describes its dataset in a file (`wallet.provider.description`), registers it, and hands
+the data's file to a `Publisher`. That checks the file, asks the identity authority for owners and the
+keyholders for what to encrypt with, encrypts on the department's own machine, uploads ciphertext,
+and puts count and root on chain.
+"""
+
+from pathlib import Path
+
+from rich.progress import Progress
+
+from ledger import contracts, views
+from ledger.enumerations import Roles
+from scripts.demo.cast import OTHERS, PURPOSES
+from scripts.demo.world import Party, World
+from wallet.provider.description import read_description
+from wallet.provider.publisher import Publication, Publisher
+from wallet.provider.publisher import Stage as PublishingStage
+from wallet.provider.services import RemoteServices
+
+
+def play(world: World) -> dict[str, Publication]:
+    """Set up the parties and publish all datasets; return the publications by dataset code."""
+    with world.stage.act("Five departments publish what they hold"):
+        admit_parties(world)
+        register_purposes(world)
+        register_datasets(world)
+        published = publish_all(world)
+        check_publications(world, published)
+        return published
+
+
+def admit_parties(world: World) -> None:
+    """The authority admits everybody; who gets sealed messages registers a key for them."""
+    roles = [*world.departments, *OTHERS]
+    for role in roles:
+        party = world.party(role)
+        world.authority.send(contracts.admit(party.address, role.roles, role.name))
+        if role.roles & (Roles.PROVIDER | Roles.CONSUMER):
+            party.send(contracts.set_encryption_key(party.opening.encryption_key.to_bytes()))
+    world.stage.step(f"{len(roles)} parties admitted, {len(world.departments)} of them departments")
+
+
+def register_purposes(world: World) -> None:
+    """The authority sets for what data may be used: fixed texts, and bounds that hold for ever."""
+    for terms in PURPOSES:
+        world.authority.send(contracts.register_purpose(terms))
+    world.stage.step(f"purposes: {', '.join(terms.code for terms in PURPOSES)}")
+
+
+def register_datasets(world: World) -> None:
+    """Each department describes its datasets; the schema is fixed from then on."""
+    for one in world.files.manifest.datasets:
+        terms = read_description(world.files.description, one.dataset.code).terms()
+        world.provider_of(one.dataset.code).send(contracts.register_dataset(terms))
+
+
+def publish_all(world: World) -> dict[str, Publication]:
+    """Each department publishes its files."""
+    published = {}
+    with world.stage.progress() as progress:
+        for one in world.files.manifest.datasets:
+            code = one.dataset.code
+            published[code] = publisher(world, code, progress).publish(world.files.path(code))
+    return published
+
+
+def publisher(world: World, code: str, progress: Progress) -> Publisher:
+    """Return what publishes a dataset, on its department's machine."""
+    provider = world.provider_of(code)
+    bar = progress.add_task(code, total=None)
+
+    def show(stage: PublishingStage, done: int, of: int | None) -> None:
+        progress.update(bar, description=f"{code}: {stage}", completed=done, total=of)
+
+    return Publisher(
+        read_description(world.files.description, code),
+        world.dataset(code),
+        RemoteServices(
+            provider.client, provider.ledger, provider.opening, world.addresses.keyholders
+        ),
+        workspace(world, provider),
+        show,
+    )
+
+
+def workspace(world: World, provider: Party) -> Path:
+    """Return the directory of a department's books."""
+    return world.data / "parties" / provider.role.code / "books"
+
+
+def check_publications(world: World, published: dict[str, Publication]) -> None:
+    """What is on chain is what the department computed from its file."""
+    at = world.deployment.contracts
+    for code, publication in published.items():
+        head = publication.head
+        on_chain = world.node.send(
+            views.publication_of(at, publication.dataset, publication.version)
+        )
+        world.stage.check(
+            f"{code}: {head.size:,} records, root {head.root.hex()[:12]}... on chain",
+            (on_chain.count, on_chain.root),
+            (world.files.size_of(code), head.root),
+        )

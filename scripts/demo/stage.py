@@ -1,0 +1,112 @@
+"""What the person who watches sees: acts, steps, tables; and the checks that each step makes."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+T = TypeVar("T")
+
+_MOST_SHOWN: Final = 300
+
+
+class DifferenceError(Exception):
+    """Something is not as the story says; the message names what, and how it differs."""
+
+
+@dataclass(slots=True)
+class Act:
+    """How long an act took, and what it checked."""
+
+    title: str
+    seconds: float = 0.0
+    checks: int = 0
+
+
+@dataclass(slots=True)
+class Stage:
+    """Shows the story and holds it to what it says.
+
+    Args:
+        console: where to; colours and moving bars only on a terminal.
+    """
+
+    console: Console = field(default_factory=lambda: Console(file=sys.stdout, highlight=False))
+    acts: list[Act] = field(default_factory=list)
+
+    @contextmanager
+    def act(self, title: str) -> Iterator[None]:
+        """Play one act."""
+        act = Act(title)
+        self.acts.append(act)
+        self.console.print(f"\n[bold]{len(self.acts)}. {title}[/bold]")
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            act.seconds = time.monotonic() - began
+
+    def step(self, text: str) -> None:
+        """Say what happens."""
+        self.console.print(f"   [cyan]·[/cyan] {text}", soft_wrap=True)
+
+    def quote(self, text: str) -> None:
+        """Show a text as somebody in the story sees it."""
+        self.console.print(f'     "{text}"', style="italic", markup=False, soft_wrap=True)
+
+    def check(self, what: str, found: T, expected: T) -> T:
+        """Return what was found if it is what the story expects.
+
+        Raises:
+            DifferenceError: it is not.
+        """
+        if found != expected:
+            act = self.acts[-1].title if self.acts else "before the first act"
+            raise DifferenceError(
+                f"{act}: {what}: expected {_short(expected)}, found {_short(found)}"
+            )
+        if self.acts:
+            self.acts[-1].checks += 1
+        self.console.print(f"   [green]✓[/green] {what}", soft_wrap=True)
+        return found
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Show a table."""
+        table = Table(*columns, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Show bars while something takes long; on a terminal only."""
+        columns = (
+            TextColumn("     {task.description:<28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        hidden = not self.console.is_terminal
+        with Progress(*columns, console=self.console, transient=True, disable=hidden) as progress:
+            yield progress
+
+    def summarize(self) -> None:
+        """Show how long each act took."""
+        rows = [(act.title, str(act.checks), f"{act.seconds:.1f}") for act in self.acts]
+        total = (
+            "all",
+            str(sum(act.checks for act in self.acts)),
+            f"{sum(act.seconds for act in self.acts):.1f}",
+        )
+        self.table("Acts", ("act", "checks", "seconds"), [*rows, total])
+
+
+def _short(value: object) -> str:
+    text = value.hex() if isinstance(value, bytes) else repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

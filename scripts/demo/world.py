@@ -1,0 +1,188 @@
+"""What all acts share: the running system, the parties with their keys and clients, the files."""
+
+import secrets
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, TypeVar
+
+from ledger import contracts
+from ledger.contracts import ContractCall
+from ledger.deployment import Deployment
+from ledger.enumerations import Roles
+from ledger.events import PurposeTerms, dataset_id
+from ledger.rpc import Rpc
+from ledger.sealing import OpeningKey
+from scripts.demo import cast
+from scripts.demo.cast import Role
+from scripts.demo.files import CityFiles
+from scripts.demo.stage import Stage
+from wallet.client.party import PartyKey
+from wallet.client.steps import Steps
+from wallet.client.transactions import Ledger, Mined, transact
+from wallet.client.transports import Client, Endpoints
+from wallet.keystore import Keystore, Kind
+from wallet.passwords import Password
+from wallet.supervisor import Addresses, Layout
+
+T = TypeVar("T")
+
+ACCOUNT: Final = "account"
+ENCRYPTION: Final = "encryption"
+SCRYPT_N: Final = 2**12
+"""The least there is: the demo's keystores are worth nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One party: its account, its encryption key, and its client of the others' services."""
+
+    role: Role
+    key: PartyKey
+    opening: OpeningKey
+    client: Client
+    ledger: Ledger
+
+    @property
+    def address(self) -> bytes:
+        """Its account's."""
+        return self.key.address
+
+    def send(self, call: ContractCall) -> Mined:
+        """Sign a transaction, send it, wait until it is final."""
+        return self.client.run(transact(self.ledger, self.key, call))
+
+    def run(self, steps: Steps[T]) -> T:
+        """Carry out a flow of the SDK."""
+        return self.client.run(steps)
+
+
+class World:
+    """The city on stage.
+
+    Args:
+        stage: shows and checks.
+        data: directory of everything.
+        password: of all keystores.
+        addresses: of the running services.
+        deployment: the contracts.
+        files: of the departments.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        data: Path,
+        password: Password,
+        addresses: Addresses,
+        deployment: Deployment,
+        files: CityFiles,
+    ) -> None:
+        self.stage = stage
+        self.data = data
+        self.password = password
+        self.addresses = addresses
+        self.deployment = deployment
+        self.files = files
+        self.node = Rpc(addresses.node)
+        self._parties: dict[str, Party] = {}
+
+    def close(self) -> None:
+        """Close the connections."""
+        for party in self._parties.values():
+            party.client.close()
+        self.node.close()
+
+    # Parties
+
+    @cached_property
+    def authority(self) -> Party:
+        """The city's data bureau, which deployed the contracts."""
+        return self._supervised("authority", "泉城市大数据局 / Quancheng Data Bureau")
+
+    @cached_property
+    def officer(self) -> Party:
+        """The officer at the identity authority's counter."""
+        return self._supervised("officer", "身份认证窗口 / Identity counter")
+
+    @property
+    def departments(self) -> tuple[Role, ...]:
+        """The providers, as the city's manifest names them."""
+        found = {
+            one.dataset.department.code: one.dataset.department
+            for one in self.files.manifest.datasets
+        }
+        return tuple(
+            Role(code, f"{one.title_zh} / {one.title_en}", Roles.PROVIDER)
+            for code, one in found.items()
+        )
+
+    def party(self, role: Role) -> Party:
+        """Return a party; its keys are drawn when it is first asked for."""
+        if role.code not in self._parties:
+            keystore = Keystore(self.data / "parties" / role.code / "keystore", scrypt_n=SCRYPT_N)
+            account, opening = secrets.token_bytes(32), OpeningKey.generate()
+            keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, account, self.password)
+            keystore.store(ENCRYPTION, Kind.ENCRYPTION_KEY, opening.to_bytes(), self.password)
+            self._parties[role.code] = self._make(role, account, opening)
+        return self._parties[role.code]
+
+    def provider_of(self, code: str) -> Party:
+        """Return the department that holds a dataset."""
+        department = self.files.dataset(code).department.code
+        return self.party(next(one for one in self.departments if one.code == department))
+
+    @property
+    def bank(self) -> Party:
+        """The bank."""
+        return self.party(cast.BANK)
+
+    @property
+    def insurer(self) -> Party:
+        """The insurer."""
+        return self.party(cast.INSURER)
+
+    @property
+    def regulator(self) -> Party:
+        """The regulator."""
+        return self.party(cast.REGULATOR)
+
+    # Ids
+
+    def dataset(self, code: str) -> bytes:
+        """Return a dataset's id."""
+        return dataset_id(self.provider_of(code).address, code.encode())
+
+    def mask(self, code: str, *names: str) -> int:
+        """Return the bitmap of some fields of a dataset; of all without names."""
+        dataset = self.files.dataset(code)
+        chosen = names or tuple(field.name for field in dataset.fields)
+        return sum(1 << dataset.field_index(name) for name in chosen)
+
+    # Making clients
+
+    def endpoints(self, *, own_node: bool = True) -> Endpoints:
+        """Return where the services are."""
+        node = self.addresses.node if own_node else ""
+        return Endpoints(self.addresses.gateway, self.addresses.identity, node)
+
+    def ledger(self, *, own_node: bool = True) -> Ledger:
+        """Return how a party gets to the contracts."""
+        return Ledger(self.deployment, own_node)
+
+    def _supervised(self, name: str, title: str) -> Party:
+        keystore = Keystore(Layout(self.data).keystore(name))
+        account = keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, self.password)
+        party = self._make(Role(name, title, Roles(0)), account, OpeningKey.generate())
+        self._parties[name] = party
+        return party
+
+    def _make(self, role: Role, account: bytes, opening: OpeningKey) -> Party:
+        key = PartyKey(account)
+        client = Client(self.endpoints(), key=key, chain_id=self.deployment.chain_id)
+        return Party(role, key, opening, client, self.ledger())
+
+
+def purpose_of(terms: PurposeTerms) -> bytes:
+    """Return a purpose's id."""
+    return contracts.purpose_id(terms)
