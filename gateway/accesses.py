@@ -56,28 +56,29 @@ class QueueFullError(GatewayError):
 class AccessRecorder(Protocol):
     """The recorder, as far as accesses need it (`ledger.recorder`)."""
 
-    async def record(self, submission: Submission) -> RecordedAccess:
+    async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         """Record an access, once, and return it when its block is final.
 
         The request and its signature are on disk before anything is sent. A caller that is
         cancelled does not stop it.
 
+        Args:
+            submission: The signed request.
+            access: Struct hash of the request.
+
         Raises:
-            UnavailableError: It is not recorded now; the same request may be sent again.
+            CannotRecordError: It is not recorded now; the same request may be sent again.
+            QueueFullError: Too many are waiting, of all or of this consumer.
         """
         ...
 
 
-class Parties(Protocol):
-    """Who was ever admitted."""
+IsParty = Callable[[bytes], bool]
+"""Whether an address was ever admitted in any role, as far as the index knows."""
 
-    async def is_party(self, address: bytes) -> bool:
-        """Whether an address was ever admitted in any role.
 
-        Raises:
-            UnavailableError: It cannot be looked up now.
-        """
-        ...
+class CannotRecordError(UnavailableError):
+    """The access cannot be recorded now, so it does not happen; the same request may be sent again."""
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -136,7 +137,7 @@ class Accesses:
         *,
         domain: Domain,
         recorder: AccessRecorder,
-        parties: Parties,
+        is_party: IsParty,
         bases: Bases,
         materials: Materials,
         releaser: Releaser,
@@ -149,7 +150,7 @@ class Accesses:
         Args:
             domain: In which access requests are signed.
             recorder: Makes the record.
-            parties: Who was ever admitted.
+            is_party: Who was ever admitted.
             bases: What accesses rest on.
             materials: Tells what an answer would hold.
             releaser: Answers what is allowed.
@@ -159,7 +160,7 @@ class Accesses:
         """
         self._domain = domain
         self._recorder = recorder
-        self._parties = parties
+        self._is_party = is_party
         self._bases = bases
         self._materials = materials
         self._releaser = releaser
@@ -200,6 +201,14 @@ class Accesses:
         self._check_room(len(submissions))
         return list(await asyncio.gather(*map(self.answer, submissions)))
 
+    async def note(self, submission: Submission, recorded: RecordedAccess) -> None:
+        """Journal an access whose caller is gone; an entry that is there already stays.
+
+        Raises:
+            StoreUnavailableError: It is not in the journal.
+        """
+        await self._note(JournalEntry(submission, recorded, None))
+
     async def close(self) -> None:
         """Finish what is under way."""
         while self._running:
@@ -227,7 +236,7 @@ class Accesses:
             entry = await self._find(verified.access)
             if entry is None:
                 await self._check(verified)
-                recorded = await self._recorder.record(verified.submission)
+                recorded = await self._recorder.record(verified.submission, verified.access)
                 entry = JournalEntry(verified.submission, recorded, None)
             else:
                 recorded = entry.recorded
@@ -251,7 +260,7 @@ class Accesses:
     async def _check(self, verified: Verified) -> None:
         """Turn away, before anything is recorded, what could not be answered at all."""
         request = verified.submission.request
-        if not await self._parties.is_party(request.consumer):
+        if not self._is_party(request.consumer):
             raise NotAConsumerError(f"{to_hex(request.consumer)} was never admitted")
         basis = (await self._bases.find([request.basis])).get(request.basis)
         if basis is not None:  # an unknown one is for the chain to deny
@@ -270,8 +279,9 @@ __all__ = [
     "AccessRecorder",
     "Accesses",
     "Answer",
+    "CannotRecordError",
+    "IsParty",
     "NotAConsumerError",
-    "Parties",
     "QueueFullError",
     "RequestSignatureError",
     "UnavailableError",

@@ -1,74 +1,58 @@
 """What an access rests on, as the gateway needs to know it to find the records."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
-import msgspec
-
+from gateway.errors import UnavailableError
 from gateway.gathering import Gatherer
+from ledger.index.rows import BasisEntry
 
-NO_ITEM = bytes(32)
+NO_ITEM: Final = bytes(32)
 """The item that stands for all that a basis covers."""
 
 
-class Kind(StrEnum):
-    """What the id of a basis names."""
-
-    AUTHORIZATION = "authorization"
-    AGREEMENT = "agreement"
-    ORDER = "order"
-    DATASET = "dataset"
-
-
-class Basis(msgspec.Struct, frozen=True):
-    """One basis. Nothing here ever changes after it came on chain.
-
-    Attributes:
-        id: 32 bytes.
-        kind: What it is.
-        dataset: Whose records it opens.
-        subject: Of an authorization; None otherwise.
-        item: Root of the one record that an authorization is bound to; `NO_ITEM` otherwise.
-        personal: Whether the dataset is about people.
-    """
-
-    id: bytes
-    kind: Kind
-    dataset: bytes
-    subject: bytes | None
-    item: bytes
-    personal: bool
+class IndexBehindError(UnavailableError):
+    """The index does not have a block yet that it needs."""
 
 
 class BasisSource(Protocol):
-    """Where bases are looked up: the index of the chain's events, up to the newest final block."""
+    """Where bases are looked up: the index of the chain's events (`ledger.index`)."""
 
-    async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, Basis]:
-        """Return what these ids name; unknown ones are left out.
+    async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
+        """Return what these ids name; unknown ones are left out."""
+        ...
 
-        Raises:
-            UnavailableError: It cannot be looked up now.
-        """
+    async def wait_for(self, number: int) -> object:
+        """Wait until the block with this number is in the index."""
         ...
 
 
 class Bases:
-    """Looks bases up, and keeps those used last."""
+    """Looks bases up, and keeps those used last: nothing of them changes once it is on chain."""
 
-    def __init__(self, source: BasisSource, *, most: int = 50_000) -> None:
-        self._source: Gatherer[bytes, Basis] = Gatherer(source.bases)
+    def __init__(self, source: BasisSource, *, patience: float = 5.0, most: int = 50_000) -> None:
+        """Take a source.
+
+        Args:
+            source: The index.
+            patience: Seconds to wait for a block in it.
+            most: Bases kept.
+        """
+        self._source = source
+        self._read: Gatherer[bytes, BasisEntry] = Gatherer(source.bases)
+        self._patience = patience
         self._most = most
-        self._kept: OrderedDict[bytes, Basis] = OrderedDict()
+        self._kept: OrderedDict[bytes, BasisEntry] = OrderedDict()
 
-    async def find(self, ids: Sequence[bytes]) -> Mapping[bytes, Basis]:
+    async def find(self, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
         """Return what these ids name; unknown ones are left out.
 
         Raises:
             UnavailableError: It cannot be looked up now.
         """
-        found: dict[bytes, Basis] = {}
+        found: dict[bytes, BasisEntry] = {}
         missing = []
         for wanted in dict.fromkeys(ids):
             kept = self._kept.get(wanted)
@@ -77,13 +61,30 @@ class Bases:
             else:
                 found[wanted] = kept
         if missing:
-            read = await self._source.get(missing)
+            read = await self._read.get(missing)
             new = {one: read[one] for one in missing if one in read}
             found.update(new)
             self._keep(new)
         return found
 
-    def _keep(self, new: Mapping[bytes, Basis]) -> None:
+    async def find_in_block(self, ids: Sequence[bytes], number: int) -> Mapping[bytes, BasisEntry]:
+        """Do as `find`, as of a block: an access may be final before the index has its basis.
+
+        Raises:
+            IndexBehindError: The index does not get that far in time.
+            UnavailableError: It cannot be looked up now.
+        """
+        found = await self.find(ids)
+        if all(one in found for one in ids):
+            return found
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._source.wait_for(number)
+        except TimeoutError as error:
+            raise IndexBehindError(f"the index does not have block {number} yet") from error
+        return await self.find(ids)
+
+    def _keep(self, new: Mapping[bytes, BasisEntry]) -> None:
         self._kept.update(new)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)

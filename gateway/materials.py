@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.bases import NO_ITEM, Basis
+from gateway.bases import NO_ITEM
 from gateway.errors import (
     ErasedError,
     GatewayError,
@@ -27,6 +27,7 @@ from ledger.exchange import (
     encode_excerpts,
     encode_proof,
 )
+from ledger.index.rows import BasisEntry
 from ledger.merkle import RangeProof
 from ledger.records import EncryptedRecord, OwnerProof
 
@@ -54,7 +55,7 @@ class Wanted(msgspec.Struct, frozen=True):
         version: Publication that an earlier answer came from; None for the first answer.
     """
 
-    basis: Basis
+    basis: BasisEntry
     item: bytes
     block: int
     version: int | None = None
@@ -97,7 +98,7 @@ class Materials:
         self._known: set[bytes] = set()
         """Datasets of which something is served; they stay so."""
 
-    async def check(self, basis: Basis, item: bytes, block: int) -> None:
+    async def check(self, basis: BasisEntry, item: bytes, block: int) -> None:
         """Find out, before an access is recorded, that there is something to answer it from.
 
         An authorization for one use would otherwise be used up for nothing.
@@ -256,7 +257,7 @@ def _publication_key(one: Wanted) -> tuple[bytes, int, int | None]:
     return one.basis.dataset, 0 if one.version is not None else one.block, one.version
 
 
-def _tie(basis: Basis) -> Tie | None:
+def _tie(basis: BasisEntry) -> Tie | None:
     return None if basis.subject is None else (basis.subject, basis.dataset)
 
 

@@ -11,12 +11,13 @@ from typing import Final
 
 import msgspec
 
-from gateway.bases import Bases, Basis
+from gateway.bases import Bases
 from gateway.errors import GatewayError, UnknownError
 from gateway.grouping import Grouper
 from gateway.keyholders import Answer, Keyholders, KeyholdersUnavailableError
 from gateway.materials import Material, Materials, Wanted
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
+from ledger import failpoints
 from ledger.exchange import (
     HeldKeys,
     Location,
@@ -25,6 +26,7 @@ from ledger.exchange import (
     encode_release,
     encode_task,
 )
+from ledger.index.rows import BasisEntry
 
 MOST_AT_ONCE: Final = 200
 _GROUPS: Final = 4
@@ -46,7 +48,7 @@ class ReleaseOrder(msgspec.Struct, frozen=True):
 
 class _Prepared(msgspec.Struct):
     order: ReleaseOrder
-    basis: Basis
+    basis: BasisEntry
     material: Material
     keys: tuple[HeldKeys, ...] = ()
 
@@ -105,6 +107,7 @@ class Releaser:
         results: list[Encoded | Exception] = [UnknownError("basis")] * len(orders)
         prepared = await self._prepare(orders, results)
         await self._ask(prepared, results)
+        failpoints.reach("after_release")
         now = int(self._clock())
         if prepared:
             await self._journal.write([_entry(one, now) for one in prepared.values()])
@@ -115,7 +118,10 @@ class Releaser:
     async def _prepare(
         self, orders: Sequence[ReleaseOrder], results: list[Encoded | Exception]
     ) -> dict[int, _Prepared]:
-        bases = await self._bases.find([one.submission.request.basis for one in orders])
+        bases = await self._bases.find_in_block(
+            [one.submission.request.basis for one in orders],
+            max(one.recorded.block_number for one in orders),
+        )
         known = {
             place: (order, basis)
             for place, order in enumerate(orders)
@@ -151,7 +157,7 @@ class Releaser:
                 prepared[place].keys = answer
 
 
-def _wanted(order: ReleaseOrder, basis: Basis) -> Wanted:
+def _wanted(order: ReleaseOrder, basis: BasisEntry) -> Wanted:
     request, recorded = order.submission.request, order.recorded
     return Wanted(basis, request.item, recorded.block_number, order.version)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from gateway.accesses import Accesses
-from gateway.bases import Bases, Basis, Kind
+from gateway.bases import Bases
 from gateway.errors import StoreUnavailableError
 from gateway.ingest import UploadRules
 from gateway.keyholders import KeyholderClient, Keyholders
@@ -23,6 +23,7 @@ from gateway.store.uploads import SqlUploadStore
 from ledger import signing
 from ledger.enumerations import Outcome
 from ledger.exchange import RecordedAccess, SignedLink, Submission
+from ledger.index.rows import BasisEntry
 from ledger.keccak import keccak256
 from ledger.records import EncryptedRecord
 from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest, struct_hash
@@ -43,7 +44,7 @@ class FakeChain:
     """Decides and records in memory; speaks as recorder, index and register of parties."""
 
     def __init__(self) -> None:
-        self.known: dict[bytes, Basis] = {}
+        self.known: dict[bytes, BasisEntry] = {}
         self.outcomes: dict[bytes, Outcome] = {}
         self.recorded: dict[bytes, RecordedAccess] = {}
         self.block = 10
@@ -53,25 +54,25 @@ class FakeChain:
     def authorize(self, *, item: bytes = bytes(32), subject: bytes = SUBJECT) -> bytes:
         """Add an authorization for the personal dataset."""
         basis = keccak256(f"authorization {len(self.known)}".encode())
-        self.known[basis] = Basis(basis, Kind.AUTHORIZATION, PERSONAL, subject, item, True)
+        self.known[basis] = BasisEntry(basis, "authorization", PERSONAL, subject, item, True)
         return basis
 
     def open_dataset(self) -> bytes:
         """Make the open dataset a basis."""
-        self.known[OPEN] = Basis(OPEN, Kind.DATASET, OPEN, None, bytes(32), False)
+        self.known[OPEN] = BasisEntry(OPEN, "dataset", OPEN, None, bytes(32), False)
         return OPEN
 
-    async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, Basis]:
+    async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
         return {one: self.known[one] for one in ids if one in self.known}
 
-    async def is_party(self, address: bytes) -> bool:
-        return address == BANK
+    async def wait_for(self, number: int) -> None:
+        """Nothing to wait for."""
 
-    async def record(self, submission: Submission) -> RecordedAccess:
+    async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         if self.down:
             raise StoreUnavailableError("gone")
         await asyncio.sleep(self.delay)
-        access = struct_hash(submission.request)
+        assert access == struct_hash(submission.request)
         assert access not in self.recorded, "recorded twice"
         sequence = len(self.recorded) + 1
         outcome = self.outcomes.get(submission.request.basis, Outcome.ALLOWED)
@@ -114,7 +115,7 @@ class AccessDesk:
         self.accesses = Accesses(
             domain=DOMAIN,
             recorder=self.chain,
-            parties=self.chain,
+            is_party=lambda address: address == BANK,
             bases=bases,
             materials=materials,
             releaser=Releaser(

@@ -1,0 +1,78 @@
+"""The index as accesses, relays and supervision ask for it."""
+
+from collections.abc import Sequence
+
+from gateway.relays import Relayed
+from gateway.supervision.rules import DatasetDue, ObservedAccess
+from ledger.enumerations import Roles
+from ledger.index.index import Index
+from ledger.index.reader import Selection
+from ledger.index.rows import Place
+
+_PAGE = 1000
+
+
+class IndexTrail:
+    """`Identities`, `PastActs` and `Trail` over the index."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def is_party(self, address: bytes) -> bool:
+        """Whether an address was ever admitted in any role."""
+        return address in self._index.snapshot.parties
+
+    async def has_role(self, party: bytes, role: Roles) -> bool:
+        """See `gateway.relays.Identities`."""
+        return self._index.snapshot.party(party, role) is not None
+
+    async def granted(self, authorization: bytes) -> Relayed | None:
+        """See `gateway.relays.PastActs`."""
+        found = await self._index.authorization(authorization)
+        return None if found is None else _relayed(found.place)
+
+    async def revoked(self, authorization: bytes) -> Relayed | None:
+        """See `gateway.relays.PastActs`."""
+        for event in await self._index.events(Selection(basis=authorization), limit=_PAGE):
+            if event.name == "Revoked":
+                return _relayed(event.place)
+        return None
+
+    async def first_since(self, timestamp: int) -> int:
+        """See `gateway.supervision.watch.Trail`."""
+        first, after = 1, self._index.head.sequence + 1
+        while first < after:
+            middle = (first + after) // 2
+            found = await self._index.accesses_after(middle - 1, 1)
+            if not found or found[0].place.timestamp >= timestamp:
+                after = middle
+            else:
+                first = found[0].sequence + 1
+        return first
+
+    async def observed(self, first_sequence: int, limit: int) -> Sequence[ObservedAccess]:
+        """See `gateway.supervision.watch.Trail`."""
+        entries = await self._index.accesses_after(first_sequence - 1, min(limit, _PAGE))
+        return [
+            ObservedAccess(
+                entry.sequence, entry.place.timestamp, entry.consumer, entry.basis, entry.outcome
+            )
+            for entry in entries
+        ]
+
+    async def due(self) -> Sequence[DatasetDue]:
+        """See `gateway.supervision.watch.Trail`."""
+        return [
+            DatasetDue(
+                dataset.id,
+                dataset.title,
+                dataset.update_cycle,
+                dataset.published_at or dataset.registered_at,
+            )
+            for dataset in self._index.snapshot.datasets.values()
+            if dataset.update_cycle and not dataset.withdrawn
+        ]
+
+
+def _relayed(place: Place) -> Relayed:
+    return Relayed(place.transaction, place.block_number, place.block_hash)
