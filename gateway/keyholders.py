@@ -43,13 +43,11 @@ class Holder:
 
     address: bytes
     threshold: int
-    holders: int
 
 
 class _Epoch(msgspec.Struct):
     threshold: int
-    holders: list[str]
-    complete: bool = True
+    complete: bool
 
 
 class _Description(msgspec.Struct):
@@ -129,11 +127,10 @@ def _holder(body: bytes) -> Holder:
         address = from_hex(found.address, ADDRESS_LENGTH)
     except (msgspec.MsgspecError, LedgerError) as error:
         raise KeyholderError("a keyholder does not say who it is") from error
-    epochs = [epoch for epoch in found.epochs if epoch.complete]
-    if not epochs:
+    thresholds = [epoch.threshold for epoch in found.epochs if epoch.complete]
+    if not thresholds:
         raise KeyholderError("a keyholder has no complete seeds yet")
-    most = max(epochs, key=lambda epoch: epoch.threshold)
-    return Holder(address, most.threshold, len(most.holders))
+    return Holder(address, max(thresholds))
 
 
 Answer = tuple[HeldKeys, ...] | KeyholdersUnavailableError
