@@ -51,7 +51,7 @@ def events(
     decoder = EventDecoder(ledger.deployment.contracts)
     found = []
     for log in logs:
-        event = decoder.decode((yield from _timed(log)))
+        event = decoder.decode((yield from timed(log)))
         if isinstance(event, kind):
             found.append(event)
     return tuple(found)
@@ -63,7 +63,8 @@ def final_number(ledger: Ledger) -> Steps[int]:
     return -1 if newest is None else ledger.finality.final_number(newest)
 
 
-def _timed(log: Log) -> Steps[Log]:
+def timed(log: Log) -> Steps[Log]:
+    """Return a log with its block's timestamp, which some nodes leave out."""
     if log.block_timestamp is not None:
         return log
     block = yield from look(queries.block(int(log.block_number, 16)))

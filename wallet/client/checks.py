@@ -16,12 +16,10 @@ class Check(StrEnum):
     """Root and count are those of the version on chain."""
     FRESHNESS = "freshness"
     """The version was the newest one, or had just been replaced, when the access was recorded."""
-    SCHEMA = "schema"
-    """The fields have the names under which the dataset is registered."""
     KEYS = "keys"
     """The keyholders' parts open, belong to this request and agree with each other."""
     VALUES = "values"
-    """The values are what the department committed to, and just the fields asked for."""
+    """Values and names are what the department committed to, and just the fields asked for."""
     RECORDS = "records"
     """Each record is in the publication."""
     COMPLETENESS = "completeness"
@@ -48,7 +46,6 @@ _FAILURES = {
     Check.BASIS: "the release is from another dataset",
     Check.PUBLICATION: "the chain has another publication",
     Check.FRESHNESS: "the release is from an old publication",
-    Check.SCHEMA: "the dataset has other fields",
     Check.KEYS: "the keyholders' parts do not open what was handed over",
     Check.VALUES: "the values are not what the department published",
     Check.RECORDS: "a record is not in the publication",
@@ -62,8 +59,7 @@ _SUCCESSES = {
     Check.ACCESS: "the access is on chain, final, with this outcome and sequence",
     Check.BASIS: "the release is from the dataset that the basis is about",
     Check.PUBLICATION: "root and count are those of the publication on chain",
-    Check.FRESHNESS: "the publication was the newest when the access was recorded",
-    Check.SCHEMA: "the fields are the registered ones",
+    Check.FRESHNESS: "the publication was the newest one, or had just been replaced",
     Check.KEYS: "the keyholders' parts open and agree with each other",
     Check.VALUES: "the values are exactly what the department published",
     Check.RECORDS: "each record is in the publication",

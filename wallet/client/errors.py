@@ -42,6 +42,10 @@ class UnknownNameError(ClientError):
     """There is no dataset, purpose or party of this id or name."""
 
 
+class NotFoundHereError(ClientError):
+    """The party itself keeps nothing of this name or number."""
+
+
 class UnexpectedAnswerError(ClientError):
     """An answer does not have the form that the protocol gives it."""
 

@@ -1,0 +1,131 @@
+"""Using what was granted: sending signed requests until each has its answer.
+
+The same signed request sent again is the same access, so sending goes on through broken connections
+and busy gateways, and after a crash (`resume`). Requests always travel as a list, also a single one:
+denials and problems then come back one for each request.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.enumerations import Outcome
+from ledger.exchange import (
+    MOST_ACCESSES,
+    AccessResult,
+    Submissions,
+    decode_result,
+    encode_submissions,
+)
+from wallet.client.calls import Answer, HttpCall, path
+from wallet.client.errors import UnexpectedAnswerError
+from wallet.client.patience import PASSING, USUAL, Patience
+from wallet.client.requests import KeptRequest, RequestBook
+from wallet.client.steps import Steps, pause, send
+
+_AT_ONCE: Final = MOST_ACCESSES // 2
+_PASSING_STATUSES: Final = frozenset((429, 502, 503, 504))
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """A request and what came of it."""
+
+    request: KeptRequest
+    result: AccessResult
+
+
+class _Results(msgspec.Struct):
+    results: list[msgspec.Raw]
+
+
+def submit(requests: Sequence[KeptRequest]) -> HttpCall[tuple[bytes, ...]]:
+    """Send signed requests, up to `MOST_ACCESSES`; the answer has one JSON text for each."""
+
+    def read(answer: Answer) -> tuple[bytes, ...]:
+        results = msgspec.json.decode(answer.body, type=_Results).results
+        if len(results) != len(requests):
+            raise UnexpectedAnswerError(f"{len(results)} answers to {len(requests)} requests")
+        return tuple(bytes(result) for result in results)
+
+    submissions = Submissions(tuple(one.submission for one in requests), single=False)
+    return HttpCall("POST", "/v1/accesses", read, body=encode_submissions(submissions))
+
+
+def ask_access(access: bytes) -> HttpCall[AccessResult]:
+    """Ask for an access that was recorded."""
+    return HttpCall("GET", path("/v1/accesses/{}", access), lambda got: decode_result(got.body))
+
+
+def use(
+    book: RequestBook, requests: Sequence[KeptRequest], patience: Patience = USUAL
+) -> Steps[tuple[Answered, ...]]:
+    """Send requests until each has its final answer; answers are in the requests' order.
+
+    Args:
+        book: where the requests are kept and the answers noted.
+        requests: from `RequestBook.sign` or `RequestBook.open_requests`.
+        patience: how long to go on with what cannot be done now.
+
+    Raises:
+        ClientError: patience is over; what is open stays in the book.
+    """
+    until = time.monotonic() + patience.seconds
+    wait = patience.first
+    done: dict[int, Answered] = {}
+    waiting = list(requests)
+    while waiting:
+        failure: Exception | None = None
+        try:
+            for start in range(0, len(waiting), _AT_ONCE):
+                yield from _once(book, waiting[start : start + _AT_ONCE], done)
+        except PASSING as error:
+            failure = error
+        waiting = [one for one in waiting if one.id not in done]
+        if not waiting:
+            break
+        if time.monotonic() + wait > until:
+            if failure is not None:
+                raise failure
+            yield from _last(waiting, done)
+            break
+        yield from pause(wait)
+        wait = min(wait * 2, patience.longest)
+    return tuple(done[one.id] for one in requests)
+
+
+def resume(
+    book: RequestBook, consumer: bytes, patience: Patience = USUAL
+) -> Steps[tuple[Answered, ...]]:
+    """Send again what has no answer, as after a crash."""
+    return (yield from use(book, book.open_requests(consumer), patience))
+
+
+def _once(
+    book: RequestBook, requests: Sequence[KeptRequest], done: dict[int, Answered]
+) -> Steps[None]:
+    """Send requests once; note those whose answer is final."""
+    texts = yield from send(submit(requests))
+    for request, text in zip(requests, texts, strict=True):
+        result = decode_result(text)
+        if _is_final(result):
+            book.note_answer(request.id, text)
+            done[request.id] = Answered(request, result)
+
+
+def _last(requests: Sequence[KeptRequest], done: dict[int, Answered]) -> Steps[None]:
+    """Return what is not final for those that patience was not enough for; they stay open."""
+    texts = yield from send(submit(requests))
+    for request, text in zip(requests, texts, strict=True):
+        done[request.id] = Answered(request, decode_result(text))
+
+
+def _is_final(result: AccessResult) -> bool:
+    """Whether sending the request again could bring nothing else."""
+    recorded = result.recorded
+    if recorded is not None and recorded.outcome != Outcome.ALLOWED:
+        return True
+    if result.release is not None:
+        return True
+    return result.problem is not None and result.problem.status not in _PASSING_STATUSES

@@ -1,0 +1,435 @@
+"""Checking an answer: from the signed request to opened values, against the party's own node.
+
+    REQUEST       the answer is to this request
+    ACCESS        own node: the event is where it is said to be, says the same, and is final
+    BASIS         the release is from the basis's dataset
+    PUBLICATION   own node: root and count of this version
+    FRESHNESS     own node: the version was the newest, or had just been replaced
+    KEYS, VALUES  the parts open just the fields asked for, and the values are those committed to
+    RECORDS       each record is in the publication
+    COMPLETENESS  none of the owner's is missing; ERASURE: or it was erased on chain
+    SUBJECT       the identity authority says that the owner is the authorizing person
+
+Without a node, and without what ties owner and person, less can be checked: what remains open is
+listed in the result with the reason, and never passed over in silence.
+"""
+
+from typing import Final
+
+import msgspec
+
+from ledger import queries, views
+from ledger.encoding import SIZE, Schema
+from ledger.enumerations import OUTCOMES, Outcome, Roles
+from ledger.errors import LedgerError
+from ledger.events import Accessed, EventDecoder, Granted, Published, RecordErased
+from ledger.exchange import AccessResult, RecordedAccess, Release, SignedLink, Submission
+from ledger.hexes import to_hex
+from ledger.merkle import RangeProof, TreeHead, verify_range
+from ledger.records import OwnerProof, PublicationEntry, verify_owner
+from ledger.sealing import OpeningKey
+from ledger.signing import recover
+from ledger.typed_data import (
+    AccessRequest,
+    Authorization,
+    SubjectLink,
+    digest,
+    struct_hash,
+)
+from wallet.client import chain, datasets
+from wallet.client.checks import Check
+from wallet.client.errors import (
+    DeniedError,
+    UnexpectedAnswerError,
+    VerificationError,
+    problem_error,
+)
+from wallet.client.opening import OpenedRecord, open_release
+from wallet.client.steps import Steps, look
+from wallet.client.transactions import Ledger
+
+PUBLICATION_LAG: Final = 24 * 3600
+"""Seconds for which a publication may still be served after a newer one is on chain."""
+
+ALL: Final = bytes(SIZE)
+"""Instead of an item: everything that the basis covers."""
+
+_NO_NODE: Final = "needs a node of one's own"
+
+
+class Open(msgspec.Struct, frozen=True):
+    """A check that could not be made."""
+
+    check: Check
+    reason: str
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """What an access opened, and what is known of it for certain.
+
+    Attributes:
+        access: id of the access.
+        recorded: where it is on chain.
+        dataset: of the records.
+        publication: version that they are from.
+        head: root and count of that version.
+        records: in order of owner and number; of a person all there are, possibly none.
+        checked: what was checked, here and now.
+        unchecked: what was not, and why.
+    """
+
+    access: bytes
+    recorded: RecordedAccess
+    dataset: bytes
+    publication: int
+    head: TreeHead
+    records: tuple[OpenedRecord, ...]
+    checked: tuple[Check, ...]
+    unchecked: tuple[Open, ...]
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """What the consumer knows of the basis of its access, beside its id.
+
+    Attributes:
+        authorization: as the person granted it; its hash is the basis.
+        link: what ties its subject to an owner in the dataset.
+    """
+
+    authorization: Authorization | None = None
+    link: SignedLink | None = None
+
+
+class _Terms(msgspec.Struct, frozen=True):
+    """What a basis is about, as far as it could be found out for certain."""
+
+    dataset: bytes
+    item: bytes
+    subject: bytes | None
+
+
+def open_result(
+    ledger: Ledger,
+    opening: OpeningKey,
+    submission: Submission,
+    result: AccessResult,
+    basis: Basis | None = None,
+) -> Steps[Opened]:
+    """Open an answer after checking it.
+
+    Args:
+        ledger: the contracts; with a node of the party's own, everything is checked.
+        opening: the consumer's key.
+        submission: the request as it was signed.
+        result: from the gateway.
+        basis: what is known of the basis.
+
+    Raises:
+        DeniedError: the access was denied, on chain.
+        ProblemError: nothing was released; the problem says why.
+        VerificationError: something is not what it is said to be; `check` says what.
+    """
+    return (yield from _Verifier(ledger, opening, submission, basis or Basis()).run(result))
+
+
+def verify_denial(
+    ledger: Ledger, submission: Submission, result: AccessResult
+) -> Steps[DeniedError]:
+    """Return a denial after checking that it is on chain (with a node of the party's own).
+
+    Raises:
+        VerificationError: it is not.
+        UnexpectedAnswerError: the access was not denied.
+    """
+    verifier = _Verifier(ledger, None, submission, Basis())
+    recorded = yield from verifier.check_access(result)
+    if recorded.outcome == Outcome.ALLOWED:
+        raise UnexpectedAnswerError("the access was allowed")
+    return DeniedError(recorded, OUTCOMES[recorded.outcome].title)
+
+
+class _Verifier:
+    def __init__(
+        self, ledger: Ledger, opening: OpeningKey | None, submission: Submission, basis: Basis
+    ) -> None:
+        self._ledger = ledger
+        self._contracts = ledger.deployment.contracts
+        self._opening = opening
+        self._request = submission.request
+        self._digest = digest(self._request, ledger.deployment.domain_of(AccessRequest))
+        self._basis = basis
+        self._checked: list[Check] = []
+        self._open: list[Open] = []
+
+    def run(self, result: AccessResult) -> Steps[Opened]:
+        recorded = yield from self.check_access(result)
+        if recorded.outcome != Outcome.ALLOWED:
+            raise DeniedError(recorded, OUTCOMES[recorded.outcome].title)
+        release = result.release
+        if release is None or self._opening is None:
+            raise _nothing_released(result)
+        terms = yield from self._terms(release)
+        head = yield from self._head(release, recorded)
+        schema = Schema(release.dataset, (yield from self._names(release.dataset)))
+        records = open_release(release, schema, self._request.fields, self._opening, self._digest)
+        self._checked += (Check.KEYS, Check.VALUES)
+        item = self._request.item if self._request.item != ALL else terms.item
+        yield from self._records(release, records, head, item)
+        yield from self._subject(release, records, terms)
+        return Opened(
+            access=recorded.access,
+            recorded=recorded,
+            dataset=release.dataset,
+            publication=release.publication,
+            head=head,
+            records=records,
+            checked=tuple(self._checked),
+            unchecked=tuple(self._open),
+        )
+
+    # The access
+
+    def check_access(self, result: AccessResult) -> Steps[RecordedAccess]:
+        recorded = result.recorded
+        if recorded is None:
+            raise _nothing_released(result)
+        told = (result.request, result.digest, recorded.access)
+        if told != (self._request, self._digest, struct_hash(self._request)):
+            raise VerificationError(Check.REQUEST, "request, digest or id differ")
+        if recorded.outcome >= len(OUTCOMES):
+            raise UnexpectedAnswerError(f"there is no outcome {recorded.outcome}")
+        self._checked.append(Check.REQUEST)
+        if not self._ledger.own_node:
+            self._leave_open(Check.ACCESS, _NO_NODE)
+            return recorded
+        event = yield from self._event(recorded)
+        found = (event.outcome, event.sequence, event.block.hash, event.block.timestamp)
+        said = (recorded.outcome, recorded.sequence, recorded.block_hash, recorded.timestamp)
+        if found != said:
+            raise VerificationError(
+                Check.ACCESS, f"its outcome is {event.outcome.title}, its sequence {event.sequence}"
+            )
+        self._checked.append(Check.ACCESS)
+        return recorded
+
+    def _event(self, recorded: RecordedAccess) -> Steps[Accessed]:
+        """Return the event at the place where the access is said to be."""
+        receipt = yield from look(queries.receipt(recorded.transaction))
+        final = yield from chain.final_number(self._ledger)
+        if receipt is None or receipt.block_number != recorded.block_number:
+            raise VerificationError(Check.ACCESS, "there is no such transaction in this block")
+        if receipt.block_number > final:
+            raise VerificationError(Check.ACCESS, f"block {receipt.block_number} is not final")
+        decoder = EventDecoder(self._contracts)
+        access_log = to_hex(self._contracts.access_log)
+        for log in receipt.logs:
+            if int(log.log_index, 16) != recorded.log_index or log.address != access_log:
+                continue
+            event = decoder.decode((yield from chain.timed(log)))
+            if isinstance(event, Accessed) and _is_of(event, self._request):
+                return event
+        raise VerificationError(Check.ACCESS, "the transaction did not record this request there")
+
+    # The basis
+
+    def _terms(self, release: Release) -> Steps[_Terms]:
+        terms = self._told_terms()
+        if terms is None and self._ledger.own_node:
+            terms = yield from self._terms_on_chain()
+        if terms is None:
+            self._leave_open(Check.BASIS, f"the basis is known by its id only: {_NO_NODE}")
+            return _Terms(release.dataset, ALL, None)
+        if terms.dataset != release.dataset:
+            raise VerificationError(Check.BASIS, to_hex(release.dataset))
+        self._checked.append(Check.BASIS)
+        return terms
+
+    def _told_terms(self) -> _Terms | None:
+        """Return the terms of the authorization that the consumer has: its hash is the basis."""
+        granted = self._basis.authorization
+        if granted is None:
+            return None
+        if struct_hash(granted) != self._request.basis:
+            raise VerificationError(Check.BASIS, "the authorization is not the request's basis")
+        return _Terms(granted.dataset, granted.item, granted.subject)
+
+    def _terms_on_chain(self) -> Steps[_Terms]:
+        basis = self._request.basis
+        granted = yield from chain.events(self._ledger, Granted, (basis,))
+        if granted:
+            terms = granted[0].terms
+            return _Terms(terms.dataset, terms.item, terms.subject)
+        agreement = yield from look(views.agreement_of(self._contracts, basis))
+        if agreement.number:
+            return _Terms(agreement.dataset, ALL, None)
+        order = yield from look(views.order_of(self._contracts, basis))
+        return _Terms(order.dataset if any(order.dataset) else basis, ALL, None)
+
+    # The publication
+
+    def _head(self, release: Release, recorded: RecordedAccess) -> Steps[TreeHead]:
+        if not self._ledger.own_node:
+            self._leave_open(Check.PUBLICATION, _NO_NODE)
+            self._leave_open(Check.FRESHNESS, _NO_NODE)
+            return release.head
+        published = yield from chain.events(self._ledger, Published, (release.dataset,))
+        event = next((one for one in published if one.version == release.publication), None)
+        if event is None or TreeHead(event.count, event.root) != release.head:
+            raise VerificationError(Check.PUBLICATION, f"version {release.publication}")
+        self._checked.append(Check.PUBLICATION)
+        access = (recorded.block_number, recorded.log_index)
+        if (event.block.number, event.log_index) > access:
+            raise VerificationError(Check.FRESHNESS, "it was published after the access")
+        for other in published:
+            if (
+                other.version == event.version + 1
+                and (other.block.number, other.log_index) < access
+            ):
+                age = recorded.timestamp - other.block.timestamp
+                if age > PUBLICATION_LAG:
+                    raise VerificationError(Check.FRESHNESS, f"it was replaced {age} s before")
+        self._checked.append(Check.FRESHNESS)
+        return release.head
+
+    def _names(self, dataset: bytes) -> Steps[tuple[str, ...]]:
+        return (yield from datasets.registered(self._ledger, dataset)).fields
+
+    # The records
+
+    def _records(
+        self,
+        release: Release,
+        records: tuple[OpenedRecord, ...],
+        head: TreeHead,
+        item: bytes,
+    ) -> Steps[None]:
+        entries = tuple(record.entry for record in records)
+        try:
+            run = _run_of(release, entries, head)
+        except LedgerError as error:
+            raise VerificationError(Check.RECORDS, str(error)) from error
+        self._checked.append(Check.RECORDS)
+        if item != ALL:
+            if [entry.root for entry in entries] != [item]:
+                raise VerificationError(Check.COMPLETENESS, "it is not just the record asked for")
+            self._checked.append(Check.COMPLETENESS)
+            return
+        expected = self._expected(release, entries, run, head)
+        if not set(entries) <= set(expected):
+            raise VerificationError(Check.COMPLETENESS, "a record of somebody else")
+        missing = [entry for entry in expected if entry not in entries]
+        if missing:
+            yield from self._erased(release.dataset, missing)
+
+    def _expected(
+        self,
+        release: Release,
+        entries: tuple[PublicationEntry, ...],
+        run: tuple[PublicationEntry, ...],
+        head: TreeHead,
+    ) -> tuple[PublicationEntry, ...]:
+        """Return the records that must be there, and note whether that is certain."""
+        owner = self._owner(release, entries)
+        proof = release.proof
+        if isinstance(proof, OwnerProof) and owner is not None:
+            try:
+                expected = verify_owner(proof, owner, head)
+            except LedgerError as error:
+                raise VerificationError(Check.COMPLETENESS, str(error)) from error
+            self._checked.append(Check.COMPLETENESS)
+            return expected
+        if len(run) == head.size:
+            self._checked.append(Check.COMPLETENESS)
+        else:
+            reason = "a part of the publication" if entries else "no record, and no owner is known"
+            self._leave_open(Check.COMPLETENESS, reason)
+        return run
+
+    def _owner(self, release: Release, entries: tuple[PublicationEntry, ...]) -> bytes | None:
+        """Return whose records these must be; None for data that is not one person's."""
+        link = self._basis.link
+        if link is not None and link.link.dataset == release.dataset:
+            return link.link.owner
+        owners = {entry.owner for entry in entries}
+        return owners.pop() if len(owners) == 1 else None
+
+    def _erased(self, dataset: bytes, missing: list[PublicationEntry]) -> Steps[None]:
+        if not self._ledger.own_node:
+            numbers = ", ".join(str(entry.number) for entry in missing)
+            self._leave_open(Check.ERASURE, f"records {numbers} are missing: {_NO_NODE}")
+            return
+        erased = yield from chain.events(self._ledger, RecordErased, (dataset,))
+        items = {event.item for event in erased}
+        for entry in missing:
+            if entry.root not in items:
+                raise VerificationError(Check.ERASURE, f"record {entry.number}")
+        self._checked.append(Check.ERASURE)
+
+    # The person
+
+    def _subject(
+        self, release: Release, records: tuple[OpenedRecord, ...], terms: _Terms
+    ) -> Steps[None]:
+        if terms.subject is None:
+            return
+        signed = self._basis.link
+        if signed is None:
+            self._leave_open(Check.SUBJECT, "no link was handed over; keyholders checked it")
+            return
+        owners = {record.entry.owner for record in records} or {signed.link.owner}
+        if signed.link != SubjectLink(terms.subject, release.dataset, signed.link.owner):
+            raise VerificationError(Check.SUBJECT, "the link is for another subject or dataset")
+        if owners != {signed.link.owner}:
+            raise VerificationError(Check.SUBJECT, "the link is for another owner")
+        if not self._ledger.own_node:
+            self._leave_open(Check.SUBJECT, f"who the identity authority is {_NO_NODE}")
+            return
+        domain = self._ledger.deployment.domain_of(SubjectLink)
+        try:
+            signer = recover(digest(signed.link, domain), signed.signature)
+        except LedgerError as error:
+            raise VerificationError(Check.SUBJECT, str(error)) from error
+        standing = yield from look(views.standing_of(self._contracts, signer))
+        if not standing.active or Roles.IDENTITY_AUTHORITY not in standing.roles:
+            raise VerificationError(Check.SUBJECT, f"{to_hex(signer)} is no identity authority")
+        self._checked.append(Check.SUBJECT)
+
+    def _leave_open(self, check: Check, reason: str) -> None:
+        self._open.append(Open(check, reason))
+
+
+def _run_of(
+    release: Release, entries: tuple[PublicationEntry, ...], head: TreeHead
+) -> tuple[PublicationEntry, ...]:
+    """Return the run of the publication that the proof is about, once it is proved.
+
+    Raises:
+        LedgerError: the run, or one of the records, is not in the publication.
+    """
+    proof = release.proof
+    if isinstance(proof, RangeProof):
+        verify_range([entry.leaf() for entry in entries], proof, head)
+        return entries
+    if head.size:
+        end = proof.start + len(proof.entries)
+        run = RangeProof(proof.start, end, proof.size, proof.hashes)
+        verify_range([entry.leaf() for entry in proof.entries], run, head)
+    missing = [entry for entry in entries if entry not in proof.entries]
+    if missing:
+        raise VerificationError(Check.RECORDS, f"record {missing[0].number} is not in the proof")
+    return proof.entries
+
+
+def _is_of(event: Accessed, request: AccessRequest) -> bool:
+    found = (event.consumer, event.basis, event.item, event.fields, event.nonce, event.deadline)
+    asked = (
+        *(request.consumer, request.basis, request.item),
+        *(request.fields, request.nonce, request.deadline),
+    )
+    return found == asked
+
+
+def _nothing_released(result: AccessResult) -> Exception:
+    if result.problem is not None:
+        return problem_error(result.problem)
+    return UnexpectedAnswerError("neither an access nor a release nor a problem")
