@@ -1,0 +1,121 @@
+"""Act: the regulator replays everything from a node, and finds what was done to a copy of the trail.
+
+Replaying needs nothing from the gateway: the node has every event. With the gateway's journal the
+consumers' signatures are checked too, so that an access that a gateway invented shows.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from ledger.replay import (
+    End,
+    Kind,
+    ReleaseEntry,
+    ReplayReport,
+    TrailHeader,
+    TrailReader,
+    export_trail,
+    open_trail,
+    replay_node,
+    replay_trail,
+    write_trail,
+)
+from scripts.demo import tampering
+from scripts.demo.tampering import CopiedJournal, Copy, Tampering
+from scripts.demo.world import World
+
+TAMPERINGS: Final[tuple[tuple[str, Tampering, frozenset[Kind]], ...]] = (
+    (
+        "an access is dropped",
+        tampering.drop_an_access,
+        frozenset((Kind.MISSING_ACCESS, Kind.WRONG_HEAD)),
+    ),
+    (
+        "a denial is edited into an allowed access",
+        tampering.edit_an_access,
+        frozenset((Kind.WRONG_OUTCOME, Kind.WRONG_HEAD)),
+    ),
+    (
+        "two accesses change places",
+        tampering.reorder_accesses,
+        frozenset((Kind.REPEATED_ACCESS, Kind.WRONG_HEAD)),
+    ),
+    (
+        "a denial is edited and all hashes are forged to fit",
+        tampering.forge_the_hashes,
+        frozenset((Kind.WRONG_OUTCOME, Kind.OTHER_END)),
+    ),
+    (
+        "an access is invented that nobody signed",
+        tampering.invent_an_access,
+        frozenset((Kind.UNSIGNED_ACCESS,)),
+    ),
+    (
+        "a release is claimed without a record",
+        tampering.claim_a_release,
+        frozenset((Kind.RELEASE_WITHOUT_RECORD,)),
+    ),
+)
+"""What is done to the copy, and what the replay must find at least."""
+
+
+def play(world: World, journal: tuple[ReleaseEntry, ...]) -> ReplayReport:
+    """Replay from the node, then from copies that were tampered with; return the true report."""
+    with world.stage.act("The regulator replays everything, and finds each tampering"):
+        report = replay(world, journal)
+        tamper(world, journal)
+        return report
+
+
+def replay(world: World, journal: tuple[ReleaseEntry, ...]) -> ReplayReport:
+    """From the node alone, then with the signatures that the gateway's journal has."""
+    alone = replay_node(world.node, world.deployment)
+    world.stage.check("replay from the node alone: nothing found", alone.findings, ())
+    journals = [CopiedJournal("gateway", journal)]
+    report = replay_node(world.node, world.deployment, journals)
+    world.stage.check("replay with the gateway's journal: nothing found", report.findings, ())
+    world.stage.check("both give the same result", report.end, alone.end)
+    world.stage.check("every access was signed by its consumer", report.signatures, report.accesses)
+    return report
+
+
+def tamper(world: World, journal: tuple[ReleaseEntry, ...]) -> None:
+    """Do six things to a copy; the replay finds each."""
+    path = world.data / "trail.jsonl"
+    header = export_trail(world.node, world.deployment, path)
+    copy = read_copy(path, journal)
+    untouched = replay_copy(world, world.data / "copy-0.jsonl", header, copy, copy.end)
+    world.stage.check("the untouched copy replays like the chain", untouched.findings, ())
+    for number, (what, change, expected) in enumerate(TAMPERINGS, 1):
+        changed = change(copy)
+        # Who invents an access as a recorder ends the chain itself, so its end proves nothing.
+        end = changed.end if change is tampering.invent_an_access else copy.end
+        report = replay_copy(world, world.data / f"copy-{number}.jsonl", header, changed, end)
+        found = {finding.kind for finding in report.findings}
+        world.stage.check(f"{what}: found ({', '.join(sorted(found))})", found & expected, expected)
+
+
+def read_copy(path: Path, journal: tuple[ReleaseEntry, ...]) -> Copy:
+    """Read an exported trail."""
+    with open_trail(path) as file:
+        reader = TrailReader(file)
+        logs = tuple(log for batch in reader.batches() for log in batch)
+        return Copy(logs, journal, reader.end or End(0, bytes(32)))
+
+
+def replay_copy(
+    world: World, path: Path, header: TrailHeader, copy: Copy, end: End
+) -> ReplayReport:
+    """Write a copy to a file and replay the file.
+
+    Args:
+        world: the city.
+        path: to write to.
+        header: of the trail.
+        copy: what to write.
+        end: where the trail must end, from the regulator's own node.
+    """
+    with path.open("wb") as file:
+        write_trail(file, header, [copy.logs], copy.end)
+    journals = [CopiedJournal("gateway", copy.entries)]
+    return replay_trail(path, world.deployment, journals, end=end)
