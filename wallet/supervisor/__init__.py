@@ -13,6 +13,7 @@ from wallet.supervisor.errors import (
     SupervisorError,
 )
 from wallet.supervisor.layout import Addresses, Layout, Ports, SupervisorSettings, read_addresses
+from wallet.supervisor.locking import stop_left_behind
 from wallet.supervisor.supervisor import Supervisor
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "SupervisorError",
     "SupervisorSettings",
     "read_addresses",
+    "stop_left_behind",
 ]

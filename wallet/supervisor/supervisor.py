@@ -1,6 +1,5 @@
 """Starts the embedded profile's processes in order, watches them, stops them in order."""
 
-import fcntl
 import os
 import time
 from collections import deque
@@ -14,7 +13,6 @@ from ledger.node import Node, NodeError, NodeSettings
 from ledger.node import PortInUseError as NodePortInUseError
 from wallet.passwords import Password
 from wallet.supervisor.errors import (
-    DataInUseError,
     PortInUseError,
     ProcessDiedError,
     SetUpError,
@@ -30,13 +28,13 @@ from wallet.supervisor.layout import (
     port_of,
     write_addresses,
 )
-from wallet.supervisor.processes import Process, last_line
+from wallet.supervisor.locking import take_lock, write_pids
+from wallet.supervisor.processes import Process, last_line, run_command
 from wallet.supervisor.services import Services
 
 T = TypeVar("T")
 
 _NODE: Final = "node"
-_LOCK_MODE: Final = 0o600
 
 
 def _say_nothing(_: str) -> None:
@@ -147,6 +145,26 @@ class Supervisor:
             self._node = None
         self._release_lock()
 
+    def command(self, name: str, *arguments: str) -> None:
+        """Run one command of a service's module with the service's settings, as `import` of `identity`.
+
+        Raises:
+            SetUpError: it failed; the message has the last line of what it said.
+            SupervisorError: there is no such service.
+        """
+        for process in self._processes:
+            if process.name == name:
+                step = f"{name}, {' '.join(arguments[:1])}"
+                run_command(process.service, arguments, self._password, step=step)
+                return
+        raise SupervisorError(f"there is no {name}")
+
+    def leave(self) -> None:
+        """Let everything run on without this supervisor; `stop_left_behind` ends it."""
+        self._note_pids()
+        self._processes, self._node = [], None
+        self._release_lock()
+
     # Starting
 
     def _start(self) -> None:
@@ -225,27 +243,14 @@ class Supervisor:
     # The lock
 
     def _take_lock(self) -> None:
-        lock = os.open(self.layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _LOCK_MODE)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            running = os.read(lock, 1000).decode("utf-8", "replace").strip()
-            os.close(lock)
-            raise DataInUseError(
-                f"processes of another run use {self.settings.data}: {running or 'one that starts'}"
-            ) from error
-        self._lock = lock
+        self._lock = take_lock(self.layout.lock)
 
     def _held_lock(self) -> int:
         return _started(self._lock)
 
     def _note_pids(self) -> None:
         """Write who runs into the lock, for whoever finds it held by processes left behind."""
-        lock = self._held_lock()
-        running = {"supervisor": os.getpid()} | self.pids
-        text = " ".join(f"{name}={pid}" for name, pid in running.items()).encode()
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, text, 0)
+        write_pids(self._held_lock(), self.pids)
 
     def _release_lock(self) -> None:
         if self._lock is not None:
