@@ -76,6 +76,10 @@ class Stage:
         self.console.print(f"   [green]✓[/green] {what}", soft_wrap=True)
         return found
 
+    def fail(self, text: str) -> None:
+        """Say why the story ends badly."""
+        self.console.print(f"\n[bold red]✗[/bold red] {text}", soft_wrap=True)
+
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Show a table."""
         table = Table(*columns, title=title, title_justify="left")

@@ -1,0 +1,69 @@
+"""Starting the city for the story, and stopping it again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from scripts.city.catalogue import ENTERPRISES, RESIDENTS
+from scripts.city.write import Size
+from scripts.demo.files import CityFiles
+from scripts.demo.stage import Stage
+from scripts.demo.world import SCRYPT_N, World
+from wallet.passwords import Password
+from wallet.supervisor import Supervisor, SupervisorSettings
+
+PASSWORD: Final = "quancheng"  # noqa: S105 - of keystores that are worth nothing
+RECOVERY_DELAY: Final = 6
+"""Seconds; three days in earnest."""
+
+
+@contextmanager
+def start(stage: Stage, data: Path, size: Size, *, keep: bool) -> Iterator[World]:
+    """Write the departments' files, start every process, and stop them at the end.
+
+    Args:
+        stage: shows what happens.
+        data: directory of everything; new.
+        size: of the city.
+        keep: leave everything running when the story ends well.
+
+    Raises:
+        SupervisorError: a process cannot be started.
+    """
+    password = Password(PASSWORD)
+    settings = SupervisorSettings(data, recovery_delay=RECOVERY_DELAY, scrypt_n=SCRYPT_N)
+    with stage.act("The city: files, chain, gateway, identity authority, keyholders"):
+        files = CityFiles(data / "city", size)
+        records, sets = files.manifest.records, len(files.manifest.datasets)
+        stage.step(f"{records:,} records in {sets} files of {size.people:,} people")
+        supervisor = Supervisor(settings, password, stage.step)
+        supervisor.start()
+        registers = [files.directory / one.file for one in (RESIDENTS, ENTERPRISES)]
+        supervisor.command("identity", "import", *map(str, registers))
+    world = World(stage, data, password, supervisor.addresses, supervisor.deployment, files)
+    kept = False
+    try:
+        yield world
+        kept = keep
+    finally:
+        world.close()
+        if kept:
+            supervisor.leave()
+        else:
+            supervisor.stop()
+
+
+def show_how_to_go_on(world: World) -> None:
+    """Say where everything is that was left running."""
+    addresses = world.addresses
+    rows = [
+        ("gateway", addresses.gateway),
+        ("identity authority", addresses.identity),
+        *((f"keyholder {n}", url) for n, url in enumerate(addresses.keyholders, 1)),
+        ("node (JSON-RPC)", addresses.node),
+        ("data", str(world.data)),
+        ("password of the keystores", PASSWORD),
+        ("to stop it", f"python -m scripts.demo --stop {world.data}"),
+    ]
+    world.stage.table("Left running", ("what", "where"), rows)
