@@ -44,6 +44,16 @@ class AccessSettings(BaseSettings):
     accesses_waiting: PositiveInt = 20_000
     """Access requests under way at most; the next ones get a 429. Keeps a flood from filling the memory."""
 
+    accesses_waiting_of_one: PositiveInt = 10_000
+    """The same for one consumer, so that one that floods leaves room for the others."""
+
+    patience: PositiveFloat = 10.0
+    """Seconds that a caller waits for its access to be final; then it gets a 503 and may ask again."""
+
+    embedded_chain: bool = False
+    """Whether the chain is the embedded one, which can forget final blocks when it is killed: the recorder then keeps its
+    whole journal and sends again, without being asked, what the chain lost. Anywhere else a person must look first."""
+
     accesses_limit: PositiveInt = 2 * 1024 * 1024
     """Bytes of one body with accesses at most: a thousand signed requests have about 600 kB."""
 

@@ -201,14 +201,6 @@ class Accesses:
         self._check_room(len(submissions))
         return list(await asyncio.gather(*map(self.answer, submissions)))
 
-    async def note(self, submission: Submission, recorded: RecordedAccess) -> None:
-        """Journal an access whose caller is gone; an entry that is there already stays.
-
-        Raises:
-            StoreUnavailableError: It is not in the journal.
-        """
-        await self._note(JournalEntry(submission, recorded, None))
-
     async def close(self) -> None:
         """Finish what is under way."""
         while self._running:

@@ -5,7 +5,7 @@ gets them when the outcome is known; what a crash kept from it is made up for at
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -98,8 +98,8 @@ async def _relayed(relaying: Awaitable[RelayedTransaction]) -> Relayed:
 class Unclaimed:
     """Notes accesses that were recorded when nobody waited any more, until each is in the journal."""
 
-    def __init__(self, note: Callable[[Submission, RecordedAccess], Awaitable[None]]) -> None:
-        self._note = note
+    def __init__(self, journal: ReleaseJournal) -> None:
+        self._journal = journal
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, submission: Submission, recorded: RecordedAccess) -> None:
@@ -118,7 +118,7 @@ class Unclaimed:
     async def _keep(self, submission: Submission, recorded: RecordedAccess) -> None:
         while True:
             try:
-                await self._note(submission, recorded)
+                await self._journal.write([JournalEntry(submission, recorded, None)])
             except GatewayError as error:
                 _log.warning("access not noted yet", error=describe(error))
                 await asyncio.sleep(_PAUSE)

@@ -1,0 +1,261 @@
+"""Accesses, relays, inbox and supervision, put together for one process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.access_settings import AccessSettings
+from gateway.accesses import Accesses, CannotRecordError
+from gateway.bases import Bases
+from gateway.inbox import Inbox
+from gateway.key_files import read_key_file
+from gateway.keyholders import KeyholderClient, Keyholders
+from gateway.materials import Materials
+from gateway.publications import Publications
+from gateway.recording import Recording, Unclaimed, make_up
+from gateway.relays import Relayed, Relays
+from gateway.releasing import Releaser
+from gateway.store.alerts import AlertStore, SqlAlertStore
+from gateway.store.authorizations import AuthorizationStore, SqlAuthorizationStore
+from gateway.store.database import Database
+from gateway.store.inbox import InboxStore, SqlInboxStore
+from gateway.store.links import KeptLinks, SqlLinkStore
+from gateway.store.releases import ReleaseJournal, SqlReleaseJournal
+from gateway.supervision.enforcement import Enforcer
+from gateway.supervision.watch import Watch
+from gateway.terms import ChainTerms
+from gateway.topics import CHAIN, Topics
+from gateway.trail import IndexTrail
+from ledger import failpoints
+from ledger.chain import Finality
+from ledger.contracts import ContractCall
+from ledger.deployment import Deployment
+from ledger.exchange import RecordedAccess, Submission
+from ledger.index.index import Index
+from ledger.recorder.recorder import Recorder
+from ledger.recorder.settings import RecorderSettings
+from ledger.rpc import AsyncRpc
+from ledger.transactions import SignedTransaction
+from ledger.typed_data import AccessRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the rest of the gateway has already."""
+
+    database: Database
+    index: Index
+    publications: Publications
+    deployment: Deployment
+    rpc: AsyncRpc
+    finality: Finality
+
+
+@dataclass(frozen=True, slots=True)
+class AccessServices:
+    """What the routes of accesses, relays, inbox and supervision work with."""
+
+    shared: Shared
+    settings: AccessSettings
+    accesses: Accesses
+    relays: Relays
+    inbox: Inbox
+    inbox_store: InboxStore
+    authorizations: AuthorizationStore
+    links: KeptLinks
+    journal: ReleaseJournal
+    alerts: AlertStore
+    keyholders: Keyholders
+    topics: Topics
+    recorder: Recorder | None
+
+    def problems(self) -> Mapping[str, str | None]:
+        """Return, for `/readyz`, why something cannot be done now, by what it is."""
+        if self.recorder is None:
+            return {"recorder": "no recorder's key is configured"}
+        status = self.recorder.status
+        if status.is_ready:
+            return {"recorder": None}
+        reason = str(status.problem) if status.problem is not None else status.state.value
+        return {"recorder": reason}
+
+
+class NoRecorder:
+    """`AccessRecorder` and `Relay` of a gateway that only reads."""
+
+    async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
+        """Refuse."""
+        del submission, access
+        raise CannotRecordError("this gateway has no recorder's key")
+
+    async def relay(self, call: ContractCall) -> Relayed:
+        """Refuse."""
+        del call
+        raise CannotRecordError("this gateway has no recorder's key")
+
+    async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
+        """Refuse."""
+        del transaction
+        raise CannotRecordError("this gateway has no recorder's key")
+
+
+_Sender = Recording | NoRecorder
+
+
+@asynccontextmanager
+async def open_access_services(
+    settings: AccessSettings, shared: Shared
+) -> AsyncIterator[AccessServices]:
+    """Start everything; at the end finish what is under way.
+
+    The index must be open, the database migrated, the deployment verified.
+
+    Raises:
+        SettingsError: A key file cannot be read.
+        JournalError: The recorder's journal cannot be used.
+        StoreUnavailableError: The database cannot be used.
+    """
+    failpoints.arm(settings.failpoint)
+    async with AsyncExitStack() as stack:
+        journal = SqlReleaseJournal(shared.database)
+        keyholders = _keyholders(settings)
+        stack.push_async_callback(keyholders.close)
+        unclaimed = Unclaimed(journal)
+        stack.push_async_callback(unclaimed.close)
+        recorder = None
+        if settings.recorder_key is not None:
+            await make_up(settings.journal, journal)
+            recorder = _recorder(settings, settings.recorder_key, shared, journal, unclaimed)
+        sender: _Sender = NoRecorder() if recorder is None else Recording(recorder)
+        services = _assemble(settings, shared, journal, keyholders, sender, recorder)
+        if recorder is not None:
+            await recorder.start()
+            stack.push_async_callback(recorder.close)
+        stack.push_async_callback(services.accesses.close)
+        _begin(stack, _tell(shared.index, services.topics))
+        if settings.supervision:
+            _begin(stack, _watch(services, sender).run())
+        yield services
+
+
+def _keyholders(settings: AccessSettings) -> Keyholders:
+    clients = [
+        KeyholderClient(str(url).rstrip("/"), timeout=settings.keyholder_timeout)
+        for url in settings.keyholders
+    ]
+    return Keyholders(clients, hedge=settings.keyholder_hedge)
+
+
+def _recorder(
+    settings: AccessSettings,
+    key_file: Path,
+    shared: Shared,
+    journal: ReleaseJournal,
+    unclaimed: Unclaimed,
+) -> Recorder:
+    async def lookup(access: bytes) -> RecordedAccess | None:
+        found = await journal.find([access])
+        return found[access].recorded if access in found else None
+
+    return Recorder(
+        shared.rpc,
+        shared.deployment,
+        read_key_file(key_file, settings.recorder_password),
+        settings.journal,
+        RecorderSettings(
+            finality=shared.finality,
+            most_queued=settings.accesses_waiting,
+            most_queued_of_one=settings.accesses_waiting_of_one,
+            patience=settings.patience,
+            keep_history=settings.embedded_chain,
+            reconcile_automatically=settings.embedded_chain,
+        ),
+        lookup=lookup,
+        unclaimed=unclaimed,
+    )
+
+
+def _assemble(
+    settings: AccessSettings,
+    shared: Shared,
+    journal: ReleaseJournal,
+    keyholders: Keyholders,
+    sender: _Sender,
+    recorder: Recorder | None,
+) -> AccessServices:
+    database, trail = shared.database, IndexTrail(shared.index)
+    links, bases = KeptLinks(SqlLinkStore(database)), Bases(shared.index)
+    inbox_store, authorizations = SqlInboxStore(database), SqlAuthorizationStore(database)
+    materials = Materials(shared.publications, links)
+    accesses = Accesses(
+        domain=shared.deployment.domain_of(AccessRequest),
+        recorder=sender,
+        is_party=trail.is_party,
+        bases=bases,
+        materials=materials,
+        releaser=Releaser(bases, materials, keyholders, journal),
+        journal=journal,
+        newest_block=lambda: shared.index.head.number,
+        most_waiting=settings.accesses_waiting,
+    )
+    relays = Relays(
+        deployment=shared.deployment,
+        relay=sender,
+        identities=trail,
+        past=trail,
+        links=links,
+        authorizations=authorizations,
+        inbox=inbox_store,
+    )
+    checker = ChainTerms(shared.rpc, shared.deployment)
+    return AccessServices(
+        shared=shared,
+        settings=settings,
+        accesses=accesses,
+        relays=relays,
+        inbox=Inbox(inbox_store, authorizations, checker),
+        inbox_store=inbox_store,
+        authorizations=authorizations,
+        links=links,
+        journal=journal,
+        alerts=SqlAlertStore(database),
+        keyholders=keyholders,
+        topics=Topics(),
+        recorder=recorder,
+    )
+
+
+def _watch(services: AccessServices, sender: _Sender) -> Watch:
+    settings, shared = services.settings, services.shared
+    enforcer = None
+    if settings.regulator_key is not None:
+        key = read_key_file(settings.regulator_key, settings.regulator_password)
+        enforcer = Enforcer(shared.deployment, shared.rpc, sender, key)
+    return Watch(
+        IndexTrail(shared.index),
+        services.alerts,
+        services.topics,
+        bounds=settings.bounds,
+        enforcement=settings.enforcement,
+        restricting=enforcer,
+    )
+
+
+async def _tell(index: Index, topics: Topics) -> None:
+    while True:
+        await index.wait_for_change()
+        topics.touch(CHAIN)
+
+
+def _begin(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)

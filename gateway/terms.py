@@ -1,0 +1,44 @@
+"""Whether what a consumer asks for is within its purpose and agreement: the contract itself says."""
+
+from typing import Final
+
+from gateway.errors import ChainUnavailableError
+from gateway.inbox import Terms
+from gateway.relays import refused
+from ledger import queries
+from ledger.contracts import encode_call
+from ledger.deployment import Deployment
+from ledger.reverts import revert_in
+from ledger.rpc import AsyncRpc, CallError, RpcError
+
+_CHECK: Final = "requireWithinBounds(address,bytes32,bytes32,uint256,uint64,uint32,uint32)"
+
+
+class ChainTerms:
+    """`TermsChecker` by a call of `Agreements.requireWithinBounds`."""
+
+    def __init__(self, rpc: AsyncRpc, deployment: Deployment) -> None:
+        self._rpc = rpc
+        self._to = deployment.contracts.agreements
+
+    async def check(self, terms: Terms) -> None:
+        """See `gateway.inbox.TermsChecker`."""
+        data = encode_call(
+            _CHECK,
+            terms.consumer,
+            terms.dataset,
+            terms.purpose,
+            terms.fields,
+            terms.expires_at - terms.not_before,
+            terms.max_uses,
+            terms.min_interval,
+        )
+        try:
+            await self._rpc.send(queries.call(self._to, data))
+        except CallError as error:
+            found = revert_in(error)
+            if found is None:
+                raise ChainUnavailableError("the node does not answer as it should") from error
+            raise refused(found.revert) from error
+        except RpcError as error:
+            raise ChainUnavailableError("the node cannot be asked") from error
