@@ -6,7 +6,7 @@ Nothing here does I/O. `HttpCall`s are made by the modules that know a service's
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -17,6 +17,7 @@ from ledger.errors import LedgerError
 from ledger.exchange import Refusal
 from ledger.hexes import to_hex
 from wallet.client.errors import ProblemError, UnexpectedAnswerError, problem_error
+from wallet.client.party import Bearer, PartyKey
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -64,8 +65,14 @@ class HttpCall(Generic[T_co]):
     body: bytes = b""
     content_type: str = JSON
     credential: Credential = Credential.NONE
+    by: PartyKey | Bearer | None = None
+    """Who asks, when it is not the client's own party: one of a person's subject ids."""
     read_too: frozenset[int] = frozenset()
     """Statuses from 400 on that `read` understands; of all others an error is made."""
+
+    def asked_by(self, who: PartyKey | Bearer | None) -> "HttpCall[T_co]":
+        """Return the call as somebody else asks it."""
+        return replace(self, by=who)
 
     def result(self, answer: Answer) -> T_co:
         """Return what the answer means.

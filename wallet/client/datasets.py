@@ -20,7 +20,6 @@ from ledger.events import (
     Text,
 )
 from ledger.hexes import from_hex, to_hex
-from ledger.keccak import keccak256
 from ledger.merkle import EMPTY_ROOT, TreeHead
 from wallet.client import chain
 from wallet.client.calls import Answer, HttpCall, path
@@ -93,18 +92,12 @@ def purpose_terms(ledger: Ledger, purpose: bytes) -> Steps[PurposeTerms]:
         terms = [event.terms for event in found]
     else:
         told = yield from patiently(ask_purposes())
-        terms = [one for one in told if purpose_id(one) == purpose]
+        terms = [one for one in told if contracts.purpose_id(one) == purpose]
     if not terms:
         raise UnknownNameError(f"no purpose {to_hex(purpose)} is registered")
-    if purpose_id(terms[0]) != purpose:
+    if contracts.purpose_id(terms[0]) != purpose:
         raise VerificationError(Check.BASIS, "the purpose's terms are not those of its id")
     return terms[0]
-
-
-def purpose_id(terms: PurposeTerms) -> bytes:
-    """Return the id of a purpose: Keccak-256 of its terms' ABI encoding."""
-    # A call's data after the selector is the encoding of the same single argument.
-    return keccak256(contracts.register_purpose(terms).data[4:])
 
 
 def party_name(ledger: Ledger, party: bytes) -> Steps[str]:

@@ -46,6 +46,10 @@ class NotFoundHereError(ClientError):
     """The party itself keeps nothing of this name or number."""
 
 
+class NotAnsweredError(ClientError):
+    """A person has not answered yet."""
+
+
 class UnexpectedAnswerError(ClientError):
     """An answer does not have the form that the protocol gives it."""
 

@@ -234,17 +234,23 @@ def ask_link(dataset: bytes, subject: bytes | None = None) -> HttpCall[SignedLin
     return _post("/v1/links", body, _link)
 
 
-def session_challenge(signer: bytes) -> HttpCall[Challenge]:
-    """Ask for a text to sign for a session; a subject with a passkey."""
-    body = {"signer": to_hex(signer)}
-    return _post("/v1/sessions/challenge", body, reader(Challenge), Credential.NONE)
+def session_challenge(signer: bytes, service: Service = Service.IDENTITY) -> HttpCall[Challenge]:
+    """Ask a service for a text to sign for a session; a subject with a passkey."""
+    body = msgspec.json.encode({"signer": to_hex(signer)})
+    return HttpCall("POST", "/v1/sessions/challenge", reader(Challenge), service=service, body=body)
 
 
-def open_session(challenge: Challenge, signer: bytes, signature: bytes) -> HttpCall[Session]:
+def open_session(
+    challenge: Challenge, signer: bytes, signature: bytes, service: Service = Service.IDENTITY
+) -> HttpCall[Session]:
     """Hand in the signed text."""
-    body = {"challenge": challenge.challenge, "signer": to_hex(signer)}
-    signed = body | {"signature": to_hex(signature)}
-    return _post("/v1/sessions", signed, reader(Session), Credential.NONE)
+    signed = {
+        "challenge": challenge.challenge,
+        "signer": to_hex(signer),
+        "signature": to_hex(signature),
+    }
+    body = msgspec.json.encode(signed)
+    return HttpCall("POST", "/v1/sessions", reader(Session), service=service, body=body)
 
 
 class _Link(msgspec.Struct):

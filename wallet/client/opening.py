@@ -99,6 +99,26 @@ def open_release(
     raise VerificationError(check, str(problem)) from problem
 
 
+def verify_values(
+    release: Release, schema: Schema, mask: int, records: Sequence[OpenedRecord]
+) -> tuple[OpenedRecord, ...]:
+    """Check values that were opened before against what the release's records commit to.
+
+    Raises:
+        VerificationError: of `Check.VALUES`.
+    """
+    try:
+        indices = schema.indices(mask)
+        for encrypted, opened in zip(release.records, records, strict=True):
+            if tuple(field.index for field in opened.fields) != indices:
+                raise VerificationError(Check.VALUES, "other fields than were asked for")
+            if verify_opened_fields(schema, encrypted, opened.fields) != opened.entry:
+                raise VerificationError(Check.VALUES, "another record")
+    except (LedgerError, ValueError) as error:
+        raise VerificationError(Check.VALUES, str(error)) from error
+    return tuple(records)
+
+
 def _unsealed(
     keys: Sequence[HeldKeys], opening: OpeningKey, digest: bytes
 ) -> Iterator[tuple[HolderParts, ...]]:

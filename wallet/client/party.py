@@ -6,6 +6,23 @@ from ledger.transactions import SignedTransaction, Transaction, sign_transaction
 from ledger.typed_data import Domain, SignedRecord, digest
 
 
+class Bearer:
+    """A session's token, for who cannot sign requests (a passkey)."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __repr__(self) -> str:
+        return "Bearer(...)"
+
+    @property
+    def header(self) -> str:
+        """Value of the Authorization header (RFC 6750)."""
+        return f"Bearer {self._token}"
+
+
 class PartyKey:
     """An Ethereum account of a party.
 

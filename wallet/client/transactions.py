@@ -11,13 +11,14 @@ from typing import Final
 
 import msgspec
 
-from ledger import queries
+from ledger import contracts, queries
 from ledger.chain import Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
 from ledger.events import Log
 from ledger.hexes import from_hex, to_hex
 from ledger.queries import Receipt
+from ledger.sealing import OpeningKey
 from ledger.sender import suggested_fee
 from ledger.transactions import GAS_CAP, Fee, SignedTransaction, Transaction, parse_transaction
 from wallet.client.calls import Answer, HttpCall, path
@@ -101,6 +102,17 @@ def transact(
     signed = key.sign_transaction(prepared)
     note(signed.raw)
     return (yield from carry_out(ledger, signed))
+
+
+def register_encryption_key(
+    ledger: Ledger, key: PartyKey | None, opening: OpeningKey
+) -> Steps[Mined]:
+    """Put a party's encryption key into the Registry, so that others can seal to it."""
+    return (
+        yield from transact(
+            ledger, key, contracts.set_encryption_key(opening.encryption_key.to_bytes())
+        )
+    )
 
 
 def carry_out(ledger: Ledger, signed: SignedTransaction) -> Steps[Mined]:

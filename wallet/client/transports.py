@@ -28,7 +28,7 @@ from wallet.client.errors import (
     UnreachableError,
 )
 from wallet.client.events import EventReader, ServerEvent
-from wallet.client.party import PartyKey
+from wallet.client.party import Bearer, PartyKey
 from wallet.client.steps import Effect, Listen, Pause, Steps
 from wallet.errors import WalletError
 
@@ -93,11 +93,14 @@ class _Core:
         return request
 
     def _sign(self, request: httpx.Request, call: HttpCall[Any]) -> None:
-        if self.key is None:
+        who = self.key if call.by is None else call.by
+        if who is None:
             raise MissingKeyError(f"{call.method} {call.path} must be signed: name a key")
+        if isinstance(who, Bearer):
+            request.headers["authorization"] = who.header
+            return
         target = target_of(call.method, str(request.url))
-        digest = body_digest(call.body)
-        signed = self.key.sign_request(target, digest, self.chain_id, int(self.clock()))
+        signed = who.sign_request(target, body_digest(call.body), self.chain_id, int(self.clock()))
         request.headers.update(dict(signed.pairs()))
 
     def _base(self, service: str) -> str:

@@ -14,6 +14,7 @@ Without a node, and without what ties owner and person, less can be checked: wha
 listed in the result with the reason, and never passed over in silence.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -44,7 +45,7 @@ from wallet.client.errors import (
     VerificationError,
     problem_error,
 )
-from wallet.client.opening import OpenedRecord, open_release
+from wallet.client.opening import OpenedRecord, open_release, verify_values
 from wallet.client.steps import Steps, look
 from wallet.client.transactions import Ledger
 
@@ -129,7 +130,39 @@ def open_result(
         ProblemError: nothing was released; the problem says why.
         VerificationError: something is not what it is said to be; `check` says what.
     """
-    return (yield from _Verifier(ledger, opening, submission, basis or Basis()).run(result))
+
+    def reveal(release: Release, schema: Schema, digest_: bytes) -> tuple[OpenedRecord, ...]:
+        return open_release(release, schema, submission.request.fields, opening, digest_)
+
+    return (yield from _Verifier(ledger, submission, basis or Basis()).run(result, reveal))
+
+
+def verify_opened(
+    ledger: Ledger,
+    submission: Submission,
+    result: AccessResult,
+    basis: Basis,
+    names: tuple[str, ...],
+    records: tuple[OpenedRecord, ...],
+) -> Steps[Opened]:
+    """Check again what was opened before; without a node this needs nobody.
+
+    Args:
+        ledger: the contracts; with a node of the party's own, the chain is asked too.
+        submission: the request as it was signed.
+        result: as it was answered; ciphertexts and sealed parts are not needed.
+        basis: what is known of the basis.
+        names: of the dataset's fields.
+        records: as they were opened.
+
+    Raises:
+        VerificationError: something is not what it is said to be; `check` says what.
+    """
+
+    def reveal(release: Release, schema: Schema, _digest: bytes) -> tuple[OpenedRecord, ...]:
+        return verify_values(release, schema, submission.request.fields, records)
+
+    return (yield from _Verifier(ledger, submission, basis, names).run(result, reveal))
 
 
 def verify_denial(
@@ -141,38 +174,48 @@ def verify_denial(
         VerificationError: it is not.
         UnexpectedAnswerError: the access was not denied.
     """
-    verifier = _Verifier(ledger, None, submission, Basis())
+    verifier = _Verifier(ledger, submission, Basis())
     recorded = yield from verifier.check_access(result)
     if recorded.outcome == Outcome.ALLOWED:
         raise UnexpectedAnswerError("the access was allowed")
     return DeniedError(recorded, OUTCOMES[recorded.outcome].title)
 
 
+_Reveal = Callable[[Release, Schema, bytes], tuple[OpenedRecord, ...]]
+
+
 class _Verifier:
     def __init__(
-        self, ledger: Ledger, opening: OpeningKey | None, submission: Submission, basis: Basis
+        self,
+        ledger: Ledger,
+        submission: Submission,
+        basis: Basis,
+        names: tuple[str, ...] | None = None,
     ) -> None:
         self._ledger = ledger
         self._contracts = ledger.deployment.contracts
-        self._opening = opening
+        self._names = names
         self._request = submission.request
         self._digest = digest(self._request, ledger.deployment.domain_of(AccessRequest))
         self._basis = basis
         self._checked: list[Check] = []
         self._open: list[Open] = []
 
-    def run(self, result: AccessResult) -> Steps[Opened]:
+    def run(self, result: AccessResult, reveal: _Reveal) -> Steps[Opened]:
         recorded = yield from self.check_access(result)
         if recorded.outcome != Outcome.ALLOWED:
             raise DeniedError(recorded, OUTCOMES[recorded.outcome].title)
         release = result.release
-        if release is None or self._opening is None:
+        if release is None:
             raise _nothing_released(result)
         terms = yield from self._terms(release)
         head = yield from self._head(release, recorded)
-        schema = Schema(release.dataset, (yield from self._names(release.dataset)))
-        records = open_release(release, schema, self._request.fields, self._opening, self._digest)
-        self._checked += (Check.KEYS, Check.VALUES)
+        names = self._names
+        if names is None:
+            names = (yield from datasets.registered(self._ledger, release.dataset)).fields
+            self._checked.append(Check.KEYS)
+        records = reveal(release, Schema(release.dataset, names), self._digest)
+        self._checked.append(Check.VALUES)
         item = self._request.item if self._request.item != ALL else terms.item
         yield from self._records(release, records, head, item)
         yield from self._subject(release, records, terms)
@@ -290,9 +333,6 @@ class _Verifier:
                     raise VerificationError(Check.FRESHNESS, f"it was replaced {age} s before")
         self._checked.append(Check.FRESHNESS)
         return release.head
-
-    def _names(self, dataset: bytes) -> Steps[tuple[str, ...]]:
-        return (yield from datasets.registered(self._ledger, dataset)).fields
 
     # The records
 

@@ -1,0 +1,1 @@
+"""What a person or an enterprise does: see who asks for what, grant, refuse, revoke, freeze, look back."""

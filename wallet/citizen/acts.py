@@ -1,0 +1,133 @@
+"""What a person signs and sends: grant, revoke, freeze, confirm, veto, rotate, guardians.
+
+Each is an EIP-712 record that anyone may relay; here it goes by way of a gateway. If one gateway does
+not relay it, any other one, or a node, will: the signature is all it takes.
+"""
+
+import secrets
+import time
+from typing import Final
+
+import msgspec
+
+from ledger.contracts import Approval
+from ledger.deployment import Deployment
+from ledger.hexes import to_hex
+from ledger.typed_data import (
+    Authorization,
+    Confirmation,
+    Freeze,
+    GuardianAppointment,
+    RecoveryVeto,
+    Revocation,
+    SignerRotation,
+    struct_hash,
+)
+from wallet.citizen.errors import CitizenError
+from wallet.citizen.proposal import Proposal
+from wallet.client.asks import refuse_ask
+from wallet.client.identity import ask_link
+from wallet.client.relays import Act, relay_act, relay_authorization, relayed
+from wallet.client.signers import SubjectSigner, approve, asking
+from wallet.client.steps import Steps
+from wallet.client.transactions import Mined
+
+_TIME_TO_RELAY: Final = 3600
+
+
+class GrantedAuthorization(msgspec.Struct, frozen=True):
+    """What a person granted, and where it is on chain."""
+
+    id: bytes
+    record: Authorization
+    mined: Mined
+
+
+def grant(
+    deployment: Deployment, signer: SubjectSigner, proposal: Proposal
+) -> Steps[GrantedAuthorization]:
+    """Sign what was shown, and bring it on chain.
+
+    Args:
+        deployment: the contracts.
+        signer: of the subject that was asked.
+        proposal: as the person saw it.
+
+    Raises:
+        RefusedError: the contract refuses; `error` says why.
+        ClientError: it could not be relayed.
+    """
+    record = proposal.authorization
+    link = yield from asking(signer, ask_link(record.dataset, record.subject))
+    if (link.link.subject, link.link.dataset) != (record.subject, record.dataset):
+        raise CitizenError("the identity authority gave a link for another subject or dataset")
+    approval = approve(signer, record, deployment)
+    call = relay_authorization(record, approval, link, proposal.asked.request)
+    mined = yield from relayed(call)
+    return GrantedAuthorization(struct_hash(record), record, mined)
+
+
+def refuse(signer: SubjectSigner, request: str, reason: str = "") -> Steps[None]:
+    """Refuse what a consumer asks for; nothing gets on chain."""
+    yield from asking(signer, refuse_ask(request, reason))
+
+
+def sign_act(deployment: Deployment, signer: SubjectSigner, act: Act) -> Approval:
+    """Return the approval of an act, to be relayed by whomever."""
+    return approve(signer, act, deployment)
+
+
+def act(deployment: Deployment, signer: SubjectSigner, what: Act) -> Steps[Mined]:
+    """Sign an act and bring it on chain.
+
+    Raises:
+        RefusedError: the contract refuses; `error` says why.
+        ClientError: it could not be relayed.
+    """
+    return (yield from relayed(relay_act(what, approve(signer, what, deployment))))
+
+
+# The acts, as they are signed
+
+
+def revocation(subject: bytes, authorization: bytes) -> Revocation:
+    """Return the end of an authorization."""
+    return Revocation(subject, authorization, _deadline())
+
+
+def confirmation(subject: bytes, authorization: bytes) -> Confirmation:
+    """Return a new key's word that an authorization of the old one counts."""
+    return Confirmation(subject, authorization, _deadline())
+
+
+def freeze(subject: bytes, *, frozen: bool) -> Freeze:
+    """Return the stop of everything of a subject, or its end."""
+    return Freeze(subject, frozen, _nonce(), _deadline())
+
+
+def rotation(subject: bytes, new_signer: bytes) -> SignerRotation:
+    """Return the change to another key, by the present one."""
+    return SignerRotation(subject, new_signer, _nonce(), _deadline())
+
+
+def veto(subject: bytes, new_signer: bytes) -> RecoveryVeto:
+    """Return the stop of a recovery that one did not ask for."""
+    return RecoveryVeto(subject, new_signer, _nonce(), _deadline())
+
+
+def appointment(subject: bytes, guardian: bytes, expires_at: int) -> GuardianAppointment:
+    """Return the appointment of a guardian until a time; zero dismisses."""
+    return GuardianAppointment(subject, guardian, expires_at, _nonce(), _deadline())
+
+
+def describe(what: Act | Authorization) -> str:
+    """Say in a few words what is signed."""
+    return f"{type(what).__name__} of {to_hex(what.subject)[:10]}..."
+
+
+def _nonce() -> bytes:
+    return secrets.token_bytes(32)
+
+
+def _deadline() -> int:
+    return int(time.time()) + _TIME_TO_RELAY

@@ -1,0 +1,75 @@
+"""Getting subject ids: with the code from the identity authority's counter, one signer for each id."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from wallet.client.errors import NotAnsweredError
+from wallet.client.identity import (
+    EnrolledSubject,
+    Enrolment,
+    Person,
+    about_authority,
+    enrol,
+    enrolment_state,
+    enrolment_text,
+    more_subjects,
+    my_subjects,
+    subjects_text,
+)
+from wallet.client.patience import patiently
+from wallet.client.signers import SubjectSigner, asking, prove
+from wallet.client.steps import Steps, pause
+
+_POLL: Final = 1.0
+_TRIES: Final = 120
+
+
+class NewId(msgspec.Struct, frozen=True):
+    """A signer that is to get a subject id, and whom the id is kept for."""
+
+    signer: SubjectSigner
+    keep_for: str = "any"
+
+
+def enrol_person(
+    person: Person, code: str, ids: Sequence[NewId]
+) -> Steps[tuple[EnrolledSubject, ...]]:
+    """Enrol with a code from the counter; return the ids once they are on chain.
+
+    Raises:
+        ProblemError: the identity authority refuses.
+        NotAnsweredError: the ids are not on chain yet; ask for them later (`all_subjects`).
+    """
+    authority = yield from patiently(about_authority())
+    text = enrolment_text(authority, code)
+    proven = [prove(one.signer, text, one.keep_for) for one in ids]
+    begun = yield from patiently(enrol(person, code, proven))
+    return (yield from _settled(begun))
+
+
+def add_ids(
+    subject: bytes, signer: SubjectSigner, ids: Sequence[NewId]
+) -> Steps[tuple[EnrolledSubject, ...]]:
+    """Get more ids for a person that has one; see `enrol_person`."""
+    authority = yield from patiently(about_authority())
+    text = subjects_text(authority, subject)
+    proven = [prove(one.signer, text, one.keep_for) for one in ids]
+    begun = yield from asking(signer, more_subjects(proven))
+    return (yield from _settled(begun))
+
+
+def all_subjects(signer: SubjectSigner) -> Steps[tuple[EnrolledSubject, ...]]:
+    """Return all ids of the same person, as the identity authority knows them."""
+    return (yield from asking(signer, my_subjects())).subjects
+
+
+def _settled(begun: Enrolment) -> Steps[tuple[EnrolledSubject, ...]]:
+    state = begun
+    for _ in range(_TRIES):
+        if all(one.state != "waiting" for one in state.subjects):
+            return state.subjects
+        yield from pause(_POLL)
+        state = yield from patiently(enrolment_state(begun.enrolment))
+    raise NotAnsweredError("the subject ids are not on chain yet")

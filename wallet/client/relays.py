@@ -1,0 +1,151 @@
+"""Calls by which a person's signed records reach the chain, and what a person sees of its past."""
+
+from typing import Any
+
+import msgspec
+
+from ledger.contracts import Approval
+from ledger.exchange import SignedLink
+from ledger.hexes import from_hex, to_hex
+from ledger.typed_data import (
+    Authorization,
+    Confirmation,
+    Freeze,
+    GuardianAppointment,
+    RecoveryVeto,
+    Revocation,
+    SignedRecord,
+    SignerRotation,
+    record_from_object,
+    record_to_object,
+)
+from wallet.client.calls import Answer, Credential, HttpCall, path, reader
+from wallet.client.errors import ProblemError
+from wallet.client.patience import patiently
+from wallet.client.steps import Steps
+from wallet.client.transactions import Mined, read_mined, refusal_in
+
+Act = Revocation | Confirmation | Freeze | SignerRotation | RecoveryVeto | GuardianAppointment
+
+_ROUTES: dict[type[SignedRecord], tuple[str, str]] = {
+    Revocation: ("/v1/revocations", "revocation"),
+    Confirmation: ("/v1/confirmations", "confirmation"),
+    Freeze: ("/v1/freezes", "freeze"),
+    SignerRotation: ("/v1/rotations", "rotation"),
+    RecoveryVeto: ("/v1/vetoes", "veto"),
+    GuardianAppointment: ("/v1/guardians", "appointment"),
+}
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """An authorization as its subject signed it, with the statement."""
+
+    id: bytes
+    record: Authorization
+    revoked: bool = False
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """One thing that happened around a subject, as the gateway tells it."""
+
+    kind: str
+    at: int
+    block_number: int = 0
+    subject: str = ""
+    authorization: str = ""
+    consumer: str = ""
+    dataset: str = ""
+    fields: str = ""
+    outcome: str = ""
+    sequence: int = 0
+    access: str = ""
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """Some of a subject's history, the newest first."""
+
+    entries: tuple[HistoryEntry, ...]
+    cursor: str | None = None
+
+
+def relay_authorization(
+    record: Authorization, approval: Approval, link: SignedLink, request: str | None
+) -> HttpCall[Mined]:
+    """Bring a signed authorization on chain.
+
+    Args:
+        record: the authorization.
+        approval: the person's.
+        link: what ties the subject to its owner in the dataset.
+        request: the ask that it answers.
+    """
+    body = {
+        "authorization": record_to_object(record),
+        "approval": _approval(approval),
+        "link": record_to_object(link.link),
+        "link_signature": to_hex(link.signature),
+        "request": request,
+    }
+    return HttpCall("POST", "/v1/authorizations", read_mined, body=msgspec.json.encode(body))
+
+
+def relay_act(act: Act, approval: Approval) -> HttpCall[Mined]:
+    """Bring another signed record of a person on chain."""
+    where, name = _ROUTES[type(act)]
+    body = {name: record_to_object(act), "approval": _approval(approval)}
+    return HttpCall("POST", where, read_mined, body=msgspec.json.encode(body))
+
+
+def relayed(call: HttpCall[Mined]) -> Steps[Mined]:
+    """Relay, as often as it takes; it may be repeated.
+
+    Raises:
+        RefusedError: the contract refuses; `error` says why.
+        ClientError: it could not be relayed.
+    """
+    try:
+        return (yield from patiently(call))
+    except ProblemError as error:
+        raise refusal_in(error) from error
+
+
+class _Granted(msgspec.Struct):
+    authorization: dict[str, Any]
+    id: str
+    revoked: bool = False
+
+
+class _GrantedList(msgspec.Struct):
+    authorizations: list[_Granted]
+
+
+def my_authorizations() -> HttpCall[tuple[Granted, ...]]:
+    """Ask for what a subject granted, the newest first."""
+
+    def read(answer: Answer) -> tuple[Granted, ...]:
+        return tuple(
+            Granted(
+                from_hex(one.id, 32),
+                record_from_object(Authorization, one.authorization),
+                one.revoked,
+            )
+            for one in msgspec.json.decode(answer.body, type=_GrantedList).authorizations
+        )
+
+    return HttpCall("GET", "/v1/authorizations", read, credential=Credential.SIGNATURE)
+
+
+def my_history(cursor: str | None = None) -> HttpCall[HistoryPage]:
+    """Ask for what happened around a subject."""
+    where = path("/v1/history", cursor=cursor)
+    return HttpCall("GET", where, reader(HistoryPage), credential=Credential.SIGNATURE)
+
+
+def my_receipt(access: bytes) -> HttpCall[bytes]:
+    """Ask for the receipt of an access (ISO/IEC TS 27560), as JSON."""
+    where = path("/v1/receipts/{}", access)
+    return HttpCall("GET", where, lambda got: got.body, credential=Credential.SIGNATURE)
+
+
+def _approval(approval: Approval) -> dict[str, str]:
+    return {"signer": to_hex(approval.signer), "signature": to_hex(approval.signature)}

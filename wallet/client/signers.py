@@ -1,0 +1,99 @@
+"""What a person signs with: an account, or a passkey in software."""
+
+from typing import Protocol, TypeVar
+
+from ledger.contracts import Approval
+from ledger.deployment import Deployment
+from ledger.signing import personal_digest
+from ledger.typed_data import SignedRecord, digest
+from wallet.client.calls import HttpCall, Service
+from wallet.client.identity import ProvenSigner, open_session, session_challenge
+from wallet.client.party import Bearer, PartyKey
+from wallet.client.patience import patiently
+from wallet.client.steps import Steps
+from wallet.passkey import SoftwarePasskey
+
+T = TypeVar("T")
+
+
+class SubjectSigner(Protocol):
+    """Signs for one subject id."""
+
+    @property
+    def signer(self) -> bytes:
+        """ERC-7913 bytes."""
+
+    def asker(self, service: Service) -> PartyKey | Bearer | None:
+        """Return how this subject shows a service who asks; None as long as no session is open."""
+
+    def sign_digest(self, digest_: bytes) -> bytes:
+        """Return the signature over 32 bytes, as the contracts take it."""
+
+
+class AccountSigner:
+    """Signs with an Ethereum account."""
+
+    def __init__(self, key: PartyKey) -> None:
+        self._key = key
+
+    @property
+    def signer(self) -> bytes:
+        """The account's address."""
+        return self._key.address
+
+    def asker(self, service: Service) -> PartyKey:  # noqa: ARG002 - the same for every service
+        """Return the account: it signs requests itself."""
+        return self._key
+
+    def sign_digest(self, digest_: bytes) -> bytes:
+        """Return 65 bytes r, s, v."""
+        return self._key.sign_digest(digest_)
+
+
+class PasskeySigner:
+    """Signs with a passkey in software."""
+
+    def __init__(self, passkey: SoftwarePasskey, verifier: bytes) -> None:
+        self._passkey = passkey
+        self._verifier = verifier
+        self._sessions: dict[Service, Bearer] = {}
+
+    @property
+    def signer(self) -> bytes:
+        """Verifier and public key."""
+        return self._passkey.signer(self._verifier)
+
+    def asker(self, service: Service) -> Bearer | None:
+        """Return the session at a service: a passkey cannot sign requests."""
+        return self._sessions.get(service)
+
+    def remember(self, service: Service, session: Bearer) -> None:
+        """Take over a session that was opened."""
+        self._sessions[service] = session
+
+    def sign_digest(self, digest_: bytes) -> bytes:
+        """Return an encoded assertion with the digest as challenge."""
+        return self._passkey.sign(digest_)
+
+
+def approve(signer: SubjectSigner, record: SignedRecord, deployment: Deployment) -> Approval:
+    """Return a subject's approval of a record."""
+    signed = signer.sign_digest(digest(record, deployment.domain_of(record)))
+    return Approval(signer.signer, signed)
+
+
+def prove(signer: SubjectSigner, text: bytes, keep_for: str = "any") -> ProvenSigner:
+    """Return a signer with its signature over a text, which shows that somebody has it."""
+    signature = signer.sign_digest(personal_digest(text))
+    return ProvenSigner("0x" + signer.signer.hex(), "0x" + signature.hex(), keep_for)
+
+
+def asking(signer: SubjectSigner, call: HttpCall[T]) -> Steps[T]:
+    """Ask a service as a subject; with a passkey a session is opened first."""
+    service = Service(call.service)
+    if signer.asker(service) is None and isinstance(signer, PasskeySigner):
+        challenge = yield from patiently(session_challenge(signer.signer, service))
+        signed = signer.sign_digest(personal_digest(challenge.challenge.encode()))
+        session = yield from patiently(open_session(challenge, signer.signer, signed, service))
+        signer.remember(service, Bearer(session.token))
+    return (yield from patiently(call.asked_by(signer.asker(service))))
