@@ -1,0 +1,1 @@
+"""What the city's data bureau does: admit parties, set purposes, issue emergency orders, hand over."""

@@ -1,0 +1,147 @@
+"""The authority's acts on chain, each checked here as far as it can be before it is sent."""
+
+import secrets
+from typing import Final
+
+import msgspec
+
+from ledger import contracts
+from ledger.enumerations import Class, Roles
+from ledger.errors import LedgerError
+from ledger.events import OrderTerms, PurposeTerms, order_id
+from ledger.statement import Terms, make_statement, new_reference, select_templates
+from wallet.authority.errors import AuthorityError
+from wallet.client.party import PartyKey
+from wallet.client.steps import Steps
+from wallet.client.transactions import Ledger, Mined, transact
+
+_SAMPLE: Final = Terms(
+    consumer="使用方 / Consumer",
+    dataset="数据目录 / Dataset",
+    fields=("字段 / Field",),
+    item=bytes(32),
+    case_number="1",
+    max_uses=1,
+    min_interval=0,
+    expires_at=1,
+    retention=0,
+)
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """A purpose or an order that is on chain, by its id."""
+
+    id: bytes
+    mined: Mined
+
+
+def admit(
+    ledger: Ledger, key: PartyKey | None, party: bytes, roles: Roles, name: str
+) -> Steps[Mined]:
+    """Admit a party with exactly these roles, or change roles and name of one admitted before.
+
+    Args:
+        ledger: the contracts.
+        key: the authority's.
+        party: address, 20 bytes.
+        roles: at least one.
+        name: "中文 / English"; people see it when the party asks for something.
+
+    Raises:
+        AuthorityError: the name cannot stand in a statement.
+        RefusedError: the contract refuses; `error` says why.
+    """
+    _check_name(name)
+    return (yield from transact(ledger, key, contracts.admit(party, roles, name)))
+
+
+def withdraw(ledger: Ledger, key: PartyKey | None, party: bytes) -> Steps[Mined]:
+    """Withdraw a party: from the next block on it may do nothing."""
+    return (yield from transact(ledger, key, contracts.withdraw(party)))
+
+
+def register_purpose(
+    ledger: Ledger, key: PartyKey | None, terms: PurposeTerms
+) -> Steps[Registered]:
+    """Set a purpose for ever: its texts and its bounds.
+
+    Raises:
+        AuthorityError: no statement can be made of its texts.
+        RefusedError: the contract refuses; `error` says why.
+    """
+    try:
+        templates = select_templates((text.language, text.template) for text in terms.texts)
+        make_statement(templates, _SAMPLE, new_reference())
+    except LedgerError as error:
+        raise AuthorityError(f"purpose {terms.code}: {error}") from error
+    mined = yield from transact(ledger, key, contracts.register_purpose(terms))
+    return Registered(contracts.purpose_id(terms), mined)
+
+
+def bind_fields(
+    ledger: Ledger, key: PartyKey | None, purpose: bytes, dataset: bytes, fields: int
+) -> Steps[Mined]:
+    """Set, once, which fields of a dataset a purpose may ever use."""
+    return (yield from transact(ledger, key, contracts.bind_fields(purpose, dataset, fields)))
+
+
+def retire_purpose(ledger: Ledger, key: PartyKey | None, purpose: bytes) -> Steps[Mined]:
+    """Let nothing new name a purpose; what was granted before stays."""
+    return (yield from transact(ledger, key, contracts.retire_purpose(purpose)))
+
+
+def issue_order(
+    ledger: Ledger,
+    key: PartyKey | None,
+    *,
+    dataset: bytes,
+    purpose: bytes,
+    sharing: Class,
+    fields: int,
+    starts_at: int,
+    ends_at: int,
+    reason: str,
+) -> Steps[Registered]:
+    """Re-classify a dataset for a time; a regulator must review it afterwards.
+
+    Args:
+        ledger: the contracts.
+        key: the authority's.
+        dataset: 32 bytes.
+        purpose: 32 bytes; consumers need an agreement for it when `sharing` is conditional.
+        sharing: class while the order is in force.
+        fields: bitmap of the fields that it opens.
+        starts_at: inclusive, seconds since 1970.
+        ends_at: exclusive.
+        reason: public for ever.
+    """
+    nonce = secrets.token_bytes(32)
+    terms = OrderTerms(dataset, purpose, sharing, fields, starts_at, ends_at, reason, nonce)
+    mined = yield from transact(ledger, key, contracts.issue_order(terms))
+    return Registered(order_id(terms), mined)
+
+
+def end_order(ledger: Ledger, key: PartyKey | None, order: bytes, reason: str) -> Steps[Mined]:
+    """End an order before its time."""
+    return (yield from transact(ledger, key, contracts.end_order(order, reason)))
+
+
+def offer_authority(ledger: Ledger, key: PartyKey | None, successor: bytes) -> Steps[Mined]:
+    """Offer the authority to a successor, who has to accept it."""
+    return (yield from transact(ledger, key, contracts.transfer_authority(successor)))
+
+
+def accept_authority(ledger: Ledger, key: PartyKey | None) -> Steps[Mined]:
+    """Accept the authority; the successor."""
+    return (yield from transact(ledger, key, contracts.accept_authority()))
+
+
+def _check_name(name: str) -> None:
+    templates = select_templates(
+        (language, "{consumer}{dataset}{fields}{uses}{case}{until}{retention}")
+        for language in ("zh", "en")
+    )
+    try:
+        make_statement(templates, msgspec.structs.replace(_SAMPLE, consumer=name), new_reference())
+    except LedgerError as error:
+        raise AuthorityError(f"the name cannot stand in a statement: {error}") from error

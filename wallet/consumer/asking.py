@@ -1,0 +1,113 @@
+"""Asking a person: look the person up (or take a handle), ask, wait, check what came back."""
+
+from ledger.errors import LedgerError
+from ledger.hexes import to_hex
+from ledger.statement import Terms, select_templates, verify_statement
+from ledger.typed_data import Authorization
+from wallet.client import datasets
+from wallet.client.asks import Ask, AskState, send_ask, wait_for_answer
+from wallet.client.identity import Person, resolve
+from wallet.client.patience import patiently
+from wallet.client.steps import Steps
+from wallet.client.transactions import Ledger
+from wallet.consumer.cases import Case
+from wallet.consumer.errors import GrantMismatchError
+
+
+def ask_customer(person: Person, ask: Ask) -> Steps[Case]:
+    """Ask a person whom the consumer knows by name and number.
+
+    The identity authority notes the look-up and shows it to the person.
+
+    Raises:
+        ProblemError: name and number do not belong together, the person is not enrolled, or the
+            ask is outside the bounds of its purpose or agreement.
+    """
+    handle = yield from patiently(resolve(person, ask.purpose, ask.case_number))
+    return (yield from ask_handle(handle.handle, ask))
+
+
+def ask_handle(handle: str, ask: Ask) -> Steps[Case]:
+    """Ask whoever handed over a handle; see `ask_customer`."""
+    request = yield from patiently(send_ask(handle, ask))
+    return Case(request, ask)
+
+
+def wait(ledger: Ledger, case: Case, seconds: float) -> Steps[Case]:
+    """Wait for a person's answer; return the case with what was granted, checked.
+
+    Raises:
+        NotAnsweredError: no answer in this time.
+        GrantMismatchError: what came back is not what was asked for.
+    """
+    state = yield from wait_for_answer(case.request, seconds)
+    return (yield from settle(ledger, case, state))
+
+
+def settle(ledger: Ledger, case: Case, state: AskState) -> Steps[Case]:
+    """Return a case with a person's answer, checked against what was asked.
+
+    A person may grant less: fewer fields, fewer uses, a nearer end; never something else.
+
+    Raises:
+        GrantMismatchError: it is something else, or the statement does not say what was granted.
+    """
+    granted = state.authorization
+    if granted is None:
+        return Case(case.request, case.ask, state.state)
+    _check_same(case.ask, granted)
+    yield from _check_statement(ledger, case.ask, granted)
+    link = state.link
+    if link is not None and (link.link.subject, link.link.dataset) != (
+        granted.subject,
+        granted.dataset,
+    ):
+        raise GrantMismatchError("the link is for another subject or dataset")
+    return Case(case.request, case.ask, state.state, granted, link)
+
+
+def _check_same(ask: Ask, granted: Authorization) -> None:
+    same = {
+        "consumer": (ask.consumer, granted.consumer),
+        "dataset": (ask.dataset, granted.dataset),
+        "item": (ask.item, granted.item),
+        "purpose": (ask.purpose, granted.purpose),
+        "case": (ask.case_reference, granted.case_reference),
+    }
+    for name, (asked, got) in same.items():
+        if asked != got:
+            raise GrantMismatchError(f"another {name} than was asked for: {to_hex(got)}")
+    within = (
+        not granted.fields & ~ask.fields
+        and granted.max_uses <= ask.max_uses
+        and granted.min_interval >= ask.min_interval
+        and granted.expires_at <= ask.expires_at
+    )
+    if not within:
+        raise GrantMismatchError("more was granted than was asked for")
+
+
+def _check_statement(ledger: Ledger, ask: Ask, granted: Authorization) -> Steps[None]:
+    """Check that the sentence that the person signed says what it grants."""
+    dataset = yield from datasets.registered(ledger, granted.dataset)
+    purpose = yield from datasets.purpose_terms(ledger, granted.purpose)
+    name = yield from datasets.party_name(ledger, granted.consumer)
+    names = tuple(
+        title for place, title in enumerate(dataset.fields) if granted.fields >> place & 1
+    )
+    terms = Terms(
+        consumer=name,
+        dataset=dataset.title,
+        fields=names,
+        item=granted.item,
+        case_number=ask.case_number,
+        max_uses=granted.max_uses,
+        min_interval=granted.min_interval,
+        expires_at=granted.expires_at,
+        retention=purpose.retention,
+    )
+    try:
+        templates = select_templates((text.language, text.template) for text in purpose.texts)
+        verify_statement(granted.statement, templates, terms)
+    except LedgerError as error:
+        raise GrantMismatchError(f"the signed statement: {error}") from error

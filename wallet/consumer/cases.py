@@ -1,0 +1,154 @@
+"""What a consumer keeps of each ask: the case, what was asked, what was granted.
+
+A file of JSON for each ask, for its user only: it ties a case number to a person's pseudonym, and has
+what is needed later to check what is opened (`wallet.client.verification.Basis`).
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ledger.errors import LedgerError
+from ledger.exchange import SignedLink
+from ledger.hexes import from_hex, to_hex
+from ledger.typed_data import (
+    Authorization,
+    SubjectLink,
+    record_from_object,
+    record_to_object,
+    struct_hash,
+)
+from wallet.client.asks import Ask, AskText, ask_from_text, ask_to_text
+from wallet.client.verification import Basis
+from wallet.consumer.errors import CaseFileError
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One ask and its outcome."""
+
+    request: str
+    """Id of the request at the gateway."""
+    ask: Ask
+    state: str = "pending"
+    authorization: Authorization | None = None
+    link: SignedLink | None = None
+
+    @property
+    def authorization_id(self) -> bytes | None:
+        """Id of what was granted: the basis of accesses."""
+        return None if self.authorization is None else struct_hash(self.authorization)
+
+    @property
+    def basis(self) -> Basis:
+        """What helps to check what is opened."""
+        return Basis(self.authorization, self.link)
+
+
+class _Text(msgspec.Struct):
+    v: Literal[1]
+    request: str
+    ask: AskText
+    state: str
+    authorization_id: str | None
+    authorization: dict[str, Any] | None
+    link: dict[str, Any] | None
+    link_signature: str | None
+
+
+class Cases:
+    """The files of one directory.
+
+    Args:
+        directory: made when something is kept.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def put(self, case: Case) -> None:
+        """Keep a case; on disk when this returns.
+
+        Raises:
+            CaseFileError: it cannot be written.
+        """
+        path = self._path(case.request)
+        beside = path.with_suffix(".new")
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
+                file.write(_encode(case))
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except OSError as error:
+            raise CaseFileError(f"{path}: {error.strerror}") from error
+
+    def get(self, request: str) -> Case:
+        """Return a case.
+
+        Raises:
+            CaseFileError: there is none of this request, or its file is damaged.
+        """
+        return _decode(self._path(request))
+
+    def all(self) -> tuple[Case, ...]:
+        """Return all cases.
+
+        Raises:
+            CaseFileError: one cannot be read.
+        """
+        return tuple(map(_decode, sorted(self._directory.glob("*.json"))))
+
+    def of_authorization(self, authorization: bytes) -> Case | None:
+        """Return the case that an authorization was granted for; None when it is not known here."""
+        for case in self.all():
+            if case.authorization_id == authorization:
+                return case
+        return None
+
+    def _path(self, request: str) -> Path:
+        if _NAME.fullmatch(request) is None:
+            raise CaseFileError(f"{request[:40]!r} is no request's id")
+        return self._directory / f"{request}.json"
+
+
+def _encode(case: Case) -> bytes:
+    granted, link = case.authorization, case.link
+    text = _Text(
+        v=1,
+        request=case.request,
+        ask=ask_to_text(case.ask),
+        state=case.state,
+        authorization_id=None if granted is None else to_hex(struct_hash(granted)),
+        authorization=None if granted is None else dict(record_to_object(granted)),
+        link=None if link is None else dict(record_to_object(link.link)),
+        link_signature=None if link is None else to_hex(link.signature),
+    )
+    return msgspec.json.format(msgspec.json.encode(text), indent=2) + b"\n"
+
+
+def _decode(path: Path) -> Case:
+    try:
+        text = msgspec.json.decode(path.read_bytes(), type=_Text)
+        link = None
+        if text.link is not None and text.link_signature is not None:
+            signature = from_hex(text.link_signature, 65)
+            link = SignedLink(record_from_object(SubjectLink, text.link), signature)
+        granted = text.authorization
+        return Case(
+            request=text.request,
+            ask=ask_from_text(text.ask),
+            state=text.state,
+            authorization=None if granted is None else record_from_object(Authorization, granted),
+            link=link,
+        )
+    except OSError as error:
+        raise CaseFileError(f"{path}: {error.strerror}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, LedgerError) as error:
+        raise CaseFileError(f"{path} is damaged: {error}") from error

@@ -1,0 +1,117 @@
+"""Using a basis: sign requests, send them until they are answered, open and check the answers."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.exchange import decode_result
+from ledger.sealing import OpeningKey
+from ledger.typed_data import AccessRequest
+from wallet.client import datasets
+from wallet.client.accesses import Answered, use
+from wallet.client.errors import MissingKeyError, NotFoundHereError
+from wallet.client.party import PartyKey
+from wallet.client.patience import USUAL, Patience
+from wallet.client.receipts import Receipt, make_receipt
+from wallet.client.requests import Asked, KeptRequest, RequestBook
+from wallet.client.steps import Steps
+from wallet.client.transactions import Ledger
+from wallet.client.verification import Basis, Opened, open_result
+
+USUAL_LIFETIME: Final = 300
+"""Seconds within which a request must be recorded."""
+
+
+class Used(msgspec.Struct, frozen=True):
+    """One use: what was opened and checked, and the receipt of it."""
+
+    request: KeptRequest
+    opened: Opened
+    receipt: Receipt
+
+
+def prepare(
+    ledger: Ledger,
+    key: PartyKey | None,
+    book: RequestBook,
+    basis: bytes,
+    fields: int,
+    *,
+    item: bytes = bytes(32),
+    count: int = 1,
+    lifetime: int = USUAL_LIFETIME,
+) -> tuple[KeptRequest, ...]:
+    """Sign requests for a basis and keep them; they are not sent yet.
+
+    Args:
+        ledger: the contracts.
+        key: the consumer's.
+        book: where signed requests are kept.
+        basis: authorization, agreement, order or dataset, 32 bytes.
+        fields: bitmap over the dataset's schema.
+        item: root of the one record wanted; zeros for all.
+        count: how many uses.
+        lifetime: seconds within which they must be recorded.
+    """
+    if key is None:
+        raise MissingKeyError("requests must be signed: name the consumer's key")
+    now = int(time.time())
+    asked = Asked(basis, fields, now + lifetime, item)
+    return book.sign(key, ledger.deployment.domain_of(AccessRequest), (asked,) * count, now)
+
+
+def access(
+    ledger: Ledger,
+    opening: OpeningKey,
+    book: RequestBook,
+    request: KeptRequest,
+    basis: Basis | None = None,
+    patience: Patience = USUAL,
+) -> Steps[Used]:
+    """Send a signed request until it is answered; open and check the answer.
+
+    Raises:
+        DeniedError: it was denied, on chain.
+        ProblemError: nothing is released; the problem says why.
+        VerificationError: something is not what it is said to be.
+        ClientError: it could not be sent; it stays in the book.
+    """
+    (answered,) = yield from use(book, (request,), patience)
+    return (yield from open_answer(ledger, opening, answered, basis))
+
+
+def open_answer(
+    ledger: Ledger, opening: OpeningKey, answered: Answered, basis: Basis | None = None
+) -> Steps[Used]:
+    """Open and check an answer; see `access`."""
+    known = basis or Basis()
+    request, result = answered.request, answered.result
+    opened = yield from open_result(ledger, opening, request.submission, result, known)
+    release = result.release
+    if release is None:  # `open_result` has raised
+        raise NotFoundHereError("nothing was released")
+    names = (yield from datasets.registered(ledger, release.dataset)).fields
+    receipt = make_receipt(ledger, request.submission, release, opened, names, known)
+    return Used(request, opened, receipt)
+
+
+def open_kept(
+    ledger: Ledger, opening: OpeningKey, request: KeptRequest, basis: Basis | None = None
+) -> Steps[Used]:
+    """Open an answer that came earlier.
+
+    Raises:
+        NotFoundHereError: none has come.
+        DeniedError, ProblemError, VerificationError: as `access`.
+    """
+    if request.answer is None:
+        raise NotFoundHereError(f"request {request.id} has no answer yet")
+    answered = Answered(request, decode_result(request.answer))
+    return (yield from open_answer(ledger, opening, answered, basis))
+
+
+def denied(answers: Sequence[Answered]) -> int:
+    """Return how many of the answers are denials."""
+    return sum(bool(one.result.recorded and one.result.recorded.outcome) for one in answers)

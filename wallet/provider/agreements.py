@@ -1,0 +1,88 @@
+"""A provider's acts on chain beside publishing: register, decide on applications, erase."""
+
+import msgspec
+
+from ledger import contracts
+from ledger.enumerations import Class
+from ledger.events import DatasetTerms, dataset_id
+from wallet.client.errors import MissingKeyError
+from wallet.client.party import PartyKey
+from wallet.client.patience import patiently
+from wallet.client.steps import Steps
+from wallet.client.transactions import Ledger, Mined, transact
+from wallet.client.uploads import report_erasure
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """A dataset that is on chain, by its id."""
+
+    dataset: bytes
+    mined: Mined
+
+
+def register_dataset(
+    ledger: Ledger, key: PartyKey | None, terms: DatasetTerms
+) -> Steps[Registered]:
+    """Register a dataset; its schema and whether it is personal never change."""
+    if key is None:
+        raise MissingKeyError("this must be signed: name the provider's key")
+    mined = yield from transact(ledger, key, contracts.register_dataset(terms))
+    return Registered(dataset_id(key.address, terms.code.encode()), mined)
+
+
+def reclassify(
+    ledger: Ledger,
+    key: PartyKey | None,
+    dataset: bytes,
+    sharing: Class,
+    open_class: Class,
+    grade: int,
+    reason: str,
+) -> Steps[Mined]:
+    """Change a dataset's classes and grade."""
+    call = contracts.reclassify(dataset, sharing, open_class, grade, reason)
+    return (yield from transact(ledger, key, call))
+
+
+def withdraw_dataset(
+    ledger: Ledger, key: PartyKey | None, dataset: bytes, reason: str
+) -> Steps[Mined]:
+    """Withdraw a dataset for good."""
+    return (yield from transact(ledger, key, contracts.withdraw_dataset(dataset, reason)))
+
+
+def approve(
+    ledger: Ledger, key: PartyKey | None, application: bytes, fields: int, expires_at: int
+) -> Steps[Mined]:
+    """Approve an application, for all or fewer of its fields, until a time."""
+    return (yield from transact(ledger, key, contracts.approve(application, fields, expires_at)))
+
+
+def decline(ledger: Ledger, key: PartyKey | None, application: bytes, reason: str) -> Steps[Mined]:
+    """Decline an application."""
+    return (yield from transact(ledger, key, contracts.decline(application, reason)))
+
+
+def withdraw_agreement(
+    ledger: Ledger, key: PartyKey | None, agreement: bytes, reason: str
+) -> Steps[Mined]:
+    """End an agreement."""
+    return (yield from transact(ledger, key, contracts.withdraw_agreement(agreement, reason)))
+
+
+def erase(
+    ledger: Ledger, key: PartyKey | None, dataset: bytes, number: int, item: bytes, version: int
+) -> Steps[Mined]:
+    """Erase a record: its tombstone on chain first, then salt and ciphertext at the gateway.
+
+    Args:
+        ledger: the contracts.
+        key: the provider's.
+        dataset: 32 bytes.
+        number: of the record.
+        item: its root (`Book.item`).
+        version: a publication that has it.
+    """
+    mined = yield from transact(ledger, key, contracts.erase(dataset, item, version))
+    yield from patiently(report_erasure(dataset, number, mined.transaction))
+    return mined

@@ -1,0 +1,1 @@
+"""What the regulator does: restrict, lift, review; replay, trace and export everything."""
