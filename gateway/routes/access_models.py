@@ -1,0 +1,342 @@
+"""What the routes of inbox, relays, subjects and regulator take and give, as JSON.
+
+Bytes are 0x strings in lowercase, times seconds since 1970, sets of fields decimal strings. EIP-712
+records are JSON objects as in `ledger.typed_data`.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
+Address = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$")]
+Bytes = Annotated[str, Field(pattern="^0x([0-9a-f]{2})*$", max_length=20_000)]
+SignedObject = dict[str, str | int | bool]
+"""An EIP-712 record as a JSON object."""
+AskId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+
+class Taken(BaseModel):
+    """A body: unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Approval(Taken):
+    """Who signs for a subject (ERC-7913 bytes), and the signature."""
+
+    signer: Bytes
+    signature: Bytes
+
+
+# Relays
+
+
+class AuthorizationToRelay(Taken):
+    """A signed authorization with the link of its subject to the dataset."""
+
+    authorization: SignedObject
+    approval: Approval
+    link: SignedObject
+    link_signature: Bytes
+    request: AskId | None = None
+
+
+class RevocationToRelay(Taken):
+    """A signed revocation."""
+
+    revocation: SignedObject
+    approval: Approval
+
+
+class ConfirmationToRelay(Taken):
+    """A signed confirmation by the new key."""
+
+    confirmation: SignedObject
+    approval: Approval
+
+
+class FreezeToRelay(Taken):
+    """A signed freeze, or its end."""
+
+    freeze: SignedObject
+    approval: Approval
+
+
+class RotationToRelay(Taken):
+    """A signed change of the signer."""
+
+    rotation: SignedObject
+    approval: Approval
+
+
+class VetoToRelay(Taken):
+    """The old key's veto against a recovery."""
+
+    veto: SignedObject
+    approval: Approval
+
+
+class GuardianToRelay(Taken):
+    """A signed appointment or dismissal of a guardian."""
+
+    appointment: SignedObject
+    approval: Approval
+
+
+class RawTransaction(Taken):
+    """A transaction that a party signed."""
+
+    raw: Bytes = Field(max_length=300_000)
+
+
+class RelayedAnswer(BaseModel):
+    """Where it is on chain, in a final block."""
+
+    transaction: Hash
+    block_number: int
+    block_hash: Hash
+    id: Hash | None = None
+    """Of the authorization that was granted, confirmed or revoked."""
+
+
+class TransactionTerms(BaseModel):
+    """What a party needs to sign its next transaction."""
+
+    nonce: int
+    chain_id: int
+    gas_price: str
+    """Wei, decimal."""
+    max_gas: int
+
+
+# Inbox
+
+
+class HandleWanted(Taken):
+    """For which subject."""
+
+    subject: Hash
+
+
+class HandleAnswer(BaseModel):
+    """Shown once; only its hash is kept."""
+
+    handle: Hash
+    expires_at: int
+
+
+class AskTaken(Taken):
+    """An ask for the person that a handle leads to."""
+
+    handle: Hash
+    ask: dict[str, str | int]
+    """See `gateway.inbox.Ask`."""
+    signature: Bytes | None = None
+    """Not needed: the request itself is signed."""
+
+
+class AskCreated(BaseModel):
+    """Under which id to ask for the answer."""
+
+    request: AskId
+
+
+class AskAnswer(BaseModel):
+    """How an ask stands; what comes with a grant is null before."""
+
+    request: AskId
+    state: str
+    """pending, granted, refused or expired."""
+    reason: str
+    created_at: int
+    expires_at: int
+    subject: Hash | None = None
+    authorization_id: Hash | None = None
+    authorization: dict[str, Any] | None = None
+    approval: dict[str, str] | None = None
+    link: dict[str, Any] | None = None
+    link_signature: str | None = None
+    transaction: Hash | None = None
+
+
+class InboxEntry(BaseModel):
+    """An ask as the person sees it."""
+
+    request: AskId
+    subject: Hash
+    consumer: Address
+    consumer_name: str
+    ask: dict[str, Any]
+    created_at: int
+    expires_at: int
+
+
+class InboxAnswer(BaseModel):
+    """What waits, the newest first."""
+
+    requests: list[InboxEntry]
+
+
+class RefusalTaken(Taken):
+    """Why; shown to the consumer."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+# Histories
+
+
+class AccessShown(BaseModel):
+    """One access on chain, with names."""
+
+    sequence: int
+    outcome: int
+    outcome_title: str
+    consumer: Address
+    consumer_name: str
+    basis: Hash
+    kind: str
+    dataset: Hash | None
+    dataset_title: str
+    subject: Hash | None
+    item: Hash | None
+    fields: str
+    nonce: str
+    deadline: int
+    timestamp: int
+    block_number: int
+    block_hash: Hash
+    transaction: Hash
+    log_index: int
+    access: Hash
+    """Id of the access: struct hash of its request."""
+
+
+class EventShown(BaseModel):
+    """One event that is not an access."""
+
+    key: int
+    name: str
+    timestamp: int
+    block_number: int
+    transaction: Hash
+    log_index: int
+    members: dict[str, Any]
+
+
+class HistoryAnswer(BaseModel):
+    """Newest first; `next` is the cursor of the next page, null at the end."""
+
+    accesses: list[AccessShown]
+    next: int | None
+
+
+class TraceAnswer(BaseModel):
+    """Everything about one thing, newest first."""
+
+    accesses: list[AccessShown]
+    events: list[EventShown]
+    authorizations: list["AuthorizationShown"]
+    next_access: int | None
+    next_event: int | None
+
+
+class AuthorizationShown(BaseModel):
+    """An authorization with its state, and the signed statement where this gateway relayed it."""
+
+    authorization: Hash
+    subject: Hash
+    consumer: Address
+    consumer_name: str
+    dataset: Hash
+    dataset_title: str
+    item: Hash | None
+    purpose: Hash
+    purpose_code: str
+    fields: str
+    not_before: int
+    expires_at: int
+    max_uses: int
+    min_interval: int
+    uses: int
+    last_use: int
+    revoked: bool
+    halted: bool
+    statement: str | None
+    granted_at: int
+    transaction: Hash
+
+
+class AuthorizationsAnswer(BaseModel):
+    """Newest first; `next` is the cursor of the next page, null at the end."""
+
+    authorizations: list[AuthorizationShown]
+    next: int | None
+
+
+class RevocationShown(BaseModel):
+    """Something that ends or halts a consumer's authorizations."""
+
+    key: int
+    name: str
+    """Revoked, SubjectFrozen, SubjectUnfrozen, Confirmed, RecoveryStarted..."""
+    authorization: Hash | None
+    subject: Hash | None
+    block_number: int
+    timestamp: int
+    transaction: Hash
+
+
+class RevocationsAnswer(BaseModel):
+    """In the order of the chain; `block_number` is how far the index is."""
+
+    revocations: list[RevocationShown]
+    block_number: int
+
+
+class ApplicationShown(BaseModel):
+    """An application."""
+
+    application: Hash
+    consumer: Address
+    consumer_name: str
+    dataset: Hash
+    purpose: Hash
+    purpose_code: str
+    fields: str
+    justification: str
+    state: str
+    reason: str
+    signed: bool
+    timestamp: int
+    transaction: Hash
+
+
+class ApplicationsAnswer(BaseModel):
+    """Newest first."""
+
+    applications: list[ApplicationShown]
+
+
+class AlertShown(BaseModel):
+    """What supervision found."""
+
+    id: int
+    rule: str
+    severity: str
+    consumer: Address | None
+    consumer_name: str | None
+    dataset: Hash | None
+    first_sequence: int
+    last_sequence: int
+    text: str
+    raised_at: int
+    restricted_until: int | None
+    transaction: Hash | None
+
+
+class AlertsAnswer(BaseModel):
+    """In order of raising."""
+
+    alerts: list[AlertShown]

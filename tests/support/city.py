@@ -1,0 +1,324 @@
+"""A small real city for promise tests: a node, keyholder processes, a published dataset, people, a bank.
+
+Only the gateway is left to the test, which starts it on `City.gateway_settings` or from its parts.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from gateway.access_services import AccessServices, Shared, open_access_services
+from gateway.access_settings import AccessSettings
+from gateway.ingest import UploadRules
+from gateway.publications import Publications
+from gateway.publishing import Limits, Publishing
+from gateway.relays import Grant
+from gateway.store.database import Database
+from gateway.store.migrate import migrate
+from gateway.store.publications import SqlPublicationStore
+from gateway.store.uploads import SqlUploadStore
+from ledger import contracts
+from ledger.chain import Finality
+from ledger.contracts import Approval
+from ledger.custody import (
+    DatasetKeys,
+    Release,
+    Sharing,
+    combine_parts,
+    combine_subkeys,
+    derive_subkeys,
+    unpack,
+)
+from ledger.deployment import write_deployment
+from ledger.encoding import Schema
+from ledger.enumerations import Roles
+from ledger.exchange import AccessResult, SignedLink, Submission
+from ledger.index.follower import Follower
+from ledger.index.index import Index, Origin
+from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
+from ledger.rpc import AsyncRpc
+from ledger.sealing import OpeningKey, Purpose
+from ledger.typed_data import AccessRequest, Authorization, SubjectLink, digest, struct_hash
+from tests.support.chain import FIELDS, Chain, Subject, Terms
+from tests.support.keyholders import make_keyholders, register_key
+from tests.support.uploads import head_of, in_pieces, ndjson
+from wallet.keyholder.seeds import ACCOUNT, ENCRYPTION, Holdings, store_epoch
+from wallet.keystore import Keystore, Kind
+from wallet.passwords import Password
+
+SHARING = Sharing(2, 3)
+PASSWORD = "test"
+_SCRYPT_N = 4096
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who can grant, and whose records these are."""
+
+    subject: Subject
+    owner: bytes
+    link: SignedLink
+
+
+@dataclass
+class City:
+    """Everything but the gateway."""
+
+    chain: Chain
+    home: Path
+    holders: list[Holdings]
+    keyholder_urls: list[str]
+    terms: Terms
+    schema: Schema
+    keys: DatasetKeys
+    bank_key: OpeningKey
+    records: list[EncryptedRecord] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+
+    def person(self, records: int = 2) -> Person:
+        """Register a person with records in the dataset (published by `serve`)."""
+        subject, owner = self.chain.register_subject(), secrets.token_bytes(32)
+        link = SubjectLink(subject=subject.id, dataset=self.terms.dataset, owner=owner)
+        signer = self.chain.parties.identity_authority
+        person = Person(subject, owner, SignedLink(link, self.chain.sign(link, signer.private_key)))
+        for _ in range(records):
+            number = len(self.records) + 1
+            values = [f"{name} of {number}" for name in FIELDS]
+            self.records.append(
+                encrypt_record(self.schema, self.keys, owner=owner, number=number, values=values)
+            )
+        self.people.append(person)
+        return person
+
+    def authorization(
+        self, person: Person, *, fields: int = 0b111, max_uses: int = 1, item: bytes = bytes(32)
+    ) -> Authorization:
+        """What a person would sign."""
+        return self.chain.authorization(
+            person.subject, self.terms, fields=fields, max_uses=max_uses, item=item
+        )
+
+    def grant_of(self, person: Person, authorization: Authorization) -> Grant:
+        """A signed authorization with its link, as a wallet relays it."""
+        approval = self.chain.approval(authorization, person.subject)
+        return Grant(
+            authorization, Approval(approval.signer, approval.signature), person.link, None
+        )
+
+    def submission(
+        self, basis: bytes, *, fields: int = 0b101, item: bytes = bytes(32), lifetime: int = 600
+    ) -> Submission:
+        """Sign a new request of the bank."""
+        request = AccessRequest(
+            consumer=self.terms.consumer.address,
+            basis=basis,
+            item=item,
+            fields=fields,
+            nonce=secrets.randbits(64),
+            deadline=int(time.time()) + lifetime,
+        )
+        return Submission(request, self.chain.sign(request, self.terms.consumer.private_key))
+
+    def open(self, result: AccessResult) -> list[list[str]]:
+        """What the bank reads: values by record, each checked against its leaf."""
+        assert result.request is not None
+        assert result.release is not None
+        context = digest(result.request, self.chain.deployment.domain_of(AccessRequest))
+        parts = [
+            unpack(self.bank_key.open(held.sealed, Purpose.RELEASE, context), Release)
+            for held in result.release.keys
+        ]
+        values = []
+        for place, record in enumerate(result.release.records):
+            keys = combine_parts(SHARING, [one.records[place] for one in parts])
+            opened = open_fields(self.schema, record, keys)
+            verify_opened_fields(self.schema, record, opened)
+            values.append([one.value for one in opened])
+        return values
+
+
+@contextmanager
+def keyholder_processes(
+    chain: Chain, home: Path, holders: Sequence[Holdings]
+) -> Iterator[list[str]]:
+    """Run keyholders as processes of their own, each with its keystore."""
+    home.mkdir(parents=True, exist_ok=True)
+    deployment = home / "deployment.json"
+    write_deployment(chain.deployment, deployment)
+    processes: list[subprocess.Popen[bytes]] = []
+    urls: list[str] = []
+    try:
+        for number, holder in enumerate(holders, 1):
+            own = home / f"keyholder-{number}"
+            _write_keystore(own / "keystore", holder)
+            port = _free_port()
+            settings = {
+                "HOME": str(own),
+                "DEPLOYMENT": str(deployment),
+                "NODE": chain.node.url,
+                "PASSWORD": "env:TEST_PASSWORD",
+                "PORT": str(port),
+                "POLL": "0.05",
+                "SCRYPT_N": str(_SCRYPT_N),
+            }
+            environment = {f"QUANCHENG_KEYHOLDER_{name}": value for name, value in settings.items()}
+            with (own / "log").open("wb") as log:
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "wallet.keyholder", "serve"],
+                        env={**os.environ, **environment, "TEST_PASSWORD": PASSWORD},
+                        stdout=log,
+                        stderr=log,
+                    )
+                )
+            urls.append(f"http://127.0.0.1:{port}")
+        _wait_until_ready(urls)
+        yield urls
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(10)
+
+
+@contextmanager
+def make_city(chain: Chain, home: Path) -> Iterator[City]:
+    """Make a city on a chain."""
+    register_key(chain, chain.parties.provider)
+    bank_key = register_key(chain, chain.parties.bank)
+    terms = chain.personal_terms()
+    holders = make_keyholders(3, 2)
+    chain.send_all(
+        chain.parties.authority,
+        [contracts.admit(one.address, Roles.KEYHOLDER, "Keyholder") for one in holders],
+    )
+    subkeys = [derive_subkeys(holder.newest().complete(), terms.dataset) for holder in holders[:2]]
+    with keyholder_processes(chain, home / "keyholders", holders) as urls:
+        yield City(
+            chain=chain,
+            home=home,
+            holders=holders,
+            keyholder_urls=urls,
+            terms=terms,
+            schema=Schema(terms.dataset, FIELDS),
+            keys=combine_subkeys(SHARING, subkeys),
+            bank_key=bank_key,
+        )
+
+
+@asynccontextmanager
+async def gateway_parts(
+    city: City, database_url: str, **settings: object
+) -> AsyncIterator[AccessServices]:
+    """Start a gateway's parts without HTTP."""
+    keystore = Keystore(city.home / "gateway", scrypt_n=_SCRYPT_N)
+    if not keystore.directory.joinpath("recorder.json").exists():
+        key = city.chain.parties.recorder.private_key
+        keystore.store("recorder", Kind.ETHEREUM_KEY, key, Password(PASSWORD))
+    os.environ["TEST_PASSWORD"] = PASSWORD
+    defaults: dict[str, object] = {
+        "recorder_key": city.home / "gateway" / "recorder.json",
+        "recorder_password": "env:TEST_PASSWORD",
+        "journal": city.home / "journal",
+        "keyholders": tuple(city.keyholder_urls),
+    }
+    deployment = city.chain.deployment
+    async with AsyncExitStack() as stack:
+        database = Database(database_url)
+        await migrate(database)
+        stack.push_async_callback(database.close)
+        rpc = await stack.enter_async_context(AsyncRpc(city.chain.node.url))
+        index = Index(
+            database,
+            Origin(
+                deployment.genesis_hash,
+                deployment.contracts.access_log,
+                deployment.block_number - 1,
+            ),
+        )
+        await index.open()
+        finality = Finality.depth(0)
+        follower = Follower(rpc, deployment.contracts, finality, index)
+        await follower.catch_up()
+        following = asyncio.get_running_loop().create_task(follower.run())
+        stack.callback(following.cancel)
+        publications = Publications(SqlPublicationStore(database), tile_memory=1 << 24)
+        shared = Shared(database, index, publications, deployment, rpc, finality)
+        services = await stack.enter_async_context(
+            open_access_services(AccessSettings(**{**defaults, **settings}), shared)  # type: ignore[arg-type]
+        )
+        yield services
+
+
+async def publish(city: City, services: AccessServices) -> int:
+    """Publish all records made so far, on chain and at the gateway; return the version."""
+    database, index = services.shared.database, services.shared.index
+    city.records.sort(key=lambda record: (record.owner, record.number))
+    publishing = Publishing(
+        SqlUploadStore(database),
+        SqlPublicationStore(database),
+        services.shared.publications,
+        limits=Limits(chunk_records=1000, chunk_bytes=1 << 22, line_bytes=1 << 16),
+        clock=lambda: int(time.time()),
+    )
+    dataset = city.terms.dataset
+    upload = await publishing.open(dataset, city.chain.parties.provider.address, 0)
+    rules = UploadRules(len(FIELDS), personal=True, is_delta=False)
+    body = in_pieces(ndjson(city.records), 1 << 20)
+    await publishing.receive(upload, rules, 0, body)
+    sealed = await publishing.seal(await publishing.get(upload.id))
+    head = head_of(city.records)
+    block = await asyncio.to_thread(city.chain.publish, dataset, head.root, head.size)
+    await index.wait_for(block)
+    version = index.snapshot.datasets[dataset].version
+    await publishing.publish(sealed, version, head, index.head.number)
+    await asyncio.to_thread(city.chain.wait_for_block)
+    return version
+
+
+async def granted(city: City, services: AccessServices, person: Person, **terms: object) -> bytes:
+    """Let a person grant through the gateway; return the authorization's id."""
+    authorization = await asyncio.to_thread(city.authorization, person, **terms)  # type: ignore[arg-type]
+    await services.relays.authorize(city.grant_of(person, authorization))
+    return struct_hash(authorization)
+
+
+def _write_keystore(directory: Path, holder: Holdings) -> None:
+    keystore = Keystore(directory, scrypt_n=_SCRYPT_N)
+    password = Password(PASSWORD)
+    keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, holder.account, password)
+    public = holder.opening.encryption_key.to_bytes()
+    keystore.store(
+        ENCRYPTION, Kind.ENCRYPTION_KEY, holder.opening.to_bytes(), password, public=public
+    )
+    for seeds in holder.epochs.values():
+        store_epoch(keystore, password, seeds)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(urls: Sequence[str], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    for url in urls:
+        while True:
+            try:
+                if httpx.get(f"{url}/readyz").status_code == httpx.codes.OK:
+                    break
+            except httpx.TransportError:
+                pass
+            assert time.monotonic() < until, f"{url} is not ready"
+            time.sleep(0.05)
