@@ -22,12 +22,17 @@ def inbox(signers: Sequence[SubjectSigner]) -> Steps[tuple[Asked, ...]]:
 
 
 def authorizations(signers: Sequence[SubjectSigner]) -> Steps[tuple[Granted, ...]]:
-    """Return what any of the ids granted, those that end last first."""
-    found: dict[bytes, Granted] = {}
+    """Return what any of the ids granted, the newest first."""
+    found: dict[str, Granted] = {}
     for signer in signers:
-        for granted in (yield from asking(signer, my_authorizations())):
-            found[granted.id] = granted
-    return tuple(sorted(found.values(), key=lambda one: -one.record.expires_at))
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            page = yield from asking(signer, my_authorizations(cursor))
+            found |= {one.id: one for one in (*page.authorizations, *page.elsewhere)}
+            cursor = page.cursor
+            if cursor is None:
+                break
+    return tuple(sorted(found.values(), key=lambda one: -one.at))
 
 
 def history(signers: Sequence[SubjectSigner]) -> Steps[tuple[HistoryEntry, ...]]:

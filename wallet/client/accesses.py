@@ -19,7 +19,7 @@ from ledger.exchange import (
     decode_result,
     encode_submissions,
 )
-from wallet.client.calls import Answer, HttpCall, path
+from wallet.client.calls import Answer, Credential, HttpCall, path
 from wallet.client.errors import UnexpectedAnswerError
 from wallet.client.patience import PASSING, USUAL, Patience
 from wallet.client.requests import KeptRequest, RequestBook
@@ -54,8 +54,13 @@ def submit(requests: Sequence[KeptRequest]) -> HttpCall[tuple[bytes, ...]]:
 
 
 def ask_access(access: bytes) -> HttpCall[AccessResult]:
-    """Ask for an access that was recorded."""
-    return HttpCall("GET", path("/v1/accesses/{}", access), lambda got: decode_result(got.body))
+    """Ask for an access that was recorded; the consumer that made it."""
+    return HttpCall(
+        "GET",
+        path("/v1/accesses/{}", access),
+        lambda got: decode_result(got.body),
+        credential=Credential.SIGNATURE,
+    )
 
 
 def use(

@@ -6,7 +6,7 @@ import msgspec
 
 from ledger.contracts import Approval
 from ledger.exchange import SignedLink
-from ledger.hexes import from_hex, to_hex
+from ledger.hexes import to_hex
 from ledger.typed_data import (
     Authorization,
     Confirmation,
@@ -19,7 +19,7 @@ from ledger.typed_data import (
     record_from_object,
     record_to_object,
 )
-from wallet.client.calls import Answer, Credential, HttpCall, path, reader
+from wallet.client.calls import Credential, HttpCall, path, reader
 from wallet.client.errors import ProblemError
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps
@@ -38,11 +38,46 @@ _ROUTES: dict[type[SignedRecord], tuple[str, str]] = {
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """An authorization as its subject signed it, with the statement."""
+    """An authorization of a subject, with its state on chain. Ids are 0x strings."""
 
-    id: bytes
-    record: Authorization
-    revoked: bool = False
+    id: str
+    subject: str
+    consumer: str
+    dataset: str
+    purpose: str
+    fields: str
+    """Bitmap, in decimal."""
+    not_before: int
+    expires_at: int
+    max_uses: int
+    min_interval: int
+    uses: int
+    revoked: bool
+    halted: bool
+    """Frozen, under recovery, or waiting for the new key's confirmation."""
+    at: int
+    consumer_name: str = ""
+    dataset_title: str = ""
+    purpose_code: str = ""
+    item: str = ""
+    last_use: int = 0
+    authorization: dict[str, Any] | None = None
+    """As it was signed; None where another gateway relayed it."""
+
+    @property
+    def record(self) -> Authorization | None:
+        """The record as it was signed, with the statement."""
+        signed = self.authorization
+        return None if signed is None else record_from_object(Authorization, signed)
+
+
+class GrantedPage(msgspec.Struct, frozen=True):
+    """Some of a subject's authorizations, the newest first."""
+
+    authorizations: tuple[Granted, ...]
+    elsewhere: tuple[Granted, ...] = ()
+    """Those whose signed record this gateway does not have."""
+    cursor: str | None = None
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
@@ -54,11 +89,14 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     subject: str = ""
     authorization: str = ""
     consumer: str = ""
+    consumer_name: str = ""
     dataset: str = ""
+    dataset_title: str = ""
     fields: str = ""
     outcome: str = ""
     sequence: int = 0
     access: str = ""
+    transaction: str = ""
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
@@ -109,30 +147,10 @@ def relayed(call: HttpCall[Mined]) -> Steps[Mined]:
         raise refusal_in(error) from error
 
 
-class _Granted(msgspec.Struct):
-    authorization: dict[str, Any]
-    id: str
-    revoked: bool = False
-
-
-class _GrantedList(msgspec.Struct):
-    authorizations: list[_Granted]
-
-
-def my_authorizations() -> HttpCall[tuple[Granted, ...]]:
+def my_authorizations(cursor: str | None = None) -> HttpCall[GrantedPage]:
     """Ask for what a subject granted, the newest first."""
-
-    def read(answer: Answer) -> tuple[Granted, ...]:
-        return tuple(
-            Granted(
-                from_hex(one.id, 32),
-                record_from_object(Authorization, one.authorization),
-                one.revoked,
-            )
-            for one in msgspec.json.decode(answer.body, type=_GrantedList).authorizations
-        )
-
-    return HttpCall("GET", "/v1/authorizations", read, credential=Credential.SIGNATURE)
+    where = path("/v1/authorizations", cursor=cursor)
+    return HttpCall("GET", where, reader(GrantedPage), credential=Credential.SIGNATURE)
 
 
 def my_history(cursor: str | None = None) -> HttpCall[HistoryPage]:

@@ -1,0 +1,108 @@
+"""`quancheng chain`: the embedded chain by itself, the contracts, and how both are."""
+
+import signal
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+
+from ledger import queries, views
+from ledger.deployment import (
+    DEFAULT_RECOVERY_DELAY,
+    deploy,
+    verify_deployment,
+    write_deployment,
+)
+from ledger.hexes import to_hex
+from ledger.keccak import keccak256
+from ledger.node import DEFAULT_CHAIN_ID, Node, NodeSettings
+from ledger.rpc import Rpc
+from wallet.cli.errors import InputError
+from wallet.cli.session import session_of
+from wallet.keystore import Kind
+
+app = typer.Typer(
+    help="The chain: start an embedded one, deploy the contracts, look at it.", no_args_is_help=True
+)
+
+
+@app.command()
+def start(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Directory of the chain's state.")],
+    port: Annotated[int, typer.Option(help="On the loopback; 0 takes a free one.")] = 0,
+    chain_id: Annotated[
+        int, typer.Option(help="Never change it under a deployment.")
+    ] = DEFAULT_CHAIN_ID,
+    block_time: Annotated[float, typer.Option(help="Seconds between blocks.")] = 0.1,
+) -> None:
+    """Run the embedded chain until Ctrl-C."""
+    session = session_of(context)
+    stop = Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    with Node(NodeSettings(directory, port, chain_id, block_time)) as node:
+        session.output.result({"node": node.url}, f"node        {node.url}")
+        while node.is_running and not stop.wait(0.2):
+            pass
+        if not stop.is_set():
+            raise InputError(f"the node has ended; see {node.log_path}")
+
+
+@app.command("deploy")
+def deploy_contracts(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The deployment's file to write.")],
+    recovery_delay: Annotated[
+        int, typer.Option(help="Seconds in which a recovery can be vetoed.")
+    ] = DEFAULT_RECOVERY_DELAY,
+) -> None:
+    """Deploy the five contracts; the party's account becomes the authority."""
+    session = session_of(context)
+    if file.exists():
+        raise InputError(f"{file} is there already; it would be lost")
+    secret = session.keystore.load(session.options.key, Kind.ETHEREUM_KEY, session.password)
+    with Rpc(_node(session.addresses.node)) as rpc:
+        found = deploy(rpc, secret, recovery_delay=recovery_delay)
+    write_deployment(found, file)
+    session.output.result(
+        {"file": str(file), "chain_id": found.chain_id, "authority": to_hex(found.authority)},
+        f"deployed to chain {found.chain_id}; authority {to_hex(found.authority)}",
+        f"written to {file}: give it to everybody",
+    )
+
+
+@app.command()
+def status(context: typer.Context) -> None:
+    """Show where the chain stands, and check the contracts' code."""
+    session = session_of(context)
+    deployment = session.deployment
+    with Rpc(_node(session.addresses.node)) as rpc:
+        verify_deployment(rpc, deployment)
+        newest = rpc.send(queries.block("latest"))
+        log = rpc.send(views.log_state(deployment.contracts))
+        client = rpc.send(queries.client_version())
+    number = newest.number if newest else -1
+    document = {
+        "chain_id": deployment.chain_id,
+        "client": client,
+        "block": number,
+        "timestamp": newest.timestamp if newest else 0,
+        "accesses": log.sequence,
+        "head": to_hex(log.head),
+        "codes": to_hex(keccak256(b"".join(one.code_hash for one in deployment.deployed.values()))),
+    }
+    session.output.result(
+        document,
+        f"chain       {deployment.chain_id}, {client}",
+        f"block       {number}",
+        f"accesses    {log.sequence}, head {to_hex(log.head)}",
+        "contracts   the code is that of this version",
+    )
+
+
+def _node(url: str) -> str:
+    if not url:
+        raise InputError("which node? name --node URL, or --data DIR of `quancheng up`")
+    return url

@@ -1,0 +1,480 @@
+"""`quancheng wallet`: what a person or an enterprise sees and decides."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ledger.hexes import from_hex, to_hex
+from wallet.citizen import acts
+from wallet.citizen.enrolment import NewId, add_ids, enrol_person
+from wallet.citizen.history import authorizations, history, inbox, lookups
+from wallet.citizen.identities import Identities, Identity, SignerKind
+from wallet.citizen.keys import PersonKeys
+from wallet.citizen.proposal import Less, Proposal, field_names, propose
+from wallet.cli.errors import InputError
+from wallet.cli.output import short
+from wallet.cli.people import person_of
+from wallet.cli.session import Session, session_of
+from wallet.cli.values import hash_of, mask_of, moment_text, time_of, write_file
+from wallet.client.asks import Asked
+from wallet.client.errors import ForbiddenError, NotFoundError
+from wallet.client.identity import about_authority, recovery_text
+from wallet.client.patience import patiently
+from wallet.client.relays import Act, my_receipt
+from wallet.client.signers import SubjectSigner, asking, prove
+
+app = typer.Typer(help="A person's or an enterprise's wallet.", no_args_is_help=True)
+
+PersonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--person", help="JSON with kind, id_number, name; - for stdin; asked for if not given."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Sign without asking.")]
+Subject = Annotated[str, typer.Option(help="Which of the wallet's ids; all if not given.")]
+
+
+@app.command()
+def new(
+    context: typer.Context,
+    *,
+    count: Annotated[int, typer.Option(help="How many ids.")] = 1,
+    passkey: Annotated[
+        bool, typer.Option("--passkey", help="Passkeys instead of accounts.")
+    ] = False,
+    keep_for: Annotated[str, typer.Option(help="any, one, or a consumer's address.")] = "any",
+    enrol: Annotated[str, typer.Option(help="Code from the counter.")] = "",
+    more: Annotated[
+        bool, typer.Option("--more", help="More ids for a person that has one.")
+    ] = False,
+    recovery: Annotated[
+        Path | None, typer.Option(help="Write the new signers here, for the counter.")
+    ] = None,
+    person: PersonFile = None,
+) -> None:
+    """Draw keys; with --enrol CODE, --more or --recovery FILE put them to use. Without: show the ids."""
+    session = session_of(context)
+    keys = _keys(session)
+    if not (enrol or more or recovery):
+        session.ask(keys.refresh())
+        _show_ids(session, keys)
+        return
+    kind = SignerKind.PASSKEY if passkey else SignerKind.ACCOUNT
+    before = keys.identities.active
+    drawn = [keys.draw(kind, keep_for) for _ in range(count)]
+    if recovery is not None:
+        text = recovery_text(session.ask(patiently(about_authority())), person_of(person))
+        proven = [prove(keys.signer(one), text, keep_for) for one in drawn]
+        write_file(recovery, msgspec.json.encode(proven), private=True)
+        session.output.result(
+            {"signers": str(recovery), "count": count},
+            f"{count} new keys; take {recovery} to the counter",
+        )
+        return
+    ids = [NewId(keys.signer(one), one.keep_for) for one in drawn]
+    if more:
+        if not before:
+            raise InputError("the wallet has no id yet: enrol first")
+        subjects = session.ask(add_ids(before[0].subject_id, keys.signer(before[0]), ids))
+    else:
+        subjects = session.ask(enrol_person(person_of(person), enrol, ids))
+    keys.note_subjects(subjects)
+    _show_ids(session, keys)
+
+
+@app.command("inbox")
+def show_inbox(context: typer.Context) -> None:
+    """Show who asks for what: the exact statement, the fields, how often, until when."""
+    session = session_of(context)
+    waiting = session.ask(inbox(_keys(session).signers()))
+    proposals = [session.ask(propose(session.ledger, asked, _now(session))) for asked in waiting]
+    session.output.result([_proposal_document(one) for one in proposals])
+    if not session.options.machine:
+        for proposal in proposals:
+            _show(session, proposal)
+        if not proposals:
+            session.output.say("nothing waits for an answer")
+
+
+@app.command()
+def grant(
+    context: typer.Context,
+    request: Annotated[str, typer.Argument(help="Id of the request, from the inbox.")],
+    *,
+    fields: Annotated[str, typer.Option(help="Fewer fields than asked for.")] = "",
+    uses: Annotated[int | None, typer.Option(help="Fewer uses.")] = None,
+    until: Annotated[str, typer.Option(help="A nearer end: +SPAN, date, seconds.")] = "",
+    yes: Yes = False,
+) -> None:
+    """Show what would be signed; sign it, and bring it on chain."""
+    session = session_of(context)
+    keys = _keys(session)
+    asked = _asked(session, keys, request)
+    first = session.ask(propose(session.ledger, asked, _now(session)))
+    less = Less(
+        fields=mask_of(first.dataset.fields, fields) if fields else None,
+        max_uses=uses,
+        expires_at=time_of(until) if until else None,
+    )
+    proposal = session.ask(propose(session.ledger, asked, _now(session), less))
+    if not session.options.machine:
+        _show(session, proposal)
+    session.confirm("Sign this?", yes=yes)
+    signer = keys.signer(keys.identities.of_subject(asked.subject))
+    done = session.ask(acts.grant(session.deployment, signer, proposal))
+    session.output.result(
+        {
+            "authorization": to_hex(done.id),
+            "statement": done.record.statement,
+            "transaction": to_hex(done.mined.transaction),
+            "block_number": done.mined.block_number,
+        },
+        f"granted {to_hex(done.id)}",
+        f"in block {done.mined.block_number}",
+    )
+
+
+@app.command()
+def refuse(
+    context: typer.Context,
+    request: Annotated[str, typer.Argument(help="Id of the request.")],
+    reason: Annotated[str, typer.Option(help="The consumer sees it.")] = "",
+) -> None:
+    """Refuse what a consumer asks for; nothing gets on chain."""
+    session = session_of(context)
+    keys = _keys(session)
+    asked = _asked(session, keys, request)
+    signer = keys.signer(keys.identities.of_subject(asked.subject))
+    session.ask(acts.refuse(signer, request, reason))
+    session.output.result({"request": request, "state": "refused"}, "refused")
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    authorization: Annotated[str, typer.Argument(help="Id of what was granted.")],
+    *,
+    yes: Yes = False,
+) -> None:
+    """End an authorization: from the next block on it opens nothing."""
+    session = session_of(context)
+    keys, identifier = _keys(session), hash_of(authorization, "authorization")
+    identity = _granter(session, keys, authorization)
+    session.confirm("Revoke it for good?", yes=yes)
+    what = acts.revocation(identity.subject_id, identifier)
+    _carry_out(session, keys, [(identity, what)], "revoked")
+
+
+@app.command()
+def confirm(
+    context: typer.Context,
+    authorization: Annotated[str, typer.Argument(help="Id of what the old key granted.")],
+    *,
+    yes: Yes = False,
+) -> None:
+    """Let an authorization of a replaced key count again."""
+    session = session_of(context)
+    keys = _keys(session)
+    identity = _granter(session, keys, authorization)
+    session.confirm("Let it count again?", yes=yes)
+    what = acts.confirmation(identity.subject_id, hash_of(authorization, "authorization"))
+    _carry_out(session, keys, [(identity, what)], "confirmed")
+
+
+@app.command()
+def freeze(
+    context: typer.Context,
+    subject: Subject = "",
+    *,
+    end: Annotated[bool, typer.Option("--end", help="Let everything go on.")] = False,
+) -> None:
+    """Stop every use of one's data, at once; --end lets it go on."""
+    session = session_of(context)
+    keys = _keys(session)
+    whats = [(one, acts.freeze(one.subject_id, frozen=not end)) for one in _chosen(keys, subject)]
+    _carry_out(session, keys, whats, "unfrozen" if end else "frozen")
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    subject: Subject = "",
+    *,
+    passkey: Annotated[bool, typer.Option("--passkey", help="To a passkey.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Replace the keys of the wallet's ids by new ones."""
+    session = session_of(context)
+    keys = _keys(session)
+    session.confirm("Replace the keys?", yes=yes)
+    kind = SignerKind.PASSKEY if passkey else SignerKind.ACCOUNT
+    chosen = [(one, keys.draw(kind)) for one in _chosen(keys, subject)]
+    whats = [
+        (one, acts.rotation(one.subject_id, keys.signer(drawn).signer)) for one, drawn in chosen
+    ]
+    _carry_out(session, keys, whats, "rotated", lambda place: keys.replace(*chosen[place]))
+
+
+@app.command()
+def veto(
+    context: typer.Context,
+    new_signer: Annotated[str, typer.Argument(help="The signer that somebody wants to put in.")],
+    subject: Subject = "",
+) -> None:
+    """Stop a recovery that one did not ask for."""
+    session = session_of(context)
+    keys = _keys(session)
+    signer = from_hex(new_signer)
+    whats = [(one, acts.veto(one.subject_id, signer)) for one in _chosen(keys, subject)]
+    _carry_out(session, keys, whats, "vetoed")
+
+
+@app.command()
+def guardian(
+    context: typer.Context,
+    signer: Annotated[str, typer.Argument(help="The guardian's address or signer bytes.")],
+    until: Annotated[str, typer.Option(help="+SPAN, date, seconds; 0 dismisses.")] = "+52w",
+    subject: Subject = "",
+    *,
+    yes: Yes = False,
+) -> None:
+    """Let somebody else sign too, until a time."""
+    session = session_of(context)
+    keys, end = _keys(session), 0 if until == "0" else time_of(until)
+    session.confirm(f"Let {signer} sign until {moment_text(end)}?", yes=yes or not end)
+    guard = from_hex(signer)
+    whats = [(one, acts.appointment(one.subject_id, guard, end)) for one in _chosen(keys, subject)]
+    _carry_out(session, keys, whats, "appointed" if end else "dismissed")
+
+
+@app.command("history")
+def show_history(
+    context: typer.Context,
+    *,
+    granted: Annotated[bool, typer.Option("--granted", help="What was granted instead.")] = False,
+    looked_up: Annotated[
+        bool, typer.Option("--lookups", help="Who looked the person up instead.")
+    ] = False,
+) -> None:
+    """Show what happened around all of the person's ids, the newest first."""
+    session = session_of(context)
+    signers = _keys(session).signers()
+    if granted:
+        _show_granted(session, signers)
+        return
+    if looked_up:
+        found = session.ask(lookups(signers))
+        session.output.result(found)
+        session.output.table(
+            "Look-ups",
+            ("when", "consumer", "case", "outcome"),
+            [(moment_text(one.at), one.consumer, one.case_number, one.outcome) for one in found],
+        )
+        return
+    entries = session.ask(history(signers))
+    session.output.result(entries)
+    session.output.table(
+        "History",
+        ("when", "what", "who", "dataset", "outcome", "sequence"),
+        [
+            (
+                moment_text(one.at),
+                one.kind,
+                one.consumer_name or short(one.consumer),
+                one.dataset_title or short(one.dataset),
+                one.outcome,
+                one.sequence or "",
+            )
+            for one in entries
+        ],
+    )
+
+
+@app.command()
+def receipt(
+    context: typer.Context,
+    access: Annotated[str, typer.Argument(help="Id of the access, from the history.")],
+    out: Annotated[Path | None, typer.Option(help="Write it to a file.")] = None,
+) -> None:
+    """Get the receipt of an access (ISO/IEC TS 27560)."""
+    session = session_of(context)
+    identifier = hash_of(access, "access")
+    signers = _keys(session).signers()
+    text = _receipt(session, signers, identifier)
+    if out is not None:
+        write_file(out, text, private=True)
+        session.output.result({"file": str(out)}, f"written to {out}")
+        return
+    session.output.result(msgspec.json.decode(text), msgspec.json.format(text).decode())
+
+
+# Help
+
+
+def _keys(session: Session) -> PersonKeys:
+    identities = Identities(session.options.home / "wallet.json")
+    verifier = session.deployment.webauthn_verifier
+    return PersonKeys(session.keystore, session.new_password, identities, verifier)
+
+
+def _now(session: Session) -> int:
+    return int(session.public_client.clock())
+
+
+def _asked(session: Session, keys: PersonKeys, request: str) -> Asked:
+    for asked in session.ask(inbox(keys.signers())):
+        if asked.request == request:
+            return asked
+    raise InputError(f"no request {request} waits in the inbox")
+
+
+def _granter(session: Session, keys: PersonKeys, authorization: str) -> Identity:
+    """Return the id that granted an authorization."""
+    active = keys.identities.active
+    if len(active) == 1:
+        return active[0]
+    for one in session.ask(authorizations(keys.signers())):
+        if one.id == authorization:
+            return keys.identities.of_subject(hash_of(one.subject, "subject"))
+    raise InputError("none of the wallet's ids granted this")
+
+
+def _chosen(keys: PersonKeys, subject: str) -> tuple[Identity, ...]:
+    if not subject:
+        return keys.identities.active
+    return (keys.identities.of_subject(hash_of(subject, "subject")),)
+
+
+def _carry_out(
+    session: Session,
+    keys: PersonKeys,
+    whats: Sequence[tuple[Identity, Act]],
+    done: str,
+    then: Callable[[int], None] = lambda _place: None,
+) -> None:
+    """Sign acts and bring them on chain, one after the other; say so once all are there."""
+    documents = []
+    for place, (identity, what) in enumerate(whats):
+        mined = session.ask(acts.act(session.deployment, keys.signer(identity), what))
+        then(place)
+        documents.append(
+            {
+                "subject": identity.subject,
+                "act": type(what).__name__,
+                "transaction": to_hex(mined.transaction),
+                "block_number": mined.block_number,
+            }
+        )
+    lines = [f"{done}: {one['subject']}, in block {one['block_number']}" for one in documents]
+    session.output.result({"done": done, "acts": documents}, *lines)
+
+
+def _receipt(session: Session, signers: Sequence[SubjectSigner], access: bytes) -> bytes:
+    """Return a receipt: the id that granted the access gets it."""
+    problem: NotFoundError | ForbiddenError | None = None
+    for signer in signers:
+        try:
+            return session.ask(asking(signer, my_receipt(access)))
+        except (NotFoundError, ForbiddenError) as error:
+            problem = error
+    raise problem or InputError("the wallet has no id that could ask")
+
+
+def _show_granted(session: Session, signers: Sequence[SubjectSigner]) -> None:
+    found = session.ask(authorizations(signers))
+    session.output.result(found)
+    session.output.table(
+        "Granted",
+        ("authorization", "who", "dataset", "fields", "uses", "until", "state"),
+        [
+            (
+                one.id,
+                one.consumer_name or one.consumer,
+                one.dataset_title or one.dataset,
+                int(one.fields).bit_count(),
+                f"{one.uses} of {one.max_uses}",
+                moment_text(one.expires_at),
+                "revoked" if one.revoked else "halted" if one.halted else "",
+            )
+            for one in found
+        ],
+    )
+
+
+def _show(session: Session, proposal: Proposal) -> None:
+    """Show a person what it would sign: the statement word for word, and its terms beside it."""
+    record = proposal.authorization
+    terms = Table.grid(padding=(0, 2))
+    rows = (
+        ("谁 who", f"{proposal.consumer_name}  {to_hex(record.consumer)}"),
+        ("数据 data", proposal.dataset.title),
+        ("字段 fields", "\n".join(proposal.fields)),
+        ("次数 how often", _how_often(proposal)),
+        ("有效期至 until", moment_text(record.expires_at)),
+        ("留言 message", proposal.asked.ask.message or "-"),
+        ("请求 request", proposal.asked.request),
+    )
+    for name, value in rows:
+        terms.add_row(Text(name, style="bold"), Text(value))
+    statement = Text(f"{proposal.statement.zh}\n\n{proposal.statement.en}\n\n")
+    statement.append(f"授权编号 Reference: {proposal.statement.reference}", style="dim")
+    session.output.show(Panel(statement, title="您将签署 You would sign"))
+    session.output.show(terms)
+    if not proposal.on_own_node:
+        session.output.warn(
+            "the consumer's and the dataset's names are the gateway's word (no --node)"
+        )
+
+
+def _how_often(proposal: Proposal) -> str:
+    record = proposal.authorization
+    often = f"{record.max_uses}"
+    return often + (f", every {record.min_interval} s at most" if record.min_interval else "")
+
+
+def _proposal_document(proposal: Proposal) -> dict[str, object]:
+    record = proposal.authorization
+    return {
+        "request": proposal.asked.request,
+        "subject": to_hex(record.subject),
+        "consumer": to_hex(record.consumer),
+        "consumer_name": proposal.consumer_name,
+        "dataset": to_hex(record.dataset),
+        "dataset_title": proposal.dataset.title,
+        "fields": field_names(proposal.dataset, record.fields),
+        "purpose": proposal.purpose.code,
+        "statement": proposal.statement.text,
+        "statement_zh": proposal.statement.zh,
+        "statement_en": proposal.statement.en,
+        "max_uses": record.max_uses,
+        "min_interval": record.min_interval,
+        "expires_at": record.expires_at,
+        "case_number": proposal.asked.ask.case_number,
+        "message": proposal.asked.ask.message,
+        "names_checked": proposal.on_own_node,
+    }
+
+
+def _show_ids(session: Session, keys: PersonKeys) -> None:
+    session.output.result(keys.identities.all)
+    session.output.table(
+        "Ids",
+        ("key", "kind", "subject", "kept for", ""),
+        [
+            (
+                one.entry,
+                one.kind.value,
+                one.subject or "not registered",
+                one.keep_for,
+                f"replaced by {one.replaced_by}" if one.replaced_by else "",
+            )
+            for one in keys.identities.all
+        ],
+    )

@@ -1,0 +1,361 @@
+"""`quancheng consumer`: apply, ask people, use what was granted, open and check it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.enumerations import OUTCOMES
+from ledger.hexes import to_hex
+from wallet.cli.errors import InputError
+from wallet.cli.keys import key
+from wallet.cli.output import short
+from wallet.cli.people import person_of
+from wallet.cli.session import Session, session_of
+from wallet.cli.values import (
+    hash_of,
+    mask_of,
+    moment_text,
+    read_file,
+    span_of,
+    time_of,
+    write_file,
+)
+from wallet.client import datasets
+from wallet.client.accesses import resume
+from wallet.client.asks import new_ask
+from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
+from wallet.client.verification import Basis, Opened
+from wallet.consumer import agreements, asking, using
+from wallet.consumer.cases import Case, Cases
+from wallet.consumer.using import Used
+
+app = typer.Typer(help="A bank, an insurer, another department.", no_args_is_help=True)
+app.command("key")(key)
+
+Fields = Annotated[str, typer.Option(help="Names or numbers by commas, or all.")]
+
+
+@app.command()
+def apply(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="Dataset.")],
+    purpose: Annotated[str, typer.Argument(help="Purpose.")],
+    *,
+    fields: Fields = "all",
+    justification: Annotated[str, typer.Option(help="Why; public for ever.")],
+    confidentiality: Annotated[
+        Path | None, typer.Option(help="Sign this confidentiality agreement (a text file) too.")
+    ] = None,
+) -> None:
+    """Apply for a dataset and a purpose; with --confidentiality sign the agreement at once."""
+    session = session_of(context)
+    identifier = hash_of(dataset, "dataset")
+    names = session.run(datasets.registered(session.ledger, identifier)).fields
+    done = session.run(
+        agreements.apply(
+            session.ledger,
+            session.key,
+            dataset=identifier,
+            purpose=hash_of(purpose, "purpose"),
+            fields=mask_of(names, fields),
+            justification=justification,
+        )
+    )
+    if confidentiality is not None:
+        _sign(session, done.application, confidentiality)
+    session.output.result(
+        {
+            "application": to_hex(done.application),
+            "transaction": to_hex(done.mined.transaction),
+            "signed": confidentiality is not None,
+        },
+        f"application {to_hex(done.application)}",
+    )
+
+
+@app.command()
+def sign(
+    context: typer.Context,
+    application: Annotated[str, typer.Argument(help="Id of the application.")],
+    confidentiality: Annotated[Path, typer.Argument(help="Text of the agreement.")],
+) -> None:
+    """Sign the confidentiality agreement of an application."""
+    session = session_of(context)
+    _sign(session, hash_of(application, "application"), confidentiality)
+    session.output.result({"application": application, "signed": True}, "signed")
+
+
+@app.command()
+def request(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="Dataset.")],
+    purpose: Annotated[str, typer.Argument(help="Purpose.")],
+    *,
+    fields: Fields,
+    case: Annotated[str, typer.Option(help="The consumer's own case number.")],
+    until: Annotated[str, typer.Option(help="End of the authorization: +SPAN, date, seconds.")],
+    uses: Annotated[int, typer.Option(help="How often.")] = 1,
+    interval: Annotated[str, typer.Option(help="Least time between two uses.")] = "0",
+    item: Annotated[str, typer.Option(help="Root of the one record wanted.")] = "",
+    answer_by: Annotated[str, typer.Option(help="Until when the person may answer.")] = "+7d",
+    message: Annotated[str, typer.Option(help="For the person.")] = "",
+    handle: Annotated[str, typer.Option(help="That the person handed over.")] = "",
+    person: Annotated[
+        Path | None, typer.Option(help="JSON with kind, id_number, name; - for stdin.")
+    ] = None,
+) -> None:
+    """Ask a person for an authorization: by a handle, or looked up by name and number."""
+    session = session_of(context)
+    identifier = hash_of(dataset, "dataset")
+    names = session.run(datasets.registered(session.ledger, identifier)).fields
+    end = time_of(until)
+    ask = new_ask(
+        consumer=session.key.address,
+        dataset=identifier,
+        purpose=hash_of(purpose, "purpose"),
+        fields=mask_of(names, fields),
+        case_number=case,
+        expires_at=end,
+        max_uses=uses,
+        min_interval=span_of(interval),
+        deadline=min(time_of(answer_by), end),
+        item=hash_of(item, "item") if item else bytes(32),
+        message=message,
+    )
+    steps = (
+        asking.ask_handle(handle, ask) if handle else asking.ask_customer(person_of(person), ask)
+    )
+    kept = session.run(steps)
+    _cases(session).put(kept)
+    session.output.result(
+        {"request": kept.request, "reference": ask.reference}, f"request     {kept.request}"
+    )
+
+
+@app.command()
+def wait(
+    context: typer.Context,
+    request_id: Annotated[str, typer.Argument(help="Id of the request.", metavar="REQUEST")],
+    patience: Annotated[str, typer.Option(help="How long at most.")] = "1h",
+) -> None:
+    """Wait for a person's answer; what was granted is checked against what was asked."""
+    session = session_of(context)
+    cases = _cases(session)
+    kept = cases.get(request_id)
+    answered = session.run(asking.wait(session.ledger, kept, float(span_of(patience))))
+    cases.put(answered)
+    granted = answered.authorization_id
+    session.output.result(
+        {
+            "request": request_id,
+            "state": answered.state,
+            "authorization": None if granted is None else to_hex(granted),
+        },
+        answered.state + ("" if granted is None else f": authorization {to_hex(granted)}"),
+    )
+    if granted is None:
+        raise typer.Exit(5)
+
+
+@app.command()
+def access(
+    context: typer.Context,
+    basis: Annotated[
+        str,
+        typer.Argument(help="Authorization, agreement, order or dataset; `resume`: what is open."),
+    ],
+    *,
+    fields: Annotated[
+        str, typer.Option(help="By commas, or all; of an authorization all of its own.")
+    ] = "",
+    dataset: Annotated[str, typer.Option(help="Of the basis, unless it is an authorization.")] = "",
+    item: Annotated[str, typer.Option(help="Root of the one record wanted.")] = "",
+    receipt: Annotated[Path | None, typer.Option(help="Write the receipt here.")] = None,
+    values: Annotated[bool, typer.Option("--values/--no-values", help="Show the values.")] = True,
+) -> None:
+    """Use a basis once; open and check what comes. Exit code 3: denied, on chain."""
+    session = session_of(context)
+    if basis == "resume":
+        _resume(session)
+        return
+    identifier = hash_of(basis, "basis")
+    case = _cases(session).of_authorization(identifier)
+    mask = _mask(session, identifier, case, fields, dataset)
+    (kept,) = using.prepare(
+        session.ledger,
+        session.key,
+        session.requests,
+        identifier,
+        mask,
+        item=hash_of(item, "item") if item else bytes(32),
+    )
+    known = Basis() if case is None else case.basis
+    steps = using.access(session.ledger, session.opening, session.requests, kept, known)
+    _show(session, session.run(steps), receipt, values=values)
+
+
+@app.command("open")
+def open_answer(
+    context: typer.Context,
+    number: Annotated[int | None, typer.Argument(help="Of the request; none: list them.")] = None,
+    *,
+    receipt: Annotated[Path | None, typer.Option(help="Write the receipt here.")] = None,
+    values: Annotated[bool, typer.Option("--values/--no-values", help="Show the values.")] = True,
+) -> None:
+    """Open an answer again that came earlier; without a number list the requests."""
+    session = session_of(context)
+    if number is None:
+        _list_requests(session)
+        return
+    kept = session.requests.get(number)
+    case = _cases(session).of_authorization(kept.submission.request.basis)
+    known = Basis() if case is None else case.basis
+    used = session.run(using.open_kept(session.ledger, session.opening, kept, known))
+    _show(session, used, receipt, values=values)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A receipt.")],
+    *,
+    values: Annotated[bool, typer.Option("--values/--no-values", help="Show the values.")] = False,
+) -> None:
+    """Check a receipt: offline, and against the chain when there is a --node. Exit code 4: wrong."""
+    session = session_of(context)
+    found = decode_receipt(read_file(file))
+    opened = session.ask(verify_receipt(session.ledger, found))
+    session.output.result(_opened_document(opened, values=values), *_opened_lines(opened))
+    if values:
+        _show_values(session, opened)
+
+
+@app.command()
+def appeal(
+    context: typer.Context,
+    statement: Annotated[str, typer.Argument(help="Public for ever.")],
+) -> None:
+    """Appeal against a restriction."""
+    session = session_of(context)
+    mined = session.run(agreements.appeal(session.ledger, session.key, statement))
+    session.output.result({"transaction": to_hex(mined.transaction)}, "appealed")
+
+
+# Help
+
+
+def _sign(session: Session, application: bytes, file: Path) -> None:
+    text = read_file(file, 2**20).decode("utf-8", "strict")
+    session.run(agreements.sign_confidentiality(session.ledger, session.key, application, text))
+
+
+def _cases(session: Session) -> Cases:
+    return Cases(session.options.home / "cases")
+
+
+def _mask(session: Session, basis: bytes, case: Case | None, fields: str, dataset: str) -> int:
+    """Return which fields to ask for."""
+    granted = None if case is None else case.authorization
+    if granted is not None and not fields:
+        return granted.fields
+    about = (
+        granted.dataset
+        if granted is not None
+        else hash_of(dataset, "dataset")
+        if dataset
+        else basis
+    )
+    names = session.run(datasets.registered(session.ledger, about)).fields
+    if not fields:
+        raise InputError("which fields? name --fields")
+    return mask_of(names, fields)
+
+
+def _resume(session: Session) -> None:
+    answers = session.run(resume(session.requests, session.key.address))
+    documents = []
+    for one in answers:
+        recorded, problem = one.result.recorded, one.result.problem
+        outcome = OUTCOMES[recorded.outcome].title if recorded else ""
+        told = outcome or (problem.title if problem else "")
+        documents.append({"number": one.request.id, "outcome": told})
+    session.output.result(
+        {"requests": documents},
+        *(f"request {one['number']}: {one['outcome']}" for one in documents),
+    )
+
+
+def _list_requests(session: Session) -> None:
+    found = session.requests.newest(session.key.address)
+    session.output.result(
+        [{"number": one.id, "basis": to_hex(one.submission.request.basis)} for one in found]
+    )
+    session.output.table(
+        "Requests",
+        ("number", "basis", "fields", "answered"),
+        [
+            (
+                one.id,
+                to_hex(one.submission.request.basis),
+                one.submission.request.fields.bit_count(),
+                "yes" if one.answer else "no",
+            )
+            for one in found
+        ],
+    )
+
+
+def _show(session: Session, used: Used, receipt: Path | None, *, values: bool) -> None:
+    opened = used.opened
+    document = _opened_document(opened, values=values) | {"number": used.request.id}
+    lines = list(_opened_lines(opened))
+    if receipt is not None:
+        write_file(receipt, encode_receipt(used.receipt), private=True)
+        document["receipt"] = str(receipt)
+        lines.append(f"receipt     {receipt}")
+    if values:
+        _show_values(session, opened)
+    session.output.result(document, *lines)
+
+
+def _opened_document(opened: Opened, *, values: bool) -> dict[str, object]:
+    return {
+        "access": to_hex(opened.access),
+        "sequence": opened.recorded.sequence,
+        "block_number": opened.recorded.block_number,
+        "dataset": to_hex(opened.dataset),
+        "publication": opened.publication,
+        "root": to_hex(opened.head.root),
+        "records": [
+            {
+                "number": record.entry.number,
+                "item": to_hex(record.entry.root),
+                "values": {one.name: one.value for one in record.fields} if values else None,
+            }
+            for record in opened.records
+        ],
+        "checked": [check.value for check in opened.checked],
+        "unchecked": [{"check": one.check.value, "reason": one.reason} for one in opened.unchecked],
+    }
+
+
+def _opened_lines(opened: Opened) -> tuple[str, ...]:
+    recorded = opened.recorded
+    return (
+        f"access      {to_hex(opened.access)}",
+        f"recorded    as number {recorded.sequence} in block {recorded.block_number}, "
+        f"{moment_text(recorded.timestamp)}",
+        f"records     {len(opened.records)}, from version {opened.publication} ({opened.head.size:,} records)",
+        *(f"checked     {check.success}" for check in opened.checked),
+        *(f"NOT CHECKED {one.check.success}: {one.reason}" for one in opened.unchecked),
+    )
+
+
+def _show_values(session: Session, opened: Opened) -> None:
+    for record in opened.records:
+        session.output.table(
+            f"Record {record.entry.number}  {short(record.entry.root)}",
+            ("field", "value"),
+            [(one.name, one.value) for one in record.fields],
+        )

@@ -1,0 +1,104 @@
+"""`quancheng identity`: the identity authority, its counter, and owners for a provider."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from ledger.hexes import to_hex
+from wallet.cli.errors import InputError
+from wallet.cli.people import person_of
+from wallet.cli.services import become
+from wallet.cli.session import session_of
+from wallet.cli.values import hash_of, moment_text, read_file
+from wallet.client.identity import (
+    PersonKind,
+    ProvenSigner,
+    ask_owners,
+    issue_code,
+    recovery_state,
+    start_recovery,
+)
+from wallet.client.patience import patiently
+
+app = typer.Typer(help="The identity authority.", no_args_is_help=True)
+
+PersonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--person", help="JSON with kind, id_number, name; - for stdin; asked for if not given."
+    ),
+]
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Run the identity authority (`python -m wallet.identity`) with the settings of the environment."""
+    become(session_of(context), "wallet.identity", ("serve",))
+
+
+@app.command()
+def enrol(
+    context: typer.Context,
+    *,
+    person: PersonFile = None,
+    identification: Annotated[str, typer.Option(help="What the officer looked at.")],
+) -> None:
+    """Give a person the code to enrol with (`quancheng wallet new --enrol`); an officer."""
+    session = session_of(context)
+    code = session.run(patiently(issue_code(person_of(person), identification)))
+    left = max(0, code.expires_at - int(time.time()))
+    session.output.result(
+        code, f"code        {code.code}", f"good until  {moment_text(code.expires_at)} ({left} s)"
+    )
+
+
+@app.command()
+def recover(
+    context: typer.Context,
+    *,
+    person: PersonFile = None,
+    identification: Annotated[str, typer.Option(help="What the officer looked at.")] = "",
+    signers: Annotated[
+        Path | None, typer.Option(help="New signers (`quancheng wallet new --recovery`).")
+    ] = None,
+    state: Annotated[str, typer.Option(help="Show how a recovery stands instead.")] = "",
+) -> None:
+    """Replace a person's lost keys: frozen at once, effective after the delay; an officer."""
+    session = session_of(context)
+    if state:
+        found = session.run(patiently(recovery_state(state)))
+    elif signers is None or not identification:
+        raise InputError("name --signers FILE and --identification, or --state RECOVERY")
+    else:
+        try:
+            proven = msgspec.json.decode(read_file(signers), type=tuple[ProvenSigner, ...])
+        except msgspec.MsgspecError as error:
+            raise InputError(f"{signers} holds no signers: {error}") from error
+        found = session.run(patiently(start_recovery(person_of(person), identification, proven)))
+    session.output.result(found, f"recovery    {found.recovery}")
+    session.output.table(
+        "Subjects",
+        ("subject", "state", "effective"),
+        [
+            (one.subject, one.state, moment_text(one.effective_at) if one.effective_at else "")
+            for one in found.subjects
+        ],
+    )
+
+
+@app.command()
+def owners(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="Id of the provider's dataset.")],
+    file: Annotated[Path, typer.Argument(help="Resident ids or credit codes, one a line.")],
+    kind: Annotated[PersonKind, typer.Option(help="What the file holds.")] = PersonKind.RESIDENT,
+) -> None:
+    """Ask for the owners of ids, as publishing does; the dataset's provider."""
+    session = session_of(context)
+    ids = read_file(file).decode("utf-8", "replace").split()
+    found = session.run(patiently(ask_owners(hash_of(dataset, "dataset"), kind, ids)))
+    texts = [None if owner is None else to_hex(owner) for owner in found]
+    session.output.result({"owners": texts}, *(text or "malformed" for text in texts))

@@ -1,0 +1,287 @@
+"""`quancheng provider`: describe, check and publish data; decide who may use it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, TaskID
+
+from ledger.events import dataset_id
+from ledger.hexes import to_hex
+from wallet.cli.errors import InputError
+from wallet.cli.keys import key
+from wallet.cli.session import Session, session_of
+from wallet.cli.values import hash_of, mask_of, moment_text, time_of
+from wallet.client import supervision
+from wallet.client.datasets import registered
+from wallet.client.patience import patiently
+from wallet.client.transactions import Mined
+from wallet.provider import agreements
+from wallet.provider.book import Book
+from wallet.provider.description import Description, Encoding, read_description
+from wallet.provider.errors import QualityError
+from wallet.provider.publisher import Options, Publication, Publisher, Stage, check_file
+from wallet.provider.quality import QualityReport
+from wallet.provider.services import RemoteServices
+from wallet.provider.spool import Spool
+
+app = typer.Typer(help="A department.", no_args_is_help=True)
+app.command("key")(key)
+
+_SHOWN = 20
+
+DescriptionFile = Annotated[
+    Path, typer.Option("--description", "-d", help="The dataset's description, JSON or YAML.")
+]
+Code = Annotated[str | None, typer.Option(help="Which dataset, where the file describes several.")]
+EncodingOption = Annotated[
+    Encoding | None, typer.Option(help="Of the file, when it is another than described.")
+]
+
+
+@app.command()
+def dataset(context: typer.Context, description: DescriptionFile, code: Code = None) -> None:
+    """Register a dataset as its description says; the schema is fixed from then on."""
+    session = session_of(context)
+    terms = read_description(description, code).terms()
+    made = session.run(agreements.register_dataset(session.ledger, session.key, terms))
+    _done(session, made.mined, f"dataset {to_hex(made.dataset)}", dataset=to_hex(made.dataset))
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet.")],
+    description: DescriptionFile,
+    code: Code = None,
+    encoding: EncodingOption = None,
+) -> None:
+    """Check a file and show the quality report; nothing is sent."""
+    session = session_of(context)
+    described = _described(description, code, encoding)
+    with Spool(_books(session)) as spool:
+        report = check_file(file, described, spool, lambda *_: None)
+    _show_report(session, report)
+    session.output.result(report)
+    if report.defective:
+        raise typer.Exit(7)
+
+
+@app.command()
+def publish(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet.")],
+    description: DescriptionFile,
+    code: Code = None,
+    *,
+    encoding: EncodingOption = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Send all records, not only changes.")
+    ] = False,
+    leave_out: Annotated[
+        bool,
+        typer.Option("--leave-out-defective", help="Publish the sound records (implies --whole)."),
+    ] = False,
+    unchanged: Annotated[
+        bool, typer.Option("--even-if-unchanged", help="Publish a version that says the same.")
+    ] = False,
+    processes: Annotated[int | None, typer.Option(help="That encrypt; one a core.")] = None,
+) -> None:
+    """Check, encrypt, upload and publish a file; only changes travel. Interrupted: run it again."""
+    session = session_of(context)
+    described = _described(description, code, encoding)
+    identifier = dataset_id(session.key.address, described.code.encode())
+    services = RemoteServices(
+        session.client, session.ledger, session.opening, session.addresses.keyholders
+    )
+    options = Options(whole, leave_out, unchanged, processes)
+    try:
+        with session.output.progress() as progress:
+            shown = _Shown(progress, described.code)
+            publisher = Publisher(described, identifier, services, _books(session), shown.tell)
+            done = publisher.publish(file, options)
+    except QualityError as error:
+        _show_report(session, error.report)
+        raise
+    _show_report(session, done.report)
+    session.output.result(_document(done), *_lines(done))
+
+
+@app.command()
+def applications(context: typer.Context) -> None:
+    """Show who applies for this provider's datasets."""
+    session = session_of(context)
+    found = session.run(patiently(supervision.applications()))
+    session.output.result(found)
+    session.output.table(
+        "Applications",
+        ("application", "consumer", "purpose", "fields", "state", "signed", "justification"),
+        [
+            (
+                one.application,
+                one.consumer_name or one.consumer,
+                one.purpose_code or one.purpose,
+                int(one.fields).bit_count(),
+                one.state or ("decided" if one.decided else "pending"),
+                "yes" if one.signed else "no",
+                one.justification,
+            )
+            for one in found
+        ],
+    )
+
+
+@app.command()
+def approve(
+    context: typer.Context,
+    application: Annotated[str, typer.Argument(help="Id of the application.")],
+    dataset_: Annotated[str, typer.Option("--dataset", help="Its dataset.")],
+    fields: Annotated[str, typer.Option(help="By commas, or all.")] = "all",
+    until: Annotated[str, typer.Option(help="+SPAN, date, or seconds.")] = "+52w",
+) -> None:
+    """Approve an application, for all or fewer of its fields."""
+    session = session_of(context)
+    names = session.run(registered(session.ledger, hash_of(dataset_, "dataset"))).fields
+    end = time_of(until)
+    steps = agreements.approve(
+        session.ledger,
+        session.key,
+        hash_of(application, "application"),
+        mask_of(names, fields),
+        end,
+    )
+    _done(session, session.run(steps), f"approved until {moment_text(end)}", until=end)
+
+
+@app.command()
+def decline(
+    context: typer.Context,
+    application: Annotated[str, typer.Argument(help="Id of the application.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Public for ever.")],
+) -> None:
+    """Decline an application."""
+    session = session_of(context)
+    identifier = hash_of(application, "application")
+    steps = agreements.decline(session.ledger, session.key, identifier, reason)
+    _done(session, session.run(steps), "declined")
+
+
+@app.command()
+def withdraw(
+    context: typer.Context,
+    identifier: Annotated[str, typer.Argument(help="Id of an agreement, or of a dataset.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Public for ever.")],
+    dataset_: Annotated[
+        bool, typer.Option("--dataset", help="Withdraw a dataset for good, not an agreement.")
+    ] = False,
+) -> None:
+    """End an agreement; with --dataset withdraw a dataset."""
+    session = session_of(context)
+    act = agreements.withdraw_dataset if dataset_ else agreements.withdraw_agreement
+    steps = act(session.ledger, session.key, hash_of(identifier, "id"), reason)
+    _done(session, session.run(steps), f"withdrew {identifier}")
+
+
+@app.command()
+def erase(
+    context: typer.Context,
+    dataset_: Annotated[str, typer.Argument(help="Dataset.", metavar="DATASET")],
+    number: Annotated[int, typer.Argument(help="Number of the record.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a record for good: tombstone on chain, then salt and ciphertext."""
+    session = session_of(context)
+    identifier = hash_of(dataset_, "dataset")
+    with Book(_books(session) / f"{identifier.hex()}.book", identifier) as book:
+        known, version = book.item(number), book.version
+    if known is None or known.root is None:
+        raise InputError(f"record {number} is not in the newest version")
+    session.confirm(f"Erase record {number} for good?", yes=yes)
+    steps = agreements.erase(session.ledger, session.key, identifier, number, known.root, version)
+    _done(session, session.run(steps), f"erased record {number}")
+
+
+@app.command()
+def accesses(
+    context: typer.Context,
+    dataset_: Annotated[str, typer.Argument(help="Dataset.", metavar="DATASET")],
+) -> None:
+    """Show who used a dataset, the newest first."""
+    session = session_of(context)
+    page = session.run(patiently(supervision.dataset_accesses(hash_of(dataset_, "dataset"))))
+    session.output.result(page)
+    session.output.table(
+        "Accesses",
+        ("sequence", "when", "consumer", "outcome", "fields"),
+        [
+            (
+                one.sequence,
+                moment_text(one.at),
+                one.consumer_name or one.consumer,
+                one.outcome,
+                int(one.fields or "0").bit_count(),
+            )
+            for one in page.accesses
+        ],
+    )
+
+
+class _Shown:
+    """Shows how a publication goes: one bar, whose label changes."""
+
+    def __init__(self, progress: Progress, code: str) -> None:
+        self._progress = progress
+        self._bar: TaskID = progress.add_task(code, total=None)
+
+    def tell(self, stage: Stage, done: int, of: int | None) -> None:
+        self._progress.update(self._bar, description=stage.value, completed=done, total=of)
+
+
+def _described(path: Path, code: str | None, encoding: Encoding | None) -> Description:
+    found = read_description(path, code)
+    return found if encoding is None else found.in_encoding(encoding)
+
+
+def _books(session: Session) -> Path:
+    return session.options.home / "books"
+
+
+def _show_report(session: Session, report: QualityReport) -> None:
+    session.output.say(f"{report.records:,} records, {report.sound:,} sound")
+    for remark in report.remarks:
+        session.output.say(f"note: {remark}")
+    rows = [(one.line, one.kind.value, one.column, one.detail) for one in report.defects[:_SHOWN]]
+    if rows:
+        title = f"Defects ({sum(count for _, count in report.counts):,})"
+        session.output.table(title, (report.unit, "defect", "column", ""), rows)
+
+
+def _document(done: Publication) -> dict[str, object]:
+    return {
+        "dataset": to_hex(done.dataset),
+        "version": done.version,
+        "base": done.base,
+        "count": done.head.size,
+        "root": to_hex(done.head.root),
+        "sent": done.sent,
+        "changes": done.changes,
+        "report": to_hex(done.report.digest()),
+    }
+
+
+def _lines(done: Publication) -> tuple[str, ...]:
+    changes = done.changes
+    return (
+        f"dataset     {to_hex(done.dataset)}",
+        f"version     {done.version}: {done.head.size:,} records, root {to_hex(done.head.root)}",
+        f"sent        {done.sent:,}: {changes.new:,} new, {changes.changed:,} changed, "
+        f"{changes.withdrawn:,} withdrawn; {changes.unchanged:,} unchanged",
+    )
+
+
+def _done(session: Session, mined: Mined, line: str, **more: str | int) -> None:
+    document = {"transaction": to_hex(mined.transaction), "block_number": mined.block_number}
+    session.output.result(document | more, line, f"in block {mined.block_number}")

@@ -1,0 +1,216 @@
+"""What a command works with: addresses, contracts, keys, files; each opened when first needed.
+
+A party's own directory (`--home`):
+
+    keystore/          account.json, encryption.json, a person's keys; each under the password
+    wallet.json        a person's subject ids
+    requests.sqlite    a consumer's signed requests
+    cases/             a consumer's asks and what was granted
+    books/             a provider's books of what is published
+"""
+
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import typer
+
+from ledger.chain import Finality
+from ledger.deployment import Deployment, read_deployment, verify_deployment
+from ledger.rpc import Rpc
+from ledger.sealing import OpeningKey
+from wallet.cli.errors import CancelledError, InputError
+from wallet.cli.output import Output
+from wallet.client.party import PartyKey
+from wallet.client.requests import RequestBook
+from wallet.client.steps import Steps
+from wallet.client.transactions import Ledger
+from wallet.client.transports import Client, Endpoints
+from wallet.envelope import STANDARD_SCRYPT_N
+from wallet.keystore import Keystore, Kind
+from wallet.passwords import Password, PasswordSource, parse_source, read_password
+from wallet.supervisor import Addresses, Layout, read_addresses
+
+T = TypeVar("T")
+
+ENCRYPTION: Final = "encryption"
+"""Name of the entry with a party's encryption key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options before the command."""
+
+    home: Path
+    data: Path | None = None
+    deployment: Path | None = None
+    gateway: str = ""
+    identity: str = ""
+    node: str = ""
+    keyholders: tuple[str, ...] = ()
+    finality: str = "depth:0"
+    key: str = "account"
+    password: str = "prompt"  # noqa: S105 - where it comes from
+    scrypt_n: int = STANDARD_SCRYPT_N
+    machine: bool = False
+
+
+@dataclass
+class Session:
+    """One command's surroundings; closed when the command ends."""
+
+    options: Options
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @cached_property
+    def output(self) -> Output:
+        """Where to write."""
+        return Output(machine=self.options.machine)
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        """Where the services are: as given, or of a data directory of `quancheng up`.
+
+        Raises:
+            SupervisorError: the data directory has none.
+        """
+        options = self.options
+        found = Addresses(node="", gateway="", identity="", keyholders=())
+        if options.data is not None and Layout(options.data).addresses.exists():
+            found = read_addresses(Layout(options.data).addresses)
+        return Addresses(
+            node=options.node or found.node,
+            gateway=options.gateway or found.gateway,
+            identity=options.identity or found.identity,
+            keyholders=options.keyholders or found.keyholders,
+        )
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """The contracts.
+
+        Raises:
+            InputError: no file was named.
+            DeploymentError: it cannot be read.
+        """
+        options = self.options
+        if options.deployment is not None:
+            return read_deployment(options.deployment)
+        if options.data is not None:
+            return read_deployment(Layout(options.data).deployment)
+        raise InputError("which contracts? name --deployment FILE, or --data DIR of `quancheng up`")
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The contracts, and how to get to them; a node of one's own is checked first.
+
+        Raises:
+            DeploymentError: the node has another chain or other contracts.
+        """
+        node = self.addresses.node
+        if node:
+            with Rpc(node) as rpc:
+                verify_deployment(rpc, self.deployment)
+        return Ledger(self.deployment, bool(node), Finality.parse(self.options.finality))
+
+    @cached_property
+    def keystore(self) -> Keystore:
+        """The party's secrets."""
+        return Keystore(self.options.home / "keystore", scrypt_n=self.options.scrypt_n)
+
+    @cached_property
+    def password(self) -> Password:
+        """The keystore's password, asked for once."""
+        return read_password(self.password_source)
+
+    @cached_property
+    def new_password(self) -> Password:
+        """A password for new entries; a person gives it twice."""
+        known = any(True for _ in self.keystore.entries())
+        return self.password if known else read_password(self.password_source, repeat=True)
+
+    @property
+    def password_source(self) -> PasswordSource:
+        """Where the password comes from."""
+        return parse_source(self.options.password)
+
+    @cached_property
+    def key(self) -> PartyKey:
+        """The party's account."""
+        return PartyKey(self.keystore.load(self.options.key, Kind.ETHEREUM_KEY, self.password))
+
+    @cached_property
+    def opening(self) -> OpeningKey:
+        """The party's encryption key."""
+        return OpeningKey(self.keystore.load(ENCRYPTION, Kind.ENCRYPTION_KEY, self.password))
+
+    @cached_property
+    def public_client(self) -> Client:
+        """A client for what anyone may ask, and for subjects, who sign for themselves."""
+        return self._client(None)
+
+    @cached_property
+    def client(self) -> Client:
+        """A client that signs as the party."""
+        return self._client(self.key)
+
+    @cached_property
+    def requests(self) -> RequestBook:
+        """The consumer's signed requests."""
+        return self._stack.enter_context(RequestBook(self.options.home / "requests.sqlite"))
+
+    def run(self, steps: Steps[T]) -> T:
+        """Carry out a flow as the party."""
+        return self.client.run(steps)
+
+    def ask(self, steps: Steps[T]) -> T:
+        """Carry out a flow that nobody in particular asks."""
+        return self.public_client.run(steps)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask the person at the terminal, unless `--yes` was given.
+
+        Raises:
+            CancelledError: the answer is no, or there is nobody to ask.
+        """
+        if yes:
+            return
+        if self.options.machine or not sys.stdin.isatty():
+            raise CancelledError("nothing was signed: say --yes where nobody can be asked")
+        if not typer.confirm(question, err=True):
+            raise CancelledError("nothing was signed")
+
+    def _client(self, key: PartyKey | None) -> Client:
+        found = self.addresses
+        endpoints = Endpoints(found.gateway, found.identity, found.node)
+        client = Client(endpoints, key=key, chain_id=self.deployment.chain_id)
+        return self._stack.enter_context(client)
+
+
+def session_of(context: typer.Context) -> Session:
+    """Return the session that the options before the command made."""
+    session = context.obj
+    if not isinstance(session, Session):
+        raise InputError("the command was started without its options")
+    return session
+
+
+def default_home() -> Path:
+    """Return the directory of a party that names none."""
+    return Path(os.environ.get("HOME", ".")) / ".quancheng"

@@ -1,0 +1,73 @@
+"""`quancheng up`: the whole embedded profile in one go, until Ctrl-C."""
+
+import signal
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+
+from ledger.deployment import DEFAULT_RECOVERY_DELAY
+from wallet.cli.session import session_of
+from wallet.envelope import LEAST_SCRYPT_N
+from wallet.passwords import read_password
+from wallet.supervisor import Layout, Ports, Supervisor, SupervisorSettings
+
+
+def up(
+    context: typer.Context,
+    *,
+    directory: Annotated[
+        Path | None, typer.Argument(help="Directory of everything [--data, or ./quancheng-data].")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Of the gateway; 0 takes a free one.")] = 0,
+    node_port: Annotated[int, typer.Option(help="Of the node; 0 takes a free one.")] = 0,
+    identity_port: Annotated[int, typer.Option(help="Of the identity authority.")] = 0,
+    keyholders: Annotated[int, typer.Option(help="How many (first run).")] = 3,
+    threshold: Annotated[int, typer.Option(help="How many make a key (first run).")] = 2,
+    recovery_delay: Annotated[
+        int, typer.Option(help="Seconds to veto a recovery (first run).")
+    ] = DEFAULT_RECOVERY_DELAY,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Cheap keystores: for trying out only.")
+    ] = False,
+) -> None:
+    """Start chain, gateway, identity authority and keyholders; watch them; stop them on Ctrl-C."""
+    session = session_of(context)
+    data = directory or session.options.data or Path("quancheng-data")
+    first = not Layout(data).installed.exists()
+    password = read_password(session.password_source, repeat=first)
+    settings = SupervisorSettings(
+        data=data.resolve(),
+        ports=Ports(node=node_port, gateway=port, identity=identity_port),
+        keyholders=keyholders,
+        threshold=threshold,
+        recovery_delay=recovery_delay,
+        scrypt_n=LEAST_SCRYPT_N if demo else session.options.scrypt_n,
+    )
+    stop = _stop_signal()
+    with Supervisor(settings, password, session.output.say) as supervisor:
+        found = supervisor.addresses
+        session.output.result(
+            {
+                "data": str(settings.data),
+                "node": found.node,
+                "gateway": found.gateway,
+                "identity": found.identity,
+                "keyholders": found.keyholders,
+            },
+            f"data        {settings.data}",
+            f"node        {found.node}",
+            f"gateway     {found.gateway}",
+            f"identity    {found.identity}",
+            *(f"keyholder   {keyholder}" for keyholder in found.keyholders),
+            "ready; Ctrl-C stops everything",
+        )
+        supervisor.watch(stop)
+
+
+def _stop_signal() -> Event:
+    stop = Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    return stop

@@ -1,0 +1,156 @@
+"""Values on the command line: ids, fields, times, spans, roles."""
+
+import datetime as dt
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from ledger.enumerations import Class, Roles
+from ledger.errors import LedgerError
+from ledger.hexes import from_hex, parse_address
+from wallet.cli.errors import InputError
+from wallet.client.datasets import CLASSES
+from wallet.client.opening import field_index
+
+_SPAN: Final = re.compile(r"([0-9]{1,9})([smhdw]?)")
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_ROLES: Final = {role.name.lower().replace("_", "-"): role for role in Roles if role.name}
+
+
+def hash_of(text: str, what: str) -> bytes:
+    """Read 32 bytes.
+
+    Raises:
+        InputError: it is no 0x string of 32 bytes.
+    """
+    try:
+        return from_hex(text, 32)
+    except LedgerError as error:
+        raise InputError(f"{what}: {error}") from error
+
+
+def address_of(text: str, what: str) -> bytes:
+    """Read an address.
+
+    Raises:
+        InputError: it is none, or mistyped.
+    """
+    try:
+        return parse_address(text)
+    except LedgerError as error:
+        raise InputError(f"{what}: {error}") from error
+
+
+def mask_of(names: Sequence[str], chosen: str) -> int:
+    """Read a choice of fields: `all`, or names or numbers by commas.
+
+    Args:
+        names: of the dataset's fields.
+        chosen: as given.
+
+    Raises:
+        UnknownNameError: a field is not there.
+        InputError: none is chosen.
+    """
+    if chosen == "all":
+        return (1 << len(names)) - 1
+    found = {field_index(names, name.strip()) for name in chosen.split(",") if name.strip()}
+    if not found:
+        raise InputError("no field is chosen: name fields by commas, or all")
+    return sum(1 << index for index in found)
+
+
+def span_of(text: str) -> int:
+    """Read a span of time in seconds: 30, 90s, 15m, 12h, 7d, 2w.
+
+    Raises:
+        InputError: it is none.
+    """
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise InputError(f"{text!r} is no span of time: 90s, 15m, 12h, 7d, 2w")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def time_of(text: str, now: float | None = None) -> int:
+    """Read a moment: seconds since 1970, +SPAN from now, or an ISO date or time.
+
+    Raises:
+        InputError: it is none.
+    """
+    present = int(time.time() if now is None else now)
+    if text.startswith("+"):
+        return present + span_of(text[1:])
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(
+            f"{text!r} is no moment: +7d, 2026-12-01T18:00+08:00, or seconds"
+        ) from error
+    return int(moment.timestamp() if moment.tzinfo else moment.astimezone().timestamp())
+
+
+def moment_text(seconds: int) -> str:
+    """Return a moment for people, in the local time zone."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def roles_of(text: str) -> Roles:
+    """Read roles by commas.
+
+    Raises:
+        InputError: one is unknown.
+    """
+    found = Roles(0)
+    for name in text.split(","):
+        if name.strip() not in _ROLES:
+            raise InputError(f"{name!r} is no role: {', '.join(_ROLES)}")
+        found |= _ROLES[name.strip()]
+    return found
+
+
+def class_of(text: str) -> Class:
+    """Read a sharing class.
+
+    Raises:
+        InputError: it is none.
+    """
+    if text not in CLASSES:
+        raise InputError(f"{text!r} is no class: {', '.join(CLASSES)}")
+    return CLASSES[text]
+
+
+def read_file(path: Path, most: int = 2**26) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        InputError: it cannot be read, or is too long.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    if len(data) > most:
+        raise InputError(f"{path} has more than {most} bytes")
+    return data
+
+
+def write_file(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write a file whole.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    beside = path.with_name(path.name + ".new")
+    try:
+        beside.unlink(missing_ok=True)
+        beside.touch(0o600 if private else 0o644)
+        beside.write_bytes(data)
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,15 @@
+"""What can go wrong at the regulator."""
+
+from wallet.errors import WalletError
+
+
+class RegulatorError(WalletError):
+    """Root of what can go wrong at the regulator."""
+
+
+class JournalFileError(RegulatorError):
+    """A release journal cannot be read, or is not one."""
+
+
+class ExportFileError(RegulatorError):
+    """An export cannot be written."""
