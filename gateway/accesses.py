@@ -6,15 +6,17 @@ later, and from the chain, which knows every nonce, if all else was lost.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 from gateway.bases import Bases
 from gateway.errors import (
+    BodyError,
     GatewayError,
     MalformedBodyError,
+    Member,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -39,6 +41,27 @@ class RequestSignatureError(UnauthenticatedError):
 
 class NotAConsumerError(UnauthenticatedError):
     """The consumer that signed was never admitted in any role: there is nobody to record."""
+
+
+class DeniedError(GatewayError):
+    """The chain decided against the access; it is recorded with its reason."""
+
+    def __init__(self, outcome: Outcome, sequence: int) -> None:
+        super().__init__(f"denied on chain as access {sequence}: {outcome.title}")
+        self.outcome = outcome
+
+
+class TooManyAtOnceError(BodyError):
+    """More accesses in one request than there may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} accesses at once")
+        self.limit = limit
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """How many there may be."""
+        return {"limit": self.limit}
 
 
 class QueueFullError(GatewayError):
@@ -272,10 +295,12 @@ __all__ = [
     "Accesses",
     "Answer",
     "CannotRecordError",
+    "DeniedError",
     "IsParty",
     "NotAConsumerError",
     "QueueFullError",
     "RequestSignatureError",
+    "TooManyAtOnceError",
     "UnavailableError",
     "Verified",
     "verify_submission",

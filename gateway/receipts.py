@@ -196,9 +196,9 @@ def _given(authorization: AuthorizationEntry) -> ConsentEvent:
 
 def _used(access: AccessShown) -> ConsentEvent:
     return ConsentEvent(
-        event_time=access.timestamp,
+        event_time=access.at,
         event_type="use",
-        event_state=access.outcome_title,
+        event_state=access.outcome,
         entity_id=access.consumer,
         transaction=access.transaction,
     )

@@ -9,11 +9,13 @@ from gateway.routes.access_models import (
     ApplicationShown,
     AuthorizationShown,
     EventShown,
+    HistoryEntry,
     RevocationShown,
 )
 from gateway.store.alerts import StoredAlert
+from gateway.store.authorizations import StoredAuthorization
 from ledger.entities import NOTHING
-from ledger.hexes import to_hex
+from ledger.hexes import from_hex, to_hex
 from ledger.index.rows import (
     AccessEntry,
     ApplicationEntry,
@@ -21,11 +23,11 @@ from ledger.index.rows import (
     EventEntry,
     Snapshot,
 )
-from ledger.typed_data import AccessRequest, struct_hash
+from ledger.typed_data import AccessRequest, record_to_object, struct_hash
 
 
 class Shower:
-    """Shows entries of the index as of one snapshot of names."""
+    """Shows entries of the index, with the names as of one snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -35,46 +37,97 @@ class Shower:
         found = self._snapshot.parties.get(address)
         return "" if found is None else found.name
 
+    def dataset_title(self, dataset: bytes | None) -> str:
+        """Return a dataset's title; empty for an unknown one."""
+        found = self._snapshot.datasets.get(dataset or b"")
+        return "" if found is None else found.title
+
+    def purpose_code(self, purpose: bytes) -> str:
+        """Return a purpose's code; empty for an unknown one."""
+        found = self._snapshot.purposes.get(purpose)
+        return "" if found is None else found.code
+
     def access(self, entry: AccessEntry) -> AccessShown:
         """Show an access."""
-        dataset = self._snapshot.datasets.get(entry.dataset or b"")
         return AccessShown(
+            access=to_hex(struct_hash(request_of(entry))),
             sequence=entry.sequence,
-            outcome=int(entry.outcome),
-            outcome_title=entry.outcome.title,
+            outcome=entry.outcome.title,
+            outcome_number=int(entry.outcome),
+            at=entry.place.timestamp,
             consumer=to_hex(entry.consumer),
             consumer_name=self.party_name(entry.consumer),
             basis=to_hex(entry.basis),
             kind=entry.kind,
             dataset=_hex(entry.dataset),
-            dataset_title="" if dataset is None else dataset.title,
+            dataset_title=self.dataset_title(entry.dataset),
             subject=_hex(entry.subject),
             item=_item(entry.item),
             fields=str(entry.fields),
             nonce=str(entry.nonce),
             deadline=entry.deadline,
-            timestamp=entry.place.timestamp,
             block_number=entry.place.block_number,
             block_hash=to_hex(entry.place.block_hash),
             transaction=to_hex(entry.place.transaction),
             log_index=entry.log_index,
-            access=to_hex(struct_hash(request_of(entry))),
         )
 
-    def authorization(self, entry: AuthorizationEntry, statement: str | None) -> AuthorizationShown:
+    def access_in_history(self, entry: AccessEntry) -> HistoryEntry:
+        """Show an access to the person whose data it was about."""
+        shown = self.access(entry)
+        return HistoryEntry(
+            kind="access",
+            at=shown.at,
+            block_number=shown.block_number,
+            transaction=shown.transaction,
+            subject=shown.subject,
+            authorization=shown.basis,
+            consumer=shown.consumer,
+            consumer_name=shown.consumer_name,
+            dataset=shown.dataset,
+            dataset_title=shown.dataset_title,
+            fields=shown.fields,
+            outcome=shown.outcome,
+            sequence=shown.sequence,
+            access=shown.access,
+        )
+
+    def event_in_history(self, entry: EventEntry) -> HistoryEntry:
+        """Show an event to the person whom it is about."""
+        members = _members(entry)
+        terms = members.get("terms")
+        granted = terms if isinstance(terms, dict) else {}
+        consumer = str(members.get("consumer", ""))
+        dataset = str(granted.get("dataset", ""))
+        return HistoryEntry(
+            kind=entry.name,
+            at=entry.place.timestamp,
+            block_number=entry.place.block_number,
+            transaction=to_hex(entry.place.transaction),
+            subject=str(members.get("subject", "")),
+            authorization=str(members.get("authorization", "")),
+            consumer=consumer,
+            consumer_name=self.party_name(from_hex(consumer)) if consumer else "",
+            dataset=dataset,
+            dataset_title=self.dataset_title(from_hex(dataset)) if dataset else "",
+            fields=str(granted.get("fields", "")),
+        )
+
+    def authorization(
+        self, entry: AuthorizationEntry, signed: StoredAuthorization | None
+    ) -> AuthorizationShown:
         """Show an authorization."""
-        dataset = self._snapshot.datasets.get(entry.dataset)
-        purpose = self._snapshot.purposes.get(entry.purpose)
         return AuthorizationShown(
-            authorization=to_hex(entry.id),
+            id=to_hex(entry.id),
+            authorization=None if signed is None else record_to_object(signed.record),
             subject=to_hex(entry.subject),
             consumer=to_hex(entry.consumer),
             consumer_name=self.party_name(entry.consumer),
             dataset=to_hex(entry.dataset),
-            dataset_title="" if dataset is None else dataset.title,
+            dataset_title=self.dataset_title(entry.dataset),
             item=_item(entry.item),
             purpose=to_hex(entry.purpose),
-            purpose_code="" if purpose is None else purpose.code,
+            purpose_code=self.purpose_code(entry.purpose),
             fields=str(entry.fields),
             not_before=entry.not_before,
             expires_at=entry.expires_at,
@@ -84,27 +137,26 @@ class Shower:
             last_use=entry.last_use,
             revoked=entry.revoked,
             halted=entry.halted,
-            statement=statement,
-            granted_at=entry.place.timestamp,
+            at=entry.place.timestamp,
             transaction=to_hex(entry.place.transaction),
         )
 
     def application(self, entry: ApplicationEntry) -> ApplicationShown:
         """Show an application."""
-        purpose = self._snapshot.purposes.get(entry.purpose)
         return ApplicationShown(
             application=to_hex(entry.id),
             consumer=to_hex(entry.consumer),
             consumer_name=self.party_name(entry.consumer),
             dataset=to_hex(entry.dataset),
             purpose=to_hex(entry.purpose),
-            purpose_code="" if purpose is None else purpose.code,
+            purpose_code=self.purpose_code(entry.purpose),
             fields=str(entry.fields),
             justification=entry.justification,
             state=entry.state,
+            decided=entry.state != "pending",
             reason=entry.reason,
             signed=entry.signed,
-            timestamp=entry.place.timestamp,
+            at=entry.place.timestamp,
             transaction=to_hex(entry.place.transaction),
         )
 
@@ -115,7 +167,7 @@ class Shower:
             rule=alert.rule,
             severity=alert.severity,
             consumer=_hex(alert.consumer),
-            consumer_name=None if alert.consumer is None else self.party_name(alert.consumer),
+            consumer_name=self.party_name(alert.consumer or b""),
             dataset=_hex(alert.dataset),
             first_sequence=alert.first_sequence,
             last_sequence=alert.last_sequence,
@@ -126,12 +178,12 @@ class Shower:
         )
 
 
-def event(entry: EventEntry) -> EventShown:
+def show_event(entry: EventEntry) -> EventShown:
     """Show an event."""
     return EventShown(
         key=entry.key,
         name=entry.name,
-        timestamp=entry.place.timestamp,
+        at=entry.place.timestamp,
         block_number=entry.place.block_number,
         transaction=to_hex(entry.place.transaction),
         log_index=entry.log_index,
@@ -139,16 +191,16 @@ def event(entry: EventEntry) -> EventShown:
     )
 
 
-def revocation(entry: EventEntry) -> RevocationShown:
-    """Show an event that ends or halts authorizations."""
+def show_revocation(entry: EventEntry) -> RevocationShown:
+    """Show an event that ends or halts authorizations, or lets them go on."""
     members = _members(entry)
     return RevocationShown(
         key=entry.key,
         name=entry.name,
-        authorization=members.get("authorization"),
-        subject=members.get("subject"),
+        authorization=str(members.get("authorization", "")),
+        subject=str(members.get("subject", "")),
         block_number=entry.place.block_number,
-        timestamp=entry.place.timestamp,
+        at=entry.place.timestamp,
         transaction=to_hex(entry.place.transaction),
     )
 
@@ -170,9 +222,9 @@ def _members(entry: EventEntry) -> dict[str, Any]:
     return found
 
 
-def _hex(data: bytes | None) -> str | None:
-    return None if data is None else to_hex(data)
+def _hex(data: bytes | None) -> str:
+    return "" if data is None else to_hex(data)
 
 
-def _item(item: bytes) -> str | None:
-    return None if item == NOTHING else to_hex(item)
+def _item(item: bytes) -> str:
+    return "" if item == NOTHING else to_hex(item)

@@ -19,6 +19,11 @@ def ask_topic(ask: str) -> str:
     return f"ask/{ask}"
 
 
+def inbox_topic(subject: bytes) -> str:
+    """Return the topic of one subject's inbox."""
+    return f"inbox/{subject.hex()}"
+
+
 class Topics:
     """Who waits for what, in one event loop."""
 
@@ -31,16 +36,21 @@ class Topics:
             if not waiting.done():
                 waiting.set_result(None)
 
-    async def wait(self, topic: str, seconds: float) -> bool:
-        """Wait until a topic is touched, at most so long; return whether it was."""
+    async def wait(self, seconds: float, *topics: str) -> bool:
+        """Wait until one of these topics is touched, at most so long; return whether it was."""
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[topic].add(waiting)
+        for topic in topics:
+            self._waiting[topic].add(waiting)
         try:
             done, _ = await asyncio.wait((waiting,), timeout=seconds)
             return bool(done)
         finally:
-            others = self._waiting.get(topic)
-            if others is not None:
-                others.discard(waiting)
-                if not others:
-                    del self._waiting[topic]
+            for topic in topics:
+                self._leave(topic, waiting)
+
+    def _leave(self, topic: str, waiting: asyncio.Future[None]) -> None:
+        others = self._waiting.get(topic)
+        if others is not None:
+            others.discard(waiting)
+            if not others:
+                del self._waiting[topic]

@@ -188,29 +188,31 @@ class RefusalTaken(Taken):
 
 
 class AccessShown(BaseModel):
-    """One access on chain, with names."""
+    """One access on chain, with names. What there is not is an empty string."""
 
+    access: Hash
+    """Id of the access: struct hash of its request."""
     sequence: int
-    outcome: int
-    outcome_title: str
+    outcome: str
+    """`Allowed`, or why not."""
+    outcome_number: int
+    at: int
     consumer: Address
     consumer_name: str
     basis: Hash
     kind: str
-    dataset: Hash | None
+    """authorization, agreement, order, dataset or unknown."""
+    dataset: str
     dataset_title: str
-    subject: Hash | None
-    item: Hash | None
+    subject: str
+    item: str
     fields: str
     nonce: str
     deadline: int
-    timestamp: int
     block_number: int
     block_hash: Hash
     transaction: Hash
     log_index: int
-    access: Hash
-    """Id of the access: struct hash of its request."""
 
 
 class EventShown(BaseModel):
@@ -218,40 +220,58 @@ class EventShown(BaseModel):
 
     key: int
     name: str
-    timestamp: int
+    at: int
     block_number: int
     transaction: Hash
     log_index: int
     members: dict[str, Any]
 
 
+class HistoryEntry(BaseModel):
+    """One thing that happened around a subject. What does not apply is an empty string or zero."""
+
+    kind: str
+    """access, or the event's name: Granted, Revoked, SubjectFrozen..."""
+    at: int
+    block_number: int
+    transaction: Hash
+    subject: str = ""
+    authorization: str = ""
+    consumer: str = ""
+    consumer_name: str = ""
+    dataset: str = ""
+    dataset_title: str = ""
+    fields: str = ""
+    outcome: str = ""
+    sequence: int = 0
+    access: str = ""
+
+
 class HistoryAnswer(BaseModel):
-    """Newest first; `next` is the cursor of the next page, null at the end."""
+    """Newest first; `cursor` leads to the next page, null at the end."""
+
+    entries: list[HistoryEntry]
+    cursor: str | None
+
+
+class AccessesAnswer(BaseModel):
+    """Newest first; `cursor` leads to the next page, null at the end."""
 
     accesses: list[AccessShown]
-    next: int | None
-
-
-class TraceAnswer(BaseModel):
-    """Everything about one thing, newest first."""
-
-    accesses: list[AccessShown]
-    events: list[EventShown]
-    authorizations: list["AuthorizationShown"]
-    next_access: int | None
-    next_event: int | None
+    cursor: str | None
 
 
 class AuthorizationShown(BaseModel):
-    """An authorization with its state, and the signed statement where this gateway relayed it."""
+    """An authorization with its state, and the signed record where this gateway relayed it."""
 
-    authorization: Hash
+    id: Hash
+    authorization: dict[str, Any] | None
     subject: Hash
     consumer: Address
     consumer_name: str
     dataset: Hash
     dataset_title: str
-    item: Hash | None
+    item: str
     purpose: Hash
     purpose_code: str
     fields: str
@@ -263,36 +283,48 @@ class AuthorizationShown(BaseModel):
     last_use: int
     revoked: bool
     halted: bool
-    statement: str | None
-    granted_at: int
+    at: int
     transaction: Hash
 
 
 class AuthorizationsAnswer(BaseModel):
-    """Newest first; `next` is the cursor of the next page, null at the end."""
+    """Newest first; `cursor` leads to the next page, null at the end."""
 
     authorizations: list[AuthorizationShown]
-    next: int | None
+    elsewhere: list[AuthorizationShown]
+    """Those whose signed record this gateway does not have."""
+    cursor: str | None
+
+
+class TraceAnswer(BaseModel):
+    """Everything about one thing, newest first."""
+
+    accesses: list[AccessShown]
+    events: list[EventShown]
+    authorizations: list[AuthorizationShown]
+    next_access: int | None
+    next_event: int | None
 
 
 class RevocationShown(BaseModel):
-    """Something that ends or halts a consumer's authorizations."""
+    """Something that ends or halts a consumer's authorizations, or lets them go on."""
 
     key: int
     name: str
-    """Revoked, SubjectFrozen, SubjectUnfrozen, Confirmed, RecoveryStarted..."""
-    authorization: Hash | None
-    subject: Hash | None
+    """Revoked, Confirmed, SubjectFrozen, SubjectUnfrozen, RecoveryStarted, RecoveryVetoed or RecoveryCompleted."""
+    authorization: str
+    subject: str
     block_number: int
-    timestamp: int
+    at: int
     transaction: Hash
 
 
 class RevocationsAnswer(BaseModel):
-    """In the order of the chain; `block_number` is how far the index is."""
+    """In the order of the chain; `block_number` is how far the index is, `next` the cursor."""
 
     revocations: list[RevocationShown]
     block_number: int
+    next: int
 
 
 class ApplicationShown(BaseModel):
@@ -307,9 +339,11 @@ class ApplicationShown(BaseModel):
     fields: str
     justification: str
     state: str
+    """pending, approved or declined."""
+    decided: bool
     reason: str
     signed: bool
-    timestamp: int
+    at: int
     transaction: Hash
 
 
@@ -320,20 +354,22 @@ class ApplicationsAnswer(BaseModel):
 
 
 class AlertShown(BaseModel):
-    """What supervision found."""
+    """What supervision found. Empty strings where it is not about a consumer or a dataset."""
 
     id: int
     rule: str
     severity: str
-    consumer: Address | None
-    consumer_name: str | None
-    dataset: Hash | None
+    """notice, warning or grave."""
+    consumer: str
+    consumer_name: str
+    dataset: str
     first_sequence: int
     last_sequence: int
     text: str
     raised_at: int
     restricted_until: int | None
-    transaction: Hash | None
+    transaction: str
+    """Of the restriction that it led to."""
 
 
 class AlertsAnswer(BaseModel):

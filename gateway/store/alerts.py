@@ -61,8 +61,8 @@ class AlertStore(Protocol):
         """Return alerts whose id is greater than `after`, in order."""
         ...
 
-    async def count(self) -> int:
-        """Return how many there are."""
+    async def last(self) -> int:
+        """Return the id of the newest; zero when there is none."""
         ...
 
 
@@ -112,10 +112,10 @@ class SqlAlertStore:
             rows = (await connection.execute(statement)).all()
         return tuple(StoredAlert(*row) for row in rows)
 
-    async def count(self) -> int:
+    async def last(self) -> int:
         """See `AlertStore`."""
         async with self._database.reading() as connection:
-            return int((await connection.execute(select(func.count(alerts.c.id)))).scalar() or 0)
+            return int((await connection.execute(select(func.max(alerts.c.id)))).scalar() or 0)
 
 
 _COLUMNS: Final = [alerts.c[name] for name in StoredAlert.__struct_fields__]

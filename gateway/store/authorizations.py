@@ -1,12 +1,13 @@
 """The signed authorizations with their statements, of which the chain has only hashes."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.store.access_tables import authorizations
+from gateway.store.access_tables import authorizations as table
 from gateway.store.database import Database
 from ledger.contracts import Approval
 from ledger.typed_data import Authorization, decode_record, encode_record
@@ -45,8 +46,8 @@ class AuthorizationStore(Protocol):
         """Return one, if it was relayed here."""
         ...
 
-    async def of_subjects(self, subjects: tuple[bytes, ...]) -> tuple[StoredAuthorization, ...]:
-        """Return those on chain of some subjects, the newest first."""
+    async def find(self, authorizations: Sequence[bytes]) -> Mapping[bytes, StoredAuthorization]:
+        """Return those of these ids that were relayed here."""
         ...
 
 
@@ -54,12 +55,12 @@ class SqlAuthorizationStore:
     """`AuthorizationStore` in the database."""
 
     def __init__(self, database: Database) -> None:
-        insert = (sqlite.insert if database.is_sqlite else postgresql.insert)(authorizations)
+        insert = (sqlite.insert if database.is_sqlite else postgresql.insert)(table)
         self._database = database
         self._put: Final = insert.on_conflict_do_update(
             index_elements=["authorization"],
             set_={name: insert.excluded[name] for name in ("signer", "signature", "stored_at")},
-            where=authorizations.c.transaction.is_(None),
+            where=table.c.transaction.is_(None),
         )
 
     async def put(self, authorization: StoredAuthorization) -> None:
@@ -79,8 +80,8 @@ class SqlAuthorizationStore:
     async def note_transaction(self, authorization: bytes, transaction: bytes) -> None:
         """See `AuthorizationStore`."""
         step = (
-            update(authorizations)
-            .where(authorizations.c.authorization == authorization)
+            update(table)
+            .where(table.c.authorization == authorization)
             .values(transaction=transaction)
         )
         async with self._database.writing() as connection:
@@ -88,26 +89,23 @@ class SqlAuthorizationStore:
 
     async def get(self, authorization: bytes) -> StoredAuthorization | None:
         """See `AuthorizationStore`."""
-        statement = select(*_COLUMNS).where(authorizations.c.authorization == authorization)
+        statement = select(*_COLUMNS).where(table.c.authorization == authorization)
         async with self._database.reading() as connection:
             row = (await connection.execute(statement)).one_or_none()
         return None if row is None else _stored(*row)
 
-    async def of_subjects(self, subjects: tuple[bytes, ...]) -> tuple[StoredAuthorization, ...]:
+    async def find(self, authorizations: Sequence[bytes]) -> Mapping[bytes, StoredAuthorization]:
         """See `AuthorizationStore`."""
-        statement = (
-            select(*_COLUMNS)
-            .where(authorizations.c.subject.in_(subjects))
-            .where(authorizations.c.transaction.is_not(None))
-            .order_by(authorizations.c.stored_at.desc())
-        )
+        if not authorizations:
+            return {}
+        statement = select(*_COLUMNS).where(table.c.authorization.in_(authorizations))
         async with self._database.reading() as connection:
             rows = (await connection.execute(statement)).all()
-        return tuple(_stored(*row) for row in rows)
+        return {row[0]: _stored(*row) for row in rows}
 
 
 _NAMES: Final = ("authorization", "record", "signer", "signature", "transaction", "stored_at")
-_COLUMNS: Final = [authorizations.c[name] for name in _NAMES]
+_COLUMNS: Final = [table.c[name] for name in _NAMES]
 
 
 def _stored(

@@ -113,7 +113,7 @@ class Watch:
                 await self.step()
             except GatewayError as error:
                 _log.warning("supervision behind", error=describe(error))
-            await self._topics.wait(CHAIN, _PATIENCE)
+            await self._topics.wait(_PATIENCE, CHAIN)
             await asyncio.sleep(0.05)  # what comes close together is read together
 
     async def step(self) -> int:

@@ -1,0 +1,61 @@
+"""`python -m gateway`: serve, with settings from the environment (`QUANCHENG_GATEWAY_*`)."""
+
+import socket
+import sys
+
+import uvicorn
+
+from gateway.access_settings import AccessSettings
+from gateway.app import create_app
+from gateway.errors import GatewayError, SettingsError
+from gateway.logs import configure_logs, get_logger
+from gateway.settings import Settings
+
+_BACKLOG = 2048
+
+
+def main() -> int:
+    """Serve until SIGTERM; return the exit status."""
+    try:
+        settings, access_settings = Settings.read(), AccessSettings.read()
+        configure_logs(settings.log_level)
+        listening = _listen(settings)
+    except (GatewayError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    host, port = listening.getsockname()[:2]
+    settings = settings.model_copy(update={"port": port})
+    get_logger().info("listening", address=f"http://{host}:{port}")
+    sys.setswitchinterval(settings.switch_interval)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings, access_settings),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=int(settings.shutdown_grace),
+        )
+    )
+    server.run(sockets=[listening])
+    return 0 if server.started else 1
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise SettingsError(
+            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"
+        ) from error
+    listening.listen(_BACKLOG)
+    return listening
+
+
+if __name__ == "__main__":
+    sys.exit(main())

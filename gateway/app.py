@@ -1,0 +1,179 @@
+"""The ASGI application: routes, one handler for each way to fail, one middleware, a lifespan."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from gateway.access_settings import AccessSettings
+from gateway.errors import GatewayError
+from gateway.logs import describe, get_logger
+from gateway.problems import (
+    INTERNAL,
+    MALFORMED,
+    MEDIA_TYPE,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    Problem,
+    kind_of,
+    problem_of,
+    problem_response,
+)
+from gateway.routes import (
+    accesses,
+    consumers,
+    health,
+    inbox,
+    providers,
+    public,
+    regulator,
+    relays,
+    sessions,
+    subjects,
+    uploads,
+)
+from gateway.services import Services, open_services
+from gateway.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_PROBLEM_SCHEMA: Final[dict[str, Any]] = {
+    "description": "A problem (RFC 9457)",
+    "content": {
+        MEDIA_TYPE: {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string", "format": "uri"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                },
+            }
+        }
+    },
+}
+_STATUSES: Final = (401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 429, 503)
+
+_log = get_logger()
+
+
+def create_app(settings: Settings, access_settings: AccessSettings) -> FastAPI:
+    """Return the gateway. Nothing is opened before its lifespan begins."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, access_settings) as services:
+            app.state.services = services
+            _log.info("started", sequence=services.index.head.sequence)
+            yield
+        _log.info("stopped")
+
+    app = FastAPI(
+        title="Quancheng gateway",
+        version=_version(),
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,  # their pages load scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        responses=dict.fromkeys(_STATUSES, _PROBLEM_SCHEMA),
+    )
+    for module in (
+        *(health, public, sessions, uploads, accesses, inbox, relays),
+        *(subjects, consumers, providers, regulator),
+    ):
+        app.include_router(module.router)
+    app.add_exception_handler(GatewayError, _on_gateway_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_middleware(Observer)
+    return app
+
+
+class Observer:
+    """Counts and times requests; turns what nobody expected into a problem that tells nothing."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        began = time.perf_counter()
+        try:
+            await self._app(scope, receive, note)
+        except Exception as error:  # noqa: BLE001  nobody else catches it
+            _log.error("failed", error=describe(error), route=_route(scope))
+            if not status:
+                problem = Problem(INTERNAL, "the gateway has failed; its log says why", {})
+                await problem_response(problem)(scope, receive, note)
+        finally:
+            services: Services | None = getattr(scope["app"].state, "services", None)
+            if services is not None:
+                seconds = time.perf_counter() - began
+                labels = (scope["method"], _route(scope), str(status))
+                services.metrics.requests.labels(*labels).observe(seconds)
+
+
+async def _on_gateway_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, GatewayError):
+        raise error
+    kind = kind_of(error)
+    if kind is INTERNAL:
+        _log.error("failed", error=describe(error), route=_route(request.scope))
+    services: Services = request.app.state.services
+    services.metrics.problems.labels(kind.slug).inc()
+    return problem_response(problem_of(error))
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    told = "; ".join(
+        f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5]
+    )
+    return problem_response(Problem(MALFORMED, told, {}))
+
+
+async def _on_http_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == NOT_ALLOWED.status:
+        response = problem_response(Problem(NOT_ALLOWED, "the route has no such method", {}))
+        response.headers.update(error.headers or {})
+        return response
+    return problem_response(Problem(NOT_FOUND, "there is no such route", {}))
+
+
+def _route(scope: Scope) -> str:
+    route = scope.get("route")
+    return str(getattr(route, "path", "none"))
+
+
+def _version() -> str:
+    try:
+        return version("quancheng")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,275 @@
+"""Who sent a request: an account by its signature over the request, or a signer by its session.
+
+Machines sign every request (RFC 9421, the ERC-8128 profile of `ledger.http_signatures`). Browsers
+answer a challenge once, with an account (the text is a sign-in message after EIP-4361) or with a
+passkey, and then carry a token that is worth a quarter of an hour.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+
+from starlette.requests import Request
+
+from gateway.errors import (
+    ChallengeError,
+    ForbiddenError,
+    SessionError,
+    UnauthenticatedError,
+    WrongAuthorityError,
+)
+from gateway.store.nonces import NonceMemory
+from gateway.store.sessions import Challenge, SessionStore
+from ledger.errors import LedgerError
+from ledger.hexes import ADDRESS_LENGTH, checksum_address, to_hex
+from ledger.http_signatures import (
+    HttpSignatureError,
+    RequestTarget,
+    VerifiedRequest,
+    authority_of,
+    received_headers,
+    verify_content,
+    verify_request_head,
+)
+from ledger.signing import personal_digest, verify_signer
+
+_TOKEN_BYTES: Final = 32
+_NONCE_BYTES: Final = 16
+_BEARER: Final = "bearer "
+_NONCE_LINE: Final = re.compile(r"^Nonce: ([0-9a-f]{32})$", re.MULTILINE)
+_MOST_SIGNER: Final = 256
+_MOST_MESSAGE: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who sent a request."""
+
+    signer: bytes
+    """ERC-7913 bytes: 20 of an account, more of a passkey."""
+
+    @property
+    def account(self) -> bytes:
+        """The account.
+
+        Raises:
+            ForbiddenError: It is a passkey: parties have accounts.
+        """
+        if len(self.signer) != ADDRESS_LENGTH:
+            raise ForbiddenError("a party signs with its account")
+        return self.signer
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What counts as signed.
+
+    Attributes:
+        chain_id: Of the deployment.
+        authorities: Hosts under which this gateway is itself.
+        scheme: Of the clients' URLs.
+        lifetime: Seconds for which a request may be signed.
+        clock_skew: Seconds by which a client's clock may be ahead.
+        challenge_lifetime: Seconds in which a challenge is answered.
+        session_lifetime: Seconds for which a session lasts.
+    """
+
+    chain_id: int
+    authorities: Collection[str]
+    scheme: str
+    lifetime: int
+    clock_skew: int
+    challenge_lifetime: int
+    session_lifetime: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session, whose token is shown once."""
+
+    token: str
+    expires_at: int
+
+
+class Authenticator:
+    """Tells who sent a request. Safe for concurrent use in one event loop."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        nonces: NonceMemory,
+        sessions: SessionStore,
+        webauthn_verifiers: Collection[bytes],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            rules: What counts as signed.
+            nonces: Remembers signed requests.
+            sessions: Where sessions are kept.
+            webauthn_verifiers: The contracts that check passkeys' signatures.
+            clock: Seconds since 1970.
+        """
+        self._rules = rules
+        self._nonces = nonces
+        self._sessions = sessions
+        self._verifiers = frozenset(webauthn_verifiers)
+        self._clock = clock
+
+    async def principal(self, request: Request, body: bytes) -> Principal:
+        """Return who sent a request that is here in full.
+
+        Raises:
+            UnauthenticatedError: It is not rightly signed, was here before, or its session is over.
+            StoreUnavailableError: It cannot be remembered.
+        """
+        bearer = request.headers.get("authorization", "")
+        if bearer.lower().startswith(_BEARER):
+            return await self._of_session(bearer[len(_BEARER) :].strip())
+        head = self.verify_head(request, has_body=bool(body))
+        if body:
+            self.verify_body(head, body)
+        return await self.remember(head)
+
+    def verify_head(self, request: Request, *, has_body: bool) -> VerifiedRequest:
+        """Return who signed a request whose body is still to come.
+
+        Raises:
+            UnauthenticatedError: It is not rightly signed, or for another host.
+        """
+        rules = self._rules
+        try:
+            return verify_request_head(
+                self._target(request),
+                received_headers(request.headers.items()),
+                has_body=has_body,
+                chain_id=rules.chain_id,
+                now=int(self._clock()),
+                max_lifetime=rules.lifetime,
+                clock_skew=rules.clock_skew,
+            )
+        except HttpSignatureError as error:
+            raise UnauthenticatedError(str(error)) from error
+
+    @staticmethod
+    def verify_body(head: VerifiedRequest, body: bytes) -> None:
+        """Check that a body is the one that was signed.
+
+        Raises:
+            UnauthenticatedError: It is another one.
+        """
+        verify_digest(head, sha256(body).digest())
+
+    async def remember(self, head: VerifiedRequest) -> Principal:
+        """Accept a verified request, once.
+
+        Raises:
+            ReplayedError: It came before.
+            StoreUnavailableError: It cannot be remembered.
+        """
+        await self._nonces.remember(head.address, head.nonce, head.expires)
+        return Principal(head.address)
+
+    async def challenge(self, signer: bytes) -> Challenge:
+        """Return what a signer has to sign to begin a session.
+
+        Raises:
+            ChallengeError: It is no signer.
+            StoreUnavailableError: The challenge cannot be kept.
+        """
+        if not ADDRESS_LENGTH <= len(signer) <= _MOST_SIGNER:
+            raise ChallengeError("not the ERC-7913 bytes of a signer")
+        now = int(self._clock())
+        nonce = secrets.token_hex(_NONCE_BYTES)
+        expires_at = now + self._rules.challenge_lifetime
+        message = self._message(signer, nonce, now, expires_at)
+        challenge = Challenge(nonce, signer, message, expires_at)
+        await self._sessions.put_challenge(challenge)
+        return challenge
+
+    async def begin_session(self, message: str, signer: bytes, signature: bytes) -> Session:
+        """Begin a session for whoever signed a challenge; each challenge counts once.
+
+        Raises:
+            ChallengeError: The challenge is unknown, used, over or another signer's, or the
+                signature does not hold.
+            StoreUnavailableError: The session cannot be kept.
+        """
+        found = _NONCE_LINE.search(message[:_MOST_MESSAGE])
+        challenge = None if found is None else await self._sessions.take_challenge(found[1])
+        now = int(self._clock())
+        if challenge is None or challenge.expires_at <= now:
+            raise ChallengeError("the challenge is unknown, used or over")
+        if (challenge.message, challenge.signer) != (message, signer):
+            raise ChallengeError("the challenge is another one")
+        try:
+            digest = personal_digest(message.encode())
+            verify_signer(signer, digest, signature, self._verifiers)
+        except LedgerError as error:
+            raise ChallengeError("the challenge is not signed by its signer") from error
+        session = Session(secrets.token_urlsafe(_TOKEN_BYTES), now + self._rules.session_lifetime)
+        await self._sessions.put_session(session.token, signer, session.expires_at)
+        return session
+
+    async def _of_session(self, token: str) -> Principal:
+        signer = await self._sessions.signer_of(token, int(self._clock()))
+        if signer is None:
+            raise SessionError("the session is unknown or over")
+        return Principal(signer)
+
+    def _target(self, request: Request) -> RequestTarget:
+        authority = authority_of(request.headers.get("host", ""), self._rules.scheme)
+        if authority not in self._rules.authorities:
+            raise WrongAuthorityError("the request is for another host than this gateway")
+        raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+        query: bytes = request.scope.get("query_string", b"")
+        return RequestTarget(
+            method=request.method,
+            authority=authority,
+            path=raw_path.partition(b"?")[0].decode("latin-1"),
+            query=query.decode("latin-1"),
+        )
+
+    def _message(self, signer: bytes, nonce: str, now: int, expires_at: int) -> str:
+        host = min(self._rules.authorities)
+        is_account = len(signer) == ADDRESS_LENGTH
+        who = checksum_address(signer) if is_account else to_hex(signer)
+        kind = "Ethereum account" if is_account else "passkey"
+        return "\n".join(
+            (
+                f"{host} wants you to sign in with your {kind}:",
+                who,
+                "",
+                "Sign in to Quancheng. 登录泉城数据网关。",
+                "",
+                f"URI: {self._rules.scheme}://{host}",
+                "Version: 1",
+                f"Chain ID: {self._rules.chain_id}",
+                f"Nonce: {nonce}",
+                f"Issued At: {_iso(now)}",
+                f"Expiration Time: {_iso(expires_at)}",
+            )
+        )
+
+
+def verify_digest(head: VerifiedRequest, digest: bytes) -> None:
+    """Check that a body's SHA-256 is the one that was signed.
+
+    Raises:
+        UnauthenticatedError: It is not.
+    """
+    try:
+        verify_content(head, digest)
+    except HttpSignatureError as error:
+        raise UnauthenticatedError(str(error)) from error
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

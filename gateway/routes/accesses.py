@@ -1,0 +1,149 @@
+"""POST and GET /v1/accesses: the hot path, so no model and no dependency stands in its way."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Request, Response
+from gateway.problems import Problem, problem_of, problem_response
+from gateway.routes.edge import access_services, party_account, read_body
+
+from gateway.accesses import Answer, DeniedError, TooManyAtOnceError
+from gateway.errors import ForbiddenError, MalformedBodyError, UnknownError
+from ledger import failpoints
+from ledger.enumerations import OUTCOMES
+from ledger.errors import MalformedError
+from ledger.exchange import (
+    MOST_ACCESSES,
+    Refusal,
+    TooManyAccessesError,
+    decode_submissions,
+    encode_result,
+    encode_results,
+)
+from ledger.hexes import from_hex, to_hex
+
+router = APIRouter(prefix="/v1", tags=["accesses"])
+
+_HASH: Final = "^0x[0-9a-f]{64}$"
+_REQUEST: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["request", "signature"],
+    "additionalProperties": False,
+    "properties": {
+        "request": {
+            "type": "object",
+            "description": "EIP-712 AccessRequest",
+            "required": ["consumer", "basis", "item", "fields", "nonce", "deadline"],
+            "additionalProperties": False,
+            "properties": {
+                "consumer": {"type": "string", "pattern": "^0x[0-9a-f]{40}$"},
+                "basis": {"type": "string", "pattern": _HASH},
+                "item": {"type": "string", "pattern": _HASH},
+                "fields": {"type": ["integer", "string"]},
+                "nonce": {"type": ["integer", "string"]},
+                "deadline": {"type": "integer", "minimum": 0},
+            },
+        },
+        "signature": {"type": "string", "pattern": "^0x[0-9a-f]{130}$"},
+    },
+}
+_LIST: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["requests"],
+    "additionalProperties": False,
+    "properties": {
+        "requests": {"type": "array", "items": _REQUEST, "minItems": 1, "maxItems": MOST_ACCESSES}
+    },
+}
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"oneOf": [_REQUEST, _LIST]}}},
+    }
+}
+
+
+@router.post("/accesses", openapi_extra=_BODY, response_class=Response)
+async def use(request: Request) -> Response:
+    """Use an authorization, agreement, order or open dataset: once, or up to 1,000 times.
+
+    Nothing but the signed requests counts. The same signed request again is the same access. A single
+    one that is denied is answered with 403 and the outcome on chain; a list is always answered with
+    a result for each.
+    """
+    services = access_services(request)
+    body = await read_body(request, services.settings.accesses_limit)
+    try:
+        submitted = decode_submissions(body)
+    except TooManyAccessesError as error:
+        raise TooManyAtOnceError(MOST_ACCESSES) from error
+    except MalformedError as error:
+        raise MalformedBodyError(str(error)) from error
+    if submitted.single:
+        answer = await services.accesses.answer(submitted.submissions[0])
+        failpoints.reach("before_response")
+        return _single(answer)
+    answers = await services.accesses.answer_all(submitted.submissions)
+    failpoints.reach("before_response")
+    return _json(encode_results([_encode(answer) for answer in answers]))
+
+
+@router.get("/accesses/{access}", response_class=Response)
+async def get_access(access: Annotated[str, Path(pattern=_HASH)], request: Request) -> Response:
+    """Answer an access again, to the consumer that made it."""
+    consumer = await party_account(request)
+    services = access_services(request)
+    entry = (await services.journal.find([from_hex(access)])).get(from_hex(access))
+    if entry is None:
+        raise UnknownError("access here")
+    if entry.submission.request.consumer != consumer:
+        raise ForbiddenError("an access is shown to the consumer that made it")
+    return _single(await services.accesses.answer(entry.submission))
+
+
+def _single(answer: Answer) -> Response:
+    if answer.release is not None:
+        return _json(_encode(answer))
+    return problem_response(_problem(answer), members=_members(answer))
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
+
+
+def _encode(answer: Answer) -> bytes:
+    refusal = None
+    if answer.release is None:
+        problem = _problem(answer)
+        refusal = Refusal(problem.type, problem.title, problem.status, problem.detail)
+    if answer.verified is None or answer.recorded is None:
+        return encode_result(None, None, refusal)
+    access = (answer.verified.submission.request, answer.verified.digest, answer.recorded)
+    return encode_result(access, answer.release, refusal)
+
+
+def _problem(answer: Answer) -> Problem:
+    """Return what is in the way: what went wrong, or the denial."""
+    error = answer.problem
+    if error is None:
+        if answer.recorded is None:
+            raise ValueError("an answer without access and without problem")
+        error = DeniedError(OUTCOMES[answer.recorded.outcome], answer.recorded.sequence)
+    return problem_of(error)
+
+
+def _members(answer: Answer) -> dict[str, Any]:
+    """Return where the access is on chain, so that nobody has to take a denial on trust."""
+    recorded = answer.recorded
+    if recorded is None:
+        return {}
+    return {
+        "access": to_hex(recorded.access),
+        "sequence": recorded.sequence,
+        "outcome": OUTCOMES[recorded.outcome].title,
+        "outcome_number": recorded.outcome,
+        "block_number": recorded.block_number,
+        "block_hash": to_hex(recorded.block_hash),
+        "timestamp": recorded.timestamp,
+        "transaction": to_hex(recorded.transaction),
+        "log_index": recorded.log_index,
+    }

@@ -1,0 +1,71 @@
+"""What a consumer must hear: which of its authorizations ended, halted or go on."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from gateway.routes.edge import access_services
+from sse_starlette import EventSourceResponse
+
+from gateway.access_services import AccessServices
+from gateway.routes.access_models import RevocationsAnswer, RevocationShown
+from gateway.showing import show_revocation
+from gateway.topics import CHAIN
+
+router = APIRouter(prefix="/v1", tags=["consumers"])
+
+_PAGE: Final = 500
+_LOOK_AGAIN: Final = 5.0
+_ENDING: Final = frozenset(
+    (
+        *("Revoked", "Confirmed", "SubjectFrozen", "SubjectUnfrozen"),
+        *("RecoveryStarted", "RecoveryVetoed", "RecoveryCompleted"),
+    )
+)
+
+Since = Annotated[int, Query(ge=0, lt=2**62)]
+
+
+@router.get("/revocations")
+async def get_revocations(
+    request: Request, since: Since = 0, cursor: Since = 0
+) -> RevocationsAnswer:
+    """List what ended or halted authorizations, from a block on. All of it is public on chain."""
+    return await _page(access_services(request), since, cursor)
+
+
+@router.get("/revocations/events", response_class=EventSourceResponse)
+async def follow_revocations(
+    request: Request, since: Since = 0, cursor: Since = 0
+) -> EventSourceResponse:
+    """Hear of them as they happen: an event `revocations` for each page that is not empty."""
+    services = access_services(request)
+
+    async def events() -> AsyncIterator[dict[str, Any]]:
+        after = cursor
+        while True:
+            page = await _page(services, since, after)
+            if page.revocations:
+                yield {"event": "revocations", "data": page.model_dump_json()}
+            if page.next == after:
+                await services.topics.wait(_LOOK_AGAIN, CHAIN)
+            after = page.next
+
+    return EventSourceResponse(events())
+
+
+async def _page(services: AccessServices, since: int, after: int) -> RevocationsAnswer:
+    index = services.shared.index
+    number = index.head.number
+    found: list[RevocationShown] = []
+    while not found:
+        events = await index.events_after(after, _PAGE)
+        if not events:
+            break
+        after = events[-1].key
+        found = [
+            show_revocation(event)
+            for event in events
+            if event.name in _ENDING and event.place.block_number >= since
+        ]
+    return RevocationsAnswer(revocations=found, block_number=number, next=after)

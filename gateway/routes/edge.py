@@ -1,0 +1,124 @@
+"""What the routes share: bodies, who sent the request, and the services behind it."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from gateway.access_services import AccessServices
+from gateway.bodies import check_json, parse_model, read_whole
+from gateway.errors import NotSubjectError
+from gateway.services import Services
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def services_of(request: Request) -> Services:
+    """Return everything that the app works with."""
+    found: Services = request.app.state.services
+    return found
+
+
+def access_services(request: Request) -> AccessServices:
+    """Return the part for accesses, relays, inbox and supervision."""
+    return services_of(request).access
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return a body. Raises as `gateway.bodies.read_whole` does."""
+    return await read_whole(request, limit, services_of(request).settings.body_timeout)
+
+
+async def read_model(request: Request, model: type[ModelT]) -> ModelT:
+    """Return what a JSON body says.
+
+    Raises:
+        BodyError: It is too large, too slow, or not of this form.
+    """
+    check_json(request)
+    body = await read_body(request, services_of(request).settings.body_limit)
+    return parse_model(body, model)
+
+
+async def read_signed(request: Request, model: type[ModelT]) -> tuple[bytes, ModelT]:
+    """Return who signed a request (ERC-7913 bytes), and what its JSON body says.
+
+    Raises:
+        BodyError: The body is too large, too slow, or not of this form.
+        UnauthenticatedError: The request is not rightly signed.
+    """
+    check_json(request)
+    services = services_of(request)
+    body = await read_body(request, services.settings.body_limit)
+    principal = await services.authenticator.principal(request, body)
+    return principal.signer, parse_model(body, model)
+
+
+async def signer_of(request: Request) -> bytes:
+    """Return who signed a request without a body (ERC-7913 bytes).
+
+    Raises:
+        UnauthenticatedError: The request is not rightly signed.
+    """
+    services = services_of(request)
+    body = await read_body(request, services.settings.body_limit)
+    return (await services.authenticator.principal(request, body)).signer
+
+
+async def party_account(request: Request) -> bytes:
+    """Return the account that signed a request without a body.
+
+    Raises:
+        UnauthenticatedError: The request is not rightly signed.
+        ForbiddenError: A passkey signed it.
+    """
+    services = services_of(request)
+    body = await read_body(request, services.settings.body_limit)
+    return (await services.authenticator.principal(request, body)).account
+
+
+async def subjects_of(request: Request, signer: bytes | None = None) -> tuple[bytes, ...]:
+    """Return the subjects for which the signer of a request signs now.
+
+    Args:
+        request: Without a body, unless `signer` is given.
+        signer: When it is known already.
+
+    Raises:
+        UnauthenticatedError: The request is not rightly signed.
+        NotSubjectError: There are none.
+    """
+    signer = await signer_of(request) if signer is None else signer
+    found = await access_services(request).shared.index.subjects_of(signer)
+    if not found:
+        raise NotSubjectError("the signer does not sign for any subject now")
+    return tuple(one.id for one in found)
+
+
+def body_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return what OpenAPI is told of a JSON body that the route reads itself."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _inlined(schema)}},
+        }
+    }
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """Put definitions in the places that refer to them: no route adds components of its own."""
+    definitions: dict[str, Any] = schema.pop("$defs", {})
+
+    def replace(value: Any) -> Any:
+        if isinstance(value, dict):
+            name = str(value.get("$ref", "")).rpartition("/")[2]
+            return (
+                replace(definitions[name])
+                if name in definitions
+                else {key: replace(one) for key, one in value.items()}
+            )
+        return [replace(one) for one in value] if isinstance(value, list) else value
+
+    found: dict[str, Any] = replace(schema)
+    return found

@@ -1,0 +1,52 @@
+"""What a provider sees: who used its datasets, and who applies for them."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query, Request
+from gateway.routes.edge import access_services, party_account
+
+from gateway.errors import NotProviderError, UnknownError
+from gateway.routes.access_models import AccessesAnswer, ApplicationsAnswer
+from gateway.showing import Shower
+from ledger.hexes import from_hex
+from ledger.index.reader import Selection
+
+router = APIRouter(prefix="/v1", tags=["providers"])
+
+_PAGE: Final = 100
+
+
+@router.get("/datasets/{dataset}/accesses")
+async def get_accesses(
+    dataset: Annotated[str, Path(pattern="^0x[0-9a-f]{64}$")],
+    request: Request,
+    cursor: Annotated[int | None, Query(ge=0, lt=2**62)] = None,
+) -> AccessesAnswer:
+    """Show a provider the accesses to its dataset, the newest first."""
+    index = access_services(request).shared.index
+    provider = await party_account(request)
+    found = index.snapshot.datasets.get(from_hex(dataset))
+    if found is None:
+        raise UnknownError("dataset")
+    if found.provider != provider:
+        raise NotProviderError("the dataset is another provider's")
+    selection = Selection(dataset=found.id)
+    entries = await index.accesses(selection, before=cursor, limit=_PAGE)
+    shower = Shower(index.snapshot)
+    return AccessesAnswer(
+        accesses=[shower.access(entry) for entry in entries],
+        cursor=str(entries[-1].sequence) if len(entries) == _PAGE else None,
+    )
+
+
+@router.get("/applications")
+async def get_applications(request: Request) -> ApplicationsAnswer:
+    """Show applications: a provider those for its datasets, a consumer its own."""
+    index = access_services(request).shared.index
+    party = await party_account(request)
+    provides = any(one.provider == party for one in index.snapshot.datasets.values())
+    found = await (
+        index.applications(provider=party) if provides else index.applications(consumer=party)
+    )
+    shower = Shower(index.snapshot)
+    return ApplicationsAnswer(applications=[shower.application(entry) for entry in found])

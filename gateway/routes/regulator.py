@@ -1,0 +1,197 @@
+"""What a regulator sees: the whole way of one thing, alerts, everything as it happens, the journal."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+from gateway.routes.edge import access_services, party_account
+from sse_starlette import EventSourceResponse
+
+from gateway.access_services import AccessServices
+from gateway.errors import MalformedBodyError, RoleMissingError
+from gateway.journal_export import encode_journal_line
+from gateway.routes.access_models import AlertsAnswer, TraceAnswer
+from gateway.showing import Shower, show_event
+from gateway.topics import ALERTS, CHAIN
+from ledger.enumerations import Roles
+from ledger.hexes import from_hex
+from ledger.index.reader import Selection
+from ledger.index.rows import AuthorizationEntry
+
+router = APIRouter(prefix="/v1", tags=["regulator"])
+
+_PAGE: Final = 100
+_MOST: Final = 500
+_LOOK_AGAIN: Final = 5.0
+_LINES_AT_ONCE: Final = 200
+_MOST_LINES: Final = 10_000
+
+HashQuery = Annotated[str | None, Query(pattern="^0x[0-9a-f]{64}$")]
+AddressQuery = Annotated[str | None, Query(pattern="^0x[0-9a-f]{40}$")]
+NumberQuery = Annotated[int | None, Query(ge=0, lt=2**62)]
+
+
+@router.get("/trace")
+async def trace(
+    request: Request,
+    subject: HashQuery = None,
+    authorization: HashQuery = None,
+    consumer: AddressQuery = None,
+    dataset: HashQuery = None,
+    case: HashQuery = None,
+    before_access: NumberQuery = None,
+    before_event: NumberQuery = None,
+) -> TraceAnswer:
+    """Show the whole way of one subject, authorization, consumer, dataset or case (its reference)."""
+    services = await _for_regulator(request)
+    given = [one for one in (subject, authorization, consumer, dataset, case) if one is not None]
+    if len(given) != 1:
+        raise MalformedBodyError(
+            "trace exactly one of subject, authorization, consumer, dataset, case"
+        )
+    granted = await _authorizations(services, subject, authorization, consumer, case)
+    selections = [
+        Selection(
+            subjects=None if subject is None else (from_hex(subject),),
+            party=None if consumer is None else from_hex(consumer),
+            dataset=None if dataset is None else from_hex(dataset),
+            basis=None if authorization is None else from_hex(authorization),
+        )
+    ]
+    if case is not None:
+        selections = [Selection(basis=entry.id) for entry in granted]
+    return await _traced(services, selections, granted, before_access, before_event)
+
+
+@router.get("/alerts")
+async def get_alerts(request: Request, after: NumberQuery = None) -> AlertsAnswer:
+    """List what supervision found, in order, after an id."""
+    services = await _for_regulator(request)
+    return await _alerts(services, after or 0)
+
+
+@router.get("/feed", response_class=EventSourceResponse)
+async def feed(
+    request: Request, after: NumberQuery = None, after_alert: NumberQuery = None
+) -> EventSourceResponse:
+    """Follow everything: events `accesses`, `events` and `alerts`, each a JSON list."""
+    services = await _for_regulator(request)
+    index = services.shared.index
+
+    async def events() -> AsyncIterator[dict[str, Any]]:
+        sequence = index.head.sequence if after is None else after
+        alert = after_alert if after_alert is not None else (await _last_alert(services))
+        while True:
+            accesses = await index.accesses_after(sequence, _MOST)
+            if accesses:
+                sequence = accesses[-1].sequence
+                shower = Shower(index.snapshot)
+                shown = ",".join(shower.access(one).model_dump_json() for one in accesses)
+                yield {"event": "accesses", "id": str(sequence), "data": f"[{shown}]"}
+            alerts = await _alerts(services, alert)
+            if alerts.alerts:
+                alert = alerts.alerts[-1].id
+                shown = ",".join(one.model_dump_json() for one in alerts.alerts)
+                yield {"event": "alerts", "data": f"[{shown}]"}
+            if not accesses:
+                await services.topics.wait(_LOOK_AGAIN, CHAIN, ALERTS)
+
+    return EventSourceResponse(events())
+
+
+@router.get("/journal", response_class=StreamingResponse)
+async def journal(
+    request: Request, first: Annotated[int, Query(alias="from", ge=0, lt=2**62)] = 0
+) -> StreamingResponse:
+    """Export the journal of releases as NDJSON, from a sequence number on: no payloads, no keys.
+
+    At most 10,000 lines; ask again from the number after the last one's until nothing comes.
+    """
+    services = await _for_regulator(request)
+
+    async def lines() -> AsyncIterator[bytes]:
+        gathered: list[bytes] = []
+        count = 0
+        async for entry in services.journal.read(first):
+            gathered.append(encode_journal_line(entry))
+            count += 1
+            if len(gathered) == _LINES_AT_ONCE:
+                yield b"".join(gathered)
+                gathered.clear()
+            if count == _MOST_LINES:
+                break
+        yield b"".join(gathered)
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+async def _for_regulator(request: Request) -> AccessServices:
+    services = access_services(request)
+    party = await party_account(request)
+    if services.shared.index.snapshot.party(party, Roles.REGULATOR) is None:
+        raise RoleMissingError("regulator")
+    return services
+
+
+async def _authorizations(
+    services: AccessServices,
+    subject: str | None,
+    authorization: str | None,
+    consumer: str | None,
+    case: str | None,
+) -> list[AuthorizationEntry]:
+    index = services.shared.index
+    if authorization is not None:
+        found = await index.authorization(from_hex(authorization))
+        return [] if found is None else [found]
+    if subject is None and consumer is None and case is None:
+        return []
+    pairs = await index.authorizations(
+        subjects=None if subject is None else (from_hex(subject),),
+        consumer=None if consumer is None else from_hex(consumer),
+        case_reference=None if case is None else from_hex(case),
+        limit=_PAGE,
+    )
+    return [entry for _, entry in pairs]
+
+
+async def _traced(
+    services: AccessServices,
+    selections: list[Selection],
+    granted: list[AuthorizationEntry],
+    before_access: int | None,
+    before_event: int | None,
+) -> TraceAnswer:
+    index = services.shared.index
+    accesses = [
+        entry
+        for selection in selections
+        for entry in await index.accesses(selection, before=before_access, limit=_PAGE)
+    ]
+    events = [
+        entry
+        for selection in selections
+        for entry in await index.events(selection, before=before_event, limit=_PAGE)
+    ]
+    accesses.sort(key=lambda entry: -entry.sequence)
+    events.sort(key=lambda entry: -entry.key)
+    signed = await services.authorizations.find([entry.id for entry in granted])
+    shower = Shower(index.snapshot)
+    return TraceAnswer(
+        accesses=[shower.access(entry) for entry in accesses[:_PAGE]],
+        events=[show_event(entry) for entry in events[:_PAGE]],
+        authorizations=[shower.authorization(one, signed.get(one.id)) for one in granted],
+        next_access=accesses[_PAGE - 1].sequence if len(accesses) >= _PAGE else None,
+        next_event=events[_PAGE - 1].key if len(events) >= _PAGE else None,
+    )
+
+
+async def _alerts(services: AccessServices, after: int) -> AlertsAnswer:
+    shower = Shower(services.shared.index.snapshot)
+    found = await services.alerts.list(after, _PAGE)
+    return AlertsAnswer(alerts=[shower.alert(one) for one in found])
+
+
+async def _last_alert(services: AccessServices) -> int:
+    return await services.alerts.last()

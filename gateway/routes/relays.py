@@ -1,0 +1,157 @@
+"""Bringing on chain what people and parties signed. Answers come when the block is final."""
+
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Path, Request
+from gateway.routes.edge import access_services, body_schema, read_model
+
+from gateway.access_services import AccessServices
+from gateway.errors import ChainUnavailableError, MalformedBodyError
+from gateway.relays import Act, Grant, Relayed
+from gateway.routes.access_models import (
+    Approval,
+    AuthorizationToRelay,
+    ConfirmationToRelay,
+    FreezeToRelay,
+    GuardianToRelay,
+    RawTransaction,
+    RelayedAnswer,
+    RevocationToRelay,
+    RotationToRelay,
+    SignedObject,
+    TransactionTerms,
+    VetoToRelay,
+)
+from gateway.topics import ask_topic
+from ledger import contracts, queries
+from ledger.errors import LedgerError
+from ledger.exchange import SignedLink
+from ledger.hexes import from_hex, to_hex
+from ledger.rpc import RpcError
+from ledger.transactions import GAS_CAP
+from ledger.typed_data import (
+    Authorization,
+    Confirmation,
+    Freeze,
+    GuardianAppointment,
+    RecoveryVeto,
+    Revocation,
+    SignedRecord,
+    SignerRotation,
+    SubjectLink,
+    record_from_object,
+    struct_hash,
+)
+
+router = APIRouter(prefix="/v1", tags=["relays"])
+
+_RecordT = TypeVar("_RecordT", bound=SignedRecord)
+
+
+@router.post("/authorizations", openapi_extra=body_schema(AuthorizationToRelay))
+async def authorize(request: Request) -> RelayedAnswer:
+    """Bring a signed authorization on chain. What is on chain already is answered alike."""
+    services = access_services(request)
+    taken = await read_model(request, AuthorizationToRelay)
+    record = _record(Authorization, taken.authorization)
+    link = SignedLink(_record(SubjectLink, taken.link), from_hex(taken.link_signature))
+    grant = Grant(record, _approval(taken.approval), link, taken.request)
+    done = await services.relays.authorize(grant)
+    if taken.request is not None:
+        services.topics.touch(ask_topic(taken.request))
+    return _answer(done, struct_hash(record))
+
+
+@router.post("/revocations", openapi_extra=body_schema(RevocationToRelay))
+async def revoke(request: Request) -> RelayedAnswer:
+    """Bring a signed revocation on chain: from the next block on the authorization opens nothing."""
+    taken = await read_model(request, RevocationToRelay)
+    record = _record(Revocation, taken.revocation)
+    return await _act(request, record, taken.approval, record.authorization)
+
+
+@router.post("/confirmations", openapi_extra=body_schema(ConfirmationToRelay))
+async def confirm(request: Request) -> RelayedAnswer:
+    """Bring on chain that a new key stands by an authorization of the old one."""
+    taken = await read_model(request, ConfirmationToRelay)
+    record = _record(Confirmation, taken.confirmation)
+    return await _act(request, record, taken.approval, record.authorization)
+
+
+@router.post("/freezes", openapi_extra=body_schema(FreezeToRelay))
+async def freeze(request: Request) -> RelayedAnswer:
+    """Bring a signed freeze, or its end, on chain."""
+    taken = await read_model(request, FreezeToRelay)
+    return await _act(request, _record(Freeze, taken.freeze), taken.approval)
+
+
+@router.post("/rotations", openapi_extra=body_schema(RotationToRelay))
+async def rotate(request: Request) -> RelayedAnswer:
+    """Bring a signed change of a subject's signer on chain."""
+    taken = await read_model(request, RotationToRelay)
+    return await _act(request, _record(SignerRotation, taken.rotation), taken.approval)
+
+
+@router.post("/vetoes", openapi_extra=body_schema(VetoToRelay))
+async def veto(request: Request) -> RelayedAnswer:
+    """Bring the old key's veto against a recovery on chain."""
+    taken = await read_model(request, VetoToRelay)
+    return await _act(request, _record(RecoveryVeto, taken.veto), taken.approval)
+
+
+@router.post("/guardians", openapi_extra=body_schema(GuardianToRelay))
+async def appoint(request: Request) -> RelayedAnswer:
+    """Bring the appointment or dismissal of a guardian on chain."""
+    taken = await read_model(request, GuardianToRelay)
+    return await _act(request, _record(GuardianAppointment, taken.appointment), taken.approval)
+
+
+@router.post("/transactions", openapi_extra=body_schema(RawTransaction))
+async def transact(request: Request) -> RelayedAnswer:
+    """Relay a party's own transaction, only to the five contracts."""
+    services = access_services(request)
+    taken = await read_model(request, RawTransaction)
+    return _answer(await services.relays.transact(from_hex(taken.raw)))
+
+
+@router.get("/transactions/{address}")
+async def get_terms(
+    address: Annotated[str, Path(pattern="^0x[0-9a-f]{40}$")], request: Request
+) -> TransactionTerms:
+    """Tell a party without a node what it needs to sign its next transaction."""
+    shared = access_services(request).shared
+    try:
+        nonce = await shared.rpc.send(queries.transaction_count(from_hex(address), "pending"))
+        price = await shared.rpc.send(queries.gas_price())
+    except RpcError as error:
+        raise ChainUnavailableError("the node cannot be asked") from error
+    return TransactionTerms(
+        nonce=nonce, chain_id=shared.deployment.chain_id, gas_price=str(price), max_gas=GAS_CAP
+    )
+
+
+async def _act(
+    request: Request, record: Act, approval: Approval, authorization: bytes | None = None
+) -> RelayedAnswer:
+    services: AccessServices = access_services(request)
+    return _answer(await services.relays.act(record, _approval(approval)), authorization)
+
+
+def _record(kind: type[_RecordT], value: SignedObject) -> _RecordT:
+    try:
+        return record_from_object(kind, value)
+    except LedgerError as error:
+        raise MalformedBodyError(str(error)) from error
+
+
+def _approval(approval: Approval) -> contracts.Approval:
+    return contracts.Approval(from_hex(approval.signer), from_hex(approval.signature))
+
+
+def _answer(done: Relayed, authorization: bytes | None = None) -> RelayedAnswer:
+    return RelayedAnswer(
+        transaction=to_hex(done.transaction),
+        block_number=done.block_number,
+        block_hash=to_hex(done.block_hash),
+        id=None if authorization is None else to_hex(authorization),
+    )

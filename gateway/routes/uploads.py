@@ -1,0 +1,259 @@
+"""How a provider hands over the ciphertext of a publication, and has a record erased."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from gateway.auth import verify_digest
+from gateway.bodies import stream_body
+from gateway.erasing import erase
+from gateway.errors import (
+    MediaTypeError,
+    NotProviderError,
+    PublicationUnknownError,
+    UnauthenticatedError,
+    UnknownError,
+)
+from gateway.ingest import UploadRules
+from gateway.routes.access_models import Hash, Taken
+from gateway.routes.edge import body_schema, party_account, read_signed, services_of
+from gateway.services import Services
+from gateway.store.publications import SqlPublicationStore
+from gateway.store.uploads import Upload
+from ledger.hexes import from_hex, to_hex
+from ledger.index.rows import DatasetEntry, ErasureEntry, PublicationEntry
+from ledger.merkle import TreeHead
+
+router = APIRouter(prefix="/v1", tags=["uploads"])
+
+_NDJSON: Final = "application/x-ndjson"
+_PATIENCE: Final = 5.0
+"""Seconds to wait until the index has what the provider has just put on chain."""
+
+DatasetPath = Annotated[str, Path(pattern="^0x[0-9a-f]{64}$")]
+UploadPath = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+_LINES: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {_NDJSON: {"schema": {"type": "string"}}}}
+}
+
+
+class UploadWanted(Taken):
+    """Zero for all records, else the version that the upload changes."""
+
+    base: Annotated[int, Field(ge=0, lt=2**62)] = 0
+
+
+class UploadBegun(BaseModel):
+    """An upload, and how many lines it has."""
+
+    upload: str
+    received: int
+
+
+class UploadShown(BaseModel):
+    """How far an upload is."""
+
+    upload: str
+    state: str
+    """open, sealing, sealed or served."""
+    base: int
+    received: int
+    records: int
+    root: Hash | None
+    count: int | None
+
+
+class Sealed(BaseModel):
+    """Root and count of the whole version."""
+
+    root: Hash
+    count: int
+
+
+class PublishWanted(Taken):
+    """As which version on chain."""
+
+    version: Annotated[int, Field(gt=0, lt=2**62)]
+
+
+class Served(BaseModel):
+    """A version that is served from now on."""
+
+    dataset: Hash
+    version: int
+    root: Hash
+    count: int
+    served_from_block: int
+
+
+class ErasureWanted(Taken):
+    """The transaction that set the tombstone, and the record's number."""
+
+    number: Annotated[int, Field(ge=0, lt=2**64)]
+    transaction: Hash
+
+
+@router.post(
+    "/datasets/{dataset}/uploads", status_code=201, openapi_extra=body_schema(UploadWanted)
+)
+async def begin(dataset: DatasetPath, request: Request) -> UploadBegun:
+    """Begin an upload."""
+    services = services_of(request)
+    signer, wanted = await read_signed(request, UploadWanted)
+    found = _dataset_of(services, from_hex(dataset), signer)
+    upload = await services.publishing.open(found.id, signer, wanted.base)
+    return UploadBegun(upload=upload.id, received=upload.received)
+
+
+@router.get("/uploads/{upload}")
+async def get_upload(upload: UploadPath, request: Request) -> UploadShown:
+    """Tell how far an upload is."""
+    found = await _upload_of(request, upload, await party_account(request))
+    return _shown(found)
+
+
+@router.put("/uploads/{upload}/lines", openapi_extra=_LINES)
+async def receive(
+    upload: UploadPath,
+    request: Request,
+    first: Annotated[int, Query(alias="from", ge=0, lt=2**32)] = 0,
+) -> UploadBegun:
+    """Take lines, from the one where the upload stands. What was stored stays when the rest fails."""
+    services = services_of(request)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _NDJSON:
+        raise MediaTypeError(_NDJSON)
+    head = services.authenticator.verify_head(request, has_body=True)
+    found = await _upload_of(request, upload, head.address)
+    await services.authenticator.remember(head)
+    dataset = _dataset_of(services, found.dataset, head.address)
+    rules = UploadRules(len(dataset.fields), dataset.personal, is_delta=found.base > 0)
+    hashed = sha256()
+
+    async def body() -> AsyncIterator[bytes]:
+        settings = services.settings
+        async for piece in stream_body(request, settings.lines_limit, settings.body_timeout):
+            hashed.update(piece)
+            yield piece
+
+    received = await services.publishing.receive(found, rules, first, body())
+    try:
+        verify_digest(head, hashed.digest())
+    except UnauthenticatedError:
+        await services.publishing.take_back(received, first)
+        raise
+    services.metrics.lines.inc(received.received - first)
+    return UploadBegun(upload=received.id, received=received.received)
+
+
+@router.post("/uploads/{upload}/seal")
+async def seal(upload: UploadPath, request: Request) -> Sealed:
+    """End an upload: put the whole version together and tell its root and count."""
+    found = await _upload_of(request, upload, await party_account(request))
+    sealed = await services_of(request).publishing.seal(found)
+    if sealed.head is None:
+        raise UnknownError("sealed upload")
+    return Sealed(root=to_hex(sealed.head.root), count=sealed.head.size)
+
+
+@router.post("/uploads/{upload}/publish", openapi_extra=body_schema(PublishWanted))
+async def publish(upload: UploadPath, request: Request) -> Served:
+    """Serve a sealed upload as a version that is on chain, if root and count are the same."""
+    services = services_of(request)
+    signer, wanted = await read_signed(request, PublishWanted)
+    found = await _upload_of(request, upload, signer)
+    published = await _publication(services, found.dataset, wanted.version)
+    head = TreeHead(published.count, published.root)
+    block = services.index.head.number
+    served = await services.publishing.publish(found, wanted.version, head, block)
+    return Served(
+        dataset=to_hex(served.dataset),
+        version=served.version,
+        root=to_hex(served.root),
+        count=served.count,
+        served_from_block=served.served_from_block,
+    )
+
+
+@router.delete("/uploads/{upload}", status_code=204, response_class=Response)
+async def drop(upload: UploadPath, request: Request) -> Response:
+    """Give an upload up."""
+    found = await _upload_of(request, upload, await party_account(request))
+    await services_of(request).publishing.delete(found)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/datasets/{dataset}/erasures",
+    status_code=204,
+    response_class=Response,
+    openapi_extra=body_schema(ErasureWanted),
+)
+async def erase_record(dataset: DatasetPath, request: Request) -> Response:
+    """Destroy salt and ciphertexts of a record whose tombstone is on chain."""
+    services = services_of(request)
+    signer, wanted = await read_signed(request, ErasureWanted)
+    found = _dataset_of(services, from_hex(dataset), signer)
+    tombstone = await _tombstone(services, found, from_hex(wanted.transaction))
+    await erase(
+        tombstone,
+        services.publications,
+        SqlPublicationStore(services.database),
+        services.publishing,
+    )
+    return Response(status_code=204)
+
+
+def _dataset_of(services: Services, dataset: bytes, provider: bytes) -> DatasetEntry:
+    found = services.index.snapshot.datasets.get(dataset)
+    if found is None:
+        raise UnknownError("dataset")
+    if found.provider != provider:
+        raise NotProviderError("the dataset is another provider's")
+    return found
+
+
+async def _upload_of(request: Request, upload: str, provider: bytes) -> Upload:
+    found = await services_of(request).publishing.get(upload)
+    if found.provider != provider:
+        raise NotProviderError("the upload is another provider's")
+    return found
+
+
+async def _publication(services: Services, dataset: bytes, version: int) -> PublicationEntry:
+    index = services.index
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while (found := await index.publication(dataset, version)) is None:
+                await index.wait_for_change()
+    except TimeoutError as error:
+        raise PublicationUnknownError(f"version {version} is not on chain") from error
+    return found
+
+
+async def _tombstone(services: Services, dataset: DatasetEntry, transaction: bytes) -> ErasureEntry:
+    index = services.index
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while not (found := await index.erasures(transaction)):
+                await index.wait_for_change()
+    except TimeoutError as error:
+        raise UnknownError("tombstone on chain") from error
+    if found[0].dataset != dataset.id:
+        raise UnknownError("tombstone of this dataset")
+    return found[0]
+
+
+def _shown(upload: Upload) -> UploadShown:
+    return UploadShown(
+        upload=upload.id,
+        state=upload.state,
+        base=upload.base,
+        received=upload.received,
+        records=upload.records,
+        root=None if upload.root is None else to_hex(upload.root),
+        count=upload.count,
+    )
