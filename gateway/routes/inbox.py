@@ -138,8 +138,8 @@ async def follow_inbox(request: Request) -> EventSourceResponse:
 async def refuse(ask_id: AskPath, http: Request) -> AskAnswer:
     """Refuse an ask. The consumer sees that and the reason, if one is given."""
     services = access_services(http)
-    subjects = await subjects_of(http)
-    _, taken = await read_signed(http, RefusalTaken)
+    signer, taken = await read_signed(http, RefusalTaken)
+    subjects = await subjects_of(http, signer)
     kept = await services.inbox.refuse(subjects, ask_id, taken.reason)
     services.topics.touch(ask_topic(ask_id))
     return await _shown(services, GrantedAsk(kept, kept.state, None))

@@ -4,6 +4,7 @@ Only the gateway is left to the test, which starts it on `City.gateway_settings`
 """
 
 import asyncio
+import json
 import os
 import secrets
 import socket
@@ -221,13 +222,9 @@ async def gateway_parts(
     city: City, database_url: str, **settings: object
 ) -> AsyncIterator[AccessServices]:
     """Start a gateway's parts without HTTP."""
-    keystore = Keystore(city.home / "gateway", scrypt_n=_SCRYPT_N)
-    if not keystore.directory.joinpath("recorder.json").exists():
-        key = city.chain.parties.recorder.private_key
-        keystore.store("recorder", Kind.ETHEREUM_KEY, key, Password(PASSWORD))
     os.environ["TEST_PASSWORD"] = PASSWORD
     defaults: dict[str, object] = {
-        "recorder_key": city.home / "gateway" / "recorder.json",
+        "recorder_key": _key_file(city),
         "recorder_password": "env:TEST_PASSWORD",
         "journal": city.home / "journal",
         "keyholders": tuple(city.keyholder_urls),
@@ -322,3 +319,80 @@ def _wait_until_ready(urls: Sequence[str], seconds: float = 30) -> None:
                 pass
             assert time.monotonic() < until, f"{url} is not ready"
             time.sleep(0.05)
+
+
+@dataclass
+class GatewayProcess:
+    """A gateway in a process of its own, and where it is."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        self.process.terminate()
+        self.process.wait(30)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait(30)
+
+
+@contextmanager
+def gateway_process(
+    city: City, home: Path, *, ready: bool = True, **settings: str
+) -> Iterator[GatewayProcess]:
+    """Run `python -m gateway` on a city.
+
+    Args:
+        city: Its node and keyholders.
+        home: Of the gateway's database and journal; the same one again is the same gateway.
+        ready: Whether to wait until it is.
+        settings: More settings, by name in lowercase.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    deployment = home / "deployment.json"
+    write_deployment(city.chain.deployment, deployment)
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    values = {
+        "port": str(port),
+        "database_url": f"sqlite+aiosqlite:///{home}/gateway.db",
+        "deployment": str(deployment),
+        "node_url": city.chain.node.url,
+        "recorder_key": str(_key_file(city)),
+        "recorder_password": "env:TEST_PASSWORD",
+        "journal": str(home / "journal"),
+        "keyholders": json.dumps(city.keyholder_urls),
+        "embedded_chain": "true",
+        **settings,
+    }
+    environment = {f"QUANCHENG_GATEWAY_{name.upper()}": value for name, value in values.items()}
+    log = home / "log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway"],
+            env={**os.environ, **environment, "TEST_PASSWORD": PASSWORD},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        if ready:
+            _wait_until_ready([url])
+        yield GatewayProcess(url, process, log)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+
+
+def _key_file(city: City) -> Path:
+    """Return the key file of the gateway's account; each city has one."""
+    keystore = Keystore(city.home / "gateway", scrypt_n=_SCRYPT_N)
+    path = keystore.directory / "recorder.json"
+    if not path.exists():
+        key = city.chain.parties.recorder.private_key
+        keystore.store("recorder", Kind.ETHEREUM_KEY, key, Password(PASSWORD))
+    return path
