@@ -321,7 +321,7 @@ def receipt(
 def _keys(session: Session) -> PersonKeys:
     identities = Identities(session.options.home / "wallet.json")
     verifier = session.deployment.webauthn_verifier
-    return PersonKeys(session.keystore, session.new_password, identities, verifier)
+    return PersonKeys(session.keystore, session.password, identities, verifier)
 
 
 def _now(session: Session) -> int:

@@ -3,9 +3,18 @@
 from enum import IntEnum
 from typing import Final
 
+from ledger.deployment import (
+    CodeChangedError,
+    CodeMissingError,
+    DeploymentError,
+    OtherGenesisError,
+    WrongChainError,
+)
 from ledger.errors import LedgerError
 from ledger.node import DataInUseError as NodeInUseError
 from ledger.node import PortInUseError as NodePortInUseError
+from ledger.replay import ExportError
+from ledger.rpc import RpcError
 from wallet.authority.errors import AuthorityError
 from wallet.citizen.errors import ProposalError
 from wallet.cli.errors import DifferencesError, InputError
@@ -60,6 +69,11 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (GrantMismatchError, ExitCode.NOT_VERIFIED),
     (RootMismatchError, ExitCode.NOT_VERIFIED),
     (DifferencesError, ExitCode.NOT_VERIFIED),
+    (ExportError, ExitCode.NOT_VERIFIED),
+    (WrongChainError, ExitCode.NOT_VERIFIED),
+    (OtherGenesisError, ExitCode.NOT_VERIFIED),
+    (CodeMissingError, ExitCode.NOT_VERIFIED),
+    (CodeChangedError, ExitCode.NOT_VERIFIED),
     (client.NotFoundError, ExitCode.NOT_FOUND),
     (client.ErasedError, ExitCode.NOT_FOUND),
     (client.UnknownNameError, ExitCode.NOT_FOUND),
@@ -68,6 +82,7 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (client.ThrottledError, ExitCode.TRY_AGAIN),
     (client.UnreachableError, ExitCode.TRY_AGAIN),
     (client.NodeError, ExitCode.TRY_AGAIN),
+    (RpcError, ExitCode.TRY_AGAIN),
     (client.InvalidError, ExitCode.BAD_INPUT),
     (client.TooLargeError, ExitCode.BAD_INPUT),
     (client.ServerError, ExitCode.FAILED),
@@ -82,6 +97,7 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (DataInUseError, ExitCode.IN_USE),
     (NodePortInUseError, ExitCode.IN_USE),
     (NodeInUseError, ExitCode.IN_USE),
+    (DeploymentError, ExitCode.BAD_INPUT),
     (QualityError, ExitCode.BAD_INPUT),
     (SourceError, ExitCode.BAD_INPUT),
     (DescriptionError, ExitCode.BAD_INPUT),

@@ -25,7 +25,7 @@ def key(
     """Show the party's address and encryption key; draw them if there are none."""
     session = session_of(context)
     names = {entry.name for entry in session.keystore.entries()}
-    password = session.new_password
+    password = session.password
     if session.options.key not in names:
         account = secrets.token_bytes(32)
         session.keystore.store(session.options.key, Kind.ETHEREUM_KEY, account, password)

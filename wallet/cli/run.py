@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
-import click
 import typer
 
 from ledger.errors import LedgerError
@@ -124,24 +123,20 @@ def options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     given = _json_first(list(sys.argv[1:] if arguments is None else arguments))
-    output = Output(machine=given[:1] == [_JSON])
     try:
-        code = app(given, prog_name="quancheng", standalone_mode=False)
-    except click.exceptions.Exit as ending:
-        return ending.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return ExitCode.INTERRUPTED
+        app(given, prog_name="quancheng")
+    except SystemExit as ending:
+        # Typer ends every command so: done, not understood, or Ctrl-C.
+        return ending.code if isinstance(ending.code, int) else ExitCode.DONE
     except (WalletError, LedgerError) as error:
         code = exit_code(error)
-        output.error(error, code)
+        Output(machine=given[:1] == [_JSON]).error(error, code)
+        return code
     except BrokenPipeError:
         # Whoever read us has seen enough; keep Python from complaining when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
-    return code if isinstance(code, int) else ExitCode.DONE
+    return ExitCode.DONE
 
 
 def _json_first(arguments: list[str]) -> list[str]:

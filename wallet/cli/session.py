@@ -136,14 +136,8 @@ class Session:
 
     @cached_property
     def password(self) -> Password:
-        """The keystore's password, asked for once."""
-        return read_password(self.password_source)
-
-    @cached_property
-    def new_password(self) -> Password:
-        """A password for new entries; a person gives it twice."""
-        known = any(True for _ in self.keystore.entries())
-        return self.password if known else read_password(self.password_source, repeat=True)
+        """The keystore's password, asked for once; of an empty keystore a person gives it twice."""
+        return read_password(self.password_source, repeat=not self.keystore.entries())
 
     @property
     def password_source(self) -> PasswordSource:

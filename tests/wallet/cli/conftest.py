@@ -1,0 +1,94 @@
+"""`quancheng` in this process, with a home of its own and a real chain."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.deployment import write_deployment
+from tests.support.chain import Chain, Party
+from wallet.cli import main
+from wallet.envelope import LEAST_SCRYPT_N
+from wallet.keystore import Keystore, Kind
+from wallet.passwords import Password
+
+PASSWORD = "four words and a number"
+
+
+@dataclass
+class Finished:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on standard output."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> Any:
+        """The error on standard error, as JSON."""
+        return json.loads(self.err.splitlines()[-1])["error"]
+
+
+@dataclass
+class CommandLine:
+    """Runs commands of one party."""
+
+    home: Path
+    options: tuple[str, ...]
+    capture: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> Finished:
+        self.capture.readouterr()
+        code = main(["--home", str(self.home), *self.options, *map(str, arguments)])
+        seen = self.capture.readouterr()
+        return Finished(code, seen.out, seen.err)
+
+    def json(self, *arguments: str) -> Any:
+        """Run a command that must succeed; return its document."""
+        done = self(*arguments, "--json")
+        assert done.code == 0, done.err
+        return done.document
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_PASSWORD", PASSWORD)
+    for name in ("HOME", "DATA", "DEPLOYMENT", "GATEWAY", "IDENTITY", "NODE", "KEYHOLDERS"):
+        monkeypatch.delenv(f"QUANCHENG_{name}", raising=False)
+
+
+@pytest.fixture
+def quancheng(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """A party that knows no service."""
+    options = ("--password", "env:TEST_PASSWORD", "--scrypt-n", str(LEAST_SCRYPT_N))
+    return CommandLine(tmp_path / "home", options, capsys)
+
+
+@pytest.fixture
+def party(
+    tmp_path: Path, chain: Chain, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Party], CommandLine]:
+    """A party of the test chain, with a node and no gateway."""
+    deployment = tmp_path / "deployment.json"
+    write_deployment(chain.deployment, deployment)
+
+    def make(who: Party) -> CommandLine:
+        home = tmp_path / who.name.replace(" ", "-").lower()
+        if not home.exists():
+            keystore = Keystore(home / "keystore", scrypt_n=LEAST_SCRYPT_N)
+            keystore.store("account", Kind.ETHEREUM_KEY, who.private_key, Password(PASSWORD))
+        options = (
+            *("--password", "env:TEST_PASSWORD", "--scrypt-n", str(LEAST_SCRYPT_N)),
+            *("--node", chain.node.url, "--deployment", str(deployment)),
+        )
+        return CommandLine(home, options, capsys)
+
+    return make

@@ -1,0 +1,272 @@
+"""Commands against a real chain: the parties' acts, and what the regulator sees of them."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from ledger import views
+from ledger.deployment import read_deployment, write_deployment
+from ledger.enumerations import Roles
+from ledger.hexes import from_hex, to_hex
+from ledger.keccak import keccak256
+from ledger.rpc import Rpc
+from tests.support.chain import Chain, Party
+from tests.wallet.cli.conftest import CommandLine
+from wallet.cli.exit_codes import ExitCode
+
+Parties = Callable[[Party], CommandLine]
+
+PURPOSE = {
+    "code": "loan",
+    "texts": {
+        "zh": "{consumer}{dataset}{fields}{uses}{case}{until}{retention}。",
+        "en": "{consumer} {dataset} {fields} {uses} {case} {until} {retention}.",
+    },
+    "max_validity": 864_000,
+    "max_uses": 10,
+    "retention": 86_400,
+}
+
+
+@pytest.fixture
+def purpose_file(tmp_path: Path) -> Path:
+    path = tmp_path / "purpose.json"
+    path.write_text(json.dumps(PURPOSE | {"code": f"loan-{time.time_ns()}"}), "utf-8")
+    return path
+
+
+@pytest.fixture
+def description(tmp_path: Path) -> Path:
+    path = tmp_path / "dataset.json"
+    fields = [{"name": name, "title_en": name.title()} for name in ("street", "area", "value")]
+    dataset = {
+        "code": f"estates-{time.time_ns()}",
+        "title_zh": "不动产",
+        "title_en": "Estates",
+        "key_kind": "resident",
+        "key_column": "id",
+        "number_column": "number",
+        "fields": fields,
+        "sharing_class": "Conditional",
+        "open_class": "NotShared",
+        "grade": 3,
+        "personal": True,
+    }
+    path.write_text(json.dumps(dataset, ensure_ascii=False), "utf-8")
+    return path
+
+
+def test_the_authority_admits_and_withdraws(chain: Chain, party: Parties) -> None:
+    authority = party(chain.parties.authority)
+    newcomer = keccak256(b"newcomer")[:20]
+    text = to_hex(newcomer)
+    authority.json("authority", "admit", text, "consumer,provider", "新来者 / Newcomer")
+    standing = chain.rpc.send(views.standing_of(chain.contracts, newcomer))
+    assert standing.roles == Roles.CONSUMER | Roles.PROVIDER
+    authority.json("authority", "withdraw", text)
+    assert not chain.rpc.send(views.standing_of(chain.contracts, newcomer)).active
+
+
+def test_what_cannot_stand_in_a_statement_is_not_sent(
+    chain: Chain, party: Parties, tmp_path: Path
+) -> None:
+    authority = party(chain.parties.authority)
+    done = authority("authority", "admit", to_hex(b"\x09" * 20), "consumer", "two\nlines")
+    assert done.code == ExitCode.BAD_INPUT
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(PURPOSE | {"texts": {"zh": "{nothing}", "en": "x"}}))
+    assert authority("authority", "purpose", str(path)).code == ExitCode.BAD_INPUT
+    path.write_text("not json")
+    assert authority("authority", "purpose", str(path)).code == ExitCode.BAD_INPUT
+
+
+def test_who_is_not_the_authority_is_refused_by_the_contract(chain: Chain, party: Parties) -> None:
+    done = party(chain.parties.bank)(
+        "authority", "admit", to_hex(b"\x09" * 20), "consumer", "X", "--json"
+    )
+    assert done.code == ExitCode.REFUSED
+    assert done.error["contract_error"]
+
+
+def test_a_consumer_applies_and_is_approved(
+    chain: Chain, party: Parties, purpose_file: Path, description: Path, tmp_path: Path
+) -> None:
+    authority, provider = party(chain.parties.authority), party(chain.parties.provider)
+    bank = party(chain.parties.bank)
+    purpose = authority.json("authority", "purpose", str(purpose_file))["purpose"]
+    dataset = provider.json("provider", "dataset", "-d", str(description))["dataset"]
+    authority.json("authority", "bind", purpose, dataset, "all")
+    terms = tmp_path / "terms.txt"
+    terms.write_text("We keep it to ourselves.")
+    applied = bank.json(
+        *("consumer", "apply", dataset, purpose, "--fields", "Street,Area"),
+        *("--justification", "loans", "--confidentiality", str(terms)),
+    )
+    provider.json(
+        *("provider", "approve", applied["application"], "--dataset", dataset),
+        *("--fields", "0", "--until", "+30d"),
+    )
+    found = chain.rpc.send(views.application_of(chain.contracts, from_hex(applied["application"])))
+    assert found.decided
+    assert found.signed
+    assert found.fields == 0b011
+    again = provider("provider", "decline", applied["application"], "--reason", "late", "--json")
+    assert again.code == ExitCode.REFUSED
+    assert again.error["contract_error"] == "ApplicationDecided"
+    unknown = bank(
+        "consumer", "apply", dataset, purpose, "--fields", "Salary", "--justification", "x"
+    )
+    assert unknown.code == ExitCode.NOT_FOUND
+
+
+def test_a_regulator_restricts_and_lifts_and_the_consumer_appeals(
+    chain: Chain, party: Parties
+) -> None:
+    regulator, insurer = party(chain.parties.regulator), party(chain.parties.insurer)
+    address = to_hex(chain.parties.insurer.address)
+    done = regulator.json("authority", "restrict", address, "--until", "+1h", "--reason", "odd")
+    standing = chain.rpc.send(views.standing_of(chain.contracts, chain.parties.insurer.address))
+    assert standing.restricted_until == done["until"]
+    insurer.json("consumer", "appeal", "we did nothing odd")
+    regulator.json("authority", "lift", address, "--reason", "explained")
+    standing = chain.rpc.send(views.standing_of(chain.contracts, chain.parties.insurer.address))
+    assert standing.restricted_until <= chain.now()
+
+
+def test_an_emergency_order_is_issued_ended_and_reviewed(
+    chain: Chain, party: Parties, purpose_file: Path, description: Path
+) -> None:
+    authority, regulator = party(chain.parties.authority), party(chain.parties.regulator)
+    provider = party(chain.parties.provider)
+    purpose = authority.json("authority", "purpose", str(purpose_file))["purpose"]
+    dataset = provider.json("provider", "dataset", "-d", str(description))["dataset"]
+    order = authority.json(
+        *("authority", "order", dataset, "--purpose", purpose, "--reason", "flood"),
+        *("--sharing", "Unconditional", "--ends", "+1d", "--fields", "Street"),
+    )["order"]
+    assert chain.rpc.send(views.order_of(chain.contracts, from_hex(order))).fields == 1
+    early = regulator("authority", "review", order, "--findings", "fine")
+    assert early.code == ExitCode.REFUSED
+    authority.json("authority", "order", order, "--end", "--reason", "over")
+    chain.wait_for_block()
+    regulator.json("authority", "review", order, "--findings", "fine")
+    assert chain.rpc.send(views.order_of(chain.contracts, from_hex(order))).reviewed
+
+
+def test_a_key_is_registered(chain: Chain, party: Parties) -> None:
+    done = party(chain.parties.bank).json("consumer", "key", "--register")
+    found = chain.rpc.send(views.encryption_key_of(chain.contracts, chain.parties.bank.address))
+    assert to_hex(found) == done["encryption_key"]
+
+
+# The regulator
+
+
+def test_the_chain_replays_and_exports(chain: Chain, party: Parties, tmp_path: Path) -> None:
+    terms = chain.personal_terms()
+    (authorization,) = chain.granted(1, terms)
+    request = chain.request(chain.parties.bank, authorization, fields=0b11)
+    chain.record([request])
+    chain.record([chain.request(chain.parties.bank, authorization, fields=1)])
+    regulator = party(chain.parties.regulator)
+    html, trail = tmp_path / "report.html", tmp_path / "trail.jsonl"
+    report = regulator.json("audit", "replay", "--html", str(html))
+    assert report["clean"]
+    assert report["outcomes"]["UsesExhausted"] >= 1
+    assert "Audit report" in html.read_text("utf-8")
+    regulator.json("audit", "export", str(trail), "--trail-file")
+    again = regulator.json("audit", "replay", "--trail", str(trail))
+    assert (again["head"], again["accesses"]) == (report["head"], report["accesses"])
+    tables = {}
+    for ending in ("jsonl", "csv", "parquet"):
+        path = tmp_path / f"accesses.{ending}"
+        done = regulator.json("audit", "export", str(path), "--trail", str(trail))
+        assert done["accesses"] == report["accesses"]
+        tables[ending] = path
+    rows = [json.loads(line) for line in tables["jsonl"].read_text("utf-8").splitlines()]
+    with tables["csv"].open(encoding="utf-8", newline="") as file:
+        assert [row["sequence"] for row in csv.DictReader(file)] == [
+            str(row["sequence"]) for row in rows
+        ]
+    assert pq.read_table(tables["parquet"]).num_rows == len(rows)
+    mine = [row for row in rows if row["basis"] == to_hex(authorization)]
+    assert [row["outcome"] for row in mine] == ["Allowed", "UsesExhausted"]
+    assert mine[0]["consumer_name"] == chain.parties.bank.name
+    assert mine[0]["fields"] == "field 0; field 1"
+    assert mine[0]["kind"] == "authorization"
+
+
+def test_a_tampered_trail_ends_with_exit_code_four(
+    chain: Chain, party: Parties, tmp_path: Path
+) -> None:
+    terms = chain.personal_terms()
+    (authorization,) = chain.granted(1, terms)
+    chain.record([chain.request(chain.parties.bank, authorization)])
+    regulator, trail = party(chain.parties.regulator), tmp_path / "trail.jsonl"
+    regulator.json("audit", "export", str(trail), "--trail-file")
+    log = to_hex(chain.contracts.access_log)
+    lines = trail.read_text().splitlines()
+    place = max(at for at, line in enumerate(lines[1:-1], 1) if log in line) - 1
+    kept = [*lines[:place], *lines[place + 1 : -1]]
+    cut = "\n".join([*kept, lines[-1]]) + "\n"
+    trail.write_text(cut)
+    assert regulator("audit", "replay", "--trail", str(trail)).code == ExitCode.NOT_VERIFIED
+    trail.write_text(cut.replace(f'"logs":{len(kept)}', f'"logs":{len(kept) - 1}'))
+    done = regulator("audit", "replay", "--trail", str(trail), "--json")
+    assert done.code == ExitCode.NOT_VERIFIED
+    assert not done.document["clean"]
+    assert done.error["kind"] == "Differences"
+
+
+def test_a_node_of_another_chain_is_refused(chain: Chain, party: Parties, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    changed = chain.deployment.genesis_hash[::-1]
+    write_deployment(msgspec.structs.replace(chain.deployment, genesis_hash=changed), other)
+    regulator = party(chain.parties.regulator)
+    done = regulator("--deployment", str(other), "audit", "replay")
+    assert done.code == ExitCode.NOT_VERIFIED
+    assert "began with" in done.err
+
+
+def test_a_node_that_is_not_there_is_told(chain: Chain, party: Parties) -> None:
+    done = party(chain.parties.bank)("--node", "http://127.0.0.1:9", "consumer", "appeal", "x")
+    assert done.code == ExitCode.TRY_AGAIN
+
+
+# The chain's own commands, in real processes
+
+
+def test_a_chain_is_started_deployed_to_and_looked_at(
+    quancheng: CommandLine, tmp_path: Path
+) -> None:
+    quancheng.json("authority", "key")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wallet.cli", "--json", "chain", "start", str(tmp_path / "chain")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline() for _ in range(3)]
+        node = json.loads("".join(lines))["node"]
+        file = tmp_path / "deployment.json"
+        done = quancheng.json("--node", node, "chain", "deploy", str(file))
+        assert read_deployment(file).authority == from_hex(done["authority"])
+        status = quancheng.json("--node", node, "--deployment", str(file), "chain", "status")
+        assert (status["accesses"], status["chain_id"]) == (0, done["chain_id"])
+        assert quancheng("--node", node, "chain", "deploy", str(file)).code == ExitCode.BAD_INPUT
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        process.stdout.close()
+    with Rpc(node) as rpc, pytest.raises(Exception, match="cannot be reached"):
+        rpc.send(views.authority(read_deployment(file).contracts))
