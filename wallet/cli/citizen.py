@@ -13,6 +13,7 @@ from rich.text import Text
 from ledger.hexes import from_hex, to_hex
 from wallet.citizen import acts
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
+from wallet.citizen.errors import NoSubjectError
 from wallet.citizen.history import authorizations, history, inbox, lookups
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
@@ -22,7 +23,7 @@ from wallet.cli.output import short
 from wallet.cli.people import person_of
 from wallet.cli.session import Session, session_of
 from wallet.cli.values import hash_of, mask_of, moment_text, time_of, write_file
-from wallet.client.asks import Asked
+from wallet.client.asks import Asked, new_handle
 from wallet.client.errors import ForbiddenError, NotFoundError
 from wallet.client.identity import about_authority, recovery_text
 from wallet.client.patience import patiently
@@ -87,6 +88,18 @@ def new(
         subjects = session.ask(enrol_person(person_of(person), enrol, ids))
     keys.note_subjects(subjects)
     _show_ids(session, keys)
+
+
+@app.command()
+def handle(context: typer.Context, subject: Subject = "") -> None:
+    """Get a handle to hand over to a consumer in person, instead of being looked up."""
+    session = session_of(context)
+    keys = _keys(session)
+    identity = _chosen(keys, subject)[0]
+    found = session.ask(asking(keys.signer(identity), new_handle(identity.subject_id)))
+    session.output.result(
+        found, f"handle      {found.handle}", f"good until  {moment_text(found.expires_at)}"
+    )
 
 
 @app.command("inbox")
@@ -348,6 +361,8 @@ def _granter(session: Session, keys: PersonKeys, authorization: str) -> Identity
 
 def _chosen(keys: PersonKeys, subject: str) -> tuple[Identity, ...]:
     if not subject:
+        if not keys.identities.active:
+            raise NoSubjectError("the wallet has no registered id: enrol first")
         return keys.identities.active
     return (keys.identities.of_subject(hash_of(subject, "subject")),)
 

@@ -14,7 +14,7 @@ from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.statement import case_reference, new_reference
 from ledger.typed_data import Authorization, SubjectLink, record_from_object
-from wallet.client.calls import Answer, Credential, HttpCall, nothing, path
+from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, reader
 from wallet.client.errors import NotAnsweredError
 from wallet.client.events import ServerEvent
 from wallet.client.patience import PASSING, patiently
@@ -302,6 +302,21 @@ def my_inbox() -> HttpCall[tuple[Asked, ...]]:
         )
 
     return HttpCall("GET", "/v1/inbox", read, credential=Credential.SIGNATURE)
+
+
+class NewHandle(msgspec.Struct, frozen=True):
+    """A handle to hand over in person: a code, a QR."""
+
+    handle: str
+    expires_at: int
+
+
+def new_handle(subject: bytes) -> HttpCall[NewHandle]:
+    """Get a handle to a subject's inbox; the subject itself."""
+    body = msgspec.json.encode({"subject": to_hex(subject)})
+    return HttpCall(
+        "POST", "/v1/handles", reader(NewHandle), body=body, credential=Credential.SIGNATURE
+    )
 
 
 def refuse_ask(request: str, reason: str = "") -> HttpCall[None]:
