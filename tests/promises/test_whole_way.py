@@ -42,6 +42,12 @@ class Town:
             self.clients[key] = SignedClient(self.gateway.url, chain_id, key)
         return self.clients[key]
 
+    def close(self) -> None:
+        """Close the clients' connections."""
+        for client in self.clients.values():
+            client.close()
+        self.clients.clear()
+
     @property
     def bank(self) -> SignedClient:
         return self.as_party(self.city.terms.consumer)
@@ -188,11 +194,10 @@ def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def town(city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     home = tmp_path_factory.mktemp("gateway")
-    with gateway_process(city, home, poll_interval="0.02") as gateway:
+    with gateway_process(city, home, settings={"poll_interval": "0.02"}) as gateway:
         town = Town(city, gateway, {})
         yield town
-        for client in town.clients.values():
-            client.close()
+        town.close()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +78,7 @@ class City:
     chain: Chain
     home: Path
     holders: list[Holdings]
-    keyholder_urls: list[str]
+    keyholders: "KeyholderProcesses"
     terms: Terms
     schema: Schema
     keys: DatasetKeys
@@ -148,48 +148,62 @@ class City:
         return values
 
 
-@contextmanager
-def keyholder_processes(
-    chain: Chain, home: Path, holders: Sequence[Holdings]
-) -> Iterator[list[str]]:
-    """Run keyholders as processes of their own, each with its keystore."""
-    home.mkdir(parents=True, exist_ok=True)
-    deployment = home / "deployment.json"
-    write_deployment(chain.deployment, deployment)
-    processes: list[subprocess.Popen[bytes]] = []
-    urls: list[str] = []
-    try:
-        for number, holder in enumerate(holders, 1):
-            own = home / f"keyholder-{number}"
-            _write_keystore(own / "keystore", holder)
-            port = _free_port()
-            settings = {
-                "HOME": str(own),
-                "DEPLOYMENT": str(deployment),
-                "NODE": chain.node.url,
-                "PASSWORD": "env:TEST_PASSWORD",
-                "PORT": str(port),
-                "POLL": "0.05",
-                "SCRYPT_N": str(_SCRYPT_N),
-            }
-            environment = {f"QUANCHENG_KEYHOLDER_{name}": value for name, value in settings.items()}
-            with (own / "log").open("wb") as log:
-                processes.append(
-                    subprocess.Popen(
-                        [sys.executable, "-m", "wallet.keyholder", "serve"],
-                        env={**os.environ, **environment, "TEST_PASSWORD": PASSWORD},
-                        stdout=log,
-                        stderr=log,
-                    )
-                )
-            urls.append(f"http://127.0.0.1:{port}")
-        _wait_until_ready(urls)
-        yield urls
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
+class KeyholderProcesses:
+    """Keyholders as processes of their own, each with its keystore."""
+
+    def __init__(self, chain: Chain, home: Path, holders: Sequence[Holdings]) -> None:
+        self._home = home
+        home.mkdir(parents=True, exist_ok=True)
+        self._deployment = home / "deployment.json"
+        write_deployment(chain.deployment, self._deployment)
+        self._node = chain.node.url
+        self._ports = [_free_port() for _ in holders]
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        for number, holder in enumerate(holders):
+            _write_keystore(self.home_of(number) / "keystore", holder)
+
+    def home_of(self, number: int) -> Path:
+        """Where a keyholder keeps its keystore and journal; counted from 0."""
+        return self._home / f"keyholder-{number + 1}"
+
+    @property
+    def urls(self) -> list[str]:
+        """Where they answer."""
+        return [f"http://127.0.0.1:{port}" for port in self._ports]
+
+    def start(self) -> None:
+        """Start those that are not running, and wait until all are ready."""
+        for number, port in enumerate(self._ports):
+            if number not in self._running:
+                self._running[number] = self._start(number, port)
+        _wait_until_ready(self.urls)
+
+    def stop(self, count: int) -> None:
+        """Kill some of them, the first ones."""
+        for number in sorted(self._running)[:count]:
+            process = self._running.pop(number)
+            process.kill()
             process.wait(10)
+
+    def _start(self, number: int, port: int) -> subprocess.Popen[bytes]:
+        own = self.home_of(number)
+        settings = {
+            "HOME": str(own),
+            "DEPLOYMENT": str(self._deployment),
+            "NODE": self._node,
+            "PASSWORD": "env:TEST_PASSWORD",
+            "PORT": str(port),
+            "POLL": "0.05",
+            "SCRYPT_N": str(_SCRYPT_N),
+        }
+        environment = {f"QUANCHENG_KEYHOLDER_{name}": value for name, value in settings.items()}
+        with (own / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "wallet.keyholder", "serve"],
+                env={**os.environ, **environment, "TEST_PASSWORD": PASSWORD},
+                stdout=log,
+                stderr=log,
+            )
 
 
 @contextmanager
@@ -204,17 +218,21 @@ def make_city(chain: Chain, home: Path) -> Iterator[City]:
         [contracts.admit(one.address, Roles.KEYHOLDER, "Keyholder") for one in holders],
     )
     subkeys = [derive_subkeys(holder.newest().complete(), terms.dataset) for holder in holders[:2]]
-    with keyholder_processes(chain, home / "keyholders", holders) as urls:
+    keyholders = KeyholderProcesses(chain, home / "keyholders", holders)
+    try:
+        keyholders.start()
         yield City(
             chain=chain,
             home=home,
             holders=holders,
-            keyholder_urls=urls,
+            keyholders=keyholders,
             terms=terms,
             schema=Schema(terms.dataset, FIELDS),
             keys=combine_subkeys(SHARING, subkeys),
             bank_key=bank_key,
         )
+    finally:
+        keyholders.stop(len(holders))
 
 
 @asynccontextmanager
@@ -227,7 +245,7 @@ async def gateway_parts(
         "recorder_key": _key_file(city),
         "recorder_password": "env:TEST_PASSWORD",
         "journal": city.home / "journal",
-        "keyholders": tuple(city.keyholder_urls),
+        "keyholders": tuple(city.keyholders.urls),
     }
     deployment = city.chain.deployment
     async with AsyncExitStack() as stack:
@@ -342,7 +360,12 @@ class GatewayProcess:
 
 @contextmanager
 def gateway_process(
-    city: City, home: Path, *, ready: bool = True, **settings: str
+    city: City,
+    home: Path,
+    *,
+    ready: bool = True,
+    module: Sequence[str] = ("gateway",),
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[GatewayProcess]:
     """Run `python -m gateway` on a city.
 
@@ -350,6 +373,7 @@ def gateway_process(
         city: Its node and keyholders.
         home: Of the gateway's database and journal; the same one again is the same gateway.
         ready: Whether to wait until it is.
+        module: What to run, with its arguments.
         settings: More settings, by name in lowercase.
     """
     home.mkdir(parents=True, exist_ok=True)
@@ -365,15 +389,15 @@ def gateway_process(
         "recorder_key": str(_key_file(city)),
         "recorder_password": "env:TEST_PASSWORD",
         "journal": str(home / "journal"),
-        "keyholders": json.dumps(city.keyholder_urls),
+        "keyholders": json.dumps(city.keyholders.urls),
         "embedded_chain": "true",
-        **settings,
+        **(settings or {}),
     }
     environment = {f"QUANCHENG_GATEWAY_{name.upper()}": value for name, value in values.items()}
     log = home / "log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gateway"],
+            [sys.executable, "-m", *module],
             env={**os.environ, **environment, "TEST_PASSWORD": PASSWORD},
             stdout=output,
             stderr=output,

@@ -1,0 +1,122 @@
+"""What cannot be recorded does not happen, and says so: nothing leaves, nothing is lost, a retry works."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ledger.exchange import Submissions, decode_result, encode_submissions
+from tests.promises.test_whole_way import Town, good, problem
+from tests.support.chain import Chain
+from tests.support.city import City, gateway_process, make_city
+
+
+@pytest.fixture
+def own_city(own_chain: Chain, tmp_path: Path) -> Iterator[City]:
+    """A city whose node and keyholders a test may stop."""
+    with make_city(own_chain, tmp_path / "city") as city:
+        yield city
+
+
+@pytest.fixture
+def town(own_city: City, tmp_path: Path) -> Iterator[Town]:
+    settings = {"poll_interval": "0.02", "patience": "2", "node_timeout": "2"}
+    settings |= {"database_timeout": "0.5", "keyholder_timeout": "2"}
+    with gateway_process(own_city, tmp_path / "gateway", settings=settings) as gateway:
+        town = Town(own_city, gateway, {})
+        yield town
+        town.close()
+
+
+def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never held"
+        time.sleep(0.1)
+
+
+def is_ready(town: Town) -> bool:
+    return httpx.get(f"{town.gateway.url}/readyz").status_code == 200
+
+
+def test_a_locked_database_is_a_503_and_a_retry_works(town: Town, tmp_path: Path) -> None:
+    person = town.city.person()
+    town.publish()
+    basis = town.granted(person)
+    body = encode_submissions(Submissions((town.city.submission(basis),), single=True))
+    with sqlite3.connect(tmp_path / "gateway" / "gateway.db", isolation_level=None) as locker:
+        locker.execute("BEGIN EXCLUSIVE")
+        found = problem(town.send(body), 503, "store-unavailable")
+        assert "sealed" not in str(found)
+        ready = httpx.get(f"{town.gateway.url}/readyz", timeout=30)
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["database"] == "locked"
+        locker.execute("ROLLBACK")
+    result = decode_result(town.send(body).content)
+    assert len(town.city.open(result)) == 2
+
+
+def test_without_keyholders_the_access_is_kept_and_a_retry_is_not_a_second_use(
+    town: Town,
+) -> None:
+    person = town.city.person()
+    town.publish()
+    basis = town.granted(person)
+    body = encode_submissions(Submissions((town.city.submission(basis),), single=True))
+    town.city.keyholders.stop(2)
+    kept = problem(town.send(body), 503, "keyholders-unavailable")
+    assert kept["outcome"] == "Allowed"
+    town.city.keyholders.start()
+    again = decode_result(town.send(body).content)
+    assert again.recorded is not None
+    assert (again.recorded.sequence, again.recorded.outcome) == (kept["sequence"], 0)
+    assert len(town.city.open(again)) == 2
+    assert problem(town.use(basis), 403, "denied")["outcome"] == "UsesExhausted"
+
+
+def test_one_keyholder_away_is_not_noticed(town: Town) -> None:
+    person = town.city.person()
+    town.publish()
+    town.city.keyholders.stop(1)
+    for _ in range(3):
+        result = decode_result(town.use(town.granted(person)).content)
+        assert len(town.city.open(result)) == 2
+
+
+def test_without_a_node_nothing_is_recorded_and_nothing_leaves(town: Town) -> None:
+    person = town.city.person()
+    town.publish()
+    basis = town.granted(person)
+    body = encode_submissions(Submissions((town.city.submission(basis),), single=True))
+    town.city.chain.node.stop()
+    found = problem(town.send(body), 503, "cannot-record")
+    assert "outcome" not in found
+    until(lambda: not is_ready(town))
+    reason = httpx.get(f"{town.gateway.url}/readyz").json()["checks"]
+    assert reason["chain"]
+    town.city.chain.node.start()
+    until(lambda: is_ready(town))
+    result = decode_result(town.send(body).content)
+    assert len(town.city.open(result)) == 2
+
+
+def test_everything_is_there_after_a_restart(town: Town, own_city: City, tmp_path: Path) -> None:
+    person = town.city.person()
+    town.publish()
+    basis = town.granted(person)
+    body = encode_submissions(Submissions((town.city.submission(basis),), single=True))
+    first = decode_result(town.send(body).content)
+    town.gateway.kill()
+    with gateway_process(own_city, tmp_path / "gateway") as gateway:
+        restarted = Town(own_city, gateway, {})
+        again = decode_result(restarted.send(body).content)
+        assert again.recorded == first.recorded
+        assert own_city.open(again) == own_city.open(first)
+        regulator = restarted.as_party(own_city.chain.parties.regulator)
+        assert len(regulator.get("/v1/journal").text.splitlines()) == 1
+        assert good(httpx.get(f"{gateway.url}/v1/stats"))["allowed"] == 1
+        restarted.close()
