@@ -4,6 +4,7 @@ Without a node of its own a party has the gateway's word, except where an id is 
 names: a purpose's text is checked against its id in any case.
 """
 
+import time
 from typing import Annotated, Final
 
 import msgspec
@@ -26,7 +27,7 @@ from wallet.client.calls import Answer, HttpCall, path
 from wallet.client.checks import Check
 from wallet.client.errors import UnknownNameError, VerificationError
 from wallet.client.patience import patiently
-from wallet.client.steps import Steps, look
+from wallet.client.steps import Steps, look, pause
 from wallet.client.transactions import Ledger
 
 CLASSES: Final = {
@@ -35,6 +36,9 @@ CLASSES: Final = {
     "NotShared": Class.NOT_SHARED,
 }
 """The classes by the names that DESIGN gives them."""
+
+_PATIENCE: Final = 15.0
+_POLL: Final = 0.2
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -78,6 +82,22 @@ def newest_publication(ledger: Ledger, dataset: bytes) -> Steps[tuple[int, TreeH
         return 0, TreeHead(0, EMPTY_ROOT)
     found = yield from look(views.publication_of(at, dataset, state.publications))
     return state.publications, TreeHead(found.count, found.root)
+
+
+def wait_for_publication(ledger: Ledger, dataset: bytes, head: TreeHead) -> Steps[int]:
+    """Return the version of a publication that was just made; the gateway may hear of it a little later.
+
+    Raises:
+        UnknownNameError: the newest publication is another one.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        version, newest = yield from newest_publication(ledger, dataset)
+        if newest == head:
+            return version
+        if time.monotonic() > until:
+            raise UnknownNameError("the newest publication is not the one that was sent")
+        yield from pause(_POLL)
 
 
 def purpose_terms(ledger: Ledger, purpose: bytes) -> Steps[PurposeTerms]:

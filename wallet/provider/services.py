@@ -21,7 +21,7 @@ from wallet.client.transactions import Ledger, Mined, NotFinalError, resume, tra
 from wallet.client.transports import Client
 from wallet.client.uploads import UploadState
 from wallet.provider.description import KeyKind
-from wallet.provider.errors import OwnersError, SubkeysError, UploadError
+from wallet.provider.errors import OwnersError, SubkeysError
 
 _KINDS: Final = {
     KeyKind.RESIDENT: PersonKind.RESIDENT,
@@ -175,10 +175,7 @@ class RemoteServices:
         version = self._version(mined)
         if version is not None:
             return version
-        newest = self.newest(dataset)
-        if newest.head != head:
-            raise UploadError("the chain's newest publication is not the one that was sent")
-        return newest.number
+        return self._client.run(datasets.wait_for_publication(self._ledger, dataset, head))
 
     def serve(self, upload: str, version: int) -> None:
         """Have the gateway serve it."""
