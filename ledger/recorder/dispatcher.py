@@ -1,0 +1,422 @@
+"""The recorder at work: gathering what waits into transactions, and finding out what became of them.
+
+Two loops. One sends: what gathered while the last transaction went out becomes the next one. The other
+settles: with each final block it asks for the receipts of what is on its way, and gives the outcomes
+to those who wait. Neither loop decides anything about a single access; the contract does.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Final, TypeVar
+
+from ledger import failpoints, queries, views
+from ledger.chain import Follower
+from ledger.contracts import decode_request
+from ledger.deployment import Deployment
+from ledger.enumerations import Roles
+from ledger.events import EventDecoder
+from ledger.exchange import RecordedAccess, Submission
+from ledger.journal import JournalError, JournalFullError
+from ledger.queries import Block, Receipt
+from ledger.recorder.desk import Desk, Unclaimed
+from ledger.recorder.entries import Entry, GasModel, call_of
+from ledger.recorder.errors import (
+    AccountSharedError,
+    NotARecorderError,
+    NotRecordedError,
+    RecorderError,
+    RecorderUnavailableError,
+    ReplacedError,
+)
+from ledger.recorder.flights import Flight, Relayed
+from ledger.recorder.originals import Lookup, Originals
+from ledger.recorder.outbox import Draft, Outbox
+from ledger.recorder.records import GivenUp, Mark
+from ledger.recorder.settings import RecorderSettings
+from ledger.recorder.settling import Settlement, is_duplicate, read_settlement
+from ledger.reverts import Revert, RevertError, revert_in
+from ledger.rpc import AsyncRpc, CallError, RpcError
+from ledger.sender import suggested_fee
+from ledger.transactions import GAS_CAP
+
+T = TypeVar("T")
+
+_RETRY: Final = 0.1
+_RECEIPTS_AT_ONCE: Final = 8
+_NOT_ADMITTED: Final = frozenset(("RoleMissing", "PartyInactive", "PartyUnknown"))
+_ADMISSION_CHECK: Final = 1.0
+_FEE_CHECK: Final = 5.0
+
+
+class Dispatcher:
+    """Sends and settles. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        rpc: AsyncRpc,
+        deployment: Deployment,
+        settings: RecorderSettings,
+        outbox: Outbox,
+        *,
+        lookup: Lookup | None,
+        unclaimed: Unclaimed | None,
+    ) -> None:
+        self.desk = Desk(settings, self._wake)
+        self.admitted = False
+        """Whether the registry knows our account as an active recorder."""
+        self.problem: RecorderError | None = None
+        """What keeps transactions from being sent or mined, as far as the node says."""
+        self._rpc = rpc
+        self._deployment = deployment
+        self._contracts = deployment.contracts
+        self._settings = settings
+        self._outbox = outbox
+        self._originals = Originals(rpc, deployment, lookup)
+        self._unclaimed = unclaimed
+        self._decoder = EventDecoder(deployment.contracts)
+        self._gas = GasModel()
+        self._calls: list[Draft] = []
+        self._again: list[list[Entry]] = []
+        """Groups of a transaction that did not work as a whole, to be tried by themselves."""
+        self._work = asyncio.Event()
+        self._sent_at = 0.0
+        self._send_after = -1
+        """Number of the block behind which sending goes on after the node could not be reached."""
+        self._checked_admission = 0.0
+        self._checked_fee = float("-inf")
+        self._reached = True
+        self._searches: set[asyncio.Task[None]] = set()
+
+    def queue_call(self, draft: Draft) -> None:
+        """Let a transaction that is not an access go out next."""
+        self._calls.append(draft)
+        self._wake()
+
+    def queued_call(self, to: bytes, data: bytes) -> Draft | None:
+        """Return a call that waits to be sent, or None."""
+        return next((d for d in self._calls if (d.to, d.data) == (to, data)), None)
+
+    @property
+    def queued(self) -> int:
+        """How many accesses and calls wait to be sent."""
+        waiting_again = sum(map(len, self._again))
+        return len(self.desk.queue) + len(self._calls) + waiting_again
+
+    async def check_admission(self) -> None:
+        """Ask whether our account may record.
+
+        Raises:
+            RpcError: the node cannot be asked.
+        """
+        self._checked_admission = time.monotonic()
+        standing = await self._rpc.send(views.standing_of(self._contracts, self._outbox.account))
+        self.admitted = standing.active and Roles.RECORDER in standing.roles
+
+    # Sending
+
+    async def send_all(self, follower: Follower) -> None:
+        """Send what waits, for ever.
+
+        Raises:
+            JournalError: the journal does not work any more.
+        """
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while await self._paced(follower):
+                drafts = self._take(follower)
+                if not drafts:
+                    break
+                await uninterrupted(self._send(drafts, follower))
+
+    async def _paced(self, follower: Follower) -> bool:
+        """Wait until the next batch may go; return whether there is anything to send, and a way."""
+        if not self.queued or not self._may_send(follower):
+            return False
+        pause = self._sent_at + self._settings.pace - time.monotonic()
+        # A lone access goes at once; under load more gather meanwhile.
+        if pause > 0 and len(self._outbox.flights) and not self._calls:
+            await asyncio.sleep(pause)
+        return True
+
+    def _may_send(self, follower: Follower) -> bool:
+        if follower.last is None or follower.last.number <= self._send_after:
+            return False
+        return len(self._outbox.flights) < self._settings.most_in_flight
+
+    def _take(self, follower: Follower) -> list[Draft]:
+        drafts, self._calls = self._calls, []
+        gas = min(GAS_CAP, follower.last.gas_limit if follower.last else GAS_CAP)
+        entries = self._next_entries(gas)
+        if entries:
+            call = call_of(entries)
+            to = self._deployment.address_of(call.contract)
+            drafts.append(Draft(to, call.data, gas, entries))
+        return drafts
+
+    def _next_entries(self, gas: int) -> list[Entry]:
+        if self._again:
+            return self._again.pop()
+        return self.desk.queue.take(min(self._settings.most_entries, self._gas.entries(gas)))
+
+    async def _send(self, drafts: Sequence[Draft], follower: Follower) -> None:
+        self._sent_at = time.monotonic()
+        try:
+            await self._outbox.send(drafts)
+        except JournalFullError as error:
+            # Not on the disk, so not sent and never will be: those who wait may try again later.
+            self._fail(drafts, NotRecordedError(str(error), ambiguous=False))
+            self.problem = RecorderUnavailableError(error)
+            await asyncio.sleep(_RETRY)
+        except JournalError as error:
+            self._fail(drafts, NotRecordedError(str(error), ambiguous=True))
+            raise
+        except RpcError:
+            # They are journaled: settling sends them again when the node is back.
+            self._send_after = follower.last.number if follower.last else -1
+        follower.hurry(wanted=len(self._outbox.flights) > 0)
+
+    def _fail(self, drafts: Sequence[Draft], error: RecorderError) -> None:
+        for draft in drafts:
+            self.desk.fail(draft.entries, error)
+            _fail_calls(draft.waiters, error)
+
+    def _wake(self) -> None:
+        self._work.set()
+
+    # Settling
+
+    async def settle_all(self, follower: Follower) -> None:
+        """With each final block find out what became of what is on its way, for ever.
+
+        Raises:
+            ChainError: the chain is not the one it was.
+            RecorderError: the account is used by somebody else, or a receipt cannot be right.
+            JournalError: the journal does not work any more.
+        """
+        number = -1
+        while True:
+            block = await follower.after(number)
+            try:
+                await self._settle_and_resend(block)
+            except RpcError:
+                # Whatever was on its way may be forgotten; it is sent again.
+                self._reached = False
+                await asyncio.sleep(_RETRY)
+                continue
+            number = block.number
+            follower.hurry(wanted=len(self._outbox.flights) > 0)
+            self._wake()
+
+    async def _settle_and_resend(self, block: Block) -> None:
+        if not self._reached:
+            for flight in self._outbox.flights:
+                flight.sent_at = float("-inf")
+            self._reached = True
+        if not self.admitted and time.monotonic() > self._checked_admission + _ADMISSION_CHECK:
+            await self.check_admission()
+        await self._follow_fee(block)
+        flights = list(self._outbox.flights)
+        for start in range(0, len(flights), _RECEIPTS_AT_ONCE):
+            await self._settle(flights[start : start + _RECEIPTS_AT_ONCE], block)
+        await self._resend(block)
+        if not len(self._outbox.flights):
+            await uninterrupted(self._outbox.flush())
+            self.problem = None
+
+    async def _settle(self, flights: Sequence[Flight], block: Block) -> None:
+        receipts = await self._receipts(flights, block)
+        timestamps = await self._timestamps(receipts, block)
+        for flight, receipt in zip(flights, receipts, strict=True):
+            if receipt is not None:
+                await self._land(flight, receipt, timestamps[receipt.block_number])
+            elif _is_overdue(flight, self._settings.resend_after):
+                await self._check_nonce(flight, block)
+
+    async def _receipts(self, flights: Sequence[Flight], block: Block) -> list[Receipt | None]:
+        """Return each flight's receipt if its block is final."""
+        wanted = [(flight, hash_) for flight in flights for hash_ in flight.hashes]
+        answers = await self._rpc.send_many([queries.receipt(hash_) for _, hash_ in wanted])
+        found = {
+            id(flight): receipt
+            for (flight, _), receipt in zip(wanted, answers, strict=True)
+            if receipt is not None and receipt.block_number <= block.number
+        }
+        if found:
+            failpoints.reach("after_receipt")
+        return [found.get(id(flight)) for flight in flights]
+
+    async def _timestamps(self, receipts: Sequence[Receipt | None], block: Block) -> dict[int, int]:
+        numbers = {receipt.block_number for receipt in receipts if receipt is not None}
+        known = {block.number: block.timestamp}
+        asked = sorted(numbers - known.keys())
+        blocks = await self._rpc.send_many([queries.block(number) for number in asked])
+        found = {one.number: one.timestamp for one in blocks if one is not None}
+        if len(found) != len(asked):
+            raise CallError("eth_getBlockByNumber", 0, "a block with a receipt is not there")
+        return known | found
+
+    async def _land(self, flight: Flight, receipt: Receipt, timestamp: int) -> None:
+        settlement = read_settlement(receipt, timestamp, flight.entries, self._decoder)
+        if not receipt.succeeded:
+            await self._land_refused(flight, settlement)
+            return
+        self._conclude(flight, settlement)
+        if flight.entries:
+            self._gas.observe(len(flight.entries), receipt.gas_used)
+            self._deliver(flight, settlement)
+        relayed = Relayed(
+            receipt.transaction_hash, receipt.block_number, receipt.block_hash, timestamp, receipt
+        )
+        for waiter in flight.waiters:
+            if not waiter.done():
+                waiter.set_result(relayed)
+
+    def _conclude(self, flight: Flight, settlement: Settlement) -> None:
+        self._outbox.flights.remove(flight)
+        self._outbox.note([settlement.record])
+        receipt, mark = settlement.receipt, self._outbox.mark
+        last = settlement.accesses[-1] if settlement.accesses else None
+        if last is not None:
+            sequence, head = last.sequence, settlement.head
+        else:
+            sequence, head = (mark.sequence, mark.head) if mark else (0, bytes(32))
+        if mark is None or receipt.block_number >= mark.block_number:
+            self._outbox.mark = Mark(receipt.block_number, receipt.block_hash, sequence, head)
+
+    def _deliver(self, flight: Flight, settlement: Settlement) -> None:
+        firsts = []
+        for entry, access in zip(flight.entries, settlement.accesses, strict=True):
+            if is_duplicate(access):
+                self._search(entry, access)
+                continue
+            firsts.append(access)
+            self._give(entry, access)
+        self.desk.remember(firsts)
+
+    def _give(self, entry: Entry, access: RecordedAccess) -> None:
+        if not self.desk.settle(entry, access) and self._unclaimed is not None:
+            request = decode_request(entry.consumer, entry.encoded)
+            self._unclaimed(Submission(request, entry.signature), access)
+
+    async def _land_refused(self, flight: Flight, settlement: Settlement) -> None:
+        revert = await self._why_refused(flight, settlement.receipt)
+        self._conclude(flight, settlement)
+        if not flight.entries:
+            _fail_calls(flight.waiters, RevertError(revert))
+        elif revert.name in _NOT_ADMITTED:
+            self.admitted = False
+            error = NotARecorderError(f"the registry does not take our records: {revert}")
+            self.desk.fail(flight.entries, error)
+        elif len(flight.entries) == 1:
+            self.desk.fail(flight.entries, RecorderUnavailableError(RevertError(revert)))
+        else:
+            # Too much gas, most likely. Whatever it is, it is found in one half or the other.
+            self._gas.ran_out(len(flight.entries))
+            half = len(flight.entries) // 2
+            self._again += [list(flight.entries[half:]), list(flight.entries[:half])]
+
+    async def _why_refused(self, flight: Flight, receipt: Receipt) -> Revert:
+        call = queries.call(flight.to, flight.data, receipt.block_number, sender=flight.sender)
+        try:
+            await self._rpc.send(call)
+        except CallError as error:
+            refusal = revert_in(error)
+            if refusal is not None:
+                return refusal.revert
+        return Revert("", (), b"")
+
+    async def _check_nonce(self, flight: Flight, block: Block) -> None:
+        """Find out whether something else took the place of a transaction that does not come."""
+        nonce = await self._rpc.send(queries.transaction_count(flight.sender, block.number))
+        if nonce <= flight.nonce or any(await self._receipts([flight], block)):
+            return
+        error = ReplacedError(flight.newest.hash)
+        self._outbox.flights.remove(flight)
+        self._outbox.note([GivenUp(attempt.hash, str(error)) for attempt in flight.attempts])
+        self.desk.fail(flight.entries, error)
+        _fail_calls(flight.waiters, error)
+        if flight.sender == self._outbox.account:
+            raise AccountSharedError("somebody else sends transactions from the recorder's account")
+
+    # Sending again
+
+    async def _resend(self, block: Block) -> None:
+        now = time.monotonic()
+        due = [f for f in self._outbox.flights if f.sent_at + self._settings.resend_after < now]
+        if due:
+            await uninterrupted(self._outbox.transmit(due))
+        rejected = [flight for flight in self._outbox.flights if flight.rejection is not None]
+        for flight in rejected:
+            self.problem = flight.rejection
+            if flight.sender != self._outbox.account:
+                self._give_up(flight)
+        for flight in self._outbox.of_account():
+            if _is_overdue(flight, self._settings.replace_after):
+                await self._raise_fee(flight, block)
+
+    def _give_up(self, flight: Flight) -> None:
+        """Tell a party that its own transaction is not taken. Ours are tried again for ever."""
+        error = flight.rejection
+        if error is not None:
+            self._outbox.flights.remove(flight)
+            self._outbox.note([GivenUp(flight.newest.hash, str(error))])
+            _fail_calls(flight.waiters, error)
+
+    async def _follow_fee(self, block: Block) -> None:
+        now = time.monotonic()
+        if now > self._checked_fee + _FEE_CHECK:
+            self._checked_fee = now
+            price = await self._rpc.send(queries.gas_price())
+            self._outbox.fee = suggested_fee(block.base_fee, price)
+
+    async def _raise_fee(self, flight: Flight, block: Block) -> None:
+        offered = flight.fee
+        if self._outbox.fee.most <= offered.most or (block.base_fee or 0) <= offered.most:
+            return
+        raised, wanted = offered.raised(), self._outbox.fee
+        fee = type(wanted)(max(raised.most, wanted.most), max(raised.priority, wanted.priority))
+        flight.began_at = time.monotonic()
+        await uninterrupted(self._outbox.replace(flight, fee))
+
+    # Requests whose nonce the contract knew
+
+    def _search(self, entry: Entry, duplicate: RecordedAccess) -> None:
+        task = asyncio.get_running_loop().create_task(self._give_original(entry, duplicate))
+        self._searches.add(task)
+        task.add_done_callback(self._searches.discard)
+
+    async def _give_original(self, entry: Entry, duplicate: RecordedAccess) -> None:
+        """Give the access that the same request made before; the duplicate only if there is none."""
+        try:
+            found = await self._originals.find(entry, duplicate)
+        except Exception as error:  # noqa: BLE001 - a lookup is somebody else's code
+            reason = f"the first access of this request cannot be looked up: {error}"
+            self.desk.fail([entry], NotRecordedError(reason, ambiguous=True))
+            return
+        if found is None:
+            self._give(entry, duplicate)
+        else:
+            self.desk.remember([found])
+            self.desk.settle(entry, found)
+
+
+async def uninterrupted(work: Awaitable[T]) -> T:
+    """Finish something even when the task is cancelled meanwhile; the cancellation comes after it."""
+    inner = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(inner)
+    except asyncio.CancelledError:
+        await asyncio.wait([inner])
+        raise
+
+
+def _is_overdue(flight: Flight, seconds: float) -> bool:
+    return time.monotonic() > flight.began_at + seconds
+
+
+def _fail_calls(waiters: Sequence["asyncio.Future[Relayed]"], error: Exception) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(error)

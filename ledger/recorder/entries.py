@@ -1,0 +1,178 @@
+"""What waits to be recorded, and in which order it goes. Pure: no clock, no I/O.
+
+Consumers take turns, so that one who floods the recorder waits for itself. Within a transaction
+accesses are sorted by consumer, word of the nonce and basis: the contract looks a consumer up once
+for all accesses that follow each other, and writes a word of nonces once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+from ledger.contracts import ContractCall, RequestGroup, decode_record, encode_request, record
+from ledger.exchange import RecordedAccess
+from ledger.keccak import keccak256
+from ledger.recorder.errors import RecorderBusyError
+from ledger.transactions import GAS_CAP
+from ledger.typed_data import AccessRequest, type_hash
+
+_PADDING: Final = bytes(12)
+_TYPE_HASH: Final = type_hash(AccessRequest)
+_FIRST_GAS: Final = 30_000
+_SHARE: Final = 0.8
+_WEIGHT: Final = 0.1
+_TRANSACTION_GAS: Final = 60_000
+
+
+class Entry:
+    """One access on its way."""
+
+    __slots__ = ("access", "consumer", "dropped", "encoded", "journaled", "signature", "waiters")
+
+    def __init__(self, access: bytes, consumer: bytes, encoded: bytes, signature: bytes) -> None:
+        self.access = access
+        self.consumer = consumer
+        self.encoded = encoded
+        """The request as the contract reads it (`contracts.encode_request`)."""
+        self.signature = signature
+        self.waiters: list[asyncio.Future[RecordedAccess]] = []
+        self.journaled = False
+        self.dropped = False
+        """Nobody waits for it any more, and it was not journaled: it is not to be sent."""
+
+    @property
+    def order(self) -> tuple[bytes, bytes, bytes]:
+        """Where it stands within a transaction: by consumer, word of the nonce, basis."""
+        encoded = self.encoded
+        return self.consumer, encoded[64:95], encoded[:32]
+
+
+def access_id(consumer: bytes, encoded: bytes) -> bytes:
+    """Return an access's id, the `struct_hash` of its request, from the request's 160 bytes."""
+    basis, fields_to_deadline, item = encoded[:32], encoded[32:128], encoded[128:160]
+    return keccak256(_TYPE_HASH + _PADDING + consumer + basis + item + fields_to_deadline)
+
+
+def make_entry(request: AccessRequest, signature: bytes, access: bytes | None = None) -> Entry:
+    """Return the entry of a request; `access` is its id, when it is known already."""
+    encoded = encode_request(request)
+    return Entry(
+        access or access_id(request.consumer, encoded), request.consumer, encoded, signature
+    )
+
+
+def call_of(entries: Iterable[Entry]) -> ContractCall:
+    """Return the call that records entries which are in order."""
+    groups = groupby(entries, attrgetter("consumer"))
+    return record(
+        [RequestGroup(consumer, tuple(e.encoded for e in group)) for consumer, group in groups]
+    )
+
+
+def entries_of(data: bytes, accesses: Sequence[bytes], signatures: Sequence[bytes]) -> list[Entry]:
+    """Return the entries in call data that `call_of` made, in its order.
+
+    Args:
+        data: the call data.
+        accesses: their ids.
+        signatures: their signatures.
+
+    Raises:
+        CalldataError: it is other call data.
+        ValueError: there are more or fewer ids or signatures than requests.
+    """
+    requests = [
+        (group.consumer, encoded) for group in decode_record(data) for encoded in group.requests
+    ]
+    return [
+        Entry(access, consumer, encoded, signature)
+        for (consumer, encoded), access, signature in zip(
+            requests, accesses, signatures, strict=True
+        )
+    ]
+
+
+class FairQueue:
+    """Entries that wait, each consumer's in the order in which they came."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._waiting: dict[bytes, deque[Entry]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, entry: Entry) -> None:
+        """Append an entry.
+
+        Raises:
+            RecorderBusyError: the queue is full, or this consumer's share of it.
+        """
+        mine = self._waiting.get(entry.consumer)
+        if self._count >= self._most or (mine is not None and len(mine) >= self._most_of_one):
+            raise RecorderBusyError("too many accesses are waiting")
+        if mine is None:
+            mine = self._waiting[entry.consumer] = deque()
+        mine.append(entry)
+        self._count += 1
+
+    def take(self, most: int) -> list[Entry]:
+        """Take entries out, an equal share of each consumer's, in the order for a transaction.
+
+        Dropped entries are left out.
+        """
+        taken: list[Entry] = []
+        while self._waiting and len(taken) < most:
+            share = max((most - len(taken)) // len(self._waiting), 1)
+            for consumer in list(self._waiting):
+                taken += self._take_of(consumer, min(share, most - len(taken)))
+        taken.sort(key=attrgetter("order"))
+        return taken
+
+    def drain(self) -> list[Entry]:
+        """Take everything out."""
+        return self.take(self._count)
+
+    def _take_of(self, consumer: bytes, share: int) -> Iterator[Entry]:
+        mine = self._waiting.pop(consumer)
+        while mine and share:
+            entry = mine.popleft()
+            self._count -= 1
+            if not entry.dropped:
+                share -= 1
+                yield entry
+        if mine:
+            # To the end of the line: consumers take turns across transactions too.
+            self._waiting[consumer] = mine
+
+
+class GasModel:
+    """How many accesses fit into a transaction, learnt from those that were mined.
+
+    Gas per access depends on how much the accesses share, so the figure follows what is observed: up
+    at once, down slowly. A transaction that nevertheless runs out is split (`ran_out`).
+    """
+
+    def __init__(self) -> None:
+        self._per_entry = float(_FIRST_GAS)
+
+    def entries(self, gas: int = GAS_CAP) -> int:
+        """Return how many accesses to put into one transaction with this gas at most."""
+        return max(int((gas * _SHARE - _TRANSACTION_GAS) / self._per_entry), 1)
+
+    def observe(self, entries: int, gas_used: int) -> None:
+        """Learn from a mined transaction."""
+        found = max(gas_used - _TRANSACTION_GAS, 0) / entries
+        if found > self._per_entry:
+            self._per_entry = found
+        elif entries > 1:
+            self._per_entry += _WEIGHT * (found - self._per_entry)
+
+    def ran_out(self, entries: int) -> None:
+        """Learn from a transaction whose gas did not suffice."""
+        self._per_entry = max(self._per_entry, GAS_CAP / entries)

@@ -1,0 +1,87 @@
+"""What a recorder raises."""
+
+from ledger.errors import LedgerError
+from ledger.hexes import to_hex
+
+
+class RecorderError(LedgerError):
+    """Something was not recorded, or may not be."""
+
+
+class RecorderUnavailableError(RecorderError):
+    """The recorder takes nothing just now; `cause` says why. Nothing was recorded."""
+
+    def __init__(self, cause: LedgerError | str) -> None:
+        super().__init__(f"nothing can be recorded now: {cause}")
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[type["RecorderUnavailableError"], tuple[LedgerError | str]]:
+        return type(self), (self.cause,)
+
+
+class RecorderBusyError(RecorderError):
+    """More waits than the settings allow. Nothing was recorded; try again a little later."""
+
+
+class NotRecordedError(RecorderError):
+    """It was not in a final block in time. Ask again with the same bytes: there is never a second one.
+
+    Attributes:
+        ambiguous: whether it may still be recorded. If not, it was not and will not be.
+    """
+
+    def __init__(self, reason: str, *, ambiguous: bool) -> None:
+        fate = "it may still come" if ambiguous else "it was dropped"
+        super().__init__(f"not recorded: {reason}; {fate}")
+        self.reason = reason
+        self.ambiguous = ambiguous
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _not_recorded, (self.reason, self.ambiguous)
+
+
+def _not_recorded(reason: str, ambiguous: bool) -> NotRecordedError:
+    return NotRecordedError(reason, ambiguous=ambiguous)
+
+
+class InvalidRequestError(RecorderError):
+    """A request that the contract cannot take at all."""
+
+
+class NotARecorderError(RecorderError):
+    """The registry does not, or no longer, know the account as an active recorder."""
+
+
+class AccountSharedError(RecorderError):
+    """Somebody else sends transactions from the recorder's account: two gateways with one key."""
+
+
+class ReplacedError(RecorderError):
+    """Another transaction with the same nonce was carried out instead of this one."""
+
+    def __init__(self, transaction: bytes) -> None:
+        super().__init__(f"another transaction took the place of {to_hex(transaction)}")
+        self.transaction = transaction
+
+    def __reduce__(self) -> tuple[type["ReplacedError"], tuple[bytes]]:
+        return type(self), (self.transaction,)
+
+
+class NonceGapError(RecorderError):
+    """A party's transaction does not follow its last one: it would wait for ever."""
+
+
+class TransactionRejectedError(RecorderError):
+    """The node does not take a transaction."""
+
+
+class JournalMismatchError(RecorderError):
+    """The journal belongs to another chain, deployment or account."""
+
+
+class SequenceBehindError(RecorderError):
+    """The access log has recorded less than it had: the chain lost accesses."""
+
+
+class InconsistentReceiptError(RecorderError):
+    """A receipt does not show what its transaction asked for: the node cannot be believed."""

@@ -1,0 +1,91 @@
+"""Finding the access that a request made before, when the contract knows its nonce already."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from ledger import queries
+from ledger.chain import logs_between_async
+from ledger.contracts import decode_request
+from ledger.deployment import Deployment
+from ledger.events import Accessed, EventDecoder, Log, with_timestamp
+from ledger.exchange import RecordedAccess
+from ledger.keccak import keccak256
+from ledger.recorder.entries import Entry
+from ledger.rpc import AsyncRpc
+from ledger.typed_data import AccessRequest
+
+Lookup = Callable[[bytes], Awaitable[RecordedAccess | None]]
+"""Finds an access by its id among all that were ever recorded: the index."""
+
+_TOPICS: Final = tuple(
+    keccak256(signature)
+    for signature in (
+        b"Accessed(bytes32,uint256,uint256,bytes32)",
+        b"ItemAccessed(bytes32,uint256,uint256,bytes32,bytes32)",
+    )
+)
+
+
+class Originals:
+    """Asks the index first, then the chain itself."""
+
+    def __init__(self, rpc: AsyncRpc, deployment: Deployment, lookup: Lookup | None) -> None:
+        self._rpc = rpc
+        self._deployment = deployment
+        self._lookup = lookup
+        self._decoder = EventDecoder(deployment.contracts)
+
+    async def find(self, entry: Entry, duplicate: RecordedAccess) -> RecordedAccess | None:
+        """Return the first access of the same request.
+
+        None when there is none: the nonce was used for another request, so that this one has no
+        other access than the duplicate.
+
+        Raises:
+            RpcError: the node cannot be asked.
+            Exception: whatever the index raises.
+        """
+        found = await self._lookup(entry.access) if self._lookup is not None else None
+        if found is not None and found.sequence < duplicate.sequence:
+            return found
+        request = decode_request(entry.consumer, entry.encoded)
+        logs = logs_between_async(
+            self._rpc,
+            self._deployment.block_number,
+            duplicate.block_number,
+            [self._deployment.contracts.access_log],
+            [_TOPICS, [request.basis]],
+        )
+        async for _, some in logs:
+            for log in some:
+                event = self._read(log)
+                if event.sequence < duplicate.sequence and _is_of(event, request):
+                    return await self._recorded(entry.access, event)
+        return None
+
+    def _read(self, log: Log) -> Accessed:
+        event = self._decoder.decode(log if log.block_timestamp else with_timestamp(log, 0))
+        if not isinstance(event, Accessed):
+            raise TypeError("the node returned another event than was asked for")
+        return event
+
+    async def _recorded(self, access: bytes, event: Accessed) -> RecordedAccess:
+        block = await self._rpc.send(queries.block(event.block.number))
+        return RecordedAccess(
+            access=access,
+            sequence=event.sequence,
+            outcome=event.outcome,
+            block_number=event.block.number,
+            block_hash=event.block.hash,
+            timestamp=block.timestamp if block is not None else event.block.timestamp,
+            transaction=event.transaction,
+            log_index=event.log_index,
+        )
+
+
+def _is_of(event: Accessed, request: AccessRequest) -> bool:
+    return all(
+        getattr(event, name) == value for name, value in msgspec.structs.asdict(request).items()
+    )

@@ -1,0 +1,461 @@
+"""Record, then release: the recorder makes the record (DESIGN 3.6).
+
+    recorder = Recorder(rpc, deployment, private_key, Path("journal"))
+    await recorder.start()
+    recorded = await recorder.record(Submission(request, signature))
+
+Accesses of concurrent callers share a transaction; a caller waits for its own outcome in a final block.
+Whatever is killed, and whenever: an access whose outcome a caller got is on chain exactly once, and the
+same request again gives the same outcome.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+from ledger import queries
+from ledger.chain import (
+    BlockRef,
+    ChainError,
+    ChainWentBackError,
+    FinalBlockReplacedError,
+    Follower,
+)
+from ledger.contracts import ContractCall
+from ledger.deployment import Deployment, verify_deployment_async
+from ledger.errors import LedgerError
+from ledger.exchange import RecordedAccess, Submission
+from ledger.journal import Journal, JournalError
+from ledger.recorder.checks import free_nonce, verify_mark, verify_nonce
+from ledger.recorder.desk import Unclaimed
+from ledger.recorder.dispatcher import Dispatcher
+from ledger.recorder.errors import (
+    NonceGapError,
+    NotARecorderError,
+    RecorderError,
+    RecorderUnavailableError,
+    ReplacedError,
+    SequenceBehindError,
+    TransactionRejectedError,
+)
+from ledger.recorder.flights import Relayed, flight_of
+from ledger.recorder.originals import Lookup
+from ledger.recorder.outbox import Draft, Outbox
+from ledger.recorder.reconciler import Reconciler
+from ledger.recorder.reconciling import Reconciliation
+from ledger.recorder.records import Identity, JournalState, split_accesses
+from ledger.recorder.restoring import restore
+from ledger.recorder.settings import RecorderSettings
+from ledger.recorder.settling import is_duplicate, remembered
+from ledger.recorder.status import RecorderState, RecorderStatus
+from ledger.reverts import revert_in
+from ledger.rpc import AsyncRpc, CallError, RpcError
+from ledger.signing import address_of
+from ledger.transactions import GAS_CAP, SignedTransaction
+
+_RETRY: Final = 0.25
+_SWEEP: Final = 0.05
+_MARGIN: Final = 1.3
+_LOST: Final = (ChainWentBackError, FinalBlockReplacedError, SequenceBehindError)
+"""Troubles that a reconciliation mends."""
+
+_log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Records accesses and relays transactions. Belongs to one event loop.
+
+    One account, one sequence of nonces, one journal: a second recorder with the same account is
+    refused by the lock on the journal, or found out by its nonces.
+    """
+
+    def __init__(
+        self,
+        rpc: AsyncRpc,
+        deployment: Deployment,
+        private_key: bytes,
+        journal: Path,
+        settings: RecorderSettings | None = None,
+        *,
+        lookup: Lookup | None = None,
+        unclaimed: Unclaimed | None = None,
+    ) -> None:
+        """Take the parts; `start` begins.
+
+        Args:
+            rpc: the node.
+            deployment: the contracts.
+            private_key: of the account that is admitted as a recorder.
+            journal: directory of the journal.
+            settings: how to work.
+            lookup: finds accesses recorded long ago (the index); without it the chain is searched.
+            unclaimed: told of accesses that were recorded when nobody waited any more, such as
+                those that a crash interrupted: their signatures must not be lost.
+        """
+        self.settings = settings or RecorderSettings()
+        self.last_reconciliation: Reconciliation | None = None
+        self._rpc = rpc
+        self._deployment = deployment
+        self._directory = journal
+        account = address_of(private_key)
+        self._identity = Identity(
+            deployment.chain_id, deployment.genesis_hash, deployment.contracts.access_log, account
+        )
+        self._outbox = Outbox(rpc, private_key, self._identity, self.settings)
+        self._dispatcher = Dispatcher(
+            rpc, deployment, self.settings, self._outbox, lookup=lookup, unclaimed=unclaimed
+        )
+        self._state = RecorderState.STARTING
+        self._trouble: LedgerError | None = None
+        self._resume = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_fresh = True
+        self.follower = Follower(rpc, self.settings.finality, genesis_hash=deployment.genesis_hash)
+        """Follows the final blocks; others may wait for them too (`Follower.after`)."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Open the journal, take up what it says is on its way, and begin to work.
+
+        Returns before the node was reached; `status` tells.
+
+        Raises:
+            JournalLockedError: another process has the journal.
+            JournalMismatchError: it belongs to another chain, deployment or account.
+            JournalError: it cannot be read.
+        """
+        if self.settings.journaled:
+            self._take_up(await asyncio.to_thread(self._open_journal))
+        self._begin(self._run())
+        self._begin(self._sweep())
+
+    async def close(self, drain: float = 10.0) -> None:
+        """Take nothing new, wait until what is on its way is final, and end.
+
+        Args:
+            drain: seconds to wait at most. What is not final then is in the journal, and is sent
+                again by the next process.
+        """
+        if self._state is RecorderState.CLOSED:
+            return
+        was_running = self._state is RecorderState.RUNNING
+        self._state = RecorderState.CLOSED
+        with suppress(TimeoutError):
+            async with asyncio.timeout(drain if was_running else 0):
+                while self._dispatcher.queued or len(self._outbox.flights):  # noqa: ASYNC110 - once
+                    await asyncio.sleep(_SWEEP)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(JournalError):
+            await self._outbox.flush()
+        await self._outbox.close()
+
+    @property
+    def account(self) -> bytes:
+        """Address of the recorder's account."""
+        return self._outbox.account
+
+    @property
+    def status(self) -> RecorderStatus:
+        """What the recorder is doing."""
+        last, mark = self.follower.last, self._outbox.mark
+        return RecorderStatus(
+            state=self._state,
+            problem=self._problem,
+            queued=self._dispatcher.queued,
+            in_flight=len(self._outbox.flights),
+            block_number=last.number if last is not None else None,
+            sequence=mark.sequence if mark is not None else 0,
+            reconciliation=self.last_reconciliation,
+        )
+
+    # Accesses
+
+    async def record(self, submission: Submission, access: bytes | None = None) -> RecordedAccess:
+        """Record an access, once, and return it when its block is final.
+
+        A caller that is cancelled does not stop it. The same request again, while it is on its way
+        or later, gives the same access.
+
+        Args:
+            submission: the request with the consumer's signature. The signature is journaled with
+                it; that it holds is for the caller to have checked.
+            access: the request's struct hash, when it is known already.
+
+        Raises:
+            RecorderUnavailableError: nothing can be recorded now; nothing was.
+            RecorderBusyError: too many accesses wait; it was not recorded.
+            NotRecordedError: not in time; `ambiguous` tells whether it may still be.
+            InvalidRequestError: no contract could take it.
+            RecorderError: it could not be recorded, for another reason.
+        """
+        return await self.submit(submission, access)
+
+    def submit(
+        self, submission: Submission, access: bytes | None = None
+    ) -> asyncio.Future[RecordedAccess]:
+        """Do as `record`, without waiting: for many requests of one caller.
+
+        The future has to be awaited, or its result fetched.
+        """
+        return self._dispatcher.desk.submit(submission, access, self._closed())
+
+    # Transactions
+
+    async def relay(self, call: ContractCall) -> Relayed:
+        """Send a call from the recorder's account, and return it when its block is final.
+
+        It is tried first, so that what the contract refuses costs nothing.
+
+        Raises:
+            RevertError: the contract refuses it.
+            RecorderUnavailableError: nothing can be sent now; nothing was.
+            NotRecordedError: it is on its way, but not final in time. Sent again, it may be refused
+                because it was carried out after all.
+            RpcError: the node cannot be asked; nothing was sent.
+        """
+        self._check_relaying()
+        to = self._deployment.address_of(call.contract)
+        joined = self._joined(to, call.data)
+        if joined is None:
+            gas = await self._try_out(to, call.data, self.account)
+            # Somebody else may have sent the same one meanwhile.
+            joined = self._joined(to, call.data)
+        if joined is None:
+            draft = Draft(to, call.data, min(int(gas * _MARGIN), GAS_CAP))
+            joined = draft.waiters
+            self._dispatcher.queue_call(draft)
+        return await self._wait(joined)
+
+    async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
+        """Send a transaction that a party signed itself, and return it when its block is final.
+
+        It is journaled like our own, so that it survives a node that forgets it. That it goes to one
+        of our contracts is for the caller to have checked.
+
+        Raises:
+            RevertError: the contract refuses it.
+            TransactionRejectedError: the node does not take it.
+            NonceGapError: it does not follow the party's last one.
+            ReplacedError: another one of the same nonce was carried out.
+            RecorderUnavailableError, NotRecordedError, RpcError: as for `relay`.
+        """
+        self._check_relaying()
+        content = transaction.content
+        flight = self._outbox.flights.find(transaction.sender, content.nonce)
+        if flight is not None:
+            if transaction.hash not in flight.hashes:
+                raise ReplacedError(transaction.hash)
+            return await self._wait(flight.waiters)
+        known = await self._rpc.send(queries.receipt(transaction.hash))
+        if known is None:
+            await self._check_follows(transaction)
+            await self._try_out(content.to or b"", content.data, transaction.sender)
+        draft = Draft(content.to or b"", content.data, signed=transaction)
+        self._dispatcher.queue_call(draft)
+        return await self._wait(draft.waiters)
+
+    # Chains that lost blocks
+
+    async def reconcile(self) -> Reconciliation:
+        """Send again what the chain has lost, from the journal, and begin to work again.
+
+        Raises:
+            RecorderUnavailableError: the recorder is not halted.
+            ForeignChainError, DeploymentError: the chain is another one; nothing can mend that.
+            RecorderError: our own transactions cannot be brought back.
+            JournalError, RpcError: the journal or the node does not work.
+        """
+        if self._state is not RecorderState.HALTED:
+            raise RecorderUnavailableError(f"there is nothing to reconcile while {self._state}")
+        return await self._reconcile()
+
+    # Inside
+
+    @property
+    def _problem(self) -> LedgerError | None:
+        if self._trouble is not None:
+            return self._trouble
+        if not self._dispatcher.admitted and self._state is RecorderState.RUNNING:
+            return NotARecorderError("the registry does not know our account as a recorder")
+        return self.follower.problem or self._dispatcher.problem
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+    def _open_journal(self) -> JournalState:
+        journal = Journal.open(self._directory)
+        try:
+            restored = restore(journal, self._identity)
+        except BaseException:
+            journal.close()
+            raise
+        self._is_fresh = restored.identity is None
+        self._outbox.journal = journal
+        return restored
+
+    def _take_up(self, state: JournalState) -> None:
+        self._outbox.next_nonce, self._outbox.mark = state.next_nonce, state.mark
+        for journaled in state.open_transactions():
+            flight = flight_of(journaled)
+            self._outbox.flights.add(flight)
+            self._dispatcher.desk.restore(flight.entries)
+        for one in state.transactions.values():
+            if one.settled is not None and one.settled.outcomes:
+                accesses = remembered(one.settled, split_accesses(one.carried_out))
+                self._dispatcher.desk.remember(a for a in accesses if not is_duplicate(a))
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._connect()
+                self._trouble = None
+                self._enter(RecorderState.RUNNING)
+                await self._work()
+            except RpcError as error:
+                self._trouble = error
+                await asyncio.sleep(_RETRY)
+            except LedgerError as error:
+                await self._halt(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must stop and say so
+                _log.exception("the recorder failed")
+                await self._halt(RecorderError(f"unexpected: {type(error).__name__}"))
+
+    def _enter(self, state: RecorderState) -> None:
+        if self._state is not RecorderState.CLOSED:
+            self._state = state
+
+    async def _connect(self) -> None:
+        """Make sure that the node has the chain that we know, as far as we know it."""
+        outbox, mark = self._outbox, self._outbox.mark
+        await verify_deployment_async(self._rpc, self._deployment)
+        await verify_mark(self._rpc, self._deployment, self.settings.finality, mark)
+        if self._is_fresh:
+            outbox.next_nonce = await free_nonce(self._rpc, outbox.account)
+            await outbox.open_segment()
+            self._is_fresh = False
+        else:
+            await verify_nonce(self._rpc, outbox)
+        await self._dispatcher.check_admission()
+        self.follower.restart(
+            None if mark is None else BlockRef(mark.block_number, mark.block_hash)
+        )
+
+    async def _work(self) -> None:
+        """Follow, send and settle until one of them cannot go on; raise its reason."""
+        loop = asyncio.get_running_loop()
+        works = [
+            loop.create_task(work)
+            for work in (
+                self.follower.run(),
+                self._dispatcher.settle_all(self.follower),
+                self._dispatcher.send_all(self.follower),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for work in works:
+                work.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
+        for task in done:
+            await task
+        if isinstance(self.follower.problem, ChainError):
+            raise self.follower.problem
+        raise RecorderError("the recorder stopped by itself")
+
+    async def _halt(self, error: LedgerError) -> None:
+        """Stop until somebody reconciles; on the embedded chain do so at once."""
+        self._enter(RecorderState.HALTED)
+        self._trouble = error
+        self._resume.clear()
+        _log.error("the recorder stopped: %s", error)
+        if self.settings.reconcile_automatically and isinstance(error, _LOST):
+            try:
+                await self._reconcile()
+            except LedgerError as failure:
+                self._trouble = failure
+                _log.error("what the chain lost cannot be sent again: %s", failure)
+                if isinstance(failure, RpcError):
+                    # The node fell again. What is on it when it is back decides what to do.
+                    await asyncio.sleep(_RETRY)
+                    return
+        await self._resume.wait()
+
+    async def _reconcile(self) -> Reconciliation:
+        self._enter(RecorderState.RECONCILING)
+        try:
+            await verify_deployment_async(self._rpc, self._deployment)
+            reconciler = Reconciler(
+                self._rpc, self._deployment, self._outbox, self.settings.finality
+            )
+            self._dispatcher.desk.forget()
+            result, accesses = await reconciler.reconcile()
+        except BaseException:
+            self._enter(RecorderState.HALTED)
+            raise
+        self._dispatcher.desk.remember(accesses)
+        self.last_reconciliation = result
+        for difference in result.differences:
+            _log.warning("came out differently: %s", difference)
+        self._enter(RecorderState.STARTING)
+        self._resume.set()
+        return result
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP)
+            problem = self._problem
+            reason = str(problem) if problem is not None else "its block is not final in time"
+            self._dispatcher.desk.sweep(reason)
+
+    def _closed(self) -> RecorderError | None:
+        """Why nothing new is taken, if so."""
+        if self._state is not RecorderState.RUNNING:
+            return RecorderUnavailableError(self._trouble or f"the recorder is {self._state.value}")
+        if not self._dispatcher.admitted:
+            return RecorderUnavailableError(self._problem or "not admitted")
+        return None
+
+    def _check_relaying(self) -> None:
+        if self._state is not RecorderState.RUNNING:
+            raise RecorderUnavailableError(self._trouble or f"the recorder is {self._state.value}")
+
+    def _joined(self, to: bytes, data: bytes) -> "list[asyncio.Future[Relayed]] | None":
+        """Who waits for the same call already, if anybody."""
+        found = self._dispatcher.queued_call(to, data) or self._outbox.flights.calling(to, data)
+        return None if found is None else found.waiters
+
+    async def _wait(self, waiters: "list[asyncio.Future[Relayed]]") -> Relayed:
+        future: asyncio.Future[Relayed] = self._dispatcher.desk.await_call()
+        waiters.append(future)
+        return await future
+
+    async def _try_out(self, to: bytes, data: bytes, sender: bytes) -> int:
+        try:
+            return await self._rpc.send(queries.estimate_gas(to, data, sender))
+        except CallError as error:
+            refusal = revert_in(error)
+            if refusal is None:
+                raise TransactionRejectedError(str(error)) from error
+            raise refusal from error
+
+    async def _check_follows(self, transaction: SignedTransaction) -> None:
+        nonce = transaction.content.nonce
+        mined = await self._rpc.send(queries.transaction_count(transaction.sender))
+        if nonce < mined:
+            raise ReplacedError(transaction.hash)
+        ours = [flight.nonce + 1 for flight in self._outbox.flights.of(transaction.sender)]
+        expected = max(mined, *ours) if ours else mined
+        if nonce > expected:
+            raise NonceGapError(f"the party's next nonce is {expected}, this one has {nonce}")
