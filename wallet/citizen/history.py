@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from typing import Final
 
+from ledger import events
+from ledger.hexes import to_hex
+from wallet.client import chain
 from wallet.client.asks import Asked, my_inbox
 from wallet.client.identity import Lookup, my_lookups
 from wallet.client.relays import Granted, HistoryEntry, my_authorizations, my_history
 from wallet.client.signers import SubjectSigner, asking
 from wallet.client.steps import Steps
+from wallet.client.transactions import Ledger
 
 _MOST_PAGES: Final = 1000
 
@@ -47,6 +51,26 @@ def history(signers: Sequence[SubjectSigner]) -> Steps[tuple[HistoryEntry, ...]]
             if cursor is None:
                 break
     return tuple(sorted(found, key=lambda entry: (-entry.at, -entry.sequence)))
+
+
+def left_out(
+    ledger: Ledger, subjects: Sequence[bytes], shown: Sequence[Granted]
+) -> Steps[tuple[bytes, ...]]:
+    """Return the authorizations of some subjects that are on chain and were not shown.
+
+    Args:
+        ledger: the contracts, with a node of one's own.
+        subjects: the person's ids.
+        shown: what a gateway showed.
+    """
+    known = {one.id for one in shown}
+    missing = []
+    for subject in subjects:
+        granted = yield from chain.events(ledger, events.Granted, (None, subject))
+        missing += [
+            event.authorization for event in granted if to_hex(event.authorization) not in known
+        ]
+    return tuple(missing)
 
 
 def lookups(signers: Sequence[SubjectSigner]) -> Steps[tuple[Lookup, ...]]:

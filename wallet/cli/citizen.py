@@ -14,7 +14,7 @@ from ledger.hexes import from_hex, to_hex
 from wallet.citizen import acts
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
 from wallet.citizen.errors import NoSubjectError
-from wallet.citizen.history import authorizations, history, inbox, lookups
+from wallet.citizen.history import authorizations, history, inbox, left_out, lookups
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
 from wallet.citizen.proposal import Less, Proposal, field_names, propose
@@ -278,9 +278,10 @@ def show_history(
 ) -> None:
     """Show what happened around all of the person's ids, the newest first."""
     session = session_of(context)
-    signers = _keys(session).signers()
+    keys = _keys(session)
+    signers = keys.signers()
     if granted:
-        _show_granted(session, signers)
+        _show_granted(session, keys)
         return
     if looked_up:
         found = session.ask(lookups(signers))
@@ -402,8 +403,12 @@ def _receipt(session: Session, signers: Sequence[SubjectSigner], access: bytes) 
     raise problem or InputError("the wallet has no id that could ask")
 
 
-def _show_granted(session: Session, signers: Sequence[SubjectSigner]) -> None:
-    found = session.ask(authorizations(signers))
+def _show_granted(session: Session, keys: PersonKeys) -> None:
+    found = session.ask(authorizations(keys.signers()))
+    if session.ledger.own_node:
+        subjects = [one.subject_id for one in keys.identities.active]
+        for missing in session.ask(left_out(session.ledger, subjects, found)):
+            session.output.warn(f"the gateway leaves out {to_hex(missing)}, which is on chain")
     session.output.result(found)
     session.output.table(
         "Granted",
