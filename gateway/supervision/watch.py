@@ -29,6 +29,7 @@ _PAGE: Final = 2000
 _LOOK_BACK: Final = 24 * 3600
 _PATIENCE: Final = 2.0
 _STALE_EVERY: Final = 60.0
+_REMEMBERED: Final = 10_000
 
 _log = get_logger()
 
@@ -104,6 +105,8 @@ class Watch:
         self._restricting = restricting
         self._clock = clock
         self._next: int | None = None
+        self._raised: dict[str, None] = {}
+        """Keys of alerts that are kept already: what goes on is not written again and again."""
         self._stale_at = float("-inf")
 
     async def run(self) -> None:
@@ -138,8 +141,13 @@ class Watch:
         return raised
 
     async def _raise(self, finding: Finding, now: int) -> bool:
+        if finding.key in self._raised:
+            return False
         alert = StoredAlert(id=0, raised_at=now, **msgspec.structs.asdict(finding))
         kept = await self._alerts.put(alert)
+        self._raised[finding.key] = None
+        if len(self._raised) > _REMEMBERED:
+            del self._raised[next(iter(self._raised))]
         if kept is None:
             return False
         _log.warning("alert", reason=kept.rule, sequence=kept.last_sequence)
