@@ -8,10 +8,11 @@ from alembic import context
 
 import gateway.store.access_tables  # noqa: F401  its tables belong to the metadata
 from gateway.store.tables import metadata
+from ledger.index.tables import metadata as index_metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=[metadata, index_metadata],
     transactional_ddl=True,
 )
 context.run_migrations()

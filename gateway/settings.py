@@ -1,0 +1,173 @@
+"""Every setting of the gateway: its unit, its default, and the failure that it prevents.
+
+Each is read once, at start, from the environment as `QUANCHENG_GATEWAY_<NAME>` (lists as JSON).
+"""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.errors import SettingsError
+from ledger.chain import Finality, FinalityError
+
+_MEBIBYTE: Final = 1 << 20
+_DAY: Final = 24 * 3600
+
+
+class Settings(BaseSettings):
+    """The gateway's settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QUANCHENG_GATEWAY_",
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        # A value that cannot be used is not shown: it may be a password.
+        hide_input_in_errors=True,
+    )
+
+    # Where it listens
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Only this machine by default: outside, put a TLS proxy before it."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8700
+    """Port to listen on; 0 takes a free one, which is printed. Prevents a clash of two gateways."""
+
+    authorities: tuple[str, ...] = ()
+    """Host names (with port, unless it is the scheme's own) under which clients reach this gateway, beside
+    `host:port`, `localhost:port` and `127.0.0.1:port`. A request signed for any other host is refused, so that what
+    was signed for one gateway cannot be replayed at another."""
+
+    scheme: Literal["http", "https"] = "http"
+    """What clients use; https behind a TLS proxy. It decides which port may be left out of `@authority`."""
+
+    # What it works with
+
+    database_url: str = "sqlite+aiosqlite:///var/gateway/gateway.db"
+    """`sqlite+aiosqlite:///file` or `postgresql+asyncpg://user:password@host/name`."""
+
+    database_timeout: PositiveFloat = 5.0
+    """Seconds to wait for a lock or a connection. After it the caller gets a 503 instead of hanging."""
+
+    database_pool: PositiveInt = 8
+    """Connections to PostgreSQL at most."""
+
+    deployment: Path = Path("var/deployment.json")
+    """The deployment file. A node on another chain, or with other code, is refused by it."""
+
+    node_url: HttpUrl = HttpUrl("http://127.0.0.1:8545")
+    """Ethereum JSON-RPC of the node that this gateway reads and writes through."""
+
+    node_timeout: PositiveFloat = 10.0
+    """Seconds for one question to the node; a node that hangs holds nobody longer."""
+
+    finality: str = "depth:0"
+    """When a block counts as final: `depth:N` blocks on top of it, or `finalized`, as the node says. 0 is right only
+    for chains that never take a block back; elsewhere it would release data for an access that vanishes."""
+
+    poll_interval: PositiveFloat = 0.05
+    """Seconds between two looks for a new block. Adds half of itself to each access."""
+
+    # What it takes from callers
+
+    body_limit: PositiveInt = _MEBIBYTE
+    """Bytes of a JSON body at most (batches of accesses have their own limit). Keeps callers from filling the memory."""
+
+    lines_limit: PositiveInt = 256 * _MEBIBYTE
+    """Bytes of one body of upload lines at most. It is streamed, so it costs no memory; it bounds what is written before
+    the signature over the whole body can be checked."""
+
+    line_limit: PositiveInt = 2 * _MEBIBYTE
+    """Bytes of one line of an upload at most."""
+
+    body_timeout: PositiveFloat = 20.0
+    """Seconds to wait for the next piece of a body. Slow clients are cut off instead of holding connections."""
+
+    signature_lifetime: Annotated[int, Field(gt=0, le=300)] = 300
+    """Seconds for which a signed request may be valid; its nonce is remembered as long."""
+
+    clock_skew: Annotated[int, Field(ge=0, le=300)] = 30
+    """Seconds by which a client's clock may be ahead of this one."""
+
+    session_lifetime: Annotated[int, Field(gt=0, le=_DAY)] = 900
+    """Seconds for which a browser's session lasts. A stolen token is worth that long."""
+
+    challenge_lifetime: Annotated[int, Field(gt=0, le=600)] = 120
+    """Seconds in which a session's challenge must be answered."""
+
+    # Uploads
+
+    chunk_records: PositiveInt = 2_000
+    """Lines of an upload in one transaction. More is faster and holds more memory and the write lock for longer."""
+
+    chunk_bytes: PositiveInt = 8 * _MEBIBYTE
+    """Bytes of lines in one transaction at most, so that huge records do not fill the memory."""
+
+    upload_lifetime: PositiveInt = 7 * _DAY
+    """Seconds after which an upload that nobody touched is deleted. Keeps abandoned uploads from filling the disk."""
+
+    tile_memory: PositiveInt = 64 * _MEBIBYTE
+    """Bytes of publications' tiles kept in memory. Less costs a database read and a few hashes per access."""
+
+    # Running
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged, from this level on. No level shows payloads, keys, signatures or ids of people."""
+
+    shutdown_grace: PositiveFloat = 20.0
+    """Seconds in which requests under way may finish after SIGTERM."""
+
+    housekeeping_interval: PositiveFloat = 60.0
+    """Seconds between two runs of the housekeeping: expired nonces, sessions and uploads are removed."""
+
+    switch_interval: PositiveFloat = 0.001
+    """Seconds after which Python lets another thread run. While an upload is parsed in a thread, each answer would
+    otherwise wait up to Python's own 5 ms, several times over."""
+
+    @field_validator("finality")
+    @classmethod
+    def _check_finality(cls, value: str) -> str:
+        try:
+            Finality.parse(value)
+        except FinalityError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("authorities")
+    @classmethod
+    def _check_authorities(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any("/" in one or one != one.lower() for one in value):
+            raise ValueError("an authority is a host name in lowercase, with its port if need be")
+        return value
+
+    @property
+    def all_authorities(self) -> frozenset[str]:
+        """Every `@authority` under which this gateway is itself."""
+        usual = {"http": 80, "https": 443}[self.scheme]
+        port = "" if self.port == usual else f":{self.port}"
+        hosts = {self.host.lower(), "localhost", "127.0.0.1"}
+        return frozenset({f"{host}{port}" for host in hosts} | set(self.authorities))
+
+    @property
+    def finality_rule(self) -> Finality:
+        """`finality`, parsed."""
+        return Finality.parse(self.finality)
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the settings from the environment.
+
+        Raises:
+            SettingsError: One cannot be used; the message says which and why, not its value.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = "; ".join(
+                f"QUANCHENG_GATEWAY_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}"
+                for one in error.errors(include_input=False, include_url=False)
+            )
+            raise SettingsError(problems) from None

@@ -1,0 +1,55 @@
+"""The chain's events in tables, for questions that the chain itself does not answer.
+
+`Index` is what everybody uses; `Follower` keeps it up to date from a node.
+"""
+
+from ledger.index.follower import ChainChangedError, Follower, FollowerSettings
+from ledger.index.index import Index, Origin, Transactions, WrongOriginError
+from ledger.index.reader import Selection
+from ledger.index.rows import (
+    AccessEntry,
+    AgreementEntry,
+    ApplicationEntry,
+    AuthorizationEntry,
+    BasisEntry,
+    DatasetEntry,
+    ErasureEntry,
+    EventEntry,
+    Head,
+    OrderEntry,
+    PartyEntry,
+    Place,
+    PublicationEntry,
+    PurposeEntry,
+    Snapshot,
+    Stats,
+    SubjectEntry,
+)
+
+__all__ = [
+    "AccessEntry",
+    "AgreementEntry",
+    "ApplicationEntry",
+    "AuthorizationEntry",
+    "BasisEntry",
+    "ChainChangedError",
+    "DatasetEntry",
+    "ErasureEntry",
+    "EventEntry",
+    "Follower",
+    "FollowerSettings",
+    "Head",
+    "Index",
+    "OrderEntry",
+    "Origin",
+    "PartyEntry",
+    "Place",
+    "PublicationEntry",
+    "PurposeEntry",
+    "Selection",
+    "Snapshot",
+    "Stats",
+    "SubjectEntry",
+    "Transactions",
+    "WrongOriginError",
+]

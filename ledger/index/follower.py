@@ -1,0 +1,168 @@
+"""Keeps an index up to date from a node: reads final blocks' events and hands them on in order."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from ledger import queries
+from ledger.chain import ChainError, Finality
+from ledger.events import Contracts, EventDecoder, Log, with_timestamp
+from ledger.index.index import Index
+from ledger.queries import Block
+from ledger.rpc import AnswerTooLargeError, AsyncRpc, CallError, RpcError
+
+_FEWEST: Final = 1
+_NODE_LIMIT_CODES: Final = frozenset((-32005, -32602, -32000))
+"""What nodes answer when a range holds more logs than they like."""
+
+
+class ChainChangedError(ChainError):
+    """The node does not have the last block that was final: another chain, or one that lost blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerSettings:
+    """How a node is read.
+
+    Attributes:
+        poll_interval: seconds between two looks for a new block.
+        most_blocks: in one question for logs at most.
+        wanted_logs: how many one question should bring; the number of blocks is chosen by it.
+    """
+
+    poll_interval: float = 0.05
+    most_blocks: int = 5_000
+    wanted_logs: int = 5_000
+
+
+class Follower:
+    """Follows one chain. `run` it as a task; `problem` says why it stands still."""
+
+    def __init__(
+        self,
+        rpc: AsyncRpc,
+        contracts: Contracts,
+        finality: Finality,
+        index: Index,
+        settings: FollowerSettings | None = None,
+    ) -> None:
+        self._rpc = rpc
+        self._addresses = msgspec.structs.astuple(contracts)
+        self._decoder = EventDecoder(contracts)
+        self._finality = finality
+        self._index = index
+        self._settings = settings or FollowerSettings()
+        self._blocks = 16
+        self.problem: RpcError | ChainError | None = None
+        """What went wrong the last time; None while all is well."""
+        self.final_block = -1
+        """Number of the newest final block that the node told of."""
+
+    @property
+    def lag(self) -> int:
+        """How many final blocks the index is behind."""
+        return max(self.final_block - self._index.head.number, 0)
+
+    async def run(self) -> None:
+        """Follow the chain until cancelled; what fails is tried again.
+
+        Raises:
+            LedgerError, and what the database raises: only what trying again does not mend.
+        """
+        while True:
+            try:
+                moved = await self.step()
+                self.problem = None
+            except (RpcError, ChainError) as error:
+                self.problem, moved = error, False
+            if not moved:
+                await asyncio.sleep(self._settings.poll_interval)
+
+    async def catch_up(self) -> None:
+        """Follow the chain until everything is in the index that is final now.
+
+        Raises:
+            RpcError: The node cannot be asked.
+            ChainChangedError: It is not the chain that it was.
+            EventError: It has events that the contracts cannot have emitted.
+        """
+        while await self.step():
+            pass
+
+    async def step(self) -> bool:
+        """Write the next final blocks; return whether there were any.
+
+        Raises:
+            RpcError: The node cannot be asked.
+            ChainChangedError: It is not the chain that it was.
+            EventError: It has events that the contracts cannot have emitted.
+        """
+        head = self._index.head
+        newest, last = await self._rpc.send_many(
+            [queries.block(self._finality.tag), queries.block(head.number)]
+        )
+        if newest is None:
+            return False  # nothing is final yet
+        self.final_block = self._finality.final_number(newest)
+        self._check(last, newest)
+        if self.final_block <= head.number:
+            return False
+        logs, end = await self._logs(head.number + 1, self.final_block)
+        events = [self._decoder.decode(log) for log in logs]
+        await self._index.apply(events, end.number, end.hash, end.timestamp)
+        return True
+
+    def _check(self, last: Block | None, newest: Block) -> None:
+        head = self._index.head
+        known = head.hash != bytes(32)  # a new index knows only a number
+        if last is None:
+            raise ChainChangedError(
+                f"the node is at block {newest.number}, block {head.number} was final before: "
+                "it is behind, or has lost blocks"
+            )
+        if known and last.hash != head.hash:
+            raise ChainChangedError(f"block {head.number} is another one than it was when final")
+
+    async def _logs(self, first: int, final: int) -> tuple[Sequence[Log], Block]:
+        """Return the logs of some blocks from `first` on, and the last of these blocks."""
+        while True:
+            last = min(first + self._blocks - 1, final)
+            try:
+                end, logs = await asyncio.gather(
+                    self._rpc.send(queries.block(last)),
+                    self._rpc.send(queries.logs(first, last, self._addresses)),
+                )
+            except (AnswerTooLargeError, CallError) as error:
+                if isinstance(error, CallError) and error.code not in _NODE_LIMIT_CODES:
+                    raise
+                if self._blocks == _FEWEST:
+                    raise
+                self._blocks = max(self._blocks // 4, _FEWEST)
+                continue
+            if end is None:
+                raise ChainChangedError(f"the node told of block {last} and does not have it")
+            self._choose(len(logs))
+            return await self._with_timestamps(logs), end
+
+    def _choose(self, found: int) -> None:
+        """Ask for so many blocks next time that about the wanted number of logs comes."""
+        wanted = self._blocks * self._settings.wanted_logs // max(found, 1)
+        most = min(self._blocks * 4, self._settings.most_blocks)
+        self._blocks = max(min(wanted, most), _FEWEST)
+
+    async def _with_timestamps(self, logs: Sequence[Log]) -> Sequence[Log]:
+        missing = {log.block_number for log in logs if log.block_timestamp is None}
+        if not missing:
+            return logs
+        numbers = sorted(int(number, 16) for number in missing)
+        blocks = await self._rpc.send_many([queries.block(number) for number in numbers])
+        times = {hex(block.number): block.timestamp for block in blocks if block is not None}
+        if len(times) != len(missing):
+            raise ChainChangedError("the node told of events in blocks that it does not have")
+        return [
+            with_timestamp(log, times[log.block_number]) if log.block_timestamp is None else log
+            for log in logs
+        ]

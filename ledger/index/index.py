@@ -1,0 +1,394 @@
+"""The index: written block by block, asked by everybody."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.entities import NOTHING
+from ledger.enumerations import Outcome
+from ledger.errors import LedgerError
+from ledger.events import Event
+from ledger.index import reader, tables
+from ledger.index.keys import Keys
+from ledger.index.reader import Selection
+from ledger.index.rows import (
+    AccessEntry,
+    AgreementEntry,
+    ApplicationEntry,
+    AuthorizationEntry,
+    BasisEntry,
+    ErasureEntry,
+    EventEntry,
+    Head,
+    PublicationEntry,
+    Snapshot,
+    Stats,
+    SubjectEntry,
+)
+from ledger.index.writer import Writer
+
+_MOST: Final = 1000
+"""Rows that one question returns at most."""
+
+
+class WrongOriginError(LedgerError):
+    """The index in the database is of another chain or deployment."""
+
+
+class Transactions(Protocol):
+    """A database: SQLAlchemy connections within transactions."""
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite; PostgreSQL otherwise."""
+        ...
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Begin a transaction that only reads."""
+        ...
+
+    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Begin a transaction, durable when its context ends without an error."""
+        ...
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What an index is of."""
+
+    genesis: bytes
+    """Hash of the chain's first block."""
+    access_log: bytes
+    """Address of the deployment's access log."""
+    before: int
+    """Number of the last block before the deployment."""
+
+
+class Index:
+    """The chain's events up to some final block, in tables; current parties and datasets in memory.
+
+    One process writes at a time: whoever finds that another one went on first takes over from
+    there. A transaction holds whole blocks and the note of how far it came, so after a crash the index
+    is as of some block, and `apply` goes on with the next one.
+
+    Whatever the database raises (as `Transactions` translates it) passes through all methods.
+    """
+
+    def __init__(self, database: Transactions, origin: Origin) -> None:
+        """Take a database whose tables exist. `open` must be called before anything else."""
+        self._database = database
+        self._origin = origin
+        self._keys: Keys | None = None
+        self._snapshot = Snapshot(Head(origin.before, bytes(32), 0, 0), {}, {}, {}, {})
+        self._moved = asyncio.Event()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What every request may need, as of the last block written."""
+        return self._snapshot
+
+    @property
+    def head(self) -> Head:
+        """How far the index is."""
+        return self._snapshot.head
+
+    async def open(self) -> Head:
+        """Begin a new index, or find out how far the one in the database is.
+
+        Raises:
+            WrongOriginError: It is of another chain or deployment.
+        """
+        origin = self._origin
+        async with self._database.writing() as connection:
+            row = (await connection.execute(select(tables.progress))).one_or_none()
+            if row is None:
+                await connection.execute(insert(tables.progress).values(_progress(origin)))
+            elif (row.genesis, row.access_log) != (origin.genesis, origin.access_log):
+                raise WrongOriginError("the index is of another chain or deployment: delete it")
+            await self._reload(connection)
+        return self.head
+
+    async def clear(self) -> None:
+        """Throw the index away and begin anew: for a chain that lost blocks it had called final."""
+        async with self._database.writing() as connection:
+            for table in tables.TABLES:
+                await connection.execute(delete(table))
+            await connection.execute(insert(tables.progress).values(_progress(self._origin)))
+            self._keys = None
+            await self._reload(connection)
+
+    async def apply(
+        self, events: Sequence[Event], number: int, block_hash: bytes, timestamp: int
+    ) -> Head:
+        """Write the events of the blocks after the head up to block `number`, durably.
+
+        Args:
+            events: All of them, in the order of the chain.
+            number: Of the last block; all up to it are final.
+            block_hash: Of the last block.
+            timestamp: Of the last block.
+
+        Returns:
+            The head now; another one than asked for if another process was first.
+        """
+        before = self.head
+        step = (
+            update(tables.progress)
+            .where(tables.progress.c.block_number == before.number)
+            .where(tables.progress.c.block_hash == before.hash)
+        )
+        try:
+            async with self._database.writing() as connection:
+                # This locks the row: whoever comes second finds it changed.
+                claimed = step.values(block_number=number, block_hash=block_hash)
+                if (await connection.execute(claimed)).rowcount != 1:
+                    self._keys = None
+                    await self._reload(connection)
+                    return self.head
+                writer = Writer(
+                    connection, await self._keys_for(connection), is_sqlite=self._database.is_sqlite
+                )
+                await writer.write(events)
+                head = Head(number, block_hash, timestamp, writer.sequence or before.sequence)
+                values = {"timestamp": timestamp, "sequence": head.sequence}
+                if writer.head is not None:
+                    values["head"] = writer.head  # type: ignore[assignment]
+                await connection.execute(update(tables.progress).values(values))
+                snapshot = await self._next_snapshot(connection, head, writer.changed)
+        except BaseException:
+            self._keys = None  # its numbers were not written
+            raise
+        self._show(snapshot)
+        return head
+
+    async def wait_for(self, number: int) -> Head:
+        """Wait until the index has a block. Set a time limit around it: the chain may stand still."""
+        while self.head.number < number:
+            await self.wait_for_change()
+        return self.head
+
+    async def wait_for_change(self) -> Head:
+        """Wait until the index has gone on, for feeds."""
+        await self._moved.wait()
+        return self.head
+
+    # Questions
+
+    async def accesses(
+        self, selection: Selection, *, before: int | None = None, limit: int = 50
+    ) -> tuple[AccessEntry, ...]:
+        """Return accesses before a sequence number, the newest first, at most 1,000."""
+        async with self._database.reading() as connection:
+            return await reader.accesses(
+                connection, selection, before=before, limit=min(limit, _MOST)
+            )
+
+    async def accesses_after(self, sequence: int, limit: int = 500) -> tuple[AccessEntry, ...]:
+        """Return all accesses after a sequence number, the oldest first, at most 1,000."""
+        async with self._database.reading() as connection:
+            return await reader.accesses_after(connection, sequence, min(limit, _MOST))
+
+    async def events(
+        self, selection: Selection, *, before: int | None = None, limit: int = 50
+    ) -> tuple[EventEntry, ...]:
+        """Return events other than accesses before a key, the newest first, at most 1,000."""
+        async with self._database.reading() as connection:
+            return await reader.events(
+                connection, selection, before=before, limit=min(limit, _MOST)
+            )
+
+    async def events_after(self, key: int, limit: int = 500) -> tuple[EventEntry, ...]:
+        """Return all events other than accesses after a key, the oldest first, at most 1,000."""
+        async with self._database.reading() as connection:
+            return await reader.events_after(connection, key, min(limit, _MOST))
+
+    async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
+        """Return what these ids name; those that name nothing are left out."""
+        async with self._database.reading() as connection:
+            return await reader.bases(connection, ids)
+
+    async def subject(self, subject: bytes) -> SubjectEntry | None:
+        """Return a subject."""
+        found = await self._subjects(tables.subjects.c.id == subject)
+        return found[0] if found else None
+
+    async def subjects_of(self, signer: bytes) -> tuple[SubjectEntry, ...]:
+        """Return the subjects whose signer this is now."""
+        return await self._subjects(tables.subjects.c.signer == signer)
+
+    async def wards_of(self, guardian: bytes) -> tuple[SubjectEntry, ...]:
+        """Return the subjects for whom this signer may sign as a guardian, by the last block's time."""
+        async with self._database.reading() as connection:
+            table = tables.guardians
+            statement = select(table).where(table.c.guardian == guardian)
+            rows = (await connection.execute(statement)).all()
+            now = self.head.timestamp
+            epochs = {row.subject: row.epoch for row in rows if row.expires_at > now}
+            wards = await reader.subjects(connection, tables.subjects.c.number.in_(epochs))
+        return tuple(ward for ward in wards if ward.epoch == epochs[ward.number])
+
+    async def authorization(self, authorization: bytes) -> AuthorizationEntry | None:
+        """Return an authorization."""
+        found = await self._authorizations(tables.bases.c.id == authorization, None, 1)
+        return found[0][1] if found else None
+
+    async def authorizations(
+        self,
+        *,
+        subjects: Sequence[bytes] | None = None,
+        consumer: bytes | None = None,
+        case_reference: bytes | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> tuple[tuple[int, AuthorizationEntry], ...]:
+        """Return authorizations that fit all that is given, the newest first, at most 1,000.
+
+        Each comes with its key: the last one's is `before` of the next page.
+        """
+        conditions: list[ColumnElement[bool]] = []
+        if subjects is not None:
+            conditions.append(tables.subjects.c.id.in_(subjects))
+        if consumer is not None:
+            conditions.append(tables.parties.c.address == consumer)
+        if case_reference is not None:
+            conditions.append(tables.authorizations.c.case_reference == case_reference)
+        return await self._authorizations(and_(True, *conditions), before, limit)
+
+    async def applications(
+        self,
+        *,
+        provider: bytes | None = None,
+        consumer: bytes | None = None,
+        state: str | None = None,
+        limit: int = 200,
+    ) -> tuple[ApplicationEntry, ...]:
+        """Return applications that fit all that is given, the newest first, at most 1,000."""
+        conditions = self._of_party(provider, consumer)
+        if state is not None:
+            conditions.append(tables.applications.c.state == state)
+        async with self._database.reading() as connection:
+            return await reader.applications(connection, and_(True, *conditions), min(limit, _MOST))
+
+    async def agreements(
+        self,
+        *,
+        agreement: bytes | None = None,
+        provider: bytes | None = None,
+        consumer: bytes | None = None,
+        limit: int = 200,
+    ) -> tuple[AgreementEntry, ...]:
+        """Return agreements that fit all that is given, the newest first, at most 1,000."""
+        conditions = self._of_party(provider, consumer)
+        if agreement is not None:
+            conditions.append(tables.agreements.c.id == agreement)
+        async with self._database.reading() as connection:
+            return await reader.agreements(connection, and_(True, *conditions), min(limit, _MOST))
+
+    async def publication(self, dataset: bytes, version: int) -> PublicationEntry | None:
+        """Return one version of a dataset."""
+        async with self._database.reading() as connection:
+            found = await reader.publications(connection, dataset, version, 1)
+        return found[0] if found else None
+
+    async def publications(self, dataset: bytes, limit: int = 50) -> tuple[PublicationEntry, ...]:
+        """Return a dataset's versions, the newest first, at most 1,000."""
+        async with self._database.reading() as connection:
+            return await reader.publications(connection, dataset, None, min(limit, _MOST))
+
+    async def erasures(self, transaction: bytes) -> tuple[ErasureEntry, ...]:
+        """Return the tombstones that one transaction made."""
+        async with self._database.reading() as connection:
+            return await reader.erasures(connection, transaction)
+
+    async def stats(self) -> Stats:
+        """Return some numbers. Counts rows: for now and then, not for every request."""
+        async with self._database.reading() as connection:
+            allowed = tables.accesses.c.outcome == int(Outcome.ALLOWED)
+            return Stats(
+                datasets=len(self.snapshot.datasets),
+                publications=await reader.count(connection, tables.publications),
+                parties=len(self.snapshot.parties),
+                subjects=await reader.count(connection, tables.subjects),
+                authorizations=await reader.count(connection, tables.authorizations),
+                accesses=self.head.sequence,
+                allowed=await reader.count(connection, tables.accesses, allowed),
+            )
+
+    # Within
+
+    async def _subjects(self, condition: ColumnElement[bool]) -> tuple[SubjectEntry, ...]:
+        async with self._database.reading() as connection:
+            return await reader.subjects(connection, condition)
+
+    async def _authorizations(
+        self, condition: ColumnElement[bool], before: int | None, limit: int
+    ) -> tuple[tuple[int, AuthorizationEntry], ...]:
+        async with self._database.reading() as connection:
+            return await reader.authorizations(
+                connection, condition, before=before, limit=min(limit, _MOST)
+            )
+
+    def _of_party(
+        self, provider: bytes | None, consumer: bytes | None
+    ) -> list[ColumnElement[bool]]:
+        conditions: list[ColumnElement[bool]] = []
+        if provider is not None:
+            own = [one.id for one in self.snapshot.datasets.values() if one.provider == provider]
+            conditions.append(tables.datasets.c.id.in_(own))
+        if consumer is not None:
+            conditions.append(tables.parties.c.address == consumer)
+        return conditions
+
+    async def _keys_for(self, connection: AsyncConnection) -> Keys:
+        if self._keys is None:
+            self._keys = Keys(connection)
+            await self._keys.load()
+        self._keys.use(connection)
+        return self._keys
+
+    async def _reload(self, connection: AsyncConnection) -> None:
+        row = (await connection.execute(select(tables.progress))).one()
+        head = Head(row.block_number, row.block_hash, row.timestamp, row.sequence)
+        self._show(await self._next_snapshot(connection, head, frozenset(_KEPT)))
+
+    async def _next_snapshot(
+        self, connection: AsyncConnection, head: Head, changed: frozenset[str]
+    ) -> Snapshot:
+        """Read again what changed of that which is kept in memory; the rest is as it was."""
+        fresh = {
+            attribute: await read(connection)
+            for name, (attribute, read) in _KEPT.items()
+            if name in changed
+        }
+        return msgspec.structs.replace(self._snapshot, head=head, **fresh)
+
+    def _show(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+
+_KEPT: Final = {
+    tables.parties.name: ("parties", reader.parties),
+    tables.datasets.name: ("datasets", reader.datasets),
+    tables.purposes.name: ("purposes", reader.purposes),
+    tables.orders.name: ("orders", reader.orders),
+}
+"""For each table that is kept in memory: where in the snapshot, and how it is read."""
+
+
+def _progress(origin: Origin) -> dict[str, object]:
+    return {
+        "id": 1,
+        "genesis": origin.genesis,
+        "access_log": origin.access_log,
+        "block_number": origin.before,
+        "block_hash": bytes(32),
+        "timestamp": 0,
+        "sequence": 0,
+        "head": NOTHING,
+    }

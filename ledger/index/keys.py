@@ -1,0 +1,148 @@
+"""Small numbers for addresses and ids: known ones from memory, others from the database, new ones given.
+
+Numbers are given by whoever writes, under the lock of `chain_progress`, so a transaction that is rolled
+back takes its numbers back; the writer then begins with a fresh `Keys`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import Select, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.entities import NOTHING
+from ledger.index.tables import bases, datasets, events, parties, subjects, transactions
+
+UNKNOWN: Final = "unknown"
+"""Kind of a basis whose id names nothing."""
+_MOST_KEPT: Final = 100_000
+_AT_ONCE: Final = 500
+
+
+class BasisKey(NamedTuple):
+    """A basis by number, and whose data it opens."""
+
+    key: int
+    kind: str
+    dataset: int
+    subject: int
+
+
+class Keys:
+    """The numbers of one writer."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        """Begin without any. `load` must be called next."""
+        self._connection = connection
+        self._parties: dict[bytes, int] = {}
+        self._datasets: dict[bytes, int] = {}
+        self._subjects: dict[bytes, int] = {}
+        self._bases: dict[bytes, BasisKey] = {}
+        self._next_basis = self._next_transaction = self._next_event = 1
+
+    async def load(self) -> None:
+        """Read what is always needed: parties, datasets, and where the numbers go on."""
+        self._parties = await self._all(select(parties.c.address, parties.c.key))
+        self._datasets = await self._all(select(datasets.c.id, datasets.c.key))
+        highest = [
+            (await self._connection.execute(select(func.max(table.c.key)))).scalar_one() or 0
+            for table in (bases, transactions, events)
+        ]
+        self._next_basis, self._next_transaction, self._next_event = (one + 1 for one in highest)
+
+    def use(self, connection: AsyncConnection) -> None:
+        """Go on within another transaction."""
+        self._connection = connection
+        for kept in (self._subjects, self._bases):
+            if len(kept) > _MOST_KEPT:
+                kept.clear()
+
+    async def prefetch(self, basis_ids: Iterable[bytes], subject_ids: Iterable[bytes]) -> None:
+        """Read the numbers of these bases and subjects, with few statements."""
+        missing = [one for one in set(basis_ids) if one not in self._bases]
+        for some in _slices(missing):
+            found = await self._connection.execute(
+                select(
+                    bases.c.id, bases.c.key, bases.c.kind, bases.c.dataset, bases.c.subject
+                ).where(bases.c.id.in_(some))
+            )
+            for name, *rest in found:
+                self._bases[name] = BasisKey(*rest)
+        missing = [one for one in set(subject_ids) if one not in self._subjects]
+        for some in _slices(missing):
+            statement = select(subjects.c.id, subjects.c.number).where(subjects.c.id.in_(some))
+            self._subjects.update(await self._all(statement))
+
+    def transaction(self) -> int:
+        """Return the number of the next transaction."""
+        self._next_transaction += 1
+        return self._next_transaction - 1
+
+    def event(self) -> int:
+        """Return the number of the next event."""
+        self._next_event += 1
+        return self._next_event - 1
+
+    async def party(self, address: bytes) -> int:
+        """Return a party's number. An address that was never admitted gets one too."""
+        key = self._parties.get(address)
+        if key is None:
+            key = self._parties[address] = len(self._parties) + 1
+            await self._connection.execute(
+                insert(parties).values(
+                    key=key,
+                    address=address,
+                    name="",
+                    roles=0,
+                    active=False,
+                    restricted_until=0,
+                    restriction="",
+                    appeal="",
+                    encryption_key=b"",
+                )
+            )
+        return key
+
+    def dataset(self, dataset: bytes) -> int:
+        """Return a dataset's number; 0 for one that is not registered."""
+        return self._datasets.get(dataset, 0)
+
+    def add_dataset(self, dataset: bytes) -> int:
+        """Give a dataset a number."""
+        key = self._datasets[dataset] = len(self._datasets) + 1
+        return key
+
+    def subject(self, subject: bytes) -> int:
+        """Return a subject's number; 0 for an unknown one. It must have been prefetched."""
+        return self._subjects.get(subject, 0)
+
+    def add_subject(self, subject: bytes, number: int) -> None:
+        """Remember a subject's number, which the chain gave."""
+        self._subjects[subject] = number
+
+    def basis(self, basis: bytes) -> BasisKey | None:
+        """Return a basis; None for one that is not there. It must have been prefetched."""
+        return self._bases.get(basis)
+
+    def add_basis(self, basis: bytes, kind: str, dataset: int, subject: int) -> BasisKey:
+        """Give a basis a number, or put right what an id means that was only tried before."""
+        known = self._bases.get(basis)
+        if known is None:
+            key, self._next_basis = self._next_basis, self._next_basis + 1
+        else:
+            key = known.key
+        added = self._bases[basis] = BasisKey(key, kind, dataset, subject)
+        return added
+
+    async def _all(self, statement: Select[bytes, int]) -> dict[bytes, int]:
+        rows = (await self._connection.execute(statement)).all()
+        return dict([row.tuple() for row in rows])
+
+
+def item_or_nothing(item: bytes) -> bytes:
+    """Return an item as it is stored: nothing for all that a basis covers."""
+    return b"" if item == NOTHING else item
+
+
+def _slices(names: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))

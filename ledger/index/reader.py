@@ -1,0 +1,489 @@
+"""Questions to the index. Pages are cut by keys, not by counting, so the millionth costs as the first."""
+
+import heapq
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.entities import NOTHING
+from ledger.enumerations import OUTCOMES, Class, Outcome, Roles
+from ledger.index import tables
+from ledger.index.keys import UNKNOWN
+from ledger.index.rows import (
+    AccessEntry,
+    AgreementEntry,
+    ApplicationEntry,
+    AuthorizationEntry,
+    BasisEntry,
+    DatasetEntry,
+    ErasureEntry,
+    EventEntry,
+    OrderEntry,
+    PartyEntry,
+    Place,
+    PublicationEntry,
+    PurposeEntry,
+    SubjectEntry,
+)
+
+_AT_ONCE: Final = 500
+Values = tuple[Any, ...]
+"""A row's values, in the order selected."""
+
+_PLACE: Final = (
+    tables.transactions.c.block_number,
+    tables.transactions.c.block_hash,
+    tables.transactions.c.timestamp,
+    tables.transactions.c.hash,
+)
+_PLACE_SIZE: Final = len(_PLACE)
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which accesses or events to return: those that fit everything that is given.
+
+    Attributes:
+        subjects: Of one of these subjects; None for any.
+        party: The consumer of an access, the party of an event.
+        dataset: Id.
+        basis: Id of an authorization, agreement, order or dataset.
+        outcome: Of an access.
+    """
+
+    subjects: tuple[bytes, ...] | None = None
+    party: bytes | None = None
+    dataset: bytes | None = None
+    basis: bytes | None = None
+    outcome: Outcome | None = None
+
+
+async def accesses(
+    connection: AsyncConnection, selection: Selection, *, before: int | None, limit: int
+) -> tuple[AccessEntry, ...]:
+    """Return accesses before a sequence number, the newest first."""
+    found: list[Sequence[AccessEntry]] = []
+    for condition in await _conditions(connection, selection, tables.accesses, "consumer"):
+        if condition is None:
+            continue
+        statement = _ACCESSES.where(condition)
+        if selection.outcome is not None:
+            statement = statement.where(tables.accesses.c.outcome == int(selection.outcome))
+        if before is not None:
+            statement = statement.where(tables.accesses.c.sequence < before)
+        statement = statement.order_by(tables.accesses.c.sequence.desc()).limit(limit)
+        found.append([_access(row) for row in await _rows(connection, statement)])
+    merged = heapq.merge(*found, key=lambda entry: -entry.sequence)
+    return tuple(entry for entry, _ in zip(merged, range(limit), strict=False))
+
+
+async def accesses_after(
+    connection: AsyncConnection, sequence: int, limit: int
+) -> tuple[AccessEntry, ...]:
+    """Return accesses after a sequence number, the oldest first: for feeds."""
+    statement = (
+        _ACCESSES.where(tables.accesses.c.sequence > sequence)
+        .order_by(tables.accesses.c.sequence)
+        .limit(limit)
+    )
+    return tuple(_access(row) for row in await _rows(connection, statement))
+
+
+async def events(
+    connection: AsyncConnection, selection: Selection, *, before: int | None, limit: int
+) -> tuple[EventEntry, ...]:
+    """Return events that are not accesses, before a key, the newest first."""
+    found: list[Sequence[EventEntry]] = []
+    for condition in await _conditions(connection, selection, tables.events, "party"):
+        if condition is None:
+            continue
+        statement = _EVENTS.where(condition)
+        if before is not None:
+            statement = statement.where(tables.events.c.key < before)
+        statement = statement.order_by(tables.events.c.key.desc()).limit(limit)
+        found.append([_event(row) for row in await _rows(connection, statement)])
+    merged = heapq.merge(*found, key=lambda entry: -entry.key)
+    return tuple(entry for entry, _ in zip(merged, range(limit), strict=False))
+
+
+async def events_after(connection: AsyncConnection, key: int, limit: int) -> tuple[EventEntry, ...]:
+    """Return events that are not accesses after a key, the oldest first: for feeds."""
+    statement = _EVENTS.where(tables.events.c.key > key).order_by(tables.events.c.key).limit(limit)
+    return tuple(_event(row) for row in await _rows(connection, statement))
+
+
+async def bases(connection: AsyncConnection, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
+    """Return what these ids name; unknown ones are left out."""
+    found: dict[bytes, BasisEntry] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        statement = _BASES.where(tables.bases.c.id.in_(ids[start : start + _AT_ONCE]))
+        for row in await _rows(connection, statement):
+            found[row[0]] = BasisEntry(*row)
+    return found
+
+
+async def subjects(
+    connection: AsyncConnection, condition: ColumnElement[bool]
+) -> tuple[SubjectEntry, ...]:
+    """Return subjects."""
+    columns = [tables.subjects.c[name] for name in SubjectEntry.__struct_fields__]
+    statement = select(*columns).where(condition).order_by(tables.subjects.c.number)
+    rows = await _rows(connection, statement)
+    return tuple(SubjectEntry(*row) for row in rows)
+
+
+async def authorizations(
+    connection: AsyncConnection,
+    condition: ColumnElement[bool],
+    *,
+    before: int | None,
+    limit: int,
+) -> tuple[tuple[int, AuthorizationEntry], ...]:
+    """Return authorizations before a key, the newest first, each with its key."""
+    statement = _AUTHORIZATIONS.where(condition)
+    if before is not None:
+        statement = statement.where(tables.authorizations.c.key < before)
+    statement = statement.order_by(tables.authorizations.c.key.desc()).limit(limit)
+    rows = await _rows(connection, statement)
+    keys = [row[0] for row in rows]
+    used = await _uses(connection, keys)
+    return tuple((row[0], _authorization(row, used.get(row[0], (0, 0)))) for row in rows)
+
+
+async def applications(
+    connection: AsyncConnection, condition: ColumnElement[bool], limit: int
+) -> tuple[ApplicationEntry, ...]:
+    """Return applications, the newest first."""
+    table = tables.applications
+    statement: Select[Any] = (
+        select(
+            table.c.id,
+            tables.parties.c.address,
+            tables.datasets.c.id,
+            *(table.c[name] for name in ("purpose", "fields", "justification", "state")),
+            table.c.reason,
+            table.c.signed,
+            *_PLACE,
+        )
+        .join(tables.parties, tables.parties.c.key == table.c.consumer)
+        .join(tables.datasets, tables.datasets.c.key == table.c.dataset)
+        .join(tables.transactions, tables.transactions.c.key == table.c.transaction)
+        .where(condition)
+        .order_by(table.c.transaction.desc())
+        .limit(limit)
+    )
+    rows = await _rows(connection, statement)
+    return tuple(ApplicationEntry(*_with_place(row)) for row in rows)
+
+
+async def agreements(
+    connection: AsyncConnection, condition: ColumnElement[bool], limit: int
+) -> tuple[AgreementEntry, ...]:
+    """Return agreements, the newest first."""
+    table = tables.agreements
+    statement: Select[Any] = (
+        select(
+            table.c.number,
+            table.c.id,
+            table.c.application,
+            tables.parties.c.address,
+            tables.datasets.c.id,
+            *(table.c[name] for name in ("purpose", "fields", "expires_at", "withdrawn")),
+            table.c.reason,
+            tables.applications.c.signed,
+            *_PLACE,
+        )
+        .join(tables.parties, tables.parties.c.key == table.c.consumer)
+        .join(tables.datasets, tables.datasets.c.key == table.c.dataset)
+        .join(tables.applications, tables.applications.c.id == table.c.application)
+        .join(tables.transactions, tables.transactions.c.key == table.c.transaction)
+        .where(condition)
+        .order_by(table.c.number.desc())
+        .limit(limit)
+    )
+    rows = await _rows(connection, statement)
+    return tuple(AgreementEntry(*_with_place(row)) for row in rows)
+
+
+async def publications(
+    connection: AsyncConnection, dataset: bytes, version: int | None, limit: int
+) -> tuple[PublicationEntry, ...]:
+    """Return a dataset's publications, the newest first, or only one version."""
+    table = tables.publications
+    statement: Select[Any] = (
+        select(
+            tables.datasets.c.id,
+            *(table.c[name] for name in ("version", "root", "count", "base", "manifest")),
+            *_PLACE,
+        )
+        .join(tables.datasets, tables.datasets.c.key == table.c.dataset)
+        .join(tables.transactions, tables.transactions.c.key == table.c.transaction)
+        .where(tables.datasets.c.id == dataset)
+        .order_by(table.c.version.desc())
+        .limit(limit)
+    )
+    if version is not None:
+        statement = statement.where(table.c.version == version)
+    rows = await _rows(connection, statement)
+    return tuple(PublicationEntry(*_with_place(row)) for row in rows)
+
+
+async def erasures(connection: AsyncConnection, transaction: bytes) -> tuple[ErasureEntry, ...]:
+    """Return the tombstones that one transaction made."""
+    table = tables.erasures
+    statement: Select[Any] = (
+        select(tables.datasets.c.id, table.c.item, table.c.version, *_PLACE)
+        .join(tables.datasets, tables.datasets.c.key == table.c.dataset)
+        .join(tables.transactions, tables.transactions.c.key == table.c.transaction)
+        .where(tables.transactions.c.hash == transaction)
+    )
+    rows = await _rows(connection, statement)
+    return tuple(ErasureEntry(*_with_place(row)) for row in rows)
+
+
+# What every request may need
+
+
+async def parties(connection: AsyncConnection) -> dict[bytes, PartyEntry]:
+    """Return all parties that were ever admitted."""
+    columns = [tables.parties.c[name] for name in PartyEntry.__struct_fields__]
+    statement = select(*columns).where(tables.parties.c.roles > 0)
+    found = {}
+    for values in await _dicts(connection, statement):
+        values["roles"] = Roles(values["roles"])
+        found[values["address"]] = PartyEntry(**values)
+    return found
+
+
+async def datasets(connection: AsyncConnection) -> dict[bytes, DatasetEntry]:
+    """Return all datasets."""
+    table = tables.datasets
+    statement: Select[Any] = select(
+        tables.parties.c.address,
+        *(table.c[name] for name in DatasetEntry.__struct_fields__ if name != "provider"),
+    ).join(tables.parties, tables.parties.c.key == table.c.provider)
+    found = {}
+    for values in await _dicts(connection, statement):
+        values["provider"] = values.pop("address")
+        values["fields"] = tuple(json.loads(values["fields"]))
+        values["sharing"], values["open"] = Class(values["sharing"]), Class(values["open"])
+        found[values["id"]] = DatasetEntry(**values)
+    return found
+
+
+async def purposes(connection: AsyncConnection) -> dict[bytes, PurposeEntry]:
+    """Return all purposes."""
+    bound: dict[bytes, dict[bytes, int]] = {}
+    fields: Select[Any] = select(
+        tables.purpose_fields.c.purpose, tables.datasets.c.id, tables.purpose_fields.c.fields
+    ).join(tables.datasets, tables.datasets.c.key == tables.purpose_fields.c.dataset)
+    for purpose, dataset, mask in await _rows(connection, fields):
+        bound.setdefault(purpose, {})[dataset] = mask
+    columns = [
+        tables.purposes.c[name] for name in PurposeEntry.__struct_fields__ if name != "fields"
+    ]
+    found = {}
+    for values in await _dicts(connection, select(*columns)):
+        values["texts"] = dict(json.loads(values["texts"]))
+        found[values["id"]] = PurposeEntry(**values, fields=bound.get(values["id"], {}))
+    return found
+
+
+async def orders(connection: AsyncConnection) -> dict[bytes, OrderEntry]:
+    """Return all emergency orders."""
+    table = tables.orders
+    statement: Select[Any] = select(
+        table.c.id,
+        tables.datasets.c.id.label("dataset_id"),
+        *(table.c[name] for name in OrderEntry.__struct_fields__ if name not in ("id", "dataset")),
+    ).join(tables.datasets, tables.datasets.c.key == table.c.dataset)
+    found = {}
+    for values in await _dicts(connection, statement):
+        values["dataset"] = values.pop("dataset_id")
+        values["sharing"] = Class(values["sharing"])
+        found[values["id"]] = OrderEntry(**values)
+    return found
+
+
+async def count(connection: AsyncConnection, table: Any, *conditions: ColumnElement[bool]) -> int:
+    """Return the number of rows of a table that fit the conditions."""
+    statement = select(func.count()).select_from(table).where(*conditions)
+    return int((await connection.execute(statement)).scalar_one())
+
+
+# Building statements and reading rows
+
+_ACCESSES: Final[Select[Any]] = (
+    select(
+        tables.accesses.c.sequence,
+        tables.accesses.c.log_index,
+        tables.parties.c.address,
+        tables.bases.c.id,
+        tables.bases.c.kind,
+        tables.datasets.c.id,
+        tables.subjects.c.id,
+        *(tables.accesses.c[name] for name in ("outcome", "deadline", "fields", "nonce", "item")),
+        *_PLACE,
+    )
+    .join(tables.transactions, tables.transactions.c.key == tables.accesses.c.transaction)
+    .join(tables.parties, tables.parties.c.key == tables.accesses.c.consumer)
+    .join(tables.bases, tables.bases.c.key == tables.accesses.c.basis)
+    .outerjoin(tables.datasets, tables.datasets.c.key == tables.accesses.c.dataset)
+    .outerjoin(tables.subjects, tables.subjects.c.number == tables.accesses.c.subject)
+)
+
+_EVENTS: Final[Select[Any]] = select(
+    tables.events.c.key,
+    tables.events.c.log_index,
+    tables.events.c.name,
+    tables.events.c.body,
+    *_PLACE,
+).join(tables.transactions, tables.transactions.c.key == tables.events.c.transaction)
+
+_BASES: Final[Select[Any]] = (
+    select(
+        tables.bases.c.id,
+        tables.bases.c.kind,
+        tables.datasets.c.id,
+        tables.subjects.c.id,
+        tables.bases.c.item,
+        tables.datasets.c.personal,
+    )
+    .join(tables.datasets, tables.datasets.c.key == tables.bases.c.dataset)
+    .outerjoin(tables.subjects, tables.subjects.c.number == tables.bases.c.subject)
+    .where(tables.bases.c.kind != UNKNOWN)
+)
+
+_AUTHORIZATION_COLUMNS: Final = (
+    "fields",
+    "case_reference",
+    "statement_hash",
+    "not_before",
+    "expires_at",
+    "max_uses",
+    "min_interval",
+    "nonce",
+    "deadline",
+    "agreement",
+    "epoch",
+    "signer",
+)
+_AUTHORIZATIONS: Final[Select[Any]] = (
+    select(
+        tables.authorizations.c.key,
+        tables.bases.c.id,
+        tables.subjects.c.id,
+        tables.parties.c.address,
+        tables.datasets.c.id,
+        tables.bases.c.item,
+        tables.authorizations.c.purpose,
+        *(tables.authorizations.c[name] for name in _AUTHORIZATION_COLUMNS),
+        (tables.authorizations.c.revoked_in > 0).label("revoked"),
+        or_(
+            tables.subjects.c.frozen,
+            tables.subjects.c.recovery_at != 0,
+            tables.subjects.c.epoch != tables.authorizations.c.epoch,
+        ).label("halted"),
+        *_PLACE,
+    )
+    .join(tables.bases, tables.bases.c.key == tables.authorizations.c.key)
+    .join(tables.subjects, tables.subjects.c.number == tables.authorizations.c.subject)
+    .join(tables.parties, tables.parties.c.key == tables.authorizations.c.consumer)
+    .join(tables.datasets, tables.datasets.c.key == tables.bases.c.dataset)
+    .join(tables.transactions, tables.transactions.c.key == tables.authorizations.c.transaction)
+)
+
+
+async def _conditions(
+    connection: AsyncConnection, selection: Selection, table: Any, party_column: str
+) -> list[ColumnElement[bool] | None]:
+    """Return one condition for each subject, or a single one; None where nothing can fit."""
+    shared: list[ColumnElement[bool]] = []
+    for column, source, value in (
+        (party_column, tables.parties.c.address, selection.party),
+        ("dataset", tables.datasets.c.id, selection.dataset),
+        ("basis", tables.bases.c.id, selection.basis),
+    ):
+        if value is None:
+            continue
+        key = await _one(connection, select(source.table.c.key).where(source == value))
+        if key is None:
+            return [None]
+        shared += _equal(table, column, key)
+    if selection.subjects is None:
+        return [and_(True, *shared)]
+    numbers = select(tables.subjects.c.number).where(tables.subjects.c.id.in_(selection.subjects))
+    found = (await connection.execute(numbers)).scalars().all()
+    return [and_(*_equal(table, "subject", number), *shared) for number in found]
+
+
+def _equal(table: Any, column: str, key: int) -> list[ColumnElement[bool]]:
+    # The second condition, as text, is what the partial indices ask for.
+    return [table.c[column] == key, text(f"{table.name}.{column} > 0")]
+
+
+async def _rows(connection: AsyncConnection, statement: Select[Any]) -> list[Values]:
+    return [tuple(row) for row in await connection.execute(statement)]
+
+
+async def _dicts(connection: AsyncConnection, statement: Select[Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def _one(connection: AsyncConnection, statement: Select[Any]) -> int | None:
+    found: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    return found
+
+
+async def _uses(connection: AsyncConnection, keys: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Return how often authorizations were used, and when last."""
+    statement: Select[Any] = (
+        select(tables.accesses.c.basis, func.count(), func.max(tables.transactions.c.timestamp))
+        .join(tables.transactions, tables.transactions.c.key == tables.accesses.c.transaction)
+        .where(tables.accesses.c.basis.in_(keys))
+        .where(tables.accesses.c.outcome == int(Outcome.ALLOWED))
+        .group_by(tables.accesses.c.basis)
+    )
+    return {key: (uses, last) for key, uses, last in await _rows(connection, statement)}
+
+
+def _place(row: Values) -> Place:
+    return Place(*row[-_PLACE_SIZE:])
+
+
+def _with_place(row: Values) -> Values:
+    return (*row[:-_PLACE_SIZE], _place(row))
+
+
+def _access(row: Values) -> AccessEntry:
+    sequence, log_index, consumer, basis, kind, dataset, subject = row[:7]
+    outcome, deadline, fields, nonce, item = row[7:12]
+    return AccessEntry(
+        sequence=sequence,
+        place=_place(row),
+        log_index=log_index,
+        consumer=consumer,
+        basis=basis,
+        kind=kind,
+        dataset=dataset,
+        subject=subject,
+        outcome=OUTCOMES[outcome],
+        deadline=deadline,
+        fields=fields,
+        nonce=nonce,
+        item=item or NOTHING,
+    )
+
+
+def _event(row: Values) -> EventEntry:
+    key, log_index, name, body = row[:4]
+    return EventEntry(key=key, place=_place(row), log_index=log_index, name=name, body=body)
+
+
+def _authorization(row: Values, used: tuple[int, int]) -> AuthorizationEntry:
+    *values, revoked, halted = row[1:-_PLACE_SIZE]
+    whole: Values = (*values, _place(row), bool(revoked), bool(halted), *used)
+    return AuthorizationEntry(*whole)

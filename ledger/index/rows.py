@@ -1,0 +1,269 @@
+"""What the index answers with. Ids and hashes are bytes, times seconds since 1970."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ledger.enumerations import Class, Outcome, Roles
+
+
+class Head(msgspec.Struct, frozen=True):
+    """How far the index is."""
+
+    number: int
+    """Of the last final block in it; the block before the deployment's at first."""
+    hash: bytes
+    timestamp: int
+    sequence: int
+    """Of the last access in it."""
+
+
+class PartyEntry(msgspec.Struct, frozen=True):
+    """An address that was ever admitted."""
+
+    address: bytes
+    name: str
+    roles: Roles
+    active: bool
+    restricted_until: int
+    """Exclusive; zero when never restricted, or lifted."""
+    restriction: str
+    """Reason of the last restriction."""
+    appeal: str
+    encryption_key: bytes
+
+    def is_active(self, role: Roles) -> bool:
+        """Whether the party is admitted now in this role."""
+        return self.active and role in self.roles
+
+
+class DatasetEntry(msgspec.Struct, frozen=True):
+    """A dataset."""
+
+    id: bytes
+    provider: bytes
+    code: str
+    title: str
+    fields: tuple[str, ...]
+    personal: bool
+    sharing: Class
+    open: Class
+    grade: int
+    update_cycle: int
+    """Seconds; zero for never."""
+    withdrawn: bool
+    version: int
+    """Newest on chain; zero for none."""
+    published_at: int
+    registered_at: int
+
+
+class PublicationEntry(msgspec.Struct, frozen=True):
+    """One version of a dataset as it is on chain."""
+
+    dataset: bytes
+    version: int
+    root: bytes
+    count: int
+    base: int
+    manifest: bytes
+    place: "Place"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The transaction in which something happened."""
+
+    block_number: int
+    block_hash: bytes
+    timestamp: int
+    transaction: bytes
+
+
+class ErasureEntry(msgspec.Struct, frozen=True):
+    """The tombstone of a record."""
+
+    dataset: bytes
+    item: bytes
+    version: int
+    place: Place
+
+
+class PurposeEntry(msgspec.Struct, frozen=True):
+    """A purpose with its bounds."""
+
+    id: bytes
+    code: str
+    texts: Mapping[str, str]
+    """Template by language."""
+    max_validity: int
+    max_uses: int
+    min_interval: int
+    retention: int
+    active: bool
+    fields: Mapping[bytes, int]
+    """For each dataset, the fields that the purpose may ever use."""
+
+
+class OrderEntry(msgspec.Struct, frozen=True):
+    """An emergency order."""
+
+    id: bytes
+    dataset: bytes
+    purpose: bytes
+    sharing: Class
+    fields: int
+    starts_at: int
+    ends_at: int
+    reason: str
+    reviewed: bool
+    findings: str
+
+
+class ApplicationEntry(msgspec.Struct, frozen=True):
+    """A consumer's application."""
+
+    id: bytes
+    consumer: bytes
+    dataset: bytes
+    purpose: bytes
+    fields: int
+    justification: str
+    state: str
+    """pending, approved or declined."""
+    reason: str
+    signed: bool
+    """Whether its confidentiality agreement is signed."""
+    place: Place
+
+
+class AgreementEntry(msgspec.Struct, frozen=True):
+    """An agreement as it stands."""
+
+    number: int
+    id: bytes
+    application: bytes
+    consumer: bytes
+    dataset: bytes
+    purpose: bytes
+    fields: int
+    expires_at: int
+    withdrawn: bool
+    reason: str
+    signed: bool
+    place: Place
+
+
+class SubjectEntry(msgspec.Struct, frozen=True):
+    """A subject as it stands."""
+
+    id: bytes
+    number: int
+    signer: bytes
+    frozen: bool
+    epoch: int
+    recovery_at: int
+    """When the pending recovery may take effect; zero for none."""
+    pending_signer: bytes
+
+
+class BasisEntry(msgspec.Struct, frozen=True):
+    """What an access can rest on."""
+
+    id: bytes
+    kind: str
+    """authorization, agreement, order or dataset."""
+    dataset: bytes
+    subject: bytes | None
+    item: bytes
+    """Of an authorization for one record; else 32 zero bytes."""
+    personal: bool
+
+
+class AuthorizationEntry(msgspec.Struct, frozen=True):
+    """An authorization as the chain knows it."""
+
+    id: bytes
+    subject: bytes
+    consumer: bytes
+    dataset: bytes
+    item: bytes
+    purpose: bytes
+    fields: int
+    case_reference: bytes
+    statement_hash: bytes
+    not_before: int
+    expires_at: int
+    max_uses: int
+    min_interval: int
+    nonce: bytes
+    deadline: int
+    agreement: int
+    epoch: int
+    """Of the subject when it was granted or confirmed last."""
+    signer: bytes
+    place: Place
+    revoked: bool
+    halted: bool
+    """The subject is frozen or under recovery, or has not confirmed it since a recovery."""
+    uses: int
+    """Allowed accesses so far."""
+    last_use: int
+    """Zero for never."""
+
+
+class AccessEntry(msgspec.Struct, frozen=True):
+    """One access."""
+
+    sequence: int
+    place: Place
+    log_index: int
+    consumer: bytes
+    basis: bytes
+    kind: str
+    """As in `BasisEntry`, or unknown."""
+    dataset: bytes | None
+    subject: bytes | None
+    outcome: Outcome
+    deadline: int
+    fields: int
+    nonce: int
+    item: bytes
+
+
+class EventEntry(msgspec.Struct, frozen=True):
+    """One event that is not an access."""
+
+    key: int
+    """Increasing in the order of the chain."""
+    place: Place
+    log_index: int
+    name: str
+    body: str
+    """JSON object of its members."""
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """Some numbers."""
+
+    datasets: int
+    publications: int
+    parties: int
+    subjects: int
+    authorizations: int
+    accesses: int
+    allowed: int
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What every request may need, in memory, as of one block. Never changes; a new one replaces it."""
+
+    head: Head
+    parties: Mapping[bytes, PartyEntry]
+    datasets: Mapping[bytes, DatasetEntry]
+    purposes: Mapping[bytes, PurposeEntry]
+    orders: Mapping[bytes, OrderEntry]
+
+    def party(self, address: bytes, role: Roles) -> PartyEntry | None:
+        """Return a party if it is admitted now in this role."""
+        found = self.parties.get(address)
+        return found if found is not None and found.is_active(role) else None
