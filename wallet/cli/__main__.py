@@ -4,4 +4,6 @@ import sys
 
 from wallet.cli.run import main
 
-sys.exit(main())
+# The processes that encrypt import this module too, under another name.
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,8 +10,12 @@ import typer
 from ledger.deployment import DEFAULT_RECOVERY_DELAY
 from wallet.cli.session import session_of
 from wallet.envelope import LEAST_SCRYPT_N
-from wallet.passwords import read_password
+from wallet.keystore import Keystore
+from wallet.passwords import Password, read_password
 from wallet.supervisor import Layout, Ports, Supervisor, SupervisorSettings
+from wallet.supervisor.layout import ACCOUNT
+from wallet.supervisor.processes import run_command
+from wallet.supervisor.services import Services
 
 
 def up(
@@ -28,6 +32,10 @@ def up(
     recovery_delay: Annotated[
         int, typer.Option(help="Seconds to veto a recovery (first run).")
     ] = DEFAULT_RECOVERY_DELAY,
+    register: Annotated[
+        list[Path] | None,
+        typer.Option(help="Residents or enterprises (CSV) for the identity authority."),
+    ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Cheap keystores: for trying out only.")
     ] = False,
@@ -48,6 +56,9 @@ def up(
     stop = _stop_signal()
     with Supervisor(settings, password, session.output.say) as supervisor:
         found = supervisor.addresses
+        for file in register or ():
+            session.output.say(f"the identity authority takes {file.name}")
+            _import(supervisor, password, file)
         session.output.result(
             {
                 "data": str(settings.data),
@@ -64,6 +75,14 @@ def up(
             "ready; Ctrl-C stops everything",
         )
         supervisor.watch(stop)
+
+
+def _import(supervisor: Supervisor, password: Password, file: Path) -> None:
+    """Let the identity authority know the people or enterprises of a register."""
+    services = Services(supervisor.settings, supervisor.addresses)
+    officer = Keystore(supervisor.layout.keystore("officer")).entry(ACCOUNT).public
+    command = ("import", str(file.resolve()))
+    run_command(services.identity(officer), command, password, step=f"importing {file.name}")
 
 
 def _stop_signal() -> Event:

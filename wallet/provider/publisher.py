@@ -257,6 +257,7 @@ class Publisher:
         self, book: Book, spool: Spool, upload: Upload, schema: Schema, options: Options
     ) -> None:
         total, start = spool.planned(), self._received(upload)
+        self._progress(Stage.UPLOADING, start, total)
         if start < total:
             keys = self._services.keys(self._dataset)
             records = spool.records(start)
