@@ -8,6 +8,7 @@ import uvicorn
 from gateway.access_settings import AccessSettings
 from gateway.app import create_app
 from gateway.errors import GatewayError, SettingsError
+from gateway.hot_path import HotPath
 from gateway.logs import configure_logs, get_logger
 from gateway.settings import Settings
 
@@ -29,8 +30,9 @@ def main() -> int:
     sys.setswitchinterval(settings.switch_interval)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(settings, access_settings),
+            HotPath(create_app(settings, access_settings)),
             log_config=None,
+            proxy_headers=False,
             access_log=False,
             server_header=False,
             date_header=False,

@@ -1,13 +1,22 @@
 """POST and GET /v1/accesses: the hot path, so no model and no dependency stands in its way."""
 
+import asyncio
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Response
-from gateway.problems import Problem, problem_of, problem_response
-from gateway.routes.edge import access_services, party_account, read_body
+from starlette.types import Receive
 
 from gateway.accesses import Answer, DeniedError, TooManyAtOnceError
-from gateway.errors import ForbiddenError, MalformedBodyError, UnknownError
+from gateway.errors import (
+    BodyTooLargeError,
+    ForbiddenError,
+    MalformedBodyError,
+    SlowBodyError,
+    UnknownError,
+)
+from gateway.problems import Problem, problem_of, problem_response
+from gateway.routes.edge import access_services, party_account, services_of
+from gateway.services import Services
 from ledger import failpoints
 from ledger.enumerations import OUTCOMES
 from ledger.errors import MalformedError
@@ -70,21 +79,53 @@ async def use(request: Request) -> Response:
     one that is denied is answered with 403 and the outcome on chain; a list is always answered with
     a result for each.
     """
-    services = access_services(request)
-    body = await read_body(request, services.settings.accesses_limit)
+    return await respond(services_of(request), request.receive)
+
+
+async def respond(services: Services, receive: Receive) -> Response:
+    """Answer `POST /v1/accesses`. Also called without the framework around it (`gateway.hot_path`).
+
+    Raises:
+        BodyError: The body is too large, too slow, or not of the form that it should have.
+        QueueFullError: Too many accesses are under way.
+    """
+    limit = services.access.settings.accesses_limit
+    body = await _read(receive, limit, services.settings.body_timeout)
     try:
         submitted = decode_submissions(body)
     except TooManyAccessesError as error:
         raise TooManyAtOnceError(MOST_ACCESSES) from error
     except MalformedError as error:
         raise MalformedBodyError(str(error)) from error
+    accesses = services.access.accesses
     if submitted.single:
-        answer = await services.accesses.answer(submitted.submissions[0])
+        answer = await accesses.answer(submitted.submissions[0])
         failpoints.reach("before_response")
         return _single(answer)
-    answers = await services.accesses.answer_all(submitted.submissions)
+    answers = await accesses.answer_all(submitted.submissions)
     failpoints.reach("before_response")
     return _json(encode_results([_encode(answer) for answer in answers]))
+
+
+async def _read(receive: Receive, limit: int, patience: float) -> bytes:
+    """Return a body that is usually there already."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(patience):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise SlowBodyError("the client is gone")
+                piece = message.get("body", b"")
+                size += len(piece)
+                if size > limit:
+                    raise BodyTooLargeError(limit)
+                pieces.append(piece)
+                if not message.get("more_body"):
+                    return b"".join(pieces)
+    except TimeoutError as error:
+        raise SlowBodyError("the body did not come in time") from error
 
 
 @router.get("/accesses/{access}", response_class=Response)

@@ -33,20 +33,17 @@ releases: Final = Table(
     metadata,
     # Struct hash of the request. One row for every access that this gateway recorded.
     Column("access", LargeBinary(32), primary_key=True),
-    Column("consumer", LargeBinary(20), nullable=False),
-    Column("basis", LargeBinary(32), nullable=False),
-    Column("item", LargeBinary(32), nullable=False),
-    Column("fields", LargeBinary(32), nullable=False),
-    Column("nonce", LargeBinary(32), nullable=False),
+    # consumer (20) | basis | item | fields | nonce (32 each), and the signature (65) after them: few
+    # columns, because each costs time in every access.
+    Column("request", LargeBinary(213), nullable=False),
     Column("deadline", BigInteger, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("outcome", BigInteger, nullable=False),
     Column("block_number", BigInteger, nullable=False),
-    Column("block_hash", LargeBinary(32), nullable=False),
     Column("timestamp", BigInteger, nullable=False),
-    Column("transaction", LargeBinary(32), nullable=False),
     Column("log_index", BigInteger, nullable=False),
+    # block hash | transaction (32 each)
+    Column("place", LargeBinary(64), nullable=False),
     # NULL until something was released.
     Column("dataset", LargeBinary(32)),
     Column("publication", BigInteger),

@@ -1,0 +1,50 @@
+"""`POST /v1/accesses` without the framework: routing, dependencies and middleware cost as much as all the rest.
+
+What is answered here is answered by the same function as the route in `gateway.routes.accesses`, which
+stays for the documentation and for whoever mounts the app elsewhere.
+"""
+
+import time
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from gateway.errors import GatewayError
+from gateway.logs import describe, get_logger
+from gateway.problems import INTERNAL, Problem, kind_of, problem_of, problem_response
+from gateway.routes.accesses import respond
+from gateway.services import Services
+
+PATH: Final = "/v1/accesses"
+
+_log = get_logger()
+
+
+class HotPath:
+    """The gateway's ASGI application: one route of its own, everything else by FastAPI."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        services: Services = self.app.state.services
+        metrics = services.metrics
+        try:
+            response = await respond(services, receive)
+        except GatewayError as error:
+            metrics.problems.labels(kind_of(error).slug).inc()
+            response = problem_response(problem_of(error))
+        except Exception as error:  # noqa: BLE001  nobody else catches it
+            _log.error("failed", error=describe(error), route=PATH)
+            response = problem_response(
+                Problem(INTERNAL, "the gateway has failed; its log says why", {})
+            )
+        await response(scope, receive, send)
+        seconds = time.perf_counter() - began
+        metrics.requests.labels("POST", PATH, str(response.status_code)).observe(seconds)
