@@ -8,6 +8,7 @@ to those who wait. Neither loop decides anything about a single access; the cont
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from ledger import failpoints, queries, views
@@ -38,7 +39,7 @@ from ledger.recorder.settling import Settlement, is_duplicate, read_settlement
 from ledger.reverts import Revert, RevertError, revert_in
 from ledger.rpc import AsyncRpc, CallError, RpcError
 from ledger.sender import suggested_fee
-from ledger.transactions import GAS_CAP
+from ledger.transactions import GAS_CAP, SignedTransaction
 
 T = TypeVar("T")
 
@@ -77,6 +78,8 @@ class Dispatcher:
         self._decoder = EventDecoder(deployment.contracts)
         self._gas = GasModel()
         self._calls: list[Draft] = []
+        self._going: Sequence[Draft] = ()
+        """What is being journaled and sent just now."""
         self._again: list[list[Entry]] = []
         """Groups of a transaction that did not work as a whole, to be tried by themselves."""
         self._work = asyncio.Event()
@@ -94,8 +97,13 @@ class Dispatcher:
         self._wake()
 
     def queued_call(self, to: bytes, data: bytes) -> Draft | None:
-        """Return a call that waits to be sent, or None."""
-        return next((d for d in self._calls if (d.to, d.data) == (to, data)), None)
+        """Return a call that is about to be sent, or None."""
+        return next((d for d in (*self._calls, *self._going) if (d.to, d.data) == (to, data)), None)
+
+    def queued_of(self, sender: bytes) -> list[SignedTransaction]:
+        """Return a party's own transactions that are about to be sent."""
+        drafts = (draft.signed for draft in (*self._calls, *self._going))
+        return [signed for signed in drafts if signed is not None and signed.sender == sender]
 
     @property
     def queued(self) -> int:
@@ -162,6 +170,7 @@ class Dispatcher:
 
     async def _send(self, drafts: Sequence[Draft], follower: Follower) -> None:
         self._sent_at = time.monotonic()
+        self._going = drafts
         try:
             await self._outbox.send(drafts)
         except JournalFullError as error:
@@ -175,6 +184,8 @@ class Dispatcher:
         except RpcError:
             # They are journaled: settling sends them again when the node is back.
             self._send_after = follower.last.number if follower.last else -1
+        finally:
+            self._going = ()
         follower.hurry(wanted=len(self._outbox.flights) > 0)
 
     def _fail(self, drafts: Sequence[Draft], error: RecorderError) -> None:
@@ -222,7 +233,15 @@ class Dispatcher:
             await self._settle(flights[start : start + _RECEIPTS_AT_ONCE], block)
         await self._resend(block)
         if not len(self._outbox.flights):
+            await self._flush()
+
+    async def _flush(self) -> None:
+        try:
             await uninterrupted(self._outbox.flush())
+        except JournalFullError as error:
+            # It can wait: without it, it would be found out on the chain again.
+            self.problem = RecorderUnavailableError(error)
+        else:
             self.problem = None
 
     async def _settle(self, flights: Sequence[Flight], block: Block) -> None:
@@ -378,7 +397,8 @@ class Dispatcher:
         raised, wanted = offered.raised(), self._outbox.fee
         fee = type(wanted)(max(raised.most, wanted.most), max(raised.priority, wanted.priority))
         flight.began_at = time.monotonic()
-        await uninterrupted(self._outbox.replace(flight, fee))
+        with suppress(JournalFullError):  # tried again when it is overdue again
+            await uninterrupted(self._outbox.replace(flight, fee))
 
     # Requests whose nonce the contract knew
 

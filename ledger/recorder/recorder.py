@@ -113,6 +113,8 @@ class Recorder:
         self._resume = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_fresh = True
+        self._arriving: dict[tuple[bytes, int], Draft] = {}
+        """Parties' own transactions that are being examined, by sender and nonce."""
         self.follower = Follower(rpc, self.settings.finality, genesis_hash=deployment.genesis_hash)
         """Follows the final blocks; others may wait for them too (`Follower.after`)."""
 
@@ -257,12 +259,15 @@ class Recorder:
             if transaction.hash not in flight.hashes:
                 raise ReplacedError(transaction.hash)
             return await self._wait(flight.waiters)
-        known = await self._rpc.send(queries.receipt(transaction.hash))
-        if known is None:
-            await self._check_follows(transaction)
-            await self._try_out(content.to or b"", content.data, transaction.sender)
         draft = Draft(content.to or b"", content.data, signed=transaction)
-        self._dispatcher.queue_call(draft)
+        key = (transaction.sender, content.nonce)
+        if self._arriving.setdefault(key, draft) is not draft:
+            raise ReplacedError(transaction.hash)
+        try:
+            await self._examine(transaction)
+            self._dispatcher.queue_call(draft)
+        finally:
+            del self._arriving[key]
         return await self._wait(draft.waiters)
 
     # Chains that lost blocks
@@ -450,12 +455,27 @@ class Recorder:
                 raise TransactionRejectedError(str(error)) from error
             raise refusal from error
 
-    async def _check_follows(self, transaction: SignedTransaction) -> None:
-        nonce = transaction.content.nonce
-        mined = await self._rpc.send(queries.transaction_count(transaction.sender))
-        if nonce < mined:
+    async def _examine(self, transaction: SignedTransaction) -> None:
+        """Find out whether a party's transaction can be carried out, as far as that can be told."""
+        content, sender = transaction.content, transaction.sender
+        if await self._rpc.send(queries.receipt(transaction.hash)) is not None:
+            return
+        mined = await self._rpc.send(queries.transaction_count(sender))
+        if content.nonce < mined:
             raise ReplacedError(transaction.hash)
-        ours = [flight.nonce + 1 for flight in self._outbox.flights.of(transaction.sender)]
-        expected = max(mined, *ours) if ours else mined
-        if nonce > expected:
-            raise NonceGapError(f"the party's next nonce is {expected}, this one has {nonce}")
+        expected = self._next_nonce_of(sender, mined)
+        if content.nonce > expected:
+            raise NonceGapError(f"the party's next nonce is {expected}, this is {content.nonce}")
+        if content.nonce == mined:
+            # One behind others is not tried: what they do may be what it needs.
+            await self._try_out(content.to or b"", content.data, sender)
+
+    def _next_nonce_of(self, sender: bytes, mined: int) -> int:
+        """Return a party's first nonce that nothing on its way has: without a gap from `mined` on."""
+        taken = {flight.nonce for flight in self._outbox.flights.of(sender)}
+        taken.update(one.content.nonce for one in self._dispatcher.queued_of(sender))
+        taken.update(nonce for party, nonce in self._arriving if party == sender)
+        expected = mined
+        while expected in taken:
+            expected += 1
+        return expected

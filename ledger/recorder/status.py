@@ -44,4 +44,5 @@ class RecorderStatus:
     @property
     def is_ready(self) -> bool:
         """Whether an access can be recorded now, as far as is known."""
-        return self.state is RecorderState.RUNNING and self.problem is None
+        running = self.state is RecorderState.RUNNING and self.problem is None
+        return running and self.block_number is not None

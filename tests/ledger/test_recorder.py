@@ -1,0 +1,639 @@
+"""The recorder on a real node: one outcome for each request, whatever happens around it."""
+
+import asyncio
+import os
+import secrets
+import signal
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ledger import contracts, queries
+from ledger.chain import ChainWentBackError, FinalBlockReplacedError
+from ledger.contracts import ContractCall
+from ledger.deployment import OtherGenesisError
+from ledger.enumerations import Outcome, Roles
+from ledger.exchange import RecordedAccess, Submission
+from ledger.journal import Journal, JournalLockedError
+from ledger.recorder import (
+    AccountSharedError,
+    InvalidRequestError,
+    JournalMismatchError,
+    NonceGapError,
+    NotARecorderError,
+    NotRecordedError,
+    Recorder,
+    RecorderBusyError,
+    RecorderSettings,
+    RecorderState,
+    RecorderUnavailableError,
+    ReplacedError,
+    SequenceBehindError,
+)
+from ledger.recorder.records import Settled
+from ledger.recorder.restoring import read_journal
+from ledger.reverts import RevertError
+from ledger.rpc import AsyncRpc, Call, RpcSettings
+from ledger.transactions import SignedTransaction, parse_transaction
+from ledger.typed_data import AccessRequest, struct_hash
+from tests.ledger.faulty_storage import FaultyStorage
+from tests.support.chain import Chain, Party, Terms
+from tests.support.recording import (
+    SIGNATURE,
+    admitted_recorder,
+    running_recorder,
+    submission,
+    until,
+)
+
+QUICK = RecorderSettings(patience=0.6)
+
+
+@pytest.fixture(scope="module")
+def terms(chain: Chain) -> Terms:
+    return chain.personal_terms()
+
+
+@pytest.fixture
+def recorder_party(chain: Chain) -> Party:
+    return admitted_recorder(chain)
+
+
+@pytest.fixture
+def basis(chain: Chain, terms: Terms) -> bytes:
+    """An authorization that lasts."""
+    [authorization] = chain.granted(1, terms, max_uses=10_000)
+    return authorization
+
+
+def requests_for(chain: Chain, basis: bytes, count: int) -> list[AccessRequest]:
+    return [chain.request(chain.parties.bank, basis) for _ in range(count)]
+
+
+async def record_all(recorder: Recorder, requests: Sequence[AccessRequest]) -> list[RecordedAccess]:
+    return await asyncio.gather(*[recorder.submit(submission(request)) for request in requests])
+
+
+# Outcomes
+
+
+async def test_concurrent_requests_share_transactions_and_get_their_own_outcomes(
+    chain: Chain, terms: Terms, recorder_party: Party, tmp_path: Path
+) -> None:
+    once = chain.granted(3, terms)
+    bank, insurer = chain.parties.bank, chain.parties.insurer
+    allowed = [chain.request(bank, basis) for basis in once]
+    unknown = [chain.request(insurer, secrets.token_bytes(32)) for _ in range(5)]
+    foreign = chain.request(insurer, once[0])
+    late = chain.request(bank, once[0], lifetime=-10)
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        results = await record_all(recorder, [*allowed, *unknown, foreign, late])
+        [used_up] = await record_all(recorder, [chain.request(bank, once[0])])
+
+    outcomes = [result.outcome for result in (*results, used_up)]
+    assert outcomes == [
+        *[Outcome.ALLOWED] * 3,
+        *[Outcome.UNKNOWN_BASIS] * 5,
+        Outcome.CONSUMER_MISMATCH,
+        Outcome.REQUEST_EXPIRED,
+        Outcome.USES_EXHAUSTED,
+    ]
+    assert len({result.transaction for result in results}) < len(results)
+    receipt = chain.rpc.send(queries.receipt(results[0].transaction))
+    assert receipt is not None
+    events = {event.sequence: event for event in chain.accesses(receipt)}
+    for request, result in zip((*allowed, *unknown, foreign, late), results, strict=True):
+        assert result.access == struct_hash(request)
+        event = events.get(result.sequence)
+        if event is not None:
+            assert (event.basis, event.nonce) == (request.basis, request.nonce)
+            assert event.outcome == result.outcome
+            assert (event.log_index, event.block.hash) == (result.log_index, result.block_hash)
+            assert event.block.timestamp == result.timestamp
+
+
+async def test_one_transaction_is_sorted_so_that_the_contract_looks_things_up_once(
+    chain: Chain, terms: Terms, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    word = secrets.randbits(40) << 8
+    ordered = [chain.request(chain.parties.bank, basis, nonce=word + n) for n in range(60)]
+    shuffled = sorted(ordered, key=struct_hash)
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        together = await record_all(recorder, shuffled)
+        receipt = chain.rpc.send(queries.receipt(together[0].transaction))
+    assert receipt is not None
+    assert receipt.gas_used / len(chain.accesses(receipt)) < 12_500
+
+
+async def test_more_than_fits_into_a_transaction_is_split_and_recorded_once(
+    chain: Chain, terms: Terms, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    requests = requests_for(chain, basis, 1200)
+    settings = RecorderSettings(most_entries=2000)
+    async with running_recorder(chain, recorder_party, tmp_path, settings) as recorder:
+        # It believes that everything fits, and runs out of gas.
+        recorder._dispatcher._gas._per_entry = 1.0
+        results = await record_all(recorder, requests)
+    assert Counter(result.outcome for result in results) == {Outcome.ALLOWED: 1200}
+    assert len({result.sequence for result in results}) == 1200
+
+
+async def test_request_that_no_contract_takes_is_refused_before_it_spoils_a_transaction(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        with pytest.raises(InvalidRequestError, match="deadline"):
+            await recorder.record(
+                submission(chain.request(chain.parties.bank, basis, lifetime=1 << 41))
+            )
+
+
+# A retry is not a second use
+
+
+async def test_same_request_in_flight_and_later_is_one_access(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    [request] = requests_for(chain, basis, 1)
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        together = await record_all(recorder, [request] * 5)
+        later = await recorder.record(submission(request))
+    assert len(set(map(repr, (*together, later)))) == 1
+    assert chain.rpc.send(queries.transaction_count(recorder_party.address)) == 1
+
+
+async def test_caller_who_gives_up_does_not_stop_the_record(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    [request] = requests_for(chain, basis, 1)
+    missed: list[tuple[Submission, RecordedAccess]] = []
+
+    def note(signed: Submission, recorded: RecordedAccess) -> None:
+        missed.append((signed, recorded))
+
+    async with running_recorder(chain, recorder_party, tmp_path, unclaimed=note) as recorder:
+        caller = asyncio.create_task(recorder.record(submission(request)))
+        await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        await until(lambda: missed)
+        [(signed, recorded)] = missed
+        assert signed == Submission(request, SIGNATURE)
+        assert await recorder.record(submission(request)) == recorded
+
+
+async def test_same_request_after_a_restart_is_the_same_access(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    requests = requests_for(chain, basis, 20)
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        first = await record_all(recorder, requests)
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        assert await record_all(recorder, requests) == first
+    assert chain.rpc.send(queries.transaction_count(recorder_party.address)) == 1
+
+
+@pytest.mark.parametrize("source", ["chain", "index"])
+async def test_request_that_only_the_contract_remembers_gets_its_first_access(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path, source: str
+) -> None:
+    requests = requests_for(chain, basis, 3)
+    async with running_recorder(chain, recorder_party, tmp_path / "one") as recorder:
+        first = await record_all(recorder, requests)
+    asked: list[bytes] = []
+
+    async def look_up(access: bytes) -> RecordedAccess | None:
+        asked.append(access)
+        return next((one for one in first if one.access == access), None)
+
+    other = admitted_recorder(chain)
+    lookup = look_up if source == "index" else None
+    async with running_recorder(chain, other, tmp_path / "two", lookup=lookup) as recorder:
+        again = await record_all(recorder, requests)
+        assert again == first
+        # The duplicate is on chain, and never what a caller gets.
+        assert await record_all(recorder, requests) == first
+    assert len(asked) == (3 if source == "index" else 0)
+
+
+async def test_nonce_of_another_request_is_a_duplicate(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    bank, nonce = chain.parties.bank, secrets.randbits(60)
+    one = chain.request(bank, basis, nonce=nonce, fields=1)
+    other = chain.request(bank, basis, nonce=nonce, fields=2)
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        assert (await recorder.record(submission(one))).outcome == Outcome.ALLOWED
+        assert (await recorder.record(submission(other))).outcome == Outcome.DUPLICATE_REQUEST
+        assert (await recorder.record(submission(one))).outcome == Outcome.ALLOWED
+
+
+# Relays
+
+
+async def test_grant_and_revocation_are_relayed_and_count_from_the_next_access_on(
+    chain: Chain, terms: Terms, recorder_party: Party, tmp_path: Path
+) -> None:
+    subject = chain.register_subject()
+    authorization = chain.authorization(subject, terms, max_uses=5)
+    request = chain.request(chain.parties.bank, struct_hash(authorization))
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        grant = chain.grant_call(subject, authorization)
+        done, again = await asyncio.gather(recorder.relay(grant), recorder.relay(grant))
+        assert done == again
+        assert done.receipt.succeeded
+        assert (await recorder.record(submission(request))).outcome == Outcome.ALLOWED
+        await recorder.relay(chain.revoke_call(subject, struct_hash(authorization)))
+        other = chain.request(chain.parties.bank, struct_hash(authorization))
+        assert (await recorder.record(submission(other))).outcome == Outcome.REVOKED
+        with pytest.raises(RevertError) as refused:
+            await recorder.relay(grant)
+        assert refused.value.revert.name == "AlreadyGranted"
+
+
+def signed_by(chain: Chain, party: Party, call: ContractCall, nonce: int) -> SignedTransaction:
+    sender = chain.sender(party)
+    to = chain.deployment.address_of(call.contract)
+    return parse_transaction(sender.sign(to, call.data, nonce, 1_000_000).raw)
+
+
+async def test_transactions_of_a_party_are_relayed_in_order_and_once(
+    chain: Chain, recorder_party: Party, tmp_path: Path
+) -> None:
+    party = Party(f"Party {secrets.token_hex(4)}", Roles.CONSUMER)
+    chain.send(chain.parties.authority, contracts.admit(party.address, party.roles, party.name))
+    keys = [contracts.set_encryption_key(b"\1" + bytes([n]) * 32) for n in range(3)]
+    first, second, third = (signed_by(chain, party, key, n) for n, key in enumerate(keys))
+    instead = signed_by(chain, party, keys[2], 0)
+    refused = signed_by(chain, party, contracts.appeal("I am not restricted."), 2)
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        with pytest.raises(NonceGapError):
+            await recorder.relay_raw(third)
+        one, two = await asyncio.gather(recorder.relay_raw(first), recorder.relay_raw(second))
+        assert (one.transaction, two.transaction) == (first.hash, second.hash)
+        assert await recorder.relay_raw(first) == one
+        with pytest.raises(ReplacedError):
+            await recorder.relay_raw(instead)
+        with pytest.raises(RevertError) as error:
+            await recorder.relay_raw(refused)
+        assert error.value.revert.name == "NotRestricted"
+        await recorder.relay_raw(third)
+    assert chain.rpc.send(queries.transaction_count(party.address)) == 3
+
+
+# Who may record
+
+
+async def test_nothing_is_taken_from_an_account_that_is_not_admitted_until_it_is(
+    chain: Chain, basis: bytes, tmp_path: Path
+) -> None:
+    party = Party(f"Stranger {secrets.token_hex(4)}", Roles.RECORDER)
+    [request] = requests_for(chain, basis, 1)
+    async with running_recorder(chain, party, tmp_path, ready=False) as recorder:
+        await until(lambda: recorder.status.state is RecorderState.RUNNING)
+        assert isinstance(recorder.status.problem, NotARecorderError)
+        with pytest.raises(RecorderUnavailableError):
+            await recorder.record(submission(request))
+        admission = contracts.admit(party.address, party.roles, party.name)
+        await asyncio.to_thread(chain.send, chain.parties.authority, admission)
+        await until(lambda: recorder.status.is_ready)
+        assert (await recorder.record(submission(request))).outcome == Outcome.ALLOWED
+
+
+async def test_withdrawn_recorder_tells_everybody_who_waits_and_then_takes_nothing(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    requests = requests_for(chain, basis, 10)
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        withdrawal = contracts.withdraw(recorder_party.address)
+        await asyncio.to_thread(chain.send, chain.parties.authority, withdrawal)
+        results = await asyncio.gather(
+            *[recorder.submit(submission(request)) for request in requests],
+            return_exceptions=True,
+        )
+        assert {type(result) for result in results} == {NotARecorderError}
+        with pytest.raises(RecorderUnavailableError):
+            await recorder.record(submission(requests[0]))
+        # The nonce is used, so relays go on.
+        subject = chain.register_subject()
+        with pytest.raises(RevertError):
+            await recorder.relay(chain.revoke_call(subject, bytes(32)))
+
+
+# A node that does not answer
+
+
+async def test_unreachable_node_is_told_in_time_and_the_request_is_recorded_once_later(
+    own_chain: Chain, tmp_path: Path
+) -> None:
+    chain = own_chain
+    [basis] = chain.granted(1, chain.personal_terms(), max_uses=100)
+    requests = requests_for(chain, basis, 3)
+    async with running_recorder(chain, chain.parties.recorder, tmp_path, QUICK) as recorder:
+        await recorder.record(submission(requests[0]))
+        await asyncio.to_thread(chain.node.stop)
+        errors = await asyncio.gather(
+            *[recorder.submit(submission(request)) for request in requests[1:]],
+            return_exceptions=True,
+        )
+        assert {type(error) for error in errors} == {NotRecordedError}
+        assert not recorder.status.is_ready
+        await asyncio.to_thread(chain.node.start)
+        await until(lambda: recorder.status.is_ready)
+        results = await record_all(recorder, requests)
+    assert sorted(result.sequence for result in results) == [1, 2, 3]
+    assert {result.outcome for result in results} == {Outcome.ALLOWED}
+
+
+async def test_hung_node_holds_nobody_and_loses_nothing(own_chain: Chain, tmp_path: Path) -> None:
+    chain = own_chain
+    [basis] = chain.granted(1, chain.personal_terms(), max_uses=100)
+    [request] = requests_for(chain, basis, 1)
+    pid = chain.node.pid
+    assert pid is not None
+    async with running_recorder(chain, chain.parties.recorder, tmp_path, QUICK) as recorder:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(NotRecordedError) as caught:
+                await recorder.record(submission(request))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        # It was on its way already.
+        assert caught.value.ambiguous
+        await until(lambda: recorder.status.sequence == 1)
+        result = await recorder.record(submission(request))
+    assert (result.sequence, result.outcome) == (1, Outcome.ALLOWED)
+
+
+# Bounds
+
+
+async def test_full_queue_turns_new_requests_away_but_not_repeated_ones(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    settings = RecorderSettings(most_queued=20, most_queued_of_one=10)
+    requests = requests_for(chain, basis, 11)
+    async with running_recorder(chain, recorder_party, tmp_path, settings) as recorder:
+        futures = [recorder.submit(submission(request)) for request in requests[:10]]
+        with pytest.raises(RecorderBusyError):
+            recorder.submit(submission(requests[10]))
+        # Another consumer still finds room.
+        other = chain.request(chain.parties.insurer, basis)
+        futures += [recorder.submit(submission(other)), recorder.submit(submission(requests[0]))]
+        results = await asyncio.gather(*futures)
+    assert results[-1] == results[0]
+    assert results[-2].outcome == Outcome.CONSUMER_MISMATCH
+
+
+# The journal
+
+
+async def test_full_disk_records_nothing_and_goes_on_when_there_is_room(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    requests = requests_for(chain, basis, 4)
+    async with running_recorder(chain, recorder_party, tmp_path / "unused") as recorder:
+        storage = FaultyStorage(tmp_path)
+        journal = Journal(storage)
+        old, recorder._outbox.journal = recorder._outbox.journal, journal
+        assert old is not None
+        old.close()
+        await recorder._outbox.open_segment()
+        await record_all(recorder, requests[:1])
+        # What became of the first one has been noted.
+        await until(lambda: storage.calls.count("sync") == 2)
+        storage.fail_next("write")
+        with pytest.raises(NotRecordedError) as caught:
+            await recorder.record(submission(requests[1]))
+        assert not caught.value.ambiguous
+        results = await record_all(recorder, requests)
+    assert len({result.sequence for result in results}) == 4
+    assert {result.outcome for result in results} == {Outcome.ALLOWED}
+
+
+async def test_failed_sync_stops_the_recorder_and_the_next_one_sends_what_is_on_the_disk(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    [request] = requests_for(chain, basis, 1)
+    journal_path = tmp_path / "journal"
+    async with running_recorder(chain, recorder_party, journal_path) as recorder:
+        storage = FaultyStorage(journal_path)
+        old, recorder._outbox.journal = recorder._outbox.journal, Journal(storage)
+        assert old is not None
+        storage.fail_next("sync", persisted=True)
+        with pytest.raises(NotRecordedError) as caught:
+            await recorder.record(submission(request))
+        assert caught.value.ambiguous
+        await until(lambda: recorder.status.state is RecorderState.HALTED)
+        with pytest.raises(RecorderUnavailableError):
+            await recorder.record(submission(request))
+        old.close()
+    async with running_recorder(chain, recorder_party, journal_path) as recorder:
+        result = await recorder.record(submission(request))
+    assert result.outcome == Outcome.ALLOWED
+    assert chain.rpc.send(queries.transaction_count(recorder_party.address)) == 1
+
+
+async def test_second_recorder_on_the_same_journal_is_refused(
+    chain: Chain, recorder_party: Party, tmp_path: Path
+) -> None:
+    async with running_recorder(chain, recorder_party, tmp_path):
+        with pytest.raises(JournalLockedError):
+            async with running_recorder(chain, recorder_party, tmp_path):
+                pass
+
+
+async def test_journal_of_another_account_is_refused(
+    chain: Chain, recorder_party: Party, tmp_path: Path
+) -> None:
+    async with running_recorder(chain, recorder_party, tmp_path):
+        pass
+    with pytest.raises(JournalMismatchError):
+        async with running_recorder(chain, admitted_recorder(chain), tmp_path):
+            pass
+
+
+async def test_second_recorder_with_the_same_account_stops_one_of_them(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    requests = requests_for(chain, basis, 4)
+    settings = RecorderSettings(resend_after=0.2, patience=3)
+    async with (
+        running_recorder(chain, recorder_party, tmp_path / "one", settings) as one,
+        running_recorder(chain, recorder_party, tmp_path / "two", settings) as two,
+    ):
+        await one.record(submission(requests[0]))
+        with pytest.raises((ReplacedError, NotRecordedError)):
+            await two.record(submission(requests[1]))
+        await until(lambda: two.status.state is RecorderState.HALTED)
+        assert isinstance(two.status.problem, AccountSharedError)
+        assert (await one.record(submission(requests[2]))).outcome == Outcome.ALLOWED
+
+
+async def test_old_segments_go_when_their_transactions_are_final_unless_history_is_kept(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    requests = requests_for(chain, basis, 12)
+    left: dict[bool, int] = {}
+    first: list[RecordedAccess] = []
+    for keep in (False, True):
+        settings = RecorderSettings(segment_size=500, keep_history=keep)
+        async with running_recorder(chain, recorder_party, tmp_path, settings) as recorder:
+            some = requests[6 * keep : 6 * keep + 6]
+            first += [await recorder.record(submission(request)) for request in some]
+        left[keep] = segments_in(tmp_path)
+    assert left[False] <= 2
+    assert left[True] >= left[False] + 5
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        assert await record_all(recorder, requests) == first
+
+
+def segments_in(directory: Path) -> int:
+    return len(list(directory.glob("*.journal")))
+
+
+async def test_closing_waits_for_what_is_on_its_way(
+    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    async with running_recorder(chain, recorder_party, tmp_path) as recorder:
+        futures = [
+            recorder.submit(submission(request)) for request in requests_for(chain, basis, 50)
+        ]
+    assert {future.result().outcome for future in futures} == {Outcome.ALLOWED}
+    journal = Journal.open(tmp_path)
+    state = read_journal(journal)
+    journal.close()
+    assert state.open_transactions() == []
+    assert all(isinstance(one.settled, Settled) for one in state.transactions.values())
+
+
+# A chain that is not the one it was
+
+
+async def test_chain_that_lost_final_blocks_is_made_whole_from_the_journal(
+    own_chain: Chain, tmp_path: Path
+) -> None:
+    chain = own_chain
+    terms = chain.personal_terms()
+    subject = chain.register_subject()
+    authorization = chain.authorization(subject, terms, max_uses=1000)
+    basis = struct_hash(authorization)
+    chain.node.checkpoint()
+    requests = requests_for(chain, basis, 10)
+    key = contracts.set_encryption_key(b"\1" + bytes(32))
+    settings = RecorderSettings(keep_history=True, most_entries=3)
+    async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
+        await recorder.relay(chain.grant_call(subject, authorization))
+        bank = chain.parties.bank
+        nonce = chain.rpc.send(queries.transaction_count(bank.address))
+        await recorder.relay_raw(signed_by(chain, bank, key, nonce))
+        before = await record_all(recorder, requests)
+        await asyncio.to_thread(forget, chain)
+        await until(lambda: recorder.status.state is RecorderState.HALTED)
+        assert isinstance(
+            recorder.status.problem,
+            ChainWentBackError | FinalBlockReplacedError | SequenceBehindError,
+        )
+        with pytest.raises(RecorderUnavailableError):
+            await recorder.record(submission(requests_for(chain, basis, 1)[0]))
+
+        report = await recorder.reconcile()
+
+        assert report.is_whole
+        assert report.accesses == 10
+        await until(lambda: recorder.status.is_ready)
+        after = await record_all(recorder, requests)
+        more = await record_all(recorder, requests_for(chain, basis, 1))
+    assert [(a.access, a.sequence, a.outcome, a.transaction) for a in after] == [
+        (a.access, a.sequence, a.outcome, a.transaction) for a in before
+    ]
+    assert more[0].sequence == 11
+
+
+def forget(chain: Chain) -> None:
+    """Let the node lose everything behind the checkpoint."""
+    chain.node.kill()
+    (chain.node.settings.data / "state.json").unlink(missing_ok=True)
+    chain.node.start()
+
+
+async def test_reconciliation_reports_what_came_out_differently(
+    own_chain: Chain, tmp_path: Path
+) -> None:
+    chain = own_chain
+    [basis] = chain.granted(1, chain.personal_terms(), max_uses=1000)
+    chain.node.checkpoint()
+    soon = chain.request(chain.parties.bank, basis, lifetime=2)
+    long = chain.request(chain.parties.bank, basis)
+    settings = RecorderSettings(keep_history=True, reconcile_automatically=True)
+    async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
+        results = await record_all(recorder, [soon, long])
+        assert {result.outcome for result in results} == {Outcome.ALLOWED}
+        await until(lambda: chain.now() > soon.deadline)
+        await asyncio.to_thread(forget, chain)
+        await until(lambda: recorder.last_reconciliation is not None)
+        await until(lambda: recorder.status.is_ready)
+        report = recorder.last_reconciliation
+        assert report is not None
+        [difference] = report.differences
+        assert difference.access == struct_hash(soon)
+        assert difference.before.startswith("Allowed")
+        assert difference.after.startswith("RequestExpired")
+        assert (await recorder.record(submission(soon))).outcome == Outcome.REQUEST_EXPIRED
+
+
+async def test_chain_that_began_anew_is_not_used(own_chain: Chain, tmp_path: Path) -> None:
+    chain = own_chain
+    [basis] = chain.granted(1, chain.personal_terms(), max_uses=1000)
+    settings = RecorderSettings(reconcile_automatically=True, keep_history=True)
+    async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
+        await recorder.record(submission(requests_for(chain, basis, 1)[0]))
+        chain.node.kill()
+        for path in chain.node.settings.data.glob("state*"):
+            path.unlink()
+        await asyncio.to_thread(chain.node.start)
+        await until(lambda: recorder.status.state is RecorderState.HALTED)
+        with pytest.raises(OtherGenesisError):
+            await recorder.reconcile()
+        with pytest.raises(RecorderUnavailableError):
+            await recorder.record(submission(chain.request(chain.parties.bank, basis)))
+
+
+# Fees
+
+
+def _nothing(_raw: object) -> None:
+    return None
+
+
+async def test_transaction_that_offers_too_little_is_replaced_by_one_that_offers_more(
+    own_chain: Chain, tmp_path: Path
+) -> None:
+    chain = own_chain
+    [basis] = chain.granted(1, chain.personal_terms(), max_uses=1000)
+    [request] = requests_for(chain, basis, 1)
+    account = chain.parties.recorder.address
+    settings = RecorderSettings(resend_after=0.3, replace_after=0.5, patience=30)
+    async with AsyncRpc(chain.node.url, RpcSettings(timeout=5)) as rpc:
+        recorder = Recorder(
+            rpc, chain.deployment, chain.parties.recorder.private_key, tmp_path, settings
+        )
+        async with recorder:
+            await until(lambda: recorder.status.is_ready)
+            chain.rpc.send(Call("anvil_setBalance", ("0x" + account.hex(), hex(10**20)), _nothing))
+            chain.rpc.send(Call("anvil_setNextBlockBaseFeePerGas", (hex(10**6),), _nothing))
+            recorder._dispatcher._checked_fee = 0.0
+            future = recorder.submit(submission(request))
+            await until(lambda: recorder.status.in_flight)
+            [flight] = recorder._outbox.flights
+            result = await future
+    assert len(flight.attempts) == 2
+    assert result.transaction == flight.attempts[1].hash
+    assert result.outcome == Outcome.ALLOWED
+    journal = Journal.open(tmp_path)
+    [journaled] = read_journal(journal).transactions.values()
+    journal.close()
+    assert journaled.carried_out.hash == result.transaction
