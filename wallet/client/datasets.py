@@ -25,7 +25,7 @@ from ledger.merkle import EMPTY_ROOT, TreeHead
 from wallet.client import chain
 from wallet.client.calls import Answer, HttpCall, path
 from wallet.client.checks import Check
-from wallet.client.errors import UnknownNameError, VerificationError
+from wallet.client.errors import NotFoundError, UnknownNameError, VerificationError
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps, look, pause
 from wallet.client.transactions import Ledger
@@ -64,6 +64,22 @@ def registered(ledger: Ledger, dataset: bytes) -> Steps[DatasetTerms]:
     if not found:
         raise UnknownNameError(f"no dataset {to_hex(dataset)} is registered")
     return found[0].terms
+
+
+def wait_until_registered(ledger: Ledger, dataset: bytes) -> Steps[DatasetTerms]:
+    """Return the terms of a dataset that was just registered; the gateway may hear of it later.
+
+    Raises:
+        NotFoundError, UnknownNameError: it is not there.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return (yield from registered(ledger, dataset))
+        except NotFoundError:
+            if time.monotonic() > until:
+                raise
+        yield from pause(_POLL)
 
 
 def schema(ledger: Ledger, dataset: bytes) -> Steps[Schema]:

@@ -5,6 +5,7 @@ import msgspec
 from ledger import contracts
 from ledger.enumerations import Class
 from ledger.events import DatasetTerms, dataset_id
+from wallet.client.datasets import wait_until_registered
 from wallet.client.errors import MissingKeyError
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
@@ -27,7 +28,9 @@ def register_dataset(
     if key is None:
         raise MissingKeyError("this must be signed: name the provider's key")
     mined = yield from transact(ledger, key, contracts.register_dataset(terms))
-    return Registered(dataset_id(key.address, terms.code.encode()), mined)
+    dataset = dataset_id(key.address, terms.code.encode())
+    yield from wait_until_registered(ledger, dataset)
+    return Registered(dataset, mined)
 
 
 def reclassify(
