@@ -6,9 +6,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 
 from ledger.hexes import from_hex, to_hex
 from wallet.citizen import acts
@@ -17,11 +14,12 @@ from wallet.citizen.errors import NoSubjectError
 from wallet.citizen.history import authorizations, history, inbox, left_out, lookups
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
-from wallet.citizen.proposal import Less, Proposal, field_names, propose
+from wallet.citizen.proposal import Less, propose
 from wallet.cli.errors import InputError
 from wallet.cli.output import short
 from wallet.cli.people import person_of
 from wallet.cli.session import Session, session_of
+from wallet.cli.statements import proposal_document, show_proposal
 from wallet.cli.values import hash_of, mask_of, moment_text, time_of, write_file
 from wallet.client.asks import Asked, new_handle
 from wallet.client.errors import ForbiddenError, NotFoundError
@@ -108,10 +106,10 @@ def show_inbox(context: typer.Context) -> None:
     session = session_of(context)
     waiting = session.ask(inbox(_keys(session).signers()))
     proposals = [session.ask(propose(session.ledger, asked, _now(session))) for asked in waiting]
-    session.output.result([_proposal_document(one) for one in proposals])
+    session.output.result([proposal_document(one) for one in proposals])
     if not session.options.machine:
         for proposal in proposals:
-            _show(session, proposal)
+            show_proposal(session, proposal)
         if not proposals:
             session.output.say("nothing waits for an answer")
 
@@ -138,7 +136,7 @@ def grant(
     )
     proposal = session.ask(propose(session.ledger, asked, _now(session), less))
     if not session.options.machine:
-        _show(session, proposal)
+        show_proposal(session, proposal)
     session.confirm("Sign this?", yes=yes)
     signer = keys.signer(keys.identities.of_subject(asked.subject))
     done = session.ask(acts.grant(session.deployment, signer, proposal))
@@ -426,60 +424,6 @@ def _show_granted(session: Session, keys: PersonKeys) -> None:
             for one in found
         ],
     )
-
-
-def _show(session: Session, proposal: Proposal) -> None:
-    """Show a person what it would sign: the statement word for word, and its terms beside it."""
-    record = proposal.authorization
-    terms = Table.grid(padding=(0, 2))
-    rows = (
-        ("谁 who", f"{proposal.consumer_name}  {to_hex(record.consumer)}"),
-        ("数据 data", proposal.dataset.title),
-        ("字段 fields", "\n".join(proposal.fields)),
-        ("次数 how often", _how_often(proposal)),
-        ("有效期至 until", moment_text(record.expires_at)),
-        ("留言 message", proposal.asked.ask.message or "-"),
-        ("请求 request", proposal.asked.request),
-    )
-    for name, value in rows:
-        terms.add_row(Text(name, style="bold"), Text(value))
-    statement = Text(f"{proposal.statement.zh}\n\n{proposal.statement.en}\n\n")
-    statement.append(f"授权编号 Reference: {proposal.statement.reference}", style="dim")
-    session.output.show(Panel(statement, title="您将签署 You would sign"))
-    session.output.show(terms)
-    if not proposal.on_own_node:
-        session.output.warn(
-            "the consumer's and the dataset's names are the gateway's word (no --node)"
-        )
-
-
-def _how_often(proposal: Proposal) -> str:
-    record = proposal.authorization
-    often = f"{record.max_uses}"
-    return often + (f", every {record.min_interval} s at most" if record.min_interval else "")
-
-
-def _proposal_document(proposal: Proposal) -> dict[str, object]:
-    record = proposal.authorization
-    return {
-        "request": proposal.asked.request,
-        "subject": to_hex(record.subject),
-        "consumer": to_hex(record.consumer),
-        "consumer_name": proposal.consumer_name,
-        "dataset": to_hex(record.dataset),
-        "dataset_title": proposal.dataset.title,
-        "fields": field_names(proposal.dataset, record.fields),
-        "purpose": proposal.purpose.code,
-        "statement": proposal.statement.text,
-        "statement_zh": proposal.statement.zh,
-        "statement_en": proposal.statement.en,
-        "max_uses": record.max_uses,
-        "min_interval": record.min_interval,
-        "expires_at": record.expires_at,
-        "case_number": proposal.asked.ask.case_number,
-        "message": proposal.asked.ask.message,
-        "names_checked": proposal.on_own_node,
-    }
 
 
 def _show_ids(session: Session, keys: PersonKeys) -> None:
