@@ -232,7 +232,7 @@ def _signed_wrongly(town: Town) -> dict[str, tuple[Callable[[], httpx.Response],
     bank, path = town.bank, "/v1/applications"
     now = int(time.time())
     key = town.city.terms.consumer.private_key
-    other = SignedClient(town.gateway.url, 1, key)
+    other = town.clients.get(b"other chain") or SignedClient(town.gateway.url, 1, key)
     town.clients[b"other chain"] = other
     elsewhere = "http://elsewhere.example:80/v1/applications"
 

@@ -235,6 +235,24 @@ def make_city(chain: Chain, home: Path) -> Iterator[City]:
         keyholders.stop(len(holders))
 
 
+def bare_city(chain: Chain, home: Path) -> City:
+    """Make a city whose keyholders do not run: for what never gets as far as a release."""
+    bank_key = register_key(chain, chain.parties.bank)
+    terms = chain.personal_terms()
+    holders = make_keyholders(3, 2)
+    subkeys = [derive_subkeys(one.newest().complete(), terms.dataset) for one in holders[:2]]
+    return City(
+        chain=chain,
+        home=home,
+        holders=holders,
+        keyholders=KeyholderProcesses(chain, home / "keyholders", holders),
+        terms=terms,
+        schema=Schema(terms.dataset, FIELDS),
+        keys=combine_subkeys(SHARING, subkeys),
+        bank_key=bank_key,
+    )
+
+
 @asynccontextmanager
 async def gateway_parts(
     city: City, database_url: str, **settings: object
