@@ -1,0 +1,106 @@
+"""Opening the database: SQLite unless another URL is set."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import event, insert, inspect, select
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from wallet.identity import tables
+from wallet.identity.errors import DatabaseError
+
+_LOCK_WAIT: Final = 10
+"""Seconds to wait for another process's write."""
+
+
+class Database:
+    """An open database. Every method raises `DatabaseError` for whatever the database raises."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction: all of it is there after a crash, or nothing."""
+        with _errors():
+            async with self._engine.begin() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._engine.dispose()
+
+
+async def open_database(url: str) -> Database:
+    """Open a database, and make the tables in a new one.
+
+    Args:
+        url: SQLAlchemy's, with an asyncio driver.
+
+    Raises:
+        DatabaseError: It cannot be opened or is of another version.
+    """
+    with _errors():
+        engine = _engine(url)
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(_prepare)
+        except BaseException:
+            await engine.dispose()
+            raise
+    return Database(engine)
+
+
+def _engine(url: str) -> AsyncEngine:
+    # Parameters are hidden: they are names and numbers of people, and errors end up in logs.
+    engine = create_async_engine(url, hide_parameters=True)
+    if engine.dialect.name == "sqlite":
+        path = make_url(url).database
+        if path:
+            Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={_LOCK_WAIT * 1000}",
+        "journal_mode=WAL",
+        "synchronous=FULL",  # what was answered is on disk
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _prepare(connection: Connection) -> None:
+    fresh = not inspect(connection).has_table(tables.schema_version.name)
+    if fresh:
+        tables.metadata.create_all(connection)
+        connection.execute(insert(tables.schema_version).values(version=tables.VERSION))
+    found = connection.execute(select(tables.schema_version.c.version)).scalar_one()
+    if found != tables.VERSION:
+        raise DatabaseError(
+            f"the database is of version {found}, this program needs {tables.VERSION}"
+        )
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except ArgumentError as error:
+        raise DatabaseError("the database's URL is malformed") from error
+    except (SQLAlchemyError, OSError) as error:
+        raise DatabaseError(f"the database failed: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
