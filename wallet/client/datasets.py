@@ -147,7 +147,7 @@ def party_name(ledger: Ledger, party: bytes) -> Steps[str]:
     found = yield from chain.events(ledger, PartyAdmitted, (party.rjust(32, b"\0"),))
     if not found:
         raise UnknownNameError(f"{to_hex(party)} was never admitted")
-    return found[-1].name
+    return found[-1].title
 
 
 # The gateway's word
