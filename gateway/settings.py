@@ -148,8 +148,9 @@ class Settings(BaseSettings):
         """Every `@authority` under which this gateway is itself."""
         usual = {"http": 80, "https": 443}[self.scheme]
         port = "" if self.port == usual else f":{self.port}"
-        hosts = {self.host.lower(), "localhost", "127.0.0.1"}
-        return frozenset({f"{host}{port}" for host in hosts} | set(self.authorities))
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        hosts = {host.lower(), "localhost", "127.0.0.1"}
+        return frozenset({f"{one}{port}" for one in hosts} | set(self.authorities))
 
     @property
     def finality_rule(self) -> Finality:

@@ -227,8 +227,9 @@ async def _publication(services: Services, dataset: bytes, version: int) -> Publ
     index = services.index
     try:
         async with asyncio.timeout(_PATIENCE):
+            head = index.head
             while (found := await index.publication(dataset, version)) is None:
-                await index.wait_for_change()
+                head = await index.wait_for_change(head)
     except TimeoutError as error:
         raise PublicationUnknownError(f"version {version} is not on chain") from error
     return found
@@ -238,8 +239,9 @@ async def _tombstone(services: Services, dataset: DatasetEntry, transaction: byt
     index = services.index
     try:
         async with asyncio.timeout(_PATIENCE):
+            head = index.head
             while not (found := await index.erasures(transaction)):
-                await index.wait_for_change()
+                head = await index.wait_for_change(head)
     except TimeoutError as error:
         raise UnknownError("tombstone on chain") from error
     if found[0].dataset != dataset.id:

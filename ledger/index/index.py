@@ -167,13 +167,20 @@ class Index:
 
     async def wait_for(self, number: int) -> Head:
         """Wait until the index has a block. Set a time limit around it: the chain may stand still."""
-        while self.head.number < number:
-            await self.wait_for_change()
-        return self.head
+        while (head := self.head).number < number:
+            await self.wait_for_change(head)
+        return head
 
-    async def wait_for_change(self) -> Head:
-        """Wait until the index has gone on, for feeds."""
-        await self._moved.wait()
+    async def wait_for_change(self, since: Head | None = None) -> Head:
+        """Wait until the index has gone on, for feeds.
+
+        Args:
+            since: The head that the caller knows; None for the one now. Whoever asks something,
+                and waits when the answer is not there yet, notes the head before asking: otherwise
+                what happened in between would be missed.
+        """
+        if since is None or since == self.head:
+            await self._moved.wait()
         return self.head
 
     # Questions

@@ -136,7 +136,7 @@ class Keys:
 
     async def _all(self, statement: Select[bytes, int]) -> dict[bytes, int]:
         rows = (await self._connection.execute(statement)).all()
-        return dict([row.tuple() for row in rows])
+        return {row[0]: row[1] for row in rows}
 
 
 def item_or_nothing(item: bytes) -> bytes:

@@ -3,7 +3,7 @@
 import heapq
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
@@ -421,8 +421,12 @@ async def _conditions(
 
 
 def _equal(table: Any, column: str, key: int) -> list[ColumnElement[bool]]:
-    # The second condition, as text, is what the partial indices ask for.
-    return [table.c[column] == key, text(f"{table.name}.{column} > 0")]
+    return [table.c[column] == key, _positive(table, column)]
+
+
+def _positive(table: Any, column: str) -> ColumnElement[bool]:
+    """Return what the partial indices ask for; as text, because a parameter's value shows too late."""
+    return cast("ColumnElement[bool]", text(f"{table.name}.{column} > 0"))
 
 
 async def _rows(connection: AsyncConnection, statement: Select[Any]) -> list[Values]:
@@ -440,12 +444,21 @@ async def _one(connection: AsyncConnection, statement: Select[Any]) -> int | Non
 
 async def _uses(connection: AsyncConnection, keys: Sequence[int]) -> dict[int, tuple[int, int]]:
     """Return how often authorizations were used, and when last."""
-    statement: Select[Any] = (
-        select(tables.accesses.c.basis, func.count(), func.max(tables.transactions.c.timestamp))
-        .join(tables.transactions, tables.transactions.c.key == tables.accesses.c.transaction)
-        .where(tables.accesses.c.basis.in_(keys))
+    used: Select[Any] = (
+        select(
+            tables.accesses.c.basis,
+            func.count().label("uses"),
+            func.max(tables.accesses.c.sequence).label("last"),
+        )
+        .where(tables.accesses.c.basis.in_(keys), _positive(tables.accesses, "basis"))
         .where(tables.accesses.c.outcome == int(Outcome.ALLOWED))
         .group_by(tables.accesses.c.basis)
+    )
+    counted = used.subquery()
+    statement: Select[Any] = (
+        select(counted.c.basis, counted.c.uses, tables.transactions.c.timestamp)
+        .join(tables.accesses, tables.accesses.c.sequence == counted.c.last)
+        .join(tables.transactions, tables.transactions.c.key == tables.accesses.c.transaction)
     )
     return {key: (uses, last) for key, uses, last in await _rows(connection, statement)}
 

@@ -217,7 +217,7 @@ applications: Final = Table(
 agreements: Final = Table(
     "chain_agreements",
     metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", _BigKey, primary_key=True, autoincrement=False),
     _id(),
     _bytes("application"),
     Column("consumer", BigInteger, nullable=False, index=True),
@@ -249,7 +249,7 @@ orders: Final = Table(
 subjects: Final = Table(
     "chain_subjects",
     metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", _BigKey, primary_key=True, autoincrement=False),
     _id(),
     Column("signer", LargeBinary, nullable=False, index=True),
     _flag("frozen"),

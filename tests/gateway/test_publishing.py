@@ -390,7 +390,7 @@ async def test_a_seal_that_was_interrupted_starts_over(database: Database) -> No
         """The process."""
 
     class Crashing(SqlUploadStore):
-        async def finish_seal(self, *_: object) -> Upload:  # type: ignore[override]
+        async def finish_seal(self, *_: object) -> Upload:
             raise CrashError
 
     good = desk.publishing._uploads

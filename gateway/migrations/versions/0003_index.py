@@ -67,7 +67,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "chain_agreements",
-        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "number",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.LargeBinary(length=32), nullable=False),
         sa.Column("application", sa.LargeBinary(length=32), nullable=False),
         sa.Column("consumer", sa.BigInteger(), nullable=False),
@@ -335,7 +340,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "chain_subjects",
-        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "number",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.LargeBinary(length=32), nullable=False),
         sa.Column("signer", sa.LargeBinary(), nullable=False),
         sa.Column("frozen", sa.Boolean(), nullable=False),
