@@ -19,11 +19,11 @@ from typing import Final
 
 import msgspec
 
-from ledger import queries, views
+from ledger import views
 from ledger.encoding import SIZE, Schema
 from ledger.enumerations import OUTCOMES, Outcome, Roles
 from ledger.errors import LedgerError
-from ledger.events import Accessed, EventDecoder, Granted, Published, RecordErased
+from ledger.events import Accessed, Granted, RecordErased
 from ledger.exchange import AccessResult, RecordedAccess, Release, SignedLink, Submission
 from ledger.hexes import to_hex
 from ledger.merkle import RangeProof, TreeHead, verify_range
@@ -37,7 +37,7 @@ from ledger.typed_data import (
     digest,
     struct_hash,
 )
-from wallet.client import chain, datasets
+from wallet.client import chain
 from wallet.client.checks import Check
 from wallet.client.errors import (
     DeniedError,
@@ -45,6 +45,7 @@ from wallet.client.errors import (
     VerificationError,
     problem_error,
 )
+from wallet.client.memory import Memory
 from wallet.client.opening import OpenedRecord, open_release, verify_values
 from wallet.client.steps import Steps, look
 from wallet.client.transactions import Ledger
@@ -115,6 +116,7 @@ def open_result(
     submission: Submission,
     result: AccessResult,
     basis: Basis | None = None,
+    memory: Memory | None = None,
 ) -> Steps[Opened]:
     """Open an answer after checking it.
 
@@ -124,6 +126,7 @@ def open_result(
         submission: the request as it was signed.
         result: from the gateway.
         basis: what is known of the basis.
+        memory: of what the node said, for opening many.
 
     Raises:
         DeniedError: the access was denied, on chain.
@@ -134,7 +137,8 @@ def open_result(
     def reveal(release: Release, schema: Schema, digest_: bytes) -> tuple[OpenedRecord, ...]:
         return open_release(release, schema, submission.request.fields, opening, digest_)
 
-    return (yield from _Verifier(ledger, submission, basis or Basis()).run(result, reveal))
+    verifier = _Verifier(ledger, submission, basis or Basis(), memory=memory)
+    return (yield from verifier.run(result, reveal))
 
 
 def verify_opened(
@@ -191,10 +195,12 @@ class _Verifier:
         submission: Submission,
         basis: Basis,
         names: tuple[str, ...] | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self._ledger = ledger
         self._contracts = ledger.deployment.contracts
         self._names = names
+        self._memory = memory or Memory()
         self._request = submission.request
         self._digest = digest(self._request, ledger.deployment.domain_of(AccessRequest))
         self._basis = basis
@@ -212,7 +218,7 @@ class _Verifier:
         head = yield from self._head(release, recorded)
         names = self._names
         if names is None:
-            names = (yield from datasets.registered(self._ledger, release.dataset)).fields
+            names = yield from self._memory.names(self._ledger, release.dataset)
             self._checked.append(Check.KEYS)
         records = reveal(release, Schema(release.dataset, names), self._digest)
         self._checked.append(Check.VALUES)
@@ -257,21 +263,17 @@ class _Verifier:
 
     def _event(self, recorded: RecordedAccess) -> Steps[Accessed]:
         """Return the event at the place where the access is said to be."""
-        receipt = yield from look(queries.receipt(recorded.transaction))
-        final = yield from chain.final_number(self._ledger)
-        if receipt is None or receipt.block_number != recorded.block_number:
-            raise VerificationError(Check.ACCESS, "there is no such transaction in this block")
-        if receipt.block_number > final:
-            raise VerificationError(Check.ACCESS, f"block {receipt.block_number} is not final")
-        decoder = EventDecoder(self._contracts)
-        access_log = to_hex(self._contracts.access_log)
-        for log in receipt.logs:
-            if int(log.log_index, 16) != recorded.log_index or log.address != access_log:
-                continue
-            event = decoder.decode((yield from chain.timed(log)))
-            if isinstance(event, Accessed) and _is_of(event, self._request):
-                return event
-        raise VerificationError(Check.ACCESS, "the transaction did not record this request there")
+        found = yield from self._memory.accesses(self._ledger, recorded.transaction)
+        if found is None:
+            raise VerificationError(Check.ACCESS, "there is no such transaction in a final block")
+        if found.block_number != recorded.block_number:
+            raise VerificationError(Check.ACCESS, "the transaction is in another block")
+        event = found.events.get(recorded.log_index)
+        if event is None or not _is_of(event, self._request):
+            raise VerificationError(
+                Check.ACCESS, "the transaction did not record this request there"
+            )
+        return event
 
     # The basis
 
@@ -315,7 +317,8 @@ class _Verifier:
             self._leave_open(Check.PUBLICATION, _NO_NODE)
             self._leave_open(Check.FRESHNESS, _NO_NODE)
             return release.head
-        published = yield from chain.events(self._ledger, Published, (release.dataset,))
+        block = recorded.block_number
+        published = yield from self._memory.publications(self._ledger, release.dataset, block)
         event = next((one for one in published if one.version == release.publication), None)
         if event is None or TreeHead(event.count, event.root) != release.head:
             raise VerificationError(Check.PUBLICATION, f"version {release.publication}")

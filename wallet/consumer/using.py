@@ -1,7 +1,7 @@
 """Using a basis: sign requests, send them until they are answered, open and check the answers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -9,9 +9,9 @@ import msgspec
 from ledger.exchange import decode_result
 from ledger.sealing import OpeningKey
 from ledger.typed_data import AccessRequest
-from wallet.client import datasets
 from wallet.client.accesses import Answered, use
-from wallet.client.errors import MissingKeyError, NotFoundHereError
+from wallet.client.errors import ClientError, MissingKeyError, NotFoundHereError
+from wallet.client.memory import Memory
 from wallet.client.party import PartyKey
 from wallet.client.patience import USUAL, Patience
 from wallet.client.receipts import Receipt, make_receipt
@@ -83,18 +83,52 @@ def access(
 
 
 def open_answer(
-    ledger: Ledger, opening: OpeningKey, answered: Answered, basis: Basis | None = None
+    ledger: Ledger,
+    opening: OpeningKey,
+    answered: Answered,
+    basis: Basis | None = None,
+    memory: Memory | None = None,
 ) -> Steps[Used]:
     """Open and check an answer; see `access`."""
-    known = basis or Basis()
+    known, memory = basis or Basis(), memory or Memory()
     request, result = answered.request, answered.result
-    opened = yield from open_result(ledger, opening, request.submission, result, known)
+    opened = yield from open_result(ledger, opening, request.submission, result, known, memory)
     release = result.release
     if release is None:  # `open_result` has raised
         raise NotFoundHereError("nothing was released")
-    names = (yield from datasets.registered(ledger, release.dataset)).fields
+    names = yield from memory.names(ledger, release.dataset)
     receipt = make_receipt(ledger, request.submission, release, opened, names, known)
     return Used(request, opened, receipt)
+
+
+def open_answers(
+    ledger: Ledger,
+    opening: OpeningKey,
+    answers: Sequence[Answered],
+    bases: Mapping[bytes, Basis] | None = None,
+) -> Steps[tuple[Used | ClientError, ...]]:
+    """Open and check many answers; the node is asked once for what they share.
+
+    Args:
+        ledger: the contracts.
+        opening: the consumer's key.
+        answers: as they came.
+        bases: what is known of the bases, by id.
+
+    Returns:
+        For each what was opened, or why nothing was: denied, not released, not what it is said to be.
+    """
+    memory, found = Memory(), []
+    for answered in answers:
+        known = (bases or {}).get(answered.request.submission.request.basis)
+        try:
+            opened: Used | ClientError = yield from open_answer(
+                ledger, opening, answered, known, memory
+            )
+        except ClientError as error:
+            opened = error
+        found.append(opened)
+    return tuple(found)
 
 
 def open_kept(
@@ -110,8 +144,3 @@ def open_kept(
         raise NotFoundHereError(f"request {request.id} has no answer yet")
     answered = Answered(request, decode_result(request.answer))
     return (yield from open_answer(ledger, opening, answered, basis))
-
-
-def denied(answers: Sequence[Answered]) -> int:
-    """Return how many of the answers are denials."""
-    return sum(bool(one.result.recorded and one.result.recorded.outcome) for one in answers)

@@ -13,6 +13,7 @@ from ledger.exchange import AccessResult, HeldKeys, RecordedAccess, Refusal
 from ledger.keccak import keccak256
 from ledger.merkle import TreeHead
 from ledger.records import OwnerProof
+from ledger.rpc import Call
 from ledger.sealing import OpeningKey, Purpose
 from ledger.typed_data import struct_hash
 from tests.support.answers import (
@@ -27,6 +28,7 @@ from tests.support.answers import (
 from tests.support.chain import Chain
 from wallet.client.checks import Check
 from wallet.client.errors import DeniedError, NodeError, UnavailableError, VerificationError
+from wallet.client.memory import Memory
 from wallet.client.receipts import decode_receipt, encode_receipt, make_receipt, verify_receipt
 from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
@@ -518,6 +520,32 @@ def test_a_version_from_after_the_access_is_refused(client: Client, chain: Chain
     with pytest.raises(VerificationError) as refused:
         opened(client, honest, result)
     assert refused.value.check is Check.FRESHNESS
+
+
+def test_what_the_node_said_is_asked_once_for_many(
+    chain: Chain, honest: Honest, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, memory = honest.desk, Memory()
+    asked: list[str] = []
+    real = client.look
+
+    def noting(call: Call[object]) -> object:
+        asked.append(call.method)
+        return real(call)
+
+    monkeypatch.setattr(client, "look", noting)
+
+    def once() -> Opened:
+        steps = open_result(
+            desk.ledger, desk.opening, honest.submission, honest.result, honest.basis, memory
+        )
+        return client.run(steps)
+
+    first = once()
+    before = len(asked)
+    assert once() == first
+    # Only whether the identity authority is still admitted may have changed.
+    assert asked[before:] == ["eth_call"]
 
 
 # Receipts
