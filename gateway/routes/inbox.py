@@ -6,13 +6,6 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Path, Request
-from gateway.routes.edge import (
-    access_services,
-    body_schema,
-    party_account,
-    read_signed,
-    subjects_of,
-)
 from sse_starlette import EventSourceResponse
 
 from gateway.access_services import AccessServices
@@ -27,6 +20,13 @@ from gateway.routes.access_models import (
     InboxAnswer,
     InboxEntry,
     RefusalTaken,
+)
+from gateway.routes.edge import (
+    access_services,
+    body_schema,
+    party_account,
+    read_signed,
+    subjects_of,
 )
 from gateway.showing import Shower
 from gateway.store.inbox import StoredAsk

@@ -1,9 +1,10 @@
 """Bringing on chain what people and parties signed. Answers come when the block is final."""
 
-from typing import Annotated, TypeVar
+import asyncio
+from contextlib import suppress
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Path, Request
-from gateway.routes.edge import access_services, body_schema, read_model
 
 from gateway.access_services import AccessServices
 from gateway.errors import ChainUnavailableError, MalformedBodyError
@@ -22,6 +23,7 @@ from gateway.routes.access_models import (
     TransactionTerms,
     VetoToRelay,
 )
+from gateway.routes.edge import access_services, body_schema, read_model
 from gateway.topics import ask_topic
 from ledger import contracts, queries
 from ledger.errors import LedgerError
@@ -45,6 +47,9 @@ from ledger.typed_data import (
 
 router = APIRouter(prefix="/v1", tags=["relays"])
 
+_PATIENCE: Final = 2.0
+"""Seconds to wait for the index after a relay."""
+
 _RecordT = TypeVar("_RecordT", bound=SignedRecord)
 
 
@@ -59,7 +64,7 @@ async def authorize(request: Request) -> RelayedAnswer:
     done = await services.relays.authorize(grant)
     if taken.request is not None:
         services.topics.touch(ask_topic(taken.request))
-    return _answer(done, struct_hash(record))
+    return await _answer(services, done, struct_hash(record))
 
 
 @router.post("/revocations", openapi_extra=body_schema(RevocationToRelay))
@@ -111,7 +116,7 @@ async def transact(request: Request) -> RelayedAnswer:
     """Relay a party's own transaction, only to the five contracts."""
     services = access_services(request)
     taken = await read_model(request, RawTransaction)
-    return _answer(await services.relays.transact(from_hex(taken.raw)))
+    return await _answer(services, await services.relays.transact(from_hex(taken.raw)))
 
 
 @router.get("/transactions/{address}")
@@ -134,7 +139,8 @@ async def _act(
     request: Request, record: Act, approval: Approval, authorization: bytes | None = None
 ) -> RelayedAnswer:
     services: AccessServices = access_services(request)
-    return _answer(await services.relays.act(record, _approval(approval)), authorization)
+    done = await services.relays.act(record, _approval(approval))
+    return await _answer(services, done, authorization)
 
 
 def _record(kind: type[_RecordT], value: SignedObject) -> _RecordT:
@@ -148,7 +154,13 @@ def _approval(approval: Approval) -> contracts.Approval:
     return contracts.Approval(from_hex(approval.signer), from_hex(approval.signature))
 
 
-def _answer(done: Relayed, authorization: bytes | None = None) -> RelayedAnswer:
+async def _answer(
+    services: AccessServices, done: Relayed, authorization: bytes | None = None
+) -> RelayedAnswer:
+    """Answer when the index has it too, so that whoever asks next sees what it wrote."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            await services.shared.index.wait_for(done.block_number)
     return RelayedAnswer(
         transaction=to_hex(done.transaction),
         block_number=done.block_number,

@@ -69,12 +69,20 @@ class Town:
         head = head_of(city.records)
         assert (sealed["root"], sealed["count"]) == (to_hex(head.root), head.size)
         city.chain.publish(city.terms.dataset, head.root, head.size)
-        state = good(httpx.get(f"{self.gateway.url}/v1/datasets/{dataset}"))
-        version = int(state["served"] or 0) + 1
+        version = self._version_of(sealed["root"])
         served = good(provider.post(f"/v1/uploads/{upload}/publish", {"version": version}))
         assert served["version"] == version
         city.chain.wait_for_block()
         return version
+
+    def _version_of(self, root: str) -> int:
+        """Wait until the gateway knows the publication on chain; return its version."""
+        url = f"{self.gateway.url}/v1/datasets/{to_hex(self.city.terms.dataset)}"
+        while True:
+            found = good(httpx.get(url))["publication"]
+            if found is not None and found["root"] == root:
+                return int(found["version"])
+            self.city.chain.wait_for_block()
 
     def ask(self, person: Person, **changes: Any) -> dict[str, Any]:
         """What the bank would ask the person for."""
