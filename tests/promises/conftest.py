@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.chain import Chain, chain, own_chain
+from ledger.node import Node, NodeSettings
+from tests.support.chain import BLOCK_TIME, Chain, chain, own_chain
 from tests.support.city import City, make_city
 from tests.support.database import postgres_server
 
@@ -16,3 +17,13 @@ def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cit
     """Node, keyholder processes, a dataset, a bank."""
     with make_city(chain, tmp_path_factory.mktemp("city")) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def module_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A chain for one module, on which nothing else happens."""
+    settings = NodeSettings(tmp_path_factory.mktemp("chain"), block_time=BLOCK_TIME)
+    with Node(settings) as node:
+        made = Chain(node)
+        yield made
+        made.close()

@@ -1,0 +1,117 @@
+"""Promises 1, 2, 4 and 5 by counting: many at once, then everything is held against the node alone."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ledger import queries
+from ledger.enumerations import Outcome
+from ledger.events import Accessed, EventDecoder
+from ledger.exchange import AccessResult, Submissions, decode_results, encode_submissions
+from ledger.hexes import from_hex
+from ledger.replay import Journal, replay_node
+from tests.promises.test_whole_way import Town, good
+from tests.support.chain import Chain
+from tests.support.city import Person, gateway_process, make_city
+from wallet.regulator.journals import GatewayJournal, KeyholderJournal
+
+
+@pytest.fixture(scope="module")
+def town(module_chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A town on a chain of its own, so that every access on it is this gateway's."""
+    home = tmp_path_factory.mktemp("trail")
+    with make_city(module_chain, home / "city") as city, gateway_process(city, home) as gateway:
+        town = Town(city, gateway, {})
+        yield town
+        town.close()
+
+
+@pytest.fixture(scope="module")
+def people(town: Town) -> list[Person]:
+    people = [town.city.person() for _ in range(4)]
+    town.publish()
+    return people
+
+
+def use(town: Town, basis: bytes, count: int, *, fields: int = 0b101) -> list[AccessResult]:
+    """Use a basis so many times at once, in one list."""
+    submissions = tuple(town.city.submission(basis, fields=fields) for _ in range(count))
+    body = encode_submissions(Submissions(submissions, single=False))
+    first, again = decode_results(town.send(body).content), decode_results(town.send(body).content)
+    assert [one.recorded for one in first] == [one.recorded for one in again]
+    return list(first)
+
+
+def events(town: Town) -> list[Accessed]:
+    """Every access on the node."""
+    chain = town.city.chain
+    newest = chain.rpc.send(queries.block_number())
+    logs = chain.rpc.send(queries.logs(0, newest, [chain.contracts.access_log]))
+    decoded = EventDecoder(chain.contracts).decode_all(logs)
+    return [one for one in decoded if isinstance(one, Accessed)]
+
+
+def test_uses_are_counted_exactly_however_many_come_at_once(
+    town: Town, people: list[Person]
+) -> None:
+    bases = [town.granted(person, max_uses=5) for person in people]
+    with ThreadPoolExecutor(8) as pool:
+        runs = [pool.submit(use, town, basis, 4) for basis in bases for _ in range(3)]
+        results = [one for run in runs for one in run.result()]
+    counted = Counter(
+        (one.request.basis, one.recorded.outcome)
+        for one in results
+        if one.request is not None and one.recorded is not None
+    )
+    for basis in bases:
+        assert counted[basis, Outcome.ALLOWED] == 5
+        assert counted[basis, Outcome.USES_EXHAUSTED] == 7
+
+
+def test_nothing_is_allowed_after_a_revocation_was_final(town: Town, people: list[Person]) -> None:
+    basis = town.granted(people[0], max_uses=1000)
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(use, town, basis, 5) for _ in range(8)]
+        revoked = good(town.revoke(people[0], basis))["block_number"]
+        results = [one for run in runs for one in run.result()]
+    results += use(town, basis, 3)
+    recorded = [one.recorded for one in results if one.recorded is not None]
+    assert len(recorded) == len(results)
+    for one in recorded:
+        if one.block_number > revoked:
+            assert one.outcome == Outcome.REVOKED
+        if one.block_number < revoked:
+            assert one.outcome == Outcome.ALLOWED
+    assert Outcome.REVOKED in {one.outcome for one in recorded}
+
+
+def test_every_release_has_a_record_and_every_record_a_signature(
+    town: Town, people: list[Person], tmp_path: Path
+) -> None:
+    use(town, town.granted(people[1], max_uses=3), 4)
+    use(town, b"\x01" * 32, 2)
+    found = events(town)
+    assert [one.sequence for one in found] == list(range(1, len(found) + 1))
+
+    regulator = town.as_party(town.city.chain.parties.regulator)
+    path = tmp_path / "gateway.ndjson"
+    path.write_bytes(regulator.get("/v1/journal").content)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["sequence"] for line in lines] == [one.sequence for one in found]
+    for line, event in zip(lines, found, strict=True):
+        assert (line["released"] is not None) == (event.outcome == Outcome.ALLOWED)
+        assert from_hex(line["transaction"]) == event.transaction
+
+    journals: list[Journal] = [
+        GatewayJournal(path),
+        *(
+            KeyholderJournal(town.city.keyholders.home_of(n) / "releases.ndjson", f"keyholder {n}")
+            for n in range(3)
+        ),
+    ]
+    report = replay_node(town.city.chain.rpc, town.city.chain.deployment, journals)
+    assert report.findings == ()
