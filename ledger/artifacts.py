@@ -51,13 +51,15 @@ class AbiParameter(msgspec.Struct, frozen=True):
         return f"({inner}){self.type.removeprefix('tuple')}"
 
 
-class AbiItem(msgspec.Struct, frozen=True):
+class AbiItem(msgspec.Struct, frozen=True, rename="camel"):
     """One function, event, error or constructor."""
 
     type: str
     name: str = ""
     inputs: tuple[AbiParameter, ...] = ()
     outputs: tuple[AbiParameter, ...] = ()
+    state_mutability: str = ""
+    """Of a function: "view", "pure" or "nonpayable"."""
 
     @property
     def signature(self) -> str:

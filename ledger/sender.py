@@ -14,7 +14,7 @@ from ledger.errors import LedgerError
 from ledger.hexes import to_hex
 from ledger.queries import Receipt
 from ledger.reverts import Revert, RevertError, revert_in
-from ledger.rpc import CallError, Rpc
+from ledger.rpc import Call, CallError, Rpc
 from ledger.signing import address_of
 from ledger.transactions import GAS_CAP, Fee, SignedTransaction, Transaction, sign_transaction
 
@@ -144,16 +144,25 @@ class Sender:
 
     def _reason(self, transaction: SignedTransaction, receipt: Receipt) -> RevertError:
         content = transaction.content
-        try:
-            # As it was before its block: transactions before it in the block may be the reason.
-            self.rpc.send(
-                queries.call(
-                    content.to or b"", content.data, receipt.block_number, sender=self.address
-                )
-            )
-        except CallError as error:
-            return revert_in(error) or RevertError(Revert("", (), b""))
+        for call in explaining_calls(content.to or b"", content.data, self.address, receipt):
+            try:
+                self.rpc.send(call)
+            except CallError as error:
+                found = revert_in(error)
+                if found is not None:
+                    return found
         return RevertError(Revert("", (), b""))
+
+
+def explaining_calls(
+    to: bytes, data: bytes, sender: bytes, receipt: Receipt
+) -> tuple[Call[bytes], ...]:
+    """Return calls of which one, in this order, should be refused as a refused transaction was.
+
+    What stood before it in its block may be the reason, or what came behind it may hide the reason.
+    """
+    numbers = (receipt.block_number, receipt.block_number - 1)
+    return tuple(queries.call(to, data, number, sender=sender) for number in numbers)
 
 
 def current_fee(rpc: Rpc) -> Fee:

@@ -38,7 +38,7 @@ from ledger.recorder.settings import RecorderSettings
 from ledger.recorder.settling import Settlement, is_duplicate, read_settlement
 from ledger.reverts import Revert, RevertError, revert_in
 from ledger.rpc import AsyncRpc, CallError, RpcError
-from ledger.sender import suggested_fee
+from ledger.sender import explaining_calls, suggested_fee
 from ledger.transactions import GAS_CAP, SignedTransaction
 
 T = TypeVar("T")
@@ -337,13 +337,13 @@ class Dispatcher:
             self._again += [list(flight.entries[half:]), list(flight.entries[:half])]
 
     async def _why_refused(self, flight: Flight, receipt: Receipt) -> Revert:
-        call = queries.call(flight.to, flight.data, receipt.block_number, sender=flight.sender)
-        try:
-            await self._rpc.send(call)
-        except CallError as error:
-            refusal = revert_in(error)
-            if refusal is not None:
-                return refusal.revert
+        for call in explaining_calls(flight.to, flight.data, flight.sender, receipt):
+            try:
+                await self._rpc.send(call)
+            except CallError as error:
+                refusal = revert_in(error)
+                if refusal is not None:
+                    return refusal.revert
         return Revert("", (), b"")
 
     async def _check_nonce(self, flight: Flight, block: Block) -> None:

@@ -130,7 +130,8 @@ class FairQueue:
         while self._waiting and len(taken) < most:
             share = max((most - len(taken)) // len(self._waiting), 1)
             for consumer in list(self._waiting):
-                taken += self._take_of(consumer, min(share, most - len(taken)))
+                if len(taken) < most:
+                    taken += self._take_of(consumer, min(share, most - len(taken)))
         taken.sort(key=attrgetter("order"))
         return taken
 

@@ -254,6 +254,8 @@ class Recorder:
         """
         self._check_relaying()
         content = transaction.content
+        if content.chain_id != self._deployment.chain_id:
+            raise TransactionRejectedError(f"the transaction is for chain {content.chain_id}")
         flight = self._outbox.flights.find(transaction.sender, content.nonce)
         if flight is not None:
             if transaction.hash not in flight.hashes:

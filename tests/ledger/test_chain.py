@@ -1,0 +1,231 @@
+"""Finality, following, and finding out that a chain is not the one it was."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from ledger import chain as chain_module
+from ledger import contracts, queries
+from ledger.chain import (
+    BlockRef,
+    ChainError,
+    ChainWentBackError,
+    FinalBlockReplacedError,
+    Finality,
+    FinalityError,
+    Follower,
+    ForeignChainError,
+    final_block,
+    logs_between,
+    logs_between_async,
+    verify_descends,
+)
+from ledger.events import Log
+from ledger.queries import Block
+from ledger.rpc import AsyncRpc, Call, CallError, Rpc, RpcSettings
+from tests.support.chain import BLOCK_TIME, Chain
+from tests.support.recording import until
+
+
+def block(number: int, hash_: bytes = b"", parent: bytes = b"") -> Block:
+    return Block(number, hash_, parent, 0, 0, 0)
+
+
+# The rule
+
+
+@pytest.mark.parametrize(
+    ("setting", "tag", "final"),
+    [("depth:0", "latest", 20), ("depth:12", "latest", 8), ("finalized", "finalized", 20)],
+)
+def test_finality_rule_is_read_and_written(setting: str, tag: str, final: int) -> None:
+    rule = Finality.parse(setting)
+    assert str(rule) == setting
+    assert rule.tag == tag
+    assert rule.final_number(block(20)) == final
+    assert rule.covers(final, block(20))
+    assert not rule.covers(final + 1, block(20))
+
+
+@pytest.mark.parametrize(
+    "setting", ["", "depth", "depth:", "depth:-1", "depth:1.5", "finalized:2", "safe", "depth:²"]
+)
+def test_what_is_no_rule_is_refused(setting: str) -> None:
+    with pytest.raises(FinalityError, match="depth:N or finalized"):
+        Finality.parse(setting)
+
+
+async def test_final_block_lies_as_deep_as_the_rule_says(chain: Chain) -> None:
+    async with AsyncRpc(chain.node.url) as rpc:
+        newest = await final_block(rpc, Finality.depth(0))
+        deep = await final_block(rpc, Finality.depth(5))
+        finalized = await final_block(rpc, Finality.finalized())
+        assert await final_block(rpc, Finality.depth(10**9)) is None
+    assert newest is not None
+    assert deep is not None
+    assert finalized is not None
+    assert 3 <= newest.number - deep.number <= 5
+    assert finalized.number < newest.number
+
+
+# Standing on what was final
+
+
+async def block_at(rpc: AsyncRpc, number: int) -> Block:
+    """Wait for the block with this number."""
+    async with asyncio.timeout(100 * BLOCK_TIME):
+        while (found := await rpc.send(queries.block(number))) is None:  # noqa: ASYNC110
+            await asyncio.sleep(BLOCK_TIME)
+    return found
+
+
+async def test_newer_block_stands_on_the_known_one(chain: Chain) -> None:
+    async with AsyncRpc(chain.node.url) as rpc:
+        known = await rpc.send(queries.block("latest"))
+        assert known is not None
+        for ahead in (0, 1, 3):
+            newest = await block_at(rpc, known.number + ahead)
+            ref = BlockRef(known.number, known.hash)
+            assert await verify_descends(rpc, ref, newest) is newest
+            with pytest.raises(FinalBlockReplacedError):
+                await verify_descends(rpc, BlockRef(known.number, bytes(32)), newest)
+        with pytest.raises(ChainWentBackError):
+            await verify_descends(rpc, BlockRef(known.number + 1, known.hash), known)
+
+
+# Following
+
+
+@asynccontextmanager
+async def following(chain: Chain, **options: object) -> AsyncIterator[Follower]:
+    async with AsyncRpc(chain.node.url, RpcSettings(timeout=1.0)) as rpc:
+        genesis = options.pop("genesis_hash", chain.deployment.genesis_hash)
+        follower = Follower(rpc, Finality.depth(0), genesis_hash=genesis, **options)  # type: ignore[arg-type]
+        task = asyncio.create_task(follower.run())
+        try:
+            yield follower
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_hurried_follower_sees_every_block_soon(chain: Chain) -> None:
+    async with following(chain) as follower:
+        follower.hurry(wanted=True)
+        first = last = await follower.after(-1)
+        late: list[float] = []
+        for _ in range(10):
+            last = await follower.after(last.number)
+            newest = chain.rpc.send(queries.block_number())
+            late.append(newest - last.number)
+    assert last.number - first.number >= 10
+    assert sum(late) <= 3
+
+
+async def test_idle_follower_asks_seldom_and_wakes_when_hurried(chain: Chain) -> None:
+    async with following(chain) as follower:
+        await follower.after(-1)
+        begun = time.monotonic()
+        follower.hurry(wanted=True)
+        await follower.after(follower.last.number if follower.last else -1)
+    assert time.monotonic() - begun < 0.2
+
+
+async def test_many_wait_for_the_same_block(chain: Chain) -> None:
+    async with following(chain) as follower:
+        seen = await asyncio.gather(*[follower.after(-1) for _ in range(5)])
+    assert len({one.hash for one in seen}) == 1
+
+
+async def test_other_genesis_is_another_chain(chain: Chain) -> None:
+    async with following(chain, genesis_hash=bytes(32)) as follower:
+        with pytest.raises(ForeignChainError):
+            await follower.after(-1)
+        assert isinstance(follower.problem, ForeignChainError)
+
+
+async def test_known_block_that_is_not_there_stops_the_following(chain: Chain) -> None:
+    async with following(chain, known=BlockRef(3, bytes(32))) as follower:
+        with pytest.raises(FinalBlockReplacedError):
+            await follower.after(-1)
+
+
+async def test_unreachable_node_is_asked_until_it_answers(own_chain: Chain) -> None:
+    async with following(own_chain) as follower:
+        last = await follower.after(-1)
+        await asyncio.to_thread(own_chain.node.stop)
+        await until(lambda: follower.problem is not None)
+        assert not isinstance(follower.problem, ChainError)
+        await asyncio.to_thread(own_chain.node.start)
+        assert (await follower.after(last.number)).number > last.number
+        assert follower.problem is None
+
+
+async def test_node_that_lost_blocks_is_found_out(own_chain: Chain) -> None:
+    own_chain.node.checkpoint()
+    async with following(own_chain) as follower:
+        first = await follower.after(-1)
+        await follower.after(first.number + 10)
+        own_chain.node.kill()
+        (own_chain.node.settings.data / "state.json").unlink(missing_ok=True)
+        await asyncio.to_thread(own_chain.node.start)
+        with pytest.raises((ChainWentBackError, FinalBlockReplacedError)):
+            await follower.after(1 << 60)
+        follower.restart(None)
+        await follower.step()
+        assert follower.last is not None
+
+
+# Events of many blocks
+
+
+async def test_events_come_in_order_whatever_the_node_allows_at_once(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    party = chain.parties.bank
+    for number in range(4):
+        chain.send(party, contracts.set_encryption_key(bytes([1, number])))
+    last = chain.rpc.send(queries.block_number())
+    address = [chain.contracts.registry]
+    everything = chain.rpc.send(queries.logs(0, last, address))
+    monkeypatch.setattr(chain_module, "_FIRST_SPAN", 7)
+
+    spans: list[tuple[int, int]] = []
+    found: list[Log] = []
+    for span, logs in logs_between(chain.rpc, 0, last, address):
+        spans.append(span)
+        found += logs
+    assert tuple(found) == everything
+    assert spans[0] == (0, 6)
+    assert [end + 1 for _, end in spans[:-1]] == [start for start, _ in spans[1:]]
+    assert spans[-1][1] == last
+    async with AsyncRpc(chain.node.url) as rpc:
+        again = [log async for _, some in logs_between_async(rpc, 0, last, address) for log in some]
+    assert tuple(again) == everything
+
+
+def test_range_that_the_node_refuses_is_made_smaller(chain: Chain) -> None:
+    last = chain.rpc.send(queries.block_number())
+
+    class Strict(Rpc):
+        def send(self, call: Call[object]) -> object:  # type: ignore[override]
+            selection = call.params[0]
+            assert isinstance(selection, dict)
+            if int(selection["toBlock"], 16) - int(selection["fromBlock"], 16) >= 5:
+                raise CallError(call.method, -32005, "query returned more than 10000 results")
+            return super().send(call)
+
+    with Strict(chain.node.url) as rpc:
+        spans = [span for span, _ in logs_between(rpc, 0, min(last, 40), [bytes(20)])]
+    assert max(end - start for start, end in spans) < 5
+
+    class Refusing(Rpc):
+        def send(self, call: Call[object]) -> object:  # type: ignore[override]
+            raise CallError(call.method, -32005, "no logs here")
+
+    with Refusing(chain.node.url) as refusing, pytest.raises(CallError):
+        list(logs_between(refusing, 0, 40, [bytes(20)]))

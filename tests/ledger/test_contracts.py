@@ -1,0 +1,294 @@
+"""Every call of the contracts, against the ABI of the artifacts and against a general encoder."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import eth_abi.abi
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import contracts, views
+from ledger.artifacts import CONTRACTS, ArtifactError, load_artifact
+from ledger.contracts import Approval, CalldataError, ContractCall, RequestGroup
+from ledger.enumerations import Class, Outcome, Roles
+from ledger.events import DatasetTerms, OrderTerms, PurposeTerms, Text
+from ledger.typed_data import (
+    AccessRequest,
+    Authorization,
+    ConfidentialityAgreement,
+    Confirmation,
+    Freeze,
+    GuardianAppointment,
+    RecoveryVeto,
+    Revocation,
+    SignerRotation,
+    struct_hash,
+)
+from tests.support.chain import ALL_FIELDS, FIELDS, Chain
+
+WORD = bytes(range(32))
+OTHER = bytes(range(32, 64))
+ADDRESS = bytes(range(20))
+APPROVAL = Approval(ADDRESS, bytes(65))
+DATASET = DatasetTerms("code", "标题", ("a", "b"), Class.CONDITIONAL, Class.NOT_SHARED, 2, True, 9)
+ORDER = OrderTerms(WORD, OTHER, Class.UNCONDITIONAL, 3, 10, 20, "flood", WORD)
+PURPOSE = PurposeTerms("loan", (Text("zh", "同意"), Text("en", "yes")), 1, 2, 3, 4)
+AUTHORIZATION = Authorization(
+    WORD, ADDRESS, WORD, OTHER, OTHER, 7, WORD, "I agree.", 1, 2, 3, 4, OTHER, 5
+)
+
+CALLS: list[ContractCall] = [
+    contracts.admit(ADDRESS, Roles.CONSUMER | Roles.PROVIDER, "名"),
+    contracts.withdraw(ADDRESS),
+    contracts.set_encryption_key(b"\1" + WORD),
+    contracts.restrict(ADDRESS, 5, "why"),
+    contracts.appeal("not me"),
+    contracts.lift(ADDRESS, "why"),
+    contracts.announce("Registry", ADDRESS),
+    contracts.transfer_authority(ADDRESS),
+    contracts.accept_authority(),
+    contracts.register_dataset(DATASET),
+    contracts.reclassify(WORD, Class.CONDITIONAL, Class.NOT_SHARED, 3, "why"),
+    contracts.withdraw_dataset(WORD, "why"),
+    contracts.publish(WORD, OTHER, 5, 1, WORD),
+    contracts.erase(WORD, OTHER, 1),
+    contracts.issue_order(ORDER),
+    contracts.end_order(WORD, "why"),
+    contracts.review_order(WORD, "fine"),
+    contracts.register_purpose(PURPOSE),
+    contracts.bind_fields(WORD, OTHER, 5),
+    contracts.retire_purpose(WORD),
+    contracts.apply_for(WORD, OTHER, 5, "why", WORD),
+    contracts.approve(WORD, 5, 6),
+    contracts.decline(WORD, "why"),
+    contracts.sign_confidentiality(
+        ConfidentialityAgreement(ADDRESS, WORD, "text", OTHER, 9), bytes(65)
+    ),
+    contracts.withdraw_agreement(WORD, "why"),
+    contracts.register_subjects([WORD, OTHER], [ADDRESS, ADDRESS + WORD * 2]),
+    contracts.grant(AUTHORIZATION, APPROVAL),
+    contracts.revoke(Revocation(WORD, OTHER, 5), APPROVAL),
+    contracts.confirm(Confirmation(WORD, OTHER, 5), APPROVAL),
+    contracts.set_frozen(Freeze(WORD, True, OTHER, 5), APPROVAL),
+    contracts.rotate_signer(SignerRotation(WORD, ADDRESS, OTHER, 5), APPROVAL),
+    contracts.appoint_guardian(GuardianAppointment(WORD, ADDRESS, 6, OTHER, 5), APPROVAL),
+    contracts.start_recovery(WORD, ADDRESS),
+    contracts.veto_recovery(RecoveryVeto(WORD, ADDRESS, OTHER, 5), APPROVAL),
+    contracts.complete_recovery(WORD),
+    contracts.record([RequestGroup(ADDRESS, (bytes(160),))]),
+]
+
+NOT_SENT = {"use"}
+"""What only another contract may call."""
+
+
+def function_of(call: ContractCall) -> Any:
+    functions = load_artifact(call.contract).items("function")
+    [found] = [item for item in functions if item.hash[:4] == call.data[:4]]
+    return found
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: function_of(call).name)
+def test_call_data_reads_back_and_encodes_to_the_same(call: ContractCall) -> None:
+    types = [parameter.canonical for parameter in function_of(call).inputs]
+    values = eth_abi.abi.decode(types, call.data[4:])
+    assert eth_abi.abi.encode(types, values) == call.data[4:]
+
+
+def test_every_function_that_changes_something_has_its_call() -> None:
+    made = {function_of(call).name for call in CALLS}
+    offered = {
+        item.name
+        for contract in CONTRACTS[:5]
+        for item in load_artifact(contract).items("function")
+        if item.state_mutability == "nonpayable"
+    }
+    assert offered - made == NOT_SENT
+    assert made <= offered
+
+
+def test_selectors_are_those_of_the_compiler() -> None:
+    for contract in CONTRACTS:
+        artifact = load_artifact(contract)
+        found = {item.signature: item.hash[:4].hex() for item in artifact.items("function")}
+        assert found == artifact.method_identifiers
+
+
+def test_missing_artifact_is_named() -> None:
+    with pytest.raises(ArtifactError, match="Nothing"):
+        load_artifact("Nothing")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: contracts.publish(WORD[:31], WORD + b"x", 1),
+        lambda: contracts.publish(WORD, WORD, -1),
+        lambda: contracts.publish(WORD, WORD, 1 << 64),
+        lambda: contracts.withdraw(WORD),
+        lambda: contracts.appeal("\ud800"),
+    ],
+)
+def test_argument_that_does_not_fit_is_refused(make: Callable[[], ContractCall]) -> None:
+    with pytest.raises(CalldataError):
+        make()
+
+
+# record
+
+
+uint256 = st.integers(0, 2**256 - 1)
+word = st.binary(min_size=32, max_size=32)
+requests = st.lists(
+    st.lists(
+        st.builds(
+            AccessRequest,
+            consumer=st.just(ADDRESS),
+            basis=word,
+            item=word,
+            fields=uint256,
+            nonce=uint256,
+            deadline=st.integers(0, 2**64 - 1),
+        ),
+        max_size=4,
+    ),
+    max_size=4,
+)
+
+
+@given(requests)
+def test_record_is_laid_out_as_a_general_encoder_does(batches: list[list[AccessRequest]]) -> None:
+    groups = [
+        RequestGroup(bytes([n]) * 20, tuple(map(contracts.encode_request, batch)))
+        for n, batch in enumerate(batches)
+    ]
+    general = contracts.encode_call(
+        "record((address,(bytes32,uint256,uint256,uint256,bytes32)[])[])",
+        tuple(
+            (
+                bytes([n]) * 20,
+                tuple((r.basis, r.fields, r.nonce, r.deadline, r.item) for r in batch),
+            )
+            for n, batch in enumerate(batches)
+        ),
+    )
+    data = contracts.record(groups).data
+    assert data == general
+    assert contracts.decode_record(data) == tuple(groups)
+
+
+@given(requests.filter(any))
+def test_request_reads_back(batches: list[list[AccessRequest]]) -> None:
+    for request in batches[0]:
+        encoded = contracts.encode_request(request)
+        assert contracts.decode_request(request.consumer, encoded) == request
+
+
+@given(st.binary(max_size=300), st.integers(0, 500), st.integers(0, 255))
+def test_other_call_data_is_not_taken_for_record(junk: bytes, place: int, value: int) -> None:
+    data = bytearray(contracts.record([RequestGroup(ADDRESS, (bytes(160),))]).data)
+    with pytest.raises(CalldataError):
+        contracts.decode_record(junk)
+    changed = bytes(data[:place]) + bytes([value]) + bytes(data[place + 1 :])
+    try:
+        groups = contracts.decode_record(changed)
+    except CalldataError:
+        return
+    assert contracts.record(groups).data == changed
+
+
+# Views, each against what was done
+
+
+def test_views_of_parties(chain: Chain) -> None:
+    parties, key = chain.parties, b"\1" + secrets.token_bytes(32)
+    chain.send(parties.insurer, contracts.set_encryption_key(key))
+    until = chain.now() + 500
+    chain.send(parties.regulator, contracts.restrict(parties.insurer.address, until, "test"))
+    standing = chain.rpc.send(views.standing_of(chain.contracts, parties.insurer.address))
+    assert standing == views.Standing(Roles.CONSUMER, True, until)
+    chain.send(parties.regulator, contracts.lift(parties.insurer.address, "over"))
+    assert chain.rpc.send(views.encryption_key_of(chain.contracts, parties.insurer.address)) == key
+    assert chain.rpc.send(views.authority(chain.contracts)) == parties.authority.address
+    stranger = chain.rpc.send(views.standing_of(chain.contracts, bytes(20)))
+    assert stranger == views.Standing(Roles(0), False, 0)
+
+
+def test_views_of_datasets_and_orders(chain: Chain) -> None:
+    dataset, purpose = chain.register_dataset(), chain.register_purpose()
+    chain.publish(dataset, WORD, 7)
+    state = chain.rpc.send(views.dataset_of(chain.contracts, dataset))
+    assert state == views.DatasetState(
+        provider=chain.parties.provider.address,
+        active=True,
+        shared=True,
+        personal=True,
+        field_count=len(FIELDS),
+        sharing=Class.CONDITIONAL,
+        open=Class.NOT_SHARED,
+        grade=2,
+        publications=1,
+    )
+    publication = chain.rpc.send(views.publication_of(chain.contracts, dataset, 1))
+    assert (publication.root, publication.count, publication.base) == (WORD, 7, 0)
+    now = chain.now()
+    terms = OrderTerms(
+        dataset, purpose, Class.UNCONDITIONAL, 3, now - 10, now + 500, "flood", OTHER
+    )
+    chain.send(chain.parties.authority, contracts.issue_order(terms))
+    order = chain.rpc.send(views.last_order_of(chain.contracts, dataset))
+    assert chain.rpc.send(views.order_of(chain.contracts, order)) == views.OrderState(
+        dataset, purpose, 3, Class.UNCONDITIONAL, now - 10, now + 500, False, True
+    )
+
+
+def test_views_of_agreements(chain: Chain) -> None:
+    terms = chain.personal_terms()
+    agreement = chain.rpc.send(views.agreement_of(chain.contracts, terms.agreement))
+    assert (agreement.id, agreement.active) == (terms.agreement, True)
+    assert (agreement.consumer, agreement.fields) == (terms.consumer.address, ALL_FIELDS)
+    again = chain.rpc.send(views.agreement_by_number(chain.contracts, agreement.number))
+    assert again == agreement
+    application = chain.rpc.send(views.application_of(chain.contracts, agreement.application))
+    assert application == views.Application(
+        terms.consumer.address, terms.dataset, terms.purpose, ALL_FIELDS, True, True
+    )
+    bounds = chain.rpc.send(views.bounds_of(chain.contracts, terms.purpose))
+    assert (bounds.active, bounds.max_uses) == (True, 1_000_000)
+    bound = chain.rpc.send(views.fields_bound(chain.contracts, terms.purpose, terms.dataset))
+    assert bound == ALL_FIELDS
+
+
+def test_views_of_subjects_and_authorizations(chain: Chain) -> None:
+    terms, subject = chain.personal_terms(), chain.register_subject()
+    wanted = msgspec.structs.replace(
+        chain.authorization(subject, terms, max_uses=3, min_interval=0), item=OTHER
+    )
+    authorization = chain.grant(subject, wanted)
+    assert authorization == struct_hash(wanted)
+    request = chain.request(terms.consumer, authorization, item=OTHER)
+    assert chain.record([request])[0].outcome == Outcome.ALLOWED
+    chain.send(chain.parties.bank, chain.freeze_call(subject))
+
+    state = chain.rpc.send(views.subject_of(chain.contracts, subject.id))
+    assert (state.frozen, state.epoch, state.signer) == (True, 0, subject.signer)
+    grant = chain.rpc.send(views.grant_of(chain.contracts, authorization))
+    assert (grant.subject, grant.uses_left) == (state.number, 2)
+    assert (grant.revoked, grant.item_bound, grant.halted) == (False, True, True)
+    assert (grant.not_before, grant.expires_at) == (wanted.not_before, wanted.expires_at)
+    shared = chain.rpc.send(views.terms_of(chain.contracts, grant.terms))
+    assert shared.fields == wanted.fields
+    assert chain.rpc.send(views.item_of(chain.contracts, authorization)) == OTHER
+    assert chain.rpc.send(views.guardian_until(chain.contracts, subject.id, ADDRESS)) == 0
+    used = views.nonce_used(chain.contracts, request.consumer, request.nonce)
+    assert chain.rpc.send(used) is True
+    assert chain.rpc.send(views.log_state(chain.contracts)).sequence >= 1
+
+
+def test_purpose_id_is_the_contracts(chain: Chain) -> None:
+    chain.send(chain.parties.authority, contracts.register_purpose(PURPOSE))
+    bounds = chain.rpc.send(views.bounds_of(chain.contracts, contracts.purpose_id(PURPOSE)))
+    assert (bounds.active, bounds.max_uses) == (True, 2)

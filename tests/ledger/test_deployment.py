@@ -1,0 +1,171 @@
+"""A deployment is what its file says, or it is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ledger import queries, views
+from ledger.artifacts import CONTRACTS, load_artifact
+from ledger.deployment import (
+    CodeChangedError,
+    CodeMissingError,
+    Deployed,
+    Deployment,
+    DeploymentError,
+    OtherGenesisError,
+    WrongChainError,
+    decode_deployment,
+    encode_deployment,
+    read_deployment,
+    verify_deployment,
+    verify_deployment_async,
+    write_deployment,
+)
+from ledger.events import ContractAnnounced, EventDecoder
+from ledger.hexes import from_hex, to_hex
+from ledger.keccak import keccak256
+from ledger.rpc import AsyncRpc, Call
+from ledger.typed_data import AccessRequest, Authorization, ConfidentialityAgreement
+from tests.support.chain import RECOVERY_DELAY, Chain
+
+
+def test_deployment_verifies_against_its_own_chain(chain: Chain) -> None:
+    assert verify_deployment(chain.rpc, chain.deployment) is chain.deployment
+
+
+async def test_deployment_verifies_from_asyncio(chain: Chain) -> None:
+    async with AsyncRpc(chain.node.url) as rpc:
+        assert await verify_deployment_async(rpc, chain.deployment) is chain.deployment
+        with pytest.raises(WrongChainError):
+            await verify_deployment_async(rpc, changed(chain, chain_id=1))
+
+
+def test_contracts_are_announced_and_know_each_other(chain: Chain) -> None:
+    first = chain.deployment.block_number
+    logs = chain.rpc.send(queries.logs(first, first + 50, [chain.contracts.registry]))
+    events = EventDecoder(chain.contracts).decode_all(logs)
+    announced = {e.contract_name: e.deployed for e in events if isinstance(e, ContractAnnounced)}
+    assert announced == {name: chain.deployment.address_of(name) for name in CONTRACTS}
+    assert first == min(int(log.block_number, 16) for log in logs)
+    access_log = queries.call(chain.contracts.authorizations, keccak256(b"ACCESS_LOG()")[:4])
+    assert chain.rpc.send(access_log)[12:] == chain.contracts.access_log
+    delay = queries.call(chain.contracts.authorizations, keccak256(b"RECOVERY_DELAY()")[:4])
+    assert int.from_bytes(chain.rpc.send(delay), "big") == RECOVERY_DELAY
+    assert chain.rpc.send(views.authority(chain.contracts)) == chain.deployment.authority
+
+
+def test_records_are_signed_for_the_contract_that_reads_them(chain: Chain) -> None:
+    deployment = chain.deployment
+    assert deployment.domain_of(AccessRequest).verifying_contract == chain.contracts.access_log
+    authorization = deployment.domain_of(Authorization)
+    assert authorization.verifying_contract == chain.contracts.authorizations
+    agreement = deployment.domain_of(ConfidentialityAgreement)
+    assert agreement.verifying_contract == chain.contracts.agreements
+    assert agreement.chain_id == deployment.chain_id
+
+
+# What does not fit
+
+
+def changed(chain: Chain, **changes: Any) -> Deployment:
+    return msgspec.structs.replace(chain.deployment, **changes)
+
+
+def elsewhere(chain: Chain, **changes: Any) -> Deployment:
+    deployed = dict(chain.deployment.deployed)
+    deployed["AccessLog"] = msgspec.structs.replace(deployed["AccessLog"], **changes)
+    return changed(chain, deployed=deployed)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda chain: changed(chain, chain_id=1), WrongChainError),
+        (lambda chain: changed(chain, genesis_hash=bytes(32)), OtherGenesisError),
+        (lambda chain: elsewhere(chain, address=bytes(20)), CodeMissingError),
+        (lambda chain: elsewhere(chain, code_hash=bytes(32)), CodeChangedError),
+        (lambda chain: elsewhere(chain, address=chain.contracts.registry), CodeChangedError),
+    ],
+)
+def test_each_difference_is_its_own_error(
+    chain: Chain, change: Callable[[Chain], Deployment], error: type[DeploymentError]
+) -> None:
+    with pytest.raises(error):
+        verify_deployment(chain.rpc, change(chain))
+
+
+def _anything(_raw: object) -> None:
+    return None
+
+
+def test_changed_code_is_found_even_when_the_file_was_changed_with_it(own_chain: Chain) -> None:
+    chain = own_chain
+    address = chain.contracts.access_log
+    code = bytearray(chain.rpc.send(queries.code(address)))
+    code[-1] ^= 1
+    set_code: Call[None] = Call("anvil_setCode", (to_hex(address), to_hex(bytes(code))), _anything)
+    chain.rpc.send(set_code)
+    forged = Deployed(address, keccak256(bytes(code)))
+    deployed = {**chain.deployment.deployed, "AccessLog": forged}
+    with pytest.raises(CodeChangedError, match="of this version"):
+        verify_deployment(chain.rpc, changed(chain, deployed=deployed))
+
+
+def test_immutables_are_the_only_difference_to_the_artifact(chain: Chain) -> None:
+    for name in CONTRACTS:
+        artifact = load_artifact(name)
+        code = chain.rpc.send(queries.code(chain.deployment.address_of(name)))
+        shipped = from_hex(artifact.deployed_bytecode)
+        assert artifact.masked(code) == artifact.masked(shipped)
+        assert (code == shipped) == (not artifact.immutable_references)
+
+
+# The file
+
+
+def test_file_reads_back(chain: Chain, tmp_path: Path) -> None:
+    path = tmp_path / "deployment.json"
+    write_deployment(chain.deployment, path)
+    assert read_deployment(path) == chain.deployment
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert encode_deployment(chain.deployment).endswith(b"}\n")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: {},
+        lambda text: {**text, "format": 2},
+        lambda text: {**text, "chainId": "1"},
+        lambda text: {**text, "genesisHash": "0x12"},
+        lambda text: {**text, "surprise": 1},
+        lambda text: {**text, "contracts": {}},
+        lambda text: {
+            **text,
+            "contracts": {**text["contracts"], "Registry": {"address": "0x1", "codeHash": "0x"}},
+        },
+    ],
+)
+def test_damaged_file_is_refused_by_name(
+    chain: Chain, tmp_path: Path, damage: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    path = tmp_path / "deployment.json"
+    path.write_text(json.dumps(damage(json.loads(encode_deployment(chain.deployment)))))
+    with pytest.raises(DeploymentError, match=r"deployment\.json"):
+        read_deployment(path)
+
+
+def test_missing_file_and_missing_directory_are_named(chain: Chain, tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match="No such file"):
+        read_deployment(tmp_path / "nothing.json")
+    with pytest.raises(DeploymentError, match="cannot be written"):
+        write_deployment(chain.deployment, tmp_path / "nowhere" / "deployment.json")
+
+
+def test_text_that_is_no_json_is_refused() -> None:
+    with pytest.raises(DeploymentError):
+        decode_deployment(b"\xff")

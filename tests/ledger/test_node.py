@@ -1,0 +1,196 @@
+"""The embedded chain: it starts, ends, comes back with what it had, and says plainly why it cannot."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from ledger import node as node_module
+from ledger import queries
+from ledger.chain import logs_between
+from ledger.deployment import deploy, verify_deployment
+from ledger.keccak import keccak256
+from ledger.node import (
+    DataInUseError,
+    Node,
+    NodeError,
+    NodeMissingError,
+    NodeSettings,
+    PortInUseError,
+    StateDamagedError,
+    find_anvil,
+)
+from ledger.rpc import Call, Rpc
+from ledger.transactions import Fee, Transaction, sign_transaction
+from tests.support.chain import BLOCK_TIME
+
+KEY = keccak256(b"test node")
+
+
+def settings(data: Path, **changes: object) -> NodeSettings:
+    return NodeSettings(data, **{"block_time": BLOCK_TIME, **changes})  # type: ignore[arg-type]
+
+
+def test_node_mines_at_its_pace_at_no_price_with_its_chain_id(tmp_path: Path) -> None:
+    with Node(settings(tmp_path, chain_id=4711)) as node, Rpc(node.url) as rpc:
+        assert rpc.send(queries.chain_id()) == 4711
+        assert rpc.send(queries.gas_price()) == 0
+        first = rpc.send(queries.block_number())
+        time.sleep(10 * BLOCK_TIME)
+        mined = rpc.send(queries.block_number()) - first
+        block = rpc.send(queries.block("latest"))
+        assert block is not None
+        assert (block.base_fee, block.gas_limit) == (0, 100_000_000)
+        assert abs(block.timestamp - time.time()) < 3
+    assert 5 <= mined <= 15
+    assert not node.is_running
+
+
+def test_account_without_coins_sends_transactions(tmp_path: Path) -> None:
+    with Node(settings(tmp_path)) as node, Rpc(node.url) as rpc:
+        content = Transaction(node.settings.chain_id, 0, 21_000, Fee(0), bytes(20), b"")
+        signed = sign_transaction(content, KEY)
+        assert rpc.send(queries.send_raw_transaction(signed.raw)) == signed.hash
+        while (receipt := rpc.send(queries.receipt(signed.hash))) is None:
+            time.sleep(BLOCK_TIME / 2)
+    assert receipt.succeeded
+    assert receipt.sender == signed.sender
+
+
+def test_nobody_but_the_loopback_reaches_it_and_it_has_no_accounts(tmp_path: Path) -> None:
+    with Node(settings(tmp_path)) as node:
+        listening = Path(f"/proc/{node.pid}/net/tcp").read_text()
+        port = f":{node.port:04X} "
+        assert any(f"0100007F{port}" in line for line in listening.splitlines())
+        assert not any(f"00000000{port}" in line for line in listening.splitlines())
+        with Rpc(node.url) as rpc:
+            assert rpc.send(Call("eth_accounts", (), bytes)) == b"[]"
+
+
+def test_chain_is_the_same_after_many_orderly_ends(tmp_path: Path) -> None:
+    node = Node(settings(tmp_path))
+    with node, Rpc(node.url) as rpc:
+        deployment = deploy(rpc, KEY)
+        address, port = deployment.contracts.registry, node.port
+        number = rpc.send(queries.block_number())
+        block = rpc.send(queries.block(number))
+        logs = [log for _, some in logs_between(rpc, 0, number, [address]) for log in some]
+    for _ in range(4):
+        with node, Rpc(node.url) as rpc:
+            assert node.port == port
+            assert verify_deployment(rpc, deployment) == deployment
+            assert rpc.send(queries.block(number)) == block
+            again = [log for _, some in logs_between(rpc, 0, number, [address]) for log in some]
+            assert again == logs
+            time.sleep(1.1)
+
+
+def test_killed_node_comes_back_with_what_it_last_wrote(tmp_path: Path) -> None:
+    node = Node(settings(tmp_path, state_interval=3600))
+    with node, Rpc(node.url) as rpc:
+        deployment = deploy(rpc, KEY)
+        node.checkpoint()
+        kept = rpc.send(queries.block_number())
+        while rpc.send(queries.block_number()) < kept + 5:
+            time.sleep(BLOCK_TIME)
+        node.kill()
+        node.start()
+        assert verify_deployment(rpc, deployment) == deployment
+        assert rpc.send(queries.block_number()) <= kept + 2
+
+
+def test_half_written_state_is_not_used(tmp_path: Path) -> None:
+    node = Node(settings(tmp_path, state_interval=1))
+    with node, Rpc(node.url) as rpc:
+        deployment = deploy(rpc, KEY)
+        node.checkpoint()
+        while not (tmp_path / "state.json").exists():
+            time.sleep(0.05)
+        node.kill()
+        written = (tmp_path / "state.json").read_bytes()
+        (tmp_path / "state.json").write_bytes(written[: len(written) // 2])
+        node.start()
+        assert verify_deployment(rpc, deployment) == deployment
+
+
+def test_newer_of_two_whole_states_is_used(tmp_path: Path) -> None:
+    node = Node(settings(tmp_path))
+    with node, Rpc(node.url) as rpc:
+        node.checkpoint()
+        kept = rpc.send(queries.block_number())
+        while rpc.send(queries.block_number()) < kept + 10:
+            time.sleep(BLOCK_TIME)
+    with node, Rpc(node.url) as rpc:
+        assert rpc.send(queries.block_number()) >= kept + 10
+
+
+def test_damaged_states_are_an_error_and_no_new_chain(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    (tmp_path / "state.kept.json").write_text("{}")
+    with pytest.raises(StateDamagedError, match="remove them"):
+        Node(settings(tmp_path)).start()
+    assert (tmp_path / "state.json").read_text() == "{"
+
+
+def test_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError) as caught:
+            Node(settings(tmp_path, port=port)).start()
+    assert str(caught.value) == f"port {port} is in use"
+
+
+def test_second_node_on_the_same_data_is_refused_even_when_its_starter_is_gone(
+    tmp_path: Path,
+) -> None:
+    with Node(settings(tmp_path)) as node:
+        with pytest.raises(DataInUseError):
+            Node(settings(tmp_path)).start()
+        # As if the process that started it had crashed: its hold on the lock is gone.
+        assert node._lock is not None
+        os.close(node._lock)
+        node._lock = None
+        with pytest.raises(DataInUseError):
+            Node(settings(tmp_path)).start()
+
+
+def test_node_that_is_started_twice_is_refused(tmp_path: Path) -> None:
+    with Node(settings(tmp_path)) as node, pytest.raises(NodeError, match="already"):
+        node.start()
+
+
+def test_bad_setting_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(NodeError) as caught:
+        Node(settings(tmp_path, block_time=-1)).start()
+    assert "\n" not in str(caught.value)
+
+
+def test_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NodeError, match="cannot be made"):
+        Node(settings(tmp_path / "file" / "data")).start()
+
+
+def test_missing_anvil_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(node_module, "__file__", str(tmp_path / "ledger" / "node.py"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NodeMissingError, match="make setup"):
+        find_anvil()
+    (tmp_path / "anvil").write_text("#!/bin/sh\n")
+    (tmp_path / "anvil").chmod(0o755)
+    assert find_anvil() == tmp_path / "anvil"
+
+
+def test_hung_node_is_killed_when_it_does_not_end(tmp_path: Path) -> None:
+    node = Node(settings(tmp_path, stop_timeout=0.3))
+    node.start()
+    assert node.pid is not None
+    os.kill(node.pid, signal.SIGSTOP)
+    node.stop()
+    assert not node.is_running
+    assert node.wait(1) is None

@@ -1,0 +1,235 @@
+"""Asking a node: typed answers, and one error for each thing that goes wrong."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from ledger import contracts, queries, views
+from ledger.hexes import to_hex
+from ledger.reverts import Argument, RevertError, decode_revert, revert_in
+from ledger.rpc import (
+    AnswerTooLargeError,
+    AsyncRpc,
+    Call,
+    CallError,
+    MalformedAnswerError,
+    NodeTimeoutError,
+    NodeUnreachableError,
+    RequestTooLargeError,
+    Rpc,
+    RpcError,
+    RpcSettings,
+)
+from tests.support.chain import Chain
+
+Behave = Callable[[bytes], tuple[int, bytes]]
+
+
+class FakeNode:
+    """Answers as a test says."""
+
+    def __init__(self) -> None:
+        self.behave: Behave = lambda _: (200, b"{}")
+        self.connections = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                outer.connections += 1
+                super().setup()
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                status, answer = outer.behave(body)
+                self.send_response(status)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeNode]:
+    node = FakeNode()
+    yield node
+    node.server.shutdown()
+    node.server.server_close()
+
+
+def answering(value: object) -> Behave:
+    return lambda _: (200, json.dumps(value).encode())
+
+
+def test_one_connection_serves_many_questions(fake: FakeNode) -> None:
+    fake.behave = answering({"jsonrpc": "2.0", "id": 0, "result": "0x10"})
+    with Rpc(fake.url) as rpc:
+        assert [rpc.send(queries.block_number()) for _ in range(5)] == [16] * 5
+    assert fake.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        (b"not json", 200, MalformedAnswerError),
+        (b"[]", 200, MalformedAnswerError),
+        (b'{"result":17}', 200, MalformedAnswerError),
+        (b'{"result":"0xzz"}', 200, MalformedAnswerError),
+        (b'{"error":{"code":-32601,"message":"no such method"}}', 200, CallError),
+        (b"overloaded", 503, NodeUnreachableError),
+        (b"too large", 413, RequestTooLargeError),
+        (b'{"result":"' + b"0" * 5000 + b'"}', 200, AnswerTooLargeError),
+    ],
+)
+def test_each_bad_answer_is_its_own_error(
+    fake: FakeNode, body: bytes, status: int, error: type[RpcError]
+) -> None:
+    fake.behave = lambda _: (status, body)
+    with Rpc(fake.url, RpcSettings(max_answer=4000)) as rpc, pytest.raises(error):
+        rpc.send(queries.block_number())
+
+
+async def test_async_client_raises_the_same_errors(fake: FakeNode) -> None:
+    async with AsyncRpc(fake.url, RpcSettings(max_answer=4000, timeout=0.2)) as rpc:
+        fake.behave = lambda _: (200, b"x" * 5000)
+        with pytest.raises(AnswerTooLargeError):
+            await rpc.send(queries.block_number())
+        fake.behave = slowly
+        with pytest.raises(NodeTimeoutError):
+            await rpc.send(queries.block_number())
+        fake.behave = answering({"error": {"code": 3, "message": "reverted", "data": "0x01"}})
+        with pytest.raises(CallError) as caught:
+            await rpc.send(queries.block_number())
+        assert (caught.value.code, caught.value.data) == (3, b"\1")
+
+
+def test_nobody_there_is_unreachable() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://user:secret@127.0.0.1:{port}/key"
+    with Rpc(url) as rpc, pytest.raises(NodeUnreachableError) as caught:
+        rpc.send(queries.block_number())
+    assert "secret" not in str(caught.value)
+    assert "key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1", "ftp://127.0.0.1", "http://[", "http://a b"])
+def test_what_is_no_url_is_unreachable(url: str) -> None:
+    with Rpc(url) as rpc, pytest.raises(RpcError):
+        rpc.send(queries.block_number())
+
+
+def test_request_over_the_limit_is_not_sent(fake: FakeNode) -> None:
+    settings = RpcSettings(max_request=1000)
+    with Rpc(fake.url, settings) as rpc, pytest.raises(RequestTooLargeError):
+        rpc.send(queries.send_raw_transaction(bytes(1000)))
+    assert fake.connections == 0
+
+
+def test_batches_are_cut_to_size_and_answers_found_by_id(fake: FakeNode) -> None:
+    sizes: list[int] = []
+
+    def backwards(body: bytes) -> tuple[int, bytes]:
+        asked = json.loads(body)
+        sizes.append(len(asked))
+        answers = [{"id": one["id"], "result": one["params"][0]} for one in reversed(asked)]
+        return 200, json.dumps(answers).encode()
+
+    fake.behave = backwards
+    calls = [Call("echo", (hex(number),), queries._quantity) for number in range(7)]
+    with Rpc(fake.url, RpcSettings(batch=3)) as rpc:
+        assert rpc.send_many(calls) == list(range(7))
+    assert sizes == [3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ([{"id": 0, "result": "0x1"}], MalformedAnswerError),
+        ({"error": {"code": -32600, "message": "no batches"}}, CallError),
+        ({}, MalformedAnswerError),
+    ],
+)
+def test_batch_that_is_not_answered_as_a_whole_is_an_error(
+    fake: FakeNode, answer: object, error: type[RpcError]
+) -> None:
+    fake.behave = answering(answer)
+    with Rpc(fake.url) as rpc, pytest.raises(error):
+        rpc.send_many([queries.block_number(), queries.chain_id()])
+
+
+def slowly(_: bytes) -> tuple[int, bytes]:
+    time.sleep(0.5)
+    return 200, b"{}"
+
+
+# Against the real node
+
+
+def test_error_in_a_batch_leaves_the_other_answers(chain: Chain) -> None:
+    good = views.authority(chain.contracts)
+    bad = Call("eth_noSuchThing", (), good.read)
+    first, second, third = chain.rpc.try_many([good, bad, good])
+    assert first == third == chain.parties.authority.address
+    assert isinstance(second, CallError)
+    with pytest.raises(CallError):
+        chain.rpc.send_many([good, bad])
+
+
+def test_custom_error_is_decoded_to_its_name_and_arguments(chain: Chain) -> None:
+    stranger = bytes(range(20))
+    call = contracts.admit(stranger, chain.parties.bank.roles, "Me")
+    with pytest.raises(CallError) as caught:
+        chain.rpc.send(queries.estimate_gas(chain.contracts.registry, call.data, stranger))
+    error = revert_in(caught.value)
+    assert error is not None
+    assert error.revert.name == "OwnableUnauthorizedAccount"
+    assert error.revert.arguments == (Argument("account", stranger),)
+    assert str(error) == (
+        f"refused by the contract: OwnableUnauthorizedAccount(account={to_hex(stranger)})"
+    )
+
+
+def test_sender_gets_the_refusal(chain: Chain) -> None:
+    with pytest.raises(RevertError) as caught:
+        chain.send(chain.parties.bank, contracts.appeal("I am not restricted."))
+    assert caught.value.revert.name == "NotRestricted"
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (bytes.fromhex("08c379a0") + contracts.encode_arguments(["string"], ["why"]), "Error"),
+        (bytes.fromhex("4e487b71") + (17).to_bytes(32, "big"), "Panic"),
+        (bytes.fromhex("08c379a0") + b"\xff", "Error"),
+        (b"\1\2\3\4\5", ""),
+        (b"", ""),
+    ],
+)
+def test_other_reverts_are_named_as_far_as_possible(data: bytes, name: str) -> None:
+    revert = decode_revert(data)
+    assert revert.name == name
+    assert str(revert)
+
+
+def test_refusal_of_the_node_itself_is_no_revert() -> None:
+    assert revert_in(CallError("eth_call", -32000, "insufficient funds")) is None
+    assert revert_in(CallError("eth_call", 3, "execution reverted")) is not None
