@@ -65,10 +65,12 @@ def _engine(url: str) -> AsyncEngine:
             Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy's begin is the only one: see `_begin_sqlite`
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout={_LOCK_WAIT * 1000}",
@@ -78,6 +80,12 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # At once for writing: a transaction that read before it writes could otherwise find that another
+    # one wrote in between, and fail.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _prepare(connection: Connection) -> None:

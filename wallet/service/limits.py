@@ -30,13 +30,28 @@ class RateLimit:
         Raises:
             ProblemError: There is not enough in it; the problem says when there will be.
         """
+        level = self._level(key)
+        self._require(level, cost)
+        self._levels[key] = (level - cost, self._clock())
+
+    def check(self, key: bytes) -> None:
+        """Check that something is left in a key's bucket, without taking it.
+
+        Raises:
+            ProblemError: As `take`.
+        """
+        self._require(self._level(key), 1)
+
+    def _level(self, key: bytes) -> float:
         now = self._clock()
         level, at = self._levels.pop(key, (float(self._amount), now))
         level = min(self._amount, level + (now - at) * self._rate)
-        enough = cost <= level
-        self._levels[key] = (level - cost if enough else level, now)
+        self._levels[key] = (level, now)
         if len(self._levels) > _MOST_PARTIES:
             self._levels.popitem(last=False)
-        if not enough:
+        return level
+
+    def _require(self, level: float, cost: int) -> None:
+        if cost > level:
             wait = ceil((min(cost, self._amount) - level) / self._rate)
             raise ProblemError(THROTTLED, f"try again in {wait} s", retry_after=max(wait, 1))

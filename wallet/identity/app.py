@@ -1,0 +1,89 @@
+"""The identity authority's app."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import httpx
+from fastapi import FastAPI
+
+from ledger.deployment import read_deployment
+from ledger.errors import LedgerError
+from ledger.rpc import AsyncRpc
+from wallet.identity import errors
+from wallet.identity.database import open_database
+from wallet.identity.keys import AuthorityKeys
+from wallet.identity.routes import router
+from wallet.identity.services import Services, put_together
+from wallet.identity.settings import IdentitySettings
+from wallet.service.app import make_app
+from wallet.service.problems import FORBIDDEN, MALFORMED, ProblemKind
+
+PROBLEMS: Final = {
+    LedgerError: MALFORMED,
+    errors.EnrolmentRefusedError: ProblemKind("enrolment-refused", 403, "Not enrolled"),
+    errors.PossessionError: ProblemKind("possession-unproven", 403, "A signer is not proven"),
+    errors.SignerInUseError: ProblemKind("signer-in-use", 409, "A signer is in use"),
+    errors.TooManySubjectsError: ProblemKind("too-many-subjects", 409, "Too many subject ids"),
+    errors.NotASubjectError: ProblemKind("not-a-subject", 401, "Not a registered subject"),
+    errors.NoMatchError: ProblemKind("no-match", 404, "Nobody has this number and this name"),
+    errors.NotEnrolledError: ProblemKind("not-enrolled", 409, "The person has not enrolled"),
+    errors.RecoveryPendingError: ProblemKind("recovery-pending", 409, "A key is being replaced"),
+    errors.SignersMissingError: ProblemKind("signers-missing", 409, "One signer for each id"),
+    errors.NotAdmittedError: FORBIDDEN,
+    errors.UnknownOnChainError: ProblemKind("unknown-on-chain", 422, "Not known on chain"),
+    errors.ChainUnavailableError: ProblemKind("chain-unavailable", 503, "The chain is not there"),
+    errors.GatewayUnavailableError: ProblemKind("gateway-unavailable", 503, "No gateway"),
+    errors.DatabaseError: ProblemKind("database-unavailable", 503, "The database is not there"),
+}
+
+
+def create_app(
+    settings: IdentitySettings, keys: AuthorityKeys, clock: Callable[[], float] = time.time
+) -> FastAPI:
+    """Return the service.
+
+    Args:
+        settings: Where everything is.
+        keys: What was opened with the keystore's password.
+        clock: The present, seconds since 1970.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        deployment = read_deployment(settings.deployment)
+        database = await open_database(settings.database_url)
+        try:
+            async with (
+                AsyncRpc(settings.node) as rpc,
+                httpx.AsyncClient(base_url=settings.gateway, trust_env=False) as http,
+            ):
+                parts = put_together(settings, keys, deployment, database, rpc, http, clock)
+                app.state.services = parts
+                works = [
+                    asyncio.create_task(work.run())
+                    for work in (parts.watcher, parts.registrar, parts.recoveries)
+                ]
+                yield
+                for work in works:
+                    work.cancel()
+                await asyncio.gather(*works, return_exceptions=True)
+        finally:
+            await database.close()
+
+    app = make_app(
+        "Quancheng identity authority",
+        lifespan=lifespan,
+        readiness=lambda: _check_ready(app.state.services),
+        problems=PROBLEMS,
+    )
+    app.include_router(router)
+    return app
+
+
+def _check_ready(parts: Services) -> None:
+    parts.watcher.require()
+    if parts.registrar.problem:
+        raise errors.ChainUnavailableError(parts.registrar.problem)

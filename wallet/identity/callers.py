@@ -1,0 +1,85 @@
+"""Who calls: an officer, a party, or a subject; and the bodies that they send."""
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from wallet.identity.errors import NotASubjectError
+from wallet.identity.selection import SubjectRow
+from wallet.identity.services import Services
+from wallet.service.bodies import read_body
+from wallet.service.problems import FORBIDDEN, MALFORMED, ProblemError
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
+
+MOST_BYTES = 256 * 1024
+_BEARER = "bearer "
+
+
+async def signed(services: Services, request: Request, model: type[BodyT]) -> tuple[bytes, BodyT]:
+    """Return who signed a request, and its body.
+
+    Raises:
+        HttpSignatureError, ProblemError: It is not rightly signed, or malformed.
+    """
+    address, body = await services.authenticator.signer(request, MOST_BYTES)
+    return address, parse(model, body)
+
+
+async def by_officer(
+    services: Services, request: Request, model: type[BodyT]
+) -> tuple[bytes, BodyT]:
+    """Return which officer signed a request, and its body.
+
+    Raises:
+        HttpSignatureError, ProblemError: As `signed`, or the signer is no officer.
+    """
+    address, body = await signed(services, request, model)
+    verify_officer(services, address)
+    return address, body
+
+
+def verify_officer(services: Services, address: bytes) -> bytes:
+    """Return an officer's address.
+
+    Raises:
+        ProblemError: It is nobody's who is an officer.
+    """
+    if address not in services.settings.officer_addresses:
+        raise ProblemError(FORBIDDEN, "only an officer of the identity authority does this")
+    return address
+
+
+async def by_subject(services: Services, request: Request) -> tuple[SubjectRow, bytes]:
+    """Return which subject calls, by a signed request or by a session, and the body.
+
+    The signer is the one that the chain names now: one that was rotated away or replaced is nobody's.
+
+    Raises:
+        HttpSignatureError, NotASubjectError, ProblemError: It is nobody who is a subject.
+    """
+    authorization = request.headers.get("authorization", "")
+    if authorization.lower().startswith(_BEARER):
+        signer = services.sessions.signer(authorization[len(_BEARER) :].strip())
+        body = await read_body(request, MOST_BYTES)
+    else:
+        signer, body = await services.authenticator.signer(request, MOST_BYTES)
+    services.limits.subjects.take(signer)
+    for row in await services.store.subjects_signed_by(signer):
+        if (await services.chain.subject(row.subject)).signer == signer:
+            return row, body
+    raise NotASubjectError("the signer is no registered subject's")
+
+
+def parse(model: type[BodyT], body: bytes) -> BodyT:
+    """Return a body.
+
+    Raises:
+        ProblemError: It is malformed; the problem names places, not values.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        places = [".".join(map(str, one["loc"])) + ": " + one["msg"] for one in error.errors()]
+        raise ProblemError(MALFORMED, "; ".join(places)) from None

@@ -1,0 +1,108 @@
+"""What an operator of the identity authority does, on the command line.
+
+    init                draw the account and the owner secret; prints the address to be admitted
+    import FILE...      take over registers of residents and of enterprises (CSV)
+    serve               (also without a command) answer people, officers, consumers and providers
+
+Settings come from the environment (QUANCHENG_IDENTITY_*, `wallet.identity.settings`).
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ledger.errors import LedgerError
+from ledger.hexes import to_hex
+from wallet.errors import WalletError
+from wallet.identity.app import create_app
+from wallet.identity.database import open_database
+from wallet.identity.importing import read_register
+from wallet.identity.keys import create_authority, load_authority
+from wallet.identity.settings import IdentitySettings
+from wallet.identity.store import Store
+from wallet.keystore import Keystore
+from wallet.passwords import parse_source, read_password
+from wallet.service.serving import configure_log, serve
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = IdentitySettings()
+        _COMMANDS[options.command or "serve"](settings, options)
+    except ValidationError as error:
+        # Names of settings and what is wrong with them; values may be secrets.
+        for one in error.errors():
+            name = "_".join(map(str, one["loc"])).upper()
+            _say(f"QUANCHENG_IDENTITY_{name}: {one['msg']}")
+        return 1
+    except (WalletError, LedgerError, OSError) as error:
+        _say(str(error))
+        return 1
+    return 0
+
+
+def initialize(settings: IdentitySettings, _: argparse.Namespace) -> None:
+    """Draw account and owner secret."""
+    source = parse_source(settings.password)
+    password = read_password(source, question="New password: ", repeat=True)
+    keys = create_authority(_keystore(settings), password)
+    _print(f"address  {to_hex(keys.address)}")
+
+
+def take_over(settings: IdentitySettings, options: argparse.Namespace) -> None:
+    """Import registers."""
+
+    async def import_all() -> None:
+        database = await open_database(settings.database_url)
+        try:
+            for path in options.files:
+                count = await Store(database).import_people(read_register(path))
+                _print(f"{count:>10,}  {path}")
+        finally:
+            await database.close()
+
+    settings.home.mkdir(parents=True, exist_ok=True)
+    asyncio.run(import_all())
+
+
+def run(settings: IdentitySettings, _: argparse.Namespace) -> None:
+    """Serve."""
+    configure_log(settings.log_level)
+    keys = load_authority(_keystore(settings), read_password(parse_source(settings.password)))
+    serve(create_app(settings, keys), settings.host, settings.port)
+
+
+_COMMANDS = {"serve": run, "init": initialize, "import": take_over}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m wallet.identity",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("serve")
+    commands.add_parser("init")
+    taking = commands.add_parser("import")
+    taking.add_argument("files", type=Path, nargs="+")
+    return parser
+
+
+def _keystore(settings: IdentitySettings) -> Keystore:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    return Keystore(settings.keystore, scrypt_n=settings.scrypt_n)
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"identity: {line}\n")

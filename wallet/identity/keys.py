@@ -1,0 +1,63 @@
+"""What the identity authority keeps in its keystore: its account, and the owner secret."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+from ledger.errors import LedgerError
+from ledger.signing import PRIVATE_KEY_LENGTH, address_of
+from wallet.identity.owners import OwnerKey
+from wallet.keystore import Keystore, Kind
+from wallet.passwords import Password
+
+ACCOUNT: Final = "account"
+OWNERS: Final = "owner-secret"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityKeys:
+    """Everything secret that the authority's process works with."""
+
+    account: bytes = field(repr=False)
+    """Private key, 32 bytes."""
+    owners: OwnerKey = field(repr=False)
+
+    @property
+    def address(self) -> bytes:
+        """Return the authority's address."""
+        return address_of(self.account)
+
+
+def create_authority(keystore: Keystore, password: Password) -> AuthorityKeys:
+    """Draw a new authority's account and owner secret and keep them.
+
+    The owner secret is drawn once in the life of a city: with another one nobody's records are found.
+
+    Raises:
+        EntryExistsError: The keystore has an authority already.
+        KeystoreError: It cannot be written.
+    """
+    account, owner_secret = _new_account(), secrets.token_bytes(32)
+    keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, account, password)
+    keystore.store(OWNERS, Kind.OTHER, owner_secret, password)
+    return AuthorityKeys(account, OwnerKey(owner_secret))
+
+
+def load_authority(keystore: Keystore, password: Password) -> AuthorityKeys:
+    """Open what the authority keeps.
+
+    Raises:
+        KeystoreError: An entry is missing, damaged, or has another password.
+    """
+    account = keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, password)
+    return AuthorityKeys(account, OwnerKey(keystore.load(OWNERS, Kind.OTHER, password)))
+
+
+def _new_account() -> bytes:
+    while True:
+        drawn = secrets.token_bytes(PRIVATE_KEY_LENGTH)
+        try:
+            address_of(drawn)
+        except LedgerError:
+            continue  # zero or beyond the curve's order: about once in 2^128
+        return drawn

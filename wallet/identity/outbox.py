@@ -1,0 +1,189 @@
+"""The authority's transactions: signed, kept in the database, then sent until their block is final.
+
+One at a time, so the nonces have no gap. A transaction is kept for ever: if the chain forgets it (a node
+that fell before it wrote, an embedded chain that lost its last blocks), it is sent again as it was,
+so what it did is done exactly once.
+
+If we crash before it is kept, nothing happened. If we crash after, it is sent at the next start.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import queries
+from ledger.chain import Finality
+from ledger.contracts import ContractCall
+from ledger.deployment import Deployment
+from ledger.queries import Receipt
+from ledger.reverts import revert_in
+from ledger.rpc import AsyncRpc, CallError, RpcError
+from ledger.sender import suggested_fee
+from ledger.signing import address_of
+from ledger.transactions import GAS_CAP, Transaction, sign_transaction
+from wallet.identity.database import Database
+from wallet.identity.errors import ChainUnavailableError
+from wallet.identity.selection import SubjectState
+from wallet.identity.tables import subjects, transactions
+
+Note = Callable[[AsyncConnection, int], Awaitable[None]]
+"""Writes, in the transaction of the database that keeps a transaction, what that one (by nonce) is for."""
+
+_POLL: Final = 0.02
+_RESEND: Final = 2.0
+"""Seconds without a receipt after which a transaction is sent again: a node that fell forgot it."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Outbox:
+    """Carries out calls of contracts, each exactly once.
+
+    Args:
+        database: Keeps the transactions.
+        rpc: The authority's node.
+        deployment: Where the contracts are.
+        finality: When a block is final.
+        private_key: The authority's account.
+        patience: Seconds until a transaction must be final before this gives up waiting for it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        rpc: AsyncRpc,
+        deployment: Deployment,
+        *,
+        finality: Finality,
+        private_key: bytes,
+        patience: float = 60.0,
+    ) -> None:
+        self._database = database
+        self._rpc = rpc
+        self._deployment = deployment
+        self._finality = finality
+        self._private_key = private_key
+        self._address = address_of(private_key)
+        self._patience = patience
+        self._turn = asyncio.Lock()
+
+    async def carry_out(self, call: ContractCall, note: Note) -> Receipt:
+        """Send one call, and wait until it is final.
+
+        Raises:
+            RevertError: The contract refuses it; nothing was sent.
+            ChainUnavailableError: The node cannot be asked, or the call is on its way and not final.
+            DatabaseError: Nothing could be kept, so nothing was sent.
+        """
+        async with self._turn:
+            try:
+                await self._settle()
+                nonce = await self._keep(call, note)
+                (receipt,) = await self._settle()
+            except RpcError as error:
+                raise ChainUnavailableError(str(error)) from error
+        _log.info("carried_out", contract=call.contract, nonce=nonce, block=receipt.block_number)
+        return receipt
+
+    async def settle(self) -> None:
+        """Send again what was kept and is not on the chain.
+
+        Raises:
+            ChainUnavailableError: The node cannot be asked.
+        """
+        async with self._turn:
+            try:
+                await self._settle()
+            except RpcError as error:
+                raise ChainUnavailableError(str(error)) from error
+
+    async def _keep(self, call: ContractCall, note: Note) -> int:
+        to = self._deployment.address_of(call.contract)
+        try:
+            gas = await self._rpc.send(queries.estimate_gas(to, call.data, self._address))
+        except CallError as error:
+            raise revert_in(error) or ChainUnavailableError(str(error)) from error
+        newest = await self._rpc.send(queries.block("latest"))
+        price = await self._rpc.send(queries.gas_price())
+        nonce = await self._rpc.send(queries.transaction_count(self._address, "latest"))
+        content = Transaction(
+            chain_id=self._deployment.chain_id,
+            nonce=nonce,
+            gas=min(gas + gas // 4, GAS_CAP),
+            fee=suggested_fee(newest.base_fee if newest is not None else None, price),
+            to=to,
+            data=call.data,
+        )
+        signed = sign_transaction(content, self._private_key)
+        row = {
+            "nonce": nonce,
+            "hash": signed.hash,
+            "raw": signed.raw,
+            "created_at": int(time.time()),
+        }
+        async with self._database.begin() as connection:
+            await connection.execute(insert(transactions).values(row))
+            await note(connection, nonce)
+        return nonce
+
+    async def _settle(self) -> list[Receipt]:
+        """Bring everything that is kept onto the chain, in order; return the receipts of that."""
+        count = await self._rpc.send(queries.transaction_count(self._address, "latest"))
+        pending = or_(transactions.c.block_number.is_(None), transactions.c.nonce >= count)
+        query = select(transactions).where(pending).order_by(transactions.c.nonce)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(query)).all()
+        receipts = []
+        for row in rows:
+            receipt = await self._send_until_final(row.raw, row.hash)
+            await self._finish(row.nonce, receipt)
+            receipts.append(receipt)
+        return receipts
+
+    async def _send_until_final(self, raw: bytes, transaction_hash: bytes) -> Receipt:
+        until = time.monotonic() + self._patience
+        sent_at = float("-inf")
+        while time.monotonic() < until:
+            receipt = await self._rpc.send(queries.receipt(transaction_hash))
+            if receipt is not None:
+                newest = await self._rpc.send(queries.block(self._finality.tag))
+                if newest is not None and self._finality.covers(receipt.block_number, newest):
+                    return receipt
+            elif time.monotonic() - sent_at > _RESEND:
+                sent_at = time.monotonic()
+                await self._send(raw)
+            await asyncio.sleep(_POLL)
+        raise ChainUnavailableError(
+            f"a transaction is in no final block after {self._patience:g} s"
+        )
+
+    async def _send(self, raw: bytes) -> None:
+        try:
+            await self._rpc.send(queries.send_raw_transaction(raw))
+        except CallError as error:
+            # "Already known" is as good as sent; anything else shows as no receipt.
+            _log.warning("not_taken", reason=error.message)
+
+    async def _finish(self, nonce: int, receipt: Receipt) -> None:
+        """Note that a transaction is final, and with it the subjects that it registers.
+
+        Reverted although it was tried before: the subjects wait for another one.
+        """
+        state = SubjectState.REGISTERED if receipt.succeeded else SubjectState.WAITING
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(transactions)
+                .where(transactions.c.nonce == nonce)
+                .values(block_number=receipt.block_number)
+            )
+            await connection.execute(
+                update(subjects)
+                .where(subjects.c.transaction == nonce)
+                .where(subjects.c.state == SubjectState.SENT.value)
+                .values(state=state.value)
+            )

@@ -1,0 +1,224 @@
+"""Replacing lost keys: an officer identifies the person, the chain freezes the ids and waits.
+
+The new keys take effect after the deployment's delay unless the old one vetoes; this service completes
+them then. What is started is in the database before it is on the chain, and goes on after a crash.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import structlog
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import contracts, queries
+from ledger.contracts import ContractCall
+from ledger.errors import LedgerError
+from ledger.reverts import RevertError
+from ledger.rpc import AsyncRpc, RpcError
+from wallet.identity.database import Database
+from wallet.identity.errors import (
+    ChainUnavailableError,
+    IdentityError,
+    RecoveryPendingError,
+    SignersMissingError,
+)
+from wallet.identity.outbox import Outbox
+from wallet.identity.selection import SubjectRow, SubjectState
+from wallet.identity.store import Person, Store
+from wallet.identity.tables import recovered, recoveries, transactions
+from wallet.identity.watching import RecoveryState, Watcher
+
+_POLL: Final = 0.5
+_LOOK_AGAIN: Final = 0.05
+_OPEN: Final = (RecoveryState.WAITING.value, RecoveryState.PENDING.value)
+_log = structlog.get_logger(__name__)
+
+
+class RecoveredSubject(msgspec.Struct, frozen=True):
+    """One subject id whose key is replaced."""
+
+    subject: bytes
+    new_signer: bytes
+    state: RecoveryState
+    effective_at: int | None
+    """When the new key takes effect, seconds since 1970."""
+    transaction: bytes | None
+    """Hash of the transaction that started it."""
+
+
+class Recoveries:
+    """Starts and completes recoveries.
+
+    Args:
+        database: Holds them.
+        store: Holds the subjects.
+        outbox: Carries out the transactions.
+        watcher: Sees what became of them.
+        rpc: The authority's node.
+    """
+
+    def __init__(
+        self, database: Database, store: Store, outbox: Outbox, watcher: Watcher, rpc: AsyncRpc
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._outbox = outbox
+        self._watcher = watcher
+        self._rpc = rpc
+        self._wanted = asyncio.Event()
+
+    async def start(
+        self,
+        person: Person,
+        signers: Sequence[bytes],
+        *,
+        officer: bytes,
+        identification: str,
+        now: int,
+    ) -> str:
+        """Note that all of a person's ids get new signers, in the order of the ids; return the id.
+
+        Raises:
+            SignersMissingError: There are more or fewer signers than ids.
+            SignerInUseError: A signer belongs to a subject already.
+            RecoveryPendingError: A recovery is under way.
+        """
+        subjects = await self._registered(person)
+        if len(signers) != len(subjects):
+            raise SignersMissingError(
+                f"the person has {len(subjects)} subject ids: {len(subjects)} signers are needed"
+            )
+        await self._store.check_signers(signers)
+        recovery = secrets.token_urlsafe(32)
+        rows = [
+            {
+                "recovery": recovery,
+                "subject": one.subject,
+                "new_signer": signer,
+                "state": RecoveryState.WAITING.value,
+            }
+            for one, signer in zip(subjects, signers, strict=True)
+        ]
+        head = {
+            "id": recovery,
+            "person": person.id,
+            "officer": officer,
+            "identification": identification,
+            "created_at": now,
+        }
+        async with self._database.begin() as connection:
+            await self._check_none_open(connection, [one.subject for one in subjects])
+            await connection.execute(insert(recoveries).values(head))
+            await connection.execute(insert(recovered), rows)
+        self._wanted.set()
+        return recovery
+
+    async def of(self, recovery: str) -> list[RecoveredSubject]:
+        """Return how a recovery stands; nothing for an unknown one."""
+        query = (
+            select(recovered, transactions.c.hash)
+            .outerjoin(transactions, recovered.c.transaction == transactions.c.nonce)
+            .where(recovered.c.recovery == recovery)
+            .order_by(recovered.c.id)
+        )
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            RecoveredSubject(
+                row.subject, row.new_signer, RecoveryState(row.state), row.effective_at, row.hash
+            )
+            for row in rows
+        ]
+
+    async def wait(self, recovery: str, patience: float) -> list[RecoveredSubject]:
+        """Return how a recovery stands once all of it is on chain, or patience is over."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience
+        while True:
+            found = await self.of(recovery)
+            begun = all(one.state is not RecoveryState.WAITING for one in found)
+            if begun or loop.time() >= until:
+                return found
+            await asyncio.sleep(_LOOK_AGAIN)
+
+    async def run(self) -> None:
+        """Start what waits and complete what is due, until cancelled."""
+        while True:
+            try:
+                await self.step()
+            except (IdentityError, LedgerError) as error:
+                _log.warning("recovery_delayed", problem=str(error))
+            self._wanted.clear()
+            try:
+                await asyncio.wait_for(self._wanted.wait(), _POLL)
+            except TimeoutError:
+                continue
+
+    async def step(self) -> None:
+        """Start what waits, and complete what is due.
+
+        Raises:
+            IdentityError, LedgerError: The chain or the database does not let it; it stays as it was.
+        """
+        query = select(recovered).where(recovered.c.state.in_(_OPEN)).order_by(recovered.c.id)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(query)).all()
+        now = await self._chain_time() if rows else 0
+        for row in rows:
+            if row.state == RecoveryState.WAITING.value:
+                await self._carry_out(
+                    row.id, contracts.start_recovery(row.subject, row.new_signer), starts=True
+                )
+            elif row.effective_at is not None and row.effective_at <= now:
+                call = contracts.complete_recovery(row.subject)
+                await self._carry_out(row.id, call, starts=False)
+        if rows:
+            await self._watcher.step()
+
+    async def _carry_out(self, row: int, call: ContractCall, *, starts: bool) -> None:
+        async def note(connection: AsyncConnection, nonce: int) -> None:
+            if starts:
+                await connection.execute(
+                    update(recovered).where(recovered.c.id == row).values(transaction=nonce)
+                )
+
+        try:
+            await self._outbox.carry_out(call, note)
+        except RevertError as error:
+            _log.warning("recovery_refused", reason=error.revert.name, starts=starts)
+            # A completion that is refused was vetoed or completed by somebody: the watcher sees it.
+            if starts:
+                await self._refuse(row)
+
+    async def _refuse(self, row: int) -> None:
+        """Note that the chain does not take a recovery, unless it already has it."""
+        waiting = (recovered.c.id == row) & (recovered.c.state == RecoveryState.WAITING.value)
+        await self._watcher.step()
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(recovered).where(waiting).values(state=RecoveryState.REFUSED.value)
+            )
+
+    async def _registered(self, person: Person) -> list[SubjectRow]:
+        found = await self._store.subjects_of(person.id)
+        return [one for one in found if one.state is SubjectState.REGISTERED]
+
+    async def _check_none_open(
+        self, connection: AsyncConnection, subjects: Sequence[bytes]
+    ) -> None:
+        query = select(recovered.c.id).where(
+            recovered.c.subject.in_(subjects), recovered.c.state.in_(_OPEN)
+        )
+        if (await connection.execute(query.limit(1))).first() is not None:
+            raise RecoveryPendingError("a recovery of this person is under way")
+
+    async def _chain_time(self) -> int:
+        try:
+            newest = await self._rpc.send(queries.block("latest"))
+        except RpcError as error:
+            raise ChainUnavailableError(str(error)) from error
+        return 0 if newest is None else newest.timestamp

@@ -1,0 +1,275 @@
+"""The identity authority over HTTP."""
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from ledger.hexes import from_hex, to_hex
+from ledger.identifiers import IdentifierError
+from ledger.signing import sign
+from ledger.typed_data import SubjectLink, digest, record_to_object
+from wallet.identity.callers import (
+    by_officer,
+    by_subject,
+    parse,
+    signed,
+    verify_officer,
+)
+from wallet.identity.errors import NoMatchError, NotASubjectError
+from wallet.identity.models import (
+    AuthorityAnswer,
+    ChallengeAnswer,
+    ChallengeBody,
+    CodeAnswer,
+    CodeBody,
+    EnrolmentAnswer,
+    EnrolmentBody,
+    HandleAnswer,
+    Hash,
+    LinkAnswer,
+    LinkBody,
+    LookupsAnswer,
+    RecoveryAnswer,
+    RecoveryBody,
+    ResolutionBody,
+    SessionAnswer,
+    SessionBody,
+    SubjectsAnswer,
+    SubjectsBody,
+    show_lookup,
+    show_recovered,
+    show_subject,
+)
+from wallet.identity.people import Kind, canonical_number
+from wallet.identity.recoveries import RecoveredSubject
+from wallet.identity.selection import SubjectRow, SubjectState
+from wallet.identity.services import Services
+from wallet.identity.texts import RECOVERY, ProvenSigner
+from wallet.identity.watching import RecoveryState
+from wallet.service.problems import MALFORMED, NOT_FOUND, ProblemError
+
+MOST_OWNERS: Final = 100_000
+MOST_OWNER_BYTES: Final = 8 * 1024 * 1024
+_LOOKUPS_AT_ONCE: Final = 100
+_PIECE: Final = 1_000
+_NDJSON: Final = "application/x-ndjson"
+_ACCEPTED: Final = 202
+_numbers = msgspec.json.Decoder(str)
+
+
+router = APIRouter(prefix="/v1")
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Parts = Annotated[Services, Depends(_services)]
+
+
+@router.get("/authority")
+async def authority(parts: Parts) -> AuthorityAnswer:
+    """Tell who the identity authority is."""
+    address = to_hex(parts.keys.address)
+    return AuthorityAnswer(address=address, chain_id=parts.deployment.chain_id)
+
+
+@router.post("/codes", status_code=201)
+async def codes(request: Request, parts: Parts) -> CodeAnswer:
+    """Let somebody enrol whom an officer identified."""
+    officer, body = await by_officer(parts, request, CodeBody)
+    issued = await parts.enrolments.issue(officer, body.identity(), body.identification)
+    return CodeAnswer(code=issued.code, expires_at=issued.expires_at)
+
+
+@router.post("/enrolments", status_code=201)
+async def enrolments(body: EnrolmentBody, response: Response, parts: Parts) -> EnrolmentAnswer:
+    """Redeem a code: a random subject id for each signer, registered on chain."""
+    identity = body.identity()
+    parts.limits.enrolments.take(identity.number.encode())
+    signers = [one.wanted() for one in body.signers]
+    enrolment = await parts.enrolments.enrol(identity, body.code, signers)
+    return await _enrolment(parts, enrolment, response)
+
+
+@router.get("/enrolments/{enrolment}")
+async def enrolment_state(enrolment: str, parts: Parts) -> EnrolmentAnswer:
+    """Tell how an enrolment stands. Its id is random and known to who enrolled."""
+    found = await parts.store.subjects_of_enrolment(enrolment)
+    if not found:
+        raise ProblemError(NOT_FOUND, "there is no such enrolment")
+    return EnrolmentAnswer(enrolment=enrolment, subjects=list(map(show_subject, found)))
+
+
+@router.post("/subjects", status_code=201)
+async def more_subjects(request: Request, response: Response, parts: Parts) -> EnrolmentAnswer:
+    """Give a person more subject ids."""
+    subject, raw = await by_subject(parts, request)
+    body = parse(SubjectsBody, raw)
+    signers = [one.wanted() for one in body.signers]
+    return await _enrolment(parts, await parts.enrolments.add(subject, signers), response)
+
+
+@router.get("/subjects")
+async def subjects(request: Request, parts: Parts) -> SubjectsAnswer:
+    """List all subject ids of a person."""
+    subject, _ = await by_subject(parts, request)
+    found = await parts.store.subjects_of(subject.person)
+    return SubjectsAnswer(subjects=list(map(show_subject, found)))
+
+
+@router.get("/lookups")
+async def lookups(
+    request: Request, parts: Parts, before: Annotated[int | None, Query(ge=1)] = None
+) -> LookupsAnswer:
+    """Show a person who looked it up."""
+    subject, _ = await by_subject(parts, request)
+    found = await parts.lookups.of_person(subject.person, before, _LOOKUPS_AT_ONCE)
+    more = found[-1].id if len(found) == _LOOKUPS_AT_ONCE else None
+    return LookupsAnswer(lookups=list(map(show_lookup, found)), next=more)
+
+
+@router.post("/links")
+async def links(request: Request, parts: Parts) -> LinkAnswer:
+    """Sign which owner a subject is in a dataset, for that subject itself."""
+    caller, raw = await by_subject(parts, request)
+    body = parse(LinkBody, raw)
+    subject = await _own(parts, caller, body.subject)
+    dataset = await parts.chain.verify_dataset(from_hex(body.dataset))
+    person = (await parts.store.person_by_id(caller.person)).identity
+    owner = parts.keys.owners.owner(dataset, person.kind, person.number)
+    link = SubjectLink(subject, dataset, owner)
+    signature = sign(digest(link, parts.deployment.domain_of(link)), parts.keys.account)
+    return LinkAnswer(link=record_to_object(link), link_signature=to_hex(signature))
+
+
+@router.post("/sessions/challenge")
+async def challenge(body: ChallengeBody, parts: Parts) -> ChallengeAnswer:
+    """Give a signer a text to sign."""
+    signer = from_hex(body.signer)
+    parts.limits.subjects.take(signer)
+    made = parts.sessions.challenge(signer)
+    return ChallengeAnswer(challenge=made.text, expires_at=made.expires_at)
+
+
+@router.post("/sessions", status_code=201)
+async def sessions(body: SessionBody, parts: Parts) -> SessionAnswer:
+    """Give a signer a short session for its signature."""
+    proven = ProvenSigner(from_hex(body.signer), from_hex(body.signature))
+    made = parts.sessions.open(body.challenge, proven)
+    return SessionAnswer(token=made.token, expires_at=made.expires_at)
+
+
+@router.post("/resolutions")
+async def resolutions(request: Request, parts: Parts) -> HandleAnswer:
+    """Lead a consumer to the inbox of a customer that it knows by name and number."""
+    consumer, body = await signed(parts, request, ResolutionBody)
+    parts.limits.resolutions.take(consumer)
+    parts.limits.misses.check(consumer)
+    purpose = from_hex(body.purpose)
+    try:
+        handle = await parts.resolver.resolve(consumer, body.identity(), purpose, body.case_number)
+    except NoMatchError:
+        parts.limits.misses.take(consumer)
+        raise
+    return HandleAnswer(handle=handle.handle, expires_at=handle.expires_at)
+
+
+@router.post("/owners")
+async def owners(
+    request: Request,
+    parts: Parts,
+    dataset: Annotated[Hash, Query()],
+    kind: Annotated[Kind, Query()],
+) -> StreamingResponse:
+    """Compute owners in bulk, for the dataset's provider."""
+    provider, body = await parts.authenticator.signer(request, MOST_OWNER_BYTES)
+    numbers = _lines(body)
+    named = from_hex(dataset)
+    await parts.chain.verify_provider(provider, named)
+    parts.limits.owners.take(provider, len(numbers))
+    now = int(parts.clock())
+    await parts.lookups.note_owners(provider, named, kind.value, len(numbers), now)
+    return StreamingResponse(_owners(parts, named, kind, numbers), media_type=_NDJSON)
+
+
+@router.post("/recoveries", status_code=201)
+async def recoveries(request: Request, response: Response, parts: Parts) -> RecoveryAnswer:
+    """Start replacing all keys of somebody whom an officer identified."""
+    officer, body = await by_officer(parts, request, RecoveryBody)
+    person = await parts.enrolments.person(body.identity())
+    text = parts.texts.text(RECOVERY, body.id_number)
+    signers = [parts.texts.verify(text, one.proven()) for one in body.signers]
+    recovery = await parts.recoveries.start(
+        person,
+        signers,
+        officer=officer,
+        identification=body.identification,
+        now=int(parts.clock()),
+    )
+    found = await parts.recoveries.wait(recovery, parts.settings.patience)
+    if any(one.state is RecoveryState.WAITING for one in found):
+        response.status_code = _ACCEPTED
+    return _recovery(recovery, found)
+
+
+@router.get("/recoveries/{recovery}")
+async def recovery_state(recovery: str, request: Request, parts: Parts) -> RecoveryAnswer:
+    """Tell an officer how a recovery stands."""
+    address, _ = await parts.authenticator.signer(request, 0)
+    verify_officer(parts, address)
+    found = await parts.recoveries.of(recovery)
+    if not found:
+        raise ProblemError(NOT_FOUND, "there is no such recovery")
+    return _recovery(recovery, found)
+
+
+async def _enrolment(parts: Services, enrolment: str, response: Response) -> EnrolmentAnswer:
+    found = await parts.enrolments.wait(enrolment, parts.settings.patience)
+    if any(one.state is not SubjectState.REGISTERED for one in found):
+        response.status_code = _ACCEPTED
+    return EnrolmentAnswer(enrolment=enrolment, subjects=list(map(show_subject, found)))
+
+
+def _recovery(recovery: str, found: list[RecoveredSubject]) -> RecoveryAnswer:
+    return RecoveryAnswer(recovery=recovery, subjects=list(map(show_recovered, found)))
+
+
+async def _own(parts: Services, caller: SubjectRow, wanted: str | None) -> bytes:
+    """Return the subject that a link is for: the caller's own, or another id of the same person."""
+    if wanted is None:
+        return caller.subject
+    subject = from_hex(wanted)
+    mine = await parts.store.subjects_of(caller.person)
+    if subject not in [one.subject for one in mine]:
+        raise NotASubjectError("a link is for a subject id of the same person")
+    return subject
+
+
+def _lines(body: bytes) -> list[str]:
+    lines = body.splitlines()
+    if len(lines) > MOST_OWNERS:
+        raise ProblemError(MALFORMED, f"{len(lines)} lines, at most {MOST_OWNERS} are taken")
+    try:
+        return [_numbers.decode(line) for line in lines]
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise ProblemError(MALFORMED, "each line is a JSON string") from None
+
+
+def _owners(parts: Services, dataset: bytes, kind: Kind, numbers: list[str]) -> Iterator[bytes]:
+    """Yield the lines of owners, some at a time; null for a number that is none."""
+    for start in range(0, len(numbers), _PIECE):
+        lines = []
+        for number in numbers[start : start + _PIECE]:
+            try:
+                checked = canonical_number(kind, number)
+            except IdentifierError:
+                lines.append(b"null\n")
+                continue
+            owner = parts.keys.owners.owner(dataset, kind, checked)
+            lines.append(b'"0x' + owner.hex().encode("ascii") + b'"\n')
+        yield b"".join(lines)

@@ -1,0 +1,112 @@
+"""The authority's parts, put together once when the process starts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from ledger.chain import Finality
+from ledger.deployment import Deployment
+from ledger.rpc import AsyncRpc
+from wallet.identity.chain import ChainDesk
+from wallet.identity.database import Database
+from wallet.identity.enrolment import Enrolments
+from wallet.identity.handles import Gateway
+from wallet.identity.keys import AuthorityKeys
+from wallet.identity.lookups import LookupLog
+from wallet.identity.outbox import Outbox
+from wallet.identity.recoveries import Recoveries
+from wallet.identity.registrar import Registrar
+from wallet.identity.resolver import Resolver
+from wallet.identity.sessions import Sessions
+from wallet.identity.settings import IdentitySettings
+from wallet.identity.store import Store
+from wallet.identity.texts import Texts
+from wallet.identity.watching import Watcher
+from wallet.service.authentication import Authenticator
+from wallet.service.limits import RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often; see the settings of the same names."""
+
+    resolutions: RateLimit
+    misses: RateLimit
+    enrolments: RateLimit
+    owners: RateLimit
+    subjects: RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes work with."""
+
+    settings: IdentitySettings
+    deployment: Deployment
+    keys: AuthorityKeys
+    store: Store
+    lookups: LookupLog
+    chain: ChainDesk
+    outbox: Outbox
+    watcher: Watcher
+    registrar: Registrar
+    enrolments: Enrolments
+    recoveries: Recoveries
+    resolver: Resolver
+    sessions: Sessions
+    texts: Texts
+    limits: Limits
+    authenticator: Authenticator
+    clock: Callable[[], float]
+
+
+def put_together(
+    settings: IdentitySettings,
+    keys: AuthorityKeys,
+    deployment: Deployment,
+    database: Database,
+    rpc: AsyncRpc,
+    http: httpx.AsyncClient,
+    clock: Callable[[], float],
+) -> Services:
+    """Return the parts."""
+    chain_id, finality = deployment.chain_id, Finality.parse(settings.finality)
+    store, lookups = Store(database), LookupLog(database)
+    chain = ChainDesk(rpc, deployment)
+    outbox = Outbox(database, rpc, deployment, finality=finality, private_key=keys.account)
+    watcher = Watcher(database, rpc, deployment, finality=finality, poll=settings.poll)
+    registrar = Registrar(database, outbox, settings.batch_seconds)
+    texts = Texts(chain_id, keys.address, {deployment.webauthn_verifier})
+    gateway = Gateway(http, chain_id=chain_id, private_key=keys.account, clock=clock)
+    return Services(
+        settings=settings,
+        deployment=deployment,
+        keys=keys,
+        store=store,
+        lookups=lookups,
+        chain=chain,
+        outbox=outbox,
+        watcher=watcher,
+        registrar=registrar,
+        enrolments=Enrolments(
+            store, registrar, texts, code_seconds=settings.code_seconds, clock=clock
+        ),
+        recoveries=Recoveries(database, store, outbox, watcher, rpc),
+        resolver=Resolver(store, lookups, chain, gateway, clock),
+        sessions=Sessions(texts, clock),
+        texts=texts,
+        limits=_limits(settings, clock),
+        authenticator=Authenticator(chain_id, settings.known_as, clock),
+        clock=clock,
+    )
+
+
+def _limits(settings: IdentitySettings, clock: Callable[[], float]) -> Limits:
+    return Limits(
+        resolutions=RateLimit(settings.resolutions_per_minute, 60, clock),
+        misses=RateLimit(settings.misses_per_hour, 3600, clock),
+        enrolments=RateLimit(settings.enrolments_per_hour, 3600, clock),
+        owners=RateLimit(settings.owners_per_minute, 60, clock),
+        subjects=RateLimit(settings.links_per_minute, 60, clock),
+    )

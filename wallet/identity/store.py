@@ -1,0 +1,274 @@
+"""People, codes and subject ids in the database.
+
+Every write is one transaction: after a crash all of it is there, or nothing. Waiting subjects and the
+transactions that register them are in `wallet.identity.outbox`.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import msgspec
+from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from wallet.identity.database import Database
+from wallet.identity.errors import (
+    EnrolmentRefusedError,
+    SignerInUseError,
+    TooManySubjectsError,
+)
+from wallet.identity.people import Identity, Kind
+from wallet.identity.selection import KeepFor, SubjectRow, SubjectState
+from wallet.identity.tables import codes, enrolments, people, recovered, subjects
+
+MOST_SUBJECTS = 256
+"""Subject ids of one person."""
+
+_ROWS_AT_ONCE = 2_000
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Somebody in the register."""
+
+    id: int
+    identity: Identity
+
+
+class RegisterEntry(msgspec.Struct, frozen=True):
+    """One line of a register's file."""
+
+    identity: Identity
+    representative: str | None = None
+
+    def __repr__(self) -> str:
+        return "<RegisterEntry, not shown>"
+
+
+class WantedSubject(msgspec.Struct, frozen=True):
+    """A subject id that is to be: drawn at random, with the signer that proved itself."""
+
+    subject: bytes
+    signer: bytes
+    keep_for: KeepFor
+    consumer: bytes | None
+
+
+class Code(msgspec.Struct, frozen=True):
+    """A one-time code as it is kept: only its digest."""
+
+    digest: bytes
+    officer: bytes
+    identification: str
+    created_at: int
+    expires_at: int
+    attempts: int
+
+
+class Store:
+    """What the identity authority knows of people."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # The registers
+
+    async def import_people(self, entries: Iterable[RegisterEntry]) -> int:
+        """Take over a register; who is there already gets the name that the file has.
+
+        If we crash here, a part of the file was taken over: import it again.
+        """
+        source, count = iter(entries), 0
+        while some := list(islice(source, _ROWS_AT_ONCE)):
+            async with self._database.begin() as connection:
+                await _put_people(connection, some)
+            count += len(some)
+        return count
+
+    async def person(self, kind: Kind, number: str) -> Person | None:
+        """Return who has a number."""
+        query = select(people.c.id, people.c.name).where(
+            people.c.kind == kind.value, people.c.number == number
+        )
+        async with self._database.begin() as connection:
+            found = (await connection.execute(query)).first()
+        return None if found is None else Person(found.id, Identity(kind, number, found.name))
+
+    async def person_by_id(self, person: int) -> Person:
+        """Return a person that a subject belongs to."""
+        query = select(people).where(people.c.id == person)
+        async with self._database.begin() as connection:
+            found = (await connection.execute(query)).one()
+        return Person(found.id, Identity(Kind(found.kind), found.number, found.name))
+
+    # Enrolment
+
+    async def issue_code(self, person: int, code: Code) -> None:
+        """Keep a code's digest; codes that were issued to the person before are worth nothing."""
+        earlier = and_(codes.c.person == person, codes.c.enrolment.is_(None))
+        row = {
+            "digest": code.digest,
+            "person": person,
+            "officer": code.officer,
+            "identification": code.identification,
+            "created_at": code.created_at,
+            "expires_at": code.expires_at,
+            "attempts_left": code.attempts,
+        }
+        async with self._database.begin() as connection:
+            await connection.execute(update(codes).where(earlier).values(attempts_left=0))
+            await connection.execute(insert(codes).values(row))
+
+    async def check_code(self, person: int, digest: bytes, now: int) -> str | None:
+        """Check a code that somebody names for a person; a wrong one costs an attempt.
+
+        Returns:
+            The enrolment that the code was used for already; None for a fresh one.
+
+        Raises:
+            EnrolmentRefusedError: It is not the person's, too old, or tried too often.
+        """
+        query = select(codes).where(codes.c.person == person, codes.c.digest == digest)
+        async with self._database.begin() as connection:
+            found = (await connection.execute(query)).first()
+            if found is not None and found.enrolment is not None:
+                return str(found.enrolment)
+            if found is not None and found.attempts_left > 0 and found.expires_at > now:
+                return None
+            open_ones = and_(codes.c.person == person, codes.c.attempts_left > 0)
+            fewer = update(codes).where(open_ones).values(attempts_left=codes.c.attempts_left - 1)
+            await connection.execute(fewer)
+        raise EnrolmentRefusedError("name, number and code do not belong together")
+
+    async def enrol(
+        self,
+        person: int,
+        enrolment: str,
+        wanted: Sequence[WantedSubject],
+        now: int,
+        *,
+        code: bytes | None,
+    ) -> None:
+        """Keep the subject ids that are to be registered, and use up the code.
+
+        Raises:
+            EnrolmentRefusedError: The code was used meanwhile.
+            SignerInUseError: A signer belongs to a subject already.
+            TooManySubjectsError: The person would have more than `MOST_SUBJECTS`.
+        """
+        row = {"id": enrolment, "person": person, "created_at": now}
+        async with self._database.begin() as connection:
+            await connection.execute(insert(enrolments).values(row))
+            if code is not None:
+                await _use_code(connection, code, enrolment)
+            await _check_signers(connection, [one.signer for one in wanted])
+            count = select(func.count()).where(subjects.c.person == person)
+            if (await connection.execute(count)).scalar_one() + len(wanted) > MOST_SUBJECTS:
+                raise TooManySubjectsError(f"a person has at most {MOST_SUBJECTS} subject ids")
+            rows = [_subject_row(one, person, enrolment) for one in wanted]
+            await connection.execute(insert(subjects), rows)
+
+    async def subjects_of_enrolment(self, enrolment: str) -> list[SubjectRow]:
+        """Return the subject ids of one enrolment, in the order of its signers."""
+        return await self._subjects(subjects.c.enrolment == enrolment)
+
+    # Subjects
+
+    async def subjects_of(self, person: int) -> list[SubjectRow]:
+        """Return all subject ids of a person, oldest first."""
+        return await self._subjects(subjects.c.person == person)
+
+    async def subjects_signed_by(self, signer: bytes) -> list[SubjectRow]:
+        """Return the registered subjects with a signer; who had it first comes first."""
+        state = subjects.c.state == SubjectState.REGISTERED.value
+        query = select(subjects).where(subjects.c.signer == signer, state)
+        async with self._database.begin() as connection:
+            order = (subjects.c.signer_since, subjects.c.place)
+            return list(map(_subject, await connection.execute(query.order_by(*order))))
+
+    async def keep_for(self, subject: bytes, consumer: bytes) -> bool:
+        """Keep a free subject id for a consumer; tell whether it was still free."""
+        free = and_(subjects.c.subject == subject, subjects.c.consumer.is_(None))
+        async with self._database.begin() as connection:
+            result = await connection.execute(
+                update(subjects).where(free).values(consumer=consumer)
+            )
+        return result.rowcount == 1
+
+    async def check_signers(self, signers: Sequence[bytes]) -> None:
+        """Check that no subject has, or is about to get, one of these signers.
+
+        Raises:
+            SignerInUseError: One has, or one is named twice.
+        """
+        async with self._database.begin() as connection:
+            await _check_signers(connection, signers)
+
+    async def _subjects(self, condition: ColumnElement[bool]) -> list[SubjectRow]:
+        query = select(subjects).where(condition).order_by(subjects.c.place)
+        async with self._database.begin() as connection:
+            return list(map(_subject, await connection.execute(query)))
+
+
+async def _put_people(connection: AsyncConnection, entries: Sequence[RegisterEntry]) -> None:
+    rows = {(one.identity.kind.value, one.identity.number): one for one in entries}
+    kinds = {kind for kind, _ in rows}
+    for kind in kinds:
+        numbers = [number for its_kind, number in rows if its_kind == kind]
+        query = select(people).where(people.c.kind == kind, people.c.number.in_(numbers))
+        for known in (await connection.execute(query)).all():
+            entry = rows.pop((kind, known.number))
+            values = {"name": entry.identity.name, "representative": entry.representative}
+            if (known.name, known.representative) != tuple(values.values()):
+                changed = update(people).where(people.c.id == known.id).values(values)
+                await connection.execute(changed)
+    fresh = [
+        {
+            "kind": kind,
+            "number": number,
+            "name": entry.identity.name,
+            "representative": entry.representative,
+        }
+        for (kind, number), entry in rows.items()
+    ]
+    if fresh:
+        await connection.execute(insert(people), fresh)
+
+
+async def _use_code(connection: AsyncConnection, code: bytes, enrolment: str) -> None:
+    unused = and_(codes.c.digest == code, codes.c.enrolment.is_(None))
+    used = await connection.execute(update(codes).where(unused).values(enrolment=enrolment))
+    if used.rowcount != 1:
+        raise EnrolmentRefusedError("name, number and code do not belong together")
+
+
+async def _check_signers(connection: AsyncConnection, signers: Sequence[bytes]) -> None:
+    if len(set(signers)) != len(signers):
+        raise SignerInUseError("a signer is named twice: each subject id has one of its own")
+    for column in (subjects.c.signer, recovered.c.new_signer):
+        found = await connection.execute(select(column).where(column.in_(signers)).limit(1))
+        if found.first() is not None:
+            raise SignerInUseError("a signer belongs to a subject already")
+
+
+def _subject_row(wanted: WantedSubject, person: int, enrolment: str) -> dict[str, object]:
+    return {
+        "subject": wanted.subject,
+        "person": person,
+        "enrolment": enrolment,
+        "signer": wanted.signer,
+        "signer_since": 0,
+        "keep_for": wanted.keep_for.value,
+        "consumer": wanted.consumer,
+        "state": SubjectState.WAITING.value,
+    }
+
+
+def _subject(row: Row[tuple[object, ...]]) -> SubjectRow:
+    return SubjectRow(
+        subject=row.subject,
+        person=row.person,
+        signer=row.signer,
+        keep_for=KeepFor(row.keep_for),
+        consumer=row.consumer,
+        state=SubjectState(row.state),
+    )

@@ -1,0 +1,207 @@
+"""Watching the chain for what changes a subject's signer: rotations and recoveries.
+
+A person may rotate a key at the gateway without this service; it must still be recognized here.
+"""
+
+import asyncio
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.chain import (
+    BlockRef,
+    ChainError,
+    Finality,
+    final_block,
+    logs_between_async,
+    verify_descends,
+)
+from ledger.deployment import Deployment, verify_deployment_async
+from ledger.errors import LedgerError
+from ledger.events import (
+    Event,
+    EventDecoder,
+    RecoveryCompleted,
+    RecoveryStarted,
+    RecoveryVetoed,
+    SignerRotated,
+)
+from ledger.events.plans import plan_for
+from ledger.queries import Block
+from ledger.rpc import AsyncRpc
+from wallet.identity.database import Database
+from wallet.identity.errors import ChainUnavailableError, DatabaseError
+from wallet.identity.tables import recovered, subjects, watched
+
+_EVENTS: Final = (SignerRotated, RecoveryStarted, RecoveryVetoed, RecoveryCompleted)
+_ONE: Final = 1
+_log = structlog.get_logger(__name__)
+
+
+class RecoveryState(StrEnum):
+    """How far replacing one subject's key has got."""
+
+    WAITING = "waiting"
+    """Not on chain yet."""
+    PENDING = "pending"
+    """The subject is frozen; the old key may veto until the delay is over."""
+    VETOED = "vetoed"
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    """The contract did not take it."""
+
+
+class Watcher:
+    """Keeps signers and recoveries in the database as they are in final blocks.
+
+    Args:
+        database: Holds them, and how far the chain was read.
+        rpc: The authority's node.
+        deployment: Where the contracts are.
+        finality: When a block is final.
+        poll: Seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        rpc: AsyncRpc,
+        deployment: Deployment,
+        *,
+        finality: Finality,
+        poll: float,
+    ) -> None:
+        self._database = database
+        self._rpc = rpc
+        self._deployment = deployment
+        self._finality = finality
+        self._poll = poll
+        self._decoder = EventDecoder(deployment.contracts)
+        self._topics = [plan_for(event).topic for event in _EVENTS]
+        self._verified = False
+        self._turn = asyncio.Lock()
+        self._problem = "the node was not asked yet"
+        self.newest: Block | None = None
+        """The newest final block seen."""
+
+    def require(self) -> Block:
+        """Return the newest final block.
+
+        Raises:
+            ChainUnavailableError: The last look at the node failed; the message says why.
+        """
+        if self._problem or self.newest is None:
+            raise ChainUnavailableError(self._problem)
+        return self.newest
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            with suppress(ChainUnavailableError, DatabaseError):
+                await self.step()
+            await asyncio.sleep(self._poll)
+
+    async def step(self) -> None:
+        """Read what became final since the last look.
+
+        Raises:
+            ChainUnavailableError: The node does not answer, or has another chain.
+            DatabaseError: It cannot be kept.
+        """
+        async with self._turn:
+            try:
+                await self._step()
+            except LedgerError as error:
+                if str(error) != self._problem:
+                    _log.warning("node_not_followed", problem=str(error))
+                self._problem, self._verified = str(error), False
+                raise ChainUnavailableError(str(error)) from error
+            self._problem = ""
+
+    async def _step(self) -> None:
+        if not self._verified:
+            await verify_deployment_async(self._rpc, self._deployment)
+            self._verified = True
+        newest = await final_block(self._rpc, self._finality)
+        known = await self._known()
+        if newest is None:
+            return
+        if known is not None and newest.hash != known.hash:
+            known = await self._same_chain(known, newest)
+        if known is None or newest.number > known.number:
+            first = self._deployment.block_number if known is None else known.number + 1
+            await self._read(first, newest)
+        self.newest = newest
+
+    async def _same_chain(self, known: BlockRef, newest: Block) -> BlockRef | None:
+        """Return what was read, if it still counts; else everything is read again from the start."""
+        try:
+            await verify_descends(self._rpc, known, newest)
+        except ChainError as error:
+            _log.error("chain_changed", problem=str(error))
+            return None
+        return known
+
+    async def _known(self) -> BlockRef | None:
+        async with self._database.begin() as connection:
+            row = (await connection.execute(select(watched))).first()
+        return None if row is None else BlockRef(row.block_number, row.block_hash)
+
+    async def _read(self, first: int, newest: Block) -> None:
+        contract = self._deployment.contracts.authorizations
+        events: list[Event] = []
+        async for _, logs in logs_between_async(
+            self._rpc, first, newest.number, [contract], [self._topics]
+        ):
+            events += self._decoder.decode_all(logs)
+        values = {"block_number": newest.number, "block_hash": newest.hash}
+        async with self._database.begin() as connection:
+            for event in events:
+                await _apply(connection, event)
+            changed = await connection.execute(update(watched).values(values))
+            if not changed.rowcount:
+                await connection.execute(insert(watched).values(one=_ONE, **values))
+
+
+async def _apply(connection: AsyncConnection, event: Event) -> None:
+    """Apply one event; subjects of other authorities are not in the database and stay out of it."""
+    match event:
+        case SignerRotated(subject=subject, new_signer=signer):
+            await _change_signer(connection, subject, signer, event.block.number)
+        case RecoveryStarted(subject=subject, new_signer=signer, effective_at=at):
+            values = {"state": RecoveryState.PENDING.value, "effective_at": at}
+            await _change_recovery(connection, subject, signer, values)
+        case RecoveryVetoed(subject=subject, new_signer=signer):
+            values = {"state": RecoveryState.VETOED.value}
+            await _change_recovery(connection, subject, signer, values)
+        case RecoveryCompleted(subject=subject, new_signer=signer):
+            values = {"state": RecoveryState.COMPLETED.value}
+            await _change_recovery(connection, subject, signer, values)
+            await _change_signer(connection, subject, signer, event.block.number)
+
+
+async def _change_signer(
+    connection: AsyncConnection, subject: bytes, signer: bytes, block_number: int
+) -> None:
+    await connection.execute(
+        update(subjects)
+        .where(subjects.c.subject == subject)
+        .values(signer=signer, signer_since=block_number)
+    )
+
+
+async def _change_recovery(
+    connection: AsyncConnection, subject: bytes, signer: bytes, values: dict[str, Any]
+) -> None:
+    newest = (
+        select(recovered.c.id)
+        .where(recovered.c.subject == subject, recovered.c.new_signer == signer)
+        .order_by(recovered.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    await connection.execute(update(recovered).where(recovered.c.id == newest).values(values))
