@@ -1,11 +1,14 @@
 """Keeping the index at the chain's last final block, and saying why it is not."""
 
 import asyncio
+import time
+from contextlib import suppress
 from typing import Final
 
 from gateway.errors import GatewayError
 from gateway.logs import describe, get_logger
 from gateway.settings import Settings
+from ledger.chain import ChainError
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
 from ledger.index.follower import ChainChangedError, Follower, FollowerSettings
@@ -16,12 +19,20 @@ from ledger.rpc import AsyncRpc
 _RETRY: Final = 0.5
 _MOST_LAG: Final = 50
 """Blocks behind which the gateway does not call itself ready."""
+_LOOK_AGAIN: Final = 1.0
+_CALM: Final = 0.25
+"""Seconds between two looks while nothing happens: on a chain of empty blocks each would cost a write."""
+_BUSY: Final = 1.0
+"""Seconds after something happened for which every block is looked at."""
 
 _log = get_logger()
 
 
 class Following:
-    """Checks the node once, then follows it; begins again after every failure."""
+    """Checks the node once, then follows it; begins again after every failure.
+
+    With a recorder in the process, the recorder's eyes are enough: it notices each final block.
+    """
 
     def __init__(
         self,
@@ -29,7 +40,9 @@ class Following:
         deployment: Deployment,
         index: Index,
         settings: Settings,
-        mending: Recorder | None,
+        recorder: Recorder | None,
+        *,
+        mends: bool,
     ) -> None:
         """Take the parts.
 
@@ -38,13 +51,16 @@ class Following:
             deployment: What must be on it.
             index: Written to.
             settings: Finality and pace.
-            mending: On the embedded chain the recorder, which brings back what the chain lost: when
-                it has, the index is made again. None elsewhere: a person must look first.
+            recorder: Of this process, if it has one.
+            mends: Whether the recorder brings back, without being asked, what the chain lost (on the
+                embedded chain): then the index is made again. Elsewhere a person must look first.
         """
         self._rpc = rpc
         self._deployment = deployment
         self._index = index
-        self._mending = mending
+        self._recorder = recorder
+        self._mends = mends
+        self._poll = settings.poll_interval
         self._follower = Follower(
             rpc,
             deployment.contracts,
@@ -54,14 +70,13 @@ class Following:
         )
         self._verified = False
         self._problem: str | None = "the node was not reached yet"
+        self._active_at = time.monotonic()
 
     @property
     def problem(self) -> str | None:
         """Why the index cannot be relied on; None while all is well."""
         if self._problem is not None:
             return self._problem
-        if self._follower.problem is not None:
-            return str(self._follower.problem)
         lag = self._follower.lag
         return f"the index is {lag} blocks behind" if lag > _MOST_LAG else None
 
@@ -71,32 +86,52 @@ class Following:
             try:
                 await self._verify()
                 await self._follow()
+            except ChainChangedError as error:
+                self._note(error)
+                await self._begin_anew()
             except (LedgerError, GatewayError) as error:
-                if self._problem is None:
-                    _log.warning("not following the chain", error=describe(error))
-                self._problem = str(error)
+                self._note(error)
             await asyncio.sleep(_RETRY)
+
+    def _note(self, error: Exception) -> None:
+        if self._problem is None:
+            _log.warning("not following the chain", error=describe(error))
+        self._problem = str(error)
 
     async def _verify(self) -> None:
         if not self._verified:
             await verify_deployment_async(self._rpc, self._deployment)
             self._verified = True
-            self._problem = None
 
     async def _follow(self) -> None:
-        following = asyncio.get_running_loop().create_task(self._follower.run())
+        while True:
+            before = self._index.head.sequence
+            while await self._follower.step():
+                pass
+            self._problem = None
+            if self._index.head.sequence != before:
+                self._active_at = time.monotonic()
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait until there may be another final block."""
+        recorder = self._recorder
+        if recorder is None:
+            await asyncio.sleep(self._poll)
+            return
+        if recorder.status.in_flight or recorder.status.queued:
+            self._active_at = time.monotonic()
+        if time.monotonic() - self._active_at > _BUSY:
+            await asyncio.sleep(_CALM)
         try:
-            while not following.done():
-                await asyncio.wait((following,), timeout=_RETRY)
-                if isinstance(self._follower.problem, ChainChangedError):
-                    await self._begin_anew()
-                self._problem = None
-            following.result()
-        finally:
-            following.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AGAIN):
+                    await recorder.follower.after(self._index.head.number)
+        except ChainError:
+            await asyncio.sleep(_RETRY)  # what is wrong with the chain shows in the next step
 
     async def _begin_anew(self) -> None:
-        if self._mending is None or not self._mending.status.is_ready:
+        if not self._mends or self._recorder is None or not self._recorder.status.is_ready:
             return
-        _log.warning("the chain is another one since: the index is made again")
+        _log.warning("the chain lost blocks: the index is made again")
         await self._index.clear()

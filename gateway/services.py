@@ -101,7 +101,8 @@ async def open_services(
             deployment,
             index,
             settings,
-            access.recorder if access_settings.embedded_chain else None,
+            access.recorder,
+            mends=access_settings.embedded_chain,
         )
         uploads, nonces = SqlUploadStore(database), SqlNonceMemory(database)
         sessions = SqlSessionStore(database)

@@ -52,6 +52,8 @@ class IndexTrail:
 
     async def observed(self, first_sequence: int, limit: int) -> Sequence[ObservedAccess]:
         """See `gateway.supervision.watch.Trail`."""
+        if first_sequence > self._index.head.sequence:
+            return ()  # without asking the database at every block
         entries = await self._index.accesses_after(first_sequence - 1, min(limit, _PAGE))
         return [
             ObservedAccess(
