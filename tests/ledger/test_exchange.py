@@ -39,7 +39,7 @@ from ledger.merkle import MerkleTree, RangeProof, TreeHead
 from ledger.records import EncryptedRecord, prove_owner
 from ledger.typed_data import AccessRequest, SubjectLink
 
-assert eth_account.Account
+assert eth_account.Account is not None
 
 REQUEST = AccessRequest(
     consumer=bytes(range(20)),

@@ -1,0 +1,45 @@
+"""Replay: every event again from the first, every decision again, every signature checked.
+
+Source: DESIGN 3.8.
+"""
+
+from ledger.replay.engine import Replay
+from ledger.replay.export import (
+    ExportError,
+    TrailHeader,
+    TrailReader,
+    open_trail,
+    write_trail,
+)
+from ledger.replay.journals import Journal, JournalError, ReleaseEntry, access_id
+from ledger.replay.report import End, Finding, Kind, OutcomeCount, ReplayReport
+from ledger.replay.sources import (
+    ChainMissingError,
+    export_trail,
+    read_logs,
+    replay_node,
+    replay_trail,
+)
+
+__all__ = [
+    "ChainMissingError",
+    "End",
+    "ExportError",
+    "Finding",
+    "Journal",
+    "JournalError",
+    "Kind",
+    "OutcomeCount",
+    "ReleaseEntry",
+    "Replay",
+    "ReplayReport",
+    "TrailHeader",
+    "TrailReader",
+    "access_id",
+    "export_trail",
+    "open_trail",
+    "read_logs",
+    "replay_node",
+    "replay_trail",
+    "write_trail",
+]

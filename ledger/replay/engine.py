@@ -1,0 +1,222 @@
+"""The replay itself: logs in, a report out. Memory is flat in the number of accesses.
+
+It goes on after a finding, so that one change does not hide the next: an access counts as it was
+recorded, and after a wrong running hash the recorded one is taken over.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from ledger.entities import State
+from ledger.enumerations import OUTCOMES, Outcome
+from ledger.events import (
+    Accessed,
+    Block,
+    Contracts,
+    Event,
+    EventDecoder,
+    EventError,
+    Log,
+    Recorded,
+)
+from ledger.hexes import to_hex
+from ledger.policy import decide
+from ledger.replay.journals import Journal, JournalComparison
+from ledger.replay.report import End, Finding, Kind, OutcomeCount, ReplayReport, finding_at
+from ledger.state import ImpossibleEventError, apply, count
+from ledger.typed_data import Domain
+
+_NO_BLOCK = Block(-1, b"", -1)
+
+
+class Replay:
+    """One replay. Feed it every log of the five contracts, in order; then ask for the report."""
+
+    def __init__(
+        self,
+        contracts: Contracts,
+        chain_id: int,
+        journals: Sequence[Journal] = (),
+        *,
+        most_findings: int = 1000,
+        other_contracts: bool = False,
+    ) -> None:
+        """Start from nothing.
+
+        Args:
+            contracts: The deployment's; from a source that is trusted.
+            chain_id: Of the chain.
+            journals: To compare with, if any.
+            most_findings: How many findings are kept; all are counted.
+            other_contracts: Whether contracts of others write logs on this chain too. Then a gap
+                between the numbers of a block's logs says nothing.
+        """
+        self.state = State()
+        self._decoder = EventDecoder(contracts)
+        domain = Domain(chain_id, contracts.access_log)
+        self._comparison = JournalComparison(domain, journals)
+        self._outcomes = [0] * len(OUTCOMES)
+        self._findings: list[Finding] = []
+        self._finding_count = 0
+        self._most_findings = most_findings
+        self._other_contracts = other_contracts
+        self._logs = 0
+        self._first_block: int | None = None
+        self._block = _NO_BLOCK
+        self._log_index = -1
+
+    def feed(self, logs: Iterable[Log]) -> None:
+        """Take the next logs.
+
+        Raises:
+            JournalError: a journal is not in order.
+        """
+        decode, access, other = self._decoder.decode, self._accessed, self._other
+        for log in logs:
+            self._logs += 1
+            try:
+                event = decode(log)
+            except EventError as error:
+                self._malformed(log, error)
+                continue
+            index = event.log_index
+            # The usual case by itself: the next log of the same block.
+            if event.block is not self._block or index != self._log_index + 1:
+                self._check_order(event)
+            self._log_index = index
+            if type(event) is Accessed:
+                access(event)
+            else:
+                other(event)
+
+    def finish(self, end: End | None = None) -> ReplayReport:
+        """End the trail and report.
+
+        Args:
+            end: Where it must end, from a source that is trusted: a node's access log.
+
+        Raises:
+            JournalError: a journal is not in order.
+        """
+        state = self.state
+        if state.unclosed:
+            self._add(Finding(Kind.OPEN_CALL, "the last call has no end", sequence=state.sequence))
+        reached = End(state.sequence, state.head)
+        if end is not None and end != reached:
+            problem = (
+                f"it ends at access {reached.sequence} with {to_hex(reached.head)}, "
+                f"not at access {end.sequence} with {to_hex(end.head)}"
+            )
+            self._add(Finding(Kind.OTHER_END, problem, sequence=reached.sequence))
+        for finding in self._comparison.finish():
+            self._add(finding)
+        return ReplayReport(
+            first_block=self._first_block,
+            last_block=None if self._block is _NO_BLOCK else self._block.number,
+            logs=self._logs,
+            accesses=sum(self._outcomes),
+            outcomes=tuple(
+                OutcomeCount(outcome, self._outcomes[outcome])
+                for outcome in Outcome
+                if self._outcomes[outcome]
+            ),
+            end=reached,
+            journals=self._comparison.names,
+            signatures=self._comparison.signatures,
+            releases=self._comparison.releases,
+            finding_count=self._finding_count,
+            findings=tuple(self._findings),
+        )
+
+    def _accessed(self, event: Accessed) -> None:
+        state, outcome = self.state, event.outcome
+        if event.sequence != state.sequence + 1:
+            self._misnumbered(event)
+        if state.unclosed != event.transaction and state.unclosed:
+            self._open_call(event)
+        decision = decide(state, event, event.block.timestamp)
+        if decision is not outcome:
+            problem = f"recorded as {outcome.title}, decided {decision.title}"
+            self._add_at(event, Kind.WRONG_OUTCOME, problem, sequence=event.sequence)
+        count(state, event)
+        self._outcomes[outcome] += 1
+        for finding in self._comparison.accessed(event):
+            self._add(finding)
+
+    def _other(self, event: Event) -> None:
+        state = self.state
+        if isinstance(event, Recorded) and state.unclosed not in (b"", event.transaction):
+            self._open_call(event)
+        try:
+            apply(state, event)
+        except ImpossibleEventError as error:
+            self._impossible(event, error)
+        if isinstance(event, Recorded):
+            state.sequence, state.head, state.unclosed = event.sequence, event.head, b""
+            for finding in self._comparison.recorded(event.recorder):
+                self._add(finding)
+
+    def _impossible(self, event: Event, error: ImpossibleEventError) -> None:
+        state = self.state
+        if not isinstance(event, Recorded):
+            self._add_at(event, Kind.IMPOSSIBLE_EVENT, error.problem)
+        elif event.sequence != state.sequence:
+            problem = (
+                f"the call ends with access {event.sequence}, the last one was {state.sequence}"
+            )
+            kind = Kind.MISSING_ACCESS if event.sequence > state.sequence else Kind.REPEATED_ACCESS
+            self._add_at(event, kind, problem, sequence=event.sequence, party=event.recorder)
+        elif event.head != state.head:
+            problem = f"the running hash is {to_hex(event.head)}, computed {to_hex(state.head)}"
+            self._add_at(
+                event, Kind.WRONG_HEAD, problem, sequence=event.sequence, party=event.recorder
+            )
+        else:
+            self._add_at(event, Kind.IMPOSSIBLE_EVENT, error.problem, party=event.recorder)
+
+    def _misnumbered(self, event: Accessed) -> None:
+        expected = self.state.sequence + 1
+        if event.sequence > expected:
+            kind, problem = Kind.MISSING_ACCESS, f"accesses from {expected} on are missing"
+        else:
+            kind, problem = Kind.REPEATED_ACCESS, f"access {expected} was next"
+        self._add_at(event, kind, problem, sequence=event.sequence)
+
+    def _open_call(self, event: Event) -> None:
+        last = self.state.sequence
+        self._add_at(event, Kind.OPEN_CALL, "the call before it has no end", sequence=last)
+        self.state.unclosed = b""
+        for finding in self._comparison.recorded(None):
+            self._add(finding)
+
+    def _check_order(self, event: Event) -> None:
+        """Look at a log that is not simply the next one of its block."""
+        block, last, expected = event.block, self._block, self._log_index + 1
+        if self._first_block is None:
+            self._first_block = block.number
+        if block.number > last.number:
+            expected = 0
+            if block.timestamp < last.timestamp:
+                self._add_at(event, Kind.OUT_OF_ORDER, "its block is older than the one before")
+        elif block != last:
+            problem = f"block {last.number} came before it, or is another block of this number"
+            self._add_at(event, Kind.OUT_OF_ORDER, problem)
+        if event.log_index < expected:
+            self._add_at(event, Kind.OUT_OF_ORDER, f"log {expected} of the block was next")
+        elif event.log_index > expected and not self._other_contracts:
+            problem = f"the block's logs from {expected} on are missing"
+            self._add_at(event, Kind.MISSING_LOG, problem)
+        self._block = block
+
+    def _malformed(self, log: Log, error: EventError) -> None:
+        self._add(Finding(Kind.MALFORMED_EVENT, str(error)))
+        # Its place counts as taken, so that the next log is not found missing something.
+        if log.log_index == hex(self._log_index + 1):
+            self._log_index += 1
+
+    def _add_at(self, event: Event, kind: Kind, problem: str, **more: object) -> None:
+        self._add(finding_at(event, kind, problem, **more))
+
+    def _add(self, finding: Finding) -> None:
+        self._finding_count += 1
+        if len(self._findings) < self._most_findings:
+            self._findings.append(finding)

@@ -1,0 +1,216 @@
+"""Trails as files: JSON Lines, one log a line, that anybody can keep and replay years later.
+
+    {"format":"quancheng-trail","version":1,"chainId":18317,"contracts":{"registry":"0x..",...},
+     "firstBlock":1,"lastBlock":812,"lastBlockHash":"0x.."}
+    {"blockNumber":"0x1","blockHash":"0x..","transactionHash":"0x..","logIndex":"0x0","address":"0x..",
+     "topics":["0x.."],"data":"0x..","blockTimestamp":"0x.."}
+    ...
+    {"logs":40213,"sequence":39874,"head":"0x.."}
+
+Each of these is one line without spaces, ended by a line feed. A log has the members of `eth_getLogs`,
+in this order: all that the decision depends on, the block's time included. The last line says how
+much there must be, so a file that was cut off shows.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, Literal
+
+import msgspec
+
+from ledger.errors import LedgerError
+from ledger.events import Contracts, Log
+from ledger.hexes import HexError, from_hex, to_hex
+from ledger.replay.report import End
+
+_PART: Final = 1 << 20
+"""Bytes read at once: about 1,500 logs."""
+_MOST_LINE: Final = 1 << 24
+"""Bytes that a line may have; the longest that a block has room for is far below."""
+
+
+class ExportError(LedgerError):
+    """A file is not a trail, or not this deployment's; the message says where."""
+
+
+class _Contracts(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    registry: str
+    catalogue: str
+    agreements: str
+    authorizations: str
+    access_log: str
+
+
+class _Header(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    format: Literal["quancheng-trail"]
+    version: Literal[1]
+    chain_id: int
+    contracts: _Contracts
+    first_block: int
+    last_block: int
+    last_block_hash: str
+
+
+class _Footer(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    logs: int
+    sequence: int
+    head: str
+
+
+class _Line(Log, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
+    """A log, and nothing else."""
+
+
+_headers = msgspec.json.Decoder(_Header)
+_footers = msgspec.json.Decoder(_Footer)
+_lines = msgspec.json.Decoder(_Line)
+_encoder = msgspec.json.Encoder()
+
+
+class TrailHeader(msgspec.Struct, frozen=True):
+    """What a trail is of."""
+
+    chain_id: int
+    contracts: Contracts
+    first_block: int
+    last_block: int
+    last_block_hash: bytes
+
+
+def write_trail(
+    file: BinaryIO, header: TrailHeader, batches: Iterable[Iterable[Log]], end: End
+) -> int:
+    """Write a trail; return the number of logs.
+
+    Args:
+        file: Open for writing.
+        header: Which chain, contracts and blocks.
+        batches: Every log of the contracts in these blocks, in order.
+        end: State of the access log after the last block.
+    """
+    addresses = (to_hex(each) for each in msgspec.structs.astuple(header.contracts))
+    first = _Header(
+        "quancheng-trail",
+        1,
+        header.chain_id,
+        _Contracts(*addresses),
+        header.first_block,
+        header.last_block,
+        to_hex(header.last_block_hash),
+    )
+    file.write(_encoder.encode(first) + b"\n")
+    logs = 0
+    for batch in batches:
+        lines = list(batch)
+        file.write(_encoder.encode_lines(lines))
+        logs += len(lines)
+    file.write(_encoder.encode(_Footer(logs, end.sequence, to_hex(end.head))) + b"\n")
+    return logs
+
+
+class TrailReader:
+    """Reads a trail part by part; memory is flat.
+
+    Attributes:
+        header: What the file says that it is of.
+        end: Where the last line says that it ends; None until it was read, and when it is missing.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Read the first line.
+
+        Raises:
+            ExportError: it is not that of a trail.
+        """
+        self._file = file
+        self._line = 1
+        self._logs = 0
+        self.end: End | None = None
+        line = file.readline(_MOST_LINE)
+        try:
+            found = _headers.decode(line)
+            addresses = [from_hex(each, 20) for each in msgspec.structs.astuple(found.contracts)]
+            last_block_hash = from_hex(found.last_block_hash, 32)
+        except (msgspec.MsgspecError, HexError) as error:
+            raise ExportError(f"line 1 is not a trail's header: {error}") from error
+        self.header = TrailHeader(
+            chain_id=found.chain_id,
+            contracts=Contracts(*addresses),
+            first_block=found.first_block,
+            last_block=found.last_block,
+            last_block_hash=last_block_hash,
+        )
+
+    def batches(self) -> Iterator[list[Log]]:
+        """Yield the logs, some at a time.
+
+        Raises:
+            ExportError: a line is not a log; the number of logs is not what the last line says; or
+                something comes after it.
+        """
+        for part in self._parts():
+            if self.end is not None:
+                raise ExportError(f"line {self._line + 1}: something comes after the last line")
+            lines = part.count(b"\n")
+            body, footer = _without_footer(part)
+            logs = self._decoded(body)
+            self._line += lines
+            self._logs += len(logs)
+            yield logs
+            if footer:
+                self._read_footer(footer)
+
+    def _parts(self) -> Iterator[bytes]:
+        """Yield whole lines, about a part at a time."""
+        rest = b""
+        while data := self._file.read(_PART):
+            whole, found, tail = (rest + data).rpartition(b"\n")
+            if found:
+                yield whole + found
+            elif len(tail) > _MOST_LINE:
+                raise ExportError(f"line {self._line + 1} is too long")
+            rest = tail
+        if rest:
+            raise ExportError(f"line {self._line + 1} is cut off")
+
+    def _decoded(self, body: bytes) -> list[Log]:
+        try:
+            return list(_lines.decode_lines(body))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            pass
+        # Again, line by line, to say which one it is.
+        for number, line in enumerate(body.splitlines(), self._line + 1):
+            try:
+                _lines.decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise ExportError(f"line {number} is not a log: {error}") from error
+        raise ExportError(f"after line {self._line}: not logs")
+
+    def _read_footer(self, line: bytes) -> None:
+        try:
+            footer = _footers.decode(line)
+            self.end = End(footer.sequence, from_hex(footer.head, 32))
+        except (msgspec.MsgspecError, HexError) as error:
+            raise ExportError(f"line {self._line} is not a trail's last: {error}") from error
+        if footer.logs != self._logs:
+            raise ExportError(f"{self._logs} logs, and the last line says {footer.logs}")
+
+
+def _without_footer(part: bytes) -> tuple[bytes, bytes]:
+    """Split the last line off if it is not a log."""
+    start = part.rfind(b"\n", 0, -1) + 1
+    if part.startswith(b'{"logs"', start):
+        return part[:start], part[start:]
+    return part, b""
+
+
+def open_trail(path: Path) -> BinaryIO:
+    """Open a trail for reading.
+
+    Raises:
+        ExportError: it cannot be read.
+    """
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read: {error.strerror}") from error

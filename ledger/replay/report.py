@@ -1,0 +1,116 @@
+"""What a replay found."""
+
+from enum import StrEnum
+
+import msgspec
+
+from ledger.enumerations import Outcome
+from ledger.events.abi import Event
+from ledger.hexes import to_hex
+
+
+class Kind(StrEnum):
+    """What is wrong, in one word; the finding's text says the rest."""
+
+    MALFORMED_EVENT = "malformed event"
+    """A log that the five contracts cannot have written."""
+    OUT_OF_ORDER = "out of order"
+    """A log that does not come after the one before, or a block that is not one block."""
+    MISSING_LOG = "missing log"
+    """Within a block, logs are not numbered without a gap."""
+    MISSING_ACCESS = "missing access"
+    """Accesses are not numbered without a gap."""
+    REPEATED_ACCESS = "repeated access"
+    """An access's number was there before."""
+    WRONG_OUTCOME = "wrong outcome"
+    """An access was not decided by the rules."""
+    WRONG_HEAD = "wrong head"
+    """The running hash at the end of a call is not that of the accesses before it."""
+    OPEN_CALL = "open call"
+    """Accesses without the event that ends their call and names who recorded them."""
+    IMPOSSIBLE_EVENT = "impossible event"
+    """Something else that does not follow from what came before."""
+    OTHER_END = "other end"
+    """The trail does not end where it should."""
+    UNSIGNED_ACCESS = "unsigned access"
+    """No journal has the consumer's signature for a recorded access."""
+    WRONG_SIGNATURE = "wrong signature"
+    """The signature that a journal has for a recorded access is not the consumer's."""
+    RELEASE_WITHOUT_RECORD = "release without record"
+    """A journal says that keys or data were released, and no allowed access is recorded for it."""
+    ENTRY_WITHOUT_RECORD = "entry without record"
+    """A journal says that an access is recorded, and it is not."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is not as it must be, and where."""
+
+    kind: Kind
+    problem: str
+    block_number: int | None = None
+    log_index: int | None = None
+    transaction: bytes | None = None
+    sequence: int | None = None
+    """Number of the access."""
+    party: bytes | None = None
+    """Who answers for it: the recorder. None when it is not known."""
+    source: str = ""
+    """Name of the journal; empty when it is about the trail."""
+
+    def __str__(self) -> str:
+        places = (
+            ("block", self.block_number),
+            ("log", self.log_index),
+            ("access", self.sequence),
+            ("recorder", None if self.party is None else to_hex(self.party)),
+            ("journal", self.source or None),
+        )
+        where = ", ".join(f"{name} {value}" for name, value in places if value is not None)
+        return f"{self.kind}: {self.problem}" + (f" ({where})" if where else "")
+
+
+def finding_at(event: Event, kind: Kind, problem: str, **more: object) -> Finding:
+    """Return a finding about an event."""
+    place = Finding(kind, problem, event.block.number, event.log_index, event.transaction)
+    return msgspec.structs.replace(place, **more)
+
+
+class OutcomeCount(msgspec.Struct, frozen=True):
+    """How many accesses were recorded with an outcome."""
+
+    outcome: Outcome
+    count: int
+
+
+class End(msgspec.Struct, frozen=True):
+    """How far a trail goes: the state of the access log at its end."""
+
+    sequence: int
+    head: bytes
+
+
+class ReplayReport(msgspec.Struct, frozen=True):
+    """The result of a replay. Without findings the trail is whole, and every decision is right."""
+
+    first_block: int | None
+    """Of the first log; None when there is none."""
+    last_block: int | None
+    logs: int
+    accesses: int
+    outcomes: tuple[OutcomeCount, ...]
+    """As recorded; outcomes that did not occur are left out."""
+    end: End
+    journals: tuple[str, ...]
+    """The journals that it was compared with; without any no signature was checked."""
+    signatures: int
+    """Signatures of recorded accesses that were the consumer's."""
+    releases: int
+    """Releases in the journals that have their allowed access."""
+    finding_count: int
+    findings: tuple[Finding, ...]
+    """All of them, unless there are more than the replay keeps."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was found."""
+        return self.finding_count == 0
