@@ -1,0 +1,158 @@
+"""Owners cannot be joined between datasets; links are signed for the subject itself and nobody else."""
+
+import secrets
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from ledger import contracts
+from ledger.hexes import from_hex, to_hex
+from ledger.keccak import keccak256
+from ledger.signing import verify_signature
+from ledger.typed_data import (
+    SignerRotation,
+    SubjectLink,
+    digest,
+    record_from_object,
+)
+from tests.support.chain import Party, Subject
+from tests.support.identity import FIRM, LI, ZHANG, Identity, Key
+from wallet.identity.owners import OwnerKey
+from wallet.identity.people import Kind
+
+SLUG = "urn:quancheng:problem:"
+NUMBERS = [ZHANG["id_number"], LI["id_number"]]
+
+
+def lines_of(numbers: Sequence[object]) -> bytes:
+    return b"\n".join(msgspec.json.encode(number) for number in numbers)
+
+
+async def owners(
+    identity: Identity,
+    dataset: bytes,
+    numbers: Sequence[object] = NUMBERS,
+    kind: str = "resident",
+    party: Party | None = None,
+) -> list[bytes | None]:
+    provider = party or identity.chain.parties.provider
+    path = f"/v1/owners?dataset={to_hex(dataset)}&kind={kind}"
+    answer = await identity.signed("POST", path, provider.private_key, raw=lines_of(numbers))
+    assert answer.status_code == 200, answer.text
+    texts = [msgspec.json.decode(line, type=str | None) for line in answer.content.splitlines()]
+    return [None if text is None else from_hex(text, 32) for text in texts]
+
+
+async def test_owners_differ_between_datasets_and_stay_the_same_in_one(identity: Identity) -> None:
+    first, second = identity.chain.register_dataset(), identity.chain.register_dataset()
+    in_first, in_second = await owners(identity, first), await owners(identity, second)
+    assert in_first == await owners(identity, first)
+    assert len({*in_first, *in_second}) == 4
+    # Nothing but the authority's secret leads from a number to an owner.
+    guessed = OwnerKey(keccak256(b"another secret"))
+    assert guessed.owner(first, Kind.RESIDENT, NUMBERS[0]) not in in_first
+    assert keccak256(NUMBERS[0].encode()) not in in_first
+
+
+async def test_owners_come_in_order_and_null_stands_for_what_is_no_number(
+    identity: Identity,
+) -> None:
+    dataset = identity.chain.register_dataset()
+    known = await owners(identity, dataset)
+    numbers = [NUMBERS[1], "", "110105194912310021", f" {NUMBERS[0].lower()} ", NUMBERS[1]]
+    found = await owners(identity, dataset, numbers)
+    assert found == [known[1], None, None, known[0], known[1]]
+    firm = await owners(identity, dataset, [FIRM["id_number"], NUMBERS[0]], "enterprise")
+    assert (firm[0] is not None, firm[1]) == (True, None)
+
+
+async def test_owners_are_for_the_datasets_provider_alone(identity: Identity) -> None:
+    dataset = identity.chain.register_dataset()
+    parties = identity.chain.parties
+    for party in (parties.other_provider, parties.bank, parties.identity_authority):
+        path = f"/v1/owners?dataset={to_hex(dataset)}&kind=resident"
+        answer = await identity.signed("POST", path, party.private_key, raw=lines_of(NUMBERS))
+        assert (answer.status_code, answer.json()["type"]) == (403, SLUG + "forbidden")
+    unknown = f"/v1/owners?dataset=0x{'12' * 32}&kind=resident"
+    answer = await identity.signed("POST", unknown, parties.provider.private_key, raw=b'"1"')
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "body", [b"12", b'"1"\n\n"2"', b"[", b"\xff", b'{"id":"1"}', b'"1"\n' * 100_001]
+)
+async def test_a_malformed_list_is_refused_whole(identity: Identity, body: bytes) -> None:
+    dataset = identity.chain.register_dataset()
+    path = f"/v1/owners?dataset={to_hex(dataset)}&kind=resident"
+    provider = identity.chain.parties.provider.private_key
+    answer = await identity.signed("POST", path, provider, raw=body)
+    assert (answer.status_code, answer.json()["type"]) == (422, SLUG + "malformed")
+
+
+async def test_a_large_list_is_answered_in_full(identity: Identity) -> None:
+    dataset = identity.chain.register_dataset()
+    found = await owners(identity, dataset, NUMBERS * 5_000)
+    assert (len(found), len(set(found))) == (10_000, 2)
+
+
+# Links
+
+
+async def link(
+    identity: Identity, key: bytes, dataset: bytes, subject: str | None = None
+) -> tuple[int, dict[str, str]]:
+    body = {"dataset": to_hex(dataset)} | ({"subject": subject} if subject else {})
+    answer = await identity.signed("POST", "/v1/links", key, body)
+    return answer.status_code, answer.json()
+
+
+async def test_a_link_ties_the_subject_to_the_owner_that_the_provider_got(
+    identity: Identity,
+) -> None:
+    dataset = identity.chain.register_dataset()
+    keys = [Key(), Key()]
+    first, second = await identity.enrol(ZHANG, keys)
+    (owner,) = await owners(identity, dataset, NUMBERS[:1])
+
+    for key, named, subject in (
+        (keys[0], None, first),
+        (keys[1], None, second),
+        (keys[0], second["subject"], second),
+    ):
+        status, answer = await link(identity, key.private_key, dataset, named)
+        assert status == 200, answer
+        found = record_from_object(SubjectLink, answer["link"])
+        assert found == SubjectLink(from_hex(subject["subject"]), dataset, owner or b"")
+        signed = digest(found, identity.chain.deployment.domain_of(found))
+        verify_signature(signed, from_hex(answer["link_signature"]), identity.keys.address)
+
+
+async def test_nobody_gets_a_link_for_somebody_else(identity: Identity) -> None:
+    dataset = identity.chain.register_dataset()
+    key, other = Key(), Key()
+    (subject,) = await identity.enrol(ZHANG, [key])
+    await identity.enrol(LI, [other])
+    status, answer = await link(identity, other.private_key, dataset, subject["subject"])
+    assert (status, answer["type"]) == (401, SLUG + "not-a-subject")
+    status, answer = await link(identity, secrets.token_bytes(32), dataset)
+    assert (status, answer["type"]) == (401, SLUG + "not-a-subject")
+    status, answer = await link(identity, key.private_key, bytes(32))
+    assert (status, answer["type"]) == (422, SLUG + "unknown-on-chain")
+
+
+async def test_a_rotated_key_is_the_subjects_and_the_old_one_is_nobodys(
+    identity: Identity,
+) -> None:
+    chain, old, new = identity.chain, Key(), Key()
+    dataset = chain.register_dataset()
+    (subject,) = await identity.enrol(ZHANG, [old])
+    rotation = SignerRotation(
+        from_hex(subject["subject"]), new.signer, secrets.token_bytes(32), chain.now() + 600
+    )
+    approval = chain.approval(rotation, Subject(rotation.subject, old.private_key))
+    chain.send(chain.parties.bank, contracts.rotate_signer(rotation, approval))
+    status, _ = await link(identity, old.private_key, dataset)
+    assert status == 401
+    while (await link(identity, new.private_key, dataset))[0] != 200:
+        await identity.http.get("/healthz")
