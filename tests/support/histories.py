@@ -169,10 +169,9 @@ _WEIGHTS: Final[dict[type[Any], int]] = {
 ACTS: Final[tuple[type[Any], ...]] = (acts.Record, *_WEIGHTS)
 """Everything that a history may hold."""
 
-_STRATEGIES: Final = {acts.Record: _RECORDS, **{act: drawn(act) for act in _WEIGHTS}}
-_KINDS: Final = [
-    act for act, weight in {acts.Record: 40, **_WEIGHTS}.items() for _ in range(weight)
-]
+_STRATEGIES: Final[dict[type[Any], Any]] = {acts.Record: _RECORDS, **{act: drawn(act) for act in _WEIGHTS}}
+_SHARES: Final[dict[type[Any], int]] = {acts.Record: 40, **_WEIGHTS}
+_KINDS: Final = [act for act, weight in _SHARES.items() for _ in range(weight)]
 # Not `one_of`: it would count equal strategies once.
 _ANY_ACT = st.sampled_from(_KINDS).flatmap(lambda act: _STRATEGIES[act])
 

@@ -1,0 +1,606 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAgreements} from "../../contracts/interfaces/IAgreements.sol";
+import {IRegistry} from "../../contracts/interfaces/IRegistry.sol";
+import {
+    AgreementId,
+    ApplicationId,
+    AuthorizationId,
+    Class,
+    DatasetId,
+    Outcome,
+    PurposeId,
+    Role
+} from "../../contracts/libraries/Types.sol";
+import {ERC1271Wallet} from "./ERC1271Wallet.sol";
+import {Fixture} from "./Fixture.sol";
+import {Signed} from "./Signed.sol";
+import {VM} from "./Vm.sol";
+
+contract AgreementsTest is Fixture {
+    uint64 private constant YEAR = START + 365 days;
+    ApplicationId private constant NO_APPLICATION = ApplicationId.wrap("none");
+    AgreementId private constant NO_AGREEMENT = AgreementId.wrap("none");
+    string private constant TEXT = "we keep it secret";
+
+    // registerPurpose
+
+    function test_only_the_authority_registers_a_purpose() external {
+        IAgreements.PurposeTerms memory terms = _purposeTerms("tax");
+        _refused(abi.encodeWithSelector(IAgreements.NotAuthority.selector, bank));
+        VM.prank(bank);
+        agreements.registerPurpose(terms);
+    }
+
+    function test_a_purpose_has_a_code() external {
+        _refusesPurpose(_purposeTerms(""), abi.encodeWithSelector(IAgreements.EmptyCode.selector));
+    }
+
+    function test_a_purpose_has_a_text() external {
+        IAgreements.PurposeTerms memory terms = _purposeTerms("tax");
+        terms.texts = new IAgreements.Text[](0);
+        _refusesPurpose(terms, abi.encodeWithSelector(IAgreements.TextsMissing.selector));
+    }
+
+    function test_a_purpose_bounds_validity() external {
+        IAgreements.PurposeTerms memory terms = _purposeTerms("tax");
+        terms.maxValidity = 0;
+        _refusesPurpose(terms, abi.encodeWithSelector(IAgreements.BoundsEmpty.selector));
+    }
+
+    function test_a_purpose_bounds_uses() external {
+        IAgreements.PurposeTerms memory terms = _purposeTerms("tax");
+        terms.maxUses = 0;
+        _refusesPurpose(terms, abi.encodeWithSelector(IAgreements.BoundsEmpty.selector));
+    }
+
+    function test_a_purpose_never_changes() external {
+        _refusesPurpose(_purposeTerms("loan"), abi.encodeWithSelector(IAgreements.PurposeExists.selector, loan));
+    }
+
+    function test_a_registered_purpose_shows_its_bounds() external {
+        IAgreements.PurposeTerms memory terms = _purposeTerms("tax");
+        terms.minInterval = 60;
+        PurposeId expected = agreements.purposeId(terms);
+        VM.expectEmit(address(agreements));
+        emit IAgreements.PurposeRegistered(expected, terms);
+        VM.prank(authority);
+        PurposeId tax = agreements.registerPurpose(terms);
+
+        VM.assertEq(PurposeId.unwrap(tax), PurposeId.unwrap(expected), "id");
+        IAgreements.PurposeBounds memory bounds = agreements.boundsOf(tax);
+        VM.assertTrue(bounds.active, "active");
+        VM.assertEq(bounds.maxValidity, 90 days, "validity");
+        VM.assertEq(bounds.maxUses, 5, "uses");
+        VM.assertEq(bounds.minInterval, 60, "interval");
+    }
+
+    // bindFields
+
+    function test_only_the_authority_binds_fields() external {
+        _refused(abi.encodeWithSelector(IAgreements.NotAuthority.selector, provider));
+        VM.prank(provider);
+        agreements.bindFields(loan, land, 1);
+    }
+
+    function test_fields_are_bound_to_an_active_purpose() external {
+        PurposeId none = PurposeId.wrap("none");
+        _refused(abi.encodeWithSelector(IAgreements.PurposeInactive.selector, none));
+        VM.prank(authority);
+        agreements.bindFields(none, land, 1);
+    }
+
+    function test_some_fields_are_bound() external {
+        _refused(abi.encodeWithSelector(IAgreements.FieldsEmpty.selector));
+        VM.prank(authority);
+        agreements.bindFields(loan, land, 0);
+    }
+
+    function test_fields_are_bound_once() external {
+        _refused(abi.encodeWithSelector(IAgreements.FieldsAlreadyBound.selector, loan, land));
+        VM.prank(authority);
+        agreements.bindFields(loan, land, 1);
+    }
+
+    function test_fields_that_exist_are_bound() external {
+        DatasetId roads = _register("roads", Class.Conditional, false);
+        _refused(abi.encodeWithSelector(IAgreements.FieldsOutsideSchema.selector, roads, 1 << 12));
+        VM.prank(authority);
+        agreements.bindFields(loan, roads, 1 << 12);
+    }
+
+    function test_bound_fields_are_the_most_that_a_purpose_uses() external {
+        DatasetId roads = _register("roads", Class.Conditional, false);
+        VM.expectEmit(address(agreements));
+        emit IAgreements.PurposeFieldsBound(loan, roads, 0x03);
+        VM.prank(authority);
+        agreements.bindFields(loan, roads, 0x03);
+
+        VM.assertEq(agreements.fieldsBound(loan, roads), 0x03, "bound");
+        _refused(abi.encodeWithSelector(IAgreements.FieldsOutsidePurpose.selector, loan, roads, 0x07));
+        VM.prank(bank);
+        agreements.applyFor(roads, loan, 0x07, "to decide loans", 0);
+    }
+
+    // retirePurpose
+
+    function test_only_the_authority_retires_a_purpose() external {
+        _refused(abi.encodeWithSelector(IAgreements.NotAuthority.selector, bank));
+        VM.prank(bank);
+        agreements.retirePurpose(loan);
+    }
+
+    function test_a_purpose_is_retired_once() external {
+        _retire();
+        _refused(abi.encodeWithSelector(IAgreements.PurposeInactive.selector, loan));
+        VM.prank(authority);
+        agreements.retirePurpose(loan);
+    }
+
+    function test_a_retired_purpose_keeps_what_was_granted() external {
+        AuthorizationId authorization = _granted();
+        VM.expectEmit(address(agreements));
+        emit IAgreements.PurposeRetired(loan);
+        _retire();
+
+        VM.assertTrue(!agreements.boundsOf(loan).active, "active");
+        _expect(_use(authorization), Outcome.Allowed);
+    }
+
+    function test_a_retired_purpose_is_not_approved() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x01);
+        _retire();
+        _refusesApproval(
+            application, 0x01, YEAR, abi.encodeWithSelector(IAgreements.PurposeInactive.selector, loan)
+        );
+    }
+
+    // applyFor
+
+    function test_only_a_consumer_applies() external {
+        _refused(abi.encodeWithSelector(IRegistry.RoleMissing.selector, provider, Role.Consumer));
+        VM.prank(provider);
+        agreements.applyFor(land, loan, 1, "to decide loans", 0);
+    }
+
+    function test_only_an_active_dataset_is_applied_for() external {
+        VM.prank(provider);
+        catalogue.withdrawDataset(land, "closed");
+        _refusesApplication(loan, 1, abi.encodeWithSelector(IAgreements.DatasetInactive.selector, land));
+    }
+
+    function test_only_an_active_purpose_is_applied_for() external {
+        _retire();
+        _refusesApplication(loan, 1, abi.encodeWithSelector(IAgreements.PurposeInactive.selector, loan));
+    }
+
+    function test_some_field_is_applied_for() external {
+        _refusesApplication(loan, 0, abi.encodeWithSelector(IAgreements.FieldsEmpty.selector));
+    }
+
+    function test_fields_of_the_purpose_are_applied_for() external {
+        _refusesApplication(
+            loan, 1 << 12, abi.encodeWithSelector(IAgreements.FieldsOutsidePurpose.selector, loan, land, 1 << 12)
+        );
+    }
+
+    function test_an_application_says_why() external {
+        _refused(abi.encodeWithSelector(IAgreements.EmptyReason.selector));
+        VM.prank(bank);
+        agreements.applyFor(land, loan, 1, "", 0);
+    }
+
+    function test_an_application_is_made_once() external {
+        VM.prank(bank);
+        ApplicationId application = agreements.applyFor(land, loan, 1, "to decide loans", 0);
+        _refusesApplication(
+            loan, 1, abi.encodeWithSelector(IAgreements.ApplicationExists.selector, application)
+        );
+    }
+
+    function test_an_application_waits_for_the_provider() external {
+        bytes32 tag =
+            keccak256("Application(address consumer,bytes32 dataset,bytes32 purpose,uint256 fields,bytes32 nonce)");
+        ApplicationId expected =
+            ApplicationId.wrap(keccak256(abi.encode(tag, bank, land, loan, 0x03, bytes32("nonce"))));
+        VM.expectEmit(address(agreements));
+        emit IAgreements.Applied(expected, bank, land, loan, 0x03, "to decide loans", "nonce");
+        VM.prank(bank);
+        ApplicationId application = agreements.applyFor(land, loan, 0x03, "to decide loans", "nonce");
+
+        VM.assertEq(ApplicationId.unwrap(application), ApplicationId.unwrap(expected), "id");
+        IAgreements.Application memory state = agreements.applicationOf(application);
+        VM.assertEq(state.consumer, bank, "consumer");
+        VM.assertEq(DatasetId.unwrap(state.dataset), DatasetId.unwrap(land), "dataset");
+        VM.assertEq(PurposeId.unwrap(state.purpose), PurposeId.unwrap(loan), "purpose");
+        VM.assertEq(state.fields, 0x03, "fields");
+        VM.assertTrue(!state.decided && !state.signed, "flags");
+    }
+
+    // approve
+
+    function test_only_a_known_application_is_approved() external {
+        _refusesApproval(
+            NO_APPLICATION,
+            1,
+            YEAR,
+            abi.encodeWithSelector(IAgreements.ApplicationUnknown.selector, NO_APPLICATION)
+        );
+    }
+
+    function test_only_the_datasets_provider_approves() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        _refused(abi.encodeWithSelector(IAgreements.NotProvider.selector, authority, land));
+        VM.prank(authority);
+        agreements.approve(application, 0x03, YEAR);
+    }
+
+    function test_a_withdrawn_provider_approves_nothing() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        VM.prank(authority);
+        registry.withdraw(provider);
+        _refusesApproval(
+            application, 0x03, YEAR, abi.encodeWithSelector(IRegistry.PartyInactive.selector, provider)
+        );
+    }
+
+    function test_an_application_is_decided_once() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        VM.prank(provider);
+        agreements.decline(application, "not yours to know");
+        _refusesApproval(
+            application, 0x03, YEAR, abi.encodeWithSelector(IAgreements.ApplicationDecided.selector, application)
+        );
+    }
+
+    function test_some_field_is_approved() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        _refusesApproval(application, 0, YEAR, abi.encodeWithSelector(IAgreements.FieldsEmpty.selector));
+    }
+
+    function test_no_more_is_approved_than_was_applied_for() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        _refusesApproval(
+            application,
+            0x07,
+            YEAR,
+            abi.encodeWithSelector(IAgreements.FieldsOutsideApplication.selector, application, 0x07)
+        );
+    }
+
+    function test_an_approval_ends_in_the_future() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        _refusesApproval(
+            application, 0x03, START, abi.encodeWithSelector(IAgreements.EndNotInFuture.selector, START)
+        );
+    }
+
+    function test_an_approved_and_signed_agreement_is_active_until_its_end() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        AgreementId expected = agreements.agreementId(insurer, land, loan);
+        VM.expectEmit(address(agreements));
+        emit IAgreements.AgreementApproved(expected, application, 2, 0x01, YEAR);
+        VM.prank(provider);
+        AgreementId agreement = agreements.approve(application, 0x01, YEAR);
+
+        VM.assertTrue(!agreements.agreementOf(agreement).active, "active before the signature");
+        _signConfidentiality(INSURER_KEY, application);
+        IAgreements.AgreementState memory state = agreements.agreementOf(agreement);
+        VM.assertEq(AgreementId.unwrap(state.id), AgreementId.unwrap(expected), "id");
+        VM.assertEq(state.number, 2, "number");
+        VM.assertEq(state.consumer, insurer, "consumer");
+        VM.assertEq(DatasetId.unwrap(state.dataset), DatasetId.unwrap(land), "dataset");
+        VM.assertEq(PurposeId.unwrap(state.purpose), PurposeId.unwrap(loan), "purpose");
+        VM.assertEq(ApplicationId.unwrap(state.application), ApplicationId.unwrap(application), "application");
+        VM.assertEq(state.fields, 0x01, "fields");
+        VM.assertEq(state.expiresAt, YEAR, "expiresAt");
+        VM.assertTrue(state.active && !state.withdrawn, "flags");
+        VM.assertTrue(agreements.applicationOf(application).decided, "decided");
+        VM.warp(YEAR);
+        VM.assertTrue(!agreements.agreementByNumber(2).active, "active after its end");
+    }
+
+    function test_another_approval_replaces_the_terms_and_keeps_the_number() external {
+        ApplicationId application = _applyFor(BANK_KEY, land, loan, 0x03);
+        VM.prank(provider);
+        AgreementId agreement = agreements.approve(application, 0x03, YEAR);
+
+        VM.assertEq(AgreementId.unwrap(agreement), AgreementId.unwrap(landForLoan), "id");
+        IAgreements.AgreementState memory state = agreements.agreementOf(agreement);
+        VM.assertEq(state.number, 1, "number");
+        VM.assertEq(state.fields, 0x03, "fields");
+        VM.assertTrue(!state.active, "waits for another signature");
+    }
+
+    function test_a_narrower_approval_narrows_what_people_granted() external {
+        AuthorizationId authorization = _granted();
+        _agree(BANK_KEY, land, loan, 0x03);
+        _expect(_use(authorization), Outcome.FieldsExceeded);
+    }
+
+    function test_an_unknown_agreement_is_all_zero() external {
+        VM.assertEq(agreements.agreementByNumber(7).number, 0, "by number");
+        VM.assertEq(agreements.agreementOf(NO_AGREEMENT).number, 0, "by id");
+    }
+
+    // decline
+
+    function test_only_the_datasets_provider_declines() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        _refused(abi.encodeWithSelector(IAgreements.NotProvider.selector, insurer, land));
+        VM.prank(insurer);
+        agreements.decline(application, "not yours to know");
+    }
+
+    function test_declining_has_a_reason() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        _refused(abi.encodeWithSelector(IAgreements.EmptyReason.selector));
+        VM.prank(provider);
+        agreements.decline(application, "");
+    }
+
+    function test_a_declined_application_makes_no_agreement() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        VM.expectEmit(address(agreements));
+        emit IAgreements.ApplicationDeclined(application, "not yours to know");
+        VM.prank(provider);
+        agreements.decline(application, "not yours to know");
+
+        VM.assertTrue(agreements.applicationOf(application).decided, "decided");
+        AgreementId agreement = agreements.agreementId(insurer, land, loan);
+        VM.assertEq(agreements.agreementOf(agreement).number, 0, "number");
+    }
+
+    // signConfidentiality
+
+    function test_confidentiality_is_signed_for_a_known_application() external {
+        _refusesSignature(
+            BANK_KEY,
+            NO_APPLICATION,
+            TEXT,
+            _soon(),
+            abi.encodeWithSelector(IAgreements.ApplicationUnknown.selector, NO_APPLICATION)
+        );
+    }
+
+    function test_confidentiality_is_signed_by_the_applicant() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        _refusesSignature(
+            BANK_KEY,
+            application,
+            TEXT,
+            _soon(),
+            abi.encodeWithSelector(IAgreements.ConsumerMismatch.selector, application, bank)
+        );
+    }
+
+    function test_confidentiality_is_signed_once() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        _signConfidentiality(INSURER_KEY, application);
+        _refusesSignature(
+            INSURER_KEY,
+            application,
+            TEXT,
+            _soon(),
+            abi.encodeWithSelector(IAgreements.AlreadySigned.selector, application)
+        );
+    }
+
+    function test_confidentiality_is_a_text() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        _refusesSignature(
+            INSURER_KEY, application, "", _soon(), abi.encodeWithSelector(IAgreements.EmptyText.selector)
+        );
+    }
+
+    function test_confidentiality_is_relayed_before_its_deadline() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        _refusesSignature(
+            INSURER_KEY,
+            application,
+            TEXT,
+            START - 1,
+            abi.encodeWithSelector(IAgreements.DeadlinePassed.selector, START - 1)
+        );
+    }
+
+    function test_confidentiality_is_not_signed_by_another_key() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        bytes memory signature = _signature(STRANGER_KEY, insurer, application, TEXT, _soon());
+        _refused(abi.encodeWithSelector(IAgreements.InvalidSignature.selector, insurer));
+        agreements.signConfidentiality(insurer, application, TEXT, "nonce", _soon(), signature);
+    }
+
+    function test_confidentiality_is_not_another_text() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        bytes memory signature = _signature(INSURER_KEY, insurer, application, TEXT, _soon());
+        _refused(abi.encodeWithSelector(IAgreements.InvalidSignature.selector, insurer));
+        agreements.signConfidentiality(insurer, application, "we tell all", "nonce", _soon(), signature);
+    }
+
+    function test_anyone_relays_a_signed_confidentiality() external {
+        ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
+        bytes memory signature = _signature(INSURER_KEY, insurer, application, TEXT, _soon());
+        VM.expectEmit(address(agreements));
+        emit IAgreements.ConfidentialitySigned(application, insurer, keccak256(bytes(TEXT)), "nonce");
+        VM.prank(stranger);
+        agreements.signConfidentiality(insurer, application, TEXT, "nonce", _soon(), signature);
+
+        VM.assertTrue(agreements.applicationOf(application).signed, "signed");
+    }
+
+    function test_a_contract_signs_as_a_consumer() external {
+        ERC1271Wallet wallet = new ERC1271Wallet(VM.addr(NEW_KEY));
+        _admit(address(wallet), Role.Consumer);
+        VM.prank(address(wallet));
+        ApplicationId application = agreements.applyFor(land, loan, 1, "to decide loans", 0);
+        bytes memory signature = _signature(NEW_KEY, address(wallet), application, TEXT, _soon());
+        agreements.signConfidentiality(address(wallet), application, TEXT, "nonce", _soon(), signature);
+
+        VM.assertTrue(agreements.applicationOf(application).signed, "signed");
+    }
+
+    // withdrawAgreement
+
+    function test_only_a_known_agreement_is_withdrawn() external {
+        _refused(abi.encodeWithSelector(IAgreements.AgreementUnknown.selector, NO_AGREEMENT));
+        VM.prank(bank);
+        agreements.withdrawAgreement(NO_AGREEMENT, "no need");
+    }
+
+    function test_only_its_parties_withdraw_an_agreement() external {
+        _refused(abi.encodeWithSelector(IAgreements.NotParty.selector, authority, landForLoan));
+        VM.prank(authority);
+        agreements.withdrawAgreement(landForLoan, "no need");
+    }
+
+    function test_an_agreement_is_withdrawn_once() external {
+        _withdrawAgreement(bank);
+        _refused(abi.encodeWithSelector(IAgreements.AgreementAlreadyWithdrawn.selector, landForLoan));
+        VM.prank(provider);
+        agreements.withdrawAgreement(landForLoan, "no need");
+    }
+
+    function test_withdrawing_an_agreement_has_a_reason() external {
+        _refused(abi.encodeWithSelector(IAgreements.EmptyReason.selector));
+        VM.prank(bank);
+        agreements.withdrawAgreement(landForLoan, "");
+    }
+
+    function test_the_consumer_withdraws_its_agreement() external {
+        VM.expectEmit(address(agreements));
+        emit IAgreements.AgreementWithdrawn(landForLoan, bank, "no need");
+        _withdrawAgreement(bank);
+
+        IAgreements.AgreementState memory state = agreements.agreementOf(landForLoan);
+        VM.assertTrue(state.withdrawn && !state.active, "flags");
+    }
+
+    function test_nothing_is_used_under_an_agreement_that_the_provider_withdrew() external {
+        AuthorizationId authorization = _granted();
+        _withdrawAgreement(provider);
+        _expect(_use(authorization), Outcome.AgreementInactive);
+    }
+
+    function test_a_withdrawn_agreement_is_approved_anew() external {
+        AuthorizationId authorization = _granted();
+        _withdrawAgreement(provider);
+        _agree(BANK_KEY, land, loan, AGREED_FIELDS);
+        _expect(_use(authorization), Outcome.Allowed);
+    }
+
+    // requireWithinBounds
+
+    function test_an_authorization_keeps_the_purposes_bounds() external {
+        _refusesTerms(
+            1, 90 days + 1, 1, 0, abi.encodeWithSelector(IAgreements.ValidityOutOfBounds.selector, 90 days + 1, 90 days)
+        );
+        _refusesTerms(1, 1 days, 0, 0, abi.encodeWithSelector(IAgreements.UsesOutOfBounds.selector, 0, 5));
+        _refusesTerms(1, 1 days, 6, 0, abi.encodeWithSelector(IAgreements.UsesOutOfBounds.selector, 6, 5));
+        _refusesTerms(0, 1 days, 1, 0, abi.encodeWithSelector(IAgreements.FieldsEmpty.selector));
+        _refusesTerms(
+            1 << 12,
+            1 days,
+            1,
+            0,
+            abi.encodeWithSelector(IAgreements.FieldsOutsidePurpose.selector, loan, land, 1 << 12)
+        );
+        VM.assertEq(agreements.requireWithinBounds(bank, land, loan, 0xff, 90 days, 5, 0), 1, "number");
+    }
+
+    function test_an_authorization_keeps_the_purposes_interval() external {
+        IAgreements.PurposeTerms memory terms = _purposeTerms("claim");
+        terms.minInterval = 1 days;
+        VM.prank(authority);
+        PurposeId claim = agreements.registerPurpose(terms);
+        VM.prank(authority);
+        agreements.bindFields(claim, land, 1);
+        _agree(BANK_KEY, land, claim, 1);
+
+        _refused(abi.encodeWithSelector(IAgreements.IntervalOutOfBounds.selector, 1 days - 1, 1 days));
+        agreements.requireWithinBounds(bank, land, claim, 1, 1 days, 1, 1 days - 1);
+        VM.assertEq(agreements.requireWithinBounds(bank, land, claim, 1, 1 days, 1, 1 days), 2, "number");
+    }
+
+    function test_an_authorization_keeps_the_agreements_fields() external {
+        _refusesTerms(
+            0x1ff,
+            1 days,
+            1,
+            0,
+            abi.encodeWithSelector(IAgreements.FieldsOutsideAgreement.selector, landForLoan, 0x1ff)
+        );
+    }
+
+    function test_an_authorization_needs_an_active_agreement() external {
+        AgreementId none = agreements.agreementId(insurer, land, loan);
+        _refused(abi.encodeWithSelector(IAgreements.AgreementInactive.selector, none));
+        agreements.requireWithinBounds(insurer, land, loan, 1, 1 days, 1, 0);
+    }
+
+    function test_an_authorization_needs_an_active_purpose() external {
+        _retire();
+        _refusesTerms(1, 1 days, 1, 0, abi.encodeWithSelector(IAgreements.PurposeInactive.selector, loan));
+    }
+
+    function _refusesPurpose(IAgreements.PurposeTerms memory terms, bytes memory reason) private {
+        _refused(reason);
+        VM.prank(authority);
+        agreements.registerPurpose(terms);
+    }
+
+    function _refusesApplication(PurposeId purpose, uint256 fields, bytes memory reason) private {
+        _refused(reason);
+        VM.prank(bank);
+        agreements.applyFor(land, purpose, fields, "to decide loans", 0);
+    }
+
+    function _refusesApproval(ApplicationId application, uint256 fields, uint64 expiresAt, bytes memory reason)
+        private
+    {
+        _refused(reason);
+        VM.prank(provider);
+        agreements.approve(application, fields, expiresAt);
+    }
+
+    function _refusesSignature(
+        uint256 key,
+        ApplicationId application,
+        string memory text,
+        uint64 deadline,
+        bytes memory reason
+    ) private {
+        bytes memory signature = _signature(key, VM.addr(key), application, text, deadline);
+        _refused(reason);
+        agreements.signConfidentiality(VM.addr(key), application, text, "nonce", deadline, signature);
+    }
+
+    function _refusesTerms(uint256 fields, uint64 validity, uint32 uses, uint32 interval, bytes memory reason)
+        private
+    {
+        _refused(reason);
+        agreements.requireWithinBounds(bank, land, loan, fields, validity, uses, interval);
+    }
+
+    function _signature(
+        uint256 key,
+        address consumer,
+        ApplicationId application,
+        string memory text,
+        uint64 deadline
+    ) private view returns (bytes memory) {
+        bytes32 structHash = Signed.confidentiality(consumer, application, text, "nonce", deadline);
+        return _sign(key, Signed.digest(address(agreements), structHash));
+    }
+
+    function _retire() private {
+        VM.prank(authority);
+        agreements.retirePurpose(loan);
+    }
+
+    function _withdrawAgreement(address party) private {
+        VM.prank(party);
+        agreements.withdrawAgreement(landForLoan, "no need");
+    }
+}

@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ICatalogue} from "../../contracts/interfaces/ICatalogue.sol";
+import {IRegistry} from "../../contracts/interfaces/IRegistry.sol";
+import {Class, DatasetId, OrderId, Outcome, Role} from "../../contracts/libraries/Types.sol";
+import {Fixture} from "./Fixture.sol";
+import {VM} from "./Vm.sol";
+
+contract CatalogueTest is Fixture {
+    DatasetId private constant NONE = DatasetId.wrap(keccak256("no dataset"));
+
+    // registerDataset
+
+    function test_only_a_provider_registers() external {
+        ICatalogue.DatasetTerms memory terms = _datasetTerms("roads", Class.Conditional, false);
+        _refused(abi.encodeWithSelector(IRegistry.RoleMissing.selector, bank, Role.Provider));
+        VM.prank(bank);
+        catalogue.registerDataset(terms);
+    }
+
+    function test_a_dataset_has_a_code() external {
+        _refusesToRegister(
+            _datasetTerms("", Class.Conditional, false), abi.encodeWithSelector(ICatalogue.EmptyCode.selector)
+        );
+    }
+
+    function test_a_dataset_has_a_field() external {
+        ICatalogue.DatasetTerms memory terms = _datasetTerms("roads", Class.Conditional, false);
+        terms.fields = new string[](0);
+        _refusesToRegister(terms, abi.encodeWithSelector(ICatalogue.FieldCountOutOfRange.selector, 0));
+    }
+
+    function test_a_dataset_has_no_more_fields_than_a_bitmap() external {
+        ICatalogue.DatasetTerms memory terms = _datasetTerms("roads", Class.Conditional, false);
+        terms.fields = new string[](257);
+        _refusesToRegister(terms, abi.encodeWithSelector(ICatalogue.FieldCountOutOfRange.selector, 257));
+    }
+
+    function test_each_field_has_a_name() external {
+        ICatalogue.DatasetTerms memory terms = _datasetTerms("roads", Class.Conditional, false);
+        terms.fields[3] = "";
+        _refusesToRegister(terms, abi.encodeWithSelector(ICatalogue.EmptyField.selector, 3));
+    }
+
+    function test_grades_begin_at_one() external {
+        ICatalogue.DatasetTerms memory terms = _datasetTerms("roads", Class.Conditional, false);
+        terms.grade = 0;
+        _refusesToRegister(terms, abi.encodeWithSelector(ICatalogue.GradeOutOfRange.selector, uint8(0)));
+    }
+
+    function test_grades_end_at_four() external {
+        ICatalogue.DatasetTerms memory terms = _datasetTerms("roads", Class.Conditional, false);
+        terms.grade = 5;
+        _refusesToRegister(terms, abi.encodeWithSelector(ICatalogue.GradeOutOfRange.selector, uint8(5)));
+    }
+
+    function test_personal_data_are_never_unconditional() external {
+        _refusesToRegister(
+            _datasetTerms("roads", Class.Unconditional, true),
+            abi.encodeWithSelector(ICatalogue.PersonalDataUnconditional.selector)
+        );
+    }
+
+    function test_a_dataset_is_registered_once() external {
+        _refusesToRegister(
+            _datasetTerms("land", Class.Conditional, true),
+            abi.encodeWithSelector(ICatalogue.DatasetExists.selector, land)
+        );
+    }
+
+    function test_a_registered_dataset_is_known_by_provider_and_code() external {
+        ICatalogue.DatasetTerms memory terms = _datasetTerms("roads", Class.Unconditional, false);
+        DatasetId expected = catalogue.datasetId(provider, "roads");
+        VM.expectEmit(address(catalogue));
+        emit ICatalogue.DatasetRegistered(expected, provider, terms);
+        DatasetId roads = _register("roads", Class.Unconditional, false);
+
+        VM.assertEq(DatasetId.unwrap(roads), DatasetId.unwrap(expected), "id");
+        ICatalogue.DatasetState memory state = catalogue.datasetOf(roads);
+        VM.assertEq(state.provider, provider, "provider");
+        VM.assertTrue(state.active && state.shared && !state.personal, "flags");
+        VM.assertEq(state.fieldCount, 12, "fields");
+        VM.assertEq(uint256(state.sharing), uint256(Class.Unconditional), "sharing");
+        VM.assertEq(uint256(state.open), uint256(Class.NotShared), "open");
+        VM.assertEq(state.grade, 3, "grade");
+        VM.assertEq(state.publications, 0, "publications");
+        _expect(_outcome(bank, _request(DatasetId.unwrap(roads))), Outcome.Allowed);
+    }
+
+    function test_two_providers_may_use_the_same_code() external {
+        _admit(stranger, Role.Provider);
+        ICatalogue.DatasetTerms memory terms = _datasetTerms("land", Class.Conditional, true);
+        VM.prank(stranger);
+        DatasetId other = catalogue.registerDataset(terms);
+        VM.assertTrue(DatasetId.unwrap(other) != DatasetId.unwrap(land), "two ids");
+    }
+
+    // reclassify
+
+    function test_only_a_known_dataset_is_reclassified() external {
+        _refused(abi.encodeWithSelector(ICatalogue.DatasetUnknown.selector, NONE));
+        VM.prank(provider);
+        catalogue.reclassify(NONE, Class.NotShared, Class.NotShared, 3, "a leak");
+    }
+
+    function test_only_its_provider_reclassifies_a_dataset() external {
+        _refused(abi.encodeWithSelector(ICatalogue.NotProvider.selector, authority, land));
+        VM.prank(authority);
+        catalogue.reclassify(land, Class.NotShared, Class.NotShared, 3, "a leak");
+    }
+
+    function test_a_withdrawn_provider_changes_nothing() external {
+        VM.prank(authority);
+        registry.withdraw(provider);
+        _refused(abi.encodeWithSelector(IRegistry.PartyInactive.selector, provider));
+        VM.prank(provider);
+        catalogue.reclassify(land, Class.NotShared, Class.NotShared, 3, "a leak");
+    }
+
+    function test_a_withdrawn_dataset_is_not_reclassified() external {
+        _withdrawLand();
+        _refused(abi.encodeWithSelector(ICatalogue.DatasetAlreadyWithdrawn.selector, land));
+        VM.prank(provider);
+        catalogue.reclassify(land, Class.NotShared, Class.NotShared, 3, "a leak");
+    }
+
+    function test_reclassifying_has_a_reason() external {
+        _refused(abi.encodeWithSelector(ICatalogue.EmptyReason.selector));
+        VM.prank(provider);
+        catalogue.reclassify(land, Class.NotShared, Class.NotShared, 3, "");
+    }
+
+    function test_personal_data_do_not_become_unconditional() external {
+        _refused(abi.encodeWithSelector(ICatalogue.PersonalDataUnconditional.selector));
+        VM.prank(provider);
+        catalogue.reclassify(land, Class.Unconditional, Class.NotShared, 3, "why not");
+    }
+
+    function test_a_dataset_not_shared_serves_nobody() external {
+        VM.expectEmit(address(catalogue));
+        emit ICatalogue.DatasetReclassified(land, Class.NotShared, Class.Conditional, 4, "a leak");
+        VM.prank(provider);
+        catalogue.reclassify(land, Class.NotShared, Class.Conditional, 4, "a leak");
+
+        ICatalogue.DatasetState memory state = catalogue.datasetOf(land);
+        VM.assertTrue(state.active && !state.shared, "flags");
+        VM.assertEq(uint256(state.open), uint256(Class.Conditional), "open");
+        VM.assertEq(state.grade, 4, "grade");
+        _expect(_use(_granted()), Outcome.DatasetInactive);
+    }
+
+    // withdrawDataset
+
+    function test_only_its_provider_withdraws_a_dataset() external {
+        _refused(abi.encodeWithSelector(ICatalogue.NotProvider.selector, bank, land));
+        VM.prank(bank);
+        catalogue.withdrawDataset(land, "closed");
+    }
+
+    function test_a_dataset_is_withdrawn_once() external {
+        _withdrawLand();
+        _refused(abi.encodeWithSelector(ICatalogue.DatasetAlreadyWithdrawn.selector, land));
+        VM.prank(provider);
+        catalogue.withdrawDataset(land, "closed");
+    }
+
+    function test_withdrawing_a_dataset_has_a_reason() external {
+        _refused(abi.encodeWithSelector(ICatalogue.EmptyReason.selector));
+        VM.prank(provider);
+        catalogue.withdrawDataset(land, "");
+    }
+
+    function test_a_withdrawn_dataset_serves_nobody_and_keeps_its_history() external {
+        _publish(0);
+        VM.expectEmit(address(catalogue));
+        emit ICatalogue.DatasetWithdrawn(land, "closed");
+        _withdrawLand();
+
+        ICatalogue.DatasetState memory state = catalogue.datasetOf(land);
+        VM.assertTrue(!state.active && !state.shared, "flags");
+        VM.assertEq(catalogue.publicationOf(land, 1).root, "root", "publication");
+        _expect(_use(_granted()), Outcome.DatasetInactive);
+    }
+
+    // publish
+
+    function test_only_its_provider_publishes() external {
+        _refused(abi.encodeWithSelector(ICatalogue.NotProvider.selector, bank, land));
+        VM.prank(bank);
+        catalogue.publish(land, "root", 10, 0, 0);
+    }
+
+    function test_a_withdrawn_dataset_is_not_published() external {
+        _withdrawLand();
+        _refused(abi.encodeWithSelector(ICatalogue.DatasetAlreadyWithdrawn.selector, land));
+        VM.prank(provider);
+        catalogue.publish(land, "root", 10, 0, 0);
+    }
+
+    function test_a_publication_has_a_root() external {
+        _refused(abi.encodeWithSelector(ICatalogue.EmptyRoot.selector));
+        VM.prank(provider);
+        catalogue.publish(land, 0, 10, 0, 0);
+    }
+
+    function test_a_delta_is_on_a_version_that_is_there() external {
+        _publish(0);
+        _refused(abi.encodeWithSelector(ICatalogue.BaseUnknown.selector, land, uint64(2)));
+        VM.prank(provider);
+        catalogue.publish(land, "root", 10, 2, 0);
+    }
+
+    function test_publications_are_numbered_from_one() external {
+        VM.assertEq(_publish(0), 1, "first version");
+        VM.expectEmit(address(catalogue));
+        emit ICatalogue.Published(land, 2, "root", 10, 1, "report");
+        VM.assertEq(_publish(1), 2, "second version");
+
+        ICatalogue.Publication memory second = catalogue.publicationOf(land, 2);
+        VM.assertEq(second.root, "root", "root");
+        VM.assertEq(second.count, 10, "count");
+        VM.assertEq(second.base, 1, "base");
+        VM.assertEq(second.publishedAt, START, "publishedAt");
+        VM.assertEq(catalogue.datasetOf(land).publications, 2, "publications");
+    }
+
+    function testFuzz_a_publication_is_kept_as_it_came(bytes32 root, uint64 count) external {
+        VM.assume(root != 0);
+        VM.prank(provider);
+        catalogue.publish(land, root, count, 0, 0);
+        VM.assertEq(catalogue.publicationOf(land, 1).root, root, "root");
+        VM.assertEq(catalogue.publicationOf(land, 1).count, count, "count");
+    }
+
+    function test_there_is_no_version_zero() external {
+        _publish(0);
+        _refused(abi.encodeWithSelector(ICatalogue.PublicationUnknown.selector, land, uint64(0)));
+        catalogue.publicationOf(land, 0);
+    }
+
+    function test_there_is_no_version_after_the_last() external {
+        _publish(0);
+        _refused(abi.encodeWithSelector(ICatalogue.PublicationUnknown.selector, land, uint64(2)));
+        catalogue.publicationOf(land, 2);
+    }
+
+    // erase
+
+    function test_only_its_provider_erases_a_record() external {
+        _publish(0);
+        _refused(abi.encodeWithSelector(ICatalogue.NotProvider.selector, bank, land));
+        VM.prank(bank);
+        catalogue.erase(land, "record", 1);
+    }
+
+    function test_a_record_is_erased_from_a_publication() external {
+        _refused(abi.encodeWithSelector(ICatalogue.PublicationUnknown.selector, land, uint64(1)));
+        VM.prank(provider);
+        catalogue.erase(land, "record", 1);
+    }
+
+    function test_an_erased_record_has_a_root() external {
+        _publish(0);
+        _refused(abi.encodeWithSelector(ICatalogue.EmptyRoot.selector));
+        VM.prank(provider);
+        catalogue.erase(land, 0, 1);
+    }
+
+    function test_an_erased_record_leaves_a_tombstone_also_after_the_dataset() external {
+        _publish(0);
+        _withdrawLand();
+        VM.expectEmit(address(catalogue));
+        emit ICatalogue.RecordErased(land, "record", 1);
+        VM.prank(provider);
+        catalogue.erase(land, "record", 1);
+    }
+
+    // issueOrder
+
+    function test_only_the_authority_orders() external {
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Unconditional);
+        _refused(abi.encodeWithSelector(ICatalogue.NotAuthority.selector, regulator));
+        VM.prank(regulator);
+        catalogue.issueOrder(terms);
+    }
+
+    function test_an_order_is_about_a_known_dataset() external {
+        _refusesToOrder(
+            _orderTerms(NONE, Class.Unconditional), abi.encodeWithSelector(ICatalogue.DatasetUnknown.selector, NONE)
+        );
+    }
+
+    function test_an_order_does_not_revive_a_withdrawn_dataset() external {
+        _withdrawLand();
+        _refusesToOrder(
+            _orderTerms(land, Class.Unconditional),
+            abi.encodeWithSelector(ICatalogue.DatasetAlreadyWithdrawn.selector, land)
+        );
+    }
+
+    function test_an_order_ends_after_its_start() external {
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Unconditional);
+        terms.endsAt = terms.startsAt;
+        _refusesToOrder(
+            terms, abi.encodeWithSelector(ICatalogue.OrderPeriodInvalid.selector, terms.startsAt, terms.endsAt)
+        );
+    }
+
+    function test_an_order_ends_in_the_future() external {
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Unconditional);
+        (terms.startsAt, terms.endsAt) = (START - 1, START);
+        _refusesToOrder(
+            terms, abi.encodeWithSelector(ICatalogue.OrderPeriodInvalid.selector, START - 1, START)
+        );
+    }
+
+    function test_an_order_has_a_reason() external {
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Unconditional);
+        terms.reason = "";
+        _refusesToOrder(terms, abi.encodeWithSelector(ICatalogue.EmptyReason.selector));
+    }
+
+    function test_an_order_opens_fields_that_exist() external {
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Unconditional);
+        terms.fields = 1 << 12;
+        _refusesToOrder(
+            terms, abi.encodeWithSelector(ICatalogue.FieldsOutsideSchema.selector, land, terms.fields)
+        );
+    }
+
+    function test_the_next_order_waits_for_the_review_of_the_last() external {
+        OrderId order = _order(land, Class.Unconditional);
+        VM.warp(START + 2 days);
+        _refusesToOrder(
+            _orderTerms(land, Class.Unconditional),
+            abi.encodeWithSelector(ICatalogue.OrderNotReviewed.selector, order)
+        );
+    }
+
+    function test_an_order_is_issued_once() external {
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Unconditional);
+        VM.prank(authority);
+        OrderId order = catalogue.issueOrder(terms);
+        _endAndReview(order);
+        _refusesToOrder(terms, abi.encodeWithSelector(ICatalogue.OrderExists.selector, order));
+    }
+
+    function test_an_order_is_in_force_from_its_start_to_its_end() external {
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Unconditional);
+        terms.startsAt = START + 1 hours;
+        OrderId expected = catalogue.orderId(terms);
+        VM.expectEmit(address(catalogue));
+        emit ICatalogue.OrderIssued(expected, land, terms);
+        VM.prank(authority);
+        OrderId order = catalogue.issueOrder(terms);
+
+        VM.assertEq(OrderId.unwrap(order), OrderId.unwrap(expected), "id");
+        VM.assertEq(OrderId.unwrap(catalogue.lastOrderOf(land)), OrderId.unwrap(order), "last order");
+        VM.assertTrue(!catalogue.orderOf(order).inForce, "before");
+        VM.warp(terms.startsAt);
+        ICatalogue.OrderState memory state = catalogue.orderOf(order);
+        VM.assertTrue(state.inForce && !state.reviewed, "started");
+        VM.assertEq(state.fields, terms.fields, "fields");
+        _expect(_outcome(bank, _request(OrderId.unwrap(order))), Outcome.Allowed);
+        VM.warp(terms.endsAt);
+        VM.assertTrue(!catalogue.orderOf(order).inForce, "over");
+    }
+
+    function test_an_order_that_closes_a_dataset_closes_it_for_its_time_only() external {
+        OrderId order = _order(land, Class.NotShared);
+        VM.assertTrue(!catalogue.datasetOf(land).shared, "closed");
+        VM.warp(catalogue.orderOf(order).endsAt);
+        VM.assertTrue(catalogue.datasetOf(land).shared, "open again");
+    }
+
+    // endOrder
+
+    function test_only_the_authority_ends_an_order() external {
+        OrderId order = _order(land, Class.Unconditional);
+        _refused(abi.encodeWithSelector(ICatalogue.NotAuthority.selector, regulator));
+        VM.prank(regulator);
+        catalogue.endOrder(order, "the water is gone");
+    }
+
+    function test_only_a_known_order_is_ended() external {
+        OrderId none = OrderId.wrap("none");
+        _refused(abi.encodeWithSelector(ICatalogue.OrderUnknown.selector, none));
+        VM.prank(authority);
+        catalogue.endOrder(none, "the water is gone");
+    }
+
+    function test_an_order_is_ended_once() external {
+        OrderId order = _order(land, Class.Unconditional);
+        _end(order);
+        _refused(abi.encodeWithSelector(ICatalogue.OrderOver.selector, order));
+        VM.prank(authority);
+        catalogue.endOrder(order, "the water is gone");
+    }
+
+    function test_ending_an_order_has_a_reason() external {
+        OrderId order = _order(land, Class.Unconditional);
+        _refused(abi.encodeWithSelector(ICatalogue.EmptyReason.selector));
+        VM.prank(authority);
+        catalogue.endOrder(order, "");
+    }
+
+    function test_an_ended_order_opens_nothing_any_more() external {
+        OrderId order = _order(land, Class.Unconditional);
+        VM.warp(START + 1 hours);
+        VM.expectEmit(address(catalogue));
+        emit ICatalogue.OrderEnded(order, land, START + 1 hours, "the water is gone");
+        _end(order);
+
+        VM.assertTrue(!catalogue.orderOf(order).inForce, "in force");
+        _expect(_outcome(bank, _request(OrderId.unwrap(order))), Outcome.DatasetInactive);
+    }
+
+    // reviewOrder
+
+    function test_only_a_regulator_reviews() external {
+        OrderId order = _order(land, Class.Unconditional);
+        _end(order);
+        _refused(abi.encodeWithSelector(IRegistry.PartyUnknown.selector, authority));
+        VM.prank(authority);
+        catalogue.reviewOrder(order, "used twice, rightly");
+    }
+
+    function test_only_a_known_order_is_reviewed() external {
+        OrderId none = OrderId.wrap("none");
+        _refused(abi.encodeWithSelector(ICatalogue.OrderUnknown.selector, none));
+        VM.prank(regulator);
+        catalogue.reviewOrder(none, "used twice, rightly");
+    }
+
+    function test_an_order_is_reviewed_when_it_is_over() external {
+        OrderId order = _order(land, Class.Unconditional);
+        _refused(abi.encodeWithSelector(ICatalogue.OrderNotOver.selector, order));
+        VM.prank(regulator);
+        catalogue.reviewOrder(order, "used twice, rightly");
+    }
+
+    function test_an_order_is_reviewed_once() external {
+        OrderId order = _order(land, Class.Unconditional);
+        _endAndReview(order);
+        _refused(abi.encodeWithSelector(ICatalogue.OrderAlreadyReviewed.selector, order));
+        VM.prank(regulator);
+        catalogue.reviewOrder(order, "used twice, rightly");
+    }
+
+    function test_a_review_says_something() external {
+        OrderId order = _order(land, Class.Unconditional);
+        _end(order);
+        _refused(abi.encodeWithSelector(ICatalogue.EmptyReason.selector));
+        VM.prank(regulator);
+        catalogue.reviewOrder(order, "");
+    }
+
+    function test_after_the_review_the_next_order_can_be_issued() external {
+        OrderId order = _order(land, Class.Unconditional);
+        _end(order);
+        VM.expectEmit(address(catalogue));
+        emit ICatalogue.OrderReviewed(order, land, regulator, "used twice, rightly");
+        VM.prank(regulator);
+        catalogue.reviewOrder(order, "used twice, rightly");
+
+        VM.assertTrue(catalogue.orderOf(order).reviewed, "reviewed");
+        OrderId next = _order(land, Class.Unconditional);
+        VM.assertEq(OrderId.unwrap(catalogue.lastOrderOf(land)), OrderId.unwrap(next), "last order");
+    }
+
+    function _refusesToRegister(ICatalogue.DatasetTerms memory terms, bytes memory reason) private {
+        _refused(reason);
+        VM.prank(provider);
+        catalogue.registerDataset(terms);
+    }
+
+    function _refusesToOrder(ICatalogue.OrderTerms memory terms, bytes memory reason) private {
+        _refused(reason);
+        VM.prank(authority);
+        catalogue.issueOrder(terms);
+    }
+
+    function _withdrawLand() private {
+        VM.prank(provider);
+        catalogue.withdrawDataset(land, "closed");
+    }
+
+    function _publish(uint64 base) private returns (uint64) {
+        VM.prank(provider);
+        return catalogue.publish(land, "root", 10, base, "report");
+    }
+
+    function _end(OrderId order) private {
+        VM.prank(authority);
+        catalogue.endOrder(order, "the water is gone");
+    }
+
+    function _endAndReview(OrderId order) private {
+        _end(order);
+        VM.prank(regulator);
+        catalogue.reviewOrder(order, "used twice, rightly");
+    }
+}

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {AccessLog} from "../../contracts/AccessLog.sol";
+import {Agreements} from "../../contracts/Agreements.sol";
+import {Authorizations} from "../../contracts/Authorizations.sol";
+import {Catalogue} from "../../contracts/Catalogue.sol";
+import {IAccessLog} from "../../contracts/interfaces/IAccessLog.sol";
+import {IAgreements} from "../../contracts/interfaces/IAgreements.sol";
+import {IAuthorizations} from "../../contracts/interfaces/IAuthorizations.sol";
+import {ICatalogue} from "../../contracts/interfaces/ICatalogue.sol";
+import {ISubjects} from "../../contracts/interfaces/ISubjects.sol";
+import {Registry} from "../../contracts/Registry.sol";
+import {
+    AgreementId,
+    ApplicationId,
+    AuthorizationId,
+    Class,
+    DatasetId,
+    OrderId,
+    Outcome,
+    PurposeId,
+    Role,
+    SubjectId
+} from "../../contracts/libraries/Types.sol";
+import {Signed} from "./Signed.sol";
+import {VM, Vm} from "./Vm.sol";
+
+/// @title A small city: the five contracts, one of each party, a personal dataset, a person.
+/// @notice The bank may use fields 0 to 7 of the land register for loans. Alice has granted nothing yet.
+abstract contract Fixture {
+    /// @dev One access as its event tells it.
+    struct Seen {
+        bytes32 basis;
+        uint256 fields;
+        uint256 nonce;
+        bytes32 item;
+        address consumer;
+        uint256 sequence;
+        uint256 deadline;
+        Outcome outcome;
+    }
+
+    uint64 internal constant START = 1_800_000_000;
+    uint64 internal constant RECOVERY_DELAY = 3 days;
+    uint256 internal constant ALL_FIELDS = 0xfff;
+    uint256 internal constant AGREED_FIELDS = 0xff;
+
+    uint256 internal constant BANK_KEY = 0xba;
+    uint256 internal constant INSURER_KEY = 0x15;
+    uint256 internal constant ALICE_KEY = 0xa11ce;
+    uint256 internal constant NEW_KEY = 0x4e3;
+    uint256 internal constant GUARDIAN_KEY = 0x60a;
+    uint256 internal constant STRANGER_KEY = 0x57a;
+
+    SubjectId internal constant ALICE = SubjectId.wrap(keccak256("a random id"));
+    SubjectId internal constant BOB = SubjectId.wrap(keccak256("another random id"));
+
+    address internal immutable authority = VM.addr(0xa0);
+    address internal immutable provider = VM.addr(0xf0);
+    address internal immutable regulator = VM.addr(0x4e);
+    address internal immutable recorder = VM.addr(0x4ec);
+    address internal immutable identity = VM.addr(0x1d);
+    address internal immutable bank = VM.addr(BANK_KEY);
+    address internal immutable insurer = VM.addr(INSURER_KEY);
+    address internal immutable stranger = VM.addr(STRANGER_KEY);
+
+    Registry internal registry;
+    Catalogue internal catalogue;
+    Agreements internal agreements;
+    Authorizations internal authorizations;
+    AccessLog internal accessLog;
+    address internal passkeyVerifier;
+
+    DatasetId internal land;
+    PurposeId internal loan;
+    AgreementId internal landForLoan;
+
+    uint256 private _drawn;
+
+    function setUp() public virtual {
+        VM.warp(START);
+        _deploy();
+        _admit(provider, Role.Provider);
+        _admit(regulator, Role.Regulator);
+        _admit(recorder, Role.Recorder);
+        _admit(identity, Role.IdentityAuthority);
+        _admit(bank, Role.Consumer);
+        _admit(insurer, Role.Consumer);
+        land = _register("land", Class.Conditional, true);
+        loan = _purpose("loan", land);
+        landForLoan = _agree(BANK_KEY, land, loan, AGREED_FIELDS);
+        _enrol(ALICE, _account(ALICE_KEY));
+    }
+
+    // Parties
+
+    function _deploy() private {
+        registry = Registry(_create("Registry", abi.encode(authority)));
+        catalogue = Catalogue(_create("Catalogue", abi.encode(registry)));
+        agreements = Agreements(_create("Agreements", abi.encode(registry, catalogue)));
+        address log = VM.computeCreateAddress(address(this), VM.getNonce(address(this)) + 1);
+        bytes memory arguments = abi.encode(registry, catalogue, agreements, log, RECOVERY_DELAY);
+        authorizations = Authorizations(_create("Authorizations", arguments));
+        arguments = abi.encode(registry, catalogue, agreements, authorizations);
+        accessLog = AccessLog(_create("AccessLog", arguments));
+        passkeyVerifier = _create("PasskeyVerifier", "");
+    }
+
+    /// @dev By artifact and not by `new`, with which every test contract would compile the five contracts once more.
+    function _create(string memory name, bytes memory arguments) internal returns (address created) {
+        bytes memory code = bytes.concat(VM.getCode(string.concat(name, ".sol:", name)), arguments);
+        assembly ("memory-safe") {
+            created := create(0, add(code, 0x20), mload(code))
+            if iszero(created) {
+                returndatacopy(0x00, 0, returndatasize())
+                revert(0x00, returndatasize())
+            }
+        }
+    }
+
+    function _admit(address party, Role role) internal {
+        VM.prank(authority);
+        registry.admit(party, _bit(role), "a party");
+    }
+
+    function _bit(Role role) internal pure returns (uint8) {
+        return uint8(1 << uint8(role));
+    }
+
+    // Datasets, purposes, agreements
+
+    function _datasetTerms(string memory code, Class sharing, bool personal)
+        internal
+        pure
+        returns (ICatalogue.DatasetTerms memory terms)
+    {
+        terms.code = code;
+        terms.title = "A dataset";
+        terms.fields = new string[](12);
+        for (uint256 i = 0; i < 12; ++i) {
+            terms.fields[i] = "field";
+        }
+        terms.sharing = sharing;
+        terms.open = Class.NotShared;
+        terms.grade = 3;
+        terms.personal = personal;
+        terms.updateCycle = 1 days;
+    }
+
+    function _register(string memory code, Class sharing, bool personal) internal returns (DatasetId) {
+        VM.prank(provider);
+        return catalogue.registerDataset(_datasetTerms(code, sharing, personal));
+    }
+
+    function _purposeTerms(string memory code) internal pure returns (IAgreements.PurposeTerms memory terms) {
+        terms.code = code;
+        terms.texts = new IAgreements.Text[](2);
+        terms.texts[0] = IAgreements.Text("zh", unicode"我同意{consumer}查询");
+        terms.texts[1] = IAgreements.Text("en", "I let {consumer} read");
+        terms.maxValidity = 90 days;
+        terms.maxUses = 5;
+        terms.minInterval = 0;
+        terms.retention = 30 days;
+    }
+
+    function _purpose(string memory code, DatasetId dataset) internal returns (PurposeId purpose) {
+        VM.prank(authority);
+        purpose = agreements.registerPurpose(_purposeTerms(code));
+        VM.prank(authority);
+        agreements.bindFields(purpose, dataset, ALL_FIELDS);
+    }
+
+    function _applyFor(uint256 consumerKey, DatasetId dataset, PurposeId purpose, uint256 fields)
+        internal
+        returns (ApplicationId)
+    {
+        VM.prank(VM.addr(consumerKey));
+        return agreements.applyFor(dataset, purpose, fields, "to decide loans", _random());
+    }
+
+    function _signConfidentiality(uint256 consumerKey, ApplicationId application) internal {
+        address consumer = VM.addr(consumerKey);
+        bytes32 nonce = _random();
+        bytes32 structHash = Signed.confidentiality(consumer, application, "we keep it secret", nonce, _soon());
+        bytes memory signature = _sign(consumerKey, Signed.digest(address(agreements), structHash));
+        agreements.signConfidentiality(consumer, application, "we keep it secret", nonce, _soon(), signature);
+    }
+
+    function _agree(uint256 consumerKey, DatasetId dataset, PurposeId purpose, uint256 fields)
+        internal
+        returns (AgreementId agreement)
+    {
+        ApplicationId application = _applyFor(consumerKey, dataset, purpose, fields);
+        VM.prank(provider);
+        agreement = agreements.approve(application, fields, START + 365 days);
+        _signConfidentiality(consumerKey, application);
+    }
+
+    function _orderTerms(DatasetId dataset, Class sharing)
+        internal
+        view
+        returns (ICatalogue.OrderTerms memory terms)
+    {
+        terms.dataset = dataset;
+        terms.purpose = loan;
+        terms.sharing = sharing;
+        terms.fields = 0x0f;
+        terms.startsAt = uint64(block.timestamp);
+        terms.endsAt = uint64(block.timestamp) + 1 days;
+        terms.reason = "flood";
+    }
+
+    function _order(DatasetId dataset, Class sharing) internal returns (OrderId) {
+        ICatalogue.OrderTerms memory terms = _orderTerms(dataset, sharing);
+        terms.nonce = _random();
+        VM.prank(authority);
+        return catalogue.issueOrder(terms);
+    }
+
+    // People
+
+    function _enrol(SubjectId subject, bytes memory signer) internal {
+        SubjectId[] memory subjects = new SubjectId[](1);
+        subjects[0] = subject;
+        bytes[] memory signers = new bytes[](1);
+        signers[0] = signer;
+        VM.prank(identity);
+        authorizations.registerSubjects(subjects, signers);
+    }
+
+    function _terms() internal returns (IAuthorizations.Authorization memory terms) {
+        terms.subject = ALICE;
+        terms.consumer = bank;
+        terms.dataset = land;
+        terms.purpose = loan;
+        terms.fields = 0x07;
+        terms.caseReference = keccak256("salt and case number");
+        terms.statementHash = keccak256("I let Quancheng Bank read 3 items of my property record");
+        terms.notBefore = uint64(block.timestamp);
+        terms.expiresAt = uint64(block.timestamp) + 30 days;
+        terms.maxUses = 3;
+        terms.nonce = _random();
+        terms.deadline = _soon();
+    }
+
+    function _grant(IAuthorizations.Authorization memory terms) internal returns (AuthorizationId) {
+        return authorizations.grant(terms, _byAlice(Signed.authorization(terms)));
+    }
+
+    function _granted() internal returns (AuthorizationId) {
+        return _grant(_terms());
+    }
+
+    function _revoke(AuthorizationId authorization) internal {
+        ISubjects.Approval memory approval = _byAlice(Signed.revocation(ALICE, authorization, _soon()));
+        authorizations.revoke(ALICE, authorization, _soon(), approval);
+    }
+
+    function _setFrozen(bool frozen) internal {
+        bytes32 nonce = _random();
+        ISubjects.Approval memory approval = _byAlice(Signed.freeze(ALICE, frozen, nonce, _soon()));
+        authorizations.setFrozen(ALICE, frozen, nonce, _soon(), approval);
+    }
+
+    function _startRecovery(bytes memory newSigner) internal {
+        VM.prank(identity);
+        authorizations.startRecovery(ALICE, newSigner);
+    }
+
+    /// @dev Replaces Alice's key by the new one, three days from now.
+    function _recover() internal {
+        _startRecovery(_account(NEW_KEY));
+        VM.warp(block.timestamp + RECOVERY_DELAY);
+        authorizations.completeRecovery(ALICE);
+    }
+
+    function _appoint(uint256 guardianKey, uint64 expiresAt) internal {
+        bytes memory guardian = _account(guardianKey);
+        bytes32 nonce = _random();
+        ISubjects.Approval memory approval =
+            _byAlice(Signed.guardian(ALICE, guardian, expiresAt, nonce, _soon()));
+        authorizations.appointGuardian(ALICE, guardian, expiresAt, nonce, _soon(), approval);
+    }
+
+    // Signatures
+
+    function _account(uint256 key) internal pure returns (bytes memory) {
+        return abi.encodePacked(VM.addr(key));
+    }
+
+    function _sign(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = VM.sign(key, digest);
+        return abi.encodePacked(r, s, v);
+    }
+
+    /// @dev What `key` signs of a person's record.
+    function _by(uint256 key, bytes32 structHash) internal view returns (ISubjects.Approval memory) {
+        bytes32 digest = Signed.digest(address(authorizations), structHash);
+        return ISubjects.Approval(_account(key), _sign(key, digest));
+    }
+
+    function _byAlice(bytes32 structHash) internal view returns (ISubjects.Approval memory) {
+        return _by(ALICE_KEY, structHash);
+    }
+
+    function _soon() internal view returns (uint64) {
+        return uint64(block.timestamp) + 10 minutes;
+    }
+
+    function _random() internal returns (bytes32) {
+        return keccak256(abi.encode("random", ++_drawn));
+    }
+
+    // Accesses
+
+    function _request(bytes32 basis) internal returns (IAccessLog.Request memory) {
+        uint256 nonce = uint256(_random()) >> 200;
+        return IAccessLog.Request({basis: basis, fields: 0x07, nonce: nonce, deadline: _soon(), item: 0});
+    }
+
+    function _request(AuthorizationId basis) internal returns (IAccessLog.Request memory) {
+        return _request(AuthorizationId.unwrap(basis));
+    }
+
+    function _batch(address consumer, IAccessLog.Request[] memory requests)
+        internal
+        pure
+        returns (IAccessLog.Batch[] memory batches)
+    {
+        batches = new IAccessLog.Batch[](1);
+        batches[0] = IAccessLog.Batch(consumer, requests);
+    }
+
+    function _batch(address consumer, IAccessLog.Request memory request)
+        internal
+        pure
+        returns (IAccessLog.Batch[] memory)
+    {
+        IAccessLog.Request[] memory requests = new IAccessLog.Request[](1);
+        requests[0] = request;
+        return _batch(consumer, requests);
+    }
+
+    function _record(IAccessLog.Batch[] memory batches) internal returns (Seen[] memory seen) {
+        VM.recordLogs();
+        VM.prank(recorder);
+        accessLog.record(batches);
+        Vm.Log[] memory logs = VM.getRecordedLogs();
+        seen = new Seen[](logs.length - 1); // the last one is `Recorded`
+        for (uint256 i = 0; i < seen.length; ++i) {
+            seen[i] = _read(logs[i]);
+        }
+    }
+
+    function _outcome(address consumer, IAccessLog.Request memory request) internal returns (Outcome) {
+        return _record(_batch(consumer, request))[0].outcome;
+    }
+
+    /// @dev The bank's use of an authorization.
+    function _use(AuthorizationId authorization) internal returns (Outcome) {
+        return _outcome(bank, _request(authorization));
+    }
+
+    function _read(Vm.Log memory log) internal pure returns (Seen memory seen) {
+        (uint256 fields, uint256 nonce, uint256 entry) = abi.decode(log.data, (uint256, uint256, uint256));
+        seen.basis = log.topics[1];
+        seen.fields = fields;
+        seen.nonce = nonce;
+        seen.consumer = address(uint160(entry >> 96));
+        seen.sequence = uint48(entry >> 48);
+        seen.deadline = uint40(entry >> 8);
+        seen.outcome = Outcome(uint8(entry));
+        if (log.topics[0] == IAccessLog.ItemAccessed.selector) {
+            (,,, seen.item) = abi.decode(log.data, (uint256, uint256, uint256, bytes32));
+        }
+    }
+
+    // What the tests say
+
+    /// @dev The next call must be refused with exactly this error.
+    function _refused(bytes memory reason) internal {
+        VM.expectRevert(reason);
+    }
+
+    function _expect(Outcome actual, Outcome expected) internal pure {
+        VM.assertEq(uint256(actual), uint256(expected), "outcome");
+    }
+}
