@@ -192,7 +192,7 @@ class Accesses:
         self._journal = journal
         self._running: dict[bytes, asyncio.Task[Answer]] = {}
         self._find: Grouper[bytes, JournalEntry | None] = Grouper(
-            self._find_all, most=_LOOKED_UP_AT_ONCE, at_once=2
+            self._find_all, most=_LOOKED_UP_AT_ONCE
         )
         self._note: Grouper[JournalEntry, None] = Grouper(self._note_all, most=_JOURNALED_AT_ONCE)
 

@@ -267,6 +267,9 @@ class Keyholders:
         for task in done:
             client, places = question.asked.pop(task)
             await self._take(question, client, places, task)
+        if not done:
+            for client, _ in question.asked.values():
+                client.failed_at = time.monotonic()  # slow: asked last for a while
         if not question.unasked:
             return
         missing = question.short() if done else question.open()

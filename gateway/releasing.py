@@ -29,7 +29,8 @@ from ledger.exchange import (
 from ledger.index.rows import BasisEntry
 
 MOST_AT_ONCE: Final = 200
-_GROUPS: Final = 4
+_GROUPS: Final = 2
+"""Groups under way: more would be smaller, and each costs four transactions and two questions."""
 
 
 class ReleaseOrder(msgspec.Struct, frozen=True):
