@@ -26,10 +26,11 @@ from ledger.rpc import Rpc
 from wallet.cli.errors import DifferencesError, InputError
 from wallet.cli.keys import key
 from wallet.cli.session import Session, session_of
-from wallet.cli.values import write_file
+from wallet.cli.values import address_of, hash_of, write_file
 from wallet.regulator.exports import Format, access_rows, write_rows
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal, fetch_journal
 from wallet.regulator.report import make_report
+from wallet.regulator.tracing import trace_of
 
 app = typer.Typer(help="The regulator: see, check and keep everything.", no_args_is_help=True)
 app.command("key")(key)
@@ -72,6 +73,57 @@ def replay(
     _show_report(session, report)
     if not report.is_clean:
         raise DifferencesError(f"replay found {report.finding_count} differences")
+
+
+@app.command()
+def trace(
+    context: typer.Context,
+    *,
+    subject: Annotated[str, typer.Option(help="Of this person.")] = "",
+    authorization: Annotated[str, typer.Option(help="Of this authorization.")] = "",
+    consumer: Annotated[str, typer.Option(help="Of this consumer.")] = "",
+    dataset: Annotated[str, typer.Option(help="Of this dataset.")] = "",
+    case: Annotated[str, typer.Option(help="Of this case, by its reference.")] = "",
+    trail: Trail = None,
+) -> None:
+    """Show the whole life of one subject, authorization, consumer, dataset or case, from the chain alone."""
+    session = session_of(context)
+    given = [one for one in (subject, authorization, dataset, case) if one]
+    if len(given) + bool(consumer) != 1:
+        raise InputError(
+            "trace exactly one of --subject, --authorization, --consumer, --dataset, --case"
+        )
+    wanted = address_of(consumer, "consumer") if consumer else hash_of(given[0], "id")
+    with _logs(session, trail) as logs:
+        entries = trace_of(session.deployment, logs, wanted)
+    session.output.result({"entries": entries})
+    session.output.table(
+        "Trace",
+        ("when", "block", "event", "what"),
+        [(entry.at, entry.block_number, entry.event, entry.text) for entry in entries],
+    )
+
+
+@app.command()
+def evidence(context: typer.Context) -> None:
+    """Not there yet: one file for one access, with the block's inclusion proofs."""
+    session_of(context)
+    raise InputError(
+        "evidence files are not built yet; a consumer's receipt (`consumer access --receipt`) and the"
+        " exported trail (`audit export --trail-file`) verify offline"
+    )
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="An exported trail.")],
+    *,
+    journal: JournalFiles = None,
+    keyholder_journal: KeyholderFiles = None,
+) -> None:
+    """Replay an exported trail offline. Exit code 4: differences."""
+    replay(context, trail=file, journal=journal, keyholder_journal=keyholder_journal)
 
 
 @app.command()

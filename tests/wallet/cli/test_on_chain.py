@@ -205,6 +205,34 @@ def test_the_chain_replays_and_exports(chain: Chain, party: Parties, tmp_path: P
     assert mine[0]["kind"] == "authorization"
 
 
+def test_a_trace_shows_the_whole_life_of_one_thing(
+    chain: Chain, party: Parties, tmp_path: Path
+) -> None:
+    terms = chain.personal_terms()
+    subject, other = chain.register_subjects(2)
+    record = chain.authorization(subject, terms)
+    authorization = chain.grant(subject, record)
+    chain.record([chain.request(chain.parties.bank, authorization)])
+    chain.grant(other, chain.authorization(other, terms))
+    chain.send(chain.parties.recorder, chain.revoke_call(subject, authorization))
+    chain.record([chain.request(chain.parties.bank, authorization)])
+    regulator = party(chain.parties.regulator)
+    life = ["Granted", "Accessed", "Revoked", "Accessed"]
+    wanted = {
+        "--authorization": to_hex(authorization),
+        "--case": to_hex(record.case_reference),
+        "--subject": to_hex(subject.id),
+    }
+    for option, value in wanted.items():
+        entries = regulator.json("audit", "trace", option, value)["entries"]
+        assert [one["event"] for one in entries if one["event"] != "SubjectRegistered"] == life
+    traced = regulator.json("audit", "trace", "--dataset", to_hex(terms.dataset))["entries"]
+    events = [one["event"] for one in traced]
+    assert (events.count("Granted"), events.count("Accessed")) == (2, 2)
+    assert regulator("audit", "trace").code == ExitCode.BAD_INPUT
+    assert regulator("audit", "evidence").code == ExitCode.BAD_INPUT
+
+
 def test_a_tampered_trail_ends_with_exit_code_four(
     chain: Chain, party: Parties, tmp_path: Path
 ) -> None:
