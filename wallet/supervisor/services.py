@@ -72,6 +72,7 @@ class Services:
             "NODE_URL": self._addresses.node,
             "RECORDER_KEY": str(self._layout.key_file("gateway")),
             "KEYHOLDERS": msgspec.json.encode(self._addresses.keyholders).decode(),
+            "EMBEDDED_CHAIN": "true",
         }
         return Service(
             name="gateway",
