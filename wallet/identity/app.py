@@ -64,7 +64,7 @@ def create_app(
                 app.state.services = parts
                 works = [
                     asyncio.create_task(work.run())
-                    for work in (parts.watcher, parts.registrar, parts.recoveries)
+                    for work in (parts.watcher, parts.outbox, parts.registrar, parts.recoveries)
                 ]
                 yield
                 for work in works:

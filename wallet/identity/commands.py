@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ledger.deployment import read_deployment
 from ledger.errors import LedgerError
 from ledger.hexes import to_hex
 from wallet.errors import WalletError
@@ -34,17 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = IdentitySettings()
-        _COMMANDS[options.command or "serve"](settings, options)
+        return int(_COMMANDS[options.command or "serve"](settings, options) or 0)
     except ValidationError as error:
         # Names of settings and what is wrong with them; values may be secrets.
         for one in error.errors():
             name = "_".join(map(str, one["loc"])).upper()
             _say(f"QUANCHENG_IDENTITY_{name}: {one['msg']}")
-        return 1
     except (WalletError, LedgerError, OSError) as error:
         _say(str(error))
-        return 1
-    return 0
+    return 1
 
 
 def initialize(settings: IdentitySettings, _: argparse.Namespace) -> None:
@@ -71,11 +70,12 @@ def take_over(settings: IdentitySettings, options: argparse.Namespace) -> None:
     asyncio.run(import_all())
 
 
-def run(settings: IdentitySettings, _: argparse.Namespace) -> None:
+def run(settings: IdentitySettings, _: argparse.Namespace) -> int:
     """Serve."""
     configure_log(settings.log_level)
     keys = load_authority(_keystore(settings), read_password(parse_source(settings.password)))
-    serve(create_app(settings, keys), settings.host, settings.port)
+    read_deployment(settings.deployment)  # so that a wrong file is said before anything is opened
+    return serve(create_app(settings, keys), settings.host, settings.port)
 
 
 _COMMANDS = {"serve": run, "init": initialize, "import": take_over}

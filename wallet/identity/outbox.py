@@ -20,6 +20,7 @@ from ledger import queries
 from ledger.chain import Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
+from ledger.errors import LedgerError
 from ledger.queries import Receipt
 from ledger.reverts import revert_in
 from ledger.rpc import AsyncRpc, CallError, RpcError
@@ -27,7 +28,7 @@ from ledger.sender import suggested_fee
 from ledger.signing import address_of
 from ledger.transactions import GAS_CAP, Transaction, sign_transaction
 from wallet.identity.database import Database
-from wallet.identity.errors import ChainUnavailableError
+from wallet.identity.errors import ChainUnavailableError, IdentityError
 from wallet.identity.selection import SubjectState
 from wallet.identity.tables import subjects, transactions
 
@@ -38,6 +39,7 @@ _POLL: Final = 0.02
 _RESEND: Final = 2.0
 """Seconds without a receipt after which a transaction is sent again: a node that fell forgot it."""
 
+_LOOK_AGAIN: Final = 2.0
 _log = structlog.get_logger(__name__)
 
 
@@ -89,6 +91,15 @@ class Outbox:
                 raise ChainUnavailableError(str(error)) from error
         _log.info("carried_out", contract=call.contract, nonce=nonce, block=receipt.block_number)
         return receipt
+
+    async def run(self) -> None:
+        """Look after what was sent until cancelled: a chain may forget it at any time."""
+        while True:
+            try:
+                await self.settle()
+            except (IdentityError, LedgerError) as error:
+                _log.warning("not_settled", problem=str(error))
+            await asyncio.sleep(_LOOK_AGAIN)
 
     async def settle(self) -> None:
         """Send again what was kept and is not on the chain.

@@ -149,11 +149,12 @@ def check_journal(settings: KeyholderSettings, _: argparse.Namespace) -> None:
     _print(f"{count} entries, each following the one before")
 
 
-def run(settings: KeyholderSettings, _: argparse.Namespace) -> None:
+def run(settings: KeyholderSettings, _: argparse.Namespace) -> int:
     """Serve."""
     configure_log(settings.log_level)
     holdings, _password = _holdings(settings)
-    serve(create_app(settings, holdings), settings.host, settings.port)
+    read_deployment(settings.deployment)  # so that a wrong file is said before anything is opened
+    return serve(create_app(settings, holdings), settings.host, settings.port)
 
 
 _COMMANDS = {
