@@ -1,12 +1,15 @@
 """`quancheng up`, and the whole way once with nothing but commands."""
 
 import csv
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +22,25 @@ from scripts.city.delta import Amounts, make_delta
 from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city
 from scripts.city.write import Size, write_city
+from wallet.cli import main
 from wallet.cli.exit_codes import ExitCode
 from wallet.envelope import LEAST_SCRYPT_N
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PASSWORD = "four words and a number"
+PURPOSE = {
+    "code": "loan",
+    "texts": {
+        "zh": "我同意{consumer}为{case}查询{dataset}中的{fields}，{uses}，至{until}，{retention}。",
+        "en": "I let {consumer} read {fields} of {dataset} for {case}, {uses}, until {until}, {retention}.",
+    },
+    "max_validity": 864_000,
+    "max_uses": 5,
+    "retention": 86_400,
+}
+RECOVERY_DELAY = 6
+"""Seconds."""
 
 
 @dataclass
@@ -52,16 +68,17 @@ class Party:
     data: Path
 
     def run(self, *arguments: str) -> Done:
+        """Run a command in this process: starting one for each takes a minute in all."""
         command = [
-            *(sys.executable, "-m", "wallet.cli", "--json", "--home", str(self.home)),
-            *("--data", str(self.data), "--password", "env:TEST_PASSWORD"),
-            *("--scrypt-n", str(LEAST_SCRYPT_N), *map(str, arguments)),
+            *("--json", "--home", str(self.home), "--data", str(self.data)),
+            *("--password", "env:TEST_PASSWORD", "--scrypt-n", str(LEAST_SCRYPT_N)),
+            *map(str, arguments),
         ]
-        environment = os.environ | {"TEST_PASSWORD": PASSWORD}
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, env=environment, timeout=120
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TEST_PASSWORD", PASSWORD)
+            code = main(command)
+        return Done(code, out.getvalue(), err.getvalue())
 
     def __call__(self, *arguments: str) -> Any:
         done = self.run(*arguments)
@@ -102,6 +119,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
                 "up",
                 "--demo",
                 str(town.data),
+                "--recovery-delay",
+                str(RECOVERY_DELAY),
                 "--register",
                 registers[0],
                 "--register",
@@ -121,64 +140,77 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     process.stdout.close()
 
 
-def test_the_whole_way_with_commands(town: Town, tmp_path: Path) -> None:
-    authority, officer = town.party("authority"), town.party("officer")
-    provider, bank, person = town.party("housing"), town.party("bank"), town.party("person")
-    regulator = town.party("regulator")
+@dataclass
+class Terms:
+    """A published dataset that a bank has an agreement for."""
 
-    # Parties
-    names = {"provider": provider, "consumer": bank, "regulator": regulator}
-    for role, party in names.items():
+    dataset: str
+    purpose: str
+    rows: list[dict[str, str]]
+    file: Path
+
+
+@pytest.fixture(scope="module")
+def terms(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Terms:
+    """Parties admitted, a purpose set, a dataset published, an agreement made."""
+    directory = tmp_path_factory.mktemp("terms")
+    authority, provider, bank = (town.party(name) for name in ("authority", "housing", "bank"))
+    parties = {"provider": provider, "consumer": bank, "regulator": town.party("regulator")}
+    for role, party in parties.items():
         address = party("consumer", "key")["address"]
         authority("authority", "admit", address, role, f"{role} 一 / {role.title()} One")
     for party in (provider, bank):
         party("consumer", "key", "--register")
-
-    # Terms
-    purpose_file = tmp_path / "purpose.json"
-    purpose_file.write_text(
-        json.dumps(
-            {
-                "code": "loan",
-                "texts": {
-                    "zh": "我同意{consumer}为{case}查询{dataset}中的{fields}，{uses}，至{until}，{retention}。",
-                    "en": "I let {consumer} read {fields} of {dataset} for {case}, {uses}, until {until}, {retention}.",
-                },
-                "max_validity": 864_000,
-                "max_uses": 5,
-                "retention": 86_400,
-            }
-        ),
-        "utf-8",
-    )
+    purpose_file = directory / "purpose.json"
+    purpose_file.write_text(json.dumps(PURPOSE, ensure_ascii=False), "utf-8")
     purpose = authority("authority", "purpose", str(purpose_file))["purpose"]
     dataset = provider("provider", "dataset", *town.description)["dataset"]
     authority("authority", "bind", purpose, dataset, "all")
-    terms = tmp_path / "terms.txt"
-    terms.write_text("We keep it to ourselves.")
+    text = directory / "terms.txt"
+    text.write_text("We keep it to ourselves.")
     application = bank(
         *("consumer", "apply", dataset, purpose, "--justification", "loans"),
-        *("--confidentiality", str(terms)),
+        *("--confidentiality", str(text)),
     )["application"]
     assert application in [one["application"] for one in provider("provider", "applications")]
     provider("provider", "approve", application, "--dataset", dataset)
-
-    # Data
     file = town.city / "housing" / "real-estate.csv"
     with file.open(encoding="utf-8", newline="") as source:
         rows = list(csv.DictReader(source))
     published = provider("provider", "publish", str(file), *town.description)
     assert (published["version"], published["count"]) == (1, len(rows))
+    return Terms(dataset, purpose, rows, file)
 
-    # A person
-    owner = rows[0]["resident_id"]
+
+def person_file(town: Town, resident_id: str, path: Path) -> Path:
+    """What a counter, a bank or a person types in about a person."""
     with (town.city / "identity" / "residents.csv").open(encoding="utf-8", newline="") as source:
-        name = next(row["name"] for row in csv.DictReader(source) if row["resident_id"] == owner)
-    me = tmp_path / "me.json"
-    me.write_text(json.dumps({"kind": "resident", "id_number": owner, "name": name}), "utf-8")
+        found = {row["resident_id"]: row["name"] for row in csv.DictReader(source)}
+    known = {"kind": "resident", "id_number": resident_id, "name": found[resident_id]}
+    path.write_text(json.dumps(known, ensure_ascii=False), "utf-8")
+    return path
+
+
+def enrolled(town: Town, me: Path, name: str, *options: str) -> Party:
+    """A person who was at the counter and has a wallet."""
+    person, officer = town.party(name), town.party("officer")
     code = officer("identity", "enrol", "--person", str(me), "--identification", "id card")["code"]
-    ids = person("wallet", "new", "--enrol", code, "--person", str(me))
+    ids = person("wallet", "new", "--enrol", code, "--person", str(me), *options)
     assert ids[0]["subject"].startswith("0x")
+    return person
+
+
+def owners_of(rows: list[dict[str, str]]) -> list[str]:
+    """The people in a file, each once."""
+    return list(dict.fromkeys(row["resident_id"] for row in rows))
+
+
+def test_the_whole_way_with_commands(town: Town, terms: Terms, tmp_path: Path) -> None:
+    provider, bank, regulator = (town.party(name) for name in ("housing", "bank", "regulator"))
+    dataset, purpose, rows, file = terms.dataset, terms.purpose, terms.rows, terms.file
+    owner = owners_of(rows)[0]
+    me = person_file(town, owner, tmp_path / "me.json")
+    person = enrolled(town, me, "person")
 
     # Ask and grant
     request = bank(
@@ -267,12 +299,67 @@ def test_the_whole_way_with_commands(town: Town, tmp_path: Path) -> None:
     report = regulator("audit", "replay", "--from-gateway")
     assert (report["clean"], report["accesses"], report["signatures"]) == (True, 5, 5)
     traced = regulator("audit", "trace", "--authorization", granted["authorization"])
-    assert traced
-    evidence = tmp_path / "evidence.json"
-    regulator("audit", "evidence", used["access"], str(evidence))
-    assert regulator("audit", "verify", str(evidence))
+    assert [one["event"] for one in traced["entries"]][-1] == "Accessed"
+    trail = tmp_path / "trail.jsonl"
+    regulator("audit", "export", str(trail), "--trail-file")
+    assert regulator("audit", "verify", str(trail))["clean"]
     bank_address = to_hex(address_of(b"\x01" * 32))
     assert (
         regulator.run("authority", "restrict", bank_address, "--reason", "x").code
         == ExitCode.REFUSED
     )
+
+
+def test_a_lost_key_is_replaced_and_a_false_recovery_vetoed(
+    town: Town, terms: Terms, tmp_path: Path
+) -> None:
+    bank, officer = town.party("bank"), town.party("officer")
+    me = person_file(town, owners_of(terms.rows)[1], tmp_path / "me.json")
+    person = enrolled(town, me, "careless", "--passkey")
+    request = bank(
+        *("consumer", "request", terms.dataset, terms.purpose, "--fields", "0", "--case", "7"),
+        *("--until", "+5d", "--uses", "5", "--person", str(me)),
+    )["request"]
+    authorization = person("wallet", "grant", request, "--yes")["authorization"]
+    bank("consumer", "wait", request)
+    bank("consumer", "access", authorization)
+
+    # The phone is lost: new keys, taken to the counter
+    signers = tmp_path / "signers.json"
+    again = town.party("careless-again")
+    again("wallet", "new", "--recovery", str(signers), "--person", str(me))
+    proofs = ("--signers", str(signers), "--identification", "id card, in person")
+    recovery = officer("identity", "recover", "--person", str(me), *proofs)
+    halted = bank.run("consumer", "access", authorization)
+    assert (halted.code, halted.error["outcome"]) == (ExitCode.DENIED, "Frozen")
+    wait_for(lambda: state_of(officer, recovery["recovery"]) == "completed")
+    ids = again("wallet", "new")
+    assert [one["subject"] for one in ids] == [recovery["subjects"][0]["subject"]]
+    assert again("wallet", "history", "--granted")[0]["halted"]
+    assert bank.run("consumer", "access", authorization).code == ExitCode.DENIED
+    again("wallet", "confirm", authorization, "--yes")
+    bank("consumer", "access", authorization)
+
+    # Somebody who has the old phone cannot decide any more
+    assert person.run("wallet", "freeze").code == ExitCode.REFUSED
+
+    # A recovery that nobody asked for
+    again("wallet", "rotate", "--yes")
+    thief = town.party("thief")
+    thief("wallet", "new", "--recovery", str(signers), "--person", str(me))
+    false = officer("identity", "recover", "--person", str(me), *proofs)
+    again("wallet", "veto", false["subjects"][0]["new_signer"])
+    wait_for(lambda: state_of(officer, false["recovery"]) == "vetoed")
+    bank("consumer", "access", authorization)
+
+
+def state_of(officer: Party, recovery: str) -> str:
+    state: str = officer("identity", "recover", "--state", recovery)["subjects"][0]["state"]
+    return state
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.5)
