@@ -1,6 +1,5 @@
 """0x strings: the text form of bytes in JSON, settings and on the command line."""
 
-import string
 from typing import Final
 
 from ledger.errors import LedgerError
@@ -8,8 +7,6 @@ from ledger.keccak import keccak256
 
 ADDRESS_LENGTH: Final = 20
 """Bytes of an Ethereum address."""
-
-_HEX_DIGITS: Final = frozenset(string.hexdigits)
 
 
 class HexError(LedgerError, ValueError):
@@ -31,12 +28,16 @@ def from_hex(text: str, length: int | None = None) -> bytes:
     Raises:
         HexError: no 0x in front, another character than a digit, odd, or another length.
     """
-    digits = text.removeprefix("0x")
-    if len(digits) == len(text):
+    if text[:2] != "0x":
         raise HexError("not a 0x string: 0x is missing in front")
-    if not _HEX_DIGITS.issuperset(digits) or len(digits) % 2:
+    digits = text[2:]
+    try:
+        data = bytes.fromhex(digits)
+    except ValueError:
+        data = b""
+    # `fromhex` passes over blanks, which are no digits: then there are fewer bytes than digits say.
+    if 2 * len(data) != len(digits):
         raise HexError("not a 0x string: needs an even number of hexadecimal digits")
-    data = bytes.fromhex(digits)
     if length is not None and len(data) != length:
         raise HexError(f"needs {length} bytes, has {len(data)}")
     return data
@@ -65,6 +66,7 @@ def parse_address(text: str) -> bytes:
         HexError: not an address, or mixed case whose checksum (EIP-55) is wrong.
     """
     address = from_hex(text, ADDRESS_LENGTH)
-    if text not in (to_hex(address), checksum_address(address)):
+    # The checksum costs a Keccak, so it is computed only when it is asked for.
+    if text != to_hex(address) and text != checksum_address(address):
         raise HexError("the address is mistyped: its checksum (EIP-55) is wrong")
     return address
