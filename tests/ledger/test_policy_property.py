@@ -16,16 +16,23 @@ from hypothesis import HealthCheck, given, settings
 
 from ledger.enumerations import Class, Outcome
 from ledger.node import Node, NodeSettings
-from tests.support.acts import (
-    AcceptAuthority,
-    Admit,
-    Announce,
-    Appeal,
+from tests.support.acts_of_consumers import (
     Apply,
     Approve,
     Ask,
     BindFields,
     Decline,
+    Record,
+    RegisterPurpose,
+    RetirePurpose,
+    SignConfidentiality,
+    WithdrawAgreement,
+)
+from tests.support.acts_of_parties import (
+    AcceptAuthority,
+    Admit,
+    Announce,
+    Appeal,
     EndOrder,
     Erase,
     IssueOrder,
@@ -33,16 +40,11 @@ from tests.support.acts import (
     OfferAuthority,
     Publish,
     Reclassify,
-    Record,
     RegisterDataset,
-    RegisterPurpose,
     Restrict,
-    RetirePurpose,
     ReviewOrder,
     SetKey,
-    SignConfidentiality,
     Withdraw,
-    WithdrawAgreement,
     WithdrawDataset,
 )
 from tests.support.acts_of_people import (
@@ -61,7 +63,7 @@ from tests.support.chain import Chain
 from tests.support.histories import ACTS, HOUR, Stage, Step, histories
 from tests.support.view_checks import differences
 
-HISTORIES = int(os.environ.get("HISTORIES", "100"))
+HISTORIES = int(os.environ.get("HISTORIES", "80"))
 RECOVERY_DELAY = 4
 
 USE = Ask(0, "authorizations", 1, 7, 0, 1, 100)
@@ -209,6 +211,80 @@ EVERYTHING = [
     Step(1, (Withdraw(0, 4),)),
 ]
 
+REPLACED = 6
+"""A signer by its index, whoever it is now: the first subject's first key."""
+RECORD = Record(0, (USE,))
+BOUNDARIES = [
+    # Second by second up to each limit and onto it; every step is compared, so nothing is asserted.
+    Step(
+        1,
+        (
+            IssueOrder(0, 1, 1, Class.UNCONDITIONAL, 7, 1, 2, 1),
+            IssueOrder(0, 3, 1, Class.NOT_SHARED, 7, 1, 2, 1),
+            Apply(3, 2, 1, 3, 1, 1),
+            SignConfidentiality(0, 5, 0, 1, False),
+            Approve(0, 5, 3, 2),
+            Restrict(0, 4, 2, 1),
+        ),
+    ),
+    *(
+        Step(
+            1,
+            (
+                Record(
+                    0,
+                    (
+                        replace(USE, nonce=second, kind="orders", basis=1, deadline=0),
+                        replace(USE, nonce=10 + second, kind="datasets", basis=3),
+                        replace(USE, nonce=20 + second, kind="agreements", basis=2, fields=1),
+                        replace(USE, nonce=30 + second, basis=3, fields=1),
+                        replace(USE, nonce=40 + second, basis=4, fields=1, deadline=-1),
+                    ),
+                ),
+                EndOrder(0, 1, 1) if second == 2 else ReviewOrder(0, 1, 1),
+                Lift(0, 4, 1) if second == 1 else Appeal(4, 1),
+            ),
+        )
+        for second in range(4)
+    ),
+    Step(1, (replace(GUARDIAN, offset=2), replace(GRANT, offset=1, validity=2, uses=5))),
+    *(
+        Step(
+            1,
+            (
+                SetFrozen(1, False, 4, 0, second, False),
+                replace(GRANT, signer=4, nonce=10 + second, offset=-1, validity=1 + second),
+                Record(0, (replace(USE, nonce=50 + second, basis=5),)),
+            ),
+        )
+        for second in range(4)
+    ),
+    # A key that recovery replaced revokes what was granted in its time, nothing else.
+    Step(1, (replace(GRANT, nonce=20, offset=0), replace(GUARDIAN, offset=60, nonce=1))),
+    Step(1, (StartRecovery(0, 1, 3),)),
+    Step(2, (VetoRecovery(1, 0, 5, 100, 9, False), CompleteRecovery(1))),
+    Step(1, (CompleteRecovery(1),)),
+    Step(1, (VetoRecovery(1, 0, 0, 100, 0, False), CompleteRecovery(1))),
+    Step(1, (replace(GRANT, nonce=21, offset=0), SetFrozen(1, False, 4, 9, 30, False))),
+    Step(1, (Revoke(-1, 0, REPLACED, 0, False), Confirm(1, 0, REPLACED, 0, False))),
+    Step(1, (Confirm(1, 0, 0, 0, False), Confirm(1, 0, 0, 0, False))),
+    Step(1, (Revoke(1, 0, REPLACED, 0, False), Revoke(1, 0, 0, 0, False))),
+    Step(1, (RECORD, replace(RECORD, caller=9), RotateSigner(1, 6, 0, 0, 0, False))),
+    # Bounds of a purpose: one too many, one too few.
+    Step(
+        1,
+        (
+            replace(GRANT, offset=0, validity=HOUR + 1),
+            replace(GRANT, offset=0, uses=6),
+            replace(GRANT, offset=0, uses=0),
+            replace(GRANT, offset=0, agreement=4, interval=2, validity=30),
+            replace(GRANT, offset=0, agreement=4, fields=4, interval=3, validity=30),
+            replace(GRANT, offset=0, agreement=4, fields=3, interval=3, validity=31),
+        ),
+    ),
+    Step(1, (replace(GRANT, offset=0, agreement=4, fields=3, interval=3, validity=30, uses=2),)),
+]
+
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
@@ -225,6 +301,12 @@ def test_contracts_and_rules_agree_where_everything_happens_once(stage: Stage) -
     assert not differences(world)
     assert set(stage.outcomes) == set(Outcome)
     assert set(stage.accepted) == set(ACTS)
+
+
+def test_contracts_and_rules_agree_up_to_every_limit_and_on_it(stage: Stage) -> None:
+    world = stage.start()
+    stage.run(world, BOUNDARIES)
+    assert not differences(world)
 
 
 @pytest.mark.timeout(0)

@@ -1,4 +1,4 @@
-"""What is done by people and for them: the acts of `Authorizations`. See `tests.support.acts`."""
+"""What is done by people and for them: the acts of `Authorizations`. See `tests.support.world`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ from ledger.typed_data import (
     SignerRotation,
     struct_hash,
 )
-from tests.support.acts import (
+from tests.support.world import (
     ITEMS,
     STRANGER,
     Attempt,

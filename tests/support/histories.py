@@ -20,9 +20,10 @@ from ledger.hexes import to_hex
 from ledger.queries import Receipt
 from ledger.rpc import Call
 from ledger.state import ImpossibleEventError, apply
-from tests.support import acts, acts_of_people
-from tests.support.acts import TRANSACTION, Act, Ask, Attempt, World
+from tests.support import acts_of_consumers, acts_of_parties, acts_of_people
+from tests.support.acts_of_consumers import Ask
 from tests.support.chain import Chain
+from tests.support.world import TRANSACTION, Act, Attempt, World
 
 GAS: Final = 3_000_000
 HOUR: Final = 3600
@@ -90,16 +91,16 @@ _BY_NAME: Final[dict[str, st.SearchStrategy[Any]]] = {
     "basis": _INDEX,
 }
 _BY_ACT: Final[dict[tuple[type, str], st.SearchStrategy[Any]]] = {
-    (acts.SignConfidentiality, "consumer"): _CALLER,
+    (acts_of_consumers.SignConfidentiality, "consumer"): _CALLER,
     (acts_of_people.Grant, "consumer"): _CALLER,
     (acts_of_people.Grant, "offset"): mostly(-3, -1, 0, 0, 0, 1, 2),
-    (acts.Appeal, "consumer"): mostly(-1, -2, rarely=range(9)),
-    (acts.Lift, "consumer"): mostly(-1, -2, rarely=range(9)),
-    (acts.AcceptAuthority, "party"): mostly(-1, rarely=range(9)),
-    (acts.Publish, "item"): mostly(1, 2, rarely=[0]),
-    (acts.Erase, "item"): mostly(1, 2, rarely=[0]),
-    (acts.Restrict, "offset"): mostly(1, 2, 4, 9, rarely=[-1, 0]),
-    (acts.Approve, "validity"): mostly(2, 4, 30, HOUR, HOUR, HOUR, rarely=[-1, 0]),
+    (acts_of_parties.Appeal, "consumer"): mostly(-1, -2, rarely=range(9)),
+    (acts_of_parties.Lift, "consumer"): mostly(-1, -2, rarely=range(9)),
+    (acts_of_parties.AcceptAuthority, "party"): mostly(-1, rarely=range(9)),
+    (acts_of_parties.Publish, "item"): mostly(1, 2, rarely=[0]),
+    (acts_of_parties.Erase, "item"): mostly(1, 2, rarely=[0]),
+    (acts_of_parties.Restrict, "offset"): mostly(1, 2, 4, 9, rarely=[-1, 0]),
+    (acts_of_consumers.Approve, "validity"): mostly(2, 4, 30, HOUR, HOUR, HOUR, rarely=[-1, 0]),
     (acts_of_people.AppointGuardian, "offset"): mostly(1, 3, 60, rarely=[-1, 0]),
     (acts_of_people.VetoRecovery, "new_signer"): mostly(0, rarely=range(1, 7)),
     (acts_of_people.Revoke, "subject"): mostly(0, rarely=range(1, 4)),
@@ -127,34 +128,36 @@ _ASKS = st.builds(
     },
 )
 _RECORDS = st.builds(
-    acts.Record, caller=_CALLER, asks=st.lists(_ASKS, min_size=1, max_size=6).map(tuple)
+    acts_of_consumers.Record,
+    caller=_CALLER,
+    asks=st.lists(_ASKS, min_size=1, max_size=6).map(tuple),
 )
 _WEIGHTS: Final[dict[type[Any], int]] = {
-    acts.Admit: 3,
-    acts.Withdraw: 1,
-    acts.SetKey: 1,
-    acts.Restrict: 2,
-    acts.Appeal: 1,
-    acts.Lift: 1,
-    acts.Announce: 1,
-    acts.OfferAuthority: 1,
-    acts.AcceptAuthority: 1,
-    acts.RegisterDataset: 2,
-    acts.Reclassify: 2,
-    acts.WithdrawDataset: 1,
-    acts.Publish: 2,
-    acts.Erase: 1,
-    acts.IssueOrder: 4,
-    acts.EndOrder: 2,
-    acts.ReviewOrder: 3,
-    acts.RegisterPurpose: 2,
-    acts.BindFields: 2,
-    acts.RetirePurpose: 1,
-    acts.Apply: 3,
-    acts.Approve: 4,
-    acts.Decline: 1,
-    acts.SignConfidentiality: 3,
-    acts.WithdrawAgreement: 1,
+    acts_of_parties.Admit: 3,
+    acts_of_parties.Withdraw: 1,
+    acts_of_parties.SetKey: 1,
+    acts_of_parties.Restrict: 2,
+    acts_of_parties.Appeal: 1,
+    acts_of_parties.Lift: 1,
+    acts_of_parties.Announce: 1,
+    acts_of_parties.OfferAuthority: 1,
+    acts_of_parties.AcceptAuthority: 1,
+    acts_of_parties.RegisterDataset: 2,
+    acts_of_parties.Reclassify: 2,
+    acts_of_parties.WithdrawDataset: 1,
+    acts_of_parties.Publish: 2,
+    acts_of_parties.Erase: 1,
+    acts_of_parties.IssueOrder: 4,
+    acts_of_parties.EndOrder: 2,
+    acts_of_parties.ReviewOrder: 3,
+    acts_of_consumers.RegisterPurpose: 2,
+    acts_of_consumers.BindFields: 2,
+    acts_of_consumers.RetirePurpose: 1,
+    acts_of_consumers.Apply: 3,
+    acts_of_consumers.Approve: 4,
+    acts_of_consumers.Decline: 1,
+    acts_of_consumers.SignConfidentiality: 3,
+    acts_of_consumers.WithdrawAgreement: 1,
     acts_of_people.RegisterSubject: 1,
     acts_of_people.SetFrozen: 4,
     acts_of_people.RotateSigner: 2,
@@ -166,11 +169,14 @@ _WEIGHTS: Final[dict[type[Any], int]] = {
     acts_of_people.Revoke: 3,
     acts_of_people.Confirm: 4,
 }
-ACTS: Final[tuple[type[Any], ...]] = (acts.Record, *_WEIGHTS)
+ACTS: Final[tuple[type[Any], ...]] = (acts_of_consumers.Record, *_WEIGHTS)
 """Everything that a history may hold."""
 
-_STRATEGIES: Final[dict[type[Any], Any]] = {acts.Record: _RECORDS, **{act: drawn(act) for act in _WEIGHTS}}
-_SHARES: Final[dict[type[Any], int]] = {acts.Record: 40, **_WEIGHTS}
+_STRATEGIES: Final[dict[type[Any], Any]] = {
+    acts_of_consumers.Record: _RECORDS,
+    **{act: drawn(act) for act in _WEIGHTS},
+}
+_SHARES: Final[dict[type[Any], int]] = {acts_of_consumers.Record: 40, **_WEIGHTS}
 _KINDS: Final = [act for act, weight in _SHARES.items() for _ in range(weight)]
 # Not `one_of`: it would count equal strategies once.
 _ANY_ACT = st.sampled_from(_KINDS).flatmap(lambda act: _STRATEGIES[act])
@@ -307,10 +313,10 @@ def _rpc(method: str, *params: object) -> Call[Any]:
 
 _PERSONAL, _PLAIN, _OPEN = 1, 2, 3
 _APPLIED = [
-    acts.Apply(consumer=3, dataset=_PERSONAL, purpose=1, fields=7, nonce=0, text=1),
-    acts.Apply(consumer=3, dataset=_PLAIN, purpose=1, fields=7, nonce=0, text=1),
-    acts.Apply(consumer=4, dataset=_PERSONAL, purpose=1, fields=3, nonce=0, text=1),
-    acts.Apply(consumer=4, dataset=_PERSONAL, purpose=2, fields=3, nonce=0, text=1),
+    acts_of_consumers.Apply(consumer=3, dataset=_PERSONAL, purpose=1, fields=7, nonce=0, text=1),
+    acts_of_consumers.Apply(consumer=3, dataset=_PLAIN, purpose=1, fields=7, nonce=0, text=1),
+    acts_of_consumers.Apply(consumer=4, dataset=_PERSONAL, purpose=1, fields=3, nonce=0, text=1),
+    acts_of_consumers.Apply(consumer=4, dataset=_PERSONAL, purpose=2, fields=3, nonce=0, text=1),
 ]
 _GRANT = acts_of_people.Grant(
     subject=1,
@@ -331,20 +337,20 @@ BEGINNING: Final = [
     Step(
         1,
         (
-            acts.RegisterDataset(1, 1, True, Class.CONDITIONAL, 2, 3),
-            acts.RegisterDataset(1, 2, False, Class.CONDITIONAL, 2, 3),
-            acts.RegisterDataset(2, 3, False, Class.UNCONDITIONAL, 1, 3),
-            acts.RegisterPurpose(0, 1, HOUR, 5, 0),
-            acts.RegisterPurpose(0, 2, 30, 2, 3),
+            acts_of_parties.RegisterDataset(1, 1, True, Class.CONDITIONAL, 2, 3),
+            acts_of_parties.RegisterDataset(1, 2, False, Class.CONDITIONAL, 2, 3),
+            acts_of_parties.RegisterDataset(2, 3, False, Class.UNCONDITIONAL, 1, 3),
+            acts_of_consumers.RegisterPurpose(0, 1, HOUR, 5, 0),
+            acts_of_consumers.RegisterPurpose(0, 2, 30, 2, 3),
         ),
     ),
     Step(
         1,
         (
-            acts.BindFields(0, 1, _PERSONAL, 7),
-            acts.BindFields(0, 1, _PLAIN, 7),
-            acts.BindFields(0, 2, _PERSONAL, 3),
-            acts.Publish(0, _PERSONAL, 1, 0),
+            acts_of_consumers.BindFields(0, 1, _PERSONAL, 7),
+            acts_of_consumers.BindFields(0, 1, _PLAIN, 7),
+            acts_of_consumers.BindFields(0, 2, _PERSONAL, 3),
+            acts_of_parties.Publish(0, _PERSONAL, 1, 0),
             acts_of_people.RegisterSubject(0, 1, 0),
             acts_of_people.RegisterSubject(0, 2, 1),
         ),
@@ -353,13 +359,15 @@ BEGINNING: Final = [
     Step(
         1,
         tuple(
-            acts.SignConfidentiality(0, application, 100, 1, False) for application in (1, 2, 3, 4)
+            acts_of_consumers.SignConfidentiality(0, application, 100, 1, False)
+            for application in (1, 2, 3, 4)
         ),
     ),
     Step(
         1,
         tuple(
-            acts.Approve(0, number, each.fields, HOUR) for number, each in enumerate(_APPLIED, 1)
+            acts_of_consumers.Approve(0, number, each.fields, HOUR)
+            for number, each in enumerate(_APPLIED, 1)
         ),
     ),
     Step(

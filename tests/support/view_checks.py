@@ -8,7 +8,7 @@ from ledger.entities import NOTHING, State
 from ledger.enumerations import Class, Roles
 from ledger.policy import guardian_until, is_agreed, is_halted, is_in_force, is_shared
 from ledger.rpc import Call
-from tests.support.acts import World
+from tests.support.world import World
 
 NOBODY = bytes(20)
 Check = tuple[Call[Any], object]

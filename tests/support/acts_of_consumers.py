@@ -1,0 +1,326 @@
+"""Acts of `Agreements` and `AccessLog`. See `tests.support.world`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger import contracts
+from ledger.entities import NOTHING, State
+from ledger.enumerations import Roles
+from ledger.events import (
+    Accessed,
+    AgreementApproved,
+    AgreementWithdrawn,
+    ApplicationDeclined,
+    Applied,
+    Block,
+    ConfidentialitySigned,
+    Event,
+    PurposeFieldsBound,
+    PurposeRegistered,
+    PurposeRetired,
+    PurposeTerms,
+    Recorded,
+    Text,
+    agreement_id,
+    application_id,
+)
+from ledger.keccak import keccak256
+from ledger.policy import decide, has_role
+from ledger.typed_data import AccessRequest, ConfidentialityAgreement
+from tests.support.world import (
+    ITEMS,
+    LATEST_DEADLINE,
+    STRANGER,
+    TEXTS,
+    Attempt,
+    Hidden,
+    World,
+    not_the_authority,
+    pick,
+    remember,
+)
+
+
+@dataclass(frozen=True)
+class RegisterPurpose:
+    caller: int
+    code: int
+    validity: int
+    uses: int
+    interval: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        terms = PurposeTerms(
+            code=f"purpose {self.code}" if self.code else "",
+            texts=(Text("en", "I let {consumer} read."),) if self.code < 3 else (),
+            max_validity=max(self.validity, 0),
+            max_uses=self.uses,
+            min_interval=self.interval,
+            retention=60,
+        )
+        purpose = remember(world.purposes, contracts.purpose_id(terms))
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield PurposeRegistered(*world.place(block, "agreements"), purpose, terms)
+
+        return Attempt(caller, contracts.register_purpose(terms), events, not_the_authority(caller))
+
+
+@dataclass(frozen=True)
+class BindFields:
+    caller: int
+    purpose: int
+    dataset: int
+    fields: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        terms = (world.live_purpose(self.purpose), world.live_dataset(self.dataset))
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield PurposeFieldsBound(*world.place(block, "agreements"), *terms, self.fields)
+
+        call = contracts.bind_fields(*terms, self.fields)
+        return Attempt(caller, call, events, not_the_authority(caller))
+
+
+@dataclass(frozen=True)
+class RetirePurpose:
+    caller: int
+    purpose: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        purpose = world.live_purpose(self.purpose)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield PurposeRetired(*world.place(block, "agreements"), purpose)
+
+        return Attempt(caller, contracts.retire_purpose(purpose), events, not_the_authority(caller))
+
+
+@dataclass(frozen=True)
+class Apply:
+    consumer: int
+    dataset: int
+    purpose: int
+    fields: int
+    nonce: int
+    text: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller, nonce = world.party(self.consumer).address, bytes([self.nonce]) * 32
+        dataset, purpose = world.live_dataset(self.dataset), world.live_purpose(self.purpose)
+        application = application_id(caller, dataset, purpose, self.fields, nonce)
+        remember(world.applications, application)
+        remember(world.agreements, agreement_id(caller, dataset, purpose))
+        fields, reason = self.fields, TEXTS[self.text]
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            place = world.place(block, "agreements")
+            yield Applied(*place, application, caller, dataset, purpose, fields, reason, nonce)
+
+        return Attempt(caller, contracts.apply_for(dataset, purpose, fields, reason, nonce), events)
+
+
+@dataclass(frozen=True)
+class Approve:
+    caller: int
+    application: int
+    fields: int
+    validity: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        application = world.open_application(self.application)
+        caller = world.caller(self.caller, provider_for(world.state, application))
+        expires_at = now + self.validity
+
+        def events(state: State, block: Block) -> Iterator[Event]:
+            found = state.applications.get(application)
+            id_ = (
+                agreement_id(found.consumer, found.dataset.id, found.purpose) if found else NOTHING
+            )
+            known = state.agreements.get(id_)
+            number = known.number if known else len(state.agreements) + 1
+            place = world.place(block, "agreements")
+            yield AgreementApproved(*place, id_, application, number, self.fields, expires_at)
+
+        call = contracts.approve(application, self.fields, expires_at)
+        return Attempt(caller, call, events, not_the_provider_for(caller, application))
+
+
+@dataclass(frozen=True)
+class Decline:
+    caller: int
+    application: int
+    text: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        application, reason = world.open_application(self.application), TEXTS[self.text]
+        caller = world.caller(self.caller, provider_for(world.state, application))
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield ApplicationDeclined(*world.place(block, "agreements"), application, reason)
+
+        call = contracts.decline(application, reason)
+        return Attempt(caller, call, events, not_the_provider_for(caller, application))
+
+
+@dataclass(frozen=True)
+class SignConfidentiality:
+    consumer: int
+    application: int
+    deadline: int
+    text: int
+    forged: bool
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        known = world.state.applications
+        application = pick(
+            world.applications, self.application, lambda id_: id_ in known and not known[id_].signed
+        )
+        found = known.get(application)
+        right = found.consumer if found else STRANGER.address
+        consumer = next(
+            party for party in world.parties if party.address == world.caller(self.consumer, right)
+        )
+        record = ConfidentialityAgreement(
+            consumer.address, application, TEXTS[self.text], NOTHING, now + self.deadline
+        )
+        key = STRANGER.private_key if self.forged else consumer.private_key
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            text = keccak256(record.text.encode())
+            place = world.place(block, "agreements")
+            yield ConfidentialitySigned(*place, application, consumer.address, text, record.nonce)
+
+        def hidden(_state: State, now: int) -> bool:
+            return record.deadline < now or (self.forged and consumer != STRANGER)
+
+        call = contracts.sign_confidentiality(record, world.chain.sign(record, key))
+        return Attempt(STRANGER.address, call, events, hidden)
+
+
+@dataclass(frozen=True)
+class WithdrawAgreement:
+    caller: int
+    agreement: int
+    text: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        agreement, reason = pick(world.agreements, self.agreement), TEXTS[self.text]
+        found = world.state.agreements.get(agreement)
+        caller = world.caller(self.caller, found.consumer if found else STRANGER.address)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            place = world.place(block, "agreements")
+            yield AgreementWithdrawn(*place, agreement, caller, reason)
+
+        return Attempt(caller, contracts.withdraw_agreement(agreement, reason), events)
+
+
+def provider_for(state: State, application: bytes) -> bytes:
+    """Who decides an application, or nobody."""
+    found = state.applications.get(application)
+    return found.dataset.provider if found else STRANGER.address
+
+
+def not_the_provider_for(caller: bytes, application: bytes) -> Hidden:
+    def hidden(state: State, _now: int) -> bool:
+        found = state.applications.get(application)
+        return found is not None and found.dataset.provider != caller
+
+    return hidden
+
+
+# AccessLog
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request of a batch."""
+
+    consumer: int
+    kind: str
+    """Which pool the basis is from."""
+    basis: int
+    fields: int
+    item: int
+    nonce: int
+    deadline: int
+
+    def request(self, world: World, now: int) -> AccessRequest:
+        pool: list[bytes] = getattr(world, self.kind)
+        known = getattr(world.state, self.kind)
+        basis = pick(pool, self.basis, known.__contains__)
+        return AccessRequest(
+            consumer=world.caller(self.consumer, consumer_of(world, basis)),
+            basis=basis,
+            item=ITEMS[self.item],
+            fields=self.fields,
+            nonce=self.nonce,
+            deadline=LATEST_DEADLINE if self.deadline == 99 else now + self.deadline,
+        )
+
+
+def consumer_of(world: World, basis: bytes) -> bytes:
+    """Whose basis it is; the bank's when it is anybody's."""
+    authorization = world.state.authorizations.get(basis)
+    agreement = authorization.terms.agreement if authorization else None
+    found = agreement or world.state.agreements.get(basis)
+    return found.consumer if found else world.chain.parties.bank.address
+
+
+@dataclass(frozen=True)
+class Record:
+    caller: int
+    asks: tuple[Ask, ...]
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.chain.parties.recorder.address)
+        requests = [ask.request(world, now) for ask in self.asks]
+        groups = [
+            contracts.RequestGroup(request.consumer, (contracts.encode_request(request),))
+            for request in requests
+        ]
+
+        def events(state: State, block: Block) -> Iterator[Event]:
+            place = world.place(block, "access_log")
+            for request in requests:
+                yield access(place, state, request)
+            yield Recorded(*place, caller, state.sequence, state.head)
+
+        def hidden(state: State, _now: int) -> bool:
+            recorder = has_role(state.parties.get(caller), Roles.RECORDER)
+            return not recorder or any(each.deadline >= LATEST_DEADLINE for each in requests)
+
+        return Attempt(caller, contracts.record(groups), events, hidden)
+
+
+def access(
+    place: tuple[Block, bytes, int, bytes], state: State, request: AccessRequest
+) -> Accessed:
+    """The event of a request, as the Python rules have it."""
+    sequence = state.sequence + 1
+    outcome = decide(state, request, place[0].timestamp)
+    entry = (
+        int.from_bytes(request.consumer, "big") << 96
+        | sequence << 48
+        | request.deadline << 8
+        | outcome
+    )
+    words = (request.fields, request.nonce, entry)
+    data = b"".join(word.to_bytes(32, "big") for word in words)
+    return Accessed(
+        *place,
+        request.basis,
+        request.fields,
+        request.nonce,
+        request.consumer,
+        sequence,
+        request.deadline,
+        outcome,
+        request.item,
+        data if request.item == NOTHING else data + request.item,
+    )
