@@ -319,7 +319,7 @@ contract AgreementsTest is Fixture {
         _expect(_use(authorization), Outcome.FieldsExceeded);
     }
 
-    function test_an_unknown_agreement_is_all_zero() external {
+    function test_an_unknown_agreement_is_all_zero() external view {
         VM.assertEq(agreements.agreementByNumber(7).number, 0, "by number");
         VM.assertEq(agreements.agreementOf(NO_AGREEMENT).number, 0, "by id");
     }
