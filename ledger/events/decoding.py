@@ -34,9 +34,12 @@ from ledger.keccak import keccak256
 from ledger.typed_data import Authorization, type_hash
 
 _WORD: Final = 32
-_ACCESSED: Final = to_hex(keccak256(ACCESSED_SIGNATURE.encode("ascii")))
-_ITEM_ACCESSED: Final = to_hex(keccak256(ITEM_ACCESSED_SIGNATURE.encode("ascii")))
-_RECORDED: Final = to_hex(keccak256(RECORDED_SIGNATURE.encode("ascii")))
+ACCESSED_TOPIC: Final = keccak256(ACCESSED_SIGNATURE.encode("ascii"))
+ITEM_ACCESSED_TOPIC: Final = keccak256(ITEM_ACCESSED_SIGNATURE.encode("ascii"))
+RECORDED_TOPIC: Final = keccak256(RECORDED_SIGNATURE.encode("ascii"))
+_ACCESSED: Final = to_hex(ACCESSED_TOPIC)
+_ITEM_ACCESSED: Final = to_hex(ITEM_ACCESSED_TOPIC)
+_RECORDED: Final = to_hex(RECORDED_TOPIC)
 _GRANTED: Final = to_hex(plan_for(Granted).topic)
 
 # fields | nonce | consumer | sequence (2 + 4 bytes) | deadline (1 + 4 bytes) | outcome

@@ -1,7 +1,8 @@
 """The replay itself: logs in, a report out. Memory is flat in the number of accesses.
 
-It goes on after a finding, so that one change does not hide the next: an access counts as it was
-recorded, and after a wrong running hash the recorded one is taken over.
+It goes on after a finding, so that one change neither hides the next nor shows again in all that
+follows: an access counts as the rules decide it, and after a wrong running hash the recorded one is
+taken over.
 """
 
 from collections.abc import Iterable, Sequence
@@ -137,7 +138,7 @@ class Replay:
         if decision is not outcome:
             problem = f"recorded as {outcome.title}, decided {decision.title}"
             self._add_at(event, Kind.WRONG_OUTCOME, problem, sequence=event.sequence)
-        count(state, event)
+        count(state, event, decision)
         self._outcomes[outcome] += 1
         for finding in self._comparison.accessed(event):
             self._add(finding)

@@ -14,13 +14,18 @@ def accessed(state: State, event: Accessed) -> None:
     pending = state.unclosed
     require(pending in (b"", event.transaction), event, "the call before has no end")
     outcome = decide(state, event, event.block.timestamp)
-    require(outcome == event.outcome, event, f"{event.outcome.title} instead of {outcome.title}")
-    count(state, event)
+    require(outcome is event.outcome, event, f"{event.outcome.title} instead of {outcome.title}")
+    count(state, event, outcome)
 
 
-def count(state: State, event: Accessed) -> None:
-    """Do what an access does, whether or not it is right: replay goes on after a wrong one."""
-    outcome = event.outcome
+def count(state: State, event: Accessed, outcome: Outcome) -> None:
+    """Do what an access does, without any check: replay goes on after a wrong one.
+
+    Args:
+        state: Before it.
+        event: What was recorded; the running hash is over this.
+        outcome: What the rules decided; uses are counted by this.
+    """
     if outcome is not Outcome.DUPLICATE_REQUEST:
         state.use_nonce(event.consumer, event.nonce)
     if outcome is Outcome.ALLOWED:

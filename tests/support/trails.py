@@ -1,0 +1,311 @@
+"""Trails made without a chain: what the contracts would have written, log by log.
+
+Used where a test wants millions of accesses, or wants to tamper. `tests/ledger/test_policy_property.py`
+shows that the rules which make these trails are the contracts' own.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+from eth_abi.abi import encode
+
+from ledger import contracts, signing
+from ledger.deployment import Deployed, Deployment
+from ledger.entities import NOTHING, State
+from ledger.enumerations import Class
+from ledger.events import (
+    Accessed,
+    AgreementApproved,
+    Applied,
+    Block,
+    ConfidentialitySigned,
+    Contracts,
+    DatasetRegistered,
+    DatasetTerms,
+    Event,
+    Granted,
+    GrantTerms,
+    Log,
+    OwnershipTransferred,
+    PartyAdmitted,
+    PurposeFieldsBound,
+    PurposeRegistered,
+    PurposeTerms,
+    Recorded,
+    SubjectRegistered,
+    Text,
+    agreement_id,
+    application_id,
+    dataset_id,
+)
+from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC, RECORDED_TOPIC
+from ledger.events.plans import PLANS
+from ledger.hexes import to_hex
+from ledger.keccak import keccak256
+from ledger.policy import decide
+from ledger.replay import End, ReleaseEntry
+from ledger.replay.journals import access_id
+from ledger.state import apply, count
+from ledger.typed_data import AccessRequest, Authorization, Domain, digest_of, struct_hash
+from tests.support.chain import Parties, Party
+
+CHAIN_ID: Final = 18_317
+CONTRACTS: Final = Contracts(*(bytes([0xC0 + number]) * 20 for number in range(5)))
+DOMAIN: Final = Domain(CHAIN_ID, CONTRACTS.access_log)
+START: Final = 1_790_000_000
+YEAR: Final = 365 * 24 * 3600
+FIELDS: Final = 12
+_BY_CLASS: Final = {plan.event: plan for plans in PLANS.values() for plan in plans}
+_CONTRACT_OF: Final = {
+    plan.event: getattr(CONTRACTS, name) for name, plans in PLANS.items() for plan in plans
+}
+
+
+def deployment() -> Deployment:
+    """A deployment of contracts that are nowhere."""
+    return Deployment(
+        chain_id=CHAIN_ID,
+        genesis_hash=NOTHING,
+        block_number=1,
+        authority=Parties().authority.address,
+        recovery_delay=3600,
+        compiler="none",
+        deployed={
+            "Registry": Deployed(CONTRACTS.registry, NOTHING),
+            "Catalogue": Deployed(CONTRACTS.catalogue, NOTHING),
+            "Agreements": Deployed(CONTRACTS.agreements, NOTHING),
+            "Authorizations": Deployed(CONTRACTS.authorizations, NOTHING),
+            "AccessLog": Deployed(CONTRACTS.access_log, NOTHING),
+            "ERC7913WebAuthnVerifier": Deployed(bytes(20), NOTHING),
+        },
+    )
+
+
+def encode_log(event: Event) -> Log:
+    """Write an event as a node would."""
+    if isinstance(event, Accessed):
+        topic = ACCESSED_TOPIC if event.item == NOTHING else ITEM_ACCESSED_TOPIC
+        return _log(event, (topic, event.basis), event.data)
+    if isinstance(event, Recorded):
+        ending = (RECORDED_TOPIC, event.recorder.rjust(32, b"\0"))
+        return _log(event, ending, event.sequence.to_bytes(32, "big") + event.head)
+    plan = _BY_CLASS[type(event)]
+    names = type(event).__struct_fields__[len(Event.__struct_fields__) :]
+    pairs = [
+        (part, _plain(part.type, getattr(event, name)))
+        for part, name in zip(plan.parts, names, strict=True)
+    ]
+    topics = tuple(encode([part.type], [value]) for part, value in pairs if part.indexed)
+    rest = [(part.type, value) for part, value in pairs if not part.indexed]
+    data = encode([kind for kind, _ in rest], [value for _, value in rest])
+    return _log(event, (plan.topic, *topics), data)
+
+
+def _plain(kind: str, value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        values = msgspec.structs.astuple(value)
+        return tuple(_plain("address" if _is_address(one) else "", one) for one in values)
+    if isinstance(value, tuple):
+        return tuple(_plain("", one) for one in value)
+    return to_hex(value) if kind == "address" else value
+
+
+def _is_address(value: object) -> bool:
+    return isinstance(value, bytes) and len(value) == 20
+
+
+def _log(event: Event, topics: Sequence[bytes], data: bytes) -> Log:
+    return Log(
+        block_number=hex(event.block.number),
+        block_hash=to_hex(event.block.hash),
+        transaction_hash=to_hex(event.transaction),
+        log_index=hex(event.log_index),
+        address=to_hex(event.contract),
+        topics=tuple(map(to_hex, topics)),
+        data=to_hex(data),
+        block_timestamp=hex(event.block.timestamp),
+    )
+
+
+def block_at(number: int) -> Block:
+    """The block with a number: one each second."""
+    return Block(number, keccak256(b"block" + number.to_bytes(8, "big")), START + number)
+
+
+@dataclass
+class Trail:
+    """A trail that grows; its state is kept along."""
+
+    state: State = field(default_factory=State)
+    logs: list[Log] = field(default_factory=list)
+    entries: list[ReleaseEntry] = field(default_factory=list)
+    block: Block = field(default_factory=lambda: block_at(1))
+    log_index: int = 0
+    transactions: int = 0
+
+    @property
+    def end(self) -> End:
+        return End(self.state.sequence, self.state.head)
+
+    def next_block(self) -> None:
+        self.block, self.log_index = block_at(self.block.number + 1), 0
+        self.next_transaction()
+
+    def next_transaction(self) -> None:
+        self.transactions += 1
+
+    def place(self, contract: bytes) -> tuple[Block, bytes, int, bytes]:
+        """Where the next log stands."""
+        transaction = keccak256(b"transaction" + self.transactions.to_bytes(8, "big"))
+        return self.block, transaction, self.log_index, contract
+
+    def emit(self, kind: type[Event], *values: object) -> None:
+        """Append an event that the rules accept."""
+        event = kind(*self.place(_CONTRACT_OF[kind]), *values)
+        apply(self.state, event)
+        self.logs.append(encode_log(event))
+        self.log_index += 1
+
+    def record(
+        self, requests: Iterable[AccessRequest], *, recorder: Party, signer: Party | None
+    ) -> None:
+        """Append a call of `record`, and its journal entries when a consumer signs."""
+        self.next_block()
+        for request in requests:
+            event = made_access(self.place(CONTRACTS.access_log), self.state, request)
+            count(self.state, event, event.outcome)
+            self.logs.append(encode_log(event))
+            self.log_index += 1
+            if signer is not None:
+                self.entries.append(entry_of(event, signer))
+        state = self.state
+        ending = Recorded(
+            *self.place(CONTRACTS.access_log), recorder.address, state.sequence, state.head
+        )
+        apply(state, ending)
+        self.logs.append(encode_log(ending))
+
+
+def made_access(
+    place: tuple[Block, bytes, int, bytes], state: State, request: AccessRequest
+) -> Accessed:
+    """The event of a request, as the rules decide it."""
+    sequence, outcome = state.sequence + 1, decide(state, request, place[0].timestamp)
+    entry = (
+        int.from_bytes(request.consumer, "big") << 96
+        | sequence << 48
+        | request.deadline << 8
+        | outcome
+    )
+    words = (request.fields, request.nonce, entry)
+    data = b"".join(word.to_bytes(32, "big") for word in words)
+    return Accessed(
+        *place,
+        request.basis,
+        request.fields,
+        request.nonce,
+        request.consumer,
+        sequence,
+        request.deadline,
+        outcome,
+        request.item,
+        data if request.item == NOTHING else data + request.item,
+    )
+
+
+def entry_of(event: Accessed, signer: Party) -> ReleaseEntry:
+    """The journal's entry of an access."""
+    id_ = access_id(event)
+    signature = signing.sign(digest_of(id_, DOMAIN), signer.private_key)
+    return ReleaseEntry(
+        id_, event.sequence, event.transaction, signature, released=not event.outcome
+    )
+
+
+@dataclass(frozen=True)
+class City:
+    """What a trail starts with: two consumers with agreements, and people who granted."""
+
+    trail: Trail
+    parties: Parties
+    dataset: bytes
+    authorizations: tuple[bytes, ...]
+
+    def request(
+        self, number: int, *, basis: int = 0, fields: int = 1, consumer: Party | None = None
+    ) -> AccessRequest:
+        """A consumer's request; the number is its nonce."""
+        return AccessRequest(
+            consumer=(consumer or self.parties.bank).address,
+            basis=self.authorizations[basis % len(self.authorizations)],
+            item=NOTHING,
+            fields=fields,
+            nonce=number,
+            deadline=START + YEAR,
+        )
+
+    def record(self, requests: Iterable[AccessRequest]) -> None:
+        """Record a bank's requests, signed."""
+        self.trail.record(requests, recorder=self.parties.recorder, signer=self.parties.bank)
+
+
+def make_city(people: int, *, max_uses: int = 1_000_000) -> City:
+    """Write a trail's beginning."""
+    trail, parties = Trail(), Parties()
+    trail.emit(OwnershipTransferred, bytes(20), parties.authority.address)
+    for party in parties.admitted:
+        trail.emit(PartyAdmitted, party.address, int(party.roles), party.name)
+    provider, bank = parties.provider, parties.bank
+    terms = DatasetTerms(
+        code="real-estate",
+        title="Real estate 不动产登记",
+        fields=tuple(f"field {number}" for number in range(FIELDS)),
+        sharing=Class.CONDITIONAL,
+        open=Class.NOT_SHARED,
+        grade=3,
+        personal=True,
+        update_cycle=86_400,
+    )
+    dataset = dataset_id(provider.address, terms.code.encode())
+    trail.emit(DatasetRegistered, dataset, provider.address, terms)
+    bounds = PurposeTerms("loan", (Text("en", "I let {consumer} read."),), YEAR, max_uses, 0, YEAR)
+    purpose = contracts.purpose_id(bounds)
+    fields = (1 << FIELDS) - 1
+    trail.emit(PurposeRegistered, purpose, bounds)
+    trail.emit(PurposeFieldsBound, purpose, dataset, fields)
+    application = application_id(bank.address, dataset, purpose, fields, NOTHING)
+    trail.emit(Applied, application, bank.address, dataset, purpose, fields, "Loans.", NOTHING)
+    trail.emit(ConfidentialitySigned, application, bank.address, keccak256(b"text"), NOTHING)
+    agreement = agreement_id(bank.address, dataset, purpose)
+    trail.emit(AgreementApproved, agreement, application, 1, fields, START + 2 * YEAR)
+    ids = []
+    for number in range(1, people + 1):
+        if number % 500 == 1:
+            trail.next_block()
+        subject = keccak256(b"subject" + number.to_bytes(8, "big"))
+        signer = subject[:20]
+        trail.emit(SubjectRegistered, subject, number, signer)
+        record = Authorization(
+            subject=subject,
+            consumer=bank.address,
+            dataset=dataset,
+            item=NOTHING,
+            purpose=purpose,
+            fields=fields,
+            case_reference=keccak256(subject),
+            statement="I let Quancheng Bank read.",
+            not_before=START,
+            expires_at=START + YEAR,
+            max_uses=max_uses,
+            min_interval=0,
+            nonce=NOTHING,
+            deadline=START + YEAR,
+        )
+        values = list(msgspec.structs.astuple(record))
+        values[7] = keccak256(record.statement.encode())
+        ids.append(struct_hash(record))
+        granted = (ids[-1], subject, bank.address, GrantTerms(*values), 1, 0, signer)
+        trail.emit(Granted, *granted)
+    return City(trail, parties, dataset, tuple(ids))
