@@ -40,10 +40,10 @@ from ledger.node import Node, NodeSettings
 from ledger.rpc import AsyncRpc, NodeUnreachableError
 from ledger.state import apply
 from tests.ledger.test_policy_property import EVERYTHING, RECOVERY_DELAY
-from tests.support.acts import World
 from tests.support.chain import Chain
 from tests.support.database import database, database_url, postgres_server
 from tests.support.histories import Stage
+from tests.support.world import World
 
 __all__ = ["database", "database_url", "postgres_server"]
 

@@ -100,7 +100,11 @@ def test_half_written_last_frame_is_cut_off(journal: Journal, tmp_path: Path, cu
     assert payloads(tmp_path) == [FIRST, b"acknowledged", b"next"]
 
 
-@pytest.mark.parametrize("filler", [b"\0" * 5000, MARK, MARK * 9, os.urandom(64)])
+@pytest.mark.parametrize(
+    "filler",
+    [b"\0" * 5000, MARK, MARK * 9, bytes(range(1, 65))],
+    ids=["zeros", "mark", "marks", "bytes"],
+)
 def test_what_a_crash_leaves_behind_the_last_frame_is_cut_off(
     journal: Journal, tmp_path: Path, filler: bytes
 ) -> None:
