@@ -17,9 +17,9 @@ AskId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
 class Taken(BaseModel):
-    """A body: unknown members are refused."""
+    """A body: unknown members are refused, and so is a number in quotes or a truth for a number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Approval(Taken):

@@ -1,0 +1,182 @@
+"""A body is understood in exactly one way, or refused with a reason that shows no value of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.errors import GatewayError
+from gateway.problems import INTERNAL, Kind, kind_of
+from tests.gateway.test_authentication import problem
+from tests.support.chain import Chain
+from tests.support.gateway_server import GatewayServer, serve_gateway
+
+ROUTE = "/v1/sessions/challenge"
+SIGNER = "0x" + "1" * 40
+LIMIT = 10_000
+
+MALFORMED: list[tuple[str, bytes, str]] = [
+    ("not JSON", b"signer", "not JSON"),
+    ("cut off", b'{"signer": "0x', "not JSON"),
+    ("two documents", b'{"signer":"0x"}{"signer":"0x"}', "not JSON"),
+    ("not UTF-8", b'{"signer":"\xff\xfe"}', "not UTF-8"),
+    ("UTF-16", '{"signer":"0x11"}'.encode("utf-16"), "not UTF-8"),
+    ("byte order mark", b'\xef\xbb\xbf{"signer":"0x11"}', "JSON"),
+    ("key twice", f'{{"signer":"{SIGNER}","signer":"{SIGNER}"}}'.encode(), "more than once"),
+    ("deep nesting", b'{"signer":' + b"[" * 100 + b"]" * 100 + b"}", "nested deeper"),
+    ("very deep", b"[" * 9_000, "nested deeper"),
+    ("NaN", b'{"signer":NaN}', "NaN"),
+    ("infinity", b'{"signer":-Infinity}', "Infinity"),
+    ("long number", b'{"signer":' + b"9" * 5_000 + b"}", "number is too long"),
+    ("half a surrogate pair", b'{"signer":"\\ud800"}', "surrogate"),
+    ("an array", b"[]", "dictionary"),
+    ("null", b"null", "dictionary"),
+    ("a text", b'"0x11"', "dictionary"),
+    ("member missing", b"{}", "signer: Field required"),
+    ("unknown member", f'{{"signer":"{SIGNER}","x":1}}'.encode(), "x: Extra inputs"),
+    ("number for text", b'{"signer":17}', "signer: Input should be a valid string"),
+    ("null for text", b'{"signer":null}', "signer: Input should be a valid string"),
+    ("not hex", b'{"signer":"0xzz"}', "signer: String should match pattern"),
+    ("odd hex", b'{"signer":"0x111"}', "signer: String should match pattern"),
+    ("uppercase hex", b'{"signer":"0xAA"}', "signer: String should match pattern"),
+    ("empty", b"", "body is needed"),
+]
+
+
+@pytest.fixture
+async def gateway(chain: Chain, tmp_path: Path) -> AsyncIterator[GatewayServer]:
+    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    async with serve_gateway(chain, tmp_path, url, body_limit=LIMIT, body_timeout=0.3) as serving:
+        yield serving
+
+
+async def post(gateway: GatewayServer, body: bytes, media_type: str) -> httpx.Response:
+    headers = {"content-type": media_type} if media_type else {}
+    return await gateway.http.post(ROUTE, content=body, headers=headers)
+
+
+async def test_every_malformed_body_is_refused_with_its_reason(gateway: GatewayServer) -> None:
+    for name, body, told in MALFORMED:
+        answer = await post(gateway, body, "application/json")
+        status, slug = problem(answer)
+        assert status == 422, name
+        assert slug == ("body-missing" if not body else "malformed"), name
+        assert told in answer.json()["detail"], (name, answer.json()["detail"])
+        assert len(answer.content) < 1_000, name
+    right = await post(gateway, json.dumps({"signer": SIGNER}).encode(), "application/json")
+    assert right.status_code == 201
+
+
+async def test_a_number_in_quotes_or_a_truth_is_no_number(gateway: GatewayServer) -> None:
+    provider = gateway.chain.parties.provider
+    path = f"/v1/datasets/{'0x' + '0' * 64}/uploads"
+    for base in ("1", True, 1.0, 1.5, None, [1], -1, 2**64):
+        answer = await gateway.send(provider, "POST", path, {"base": base})
+        assert problem(answer) == (422, "malformed"), base
+
+
+async def test_other_media_types_are_refused(gateway: GatewayServer) -> None:
+    body = json.dumps({"signer": SIGNER}).encode()
+    for media_type in ("", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"):
+        assert problem(await post(gateway, body, media_type)) == (415, "media-type"), media_type
+    for media_type in ("application/json; charset=utf-8", "Application/JSON"):
+        assert (await post(gateway, body, media_type)).status_code == 201, media_type
+
+
+async def test_a_body_that_is_too_large_is_not_read_to_its_end(gateway: GatewayServer) -> None:
+    told = await post(gateway, b" " * (LIMIT + 1), "application/json")
+    assert problem(told) == (413, "too-large")
+    assert told.json()["limit"] == LIMIT
+
+    async def without_length() -> AsyncIterator[bytes]:
+        for _ in range(LIMIT // 1_000 + 1):
+            yield b" " * 1_000
+
+    headers = {"content-type": "application/json"}
+    untold = await gateway.http.post(ROUTE, content=without_length(), headers=headers)
+    assert problem(untold) == (413, "too-large")
+    declared = (
+        f"POST {ROUTE} HTTP/1.1\r\nhost: {gateway.authority}\r\ncontent-type: application/json\r\n"
+        f"content-length: {10**30}\r\nconnection: close\r\n\r\n"
+    )
+    answer = await asyncio.wait_for(gateway.raw(declared.encode()), 5)
+    assert answer.startswith(b"HTTP/1.1 4")
+
+
+async def test_a_client_that_sends_too_slowly_is_cut_off(gateway: GatewayServer) -> None:
+    head = (
+        f"POST {ROUTE} HTTP/1.1\r\nhost: {gateway.authority}\r\ncontent-type: application/json\r\n"
+        "content-length: 100\r\nconnection: close\r\n\r\n"
+    )
+    answer = await asyncio.wait_for(gateway.raw(head.encode() + b'{"signer":'), 5)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"urn:quancheng:problem:too-slow" in answer
+
+
+async def test_ids_of_wrong_length_are_refused(gateway: GatewayServer) -> None:
+    provider = gateway.chain.parties.provider
+    for path in (
+        "/v1/datasets/0x00/uploads",
+        f"/v1/datasets/{'0' * 64}/uploads",
+        f"/v1/datasets/0x{'A' * 64}/uploads",
+        f"/v1/datasets/0x{'0' * 66}/uploads",
+    ):
+        answer = await gateway.send(provider, "POST", path, {"base": 0})
+        assert problem(answer) == (422, "malformed"), path
+    for path in ("/v1/uploads/1", f"/v1/uploads/{'g' * 32}", "/v1/datasets/0x00"):
+        assert problem(await gateway.send(provider, "GET", path)) == (422, "malformed"), path
+
+
+async def test_unknown_routes_and_methods_are_problems_too(gateway: GatewayServer) -> None:
+    for path in ("/", "/v2", "/v1/nothing", "/v1/catalogue/", "/docs", "/%2e%2e/etc/passwd"):
+        assert problem(await gateway.send(None, "GET", path)) == (404, "not-found"), path
+    answer = await gateway.send(None, "DELETE", "/v1/catalogue")
+    assert problem(answer) == (405, "method-not-allowed")
+    assert answer.headers["allow"] == "GET"
+    unknown = await gateway.send(None, "GET", f"/v1/datasets/0x{'0' * 64}")
+    assert problem(unknown) == (404, "not-found")
+
+
+async def test_a_failure_nobody_expected_tells_nothing(
+    gateway: GatewayServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("resident 370102199001011234")
+
+    monkeypatch.setattr("gateway.routes.public.encode_deployment", fail)
+    answer = await gateway.send(None, "GET", "/v1/deployment")
+    assert problem(answer) == (500, "internal")
+    assert "3701" not in answer.text
+    assert "ValueError" not in answer.text
+    captured = capfd.readouterr()
+    assert "ValueError at fail" in captured.out + captured.err
+    assert "3701" not in captured.out + captured.err
+
+
+def subclasses(kind: type[GatewayError]) -> set[type[GatewayError]]:
+    found = {kind}
+    for one in kind.__subclasses__():
+        found |= subclasses(one)
+    return found
+
+
+def test_every_error_has_a_problem_and_every_type_one_meaning() -> None:
+    """What has none is a failure of the gateway itself."""
+    mine = {one for one in subclasses(GatewayError) if one.__module__.startswith("gateway")}
+    internal = {one.__name__ for one in mine if _kind(one) is INTERNAL}
+    assert internal <= {
+        *("GatewayError", "BodyError", "KeyholderError", "RefusedError"),  # never raised themselves
+        *("SettingsError", "StoreDamagedError", "JournalDamagedError"),
+    }
+    kinds = {_kind(one) for one in mine}
+    assert len({kind.slug for kind in kinds}) == len(kinds)
+    assert {kind.status for kind in kinds} <= {
+        *(401, 403, 404, 408, 409, 410, 412, 413, 415, 422, 429, 500, 503)
+    }
+
+
+def _kind(error: type[GatewayError]) -> Kind:
+    return kind_of(error.__new__(error))
