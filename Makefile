@@ -38,13 +38,15 @@ test-contracts: setup ## run the Solidity tests
 test-python: setup ## run the Python tests (PYTEST="-k name" chooses)
 	$(python) -m pytest --numprocesses auto --dist loadfile $(PYTEST)
 
-.PHONY: check check-style check-types check-compiler check-contracts
-check: check-style check-types check-compiler check-contracts ## run every lint and type check
+.PHONY: check check-style check-types check-docs check-compiler check-contracts
+check: check-style check-types check-docs check-compiler check-contracts ## run every lint and type check
 check-style: setup ## ruff: format and lint
 	ruff format --check .
 	ruff check .
 check-types: setup ## mypy, strict
 	mypy
+check-docs: setup ## pages that are made from the code are current
+	$(python) -m scripts.settings --check
 check-compiler: setup ## one compiler and one set of settings everywhere
 	$(python) -m scripts.check_compiler
 check-contracts: setup ## Slither; accepted findings are explained in slither.toml

@@ -12,7 +12,12 @@ from ledger.hexes import parse_address
 class IdentitySettings(BaseSettings):
     """Read once, when the process starts."""
 
-    model_config = SettingsConfigDict(env_prefix="QUANCHENG_IDENTITY_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="QUANCHENG_IDENTITY_",
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
 
     home: Path
     """Directory of the authority: `keystore/`, and `identity.db` unless another database is set."""

@@ -14,7 +14,10 @@ class KeyholderSettings(BaseSettings):
     """Read once, when the process starts."""
 
     model_config = SettingsConfigDict(
-        env_prefix="QUANCHENG_KEYHOLDER_", frozen=True, extra="forbid"
+        env_prefix="QUANCHENG_KEYHOLDER_",
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
     )
 
     home: Path
