@@ -10,6 +10,7 @@ from typing import Any
 from gateway.access_settings import AccessSettings
 from gateway.accesses import Accesses, CannotRecordError
 from gateway.bases import Bases
+from gateway.freshness import Freshness
 from gateway.inbox import Inbox
 from gateway.key_files import read_key_file
 from gateway.keyholders import KeyholderClient, Keyholders
@@ -52,6 +53,11 @@ class Shared:
     deployment: Deployment
     rpc: AsyncRpc
     finality: Finality
+
+    @property
+    def freshness(self) -> Freshness:
+        """For what may have been put on chain a moment ago."""
+        return Freshness(self.rpc, self.finality, self.index)
 
 
 @dataclass(frozen=True, slots=True)

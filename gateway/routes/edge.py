@@ -7,8 +7,11 @@ from starlette.requests import Request
 
 from gateway.access_services import AccessServices
 from gateway.bodies import check_json, parse_model, read_whole
-from gateway.errors import NotSubjectError
+from gateway.errors import NotSubjectError, UnknownError
 from gateway.services import Services
+from ledger.enumerations import Roles
+from ledger.hexes import from_hex
+from ledger.index.rows import DatasetEntry, PartyEntry
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -89,10 +92,34 @@ async def subjects_of(request: Request, signer: bytes | None = None) -> tuple[by
         NotSubjectError: There are none.
     """
     signer = await signer_of(request) if signer is None else signer
-    found = await access_services(request).shared.index.subjects_of(signer)
+    shared = access_services(request).shared
+    found = await shared.index.subjects_of(signer)
+    if not found:
+        await shared.freshness.catch_up()
+        found = await shared.index.subjects_of(signer)
     if not found:
         raise NotSubjectError("the signer does not sign for any subject now")
     return tuple(one.id for one in found)
+
+
+async def dataset_of(request: Request, dataset: str) -> DatasetEntry:
+    """Return a dataset by its id in hex.
+
+    Raises:
+        UnknownError: There is none.
+    """
+    shared = access_services(request).shared
+    identifier = from_hex(dataset)
+    found = await shared.freshness.find(lambda: shared.index.snapshot.datasets.get(identifier))
+    if found is None:
+        raise UnknownError("dataset")
+    return found
+
+
+async def party_in(request: Request, address: bytes, role: Roles) -> PartyEntry | None:
+    """Return a party if it has a role now."""
+    shared = access_services(request).shared
+    return await shared.freshness.find(lambda: shared.index.snapshot.party(address, role))
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from gateway.routes.edge import (
     access_services,
     body_schema,
     party_account,
+    party_in,
     read_signed,
     subjects_of,
 )
@@ -51,8 +52,7 @@ async def give_handle(request: Request) -> HandleAnswer:
     services = access_services(request)
     signer, wanted = await read_signed(request, HandleWanted)
     subject = from_hex(wanted.subject)
-    snapshot = services.shared.index.snapshot
-    if snapshot.party(signer, Roles.IDENTITY_AUTHORITY) is None:
+    if await party_in(request, signer, Roles.IDENTITY_AUTHORITY) is None:
         own = await services.shared.index.subjects_of(signer)
         if subject not in {one.id for one in own}:
             raise ForbiddenError("a handle is given to the identity authority and to the subject")
@@ -65,7 +65,7 @@ async def ask(request: Request) -> AskCreated:
     """Ask the person that a handle leads to. The same ask again is the same request."""
     services = access_services(request)
     signer, taken = await read_signed(request, AskTaken)
-    if services.shared.index.snapshot.party(signer, Roles.CONSUMER) is None:
+    if await party_in(request, signer, Roles.CONSUMER) is None:
         raise RoleMissingError("consumer")
     try:
         wanted = msgspec.convert(taken.ask, Ask)

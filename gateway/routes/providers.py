@@ -3,12 +3,11 @@
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
-from gateway.routes.edge import access_services, party_account
 
-from gateway.errors import NotProviderError, UnknownError
+from gateway.errors import NotProviderError
 from gateway.routes.access_models import AccessesAnswer, ApplicationsAnswer
+from gateway.routes.edge import access_services, dataset_of, party_account
 from gateway.showing import Shower
-from ledger.hexes import from_hex
 from ledger.index.reader import Selection
 
 router = APIRouter(prefix="/v1", tags=["providers"])
@@ -25,9 +24,7 @@ async def get_accesses(
     """Show a provider the accesses to its dataset, the newest first."""
     index = access_services(request).shared.index
     provider = await party_account(request)
-    found = index.snapshot.datasets.get(from_hex(dataset))
-    if found is None:
-        raise UnknownError("dataset")
+    found = await dataset_of(request, dataset)
     if found.provider != provider:
         raise NotProviderError("the dataset is another provider's")
     selection = Selection(dataset=found.id)

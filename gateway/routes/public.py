@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from gateway.errors import UnknownError
 from gateway.routes.access_models import Address, Hash
-from gateway.routes.edge import services_of
+from gateway.routes.edge import access_services, dataset_of, services_of
 from gateway.services import Services
 from gateway.store.publications import SqlPublicationStore
 from ledger.deployment import encode_deployment
@@ -140,11 +140,7 @@ async def get_dataset(
     dataset: Annotated[str, Path(pattern="^0x[0-9a-f]{64}$")], request: Request
 ) -> DatasetShown:
     """Show a dataset."""
-    services = services_of(request)
-    found = services.index.snapshot.datasets.get(from_hex(dataset))
-    if found is None:
-        raise UnknownError("dataset")
-    return await _shown(services, found)
+    return await _shown(services_of(request), await dataset_of(request, dataset))
 
 
 @router.get("/purposes")
@@ -181,7 +177,9 @@ async def get_party(
     address: Annotated[str, Path(pattern="^0x[0-9a-f]{40}$")], request: Request
 ) -> PartyShown:
     """Show a party."""
-    found = services_of(request).index.snapshot.parties.get(from_hex(address))
+    shared = access_services(request).shared
+    party = from_hex(address)
+    found = await shared.freshness.find(lambda: shared.index.snapshot.parties.get(party))
     if found is None:
         raise UnknownError("party")
     return _party(found)

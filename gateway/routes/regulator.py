@@ -5,13 +5,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from gateway.routes.edge import access_services, party_account
 from sse_starlette import EventSourceResponse
 
 from gateway.access_services import AccessServices
 from gateway.errors import MalformedBodyError, RoleMissingError
 from gateway.journal_export import encode_journal_line
 from gateway.routes.access_models import AlertsAnswer, TraceAnswer
+from gateway.routes.edge import access_services, party_account, party_in
 from gateway.showing import Shower, show_event
 from gateway.topics import ALERTS, CHAIN
 from ledger.enumerations import Roles
@@ -129,7 +129,7 @@ async def journal(
 async def _for_regulator(request: Request) -> AccessServices:
     services = access_services(request)
     party = await party_account(request)
-    if services.shared.index.snapshot.party(party, Roles.REGULATOR) is None:
+    if await party_in(request, party, Roles.REGULATOR) is None:
         raise RoleMissingError("regulator")
     return services
 

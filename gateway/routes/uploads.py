@@ -20,7 +20,7 @@ from gateway.errors import (
 )
 from gateway.ingest import UploadRules
 from gateway.routes.access_models import Hash, Taken
-from gateway.routes.edge import body_schema, party_account, read_signed, services_of
+from gateway.routes.edge import body_schema, dataset_of, party_account, read_signed, services_of
 from gateway.services import Services
 from gateway.store.publications import SqlPublicationStore
 from gateway.store.uploads import Upload
@@ -104,7 +104,7 @@ async def begin(dataset: DatasetPath, request: Request) -> UploadBegun:
     """Begin an upload."""
     services = services_of(request)
     signer, wanted = await read_signed(request, UploadWanted)
-    found = _dataset_of(services, from_hex(dataset), signer)
+    found = _provided(await dataset_of(request, dataset), signer)
     upload = await services.publishing.open(found.id, signer, wanted.base)
     return UploadBegun(upload=upload.id, received=upload.received)
 
@@ -129,7 +129,7 @@ async def receive(
     head = services.authenticator.verify_head(request, has_body=True)
     found = await _upload_of(request, upload, head.address)
     await services.authenticator.remember(head)
-    dataset = _dataset_of(services, found.dataset, head.address)
+    dataset = _provided(await dataset_of(request, to_hex(found.dataset)), head.address)
     rules = UploadRules(len(dataset.fields), dataset.personal, is_delta=found.base > 0)
     hashed = sha256()
 
@@ -196,7 +196,7 @@ async def erase_record(dataset: DatasetPath, request: Request) -> Response:
     """Destroy salt and ciphertexts of a record whose tombstone is on chain."""
     services = services_of(request)
     signer, wanted = await read_signed(request, ErasureWanted)
-    found = _dataset_of(services, from_hex(dataset), signer)
+    found = _provided(await dataset_of(request, dataset), signer)
     tombstone = await _tombstone(services, found, from_hex(wanted.transaction))
     await erase(
         tombstone,
@@ -207,13 +207,10 @@ async def erase_record(dataset: DatasetPath, request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _dataset_of(services: Services, dataset: bytes, provider: bytes) -> DatasetEntry:
-    found = services.index.snapshot.datasets.get(dataset)
-    if found is None:
-        raise UnknownError("dataset")
-    if found.provider != provider:
+def _provided(dataset: DatasetEntry, provider: bytes) -> DatasetEntry:
+    if dataset.provider != provider:
         raise NotProviderError("the dataset is another provider's")
-    return found
+    return dataset
 
 
 async def _upload_of(request: Request, upload: str, provider: bytes) -> Upload:

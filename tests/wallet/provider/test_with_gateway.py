@@ -49,9 +49,9 @@ def town(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cit
         yield made
 
 
-@pytest.fixture
-def gateway(town: City, tmp_path: Path) -> Iterator[GatewayProcess]:
-    with gateway_process(town, tmp_path / "gateway") as running:
+@pytest.fixture(scope="module")
+def gateway(town: City) -> Iterator[GatewayProcess]:
+    with gateway_process(town, town.home / "gateway-process") as running:
         yield running
 
 

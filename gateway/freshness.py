@@ -1,0 +1,45 @@
+"""Looking again before saying that something is not there: it may have been put on chain a moment ago.
+
+The index follows the chain, a fraction of a second behind. Whoever has just registered a dataset, been
+admitted or enrolled (by a node or a service of its own) must not be told that it does not exist.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from ledger.chain import Finality, final_block
+from ledger.index.index import Index
+from ledger.rpc import AsyncRpc, RpcError
+
+FoundT = TypeVar("FoundT")
+
+_PATIENCE: Final = 5.0
+"""Seconds to wait for the index; then it is asked as it is."""
+
+
+class Freshness:
+    """An index and the node that it follows."""
+
+    def __init__(self, rpc: AsyncRpc, finality: Finality, index: Index) -> None:
+        self._rpc = rpc
+        self._finality = finality
+        self._index = index
+
+    async def catch_up(self) -> None:
+        """Wait until the index has every block that is final now; not for ever, and not for a dead node."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                newest = await final_block(self._rpc, self._finality)
+                if newest is not None:
+                    await self._index.wait_for(newest.number)
+        except (TimeoutError, RpcError):
+            return
+
+    async def find(self, look: Callable[[], FoundT | None]) -> FoundT | None:
+        """Return what there is, looking again when all that is final is in the index."""
+        found = look()
+        if found is None:
+            await self.catch_up()
+            found = look()
+        return found
