@@ -1,6 +1,7 @@
 """The index: written block by block, asked by everybody."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
@@ -14,6 +15,7 @@ from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
 from ledger.events import Event
 from ledger.index import reader, tables
+from ledger.index.kept import KEPT, read_again
 from ledger.index.keys import Keys
 from ledger.index.reader import Selection
 from ledger.index.rows import (
@@ -34,6 +36,9 @@ from ledger.index.writer import Writer
 
 _MOST: Final = 1000
 """Rows that one question returns at most."""
+
+_WRITE_IDLE: Final = 1.0
+"""Seconds from one write of progress to the next while nothing happens on the chain."""
 
 
 class WrongOriginError(LedgerError):
@@ -84,6 +89,8 @@ class Index:
         self._origin = origin
         self._keys: Keys | None = None
         self._snapshot = Snapshot(Head(origin.before, bytes(32), 0, 0), {}, {}, {}, {})
+        self._written = self._snapshot.head
+        self._written_at = float("-inf")
         self._moved = asyncio.Event()
 
     @property
@@ -126,6 +133,9 @@ class Index:
     ) -> Head:
         """Write the events of the blocks after the head up to block `number`, durably.
 
+        That blocks without events were read is written once a second at most: if we crash before, they are
+        read again.
+
         Args:
             events: All of them, in the order of the chain.
             number: Of the last block; all up to it are final.
@@ -135,35 +145,51 @@ class Index:
         Returns:
             The head now; another one than asked for if another process was first.
         """
-        before = self.head
-        step = (
-            update(tables.progress)
-            .where(tables.progress.c.block_number == before.number)
-            .where(tables.progress.c.block_hash == before.hash)
-        )
+        if not events and time.monotonic() - self._written_at < _WRITE_IDLE:
+            head = msgspec.structs.replace(
+                self.head, number=number, hash=block_hash, timestamp=timestamp
+            )
+            self._show(msgspec.structs.replace(self._snapshot, head=head))
+            return head
         try:
             async with self._database.writing() as connection:
-                # This locks the row: whoever comes second finds it changed.
-                claimed = step.values(block_number=number, block_hash=block_hash)
-                if (await connection.execute(claimed)).rowcount != 1:
-                    self._keys = None
-                    await self._reload(connection)
-                    return self.head
-                writer = Writer(
-                    connection, await self._keys_for(connection), is_sqlite=self._database.is_sqlite
-                )
-                await writer.write(events)
-                head = Head(number, block_hash, timestamp, writer.sequence or before.sequence)
-                values = {"timestamp": timestamp, "sequence": head.sequence}
-                if writer.head is not None:
-                    values["head"] = writer.head  # type: ignore[assignment]
-                await connection.execute(update(tables.progress).values(values))
-                snapshot = await self._next_snapshot(connection, head, writer.changed)
+                snapshot = await self._write(connection, events, number, block_hash, timestamp)
         except BaseException:
             self._keys = None  # its numbers were not written
             raise
+        self._written, self._written_at = snapshot.head, time.monotonic()
         self._show(snapshot)
-        return head
+        return self.head
+
+    async def _write(
+        self,
+        connection: AsyncConnection,
+        events: Sequence[Event],
+        number: int,
+        block_hash: bytes,
+        timestamp: int,
+    ) -> Snapshot:
+        """Write, unless another process was first; return what is in the database then."""
+        before = self._written
+        claim = (
+            update(tables.progress)
+            .where(tables.progress.c.block_number == before.number)
+            .where(tables.progress.c.block_hash == before.hash)
+            .values(block_number=number, block_hash=block_hash)
+        )
+        # This locks the row: whoever comes second finds it changed.
+        if (await connection.execute(claim)).rowcount != 1:
+            self._keys = None
+            return await self._read(connection)
+        keys = await self._keys_for(connection)
+        writer = Writer(connection, keys, is_sqlite=self._database.is_sqlite)
+        await writer.write(events)
+        head = Head(number, block_hash, timestamp, writer.sequence or before.sequence)
+        values = {"timestamp": timestamp, "sequence": head.sequence}
+        if writer.head is not None:
+            values["head"] = writer.head  # type: ignore[assignment]
+        await connection.execute(update(tables.progress).values(values))
+        return await read_again(connection, self._snapshot, head, writer.changed)
 
     async def wait_for(self, number: int) -> Head:
         """Wait until the index has a block. Set a time limit around it: the chain may stand still."""
@@ -357,35 +383,20 @@ class Index:
         self._keys.use(connection)
         return self._keys
 
-    async def _reload(self, connection: AsyncConnection) -> None:
+    async def _read(self, connection: AsyncConnection) -> Snapshot:
         row = (await connection.execute(select(tables.progress))).one()
         head = Head(row.block_number, row.block_hash, row.timestamp, row.sequence)
-        self._show(await self._next_snapshot(connection, head, frozenset(_KEPT)))
+        return await read_again(connection, self._snapshot, head, KEPT)
 
-    async def _next_snapshot(
-        self, connection: AsyncConnection, head: Head, changed: frozenset[str]
-    ) -> Snapshot:
-        """Read again what changed of that which is kept in memory; the rest is as it was."""
-        fresh = {
-            attribute: await read(connection)
-            for name, (attribute, read) in _KEPT.items()
-            if name in changed
-        }
-        return msgspec.structs.replace(self._snapshot, head=head, **fresh)
+    async def _reload(self, connection: AsyncConnection) -> None:
+        snapshot = await self._read(connection)
+        self._written = snapshot.head
+        self._show(snapshot)
 
     def _show(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
-
-
-_KEPT: Final = {
-    tables.parties.name: ("parties", reader.parties),
-    tables.datasets.name: ("datasets", reader.datasets),
-    tables.purposes.name: ("purposes", reader.purposes),
-    tables.orders.name: ("orders", reader.orders),
-}
-"""For each table that is kept in memory: where in the snapshot, and how it is read."""
 
 
 def _progress(origin: Origin) -> dict[str, object]:

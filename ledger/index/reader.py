@@ -1,7 +1,6 @@
 """Questions to the index. Pages are cut by keys, not by counting, so the millionth costs as the first."""
 
 import heapq
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -10,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.entities import NOTHING
-from ledger.enumerations import OUTCOMES, Class, Outcome, Roles
+from ledger.enumerations import OUTCOMES, Outcome
 from ledger.index import tables
 from ledger.index.keys import UNKNOWN
 from ledger.index.rows import (
@@ -19,14 +18,10 @@ from ledger.index.rows import (
     ApplicationEntry,
     AuthorizationEntry,
     BasisEntry,
-    DatasetEntry,
     ErasureEntry,
     EventEntry,
-    OrderEntry,
-    PartyEntry,
     Place,
     PublicationEntry,
-    PurposeEntry,
     SubjectEntry,
 )
 
@@ -244,70 +239,6 @@ async def erasures(connection: AsyncConnection, transaction: bytes) -> tuple[Era
     return tuple(ErasureEntry(*_with_place(row)) for row in rows)
 
 
-# What every request may need
-
-
-async def parties(connection: AsyncConnection) -> dict[bytes, PartyEntry]:
-    """Return all parties that were ever admitted."""
-    columns = [tables.parties.c[name] for name in PartyEntry.__struct_fields__]
-    statement = select(*columns).where(tables.parties.c.roles > 0)
-    found = {}
-    for values in await _dicts(connection, statement):
-        values["roles"] = Roles(values["roles"])
-        found[values["address"]] = PartyEntry(**values)
-    return found
-
-
-async def datasets(connection: AsyncConnection) -> dict[bytes, DatasetEntry]:
-    """Return all datasets."""
-    table = tables.datasets
-    statement: Select[Any] = select(
-        tables.parties.c.address,
-        *(table.c[name] for name in DatasetEntry.__struct_fields__ if name != "provider"),
-    ).join(tables.parties, tables.parties.c.key == table.c.provider)
-    found = {}
-    for values in await _dicts(connection, statement):
-        values["provider"] = values.pop("address")
-        values["fields"] = tuple(json.loads(values["fields"]))
-        values["sharing"], values["open"] = Class(values["sharing"]), Class(values["open"])
-        found[values["id"]] = DatasetEntry(**values)
-    return found
-
-
-async def purposes(connection: AsyncConnection) -> dict[bytes, PurposeEntry]:
-    """Return all purposes."""
-    bound: dict[bytes, dict[bytes, int]] = {}
-    fields: Select[Any] = select(
-        tables.purpose_fields.c.purpose, tables.datasets.c.id, tables.purpose_fields.c.fields
-    ).join(tables.datasets, tables.datasets.c.key == tables.purpose_fields.c.dataset)
-    for purpose, dataset, mask in await _rows(connection, fields):
-        bound.setdefault(purpose, {})[dataset] = mask
-    columns = [
-        tables.purposes.c[name] for name in PurposeEntry.__struct_fields__ if name != "fields"
-    ]
-    found = {}
-    for values in await _dicts(connection, select(*columns)):
-        values["texts"] = dict(json.loads(values["texts"]))
-        found[values["id"]] = PurposeEntry(**values, fields=bound.get(values["id"], {}))
-    return found
-
-
-async def orders(connection: AsyncConnection) -> dict[bytes, OrderEntry]:
-    """Return all emergency orders."""
-    table = tables.orders
-    statement: Select[Any] = select(
-        table.c.id,
-        tables.datasets.c.id.label("dataset_id"),
-        *(table.c[name] for name in OrderEntry.__struct_fields__ if name not in ("id", "dataset")),
-    ).join(tables.datasets, tables.datasets.c.key == table.c.dataset)
-    found = {}
-    for values in await _dicts(connection, statement):
-        values["dataset"] = values.pop("dataset_id")
-        values["sharing"] = Class(values["sharing"])
-        found[values["id"]] = OrderEntry(**values)
-    return found
-
-
 async def count(connection: AsyncConnection, table: Any, *conditions: ColumnElement[bool]) -> int:
     """Return the number of rows of a table that fit the conditions."""
     statement = select(func.count()).select_from(table).where(*conditions)
@@ -431,10 +362,6 @@ def _positive(table: Any, column: str) -> ColumnElement[bool]:
 
 async def _rows(connection: AsyncConnection, statement: Select[Any]) -> list[Values]:
     return [tuple(row) for row in await connection.execute(statement)]
-
-
-async def _dicts(connection: AsyncConnection, statement: Select[Any]) -> list[dict[str, Any]]:
-    return [dict(row) for row in (await connection.execute(statement)).mappings()]
 
 
 async def _one(connection: AsyncConnection, statement: Select[Any]) -> int | None:

@@ -5,10 +5,9 @@ once. Everything else is written event by event, after what was gathered.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import Table, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,13 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger import events as happened
 from ledger.entities import NOTHING
 from ledger.events import Accessed, Event, Granted, Recorded, SubjectRegistered
-from ledger.hexes import to_hex
 from ledger.index import tables
+from ledger.index.bodies import basis_ids, body, subject_ids
 from ledger.index.changes import CHANGES, Change
 from ledger.index.keys import UNKNOWN, BasisKey, Keys, item_or_nothing
-
-_LARGEST_JSON_NUMBER: Final = 2**53
-_PLACE: Final = frozenset(("block", "transaction", "log_index", "contract"))
 
 Row = dict[str, object]
 
@@ -50,7 +46,7 @@ class Writer:
 
     async def write(self, events: Sequence[Event]) -> None:
         """Write events, in the order of the chain."""
-        await self._keys.prefetch(_basis_ids(events), _subject_ids(events))
+        await self._keys.prefetch(basis_ids(events), subject_ids(events))
         for event in events:
             if event.transaction != self._transaction_hash:
                 self._begin_transaction(event)
@@ -192,7 +188,7 @@ class Writer:
                 "party": 0 if party is None else await self._keys.party(party),
                 "dataset": self._keys.dataset(dataset) if dataset else 0,
                 "basis": found.key if found else 0,
-                "body": _body(event),
+                "body": body(event),
             },
         )
 
@@ -477,41 +473,3 @@ _HANDLERS: Final[dict[type[Event], Callable[[Writer, Any], Awaitable[None]]]] = 
 
 def _touched(change: Change | None) -> tuple[str, ...]:
     return () if change is None else (change.table.name,)
-
-
-def _basis_ids(events: Iterable[Event]) -> Iterable[bytes]:
-    for event in events:
-        if isinstance(event, Accessed):
-            yield event.basis
-            continue
-        for name in ("authorization", "agreement", "order", "dataset"):
-            found = getattr(event, name, None)
-            if isinstance(found, bytes):
-                yield found
-
-
-def _subject_ids(events: Iterable[Event]) -> Iterable[bytes]:
-    for event in events:
-        found = getattr(event, "subject", None)
-        if isinstance(found, bytes):
-            yield found
-
-
-def _body(event: Event) -> str:
-    members = {
-        name: _plain(getattr(event, name))
-        for name in type(event).__struct_fields__
-        # The terms of an authorization have columns of their own.
-        if name not in _PLACE and not (name == "terms" and isinstance(event, Granted))
-    }
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return to_hex(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        if isinstance(value, msgspec.Struct):
-            return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
-        return [_plain(one) for one in value] if isinstance(value, tuple) else value
-    return str(value) if value >= _LARGEST_JSON_NUMBER else int(value)

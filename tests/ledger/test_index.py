@@ -453,3 +453,23 @@ async def test_a_crash_while_writing_leaves_the_block_before(
     assert len(await index.accesses(Selection())) == 1
     await put(index, 2, events)
     assert [one.sequence for one in await index.accesses(Selection())] == [2, 1]
+
+
+async def test_blocks_in_which_nothing_happened_cost_no_write(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index(database, ORIGIN)
+    await index.open()
+    await put(index, 1, [])
+    with monkeypatch.context() as without_database:
+        without_database.setattr(Database, "writing", None)
+        for number in range(2, 6):
+            await put(index, number, [])
+    assert (index.head.number, index.head.hash) == (5, block(5).hash)
+    again = Index(database, ORIGIN)
+    assert (await again.open()).number == 1, "a crash would have lost no event"
+    await put(index, 6, [access(6, 1, b"b" * 32, Outcome.UNKNOWN_BASIS)])
+    assert (await again.open()).number == 6
+    await put(again, 7, [])
+    await put(index, 7, [access(7, 2, b"b" * 32, Outcome.UNKNOWN_BASIS)])
+    assert (index.head.number, index.head.sequence) == (7, 1), "another process was first"

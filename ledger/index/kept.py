@@ -1,0 +1,108 @@
+"""What every request may need, so that it is kept in memory: parties, datasets, purposes, orders."""
+
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.enumerations import Class, Roles
+from ledger.index import tables
+from ledger.index.rows import DatasetEntry, Head, OrderEntry, PartyEntry, PurposeEntry, Snapshot
+
+
+async def read_again(
+    connection: AsyncConnection, snapshot: Snapshot, head: Head, changed: Collection[str]
+) -> Snapshot:
+    """Return the snapshot as of another head.
+
+    Args:
+        connection: To the index as of `head`.
+        snapshot: As it was.
+        head: How far the index is now.
+        changed: Names of the tables that were written to; what is in no other is as it was.
+    """
+    fresh = {
+        attribute: await read(connection)
+        for name, (attribute, read) in KEPT.items()
+        if name in changed
+    }
+    return msgspec.structs.replace(snapshot, head=head, **fresh)
+
+
+async def parties(connection: AsyncConnection) -> dict[bytes, PartyEntry]:
+    """Return all parties that were ever admitted."""
+    columns = [tables.parties.c[name] for name in PartyEntry.__struct_fields__]
+    statement = select(*columns).where(tables.parties.c.roles > 0)
+    found = {}
+    for values in await _dicts(connection, statement):
+        values["roles"] = Roles(values["roles"])
+        found[values["address"]] = PartyEntry(**values)
+    return found
+
+
+async def datasets(connection: AsyncConnection) -> dict[bytes, DatasetEntry]:
+    """Return all datasets."""
+    table = tables.datasets
+    statement: Select[Any] = select(
+        tables.parties.c.address,
+        *(table.c[name] for name in DatasetEntry.__struct_fields__ if name != "provider"),
+    ).join(tables.parties, tables.parties.c.key == table.c.provider)
+    found = {}
+    for values in await _dicts(connection, statement):
+        values["provider"] = values.pop("address")
+        values["fields"] = tuple(json.loads(values["fields"]))
+        values["sharing"], values["open"] = Class(values["sharing"]), Class(values["open"])
+        found[values["id"]] = DatasetEntry(**values)
+    return found
+
+
+async def purposes(connection: AsyncConnection) -> dict[bytes, PurposeEntry]:
+    """Return all purposes."""
+    bound: dict[bytes, dict[bytes, int]] = {}
+    fields: Select[Any] = select(
+        tables.purpose_fields.c.purpose, tables.datasets.c.id, tables.purpose_fields.c.fields
+    ).join(tables.datasets, tables.datasets.c.key == tables.purpose_fields.c.dataset)
+    for purpose, dataset, mask in (await connection.execute(fields)).all():
+        bound.setdefault(purpose, {})[dataset] = mask
+    columns = [
+        tables.purposes.c[name] for name in PurposeEntry.__struct_fields__ if name != "fields"
+    ]
+    found = {}
+    for values in await _dicts(connection, select(*columns)):
+        values["texts"] = dict(json.loads(values["texts"]))
+        found[values["id"]] = PurposeEntry(**values, fields=bound.get(values["id"], {}))
+    return found
+
+
+async def orders(connection: AsyncConnection) -> dict[bytes, OrderEntry]:
+    """Return all emergency orders."""
+    table = tables.orders
+    statement: Select[Any] = select(
+        table.c.id,
+        tables.datasets.c.id.label("dataset_id"),
+        *(table.c[name] for name in OrderEntry.__struct_fields__ if name not in ("id", "dataset")),
+    ).join(tables.datasets, tables.datasets.c.key == table.c.dataset)
+    found = {}
+    for values in await _dicts(connection, statement):
+        values["dataset"] = values.pop("dataset_id")
+        values["sharing"] = Class(values["sharing"])
+        found[values["id"]] = OrderEntry(**values)
+    return found
+
+
+async def _dicts(connection: AsyncConnection, statement: Select[Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in (await connection.execute(statement)).mappings()]
+
+
+KEPT: Final[
+    Mapping[str, tuple[str, Callable[[AsyncConnection], Awaitable[Mapping[bytes, Any]]]]]
+] = {
+    tables.parties.name: ("parties", parties),
+    tables.datasets.name: ("datasets", datasets),
+    tables.purposes.name: ("purposes", purposes),
+    tables.orders.name: ("orders", orders),
+}
+"""For each table that is kept in memory: where in the snapshot, and how it is read."""
