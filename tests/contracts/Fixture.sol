@@ -23,6 +23,7 @@ import {
     Role,
     SubjectId
 } from "../../contracts/libraries/Types.sol";
+import {PasskeyVerifier} from "./PasskeyVerifier.sol";
 import {Signed} from "./Signed.sol";
 import {VM, Vm} from "./Vm.sol";
 
@@ -70,7 +71,7 @@ abstract contract Fixture {
     Agreements internal agreements;
     Authorizations internal authorizations;
     AccessLog internal accessLog;
-    address internal passkeyVerifier;
+    PasskeyVerifier internal passkeyVerifier;
 
     DatasetId internal land;
     PurposeId internal loan;
@@ -104,7 +105,7 @@ abstract contract Fixture {
         authorizations = Authorizations(_create("Authorizations", arguments));
         arguments = abi.encode(registry, catalogue, agreements, authorizations);
         accessLog = AccessLog(_create("AccessLog", arguments));
-        passkeyVerifier = _create("PasskeyVerifier", "");
+        passkeyVerifier = PasskeyVerifier(_create("PasskeyVerifier", ""));
     }
 
     /// @dev By artifact and not by `new`, with which every test contract would compile the five contracts once more.
@@ -206,8 +207,8 @@ abstract contract Fixture {
         terms.purpose = loan;
         terms.sharing = sharing;
         terms.fields = 0x0f;
-        terms.startsAt = uint64(block.timestamp);
-        terms.endsAt = uint64(block.timestamp) + 1 days;
+        terms.startsAt = _now();
+        terms.endsAt = _now() + 1 days;
         terms.reason = "flood";
     }
 
@@ -237,8 +238,8 @@ abstract contract Fixture {
         terms.fields = 0x07;
         terms.caseReference = keccak256("salt and case number");
         terms.statementHash = keccak256("I let Quancheng Bank read 3 items of my property record");
-        terms.notBefore = uint64(block.timestamp);
-        terms.expiresAt = uint64(block.timestamp) + 30 days;
+        terms.notBefore = _now();
+        terms.expiresAt = _now() + 30 days;
         terms.maxUses = 3;
         terms.nonce = _random();
         terms.deadline = _soon();
@@ -271,7 +272,7 @@ abstract contract Fixture {
     /// @dev Replaces Alice's key by the new one, three days from now.
     function _recover() internal {
         _startRecovery(_account(NEW_KEY));
-        VM.warp(block.timestamp + RECOVERY_DELAY);
+        VM.warp(_now() + RECOVERY_DELAY);
         authorizations.completeRecovery(ALICE);
     }
 
@@ -281,6 +282,23 @@ abstract contract Fixture {
         ISubjects.Approval memory approval =
             _byAlice(Signed.guardian(ALICE, guardian, expiresAt, nonce, _soon()));
         authorizations.appointGuardian(ALICE, guardian, expiresAt, nonce, _soon(), approval);
+    }
+
+    /// @dev All that the powerful can do at once: each party withdrawn, the dataset closed, the purpose retired, the agreement
+    /// withdrawn, a recovery started.
+    function _shutEverythingDown() internal {
+        _startRecovery(_account(NEW_KEY));
+        VM.prank(provider);
+        agreements.withdrawAgreement(landForLoan, "shut");
+        VM.prank(provider);
+        catalogue.withdrawDataset(land, "shut");
+        VM.prank(authority);
+        agreements.retirePurpose(loan);
+        address[5] memory parties = [provider, regulator, recorder, identity, bank];
+        for (uint256 i = 0; i < parties.length; ++i) {
+            VM.prank(authority);
+            registry.withdraw(parties[i]);
+        }
     }
 
     // Signatures
@@ -304,8 +322,13 @@ abstract contract Fixture {
         return _by(ALICE_KEY, structHash);
     }
 
+    /// @dev Asked of the runner, because the compiler takes `block.timestamp` for constant, also across `warp`.
+    function _now() internal view returns (uint64) {
+        return uint64(VM.getBlockTimestamp());
+    }
+
     function _soon() internal view returns (uint64) {
-        return uint64(block.timestamp) + 10 minutes;
+        return _now() + 10 minutes;
     }
 
     function _random() internal returns (bytes32) {
@@ -381,6 +404,11 @@ abstract contract Fixture {
     /// @dev The next call must be refused with exactly this error.
     function _refused(bytes memory reason) internal {
         VM.expectRevert(reason);
+    }
+
+    /// @dev What Alice's record is refused with when another key than hers signed.
+    function _unauthorized(uint256 key) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(ISubjects.SignerUnauthorized.selector, ALICE, _account(key));
     }
 
     function _expect(Outcome actual, Outcome expected) internal pure {

@@ -41,6 +41,8 @@ interface Vm {
 
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
 
+    function getBlockTimestamp() external view returns (uint256);
+
     function getCode(string calldata artifact) external view returns (bytes memory);
 
     function getNonce(address account) external view returns (uint64);
