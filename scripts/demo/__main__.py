@@ -5,10 +5,11 @@ import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from ledger.errors import LedgerError
 from scripts.city.errors import CityError
-from scripts.city.write import Size
+from scripts.city.write import NATURAL, Size
 from scripts.demo.errors import DemoError
 from scripts.demo.running import show_how_to_go_on, start
 from scripts.demo.stage import DifferenceError, Stage
@@ -16,7 +17,9 @@ from scripts.demo.story import tell
 from wallet.errors import WalletError
 from wallet.supervisor import stop_left_behind
 
-_DATA = Path("var/demo")
+_DATA: Final = Path("var/demo")
+_LARGE: Final = 1000
+"""People."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(stage: Stage, options: argparse.Namespace) -> int:
     now = datetime.now(tz=UTC)
     data: Path = options.data or _DATA / f"{now:%Y%m%d-%H%M%S}"
-    size = Size(options.people, options.enterprises, options.records)
+    # The people of a small city own too little for a publication of changes.
+    real_estate = NATURAL if options.people >= _LARGE else _LARGE
+    size = Size(options.people, options.enterprises, options.records, real_estate)
     if (data / "deployment.json").exists():
         raise DemoError(f"{data} has a story already; the demo tells a new one each time")
     with start(stage, data.absolute(), size, keep=options.keep) as world:

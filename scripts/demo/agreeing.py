@@ -1,4 +1,4 @@
-"""How an agreement comes about: purpose bound, application, confidentiality signed, approval."""
+"""How an agreement comes about: purpose bound, application, approval, confidentiality signed."""
 
 import time
 
@@ -12,27 +12,40 @@ from wallet.provider import agreements as provider_side
 CONFIDENTIALITY = "We use it for this purpose only, show it to nobody else, and delete it in time."
 
 
-def agree(world: World, consumer: Party, code: str, terms: PurposeTerms) -> bytes:
-    """Let a consumer use a dataset for a purpose, all fields; return the application's id."""
-    authority, provider = world.authority, world.provider_of(code)
+def agree(world: World, consumer: Party, code: str, terms: PurposeTerms) -> None:
+    """Let a consumer use a dataset for a purpose, all fields."""
+    application = apply(world, consumer, code, terms)
+    approve(world, code, application)
+    sign(consumer, application)
+
+
+def apply(world: World, consumer: Party, code: str, terms: PurposeTerms) -> bytes:
+    """The consumer applies, after the authority has let the purpose use the dataset; return the id."""
     dataset, purpose, fields = world.dataset(code), purpose_of(terms), world.mask(code)
+    authority = world.authority
     authority.run(acts.bind_fields(authority.ledger, authority.key, purpose, dataset, fields))
-    applied = consumer.run(
-        consumer_side.apply(
-            consumer.ledger,
-            consumer.key,
-            dataset=dataset,
-            purpose=purpose,
-            fields=fields,
-            justification=f"{terms.code} at {consumer.role.name}",
-        )
+    flow = consumer_side.apply(
+        consumer.ledger,
+        consumer.key,
+        dataset=dataset,
+        purpose=purpose,
+        fields=fields,
+        justification=f"{terms.code} at {consumer.role.name}",
     )
-    application = applied.application
+    return consumer.run(flow).application
+
+
+def approve(world: World, code: str, application: bytes) -> None:
+    """The department approves for a year."""
+    provider, until = world.provider_of(code), int(time.time()) + 365 * DAY
+    fields = world.mask(code)
+    provider.run(provider_side.approve(provider.ledger, provider.key, application, fields, until))
+
+
+def sign(consumer: Party, application: bytes) -> None:
+    """The consumer signs the confidentiality agreement."""
     consumer.run(
         consumer_side.sign_confidentiality(
             consumer.ledger, consumer.key, application, CONFIDENTIALITY
         )
     )
-    until = int(time.time()) + 365 * DAY
-    provider.run(provider_side.approve(provider.ledger, provider.key, application, fields, until))
-    return application

@@ -69,6 +69,24 @@ class CityFiles:
             self._rows[code] = found
         return self._rows[code].get(key, [])
 
+    def values_of(
+        self, code: str, names: tuple[str, ...], key: str = "", path: Path | None = None
+    ) -> dict[int, tuple[str, ...]]:
+        """Return some fields of what a dataset's file says about somebody, by record number.
+
+        Args:
+            code: of the dataset.
+            names: of the fields.
+            key: resident id or credit code; empty for records about nobody.
+            path: of another version of the file.
+        """
+        dataset = self.dataset(code)
+        places = [dataset.field_index(name) for name in names]
+        rows = self.rows_of(code, key)
+        if path is not None:
+            rows = [row for row in read_rows(path, dataset) if row.key == key]
+        return {row.number: tuple(row.values[place] for place in places) for row in rows}
+
     @cached_property
     def residents(self) -> tuple[Resident, ...]:
         """Everybody, in the order of the register."""
@@ -88,6 +106,10 @@ class CityFiles:
         if place >= len(found):
             raise DemoError(f"too few people with {least} records in {code}: take a larger city")
         return found[place]
+
+    def resident(self, resident_id: str) -> Resident:
+        """Return who has a resident id."""
+        return next(one for one in self.residents if one.resident_id == resident_id)
 
     def write_next_version(self, code: str, target: Path, amounts: Amounts) -> Delta:
         """Write the next version of a dataset's file; return what differs."""

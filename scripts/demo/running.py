@@ -14,7 +14,7 @@ from wallet.passwords import Password
 from wallet.supervisor import Supervisor, SupervisorSettings
 
 PASSWORD: Final = "quancheng"  # noqa: S105 - of keystores that are worth nothing
-RECOVERY_DELAY: Final = 6
+RECOVERY_DELAY: Final = 5
 """Seconds; three days in earnest."""
 
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from ledger.statement import Statement
 
 T = TypeVar("T")
 
@@ -56,12 +59,24 @@ class Stage:
         """Say what happens."""
         self.console.print(f"   [cyan]·[/cyan] {text}", soft_wrap=True)
 
-    def quote(self, text: str) -> None:
-        """Show a text as somebody in the story sees it."""
-        self.console.print(f'     "{text}"', style="italic", markup=False, soft_wrap=True)
+    def show_statement(self, statement: Statement) -> None:
+        """Show what a person reads, word for word, before signing it."""
+        self.step("the person reads, and signs word for word:")
+        for text in (statement.zh, statement.en, f"No. {statement.reference}"):
+            self.console.print(Padding(text, (0, 0, 0, 5)), style="italic", markup=False)
 
     def check(self, what: str, found: T, expected: T) -> T:
-        """Return what was found if it is what the story expects.
+        """Return what was found if it is what the story expects, and say so.
+
+        Raises:
+            DifferenceError: it is not.
+        """
+        self.require(what, found, expected)
+        self.console.print(f"   [green]✓[/green] {what}", soft_wrap=True)
+        return found
+
+    def require(self, what: str, found: T, expected: T) -> T:
+        """Check without a word.
 
         Raises:
             DifferenceError: it is not.
@@ -73,7 +88,6 @@ class Stage:
             )
         if self.acts:
             self.acts[-1].checks += 1
-        self.console.print(f"   [green]✓[/green] {what}", soft_wrap=True)
         return found
 
     def fail(self, text: str) -> None:
@@ -101,14 +115,21 @@ class Stage:
             yield progress
 
     def summarize(self) -> None:
-        """Show how long each act took."""
-        rows = [(act.title, str(act.checks), f"{act.seconds:.1f}") for act in self.acts]
-        total = (
-            "all",
-            str(sum(act.checks for act in self.acts)),
-            f"{sum(act.seconds for act in self.acts):.1f}",
+        """Show how long each act took, and the verdict: whoever gets here found no difference."""
+        rows = [
+            (f"{number}. {act.title}", str(act.checks), f"{act.seconds:.1f}")
+            for number, act in enumerate(self.acts, 1)
+        ]
+        checks, seconds = (
+            sum(act.checks for act in self.acts),
+            sum(one.seconds for one in self.acts),
         )
-        self.table("Acts", ("act", "checks", "seconds"), [*rows, total])
+        self.console.print()
+        self.table("The story", ("act", "checks", "seconds"), rows)
+        self.console.print(
+            f"[bold green]✓ {checks} checks in {len(rows)} acts, {seconds:.0f} s: "
+            "everything is as the story says[/bold green]"
+        )
 
 
 def _short(value: object) -> str:

@@ -1,8 +1,18 @@
 """The story in its order."""
 
-from scripts.demo import loan, publish, replay_and_tamper
+from scripts.demo import (
+    claim,
+    emergency,
+    loan,
+    publish,
+    recovering,
+    replay_and_tamper,
+    restricting,
+    sharing,
+    stopping,
+    updating,
+)
 from scripts.demo.world import World
-from wallet.regulator.journals import GatewayJournal, fetch_journal
 
 
 def tell(world: World) -> None:
@@ -12,7 +22,12 @@ def tell(world: World) -> None:
         DifferenceError: something is not as it should be.
     """
     publish.play(world)
-    loan.play(world)
-    path = world.data / "journal.jsonl"
-    world.regulator.run(fetch_journal(path))
-    replay_and_tamper.play(world, tuple(GatewayJournal(path).entries()))
+    person, _ = loan.play(world)
+    claim.play(world)
+    left = stopping.play(world, person)
+    second = recovering.play(world, person, left)
+    sharing.play(world)
+    emergency.play(world)
+    restricting.play(world, second)
+    updating.play(world)
+    replay_and_tamper.play(world)

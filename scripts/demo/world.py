@@ -1,18 +1,20 @@
 """What all acts share: the running system, the parties with their keys and clients, the files."""
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ledger import contracts
+from ledger import contracts, views
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
-from ledger.enumerations import Roles
+from ledger.enumerations import Outcome, Roles
 from ledger.events import PurposeTerms, dataset_id
 from ledger.rpc import Rpc
 from ledger.sealing import OpeningKey
+from ledger.views import OrderState
 from scripts.demo import cast
 from scripts.demo.cast import Role
 from scripts.demo.files import CityFiles
@@ -85,6 +87,8 @@ class World:
         self.deployment = deployment
         self.files = files
         self.node = Rpc(addresses.node)
+        self.outcomes: Counter[Outcome] = Counter()
+        """Of all accesses so far, as the consumers saw them; the replay must come to the same."""
         self._parties: dict[str, Party] = {}
 
     def close(self) -> None:
@@ -143,6 +147,21 @@ class World:
         return self.party(cast.INSURER)
 
     @property
+    def institute(self) -> Party:
+        """The economic institute."""
+        return self.party(cast.INSTITUTE)
+
+    @property
+    def navigator(self) -> Party:
+        """The maker of an app that finds parking."""
+        return self.party(cast.NAVIGATOR)
+
+    @property
+    def disease_control(self) -> Party:
+        """Those who fight an outbreak."""
+        return self.party(cast.DISEASE_CONTROL)
+
+    @property
     def regulator(self) -> Party:
         """The regulator."""
         return self.party(cast.REGULATOR)
@@ -158,6 +177,10 @@ class World:
         dataset = self.files.dataset(code)
         chosen = names or tuple(field.name for field in dataset.fields)
         return sum(1 << dataset.field_index(name) for name in chosen)
+
+    def order(self, order: bytes) -> OrderState:
+        """Return how an emergency order stands."""
+        return self.node.send(views.order_of(self.deployment.contracts, order))
 
     # Making clients
 

@@ -1,0 +1,50 @@
+"""Act: an emergency order opens a dataset that is not shared, for a day; it ends and is reviewed."""
+
+import time
+
+from ledger.enumerations import Class, Outcome
+from scripts.demo.agreeing import agree
+from scripts.demo.cast import DAY, EPIDEMIC, OUTBREAK
+from scripts.demo.sharing import entitlement, use_all
+from scripts.demo.world import World, purpose_of
+from wallet.authority import acts as authority_acts
+from wallet.regulator import acts as regulator_acts
+
+
+def play(world: World) -> None:
+    """Closed, opened by an order for whom it is meant, closed again, reviewed."""
+    with world.stage.act("An emergency order opens what is not shared, for a day"):
+        consumer, dataset = world.disease_control, world.dataset(EPIDEMIC)
+        closed = entitlement(world, consumer, EPIDEMIC, dataset)
+        closed.denied("the epidemic report is not shared", Outcome.DATASET_INACTIVE)
+        agree(world, consumer, EPIDEMIC, OUTBREAK)
+        order = issue(world, dataset)
+        opened = entitlement(world, consumer, EPIDEMIC, order)
+        use_all(world, opened, EPIDEMIC, "under the order disease control has the epidemic report")
+        other = entitlement(world, world.navigator, EPIDEMIC, order)
+        other.denied("a consumer that the order is not for", Outcome.AGREEMENT_INACTIVE)
+        authority, regulator = world.authority, world.regulator
+        over = "the outbreak is over"
+        authority.run(authority_acts.end_order(authority.ledger, authority.key, order, over))
+        opened.denied("after the order has ended", Outcome.DATASET_INACTIVE)
+        findings = "used by disease control only, for the outbreak"
+        regulator.run(regulator_acts.review_order(regulator.ledger, regulator.key, order, findings))
+        state = world.order(order)
+        world.stage.check("the regulator reviews the order", state.reviewed, True)
+
+
+def issue(world: World, dataset: bytes) -> bytes:
+    """The authority opens the dataset for a day, to consumers with an agreement; return the order's id."""
+    authority, now = world.authority, int(time.time())
+    flow = authority_acts.issue_order(
+        authority.ledger,
+        authority.key,
+        dataset=dataset,
+        purpose=purpose_of(OUTBREAK),
+        sharing=Class.CONDITIONAL,
+        fields=world.mask(EPIDEMIC),
+        starts_at=now,
+        ends_at=now + DAY,
+        reason="influenza outbreak in two districts",
+    )
+    return authority.run(flow).id

@@ -1,0 +1,25 @@
+"""Act: the regulator restricts a consumer, which is denied everything until the restriction is lifted."""
+
+import time
+
+from ledger.enumerations import Outcome
+from scripts.demo.cast import DAY
+from scripts.demo.consumers import Entitlement
+from scripts.demo.world import World
+from wallet.consumer.agreements import appeal
+from wallet.regulator import acts
+
+
+def play(world: World, granted: Entitlement) -> None:
+    """Restrict the bank, see it denied, hear its appeal, lift the restriction, see it served."""
+    with world.stage.act("The regulator restricts the bank, hears its appeal, and lifts it"):
+        regulator, bank = world.regulator, world.bank
+        until = int(time.time()) + DAY
+        regulator.run(
+            acts.restrict(regulator.ledger, regulator.key, bank.address, until, "many look-ups")
+        )
+        granted.denied("while it is restricted", Outcome.CONSUMER_RESTRICTED)
+        bank.run(appeal(bank.ledger, bank.key, "each look-up has its loan case, see our files"))
+        regulator.run(acts.lift(regulator.ledger, regulator.key, bank.address, "files seen"))
+        served = len(granted.use().opened.records)
+        world.stage.check("after it appealed and the regulator lifted it: served", served > 0, True)
