@@ -13,3 +13,7 @@ class DifferencesError(WalletError):
 
 class CancelledError(WalletError):
     """The person at the terminal said no."""
+
+
+class ServiceError(WalletError):
+    """A service's own command failed; the message is its last line."""

@@ -1,7 +1,8 @@
 """`quancheng gateway` and `quancheng keyholder`: the services' own commands, run as processes.
 
-Nothing of the services is imported here; this process becomes the service. Their settings come from the
-environment (QUANCHENG_GATEWAY_*, QUANCHENG_KEYHOLDER_*); addresses that were given here are passed on.
+Nothing of the services is imported here; this process becomes the service, or runs one of its commands.
+Their settings come from the environment (QUANCHENG_GATEWAY_*, QUANCHENG_KEYHOLDER_*); what was given here
+stands in for those that are not set there.
 """
 
 import os
@@ -9,15 +10,44 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+import msgspec
 import typer
 
-from wallet.cli.errors import InputError
+from wallet.cli.errors import InputError, ServiceError
 from wallet.cli.session import Session, session_of
+from wallet.passwords import Descriptor
+from wallet.supervisor import Layout
 
 gateway = typer.Typer(help="The gateway.", no_args_is_help=True)
-keyholder = typer.Typer(help="A keyholder.", no_args_is_help=True)
+keyholder = typer.Typer(help="A keyholder; --home is its directory.", no_args_is_help=True)
+
+_KEYHOLDER: Final = "wallet.keyholder"
+_SETTINGS: Final = {
+    "gateway": {
+        "deployment": "DEPLOYMENT",
+        "node": "NODE_URL",
+        "keyholders": "KEYHOLDERS",
+        "password": "RECORDER_PASSWORD",
+    },
+    _KEYHOLDER: {
+        "home": "HOME",
+        "deployment": "DEPLOYMENT",
+        "node": "NODE",
+        "password": "PASSWORD",
+        "scrypt_n": "SCRYPT_N",
+    },
+    "wallet.identity": {
+        "home": "HOME",
+        "deployment": "DEPLOYMENT",
+        "node": "NODE",
+        "gateway": "GATEWAY",
+        "password": "PASSWORD",
+        "scrypt_n": "SCRYPT_N",
+    },
+}
+"""How each service calls what may be given before the command."""
 
 
 @gateway.command("serve")
@@ -29,7 +59,31 @@ def serve_gateway(context: typer.Context) -> None:
 @keyholder.command("serve")
 def serve_keyholder(context: typer.Context) -> None:
     """Run the keyholder (`python -m wallet.keyholder`) with the settings of the environment."""
-    become(session_of(context), "wallet.keyholder", ("serve",))
+    become(session_of(context), _KEYHOLDER, ("serve",))
+
+
+@keyholder.command("init")
+def initialize(context: typer.Context) -> None:
+    """Draw a new keyholder's account and encryption key; the authority then admits its address."""
+    run(session_of(context), _KEYHOLDER, ("init",))
+
+
+@keyholder.command("register")
+def register(context: typer.Context) -> None:
+    """Put the encryption key into the Registry, once admitted."""
+    run(session_of(context), _KEYHOLDER, ("register",))
+
+
+@keyholder.command("check")
+def check(context: typer.Context) -> None:
+    """Say which epochs are complete, with fingerprints to compare with the other keyholders' by voice."""
+    run(session_of(context), _KEYHOLDER, ("check",))
+
+
+@keyholder.command("journal")
+def journal(context: typer.Context) -> None:
+    """Check the running hash of the release journal."""
+    run(session_of(context), _KEYHOLDER, ("journal",))
 
 
 @keyholder.command("rotate")
@@ -48,17 +102,17 @@ def rotate(
 ) -> None:
     """Draw this keyholder's seeds of a new epoch (--epoch, --members, --out); then take the others' (--take).
 
-    What was encrypted before stays readable: a record says of which epoch its keys are.
+    The first epoch is made so too. What was encrypted before stays readable: a record says of which
+    epoch its keys are. Serve again afterwards: a running keyholder knows the epochs that it started with.
     """
     session = session_of(context)
     if take:
-        code = run(session, "wallet.keyholder", ("import", *map(str, take)))
+        run(session, _KEYHOLDER, ("import", *map(str, take)))
     elif epoch is not None and members and out is not None:
         drawing = ("draw", "--epoch", str(epoch), "--threshold", str(threshold))
-        code = run(session, "wallet.keyholder", (*drawing, "--members", members, "--out", str(out)))
+        run(session, _KEYHOLDER, (*drawing, "--members", members, "--out", str(out)))
     else:
         raise InputError("name --epoch, --members and --out to draw; or --take FILE to take")
-    raise typer.Exit(code)
 
 
 def become(session: Session, module: str, arguments: Sequence[str]) -> None:
@@ -69,21 +123,53 @@ def become(session: Session, module: str, arguments: Sequence[str]) -> None:
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own module
 
 
-def run(session: Session, module: str, arguments: Sequence[str]) -> int:
-    """Run one of a service's commands; return its exit status."""
+def run(session: Session, module: str, arguments: Sequence[str]) -> None:
+    """Run one of a service's commands and print what it prints.
+
+    Raises:
+        ServiceError: it failed, and said why.
+    """
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, env=_environment(session, module), check=False).returncode  # noqa: S603 - our own module
+    done = subprocess.run(  # noqa: S603 - our own module
+        command,
+        env=_environment(session, module),
+        capture_output=True,
+        text=True,
+        check=False,
+        pass_fds=_descriptors(session),
+    )
+    lines = done.stdout.splitlines()
+    if done.returncode and done.stderr:
+        raise ServiceError(done.stderr.splitlines()[-1])
+    session.output.result({"lines": lines}, *lines)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
 
 
 def _environment(session: Session, module: str) -> dict[str, str]:
     """Return the environment, with what was given here where it says nothing."""
-    prefix = f"QUANCHENG_{module.rpartition('.')[2].upper()}_"
-    options = session.options
+    options, addresses = session.options, session.addresses
+    deployment = options.deployment
+    if deployment is None and options.data is not None:
+        deployment = Layout(options.data).deployment
     given = {
-        "DEPLOYMENT": str(options.deployment) if options.deployment else "",
-        "NODE": options.node,
-        "GATEWAY": options.gateway,
-        "PASSWORD": options.password if options.password != "prompt" else "",  # noqa: S105
+        "home": str(options.home),
+        "deployment": "" if deployment is None else str(deployment),
+        "node": addresses.node,
+        "gateway": addresses.gateway,
+        "keyholders": _as_list(addresses.keyholders),
+        "password": "" if options.password == "prompt" else options.password,  # noqa: S105
+        "scrypt_n": str(options.scrypt_n),
     }
-    known = {prefix + name: value for name, value in given.items() if value}
+    prefix = f"QUANCHENG_{module.rpartition('.')[2].upper()}_"
+    known = {prefix + name: given[what] for what, name in _SETTINGS[module].items() if given[what]}
     return known | dict(os.environ)
+
+
+def _descriptors(session: Session) -> tuple[int, ...]:
+    source = session.password_source
+    return (source.number,) if isinstance(source, Descriptor) else ()
+
+
+def _as_list(addresses: Sequence[str]) -> str:
+    return msgspec.json.encode(addresses).decode() if addresses else ""

@@ -1,5 +1,6 @@
 """Whom a provider needs to publish: identity authority, keyholders, gateway, chain."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -119,7 +120,12 @@ class RemoteServices:
         return owners
 
     def keys(self, dataset: bytes) -> DatasetKeys:
-        """Ask every keyholder, so that a wrong subkey shows; return what they combine to."""
+        """Ask every keyholder, so that a wrong subkey shows; return what they combine to.
+
+        Of the newest epoch on which more than half of them agree, with its threshold and members:
+        amid a rotation some are further than others, and a single one could otherwise have a
+        department encrypt under an "epoch" whose seeds it alone knows.
+        """
         sealed, errors = [], []
         for keyholder in self._keyholders:
             try:
@@ -128,10 +134,20 @@ class RemoteServices:
                 errors.append(f"{keyholder}: {error}")
         if not sealed:
             raise SubkeysError("no keyholder gave its subkeys: " + "; ".join(errors))
-        newest = max(one.epoch for one in sealed)
-        usable = [one for one in sealed if one.epoch == newest]
-        if len({(one.threshold, one.members) for one in usable}) > 1:
-            raise SubkeysError("the keyholders disagree about who they are")
+        rosters = Counter((one.epoch, one.threshold, one.members) for one in sealed)
+        agreed = [one for one, count in rosters.items() if 2 * count > len(self._keyholders)]
+        if not agreed:
+            raise SubkeysError(
+                f"{len(sealed)} of {len(self._keyholders)} keyholders answer, and no more than half "
+                f"agree about epoch and members; {'; '.join(errors)}".rstrip("; ")
+            )
+        roster = max(agreed)
+        usable = [one for one in sealed if (one.epoch, one.threshold, one.members) == roster]
+        return self._combine(dataset, usable, errors)
+
+    def _combine(
+        self, dataset: bytes, usable: Sequence[SealedSubkeys], errors: Sequence[str]
+    ) -> DatasetKeys:
         try:
             handed = [self._open(dataset, one) for one in usable]
             sharing = Sharing(usable[0].threshold, len(usable[0].members))
