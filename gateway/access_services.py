@@ -28,6 +28,7 @@ from gateway.store.releases import ReleaseJournal, SqlReleaseJournal
 from gateway.supervision.enforcement import Enforcer
 from gateway.supervision.watch import Watch
 from gateway.terms import ChainTerms
+from gateway.throttling import Throttle
 from gateway.topics import CHAIN, Topics
 from gateway.trail import IndexTrail
 from ledger import failpoints
@@ -78,15 +79,18 @@ class AccessServices:
     topics: Topics
     recorder: Recorder | None
 
-    def problems(self) -> Mapping[str, str | None]:
+    async def problems(self) -> Mapping[str, str | None]:
         """Return, for `/readyz`, why something cannot be done now, by what it is."""
+        keyholders = await self.keyholders.availability()
+        return {"recorder": self._recorder_problem(), "keyholders": keyholders.problem}
+
+    def _recorder_problem(self) -> str | None:
         if self.recorder is None:
-            return {"recorder": "no recorder's key is configured"}
+            return "no recorder's key is configured"
         status = self.recorder.status
         if status.is_ready:
-            return {"recorder": None}
-        reason = str(status.problem) if status.problem is not None else status.state.value
-        return {"recorder": reason}
+            return None
+        return str(status.problem) if status.problem is not None else status.state.value
 
 
 class NoRecorder:
@@ -178,6 +182,7 @@ def _recorder(
             patience=settings.patience,
             keep_history=settings.embedded_chain,
             reconcile_automatically=settings.embedded_chain,
+            sets_clock=settings.embedded_chain,
         ),
         lookup=lookup,
         unclaimed=unclaimed,
@@ -205,6 +210,7 @@ def _assemble(
         releaser=Releaser(bases, materials, keyholders, journal),
         journal=journal,
         newest_block=lambda: shared.index.head.number,
+        throttle=Throttle(settings.accesses_rate, settings.accesses_burst),
         most_waiting=settings.accesses_waiting,
     )
     relays = Relays(
@@ -251,8 +257,9 @@ def _watch(services: AccessServices, sender: _Sender) -> Watch:
 
 
 async def _tell(index: Index, topics: Topics) -> None:
+    head = index.head
     while True:
-        await index.wait_for_change()
+        head = await index.wait_for_change(head)
         topics.touch(CHAIN)
 
 

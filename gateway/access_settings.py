@@ -13,6 +13,7 @@ from gateway.errors import SettingsError
 from gateway.supervision.rules import Bounds
 from gateway.supervision.watch import Enforcement
 from ledger import failpoints
+from ledger.exchange import MOST_ACCESSES
 
 _RULES = ("rate", "volume", "denials", "odd-hours", "after-revocation")
 
@@ -46,6 +47,13 @@ class AccessSettings(BaseSettings):
 
     accesses_waiting_of_one: PositiveInt = 10_000
     """The same for one consumer, so that one that floods leaves room for the others."""
+
+    accesses_rate: PositiveFloat = 5_000.0
+    """Accesses per second that one consumer may ask for in the long run; beyond it, a 429 says when to come again. Several
+    gateways each allow as much."""
+
+    accesses_burst: Annotated[int, Field(ge=MOST_ACCESSES)] = 20_000
+    """Accesses that one consumer may ask for at once after a pause."""
 
     patience: PositiveFloat = 10.0
     """Seconds that a caller waits for its access to be final; then it gets a 503 and may ask again."""

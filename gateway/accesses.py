@@ -6,6 +6,7 @@ later, and from the chain, which knows every nonce, if all else was lost.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -17,6 +18,7 @@ from gateway.errors import (
     GatewayError,
     MalformedBodyError,
     Member,
+    ThrottledError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -24,6 +26,7 @@ from gateway.grouping import Grouper
 from gateway.materials import Materials
 from gateway.releasing import Encoded, ReleaseOrder, Releaser
 from gateway.store.releases import JournalEntry, ReleaseJournal
+from gateway.throttling import Throttle
 from ledger.enumerations import Outcome
 from ledger.exchange import RecordedAccess, Submission
 from ledger.hexes import to_hex
@@ -64,16 +67,11 @@ class TooManyAtOnceError(BodyError):
         return {"limit": self.limit}
 
 
-class QueueFullError(GatewayError):
-    """More accesses are waiting than the gateway takes; try again later.
-
-    Attributes:
-        retry_after: Seconds.
-    """
+class QueueFullError(ThrottledError):
+    """More accesses are waiting than the gateway takes."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("more accesses are waiting than the gateway takes")
-        self.retry_after = retry_after
+        super().__init__(retry_after, "more accesses are waiting than the gateway takes")
 
 
 class AccessRecorder(Protocol):
@@ -166,6 +164,7 @@ class Accesses:
         releaser: Releaser,
         journal: ReleaseJournal,
         newest_block: Callable[[], int],
+        throttle: Throttle,
         most_waiting: int = 20_000,
     ) -> None:
         """Take the parts.
@@ -179,6 +178,7 @@ class Accesses:
             releaser: Answers what is allowed.
             journal: Of all accesses.
             newest_block: Number of the newest final block that is known here.
+            throttle: How many each consumer may ask for in a time.
             most_waiting: Requests under way at most; the next ones are turned away.
         """
         self._domain = domain
@@ -188,6 +188,7 @@ class Accesses:
         self._materials = materials
         self._releaser = releaser
         self._newest_block = newest_block
+        self._throttle = throttle
         self._most_waiting = most_waiting
         self._journal = journal
         self._running: dict[bytes, asyncio.Task[Answer]] = {}
@@ -207,22 +208,35 @@ class Accesses:
         A caller that is cancelled, because its client is gone, does not stop what was begun.
 
         Raises:
-            QueueFullError: Too many requests are under way.
+            ThrottledError: The consumer asks for too many, or too many are under way.
         """
-        try:
-            verified = verify_submission(submission, self._domain)
-        except GatewayError as error:
-            return Answer(None, None, None, error)
-        return await asyncio.shield(self._begin(verified))
+        return (await self.answer_all((submission,)))[0]
 
     async def answer_all(self, submissions: Sequence[Submission]) -> list[Answer]:
         """Answer several requests, in their order.
 
         Raises:
-            QueueFullError: Too many requests are under way; none of these was begun.
+            ThrottledError: A consumer asks for too many, or too many are under way; none of these
+                was begun.
         """
         self._check_room(len(submissions))
-        return list(await asyncio.gather(*map(self.answer, submissions)))
+        verified = [self._verify(submission) for submission in submissions]
+        # Only who signed pays: nobody can empty another one's bucket.
+        signed = [one.submission.request.consumer for one in verified if isinstance(one, Verified)]
+        for consumer, count in Counter(signed).items():
+            self._throttle.take(consumer, count)
+        return list(await asyncio.gather(*map(self._wait, verified)))
+
+    def _verify(self, submission: Submission) -> Verified | GatewayError:
+        try:
+            return verify_submission(submission, self._domain)
+        except GatewayError as error:
+            return error
+
+    async def _wait(self, verified: Verified | GatewayError) -> Answer:
+        if isinstance(verified, GatewayError):
+            return Answer(None, None, None, verified)
+        return await asyncio.shield(self._begin(verified))
 
     async def close(self) -> None:
         """Finish what is under way."""

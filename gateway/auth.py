@@ -25,6 +25,7 @@ from gateway.errors import (
 )
 from gateway.store.nonces import NonceMemory
 from gateway.store.sessions import Challenge, SessionStore
+from gateway.throttling import Throttle
 from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH, checksum_address, to_hex
 from ledger.http_signatures import (
@@ -105,6 +106,7 @@ class Authenticator:
         nonces: NonceMemory,
         sessions: SessionStore,
         webauthn_verifiers: Collection[bytes],
+        throttle: Throttle,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -112,6 +114,7 @@ class Authenticator:
 
         Args:
             rules: What counts as signed.
+            throttle: How many requests each signer may send in a time.
             nonces: Remembers signed requests.
             sessions: Where sessions are kept.
             webauthn_verifiers: The contracts that check passkeys' signatures.
@@ -121,6 +124,7 @@ class Authenticator:
         self._nonces = nonces
         self._sessions = sessions
         self._verifiers = frozenset(webauthn_verifiers)
+        self._throttle = throttle
         self._clock = clock
 
     async def principal(self, request: Request, body: bytes) -> Principal:
@@ -128,6 +132,7 @@ class Authenticator:
 
         Raises:
             UnauthenticatedError: It is not rightly signed, was here before, or its session is over.
+            ThrottledError: The signer sends too many.
             StoreUnavailableError: It cannot be remembered.
         """
         bearer = request.headers.get("authorization", "")
@@ -172,8 +177,10 @@ class Authenticator:
 
         Raises:
             ReplayedError: It came before.
+            ThrottledError: The signer sends too many.
             StoreUnavailableError: It cannot be remembered.
         """
+        self._throttle.take(head.address)
         await self._nonces.remember(head.address, head.nonce, head.expires)
         return Principal(head.address)
 
@@ -222,6 +229,7 @@ class Authenticator:
         signer = await self._sessions.signer_of(token, int(self._clock()))
         if signer is None:
             raise SessionError("the session is unknown or over")
+        self._throttle.take(signer)
         return Principal(signer)
 
     def _target(self, request: Request) -> RequestTarget:

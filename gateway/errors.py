@@ -113,6 +113,26 @@ class NotProviderError(ForbiddenError):
     """The signer is not the provider of this dataset."""
 
 
+# How much
+
+
+class ThrottledError(GatewayError):
+    """More comes than the gateway takes, from one party or from all; try again later.
+
+    Attributes:
+        retry_after: Seconds.
+    """
+
+    def __init__(self, retry_after: int, reason: str = "more comes from you than is taken") -> None:
+        super().__init__(f"{reason}; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """When to try again."""
+        return {"retry_after": self.retry_after}
+
+
 # What there is
 
 

@@ -21,6 +21,9 @@ from ledger.hexes import ADDRESS_LENGTH, from_hex
 _MOST_ANSWER: Final = 64 * 1024 * 1024
 _REST: Final = 5.0
 """Seconds for which a keyholder that failed is asked last."""
+_LOOK_AGAIN: Final = 2.0
+"""Seconds for which it stays known who is ready: readiness may be asked for often, and by anybody."""
+_SOON: Final = 1.5
 
 
 class KeyholderError(GatewayError):
@@ -58,6 +61,23 @@ class _Description(msgspec.Struct):
 _descriptions: Final = msgspec.json.Decoder(_Description)
 
 
+class Availability(msgspec.Struct, frozen=True):
+    """How many keyholders there are, how many of them can release now, and how many it takes."""
+
+    known: int
+    ready: int
+    needed: int
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing could be released now; None when enough can."""
+        if not self.known:
+            return "no keyholder is configured"
+        if self.ready >= self.needed:
+            return None
+        return f"{self.ready} of {self.known} keyholders are ready, {self.needed} are needed"
+
+
 class KeyholderClient:
     """One keyholder. Belongs to the event loop in which it was first used."""
 
@@ -91,6 +111,20 @@ class KeyholderClient:
         """
         if self._holder is None:
             self._holder = _holder(await self._send("GET", "/v1/holder", b""))
+        return self._holder
+
+    async def check(self) -> Holder:
+        """Ask whether this keyholder can release now, and who it is.
+
+        Raises:
+            KeyholderError: It cannot, or does not answer soon.
+        """
+        try:
+            async with asyncio.timeout(_SOON):
+                await self._send("GET", "/readyz", b"")
+                self._holder = _holder(await self._send("GET", "/v1/holder", b""))
+        except TimeoutError as error:
+            raise KeyholderError("a keyholder does not answer soon") from error
         return self._holder
 
     async def release(self, body: bytes, count: int) -> tuple[SealedParts | Refusal, ...]:
@@ -192,6 +226,9 @@ class Keyholders:
         self._clients = tuple(clients)
         self._hedge = hedge
         self._turn = 0
+        self._looking = asyncio.Lock()
+        self._looked_at = float("-inf")
+        self._available = Availability(len(self._clients), 0, 1)
 
     async def ask(self, tasks: Sequence[bytes]) -> list[Answer]:
         """Ask for the parts of several accesses at once.
@@ -212,12 +249,18 @@ class Keyholders:
                 task.cancel()
         return question.answers()
 
-    async def available(self) -> int:
-        """Return how many keyholders answer now."""
-        found = await asyncio.gather(
-            *(client.describe() for client in self._clients), return_exceptions=True
-        )
-        return sum(isinstance(one, Holder) for one in found)
+    async def availability(self) -> Availability:
+        """Return how many keyholders can release now, as of at most two seconds ago."""
+        async with self._looking:
+            if time.monotonic() - self._looked_at > _LOOK_AGAIN:
+                found = await asyncio.gather(
+                    *(client.check() for client in self._clients), return_exceptions=True
+                )
+                ready = [one.threshold for one in found if isinstance(one, Holder)]
+                needed = max([*ready, self._available.needed])
+                self._available = Availability(len(self._clients), len(ready), needed)
+                self._looked_at = time.monotonic()
+        return self._available
 
     async def close(self) -> None:
         """Close the connections."""

@@ -38,6 +38,7 @@ from gateway.errors import (
     SlowBodyError,
     StoppingError,
     StoreUnavailableError,
+    ThrottledError,
     TooManyRecordsError,
     UnauthenticatedError,
     UnavailableError,
@@ -51,7 +52,7 @@ from gateway.store.inbox import AskStateError, HandleUsedError, ReferenceUsedErr
 MEDIA_TYPE: Final = "application/problem+json"
 PREFIX: Final = "urn:quancheng:problem:"
 _RETRY_AFTER: Final = "1"
-"""Seconds, for everything that may work a little later."""
+"""Seconds, for what may work a little later and does not say when."""
 _PASSING: Final = frozenset((429, 503))
 
 
@@ -146,7 +147,7 @@ _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
     ),
     relays.OutOfBoundsError: Kind("out-of-bounds", 412, "It exceeds its purpose or agreement"),
     # What may work later
-    accesses.QueueFullError: Kind("throttled", 429, "Too much is waiting"),
+    ThrottledError: Kind("throttled", 429, "Too much at once"),
     UnavailableError: _UNAVAILABLE,
     StoreUnavailableError: Kind("store-unavailable", 503, "The database cannot be used now"),
     ChainUnavailableError: Kind("chain-unavailable", 503, "The chain cannot be used now"),
@@ -191,7 +192,8 @@ def problem_response(problem: Problem, members: Mapping[str, Any] | None = None)
         "status": problem.status,
         "detail": problem.detail,
     }
-    headers = {"retry-after": _RETRY_AFTER} if problem.status in _PASSING else None
+    wait = str(problem.members.get("retry_after", _RETRY_AFTER))
+    headers = {"retry-after": wait} if problem.status in _PASSING else None
     return Response(
         msgspec.json.encode(document),
         status_code=problem.status,

@@ -22,6 +22,7 @@ from gateway.store.nonces import SqlNonceMemory
 from gateway.store.publications import SqlPublicationStore
 from gateway.store.sessions import SqlSessionStore
 from gateway.store.uploads import SqlUploadStore
+from gateway.throttling import Throttle
 from ledger.deployment import Deployment, DeploymentError, read_deployment
 from ledger.index.index import Index, Origin
 from ledger.rpc import AsyncRpc, RpcSettings
@@ -41,6 +42,8 @@ class Services:
     publications: Publications
     publishing: Publishing
     authenticator: Authenticator
+    sign_in: Throttle
+    """By the client's address."""
     nonces: SqlNonceMemory
     sessions: SqlSessionStore
     uploads: SqlUploadStore
@@ -57,7 +60,7 @@ class Services:
         found: dict[str, str | None] = {
             "database": database,
             "chain": self.following.problem,
-            **self.access.problems(),
+            **await self.access.problems(),
         }
         for check, problem in found.items():
             self.metrics.ready.labels(check).set(problem is None)
@@ -121,8 +124,13 @@ async def open_services(
                 clock=lambda: int(time.time()),
             ),
             authenticator=Authenticator(
-                _rules(settings, deployment), nonces, sessions, {deployment.webauthn_verifier}
+                _rules(settings, deployment),
+                nonces,
+                sessions,
+                {deployment.webauthn_verifier},
+                Throttle(settings.requests_rate, settings.requests_burst),
             ),
+            sign_in=Throttle(settings.sign_in_rate, settings.sign_in_burst),
             nonces=nonces,
             sessions=sessions,
             uploads=uploads,

@@ -11,6 +11,7 @@ from gateway.errors import (
     MalformedBodyError,
     NothingServedError,
     StoreUnavailableError,
+    ThrottledError,
     TooManyRecordsError,
     UnknownError,
 )
@@ -321,6 +322,22 @@ async def test_a_flood_is_turned_away(desk: AccessDesk) -> None:
         await accesses.answer_all([desk.submission(basis) for _ in range(11)])
     assert desk.chain.recorded == {}
     answers = await accesses.answer_all([desk.submission(basis) for _ in range(10)])
+    assert all(answer.release for answer in answers)
+
+
+async def test_a_consumer_that_asks_for_too_many_is_turned_away_and_nobody_else_is(
+    desk: AccessDesk,
+) -> None:
+    basis = desk.chain.authorize()
+    flood = [desk.submission(basis) for _ in range(1_001)]  # a desk allows 1,000 at once
+    forged = [msgspec.structs.replace(one, signature=bytes(65)) for one in flood]
+    answers = await desk.accesses.answer_all(forged)
+    assert all(isinstance(one.problem, RequestSignatureError) for one in answers), "nobody paid"
+    with pytest.raises(ThrottledError) as caught:
+        await desk.accesses.answer_all(flood)
+    assert caught.value.retry_after == 1
+    assert desk.chain.recorded == {}
+    answers = await desk.accesses.answer_all(flood[:10])
     assert all(answer.release for answer in answers)
 
 

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from gateway.keyholders import KeyholderClient, Keyholders, KeyholdersUnavailableError
+from gateway.keyholders import (
+    Availability,
+    KeyholderClient,
+    Keyholders,
+    KeyholdersUnavailableError,
+)
 from ledger.exchange import HeldKeys
 from tests.support.fake_keyholder import FakeKeyholder
 
@@ -94,13 +99,26 @@ async def test_nobody_there_is_unavailable(fakes: list[FakeKeyholder]) -> None:
     for fake in fakes:
         fake.down = True
     asked = keyholders(fakes)
-    assert await asked.available() == 0
     (answer,) = await asked.ask(tasks(1))
     assert isinstance(answer, KeyholdersUnavailableError)
     fakes[0].down = fakes[2].down = False
-    assert await asked.available() == 2
     (answer,) = await asked.ask(tasks(1))
     assert isinstance(answer, tuple)
+
+
+async def test_who_can_release_now_is_looked_up_again_after_a_while(
+    fakes: list[FakeKeyholder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = keyholders(fakes)
+    assert await asked.availability() == Availability(known=3, ready=3, needed=2)
+    fakes[0].down = fakes[1].down = True
+    assert (await asked.availability()).ready == 3
+    monkeypatch.setattr("gateway.keyholders._LOOK_AGAIN", 0)
+    found = await asked.availability()
+    assert found.problem == "1 of 3 keyholders are ready, 2 are needed"
+    fakes[0].down = False
+    assert (await asked.availability()).problem is None
+    assert (await keyholders([]).availability()).problem == "no keyholder is configured"
 
 
 async def test_none_configured_is_unavailable() -> None:

@@ -267,6 +267,7 @@ async def test_readiness_names_what_is_missing(gateway: GatewayServer) -> None:
     assert checks["database"] is None
     assert checks["chain"] is None
     assert "recorder" in checks["recorder"]
+    assert checks["keyholders"] == "no keyholder is configured"
     metrics = (await gateway.send(None, "GET", "/metrics")).text
     assert 'quancheng_ready{check="recorder"} 0.0' in metrics
     assert 'quancheng_ready{check="database"} 1.0' in metrics

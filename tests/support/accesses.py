@@ -20,6 +20,7 @@ from gateway.store.links import KeptLinks, SqlLinkStore
 from gateway.store.publications import ServedPublication, SqlPublicationStore
 from gateway.store.releases import SqlReleaseJournal
 from gateway.store.uploads import SqlUploadStore
+from gateway.throttling import Throttle
 from ledger import signing
 from ledger.enumerations import Outcome
 from ledger.exchange import RecordedAccess, SignedLink, Submission
@@ -123,6 +124,7 @@ class AccessDesk:
             ),
             journal=self.journal,
             newest_block=lambda: self.chain.block,
+            throttle=Throttle(1.0, 1_000),
         )
         return self.accesses
 

@@ -36,6 +36,8 @@ class FakeKeyholder:
         status, answer = 200, b""
         if self.down:
             status = 503
+        elif scope["path"] == "/readyz":
+            answer = b"{}"
         elif scope["path"] == "/v1/holder":
             answer = self._holder()
         else:
