@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
-from gateway.routes.edge import access_services
 from sse_starlette import EventSourceResponse
 
 from gateway.access_services import AccessServices
 from gateway.routes.access_models import RevocationsAnswer, RevocationShown
+from gateway.routes.edge import access_services
 from gateway.showing import show_revocation
 from gateway.topics import CHAIN
 
@@ -44,10 +44,11 @@ async def follow_revocations(
     async def events() -> AsyncIterator[dict[str, Any]]:
         after = cursor
         while True:
+            head = services.shared.index.head
             page = await _page(services, since, after)
             if page.revocations:
                 yield {"event": "revocations", "data": page.model_dump_json()}
-            if page.next == after:
+            if page.next == after and services.shared.index.head == head:
                 await services.topics.wait(_LOOK_AGAIN, CHAIN)
             after = page.next
 

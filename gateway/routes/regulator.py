@@ -1,7 +1,7 @@
 """What a regulator sees: the whole way of one thing, alerts, everything as it happens, the journal."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
@@ -9,11 +9,11 @@ from sse_starlette import EventSourceResponse
 
 from gateway.access_services import AccessServices
 from gateway.errors import MalformedBodyError, RoleMissingError
+from gateway.feed import FeedPlace, follow
 from gateway.journal_export import encode_journal_line
 from gateway.routes.access_models import AlertsAnswer, TraceAnswer
 from gateway.routes.edge import access_services, party_account, party_in
 from gateway.showing import Shower, show_event
-from gateway.topics import ALERTS, CHAIN
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex
 from ledger.index.reader import Selection
@@ -22,8 +22,6 @@ from ledger.index.rows import AuthorizationEntry
 router = APIRouter(prefix="/v1", tags=["regulator"])
 
 _PAGE: Final = 100
-_MOST: Final = 500
-_LOOK_AGAIN: Final = 5.0
 _LINES_AT_ONCE: Final = 200
 _MOST_LINES: Final = 10_000
 
@@ -68,36 +66,29 @@ async def trace(
 async def get_alerts(request: Request, after: NumberQuery = None) -> AlertsAnswer:
     """List what supervision found, in order, after an id."""
     services = await _for_regulator(request)
-    return await _alerts(services, after or 0)
+    shower = Shower(services.shared.index.snapshot)
+    found = await services.alerts.list(after or 0, _PAGE)
+    return AlertsAnswer(alerts=[shower.alert(one) for one in found])
 
 
 @router.get("/feed", response_class=EventSourceResponse)
 async def feed(
-    request: Request, after: NumberQuery = None, after_alert: NumberQuery = None
+    request: Request,
+    after: NumberQuery = None,
+    after_event: NumberQuery = None,
+    after_alert: NumberQuery = None,
 ) -> EventSourceResponse:
-    """Follow everything: events `accesses`, `events` and `alerts`, each a JSON list."""
+    """Follow everything: `accesses`, `events` (all others of the chain) and `alerts`, each a JSON list.
+
+    From now on, or after a sequence number, an event's key, an alert's id.
+    """
     services = await _for_regulator(request)
-    index = services.shared.index
-
-    async def events() -> AsyncIterator[dict[str, Any]]:
-        sequence = index.head.sequence if after is None else after
-        alert = after_alert if after_alert is not None else (await _last_alert(services))
-        while True:
-            accesses = await index.accesses_after(sequence, _MOST)
-            if accesses:
-                sequence = accesses[-1].sequence
-                shower = Shower(index.snapshot)
-                shown = ",".join(shower.access(one).model_dump_json() for one in accesses)
-                yield {"event": "accesses", "id": str(sequence), "data": f"[{shown}]"}
-            alerts = await _alerts(services, alert)
-            if alerts.alerts:
-                alert = alerts.alerts[-1].id
-                shown = ",".join(one.model_dump_json() for one in alerts.alerts)
-                yield {"event": "alerts", "data": f"[{shown}]"}
-            if not accesses:
-                await services.topics.wait(_LOOK_AGAIN, CHAIN, ALERTS)
-
-    return EventSourceResponse(events())
+    place = FeedPlace(
+        services.shared.index.head.sequence if after is None else after,
+        await _last_event(services) if after_event is None else after_event,
+        await services.alerts.last() if after_alert is None else after_alert,
+    )
+    return EventSourceResponse(follow(services, place))
 
 
 @router.get("/journal", response_class=StreamingResponse)
@@ -187,11 +178,6 @@ async def _traced(
     )
 
 
-async def _alerts(services: AccessServices, after: int) -> AlertsAnswer:
-    shower = Shower(services.shared.index.snapshot)
-    found = await services.alerts.list(after, _PAGE)
-    return AlertsAnswer(alerts=[shower.alert(one) for one in found])
-
-
-async def _last_alert(services: AccessServices) -> int:
-    return await services.alerts.last()
+async def _last_event(services: AccessServices) -> int:
+    newest = await services.shared.index.events(Selection(), limit=1)
+    return newest[0].key if newest else 0

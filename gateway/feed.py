@@ -1,0 +1,69 @@
+"""The regulator's live feed: accesses, all other events of the chain, and alerts, as they happen."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from gateway.access_services import AccessServices
+from gateway.showing import Shower, show_event
+from gateway.topics import ALERTS, CHAIN
+
+_PAGE: Final = 500
+_LOOK_AGAIN: Final = 5.0
+"""Seconds after which one looks without being told: another gateway may have raised an alert."""
+
+
+@dataclass(slots=True)
+class FeedPlace:
+    """How far a reader is."""
+
+    access: int
+    """Sequence number."""
+    event: int
+    """Key."""
+    alert: int
+    """Id."""
+
+
+async def follow(services: AccessServices, place: FeedPlace) -> AsyncIterator[dict[str, Any]]:
+    """Yield server-sent events, without end; nothing is left out and nothing comes twice.
+
+    Args:
+        services: Index, alerts and topics.
+        place: After which to begin; it is moved on.
+    """
+    index = services.shared.index
+    while True:
+        head, found = index.head, False
+        async for message in _new(services, place):
+            found = True
+            yield message
+        if not found and index.head == head:
+            await services.topics.wait(_LOOK_AGAIN, CHAIN, ALERTS)
+
+
+async def _new(services: AccessServices, place: FeedPlace) -> AsyncIterator[dict[str, Any]]:
+    """Yield one page of each kind of which there is something new."""
+    index = services.shared.index
+    if index.head.sequence > place.access:
+        accesses = await index.accesses_after(place.access, _PAGE)
+        shower = Shower(index.snapshot)
+        if accesses:
+            place.access = accesses[-1].sequence
+            yield _message("accesses", place.access, map(shower.access, accesses))
+    events = await index.events_after(place.event, _PAGE)
+    if events:
+        place.event = events[-1].key
+        yield _message("events", place.event, map(show_event, events))
+    alerts = await services.alerts.list(place.alert, _PAGE)
+    if alerts:
+        place.alert = alerts[-1].id
+        shower = Shower(index.snapshot)
+        yield _message("alerts", place.alert, map(shower.alert, alerts))
+
+
+def _message(kind: str, last: int, shown: Iterable[BaseModel]) -> dict[str, Any]:
+    listed = ",".join(one.model_dump_json() for one in shown)
+    return {"event": kind, "id": f"{kind}:{last}", "data": f"[{listed}]"}
