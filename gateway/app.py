@@ -113,6 +113,13 @@ class Observer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        services: Services = scope["app"].state.services
+        with services.metrics.in_flight.track_inprogress():
+            await self._observe(services, scope, receive, send)
+
+    async def _observe(
+        self, services: Services, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         status = 0
 
         async def note(message: Message) -> None:
@@ -126,15 +133,14 @@ class Observer:
             await self._app(scope, receive, note)
         except Exception as error:  # noqa: BLE001  nobody else catches it
             _log.error("failed", error=describe(error), route=_route(scope))
+            services.metrics.problems.labels(INTERNAL.slug).inc()
             if not status:
                 problem = Problem(INTERNAL, "the gateway has failed; its log says why", {})
                 await problem_response(problem)(scope, receive, note)
         finally:
-            services: Services | None = getattr(scope["app"].state, "services", None)
-            if services is not None:
-                seconds = time.perf_counter() - began
-                labels = (scope["method"], _route(scope), str(status))
-                services.metrics.requests.labels(*labels).observe(seconds)
+            seconds = time.perf_counter() - began
+            labels = (scope["method"], _route(scope), str(status))
+            services.metrics.requests.labels(*labels).observe(seconds)
 
 
 async def _on_gateway_error(request: Request, error: Exception) -> Response:

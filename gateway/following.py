@@ -73,6 +73,11 @@ class Following:
         self._active_at = time.monotonic()
 
     @property
+    def final_block(self) -> int:
+        """Number of the newest final block that the node told of; -1 before the first."""
+        return self._follower.final_block
+
+    @property
     def problem(self) -> str | None:
         """Why the index cannot be relied on; None while all is well."""
         if self._problem is not None:

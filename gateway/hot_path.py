@@ -32,19 +32,25 @@ class HotPath:
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        began = time.perf_counter()
         services: Services = self.app.state.services
-        metrics = services.metrics
-        try:
-            response = await respond(services, receive)
-        except GatewayError as error:
-            metrics.problems.labels(kind_of(error).slug).inc()
-            response = problem_response(problem_of(error))
-        except Exception as error:  # noqa: BLE001  nobody else catches it
-            _log.error("failed", error=describe(error), route=PATH)
-            response = problem_response(
-                Problem(INTERNAL, "the gateway has failed; its log says why", {})
-            )
-        await response(scope, receive, send)
-        seconds = time.perf_counter() - began
-        metrics.requests.labels("POST", PATH, str(response.status_code)).observe(seconds)
+        with services.metrics.in_flight.track_inprogress():
+            await _serve(services, scope, receive, send)
+
+
+async def _serve(services: Services, scope: Scope, receive: Receive, send: Send) -> None:
+    began = time.perf_counter()
+    metrics = services.metrics
+    try:
+        response = await respond(services, receive)
+    except GatewayError as error:
+        metrics.problems.labels(kind_of(error).slug).inc()
+        response = problem_response(problem_of(error))
+    except Exception as error:  # noqa: BLE001  nobody else catches it
+        _log.error("failed", error=describe(error), route=PATH)
+        metrics.problems.labels(INTERNAL.slug).inc()
+        response = problem_response(
+            Problem(INTERNAL, "the gateway has failed; its log says why", {})
+        )
+    await response(scope, receive, send)
+    seconds = time.perf_counter() - began
+    metrics.requests.labels("POST", PATH, str(response.status_code)).observe(seconds)

@@ -1,6 +1,7 @@
 """POST and GET /v1/accesses: the hot path, so no model and no dependency stands in its way."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Response
@@ -18,7 +19,7 @@ from gateway.problems import Problem, problem_of, problem_response
 from gateway.routes.edge import access_services, party_account, services_of
 from gateway.services import Services
 from ledger import failpoints
-from ledger.enumerations import OUTCOMES
+from ledger.enumerations import OUTCOMES, Outcome
 from ledger.errors import MalformedError
 from ledger.exchange import (
     MOST_ACCESSES,
@@ -100,11 +101,23 @@ async def respond(services: Services, receive: Receive) -> Response:
     accesses = services.access.accesses
     if submitted.single:
         answer = await accesses.answer(submitted.submissions[0])
+        _count(services, (answer,))
         failpoints.reach("before_response")
         return _single(answer)
     answers = await accesses.answer_all(submitted.submissions)
+    _count(services, answers)
     failpoints.reach("before_response")
     return _json(encode_results([_encode(answer) for answer in answers]))
+
+
+def _count(services: Services, answers: Sequence[Answer]) -> None:
+    metrics = services.metrics
+    for answer in answers:
+        recorded = answer.recorded
+        outcome = "none" if recorded is None else OUTCOMES[recorded.outcome].title
+        metrics.accesses.labels(outcome).inc()
+        if recorded is not None and recorded.outcome == Outcome.ALLOWED and answer.release is None:
+            metrics.unreleased.inc()
 
 
 async def _read(receive: Receive, limit: int, patience: float) -> bytes:

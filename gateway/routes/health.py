@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from gateway.measuring import measure
 from gateway.metrics import CONTENT_TYPE
 from gateway.routes.edge import services_of
 
@@ -46,6 +47,5 @@ async def get_readiness(request: Request, response: Response) -> Readiness:
 async def get_metrics(request: Request) -> Response:
     """Give all figures in Prometheus' text format."""
     services = services_of(request)
-    services.metrics.indexed_block.set(services.index.head.number)
-    services.metrics.indexed_accesses.set(services.index.head.sequence)
+    await measure(services)
     return Response(services.metrics.expose(), headers={"content-type": CONTENT_TYPE})
