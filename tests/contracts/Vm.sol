@@ -35,6 +35,10 @@ interface Vm {
 
     function getRecordedLogs() external returns (Log[] memory);
 
+    function snapshotState() external returns (uint256 id);
+
+    function revertToState(uint256 id) external returns (bool);
+
     function load(address target, bytes32 slot) external view returns (bytes32);
 
     function store(address target, bytes32 slot, bytes32 value) external;
