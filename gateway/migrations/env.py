@@ -1,7 +1,7 @@
 """How Alembic runs the migrations: always within the transaction that `gateway.store.migrate` began.
 
 To write a new one: `alembic` is not needed on the command line; copy the last file in `versions/`,
-count on, and let tests/gateway/test_store.py say what is missing.
+count on, and let tests/gateway/test_migrations.py say what is missing.
 """
 
 from alembic import context
