@@ -26,8 +26,8 @@ build: setup ## compile the contracts into ledger/artifacts
 	@$(python) -m scripts.build
 
 .PHONY: demo
-demo: setup ## run the whole story on a chain of its own (KEEP=1 leaves it running)
-	@$(python) -m scripts.demo $(if $(KEEP),--keep)
+demo: setup ## run the whole story on a chain of its own (KEEP=1 leaves it running, STOP=DIR ends that)
+	@$(python) -m scripts.demo $(if $(KEEP),--keep) $(if $(STOP),--stop $(STOP))
 
 .PHONY: test test-artifacts test-contracts test-python
 test: test-artifacts test-contracts test-python ## run every test

@@ -15,7 +15,7 @@ from scripts.demo.running import show_how_to_go_on, start
 from scripts.demo.stage import DifferenceError, Stage
 from scripts.demo.story import tell
 from wallet.errors import WalletError
-from wallet.supervisor import stop_left_behind
+from wallet.supervisor import ended_by_signals, stop_left_behind
 
 _DATA: Final = Path("var/demo")
 _LARGE: Final = 1000
@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.stop is not None:
             stage.step(f"stopped {', '.join(stop_left_behind(options.stop)) or 'nothing'}")
             return 0
-        return _run(stage, options)
+        with ended_by_signals():
+            return _run(stage, options)
     except DifferenceError as error:
         stage.fail(f"not as the story says: {error}")
     except (DemoError, CityError, WalletError, LedgerError) as error:

@@ -1,7 +1,7 @@
 """Starting the city for the story, and stopping it again."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -33,25 +33,22 @@ def start(stage: Stage, data: Path, size: Size, *, keep: bool) -> Iterator[World
     """
     password = Password(PASSWORD)
     settings = SupervisorSettings(data, recovery_delay=RECOVERY_DELAY, scrypt_n=SCRYPT_N)
-    with stage.act("The city: files, chain, gateway, identity authority, keyholders"):
-        files = CityFiles(data / "city", size)
-        records, sets = files.manifest.records, len(files.manifest.datasets)
-        stage.step(f"{records:,} records in {sets} files of {size.people:,} people")
-        supervisor = Supervisor(settings, password, stage.step)
-        supervisor.start()
-        registers = [files.directory / one.file for one in (RESIDENTS, ENTERPRISES)]
-        supervisor.command("identity", "import", *map(str, registers))
-    world = World(stage, data, password, supervisor.addresses, supervisor.deployment, files)
-    kept = False
+    supervisor = Supervisor(settings, password, stage.step)
     try:
-        yield world
-        kept = keep
-    finally:
-        world.close()
-        if kept:
+        with stage.act("The city: its files, its chain, its services"):
+            files = CityFiles(data / "city", size)
+            records, sets = files.manifest.records, len(files.manifest.datasets)
+            stage.step(f"{records:,} records in {sets} files of {size.people:,} people")
+            supervisor.start()
+            registers = [files.directory / one.file for one in (RESIDENTS, ENTERPRISES)]
+            supervisor.command("identity", "import", *map(str, registers))
+        world = World(stage, data, password, supervisor.addresses, supervisor.deployment, files)
+        with closing(world):
+            yield world
+        if keep:
             supervisor.leave()
-        else:
-            supervisor.stop()
+    finally:
+        supervisor.stop()
 
 
 def show_how_to_go_on(world: World) -> None:
@@ -64,6 +61,6 @@ def show_how_to_go_on(world: World) -> None:
         ("node (JSON-RPC)", addresses.node),
         ("data", str(world.data)),
         ("password of the keystores", PASSWORD),
-        ("to stop it", f"python -m scripts.demo --stop {world.data}"),
+        ("to stop it", f"make demo STOP={world.data}"),
     ]
     world.stage.table("Left running", ("what", "where"), rows)

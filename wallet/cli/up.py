@@ -1,6 +1,6 @@
 """`quancheng up`: the whole embedded profile in one go, until Ctrl-C."""
 
-import signal
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -12,7 +12,7 @@ from wallet.cli.session import session_of
 from wallet.envelope import LEAST_SCRYPT_N
 from wallet.keystore import Keystore
 from wallet.passwords import Password, read_password
-from wallet.supervisor import Layout, Ports, Supervisor, SupervisorSettings
+from wallet.supervisor import Layout, Ports, Supervisor, SupervisorSettings, ended_by_signals
 from wallet.supervisor.layout import ACCOUNT
 from wallet.supervisor.processes import run_command
 from wallet.supervisor.services import Services
@@ -53,8 +53,11 @@ def up(
         recovery_delay=recovery_delay,
         scrypt_n=LEAST_SCRYPT_N if demo else session.options.scrypt_n,
     )
-    stop = _stop_signal()
-    with Supervisor(settings, password, session.output.say) as supervisor:
+    with (
+        suppress(KeyboardInterrupt),
+        ended_by_signals(),
+        Supervisor(settings, password, session.output.say) as supervisor,
+    ):
         found = supervisor.addresses
         for file in register or ():
             session.output.say(f"the identity authority takes {file.name}")
@@ -74,7 +77,7 @@ def up(
             *(f"keyholder   {keyholder}" for keyholder in found.keyholders),
             "ready; Ctrl-C stops everything",
         )
-        supervisor.watch(stop)
+        supervisor.watch(Event())
 
 
 def _import(supervisor: Supervisor, password: Password, file: Path) -> None:
@@ -83,10 +86,3 @@ def _import(supervisor: Supervisor, password: Password, file: Path) -> None:
     officer = Keystore(supervisor.layout.keystore("officer")).entry(ACCOUNT).public
     command = ("import", str(file.resolve()))
     run_command(services.identity(officer), command, password, step=f"importing {file.name}")
-
-
-def _stop_signal() -> Event:
-    stop = Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
-    return stop

@@ -1,6 +1,7 @@
 """Encrypts records in several processes, in order, with little in memory at any time."""
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -93,6 +94,8 @@ class _State:
 
 
 def _start(schema: Schema, keys: DatasetKeys) -> None:
+    # Ctrl-C goes to all processes of a terminal; who started this one ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _State.work = partial(_encrypt, schema, keys)
 
 

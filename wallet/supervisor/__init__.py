@@ -14,6 +14,7 @@ from wallet.supervisor.errors import (
 )
 from wallet.supervisor.layout import Addresses, Layout, Ports, SupervisorSettings, read_addresses
 from wallet.supervisor.locking import stop_left_behind
+from wallet.supervisor.signals import ended_by_signals
 from wallet.supervisor.supervisor import Supervisor
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Supervisor",
     "SupervisorError",
     "SupervisorSettings",
+    "ended_by_signals",
     "read_addresses",
     "stop_left_behind",
 ]

@@ -11,6 +11,7 @@ from ledger.deployment import Deployment
 from ledger.errors import LedgerError
 from ledger.node import Node, NodeError, NodeSettings
 from ledger.node import PortInUseError as NodePortInUseError
+from ledger.rpc import Call, Rpc
 from wallet.passwords import Password
 from wallet.supervisor.errors import (
     PortInUseError,
@@ -31,10 +32,12 @@ from wallet.supervisor.layout import (
 from wallet.supervisor.locking import take_lock, write_pids
 from wallet.supervisor.processes import Process, last_line, run_command
 from wallet.supervisor.services import Services
+from wallet.supervisor.signals import signals_held
 
 T = TypeVar("T")
 
 _NODE: Final = "node"
+_MINE_BY_ITSELF: Final = Call("evm_setIntervalMining", (1,), lambda _: None)
 
 
 def _say_nothing(_: str) -> None:
@@ -129,8 +132,12 @@ class Supervisor:
         """Stop everything, in the order in which nothing is lost; nothing happens a second time.
 
         First the gateway, which finishes what it has begun and needs all the others for it; then
-        who answered it; last the node, which writes its state.
+        who answered it; last the node, which writes its state. A signal in between waits.
         """
+        with signals_held():
+            self._stop()
+
+    def _stop(self) -> None:
         processes, self._processes = self._processes, []
         gateways = [process for process in processes if process.name == "gateway"]
         for some in (gateways, [process for process in processes if process not in gateways]):
@@ -160,7 +167,18 @@ class Supervisor:
         raise SupervisorError(f"there is no {name}")
 
     def leave(self) -> None:
-        """Let everything run on without this supervisor; `stop_left_behind` ends it."""
+        """Let everything run on without this supervisor; `stop_left_behind` ends it.
+
+        Who told the chain when to mine goes, so from now on the chain itself mines, once a second.
+
+        Raises:
+            SupervisorError: nothing runs, or the node does not answer; all is as it was.
+        """
+        try:
+            with Rpc(self.addresses.node) as rpc:
+                rpc.send(_MINE_BY_ITSELF)
+        except LedgerError as error:
+            raise SupervisorError(f"node: {error}") from error
         self._note_pids()
         self._processes, self._node = [], None
         self._release_lock()
@@ -186,8 +204,9 @@ class Supervisor:
         self._report("starting the keyholders, the identity authority and the gateway")
         for service in (*keyholders, identity, gateway):
             process = Process(service, self._password, held=[self._held_lock()])
-            process.start()
-            self._processes.append(process)
+            with signals_held():
+                process.start()
+                self._processes.append(process)
         self._note_pids()
         self._wait_until_ready()
         write_addresses(self.layout.addresses, self._addresses)
@@ -203,12 +222,13 @@ class Supervisor:
         )
         node = Node(settings)
         try:
-            node.start()
+            with signals_held():
+                node.start()
+                self._node = node
         except NodePortInUseError as error:
             raise PortInUseError(f"node: {error}") from error
         except NodeError as error:
             raise SupervisorError(f"node: {error}") from error
-        self._node = node
         return node
 
     def _wait_until_ready(self) -> None:
@@ -231,7 +251,8 @@ class Supervisor:
         self._report(f"{death}; starting it again")
         if not stop.wait(self.settings.restart_pause * 2 ** (len(deaths) - 1)):
             try:
-                start()
+                with signals_held():
+                    start()
             except NodeError as error:
                 raise SupervisorError(f"{name}: {error}") from error
             self._note_pids()
