@@ -181,9 +181,13 @@ class KeyholderProcesses:
     def stop(self, count: int) -> None:
         """Kill some of them, the first ones."""
         for number in sorted(self._running)[:count]:
-            process = self._running.pop(number)
-            process.kill()
-            process.wait(10)
+            self.kill(number)
+
+    def kill(self, number: int) -> None:
+        """Kill one; counted from 0."""
+        process = self._running.pop(number)
+        process.kill()
+        process.wait(10)
 
     def _start(self, number: int, port: int) -> subprocess.Popen[bytes]:
         own = self.home_of(number)
