@@ -3,7 +3,15 @@ pragma solidity 0.8.37;
 
 import {IAccessLog} from "../../contracts/interfaces/IAccessLog.sol";
 import {ICatalogue} from "../../contracts/interfaces/ICatalogue.sol";
-import {AgreementId, ApplicationId, Class, DatasetId, OrderId, Outcome, PurposeId} from "../../contracts/libraries/Types.sol";
+import {
+    AgreementId,
+    ApplicationId,
+    Class,
+    DatasetId,
+    OrderId,
+    Outcome,
+    PurposeId
+} from "../../contracts/libraries/Types.sol";
 import {Fixture} from "./Fixture.sol";
 import {VM} from "./Vm.sol";
 

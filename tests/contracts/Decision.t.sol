@@ -9,8 +9,8 @@ import {Fixture} from "./Fixture.sol";
 import {VM} from "./Vm.sol";
 
 /// @title The decision over an authorization: each outcome alone, and which comes first.
-/// @notice A fault is what makes one outcome. The bank's request, two days after the grant, has the faults that a test asks for;
-/// with none it is allowed. Bit i of `faults` is the fault that makes `Outcome(i)`.
+/// @notice A fault is what makes one outcome. The bank's request, two days after the grant, has the faults that a test asks
+/// for; with none it is allowed. Bit i of `faults` is the fault that makes `Outcome(i)`.
 contract DecisionTest is Fixture {
     bytes32 private constant RECORD = "record";
     uint256 private constant ALL_FAULTS = (2 << uint256(type(Outcome).max)) - 2;
