@@ -1,0 +1,261 @@
+"""Evidence as a file: one JSON document, `quancheng-evidence`. docs/spec/evidence.md.
+
+Bytes are 0x strings, large numbers decimal strings, times seconds since 1970. What a document holds is
+not checked here but for its form: that is for `ledger.evidence.verify_evidence`.
+"""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ledger.errors import LedgerError
+from ledger.evidence.blocks import Consensus
+from ledger.evidence.errors import Check, EvidenceCheckError
+from ledger.exchange import PublicationProof, SignedLink, decode_proof, encode_proof
+from ledger.hexes import from_hex, to_hex
+from ledger.records import EncryptedRecord, decode_excerpt, encode_line
+from ledger.signing import SIGNATURE_LENGTH
+from ledger.strict_json import parse_json
+from ledger.typed_data import AccessRequest, SubjectLink, record_from_object, record_to_object
+
+FORMAT: Final = "quancheng-evidence"
+MOST_BYTES: Final = 256 * 2**20
+_HASH: Final = 32
+_ADDRESS: Final = 20
+
+
+class ProvenReceipt(msgspec.Struct, frozen=True):
+    """A receipt, and the way to it from its block's receipts root."""
+
+    place: int
+    """Of the transaction in its block."""
+    proof: tuple[bytes, ...]
+    """Nodes of the trie; the receipt is in the last one."""
+
+
+class EvidenceBlock(msgspec.Struct, frozen=True):
+    """A block's header, and the receipts that evidence takes from it; none where it only links."""
+
+    header: bytes
+    receipts: tuple[ProvenReceipt, ...]
+
+
+class RevealedField(msgspec.Struct, frozen=True):
+    """A value that the holder chose to show. Its `repr` shows neither it nor its salt."""
+
+    index: int
+    value: str
+    salt: bytes
+
+    def __repr__(self) -> str:
+        return f"RevealedField(index={self.index})"
+
+
+class EvidenceRecord(msgspec.Struct, frozen=True):
+    """A released record: its leaves, and the values if they are shown."""
+
+    excerpt: EncryptedRecord
+    """Without ciphertexts."""
+    fields: tuple[RevealedField, ...] | None
+    """None: the values are not in the file."""
+
+
+class EvidenceRelease(msgspec.Struct, frozen=True):
+    """What the access opened."""
+
+    publication: int
+    records: tuple[EvidenceRecord, ...]
+    proof: PublicationProof
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """One access, with all that proves it."""
+
+    chain_id: int
+    contracts: tuple[bytes, ...]
+    """Addresses: registry, catalogue, agreements, authorizations, access log."""
+    consensus: Consensus
+    genesis: bytes | None
+    """QBFT: header of the first block, which names the first validators."""
+    blocks: tuple[EvidenceBlock, ...]
+    """By rising number."""
+    request: AccessRequest
+    signature: bytes
+    """The consumer's."""
+    sequence: int
+    """Number of the access: a request that was recorded twice is two accesses."""
+    head_before: bytes
+    """Running hash before the recorder's call."""
+    approval: bytes | None
+    """The person's signature over the authorization; None where the basis is none."""
+    statement: str | None
+    """What the person signed; None where whoever made the file does not have it."""
+    link: SignedLink | None
+    release: EvidenceRelease | None
+
+
+class _Contracts(msgspec.Struct, forbid_unknown_fields=True):
+    registry: str
+    catalogue: str
+    agreements: str
+    authorizations: str
+    access_log: str
+
+
+class _Receipt(msgspec.Struct, forbid_unknown_fields=True):
+    index: int
+    proof: tuple[str, ...]
+
+
+class _Block(msgspec.Struct, forbid_unknown_fields=True):
+    header: str
+    receipts: tuple[_Receipt, ...]
+
+
+class _Field(msgspec.Struct, forbid_unknown_fields=True):
+    index: int
+    value: str
+    salt: str
+
+
+class _Record(msgspec.Struct, forbid_unknown_fields=True):
+    record: msgspec.Raw
+    fields: tuple[_Field, ...] | None
+
+
+class _Release(msgspec.Struct, forbid_unknown_fields=True):
+    publication: int
+    records: tuple[_Record, ...]
+    proof: msgspec.Raw
+
+
+class _Link(msgspec.Struct, forbid_unknown_fields=True):
+    link: dict[str, Any]
+    signature: str
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    format: Literal["quancheng-evidence"]
+    version: Literal[1]
+    chain_id: int
+    contracts: _Contracts
+    consensus: Consensus
+    genesis: str | None
+    blocks: tuple[_Block, ...]
+    request: dict[str, Any]
+    signature: str
+    sequence: int
+    head_before: str
+    approval: str | None
+    statement: str | None
+    link: _Link | None
+    release: _Release | None
+
+
+def encode_evidence(evidence: Evidence) -> bytes:
+    """Return the file's text."""
+    link, release, genesis = evidence.link, evidence.release, evidence.genesis
+    text = _File(
+        format="quancheng-evidence",
+        version=1,
+        chain_id=evidence.chain_id,
+        contracts=_Contracts(*map(to_hex, evidence.contracts)),
+        consensus=evidence.consensus,
+        genesis=None if genesis is None else to_hex(genesis),
+        blocks=tuple(_block_text(block) for block in evidence.blocks),
+        request=dict(record_to_object(evidence.request)),
+        signature=to_hex(evidence.signature),
+        sequence=evidence.sequence,
+        head_before=to_hex(evidence.head_before),
+        approval=None if evidence.approval is None else to_hex(evidence.approval),
+        statement=evidence.statement,
+        link=None
+        if link is None
+        else _Link(dict(record_to_object(link.link)), to_hex(link.signature)),
+        release=None if release is None else _release_text(release),
+    )
+    return msgspec.json.encode(text) + b"\n"
+
+
+def decode_evidence(data: bytes) -> Evidence:
+    """Read a file's text.
+
+    Raises:
+        EvidenceCheckError: of `Check.FORM`: it is not of this form, or says something twice.
+    """
+    if len(data) > MOST_BYTES:
+        raise EvidenceCheckError(Check.FORM, f"more than {MOST_BYTES} bytes")
+    try:
+        text = msgspec.json.decode(data, type=_File)
+        parse_json(data)  # msgspec takes the last of two equal keys; this refuses them
+        return _evidence(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, LedgerError) as error:
+        raise EvidenceCheckError(Check.FORM, str(error)) from error
+
+
+def _block_text(block: EvidenceBlock) -> _Block:
+    receipts = tuple(_Receipt(one.place, tuple(map(to_hex, one.proof))) for one in block.receipts)
+    return _Block(to_hex(block.header), receipts)
+
+
+def _release_text(release: EvidenceRelease) -> _Release:
+    records = tuple(
+        _Record(
+            msgspec.Raw(encode_line(one.excerpt).rstrip()),
+            None
+            if one.fields is None
+            else tuple(_Field(each.index, each.value, to_hex(each.salt)) for each in one.fields),
+        )
+        for one in release.records
+    )
+    return _Release(release.publication, records, msgspec.Raw(encode_proof(release.proof)))
+
+
+def _evidence(text: _File) -> Evidence:
+    addresses = msgspec.structs.astuple(text.contracts)
+    return Evidence(
+        chain_id=text.chain_id,
+        contracts=tuple(from_hex(each, _ADDRESS) for each in addresses),
+        consensus=text.consensus,
+        genesis=None if text.genesis is None else from_hex(text.genesis),
+        blocks=tuple(
+            EvidenceBlock(
+                from_hex(block.header),
+                tuple(
+                    ProvenReceipt(one.index, tuple(from_hex(node) for node in one.proof))
+                    for one in block.receipts
+                ),
+            )
+            for block in text.blocks
+        ),
+        request=record_from_object(AccessRequest, text.request),
+        signature=from_hex(text.signature, SIGNATURE_LENGTH),
+        sequence=text.sequence,
+        head_before=from_hex(text.head_before, _HASH),
+        approval=None if text.approval is None else from_hex(text.approval),
+        statement=text.statement,
+        link=None if text.link is None else _link(text.link),
+        release=None if text.release is None else _release(text.release),
+    )
+
+
+def _link(text: _Link) -> SignedLink:
+    signature = from_hex(text.signature, SIGNATURE_LENGTH)
+    return SignedLink(record_from_object(SubjectLink, text.link), signature)
+
+
+def _release(text: _Release) -> EvidenceRelease:
+    return EvidenceRelease(
+        publication=text.publication,
+        records=tuple(_record(one) for one in text.records),
+        proof=decode_proof(bytes(text.proof)),
+    )
+
+
+def _record(text: _Record) -> EvidenceRecord:
+    fields = None
+    if text.fields is not None:
+        fields = tuple(
+            RevealedField(one.index, one.value, from_hex(one.salt, _HASH)) for one in text.fields
+        )
+    return EvidenceRecord(decode_excerpt(bytes(text.record)), fields)

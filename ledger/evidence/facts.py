@@ -1,0 +1,140 @@
+"""What a decision rests on, rebuilt from the events that prove it.
+
+Evidence has the events of the things that one access names, not the whole chain: of the consumer, the
+dataset, the purpose, the agreement, the person. So numbers that count all people or all agreements are
+taken as they are; everything else follows `ledger.state`.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ledger.entities import Agreement, State, Subject
+from ledger.enumerations import Outcome
+from ledger.events import (
+    Accessed,
+    AgreementApproved,
+    Event,
+    Granted,
+    Published,
+    PurposeFieldsBound,
+    PurposeRegistered,
+    Recorded,
+    RecordErased,
+    SubjectRegistered,
+)
+from ledger.policy import decide
+from ledger.state import ImpossibleEventError, apply, count
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What the person was shown when granting, as the chain had it then."""
+
+    consumer: str
+    dataset: str
+    fields: tuple[str, ...]
+    """Of the whole schema."""
+    texts: tuple[tuple[str, str], ...]
+    """Of the purpose: language and template."""
+    retention: int
+
+
+class Facts:
+    """What proven events say, up to and with the access.
+
+    Attributes:
+        state: Before the access.
+        outcome: What the rules decide from it.
+        granted: The authorization that is the basis; None if the basis is none.
+        names: What was shown when it was granted.
+        published: By dataset and version.
+        erased: Roots of records that were erased.
+        dataset: That the basis is about; None if the basis is unknown.
+    """
+
+    def __init__(self, events: Iterable[Event], access: Accessed) -> None:
+        """Go through the events.
+
+        Args:
+            events: In the order of the chain; the access is among them.
+            access: Whose decision is made again.
+
+        Raises:
+            ImpossibleEventError: an event does not follow from those that are there.
+        """
+        self.state = State()
+        self.granted: Granted | None = None
+        self.names: Names | None = None
+        self.published: dict[tuple[bytes, int], Published] = {}
+        self.erased: set[bytes] = set()
+        self._texts: dict[bytes, tuple[tuple[str, str], ...]] = {}
+        for event in events:
+            if event is access:
+                break
+            if isinstance(event, Accessed):
+                self._accessed(event, access)
+            elif not isinstance(event, Recorded):
+                self._apply(event)
+                if isinstance(event, Granted) and event.authorization == access.basis:
+                    self.granted, self.names = event, self._names(event)
+        self.outcome: Outcome = decide(self.state, access, access.block.timestamp)
+        self.dataset = self._dataset(access)
+
+    def _accessed(self, event: Accessed, access: Accessed) -> None:
+        same_nonce = (event.consumer, event.nonce) == (access.consumer, access.nonce)
+        if event.basis == access.basis or same_nonce:
+            count(self.state, event, event.outcome)
+
+    def _apply(self, event: Event) -> None:
+        state = self.state
+        if isinstance(event, SubjectRegistered):
+            state.subjects[event.subject] = Subject(event.subject, event.number, event.signer)
+        elif isinstance(event, AgreementApproved) and event.agreement not in state.agreements:
+            self._first_approval(event)
+        elif isinstance(event, Published):
+            self.published[event.dataset, event.version] = event
+        elif isinstance(event, RecordErased):
+            self.erased.add(event.item)
+        elif not isinstance(event, PurposeFieldsBound) or event.dataset in state.datasets:
+            apply(state, event)
+            if isinstance(event, PurposeRegistered):
+                texts = event.terms.texts
+                self._texts[event.purpose] = tuple((one.language, one.template) for one in texts)
+
+    def _first_approval(self, event: AgreementApproved) -> None:
+        application = self.state.applications.get(event.application)
+        if application is None:
+            raise ImpossibleEventError(event, "the application is unknown")
+        application.decided = True
+        agreement = Agreement(
+            id=event.agreement,
+            number=event.number,
+            consumer=application.consumer,
+            dataset=application.dataset,
+            purpose=application.purpose,
+            application=application,
+            fields=event.fields,
+            expires_at=event.expires_at,
+        )
+        self.state.agreements[event.agreement] = self.state.numbered[event.number] = agreement
+
+    def _names(self, event: Granted) -> Names:
+        state, terms = self.state, event.terms
+        dataset = state.datasets[terms.dataset]
+        return Names(
+            consumer=state.parties[terms.consumer].name,
+            dataset=dataset.title,
+            fields=dataset.fields,
+            texts=self._texts[terms.purpose],
+            retention=state.purposes[terms.purpose].retention,
+        )
+
+    def _dataset(self, access: Accessed) -> bytes | None:
+        state, basis = self.state, access.basis
+        if self.granted is not None:
+            return self.granted.terms.dataset
+        if basis in state.agreements:
+            return state.agreements[basis].dataset.id
+        if basis in state.orders:
+            return state.orders[basis].dataset
+        return basis if basis in state.datasets else None

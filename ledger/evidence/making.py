@@ -1,0 +1,237 @@
+"""Making evidence of one access, from a node and what the maker has of the access.
+
+The node gives everything that is on chain; the signed request, the link and what was released come from
+a gateway's journal or from the consumer's receipt. What was made is verified before it is returned, so
+nobody is handed a file that does not hold.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+
+from ledger import queries
+from ledger.chain import Finality
+from ledger.deployment import Deployment
+from ledger.entities import NOTHING
+from ledger.events import Accessed, EventDecoder, Recorded, with_timestamp
+from ledger.events.authorizations import GRANT_TERMS
+from ledger.events.decoding import RECORDED_TOPIC
+from ledger.evidence import blocks
+from ledger.evidence.anchors import Anchors
+from ledger.evidence.collecting import Collected, collect
+from ledger.evidence.document import Evidence, EvidenceBlock, EvidenceRelease, ProvenReceipt
+from ledger.evidence.errors import EvidenceCheckError, NoEvidenceError
+from ledger.evidence.patricia import ListTrie
+from ledger.evidence.verifying import VerifiedEvidence, verify_evidence
+from ledger.exchange import SignedLink, Submission
+from ledger.hexes import to_hex
+from ledger.replay.journals import access_id
+from ledger.rpc import Rpc
+from ledger.signing import SigningError, recover
+from ledger.typed_data import SubjectLink, digest, struct_hash
+
+_SELECTOR: Final = 4
+
+
+class Documents(msgspec.Struct, frozen=True):
+    """What the maker has of an access, beside what is on chain."""
+
+    submission: Submission
+    transaction: bytes
+    """In which it was recorded: hash."""
+    sequence: int
+    statement: str | None = None
+    link: SignedLink | None = None
+    release: EvidenceRelease | None = None
+
+
+class MadeEvidence(msgspec.Struct, frozen=True):
+    """Evidence, and what it proves to somebody who trusts the maker's node."""
+
+    evidence: Evidence
+    verified: VerifiedEvidence
+
+
+def make_evidence(
+    rpc: Rpc, deployment: Deployment, documents: Documents, finality: Finality | None = None
+) -> MadeEvidence:
+    """Make evidence of one access.
+
+    Raises:
+        NoEvidenceError: the node does not have the access in a final block, or not what it takes to
+            prove it.
+        EvidenceCheckError: the documents are not those of the access.
+        RpcError: the node cannot be asked.
+    """
+    return _Maker(rpc, deployment, documents, finality or Finality.depth(0)).make()
+
+
+class _Maker:
+    def __init__(
+        self, rpc: Rpc, deployment: Deployment, documents: Documents, finality: Finality
+    ) -> None:
+        self._rpc = rpc
+        self._deployment = deployment
+        self._documents = documents
+        self._finality = finality
+        self._contracts = deployment.contracts
+
+    def make(self) -> MadeEvidence:
+        receipt = self._receipt()
+        access, first = self._access(receipt)
+        found = collect(
+            self._rpc,
+            self._deployment,
+            access,
+            publication=self._publication(),
+            parties=self._link_signers(),
+        )
+        on_top = range(access.block.number, access.block.number + (self._finality.blocks or 0) + 1)
+        places = {*found.places, (receipt.block_number, receipt.transaction_hash)}
+        evidence_blocks, consensus = self._blocks(places, on_top)
+        evidence = Evidence(
+            chain_id=self._deployment.chain_id,
+            contracts=msgspec.structs.astuple(self._contracts),
+            consensus=consensus,
+            genesis=self._genesis(consensus),
+            blocks=evidence_blocks,
+            request=self._documents.submission.request,
+            signature=self._documents.submission.signature,
+            sequence=access.sequence,
+            head_before=self._head_before(receipt, first),
+            approval=self._approval(found),
+            statement=self._documents.statement if found.granted_in else None,
+            link=self._documents.link,
+            release=self._documents.release,
+        )
+        return self._verified(evidence)
+
+    # The access
+
+    def _receipt(self) -> queries.Receipt:
+        receipt = self._rpc.send(queries.receipt(self._documents.transaction))
+        if receipt is None:
+            raise NoEvidenceError(f"no transaction {to_hex(self._documents.transaction)}")
+        newest = self._rpc.send(queries.block(self._finality.tag))
+        if newest is None or not self._finality.covers(receipt.block_number, newest):
+            raise NoEvidenceError("the access is not in a final block yet: try again")
+        return receipt
+
+    def _access(self, receipt: queries.Receipt) -> tuple[Accessed, Accessed]:
+        """Return the access, and the first access of the recorder's call."""
+        ours = to_hex(self._contracts.access_log)
+        # Decisions take times from headers, so what the node says of them here does not matter.
+        logs = [with_timestamp(log, 0) for log in receipt.logs if log.address == ours]
+        wanted = (struct_hash(self._documents.submission.request), self._documents.sequence)
+        first: Accessed | None = None
+        for event in EventDecoder(self._contracts).decode_all(logs):
+            if isinstance(event, Recorded):
+                first = None
+            elif isinstance(event, Accessed):
+                first = first or event
+                if (access_id(event), event.sequence) == wanted:
+                    return event, first
+        raise NoEvidenceError(f"the transaction does not have access {wanted[1]} of this request")
+
+    def _head_before(self, receipt: queries.Receipt, first: Accessed) -> bytes:
+        """Return the running hash before the call: that with which the call before it ended."""
+        if first.sequence == 1:
+            return NOTHING
+        last, span = receipt.block_number, 64
+        decoder = EventDecoder(self._contracts)
+        while last >= self._deployment.block_number:
+            start = max(self._deployment.block_number, last - span)
+            ended = ((RECORDED_TOPIC,),)
+            logs = self._rpc.send(queries.logs(start, last, (self._contracts.access_log,), ended))
+            for log in reversed(logs):
+                event = decoder.decode(with_timestamp(log, 0))
+                if isinstance(event, Recorded) and event.sequence == first.sequence - 1:
+                    return event.head
+            last, span = start - 1, span * 4
+        raise NoEvidenceError(f"the node does not have the access before {first.sequence}")
+
+    # What is around it
+
+    def _publication(self) -> int | None:
+        release = self._documents.release
+        return None if release is None else release.publication
+
+    def _link_signers(self) -> tuple[bytes, ...]:
+        link = self._documents.link
+        if link is None:
+            return ()
+        signed = digest(link.link, self._deployment.domain_of(SubjectLink))
+        try:
+            return (recover(signed, link.signature),)
+        except SigningError:
+            return ()  # the check of the link says so
+
+    def _approval(self, found: Collected) -> bytes | None:
+        """Return the person's signature as it was relayed; None where a contract relayed it."""
+        if found.granted_in is None:
+            return None
+        data = self._rpc.send(blocks.transaction_input(found.granted_in)) or b""
+        try:
+            _terms, (_signer, signature) = decode((GRANT_TERMS, "(bytes,bytes)"), data[_SELECTOR:])
+        except (DecodingError, ValueError):
+            return None
+        return bytes(signature)
+
+    # The blocks
+
+    def _blocks(
+        self, places: Iterable[tuple[int, bytes]], on_top: Iterable[int]
+    ) -> tuple[tuple[EvidenceBlock, ...], blocks.Consensus]:
+        wanted: dict[int, set[bytes]] = {number: set() for number in on_top}
+        for number, transaction in places:
+            wanted.setdefault(number, set()).add(transaction)
+        numbers = sorted(wanted)
+        answers = self._rpc.send_many([blocks.block(number) for number in numbers])
+        proving = [number for number in numbers if wanted[number]]
+        receipts = dict(
+            zip(proving, self._rpc.send_many([blocks.receipts(n) for n in proving]), strict=True)
+        )
+        found, kinds = [], set()
+        for number, answer in zip(numbers, answers, strict=True):
+            if answer is None:
+                raise NoEvidenceError(f"the node does not have block {number}")
+            kinds.add(answer.consensus)
+            proven = _proven(answer, receipts.get(number), wanted[number])
+            found.append(EvidenceBlock(answer.header, proven))
+        return tuple(found), kinds.pop()
+
+    def _genesis(self, consensus: blocks.Consensus) -> bytes | None:
+        if consensus is blocks.Consensus.PLAIN:
+            return None
+        first = self._rpc.send(blocks.block(0))
+        return None if first is None else first.header
+
+    def _verified(self, evidence: Evidence) -> MadeEvidence:
+        """Verify what was made, as somebody who trusts this node."""
+        headers = [blocks.read_header(one.header, evidence.consensus) for one in evidence.blocks]
+        anchors = Anchors(hashes=frozenset(header.hash for header in headers))
+        try:
+            return MadeEvidence(evidence, verify_evidence(evidence, self._deployment, anchors))
+        except EvidenceCheckError:
+            if evidence.approval is None:
+                raise
+        # A person's wallet may be a contract: then only the chain can say that it signed.
+        plain = msgspec.structs.replace(evidence, approval=None)
+        return MadeEvidence(plain, verify_evidence(plain, self._deployment, anchors))
+
+
+def _proven(
+    answer: blocks.BlockAnswer, receipts: Sequence[bytes] | None, wanted: set[bytes]
+) -> tuple[ProvenReceipt, ...]:
+    """Return receipts of a block with their proofs."""
+    if not wanted:
+        return ()
+    header = blocks.read_header(answer.header, answer.consensus)
+    trie = ListTrie(receipts or ())
+    if receipts is None or trie.root != header.receipts_root:
+        raise NoEvidenceError(f"the node's receipts are not those of block {header.number}")
+    places = [place for place, one in enumerate(answer.transactions) if one in wanted]
+    return tuple(ProvenReceipt(place, trie.prove(place)) for place in places)
