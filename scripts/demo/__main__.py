@@ -51,10 +51,10 @@ def _run(stage: Stage, options: argparse.Namespace) -> int:
         raise DemoError(f"{data} has a story already; the demo tells a new one each time")
     with start(stage, data.absolute(), size, keep=options.keep) as world:
         tell(world)
-        stage.summarize()
-        if options.keep:
-            show_how_to_go_on(world)
-    if options.data is None and not options.keep:
+    stage.summarize()
+    if options.keep:
+        show_how_to_go_on(world)
+    elif options.data is None:
         shutil.rmtree(data, ignore_errors=True)
     return 0
 

@@ -26,7 +26,7 @@ _LEAST: Final = Decimal(1000)
 
 def play(world: World) -> None:
     """Ask for one visit, settle the claim, and be denied another visit, another field, too soon."""
-    with world.stage.act("An insurer settles one claim on one hospital visit (保医通)"):
+    with world.stage.act("An insurer settles one claim on one visit (保医通)"):
         agree(world, world.insurer, HOSPITAL_VISITS, CLAIM)
         visit, other = two_visits(world)
         person = Citizen(world, world.files.resident(visit.key))

@@ -13,7 +13,7 @@ from wallet.regulator import acts as regulator_acts
 
 def play(world: World) -> None:
     """Closed, opened by an order for whom it is meant, closed again, reviewed."""
-    with world.stage.act("An emergency order opens what is not shared, for a day"):
+    with world.stage.act("An emergency order opens closed data for a day"):
         consumer, dataset = world.disease_control, world.dataset(EPIDEMIC)
         closed = entitlement(world, consumer, EPIDEMIC, dataset)
         closed.denied("the epidemic report is not shared", Outcome.DATASET_INACTIVE)

@@ -12,7 +12,7 @@ FIELDS = ("address", "floor_area", "mortgage_status")
 
 def play(world: World) -> tuple[Citizen, Entitlement]:
     """Ask, grant, use once, be denied; return the person, and what was granted."""
-    with world.stage.act("A bank reads 3 of 12 real-estate fields for one loan case"):
+    with world.stage.act("A bank reads 3 of 12 fields for one loan"):
         agree(world, world.bank, REAL_ESTATE, LOAN)
         person = Citizen(world, world.files.resident_with(REAL_ESTATE, 1))
         granted = obtain(world, wish(world, "2026-118"), person, aloud=True)

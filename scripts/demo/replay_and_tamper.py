@@ -62,7 +62,7 @@ TAMPERINGS: Final[tuple[tuple[str, Tampering, frozenset[Kind]], ...]] = (
 
 def play(world: World) -> None:
     """Replay from the node, then from copies that were tampered with."""
-    with world.stage.act("The regulator replays everything, and finds each tampering"):
+    with world.stage.act("The regulator replays all, finds every tampering"):
         journal = gateway_journal(world)
         replay(world, journal)
         tamper(world, journal)

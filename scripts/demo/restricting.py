@@ -12,7 +12,7 @@ from wallet.regulator import acts
 
 def play(world: World, granted: Entitlement) -> None:
     """Restrict the bank, see it denied, hear its appeal, lift the restriction, see it served."""
-    with world.stage.act("The regulator restricts the bank, hears its appeal, and lifts it"):
+    with world.stage.act("The regulator restricts a bank, and lifts it again"):
         regulator, bank = world.regulator, world.bank
         until = int(time.time()) + DAY
         regulator.run(

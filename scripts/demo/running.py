@@ -38,7 +38,11 @@ def start(stage: Stage, data: Path, size: Size, *, keep: bool) -> Iterator[World
         with stage.act("The city: its files, its chain, its services"):
             files = CityFiles(data / "city", size)
             records, sets = files.manifest.records, len(files.manifest.datasets)
-            stage.step(f"{records:,} records in {sets} files of {size.people:,} people")
+            stage.check(
+                f"{records:,} records in {sets} files, about {size.people:,} people",
+                records >= size.records,
+                True,
+            )
             supervisor.start()
             registers = [files.directory / one.file for one in (RESIDENTS, ENTERPRISES)]
             supervisor.command("identity", "import", *map(str, registers))

@@ -10,7 +10,7 @@ from scripts.demo.world import Party, World, purpose_of
 
 def play(world: World) -> None:
     """Use conditional statistics under an agreement, and unconditional parking lots as they are."""
-    with world.stage.act("Departments share data about nobody: under an agreement, or openly"):
+    with world.stage.act("Data about nobody: under an agreement, or openly"):
         conditional(world)
         unconditional(world)
 

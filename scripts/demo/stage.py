@@ -99,7 +99,7 @@ class Stage:
         table = Table(*columns, title=title, title_justify="left")
         for row in rows:
             table.add_row(*row)
-        self.console.print(table)
+        self.console.print(Padding(table, (0, 0, 0, 3)))
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:

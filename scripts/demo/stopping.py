@@ -9,7 +9,7 @@ from scripts.demo.world import World
 
 def play(world: World, person: Citizen) -> Entitlement:
     """Revoke, freeze, unfreeze; return what the bank may still use."""
-    with world.stage.act("The person takes it back: one authorization, then all of them"):
+    with world.stage.act("The person takes it back: one case, then everything"):
         first = obtain(world, loan.wish(world, "2026-119", uses=3), person)
         first.use()
         person.revoke(first.basis)

@@ -9,6 +9,7 @@ from scripts.demo import (
     replay_and_tamper,
     restricting,
     sharing,
+    showing,
     stopping,
     updating,
 )
@@ -31,3 +32,4 @@ def tell(world: World) -> None:
     restricting.play(world, second)
     updating.play(world)
     replay_and_tamper.play(world)
+    showing.play(world, left)

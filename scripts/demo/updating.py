@@ -19,7 +19,7 @@ AMOUNTS: Final = Amounts(changed=200, new=50, withdrawn=10)
 
 def play(world: World) -> None:
     """Use, publish the changes, use again: new values, and the old receipt still verifies."""
-    with world.stage.act("A department publishes changes; old receipts keep verifying"):
+    with world.stage.act("Changes are published; old receipts keep verifying"):
         path = world.data / "city" / "real-estate-next.csv"
         delta = world.files.write_next_version(REAL_ESTATE, path, AMOUNTS)
         resident = changed_resident(world, delta)

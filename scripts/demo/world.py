@@ -166,6 +166,11 @@ class World:
         """The regulator."""
         return self.party(cast.REGULATOR)
 
+    @property
+    def names(self) -> dict[bytes, str]:
+        """The English names of the parties so far, by address."""
+        return {one.address: one.role.name.rpartition(" / ")[2] for one in self._parties.values()}
+
     # Ids
 
     def dataset(self, code: str) -> bytes:

@@ -1,0 +1,76 @@
+"""Act: the whole life of one case as a table, from the chain alone."""
+
+import datetime as dt
+from typing import Final
+
+from ledger import queries
+from ledger.events import EventDecoder
+from ledger.replay import read_logs
+from ledger.trace import Thing, TraceEntry, trace
+from scripts.demo.consumers import Entitlement
+from scripts.demo.errors import DemoError
+from scripts.demo.world import World
+
+LIFE: Final = (
+    "Granted",
+    "SubjectFrozen",
+    "Accessed: Frozen",
+    "SubjectUnfrozen",
+    "Accessed: Allowed",
+    "RecoveryStarted",
+    "Accessed: Frozen",
+    "RecoveryCompleted",
+    "Accessed: Frozen",
+    "Confirmed",
+    "Accessed: Allowed",
+    "ConsumerRestricted",
+    "RestrictionLifted",
+)
+"""What the story did to the case whose key was lost."""
+
+
+def play(world: World, granted: Entitlement) -> None:
+    """Trace one case from its reference, which the bank has; show the way of its data."""
+    with world.stage.act("The whole life of one case"):
+        if granted.case is None:
+            raise DemoError("an agreement has no case")
+        entries = trace_case(world, granted.case.ask.case_reference)
+        title = f"Case {granted.case.ask.case_number}"
+        columns = ("time (UTC)", "block", "what", "by whom")
+        world.stage.table(title, columns, [_row(world, entry) for entry in entries])
+        world.stage.check(
+            "the trace shows what happened, and nothing else",
+            tuple(_what(entry) for entry in entries),
+            LIFE,
+        )
+
+
+def trace_case(world: World, reference: bytes) -> tuple[TraceEntry, ...]:
+    """Return everything about a case; nothing is asked but the regulator's own node."""
+    contracts, first = world.deployment.contracts, world.deployment.block_number
+    decoder, last = EventDecoder(contracts), world.node.send(queries.block_number())
+    events = (
+        event
+        for logs in read_logs(world.node, contracts, first, last)
+        for event in decoder.decode_all(logs)
+    )
+    return tuple(trace(events, Thing.CASE, reference))
+
+
+def _what(entry: TraceEntry) -> str:
+    if entry.outcome is None:
+        return entry.act
+    return f"Accessed: {entry.outcome.title}"
+
+
+def _row(world: World, entry: TraceEntry) -> tuple[str, str, str, str]:
+    moment = f"{dt.datetime.fromtimestamp(entry.time, dt.UTC):%H:%M:%S}"
+    number = str(entry.event.block.number)
+    return moment, number, _what(entry), _name(world, entry.who)
+
+
+def _name(world: World, who: bytes | None) -> str:
+    """Return a party's name; whoever is no party here is the person, under a pseudonym."""
+    if who is None:
+        return "Identity authority"
+    return world.names.get(who, "the person")
