@@ -2,8 +2,10 @@
 
 import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
+from fastapi import FastAPI
 
 from gateway.access_settings import AccessSettings
 from gateway.app import create_app
@@ -28,20 +30,27 @@ def main() -> int:
     settings = settings.model_copy(update={"port": port})
     get_logger().info("listening", address=f"http://{host}:{port}")
     sys.setswitchinterval(settings.switch_interval)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            HotPath(create_app(settings, access_settings)),
-            log_config=None,
-            proxy_headers=False,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            lifespan="on",
-            timeout_graceful_shutdown=int(settings.shutdown_grace),
-        )
-    )
-    server.run(sockets=[listening])
+    app = create_app(settings, access_settings)
+    server = uvicorn.Server(_config(app, settings))
+    with suppress(SystemExit):  # uvicorn's, when the app does not start
+        server.run(sockets=[listening])
+    failure: Exception | None = getattr(app.state, "failure", None)
+    if failure is not None:
+        sys.stderr.write(" ".join(str(failure).split()) + "\n")
     return 0 if server.started else 1
+
+
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        HotPath(app),
+        log_config=None,
+        proxy_headers=False,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(settings.shutdown_grace),
+    )
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -6,10 +6,10 @@ Read once, at start, from the same environment as `gateway.settings` (`QUANCHENG
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.errors import SettingsError
+from gateway.settings import read_environment
 from gateway.supervision.rules import Bounds
 from gateway.supervision.watch import Enforcement
 from ledger import failpoints
@@ -148,11 +148,4 @@ class AccessSettings(BaseSettings):
         Raises:
             SettingsError: One cannot be used; the message says which and why, not its value.
         """
-        try:
-            return cls()
-        except ValidationError as error:
-            problems = "; ".join(
-                f"QUANCHENG_GATEWAY_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}"
-                for one in error.errors(include_input=False, include_url=False)
-            )
-            raise SettingsError(problems) from None
+        return read_environment(cls)

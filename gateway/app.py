@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -40,6 +40,7 @@ from gateway.routes import (
 )
 from gateway.services import Services, open_services
 from gateway.settings import Settings
+from ledger.errors import LedgerError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -74,7 +75,13 @@ def create_app(settings: Settings, access_settings: AccessSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, access_settings) as services:
+        async with AsyncExitStack() as stack:
+            opening = open_services(settings, access_settings)
+            try:
+                services = await stack.enter_async_context(opening)
+            except (GatewayError, LedgerError) as error:
+                app.state.failure = error  # for whoever runs the app: servers do not hand it on
+                raise
             app.state.services = services
             _log.info("started", sequence=services.index.head.sequence)
             yield

@@ -3,24 +3,30 @@
 Each is read once, at start, from the environment as `QUANCHENG_GATEWAY_<NAME>` (lists as JSON).
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as PydanticSettingsError
 
 from gateway.errors import SettingsError
 from ledger.chain import Finality, FinalityError
 
 _MEBIBYTE: Final = 1 << 20
 _DAY: Final = 24 * 3600
+_PREFIX: Final = "QUANCHENG_GATEWAY_"
+_FIELD: Final = re.compile(r'field "(\w+)"')
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 class Settings(BaseSettings):
     """The gateway's settings."""
 
     model_config = SettingsConfigDict(
-        env_prefix="QUANCHENG_GATEWAY_",
+        env_prefix=_PREFIX,
         frozen=True,
         extra="ignore",
         use_attribute_docstrings=True,
@@ -147,7 +153,7 @@ class Settings(BaseSettings):
         try:
             Finality.parse(value)
         except FinalityError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError("a finality rule is depth:N or finalized") from error
         return value
 
     @field_validator("authorities")
@@ -178,11 +184,25 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: One cannot be used; the message says which and why, not its value.
         """
-        try:
-            return cls()
-        except ValidationError as error:
-            problems = "; ".join(
-                f"QUANCHENG_GATEWAY_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}"
-                for one in error.errors(include_input=False, include_url=False)
-            )
-            raise SettingsError(problems) from None
+        return read_environment(cls)
+
+
+def read_environment(kind: type[SettingsT]) -> SettingsT:
+    """Read settings of a kind from the environment.
+
+    Raises:
+        SettingsError: One cannot be used; the message says which and why, not its value.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{_PREFIX}{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}"
+            for one in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(problems) from None
+    except PydanticSettingsError as error:
+        name = _FIELD.search(str(error))
+        raise SettingsError(
+            f"{_PREFIX}{'' if name is None else name[1].upper()}: Input should be valid JSON"
+        ) from None
