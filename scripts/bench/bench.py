@@ -18,6 +18,11 @@ class BenchError(Exception):
     """Something cannot be measured; the message is one line."""
 
 
+def _console() -> Console:
+    """Return where to print: wide enough for the table, also into a file."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 170)
+
+
 @dataclass
 class Bench:
     """One run of the benchmark.
@@ -31,7 +36,7 @@ class Bench:
     home: Path
     full: bool
     seconds: float
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=_console)
     lines: list[Line] = field(default_factory=list)
     breakdowns: list[Breakdown] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)

@@ -5,6 +5,7 @@ One keep-alive connection a worker, one request at a time, answers with a conten
 
 import asyncio
 import re
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -14,6 +15,8 @@ from scripts.bench.bench import BenchError
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _MOST: Final = 64 * 2**20
+_BODY: Final = b"x" * 600
+"""As long as a signed access request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +69,18 @@ class Connection:
             return Response(int(head[9:12]), await self._reader.readexactly(int(length[1])))
         except asyncio.IncompleteReadError as error:
             raise BenchError("the server closed the connection") from error
+
+
+async def knock(url: str, seconds: float, connections: int = 64) -> int:
+    """Send requests that mean nothing, one after the other on each connection; return how many."""
+    until, answered = time.perf_counter() + seconds, 0
+
+    async def work() -> None:
+        nonlocal answered
+        async with Connection(url) as connection:
+            while time.perf_counter() < until:
+                await connection.post(_BODY)
+                answered += 1
+
+    await asyncio.gather(*(work() for _ in range(connections)))
+    return answered

@@ -127,6 +127,7 @@ class Load:
         self._done: list[tuple[float, float]] = []
         self._failures: dict[str, int] = {}
         self._counting = self._stopping = False
+        self._accesses = 0
 
     async def run(self) -> Report:
         """Carry it out."""
@@ -148,7 +149,7 @@ class Load:
             opening.cancel()
         cpu = {name: after[name] - before[name] for name in after}
         return Report(
-            accesses=len(self._done) * plan.size,
+            accesses=self._accesses,
             seconds=seconds,
             latencies=tuple(done - began for began, done in self._done),
             added=tuple(self._clock.after_block(began, done) for began, done in self._done),
@@ -210,6 +211,7 @@ class Load:
             answer = await self._waiting.get()
             try:
                 answer.opened.set_result(await client.run(self._checked(answer)))
+                self._accesses += self._counting
             except Exception as error:  # noqa: BLE001 - the worker counts it
                 answer.opened.set_exception(error)
 

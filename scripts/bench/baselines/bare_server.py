@@ -5,7 +5,12 @@ is asked to end. The server has the gateway's settings (`gateway.__main__`).
 """
 
 import socket
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import uvicorn
@@ -25,6 +30,29 @@ def make_app() -> FastAPI:
         return Response(_ANSWER, media_type="application/json")
 
     return app
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A bare server that runs: where, as which process, and after how many seconds it did."""
+
+    url: str
+    pid: int
+    seconds: float
+
+
+@contextmanager
+def bare_server() -> Iterator[Running]:
+    """Run the server in a process of its own until the context ends."""
+    began = time.perf_counter()
+    arguments = [sys.executable, "-m", "scripts.bench.baselines.bare_server"]
+    server = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    try:
+        port = int(server.stdout.readline()) if server.stdout is not None else 0
+        yield Running(f"http://127.0.0.1:{port}/", server.pid, time.perf_counter() - began)
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def main() -> int:
