@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from gateway.access_settings import AccessSettings
 from gateway.errors import GatewayError
-from gateway.logs import describe, get_logger
+from gateway.failing import note_failure
+from gateway.logs import get_logger
 from gateway.problems import (
     INTERNAL,
     MALFORMED,
@@ -21,7 +22,6 @@ from gateway.problems import (
     NOT_ALLOWED,
     NOT_FOUND,
     Problem,
-    kind_of,
     problem_of,
     problem_response,
 )
@@ -66,6 +66,8 @@ _PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     },
 }
 _STATUSES: Final = (401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 429, 503)
+
+_LABELS: Final = ("method", "route", "status")
 
 _log = get_logger()
 
@@ -139,26 +141,29 @@ class Observer:
         try:
             await self._app(scope, receive, note)
         except Exception as error:  # noqa: BLE001  nobody else catches it
-            _log.error("failed", error=describe(error), route=_route(scope))
+            problem = note_failure(error, _route(scope))
             services.metrics.problems.labels(INTERNAL.slug).inc()
             if not status:
-                problem = Problem(INTERNAL, "the gateway has failed; its log says why", {})
                 await problem_response(problem)(scope, receive, note)
         finally:
             seconds = time.perf_counter() - began
             labels = (scope["method"], _route(scope), str(status))
             services.metrics.requests.labels(*labels).observe(seconds)
+            milliseconds = round(seconds * 1000, 1)
+            _log.debug(
+                "request", **dict(zip(_LABELS, labels, strict=True)), milliseconds=milliseconds
+            )
 
 
 async def _on_gateway_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, GatewayError):
         raise error
-    kind = kind_of(error)
-    if kind is INTERNAL:
-        _log.error("failed", error=describe(error), route=_route(request.scope))
+    problem = problem_of(error)
+    if problem.kind is INTERNAL:
+        problem = note_failure(error, _route(request.scope))
     services: Services = request.app.state.services
-    services.metrics.problems.labels(kind.slug).inc()
-    return problem_response(problem_of(error))
+    services.metrics.problems.labels(problem.kind.slug).inc()
+    return problem_response(problem)
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:

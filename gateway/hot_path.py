@@ -11,14 +11,12 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import GatewayError
-from gateway.logs import describe, get_logger
-from gateway.problems import INTERNAL, Problem, kind_of, problem_of, problem_response
+from gateway.failing import note_failure
+from gateway.problems import INTERNAL, kind_of, problem_of, problem_response
 from gateway.routes.accesses import respond
 from gateway.services import Services
 
 PATH: Final = "/v1/accesses"
-
-_log = get_logger()
 
 
 class HotPath:
@@ -46,11 +44,8 @@ async def _serve(services: Services, scope: Scope, receive: Receive, send: Send)
         metrics.problems.labels(kind_of(error).slug).inc()
         response = problem_response(problem_of(error))
     except Exception as error:  # noqa: BLE001  nobody else catches it
-        _log.error("failed", error=describe(error), route=PATH)
         metrics.problems.labels(INTERNAL.slug).inc()
-        response = problem_response(
-            Problem(INTERNAL, "the gateway has failed; its log says why", {})
-        )
+        response = problem_response(note_failure(error, PATH))
     await response(scope, receive, send)
     seconds = time.perf_counter() - began
     metrics.requests.labels("POST", PATH, str(response.status_code)).observe(seconds)

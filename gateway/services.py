@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.access_services import AccessServices, Shared, open_access_services
 from gateway.access_settings import AccessSettings
@@ -49,6 +49,8 @@ class Services:
     uploads: SqlUploadStore
     access: AccessServices
     metrics: Metrics
+    noted: dict[str, str | None] = field(default_factory=dict)
+    """What each check said the last time: the log tells of changes."""
 
     async def problems(self) -> Mapping[str, str | None]:
         """Return, for `/readyz`, each check and why it fails; None where all is well."""
@@ -64,6 +66,10 @@ class Services:
         }
         for check, problem in found.items():
             self.metrics.ready.labels(check).set(problem is None)
+            if self.noted.get(check, "") != problem:
+                self.noted[check] = problem
+                told = _log.info if problem is None else _log.warning
+                told("ready" if problem is None else "not ready", check=check, reason=problem)
         return found
 
 
@@ -156,6 +162,7 @@ async def _keep_house(services: Services) -> None:
         await asyncio.sleep(settings.housekeeping_interval)
         now = int(time.time())
         try:
+            await services.problems()
             await services.nonces.forget(now)
             await services.sessions.forget(now)
             await services.access.inbox_store.forget(now)

@@ -154,6 +154,8 @@ async def test_a_failure_nobody_expected_tells_nothing(
     captured = capfd.readouterr()
     assert "ValueError at fail" in captured.out + captured.err
     assert "3701" not in captured.out + captured.err
+    number = answer.json()["instance"].rpartition(":")[2]
+    assert f"request={number}" in captured.out + captured.err
 
 
 def subclasses(kind: type[GatewayError]) -> set[type[GatewayError]]:
