@@ -13,6 +13,7 @@ from ledger.evidence.anchors import Anchors, node_hashes, trail_hashes
 from ledger.evidence.blocks import BlockError, Consensus
 from ledger.evidence.document import (
     FORMAT,
+    MOST_BYTES,
     Evidence,
     EvidenceBlock,
     EvidenceRecord,
@@ -30,6 +31,7 @@ from ledger.evidence.verifying import Open, VerifiedEvidence, verify_evidence
 
 __all__ = [
     "FORMAT",
+    "MOST_BYTES",
     "Anchors",
     "BlockError",
     "Check",

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from ledger import queries
-from ledger.evidence.blocks import read_header
+from ledger.evidence.blocks import BlockError, read_header
 from ledger.evidence.document import Evidence
+from ledger.evidence.errors import Check, EvidenceCheckError
 from ledger.hexes import from_hex
 from ledger.replay import open_trail
 from ledger.replay.export import TrailReader
@@ -30,10 +31,13 @@ def node_hashes(rpc: Rpc, evidence: Evidence) -> frozenset[bytes]:
     """Return what a node says are the hashes of evidence's blocks.
 
     Raises:
-        BlockError: a header of the evidence is none.
+        EvidenceCheckError: a header of the evidence is none.
         RpcError: the node cannot be asked.
     """
-    headers = [read_header(block.header, evidence.consensus) for block in evidence.blocks]
+    try:
+        headers = [read_header(block.header, evidence.consensus) for block in evidence.blocks]
+    except BlockError as error:
+        raise EvidenceCheckError(Check.ANCHOR, str(error)) from error
     found = rpc.send_many([queries.block(header.number) for header in headers])
     return frozenset(block.hash for block in found if block is not None)
 

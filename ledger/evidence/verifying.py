@@ -202,13 +202,15 @@ class _Verifier:
     # The access
 
     def _access(self, receipts: list[list[Event]]) -> tuple[list[Event], Accessed]:
-        wanted = (struct_hash(self._evidence.request), self._evidence.sequence)
+        request, sequence = struct_hash(self._evidence.request), self._evidence.sequence
         for receipt in receipts:
             for event in receipt:
-                if isinstance(event, Accessed) and (access_id(event), event.sequence) == wanted:
+                if not isinstance(event, Accessed) or event.sequence != sequence:
+                    continue
+                if access_id(event) == request:
                     self._checked.append(Check.ACCESS)
                     return receipt, event
-        problem = f"no receipt has this request as access {self._evidence.sequence}"
+        problem = f"no receipt has this request as access {sequence}"
         raise EvidenceCheckError(Check.ACCESS, problem)
 
     def _check_request(self) -> None:

@@ -11,6 +11,14 @@ import typer
 from ledger import queries
 from ledger.deployment import Deployment, verify_deployment
 from ledger.events import Log
+from ledger.evidence import (
+    Anchors,
+    encode_evidence,
+    make_evidence,
+    node_hashes,
+    trail_hashes,
+    verify_evidence,
+)
 from ledger.hexes import to_hex
 from ledger.replay import (
     Journal,
@@ -23,14 +31,23 @@ from ledger.replay import (
 )
 from ledger.replay.export import TrailReader
 from ledger.rpc import Rpc
+from ledger.trace import Thing
+from wallet.cli.audit_evidence import (
+    access_name,
+    is_evidence,
+    read_evidence,
+    receipt_documents,
+    show_evidence,
+)
+from wallet.cli.audit_trace import show_trace
 from wallet.cli.errors import DifferencesError, InputError
 from wallet.cli.keys import key
 from wallet.cli.session import Session, session_of
 from wallet.cli.values import address_of, hash_of, write_file
+from wallet.regulator.evidence import find_in_journal
 from wallet.regulator.exports import Format, access_rows, write_rows
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal, fetch_journal
 from wallet.regulator.report import make_report
-from wallet.regulator.tracing import trace_of
 
 app = typer.Typer(help="The regulator: see, check and keep everything.", no_args_is_help=True)
 app.command("key")(key)
@@ -81,49 +98,108 @@ def trace(
     *,
     subject: Annotated[str, typer.Option(help="Of this person.")] = "",
     authorization: Annotated[str, typer.Option(help="Of this authorization.")] = "",
-    consumer: Annotated[str, typer.Option(help="Of this consumer.")] = "",
+    party: Annotated[
+        str, typer.Option("--party", "--consumer", help="Of this consumer, or another party.")
+    ] = "",
     dataset: Annotated[str, typer.Option(help="Of this dataset.")] = "",
     case: Annotated[str, typer.Option(help="Of this case, by its reference.")] = "",
     trail: Trail = None,
 ) -> None:
-    """Show the whole life of one subject, authorization, consumer, dataset or case, from the chain alone."""
+    """Show the whole life of one subject, authorization, party, dataset or case, from the chain alone."""
     session = session_of(context)
-    given = [one for one in (subject, authorization, dataset, case) if one]
-    if len(given) + bool(consumer) != 1:
+    given = {
+        Thing.SUBJECT: subject,
+        Thing.AUTHORIZATION: authorization,
+        Thing.PARTY: party,
+        Thing.DATASET: dataset,
+        Thing.CASE: case,
+    }
+    wanted = [(thing, text) for thing, text in given.items() if text]
+    if len(wanted) != 1:
         raise InputError(
-            "trace exactly one of --subject, --authorization, --consumer, --dataset, --case"
+            "trace exactly one of --subject, --authorization, --party, --dataset, --case"
         )
-    wanted = address_of(consumer, "consumer") if consumer else hash_of(given[0], "id")
+    thing, text = wanted[0]
+    name = address_of(text, thing) if thing is Thing.PARTY else hash_of(text, thing)
     with _logs(session, trail) as logs:
-        entries = trace_of(session.deployment, logs, wanted)
-    session.output.result({"entries": entries})
-    session.output.table(
-        "Trace",
-        ("when", "block", "event", "what"),
-        [(entry.at, entry.block_number, entry.event, entry.text) for entry in entries],
-    )
+        show_trace(session, logs, thing, name)
 
 
 @app.command()
-def evidence(context: typer.Context) -> None:
-    """Not there yet: one file for one access, with the block's inclusion proofs."""
-    session_of(context)
-    raise InputError(
-        "evidence files are not built yet; a consumer's receipt (`consumer access --receipt`) and the"
-        " exported trail (`audit export --trail-file`) verify offline"
-    )
+def evidence(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="To write.")],
+    *,
+    access: Annotated[str, typer.Option(help="Id of the access (0x...), or its number.")] = "",
+    receipt: Annotated[
+        Path | None, typer.Option(help="The consumer's receipt of the access.")
+    ] = None,
+    journal: Annotated[Path | None, typer.Option(help="A gateway's journal file.")] = None,
+    from_gateway: FromGateway = False,
+    values: Annotated[
+        bool, typer.Option("--values", help="Show the opened values of the receipt.")
+    ] = False,
+    field: Annotated[
+        list[str] | None, typer.Option(help="Show the values of this field; may be repeated.")
+    ] = None,
+) -> None:
+    """Write one file that proves one access to anybody, offline; from a receipt or a journal."""
+    session = session_of(context)
+    if sum((receipt is not None, journal is not None, from_gateway)) != 1:
+        raise InputError("from what? name one of --receipt, --journal, --from-gateway")
+    if receipt is not None:
+        documents = receipt_documents(receipt, values=values, fields=field or ())
+    elif values or field:
+        raise InputError("a journal has no values: name a --receipt")
+    elif journal is not None:
+        documents = find_in_journal(journal, access_name(access))
+    else:
+        with _fetched(session) as path:
+            documents = find_in_journal(path, access_name(access))
+    with _node(session) as rpc:
+        made = make_evidence(rpc, session.deployment, documents, session.ledger.finality)
+    private = receipt is not None and (values or bool(field))
+    write_file(file, encode_evidence(made.evidence), private=private)
+    show_evidence(session, made.verified, file)
 
 
 @app.command()
 def verify(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="An exported trail.")],
+    file: Annotated[Path, typer.Argument(help="An exported trail, or evidence.")],
     *,
     journal: JournalFiles = None,
     keyholder_journal: KeyholderFiles = None,
+    trail: Annotated[
+        Path | None, typer.Option(help="Evidence: a trail that has the blocks; replay it first.")
+    ] = None,
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option(help="Evidence: hash of a block that you trust; may be repeated."),
+    ] = None,
+    validator: Annotated[
+        list[str] | None,
+        typer.Option(help="Evidence: whose seals count, instead of the first block's; repeated."),
+    ] = None,
+    against_node: Annotated[
+        bool, typer.Option("--against-node", help="Evidence: ask the --node for the blocks.")
+    ] = False,
 ) -> None:
-    """Replay an exported trail offline. Exit code 4: differences."""
-    replay(context, trail=file, journal=journal, keyholder_journal=keyholder_journal)
+    """Check an exported trail, or evidence, offline. Exit code 4: it does not hold."""
+    session = session_of(context)
+    if not is_evidence(file):
+        replay(context, trail=file, journal=journal, keyholder_journal=keyholder_journal)
+        return
+    found = read_evidence(file)
+    hashes = {hash_of(text, "anchor") for text in anchor or ()}
+    if trail is not None:
+        hashes |= trail_hashes(trail)
+    if against_node:
+        with _node(session) as rpc:
+            hashes |= node_hashes(rpc, found)
+    validators = frozenset(address_of(text, "validator") for text in validator or ())
+    anchors = Anchors(frozenset(hashes), validators)
+    show_evidence(session, verify_evidence(found, session.deployment, anchors), file)
 
 
 @app.command()
@@ -164,10 +240,17 @@ def _journals(
     if not from_gateway:
         yield found
         return
+    with _fetched(session) as path:
+        yield [*found, GatewayJournal(path)]
+
+
+@contextmanager
+def _fetched(session: Session) -> Iterator[Path]:
+    """Fetch the gateway's journal into a file for a while."""
     with tempfile.TemporaryDirectory(prefix="quancheng-") as directory:
         path = Path(directory) / "journal.ndjson"
         session.run(fetch_journal(path))
-        yield [*found, GatewayJournal(path)]
+        yield path
 
 
 def _replay(session: Session, trail: Path | None, journals: Sequence[Journal]) -> ReplayReport:

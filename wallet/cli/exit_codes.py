@@ -11,6 +11,7 @@ from ledger.deployment import (
     WrongChainError,
 )
 from ledger.errors import LedgerError
+from ledger.evidence import EvidenceCheckError, NoEvidenceError
 from ledger.node import DataInUseError as NodeInUseError
 from ledger.node import PortInUseError as NodePortInUseError
 from ledger.replay import ExportError
@@ -29,6 +30,7 @@ from wallet.provider.errors import (
     SourceError,
     TermsMismatchError,
 )
+from wallet.regulator.errors import NoSuchEntryError
 from wallet.supervisor import DataInUseError, PortInUseError
 
 
@@ -70,6 +72,9 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (RootMismatchError, ExitCode.NOT_VERIFIED),
     (DifferencesError, ExitCode.NOT_VERIFIED),
     (ExportError, ExitCode.NOT_VERIFIED),
+    (EvidenceCheckError, ExitCode.NOT_VERIFIED),
+    (NoEvidenceError, ExitCode.NOT_FOUND),
+    (NoSuchEntryError, ExitCode.NOT_FOUND),
     (WrongChainError, ExitCode.NOT_VERIFIED),
     (OtherGenesisError, ExitCode.NOT_VERIFIED),
     (CodeMissingError, ExitCode.NOT_VERIFIED),

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from ledger.evidence import EvidenceCheckError
 from ledger.hexes import to_hex
 from wallet.cli.exit_codes import ExitCode
 from wallet.client.errors import DeniedError, ProblemError, RefusedError, VerificationError
@@ -99,6 +100,8 @@ def described(error: Exception, code: ExitCode) -> dict[str, object]:
         told |= {"outcome": error.outcome, "sequence": error.recorded.sequence}
     elif isinstance(error, VerificationError):
         told |= {"check": error.check.value}
+    elif isinstance(error, EvidenceCheckError):
+        told |= {"check": error.check.value, "number": error.check.number}
     elif isinstance(error, RefusedError):
         told |= {"contract_error": error.error, "arguments": error.arguments}
     elif isinstance(error, ProblemError):

@@ -13,3 +13,7 @@ class JournalFileError(RegulatorError):
 
 class ExportFileError(RegulatorError):
     """An export cannot be written."""
+
+
+class NoSuchEntryError(RegulatorError):
+    """A release journal does not have an access."""

@@ -11,18 +11,23 @@ are read twice at most, line by line, in a memory that does not grow.
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ledger.errors import LedgerError
+from ledger.evidence import Documents
+from ledger.exchange import Submission
 from ledger.hexes import from_hex
 from ledger.replay import ReleaseEntry
+from ledger.signing import SIGNATURE_LENGTH
 from ledger.typed_data import AccessRequest, record_from_object, struct_hash
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps
 from wallet.client.supervision import release_journal
 from wallet.regulator.errors import JournalFileError
+
+Entry = TypeVar("Entry")
 
 
 class _GatewayLine(msgspec.Struct):
@@ -109,7 +114,30 @@ def fetch_journal(path: Path) -> Steps[int]:
         raise JournalFileError(f"the gateway's journal: {error}") from error
 
 
-def _entries(path: Path, read: Callable[[bytes], ReleaseEntry | None]) -> Iterator[ReleaseEntry]:
+def documents_in(path: Path, access: bytes | int) -> Iterator[Documents]:
+    """Yield what evidence takes from the lines of a gateway's journal about an access.
+
+    Args:
+        path: The journal, as `fetch_journal` wrote it.
+        access: Its id, or its number.
+
+    Raises:
+        JournalFileError: a line is none.
+    """
+
+    def read(line: bytes) -> Documents | None:
+        found = _gateway_lines.decode(line)
+        name = found.sequence if isinstance(access, int) else from_hex(found.access, 32)
+        if name != access:
+            return None
+        request = record_from_object(AccessRequest, found.request)
+        submission = Submission(request, from_hex(found.signature, SIGNATURE_LENGTH))
+        return Documents(submission, from_hex(found.transaction, 32), found.sequence)
+
+    return _entries(path, read)
+
+
+def _entries(path: Path, read: Callable[[bytes], Entry | None]) -> Iterator[Entry]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):

@@ -1,6 +1,5 @@
 """Commands against a real chain: the parties' acts, and what the regulator sees of them."""
 
-import csv
 import json
 import signal
 import subprocess
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import pyarrow.parquet as pq
 import pytest
 
 from ledger import views
@@ -166,93 +164,6 @@ def test_a_key_is_registered(chain: Chain, party: Parties) -> None:
     done = party(chain.parties.bank).json("consumer", "key", "--register")
     found = chain.rpc.send(views.encryption_key_of(chain.contracts, chain.parties.bank.address))
     assert to_hex(found) == done["encryption_key"]
-
-
-# The regulator
-
-
-def test_the_chain_replays_and_exports(chain: Chain, party: Parties, tmp_path: Path) -> None:
-    terms = chain.personal_terms()
-    (authorization,) = chain.granted(1, terms)
-    request = chain.request(chain.parties.bank, authorization, fields=0b11)
-    chain.record([request])
-    chain.record([chain.request(chain.parties.bank, authorization, fields=1)])
-    regulator = party(chain.parties.regulator)
-    html, trail = tmp_path / "report.html", tmp_path / "trail.jsonl"
-    report = regulator.json("audit", "replay", "--html", str(html))
-    assert report["clean"]
-    assert report["outcomes"]["UsesExhausted"] >= 1
-    assert "Audit report" in html.read_text("utf-8")
-    regulator.json("audit", "export", str(trail), "--trail-file")
-    again = regulator.json("audit", "replay", "--trail", str(trail))
-    assert (again["head"], again["accesses"]) == (report["head"], report["accesses"])
-    tables = {}
-    for ending in ("jsonl", "csv", "parquet"):
-        path = tmp_path / f"accesses.{ending}"
-        done = regulator.json("audit", "export", str(path), "--trail", str(trail))
-        assert done["accesses"] == report["accesses"]
-        tables[ending] = path
-    rows = [json.loads(line) for line in tables["jsonl"].read_text("utf-8").splitlines()]
-    with tables["csv"].open(encoding="utf-8", newline="") as file:
-        assert [row["sequence"] for row in csv.DictReader(file)] == [
-            str(row["sequence"]) for row in rows
-        ]
-    assert pq.read_table(tables["parquet"]).num_rows == len(rows)
-    mine = [row for row in rows if row["basis"] == to_hex(authorization)]
-    assert [row["outcome"] for row in mine] == ["Allowed", "UsesExhausted"]
-    assert mine[0]["consumer_name"] == chain.parties.bank.name
-    assert mine[0]["fields"] == "field 0; field 1"
-    assert mine[0]["kind"] == "authorization"
-
-
-def test_a_trace_shows_the_whole_life_of_one_thing(
-    chain: Chain, party: Parties, tmp_path: Path
-) -> None:
-    terms = chain.personal_terms()
-    subject, other = chain.register_subjects(2)
-    record = chain.authorization(subject, terms)
-    authorization = chain.grant(subject, record)
-    chain.record([chain.request(chain.parties.bank, authorization)])
-    chain.grant(other, chain.authorization(other, terms))
-    chain.send(chain.parties.recorder, chain.revoke_call(subject, authorization))
-    chain.record([chain.request(chain.parties.bank, authorization)])
-    regulator = party(chain.parties.regulator)
-    life = ["Granted", "Accessed", "Revoked", "Accessed"]
-    wanted = {
-        "--authorization": to_hex(authorization),
-        "--case": to_hex(record.case_reference),
-        "--subject": to_hex(subject.id),
-    }
-    for option, value in wanted.items():
-        entries = regulator.json("audit", "trace", option, value)["entries"]
-        assert [one["event"] for one in entries if one["event"] != "SubjectRegistered"] == life
-    traced = regulator.json("audit", "trace", "--dataset", to_hex(terms.dataset))["entries"]
-    events = [one["event"] for one in traced]
-    assert (events.count("Granted"), events.count("Accessed")) == (2, 2)
-    assert regulator("audit", "trace").code == ExitCode.BAD_INPUT
-    assert regulator("audit", "evidence").code == ExitCode.BAD_INPUT
-
-
-def test_a_tampered_trail_ends_with_exit_code_four(
-    chain: Chain, party: Parties, tmp_path: Path
-) -> None:
-    terms = chain.personal_terms()
-    (authorization,) = chain.granted(1, terms)
-    chain.record([chain.request(chain.parties.bank, authorization)])
-    regulator, trail = party(chain.parties.regulator), tmp_path / "trail.jsonl"
-    regulator.json("audit", "export", str(trail), "--trail-file")
-    log = to_hex(chain.contracts.access_log)
-    lines = trail.read_text().splitlines()
-    place = max(at for at, line in enumerate(lines[1:-1], 1) if log in line) - 1
-    kept = [*lines[:place], *lines[place + 1 : -1]]
-    cut = "\n".join([*kept, lines[-1]]) + "\n"
-    trail.write_text(cut)
-    assert regulator("audit", "replay", "--trail", str(trail)).code == ExitCode.NOT_VERIFIED
-    trail.write_text(cut.replace(f'"logs":{len(kept)}', f'"logs":{len(kept) - 1}'))
-    done = regulator("audit", "replay", "--trail", str(trail), "--json")
-    assert done.code == ExitCode.NOT_VERIFIED
-    assert not done.document["clean"]
-    assert done.error["kind"] == "Differences"
 
 
 def test_a_node_of_another_chain_is_refused(chain: Chain, party: Parties, tmp_path: Path) -> None:

@@ -1,0 +1,278 @@
+"""`quancheng audit` against a real chain: replay, trace, export, evidence, verify."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from ledger.hexes import to_hex
+from ledger.typed_data import record_to_object
+from tests.support.answers import owner_of, owner_proof
+from tests.support.chain import Chain, Party
+from tests.support.evidence import CASE, Case, Counter, case
+from tests.wallet.cli.conftest import CommandLine
+from wallet.cli.exit_codes import ExitCode
+from wallet.client.receipts import encode_receipt, make_receipt
+from wallet.client.transports import Client, Endpoints
+from wallet.client.verification import Basis, open_result
+
+Parties = Callable[[Party], CommandLine]
+
+
+def test_the_chain_replays_and_exports(chain: Chain, party: Parties, tmp_path: Path) -> None:
+    terms = chain.personal_terms()
+    (authorization,) = chain.granted(1, terms)
+    request = chain.request(chain.parties.bank, authorization, fields=0b11)
+    chain.record([request])
+    chain.record([chain.request(chain.parties.bank, authorization, fields=1)])
+    regulator = party(chain.parties.regulator)
+    html, trail = tmp_path / "report.html", tmp_path / "trail.jsonl"
+    report = regulator.json("audit", "replay", "--html", str(html))
+    assert report["clean"]
+    assert report["outcomes"]["UsesExhausted"] >= 1
+    assert "Audit report" in html.read_text("utf-8")
+    regulator.json("audit", "export", str(trail), "--trail-file")
+    again = regulator.json("audit", "replay", "--trail", str(trail))
+    assert (again["head"], again["accesses"]) == (report["head"], report["accesses"])
+    tables = {}
+    for ending in ("jsonl", "csv", "parquet"):
+        path = tmp_path / f"accesses.{ending}"
+        done = regulator.json("audit", "export", str(path), "--trail", str(trail))
+        assert done["accesses"] == report["accesses"]
+        tables[ending] = path
+    rows = [json.loads(line) for line in tables["jsonl"].read_text("utf-8").splitlines()]
+    with tables["csv"].open(encoding="utf-8", newline="") as file:
+        assert [row["sequence"] for row in csv.DictReader(file)] == [
+            str(row["sequence"]) for row in rows
+        ]
+    assert pq.read_table(tables["parquet"]).num_rows == len(rows)
+    mine = [row for row in rows if row["basis"] == to_hex(authorization)]
+    assert [row["outcome"] for row in mine] == ["Allowed", "UsesExhausted"]
+    assert mine[0]["consumer_name"] == chain.parties.bank.name
+    assert mine[0]["fields"] == "field 0; field 1"
+    assert mine[0]["kind"] == "authorization"
+
+
+def test_a_trace_shows_the_whole_life_of_one_thing(
+    chain: Chain, party: Parties, tmp_path: Path
+) -> None:
+    terms = chain.personal_terms()
+    subject, other = chain.register_subjects(2)
+    record = chain.authorization(subject, terms)
+    authorization = chain.grant(subject, record)
+    chain.record([chain.request(chain.parties.bank, authorization)])
+    chain.grant(other, chain.authorization(other, terms))
+    chain.send(chain.parties.recorder, chain.revoke_call(subject, authorization))
+    chain.record([chain.request(chain.parties.bank, authorization)])
+    regulator = party(chain.parties.regulator)
+    life = ["Granted", "Accessed", "Revoked", "Accessed"]
+    wanted = {
+        "--authorization": to_hex(authorization),
+        "--case": to_hex(record.case_reference),
+        "--subject": to_hex(subject.id),
+    }
+    for option, value in wanted.items():
+        entries = regulator.json("audit", "trace", option, value)["entries"]
+        assert [one["event"] for one in entries if one["event"] != "SubjectRegistered"] == life
+    traced = regulator.json("audit", "trace", "--dataset", to_hex(terms.dataset))["entries"]
+    events = [one["event"] for one in traced]
+    assert (events.count("Granted"), events.count("Accessed")) == (2, 2)
+    bank = chain.parties.bank
+    by_party = regulator.json("audit", "trace", "--party", to_hex(bank.address))["entries"]
+    named = [one for one in by_party if one["event"] == "Accessed"]
+    assert {one["who_name"] for one in named} == {bank.name}
+    assert regulator("audit", "trace").code == ExitCode.BAD_INPUT
+
+
+def test_a_trace_is_a_table_for_people(
+    chain: Chain, party: Parties, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    terms = chain.personal_terms()
+    subject = chain.register_subject()
+    record = chain.authorization(subject, terms)
+    authorization = chain.grant(subject, record)
+    chain.record([chain.request(chain.parties.bank, authorization) for _ in range(2)])
+    shown = party(chain.parties.regulator)(
+        "audit", "trace", "--case", to_hex(record.case_reference)
+    ).out
+    assert "3 entries" in shown
+    acts = ("Granted", "Accessed", "Allowed", "UsesExhausted")
+    places = [shown.index(act) for act in acts]
+    assert places == sorted(places)
+    assert chain.parties.bank.name in shown
+
+
+def test_a_tampered_trail_ends_with_exit_code_four(
+    chain: Chain, party: Parties, tmp_path: Path
+) -> None:
+    terms = chain.personal_terms()
+    (authorization,) = chain.granted(1, terms)
+    chain.record([chain.request(chain.parties.bank, authorization)])
+    regulator, trail = party(chain.parties.regulator), tmp_path / "trail.jsonl"
+    regulator.json("audit", "export", str(trail), "--trail-file")
+    log = to_hex(chain.contracts.access_log)
+    lines = trail.read_text().splitlines()
+    place = max(at for at, line in enumerate(lines[1:-1], 1) if log in line) - 1
+    kept = [*lines[:place], *lines[place + 1 : -1]]
+    cut = "\n".join([*kept, lines[-1]]) + "\n"
+    trail.write_text(cut)
+    assert regulator("audit", "replay", "--trail", str(trail)).code == ExitCode.NOT_VERIFIED
+    trail.write_text(cut.replace(f'"logs":{len(kept)}', f'"logs":{len(kept) - 1}'))
+    done = regulator("audit", "replay", "--trail", str(trail), "--json")
+    assert done.code == ExitCode.NOT_VERIFIED
+    assert not done.document["clean"]
+    assert done.error["kind"] == "Differences"
+
+
+# Evidence
+
+
+@pytest.fixture(scope="module")
+def used(chain: Chain) -> Case:
+    return case(Counter(chain))
+
+
+@pytest.fixture
+def regulator(chain: Chain, party: Parties) -> CommandLine:
+    return party(chain.parties.regulator)
+
+
+@pytest.fixture
+def trail(regulator: CommandLine, used: Case, tmp_path: Path) -> Path:
+    """What the verifier trusts: a trail, exported after the access."""
+    assert used.recorded.sequence
+    path = tmp_path / "trail.jsonl"
+    regulator.json("audit", "export", str(path), "--trail-file")
+    return path
+
+
+@pytest.fixture
+def receipt(used: Case, tmp_path: Path) -> Path:
+    """The consumer's receipt of the access."""
+    desk, owner = used.desk, owner_of(used.subject)
+    version = desk.versions[-1]
+    proof = owner_proof(version, owner)
+    result = desk.answer(used.submission, used.recorded, version.of(owner), proof)
+    basis = Basis(used.authorization, used.documents.link)
+    endpoints = Endpoints("http://127.0.0.1:9", node=desk.chain.node.url)
+    with Client(endpoints, chain_id=used.deployment.chain_id) as client:
+        opened = client.run(open_result(desk.ledger, desk.opening, used.submission, result, basis))
+    assert result.release is not None
+    made = make_receipt(
+        desk.ledger, used.submission, result.release, opened, desk.schema.names, basis
+    )
+    path = tmp_path / "receipt.json"
+    path.write_bytes(encode_receipt(made))
+    return path
+
+
+def journal_of(used: Case, path: Path) -> Path:
+    """A gateway's journal with a line of the access."""
+    request = used.submission.request
+    line = {
+        "access": to_hex(used.recorded.access),
+        "sequence": used.recorded.sequence,
+        "request": record_to_object(request),
+        "signature": to_hex(used.submission.signature),
+        "transaction": to_hex(used.recorded.transaction),
+        "released": None,
+    }
+    path.write_text(json.dumps(line) + "\n")
+    return path
+
+
+def test_evidence_of_a_receipt_verifies_offline_with_a_trail(
+    regulator: CommandLine, used: Case, receipt: Path, trail: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "evidence.json"
+    made = regulator.json("audit", "evidence", str(file), "--receipt", str(receipt), "--values")
+    offline = ("--node", "http://127.0.0.1:9")
+    found = regulator.json(*offline, "audit", "verify", str(file), "--trail", str(trail))
+    assert found == made
+    assert found["unchecked"] == []
+    assert (found["outcome"], found["case_number"]) == ("Allowed", CASE)
+    assert found["sequence"] == used.recorded.sequence
+    assert found["records"][0]["values"]["field 2"] == "value 0.2"
+    assert file.stat().st_mode & 0o077 == 0
+    shown = regulator(*offline, "audit", "verify", str(file), "--trail", str(trail)).out
+    assert "OPEN" not in shown
+    assert "value 0.2" in shown
+
+
+def test_no_value_is_in_evidence_unless_its_holder_shows_it(
+    regulator: CommandLine, receipt: Path, trail: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "evidence.json"
+    regulator.json("audit", "evidence", str(file), "--receipt", str(receipt))
+    assert b"value 0" not in file.read_bytes()
+    found = regulator.json("audit", "verify", str(file), "--trail", str(trail))
+    assert [one["check"] for one in found["unchecked"]] == ["values"]
+    option = ("--receipt", str(receipt), "--field", "field 11")
+    regulator.json("audit", "evidence", str(file), *option)
+    found = regulator.json("audit", "verify", str(file), "--trail", str(trail))
+    assert [one["values"] for one in found["records"]] == [
+        {"field 11": "value 0.11"},
+        {"field 11": "value 2.11"},
+    ]
+    assert b"value 0.2" not in file.read_bytes()
+    wrong = ("--receipt", str(receipt), "--field", "field 3")
+    assert regulator("audit", "evidence", str(file), *wrong).code == ExitCode.BAD_INPUT
+
+
+@pytest.mark.parametrize("by_number", [True, False])
+def test_evidence_of_a_journal_proves_the_access_without_the_release(
+    regulator: CommandLine, used: Case, trail: Path, tmp_path: Path, *, by_number: bool
+) -> None:
+    journal, file = journal_of(used, tmp_path / "journal.ndjson"), tmp_path / "evidence.json"
+    name = str(used.recorded.sequence) if by_number else to_hex(used.recorded.access)
+    source = ("--journal", str(journal))
+    regulator.json("audit", "evidence", str(file), "--access", name, *source)
+    found = regulator.json("audit", "verify", str(file), "--trail", str(trail))
+    opened = {one["check"] for one in found["unchecked"]}
+    assert opened == {"statement", "link", "publication", "records", "values"}
+    missing = regulator("audit", "evidence", str(file), "--access", "999999", *source)
+    assert missing.code == ExitCode.NOT_FOUND
+
+
+def test_evidence_needs_an_anchor_that_the_verifier_trusts(
+    regulator: CommandLine, receipt: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "evidence.json"
+    made = regulator.json("audit", "evidence", str(file), "--receipt", str(receipt))
+    done = regulator("audit", "verify", str(file), "--json")
+    assert done.code == ExitCode.NOT_VERIFIED
+    assert (done.error["check"], done.error["number"]) == ("anchor", 3)
+    one = ("--anchor", made["block_hash"])
+    assert regulator("audit", "verify", str(file), *one).code == ExitCode.NOT_VERIFIED
+    assert regulator.json("audit", "verify", str(file), "--against-node") == made
+
+
+def test_tampered_evidence_ends_with_exit_code_four_and_the_check(
+    regulator: CommandLine, receipt: Path, trail: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "evidence.json"
+    regulator.json("audit", "evidence", str(file), "--receipt", str(receipt), "--values")
+    file.write_bytes(file.read_bytes().replace(b'"value 0.2"', b'"value 9.2"'))
+    done = regulator("audit", "verify", str(file), "--trail", str(trail), "--json")
+    assert done.code == ExitCode.NOT_VERIFIED
+    assert done.error["check"] == "values"
+    file.write_bytes(file.read_bytes()[:-100])
+    done = regulator("audit", "verify", str(file), "--trail", str(trail), "--json")
+    assert (done.code, done.error["check"]) == (ExitCode.NOT_VERIFIED, "form")
+
+
+def test_evidence_of_nothing_in_particular_is_refused(
+    regulator: CommandLine, receipt: Path, tmp_path: Path
+) -> None:
+    file = str(tmp_path / "evidence.json")
+    assert regulator("audit", "evidence", file).code == ExitCode.BAD_INPUT
+    journal = ("--journal", str(tmp_path / "none"))
+    both = ("--receipt", str(receipt), *journal)
+    assert regulator("audit", "evidence", file, *both).code == ExitCode.BAD_INPUT
+    assert regulator("audit", "evidence", file, *journal).code == ExitCode.BAD_INPUT
+    shown = ("--access", "1", "--values", *journal)
+    assert regulator("audit", "evidence", file, *shown).code == ExitCode.BAD_INPUT

@@ -1,0 +1,179 @@
+"""`quancheng audit trace`: the life of one thing as a table, with the names that are on chain."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from ledger.deployment import Deployment
+from ledger.events import (
+    Accessed,
+    Applied,
+    DatasetRegistered,
+    Event,
+    EventDecoder,
+    Granted,
+    Log,
+    PartyAdmitted,
+)
+from ledger.hexes import to_hex
+from ledger.trace import Thing, TraceEntry, trace
+from wallet.cli.output import short
+from wallet.cli.session import Session
+
+_TECHNICAL: Final = frozenset(
+    (
+        "nonce",
+        "deadline",
+        "statement_hash",
+        "case_reference",
+        "text_hash",
+        "data",
+        "texts",
+        "manifest",
+    )
+)
+_TIMES: Final = frozenset(
+    ("not_before", "expires_at", "starts_at", "ends_at", "until", "effective_at")
+)
+_LAST_YEAR: Final = 253_402_300_799
+_ACTORS: Final[Mapping[type[Event], str]] = {
+    Accessed: "consumer",
+    Applied: "consumer",
+    Granted: "signer",
+    DatasetRegistered: "provider",
+}
+"""Whose name stands in the column before, and need not stand twice."""
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """One line, for machines."""
+
+    at: str
+    """ISO 8601, UTC."""
+    block_number: int
+    log_index: int
+    transaction: str
+    event: str
+    outcome: str | None
+    who: str | None
+    who_name: str | None
+    """As the registry had it then."""
+    what: str
+    """Id of what the act is about; of an access its basis."""
+    text: str
+    """All that the event says; ids whole."""
+    brief: str
+    """The same for people: names and beginnings of ids."""
+
+
+def show_trace(
+    session: Session, batches: Iterable[Sequence[Log]], thing: Thing, name: bytes
+) -> None:
+    """Print a timeline.
+
+    Raises:
+        EventError: the logs cannot be the contracts'; replay says what is wrong.
+    """
+    lines = list(_lines(session.deployment, batches, thing, name))
+    session.output.result({"entries": lines})
+    session.output.table(
+        f"{thing.value} {short(name)}: {len(lines)} entries",
+        ("when (UTC)", "block", "act", "outcome", "who", "what"),
+        [
+            (
+                line.at.removesuffix("+00:00").replace("T", " "),
+                line.block_number,
+                line.event,
+                line.outcome or "",
+                line.who_name or (short(line.who) if line.who else ""),
+                line.brief,
+            )
+            for line in lines
+        ],
+    )
+
+
+def _lines(
+    deployment: Deployment, batches: Iterable[Sequence[Log]], thing: Thing, name: bytes
+) -> Iterator[_Line]:
+    names: dict[bytes, str] = {}
+    events = _learning(EventDecoder(deployment.contracts), batches, names)
+    for entry in trace(events, thing, name):
+        yield _line(entry, names)
+
+
+def _learning(
+    decoder: EventDecoder, batches: Iterable[Sequence[Log]], names: dict[bytes, str]
+) -> Iterator[Event]:
+    """Yield all events, and remember what parties and datasets are called."""
+    for logs in batches:
+        for event in decoder.decode_all(logs):
+            if isinstance(event, PartyAdmitted):
+                names[event.party] = event.title
+            elif isinstance(event, DatasetRegistered):
+                names[event.dataset] = event.terms.title
+            yield event
+
+
+def _line(entry: TraceEntry, names: Mapping[bytes, str]) -> _Line:
+    event, who = entry.event, entry.who
+    own = event.__struct_fields__[len(Event.__struct_fields__) :]
+    said = {name: getattr(event, name) for name in own if name not in ("data", "outcome")}
+    return _Line(
+        at=dt.datetime.fromtimestamp(entry.time, dt.UTC).isoformat(),
+        block_number=event.block.number,
+        log_index=event.log_index,
+        transaction=to_hex(event.transaction),
+        event=entry.act,
+        outcome=None if entry.outcome is None else entry.outcome.title,
+        who=None if who is None else to_hex(who),
+        who_name=None if who is None else names.get(who),
+        what=to_hex(entry.what),
+        text=_said(said),
+        brief=_brief(event, said, names),
+    )
+
+
+def _said(members: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {_whole(value)}" for name, value in members.items())
+
+
+def _whole(value: object) -> str:
+    if isinstance(value, bytes):
+        return to_hex(value)
+    if isinstance(value, msgspec.Struct):
+        return f"({_said(msgspec.structs.asdict(value))})"
+    if isinstance(value, tuple):
+        return f"[{'; '.join(map(_whole, value))}]"
+    return value.name if isinstance(value, Enum) else str(value)
+
+
+def _brief(event: Event, members: Mapping[str, object], known: Mapping[bytes, str]) -> str:
+    """Return what people need of an event: each thing once, without what is zero or only technical."""
+    told: dict[str, str] = {}
+    for name, value in _flat(members):
+        if value and name not in _TECHNICAL and not (isinstance(value, bytes) and not any(value)):
+            told.setdefault(name, _shown(name, value, known))
+    who = _ACTORS.get(type(event))
+    return ", ".join(f"{name} {text}" for name, text in told.items() if name != who)
+
+
+def _flat(members: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for name, value in members.items():
+        if isinstance(value, msgspec.Struct):
+            yield from _flat(msgspec.structs.asdict(value))
+        else:
+            yield name, value
+
+
+def _shown(name: str, value: object, known: Mapping[bytes, str]) -> str:
+    if isinstance(value, bytes):
+        return known.get(value) or short(value)
+    if name in _TIMES and isinstance(value, int):
+        return f"{dt.datetime.fromtimestamp(min(value, _LAST_YEAR), dt.UTC):%Y-%m-%d %H:%M}"
+    if name == "fields" and isinstance(value, int):
+        return " ".join(str(place) for place in range(value.bit_length()) if value >> place & 1)
+    return _whole(value)
