@@ -1,12 +1,12 @@
 """The embedded chain: one anvil process on the loopback, for the `embedded` profile and for tests.
 
-anvil is not durable. It writes its state from time to time and when it is asked to end; a crash loses
-what came after the last time, and a crash *while* it writes leaves half a file. So it never writes
-over the file that it was started from: what a start found whole is kept until the next start finds
-something newer that is whole too. What is missing after a crash, the recorder's journal sends again.
+anvil is not durable. It writes its state when it is asked to end, and we have it written from time to
+time (`ledger.node_state`); a crash loses what came after the last time. That, the recorder's journal
+sends again.
 
-It mines at a fixed interval. With mining on demand, transactions of concurrent senders stay pending
-for ever (anvil 1.7.1).
+It mines when we say so (`ledger.miner`). With mining on demand, transactions of concurrent senders stay
+pending for ever; mining at an interval of its own, it writes states that do not fit together (anvil
+1.7.1: 3 of 12 that a SIGKILL left behind under load).
 """
 
 import fcntl
@@ -17,15 +17,18 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import msgspec
 
 from ledger import queries
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex
+from ledger.miner import Miner
+from ledger.node_state import StateFiles, StateUnusableError
 from ledger.rpc import Call, NodeUnreachableError, Rpc, RpcError, RpcSettings
 
 DEFAULT_CHAIN_ID: Final = 18_317
@@ -36,6 +39,8 @@ _POLL: Final = 0.01
 _TRIES: Final = 5
 _IN_USE: Final = "already in use"
 _LAST_BYTES: Final = 2000
+_SELDOM: Final = 10**6
+"""Seconds between anvil's own writings of its state: never, as ours fit together and its do not."""
 
 
 class NodeError(LedgerError):
@@ -55,7 +60,7 @@ class DataInUseError(NodeError):
 
 
 class StateDamagedError(NodeError):
-    """Neither of the state files can be read."""
+    """There is no state that the chain could be started from, or none could be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,14 @@ class NodeSettings:
         data: directory for state, cache and log; made when it is not there. One node at a time.
         port: on the loopback; 0 takes a free one.
         chain_id: kept in the signatures of everybody, so never change it under a deployment.
-        block_time: seconds between blocks. Each access waits for its block; each block, empty or
-            not, adds 2 kB to the state file.
-        state_interval: seconds between writes of the state; what a crash can lose.
+        block_time: seconds between blocks when there are transactions. Each access waits for its
+            block.
+        idle_block_time: seconds between blocks when there are none, so that the chain's clock goes
+            on. Each adds 2 kB to the state.
+        state_interval: seconds between writings of the state, at least; what a crash loses then, a
+            journal has to bring back. A writing takes at most a sixtieth of the time. Zero: none.
+        state_pause: seconds for which a writing may keep the node from mining. A state that has
+            grown so that it took longer is not written any more until the node ends.
         gas_limit: of a block.
         history: number of newest blocks whose state can still be asked for (eth_call). Blocks,
             transactions and events stay readable for ever.
@@ -80,7 +90,9 @@ class NodeSettings:
     port: int = 0
     chain_id: int = DEFAULT_CHAIN_ID
     block_time: float = 0.1
-    state_interval: int = 1
+    idle_block_time: float = 1.0
+    state_interval: float = 1.0
+    state_pause: float = 1.0
     gas_limit: int = 100_000_000
     history: int = 64
     start_timeout: float = 20.0
@@ -94,7 +106,9 @@ class Node:
         self.settings = settings
         self.port = settings.port
         self._process: subprocess.Popen[bytes] | None = None
+        self._miner: Miner | None = None
         self._lock: int | None = None
+        self._files = StateFiles(settings.data)
 
     @property
     def url(self) -> str:
@@ -131,18 +145,22 @@ class Node:
         """
         if self.is_running:
             raise NodeError("the node runs already")
+        if self.settings.block_time <= 0:
+            raise NodeError("the time between blocks has to be more than zero seconds")
         binary = find_anvil()
         self._make_directory()
         self._take_lock()
         try:
             state = self._settle_state()
             self._launch(binary, state)
+            self._mine()
         except BaseException:
             self.kill()
             raise
 
     def stop(self) -> None:
         """Ask it to write its state and end; kill it when it takes too long."""
+        self.stop_mining()
         if self._process is not None and self.is_running:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -152,9 +170,10 @@ class Node:
         self._forget()
 
     def kill(self) -> None:
-        """End it at once, as a crash would: what it did not write is lost."""
+        """End it at once, as a crash would: what was not written is lost."""
         if self._process is not None and self.is_running:
             self._process.kill()
+        self.stop_mining()
         self._forget()
 
     def wait(self, timeout: float | None = None) -> int | None:
@@ -167,32 +186,48 @@ class Node:
             return None
 
     def checkpoint(self) -> None:
-        """Write the state now, durably, so that even a crash amid anvil's own writing keeps it.
+        """Write the state now, durably.
 
         To be called when something is on the chain that no journal could send again: after the
         deployment. If we crash here, the files that were there before still count.
 
         Raises:
             NodeError: it cannot be written.
+            StateDamagedError: the node gave none that it could be started from.
             RpcError: the node cannot be asked.
         """
+        with self._miner.paused() if self._miner is not None else nullcontext():
+            self._keep_state()
+
+    def _keep_state(self) -> None:
         with Rpc(self.url, RpcSettings(timeout=self.settings.start_timeout)) as rpc:
             dumped: Call[str] = Call("anvil_dumpState", (), _text)
             state = gzip.decompress(from_hex(rpc.send(dumped)))
         try:
-            _write_durably(self._kept, state)
+            self._files.keep(state)
+        except StateUnusableError as error:
+            raise StateDamagedError(str(error)) from error
         except OSError as error:
-            raise NodeError(f"{self._kept} cannot be written: {error.strerror}") from error
+            raise NodeError(f"{self._files.kept} cannot be written: {error.strerror}") from error
 
-    @property
-    def _kept(self) -> Path:
-        """The state that was whole at the last start, or at the last checkpoint."""
-        return self.settings.data / "state.kept.json"
+    def _mine(self) -> None:
+        settings = self.settings
+        self._miner = Miner(
+            self.url,
+            block_time=settings.block_time,
+            idle_block_time=settings.idle_block_time,
+            keep_interval=settings.state_interval,
+            keep_pause=settings.state_pause,
+            keep=self._keep_state,
+            crashed=not self._files.ended_well,
+        )
+        self._miner.start()
 
-    @property
-    def _written(self) -> Path:
-        """The state that the running anvil writes; may be half written."""
-        return self.settings.data / "state.json"
+    def stop_mining(self) -> None:
+        """Mine nothing any more until the next start, but on request (`evm_mine`)."""
+        if self._miner is not None:
+            self._miner.stop(self.settings.stop_timeout)
+            self._miner = None
 
     def _make_directory(self) -> None:
         try:
@@ -210,20 +245,12 @@ class Node:
             raise DataInUseError(f"another node runs on {self.settings.data}") from error
 
     def _settle_state(self) -> Path | None:
-        """Choose what to start from: the newer of the two files that is whole."""
-        there = [path for path in (self._written, self._kept) if path.exists()]
-        whole = [path for path in there if _is_whole(path)]
-        if there and not whole:
-            raise StateDamagedError(
-                f"{' and '.join(map(str, there))} cannot be read; remove them to start a new chain"
-            )
-        if not whole:
-            return None
-        newest = max(whole, key=_block_number)
-        # If we crash here or on the next line, both files are there or one: the same one is chosen.
-        _write_durably(self._kept, _with_one_genesis(newest.read_bytes()))
-        self._written.unlink(missing_ok=True)
-        return self._kept
+        try:
+            return self._files.settle()
+        except StateUnusableError as error:
+            raise StateDamagedError(str(error)) from error
+        except OSError as error:
+            raise NodeError(f"{self.settings.data}: {error.strerror}") from error
 
     def _launch(self, binary: Path, state: Path | None) -> None:
         for attempt in range(_TRIES):
@@ -261,20 +288,24 @@ class Node:
             "--port": self.port,
             "--chain-id": settings.chain_id,
             "--hardfork": "cancun",
-            "--block-time": settings.block_time,
             "--gas-limit": settings.gas_limit,
             "--block-base-fee-per-gas": 0,
             "--gas-price": 0,
             "--accounts": 0,
             "--order": "fifo",
-            "--dump-state": self._written,
-            "--state-interval": settings.state_interval,
+            "--dump-state": self._files.written,
+            "--state-interval": _SELDOM,
             "--prune-history": settings.history,
             "--cache-path": cache,
         }
         if state is not None:
             options["--load-state"] = state
-        flags = ("--quiet", "--disable-min-priority-fee", "--disable-default-create2-deployer")
+        flags = (
+            "--no-mining",
+            "--quiet",
+            "--disable-min-priority-fee",
+            "--disable-default-create2-deployer",
+        )
         pairs = [part for name, value in options.items() for part in (name, str(value))]
         return [*pairs, *flags, "--no-cors"]
 
@@ -337,72 +368,5 @@ def _free_port() -> int:
         return port
 
 
-class _State(msgspec.Struct):
-    """What is read of anvil's state file."""
-
-    best_block_number: Any
-    blocks: list[msgspec.Raw]
-
-
-class _Header(msgspec.Struct):
-    number: str
-    timestamp: str
-
-
-class _Block(msgspec.Struct):
-    header: _Header
-
-
-def _with_one_genesis(state: bytes) -> bytes:
-    """Return a state without the first blocks that anvil adds to it.
-
-    Every start makes a first block of its own, which is then written beside the loaded one; the next
-    start takes whichever it reads last, and the chain seems to have another genesis (anvil 1.7.1).
-    The true one is the oldest.
-    """
-    members: dict[str, msgspec.Raw] = msgspec.json.decode(state, type=dict[str, msgspec.Raw])
-    blocks = msgspec.json.decode(members["blocks"], type=list[msgspec.Raw])
-    headers = [msgspec.json.decode(block, type=_Block).header for block in blocks]
-    first = [place for place, header in enumerate(headers) if int(header.number, 16) == 0]
-    oldest = min(first, key=lambda place: int(headers[place].timestamp, 16), default=None)
-    kept = [block for place, block in enumerate(blocks) if place == oldest or place not in first]
-    return msgspec.json.encode({**members, "blocks": kept})
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        _read_state(path)
-    except (OSError, msgspec.DecodeError):
-        return False
-    return True
-
-
-def _block_number(path: Path) -> int:
-    number = _read_state(path).best_block_number
-    return int(number, 16) if isinstance(number, str) else int(number or 0)
-
-
-def _read_state(path: Path) -> _State:
-    return msgspec.json.decode(path.read_bytes(), type=_State)
-
-
 def _text(raw: msgspec.Raw) -> str:
     return msgspec.json.decode(raw, type=str)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

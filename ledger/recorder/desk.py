@@ -114,7 +114,13 @@ class Desk:
         Args:
             reason: why it takes so long, as far as it is known.
         """
-        now = time.monotonic()
+        self._end_until(time.monotonic(), reason)
+
+    def close(self, reason: str) -> None:
+        """Tell everybody who still waits that nothing more will come of it here."""
+        self._end_until(float("inf"), reason)
+
+    def _end_until(self, now: float, reason: str) -> None:
         while self._due and self._due[0][0] <= now:
             _, future, entry = self._due.popleft()
             if entry is None:

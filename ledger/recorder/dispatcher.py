@@ -46,6 +46,7 @@ T = TypeVar("T")
 _RETRY: Final = 0.1
 _RECEIPTS_AT_ONCE: Final = 8
 _NOT_ADMITTED: Final = frozenset(("RoleMissing", "PartyInactive", "PartyUnknown"))
+_LONGEST_WAIT: Final = 1.0
 _ADMISSION_CHECK: Final = 1.0
 _FEE_CHECK: Final = 5.0
 
@@ -84,8 +85,8 @@ class Dispatcher:
         """Groups of a transaction that did not work as a whole, to be tried by themselves."""
         self._work = asyncio.Event()
         self._sent_at = 0.0
-        self._send_after = -1
-        """Number of the block behind which sending goes on after the node could not be reached."""
+        self._is_cut_off = False
+        """Whether the node could not be reached; settling finds out when it can be again."""
         self._checked_admission = 0.0
         self._checked_fee = float("-inf")
         self._reached = True
@@ -111,15 +112,16 @@ class Dispatcher:
         waiting_again = sum(map(len, self._again))
         return len(self.desk.queue) + len(self._calls) + waiting_again
 
-    async def check_admission(self) -> None:
-        """Ask whether our account may record.
+    async def begin(self) -> None:
+        """Get ready to send and settle, at first and whenever the chain was not the one it was.
 
         Raises:
             RpcError: the node cannot be asked.
         """
-        self._checked_admission = time.monotonic()
-        standing = await self._rpc.send(views.standing_of(self._contracts, self._outbox.account))
-        self.admitted = standing.active and Roles.RECORDER in standing.roles
+        self._is_cut_off = False
+        self._reached = False
+        self._wake()
+        await self._check_admission()
 
     # Sending
 
@@ -149,7 +151,7 @@ class Dispatcher:
         return True
 
     def _may_send(self, follower: Follower) -> bool:
-        if follower.last is None or follower.last.number <= self._send_after:
+        if follower.last is None or self._is_cut_off:
             return False
         return len(self._outbox.flights) < self._settings.most_in_flight
 
@@ -183,7 +185,7 @@ class Dispatcher:
             raise
         except RpcError:
             # They are journaled: settling sends them again when the node is back.
-            self._send_after = follower.last.number if follower.last else -1
+            self._is_cut_off = True
         finally:
             self._going = ()
         follower.hurry(wanted=len(self._outbox.flights) > 0)
@@ -201,6 +203,9 @@ class Dispatcher:
     async def settle_all(self, follower: Follower) -> None:
         """With each final block find out what became of what is on its way, for ever.
 
+        Now and then also without one: a chain on which nothing happens may make no blocks, and what
+        its node has forgotten has to be sent again.
+
         Raises:
             ChainError: the chain is not the one it was.
             RecorderError: the account is used by somebody else, or a receipt cannot be right.
@@ -208,7 +213,7 @@ class Dispatcher:
         """
         number = -1
         while True:
-            block = await follower.after(number)
+            block = await _block_after(follower, number)
             try:
                 await self._settle_and_resend(block)
             except RpcError:
@@ -216,7 +221,7 @@ class Dispatcher:
                 self._reached = False
                 await asyncio.sleep(_RETRY)
                 continue
-            number = block.number
+            number, self._is_cut_off = block.number, False
             follower.hurry(wanted=len(self._outbox.flights) > 0)
             self._wake()
 
@@ -226,7 +231,7 @@ class Dispatcher:
                 flight.sent_at = float("-inf")
             self._reached = True
         if not self.admitted and time.monotonic() > self._checked_admission + _ADMISSION_CHECK:
-            await self.check_admission()
+            await self._check_admission()
         await self._follow_fee(block)
         flights = list(self._outbox.flights)
         for start in range(0, len(flights), _RECEIPTS_AT_ONCE):
@@ -359,6 +364,12 @@ class Dispatcher:
         if flight.sender == self._outbox.account:
             raise AccountSharedError("somebody else sends transactions from the recorder's account")
 
+    async def _check_admission(self) -> None:
+        """Ask whether our account may record."""
+        self._checked_admission = time.monotonic()
+        standing = await self._rpc.send(views.standing_of(self._contracts, self._outbox.account))
+        self.admitted = standing.active and Roles.RECORDER in standing.roles
+
     # Sending again
 
     async def _resend(self, block: Block) -> None:
@@ -420,6 +431,16 @@ class Dispatcher:
         else:
             self.desk.remember([found])
             self.desk.settle(entry, found)
+
+
+async def _block_after(follower: Follower, number: int) -> Block:
+    """Wait for a final block behind a number, not for long; return the newest."""
+    while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_WAIT):
+                return await follower.after(number)
+        if follower.last is not None:
+            return follower.last
 
 
 async def uninterrupted(work: Awaitable[T]) -> T:

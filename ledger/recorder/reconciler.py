@@ -6,16 +6,18 @@ sent again has the same nonces and hashes as before.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 from ledger import queries
-from ledger.chain import Finality, final_block
+from ledger.chain import final_block
 from ledger.deployment import Deployment
 from ledger.events import EventDecoder
 from ledger.exchange import RecordedAccess
 from ledger.journal import Journal
 from ledger.queries import Receipt
+from ledger.recorder.clock import set_clock
 from ledger.recorder.entries import Entry
 from ledger.recorder.errors import RecorderError, RecorderUnavailableError
 from ledger.recorder.flights import Flight, flight_of
@@ -31,6 +33,7 @@ from ledger.recorder.reconciling import (
 )
 from ledger.recorder.records import Journaled, Mark, Marked, Sent
 from ledger.recorder.restoring import read_journal
+from ledger.recorder.settings import RecorderSettings
 from ledger.recorder.settling import Settlement, is_duplicate, read_settlement
 from ledger.rpc import AsyncRpc
 
@@ -45,12 +48,17 @@ class Reconciler:
     """One reconciliation."""
 
     def __init__(
-        self, rpc: AsyncRpc, deployment: Deployment, outbox: Outbox, finality: Finality
+        self,
+        rpc: AsyncRpc,
+        deployment: Deployment,
+        outbox: Outbox,
+        settings: RecorderSettings,
     ) -> None:
         self._rpc = rpc
         self._deployment = deployment
         self._outbox = outbox
-        self._finality = finality
+        self._finality = settings.finality
+        self._sets_clock = settings.sets_clock
         self._decoder = EventDecoder(deployment.contracts)
 
     async def reconcile(self) -> tuple[Reconciliation, list[RecordedAccess]]:
@@ -70,9 +78,9 @@ class Reconciler:
         differences: list[Difference] = []
         accesses: list[RecordedAccess] = []
         settlements: list[Settlement] = []
-        # A few at a time, so that the order in which they are mined is the order of before.
-        for start in range(0, len(missing), _AT_ONCE):
-            some = missing[start : start + _AT_ONCE]
+        for timestamp, some in _portions(missing):
+            if self._sets_clock:
+                await set_clock(self._rpc, timestamp)
             settled = await self._send_again([_flight(one, raw) for one in some])
             for one, settlement in zip(some, settled, strict=True):
                 if settlement is None:
@@ -156,6 +164,18 @@ class Reconciler:
         self._outbox.note([*(settlement.record for settlement in settlements), Marked(mark)])
         await self._outbox.flush()
         self._outbox.mark = mark
+
+
+def _portions(missing: Sequence[Journaled]) -> Iterator[tuple[int, list[Journaled]]]:
+    """Yield a few at a time, of one second, so that they are mined in the order of before."""
+    for timestamp, group in groupby(missing, _timestamp):
+        some = list(group)
+        for start in range(0, len(some), _AT_ONCE):
+            yield timestamp, some[start : start + _AT_ONCE]
+
+
+def _timestamp(one: Journaled) -> int:
+    return one.settled.timestamp if one.settled is not None else 0
 
 
 def _flight(one: Journaled, raw: dict[bytes, Sent]) -> Flight:

@@ -1,8 +1,9 @@
 """Making a chain whole again that lost blocks, from the journal of all relayed transactions.
 
-The same transactions are sent again in the order in which they were on chain. Where time matters they
-may come out differently (a deadline has passed meanwhile); what does is reported, transaction by
-transaction and access by access.
+The same transactions are sent again in the order in which they were on chain; on the embedded chain also
+at the same times. Otherwise they may come out differently (a deadline has passed meanwhile), or because
+somebody else's transactions came between them; what does is reported, transaction by transaction and
+access by access.
 
 Source: DESIGN 3.6; issue 4, clause 2.
 """

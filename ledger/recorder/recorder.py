@@ -30,6 +30,7 @@ from ledger.errors import LedgerError
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal, JournalError
 from ledger.recorder.checks import free_nonce, verify_mark, verify_nonce
+from ledger.recorder.clock import catch_up
 from ledger.recorder.desk import Unclaimed
 from ledger.recorder.dispatcher import Dispatcher
 from ledger.recorder.errors import (
@@ -158,6 +159,7 @@ class Recorder:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._dispatcher.desk.close("the recorder is closed")
         with suppress(JournalError):
             await self._outbox.flush()
         await self._outbox.close()
@@ -346,6 +348,8 @@ class Recorder:
         """Make sure that the node has the chain that we know, as far as we know it."""
         outbox, mark = self._outbox, self._outbox.mark
         await verify_deployment_async(self._rpc, self._deployment)
+        if self.settings.sets_clock:
+            await catch_up(self._rpc, self.settings.finality)
         await verify_mark(self._rpc, self._deployment, self.settings.finality, mark)
         if self._is_fresh:
             outbox.next_nonce = await free_nonce(self._rpc, outbox.account)
@@ -353,7 +357,7 @@ class Recorder:
             self._is_fresh = False
         else:
             await verify_nonce(self._rpc, outbox)
-        await self._dispatcher.check_admission()
+        await self._dispatcher.begin()
         self.follower.restart(
             None if mark is None else BlockRef(mark.block_number, mark.block_hash)
         )
@@ -403,9 +407,7 @@ class Recorder:
         self._enter(RecorderState.RECONCILING)
         try:
             await verify_deployment_async(self._rpc, self._deployment)
-            reconciler = Reconciler(
-                self._rpc, self._deployment, self._outbox, self.settings.finality
-            )
+            reconciler = Reconciler(self._rpc, self._deployment, self._outbox, self.settings)
             self._dispatcher.desk.forget()
             result, accesses = await reconciler.reconcile()
         except BaseException:

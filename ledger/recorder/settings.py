@@ -29,6 +29,8 @@ class RecorderSettings:
             chain only, which can forget final blocks.
         reconcile_automatically: when the chain lost blocks, send again what is missing without
             being asked. On the embedded chain only: elsewhere a person must look first.
+        sets_clock: send it again at the times at which it was, so that no deadline has passed meanwhile.
+            On the embedded chain only, whose clock can be set.
         journaled: off loses records in a crash; only tests that show this turn it off.
     """
 
@@ -45,4 +47,5 @@ class RecorderSettings:
     segment_size: int = 64 << 20
     keep_history: bool = False
     reconcile_automatically: bool = False
+    sets_clock: bool = False
     journaled: bool = True

@@ -59,6 +59,8 @@ def test_what_is_no_rule_is_refused(setting: str) -> None:
 
 
 async def test_final_block_lies_as_deep_as_the_rule_says(chain: Chain) -> None:
+    while chain.wait_for_block() < 10:
+        pass
     async with AsyncRpc(chain.node.url) as rpc:
         newest = await final_block(rpc, Finality.depth(0))
         deep = await final_block(rpc, Finality.depth(5))

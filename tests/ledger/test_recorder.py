@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import signal
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from ledger.chain import ChainWentBackError, FinalBlockReplacedError
 from ledger.contracts import ContractCall
 from ledger.deployment import CodeMissingError, OtherGenesisError
 from ledger.enumerations import Outcome, Roles
+from ledger.events import Accessed, EventDecoder
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal, JournalLockedError
 from ledger.recorder import (
@@ -561,7 +563,6 @@ async def test_chain_that_lost_final_blocks_is_made_whole_from_the_journal(
 def forget(chain: Chain) -> None:
     """Let the node lose everything behind the checkpoint."""
     chain.node.kill()
-    (chain.node.settings.data / "state.json").unlink(missing_ok=True)
     chain.node.start()
 
 
@@ -588,6 +589,47 @@ async def test_reconciliation_reports_what_came_out_differently(
         assert difference.before.startswith("Allowed")
         assert difference.after.startswith("RequestExpired")
         assert (await recorder.record(submission(soon))).outcome == Outcome.REQUEST_EXPIRED
+
+
+async def test_lost_blocks_of_the_embedded_chain_come_back_at_their_own_times(
+    own_chain: Chain, tmp_path: Path
+) -> None:
+    chain = own_chain
+    [basis] = chain.granted(1, chain.personal_terms(), max_uses=1000)
+    chain.node.checkpoint()
+    settings = RecorderSettings(
+        keep_history=True, reconcile_automatically=True, sets_clock=True, most_entries=3
+    )
+    async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
+        before = []
+        for _ in range(3):
+            soon = [chain.request(chain.parties.bank, basis, lifetime=2) for _ in range(10)]
+            before += await record_all(recorder, soon)
+            await until(lambda at=soon[0].deadline: chain.now() > at)
+        await asyncio.to_thread(forget, chain)
+        await until(lambda: recorder.last_reconciliation is not None)
+        await until(lambda: recorder.status.is_ready)
+        report = recorder.last_reconciliation
+        assert report is not None
+        assert (report.is_whole, report.accesses) == (True, 30)
+        # And the clock is where it was: what comes now is of now.
+        [basis] = await asyncio.to_thread(chain.granted, 1, chain.personal_terms())
+        [now] = await record_all(recorder, requests_for(chain, basis, 1))
+    assert {one.outcome for one in before} == {Outcome.ALLOWED}
+    after = [access for access in chain_accesses(chain) if access.sequence <= 30]
+    before.sort(key=lambda access: access.sequence)
+    assert [(a.sequence, a.outcome) for a in after] == [(a.sequence, a.outcome) for a in before]
+    for was, access in zip(before, after, strict=True):
+        assert abs(access.block.timestamp - was.timestamp) <= 1
+    assert now.outcome == Outcome.ALLOWED
+    assert abs(now.timestamp - time.time()) < 5
+
+
+def chain_accesses(chain: Chain) -> list[Accessed]:
+    """Every access on the chain, in its order."""
+    decoder, newest = EventDecoder(chain.contracts), chain.rpc.send(queries.block_number())
+    logs = chain.rpc.send(queries.logs(0, newest, [chain.contracts.access_log]))
+    return [event for event in decoder.decode_all(logs) if isinstance(event, Accessed)]
 
 
 async def test_chain_that_began_anew_is_not_used(own_chain: Chain, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from ledger.deployment import write_deployment
 from ledger.enumerations import Outcome
 from ledger.events import Accessed, EventDecoder
 from ledger.exchange import RecordedAccess
-from ledger.node import Node, NodeSettings
+from ledger.node import Node
 from ledger.queries import block_number
 from ledger.typed_data import AccessRequest, struct_hash
-from tests.support.chain import BLOCK_TIME, Chain
+from tests.support.chain import Chain, node_settings
 from tests.support.recording import decode_outcomes, encode_requests
 
 STEPS = failpoints.NAMES[:4]
@@ -141,7 +141,7 @@ def test_acknowledged_accesses_survive_a_node_that_forgets_them_only_with_the_jo
 ) -> None:
     # The node never writes its state by itself here: a kill takes back every block since the
     # checkpoint, however many were final.
-    settings = NodeSettings(tmp_path / "chain", block_time=BLOCK_TIME, state_interval=3600)
+    settings = node_settings(tmp_path / "chain", state_interval=0)
     options = () if journaled else ("--without-journal",)
     with Node(settings) as node:
         chain = Chain(node)

@@ -375,11 +375,16 @@ class Chain:
         return [event for event in events if isinstance(event, Accessed)]
 
 
+def node_settings(data: Path, **changes: object) -> NodeSettings:
+    """A node for tests: a block comes soon, also when nothing happens."""
+    usual = {"block_time": BLOCK_TIME, "idle_block_time": BLOCK_TIME}
+    return NodeSettings(data, **{**usual, **changes})  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A chain that the whole session shares."""
-    settings = NodeSettings(tmp_path_factory.mktemp("chain"), block_time=BLOCK_TIME)
-    with Node(settings) as node:
+    with Node(node_settings(tmp_path_factory.mktemp("chain"))) as node:
         chain = Chain(node)
         yield chain
         chain.close()
@@ -387,8 +392,11 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
 
 @pytest.fixture
 def own_chain(tmp_path: Path) -> Iterator[Chain]:
-    """A chain for one test, which may kill and restart `own_chain.node`."""
-    with Node(NodeSettings(tmp_path / "chain", block_time=BLOCK_TIME)) as node:
+    """A chain for one test, which may kill and restart `own_chain.node`.
+
+    Its state is written at checkpoints only: a kill takes back all blocks since.
+    """
+    with Node(node_settings(tmp_path / "chain", state_interval=0)) as node:
         chain = Chain(node)
         yield chain
         chain.close()
@@ -400,7 +408,7 @@ def make_chain(tmp_path: Path) -> Iterator[Callable[[], Chain]]:
     chains: list[Chain] = []
 
     def make() -> Chain:
-        node = Node(NodeSettings(tmp_path / f"chain{len(chains)}", block_time=BLOCK_TIME))
+        node = Node(node_settings(tmp_path / f"chain{len(chains)}"))
         node.start()
         try:
             chains.append(Chain(node))

@@ -200,7 +200,7 @@ class Stage:
         self.outcomes: Counter[Outcome] = Counter()
         self.accepted: Counter[type[Act]] = Counter()
         self.refused: Counter[type[Act]] = Counter()
-        self._ask("evm_setIntervalMining", 0)
+        chain.node.stop_mining()
         self._ask("anvil_autoImpersonateAccount", True)
         world = World(chain, now=chain.now())
         self._decoder = EventDecoder(chain.contracts)
