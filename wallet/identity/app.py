@@ -66,10 +66,12 @@ def create_app(
                     asyncio.create_task(work.run())
                     for work in (parts.watcher, parts.outbox, parts.registrar, parts.recoveries)
                 ]
-                yield
-                for work in works:
-                    work.cancel()
-                await asyncio.gather(*works, return_exceptions=True)
+                try:
+                    yield
+                finally:
+                    for work in works:
+                        work.cancel()
+                    await asyncio.gather(*works, return_exceptions=True)
         finally:
             await database.close()
 

@@ -1,4 +1,8 @@
-"""Opening the database: SQLite unless another URL is set."""
+"""Opening the database: SQLite unless another URL is set, always in the form that this program needs.
+
+Transactions take turns, on PostgreSQL as on SQLite: what was looked up is still so when it is relied on
+(no signer of two people, no code used twice), also with two processes on one database.
+"""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -6,16 +10,20 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import event, insert, inspect, select
+from alembic import command
+from alembic.config import Config
+from alembic.util.exc import CommandError
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from wallet.identity import tables
 from wallet.identity.errors import DatabaseError
 
 _LOCK_WAIT: Final = 10
 """Seconds to wait for another process's write."""
+_LOCK: Final = 0x5155_414E_4944_454E  # "QUANIDEN": PostgreSQL's advisory locks are numbers
+_SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
 class Database:
@@ -37,19 +45,21 @@ class Database:
 
 
 async def open_database(url: str) -> Database:
-    """Open a database, and make the tables in a new one.
+    """Open a database, and apply the migrations that it does not have yet.
+
+    If we crash amid them, nothing was changed.
 
     Args:
         url: SQLAlchemy's, with an asyncio driver.
 
     Raises:
-        DatabaseError: It cannot be opened or is of another version.
+        DatabaseError: It cannot be opened, or was made by a newer program.
     """
     with _errors():
         engine = _engine(url)
         try:
             async with engine.begin() as connection:
-                await connection.run_sync(_prepare)
+                await connection.run_sync(_migrate)
         except BaseException:
             await engine.dispose()
             raise
@@ -66,6 +76,8 @@ def _engine(url: str) -> AsyncEngine:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine.sync_engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -88,16 +100,21 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _prepare(connection: Connection) -> None:
-    fresh = not inspect(connection).has_table(tables.schema_version.name)
-    if fresh:
-        tables.metadata.create_all(connection)
-        connection.execute(insert(tables.schema_version).values(version=tables.VERSION))
-    found = connection.execute(select(tables.schema_version.c.version)).scalar_one()
-    if found != tables.VERSION:
+def _begin_postgresql(connection: Connection) -> None:
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}s'")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
         raise DatabaseError(
-            f"the database is of version {found}, this program needs {tables.VERSION}"
-        )
+            f"the database is not one of this program's version: {error}"
+        ) from error
 
 
 @contextmanager

@@ -19,17 +19,18 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION: Final = 1
-"""Of the schema; a database of another version is refused."""
-
-metadata: Final = MetaData()
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""What migrations must come to (`wallet/identity/migrations`); a test compares."""
 
 # BigInteger primary keys do not count up by themselves in SQLite.
 _ID: Final = BigInteger().with_variant(Integer, "sqlite")
-
-schema_version: Final = Table(
-    "schema_version", metadata, Column("version", Integer, nullable=False)
-)
 
 people: Final = Table(
     "people",

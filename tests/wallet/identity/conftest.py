@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.chain import Chain
+from tests.support.database import database_url, postgres_server
 from tests.support.identity import (
     ENTERPRISES,
     RESIDENTS,
@@ -14,11 +16,12 @@ from tests.support.identity import (
     admitted_keys,
     handles_gateway,
     running,
-    settings_for,
 )
 from wallet.identity.database import open_database
 from wallet.identity.importing import read_register
 from wallet.identity.store import Store
+
+__all__ = ["database_url", "postgres_server"]
 
 
 async def import_registers(home: Path, url: str) -> None:
@@ -30,11 +33,24 @@ async def import_registers(home: Path, url: str) -> None:
     await database.close()
 
 
-@pytest.fixture
-async def identity(chain: Chain, tmp_path: Path) -> AsyncIterator[Identity]:
+@asynccontextmanager
+async def serving(chain: Chain, home: Path, database: str) -> AsyncIterator[Identity]:
     keys = admitted_keys(chain)
     with handles_gateway(chain, keys.address) as gateway:
-        settings = settings_for(chain, tmp_path / "identity", gateway.url)
-        await import_registers(settings.home, settings.database_url)
-        async with running(chain, tmp_path / "identity", keys, gateway) as service:
+        await import_registers(home, database)
+        async with running(chain, home, keys, gateway, database=database) as service:
             yield service
+
+
+@pytest.fixture
+async def identity(chain: Chain, tmp_path: Path) -> AsyncIterator[Identity]:
+    """An authority on SQLite."""
+    async with serving(chain, tmp_path, f"sqlite+aiosqlite:///{tmp_path}/identity.db") as service:
+        yield service
+
+
+@pytest.fixture
+async def each_identity(chain: Chain, tmp_path: Path, database_url: str) -> AsyncIterator[Identity]:
+    """An authority, once on each kind of database."""
+    async with serving(chain, tmp_path, database_url) as service:
+        yield service

@@ -29,31 +29,31 @@ def signers_for(identity: Identity, code: str, *keys: Key) -> list[dict[str, str
 
 
 async def test_an_enrolled_person_has_a_random_subject_id_with_its_signer_on_chain(
-    identity: Identity,
+    each_identity: Identity,
 ) -> None:
     key = Key()
-    (subject,) = await identity.enrol(ZHANG, [key])
+    (subject,) = await each_identity.enrol(ZHANG, [key])
 
-    at = identity.chain.contracts
-    state = identity.chain.rpc.send(views.subject_of(at, from_hex(subject["subject"])))
+    at = each_identity.chain.contracts
+    state = each_identity.chain.rpc.send(views.subject_of(at, from_hex(subject["subject"])))
     assert (state.signer, state.number > 0, state.frozen) == (key.signer, True, False)
     assert subject["state"] == "registered"
 
 
 async def test_one_person_has_as_many_ids_as_signers_and_nothing_ties_them(
-    identity: Identity,
+    each_identity: Identity,
 ) -> None:
     keys = [Key() for _ in range(4)]
-    found = await identity.enrol(ZHANG, keys)
+    found = await each_identity.enrol(ZHANG, keys)
     assert [one["signer"] for one in found] == [to_hex(key.signer) for key in keys]
     assert len({one["subject"] for one in found}) == 4
 
     more = Key()
-    text = f"Quancheng subjects\n{identity.lines}\nsubject {found[1]['subject']}"
+    text = f"Quancheng subjects\n{each_identity.lines}\nsubject {found[1]['subject']}"
     body = {"signers": [more.proven(text)]}
-    answer = await identity.signed("POST", "/v1/subjects", keys[1].private_key, body)
+    answer = await each_identity.signed("POST", "/v1/subjects", keys[1].private_key, body)
     assert answer.status_code == 201, answer.text
-    listed = await identity.signed("GET", "/v1/subjects", more.private_key)
+    listed = await each_identity.signed("GET", "/v1/subjects", more.private_key)
     assert [one["signer"] for one in listed.json()["subjects"]] == [
         to_hex(key.signer) for key in (*keys, more)
     ]
@@ -90,18 +90,18 @@ async def test_a_passkey_enrols_and_opens_a_session(identity: Identity) -> None:
     assert wrong.status_code == 401
 
 
-async def test_the_same_enrolment_again_is_the_same_answer(identity: Identity) -> None:
+async def test_the_same_enrolment_again_is_the_same_answer(each_identity: Identity) -> None:
     key, other = Key(), Key()
-    code = await identity.code_for(ZHANG)
-    body = {**ZHANG, "code": code, "signers": signers_for(identity, code, key)}
-    first = await identity.http.post("/v1/enrolments", json=body)
-    again = await identity.http.post("/v1/enrolments", json=body)
+    code = await each_identity.code_for(ZHANG)
+    body = {**ZHANG, "code": code, "signers": signers_for(each_identity, code, key)}
+    first = await each_identity.http.post("/v1/enrolments", json=body)
+    again = await each_identity.http.post("/v1/enrolments", json=body)
     assert (first.status_code, first.json()) == (201, again.json())
-    state = await identity.http.get(f"/v1/enrolments/{first.json()['enrolment']}")
+    state = await each_identity.http.get(f"/v1/enrolments/{first.json()['enrolment']}")
     assert state.json() == first.json()
 
-    body = {**ZHANG, "code": code, "signers": signers_for(identity, code, other)}
-    second_use = await identity.http.post("/v1/enrolments", json=body)
+    body = {**ZHANG, "code": code, "signers": signers_for(each_identity, code, other)}
+    second_use = await each_identity.http.post("/v1/enrolments", json=body)
     assert second_use.json()["type"] == SLUG + "enrolment-refused"
 
 
@@ -131,13 +131,13 @@ async def test_what_does_not_belong_together_is_refused(
         assert personal == "resident" or personal not in answer.text
 
 
-async def test_a_code_is_worth_nothing_after_five_wrong_ones(identity: Identity) -> None:
-    code, key = await identity.code_for(ZHANG), Key()
-    wrong = {**ZHANG, "code": "0" * 16, "signers": signers_for(identity, "0" * 16, key)}
+async def test_a_code_is_worth_nothing_after_five_wrong_ones(each_identity: Identity) -> None:
+    code, key = await each_identity.code_for(ZHANG), Key()
+    wrong = {**ZHANG, "code": "0" * 16, "signers": signers_for(each_identity, "0" * 16, key)}
     for _ in range(5):
-        assert (await identity.http.post("/v1/enrolments", json=wrong)).status_code == 403
-    right = {**ZHANG, "code": code, "signers": signers_for(identity, code, key)}
-    answer = await identity.http.post("/v1/enrolments", json=right)
+        assert (await each_identity.http.post("/v1/enrolments", json=wrong)).status_code == 403
+    right = {**ZHANG, "code": code, "signers": signers_for(each_identity, code, key)}
+    answer = await each_identity.http.post("/v1/enrolments", json=right)
     assert answer.json()["type"] == SLUG + "enrolment-refused"
 
 
@@ -173,13 +173,13 @@ async def test_a_signer_that_does_not_prove_itself_is_refused(identity: Identity
         assert (answer.status_code, answer.json()["type"]) == (403, SLUG + "possession-unproven")
 
 
-async def test_two_ids_never_share_a_signer(identity: Identity) -> None:
+async def test_two_ids_never_share_a_signer(each_identity: Identity) -> None:
     key = Key()
-    await identity.enrol(ZHANG, [key])
+    await each_identity.enrol(ZHANG, [key])
     for person, keys in ((ZHANG, [key]), (LI, [key]), (LI, [other := Key(), other])):
-        code = await identity.code_for(person)
-        body = {**person, "code": code, "signers": signers_for(identity, code, *keys)}
-        answer = await identity.http.post("/v1/enrolments", json=body)
+        code = await each_identity.code_for(person)
+        body = {**person, "code": code, "signers": signers_for(each_identity, code, *keys)}
+        answer = await each_identity.http.post("/v1/enrolments", json=body)
         assert (answer.status_code, answer.json()["type"]) == (409, SLUG + "signer-in-use")
 
 
@@ -201,18 +201,31 @@ async def test_names_are_compared_in_their_one_form(identity: Identity) -> None:
 
 
 async def test_what_was_noted_before_a_crash_is_registered_after_it(
-    identity: Identity, tmp_path: Path
+    each_identity: Identity, tmp_path: Path
 ) -> None:
     # The service falls after it noted the enrolment and before anything was sent.
-    code, key = await identity.code_for(ZHANG), Key()
-    body = {**ZHANG, "code": code, "signers": signers_for(identity, code, key)}
+    code, key = await each_identity.code_for(ZHANG), Key()
+    body = {**ZHANG, "code": code, "signers": signers_for(each_identity, code, key)}
     stuck = {"batch_seconds": 3600, "patience": 0}
-    home, keys = identity.home, identity.keys
-    async with running(identity.chain, home, keys, identity.gateway, **stuck) as slow:
+    home, keys = each_identity.home, each_identity.keys
+    async with running(
+        each_identity.chain,
+        home,
+        keys,
+        each_identity.gateway,
+        database=each_identity.settings.database,
+        **stuck,
+    ) as slow:
         answer = await slow.http.post("/v1/enrolments", json=body)
         assert answer.status_code == 202
         assert answer.json()["subjects"][0]["state"] == "waiting"
-    async with running(identity.chain, home, keys, identity.gateway) as again:
+    async with running(
+        each_identity.chain,
+        home,
+        keys,
+        each_identity.gateway,
+        database=each_identity.settings.database,
+    ) as again:
         repeated = await again.http.post("/v1/enrolments", json=body)
         assert repeated.status_code == 201
         assert repeated.json()["subjects"][0]["subject"] == answer.json()["subjects"][0]["subject"]
@@ -224,7 +237,12 @@ async def test_an_authority_that_was_not_admitted_says_so(
     outsider = AuthorityKeys(secrets.token_bytes(32), identity.keys.owners)
     code, key = await identity.code_for(ZHANG), Key()
     async with running(
-        identity.chain, identity.home, outsider, identity.gateway, patience=0.5
+        identity.chain,
+        identity.home,
+        outsider,
+        identity.gateway,
+        database=identity.settings.database,
+        patience=0.5,
     ) as service:
         text = f"Quancheng enrolment\n{service.lines}\ncode {code}"
         body = {**ZHANG, "code": code, "signers": [key.proven(text)]}

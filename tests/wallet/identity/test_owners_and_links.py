@@ -108,24 +108,24 @@ async def link(
 
 
 async def test_a_link_ties_the_subject_to_the_owner_that_the_provider_got(
-    identity: Identity,
+    each_identity: Identity,
 ) -> None:
-    dataset = identity.chain.register_dataset()
+    dataset = each_identity.chain.register_dataset()
     keys = [Key(), Key()]
-    first, second = await identity.enrol(ZHANG, keys)
-    (owner,) = await owners(identity, dataset, NUMBERS[:1])
+    first, second = await each_identity.enrol(ZHANG, keys)
+    (owner,) = await owners(each_identity, dataset, NUMBERS[:1])
 
     for key, named, subject in (
         (keys[0], None, first),
         (keys[1], None, second),
         (keys[0], second["subject"], second),
     ):
-        status, answer = await link(identity, key.private_key, dataset, named)
+        status, answer = await link(each_identity, key.private_key, dataset, named)
         assert status == 200, answer
         found = record_from_object(SubjectLink, answer["link"])
         assert found == SubjectLink(from_hex(subject["subject"]), dataset, owner or b"")
-        signed = digest(found, identity.chain.deployment.domain_of(found))
-        verify_signature(signed, from_hex(answer["link_signature"]), identity.keys.address)
+        signed = digest(found, each_identity.chain.deployment.domain_of(found))
+        verify_signature(signed, from_hex(answer["link_signature"]), each_identity.keys.address)
 
 
 async def test_nobody_gets_a_link_for_somebody_else(identity: Identity) -> None:
@@ -142,17 +142,17 @@ async def test_nobody_gets_a_link_for_somebody_else(identity: Identity) -> None:
 
 
 async def test_a_rotated_key_is_the_subjects_and_the_old_one_is_nobodys(
-    identity: Identity,
+    each_identity: Identity,
 ) -> None:
-    chain, old, new = identity.chain, Key(), Key()
+    chain, old, new = each_identity.chain, Key(), Key()
     dataset = chain.register_dataset()
-    (subject,) = await identity.enrol(ZHANG, [old])
+    (subject,) = await each_identity.enrol(ZHANG, [old])
     rotation = SignerRotation(
         from_hex(subject["subject"]), new.signer, secrets.token_bytes(32), chain.now() + 600
     )
     approval = chain.approval(rotation, Subject(rotation.subject, old.private_key))
     chain.send(chain.parties.bank, contracts.rotate_signer(rotation, approval))
-    status, _ = await link(identity, old.private_key, dataset)
+    status, _ = await link(each_identity, old.private_key, dataset)
     assert status == 401
-    while (await link(identity, new.private_key, dataset))[0] != 200:
-        await identity.http.get("/healthz")
+    while (await link(each_identity, new.private_key, dataset))[0] != 200:
+        await each_identity.http.get("/healthz")
