@@ -1,6 +1,7 @@
 """The command line: `python -m scripts.demo [--keep] [--people N ...]`, usually by `make demo`."""
 
 import argparse
+import os
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     except DifferenceError as error:
         stage.fail(f"not as the story says: {error}")
     except (DemoError, CityError, WalletError, LedgerError) as error:
-        stage.fail(f"{type(error).__name__}: {error}")
+        stage.fail(str(error))
     except KeyboardInterrupt:
         stage.fail("interrupted")
     return 1
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(stage: Stage, options: argparse.Namespace) -> int:
     now = datetime.now(tz=UTC)
-    data: Path = options.data or _DATA / f"{now:%Y%m%d-%H%M%S}"
+    data: Path = options.data or _DATA / f"{now:%Y%m%d-%H%M%S}-{os.getpid()}"
     # The people of a small city own too little for a publication of changes.
     real_estate = NATURAL if options.people >= _LARGE else _LARGE
     size = Size(options.people, options.enterprises, options.records, real_estate)

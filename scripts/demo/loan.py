@@ -4,14 +4,15 @@ from ledger.enumerations import Outcome
 from scripts.demo.agreeing import agree
 from scripts.demo.cast import LOAN, REAL_ESTATE
 from scripts.demo.citizens import Citizen
-from scripts.demo.consumers import Entitlement, Wish, obtain, opened_values
+from scripts.demo.consumers import Wish, obtain, opened_values
 from scripts.demo.world import World
+from wallet.consumer.using import Used
 
 FIELDS = ("address", "floor_area", "mortgage_status")
 
 
-def play(world: World) -> tuple[Citizen, Entitlement]:
-    """Ask, grant, use once, be denied; return the person, and what was granted."""
+def play(world: World) -> tuple[Citizen, Used]:
+    """Ask, grant, use once, be denied; return the person, and what the bank got."""
     with world.stage.act("A bank reads 3 of 12 fields for one loan"):
         agree(world, world.bank, REAL_ESTATE, LOAN)
         person = Citizen(world, world.files.resident_with(REAL_ESTATE, 1))
@@ -24,7 +25,7 @@ def play(world: World) -> tuple[Citizen, Entitlement]:
             in_file,
         )
         granted.denied("a second use", Outcome.USES_EXHAUSTED)
-        return person, granted
+        return person, used
 
 
 def wish(world: World, case_number: str, *, uses: int = 1) -> Wish:

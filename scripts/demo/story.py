@@ -4,6 +4,7 @@ from scripts.demo import (
     claim,
     emergency,
     loan,
+    proving,
     publish,
     recovering,
     replay_and_tamper,
@@ -23,7 +24,7 @@ def tell(world: World) -> None:
         DifferenceError: something is not as it should be.
     """
     publish.play(world)
-    person, _ = loan.play(world)
+    person, used = loan.play(world)
     claim.play(world)
     left = stopping.play(world, person)
     second = recovering.play(world, person, left)
@@ -33,3 +34,4 @@ def tell(world: World) -> None:
     updating.play(world)
     replay_and_tamper.play(world)
     showing.play(world, left)
+    proving.play(world, used)

@@ -16,7 +16,7 @@ from wallet.supervisor import read_addresses
 
 pytestmark = [pytest.mark.slow]
 
-ACTS = 12
+ACTS = 13
 OUTCOMES = {
     "Allowed",
     "ConsumerRestricted",
