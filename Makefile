@@ -68,6 +68,10 @@ coverage: setup ## branch coverage of the contracts, at least 95 %
 gas: setup ## print what each act costs on chain
 	@$(python) -m scripts.gas
 
+.PHONY: bench
+bench: setup ## measure ours beside what one would use instead (FULL=1: large sizes; BENCH="gas idle" chooses)
+	@$(python) -m scripts.bench $(BENCH)
+
 .PHONY: lock
 lock: setup ## write the locks anew, with the newest versions that fit
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

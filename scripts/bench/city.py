@@ -7,6 +7,7 @@ import asyncio
 import io
 import os
 import secrets
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,9 +22,9 @@ from ledger import contracts
 from ledger.deployment import encode_deployment
 from ledger.enumerations import Roles
 from ledger.events import PurposeTerms, Text
-from ledger.typed_data import Authorization
-from scripts.bench.bare_chain import ALL_FIELDS, ASKED_FIELDS, DAY, MOST_USES, YEAR
-from scripts.bench.bench import Bench, run_module
+from scripts.bench.bare_chain import ASKED_FIELDS, DAY, MOST_USES, YEAR
+from scripts.bench.bench import Bench, run_module, wait_until
+from scripts.bench.department import PublishingPlan, publish
 from scripts.bench.load import Grant, Plan, Report
 from scripts.city.write import Size
 from scripts.demo.agreeing import agree
@@ -33,6 +34,8 @@ from scripts.demo.publish import workspace
 from scripts.demo.stage import Stage
 from scripts.demo.world import ACCOUNT, SCRYPT_N, Party, World, purpose_of
 from wallet.citizen.enrolment import NewId, enrol_person
+from wallet.citizen.proposal import compose
+from wallet.client.asks import Ask, Asked, new_ask
 from wallet.client.identity import Person, PersonKind, ask_link, issue_code
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
@@ -43,10 +46,9 @@ from wallet.client.transports import AsyncClient
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 from wallet.provider.description import read_description
-from wallet.provider.publisher import Publisher
-from wallet.provider.services import RemoteServices
 from wallet.supervisor import Supervisor, SupervisorSettings
 
+PASSWORD: Final = "bench"  # noqa: S105 - of keystores that are worth nothing
 PEOPLE_FOR_ONE_GRANT: Final = 5
 """Residents of a city in which one of them has exactly one record, amply."""
 WARM_UP: Final = 2.0
@@ -54,7 +56,6 @@ WARM_UP: Final = 2.0
 _PATIENCE: Final = 60.0
 
 _AT_ONCE: Final = 32
-_PASSWORD: Final = "bench"  # noqa: S105 - of keystores that are worth nothing
 _PURPOSE: Final = PurposeTerms(
     code="bench-loan",
     texts=(
@@ -118,16 +119,25 @@ class FullCity:
         terms = read_description(world.files.description, REAL_ESTATE).terms()
         self.provider.send(contracts.register_dataset(terms))
 
+    def publishing_plan(self, file: Path) -> PublishingPlan:
+        """Return what the department's process needs to publish a file."""
+        world, provider = self.world, self.provider
+        return PublishingPlan(
+            endpoints=world.endpoints(),
+            keyholders=world.addresses.keyholders,
+            deployment=encode_deployment(world.deployment),
+            key=self._account_of(provider),
+            opening=provider.opening.to_bytes(),
+            description=str(world.files.description),
+            code=REAL_ESTATE,
+            dataset=self.dataset,
+            file=str(file),
+            workspace=str(workspace(world, provider)),
+        )
+
     def publish(self) -> None:
-        """Publish the dataset's file, on the department's machine."""
-        provider, addresses = self.provider, self.world.addresses
-        services = RemoteServices(
-            provider.client, provider.ledger, provider.opening, addresses.keyholders
-        )
-        description = read_description(self.world.files.description, REAL_ESTATE)
-        Publisher(description, self.dataset, services, workspace(self.world, provider)).publish(
-            self.world.files.path(REAL_ESTATE)
-        )
+        """Publish the dataset's file."""
+        publish(self.publishing_plan(self.world.files.path(REAL_ESTATE)))
 
     def grant(self, count: int) -> None:
         """Let people with one record each enrol and authorize the bank, for many uses."""
@@ -148,7 +158,7 @@ class FullCity:
             gateway=self.supervisor.addresses.gateway,
             node=self.supervisor.addresses.node,
             deployment=encode_deployment(self.supervisor.deployment),
-            key=self._account_of_bank(),
+            key=self._account_of(self.bank),
             opening=self.bank.opening.to_bytes(),
             grants=self.grants,
             fields=ASKED_FIELDS,
@@ -166,12 +176,18 @@ class FullCity:
         """Stop every process and start it again, with blocks at another pace."""
         self.supervisor.stop()
         settings = replace(self.supervisor.settings, block_time=block_time)
-        self.supervisor = Supervisor(settings, Password(_PASSWORD))
+        self.supervisor = Supervisor(settings, Password(PASSWORD))
         self.supervisor.start()
 
-    def _account_of_bank(self) -> bytes:
-        keystore = Keystore(self.world.data / "parties" / BANK.code / "keystore")
-        return keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, Password(_PASSWORD))
+    def stop_gateway(self) -> None:
+        """End the gateway as an operator would, and wait until it is gone."""
+        pid = self.supervisor.pids["gateway"]
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: "gateway" not in self.supervisor.pids, _PATIENCE, "stopping the gateway")
+
+    def _account_of(self, party: Party) -> bytes:
+        keystore = Keystore(self.world.data / "parties" / party.role.code / "keystore")
+        return keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, Password(PASSWORD))
 
     async def _grant_all(self, residents: Sequence[Resident]) -> list[Grant]:
         world, room = self.world, asyncio.Semaphore(_AT_ONCE)
@@ -194,31 +210,29 @@ class FullCity:
         subject = bytes.fromhex(mine.subject.removeprefix("0x"))
         link = yield from asking(signer, ask_link(self.dataset, subject))
         now = int(time.time())
-        record = Authorization(
-            subject=subject,
-            consumer=self.bank.address,
-            dataset=self.dataset,
-            item=bytes(32),
-            purpose=purpose_of(_PURPOSE),
-            fields=ALL_FIELDS,
-            case_reference=secrets.token_bytes(32),
-            statement="I let a bank read something.",
-            not_before=now - 60,
-            expires_at=now + 30 * DAY,
-            max_uses=MOST_USES,
-            min_interval=0,
-            nonce=secrets.token_bytes(32),
-            deadline=now + 3600,
-        )
+        asked = Asked("", subject, self._ask(), now)
+        terms = read_description(self.world.files.description, REAL_ESTATE).terms()
+        record = compose(asked, BANK.name, terms, _PURPOSE, now).authorization
         approval = approve(signer, record, self.world.deployment)
         yield from relayed(relay_authorization(record, approval, link, None))
         return Grant(record, link)
+
+    def _ask(self) -> Ask:
+        return new_ask(
+            consumer=self.bank.address,
+            dataset=self.dataset,
+            purpose=purpose_of(_PURPOSE),
+            fields=self.world.mask(REAL_ESTATE),
+            case_number=f"bench-{secrets.token_hex(4)}",
+            expires_at=int(time.time()) + 30 * DAY,
+            max_uses=MOST_USES,
+        )
 
 
 @contextmanager
 def full_city(bench: Bench, home: Path, size: Size, block_time: float) -> Iterator[FullCity]:
     """Run the whole system until the context ends; nothing is published yet."""
-    password, began = Password(_PASSWORD), time.monotonic()
+    password, began = Password(PASSWORD), time.monotonic()
     settings = SupervisorSettings(home, block_time=block_time, scrypt_n=SCRYPT_N)
     files = CityFiles(home / "city", size)
     supervisor = Supervisor(settings, password)

@@ -50,6 +50,11 @@ class Grant(msgspec.Struct, frozen=True):
     authorization: Authorization
     link: SignedLink
 
+    @property
+    def basis(self) -> bytes:
+        """Id of the authorization."""
+        return struct_hash(self.authorization)
+
 
 class Plan(msgspec.Struct, frozen=True):
     """What to do.
@@ -118,7 +123,7 @@ class Load:
         self._key = PartyKey(plan.key)
         self._opening = OpeningKey(plan.opening)
         bases = [Basis(grant.authorization, grant.link) for grant in plan.grants]
-        ids = [_basis_id(grant) for grant in plan.grants]
+        ids = [grant.basis for grant in plan.grants]
         self._bases = cycle(zip(ids, bases, strict=True))
         self._nonces: Iterator[int] = count(secrets.randbits(56) << 8)
         self._waiting: asyncio.Queue[_Answer] = asyncio.Queue()
@@ -227,10 +232,6 @@ class Load:
         if found.unchecked or not found.records:
             raise BenchError("something was left unchecked, or nothing released")
         return found
-
-
-def _basis_id(grant: Grant) -> bytes:
-    return struct_hash(grant.authorization)
 
 
 def _cpu(pids: dict[str, int]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import time
 from typing import Any, Final
 
+from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
 
 from scripts.bench.bare_chain import BareChain
@@ -17,12 +18,13 @@ def decode(chain: BareChain, most: int) -> tuple[int, float]:
     at = Web3.to_checksum_address(chain.deployment.contracts.access_log)
     log: Any = web3.eth.contract(at, abi=abi_of("AccessLog"))
     event, decoded = log.events.Accessed(), 0
+    topic = HexBytes(event.topic)
     began = time.perf_counter()
     last = web3.eth.block_number
     for first in range(chain.deployment.block_number, last + 1, _BLOCKS):
         until = min(first + _BLOCKS - 1, last)
         for one in web3.eth.get_logs({"fromBlock": first, "toBlock": until, "address": at}):
-            if one["topics"][0] == event.topic:
+            if one["topics"][0] == topic:
                 event.process_log(one)
                 decoded += 1
                 if decoded == most:

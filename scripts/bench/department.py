@@ -1,0 +1,88 @@
+"""A department's process: publishes one file. Peak memory is its own and its largest child's.
+
+`python -m scripts.bench.department < plan > published`
+"""
+
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from ledger.deployment import decode_deployment
+from ledger.sealing import OpeningKey
+from scripts.bench.machine import peak_memory
+from wallet.client.party import PartyKey
+from wallet.client.transactions import Ledger
+from wallet.client.transports import Client, Endpoints
+from wallet.provider.description import read_description
+from wallet.provider.publisher import Publisher, Stage
+from wallet.provider.services import RemoteServices
+
+_KIBIBYTE = 1024
+
+
+class PublishingPlan(msgspec.Struct, frozen=True):
+    """What to publish, whom to ask, and the department's keys."""
+
+    endpoints: Endpoints
+    keyholders: tuple[str, ...]
+    deployment: bytes
+    key: bytes
+    opening: bytes
+    description: str
+    code: str
+    dataset: bytes
+    file: str
+    workspace: str
+
+
+class PublishedFile(msgspec.Struct, frozen=True):
+    """What came of it: records of the version, lines sent, seconds in all and by stage, MiB."""
+
+    records: int
+    sent: int
+    version: int
+    seconds: float
+    stages: dict[str, float]
+    memory: float
+    child_memory: float
+
+
+def publish(plan: PublishingPlan) -> PublishedFile:
+    """Publish a file, from reading it until it is served."""
+    deployment = decode_deployment(plan.deployment)
+    ledger = Ledger(deployment, own_node=True)
+    began = time.perf_counter()
+    stages: dict[str, float] = {}
+    last: list[tuple[str, float]] = []
+
+    def note(stage: Stage, _done: int, _of: int | None) -> None:
+        now = time.perf_counter()
+        if last:
+            stages[last[0][0]] = stages.get(last[0][0], 0.0) + now - last[0][1]
+        last[:] = [(stage.value, now)]
+
+    key = PartyKey(plan.key)
+    with Client(plan.endpoints, key=key, chain_id=deployment.chain_id, timeout=600.0) as client:
+        services = RemoteServices(client, ledger, OpeningKey(plan.opening), plan.keyholders)
+        description = read_description(Path(plan.description), plan.code)
+        publisher = Publisher(description, plan.dataset, services, Path(plan.workspace), note)
+        published = publisher.publish(Path(plan.file))
+    note(Stage.SERVING, 0, None)
+    return PublishedFile(
+        records=published.head.size,
+        sent=published.sent,
+        version=published.version,
+        seconds=time.perf_counter() - began,
+        stages=stages,
+        memory=peak_memory(os.getpid()),
+        child_memory=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / _KIBIBYTE,
+    )
+
+
+if __name__ == "__main__":
+    done = publish(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=PublishingPlan))
+    sys.stdout.buffer.write(msgspec.msgpack.encode(done))
