@@ -111,7 +111,7 @@ def read_header(encoded: bytes, consensus: Consensus) -> Header:
 
 
 def quorum(validators: int) -> int:
-    """Return how many seals make a block final: more than two thirds, as QBFT counts them."""
+    """Return how many seals make a block final: two thirds of the validators, rounded up."""
     return -(-2 * validators // 3)
 
 

@@ -189,6 +189,8 @@ def decode_evidence(data: bytes) -> Evidence:
         text = msgspec.json.decode(data, type=_File)
         parse_json(data)  # msgspec takes the last of two equal keys; this refuses them
         return _evidence(text)
+    except EvidenceCheckError:
+        raise
     except (msgspec.MsgspecError, UnicodeDecodeError, LedgerError) as error:
         raise EvidenceCheckError(Check.FORM, str(error)) from error
 
@@ -258,4 +260,7 @@ def _record(text: _Record) -> EvidenceRecord:
         fields = tuple(
             RevealedField(one.index, one.value, from_hex(one.salt, _HASH)) for one in text.fields
         )
-    return EvidenceRecord(decode_excerpt(bytes(text.record)), fields)
+    excerpt = decode_excerpt(bytes(text.record))
+    if any(each is not None for each in excerpt.ciphertexts):
+        raise EvidenceCheckError(Check.FORM, "evidence has no ciphertexts")
+    return EvidenceRecord(excerpt, fields)
