@@ -16,6 +16,7 @@ from typing import Final
 
 from starlette.requests import Request
 
+from gateway.contract_accounts import ContractAccounts
 from gateway.errors import (
     ChallengeError,
     ForbiddenError,
@@ -30,6 +31,7 @@ from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH, checksum_address, to_hex
 from ledger.http_signatures import (
     HttpSignatureError,
+    RequestSignerError,
     RequestTarget,
     VerifiedRequest,
     authority_of,
@@ -107,6 +109,7 @@ class Authenticator:
         sessions: SessionStore,
         webauthn_verifiers: Collection[bytes],
         throttle: Throttle,
+        contracts: ContractAccounts,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -115,6 +118,7 @@ class Authenticator:
         Args:
             rules: What counts as signed.
             throttle: How many requests each signer may send in a time.
+            contracts: Asked where an account's key did not sign: it may be a contract.
             nonces: Remembers signed requests.
             sessions: Where sessions are kept.
             webauthn_verifiers: The contracts that check passkeys' signatures.
@@ -125,6 +129,7 @@ class Authenticator:
         self._sessions = sessions
         self._verifiers = frozenset(webauthn_verifiers)
         self._throttle = throttle
+        self._contracts = contracts
         self._clock = clock
 
     async def principal(self, request: Request, body: bytes) -> Principal:
@@ -138,16 +143,17 @@ class Authenticator:
         bearer = request.headers.get("authorization", "")
         if bearer.lower().startswith(_BEARER):
             return await self._of_session(bearer[len(_BEARER) :].strip())
-        head = self.verify_head(request, has_body=bool(body))
+        head = await self.verify_head(request, has_body=bool(body))
         if body:
             self.verify_body(head, body)
         return await self.remember(head)
 
-    def verify_head(self, request: Request, *, has_body: bool) -> VerifiedRequest:
+    async def verify_head(self, request: Request, *, has_body: bool) -> VerifiedRequest:
         """Return who signed a request whose body is still to come.
 
         Raises:
             UnauthenticatedError: It is not rightly signed, or for another host.
+            ChainUnavailableError: The account may be a contract, and the chain cannot be asked.
         """
         rules = self._rules
         try:
@@ -160,6 +166,9 @@ class Authenticator:
                 max_lifetime=rules.lifetime,
                 clock_skew=rules.clock_skew,
             )
+        except RequestSignerError as error:
+            await self._contracts.verify(error.request.address, error.digest, error.signature)
+            return error.request
         except HttpSignatureError as error:
             raise UnauthenticatedError(str(error)) from error
 
@@ -216,14 +225,22 @@ class Authenticator:
             raise ChallengeError("the challenge is unknown, used or over")
         if (challenge.message, challenge.signer) != (message, signer):
             raise ChallengeError("the challenge is another one")
-        try:
-            digest = personal_digest(message.encode())
-            verify_signer(signer, digest, signature, self._verifiers)
-        except LedgerError as error:
-            raise ChallengeError("the challenge is not signed by its signer") from error
+        await self._verify_signer(signer, personal_digest(message.encode()), signature)
         session = Session(secrets.token_urlsafe(_TOKEN_BYTES), now + self._rules.session_lifetime)
         await self._sessions.put_session(session.token, signer, session.expires_at)
         return session
+
+    async def _verify_signer(self, signer: bytes, digest: bytes, signature: bytes) -> None:
+        try:
+            verify_signer(signer, digest, signature, self._verifiers)
+        except LedgerError as error:
+            refused = ChallengeError("the challenge is not signed by its signer")
+            if len(signer) != ADDRESS_LENGTH:
+                raise refused from error
+            try:
+                await self._contracts.verify(signer, digest, signature)
+            except UnauthenticatedError:
+                raise refused from error
 
     async def _of_session(self, token: str) -> Principal:
         signer = await self._sessions.signer_of(token, int(self._clock()))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gateway.access_services import AccessServices, Shared, open_access_services
 from gateway.access_settings import AccessSettings
 from gateway.auth import Authenticator, Rules
+from gateway.contract_accounts import ChainAccounts
 from gateway.errors import GatewayError, SettingsError, StoreUnavailableError
 from gateway.following import Following
 from gateway.logs import describe, get_logger
@@ -135,6 +136,7 @@ async def open_services(
                 sessions,
                 {deployment.webauthn_verifier},
                 Throttle(settings.requests_rate, settings.requests_burst),
+                ChainAccounts(rpc),
             ),
             sign_in=Throttle(settings.sign_in_rate, settings.sign_in_burst),
             nonces=nonces,

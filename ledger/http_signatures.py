@@ -128,7 +128,23 @@ class ContentError(HttpSignatureError):
 
 
 class RequestSignerError(HttpSignatureError):
-    """The signature is not of the account that keyid names, or not over this request."""
+    """The signature is not of the account that keyid names, or not over this request.
+
+    Or the account is a contract: only the chain can check what counts as its signature (ERC-1271).
+
+    Attributes:
+        request: what would be signed.
+        digest: what the signature would be over, 32 bytes.
+        signature: as it came.
+    """
+
+    def __init__(
+        self, reason: str, request: "VerifiedRequest", digest: bytes, signature: bytes
+    ) -> None:
+        super().__init__(reason)
+        self.request = request
+        self.digest = digest
+        self.signature = signature
 
 
 class RequestTarget(msgspec.Struct, frozen=True):
@@ -306,19 +322,20 @@ def verify_request_head(
         raise WrongChainError(f"signed for chain {signed.chain_id}, this is chain {chain_id}")
     _check_time(signed, now=now, max_lifetime=max_lifetime, clock_skew=clock_skew)
     base = signature_base(target, headers.content_digest, signed.covered, signed.parameters)
-    try:
-        verify_signature(personal_digest(base), signature, signed.address)
-    except (MalformedSignatureError, WrongSignerError) as error:
-        raise RequestSignerError(
-            f"the request is not as keyid's account signed it: {error}"
-        ) from error
-    return VerifiedRequest(
+    request = VerifiedRequest(
         address=signed.address,
         nonce=signed.nonce,
         created=signed.created,
         expires=signed.expires,
         content_digest=digest,
     )
+    hashed = personal_digest(base)
+    try:
+        verify_signature(hashed, signature, signed.address)
+    except (MalformedSignatureError, WrongSignerError) as error:
+        reason = f"the request is not as keyid's account signed it: {error}"
+        raise RequestSignerError(reason, request, hashed, signature) from error
+    return request
 
 
 def verify_content(request: VerifiedRequest, digest: bytes) -> VerifiedRequest:

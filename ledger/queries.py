@@ -123,10 +123,18 @@ def code(address: bytes, tag: BlockTag = "latest") -> Call[bytes]:
 
 
 def call(
-    to: bytes, data: bytes, tag: BlockTag = "latest", *, sender: bytes | None = None
+    to: bytes,
+    data: bytes,
+    tag: BlockTag = "latest",
+    *,
+    sender: bytes | None = None,
+    gas: int | None = None,
 ) -> Call[bytes]:
-    """Ask what a call would return (eth_call)."""
-    return Call("eth_call", (_message(to, data, sender), _tag(tag)), _data)
+    """Ask what a call would return (eth_call), with as much gas as the node allows or is said."""
+    message = _message(to, data, sender)
+    if gas is not None:
+        message["gas"] = hex(gas)
+    return Call("eth_call", (message, _tag(tag)), _data)
 
 
 def estimate_gas(to: bytes, data: bytes, sender: bytes, tag: BlockTag = "latest") -> Call[int]:

@@ -126,7 +126,7 @@ async def receive(
     services = services_of(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _NDJSON:
         raise MediaTypeError(_NDJSON)
-    head = services.authenticator.verify_head(request, has_body=True)
+    head = await services.authenticator.verify_head(request, has_body=True)
     found = await _upload_of(request, upload, head.address)
     await services.authenticator.remember(head)
     dataset = _provided(await dataset_of(request, to_hex(found.dataset)), head.address)
