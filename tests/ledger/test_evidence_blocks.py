@@ -1,6 +1,7 @@
 """Receipts are where a block's header says, headers make their hashes, and seals count by the quorum."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -44,9 +45,9 @@ def test_each_item_is_proven_and_nothing_else_is(values: list[bytes]) -> None:
             with pytest.raises(TrieProofError):
                 verify_item(trie.root, place, bad)
         other = (place + 1) % len(values)
-        if values[other] != value:
-            with pytest.raises(TrieProofError):
-                verify_item(trie.root, other, proof)
+        # Small nodes stand inside their parents: then one proof is good for several places.
+        with suppress(TrieProofError):
+            assert verify_item(trie.root, other, proof) == values[other]
     with pytest.raises(TrieProofError):
         trie.prove(len(values))
 
