@@ -1,0 +1,148 @@
+"""An exported trail replays as the chain does; a file that is no whole trail is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ledger.replay import (
+    ExportError,
+    Kind,
+    Replay,
+    TrailHeader,
+    replay_trail,
+    write_trail,
+)
+from tests.support.copies import (
+    Copy,
+    MemoryJournal,
+    drop_the_last_call,
+    fresh,
+    kinds,
+    make_original,
+    replayed,
+)
+from tests.support.trails import CHAIN_ID, CONTRACTS, deployment
+
+
+@pytest.fixture(scope="module")
+def original() -> Copy:
+    return make_original()
+
+
+@pytest.fixture
+def copy(original: Copy) -> Copy:
+    return fresh(original)
+
+
+def header() -> TrailHeader:
+    return TrailHeader(CHAIN_ID, CONTRACTS, 1, 99, b"\x01" * 32)
+
+
+def exported(copy: Copy, path: Path) -> Path:
+    with path.open("wb") as file:
+        assert write_trail(file, header(), [copy.logs[:5], copy.logs[5:]], copy.end) == len(
+            copy.logs
+        )
+    return path
+
+
+def test_an_export_replays_as_the_trail_does(copy: Copy, tmp_path: Path) -> None:
+    path = exported(copy, tmp_path / "trail.jsonl")
+    report = replay_trail(path, deployment(), [MemoryJournal(copy.entries)])
+    assert report == replayed(copy, end=copy.end)
+    assert path.read_bytes().count(b"\n") == len(copy.logs) + 2
+
+
+def test_an_export_is_the_same_every_time(copy: Copy, tmp_path: Path) -> None:
+    one, other = exported(copy, tmp_path / "one"), exported(copy, tmp_path / "other")
+    assert one.read_bytes() == other.read_bytes()
+    first = one.read_bytes().splitlines()[1]
+    assert first.startswith(b'{"blockNumber":"0x1","blockHash":"0x')
+    assert first.endswith(b',"blockTimestamp":"0x6ab13b81"}')
+
+
+def cut(lines: list[bytes]) -> list[bytes]:
+    return lines[:-5]
+
+
+def cut_within_a_line(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-3], lines[-3][:-9]]
+
+
+def drop_a_line(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:20], *lines[21:]]
+
+
+def spoil_a_line(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:20], b'{"blockNumber":1}\n', *lines[21:]]
+
+
+def add_a_member(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:20], b'{"x":1,' + lines[20][1:], *lines[21:]]
+
+
+def spoil_the_header(lines: list[bytes]) -> list[bytes]:
+    return [b"{}\n", *lines[1:]]
+
+
+def spoil_the_footer(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], b'{"logs":"many"}\n']
+
+
+def add_after_the_end(lines: list[bytes]) -> list[bytes]:
+    return [*lines, lines[-1]]
+
+
+def not_utf8(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:20], b"\xff\n", *lines[21:]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (cut, "cut off"),
+        (cut_within_a_line, "is cut off"),
+        (drop_a_line, "the last line says"),
+        (spoil_a_line, "line 21 is not a log"),
+        (add_a_member, "line 21 is not a log"),
+        (not_utf8, "line 21 is not a log"),
+        (spoil_the_header, "line 1 is not a trail's header"),
+        (spoil_the_footer, "is not a trail's last"),
+        (add_after_the_end, "line"),
+    ],
+)
+def test_a_file_that_is_no_whole_trail_is_refused(
+    copy: Copy, tmp_path: Path, spoil: Callable[[list[bytes]], list[bytes]], message: str
+) -> None:
+    path = exported(copy, tmp_path / "trail.jsonl")
+    path.write_bytes(b"".join(spoil(path.read_bytes().splitlines(keepends=True))))
+    with pytest.raises(ExportError, match=message):
+        replay_trail(path, deployment())
+
+
+def test_a_trail_of_another_chain_or_deployment_is_refused(copy: Copy, tmp_path: Path) -> None:
+    path = exported(copy, tmp_path / "trail.jsonl")
+    other_chain = msgspec.structs.replace(deployment(), chain_id=1)
+    with pytest.raises(ExportError, match="of chain 18317"):
+        replay_trail(path, other_chain)
+    other = dict(deployment().deployed)
+    other["Registry"] = other["Catalogue"]
+    with pytest.raises(ExportError, match="other contracts"):
+        replay_trail(path, msgspec.structs.replace(deployment(), deployed=other))
+    with pytest.raises(ExportError, match="cannot be read"):
+        replay_trail(tmp_path / "none", deployment())
+
+
+def test_a_trail_cut_off_with_another_last_line_needs_an_end_from_elsewhere(
+    copy: Copy, tmp_path: Path
+) -> None:
+    end = copy.end
+    drop_the_last_call(copy)
+    replay = Replay(CONTRACTS, CHAIN_ID)
+    replay.feed(copy.logs)
+    copy.end = replay.finish().end
+    path = exported(copy, tmp_path / "trail.jsonl")
+    assert replay_trail(path, deployment()).is_clean
+    assert kinds(replay_trail(path, deployment(), end=end)) == {Kind.OTHER_END}

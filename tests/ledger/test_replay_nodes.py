@@ -1,0 +1,81 @@
+"""A real node is replayed, whole and in parts."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ledger import queries
+from ledger.enumerations import Outcome
+from ledger.replay import (
+    Kind,
+    ReleaseEntry,
+    export_trail,
+    replay_node,
+    replay_trail,
+)
+from ledger.replay.sources import read_logs
+from ledger.rpc import AnswerTooLargeError, Call, Rpc, RpcSettings
+from ledger.signing import sign
+from ledger.typed_data import digest, struct_hash
+from tests.support.chain import Chain
+from tests.support.copies import MemoryJournal
+
+
+def test_a_real_nodes_trail_replays_and_exports(own_chain: Chain, tmp_path: Path) -> None:
+    chain, bank = own_chain, own_chain.parties.bank
+    terms = chain.personal_terms()
+    basis = chain.granted(1, terms, max_uses=2)[0]
+    requests = [chain.request(bank, basis) for _ in range(4)]
+    requests.append(chain.request(bank, b"\x01" * 32))
+    events = [*chain.record(requests[:3]), *chain.record(requests[3:])]
+    domain = chain.deployment.domain_of(requests[0])
+    entries = [
+        ReleaseEntry(
+            struct_hash(request),
+            event.sequence,
+            event.transaction,
+            sign(digest(request, domain), bank.private_key),
+            released=event.outcome is Outcome.ALLOWED,
+        )
+        for request, event in zip(requests, events, strict=True)
+    ]
+    journals = [MemoryJournal(entries)]
+    report = replay_node(chain.rpc, chain.deployment, journals)
+    assert report.findings == ()
+    assert (report.accesses, report.signatures, report.releases) == (5, 5, 2)
+
+    path = tmp_path / "trail.jsonl"
+    made = export_trail(chain.rpc, chain.deployment, path)
+    assert made.contracts == chain.contracts
+    again = replay_trail(path, chain.deployment, journals)
+    assert again == report
+
+    entries[2] = msgspec.structs.replace(entries[2], signature=entries[0].signature)
+    (found,) = replay_node(chain.rpc, chain.deployment, journals).findings
+    assert (found.kind, found.sequence) == (Kind.WRONG_SIGNATURE, 3)
+    assert found.party == chain.parties.recorder.address
+
+
+class _Flooded(Rpc):
+    """Refuses more than three blocks at once, and leaves out the times of blocks."""
+
+    def send(self, call: Call[Any]) -> Any:
+        if call.method == "eth_getLogs":
+            (selection,) = call.params
+            assert isinstance(selection, dict)
+            if int(selection["toBlock"], 16) - int(selection["fromBlock"], 16) > 2:
+                raise AnswerTooLargeError("too much")
+            logs = super().send(call)
+            return tuple(msgspec.structs.replace(log, block_timestamp=None) for log in logs)
+        return super().send(call)
+
+
+def test_logs_come_in_parts_and_with_their_times(chain: Chain) -> None:
+    chain.record([chain.request(chain.parties.bank, b"\x01" * 32)])
+    newest = chain.rpc.send(queries.block_number())
+    with _Flooded(chain.node.url, RpcSettings()) as rpc:
+        parts = list(read_logs(rpc, chain.contracts, 0, newest))
+    whole = list(read_logs(chain.rpc, chain.contracts, 0, newest))
+    assert [log for part in parts for log in part] == [log for part in whole for log in part]
+    assert len(parts) > 1
