@@ -24,7 +24,7 @@ export default {
   test: {
     solidity: {
       fuzz: { runs: 256, seed: "0x71756e6368656e67" },
-      invariant: { runs: 64, depth: 64, failOnRevert: false },
+      invariant: { runs: 64, depth: 128, failOnRevert: true },
     },
   },
 };

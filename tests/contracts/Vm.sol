@@ -51,6 +51,8 @@ interface Vm {
 
     function getNonce(address account) external view returns (uint64);
 
+    function toString(uint256 value) external pure returns (string memory);
+
     function assertTrue(bool condition, string calldata why) external pure;
 
     function assertEq(bool left, bool right, string calldata why) external pure;
