@@ -152,9 +152,17 @@ class GatewayServer:
 
 @asynccontextmanager
 async def serve_gateway(
-    chain: Chain, home: Path, database_url: str, **settings: Any
+    chain: Chain, home: Path, database_url: str, *, follows: bool = True, **settings: Any
 ) -> AsyncIterator[GatewayServer]:
-    """Serve a gateway on a free port until the context ends."""
+    """Serve a gateway on a free port until the context ends.
+
+    Args:
+        chain: Of its deployment, and of its node unless `settings` name another one.
+        home: Of its files.
+        database_url: Of its database.
+        follows: Whether it can follow its node, so that it is waited for.
+        settings: By name.
+    """
     deployment = home / "deployment.json"
     write_deployment(chain.deployment, deployment)
     listening = socket.socket()
@@ -182,7 +190,8 @@ async def serve_gateway(
         base = f"http://127.0.0.1:{made.port}"
         async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False) as http:
             gateway = GatewayServer(app, made, chain, http)
-            await gateway.has(chain.deployment.block_number)
+            if follows:
+                await gateway.has(chain.deployment.block_number)
             yield gateway
     finally:
         server.should_exit = True
