@@ -26,31 +26,31 @@ _LARGE: Final = 1000
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return the exit status: 0 only if everything was as the story says."""
     options = _parser().parse_args(arguments)
-    stage = Stage()
+    stage, data = Stage(), _directory(options)
     try:
         if options.stop is not None:
             stage.step(f"stopped {', '.join(stop_left_behind(options.stop)) or 'nothing'}")
             return 0
         with ended_by_signals():
-            return _run(stage, options)
+            return _run(stage, options, data)
     except DifferenceError as error:
         stage.fail(f"not as the story says: {error}")
     except (DemoError, CityError, WalletError, LedgerError) as error:
         stage.fail(str(error))
     except KeyboardInterrupt:
         stage.fail("interrupted")
+    if (data / "logs").exists():
+        stage.step(f"what the services said: {data / 'logs'}")
     return 1
 
 
-def _run(stage: Stage, options: argparse.Namespace) -> int:
-    now = datetime.now(tz=UTC)
-    data: Path = options.data or _DATA / f"{now:%Y%m%d-%H%M%S}-{os.getpid()}"
+def _run(stage: Stage, options: argparse.Namespace, data: Path) -> int:
     # The people of a small city own too little for a publication of changes.
     real_estate = NATURAL if options.people >= _LARGE else _LARGE
     size = Size(options.people, options.enterprises, options.records, real_estate)
     if (data / "deployment.json").exists():
         raise DemoError(f"{data} has a story already; the demo tells a new one each time")
-    with start(stage, data.absolute(), size, keep=options.keep) as world:
+    with start(stage, data, size, keep=options.keep) as world:
         tell(world)
     stage.summarize()
     if options.keep:
@@ -58,6 +58,13 @@ def _run(stage: Stage, options: argparse.Namespace) -> int:
     elif options.data is None:
         shutil.rmtree(data, ignore_errors=True)
     return 0
+
+
+def _directory(options: argparse.Namespace) -> Path:
+    """Return where everything is kept: a new place each time, unless one was named."""
+    now = datetime.now(tz=UTC)
+    data: Path = options.data or _DATA / f"{now:%Y%m%d-%H%M%S}-{os.getpid()}"
+    return data.absolute()
 
 
 def _parser() -> argparse.ArgumentParser:

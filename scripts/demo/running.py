@@ -58,13 +58,14 @@ def start(stage: Stage, data: Path, size: Size, *, keep: bool) -> Iterator[World
 def show_how_to_go_on(world: World) -> None:
     """Say where everything is that was left running."""
     addresses = world.addresses
-    rows = [
+    lines = [
         ("gateway", addresses.gateway),
+        ("its catalogue", f"{addresses.gateway}/v1/catalogue"),
         ("identity authority", addresses.identity),
         *((f"keyholder {n}", url) for n, url in enumerate(addresses.keyholders, 1)),
         ("node (JSON-RPC)", addresses.node),
-        ("data", str(world.data)),
-        ("password of the keystores", PASSWORD),
+        ("data, keys, logs", str(world.data)),
+        ("password of the keys", PASSWORD),
         ("to stop it", f"make demo STOP={world.data}"),
     ]
-    world.stage.table("Left running", ("what", "where"), rows)
+    world.stage.show_lines("Left running", lines)

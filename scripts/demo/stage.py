@@ -101,6 +101,12 @@ class Stage:
             table.add_row(*row)
         self.console.print(Padding(table, (0, 0, 0, 3)))
 
+    def show_lines(self, title: str, lines: Iterable[tuple[str, str]]) -> None:
+        """Show names and values, each whole on a line of its own, to be copied."""
+        self.console.print(f"\n[bold]{title}[/bold]")
+        for name, value in lines:
+            self.console.print(f"   {name:<22}{value}", markup=False, soft_wrap=True)
+
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """Show bars while something takes long; on a terminal only."""

@@ -32,7 +32,7 @@ class Run:
     def finish(self, *arguments: str) -> tuple[int, str]:
         """Run a Python module to its end; return status and output."""
         process = self.start(*arguments)
-        output, _ = process.communicate(timeout=170)
+        output, _ = process.communicate(timeout=280)
         return process.returncode, output
 
     def processes(self) -> list[str]:

@@ -14,7 +14,7 @@ from ledger.rpc import Rpc
 from tests.story.running import SMALL, Run
 from wallet.supervisor import read_addresses
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ACTS = 13
 OUTCOMES = {
