@@ -1,0 +1,224 @@
+"""Write the vectors of the journals: docs/spec/vectors/journals.json.
+
+    python -m scripts.vectors_journals
+
+One access, as the recorder journals it before it sends it, as the gateway exports it for the regulator,
+and as a keyholder notes its release. The salt of the recorder's segment is made from a name, so the file
+comes out the same every time.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from gateway.journal_export import encode_journal_line
+from gateway.store.releases import JournalEntry, Released
+from ledger.contracts import RequestGroup, complete_recovery, encode_request, record
+from ledger.exchange import RecordedAccess, Submission
+from ledger.hexes import to_hex
+from ledger.journal import MARK, encode_frame
+from ledger.recorder.records import (
+    FORMAT,
+    GivenUp,
+    Identity,
+    JournalRecord,
+    Mark,
+    Marked,
+    Opened,
+    Sent,
+    Settled,
+    encode_records,
+)
+from ledger.signing import address_of, sign
+from ledger.transactions import Fee, SignedTransaction, Transaction, sign_transaction
+from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
+from scripts.vectors import named
+from scripts.vectors_files import text_of, write
+from scripts.vectors_typed import CHAIN_ID, CONSUMER, CONSUMER_KEY, NOW
+from wallet.keyholder.journal import FileJournal, ReleaseEntry, SubkeysEntry
+from wallet.keyholder.journal import Released as ReleasedRecords
+
+ACCESS_LOG: Final = named("AccessLog")[:20]
+RECORDER_KEY: Final = named("recorder's key")
+DATASET: Final = named("dataset")
+SALT: Final = named("salt of the segment")[:8]
+SEQUENCE: Final = 7
+_NONCE: Final = 41
+_GAS: Final = 200_000
+
+REQUEST: Final = AccessRequest(CONSUMER, named("basis"), bytes(32), 0b101, 7 << 8, NOW + 600)
+SUBMISSION: Final = Submission(
+    REQUEST, sign(digest(REQUEST, Domain(CHAIN_ID, ACCESS_LOG)), CONSUMER_KEY)
+)
+RECORDED: Final = RecordedAccess(
+    access=struct_hash(REQUEST),
+    sequence=SEQUENCE,
+    outcome=0,
+    block_number=812,
+    block_hash=named("block 812"),
+    timestamp=NOW,
+    transaction=named("transaction"),
+    log_index=3,
+)
+
+
+def main() -> None:
+    """Write the vectors."""
+    write(build())
+
+
+def build() -> dict[str, str]:
+    """Return the text of each file, by name."""
+    vectors = {
+        "chain_id": CHAIN_ID,
+        "access_log": to_hex(ACCESS_LOG),
+        "recorder": recorder_vectors(),
+        "gateway": gateway_vectors(),
+        "keyholder": keyholder_vectors(),
+    }
+    return {"journals.json": text_of(vectors)}
+
+
+# The recorder's
+
+
+def recorder_vectors() -> dict[str, Any]:
+    """One segment with each kind of record, and the same one as a crash may leave it."""
+    segment = MARK + SALT
+    frames = []
+    for records in appends():
+        payload = encode_records(records)
+        frame = encode_frame(payload, SALT, len(segment))
+        frames.append(
+            {
+                "at": len(segment),
+                "records": [_shown(one) for one in records],
+                "length": len(payload),
+                "checksum": to_hex(frame[8:12]),
+            }
+        )
+        segment += frame
+    return {
+        "salt": to_hex(SALT),
+        "account_key": to_hex(RECORDER_KEY),
+        "frames": frames,
+        "segment": to_hex(segment),
+        "torn": {
+            "bytes": len(segment) - 5,
+            "whole": frames[-1]["at"],
+        },
+    }
+
+
+def appends() -> tuple[tuple[JournalRecord, ...], ...]:
+    """Return what a recorder appends: a beginning, a batch and its replacement, what became of it."""
+    account, head = address_of(RECORDER_KEY), named("head")
+    mark = Mark(811, named("block 811"), SEQUENCE - 1, named("head before"))
+    identity = Identity(CHAIN_ID, named("genesis"), ACCESS_LOG, account)
+    first, dearer = _transaction(Fee(0, 0)), _transaction(Fee(2, 1))
+    accesses = RECORDED.access
+    settled = Settled(
+        hash=first.hash,
+        block_number=RECORDED.block_number,
+        block_hash=RECORDED.block_hash,
+        timestamp=RECORDED.timestamp,
+        index=0,
+        succeeded=True,
+        first_sequence=SEQUENCE,
+        first_log=RECORDED.log_index,
+        outcomes=bytes((RECORDED.outcome,)),
+        head=head,
+    )
+    other = _relayed()
+    return (
+        (Opened(FORMAT, identity, _NONCE, mark, 1),),
+        (Sent(account, _NONCE, first.hash, first.raw, accesses, SUBMISSION.signature),),
+        (Sent(account, _NONCE, dearer.hash, dearer.raw, accesses),),
+        (settled,),
+        (Sent(account, _NONCE + 1, other.hash, other.raw),),
+        (GivenUp(other.hash, "its nonce was used by another transaction"),),
+        (Marked(Mark(RECORDED.block_number, RECORDED.block_hash, SEQUENCE, head)),),
+    )
+
+
+def _transaction(fee: Fee) -> SignedTransaction:
+    call = record([RequestGroup(CONSUMER, (encode_request(REQUEST),))])
+    content = Transaction(CHAIN_ID, _NONCE, _GAS, fee, ACCESS_LOG, call.data)
+    return sign_transaction(content, RECORDER_KEY)
+
+
+def _relayed() -> SignedTransaction:
+    """Return a transaction of the recorder's account that records no access."""
+    call, to = complete_recovery(named("subject")), named("Authorizations")[:20]
+    content = Transaction(CHAIN_ID, _NONCE + 1, _GAS, Fee(0, 0), to, call.data)
+    return sign_transaction(content, RECORDER_KEY)
+
+
+def _shown(one: JournalRecord) -> list[Any]:
+    """Return a record as an array, its bytes as 0x strings."""
+    shown: list[Any] = msgspec.to_builtins(one, builtin_types=(bytes,))
+    return _with_hexes(shown)
+
+
+def _with_hexes(values: list[Any]) -> list[Any]:
+    return [
+        to_hex(one)
+        if isinstance(one, bytes)
+        else _with_hexes(one)
+        if isinstance(one, list)
+        else one
+        for one in values
+    ]
+
+
+# The release journals
+
+
+def gateway_vectors() -> dict[str, str]:
+    """An access that was released, and one that was not."""
+    released = Released(DATASET, 1, (1, 2), (named("keyholder 1")[:20],), NOW)
+    lines = {
+        "released": JournalEntry(SUBMISSION, RECORDED, released),
+        "not_released": JournalEntry(SUBMISSION, RECORDED, None),
+    }
+    return {name: encode_journal_line(one).decode().rstrip("\n") for name, one in lines.items()}
+
+
+def keyholder_vectors() -> dict[str, Any]:
+    """Two lines of a keyholder's journal: subkeys for a provider, a release to a consumer."""
+    release = ReleaseEntry(
+        v=1,
+        at=NOW,
+        access=to_hex(RECORDED.access),
+        sequence=SEQUENCE,
+        consumer=to_hex(CONSUMER),
+        dataset=to_hex(DATASET),
+        publication=1,
+        fields=str(REQUEST.fields),
+        records=(ReleasedRecords(to_hex(named("owner")), (1, 2)),),
+    )
+    provider = to_hex(named("provider")[:20])
+    subkeys = SubkeysEntry(1, NOW - 86_400, provider, to_hex(DATASET), 1)
+    entries = (subkeys, release)
+    return {
+        "bodies": [msgspec.json.encode(entry).decode() for entry in entries],
+        "lines": asyncio.run(_noted(entries)),
+    }
+
+
+async def _noted(entries: Sequence[ReleaseEntry | SubkeysEntry]) -> list[str]:
+    """Return the lines that a keyholder's journal has after these entries."""
+    with tempfile.TemporaryDirectory(prefix="quancheng-") as directory:
+        path = Path(directory) / "releases.ndjson"
+        journal = FileJournal(path)
+        await journal.note(entries)
+        await journal.close()
+        return path.read_text("utf-8").splitlines()
+
+
+if __name__ == "__main__":
+    main()
