@@ -1,0 +1,291 @@
+"""Write the vectors of what parties keep and prove: docs/spec/vectors/{keystore,identity,ceremony,quality-report}.json.
+
+    python -m scripts.vectors_keys
+
+What is drawn elsewhere (salts, initialization vectors, an HPKE ephemeral key) is made from names, so the
+key files and the seed packet are laid out by hand here; the tests open them with the library.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+from ledger.custody import Sharing, pack
+from ledger.encoding import prefixed, u32
+from ledger.hexes import checksum_address, to_hex
+from ledger.identifiers import credit_check_character, resident_check_character
+from ledger.keccak import keccak256
+from ledger.sealing import OpeningKey
+from ledger.signing import address_of, personal_digest, sign
+from scripts.vectors import EPOCH, named, seal_by_hand, seeds_of
+from scripts.vectors_files import text_of, write
+from scripts.vectors_typed import CHAIN_ID, PASSKEY, SUBJECT_KEY, VERIFIER
+from wallet.provider.quality import Defect, QualityReport
+from wallet.provider.quality import Kind as DefectKind
+
+PASSWORD: Final = "a password 密码"  # noqa: S105 - of the vectors
+SCRYPT_N: Final = 2**12
+OWNER_SECRET: Final = named("owner secret")
+AUTHORITY: Final = address_of(named("identity authority's key"))
+OPENING: Final = b"\x01" + named("opening key 1")
+RESIDENT: Final = "37010219900101001"
+ENTERPRISE: Final = "91370100MA3ABCDE1"
+SHARING: Final = Sharing(2, 3)
+MEMBER_KEYS: Final = tuple(named(f"keyholder {number}'s key") for number in (1, 2, 3))
+MEMBERS: Final = tuple(address_of(key) for key in MEMBER_KEYS)
+SUBSET: Final = (1, 3)
+
+
+def main() -> None:
+    """Write the vectors."""
+    write(build())
+
+
+def build() -> dict[str, str]:
+    """Return the text of each file, by name."""
+    return {
+        "keystore.json": text_of(keystore_vectors()),
+        "identity.json": text_of(identity_vectors()),
+        "ceremony.json": text_of(ceremony_vectors()),
+        "quality-report.json": text_of(quality_vectors()),
+    }
+
+
+# Key files
+
+
+def keystore_vectors() -> dict[str, Any]:
+    """An Ethereum key, a private HPKE key, a passkey, and other bytes, all under one password."""
+    opening = OpeningKey(OPENING)
+    entries = (
+        ("account", "ethereum-key", SUBJECT_KEY, address_of(SUBJECT_KEY)),
+        ("encryption", "encryption-key", OPENING, opening.encryption_key.to_bytes()),
+        ("phone", "passkey", PASSKEY.to_secret(), PASSKEY.public_key),
+        ("owner-secret", "other", OWNER_SECRET, b""),
+    )
+    return {
+        "password": PASSWORD,
+        "entries": [key_file(*entry) for entry in entries],
+    }
+
+
+def key_file(name: str, kind: str, secret: bytes, public: bytes) -> dict[str, Any]:
+    """Return a keystore's entry, laid out by hand."""
+    bound = b""
+    if kind != "ethereum-key":
+        parts = (kind.encode(), name.encode(), public)
+        bound = b"quancheng/1/keystore" + b"".join(map(prefixed, parts))
+    crypto = envelope(bound + secret, named(f"salt of {name}"), named(f"iv of {name}")[:16])
+    compact = json.dumps(crypto, separators=(",", ":")).encode()
+    file: dict[str, Any] = {"version": 3, "id": _uuid(name), "crypto": crypto}
+    if kind == "ethereum-key":
+        file["address"] = public.hex()
+    checksum = hashlib.sha256(compact).digest()
+    file["quancheng"] = {"kind": kind, "public": to_hex(public), "checksum": to_hex(checksum)}
+    return {
+        "name": name,
+        "kind": kind,
+        "public": to_hex(public),
+        "secret": to_hex(secret),
+        "plaintext": to_hex(bound + secret),
+        "file": file,
+    }
+
+
+def envelope(plaintext: bytes, salt: bytes, iv: bytes) -> dict[str, Any]:
+    """Return the `crypto` member of a V3 file: scrypt, AES-128-CTR, Keccak-256."""
+    key = hashlib.scrypt(PASSWORD.encode(), salt=salt, n=SCRYPT_N, r=8, p=1, dklen=32)
+    encryptor = Cipher(AES(key[:16]), CTR(iv)).encryptor()
+    ciphertext = encryptor.update(plaintext) + encryptor.finalize()
+    return {
+        "cipher": "aes-128-ctr",
+        "cipherparams": {"iv": iv.hex()},
+        "ciphertext": ciphertext.hex(),
+        "kdf": "scrypt",
+        "kdfparams": {"dklen": 32, "n": SCRYPT_N, "r": 8, "p": 1, "salt": salt.hex()},
+        "mac": keccak256(key[16:32] + ciphertext).hex(),
+    }
+
+
+def _uuid(name: str) -> str:
+    digits = named(f"uuid of {name}").hex()
+    return "-".join(
+        (digits[:8], digits[8:12], "4" + digits[13:16], "a" + digits[17:20], digits[20:32])
+    )
+
+
+# People
+
+
+def identity_vectors() -> dict[str, Any]:
+    """Owners, the texts that signers sign for the identity authority, and a gateway's challenge."""
+    numbers = (
+        ("resident", RESIDENT + resident_check_character(RESIDENT)),
+        ("enterprise", ENTERPRISE + credit_check_character(ENTERPRISE)),
+    )
+    return {
+        "owner_secret": to_hex(OWNER_SECRET),
+        "owners": [
+            owner_vector(kind, number, named(dataset))
+            for kind, number in numbers
+            for dataset in ("dataset", "another dataset")
+        ],
+        "chain_id": CHAIN_ID,
+        "authority": to_hex(AUTHORITY),
+        "account": to_hex(address_of(SUBJECT_KEY)),
+        "verifier": to_hex(VERIFIER),
+        "passkey": to_hex(PASSKEY.signer(VERIFIER)),
+        "possession": [
+            signed_text(possession_text(purpose, name, value))
+            | {"purpose": purpose, "name": name, "value": value}
+            for purpose, name, value in (
+                ("enrolment", "code", "7KQ2-M0RT-XA94-9HEB"),
+                ("subjects", "subject", to_hex(named("subject"))),
+                ("recovery", "person", numbers[0][1]),
+                ("session", "nonce", "c29tZSBudW1iZXIgb25jZQ"),
+            )
+        ],
+        "challenges": [
+            signed_text(challenge(address_of(SUBJECT_KEY), "Ethereum account")),
+            signed_text(challenge(PASSKEY.signer(VERIFIER), "passkey")),
+        ],
+    }
+
+
+def owner_vector(kind: str, number: str, dataset: bytes) -> dict[str, str]:
+    """Return under which pseudonym somebody is in a dataset."""
+    message = b"quancheng/1/owner" + dataset + prefixed(kind.encode()) + prefixed(number.encode())
+    return {
+        "kind": kind,
+        "number": number,
+        "dataset": to_hex(dataset),
+        "message": to_hex(message),
+        "owner": to_hex(hmac.digest(OWNER_SECRET, message, "sha256")),
+    }
+
+
+def possession_text(purpose: str, name: str, value: str) -> str:
+    """Return what a signer signs to show the identity authority that somebody has it."""
+    authority = to_hex(AUTHORITY)
+    return f"Quancheng {purpose}\nchain {CHAIN_ID}\nauthority {authority}\n{name} {value}"
+
+
+def challenge(signer: bytes, kind: str) -> str:
+    """Return what a signer signs to begin a session at a gateway."""
+    who = to_hex(signer) if kind == "passkey" else checksum_address(signer)
+    lines = (
+        f"gateway.example wants you to sign in with your {kind}:",
+        who,
+        "",
+        "Sign in to Quancheng. 登录泉城数据网关。",
+        "",
+        "URI: https://gateway.example",
+        "Version: 1",
+        f"Chain ID: {CHAIN_ID}",
+        f"Nonce: {named('nonce of the challenge').hex()[:32]}",
+        "Issued At: 2026-11-30T00:53:20Z",
+        "Expiration Time: 2026-11-30T00:58:20Z",
+    )
+    return "\n".join(lines)
+
+
+def signed_text(text: str) -> dict[str, Any]:
+    """Return a text with its digest, and signatures of an account and of a passkey."""
+    digest = personal_digest(text.encode())
+    return {
+        "text": text.split("\n"),
+        "digest": to_hex(digest),
+        "by_account": to_hex(sign(digest, SUBJECT_KEY)),
+        "by_passkey": to_hex(PASSKEY.sign(digest)),
+    }
+
+
+# The seed ceremony
+
+
+def ceremony_vectors() -> dict[str, Any]:
+    """A roster, a seed on its way from keyholder 1 to keyholder 3, and fingerprints."""
+    roster = b"quancheng/1/ceremony" + u32(EPOCH) + u32(SHARING.threshold) + u32(len(MEMBERS))
+    digest = hashlib.sha256(roster + b"".join(MEMBERS)).digest()
+    fingerprint = b"quancheng/1/fingerprint" + digest
+    return {
+        "epoch": EPOCH,
+        "threshold": SHARING.threshold,
+        "members": [to_hex(member) for member in MEMBERS],
+        "member_keys": [to_hex(key) for key in MEMBER_KEYS],
+        "roster": to_hex(digest),
+        "packet": packet_vector(digest),
+        "fingerprints": [
+            {
+                "subset": list(seed.subset),
+                "seed": to_hex(seed.secret),
+                "fingerprint": hmac.digest(seed.secret, fingerprint, "sha256")[:8].hex(),
+            }
+            for seed in seeds_of(SHARING)
+        ],
+    }
+
+
+def packet_vector(roster: bytes) -> dict[str, Any]:
+    """Return a seed packet, laid out by hand."""
+    seed = next(one for one in seeds_of(SHARING) if one.subset == SUBSET)
+    sender, recipient = MEMBERS[SUBSET[0] - 1], MEMBERS[SUBSET[1] - 1]
+    context = roster + prefixed(b"".join(map(u32, SUBSET))) + sender + recipient
+    public = OpeningKey(OPENING).encryption_key.to_bytes()[1:]
+    info = b"quancheng/1/seed" + prefixed(context)
+    ephemeral = named("ephemeral key of the packet")
+    sealed = b"\x01\x01" + seal_by_hand(ephemeral, public, info, pack(seed))
+    signed = b"quancheng/1/seed-packet" + context + prefixed(sealed)
+    return {
+        "opening_key": to_hex(OPENING),
+        "ephemeral_key": to_hex(ephemeral),
+        "seed": to_hex(seed.secret),
+        "plaintext": to_hex(pack(seed)),
+        "context": to_hex(context),
+        "signed": to_hex(signed),
+        "file": _packet_file(roster, sealed, sign(personal_digest(signed), MEMBER_KEYS[0])),
+    }
+
+
+def _packet_file(roster: bytes, sealed: bytes, signature: bytes) -> Mapping[str, Any]:
+    return {
+        "v": 1,
+        "roster": to_hex(roster),
+        "epoch": EPOCH,
+        "subset": list(SUBSET),
+        "sender": to_hex(MEMBERS[SUBSET[0] - 1]),
+        "recipient": to_hex(MEMBERS[SUBSET[1] - 1]),
+        "sealed": base64.b64encode(sealed).decode("ascii"),
+        "signature": to_hex(signature),
+    }
+
+
+# The quality report
+
+
+def quality_vectors() -> dict[str, Any]:
+    """A report on a file with two defects."""
+    report = QualityReport(
+        dataset="real-estate",
+        unit="line",
+        records=1000,
+        sound=998,
+        counts=((DefectKind.WRONG_CHECK_CHARACTER, 1), (DefectKind.WRONG_TYPE, 1)),
+        defects=(
+            Defect(17, DefectKind.WRONG_CHECK_CHARACTER, "证件号码"),
+            Defect(402, DefectKind.WRONG_TYPE, "面积 / area", "not a number"),
+        ),
+        remarks=("the description names no update cycle",),
+    )
+    return {"report": report.encode().decode(), "manifest": to_hex(report.digest())}
+
+
+if __name__ == "__main__":
+    main()

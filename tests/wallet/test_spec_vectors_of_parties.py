@@ -1,0 +1,289 @@
+"""What docs/spec/vectors has of parties' keys, texts and files: the library opens and verifies it."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+import pytest
+
+from gateway.auth import Authenticator, Rules
+from gateway.errors import ChallengeError
+from gateway.store.sessions import Challenge
+from ledger.custody import Seed, unpack
+from ledger.deployment import read_deployment
+from ledger.enumerations import Outcome
+from ledger.hexes import from_hex, to_hex
+from ledger.sealing import OpeningKey, Purpose
+from ledger.signing import address_of, personal_digest, verify_signature
+from scripts import vectors_keys
+from scripts.vectors import FOLDER
+from scripts.vectors_typed import NOW
+from wallet.client.checks import Check
+from wallet.client.errors import VerificationError
+from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
+from wallet.client.transactions import Ledger
+from wallet.client.transports import Client, Endpoints
+from wallet.errors import CorruptedEntryError, WrongPasswordError
+from wallet.identity.errors import PossessionError
+from wallet.identity.owners import OwnerKey
+from wallet.identity.people import Kind as PersonKind
+from wallet.identity.people import canonical_number
+from wallet.identity.texts import ENROLMENT, RECOVERY, SESSION, SUBJECTS, ProvenSigner, Texts
+from wallet.keyholder.ceremony import decode_packet, encode_packet, open_packet
+from wallet.keyholder.errors import CeremonyError
+from wallet.keyholder.seeds import EpochSeeds, Roster
+from wallet.keystore import Entry, Keystore, Kind
+from wallet.passwords import Password
+from wallet.provider.quality import QualityReport
+
+PURPOSES: Final = (ENROLMENT, SUBJECTS, RECOVERY, SESSION)
+RULES: Final = Rules(
+    chain_id=31337,
+    authorities={"gateway.example"},
+    scheme="https",
+    lifetime=60,
+    clock_skew=30,
+    challenge_lifetime=300,
+    session_lifetime=900,
+)
+
+
+def vectors(name: str) -> Any:
+    return json.loads((FOLDER / name).read_text("utf-8"))
+
+
+def test_the_vectors_of_parties_come_out_the_same_every_time() -> None:
+    for name, text in vectors_keys.build().items():
+        committed = (FOLDER / name).read_text("utf-8")
+        assert committed == text, f"{name}: run python -m scripts.vectors_keys"
+
+
+# Key files
+
+
+@pytest.fixture
+def keystore(tmp_path: Path) -> Keystore:
+    made = Keystore(tmp_path / "keys")
+    for entry in vectors("keystore.json")["entries"]:
+        put(made, entry["name"], entry["file"])
+    return made
+
+
+def put(keystore: Keystore, name: str, file: Any) -> None:
+    path = keystore.directory / f"{name}.json"
+    path.write_text(json.dumps(file), encoding="utf-8")
+    path.chmod(0o600)
+
+
+def test_the_key_files_open(keystore: Keystore) -> None:
+    found = vectors("keystore.json")
+    password = Password(found["password"])
+    for one in found["entries"]:
+        entry = Entry(one["name"], Kind(one["kind"]), from_hex(one["public"]))
+        assert keystore.entry(one["name"]) == entry
+        assert to_hex(keystore.load(one["name"], entry.kind, password)) == one["secret"]
+        with pytest.raises(WrongPasswordError):
+            keystore.load(one["name"], entry.kind, Password("another"))
+
+
+def test_a_key_file_under_another_name_is_refused(keystore: Keystore) -> None:
+    found = vectors("keystore.json")
+    other = next(one for one in found["entries"] if one["kind"] == "other")
+    put(keystore, "renamed", other["file"])
+    with pytest.raises(CorruptedEntryError, match="another entry"):
+        keystore.load("renamed", Kind.OTHER, Password(found["password"]))
+
+
+def test_a_key_file_is_written_with_the_members_of_the_vectors(tmp_path: Path) -> None:
+    found = vectors("keystore.json")
+    keystore = Keystore(tmp_path / "keys", scrypt_n=2**12)
+    for one in found["entries"]:
+        keystore.store(
+            one["name"],
+            Kind(one["kind"]),
+            from_hex(one["secret"]),
+            Password(found["password"]),
+            public=from_hex(one["public"]),
+        )
+        written = json.loads((keystore.directory / f"{one['name']}.json").read_text("utf-8"))
+        assert shape(written) == shape(one["file"])
+        crypto = json.dumps(written["crypto"], separators=(",", ":")).encode()
+        checksum = hashlib.sha256(crypto).hexdigest()
+        assert written["quancheng"]["checksum"] == "0x" + checksum
+
+
+def shape(value: Any) -> Any:
+    """The members of a document in their order, and how long its texts are."""
+    if isinstance(value, dict):
+        return [(name, shape(one)) for name, one in value.items()]
+    return len(value) if isinstance(value, str) else value
+
+
+# People
+
+
+def test_owners_are_those_of_the_vectors() -> None:
+    found = vectors("identity.json")
+    key = OwnerKey(from_hex(found["owner_secret"]))
+    for one in found["owners"]:
+        kind = PersonKind(one["kind"])
+        assert canonical_number(kind, one["number"]) == one["number"]
+        assert to_hex(key.owner(from_hex(one["dataset"]), kind, one["number"])) == one["owner"]
+    assert len({one["owner"] for one in found["owners"]}) == len(found["owners"])
+
+
+def test_a_signer_proves_itself_with_the_texts_of_the_vectors() -> None:
+    found = vectors("identity.json")
+    texts = Texts(found["chain_id"], from_hex(found["authority"]), {from_hex(found["verifier"])})
+    elsewhere = Texts(found["chain_id"] + 1, from_hex(found["authority"]), ())
+    for what, one in zip(PURPOSES, found["possession"], strict=True):
+        assert what == (one["purpose"], one["name"])
+        text = texts.text(what, one["value"])
+        assert text.split("\n") == one["text"]
+        assert to_hex(personal_digest(text.encode())) == one["digest"]
+        for signer, signature in (("account", "by_account"), ("passkey", "by_passkey")):
+            proven = ProvenSigner(from_hex(found[signer]), from_hex(one[signature]))
+            assert texts.verify(text, proven) == proven.signer
+            with pytest.raises(PossessionError):
+                texts.verify(elsewhere.text(what, one["value"]), proven)
+
+
+class OneChallenge:
+    """A `SessionStore` that has room for one challenge."""
+
+    def __init__(self, challenge: Challenge | None = None) -> None:
+        self.challenge = challenge
+
+    async def put_challenge(self, challenge: Challenge) -> None:
+        self.challenge = challenge
+
+    async def take_challenge(self, nonce: str) -> Challenge | None:
+        found, self.challenge = self.challenge, None
+        return found if found is not None and found.nonce == nonce else None
+
+    async def put_session(self, token: str, signer: bytes, expires_at: int) -> None:
+        pass
+
+    async def signer_of(self, token: str, now: int) -> bytes | None:
+        return None
+
+    async def forget(self, now: int) -> None:
+        pass
+
+
+def authenticator(store: OneChallenge) -> Authenticator:
+    verifier = from_hex(vectors("identity.json")["verifier"])
+    unused = cast("Any", None)
+    return Authenticator(RULES, unused, store, {verifier}, unused, unused, clock=lambda: NOW)
+
+
+SIGNERS: Final = (("account", "by_account"), ("passkey", "by_passkey"))
+
+
+@pytest.mark.parametrize("place", range(len(SIGNERS)))
+async def test_a_gateway_gives_the_challenge_of_the_vectors(place: int) -> None:
+    found = vectors("identity.json")
+    wanted = found["challenges"][place]["text"]
+    given = await authenticator(OneChallenge()).challenge(from_hex(found[SIGNERS[place][0]]))
+    shown = given.message.replace(given.nonce, nonce_in(wanted)).split("\n")
+    assert shown == wanted
+    assert given.expires_at == NOW + RULES.challenge_lifetime
+
+
+@pytest.mark.parametrize("place", range(len(SIGNERS)))
+async def test_the_signature_of_the_vectors_begins_a_session_once(place: int) -> None:
+    found = vectors("identity.json")
+    (name, signed), one = SIGNERS[place], found["challenges"][place]
+    signer, message = from_hex(found[name]), "\n".join(one["text"])
+    assert to_hex(personal_digest(message.encode())) == one["digest"]
+    store = OneChallenge(Challenge(nonce_in(one["text"]), signer, message, NOW + 300))
+    gateway = authenticator(store)
+    session = await gateway.begin_session(message, signer, from_hex(one[signed]))
+    assert session.expires_at == NOW + RULES.session_lifetime
+    with pytest.raises(ChallengeError):
+        await gateway.begin_session(message, signer, from_hex(one[signed]))
+
+
+def nonce_in(lines: list[str]) -> str:
+    return next(line.removeprefix("Nonce: ") for line in lines if line.startswith("Nonce: "))
+
+
+# The seed ceremony
+
+
+def roster() -> Roster:
+    found = vectors("ceremony.json")
+    return Roster(found["epoch"], found["threshold"], tuple(map(from_hex, found["members"])))
+
+
+def test_the_roster_has_the_digest_of_the_vectors() -> None:
+    assert to_hex(roster().digest()) == vectors("ceremony.json")["roster"]
+
+
+def test_the_seed_packet_opens_for_whom_it_is_meant() -> None:
+    found = vectors("ceremony.json")
+    one = found["packet"]
+    packet = decode_packet(json.dumps(one["file"]).encode())
+    assert decode_packet(encode_packet(packet)) == packet
+    opening = OpeningKey(from_hex(one["opening_key"]))
+    seed = open_packet(packet, roster(), opening, packet.recipient)
+    assert (to_hex(seed.secret), seed.subset) == (one["seed"], tuple(one["file"]["subset"]))
+    sealed = opening.open(packet.sealed, Purpose.SEED, from_hex(one["context"]))
+    assert to_hex(sealed) == one["plaintext"]
+    assert unpack(sealed, Seed) == seed
+    sender = address_of(from_hex(found["member_keys"][0]))
+    signed = personal_digest(from_hex(one["signed"]))
+    verify_signature(signed, packet.signature, sender)
+    forged = msgspec.structs.replace(packet, signature=packet.signature[::-1])
+    with pytest.raises(CeremonyError):
+        open_packet(forged, roster(), opening, packet.recipient)
+
+
+def test_the_fingerprints_are_those_of_the_vectors() -> None:
+    found = vectors("ceremony.json")
+    for number in (1, 2, 3):
+        mine = [one for one in found["fingerprints"] if number in one["subset"]]
+        seeds = [Seed(found["epoch"], tuple(one["subset"]), from_hex(one["seed"])) for one in mine]
+        held = EpochSeeds(roster(), number, {}).with_seeds(seeds)
+        assert not held.missing
+        assert held.fingerprints() == {tuple(one["subset"]): one["fingerprint"] for one in mine}
+
+
+# What a provider and a consumer keep
+
+
+def test_the_quality_report_has_the_hash_of_the_vectors() -> None:
+    found = vectors("quality-report.json")
+    report = msgspec.json.decode(found["report"], type=QualityReport)
+    assert report.encode().decode() == found["report"]
+    assert to_hex(report.digest()) == found["manifest"]
+
+
+def ledger() -> Ledger:
+    return Ledger(read_deployment(FOLDER / "deployment.json"), own_node=False)
+
+
+def test_the_receipt_verifies_offline() -> None:
+    text = (FOLDER / "receipt.json").read_bytes()
+    receipt = decode_receipt(text)
+    assert encode_receipt(receipt) == text
+    with Client(Endpoints("http://127.0.0.1:9")) as client:
+        found = client.run(verify_receipt(ledger(), receipt))
+    assert {Check.REQUEST, Check.BASIS, Check.VALUES, Check.RECORDS, Check.COMPLETENESS} == set(
+        found.checked
+    )
+    assert receipt.recorded.outcome == Outcome.ALLOWED
+    assert [record.value("坐落") for record in found.records] == ["历下区泉城路 1 号"] * 2
+
+
+def test_a_changed_receipt_is_refused_without_a_node() -> None:
+    text = (FOLDER / "receipt.json").read_bytes()
+    changed = text.replace("无 / none".encode(), "有 / yes".encode(), 1)
+    with (
+        Client(Endpoints("http://127.0.0.1:9")) as client,
+        pytest.raises(VerificationError) as raised,
+    ):
+        client.run(verify_receipt(ledger(), decode_receipt(changed)))
+    assert raised.value.check is Check.VALUES
