@@ -72,6 +72,10 @@ gas: setup ## print what each act costs on chain
 bench: setup ## measure ours beside what one would use instead (FULL=1: large sizes; BENCH="gas idle" chooses)
 	@$(python) -m scripts.bench $(BENCH)
 
+.PHONY: faults
+faults: setup ## break everything while it is used, then count what was lost (LONG=1: 1,000 faults; FAULTS="--seed 7")
+	@$(python) -m scripts.faults $(FAULTS)
+
 .PHONY: lock
 lock: setup ## write the locks anew, with the newest versions that fit
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

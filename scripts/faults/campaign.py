@@ -1,0 +1,243 @@
+"""One campaign: the driver plays, faults strike one after the other, and then everything is counted."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ledger import queries
+from ledger.deployment import encode_deployment
+from ledger.events import EventDecoder
+from ledger.events.abi import Event
+from ledger.replay import ReplayReport, read_logs, replay_node
+from scripts.faults.counting import Counts, count
+from scripts.faults.errors import FaultRunError
+from scripts.faults.planning import Planned
+from scripts.faults.stage import Stage
+from scripts.faults.told import PlayPlan, PlayReport, Sign
+from wallet.regulator.journals import GatewayJournal, KeyholderJournal, fetch_journal
+
+RECOVERY: Final = 90.0
+"""Seconds within which an access must be served again."""
+_END: Final = 150.0
+_CALM: Final = 0.4
+"""Seconds at most between a recovery and the next fault."""
+
+
+class Struck(msgspec.Struct, frozen=True):
+    """A fault that struck: what, seconds until an access was served again, and what was seen."""
+
+    kind: str
+    recovery: float
+    note: str = ""
+
+
+@dataclass
+class Driver:
+    """The driver's process, and what it tells while it plays."""
+
+    process: "subprocess.Popen[bytes]"
+    report_file: Path
+    served: list[tuple[float, float]] = field(default_factory=list)
+    failures: list[tuple[float, str]] = field(default_factory=list)
+
+    def listen(self) -> None:
+        """Take in what it prints, until it ends."""
+        decode = msgspec.json.Decoder(Sign).decode
+        for line in self.process.stdout or ():
+            sign = decode(line)
+            if sign.failed:
+                self.failures.append((time.monotonic(), sign.failed))
+            else:
+                self.served.append((sign.sent, sign.answered))
+
+    def wait_until_served(self, since: float, seconds: float = RECOVERY) -> float:
+        """Wait for an access that was sent after a moment and served; return the seconds to its answer.
+
+        Raises:
+            FaultRunError: there is none in time.
+        """
+        until, seen = time.monotonic() + seconds, len(self.served)
+        while seen and self.served[seen - 1][1] > since:
+            seen -= 1
+        while True:
+            for sent, answered in self.served[seen:]:
+                if sent >= since:
+                    return answered - since
+            seen = len(self.served)
+            if self.process.poll() is not None:
+                raise FaultRunError("the driver has ended")
+            if time.monotonic() > until:
+                raise FaultRunError(f"no access was served for {seconds:.0f} s")
+            time.sleep(0.005)
+
+    def finish(self) -> PlayReport:
+        """Let it end, and return what it knows.
+
+        Raises:
+            FaultRunError: it does not end well.
+        """
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            status = self.process.wait(_END)
+        except subprocess.TimeoutExpired as error:
+            raise FaultRunError("the driver does not end") from error
+        if status:
+            raise FaultRunError(f"the driver ended with status {status}")
+        return msgspec.msgpack.decode(self.report_file.read_bytes(), type=PlayReport)
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How fast is played; see `PlayPlan`."""
+
+    workers: int = 3
+    pause: float = 0.15
+    patience: float = 90.0
+
+
+USUAL: Final = Pace()
+
+
+@contextmanager
+def driver(
+    stage: Stage, seed: int, pace: Pace = USUAL, *, gateway: str | None = None
+) -> Iterator[Driver]:
+    """Run the driver until the context ends."""
+    town, home = stage.town, stage.town.home
+    plan = PlayPlan(
+        gateway=gateway or stage.client_proxy.url,
+        deployment=encode_deployment(town.deployment),
+        dataset=town.chain.dataset,
+        purpose=town.chain.purpose,
+        consumers=town.consumers,
+        citizens=town.citizens,
+        seed=seed,
+        workers=pace.workers,
+        pause=pace.pause,
+        patience=pace.patience,
+    )
+    plan_file, report_file = home / "plan", home / "report"
+    plan_file.write_bytes(msgspec.msgpack.encode(plan))
+    command = [sys.executable, "-m", "scripts.faults.play", str(plan_file), str(report_file)]
+    with (home / "driver.log").open("ab") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        )
+    found = Driver(process, report_file)
+    listener = threading.Thread(target=found.listen, daemon=True)
+    listener.start()
+    try:
+        yield found
+    finally:
+        process.kill()
+        process.wait()
+        listener.join(5)
+
+
+class Campaign:
+    """Lets faults strike on a stage.
+
+    Args:
+        stage: running.
+        name: of the campaign, for what is printed.
+        seed: of what the driver plays.
+        say: shows what happens.
+    """
+
+    def __init__(self, stage: Stage, name: str, seed: int, say: Callable[[str], None]) -> None:
+        self.stage = stage
+        self.name = name
+        self.struck: list[Struck] = []
+        self.failures: list[str] = []
+        """Faults that did not strike, or after which nothing was served any more."""
+        self.answers: dict[str, int] = {}
+        """What the driver got instead of an answer, by kind."""
+        self._seed = seed
+        self._say = say
+
+    def run(self, plan: Sequence[Planned]) -> Counts:
+        """Carry out a plan while the driver plays, and count.
+
+        Raises:
+            FaultRunError: the driver does not work.
+        """
+        with driver(self.stage, self._seed) as found:
+            found.wait_until_served(time.monotonic())
+            for number, planned in enumerate(plan, 1):
+                if not self._strike(found, planned, f"{number} of {len(plan)}"):
+                    break
+            told = found.finish()
+        self.answers = told.failures
+        return self._count(told)
+
+    def _strike(self, found: Driver, planned: Planned, where: str) -> bool:
+        """Let one fault strike; return whether there is any going on."""
+        kind = planned.fault.kind
+        try:
+            since, note = planned.fault.strike(self.stage, found, planned.random)
+            recovery = found.wait_until_served(since)
+        except FaultRunError as error:
+            self.failures.append(f"{self.name}, {kind}, fault {where}: {error}")
+            self._say(f"✗ {kind}: {error}")
+            return self._mend(found)
+        self.struck.append(Struck(kind, recovery, note))
+        told = f" ({note})" if note else ""
+        self._say(f"{where} · {kind}{told}: served again after {recovery:.2f} s")
+        time.sleep(planned.random.uniform(0, _CALM))
+        return True
+
+    def _mend(self, found: Driver) -> bool:
+        """Bring everything back after a fault that did not go as it should."""
+        stage = self.stage
+        try:
+            stage.mend()
+            found.wait_until_served(time.monotonic())
+        except FaultRunError as error:
+            self.failures.append(f"{self.name}: cannot go on: {error}")
+            return False
+        return True
+
+    def _count(self, told: PlayReport) -> Counts:
+        stage = self.stage
+        stage.settle()
+        report = self._replay()
+        for finding in report.findings[:20]:
+            self._say(f"✗ replay: {finding}")
+        for reason in told.unopened[:5]:
+            self._say(f"✗ not opened: {reason}")
+        return count_all(stage, told, findings=report.finding_count)
+
+    def _replay(self) -> ReplayReport:
+        stage = self.stage
+        path = stage.town.home / "journal.ndjson"
+        with stage.regulator() as client:
+            client.run(fetch_journal(path))
+        journals = [KeyholderJournal(path, path.parent.name) for path in stage.journals]
+        return replay_node(
+            stage.town.chain.rpc, stage.town.deployment, [GatewayJournal(path), *journals]
+        )
+
+
+def count_all(stage: Stage, told: PlayReport, *, findings: int) -> Counts:
+    """Count everything, with the events from the node and the keyholders' own journals."""
+    journals = [KeyholderJournal(path, path.parent.name) for path in stage.journals]
+    released = [entry.access for one in journals for entry in one.entries()]
+    return count(told, events_of(stage), released, findings=findings)
+
+
+def events_of(stage: Stage) -> list[Event]:
+    """Return every event of the five contracts, from the node."""
+    town = stage.town
+    rpc, deployment = town.chain.rpc, town.deployment
+    newest = rpc.send(queries.block_number())
+    decoder = EventDecoder(deployment.contracts)
+    pages = read_logs(rpc, deployment.contracts, deployment.block_number, newest)
+    return [event for page in pages for event in decoder.decode_all(page)]

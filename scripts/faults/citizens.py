@@ -1,0 +1,145 @@
+"""A citizen: grants, revokes, freezes and ends the freeze, one after the other; repeats what was not answered."""
+
+import asyncio
+import random
+import secrets
+import time
+from typing import Final
+
+import httpx
+import msgspec
+
+from ledger.contracts import Approval
+from ledger.hexes import from_hex
+from ledger.signing import address_of, sign
+from ledger.typed_data import (
+    Authorization,
+    Freeze,
+    Revocation,
+    SignedRecord,
+    digest,
+    struct_hash,
+)
+from scripts.bench.bare_chain import ALL_FIELDS, DAY
+from scripts.faults.desk import Desk, Grant, kind_of
+from scripts.faults.told import ToldAct
+from scripts.faults.town import Citizen, Consumer
+from wallet.client.calls import HttpCall
+from wallet.client.relays import relay_act, relay_authorization
+from wallet.client.transactions import Mined
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 0.6
+_FEWEST: Final = 2
+"""Authorizations that a citizen likes to have standing."""
+_USES: Final = (1, 2, 5, 200, 200)
+_PASSING: Final = frozenset((408, 429))
+_TRIES_REFUSED: Final = 8
+"""Refusals of a first attempt after which an act is given up: a gateway that begins may not know enough."""
+
+
+class _Done(msgspec.Struct):
+    transaction: str
+
+
+class _CitizenPlayer:
+    """One citizen at play."""
+
+    def __init__(self, desk: Desk, citizen: Citizen, source: random.Random) -> None:
+        self._desk = desk
+        self._citizen = citizen
+        self._random = source
+        self._standing: list[Grant] = []
+
+    async def play(self) -> None:
+        """Act until the play is over."""
+        while not self._desk.is_over:
+            drawn = self._random.random()
+            if len(self._standing) < _FEWEST or drawn < 0.3:
+                await self._grant()
+            elif drawn < 0.8:
+                await self._revoke()
+            else:
+                await self._freeze()
+            await asyncio.sleep(self._random.uniform(0.2, 1.6))
+
+    async def _grant(self) -> None:
+        consumer = self._random.choice(self._desk.plan.consumers)
+        record = self._authorization(consumer)
+        about = struct_hash(record)
+        call = relay_authorization(record, self._approve(record), self._citizen.link, None)
+        if await self._act("grant", about, call):
+            grant = Grant(about, record.consumer)
+            self._standing.append(grant)
+            self._desk.grants.setdefault(record.consumer, []).append(grant)
+
+    async def _revoke(self) -> None:
+        grant = self._standing.pop(self._random.randrange(len(self._standing)))
+        until = int(time.time()) + DAY
+        record = Revocation(self._citizen.subject, grant.authorization, until)
+        call = relay_act(record, self._approve(record))
+        grant.revoked = await self._act("revocation", grant.authorization, call)
+
+    async def _freeze(self) -> None:
+        for frozen, kind in ((True, "freeze"), (False, "end of a freeze")):
+            until = int(time.time()) + DAY
+            record = Freeze(self._citizen.subject, frozen, secrets.token_bytes(32), until)
+            call = relay_act(record, self._approve(record))
+            await self._act(kind, self._citizen.subject, call)
+            await asyncio.sleep(self._random.uniform(0.1, 0.5))
+
+    async def _act(self, kind: str, about: bytes, call: HttpCall[Mined]) -> bool:
+        """Repeat an act until it is done; return whether it was acknowledged."""
+        began, pause, attempts = time.monotonic(), _FIRST_PAUSE, 0
+        while not self._desk.is_hopeless:
+            attempts += 1
+            response = await self._desk.post(call.path, call.body)
+            if response is not None and response.status_code == httpx.codes.OK:
+                done = msgspec.json.decode(response.content, type=_Done)
+                transaction = from_hex(done.transaction)
+                told = ToldAct(kind, about, transaction, began, time.monotonic())
+                self._desk.acts.append(told)
+                return True
+            if response is not None:
+                self._desk.note_failure(f"{kind}: {kind_of(response)}")
+                if _is_refused(response) and attempts > _TRIES_REFUSED:
+                    # Carried out in an attempt that had no answer; what it did counts all the same.
+                    return False
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        self._desk.unanswered += 1
+        return False
+
+    def _authorization(self, consumer: Consumer) -> Authorization:
+        plan, now = self._desk.plan, int(time.time())
+        return Authorization(
+            subject=self._citizen.subject,
+            consumer=address_of(consumer.key),
+            dataset=plan.dataset,
+            item=bytes(32),
+            purpose=plan.purpose,
+            fields=ALL_FIELDS,
+            case_reference=secrets.token_bytes(32),
+            statement="I let a bank read something.",
+            not_before=now - DAY,
+            expires_at=now + 30 * DAY,
+            max_uses=self._random.choice(_USES),
+            min_interval=0,
+            nonce=secrets.token_bytes(32),
+            deadline=now + DAY,
+        )
+
+    def _approve(self, record: SignedRecord) -> Approval:
+        key = self._citizen.key
+        signed = sign(digest(record, self._desk.deployment.domain_of(record)), key)
+        return Approval(address_of(key), signed)
+
+
+async def play_citizen(desk: Desk, citizen: Citizen, source: random.Random) -> None:
+    """Play a citizen until the play is over."""
+    await _CitizenPlayer(desk, citizen, source).play()
+
+
+def _is_refused(response: httpx.Response) -> bool:
+    status = response.status_code
+    return status < httpx.codes.INTERNAL_SERVER_ERROR and status not in _PASSING

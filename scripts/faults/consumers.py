@@ -1,0 +1,191 @@
+"""A consumer: uses authorizations, also revoked ones, singly and in batches; repeats what was not answered."""
+
+import asyncio
+import random
+import secrets
+import time
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from ledger.enumerations import Outcome
+from ledger.errors import LedgerError
+from ledger.exchange import (
+    AccessResult,
+    Submission,
+    Submissions,
+    decode_result,
+    decode_results,
+    encode_submissions,
+)
+from ledger.hexes import from_hex
+from ledger.sealing import OpeningKey
+from ledger.signing import address_of, sign
+from ledger.typed_data import AccessRequest, digest, struct_hash
+from scripts.bench.bare_chain import ASKED_FIELDS, DAY
+from scripts.faults.desk import Desk, kind_of
+from scripts.faults.told import ToldAccess
+from scripts.faults.town import Consumer
+from wallet.client.errors import VerificationError
+from wallet.client.opening import open_release
+
+_PATH: Final = "/v1/accesses"
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 0.6
+_NEWEST: Final = 40
+"""Authorizations among which a consumer chooses: the newest, of which some are revoked by now."""
+_LARGEST: Final = 6
+_BATCHES: Final = 0.3
+_TWICE: Final = 0.05
+
+
+class _Pending(msgspec.Struct):
+    """A request without its final answer."""
+
+    id: bytes
+    submission: Submission
+    first_sent: float
+
+
+class ConsumerRole:
+    """One consumer, whose workers share account and encryption key.
+
+    Args:
+        desk: shared by all players.
+        consumer: the keys.
+    """
+
+    def __init__(self, desk: Desk, consumer: Consumer) -> None:
+        self.desk = desk
+        self.address = address_of(consumer.key)
+        self._key = consumer.key
+        self._opening = OpeningKey(consumer.opening)
+        self._domain = desk.deployment.domain_of(AccessRequest)
+
+    def sign(self, authorization: bytes) -> Submission:
+        """Sign a new request."""
+        request = AccessRequest(
+            consumer=self.address,
+            basis=authorization,
+            item=bytes(32),
+            fields=ASKED_FIELDS,
+            nonce=secrets.randbits(64),
+            deadline=int(time.time()) + DAY,
+        )
+        return Submission(request, sign(digest(request, self._domain), self._key))
+
+    def opens(self, result: AccessResult) -> bool:
+        """Whether a release is there and opens; if it is there and does not, that is noted."""
+        if result.release is None or result.request is None:
+            return False
+        try:
+            signed = digest(result.request, self._domain)
+            mask = result.request.fields
+            open_release(result.release, self.desk.schema, mask, self._opening, signed)
+        except (VerificationError, LedgerError) as error:
+            self.desk.unopened.append(str(error))
+            return False
+        return True
+
+
+async def play_consumer(role: ConsumerRole, source: random.Random) -> None:
+    """Let one worker of a consumer use authorizations until the play is over."""
+    desk = role.desk
+    while not desk.is_over:
+        granted = desk.grants.get(role.address, [])[-_NEWEST:]
+        if granted:
+            count = source.randint(2, _LARGEST) if source.random() < _BATCHES else 1
+            chosen = [source.choice(granted).authorization for _ in range(count)]
+            await _use(role, [role.sign(one) for one in chosen], source)
+        await asyncio.sleep(source.uniform(0, desk.plan.pause))
+
+
+async def _use(role: ConsumerRole, submissions: list[Submission], source: random.Random) -> None:
+    """Send requests until each has its final answer."""
+    desk, now, pause = role.desk, time.monotonic(), _FIRST_PAUSE
+    waiting = {id_: _Pending(id_, one, now) for one in submissions for id_ in [_id_of(one)]}
+    desk.asked += waiting
+    alone = len(waiting) == 1 and source.random() < 0.5
+    while waiting and not desk.is_hopeless:
+        times = 2 if source.random() < _TWICE else 1
+        sending = list(waiting.values())
+        done = await asyncio.gather(*(_send(role, sending, alone=alone) for _ in range(times)))
+        for id_ in set().union(*done):
+            del waiting[id_]
+        if waiting:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+    desk.unanswered += len(waiting)
+
+
+async def _send(role: ConsumerRole, sending: list[_Pending], *, alone: bool) -> set[bytes]:
+    """Send some requests once; return those whose answer is final."""
+    desk, sent = role.desk, time.monotonic()
+    desk.attempts += len(sending)
+    single = alone and len(sending) == 1
+    body = encode_submissions(Submissions(tuple(one.submission for one in sending), single=single))
+    response = await desk.post(_PATH, body)
+    if response is None:
+        return set()
+    if response.status_code == httpx.codes.OK:
+        results = (
+            decode_results(response.content) if not single else [decode_result(response.content)]
+        )
+        pairs = zip(sending, results, strict=True)
+        return {one.id for one, result in pairs if _note_result(role, one, result, sent)}
+    if single and _note_denial(desk, sending[0], response):
+        return {sending[0].id}
+    desk.note_failure(f"access: {kind_of(response)}")
+    return set()
+
+
+def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult, sent: float) -> bool:
+    """Keep what was told; return whether it is final."""
+    recorded, desk = result.recorded, role.desk
+    released = role.opens(result)
+    if recorded is None and not released:
+        problem = result.problem
+        kind = f"{problem.status} {problem.type.rpartition(':')[2]}" if problem else "nothing"
+        desk.note_failure(f"access in a list: {kind}")
+        return False
+    told = ToldAccess(
+        access=one.id,
+        basis=one.submission.request.basis,
+        sequence=recorded.sequence if recorded else 0,
+        outcome=recorded.outcome if recorded else Outcome.ALLOWED,
+        transaction=recorded.transaction if recorded else b"",
+        released=released,
+        first_sent=one.first_sent,
+        answered=time.monotonic(),
+    )
+    desk.note_access(told, sent)
+    if released or told.outcome != Outcome.ALLOWED:
+        return True
+    problem = result.problem
+    kind = f"{problem.status} {problem.type.rpartition(':')[2]}" if problem else "unopened"
+    desk.note_failure(f"recorded, not released: {kind}")
+    return False
+
+
+def _note_denial(desk: Desk, one: _Pending, response: httpx.Response) -> bool:
+    """Keep what was told by a problem; return whether it is final."""
+    found: dict[str, Any] = msgspec.json.decode(response.content, type=dict[str, Any])
+    if "sequence" not in found:
+        return False
+    told = ToldAccess(
+        access=from_hex(found["access"]),
+        basis=one.submission.request.basis,
+        sequence=found["sequence"],
+        outcome=found["outcome_number"],
+        transaction=from_hex(found["transaction"]),
+        released=False,
+        first_sent=one.first_sent,
+        answered=time.monotonic(),
+    )
+    desk.note_access(told, 0.0)
+    return told.outcome != Outcome.ALLOWED
+
+
+def _id_of(submission: Submission) -> bytes:
+    return struct_hash(submission.request)
