@@ -143,8 +143,8 @@ def identity_vectors() -> dict[str, Any]:
         "verifier": to_hex(VERIFIER),
         "passkey": to_hex(PASSKEY.signer(VERIFIER)),
         "possession": [
-            signed_text(possession_text(purpose, name, value))
-            | {"purpose": purpose, "name": name, "value": value}
+            {"purpose": purpose, "name": name, "value": value}
+            | with_passkey(signed_text(possession_text(purpose, name, value)))
             for purpose, name, value in (
                 ("enrolment", "code", "7KQ2-M0RT-XA94-9HEB"),
                 ("subjects", "subject", to_hex(named("subject"))),
@@ -154,7 +154,7 @@ def identity_vectors() -> dict[str, Any]:
         ],
         "challenges": [
             signed_text(challenge(address_of(SUBJECT_KEY), "Ethereum account")),
-            signed_text(challenge(PASSKEY.signer(VERIFIER), "passkey")),
+            with_passkey(signed_text(challenge(PASSKEY.signer(VERIFIER), "passkey"))),
         ],
     }
 
@@ -197,14 +197,19 @@ def challenge(signer: bytes, kind: str) -> str:
 
 
 def signed_text(text: str) -> dict[str, Any]:
-    """Return a text with its digest, and signatures of an account and of a passkey."""
+    """Return a text with its digest and the account's signature."""
     digest = personal_digest(text.encode())
     return {
         "text": text.split("\n"),
         "digest": to_hex(digest),
         "by_account": to_hex(sign(digest, SUBJECT_KEY)),
-        "by_passkey": to_hex(PASSKEY.sign(digest)),
     }
+
+
+def with_passkey(signed: dict[str, Any]) -> dict[str, Any]:
+    """Return a signed text with a passkey's signature beside the account's."""
+    digest = personal_digest("\n".join(signed["text"]).encode())
+    return signed | {"by_passkey": to_hex(PASSKEY.sign(digest))}
 
 
 # The seed ceremony

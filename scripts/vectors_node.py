@@ -136,6 +136,9 @@ class SmallChain:
     accesses: tuple[Accessed, ...]
     documents: Documents
     """Of the second access: what the consumer has."""
+    schema: Schema
+    records: tuple[EncryptedRecord, ...]
+    """The person's, whole."""
     opened: tuple[tuple[OpenedField, ...], ...]
     """Of the second access, by record."""
     evidence: MadeEvidence
@@ -245,6 +248,8 @@ class _Story:
             submissions=submissions,
             accesses=accesses,
             documents=documents,
+            schema=self._schema,
+            records=tuple(mine),
             opened=opened,
             evidence=make_evidence(self._rpc, self._deployment, documents),
         )

@@ -13,15 +13,26 @@ from gateway.errors import ChallengeError
 from gateway.store.sessions import Challenge
 from ledger.custody import Seed, unpack
 from ledger.deployment import read_deployment
+from ledger.encoding import Schema
 from ledger.enumerations import Outcome
+from ledger.exchange import (
+    Refusal,
+    SealedParts,
+    decode_answers,
+    decode_result,
+    decode_submissions,
+    decode_tasks,
+)
 from ledger.hexes import from_hex, to_hex
 from ledger.sealing import OpeningKey, Purpose
 from ledger.signing import address_of, personal_digest, verify_signature
-from scripts import vectors_keys
+from ledger.typed_data import digest, struct_hash
+from scripts import vectors_keys, vectors_messages
 from scripts.vectors import FOLDER
 from scripts.vectors_typed import NOW
 from wallet.client.checks import Check
 from wallet.client.errors import VerificationError
+from wallet.client.opening import open_release
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
@@ -249,6 +260,69 @@ def test_the_fingerprints_are_those_of_the_vectors() -> None:
         held = EpochSeeds(roster(), number, {}).with_seeds(seeds)
         assert not held.missing
         assert held.fingerprints() == {tuple(one["subset"]): one["fingerprint"] for one in mine}
+
+
+# The messages of an access
+
+
+def messages() -> Any:
+    return vectors("messages.json")
+
+
+def as_sent(name: str) -> bytes:
+    return json.dumps(messages()[name], ensure_ascii=False).encode()
+
+
+def test_the_vectors_of_the_messages_come_out_the_same_every_time() -> None:
+    (made,) = vectors_messages.build().values()
+    committed = (FOLDER / "messages.json").read_text("utf-8")
+    assert committed == made, "messages.json: run python -m scripts.vectors_messages"
+
+
+def test_all_messages_are_about_one_request() -> None:
+    submissions = decode_submissions(as_sent("consumer_to_gateway"))
+    (submission,) = submissions.submissions
+    (task,) = decode_tasks(as_sent("gateway_to_keyholder"))
+    result = decode_result(as_sent("gateway_to_consumer"))
+    assert submissions.single
+    assert task.submission == submission
+    assert (result.request, result.digest) == (submission.request, from_hex(messages()["digest"]))
+    assert result.recorded is not None
+    assert result.recorded.access == struct_hash(submission.request)
+    domain = ledger().deployment.domain_of(submission.request)
+    assert to_hex(digest(submission.request, domain)) == messages()["digest"]
+    verify_signature(
+        digest(submission.request, domain), submission.signature, submission.request.consumer
+    )
+
+
+def test_a_keyholder_answers_with_parts_or_with_a_problem() -> None:
+    (answer,) = decode_answers(as_sent("keyholder_to_gateway"), 1)
+    result = decode_result(as_sent("gateway_to_consumer"))
+    assert result.release is not None
+    assert answer == SealedParts(result.release.keys[0].sealed)
+    (refused,) = decode_answers(as_sent("keyholder_to_gateway_refused"), 1)
+    assert isinstance(refused, Refusal)
+    assert refused.status == 410
+
+
+def test_the_consumers_key_opens_what_the_gateway_sent() -> None:
+    found = messages()
+    result = decode_result(as_sent("gateway_to_consumer"))
+    assert result.release is not None
+    schema = Schema(result.release.dataset, tuple(found["names"]))
+    opened = open_release(
+        result.release,
+        schema,
+        int(found["fields"]),
+        OpeningKey(from_hex(found["opening_key"])),
+        from_hex(found["digest"]),
+    )
+    shown = [{field.name: field.value for field in record.fields} for record in opened]
+    assert shown == found["opened"]
+    other = OpeningKey.generate()
+    with pytest.raises(VerificationError):
+        open_release(result.release, schema, int(found["fields"]), other, from_hex(found["digest"]))
 
 
 # What a provider and a consumer keep

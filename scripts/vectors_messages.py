@@ -1,0 +1,128 @@
+"""Write the vectors of the messages of an access: docs/spec/vectors/messages.json.
+
+    python -m scripts.vectors_messages
+
+The second access of the small chain of `scripts.vectors_node`, as consumer, gateway and two of three
+keyholders hand it to each other. The HPKE ephemeral keys are made from names, so it comes out the same.
+"""
+
+import json
+from typing import Any, Final
+
+from ledger.custody import Release as KeyParts
+from ledger.custody import Sharing, derive_parts, derive_subkeys, pack
+from ledger.encoding import prefixed
+from ledger.exchange import (
+    HeldKeys,
+    Location,
+    RecordedAccess,
+    Refusal,
+    SealedParts,
+    Submissions,
+    encode_answers,
+    encode_bare_records,
+    encode_excerpts,
+    encode_proof,
+    encode_release,
+    encode_result,
+    encode_submissions,
+    encode_task,
+    encode_tasks,
+)
+from ledger.hexes import to_hex
+from ledger.sealing import OpeningKey
+from ledger.typed_data import AccessRequest, digest
+from scripts.vectors import holders_of, named, seal_by_hand
+from scripts.vectors_chain import receipt_of
+from scripts.vectors_files import text_of, write
+from scripts.vectors_node import ASKED, SmallChain, make_chain
+from wallet.service.problems import PREFIX
+
+OPENING: Final = b"\x01" + named("opening key 1")
+"""The bank's. Suite byte, then the private key."""
+HOLDERS: Final = (1, 3)
+SHARING: Final = Sharing(2, 3)
+
+
+def main() -> None:
+    """Write the vectors."""
+    write(build())
+
+
+def build() -> dict[str, str]:
+    """Return the text of each file, by name."""
+    return {"messages.json": text_of(message_vectors(make_chain()))}
+
+
+def message_vectors(chain: SmallChain) -> dict[str, Any]:
+    """Every message of one access, and what opens it."""
+    submission, recorded = chain.documents.submission, receipt_of(chain).recorded
+    signed = digest(submission.request, chain.deployment.domain_of(AccessRequest))
+    keys = [_held(chain, holder, signed) for holder in HOLDERS]
+    refused = Refusal(
+        f"{PREFIX}record-erased", "The record was erased", 410, "record 7 of the owner"
+    )
+    result = encode_result((submission.request, signed, recorded), _release(chain, keys))
+    messages = {
+        "consumer_to_gateway": encode_submissions(Submissions((submission,), single=True)),
+        "gateway_to_keyholder": _question(chain, recorded),
+        "keyholder_to_gateway": encode_answers([SealedParts(keys[0].sealed)]),
+        "keyholder_to_gateway_refused": encode_answers([refused]),
+        "gateway_to_consumer": result,
+    }
+    return {
+        "digest": to_hex(signed),
+        "opening_key": to_hex(OPENING),
+        "names": list(chain.schema.names),
+        "fields": str(ASKED),
+        "threshold": SHARING.threshold,
+        "holders": list(HOLDERS),
+        **{name: json.loads(message) for name, message in messages.items()},
+        "opened": [{one.name: one.value for one in fields} for fields in chain.opened],
+    }
+
+
+def _release(chain: SmallChain, keys: list[HeldKeys]) -> bytes:
+    receipt = receipt_of(chain)
+    indices = chain.schema.indices(ASKED)
+    return encode_release(
+        chain.schema.dataset,
+        receipt.release.publication,
+        receipt.release.head,
+        records=encode_excerpts(record.excerpt(indices) for record in chain.records),
+        proof=encode_proof(receipt.release.proof),
+        keys=keys,
+    )
+
+
+def _question(chain: SmallChain, recorded: RecordedAccess) -> bytes:
+    release = receipt_of(chain).release
+    task = encode_task(
+        chain.documents.submission,
+        Location(recorded.block_number, recorded.transaction, recorded.log_index),
+        dataset=chain.schema.dataset,
+        publication=release.publication,
+        records=encode_bare_records(chain.records),
+        proof=encode_proof(release.proof),
+        link=chain.documents.link,
+    )
+    return encode_tasks([task])
+
+
+def _held(chain: SmallChain, holder: int, signed: bytes) -> HeldKeys:
+    """Return a keyholder's parts of the granted fields, sealed to the bank."""
+    subkeys = derive_subkeys(holders_of(SHARING)[holder - 1], chain.schema.dataset)
+    indices = chain.schema.indices(ASKED)
+    parts = [
+        derive_parts(subkeys, chain.schema, record.number, record.salt, indices)
+        for record in chain.records
+    ]
+    public = OpeningKey(OPENING).encryption_key.to_bytes()[1:]
+    info = b"quancheng/1/release" + prefixed(signed)
+    ephemeral = named(f"ephemeral key of keyholder {holder}")
+    sealed = seal_by_hand(ephemeral, public, info, pack(KeyParts(tuple(parts))))
+    return HeldKeys(named(f"keyholder {holder}")[:20], b"\x01\x01" + sealed)
+
+
+if __name__ == "__main__":
+    main()
