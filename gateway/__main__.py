@@ -13,6 +13,7 @@ from gateway.errors import GatewayError, SettingsError
 from gateway.hot_path import HotPath
 from gateway.logs import configure_logs, get_logger
 from gateway.settings import Settings
+from ledger.steady import settle
 
 _BACKLOG = 2048
 
@@ -32,6 +33,7 @@ def main() -> int:
     sys.setswitchinterval(settings.switch_interval)
     app = create_app(settings, access_settings)
     server = uvicorn.Server(_config(app, settings))
+    settle()
     with suppress(SystemExit):  # uvicorn's, when the app does not start
         server.run(sockets=[listening])
     failure: Exception | None = getattr(app.state, "failure", None)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.access_settings import AccessSettings
 from gateway.accesses import Accesses, CannotRecordError
@@ -13,7 +13,7 @@ from gateway.bases import Bases
 from gateway.freshness import Freshness
 from gateway.inbox import Inbox
 from gateway.key_files import read_key_file
-from gateway.keyholders import KeyholderClient, Keyholders
+from gateway.keyholders import Keyholders, keyholder_at
 from gateway.materials import Materials
 from gateway.publications import Publications
 from gateway.recording import Recording, Unclaimed, make_up
@@ -42,6 +42,9 @@ from ledger.recorder.settings import RecorderSettings
 from ledger.rpc import AsyncRpc
 from ledger.transactions import SignedTransaction
 from ledger.typed_data import AccessRequest
+
+_PATIENCE: Final = 5.0
+"""Seconds to wait for the index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,15 @@ class AccessServices:
     keyholders: Keyholders
     topics: Topics
     recorder: Recorder | None
+
+    async def index(self) -> Index:
+        """Return the index once it has all that this gateway itself has told of: what one was answered is there."""
+        last = None if self.recorder is None else self.recorder.follower.last
+        if last is not None:
+            with suppress(TimeoutError):  # then it is asked as it is
+                async with asyncio.timeout(_PATIENCE):
+                    await self.shared.index.wait_for(last.number)
+        return self.shared.index
 
     async def problems(self) -> Mapping[str, str | None]:
         """Return, for `/readyz`, why something cannot be done now, by what it is."""
@@ -153,7 +165,7 @@ async def open_access_services(
 
 def _keyholders(settings: AccessSettings) -> Keyholders:
     clients = [
-        KeyholderClient(str(url).rstrip("/"), timeout=settings.keyholder_timeout)
+        keyholder_at(str(url).rstrip("/"), timeout=settings.keyholder_timeout)
         for url in settings.keyholders
     ]
     return Keyholders(clients, hedge=settings.keyholder_hedge)

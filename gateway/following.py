@@ -22,6 +22,9 @@ _MOST_LAG: Final = 50
 _LOOK_AGAIN: Final = 1.0
 _CALM: Final = 0.25
 """Seconds between two looks while nothing happens: on a chain of empty blocks each would cost a write."""
+_PACE: Final = 0.1
+"""Seconds between two writes of the index, unless somebody waits for one: each costs as much as ten accesses,
+and a busy chain of short blocks would ask for fifty a second."""
 _BUSY: Final = 1.0
 """Seconds after something happened for which every block is looked at."""
 
@@ -71,6 +74,7 @@ class Following:
         self._verified = False
         self._problem: str | None = "the node was not reached yet"
         self._active_at = time.monotonic()
+        self._stepped_at = float("-inf")
 
     @property
     def final_block(self) -> int:
@@ -113,6 +117,7 @@ class Following:
             before = self._index.head.sequence
             while await self._follower.step():
                 pass
+            self._stepped_at = time.monotonic()
             self._problem = None
             if self._index.head.sequence != before:
                 self._active_at = time.monotonic()
@@ -127,11 +132,13 @@ class Following:
         if recorder.status.in_flight or recorder.status.queued:
             self._active_at = time.monotonic()
         if time.monotonic() - self._active_at > _BUSY:
-            await asyncio.sleep(_CALM)
+            await self._index.wait_for_want(_CALM)
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_AGAIN):
                     await recorder.follower.after(self._index.head.number)
+            if (early := self._stepped_at + _PACE - time.monotonic()) > 0:
+                await self._index.wait_for_want(early)
         except ChainError:
             await asyncio.sleep(_RETRY)  # what is wrong with the chain shows in the next step
 

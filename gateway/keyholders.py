@@ -10,15 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import httpx
 import msgspec
 
 from gateway.errors import GatewayError, UnavailableError
 from ledger.errors import LedgerError
 from ledger.exchange import HeldKeys, Refusal, SealedParts, decode_answers, encode_tasks
 from ledger.hexes import ADDRESS_LENGTH, from_hex
+from ledger.http_client import HttpAsker, HttpClient, HttpError
 
+_OK: Final = 200
 _MOST_ANSWER: Final = 64 * 1024 * 1024
+_CONNECTIONS: Final = 16
+_IDLE: Final = 4.0
+"""Seconds for which an unused connection is kept; a keyholder closes it after five."""
 _REST: Final = 5.0
 """Seconds for which a keyholder that failed is asked last."""
 _LOOK_AGAIN: Final = 2.0
@@ -81,25 +85,13 @@ class Availability(msgspec.Struct, frozen=True):
 class KeyholderClient:
     """One keyholder. Belongs to the event loop in which it was first used."""
 
-    def __init__(
-        self, url: str, *, timeout: float, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
+    def __init__(self, http: HttpAsker) -> None:
         """Prepare; nothing is sent.
 
         Args:
-            url: Of the service, without a path.
-            timeout: Seconds for one question and its answer.
-            transport: How requests travel; over the network when None.
+            http: Asks the service; see `keyholder_at`.
         """
-        self.url = url
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            timeout=timeout,
-            trust_env=False,
-            transport=transport,
-            limits=httpx.Limits(max_connections=16, max_keepalive_connections=16),
-            headers={"content-type": "application/json", "accept-encoding": "identity"},
-        )
+        self._http = http
         self._holder: Holder | None = None
         self.failed_at = float("-inf")
 
@@ -141,18 +133,30 @@ class KeyholderClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def _send(self, method: str, path: str, body: bytes) -> bytes:
         try:
-            response = await self._http.request(method, path, content=body or None)
-        except httpx.HTTPError as error:
+            answer = await self._http.ask(method, path, body)
+        except HttpError as error:
             self.failed_at = time.monotonic()
             raise KeyholderError("a keyholder does not answer") from error
-        if response.status_code != httpx.codes.OK or len(response.content) > _MOST_ANSWER:
+        if answer.status != _OK:
             self.failed_at = time.monotonic()
-            raise KeyholderError(f"a keyholder answers with status {response.status_code}")
-        return response.content
+            raise KeyholderError(f"a keyholder answers with status {answer.status}")
+        return answer.body
+
+
+def keyholder_at(url: str, *, timeout: float) -> KeyholderClient:
+    """Return the keyholder with this URL.
+
+    Args:
+        url: Of the service, without a path.
+        timeout: Seconds for one question and its answer.
+    """
+    return KeyholderClient(
+        HttpClient(url, timeout=timeout, connections=_CONNECTIONS, most=_MOST_ANSWER, idle=_IDLE)
+    )
 
 
 def _holder(body: bytes) -> Holder:

@@ -19,6 +19,7 @@ import msgspec
 
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex
+from ledger.http_client import AnswerTooLongError, HttpClient, HttpError, HttpTimeoutError
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -27,6 +28,8 @@ _HEADERS: Final = {"content-type": "application/json", "accept-encoding": "ident
 _OK: Final = 200
 _TOO_LARGE: Final = 413
 _MEBIBYTE: Final = 1 << 20
+_IDLE: Final = 60.0
+"""Seconds for which a connection is kept that nothing travels on."""
 
 
 class RpcError(LedgerError):
@@ -125,11 +128,6 @@ class _Client:
         self.settings = settings or RpcSettings()
         # Without user and password, path and query: those may hold a key.
         self._name = _place(url)
-        self._limits = httpx.Limits(
-            max_connections=self.settings.connections,
-            max_keepalive_connections=self.settings.connections,
-            keepalive_expiry=None,
-        )
 
     def _bodies(self, calls: Sequence[Call[Any]]) -> Iterator[tuple[Sequence[Call[Any]], bytes]]:
         for start in range(0, len(calls), self.settings.batch):
@@ -149,24 +147,12 @@ class _Client:
         if status != _OK:
             raise NodeUnreachableError(f"{self._name} answered with HTTP status {status}")
 
-    def _check_length(self, length: int) -> None:
-        if length > self.settings.max_answer:
-            raise AnswerTooLargeError(
-                f"the answer of {self._name} has more than {self.settings.max_answer} bytes"
-            )
+    def _too_long(self) -> AnswerTooLargeError:
+        most = self.settings.max_answer
+        return AnswerTooLargeError(f"the answer of {self._name} has more than {most} bytes")
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except httpx.TimeoutException as error:
-            raise NodeTimeoutError(
-                f"{self._name} did not answer within {self.settings.timeout:g} s"
-            ) from error
-        except httpx.RequestError as error:
-            raise NodeUnreachableError(f"{self._name} cannot be reached: {error}") from error
-        except httpx.InvalidURL as error:
-            raise NodeUnreachableError(f"not a URL of a node: {error}") from error
+    def _late(self) -> NodeTimeoutError:
+        return NodeTimeoutError(f"{self._name} did not answer within {self.settings.timeout:g} s")
 
 
 class Rpc(_Client):
@@ -174,8 +160,13 @@ class Rpc(_Client):
 
     def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
         super().__init__(url, settings)
+        limits = httpx.Limits(
+            max_connections=self.settings.connections,
+            max_keepalive_connections=self.settings.connections,
+            keepalive_expiry=None,
+        )
         self._http = httpx.Client(
-            timeout=self.settings.timeout, limits=self._limits, trust_env=False, headers=_HEADERS
+            timeout=self.settings.timeout, limits=limits, trust_env=False, headers=_HEADERS
         )
 
     def __enter__(self) -> Self:
@@ -222,8 +213,20 @@ class Rpc(_Client):
             parts = bytearray()
             for part in response.iter_bytes():
                 parts += part
-                self._check_length(len(parts))
+                if len(parts) > self.settings.max_answer:
+                    raise self._too_long()
             return bytes(parts)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TimeoutException as error:
+            raise self._late() from error
+        except httpx.RequestError as error:
+            raise NodeUnreachableError(f"{self._name} cannot be reached: {error}") from error
+        except httpx.InvalidURL as error:
+            raise NodeUnreachableError(f"not a URL of a node: {error}") from error
 
 
 class AsyncRpc(_Client):
@@ -231,8 +234,12 @@ class AsyncRpc(_Client):
 
     def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
         super().__init__(url, settings)
-        self._http = httpx.AsyncClient(
-            timeout=self.settings.timeout, limits=self._limits, trust_env=False, headers=_HEADERS
+        self._http = HttpClient(
+            url,
+            timeout=self.settings.timeout,
+            connections=self.settings.connections,
+            most=self.settings.max_answer,
+            idle=_IDLE,
         )
 
     async def __aenter__(self) -> Self:
@@ -243,7 +250,7 @@ class AsyncRpc(_Client):
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def send(self, call: Call[T]) -> T:
         """Ask one question.
@@ -274,14 +281,16 @@ class AsyncRpc(_Client):
         return _all_answered(await self.try_many(calls))
 
     async def _post(self, body: bytes) -> bytes:
-        with self._errors():
-            async with self._http.stream("POST", self.url, content=body) as response:
-                self._check_status(response.status_code)
-                parts = bytearray()
-                async for part in response.aiter_bytes():
-                    parts += part
-                    self._check_length(len(parts))
-                return bytes(parts)
+        try:
+            answer = await self._http.ask("POST", "", body)
+        except HttpTimeoutError as error:
+            raise self._late() from error
+        except AnswerTooLongError as error:
+            raise self._too_long() from error
+        except HttpError as error:
+            raise NodeUnreachableError(f"{self._name} cannot be reached: {error}") from error
+        self._check_status(answer.status)
+        return answer.body
 
 
 def _message(number: int, call: Call[Any]) -> dict[str, object]:

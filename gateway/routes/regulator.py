@@ -132,7 +132,7 @@ async def _authorizations(
     consumer: str | None,
     case: str | None,
 ) -> list[AuthorizationEntry]:
-    index = services.shared.index
+    index = await services.index()
     if authorization is not None:
         found = await index.authorization(from_hex(authorization))
         return [] if found is None else [found]
@@ -154,7 +154,7 @@ async def _traced(
     before_access: int | None,
     before_event: int | None,
 ) -> TraceAnswer:
-    index = services.shared.index
+    index = await services.index()
     accesses = [
         entry
         for selection in selections

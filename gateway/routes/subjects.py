@@ -31,7 +31,7 @@ Cursor = Annotated[str | None, Query(max_length=50, pattern=r"^[0-9]+(\.[0-9]+)?
 async def get_authorizations(request: Request, cursor: Cursor = None) -> AuthorizationsAnswer:
     """Show a person what it granted, with all of its ids that this signer signs for."""
     services = access_services(request)
-    index = services.shared.index
+    index = await services.index()
     found = await index.authorizations(
         subjects=await subjects_of(request),
         before=None if cursor is None else int(cursor.partition(".")[0]),
@@ -50,7 +50,7 @@ async def get_authorizations(request: Request, cursor: Cursor = None) -> Authori
 @router.get("/history")
 async def get_history(request: Request, cursor: Cursor = None) -> HistoryAnswer:
     """Show a person everything that happened around its ids, the newest first."""
-    index = access_services(request).shared.index
+    index = await access_services(request).index()
     selection = Selection(subjects=await subjects_of(request))
     sequence, key = _read_cursor(cursor)
     accesses = await index.accesses(selection, before=sequence, limit=_PAGE)
@@ -76,7 +76,7 @@ async def get_receipt(
 ) -> ConsentReceipt:
     """Give a person the receipt of one use of its data (ISO/IEC TS 27560)."""
     services = access_services(request)
-    index = services.shared.index
+    index = await services.index()
     subjects = await subjects_of(request)
     entry = await _access(request, subjects, from_hex(access))
     authorization = await index.authorization(entry.basis)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final, Protocol
 
 import msgspec
@@ -92,6 +92,8 @@ class Index:
         self._written = self._snapshot.head
         self._written_at = float("-inf")
         self._moved = asyncio.Event()
+        self._wanted = -1
+        self._asked = asyncio.Event()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -193,6 +195,9 @@ class Index:
 
     async def wait_for(self, number: int) -> Head:
         """Wait until the index has a block. Set a time limit around it: the chain may stand still."""
+        if number > self._wanted:
+            self._wanted = number
+            self._asked.set()
         while (head := self.head).number < number:
             await self.wait_for_change(head)
         return head
@@ -208,6 +213,15 @@ class Index:
         if since is None or since == self.head:
             await self._moved.wait()
         return self.head
+
+    async def wait_for_want(self, seconds: float) -> None:
+        """Wait until somebody waits for a block that is not here, at most for so long. For who writes."""
+        self._asked.clear()
+        if self._wanted > self.head.number:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
 
     # Questions
 

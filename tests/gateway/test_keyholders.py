@@ -1,7 +1,6 @@
 import asyncio
 from collections.abc import Sequence
 
-import httpx
 import pytest
 
 from gateway.keyholders import (
@@ -11,19 +10,11 @@ from gateway.keyholders import (
     KeyholdersUnavailableError,
 )
 from ledger.exchange import HeldKeys
-from tests.support.fake_keyholder import FakeKeyholder
+from tests.support.fake_keyholder import FakeKeyholder, InMemory
 
 
 def keyholders(fakes: Sequence[FakeKeyholder], hedge: float = 5.0) -> Keyholders:
-    clients = [
-        KeyholderClient(
-            f"http://holder-{n}",
-            timeout=5,
-            transport=httpx.ASGITransport(app=fake),
-        )
-        for n, fake in enumerate(fakes)
-    ]
-    return Keyholders(clients, hedge=hedge)
+    return Keyholders([KeyholderClient(InMemory(fake)) for fake in fakes], hedge=hedge)
 
 
 @pytest.fixture

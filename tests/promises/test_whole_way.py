@@ -349,7 +349,10 @@ def test_the_regulator_traces_and_reads_the_journal(town: Town, person: Person) 
     problem(town.bank.get("/v1/journal"), 403, "role-missing")
     problem(town.bank.get(f"/v1/trace?subject={subject}"), 403, "role-missing")
     problem(regulator.get("/v1/trace"), 422, "malformed")
-    assert good(regulator.get("/v1/alerts"))["alerts"]  # the use after revocation above
+    until = time.monotonic() + 10
+    while not good(regulator.get("/v1/alerts"))["alerts"]:  # the use after revocation above
+        assert time.monotonic() < until, "no alert"
+        time.sleep(0.05)
 
 
 def test_the_provider_sees_who_used_its_data(town: Town, person: Person) -> None:

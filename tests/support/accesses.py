@@ -4,8 +4,6 @@ import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 
-import httpx
-
 from gateway.accesses import Accesses
 from gateway.bases import Bases
 from gateway.errors import StoreUnavailableError
@@ -28,7 +26,7 @@ from ledger.index.rows import BasisEntry
 from ledger.keccak import keccak256
 from ledger.records import EncryptedRecord
 from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest, struct_hash
-from tests.support.fake_keyholder import FakeKeyholder
+from tests.support.fake_keyholder import FakeKeyholder, InMemory
 from tests.support.uploads import FIELDS, head_of, in_pieces, ndjson
 
 NOW = 1_800_000_000
@@ -105,12 +103,7 @@ class AccessDesk:
 
     def restart(self) -> Accesses:
         """A gateway that remembers nothing but what is in the database."""
-        clients = [
-            KeyholderClient(
-                f"http://holder-{n}", timeout=5, transport=httpx.ASGITransport(app=holder)
-            )
-            for n, holder in enumerate(self.holders)
-        ]
+        clients = [KeyholderClient(InMemory(holder)) for holder in self.holders]
         bases = Bases(self.chain)
         materials = Materials(self.publications, self.links)
         self.accesses = Accesses(

@@ -5,7 +5,10 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import httpx
+
 from ledger.exchange import Refusal, SealedParts, encode_answers
+from ledger.http_client import HttpAnswer
 
 REFUSAL = Refusal("urn:quancheng:problem:wrong-proof", "Wrong proof", 422, "the proof is wrong")
 
@@ -63,6 +66,21 @@ class FakeKeyholder:
             for task in tasks
         ]
         return encode_answers(answers)
+
+
+class InMemory:
+    """`HttpAsker` to an ASGI application of this process."""
+
+    def __init__(self, app: FakeKeyholder) -> None:
+        transport = httpx.ASGITransport(app=app)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://keyholder")
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> HttpAnswer:
+        response = await self._http.request(method, path, content=body)
+        return HttpAnswer(response.status_code, response.content)
+
+    async def close(self) -> None:
+        await self._http.aclose()
 
 
 def _mark(task: object) -> bytes:

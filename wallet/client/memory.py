@@ -9,9 +9,10 @@ from typing import Final
 
 import msgspec
 
-from ledger import queries
+from ledger import queries, views
 from ledger.events import Accessed, EventDecoder, Published
 from ledger.hexes import to_hex
+from ledger.views import Standing
 from wallet.client import chain, datasets
 from wallet.client.steps import Steps, look
 from wallet.client.transactions import Ledger
@@ -31,6 +32,11 @@ class _Publications(msgspec.Struct, frozen=True):
     events: tuple[Published, ...]
 
 
+class _Known(msgspec.Struct, frozen=True):
+    reached: int
+    standing: Standing
+
+
 class Memory:
     """Remembers what final blocks hold. For one deployment; not for several threads at once."""
 
@@ -38,6 +44,9 @@ class Memory:
         self._transactions: OrderedDict[bytes, RecordedAccesses] = OrderedDict()
         self._publications: dict[bytes, _Publications] = {}
         self._names: dict[bytes, tuple[str, ...]] = {}
+        self._standings: dict[bytes, _Known] = {}
+        self._final = -1
+        """Newest block of which the node said that it is final."""
 
     def accesses(self, ledger: Ledger, transaction: bytes) -> Steps[RecordedAccesses | None]:
         """Return the accesses that a transaction recorded; None when it is in no final block."""
@@ -45,8 +54,7 @@ class Memory:
         if found is not None:
             return found
         receipt = yield from look(queries.receipt(transaction))
-        final = yield from chain.final_number(ledger)
-        if receipt is None or receipt.block_number > final:
+        if receipt is None or not (yield from self._is_final(ledger, receipt.block_number)):
             return None
         decoder = EventDecoder(ledger.deployment.contracts)
         access_log = to_hex(ledger.deployment.contracts.access_log)
@@ -69,9 +77,10 @@ class Memory:
         """Return a dataset's publications, at least those up to a final block."""
         found = self._publications.get(dataset)
         if found is None or found.reached < block:
-            final = yield from chain.final_number(ledger)
-            events = yield from chain.events(ledger, Published, (dataset,), last=final)
-            found = _Publications(final, events)
+            yield from self._is_final(ledger, block)
+            last = self._final
+            events = yield from chain.events(ledger, Published, (dataset,), last=last)
+            found = _Publications(last, events)
             self._publications[dataset] = found
         return found.events
 
@@ -80,3 +89,16 @@ class Memory:
         if dataset not in self._names:
             self._names[dataset] = (yield from datasets.registered(ledger, dataset)).fields
         return self._names[dataset]
+
+    def standing(self, ledger: Ledger, party: bytes, block: int) -> Steps[Standing]:
+        """Return a party's standing, as of a final block or later."""
+        found = self._standings.get(party)
+        if found is None or found.reached < block:
+            now = yield from look(views.standing_of(ledger.deployment.contracts, party))
+            found = self._standings[party] = _Known(block, now)
+        return found.standing
+
+    def _is_final(self, ledger: Ledger, block: int) -> Steps[bool]:
+        if block > self._final:
+            self._final = max(self._final, (yield from chain.final_number(ledger)))
+        return block <= self._final

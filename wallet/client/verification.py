@@ -224,7 +224,7 @@ class _Verifier:
         self._checked.append(Check.VALUES)
         item = self._request.item if self._request.item != ALL else terms.item
         yield from self._records(release, records, head, item)
-        yield from self._subject(release, records, terms)
+        yield from self._subject(release, records, terms, recorded.block_number)
         return Opened(
             access=recorded.access,
             recorded=recorded,
@@ -411,7 +411,7 @@ class _Verifier:
     # The person
 
     def _subject(
-        self, release: Release, records: tuple[OpenedRecord, ...], terms: _Terms
+        self, release: Release, records: tuple[OpenedRecord, ...], terms: _Terms, block: int
     ) -> Steps[None]:
         if terms.subject is None:
             return
@@ -432,7 +432,7 @@ class _Verifier:
             signer = recover(digest(signed.link, domain), signed.signature)
         except LedgerError as error:
             raise VerificationError(Check.SUBJECT, str(error)) from error
-        standing = yield from look(views.standing_of(self._contracts, signer))
+        standing = yield from self._memory.standing(self._ledger, signer, block)
         if not standing.active or Roles.IDENTITY_AUTHORITY not in standing.roles:
             raise VerificationError(Check.SUBJECT, f"{to_hex(signer)} is no identity authority")
         self._checked.append(Check.SUBJECT)

@@ -11,6 +11,8 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from ledger.steady import settle
+
 _SHUTDOWN: Final = 10
 """Seconds for requests under way when the process is told to stop."""
 
@@ -56,6 +58,7 @@ def serve(app: FastAPI, host: str, port: int) -> int:
             timeout_graceful_shutdown=_SHUTDOWN,
         )
     )
+    settle()
     try:
         server.run()
     except SystemExit:

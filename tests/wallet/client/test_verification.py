@@ -544,8 +544,7 @@ def test_what_the_node_said_is_asked_once_for_many(
     first = once()
     before = len(asked)
     assert once() == first
-    # Only whether the identity authority is still admitted may have changed.
-    assert asked[before:] == ["eth_call"]
+    assert asked[before:] == []
 
 
 # Receipts

@@ -1,0 +1,113 @@
+"""Asking another process over HTTP, many times a second: one base URL, few connections, kept open.
+
+aiohttp rather than httpx: a question costs 0.15 ms of processor time instead of 0.7, and each access
+asks the node and the keyholders several.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import aiohttp
+
+_HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
+_SKIPPED: Final = frozenset({"User-Agent", "Accept"})
+
+
+class HttpError(Exception):
+    """A question was not answered; it may have arrived."""
+
+
+class HttpTimeoutError(HttpError):
+    """The answer did not come in time."""
+
+
+class AnswerTooLongError(HttpError):
+    """The answer is longer than it may be; the rest of it was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Status and body."""
+
+    status: int
+    body: bytes
+
+
+class HttpAsker(Protocol):
+    """Somebody who can be asked. Belongs to one event loop; safe for concurrent use in it."""
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> HttpAnswer:
+        """Send a request and return the answer, whatever its status.
+
+        Raises:
+            HttpError: there is none, or it is too long.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections. May be repeated."""
+        ...
+
+
+class HttpClient:
+    """`HttpAsker` over the network. Nothing is opened before the first question."""
+
+    def __init__(
+        self, url: str, *, timeout: float, connections: int, most: int, idle: float
+    ) -> None:
+        """Take where to ask, and the bounds.
+
+        Args:
+            url: of the service; paths are added to it.
+            timeout: seconds for one question and its whole answer.
+            connections: open at a time at most; more questions wait for one.
+            most: bytes of an answer at most.
+            idle: seconds for which an unused connection is kept: less than the service keeps it, so
+                that no question is sent on one that is being closed.
+        """
+        self._url = url
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._connections = connections
+        self._most = most
+        self._idle = idle
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> HttpAnswer:
+        """See `HttpAsker`."""
+        session = self._session or self._open()
+        try:
+            async with session.request(method, self._url + path, data=body or None) as answer:
+                return HttpAnswer(answer.status, await self._read(answer))
+        except TimeoutError as error:  # aiohttp's own are of this kind too
+            raise HttpTimeoutError("no answer in time") from error
+        except ValueError as error:
+            raise HttpError("not a URL to ask") from error  # its text may hold a password
+        except (aiohttp.ClientError, OSError) as error:
+            raise HttpError(str(error) or type(error).__name__) from error
+
+    async def close(self) -> None:
+        """See `HttpAsker`."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
+        if answer.content_length is not None and answer.content_length <= self._most:
+            return await answer.read()
+        body = bytearray()
+        async for part in answer.content.iter_any():
+            body += part
+            if len(body) > self._most:
+                raise AnswerTooLongError(f"more than {self._most} bytes")
+        return bytes(body)
+
+    def _open(self) -> aiohttp.ClientSession:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=self._idle),
+            timeout=self._timeout,
+            headers=_HEADERS,
+            skip_auto_headers=_SKIPPED,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+        return self._session
