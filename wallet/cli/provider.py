@@ -136,20 +136,18 @@ def approve(
     context: typer.Context,
     application: Annotated[str, typer.Argument(help="Id of the application.")],
     dataset_: Annotated[str, typer.Option("--dataset", help="Its dataset.")],
-    fields: Annotated[str, typer.Option(help="By commas, or all.")] = "all",
+    fields: Annotated[str, typer.Option(help="By commas, or all that it asks for.")] = "all",
     until: Annotated[str, typer.Option(help="+SPAN, date, or seconds.")] = "+52w",
 ) -> None:
     """Approve an application, for all or fewer of its fields."""
     session = session_of(context)
-    names = session.run(registered(session.ledger, hash_of(dataset_, "dataset"))).fields
-    end = time_of(until)
-    steps = agreements.approve(
-        session.ledger,
-        session.key,
-        hash_of(application, "application"),
-        mask_of(names, fields),
-        end,
-    )
+    identifier, end = hash_of(application, "application"), time_of(until)
+    if fields == "all":
+        approved = session.run(agreements.fields_applied_for(session.ledger, identifier))
+    else:
+        names = session.run(registered(session.ledger, hash_of(dataset_, "dataset"))).fields
+        approved = mask_of(names, fields)
+    steps = agreements.approve(session.ledger, session.key, identifier, approved, end)
     _done(session, session.run(steps), f"approved until {moment_text(end)}", until=end)
 
 

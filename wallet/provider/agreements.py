@@ -2,14 +2,16 @@
 
 import msgspec
 
-from ledger import contracts
+from ledger import contracts, views
 from ledger.enumerations import Class
 from ledger.events import DatasetTerms, dataset_id
+from ledger.hexes import to_hex
 from wallet.client.datasets import wait_until_registered
-from wallet.client.errors import MissingKeyError
+from wallet.client.errors import MissingKeyError, UnknownNameError
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
-from wallet.client.steps import Steps
+from wallet.client.steps import Steps, look
+from wallet.client.supervision import applications
 from wallet.client.transactions import Ledger, Mined, transact
 from wallet.client.uploads import report_erasure
 
@@ -52,6 +54,24 @@ def withdraw_dataset(
 ) -> Steps[Mined]:
     """Withdraw a dataset for good."""
     return (yield from transact(ledger, key, contracts.withdraw_dataset(dataset, reason)))
+
+
+def fields_applied_for(ledger: Ledger, application: bytes) -> Steps[int]:
+    """Return what an application asks for: a bitmap over the dataset's schema.
+
+    Raises:
+        UnknownNameError: there is no such application.
+    """
+    if ledger.own_node:
+        state = yield from look(views.application_of(ledger.deployment.contracts, application))
+        fields = state.fields
+    else:
+        told = yield from patiently(applications())
+        wanted = to_hex(application)
+        fields = next((int(one.fields) for one in told if one.application == wanted), 0)
+    if not fields:
+        raise UnknownNameError(f"there is no application {to_hex(application)}")
+    return fields
 
 
 def approve(

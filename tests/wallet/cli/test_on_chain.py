@@ -14,6 +14,7 @@ import pytest
 from ledger import views
 from ledger.deployment import read_deployment, write_deployment
 from ledger.enumerations import Roles
+from ledger.events import agreement_id
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.rpc import Rpc
@@ -123,6 +124,24 @@ def test_a_consumer_applies_and_is_approved(
     unknown = bank(
         "consumer", "apply", dataset, purpose, "--fields", "Salary", "--justification", "x"
     )
+    assert unknown.code == ExitCode.NOT_FOUND
+
+
+def test_without_a_choice_all_fields_are_approved_that_were_applied_for(
+    chain: Chain, party: Parties, purpose_file: Path, description: Path
+) -> None:
+    authority, provider = party(chain.parties.authority), party(chain.parties.provider)
+    bank = party(chain.parties.bank)
+    purpose = authority.json("authority", "purpose", str(purpose_file))["purpose"]
+    dataset = provider.json("provider", "dataset", "-d", str(description))["dataset"]
+    authority.json("authority", "bind", purpose, dataset, "all")
+    wanted = ("--fields", "1", "--justification", "loans")
+    applied = bank.json("consumer", "apply", dataset, purpose, *wanted)["application"]
+    provider.json("provider", "approve", applied, "--dataset", dataset)
+    agreement = agreement_id(chain.parties.bank.address, from_hex(dataset), from_hex(purpose))
+    approved = chain.rpc.send(views.agreement_of(chain.contracts, agreement))
+    assert (approved.application, approved.fields) == (from_hex(applied), 0b010)
+    unknown = provider("provider", "approve", "0x" + "ab" * 32, "--dataset", dataset)
     assert unknown.code == ExitCode.NOT_FOUND
 
 
