@@ -1,7 +1,8 @@
 """Looking again before saying that something is not there: it may have been put on chain a moment ago.
 
 The index follows the chain, a fraction of a second behind. Whoever has just registered a dataset, been
-admitted or enrolled (by a node or a service of its own) must not be told that it does not exist.
+admitted or enrolled (by a node or a service of its own) must not be told that it does not exist, and a list
+for which somebody waits must not lack its newest line.
 """
 
 import asyncio

@@ -22,8 +22,9 @@ async def get_accesses(
     cursor: Annotated[int | None, Query(ge=0, lt=2**62)] = None,
 ) -> AccessesAnswer:
     """Show a provider the accesses to its dataset, the newest first."""
-    index = access_services(request).shared.index
-    provider = await party_account(request)
+    shared = access_services(request).shared
+    index, provider = shared.index, await party_account(request)
+    await shared.freshness.catch_up()
     found = await dataset_of(request, dataset)
     if found.provider != provider:
         raise NotProviderError("the dataset is another provider's")
@@ -39,8 +40,9 @@ async def get_accesses(
 @router.get("/applications")
 async def get_applications(request: Request) -> ApplicationsAnswer:
     """Show applications: a provider those for its datasets, a consumer its own."""
-    index = access_services(request).shared.index
-    party = await party_account(request)
+    shared = access_services(request).shared
+    index, party = shared.index, await party_account(request)
+    await shared.freshness.catch_up()
     provides = any(one.provider == party for one in index.snapshot.datasets.values())
     found = await (
         index.applications(provider=party) if provides else index.applications(consumer=party)

@@ -1,6 +1,7 @@
 """A gateway whose index is seconds behind does not deny what is on chain already."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from ledger import contracts
 from ledger.enumerations import Roles
+from ledger.events import application_id
 from ledger.hexes import to_hex
 from tests.gateway.test_authentication import problem
 from tests.support.chain import Chain, Party
@@ -46,6 +48,38 @@ async def test_a_party_admitted_a_moment_ago_is_shown(slow: GatewayServer) -> No
     assert (await slow.send(party, "GET", "/v1/alerts")).status_code == httpx.codes.OK
     shown = await slow.send(None, "GET", f"/v1/parties/{to_hex(party.address)}")
     assert shown.json()["name"] == party.name
+
+
+async def test_an_application_made_a_moment_ago_is_in_the_list(slow: GatewayServer) -> None:
+    chain, parties = slow.chain, slow.chain.parties
+    dataset, purpose = await asyncio.to_thread(
+        lambda: (chain.register_dataset(), chain.register_purpose())
+    )
+    nonce = secrets.token_bytes(32)
+    applying = contracts.apply_for(dataset, purpose, 1, "We need it.", nonce)
+    await asyncio.to_thread(
+        chain.send, parties.authority, contracts.bind_fields(purpose, dataset, 1)
+    )
+    await slow.has(await asyncio.to_thread(chain.wait_for_block))
+    await asyncio.to_thread(chain.send, parties.bank, applying)
+    wanted = to_hex(application_id(parties.bank.address, dataset, purpose, 1, nonce))
+    for who in (parties.provider, parties.bank):
+        shown = (await slow.send(who, "GET", "/v1/applications")).json()["applications"]
+        assert wanted in {one["application"] for one in shown}, who.name
+
+
+async def test_an_access_recorded_a_moment_ago_is_in_the_providers_list(
+    slow: GatewayServer,
+) -> None:
+    chain = slow.chain
+    terms = await asyncio.to_thread(chain.personal_terms)
+    (basis,) = await asyncio.to_thread(chain.granted, 1, terms)
+    await slow.has(await asyncio.to_thread(chain.wait_for_block))
+    request = chain.request(chain.parties.bank, basis)
+    (recorded,) = await asyncio.to_thread(chain.record, [request])
+    path = f"/v1/datasets/{to_hex(terms.dataset)}/accesses"
+    shown = (await slow.send(chain.parties.provider, "GET", path)).json()["accesses"]
+    assert [one["sequence"] for one in shown] == [recorded.sequence]
 
 
 async def test_what_is_not_on_chain_is_still_unknown(slow: GatewayServer) -> None:
