@@ -1,18 +1,11 @@
 """`quancheng up`, and the whole way once with nothing but commands."""
 
 import csv
-import io
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,14 +14,11 @@ from ledger.signing import address_of
 from scripts.city.delta import Amounts, make_delta
 from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city
-from scripts.city.write import Size, write_city
-from wallet.cli import main
+from tests.support.town import Party, Town, enrolled, person_file, running_town
 from wallet.cli.exit_codes import ExitCode
-from wallet.envelope import LEAST_SCRYPT_N
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PASSWORD = "four words and a number"
 PURPOSE = {
     "code": "loan",
     "texts": {
@@ -39,105 +29,12 @@ PURPOSE = {
     "max_uses": 5,
     "retention": 86_400,
 }
-RECOVERY_DELAY = 6
-"""Seconds."""
-
-
-@dataclass
-class Done:
-    """What a command in a process of its own left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def error(self) -> Any:
-        return json.loads(self.err.splitlines()[-1])["error"]
-
-
-@dataclass
-class Party:
-    """A party that runs `quancheng` on its own machine."""
-
-    home: Path
-    data: Path
-
-    def run(self, *arguments: str) -> Done:
-        """Run a command in this process: starting one for each takes a minute in all."""
-        command = [
-            *("--json", "--home", str(self.home), "--data", str(self.data)),
-            *("--password", "env:TEST_PASSWORD", "--scrypt-n", str(LEAST_SCRYPT_N)),
-            *map(str, arguments),
-        ]
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TEST_PASSWORD", PASSWORD)
-            code = main(command)
-        return Done(code, out.getvalue(), err.getvalue())
-
-    def __call__(self, *arguments: str) -> Any:
-        done = self.run(*arguments)
-        assert done.code == 0, (arguments, done.err, done.out)
-        return done.document
-
-
-@dataclass
-class Town:
-    """A running profile, a city's files, and its parties."""
-
-    data: Path
-    city: Path
-    homes: Path
-
-    def party(self, name: str) -> Party:
-        supervised = self.data / name
-        home = supervised if (supervised / "keystore").exists() else self.homes / name
-        return Party(home, self.data)
-
-    @property
-    def description(self) -> tuple[str, ...]:
-        return ("-d", str(self.city / "datasets.json"), "--code", "real-estate")
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    directory = tmp_path_factory.mktemp("town")
-    write_city(directory / "city", 5, Size(people=60, enterprises=10, records=100), plain=True)
-    town = Town(directory / "data", directory / "city", directory / "parties")
-    registers = [
-        str(town.city / "identity" / name) for name in ("residents.csv", "enterprises.csv")
-    ]
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "wallet.cli", "--json", "--password", "env:TEST_PASSWORD"),
-            *(
-                "up",
-                "--demo",
-                str(town.data),
-                "--recovery-delay",
-                str(RECOVERY_DELAY),
-                "--register",
-                registers[0],
-                "--register",
-                registers[1],
-            ),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"TEST_PASSWORD": PASSWORD},
-    )
-    assert process.stdout is not None
-    lines = list(iter(process.stdout.readline, "}\n"))
-    assert json.loads("".join(lines) + "}")["data"] == str(town.data)
-    yield town
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
-    process.stdout.close()
+    with running_town(tmp_path_factory.mktemp("town")) as running:
+        yield running
 
 
 @dataclass
@@ -180,24 +77,6 @@ def terms(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Terms:
     published = provider("provider", "publish", str(file), *town.description)
     assert (published["version"], published["count"]) == (1, len(rows))
     return Terms(dataset, purpose, rows, file)
-
-
-def person_file(town: Town, resident_id: str, path: Path) -> Path:
-    """What a counter, a bank or a person types in about a person."""
-    with (town.city / "identity" / "residents.csv").open(encoding="utf-8", newline="") as source:
-        found = {row["resident_id"]: row["name"] for row in csv.DictReader(source)}
-    known = {"kind": "resident", "id_number": resident_id, "name": found[resident_id]}
-    path.write_text(json.dumps(known, ensure_ascii=False), "utf-8")
-    return path
-
-
-def enrolled(town: Town, me: Path, name: str, *options: str) -> Party:
-    """A person who was at the counter and has a wallet."""
-    person, officer = town.party(name), town.party("officer")
-    code = officer("identity", "enrol", "--person", str(me), "--identification", "id card")["code"]
-    ids = person("wallet", "new", "--enrol", code, "--person", str(me), *options)
-    assert ids[0]["subject"].startswith("0x")
-    return person
 
 
 def owners_of(rows: list[dict[str, str]]) -> list[str]:
