@@ -32,7 +32,8 @@ def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> City:
 
 @pytest.fixture(scope="module")
 def url(city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with gateway_process(city, tmp_path_factory.mktemp("gateway")) as gateway:
+    home = tmp_path_factory.mktemp("gateway")
+    with gateway_process(city, home, lacking={"keyholders"}) as gateway:
         yield gateway.url
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,8 +82,8 @@ def test_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 async def gateway(chain: Chain, tmp_path: Path) -> AsyncIterator[GatewayServer]:
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
-    slow = {"requests_rate": 0.01, "requests_burst": 3}
-    slow_sign_in = {"sign_in_rate": 0.01, "sign_in_burst": 2}
+    slow: dict[str, Any] = {"requests_rate": 0.01, "requests_burst": 3}
+    slow_sign_in: dict[str, Any] = {"sign_in_rate": 0.01, "sign_in_burst": 2}
     async with serve_gateway(chain, tmp_path, url, **slow, **slow_sign_in) as serving:
         yield serving
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,8 +39,10 @@ def log(city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     city.keyholders.start()
     with gateway_process(city, home, settings=settings) as gateway:
         town = Town(city, gateway, {})
-        _live(town)
-        town.close()
+        try:
+            _live(town)
+        finally:
+            town.close()
         gateway.stop()
         yield gateway.log
     city.keyholders.start()
@@ -56,7 +59,7 @@ def _live(town: Town) -> None:
     body = encode_submissions(Submissions((city.submission(town.granted(person)),), single=True))
     city.keyholders.stop(2)
     problem(town.send(body), 503, "keyholders-unavailable")
-    assert httpx.get(f"{url}/readyz").status_code == 503
+    _wait_until_not_ready(url)
     problem(town.send(body[:-1] + b',"id_number":"' + NUMBER.encode() + b'"}'), 422, "malformed")
     problem(httpx.post(f"{url}/v1/revocations", json={"revocation": NUMBER}), 422, "malformed")
     problem(httpx.get(f"{url}/v1/datasets/{NUMBER}"), 422, "malformed")
@@ -68,6 +71,16 @@ def _live(town: Town) -> None:
     token = good(httpx.post(f"{url}/v1/sessions", json=answer), 201)["token"]
     good(httpx.get(f"{url}/v1/inbox", headers={"authorization": f"Bearer {token}"}))
     assert httpx.get(f"{url}/metrics").status_code == 200
+
+
+def _wait_until_not_ready(url: str) -> None:
+    """The gateway looks after its keyholders every two seconds."""
+    until = time.monotonic() + 20
+    while httpx.get(f"{url}/readyz").status_code != 503:
+        assert time.monotonic() < until, (
+            "two keyholders stopped, and the gateway calls itself ready"
+        )
+        time.sleep(0.1)
 
 
 def test_the_log_is_json_and_has_only_what_may_be_logged(log: Path) -> None:

@@ -174,10 +174,14 @@ class Chain:
         assert block is not None
         return block.timestamp
 
+    def block_number(self) -> int:
+        """The newest block's number."""
+        return self.rpc.send(queries.block_number())
+
     def wait_for_block(self) -> int:
         """Wait for a block that is not there yet; return its number."""
-        last = self.rpc.send(queries.block_number())
-        while (number := self.rpc.send(queries.block_number())) == last:
+        last = self.block_number()
+        while (number := self.block_number()) == last:
             time.sleep(BLOCK_TIME / 4)
         return number
 

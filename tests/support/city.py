@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -348,17 +348,26 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(urls: Sequence[str], seconds: float = 30) -> None:
+def _wait_until_ready(
+    urls: Sequence[str], seconds: float = 60, *, lacking: Container[str] = ()
+) -> None:
     until = time.monotonic() + seconds
     for url in urls:
-        while True:
-            try:
-                if httpx.get(f"{url}/readyz").status_code == httpx.codes.OK:
-                    break
-            except httpx.TransportError:
-                pass
-            assert time.monotonic() < until, f"{url} is not ready"
+        while (told := _why_not_ready(url, lacking)) is not None:
+            assert time.monotonic() < until, f"{url} is not ready: {told}"
             time.sleep(0.05)
+
+
+def _why_not_ready(url: str, lacking: Container[str]) -> str | None:
+    try:
+        answer = httpx.get(f"{url}/readyz")
+    except httpx.TransportError as error:
+        return str(error)
+    if answer.status_code == httpx.codes.OK:
+        return None
+    checks = answer.json().get("checks", {"status": answer.text})
+    failing = {name: why for name, why in checks.items() if why and name not in lacking}
+    return str(failing) if failing else None
 
 
 @dataclass
@@ -386,6 +395,7 @@ def gateway_process(
     home: Path,
     *,
     ready: bool = True,
+    lacking: Container[str] = (),
     module: Sequence[str] = ("gateway",),
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[GatewayProcess]:
@@ -395,6 +405,7 @@ def gateway_process(
         city: Its node and keyholders.
         home: Of the gateway's database and journal; the same one again is the same gateway.
         ready: Whether to wait until it is.
+        lacking: Checks that cannot succeed here, so that they are not waited for.
         module: What to run, with its arguments.
         settings: More settings, by name in lowercase.
     """
@@ -426,7 +437,7 @@ def gateway_process(
         )
     try:
         if ready:
-            _wait_until_ready([url])
+            _wait_until_ready([url], lacking=lacking)
         yield GatewayProcess(url, process, log)
     finally:
         if process.poll() is None:

@@ -190,8 +190,8 @@ async def serve_gateway(
         base = f"http://127.0.0.1:{made.port}"
         async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False) as http:
             gateway = GatewayServer(app, made, chain, http)
-            if follows:
-                await gateway.has(chain.deployment.block_number)
+            if follows:  # what others did on a shared chain is behind it
+                await gateway.has(await asyncio.to_thread(chain.block_number))
             yield gateway
     finally:
         server.should_exit = True
