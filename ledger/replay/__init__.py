@@ -9,6 +9,7 @@ from ledger.replay.export import (
     TrailHeader,
     TrailReader,
     open_trail,
+    verify_header,
     write_trail,
 )
 from ledger.replay.journals import Journal, JournalError, ReleaseEntry, access_id
@@ -41,5 +42,6 @@ __all__ = [
     "read_logs",
     "replay_node",
     "replay_trail",
+    "verify_header",
     "write_trail",
 ]

@@ -10,6 +10,8 @@
 Each of these is one line without spaces, ended by a line feed. A log has the members of `eth_getLogs`,
 in this order: all that the decision depends on, the block's time included. The last line says how
 much there must be, so a file that was cut off shows.
+
+The hashes of blocks are what the maker's node said: nothing in a trail proves them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,6 +20,7 @@ from typing import BinaryIO, Final, Literal
 
 import msgspec
 
+from ledger.deployment import Deployment
 from ledger.errors import LedgerError
 from ledger.events import Contracts, Log
 from ledger.hexes import HexError, from_hex, to_hex
@@ -73,8 +76,27 @@ class TrailHeader(msgspec.Struct, frozen=True):
     chain_id: int
     contracts: Contracts
     first_block: int
+    """That of the deployment: there is nothing before."""
     last_block: int
+    """Up to which it has everything, as its maker says."""
     last_block_hash: bytes
+
+
+def verify_header(header: TrailHeader, deployment: Deployment) -> TrailHeader:
+    """Return a trail's header if it is that of a deployment, from its first block on.
+
+    Raises:
+        ExportError: it is not.
+    """
+    if header.chain_id != deployment.chain_id:
+        raise ExportError(f"the trail is of chain {header.chain_id}")
+    if header.contracts != deployment.contracts:
+        raise ExportError("the trail is of other contracts")
+    first = deployment.block_number
+    if header.first_block != first:
+        problem = f"the trail begins with block {header.first_block}, the deployment with {first}"
+        raise ExportError(problem)
+    return header
 
 
 def write_trail(
@@ -120,7 +142,7 @@ class TrailReader:
         """Read the first line.
 
         Raises:
-            ExportError: it is not that of a trail.
+            ExportError: it is not that of a trail, or of no blocks at all.
         """
         self._file = file
         self._line = 1
@@ -140,13 +162,16 @@ class TrailReader:
             last_block=found.last_block,
             last_block_hash=last_block_hash,
         )
+        if not 0 <= found.first_block <= found.last_block:
+            raise ExportError(f"no blocks from {found.first_block} to {found.last_block}")
+        self._last_block_hash = to_hex(last_block_hash)
 
     def batches(self) -> Iterator[list[Log]]:
         """Yield the logs, some at a time.
 
         Raises:
-            ExportError: a line is not a log; the number of logs is not what the last line says; or
-                something comes after it.
+            ExportError: a line is not a log; the number of logs is not what the last line says;
+                something comes after it; or a log is of a block that the first line does not have.
         """
         for part in self._parts():
             if self.end is not None:
@@ -156,6 +181,7 @@ class TrailReader:
             logs = self._decoded(body)
             self._line += lines
             self._logs += len(logs)
+            self._check_blocks(logs)
             yield logs
             if footer:
                 self._read_footer(footer)
@@ -185,6 +211,21 @@ class TrailReader:
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise ExportError(f"line {number} is not a log: {error}") from error
         raise ExportError(f"after line {self._line}: not logs")
+
+    def _check_blocks(self, logs: list[Log]) -> None:
+        """Compare with the first line. That each block is one block is for the replay."""
+        first, last = self.header.first_block, self.header.last_block
+        for text, hash_ in {(log.block_number, log.block_hash) for log in logs}:
+            try:
+                number = int(text, 16)
+            except ValueError as error:
+                raise ExportError(f"{text[:20]!r} is no block's number") from error
+            if not first <= number <= last:
+                problem = f"a log of block {number}, and the first line says {first} to {last}"
+                raise ExportError(problem)
+            if number == last and hash_ != self._last_block_hash:
+                problem = f"block {number} has not the hash that the first line says"
+                raise ExportError(problem)
 
     def _read_footer(self, line: bytes) -> None:
         try:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from ledger.hexes import from_hex
 from ledger.replay import (
     ExportError,
     Kind,
@@ -133,6 +135,45 @@ def test_a_trail_of_another_chain_or_deployment_is_refused(copy: Copy, tmp_path:
         replay_trail(path, msgspec.structs.replace(deployment(), deployed=other))
     with pytest.raises(ExportError, match="cannot be read"):
         replay_trail(tmp_path / "none", deployment())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"first_block": 2}, "begins with block 2, the deployment with 1"),
+        ({"first_block": 0}, "begins with block 0, the deployment with 1"),
+        ({"last_block": 0}, "no blocks from 1 to 0"),
+        ({"last_block": -1}, "no blocks from 1 to -1"),
+        ({"last_block": "last but one"}, "and the first line says 1 to"),
+        ({"last_block": "last"}, "has not the hash that the first line says"),
+    ],
+)
+def test_a_first_line_that_is_not_true_of_the_logs_is_refused(
+    copy: Copy, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    last = int(copy.logs[-1].block_number, 16)
+    places = {"last": last, "last but one": last - 1}
+    meant = {name: places.get(value, value) for name, value in changes.items()}
+    path = tmp_path / "trail.jsonl"
+    with path.open("wb") as file:
+        write_trail(file, msgspec.structs.replace(header(), **meant), [copy.logs], copy.end)
+    with pytest.raises(ExportError, match=message):
+        replay_trail(path, deployment())
+
+
+def test_a_last_block_with_events_has_the_hash_of_the_first_line(
+    copy: Copy, tmp_path: Path
+) -> None:
+    newest = copy.logs[-1]
+    true = msgspec.structs.replace(
+        header(),
+        last_block=int(newest.block_number, 16),
+        last_block_hash=from_hex(newest.block_hash),
+    )
+    path = tmp_path / "trail.jsonl"
+    with path.open("wb") as file:
+        write_trail(file, true, [copy.logs], copy.end)
+    assert replay_trail(path, deployment()).is_clean
 
 
 def test_a_trail_cut_off_with_another_last_line_needs_an_end_from_elsewhere(
