@@ -293,7 +293,7 @@ CHANGES: Final = (
 def check_vectors(chain: SmallChain) -> dict[str, Any]:
     """What the evidence proves, and what is refused once something in it is changed."""
     evidence = chain.evidence.evidence
-    anchors = Anchors(hashes=_hashes_in(chain.trail))
+    anchors = Anchors(hashes=_hashes_in(chain))
     found = verify_evidence(evidence, chain.deployment, anchors)
     document = json.loads(encode_evidence(evidence))
     return {
@@ -362,11 +362,11 @@ def _verify(data: bytes, chain: SmallChain, anchors: Anchors) -> VerifiedEvidenc
     return verify_evidence(decode_evidence(data), chain.deployment, anchors)
 
 
-def _hashes_in(trail: bytes) -> frozenset[bytes]:
+def _hashes_in(chain: SmallChain) -> frozenset[bytes]:
     with tempfile.TemporaryDirectory(prefix="quancheng-") as directory:
         path = Path(directory) / "trail.jsonl"
-        path.write_bytes(trail)
-        return trail_hashes(path)
+        path.write_bytes(chain.trail)
+        return trail_hashes(path, chain.deployment)
 
 
 # Blocks and tries

@@ -5,24 +5,27 @@ the validators. Any other chain needs somebody to ask: a node, or a trail that w
 """
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from ledger import queries
+from ledger.deployment import Deployment
 from ledger.evidence.blocks import BlockError, read_header
 from ledger.evidence.document import Evidence
 from ledger.evidence.errors import Check, EvidenceCheckError
-from ledger.hexes import from_hex
-from ledger.replay import open_trail
-from ledger.replay.export import TrailReader
+from ledger.hexes import HexError, from_hex
+from ledger.replay import ExportError, TrailReader, open_trail, verify_header
 from ledger.rpc import Rpc
+
+_HASH: Final = 32
 
 
 class Anchors(msgspec.Struct, frozen=True):
     """What the verifier trusts, from a source of its own; never from the evidence's sender."""
 
     hashes: frozenset[bytes] = frozenset()
-    """Hashes of blocks: from a node, from a trail that was replayed, as published somewhere."""
+    """Hashes of blocks: from a node, from a trail of one's own, as published somewhere."""
     validators: frozenset[bytes] = frozenset()
     """QBFT: addresses whose seals count. Empty: those of the deployment's first block."""
 
@@ -42,15 +45,28 @@ def node_hashes(rpc: Rpc, evidence: Evidence) -> frozenset[bytes]:
     return frozenset(block.hash for block in found if block is not None)
 
 
-def trail_hashes(path: Path) -> frozenset[bytes]:
+def trail_hashes(path: Path, deployment: Deployment) -> frozenset[bytes]:
     """Return the hashes of all blocks that an exported trail has events of.
 
-    The trail is not replayed here: that says whether it is whole.
+    They are the word of whoever made the file: neither the running hash nor a replay binds them. So a
+    trail vouches for blocks only if it comes from a source that the verifier trusts, best from an
+    export of its own. What is checked here is that each block has one hash; whether the trail is whole
+    is for `replay_trail`.
 
     Raises:
-        ExportError: it is no trail.
+        ExportError: it is no trail, another deployment's, or contradicts itself.
     """
+    hashes: dict[int, str] = {}
     with open_trail(path) as file:
         reader = TrailReader(file)
-        texts = {log.block_hash for batch in reader.batches() for log in batch}
-    return frozenset((*map(from_hex, texts), reader.header.last_block_hash))
+        verify_header(reader.header, deployment)
+        for batch in reader.batches():
+            for number, hash_ in {(log.block_number, log.block_hash) for log in batch}:
+                if hashes.setdefault(int(number, 16), hash_) != hash_:
+                    raise ExportError(f"the trail has two blocks {int(number, 16)}")
+    if reader.end is None:
+        raise ExportError("the trail is cut off: its last line is missing")
+    try:
+        return frozenset(from_hex(hash_, _HASH) for hash_ in hashes.values())
+    except HexError as error:
+        raise ExportError(f"a block's hash is none: {error}") from error

@@ -16,6 +16,7 @@ from ledger.replay.journals import Journal, JournalError, ReleaseEntry, access_i
 from ledger.replay.report import End, Finding, Kind, OutcomeCount, ReplayReport
 from ledger.replay.sources import (
     ChainMissingError,
+    NodeContradictionError,
     export_trail,
     read_logs,
     replay_node,
@@ -30,6 +31,7 @@ __all__ = [
     "Journal",
     "JournalError",
     "Kind",
+    "NodeContradictionError",
     "OutcomeCount",
     "ReleaseEntry",
     "Replay",

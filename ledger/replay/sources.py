@@ -12,6 +12,7 @@ from ledger.chain import Finality
 from ledger.deployment import Deployment
 from ledger.errors import LedgerError
 from ledger.events import Contracts, Log, with_timestamp
+from ledger.hexes import to_hex
 from ledger.replay.engine import Replay
 from ledger.replay.export import (
     ExportError,
@@ -37,6 +38,10 @@ class ChainMissingError(LedgerError):
     """The node does not have the blocks that it should have."""
 
 
+class NodeContradictionError(LedgerError):
+    """A node's logs are of other blocks than the node has: it lies, or its chain changed meanwhile."""
+
+
 def replay_node(
     rpc: Rpc,
     deployment: Deployment,
@@ -47,12 +52,14 @@ def replay_node(
 ) -> ReplayReport:
     """Replay everything up to the newest final block of a node.
 
-    The node is asked for every log and for the state of the access log at the end; nothing else of
-    what it says is relied upon. Whether it is the right chain is for `verify_deployment`.
+    The node is asked for every log, for the hash and time of every block that has one, and for the
+    state of the access log at the end; nothing else of what it says is relied upon. Whether it is the
+    right chain is for `verify_deployment`.
 
     Raises:
         RpcError: the node cannot be asked.
         ChainMissingError: it has no final block yet.
+        NodeContradictionError: a log is of another block than the node has.
         JournalError: a journal is not in order.
     """
     newest = _newest(rpc, finality or Finality.depth(0))
@@ -104,9 +111,13 @@ def export_trail(
 ) -> TrailHeader:
     """Write everything up to the newest final block into a file.
 
+    The hashes of blocks are those that the node has, so what the file says of them is worth what the
+    node is worth, to whoever knows that the file is this one.
+
     Raises:
         RpcError: the node cannot be asked.
         ChainMissingError: it has no final block yet.
+        NodeContradictionError: a log is of another block than the node has.
         ExportError: the file cannot be written.
     """
     newest = _newest(rpc, finality or Finality.depth(0))
@@ -131,10 +142,11 @@ def read_logs(rpc: Rpc, contracts: Contracts, first: int, last: int) -> Iterator
     """Yield all logs of the contracts in a range of blocks, both ends included, in order.
 
     How many blocks are asked for at once follows from how full they are. While an answer is worked
-    on, the next one is on its way.
+    on, the next one is on its way. Each log's block is looked up: hash and time are the node's own.
 
     Raises:
         RpcError: the node cannot be asked.
+        NodeContradictionError: a log is of another block than the node has.
     """
     addresses = msgspec.structs.astuple(contracts)
     span = _FIRST_SPAN
@@ -164,7 +176,7 @@ def _ask(
                 raise
             last = first + (last - first) // 2
         else:
-            return last, _with_timestamps(rpc, logs)
+            return last, _looked_up(rpc, logs)
 
 
 def _next_span(blocks: int, logs: int) -> int:
@@ -173,15 +185,21 @@ def _next_span(blocks: int, logs: int) -> int:
     return max(1, min(blocks * _WANTED // logs, blocks * 4, _LARGEST_SPAN))
 
 
-def _with_timestamps(rpc: Rpc, logs: tuple[Log, ...]) -> tuple[Log, ...]:
-    """Ask for the blocks' times where the node left them out."""
-    if all(log.block_timestamp is not None for log in logs):
+def _looked_up(rpc: Rpc, logs: tuple[Log, ...]) -> tuple[Log, ...]:
+    """Compare logs with their blocks; put in the times where the node left them out."""
+    places = {(log.block_number, log.block_hash, log.block_timestamp) for log in logs}
+    numbers = sorted({int(number, 16) for number, _, _ in places})
+    answers = rpc.send_many([queries.block(number) for number in numbers])
+    blocks = dict(zip(numbers, answers, strict=True))
+    for number, hash_, time in places:
+        block = blocks[int(number, 16)]
+        same_time = block is not None and time in (None, hex(block.timestamp))
+        if block is None or to_hex(block.hash) != hash_ or not same_time:
+            problem = "the node has a log of another block than it has"
+            raise NodeContradictionError(f"{problem}: block {int(number, 16)}, {hash_}")
+    if all(time is not None for _, _, time in places):
         return logs
-    numbers = sorted({int(log.block_number, 16) for log in logs})
-    blocks = rpc.send_many([queries.block(number) for number in numbers])
-    times = {block.number: block.timestamp for block in blocks if block is not None}
-    if len(times) < len(numbers):
-        raise ChainMissingError("the node gives logs of blocks that it does not have")
+    times = {number: block.timestamp for number, block in blocks.items() if block is not None}
     return tuple(with_timestamp(log, times[int(log.block_number, 16)]) for log in logs)
 
 

@@ -61,7 +61,7 @@ def verify(world: World, path: Path) -> VerifiedEvidence:
     Raises:
         EvidenceCheckError: it does not hold; the check says what.
     """
-    anchors = Anchors(hashes=trail_hashes(world.data / "trail.jsonl"))
+    anchors = Anchors(hashes=trail_hashes(world.data / "trail.jsonl", world.deployment))
     return verify_evidence(decode_evidence(path.read_bytes()), world.deployment, anchors)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ledger.evidence import trail_hashes
 from ledger.hexes import from_hex
 from ledger.replay import (
     ExportError,
@@ -144,7 +145,7 @@ def test_a_trail_of_another_chain_or_deployment_is_refused(copy: Copy, tmp_path:
         ({"first_block": 0}, "begins with block 0, the deployment with 1"),
         ({"last_block": 0}, "no blocks from 1 to 0"),
         ({"last_block": -1}, "no blocks from 1 to -1"),
-        ({"last_block": "last but one"}, "and the first line says 1 to"),
+        ({"last_block": "last but one"}, "the first line says"),
         ({"last_block": "last"}, "has not the hash that the first line says"),
     ],
 )
@@ -187,3 +188,45 @@ def test_a_trail_cut_off_with_another_last_line_needs_an_end_from_elsewhere(
     path = exported(copy, tmp_path / "trail.jsonl")
     assert replay_trail(path, deployment()).is_clean
     assert kinds(replay_trail(path, deployment(), end=end)) == {Kind.OTHER_END}
+
+
+# Hashes of blocks
+
+
+def with_other_hashes(copy: Copy) -> None:
+    for place, log in enumerate(copy.logs):
+        copy.edit(place, block_hash="0x" + log.block_number[2:].rjust(64, "5"))
+
+
+def test_hashes_of_blocks_are_the_word_of_whoever_made_the_file(copy: Copy, tmp_path: Path) -> None:
+    """The limit that docs/spec/evidence.md and `audit verify --trail` tell: a replay does not see it."""
+    true = trail_hashes(exported(copy, tmp_path / "true"), deployment())
+    with_other_hashes(copy)
+    path = exported(copy, tmp_path / "other")
+    assert replay_trail(path, deployment(), end=copy.end).is_clean
+    assert not true & trail_hashes(path, deployment())
+
+
+def test_a_trail_vouches_only_for_blocks_that_it_has_events_of(copy: Copy, tmp_path: Path) -> None:
+    hashes = trail_hashes(exported(copy, tmp_path / "trail.jsonl"), deployment())
+    assert hashes == {from_hex(log.block_hash) for log in copy.logs}
+    assert header().last_block_hash not in hashes
+
+
+def test_a_trail_that_contradicts_itself_vouches_for_nothing(copy: Copy, tmp_path: Path) -> None:
+    path = exported(copy, tmp_path / "trail.jsonl")
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(cut(whole.splitlines(keepends=True))))
+    with pytest.raises(ExportError, match="cut off"):
+        trail_hashes(path, deployment())
+    path.write_bytes(whole)
+    with pytest.raises(ExportError, match="of chain"):
+        trail_hashes(path, msgspec.structs.replace(deployment(), chain_id=1))
+    place = next(n for n, log in enumerate(copy.logs[1:], 1) if log.log_index == "0x1")
+    copy.edit(place, block_hash="0x" + "5a" * 32)
+    with pytest.raises(ExportError, match="two blocks"):
+        trail_hashes(exported(copy, path), deployment())
+    copy.edit(place, block_hash=copy.logs[place - 1].block_hash)
+    copy.edit(0, block_number="one")
+    with pytest.raises(ExportError, match="no block's number"):
+        trail_hashes(exported(copy, path), deployment())

@@ -1,14 +1,18 @@
 """A real node is replayed, whole and in parts."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from ledger import queries
 from ledger.enumerations import Outcome
+from ledger.events import Log, with_timestamp
 from ledger.replay import (
     Kind,
+    NodeContradictionError,
     ReleaseEntry,
     export_trail,
     replay_node,
@@ -79,3 +83,40 @@ def test_logs_come_in_parts_and_with_their_times(chain: Chain) -> None:
     whole = list(read_logs(chain.rpc, chain.contracts, 0, newest))
     assert [log for part in parts for log in part] == [log for part in whole for log in part]
     assert len(parts) > 1
+
+
+class _Lying(Rpc):
+    """Gives logs another block's hash, or another time."""
+
+    lie: Callable[[Log], Log] = staticmethod(lambda log: log)
+
+    def send(self, call: Call[Any]) -> Any:
+        answer = super().send(call)
+        return tuple(map(self.lie, answer)) if call.method == "eth_getLogs" else answer
+
+
+def another_hash(log: Log) -> Log:
+    return msgspec.structs.replace(log, block_hash="0x" + "5a" * 32)
+
+
+def another_time(log: Log) -> Log:
+    assert log.block_timestamp is not None
+    return with_timestamp(log, int(log.block_timestamp, 16) + 1)
+
+
+def a_block_to_come(log: Log) -> Log:
+    return msgspec.structs.replace(log, block_number=hex(1 << 40))
+
+
+@pytest.mark.parametrize("lie", [another_hash, another_time, a_block_to_come])
+def test_logs_of_another_block_than_the_node_has_are_refused(
+    chain: Chain, tmp_path: Path, lie: Callable[[Log], Log]
+) -> None:
+    chain.record([chain.request(chain.parties.bank, b"\x01" * 32)])
+    with _Lying(chain.node.url) as rpc:
+        assert replay_node(rpc, chain.deployment, other_contracts=True).is_clean
+        rpc.lie = lie
+        with pytest.raises(NodeContradictionError, match="another block than it has"):
+            replay_node(rpc, chain.deployment)
+        with pytest.raises(NodeContradictionError):
+            export_trail(rpc, chain.deployment, tmp_path / "trail.jsonl")

@@ -210,7 +210,7 @@ def evidence() -> Evidence:
 def test_the_evidence_proves_what_the_vectors_say(deployment: Deployment) -> None:
     wanted = vectors("evidence-checks.json")
     anchors = Anchors(hashes=frozenset(from_hex(one, 32) for one in wanted["anchors"]))
-    assert anchors.hashes == trail_hashes(TRAIL)
+    assert anchors.hashes == trail_hashes(TRAIL, deployment)
     found = verify_evidence(evidence(), deployment, anchors)
     assert vectors_chain.proven(found) == wanted["proves"]
     assert set(found.checked) == set(Check)
@@ -232,7 +232,7 @@ def test_changed_evidence_is_refused_by_the_check_that_the_vectors_name(
                 vectors_chain.changed(document, tuple(change["path"]), change["value"])
             ),
             deployment,
-            Anchors(hashes=trail_hashes(TRAIL)),
+            Anchors(hashes=trail_hashes(TRAIL, deployment)),
         )
     assert raised.value.check.value == change["check"]
 

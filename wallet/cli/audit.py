@@ -53,6 +53,9 @@ app = typer.Typer(help="The regulator: see, check and keep everything.", no_args
 app.command("key")(key)
 
 _SHOWN = 50
+_WORD_OF_A_TRAIL = (
+    "their hashes and times are the word of whoever made the file; nothing in it proves them"
+)
 
 JournalFiles = Annotated[
     list[Path] | None, typer.Option("--journal", help="A gateway's journal file; may be repeated.")
@@ -87,7 +90,7 @@ def replay(
         with _logs(session, trail) as logs:
             page = make_report(session.deployment, report, access_rows(session.deployment, logs))
         write_file(html, page.encode())
-    _show_report(session, report)
+    _show_report(session, report, trail)
     if not report.is_clean:
         raise DifferencesError(f"replay found {report.finding_count} differences")
 
@@ -171,7 +174,8 @@ def verify(
     journal: JournalFiles = None,
     keyholder_journal: KeyholderFiles = None,
     trail: Annotated[
-        Path | None, typer.Option(help="Evidence: a trail that has the blocks; replay it first.")
+        Path | None,
+        typer.Option(help="Evidence: a trail that has the blocks, from a source that you trust."),
     ] = None,
     anchor: Annotated[
         list[str] | None,
@@ -193,7 +197,8 @@ def verify(
     found = read_evidence(file)
     hashes = {hash_of(text, "anchor") for text in anchor or ()}
     if trail is not None:
-        hashes |= trail_hashes(trail)
+        hashes |= trail_hashes(trail, session.deployment)
+        session.output.warn(f"blocks      {trail} vouches for them: {_WORD_OF_A_TRAIL}")
     if against_node:
         with _node(session) as rpc:
             hashes |= node_hashes(rpc, found)
@@ -282,7 +287,7 @@ def _logs(session: Session, trail: Path | None) -> Iterator[Iterator[Sequence[Lo
         yield read_logs(rpc, deployment.contracts, deployment.block_number, last)
 
 
-def _show_report(session: Session, report: ReplayReport) -> None:
+def _show_report(session: Session, report: ReplayReport, trail: Path | None) -> None:
     document = {
         "clean": report.is_clean,
         "first_block": report.first_block,
@@ -308,6 +313,7 @@ def _show_report(session: Session, report: ReplayReport) -> None:
         f"replayed    {report.logs:,} events, {report.accesses:,} accesses, "
         f"blocks {report.first_block} to {report.last_block}",
         f"end         number {report.end.sequence}, head {to_hex(report.end.head)}",
+        f"blocks      {_WORD_OF_A_TRAIL if trail else 'hashes and times are those that the node has'}",
         f"journals    {', '.join(report.journals) or 'none: no signature was checked'}",
         f"signatures  {report.signatures:,} of {report.accesses:,} checked",
         f"verdict     {'no difference' if report.is_clean else 'DIFFERENCES'}",

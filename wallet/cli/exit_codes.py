@@ -14,7 +14,7 @@ from ledger.errors import LedgerError
 from ledger.evidence import EvidenceCheckError, NoEvidenceError
 from ledger.node import DataInUseError as NodeInUseError
 from ledger.node import PortInUseError as NodePortInUseError
-from ledger.replay import ExportError
+from ledger.replay import ExportError, NodeContradictionError
 from ledger.rpc import RpcError
 from wallet.authority.errors import AuthorityError
 from wallet.citizen.errors import ProposalError
@@ -72,6 +72,7 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (RootMismatchError, ExitCode.NOT_VERIFIED),
     (DifferencesError, ExitCode.NOT_VERIFIED),
     (ExportError, ExitCode.NOT_VERIFIED),
+    (NodeContradictionError, ExitCode.NOT_VERIFIED),
     (EvidenceCheckError, ExitCode.NOT_VERIFIED),
     (NoEvidenceError, ExitCode.NOT_FOUND),
     (NoSuchEntryError, ExitCode.NOT_FOUND),

@@ -201,9 +201,11 @@ def test_evidence_of_a_receipt_verifies_offline_with_a_trail(
     assert found["sequence"] == used.recorded.sequence
     assert found["records"][0]["values"]["field 2"] == "value 0.2"
     assert file.stat().st_mode & 0o077 == 0
-    shown = regulator(*offline, "audit", "verify", str(file), "--trail", str(trail)).out
-    assert "OPEN" not in shown
-    assert "value 0.2" in shown
+    done = regulator(*offline, "audit", "verify", str(file), "--trail", str(trail))
+    assert "OPEN" not in done.out
+    assert "value 0.2" in done.out
+    assert "the word of whoever made the file" in done.err
+    assert "the word of" not in regulator("audit", "verify", str(file), "--against-node").err
 
 
 def test_no_value_is_in_evidence_unless_its_holder_shows_it(
