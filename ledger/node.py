@@ -11,6 +11,7 @@ pending for ever; mining at an interval of its own, it writes states that do not
 
 import fcntl
 import gzip
+import logging
 import os
 import shutil
 import signal
@@ -41,6 +42,8 @@ _IN_USE: Final = "already in use"
 _LAST_BYTES: Final = 2000
 _SELDOM: Final = 10**6
 """Seconds between anvil's own writings of its state: never, as ours fit together and its do not."""
+
+_log = logging.getLogger(__name__)
 
 
 class NodeError(LedgerError):
@@ -153,6 +156,7 @@ class Node:
         try:
             state = self._settle_state()
             self._launch(binary, state)
+            self._keep_time()
             self._mine()
         except BaseException:
             self.kill()
@@ -209,6 +213,17 @@ class Node:
             raise StateDamagedError(str(error)) from error
         except OSError as error:
             raise NodeError(f"{self._files.kept} cannot be written: {error.strerror}") from error
+
+    def _keep_time(self) -> None:
+        """Let no block be older than the newest one, also when the machine's clock was put back.
+
+        anvil begins with the machine's time, whatever the state says (1.7.1).
+        """
+        with Rpc(self.url, RpcSettings(timeout=self.settings.start_timeout)) as rpc:
+            newest = rpc.send(queries.block("latest"))
+            if newest is not None and newest.timestamp > time.time():
+                rpc.send(Call("evm_setTime", (newest.timestamp,), bytes))
+                _log.warning("the newest block is ahead of the clock: its time goes on")
 
     def _mine(self) -> None:
         settings = self.settings

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from ledger import queries
 from ledger.chain import Finality, final_block
 from ledger.rpc import AsyncRpc, Call
 
@@ -17,10 +18,15 @@ _BEHIND: Final = 5
 async def set_clock(rpc: AsyncRpc, timestamp: int) -> None:
     """Let the next blocks be of this time, and those after them of later ones.
 
+    If there are blocks of a later time already, the next ones are of that: anvil would make blocks that are
+    older than the ones before them.
+
     Raises:
         RpcError: the node cannot be asked, or has no clock that can be set.
     """
-    await rpc.send(Call("evm_setTime", (timestamp,), _ignore))
+    newest = await rpc.send(queries.block("latest"))
+    least = newest.timestamp if newest is not None else 0
+    await rpc.send(Call("evm_setTime", (max(timestamp, least),), _ignore))
 
 
 async def catch_up(rpc: AsyncRpc, finality: Finality) -> None:

@@ -130,6 +130,25 @@ def test_chain_is_the_same_after_many_orderly_ends(tmp_path: Path) -> None:
             time.sleep(1.1)
 
 
+def test_no_block_is_older_than_the_one_before_when_the_clock_was_put_back(tmp_path: Path) -> None:
+    with Node(node_settings(tmp_path)) as node, Rpc(node.url) as rpc:
+        ahead = int(time.time()) + 1000
+        rpc.send(Call("evm_setTime", (ahead,), bytes))
+        wait_until(lambda: newest_time(rpc) >= ahead)
+        node.stop()
+        node.start()
+        number = rpc.send(queries.block_number())
+        wait_until(lambda: rpc.send(queries.block_number()) > number)
+        assert newest_time(rpc) >= ahead
+
+
+def newest_time(rpc: Rpc) -> int:
+    """The newest block's time."""
+    block = rpc.send(queries.block("latest"))
+    assert block is not None
+    return block.timestamp
+
+
 def test_killed_node_comes_back_with_what_it_last_wrote(tmp_path: Path) -> None:
     node = Node(node_settings(tmp_path, state_interval=0))
     with node, Rpc(node.url) as rpc:

@@ -36,6 +36,7 @@ from ledger.recorder import (
     SequenceBehindError,
     TransactionRejectedError,
 )
+from ledger.recorder.clock import set_clock
 from ledger.recorder.records import Settled
 from ledger.recorder.restoring import read_journal
 from ledger.reverts import RevertError
@@ -623,6 +624,19 @@ async def test_lost_blocks_of_the_embedded_chain_come_back_at_their_own_times(
         assert abs(access.block.timestamp - was.timestamp) <= 1
     assert now.outcome == Outcome.ALLOWED
     assert abs(now.timestamp - time.time()) < 5
+
+
+async def test_the_clock_is_never_set_behind_the_newest_block(own_chain: Chain) -> None:
+    """More lost transactions of one second than are sent at once: they may take longer than it."""
+    chain = own_chain
+    async with AsyncRpc(chain.node.url) as rpc:
+        reached = chain.now() + 500
+        await set_clock(rpc, reached)
+        await until(lambda: chain.now() >= reached)
+        number = chain.rpc.send(queries.block_number())
+        await set_clock(rpc, reached - 5)
+        await until(lambda: chain.rpc.send(queries.block_number()) > number)
+        assert chain.now() >= reached
 
 
 def chain_accesses(chain: Chain) -> list[Accessed]:
