@@ -21,7 +21,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -29,12 +28,10 @@ from typing import BinaryIO, Final, Protocol
 import msgspec
 
 from ledger.hexes import to_hex
+from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
 from wallet.keyholder.errors import CorruptedJournalError, JournalError
 from wallet.keyholder.rules import VerifiedRelease
 
-_FIRST_HEAD: Final = bytes(32)
-_HEAD_MEMBER: Final = b',"head":"0x'
-_TAIL: Final = len(_HEAD_MEMBER) + 64 + len(b'"}\n')
 _MOST_LINE: Final = 1 << 22
 """Bytes that are read at the end of the file to find its last line: a release of 2,000 records that
 are each somebody else's takes 200 kB."""
@@ -215,14 +212,14 @@ def read_journal(path: Path) -> Iterator[Entry]:
         CorruptedJournalError: A line is not what was written, or one before it was dropped. A part of a
             line at the end, which a crash leaves, is not an error.
     """
-    head = _FIRST_HEAD
+    head = FIRST_HEAD
     with _errors(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return
             try:
                 entry, stated = _read_line(line)
-            except (msgspec.MsgspecError, ValueError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, HeadError) as error:
                 raise CorruptedJournalError(f"{path}: line {number} is not an entry") from error
             body, head = _line(entry, head)
             if (body, head) != (line, stated):
@@ -232,16 +229,12 @@ def read_journal(path: Path) -> Iterator[Entry]:
 
 def _line(entry: Entry, before: bytes) -> tuple[bytes, bytes]:
     """Return an entry's line and the head after it."""
-    body = msgspec.json.encode(entry)
-    head = sha256(before + body).digest()
-    return body[:-1] + _HEAD_MEMBER + head.hex().encode("ascii") + b'"}\n', head
+    return with_head(msgspec.json.encode(entry), before)
 
 
 def _read_line(line: bytes) -> tuple[Entry, bytes]:
-    if line[-_TAIL : -_TAIL + len(_HEAD_MEMBER)] != _HEAD_MEMBER:
-        raise ValueError("the line has no head")
-    head = bytes.fromhex(line[-_TAIL + len(_HEAD_MEMBER) : -3].decode("ascii"))
-    return _entries.decode(line[:-_TAIL] + b"}"), head
+    body, head = split_head(line)
+    return _entries.decode(body), head
 
 
 def _open(path: Path) -> BinaryIO:
@@ -277,10 +270,10 @@ def _recover(file: BinaryIO, path: Path) -> tuple[bytes, int]:
         os.fsync(file.fileno())
     file.seek(start + end)
     if not end:
-        return _FIRST_HEAD, 0
+        return FIRST_HEAD, 0
     try:
         _, head = _read_line(tail[tail.rfind(b"\n", 0, end - 1) + 1 : end])
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, HeadError) as error:
         raise CorruptedJournalError(f"{path}: the last line is not an entry") from error
     return head, start + end
 

@@ -11,6 +11,10 @@ class JournalFileError(RegulatorError):
     """A release journal cannot be read, or is not one."""
 
 
+class ChangedJournalError(JournalFileError):
+    """A line of a keyholder's journal does not follow the one before: one was changed or dropped."""
+
+
 class ExportFileError(RegulatorError):
     """An export cannot be written."""
 

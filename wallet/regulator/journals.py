@@ -5,8 +5,8 @@ A gateway's journal comes over HTTP as NDJSON (`GET /v1/journal`), one line for 
     {"access":"0x..","sequence":7,"outcome":0,"request":{..},"signature":"0x..","transaction":"0x..",
      "released":{..}|null, ...}
 
-A keyholder's is its own file `releases.ndjson`: {"kind":"release","access":"0x..","sequence":7,...}. Both
-are read twice at most, line by line, in a memory that does not grow.
+A keyholder's is its own file `releases.ndjson`: {"kind":"release","access":"0x..","sequence":7,...,"head":"0x.."};
+each line's head is checked. Both are read twice at most, line by line.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,8 @@ from ledger.typed_data import AccessRequest, record_from_object, struct_hash
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps
 from wallet.client.supervision import release_journal
-from wallet.regulator.errors import JournalFileError
+from wallet.heads import FIRST_HEAD, HeadError, verify_line
+from wallet.regulator.errors import ChangedJournalError, JournalFileError
 
 Entry = TypeVar("Entry")
 
@@ -73,7 +74,8 @@ class GatewayJournal:
 class KeyholderJournal:
     """A keyholder's journal in a file; what it says of subkeys for providers is passed over.
 
-    Releases of one access that were repeated count once.
+    Releases of one access that were repeated count once. A part of a line at the end, which a crash or
+    copying a journal in use leaves, is passed over: what it tells of has not left yet.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -85,8 +87,9 @@ class KeyholderJournal:
 
         Raises:
             JournalFileError: a line is none.
+            ChangedJournalError: a line does not follow the one before.
         """
-        found = {one.access: one for one in _entries(self._path, _keyholder_entry)}
+        found = {one.access: one for one in _entries(self._path, _KeyholderReader())}
         return sorted(found.values(), key=lambda entry: entry.sequence)
 
 
@@ -143,6 +146,8 @@ def _entries(path: Path, read: Callable[[bytes], Entry | None]) -> Iterator[Entr
             for number, line in enumerate(file, 1):
                 try:
                     entry = read(line)
+                except HeadError as error:
+                    raise ChangedJournalError(f"{path}, line {number}: {error}") from error
                 except (msgspec.MsgspecError, LedgerError, UnicodeDecodeError) as error:
                     raise JournalFileError(f"{path}, line {number}: {error}") from error
                 if entry is not None:
@@ -165,8 +170,17 @@ def _gateway_entry(line: bytes) -> ReleaseEntry:
     )
 
 
-def _keyholder_entry(line: bytes) -> ReleaseEntry | None:
-    found = _keyholder_lines.decode(line)
-    if found.kind != "release":
-        return None
-    return ReleaseEntry(from_hex(found.access, 32), found.sequence, None, None, released=True)
+class _KeyholderReader:
+    """Reads line after line, and checks that they follow each other."""
+
+    def __init__(self) -> None:
+        self._head = FIRST_HEAD
+
+    def __call__(self, line: bytes) -> ReleaseEntry | None:
+        if not line.endswith(b"\n"):
+            return None
+        body, self._head = verify_line(line, self._head)
+        found = _keyholder_lines.decode(body)
+        if found.kind != "release":
+            return None
+        return ReleaseEntry(from_hex(found.access, 32), found.sequence, None, None, released=True)
