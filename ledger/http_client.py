@@ -1,13 +1,16 @@
 """Asking another process over HTTP, many times a second: one base URL, few connections, kept open.
 
-aiohttp rather than httpx: a question costs 0.15 ms of processor time instead of 0.7, and each access
-asks the node and the keyholders several.
+aiohttp and urllib3 rather than httpx: a question costs 0.16 ms of processor time instead of 0.89, from
+ordinary code 0.32 ms instead of 0.48, and an access takes several.
 """
 
+import base64
 from dataclasses import dataclass
 from typing import Final, Protocol
+from urllib.parse import unquote
 
 import aiohttp
+import urllib3
 
 _HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
 _SKIPPED: Final = frozenset({"User-Agent", "Accept"})
@@ -111,3 +114,62 @@ class HttpClient:
             auto_decompress=False,
         )
         return self._session
+
+
+class BlockingHttpClient:
+    """The same for ordinary code. Safe to share between threads."""
+
+    def __init__(self, url: str, *, timeout: float, connections: int, most: int) -> None:
+        """Take where to ask, and the bounds; see `HttpClient`.
+
+        A connection is looked at before it is used again, so that none is that the service closed.
+        """
+        self._url = url
+        self._most = most
+        self._timeout = urllib3.Timeout(total=timeout)
+        self._pool = urllib3.PoolManager(1, maxsize=connections, block=True)
+
+    def ask(self, method: str, path: str, body: bytes = b"") -> HttpAnswer:
+        """See `HttpAsker`."""
+        if not self._url.startswith(("http://", "https://")):
+            raise HttpError("not a URL to ask")
+        try:
+            answer = self._pool.request(
+                method,
+                self._url + path,
+                body=body or None,
+                headers=_HEADERS | _authorization(self._url),
+                timeout=self._timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                return HttpAnswer(answer.status, self._read(answer))
+            finally:
+                answer.release_conn()
+        except urllib3.exceptions.TimeoutError as error:
+            raise HttpTimeoutError("no answer in time") from error
+        except ValueError as error:
+            raise HttpError("not a URL to ask") from error  # its text may hold a password
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise HttpError(str(error) or type(error).__name__) from error
+
+    def close(self) -> None:
+        """Close the connections. May be repeated."""
+        self._pool.clear()
+
+    def _read(self, answer: urllib3.BaseHTTPResponse) -> bytes:
+        body = answer.read(self._most + 1)
+        if len(body) > self._most:
+            answer.close()
+            raise AnswerTooLongError(f"more than {self._most} bytes")
+        return body
+
+
+def _authorization(url: str) -> dict[str, str]:
+    """Return the header for user and password in a URL, as aiohttp sends it by itself."""
+    auth = urllib3.util.parse_url(url).auth
+    if auth is None:
+        return {}
+    return {"authorization": "Basic " + base64.b64encode(unquote(auth).encode()).decode()}

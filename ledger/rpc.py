@@ -14,17 +14,22 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex
-from ledger.http_client import AnswerTooLongError, HttpClient, HttpError, HttpTimeoutError
+from ledger.http_client import (
+    AnswerTooLongError,
+    BlockingHttpClient,
+    HttpAnswer,
+    HttpClient,
+    HttpError,
+    HttpTimeoutError,
+)
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
 _OK: Final = 200
 _TOO_LARGE: Final = 413
 _MEBIBYTE: Final = 1 << 20
@@ -141,18 +146,28 @@ class _Client:
             )
         return body
 
-    def _check_status(self, status: int) -> None:
-        if status == _TOO_LARGE:
+    def _whole(self, answer: HttpAnswer) -> bytes:
+        if answer.status == _TOO_LARGE:
             raise RequestTooLargeError(f"{self._name} says that the request is too large")
-        if status != _OK:
-            raise NodeUnreachableError(f"{self._name} answered with HTTP status {status}")
+        if answer.status != _OK:
+            raise NodeUnreachableError(f"{self._name} answered with HTTP status {answer.status}")
+        return answer.body
 
-    def _too_long(self) -> AnswerTooLargeError:
-        most = self.settings.max_answer
-        return AnswerTooLargeError(f"the answer of {self._name} has more than {most} bytes")
-
-    def _late(self) -> NodeTimeoutError:
-        return NodeTimeoutError(f"{self._name} did not answer within {self.settings.timeout:g} s")
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except HttpTimeoutError as error:
+            raise NodeTimeoutError(
+                f"{self._name} did not answer within {self.settings.timeout:g} s"
+            ) from error
+        except AnswerTooLongError as error:
+            most = self.settings.max_answer
+            raise AnswerTooLargeError(
+                f"the answer of {self._name} has more than {most} bytes"
+            ) from error
+        except HttpError as error:
+            raise NodeUnreachableError(f"{self._name} cannot be reached: {error}") from error
 
 
 class Rpc(_Client):
@@ -160,13 +175,11 @@ class Rpc(_Client):
 
     def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
         super().__init__(url, settings)
-        limits = httpx.Limits(
-            max_connections=self.settings.connections,
-            max_keepalive_connections=self.settings.connections,
-            keepalive_expiry=None,
-        )
-        self._http = httpx.Client(
-            timeout=self.settings.timeout, limits=limits, trust_env=False, headers=_HEADERS
+        self._http = BlockingHttpClient(
+            url,
+            timeout=self.settings.timeout,
+            connections=self.settings.connections,
+            most=self.settings.max_answer,
         )
 
     def __enter__(self) -> Self:
@@ -208,25 +221,9 @@ class Rpc(_Client):
         return _all_answered(self.try_many(calls))
 
     def _post(self, body: bytes) -> bytes:
-        with self._errors(), self._http.stream("POST", self.url, content=body) as response:
-            self._check_status(response.status_code)
-            parts = bytearray()
-            for part in response.iter_bytes():
-                parts += part
-                if len(parts) > self.settings.max_answer:
-                    raise self._too_long()
-            return bytes(parts)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except httpx.TimeoutException as error:
-            raise self._late() from error
-        except httpx.RequestError as error:
-            raise NodeUnreachableError(f"{self._name} cannot be reached: {error}") from error
-        except httpx.InvalidURL as error:
-            raise NodeUnreachableError(f"not a URL of a node: {error}") from error
+        with self._errors():
+            answer = self._http.ask("POST", "", body)
+        return self._whole(answer)
 
 
 class AsyncRpc(_Client):
@@ -281,16 +278,9 @@ class AsyncRpc(_Client):
         return _all_answered(await self.try_many(calls))
 
     async def _post(self, body: bytes) -> bytes:
-        try:
+        with self._errors():
             answer = await self._http.ask("POST", "", body)
-        except HttpTimeoutError as error:
-            raise self._late() from error
-        except AnswerTooLongError as error:
-            raise self._too_long() from error
-        except HttpError as error:
-            raise NodeUnreachableError(f"{self._name} cannot be reached: {error}") from error
-        self._check_status(answer.status)
-        return answer.body
+        return self._whole(answer)
 
 
 def _message(number: int, call: Call[Any]) -> dict[str, object]:
