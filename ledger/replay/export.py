@@ -26,6 +26,9 @@ from ledger.events import Contracts, Log
 from ledger.hexes import HexError, from_hex, to_hex
 from ledger.replay.report import End
 
+FORMAT: Final = "quancheng-trail"
+"""What the first line says that the file is."""
+
 _PART: Final = 1 << 20
 """Bytes read at once: about 1,500 logs."""
 _MOST_LINE: Final = 1 << 24

@@ -1,8 +1,11 @@
 """`quancheng audit evidence` and `audit verify FILE`: what they read, and what they say."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from ledger.evidence import (
     FORMAT,
@@ -14,26 +17,53 @@ from ledger.evidence import (
     decode_evidence,
 )
 from ledger.hexes import to_hex
+from ledger.replay.export import FORMAT as TRAIL_FORMAT
+from ledger.strict_json import JsonError, check_depth
 from wallet.cli.errors import InputError
 from wallet.cli.session import Session
 from wallet.cli.values import hash_of, moment_text, read_file
 from wallet.client.receipts import decode_receipt
 from wallet.regulator.evidence import all_fields, documents_of, named, no_fields
 
-_START: Final = f'{{"format":"{FORMAT}"'.encode()
+_BEGINS: Final = re.compile(rb'\s*{\s*"format"\s*:\s*"([a-z-]+)"')
+_MOST_BEGINNING: Final = 4096
+
+
+class _Stated(msgspec.Struct):
+    format: str
 
 
 def is_evidence(file: Path) -> bool:
-    """Whether a file says that it is evidence.
+    """Whether a file says that it is evidence; False if it says that it is a trail.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or says neither.
     """
     try:
         with file.open("rb") as opened:
-            return opened.read(len(_START)) == _START
+            beginning = opened.read(_MOST_BEGINNING)
+            stated = _stated_at_the_beginning(beginning)
+            if stated is None:  # the members may be in another order
+                whole = beginning + opened.read(MOST_BYTES + 1 - len(beginning))
+                stated = _stated_anywhere(whole)
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}") from error
+    if stated not in (FORMAT, TRAIL_FORMAT):
+        raise InputError(f"{file} is neither evidence nor a trail")
+    return stated == FORMAT
+
+
+def _stated_at_the_beginning(beginning: bytes) -> str | None:
+    found = _BEGINS.match(beginning)
+    return None if found is None else found[1].decode("ascii")
+
+
+def _stated_anywhere(whole: bytes) -> str | None:
+    try:
+        check_depth(whole)
+        return msgspec.json.decode(whole, type=_Stated).format
+    except (msgspec.MsgspecError, UnicodeDecodeError, JsonError):
+        return None
 
 
 def read_evidence(file: Path) -> Evidence:

@@ -270,6 +270,31 @@ def test_tampered_evidence_ends_with_exit_code_four_and_the_check(
     assert (done.code, done.error["check"]) == (ExitCode.NOT_VERIFIED, "form")
 
 
+@pytest.mark.parametrize("sort", [False, True])
+def test_evidence_is_recognized_however_it_is_laid_out(
+    regulator: CommandLine, receipt: Path, trail: Path, tmp_path: Path, *, sort: bool
+) -> None:
+    file = tmp_path / "evidence.json"
+    made = regulator.json("audit", "evidence", str(file), "--receipt", str(receipt), "--values")
+    laid_out = json.dumps(json.loads(file.read_bytes()), indent=2, sort_keys=sort)
+    file.write_text("\n" + laid_out, encoding="utf-8")
+    assert regulator.json("audit", "verify", str(file), "--trail", str(trail)) == made
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}\n", '{"a": 1,\n"format": "other"}', '{"format":"other"}', "[" * 100_000, "\udcff"],
+)
+def test_a_file_that_is_neither_evidence_nor_a_trail_is_said_to_be_neither(
+    regulator: CommandLine, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "something"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+    done = regulator("audit", "verify", str(file), "--json")
+    assert done.code == ExitCode.BAD_INPUT
+    assert "neither evidence nor a trail" in done.error["message"]
+
+
 def test_evidence_of_nothing_in_particular_is_refused(
     regulator: CommandLine, receipt: Path, tmp_path: Path
 ) -> None:
