@@ -21,6 +21,7 @@ from ledger.keccak import keccak256
 from ledger.queries import Block
 from ledger.rpc import AsyncRpc, Call, Rpc
 from ledger.sender import Sender
+from ledger.strict_json import JsonError, parse_json
 from ledger.transactions import created_address
 from ledger.typed_data import Domain, SignedRecord
 
@@ -105,7 +106,7 @@ class Deployment(msgspec.Struct, frozen=True):
 # The file
 
 
-class _DeployedText(msgspec.Struct, frozen=True, rename="camel"):
+class _DeployedText(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     address: str
     code_hash: str
 
@@ -143,9 +144,10 @@ def decode_deployment(data: bytes) -> Deployment:
     """Return the deployment in a file's text.
 
     Raises:
-        DeploymentError: it is not such a text, or of another version.
+        DeploymentError: it is not such a text, says something twice, or is of another version.
     """
     try:
+        parse_json(data)  # msgspec takes the last of two equal keys; this refuses them
         text = msgspec.json.decode(data, type=_File)
         if text.format != FORMAT:
             raise DeploymentError(f"a deployment of format {text.format}, {FORMAT} is known")
@@ -165,7 +167,7 @@ def decode_deployment(data: bytes) -> Deployment:
                 for name, one in text.contracts.items()
             },
         )
-    except (msgspec.DecodeError, HexError) as error:
+    except (msgspec.DecodeError, HexError, JsonError) as error:
         raise DeploymentError(f"not a deployment: {error}") from error
 
 

@@ -186,8 +186,8 @@ def decode_evidence(data: bytes) -> Evidence:
     if len(data) > MOST_BYTES:
         raise EvidenceCheckError(Check.FORM, f"more than {MOST_BYTES} bytes")
     try:
+        parse_json(data)  # msgspec takes the last of two equal keys; this refuses them, and depth
         text = msgspec.json.decode(data, type=_File)
-        parse_json(data)  # msgspec takes the last of two equal keys; this refuses them
         return _evidence(text)
     except EvidenceCheckError:
         raise

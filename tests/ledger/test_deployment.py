@@ -146,6 +146,10 @@ def test_file_reads_back(chain: Chain, tmp_path: Path) -> None:
         lambda text: {**text, "contracts": {}},
         lambda text: {
             **text,
+            "contracts": {name: one | {"abi": []} for name, one in text["contracts"].items()},
+        },
+        lambda text: {
+            **text,
             "contracts": {**text["contracts"], "Registry": {"address": "0x1", "codeHash": "0x"}},
         },
     ],
@@ -159,6 +163,21 @@ def test_damaged_file_is_refused_by_name(
         read_deployment(path)
 
 
+@pytest.mark.parametrize(
+    ("member", "twice"),
+    [
+        ('"chainId"', '"chainId": 1, "chainId"'),
+        ('"address"', '"address": "0x", "address"'),
+        ('"Registry"', '"Registry": {}, "Registry"'),
+    ],
+)
+def test_a_file_that_says_something_twice_is_refused(chain: Chain, member: str, twice: str) -> None:
+    text = encode_deployment(chain.deployment).decode()
+    assert decode_deployment(text.encode()) == chain.deployment
+    with pytest.raises(DeploymentError, match=f"{member[1:-1]}' is given more than once"):
+        decode_deployment(text.replace(member, twice, 1).encode())
+
+
 def test_missing_file_and_missing_directory_are_named(chain: Chain, tmp_path: Path) -> None:
     with pytest.raises(DeploymentError, match="No such file"):
         read_deployment(tmp_path / "nothing.json")
@@ -169,3 +188,5 @@ def test_missing_file_and_missing_directory_are_named(chain: Chain, tmp_path: Pa
 def test_text_that_is_no_json_is_refused() -> None:
     with pytest.raises(DeploymentError):
         decode_deployment(b"\xff")
+    with pytest.raises(DeploymentError, match="nested deeper"):
+        decode_deployment(b'{"surprise": ' + b"[" * 100_000)

@@ -194,6 +194,8 @@ def test_a_member_too_many_or_twice_fails_the_form(used: Case, anchors: Anchors,
         decode_evidence(data[:-1])
     with pytest.raises(EvidenceCheckError, match="check 1, form"):
         decode_evidence(b"\xff" + data)
+    with pytest.raises(EvidenceCheckError, match="nested deeper"):
+        decode_evidence(b'{"request": ' + b'{"a":' * 100_000)
 
 
 @pytest.mark.parametrize(("member", "checks"), OPTIONAL.items())
