@@ -58,8 +58,9 @@ from ledger.events.plans import plan_for
 from ledger.evidence.errors import NoEvidenceError
 from ledger.rpc import Rpc
 
-MOST_USES: Final = 64
-"""Earlier uses of an authorization in one file; the newest ones count, a trail has the others."""
+NEWEST_USES: Final = 64
+"""Earlier uses of an authorization in one file: the newest, which say whether it is too soon. Where an
+access was denied because none was left, all are in the file, since their number decided."""
 
 _WORD: Final = 32
 _BY_FIRST: Final = (
@@ -192,7 +193,9 @@ class _Collector:
         topics = (ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC)
         events = self._logs((self._contracts.access_log,), topics, (access.basis,))
         before = [e for e in events if isinstance(e, Accessed) and e.sequence < access.sequence]
-        uses = [event for event in before if event.outcome is Outcome.ALLOWED][-MOST_USES:]
+        uses = [event for event in before if event.outcome is Outcome.ALLOWED]
+        if access.outcome is not Outcome.USES_EXHAUSTED:
+            uses = uses[-NEWEST_USES:]
         same = [e for e in before if (e.consumer, e.nonce) == (access.consumer, access.nonce)]
         self._found += [*uses, *same]
 

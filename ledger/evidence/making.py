@@ -5,7 +5,7 @@ a gateway's journal or from the consumer's receipt. What was made is verified be
 nobody is handed a file that does not hold.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -22,7 +22,14 @@ from ledger.events.decoding import RECORDED_TOPIC
 from ledger.evidence import blocks
 from ledger.evidence.anchors import Anchors
 from ledger.evidence.collecting import Collected, collect
-from ledger.evidence.document import Evidence, EvidenceBlock, EvidenceRelease, ProvenReceipt
+from ledger.evidence.document import (
+    MOST_BYTES,
+    Evidence,
+    EvidenceBlock,
+    EvidenceRelease,
+    ProvenReceipt,
+    encode_evidence,
+)
 from ledger.evidence.errors import EvidenceCheckError, NoEvidenceError
 from ledger.evidence.patricia import ListTrie
 from ledger.evidence.verifying import VerifiedEvidence, verify_evidence
@@ -34,6 +41,8 @@ from ledger.signing import SigningError, recover
 from ledger.typed_data import SubjectLink, digest, struct_hash
 
 _SELECTOR: Final = 4
+_AT_ONCE: Final = 32
+"""Blocks whose receipts are held in memory together: a full block's take about a megabyte."""
 
 
 class Documents(msgspec.Struct, frozen=True):
@@ -62,7 +71,7 @@ def make_evidence(
 
     Raises:
         NoEvidenceError: the node does not have the access in a final block, or not what it takes to
-            prove it.
+            prove it; or that is more than a file may have.
         EvidenceCheckError: the documents are not those of the access.
         RpcError: the node cannot be asked.
     """
@@ -107,6 +116,8 @@ class _Maker:
             link=self._documents.link,
             release=self._documents.release,
         )
+        if len(encode_evidence(evidence)) > MOST_BYTES:
+            raise _too_large()
         return self._verified(evidence)
 
     # The access
@@ -189,19 +200,31 @@ class _Maker:
         for number, transaction in places:
             wanted.setdefault(number, set()).add(transaction)
         numbers = sorted(wanted)
-        answers = self._rpc.send_many([blocks.block(number) for number in numbers])
-        proving = [number for number in numbers if wanted[number]]
+        found, kinds, size = [], set(), 0
+        for start in range(0, len(numbers), _AT_ONCE):
+            some = {number: wanted[number] for number in numbers[start : start + _AT_ONCE]}
+            for block, consensus in self._proven_blocks(some):
+                kinds.add(consensus)
+                found.append(block)
+                size += _size(block)
+            if size > MOST_BYTES:
+                raise _too_large()
+        return tuple(found), kinds.pop()
+
+    def _proven_blocks(
+        self, wanted: Mapping[int, set[bytes]]
+    ) -> Iterator[tuple[EvidenceBlock, blocks.Consensus]]:
+        """Ask for blocks, by rising number, and for what proves the transactions wanted of each."""
+        answers = self._rpc.send_many([blocks.block(number) for number in wanted])
+        proving = [number for number, transactions in wanted.items() if transactions]
         receipts = dict(
             zip(proving, self._rpc.send_many([blocks.receipts(n) for n in proving]), strict=True)
         )
-        found, kinds = [], set()
-        for number, answer in zip(numbers, answers, strict=True):
+        for (number, transactions), answer in zip(wanted.items(), answers, strict=True):
             if answer is None:
                 raise NoEvidenceError(f"the node does not have block {number}")
-            kinds.add(answer.consensus)
-            proven = _proven(answer, receipts.get(number), wanted[number])
-            found.append(EvidenceBlock(answer.header, proven))
-        return tuple(found), kinds.pop()
+            proven = _proven(answer, receipts.get(number), transactions)
+            yield EvidenceBlock(answer.header, proven), answer.consensus
 
     def _genesis(self, consensus: blocks.Consensus) -> bytes | None:
         if consensus is blocks.Consensus.PLAIN:
@@ -235,3 +258,16 @@ def _proven(
         raise NoEvidenceError(f"the node's receipts are not those of block {header.number}")
     places = [place for place, one in enumerate(answer.transactions) if one in wanted]
     return tuple(ProvenReceipt(place, trie.prove(place)) for place in places)
+
+
+def _size(block: EvidenceBlock) -> int:
+    """Return about how many bytes a block takes in the file: two digits a byte."""
+    nodes = (node for receipt in block.receipts for node in receipt.proof)
+    return 2 * (len(block.header) + sum(map(len, nodes)))
+
+
+def _too_large() -> NoEvidenceError:
+    most = f"{MOST_BYTES / 2**20:g} MiB"
+    return NoEvidenceError(
+        f"what proves the access is more than {most}: an exported trail proves it"
+    )

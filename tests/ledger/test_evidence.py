@@ -1,7 +1,7 @@
 """Evidence verifies offline, whatever the access was based on and however it was decided."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import pytest
@@ -25,6 +25,8 @@ from ledger.evidence import (
     node_hashes,
     verify_evidence,
 )
+from ledger.evidence.collecting import NEWEST_USES
+from ledger.evidence.document import EvidenceBlock
 from ledger.exchange import Submission
 from ledger.signing import personal_digest, sign
 from ledger.typed_data import AccessRequest, GuardianAppointment, digest, struct_hash
@@ -134,6 +136,63 @@ def test_a_used_up_authorization_is_proven_with_its_uses(counter: Counter) -> No
     found = recorded(chain, counter.bank, basis, fields=ASKED)
     assert found.access.outcome is Outcome.USES_EXHAUSTED
     assert found.facts.state.authorizations[basis].uses_left == 0
+
+
+@pytest.fixture(scope="module")
+def used_up(counter: Counter) -> tuple[Submission, Accessed]:
+    """A denial after more uses than a file has otherwise, each in a call of its own."""
+    chain, bank, count = counter.chain, counter.bank, NEWEST_USES + 2
+    basis = case(counter, max_uses=count).submission.request.basis
+    requests = [chain.request(bank, basis, fields=ASKED) for _ in range(count)]
+    calls = [
+        contracts.record(
+            [contracts.RequestGroup(bank.address, (contracts.encode_request(request),))]
+        )
+        for request in requests
+    ]
+    (event,) = chain.accesses(chain.send_all(chain.parties.recorder, calls)[-1])
+    return submitted(chain, bank, requests[-1]), event
+
+
+def test_an_authorization_that_was_used_up_long_ago_is_proven_with_all_its_uses(
+    counter: Counter, used_up: tuple[Submission, Accessed]
+) -> None:
+    chain, (submission, event) = counter.chain, used_up
+    found = proven(chain, submission, event)
+    assert found.access.outcome is found.facts.outcome is Outcome.USES_EXHAUSTED
+    assert found.facts.state.authorizations[event.basis].uses_left == 0
+    # Control: with one use fewer the same rules would have allowed it.
+    documents = Documents(submission, event.transaction, event.sequence)
+    evidence = make_evidence(chain.rpc, chain.deployment, documents).evidence
+    fewer = msgspec.structs.replace(evidence, blocks=tuple(without_a_use(evidence.blocks)))
+    anchors = Anchors(hashes=node_hashes(chain.rpc, evidence))
+    with pytest.raises(EvidenceCheckError, match="recorded as UsesExhausted, decided Allowed"):
+        verify_evidence(fewer, chain.deployment, anchors)
+
+
+def without_a_use(blocks: Sequence[EvidenceBlock]) -> Iterator[EvidenceBlock]:
+    """Take out one receipt of the block with the most of them: only uses come many to a block."""
+    fullest = max(blocks, key=lambda block: len(block.receipts))
+    assert len(fullest.receipts) > 1
+    for block in blocks:
+        if block is fullest:
+            yield msgspec.structs.replace(block, receipts=block.receipts[1:])
+        else:
+            yield block
+
+
+def test_what_takes_more_to_prove_than_a_file_may_have_is_said(
+    counter: Counter, used_up: tuple[Submission, Accessed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain, (submission, event) = counter.chain, used_up
+    documents = Documents(submission, event.transaction, event.sequence)
+    size = len(encode_evidence(make_evidence(chain.rpc, chain.deployment, documents).evidence))
+    for most in (size // 2, size - 1):
+        monkeypatch.setattr("ledger.evidence.making.MOST_BYTES", most)
+        with pytest.raises(NoEvidenceError, match="an exported trail proves it"):
+            make_evidence(chain.rpc, chain.deployment, documents)
+    monkeypatch.setattr("ledger.evidence.making.MOST_BYTES", size)
+    make_evidence(chain.rpc, chain.deployment, documents)
 
 
 def test_another_visit_is_proven_to_be_denied(counter: Counter) -> None:
