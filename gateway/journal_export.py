@@ -1,6 +1,6 @@
 """The journal of releases as the regulator gets it: NDJSON, one access a line, by sequence number.
 
-    {"access", "digest", "sequence", "outcome", "request": {...}, "signature", "block_number", "block_hash",
+    {"access", "sequence", "outcome", "request": {...}, "signature", "block_number", "block_hash",
      "timestamp", "transaction", "log_index",
      "released": {"dataset", "publication", "records": [numbers], "holders": [addresses], "at"} | null}
 

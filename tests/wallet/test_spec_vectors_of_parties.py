@@ -333,6 +333,9 @@ def test_the_quality_report_has_the_hash_of_the_vectors() -> None:
     report = msgspec.json.decode(found["report"], type=QualityReport)
     assert report.encode().decode() == found["report"]
     assert to_hex(report.digest()) == found["manifest"]
+    assert found["report"].startswith('{"v":1,')
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(found["report"].replace('"v":1', '"v":2'), type=QualityReport)
 
 
 def ledger() -> Ledger:

@@ -60,8 +60,8 @@ class Defect(msgspec.Struct, frozen=True, gc=False):
         return f"{place}: {self.kind}" + (f" ({self.detail})" if self.detail else "")
 
 
-class QualityReport(msgspec.Struct, frozen=True):
-    """What was found in a file.
+class QualityReport(msgspec.Struct, frozen=True, tag_field="v", tag=1):
+    """What was found in a file. Its text begins with the version of this format, `v`.
 
     Attributes:
         dataset: its code.
