@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS sent (
 
 _NEXT_VERSION: Final = """
 SELECT owner, number, root FROM records AS known
-WHERE :delta AND NOT EXISTS (SELECT 1 FROM sent WHERE sent.number = known.number)
+WHERE :delta AND known.number NOT IN (SELECT number FROM sent)
 UNION ALL SELECT owner, number, root FROM sent WHERE root IS NOT NULL
 ORDER BY 1, 2
 """
