@@ -29,6 +29,12 @@ build: setup ## compile the contracts into ledger/artifacts
 demo: setup ## run the whole story on a chain of its own (KEEP=1 leaves it running, STOP=DIR ends that)
 	@$(python) -m scripts.demo $(if $(KEEP),--keep) $(if $(STOP),--stop $(STOP))
 
+.PHONY: vectors
+vectors: setup ## write the test vectors of docs/spec anew, and say which changed
+	@for name in vectors vectors_typed vectors_keys vectors_journals vectors_chain vectors_messages; do \
+	  $(python) -m scripts.$$name || exit; done
+	@git --no-pager diff --stat -- docs/spec/vectors
+
 .PHONY: test test-artifacts test-contracts test-python
 test: test-artifacts test-contracts test-python ## run every test
 test-artifacts: setup ## show that the contracts give exactly the shipped artifacts
