@@ -5,6 +5,7 @@ again with the same file: it goes on where it stopped (wallet/provider/book.py s
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -299,8 +300,11 @@ class Publisher:
         if upload.head is not None:
             return upload.head
         self._progress(Stage.SEALING, 0, None)
-        head = book.next_head()
-        sealed = self._services.seal(upload.id)
+        with ThreadPoolExecutor(1) as beside:
+            # The gateway computes while this process does.
+            sealing = beside.submit(self._services.seal, upload.id)
+            head = book.next_head()
+            sealed = sealing.result()
         if sealed != head:
             raise RootMismatchError(
                 f"the gateway counts {sealed.size} records under another root; here are {head.size}"

@@ -2,6 +2,7 @@
 
 import csv
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -228,6 +229,28 @@ def test_a_gateway_that_computes_another_root_is_not_followed(
         department.publish()
     assert department.services.published == []
     monkeypatch.undo()
+    department.publish()
+    department.assert_serves(1)
+
+
+def test_the_gateway_seals_while_the_provider_computes_its_own_head(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealing, computed = threading.Event(), threading.Event()
+    seal, next_head = department.services.seal, Book.next_head
+
+    def sealed(upload: str) -> TreeHead:
+        sealing.set()
+        assert computed.wait(30), "both wait for each other, so neither comes first"
+        return seal(upload)
+
+    def head(book: Book) -> TreeHead:
+        assert sealing.wait(30)
+        computed.set()
+        return next_head(book)
+
+    monkeypatch.setattr(department.services, "seal", sealed)
+    monkeypatch.setattr(Book, "next_head", head)
     department.publish()
     department.assert_serves(1)
 
