@@ -5,13 +5,13 @@ import sys
 from contextlib import suppress
 
 import uvicorn
-from fastapi import FastAPI
 
 from gateway.access_settings import AccessSettings
 from gateway.app import create_app
 from gateway.errors import GatewayError, SettingsError
 from gateway.hot_path import HotPath
 from gateway.logs import configure_logs, get_logger
+from gateway.serving import server_config
 from gateway.settings import Settings
 from ledger.steady import settle
 
@@ -32,7 +32,7 @@ def main() -> int:
     get_logger().info("listening", address=f"http://{host}:{port}")
     sys.setswitchinterval(settings.switch_interval)
     app = create_app(settings, access_settings)
-    server = uvicorn.Server(_config(app, settings))
+    server = uvicorn.Server(server_config(HotPath(app), settings))
     settle()
     with suppress(SystemExit):  # uvicorn's, when the app does not start
         server.run(sockets=[listening])
@@ -40,19 +40,6 @@ def main() -> int:
     if failure is not None:
         sys.stderr.write(" ".join(str(failure).split()) + "\n")
     return 0 if server.started else 1
-
-
-def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        HotPath(app),
-        log_config=None,
-        proxy_headers=False,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        lifespan="on",
-        timeout_graceful_shutdown=int(settings.shutdown_grace),
-    )
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -92,6 +92,13 @@ class Settings(BaseSettings):
     body_timeout: PositiveFloat = 20.0
     """Seconds to wait for the next piece of a body. Slow clients are cut off instead of holding connections."""
 
+    head_timeout: PositiveFloat = 10.0
+    """Seconds from a connection, or from the first byte of a request, to the end of its headers. A client that is
+    slower is cut off: each holds a connection."""
+
+    answer_timeout: PositiveFloat = 30.0
+    """Seconds for which a client may take nothing of an answer that is waiting for it; then it is cut off."""
+
     signature_lifetime: Annotated[int, Field(gt=0, le=300)] = 300
     """Seconds for which a signed request may be valid; its nonce is remembered as long."""
 

@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+import socket
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -49,7 +53,9 @@ MALFORMED: list[tuple[str, bytes, str]] = [
 @pytest.fixture
 async def gateway(chain: Chain, tmp_path: Path) -> AsyncIterator[GatewayServer]:
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
-    async with serve_gateway(chain, tmp_path, url, body_limit=LIMIT, body_timeout=0.3) as serving:
+    limits: dict[str, Any] = {"body_limit": LIMIT, "body_timeout": 0.3}
+    limits |= {"head_timeout": 0.5, "answer_timeout": 0.5}
+    async with serve_gateway(chain, tmp_path, url, **limits) as serving:
         yield serving
 
 
@@ -114,6 +120,59 @@ async def test_a_client_that_sends_too_slowly_is_cut_off(gateway: GatewayServer)
     answer = await asyncio.wait_for(gateway.raw(head.encode() + b'{"signer":'), 5)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"urn:quancheng:problem:too-slow" in answer
+
+
+async def until_closed(gateway: GatewayServer, sent: bytes) -> bytes:
+    """Open a connection, send something, and return what came until the gateway closed it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.settings.port)
+    try:
+        writer.write(sent)
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nhost: a"])
+async def test_a_client_that_does_not_finish_its_head_is_cut_off(
+    gateway: GatewayServer, sent: bytes
+) -> None:
+    began = time.monotonic()
+    assert await asyncio.wait_for(until_closed(gateway, sent), 10) == b""
+    assert time.monotonic() - began > 0.9 * gateway.settings.head_timeout
+
+
+async def test_a_slow_head_after_a_quick_request_is_cut_off_too(gateway: GatewayServer) -> None:
+    quick = f"GET /healthz HTTP/1.1\r\nhost: {gateway.authority}\r\n\r\n".encode()
+    answer = await asyncio.wait_for(until_closed(gateway, quick + quick[:-2]), 10)
+    assert answer.count(b"HTTP/1.1 200") == 1
+
+
+@pytest.mark.parametrize("takes", [True, False])
+async def test_a_client_that_takes_no_answers_is_cut_off(
+    gateway: GatewayServer, takes: bool
+) -> None:
+    head = f"GET /v1/openapi.json HTTP/1.1\r\nhost: {gateway.authority}\r\n"
+    asked = f"{head}\r\n" * 99 + f"{head}connection: close\r\n\r\n"
+
+    def answers() -> int:
+        received = bytearray()
+        with socket.socket() as client, suppress(ConnectionError):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(10)
+            client.connect(("127.0.0.1", gateway.settings.port))
+            client.sendall(asked.encode())
+            if not takes:
+                time.sleep(3 * gateway.settings.answer_timeout)
+            while data := client.recv(1 << 20):
+                received += data
+        return received.count(b"HTTP/1.1 200")
+
+    found = await asyncio.to_thread(answers)
+    assert (found == 100) is takes
 
 
 async def test_ids_of_wrong_length_are_refused(gateway: GatewayServer) -> None:

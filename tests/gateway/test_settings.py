@@ -41,6 +41,8 @@ WRONG = {
     "LINES_LIMIT": ("0",),
     "LINE_LIMIT": ("-5",),
     "BODY_TIMEOUT": ("0",),
+    "HEAD_TIMEOUT": ("0",),
+    "ANSWER_TIMEOUT": ("0",),
     "SIGNATURE_LIFETIME": ("0", "301"),
     "CLOCK_SKEW": ("-1", "301"),
     "REQUESTS_RATE": ("0", "-1"),

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from gateway.access_settings import AccessSettings
 from gateway.app import create_app
 from gateway.services import Services
+from gateway.serving import server_config
 from gateway.settings import Settings
 from ledger import contracts
 from ledger.deployment import write_deployment
@@ -178,8 +179,7 @@ async def serve_gateway(
     }
     made = Settings(**values)
     app = create_app(made, AccessSettings(journal=home / "journal", supervision=False))
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(app, made))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         async with asyncio.timeout(30):
