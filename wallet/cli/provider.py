@@ -19,7 +19,7 @@ from wallet.client.transactions import Mined
 from wallet.provider import agreements
 from wallet.provider.book import Book
 from wallet.provider.description import Description, Encoding, read_description
-from wallet.provider.errors import QualityError
+from wallet.provider.errors import OptionsError, QualityError
 from wallet.provider.publisher import Options, Publication, Publisher, Stage, check_file
 from wallet.provider.quality import QualityReport
 from wallet.provider.services import RemoteServices
@@ -86,15 +86,26 @@ def publish(
         bool, typer.Option("--even-if-unchanged", help="Publish a version that says the same.")
     ] = False,
     processes: Annotated[int | None, typer.Option(help="That encrypt; one a core.")] = None,
+    changes: Annotated[
+        bool,
+        typer.Option("--changes", help="FILE has only new and changed records; the others stay."),
+    ] = False,
+    gone: Annotated[
+        Path | None,
+        typer.Option("--withdraw", help="With --changes: numbers of records to withdraw, by line."),
+    ] = None,
 ) -> None:
     """Check, encrypt, upload and publish a file; only changes travel. Interrupted: run it again."""
+    try:
+        options = Options(whole, leave_out, unchanged, processes, changes, gone)
+    except OptionsError as error:
+        raise typer.BadParameter(str(error)) from error
     session = session_of(context)
     described = _described(description, code, encoding)
     identifier = dataset_id(session.key.address, described.code.encode())
     services = RemoteServices(
         session.client, session.ledger, session.opening, session.addresses.keyholders
     )
-    options = Options(whole, leave_out, unchanged, processes)
     try:
         with session.output.progress() as progress:
             shown = _Shown(progress, described.code)

@@ -75,10 +75,19 @@ class RowChecker:
         return ""
 
     def _number(self, line: int, text: str, defects: list[Defect]) -> int:
-        if _NUMBER.fullmatch(text) is None or int(text) >= _NUMBER_LIMIT:
+        number = record_number(text)
+        if number is None:
             defects.append(Defect(line, Kind.WRONG_NUMBER, self._number_column))
             return 0
-        return int(text)
+        return number
+
+
+def record_number(text: str) -> int | None:
+    """Return the record number that a text is, 0 to 2^63 - 1; None when it is none."""
+    if _NUMBER.fullmatch(text) is None:
+        return None
+    number = int(text)
+    return number if number < _NUMBER_LIMIT else None
 
 
 def _wrong_type(line: int, field: FieldDescription) -> Defect:

@@ -23,6 +23,18 @@ class HeaderError(SourceError):
     """The file does not have the columns that its description names."""
 
 
+class WithdrawalsError(SourceError):
+    """The records to withdraw are not in the version before, are named twice, or are in the file."""
+
+
+class NoVersionBeforeError(SourceError):
+    """A file has only changes, and this machine's book does not have the version that they change."""
+
+
+class OptionsError(ProviderError):
+    """What is asked for contradicts itself."""
+
+
 class QualityError(ProviderError):
     """The file has defects, and the provider did not allow to leave records out."""
 

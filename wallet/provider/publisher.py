@@ -23,17 +23,20 @@ from wallet.provider.description import Description, KeyKind
 from wallet.provider.encryption import EncryptedBatch, encrypt_batches
 from wallet.provider.errors import (
     NothingToPublishError,
+    NoVersionBeforeError,
+    OptionsError,
     OwnersError,
     QualityError,
     RootMismatchError,
     TermsMismatchError,
     UploadError,
+    WithdrawalsError,
 )
 from wallet.provider.quality import Defect, Kind, QualityLog, QualityReport
 from wallet.provider.rows import Row
 from wallet.provider.services import Services
-from wallet.provider.source import read_source, unit_of
-from wallet.provider.spool import NOBODY, Changes, Spool
+from wallet.provider.source import read_numbers, read_source, unit_of
+from wallet.provider.spool import NOBODY, Changes, Extent, Spool
 
 _ROWS_AT_ONCE: Final = 1000
 _RECORDS_IN_A_BATCH: Final = 200
@@ -68,12 +71,25 @@ class Options(msgspec.Struct, frozen=True):
             whole version, since a delta could not tell a defective record from a withdrawn one.
         even_if_unchanged: publish a version that says the same as the one before.
         processes: that encrypt, at most; None for one a core.
+        changes: the file has only records that are new or changed; all others stay as they are.
+        withdraw: with `changes`, a file with the numbers of records to withdraw, one a line.
+
+    Raises:
+        OptionsError: on construction, if they contradict each other.
     """
 
     whole: bool = False
     leave_out_defective: bool = False
     even_if_unchanged: bool = False
     processes: int | None = None
+    changes: bool = False
+    withdraw: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.changes and (self.whole or self.leave_out_defective):
+            raise OptionsError("a file with only changes does not make a whole version")
+        if self.withdraw is not None and not self.changes:
+            raise OptionsError("records are withdrawn by list only beside a file with only changes")
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -91,26 +107,41 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 def check_file(
-    path: Path, description: Description, spool: Spool, progress: Progress
+    path: Path,
+    description: Description,
+    spool: Spool,
+    progress: Progress,
+    *,
+    part: str = "",
 ) -> QualityReport:
     """Read a file into a spool; return what is wrong with it.
+
+    Args:
+        path: the file.
+        description: what it holds.
+        spool: takes the sound rows.
+        progress: is told how it goes.
+        part: what the report says of a file that is only a part of the dataset.
 
     Raises:
         SourceError: it cannot be read as what its description says.
         SpoolError: the spool cannot be written.
     """
     log, checker = QualityLog(), RowChecker(description)
+    expected = None if part else description.records
     rows = _sound_rows(path, description, log, checker)
     while some := list(islice(rows, _ROWS_AT_ONCE)):
         spool.add(some)
-        progress(Stage.READING, log.records, description.records)
+        progress(Stage.READING, log.records, expected)
     for duplicate in spool.drop_duplicates():
         detail = f"as in {unit_of(description)} {duplicate.first_line}"
         column = description.number_column
         log.add([Defect(duplicate.line, Kind.DUPLICATE_NUMBER, column, detail)])
         log.sound -= 1
-    if description.records is not None and log.records != description.records:
-        log.remark(f"the description speaks of {description.records} records")
+    if expected is not None and log.records != expected:
+        log.remark(f"the description speaks of {expected} records")
+    if part:
+        log.remark(part)
     return log.report(description.code, unit_of(description))
 
 
@@ -162,13 +193,15 @@ class Publisher:
         chosen = options or Options()
         schema = self._schema()
         with Book(self._book_path(), self._dataset) as book, self._spool() as spool:
-            self._finish(book)
-            report = check_file(path, self._description, spool, self._progress)
+            finished = self._finish(book)
             base = self._base(book, chosen)
+            if chosen.withdraw is not None:
+                _read_withdrawals(chosen.withdraw, spool, book, base, finished)
+            report = self._read(path, spool, base, chosen)
             self._check_quality(report, base, chosen)
             self._find_owners(spool)
             self._progress(Stage.SORTING, 0, None)
-            changes = spool.plan(book.path, whole=base == 0)
+            changes = spool.plan(book.path, _extent(base, chosen))
             sent = spool.planned()
             if base and not sent and not chosen.even_if_unchanged:
                 raise NothingToPublishError(f"version {base} says the same already")
@@ -206,7 +239,25 @@ class Publisher:
         """Return the version to change; zero to send everything."""
         newest = self._services.newest(self._dataset).number
         known = book.version == newest
+        if options.changes and not (known and newest):
+            raise NoVersionBeforeError(
+                f"the newest version is {newest or 'none'}, this machine's book has "
+                f"{book.version or 'none'}: publish the whole file"
+            )
         return 0 if options.whole or options.leave_out_defective or not known else newest
+
+    def _read(self, path: Path, spool: Spool, base: int, options: Options) -> QualityReport:
+        part = ""
+        if options.changes:
+            part = f"only changes to version {base}; {spool.withdrawals()} records are withdrawn"
+        report = check_file(path, self._description, spool, self._progress, part=part)
+        both = spool.withdrawn_and_read()
+        if both is not None:
+            raise WithdrawalsError(
+                f"the record on line {both.line} of the list is withdrawn, and is in {path.name}, "
+                f"{unit_of(self._description)} {both.first_line}"
+            )
+        return report
 
     def _check_quality(self, report: QualityReport, base: int, options: Options) -> None:
         if not report.defective:
@@ -335,6 +386,26 @@ class Publisher:
             ) from error
         book.complete(version)
         return version
+
+
+def _extent(base: int, options: Options) -> Extent:
+    if not base:
+        return Extent.WHOLE
+    return Extent.CHANGES if options.changes else Extent.DIFFERENCE
+
+
+def _read_withdrawals(path: Path, spool: Spool, book: Book, base: int, finished: int | None) -> None:
+    twice = spool.add_withdrawals(read_numbers(path))
+    if twice is not None:
+        raise WithdrawalsError(
+            f"lines {twice.first_line} and {twice.line} of {path.name} name the same record"
+        )
+    unknown = spool.withdrawn_and_unknown(book.path)
+    if unknown is not None:
+        known = " (it had been interrupted and was finished first)" if finished else ""
+        raise WithdrawalsError(
+            f"version {base} has no record as on line {unknown} of {path.name}{known}"
+        )
 
 
 def _bodies(batches: Iterator[EncryptedBatch]) -> Iterator[EncryptedBatch]:

@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -34,6 +35,7 @@ CREATE TABLE owners (key TEXT PRIMARY KEY, owner BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE plan (
     place INTEGER PRIMARY KEY, owner BLOB NOT NULL, number INTEGER NOT NULL, row INTEGER,
     hash BLOB);
+CREATE TABLE withdrawals (number INTEGER PRIMARY KEY, line INTEGER NOT NULL);
 """
 
 _WHOLE: Final = """
@@ -42,16 +44,25 @@ SELECT owners.owner, rows.number, rows.rowid, rows.hash FROM rows JOIN owners US
 ORDER BY owners.owner, rows.number
 """
 
+_MISSING: Final = """
+INSERT INTO withdrawals (number, line)
+SELECT number, 0 FROM book.records WHERE number NOT IN (SELECT number FROM rows)
+"""
+
+# Every step begins at what is small when only changes were read, and finds the rest by its key.
 _DELTA: Final = """
 INSERT INTO plan (owner, number, row, hash)
 SELECT owner, number, row, hash FROM (
     SELECT owners.owner AS owner, rows.number AS number, rows.rowid AS row, rows.hash AS hash
-    FROM rows JOIN owners USING (key) LEFT JOIN book.records AS known USING (number)
+    FROM rows CROSS JOIN owners USING (key) LEFT JOIN book.records AS known USING (number)
     WHERE known.number IS NULL OR known.hash <> rows.hash OR known.owner <> owners.owner
     UNION ALL
     SELECT known.owner, known.number, NULL, NULL
-    FROM book.records AS known LEFT JOIN rows USING (number) LEFT JOIN owners USING (key)
-    WHERE rows.number IS NULL OR known.owner <> owners.owner)
+    FROM rows CROSS JOIN owners USING (key) CROSS JOIN book.records AS known USING (number)
+    WHERE known.owner <> owners.owner
+    UNION ALL
+    SELECT known.owner, known.number, NULL, NULL
+    FROM withdrawals CROSS JOIN book.records AS known USING (number))
 ORDER BY owner, number
 """
 
@@ -59,9 +70,9 @@ _COUNTS: Final = """
 SELECT
     count(*) FILTER (WHERE plan.row IS NOT NULL AND known.number IS NULL),
     count(*) FILTER (WHERE plan.row IS NOT NULL AND known.number IS NOT NULL),
-    count(*) FILTER (WHERE plan.row IS NULL AND rows.number IS NULL)
+    (SELECT count(*) FROM withdrawals),
+    (SELECT count(*) FROM book.records)
 FROM plan LEFT JOIN book.records AS known USING (number)
-LEFT JOIN rows ON rows.number = plan.number AND plan.row IS NULL
 """
 
 
@@ -89,6 +100,17 @@ class Duplicate(msgspec.Struct, frozen=True):
 
     line: int
     first_line: int
+
+
+class Extent(StrEnum):
+    """How much of a version travels."""
+
+    WHOLE = "whole"
+    """Every record, whatever the book says."""
+    DIFFERENCE = "difference"
+    """What differs from the book; a record that was not read is withdrawn."""
+    CHANGES = "changes"
+    """What differs from the book; a record that was not read stays unless it is withdrawn."""
 
 
 class Spool:
@@ -193,23 +215,59 @@ class Spool:
             )
             return int(found.fetchone()[0])
 
-    def plan(self, book: Path, *, whole: bool) -> Changes:
+    def add_withdrawals(self, numbers: Iterable[tuple[int, int]]) -> Duplicate | None:
+        """Take lines and numbers of records to withdraw, up to one that was there already."""
+        with self._errors(), self._transaction():
+            for line, number in numbers:
+                added = self._database.execute(
+                    "INSERT INTO withdrawals VALUES (?, ?) ON CONFLICT DO NOTHING", (number, line)
+                )
+                if not added.rowcount:
+                    (first,) = self._database.execute(
+                        "SELECT line FROM withdrawals WHERE number = ?", (number,)
+                    ).fetchone()
+                    return Duplicate(line, first)
+        return None
+
+    def withdrawals(self) -> int:
+        """Return the number of records to withdraw."""
+        with self._errors():
+            return int(self._database.execute("SELECT count(*) FROM withdrawals").fetchone()[0])
+
+    def withdrawn_and_read(self) -> Duplicate | None:
+        """Return the first record to withdraw that is among the rows as well: its line, the row's."""
+        with self._errors():
+            found = self._database.execute(
+                "SELECT withdrawals.line, rows.line FROM withdrawals CROSS JOIN rows USING (number)"
+                " ORDER BY withdrawals.line LIMIT 1"
+            ).fetchone()
+        return None if found is None else Duplicate(*found)
+
+    def withdrawn_and_unknown(self, book: Path) -> int | None:
+        """Return the line of the first record to withdraw that is not in the book."""
+        with self._errors(), self._with_book(book):
+            found = self._database.execute(
+                "SELECT line FROM withdrawals LEFT JOIN book.records AS known USING (number)"
+                " WHERE known.number IS NULL ORDER BY line LIMIT 1"
+            ).fetchone()
+        return None if found is None else int(found[0])
+
+    def plan(self, book: Path, extent: Extent) -> Changes:
         """Decide what travels, and in which order: by owner and record number.
 
         Args:
             book: the provider's book (`wallet.provider.book`).
-            whole: send every record again, whatever the book says.
+            extent: how much of what it knows travels again.
         """
-        with self._errors():
-            self._database.execute("ATTACH DATABASE ? AS book", (f"{book.as_uri()}?mode=ro",))
-            try:
-                self._database.execute("DELETE FROM plan")
-                self._database.execute(_WHOLE if whole else _DELTA)
-                new, changed, withdrawn = self._database.execute(_COUNTS).fetchone()
-            finally:
-                self._database.execute("DETACH DATABASE book")
-        travelling = new + changed
-        return Changes(new, changed, withdrawn, self.count() - travelling)
+        with self._errors(), self._with_book(book):
+            self._database.execute("DELETE FROM plan")
+            if extent is Extent.DIFFERENCE:
+                self._database.execute("DELETE FROM withdrawals")
+                self._database.execute(_MISSING)
+            self._database.execute(_WHOLE if extent is Extent.WHOLE else _DELTA)
+            new, changed, withdrawn, known = self._database.execute(_COUNTS).fetchone()
+        unchanged = 0 if extent is Extent.WHOLE else known - changed - withdrawn
+        return Changes(new, changed, withdrawn, unchanged)
 
     def planned(self) -> int:
         """Return the number of lines to upload."""
@@ -238,6 +296,14 @@ class Spool:
             for owner, number, content_hash, content in found:
                 values = None if content is None else self._decode(content)
                 yield PlannedRecord(owner, number, content_hash, values)
+
+    @contextmanager
+    def _with_book(self, book: Path) -> Iterator[None]:
+        self._database.execute("ATTACH DATABASE ? AS book", (f"{book.as_uri()}?mode=ro",))
+        try:
+            yield
+        finally:
+            self._database.execute("DETACH DATABASE book")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
