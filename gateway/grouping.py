@@ -3,16 +3,16 @@
 A caller hands in one item and waits for its own result. As soon as a worker is free it takes all
 that is waiting, up to a size, and works on it in one go. Nobody waits for a timer: a lone item
 starts at once, and while it is on its way the next ones gather. For reads by key there is
-`gateway.gathering`.
+`gateway.gathering`. Where items are somebody's, all owners have their turn in each piece of work.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.errors import StoppingError
+from ledger.turns import Turns
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -34,18 +34,27 @@ class Grouper(Generic[ItemT, ResultT]):
     all its callers get that error.
     """
 
-    def __init__(self, work: Work[ItemT, ResultT], *, most: int, at_once: int = 1) -> None:
+    def __init__(
+        self,
+        work: Work[ItemT, ResultT],
+        *,
+        most: int,
+        at_once: int = 1,
+        owner: Callable[[ItemT], Hashable] = lambda _: None,
+    ) -> None:
         """Prepare; nothing runs before the first item comes.
 
         Args:
             work: See `Work`.
             most: Items in one piece of work at most.
             at_once: Pieces of work under way at the same time at most.
+            owner: Whose an item is; nobody's by default.
         """
         self._work = work
         self._most = most
         self._free = at_once
-        self._waiting: deque[_Waiting[ItemT, ResultT]] = deque()
+        self._owner = owner
+        self._waiting: Turns[_Waiting[ItemT, ResultT]] = Turns()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -59,7 +68,7 @@ class Grouper(Generic[ItemT, ResultT]):
         if self._closed:
             raise StoppingError("the gateway is shutting down")
         result: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(item, result))
+        self._waiting.put(self._owner(item), _Waiting(item, result))
         if self._free:
             self._start()
         return await result
@@ -78,11 +87,10 @@ class Grouper(Generic[ItemT, ResultT]):
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
+            while len(self._waiting):
                 # Whoever is ready in this turn of the loop comes along.
                 await asyncio.sleep(0)
-                some = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-                await self._settle(some)
+                await self._settle(self._waiting.take(self._most))
         finally:
             self._free += 1
 

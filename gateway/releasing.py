@@ -85,7 +85,10 @@ class Releaser:
         self._journal = journal
         self._clock = clock
         self._group: Grouper[ReleaseOrder, Encoded] = Grouper(
-            self._release_all, most=MOST_AT_ONCE, at_once=_GROUPS
+            self._release_all,
+            most=MOST_AT_ONCE,
+            at_once=_GROUPS,
+            owner=lambda order: order.submission.request.consumer,
         )
 
     async def release(self, order: ReleaseOrder) -> Encoded:

@@ -6,8 +6,7 @@ for all accesses that follow each other, and writes a word of nonces once.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -17,6 +16,7 @@ from ledger.exchange import RecordedAccess
 from ledger.keccak import keccak256
 from ledger.recorder.errors import RecorderBusyError
 from ledger.transactions import GAS_CAP
+from ledger.turns import Turns
 from ledger.typed_data import AccessRequest, type_hash
 
 _PADDING: Final = bytes(12)
@@ -101,11 +101,10 @@ class FairQueue:
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most = most
         self._most_of_one = most_of_one
-        self._waiting: dict[bytes, deque[Entry]] = {}
-        self._count = 0
+        self._turns: Turns[Entry] = Turns()
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._turns)
 
     def put(self, entry: Entry) -> None:
         """Append an entry.
@@ -113,13 +112,10 @@ class FairQueue:
         Raises:
             RecorderBusyError: the queue is full, or this consumer's share of it.
         """
-        mine = self._waiting.get(entry.consumer)
-        if self._count >= self._most or (mine is not None and len(mine) >= self._most_of_one):
+        mine = self._turns.waiting_of(entry.consumer)
+        if len(self._turns) >= self._most or mine >= self._most_of_one:
             raise RecorderBusyError("too many accesses are waiting")
-        if mine is None:
-            mine = self._waiting[entry.consumer] = deque()
-        mine.append(entry)
-        self._count += 1
+        self._turns.put(entry.consumer, entry)
 
     def take(self, most: int) -> list[Entry]:
         """Take entries out, an equal share of each consumer's, in the order for a transaction.
@@ -127,29 +123,15 @@ class FairQueue:
         Dropped entries are left out.
         """
         taken: list[Entry] = []
-        while self._waiting and len(taken) < most:
-            share = max((most - len(taken)) // len(self._waiting), 1)
-            for consumer in list(self._waiting):
-                if len(taken) < most:
-                    taken += self._take_of(consumer, min(share, most - len(taken)))
+        while len(self._turns) and len(taken) < most:
+            some = self._turns.take(most - len(taken))
+            taken += [entry for entry in some if not entry.dropped]
         taken.sort(key=attrgetter("order"))
         return taken
 
     def drain(self) -> list[Entry]:
         """Take everything out."""
-        return self.take(self._count)
-
-    def _take_of(self, consumer: bytes, share: int) -> Iterator[Entry]:
-        mine = self._waiting.pop(consumer)
-        while mine and share:
-            entry = mine.popleft()
-            self._count -= 1
-            if not entry.dropped:
-                share -= 1
-                yield entry
-        if mine:
-            # To the end of the line: consumers take turns across transactions too.
-            self._waiting[consumer] = mine
+        return self.take(len(self._turns))
 
 
 class GasModel:
