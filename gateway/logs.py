@@ -8,9 +8,11 @@ everything that may appear; what is not on it is dropped, so that a careless cal
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import structlog
+
+from ledger.lossy import LossyStream
 
 ALLOWED: Final = frozenset(
     {
@@ -62,7 +64,9 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(sort_keys=True),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(
+            file=cast("TextIO", LossyStream(stream or sys.stderr))
+        ),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

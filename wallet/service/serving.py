@@ -5,12 +5,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TextIO, cast
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from ledger.lossy import LossyStream
 from ledger.steady import settle
 
 _SHUTDOWN: Final = 10
@@ -40,7 +41,7 @@ def configure_log(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LossyStream(sys.stderr))),
         cache_logger_on_first_use=True,
     )
 
