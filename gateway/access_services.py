@@ -16,7 +16,7 @@ from gateway.key_files import read_key_file
 from gateway.keyholders import Keyholders, keyholder_at
 from gateway.materials import Materials
 from gateway.publications import Publications
-from gateway.recording import Recording, Unclaimed, make_up
+from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
 from gateway.relays import Relayed, Relays
 from gateway.releasing import Releaser
 from gateway.store.alerts import AlertStore, SqlAlertStore
@@ -151,8 +151,9 @@ async def open_access_services(
         if settings.recorder_key is not None:
             await make_up(settings.journal, journal)
             recorder = _recorder(settings, settings.recorder_key, shared, journal, unclaimed)
-        sender: _Sender = NoRecorder() if recorder is None else Recording(recorder)
-        services = _assemble(settings, shared, journal, keyholders, sender, recorder)
+        sender: _Sender = NoRecorder() if recorder is None else Recording(recorder, unclaimed)
+        noted = NotedInTheEnd(journal, unclaimed)
+        services = _assemble(settings, shared, noted, keyholders, sender, recorder)
         if recorder is not None:
             await recorder.start()
             stack.push_async_callback(recorder.close)

@@ -5,7 +5,8 @@ gets them when the outcome is known; what a crash kept from it is made up for at
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,8 @@ from ledger.transactions import SignedTransaction, parse_transaction
 _BUSY: Final = 1
 _AT_ONCE: Final = 500
 _PAUSE: Final = 1.0
+_MOST_UNNOTED: Final = 10_000
+"""Accesses that wait in memory for a database that takes no writes, some 10 MB."""
 _SEGMENTS: Final = 2
 """Newest segments that are looked through at start: the accesses in older ones were noted long ago."""
 
@@ -56,11 +59,14 @@ class TransactionRefusedError(ConflictError):
 class Recording:
     """`AccessRecorder` and `Relay` over the recorder."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, unclaimed: "Unclaimed") -> None:
         self._recorder = recorder
+        self._unclaimed = unclaimed
 
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         """See `gateway.accesses.AccessRecorder`."""
+        if self._unclaimed.waiting > _MOST_UNNOTED:
+            raise CannotRecordError("too many accesses are not in the journal of releases yet")
         try:
             return await self._recorder.record(submission, access)
         except RecorderBusyError as error:
@@ -96,34 +102,74 @@ async def _relayed(relaying: Awaitable[RelayedTransaction]) -> Relayed:
 
 
 class Unclaimed:
-    """Notes accesses that were recorded when nobody waited any more, until each is in the journal."""
+    """Notes accesses that are recorded and not in the journal of releases yet, until each is.
+
+    Their memory is bounded by `Recording`, which takes no new ones while too many wait here. If we crash,
+    the next start makes up for them from the recorder's journal.
+    """
 
     def __init__(self, journal: ReleaseJournal) -> None:
         self._journal = journal
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._entries: dict[bytes, JournalEntry] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many are not noted yet."""
+        return len(self._entries)
 
     def __call__(self, submission: Submission, recorded: RecordedAccess) -> None:
-        """Take an access over from the recorder."""
-        task = asyncio.get_running_loop().create_task(self._keep(submission, recorded))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Take over an access for which nobody waits any more, or whose note failed."""
+        self._entries[recorded.access] = JournalEntry(submission, recorded, None)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._keep())
 
     async def close(self) -> None:
         """Wait a little for what is under way; the next start makes up for the rest."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_PAUSE)
-        for task in self._tasks:
-            task.cancel()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=_PAUSE)
+            self._task.cancel()
 
-    async def _keep(self, submission: Submission, recorded: RecordedAccess) -> None:
-        while True:
+    async def _keep(self) -> None:
+        while self._entries:
+            some = list(islice(self._entries.values(), _AT_ONCE))
             try:
-                await self._journal.write([JournalEntry(submission, recorded, None)])
+                await self._journal.write(some)
             except GatewayError as error:
-                _log.warning("access not noted yet", error=describe(error))
+                _log.warning("accesses not noted yet", error=describe(error), count=self.waiting)
                 await asyncio.sleep(_PAUSE)
             else:
-                return
+                for entry in some:
+                    del self._entries[entry.recorded.access]
+
+
+class NotedInTheEnd:
+    """A journal of releases that forgets no access which could not be written just now.
+
+    The caller is told all the same that it is not written, and hands nothing out. But the access is on chain,
+    and nobody may ask for it again: a denied one needs no second answer.
+    """
+
+    def __init__(self, journal: ReleaseJournal, unclaimed: Unclaimed) -> None:
+        self._journal = journal
+        self._unclaimed = unclaimed
+
+    async def write(self, entries: Sequence[JournalEntry]) -> None:
+        """See `ReleaseJournal`."""
+        try:
+            await self._journal.write(entries)
+        except GatewayError:
+            for entry in entries:
+                self._unclaimed(entry.submission, entry.recorded)
+            raise
+
+    async def find(self, accesses: Sequence[bytes]) -> Mapping[bytes, JournalEntry]:
+        """See `ReleaseJournal`."""
+        return await self._journal.find(accesses)
+
+    def read(self, first_sequence: int) -> AsyncIterator[JournalEntry]:
+        """See `ReleaseJournal`."""
+        return self._journal.read(first_sequence)
 
 
 async def make_up(directory: Path, journal: ReleaseJournal) -> int:
