@@ -13,6 +13,7 @@ from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
 from ledger.index.follower import ChainChangedError, Follower, FollowerSettings
 from ledger.index.index import Index
+from ledger.recorder.reconciling import Reconciliation
 from ledger.recorder.recorder import Recorder
 from ledger.rpc import AsyncRpc
 
@@ -74,6 +75,7 @@ class Following:
         self._verified = False
         self._problem: str | None = "the node was not reached yet"
         self._active_at = time.monotonic()
+        self._told: Reconciliation | None = None
         self._stepped_at = float("-inf")
 
     @property
@@ -119,9 +121,21 @@ class Following:
                 pass
             self._stepped_at = time.monotonic()
             self._problem = None
+            self._tell_reconciliation()
             if self._index.head.sequence != before:
                 self._active_at = time.monotonic()
             await self._wait()
+
+    def _tell_reconciliation(self) -> None:
+        """Log what came of bringing back what the chain had lost, once."""
+        done = self._recorder.last_reconciliation if self._recorder is not None else None
+        if done is None or done is self._told:
+            return
+        self._told = done
+        told = _log.info if done.is_whole else _log.error
+        told("brought back what the chain lost", records=done.accesses, count=done.resent)
+        for difference in done.differences:
+            _log.error("came out differently", reason=difference.in_short)
 
     async def _wait(self) -> None:
         """Wait until there may be another final block."""

@@ -27,6 +27,8 @@ async def measure(services: Services) -> None:
     if services.access.recorder is not None:
         status = services.access.recorder.status
         found |= {"recorder_queued": status.queued, "recorder_in_flight": status.in_flight}
+        if status.reconciliation is not None:
+            found["reconciliation_differences"] = len(status.reconciliation.differences)
     with suppress(GatewayError):  # the check of the database says so
         found["last_alert"] = await services.access.alerts.last()
     for name, value in found.items():

@@ -18,6 +18,7 @@ _STATE: Final = {
     "accesses_waiting": "Accesses under way in this process",
     "recorder_queued": "Accesses and relays that wait to be sent",
     "recorder_in_flight": "Transactions sent whose block is not final yet",
+    "reconciliation_differences": "What came out differently when lost blocks were brought back",
     "keyholders_ready": "Keyholders that can release now",
     "keyholders_needed": "Keyholders that it takes",
     "last_alert": "Number of the newest alert of the supervision",

@@ -9,6 +9,7 @@ Source: DESIGN 3.6; issue 4, clause 2.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,8 @@ from ledger.hexes import to_hex
 from ledger.journal import Frame
 from ledger.recorder.records import Journaled, Sent, Settled, decode_records, split_accesses
 from ledger.recorder.settling import Settlement
+
+_HEAD: Final = "head "
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -29,6 +32,13 @@ class Difference(msgspec.Struct, frozen=True):
     """Id of the access; None when it concerns the transaction as a whole."""
     before: str
     after: str
+
+    @property
+    def in_short(self) -> str:
+        """The difference without ids and hashes: accesses have their numbers."""
+        if self.before.startswith(_HEAD):
+            return "the running hash is another"
+        return f"was {self.before}, is {self.after}"
 
     def __str__(self) -> str:
         what = f"access {to_hex(self.access)}" if self.access else "transaction"
@@ -101,7 +111,7 @@ def compare(before: Settled | None, after: Settlement) -> Iterator[Difference]:
                 transaction, access.access, _said(was, first + place), _said_of(access)
             )
     if same and before.head != after.head:
-        yield Difference(transaction, None, f"head {to_hex(before.head)}", to_hex(after.head))
+        yield Difference(transaction, None, f"{_HEAD}{to_hex(before.head)}", to_hex(after.head))
 
 
 def lost(one: Journaled, reason: str) -> Iterator[Difference]:
