@@ -29,7 +29,7 @@ class Feed:
 
     async def until(self, kind: str, number: int) -> list[Any]:
         """Read on until so many of a kind were heard."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.heard.get(kind, [])) < number:
                 line = await anext(self.lines)
                 name, _, value = line.partition(": ")

@@ -419,8 +419,8 @@ def test_order_id_is_that_of_the_event() -> None:
 def test_accesses_are_read_fast() -> None:
     entry = (1 << 48 | 1_700_000_000 << 8).to_bytes(32, "big")
     logs = [make_log(LOG, (ACCESSED, BASIS), bytes(64) + entry, index) for index in range(20_000)]
-    started = time.perf_counter()
+    started = time.process_time()  # of this process alone: others may be busy
     EventDecoder(CONTRACTS).decode_all(logs)
-    rate = len(logs) / (time.perf_counter() - started)
+    rate = len(logs) / (time.process_time() - started)
     # 800,000 a second on an idle machine; a tenth of that would be `eth_abi`'s rate.
     assert rate > 150_000

@@ -53,6 +53,8 @@ from tests.support.recording import (
     until,
 )
 
+pytestmark = pytest.mark.slow
+
 QUICK = RecorderSettings(patience=0.6)
 
 
@@ -510,6 +512,7 @@ async def test_closing_waits_for_what_is_on_its_way(
         futures = [
             recorder.submit(submission(request)) for request in requests_for(chain, basis, 50)
         ]
+        await recorder.close(drain=60)
     assert {future.result().outcome for future in futures} == {Outcome.ALLOWED}
     journal = Journal.open(tmp_path)
     state = read_journal(journal)

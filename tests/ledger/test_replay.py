@@ -198,5 +198,7 @@ def test_memory_is_flat_in_the_number_of_accesses() -> None:
         tracemalloc.stop()
         return most
 
-    # A hundred bytes for each word of 256 nonces are kept, nothing for the accesses themselves.
-    assert peak(24) - peak(8) < 16 * 256 * 10
+    # A hundred bytes for each word of 256 nonces are kept, nothing for the accesses themselves. The
+    # least of three: a chain that other tests share may be mining in this process.
+    few, many = (min(peak(calls) for _ in range(3)) for calls in (8, 24))
+    assert many - few < 16 * 256 * 10

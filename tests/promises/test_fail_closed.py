@@ -14,6 +14,8 @@ from tests.promises.test_whole_way import Town, problem
 from tests.support.chain import Chain
 from tests.support.city import City, gateway_process, make_city
 
+pytestmark = pytest.mark.slow
+
 _SETTINGS = {
     "poll_interval": "0.02",
     "patience": "2",
@@ -46,7 +48,7 @@ def own_town(own_chain: Chain, tmp_path: Path) -> Iterator[Town]:
         town.close()
 
 
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+def until(holds: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not holds():

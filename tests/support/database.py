@@ -30,6 +30,9 @@ def postgres_server() -> Iterator[PostgresServer]:
     with TemporaryDirectory(prefix="quancheng-postgres-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         server = get_server(Path(folder, "data"), cleanup_mode="stop")
+        # No test cuts the power, and each makes databases of its own.
+        server.psql("ALTER SYSTEM SET fsync = off;")
+        server.psql("SELECT pg_reload_conf();")
         yield server
         server.cleanup()
 

@@ -119,7 +119,7 @@ class GatewayServer:
 
     async def has(self, number: int) -> None:
         """Wait until the gateway's index has a block."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.services.index.wait_for(number)
 
     async def new_dataset(
@@ -171,7 +171,7 @@ async def serve_gateway(
     values: dict[str, Any] = {
         "port": listening.getsockname()[1],
         "database_url": database_url,
-        "database_timeout": 1.0,
+        "database_timeout": 5.0,
         "deployment": deployment,
         "node_url": chain.node.url,
         "poll_interval": 0.01,
@@ -182,7 +182,7 @@ async def serve_gateway(
     server = uvicorn.Server(server_config(app, made))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not server.started:
                 if serving.done():
                     serving.result()

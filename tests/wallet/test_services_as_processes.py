@@ -81,7 +81,7 @@ class Service:
         return (self.home.parent / f"{self.home.name}.log").read_text("utf-8")
 
     def _wait(self, process: subprocess.Popen[str]) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until and process.poll() is None:
             try:
                 if httpx.get(f"http://127.0.0.1:{self.port}/readyz").status_code == httpx.codes.OK:

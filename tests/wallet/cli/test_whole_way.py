@@ -178,7 +178,8 @@ def test_the_whole_way_with_commands(town: Town, terms: Terms, tmp_path: Path) -
     report = regulator("audit", "replay", "--from-gateway")
     assert (report["clean"], report["accesses"], report["signatures"]) == (True, 5, 5)
     traced = regulator("audit", "trace", "--authorization", granted["authorization"])
-    assert [one["event"] for one in traced["entries"]][-1] == "Accessed"
+    life = [one["event"] for one in traced["entries"]]
+    assert life[-4:] == ["Accessed", "Accessed", "SubjectFrozen", "SubjectUnfrozen"]
     trail = tmp_path / "trail.jsonl"
     regulator("audit", "export", str(trail), "--trail-file")
     assert regulator("audit", "verify", str(trail))["clean"]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -57,7 +58,7 @@ class Department:
         self.services = FakeServices(self.description.terms())
         self.stages: list[tuple[Stage, int, int | None]] = []
 
-    def publish(self, path: Path | None = None, **options: bool) -> Publication:
+    def publish(self, path: Path | None = None, **options: Any) -> Publication:
         publisher = Publisher(
             self.description, DATASET, self.services, self.workspace, self._progress
         )
