@@ -5,7 +5,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,9 +19,12 @@ from gateway.store.migrate import migrate
 from ledger.deployment import write_deployment
 from ledger.index.index import Index, Origin
 from ledger.journal import Journal
+from tests.support import forking
 from tests.support.chain import Chain
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
+
+pytestmark = pytest.mark.slow
 
 PREFIX = "QUANCHENG_GATEWAY_"
 SECRET = "a password that nobody may see"
@@ -146,13 +148,11 @@ def start(chain: Chain, home: Path, **settings: str) -> subprocess.CompletedProc
         **settings,
     }
     environment = {PREFIX + name.upper(): value for name, value in values.items()}
-    return subprocess.run(
-        [sys.executable, "-m", "gateway"],
-        env={**os.environ, "TEST_PASSWORD": SECRET, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    environment = {**os.environ, "TEST_PASSWORD": SECRET, **environment}
+    out, errors = home / "out", home / "errors"
+    ended = forking.start(("gateway",), environment, out=out, errors=errors)
+    return subprocess.CompletedProcess(
+        "gateway", ended.wait(60), out.read_text("utf-8"), errors.read_text("utf-8")
     )
 
 

@@ -8,8 +8,6 @@ import json
 import os
 import secrets
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -51,6 +49,7 @@ from ledger.rpc import AsyncRpc
 from ledger.sealing import OpeningKey, Purpose
 from ledger.typed_data import AccessRequest, Authorization, SubjectLink, digest, struct_hash
 from tests.support.chain import FIELDS, Chain, Subject, Terms
+from tests.support.forking import Forked, start
 from tests.support.keyholders import make_keyholders, register_key
 from tests.support.uploads import head_of, in_pieces, ndjson
 from wallet.keyholder.seeds import ACCOUNT, ENCRYPTION, Holdings, store_epoch
@@ -158,7 +157,7 @@ class KeyholderProcesses:
         write_deployment(chain.deployment, self._deployment)
         self._node = chain.node.url
         self._ports = [_free_port() for _ in holders]
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._running: dict[int, Forked] = {}
         for number, holder in enumerate(holders):
             _write_keystore(self.home_of(number) / "keystore", holder)
 
@@ -189,7 +188,7 @@ class KeyholderProcesses:
         process.kill()
         process.wait(10)
 
-    def _start(self, number: int, port: int) -> subprocess.Popen[bytes]:
+    def _start(self, number: int, port: int) -> Forked:
         own = self.home_of(number)
         settings = {
             "HOME": str(own),
@@ -201,13 +200,8 @@ class KeyholderProcesses:
             "SCRYPT_N": str(_SCRYPT_N),
         }
         environment = {f"QUANCHENG_KEYHOLDER_{name}": value for name, value in settings.items()}
-        with (own / "log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "wallet.keyholder", "serve"],
-                env={**os.environ, **environment, "TEST_PASSWORD": PASSWORD},
-                stdout=log,
-                stderr=log,
-            )
+        environment = {**os.environ, **environment, "TEST_PASSWORD": PASSWORD}
+        return start(("wallet.keyholder", "serve"), environment, out=own / "log")
 
 
 @contextmanager
@@ -349,7 +343,7 @@ def _free_port() -> int:
 
 
 def _wait_until_ready(
-    urls: Sequence[str], seconds: float = 60, *, lacking: Container[str] = ()
+    urls: Sequence[str], seconds: float = 120, *, lacking: Container[str] = ()
 ) -> None:
     until = time.monotonic() + seconds
     for url in urls:
@@ -375,7 +369,7 @@ class GatewayProcess:
     """A gateway in a process of its own, and where it is."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Forked
     log: Path
 
     def stop(self) -> None:
@@ -428,13 +422,8 @@ def gateway_process(
     }
     environment = {f"QUANCHENG_GATEWAY_{name.upper()}": value for name, value in values.items()}
     log = home / "log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module],
-            env={**os.environ, **environment, "TEST_PASSWORD": PASSWORD},
-            stdout=output,
-            stderr=output,
-        )
+    environment = {**os.environ, **environment, "TEST_PASSWORD": PASSWORD}
+    process = start(module, environment, out=log)
     try:
         if ready:
             _wait_until_ready([url], lacking=lacking)
