@@ -193,10 +193,16 @@ class Accesses:
         self._most_waiting = most_waiting
         self._journal = journal
         self._running: dict[bytes, asyncio.Task[Answer]] = {}
-        self._find: Grouper[bytes, JournalEntry | None] = Grouper(
-            self._find_all, most=_LOOKED_UP_AT_ONCE
+        self._find: Grouper[Verified, JournalEntry | None] = Grouper(
+            self._find_all,
+            most=_LOOKED_UP_AT_ONCE,
+            owner=lambda verified: verified.submission.request.consumer,
         )
-        self._note: Grouper[JournalEntry, None] = Grouper(self._note_all, most=_JOURNALED_AT_ONCE)
+        self._note: Grouper[JournalEntry, None] = Grouper(
+            self._note_all,
+            most=_JOURNALED_AT_ONCE,
+            owner=lambda entry: entry.submission.request.consumer,
+        )
 
     @property
     def waiting(self) -> int:
@@ -285,7 +291,7 @@ class Accesses:
     async def _answer(self, verified: Verified) -> Answer:
         recorded: RecordedAccess | None = None
         try:
-            entry = await self._find(verified.access)
+            entry = await self._find(verified)
             if entry is None:
                 await self._check(verified)
                 recorded = await self._recorder.record(verified.submission, verified.access)
@@ -318,9 +324,9 @@ class Accesses:
         if basis is not None:  # an unknown one is for the chain to deny
             await self._materials.check(basis, request.item, self._newest_block())
 
-    async def _find_all(self, accesses: Sequence[bytes]) -> list[JournalEntry | None]:
-        found = await self._journal.find(accesses)
-        return [found.get(access) for access in accesses]
+    async def _find_all(self, wanted: Sequence[Verified]) -> list[JournalEntry | None]:
+        found = await self._journal.find([one.access for one in wanted])
+        return [found.get(one.access) for one in wanted]
 
     async def _note_all(self, entries: Sequence[JournalEntry]) -> list[None]:
         await self._journal.write(entries)

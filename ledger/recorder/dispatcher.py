@@ -44,6 +44,8 @@ from ledger.transactions import GAS_CAP, SignedTransaction
 T = TypeVar("T")
 
 _RETRY: Final = 0.1
+_BLOCKS_AHEAD: Final = 2
+"""Blocks for which accesses are sent before they are mined; those before them may wait to be final."""
 _RECEIPTS_AT_ONCE: Final = 8
 _NOT_ADMITTED: Final = frozenset(("RoleMissing", "PartyInactive", "PartyUnknown"))
 _LONGEST_WAIT: Final = 1.0
@@ -153,7 +155,15 @@ class Dispatcher:
     def _may_send(self, follower: Follower) -> bool:
         if follower.last is None or self._is_cut_off:
             return False
-        return len(self._outbox.flights) < self._settings.most_in_flight
+        flights = self._outbox.flights
+        if len(flights) >= self._settings.most_in_flight:
+            return False
+        # What the next blocks cannot take waits here, where consumers have their turns, and not in the node.
+        depth = self._settings.finality.blocks
+        if depth is None:
+            return True
+        under_way = sum(len(flight.entries) for flight in flights)
+        return under_way < (depth + _BLOCKS_AHEAD) * self._gas.entries(follower.last.gas_limit)
 
     def _take(self, follower: Follower) -> list[Draft]:
         drafts, self._calls = self._calls, []

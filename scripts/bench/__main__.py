@@ -21,7 +21,7 @@ from scripts.bench.bench import Bench
 from scripts.bench.machine import this_machine
 from scripts.bench.results import Results, markdown, show, write_json
 
-SUBJECTS: Final = ("accesses", "gas", "publishing", "trail", "evidence", "idle")
+SUBJECTS: Final = ("accesses", "fairness", "gas", "publishing", "trail", "evidence", "idle")
 _VAR: Final = Path("var/bench")
 _DOCS: Final = Path("docs")
 _MARK: Final = (

@@ -27,8 +27,8 @@ from scripts.bench.bench import Bench, run_module, wait_until
 from scripts.bench.department import PublishingPlan, publish
 from scripts.bench.load import Grant, Plan, Report
 from scripts.city.write import Size
-from scripts.demo.agreeing import agree
-from scripts.demo.cast import BANK, REAL_ESTATE, REGULATOR
+from scripts.demo import agreeing
+from scripts.demo.cast import BANK, INSURER, REAL_ESTATE, REGULATOR
 from scripts.demo.files import CityFiles, Resident
 from scripts.demo.publish import workspace
 from scripts.demo.stage import Stage
@@ -89,6 +89,7 @@ class FullCity:
         self.supervisor = supervisor
         self.world = world
         self.grants: tuple[Grant, ...] = ()
+        self._agreed: set[str] = set()
 
     @property
     def bank(self) -> Party:
@@ -109,7 +110,7 @@ class FullCity:
         """Admit the parties, register purpose and dataset."""
         world = self.world
         department = self.provider.role
-        for role in (department, BANK, REGULATOR):
+        for role in (department, BANK, INSURER, REGULATOR):
             party = world.party(role)
             world.authority.send(contracts.admit(party.address, role.roles, role.name))
             if role.roles & (Roles.PROVIDER | Roles.CONSUMER):
@@ -141,26 +142,46 @@ class FullCity:
 
     def grant(self, count: int) -> None:
         """Let people with one record each enrol and authorize the bank, for many uses."""
+        self.grants = self.granted_to(self.bank, count)
+
+    def granted_to(self, consumer: Party, count: int, *, skipped: int = 0) -> tuple[Grant, ...]:
+        """Let people with one record each enrol and authorize a consumer, for many uses.
+
+        Args:
+            consumer: any of the cast's.
+            count: of people.
+            skipped: of them who have enrolled before.
+        """
         files = self.world.files
         chosen = [
             one for one in files.residents if len(files.rows_of(REAL_ESTATE, one.resident_id)) == 1
         ]
-        agree(self.world, self.bank, REAL_ESTATE, _PURPOSE)
-        self.grants = tuple(asyncio.run(self._grant_all(chosen[:count])))
+        if consumer.role.code not in self._agreed:
+            agree = agreeing.agree_too if self._agreed else agreeing.agree
+            agree(self.world, consumer, REAL_ESTATE, _PURPOSE)
+            self._agreed.add(consumer.role.code)
+        some = chosen[skipped : skipped + count]
+        return tuple(asyncio.run(self._grant_all(consumer, some)))
 
     def load(self, *, workers: int, size: int, seconds: float) -> Report:
-        """Let the load generator use what was granted; three fields of each record.
+        """Let the load generator use what was granted to the bank; three fields of each record.
 
         Raises:
             BenchError: it did not end well.
         """
+        return self.load_of(self.bank, self.grants, workers=workers, size=size, seconds=seconds)
+
+    def load_of(
+        self, consumer: Party, grants: tuple[Grant, ...], *, workers: int, size: int, seconds: float
+    ) -> Report:
+        """Do as `load`, for any consumer."""
         plan = Plan(
             gateway=self.supervisor.addresses.gateway,
             node=self.supervisor.addresses.node,
             deployment=encode_deployment(self.supervisor.deployment),
-            key=self._account_of(self.bank),
-            opening=self.bank.opening.to_bytes(),
-            grants=self.grants,
+            key=self._account_of(consumer),
+            opening=consumer.opening.to_bytes(),
+            grants=grants,
             fields=ASKED_FIELDS,
             workers=workers,
             size=size,
@@ -189,7 +210,7 @@ class FullCity:
         keystore = Keystore(self.world.data / "parties" / party.role.code / "keystore")
         return keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, Password(PASSWORD))
 
-    async def _grant_all(self, residents: Sequence[Resident]) -> list[Grant]:
+    async def _grant_all(self, consumer: Party, residents: Sequence[Resident]) -> list[Grant]:
         world, room = self.world, asyncio.Semaphore(_AT_ONCE)
         chain_id = world.deployment.chain_id
         officer = AsyncClient(world.endpoints(), key=world.officer.key, chain_id=chain_id)
@@ -199,27 +220,27 @@ class FullCity:
             async with room:
                 person = Person(PersonKind.RESIDENT, resident.resident_id, resident.name)
                 code = (await officer.run(patiently(issue_code(person, "identity card")))).code
-                return await people.run(self._enrol_and_grant(person, code))
+                return await people.run(self._enrol_and_grant(consumer, person, code))
 
         async with officer, people:
             return list(await asyncio.gather(*map(one, residents)))
 
-    def _enrol_and_grant(self, person: Person, code: str) -> Steps[Grant]:
+    def _enrol_and_grant(self, consumer: Party, person: Person, code: str) -> Steps[Grant]:
         signer = AccountSigner(PartyKey(secrets.token_bytes(32)))
         (mine,) = yield from enrol_person(person, code, [NewId(signer)])
         subject = bytes.fromhex(mine.subject.removeprefix("0x"))
         link = yield from asking(signer, ask_link(self.dataset, subject))
         now = int(time.time())
-        asked = Asked("", subject, self._ask(), now)
+        asked = Asked("", subject, self._ask(consumer), now)
         terms = read_description(self.world.files.description, REAL_ESTATE).terms()
-        record = compose(asked, BANK.name, terms, _PURPOSE, now).authorization
+        record = compose(asked, consumer.role.name, terms, _PURPOSE, now).authorization
         approval = approve(signer, record, self.world.deployment)
         yield from relayed(relay_authorization(record, approval, link, None))
         return Grant(record, link)
 
-    def _ask(self) -> Ask:
+    def _ask(self, consumer: Party) -> Ask:
         return new_ask(
-            consumer=self.bank.address,
+            consumer=consumer.address,
             dataset=self.dataset,
             purpose=purpose_of(_PURPOSE),
             fields=self.world.mask(REAL_ESTATE),

@@ -19,11 +19,23 @@ def agree(world: World, consumer: Party, code: str, terms: PurposeTerms) -> None
     sign(consumer, application)
 
 
+def agree_too(world: World, consumer: Party, code: str, terms: PurposeTerms) -> None:
+    """Do as `agree`, for another consumer: the purpose may use the dataset already."""
+    application = _apply(world, consumer, code, terms)
+    approve(world, code, application)
+    sign(consumer, application)
+
+
 def apply(world: World, consumer: Party, code: str, terms: PurposeTerms) -> bytes:
     """The consumer applies, after the authority has let the purpose use the dataset; return the id."""
     dataset, purpose, fields = world.dataset(code), purpose_of(terms), world.mask(code)
     authority = world.authority
     authority.run(acts.bind_fields(authority.ledger, authority.key, purpose, dataset, fields))
+    return _apply(world, consumer, code, terms)
+
+
+def _apply(world: World, consumer: Party, code: str, terms: PurposeTerms) -> bytes:
+    dataset, purpose, fields = world.dataset(code), purpose_of(terms), world.mask(code)
     flow = consumer_side.apply(
         consumer.ledger,
         consumer.key,
