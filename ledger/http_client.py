@@ -148,6 +148,8 @@ class BlockingHttpClient:
                 return HttpAnswer(answer.status, self._read(answer))
             finally:
                 answer.release_conn()
+        except urllib3.exceptions.NewConnectionError as error:  # of the next kind, by its history
+            raise HttpError(str(error)) from error
         except urllib3.exceptions.TimeoutError as error:
             raise HttpTimeoutError("no answer in time") from error
         except ValueError as error:

@@ -125,7 +125,7 @@ def test_nobody_there_is_unreachable() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://user:secret@127.0.0.1:{port}/key"
-    with Rpc(url) as rpc, pytest.raises(NodeUnreachableError) as caught:
+    with Rpc(url) as rpc, pytest.raises(NodeUnreachableError, match="cannot be reached") as caught:
         rpc.send(queries.block_number())
     assert "secret" not in str(caught.value)
     assert "key" not in str(caught.value)
