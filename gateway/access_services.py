@@ -210,7 +210,7 @@ def _assemble(
     sender: _Sender,
     recorder: Recorder | None,
 ) -> AccessServices:
-    database, trail = shared.database, IndexTrail(shared.index)
+    database, trail = shared.database, IndexTrail(shared.index, lambda: _newest(recorder))
     links, bases = KeptLinks(SqlLinkStore(database)), Bases(shared.index)
     inbox_store, authorizations = SqlInboxStore(database), SqlAuthorizationStore(database)
     materials = Materials(shared.publications, links)
@@ -251,6 +251,12 @@ def _assemble(
         topics=Topics(),
         recorder=recorder,
     )
+
+
+def _newest(recorder: Recorder | None) -> int:
+    """Return the number of the newest final block that a recorder knows; -1 for none."""
+    last = recorder.follower.last if recorder is not None else None
+    return -1 if last is None else last.number
 
 
 def _watch(services: AccessServices, sender: _Sender) -> Watch:

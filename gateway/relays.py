@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from gateway.bases import IndexBehindError
 from gateway.errors import (
     ConflictError,
     ForbiddenError,
@@ -151,7 +152,11 @@ class Identities(Protocol):
     """Who the identity authorities are."""
 
     async def has_role(self, party: bytes, role: Roles) -> bool:
-        """Whether a party is admitted now in a role."""
+        """Whether a party is admitted now in a role.
+
+        Raises:
+            UnavailableError: That cannot be told now.
+        """
         ...
 
 
@@ -295,9 +300,11 @@ class Relays:
         try:
             return await self._relay.relay(call)
         except RevertError as error:
-            found = await past(authorization) if error.revert.name == already else None
-            if found is None:
+            if error.revert.name != already:
                 raise refused(error.revert) from error
+            found = await past(authorization)
+            if found is None:
+                raise IndexBehindError("it is on chain, and not in the index yet") from error
             return found
 
     async def _send(self, call: ContractCall) -> Relayed:

@@ -1,7 +1,8 @@
 """The index as accesses, relays and supervision ask for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from gateway.bases import IndexBehindError
 from gateway.relays import Relayed
 from gateway.supervision.rules import DatasetDue, ObservedAccess
 from ledger.enumerations import Roles
@@ -10,21 +11,41 @@ from ledger.index.reader import Selection
 from ledger.index.rows import Place
 
 _PAGE = 1000
+_FAR = 20
+"""Blocks behind which the index is not believed when it says that somebody is not there."""
 
 
 class IndexTrail:
     """`Identities`, `PastActs` and `Trail` over the index."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, newest: Callable[[], int] = lambda: -1) -> None:
+        """Take an index.
+
+        Args:
+            index: What is asked.
+            newest: Number of the newest final block that is known. After the chain lost blocks the index
+                is made again from the first one; meanwhile nobody may be told for good that there is no
+                such party.
+        """
         self._index = index
+        self._newest = newest
 
     def is_party(self, address: bytes) -> bool:
-        """Whether an address was ever admitted in any role."""
-        return address in self._index.snapshot.parties
+        """Whether an address was ever admitted in any role.
+
+        Raises:
+            IndexBehindError: That cannot be told now.
+        """
+        return self._sure(there=address in self._index.snapshot.parties)
 
     async def has_role(self, party: bytes, role: Roles) -> bool:
         """See `gateway.relays.Identities`."""
-        return self._index.snapshot.party(party, role) is not None
+        return self._sure(there=self._index.snapshot.party(party, role) is not None)
+
+    def _sure(self, *, there: bool) -> bool:
+        if not there and self._index.head.number + _FAR < self._newest():
+            raise IndexBehindError("the index is behind the chain")
+        return there
 
     async def granted(self, authorization: bytes) -> Relayed | None:
         """See `gateway.relays.PastActs`."""

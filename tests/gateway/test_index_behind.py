@@ -1,0 +1,87 @@
+"""While the index is made again, nobody is told for good that something is not there: it is a 503, to be repeated.
+
+`make faults` found it: after the node had lost blocks, consumers were told 401 that they were never admitted, and people
+that the grant which they repeated was refused.
+"""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from gateway.bases import IndexBehindError
+from gateway.relays import RefusedError, Relayed, Relays
+from gateway.store.database import Database
+from gateway.store.migrate import migrate
+from gateway.trail import IndexTrail
+from ledger.contracts import ContractCall
+from ledger.enumerations import Roles
+from ledger.events import Block, PartyAdmitted
+from ledger.index.index import Index, Origin
+from ledger.reverts import Revert, RevertError
+from ledger.transactions import SignedTransaction
+
+BANK, NOBODY = b"\x0b" * 20, b"\x0c" * 20
+ORIGIN = Origin(bytes(32), bytes(20), 0)
+
+
+async def test_who_is_not_there_yet_is_not_told_that_there_is_no_such_party(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/gateway.db")
+    await migrate(database)
+    index = Index(database, ORIGIN)
+    await index.open()
+    admitted = PartyAdmitted(
+        Block(1, bytes(32), 1), bytes(32), 0, bytes(20), BANK, int(Roles.CONSUMER), "Bank"
+    )
+    await index.apply([admitted], 100, bytes(32), 100)
+    newest = 100
+    trail = IndexTrail(index, lambda: newest)
+    assert trail.is_party(BANK)
+    assert not trail.is_party(NOBODY)
+    assert not await trail.has_role(BANK, Roles.IDENTITY_AUTHORITY)
+    await index.clear()
+    with pytest.raises(IndexBehindError):
+        trail.is_party(BANK)
+    with pytest.raises(IndexBehindError):
+        await trail.has_role(BANK, Roles.CONSUMER)
+    await index.apply([admitted], 95, bytes(32), 95)
+    assert trail.is_party(BANK)
+    assert not trail.is_party(NOBODY)
+    await database.close()
+
+
+class Refusing:
+    """`Relay` of a chain that has the authorization already."""
+
+    async def relay(self, call: ContractCall) -> Relayed:
+        raise RevertError(Revert("AlreadyGranted", (), b""))
+
+    async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
+        raise NotImplementedError
+
+
+async def test_a_grant_that_is_on_chain_and_not_in_the_index_yet_is_not_refused() -> None:
+    nothing = cast("Any", None)
+    relays = Relays(
+        deployment=nothing,
+        relay=Refusing(),
+        identities=nothing,
+        past=nothing,
+        links=nothing,
+        authorizations=nothing,
+        inbox=nothing,
+    )
+    done = Relayed(bytes(32), 7, bytes(32))
+
+    async def unknown(authorization: bytes) -> Relayed | None:
+        return None
+
+    async def known(authorization: bytes) -> Relayed | None:
+        return done
+
+    call = ContractCall("Authorizations", b"")
+    with pytest.raises(IndexBehindError):
+        await relays._once(call, "AlreadyGranted", unknown, BANK)
+    assert await relays._once(call, "AlreadyGranted", known, BANK) == done
+    with pytest.raises(RefusedError):
+        await relays._once(call, "AlreadyRevoked", known, BANK)
