@@ -36,13 +36,17 @@ vectors: setup ## write the test vectors of docs/spec anew, and say which change
 	@git --no-pager diff --stat -- docs/spec/vectors
 
 .PHONY: test test-artifacts test-contracts test-python
-test: test-artifacts test-contracts test-python ## run every test
+test: setup ## run every test
+	@# Side by side, as the Python tests often wait for a block; the others' words come at the end.
+	@mkdir -p var && { $(MAKE) --keep-going test-artifacts test-contracts >var/test-contracts.log 2>&1 & }; \
+	  contracts=$$!; $(MAKE) test-python; python=$$?; \
+	  wait $$contracts; contracts=$$?; cat var/test-contracts.log; exit $$((python || contracts))
 test-artifacts: setup ## show that the contracts give exactly the shipped artifacts
 	$(python) -m scripts.build --check
 test-contracts: setup ## run the Solidity tests
 	hardhat test solidity
 test-python: setup ## run the Python tests (PYTEST="-k name" chooses)
-	$(python) -m pytest --numprocesses auto --dist loadfile $(PYTEST)
+	$(python) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 .PHONY: check check-style check-types check-docs check-compiler check-contracts
 check: check-style check-types check-docs check-compiler check-contracts ## run every lint and type check

@@ -21,6 +21,8 @@ from tests.support.database import new_postgres_url
 from tests.support.gateway_server import NDJSON, GatewayServer, serve_gateway
 from tests.support.uploads import head_of, make_records, ndjson
 
+pytestmark = pytest.mark.slow
+
 RECORDS = make_records(owners=10)
 
 

@@ -13,6 +13,8 @@ from ledger.records import EncryptedRecord, PublicationRoot, encode_line
 from tests.gateway.test_publishing import DATASET, PROVIDER, Desk
 from tests.support.uploads import make_record
 
+pytestmark = pytest.mark.slow
+
 FEW_FIELDS = 2
 SMALL, LARGE = 4_000, 40_000
 _MEBIBYTE = 1 << 20

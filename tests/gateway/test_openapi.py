@@ -13,6 +13,8 @@ from schemathesis.config import SchemathesisConfig
 from tests.support.chain import Chain, chain
 from tests.support.city import City, bare_city, gateway_process
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["chain"]
 
 

@@ -63,6 +63,8 @@ from tests.support.chain import Chain
 from tests.support.histories import ACTS, HOUR, Stage, Step, histories
 from tests.support.view_checks import differences
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("HISTORIES", "80"))
 RECOVERY_DELAY = 4
 

@@ -21,6 +21,8 @@ from ledger.typed_data import AccessRequest, struct_hash
 from tests.support.chain import Chain, node_settings
 from tests.support.recording import decode_outcomes, encode_requests
 
+pytestmark = pytest.mark.slow
+
 STEPS = failpoints.NAMES[:4]
 """The recorder's own; the others are the gateway's."""
 

@@ -19,6 +19,8 @@ from tests.promises.test_whole_way import Town, good, problem
 from tests.support.city import City, Person, gateway_process
 from tests.support.signed_http import SignedClient
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def town(city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:

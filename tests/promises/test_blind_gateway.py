@@ -35,6 +35,8 @@ from tests.support.chain import FIELDS
 from tests.support.city import SHARING, City, gateway_process
 from tests.support.dumping_gateway import read_dump
 
+pytestmark = pytest.mark.slow
+
 _HEX = re.compile(rb"(?:0x)?((?:[0-9a-fA-F]{2}){32,})")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{43,}={0,2}")
 

@@ -36,6 +36,8 @@ from tests.support.chain import Chain, node_settings
 from tests.support.city import City, gateway_process, make_city
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal
 
+pytestmark = pytest.mark.slow
+
 RECORDED = {
     "before_journal": False,
     "after_journal": False,

@@ -16,6 +16,8 @@ from ledger.hexes import to_hex
 from tests.promises.test_whole_way import Town, good, problem
 from tests.support.city import City, gateway_process
 
+pytestmark = pytest.mark.slow
+
 NUMBER = "370102199001011234"
 SECRETS = {
     "hex": re.compile(r"[0-9a-fA-F]{16,}"),

@@ -21,6 +21,8 @@ from tests.support.city import City, GatewayProcess, Person, gateway_process
 from tests.support.signed_http import SignedClient
 from tests.support.uploads import head_of
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Town:

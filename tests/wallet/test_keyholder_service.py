@@ -61,6 +61,8 @@ from tests.support.keyholders import (
 from wallet.keyholder.journal import ReleaseEntry, SubkeysEntry, read_journal
 from wallet.keyholder.seeds import Holdings
 
+pytestmark = pytest.mark.slow
+
 SHARING = Sharing(2, 3)
 OWNERS = sorted(keccak256(b"owner %d" % number) for number in range(5))
 

@@ -21,6 +21,8 @@ from tests.support.identity import (
 )
 from wallet.identity.keys import AuthorityKeys
 
+pytestmark = pytest.mark.slow
+
 SLUG = "urn:quancheng:problem:"
 
 
