@@ -24,11 +24,21 @@ from gateway.ingest import LineSplitter, UploadRules, parse_lines
 from gateway.publications import Publications
 from gateway.store.publications import PublicationStore, ServedPublication
 from gateway.store.uploads import Chunk, Upload, UploadStore
-from gateway.tiles import ENTRY, TileBuilder, apply_changes, count_up_to, last_place_of, place_of
+from gateway.tiles import (
+    ENTRY,
+    Tile,
+    TileBuilder,
+    apply_changes,
+    count_up_to,
+    last_place_of,
+    place_of,
+)
 from ledger.merkle import TreeHead
 
-_TILES_AT_ONCE = 256
-"""Tiles read or written by one transaction: 1.3 MB."""
+_TILES_READ = 256
+"""Tiles read at once: 1.3 MB."""
+_TILES_WRITTEN = 1024
+"""Tiles written by one transaction: 5 MB."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -256,12 +266,28 @@ class Publishing:
 
     async def _seal(self, upload: Upload) -> Upload:
         builder = TileBuilder()
-        async for entries in self._merged(upload):
-            made = await asyncio.to_thread(builder.add, entries)
-            await self._uploads.put_tiles(upload, made)
-        await self._uploads.put_tiles(upload, builder.finish())
+        storing: asyncio.Task[None] | None = None
+        try:
+            async for made in self._made(upload, builder):
+                # While some tiles are stored the next ones are made.
+                if storing is not None:
+                    await storing
+                storing = asyncio.create_task(self._uploads.put_tiles(upload, made))
+        finally:
+            if storing is not None:
+                await storing
         head = await asyncio.to_thread(builder.head)
         return await self._uploads.finish_seal(upload, head, builder.directory, self._clock())
+
+    async def _made(self, upload: Upload, builder: TileBuilder) -> AsyncIterator[list[Tile]]:
+        """Yield the tiles of the whole version, many at a time."""
+        made: list[Tile] = []
+        async for entries in self._merged(upload):
+            made += await asyncio.to_thread(builder.add, entries)
+            if len(made) >= _TILES_WRITTEN:
+                yield made
+                made = []
+        yield made + builder.finish()
 
     async def _merged(self, upload: Upload) -> AsyncIterator[bytes]:
         """Yield the entries of the whole version in order, the base's and the upload's together."""
@@ -284,9 +310,9 @@ class Publishing:
     async def _base(self, upload: Upload) -> AsyncIterator[bytes]:
         base = await self._publications.served(upload.dataset, upload.base)
         start = 0
-        while part := await self._store.tile_range(base.upload, start, start + _TILES_AT_ONCE):
+        while part := await self._store.tile_range(base.upload, start, start + _TILES_READ):
             yield part
-            start += _TILES_AT_ONCE
+            start += _TILES_READ
 
     async def _received(self, upload: Upload) -> AsyncIterator[bytes]:
         line = 0

@@ -2,10 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
+from gateway import publishing as publishing_module
 from gateway.errors import (
     BaseUnknownError,
     BodyTooLargeError,
@@ -15,6 +16,7 @@ from gateway.errors import (
     LineError,
     NothingServedError,
     RootMismatchError,
+    StoreUnavailableError,
     TooManyRecordsError,
     UnknownError,
     UploadOutOfStepError,
@@ -26,6 +28,7 @@ from gateway.publishing import Limits, Publishing
 from gateway.store.database import Database
 from gateway.store.publications import ServedPublication, SqlPublicationStore
 from gateway.store.uploads import SqlUploadStore, Upload
+from gateway.tiles import Tile
 from ledger.merkle import TreeHead, verify_range
 from ledger.records import (
     EncryptedRecord,
@@ -112,6 +115,32 @@ async def test_an_upload_is_sealed_to_the_root_that_everybody_computes(desk: Des
     sealed = await desk.publishing.seal(upload)
     assert sealed.head == head_of(RECORDS)
     assert sealed == await desk.publishing.seal(upload), "sealing twice gives the same"
+
+
+async def test_a_version_is_sealed_part_by_part_and_anew_after_a_failure(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing_module, "_TILES_WRITTEN", 1)
+    records = make_records(owners=200)
+    upload = await desk.upload(records)
+    put, stored = desk.uploads.put_tiles, list[int]()
+
+    async def put_some(upload: Upload, made: Sequence[Tile]) -> None:
+        if len(stored) == 3:
+            raise StoreUnavailableError("full")
+        stored.append(len(made))
+        await put(upload, made)
+
+    monkeypatch.setattr(desk.uploads, "put_tiles", put_some)
+    with pytest.raises(StoreUnavailableError):
+        await desk.publishing.seal(upload)
+    assert stored == [1, 1, 1]
+    monkeypatch.setattr(desk.uploads, "put_tiles", put)
+    sealed = await desk.publishing.seal(upload)
+    assert sealed.head == head_of(records)
+    served = await desk.publishing.publish(sealed, 1, head_of(records), 0)
+    answer = await desk.publications.all_records(served, len(records))
+    assert [one.record for one in answer.records] == records
 
 
 async def test_every_owner_gets_all_records_with_a_proof(desk: Desk) -> None:
