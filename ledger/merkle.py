@@ -97,12 +97,34 @@ class StreamingRoot:
         """
         if len(leaf) != SIZE:
             raise MalformedError(f"a leaf hash has {len(leaf)} bytes instead of {SIZE}")
-        subtrees, full = self._subtrees, self._size
+        self._append(leaf, 1)
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Append many leaf hashes: faster than one by one, and the same.
+
+        Raises:
+            MalformedError: One of them does not have 32 bytes; nothing was appended.
+        """
+        if set(map(len, leaves)) - {SIZE}:
+            raise MalformedError(f"a leaf hash does not have {SIZE} bytes")
+        start = 0
+        while start < len(leaves):
+            # The largest full subtree that comes next, by the size so far, and by what there is.
+            most = len(leaves) - start
+            width = 1 << (most.bit_length() - 1)
+            if self._size:
+                width = min(width, self._size & -self._size)
+            self._append(merkle_root(leaves[start : start + width]), width)
+            start += width
+
+    def _append(self, subtree: bytes, width: int) -> None:
+        """Append the root of a full subtree of `width` leaves, a power of two that fits here."""
+        subtrees, full = self._subtrees, self._size // width
         while full & 1:
-            leaf = sha256(b"\x01" + subtrees.pop() + leaf).digest()
+            subtree = sha256(b"\x01" + subtrees.pop() + subtree).digest()
             full >>= 1
-        subtrees.append(leaf)
-        self._size += 1
+        subtrees.append(subtree)
+        self._size += width
 
     def head(self) -> TreeHead:
         """Return size and root of what was added so far."""

@@ -285,7 +285,7 @@ class PublicationRoot:
 
     def __init__(self) -> None:
         self._tree = StreamingRoot()
-        self._last: tuple[bytes, int] | None = None
+        self._last = (b"", 0)
 
     def add(self, entry: PublicationEntry) -> None:
         """Append a record.
@@ -293,11 +293,25 @@ class PublicationRoot:
         Raises:
             MalformedError: It does not come after the one before, by owner and number.
         """
-        place = (entry.owner, entry.number)
-        if self._last is not None and self._last >= place:
-            raise MalformedError("the records are not in order of owner and number, each once")
-        self._tree.add(entry.leaf())
-        self._last = place
+        self.extend([(entry.owner, entry.number, entry.root)])
+
+    def extend(self, entries: Sequence[tuple[bytes, int, bytes]]) -> None:
+        """Append many records, by owner, number and root: faster than one by one, and the same.
+
+        Raises:
+            MalformedError: One does not come after the one before, or does not have its form;
+                nothing was appended.
+        """
+        last, leaves = self._last, []
+        for owner, number, root in entries:
+            if len(owner) != SIZE or len(root) != SIZE:
+                raise MalformedError(f"an owner or a record root does not have {SIZE} bytes")
+            if (owner, number) <= last:
+                raise MalformedError("the records are not in order of owner and number, each once")
+            leaves.append(publication_leaf(owner, number, root))
+            last = (owner, number)
+        self._tree.extend(leaves)
+        self._last = last
 
     def head(self) -> TreeHead:
         """Return count and root of what was added so far."""

@@ -166,6 +166,19 @@ def test_all_ways_to_a_root_are_the_definition(size: int) -> None:
     assert stream.head() == MerkleTree.of(leaves).head() == TreeHead(size, root)
 
 
+@given(st.lists(st.integers(0, 70), max_size=8))
+def test_leaves_may_come_in_any_runs(runs: list[int]) -> None:
+    leaves, stream = leaves_of(sum(runs)), StreamingRoot()
+    start = 0
+    for run in runs:
+        if run == 1:
+            stream.add(leaves[start])
+        else:
+            stream.extend(leaves[start : start + run])
+        start += run
+        assert stream.head() == TreeHead(start, merkle_root(leaves[:start]))
+
+
 def test_every_run_of_every_small_tree_verifies() -> None:
     for size in range(1, 20):
         leaves = leaves_of(size)
@@ -277,6 +290,10 @@ def test_hashes_of_another_length_are_refused(bad: bytes) -> None:
         verify_inclusion(tree.leaf(0), InclusionProof(0, 2, (bad,)), tree.head())
     with pytest.raises(MalformedError, match="32"):
         StreamingRoot().add(bad)
+    stream = StreamingRoot()
+    with pytest.raises(MalformedError, match="32"):
+        stream.extend([tree.leaf(0), bad])
+    assert stream.head().size == 0
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 0), (2, 1), (-1, 2), (0, 4), (3, 3)])

@@ -429,6 +429,18 @@ def test_a_publication_is_summed_up_in_order_only() -> None:
     root.add(entry_of(2, 2))
 
 
+def test_many_records_at_once_are_summed_up_as_one_by_one() -> None:
+    entries = [entry_of(owner, number) for owner in range(1, 9) for number in range(3)]
+    run = [(entry.owner, entry.number, entry.root) for entry in entries]
+    root = PublicationRoot()
+    root.extend(run[:5])
+    for wrong in (run[4:6], [run[6], run[5]], [run[5], run[5]], [(b"x", 1, bytes(32))]):
+        with pytest.raises(MalformedError):
+            root.extend(wrong)
+    root.extend(run[5:])
+    assert root.head() == MerkleTree.of(entry.leaf() for entry in entries).head()
+
+
 @given(entries_of_a_publication, st.integers(0, 9))
 def test_an_owner_proof_shows_all_records_or_that_there_is_none(
     entries: list[PublicationEntry], number: int

@@ -22,10 +22,11 @@ from typing import Final, Self
 import msgspec
 
 from ledger.merkle import TreeHead
-from ledger.records import PublicationEntry, PublicationRoot
+from ledger.records import PublicationRoot
 from wallet.provider.errors import BookError
 
 _FORMAT: Final = 1
+_ENTRIES_AT_ONCE: Final = 4096
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS about (
@@ -177,8 +178,8 @@ class Book:
         root = PublicationRoot()
         with self._errors():
             found = self._database.execute(_NEXT_VERSION, {"delta": upload.base > 0})
-            for owner, number, record_root in found:
-                root.add(PublicationEntry(owner, number, record_root))
+            while some := found.fetchmany(_ENTRIES_AT_ONCE):
+                root.extend(some)
         return root.head()
 
     def note_sealed(self, head: TreeHead) -> None:
