@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from ledger.identifiers import (
@@ -24,6 +25,8 @@ _DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _NUMBER_LIMIT: Final = 2**63
+_KEYS_REMEMBERED: Final = 2**16
+"""Keys that were checked and need not be again: some ten megabytes."""
 
 _WORDS: Final = {
     FieldType.INTEGER: "not an integer",
@@ -39,7 +42,8 @@ class RowChecker:
         self._fields = tuple((field, _test(field.type)) for field in description.fields)
         self._number_column = description.number_column
         self._key_column = description.key_column
-        self._verify_key = _KEYS[description.key_kind]
+        # Most people have several records.
+        self._verify_key = lru_cache(_KEYS_REMEMBERED)(_KEYS[description.key_kind])
 
     def check(self, cells: Cells) -> Row | tuple[Defect, ...]:
         """Return the row, or all its defects."""
@@ -51,11 +55,12 @@ class RowChecker:
             texts = texts[1:]
         number = self._number(line, texts[0], defects)
         values = texts[1:]
+        plain = "".join(values).isprintable()
         for (field, fits), text in zip(self._fields, values, strict=True):
             if not text:
                 if not field.optional:
                     defects.append(Defect(line, Kind.MISSING_VALUE, field.name))
-            elif len(text) > MOST_VALUE or _CONTROL.search(text):
+            elif len(text) > MOST_VALUE or (not plain and _CONTROL.search(text)):
                 defects.append(Defect(line, Kind.NOT_TEXT, field.name))
             elif not fits(text):
                 defects.append(_wrong_type(line, field))

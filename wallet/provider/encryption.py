@@ -20,7 +20,7 @@ from wallet.provider.book import SentRecord
 from wallet.provider.errors import EncryptionError
 from wallet.provider.spool import PlannedRecord
 
-_BATCHES_AHEAD: Final = 3
+_BATCHES_AHEAD: Final = 8
 """Batches that wait for each process: enough that none idles while lines are being sent."""
 
 _WORTH_A_PROCESS: Final = 2000

@@ -14,12 +14,19 @@ from scripts.city import catalogue
 from scripts.city.corrupt import Corruption, Defect, corrupt
 from scripts.city.files import read_rows
 from scripts.city.manifest import read_manifest
+from wallet.provider.checks import RowChecker
 from wallet.provider.csv_source import Lines, read_csv
-from wallet.provider.description import Description, Encoding, FileFormat, read_description
+from wallet.provider.description import (
+    Description,
+    Encoding,
+    FieldType,
+    FileFormat,
+    read_description,
+)
 from wallet.provider.errors import HeaderError, SourceError
 from wallet.provider.publisher import check_file
 from wallet.provider.quality import MOST_LISTED, Kind, QualityLog, QualityReport
-from wallet.provider.rows import Read
+from wallet.provider.rows import Cells, Read, Row
 from wallet.provider.source import read_source
 from wallet.provider.spool import Spool
 
@@ -302,6 +309,22 @@ def test_a_report_lists_a_thousand_defects_and_counts_the_rest(
     assert len(report.defects) == MOST_LISTED
     assert peak < 5_000_000
     assert len(report.digest()) == 32
+
+
+@pytest.mark.parametrize(
+    ("text", "sound"),
+    [
+        *(("a\u3000b", True), ("a\tb\n", True), ("\u200b", True), ("\U0001f600", True)),
+        *(("a\x1bb", False), ("\x7f", False), ("\udfff", False)),
+    ],
+)
+def test_control_characters_are_no_text_and_blanks_are(
+    parking: Description, text: str, *, sound: bool
+) -> None:
+    values = [text if one.type is FieldType.TEXT else "1" for one in parking.fields]
+    made = RowChecker(parking).check(Cells(1, ("1", *values)))
+    kinds = set() if isinstance(made, Row) else {defect.kind for defect in made}
+    assert (Kind.NOT_TEXT not in kinds) is sound
 
 
 def test_all_defects_of_a_record_are_named(real_estate: Description, tmp_path: Path) -> None:
