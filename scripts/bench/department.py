@@ -18,14 +18,17 @@ from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.provider.description import read_description
-from wallet.provider.publisher import Publisher, Stage
+from wallet.provider.publisher import Options, Publisher, Stage
 from wallet.provider.services import RemoteServices
 
 _KIBIBYTE = 1024
 
 
 class PublishingPlan(msgspec.Struct, frozen=True):
-    """What to publish, whom to ask, and the department's keys."""
+    """What to publish, whom to ask, and the department's keys.
+
+    With `changes` the file has only these, and `withdraw` names a list of numbers, if there is one.
+    """
 
     endpoints: Endpoints
     keyholders: tuple[str, ...]
@@ -37,10 +40,15 @@ class PublishingPlan(msgspec.Struct, frozen=True):
     dataset: bytes
     file: str
     workspace: str
+    changes: bool = False
+    withdraw: str = ""
 
 
 class PublishedFile(msgspec.Struct, frozen=True):
-    """What came of it: records of the version, lines sent, seconds in all and by stage, MiB."""
+    """What came of it: records of the version, lines sent, seconds in all and by stage, MiB.
+
+    `cpu` and `child_cpu` are the processor seconds of this process and of those that encrypt.
+    """
 
     records: int
     sent: int
@@ -49,6 +57,8 @@ class PublishedFile(msgspec.Struct, frozen=True):
     stages: dict[str, float]
     memory: float
     child_memory: float
+    cpu: float
+    child_cpu: float
 
 
 def publish(plan: PublishingPlan) -> PublishedFile:
@@ -70,8 +80,11 @@ def publish(plan: PublishingPlan) -> PublishedFile:
         services = RemoteServices(client, ledger, OpeningKey(plan.opening), plan.keyholders)
         description = read_description(Path(plan.description), plan.code)
         publisher = Publisher(description, plan.dataset, services, Path(plan.workspace), note)
-        published = publisher.publish(Path(plan.file))
+        withdraw = Path(plan.withdraw) if plan.withdraw else None
+        options = Options(changes=plan.changes, withdraw=withdraw)
+        published = publisher.publish(Path(plan.file), options)
     note(Stage.SERVING, 0, None)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return PublishedFile(
         records=published.head.size,
         sent=published.sent,
@@ -79,7 +92,9 @@ def publish(plan: PublishingPlan) -> PublishedFile:
         seconds=time.perf_counter() - began,
         stages=stages,
         memory=peak_memory(os.getpid()),
-        child_memory=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / _KIBIBYTE,
+        child_memory=children.ru_maxrss / _KIBIBYTE,
+        cpu=time.process_time(),
+        child_cpu=children.ru_utime + children.ru_stime,
     )
 
 
