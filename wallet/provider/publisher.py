@@ -394,7 +394,9 @@ def _extent(base: int, options: Options) -> Extent:
     return Extent.CHANGES if options.changes else Extent.DIFFERENCE
 
 
-def _read_withdrawals(path: Path, spool: Spool, book: Book, base: int, finished: int | None) -> None:
+def _read_withdrawals(
+    path: Path, spool: Spool, book: Book, base: int, finished: int | None
+) -> None:
     twice = spool.add_withdrawals(read_numbers(path))
     if twice is not None:
         raise WithdrawalsError(
