@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.bases import Bases
-from gateway.errors import GatewayError, UnknownError
+from gateway.bases import Bases, IndexBehindError
+from gateway.errors import GatewayError
 from gateway.grouping import Grouper
 from gateway.keyholders import Answer, Keyholders, KeyholdersUnavailableError
 from gateway.materials import Material, Materials, Wanted
@@ -108,7 +108,9 @@ class Releaser:
         await self._group.close()
 
     async def _release_all(self, orders: Sequence[ReleaseOrder]) -> list[Encoded | Exception]:
-        results: list[Encoded | Exception] = [UnknownError("basis")] * len(orders)
+        # The chain has allowed it, so there is a basis: an index without it is of before.
+        behind = IndexBehindError("the index does not have the basis of this access yet")
+        results: list[Encoded | Exception] = [behind] * len(orders)
         prepared = await self._prepare(orders, results)
         await self._ask(prepared, results)
         failpoints.reach("after_release")

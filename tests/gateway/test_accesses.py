@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from gateway.accesses import Answer, NotAConsumerError, QueueFullError, RequestSignatureError
+from gateway.bases import IndexBehindError
 from gateway.errors import (
     ErasedError,
     MalformedBodyError,
@@ -229,6 +230,22 @@ async def test_another_persons_item_is_not_handed_out(desk: AccessDesk) -> None:
     answer = await desk.accesses.answer(submission)
     assert isinstance(answer.problem, UnknownError)
     assert answer.release is None
+
+
+async def test_an_allowed_access_whose_basis_is_not_in_the_index_yet_is_answered_later(
+    desk: AccessDesk,
+) -> None:
+    """After the chain lost blocks the index is one of before, for a while: that is no lasting 404."""
+    basis = desk.chain.authorize()
+    entry = desk.chain.known.pop(basis)
+    submission = desk.submission(basis)
+    answer = await desk.accesses.answer(submission)
+    assert answer.recorded is not None
+    assert isinstance(answer.problem, IndexBehindError)
+    desk.chain.known[basis] = entry
+    again = await desk.accesses.answer(submission)
+    assert again.recorded == answer.recorded
+    assert len(released(again).records) == len(OWN)
 
 
 async def test_somebody_without_records_gets_the_proof_that_there_is_none(
