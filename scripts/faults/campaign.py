@@ -140,6 +140,9 @@ def driver(
         process.kill()
         process.wait()
         listener.join(5)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 class Campaign:
@@ -208,22 +211,25 @@ class Campaign:
     def _count(self, told: PlayReport) -> Counts:
         stage = self.stage
         stage.settle()
-        report = self._replay()
+        report = replay(stage)
         for finding in report.findings[:20]:
             self._say(f"✗ replay: {finding}")
         for reason in told.unopened[:5]:
             self._say(f"✗ not opened: {reason}")
+        for kind in sorted(set(told.misled)):
+            self._say(f"✗ told to give up what worked when sent again: {kind}")
         return count_all(stage, told, findings=report.finding_count)
 
-    def _replay(self) -> ReplayReport:
-        stage = self.stage
-        path = stage.town.home / "journal.ndjson"
-        with stage.regulator() as client:
-            client.run(fetch_journal(path))
-        journals = [KeyholderJournal(path, path.parent.name) for path in stage.journals]
-        return replay_node(
-            stage.town.chain.rpc, stage.town.deployment, [GatewayJournal(path), *journals]
-        )
+
+def replay(stage: Stage) -> ReplayReport:
+    """Replay everything from the node, with the journals of all who released."""
+    path = stage.town.home / "journal.ndjson"
+    with stage.regulator() as client:
+        client.run(fetch_journal(path))
+    journals = [KeyholderJournal(one, one.parent.name) for one in stage.journals]
+    return replay_node(
+        stage.town.chain.rpc, stage.town.deployment, [GatewayJournal(path), *journals]
+    )
 
 
 def count_all(stage: Stage, told: PlayReport, *, findings: int) -> Counts:

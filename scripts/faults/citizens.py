@@ -21,7 +21,7 @@ from ledger.typed_data import (
     struct_hash,
 )
 from scripts.bench.bare_chain import ALL_FIELDS, DAY
-from scripts.faults.desk import Desk, Grant, kind_of
+from scripts.faults.desk import Desk, Grant, is_lasting, kind_of
 from scripts.faults.told import ToldAct
 from scripts.faults.town import Citizen, Consumer
 from wallet.client.calls import HttpCall
@@ -32,10 +32,9 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 0.6
 _FEWEST: Final = 2
 """Authorizations that a citizen likes to have standing."""
-_USES: Final = (1, 2, 5, 200, 200)
-_PASSING: Final = frozenset((408, 429))
-_TRIES_REFUSED: Final = 8
-"""Refusals of a first attempt after which an act is given up: a gateway that begins may not know enough."""
+_USES: Final = (3, 10, 1000, 1000)
+_REPEATABLE: Final = ("grant", "revocation")
+"""What is answered alike when it is repeated; a freeze has a nonce that is used up."""
 
 
 class _Done(msgspec.Struct):
@@ -101,10 +100,14 @@ class _CitizenPlayer:
                 self._desk.acts.append(told)
                 return True
             if response is not None:
-                self._desk.note_failure(f"{kind}: {kind_of(response)}")
-                if _is_refused(response) and attempts > _TRIES_REFUSED:
-                    # Carried out in an attempt that had no answer; what it did counts all the same.
-                    return False
+                failure = f"{kind}: {kind_of(response)}"
+                self._desk.note_failure(failure)
+                if is_lasting(response.status_code):
+                    if kind in _REPEATABLE:
+                        self._desk.misled.append(failure)
+                    elif attempts > 1:
+                        # Carried out by an attempt that had no answer: its nonce is used.
+                        return False
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         self._desk.unanswered += 1
@@ -138,8 +141,3 @@ class _CitizenPlayer:
 async def play_citizen(desk: Desk, citizen: Citizen, source: random.Random) -> None:
     """Play a citizen until the play is over."""
     await _CitizenPlayer(desk, citizen, source).play()
-
-
-def _is_refused(response: httpx.Response) -> bool:
-    status = response.status_code
-    return status < httpx.codes.INTERNAL_SERVER_ERROR and status not in _PASSING

@@ -24,7 +24,7 @@ from ledger.sealing import OpeningKey
 from ledger.signing import address_of, sign
 from ledger.typed_data import AccessRequest, digest, struct_hash
 from scripts.bench.bare_chain import ASKED_FIELDS, DAY
-from scripts.faults.desk import Desk, kind_of
+from scripts.faults.desk import Desk, Grant, is_lasting, kind_of
 from scripts.faults.told import ToldAccess
 from scripts.faults.town import Consumer
 from wallet.client.errors import VerificationError
@@ -38,6 +38,7 @@ _NEWEST: Final = 40
 _LARGEST: Final = 6
 _BATCHES: Final = 0.3
 _TWICE: Final = 0.05
+_STANDING: Final = 0.85
 
 
 class _Pending(msgspec.Struct):
@@ -96,15 +97,22 @@ async def play_consumer(role: ConsumerRole, source: random.Random) -> None:
         granted = desk.grants.get(role.address, [])[-_NEWEST:]
         if granted:
             count = source.randint(2, _LARGEST) if source.random() < _BATCHES else 1
-            chosen = [source.choice(granted).authorization for _ in range(count)]
+            chosen = [_choose(granted, source).authorization for _ in range(count)]
             await _use(role, [role.sign(one) for one in chosen], source)
         await asyncio.sleep(source.uniform(0, desk.plan.pause))
+
+
+def _choose(granted: list[Grant], source: random.Random) -> Grant:
+    """Choose one that stands, as far as its citizen was told; now and then any."""
+    standing = [one for one in granted if not one.revoked]
+    return source.choice(standing if standing and source.random() < _STANDING else granted)
 
 
 async def _use(role: ConsumerRole, submissions: list[Submission], source: random.Random) -> None:
     """Send requests until each has its final answer."""
     desk, now, pause = role.desk, time.monotonic(), _FIRST_PAUSE
-    waiting = {id_: _Pending(id_, one, now) for one in submissions for id_ in [_id_of(one)]}
+    pending = [_Pending(_id_of(one), one, now) for one in submissions]
+    waiting = {one.id: one for one in pending}
     desk.asked += waiting
     alone = len(waiting) == 1 and source.random() < 0.5
     while waiting and not desk.is_hopeless:
@@ -136,7 +144,7 @@ async def _send(role: ConsumerRole, sending: list[_Pending], *, alone: bool) -> 
         return {one.id for one, result in pairs if _note_result(role, one, result, sent)}
     if single and _note_denial(desk, sending[0], response):
         return {sending[0].id}
-    desk.note_failure(f"access: {kind_of(response)}")
+    _note_failure(desk, f"access: {kind_of(response)}", response.status_code)
     return set()
 
 
@@ -147,7 +155,7 @@ def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult, sent: 
     if recorded is None and not released:
         problem = result.problem
         kind = f"{problem.status} {problem.type.rpartition(':')[2]}" if problem else "nothing"
-        desk.note_failure(f"access in a list: {kind}")
+        _note_failure(desk, f"access in a list: {kind}", problem.status if problem else 0)
         return False
     told = ToldAccess(
         access=one.id,
@@ -164,8 +172,14 @@ def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult, sent: 
         return True
     problem = result.problem
     kind = f"{problem.status} {problem.type.rpartition(':')[2]}" if problem else "unopened"
-    desk.note_failure(f"recorded, not released: {kind}")
+    _note_failure(desk, f"recorded, not released: {kind}", problem.status if problem else 0)
     return False
+
+
+def _note_failure(desk: Desk, kind: str, status: int) -> None:
+    desk.note_failure(kind)
+    if is_lasting(status):
+        desk.misled.append(kind)
 
 
 def _note_denial(desk: Desk, one: _Pending, response: httpx.Response) -> bool:

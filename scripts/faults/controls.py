@@ -23,7 +23,7 @@ from scripts.faults.town import Town
 _PEOPLE: Final = 12
 _SERVED: Final = 40
 """Accesses after which the node is killed."""
-_RACE: Final = 10.0
+_RACE: Final = 20.0
 """Seconds for which revocations race with accesses."""
 _PATIENCE: Final = 5.0
 _POLL: Final = 0.05
@@ -71,7 +71,7 @@ def check_then_serve(home: Path, seed: int, say: Callable[[str], None]) -> Contr
         racing = Racing(stage)
         stack.callback(racing.stop)
         racing.start()
-        pace = Pace(workers=8, pause=0.05, patience=_PATIENCE)
+        pace = Pace(workers=12, pause=0.02, patience=_PATIENCE)
         with driver(stage, seed, pace, gateway=racing.url) as found:
             time.sleep(_RACE)
             told = found.finish()

@@ -38,6 +38,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
             final before them: by the chain's order, or by the driver's clock.
         unanswered: requests and acts that never got a final answer.
         unopened: releases that the consumer could not open.
+        misled: answers that told a caller to give up, of what worked when it was sent again.
         findings: what the independent replay found.
     """
 
@@ -53,6 +54,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     allowed_after_revocation: int = 0
     unanswered: int = 0
     unopened: int = 0
+    misled: int = 0
     findings: int = 0
 
     @property
@@ -77,6 +79,7 @@ MUST_BE_ZERO: Final = (
     "allowed_after_revocation",
     "unanswered",
     "unopened",
+    "misled",
     "findings",
 )
 
@@ -156,6 +159,7 @@ def count(
         allowed_after_revocation=len(_too_late(told, ledger, handed_out)),
         unanswered=told.unanswered,
         unopened=len(told.unopened),
+        misled=len(told.misled),
         findings=findings,
     )
 

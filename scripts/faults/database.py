@@ -50,9 +50,9 @@ def _held(wrong: Callable[[Stage, random.Random], Iterator[None]]) -> Strike:
     """Make a fault of something that begins, is noticed, goes on for a while, and ends."""
 
     def strike(stage: Stage, driver: Driver, source: random.Random) -> tuple[float, str]:
-        struck = time.monotonic()
         with contextmanager(wrong)(stage, source):
-            noticed = _wait_until_noticed(stage, driver, struck)
+            noticed = _wait_until_noticed(stage, driver, time.monotonic())
+            struck = time.monotonic()
             time.sleep(source.uniform(0, 2 * DATABASE_TIMEOUT))
         return struck, noticed
 

@@ -16,6 +16,7 @@ from scripts.faults.told import PlayPlan, PlayReport, Sign, ToldAccess, ToldAct
 _TIMEOUT: Final = 15.0
 """Seconds for one request: more than the gateway's own patience."""
 _CONNECTIONS: Final = 200
+_PASSING: Final = frozenset((408, 425, 429))
 
 
 class Grant(msgspec.Struct):
@@ -46,6 +47,7 @@ class Desk:
         self.acts: list[ToldAct] = []
         self.unanswered = 0
         self.unopened: list[str] = []
+        self.misled: list[str] = []
         self._failures: Counter[str] = Counter()
         self._until = float("inf")
         self._http = httpx.AsyncClient(
@@ -101,7 +103,13 @@ class Desk:
             failures=dict(self._failures),
             unanswered=self.unanswered,
             unopened=tuple(self.unopened),
+            misled=tuple(self.misled),
         )
+
+
+def is_lasting(status: int) -> bool:
+    """Whether a status tells a caller that sending the same again is of no use."""
+    return status < httpx.codes.INTERNAL_SERVER_ERROR and status not in _PASSING
 
 
 def kind_of(response: httpx.Response) -> str:

@@ -27,6 +27,7 @@ _NAMES: Final = {
     "allowed_after_revocation": "allowed after revocation was final",
     "unanswered": "never answered",
     "unopened": "released and could not be opened",
+    "misled": "told to give up what worked when sent again",
     "findings": "findings of the independent replay",
 }
 

@@ -81,6 +81,7 @@ class PlayReport(msgspec.Struct, frozen=True):
         failures: answers that were none, by kind, with how many there were of each.
         unanswered: requests without a final answer, and acts without an end.
         unopened: releases that did not open: why.
+        misled: errors that tell a caller to give up, of what worked later.
     """
 
     asked: tuple[bytes, ...]
@@ -90,6 +91,7 @@ class PlayReport(msgspec.Struct, frozen=True):
     failures: dict[str, int]
     unanswered: int
     unopened: tuple[str, ...]
+    misled: tuple[str, ...] = ()
 
 
 class Sign(msgspec.Struct, frozen=True, omit_defaults=True):

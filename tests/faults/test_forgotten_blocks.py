@@ -1,0 +1,211 @@
+"""The embedded chain forgets blocks when its node is killed; the running gateway notices, brings everything back
+from its journal, says what came out otherwise, and serves again only when the trail is whole.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ledger import contracts
+from ledger.contracts import Approval
+from ledger.enumerations import Outcome
+from ledger.events import Accessed, Granted, PurposeRegistered, PurposeTerms, Revoked, Text
+from ledger.events.abi import Event
+from ledger.exchange import (
+    AccessResult,
+    Submission,
+    Submissions,
+    decode_result,
+    encode_submissions,
+)
+from ledger.replay import Kind
+from ledger.signing import address_of, sign
+from ledger.typed_data import AccessRequest, Authorization, digest, struct_hash
+from scripts.bench.bare_chain import ALL_FIELDS, DAY, YEAR
+from scripts.faults.campaign import Pace, count_all, driver, events_of, replay
+from scripts.faults.stage import Stage
+from scripts.faults.told import PlayReport
+from scripts.faults.town import Town
+from wallet.client.party import PartyKey
+from wallet.client.transactions import Ledger, transact
+from wallet.client.transports import Client, Endpoints
+
+pytestmark = pytest.mark.slow
+SEED = 9
+SOME = 60
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A stage whose node forgets everything since the last checkpoint."""
+    town = Town(tmp_path, people=6, state_interval=0)
+    stage = Stage(town)
+    yield stage
+    stage.stop()
+    town.close()
+
+
+def play(stage: Stage, seed: int) -> PlayReport:
+    """Let the driver play until some accesses were served; nothing is under way afterwards."""
+    with driver(stage, seed, Pace(patience=30)) as found:
+        until = time.monotonic() + 60
+        while len(found.served) < SOME:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        told = found.finish()
+    assert told.unanswered == 0
+    return told
+
+
+def said(events: list[Event]) -> list[tuple[bytes, bytes]]:
+    """What a trail says: transactions in their order, and for each access everything that was decided."""
+    return [(one.transaction, one.data if isinstance(one, Accessed) else b"") for one in events]
+
+
+def times(events: list[Event]) -> list[int]:
+    """When everything was."""
+    return [one.block.timestamp for one in events]
+
+
+def forget(stage: Stage) -> None:
+    """Kill the node and start it again; nothing that happened since the start is on it."""
+    before = stage.sequence()
+    stage.node.kill()
+    stage.node.start()
+    assert (before > SOME, stage.sequence()) == (True, 0)
+
+
+def relay_purpose(stage: Stage) -> None:
+    """Let the authority register a purpose by a transaction of its own, relayed by the gateway."""
+    town = stage.town
+    terms = PurposeTerms("other", (Text("en", "I let {consumer} read."),), YEAR, 5, 0, YEAR)
+    key = PartyKey(town.chain.authority.private_key)
+    chain_id = town.deployment.chain_id
+    with Client(Endpoints(stage.gateway.url), key=key, chain_id=chain_id) as client:
+        ledger = Ledger(town.deployment, own_node=False)
+        client.run(transact(ledger, key, contracts.register_purpose(terms)))
+
+
+def grant_unrelayed(town: Town) -> bytes:
+    """Let a person's grant reach the node without the gateway; return its id."""
+    citizen, now = town.citizens[0], int(time.time())
+    record = Authorization(
+        subject=citizen.subject,
+        consumer=address_of(town.consumers[0].key),
+        dataset=town.chain.dataset,
+        item=bytes(32),
+        purpose=town.chain.purpose,
+        fields=ALL_FIELDS,
+        case_reference=secrets.token_bytes(32),
+        statement="I let a bank read something.",
+        not_before=now - DAY,
+        expires_at=now + DAY,
+        max_uses=5,
+        min_interval=0,
+        nonce=secrets.token_bytes(32),
+        deadline=now + DAY,
+    )
+    signed = sign(digest(record, town.deployment.domain_of(record)), citizen.key)
+    approval = Approval(address_of(citizen.key), signed)
+    town.chain.send(town.chain.authority, contracts.grant(record, approval))
+    return struct_hash(record)
+
+
+def use(stage: Stage, basis: bytes) -> AccessResult:
+    """Use an authorization once."""
+    town = stage.town
+    key = town.consumers[0].key
+    request = AccessRequest(
+        consumer=address_of(key),
+        basis=basis,
+        item=bytes(32),
+        fields=1,
+        nonce=secrets.randbits(64),
+        deadline=int(time.time()) + DAY,
+    )
+    signature = sign(digest(request, town.deployment.domain_of(AccessRequest)), key)
+    body = encode_submissions(Submissions((Submission(request, signature),), single=True))
+    until = time.monotonic() + 60
+    while True:
+        answer = httpx.post(f"{stage.gateway.url}/v1/accesses", content=body, timeout=30)
+        if answer.status_code != 503:
+            break
+        assert time.monotonic() < until
+    assert answer.status_code == 200, answer.text
+    return decode_result(answer.content)
+
+
+def standing(stage: Stage) -> bytes:
+    """An authorization of the first consumer that stands, for many uses."""
+    events, consumer = events_of(stage), address_of(stage.town.consumers[0].key)
+    revoked = {one.authorization for one in events if isinstance(one, Revoked)}
+    return next(
+        one.authorization
+        for one in events
+        if isinstance(one, Granted)
+        and one.consumer == consumer
+        and one.terms.max_uses >= 1000
+        and one.authorization not in revoked
+    )
+
+
+def wait_for_line(log: Path, text: str) -> str:
+    """Wait for a line with a text in a log."""
+    until = time.monotonic() + 20
+    while True:
+        for line in log.read_text(encoding="utf-8").splitlines():
+            if text in line:
+                return line
+        assert time.monotonic() < until, text
+        time.sleep(0.1)
+
+
+def test_a_running_gateway_brings_everything_back_before_it_serves_again(stage: Stage) -> None:
+    stage.start()
+    told = play(stage, SEED)
+    relay_purpose(stage)
+    stage.settle()
+    before = events_of(stage)
+    kinds = {type(one) for one in before}
+    assert {Granted, Revoked, Accessed, PurposeRegistered} <= kinds
+    basis = standing(stage)
+    forget(stage)
+    used = use(stage, basis)
+    back = events_of(stage)[: len(before)]
+    assert said(back) == said(before)
+    number = sum(isinstance(one, Accessed) for one in before) + 1
+    assert (used.recorded is not None, stage.sequence()) == (True, number)
+    assert max(abs(a - b) for a, b in zip(times(back), times(before), strict=True)) <= 1
+    again = play(stage, SEED + 1)
+    counts = count_all(stage, told, findings=0)
+    assert counts.is_good
+    assert min(one.sequence for one in again.accesses) == number + 1
+    assert "the chain lost blocks" in stage.gateway.log.read_text(encoding="utf-8")
+    assert replay(stage).is_clean
+
+
+def test_what_comes_out_otherwise_is_reported(stage: Stage) -> None:
+    """Control: a grant that nobody relayed is in no journal, and what rested on it is denied now."""
+    stage.start()
+    play(stage, SEED)
+    town = stage.town
+    basis = grant_unrelayed(town)
+    used = use(stage, basis)
+    assert used.recorded is not None
+    assert used.release is not None
+    relayed = standing(stage)
+    forget(stage)
+    use(stage, relayed)
+    [now] = [one for one in events_of(stage) if isinstance(one, Accessed) and one.basis == basis]
+    assert (now.outcome, now.sequence) == (Outcome.UNKNOWN_BASIS, used.recorded.sequence)
+    number = used.recorded.sequence
+    said = f"was Allowed as number {number}, is UnknownBasis as number {number}"
+    assert "came out differently" in wait_for_line(stage.gateway.log, said)
+    metrics = httpx.get(f"{stage.gateway.url}/metrics", timeout=30).text
+    assert "quancheng_reconciliation_differences 1.0" in metrics
+    assert {one.kind for one in replay(stage).findings} == {Kind.RELEASE_WITHOUT_RECORD}
+    assert play(stage, SEED + 1).accesses
