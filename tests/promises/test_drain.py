@@ -65,8 +65,8 @@ def test_a_gateway_told_to_stop_answers_all_that_is_under_way(city: City, tmp_pa
         person = city.person()
         town.publish()
         basis = town.granted(person, max_uses=100)
-        groups = [(city.submission(basis),) for _ in range(SINGLES)]
-        groups += [tuple(city.submission(basis) for _ in range(IN_LIST)) for _ in range(LISTS)]
+        sizes = [1] * SINGLES + [IN_LIST] * LISTS
+        groups = [tuple(city.submission(basis) for _ in range(size)) for size in sizes]
         bodies = [
             encode_submissions(Submissions(group, single=len(group) == 1)) for group in groups
         ]
