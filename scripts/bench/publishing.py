@@ -127,8 +127,8 @@ def _lines(
             bound=4000,
             remark=(
                 f"{whole.file.seconds:.1f} s, three seeds, root on chain; every process on these "
-                f"cores. {_cpu(whole)}; with nothing else on the machine the limit is "
-                f"{cores * records / whole.cpu_seconds:,.0f} records/s."
+                f"cores. {_cpu(whole)}: {cores * records / whole.cpu_seconds:,.0f} records/s if "
+                "every core worked all the time; reading, sorting and noting in the book use one."
             ),
         )
     )
