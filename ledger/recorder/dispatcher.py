@@ -173,6 +173,8 @@ class Dispatcher:
             call = call_of(entries)
             to = self._deployment.address_of(call.contract)
             drafts.append(Draft(to, call.data, gas, entries))
+        # At once, not when sending begins: what is in neither list in between would be sent a second time.
+        self._going = drafts
         return drafts
 
     def _next_entries(self, gas: int) -> list[Entry]:
@@ -182,7 +184,6 @@ class Dispatcher:
 
     async def _send(self, drafts: Sequence[Draft], follower: Follower) -> None:
         self._sent_at = time.monotonic()
-        self._going = drafts
         try:
             await self._outbox.send(drafts)
         except JournalFullError as error:
