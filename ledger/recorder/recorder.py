@@ -457,7 +457,20 @@ class Recorder:
             refusal = revert_in(error)
             if refusal is None:
                 raise TransactionRejectedError(str(error)) from error
+            await self._verify_whole()
             raise refusal from error
+
+    async def _verify_whole(self) -> None:
+        """Make sure that the node has what was final, before its refusal is passed on.
+
+        A node that has just forgotten blocks refuses what rests on them, before anybody else notices.
+        """
+        try:
+            await verify_mark(
+                self._rpc, self._deployment, self.settings.finality, self._outbox.mark
+            )
+        except _LOST as error:
+            raise RecorderUnavailableError(error) from error
 
     async def _examine(self, transaction: SignedTransaction) -> None:
         """Find out whether a party's transaction can be carried out, as far as that can be told."""
@@ -469,6 +482,7 @@ class Recorder:
             raise ReplacedError(transaction.hash)
         expected = self._next_nonce_of(sender, mined)
         if content.nonce > expected:
+            await self._verify_whole()
             raise NonceGapError(f"the party's next nonce is {expected}, this is {content.nonce}")
         if content.nonce == mined:
             # One behind others is not tried: what they do may be what it needs.

@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -40,7 +41,7 @@ from ledger.recorder.clock import set_clock
 from ledger.recorder.records import Settled
 from ledger.recorder.restoring import read_journal
 from ledger.reverts import RevertError
-from ledger.rpc import AsyncRpc, Call, RpcSettings
+from ledger.rpc import AsyncRpc, Call, RpcError, RpcSettings
 from ledger.transactions import SignedTransaction, parse_transaction
 from ledger.typed_data import AccessRequest, struct_hash
 from tests.ledger.faulty_storage import FaultyStorage
@@ -568,6 +569,33 @@ def forget(chain: Chain) -> None:
     """Let the node lose everything behind the checkpoint."""
     chain.node.kill()
     chain.node.start()
+
+
+async def test_a_node_that_has_just_forgotten_a_grant_does_not_refuse_its_revocation(
+    own_chain: Chain, tmp_path: Path
+) -> None:
+    chain = own_chain
+    terms, subject = chain.personal_terms(), chain.register_subject()
+    authorization = chain.authorization(subject, terms)
+    bank = chain.parties.bank
+    key = contracts.set_encryption_key(b"\1" + bytes(32))
+    chain.node.checkpoint()
+    settings = RecorderSettings(keep_history=True)
+    async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
+        await recorder.relay(chain.grant_call(subject, authorization))
+        nonce = chain.rpc.send(queries.transaction_count(bank.address))
+        await recorder.relay_raw(signed_by(chain, bank, key, nonce))
+        revocation = chain.revoke_call(subject, struct_hash(authorization))
+        later = signed_by(chain, bank, key, nonce + 1)
+        for task in recorder._tasks:
+            task.cancel()  # nobody has noticed yet
+        await asyncio.to_thread(forget, chain)
+        with suppress(RpcError):
+            await recorder._rpc.send(queries.chain_id())  # the old connection is closed
+        with pytest.raises(RecorderUnavailableError, match="block"):
+            await recorder.relay(revocation)
+        with pytest.raises(RecorderUnavailableError, match="block"):
+            await recorder.relay_raw(later)
 
 
 async def test_reconciliation_reports_what_came_out_differently(
