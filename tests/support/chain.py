@@ -387,8 +387,8 @@ def node_settings(data: Path, **changes: object) -> NodeSettings:
 
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    """A chain that the whole session shares."""
-    with Node(node_settings(tmp_path_factory.mktemp("chain"))) as node:
+    """A chain that the whole session shares. Nobody kills it, so its state is not written."""
+    with Node(node_settings(tmp_path_factory.mktemp("chain"), state_interval=0)) as node:
         chain = Chain(node)
         yield chain
         chain.close()

@@ -61,7 +61,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A migrated database, once of each kind."""
-    database = Database(database_url, timeout=1)
+    database = Database(database_url, timeout=5)
     await migrate(database)
     yield database
     await database.close()

@@ -42,7 +42,7 @@ from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 from wallet.provider.publisher import Options
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SCRYPT_N = 4096
 FIELDS = 0b111

@@ -20,7 +20,7 @@ from wallet.provider.book import Book
 from wallet.provider.errors import SubkeysError
 from wallet.provider.publisher import Stage
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize("node", [True, False], ids=["own node", "by the gateway"])
