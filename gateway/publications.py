@@ -110,6 +110,7 @@ class Publications:
         self._store = store
         self._trees: Cache[int, TileTree] = Cache(_TREES)
         self._tiles: Cache[tuple[int, int], OpenTile] = Cache(tile_memory)
+        self._newest: Gatherer[tuple[bytes, int], ServedPublication] = Gatherer(self._read_newest)
         self._bodies: Gatherer[int, bytes | None] = Gatherer(store.bodies)
         self._missing: Gatherer[tuple[int, int], bytes] = Gatherer(store.tiles)
 
@@ -123,10 +124,18 @@ class Publications:
             NothingServedError: None was served then.
             StoreUnavailableError: The database cannot be read.
         """
-        found = await self._store.newest(dataset, block)
+        # A thousand accesses that come at once ask the same: each with a read of its own, they would wait
+        # for a connection until they are given up.
+        found = (await self._newest.get([(dataset, block)])).get((dataset, block))
         if found is None:
             raise NothingServedError("no publication of the dataset was served at that time")
         return found
+
+    async def _read_newest(
+        self, wanted: Sequence[tuple[bytes, int]]
+    ) -> Mapping[tuple[bytes, int], ServedPublication]:
+        found = {key: await self._store.newest(*key) for key in wanted}
+        return {key: one for key, one in found.items() if one is not None}
 
     async def served(self, dataset: bytes, version: int) -> ServedPublication:
         """Return a version of a dataset.
