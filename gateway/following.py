@@ -96,12 +96,12 @@ class Following:
         while True:
             try:
                 await self._verify()
-                await self._follow()
-            except ChainChangedError as error:
-                self._note(error)
-                await self._begin_anew()
+                await self._follow_one_chain()
             except (LedgerError, GatewayError) as error:
                 self._note(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must go on and say so
+                _log.error("following failed", error=describe(error))
+                self._problem = f"unexpected: {type(error).__name__}"
             await asyncio.sleep(_RETRY)
 
     def _note(self, error: Exception) -> None:
@@ -113,6 +113,13 @@ class Following:
         if not self._verified:
             await verify_deployment_async(self._rpc, self._deployment)
             self._verified = True
+
+    async def _follow_one_chain(self) -> None:
+        try:
+            await self._follow()
+        except ChainChangedError as error:
+            self._note(error)
+            await self._begin_anew()
 
     async def _follow(self) -> None:
         while True:
