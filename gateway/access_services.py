@@ -1,6 +1,7 @@
 """Accesses, relays, inbox and supervision, put together for one process."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -254,9 +255,11 @@ def _assemble(
 
 
 def _newest(recorder: Recorder | None) -> int:
-    """Return the number of the newest final block that a recorder knows; -1 for none."""
-    last = recorder.follower.last if recorder is not None else None
-    return -1 if last is None else last.number
+    """Return the number of the newest final block that a recorder knows; of one far ahead before that."""
+    if recorder is None:
+        return -1
+    last = recorder.follower.last
+    return sys.maxsize if last is None else last.number
 
 
 def _watch(services: AccessServices, sender: _Sender) -> Watch:
