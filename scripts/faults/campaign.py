@@ -99,7 +99,7 @@ class Pace(msgspec.Struct, frozen=True):
     """How fast is played; see `PlayPlan`."""
 
     workers: int = 3
-    pause: float = 0.15
+    pause: float = 0.25
     patience: float = 90.0
 
 

