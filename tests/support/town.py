@@ -25,8 +25,8 @@ RECOVERY_DELAY = 6
 
 
 @dataclass
-class Done:
-    """What a command in a process of its own left."""
+class Finished:
+    """What a command left."""
 
     code: int
     out: str
@@ -34,10 +34,12 @@ class Done:
 
     @property
     def document(self) -> Any:
+        """The one JSON document on standard output."""
         return json.loads(self.out)
 
     @property
     def error(self) -> Any:
+        """The error on standard error, as JSON."""
         return json.loads(self.err.splitlines()[-1])["error"]
 
 
@@ -48,7 +50,7 @@ class Party:
     home: Path
     data: Path
 
-    def run(self, *arguments: str) -> Done:
+    def run(self, *arguments: str) -> Finished:
         """Run a command in this process: starting one for each takes a minute in all."""
         command = [
             *("--json", "--home", str(self.home), "--data", str(self.data)),
@@ -59,7 +61,7 @@ class Party:
         with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
             patch.setenv("TEST_PASSWORD", PASSWORD)
             code = main(command)
-        return Done(code, out.getvalue(), err.getvalue())
+        return Finished(code, out.getvalue(), err.getvalue())
 
     def __call__(self, *arguments: str) -> Any:
         done = self.run(*arguments)

@@ -1,6 +1,5 @@
 """`quancheng` in this process, with a home of its own and a real chain."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,31 +9,11 @@ import pytest
 
 from ledger.deployment import write_deployment
 from tests.support.chain import Chain, Party
+from tests.support.town import PASSWORD, Finished
 from wallet.cli import main
 from wallet.envelope import LEAST_SCRYPT_N
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
-
-PASSWORD = "four words and a number"
-
-
-@dataclass
-class Finished:
-    """What a command left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """The one JSON document on standard output."""
-        return json.loads(self.out)
-
-    @property
-    def error(self) -> Any:
-        """The error on standard error, as JSON."""
-        return json.loads(self.err.splitlines()[-1])["error"]
 
 
 @dataclass
