@@ -366,6 +366,11 @@ class Dispatcher:
         """Find out whether something else took the place of a transaction that does not come."""
         nonce = await self._rpc.send(queries.transaction_count(flight.sender, block.number))
         if nonce <= flight.nonce or any(await self._receipts([flight], block)):
+            flight.doubted = None
+            return
+        # While it makes a block, anvil counts a transaction already and has no receipt yet: look again.
+        if flight.doubted is None or block.number <= flight.doubted:
+            flight.doubted = block.number
             return
         error = ReplacedError(flight.newest.hash)
         self._outbox.flights.remove(flight)

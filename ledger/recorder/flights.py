@@ -47,6 +47,7 @@ class Flight:
         sent_at: when it was last sent.
         fee: what the newest attempt offers.
         rejection: why the node did not take it the last time.
+        doubted: number of the block at which its nonce was used and its receipt not there; None when all is well.
     """
 
     sender: bytes
@@ -61,6 +62,7 @@ class Flight:
     sent_at: float = _NEVER
     fee: Fee = _FREE
     rejection: TransactionRejectedError | None = None
+    doubted: int | None = None
 
     @property
     def newest(self) -> Sent:
