@@ -129,7 +129,7 @@ async def _use(role: ConsumerRole, submissions: list[Submission], source: random
 
 async def _send(role: ConsumerRole, sending: list[_Pending], *, alone: bool) -> set[bytes]:
     """Send some requests once; return those whose answer is final."""
-    desk, sent = role.desk, time.monotonic()
+    desk = role.desk
     desk.attempts += len(sending)
     single = alone and len(sending) == 1
     body = encode_submissions(Submissions(tuple(one.submission for one in sending), single=single))
@@ -141,14 +141,14 @@ async def _send(role: ConsumerRole, sending: list[_Pending], *, alone: bool) -> 
             decode_results(response.content) if not single else [decode_result(response.content)]
         )
         pairs = zip(sending, results, strict=True)
-        return {one.id for one, result in pairs if _note_result(role, one, result, sent)}
+        return {one.id for one, result in pairs if _note_result(role, one, result)}
     if single and _note_denial(desk, sending[0], response):
         return {sending[0].id}
     _note_failure(desk, f"access: {kind_of(response)}", response.status_code)
     return set()
 
 
-def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult, sent: float) -> bool:
+def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult) -> bool:
     """Keep what was told; return whether it is final."""
     recorded, desk = result.recorded, role.desk
     released = role.opens(result)
@@ -167,7 +167,7 @@ def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult, sent: 
         first_sent=one.first_sent,
         answered=time.monotonic(),
     )
-    desk.note_access(told, sent)
+    desk.note_access(told)
     if released or told.outcome != Outcome.ALLOWED:
         return True
     problem = result.problem
@@ -197,7 +197,7 @@ def _note_denial(desk: Desk, one: _Pending, response: httpx.Response) -> bool:
         first_sent=one.first_sent,
         answered=time.monotonic(),
     )
-    desk.note_access(told, 0.0)
+    desk.note_access(told)
     return told.outcome != Outcome.ALLOWED
 
 

@@ -87,11 +87,11 @@ class Desk:
         self._failures[kind] += 1
         _tell(Sign(failed=kind))
 
-    def note_access(self, told: ToldAccess, sent: float) -> None:
+    def note_access(self, told: ToldAccess) -> None:
         """Keep what was told of an access; tell of it when it was served."""
         self.accesses.append(told)
         if told.released:
-            _tell(Sign(sent=sent, answered=told.answered))
+            _tell(Sign(sent=told.first_sent, answered=told.answered))
 
     def report(self) -> PlayReport:
         """Return everything."""

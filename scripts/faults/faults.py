@@ -81,6 +81,17 @@ def _node_killed(stage: Stage, driver: Driver, source: random.Random) -> tuple[f
     return struck, f"forgot {forgot} of {before} accesses"
 
 
+def _node_killed_again(stage: Stage, driver: Driver, source: random.Random) -> tuple[float, str]:
+    """Kill the node, and again while the gateway brings back what it forgot."""
+    before = stage.sequence()
+    struck, note = _node_killed(stage, driver, source)
+    time.sleep(source.uniform(0.05, 1.5))
+    back = stage.sequence()
+    stage.node.kill()
+    _start_node(stage)
+    return struck, f"{note}, had {back} of {before} when it was killed again"
+
+
 def _node_ended(stage: Stage, driver: Driver, source: random.Random) -> tuple[float, str]:
     del driver
     before = stage.sequence()
@@ -239,6 +250,7 @@ COMMON: Final = (
     Fault("gateway ended", _gateway_ended),
     Fault("restart storm", _restart_storm, 1),
     Fault("node killed", _node_killed, 4),
+    Fault("node killed again", _node_killed_again),
     Fault("node ended", _node_ended),
     Fault("node hung", _node_hung, 3),
     Fault("node and gateway killed", _both_killed, 3),

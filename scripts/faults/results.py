@@ -129,7 +129,7 @@ def markdown(results: FaultResults) -> str:
         "",
         *_rows("| counted | number | must be |", _count_rows(results.counts)),
         "",
-        "Seconds from the fault to the first access that was sent after it and served:",
+        "Seconds from the fault to the answer of the first new request that was served:",
         "",
         *_rows(
             "| fault | struck | p50 | p99 | worst |",

@@ -1,6 +1,7 @@
 """The processes of a fault run, and what faults do to them: start, kill, hang, tell to fail."""
 
 import os
+import secrets
 import signal
 import socket
 import time
@@ -360,10 +361,18 @@ def _service(
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback that nobody listens on.
+
+    Below those from which systems take the ports of outgoing connections: whoever is killed comes back to its own.
+    """
+    while True:
+        port = 12_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        return port
 
 
 def _send(pid: int, number: int) -> None:

@@ -95,7 +95,13 @@ class PlayReport(msgspec.Struct, frozen=True):
 
 
 class Sign(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line that the driver prints while it plays: an access was served, or something failed."""
+    """A line that the driver prints while it plays: an access was served, or something failed.
+
+    Attributes:
+        sent: when the request was sent for the first time.
+        answered: when it was served.
+        failed: what came instead of an answer.
+    """
 
     sent: float = 0.0
     answered: float = 0.0
