@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import secrets
-import socket
 import time
 from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -51,6 +50,7 @@ from ledger.typed_data import AccessRequest, Authorization, SubjectLink, digest,
 from tests.support.chain import FIELDS, Chain, Subject, Terms
 from tests.support.forking import Forked, start
 from tests.support.keyholders import make_keyholders, register_key
+from tests.support.ports import free_port
 from tests.support.uploads import head_of, in_pieces, ndjson
 from wallet.keyholder.seeds import ACCOUNT, ENCRYPTION, Holdings, store_epoch
 from wallet.keystore import Keystore, Kind
@@ -156,7 +156,7 @@ class KeyholderProcesses:
         self._deployment = home / "deployment.json"
         write_deployment(chain.deployment, self._deployment)
         self._node = chain.node.url
-        self._ports = [_free_port() for _ in holders]
+        self._ports = [free_port() for _ in holders]
         self._running: dict[int, Forked] = {}
         for number, holder in enumerate(holders):
             _write_keystore(self.home_of(number) / "keystore", holder)
@@ -336,12 +336,6 @@ def _write_keystore(directory: Path, holder: Holdings) -> None:
         store_epoch(keystore, password, seeds)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wait_until_ready(
     urls: Sequence[str], seconds: float = 120, *, lacking: Container[str] = ()
 ) -> None:
@@ -406,7 +400,7 @@ def gateway_process(
     home.mkdir(parents=True, exist_ok=True)
     deployment = home / "deployment.json"
     write_deployment(city.chain.deployment, deployment)
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     values = {
         "port": str(port),

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from ledger.enumerations import Roles
 from ledger.hexes import from_hex, to_hex
 from tests.support.chain import Chain
 from tests.support.identity import ENTERPRISES, RESIDENTS
+from tests.support.ports import free_port
 
 PASSWORD = "correct horse"
 
@@ -90,13 +90,6 @@ class Service:
                 pass
             time.sleep(0.05)
         raise AssertionError(f"not ready: {self.log}")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def keyholder(chain: Chain, tmp_path: Path, number: int = 1) -> Service:
