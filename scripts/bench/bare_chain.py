@@ -107,11 +107,11 @@ class BareChain:
         """Close the connection."""
         self.rpc.close()
 
-    def send(self, account: Account, *calls: ContractCall) -> None:
-        """Send transactions at once, in order, and wait for their blocks."""
+    def send(self, account: Account, *calls: ContractCall) -> list[queries.Receipt]:
+        """Send transactions at once, in order, and wait for their blocks; return their receipts."""
         at = self.deployment.address_of
         sender = Sender(self.rpc, account.private_key)
-        sender.send_all([(at(call.contract), call.data) for call in calls])
+        return sender.send_all([(at(call.contract), call.data) for call in calls])
 
     def sign(self, record: SignedRecord, account: Account) -> bytes:
         """Sign an EIP-712 record for this deployment."""
@@ -189,7 +189,7 @@ class BareChain:
         return dataset
 
     def _grant(self, count: int) -> list[Person]:
-        people = [self._person() for _ in range(count)]
+        people = [self.new_person() for _ in range(count)]
         parts = [
             people[start : start + _SUBJECTS_AT_ONCE]
             for start in range(0, count, _SUBJECTS_AT_ONCE)
@@ -208,7 +208,8 @@ class BareChain:
             self.send(self.authority, *map(self._grant_call, some))
         return people
 
-    def _person(self) -> Person:
+    def new_person(self) -> Person:
+        """Draw a person that is not registered, with what it could grant."""
         now = int(time.time())
         subject, account = secrets.token_bytes(32), Account.draw()
         authorization = Authorization(

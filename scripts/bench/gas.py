@@ -33,10 +33,10 @@ def run(bench: Bench) -> None:
         bench.directory(SUBJECT) as home,
         bare_chain(home, BATCH, _BLOCK_TIME, bench.say) as chain,
     ):
-        _use(chain, chain.requests(BATCH))  # first uses of slots cost more, once
+        use(chain, chain.requests(BATCH))  # first uses of slots cost more, once
         requests = chain.requests(BATCH)
-        full = _use(chain, requests)
-        one = _use(chain, chain.requests(1))
+        full = use(chain, requests)
+        one = use(chain, chain.requests(1))
         bench.add(
             Line(
                 subject=SUBJECT,
@@ -57,7 +57,7 @@ def _parts(bench: Bench, chain: BareChain, requests: Sequence[AccessRequest], fu
     """Find out what the parts cost by leaving them out."""
     data = next(chain.transactions(requests, BATCH)).content.data
     calldata = sum(_BYTE if byte else _ZERO_BYTE for byte in data)
-    repeated = _use(chain, [_again(chain, requests[0]) for _ in range(BATCH)])
+    repeated = use(chain, [_again(chain, requests[0]) for _ in range(BATCH)])
     known = {
         "the transaction itself": _TRANSACTION / BATCH,
         "call data": calldata / BATCH,
@@ -79,7 +79,7 @@ def _again(chain: BareChain, request: AccessRequest) -> AccessRequest:
     return msgspec.structs.replace(fresh, basis=request.basis)
 
 
-def _use(chain: BareChain, requests: Sequence[AccessRequest]) -> int:
+def use(chain: BareChain, requests: Sequence[AccessRequest]) -> int:
     """Record requests in one transaction; return the gas that it used."""
     transaction = next(chain.transactions(requests, len(requests)))
     chain.rpc.send(queries.send_raw_transaction(transaction.raw))
