@@ -28,7 +28,7 @@ def test_a_missed_goal_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    sorted(set(re.findall(r"\$\(python\) -m (scripts[\w.]*)", Path("Makefile").read_text()))),
+    sorted(set(re.findall(r"\$\(python\) -m (scripts(?:\.\w+)+)", Path("Makefile").read_text()))),
 )
 def test_what_the_makefile_starts_is_there(module: str) -> None:
     assert find_spec(module) is not None
