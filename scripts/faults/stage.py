@@ -1,9 +1,7 @@
 """The processes of a fault run, and what faults do to them: start, kill, hang, tell to fail."""
 
 import os
-import secrets
 import signal
-import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +15,7 @@ from ledger import views
 from scripts.bench.bare_chain import Account
 from scripts.faults.errors import FaultRunError, NotStruckError
 from scripts.faults.gateway import FILE, UNJOURNALED, Orders, taken_file
+from scripts.faults.ports import free_port
 from scripts.faults.proxy import Proxy
 from scripts.faults.town import PASSWORD, Town, store_keyholder
 from wallet.client.party import PartyKey
@@ -358,21 +357,6 @@ def _service(
         password_settings=(password,),
         log=home / "log",
     )
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on.
-
-    Below those from which systems take the ports of outgoing connections: whoever is killed comes back to its own.
-    """
-    while True:
-        port = 12_000 + secrets.randbelow(20_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-        return port
 
 
 def _send(pid: int, number: int) -> None:

@@ -24,6 +24,7 @@ from ledger.sealing import OpeningKey
 from ledger.typed_data import ConfidentialityAgreement, SubjectLink
 from scripts.bench.bare_chain import ALL_FIELDS, FIELDS, YEAR, Account, BareChain
 from scripts.demo.world import SCRYPT_N
+from scripts.faults.ports import free_port
 from wallet.client.datasets import wait_for_publication
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
@@ -70,7 +71,10 @@ class Town:
     def __init__(self, home: Path, people: int, *, state_interval: float = 1.0) -> None:
         self.home = home
         settings = NodeSettings(
-            home / "chain", block_time=BLOCK_TIME, state_interval=state_interval
+            home / "chain",
+            port=free_port(),
+            block_time=BLOCK_TIME,
+            state_interval=state_interval,
         )
         self.node = Node(settings)
         self.node.start()
