@@ -5,8 +5,10 @@ Transactions take turns, on PostgreSQL as on SQLite: what was looked up is still
 """
 
 import os
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,6 +76,7 @@ def _engine(url: str) -> AsyncEngine:
         if path:
             Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            _use_wal(path)
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     else:
@@ -81,12 +84,26 @@ def _engine(url: str) -> AsyncEngine:
     return engine
 
 
+def _use_wal(path: str) -> None:
+    """Let a file have a log from now on. SQLite does not wait by itself when several do this at once."""
+    until = time.monotonic() + _LOCK_WAIT
+    while True:
+        try:
+            with closing(sqlite3.connect(path, timeout=_LOCK_WAIT)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin is the only one: see `_begin_sqlite`
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout={_LOCK_WAIT * 1000}",
-        "journal_mode=WAL",
         "synchronous=FULL",  # what was answered is on disk
         "foreign_keys=ON",
     ):
@@ -123,7 +140,7 @@ def _errors() -> Iterator[None]:
         yield
     except ArgumentError as error:
         raise DatabaseError("the database's URL is malformed") from error
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise DatabaseError(f"the database failed: {_first_line(error)}") from error
 
 
