@@ -299,7 +299,8 @@ class Follower:
     async def _pause(self) -> None:
         if not self._hurried.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurried.wait(), max(_IDLE_POLL, self._interval))
+                async with asyncio.timeout(max(_IDLE_POLL, self._interval)):
+                    await self._hurried.wait()
             return
         # Most of the interval passes before the next block can be there; then it is asked for often.
         expected = self._seen_at + _EARLY * self._interval - time.monotonic()

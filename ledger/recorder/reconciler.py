@@ -115,7 +115,9 @@ class Reconciler:
         resend_at = float("-inf")
         while True:
             if time.monotonic() > resend_at:
-                await self._outbox.transmit(flights)
+                # A node takes what comes in one request in any order; only each sender's nonces hold.
+                for _, run in groupby(flights, lambda flight: flight.sender):
+                    await self._outbox.transmit(list(run))
                 resend_at = time.monotonic() + _RESEND
             receipts = await self._receipts(flights)
             waiting = [

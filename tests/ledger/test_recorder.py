@@ -18,7 +18,7 @@ from ledger.chain import ChainWentBackError, FinalBlockReplacedError
 from ledger.contracts import ContractCall
 from ledger.deployment import CodeMissingError, OtherGenesisError
 from ledger.enumerations import Outcome, Roles
-from ledger.events import Accessed, EventDecoder
+from ledger.events import Accessed, EncryptionKeySet, EventDecoder
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal, JournalLockedError
 from ledger.recorder import (
@@ -655,6 +655,49 @@ async def test_lost_blocks_of_the_embedded_chain_come_back_at_their_own_times(
         assert abs(access.block.timestamp - was.timestamp) <= 1
     assert now.outcome == Outcome.ALLOWED
     assert abs(now.timestamp - time.time()) < 5
+
+
+async def test_lost_transactions_of_several_senders_come_back_in_their_order(
+    own_chain: Chain, tmp_path: Path
+) -> None:
+    chain, bank = own_chain, own_chain.parties.bank
+    [basis] = chain.granted(1, chain.personal_terms(), max_uses=1000)
+    nonce = chain.rpc.send(queries.transaction_count(bank.address))
+    signed = [
+        signed_by(chain, bank, contracts.set_encryption_key(b"\1" + bytes([at]) * 32), nonce + at)
+        for at in range(30)
+    ]
+    known = len(chain_transactions(chain))
+    chain.node.checkpoint()
+    settings = RecorderSettings(
+        keep_history=True, reconcile_automatically=True, sets_clock=True, most_entries=1, pace=0
+    )
+    async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
+        requests = iter(requests_for(chain, basis, len(signed)))
+        relayed = []
+        for one in signed:
+            relayed += [
+                asyncio.create_task(recorder.relay_raw(one)),
+                asyncio.create_task(recorder.record(submission(next(requests)))),
+            ]
+            await asyncio.sleep(0.005)
+        await asyncio.gather(*relayed)
+        before = chain_transactions(chain)
+        await asyncio.to_thread(forget, chain)
+        await until(lambda: recorder.last_reconciliation is not None)
+    after = chain_transactions(chain)
+    assert len(before) == known + 2 * len(signed)
+    assert after == before
+
+
+def chain_transactions(chain: Chain) -> list[bytes]:
+    """The transactions that recorded an access or set a key, in their order."""
+    decoder, newest = EventDecoder(chain.contracts), chain.rpc.send(queries.block_number())
+    logs = chain.rpc.send(
+        queries.logs(0, newest, [chain.contracts.access_log, chain.contracts.registry])
+    )
+    events = decoder.decode_all(logs)
+    return [one.transaction for one in events if isinstance(one, Accessed | EncryptionKeySet)]
 
 
 async def test_the_clock_is_never_set_behind_the_newest_block(own_chain: Chain) -> None:

@@ -7,6 +7,7 @@ them then. What is started is in the database before it is on the chain, and goe
 import asyncio
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -153,10 +154,9 @@ class Recoveries:
             except (IdentityError, LedgerError) as error:
                 _log.warning("recovery_delayed", problem=str(error))
             self._wanted.clear()
-            try:
-                await asyncio.wait_for(self._wanted.wait(), _POLL)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    await self._wanted.wait()
 
     async def step(self) -> None:
         """Start what waits, and complete what is due.

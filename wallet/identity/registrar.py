@@ -56,7 +56,8 @@ class Registrar:
         """Wait until a transaction was carried out, at most `patience` seconds."""
         async with self._registered:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._registered.wait(), patience)
+                async with asyncio.timeout(patience):
+                    await self._registered.wait()
 
     async def run(self) -> None:
         """Register until cancelled; what cannot be registered now is tried again."""

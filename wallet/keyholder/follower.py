@@ -9,6 +9,7 @@ is released until it was read anew.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -120,10 +121,9 @@ class Follower:
         async with self._stepped:
             while not holds(self._register) and (left := until - self._clock()) > 0:
                 self._wanted.set()
-                try:
-                    await asyncio.wait_for(self._stepped.wait(), left)
-                except TimeoutError:
-                    return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._stepped.wait()
 
     async def step(self) -> None:
         """Read what became final since the last step.
@@ -196,10 +196,9 @@ class Follower:
             self._wanted.clear()
             await asyncio.sleep(self._following.eager_poll)
             return
-        try:
-            await asyncio.wait_for(self._wanted.wait(), self._following.poll)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._following.poll):
+                await self._wanted.wait()
 
 
 def _dated(log: Log, block: queries.Block | None) -> Log:

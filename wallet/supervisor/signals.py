@@ -1,7 +1,8 @@
 """Ending by a signal without leaving a process behind.
 
 SIGTERM ends the program as Ctrl-C does, by `KeyboardInterrupt`, so that every `with` and `finally`
-stops what it started. It comes once: what is stopped in order must not be interrupted in it.
+stops what it started. While processes are started or stopped in order it waits; and if somebody's
+code swallows the exception, as finalizers do, the next signal raises it again, and at the latest the end.
 """
 
 import signal
@@ -19,17 +20,18 @@ class _Interruption:
     def __init__(self) -> None:
         self.arrived = False
         self.held = 0
+        self._waits = False
 
     def arrive(self, _number: int, _frame: FrameType | None) -> None:
-        if self.arrived:
-            return
         self.arrived = True
         if not self.held:
             raise KeyboardInterrupt
+        self._waits = True
 
     def release(self) -> None:
         self.held -= 1
-        if self.arrived and not self.held:
+        if self._waits and not self.held:
+            self._waits = False
             raise KeyboardInterrupt
 
 
@@ -38,7 +40,7 @@ _current: _Interruption | None = None
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` in the main thread at the first SIGINT or SIGTERM; ignore later ones."""
+    """Raise `KeyboardInterrupt` in the main thread at SIGINT or SIGTERM; never end as if none had come."""
     global _current  # noqa: PLW0603 - so are signal handlers
     interruption = _Interruption()
     before = {each: signal.signal(each, interruption.arrive) for each in _SIGNALS}
@@ -49,16 +51,18 @@ def ended_by_signals() -> Iterator[None]:
         _current = None
         for each, handler in before.items():
             signal.signal(each, handler)
+    if interruption.arrived:
+        raise KeyboardInterrupt
 
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Let a signal wait until the end of the block, in which a process is started and noted.
+    """Let a signal wait until the end of the block, in which processes are started and noted, or stopped.
 
-    If it came in between, nobody would know of the process.
+    If it came in between, nobody would know of a process.
     """
     interruption = _current
-    if interruption is None or interruption.arrived:
+    if interruption is None:
         yield
         return
     interruption.held += 1
