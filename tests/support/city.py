@@ -17,10 +17,12 @@ import httpx
 
 from gateway.access_services import AccessServices, Shared, open_access_services
 from gateway.access_settings import AccessSettings
+from gateway.following import Following
 from gateway.ingest import UploadRules
 from gateway.publications import Publications
 from gateway.publishing import Limits, Publishing
 from gateway.relays import Grant
+from gateway.settings import Settings
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
 from gateway.store.publications import SqlPublicationStore
@@ -279,10 +281,12 @@ async def gateway_parts(
         )
         await index.open()
         finality = Finality.depth(0)
-        follower = Follower(rpc, deployment.contracts, finality, index)
-        await follower.catch_up()
-        following = asyncio.get_running_loop().create_task(follower.run())
-        stack.callback(following.cancel)
+        await Follower(rpc, deployment.contracts, finality, index).catch_up()
+        # As in the gateway: a disk that is slow for a while ends nothing.
+        following = Following(rpc, deployment, index, Settings(), None, mends=False)
+        task = asyncio.get_running_loop().create_task(following.run())
+        stack.push_async_callback(asyncio.wait, [task])
+        stack.callback(task.cancel)
         publications = Publications(SqlPublicationStore(database), tile_memory=1 << 24)
         shared = Shared(database, index, publications, deployment, rpc, finality)
         services = await stack.enter_async_context(
@@ -310,7 +314,8 @@ async def publish(city: City, services: AccessServices) -> int:
     sealed = await publishing.seal(await publishing.get(upload.id))
     head = head_of(city.records)
     block = await asyncio.to_thread(city.chain.publish, dataset, head.root, head.size)
-    await index.wait_for(block)
+    async with asyncio.timeout(60):
+        await index.wait_for(block)
     version = index.snapshot.datasets[dataset].version
     await publishing.publish(sealed, version, head, index.head.number)
     await asyncio.to_thread(city.chain.wait_for_block)

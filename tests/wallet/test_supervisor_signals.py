@@ -2,11 +2,14 @@
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
 from wallet.supervisor.signals import ended_by_signals, signals_held
+
+Done = list[str]
 
 
 def ask_to_end() -> None:
@@ -14,46 +17,56 @@ def ask_to_end() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_signal_raises_at_once() -> None:
-    with pytest.raises(KeyboardInterrupt), ended_by_signals():
-        ask_to_end()
-        raise AssertionError("it went on")
+def at_once(done: Done) -> None:
+    ask_to_end()
+    done.append("it went on")
 
 
-def test_a_signal_waits_while_it_is_held() -> None:
-    done = []
-    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+def while_held(done: Done) -> None:
+    with signals_held():
         with signals_held():
-            with signals_held():
-                ask_to_end()
-                done.append("inner")
-            done.append("outer")
-        done.append("it went on")
-    assert done == ["inner", "outer"]
+            ask_to_end()
+            done.append("inner")
+        done.append("outer")
+    done.append("it went on")
 
 
-def test_what_stops_in_order_is_not_interrupted_by_a_second_signal() -> None:
-    stopped = []
+def while_stopping(done: Done) -> None:
+    try:
+        ask_to_end()
+    finally:
+        with signals_held():
+            ask_to_end()
+            done.append("stopped everything")
+
+
+def swallowed(done: Done) -> None:
+    with suppress(KeyboardInterrupt):
+        ask_to_end()
+    done.append("went on")
+
+
+def swallowed_and_repeated(done: Done) -> None:
+    swallowed(done)
+    ask_to_end()
+    done.append("behind the second")
+
+
+@pytest.mark.parametrize(
+    ("play", "expected"),
+    [
+        (at_once, []),
+        (while_held, ["inner", "outer"]),
+        (while_stopping, ["stopped everything"]),
+        (swallowed, ["went on"]),
+        (swallowed_and_repeated, ["went on"]),
+    ],
+)
+def test_a_signal_ends_what_runs(play: Callable[[Done], None], expected: Done) -> None:
+    done: Done = []
     with pytest.raises(KeyboardInterrupt), ended_by_signals():
-        try:
-            ask_to_end()
-        finally:
-            with signals_held():
-                ask_to_end()
-                stopped.append("everything")
-    assert stopped == ["everything"]
-
-
-def test_a_swallowed_signal_is_raised_at_the_end_and_by_the_next_one() -> None:
-    reached = []
-    with pytest.raises(KeyboardInterrupt), ended_by_signals():
-        with suppress(KeyboardInterrupt):
-            ask_to_end()
-        reached.append("on")
-        with suppress(KeyboardInterrupt):
-            ask_to_end()
-            reached.append("behind the second")
-    assert reached == ["on"]
+        play(done)
+    assert done == expected
 
 
 def test_handlers_are_put_back() -> None:
