@@ -13,15 +13,16 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableError
+from ledger import sqlite_driver
 
 _READERS: Final = 4
 _SQLITE_REASONS: Final = {
@@ -142,8 +143,8 @@ class Database:
             return
         try:
             async with self._writer.connect() as connection:
-                await connection.exec_driver_sql("COMMIT")
-                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                raw = await connection.get_raw_connection()
+                await cast("sqlite_driver.Connection", raw.driver_connection).checkpoint()
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise translated(error) from error
 
@@ -177,38 +178,24 @@ class Database:
             raise StoreUnavailableError("gone")
 
     def _sqlite(self, url: URL, *, connections: int, writes: bool) -> AsyncEngine:
-        engine = create_async_engine(
+        pragmas = (
+            # What is erased is overwritten, so that it is gone from the file too.
+            "secure_delete=ON",
+            "temp_store=MEMORY",
+            f"cache_size=-{32_768 if writes else 8_192}",  # KiB
+            "wal_autocheckpoint=4000",  # pages
+        )
+        return create_async_engine(
             url,
             pool_size=connections,
             max_overflow=0,
             pool_timeout=self._timeout,
-            connect_args={"timeout": self._timeout},
+            connect_args={
+                "async_creator_fn": sqlite_driver.opener(
+                    str(self._file), timeout=self._timeout, writes=writes, pragmas=pragmas
+                )
+            },
         )
-        pragmas = (
-            "PRAGMA journal_mode=WAL",
-            "PRAGMA synchronous=FULL",
-            "PRAGMA foreign_keys=ON",
-            # What is erased is overwritten, so that it is gone from the file too.
-            "PRAGMA secure_delete=ON",
-            "PRAGMA temp_store=MEMORY",
-            f"PRAGMA cache_size=-{32_768 if writes else 8_192}",  # KiB
-            "PRAGMA wal_autocheckpoint=4000",  # pages
-            f"PRAGMA query_only={'OFF' if writes else 'ON'}",
-        )
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def set_up(connection: Any, _record: object) -> None:
-            connection.isolation_level = None  # transactions are begun below
-            cursor = connection.cursor()
-            for pragma in pragmas:
-                cursor.execute(pragma)
-            cursor.close()
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def begin(connection: Any) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-        return engine
 
 
 def translated(error: Exception) -> StoreUnavailableError | StoreDamagedError:

@@ -35,10 +35,10 @@ async def migrate(database: Database) -> str:
     if database.is_sqlite:
         database.make_folder()
     try:
-        # On SQLite the transaction begins with the write lock.
+        # On SQLite the first statement takes the write lock, whatever it is.
+        lock = "SELECT 1" if database.is_sqlite else f"SELECT pg_advisory_xact_lock({_LOCK})"
         async with database.engine.begin() as connection:
-            if not database.is_sqlite:
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            await connection.execute(text(lock))
             await connection.run_sync(_upgrade)
     except (SQLAlchemyError, OSError) as error:
         raise translated(error) from error

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.errors import ConflictError, UploadStateError
@@ -142,14 +142,9 @@ class SqlPublicationStore:
 
     async def newest(self, dataset: bytes, block: int) -> ServedPublication | None:
         """See `PublicationStore`."""
-        statement = (
-            select(*_COLUMNS)
-            .where(publications.c.dataset == dataset, publications.c.served_from_block <= block)
-            .order_by(publications.c.version.desc())
-            .limit(1)
-        )
+        values = {"dataset_": dataset, "block": block}
         async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+            row = (await connection.execute(_NEWEST, values)).one_or_none()
         return None if row is None else ServedPublication(*row)
 
     async def get(self, dataset: bytes, version: int) -> ServedPublication | None:
@@ -198,10 +193,8 @@ class SqlPublicationStore:
             for upload in {upload for upload, _ in places}:
                 positions = [position for one, position in places if one == upload]
                 for some in _slices(positions):
-                    statement = select(tiles.c.position, tiles.c.entries).where(
-                        tiles.c.upload == upload, tiles.c.position.in_(some)
-                    )
-                    rows = (await connection.execute(statement)).all()
+                    values = {"upload_": upload, "positions": some}
+                    rows = (await connection.execute(_TILES, values)).all()
                     found.update(((upload, position), entries) for position, entries in rows)
         return found
 
@@ -221,8 +214,7 @@ class SqlPublicationStore:
         found: dict[int, bytes | None] = {}
         async with self._database.reading() as connection:
             for some in _slices(ids):
-                statement = select(records.c.id, records.c.body).where(records.c.id.in_(some))
-                rows = (await connection.execute(statement)).all()
+                rows = (await connection.execute(_BODIES, {"ids": some})).all()
                 found.update((key, body) for key, body in rows)
         return found
 
@@ -256,6 +248,21 @@ class SqlPublicationStore:
 
 
 _COLUMNS: Final = [publications.c[name] for name in ServedPublication.__struct_fields__]
+# What every access needs is made once: to make a statement costs as much as to carry it out.
+_NEWEST: Final = (
+    select(*_COLUMNS)
+    .where(publications.c.dataset == bindparam("dataset_"))
+    .where(publications.c.served_from_block <= bindparam("block"))
+    .order_by(publications.c.version.desc())
+    .limit(1)
+)
+_TILES: Final = select(tiles.c.position, tiles.c.entries).where(
+    tiles.c.upload == bindparam("upload_"),
+    tiles.c.position.in_(bindparam("positions", expanding=True)),
+)
+_BODIES: Final = select(records.c.id, records.c.body).where(
+    records.c.id.in_(bindparam("ids", expanding=True))
+)
 
 
 def _slices(keys: Sequence[int]) -> Iterable[Sequence[int]]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
-from sqlalchemy import select, tuple_
+from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store.access_tables import releases
@@ -96,8 +96,7 @@ class SqlReleaseJournal:
         async with self._database.reading() as connection:
             for start in range(0, len(accesses), _MOST_PARAMETERS):
                 some = accesses[start : start + _MOST_PARAMETERS]
-                statement = select(*_COLUMNS).where(releases.c.access.in_(some))
-                for row in (await connection.execute(statement)).all():
+                for row in (await connection.execute(_FIND, {"accesses": some})).all():
                     entry = _entry(*row)
                     found[entry.recorded.access] = entry
         return found
@@ -129,6 +128,10 @@ _NAMES: Final = (
 )
 _COLUMNS: Final = [releases.c[name] for name in _NAMES]
 _NOTHING: Final = (None,) * len(_RELEASED)
+# Made once: to make a statement costs as much as to carry it out.
+_FIND: Final = select(*_COLUMNS).where(
+    releases.c.access.in_(bindparam("accesses", expanding=True))
+)
 
 
 def _row(entry: JournalEntry) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.entities import NOTHING
@@ -79,12 +79,8 @@ async def accesses_after(
     connection: AsyncConnection, sequence: int, limit: int
 ) -> tuple[AccessEntry, ...]:
     """Return accesses after a sequence number, the oldest first: for feeds."""
-    statement = (
-        _ACCESSES.where(tables.accesses.c.sequence > sequence)
-        .order_by(tables.accesses.c.sequence)
-        .limit(limit)
-    )
-    return tuple(_access(row) for row in await _rows(connection, statement))
+    rows = await _rows(connection, _ACCESSES_AFTER, after=sequence, most=limit)
+    return tuple(_access(row) for row in rows)
 
 
 async def events(
@@ -114,8 +110,7 @@ async def bases(connection: AsyncConnection, ids: Sequence[bytes]) -> Mapping[by
     """Return what these ids name; unknown ones are left out."""
     found: dict[bytes, BasisEntry] = {}
     for start in range(0, len(ids), _AT_ONCE):
-        statement = _BASES.where(tables.bases.c.id.in_(ids[start : start + _AT_ONCE]))
-        for row in await _rows(connection, statement):
+        for row in await _rows(connection, _BASES_BY_ID, ids=ids[start : start + _AT_ONCE]):
             found[row[0]] = BasisEntry(*row)
     return found
 
@@ -266,6 +261,13 @@ _ACCESSES: Final[Select[Any]] = (
     .outerjoin(tables.subjects, tables.subjects.c.number == tables.accesses.c.subject)
 )
 
+# What every block or access asks is made once: to make a statement costs as much as to carry it out.
+_ACCESSES_AFTER: Final[Select[Any]] = (
+    _ACCESSES.where(tables.accesses.c.sequence > bindparam("after"))
+    .order_by(tables.accesses.c.sequence)
+    .limit(bindparam("most"))
+)
+
 _EVENTS: Final[Select[Any]] = select(
     tables.events.c.key,
     tables.events.c.log_index,
@@ -286,6 +288,10 @@ _BASES: Final[Select[Any]] = (
     .join(tables.datasets, tables.datasets.c.key == tables.bases.c.dataset)
     .outerjoin(tables.subjects, tables.subjects.c.number == tables.bases.c.subject)
     .where(tables.bases.c.kind != UNKNOWN)
+)
+
+_BASES_BY_ID: Final[Select[Any]] = _BASES.where(
+    tables.bases.c.id.in_(bindparam("ids", expanding=True))
 )
 
 _AUTHORIZATION_COLUMNS: Final = (
@@ -360,8 +366,10 @@ def _positive(table: Any, column: str) -> ColumnElement[bool]:
     return cast("ColumnElement[bool]", text(f"{table.name}.{column} > 0"))
 
 
-async def _rows(connection: AsyncConnection, statement: Select[Any]) -> list[Values]:
-    return [tuple(row) for row in await connection.execute(statement)]
+async def _rows(
+    connection: AsyncConnection, statement: Select[Any], **values: object
+) -> list[Values]:
+    return [tuple(row) for row in await connection.execute(statement, values)]
 
 
 async def _one(connection: AsyncConnection, statement: Select[Any]) -> int | None:

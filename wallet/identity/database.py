@@ -6,20 +6,20 @@ Transactions take turns, on PostgreSQL as on SQLite: what was looked up is still
 
 import os
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ledger.sqlite_driver import opener
 from wallet.identity.errors import DatabaseError
 
 _LOCK_WAIT: Final = 10
@@ -61,6 +61,7 @@ async def open_database(url: str) -> Database:
         engine = _engine(url)
         try:
             async with engine.begin() as connection:
+                await connection.execute(text("SELECT 1"))  # one migrates, the others wait here
                 await connection.run_sync(_migrate)
         except BaseException:
             await engine.dispose()
@@ -70,51 +71,19 @@ async def open_database(url: str) -> Database:
 
 def _engine(url: str) -> AsyncEngine:
     # Parameters are hidden: they are names and numbers of people, and errors end up in logs.
-    engine = create_async_engine(url, hide_parameters=True)
-    if engine.dialect.name == "sqlite":
-        path = make_url(url).database
-        if path:
-            Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-            _use_wal(path)
-        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    else:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        engine = create_async_engine(url, hide_parameters=True)
         event.listen(engine.sync_engine, "begin", _begin_postgresql)
-    return engine
-
-
-def _use_wal(path: str) -> None:
-    """Let a file have a log from now on. SQLite does not wait by itself when several do this at once."""
-    until = time.monotonic() + _LOCK_WAIT
-    while True:
-        try:
-            with closing(sqlite3.connect(path, timeout=_LOCK_WAIT)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _set_up_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy's begin is the only one: see `_begin_sqlite`
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={_LOCK_WAIT * 1000}",
-        "synchronous=FULL",  # what was answered is on disk
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # At once for writing: a transaction that read before it writes could otherwise find that another
-    # one wrote in between, and fail.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return engine
+    path = parsed.database
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    # Every transaction may write: one that read before it writes could otherwise find that another one
+    # wrote in between, and fail.
+    opened = opener(path or ":memory:", timeout=_LOCK_WAIT, writes=True)
+    return create_async_engine(url, hide_parameters=True, connect_args={"async_creator_fn": opened})
 
 
 def _begin_postgresql(connection: Connection) -> None:

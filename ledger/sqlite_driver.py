@@ -1,0 +1,139 @@
+"""SQLite for SQLAlchemy's asyncio engines: aiosqlite with one visit to its thread for a statement instead of four.
+
+A visit costs as much as SQLite needs for a small read: a lock, two context switches, a turn of the event loop.
+So here a statement is executed and its rows are fetched in one visit, a transaction begins together with its
+first statement, and the end of one that only read is not waited for. Rows are held whole, as SQLAlchemy
+holds them anyhow.
+
+    create_async_engine(url, connect_args={"async_creator_fn": opener(path, ...)})
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Self
+
+import aiosqlite
+
+_CHUNK: Final = 64
+_RETRY: Final = 0.05
+
+
+class Cursor:
+    """A cursor, as far as SQLAlchemy's aiosqlite dialect needs one."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self._rows: Sequence[Any] = ()
+        self.arraysize = 1
+        self.description: Any = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Self:
+        """Execute a statement and fetch its rows."""
+        await self._connection.visit(lambda db: self._run(db, db.execute, sql, parameters))
+        return self
+
+    async def executemany(self, sql: str, parameters: Iterable[Sequence[Any]]) -> Self:
+        """Execute a statement with each of several lists of parameters."""
+        await self._connection.visit(lambda db: self._run(db, db.executemany, sql, parameters))
+        return self
+
+    async def fetchall(self) -> Sequence[Any]:
+        """Return the rows."""
+        return self._rows
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _run(
+        self, db: sqlite3.Connection, how: Callable[..., sqlite3.Cursor], sql: str, values: Any
+    ) -> None:
+        """In the connection's thread."""
+        if not db.in_transaction:
+            db.execute(self._connection.begin)
+        cursor = how(sql, values)
+        self.description = cursor.description
+        self._rows = cursor.fetchall() if cursor.description else ()
+        self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
+        cursor.close()
+
+
+class Connection(aiosqlite.Connection):
+    """A connection whose transactions begin with their first statement."""
+
+    def __init__(self, open_file: Callable[[], sqlite3.Connection], *, writes: bool) -> None:
+        super().__init__(open_file, _CHUNK)
+        self._thread.daemon = True
+        self._writes = writes
+        self.begin: Final = "BEGIN IMMEDIATE" if writes else "BEGIN"
+
+    def cursor(self) -> Cursor:  # type: ignore[override]  # aiosqlite's visits the thread for it
+        """Return a new cursor."""
+        return Cursor(self)
+
+    async def visit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Do something in the connection's thread."""
+        return await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
+
+    async def checkpoint(self) -> None:
+        """Move the log into the file, outside of any transaction."""
+        await self.visit(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
+
+    async def commit(self) -> None:
+        """End the transaction, if one was begun; durable when this returns."""
+        await self._end(sqlite3.Connection.commit)
+
+    async def rollback(self) -> None:
+        """End the transaction, if one was begun, as if it had not been."""
+        await self._end(sqlite3.Connection.rollback)
+
+    async def _end(self, how: Callable[[sqlite3.Connection], None]) -> None:
+        db = self._conn
+        if not db.in_transaction:
+            return
+        if self._writes:
+            await self.visit(how)
+        else:
+            self._tx.put_nowait((None, lambda: how(db)))
+
+
+def opener(
+    path: str, *, timeout: float, writes: bool, pragmas: Sequence[str] = ()
+) -> Callable[..., Connection]:
+    """Return what opens connections to a file, for `async_creator_fn`.
+
+    Args:
+        path: of the file.
+        timeout: seconds to wait for another connection's lock.
+        writes: whether a transaction takes the write lock when it begins; otherwise nothing is written.
+        pragmas: settings of each connection, beside a write-ahead log that is on the disk at each commit.
+    """
+    every = ("synchronous=FULL", "foreign_keys=ON", *pragmas, f"query_only={int(not writes)}")
+
+    def open_file() -> sqlite3.Connection:
+        db = sqlite3.connect(path, timeout=timeout, isolation_level=None)
+        _use_wal(db, time.monotonic() + timeout)
+        for pragma in every:
+            db.execute(f"PRAGMA {pragma}").close()
+        return db
+
+    return lambda *_arguments, **_options: Connection(open_file, writes=writes)
+
+
+def _use_wal(db: sqlite3.Connection, until: float) -> None:
+    """Let the file have a log from now on. SQLite does not wait by itself when several do this at once."""
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                db.close()
+                raise
+            time.sleep(_RETRY)
+        else:
+            return
