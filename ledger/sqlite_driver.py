@@ -10,7 +10,7 @@ holds them anyhow.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final, Self
 
 import aiosqlite
@@ -66,11 +66,21 @@ class Cursor:
 class Connection(aiosqlite.Connection):
     """A connection whose transactions begin with their first statement."""
 
-    def __init__(self, open_file: Callable[[], sqlite3.Connection], *, writes: bool) -> None:
+    def __init__(
+        self,
+        open_file: Callable[[], sqlite3.Connection],
+        prepare: Callable[[sqlite3.Connection], None],
+        *,
+        writes: bool,
+    ) -> None:
         super().__init__(open_file, _CHUNK)
         self._thread.daemon = True
+        self._prepare = prepare
         self._writes = writes
         self.begin: Final = "BEGIN IMMEDIATE" if writes else "BEGIN"
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._open().__await__()
 
     def cursor(self) -> Cursor:  # type: ignore[override]  # aiosqlite's visits the thread for it
         """Return a new cursor."""
@@ -91,6 +101,16 @@ class Connection(aiosqlite.Connection):
     async def rollback(self) -> None:
         """End the transaction, if one was begun, as if it had not been."""
         await self._end(sqlite3.Connection.rollback)
+
+    async def _open(self) -> Self:
+        self._thread.start()
+        await self._connect()
+        try:
+            await self.visit(self._prepare)
+        except BaseException:
+            await self.close()
+            raise
+        return self
 
     async def _end(self, how: Callable[[sqlite3.Connection], None]) -> None:
         db = self._conn
@@ -116,13 +136,14 @@ def opener(
     every = ("synchronous=FULL", "foreign_keys=ON", *pragmas, f"query_only={int(not writes)}")
 
     def open_file() -> sqlite3.Connection:
-        db = sqlite3.connect(path, timeout=timeout, isolation_level=None)
+        return sqlite3.connect(path, timeout=timeout, isolation_level=None)
+
+    def prepare(db: sqlite3.Connection) -> None:
         _use_wal(db, time.monotonic() + timeout)
         for pragma in every:
             db.execute(f"PRAGMA {pragma}").close()
-        return db
 
-    return lambda *_arguments, **_options: Connection(open_file, writes=writes)
+    return lambda *_arguments, **_options: Connection(open_file, prepare, writes=writes)
 
 
 def _use_wal(db: sqlite3.Connection, until: float) -> None:
@@ -132,7 +153,6 @@ def _use_wal(db: sqlite3.Connection, until: float) -> None:
             db.execute("PRAGMA journal_mode=WAL").close()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                db.close()
                 raise
             time.sleep(_RETRY)
         else:

@@ -129,9 +129,7 @@ _NAMES: Final = (
 _COLUMNS: Final = [releases.c[name] for name in _NAMES]
 _NOTHING: Final = (None,) * len(_RELEASED)
 # Made once: to make a statement costs as much as to carry it out.
-_FIND: Final = select(*_COLUMNS).where(
-    releases.c.access.in_(bindparam("accesses", expanding=True))
-)
+_FIND: Final = select(*_COLUMNS).where(releases.c.access.in_(bindparam("accesses", expanding=True)))
 
 
 def _row(entry: JournalEntry) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from ledger import contracts, queries
-from ledger.chain import ChainWentBackError, FinalBlockReplacedError
+from ledger.chain import ChainWentBackError, Finality, FinalBlockReplacedError
 from ledger.contracts import ContractCall
 from ledger.deployment import CodeMissingError, OtherGenesisError
 from ledger.enumerations import Outcome, Roles
@@ -37,7 +37,7 @@ from ledger.recorder import (
     SequenceBehindError,
     TransactionRejectedError,
 )
-from ledger.recorder.clock import set_clock
+from ledger.recorder.clock import catch_up, set_clock
 from ledger.recorder.records import Settled
 from ledger.recorder.restoring import read_journal
 from ledger.reverts import RevertError
@@ -711,6 +711,19 @@ async def test_the_clock_is_never_set_behind_the_newest_block(own_chain: Chain) 
         await set_clock(rpc, reached - 5)
         await until(lambda: chain.rpc.send(queries.block_number()) > number)
         assert chain.now() >= reached
+
+
+async def test_a_clock_that_was_left_in_the_past_is_not_behind_afterwards(own_chain: Chain) -> None:
+    chain = own_chain
+    async with AsyncRpc(chain.node.url) as rpc:
+        past = chain.now() - 100
+        await rpc.send(Call("evm_setTime", (past,), lambda _: None))
+        await until(lambda: chain.now() < time.time() - 50)
+        before = int(time.time())
+        await catch_up(rpc, Finality.depth(0))
+        number = chain.rpc.send(queries.block_number())
+        await until(lambda: chain.rpc.send(queries.block_number()) > number)
+        assert before <= chain.now() <= time.time() + 1
 
 
 def chain_accesses(chain: Chain) -> list[Accessed]:

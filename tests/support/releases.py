@@ -46,9 +46,9 @@ from ledger.merkle import MerkleTree
 from ledger.records import EncryptedRecord, encrypt_record, prove_owner
 from ledger.sealing import OpeningKey
 from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest
-from wallet.keyholder.links import RememberedLinks
 from wallet.keyholder.register import Register
 from wallet.keyholder.rules import Rules
+from wallet.links import RememberedLinks
 
 EPOCH: Final = 1
 SHARING: Final = Sharing(2, 3)

@@ -18,7 +18,12 @@ _LEAST_SPAN: Final = 1000
 
 
 def events(
-    ledger: Ledger, kind: type[E], topics: Sequence[bytes | None] = (), *, last: int | None = None
+    ledger: Ledger,
+    kind: type[E],
+    topics: Sequence[bytes | None] = (),
+    *,
+    after: int = -1,
+    last: int | None = None,
 ) -> Steps[tuple[E, ...]]:
     """Return all events of a kind since the deployment, in order.
 
@@ -26,6 +31,7 @@ def events(
         ledger: the contracts.
         kind: class of the events.
         topics: values of the first indexed attributes; None for any.
+        after: newest block that need not be looked at.
         last: newest block to look at; the newest final one when None.
 
     Raises:
@@ -37,7 +43,7 @@ def events(
     wanted = [[plan.topic], *([None if one is None else [one] for one in topics])]
     newest = last if last is not None else (yield from final_number(ledger))
     logs: list[Log] = []
-    first, span = ledger.deployment.block_number, newest
+    first, span = max(ledger.deployment.block_number, after + 1), newest
     while first <= newest:
         end = min(first + span, newest)
         try:

@@ -11,11 +11,14 @@ import msgspec
 
 from ledger import queries, views
 from ledger.events import Accessed, EventDecoder, Published
+from ledger.exchange import SignedLink
 from ledger.hexes import to_hex
+from ledger.typed_data import SubjectLink
 from ledger.views import Standing
 from wallet.client import chain, datasets
 from wallet.client.steps import Steps, look
 from wallet.client.transactions import Ledger
+from wallet.links import RememberedLinks
 
 _MOST_TRANSACTIONS: Final = 256
 
@@ -32,6 +35,9 @@ class _Publications(msgspec.Struct, frozen=True):
     events: tuple[Published, ...]
 
 
+_NO_PUBLICATIONS: Final = _Publications(-1, ())
+
+
 class _Known(msgspec.Struct, frozen=True):
     reached: int
     standing: Standing
@@ -45,6 +51,7 @@ class Memory:
         self._publications: dict[bytes, _Publications] = {}
         self._names: dict[bytes, tuple[str, ...]] = {}
         self._standings: dict[bytes, _Known] = {}
+        self._links: RememberedLinks | None = None
         self._final = -1
         """Newest block of which the node said that it is final."""
 
@@ -75,12 +82,12 @@ class Memory:
         self, ledger: Ledger, dataset: bytes, block: int
     ) -> Steps[tuple[Published, ...]]:
         """Return a dataset's publications, at least those up to a final block."""
-        found = self._publications.get(dataset)
-        if found is None or found.reached < block:
+        found = self._publications.get(dataset, _NO_PUBLICATIONS)
+        if found.reached < block:
             yield from self._is_final(ledger, block)
-            last = self._final
-            events = yield from chain.events(ledger, Published, (dataset,), last=last)
-            found = _Publications(last, events)
+            reached, last = found.reached, self._final
+            new = yield from chain.events(ledger, Published, (dataset,), after=reached, last=last)
+            found = _Publications(last, found.events + new)
             self._publications[dataset] = found
         return found.events
 
@@ -97,6 +104,16 @@ class Memory:
             now = yield from look(views.standing_of(ledger.deployment.contracts, party))
             found = self._standings[party] = _Known(block, now)
         return found.standing
+
+    def signer(self, ledger: Ledger, link: SignedLink) -> bytes:
+        """Return who signed a link.
+
+        Raises:
+            SigningError: no account can have made this signature.
+        """
+        if self._links is None:
+            self._links = RememberedLinks(ledger.deployment.domain_of(SubjectLink))
+        return self._links.signer(link.link, link.signature)
 
     def _is_final(self, ledger: Ledger, block: int) -> Steps[bool]:
         if block > self._final:

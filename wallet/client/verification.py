@@ -29,12 +29,11 @@ from ledger.hexes import to_hex
 from ledger.merkle import RangeProof, TreeHead, verify_range
 from ledger.records import OwnerProof, PublicationEntry, verify_owner
 from ledger.sealing import OpeningKey
-from ledger.signing import recover
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
     SubjectLink,
-    digest,
+    digest_of,
     struct_hash,
 )
 from wallet.client import chain
@@ -202,7 +201,8 @@ class _Verifier:
         self._names = names
         self._memory = memory or Memory()
         self._request = submission.request
-        self._digest = digest(self._request, ledger.deployment.domain_of(AccessRequest))
+        self._access = struct_hash(self._request)
+        self._digest = digest_of(self._access, ledger.deployment.domain_of(AccessRequest))
         self._basis = basis
         self._checked: list[Check] = []
         self._open: list[Open] = []
@@ -243,7 +243,7 @@ class _Verifier:
         if recorded is None:
             raise _nothing_released(result)
         told = (result.request, result.digest, recorded.access)
-        if told != (self._request, self._digest, struct_hash(self._request)):
+        if told != (self._request, self._digest, self._access):
             raise VerificationError(Check.REQUEST, "request, digest or id differ")
         if recorded.outcome >= len(OUTCOMES):
             raise UnexpectedAnswerError(f"there is no outcome {recorded.outcome}")
@@ -427,9 +427,8 @@ class _Verifier:
         if not self._ledger.own_node:
             self._leave_open(Check.SUBJECT, f"who the identity authority is {_NO_NODE}")
             return
-        domain = self._ledger.deployment.domain_of(SubjectLink)
         try:
-            signer = recover(digest(signed.link, domain), signed.signature)
+            signer = self._memory.signer(self._ledger, signed)
         except LedgerError as error:
             raise VerificationError(Check.SUBJECT, str(error)) from error
         standing = yield from self._memory.standing(self._ledger, signer, block)

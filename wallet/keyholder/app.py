@@ -3,7 +3,7 @@
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -28,11 +28,11 @@ from wallet.keyholder.errors import (
 )
 from wallet.keyholder.follower import Follower, Following
 from wallet.keyholder.journal import FileJournal
-from wallet.keyholder.links import RememberedLinks
 from wallet.keyholder.releases import Releases, Vault
 from wallet.keyholder.rules import Rules
 from wallet.keyholder.seeds import Holdings
 from wallet.keyholder.settings import KeyholderSettings
+from wallet.links import RememberedLinks
 from wallet.service.app import make_app
 from wallet.service.authentication import Authenticator
 from wallet.service.bodies import read_body
@@ -138,13 +138,13 @@ def create_app(
                 await following
             await parts[0].journal.close()
 
-    def opened() -> Parts:
+    async def opened() -> Parts:  # one that is not async would be called in a thread
         return parts[0]
 
     app = make_app(
         "Quancheng keyholder",
         lifespan=lifespan,
-        readiness=lambda: _check_ready(opened()),
+        readiness=lambda: _check_ready(parts[0]),
         problems=PROBLEMS,
     )
     _add_routes(app, opened)
@@ -188,7 +188,7 @@ def _check_ready(parts: Parts) -> None:
         raise JournalError("the last write to the release journal failed")
 
 
-def _add_routes(app: FastAPI, opened: Callable[[], Parts]) -> None:
+def _add_routes(app: FastAPI, opened: Callable[[], Awaitable[Parts]]) -> None:
     Opened = Annotated[Parts, Depends(opened)]  # noqa: N806  (a type)
 
     @app.get("/v1/holder")

@@ -11,9 +11,9 @@ USUAL_CAPACITY: Final = 100_000
 
 
 class RememberedLinks:
-    """Recovers a link's signer once; implements `rules.LinkSigners`.
+    """Recovers a link's signer once.
 
-    Whether that signer is an identity authority is asked anew for every release.
+    Whether that signer is an identity authority is for the caller to ask anew each time.
 
     Args:
         domain: EIP-712 domain of links.
