@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from ledger import contracts, queries
-from ledger.chain import ChainWentBackError, Finality, FinalBlockReplacedError
+from ledger.chain import ChainWentBackError, FinalBlockReplacedError, Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import CodeMissingError, OtherGenesisError
 from ledger.enumerations import Outcome, Roles
