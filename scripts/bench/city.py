@@ -51,7 +51,7 @@ from wallet.supervisor import Supervisor, SupervisorSettings
 PASSWORD: Final = "bench"  # noqa: S105 - of keystores that are worth nothing
 PEOPLE_FOR_ONE_GRANT: Final = 5
 """Residents of a city in which one of them has exactly one record, amply."""
-WARM_UP: Final = 2.0
+WARM_UP: Final = 5.0
 """Seconds of load before it counts."""
 _PATIENCE: Final = 60.0
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
@@ -19,6 +20,8 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PACKAGES: Final = ("uvicorn", "fastapi", "httptools", "uvloop", "msgspec", "cryptography", "web3")
 _USER_TIME: Final = 11
 _KIBIBYTE: Final = 1024
+_MOMENT: Final = 0.5
+_LITTLE: Final = 0.1
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -65,6 +68,16 @@ def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process and its ended children have used."""
     fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[_USER_TIME : _USER_TIME + 4])) / _TICKS
+
+
+def wait_until_calm(pid: int, seconds: float) -> None:
+    """Wait until a process uses little of a core, at most for so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        before = cpu_seconds(pid)
+        time.sleep(_MOMENT)
+        if cpu_seconds(pid) - before < _LITTLE * _MOMENT:
+            return
 
 
 def cpu_of(pids: Mapping[str, int]) -> dict[str, float]:

@@ -18,7 +18,7 @@ from scripts.bench.bare_chain import BareChain, bare_chain
 from scripts.bench.baselines import prepared_batches, web3_logs
 from scripts.bench.bench import Bench, BenchError, percentile, run_module, wait_until
 from scripts.bench.gateway_process import GatewayProcess, gateway_process
-from scripts.bench.machine import peak_memory
+from scripts.bench.machine import peak_memory, wait_until_calm
 from scripts.bench.replaying import Replayed, ReplayPlan
 from scripts.bench.results import Line, Part, Point, Sense
 from wallet.client.calls import HttpCall
@@ -36,6 +36,8 @@ FULL: Final = (10_000, 100_000, 1_000_000)
 _WEB3: Final = 5_000
 """Accesses that web3 decodes; it takes as long for each of the next ones."""
 _PAGES: Final = 200
+_CALM: Final = 300.0
+"""Seconds at most until a new gateway has also looked through what it indexed."""
 _INDEX_TIMEOUT: Final = 1800.0
 _REPLAY_TIMEOUT: Final = 1800.0
 _MS: Final = 1000.0
@@ -127,6 +129,7 @@ def _index(
         rate = _catch_up(chain, gateway, size)
         bench.say(f"{size:,}: index catching up: {rate:,.0f} accesses/s")
         bench.points.append(Point("index catching up", size, rate))
+        wait_until_calm(gateway.pid, _CALM)
         history = _pages(
             gateway, chain, [(person.account.private_key, my_history()) for person in chain.people]
         )
@@ -179,7 +182,8 @@ def _index_lines(
                 bound=20,
                 peer="the same, p50",
                 theirs=_MS * percentile(latencies, 0.5),
-                remark=f"{len(latencies)} signed requests over HTTP, one after the other, each for "
+                remark=f"once supervision has looked through what was indexed: {len(latencies)} "
+                "signed requests over HTTP, one after the other, each for "
                 "another person; the client's part is in it.",
             )
         )
