@@ -32,7 +32,7 @@ class AccessSettings(BaseSettings):
     # Recording
 
     recorder_key: Path | None = None
-    """V3 key file of the account that records, which the authority admitted as Recorder. Without it the gateway reads
+    """V3 key file (scrypt) of the account that records, which the authority admitted as Recorder. Without it the gateway reads
     and serves but records and relays nothing (503)."""
 
     recorder_password: str = "env:QUANCHENG_GATEWAY_PASSWORD"  # noqa: S105  where it is, not what
@@ -85,7 +85,7 @@ class AccessSettings(BaseSettings):
     """Other bounds than the usual ones: from when on something is worth an alert (JSON; see `gateway.supervision.rules.Bounds`)."""
 
     regulator_key: Path | None = None
-    """V3 key file of a regulator's account. With it, alerts of `restricting_rules` restrict on chain by themselves."""
+    """V3 key file (scrypt) of a regulator's account. With it, alerts of `restricting_rules` restrict on chain by themselves."""
 
     regulator_password: str = "env:QUANCHENG_GATEWAY_REGULATOR_PASSWORD"  # noqa: S105
     """Where that key file's password comes from."""

@@ -1,4 +1,4 @@
-"""The gateway's own accounts' keys: V3 key files, as any Ethereum wallet makes them.
+"""The gateway's own accounts' keys: V3 key files with scrypt, as Ethereum wallets make them.
 
 These keys send transactions. They open no record: for that there are the keyholders, elsewhere.
 """
@@ -6,24 +6,28 @@ These keys send transactions. They open no record: for that there are the keyhol
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from eth_keyfile.exceptions import EthKeyfileException
-from eth_keyfile.keyfile import decode_keyfile_json
+import msgspec
 
 from gateway.errors import SettingsError
-from ledger.errors import LedgerError
-from ledger.strict_json import parse_json
+from ledger.envelope import Envelope, EnvelopeError, WrongPasswordError, decrypt
+from ledger.strict_json import JsonError, check_depth
 
 _MOST_BYTES: Final = 4096
 _KEY: Final = 32
+
+
+class _KeyFile(msgspec.Struct):
+    version: Literal[3]
+    crypto: Envelope
 
 
 def read_key_file(path: Path, password_source: str) -> bytes:
     """Return the private key in a file, 32 bytes.
 
     Args:
-        path: A V3 key file.
+        path: A V3 key file with scrypt.
         password_source: `fd:NUMBER` or `env:NAME`.
 
     Raises:
@@ -31,17 +35,16 @@ def read_key_file(path: Path, password_source: str) -> bytes:
     """
     password = _password(password_source)
     try:
-        content = parse_json(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except LedgerError as error:
-        raise SettingsError(f"{path} is not a key file") from error
     try:
-        key = bytes(decode_keyfile_json(content, password))  # type: ignore[arg-type]
-    except ValueError as error:
+        check_depth(content)
+        key = decrypt(msgspec.json.decode(content, type=_KeyFile).crypto, password)
+    except WrongPasswordError as error:
         raise SettingsError(f"{path}: wrong password, or the file was changed") from error
-    except (KeyError, TypeError, AttributeError, NotImplementedError, EthKeyfileException) as error:
-        raise SettingsError(f"{path} is not a key file") from error
+    except (EnvelopeError, JsonError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not a key file with scrypt") from error
     if len(key) != _KEY:
         raise SettingsError(f"{path} does not hold an account's key")
     return key

@@ -23,12 +23,13 @@ from uuid import uuid4
 
 import msgspec
 
+from ledger import envelope
 from ledger.encoding import label, prefixed
+from ledger.envelope import STANDARD_SCRYPT_N, Envelope, EnvelopeError, check_cost, decrypt, encrypt
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.signing import address_of
 from ledger.strict_json import JsonError, check_depth
-from wallet.envelope import STANDARD_SCRYPT_N, Envelope, check_cost, decrypt, encrypt
 from wallet.errors import (
     CorruptedEntryError,
     EntryExistsError,
@@ -97,7 +98,7 @@ class Keystore:
 
     Args:
         directory: made if it is missing.
-        scrypt_n: cost of opening what is stored from now on; `wallet.envelope` says the least.
+        scrypt_n: cost of opening what is stored from now on; `ledger.envelope` says the least.
 
     Raises:
         KeystorePermissionsError: others may enter the directory.
@@ -107,7 +108,10 @@ class Keystore:
 
     def __init__(self, directory: Path, *, scrypt_n: int = STANDARD_SCRYPT_N) -> None:
         self.directory = directory
-        self._scrypt_n = check_cost(scrypt_n)
+        try:
+            self._scrypt_n = check_cost(scrypt_n)
+        except EnvelopeError as error:
+            raise InvalidEntryError(str(error)) from error
         with _access(directory):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = directory.stat()
@@ -167,13 +171,13 @@ class Keystore:
             public, plaintext = _address(secret), secret
         else:
             plaintext = _bound(kind, name, public) + secret
-        envelope = encrypt(plaintext, password, self._scrypt_n)
+        sealed = encrypt(plaintext, password.reveal(), self._scrypt_n)
         file = _File(
             version=3,
             id=str(uuid4()),
-            crypto=envelope,
+            crypto=sealed,
             address=public.hex() if kind is Kind.ETHEREUM_KEY else None,
-            quancheng=_Label(kind, to_hex(public), to_hex(envelope.checksum())),
+            quancheng=_Label(kind, to_hex(public), to_hex(sealed.checksum())),
         )
         _write(path, msgspec.json.format(msgspec.json.encode(file)) + b"\n", replace=replace)
         return Entry(name, kind, public)
@@ -248,11 +252,11 @@ class Keystore:
 
     def _open(self, name: str, file: _File, password: Password) -> bytes:
         try:
-            return decrypt(file.crypto, password)
-        except WrongPasswordError as error:
+            return decrypt(file.crypto, password.reveal())
+        except envelope.WrongPasswordError as error:
             damage = "" if file.quancheng else ", or the file was damaged"
             raise WrongPasswordError(f"wrong password for {name}{damage}") from error
-        except CorruptedEntryError as error:
+        except EnvelopeError as error:
             raise CorruptedEntryError(f"{self._path(name)}: {error}") from error
 
 

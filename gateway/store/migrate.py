@@ -8,17 +8,14 @@ as well as rows.
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import SettingsError
 from gateway.store.database import Database, translated
+from ledger.migrating import MigrationError, newest_revision, upgrade
 
-_SCRIPTS: Final = Path(__file__).parents[1] / "migrations"
+SCRIPTS: Final = Path(__file__).parents[1] / "migrations"
 _LOCK: Final = 0x5155_414E_4348_454E  # "QUANCHEN": PostgreSQL's advisory locks are numbers
 
 
@@ -39,26 +36,9 @@ async def migrate(database: Database) -> str:
         lock = "SELECT 1" if database.is_sqlite else f"SELECT pg_advisory_xact_lock({_LOCK})"
         async with database.engine.begin() as connection:
             await connection.execute(text(lock))
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(upgrade, SCRIPTS)
     except (SQLAlchemyError, OSError) as error:
         raise translated(error) from error
-    except CommandError as error:
+    except MigrationError as error:
         raise SettingsError(f"the database is not one of this gateway: {error}") from error
-    return newest_revision()
-
-
-def newest_revision() -> str:
-    """Return the name of the last migration that comes with this gateway."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
-
-
-def _upgrade(connection: Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    return config
+    return newest_revision(SCRIPTS)

@@ -12,9 +12,10 @@ from sqlalchemy import text
 
 from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableError
 from gateway.store.database import Database
-from gateway.store.migrate import migrate, newest_revision
+from gateway.store.migrate import SCRIPTS, migrate
 from gateway.store.nonces import SqlNonceMemory
 from ledger.hexes import to_hex
+from ledger.migrating import newest_revision
 from tests.gateway.test_authentication import problem
 from tests.support.chain import Chain
 from tests.support.database import new_postgres_url
@@ -240,7 +241,7 @@ def test_other_urls_are_wrong_settings(url: str) -> None:
 
 async def test_migrating_again_changes_nothing(database_url: str) -> None:
     databases = [Database(database_url, timeout=20) for _ in range(3)]
-    assert set(await asyncio.gather(*map(migrate, databases))) == {newest_revision()}
+    assert set(await asyncio.gather(*map(migrate, databases))) == {newest_revision(SCRIPTS)}
     for database in databases:
         await database.check()
         await database.close()

@@ -1,15 +1,22 @@
 """The migrations make exactly the tables that the code works with, on both databases."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect
 
 import gateway.store.access_tables  # noqa: F401  its tables belong to the metadata
+import wallet.identity.database
 from gateway.store.database import Database
+from gateway.store.migrate import SCRIPTS
 from gateway.store.tables import metadata
 from ledger.index.tables import metadata as index_metadata
+from ledger.migrating import newest_revision
 
 _OWN = ("alembic_version",)
 
@@ -55,3 +62,10 @@ async def test_the_comparison_sees_a_table_and_a_column_too_many(database: Datab
     async with database.writing() as connection:
         found = await connection.run_sync(differences, [other, index_metadata])
     assert sorted(one[0] for one in found) == ["add_column", "add_table"]
+
+
+@pytest.mark.parametrize("scripts", [SCRIPTS, wallet.identity.database._SCRIPTS])
+def test_the_newest_migration_is_the_one_that_alembic_finds(scripts: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(scripts))
+    assert newest_revision(scripts) == ScriptDirectory.from_config(config).get_current_head()

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from ledger.envelope import LEAST_SCRYPT_N
 from scripts.city.write import Size, write_city
 from wallet.cli import main
-from wallet.envelope import LEAST_SCRYPT_N
 
 PASSWORD = "four words and a number"
 RECOVERY_DELAY = 6

@@ -12,11 +12,11 @@ from ledger.custody import (
     combine_subkeys,
     derive_subkeys,
 )
+from ledger.envelope import LEAST_SCRYPT_N
 from ledger.errors import MissingSubsetError
 from ledger.keccak import keccak256
 from ledger.sealing import OpeningKey, Suite
 from ledger.signing import address_of
-from wallet.envelope import LEAST_SCRYPT_N
 from wallet.errors import CorruptedEntryError, EntryExistsError, WrongPasswordError
 from wallet.keyholder.ceremony import (
     SeedPacket,

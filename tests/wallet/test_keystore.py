@@ -17,10 +17,10 @@ from eth_account import Account
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger.envelope import LEAST_SCRYPT_N
 from ledger.keccak import keccak256
 from ledger.signing import VerifierKey, address_of, verify_signer
 from ledger.webauthn import PasskeyError, decode_assertion, verify_assertion
-from wallet.envelope import LEAST_SCRYPT_N
 from wallet.errors import (
     CorruptedEntryError,
     EntryExistsError,

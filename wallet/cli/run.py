@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from ledger.envelope import STANDARD_SCRYPT_N
 from ledger.errors import LedgerError
 from wallet.cli import (
     audit,
@@ -23,7 +24,6 @@ from wallet.cli import (
 from wallet.cli.exit_codes import ExitCode, exit_code
 from wallet.cli.output import Output
 from wallet.cli.session import Options, Session, default_home
-from wallet.envelope import STANDARD_SCRYPT_N
 from wallet.errors import WalletError
 
 _JSON: Final = "--json"

@@ -22,6 +22,7 @@ import typer
 
 from ledger.chain import Finality
 from ledger.deployment import Deployment, read_deployment, verify_deployment
+from ledger.envelope import STANDARD_SCRYPT_N
 from ledger.rpc import Rpc
 from ledger.sealing import OpeningKey
 from wallet.cli.errors import CancelledError, InputError
@@ -31,7 +32,6 @@ from wallet.client.requests import RequestBook
 from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
-from wallet.envelope import STANDARD_SCRYPT_N
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password, PasswordSource, parse_source, read_password
 from wallet.supervisor import Addresses, Layout, read_addresses

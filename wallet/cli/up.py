@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ledger.deployment import DEFAULT_RECOVERY_DELAY
+from ledger.envelope import LEAST_SCRYPT_N
 from wallet.cli.session import session_of
-from wallet.envelope import LEAST_SCRYPT_N
 from wallet.keystore import Keystore
 from wallet.passwords import Password, read_password
 from wallet.supervisor import Layout, Ports, Supervisor, SupervisorSettings, ended_by_signals

@@ -11,14 +11,12 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.util.exc import CommandError
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ledger.migrating import MigrationError, upgrade
 from ledger.sqlite_driver import opener
 from wallet.identity.errors import DatabaseError
 
@@ -62,7 +60,7 @@ async def open_database(url: str) -> Database:
         try:
             async with engine.begin() as connection:
                 await connection.execute(text("SELECT 1"))  # one migrates, the others wait here
-                await connection.run_sync(_migrate)
+                await connection.run_sync(upgrade, _SCRIPTS)
         except BaseException:
             await engine.dispose()
             raise
@@ -91,22 +89,14 @@ def _begin_postgresql(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
 
 
-def _migrate(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise DatabaseError(
-            f"the database is not one of this program's version: {error}"
-        ) from error
-
-
 @contextmanager
 def _errors() -> Iterator[None]:
     try:
         yield
+    except MigrationError as error:
+        raise DatabaseError(
+            f"the database is not one of this program's version: {error}"
+        ) from error
     except ArgumentError as error:
         raise DatabaseError("the database's URL is malformed") from error
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:

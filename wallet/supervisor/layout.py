@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from ledger.deployment import DEFAULT_RECOVERY_DELAY
+from ledger.envelope import STANDARD_SCRYPT_N
 from ledger.node import DEFAULT_CHAIN_ID
-from wallet.envelope import STANDARD_SCRYPT_N
 from wallet.supervisor.errors import PortInUseError, SupervisorError
 
 HOST: Final = "127.0.0.1"

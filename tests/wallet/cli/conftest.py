@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from ledger.deployment import write_deployment
+from ledger.envelope import LEAST_SCRYPT_N
 from tests.support.chain import Chain, Party
 from tests.support.town import PASSWORD, Finished
 from wallet.cli import main
-from wallet.envelope import LEAST_SCRYPT_N
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 

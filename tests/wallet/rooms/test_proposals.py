@@ -10,6 +10,7 @@ import pytest
 
 from ledger.contracts import purpose_id
 from ledger.enumerations import Class
+from ledger.envelope import LEAST_SCRYPT_N
 from ledger.events import DatasetTerms, PurposeTerms, Text
 from ledger.exchange import SignedLink
 from ledger.hexes import to_hex
@@ -30,7 +31,6 @@ from wallet.client.transports import Client, Endpoints
 from wallet.consumer.asking import settle
 from wallet.consumer.cases import Case, Cases
 from wallet.consumer.errors import CaseFileError, GrantMismatchError
-from wallet.envelope import LEAST_SCRYPT_N
 from wallet.keystore import Keystore
 from wallet.passwords import Password
 

@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
+from ledger.errors import LedgerError
 from ledger.keccak import keccak256
-from wallet.errors import CorruptedEntryError, InvalidEntryError, WrongPasswordError
-from wallet.passwords import Password
 
 STANDARD_SCRYPT_N: Final = 2**17
 """Cost of opening an entry: 128 MiB and a third of a second, so of every guess too (OWASP)."""
@@ -34,6 +33,14 @@ _KEY_LENGTH: Final = 32
 _SALT_LENGTH: Final = 32
 _IV_LENGTH: Final = 16
 _SLACK: Final = 2**20
+
+
+class EnvelopeError(LedgerError):
+    """An envelope is malformed, or asks for another amount of work than is sensible."""
+
+
+class WrongPasswordError(LedgerError):
+    """The password does not open the envelope, or its ciphertext was damaged."""
 
 
 class CipherParameters(msgspec.Struct, frozen=True):
@@ -71,18 +78,18 @@ def check_cost(scrypt_n: int) -> int:
     """Return a cost that may be written.
 
     Raises:
-        InvalidEntryError: no power of two, under the documented least or over 2**20.
+        EnvelopeError: no power of two, under the documented least or over 2**20.
     """
     if scrypt_n & (scrypt_n - 1) or not LEAST_SCRYPT_N <= scrypt_n <= 2**20:
-        raise InvalidEntryError("the scrypt cost must be a power of two from 2**12 to 2**20")
+        raise EnvelopeError("the scrypt cost must be a power of two from 2**12 to 2**20")
     return scrypt_n
 
 
-def encrypt(secret: bytes, password: Password, scrypt_n: int) -> Envelope:
+def encrypt(secret: bytes, password: bytes, scrypt_n: int) -> Envelope:
     """Encrypt a secret under a password, with a fresh salt.
 
     Raises:
-        InvalidEntryError: the cost is not allowed.
+        EnvelopeError: the cost is not allowed.
     """
     salt, iv = secrets.token_bytes(_SALT_LENGTH), secrets.token_bytes(_IV_LENGTH)
     parameters = ScryptParameters(
@@ -100,11 +107,11 @@ def encrypt(secret: bytes, password: Password, scrypt_n: int) -> Envelope:
     )
 
 
-def decrypt(envelope: Envelope, password: Password) -> bytes:
+def decrypt(envelope: Envelope, password: bytes) -> bytes:
     """Return the secret.
 
     Raises:
-        CorruptedEntryError: a part is malformed, or asks for more work than is sensible.
+        EnvelopeError: a part is malformed, or asks for more work than is sensible.
         WrongPasswordError: another password, or the ciphertext was damaged.
     """
     salt = _unhex(envelope.kdfparams.salt)
@@ -112,21 +119,21 @@ def decrypt(envelope: Envelope, password: Password) -> bytes:
         _unhex(text) for text in (envelope.cipherparams.iv, envelope.ciphertext, envelope.mac)
     )
     if len(iv) != _IV_LENGTH:
-        raise CorruptedEntryError("the initialization vector has another length than 16 bytes")
+        raise EnvelopeError("the initialization vector has another length than 16 bytes")
     key = _derive(password, envelope.kdfparams, salt)
     if not hmac.compare_digest(_mac(key, ciphertext), mac):
         raise WrongPasswordError("wrong password")
     return _aes_ctr(key, iv, ciphertext)
 
 
-def _derive(password: Password, parameters: ScryptParameters, salt: bytes) -> bytes:
+def _derive(password: bytes, parameters: ScryptParameters, salt: bytes) -> bytes:
     n, r, p = parameters.n, parameters.r, parameters.p
     memory = 128 * n * r
     if parameters.dklen != _KEY_LENGTH or min(n, r, p) < 1 or memory * p > _MOST_MEMORY:
-        raise CorruptedEntryError("the scrypt parameters are not sensible")
+        raise EnvelopeError("the scrypt parameters are not sensible")
     try:
         return hashlib.scrypt(
-            password.reveal(),
+            password,
             salt=salt,
             n=n,
             r=r,
@@ -135,7 +142,7 @@ def _derive(password: Password, parameters: ScryptParameters, salt: bytes) -> by
             dklen=_KEY_LENGTH,
         )
     except (ValueError, OverflowError) as error:
-        raise CorruptedEntryError("the scrypt parameters are not sensible") from error
+        raise EnvelopeError("the scrypt parameters are not sensible") from error
 
 
 def _aes_ctr(key: bytes, iv: bytes, data: bytes) -> bytes:
@@ -151,4 +158,4 @@ def _unhex(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError as error:
-        raise CorruptedEntryError("a part of the file is not hexadecimal") from error
+        raise EnvelopeError("a part of the file is not hexadecimal") from error

@@ -1,0 +1,52 @@
+"""Bringing a database to the form of this version, with Alembic.
+
+Alembic is loaded only when there is something to do: it is a tenth of a service's start.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from ledger.errors import LedgerError
+
+_NUMBER = 4
+
+
+class MigrationError(LedgerError):
+    """The database was made by a newer version, or is something else."""
+
+
+def newest_revision(scripts: Path) -> str:
+    """Return the last migration in a folder of Alembic's; their files' names begin with their numbers."""
+    return max(file.name[:_NUMBER] for file in (scripts / "versions").glob("[0-9]*.py"))
+
+
+def upgrade(connection: Connection, scripts: Path) -> None:
+    """Apply the migrations that a database does not have yet, in the transaction that is open.
+
+    Raises:
+        MigrationError: There are none from where it is.
+    """
+    if _revision(connection) != newest_revision(scripts):
+        _apply(connection, scripts)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def _apply(connection: Connection, scripts: Path) -> None:
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise MigrationError(str(error)) from error
