@@ -113,12 +113,11 @@ class Connection(aiosqlite.Connection):
         return self
 
     async def _end(self, how: Callable[[sqlite3.Connection], None]) -> None:
-        db = self._conn
-        if not db.in_transaction:
-            return
+        # Whether there is a transaction is for the thread to see: a cancelled statement may still begin one.
         if self._writes:
             await self.visit(how)
         else:
+            db = self._conn
             self._tx.put_nowait((None, lambda: how(db)))
 
 

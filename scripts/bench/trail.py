@@ -35,7 +35,7 @@ QUICK: Final = (10_000, 100_000)
 FULL: Final = (10_000, 100_000, 1_000_000)
 _WEB3: Final = 5_000
 """Accesses that web3 decodes; it takes as long for each of the next ones."""
-_PAGES: Final = 200
+_PAGES: Final = 1000
 _CALM: Final = 300.0
 """Seconds at most until a new gateway has also looked through what it indexed."""
 _INDEX_TIMEOUT: Final = 1800.0

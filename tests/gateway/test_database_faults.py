@@ -236,6 +236,34 @@ def test_other_urls_are_wrong_settings(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+# Callers that go away
+
+
+async def test_a_cancelled_transaction_leaves_nothing_open(database: Database) -> None:
+    async def write() -> None:
+        async with database.writing() as connection:
+            await connection.execute(text("UPDATE health SET checks = checks + 1"))
+            await connection.execute(text("UPDATE health SET checks = checks + 1"))
+
+    async def checks() -> int:
+        async with database.reading() as connection:
+            return int((await connection.execute(text("SELECT checks FROM health"))).scalar_one())
+
+    cancelled, before = 0, await checks()
+    for turn in range(60):
+        task = asyncio.create_task(write())
+        await asyncio.sleep(turn / 20_000)
+        task.cancel()
+        [ended] = await asyncio.gather(task, return_exceptions=True)
+        cancelled += ended is not None
+        async with asyncio.timeout(5):
+            await database.check()
+    assert cancelled > 0
+    made = await checks() - before - 60  # one by each check
+    assert made % 2 == 0
+    assert made >= 2 * (60 - cancelled)
+
+
 # Migrations
 
 
