@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,8 @@ _SHORT: Final = (("sqlite", 54), ("postgres", 16))
 """Campaigns: the database, and how many faults strike."""
 _LONG: Final = (*(("sqlite", 95),) * 9, *(("postgres", 100),) * 2)
 """Several, each on a chain of its own: anvil keeps everything in memory and in one file."""
+_AT_ONCE: Final = 2
+"""Campaigns of a long run under way: each waits for most of its time."""
 _DATABASES: Final = ("sqlite", "postgres")
 _PEOPLE: Final = 12
 
@@ -55,18 +58,24 @@ class Run:
         self._options = options
         self._home = home
         self._campaigns: list[Campaign] = []
-        self._counts = Counts()
-        self._planned = 0
         self._node = ""
 
     def carry_out(self) -> FaultResults:
         """Let everything strike, run the controls; return what came of it."""
         began, clock = datetime.now(tz=UTC), time.monotonic()
         chosen = _LONG if self._options.long else _SHORT
-        for number, (database, count) in enumerate(chosen):
-            if database in self._options.databases:
-                seed = self._options.seed + number
-                self._campaign(database, self._options.count or count, seed)
+        planned, counts = 0, Counts()
+        with ThreadPoolExecutor(_AT_ONCE if self._options.long else 1) as pool:
+            campaigns = [
+                pool.submit(
+                    self._campaign, database, self._options.count or count, self._options.seed + at
+                )
+                for at, (database, count) in enumerate(chosen)
+                if database in self._options.databases
+            ]
+            for one in campaigns:
+                faults, counted = one.result()
+                planned, counts = planned + faults, counts + counted
         controls = () if self._options.no_controls else self._controls()
         kinds, recovery = summarize(one for some in self._campaigns for one in some.struck)
         answers = sum((Counter(one.answers) for one in self._campaigns), Counter[str]())
@@ -75,16 +84,17 @@ class Run:
             began=f"{began:%Y-%m-%d %H:%M} UTC",
             seconds=time.monotonic() - clock,
             seed=self._options.seed,
-            planned=self._planned,
+            planned=planned,
             kinds=kinds,
             recovery=recovery,
-            counts=self._counts,
+            counts=counts,
             controls=controls,
             answers=dict(answers),
             failures=tuple(one for some in self._campaigns for one in some.failures),
         )
 
-    def _campaign(self, database: str, count: int, seed: int) -> None:
+    def _campaign(self, database: str, count: int, seed: int) -> tuple[int, Counts]:
+        """Carry out one campaign; return how many faults were planned, and what was counted."""
         name = f"{database}-{seed}"
         with ExitStack() as stack:
             faults, url = (*COMMON, *SQLITE), None
@@ -101,8 +111,7 @@ class Run:
             campaign = Campaign(stage, name, seed, self.say)
             plan = draw_plan(self._chosen(faults), count, seed)
             self._campaigns.append(campaign)
-            self._planned += len(plan)
-            self._counts += campaign.run(plan)
+            return len(plan), campaign.run(plan)
 
     def _chosen(self, faults: tuple[Fault, ...]) -> list[Fault]:
         only = self._options.only
