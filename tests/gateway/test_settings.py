@@ -193,6 +193,10 @@ NO_START: dict[str, tuple[Callable[[Path], dict[str, str]], str]] = {
     "no key file": (lambda _: {"recorder_key": "/nowhere/key"}, "/nowhere/key cannot be read"),
     "a key file cut short": (_change_key(lambda content: content[:100]), "is not a key file"),
     "a key file of other JSON": (_change_key(lambda _: b"{}"), "is not a key file"),
+    "a key file with PBKDF2": (
+        _change_key(lambda content: content.replace(b'"scrypt"', b'"pbkdf2"')),
+        "is not a key file with scrypt",
+    ),
     "a key file with a changed byte": (_change_key(_flip_ciphertext), "the file was changed"),
     "no deployment": (lambda _: {"deployment": "/nowhere/file"}, "/nowhere/file"),
     "a spoiled deployment": (_spoiled_deployment, "deployment"),

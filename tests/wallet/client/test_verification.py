@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from ledger import contracts
+from ledger import contracts, queries
 from ledger.custody import Release as KeyParts
 from ledger.custody import derive_parts, derive_subkeys, pack
 from ledger.enumerations import Outcome
@@ -545,6 +545,21 @@ def test_what_the_node_said_is_asked_once_for_many(
     before = len(asked)
     assert once() == first
     assert asked[before:] == []
+
+
+def test_what_is_remembered_of_publications_grows(client: Client, chain: Chain) -> None:
+    desk, memory = Desk(chain), Memory()
+    honest = honest_access(desk)
+
+    def versions() -> list[int]:
+        newest = chain.rpc.send(queries.block_number())
+        found = client.run(memory.publications(desk.ledger, desk.dataset, newest))
+        return [one.version for one in found]
+
+    before = versions()
+    desk.publish([desk.encrypt(owner_of(honest.subject), 9)])
+    assert before
+    assert versions() == [*before, before[-1] + 1]
 
 
 # Receipts
