@@ -5,9 +5,16 @@
     info           = "quancheng/1/" purpose | u32 length | context
     aad            = empty
 
-The context is what a message belongs to; for a release it is the digest of the access request. It is
-bound through `info`: single-shot HPKE binds `info` and `aad` alike, RFC 9180, section 8.1, asks for
-`info` there, and `cryptography` has no public `aad` (docs/decisions/sealing-context-in-info.md).
+Many messages to one recipient share a key, which is sealed to it once (a `Session`):
+
+    of a session   = 2 | u8 suite | u32 length | sealed key | nonce (12) | AES-256-GCM ciphertext
+    sealed key     = 32 bytes, in form 1, of the same suite, with purpose "session" and no context
+    aad            = "quancheng/1/" purpose | u32 length | context
+
+The context is what a message belongs to; for a release it is the digest of the access request. In form 1
+it is bound through `info`: single-shot HPKE binds `info` and `aad` alike, RFC 9180, section 8.1, asks for
+`info` there, and `cryptography` has no public `aad` (docs/decisions/sealing-context-in-info.md). In form 2
+a key serves many contexts, so AES-GCM's `aad` binds each (docs/decisions/sealing-sessions.md).
 
 Base mode does not say who sealed. What is sealed must be checked by other means: key parts by the
 agreement of holders and by the commitments that they open.
@@ -18,19 +25,31 @@ key (32 bytes). A private key is 32 bytes in both; in 0x02 SHAKE256 makes both k
 """
 
 import os
+from collections import OrderedDict
 from enum import IntEnum, StrEnum
 from hashlib import shake_256
+from typing import Final
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ledger.encoding import FORMAT, SIZE, sealing_info, sized
+from ledger.encoding import FORMAT, SIZE, prefixed, sealing_info, sized
 from ledger.errors import MalformedError, OpeningError
 
 _MLKEM_SEED = 64
 _MLKEM_PUBLIC = 1184
+_SINGLE: Final = bytes((FORMAT,))
+_OF_SESSION: Final = bytes((2,))
+_LENGTH: Final = 4
+_NONCE: Final = 12
+_HEAD: Final = 2 + _LENGTH
+_SESSIONS_KEPT: Final = 256
+
+SESSION_MESSAGES: Final = 2**20
+"""Messages of one session at most. Nonces are random: AES-GCM allows 2^32 (NIST SP 800-38D, 8.3)."""
 
 
 class Suite(IntEnum):
@@ -48,6 +67,7 @@ class Purpose(StrEnum):
     ANSWER = "answer"
     SEED = "seed"
     INBOX = "inbox"
+    SESSION = "session"
 
 
 _HPKE = {
@@ -98,13 +118,51 @@ class EncryptionKey:
             sealed = _HPKE[self.suite].encrypt(plaintext, self._public, info=info)
         except ValueError as error:
             raise MalformedError("nothing can be sealed to this public key") from error
-        return bytes((FORMAT, self.suite)) + sealed
+        return _SINGLE + bytes((self.suite,)) + sealed
+
+
+class Session:
+    """Seals many messages to one recipient, with one exchange of keys: 1 us a message, not 80.
+
+    A session is for one sender and for a while: whoever learns its key can read its messages. For
+    one event loop or thread.
+
+    Attributes:
+        left: Messages that it may still seal.
+    """
+
+    __slots__ = ("_aead", "_head", "left")
+
+    def __init__(self, recipient: EncryptionKey) -> None:
+        """Draw a key and seal it to the recipient.
+
+        Raises:
+            MalformedError: Nothing can be sealed to the recipient's key.
+        """
+        key = os.urandom(SIZE)
+        wrapped = recipient.seal(key, Purpose.SESSION)
+        self._head = _OF_SESSION + bytes((recipient.suite,)) + prefixed(wrapped)
+        self._aead = AESGCM(key)
+        self.left = SESSION_MESSAGES
+
+    def seal(self, plaintext: bytes, purpose: Purpose, context: bytes = b"") -> bytes:
+        """Seal as `EncryptionKey.seal` does.
+
+        Raises:
+            MalformedError: The context of a release is not a digest, or the session has sealed
+                all it may.
+        """
+        if not self.left:
+            raise MalformedError("the session has sealed as many messages as it may")
+        nonce, aad = os.urandom(_NONCE), _info(purpose, context)
+        self.left -= 1
+        return self._head + nonce + self._aead.encrypt(nonce, plaintext, aad)
 
 
 class OpeningKey:
     """A party's private key. Its `repr` shows no secret."""
 
-    __slots__ = ("_private", "_secret", "encryption_key", "suite")
+    __slots__ = ("_private", "_secret", "_sessions", "encryption_key", "suite")
 
     def __init__(self, encoded: bytes) -> None:
         """Read what `to_bytes` wrote.
@@ -115,6 +173,7 @@ class OpeningKey:
         self.suite = _suite(encoded[:1])
         self._secret = sized("a private key", bytes(encoded[1:]))
         self._private, public = _load_private(self.suite, self._secret)
+        self._sessions: OrderedDict[bytes, AESGCM] = OrderedDict()
         self.encryption_key = EncryptionKey(bytes((self.suite,)) + public)
 
     @classmethod
@@ -134,14 +193,37 @@ class OpeningKey:
             MalformedError: It is no sealed message, or the context of a release is not a digest.
         """
         info = _info(purpose, context)
-        if sealed[:1] != bytes((FORMAT,)):
-            raise MalformedError(f"not a sealed message in format version {FORMAT}")
+        form = sealed[:1]
+        if form not in (_SINGLE, _OF_SESSION):
+            raise MalformedError("not a sealed message in a format that is known")
         if _suite(sealed[1:2]) is not self.suite:
             raise OpeningError(f"the message is not sealed to a key of suite {self.suite.name}")
         try:
-            return _HPKE[self.suite].decrypt(sealed[2:], self._private, info=info)
+            return self._single(sealed, info) if form == _SINGLE else self._in_session(sealed, info)
         except InvalidTag as error:
             raise OpeningError(f"the message does not open as {purpose.value}") from error
+
+    def _single(self, sealed: bytes, info: bytes) -> bytes:
+        return _HPKE[self.suite].decrypt(sealed[2:], self._private, info=info)
+
+    def _in_session(self, sealed: bytes, aad: bytes) -> bytes:
+        end = _HEAD + int.from_bytes(sealed[2:_HEAD], "big")
+        nonce, ciphertext = sealed[end : end + _NONCE], sealed[end + _NONCE :]
+        if len(nonce) < _NONCE:
+            raise InvalidTag
+        return self._session(sealed[_HEAD:end]).decrypt(nonce, ciphertext, aad)
+
+    def _session(self, wrapped: bytes) -> AESGCM:
+        """Return what a session's messages open with; its key is opened once."""
+        found = self._sessions.get(wrapped)
+        if found is None:
+            if wrapped[:2] != _SINGLE + bytes((self.suite,)):
+                raise InvalidTag
+            key = self._single(wrapped, _info(Purpose.SESSION, b""))
+            found = self._sessions[wrapped] = AESGCM(sized("a session's key", key))
+            while len(self._sessions) > _SESSIONS_KEPT:
+                self._sessions.popitem(last=False)
+        return found
 
 
 def _suite(byte: bytes) -> Suite:

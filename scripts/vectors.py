@@ -3,7 +3,7 @@
     python -m scripts.vectors
 
 Everything that is random elsewhere is injected here, so the files come out the same every time. The
-one exception: `cryptography` has no way to inject the randomness of ML-KEM, so the message of suite
+one exception: `cryptography` has no way to inject the randomness of ML-KEM, so what is sealed with suite
 0x02 is taken over from the file that is there, as long as it still opens.
 """
 
@@ -240,30 +240,52 @@ def _entry(entry: records.PublicationEntry) -> dict[str, Any]:
 
 
 def sealing_vectors() -> dict[str, Any]:
-    """One sealed release for each suite."""
-    secrets = {suite: bytes((suite,)) + named(f"opening key {suite.value}") for suite in Suite}
-    ephemeral = named("ephemeral key")
-    x25519 = OpeningKey(secrets[Suite.X25519])
-    sealed = {
-        Suite.X25519: bytes((1, Suite.X25519))
-        + seal_by_hand(ephemeral, x25519.encryption_key.to_bytes()[1:], release_info(), PLAINTEXT),
-        Suite.MLKEM768_X25519: _kept_message(OpeningKey(secrets[Suite.MLKEM768_X25519])),
-    }
+    """One release for each suite, sealed alone and in a session."""
     return {
         "purpose": Purpose.RELEASE.value,
         "context": to_hex(DIGEST),
         "info": to_hex(release_info()),
         "plaintext": to_hex(PLAINTEXT),
-        "messages": [
-            {
-                "suite": suite.value,
-                "opening_key": to_hex(secrets[suite]),
-                "encryption_key": to_hex(OpeningKey(secrets[suite]).encryption_key.to_bytes()),
-                "ephemeral_key": to_hex(ephemeral) if suite is Suite.X25519 else None,
-                "sealed": to_hex(sealed[suite]),
-            }
-            for suite in Suite
-        ],
+        "messages": [_message_vectors(suite) for suite in Suite],
+    }
+
+
+def _message_vectors(suite: Suite) -> dict[str, Any]:
+    secret = bytes((suite,)) + named(f"opening key {suite.value}")
+    key, ephemeral = OpeningKey(secret), named("ephemeral key")
+    if suite is Suite.X25519:
+        public = key.encryption_key.to_bytes()[1:]
+        sealed = b"\x01\x01" + seal_by_hand(ephemeral, public, release_info(), PLAINTEXT)
+    else:
+        kept = _kept(suite).get("sealed")
+        sealed = _kept_or_new(key, kept, PLAINTEXT, Purpose.RELEASE, DIGEST)
+    return {
+        "suite": suite.value,
+        "opening_key": to_hex(secret),
+        "encryption_key": to_hex(key.encryption_key.to_bytes()),
+        "ephemeral_key": to_hex(ephemeral) if suite is Suite.X25519 else None,
+        "sealed": to_hex(sealed),
+        "session": _session_vectors(key),
+    }
+
+
+def _session_vectors(key: OpeningKey) -> dict[str, Any]:
+    """The same release as a message of a session, put together by hand."""
+    ephemeral, secret = named("ephemeral key of a session"), named("session key")
+    nonce = named("nonce in a session")[:12]
+    if key.suite is Suite.X25519:
+        public = key.encryption_key.to_bytes()[1:]
+        wrapped = b"\x01\x01" + seal_by_hand(ephemeral, public, session_info(), secret)
+    else:
+        kept = _kept(key.suite).get("session", {}).get("sealed_key")
+        wrapped = _kept_or_new(key, kept, secret, Purpose.SESSION, b"")
+    head = bytes((2, key.suite)) + len(wrapped).to_bytes(4, "big") + wrapped
+    return {
+        "ephemeral_key": to_hex(ephemeral) if key.suite is Suite.X25519 else None,
+        "key": to_hex(secret),
+        "sealed_key": to_hex(wrapped),
+        "nonce": to_hex(nonce),
+        "sealed": to_hex(head + nonce + AESGCM(secret).encrypt(nonce, PLAINTEXT, release_info())),
     }
 
 
@@ -272,17 +294,30 @@ def release_info() -> bytes:
     return b"quancheng/1/release" + (32).to_bytes(4, "big") + DIGEST
 
 
-def _kept_message(key: OpeningKey) -> bytes:
+def session_info() -> bytes:
+    """Return the HPKE `info` of a session's key, laid out by hand: there is no context."""
+    return b"quancheng/1/session" + bytes(4)
+
+
+def _kept(suite: Suite) -> dict[str, Any]:
+    """Return what the file that is there says of a suite."""
     path = FOLDER / "sealing.json"
-    if path.exists():
-        messages = json.loads(path.read_text(encoding="utf-8"))["messages"]
-        kept = next(from_hex(one["sealed"]) for one in messages if one["suite"] == key.suite)
+    if not path.exists():
+        return {}
+    messages = json.loads(path.read_text(encoding="utf-8"))["messages"]
+    return next((one for one in messages if one["suite"] == suite), {})
+
+
+def _kept_or_new(
+    key: OpeningKey, kept: str | None, plaintext: bytes, purpose: Purpose, context: bytes
+) -> bytes:
+    if kept is not None:
         try:
-            if key.open(kept, Purpose.RELEASE, DIGEST) == PLAINTEXT:
-                return kept
+            if key.open(from_hex(kept), purpose, context) == plaintext:
+                return from_hex(kept)
         except LedgerError as error:
-            print(f"the message of suite {key.suite.value} no longer opens ({error}); a new one")
-    return key.encryption_key.seal(PLAINTEXT, Purpose.RELEASE, DIGEST)
+            print(f"a message of suite {key.suite.value} no longer opens ({error}); a new one")
+    return key.encryption_key.seal(plaintext, purpose, context)
 
 
 # HPKE written down from RFC 9180, to hold the library's against it.

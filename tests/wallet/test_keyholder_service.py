@@ -23,6 +23,7 @@ from ledger.custody import (
 from ledger.deployment import write_deployment
 from ledger.encoding import Schema
 from ledger.enumerations import Outcome
+from ledger.errors import OpeningError
 from ledger.exchange import (
     Location,
     Refusal,
@@ -234,6 +235,29 @@ async def test_a_release_is_in_the_journal_before_it_leaves_and_a_repeated_one_i
     assert (first.access, first.fields) == (second.access, "5")
     assert first.records[0].numbers == (20, 21)
     assert first.consumer == to_hex(city.chain.parties.bank.address)
+
+
+async def test_accesses_of_a_consumer_share_a_session_and_each_opens_with_its_own_digest_alone(
+    city: City,
+) -> None:
+    tasks = [city.honest(), city.honest(OWNERS[3])]
+    digests = [
+        digest(task.submission.request, city.chain.deployment.domain_of(task.submission.request))
+        for task in tasks
+    ]
+    sealed = []
+    for task in tasks:  # in two questions
+        (answer,) = await ask(city.clients[0], [task])
+        assert isinstance(answer, SealedParts)
+        sealed.append(answer.sealed)
+
+    head = 6 + int.from_bytes(sealed[0][2:6], "big")
+    assert sealed[0][0] == 2
+    assert sealed[0][:head] == sealed[1][:head]
+    for message, own, other in zip(sealed, digests, digests[::-1], strict=True):
+        with pytest.raises(OpeningError):
+            city.bank_key.open(message, Purpose.RELEASE, other)
+        assert city.bank_key.open(message, Purpose.RELEASE, own)
 
 
 async def test_nothing_leaves_when_the_journal_cannot_be_written(

@@ -31,6 +31,7 @@ from wallet.keyholder.journal import FileJournal
 from wallet.keyholder.releases import Releases, Vault
 from wallet.keyholder.rules import Rules
 from wallet.keyholder.seeds import Holdings
+from wallet.keyholder.sessions import Sessions
 from wallet.keyholder.settings import KeyholderSettings
 from wallet.links import RememberedLinks
 from wallet.service.app import make_app
@@ -174,6 +175,7 @@ def _open(
         journal=journal,
         rules=Rules(deployment.domain_of(AccessRequest), settings.publication_lag),
         links=RememberedLinks(links),
+        sessions=Sessions(time.monotonic),
         patience=settings.patience,
         clock=clock,
     )

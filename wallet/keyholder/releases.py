@@ -1,7 +1,8 @@
 """Releases: check, note, seal; in batches."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,7 @@ from ledger.enumerations import Roles
 from ledger.errors import LedgerError, MalformedError
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
-from ledger.sealing import EncryptionKey, Purpose
+from ledger.sealing import Purpose
 from wallet.keyholder.errors import (
     NotFollowingError,
     NotTheProviderError,
@@ -23,6 +24,7 @@ from wallet.keyholder.journal import Journal, SubkeysEntry, entry_of
 from wallet.keyholder.register import Register
 from wallet.keyholder.rules import LinkSigners, Rules, VerifiedRelease, verify_task
 from wallet.keyholder.seeds import EpochSeeds, Holdings
+from wallet.keyholder.sessions import Sessions
 from wallet.service.problems import PREFIX
 
 _TURN: Final = 8
@@ -107,6 +109,7 @@ class Releases:
         journal: Where releases are noted before they leave.
         rules: What the checks depend on.
         links: Finds out who signed a link.
+        sessions: Seal to consumers.
         patience: Seconds to wait for the keyholder's node to have an access that the gateway has.
         clock: The present, seconds since 1970.
     """
@@ -119,6 +122,7 @@ class Releases:
         journal: Journal,
         rules: Rules,
         links: LinkSigners,
+        sessions: Sessions,
         patience: float,
         clock: Callable[[], float],
     ) -> None:
@@ -127,6 +131,7 @@ class Releases:
         self._journal = journal
         self._rules = rules
         self._links = links
+        self._sessions = sessions
         self._patience = patience
         self._clock = clock
 
@@ -153,7 +158,7 @@ class Releases:
         noted = self._journal.note([entry_of(verified, now) for _, verified, _ in releases])
         # Sealing goes on while the disk writes. Nothing leaves before it is noted.
         for place, verified, parts in releases:
-            answers[place] = _seal(verified, parts)
+            answers[place] = self._seal(verified, parts)
             if place % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
         await noted
@@ -194,11 +199,20 @@ class Releases:
         seeds = self._vault.seeds(epoch)
         number = seeds.roster.epoch
         packed = pack(self._vault.subkeys(number, dataset))
-        sealed = _sealed(key, packed, Purpose.SUBKEYS, dataset)
+        with _usable_key():
+            sealed = key.seal(packed, Purpose.SUBKEYS, dataset)
         now = int(self._clock())
         entry = SubkeysEntry(1, now, to_hex(provider), to_hex(dataset), number)
         await self._journal.note([entry])
         return SealedSubkeys(seeds, sealed)
+
+    def _seal(self, verified: VerifiedRelease, parts: Release) -> Answer:
+        try:
+            with _usable_key():
+                session = self._sessions.to(verified.recipient)
+        except ReleaseRefusedError as error:
+            return _refusal(error)
+        return SealedParts(session.seal(pack(parts), Purpose.RELEASE, verified.digest))
 
     async def _caught_up(self, tasks: Sequence[ReleaseTask]) -> Register:
         """Return the register once it holds the accesses, as far as the node has them in time."""
@@ -226,17 +240,11 @@ def _not_in_window(tasks: Sequence[ReleaseTask], register: Register) -> set[int]
     return found
 
 
-def _seal(verified: VerifiedRelease, parts: Release) -> Answer:
+@contextmanager
+def _usable_key() -> Iterator[None]:
+    """Say as a refusal that nothing can be sealed to a key."""
     try:
-        sealed = _sealed(verified.recipient, pack(parts), Purpose.RELEASE, verified.digest)
-    except ReleaseRefusedError as error:
-        return _refusal(error)
-    return SealedParts(sealed)
-
-
-def _sealed(key: EncryptionKey, packed: bytes, purpose: Purpose, context: bytes) -> bytes:
-    try:
-        return key.seal(packed, purpose, context)
+        yield
     except MalformedError as error:
         raise ReleaseRefusedError(Reason.KEY_UNUSABLE, str(error)) from error
 
