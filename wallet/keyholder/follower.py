@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
-
 from ledger import queries
 from ledger.chain import (
     BlockRef,
@@ -26,11 +24,12 @@ from ledger.chain import (
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
 from ledger.events import Event, EventDecoder, Log, with_timestamp
+from ledger.logs import get_logger
 from ledger.rpc import AsyncRpc
 from wallet.keyholder.errors import NotFollowingError
 from wallet.keyholder.register import Register
 
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Following:
     Attributes:
         finality: When a block counts as final.
         poll: Seconds between two looks at the node when nobody waits for a block.
-        eager_poll: Seconds between two looks while somebody waits.
+        eager_poll: Seconds from one look to the next at least, while somebody waits.
         stale_after: Seconds without an answer of the node after which nothing is released any more.
         recent_blocks: Blocks of which the accesses are read at the start.
         window: Accesses kept in memory.
@@ -48,7 +47,7 @@ class Following:
 
     finality: Finality
     poll: float = 0.25
-    eager_poll: float = 0.01
+    eager_poll: float = 0.005
     stale_after: float = 30.0
     recent_blocks: int = 2_000
     window: int = 50_000
@@ -107,13 +106,15 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
+            self._wanted.clear()
+            began = self._clock()
             try:
                 await self.step()
             except LedgerError as error:
                 self._fail(error)
             async with self._stepped:
                 self._stepped.notify_all()
-            await self._pause()
+            await self._pause(began)
 
     async def until(self, holds: Callable[[Register], bool], patience: float) -> None:
         """Wait until something holds of the register, at most `patience` seconds."""
@@ -190,15 +191,13 @@ class Follower:
             _log.warning("node_not_followed", problem=str(error))
         self._problem = str(error)
 
-    async def _pause(self) -> None:
-        """Wait until the next look: a moment while somebody waits for a block, else longer."""
-        if self._wanted.is_set():
-            self._wanted.clear()
-            await asyncio.sleep(self._following.eager_poll)
-            return
+    async def _pause(self, began: float) -> None:
+        """Wait until the next look: for the next who waits for a block, else for a while."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._following.poll):
                 await self._wanted.wait()
+        if (early := began + self._following.eager_poll - self._clock()) > 0:
+            await asyncio.sleep(early)
 
 
 def _dated(log: Log, block: queries.Block | None) -> Log:

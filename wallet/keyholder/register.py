@@ -4,6 +4,7 @@ Only what the rules ask for is kept: who may do what, which datasets and publica
 each basis opens, and the latest accesses. Uses, frequencies and freezes are not: the chain decided.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -35,7 +36,8 @@ class Register:
     def __init__(self, window: int = USUAL_WINDOW) -> None:
         self.height = -1
         self._window = window
-        self._accesses: dict[tuple[bytes, int], Accessed] = {}
+        # A plain dict is searched for its first entry through all that were deleted before.
+        self._accesses: OrderedDict[tuple[bytes, int], Accessed] = OrderedDict()
         self._roles: dict[bytes, int] = {}
         self._keys: dict[bytes, EncryptionKey | None] = {}
         self._providers: dict[bytes, bytes] = {}
@@ -120,7 +122,7 @@ class Register:
         accesses = self._accesses
         accesses[event.consumer, event.nonce] = event
         if len(accesses) > self._window:
-            del accesses[next(iter(accesses))]
+            accesses.popitem(last=False)
 
     def _party_admitted(self, event: PartyAdmitted) -> None:
         self._roles[event.party] = event.roles
