@@ -14,8 +14,9 @@ from ledger.records import (
     OpenedField,
     OwnerProof,
     PublicationEntry,
+    entries_of_owner,
     verify_opened_fields,
-    verify_owner,
+    verify_run,
 )
 
 
@@ -91,7 +92,7 @@ def _check_records(
         return True
     expected, complete = run, len(run) == head.size
     if isinstance(release.proof, OwnerProof) and owner is not None:
-        expected, complete = verify_owner(release.proof, owner, head), True
+        expected, complete = entries_of_owner(release.proof, owner), True
     missing = [one for one in expected if one not in entries and one.root not in facts.erased]
     if missing and complete:
         problem = f"record {missing[0].number} is left out, and was not erased"
@@ -107,11 +108,7 @@ def _run(
     if isinstance(proof, RangeProof):
         verify_range([entry.leaf() for entry in entries], proof, head)
         return entries
-    if head.size:
-        end = proof.start + len(proof.entries)
-        run = RangeProof(proof.start, end, proof.size, proof.hashes)
-        verify_range([entry.leaf() for entry in proof.entries], run, head)
-    return proof.entries
+    return verify_run(proof, head).entries
 
 
 def _item(facts: Facts, access: Accessed) -> bytes:

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from ledger import queries, views
+from ledger.encoding import Schema
 from ledger.events import Accessed, EventDecoder, Published
 from ledger.exchange import SignedLink
 from ledger.hexes import to_hex
@@ -49,7 +50,7 @@ class Memory:
     def __init__(self) -> None:
         self._transactions: OrderedDict[bytes, RecordedAccesses] = OrderedDict()
         self._publications: dict[bytes, _Publications] = {}
-        self._names: dict[bytes, tuple[str, ...]] = {}
+        self._schemas: dict[bytes, Schema] = {}
         self._standings: dict[bytes, _Known] = {}
         self._links: RememberedLinks | None = None
         self._final = -1
@@ -91,11 +92,12 @@ class Memory:
             self._publications[dataset] = found
         return found.events
 
-    def names(self, ledger: Ledger, dataset: bytes) -> Steps[tuple[str, ...]]:
-        """Return the names of a dataset's fields, which never change."""
-        if dataset not in self._names:
-            self._names[dataset] = (yield from datasets.registered(ledger, dataset)).fields
-        return self._names[dataset]
+    def schema(self, ledger: Ledger, dataset: bytes) -> Steps[Schema]:
+        """Return the fields of a dataset, which never change."""
+        if dataset not in self._schemas:
+            names = (yield from datasets.registered(ledger, dataset)).fields
+            self._schemas[dataset] = Schema(dataset, names)
+        return self._schemas[dataset]
 
     def standing(self, ledger: Ledger, party: bytes, block: int) -> Steps[Standing]:
         """Return a party's standing, as of a final block or later."""

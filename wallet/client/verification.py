@@ -27,7 +27,7 @@ from ledger.events import Accessed, Granted, RecordErased
 from ledger.exchange import AccessResult, RecordedAccess, Release, SignedLink, Submission
 from ledger.hexes import to_hex
 from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.records import OwnerProof, PublicationEntry, verify_owner
+from ledger.records import OwnerProof, PublicationEntry, entries_of_owner, verify_run
 from ledger.sealing import OpeningKey
 from ledger.typed_data import (
     AccessRequest,
@@ -216,11 +216,12 @@ class _Verifier:
             raise _nothing_released(result)
         terms = yield from self._terms(release)
         head = yield from self._head(release, recorded)
-        names = self._names
-        if names is None:
-            names = yield from self._memory.names(self._ledger, release.dataset)
+        if self._names is None:
+            schema = yield from self._memory.schema(self._ledger, release.dataset)
             self._checked.append(Check.KEYS)
-        records = reveal(release, Schema(release.dataset, names), self._digest)
+        else:
+            schema = Schema(release.dataset, self._names)
+        records = reveal(release, schema, self._digest)
         self._checked.append(Check.VALUES)
         item = self._request.item if self._request.item != ALL else terms.item
         yield from self._records(release, records, head, item)
@@ -371,12 +372,12 @@ class _Verifier:
         run: tuple[PublicationEntry, ...],
         head: TreeHead,
     ) -> tuple[PublicationEntry, ...]:
-        """Return the records that must be there, and note whether that is certain."""
+        """Return the records that must be there, once the run is proved; note whether that is certain."""
         owner = self._owner(release, entries)
         proof = release.proof
         if isinstance(proof, OwnerProof) and owner is not None:
             try:
-                expected = verify_owner(proof, owner, head)
+                expected = entries_of_owner(proof, owner)
             except LedgerError as error:
                 raise VerificationError(Check.COMPLETENESS, str(error)) from error
             self._checked.append(Check.COMPLETENESS)
@@ -452,10 +453,7 @@ def _run_of(
     if isinstance(proof, RangeProof):
         verify_range([entry.leaf() for entry in entries], proof, head)
         return entries
-    if head.size:
-        end = proof.start + len(proof.entries)
-        run = RangeProof(proof.start, end, proof.size, proof.hashes)
-        verify_range([entry.leaf() for entry in proof.entries], run, head)
+    verify_run(proof, head)
     missing = [entry for entry in entries if entry not in proof.entries]
     if missing:
         raise VerificationError(Check.RECORDS, f"record {missing[0].number} is not in the proof")

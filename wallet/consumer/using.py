@@ -96,8 +96,8 @@ def open_answer(
     release = result.release
     if release is None:  # `open_result` has raised
         raise NotFoundHereError("nothing was released")
-    names = yield from memory.names(ledger, release.dataset)
-    receipt = make_receipt(ledger, request.submission, release, opened, names, known)
+    schema = yield from memory.schema(ledger, release.dataset)
+    receipt = make_receipt(ledger, request.submission, release, opened, schema.names, known)
     return Used(request, opened, receipt)
 
 

@@ -28,8 +28,14 @@ from ledger.enumerations import Outcome
 from ledger.errors import LedgerError, MalformedError
 from ledger.events.access_log import WHOLE, Accessed
 from ledger.exchange import PublicationProof, ReleaseTask
-from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.records import EncryptedRecord, OwnerProof, PublicationEntry, verify_owner
+from ledger.merkle import TreeHead, verify_range
+from ledger.records import (
+    EncryptedRecord,
+    OwnerProof,
+    PublicationEntry,
+    verify_owner,
+    verify_run,
+)
 from ledger.sealing import EncryptionKey
 from ledger.signing import SigningError, verify_signature
 from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest_of, struct_hash
@@ -311,16 +317,13 @@ def _verify_run(
     proof: PublicationProof, entries: Sequence[PublicationEntry], head: TreeHead
 ) -> tuple[PublicationEntry, ...]:
     """Check that a run is in the publication: the records themselves, or the entries of the proof."""
-    if isinstance(proof, OwnerProof):
-        end = proof.start + len(proof.entries)
-        run, proof = proof.entries, RangeProof(proof.start, end, proof.size, proof.hashes)
-    else:
-        run = tuple(entries)
     try:
-        verify_range([entry.leaf() for entry in run], proof, head)
+        if isinstance(proof, OwnerProof):
+            return verify_run(proof, head).entries
+        verify_range([entry.leaf() for entry in entries], proof, head)
     except LedgerError as error:
         raise _refused(Reason.PROOF_INVALID, str(error)) from error
-    return run
+    return tuple(entries)
 
 
 def _verify_among(entries: Sequence[PublicationEntry], run: Sequence[PublicationEntry]) -> None:
