@@ -4,7 +4,6 @@ from typing import Final, Protocol
 
 import msgspec
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store.access_tables import alerts
 from gateway.store.database import Database
@@ -70,9 +69,8 @@ class SqlAlertStore:
     """`AlertStore` in the database."""
 
     def __init__(self, database: Database) -> None:
-        insert = sqlite.insert if database.is_sqlite else postgresql.insert
         self._database = database
-        self._put: Final = insert(alerts).on_conflict_do_nothing(index_elements=["key"])
+        self._put: Final = database.upsert(alerts).on_conflict_do_nothing(index_elements=["key"])
 
     async def put(self, alert: StoredAlert) -> StoredAlert | None:
         """See `AlertStore`."""

@@ -5,7 +5,6 @@ from typing import Final, Protocol
 
 import msgspec
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store.access_tables import authorizations as table
 from gateway.store.database import Database
@@ -55,7 +54,7 @@ class SqlAuthorizationStore:
     """`AuthorizationStore` in the database."""
 
     def __init__(self, database: Database) -> None:
-        insert = (sqlite.insert if database.is_sqlite else postgresql.insert)(table)
+        insert = database.upsert(table)
         self._database = database
         self._put: Final = insert.on_conflict_do_update(
             index_elements=["authorization"],

@@ -15,7 +15,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, cast
 
-from sqlalchemy import text
+from sqlalchemy import Table, text
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -84,6 +85,15 @@ class Database:
     def engine(self) -> AsyncEngine:
         """The engine that writes, for `gateway.store.migrate`."""
         return self._writer
+
+    def upsert(self, table: Table) -> sqlite.Insert:
+        """Return an INSERT that can say what happens to a row that is there already."""
+        if self.is_sqlite:
+            return sqlite.insert(table)
+        # Not loaded where nobody needs it: 0.07 s of a start.
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+        return cast("sqlite.Insert", postgresql.insert(table))  # they have the same methods
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:

@@ -4,8 +4,7 @@ from hashlib import sha256
 from typing import Final, Protocol
 
 import msgspec
-from sqlalchemy import and_, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.errors import ConflictError, UnknownError
@@ -105,10 +104,9 @@ class SqlInboxStore:
     """`InboxStore` in the database."""
 
     def __init__(self, database: Database) -> None:
-        insert = sqlite.insert if database.is_sqlite else postgresql.insert
         self._database = database
         self._put_handle: Final = insert(handles)
-        self._put: Final = insert(asks).on_conflict_do_nothing(
+        self._put: Final = database.upsert(asks).on_conflict_do_nothing(
             index_elements=["consumer", "reference"]
         )
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from sqlalchemy import and_, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.gathering import Gatherer
 from gateway.store.access_tables import subject_links
@@ -35,7 +34,7 @@ class SqlLinkStore:
     """`LinkStore` in the database."""
 
     def __init__(self, database: Database) -> None:
-        insert = (sqlite.insert if database.is_sqlite else postgresql.insert)(subject_links)
+        insert = database.upsert(subject_links)
         changed = {name: insert.excluded[name] for name in ("owner", "signature", "stored_at")}
         self._database = database
         self._put: Final = insert.on_conflict_do_update(

@@ -3,7 +3,6 @@
 from typing import Final, Protocol
 
 from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.errors import ReplayedError
 from gateway.store.database import Database
@@ -33,9 +32,8 @@ class SqlNonceMemory:
     """`NonceMemory` in the database; gateways that share it refuse each other's replays too."""
 
     def __init__(self, database: Database) -> None:
-        insert = sqlite.insert if database.is_sqlite else postgresql.insert
         self._database = database
-        self._insert: Final = insert(request_nonces).on_conflict_do_nothing()
+        self._insert: Final = database.upsert(request_nonces).on_conflict_do_nothing()
 
     async def remember(self, address: bytes, nonce: str, expires_at: int) -> None:
         """See `NonceMemory`."""

@@ -5,7 +5,6 @@ from typing import Final, Protocol
 
 import msgspec
 from sqlalchemy import and_, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.errors import ConflictError, UploadStateError
 from gateway.store.database import Database
@@ -114,10 +113,9 @@ class SqlPublicationStore:
     """`PublicationStore` in the database."""
 
     def __init__(self, database: Database) -> None:
-        upsert = sqlite.insert if database.is_sqlite else postgresql.insert
         self._database = database
-        self._serve: Final = upsert(publications).on_conflict_do_nothing()
-        self._note_erasure: Final = upsert(erasures).on_conflict_do_nothing()
+        self._serve: Final = database.upsert(publications).on_conflict_do_nothing()
+        self._note_erasure: Final = database.upsert(erasures).on_conflict_do_nothing()
 
     async def serve(self, publication: ServedPublication, now: int) -> ServedPublication:
         """See `PublicationStore`."""

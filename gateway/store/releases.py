@@ -5,7 +5,6 @@ from typing import Final, Protocol
 
 import msgspec
 from sqlalchemy import bindparam, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store.access_tables import releases
 from gateway.store.database import Database
@@ -64,7 +63,7 @@ class SqlReleaseJournal:
     """`ReleaseJournal` in the database."""
 
     def __init__(self, database: Database) -> None:
-        insert = (sqlite.insert if database.is_sqlite else postgresql.insert)(releases)
+        insert = database.upsert(releases)
         changed = {name: insert.excluded[name] for name in _RELEASED}
         dialect = database.engine.dialect
         self._database = database

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import UnknownError, UploadOutOfStepError, UploadStateError
@@ -152,11 +151,10 @@ class SqlUploadStore:
     """`UploadStore` in the database."""
 
     def __init__(self, database: Database) -> None:
-        upsert = sqlite.insert if database.is_sqlite else postgresql.insert
         self._database = database
-        self._put_tiles: Final = upsert(tiles).on_conflict_do_nothing()
-        self._put_directory: Final = upsert(directories).on_conflict_do_nothing()
-        self._put_items: Final = upsert(items).on_conflict_do_nothing()
+        self._put_tiles: Final = database.upsert(tiles).on_conflict_do_nothing()
+        self._put_directory: Final = database.upsert(directories).on_conflict_do_nothing()
+        self._put_items: Final = database.upsert(items).on_conflict_do_nothing()
 
     async def create(self, upload: Upload, now: int) -> Upload:
         """See `UploadStore`."""
