@@ -16,7 +16,8 @@ from gateway.errors import GatewayError, UnavailableError
 from ledger.errors import LedgerError
 from ledger.exchange import HeldKeys, Refusal, SealedParts, decode_answers, encode_tasks
 from ledger.hexes import ADDRESS_LENGTH, from_hex
-from ledger.http_client import HttpAsker, HttpClient, HttpError
+from ledger.http_client import HttpAsker, HttpError
+from ledger.http_connections import HttpClient
 
 _OK: Final = 200
 _MOST_ANSWER: Final = 64 * 1024 * 1024

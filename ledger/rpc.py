@@ -20,12 +20,11 @@ from ledger.errors import LedgerError
 from ledger.hexes import from_hex
 from ledger.http_client import (
     AnswerTooLongError,
-    BlockingHttpClient,
     HttpAnswer,
-    HttpClient,
     HttpError,
     HttpTimeoutError,
 )
+from ledger.http_connections import HttpClient
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -175,6 +174,9 @@ class Rpc(_Client):
 
     def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
         super().__init__(url, settings)
+        # Not loaded where everything is asyncio: 0.05 s of a start.
+        from ledger.http_blocking import BlockingHttpClient  # noqa: PLC0415
+
         self._http = BlockingHttpClient(
             url,
             timeout=self.settings.timeout,

@@ -20,7 +20,7 @@ from scripts.bench.baselines.bare_server import bare_server
 from scripts.bench.baselines.served import Served
 from scripts.bench.bench import Bench, percentile
 from scripts.bench.city import PEOPLE_FOR_ONE_GRANT, FullCity, full_city
-from scripts.bench.http_client import knock
+from scripts.bench.knocking import knock
 from scripts.bench.load import Report
 from scripts.bench.machine import cpu_seconds, node_version
 from scripts.bench.results import Line, Part, Sense

@@ -8,7 +8,7 @@ from typing import Final
 from scripts.bench.baselines.bare_server import bare_server
 from scripts.bench.bench import Bench
 from scripts.bench.city import PASSWORD, FullCity, full_city
-from scripts.bench.http_client import knock
+from scripts.bench.knocking import knock
 from scripts.bench.machine import cpu_seconds, resident_memory
 from scripts.bench.results import Line, Sense
 from scripts.city.write import NATURAL, Size

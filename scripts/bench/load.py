@@ -27,11 +27,11 @@ from ledger.exchange import (
     decode_results,
     encode_submissions,
 )
+from ledger.http_connections import HttpClient
 from ledger.sealing import OpeningKey
 from ledger.typed_data import AccessRequest, Authorization, struct_hash
 from scripts.bench.bench import BenchError
 from scripts.bench.blocks import BlockClock
-from scripts.bench.http_client import Connection
 from scripts.bench.machine import cpu_of
 from wallet.client.memory import Memory
 from wallet.client.party import PartyKey
@@ -41,6 +41,9 @@ from wallet.client.transports import AsyncClient, Endpoints
 from wallet.client.verification import Basis, Opened, open_result
 
 _LIFETIME: Final = 300
+_PATIENCE: Final = 120.0
+_MOST: Final = 64 * 2**20
+_IDLE: Final = 4.0
 _OK: Final = 200
 
 
@@ -126,6 +129,9 @@ class Load:
         ids = [grant.basis for grant in plan.grants]
         self._bases = cycle(zip(ids, bases, strict=True))
         self._nonces: Iterator[int] = count(secrets.randbits(56) << 8)
+        self._gateway = HttpClient(
+            plan.gateway, timeout=_PATIENCE, connections=plan.workers, most=_MOST, idle=_IDLE
+        )
         self._waiting: asyncio.Queue[_Answer] = asyncio.Queue()
         self._memory = Memory()
         self._clock = BlockClock(plan.node)
@@ -139,6 +145,7 @@ class Load:
         plan = self._plan
         endpoints = Endpoints(plan.gateway, node=plan.node)
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._gateway.close)
             client = await stack.enter_async_context(AsyncClient(endpoints))
             await stack.enter_async_context(self._clock)
             opening = asyncio.create_task(self._open_all(client))
@@ -163,23 +170,23 @@ class Load:
         )
 
     async def _work(self) -> None:
-        async with Connection(f"{self._plan.gateway}/v1/accesses") as connection:
-            while not self._stopping:
-                began = time.perf_counter()
-                try:
-                    await self._access(connection)
-                except Exception as error:  # noqa: BLE001 - counted, and shown by name
-                    name = f"{type(error).__name__}: {error}"
-                    self._failures[name] = self._failures.get(name, 0) + 1
-                else:
-                    if self._counting:
-                        self._done.append((began, time.perf_counter()))
+        while not self._stopping:
+            began = time.perf_counter()
+            try:
+                await self._access()
+            except Exception as error:  # noqa: BLE001 - counted, and shown by name
+                name = f"{type(error).__name__}: {error}"
+                self._failures[name] = self._failures.get(name, 0) + 1
+            else:
+                if self._counting:
+                    self._done.append((began, time.perf_counter()))
 
-    async def _access(self, connection: Connection) -> None:
+    async def _access(self) -> None:
         single = self._plan.size == 1
         prepared = [self._sign() for _ in range(self._plan.size)]
         submissions = tuple(submission for submission, _ in prepared)
-        response = await connection.post(encode_submissions(Submissions(submissions, single)))
+        body = encode_submissions(Submissions(submissions, single))
+        response = await self._gateway.ask("POST", "/v1/accesses", body)
         if response.status != _OK:
             raise BenchError(f"status {response.status}")
         body = response.body
