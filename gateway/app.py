@@ -14,7 +14,6 @@ from starlette.responses import Response
 from gateway.access_settings import AccessSettings
 from gateway.errors import GatewayError
 from gateway.failing import note_failure
-from gateway.logs import get_logger
 from gateway.problems import (
     INTERNAL,
     MALFORMED,
@@ -41,6 +40,7 @@ from gateway.routes import (
 from gateway.services import Services, open_services
 from gateway.settings import Settings
 from ledger.errors import LedgerError
+from ledger.logs import get_logger
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -66,8 +66,6 @@ _PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     },
 }
 _STATUSES: Final = (401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 429, 503)
-
-_LABELS: Final = ("method", "route", "status")
 
 _log = get_logger()
 
@@ -147,11 +145,14 @@ class Observer:
                 await problem_response(problem)(scope, receive, note)
         finally:
             seconds = time.perf_counter() - began
-            labels = (scope["method"], _route(scope), str(status))
-            services.metrics.requests.labels(*labels).observe(seconds)
-            milliseconds = round(seconds * 1000, 1)
+            method, route, told = scope["method"], _route(scope), str(status)
+            services.metrics.requests.labels(method, route, told).observe(seconds)
             _log.debug(
-                "request", **dict(zip(_LABELS, labels, strict=True)), milliseconds=milliseconds
+                "request",
+                method=method,
+                route=route,
+                status=told,
+                milliseconds=round(seconds * 1000, 1),
             )
 
 

@@ -2,8 +2,8 @@
 
 import secrets
 
-from gateway.logs import describe, get_logger
 from gateway.problems import INTERNAL, Problem
+from ledger.logs import describe, get_logger
 
 _log = get_logger()
 

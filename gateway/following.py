@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import Final
 
 from gateway.errors import GatewayError
-from gateway.logs import describe, get_logger
 from gateway.settings import Settings
 from ledger.chain import ChainError
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
 from ledger.index.follower import ChainChangedError, Follower, FollowerSettings
 from ledger.index.index import Index
+from ledger.logs import describe, get_logger
 from ledger.recorder.reconciling import Reconciliation
 from ledger.recorder.recorder import Recorder
 from ledger.rpc import AsyncRpc

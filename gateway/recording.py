@@ -12,13 +12,13 @@ from typing import Final
 
 from gateway.accesses import CannotRecordError, QueueFullError
 from gateway.errors import ChainUnavailableError, ConflictError, GatewayError, MalformedBodyError
-from gateway.logs import describe, get_logger
 from gateway.relays import Relayed
 from gateway.store.releases import JournalEntry, ReleaseJournal
 from ledger.contracts import ContractCall, decode_request
 from ledger.errors import LedgerError
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal
+from ledger.logs import describe, get_logger
 from ledger.recorder.entries import entries_of
 from ledger.recorder.errors import (
     InvalidRequestError,

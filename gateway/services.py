@@ -12,7 +12,6 @@ from gateway.auth import Authenticator, Rules
 from gateway.contract_accounts import ChainAccounts
 from gateway.errors import GatewayError, SettingsError, StoreUnavailableError
 from gateway.following import Following
-from gateway.logs import describe, get_logger
 from gateway.metrics import Metrics
 from gateway.publications import Publications
 from gateway.publishing import Limits, Publishing
@@ -26,6 +25,7 @@ from gateway.store.uploads import SqlUploadStore
 from gateway.throttling import Throttle
 from ledger.deployment import Deployment, DeploymentError, read_deployment
 from ledger.index.index import Index, Origin
+from ledger.logs import describe, get_logger
 from ledger.rpc import AsyncRpc, RpcSettings
 
 _log = get_logger()

@@ -1,7 +1,10 @@
 """A stream for logs that loses what cannot be written, instead of stopping whoever says it."""
 
 from contextlib import suppress
-from typing import TextIO
+from typing import Final, TextIO
+
+_FAILURES: Final = (OSError, ValueError)
+"""Of a stream; the second when it is closed."""
 
 
 class LossyStream:
@@ -16,11 +19,11 @@ class LossyStream:
 
     def write(self, text: str) -> int:
         """Write, or lose it."""
-        with suppress(OSError):
+        with suppress(*_FAILURES):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Flush, as far as it goes."""
-        with suppress(OSError):
+        with suppress(*_FAILURES):
             self._stream.flush()

@@ -12,7 +12,6 @@ from typing import Final, Protocol
 import msgspec
 
 from gateway.errors import GatewayError
-from gateway.logs import describe, get_logger
 from gateway.store.alerts import AlertStore, StoredAlert
 from gateway.supervision.rules import (
     Bounds,
@@ -24,6 +23,7 @@ from gateway.supervision.rules import (
     stale_datasets,
 )
 from gateway.topics import ALERTS, CHAIN, Topics
+from ledger.logs import describe, get_logger
 
 _PAGE: Final = 2000
 _LOOK_BACK: Final = 24 * 3600

@@ -120,7 +120,7 @@ def main() -> int:
     Saboteur(Path(os.environ[FILE])).begin()
     if os.environ.get(UNJOURNALED):
         _leave_out_the_journal()
-    from gateway.__main__ import main as serve  # noqa: PLC0415 - the clock has to be in place before
+    from gateway.process import main as serve  # noqa: PLC0415 - the clock has to be in place before
 
     return serve()
 

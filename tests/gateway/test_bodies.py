@@ -1,6 +1,7 @@
 """A body is understood in exactly one way, or refused with a reason that shows no value of it."""
 
 import asyncio
+import io
 import json
 import socket
 import time
@@ -17,6 +18,7 @@ from gateway.problems import INTERNAL, Kind, kind_of
 from tests.gateway.test_authentication import problem
 from tests.support.chain import Chain
 from tests.support.gateway_server import GatewayServer, serve_gateway
+from tests.support.logs import logs_in
 
 ROUTE = "/v1/sessions/challenge"
 SIGNER = "0x" + "1" * 40
@@ -200,21 +202,21 @@ async def test_unknown_routes_and_methods_are_problems_too(gateway: GatewayServe
 
 
 async def test_a_failure_nobody_expected_tells_nothing(
-    gateway: GatewayServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    gateway: GatewayServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise ValueError("resident 370102199001011234")
 
     monkeypatch.setattr("gateway.routes.public.encode_deployment", fail)
-    answer = await gateway.send(None, "GET", "/v1/deployment")
+    with logs_in(io.StringIO()) as logged:
+        answer = await gateway.send(None, "GET", "/v1/deployment")
     assert problem(answer) == (500, "internal")
     assert "3701" not in answer.text
     assert "ValueError" not in answer.text
-    captured = capfd.readouterr()
-    assert "ValueError at fail" in captured.out + captured.err
-    assert "3701" not in captured.out + captured.err
+    assert "ValueError at fail" in logged.getvalue()
+    assert "3701" not in logged.getvalue()
     number = answer.json()["instance"].rpartition(":")[2]
-    assert f"request={number}" in captured.out + captured.err
+    assert f'"request": "{number}"' in logged.getvalue()
 
 
 def subclasses(kind: type[GatewayError]) -> set[type[GatewayError]]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.logs import ALLOWED
 from ledger import signing
 from ledger.exchange import Submissions, encode_submissions
 from ledger.hexes import to_hex
+from ledger.logs import ALLOWED
 from tests.promises.test_whole_way import Town, good, problem
 from tests.support.city import City, gateway_process
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from gateway.__main__ import main
+from gateway.process import main
 
 _SHORTEST = 16
 _DEPTH = 4

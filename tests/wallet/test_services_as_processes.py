@@ -1,7 +1,9 @@
 """Keyholder and identity authority as their operators start them: `python -m ...`, settings, passwords."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -135,7 +137,9 @@ def test_keyholders_hold_the_ceremony_and_serve(chain: Chain, tmp_path: Path) ->
         assert [one["epoch"] for one in told["epochs"] if one["complete"]] == [1]
         busy = holders[1].run("serve")
         assert busy.returncode == 1
-        assert "in use" in busy.stderr.splitlines()[-1]
+        last = busy.stderr.splitlines()[-1]
+        assert last.startswith("keyholder: ")
+        assert "in use" in last
         assert "Traceback" not in busy.stderr
     assert process.returncode == 0
     assert "0 entries" in done(holders[1].run("journal"))
@@ -164,6 +168,21 @@ def test_what_is_wrong_is_said_in_one_line(chain: Chain, tmp_path: Path) -> None
         assert says in result.stderr, result.stderr
         assert "Traceback" not in result.stderr
         assert PASSWORD not in result.stderr + result.stdout
+
+
+def test_a_port_in_use_is_the_last_line(chain: Chain, tmp_path: Path) -> None:
+    holder = keyholder(chain, tmp_path)
+    done(holder.run("init"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", holder.port))
+        taken.listen()
+        result = holder.run("serve")
+    assert result.returncode == 1
+    *before, last = result.stderr.splitlines()
+    assert last.startswith("keyholder: ")
+    assert "address already in use" in last
+    assert str(holder.port) in last
+    assert [json.loads(line)["event"] for line in before] == ["library"]
 
 
 def test_the_identity_authority_imports_serves_and_logs_nobodys_data(

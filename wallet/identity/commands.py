@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from ledger.deployment import read_deployment
 from ledger.errors import LedgerError
 from ledger.hexes import to_hex
+from ledger.logs import configure_logs
 from wallet.errors import WalletError
 from wallet.identity.app import create_app
 from wallet.identity.database import open_database
@@ -27,7 +28,7 @@ from wallet.identity.settings import IdentitySettings
 from wallet.identity.store import Store
 from wallet.keystore import Keystore
 from wallet.passwords import parse_source, read_password
-from wallet.service.serving import configure_log, serve
+from wallet.service.serving import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +73,7 @@ def take_over(settings: IdentitySettings, options: argparse.Namespace) -> None:
 
 def run(settings: IdentitySettings, _: argparse.Namespace) -> int:
     """Serve."""
-    configure_log(settings.log_level)
+    configure_logs(settings.log_level)
     keys = load_authority(_keystore(settings), read_password(parse_source(settings.password)))
     read_deployment(settings.deployment)  # so that a wrong file is said before anything is opened
     return serve(create_app(settings, keys), settings.host, settings.port)

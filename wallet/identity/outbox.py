@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import structlog
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +20,7 @@ from ledger.chain import Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
 from ledger.errors import LedgerError
+from ledger.logs import get_logger
 from ledger.queries import Receipt
 from ledger.reverts import revert_in
 from ledger.rpc import AsyncRpc, CallError, RpcError
@@ -40,7 +40,7 @@ _RESEND: Final = 2.0
 """Seconds without a receipt after which a transaction is sent again: a node that fell forgot it."""
 
 _LOOK_AGAIN: Final = 2.0
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class Outbox:

@@ -11,13 +11,13 @@ from contextlib import suppress
 from typing import Final
 
 import msgspec
-import structlog
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import contracts, queries
 from ledger.contracts import ContractCall
 from ledger.errors import LedgerError
+from ledger.logs import get_logger
 from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc, RpcError
 from wallet.identity.database import Database
@@ -36,7 +36,7 @@ from wallet.identity.watching import RecoveryState, Watcher
 _POLL: Final = 0.5
 _LOOK_AGAIN: Final = 0.05
 _OPEN: Final = (RecoveryState.WAITING.value, RecoveryState.PENDING.value)
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class RecoveredSubject(msgspec.Struct, frozen=True):

@@ -9,12 +9,12 @@ import random
 from contextlib import suppress
 from typing import Final
 
-import structlog
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import contracts
 from ledger.errors import LedgerError
+from ledger.logs import get_logger
 from wallet.identity.database import Database
 from wallet.identity.errors import IdentityError
 from wallet.identity.outbox import Outbox
@@ -25,7 +25,7 @@ MOST_AT_ONCE: Final = 100
 """Subjects in a transaction: with passkeys each takes 130,000 gas of the 16.7 million."""
 
 _RETRY: Final = 1.0
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class Registrar:

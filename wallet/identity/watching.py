@@ -8,7 +8,6 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Final
 
-import structlog
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,6 +30,7 @@ from ledger.events import (
     SignerRotated,
 )
 from ledger.events.plans import plan_for
+from ledger.logs import get_logger
 from ledger.queries import Block
 from ledger.rpc import AsyncRpc
 from wallet.identity.database import Database
@@ -39,7 +39,7 @@ from wallet.identity.tables import recovered, subjects, watched
 
 _EVENTS: Final = (SignerRotated, RecoveryStarted, RecoveryVetoed, RecoveryCompleted)
 _ONE: Final = 1
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class RecoveryState(StrEnum):

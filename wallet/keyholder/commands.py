@@ -25,6 +25,7 @@ from ledger.deployment import Deployment, read_deployment, verify_deployment
 from ledger.enumerations import Roles
 from ledger.errors import LedgerError
 from ledger.hexes import parse_address, to_hex
+from ledger.logs import configure_logs
 from ledger.rpc import Rpc
 from ledger.sealing import EncryptionKey, Suite
 from ledger.sender import Sender
@@ -50,7 +51,7 @@ from wallet.keyholder.seeds import (
 from wallet.keyholder.settings import KeyholderSettings
 from wallet.keystore import Keystore
 from wallet.passwords import Password, parse_source, read_password
-from wallet.service.serving import configure_log, serve
+from wallet.service.serving import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,7 +152,7 @@ def check_journal(settings: KeyholderSettings, _: argparse.Namespace) -> None:
 
 def run(settings: KeyholderSettings, _: argparse.Namespace) -> int:
     """Serve."""
-    configure_log(settings.log_level)
+    configure_logs(settings.log_level)
     holdings, _password = _holdings(settings)
     read_deployment(settings.deployment)  # so that a wrong file is said before anything is opened
     return serve(create_app(settings, holdings), settings.host, settings.port)

@@ -1,13 +1,13 @@
 """What both services' FastAPI apps have: problems for every error, health, readiness, no stray traces."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import structlog
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ledger.logs import describe, get_logger
 from wallet.errors import WalletError
 from wallet.service.problems import (
     INTERNAL,
@@ -17,7 +17,7 @@ from wallet.service.problems import (
     problem_response,
 )
 
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 """Opens what an app works with, and closes it."""
@@ -41,7 +41,17 @@ def make_app(
         readiness: Says why it is not ready.
         problems: From the service's exceptions to problems.
     """
-    app = FastAPI(title=title, lifespan=lifespan, docs_url=None, redoc_url=None)
+
+    @asynccontextmanager
+    async def noting(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with lifespan(app):
+                yield
+        except Exception as error:
+            app.state.failure = error  # for `serve`: the server does not hand it on
+            raise
+
+    app = FastAPI(title=title, lifespan=noting, docs_url=None, redoc_url=None)
     app.add_middleware(_NothingEscapes)
     install_problems(app, problems)
 
@@ -82,8 +92,8 @@ class _NothingEscapes:
         try:
             await self._app(scope, receive, noting)
         except Exception as error:
-            # Only the type: the message may quote personal data or a secret.
-            _log.exception("internal_error", error=type(error).__qualname__, exc_info=False)
+            # Only type and place: the message may quote personal data or a secret.
+            _log.error("internal_error", error=describe(error))
             if started:
                 raise
             await problem_response(INTERNAL, "please report it")(scope, receive, send)

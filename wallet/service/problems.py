@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -16,13 +15,14 @@ from starlette.exceptions import HTTPException
 
 from ledger.errors import LedgerError
 from ledger.http_signatures import HttpSignatureError
+from ledger.logs import describe, get_logger
 from ledger.strict_json import JsonError
 from wallet.errors import WalletError
 
 PREFIX: Final = "urn:quancheng:problem:"
 MEDIA_TYPE: Final = "application/problem+json"
 
-_log = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ def response_to(error: Exception, kinds: Mapping[type[Exception], ProblemKind]) 
     for base in type(error).__mro__:
         if base in kinds:
             return problem_response(kinds[base], str(error))
-    # Only the type: the message of an unexpected error may quote personal data or a secret.
-    _log.error("internal_error", error=type(error).__qualname__)
+    # Only type and place: the message of an unexpected error may quote personal data or a secret.
+    _log.error("internal_error", error=describe(error))
     return problem_response(INTERNAL, "please report it with the time of this answer")
 
 

@@ -1,17 +1,13 @@
-"""Running a service: its log, its socket, and stopping in order."""
+"""Running a service: its socket, and stopping in order."""
 
-import logging
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, TextIO, cast
+from typing import Final
 
-import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from ledger.lossy import LossyStream
 from ledger.steady import settle
 
 _SHUTDOWN: Final = 10
@@ -19,35 +15,19 @@ _SHUTDOWN: Final = 10
 
 _FAILED: Final = 1
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
-_SAYS_NOTHING: Final = "Application startup failed. Exiting."
-
-
-def configure_log(level: str) -> None:
-    """Write the log as JSON lines to standard error.
-
-    No event of these services holds a key, a signature, a payload or a person's data.
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine())
-    handler.addFilter(lambda record: record.getMessage() != _SAYS_NOTHING)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LossyStream(sys.stderr))),
-        cache_logger_on_first_use=True,
-    )
 
 
 def serve(app: FastAPI, host: str, port: int) -> int:
-    """Serve until SIGTERM or SIGINT; requests under way are finished. Return the exit status."""
+    """Serve until SIGTERM or SIGINT; requests under way are finished. Return the exit status.
+
+    Args:
+        app: Of `wallet.service.app.make_app`.
+        host: Name or address to listen on.
+        port: To listen on.
+
+    Raises:
+        Exception: What kept the app from starting, or, as OSError, the server from listening.
+    """
     server = _Server(
         uvicorn.Config(
             app,
@@ -62,9 +42,12 @@ def serve(app: FastAPI, host: str, port: int) -> int:
     settle()
     try:
         server.run()
-    except SystemExit:
-        # The port is taken: the server has said so.
-        return _FAILED
+    except SystemExit as end:
+        # uvicorn has only logged why it does not start, and the log has no texts of libraries.
+        failure: BaseException | None = getattr(app.state, "failure", None) or end.__context__
+        if failure is None:
+            raise
+        raise failure from failure.__cause__
     except KeyboardInterrupt:
         return 0
     return 0 if server.started else _FAILED
@@ -82,11 +65,3 @@ class _Server(uvicorn.Server):
         finally:
             for one, handler in before.items():
                 signal.signal(one, handler)
-
-
-class _OneLine(logging.Formatter):
-    """The last line of a message: of a trace, the error itself without the way to it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        lines = [line for line in record.getMessage().splitlines() if line.strip()]
-        return (lines or [""])[-1].strip()

@@ -1,0 +1,144 @@
+"""Structured logs of every service: one JSON object a line on standard error.
+
+An event has a fixed name and says where and how much, never who or what: payloads, keys, signatures,
+tokens, ids of people and paths of requests (which hold ids) are not logged. `ALLOWED` is the list of
+everything that may appear; what is not on it is dropped, so that a careless call shows nothing.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+from ledger.lossy import LossyStream
+
+ALLOWED: Final = frozenset(
+    {
+        # set here
+        "event",
+        "level",
+        "timestamp",
+        # of a request
+        "method",
+        "milliseconds",
+        "request",
+        "route",
+        "status",
+        # of work
+        "address",
+        "block",
+        "check",
+        "contract",
+        "count",
+        "error",
+        "nonce",
+        "problem",
+        "reason",
+        "records",
+        "sequence",
+        "starts",
+    }
+)
+"""Names of values that may be logged."""
+
+Loggable = str | int | float | None
+"""What a value may be."""
+
+_own: Final = logging.getLogger("quancheng")
+
+
+def configure_logs(level: str, stream: TextIO | None = None) -> None:
+    """Set up the logs of this process; libraries' own go the same way, from warnings on.
+
+    Args:
+        level: Lowest level that is written: debug, info, warning or error.
+        stream: Where to; standard error when None.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    root = logging.getLogger()
+    root.handlers[:] = [_Lines(LossyStream(stream or sys.stderr))]
+    root.setLevel(max(threshold, logging.WARNING))
+    _own.setLevel(threshold)
+
+
+class Log:
+    """Takes an event's name, and values whose names are `ALLOWED`."""
+
+    def debug(self, event: str, **values: Loggable) -> None:
+        """Tell what only somebody who looks for something wants to know."""
+        _tell(logging.DEBUG, event, values)
+
+    def info(self, event: str, **values: Loggable) -> None:
+        """Tell what goes as it should."""
+        _tell(logging.INFO, event, values)
+
+    def warning(self, event: str, **values: Loggable) -> None:
+        """Tell what goes wrong, and is tried again or got over."""
+        _tell(logging.WARNING, event, values)
+
+    def error(self, event: str, **values: Loggable) -> None:
+        """Tell what somebody should look into."""
+        _tell(logging.ERROR, event, values)
+
+
+_log: Final = Log()
+
+
+def get_logger() -> Log:
+    """Return the logger, which all share: lines do not say which module wrote them."""
+    return _log
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's type, and the place that raised it: its text may hold what was sent."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" at {code.co_name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return type(error).__name__ + place
+
+
+def _tell(level: int, event: str, values: Mapping[str, Loggable]) -> None:
+    if _own.isEnabledFor(level):  # first: requests are told at a level that is mostly off
+        allowed = {name: value for name, value in values.items() if name in ALLOWED}
+        _own.log(level, event, extra={"values": allowed})
+
+
+class _Lines(logging.Handler):
+    """Writes records as lines; of libraries' without their texts: nobody knows what those hold."""
+
+    def __init__(self, stream: LossyStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        values = _own_values(record) if record.name == _own.name else _library_values(record)
+        values["level"] = record.levelname.lower()
+        values["timestamp"] = _iso(record.created)
+        line = json.dumps(values, ensure_ascii=False, sort_keys=True, default=_type_name)
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def _own_values(record: logging.LogRecord) -> dict[str, Loggable]:
+    return {**record.__dict__["values"], "event": record.msg}
+
+
+def _library_values(record: logging.LogRecord) -> dict[str, Loggable]:
+    error = record.exc_info[1] if record.exc_info else None
+    told = None if error is None else describe(error)
+    return {"event": "library", "reason": record.name, "error": told}
+
+
+def _iso(seconds: float) -> str:
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _type_name(value: object) -> str:
+    """Stand in for a value that is no `Loggable`."""
+    return type(value).__name__
