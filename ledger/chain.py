@@ -171,6 +171,33 @@ async def verify_descends(rpc: AsyncRpc, known: BlockRef, newest: Block) -> Bloc
     return newest
 
 
+async def final_block_after(
+    rpc: AsyncRpc, finality: Finality, known: BlockRef | None
+) -> Block | None:
+    """Return the newest final block, which stands on `known`; None when it is `known`, or there is none.
+
+    For who looks seldom: it asks for both blocks in one question.
+
+    Raises:
+        ChainError: as `verify_descends`.
+        RpcError: the node cannot be asked.
+    """
+    if known is None:
+        return await final_block(rpc, finality)
+    tip, there = await rpc.send_many([queries.block(finality.tag), queries.block(known.number)])
+    if tip is None:
+        return None
+    number = finality.final_number(tip)
+    if number < known.number:
+        raise ChainWentBackError(known.number, number)
+    found = there.hash if there is not None else b""
+    if found != known.hash:
+        raise FinalBlockReplacedError(known.number, known.hash, found)
+    if number == known.number:
+        return None
+    return tip if number == tip.number else await rpc.send(queries.block(number))
+
+
 class Follower:
     """Follows a chain's final blocks for any number of waiters, with one question at a time.
 

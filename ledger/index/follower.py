@@ -110,7 +110,7 @@ class Follower:
         self._check(last, newest)
         if self.final_block <= head.number:
             return False
-        logs, end = await self._logs(head.number + 1, self.final_block)
+        logs, end = await self._logs(head.number + 1, self.final_block, newest)
         events = [self._decoder.decode(log) for log in logs]
         await self._index.apply(events, end.number, end.hash, end.timestamp)
         return True
@@ -126,13 +126,13 @@ class Follower:
         if known and last.hash != head.hash:
             raise ChainChangedError(f"block {head.number} is another one than it was when final")
 
-    async def _logs(self, first: int, final: int) -> tuple[Sequence[Log], Block]:
+    async def _logs(self, first: int, final: int, newest: Block) -> tuple[Sequence[Log], Block]:
         """Return the logs of some blocks from `first` on, and the last of these blocks."""
         while True:
             last = min(first + self._blocks - 1, final)
             try:
                 end, logs = await asyncio.gather(
-                    self._rpc.send(queries.block(last)),
+                    self._block(last, newest),
                     self._rpc.send(queries.logs(first, last, self._addresses)),
                 )
             except (AnswerTooLargeError, CallError) as error:
@@ -146,6 +146,9 @@ class Follower:
                 raise ChainChangedError(f"the node told of block {last} and does not have it")
             self._choose(len(logs))
             return await self._with_timestamps(logs), end
+
+    async def _block(self, number: int, newest: Block) -> Block | None:
+        return newest if number == newest.number else await self._rpc.send(queries.block(number))
 
     def _choose(self, found: int) -> None:
         """Ask for so many blocks next time that about the wanted number of logs comes."""

@@ -1,4 +1,4 @@
-"""The command line: `python -m scripts.bench [subject ...] [--full] [--commit]`, usually by `make bench`."""
+"""The command line: `python -m scripts.bench [subject ...] [--full] [--huge] [--commit]`, usually by `make bench`."""
 
 import argparse
 import importlib
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     began, clock = datetime.now(tz=UTC), time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="quancheng-bench-"))
     home.chmod(0o755)  # as root, PostgreSQL runs as another user
-    bench = Bench(home, full=options.full, seconds=options.seconds)
+    bench = Bench(home, full=options.full, huge=options.huge, seconds=options.seconds)
     failures = []
     try:
         for subject in options.subjects or SUBJECTS:
@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scripts.bench", description=__doc__)
     parser.add_argument("subjects", nargs="*", metavar="subject", help=", ".join(SUBJECTS))
     parser.add_argument("--full", action="store_true", default=full, help="large sizes (FULL=1)")
+    parser.add_argument(
+        "--huge", action="store_true", help="the index at 10,000,000 too: 20 GB, 20 minutes"
+    )
     parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement under load")
     parser.add_argument("--commit", action="store_true", help="write docs/measurements.md")
     return parser

@@ -30,11 +30,13 @@ class Bench:
     Attributes:
         home: directory for everything that the subjects write; removed at the end.
         full: large sizes instead of quick ones.
+        huge: the index at ten times the largest size too.
         seconds: for each measurement under load.
     """
 
     home: Path
     full: bool
+    huge: bool
     seconds: float
     console: Console = field(default_factory=_console)
     lines: list[Line] = field(default_factory=list)

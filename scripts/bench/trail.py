@@ -33,6 +33,8 @@ BLOCK_TIME: Final = 0.05
 BATCH: Final = 500
 QUICK: Final = (10_000, 100_000)
 FULL: Final = (10_000, 100_000, 1_000_000)
+HUGE: Final = 10_000_000
+"""For the index alone: 13 GB of node, and a quarter of an hour."""
 _WEB3: Final = 5_000
 """Accesses that web3 decodes; it takes as long for each of the next ones."""
 _PAGES: Final = 1000
@@ -59,6 +61,9 @@ def run(bench: Bench) -> None:
             if size == sizes[-1]:
                 _replay_lines(bench, chain, size, replayed)
         bench.explain(SUBJECT, "peak memory of a replay", "MiB", memory)
+        if bench.huge:
+            top = _extend(bench, chain, HUGE - there)
+            _index(bench, chain, HUGE, home, top, last=True)
 
 
 def _extend(bench: Bench, chain: BareChain, accesses: int) -> float:

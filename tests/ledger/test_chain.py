@@ -19,6 +19,7 @@ from ledger.chain import (
     Follower,
     ForeignChainError,
     final_block,
+    final_block_after,
     logs_between,
     logs_between_async,
     verify_descends,
@@ -96,6 +97,40 @@ async def test_newer_block_stands_on_the_known_one(chain: Chain) -> None:
                 await verify_descends(rpc, BlockRef(known.number, bytes(32)), newest)
         with pytest.raises(ChainWentBackError):
             await verify_descends(rpc, BlockRef(known.number + 1, known.hash), known)
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+async def test_final_block_after_stands_on_the_known_one(chain: Chain, depth: int) -> None:
+    rule = Finality.depth(depth)
+    while chain.wait_for_block() < 10:
+        pass
+    async with AsyncRpc(chain.node.url) as rpc:
+        first = await final_block_after(rpc, rule, None)
+        assert first is not None
+        known = BlockRef(first.number, first.hash)
+        await block_at(rpc, first.number + depth + 3)
+        after = await final_block_after(rpc, rule, known)
+        assert after is not None
+        assert after.number >= first.number + 3
+        assert after == await rpc.send(queries.block(after.number))
+        with pytest.raises(FinalBlockReplacedError):
+            await final_block_after(rpc, rule, BlockRef(known.number, bytes(32)))
+        with pytest.raises(ChainWentBackError):
+            await final_block_after(rpc, rule, BlockRef(10**9, known.hash))
+
+
+async def test_there_is_no_final_block_after_the_newest(chain: Chain) -> None:
+    rule = Finality.depth(1)
+    async with AsyncRpc(chain.node.url) as rpc:
+        for _ in range(10):  # the next block may come in between, not ten times
+            newest = await final_block_after(rpc, rule, None)
+            assert newest is not None
+            known = BlockRef(newest.number, newest.hash)
+            after = await final_block_after(rpc, rule, known)
+            if after is None:
+                return
+            assert after.number > known.number
+    pytest.fail("there was always another one")
 
 
 # Following

@@ -17,9 +17,8 @@ from ledger.chain import (
     BlockRef,
     ChainError,
     Finality,
-    final_block,
+    final_block_after,
     logs_between_async,
-    verify_descends,
 )
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
@@ -135,10 +134,8 @@ class Follower:
         if not self._verified:
             await verify_deployment_async(self._rpc, self._deployment)
             self._verified = True
-        newest = await final_block(self._rpc, self._following.finality)
-        if newest is not None and (self._known is None or newest.hash != self._known.hash):
-            if self._known is not None:
-                await verify_descends(self._rpc, self._known, newest)
+        newest = await final_block_after(self._rpc, self._following.finality, self._known)
+        if newest is not None:
             await self._read_up_to(newest)
         self._answered_at, self._problem = self._clock(), ""
 
