@@ -13,12 +13,9 @@ from gateway.errors import BodyTooLargeError, LineError, StoreDamagedError
 from gateway.store.uploads import MOST_LINES, Chunk, Item, Upload, record_id
 from gateway.tiles import PLACE, pack_entry, pack_withdrawal
 from ledger.errors import MalformedError
-from ledger.records import (
-    EncryptedRecord,
-    PublicationEntry,
-    WithdrawnRecord,
-    decode_line,
-)
+from ledger.publications import PublicationEntry
+from ledger.record_lines import decode_line
+from ledger.records import EncryptedRecord, WithdrawnRecord
 
 _HASH: Final = 32
 

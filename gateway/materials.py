@@ -29,7 +29,8 @@ from ledger.exchange import (
 )
 from ledger.index.rows import BasisEntry
 from ledger.merkle import RangeProof
-from ledger.records import EncryptedRecord, OwnerProof
+from ledger.publications import OwnerProof
+from ledger.records import EncryptedRecord
 
 MOST_RECORDS: Final = 2000
 """Records in one release at most; a keyholder takes no more for one access."""

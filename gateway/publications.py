@@ -21,7 +21,8 @@ from gateway.ingest import unpack_body
 from gateway.store.publications import PublicationStore, ServedPublication
 from gateway.tiles import OpenTile, Run, TileTree, place_of
 from ledger.merkle import InclusionProof, RangeProof, TreeHead
-from ledger.records import EncryptedRecord, OwnerProof, PublicationEntry
+from ledger.publications import OwnerProof, PublicationEntry
+from ledger.records import EncryptedRecord
 
 _TREES: Final = 32 * 1024 * 1024
 """Bytes of directories kept: about 28 million records' worth."""

@@ -21,7 +21,7 @@ import msgspec
 from gateway.errors import DeltaError, StoreDamagedError
 from ledger.encoding import RECORD_LEAF, u64
 from ledger.merkle import EMPTY_ROOT, MerkleTree, TreeHead, merkle_root
-from ledger.records import PublicationEntry
+from ledger.publications import PublicationEntry
 
 HEIGHT: Final = 6
 TILE: Final = 1 << HEIGHT

@@ -1,10 +1,8 @@
-"""Records: encrypted field by field, committed to leaf by leaf, published in order.
+"""Records: encrypted field by field, committed to leaf by leaf.
 
     header leaf      = H(0x00 | 1 | "header" | owner | u64 number | salt | u32 epoch)
     field leaf       = H(0x00 | 1 | "field"  | commitment salt | u32 index | name | value)
     record root      = RFC 6962 over header leaf, field leaf 0, field leaf 1, ...
-    publication leaf = H(0x00 | 1 | "record" | owner | u64 number | record root)
-    publication root = RFC 6962 over publication leaves, by (owner, number), strictly increasing
     ciphertext       = nonce (12 bytes) | AES-256-GCM(key, nonce, padded value,
                                                       AAD = dataset, record, field)
 
@@ -12,16 +10,13 @@ The provider makes `EncryptedRecord`s and sends them as lines of JSON. The gatew
 them and learns no value: a field's key and commitment salt come from the keyholders' seeds; the
 record's own salt, which the gateway sees, only tells encryptions of a record apart. A consumer opens
 the fields that it was granted and proves that the department published exactly these values
-(`verify_opened_fields`, `verify_published`) and that none of the person's records was left out
-(`verify_owner`). Exact bytes, reasons and vectors: docs/spec/records.md.
+(`verify_opened_fields`) that are in its publication, with none of the person's left out
+(`ledger.publications`). As JSON: `ledger.record_lines`. Exact bytes, reasons and vectors: docs/spec/records.md.
 """
 
 import os
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Literal, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -29,7 +24,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ledger.custody import DatasetKeys, RecordKeys, field_key
 from ledger.encoding import (
-    FORMAT,
     MAX_FIELDS,
     PADDING,
     SIZE,
@@ -38,7 +32,6 @@ from ledger.encoding import (
     header_leaf,
     padded,
     part_message,
-    publication_leaf,
     record_context,
     sized,
     unpadded,
@@ -46,47 +39,12 @@ from ledger.encoding import (
     value_context,
 )
 from ledger.errors import MalformedError, OpeningError, ProofError
-from ledger.hexes import to_hex
-from ledger.merkle import (
-    EMPTY_ROOT,
-    InclusionProof,
-    MerkleTree,
-    RangeProof,
-    StreamingRoot,
-    TreeHead,
-    merkle_root,
-    verify_inclusion,
-    verify_range,
-)
+from ledger.merkle import merkle_root
+from ledger.publications import PublicationEntry, check_place
 
 _NONCE = 12
 _TAG = 16
 _SHORTEST = _NONCE + PADDING + _TAG
-
-
-class PublicationEntry(msgspec.Struct, frozen=True, gc=False):
-    """One record as a publication commits to it.
-
-    Attributes:
-        owner: Whose record, 32 bytes.
-        number: Which of the owner's records, 0 to 2^64 - 1, the same for the life of the record.
-        root: The record root, 32 bytes; it is the `item` of an authorization for this record.
-
-    Raises:
-        MalformedError: On construction, if one of these does not hold.
-    """
-
-    owner: bytes
-    number: int
-    root: bytes
-
-    def __post_init__(self) -> None:
-        _check_place(self.owner, self.number)
-        sized("the record root", self.root)
-
-    def leaf(self) -> bytes:
-        """Return the publication leaf, 32 bytes."""
-        return publication_leaf(self.owner, self.number, self.root)
 
 
 class WithdrawnRecord(msgspec.Struct, frozen=True, gc=False):
@@ -100,7 +58,7 @@ class WithdrawnRecord(msgspec.Struct, frozen=True, gc=False):
     number: int
 
     def __post_init__(self) -> None:
-        _check_place(self.owner, self.number)
+        check_place(self.owner, self.number)
 
 
 class EncryptedRecord(msgspec.Struct, frozen=True, gc=False):
@@ -127,7 +85,7 @@ class EncryptedRecord(msgspec.Struct, frozen=True, gc=False):
     leaves: tuple[bytes, ...]
 
     def __post_init__(self) -> None:
-        _check_place(self.owner, self.number)
+        check_place(self.owner, self.number)
         sized("salt", self.salt)
         if not 0 <= self.epoch < 2**32:
             raise MalformedError("epoch is outside 0 to 2^32 - 1")
@@ -258,264 +216,6 @@ def verify_opened_fields(
     return record.entry()
 
 
-def verify_published(
-    entry: PublicationEntry, proof: InclusionProof, head: TreeHead
-) -> PublicationEntry:
-    """Check that a record is in a publication.
-
-    Args:
-        entry: The record, its root computed from what was opened, not taken from the gateway.
-        proof: From the gateway.
-        head: Count and root of the publication, from the chain.
-
-    Returns:
-        The entry.
-
-    Raises:
-        ProofError: It is not in there.
-    """
-    verify_inclusion(entry.leaf(), proof, head)
-    return entry
-
-
-class PublicationRoot:
-    """Root and count of a publication, while its records pass in order; O(log n) memory."""
-
-    def __init__(self) -> None:
-        self._tree = StreamingRoot()
-        self._last = (b"", 0)
-
-    def add(self, entry: PublicationEntry) -> None:
-        """Append a record.
-
-        Raises:
-            MalformedError: It does not come after the one before, by owner and number.
-        """
-        self.extend([(entry.owner, entry.number, entry.root)])
-
-    def extend(self, entries: Sequence[tuple[bytes, int, bytes]]) -> None:
-        """Append many records, by owner, number and root: faster than one by one, and the same.
-
-        Raises:
-            MalformedError: One does not come after the one before, or does not have its form;
-                nothing was appended.
-        """
-        last, leaves = self._last, []
-        for owner, number, root in entries:
-            if len(owner) != SIZE or len(root) != SIZE:
-                raise MalformedError(f"an owner or a record root does not have {SIZE} bytes")
-            if (owner, number) <= last:
-                raise MalformedError("the records are not in order of owner and number, each once")
-            leaves.append(publication_leaf(owner, number, root))
-            last = (owner, number)
-        self._tree.extend(leaves)
-        self._last = last
-
-    def head(self) -> TreeHead:
-        """Return count and root of what was added so far."""
-        return self._tree.head()
-
-
-class OwnerProof(msgspec.Struct, frozen=True):
-    """All records of one owner in a publication, or that there is none.
-
-    A publication is in order of owner. So a run of neighbouring leaves that begins before the owner
-    and ends after it holds all there is of that owner.
-
-    Attributes:
-        start: Place of the first entry in the publication.
-        size: Number of records in the publication.
-        entries: The entry before the owner's records (unless they are the first), the owner's, the
-            entry after them (unless they are the last).
-        hashes: Range proof of these entries.
-    """
-
-    start: int
-    size: int
-    entries: tuple[PublicationEntry, ...]
-    hashes: tuple[bytes, ...]
-
-
-def prove_owner(tree: MerkleTree, entries: Sequence[PublicationEntry], owner: bytes) -> OwnerProof:
-    """Prove which records an owner has in a publication.
-
-    Args:
-        tree: The publication's tree.
-        entries: The publication's entries in order. Only O(log n) of them and the owner's are
-            looked at, so this may be a view of a database.
-        owner: 32 bytes.
-
-    Raises:
-        MalformedError: Tree and entries are not of one size.
-    """
-    if tree.size != len(entries):
-        raise MalformedError(f"{len(entries)} entries for a tree of {tree.size}")
-    if not tree.size:
-        return OwnerProof(0, 0, (), ())
-    start = max(bisect_left(entries, owner, key=_owner) - 1, 0)
-    end = min(bisect_right(entries, owner, key=_owner) + 1, tree.size)
-    run = tuple(entries[at] for at in range(start, end))
-    return OwnerProof(start, tree.size, run, tree.prove_range(start, end).hashes)
-
-
-def verify_owner(proof: OwnerProof, owner: bytes, head: TreeHead) -> tuple[PublicationEntry, ...]:
-    """Check that a proof shows all records of an owner in a publication.
-
-    Args:
-        proof: From the gateway.
-        owner: 32 bytes, from a `SubjectLink`.
-        head: Count and root of the publication, from the chain.
-
-    Returns:
-        The owner's entries, in order of number; none if the owner has no record there.
-
-    Raises:
-        ProofError: The entries are not a run of this publication, are not in order, or do not reach
-            from before the owner to after it.
-    """
-    return entries_of_owner(verify_run(proof, head), owner)
-
-
-def verify_run(proof: OwnerProof, head: TreeHead) -> OwnerProof:
-    """Check that a proof's entries are a run of a publication, whoever's they are; return the proof.
-
-    Raises:
-        ProofError: They are not, or are not in order.
-    """
-    entries, end = proof.entries, proof.start + len(proof.entries)
-    if head.size == 0:
-        if head.root != EMPTY_ROOT or proof != OwnerProof(0, 0, (), ()):
-            raise ProofError("the proof is not that of an empty publication")
-        return proof
-    run = RangeProof(proof.start, end, proof.size, proof.hashes)
-    verify_range([entry.leaf() for entry in entries], run, head)
-    if any((a.owner, a.number) >= (b.owner, b.number) for a, b in pairwise(entries)):
-        raise ProofError("the publication is not in order of owner and number, each once")
-    return proof
-
-
-def entries_of_owner(verified: OwnerProof, owner: bytes) -> tuple[PublicationEntry, ...]:
-    """Return an owner's entries in a run that `verify_run` verified, if it shows them all.
-
-    Raises:
-        ProofError: The run does not reach from before the owner to after it.
-    """
-    proof, entries = verified, verified.entries
-    before = sum(entry.owner < owner for entry in entries)
-    after = sum(entry.owner > owner for entry in entries)
-    if before > 1 or (proof.start > 0 and before == 0):
-        raise ProofError("the proof does not begin right before the owner's records")
-    if after > 1 or (proof.start + len(entries) < proof.size and after == 0):
-        raise ProofError("the proof does not end right after the owner's records")
-    return entries[before : len(entries) - after]
-
-
-class _Line(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A record as JSON. A field that was not granted is null, which only an excerpt may have."""
-
-    v: Literal[1]
-    owner: str
-    number: int
-    epoch: int
-    salt: str
-    fields: tuple[bytes | None, ...]
-    leaves: tuple[str, ...]
-
-
-class _WithdrawnLine(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A withdrawn record as JSON."""
-
-    v: Literal[1]
-    owner: str
-    number: int
-    withdrawn: Literal[True]
-
-
-_lines = msgspec.json.Decoder(_Line)
-_withdrawn_lines = msgspec.json.Decoder(_WithdrawnLine)
-_encoder = msgspec.json.Encoder()
-
-
-def encode_line(record: EncryptedRecord | WithdrawnRecord) -> bytes:
-    """Write a record, an excerpt or a withdrawal as one line of NDJSON, newline included."""
-    owner = to_hex(record.owner)
-    if isinstance(record, WithdrawnRecord):
-        return _encoder.encode(_WithdrawnLine(FORMAT, owner, record.number, True)) + b"\n"
-    leaves = tuple([to_hex(leaf) for leaf in record.leaves])
-    salt, fields = to_hex(record.salt), record.ciphertexts
-    line = _Line(FORMAT, owner, record.number, record.epoch, salt, fields, leaves)
-    return _encoder.encode(line) + b"\n"
-
-
-def decode_line(line: bytes) -> EncryptedRecord | WithdrawnRecord:
-    """Read one line of what a provider uploads.
-
-    Raises:
-        MalformedError: It is not exactly a record or a withdrawal. The message says where, and
-            shows no value.
-    """
-    # No string in a record's line can hold this word, so it decides which of the two it must be.
-    if b'"withdrawn"' in line:
-        found = _parse(_withdrawn_lines, line)
-        return WithdrawnRecord(_hash("owner", found.owner), found.number)
-    record = decode_excerpt(line)
-    if None in record.ciphertexts:
-        raise MalformedError("a field is null")
-    return record
-
-
-def decode_excerpt(line: bytes) -> EncryptedRecord:
-    """Read one record as a consumer gets it, where fields that were not granted are null.
-
-    Raises:
-        MalformedError: It is not exactly that. The message says where, and shows no value.
-    """
-    found = _parse(_lines, line)
-    leaves = tuple([_hash(f"leaves[{at}]", leaf) for at, leaf in enumerate(found.leaves)])
-    owner, salt = _hash("owner", found.owner), _hash("salt", found.salt)
-    return EncryptedRecord(owner, found.number, found.epoch, salt, found.fields, leaves)
-
-
-def decode_lines(lines: Iterable[bytes]) -> Iterator[EncryptedRecord | WithdrawnRecord]:
-    """Read an upload line by line.
-
-    Raises:
-        MalformedError: As `decode_line`; the message says which line, counted from 1.
-    """
-    for count, line in enumerate(lines, 1):
-        try:
-            yield decode_line(line)
-        except MalformedError as error:
-            raise MalformedError(f"line {count}: {error}") from error
-
-
-_Found = TypeVar("_Found", _Line, _WithdrawnLine)
-
-
-def _parse(decoder: "msgspec.json.Decoder[_Found]", line: bytes) -> _Found:
-    try:
-        return decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise MalformedError(str(error)) from error
-
-
-def _hash(name: str, text: str) -> bytes:
-    """Read 32 bytes from their one text form: 0x and 64 lowercase digits."""
-    try:
-        found = bytes.fromhex(text[2:])
-    except ValueError:
-        found = b""
-    if len(found) != SIZE or to_hex(found) != text:
-        raise MalformedError(f"{name} is not 0x and {2 * SIZE} lowercase hexadecimal digits")
-    return found
-
-
-def _check_place(owner: bytes, number: int) -> None:
-    sized("owner", owner)
-    if not 0 <= number < 2**64:
-        raise MalformedError("number is outside 0 to 2^64 - 1")
-
-
 def _check_width(schema: Schema, record: EncryptedRecord) -> None:
     if len(record.leaves) != len(schema.names):
         raise MalformedError(
@@ -526,7 +226,3 @@ def _check_width(schema: Schema, record: EncryptedRecord) -> None:
 def _decrypt(key: bytes, ciphertext: bytes, context: bytes) -> str:
     value = AESGCM(key).decrypt(ciphertext[:_NONCE], ciphertext[_NONCE:], context)
     return unpadded(value).decode()
-
-
-def _owner(entry: PublicationEntry) -> bytes:
-    return entry.owner

@@ -17,7 +17,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ledger import custody, encoding, merkle, records
+from ledger import custody, encoding, merkle, publications, record_lines, records
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.sealing import OpeningKey, Purpose, Suite
@@ -177,11 +177,11 @@ def record_vectors() -> dict[str, Any]:
         "number": NUMBER,
         "values": list(VALUES),
         "randomness": to_hex(drawn(32 + 12 * len(VALUES))),
-        "line": records.encode_line(record).decode().rstrip("\n"),
+        "line": record_lines.encode_line(record).decode().rstrip("\n"),
         "header_leaf": to_hex(header),
         "record_root": to_hex(record.entry().root),
         "publication_leaf": to_hex(record.entry().leaf()),
-        "excerpt": records.encode_line(record.excerpt(INDICES)).decode().rstrip("\n"),
+        "excerpt": record_lines.encode_line(record.excerpt(INDICES)).decode().rstrip("\n"),
         "opened": [
             {
                 "index": one.index,
@@ -192,7 +192,7 @@ def record_vectors() -> dict[str, Any]:
             }
             for one, key in zip(opened, opening.fields, strict=True)
         ],
-        "withdrawn": records.encode_line(records.WithdrawnRecord(owner, NUMBER))
+        "withdrawn": record_lines.encode_line(records.WithdrawnRecord(owner, NUMBER))
         .decode()
         .rstrip("\n"),
         "publication": _publication_vectors(record),
@@ -203,7 +203,7 @@ def _publication_vectors(record: records.EncryptedRecord) -> dict[str, Any]:
     others = [(named("owner 1"), 1), (named("owner 3"), 1), (named("owner 3"), 2)]
     others += [(record.owner, 5), (named("owner 4"), 9)]
     entries = [
-        records.PublicationEntry(owner, number, named(f"record root {number}"))
+        publications.PublicationEntry(owner, number, named(f"record root {number}"))
         for owner, number in others
     ]
     entries.append(record.entry())
@@ -221,10 +221,10 @@ def _publication_vectors(record: records.EncryptedRecord) -> dict[str, Any]:
 
 
 def _owner_proof(
-    tree: merkle.MerkleTree, entries: list[records.PublicationEntry], owner: bytes
+    tree: merkle.MerkleTree, entries: list[publications.PublicationEntry], owner: bytes
 ) -> dict[str, Any]:
-    proof = records.prove_owner(tree, entries, owner)
-    found = records.verify_owner(proof, owner, tree.head())
+    proof = publications.prove_owner(tree, entries, owner)
+    found = publications.verify_owner(proof, owner, tree.head())
     return {
         "owner": to_hex(owner),
         "numbers": [entry.number for entry in found],
@@ -235,7 +235,7 @@ def _owner_proof(
     }
 
 
-def _entry(entry: records.PublicationEntry) -> dict[str, Any]:
+def _entry(entry: publications.PublicationEntry) -> dict[str, Any]:
     return {"owner": to_hex(entry.owner), "number": entry.number, "root": to_hex(entry.root)}
 
 

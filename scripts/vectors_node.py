@@ -44,7 +44,8 @@ from ledger.evidence import (
 from ledger.exchange import SignedLink, Submission
 from ledger.merkle import MerkleTree
 from ledger.node import Node, NodeSettings
-from ledger.records import EncryptedRecord, OpenedField, encrypt_record, open_fields, prove_owner
+from ledger.publications import prove_owner
+from ledger.records import EncryptedRecord, OpenedField, encrypt_record, open_fields
 from ledger.replay import export_trail
 from ledger.rpc import Call, Rpc
 from ledger.sender import Sender

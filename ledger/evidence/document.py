@@ -13,7 +13,8 @@ from ledger.evidence.blocks import Consensus
 from ledger.evidence.errors import Check, EvidenceCheckError
 from ledger.exchange import PublicationProof, SignedLink, decode_proof, encode_proof
 from ledger.hexes import from_hex, to_hex
-from ledger.records import EncryptedRecord, decode_excerpt, encode_line
+from ledger.record_lines import decode_excerpt, encode_line
+from ledger.records import EncryptedRecord
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.strict_json import parse_json
 from ledger.typed_data import AccessRequest, SubjectLink, record_from_object, record_to_object

@@ -10,14 +10,8 @@ from ledger.evidence.document import EvidenceRecord, EvidenceRelease
 from ledger.evidence.errors import Check, EvidenceCheckError
 from ledger.evidence.facts import Facts
 from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.records import (
-    OpenedField,
-    OwnerProof,
-    PublicationEntry,
-    entries_of_owner,
-    verify_opened_fields,
-    verify_run,
-)
+from ledger.publications import OwnerProof, PublicationEntry, entries_of_owner, verify_run
+from ledger.records import OpenedField, verify_opened_fields
 
 
 class VerifiedRecord(msgspec.Struct, frozen=True):

@@ -32,7 +32,8 @@ from ledger.exchange.types import (
 )
 from ledger.hexes import ADDRESS_LENGTH, from_hex, to_hex
 from ledger.merkle import TreeHead
-from ledger.records import EncryptedRecord, decode_excerpt, encode_line
+from ledger.record_lines import decode_excerpt, encode_line
+from ledger.records import EncryptedRecord
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.strict_json import parse_json
 from ledger.typed_data import AccessRequest, JsonScalar, record_from_object, record_to_object

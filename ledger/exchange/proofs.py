@@ -12,7 +12,7 @@ from ledger.errors import LedgerError, MalformedError
 from ledger.exchange.types import PublicationProof
 from ledger.hexes import from_hex, to_hex
 from ledger.merkle import RangeProof
-from ledger.records import OwnerProof, PublicationEntry
+from ledger.publications import OwnerProof, PublicationEntry
 from ledger.strict_json import JsonError, check_depth
 
 HASH: Final = 32

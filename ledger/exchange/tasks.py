@@ -25,7 +25,8 @@ from ledger.exchange.types import (
     TooManyAccessesError,
 )
 from ledger.hexes import from_hex, to_hex
-from ledger.records import EncryptedRecord, decode_excerpt, encode_line
+from ledger.record_lines import decode_excerpt, encode_line
+from ledger.records import EncryptedRecord
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.typed_data import (
     AccessRequest,

@@ -6,7 +6,8 @@ import msgspec
 
 from ledger.errors import MalformedError
 from ledger.merkle import RangeProof, TreeHead
-from ledger.records import EncryptedRecord, OwnerProof
+from ledger.publications import OwnerProof
+from ledger.records import EncryptedRecord
 from ledger.typed_data import AccessRequest, SubjectLink
 
 MOST_ACCESSES: Final = 1000

@@ -19,7 +19,8 @@ from ledger.enumerations import Roles
 from ledger.events import application_id
 from ledger.exchange import SignedLink
 from ledger.node import Node, NodeSettings
-from ledger.records import EncryptedRecord, encode_line, encrypt_record
+from ledger.record_lines import encode_line
+from ledger.records import EncryptedRecord, encrypt_record
 from ledger.sealing import OpeningKey
 from ledger.typed_data import ConfidentialityAgreement, SubjectLink
 from scripts.bench.bare_chain import ALL_FIELDS, FIELDS, YEAR, Account, BareChain

@@ -22,7 +22,7 @@ from gateway.store.database import Database
 from ledger.enumerations import Outcome
 from ledger.exchange import AccessResult, Release, decode_result, encode_result
 from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.records import OwnerProof, verify_owner
+from ledger.publications import OwnerProof, verify_owner
 from ledger.signing import address_of, sign
 from ledger.typed_data import digest
 from tests.support.accesses import BANK, DOMAIN, OPEN, PERSONAL, STRANGER_KEY, AccessDesk

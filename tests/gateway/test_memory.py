@@ -10,7 +10,9 @@ from gateway import publishing
 from gateway.ingest import UploadRules
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
-from ledger.records import EncryptedRecord, PublicationRoot, encode_line
+from ledger.publications import PublicationRoot
+from ledger.record_lines import encode_line
+from ledger.records import EncryptedRecord
 from tests.gateway.test_publishing import DATASET, PROVIDER, Desk
 from tests.support.uploads import make_record
 

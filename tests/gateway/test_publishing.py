@@ -30,13 +30,9 @@ from gateway.store.publications import ServedPublication, SqlPublicationStore
 from gateway.store.uploads import SqlUploadStore, Upload
 from gateway.tiles import Tile
 from ledger.merkle import TreeHead, verify_range
-from ledger.records import (
-    EncryptedRecord,
-    WithdrawnRecord,
-    encode_line,
-    verify_owner,
-    verify_published,
-)
+from ledger.publications import verify_owner, verify_published
+from ledger.record_lines import encode_line
+from ledger.records import EncryptedRecord, WithdrawnRecord
 from tests.support.uploads import (
     FIELDS,
     changed,

@@ -22,7 +22,7 @@ from gateway.tiles import (
     unpack_entry,
 )
 from ledger.merkle import EMPTY_ROOT, MerkleTree, TreeHead
-from ledger.records import OwnerProof, PublicationEntry, prove_owner, verify_owner
+from ledger.publications import OwnerProof, PublicationEntry, prove_owner, verify_owner
 
 
 def owner(number: int) -> bytes:

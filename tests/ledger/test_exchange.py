@@ -36,7 +36,8 @@ from ledger.exchange import (
     encode_tasks,
 )
 from ledger.merkle import MerkleTree, RangeProof, TreeHead
-from ledger.records import EncryptedRecord, prove_owner
+from ledger.publications import prove_owner
+from ledger.records import EncryptedRecord
 from ledger.typed_data import AccessRequest, SubjectLink
 
 assert eth_account.Account is not None

@@ -20,23 +20,22 @@ from ledger.custody import DatasetKeys, RecordKeys, provider_keys
 from ledger.encoding import Schema, field_leaf
 from ledger.errors import MalformedError, OpeningError, ProofError
 from ledger.merkle import EMPTY_ROOT, MerkleTree, TreeHead
-from ledger.records import (
-    EncryptedRecord,
-    OpenedField,
+from ledger.publications import (
     OwnerProof,
     PublicationEntry,
     PublicationRoot,
-    WithdrawnRecord,
-    decode_excerpt,
-    decode_line,
-    decode_lines,
-    encode_line,
-    encrypt_record,
-    open_fields,
     prove_owner,
-    verify_opened_fields,
     verify_owner,
     verify_published,
+)
+from ledger.record_lines import decode_excerpt, decode_line, decode_lines, encode_line
+from ledger.records import (
+    EncryptedRecord,
+    OpenedField,
+    WithdrawnRecord,
+    encrypt_record,
+    open_fields,
+    verify_opened_fields,
 )
 
 VECTORS = json.loads(

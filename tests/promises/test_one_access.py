@@ -10,7 +10,7 @@ from gateway.access_services import AccessServices
 from gateway.accesses import Answer
 from ledger.enumerations import Outcome
 from ledger.exchange import AccessResult, decode_result, encode_result
-from ledger.records import OwnerProof, verify_owner
+from ledger.publications import OwnerProof, verify_owner
 from tests.support.city import City, Person, gateway_parts, granted, publish
 from tests.support.uploads import head_of
 

@@ -13,7 +13,7 @@ import pytest
 
 from ledger.exchange import Submissions, decode_result, decode_results, encode_submissions
 from ledger.hexes import to_hex
-from ledger.records import encode_line
+from ledger.record_lines import encode_line
 from ledger.statement import case_reference, new_reference
 from ledger.typed_data import Authorization, Revocation, record_to_object, struct_hash
 from tests.support.chain import Party, Subject

@@ -32,7 +32,8 @@ from ledger.exchange import (
 )
 from ledger.keccak import keccak256
 from ledger.merkle import MerkleTree, TreeHead
-from ledger.records import EncryptedRecord, encrypt_record, prove_owner
+from ledger.publications import prove_owner
+from ledger.records import EncryptedRecord, encrypt_record
 from ledger.sealing import OpeningKey, Purpose
 from ledger.typed_data import (
     AccessRequest,

@@ -12,7 +12,9 @@ from typing import TypeVar
 from ledger.custody import DatasetKeys
 from ledger.events import DatasetTerms
 from ledger.merkle import EMPTY_ROOT, TreeHead
-from ledger.records import EncryptedRecord, PublicationRoot, WithdrawnRecord, decode_line
+from ledger.publications import PublicationRoot
+from ledger.record_lines import decode_line
+from ledger.records import EncryptedRecord, WithdrawnRecord
 from wallet.client.errors import UnreachableError
 from wallet.client.uploads import UploadState
 from wallet.provider.description import KeyKind

@@ -43,7 +43,8 @@ from ledger.events import (
 from ledger.exchange import Location, ReleaseTask, SignedLink, Submission
 from ledger.keccak import keccak256
 from ledger.merkle import MerkleTree
-from ledger.records import EncryptedRecord, encrypt_record, prove_owner
+from ledger.publications import prove_owner
+from ledger.records import EncryptedRecord, encrypt_record
 from ledger.sealing import OpeningKey
 from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest
 from wallet.keyholder.register import Register

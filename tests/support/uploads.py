@@ -5,13 +5,9 @@ import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from ledger.merkle import TreeHead
-from ledger.records import (
-    EncryptedRecord,
-    PublicationEntry,
-    PublicationRoot,
-    WithdrawnRecord,
-    encode_line,
-)
+from ledger.publications import PublicationEntry, PublicationRoot
+from ledger.record_lines import encode_line
+from ledger.records import EncryptedRecord, WithdrawnRecord
 
 FIELDS = 12
 _PADDED_CIPHERTEXT = 12 + 32 + 16

@@ -17,7 +17,7 @@ from ledger.events import (
 )
 from ledger.exchange import Location, ReleaseTask, SignedLink, Submission
 from ledger.merkle import RangeProof
-from ledger.records import OwnerProof, prove_owner
+from ledger.publications import OwnerProof, prove_owner
 from ledger.typed_data import AccessRequest, digest, struct_hash
 from tests.support.releases import (
     ACCESS_LOG,

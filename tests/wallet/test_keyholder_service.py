@@ -40,14 +40,8 @@ from ledger.exchange import (
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.merkle import MerkleTree
-from ledger.records import (
-    EncryptedRecord,
-    encrypt_record,
-    open_fields,
-    prove_owner,
-    verify_opened_fields,
-    verify_owner,
-)
+from ledger.publications import prove_owner, verify_owner
+from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
 from ledger.sealing import OpeningKey, Purpose
 from ledger.typed_data import AccessRequest, SubjectLink, digest
 from tests.support.chain import FIELDS, Chain, Party, Subject, Terms

@@ -16,13 +16,8 @@ from ledger.encoding import Schema
 from ledger.errors import CustodyError, LedgerError, MissingSubsetError
 from ledger.exchange import HeldKeys, Release
 from ledger.hexes import to_hex
-from ledger.records import (
-    EncryptedRecord,
-    OpenedField,
-    PublicationEntry,
-    open_fields,
-    verify_opened_fields,
-)
+from ledger.publications import PublicationEntry
+from ledger.records import EncryptedRecord, OpenedField, open_fields, verify_opened_fields
 from ledger.sealing import OpeningKey, Purpose
 from wallet.client.checks import Check
 from wallet.client.errors import UnknownNameError, VerificationError

@@ -27,7 +27,7 @@ from ledger.events import Accessed, Granted, RecordErased
 from ledger.exchange import AccessResult, RecordedAccess, Release, SignedLink, Submission
 from ledger.hexes import to_hex
 from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.records import OwnerProof, PublicationEntry, entries_of_owner, verify_run
+from ledger.publications import OwnerProof, PublicationEntry, entries_of_owner, verify_run
 from ledger.sealing import OpeningKey
 from ledger.typed_data import (
     AccessRequest,

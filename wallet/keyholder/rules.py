@@ -29,13 +29,8 @@ from ledger.errors import LedgerError, MalformedError
 from ledger.events.access_log import WHOLE, Accessed
 from ledger.exchange import PublicationProof, ReleaseTask
 from ledger.merkle import TreeHead, verify_range
-from ledger.records import (
-    EncryptedRecord,
-    OwnerProof,
-    PublicationEntry,
-    verify_owner,
-    verify_run,
-)
+from ledger.publications import OwnerProof, PublicationEntry, verify_owner, verify_run
+from ledger.records import EncryptedRecord
 from ledger.sealing import EncryptionKey
 from ledger.signing import SigningError, verify_signature
 from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest_of, struct_hash

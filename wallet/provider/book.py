@@ -22,7 +22,7 @@ from typing import Final, Self
 import msgspec
 
 from ledger.merkle import TreeHead
-from ledger.records import PublicationRoot
+from ledger.publications import PublicationRoot
 from wallet.provider.errors import BookError
 
 _FORMAT: Final = 1

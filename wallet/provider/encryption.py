@@ -15,7 +15,8 @@ import msgspec
 
 from ledger.custody import DatasetKeys
 from ledger.encoding import Schema
-from ledger.records import WithdrawnRecord, encode_line, encrypt_record
+from ledger.record_lines import encode_line
+from ledger.records import WithdrawnRecord, encrypt_record
 from wallet.provider.book import SentRecord
 from wallet.provider.errors import EncryptionError
 from wallet.provider.spool import PlannedRecord

@@ -12,7 +12,7 @@ from ledger.enumerations import Outcome
 from ledger.exchange import AccessResult, HeldKeys, RecordedAccess, Refusal
 from ledger.keccak import keccak256
 from ledger.merkle import TreeHead
-from ledger.records import OwnerProof
+from ledger.publications import OwnerProof
 from ledger.rpc import Call
 from ledger.sealing import OpeningKey, Purpose
 from ledger.typed_data import struct_hash

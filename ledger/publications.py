@@ -1,0 +1,215 @@
+"""Publications: which records a department published, in order of owner, and proofs of what is in there.
+
+    publication leaf = H(0x00 | 1 | "record" | owner | u64 number | record root)
+    publication root = RFC 6962 over publication leaves, by (owner, number), strictly increasing
+
+A run of neighbouring leaves that begins before an owner's records and ends after them shows that none
+was left out (`verify_owner`). Exact bytes, reasons and vectors: docs/spec/records.md.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+
+from ledger.encoding import SIZE, publication_leaf, sized
+from ledger.errors import MalformedError, ProofError
+from ledger.merkle import (
+    EMPTY_ROOT,
+    InclusionProof,
+    MerkleTree,
+    RangeProof,
+    StreamingRoot,
+    TreeHead,
+    verify_inclusion,
+    verify_range,
+)
+
+
+class PublicationEntry(msgspec.Struct, frozen=True, gc=False):
+    """One record as a publication commits to it.
+
+    Attributes:
+        owner: Whose record, 32 bytes.
+        number: Which of the owner's records, 0 to 2^64 - 1, the same for the life of the record.
+        root: The record root, 32 bytes; it is the `item` of an authorization for this record.
+
+    Raises:
+        MalformedError: On construction, if one of these does not hold.
+    """
+
+    owner: bytes
+    number: int
+    root: bytes
+
+    def __post_init__(self) -> None:
+        check_place(self.owner, self.number)
+        sized("the record root", self.root)
+
+    def leaf(self) -> bytes:
+        """Return the publication leaf, 32 bytes."""
+        return publication_leaf(self.owner, self.number, self.root)
+
+
+def verify_published(
+    entry: PublicationEntry, proof: InclusionProof, head: TreeHead
+) -> PublicationEntry:
+    """Check that a record is in a publication.
+
+    Args:
+        entry: The record, its root computed from what was opened, not taken from the gateway.
+        proof: From the gateway.
+        head: Count and root of the publication, from the chain.
+
+    Returns:
+        The entry.
+
+    Raises:
+        ProofError: It is not in there.
+    """
+    verify_inclusion(entry.leaf(), proof, head)
+    return entry
+
+
+class PublicationRoot:
+    """Root and count of a publication, while its records pass in order; O(log n) memory."""
+
+    def __init__(self) -> None:
+        self._tree = StreamingRoot()
+        self._last = (b"", 0)
+
+    def add(self, entry: PublicationEntry) -> None:
+        """Append a record.
+
+        Raises:
+            MalformedError: It does not come after the one before, by owner and number.
+        """
+        self.extend([(entry.owner, entry.number, entry.root)])
+
+    def extend(self, entries: Sequence[tuple[bytes, int, bytes]]) -> None:
+        """Append many records, by owner, number and root: faster than one by one, and the same.
+
+        Raises:
+            MalformedError: One does not come after the one before, or does not have its form;
+                nothing was appended.
+        """
+        last, leaves = self._last, []
+        for owner, number, root in entries:
+            if len(owner) != SIZE or len(root) != SIZE:
+                raise MalformedError(f"an owner or a record root does not have {SIZE} bytes")
+            if (owner, number) <= last:
+                raise MalformedError("the records are not in order of owner and number, each once")
+            leaves.append(publication_leaf(owner, number, root))
+            last = (owner, number)
+        self._tree.extend(leaves)
+        self._last = last
+
+    def head(self) -> TreeHead:
+        """Return count and root of what was added so far."""
+        return self._tree.head()
+
+
+class OwnerProof(msgspec.Struct, frozen=True):
+    """All records of one owner in a publication, or that there is none.
+
+    A publication is in order of owner. So a run of neighbouring leaves that begins before the owner
+    and ends after it holds all there is of that owner.
+
+    Attributes:
+        start: Place of the first entry in the publication.
+        size: Number of records in the publication.
+        entries: The entry before the owner's records (unless they are the first), the owner's, the
+            entry after them (unless they are the last).
+        hashes: Range proof of these entries.
+    """
+
+    start: int
+    size: int
+    entries: tuple[PublicationEntry, ...]
+    hashes: tuple[bytes, ...]
+
+
+def prove_owner(tree: MerkleTree, entries: Sequence[PublicationEntry], owner: bytes) -> OwnerProof:
+    """Prove which records an owner has in a publication.
+
+    Args:
+        tree: The publication's tree.
+        entries: The publication's entries in order. Only O(log n) of them and the owner's are
+            looked at, so this may be a view of a database.
+        owner: 32 bytes.
+
+    Raises:
+        MalformedError: Tree and entries are not of one size.
+    """
+    if tree.size != len(entries):
+        raise MalformedError(f"{len(entries)} entries for a tree of {tree.size}")
+    if not tree.size:
+        return OwnerProof(0, 0, (), ())
+    start = max(bisect_left(entries, owner, key=_owner) - 1, 0)
+    end = min(bisect_right(entries, owner, key=_owner) + 1, tree.size)
+    run = tuple(entries[at] for at in range(start, end))
+    return OwnerProof(start, tree.size, run, tree.prove_range(start, end).hashes)
+
+
+def verify_owner(proof: OwnerProof, owner: bytes, head: TreeHead) -> tuple[PublicationEntry, ...]:
+    """Check that a proof shows all records of an owner in a publication.
+
+    Args:
+        proof: From the gateway.
+        owner: 32 bytes, from a `SubjectLink`.
+        head: Count and root of the publication, from the chain.
+
+    Returns:
+        The owner's entries, in order of number; none if the owner has no record there.
+
+    Raises:
+        ProofError: The entries are not a run of this publication, are not in order, or do not reach
+            from before the owner to after it.
+    """
+    return entries_of_owner(verify_run(proof, head), owner)
+
+
+def verify_run(proof: OwnerProof, head: TreeHead) -> OwnerProof:
+    """Check that a proof's entries are a run of a publication, whoever's they are; return the proof.
+
+    Raises:
+        ProofError: They are not, or are not in order.
+    """
+    entries, end = proof.entries, proof.start + len(proof.entries)
+    if head.size == 0:
+        if head.root != EMPTY_ROOT or proof != OwnerProof(0, 0, (), ()):
+            raise ProofError("the proof is not that of an empty publication")
+        return proof
+    run = RangeProof(proof.start, end, proof.size, proof.hashes)
+    verify_range([entry.leaf() for entry in entries], run, head)
+    if any((a.owner, a.number) >= (b.owner, b.number) for a, b in pairwise(entries)):
+        raise ProofError("the publication is not in order of owner and number, each once")
+    return proof
+
+
+def entries_of_owner(verified: OwnerProof, owner: bytes) -> tuple[PublicationEntry, ...]:
+    """Return an owner's entries in a run that `verify_run` verified, if it shows them all.
+
+    Raises:
+        ProofError: The run does not reach from before the owner to after it.
+    """
+    proof, entries = verified, verified.entries
+    before = sum(entry.owner < owner for entry in entries)
+    after = sum(entry.owner > owner for entry in entries)
+    if before > 1 or (proof.start > 0 and before == 0):
+        raise ProofError("the proof does not begin right before the owner's records")
+    if after > 1 or (proof.start + len(entries) < proof.size and after == 0):
+        raise ProofError("the proof does not end right after the owner's records")
+    return entries[before : len(entries) - after]
+
+
+def check_place(owner: bytes, number: int) -> None:
+    """Check the form of owner and number. Raises `MalformedError`."""
+    sized("owner", owner)
+    if not 0 <= number < 2**64:
+        raise MalformedError("number is outside 0 to 2^64 - 1")
+
+
+def _owner(entry: PublicationEntry) -> bytes:
+    return entry.owner
