@@ -10,7 +10,7 @@ It mines when something waits, and otherwise once in a while, so that the chain'
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -173,15 +173,29 @@ class Miner(threading.Thread):
         content: Call[_Content] = Call("txpool_content", (), _read_content)
         for sender, waiting in rpc.send(content).queued.items():
             count: Call[int] = Call("eth_getTransactionCount", (sender, "latest"), _read_quantity)
-            stuck = waiting.get(str(rpc.send(count)))
-            if stuck is not None:
-                _hand_in_anew(rpc, stuck.hash)
+            if str(rpc.send(count)) in waiting:
+                hand_in_anew(
+                    rpc, sender, [waiting[nonce].hash for nonce in sorted(waiting, key=int)]
+                )
 
 
-def _hand_in_anew(rpc: Rpc, transaction: str) -> None:
-    raw = rpc.send(Call("eth_getRawTransactionByHash", (transaction,), _read_text))
-    rpc.send(Call("anvil_dropTransaction", (transaction,), _ignore))
-    rpc.send(Call("eth_sendRawTransaction", (raw,), _ignore))
+def hand_in_anew(rpc: Rpc, sender: str, transactions: Sequence[str]) -> None:
+    """Take a sender's transactions that wait out of the pool and hand them in again.
+
+    `anvil_dropTransaction` passes over those that wait for another one, so all of the sender's are taken out.
+    If we fall in between, whoever sent them sends them again, as after any fall of the node.
+
+    Args:
+        rpc: the node.
+        sender: address, 0x.
+        transactions: hashes, 0x, by nonce.
+    """
+    raw = rpc.send_many(
+        [Call("eth_getRawTransactionByHash", (one,), _read_text) for one in transactions]
+    )
+    rpc.send(Call("anvil_removePoolTransactions", (sender,), _ignore))
+    for one in raw:
+        rpc.send(Call("eth_sendRawTransaction", (one,), _ignore))
 
 
 def _read_content(raw: msgspec.Raw) -> _Content:

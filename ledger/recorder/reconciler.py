@@ -17,7 +17,7 @@ from ledger.events import EventDecoder
 from ledger.exchange import RecordedAccess
 from ledger.journal import Journal
 from ledger.queries import Receipt
-from ledger.recorder.clock import set_clock
+from ledger.recorder.embedded import set_clock, take_back
 from ledger.recorder.entries import Entry
 from ledger.recorder.errors import RecorderError, RecorderUnavailableError
 from ledger.recorder.flights import Flight, flight_of
@@ -74,6 +74,9 @@ class Reconciler:
             JournalError, RpcError: the journal or the node does not work.
         """
         await self._outbox.flush()
+        if self._sets_clock:
+            # Sent before anybody noticed, they would be mined before what was there before them.
+            await take_back(self._rpc, {flight.sender for flight in self._outbox.flights})
         missing, raw = await self._missing()
         differences: list[Difference] = []
         accesses: list[RecordedAccess] = []

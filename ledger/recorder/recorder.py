@@ -30,9 +30,9 @@ from ledger.errors import LedgerError
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal, JournalError
 from ledger.recorder.checks import free_nonce, verify_mark, verify_nonce
-from ledger.recorder.clock import catch_up
 from ledger.recorder.desk import Unclaimed
 from ledger.recorder.dispatcher import Dispatcher
+from ledger.recorder.embedded import catch_up
 from ledger.recorder.errors import (
     NonceGapError,
     NotARecorderError,

@@ -14,7 +14,9 @@ from ledger import node as node_module
 from ledger import queries
 from ledger.chain import logs_between
 from ledger.deployment import deploy, verify_deployment
+from ledger.hexes import to_hex
 from ledger.keccak import keccak256
+from ledger.miner import hand_in_anew
 from ledger.node import (
     DataInUseError,
     Node,
@@ -91,6 +93,25 @@ def test_it_mines_at_once_when_there_is_something_and_seldom_when_not(tmp_path: 
         mined = rpc.send(queries.block_number()) - first
     assert took < 0.4
     assert 2 <= mined <= 4
+
+
+def test_what_waits_for_an_earlier_one_can_be_handed_in_anew(tmp_path: Path) -> None:
+    """The miner does so with a transaction whose turn has come and that anvil holds back."""
+    settings = node_settings(tmp_path)
+    pool: Call[bytes] = Call("txpool_status", (), bytes)
+    with Node(settings) as node, Rpc(node.url) as rpc:
+        first, *others = (
+            sign_transaction(
+                Transaction(settings.chain_id, nonce, 21_000, Fee(0), bytes(20), b""), KEY
+            )
+            for nonce in range(3)
+        )
+        hashes = rpc.send_many([queries.send_raw_transaction(one.raw) for one in others])
+        waiting = rpc.send(pool)
+        hand_in_anew(rpc, to_hex(address_of(KEY)), list(map(to_hex, hashes)))
+        assert rpc.send(pool) == waiting == b'{"pending":"0x0","queued":"0x2"}'
+        rpc.send(queries.send_raw_transaction(first.raw))
+        wait_until(lambda: count_of(rpc) == len((first, *others)))
 
 
 def test_account_without_coins_sends_transactions(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ from ledger.recorder import (
     SequenceBehindError,
     TransactionRejectedError,
 )
-from ledger.recorder.clock import catch_up, set_clock
+from ledger.recorder.embedded import catch_up, set_clock
+from ledger.recorder.entries import call_of, make_entry
+from ledger.recorder.outbox import Draft
 from ledger.recorder.records import Settled
 from ledger.recorder.restoring import read_journal
 from ledger.reverts import RevertError
@@ -688,6 +690,38 @@ async def test_lost_transactions_of_several_senders_come_back_in_their_order(
     after = chain_transactions(chain)
     assert len(before) == known + 2 * len(signed)
     assert after == before
+
+
+async def test_what_was_sent_before_anybody_noticed_comes_after_what_was_lost(
+    own_chain: Chain, tmp_path: Path
+) -> None:
+    chain, bank = own_chain, own_chain.parties.bank
+    [basis] = chain.granted(1, chain.personal_terms(), max_uses=1000)
+    nonce = chain.rpc.send(queries.transaction_count(bank.address))
+    chain.node.checkpoint()
+    settings = RecorderSettings(keep_history=True, reconcile_automatically=True, sets_clock=True)
+    async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
+        first, late = requests_for(chain, basis, 2)
+        await recorder.record(submission(first))
+        key = contracts.set_encryption_key(b"\1" + bytes(32))
+        await recorder.relay_raw(signed_by(chain, bank, key, nonce))
+        before = chain_transactions(chain)
+        for task in recorder._tasks:
+            task.cancel()  # nobody has noticed yet
+        await asyncio.to_thread(forget, chain)
+        with suppress(RpcError):
+            await recorder._rpc.send(queries.chain_id())  # the old connection is closed
+        signed = submission(late)
+        entries = [make_entry(late, signed.signature)]
+        call = call_of(entries)
+        to = chain.deployment.address_of(call.contract)
+        await recorder._outbox.send([Draft(to, call.data, 1_000_000, entries)])
+    async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
+        report = recorder.last_reconciliation
+        assert report is not None
+        assert report.is_whole
+        recorded = await recorder.record(signed)
+    assert chain_transactions(chain) == [*before, recorded.transaction]
 
 
 def chain_transactions(chain: Chain) -> list[bytes]:

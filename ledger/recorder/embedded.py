@@ -1,9 +1,11 @@
-"""The embedded chain's clock: what it lost is mined again at the times at which it was.
+"""What only the embedded chain's node can do, so that what it lost is mined again as it was.
 
-Only anvil's clock can be set (`evm_setTime`, seconds since 1970, back and forth); no other node has that.
+Its clock can be set, seconds since 1970, back and forth (`evm_setTime`), and transactions that wait can
+be taken back (`anvil_removePoolTransactions`); no other node has that.
 """
 
 import time
+from collections.abc import Iterable
 from math import ceil
 from typing import Final
 
@@ -11,6 +13,7 @@ import msgspec
 
 from ledger import queries
 from ledger.chain import Finality, final_block
+from ledger.hexes import to_hex
 from ledger.rpc import AsyncRpc, Call
 
 _BEHIND: Final = 5
@@ -48,6 +51,17 @@ async def catch_up(rpc: AsyncRpc, finality: Finality) -> None:
         await set_clock(rpc, ceil(now))
         if time.time() - now < _EXACT:
             return
+
+
+async def take_back(rpc: AsyncRpc, senders: Iterable[bytes]) -> None:
+    """Let the node forget these accounts' transactions that wait to be mined.
+
+    Raises:
+        RpcError: as `set_clock`.
+    """
+    await rpc.send_many(
+        [Call("anvil_removePoolTransactions", (to_hex(one),), _ignore) for one in senders]
+    )
 
 
 def _ignore(_raw: msgspec.Raw) -> None:
