@@ -5,7 +5,7 @@ gets them when the outcome is known; what a crash kept from it is made up for at
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -167,6 +167,10 @@ class NotedInTheEnd:
         """See `ReleaseJournal`."""
         return await self._journal.find(accesses)
 
+    async def known(self, accesses: Sequence[bytes]) -> frozenset[bytes]:
+        """See `ReleaseJournal`."""
+        return await self._journal.known(accesses)
+
     def read(self, first_sequence: int) -> AsyncIterator[JournalEntry]:
         """See `ReleaseJournal`."""
         return self._journal.read(first_sequence)
@@ -184,20 +188,25 @@ async def make_up(directory: Path, journal: ReleaseJournal) -> int:
         JournalError: The recorder's journal cannot be read, or another process has it.
         StoreUnavailableError: The journal of releases cannot be used now.
     """
-    found = await asyncio.to_thread(lambda: list(_settled_accesses(directory)))
     missing = 0
-    for start in range(0, len(found), _AT_ONCE):
-        some = {entry.recorded.access: entry for entry in found[start : start + _AT_ONCE]}
-        known = await journal.find(list(some))
-        lost = [entry for access, entry in some.items() if access not in known]
-        if lost:
-            await journal.write(lost)
+    for some in _portions(await asyncio.to_thread(lambda: list(_settled(directory)))):
+        ids = [one.access for sent, settled in some for one in _recorded(sent, settled)]
+        known = await journal.known(ids)
+        if known.issuperset(ids):
+            continue  # as a rule: then no request is read
+        lost = [
+            entry
+            for sent, settled in some
+            for entry in _entries(sent, settled)
+            if entry.recorded.access not in known
+        ]
+        await journal.write(lost)
         missing += len(lost)
     return missing
 
 
-def _settled_accesses(directory: Path) -> Iterator[JournalEntry]:
-    """Yield the accesses of the newest segments whose outcome the recorder's journal knows."""
+def _settled(directory: Path) -> Iterator[tuple[Sent, Settled]]:
+    """Yield the transactions of the newest segments that recorded accesses, with their outcomes."""
     if not directory.exists():
         return
     opened = Journal.open(directory)
@@ -213,16 +222,37 @@ def _settled_accesses(directory: Path) -> Iterator[JournalEntry]:
                 elif isinstance(one, Settled) and one.outcomes and one.hash in nonces:
                     sent = signed.pop(nonces.pop(one.hash), None)
                     if sent is not None:
-                        yield from _entries(sent, one)
+                        yield sent, one
     finally:
         opened.close()
+
+
+def _portions(
+    settled: Iterable[tuple[Sent, Settled]],
+) -> Iterator[list[tuple[Sent, Settled]]]:
+    """Yield some transactions at a time, with `_AT_ONCE` accesses or a few more."""
+    portion: list[tuple[Sent, Settled]] = []
+    count = 0
+    for one in settled:
+        portion.append(one)
+        count += len(one[1].outcomes)
+        if count >= _AT_ONCE:
+            yield portion
+            portion, count = [], 0
+    if portion:
+        yield portion
+
+
+def _recorded(sent: Sent, settled: Settled) -> Iterator[RecordedAccess]:
+    return (one for one in remembered(settled, split_accesses(sent)) if not is_duplicate(one))
 
 
 def _entries(sent: Sent, settled: Settled) -> Iterator[JournalEntry]:
     accesses = split_accesses(sent)
     content = parse_transaction(sent.raw).content
-    entries = entries_of(content.data, accesses, split_signatures(sent))
-    for entry, recorded in zip(entries, remembered(settled, accesses), strict=True):
-        if not is_duplicate(recorded):
-            request = decode_request(entry.consumer, entry.encoded)
-            yield JournalEntry(Submission(request, entry.signature), recorded, None)
+    requests = {
+        entry.access: Submission(decode_request(entry.consumer, entry.encoded), entry.signature)
+        for entry in entries_of(content.data, accesses, split_signatures(sent))
+    }
+    for recorded in _recorded(sent, settled):
+        yield JournalEntry(requests[recorded.access], recorded, None)

@@ -13,7 +13,6 @@ def settle() -> None:
     Without it a busy gateway spends a tenth of its time on looking at objects that never go away.
     Call it once, before serving; it may have been off until then.
     """
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without looking first: that would be 0.15 s of a start, for little
     gc.enable()
     gc.set_threshold(_YOUNG, 20, 20)

@@ -54,6 +54,10 @@ class ReleaseJournal(Protocol):
         """Return the entries of these access ids; those that are not there are left out."""
         ...
 
+    async def known(self, accesses: Sequence[bytes]) -> frozenset[bytes]:
+        """Return those of these access ids that have an entry."""
+        ...
+
     def read(self, first_sequence: int) -> AsyncIterator[JournalEntry]:
         """Yield entries from a sequence number on, in order, in a memory that does not grow."""
         ...
@@ -100,6 +104,15 @@ class SqlReleaseJournal:
                     found[entry.recorded.access] = entry
         return found
 
+    async def known(self, accesses: Sequence[bytes]) -> frozenset[bytes]:
+        """See `ReleaseJournal`."""
+        known: set[bytes] = set()
+        async with self._database.reading() as connection:
+            for start in range(0, len(accesses), _MOST_PARAMETERS):
+                some = accesses[start : start + _MOST_PARAMETERS]
+                known.update((await connection.execute(_KNOWN, {"accesses": some})).scalars())
+        return frozenset(known)
+
     async def read(self, first_sequence: int) -> AsyncIterator[JournalEntry]:
         """See `ReleaseJournal`."""
         position = (first_sequence, b"")
@@ -128,7 +141,9 @@ _NAMES: Final = (
 _COLUMNS: Final = [releases.c[name] for name in _NAMES]
 _NOTHING: Final = (None,) * len(_RELEASED)
 # Made once: to make a statement costs as much as to carry it out.
-_FIND: Final = select(*_COLUMNS).where(releases.c.access.in_(bindparam("accesses", expanding=True)))
+_AMONG: Final = releases.c.access.in_(bindparam("accesses", expanding=True))
+_FIND: Final = select(*_COLUMNS).where(_AMONG)
+_KNOWN: Final = select(releases.c.access).where(_AMONG)
 
 
 def _row(entry: JournalEntry) -> tuple[object, ...]:
