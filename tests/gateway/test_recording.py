@@ -12,11 +12,16 @@ import pytest
 
 from gateway.accesses import CannotRecordError
 from gateway.errors import StoreUnavailableError
-from gateway.recording import NotedInTheEnd, Recording, Unclaimed
+from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
-from gateway.store.releases import SqlReleaseJournal
+from gateway.store.releases import JournalEntry, SqlReleaseJournal
+from ledger.enumerations import Outcome
+from ledger.journal import Journal
+from ledger.recorder.entries import call_of, make_entry
 from ledger.recorder.recorder import Recorder
+from ledger.recorder.records import Sent, Settled, encode_records
+from ledger.transactions import Fee, Transaction, sign_transaction
 from tests.gateway.test_access_stores import entry
 from tests.support.recording import until
 
@@ -45,6 +50,58 @@ async def test_what_could_not_be_noted_is_noted_when_the_database_works_again(
         (released.recorded, None),
     ]
     await unclaimed.close()
+    await database.close()
+
+
+def transaction_of(nonce: int, noted: list[JournalEntry], outcomes: bytes) -> list[Sent | Settled]:
+    """What the recorder's journal says of a transaction that recorded these accesses."""
+    entries = [
+        make_entry(one.submission.request, one.submission.signature, one.recorded.access)
+        for one in noted
+    ]
+    content = Transaction(1, nonce, 1_000_000, Fee(0), bytes(20), call_of(entries).data)
+    signed = sign_transaction(content, b"\1" * 32)
+    first = noted[0].recorded
+    ids = b"".join(one.access for one in entries)
+    signatures = b"".join(one.signature for one in entries)
+    return [
+        Sent(signed.sender, nonce, signed.hash, signed.raw, ids, signatures),
+        Settled(
+            signed.hash,
+            *(first.block_number, first.block_hash, first.timestamp, 0, True),
+            *(first.sequence, first.log_index, outcomes, bytes(32)),
+        ),
+    ]
+
+
+async def test_what_a_crash_kept_from_the_journal_is_made_up_for_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}")
+    await migrate(database)
+    journal = SqlReleaseJournal(database)
+    lost, again, handed_out = entry(1), entry(2), entry(3, released=True)
+    await journal.write([handed_out])
+    records = Journal.open(tmp_path / "journal")
+    duplicate = Outcome.DUPLICATE_REQUEST
+    records.begin_segment(
+        encode_records(
+            [
+                *transaction_of(0, [lost, again], bytes((Outcome.ALLOWED, duplicate))),
+                *transaction_of(1, [handed_out], bytes((Outcome.ALLOWED,))),
+            ]
+        )
+    )
+    records.close()
+    assert await make_up(tmp_path / "journal", journal) == 1
+    ids = [one.recorded.access for one in (lost, again, handed_out)]
+    found = await journal.find(ids)
+    assert set(found) == {lost.recorded.access, handed_out.recorded.access}
+    assert found[lost.recorded.access].submission == lost.submission
+    assert found[lost.recorded.access].recorded.sequence == 1
+    assert found[handed_out.recorded.access] == handed_out
+    assert await journal.known([*ids, bytes(32)]) == set(found)
+    assert await make_up(tmp_path / "journal", journal) == 0
     await database.close()
 
 
