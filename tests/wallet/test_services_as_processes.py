@@ -158,6 +158,7 @@ def test_what_is_wrong_is_said_in_one_line(chain: Chain, tmp_path: Path) -> None
         (("serve",), {"TEST_PASSWORD": "wrong"}, "wrong password"),
         (("serve",), {"QUANCHENG_KEYHOLDER_DEPLOYMENT": "/nowhere.json"}, "cannot be read"),
         (("serve",), {"QUANCHENG_KEYHOLDER_PORT": "seven"}, "QUANCHENG_KEYHOLDER_PORT"),
+        (("serve",), {"QUANCHENG_KEYHOLDER_LOG_LEVEL": "loud"}, "QUANCHENG_KEYHOLDER_LOG_LEVEL"),
         (("serve",), {"QUANCHENG_KEYHOLDER_FINALITY": "soon"}, "no finality rule"),
         (("register",), {"QUANCHENG_KEYHOLDER_NODE": "http://127.0.0.1:1"}, "cannot be reached"),
         (("import", str(tmp_path / "deployment.json")), {}, "not a seed packet"),

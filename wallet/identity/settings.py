@@ -1,7 +1,7 @@
 """Settings of the identity authority's process, from the environment: QUANCHENG_IDENTITY_*."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -87,7 +87,7 @@ class IdentitySettings(BaseSettings):
     scrypt_n: int = 2**17
     """Cost of opening what is stored in the keystore from now on; lower only for demonstrations."""
 
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`. No level logs names, numbers, codes or signatures."""
 
     @field_validator("authorities", "officers", mode="before")

@@ -1,7 +1,7 @@
 """Settings of a keyholder's process, from the environment: QUANCHENG_KEYHOLDER_*."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -68,7 +68,7 @@ class KeyholderSettings(BaseSettings):
     scrypt_n: int = 2**17
     """Cost of opening what is stored in the keystore from now on; lower only for demonstrations."""
 
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`. No level logs keys, signatures or payloads."""
 
     @field_validator("authorities", mode="before")
