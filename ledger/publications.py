@@ -130,6 +130,35 @@ class OwnerProof(msgspec.Struct, frozen=True):
     hashes: tuple[bytes, ...]
 
 
+class VerifiedRun(msgspec.Struct, frozen=True):
+    """Neighbouring entries of a publication, once it is verified that they are.
+
+    Attributes:
+        start: Place of the first entry in the publication.
+        size: Number of records in the publication.
+        entries: In order of owner and number.
+    """
+
+    start: int
+    size: int
+    entries: tuple[PublicationEntry, ...]
+
+    def of_owner(self, owner: bytes) -> tuple[PublicationEntry, ...]:
+        """Return an owner's entries, if the run shows them all.
+
+        Raises:
+            ProofError: It does not reach from before the owner to after it.
+        """
+        entries = self.entries
+        before = sum(entry.owner < owner for entry in entries)
+        after = sum(entry.owner > owner for entry in entries)
+        if before > 1 or (self.start > 0 and before == 0):
+            raise ProofError("the proof does not begin right before the owner's records")
+        if after > 1 or (self.start + len(entries) < self.size and after == 0):
+            raise ProofError("the proof does not end right after the owner's records")
+        return entries[before : len(entries) - after]
+
+
 def prove_owner(tree: MerkleTree, entries: Sequence[PublicationEntry], owner: bytes) -> OwnerProof:
     """Prove which records an owner has in a publication.
 
@@ -167,11 +196,11 @@ def verify_owner(proof: OwnerProof, owner: bytes, head: TreeHead) -> tuple[Publi
         ProofError: The entries are not a run of this publication, are not in order, or do not reach
             from before the owner to after it.
     """
-    return entries_of_owner(verify_run(proof, head), owner)
+    return verify_run(proof, head).of_owner(owner)
 
 
-def verify_run(proof: OwnerProof, head: TreeHead) -> OwnerProof:
-    """Check that a proof's entries are a run of a publication, whoever's they are; return the proof.
+def verify_run(proof: OwnerProof, head: TreeHead) -> VerifiedRun:
+    """Check that a proof's entries are a run of a publication, whoever's they are.
 
     Raises:
         ProofError: They are not, or are not in order.
@@ -180,28 +209,12 @@ def verify_run(proof: OwnerProof, head: TreeHead) -> OwnerProof:
     if head.size == 0:
         if head.root != EMPTY_ROOT or proof != OwnerProof(0, 0, (), ()):
             raise ProofError("the proof is not that of an empty publication")
-        return proof
+        return VerifiedRun(0, 0, ())
     run = RangeProof(proof.start, end, proof.size, proof.hashes)
     verify_range([entry.leaf() for entry in entries], run, head)
     if any((a.owner, a.number) >= (b.owner, b.number) for a, b in pairwise(entries)):
         raise ProofError("the publication is not in order of owner and number, each once")
-    return proof
-
-
-def entries_of_owner(verified: OwnerProof, owner: bytes) -> tuple[PublicationEntry, ...]:
-    """Return an owner's entries in a run that `verify_run` verified, if it shows them all.
-
-    Raises:
-        ProofError: The run does not reach from before the owner to after it.
-    """
-    proof, entries = verified, verified.entries
-    before = sum(entry.owner < owner for entry in entries)
-    after = sum(entry.owner > owner for entry in entries)
-    if before > 1 or (proof.start > 0 and before == 0):
-        raise ProofError("the proof does not begin right before the owner's records")
-    if after > 1 or (proof.start + len(entries) < proof.size and after == 0):
-        raise ProofError("the proof does not end right after the owner's records")
-    return entries[before : len(entries) - after]
+    return VerifiedRun(proof.start, proof.size, entries)
 
 
 def check_place(owner: bytes, number: int) -> None:

@@ -10,7 +10,7 @@ from ledger.evidence.document import EvidenceRecord, EvidenceRelease
 from ledger.evidence.errors import Check, EvidenceCheckError
 from ledger.evidence.facts import Facts
 from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.publications import OwnerProof, PublicationEntry, entries_of_owner, verify_run
+from ledger.publications import OwnerProof, PublicationEntry, VerifiedRun, verify_run
 from ledger.records import OpenedField, verify_opened_fields
 
 
@@ -75,7 +75,7 @@ def _check_records(
     """Check that the records are in the publication; return whether none can be missing."""
     entries = tuple(one.excerpt.entry() for one in release.records)
     run = _run(release, entries, head)
-    if any(entry not in run for entry in entries) or len(set(entries)) != len(entries):
+    if any(entry not in run.entries for entry in entries) or len(set(entries)) != len(entries):
         raise EvidenceCheckError(Check.RECORDS, "a record is not in the proof, or twice")
     if owner is not None and any(entry.owner != owner for entry in entries):
         raise EvidenceCheckError(Check.RECORDS, "a record of somebody else")
@@ -84,9 +84,9 @@ def _check_records(
         if [entry.root for entry in entries] != [item]:
             raise EvidenceCheckError(Check.RECORDS, "it is not just the record asked for")
         return True
-    expected, complete = run, len(run) == head.size
+    expected, complete = run.entries, len(run.entries) == head.size
     if isinstance(release.proof, OwnerProof) and owner is not None:
-        expected, complete = entries_of_owner(release.proof, owner), True
+        expected, complete = run.of_owner(owner), True
     missing = [one for one in expected if one not in entries and one.root not in facts.erased]
     if missing and complete:
         problem = f"record {missing[0].number} is left out, and was not erased"
@@ -96,13 +96,13 @@ def _check_records(
 
 def _run(
     release: EvidenceRelease, entries: tuple[PublicationEntry, ...], head: TreeHead
-) -> tuple[PublicationEntry, ...]:
+) -> VerifiedRun:
     """Return the records next to each other that the proof is about, once it is proved."""
     proof = release.proof
     if isinstance(proof, RangeProof):
         verify_range([entry.leaf() for entry in entries], proof, head)
-        return entries
-    return verify_run(proof, head).entries
+        return VerifiedRun(proof.start, proof.size, entries)
+    return verify_run(proof, head)
 
 
 def _item(facts: Facts, access: Accessed) -> bytes:

@@ -27,7 +27,7 @@ from ledger.events import Accessed, Granted, RecordErased
 from ledger.exchange import AccessResult, RecordedAccess, Release, SignedLink, Submission
 from ledger.hexes import to_hex
 from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.publications import OwnerProof, PublicationEntry, entries_of_owner, verify_run
+from ledger.publications import OwnerProof, PublicationEntry, VerifiedRun, verify_run
 from ledger.sealing import OpeningKey
 from ledger.typed_data import (
     AccessRequest,
@@ -358,7 +358,7 @@ class _Verifier:
                 raise VerificationError(Check.COMPLETENESS, "it is not just the record asked for")
             self._checked.append(Check.COMPLETENESS)
             return
-        expected = self._expected(release, entries, run, head)
+        expected = self._expected(release, entries, run)
         if not set(entries) <= set(expected):
             raise VerificationError(Check.COMPLETENESS, "a record of somebody else")
         missing = [entry for entry in expected if entry not in entries]
@@ -369,25 +369,23 @@ class _Verifier:
         self,
         release: Release,
         entries: tuple[PublicationEntry, ...],
-        run: tuple[PublicationEntry, ...],
-        head: TreeHead,
+        run: VerifiedRun,
     ) -> tuple[PublicationEntry, ...]:
-        """Return the records that must be there, once the run is proved; note whether that is certain."""
+        """Return the records that must be there, and note whether that is certain."""
         owner = self._owner(release, entries)
-        proof = release.proof
-        if isinstance(proof, OwnerProof) and owner is not None:
+        if isinstance(release.proof, OwnerProof) and owner is not None:
             try:
-                expected = entries_of_owner(proof, owner)
+                expected = run.of_owner(owner)
             except LedgerError as error:
                 raise VerificationError(Check.COMPLETENESS, str(error)) from error
             self._checked.append(Check.COMPLETENESS)
             return expected
-        if len(run) == head.size:
+        if len(run.entries) == run.size:
             self._checked.append(Check.COMPLETENESS)
         else:
             reason = "a part of the publication" if entries else "no record, and no owner is known"
             self._leave_open(Check.COMPLETENESS, reason)
-        return run
+        return run.entries
 
     def _owner(self, release: Release, entries: tuple[PublicationEntry, ...]) -> bytes | None:
         """Return whose records these must be; None for data that is not one person's."""
@@ -441,9 +439,7 @@ class _Verifier:
         self._open.append(Open(check, reason))
 
 
-def _run_of(
-    release: Release, entries: tuple[PublicationEntry, ...], head: TreeHead
-) -> tuple[PublicationEntry, ...]:
+def _run_of(release: Release, entries: tuple[PublicationEntry, ...], head: TreeHead) -> VerifiedRun:
     """Return the run of the publication that the proof is about, once it is proved.
 
     Raises:
@@ -452,12 +448,12 @@ def _run_of(
     proof = release.proof
     if isinstance(proof, RangeProof):
         verify_range([entry.leaf() for entry in entries], proof, head)
-        return entries
-    verify_run(proof, head)
-    missing = [entry for entry in entries if entry not in proof.entries]
+        return VerifiedRun(proof.start, proof.size, entries)
+    run = verify_run(proof, head)
+    missing = [entry for entry in entries if entry not in run.entries]
     if missing:
         raise VerificationError(Check.RECORDS, f"record {missing[0].number} is not in the proof")
-    return proof.entries
+    return run
 
 
 def _is_of(event: Accessed, request: AccessRequest) -> bool:
