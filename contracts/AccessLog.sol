@@ -105,7 +105,10 @@ contract AccessLog is IAccessLog, EIP712 {
     }
 
     function _recordBatch(Batch calldata batch, Context memory context) private {
-        _loadConsumer(batch.consumer, context);
+        if (!_loadConsumer(batch.consumer, context)) {
+            emit BatchSkipped(batch.consumer, msg.sender);
+            return;
+        }
         Request[] calldata requests = batch.requests;
         Request calldata request = Requests.first(requests);
         for (uint256 left = requests.length; left != 0; --left) {
@@ -178,8 +181,10 @@ contract AccessLog is IAccessLog, EIP712 {
         if (context.nonceWord != NO_WORD) _nonces[context.consumer][context.nonceWord] = context.nonceBits;
     }
 
-    function _loadConsumer(address consumer, Context memory context) private view {
+    /// @return named Whether the consumer named the caller as its recorder.
+    function _loadConsumer(address consumer, Context memory context) private view returns (bool named) {
         IRegistry.Standing memory standing = REGISTRY.standingOf(consumer);
+        if (standing.recorder != msg.sender && !REGISTRY.mayRecord(consumer, msg.sender)) return false;
         context.consumer = consumer;
         context.consumerEntry = uint256(uint160(consumer)) << 96;
         context.nonceWord = NO_WORD;
@@ -192,6 +197,7 @@ contract AccessLog is IAccessLog, EIP712 {
         } else {
             context.consumerOutcome = ALLOWED;
         }
+        return true;
     }
 
     /// @dev Steps 5 to 7 for an authorization: its agreement and the dataset behind it.
@@ -203,7 +209,7 @@ contract AccessLog is IAccessLog, EIP712 {
         Outcome outcome = Outcome.Allowed;
         if (agreement.consumer != context.consumer) outcome = Outcome.ConsumerMismatch;
         else if (!CATALOGUE.datasetOf(agreement.dataset).shared) outcome = Outcome.DatasetInactive;
-        else if (!agreement.active) outcome = Outcome.AgreementInactive;
+        else if (!agreement.active || agreement.round != granted.round) outcome = Outcome.AgreementInactive;
         context.termsOutcome = uint256(outcome);
         context.usableTerms = outcome == Outcome.Allowed ? terms : NO_TERMS;
     }
@@ -232,15 +238,17 @@ contract AccessLog is IAccessLog, EIP712 {
     }
 
     /// @dev An order opens its dataset, personal data too: to any consumer when Unconditional, to those with an agreement
-    /// for the order's purpose when Conditional, to nobody when NotShared.
+    /// for the order's purpose when Conditional, to nobody when NotShared; and only fields that are bound to its purpose.
     function _decideOrder(Request calldata request, address consumer, ICatalogue.OrderState memory order)
         private
         view
         returns (Outcome)
     {
-        if (!CATALOGUE.datasetOf(order.dataset).active) return Outcome.DatasetInactive;
         if (!order.inForce || order.sharing == Class.NotShared) return Outcome.DatasetInactive;
-        uint256 fields = order.fields;
+        if (!CATALOGUE.datasetOf(order.dataset).active) return Outcome.DatasetInactive;
+        if (CATALOGUE.closedByOrder(order.dataset)) return Outcome.DatasetInactive;
+        // The catalogue does not know purposes, so what the order's may use is asked here.
+        uint256 fields = order.fields & AGREEMENTS.fieldsBound(order.purpose, order.dataset);
         if (order.sharing == Class.Conditional) {
             IAgreements.AgreementState memory agreement =
                 AGREEMENTS.agreementOf(AGREEMENTS.agreementId(consumer, order.dataset, order.purpose));

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IAccessLog} from "./interfaces/IAccessLog.sol";
 import {IAgreements} from "./interfaces/IAgreements.sol";
 import {IAuthorizations} from "./interfaces/IAuthorizations.sol";
 import {ICatalogue} from "./interfaces/ICatalogue.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {Grant, Grants} from "./libraries/Grants.sol";
-import {AuthorizationId, Outcome, SubjectId} from "./libraries/Types.sol";
+import {Texts} from "./libraries/Texts.sol";
+import {AuthorizationId, Outcome, Role, SubjectId} from "./libraries/Types.sol";
 import {Subjects} from "./Subjects.sol";
 
 /// @notice See {IAuthorizations}.
@@ -24,6 +26,8 @@ contract Authorizations is IAuthorizations, Subjects {
     bytes32 private constant CONFIRMATION_TYPEHASH =
         keccak256("Confirmation(bytes32 subject,bytes32 authorization,uint64 deadline)");
 
+    uint64 private constant LATEST_START = 1 days;
+
     ICatalogue public immutable CATALOGUE;
     IAgreements public immutable AGREEMENTS;
     /// @inheritdoc IAuthorizations
@@ -31,8 +35,10 @@ contract Authorizations is IAuthorizations, Subjects {
 
     mapping(AuthorizationId authorization => Kept) private _grants;
     mapping(AuthorizationId authorization => bytes32 item) private _items;
-    // The epoch in which a confirmed authorization was granted, plus one; zero for one that was never confirmed.
-    mapping(AuthorizationId authorization => uint24 epochs) private _grantedIn;
+    // Revocations that came before their grant.
+    mapping(AuthorizationId authorization => mapping(uint32 subjectNumber => bool revoked)) private _tombstones;
+    mapping(AuthorizationId authorization => uint32 count) private _voids;
+    mapping(uint256 sequence => bool voided) private _voided;
     mapping(uint32 number => GrantTerms) private _terms;
     mapping(bytes32 termsHash => uint32 number) private _termsNumbers;
     uint32 private _termsCount;
@@ -55,20 +61,19 @@ contract Authorizations is IAuthorizations, Subjects {
         returns (AuthorizationId authorization)
     {
         uint32 number = _numberOf(terms.subject);
-        _requireNoRecovery(terms.subject, number);
+        _requireNotHalted(terms.subject, number);
         _requirePeriod(terms);
         if (!CATALOGUE.datasetOf(terms.dataset).personal) revert DatasetNotPersonal(terms.dataset);
-        uint32 agreement = _requireWithinBounds(terms);
+        (uint32 agreement, uint16 round) = _requireWithinBounds(terms);
         authorization = authorizationId(terms);
         if (!_grants[authorization].grant.isUnknown()) revert AlreadyGranted(authorization);
-        _requireApproval(
-            terms.subject, number, _hashTypedDataV4(AuthorizationId.unwrap(authorization)), approval
-        );
+        if (_tombstones[authorization][number]) revert AlreadyRevoked(authorization);
+        _requireConsent(terms.subject, number, _hashTypedDataV4(AuthorizationId.unwrap(authorization)), approval);
 
         uint24 epoch = _epochOf(number);
         _grants[authorization].grant = Grants.pack(
             number,
-            _termsNumber(agreement, terms.fields),
+            _termsNumber(agreement, round, terms.fields),
             uint32(terms.notBefore),
             uint32(terms.expiresAt),
             terms.maxUses,
@@ -77,42 +82,101 @@ contract Authorizations is IAuthorizations, Subjects {
             terms.item != 0
         );
         if (terms.item != 0) _items[authorization] = terms.item;
-        emit Granted(authorization, terms.subject, terms.consumer, terms, agreement, epoch, approval.signer);
+        _emit(
+            Granted.selector,
+            AuthorizationId.unwrap(authorization),
+            _topic(terms.subject),
+            _topic(terms.consumer),
+            abi.encode(NUMBER, terms, agreement, round, epoch, keccak256(approval.signer))
+        );
     }
 
     /// @inheritdoc IAuthorizations
-    /// @dev No guard on recovery, freezing, parties or datasets: nothing but the person's signature decides.
+    /// @dev No guard on recovery, freezing, closing, parties or datasets: nothing but the signature of one who may stop decides.
     function revoke(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval)
         external
     {
-        (uint32 number, Grant found) = _grantOfSubject(subject, authorization);
-        if (found.revoked()) revert AlreadyRevoked(authorization);
+        uint32 number = _numberOf(subject);
+        Grant found = _grants[authorization].grant;
+        if (found.isUnknown() ? _tombstones[authorization][number] : found.revoked()) revert AlreadyRevoked(authorization);
+        if (!found.isUnknown() && found.subject() != number) revert SubjectMismatch(authorization, subject);
+        _requireStopper(subject, number, approval);
         _requireDeadline(deadline);
         bytes32 structHash = keccak256(abi.encode(REVOCATION_TYPEHASH, subject, authorization, deadline));
-        _requireStopper(subject, number, _grantEpoch(authorization, found), _hashTypedDataV4(structHash), approval);
+        _requireSignature(_hashTypedDataV4(structHash), approval);
 
-        _grants[authorization].grant = found.revoke();
-        emit Revoked(authorization, subject, approval.signer);
+        if (found.isUnknown()) _tombstones[authorization][number] = true;
+        else _grants[authorization].grant = found.revoke();
+        _emit(
+            Revoked.selector,
+            AuthorizationId.unwrap(authorization),
+            _topic(subject),
+            abi.encode(NUMBER, keccak256(approval.signer))
+        );
     }
 
     /// @inheritdoc IAuthorizations
     function confirm(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval)
         external
     {
-        (uint32 number, Grant found) = _grantOfSubject(subject, authorization);
-        _requireNoRecovery(subject, number);
+        uint32 number = _numberOf(subject);
+        Grant found = _grants[authorization].grant;
+        if (found.isUnknown()) revert AuthorizationUnknown(authorization);
+        if (found.subject() != number) revert SubjectMismatch(authorization, subject);
+        _requireNotHalted(subject, number);
         if (found.revoked()) revert AlreadyRevoked(authorization);
         uint24 epoch = _epochOf(number);
         if (found.epoch() == epoch) revert AlreadyConfirmed(authorization);
         _requireDeadline(deadline);
         bytes32 structHash = keccak256(abi.encode(CONFIRMATION_TYPEHASH, subject, authorization, deadline));
         bytes32 digest = _hashTypedDataV4(structHash);
-        _requireApproval(subject, number, digest, approval);
+        _requireConsent(subject, number, digest, approval);
         _useOnce(digest);
 
-        _grantedIn[authorization] = _grantEpoch(authorization, found) + 1;
         _grants[authorization].grant = found.withEpoch(epoch);
-        emit Confirmed(authorization, subject, epoch, approval.signer);
+        _emit(
+            Confirmed.selector,
+            AuthorizationId.unwrap(authorization),
+            _topic(subject),
+            abi.encode(NUMBER, epoch, keccak256(approval.signer))
+        );
+    }
+
+    /// @inheritdoc IAuthorizations
+    /// @dev The log keeps no access, so that the access was this authorization's is for replay to check. What holds here is that nobody gets
+    /// more uses than the person gave: the terms hash to the id.
+    function voidAccess(
+        uint256 sequence,
+        Authorization calldata terms,
+        uint32 lastUse,
+        VoidGround ground,
+        string calldata reason
+    ) external {
+        REGISTRY.requireActive(msg.sender, Role.Regulator);
+        AuthorizationId authorization = authorizationId(terms);
+        Grant found = _grants[authorization].grant;
+        if (found.isUnknown()) revert AuthorizationUnknown(authorization);
+        if (found.revoked()) revert AlreadyRevoked(authorization);
+        (uint256 recorded,) = IAccessLog(ACCESS_LOG).state();
+        if (sequence == 0 || sequence > recorded) revert AccessUnknown(sequence);
+        if (_voided[sequence]) revert AlreadyVoided(sequence);
+        if (found.usesLeft() >= terms.maxUses || _voids[authorization] >= terms.maxUses) {
+            revert NothingToVoid(authorization);
+        }
+        if (lastUse > found.lastUse()) revert LastUseTooLate(lastUse);
+        if (bytes(reason).length == 0) revert EmptyReason();
+        Texts.requireWithin(bytes(reason).length, Texts.PROSE);
+
+        _voided[sequence] = true;
+        ++_voids[authorization];
+        _grants[authorization].grant = found.giveBack(lastUse);
+        _emit(
+            AccessVoided.selector,
+            AuthorizationId.unwrap(authorization),
+            bytes32(sequence),
+            _topic(msg.sender),
+            abi.encode(NUMBER, lastUse, ground, reason)
+        );
     }
 
     /// @inheritdoc IAuthorizations
@@ -140,6 +204,11 @@ contract Authorizations is IAuthorizations, Subjects {
     /// @inheritdoc IAuthorizations
     function termsOf(uint32 number) external view returns (GrantTerms memory) {
         return _terms[number];
+    }
+
+    /// @inheritdoc IAuthorizations
+    function isVoided(uint256 sequence) external view returns (bool) {
+        return _voided[sequence];
     }
 
     /// @inheritdoc IAuthorizations
@@ -175,41 +244,26 @@ contract Authorizations is IAuthorizations, Subjects {
         return item != 0 && item != _items[authorization];
     }
 
-    function _grantOfSubject(SubjectId subject, AuthorizationId authorization)
-        private
-        view
-        returns (uint32 number, Grant found)
-    {
-        number = _numberOf(subject);
-        found = _grants[authorization].grant;
-        if (found.isUnknown()) revert AuthorizationUnknown(authorization);
-        if (found.subject() != number) revert SubjectMismatch(authorization, subject);
-    }
-
-    /// @dev The epoch in which it was granted, whether or not a later key confirmed it: confirming takes no right to revoke away.
-    function _grantEpoch(AuthorizationId authorization, Grant found) private view returns (uint24) {
-        uint24 epochs = _grantedIn[authorization];
-        return epochs == 0 ? found.epoch() : epochs - 1;
-    }
-
-    /// @dev Grants that agree in agreement and fields share one entry, so that an access reads it warm.
-    function _termsNumber(uint32 agreement, uint256 fields) private returns (uint32 number) {
-        bytes32 termsHash = keccak256(abi.encode(agreement, fields));
+    /// @dev Grants that agree in agreement, round and fields share one entry, so that an access reads it warm.
+    function _termsNumber(uint32 agreement, uint16 round, uint256 fields) private returns (uint32 number) {
+        bytes32 termsHash = keccak256(abi.encode(agreement, round, fields));
         number = _termsNumbers[termsHash];
         if (number == 0) {
             number = ++_termsCount;
             _termsNumbers[termsHash] = number;
-            _terms[number] = GrantTerms({agreement: agreement, fields: fields});
+            _terms[number] = GrantTerms({agreement: agreement, round: round, fields: fields});
         }
     }
 
-    function _requireWithinBounds(Authorization calldata terms) private view returns (uint32 agreement) {
+    function _requireWithinBounds(Authorization calldata terms) private view returns (uint32, uint16) {
+        // From this block at the earliest: a start in the past would not count towards the longest validity otherwise.
+        uint64 from = terms.notBefore > block.timestamp ? terms.notBefore : uint64(block.timestamp);
         return AGREEMENTS.requireWithinBounds(
             terms.consumer,
             terms.dataset,
             terms.purpose,
             terms.fields,
-            terms.expiresAt - terms.notBefore,
+            terms.expiresAt - from,
             terms.maxUses,
             terms.minInterval
         );
@@ -220,7 +274,7 @@ contract Authorizations is IAuthorizations, Subjects {
         // The slot keeps 32 bits of seconds, which last until 2106.
         if (
             terms.expiresAt <= terms.notBefore || terms.expiresAt <= block.timestamp
-                || terms.expiresAt > type(uint32).max
+                || terms.expiresAt > type(uint32).max || terms.notBefore > block.timestamp + LATEST_START
         ) revert PeriodInvalid(terms.notBefore, terms.expiresAt);
     }
 }

@@ -4,10 +4,12 @@ pragma solidity 0.8.37;
 import {ICatalogue} from "./interfaces/ICatalogue.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {Fields} from "./libraries/Fields.sol";
-import {Class, DatasetId, OrderId, Role} from "./libraries/Types.sol";
+import {Texts} from "./libraries/Texts.sol";
+import {Class, DatasetId, OrderId, PurposeId, Role} from "./libraries/Types.sol";
+import {Numbered} from "./Numbered.sol";
 
 /// @notice See {ICatalogue}.
-contract Catalogue is ICatalogue {
+contract Catalogue is ICatalogue, Numbered {
     struct Dataset {
         address provider;
         bool withdrawn;
@@ -16,8 +18,14 @@ contract Catalogue is ICatalogue {
         Class sharing;
         Class open;
         uint8 grade;
-        OrderId lastOrder;
+        OrderId lastOpening;
+        OrderId lastClosing;
     }
+
+    uint64 private constant LATEST_START = 1 days;
+    uint64 private constant LONGEST_OPENING = 30 days;
+    // More records than any department has, and few enough for every database's integers.
+    uint64 private constant MOST_RECORDS = 1 << 40;
 
     bytes32 private constant DATASET_TAG = keccak256("Dataset(address provider,string code)");
     bytes32 private constant ORDER_TAG = keccak256(
@@ -49,10 +57,12 @@ contract Catalogue is ICatalogue {
     function registerDataset(DatasetTerms calldata terms) external returns (DatasetId dataset) {
         REGISTRY.requireActive(msg.sender, Role.Provider);
         if (bytes(terms.code).length == 0) revert EmptyCode();
-        _requireSchema(terms.fields);
+        Texts.requireWithin(bytes(terms.code).length, Texts.NAME);
+        Texts.requireWithin(bytes(terms.title).length, Texts.NAME);
         _requireClasses(terms.sharing, terms.grade, terms.personal);
         dataset = datasetId(msg.sender, terms.code);
         if (_datasets[dataset].provider != address(0)) revert DatasetExists(dataset);
+        _requireSchema(terms.fields);
 
         Dataset storage created = _datasets[dataset];
         created.provider = msg.sender;
@@ -61,7 +71,7 @@ contract Catalogue is ICatalogue {
         created.sharing = terms.sharing;
         created.open = terms.open;
         created.grade = terms.grade;
-        emit DatasetRegistered(dataset, msg.sender, terms);
+        _emit(DatasetRegistered.selector, _topic(dataset), _topic(msg.sender), abi.encode(NUMBER, terms));
     }
 
     /// @inheritdoc ICatalogue
@@ -71,22 +81,22 @@ contract Catalogue is ICatalogue {
     {
         Dataset storage changed = _datasets[dataset];
         if (changed.withdrawn) revert DatasetAlreadyWithdrawn(dataset);
-        if (bytes(reason).length == 0) revert EmptyReason();
+        _requireReason(reason);
         _requireClasses(sharing, grade, changed.personal);
 
         changed.sharing = sharing;
         changed.open = open;
         changed.grade = grade;
-        emit DatasetReclassified(dataset, sharing, open, grade, reason);
+        _emit(DatasetReclassified.selector, _topic(dataset), abi.encode(NUMBER, sharing, open, grade, reason));
     }
 
     /// @inheritdoc ICatalogue
     function withdrawDataset(DatasetId dataset, string calldata reason) external onlyProviderOf(dataset) {
         if (_datasets[dataset].withdrawn) revert DatasetAlreadyWithdrawn(dataset);
-        if (bytes(reason).length == 0) revert EmptyReason();
+        _requireReason(reason);
 
         _datasets[dataset].withdrawn = true;
-        emit DatasetWithdrawn(dataset, reason);
+        _emit(DatasetWithdrawn.selector, _topic(dataset), abi.encode(NUMBER, reason));
     }
 
     /// @inheritdoc ICatalogue
@@ -97,12 +107,18 @@ contract Catalogue is ICatalogue {
     {
         if (_datasets[dataset].withdrawn) revert DatasetAlreadyWithdrawn(dataset);
         if (root == 0) revert EmptyRoot();
+        if (count > MOST_RECORDS) revert CountOutOfRange(count);
         Publication[] storage versions = _publications[dataset];
         if (base > versions.length) revert BaseUnknown(dataset, base);
 
         versions.push(Publication({root: root, count: count, base: base, publishedAt: uint64(block.timestamp)}));
         version = uint64(versions.length);
-        emit Published(dataset, version, root, count, base, manifest);
+        _emit(
+            Published.selector,
+            _topic(dataset),
+            bytes32(uint256(version)),
+            abi.encode(NUMBER, root, count, base, manifest)
+        );
     }
 
     /// @inheritdoc ICatalogue
@@ -111,23 +127,25 @@ contract Catalogue is ICatalogue {
         _requirePublication(dataset, version);
         if (item == 0) revert EmptyRoot();
 
-        emit RecordErased(dataset, item, version);
+        _emit(RecordErased.selector, _topic(dataset), item, abi.encode(NUMBER, version));
     }
 
     /// @inheritdoc ICatalogue
     function issueOrder(OrderTerms calldata terms) external onlyAuthority returns (OrderId order) {
-        Dataset storage opened = _existing(terms.dataset);
-        if (opened.withdrawn) revert DatasetAlreadyWithdrawn(terms.dataset);
-        _requirePeriod(terms.startsAt, terms.endsAt);
-        if (bytes(terms.reason).length == 0) revert EmptyReason();
-        if (!Fields.within(terms.fields, Fields.all(opened.fieldCount))) {
+        Dataset storage dataset = _existing(terms.dataset);
+        if (dataset.withdrawn) revert DatasetAlreadyWithdrawn(terms.dataset);
+        _requireReason(terms.reason);
+        if (!Fields.within(terms.fields, Fields.all(dataset.fieldCount))) {
             revert FieldsOutsideSchema(terms.dataset, terms.fields);
         }
-        _requireReviewed(opened.lastOrder);
+        if (terms.startsAt > block.timestamp + LATEST_START || terms.endsAt <= terms.startsAt || _isOver(terms.endsAt)) {
+            revert OrderPeriodInvalid(terms.startsAt, terms.endsAt);
+        }
+        if (terms.sharing == Class.NotShared) _requireClosable(dataset, terms);
+        else _requireOpenable(dataset, terms);
         order = orderId(terms);
         if (_orders[order].endsAt != 0) revert OrderExists(order);
 
-        opened.lastOrder = order;
         OrderState storage issued = _orders[order];
         issued.dataset = terms.dataset;
         issued.purpose = terms.purpose;
@@ -135,29 +153,60 @@ contract Catalogue is ICatalogue {
         issued.sharing = terms.sharing;
         issued.startsAt = terms.startsAt;
         issued.endsAt = terms.endsAt;
-        emit OrderIssued(order, terms.dataset, terms);
+        if (terms.sharing == Class.NotShared) dataset.lastClosing = order;
+        _emit(OrderIssued.selector, _topic(order), _topic(terms.dataset), abi.encode(NUMBER, terms));
     }
 
     /// @inheritdoc ICatalogue
-    function endOrder(OrderId order, string calldata reason) external onlyAuthority {
+    function countersignOrder(OrderId order) external {
+        REGISTRY.requireActive(msg.sender, Role.Regulator);
+        OrderState storage signed = _existingOrder(order);
+        if (signed.sharing == Class.NotShared) revert OrderNeedsNone(order);
+        if (signed.countersigned) revert OrderAlreadyCountersigned(order);
+        if (_isOver(signed.endsAt)) revert OrderOver(order);
+        Dataset storage dataset = _datasets[signed.dataset];
+        _requireReviewed(dataset.lastOpening);
+        _requireReviewed(dataset.lastClosing);
+
+        signed.countersigned = true;
+        dataset.lastOpening = order;
+        _emit(OrderCountersigned.selector, _topic(order), _topic(signed.dataset), _topic(msg.sender), abi.encode(NUMBER));
+    }
+
+    /// @inheritdoc ICatalogue
+    function endOrder(OrderId order, string calldata reason) external {
         OrderState storage ended = _existingOrder(order);
-        if (ended.endsAt <= block.timestamp) revert OrderOver(order);
-        if (bytes(reason).length == 0) revert EmptyReason();
+        if (!_mayEnd(ended)) revert NotEnder(msg.sender, order);
+        if (_isOver(ended.endsAt)) revert OrderOver(order);
+        _requireReason(reason);
 
         ended.endsAt = uint64(block.timestamp);
-        emit OrderEnded(order, ended.dataset, ended.endsAt, reason);
+        _emit(
+            OrderEnded.selector,
+            _topic(order),
+            _topic(ended.dataset),
+            _topic(msg.sender),
+            abi.encode(NUMBER, ended.endsAt, reason)
+        );
     }
 
     /// @inheritdoc ICatalogue
     function reviewOrder(OrderId order, string calldata findings) external {
         REGISTRY.requireActive(msg.sender, Role.Regulator);
         OrderState storage reviewed = _existingOrder(order);
-        if (reviewed.endsAt > block.timestamp) revert OrderNotOver(order);
+        if (!_isOver(reviewed.endsAt)) revert OrderNotOver(order);
+        if (reviewed.sharing != Class.NotShared && !reviewed.countersigned) revert OrderNeedsNone(order);
         if (reviewed.reviewed) revert OrderAlreadyReviewed(order);
-        if (bytes(findings).length == 0) revert EmptyReason();
+        _requireReason(findings);
 
         reviewed.reviewed = true;
-        emit OrderReviewed(order, reviewed.dataset, msg.sender, findings);
+        _emit(
+            OrderReviewed.selector,
+            _topic(order),
+            _topic(reviewed.dataset),
+            _topic(msg.sender),
+            abi.encode(NUMBER, findings)
+        );
     }
 
     /// @inheritdoc ICatalogue
@@ -165,7 +214,7 @@ contract Catalogue is ICatalogue {
         Dataset storage found = _datasets[dataset];
         state.provider = found.provider;
         state.active = found.provider != address(0) && !found.withdrawn;
-        state.shared = state.active && found.sharing != Class.NotShared && !_closedByOrder(found.lastOrder);
+        state.shared = state.active && found.sharing != Class.NotShared && !_inForce(found.lastClosing);
         state.personal = found.personal;
         state.fieldCount = found.fieldCount;
         state.sharing = found.sharing;
@@ -187,8 +236,13 @@ contract Catalogue is ICatalogue {
     }
 
     /// @inheritdoc ICatalogue
-    function lastOrderOf(DatasetId dataset) external view returns (OrderId) {
-        return _datasets[dataset].lastOrder;
+    function lastOrdersOf(DatasetId dataset) external view returns (OrderId opening, OrderId closing) {
+        return (_datasets[dataset].lastOpening, _datasets[dataset].lastClosing);
+    }
+
+    /// @inheritdoc ICatalogue
+    function closedByOrder(DatasetId dataset) external view returns (bool) {
+        return _inForce(_datasets[dataset].lastClosing);
     }
 
     /// @inheritdoc ICatalogue
@@ -226,12 +280,35 @@ contract Catalogue is ICatalogue {
     }
 
     function _inForce(OrderId order) private view returns (bool) {
-        OrderState storage state = _orders[order];
-        return state.startsAt <= block.timestamp && block.timestamp < state.endsAt;
+        OrderState storage state_ = _orders[order];
+        bool effective = state_.countersigned || state_.sharing == Class.NotShared;
+        return effective && state_.startsAt <= block.timestamp && !_isOver(state_.endsAt);
     }
 
-    function _closedByOrder(OrderId order) private view returns (bool) {
-        return _orders[order].sharing == Class.NotShared && _inForce(order);
+    function _isOver(uint64 endsAt) private view returns (bool) {
+        return endsAt <= block.timestamp;
+    }
+
+    function _mayEnd(OrderState storage order) private view returns (bool) {
+        if (msg.sender == REGISTRY.authority() || REGISTRY.isActive(msg.sender, Role.Regulator)) return true;
+        // A provider must not re-open its own leak.
+        return order.sharing != Class.NotShared && msg.sender == _datasets[order.dataset].provider;
+    }
+
+    /// @dev A leak at night waits for nobody: only another order that closes already stands in the way.
+    function _requireClosable(Dataset storage dataset, OrderTerms calldata terms) private view {
+        if (!_isOver(_orders[dataset.lastClosing].endsAt)) revert OrderInForce(dataset.lastClosing);
+        if (terms.endsAt > type(uint40).max) revert OrderPeriodInvalid(terms.startsAt, terms.endsAt);
+    }
+
+    function _requireOpenable(Dataset storage dataset, OrderTerms calldata terms) private view {
+        // From now on, not from a start in the past.
+        uint256 from = terms.startsAt > block.timestamp ? terms.startsAt : block.timestamp;
+        if (terms.endsAt > from + LONGEST_OPENING) revert OrderPeriodInvalid(terms.startsAt, terms.endsAt);
+        if (PurposeId.unwrap(terms.purpose) == 0) revert OrderWithoutPurpose();
+        if (dataset.personal && terms.sharing == Class.Unconditional) revert OrderTooWide(terms.dataset);
+        _requireReviewed(dataset.lastOpening);
+        _requireReviewed(dataset.lastClosing);
     }
 
     function _requireReviewed(OrderId last) private view {
@@ -242,15 +319,32 @@ contract Catalogue is ICatalogue {
         if (version == 0 || version > _publications[dataset].length) revert PublicationUnknown(dataset, version);
     }
 
-    function _requirePeriod(uint64 startsAt, uint64 endsAt) private view {
-        if (endsAt <= startsAt || endsAt <= block.timestamp) revert OrderPeriodInvalid(startsAt, endsAt);
-    }
-
+    /// @dev Equal names would make a statement that says less than it opens.
     function _requireSchema(string[] calldata fields) private pure {
         if (fields.length == 0 || fields.length > 256) revert FieldCountOutOfRange(fields.length);
+        bytes32[] memory hashes = new bytes32[](fields.length);
         for (uint256 i = 0; i < fields.length; ++i) {
             if (bytes(fields[i]).length == 0) revert EmptyField(i);
+            Texts.requireWithin(bytes(fields[i]).length, Texts.NAME);
+            bytes32 hash = keccak256(bytes(fields[i]));
+            for (uint256 j = 0; j < i; ++j) {
+                if (hashes[j] == hash) revert FieldRepeated(i);
+            }
+            hashes[i] = hash;
         }
+    }
+
+    function _requireReason(string calldata reason) private pure {
+        if (bytes(reason).length == 0) revert EmptyReason();
+        Texts.requireWithin(bytes(reason).length, Texts.PROSE);
+    }
+
+    function _topic(DatasetId dataset) private pure returns (bytes32) {
+        return DatasetId.unwrap(dataset);
+    }
+
+    function _topic(OrderId order) private pure returns (bytes32) {
+        return OrderId.unwrap(order);
     }
 
     function _requireClasses(Class sharing, uint8 grade, bool personal) private pure {

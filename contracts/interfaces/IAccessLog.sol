@@ -39,11 +39,15 @@ interface IAccessLog {
     /// @dev Ends each call of `record`: who recorded, and the state after it.
     event Recorded(address indexed recorder, uint256 sequence, bytes32 head);
 
+    /// @dev A batch whose consumer has not named the recorder: no access, no number, no nonce and no use of it.
+    event BatchSkipped(address indexed consumer, address indexed recorder);
+
     error DeadlineTooLarge(uint256 deadline);
     /// @dev At deployment: these authorizations count uses for another access log.
     error NotWired(address authorizations);
 
-    /// @notice Decides and records each request, in order. Only an active recorder.
+    /// @notice Decides and records each request, in order. Only an active recorder; the batch of a consumer that has not named the
+    /// caller is passed over, so that nobody's use is spent by a recorder of others, and no consumer can undo another's batch.
     function record(Batch[] calldata batches) external;
 
     /// @return sequence Number of accesses recorded.

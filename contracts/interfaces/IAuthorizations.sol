@@ -30,23 +30,47 @@ interface IAuthorizations is ISubjects {
     }
 
     /// @param agreement Number of the agreement.
+    /// @param round Its round when it was granted: a consent ends when its agreement is withdrawn.
     /// @param fields Fields that the person allowed.
     struct GrantTerms {
         uint32 agreement;
+        uint16 round;
         uint256 fields;
+    }
+
+    /// @dev Why a use is given back. Unsigned: no gateway's journal has a signature, and no keyholder's a release.
+    /// NeverHandedOut: the release window is over, and too few keyholders' journals have a release for anybody to open it.
+    enum VoidGround {
+        Unsigned,
+        NeverHandedOut
     }
 
     event Granted(
         AuthorizationId indexed authorization,
         SubjectId indexed subject,
         address indexed consumer,
+        uint64 number,
         Authorization terms,
         uint32 agreement,
+        uint16 round,
         uint24 epoch,
-        bytes signer
+        bytes32 signerHash
     );
-    event Revoked(AuthorizationId indexed authorization, SubjectId indexed subject, bytes signer);
-    event Confirmed(AuthorizationId indexed authorization, SubjectId indexed subject, uint24 epoch, bytes signer);
+    /// @dev Of `subject` alone: of an authorization that is another subject's it says nothing.
+    event Revoked(AuthorizationId indexed authorization, SubjectId indexed subject, uint64 number, bytes32 signerHash);
+    event Confirmed(
+        AuthorizationId indexed authorization, SubjectId indexed subject, uint64 number, uint24 epoch, bytes32 signerHash
+    );
+    /// @param lastUse What the authorization's last use is from now on, zero for never.
+    event AccessVoided(
+        AuthorizationId indexed authorization,
+        uint256 indexed sequence,
+        address indexed regulator,
+        uint64 number,
+        uint32 lastUse,
+        VoidGround ground,
+        string reason
+    );
 
     error AlreadyGranted(AuthorizationId authorization);
     error AuthorizationUnknown(AuthorizationId authorization);
@@ -54,18 +78,36 @@ interface IAuthorizations is ISubjects {
     error AlreadyRevoked(AuthorizationId authorization);
     error AlreadyConfirmed(AuthorizationId authorization);
     error PeriodInvalid(uint64 notBefore, uint64 expiresAt);
+    error AccessUnknown(uint256 sequence);
+    error AlreadyVoided(uint256 sequence);
+    error NothingToVoid(AuthorizationId authorization);
+    error LastUseTooLate(uint32 lastUse);
+    error EmptyReason();
     error DatasetNotPersonal(DatasetId dataset);
     error NotAccessLog(address caller);
 
-    /// @notice Relays a signed authorization. It must be within its purpose's bounds and a consumer's active agreement.
+    /// @notice Relays a signed authorization. It must be within its purpose's bounds and a consumer's active agreement, and begin within a
+    /// day. A `notBefore` of zero, or in the past, means from this block on: its validity counts from then.
     function grant(Authorization calldata terms, Approval calldata approval) external returns (AuthorizationId);
 
-    /// @notice Ends an authorization for good. EIP-712 `Revocation`, by the signer, a guardian, or a signer that recovery replaced
-    /// after the authorization was granted.
+    /// @notice Ends an authorization for good. EIP-712 `Revocation`, by who may stop. One that comes before the grant counts too: the grant is
+    /// then refused. It is kept by authorization and subject, so nobody can block a stranger's grant.
     function revoke(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval) external;
 
     /// @notice Lets an authorization that a replaced key signed count again. EIP-712 `Confirmation`.
     function confirm(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval) external;
+
+    /// @notice Gives one use back that was recorded and never served. A regulator; each access once, for one authorization at most `maxUses`
+    /// times, and never more uses than the person granted.
+    /// @param sequence Number of the access.
+    /// @param lastUse Time of the authorization's last access that stands, zero for none; replay checks it.
+    function voidAccess(
+        uint256 sequence,
+        Authorization calldata terms,
+        uint32 lastUse,
+        VoidGround ground,
+        string calldata reason
+    ) external;
 
     /// @notice Decides and counts one use: steps 8 to 10 of the decision. Only the access log.
     /// @dev All in words, because enums, flags and short integers are range-checked on both sides of the call. With `excess` as
@@ -85,6 +127,9 @@ interface IAuthorizations is ISubjects {
     function grantOf(AuthorizationId authorization) external view returns (Grant grant_, bool halted);
 
     function termsOf(uint32 number) external view returns (GrantTerms memory);
+
+    /// @notice Whether an access was voided.
+    function isVoided(uint256 sequence) external view returns (bool);
 
     /// @notice The record that the authorization is bound to; zero when it is not.
     function itemOf(AuthorizationId authorization) external view returns (bytes32);

@@ -66,11 +66,16 @@ library Grants {
         return uint32(Grant.unwrap(grant) >> USES_LEFT);
     }
 
+    /// @notice Second of the last use; zero for never.
+    function lastUse(Grant grant) internal pure returns (uint32) {
+        return uint32(Grant.unwrap(grant) >> LAST_USE);
+    }
+
     /// @notice Whether it was used, and less than `minInterval` ago.
     function usedTooRecently(Grant grant) internal view returns (bool) {
-        uint256 lastUse = uint32(Grant.unwrap(grant) >> LAST_USE);
+        uint256 last = uint32(Grant.unwrap(grant) >> LAST_USE);
         unchecked {
-            return block.timestamp < lastUse + uint32(Grant.unwrap(grant) >> 160) && lastUse != 0; // both of 32 bits
+            return block.timestamp < last + uint32(Grant.unwrap(grant) >> 160) && last != 0; // both of 32 bits
         }
     }
 
@@ -101,6 +106,15 @@ library Grants {
             uint256 counted = Grant.unwrap(grant) - (1 << USES_LEFT); // borrows from no other part: one is left
             counted &= ~(uint256(type(uint32).max) << LAST_USE);
             return Grant.wrap(counted | uint256(uint32(block.timestamp)) << LAST_USE);
+        }
+    }
+
+    /// @notice One use more, the last one then. Only while fewer are left than were granted.
+    function giveBack(Grant grant, uint32 lastUse_) internal pure returns (Grant) {
+        unchecked {
+            uint256 counted = Grant.unwrap(grant) + (1 << USES_LEFT); // carries into no other part: less than 2^32 - 1 are left
+            counted &= ~(uint256(type(uint32).max) << LAST_USE);
+            return Grant.wrap(counted | uint256(lastUse_) << LAST_USE);
         }
     }
 }
