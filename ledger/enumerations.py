@@ -30,6 +30,21 @@ ALL_ROLES: Final = 0b111111
 """Every role there is, as a plain number."""
 
 
+class Change(IntEnum):
+    """What is announced in the registry beside admissions. Source: IRegistry.Change."""
+
+    AUTHORITY = 0
+    VERIFIER = 1
+    SUCCESSOR = 2
+
+
+class VoidGround(IntEnum):
+    """Why a use is given back. Source: IAuthorizations.VoidGround."""
+
+    UNSIGNED = 0
+    NEVER_HANDED_OUT = 1
+
+
 class Outcome(IntEnum):
     """How an access was decided, in the order in which the decision looks (DESIGN 3.3).
 

@@ -23,6 +23,7 @@ String = Annotated[str, "string"]
 stop a reader, nor what it writes."""
 Bool = Annotated[bool, "bool"]
 Uint8 = Annotated[int, "uint8"]
+Uint16 = Annotated[int, "uint16"]
 Uint24 = Annotated[int, "uint24"]
 Uint32 = Annotated[int, "uint32"]
 Uint64 = Annotated[int, "uint64"]
@@ -32,6 +33,7 @@ SharingClass = Annotated[Class, "uint8"]
 IndexedBytes32 = Annotated[bytes, "bytes32", INDEXED]
 IndexedAddress = Annotated[bytes, "address", INDEXED]
 IndexedUint64 = Annotated[int, "uint64", INDEXED]
+IndexedUint256 = Annotated[int, "uint256", INDEXED]
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +60,19 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     def name(self) -> str:
         """The event's name as the contract declares it."""
         return type(self).__name__
+
+
+class NumberedEvent(Event, frozen=True, gc=False):
+    """An event of the four contracts that number and chain theirs: all but the access log's.
+
+    In the contract's declaration the number stands behind what is indexed, as the first word of the data.
+    Source: contracts/interfaces/INumbered.sol.
+    """
+
+    number: int
+    """From 1 for each contract, without a gap."""
+    link: bytes
+    """Topics and data, one after the other: the running hash goes on as keccak(head, link)[:24]."""
 
 
 class Contracts(msgspec.Struct, frozen=True):

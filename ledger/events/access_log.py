@@ -12,6 +12,7 @@ from ledger.events.abi import Event
 ACCESSED_SIGNATURE: Final = "Accessed(bytes32,uint256,uint256,bytes32)"
 ITEM_ACCESSED_SIGNATURE: Final = "ItemAccessed(bytes32,uint256,uint256,bytes32,bytes32)"
 RECORDED_SIGNATURE: Final = "Recorded(address,uint256,bytes32)"
+SKIPPED_SIGNATURE: Final = "BatchSkipped(address,address)"
 
 WHOLE: Final = bytes(32)
 """The item of an access to all that its basis covers."""
@@ -49,3 +50,10 @@ class Recorded(Event, frozen=True, gc=False):
     recorder: bytes
     sequence: int
     head: bytes
+
+
+class BatchSkipped(Event, frozen=True, gc=False):
+    """A batch whose consumer had not named the recorder: nothing of it was recorded."""
+
+    consumer: bytes
+    recorder: bytes

@@ -6,10 +6,11 @@ import msgspec
 
 from ledger.events.abi import (
     Bytes32,
-    Event,
     IndexedAddress,
     IndexedBytes32,
+    NumberedEvent,
     String,
+    Uint16,
     Uint32,
     Uint64,
     Uint256,
@@ -39,14 +40,14 @@ class PurposeTerms(msgspec.Struct, frozen=True, gc=False):
     """How long the consumer may keep the data, seconds."""
 
 
-class PurposeRegistered(Event, frozen=True, gc=False):
+class PurposeRegistered(NumberedEvent, frozen=True, gc=False):
     """The authority sets a purpose, for ever."""
 
     purpose: IndexedBytes32
     terms: Annotated[PurposeTerms, "(string,(string,string)[],uint64,uint32,uint32,uint64)"]
 
 
-class PurposeFieldsBound(Event, frozen=True, gc=False):
+class PurposeFieldsBound(NumberedEvent, frozen=True, gc=False):
     """Which fields of a dataset a purpose may ever use; set once."""
 
     purpose: IndexedBytes32
@@ -54,13 +55,13 @@ class PurposeFieldsBound(Event, frozen=True, gc=False):
     fields: Uint256
 
 
-class PurposeRetired(Event, frozen=True, gc=False):
+class PurposeRetired(NumberedEvent, frozen=True, gc=False):
     """Nothing new can name the purpose any more."""
 
     purpose: IndexedBytes32
 
 
-class Applied(Event, frozen=True, gc=False):
+class Applied(NumberedEvent, frozen=True, gc=False):
     """A consumer applies for fields of a dataset and a purpose."""
 
     application: IndexedBytes32
@@ -72,26 +73,28 @@ class Applied(Event, frozen=True, gc=False):
     nonce: Bytes32
 
 
-class ApplicationDeclined(Event, frozen=True, gc=False):
+class ApplicationDeclined(NumberedEvent, frozen=True, gc=False):
     """The provider declines an application."""
 
     application: IndexedBytes32
     reason: String
 
 
-class AgreementApproved(Event, frozen=True, gc=False):
+class AgreementApproved(NumberedEvent, frozen=True, gc=False):
     """The provider approves an application, of all its fields or fewer."""
 
     agreement: IndexedBytes32
     application: IndexedBytes32
-    number: Uint32
+    agreement_number: Uint32
     """Short name of the agreement, from 1."""
+    round: Uint16
+    """Number of times that it was approved anew after a withdrawal."""
     fields: Uint256
     expires_at: Uint64
     """Seconds since 1970, exclusive."""
 
 
-class ConfidentialitySigned(Event, frozen=True, gc=False):
+class ConfidentialitySigned(NumberedEvent, frozen=True, gc=False):
     """The consumer signed the confidentiality agreement of an application."""
 
     application: IndexedBytes32
@@ -101,7 +104,7 @@ class ConfidentialitySigned(Event, frozen=True, gc=False):
     nonce: Bytes32
 
 
-class AgreementWithdrawn(Event, frozen=True, gc=False):
+class AgreementWithdrawn(NumberedEvent, frozen=True, gc=False):
     """Provider or consumer ends an agreement."""
 
     agreement: IndexedBytes32
@@ -109,7 +112,41 @@ class AgreementWithdrawn(Event, frozen=True, gc=False):
     reason: String
 
 
-EVENTS: Final[tuple[type[Event], ...]] = (
+class SupervisorAppointed(NumberedEvent, frozen=True, gc=False):
+    """A regulator lets a machine suspend agreements."""
+
+    supervisor: IndexedAddress
+    regulator: IndexedAddress
+
+
+class SupervisorDismissed(NumberedEvent, frozen=True, gc=False):
+    """A regulator takes that back."""
+
+    supervisor: IndexedAddress
+    regulator: IndexedAddress
+
+
+class AgreementSuspended(NumberedEvent, frozen=True, gc=False):
+    """A supervisor suspends an agreement for half an hour."""
+
+    agreement: IndexedBytes32
+    supervisor: IndexedAddress
+    until: Uint64
+    """Seconds since 1970, exclusive."""
+    reason: String
+
+
+class SuspensionReviewed(NumberedEvent, frozen=True, gc=False):
+    """A regulator looked at a suspension."""
+
+    agreement: IndexedBytes32
+    regulator: IndexedAddress
+    until: Uint64
+    """When it ends from now on, seconds since 1970, exclusive."""
+    findings: String
+
+
+EVENTS: Final[tuple[type[NumberedEvent], ...]] = (
     PurposeRegistered,
     PurposeFieldsBound,
     PurposeRetired,
@@ -118,4 +155,8 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     AgreementApproved,
     ConfidentialitySigned,
     AgreementWithdrawn,
+    SupervisorAppointed,
+    SupervisorDismissed,
+    AgreementSuspended,
+    SuspensionReviewed,
 )

@@ -7,10 +7,10 @@ import msgspec
 from ledger.enumerations import Class
 from ledger.events.abi import (
     Bytes32,
-    Event,
     IndexedAddress,
     IndexedBytes32,
     IndexedUint64,
+    NumberedEvent,
     SharingClass,
     String,
     Uint8,
@@ -53,7 +53,7 @@ class OrderTerms(msgspec.Struct, frozen=True, gc=False):
     nonce: bytes
 
 
-class DatasetRegistered(Event, frozen=True, gc=False):
+class DatasetRegistered(NumberedEvent, frozen=True, gc=False):
     """A provider registers a dataset."""
 
     dataset: IndexedBytes32
@@ -61,7 +61,7 @@ class DatasetRegistered(Event, frozen=True, gc=False):
     terms: Annotated[DatasetTerms, "(string,string,string[],uint8,uint8,uint8,bool,uint32)"]
 
 
-class DatasetReclassified(Event, frozen=True, gc=False):
+class DatasetReclassified(NumberedEvent, frozen=True, gc=False):
     """A dataset's classes and grade change."""
 
     dataset: IndexedBytes32
@@ -71,14 +71,14 @@ class DatasetReclassified(Event, frozen=True, gc=False):
     reason: String
 
 
-class DatasetWithdrawn(Event, frozen=True, gc=False):
+class DatasetWithdrawn(NumberedEvent, frozen=True, gc=False):
     """A dataset is withdrawn for good."""
 
     dataset: IndexedBytes32
     reason: String
 
 
-class Published(Event, frozen=True, gc=False):
+class Published(NumberedEvent, frozen=True, gc=False):
     """A version of a dataset: count and Merkle root of its records."""
 
     dataset: IndexedBytes32
@@ -92,7 +92,7 @@ class Published(Event, frozen=True, gc=False):
     """SHA-256 of the provider's quality report, or zero."""
 
 
-class RecordErased(Event, frozen=True, gc=False):
+class RecordErased(NumberedEvent, frozen=True, gc=False):
     """A record's salt and ciphertext were destroyed."""
 
     dataset: IndexedBytes32
@@ -101,7 +101,7 @@ class RecordErased(Event, frozen=True, gc=False):
     """A publication that contained it."""
 
 
-class OrderIssued(Event, frozen=True, gc=False):
+class OrderIssued(NumberedEvent, frozen=True, gc=False):
     """The authority re-classifies a dataset for a time."""
 
     order: IndexedBytes32
@@ -109,16 +109,25 @@ class OrderIssued(Event, frozen=True, gc=False):
     terms: Annotated[OrderTerms, "(bytes32,bytes32,uint8,uint256,uint64,uint64,string,bytes32)"]
 
 
-class OrderEnded(Event, frozen=True, gc=False):
+class OrderCountersigned(NumberedEvent, frozen=True, gc=False):
+    """A regulator puts an order that opens in force."""
+
+    order: IndexedBytes32
+    dataset: IndexedBytes32
+    regulator: IndexedAddress
+
+
+class OrderEnded(NumberedEvent, frozen=True, gc=False):
     """An order ends before its time."""
 
     order: IndexedBytes32
     dataset: IndexedBytes32
+    by: IndexedAddress
     ends_at: Uint64
     reason: String
 
 
-class OrderReviewed(Event, frozen=True, gc=False):
+class OrderReviewed(NumberedEvent, frozen=True, gc=False):
     """A regulator reviewed an order that is over."""
 
     order: IndexedBytes32
@@ -127,13 +136,14 @@ class OrderReviewed(Event, frozen=True, gc=False):
     findings: String
 
 
-EVENTS: Final[tuple[type[Event], ...]] = (
+EVENTS: Final[tuple[type[NumberedEvent], ...]] = (
     DatasetRegistered,
     DatasetReclassified,
     DatasetWithdrawn,
     Published,
     RecordErased,
     OrderIssued,
+    OrderCountersigned,
     OrderEnded,
     OrderReviewed,
 )

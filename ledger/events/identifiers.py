@@ -66,12 +66,12 @@ def agreement_id(consumer: bytes, dataset: bytes, purpose: bytes) -> bytes:
 
 
 def _identify_dataset(topics: tuple[bytes, ...], data: bytes) -> bytes:
-    code = _tail(data, _number(data, 0), 0)
+    code = _tail(data, _number(data, _WORD), 0)
     return keccak256(_DATASET_TAG + topics[1] + keccak256(code))
 
 
 def _identify_order(_topics: tuple[bytes, ...], data: bytes) -> bytes:
-    terms = _number(data, 0)
+    terms = _number(data, _WORD)
     reason = _tail(data, terms, 6)
     return keccak256(
         _ORDER_TAG
@@ -82,11 +82,12 @@ def _identify_order(_topics: tuple[bytes, ...], data: bytes) -> bytes:
 
 
 def _identify_purpose(_topics: tuple[bytes, ...], data: bytes) -> bytes:
-    return keccak256(data)
+    # `abi.encode(terms)` is the offset of a tuple that follows at once, and the tuple.
+    return keccak256(_word(_WORD) + data[_number(data, _WORD) :])
 
 
 def _identify_application(topics: tuple[bytes, ...], data: bytes) -> bytes:
-    purpose_and_fields, nonce = data[: 2 * _WORD], data[3 * _WORD : 4 * _WORD]
+    purpose_and_fields, nonce = data[_WORD : 3 * _WORD], data[4 * _WORD : 5 * _WORD]
     return keccak256(_APPLICATION_TAG + topics[1] + topics[2] + purpose_and_fields + nonce)
 
 

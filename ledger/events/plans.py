@@ -13,8 +13,10 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from ledger.events import agreements, authorizations, catalogue, registry
-from ledger.events.abi import INDEXED, Event
+from ledger.events.abi import INDEXED, NumberedEvent
 from ledger.keccak import keccak256
+
+_NUMBER: Final = "uint64"
 
 Convert: TypeAlias = Callable[[Any], Any]
 """From what `eth_abi` returns to what an event holds."""
@@ -34,7 +36,7 @@ class Part:
 class Plan:
     """How to read one event class."""
 
-    event: type[Event]
+    event: type[NumberedEvent]
     signature: str
     topic: bytes
     parts: tuple[Part, ...]
@@ -42,7 +44,7 @@ class Plan:
     data_types: tuple[str, ...]
 
     def values(self, topics: tuple[bytes, ...], data: bytes) -> list[object]:
-        """Return the event's own attributes, in order.
+        """Return the event's number, its link, and its own attributes, in order.
 
         Args:
             topics: without the first, 32 bytes each, as many as `topic_types`.
@@ -53,28 +55,30 @@ class Plan:
         """
         try:
             in_topics = iter(decode(self.topic_types, b"".join(topics)))
-            in_data = iter(decode(self.data_types, data))
+            number, *others = decode((_NUMBER, *self.data_types), data)
         except DecodingError as error:
             raise ValueError(str(error)) from error
-        return [part.convert(next(in_topics if part.indexed else in_data)) for part in self.parts]
+        in_data = iter(others)
+        own = [part.convert(next(in_topics if part.indexed else in_data)) for part in self.parts]
+        return [number, b"".join((self.topic, *topics, data)), *own]
 
 
-def plan_for(event: type[Event]) -> Plan:
+def plan_for(event: type[NumberedEvent]) -> Plan:
     """Work out how an event class is read."""
-    own = event.__struct_fields__[len(Event.__struct_fields__) :]
+    own = event.__struct_fields__[len(NumberedEvent.__struct_fields__) :]
     hints = get_type_hints(event, include_extras=True)
     parts = tuple(_part(hints[name]) for name in own)
-    signature = f"{event.__name__}({','.join(part.type for part in parts)})"
+    indexed = [part.type for part in parts if part.indexed]
+    others = [part.type for part in parts if not part.indexed]
+    signature = f"{event.__name__}({','.join((*indexed, _NUMBER, *others))})"
     return Plan(
         event=event,
         signature=signature,
         topic=keccak256(signature.encode("ascii")),
         parts=parts,
-        topic_types=tuple(part.type for part in parts if part.indexed),
+        topic_types=tuple(indexed),
         # Strings are read as bytes: a contract takes any, `eth_abi` only UTF-8.
-        data_types=tuple(
-            part.type.replace("string", "bytes") for part in parts if not part.indexed
-        ),
+        data_types=tuple(kind.replace("string", "bytes") for kind in others),
     )
 
 

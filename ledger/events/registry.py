@@ -1,11 +1,23 @@
 """Events of `Registry`: parties, restrictions, the authority. Source: contracts/interfaces/IRegistry.sol."""
 
-from typing import Final
+from typing import Annotated, Final
 
-from ledger.events.abi import Bytes, Event, IndexedAddress, String, Uint8, Uint64
+from ledger.enumerations import Change
+from ledger.events.abi import (
+    INDEXED,
+    Address,
+    Bytes,
+    IndexedAddress,
+    NumberedEvent,
+    String,
+    Uint8,
+    Uint64,
+)
+
+IndexedChange = Annotated[Change, "uint8", INDEXED]
 
 
-class PartyAdmitted(Event, frozen=True, gc=False):
+class PartyAdmitted(NumberedEvent, frozen=True, gc=False):
     """A party is admitted with exactly these roles, or its roles and name change."""
 
     party: IndexedAddress
@@ -15,20 +27,80 @@ class PartyAdmitted(Event, frozen=True, gc=False):
     """The party's name."""
 
 
-class PartyWithdrawn(Event, frozen=True, gc=False):
-    """A party may do nothing any more."""
+class AdmissionAnnounced(NumberedEvent, frozen=True, gc=False):
+    """A party is to be admitted with a role that a regulator may veto."""
+
+    party: IndexedAddress
+    roles: Uint8
+    title: String
+    effective_at: Uint64
+    """Seconds since 1970."""
+
+
+class AdmissionVetoed(NumberedEvent, frozen=True, gc=False):
+    """A regulator stopped an announced admission."""
+
+    party: IndexedAddress
+    regulator: IndexedAddress
+    reason: String
+
+
+class PartyWithdrawn(NumberedEvent, frozen=True, gc=False):
+    """A party may do nothing any more; an admission that was announced for it ends too."""
 
     party: IndexedAddress
 
 
-class EncryptionKeySet(Event, frozen=True, gc=False):
+class ChangeAnnounced(NumberedEvent, frozen=True, gc=False):
+    """A change of the registry is to come that a regulator may veto."""
+
+    change: IndexedChange
+    first: IndexedAddress
+    second: IndexedAddress
+    effective_at: Uint64
+    """Seconds since 1970."""
+
+
+class ChangeVetoed(NumberedEvent, frozen=True, gc=False):
+    """A regulator stopped an announced change."""
+
+    change: IndexedChange
+    first: IndexedAddress
+    second: IndexedAddress
+    regulator: Address
+    reason: String
+
+
+class ChangeMade(NumberedEvent, frozen=True, gc=False):
+    """A change took effect; the first ones at the deployment."""
+
+    change: IndexedChange
+    first: IndexedAddress
+    second: IndexedAddress
+
+
+class RecorderNamed(NumberedEvent, frozen=True, gc=False):
+    """A consumer lets a recorder record its requests."""
+
+    consumer: IndexedAddress
+    recorder: IndexedAddress
+
+
+class RecorderDismissed(NumberedEvent, frozen=True, gc=False):
+    """A consumer takes that back."""
+
+    consumer: IndexedAddress
+    recorder: IndexedAddress
+
+
+class EncryptionKeySet(NumberedEvent, frozen=True, gc=False):
     """A party names its HPKE public key: suite byte, then the key."""
 
     party: IndexedAddress
     key: Bytes
 
 
-class ConsumerRestricted(Event, frozen=True, gc=False):
+class ConsumerRestricted(NumberedEvent, frozen=True, gc=False):
     """A regulator denies a consumer's accesses until a time."""
 
     consumer: IndexedAddress
@@ -38,14 +110,14 @@ class ConsumerRestricted(Event, frozen=True, gc=False):
     reason: String
 
 
-class RestrictionAppealed(Event, frozen=True, gc=False):
+class RestrictionAppealed(NumberedEvent, frozen=True, gc=False):
     """A restricted consumer appeals."""
 
     consumer: IndexedAddress
     statement: String
 
 
-class RestrictionLifted(Event, frozen=True, gc=False):
+class RestrictionLifted(NumberedEvent, frozen=True, gc=False):
     """A regulator ends a restriction before its time."""
 
     consumer: IndexedAddress
@@ -53,35 +125,26 @@ class RestrictionLifted(Event, frozen=True, gc=False):
     reason: String
 
 
-class ContractAnnounced(Event, frozen=True, gc=False):
+class ContractAnnounced(NumberedEvent, frozen=True, gc=False):
     """The authority announces where one of the system's contracts is."""
 
-    contract_name: String
     deployed: IndexedAddress
+    contract_name: String
 
 
-class OwnershipTransferStarted(Event, frozen=True, gc=False):
-    """The authority offers its place to another account."""
-
-    previous_owner: IndexedAddress
-    new_owner: IndexedAddress
-
-
-class OwnershipTransferred(Event, frozen=True, gc=False):
-    """The authority is another account from now on; at the deployment the previous one is zero."""
-
-    previous_owner: IndexedAddress
-    new_owner: IndexedAddress
-
-
-EVENTS: Final[tuple[type[Event], ...]] = (
+EVENTS: Final[tuple[type[NumberedEvent], ...]] = (
     PartyAdmitted,
+    AdmissionAnnounced,
+    AdmissionVetoed,
     PartyWithdrawn,
+    ChangeAnnounced,
+    ChangeVetoed,
+    ChangeMade,
+    RecorderNamed,
+    RecorderDismissed,
     EncryptionKeySet,
     ConsumerRestricted,
     RestrictionAppealed,
     RestrictionLifted,
     ContractAnnounced,
-    OwnershipTransferStarted,
-    OwnershipTransferred,
 )
