@@ -18,7 +18,7 @@ from eth_abi.abi import encode
 from eth_abi.exceptions import EncodingError
 
 from ledger.artifacts import ContractName
-from ledger.enumerations import Class, Roles
+from ledger.enumerations import Change, Class, Roles, VoidGround
 from ledger.errors import LedgerError
 from ledger.events import DatasetTerms, OrderTerms, PurposeTerms
 from ledger.keccak import keccak256
@@ -32,6 +32,7 @@ from ledger.typed_data import (
     RecoveryVeto,
     Revocation,
     SignerRotation,
+    SubjectOpening,
 )
 
 _SELECTOR: Final = 4
@@ -42,6 +43,8 @@ _AUTHORIZATION: Final = (
 _APPROVAL: Final = "(bytes,bytes)"
 _DATASET: Final = "(string,string,string[],uint8,uint8,uint8,bool,uint32)"
 _ORDER: Final = "(bytes32,bytes32,uint8,uint256,uint64,uint64,string,bytes32)"
+_CHANGE: Final = "uint8,address,address"
+_NOBODY: Final = bytes(20)
 _PURPOSE: Final = "(string,(string,string)[],uint64,uint32,uint32,uint64)"
 _RECORD: Final = "record((address,(bytes32,uint256,uint256,uint256,bytes32)[])[])"
 _RECORD_SELECTOR: Final = keccak256(_RECORD.encode("ascii"))[:_SELECTOR]
@@ -73,13 +76,51 @@ class Approval(msgspec.Struct, frozen=True):
 
 
 def admit(party: bytes, roles: Roles, name: str) -> ContractCall:
-    """Admit a party with exactly these roles; the authority."""
+    """Admit a party with exactly these roles; the authority.
+
+    Announced only when the party gets a role that is vetoed: regulator, identity authority.
+    """
     return _call("Registry", "admit(address,uint8,string)", party, int(roles), name)
+
+
+def activate(party: bytes) -> ContractCall:
+    """Make an announced admission take effect once it is due; anyone."""
+    return _call("Registry", "activate(address)", party)
+
+
+def veto_admission(party: bytes, reason: str) -> ContractCall:
+    """Stop an announced admission; a regulator, or one withdrawn a short while ago."""
+    return _call("Registry", "vetoAdmission(address,string)", party, reason)
 
 
 def withdraw(party: bytes) -> ContractCall:
     """Withdraw a party; the authority."""
     return _call("Registry", "withdraw(address)", party)
+
+
+def announce_change(change: Change, first: bytes, second: bytes = _NOBODY) -> ContractCall:
+    """Announce a change (`Change` says of whom); the authority."""
+    return _call("Registry", f"announceChange({_CHANGE})", change, first, second)
+
+
+def make_change(change: Change, first: bytes, second: bytes = _NOBODY) -> ContractCall:
+    """Make an announced change once it is due; the next authority itself, else anyone."""
+    return _call("Registry", f"makeChange({_CHANGE})", change, first, second)
+
+
+def veto_change(change: Change, first: bytes, second: bytes, reason: str) -> ContractCall:
+    """Stop an announced change; a regulator, or one withdrawn a short while ago."""
+    return _call("Registry", f"vetoChange({_CHANGE},string)", change, first, second, reason)
+
+
+def name_recorder(recorder: bytes) -> ContractCall:
+    """Let a recorder record the caller's requests, at once; a consumer."""
+    return _call("Registry", "nameRecorder(address)", recorder)
+
+
+def dismiss_recorder(recorder: bytes) -> ContractCall:
+    """Take a naming back, at once; a consumer."""
+    return _call("Registry", "dismissRecorder(address)", recorder)
 
 
 def set_encryption_key(key: bytes) -> ContractCall:
@@ -105,16 +146,6 @@ def lift(consumer: bytes, reason: str) -> ContractCall:
 def announce(name: str, deployed: bytes) -> ContractCall:
     """Announce where a contract is deployed; the authority."""
     return _call("Registry", "announce(string,address)", name, deployed)
-
-
-def transfer_authority(successor: bytes) -> ContractCall:
-    """Offer the authority to a successor, who has to accept; the authority."""
-    return _call("Registry", "transferOwnership(address)", successor)
-
-
-def accept_authority() -> ContractCall:
-    """Accept the authority; the successor."""
-    return _call("Registry", "acceptOwnership()")
 
 
 # Catalogue
@@ -164,8 +195,13 @@ def issue_order(terms: OrderTerms) -> ContractCall:
     return _call("Catalogue", f"issueOrder({_ORDER})", msgspec.structs.astuple(terms))
 
 
+def countersign_order(order: bytes) -> ContractCall:
+    """Put an order that opens in force; a regulator."""
+    return _call("Catalogue", "countersignOrder(bytes32)", order)
+
+
 def end_order(order: bytes, reason: str) -> ContractCall:
-    """End an order before its time; the authority."""
+    """End an order before its time; the authority, a regulator, or the provider if it opens."""
     return _call("Catalogue", "endOrder(bytes32,string)", order, reason)
 
 
@@ -225,6 +261,27 @@ def withdraw_agreement(agreement: bytes, reason: str) -> ContractCall:
     return _call("Agreements", "withdrawAgreement(bytes32,string)", agreement, reason)
 
 
+def appoint_supervisor(supervisor: bytes) -> ContractCall:
+    """Let a machine of the calling regulator suspend agreements."""
+    return _call("Agreements", "appointSupervisor(address)", supervisor)
+
+
+def dismiss_supervisor(supervisor: bytes) -> ContractCall:
+    """Take a supervisor's appointment back; any regulator."""
+    return _call("Agreements", "dismissSupervisor(address)", supervisor)
+
+
+def suspend_agreement(agreement: bytes, reason: str) -> ContractCall:
+    """Suspend an agreement for 30 minutes; a supervisor."""
+    return _call("Agreements", "suspendAgreement(bytes32,string)", agreement, reason)
+
+
+def review_suspension(agreement: bytes, until: int, findings: str) -> ContractCall:
+    """Look at a suspension: it lasts until then, never longer than it would; a regulator."""
+    signature = "reviewSuspension(bytes32,uint64,string)"
+    return _call("Agreements", signature, agreement, until, findings)
+
+
 def purpose_id(terms: PurposeTerms) -> bytes:
     """Return the id that a purpose with these terms has (contracts/Agreements.sol `purposeId`)."""
     return keccak256(encode_arguments((_PURPOSE,), (_purpose(terms),)))
@@ -271,7 +328,7 @@ def appoint_guardian(terms: GuardianAppointment, approval: Approval) -> Contract
 
 
 def start_recovery(subject: bytes, new_signer: bytes) -> ContractCall:
-    """Start replacing a lost key; the identity authority."""
+    """Start replacing a lost key; the subject's registrar or its successor."""
     return _call("Authorizations", "startRecovery(bytes32,bytes)", subject, new_signer)
 
 
@@ -283,6 +340,38 @@ def veto_recovery(terms: RecoveryVeto, approval: Approval) -> ContractCall:
 def complete_recovery(subject: bytes) -> ContractCall:
     """Make a due recovery take effect; anyone."""
     return _call("Authorizations", "completeRecovery(bytes32)", subject)
+
+
+def close_subject(subject: bytes) -> ContractCall:
+    """Close a stolen id at once; the subject's registrar or its successor."""
+    return _call("Authorizations", "closeSubject(bytes32)", subject)
+
+
+def open_subject(terms: SubjectOpening, approval: Approval) -> ContractCall:
+    """Open a closed id, as its present signer signed; the registrar or its successor."""
+    return _approved("openSubject(bytes32,bytes32,uint64,%s)", terms, approval)
+
+
+def end_links(subject: bytes) -> ContractCall:
+    """End all links of the id that were issued up to now; the registrar or its successor."""
+    return _call("Authorizations", "endLinks(bytes32)", subject)
+
+
+def void_access(
+    sequence: int, terms: Authorization, last_use: int, ground: VoidGround, reason: str
+) -> ContractCall:
+    """Give back one use that was recorded and never served; a regulator.
+
+    Args:
+        sequence: number of the access.
+        terms: the authorization that it used.
+        last_use: time of the authorization's last access that stands; zero for none.
+        ground: why.
+        reason: public for ever.
+    """
+    signature = f"voidAccess(uint256,{_AUTHORIZATION},uint32,uint8,string)"
+    values = (sequence, _authorization(terms), last_use, ground, reason)
+    return _call("Authorizations", signature, *values)
 
 
 # AccessLog
@@ -412,7 +501,13 @@ def _call(contract: ContractName, signature: str, *values: object) -> ContractCa
 
 def _approved(
     signature: str,
-    terms: Revocation | Confirmation | Freeze | SignerRotation | GuardianAppointment | RecoveryVeto,
+    terms: Revocation
+    | Confirmation
+    | Freeze
+    | SignerRotation
+    | GuardianAppointment
+    | RecoveryVeto
+    | SubjectOpening,
     approval: Approval,
 ) -> ContractCall:
     # The functions take the members of the signed record in its order, then the approval.

@@ -31,18 +31,23 @@ ALL_ROLES: Final = 0b111111
 
 
 class Change(IntEnum):
-    """What is announced in the registry beside admissions. Source: IRegistry.Change."""
+    """What the authority announces beside admissions, each about up to two addresses."""
 
     AUTHORITY = 0
+    """The next authority; zero."""
     VERIFIER = 1
+    """A verifier of signatures (ERC-7913); zero."""
     SUCCESSOR = 2
+    """An identity authority; who acts for the subjects that it registered."""
 
 
 class VoidGround(IntEnum):
-    """Why a use is given back. Source: IAuthorizations.VoidGround."""
+    """Why a use is given back."""
 
     UNSIGNED = 0
+    """No gateway's journal has a signature, and no keyholder's a release."""
     NEVER_HANDED_OUT = 1
+    """The release window is over, and too few keyholders released for anybody to open it."""
 
 
 class Outcome(IntEnum):

@@ -63,6 +63,7 @@ __all__ = [
     "SignedRecord",
     "SignerRotation",
     "SubjectLink",
+    "SubjectOpening",
     "TypedDataError",
     "decode_record",
     "digest",
@@ -173,6 +174,16 @@ class GuardianAppointment(SignedRecord, frozen=True):
     deadline: Uint64
 
 
+class SubjectOpening(SignedRecord, frozen=True):
+    """The present signer of a closed subject wants it open again; its registrar sends this."""
+
+    verified_by: ClassVar[str] = "Authorizations"
+
+    subject: Bytes32
+    nonce: Bytes32
+    deadline: Uint64
+
+
 class AccessRequest(SignedRecord, frozen=True):
     """A consumer asks to use a basis once; its struct hash is the access's id."""
 
@@ -217,6 +228,7 @@ RECORDS: Final[tuple[type[SignedRecord], ...]] = (
     SignerRotation,
     RecoveryVeto,
     GuardianAppointment,
+    SubjectOpening,
     AccessRequest,
     ConfidentialityAgreement,
     SubjectLink,

@@ -17,7 +17,7 @@ from eth_abi.exceptions import DecodingError
 
 from ledger import queries
 from ledger.contracts import encode_call
-from ledger.enumerations import Class, Roles
+from ledger.enumerations import Change, Class, Roles
 from ledger.events import Contracts
 from ledger.queries import BlockTag
 from ledger.rpc import Call
@@ -36,6 +36,17 @@ class Standing(msgspec.Struct, frozen=True):
     active: bool
     restricted_until: int
     """Exclusive; zero when never restricted."""
+    recorder: bytes
+    """The first one that the party named; zeros for none. `may_record` asks for any."""
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """An admission that was announced; all zero for none pending."""
+
+    roles: Roles
+    effective_at: int
+    """From when it can be activated."""
+    name: str
 
 
 class DatasetState(msgspec.Struct, frozen=True):
@@ -71,8 +82,17 @@ class OrderState(msgspec.Struct, frozen=True):
     sharing: Class
     starts_at: int
     ends_at: int
+    countersigned: bool
+    """By a regulator; an order that closes needs none."""
     reviewed: bool
     in_force: bool
+
+
+class LastOrders(msgspec.Struct, frozen=True):
+    """A dataset's last order that was countersigned, and its last that closes; zeros for none."""
+
+    opening: bytes
+    closing: bytes
 
 
 class PurposeBounds(msgspec.Struct, frozen=True):
@@ -106,22 +126,44 @@ class AgreementState(msgspec.Struct, frozen=True):
     application: bytes
     fields: int
     expires_at: int
+    suspended_until: int
+    """Exclusive."""
+    round: int
+    """Number of times that it was approved anew after a withdrawal."""
+    suspension_unseen: bool
+    """No regulator has looked at the last suspension yet."""
     withdrawn: bool
     active: bool
-    """Approved, not withdrawn, not expired, confidentiality agreement signed."""
+    """Approved, not withdrawn, expired or suspended, confidentiality agreement signed."""
 
 
 class SubjectState(msgspec.Struct, frozen=True):
     """A subject; number zero for an unknown one."""
 
     number: int
+    registrar: bytes
+    """The identity authority that registered it."""
+    links_from: int
+    """Links issued up to then count no more; zero for none ended."""
     frozen: bool
+    closed: bool
     epoch: int
     """Number of recoveries that took effect."""
     recovery_at: int
     """When the pending recovery may take effect; zero for none."""
+    frozen_by: bytes
+    """Keccak-256 of the signer who may lift the freeze at once; zeros for nobody."""
+    liftable_at: int
+    """From when the present signer may lift it."""
     signer: bytes
     pending_signer: bytes
+
+
+class Rights(msgspec.Struct, frozen=True):
+    """What a signer may do for a subject: exclusive ends, zero for not at all."""
+
+    consent_until: int
+    stop_until: int
 
 
 class GrantState(msgspec.Struct, frozen=True):
@@ -140,7 +182,7 @@ class GrantState(msgspec.Struct, frozen=True):
     revoked: bool
     item_bound: bool
     halted: bool
-    """The subject is frozen, under recovery, or has not confirmed it since a recovery."""
+    """The subject is frozen, closed, under recovery, or did not confirm it since a recovery."""
 
 
 class TermsState(msgspec.Struct, frozen=True):
@@ -148,7 +190,17 @@ class TermsState(msgspec.Struct, frozen=True):
 
     agreement: int
     """The agreement's number."""
+    round: int
+    """The agreement's round when they were granted."""
     fields: int
+
+
+class EventState(msgspec.Struct, frozen=True):
+    """How far one of the four contracts that number their events has got."""
+
+    count: int
+    head: bytes
+    """24 bytes."""
 
 
 class LogState(msgspec.Struct, frozen=True):
@@ -156,6 +208,17 @@ class LogState(msgspec.Struct, frozen=True):
 
     sequence: int
     head: bytes
+
+
+# Any of the four contracts that number their events
+
+
+def event_state(contract: bytes, tag: BlockTag = "latest") -> Call[EventState]:
+    """Ask one of Registry, Catalogue, Agreements, Authorizations for its events' count and hash."""
+    return _then(
+        queries.call(contract, encode_call("state()"), tag),
+        lambda data: EventState(*_decoded(("uint64", "bytes24"), data)),
+    )
 
 
 # Registry
@@ -166,8 +229,8 @@ def standing_of(contracts: Contracts, party: bytes, tag: BlockTag = "latest") ->
     return _view(
         contracts.registry,
         ("standingOf(address)", party),
-        "(uint8,bool,uint64)",
-        lambda values: Standing(*_converted(values, {0: Roles})),
+        "(uint8,bool,uint64,address)",
+        lambda values: Standing(*_converted(values, {0: Roles, 3: _address})),
         tag,
     )
 
@@ -180,6 +243,70 @@ def encryption_key_of(contracts: Contracts, party: bytes, tag: BlockTag = "lates
 def authority(contracts: Contracts, tag: BlockTag = "latest") -> Call[bytes]:
     """Ask for the authority's address."""
     return _view(contracts.registry, ("authority()",), "address", _address, tag)
+
+
+def may_record(
+    contracts: Contracts, consumer: bytes, recorder: bytes, tag: BlockTag = "latest"
+) -> Call[bool]:
+    """Ask whether a consumer named this recorder."""
+    call = ("mayRecord(address,address)", consumer, recorder)
+    return _view(contracts.registry, call, "bool", bool, tag)
+
+
+def party_named(contracts: Contracts, name: str, tag: BlockTag = "latest") -> Call[bytes]:
+    """Ask whose name this is, or was; zeros for a name that nobody had."""
+    return _view(contracts.registry, ("partyNamed(string)", name), "address", _address, tag)
+
+
+def admission_of(contracts: Contracts, party: bytes, tag: BlockTag = "latest") -> Call[Admission]:
+    """Ask for the admission that is announced for a party."""
+    return _view(
+        contracts.registry,
+        ("admissionOf(address)", party),
+        "(uint8,uint64,string)",
+        lambda values: Admission(*_converted(values, {0: Roles})),
+        tag,
+    )
+
+
+def change_due_at(
+    contracts: Contracts,
+    change: Change,
+    first: bytes,
+    second: bytes = bytes(20),
+    tag: BlockTag = "latest",
+) -> Call[int]:
+    """Ask from when an announced change can be made; zero for none pending."""
+    call = ("changeDueAt(uint8,address,address)", change, first, second)
+    return _view(contracts.registry, call, "uint64", int, tag)
+
+
+def veto_until(contracts: Contracts, regulator: bytes, tag: BlockTag = "latest") -> Call[int]:
+    """Ask until when (exclusive) a withdrawn regulator may still veto."""
+    return _view(contracts.registry, ("vetoUntil(address)", regulator), "uint64", int, tag)
+
+
+def is_verifier(contracts: Contracts, verifier: bytes, tag: BlockTag = "latest") -> Call[bool]:
+    """Ask whether signers may be checked by a verifier."""
+    return _view(contracts.registry, ("isVerifier(address)", verifier), "bool", bool, tag)
+
+
+def successor_of(
+    contracts: Contracts, identity_authority: bytes, tag: BlockTag = "latest"
+) -> Call[bytes]:
+    """Ask who acts for the subjects of an identity authority beside itself; zeros for nobody."""
+    call = ("successorOf(address)", identity_authority)
+    return _view(contracts.registry, call, "address", _address, tag)
+
+
+def is_trial(contracts: Contracts, tag: BlockTag = "latest") -> Call[bool]:
+    """Ask whether the deployment is a trial: its delays may be shorter than three days."""
+    return _view(contracts.registry, ("TRIAL()",), "bool", bool, tag)
+
+
+def admission_delay(contracts: Contracts, tag: BlockTag = "latest") -> Call[int]:
+    """Ask for the seconds from an announcement to its taking effect."""
+    return _view(contracts.registry, ("ADMISSION_DELAY()",), "uint64", int, tag)
 
 
 # Catalogue
@@ -216,15 +343,25 @@ def order_of(contracts: Contracts, order: bytes, tag: BlockTag = "latest") -> Ca
     return _view(
         contracts.catalogue,
         ("orderOf(bytes32)", order),
-        "(bytes32,bytes32,uint256,uint8,uint64,uint64,bool,bool)",
+        "(bytes32,bytes32,uint256,uint8,uint64,uint64,bool,bool,bool)",
         lambda values: OrderState(*_converted(values, {3: Class})),
         tag,
     )
 
 
-def last_order_of(contracts: Contracts, dataset: bytes, tag: BlockTag = "latest") -> Call[bytes]:
-    """Ask for the last order issued for a dataset; zeros for none."""
-    return _view(contracts.catalogue, ("lastOrderOf(bytes32)", dataset), "bytes32", bytes, tag)
+def last_orders_of(
+    contracts: Contracts, dataset: bytes, tag: BlockTag = "latest"
+) -> Call[LastOrders]:
+    """Ask for a dataset's last order that was countersigned, and its last that closes."""
+    return _then(
+        queries.call(contracts.catalogue, encode_call("lastOrdersOf(bytes32)", dataset), tag),
+        lambda data: LastOrders(*_decoded(("bytes32", "bytes32"), data)),
+    )
+
+
+def closed_by_order(contracts: Contracts, dataset: bytes, tag: BlockTag = "latest") -> Call[bool]:
+    """Ask whether an order in force closes a dataset."""
+    return _view(contracts.catalogue, ("closedByOrder(bytes32)", dataset), "bool", bool, tag)
 
 
 # Agreements
@@ -280,6 +417,12 @@ def agreement_by_number(
     return _view(contracts.agreements, call, _AGREEMENT, _agreement, tag)
 
 
+def supervisor_of(contracts: Contracts, supervisor: bytes, tag: BlockTag = "latest") -> Call[bytes]:
+    """Ask which regulator appointed a supervisor; zeros for none."""
+    call = ("supervisorOf(address)", supervisor)
+    return _view(contracts.agreements, call, "address", _address, tag)
+
+
 # Authorizations
 
 
@@ -290,18 +433,21 @@ def subject_of(
     return _view(
         contracts.authorizations,
         ("subjectOf(bytes32)", subject),
-        "(uint32,bool,uint24,uint64,bytes,bytes)",
-        lambda values: SubjectState(*values),
+        "(uint32,address,uint64,bool,bool,uint24,uint64,bytes32,uint64,bytes,bytes)",
+        lambda values: SubjectState(*_converted(values, {1: _address})),
         tag,
     )
 
 
-def guardian_until(
-    contracts: Contracts, subject: bytes, guardian: bytes, tag: BlockTag = "latest"
-) -> Call[int]:
-    """Ask until when (exclusive) a guardian may sign for a subject; zero for not at all."""
-    call = ("guardianUntil(bytes32,bytes)", subject, guardian)
-    return _view(contracts.authorizations, call, "uint64", int, tag)
+def rights_of(
+    contracts: Contracts, subject: bytes, signer: bytes, tag: BlockTag = "latest"
+) -> Call[Rights]:
+    """Ask until when a signer may consent for a registered subject, and until when stop."""
+    call = encode_call("rightsOf(bytes32,bytes)", subject, signer)
+    return _then(
+        queries.call(contracts.authorizations, call, tag),
+        lambda data: Rights(*_decoded(("uint64", "uint64"), data)),
+    )
 
 
 def grant_of(
@@ -320,7 +466,7 @@ def terms_of(contracts: Contracts, number: int, tag: BlockTag = "latest") -> Cal
     return _view(
         contracts.authorizations,
         ("termsOf(uint32)", number),
-        "(uint32,uint256)",
+        "(uint32,uint16,uint256)",
         lambda values: TermsState(*values),
         tag,
     )
@@ -331,6 +477,11 @@ def item_of(contracts: Contracts, authorization: bytes, tag: BlockTag = "latest"
     return _view(
         contracts.authorizations, ("itemOf(bytes32)", authorization), "bytes32", bytes, tag
     )
+
+
+def is_voided(contracts: Contracts, sequence: int, tag: BlockTag = "latest") -> Call[bool]:
+    """Ask whether an access was voided."""
+    return _view(contracts.authorizations, ("isVoided(uint256)", sequence), "bool", bool, tag)
 
 
 # AccessLog
@@ -355,7 +506,9 @@ def nonce_used(
 
 # Reading answers
 
-_AGREEMENT: Final = "(bytes32,uint32,address,bytes32,bytes32,bytes32,uint256,uint64,bool,bool)"
+_AGREEMENT: Final = (
+    "(bytes32,uint32,address,bytes32,bytes32,bytes32,uint256,uint64,uint64,uint16,bool,bool,bool)"
+)
 
 
 def _view(

@@ -155,6 +155,7 @@ def example_records() -> Iterator[SignedRecord]:
     yield typed_data.GuardianAppointment(
         subject=subject, guardian=account, expires_at=TERMS.expires_at, **once
     )
+    yield typed_data.SubjectOpening(subject=subject, **once)
     yield typed_data.AccessRequest(
         consumer=CONSUMER,
         basis=about["authorization"],

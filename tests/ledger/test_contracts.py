@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger import contracts, views
 from ledger.artifacts import CONTRACTS, ArtifactError, load_artifact
 from ledger.contracts import Approval, CalldataError, ContractCall, RequestGroup
-from ledger.enumerations import Class, Outcome, Roles
+from ledger.enumerations import Change, Class, Outcome, Roles, VoidGround
 from ledger.events import DatasetTerms, OrderTerms, PurposeTerms, Text
 from ledger.typed_data import (
     AccessRequest,
@@ -25,6 +25,7 @@ from ledger.typed_data import (
     RecoveryVeto,
     Revocation,
     SignerRotation,
+    SubjectOpening,
     struct_hash,
 )
 from tests.support.chain import ALL_FIELDS, FIELDS, Chain
@@ -48,14 +49,20 @@ CALLS: list[ContractCall] = [
     contracts.appeal("not me"),
     contracts.lift(ADDRESS, "why"),
     contracts.announce("Registry", ADDRESS),
-    contracts.transfer_authority(ADDRESS),
-    contracts.accept_authority(),
+    contracts.activate(ADDRESS),
+    contracts.veto_admission(ADDRESS, "why"),
+    contracts.announce_change(Change.AUTHORITY, ADDRESS),
+    contracts.make_change(Change.VERIFIER, ADDRESS),
+    contracts.veto_change(Change.SUCCESSOR, ADDRESS, ADDRESS[::-1], "why"),
+    contracts.name_recorder(ADDRESS),
+    contracts.dismiss_recorder(ADDRESS),
     contracts.register_dataset(DATASET),
     contracts.reclassify(WORD, Class.CONDITIONAL, Class.NOT_SHARED, 3, "why"),
     contracts.withdraw_dataset(WORD, "why"),
     contracts.publish(WORD, OTHER, 5, 1, WORD),
     contracts.erase(WORD, OTHER, 1),
     contracts.issue_order(ORDER),
+    contracts.countersign_order(WORD),
     contracts.end_order(WORD, "why"),
     contracts.review_order(WORD, "fine"),
     contracts.register_purpose(PURPOSE),
@@ -68,6 +75,10 @@ CALLS: list[ContractCall] = [
         ConfidentialityAgreement(ADDRESS, WORD, "text", OTHER, 9), bytes(65)
     ),
     contracts.withdraw_agreement(WORD, "why"),
+    contracts.appoint_supervisor(ADDRESS),
+    contracts.dismiss_supervisor(ADDRESS),
+    contracts.suspend_agreement(WORD, "why"),
+    contracts.review_suspension(WORD, 5, "fine"),
     contracts.register_subjects([WORD, OTHER], [ADDRESS, ADDRESS + WORD * 2]),
     contracts.grant(AUTHORIZATION, APPROVAL),
     contracts.revoke(Revocation(WORD, OTHER, 5), APPROVAL),
@@ -78,6 +89,10 @@ CALLS: list[ContractCall] = [
     contracts.start_recovery(WORD, ADDRESS),
     contracts.veto_recovery(RecoveryVeto(WORD, ADDRESS, OTHER, 5), APPROVAL),
     contracts.complete_recovery(WORD),
+    contracts.close_subject(WORD),
+    contracts.open_subject(SubjectOpening(WORD, OTHER, 5), APPROVAL),
+    contracts.end_links(WORD),
+    contracts.void_access(7, AUTHORIZATION, 5, VoidGround.NEVER_HANDED_OUT, "why"),
     contracts.record([RequestGroup(ADDRESS, (bytes(160),))]),
 ]
 

@@ -44,6 +44,7 @@ SPEC_TYPES = {
     "RecoveryVeto": "RecoveryVeto(bytes32 subject,bytes newSigner,bytes32 nonce,uint64 deadline)",
     "GuardianAppointment": "GuardianAppointment(bytes32 subject,bytes guardian,uint64 expiresAt,"
     "bytes32 nonce,uint64 deadline)",
+    "SubjectOpening": "SubjectOpening(bytes32 subject,bytes32 nonce,uint64 deadline)",
     "AccessRequest": "AccessRequest(address consumer,bytes32 basis,bytes32 item,uint256 fields,"
     "uint256 nonce,uint64 deadline)",
     "ConfidentialityAgreement": "ConfidentialityAgreement(address consumer,bytes32 application,"
