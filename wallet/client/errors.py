@@ -8,6 +8,7 @@ ClientError
     UnauthorizedError 401, ForbiddenError 403 (DeniedError: recorded on chain), NotFoundError 404,
     ConflictError 409, ErasedError 410, OutOfBoundsError 412, TooLargeError 413, InvalidError 422,
     ThrottledError 429, UnavailableError 503, ServerError any other 5xx, ProblemError the rest
+  ForeignTextError            a service wants something signed that is not its own; nothing was
   VerificationError           what was received is not what it is said to be; `check` says what
 """
 
@@ -156,6 +157,10 @@ class UnavailableError(ProblemError):
 
 class ServerError(ProblemError):
     """Any other 5xx: the service has a fault."""
+
+
+class ForeignTextError(ClientError):
+    """A service hands over a text to sign that is not its own for this signer. Nothing was signed."""
 
 
 class VerificationError(ClientError):
