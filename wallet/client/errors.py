@@ -2,7 +2,7 @@
 
 ClientError
   UnreachableError            no answer; nothing is known of what happened
-  NodeError                   the party's own node did not answer, or refused
+  NodeError                   the party's own node did not answer, or refused (NodeRefusedError)
   UnexpectedAnswerError       an answer that is none of the protocol
   ProblemError                a problem (RFC 9457), by status:
     UnauthorizedError 401, ForbiddenError 403 (DeniedError: recorded on chain), NotFoundError 404,
@@ -29,6 +29,10 @@ class UnreachableError(ClientError):
 
 class NodeError(ClientError):
     """The party's own node cannot be reached, or refused."""
+
+
+class NodeRefusedError(NodeError):
+    """The node does not do what was asked, or not in time; less at once it may do."""
 
 
 class MissingNodeError(ClientError):

@@ -16,6 +16,7 @@ import msgspec
 
 from ledger.errors import LedgerError
 from ledger.http_signatures import body_digest, target_of
+from ledger.log_reader import LESS_MAY_DO
 from ledger.reverts import revert_in
 from ledger.rpc import AsyncRpc, Call, CallError, Rpc
 from wallet.client.calls import Answer, Credential, HttpCall, Service, problem_in
@@ -23,6 +24,7 @@ from wallet.client.errors import (
     MissingKeyError,
     MissingNodeError,
     NodeError,
+    NodeRefusedError,
     RefusedError,
     UnexpectedAnswerError,
     UnreachableError,
@@ -146,9 +148,11 @@ def _node_errors() -> Iterator[None]:
     except CallError as error:
         refused = revert_in(error)
         if refused is None:
-            raise NodeError(str(error)) from error
+            raise NodeRefusedError(str(error)) from error
         arguments = ", ".join(map(str, refused.revert.arguments))
         raise RefusedError(refused.revert.name, arguments) from error
+    except LESS_MAY_DO as error:
+        raise NodeRefusedError(str(error)) from error
     except LedgerError as error:
         raise NodeError(str(error)) from error
 
