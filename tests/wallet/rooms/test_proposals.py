@@ -109,6 +109,7 @@ def test_the_statement_says_in_both_languages_what_is_signed() -> None:
         case_number="2026-118",
         max_uses=3,
         min_interval=0,
+        not_before=record.not_before,
         expires_at=record.expires_at,
         retention=PURPOSE.retention,
     )
