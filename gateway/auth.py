@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
@@ -27,8 +26,9 @@ from gateway.errors import (
 from gateway.store.nonces import NonceMemory
 from gateway.store.sessions import Challenge, SessionStore
 from gateway.throttling import Throttle
+from ledger.challenges import Asker, challenge_span, sign_in_text
 from ledger.errors import LedgerError
-from ledger.hexes import ADDRESS_LENGTH, checksum_address, to_hex
+from ledger.hexes import ADDRESS_LENGTH
 from ledger.http_signatures import (
     HttpSignatureError,
     RequestSignerError,
@@ -78,7 +78,6 @@ class Rules:
         scheme: Of the clients' URLs.
         lifetime: Seconds for which a request may be signed.
         clock_skew: Seconds by which a client's clock may be ahead.
-        challenge_lifetime: Seconds in which a challenge is answered.
         session_lifetime: Seconds for which a session lasts.
     """
 
@@ -87,7 +86,6 @@ class Rules:
     scheme: str
     lifetime: int
     clock_skew: int
-    challenge_lifetime: int
     session_lifetime: int
 
 
@@ -193,20 +191,24 @@ class Authenticator:
         await self._nonces.remember(head.address, head.nonce, head.expires)
         return Principal(head.address)
 
-    async def challenge(self, signer: bytes) -> Challenge:
+    async def challenge(self, signer: bytes, request: Request) -> Challenge:
         """Return what a signer has to sign to begin a session.
+
+        It names the host that the request is for: a wallet signs it for no other one.
 
         Raises:
             ChallengeError: It is no signer.
+            WrongAuthorityError: The request is for another host.
             StoreUnavailableError: The challenge cannot be kept.
         """
         if not ADDRESS_LENGTH <= len(signer) <= _MOST_SIGNER:
             raise ChallengeError("not the ERC-7913 bytes of a signer")
         now = int(self._clock())
         nonce = secrets.token_hex(_NONCE_BYTES)
-        expires_at = now + self._rules.challenge_lifetime
-        message = self._message(signer, nonce, now, expires_at)
-        challenge = Challenge(nonce, signer, message, expires_at)
+        scheme, host = self._rules.scheme, self._authority(request)
+        span = challenge_span(now)
+        message = sign_in_text(Asker(scheme, host, self._rules.chain_id, signer), nonce, span)
+        challenge = Challenge(nonce, signer, message, span.expires_at)
         await self._sessions.put_challenge(challenge)
         return challenge
 
@@ -249,10 +251,14 @@ class Authenticator:
         self._throttle.take(signer)
         return Principal(signer)
 
-    def _target(self, request: Request) -> RequestTarget:
+    def _authority(self, request: Request) -> str:
         authority = authority_of(request.headers.get("host", ""), self._rules.scheme)
         if authority not in self._rules.authorities:
             raise WrongAuthorityError("the request is for another host than this gateway")
+        return authority
+
+    def _target(self, request: Request) -> RequestTarget:
+        authority = self._authority(request)
         raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode()
         query: bytes = request.scope.get("query_string", b"")
         return RequestTarget(
@@ -260,27 +266,6 @@ class Authenticator:
             authority=authority,
             path=raw_path.partition(b"?")[0].decode("latin-1"),
             query=query.decode("latin-1"),
-        )
-
-    def _message(self, signer: bytes, nonce: str, now: int, expires_at: int) -> str:
-        host = min(self._rules.authorities)
-        is_account = len(signer) == ADDRESS_LENGTH
-        who = checksum_address(signer) if is_account else to_hex(signer)
-        kind = "Ethereum account" if is_account else "passkey"
-        return "\n".join(
-            (
-                f"{host} wants you to sign in with your {kind}:",
-                who,
-                "",
-                "Sign in to Quancheng. 登录泉城数据网关。",
-                "",
-                f"URI: {self._rules.scheme}://{host}",
-                "Version: 1",
-                f"Chain ID: {self._rules.chain_id}",
-                f"Nonce: {nonce}",
-                f"Issued At: {_iso(now)}",
-                f"Expiration Time: {_iso(expires_at)}",
-            )
         )
 
 
@@ -294,7 +279,3 @@ def verify_digest(head: VerifiedRequest, digest: bytes) -> None:
         verify_content(head, digest)
     except HttpSignatureError as error:
         raise UnauthenticatedError(str(error)) from error
-
-
-def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

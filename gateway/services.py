@@ -186,6 +186,5 @@ def _rules(settings: Settings, deployment: Deployment) -> Rules:
         scheme=settings.scheme,
         lifetime=settings.signature_lifetime,
         clock_skew=settings.clock_skew,
-        challenge_lifetime=settings.challenge_lifetime,
         session_lifetime=settings.session_lifetime,
     )

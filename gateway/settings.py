@@ -122,9 +122,6 @@ class Settings(BaseSettings):
     session_lifetime: Annotated[int, Field(gt=0, le=_DAY)] = 900
     """Seconds for which a browser's session lasts. A stolen token is worth that long."""
 
-    challenge_lifetime: Annotated[int, Field(gt=0, le=600)] = 120
-    """Seconds in which a session's challenge must be answered."""
-
     # Uploads
 
     chunk_records: PositiveInt = 2_000

@@ -9,7 +9,6 @@ Source: DESIGN 3.6.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
@@ -18,10 +17,9 @@ import msgspec
 
 from ledger import queries
 from ledger.errors import LedgerError
-from ledger.events import Log
 from ledger.hexes import to_hex
 from ledger.queries import Block
-from ledger.rpc import AnswerTooLargeError, AsyncRpc, CallError, Rpc, RpcError
+from ledger.rpc import AsyncRpc, RpcError
 
 _LEAST_POLL: Final = 0.005
 _IDLE_POLL: Final = 0.25
@@ -30,8 +28,6 @@ _RETRY: Final = 0.25
 _WEIGHT: Final = 0.2
 _EARLY: Final = 0.9
 _OFTEN: Final = 0.05
-_FIRST_SPAN: Final = 1_000
-_LONGEST_SPAN: Final = 100_000
 
 
 class ChainError(LedgerError):
@@ -332,74 +328,3 @@ class Follower:
         # Most of the interval passes before the next block can be there; then it is asked for often.
         expected = self._seen_at + _EARLY * self._interval - time.monotonic()
         await asyncio.sleep(max(expected, _LEAST_POLL, _OFTEN * self._interval))
-
-
-# Events of many blocks
-
-
-class _Ranges:
-    """Ranges of blocks to ask for, as large as the node's limits allow."""
-
-    def __init__(self, first: int, last: int) -> None:
-        self._next, self._last = first, last
-        self._span = _FIRST_SPAN
-
-    def current(self) -> tuple[int, int] | None:
-        if self._next > self._last:
-            return None
-        return self._next, min(self._next + self._span - 1, self._last)
-
-    def done(self, end: int) -> None:
-        self._next = end + 1
-        self._span = min(self._span * 2, _LONGEST_SPAN)
-
-    def refused(self, error: RpcError) -> None:
-        """Make the range smaller; when that cannot be the reason, raise the error."""
-        if self._span == 1:
-            raise error
-        self._span = max(self._span // 4, 1)
-
-
-def logs_between(
-    rpc: Rpc,
-    first: int,
-    last: int,
-    addresses: Sequence[bytes],
-    topics: Sequence[Sequence[bytes] | None] = (),
-) -> Iterator[tuple[tuple[int, int], tuple[Log, ...]]]:
-    """Yield the events of contracts between two blocks, in order, a range of blocks at a time.
-
-    Ranges become smaller when the node says that one is too large. Every range is yielded, also
-    those without events.
-
-    Raises:
-        RpcError: the node cannot be asked, or not even for one block.
-    """
-    ranges = _Ranges(first, last)
-    while (span := ranges.current()) is not None:
-        try:
-            logs = rpc.send(queries.logs(*span, addresses, topics))
-        except (CallError, AnswerTooLargeError) as error:
-            ranges.refused(error)
-        else:
-            ranges.done(span[1])
-            yield span, logs
-
-
-async def logs_between_async(
-    rpc: AsyncRpc,
-    first: int,
-    last: int,
-    addresses: Sequence[bytes],
-    topics: Sequence[Sequence[bytes] | None] = (),
-) -> AsyncIterator[tuple[tuple[int, int], tuple[Log, ...]]]:
-    """Do as `logs_between`, from asyncio."""
-    ranges = _Ranges(first, last)
-    while (span := ranges.current()) is not None:
-        try:
-            logs = await rpc.send(queries.logs(*span, addresses, topics))
-        except (CallError, AnswerTooLargeError) as error:
-            ranges.refused(error)
-        else:
-            ranges.done(span[1])
-            yield span, logs

@@ -31,6 +31,12 @@ FORMAT: Final = 1
 DEFAULT_RECOVERY_DELAY: Final = 3 * 24 * 3600
 """Seconds in which a person can veto a recovery that was not theirs."""
 
+DEFAULT_RELEASE_WINDOW: Final = 3600
+"""Seconds after its block in which an access may be released, also again."""
+
+DEFAULT_HEAD_AGE: Final = 60
+"""Seconds that a keyholder's newest final block may be behind its clock."""
+
 _HASH: Final = 32
 _PUBLIC: Final = 0o644
 
@@ -73,6 +79,10 @@ class Deployment(msgspec.Struct, frozen=True):
     authority: bytes
     recovery_delay: int
     """Seconds."""
+    release_window: int
+    """Seconds after its block, in block times, in which an access may be released."""
+    head_age: int
+    """Seconds that the newest final block may be behind a keyholder's clock while it releases."""
     compiler: str
     deployed: dict[ContractName, Deployed]
 
@@ -118,6 +128,8 @@ class _File(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     block_number: int
     authority: str
     recovery_delay: int
+    release_window: int
+    head_age: int
     compiler: str
     contracts: dict[ContractName, _DeployedText]
 
@@ -131,6 +143,8 @@ def encode_deployment(deployment: Deployment) -> bytes:
         block_number=deployment.block_number,
         authority=to_hex(deployment.authority),
         recovery_delay=deployment.recovery_delay,
+        release_window=deployment.release_window,
+        head_age=deployment.head_age,
         compiler=deployment.compiler,
         contracts={
             name: _DeployedText(to_hex(one.address), to_hex(one.code_hash))
@@ -153,12 +167,15 @@ def decode_deployment(data: bytes) -> Deployment:
             raise DeploymentError(f"a deployment of format {text.format}, {FORMAT} is known")
         if set(text.contracts) != set(CONTRACTS):
             raise DeploymentError("a deployment that lacks a contract")
+        _require_bounds(text.release_window, text.head_age)
         return Deployment(
             chain_id=text.chain_id,
             genesis_hash=from_hex(text.genesis_hash, _HASH),
             block_number=text.block_number,
             authority=from_hex(text.authority, ADDRESS_LENGTH),
             recovery_delay=text.recovery_delay,
+            release_window=text.release_window,
+            head_age=text.head_age,
             compiler=text.compiler,
             deployed={
                 name: Deployed(
@@ -211,7 +228,12 @@ def read_deployment(path: Path) -> Deployment:
 
 
 def deploy(
-    rpc: Rpc, private_key: bytes, *, recovery_delay: int = DEFAULT_RECOVERY_DELAY
+    rpc: Rpc,
+    private_key: bytes,
+    *,
+    recovery_delay: int = DEFAULT_RECOVERY_DELAY,
+    release_window: int = DEFAULT_RELEASE_WINDOW,
+    head_age: int = DEFAULT_HEAD_AGE,
 ) -> Deployment:
     """Deploy all contracts and announce them; the key's account is the authority.
 
@@ -219,9 +241,11 @@ def deploy(
     there. If we crash here, nothing refers to what was deployed so far: deploy again.
 
     Raises:
+        DeploymentError: Release window or head age are zero.
         RpcError: the node cannot be asked.
         SendingError, RevertError: a transaction did not work.
     """
+    _require_bounds(release_window, head_age)
     sender = Sender(rpc, private_key)
     nonce = rpc.send(queries.transaction_count(sender.address, "pending"))
     addresses = {
@@ -239,12 +263,19 @@ def deploy(
         block_number=min(receipt.block_number for receipt in receipts),
         authority=sender.address,
         recovery_delay=recovery_delay,
+        release_window=release_window,
+        head_age=head_age,
         compiler=load_artifact("Registry").compiler.version,
         deployed={
             name: Deployed(address, keccak256(code))
             for (name, address), code in zip(addresses.items(), codes, strict=True)
         },
     )
+
+
+def _require_bounds(release_window: int, head_age: int) -> None:
+    if release_window <= 0 or head_age <= 0:
+        raise DeploymentError("releaseWindow and headAge are seconds, at least one")
 
 
 def _creation(

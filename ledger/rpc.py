@@ -31,6 +31,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 _OK: Final = 200
 _TOO_LARGE: Final = 413
+_REFUSALS: Final = range(400, 500)
 _MEBIBYTE: Final = 1 << 20
 _IDLE: Final = 60.0
 """Seconds for which a connection is kept that nothing travels on."""
@@ -49,6 +50,10 @@ class NodeUnreachableError(RpcError):
 
 class NodeTimeoutError(NodeUnreachableError):
     """The node did not answer in time; a transaction that was being sent may have arrived."""
+
+
+class RequestRefusedError(NodeUnreachableError):
+    """HTTP status 4xx, and no word of JSON-RPC: the node, or a proxy before it, takes no such request."""
 
 
 class MalformedAnswerError(RpcError):
@@ -76,6 +81,10 @@ class CallError(RpcError):
 
     def __reduce__(self) -> tuple[type["CallError"], tuple[str, int, str, bytes | None]]:
         return type(self), (self.method, self.code, self.message, self.data)
+
+
+REFUSALS: Final = (CallError, RequestTooLargeError, RequestRefusedError)
+"""The node answered, and does not do what was asked; less at once it may do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,11 @@ class _Answer(msgspec.Struct):
     error: _Problem | None = None
 
 
+class _Failure(msgspec.Struct):
+    error: _Problem
+
+
+_decode_failure: Final = msgspec.json.Decoder(_Failure | list[_Failure]).decode
 _decode_answer: Final = msgspec.json.Decoder(_Answer).decode
 _decode_answers: Final = msgspec.json.Decoder(list[_Answer]).decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -132,6 +146,7 @@ class _Client:
         self.settings = settings or RpcSettings()
         # Without user and password, path and query: those may hold a key.
         self._name = _place(url)
+        self._takes_batches = True
 
     def _bodies(self, calls: Sequence[Call[Any]]) -> Iterator[tuple[Sequence[Call[Any]], bytes]]:
         for start in range(0, len(calls), self.settings.batch):
@@ -146,11 +161,12 @@ class _Client:
         return body
 
     def _whole(self, answer: HttpAnswer) -> bytes:
+        if answer.status == _OK or (answer.status in _REFUSALS and _is_failure(answer.body)):
+            return answer.body
         if answer.status == _TOO_LARGE:
             raise RequestTooLargeError(f"{self._name} says that the request is too large")
-        if answer.status != _OK:
-            raise NodeUnreachableError(f"{self._name} answered with HTTP status {answer.status}")
-        return answer.body
+        kind = RequestRefusedError if answer.status in _REFUSALS else NodeUnreachableError
+        raise kind(f"{self._name} answered with HTTP status {answer.status}")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -211,7 +227,24 @@ class Rpc(_Client):
         """
         results: list[T | CallError] = []
         for some, body in self._bodies(calls):
-            results += _results(some, self._post(body))
+            if self._takes_batches:
+                try:
+                    results += _results(some, self._post(body))
+                    continue
+                except REFUSALS:
+                    pass  # as a whole; if the calls are refused too, that is the error
+            results += self._try_each(some)
+            self._takes_batches = False
+        return results
+
+    def _try_each(self, calls: Sequence[Call[T]]) -> list[T | CallError]:
+        """Ask several questions of a node that takes no batches, in order."""
+        results: list[T | CallError] = []
+        for call in calls:
+            try:
+                results.append(self.send(call))
+            except CallError as error:
+                results.append(error)
         return results
 
     def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
@@ -268,7 +301,24 @@ class AsyncRpc(_Client):
         """
         results: list[T | CallError] = []
         for some, body in self._bodies(calls):
-            results += _results(some, await self._post(body))
+            if self._takes_batches:
+                try:
+                    results += _results(some, await self._post(body))
+                    continue
+                except REFUSALS:
+                    pass  # as a whole; if the calls are refused too, that is the error
+            results += await self._try_each(some)
+            self._takes_batches = False
+        return results
+
+    async def _try_each(self, calls: Sequence[Call[T]]) -> list[T | CallError]:
+        """Ask several questions of a node that takes no batches, in order."""
+        results: list[T | CallError] = []
+        for call in calls:
+            try:
+                results.append(await self.send(call))
+            except CallError as error:
+                results.append(error)
         return results
 
     async def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
@@ -294,6 +344,14 @@ def _parsed(decode: Callable[[bytes], T], body: bytes) -> T:
         return decode(body)
     except msgspec.DecodeError as error:
         raise MalformedAnswerError(f"the node's answer is not JSON-RPC: {error}") from error
+
+
+def _is_failure(body: bytes) -> bool:
+    """Whether an answer is JSON-RPC and says that the call failed: some nodes give it a status of its own."""
+    try:
+        return bool(_decode_failure(body))
+    except msgspec.DecodeError:
+        return False
 
 
 def _results(calls: Sequence[Call[T]], body: bytes) -> list[T | CallError]:

@@ -3,9 +3,10 @@
 A purpose has a text for each language with named gaps; the terms of an ask fill them. The result is
 one string: the Chinese sentence, the English one, and the authorization's reference number. The same
 terms give the same string on every machine, so a wallet, a consumer and a regulator can each make it
-again and compare. Everything in it is plain text on one line.
+again and compare. Everything in it is plain text on one line (`ledger.plain_text`), and what a party
+chose stands in quotation marks, which it cannot contain.
 
-    我同意城市银行查询我的不动产登记中的 2 项（坐落、面积），1 次，……。 I let City Bank read ... \
+    我同意「城市银行」查询我的「不动产登记」中的 2 项（「坐落」、「面积」），仅限 1 次，……。 I let “City Bank” read ... \
 授权编号 Reference: 5TN3K8-Z0V7M-...
 
 Source: DESIGN 3.2; docs/spec/statement.md.
@@ -13,7 +14,6 @@ Source: DESIGN 3.2; docs/spec/statement.md.
 
 import re
 import secrets
-import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
@@ -23,6 +23,7 @@ import msgspec
 
 from ledger.encoding import SIZE, prefixed, sized, tag, utf8
 from ledger.errors import LedgerError
+from ledger.plain_text import PlainTextError, verify_case_number, verify_name, verify_text
 
 PLACEHOLDERS: Final = frozenset(
     (
@@ -41,15 +42,6 @@ PLACEHOLDERS: Final = frozenset(
 
 REQUIRED: Final = PLACEHOLDERS - {"interval", "reference"}
 """The gaps that each language must have: without them a person would sign what it does not say."""
-
-MOST_TEMPLATE: Final = 2000
-"""Characters of a template at most."""
-
-MOST_NAME: Final = 200
-"""Characters of a name at most."""
-
-MOST_CASE_NUMBER: Final = 64
-"""Characters of a case number at most."""
 
 REFERENCE_BITS: Final = 128
 
@@ -74,12 +66,7 @@ _REFERENCE_LENGTH: Final = sum(_REFERENCE_GROUPS)
 _MISREAD: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 _TAIL: Final = "授权编号 Reference: "
 
-# A consumer chooses its case numbers: no blank, comma or stop, so that none reads as a sentence.
-_CASE_MARKS: Final = frozenset("-_/#:()[]（）〔〕【】")
-
 _GAP: Final = re.compile(r"\{([a-z]+)\}")
-_BLANKS: Final = frozenset(" \u3000")
-_NOT_TEXT: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"))
 
 
 class StatementError(LedgerError):
@@ -133,6 +120,8 @@ class Terms(msgspec.Struct, frozen=True):
     max_uses: int
     min_interval: int
     """Seconds between two uses at least; zero for no limit."""
+    not_before: int
+    """Seconds since 1970; zero for the grant's block, and then not in the sentence."""
     expires_at: int
     """Seconds since 1970."""
     retention: int
@@ -217,14 +206,14 @@ def case_reference(case_number: str, salt: bytes) -> bytes:
     """Return what the chain sees of a case number: H(0x00 | 1 | "case" | salt | case number).
 
     Args:
-        case_number: the consumer's own; 1 to 64 letters, digits and -_/#:()[]（）〔〕【】.
+        case_number: the consumer's own (`ledger.plain_text.verify_case_number`).
         salt: 32 random bytes, drawn anew for every case and kept by those who may know the case.
 
     Returns:
         32 bytes, SHA-256.
 
     Raises:
-        TermsError: the case number has other characters.
+        TermsError: it is no case number.
         MalformedError: the salt does not have 32 bytes.
     """
     text = utf8(_case_number(case_number))
@@ -270,13 +259,14 @@ def parse_reference(text: str) -> bytes:
     return number.to_bytes(REFERENCE_BITS // 8, "big")
 
 
-# Templates and plain text
+# Templates and case numbers
 
 
 def _gaps(language: str, template: str) -> frozenset[str]:
-    problem = _problem(template, MOST_TEMPLATE)
-    if problem:
-        raise TemplateError(f"the text in {language} {problem}")
+    try:
+        verify_text(f"the text in {language}", template)
+    except PlainTextError as error:
+        raise TemplateError(str(error)) from error
     gaps = frozenset(_GAP.findall(template))
     if {"{", "}"} & set(_GAP.sub("", template)):
         raise TemplateError(f"the text in {language} has a brace that belongs to no gap")
@@ -288,57 +278,40 @@ def _gaps(language: str, template: str) -> frozenset[str]:
     return gaps
 
 
-def _name(what: str, text: str) -> str:
-    problem = _problem(text, MOST_NAME)
-    if problem:
-        raise TermsError(f"{what} {problem}")
-    return text
-
-
 def _case_number(text: str) -> str:
-    problem = _problem(text, MOST_CASE_NUMBER)
-    if not problem and any(
-        unicodedata.category(c)[0] not in "LN" and c not in _CASE_MARKS for c in text
-    ):
-        problem = "has a character that is no letter, digit or usual mark"
-    if problem:
-        raise TermsError(f"the case number {problem}")
-    return text
-
-
-def _problem(text: str, most: int) -> str | None:
-    """Say why a text is not plain: what is seen would not be all there is, or differ by machine."""
-    if not 1 <= len(text) <= most:
-        return f"has {len(text)} characters instead of 1 to {most}"
-    if any(unicodedata.category(c) in _NOT_TEXT and c not in _BLANKS for c in text):
-        return "has a control, invisible or unassigned character"
-    if text != text.strip() or "  " in text:
-        return "starts or ends with a blank, or has two together"
-    if not unicodedata.is_normalized("NFC", text):
-        return "is not in Unicode's normal form C"
-    return None
+    try:
+        return verify_case_number(text)
+    except PlainTextError as error:
+        raise TermsError(str(error)) from error
 
 
 # Phrases
 
 
 def _phrases(terms: Terms) -> dict[str, _Phrase]:
-    case_number = _case_number(terms.case_number)
     return {
         "consumer": _bilingual("the consumer's name", terms.consumer),
         "fields": _fields(terms.fields),
         "dataset": _dataset(terms),
         "uses": _uses(terms.max_uses),
         "interval": _interval(terms.min_interval),
-        "case": _Phrase(case_number, case_number),
-        "until": _until(terms.expires_at),
+        "case": _quoted(_case_number(terms.case_number)),
+        "until": _until(terms.not_before, terms.expires_at),
         "retention": _retention(terms.retention),
     }
 
 
 def _bilingual(what: str, name: str) -> _Phrase:
-    chinese, slash, english = _name(what, name).partition(" / ")
-    return _Phrase(chinese, english if slash else chinese)
+    try:
+        chinese, slash, english = verify_name(what, name).partition(" / ")
+    except PlainTextError as error:
+        raise TermsError(str(error)) from error
+    return _quoted(chinese, english if slash else chinese)
+
+
+def _quoted(chinese: str, english: str = "") -> _Phrase:
+    """Set what a party chose apart from the sentence: it cannot contain these marks."""
+    return _Phrase(f"「{chinese}」", f"“{english or chinese}”")
 
 
 def _dataset(terms: Terms) -> _Phrase:
@@ -392,14 +365,26 @@ def _duration(what: str, seconds: int) -> _Phrase:
     return _Phrase(" ".join(chinese), " ".join(english))
 
 
-def _until(timestamp: int) -> _Phrase:
+def _until(start: int, end: int) -> _Phrase:
+    until = _moment("the end", end)
+    if start == 0:
+        return _Phrase(f"{until.zh}（北京时间）", f"{until.en} (Beijing time)")
+    # Also when it is past: who signs need not know what time the chain has.
+    since = _moment("the beginning", start)
+    return _Phrase(
+        f"{until.zh}（北京时间，不早于 {since.zh} 开始）",
+        f"{until.en} (Beijing time, not before {since.en})",
+    )
+
+
+def _moment(what: str, timestamp: int) -> _Phrase:
     if not 0 <= timestamp < _LAST_YEAR_ENDS:
-        raise TermsError("the end lies outside the years 1970 to 9999")
+        raise TermsError(f"{what} lies outside the years 1970 to 9999")
     moment = datetime.fromtimestamp(timestamp, UTC).astimezone(_BEIJING)
     clock = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
     return _Phrase(
-        f"{moment.year}年{moment.month}月{moment.day}日 {clock}（北京时间）",
-        f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {clock} (Beijing time)",
+        f"{moment.year}年{moment.month}月{moment.day}日 {clock}",
+        f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {clock}",
     )
 
 

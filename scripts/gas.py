@@ -15,7 +15,6 @@ from ledger.contracts import Approval
 from ledger.typed_data import digest
 from scripts.bench.bare_chain import BareChain, Person, bare_chain
 from scripts.bench.gas import use
-from wallet.client.signers import PasskeySigner
 from wallet.passkey import SoftwarePasskey
 
 RECORDS: Final = (1, 1_000, 1_000_000)
@@ -64,12 +63,12 @@ def authorizing(chain: BareChain) -> Iterator[Row]:
     approval = Approval(person.account.address, signature)
     yield "authorize, signed by an account", _grant(chain, person, approval), 1
     person, verifier = chain.new_person(), chain.deployment.webauthn_verifier
-    passkey = PasskeySigner(SoftwarePasskey(secrets.token_bytes(32), "wallet.example"), verifier)
+    passkey = SoftwarePasskey(secrets.token_bytes(32), "wallet.example")
     record = person.authorization
-    assertion = passkey.sign_digest(digest(record, chain.deployment.domain_of(record)))
+    assertion = passkey.sign(digest(record, chain.deployment.domain_of(record)))
     yield (
         "authorize, signed by a passkey",
-        _grant(chain, person, Approval(passkey.signer, assertion)),
+        _grant(chain, person, Approval(passkey.signer(verifier), assertion)),
         1,
     )
 

@@ -26,7 +26,7 @@ from ledger.sealing import OpeningKey
 from ledger.signing import address_of, personal_digest, sign
 from scripts.vectors import EPOCH, named, seal_by_hand, seeds_of
 from scripts.vectors_files import text_of, write
-from scripts.vectors_typed import CHAIN_ID, PASSKEY, SUBJECT_KEY, VERIFIER
+from scripts.vectors_typed import CHAIN_ID, NOW, PASSKEY, SUBJECT_KEY, VERIFIER
 from wallet.provider.quality import Defect, QualityReport
 from wallet.provider.quality import Kind as DefectKind
 
@@ -149,14 +149,75 @@ def identity_vectors() -> dict[str, Any]:
                 ("enrolment", "code", "7KQ2-M0RT-XA94-9HEB"),
                 ("subjects", "subject", to_hex(named("subject"))),
                 ("recovery", "person", numbers[0][1]),
-                ("session", "nonce", "c29tZSBudW1iZXIgb25jZQ"),
             )
         ],
         "challenges": [
             signed_text(challenge(address_of(SUBJECT_KEY), "Ethereum account")),
             with_passkey(signed_text(challenge(PASSKEY.signer(VERIFIER), "passkey"))),
         ],
+        "sessions": [
+            signed_text(session(address_of(SUBJECT_KEY))),
+            with_passkey(signed_text(session(PASSKEY.signer(VERIFIER)))),
+        ],
+        "now": NOW,
+        "not_to_be_signed": not_to_be_signed(),
     }
+
+
+def not_to_be_signed() -> list[dict[str, Any]]:
+    """Texts that a wallet with the account refuses: handed over by the gateway or the authority of above."""
+    signer = address_of(SUBJECT_KEY)
+    sign_in, own = challenge(signer, "Ethereum account"), session(signer)
+    other, later = address_of(MEMBER_KEYS[0]), "2026-11-30T00:5"
+    changes = {
+        "gateway": (
+            ("the identity authority's", own),
+            ("a proof of possession", possession_text("enrolment", "code", "7KQ2-M0RT-XA94-9HEB")),
+            ("another host", sign_in.replace("gateway.example wants", "gateway.other wants")),
+            ("another URI", sign_in.replace("https://gateway.example", "https://gateway.other")),
+            ("another scheme", sign_in.replace("https://", "http://")),
+            ("another gateway's", sign_in.replace("gateway.example", "gateway.other")),
+            ("another signer", sign_in.replace(checksum_address(signer), checksum_address(other))),
+            ("without checksum", sign_in.replace(checksum_address(signer), to_hex(signer))),
+            ("another kind of signer", sign_in.replace("Ethereum account", "passkey")),
+            ("another statement", sign_in.replace("Sign in to", "Sign out of")),
+            ("another version", sign_in.replace("Version: 1", "Version: 2")),
+            ("another chain", sign_in.replace(f"Chain ID: {CHAIN_ID}", "Chain ID: 1")),
+            ("no nonce", sign_in.replace("Nonce: ", "Number: ")),
+            (
+                "a short nonce",
+                sign_in[: sign_in.index("\nIssued") - 1] + sign_in[sign_in.index("\nIssued") :],
+            ),
+            ("lasts too long", sign_in.replace(later + "8:20Z", later + "8:21Z")),
+            ("ends before it begins", sign_in.replace(later + "8:20Z", later + "3:19Z")),
+            ("over", sign_in.replace(later, "2026-11-29T00:5")),
+            ("of tomorrow", sign_in.replace(later, "2026-12-01T00:5")),
+            ("a time that is none", sign_in.replace(later + "3:20Z", "2026-11-31T00:53:20Z")),
+            ("one line more", sign_in + "\nResources:"),
+            ("one line before", "Quancheng session\n" + sign_in),
+            ("other line ends", sign_in.replace("\n", "\r\n")),
+        ),
+        "identity": (
+            ("the gateway's", sign_in),
+            ("a proof of possession", possession_text("enrolment", "code", "7KQ2-M0RT-XA94-9HEB")),
+            ("another purpose", own.replace("Quancheng session", "Quancheng recovery")),
+            ("another chain", own.replace(f"chain {CHAIN_ID}", "chain 1")),
+            ("no authority", own.replace(f"authority {to_hex(AUTHORITY)}", "authority 0x")),
+            ("two authorities", own.replace("\nhost", f"\nauthority {to_hex(other)}\nhost")),
+            ("another host", own.replace("identity.example", "identity.other")),
+            ("another signer", own.replace(to_hex(signer), to_hex(other))),
+            ("no nonce", own.replace("nonce ", "number ")),
+            ("lasts too long", own.replace(later + "8:20Z", later + "8:21Z")),
+            ("over", own.replace(later, "2026-11-29T00:5")),
+            ("of tomorrow", own.replace(later, "2026-12-01T00:5")),
+            ("one line more", own + "\n"),
+        ),
+    }
+    return [
+        {"by": by, "what": what, "text": text.split("\n")}
+        for by, texts in changes.items()
+        for what, text in texts
+    ]
 
 
 def owner_vector(kind: str, number: str, dataset: bytes) -> dict[str, str]:
@@ -192,6 +253,21 @@ def challenge(signer: bytes, kind: str) -> str:
         f"Nonce: {named('nonce of the challenge').hex()[:32]}",
         "Issued At: 2026-11-30T00:53:20Z",
         "Expiration Time: 2026-11-30T00:58:20Z",
+    )
+    return "\n".join(lines)
+
+
+def session(signer: bytes) -> str:
+    """Return what a signer signs to begin a session at the identity authority."""
+    lines = (
+        "Quancheng session",
+        f"chain {CHAIN_ID}",
+        f"authority {to_hex(AUTHORITY)}",
+        "host identity.example",
+        f"signer {to_hex(signer)}",
+        f"nonce {named('nonce of the session').hex()[:32]}",
+        "issued 2026-11-30T00:53:20Z",
+        "expires 2026-11-30T00:58:20Z",
     )
     return "\n".join(lines)
 

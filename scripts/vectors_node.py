@@ -306,7 +306,9 @@ class _Story:
     def _grant(self) -> Authorization:
         """The person signs, the gateway relays."""
         shown = tuple(FIELDS[place] for place in self._schema.indices(ASKED))
-        terms = msgspec.structs.replace(TERMS, fields=shown, max_uses=_MOST_USES)
+        terms = msgspec.structs.replace(
+            TERMS, fields=shown, max_uses=_MOST_USES, not_before=BEGINNING
+        )
         record = Authorization(
             subject=SUBJECT,
             consumer=BANK.address,

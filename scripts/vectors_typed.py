@@ -1,4 +1,4 @@
-"""Write test vectors of the spec pages: docs/spec/vectors/{typed-data,http-signatures,statement}.json.
+"""Write test vectors of the spec pages on signed records, HTTP signatures, statements, plain text.
 
     python -m scripts.vectors_typed
 
@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ledger import http_signatures, statement, typed_data
+from ledger import http_signatures, plain_text, statement, typed_data
 from ledger.eip712 import schema_of
+from ledger.escaping import escape_text
 from ledger.hexes import checksum_address, to_hex
 from ledger.http_signatures import RequestTarget, SignatureHeaders, signature_base
 from ledger.signature_headers import parse_input
@@ -53,6 +54,7 @@ TERMS = Terms(
     case_number="2026-118",
     max_uses=1,
     min_interval=0,
+    not_before=0,
     expires_at=1_798_732_800,
     retention=30 * 86_400,
 )
@@ -62,7 +64,8 @@ def main() -> None:
     """Write all vectors."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, vectors in build().items():
-        text = json.dumps(vectors, indent=2, ensure_ascii=False) + "\n"
+        # What is there to be refused would turn, hide or break the lines of the file itself.
+        text = json.dumps(vectors, indent=2, ensure_ascii=name == "plain-text") + "\n"
         (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
         print(f"wrote {name}.json")
 
@@ -73,6 +76,7 @@ def build() -> dict[str, dict[str, Any]]:
         "typed-data": typed_data_vectors(),
         "http-signatures": http_vectors(),
         "statement": statement_vectors(),
+        "plain-text": plain_text_vectors(),
     }
 
 
@@ -136,7 +140,7 @@ def example_records() -> Iterator[SignedRecord]:
         fields=0b1101,
         case_reference=statement.case_reference(TERMS.case_number, SALT),
         statement=statement.make_statement(TEMPLATES, TERMS, REFERENCE).text,
-        not_before=NOW,
+        not_before=TERMS.not_before,
         expires_at=TERMS.expires_at,
         max_uses=TERMS.max_uses,
         min_interval=TERMS.min_interval,
@@ -229,10 +233,12 @@ def statement_vectors() -> dict[str, Any]:
             "case_number": "（2026）鲁01民初118号",
             "expires_at": 1_798_732_799,
         },
+        {"not_before": 1_796_054_400},
     ]
     return {
         "templates": {"zh": TEMPLATES.zh, "en": TEMPLATES.en},
         "statements": [statement_vector(changes) for changes in cases],
+        "refused": [refused_statement(why, changes) for why, changes in _REFUSED],
         "references": [
             {"bits": to_hex(bits), "text": statement.format_reference(bits)}
             for bits in (bytes(16), bytes(range(16)), b"\xff" * 16)
@@ -253,6 +259,127 @@ def statement_vector(changes: dict[str, Any]) -> dict[str, Any]:
         "terms": values | {"item": to_hex(values["item"])},
         "reference": REFERENCE,
         "text": text,
+    }
+
+
+_REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("a name that ends its quotation marks", {"consumer": "银行」查询「天气"}),
+    ("a name that ends them in English", {"dataset": "登记 / register” once, and “weather"}),
+    ("a name with what nobody sees", {"fields": ("面\u200b积",)}),
+    ("a case number with a comma", {"case_number": "118，仅作测试"}),
+    ("a case number that closes a bracket of the sentence", {"case_number": "118）以下作废（"}),
+    ("a case number with a blank", {"case_number": "118 test"}),
+    ("no use", {"max_uses": 0}),
+    ("no field", {"fields": ()}),
+    ("an end after the year 9999", {"expires_at": 2**40}),
+    ("a beginning after the year 9999", {"not_before": 2**40}),
+)
+
+
+def refused_statement(why: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return terms of which no statement is made."""
+    values = {name: getattr(TERMS, name) for name in Terms.__struct_fields__} | changes
+    return {"why": why, "terms": values | {"item": to_hex(values["item"])}}
+
+
+_PLAIN: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
+    "text": (
+        (
+            "请在月底前答复。 Please answer before the end of the month.",
+            "利率 3.5%，面积 89 ㎡（含车位）；γ-GT ≤ 50 U/L",
+            "李𠮷、𱍐、𮯰、阿依古丽·买买提, Әлия, 김민준, さくら",
+            "“quoted” and 「引用」",
+        ),
+        (
+            ("", "empty"),
+            ("x" * 2001, "too long"),
+            ("\x1b[2J\x1b[H", "escape sequence"),
+            ("a\x9b31mb", "control sequence introducer"),
+            ("a\x00b", "NUL"),
+            ("a\nb", "line feed"),
+            ("a\u202eb", "right-to-left override"),
+            ("a\u2066b", "isolate"),
+            ("a\u200bb", "zero width space"),
+            ("a\u200db", "zero width joiner"),
+            ("a\ufe0fb", "variation selector"),
+            ("a\u3164b", "Hangul filler"),
+            ("a\uffa0b", "halfwidth Hangul filler"),
+            ("a\u2800b", "blank of Braille"),
+            ("a\u3000b", "ideographic space"),
+            ("a\u00a0b", "no-break space"),
+            ("a\u00adb", "soft hyphen"),
+            ("a\u05d0b", "letter of Hebrew"),
+            ("a\u0627b", "letter of Arabic"),
+            ("e\u0301", "combining mark"),
+            ("\u212b", "not in normal form C"),
+            ("\u2f00", "radical that looks like a character"),
+            ("\uff21", "fullwidth letter"),
+            ("\ue000", "private use"),
+            ("\ud800", "surrogate"),
+            ("\U000e0041", "tag"),
+            ("\U000323b0", "unassigned in Unicode 15.1"),
+            (" a", "begins with a blank"),
+            ("a ", "ends with a blank"),
+            ("a  b", "two blanks together"),
+            ("Qu\u0430ncheng", "Cyrillic letter among Latin ones"),
+        ),
+    ),
+    "name": (
+        ("泉城银行 / Quancheng Bank", "People's Bank", "People’s Bank", "面积（㎡）", "x" * 200),
+        (
+            ("x" * 201, "too long"),
+            ("银行」以下作废「", "corner brackets"),
+            ("bank” and “all", "quotation marks"),
+            ('bank" and all', "quotation mark of ASCII"),
+            ("bank'' and all", "two apostrophes that look like one mark"),
+            ("bank\u2033 and all", "double prime"),
+            ("bank\U000200cc", "stroke that looks like a corner bracket"),
+        ),
+    ),
+    "case_number": (
+        (
+            *("2026-118", "（2026）鲁01民初118号", "济〔2026〕6·1/2", "A&B_[7]#3.1:2", "9" * 64),
+            "第〇一二号",
+        ),
+        (
+            ("", "empty"),
+            ("9" * 65, "too long"),
+            ("118 9", "blank"),
+            ("118\u31649", "Hangul filler"),
+            ("118，9", "comma"),
+            ("118\uff649", "halfwidth ideographic comma"),
+            ("118\u4e369", "stroke that looks like a comma"),
+            ("118。", "full stop"),
+            ("118）仅作测试……（以下作废", "reads as a part of the sentence"),
+            ("118）仅作测试（以下作废", "brackets that are no pairs"),
+            ("(118", "bracket left open"),
+            ("(118]", "brackets of two kinds"),
+            ("118」", "quotation mark"),
+            ("118\u05d0", "letter of Hebrew"),
+            ("é118", "letter beyond ASCII"),
+            ("１１８", "fullwidth digits"),
+        ),
+    ),
+    "document": (
+        ("第一条\n\n  保密。\nSecond line.",),
+        (("a\r\nb", "carriage return"), ("a\tb", "tab"), ("", "empty"), ("a\u202e", "override")),
+    ),
+}
+
+
+def plain_text_vectors() -> dict[str, Any]:
+    """What is plain text of each kind, and what is not, and how that is shown."""
+    texts = [text for text, _ in _PLAIN["text"][1] if escape_text(text) != text]
+    return {
+        "version": plain_text.VERSION,
+        "kinds": {
+            kind: {
+                "plain": list(plain),
+                "refused": [{"text": text, "why": why} for text, why in refused],
+            }
+            for kind, (plain, refused) in _PLAIN.items()
+        },
+        "escaped": [{"text": text, "shown": escape_text(text)} for text in texts],
     }
 
 

@@ -45,7 +45,8 @@ async def give_challenge(request: Request) -> ChallengeAnswer:
     """Give a text to sign."""
     _throttle(request)
     taken = await read_model(request, ChallengeWanted)
-    challenge = await services_of(request).authenticator.challenge(from_hex(taken.signer))
+    authenticator = services_of(request).authenticator
+    challenge = await authenticator.challenge(from_hex(taken.signer), request)
     return ChallengeAnswer(challenge=challenge.message, expires_at=challenge.expires_at)
 
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger import queries
 from ledger.deployment import Deployment
 from ledger.enumerations import Outcome
 from ledger.events import (
@@ -51,11 +50,11 @@ from ledger.events import (
     SubjectRegistered,
     SubjectUnfrozen,
     agreement_id,
-    with_timestamp,
 )
 from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC
 from ledger.events.plans import plan_for
 from ledger.evidence.errors import NoEvidenceError
+from ledger.log_reader import LogReader, logs_between
 from ledger.rpc import Rpc
 
 NEWEST_USES: Final = 64
@@ -207,11 +206,12 @@ class _Collector:
         return events
 
     def _logs(self, addresses: Sequence[bytes], *topics: Sequence[bytes] | None) -> list[Event]:
-        """Ask for events up to the access. Their blocks' times are left out: headers have them."""
+        """Ask for events up to the access. Decisions take times from headers, not from these."""
         access, first = self._access, self._deployment.block_number
-        logs = self._rpc.send(queries.logs(first, access.block.number, addresses, topics))
+        reader = LogReader(addresses, topics)
+        parts = logs_between(self._rpc, reader, first, access.block.number)
         try:
-            events = self._decoder.decode_all(with_timestamp(log, 0) for log in logs)
+            events = [event for part in parts for event in self._decoder.decode_all(part.logs)]
         except EventError as error:
             raise NoEvidenceError(f"the node's logs are not the contracts': {error}") from error
         end = (access.block.number, access.log_index)

@@ -35,6 +35,7 @@ from ledger.evidence.patricia import ListTrie
 from ledger.evidence.verifying import VerifiedEvidence, verify_evidence
 from ledger.exchange import SignedLink, Submission
 from ledger.hexes import to_hex
+from ledger.log_reader import LogReader, logs_between
 from ledger.replay.journals import access_id
 from ledger.rpc import Rpc
 from ledger.signing import SigningError, recover
@@ -153,14 +154,13 @@ class _Maker:
             return NOTHING
         last, span = receipt.block_number, 64
         decoder = EventDecoder(self._contracts)
+        reader = LogReader((self._contracts.access_log,), ((RECORDED_TOPIC,),))
         while last >= self._deployment.block_number:
             start = max(self._deployment.block_number, last - span)
-            ended = ((RECORDED_TOPIC,),)
-            logs = self._rpc.send(queries.logs(start, last, (self._contracts.access_log,), ended))
-            for log in reversed(logs):
-                event = decoder.decode(with_timestamp(log, 0))
-                if isinstance(event, Recorded) and event.sequence == first.sequence - 1:
-                    return event.head
+            for part in logs_between(self._rpc, reader, start, last):
+                for event in decoder.decode_all(part.logs):
+                    if isinstance(event, Recorded) and event.sequence == first.sequence - 1:
+                        return event.head
             last, span = start - 1, span * 4
         raise NoEvidenceError(f"the node does not have the access before {first.sequence}")
 

@@ -18,7 +18,7 @@ from ledger.statement import (
 _STANDING_IN: Final = "CASE-NUMBER-STANDING-IN"
 REFERENCE_LENGTH: Final = 30
 """Characters of a reference number, hyphens included: a statement ends with one."""
-_CASE_NUMBER: Final = r"(?P<case>\S{1,64}?)"
+_CASE_NUMBER: Final = r"(?P<case>[^「」]{1,64})"
 
 
 def case_number_in(text: str, terms: GrantTerms, names: Names) -> str:
@@ -45,6 +45,7 @@ def case_number_in(text: str, terms: GrantTerms, names: Names) -> str:
             case_number=case_number,
             max_uses=terms.max_uses,
             min_interval=terms.min_interval,
+            not_before=terms.not_before,
             expires_at=terms.expires_at,
             retention=names.retention,
         )

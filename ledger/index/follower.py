@@ -1,22 +1,17 @@
 """Keeps an index up to date from a node: reads final blocks' events and hands them on in order."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 
 from ledger import queries
 from ledger.chain import ChainError, Finality
-from ledger.events import Contracts, EventDecoder, Log, with_timestamp
+from ledger.events import Contracts, EventDecoder
 from ledger.index.index import Index
+from ledger.log_reader import LogReader, next_part
 from ledger.queries import Block
-from ledger.rpc import AnswerTooLargeError, AsyncRpc, CallError, RpcError
-
-_FEWEST: Final = 1
-_NODE_LIMIT_CODES: Final = frozenset((-32005, -32602, -32000))
-"""What nodes answer when a range holds more logs than they like."""
+from ledger.rpc import AsyncRpc, RpcError
 
 
 class ChainChangedError(ChainError):
@@ -50,12 +45,15 @@ class Follower:
         settings: FollowerSettings | None = None,
     ) -> None:
         self._rpc = rpc
-        self._addresses = msgspec.structs.astuple(contracts)
         self._decoder = EventDecoder(contracts)
         self._finality = finality
         self._index = index
         self._settings = settings or FollowerSettings()
-        self._blocks = 16
+        self._reader = LogReader(
+            msgspec.structs.astuple(contracts),
+            wanted=self._settings.wanted_logs,
+            longest=self._settings.most_blocks,
+        )
         self.problem: RpcError | ChainError | None = None
         """What went wrong the last time; None while all is well."""
         self.final_block = -1
@@ -110,8 +108,11 @@ class Follower:
         self._check(last, newest)
         if self.final_block <= head.number:
             return False
-        logs, end = await self._logs(head.number + 1, self.final_block, newest)
-        events = [self._decoder.decode(log) for log in logs]
+        part = await next_part(self._rpc, self._reader, head.number + 1, self.final_block)
+        end = await self._block(part.last, newest)
+        if end is None:
+            raise ChainChangedError(f"the node told of block {part.last} and does not have it")
+        events = self._decoder.decode_all(part.logs)
         await self._index.apply(events, end.number, end.hash, end.timestamp)
         return True
 
@@ -126,46 +127,5 @@ class Follower:
         if known and last.hash != head.hash:
             raise ChainChangedError(f"block {head.number} is another one than it was when final")
 
-    async def _logs(self, first: int, final: int, newest: Block) -> tuple[Sequence[Log], Block]:
-        """Return the logs of some blocks from `first` on, and the last of these blocks."""
-        while True:
-            last = min(first + self._blocks - 1, final)
-            try:
-                end, logs = await asyncio.gather(
-                    self._block(last, newest),
-                    self._rpc.send(queries.logs(first, last, self._addresses)),
-                )
-            except (AnswerTooLargeError, CallError) as error:
-                if isinstance(error, CallError) and error.code not in _NODE_LIMIT_CODES:
-                    raise
-                if self._blocks == _FEWEST:
-                    raise
-                self._blocks = max(self._blocks // 4, _FEWEST)
-                continue
-            if end is None:
-                raise ChainChangedError(f"the node told of block {last} and does not have it")
-            self._choose(len(logs))
-            return await self._with_timestamps(logs), end
-
     async def _block(self, number: int, newest: Block) -> Block | None:
         return newest if number == newest.number else await self._rpc.send(queries.block(number))
-
-    def _choose(self, found: int) -> None:
-        """Ask for so many blocks next time that about the wanted number of logs comes."""
-        wanted = self._blocks * self._settings.wanted_logs // max(found, 1)
-        most = min(self._blocks * 4, self._settings.most_blocks)
-        self._blocks = max(min(wanted, most), _FEWEST)
-
-    async def _with_timestamps(self, logs: Sequence[Log]) -> Sequence[Log]:
-        missing = {log.block_number for log in logs if log.block_timestamp is None}
-        if not missing:
-            return logs
-        numbers = sorted(int(number, 16) for number in missing)
-        blocks = await self._rpc.send_many([queries.block(number) for number in numbers])
-        times = {hex(block.number): block.timestamp for block in blocks if block is not None}
-        if len(times) != len(missing):
-            raise ChainChangedError("the node told of events in blocks that it does not have")
-        return [
-            with_timestamp(log, times[log.block_number]) if log.block_timestamp is None else log
-            for log in logs
-        ]

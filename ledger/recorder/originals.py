@@ -6,12 +6,12 @@ from typing import Final
 import msgspec
 
 from ledger import queries
-from ledger.chain import logs_between_async
 from ledger.contracts import decode_request
 from ledger.deployment import Deployment
-from ledger.events import Accessed, EventDecoder, Log, with_timestamp
+from ledger.events import Accessed, EventDecoder, Log
 from ledger.exchange import RecordedAccess
 from ledger.keccak import keccak256
+from ledger.log_reader import LogReader, logs_between_async
 from ledger.recorder.entries import Entry
 from ledger.rpc import AsyncRpc
 from ledger.typed_data import AccessRequest
@@ -51,22 +51,17 @@ class Originals:
         if found is not None and found.sequence < duplicate.sequence:
             return found
         request = decode_request(entry.consumer, entry.encoded)
-        logs = logs_between_async(
-            self._rpc,
-            self._deployment.block_number,
-            duplicate.block_number,
-            [self._deployment.contracts.access_log],
-            [_TOPICS, [request.basis]],
-        )
-        async for _, some in logs:
-            for log in some:
+        reader = LogReader([self._deployment.contracts.access_log], [_TOPICS, [request.basis]])
+        first, last = self._deployment.block_number, duplicate.block_number
+        async for part in logs_between_async(self._rpc, reader, first, last):
+            for log in part.logs:
                 event = self._read(log)
                 if event.sequence < duplicate.sequence and _is_of(event, request):
                     return await self._recorded(entry.access, event)
         return None
 
     def _read(self, log: Log) -> Accessed:
-        event = self._decoder.decode(log if log.block_timestamp else with_timestamp(log, 0))
+        event = self._decoder.decode(log)
         if not isinstance(event, Accessed):
             raise TypeError("the node returned another event than was asked for")
         return event

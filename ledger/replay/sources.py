@@ -1,7 +1,7 @@
 """Where trails come from: a node that the regulator chooses, or a file."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +11,9 @@ from ledger import queries, views
 from ledger.chain import Finality
 from ledger.deployment import Deployment
 from ledger.errors import LedgerError
-from ledger.events import Contracts, Log, with_timestamp
+from ledger.events import Contracts, Log
 from ledger.hexes import to_hex
+from ledger.log_reader import LogReader, block_number, logs_between
 from ledger.replay.engine import Replay
 from ledger.replay.export import (
     ExportError,
@@ -24,14 +25,10 @@ from ledger.replay.export import (
 )
 from ledger.replay.journals import Journal
 from ledger.replay.report import End, ReplayReport
-from ledger.rpc import AnswerTooLargeError, Rpc
+from ledger.rpc import Rpc
 
 _WANTED: Final = 8_000
-"""Logs in one answer, about 6 MB: fewer cost round trips, more cost memory."""
-_FIRST_SPAN: Final = 100
-"""Blocks in the first question, before it is known how full they are."""
-_LARGEST_SPAN: Final = 50_000
-"""Blocks in one question at most."""
+"""Logs in one answer, about 6 MB."""
 
 
 class ChainMissingError(LedgerError):
@@ -141,66 +138,35 @@ def export_trail(
 def read_logs(rpc: Rpc, contracts: Contracts, first: int, last: int) -> Iterator[tuple[Log, ...]]:
     """Yield all logs of the contracts in a range of blocks, both ends included, in order.
 
-    How many blocks are asked for at once follows from how full they are. While an answer is worked
-    on, the next one is on its way. Each log's block is looked up: hash and time are the node's own.
+    While an answer is worked on, the next one is on its way. Each log's block is looked up: hash and
+    time are the node's own.
 
     Raises:
         RpcError: the node cannot be asked.
         NodeContradictionError: a log is of another block than the node has.
     """
-    addresses = msgspec.structs.astuple(contracts)
-    span = _FIRST_SPAN
+    reader = LogReader(msgspec.structs.astuple(contracts), wanted=_WANTED)
+    parts = (_looked_up(rpc, part.logs) for part in logs_between(rpc, reader, first, last))
     with ThreadPoolExecutor(1) as pool:
-        waiting: Future[tuple[int, tuple[Log, ...]]] | None = None
-        while first <= last or waiting is not None:
-            if waiting is None:
-                waiting = pool.submit(_ask, rpc, addresses, first, min(first + span - 1, last))
-            reached, logs = waiting.result()
-            span = _next_span(reached - first + 1, len(logs))
-            first, waiting = reached + 1, None
-            if first <= last:
-                waiting = pool.submit(_ask, rpc, addresses, first, min(first + span - 1, last))
+        waiting = pool.submit(next, parts, None)
+        while (logs := waiting.result()) is not None:
+            waiting = pool.submit(next, parts, None)
             if logs:
                 yield logs
 
 
-def _ask(
-    rpc: Rpc, addresses: Sequence[bytes], first: int, last: int
-) -> tuple[int, tuple[Log, ...]]:
-    """Ask for logs of blocks, of fewer when there are too many; return how far it got."""
-    while True:
-        try:
-            logs = rpc.send(queries.logs(first, last, addresses))
-        except AnswerTooLargeError:
-            if first == last:
-                raise
-            last = first + (last - first) // 2
-        else:
-            return last, _looked_up(rpc, logs)
-
-
-def _next_span(blocks: int, logs: int) -> int:
-    if not logs:
-        return min(blocks * 4, _LARGEST_SPAN)
-    return max(1, min(blocks * _WANTED // logs, blocks * 4, _LARGEST_SPAN))
-
-
 def _looked_up(rpc: Rpc, logs: tuple[Log, ...]) -> tuple[Log, ...]:
-    """Compare logs with their blocks; put in the times where the node left them out."""
+    """Return logs, after comparing them with the blocks that the node has."""
     places = {(log.block_number, log.block_hash, log.block_timestamp) for log in logs}
-    numbers = sorted({int(number, 16) for number, _, _ in places})
+    numbers = {block_number(number) for number, _, _ in places}
     answers = rpc.send_many([queries.block(number) for number in numbers])
-    blocks = dict(zip(numbers, answers, strict=True))
+    blocks = {hex(block.number): block for block in answers if block is not None}
     for number, hash_, time in places:
-        block = blocks[int(number, 16)]
-        same_time = block is not None and time in (None, hex(block.timestamp))
-        if block is None or to_hex(block.hash) != hash_ or not same_time:
+        block = blocks.get(number)
+        if block is None or (to_hex(block.hash), hex(block.timestamp)) != (hash_, time):
             problem = "the node has a log of another block than it has"
-            raise NodeContradictionError(f"{problem}: block {int(number, 16)}, {hash_}")
-    if all(time is not None for _, _, time in places):
-        return logs
-    times = {number: block.timestamp for number, block in blocks.items() if block is not None}
-    return tuple(with_timestamp(log, times[int(log.block_number, 16)]) for log in logs)
+            raise NodeContradictionError(f"{problem}: block {number}, {hash_}")
+    return logs
 
 
 def _replay(

@@ -227,7 +227,7 @@ class FullCity:
 
     def _enrol_and_grant(self, consumer: Party, person: Person, code: str) -> Steps[Grant]:
         signer = AccountSigner(PartyKey(secrets.token_bytes(32)))
-        (mine,) = yield from enrol_person(person, code, [NewId(signer)])
+        (mine,) = yield from enrol_person(self.world.ledger(), person, code, [NewId(signer)])
         subject = bytes.fromhex(mine.subject.removeprefix("0x"))
         link = yield from asking(signer, ask_link(self.dataset, subject))
         now = int(time.time())

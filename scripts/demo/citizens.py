@@ -33,7 +33,9 @@ class Citizen:
         self.signer = new_signer()
         self.client = Client(world.endpoints(), chain_id=world.deployment.chain_id)
         code = world.officer.run(patiently(issue_code(self.person, "identity card"))).code
-        (mine,) = self.client.run(enrol_person(self.person, code, [NewId(self.signer)]))
+        (mine,) = self.client.run(
+            enrol_person(world.ledger(), self.person, code, [NewId(self.signer)])
+        )
         self.subject = bytes.fromhex(mine.subject.removeprefix("0x"))
 
     def answer(self, case: Case, *, aloud: bool = False) -> GrantedAuthorization:

@@ -15,8 +15,9 @@ from scripts.demo.consumers import Entitlement, obtain
 from scripts.demo.errors import DemoError
 from scripts.demo.world import World
 from wallet.citizen import acts, history
+from wallet.client.authorities import identity_authority
 from wallet.client.errors import RefusedError
-from wallet.client.identity import about_authority, recovery_state, recovery_text
+from wallet.client.identity import recovery_state, recovery_text
 from wallet.client.identity import start_recovery as begin
 from wallet.client.patience import patiently
 from wallet.client.signers import AccountSigner, prove
@@ -71,7 +72,7 @@ def veto_false_recovery(world: World) -> Entitlement:
 
 def start_recovery(world: World, person: Citizen, signer: AccountSigner) -> str:
     """At the identity authority's counter: a new key for the person; return the recovery's id."""
-    authority = world.officer.run(patiently(about_authority()))
+    authority = world.officer.run(identity_authority(world.ledger()))
     proven = prove(signer, recovery_text(authority, person.person))
     started = world.officer.run(send(begin(person.person, "identity card", [proven])))
     world.stage.require(

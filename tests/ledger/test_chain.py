@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from ledger import chain as chain_module
-from ledger import contracts, queries
+from ledger import queries
 from ledger.chain import (
     BlockRef,
     ChainError,
@@ -20,13 +19,10 @@ from ledger.chain import (
     ForeignChainError,
     final_block,
     final_block_after,
-    logs_between,
-    logs_between_async,
     verify_descends,
 )
-from ledger.events import Log
 from ledger.queries import Block
-from ledger.rpc import AsyncRpc, Call, CallError, Rpc, RpcSettings
+from ledger.rpc import AsyncRpc, RpcSettings
 from tests.support.chain import BLOCK_TIME, Chain
 from tests.support.recording import until
 
@@ -215,54 +211,3 @@ async def test_node_that_lost_blocks_is_found_out(own_chain: Chain) -> None:
         follower.restart(None)
         await follower.step()
         assert follower.last is not None
-
-
-# Events of many blocks
-
-
-async def test_events_come_in_order_whatever_the_node_allows_at_once(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    party = chain.parties.bank
-    for number in range(4):
-        chain.send(party, contracts.set_encryption_key(bytes([1, number])))
-    last = chain.rpc.send(queries.block_number())
-    address = [chain.contracts.registry]
-    everything = chain.rpc.send(queries.logs(0, last, address))
-    monkeypatch.setattr(chain_module, "_FIRST_SPAN", 7)
-
-    spans: list[tuple[int, int]] = []
-    found: list[Log] = []
-    for span, logs in logs_between(chain.rpc, 0, last, address):
-        spans.append(span)
-        found += logs
-    assert tuple(found) == everything
-    assert spans[0] == (0, 6)
-    assert [end + 1 for _, end in spans[:-1]] == [start for start, _ in spans[1:]]
-    assert spans[-1][1] == last
-    async with AsyncRpc(chain.node.url) as rpc:
-        again = [log async for _, some in logs_between_async(rpc, 0, last, address) for log in some]
-    assert tuple(again) == everything
-
-
-def test_range_that_the_node_refuses_is_made_smaller(chain: Chain) -> None:
-    last = chain.rpc.send(queries.block_number())
-
-    class Strict(Rpc):
-        def send(self, call: Call[object]) -> object:  # type: ignore[override]
-            selection = call.params[0]
-            assert isinstance(selection, dict)
-            if int(selection["toBlock"], 16) - int(selection["fromBlock"], 16) >= 5:
-                raise CallError(call.method, -32005, "query returned more than 10000 results")
-            return super().send(call)
-
-    with Strict(chain.node.url) as rpc:
-        spans = [span for span, _ in logs_between(rpc, 0, min(last, 40), [bytes(20)])]
-    assert max(end - start for start, end in spans) < 5
-
-    class Refusing(Rpc):
-        def send(self, call: Call[object]) -> object:  # type: ignore[override]
-            raise CallError(call.method, -32005, "no logs here")
-
-    with Refusing(chain.node.url) as refusing, pytest.raises(CallError):
-        list(logs_between(refusing, 0, 40, [bytes(20)]))

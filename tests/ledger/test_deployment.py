@@ -138,6 +138,9 @@ def test_file_reads_back(chain: Chain, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
+        lambda text: {**text, "releaseWindow": 0},
+        lambda text: {**text, "headAge": -1},
+        lambda text: {name: text[name] for name in text if name != "releaseWindow"},
         lambda text: {},
         lambda text: {**text, "format": 2},
         lambda text: {**text, "chainId": "1"},

@@ -12,7 +12,6 @@ import pytest
 
 from ledger import node as node_module
 from ledger import queries
-from ledger.chain import logs_between
 from ledger.deployment import deploy, verify_deployment
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
@@ -140,14 +139,13 @@ def test_chain_is_the_same_after_many_orderly_ends(tmp_path: Path) -> None:
         address, port = deployment.contracts.registry, node.port
         number = rpc.send(queries.block_number())
         block = rpc.send(queries.block(number))
-        logs = [log for _, some in logs_between(rpc, 0, number, [address]) for log in some]
+        logs = rpc.send(queries.logs(0, number, [address]))
     for _ in range(4):
         with node, Rpc(node.url) as rpc:
             assert node.port == port
             assert verify_deployment(rpc, deployment) == deployment
             assert rpc.send(queries.block(number)) == block
-            again = [log for _, some in logs_between(rpc, 0, number, [address]) for log in some]
-            assert again == logs
+            assert rpc.send(queries.logs(0, number, [address])) == logs
             time.sleep(1.1)
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ledger import failpoints
-from ledger.chain import logs_between
 from ledger.deployment import write_deployment
 from ledger.enumerations import Outcome
 from ledger.events import Accessed, EventDecoder
 from ledger.exchange import RecordedAccess
+from ledger.log_reader import LogReader, logs_between
 from ledger.node import Node
 from ledger.queries import block_number
 from ledger.typed_data import AccessRequest, struct_hash
@@ -67,8 +67,8 @@ def accesses_on_chain(chain: Chain) -> list[Accessed]:
     """Everything that was ever recorded, read from the node."""
     decoder = EventDecoder(chain.contracts)
     last = chain.rpc.send(block_number())
-    ranges = logs_between(chain.rpc, 0, last, [chain.contracts.access_log])
-    events = [decoder.decode(log) for _, logs in ranges for log in logs]
+    parts = logs_between(chain.rpc, LogReader([chain.contracts.access_log]), 0, last)
+    events = [event for part in parts for event in decoder.decode_all(part.logs)]
     return [event for event in events if isinstance(event, Accessed)]
 
 

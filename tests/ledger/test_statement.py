@@ -1,6 +1,7 @@
 """What a person sees is what a person signs: one exact sentence, the same on every machine."""
 
 import json
+import re
 import secrets
 from hashlib import sha256
 from pathlib import Path
@@ -49,6 +50,7 @@ TERMS = Terms(
     case_number="2026-118",
     max_uses=1,
     min_interval=0,
+    not_before=0,
     expires_at=1_796_054_400,
     retention=30 * 86_400,
 )
@@ -62,10 +64,11 @@ def text_of(**changes: object) -> str:
 
 def test_statement_is_one_string_in_chinese_then_english_then_reference() -> None:
     assert text_of() == (
-        "我同意泉城银行为办理贷款（编号 2026-118）查询我的不动产登记中的 3 项（坐落、面积、抵押），仅限 1 次，"
+        "我同意「泉城银行」为办理贷款（编号 「2026-118」）查询我的「不动产登记」中的 3 项（「坐落」、「面积」、"
+        "「抵押」），仅限 1 次，"
         "不限间隔，有效期至 2026年12月1日 00:00（北京时间），数据最多保存 30 天。 "
-        "I let Quancheng Bank read 3 fields (location, area, mortgage) of my real estate registration "
-        "for loan case 2026-118, once, with no minimum interval, until 1 December 2026, 00:00 "
+        "I let “Quancheng Bank” read 3 fields (“location”, “area”, “mortgage”) of my “real estate "
+        "registration” for loan case “2026-118”, once, with no minimum interval, until 1 December 2026, 00:00 "
         "(Beijing time); the data is kept for at most 30 days. "
         "授权编号 Reference: 000410-61050-R3GG2-8A1C6-0T3GF"
     )
@@ -82,7 +85,7 @@ def test_statement_is_one_string_in_chinese_then_english_then_reference() -> Non
             "at least 2 days 1 hour 1 minute 1 second apart",
         ),
         ({"retention": 0}, "数据使用后立即删除。", "the data is deleted right after use."),
-        ({"fields": ("面积",)}, "1 项（面积）", "1 field (面积)"),
+        ({"fields": ("面积",)}, "1 项（「面积」）", "1 field (“面积”)"),
         (
             {"expires_at": 1_796_054_399},
             "2026年11月30日 23:59:59（北京时间）",
@@ -90,15 +93,15 @@ def test_statement_is_one_string_in_chinese_then_english_then_reference() -> Non
         ),
         (
             {"item": b"\x01" * 32},
-            "不动产登记（仅限指定的一条记录）中",
-            "real estate registration (one named record only) for",
+            "「不动产登记」（仅限指定的一条记录）中",
+            "“real estate registration” (one named record only) for",
         ),
         (
             {"case_number": "（2026）鲁01民初118号"},
-            "编号 （2026）鲁01民初118号",
-            "case （2026）鲁01民初118号,",
+            "编号 「（2026）鲁01民初118号」",
+            "case “（2026）鲁01民初118号”,",
         ),
-        ({"consumer": "市医保局"}, "我同意市医保局为", "I let 市医保局 read"),
+        ({"consumer": "市医保局"}, "我同意「市医保局」为", "I let “市医保局” read"),
     ],
 )
 def test_terms_are_written_in_both_languages(
@@ -118,22 +121,28 @@ def test_terms_are_written_in_both_languages(
         ({"min_interval": -1}, "the interval is negative"),
         ({"retention": -1}, "the retention is negative"),
         ({"expires_at": -1}, "years 1970 to 9999"),
-        ({"expires_at": 2**64 - 1}, "years 1970 to 9999"),
-        ({"consumer": "Bank\nand everybody"}, "consumer's name has a control"),
-        ({"consumer": "Bank\u202eknaB"}, "consumer's name has a control"),
-        ({"consumer": "Bank\u200b"}, "consumer's name has a control"),
-        ({"consumer": "Bank\u00a0"}, "consumer's name has a control"),
+        ({"expires_at": 2**64 - 1}, "the end lies outside the years 1970 to 9999"),
+        ({"not_before": -1}, "the beginning lies outside the years 1970 to 9999"),
+        ({"not_before": 2**64 - 1}, "the beginning lies outside the years 1970 to 9999"),
+        ({"consumer": "Bank\nand everybody"}, "consumer's name has U.000A"),
+        ({"consumer": "Bank\u202eknaB"}, "consumer's name has U.202E"),
+        ({"consumer": "Bank\u200b"}, "consumer's name has U.200B"),
+        ({"consumer": "Bank\u00a0"}, "consumer's name has U.00A0"),
         ({"consumer": " Bank"}, "starts or ends with a blank"),
         ({"consumer": "The  Bank"}, "two together"),
-        ({"consumer": "Banke\u0301"}, "normal form C"),
+        ({"consumer": "Banke\u0301"}, "consumer's name has U.0301"),
         ({"consumer": "x" * 201}, "has 201 characters instead of 1 to 200"),
         ({"dataset": " / property"}, "starts or ends with a blank"),
         ({"dataset": "不动产 / "}, "starts or ends with a blank"),
-        (
-            {"case_number": "118, as often as it likes"},
-            "the case number has a character that is no",
-        ),
-        ({"case_number": "118。可以查询十次"}, "the case number has a character that is no"),
+        ({"consumer": "银行」查询「天气"}, "consumer's name has U.300D"),
+        ({"dataset": "登记 / register” once, of “weather"}, "dataset's name has U.201D"),
+        ({"fields": ("坐落、面积」、「抵押",)}, "a field's name has U.300D"),
+        ({"case_number": "118, as often as it likes"}, "the case number has U.002C"),
+        ({"case_number": "118。可以查询十次"}, "the case number has U.3002"),
+        ({"case_number": "118）仅作测试……（以下作废"}, "the case number has U.2026"),
+        ({"case_number": "118）仅作测试（以下作废"}, "brackets that are no pairs"),
+        ({"case_number": "118\u3164仅作测试"}, "the case number has U.3164"),
+        ({"case_number": "118\u05d0"}, "the case number has U.05D0"),
         ({"case_number": "1" * 65}, "the case number has 65 characters"),
         ({"case_number": ""}, "the case number has 0 characters"),
     ],
@@ -143,11 +152,44 @@ def test_term_that_cannot_be_written_is_refused(changes: dict[str, object], mess
         text_of(**changes)
 
 
+def test_beginning_is_said_unless_it_is_the_grants_block() -> None:
+    assert "不早于" not in text_of()
+    assert "not before" not in text_of()
+    statement = make_statement(
+        TEMPLATES, msgspec.structs.replace(TERMS, not_before=1_795_968_061), REFERENCE
+    )
+    assert (
+        "有效期至 2026年12月1日 00:00（北京时间，不早于 2026年11月30日 00:01:01 开始），"
+        in statement.zh
+    )
+    assert (
+        "until 1 December 2026, 00:00 (Beijing time, not before 30 November 2026, 00:01:01);"
+        in statement.en
+    )
+    assert "not before 1 January 1970, 08:00:01" in text_of(not_before=1)
+
+
+@given(st.text(), st.sampled_from(["consumer", "dataset", "case_number"]))
+def test_whatever_a_party_chooses_stays_in_its_quotation_marks(text: str, term: str) -> None:
+    try:
+        statement = make_statement(
+            TEMPLATES, msgspec.structs.replace(TERMS, **{term: text}), REFERENCE
+        )
+    except TermsError:
+        return
+    usual = make_statement(TEMPLATES, TERMS, REFERENCE)
+    for mine, theirs, marks in (
+        (statement.zh, usual.zh, "「[^「」]*」"),
+        (statement.en, usual.en, "“[^“”]*”"),
+    ):
+        assert re.sub(marks, "", mine) == re.sub(marks, "", theirs)
+
+
 def test_gap_in_a_name_is_not_filled() -> None:
     statement = make_statement(
         TEMPLATES, msgspec.structs.replace(TERMS, consumer="{uses} Bank"), REFERENCE
     )
-    assert statement.en.startswith("I let {uses} Bank read 3 fields")
+    assert statement.en.startswith("I let “{uses} Bank” read 3 fields")
 
 
 @pytest.mark.parametrize("field", [name for name in Terms.__struct_fields__ if name != "item"])
@@ -163,6 +205,7 @@ def test_statement_is_verified_from_its_terms_alone(data: st.DataObject) -> None
         TERMS,
         max_uses=data.draw(st.integers(1, 2**32 - 1)),
         min_interval=data.draw(st.integers(0, 2**32 - 1)),
+        not_before=data.draw(st.integers(0, 2**37)),
         expires_at=data.draw(st.integers(0, 2**37)),
         retention=data.draw(st.integers(0, 2**64 - 1)),
     )
@@ -209,10 +252,10 @@ def test_placeholders_are_those_of_the_specification() -> None:
         (TEMPLATES.en + " {uses:>10}", "a brace that belongs to no gap"),
         (TEMPLATES.en + " {{uses}}", "a brace that belongs to no gap"),
         (TEMPLATES.en + " }", "a brace that belongs to no gap"),
-        (TEMPLATES.en + "\n", "the text in en has a control"),
-        (TEMPLATES.en + "\u2028.", "the text in en has a control"),
-        (TEMPLATES.en + "\ue000", "the text in en has a control"),
-        (TEMPLATES.en + "e\u0301", "the text in en is not in Unicode's normal form C"),
+        (TEMPLATES.en + "\n", "the text in en has U.000A"),
+        (TEMPLATES.en + "\u2028.", "the text in en has U.2028"),
+        (TEMPLATES.en + "\ue000", "the text in en has U.E000"),
+        (TEMPLATES.en + "e\u0301", "the text in en has U.0301"),
         ("", "the text in en has 0 characters"),
         (TEMPLATES.en + "x" * 2000, "characters instead of 1 to 2000"),
     ],
@@ -235,7 +278,7 @@ def test_markup_is_text_like_any_other() -> None:
     statement = make_statement(
         TEMPLATES, msgspec.structs.replace(TERMS, consumer="A<b>&amp;"), REFERENCE
     )
-    assert "I let A<b>&amp; read" in statement.text
+    assert "I let “A<b>&amp;” read" in statement.text
 
 
 def test_reference_may_stand_in_the_text_too() -> None:
@@ -306,6 +349,14 @@ def test_case_reference_needs_a_plain_case_number_and_a_whole_salt() -> None:
 def test_library_gives_the_vectors() -> None:
     built = vectors_typed.build()["statement"]
     assert json.loads(json.dumps(built)) == VECTORS
+
+
+@pytest.mark.parametrize("vector", VECTORS["refused"], ids=lambda vector: vector["why"])
+def test_vector_that_is_refused_makes_no_statement(vector: dict[str, Any]) -> None:
+    values = vector["terms"]
+    terms = Terms(**values | {"item": from_hex(values["item"]), "fields": tuple(values["fields"])})
+    with pytest.raises(TermsError):
+        make_statement(Templates(**VECTORS["templates"]), terms, REFERENCE)
 
 
 @pytest.mark.parametrize("vector", VECTORS["statements"])

@@ -72,6 +72,7 @@ def statement_of(desk: Desk, record: Authorization) -> str:
         case_number=CASE,
         max_uses=record.max_uses,
         min_interval=record.min_interval,
+        not_before=record.not_before,
         expires_at=record.expires_at,
         retention=YEAR,
     )

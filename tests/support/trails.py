@@ -71,6 +71,8 @@ def deployment() -> Deployment:
         block_number=1,
         authority=Parties().authority.address,
         recovery_delay=3600,
+        release_window=3600,
+        head_age=60,
         compiler="none",
         deployed={
             "Registry": Deployed(CONTRACTS.registry, NOTHING),

@@ -7,10 +7,18 @@ from typing import Any, Final, cast
 
 import msgspec
 import pytest
+from starlette.requests import Request
 
 from gateway.auth import Authenticator, Rules
 from gateway.errors import ChallengeError
 from gateway.store.sessions import Challenge
+from ledger.challenges import (
+    CHALLENGE_LIFETIME,
+    Asker,
+    verify_session_text,
+    verify_sign_in,
+)
+from ledger.challenges import ChallengeError as ForeignChallengeError
 from ledger.custody import Seed, unpack
 from ledger.deployment import read_deployment
 from ledger.encoding import Schema
@@ -41,7 +49,8 @@ from wallet.identity.errors import PossessionError
 from wallet.identity.owners import OwnerKey
 from wallet.identity.people import Kind as PersonKind
 from wallet.identity.people import canonical_number
-from wallet.identity.texts import ENROLMENT, RECOVERY, SESSION, SUBJECTS, ProvenSigner, Texts
+from wallet.identity.sessions import Sessions
+from wallet.identity.texts import ENROLMENT, RECOVERY, SUBJECTS, ProvenSigner, Texts
 from wallet.keyholder.ceremony import decode_packet, encode_packet, open_packet
 from wallet.keyholder.errors import CeremonyError
 from wallet.keyholder.seeds import EpochSeeds, Roster
@@ -49,14 +58,13 @@ from wallet.keystore import Entry, Keystore, Kind
 from wallet.passwords import Password
 from wallet.provider.quality import QualityReport
 
-PURPOSES: Final = (ENROLMENT, SUBJECTS, RECOVERY, SESSION)
+PURPOSES: Final = (ENROLMENT, SUBJECTS, RECOVERY)
 RULES: Final = Rules(
     chain_id=31337,
     authorities={"gateway.example"},
     scheme="https",
     lifetime=60,
     clock_skew=30,
-    challenge_lifetime=300,
     session_lifetime=900,
 )
 
@@ -197,10 +205,12 @@ SIGNERS: Final = (("account", "by_account"), ("passkey", "by_passkey"))
 async def test_a_gateway_gives_the_challenge_of_the_vectors(place: int) -> None:
     found = vectors("identity.json")
     wanted = found["challenges"][place]["text"]
-    given = await authenticator(OneChallenge()).challenge(from_hex(found[SIGNERS[place][0]]))
+    asked = Request({"type": "http", "headers": [(b"host", b"gateway.example")]})
+    signer = from_hex(found[SIGNERS[place][0]])
+    given = await authenticator(OneChallenge()).challenge(signer, asked)
     shown = given.message.replace(given.nonce, nonce_in(wanted)).split("\n")
     assert shown == wanted
-    assert given.expires_at == NOW + RULES.challenge_lifetime
+    assert given.expires_at == NOW + CHALLENGE_LIFETIME
 
 
 @pytest.mark.parametrize("place", range(len(SIGNERS)))
@@ -215,6 +225,41 @@ async def test_the_signature_of_the_vectors_begins_a_session_once(place: int) ->
     assert session.expires_at == NOW + RULES.session_lifetime
     with pytest.raises(ChallengeError):
         await gateway.begin_session(message, signer, from_hex(one[signed]))
+
+
+@pytest.mark.parametrize("place", range(len(SIGNERS)))
+def test_an_authority_gives_the_challenge_of_the_vectors(place: int) -> None:
+    found = vectors("identity.json")
+    (name, signed), one = SIGNERS[place], found["sessions"][place]
+    texts = Texts(found["chain_id"], b"", {from_hex(found["verifier"])})
+    sessions = Sessions(texts, from_hex(found["authority"]), lambda: NOW)
+    given = sessions.challenge(asker("identity", name)).text.split("\n")
+    assert given[:5] + given[6:] == one["text"][:5] + one["text"][6:]
+    assert given[5].split()[0] == one["text"][5].split()[0] == "nonce"
+    text = "\n".join(one["text"])
+    proven = ProvenSigner(from_hex(found[name]), from_hex(one[signed]))
+    assert texts.verify(text, proven) == proven.signer
+
+
+def asker(service: str, signer: str = "account") -> Asker:
+    found = vectors("identity.json")
+    return Asker("https", f"{service}.example", found["chain_id"], from_hex(found[signer]))
+
+
+def test_a_wallet_signs_the_challenges_of_the_vectors_and_no_other_text() -> None:
+    found = vectors("identity.json")
+    for (name, _), sign_in, session in zip(
+        SIGNERS, found["challenges"], found["sessions"], strict=True
+    ):
+        verify_sign_in("\n".join(sign_in["text"]), asker("gateway", name), found["now"])
+        told = verify_session_text(
+            "\n".join(session["text"]), asker("identity", name), found["now"]
+        )
+        assert to_hex(told) == found["authority"]
+    check = {"gateway": verify_sign_in, "identity": verify_session_text}
+    for wrong in found["not_to_be_signed"]:
+        with pytest.raises(ForeignChallengeError):
+            check[wrong["by"]]("\n".join(wrong["text"]), asker(wrong["by"]), found["now"])
 
 
 def nonce_in(lines: list[str]) -> str:

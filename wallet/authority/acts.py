@@ -23,6 +23,7 @@ _SAMPLE: Final = Terms(
     case_number="1",
     max_uses=1,
     min_interval=0,
+    not_before=0,
     expires_at=1,
     retention=0,
 )

@@ -5,12 +5,12 @@ from typing import Final
 
 import msgspec
 
+from wallet.client.authorities import identity_authority
 from wallet.client.errors import NotAnsweredError
 from wallet.client.identity import (
     EnrolledSubject,
     Enrolment,
     Person,
-    about_authority,
     enrol,
     enrolment_state,
     enrolment_text,
@@ -21,6 +21,7 @@ from wallet.client.identity import (
 from wallet.client.patience import patiently
 from wallet.client.signers import SubjectSigner, asking, prove
 from wallet.client.steps import Steps, pause
+from wallet.client.transactions import Ledger
 
 _POLL: Final = 1.0
 _TRIES: Final = 120
@@ -34,15 +35,16 @@ class NewId(msgspec.Struct, frozen=True):
 
 
 def enrol_person(
-    person: Person, code: str, ids: Sequence[NewId]
+    ledger: Ledger, person: Person, code: str, ids: Sequence[NewId]
 ) -> Steps[tuple[EnrolledSubject, ...]]:
     """Enrol with a code from the counter; return the ids once they are on chain.
 
     Raises:
         ProblemError: the identity authority refuses.
+        ForeignTextError: whoever answers is no identity authority of this deployment.
         NotAnsweredError: the ids are not on chain yet; ask for them later (`all_subjects`).
     """
-    authority = yield from patiently(about_authority())
+    authority = yield from identity_authority(ledger)
     text = enrolment_text(authority, code)
     proven = [prove(one.signer, text, one.keep_for) for one in ids]
     begun = yield from patiently(enrol(person, code, proven))
@@ -50,10 +52,10 @@ def enrol_person(
 
 
 def add_ids(
-    subject: bytes, signer: SubjectSigner, ids: Sequence[NewId]
+    ledger: Ledger, subject: bytes, signer: SubjectSigner, ids: Sequence[NewId]
 ) -> Steps[tuple[EnrolledSubject, ...]]:
     """Get more ids for a person that has one; see `enrol_person`."""
-    authority = yield from patiently(about_authority())
+    authority = yield from identity_authority(ledger)
     text = subjects_text(authority, subject)
     proven = [prove(one.signer, text, one.keep_for) for one in ids]
     begun = yield from asking(signer, more_subjects(proven))

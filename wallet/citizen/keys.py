@@ -14,6 +14,7 @@ from wallet.client.identity import EnrolledSubject
 from wallet.client.party import PartyKey
 from wallet.client.signers import AccountSigner, PasskeySigner, SubjectSigner
 from wallet.client.steps import Steps
+from wallet.client.transactions import Ledger
 from wallet.keystore import Keystore, Kind, SoftwarePasskey
 from wallet.passwords import Password
 
@@ -28,16 +29,16 @@ class PersonKeys:
         keystore: with the keys.
         password: of the keystore.
         identities: which key signs for which id.
-        verifier: address of the deployment's passkey verifier.
+        ledger: the contracts that its passkeys sign for.
     """
 
     def __init__(
-        self, keystore: Keystore, password: Password, identities: Identities, verifier: bytes
+        self, keystore: Keystore, password: Password, identities: Identities, ledger: Ledger
     ) -> None:
         self.identities = identities
         self._keystore = keystore
         self._password = password
-        self._verifier = verifier
+        self._ledger = ledger
         self._signers: dict[str, SubjectSigner] = {}
 
     def draw(self, kind: SignerKind, keep_for: str = "any") -> Identity:
@@ -103,7 +104,7 @@ class PersonKeys:
     def _open(self, identity: Identity) -> SubjectSigner:
         if identity.kind is SignerKind.PASSKEY:
             passkey = self._keystore.load_passkey(identity.entry, self._password)
-            return PasskeySigner(passkey, self._verifier)
+            return PasskeySigner(passkey, self._ledger)
         secret = self._keystore.load(identity.entry, Kind.ETHEREUM_KEY, self._password)
         return AccountSigner(PartyKey(secret))
 

@@ -106,6 +106,7 @@ def compose(
         case_number=ask.case_number,
         max_uses=max_uses,
         min_interval=ask.min_interval,
+        not_before=ask.not_before,
         expires_at=expires_at,
         retention=purpose.retention,
     )

@@ -9,7 +9,9 @@ import typer
 
 from ledger import queries, views
 from ledger.deployment import (
+    DEFAULT_HEAD_AGE,
     DEFAULT_RECOVERY_DELAY,
+    DEFAULT_RELEASE_WINDOW,
     deploy,
     verify_deployment,
     write_deployment,
@@ -57,6 +59,12 @@ def deploy_contracts(
     recovery_delay: Annotated[
         int, typer.Option(help="Seconds in which a recovery can be vetoed.")
     ] = DEFAULT_RECOVERY_DELAY,
+    release_window: Annotated[
+        int, typer.Option(help="Seconds in which an access can be released.")
+    ] = DEFAULT_RELEASE_WINDOW,
+    head_age: Annotated[
+        int, typer.Option(help="Seconds that a keyholder's newest final block may be old.")
+    ] = DEFAULT_HEAD_AGE,
 ) -> None:
     """Deploy the five contracts; the party's account becomes the authority."""
     session = session_of(context)
@@ -64,7 +72,13 @@ def deploy_contracts(
         raise InputError(f"{file} is there already; it would be lost")
     secret = session.keystore.load(session.options.key, Kind.ETHEREUM_KEY, session.password)
     with Rpc(_node(session.addresses.node)) as rpc:
-        found = deploy(rpc, secret, recovery_delay=recovery_delay)
+        found = deploy(
+            rpc,
+            secret,
+            recovery_delay=recovery_delay,
+            release_window=release_window,
+            head_age=head_age,
+        )
     write_deployment(found, file)
     session.output.result(
         {"file": str(file), "chain_id": found.chain_id, "authority": to_hex(found.authority)},

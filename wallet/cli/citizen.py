@@ -22,9 +22,9 @@ from wallet.cli.session import Session, session_of
 from wallet.cli.statements import proposal_document, show_proposal
 from wallet.cli.values import hash_of, mask_of, moment_text, time_of, write_file
 from wallet.client.asks import Asked, new_handle
+from wallet.client.authorities import identity_authority
 from wallet.client.errors import ForbiddenError, NotFoundError
-from wallet.client.identity import about_authority, recovery_text
-from wallet.client.patience import patiently
+from wallet.client.identity import recovery_text
 from wallet.client.relays import Act, my_receipt
 from wallet.client.signers import SubjectSigner, asking, prove
 
@@ -69,7 +69,8 @@ def new(
     before = keys.identities.active
     drawn = [keys.draw(kind, keep_for) for _ in range(count)]
     if recovery is not None:
-        text = recovery_text(session.ask(patiently(about_authority())), person_of(person))
+        authority = session.ask(identity_authority(session.ledger))
+        text = recovery_text(authority, person_of(person))
         proven = [prove(keys.signer(one), text, keep_for) for one in drawn]
         write_file(recovery, msgspec.json.encode(proven), private=True)
         session.output.result(
@@ -81,9 +82,10 @@ def new(
     if more:
         if not before:
             raise InputError("the wallet has no id yet: enrol first")
-        subjects = session.ask(add_ids(before[0].subject_id, keys.signer(before[0]), ids))
+        mine, signer = before[0].subject_id, keys.signer(before[0])
+        subjects = session.ask(add_ids(session.ledger, mine, signer, ids))
     else:
-        subjects = session.ask(enrol_person(person_of(person), enrol, ids))
+        subjects = session.ask(enrol_person(session.ledger, person_of(person), enrol, ids))
     keys.note_subjects(subjects)
     _show_ids(session, keys)
 
@@ -332,8 +334,7 @@ def receipt(
 
 def _keys(session: Session) -> PersonKeys:
     identities = Identities(session.options.home / "wallet.json")
-    verifier = session.deployment.webauthn_verifier
-    return PersonKeys(session.keystore, session.password, identities, verifier)
+    return PersonKeys(session.keystore, session.password, identities, session.ledger)
 
 
 def _now(session: Session) -> int:

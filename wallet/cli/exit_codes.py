@@ -68,6 +68,7 @@ class ExitCode(IntEnum):
 _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (client.DeniedError, ExitCode.DENIED),
     (client.VerificationError, ExitCode.NOT_VERIFIED),
+    (client.ForeignTextError, ExitCode.NOT_VERIFIED),
     (GrantMismatchError, ExitCode.NOT_VERIFIED),
     (RootMismatchError, ExitCode.NOT_VERIFIED),
     (DifferencesError, ExitCode.NOT_VERIFIED),

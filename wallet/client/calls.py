@@ -50,6 +50,10 @@ class Answer:
     headers: Mapping[str, str]
     """By name in lowercase."""
     body: bytes
+    origin: str = ""
+    """Of whom it was asked: scheme, host and port of the request's address."""
+    at: int = 0
+    """When it came, by the client's clock, seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from ledger import queries
-from ledger.events import Event, EventDecoder, Log, with_timestamp
+from ledger import log_reader, queries
+from ledger.events import Event, EventDecoder, Log
 from ledger.events.plans import PLANS, Plan
-from wallet.client.errors import NodeError
+from ledger.log_reader import LogReader
+from ledger.rpc import MalformedAnswerError
+from wallet.client.errors import NodeError, NodeRefusedError
 from wallet.client.steps import Steps, look
 from wallet.client.transactions import Ledger
 
 E = TypeVar("E", bound=Event)
-
-_LEAST_SPAN: Final = 1000
-"""Blocks; a node that refuses so few refuses for another reason."""
 
 
 def events(
@@ -39,27 +38,24 @@ def events(
         MissingNodeError: there is none.
     """
     plan, contract = _plan(kind)
-    address = getattr(ledger.deployment.contracts, contract)
     wanted = [[plan.topic], *([None if one is None else [one] for one in topics])]
+    reader = LogReader((getattr(ledger.deployment.contracts, contract),), wanted)
     newest = last if last is not None else (yield from final_number(ledger))
-    logs: list[Log] = []
-    first, span = max(ledger.deployment.block_number, after + 1), newest
-    while first <= newest:
-        end = min(first + span, newest)
-        try:
-            logs += yield from look(queries.logs(first, end, (address,), wanted))
-        except NodeError:
-            if span <= _LEAST_SPAN:
-                raise
-            span //= 8  # some nodes limit blocks or events in one answer
-        else:
-            first = end + 1
+    first = max(ledger.deployment.block_number, after + 1)
     decoder = EventDecoder(ledger.deployment.contracts)
-    found = []
-    for log in logs:
-        event = decoder.decode((yield from timed(log)))
-        if isinstance(event, kind):
-            found.append(event)
+    found: list[E] = []
+    while first <= newest:
+        end = reader.reach(first, newest)
+        try:
+            logs = yield from look(reader.ask(first, newest))
+        except NodeRefusedError:
+            if not reader.narrow(end - first + 1):
+                raise
+            continue
+        reader.take(end - first + 1, len(logs))
+        events = decoder.decode_all((yield from timed(logs)))
+        found += [event for event in events if isinstance(event, kind)]
+        first = end + 1
     return tuple(found)
 
 
@@ -69,14 +65,15 @@ def final_number(ledger: Ledger) -> Steps[int]:
     return -1 if newest is None else ledger.finality.final_number(newest)
 
 
-def timed(log: Log) -> Steps[Log]:
-    """Return a log with its block's timestamp, which some nodes leave out."""
-    if log.block_timestamp is not None:
-        return log
-    block = yield from look(queries.block(int(log.block_number, 16)))
-    if block is None:
-        raise NodeError(f"the node has no block {int(log.block_number, 16)}")
-    return with_timestamp(log, block.timestamp)
+def timed(logs: tuple[Log, ...]) -> Steps[tuple[Log, ...]]:
+    """Return logs with their blocks' timestamps, which some nodes leave out."""
+    try:
+        blocks = []
+        for call in log_reader.times_wanted(logs):
+            blocks += [(yield from look(call))]
+        return log_reader.timed(logs, blocks)
+    except MalformedAnswerError as error:
+        raise NodeError(str(error)) from error
 
 
 @cache

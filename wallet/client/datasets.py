@@ -23,7 +23,7 @@ from ledger.events import (
 from ledger.hexes import from_hex, to_hex
 from ledger.merkle import EMPTY_ROOT, TreeHead
 from wallet.client import chain
-from wallet.client.calls import Answer, HttpCall, path
+from wallet.client.calls import Answer, HttpCall, path, reader
 from wallet.client.checks import Check
 from wallet.client.errors import NotFoundError, UnknownNameError, VerificationError
 from wallet.client.patience import patiently
@@ -143,11 +143,20 @@ def party_name(ledger: Ledger, party: bytes) -> Steps[str]:
         UnknownNameError: it never was.
     """
     if not ledger.own_node:
-        return (yield from patiently(_ask_party(party)))
+        return (yield from patiently(_ask_party(party))).name
     found = yield from chain.events(ledger, PartyAdmitted, (party.rjust(32, b"\0"),))
     if not found:
         raise UnknownNameError(f"{to_hex(party)} was never admitted")
     return found[-1].title
+
+
+def has_role(party: bytes, role: str) -> Steps[bool]:
+    """Tell whether a party is active in a role, by the gateway's word."""
+    try:
+        found = yield from patiently(_ask_party(party))
+    except NotFoundError:
+        return False
+    return found.active and role in found.roles
 
 
 # The gateway's word
@@ -192,6 +201,8 @@ class _Purposes(msgspec.Struct):
 
 class _Party(msgspec.Struct):
     name: str
+    active: bool = False
+    roles: tuple[str, ...] = ()
 
 
 def ask_dataset(dataset: bytes) -> HttpCall[DatasetAnswer]:
@@ -209,11 +220,8 @@ def ask_catalogue() -> HttpCall[bytes]:
     return HttpCall("GET", "/v1/catalogue", lambda answer: answer.body)
 
 
-def _ask_party(party: bytes) -> HttpCall[str]:
-    def read(answer: Answer) -> str:
-        return msgspec.json.decode(answer.body, type=_Party).name
-
-    return HttpCall("GET", path("/v1/parties/{}", party), read)
+def _ask_party(party: bytes) -> HttpCall[_Party]:
+    return HttpCall("GET", path("/v1/parties/{}", party), reader(_Party))
 
 
 def _dataset(answer: Answer) -> DatasetAnswer:

@@ -2,12 +2,13 @@
 
 ClientError
   UnreachableError            no answer; nothing is known of what happened
-  NodeError                   the party's own node did not answer, or refused
+  NodeError                   the party's own node did not answer, or refused (NodeRefusedError)
   UnexpectedAnswerError       an answer that is none of the protocol
   ProblemError                a problem (RFC 9457), by status:
     UnauthorizedError 401, ForbiddenError 403 (DeniedError: recorded on chain), NotFoundError 404,
     ConflictError 409, ErasedError 410, OutOfBoundsError 412, TooLargeError 413, InvalidError 422,
     ThrottledError 429, UnavailableError 503, ServerError any other 5xx, ProblemError the rest
+  ForeignTextError            a service wants something signed that is not its own; nothing was
   VerificationError           what was received is not what it is said to be; `check` says what
 """
 
@@ -28,6 +29,10 @@ class UnreachableError(ClientError):
 
 class NodeError(ClientError):
     """The party's own node cannot be reached, or refused."""
+
+
+class NodeRefusedError(NodeError):
+    """The node does not do what was asked, or not in time; less at once it may do."""
 
 
 class MissingNodeError(ClientError):
@@ -156,6 +161,10 @@ class UnavailableError(ProblemError):
 
 class ServerError(ProblemError):
     """Any other 5xx: the service has a fault."""
+
+
+class ForeignTextError(ClientError):
+    """A service hands over a text to sign that is not its own for this signer. Nothing was signed."""
 
 
 class VerificationError(ClientError):

@@ -133,10 +133,11 @@ class Authority(msgspec.Struct, frozen=True):
 
 
 class Challenge(msgspec.Struct, frozen=True):
-    """A text to sign for a session."""
+    """A text to sign for a session, and who was asked for it and when."""
 
     challenge: str
-    expires_at: int
+    origin: str
+    at: int
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -237,7 +238,7 @@ def ask_link(dataset: bytes, subject: bytes | None = None) -> HttpCall[SignedLin
 def session_challenge(signer: bytes, service: Service = Service.IDENTITY) -> HttpCall[Challenge]:
     """Ask a service for a text to sign for a session; a subject with a passkey."""
     body = msgspec.json.encode({"signer": to_hex(signer)})
-    return HttpCall("POST", "/v1/sessions/challenge", reader(Challenge), service=service, body=body)
+    return HttpCall("POST", "/v1/sessions/challenge", _challenge, service=service, body=body)
 
 
 def open_session(
@@ -251,6 +252,15 @@ def open_session(
     }
     body = msgspec.json.encode(signed)
     return HttpCall("POST", "/v1/sessions", reader(Session), service=service, body=body)
+
+
+class _Challenge(msgspec.Struct):
+    challenge: str
+
+
+def _challenge(answer: Answer) -> Challenge:
+    text = msgspec.json.decode(answer.body, type=_Challenge).challenge
+    return Challenge(text, answer.origin, answer.at)
 
 
 class _Link(msgspec.Struct):

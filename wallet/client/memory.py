@@ -67,10 +67,8 @@ class Memory:
         decoder = EventDecoder(ledger.deployment.contracts)
         access_log = to_hex(ledger.deployment.contracts.access_log)
         events: dict[int, Accessed] = {}
-        for log in receipt.logs:
-            if log.address != access_log:
-                continue
-            event = decoder.decode((yield from chain.timed(log)))
+        logs = tuple([log for log in receipt.logs if log.address == access_log])
+        for event in decoder.decode_all((yield from chain.timed(logs))):
             if isinstance(event, Accessed):
                 events[event.log_index] = event
         found = RecordedAccesses(receipt.block_number, events)

@@ -6,11 +6,13 @@ from ledger.contracts import Approval
 from ledger.deployment import Deployment
 from ledger.signing import personal_digest
 from ledger.typed_data import SignedRecord, digest
+from wallet.client.authorities import verify_challenge
 from wallet.client.calls import HttpCall, Service
 from wallet.client.identity import ProvenSigner, open_session, session_challenge
 from wallet.client.party import Bearer, PartyKey
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps
+from wallet.client.transactions import Ledger
 from wallet.passkey import SoftwarePasskey
 
 T = TypeVar("T")
@@ -51,17 +53,22 @@ class AccountSigner:
 
 
 class PasskeySigner:
-    """Signs with a passkey in software."""
+    """Signs with a passkey in software.
 
-    def __init__(self, passkey: SoftwarePasskey, verifier: bytes) -> None:
+    Args:
+        passkey: the key.
+        ledger: the contracts, of which it signs for one chain's services only.
+    """
+
+    def __init__(self, passkey: SoftwarePasskey, ledger: Ledger) -> None:
         self._passkey = passkey
-        self._verifier = verifier
+        self.ledger = ledger
         self._sessions: dict[Service, Bearer] = {}
 
     @property
     def signer(self) -> bytes:
         """Verifier and public key."""
-        return self._passkey.signer(self._verifier)
+        return self._passkey.signer(self.ledger.deployment.webauthn_verifier)
 
     def asker(self, service: Service) -> Bearer | None:
         """Return the session at a service: a passkey cannot sign requests."""
@@ -92,8 +99,18 @@ def asking(signer: SubjectSigner, call: HttpCall[T]) -> Steps[T]:
     """Ask a service as a subject; with a passkey a session is opened first."""
     service = Service(call.service)
     if signer.asker(service) is None and isinstance(signer, PasskeySigner):
-        challenge = yield from patiently(session_challenge(signer.signer, service))
-        signed = signer.sign_digest(personal_digest(challenge.challenge.encode()))
-        session = yield from patiently(open_session(challenge, signer.signer, signed, service))
-        signer.remember(service, Bearer(session.token))
+        signer.remember(service, (yield from begin_session(signer.ledger, signer, service)))
     return (yield from patiently(call.asked_by(signer.asker(service))))
+
+
+def begin_session(ledger: Ledger, signer: SubjectSigner, service: Service) -> Steps[Bearer]:
+    """Open a session at a service with its challenge, if the challenge is what it must be.
+
+    Raises:
+        ForeignTextError: it is another text, such as another service's challenge; nothing is signed.
+    """
+    challenge = yield from patiently(session_challenge(signer.signer, service))
+    yield from verify_challenge(ledger, challenge, signer.signer, service)
+    signed = signer.sign_digest(personal_digest(challenge.challenge.encode()))
+    session = yield from patiently(open_session(challenge, signer.signer, signed, service))
+    return Bearer(session.token)

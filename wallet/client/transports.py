@@ -16,6 +16,7 @@ import msgspec
 
 from ledger.errors import LedgerError
 from ledger.http_signatures import body_digest, target_of
+from ledger.log_reader import LESS_MAY_DO
 from ledger.reverts import revert_in
 from ledger.rpc import AsyncRpc, Call, CallError, Rpc
 from wallet.client.calls import Answer, Credential, HttpCall, Service, problem_in
@@ -23,6 +24,7 @@ from wallet.client.errors import (
     MissingKeyError,
     MissingNodeError,
     NodeError,
+    NodeRefusedError,
     RefusedError,
     UnexpectedAnswerError,
     UnreachableError,
@@ -114,6 +116,12 @@ class _Core:
             raise UnreachableError(f"no address of the {service} is known")
         return base
 
+    def _answer(self, response: httpx.Response, body: bytes) -> Answer:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        url = response.request.url
+        origin = f"{url.scheme}://{target_of(response.request.method, str(url)).authority}"
+        return Answer(response.status_code, headers, body, origin, int(self.clock()))
+
     @contextmanager
     def _errors(self, request: httpx.Request) -> Iterator[None]:
         place = request.url.netloc.decode("ascii", "replace")
@@ -125,11 +133,6 @@ class _Core:
             raise UnreachableError(f"{place} cannot be reached: {error}") from error
         except httpx.InvalidURL as error:
             raise UnreachableError(f"{place} sent us elsewhere: {error}") from error
-
-
-def _answer(response: httpx.Response, body: bytes) -> Answer:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status_code, headers, body)
 
 
 def _add(body: bytearray, chunk: bytes) -> None:
@@ -145,9 +148,11 @@ def _node_errors() -> Iterator[None]:
     except CallError as error:
         refused = revert_in(error)
         if refused is None:
-            raise NodeError(str(error)) from error
+            raise NodeRefusedError(str(error)) from error
         arguments = ", ".join(map(str, refused.revert.arguments))
         raise RefusedError(refused.revert.name, arguments) from error
+    except LESS_MAY_DO as error:
+        raise NodeRefusedError(str(error)) from error
     except LedgerError as error:
         raise NodeError(str(error)) from error
 
@@ -214,7 +219,7 @@ class Client(_Core):
                     _add(body, chunk)
             finally:
                 response.close()
-        return call.result(_answer(response, bytes(body)))
+        return call.result(self._answer(response, bytes(body)))
 
     def look(self, call: Call[T]) -> T:
         """Ask the party's own node.
@@ -239,7 +244,7 @@ class Client(_Core):
             response = self._http.send(request, stream=True)
             try:
                 if response.status_code != _OK:
-                    raise problem_in(_answer(response, response.read()))
+                    raise problem_in(self._answer(response, response.read()))
                 for line in response.iter_lines():
                     event = reader.feed(line)
                     if event is not None:
@@ -320,7 +325,7 @@ class AsyncClient(_Core):
                     _add(body, chunk)
             finally:
                 await response.aclose()
-        return call.result(_answer(response, bytes(body)))
+        return call.result(self._answer(response, bytes(body)))
 
     async def look(self, call: Call[T]) -> T:
         """Ask the party's own node; see `Client.look`."""
@@ -336,7 +341,7 @@ class AsyncClient(_Core):
             response = await self._http.send(request, stream=True)
             try:
                 if response.status_code != _OK:
-                    raise problem_in(_answer(response, await response.aread()))
+                    raise problem_in(self._answer(response, await response.aread()))
                 async for line in response.aiter_lines():
                     event = reader.feed(line)
                     if event is not None:

@@ -103,6 +103,7 @@ def _check_statement(ledger: Ledger, ask: Ask, granted: Authorization) -> Steps[
         case_number=ask.case_number,
         max_uses=granted.max_uses,
         min_interval=granted.min_interval,
+        not_before=granted.not_before,
         expires_at=granted.expires_at,
         retention=purpose.retention,
     )

@@ -108,7 +108,7 @@ class ChallengeBody(_Body):
 class SessionBody(_Body):
     """A signer answers a challenge."""
 
-    challenge: Annotated[str, Field(max_length=500)]
+    challenge: Annotated[str, Field(max_length=5_000)]
     signer: Annotated[str, Field(pattern="^0x([0-9a-f]{2}){20,1024}$")]
     signature: Bytes
 

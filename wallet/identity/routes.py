@@ -7,6 +7,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from ledger.challenges import Asker
 from ledger.hexes import from_hex, to_hex
 from ledger.identifiers import IdentifierError
 from ledger.signing import sign
@@ -148,11 +149,12 @@ async def links(request: Request, parts: Parts) -> LinkAnswer:
 
 
 @router.post("/sessions/challenge")
-async def challenge(body: ChallengeBody, parts: Parts) -> ChallengeAnswer:
-    """Give a signer a text to sign."""
+async def challenge(body: ChallengeBody, request: Request, parts: Parts) -> ChallengeAnswer:
+    """Give a signer a text to sign, which names the host that it is for."""
     signer = from_hex(body.signer)
     parts.limits.subjects.take(signer)
-    made = parts.sessions.challenge(signer)
+    scheme, host = request.url.scheme, parts.authenticator.authority(request)
+    made = parts.sessions.challenge(Asker(scheme, host, parts.deployment.chain_id, signer))
     return ChallengeAnswer(challenge=made.text, expires_at=made.expires_at)
 
 

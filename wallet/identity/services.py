@@ -94,7 +94,7 @@ def put_together(
         ),
         recoveries=Recoveries(database, store, outbox, watcher, rpc),
         resolver=Resolver(store, lookups, chain, gateway, clock),
-        sessions=Sessions(texts, clock),
+        sessions=Sessions(texts, keys.address, clock),
         texts=texts,
         limits=_limits(settings, clock),
         authenticator=Authenticator(chain_id, settings.known_as, clock),

@@ -11,12 +11,12 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from ledger.challenges import Asker, challenge_span, session_text
 from wallet.identity.errors import NotASubjectError, PossessionError
-from wallet.identity.texts import SESSION, ProvenSigner, Texts
+from wallet.identity.texts import ProvenSigner, Texts
 
 K = TypeVar("K")
 
-CHALLENGE_SECONDS: Final = 300
 SESSION_SECONDS: Final = 900
 _MOST: Final = 10_000
 """Challenges, and sessions, that are remembered; the oldest go first."""
@@ -43,23 +43,25 @@ class Sessions:
     """Hands out challenges and tokens.
 
     Args:
-        texts: Makes and checks what is signed.
+        texts: Checks what is signed.
+        authority: Address of the identity authority.
         clock: The present, seconds since 1970.
     """
 
-    def __init__(self, texts: Texts, clock: Callable[[], float]) -> None:
+    def __init__(self, texts: Texts, authority: bytes, clock: Callable[[], float]) -> None:
         self._texts = texts
+        self._authority = authority
         self._clock = clock
         self._challenges: dict[str, tuple[bytes, int]] = {}
         self._sessions: dict[bytes, tuple[bytes, int]] = {}
 
-    def challenge(self, signer: bytes) -> Challenge:
+    def challenge(self, asker: Asker) -> Challenge:
         """Return a text for a signer to sign."""
-        text = self._texts.text(SESSION, secrets.token_urlsafe(16))
-        expires_at = int(self._clock()) + CHALLENGE_SECONDS
-        self._challenges[text] = (signer, expires_at)
+        span = challenge_span(int(self._clock()))
+        text = session_text(asker, self._authority, secrets.token_hex(16), span)
+        self._challenges[text] = (asker.signer, span.expires_at)
         _shorten(self._challenges)
-        return Challenge(text, expires_at)
+        return Challenge(text, span.expires_at)
 
     def open(self, text: str, proven: ProvenSigner) -> Session:
         """Return a session for the signer of a challenge; the challenge is used up.

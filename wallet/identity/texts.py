@@ -1,7 +1,8 @@
 """What signers sign to prove that a person has them, and checking it.
 
 The text is signed as EIP-191 `personal_sign` signs it; a passkey signs its digest as a challenge. It
-names the chain, the authority and what it is for, so it is worth nothing anywhere else.
+names the chain, the authority and what it is for, so it is worth nothing anywhere else. What is signed
+for a session stands in `ledger.challenges`: a wallet does not make that text, it is handed it.
 """
 
 from collections.abc import Container
@@ -25,7 +26,6 @@ class ProvenSigner(msgspec.Struct, frozen=True):
 ENROLMENT: Final = ("enrolment", "code")
 SUBJECTS: Final = ("subjects", "subject")
 RECOVERY: Final = ("recovery", "person")
-SESSION: Final = ("session", "nonce")
 
 
 class Texts:

@@ -16,7 +16,6 @@ from ledger.chain import (
     ChainError,
     Finality,
     final_block,
-    logs_between_async,
     verify_descends,
 )
 from ledger.deployment import Deployment, verify_deployment_async
@@ -30,6 +29,7 @@ from ledger.events import (
     SignerRotated,
 )
 from ledger.events.plans import plan_for
+from ledger.log_reader import LogReader, logs_between_async
 from ledger.logs import get_logger
 from ledger.queries import Block
 from ledger.rpc import AsyncRpc
@@ -81,7 +81,8 @@ class Watcher:
         self._finality = finality
         self._poll = poll
         self._decoder = EventDecoder(deployment.contracts)
-        self._topics = [plan_for(event).topic for event in _EVENTS]
+        topics = [plan_for(event).topic for event in _EVENTS]
+        self._reader = LogReader([deployment.contracts.authorizations], [topics])
         self._verified = False
         self._turn = asyncio.Lock()
         self._problem = "the node was not asked yet"
@@ -152,12 +153,9 @@ class Watcher:
         return None if row is None else BlockRef(row.block_number, row.block_hash)
 
     async def _read(self, first: int, newest: Block) -> None:
-        contract = self._deployment.contracts.authorizations
         events: list[Event] = []
-        async for _, logs in logs_between_async(
-            self._rpc, first, newest.number, [contract], [self._topics]
-        ):
-            events += self._decoder.decode_all(logs)
+        async for part in logs_between_async(self._rpc, self._reader, first, newest.number):
+            events += self._decoder.decode_all(part.logs)
         values = {"block_number": newest.number, "block_hash": newest.hash}
         async with self._database.begin() as connection:
             for event in events:

@@ -8,7 +8,7 @@ is released until it was read anew.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,11 +18,11 @@ from ledger.chain import (
     ChainError,
     Finality,
     final_block_after,
-    logs_between_async,
 )
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
-from ledger.events import Event, EventDecoder, Log, with_timestamp
+from ledger.events import EventDecoder
+from ledger.log_reader import LogPart, LogReader, logs_between_async, next_part
 from ledger.logs import get_logger
 from ledger.rpc import AsyncRpc
 from wallet.keyholder.errors import NotFollowingError
@@ -75,6 +75,11 @@ class Follower:
         self._clock = clock
         self._register = Register(following.window)
         self._decoder = EventDecoder(deployment.contracts)
+        at = deployment.contracts
+        others = [at.registry, at.catalogue, at.agreements, at.authorizations]
+        self._others = LogReader(others)
+        self._accesses = LogReader([at.access_log])
+        self._all = LogReader([*others, at.access_log])
         self._known: BlockRef | None = None
         self._read_to = -1
         self._verified = False
@@ -146,34 +151,25 @@ class Follower:
             LedgerError: The node does not answer.
         """
         if self._deployment.block_number <= block_number <= self._register.height:
-            addresses = [self._deployment.contracts.access_log]
-            logs = await self._rpc.send(queries.logs(block_number, block_number, addresses))
-            for event in await self._events(logs):
-                self._register.apply(event)
+            self._apply(await next_part(self._rpc, self._accesses, block_number, block_number))
 
     async def _read_up_to(self, newest: queries.Block) -> None:
-        at, last = self._deployment.contracts, newest.number
-        others = [at.registry, at.catalogue, at.agreements, at.authorizations]
+        last = newest.number
         first = max(self._read_to + 1, self._deployment.block_number)
         recent = max(first, last - self._following.recent_blocks + 1)
-        await self._read(first, recent - 1, others)
-        await self._read(recent, last, [*others, at.access_log])
+        await self._read(first, recent - 1, self._others)
+        await self._read(recent, last, self._all)
         self._known = BlockRef(last, newest.hash)
         self._register.reach(last)
 
-    async def _read(self, first: int, last: int, addresses: Sequence[bytes]) -> None:
-        async for span, logs in logs_between_async(self._rpc, first, last, addresses):
-            for event in await self._events(logs):
-                self._register.apply(event)
-            self._read_to = span[1]
+    async def _read(self, first: int, last: int, reader: LogReader) -> None:
+        async for part in logs_between_async(self._rpc, reader, first, last):
+            self._apply(part)
+            self._read_to = part.last
 
-    async def _events(self, logs: Sequence[Log]) -> list[Event]:
-        lacking = sorted({log.block_number for log in logs if log.block_timestamp is None})
-        if lacking:
-            calls = [queries.block(int(number, 16)) for number in lacking]
-            blocks = dict(zip(lacking, await self._rpc.send_many(calls), strict=True))
-            logs = [_dated(log, blocks.get(log.block_number)) for log in logs]
-        return self._decoder.decode_all(logs)
+    def _apply(self, part: LogPart) -> None:
+        for event in self._decoder.decode_all(part.logs):
+            self._register.apply(event)
 
     def _start_over(self) -> None:
         """Forget everything: the chain is not the one that was followed."""
@@ -195,7 +191,3 @@ class Follower:
                 await self._wanted.wait()
         if (early := began + self._following.eager_poll - self._clock()) > 0:
             await asyncio.sleep(early)
-
-
-def _dated(log: Log, block: queries.Block | None) -> Log:
-    return log if block is None else with_timestamp(log, block.timestamp)

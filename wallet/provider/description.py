@@ -14,7 +14,6 @@ department's system writes it:
 Titles are registered on chain as "中文 / English": a person's statement is made of them.
 """
 
-import unicodedata
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -23,8 +22,9 @@ import msgspec
 
 from ledger.encoding import MAX_FIELDS
 from ledger.enumerations import Class
+from ledger.escaping import escape_text
 from ledger.events import DatasetTerms
-from ledger.statement import MOST_NAME
+from ledger.plain_text import PlainTextError, verify_name
 from wallet.client.datasets import CLASSES
 from wallet.provider.errors import DescriptionError
 
@@ -138,7 +138,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise DescriptionError(
                     "columns and fields have different names, none of them empty"
                 )
-        for name in (self.title, *self.field_titles):
+        for name in (self.code, self.title, *self.field_titles):
             _check_name(name)
         self.terms()
 
@@ -243,10 +243,9 @@ def _class(text: str) -> Class:
 
 
 def _check_name(name: str) -> None:
-    plain = all(unicodedata.category(each)[0] != "C" for each in name)
-    single = name == " ".join(name.split()) and unicodedata.is_normalized("NFC", name)
-    if not plain or not single or len(name) > MOST_NAME:
+    try:
+        verify_name("a title", name)
+    except PlainTextError as error:
         raise DescriptionError(
-            f"{name[:40]!r} cannot stand in a statement: needs plain text in normal form C, "
-            f"single blanks, {MOST_NAME} characters at most"
-        )
+            f"{escape_text(name[:40])} cannot stand in a statement: {error}"
+        ) from error

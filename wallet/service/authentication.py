@@ -95,10 +95,19 @@ class Authenticator:
         self._memory.note(verified, now)
         return verified.address, body
 
-    def _target(self, request: Request) -> RequestTarget:
+    def authority(self, request: Request) -> str:
+        """Return the host that a request is for, as its signature would name it.
+
+        Raises:
+            ProblemError: It is not one of this service's.
+        """
         authority = authority_of(request.headers.get("host", ""), request.url.scheme)
         if self._authorities and authority not in self._authorities:
             raise ProblemError(UNAUTHENTICATED, "the request is for another service")
+        return authority
+
+    def _target(self, request: Request) -> RequestTarget:
+        authority = self.authority(request)
         raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode("ascii")
         query: bytes = request.scope.get("query_string", b"")
         return RequestTarget(

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger import contracts, queries
-from ledger.events import PartyAdmitted, Published, Text
+from ledger import contracts
+from ledger.events import Published, Text
 from ledger.keccak import keccak256
 from ledger.merkle import EMPTY_ROOT, TreeHead
 from ledger.transactions import parse_transaction
 from tests.support.chain import FIELDS, Chain
 from wallet.client import chain as reading
 from wallet.client import datasets
-from wallet.client.errors import MissingKeyError, NodeError, RefusedError, UnknownNameError
+from wallet.client.errors import MissingKeyError, RefusedError, UnknownNameError
 from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger, NotFinalError, resume, transact
 from wallet.client.transports import Client, Endpoints
@@ -66,23 +66,6 @@ def test_a_purpose_has_its_texts(chain: Chain, ledger: Ledger, client: Client) -
     assert client.run(datasets.purpose_terms(ledger, purpose)).texts == texts
     with pytest.raises(UnknownNameError):
         client.run(datasets.purpose_terms(ledger, bytes(32)))
-
-
-def test_events_are_found_where_a_node_limits_its_answers(
-    chain: Chain, ledger: Ledger, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "_LEAST_SPAN", 1)
-    whole = client.run(reading.events(ledger, PartyAdmitted))
-    last, real = whole[-1].block.number, queries.logs
-    most = max((last - ledger.deployment.block_number) // 20, 1)
-
-    def limited(first: int, last: int, *rest: object) -> object:
-        if last - first > most:
-            raise NodeError("too many blocks")
-        return real(first, last, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(queries, "logs", limited)
-    assert client.run(reading.events(ledger, PartyAdmitted, last=last)) == whole
 
 
 # Transactions

@@ -109,6 +109,7 @@ def test_the_statement_says_in_both_languages_what_is_signed() -> None:
         case_number="2026-118",
         max_uses=3,
         min_interval=0,
+        not_before=record.not_before,
         expires_at=record.expires_at,
         retention=PURPOSE.retention,
     )
@@ -320,18 +321,19 @@ def test_cases_are_kept_for_their_user_only(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> PersonKeys:
+def keys(chain: Chain, tmp_path: Path) -> PersonKeys:
     keystore = Keystore(tmp_path / "keystore", scrypt_n=LEAST_SCRYPT_N)
     identities = Identities(tmp_path / "wallet.json")
-    return PersonKeys(keystore, Password("secret"), identities, b"\x07" * 20)
+    ledger = Ledger(chain.deployment, own_node=False)
+    return PersonKeys(keystore, Password("secret"), identities, ledger)
 
 
-def test_each_id_has_a_key_of_its_own(keys: PersonKeys, tmp_path: Path) -> None:
+def test_each_id_has_a_key_of_its_own(chain: Chain, keys: PersonKeys, tmp_path: Path) -> None:
     first, second = keys.draw(SignerKind.ACCOUNT), keys.draw(SignerKind.PASSKEY, "one")
     account, passkey = keys.signer(first), keys.signer(second)
     assert isinstance(account, AccountSigner)
     assert isinstance(passkey, PasskeySigner)
-    assert passkey.signer[:20] == b"\x07" * 20
+    assert passkey.signer[:20] == chain.deployment.webauthn_verifier
     with pytest.raises(NoSubjectError):
         keys.signers()
     subjects = [

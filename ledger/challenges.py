@@ -1,0 +1,165 @@
+"""The texts that a signer signs to open a session: made by services, made again by wallets.
+
+A wallet that signed any text would let a service that it calls open sessions elsewhere in the person's
+name, by handing on another service's text. So each text says for which service, signer, chain and
+minutes it is, and a wallet takes from it only what it cannot know (nonce, times, which authority),
+makes the text anew from the rest and signs nothing unless the two are the same.
+
+Source: docs/spec/identity.md; EIP-4361.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from ledger.errors import LedgerError
+from ledger.hexes import ADDRESS_LENGTH, checksum_address, from_hex, to_hex
+
+CHALLENGE_LIFETIME: Final = 300
+"""Seconds in which a challenge is answered, at every service; a wallet signs none that lasts longer."""
+
+CHALLENGE_SKEW: Final = 60
+"""Seconds by which the clocks of a wallet and of a service may differ."""
+
+_TIME: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+_FORM: Final = "%Y-%m-%dT%H:%M:%SZ"
+_SIGN_IN_END: Final = re.compile(
+    rf"\nNonce: (?P<nonce>[0-9a-f]{{32}})\nIssued At: (?P<issued>{_TIME})"
+    rf"\nExpiration Time: (?P<expires>{_TIME})\Z"
+)
+_SESSION_AUTHORITY: Final = re.compile(r"\nauthority (0x[0-9a-f]{40})\n")
+_SESSION_END: Final = re.compile(
+    rf"\nnonce (?P<nonce>[0-9a-f]{{32}})\nissued (?P<issued>{_TIME})\nexpires (?P<expires>{_TIME})\Z"
+)
+
+
+class ChallengeError(LedgerError):
+    """A text is not the challenge of the service that handed it over. It must not be signed."""
+
+
+class Asker(msgspec.Struct, frozen=True):
+    """What both sides know of a challenge before it is made."""
+
+    scheme: str
+    """Of the service's address: http or https."""
+    host: str
+    """Of the service, as `@authority` in a signed request: lowercase, with the port unless usual."""
+    chain_id: int
+    signer: bytes
+    """ERC-7913 bytes."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """When a challenge counts, seconds since 1970."""
+
+    issued_at: int
+    expires_at: int
+
+
+def challenge_span(now: int) -> Span:
+    """Return the times of a challenge that is made now."""
+    return Span(now, now + CHALLENGE_LIFETIME)
+
+
+def sign_in_text(asker: Asker, nonce: str, span: Span) -> str:
+    """Return a gateway's challenge: a message after EIP-4361, for a passkey with its bytes in it."""
+    is_account = len(asker.signer) == ADDRESS_LENGTH
+    who = checksum_address(asker.signer) if is_account else to_hex(asker.signer)
+    kind = "Ethereum account" if is_account else "passkey"
+    return "\n".join(
+        (
+            f"{asker.host} wants you to sign in with your {kind}:",
+            who,
+            "",
+            "Sign in to Quancheng. 登录泉城数据网关。",
+            "",
+            f"URI: {asker.scheme}://{asker.host}",
+            "Version: 1",
+            f"Chain ID: {asker.chain_id}",
+            f"Nonce: {nonce}",
+            f"Issued At: {_iso(span.issued_at)}",
+            f"Expiration Time: {_iso(span.expires_at)}",
+        )
+    )
+
+
+def session_text(asker: Asker, authority: bytes, nonce: str, span: Span) -> str:
+    """Return an identity authority's challenge."""
+    return "\n".join(
+        (
+            "Quancheng session",
+            f"chain {asker.chain_id}",
+            f"authority {to_hex(authority)}",
+            f"host {asker.host}",
+            f"signer {to_hex(asker.signer)}",
+            f"nonce {nonce}",
+            f"issued {_iso(span.issued_at)}",
+            f"expires {_iso(span.expires_at)}",
+        )
+    )
+
+
+def verify_sign_in(text: str, asker: Asker, now: int) -> None:
+    """Check that a text is the challenge of the gateway that was called, member for member.
+
+    Raises:
+        ChallengeError: It is another text, or is not for now.
+    """
+    nonce, span = _end(_SIGN_IN_END, text)
+    _verify_same(text, sign_in_text(asker, nonce, span))
+    _verify_span(span, now)
+
+
+def verify_session_text(text: str, asker: Asker, now: int) -> bytes:
+    """Check that a text is a challenge of the identity authority that was called; return its address.
+
+    Whether that is an active identity authority only the chain says: it is for the caller to ask.
+
+    Raises:
+        ChallengeError: It is another text, or is not for now.
+    """
+    nonce, span = _end(_SESSION_END, text)
+    named = _SESSION_AUTHORITY.search(text)
+    if named is None:
+        raise ChallengeError("the text names no authority")
+    authority = from_hex(named[1])
+    _verify_same(text, session_text(asker, authority, nonce, span))
+    _verify_span(span, now)
+    return authority
+
+
+def _end(form: re.Pattern[str], text: str) -> tuple[str, Span]:
+    found = form.search(text)
+    if found is None:
+        raise ChallengeError("the text does not end with a nonce and times")
+    return found["nonce"], Span(_seconds(found["issued"]), _seconds(found["expires"]))
+
+
+def _verify_same(text: str, expected: str) -> None:
+    if text == expected:
+        return
+    lines, wanted = text.split("\n"), expected.split("\n")
+    differing = [line for line, own in zip(lines, wanted, strict=False) if line != own]
+    # What a service sent is shown in `repr`, and only so much of it.
+    shown = repr(differing[0][:80]) if differing else f"{len(lines)} lines"
+    raise ChallengeError(f"the text is not this service's challenge for this signer: {shown}")
+
+
+def _verify_span(span: Span, now: int) -> None:
+    if not 0 < span.expires_at - span.issued_at <= CHALLENGE_LIFETIME:
+        raise ChallengeError(f"a challenge lasts at most {CHALLENGE_LIFETIME} s")
+    if not span.issued_at - CHALLENGE_SKEW <= now < span.expires_at + CHALLENGE_SKEW:
+        raise ChallengeError("the challenge is not for now: it is over, or the clocks differ")
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime(_FORM)
+
+
+def _seconds(text: str) -> int:
+    try:
+        return int(datetime.strptime(text, _FORM).replace(tzinfo=UTC).timestamp())
+    except ValueError as error:
+        raise ChallengeError("the text has a time that is none") from error

@@ -1,0 +1,163 @@
+"""Plain text is a list of code points, decided alike in every language, whatever its Unicode tables are."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from hashlib import sha256
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ledger import plain_text
+from ledger.escaping import escape_cell, escape_html, escape_json, escape_text, shown_json
+from ledger.plain_text import (
+    PlainTextError,
+    is_plain,
+    verify_case_number,
+    verify_document,
+    verify_name,
+    verify_text,
+)
+from scripts import vectors_typed
+from scripts.plain_text import FILES
+from tests.support.hostile import HOSTILE, hostile_texts
+
+SPEC: Final = Path(__file__).parents[2] / "docs/spec"
+VECTORS: Final = json.loads((SPEC / "vectors/plain-text.json").read_text("utf-8"))
+KINDS: Final[dict[str, Callable[[str], str]]] = {
+    "text": lambda text: verify_text("it", text),
+    "name": lambda text: verify_name("it", text),
+    "case_number": verify_case_number,
+    "document": lambda text: verify_document("it", text),
+}
+
+
+def vectors_of(part: str) -> list[Any]:
+    return [(kind, one) for kind, both in VECTORS["kinds"].items() for one in both[part]]
+
+
+def test_every_code_point_is_decided_alike_in_python_and_in_javascript() -> None:
+    done = subprocess.run(
+        ["node", "tests/ledger/plain_text.mjs", FILES[0], SPEC / "vectors/plain-text.json"],
+        capture_output=True,
+        check=True,
+        cwd=SPEC.parents[1],
+    )
+    told = json.loads(done.stdout)
+    bits = bytearray(0x110000 // 8)
+    for point in range(sys.maxunicode + 1):
+        bits[point >> 3] |= is_plain(chr(point)) << (point & 7)
+    assert told["problems"] == []
+    assert told["decided"] == sha256(bits).hexdigest()
+
+
+def test_the_package_has_the_list_of_the_specification() -> None:
+    assert FILES[0].read_bytes() == FILES[1].read_bytes()
+    assert VECTORS["version"] == plain_text.VERSION
+
+
+def test_names_in_han_extensions_newer_than_this_python_are_plain() -> None:
+    assert all(map(is_plain, "\U00020bb7\U0002ebf0\U0002ee5d\U00031350\U000323af〇々"))
+    assert not any(map(is_plain, "\U0002ee5e\U000323b0"))
+
+
+def test_every_plain_text_is_in_normal_form_c() -> None:
+    # Of this Python's tables, for what they know: the list itself does not depend on them.
+    plain = [chr(point) for point in range(sys.maxunicode + 1) if is_plain(chr(point))]
+    text = "".join(plain)
+    assert unicodedata.is_normalized("NFC", text)
+    assert unicodedata.is_normalized("NFC", text[::-1])
+    assert {unicodedata.combining(character) for character in plain} == {0}
+    assert not {unicodedata.bidirectional(character) for character in plain} & {"R", "AL", "AN"}
+
+
+@pytest.mark.parametrize(("kind", "text"), vectors_of("plain"))
+def test_text_that_is_plain_is_taken_unchanged(kind: str, text: str) -> None:
+    assert KINDS[kind](text) == text
+
+
+@pytest.mark.parametrize(("kind", "refused"), vectors_of("refused"))
+def test_text_that_is_not_plain_is_refused(kind: str, refused: dict[str, str]) -> None:
+    with pytest.raises(PlainTextError) as told:
+        KINDS[kind](refused["text"])
+    # Who reads the refusal is not hit by what was refused.
+    assert str(told.value).isascii()
+
+
+@given(hostile_texts(), st.sampled_from(sorted(KINDS)))
+@example("118\u3164", "case_number")
+def test_no_hostile_text_is_taken_as_any_kind(text: str, kind: str) -> None:
+    with pytest.raises(PlainTextError):
+        KINDS[kind](text)
+
+
+@given(st.text(st.characters(), min_size=1))
+def test_whatever_is_taken_is_shown_as_it_is(text: str) -> None:
+    try:
+        verify_text("it", text)
+    except PlainTextError:
+        return
+    assert escape_text(text) == text
+    assert unicodedata.is_normalized("NFC", text) or not text.isascii()
+
+
+def test_vectors_are_those_of_the_library() -> None:
+    assert json.loads(json.dumps(vectors_typed.build()["plain-text"])) == VECTORS
+
+
+# What is shown
+
+
+@given(st.text() | hostile_texts())
+def test_text_shown_on_a_terminal_moves_turns_and_hides_nothing(text: str) -> None:
+    shown = escape_text(text)
+    assert all(map(is_plain, shown))
+    back = re.sub(r"\\u\{([0-9A-F]+)\}", lambda found: chr(int(found[1], 16)), shown)
+    if "\\u{" not in text:
+        assert back == text
+
+
+@given(st.text() | hostile_texts() | st.just("<script>alert(1)</script>\"'&"))
+def test_text_shown_in_html_is_no_markup(text: str) -> None:
+    seen: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            seen.append(f"{tag} {attrs}")
+
+        def handle_data(self, data: str) -> None:
+            seen.append(data)
+
+    reader = Reader()
+    reader.feed(escape_html(text))
+    reader.close()
+    assert "".join(seen) == escape_text(text)
+
+
+@given(
+    st.text() | hostile_texts() | st.sampled_from(["=1+1", " =1", "@x", "＝1", "+1", "-1", "\t=1"])
+)
+def test_text_shown_in_a_table_is_no_formula(text: str) -> None:
+    stream = io.StringIO()
+    csv.writer(stream).writerow([escape_cell(text), "next"])
+    (row,) = csv.reader(io.StringIO(stream.getvalue()))
+    assert row[0].removeprefix("'") == escape_text(text).removeprefix("'")
+    assert row[0].strip(" ")[:1] not in tuple("=+-@\t\r\n＝＋－＠")
+    assert row[1:] == ["next"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(HOSTILE))
+def test_json_that_is_shown_says_the_same_and_is_plain(text: str) -> None:
+    for shown in (shown_json({"text": text}), escape_json(msgspec.json.encode({"text": text}))):
+        assert all(map(is_plain, shown.replace("\n", "")))
+        assert json.loads(shown) == {"text": text}

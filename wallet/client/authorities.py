@@ -1,0 +1,71 @@
+"""What a wallet makes sure of before it signs a text for a gateway or an identity authority.
+
+The wallet signs what it made itself. Of what a service tells it uses nothing that it did not hold
+against its own deployment file, the address that it called, and the chain.
+"""
+
+from ledger import views
+from ledger.challenges import Asker, ChallengeError, verify_session_text, verify_sign_in
+from ledger.enumerations import Roles
+from ledger.errors import LedgerError
+from ledger.hexes import parse_address, to_hex
+from wallet.client import datasets
+from wallet.client.calls import Service
+from wallet.client.errors import ForeignTextError
+from wallet.client.identity import Authority, Challenge, about_authority
+from wallet.client.patience import patiently
+from wallet.client.steps import Steps, look
+from wallet.client.transactions import Ledger
+
+
+def identity_authority(ledger: Ledger) -> Steps[Authority]:
+    """Ask who the identity authority is, for the texts that signers sign to prove themselves.
+
+    Raises:
+        ForeignTextError: it says that it is on another chain, or is nobody who is one on chain.
+    """
+    told = yield from patiently(about_authority())
+    if told.chain_id != ledger.deployment.chain_id:
+        raise ForeignTextError(f"the identity authority says that it is on chain {told.chain_id}")
+    try:
+        address = parse_address(told.address)
+    except LedgerError as error:
+        raise ForeignTextError("the identity authority tells no address of its own") from error
+    yield from _verify_active(ledger, address)
+    return Authority(to_hex(address), told.chain_id)
+
+
+def verify_challenge(
+    ledger: Ledger, challenge: Challenge, signer: bytes, service: Service
+) -> Steps[None]:
+    """Check that a challenge is, member for member, the one of the service that was called.
+
+    Args:
+        ledger: the contracts; with a node of one's own the chain is asked there, else the gateway.
+        challenge: as it came.
+        signer: whose session it is to be, ERC-7913 bytes.
+        service: that was called.
+
+    Raises:
+        ForeignTextError: it is not; it must not be signed.
+    """
+    scheme, _, host = challenge.origin.partition("://")
+    asker = Asker(scheme, host, ledger.deployment.chain_id, signer)
+    try:
+        if service is Service.GATEWAY:
+            verify_sign_in(challenge.challenge, asker, challenge.at)
+            return
+        authority = verify_session_text(challenge.challenge, asker, challenge.at)
+    except ChallengeError as error:
+        raise ForeignTextError(f"{challenge.origin} hands over a text to sign: {error}") from error
+    yield from _verify_active(ledger, authority)
+
+
+def _verify_active(ledger: Ledger, address: bytes) -> Steps[None]:
+    if ledger.own_node:
+        standing = yield from look(views.standing_of(ledger.deployment.contracts, address))
+        active = standing.active and Roles.IDENTITY_AUTHORITY in standing.roles
+    else:
+        active = yield from datasets.has_role(address, "IdentityAuthority")
+    if not active:
+        raise ForeignTextError(f"{to_hex(address)} is no identity authority on chain")
