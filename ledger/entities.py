@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.enumerations import Class
+from ledger.enumerations import Change, Class
 
 NOTHING: Final = bytes(32)
 """The id or item that stands for none, and the running hash before the first access."""
@@ -30,6 +30,16 @@ class Party(msgspec.Struct, gc=False):
     restricted_until: int = 0
     """Exclusive; zero when never restricted."""
     encryption_key: bytes = b""
+    recorders: set[bytes] = set()
+    """Whom it named to record its requests."""
+
+
+class Admission(msgspec.Struct, frozen=True, gc=False):
+    """An admission that is announced."""
+
+    roles: int
+    name: str
+    effective_at: int
 
 
 class Publication(msgspec.Struct, frozen=True, gc=False):
@@ -53,6 +63,7 @@ class Order(msgspec.Struct, gc=False):
     fields: int
     starts_at: int
     ends_at: int
+    countersigned: bool = False
     reviewed: bool = False
 
 
@@ -70,7 +81,9 @@ class Dataset(msgspec.Struct, gc=False):
     grade: int
     update_cycle: int
     withdrawn: bool = False
-    last_order: Order | None = None
+    last_opening: Order | None = None
+    """The last order that was countersigned."""
+    last_closing: Order | None = None
     publications: list[Publication] = []
     """Version `n` at place `n - 1`."""
     erased: dict[bytes, int] = {}
@@ -114,39 +127,61 @@ class Agreement(msgspec.Struct, gc=False):
     fields: int
     expires_at: int
     withdrawn: bool = False
+    round: int = 0
+    """Number of times that it was approved anew after a withdrawal: consents of another round have ended."""
+    suspended_until: int = 0
+    """Exclusive."""
+    suspension_unseen: bool = False
+    """Whether no regulator has looked at the last suspension yet."""
 
 
 class Guardian(msgspec.Struct, frozen=True, gc=False):
-    """Until when somebody may sign for a subject."""
+    """Until when (exclusive) somebody may consent for a subject, and stop for it."""
 
-    expires_at: int
-    """Exclusive; zero for a guardian who was dismissed."""
-    epoch: int
-    """The subject's when it appointed; in another one the guardian does not count."""
+    consent_until: int
+    stop_until: int
+    era: int
+    """The subject's when it appointed; in another one the guardian consents no more."""
 
 
 class Subject(msgspec.Struct, gc=False):
-    """A person or an enterprise, known by a random id."""
+    """A person or an enterprise, known by a random id.
+
+    Who signs is known by the Keccak-256 of the signer's bytes.
+    """
 
     id: bytes
     number: int
+    registrar: bytes
+    """The identity authority that registered it."""
     signer: bytes
+    signer_hash: bytes
     frozen: bool = False
+    frozen_by: bytes = NOTHING
+    """Who may lift the freeze at once; `NOTHING` for nobody."""
+    liftable_at: int = 0
+    """When the current key may lift it."""
+    closed: bool = False
     epoch: int = 0
     """Number of recoveries that took effect."""
     recovery_at: int = 0
     """When the pending recovery may take effect; zero for none."""
     pending_signer: bytes = b""
+    links_from: int = 0
+    """Links issued up to this second count no more."""
+    era_ends: list[int] = []
+    """When all guardians ended: as many times as there are entries, each entry the second of one."""
     guardians: dict[bytes, Guardian] = {}
-    retired: dict[bytes, int] = {}
-    """Signers that recovery replaced, each with the last epoch in which it did not count any more."""
+    replaced: dict[bytes, int] = {}
+    """Keys that were replaced, each with the second until which (exclusive) it may stop."""
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
-    """What authorizations of one agreement and for the same fields share."""
+    """What authorizations of one agreement, granted in the same round and for the same fields, share."""
 
     number: int
     agreement: Agreement
+    round: int
     fields: int
 
 
@@ -160,43 +195,70 @@ class Authorization(msgspec.Struct, gc=False):
     not_before: int
     expires_at: int
     min_interval: int
+    max_uses: int
     uses_left: int
     epoch: int
     """Of the subject when it was granted or confirmed last."""
-    granted_in: int
-    """Epoch in which it was granted; confirming it takes no right to revoke away."""
     last_use: int = 0
     """Zero for never."""
+    voids: int = 0
+    """How many uses were given back."""
     revoked: bool = False
+
+
+class EventChain(msgspec.Struct, gc=False):
+    """How far the numbered events of one contract have got. Source: contracts/interfaces/INumbered.sol."""
+
+    count: int = 0
+    head: bytes = bytes(24)
 
 
 class State:
     """Everything that the five contracts hold, as far as events tell.
 
     Attributes:
+        founding: Transaction that deployed the registry; empty before it.
         authority: The account at the head of the registry; None before the registry is deployed.
-        successor: To whom the authority offered its place.
         parties: By address.
+        names: The party whose name it is or was.
+        admissions: That are announced, by party.
+        changes: That are announced, by what they are about and who announced them, with the second from which
+            they can be made.
+        veto_until: Until when (exclusive) regulators who are none any more may veto.
+        verifiers: Of signatures, by address.
+        successors: Of identity authorities, by address.
+        admission_delay: Seconds, fixed at deployment; None until something shows it.
         announced: The newest address of each announced contract, by name.
         datasets: By id; as are orders, purposes, applications, agreements, subjects and
             authorizations.
         numbered: Agreements by number, from 1.
-        terms: By agreement's number and fields.
+        supervisors: Machines that may suspend agreements, each with the regulator who appointed it.
+        terms: By agreement's number, round and fields.
+        tombstones: Revocations that came before their grant: authorization and subject.
+        voided: Numbers of the accesses whose use was given back.
         nonces: Per consumer, the request nonces that were used: 256 of them in a word, as on chain.
         sequence: Number of accesses.
         head: Running hash over all accesses.
         unclosed: Transaction of accesses whose call of `record` has not ended yet; empty for none.
-        recovery_delay: Seconds, fixed at deployment; None until a recovery shows it.
+        unclosed_consumers: Whose accesses these are.
+        chains: Of the numbered events, by contract.
+        recovery_delay: Seconds, fixed at deployment; None until a recovery or a freeze shows it.
     """
 
     __slots__ = (
+        "admission_delay",
+        "admissions",
         "agreements",
         "announced",
         "applications",
         "authority",
         "authorizations",
+        "chains",
+        "changes",
         "datasets",
+        "founding",
         "head",
+        "names",
         "nonces",
         "numbered",
         "orders",
@@ -205,15 +267,28 @@ class State:
         "recovery_delay",
         "sequence",
         "subjects",
-        "successor",
+        "successors",
+        "supervisors",
         "terms",
+        "tombstones",
         "unclosed",
+        "unclosed_consumers",
+        "verifiers",
+        "veto_until",
+        "voided",
     )
 
     def __init__(self) -> None:
+        self.founding = b""
         self.authority: bytes | None = None
-        self.successor: bytes | None = None
         self.parties: dict[bytes, Party] = {}
+        self.names: dict[str, bytes] = {}
+        self.admissions: dict[bytes, Admission] = {}
+        self.changes: dict[tuple[bytes, Change, bytes, bytes], int] = {}
+        self.veto_until: dict[bytes, int] = {}
+        self.verifiers: set[bytes] = set()
+        self.successors: dict[bytes, bytes] = {}
+        self.admission_delay: int | None = None
         self.announced: dict[str, bytes] = {}
         self.datasets: dict[bytes, Dataset] = {}
         self.orders: dict[bytes, Order] = {}
@@ -221,13 +296,18 @@ class State:
         self.applications: dict[bytes, Application] = {}
         self.agreements: dict[bytes, Agreement] = {}
         self.numbered: dict[int, Agreement] = {}
+        self.supervisors: dict[bytes, bytes] = {}
         self.subjects: dict[bytes, Subject] = {}
         self.authorizations: dict[bytes, Authorization] = {}
-        self.terms: dict[tuple[int, int], Terms] = {}
+        self.terms: dict[tuple[int, int, int], Terms] = {}
+        self.tombstones: set[tuple[bytes, bytes]] = set()
+        self.voided: set[int] = set()
         self.nonces: dict[bytes, dict[int, int]] = {}
         self.sequence = 0
         self.head = NOTHING
         self.unclosed = b""
+        self.unclosed_consumers: set[bytes] = set()
+        self.chains: dict[bytes, EventChain] = {}
         self.recovery_delay: int | None = None
 
     def nonce_used(self, consumer: bytes, nonce: int) -> bool:

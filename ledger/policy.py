@@ -10,7 +10,7 @@ Times are seconds since 1970. A deadline is inclusive; `expires_at`, `ends_at` a
 Source: DESIGN 3.3; contracts/AccessLog.sol, Authorizations.sol, Catalogue.sol, Agreements.sol.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from ledger.entities import (
     NOTHING,
@@ -27,6 +27,9 @@ from ledger.errors import LedgerError
 from ledger.events.identifiers import agreement_id
 
 _CONSUMER = int(Roles.CONSUMER)
+
+FOR_EVER: Final = 2**64 - 1
+"""Until when the current key may sign."""
 
 
 class OutOfBoundsError(LedgerError):
@@ -91,6 +94,8 @@ def _decide_authorization(found: Authorization, request: Request, timestamp: int
     outcome = _decide_parties(terms.agreement, request.consumer, timestamp)
     if outcome:
         return outcome
+    if terms.round != terms.agreement.round:
+        return Outcome.AGREEMENT_INACTIVE
     if timestamp < found.not_before:
         return Outcome.NOT_YET_VALID
     if timestamp >= found.expires_at:
@@ -127,12 +132,14 @@ def _decide_parties(found: Agreement, consumer: bytes, timestamp: int) -> Outcom
 
 
 def _decide_order(state: State, found: Order, request: Request, timestamp: int) -> Outcome:
-    """An emergency order opens its dataset: to everybody, to those with an agreement, to nobody."""
+    """An emergency order opens its dataset, as far as its purpose may: to everybody, or to those with an agreement."""
     dataset = state.datasets[found.dataset]
-    closed = found.sharing == Class.NOT_SHARED
+    closed = found.sharing == Class.NOT_SHARED or is_closed_by_order(dataset, timestamp)
     if dataset.withdrawn or closed or not is_in_force(found, timestamp):
         return Outcome.DATASET_INACTIVE
-    fields = found.fields
+    purpose = state.purposes.get(found.purpose)
+    bound = 0 if purpose is None else purpose.fields.get(found.dataset, 0)
+    fields = found.fields & bound
     if found.sharing == Class.CONDITIONAL:
         id_ = agreement_id(request.consumer, found.dataset, found.purpose)
         agreement = state.agreements.get(id_)
@@ -169,49 +176,88 @@ def has_role(party: Party | None, role: Roles) -> bool:
 
 
 def is_in_force(order: Order, timestamp: int) -> bool:
-    """Whether an order has started and not ended."""
-    return order.starts_at <= timestamp < order.ends_at
+    """Whether an order counts: it closes or is countersigned, has started and not ended."""
+    effective = order.countersigned or order.sharing == Class.NOT_SHARED
+    return effective and order.starts_at <= timestamp < order.ends_at
+
+
+def is_closed_by_order(dataset: Dataset, timestamp: int) -> bool:
+    """Whether an order in force closes a dataset."""
+    order = dataset.last_closing
+    return order is not None and is_in_force(order, timestamp)
 
 
 def is_shared(dataset: Dataset, timestamp: int) -> bool:
     """Whether a dataset is not withdrawn and neither its class nor an order in force closes it."""
     if dataset.withdrawn or dataset.sharing == Class.NOT_SHARED:
         return False
-    order = dataset.last_order
-    return order is None or order.sharing != Class.NOT_SHARED or not is_in_force(order, timestamp)
+    return not is_closed_by_order(dataset, timestamp)
 
 
 def is_agreed(agreement: Agreement, timestamp: int) -> bool:
-    """Whether an agreement is not withdrawn, not expired, and its confidentiality signed."""
+    """Whether an agreement is not withdrawn, not expired, not suspended, and its confidentiality signed."""
     return (
         not agreement.withdrawn
         and agreement.expires_at > timestamp
+        and agreement.suspended_until <= timestamp
         and agreement.application.signed
     )
 
 
 def is_halted(authorization: Authorization) -> bool:
-    """Whether the subject is frozen, under recovery, or has not confirmed since a recovery."""
+    """Whether the subject is halted, or has not confirmed the authorization since a recovery."""
     subject = authorization.subject
-    return subject.frozen or subject.recovery_at != 0 or subject.epoch != authorization.epoch
+    return is_subject_halted(subject) or subject.epoch != authorization.epoch
 
 
-def guardian_until(subject: Subject, guardian: bytes) -> int:
-    """Return until when (exclusive) a guardian may sign for a subject; zero for not at all."""
-    found = subject.guardians.get(guardian)
-    return found.expires_at if found is not None and found.epoch == subject.epoch else 0
+def is_subject_halted(subject: Subject) -> bool:
+    """Whether a subject is frozen, closed or under recovery."""
+    return subject.frozen or subject.closed or subject.recovery_at != 0
 
 
-def may_sign(subject: Subject, signer: bytes, timestamp: int) -> bool:
-    """Whether a signer is the subject's own, or a guardian's."""
-    return signer == subject.signer or guardian_until(subject, signer) > timestamp
+def consent_until(subject: Subject, signer_hash: bytes) -> int:
+    """Return until when (exclusive) a signer may consent for a subject; zero for not at all."""
+    if signer_hash == subject.signer_hash:
+        return FOR_EVER
+    guardian = subject.guardians.get(signer_hash)
+    current = guardian is not None and guardian.era == len(subject.era_ends)
+    return guardian.consent_until if guardian is not None and current else 0
 
 
-def may_stop(authorization: Authorization, signer: bytes, timestamp: int) -> bool:
-    """Whether a signer may revoke: one that may sign, or one replaced after it was granted."""
-    subject = authorization.subject
-    replaced = subject.retired.get(signer, 0) > authorization.granted_in
-    return replaced or may_sign(subject, signer, timestamp)
+def stop_until(subject: Subject, signer_hash: bytes, recovery_delay: int) -> int:
+    """Return until when (exclusive) a signer may stop for a subject; zero for not at all."""
+    if signer_hash == subject.signer_hash:
+        return FOR_EVER
+    as_guardian = guardian_stop_until(subject, signer_hash, recovery_delay)
+    return max(subject.replaced.get(signer_hash, 0), as_guardian)
+
+
+def guardian_stop_until(subject: Subject, signer_hash: bytes, recovery_delay: int) -> int:
+    """Return until when (exclusive) a guardian, or one who was, may stop for a subject."""
+    guardian = subject.guardians.get(signer_hash)
+    if guardian is None:
+        return 0
+    if guardian.era == len(subject.era_ends):
+        return guardian.stop_until
+    return min(guardian.stop_until, subject.era_ends[guardian.era] + recovery_delay)
+
+
+def liftable_after(
+    subject: Subject, signer_hash: bytes, timestamp: int, recovery_delay: int
+) -> int:
+    """Return when the current key may lift a freeze that a signer sets now."""
+    replaced_until = subject.replaced.get(signer_hash, 0)
+    if replaced_until > timestamp and signer_hash != subject.signer_hash:
+        return replaced_until
+    return timestamp + recovery_delay
+
+
+def may_lift(subject: Subject, signer_hash: bytes, timestamp: int) -> bool:
+    """Whether a signer may lift the subject's freeze: who froze at once, the current key once it is liftable."""
+    own = signer_hash == subject.frozen_by
+    if own and consent_until(subject, signer_hash) > timestamp:
+        return True
+    return signer_hash == subject.signer_hash and subject.liftable_at <= timestamp
 
 
 def require_within_purpose(state: State, purpose: bytes, dataset: bytes, fields: int) -> None:

@@ -17,13 +17,14 @@ from ledger.events import (
     EventDecoder,
     EventError,
     Log,
+    NumberedEvent,
     Recorded,
 )
 from ledger.hexes import to_hex
 from ledger.policy import decide
 from ledger.replay.journals import Journal, JournalComparison
 from ledger.replay.report import End, Finding, Kind, OutcomeCount, ReplayReport, finding_at
-from ledger.state import ImpossibleEventError, apply, count
+from ledger.state import ImpossibleEventError, apply, chain_on, close, count
 from ledger.typed_data import Domain
 
 _NO_BLOCK = Block(-1, b"", -1)
@@ -151,8 +152,11 @@ class Replay:
             apply(state, event)
         except ImpossibleEventError as error:
             self._impossible(event, error)
+            if isinstance(event, NumberedEvent):
+                chain_on(state, event)
         if isinstance(event, Recorded):
-            state.sequence, state.head, state.unclosed = event.sequence, event.head, b""
+            state.sequence, state.head = event.sequence, event.head
+            close(state)
             for finding in self._comparison.recorded(event.recorder):
                 self._add(finding)
 
@@ -185,7 +189,7 @@ class Replay:
     def _open_call(self, event: Event) -> None:
         last = self.state.sequence
         self._add_at(event, Kind.OPEN_CALL, "the call before it has no end", sequence=last)
-        self.state.unclosed = b""
+        close(self.state)
         for finding in self._comparison.recorded(None):
             self._add(finding)
 

@@ -9,13 +9,21 @@ unknown subject, an outcome that is not the decision.
 from collections.abc import Callable
 from typing import Any, Final
 
-from ledger.entities import NOTHING, State
+from ledger.entities import NOTHING, EventChain, State
 from ledger.events import (
     Accessed,
+    AccessVoided,
+    AdmissionAnnounced,
+    AdmissionVetoed,
     AgreementApproved,
+    AgreementSuspended,
     AgreementWithdrawn,
     ApplicationDeclined,
     Applied,
+    BatchSkipped,
+    ChangeAnnounced,
+    ChangeMade,
+    ChangeVetoed,
     ConfidentialitySigned,
     Confirmed,
     ConsumerRestricted,
@@ -28,11 +36,12 @@ from ledger.events import (
     Granted,
     GuardianAppointed,
     GuardianDismissed,
+    LinksEnded,
+    NumberedEvent,
+    OrderCountersigned,
     OrderEnded,
     OrderIssued,
     OrderReviewed,
-    OwnershipTransferred,
-    OwnershipTransferStarted,
     PartyAdmitted,
     PartyWithdrawn,
     Published,
@@ -41,6 +50,8 @@ from ledger.events import (
     PurposeRetired,
     Recorded,
     RecordErased,
+    RecorderDismissed,
+    RecorderNamed,
     RecoveryCompleted,
     RecoveryStarted,
     RecoveryVetoed,
@@ -48,22 +59,30 @@ from ledger.events import (
     RestrictionLifted,
     Revoked,
     SignerRotated,
+    SubjectClosed,
     SubjectFrozen,
+    SubjectOpened,
     SubjectRegistered,
     SubjectUnfrozen,
+    SupervisorAppointed,
+    SupervisorDismissed,
+    SuspensionReviewed,
 )
+from ledger.keccak import keccak256
 from ledger.state import accesses, agreements, authorizations, catalogue, registry
-from ledger.state.accesses import count
-from ledger.state.errors import ImpossibleEventError
+from ledger.state.accesses import close, count
+from ledger.state.errors import ImpossibleEventError, require
 
-__all__ = ["NOTHING", "ImpossibleEventError", "State", "apply", "count"]
+__all__ = ["NOTHING", "ImpossibleEventError", "State", "apply", "chain_on", "close", "count"]
 
 _HANDLERS: Final[dict[type[Event], Callable[[State, Any], None]]] = {
     Accessed: accesses.accessed,
     Recorded: accesses.recorded,
+    BatchSkipped: accesses.batch_skipped,
     Granted: authorizations.granted,
     Revoked: authorizations.revoked,
     Confirmed: authorizations.confirmed,
+    AccessVoided: authorizations.access_voided,
     SubjectRegistered: authorizations.subject_registered,
     SubjectFrozen: authorizations.subject_frozen,
     SubjectUnfrozen: authorizations.subject_unfrozen,
@@ -73,6 +92,9 @@ _HANDLERS: Final[dict[type[Event], Callable[[State, Any], None]]] = {
     RecoveryStarted: authorizations.recovery_started,
     RecoveryVetoed: authorizations.recovery_vetoed,
     RecoveryCompleted: authorizations.recovery_completed,
+    SubjectClosed: authorizations.subject_closed,
+    SubjectOpened: authorizations.subject_opened,
+    LinksEnded: authorizations.links_ended,
     PurposeRegistered: agreements.purpose_registered,
     PurposeFieldsBound: agreements.purpose_fields_bound,
     PurposeRetired: agreements.purpose_retired,
@@ -81,23 +103,33 @@ _HANDLERS: Final[dict[type[Event], Callable[[State, Any], None]]] = {
     AgreementApproved: agreements.agreement_approved,
     ConfidentialitySigned: agreements.confidentiality_signed,
     AgreementWithdrawn: agreements.agreement_withdrawn,
+    SupervisorAppointed: agreements.supervisor_appointed,
+    SupervisorDismissed: agreements.supervisor_dismissed,
+    AgreementSuspended: agreements.agreement_suspended,
+    SuspensionReviewed: agreements.suspension_reviewed,
     DatasetRegistered: catalogue.dataset_registered,
     DatasetReclassified: catalogue.dataset_reclassified,
     DatasetWithdrawn: catalogue.dataset_withdrawn,
     Published: catalogue.published,
     RecordErased: catalogue.record_erased,
     OrderIssued: catalogue.order_issued,
+    OrderCountersigned: catalogue.order_countersigned,
     OrderEnded: catalogue.order_ended,
     OrderReviewed: catalogue.order_reviewed,
     PartyAdmitted: registry.party_admitted,
+    AdmissionAnnounced: registry.admission_announced,
+    AdmissionVetoed: registry.admission_vetoed,
     PartyWithdrawn: registry.party_withdrawn,
+    ChangeAnnounced: registry.change_announced,
+    ChangeVetoed: registry.change_vetoed,
+    ChangeMade: registry.change_made,
+    RecorderNamed: registry.recorder_named,
+    RecorderDismissed: registry.recorder_dismissed,
     EncryptionKeySet: registry.encryption_key_set,
     ConsumerRestricted: registry.consumer_restricted,
     RestrictionAppealed: registry.restriction_appealed,
     RestrictionLifted: registry.restriction_lifted,
     ContractAnnounced: registry.contract_announced,
-    OwnershipTransferStarted: registry.ownership_transfer_started,
-    OwnershipTransferred: registry.ownership_transferred,
 }
 
 
@@ -107,4 +139,18 @@ def apply(state: State, event: Event) -> None:
     Raises:
         ImpossibleEventError: the contracts cannot have emitted it; the state is as before.
     """
+    if not isinstance(event, NumberedEvent):
+        _HANDLERS[type(event)](state, event)
+        return
+    chain = state.chains.get(event.contract)
+    following = 1 if chain is None else chain.count + 1
+    require(event.number == following, event, f"not event {following} of its contract")
     _HANDLERS[type(event)](state, event)
+    chain_on(state, event)
+
+
+def chain_on(state: State, event: NumberedEvent) -> None:
+    """Count an event and take it into its contract's running hash, without any check."""
+    chain = state.chains.setdefault(event.contract, EventChain())
+    chain.count = event.number
+    chain.head = keccak256(chain.head + event.link)[:24]

@@ -2,7 +2,7 @@
 
 from ledger.entities import State
 from ledger.enumerations import Outcome, Roles
-from ledger.events.access_log import Accessed, Recorded
+from ledger.events.access_log import Accessed, BatchSkipped, Recorded
 from ledger.keccak import keccak256
 from ledger.policy import decide, has_role
 from ledger.state.errors import require
@@ -36,6 +36,7 @@ def count(state: State, event: Accessed, outcome: Outcome) -> None:
     state.sequence = event.sequence
     state.head = keccak256(state.head + event.basis + event.data)
     state.unclosed = event.transaction
+    state.unclosed_consumers.add(event.consumer)
 
 
 def recorded(state: State, event: Recorded) -> None:
@@ -45,4 +46,23 @@ def recorded(state: State, event: Recorded) -> None:
     require(state.unclosed in (b"", event.transaction), event, "it ends another call")
     require(event.sequence == state.sequence, event, f"not access {state.sequence}")
     require(event.head == state.head, event, "the running hash does not follow")
+    named = all(_names(state, each, event.recorder) for each in state.unclosed_consumers)
+    require(named, event, "a consumer had not named the recorder")
+    close(state)
+
+
+def batch_skipped(state: State, event: BatchSkipped) -> None:
+    """Check that a batch was passed over with right."""
+    require(state.unclosed in (b"", event.transaction), event, "the call before has no end")
+    require(not _names(state, event.consumer, event.recorder), event, "the recorder is named")
+
+
+def close(state: State) -> None:
+    """End a call of `record`."""
     state.unclosed = b""
+    state.unclosed_consumers.clear()
+
+
+def _names(state: State, consumer: bytes, recorder: bytes) -> bool:
+    party = state.parties.get(consumer)
+    return party is not None and recorder in party.recorders

@@ -5,6 +5,7 @@ from ledger.enumerations import Roles
 from ledger.events.abi import Event
 from ledger.events.agreements import (
     AgreementApproved,
+    AgreementSuspended,
     AgreementWithdrawn,
     ApplicationDeclined,
     Applied,
@@ -12,13 +13,25 @@ from ledger.events.agreements import (
     PurposeFieldsBound,
     PurposeRegistered,
     PurposeRetired,
+    SupervisorAppointed,
+    SupervisorDismissed,
+    SuspensionReviewed,
 )
 from ledger.events.identifiers import agreement_id
 from ledger.keccak import keccak256
-from ledger.policy import OutOfBoundsError, all_fields, has_role, require_within_purpose
+from ledger.policy import (
+    OutOfBoundsError,
+    all_fields,
+    has_role,
+    is_agreed,
+    require_within_purpose,
+)
 from ledger.state.errors import ImpossibleEventError, require
 
 _HASH_OF_NOTHING = keccak256(b"")
+_NOBODY = bytes(20)
+_SUSPENSION = 1_800
+_LAST_SECOND = 2**40 - 1
 
 
 def purpose_registered(state: State, event: PurposeRegistered) -> None:
@@ -83,11 +96,15 @@ def agreement_approved(state: State, event: AgreementApproved) -> None:
     _active_purpose(state, event, application.purpose)
     require(event.fields, event, "no fields")
     require(not event.fields & ~application.fields, event, "fields outside of the application")
-    require(event.expires_at > event.block.timestamp, event, "ends before it starts")
+    ends = event.block.timestamp < event.expires_at <= _LAST_SECOND
+    require(ends, event, "ends before it starts, or too late")
     id_ = agreement_id(application.consumer, dataset.id, application.purpose)
     found = state.agreements.get(id_)
     number = len(state.agreements) + 1 if found is None else found.number
-    require((event.agreement, event.number) == (id_, number), event, f"not agreement {number}")
+    named = (event.agreement, event.agreement_number)
+    require(named == (id_, number), event, f"not agreement {number}")
+    round_ = 0 if found is None else found.round + found.withdrawn
+    require(event.round == round_, event, f"not round {round_}")
     application.decided = True
     if found is None:
         state.agreements[id_] = state.numbered[number] = Agreement(
@@ -102,7 +119,7 @@ def agreement_approved(state: State, event: AgreementApproved) -> None:
         )
     else:
         # What was granted refers to this object: new terms hold for it too, as on chain.
-        found.application, found.withdrawn = application, False
+        found.application, found.withdrawn, found.round = application, False, round_
         found.fields, found.expires_at = event.fields, event.expires_at
 
 
@@ -127,6 +144,49 @@ def agreement_withdrawn(state: State, event: AgreementWithdrawn) -> None:
     require(not agreement.withdrawn, event, "withdrawn before")
     require(event.reason, event, "no reason")
     agreement.withdrawn = True
+
+
+def supervisor_appointed(state: State, event: SupervisorAppointed) -> None:
+    """Let a machine suspend agreements."""
+    _require_regulator(state, event, event.regulator)
+    require(event.supervisor != _NOBODY, event, "nobody")
+    state.supervisors[event.supervisor] = event.regulator
+
+
+def supervisor_dismissed(state: State, event: SupervisorDismissed) -> None:
+    """Take that back."""
+    _require_regulator(state, event, event.regulator)
+    require(event.supervisor in state.supervisors, event, "it is none")
+    del state.supervisors[event.supervisor]
+
+
+def agreement_suspended(state: State, event: AgreementSuspended) -> None:
+    """Suspend an agreement."""
+    regulator, now = state.supervisors.get(event.supervisor, _NOBODY), event.block.timestamp
+    holds = has_role(state.parties.get(regulator), Roles.REGULATOR)
+    require(holds, event, "not by a supervisor of an active regulator")
+    agreement = state.agreements.get(event.agreement)
+    if agreement is None or not is_agreed(agreement, now):
+        raise ImpossibleEventError(event, "the agreement is not active")
+    require(not agreement.suspension_unseen, event, "nobody looked at the one before")
+    require(event.until == now + _SUSPENSION and event.reason, event, "another end, or no reason")
+    agreement.suspended_until, agreement.suspension_unseen = event.until, True
+
+
+def suspension_reviewed(state: State, event: SuspensionReviewed) -> None:
+    """Remember that a regulator looked."""
+    _require_regulator(state, event, event.regulator)
+    agreement = state.agreements.get(event.agreement)
+    if agreement is None or not agreement.suspension_unseen:
+        raise ImpossibleEventError(event, "there is no suspension to look at")
+    require(event.until <= agreement.suspended_until, event, "it would last longer")
+    require(event.findings, event, "no findings")
+    agreement.suspended_until, agreement.suspension_unseen = event.until, False
+
+
+def _require_regulator(state: State, event: Event, regulator: bytes) -> None:
+    holds = has_role(state.parties.get(regulator), Roles.REGULATOR)
+    require(holds, event, "not by an active regulator")
 
 
 def _active_purpose(state: State, event: Event, purpose: bytes) -> Purpose:

@@ -1,27 +1,49 @@
 """What the events of `Authorizations` do to the state. Source: contracts/Subjects.sol, Authorizations.sol."""
 
 from ledger.entities import NOTHING, Authorization, Guardian, State, Subject, Terms
+from ledger.enumerations import Roles
 from ledger.events.abi import Event
 from ledger.events.authorizations import (
+    AccessVoided,
     Confirmed,
     Granted,
     GuardianAppointed,
     GuardianDismissed,
+    LinksEnded,
     RecoveryCompleted,
     RecoveryStarted,
     RecoveryVetoed,
     Revoked,
     SignerRotated,
+    SubjectClosed,
     SubjectFrozen,
+    SubjectOpened,
     SubjectRegistered,
     SubjectUnfrozen,
 )
-from ledger.policy import OutOfBoundsError, may_sign, may_stop, require_within_bounds
+from ledger.keccak import keccak256
+from ledger.policy import (
+    OutOfBoundsError,
+    consent_until,
+    guardian_stop_until,
+    has_role,
+    is_subject_halted,
+    liftable_after,
+    may_lift,
+    require_within_bounds,
+    stop_until,
+)
 from ledger.state.errors import ImpossibleEventError, require
 
 _SHORTEST_SIGNER = 20
+_LONGEST_SIGNER = 512
+_DAY = 86_400
+_LATEST_START = _DAY
+_STOP_AFTER_ROTATION = 30 * _DAY
+_STOP_AFTER_RECOVERY = 365 * _DAY
 _LAST_SECOND = 2**32 - 1
 """An authorization's times have 32 bits on chain."""
+_LAST_DEADLINE = 2**40 - 1
 
 
 def subject_registered(state: State, event: SubjectRegistered) -> None:
@@ -29,52 +51,72 @@ def subject_registered(state: State, event: SubjectRegistered) -> None:
     number = len(state.subjects) + 1
     require(event.subject != NOTHING, event, "no id")
     require(event.subject not in state.subjects, event, "the subject exists")
-    require(event.number == number, event, f"not subject {number}")
+    require(event.subject_number == number, event, f"not subject {number}")
+    holds = has_role(state.parties.get(event.registrar), Roles.IDENTITY_AUTHORITY)
+    require(holds, event, "not by an active identity authority")
     _require_shape(event, event.signer)
-    state.subjects[event.subject] = Subject(event.subject, event.number, event.signer)
+    state.subjects[event.subject] = Subject(
+        event.subject, number, event.registrar, event.signer, keccak256(event.signer)
+    )
 
 
 def subject_frozen(state: State, event: SubjectFrozen) -> None:
-    """Freeze a subject."""
-    _signed_for(state, event, event.subject, event.signer).frozen = True
+    """Freeze a subject, or freeze it again: then the later time counts, and it is nobody's own."""
+    subject, now = _known(state, event, event.subject), event.block.timestamp
+    again = subject.frozen
+    known = state.recovery_delay
+    if known is None and event.signer_hash not in subject.replaced:
+        known = _delay(state, event, event.liftable_at - now)
+    _require_stopper(state, event, subject, event.signer_hash)
+    liftable_at = liftable_after(subject, event.signer_hash, now, known or 0)
+    if again:
+        liftable_at = max(liftable_at, subject.liftable_at)
+    require(event.liftable_at == liftable_at, event, f"liftable at {liftable_at}")
+    same = not again or subject.frozen_by == event.signer_hash
+    subject.frozen_by = event.signer_hash if same else NOTHING
+    subject.frozen, subject.liftable_at = True, liftable_at
 
 
 def subject_unfrozen(state: State, event: SubjectUnfrozen) -> None:
     """End a freeze."""
-    _signed_for(state, event, event.subject, event.signer).frozen = False
+    subject = _known(state, event, event.subject)
+    lifts = subject.frozen and may_lift(subject, event.signer_hash, event.block.timestamp)
+    require(lifts, event, "not frozen, or the signer may not lift it now")
+    subject.frozen, subject.frozen_by, subject.liftable_at = False, NOTHING, 0
 
 
 def signer_rotated(state: State, event: SignerRotated) -> None:
     """Replace the signer by its own decision."""
-    subject = _settled(state, event, event.subject)
+    subject = _open(state, event, event.subject)
     _require_shape(event, event.new_signer)
-    require(event.old_signer == subject.signer, event, "not by the present signer")
-    subject.signer = event.new_signer
+    _replace_signer(event, subject, event.new_signer, _STOP_AFTER_ROTATION, event.stop_until)
 
 
 def guardian_appointed(state: State, event: GuardianAppointed) -> None:
     """Appoint a guardian."""
-    subject = _settled(state, event, event.subject)
-    _require_shape(event, event.guardian)
-    require(event.expires_at > event.block.timestamp, event, "ends before it starts")
-    require(event.epoch == subject.epoch, event, f"not epoch {subject.epoch}")
-    subject.guardians[event.guardian] = Guardian(event.expires_at, event.epoch)
+    subject, now = _open(state, event, event.subject), event.block.timestamp
+    require(now < event.expires_at <= _LAST_DEADLINE, event, "ends before it starts, or too late")
+    stops = max(event.expires_at, _stops_after(state, subject, event.guardian_hash, now))
+    subject.guardians[event.guardian_hash] = Guardian(
+        event.expires_at, stops, len(subject.era_ends)
+    )
 
 
 def guardian_dismissed(state: State, event: GuardianDismissed) -> None:
-    """Dismiss a guardian."""
-    subject = _settled(state, event, event.subject)
-    _require_shape(event, event.guardian)
-    subject.guardians[event.guardian] = Guardian(0, subject.epoch)
+    """Dismiss a guardian, who may stop for a while longer."""
+    subject, now = _open(state, event, event.subject), event.block.timestamp
+    if event.stop_until:
+        _delay(state, event, event.stop_until - now)
+    stops = _stops_after(state, subject, event.guardian_hash, now)
+    require(event.stop_until == stops, event, f"may stop until {stops}")
+    subject.guardians[event.guardian_hash] = Guardian(0, stops, len(subject.era_ends))
 
 
 def recovery_started(state: State, event: RecoveryStarted) -> None:
     """Start a recovery; every recovery takes as long as the first one."""
-    subject = _settled(state, event, event.subject)
+    subject = _open(state, event, event.subject)
     _require_shape(event, event.new_signer)
-    delay = event.effective_at - event.block.timestamp
-    require(delay > 0 and state.recovery_delay in (None, delay), event, "another delay")
-    state.recovery_delay = delay
+    _delay(state, event, event.effective_at - event.block.timestamp)
     subject.recovery_at, subject.pending_signer = event.effective_at, event.new_signer
 
 
@@ -89,23 +131,45 @@ def recovery_completed(state: State, event: RecoveryCompleted) -> None:
     """Let the new signer count."""
     subject = _recovering(state, event, event.subject, event.new_signer)
     require(subject.recovery_at <= event.block.timestamp, event, "not due")
-    require(event.old_signer == subject.signer, event, "it replaces another signer")
     require(event.epoch == subject.epoch + 1, event, f"not epoch {subject.epoch + 1}")
-    subject.retired[event.old_signer] = event.epoch
-    subject.signer, subject.epoch = event.new_signer, event.epoch
+    _replace_signer(event, subject, event.new_signer, _STOP_AFTER_RECOVERY, event.stop_until)
+    subject.epoch = event.epoch
     subject.recovery_at, subject.pending_signer = 0, b""
+
+
+def subject_closed(state: State, event: SubjectClosed) -> None:
+    """Close an id; a pending recovery ends."""
+    subject = _known(state, event, event.subject)
+    require(not subject.closed, event, "closed before")
+    subject.closed, subject.recovery_at, subject.pending_signer = True, 0, b""
+
+
+def subject_opened(state: State, event: SubjectOpened) -> None:
+    """Open a closed id."""
+    subject = _known(state, event, event.subject)
+    require(subject.closed, event, "not closed")
+    subject.closed = False
+
+
+def links_ended(state: State, event: LinksEnded) -> None:
+    """End the links of an id that were issued up to now."""
+    require(event.links_from == event.block.timestamp, event, "not the block's time")
+    _known(state, event, event.subject).links_from = event.links_from
 
 
 def granted(state: State, event: Granted) -> None:
     """Add an authorization, if it is within every bound."""
     terms, now = event.terms, event.block.timestamp
-    subject = _settled(state, event, event.subject)
+    subject = _known(state, event, event.subject)
+    require(not is_subject_halted(subject), event, "the subject is halted")
     require(event.authorization not in state.authorizations, event, "granted before")
-    require(terms.deadline >= now, event, "relayed after its deadline")
-    ends = terms.expires_at
-    require(max(terms.not_before, now) < ends <= _LAST_SECOND, event, "no period")
+    require((event.authorization, subject.id) not in state.tombstones, event, "revoked before")
+    require(now <= terms.deadline <= _LAST_DEADLINE, event, "relayed after its deadline")
+    starts, ends = max(terms.not_before, now), terms.expires_at
+    require(starts < ends <= _LAST_SECOND, event, "no period")
+    require(terms.not_before <= now + _LATEST_START, event, "it starts too late")
     dataset = state.datasets.get(terms.dataset)
-    require(dataset is not None and dataset.personal, event, "the dataset is not personal")
+    require(dataset is not None and dataset.personal, event, "not for a dataset of personal data")
     try:
         agreement = require_within_bounds(
             state,
@@ -113,20 +177,22 @@ def granted(state: State, event: Granted) -> None:
             dataset=terms.dataset,
             purpose=terms.purpose,
             fields=terms.fields,
-            validity=ends - terms.not_before,
+            validity=ends - starts,
             max_uses=terms.max_uses,
             min_interval=terms.min_interval,
             timestamp=now,
         )
     except OutOfBoundsError as error:
         raise ImpossibleEventError(event, str(error)) from error
-    require(event.agreement == agreement.number, event, f"not agreement {agreement.number}")
+    behind = (event.agreement, event.round)
+    require(behind == (agreement.number, agreement.round), event, "not the agreement, or its round")
     require(event.epoch == subject.epoch, event, f"not epoch {subject.epoch}")
-    require(may_sign(subject, event.signer, now), event, "the signer may not sign for the subject")
-    key = (agreement.number, terms.fields)
+    _require_consent(event, subject, event.signer_hash)
+    key = (agreement.number, agreement.round, terms.fields)
     shared = state.terms.get(key)
     if shared is None:
-        shared = state.terms[key] = Terms(len(state.terms) + 1, agreement, terms.fields)
+        number = len(state.terms) + 1
+        shared = state.terms[key] = Terms(number, agreement, agreement.round, terms.fields)
     state.authorizations[event.authorization] = Authorization(
         subject=subject,
         terms=shared,
@@ -134,29 +200,78 @@ def granted(state: State, event: Granted) -> None:
         not_before=terms.not_before,
         expires_at=ends,
         min_interval=terms.min_interval,
+        max_uses=terms.max_uses,
         uses_left=terms.max_uses,
         epoch=subject.epoch,
-        granted_in=subject.epoch,
     )
 
 
 def revoked(state: State, event: Revoked) -> None:
-    """End an authorization."""
-    found = _authorization(state, event, event.authorization, event.subject)
-    holds = may_stop(found, event.signer, event.block.timestamp)
-    require(holds, event, "the signer may not sign for the subject")
-    found.revoked = True
+    """End an authorization, or keep it from ever being granted by this subject."""
+    subject = _known(state, event, event.subject)
+    _require_stopper(state, event, subject, event.signer_hash)
+    if event.authorization in state.authorizations:
+        _authorization(state, event, event.authorization, event.subject).revoked = True
+        return
+    tombstone = (event.authorization, event.subject)
+    require(tombstone not in state.tombstones, event, "revoked before")
+    state.tombstones.add(tombstone)
 
 
 def confirmed(state: State, event: Confirmed) -> None:
     """Let an authorization of an earlier epoch count again."""
-    subject = _settled(state, event, event.subject)
+    subject = _known(state, event, event.subject)
+    require(not is_subject_halted(subject), event, "the subject is halted")
     found = _authorization(state, event, event.authorization, event.subject)
     require(found.epoch != subject.epoch, event, "it counts already")
     require(event.epoch == subject.epoch, event, f"not epoch {subject.epoch}")
-    holds = may_sign(subject, event.signer, event.block.timestamp)
-    require(holds, event, "the signer may not sign for the subject")
+    _require_consent(event, subject, event.signer_hash)
     found.epoch = event.epoch
+
+
+def access_voided(state: State, event: AccessVoided) -> None:
+    """Give a use back. That the access was this authorization's is not for the state to know."""
+    holds = has_role(state.parties.get(event.regulator), Roles.REGULATOR)
+    require(holds, event, "not by an active regulator")
+    found = state.authorizations.get(event.authorization)
+    if found is None or found.revoked:
+        raise ImpossibleEventError(event, "the authorization is unknown or revoked")
+    fresh = 0 < event.sequence <= state.sequence and event.sequence not in state.voided
+    require(fresh, event, "no such access, or voided before")
+    left = found.uses_left < found.max_uses and found.voids < found.max_uses
+    require(left, event, "there is no use to give back")
+    require(event.last_use <= found.last_use, event, "a later last use")
+    require(event.reason, event, "no reason")
+    state.voided.add(event.sequence)
+    found.voids += 1
+    found.uses_left += 1
+    found.last_use = event.last_use
+
+
+def _replace_signer(
+    event: Event, subject: Subject, new_signer: bytes, stop_time: int, stop_until_: int
+) -> None:
+    """Let another signer count; the old one may stop for a time, and all guardians end."""
+    now = event.block.timestamp
+    until = max(now + stop_time, subject.replaced.get(subject.signer_hash, 0))
+    require(stop_until_ == until, event, f"the old key may stop until {until}")
+    subject.replaced[subject.signer_hash] = until
+    subject.signer, subject.signer_hash = new_signer, keccak256(new_signer)
+    subject.era_ends.append(now)
+
+
+def _stops_after(state: State, subject: Subject, guardian_hash: bytes, now: int) -> int:
+    """Return until when one who is appointed or dismissed now may stop for what it was before."""
+    delay = state.recovery_delay or 0
+    may = guardian_stop_until(subject, guardian_hash, delay) > now
+    return now + delay if may else 0
+
+
+def _delay(state: State, event: Event, delay: int) -> int:
+    """Check that every delay is as long as the first one was."""
+    require(delay > 0 and state.recovery_delay in (None, delay), event, "another delay")
+    state.recovery_delay = delay
+    return delay
 
 
 def _known(state: State, event: Event, subject: bytes) -> Subject:
@@ -166,10 +281,11 @@ def _known(state: State, event: Event, subject: bytes) -> Subject:
     return found
 
 
-def _settled(state: State, event: Event, subject: bytes) -> Subject:
-    """Return a subject that is not under recovery."""
+def _open(state: State, event: Event, subject: bytes) -> Subject:
+    """Return a subject that is neither closed nor under recovery."""
     found = _known(state, event, subject)
     require(not found.recovery_at, event, "a recovery is pending")
+    require(not found.closed, event, "the subject is closed")
     return found
 
 
@@ -180,11 +296,16 @@ def _recovering(state: State, event: Event, subject: bytes, new_signer: bytes) -
     return found
 
 
-def _signed_for(state: State, event: Event, subject: bytes, signer: bytes) -> Subject:
-    found = _known(state, event, subject)
-    holds = may_sign(found, signer, event.block.timestamp)
-    require(holds, event, "the signer may not sign for the subject")
-    return found
+def _require_consent(event: Event, subject: Subject, signer_hash: bytes) -> None:
+    holds = consent_until(subject, signer_hash) > event.block.timestamp
+    require(holds, event, "the signer may not consent for the subject")
+
+
+def _require_stopper(state: State, event: Event, subject: Subject, signer_hash: bytes) -> None:
+    # A delay that nothing has shown yet bounds nothing.
+    delay = _LAST_DEADLINE if state.recovery_delay is None else state.recovery_delay
+    holds = stop_until(subject, signer_hash, delay) > event.block.timestamp
+    require(holds, event, "the signer may not stop for the subject")
 
 
 def _authorization(
@@ -198,4 +319,5 @@ def _authorization(
 
 
 def _require_shape(event: Event, signer: bytes) -> None:
-    require(len(signer) >= _SHORTEST_SIGNER, event, "the signer is too short")
+    fits = _SHORTEST_SIGNER <= len(signer) <= _LONGEST_SIGNER
+    require(fits, event, "the signer is too short, or too long")

@@ -7,6 +7,7 @@ from ledger.events.catalogue import (
     DatasetReclassified,
     DatasetRegistered,
     DatasetWithdrawn,
+    OrderCountersigned,
     OrderEnded,
     OrderIssued,
     OrderReviewed,
@@ -18,6 +19,12 @@ from ledger.state.errors import ImpossibleEventError, require
 
 _MOST_FIELDS = 256
 _HIGHEST_GRADE = 4
+_DAY = 86_400
+_LATEST_START = _DAY
+_LONGEST_OPENING = 30 * _DAY
+_LAST_SECOND = 2**40 - 1
+_MOST_RECORDS = 2**40
+_ESCAPE = "\\"
 
 
 def dataset_registered(state: State, event: DatasetRegistered) -> None:
@@ -27,6 +34,9 @@ def dataset_registered(state: State, event: DatasetRegistered) -> None:
     _require_provider(state, event, event.provider)
     require(terms.code, event, "no code")
     require(0 < len(terms.fields) <= _MOST_FIELDS and all(terms.fields), event, "no schema")
+    # Names that were escaped when they were read may look like others.
+    plain = [name for name in terms.fields if _ESCAPE not in name]
+    require(len(set(plain)) == len(plain), event, "two fields of one name")
     _require_classes(event, terms.sharing, terms.grade, personal=terms.personal)
     state.datasets[event.dataset] = Dataset(
         id=event.dataset,
@@ -64,6 +74,7 @@ def published(state: State, event: Published) -> None:
     require(event.version == len(versions) + 1, event, f"not version {len(versions) + 1}")
     require(event.base <= len(versions), event, "it changes a version that is not there")
     require(event.root != NOTHING, event, "no root")
+    require(event.count <= _MOST_RECORDS, event, "too many records")
     versions.append(
         Publication(event.root, event.count, event.base, event.block.timestamp, event.manifest)
     )
@@ -79,17 +90,16 @@ def record_erased(state: State, event: RecordErased) -> None:
 
 
 def order_issued(state: State, event: OrderIssued) -> None:
-    """Make an order the dataset's last."""
-    terms = event.terms
+    """Add an order; one that closes is in force from its start on."""
+    terms, now = event.terms, event.block.timestamp
     require(event.dataset == terms.dataset, event, "the dataset is not that of the terms")
     require(event.order not in state.orders, event, "the order exists")
     dataset = _existing(state, event, event.dataset)
     require(not dataset.withdrawn, event, "the dataset is withdrawn")
-    require(terms.ends_at > max(terms.starts_at, event.block.timestamp), event, "no period")
+    require(terms.starts_at <= now + _LATEST_START, event, "it starts too late")
+    require(terms.ends_at > max(terms.starts_at, now), event, "no period")
     require(terms.reason, event, "no reason")
     require(not terms.fields & ~all_fields(dataset), event, "fields outside of the schema")
-    last = dataset.last_order
-    require(last is None or last.reviewed, event, "the order before was not reviewed")
     order = Order(
         id=event.order,
         dataset=terms.dataset,
@@ -99,12 +109,34 @@ def order_issued(state: State, event: OrderIssued) -> None:
         starts_at=terms.starts_at,
         ends_at=terms.ends_at,
     )
-    state.orders[event.order] = dataset.last_order = order
+    if terms.sharing == Class.NOT_SHARED:
+        last = dataset.last_closing
+        require(last is None or last.ends_at <= now, event, "one that closes is not over")
+        require(terms.ends_at <= _LAST_SECOND, event, "it ends too late")
+        dataset.last_closing = order
+    else:
+        _require_openable(event, dataset)
+    state.orders[event.order] = order
+
+
+def order_countersigned(state: State, event: OrderCountersigned) -> None:
+    """Put an order that opens in force."""
+    _require_regulator(state, event, event.regulator)
+    order = _order(state, event, event.order, event.dataset)
+    require(order.sharing != Class.NOT_SHARED and not order.countersigned, event, "it needs none")
+    require(order.ends_at > event.block.timestamp, event, "the order is over")
+    dataset = _existing(state, event, event.dataset)
+    _require_reviewed(event, dataset)
+    order.countersigned, dataset.last_opening = True, order
 
 
 def order_ended(state: State, event: OrderEnded) -> None:
     """End an order now."""
     order, now = _order(state, event, event.order, event.dataset), event.block.timestamp
+    provider = _existing(state, event, event.dataset).provider
+    above = event.by == state.authority or has_role(state.parties.get(event.by), Roles.REGULATOR)
+    own = event.by == provider and order.sharing != Class.NOT_SHARED
+    require(above or own, event, "not by one who may end it")
     require(order.ends_at > now, event, "the order is over")
     require(event.ends_at == now and event.reason, event, "not now, or no reason")
     order.ends_at = event.ends_at
@@ -112,13 +144,34 @@ def order_ended(state: State, event: OrderEnded) -> None:
 
 def order_reviewed(state: State, event: OrderReviewed) -> None:
     """Remember that an order was reviewed."""
-    holds = has_role(state.parties.get(event.regulator), Roles.REGULATOR)
-    require(holds, event, "not by an active regulator")
+    _require_regulator(state, event, event.regulator)
     order = _order(state, event, event.order, event.dataset)
     require(order.ends_at <= event.block.timestamp, event, "the order is not over")
+    counted = order.countersigned or order.sharing == Class.NOT_SHARED
+    require(counted, event, "it was never in force")
     require(not order.reviewed, event, "reviewed before")
     require(event.findings, event, "no findings")
     order.reviewed = True
+
+
+def _require_openable(event: OrderIssued, dataset: Dataset) -> None:
+    terms = event.terms
+    since = max(terms.starts_at, event.block.timestamp)
+    require(terms.ends_at <= since + _LONGEST_OPENING, event, "it opens for too long")
+    require(terms.purpose != NOTHING, event, "no purpose")
+    wide = dataset.personal and terms.sharing == Class.UNCONDITIONAL
+    require(not wide, event, "personal data are never opened to everybody")
+    _require_reviewed(event, dataset)
+
+
+def _require_reviewed(event: Event, dataset: Dataset) -> None:
+    for last in (dataset.last_opening, dataset.last_closing):
+        require(last is None or last.reviewed, event, "the order before was not reviewed")
+
+
+def _require_regulator(state: State, event: Event, regulator: bytes) -> None:
+    holds = has_role(state.parties.get(regulator), Roles.REGULATOR)
+    require(holds, event, "not by an active regulator")
 
 
 def _existing(state: State, event: Event, dataset: bytes) -> Dataset:

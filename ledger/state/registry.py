@@ -1,16 +1,21 @@
 """What the events of `Registry` do to the state. Source: contracts/Registry.sol."""
 
-from ledger.entities import Party, State
-from ledger.enumerations import ALL_ROLES, Roles
-from ledger.events.abi import Event
+from ledger.entities import Admission, Party, State
+from ledger.enumerations import ALL_ROLES, Change, Roles
+from ledger.events.abi import Event, NumberedEvent
 from ledger.events.registry import (
+    AdmissionAnnounced,
+    AdmissionVetoed,
+    ChangeAnnounced,
+    ChangeMade,
+    ChangeVetoed,
     ConsumerRestricted,
     ContractAnnounced,
     EncryptionKeySet,
-    OwnershipTransferred,
-    OwnershipTransferStarted,
     PartyAdmitted,
     PartyWithdrawn,
+    RecorderDismissed,
+    RecorderNamed,
     RestrictionAppealed,
     RestrictionLifted,
 )
@@ -18,22 +23,109 @@ from ledger.policy import has_role
 from ledger.state.errors import ImpossibleEventError, require
 
 _NOBODY = bytes(20)
+_ANNOUNCED_ROLES = int(Roles.REGULATOR | Roles.IDENTITY_AUTHORITY)
+_REGULATOR = int(Roles.REGULATOR)
+_UNKNOWN = 2**64 - 1
+_LONGEST_RESTRICTION = 5 * 365 * 86_400
+_ESCAPE = "\\"
 
 
 def party_admitted(state: State, event: PartyAdmitted) -> None:
     """Admit a party, or change its roles and name; a restriction stays."""
-    require(event.roles and not event.roles & ~ALL_ROLES, event, "no roles, or unknown ones")
-    require(event.title, event, "no name")
-    party = state.parties.get(event.party)
+    roles, now = event.roles, event.block.timestamp
+    _require_roles(state, event, event.party, roles)
+    _require_name(state, event, event.party, event.title)
+    before, party = _roles_now(state, event.party), state.parties.get(event.party)
+    pending = state.admissions.get(event.party)
+    if pending is not None and pending.effective_at <= now:
+        require(
+            (pending.roles, pending.name) == (roles, event.title), event, "not as it was announced"
+        )
+    elif roles & ~before & _ANNOUNCED_ROLES and event.transaction != state.founding:
+        _require_delay(state, event, 0)
+    _release_regulator(state, event, event.party, before & ~roles)
+    state.admissions.pop(event.party, None)
+    state.names.setdefault(event.title, event.party)
     if party is None:
-        state.parties[event.party] = Party(event.title, event.roles)
+        state.parties[event.party] = Party(event.title, roles)
     else:
-        party.name, party.roles, party.active = event.title, event.roles, True
+        party.name, party.roles, party.active = event.title, roles, True
+
+
+def admission_announced(state: State, event: AdmissionAnnounced) -> None:
+    """Announce an admission; it replaces one announced before."""
+    _require_roles(state, event, event.party, event.roles)
+    _require_name(state, event, event.party, event.title)
+    new = event.roles & ~_roles_now(state, event.party) & _ANNOUNCED_ROLES
+    require(new, event, "nothing of it needs to be announced")
+    _require_delay(state, event, event.effective_at - event.block.timestamp)
+    state.names.setdefault(event.title, event.party)
+    state.admissions[event.party] = Admission(event.roles, event.title, event.effective_at)
+
+
+def admission_vetoed(state: State, event: AdmissionVetoed) -> None:
+    """Stop an announced admission."""
+    _require_veto(state, event, event.regulator, event.reason)
+    pending = state.admissions.get(event.party)
+    if pending is None or pending.effective_at <= event.block.timestamp:
+        raise ImpossibleEventError(event, "nothing is announced, or it is due")
+    del state.admissions[event.party]
 
 
 def party_withdrawn(state: State, event: PartyWithdrawn) -> None:
     """Withdraw a party."""
-    _admitted(state, event, event.party).active = False
+    party = _admitted(state, event, event.party)
+    _release_regulator(state, event, event.party, party.roles)
+    state.admissions.pop(event.party, None)
+    party.active = False
+
+
+def change_announced(state: State, event: ChangeAnnounced) -> None:
+    """Announce a change; it replaces the same one announced before."""
+    _require_delay(state, event, event.effective_at - event.block.timestamp)
+    state.changes[_change(state, event)] = event.effective_at
+
+
+def change_vetoed(state: State, event: ChangeVetoed) -> None:
+    """Stop an announced change."""
+    _require_veto(state, event, event.regulator, event.reason)
+    due = state.changes.get(_change(state, event))
+    require(due is not None and due > event.block.timestamp, event, "not announced, or due")
+    del state.changes[_change(state, event)]
+
+
+def change_made(state: State, event: ChangeMade) -> None:
+    """Make a change: one of the deployment, or one that was announced and is due."""
+    if not state.founding:
+        require(event.change is Change.AUTHORITY, event, "the registry's deployment is missing")
+        state.founding = event.transaction
+    elif event.transaction != state.founding:
+        due = state.changes.pop(_change(state, event), None)
+        require(
+            due is not None and due <= event.block.timestamp, event, "not announced, or not due"
+        )
+    if event.change is Change.AUTHORITY:
+        state.authority = event.first
+    elif event.change is Change.VERIFIER:
+        state.verifiers.add(event.first)
+    else:
+        state.successors[event.first] = event.second
+
+
+def recorder_named(state: State, event: RecorderNamed) -> None:
+    """Let a recorder record a party's requests."""
+    party = _admitted(state, event, event.consumer)
+    fresh = event.recorder != _NOBODY and event.recorder not in party.recorders
+    require(fresh, event, "nobody, or named before")
+    party.recorders.add(event.recorder)
+
+
+def recorder_dismissed(state: State, event: RecorderDismissed) -> None:
+    """Take that back."""
+    party = state.parties.get(event.consumer)
+    if party is None or event.recorder not in party.recorders:
+        raise ImpossibleEventError(event, "the recorder is not named")
+    party.recorders.discard(event.recorder)
 
 
 def encryption_key_set(state: State, event: EncryptionKeySet) -> None:
@@ -49,7 +141,8 @@ def consumer_restricted(state: State, event: ConsumerRestricted) -> None:
     party = state.parties.get(event.consumer)
     if party is None or not party.roles & Roles.CONSUMER:
         raise ImpossibleEventError(event, "not a consumer")
-    require(event.until > event.block.timestamp, event, "ends before it starts")
+    length = event.until - event.block.timestamp
+    require(0 < length <= _LONGEST_RESTRICTION, event, "ends before it starts, or too late")
     require(event.reason, event, "no reason")
     party.restricted_until = event.until
 
@@ -74,22 +167,6 @@ def contract_announced(state: State, event: ContractAnnounced) -> None:
     state.announced[event.contract_name] = event.deployed
 
 
-def ownership_transfer_started(state: State, event: OwnershipTransferStarted) -> None:
-    """Offer the authority to a successor."""
-    require(event.previous_owner == state.authority, event, "not the authority's")
-    state.successor = event.new_owner
-
-
-def ownership_transferred(state: State, event: OwnershipTransferred) -> None:
-    """Hand the authority over; the first time at the deployment."""
-    if state.authority is None:
-        require(event.previous_owner == _NOBODY, event, "the registry's deployment is missing")
-    else:
-        require(event.previous_owner == state.authority, event, "not the authority's")
-        require(event.new_owner == state.successor, event, "nobody offered it")
-    state.authority, state.successor = event.new_owner, None
-
-
 def _admitted(state: State, event: Event, address: bytes) -> Party:
     party = state.parties.get(address)
     if party is None or not party.active:
@@ -107,3 +184,55 @@ def _restricted(state: State, event: Event, consumer: bytes) -> Party:
 def _require_regulator(state: State, event: Event, regulator: bytes) -> None:
     holds = has_role(state.parties.get(regulator), Roles.REGULATOR)
     require(holds, event, "not by an active regulator")
+
+
+def _require_veto(state: State, event: Event, regulator: bytes, reason: str) -> None:
+    active = has_role(state.parties.get(regulator), Roles.REGULATOR)
+    held = state.veto_until.get(regulator, 0) > event.block.timestamp
+    require(active or held, event, "not by a regulator, nor by one withdrawn lately")
+    require(reason, event, "no reason")
+
+
+def _require_roles(state: State, event: Event, party: bytes, roles: int) -> None:
+    require(roles and not roles & ~ALL_ROLES, event, "no roles, or unknown ones")
+    alone = roles == _REGULATOR and party != state.authority
+    require(not roles & _REGULATOR or alone, event, "a regulator that is not independent")
+
+
+def _require_name(state: State, event: Event, party: bytes, name: str) -> None:
+    require(name, event, "no name")
+    # Text that was escaped when it was read may look like another one.
+    taken = _ESCAPE not in name and state.names.get(name, party) != party
+    require(not taken, event, "another party's name")
+
+
+def _require_delay(state: State, event: Event, delay: int) -> None:
+    """Check that everything announced takes as long as the first one did."""
+    require(delay >= 0 and state.admission_delay in (None, delay), event, "another delay")
+    state.admission_delay = delay
+
+
+def _release_regulator(state: State, event: NumberedEvent, party: bytes, lost: int) -> None:
+    """Let a regulator who is none any more keep its veto for a while."""
+    if not lost & _REGULATOR:
+        return
+    others = [
+        address
+        for address, found in state.parties.items()
+        if address != party and has_role(found, Roles.REGULATOR)
+    ]
+    require(others, event, "the last regulator")
+    # While the delay is not known nothing was announced that could be vetoed; a later veto shows it.
+    delay = state.admission_delay
+    state.veto_until[party] = event.block.timestamp + delay if delay is not None else _UNKNOWN
+
+
+def _change(
+    state: State, event: ChangeAnnounced | ChangeVetoed | ChangeMade
+) -> tuple[bytes, Change, bytes, bytes]:
+    return state.authority or _NOBODY, event.change, event.first, event.second
+
+
+def _roles_now(state: State, party: bytes) -> int:
+    found = state.parties.get(party)
+    return found.roles if found is not None and found.active else 0
