@@ -8,7 +8,7 @@ length, a number out of its type's range, an id that is not the hash of what it 
 import struct
 from collections.abc import Iterable
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from ledger.enumerations import OUTCOMES
 from ledger.events.abi import Block, Contracts, Event
@@ -188,10 +188,9 @@ class EventDecoder:
         values = (
             _granted(topics, data) if log.topics[0] == _GRANTED else _values(plan, topics, data)
         )
-        event: Event = plan.event(
-            self._block, self._transaction, int(log.log_index, 16), address, *values
-        )
-        return event
+        place = (self._block, self._transaction, int(log.log_index, 16), address)
+        members: list[Any] = [*place, *values]
+        return plan.event(*members)
 
     def _turn_to(self, log: Log) -> None:
         texts = (log.block_hash, log.block_number, log.block_timestamp)

@@ -10,7 +10,7 @@ from ledger.events import Accessed, Event, Granted
 from ledger.hexes import to_hex
 
 _LARGEST_JSON_NUMBER: Final = 2**53
-_PLACE: Final = frozenset(("block", "transaction", "log_index", "contract"))
+_PLACE: Final = frozenset(("block", "transaction", "log_index", "contract", "link"))
 
 
 def basis_ids(events: Iterable[Event]) -> Iterable[bytes]:

@@ -57,6 +57,9 @@ CHANGES: Final[dict[type[Event], Change]] = {
     happened.DatasetWithdrawn: Change(
         tables.datasets, "id", "dataset", lambda _: {"withdrawn": True}
     ),
+    happened.OrderCountersigned: Change(
+        tables.orders, "id", "order", lambda _: {"countersigned": True}
+    ),
     happened.OrderEnded: Change(
         tables.orders, "id", "order", lambda event: {"ends_at": event.ends_at}
     ),
@@ -82,10 +85,44 @@ CHANGES: Final[dict[type[Event], Change]] = {
         "agreement",
         lambda event: {"withdrawn": True, "reason": event.reason},
     ),
-    happened.SubjectFrozen: Change(tables.subjects, "id", "subject", lambda _: {"frozen": True}),
-    happened.SubjectUnfrozen: Change(tables.subjects, "id", "subject", lambda _: {"frozen": False}),
-    happened.SignerRotated: Change(
-        tables.subjects, "id", "subject", lambda event: {"signer": event.new_signer}
+    happened.AgreementSuspended: Change(
+        tables.agreements,
+        "id",
+        "agreement",
+        lambda event: {
+            "suspended_until": event.until,
+            "suspension_unseen": True,
+            "reason": event.reason,
+        },
+    ),
+    happened.SuspensionReviewed: Change(
+        tables.agreements,
+        "id",
+        "agreement",
+        lambda event: {
+            "suspended_until": event.until,
+            "suspension_unseen": False,
+            "reason": event.findings,
+        },
+    ),
+    happened.SubjectFrozen: Change(
+        tables.subjects,
+        "id",
+        "subject",
+        lambda event: {"frozen": True, "liftable_at": event.liftable_at},
+    ),
+    happened.SubjectUnfrozen: Change(
+        tables.subjects, "id", "subject", lambda _: {"frozen": False, "liftable_at": 0}
+    ),
+    happened.SubjectClosed: Change(
+        tables.subjects,
+        "id",
+        "subject",
+        lambda _: {"closed": True, "recovery_at": 0, "pending_signer": b""},
+    ),
+    happened.SubjectOpened: Change(tables.subjects, "id", "subject", lambda _: {"closed": False}),
+    happened.LinksEnded: Change(
+        tables.subjects, "id", "subject", lambda event: {"links_from": event.links_from}
     ),
     happened.RecoveryStarted: Change(
         tables.subjects,
@@ -98,17 +135,6 @@ CHANGES: Final[dict[type[Event], Change]] = {
     ),
     happened.RecoveryVetoed: Change(
         tables.subjects, "id", "subject", lambda _: {"recovery_at": 0, "pending_signer": b""}
-    ),
-    happened.RecoveryCompleted: Change(
-        tables.subjects,
-        "id",
-        "subject",
-        lambda event: {
-            "signer": event.new_signer,
-            "epoch": event.epoch,
-            "recovery_at": 0,
-            "pending_signer": b"",
-        },
     ),
 }
 """Events that change one row and nothing else."""

@@ -34,11 +34,18 @@ async def read_again(
 
 async def parties(connection: AsyncConnection) -> dict[bytes, PartyEntry]:
     """Return all parties that were ever admitted."""
-    columns = [tables.parties.c[name] for name in PartyEntry.__struct_fields__]
-    statement = select(*columns).where(tables.parties.c.roles > 0)
+    named: dict[int, set[bytes]] = {}
+    recorders = select(tables.recorders.c.consumer, tables.recorders.c.recorder)
+    for consumer, recorder in (await connection.execute(recorders)).all():
+        named.setdefault(consumer, set()).add(recorder)
+    columns = [
+        tables.parties.c[name] for name in PartyEntry.__struct_fields__ if name != "recorders"
+    ]
+    statement = select(tables.parties.c.key, *columns).where(tables.parties.c.roles > 0)
     found = {}
     for values in await _dicts(connection, statement):
         values["roles"] = Roles(values["roles"])
+        values["recorders"] = frozenset(named.get(values.pop("key"), ()))
         found[values["address"]] = PartyEntry(**values)
     return found
 

@@ -181,8 +181,8 @@ async def agreements(
             table.c.application,
             tables.parties.c.address,
             tables.datasets.c.id,
-            *(table.c[name] for name in ("purpose", "fields", "expires_at", "withdrawn")),
-            table.c.reason,
+            *(table.c[name] for name in ("purpose", "fields", "expires_at", "withdrawn", "round")),
+            *(table.c[name] for name in ("suspended_until", "suspension_unseen", "reason")),
             tables.applications.c.signed,
             *_PLACE,
         )
@@ -252,6 +252,7 @@ _ACCESSES: Final[Select[Any]] = (
         tables.datasets.c.id,
         tables.subjects.c.id,
         *(tables.accesses.c[name] for name in ("outcome", "deadline", "fields", "nonce", "item")),
+        tables.voids.c.sequence.is_not(None),
         *_PLACE,
     )
     .join(tables.transactions, tables.transactions.c.key == tables.accesses.c.transaction)
@@ -259,6 +260,7 @@ _ACCESSES: Final[Select[Any]] = (
     .join(tables.bases, tables.bases.c.key == tables.accesses.c.basis)
     .outerjoin(tables.datasets, tables.datasets.c.key == tables.accesses.c.dataset)
     .outerjoin(tables.subjects, tables.subjects.c.number == tables.accesses.c.subject)
+    .outerjoin(tables.voids, tables.voids.c.sequence == tables.accesses.c.sequence)
 )
 
 # What every block or access asks is made once: to make a statement costs as much as to carry it out.
@@ -305,8 +307,9 @@ _AUTHORIZATION_COLUMNS: Final = (
     "nonce",
     "deadline",
     "agreement",
+    "round",
     "epoch",
-    "signer",
+    "signer_hash",
 )
 _AUTHORIZATIONS: Final[Select[Any]] = (
     select(
@@ -321,6 +324,7 @@ _AUTHORIZATIONS: Final[Select[Any]] = (
         (tables.authorizations.c.revoked_in > 0).label("revoked"),
         or_(
             tables.subjects.c.frozen,
+            tables.subjects.c.closed,
             tables.subjects.c.recovery_at != 0,
             tables.subjects.c.epoch != tables.authorizations.c.epoch,
         ).label("halted"),
@@ -385,8 +389,11 @@ async def _uses(connection: AsyncConnection, keys: Sequence[int]) -> dict[int, t
             func.count().label("uses"),
             func.max(tables.accesses.c.sequence).label("last"),
         )
+        .select_from(tables.accesses)
+        .outerjoin(tables.voids, tables.voids.c.sequence == tables.accesses.c.sequence)
         .where(tables.accesses.c.basis.in_(keys), _positive(tables.accesses, "basis"))
         .where(tables.accesses.c.outcome == int(Outcome.ALLOWED))
+        .where(tables.voids.c.sequence.is_(None))
         .group_by(tables.accesses.c.basis)
     )
     counted = used.subquery()
@@ -408,7 +415,7 @@ def _with_place(row: Values) -> Values:
 
 def _access(row: Values) -> AccessEntry:
     sequence, log_index, consumer, basis, kind, dataset, subject = row[:7]
-    outcome, deadline, fields, nonce, item = row[7:12]
+    outcome, deadline, fields, nonce, item, voided = row[7:13]
     return AccessEntry(
         sequence=sequence,
         place=_place(row),
@@ -423,6 +430,7 @@ def _access(row: Values) -> AccessEntry:
         fields=fields,
         nonce=nonce,
         item=item or NOTHING,
+        voided=bool(voided),
     )
 
 

@@ -31,6 +31,8 @@ class PartyEntry(msgspec.Struct, frozen=True):
     """Reason of the last restriction."""
     appeal: str
     encryption_key: bytes
+    recorders: frozenset[bytes]
+    """Whom it named to record its requests."""
 
     def is_active(self, role: Roles) -> bool:
         """Whether the party is admitted now in this role."""
@@ -115,6 +117,7 @@ class OrderEntry(msgspec.Struct, frozen=True):
     starts_at: int
     ends_at: int
     reason: str
+    countersigned: bool
     reviewed: bool
     findings: str
 
@@ -148,6 +151,11 @@ class AgreementEntry(msgspec.Struct, frozen=True):
     fields: int
     expires_at: int
     withdrawn: bool
+    round: int
+    suspended_until: int
+    """Exclusive; zero when it was never suspended."""
+    suspension_unseen: bool
+    """Whether no regulator has looked at the last suspension yet."""
     reason: str
     signed: bool
     place: Place
@@ -158,8 +166,15 @@ class SubjectEntry(msgspec.Struct, frozen=True):
 
     id: bytes
     number: int
+    registrar: bytes
+    """The identity authority that registered it."""
+    links_from: int
+    """Links issued up to this second count no more."""
     signer: bytes
     frozen: bool
+    liftable_at: int
+    """When the current key may lift another's freeze; zero while not frozen."""
+    closed: bool
     epoch: int
     recovery_at: int
     """When the pending recovery may take effect; zero for none."""
@@ -198,15 +213,17 @@ class AuthorizationEntry(msgspec.Struct, frozen=True):
     nonce: bytes
     deadline: int
     agreement: int
+    round: int
+    """The agreement's when it was granted; in another one it counts no more."""
     epoch: int
     """Of the subject when it was granted or confirmed last."""
-    signer: bytes
+    signer_hash: bytes
     place: Place
     revoked: bool
     halted: bool
-    """The subject is frozen or under recovery, or has not confirmed it since a recovery."""
+    """The subject is frozen, closed or under recovery, or has not confirmed it since a recovery."""
     uses: int
-    """Allowed accesses so far."""
+    """Allowed accesses so far, without those that were voided."""
     last_use: int
     """Zero for never."""
 
@@ -228,6 +245,8 @@ class AccessEntry(msgspec.Struct, frozen=True):
     fields: int
     nonce: int
     item: bytes
+    voided: bool
+    """Whether a regulator gave the use back."""
 
 
 class EventEntry(msgspec.Struct, frozen=True):

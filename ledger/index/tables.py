@@ -133,6 +133,14 @@ parties: Final = Table(
     _bytes("encryption_key", None),
 )
 
+recorders: Final = Table(
+    "chain_recorders",
+    metadata,
+    # Whom consumers named to record their requests.
+    Column("consumer", BigInteger, primary_key=True),
+    Column("recorder", LargeBinary(20), primary_key=True),
+)
+
 datasets: Final = Table(
     "chain_datasets",
     metadata,
@@ -226,6 +234,10 @@ agreements: Final = Table(
     Column("fields", Uint256, nullable=False),
     Column("expires_at", Uint64, nullable=False),
     _flag("withdrawn"),
+    _number("round"),
+    Column("suspended_until", Uint64, nullable=False),
+    _flag("suspension_unseen"),
+    # Of the last withdrawal or suspension.
     _text("reason"),
     _number("transaction"),
 )
@@ -241,6 +253,7 @@ orders: Final = Table(
     Column("starts_at", Uint64, nullable=False),
     Column("ends_at", Uint64, nullable=False),
     _text("reason"),
+    _flag("countersigned"),
     _flag("reviewed"),
     _text("findings"),
     _number("transaction"),
@@ -251,8 +264,14 @@ subjects: Final = Table(
     metadata,
     Column("number", _BigKey, primary_key=True, autoincrement=False),
     _id(),
-    Column("signer", LargeBinary, nullable=False, index=True),
+    _bytes("registrar", 20),
+    _number("links_from"),
+    _bytes("signer", None),
+    # The bytes themselves may be longer than an index takes.
+    Column("signer_hash", LargeBinary(32), nullable=False, index=True),
     _flag("frozen"),
+    Column("liftable_at", Uint64, nullable=False),
+    _flag("closed"),
     _number("epoch"),
     Column("recovery_at", Uint64, nullable=False),
     _bytes("pending_signer", None),
@@ -263,9 +282,9 @@ guardians: Final = Table(
     "chain_guardians",
     metadata,
     Column("subject", BigInteger, primary_key=True),
-    Column("guardian", LargeBinary, primary_key=True, index=True),
+    # Keccak-256 of the guardian's signer.
+    Column("guardian", LargeBinary(32), primary_key=True, index=True),
     Column("expires_at", Uint64, nullable=False),
-    _number("epoch"),
 )
 
 bases: Final = Table(
@@ -298,8 +317,9 @@ authorizations: Final = Table(
     _bytes("nonce"),
     Column("deadline", Uint64, nullable=False),
     _number("agreement"),
+    _number("round"),
     _number("epoch"),
-    _bytes("signer", None),
+    _bytes("signer_hash"),
     _number("transaction"),
     # Of the revocation; 0 while there is none.
     _number("revoked_in"),
@@ -321,6 +341,19 @@ accesses: Final = Table(
     Column("nonce", Uint256, nullable=False),
     # Empty for all that the basis covers.
     _bytes("item"),
+)
+
+voids: Final = Table(
+    "chain_voids",
+    metadata,
+    # Accesses whose use was given back.
+    Column("sequence", _BigKey, primary_key=True, autoincrement=False),
+    # The authorization's key in `chain_bases`.
+    Column("basis", BigInteger, nullable=False, index=True),
+    _number("last_use"),
+    Column("ground", SmallInteger, nullable=False),
+    _text("reason"),
+    _number("transaction"),
 )
 
 events: Final = Table(

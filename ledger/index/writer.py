@@ -8,17 +8,18 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table, insert, update
+from sqlalchemy import Table, delete, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import events as happened
 from ledger.entities import NOTHING
-from ledger.events import Accessed, Event, Granted, Recorded, SubjectRegistered
+from ledger.events import Accessed, BatchSkipped, Event, Granted, Recorded, SubjectRegistered
 from ledger.index import tables
 from ledger.index.bodies import basis_ids, body, subject_ids
 from ledger.index.changes import CHANGES, Change
 from ledger.index.keys import UNKNOWN, BasisKey, Keys, item_or_nothing
+from ledger.keccak import keccak256
 
 Row = dict[str, object]
 
@@ -54,7 +55,7 @@ class Writer:
                 await self._accessed(event)
             elif type(event) is Recorded:
                 self.head = event.head
-            else:
+            elif type(event) is not BatchSkipped:  # of which nothing came
                 await self._other(event)
         await self.flush()
 
@@ -198,11 +199,11 @@ class Writer:
             statement = statement.where(table.c[name] == value)
         await self._connection.execute(statement)
 
-    async def _put(self, table: Table, row: Row) -> None:
-        """Insert a row or replace the one with its key."""
+    async def _put(self, table: Table, row: Row, kept: Sequence[str] = ()) -> None:
+        """Insert a row or replace the one with its key, but for what is kept of that one."""
         statement = self._upsert(table).values(row)
         keys = [column.name for column in table.primary_key]
-        rest = {name: value for name, value in row.items() if name not in keys}
+        rest = {name: value for name, value in row.items() if name not in (*keys, *kept)}
         await self._connection.execute(
             statement.on_conflict_do_update(index_elements=keys, set_=rest)
         )
@@ -215,6 +216,17 @@ class Writer:
         await self._set(
             tables.parties, {"key": key}, name=event.title, roles=event.roles, active=True
         )
+
+    async def recorder_named(self, event: happened.RecorderNamed) -> None:
+        """Let a recorder record a consumer's requests."""
+        row = {"consumer": await self._keys.party(event.consumer), "recorder": event.recorder}
+        await self._connection.execute(insert(tables.recorders).values(row))
+
+    async def recorder_dismissed(self, event: happened.RecorderDismissed) -> None:
+        """Take that back."""
+        table, consumer = tables.recorders, await self._keys.party(event.consumer)
+        named = (table.c.consumer == consumer) & (table.c.recorder == event.recorder)
+        await self._connection.execute(delete(table).where(named))
 
     # Datasets
 
@@ -287,6 +299,7 @@ class Writer:
                 starts_at=terms.starts_at,
                 ends_at=terms.ends_at,
                 reason=terms.reason,
+                countersigned=False,
                 reviewed=False,
                 findings="",
                 transaction=self._transaction,
@@ -345,7 +358,7 @@ class Writer:
             )
         ).one()
         row: Row = {
-            "number": event.number,
+            "number": event.agreement_number,
             "id": event.agreement,
             "application": event.application,
             "consumer": application.consumer,
@@ -354,24 +367,33 @@ class Writer:
             "fields": event.fields,
             "expires_at": event.expires_at,
             "withdrawn": False,
+            "round": event.round,
+            "suspended_until": 0,
+            "suspension_unseen": False,
             "reason": "",
             "transaction": self._transaction,
         }
-        await self._put(tables.agreements, row)
+        # A suspension, and that nobody looked at it, is not for an approval to end.
+        await self._put(tables.agreements, row, kept=("suspended_until", "suspension_unseen"))
         await self._name_basis(event.agreement, "agreement", application.dataset, 0, NOTHING)
 
     # Subjects and authorizations
 
     async def subject_registered(self, event: SubjectRegistered) -> None:
         """Add a subject."""
-        self._keys.add_subject(event.subject, event.number)
+        self._keys.add_subject(event.subject, event.subject_number)
         self._add(
             tables.subjects,
             {
-                "number": event.number,
+                "number": event.subject_number,
                 "id": event.subject,
+                "registrar": event.registrar,
+                "links_from": 0,
                 "signer": event.signer,
+                "signer_hash": keccak256(event.signer),
                 "frozen": False,
+                "liftable_at": 0,
+                "closed": False,
                 "epoch": 0,
                 "recovery_at": 0,
                 "pending_signer": b"",
@@ -379,19 +401,34 @@ class Writer:
             },
         )
 
+    async def signer_rotated(self, event: happened.SignerRotated) -> None:
+        """Replace the signer."""
+        await self._replace_signer(event.subject, event.new_signer)
+
+    async def recovery_completed(self, event: happened.RecoveryCompleted) -> None:
+        """Replace the signer, in a new epoch."""
+        await self._replace_signer(
+            event.subject, event.new_signer, epoch=event.epoch, recovery_at=0, pending_signer=b""
+        )
+
+    async def _replace_signer(self, subject: bytes, signer: bytes, **values: object) -> None:
+        """Replace a signer; all guardians end."""
+        changed = {"signer": signer, "signer_hash": keccak256(signer), **values}
+        await self._set(tables.subjects, {"id": subject}, **changed)
+        await self._set(tables.guardians, {"subject": self._keys.subject(subject)}, expires_at=0)
+
     async def guardian_appointed(self, event: happened.GuardianAppointed) -> None:
         """Appoint a guardian."""
         row: Row = {
             "subject": self._keys.subject(event.subject),
-            "guardian": event.guardian,
+            "guardian": event.guardian_hash,
             "expires_at": event.expires_at,
-            "epoch": event.epoch,
         }
         await self._put(tables.guardians, row)
 
     async def guardian_dismissed(self, event: happened.GuardianDismissed) -> None:
         """Dismiss a guardian."""
-        row = {"subject": self._keys.subject(event.subject), "guardian": event.guardian}
+        row = {"subject": self._keys.subject(event.subject), "guardian": event.guardian_hash}
         await self._set(tables.guardians, row, expires_at=0)
 
     async def granted(self, event: Granted) -> None:
@@ -418,8 +455,9 @@ class Writer:
                 "nonce": terms.nonce,
                 "deadline": terms.deadline,
                 "agreement": event.agreement,
+                "round": event.round,
                 "epoch": event.epoch,
-                "signer": event.signer,
+                "signer_hash": event.signer_hash,
                 "transaction": self._transaction,
                 "revoked_in": 0,
             },
@@ -433,6 +471,19 @@ class Writer:
         """Let an authorization of an earlier epoch count again."""
         await self._set_authorization(event.authorization, epoch=event.epoch)
 
+    async def access_voided(self, event: happened.AccessVoided) -> None:
+        """Give a use back."""
+        basis = self._keys.basis(event.authorization)
+        row: Row = {
+            "sequence": event.sequence,
+            "basis": 0 if basis is None else basis.key,
+            "last_use": event.last_use,
+            "ground": int(event.ground),
+            "reason": event.reason,
+            "transaction": self._transaction,
+        }
+        await self._put(tables.voids, row)
+
     async def _set_authorization(self, authorization: bytes, **values: object) -> None:
         basis = self._keys.basis(authorization)
         if basis is not None:
@@ -444,6 +495,8 @@ _GATHERED: Final = frozenset((SubjectRegistered, Granted))
 
 _TOUCHES: Final[dict[type[Event], tuple[str, ...]]] = {
     happened.PartyAdmitted: ("chain_parties",),
+    happened.RecorderNamed: ("chain_parties",),
+    happened.RecorderDismissed: ("chain_parties",),
     happened.DatasetRegistered: ("chain_datasets",),
     happened.Published: ("chain_datasets",),
     happened.PurposeRegistered: ("chain_purposes",),
@@ -454,6 +507,8 @@ _TOUCHES: Final[dict[type[Event], tuple[str, ...]]] = {
 
 _HANDLERS: Final[dict[type[Event], Callable[[Writer, Any], Awaitable[None]]]] = {
     happened.PartyAdmitted: Writer.party_admitted,
+    happened.RecorderNamed: Writer.recorder_named,
+    happened.RecorderDismissed: Writer.recorder_dismissed,
     happened.DatasetRegistered: Writer.dataset_registered,
     happened.Published: Writer.published,
     happened.RecordErased: Writer.record_erased,
@@ -463,11 +518,14 @@ _HANDLERS: Final[dict[type[Event], Callable[[Writer, Any], Awaitable[None]]]] = 
     happened.Applied: Writer.applied,
     happened.AgreementApproved: Writer.agreement_approved,
     SubjectRegistered: Writer.subject_registered,
+    happened.SignerRotated: Writer.signer_rotated,
+    happened.RecoveryCompleted: Writer.recovery_completed,
     happened.GuardianAppointed: Writer.guardian_appointed,
     happened.GuardianDismissed: Writer.guardian_dismissed,
     Granted: Writer.granted,
     happened.Revoked: Writer.revoked,
     happened.Confirmed: Writer.confirmed,
+    happened.AccessVoided: Writer.access_voided,
 }
 
 

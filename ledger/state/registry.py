@@ -2,7 +2,7 @@
 
 from ledger.entities import Admission, Party, State
 from ledger.enumerations import ALL_ROLES, Change, Roles
-from ledger.events.abi import Event, NumberedEvent
+from ledger.events.abi import Event
 from ledger.events.registry import (
     AdmissionAnnounced,
     AdmissionVetoed,
@@ -35,6 +35,7 @@ def party_admitted(state: State, event: PartyAdmitted) -> None:
     roles, now = event.roles, event.block.timestamp
     _require_roles(state, event, event.party, roles)
     _require_name(state, event, event.party, event.title)
+    _require_other_regulator(state, event, event.party, roles)
     before, party = _roles_now(state, event.party), state.parties.get(event.party)
     pending = state.admissions.get(event.party)
     if pending is not None and pending.effective_at <= now:
@@ -42,8 +43,11 @@ def party_admitted(state: State, event: PartyAdmitted) -> None:
             (pending.roles, pending.name) == (roles, event.title), event, "not as it was announced"
         )
     elif roles & ~before & _ANNOUNCED_ROLES and event.transaction != state.founding:
-        _require_delay(state, event, 0)
-    _release_regulator(state, event, event.party, before & ~roles)
+        known = state.admission_delay
+        require(known in (None, 0), event, "it was not announced")
+        state.admission_delay = 0
+    if before & ~roles & _REGULATOR:
+        _keep_veto(state, event.party, event.block.timestamp)
     state.admissions.pop(event.party, None)
     state.names.setdefault(event.title, event.party)
     if party is None:
@@ -75,7 +79,9 @@ def admission_vetoed(state: State, event: AdmissionVetoed) -> None:
 def party_withdrawn(state: State, event: PartyWithdrawn) -> None:
     """Withdraw a party."""
     party = _admitted(state, event, event.party)
-    _release_regulator(state, event, event.party, party.roles)
+    _require_other_regulator(state, event, event.party, 0)
+    if party.roles & _REGULATOR:
+        _keep_veto(state, event.party, event.block.timestamp)
     state.admissions.pop(event.party, None)
     party.active = False
 
@@ -212,19 +218,20 @@ def _require_delay(state: State, event: Event, delay: int) -> None:
     state.admission_delay = delay
 
 
-def _release_regulator(state: State, event: NumberedEvent, party: bytes, lost: int) -> None:
-    """Let a regulator who is none any more keep its veto for a while."""
-    if not lost & _REGULATOR:
+def _require_other_regulator(state: State, event: Event, party: bytes, roles: int) -> None:
+    """Check that another regulator stays when a party is left with these roles."""
+    if not _roles_now(state, party) & ~roles & _REGULATOR:
         return
-    others = [
-        address
-        for address, found in state.parties.items()
-        if address != party and has_role(found, Roles.REGULATOR)
-    ]
-    require(others, event, "the last regulator")
-    # While the delay is not known nothing was announced that could be vetoed; a later veto shows it.
+    others = (each for each in state.parties if each != party)
+    stays = any(_roles_now(state, each) & _REGULATOR for each in others)
+    require(stays, event, "the last regulator")
+
+
+def _keep_veto(state: State, regulator: bytes, now: int) -> None:
+    """Let a regulator who is none any more veto for a while."""
+    # While nothing has shown the delay, there is nothing to veto; what comes then shows it.
     delay = state.admission_delay
-    state.veto_until[party] = event.block.timestamp + delay if delay is not None else _UNKNOWN
+    state.veto_until[regulator] = _UNKNOWN if delay is None else now + delay
 
 
 def _change(
