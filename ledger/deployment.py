@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger import contracts, queries
+from ledger import contracts, queries, views
 from ledger.artifacts import CONTRACTS, ContractName, load_artifact
+from ledger.enumerations import Roles
 from ledger.errors import LedgerError
 from ledger.events import Contracts
 from ledger.hexes import ADDRESS_LENGTH, HexError, from_hex, to_hex
@@ -30,6 +31,15 @@ FORMAT: Final = 1
 
 DEFAULT_RECOVERY_DELAY: Final = 3 * 24 * 3600
 """Seconds in which a person can veto a recovery that was not theirs."""
+
+DEFAULT_ADMISSION_DELAY: Final = 3 * 24 * 3600
+"""Seconds from an announcement in the registry to its taking effect, in which it can be vetoed."""
+
+LEAST_DELAY: Final = 3 * 24 * 3600
+"""Of both delays, where the deployment is no trial."""
+
+LEAST_REGULATORS: Final = 2
+"""Among the founders, where the deployment is no trial."""
 
 DEFAULT_RELEASE_WINDOW: Final = 3600
 """Seconds after its block in which an access may be released, also again."""
@@ -61,6 +71,19 @@ class CodeChangedError(DeploymentError):
     """At a contract's address there is other code than this library ships."""
 
 
+class TermsDifferError(DeploymentError):
+    """The contracts have other delays than the file says, or are a trial and the file hides it."""
+
+
+class Founder(msgspec.Struct, frozen=True):
+    """A party that is there from the deployment on."""
+
+    party: bytes
+    """Address."""
+    roles: Roles
+    name: str
+
+
 class Deployed(msgspec.Struct, frozen=True):
     """One contract of a deployment."""
 
@@ -77,6 +100,10 @@ class Deployment(msgspec.Struct, frozen=True):
     block_number: int
     """Of the first block that has something of the deployment: readers start there."""
     authority: bytes
+    trial: bool
+    """Whether its delays may be shorter than three days: no power is bounded in a trial."""
+    admission_delay: int
+    """Seconds from an announcement in the registry to its taking effect."""
     recovery_delay: int
     """Seconds."""
     release_window: int
@@ -127,6 +154,8 @@ class _File(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     genesis_hash: str
     block_number: int
     authority: str
+    trial: bool
+    admission_delay: int
     recovery_delay: int
     release_window: int
     head_age: int
@@ -142,6 +171,8 @@ def encode_deployment(deployment: Deployment) -> bytes:
         genesis_hash=to_hex(deployment.genesis_hash),
         block_number=deployment.block_number,
         authority=to_hex(deployment.authority),
+        trial=deployment.trial,
+        admission_delay=deployment.admission_delay,
         recovery_delay=deployment.recovery_delay,
         release_window=deployment.release_window,
         head_age=deployment.head_age,
@@ -173,6 +204,8 @@ def decode_deployment(data: bytes) -> Deployment:
             genesis_hash=from_hex(text.genesis_hash, _HASH),
             block_number=text.block_number,
             authority=from_hex(text.authority, ADDRESS_LENGTH),
+            trial=text.trial,
+            admission_delay=text.admission_delay,
             recovery_delay=text.recovery_delay,
             release_window=text.release_window,
             head_age=text.head_age,
@@ -231,28 +264,53 @@ def deploy(
     rpc: Rpc,
     private_key: bytes,
     *,
+    founders: Sequence[Founder],
+    trial: bool = False,
+    admission_delay: int = DEFAULT_ADMISSION_DELAY,
     recovery_delay: int = DEFAULT_RECOVERY_DELAY,
     release_window: int = DEFAULT_RELEASE_WINDOW,
     head_age: int = DEFAULT_HEAD_AGE,
 ) -> Deployment:
     """Deploy all contracts and announce them; the key's account is the authority.
 
-    Authorizations and AccessLog know each other, so AccessLog's address is worked out before it is
-    there. If we crash here, nothing refers to what was deployed so far: deploy again.
+    Authorizations and AccessLog know each other, and the registry lists the verifier of passkeys, so
+    their addresses are worked out before they are there. If we crash here, nothing refers to what was
+    deployed so far: deploy again.
+
+    Args:
+        rpc: the node.
+        private_key: the authority's.
+        founders: who is admitted without delay: where it is no trial, at least two regulators.
+        trial: lets the delays be shorter than three days. Every tool shows it.
+        admission_delay: seconds in which what is announced in the registry can be vetoed.
+        recovery_delay: seconds in which a recovery can be vetoed.
+        release_window: seconds after its block in which an access may be released.
+        head_age: seconds that a keyholder's newest final block may be behind its clock.
 
     Raises:
-        DeploymentError: Release window or head age are zero.
+        DeploymentError: Release window or head age are zero; the delays are too short or the
+            regulators too few for what is no trial.
         RpcError: the node cannot be asked.
         SendingError, RevertError: a transaction did not work.
     """
     _require_bounds(release_window, head_age)
+    if not trial:
+        _require_serious(founders, admission_delay, recovery_delay)
     sender = Sender(rpc, private_key)
     nonce = rpc.send(queries.transaction_count(sender.address, "pending"))
     addresses = {
         name: created_address(sender.address, nonce + place) for place, name in enumerate(CONTRACTS)
     }
-    creations = [_creation(name, sender.address, addresses, recovery_delay) for name in CONTRACTS]
-    receipts = sender.create_all(creations)
+    registry, catalogue, agreements, authorizations, access_log, verifier = addresses.values()
+    founding = [(founder.party, int(founder.roles), founder.name) for founder in founders]
+    arguments: dict[ContractName, tuple[object, ...]] = {
+        "Registry": (sender.address, trial, admission_delay, founding, [verifier]),
+        "Catalogue": (registry,),
+        "Agreements": (registry, catalogue),
+        "Authorizations": (registry, catalogue, agreements, access_log, recovery_delay),
+        "AccessLog": (registry, catalogue, agreements, authorizations),
+    }
+    receipts = sender.create_all([_creation(name, arguments.get(name, ())) for name in CONTRACTS])
     announcements = [contracts.announce(name, addresses[name]) for name in CONTRACTS]
     sender.send_all([(addresses["Registry"], call.data) for call in announcements])
     codes = rpc.send_many([queries.code(address) for address in addresses.values()])
@@ -262,6 +320,8 @@ def deploy(
         genesis_hash=genesis.hash,
         block_number=min(receipt.block_number for receipt in receipts),
         authority=sender.address,
+        trial=trial,
+        admission_delay=admission_delay,
         recovery_delay=recovery_delay,
         release_window=release_window,
         head_age=head_age,
@@ -278,24 +338,26 @@ def _require_bounds(release_window: int, head_age: int) -> None:
         raise DeploymentError("releaseWindow and headAge are seconds, at least one")
 
 
-def _creation(
-    name: ContractName,
-    authority: bytes,
-    addresses: dict[ContractName, bytes],
-    recovery_delay: int,
-) -> bytes:
-    registry, catalogue, agreements, authorizations, access_log, _ = addresses.values()
-    arguments: dict[ContractName, tuple[object, ...]] = {
-        "Registry": (authority,),
-        "Catalogue": (registry,),
-        "Agreements": (registry, catalogue),
-        "Authorizations": (registry, catalogue, agreements, access_log, recovery_delay),
-        "AccessLog": (registry, catalogue, agreements, authorizations),
-    }
+def _require_serious(
+    founders: Sequence[Founder], admission_delay: int, recovery_delay: int
+) -> None:
+    if min(admission_delay, recovery_delay) < LEAST_DELAY:
+        raise DeploymentError(
+            f"a delay of less than {LEAST_DELAY} s (3 days): only where the deployment is a trial"
+        )
+    regulators = {founder.party for founder in founders if founder.roles & Roles.REGULATOR}
+    if len(regulators) < LEAST_REGULATORS:
+        raise DeploymentError(
+            f"{len(regulators)} regulators among the founders, {LEAST_REGULATORS} are needed:"
+            " fewer only where the deployment is a trial"
+        )
+
+
+def _creation(name: ContractName, arguments: Sequence[object]) -> bytes:
     artifact = load_artifact(name)
     constructor = next((item for item in artifact.abi if item.type == "constructor"), None)
     types = [parameter.canonical for parameter in constructor.inputs] if constructor else []
-    return artifact.creation_code + contracts.encode_arguments(types, arguments.get(name, ()))
+    return artifact.creation_code + contracts.encode_arguments(types, arguments)
 
 
 # Checking
@@ -305,11 +367,16 @@ def verify_deployment(rpc: Rpc, deployment: Deployment) -> Deployment:
     """Return the deployment if the node has it.
 
     Raises:
-        WrongChainError, OtherGenesisError, CodeMissingError, CodeChangedError: the first that holds.
+        WrongChainError, OtherGenesisError, CodeMissingError, CodeChangedError, TermsDifferError:
+            the first that holds.
         RpcError: the node cannot be asked.
     """
     _check_chain(deployment, rpc.send(queries.chain_id()), rpc.send(queries.block(0)))
     _check_codes(deployment, rpc.send_many(_codes(deployment)))
+    at = deployment.contracts
+    trial = rpc.send(views.is_trial(at))
+    delays = rpc.send_many([views.admission_delay(at), views.recovery_delay(at)])
+    _check_terms(deployment, trial, delays)
     return deployment
 
 
@@ -317,6 +384,10 @@ async def verify_deployment_async(rpc: AsyncRpc, deployment: Deployment) -> Depl
     """Do as `verify_deployment`, from asyncio."""
     _check_chain(deployment, await rpc.send(queries.chain_id()), await rpc.send(queries.block(0)))
     _check_codes(deployment, await rpc.send_many(_codes(deployment)))
+    at = deployment.contracts
+    trial = await rpc.send(views.is_trial(at))
+    delays = await rpc.send_many([views.admission_delay(at), views.recovery_delay(at)])
+    _check_terms(deployment, trial, delays)
     return deployment
 
 
@@ -347,6 +418,23 @@ def _check_codes(deployment: Deployment, codes: Sequence[bytes]) -> None:
         # The file itself may have been changed: what counts is the code that ships with this library.
         if artifact.masked(code) != artifact.masked(from_hex(artifact.deployed_bytecode)):
             raise CodeChangedError(f"the code at {address} is not the {name} of this version")
+
+
+def _check_terms(deployment: Deployment, trial: bool, delays: Sequence[int]) -> None:
+    # Immutables are in the code's hash, but who made the file may have put another hash there too.
+    if trial != deployment.trial:
+        raise TermsDifferError(
+            f"the contracts say {_trial_text(trial)}, the deployment {_trial_text(deployment.trial)}"
+        )
+    said = [deployment.admission_delay, deployment.recovery_delay]
+    if list(delays) != said:
+        raise TermsDifferError(
+            f"the contracts' delays are {list(delays)} s, the deployment's {said}"
+        )
+
+
+def _trial_text(trial: bool) -> str:
+    return "that they are a trial" if trial else "that they are no trial"
 
 
 def _found(block: Block | None) -> Block:

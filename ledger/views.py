@@ -439,6 +439,11 @@ def subject_of(
     )
 
 
+def recovery_delay(contracts: Contracts, tag: BlockTag = "latest") -> Call[int]:
+    """Ask for the seconds between the start of a recovery and its taking effect."""
+    return _view(contracts.authorizations, ("RECOVERY_DELAY()",), "uint64", int, tag)
+
+
 def rights_of(
     contracts: Contracts, subject: bytes, signer: bytes, tag: BlockTag = "latest"
 ) -> Call[Rights]:

@@ -14,7 +14,8 @@ from ledger import contracts, views
 from ledger.artifacts import CONTRACTS, ArtifactError, load_artifact
 from ledger.contracts import Approval, CalldataError, ContractCall, RequestGroup
 from ledger.enumerations import Change, Class, Outcome, Roles, VoidGround
-from ledger.events import DatasetTerms, OrderTerms, PurposeTerms, Text
+from ledger.events import DatasetTerms, OrderTerms, PurposeTerms, Text, order_id
+from ledger.keccak import keccak256
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -28,7 +29,7 @@ from ledger.typed_data import (
     SubjectOpening,
     struct_hash,
 )
-from tests.support.chain import ALL_FIELDS, FIELDS, Chain
+from tests.support.chain import ALL_FIELDS, FIELDS, Chain, Party
 
 WORD = bytes(range(32))
 OTHER = bytes(range(32, 64))
@@ -224,12 +225,57 @@ def test_views_of_parties(chain: Chain) -> None:
     until = chain.now() + 500
     chain.send(parties.regulator, contracts.restrict(parties.insurer.address, until, "test"))
     standing = chain.rpc.send(views.standing_of(chain.contracts, parties.insurer.address))
-    assert standing == views.Standing(Roles.CONSUMER, True, until)
+    recorder = parties.recorder.address
+    assert standing == views.Standing(Roles.CONSUMER, True, until, recorder)
     chain.send(parties.regulator, contracts.lift(parties.insurer.address, "over"))
     assert chain.rpc.send(views.encryption_key_of(chain.contracts, parties.insurer.address)) == key
     assert chain.rpc.send(views.authority(chain.contracts)) == parties.authority.address
     stranger = chain.rpc.send(views.standing_of(chain.contracts, bytes(20)))
-    assert stranger == views.Standing(Roles(0), False, 0)
+    assert stranger == views.Standing(Roles(0), False, 0, bytes(20))
+    assert chain.rpc.send(views.may_record(chain.contracts, parties.bank.address, recorder))
+    other = parties.provider.address
+    assert not chain.rpc.send(views.may_record(chain.contracts, parties.bank.address, other))
+    assert chain.rpc.send(views.party_named(chain.contracts, parties.bank.name)) == (
+        parties.bank.address
+    )
+    assert chain.rpc.send(views.party_named(chain.contracts, "nobody")) == bytes(20)
+    assert chain.rpc.send(views.is_trial(chain.contracts)) is True
+    assert chain.rpc.send(views.admission_delay(chain.contracts)) == 0
+
+
+def test_views_of_what_is_announced(own_chain: Chain) -> None:
+    chain, parties = own_chain, own_chain.parties
+    at, identity = chain.contracts, parties.identity_authority.address
+    other = Party("Second identity authority", Roles.IDENTITY_AUTHORITY)
+    chain.admit(other)
+    successor = (Change.SUCCESSOR, identity, other.address)
+    assert chain.rpc.send(views.change_due_at(at, *successor)) == 0
+    chain.send(parties.authority, contracts.announce_change(*successor))
+    assert 0 < chain.rpc.send(views.change_due_at(at, *successor)) <= chain.now()
+    chain.send(parties.provider, contracts.make_change(*successor))
+    assert chain.rpc.send(views.successor_of(at, identity)) == other.address
+    assert chain.rpc.send(views.successor_of(at, other.address)) == bytes(20)
+    verifier = chain.deployment.webauthn_verifier
+    assert chain.rpc.send(views.is_verifier(at, verifier)) is True
+    assert chain.rpc.send(views.is_verifier(at, at.registry)) is False
+    watch = Party("Second regulator", Roles.REGULATOR)
+    chain.admit(watch)
+    chain.send(parties.authority, contracts.withdraw(watch.address))
+    assert 0 < chain.rpc.send(views.veto_until(at, watch.address)) <= chain.now()
+    assert chain.rpc.send(views.veto_until(at, parties.regulator.address)) == 0
+    none = views.Admission(Roles(0), 0, "")
+    assert chain.rpc.send(views.admission_of(at, watch.address)) == none
+
+
+def test_events_are_counted(own_chain: Chain) -> None:
+    chain, at = own_chain, own_chain.contracts
+    before = chain.rpc.send(views.event_state(at.registry))
+    chain.send(chain.parties.bank, contracts.set_encryption_key(b"\1" + WORD))
+    after = chain.rpc.send(views.event_state(at.registry))
+    assert (after.count, len(after.head)) == (before.count + 1, 24)
+    assert after.head != before.head
+    for contract in (at.catalogue, at.agreements, at.authorizations):
+        assert chain.rpc.send(views.event_state(contract)) == views.EventState(0, bytes(24))
 
 
 def test_views_of_datasets_and_orders(chain: Chain) -> None:
@@ -250,14 +296,26 @@ def test_views_of_datasets_and_orders(chain: Chain) -> None:
     publication = chain.rpc.send(views.publication_of(chain.contracts, dataset, 1))
     assert (publication.root, publication.count, publication.base) == (WORD, 7, 0)
     now = chain.now()
-    terms = OrderTerms(
-        dataset, purpose, Class.UNCONDITIONAL, 3, now - 10, now + 500, "flood", OTHER
-    )
+    terms = OrderTerms(dataset, purpose, Class.CONDITIONAL, 3, now - 10, now + 500, "flood", OTHER)
     chain.send(chain.parties.authority, contracts.issue_order(terms))
-    order = chain.rpc.send(views.last_order_of(chain.contracts, dataset))
-    assert chain.rpc.send(views.order_of(chain.contracts, order)) == views.OrderState(
-        dataset, purpose, 3, Class.UNCONDITIONAL, now - 10, now + 500, False, True
+    none = views.LastOrders(bytes(32), bytes(32))
+    assert chain.rpc.send(views.last_orders_of(chain.contracts, dataset)) == none
+    order = order_id(terms)
+    issued = views.OrderState(
+        dataset, purpose, 3, Class.CONDITIONAL, now - 10, now + 500, False, False, False
     )
+    assert chain.rpc.send(views.order_of(chain.contracts, order)) == issued
+    chain.send(chain.parties.regulator, contracts.countersign_order(order))
+    in_force = msgspec.structs.replace(issued, countersigned=True, in_force=True)
+    assert chain.rpc.send(views.order_of(chain.contracts, order)) == in_force
+    opened = views.LastOrders(order, bytes(32))
+    assert chain.rpc.send(views.last_orders_of(chain.contracts, dataset)) == opened
+    assert chain.rpc.send(views.closed_by_order(chain.contracts, dataset)) is False
+    closing = msgspec.structs.replace(terms, sharing=Class.NOT_SHARED)
+    chain.send(chain.parties.authority, contracts.issue_order(closing))
+    assert chain.rpc.send(views.closed_by_order(chain.contracts, dataset)) is True
+    both = views.LastOrders(order, order_id(closing))
+    assert chain.rpc.send(views.last_orders_of(chain.contracts, dataset)) == both
 
 
 def test_views_of_agreements(chain: Chain) -> None:
@@ -271,6 +329,18 @@ def test_views_of_agreements(chain: Chain) -> None:
     assert application == views.Application(
         terms.consumer.address, terms.dataset, terms.purpose, ALL_FIELDS, True, True
     )
+    regulator = chain.parties.regulator
+    machine = Party("Supervision", Roles(0))
+    chain.send(regulator, contracts.appoint_supervisor(machine.address))
+    appointed = views.supervisor_of(chain.contracts, machine.address)
+    assert chain.rpc.send(appointed) == regulator.address
+    chain.send(machine, contracts.suspend_agreement(terms.agreement, "odd"))
+    suspended = chain.rpc.send(views.agreement_of(chain.contracts, terms.agreement))
+    assert (suspended.active, suspended.suspension_unseen) == (False, True)
+    assert suspended.suspended_until > chain.now()
+    chain.send(regulator, contracts.review_suspension(terms.agreement, 0, "nothing"))
+    seen = chain.rpc.send(views.agreement_of(chain.contracts, terms.agreement))
+    assert (seen.active, seen.suspension_unseen, seen.round) == (True, False, 0)
     bounds = chain.rpc.send(views.bounds_of(chain.contracts, terms.purpose))
     assert (bounds.active, bounds.max_uses) == (True, 1_000_000)
     bound = chain.rpc.send(views.fields_bound(chain.contracts, terms.purpose, terms.dataset))
@@ -290,14 +360,27 @@ def test_views_of_subjects_and_authorizations(chain: Chain) -> None:
 
     state = chain.rpc.send(views.subject_of(chain.contracts, subject.id))
     assert (state.frozen, state.epoch, state.signer) == (True, 0, subject.signer)
+    assert state.registrar == chain.parties.identity_authority.address
+    assert (state.closed, state.links_from) == (False, 0)
+    assert state.frozen_by == keccak256(subject.signer)
+    assert state.liftable_at > chain.now()
     grant = chain.rpc.send(views.grant_of(chain.contracts, authorization))
     assert (grant.subject, grant.uses_left) == (state.number, 2)
     assert (grant.revoked, grant.item_bound, grant.halted) == (False, True, True)
     assert (grant.not_before, grant.expires_at) == (wanted.not_before, wanted.expires_at)
     shared = chain.rpc.send(views.terms_of(chain.contracts, grant.terms))
-    assert shared.fields == wanted.fields
+    assert (shared.fields, shared.round) == (wanted.fields, 0)
     assert chain.rpc.send(views.item_of(chain.contracts, authorization)) == OTHER
-    assert chain.rpc.send(views.guardian_until(chain.contracts, subject.id, ADDRESS)) == 0
+    nobody = views.rights_of(chain.contracts, subject.id, ADDRESS)
+    assert chain.rpc.send(nobody) == views.Rights(0, 0)
+    owner = views.rights_of(chain.contracts, subject.id, subject.signer)
+    assert chain.rpc.send(owner) == views.Rights(2**64 - 1, 2**64 - 1)
+    sequence = chain.rpc.send(views.log_state(chain.contracts)).sequence
+    assert chain.rpc.send(views.is_voided(chain.contracts, sequence)) is False
+    void = contracts.void_access(sequence, wanted, 0, VoidGround.UNSIGNED, "nobody signed it")
+    chain.send(chain.parties.regulator, void)
+    assert chain.rpc.send(views.is_voided(chain.contracts, sequence)) is True
+    assert chain.rpc.send(views.grant_of(chain.contracts, authorization)).uses_left == 3
     used = views.nonce_used(chain.contracts, request.consumer, request.nonce)
     assert chain.rpc.send(used) is True
     assert chain.rpc.send(views.log_state(chain.contracts)).sequence >= 1

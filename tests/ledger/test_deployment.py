@@ -11,20 +11,25 @@ import pytest
 from ledger import queries, views
 from ledger.artifacts import CONTRACTS, load_artifact
 from ledger.deployment import (
+    LEAST_DELAY,
     CodeChangedError,
     CodeMissingError,
     Deployed,
     Deployment,
     DeploymentError,
+    Founder,
     OtherGenesisError,
+    TermsDifferError,
     WrongChainError,
     decode_deployment,
+    deploy,
     encode_deployment,
     read_deployment,
     verify_deployment,
     verify_deployment_async,
     write_deployment,
 )
+from ledger.enumerations import Roles
 from ledger.events import ContractAnnounced, EventDecoder
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
@@ -89,6 +94,9 @@ def elsewhere(chain: Chain, **changes: Any) -> Deployment:
         (lambda chain: elsewhere(chain, address=bytes(20)), CodeMissingError),
         (lambda chain: elsewhere(chain, code_hash=bytes(32)), CodeChangedError),
         (lambda chain: elsewhere(chain, address=chain.contracts.registry), CodeChangedError),
+        (lambda chain: changed(chain, trial=False), TermsDifferError),
+        (lambda chain: changed(chain, admission_delay=LEAST_DELAY), TermsDifferError),
+        (lambda chain: changed(chain, recovery_delay=LEAST_DELAY), TermsDifferError),
     ],
 )
 def test_each_difference_is_its_own_error(
@@ -124,6 +132,42 @@ def test_immutables_are_the_only_difference_to_the_artifact(chain: Chain) -> Non
         assert (code == shipped) == (not artifact.immutable_references)
 
 
+# Trial or not
+
+SERIOUS = (
+    Founder(b"\x01" * 20, Roles.REGULATOR, "Inspection"),
+    Founder(b"\x02" * 20, Roles.REGULATOR, "Audit office"),
+    Founder(b"\x03" * 20, Roles.IDENTITY_AUTHORITY, "Identity authority"),
+)
+
+
+def test_deployment_that_is_no_trial_has_two_regulators_and_delays_of_three_days(
+    chain: Chain,
+) -> None:
+    deployment = deploy(chain.rpc, b"\x07" * 32, founders=SERIOUS)
+    assert (deployment.trial, deployment.admission_delay) == (False, LEAST_DELAY)
+    assert verify_deployment(chain.rpc, deployment) is deployment
+    at = deployment.contracts
+    for founder in SERIOUS:
+        standing = chain.rpc.send(views.standing_of(at, founder.party))
+        assert (standing.roles, standing.active) == (founder.roles, True)
+    assert chain.rpc.send(views.is_verifier(at, deployment.webauthn_verifier)) is True
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"founders": SERIOUS[1:]},
+        {"founders": [SERIOUS[0], SERIOUS[0]]},
+        {"admission_delay": LEAST_DELAY - 1},
+        {"recovery_delay": LEAST_DELAY - 1},
+    ],
+)
+def test_only_a_trial_is_deployed_with_less(chain: Chain, changes: dict[str, Any]) -> None:
+    with pytest.raises(DeploymentError, match="only where the deployment is a trial"):
+        deploy(chain.rpc, b"\x07" * 32, **{"founders": SERIOUS} | changes)
+
+
 # The file
 
 
@@ -140,6 +184,7 @@ def test_file_reads_back(chain: Chain, tmp_path: Path) -> None:
     [
         lambda text: {**text, "releaseWindow": 0},
         lambda text: {**text, "headAge": -1},
+        lambda text: {name: text[name] for name in text if name != "trial"},
         lambda text: {name: text[name] for name in text if name != "releaseWindow"},
         lambda text: {},
         lambda text: {**text, "format": 2},

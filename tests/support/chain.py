@@ -21,7 +21,7 @@ import pytest
 
 from ledger import contracts, queries, signing
 from ledger.contracts import Approval, ContractCall
-from ledger.deployment import Deployment, deploy
+from ledger.deployment import Deployment, Founder, deploy
 from ledger.enumerations import Class, Roles
 from ledger.events import (
     Accessed,
@@ -94,18 +94,26 @@ class Parties:
     )
 
     @property
+    def founders(self) -> tuple[Party, ...]:
+        """Who is there from the deployment on."""
+        return self.regulator, self.identity_authority
+
+    @property
     def admitted(self) -> tuple[Party, ...]:
-        """All but the authority, which needs no admission."""
+        """All but the founders, and the authority, which needs no admission."""
         return (
             self.provider,
             self.other_provider,
             self.bank,
             self.insurer,
-            self.regulator,
             self.recorder,
-            self.identity_authority,
             *self.keyholders,
         )
+
+    @property
+    def consumers(self) -> tuple[Party, ...]:
+        """Who names the recorder."""
+        return self.bank, self.insurer
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,12 @@ class Chain:
         self.rpc = Rpc(node.url)
         self.parties = Parties()
         self.deployment: Deployment = deploy(
-            self.rpc, self.parties.authority.private_key, recovery_delay=recovery_delay
+            self.rpc,
+            self.parties.authority.private_key,
+            founders=[founder(one) for one in self.parties.founders],
+            trial=True,
+            admission_delay=0,
+            recovery_delay=recovery_delay,
         )
         self.contracts = self.deployment.contracts
         self._senders: dict[Party, Sender] = {}
@@ -147,6 +160,8 @@ class Chain:
             self.parties.authority,
             [contracts.admit(p.address, p.roles, p.name) for p in self.parties.admitted],
         )
+        for consumer in self.parties.consumers:
+            self.send(consumer, contracts.name_recorder(self.parties.recorder.address))
         node.checkpoint()
 
     def close(self) -> None:
@@ -192,6 +207,16 @@ class Chain:
     def approval(self, record: SignedRecord, subject: Subject) -> Approval:
         """The subject's signature over a record."""
         return Approval(subject.signer, self.sign(record, subject.private_key))
+
+    # Parties
+
+    def admit(self, *parties: Party) -> None:
+        """Admit parties; the consumers among them name the gateway's recorder."""
+        calls = [contracts.admit(one.address, one.roles, one.name) for one in parties]
+        self.send_all(self.parties.authority, calls)
+        for one in parties:
+            if one.roles & Roles.CONSUMER:
+                self.send(one, contracts.name_recorder(self.parties.recorder.address))
 
     # Datasets and agreements
 
@@ -377,6 +402,11 @@ class Chain:
         decoder = EventDecoder(self.contracts)
         events = decoder.decode_all(receipt.logs)
         return [event for event in events if isinstance(event, Accessed)]
+
+
+def founder(party: Party) -> Founder:
+    """The party as one of a deployment's founders."""
+    return Founder(party.address, party.roles, party.name)
 
 
 def node_settings(data: Path, **changes: object) -> NodeSettings:
