@@ -54,6 +54,8 @@ class Order(msgspec.Struct, gc=False):
     starts_at: int
     ends_at: int
     reviewed: bool = False
+    ended: bool = False
+    """Whether an act ended it, before its time."""
 
 
 class Dataset(msgspec.Struct, gc=False):

@@ -107,7 +107,7 @@ def order_ended(state: State, event: OrderEnded) -> None:
     order, now = _order(state, event, event.order, event.dataset), event.block.timestamp
     require(order.ends_at > now, event, "the order is over")
     require(event.ends_at == now and event.reason, event, "not now, or no reason")
-    order.ends_at = event.ends_at
+    order.ends_at, order.ended = event.ends_at, True
 
 
 def order_reviewed(state: State, event: OrderReviewed) -> None:
