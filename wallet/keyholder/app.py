@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.chain import Finality
 from ledger.deployment import Deployment, read_deployment
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import LedgerError
 from ledger.events import Block
 from ledger.exchange import decode_tasks, encode_answers
 from ledger.hexes import from_hex, to_hex
 from ledger.rpc import AsyncRpc
+from ledger.service.request_body import parse_model, read_body
 from ledger.typed_data import AccessRequest, SubjectLink
 from wallet.keyholder.errors import (
     JournalError,
@@ -39,7 +40,6 @@ from wallet.keyholder.settings import KeyholderSettings
 from wallet.links import RememberedLinks
 from wallet.service.app import make_app
 from wallet.service.authentication import Authenticator
-from wallet.service.bodies import read_body
 from wallet.service.problems import (
     FORBIDDEN,
     MALFORMED,
@@ -240,7 +240,7 @@ def _add_routes(app: FastAPI, opened: Callable[[], Awaitable[Parts]]) -> None:
     async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
         """Give a provider what it encrypts its dataset with. Signed by the provider (RFC 9421)."""
         provider, body = await parts.authenticator.signer(request, _MOST_SUBKEYS_BYTES)
-        asked = _subkeys_request(body)
+        asked = parse_model(body, SubkeysRequest)
         dataset = from_hex(asked.dataset)
         found = await parts.releases.subkeys(dataset, provider, asked.epoch)
         roster = found.seeds.roster
@@ -259,13 +259,6 @@ def _add_routes(app: FastAPI, opened: Callable[[], Awaitable[Parts]]) -> None:
         tasks = decode_tasks(await read_body(request, MOST_BYTES))
         answers = await parts.releases.answer(tasks)
         return Response(encode_answers(answers), media_type="application/json")
-
-
-def _subkeys_request(body: bytes) -> SubkeysRequest:
-    try:
-        return SubkeysRequest.model_validate_json(body)
-    except ValueError as error:
-        raise MalformedError('needs {"dataset": "0x...", "epoch": number or left out}') from error
 
 
 def _describe(parts: Parts) -> HolderDescription:
