@@ -6,56 +6,63 @@ the caller, so they name places and states, never payloads, keys or people.
 
 from collections.abc import Mapping
 
-Member = str | int | bool | None
-"""What an error may tell beyond its sentence, as a member of the problem document."""
+from ledger.service.errors import (
+    BodyError,
+    BodyTooLargeError,
+    MalformedBodyError,
+    MediaTypeError,
+    Member,
+    MissingBodyError,
+    ServiceError,
+    SlowBodyError,
+    ThrottledError,
+)
 
+__all__ = [
+    "BaseUnknownError",
+    "BodyError",
+    "BodyTooLargeError",
+    "ChainUnavailableError",
+    "ChallengeError",
+    "ConflictError",
+    "DeltaError",
+    "ErasedError",
+    "ForbiddenError",
+    "GatewayError",
+    "LineError",
+    "MalformedBodyError",
+    "MediaTypeError",
+    "Member",
+    "MissingBodyError",
+    "NotProviderError",
+    "NotSubjectError",
+    "NothingServedError",
+    "PublicationUnknownError",
+    "ReplayedError",
+    "RoleMissingError",
+    "RootMismatchError",
+    "SessionError",
+    "SettingsError",
+    "SlowBodyError",
+    "StoppingError",
+    "StoreDamagedError",
+    "StoreUnavailableError",
+    "ThrottledError",
+    "TooManyRecordsError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnknownError",
+    "UploadOutOfStepError",
+    "UploadStateError",
+    "WrongAuthorityError",
+]
 
-class GatewayError(Exception):
-    """Something that the gateway was asked for cannot be done."""
-
-    @property
-    def members(self) -> Mapping[str, Member]:
-        """What a program needs to react, by name."""
-        return {}
+GatewayError = ServiceError
+"""Root of what the gateway answers with a problem: its own errors, and those of the room that it shares
+with the other services."""
 
 
 # What a caller sent
-
-
-class BodyError(GatewayError):
-    """A request's body cannot be used."""
-
-
-class BodyTooLargeError(BodyError):
-    """The body, or one line of it, has more than `limit` bytes."""
-
-    def __init__(self, limit: int, what: str = "the body") -> None:
-        super().__init__(f"{what} has more than {limit} bytes")
-        self.limit = limit
-
-    @property
-    def members(self) -> Mapping[str, Member]:
-        """The limit in bytes."""
-        return {"limit": self.limit}
-
-
-class MediaTypeError(BodyError):
-    """The body is of another media type than this route takes."""
-
-    def __init__(self, expected: str) -> None:
-        super().__init__(f"send {expected}")
-
-
-class MissingBodyError(BodyError):
-    """A body is needed and there is none."""
-
-
-class SlowBodyError(BodyError):
-    """The body came slower than the gateway waits."""
-
-
-class MalformedBodyError(BodyError):
-    """The body does not have the form that it should have."""
 
 
 class LineError(BodyError):
@@ -111,26 +118,6 @@ class NotSubjectError(ForbiddenError):
 
 class NotProviderError(ForbiddenError):
     """The signer is not the provider of this dataset."""
-
-
-# How much
-
-
-class ThrottledError(GatewayError):
-    """More comes than the gateway takes, from one party or from all; try again later.
-
-    Attributes:
-        retry_after: Seconds.
-    """
-
-    def __init__(self, retry_after: int, reason: str = "more comes from you than is taken") -> None:
-        super().__init__(f"{reason}; try again in {retry_after} s")
-        self.retry_after = retry_after
-
-    @property
-    def members(self) -> Mapping[str, Member]:
-        """When to try again."""
-        return {"retry_after": self.retry_after}
 
 
 # What there is

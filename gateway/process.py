@@ -1,21 +1,15 @@
 """The gateway as a process: its settings from the environment, its socket, its exit status."""
 
-import socket
 import sys
-from contextlib import suppress
-
-import uvicorn
 
 from gateway.access_settings import AccessSettings
 from gateway.app import create_app
-from gateway.errors import GatewayError, SettingsError
+from gateway.errors import GatewayError
 from gateway.hot_path import HotPath
-from gateway.serving import server_config
 from gateway.settings import Settings
+from ledger.errors import LedgerError
 from ledger.logs import configure_logs, get_logger
-from ledger.steady import settle
-
-_BACKLOG = 2048
+from ledger.service.server import listen, serve
 
 
 def main() -> int:
@@ -23,7 +17,7 @@ def main() -> int:
     try:
         settings, access_settings = Settings.read(), AccessSettings.read()
         configure_logs(settings.log_level)
-        listening = _listen(settings)
+        listening = listen(settings.host, settings.port)
     except (GatewayError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -32,26 +26,13 @@ def main() -> int:
     get_logger().info("listening", address=f"http://{host}:{port}")
     sys.setswitchinterval(settings.switch_interval)
     app = create_app(settings, access_settings)
-    server = uvicorn.Server(server_config(HotPath(app), settings))
-    settle()
-    with suppress(SystemExit):  # uvicorn's, when the app does not start
-        server.run(sockets=[listening])
-    failure: Exception | None = getattr(app.state, "failure", None)
-    if failure is not None:
-        sys.stderr.write(" ".join(str(failure).split()) + "\n")
-    return 0 if server.started else 1
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((settings.host, settings.port))
-    except OSError as error:
-        listening.close()
-        raise SettingsError(
-            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"
-        ) from error
-    listening.listen(_BACKLOG)
-    return listening
+        return serve(
+            HotPath(app),
+            listening,
+            settings.server_limits,
+            lambda: getattr(app.state, "failure", None),
+        )
+    except (GatewayError, LedgerError) as error:
+        sys.stderr.write(" ".join(str(error).split()) + "\n")
+        return 1

@@ -13,6 +13,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from gateway.errors import SettingsError
 from ledger.chain import Finality, FinalityError
+from ledger.service.server import ServerLimits
 
 _MEBIBYTE: Final = 1 << 20
 _DAY: Final = 24 * 3600
@@ -96,6 +97,13 @@ class Settings(BaseSettings):
     """Seconds from a connection, or from the first byte of a request, to the end of its headers. A client that is
     slower is cut off: each holds a connection."""
 
+    head_limit: Annotated[int, Field(ge=8 * 1024)] = 64 * 1024
+    """Bytes of a request's head at most. Keeps one client from filling the memory with a header."""
+
+    connections: PositiveInt = 4_000
+    """Connections at once, or three quarters of what the process may open, if that is less. Beyond, the one that has waited
+    longest with an unfinished head is cut off: idle clients keep nobody out."""
+
     answer_timeout: PositiveFloat = 30.0
     """Seconds for which a client may take nothing of an answer that is waiting for it; then it is cut off."""
 
@@ -166,6 +174,17 @@ class Settings(BaseSettings):
         if any("/" in one or one != one.lower() for one in value):
             raise ValueError("an authority is a host name in lowercase, with its port if need be")
         return value
+
+    @property
+    def server_limits(self) -> ServerLimits:
+        """What one connection may hold, and for how long."""
+        return ServerLimits(
+            head_timeout=self.head_timeout,
+            head_bytes=self.head_limit,
+            answer_timeout=self.answer_timeout,
+            connections=self.connections,
+            shutdown_grace=self.shutdown_grace,
+        )
 
     @property
     def all_authorities(self) -> frozenset[str]:

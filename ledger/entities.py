@@ -65,6 +65,8 @@ class Order(msgspec.Struct, gc=False):
     ends_at: int
     countersigned: bool = False
     reviewed: bool = False
+    ended: bool = False
+    """Whether an act ended it, before its time."""
 
 
 class Dataset(msgspec.Struct, gc=False):

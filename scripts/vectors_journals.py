@@ -200,6 +200,8 @@ def keyholder_vectors() -> dict[str, Any]:
         publication=1,
         fields=str(REQUEST.fields),
         records=(ReleasedRecords(to_hex(named("owner")), (1, 2)),),
+        block=812,
+        block_hash=to_hex(named("block 812")),
     )
     provider = to_hex(named("provider")[:20])
     subkeys = SubkeysEntry(1, NOW - 86_400, provider, to_hex(DATASET), 1)

@@ -1,6 +1,5 @@
 """POST and GET /v1/accesses: the hot path, so no model and no dependency stands in its way."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -8,13 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.types import Receive
 
 from gateway.accesses import Answer, DeniedError, TooManyAtOnceError
-from gateway.errors import (
-    BodyTooLargeError,
-    ForbiddenError,
-    MalformedBodyError,
-    SlowBodyError,
-    UnknownError,
-)
+from gateway.errors import ForbiddenError, MalformedBodyError, UnknownError
 from gateway.problems import Problem, problem_of, problem_response
 from gateway.routes.edge import access_services, party_account, services_of
 from gateway.services import Services
@@ -30,6 +23,7 @@ from ledger.exchange import (
     encode_results,
 )
 from ledger.hexes import from_hex, to_hex
+from ledger.service.request_body import collect, read_pieces
 
 router = APIRouter(prefix="/v1", tags=["accesses"])
 
@@ -91,7 +85,7 @@ async def respond(services: Services, receive: Receive) -> Response:
         QueueFullError: Too many accesses are under way.
     """
     limit = services.access.settings.accesses_limit
-    body = await _read(receive, limit, services.settings.body_timeout)
+    body = await collect(read_pieces(receive, limit, services.settings.body_timeout))
     try:
         submitted = decode_submissions(body)
     except TooManyAccessesError as error:
@@ -118,27 +112,6 @@ def _count(services: Services, answers: Sequence[Answer]) -> None:
         metrics.accesses.labels(outcome).inc()
         if recorded is not None and recorded.outcome == Outcome.ALLOWED and answer.release is None:
             metrics.unreleased.inc()
-
-
-async def _read(receive: Receive, limit: int, patience: float) -> bytes:
-    """Return a body that is usually there already."""
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(patience):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise SlowBodyError("the client is gone")
-                piece = message.get("body", b"")
-                size += len(piece)
-                if size > limit:
-                    raise BodyTooLargeError(limit)
-                pieces.append(piece)
-                if not message.get("more_body"):
-                    return b"".join(pieces)
-    except TimeoutError as error:
-        raise SlowBodyError("the body did not come in time") from error
 
 
 @router.get("/accesses/{access}", response_class=Response)

@@ -6,12 +6,12 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from gateway.access_services import AccessServices
-from gateway.bodies import check_json, parse_model, read_whole
 from gateway.errors import NotSubjectError, UnknownError
 from gateway.services import Services
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex
 from ledger.index.rows import DatasetEntry, PartyEntry
+from ledger.service import request_body
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -28,8 +28,8 @@ def access_services(request: Request) -> AccessServices:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return a body. Raises as `gateway.bodies.read_whole` does."""
-    return await read_whole(request, limit, services_of(request).settings.body_timeout)
+    """Return a body. Raises as `ledger.service.request_body.read_body` does."""
+    return await request_body.read_body(request, limit, services_of(request).settings.body_timeout)
 
 
 async def read_model(request: Request, model: type[ModelT]) -> ModelT:
@@ -38,9 +38,8 @@ async def read_model(request: Request, model: type[ModelT]) -> ModelT:
     Raises:
         BodyError: It is too large, too slow, or not of this form.
     """
-    check_json(request)
-    body = await read_body(request, services_of(request).settings.body_limit)
-    return parse_model(body, model)
+    settings = services_of(request).settings
+    return await request_body.read_model(request, model, settings.body_limit, settings.body_timeout)
 
 
 async def read_signed(request: Request, model: type[ModelT]) -> tuple[bytes, ModelT]:
@@ -50,11 +49,11 @@ async def read_signed(request: Request, model: type[ModelT]) -> tuple[bytes, Mod
         BodyError: The body is too large, too slow, or not of this form.
         UnauthenticatedError: The request is not rightly signed.
     """
-    check_json(request)
+    request_body.check_json(request)
     services = services_of(request)
     body = await read_body(request, services.settings.body_limit)
     principal = await services.authenticator.principal(request, body)
-    return principal.signer, parse_model(body, model)
+    return principal.signer, request_body.parse_model(body, model)
 
 
 async def signer_of(request: Request) -> bytes:

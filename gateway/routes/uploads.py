@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway.auth import verify_digest
-from gateway.bodies import stream_body
 from gateway.erasing import erase
 from gateway.errors import (
     MediaTypeError,
@@ -27,6 +26,7 @@ from gateway.store.uploads import Upload
 from ledger.hexes import from_hex, to_hex
 from ledger.index.rows import DatasetEntry, ErasureEntry, PublicationEntry
 from ledger.merkle import TreeHead
+from ledger.service.request_body import stream_body
 
 router = APIRouter(prefix="/v1", tags=["uploads"])
 

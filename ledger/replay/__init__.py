@@ -12,7 +12,7 @@ from ledger.replay.export import (
     verify_header,
     write_trail,
 )
-from ledger.replay.journals import Journal, JournalError, ReleaseEntry, access_id
+from ledger.replay.journals import Journal, JournalFault, ReleaseEntry, access_id
 from ledger.replay.report import End, Finding, Kind, OutcomeCount, ReplayReport
 from ledger.replay.sources import (
     ChainMissingError,
@@ -29,7 +29,7 @@ __all__ = [
     "ExportError",
     "Finding",
     "Journal",
-    "JournalError",
+    "JournalFault",
     "Kind",
     "NodeContradictionError",
     "OutcomeCount",

@@ -67,11 +67,7 @@ class Replay:
         self._log_index = -1
 
     def feed(self, logs: Iterable[Log]) -> None:
-        """Take the next logs.
-
-        Raises:
-            JournalError: a journal is not in order.
-        """
+        """Take the next logs."""
         decode, access, other = self._decoder.decode, self._accessed, self._other
         for log in logs:
             self._logs += 1
@@ -95,9 +91,6 @@ class Replay:
 
         Args:
             end: Where it must end, from a source that is trusted: a node's access log.
-
-        Raises:
-            JournalError: a journal is not in order.
         """
         state = self.state
         if state.unclosed:

@@ -14,7 +14,6 @@ from typing import Final, Protocol
 import msgspec
 
 from ledger.enumerations import Outcome
-from ledger.errors import LedgerError
 from ledger.events.access_log import Accessed
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
@@ -27,10 +26,6 @@ _AT_ONCE: Final = 500
 """Signatures that one thread checks before it takes the next; `coincurve` lets threads run at once."""
 _WAITING: Final = 16
 """Groups of signatures under way at most, so that memory stays flat."""
-
-
-class JournalError(LedgerError):
-    """A journal is not in the order of its accesses, or cannot be read."""
 
 
 class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
@@ -51,6 +46,12 @@ class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
     released: bool
 
 
+class JournalFault(msgspec.Struct, frozen=True):
+    """Something in a journal that is no entry, or not in its place; the rest is read all the same."""
+
+    problem: str
+
+
 class Journal(Protocol):
     """A journal as it was handed over."""
 
@@ -58,12 +59,16 @@ class Journal(Protocol):
     def name(self) -> str:
         """Whose it is, for findings."""
 
-    def entries(self) -> Iterable[ReleaseEntry]:
-        """Return all entries by rising sequence number, in a memory that does not grow.
+    def entries(self) -> Iterable[ReleaseEntry | JournalFault]:
+        """Return all entries by rising sequence number, in a memory that does not grow, and the faults.
 
         It is read a second time when accesses repeat earlier requests.
         """
         ...
+
+
+_Place = tuple[int, str, ReleaseEntry | JournalFault]
+"""What a journal has next: number of the access, the journal's name, the entry."""
 
 
 class _Call:
@@ -135,6 +140,9 @@ class JournalComparison:
         while self._next is not None and self._next[0] <= event.sequence:
             sequence, source, entry = self._next
             self._next = next(self._entries, None)
+            if isinstance(entry, JournalFault):
+                yield _fault(entry, source)
+                continue
             if sequence < event.sequence or entry.access != id_:
                 yield from _without_record(entry, source)
                 continue
@@ -166,7 +174,10 @@ class JournalComparison:
         while self._next is not None:
             _, source, entry = self._next
             self._next = next(self._entries, None)
-            yield from _without_record(entry, source)
+            if isinstance(entry, JournalFault):
+                yield _fault(entry, source)
+            else:
+                yield from _without_record(entry, source)
         self._find_repeated()
         for waiting in self._repeated.values():
             for event, call in waiting:
@@ -205,7 +216,7 @@ class JournalComparison:
         if not self._repeated:
             return
         for _, source, entry in _merged(self._journals):
-            if entry.signature is None:
+            if isinstance(entry, JournalFault) or entry.signature is None:
                 continue
             for event, call in self._repeated.pop(entry.access, ()):
                 digest = keccak256(self._prefix + entry.access)
@@ -268,16 +279,22 @@ def _unsigned(event: Accessed, call: _Call) -> Finding:
     )
 
 
-def _merged(journals: Sequence[Journal]) -> Iterator[tuple[int, str, ReleaseEntry]]:
-    return heapq.merge(*map(_ordered, journals), key=lambda one: one[0])
+def _fault(fault: JournalFault, source: str) -> Finding:
+    return Finding(Kind.JOURNAL_FAULT, fault.problem, source=source)
 
 
-def _ordered(journal: Journal) -> Iterator[tuple[int, str, ReleaseEntry]]:
+def _merged(journals: Sequence[Journal]) -> Iterator[_Place]:
+    return heapq.merge(*map(_ordered, journals), key=lambda place: place[0])
+
+
+def _ordered(journal: Journal) -> Iterator[_Place]:
     last = 0
     for entry in journal.entries():
-        if entry.sequence < last:
-            raise JournalError(
-                f"journal {journal.name}: access {entry.sequence} comes after access {last}"
-            )
-        last = entry.sequence
-        yield entry.sequence, journal.name, entry
+        if isinstance(entry, JournalFault):
+            yield last, journal.name, entry
+        elif entry.sequence < last:
+            problem = f"access {entry.sequence} comes after access {last}, and is passed over"
+            yield last, journal.name, JournalFault(problem)
+        else:
+            last = entry.sequence
+            yield last, journal.name, entry

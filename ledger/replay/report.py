@@ -38,6 +38,8 @@ class Kind(StrEnum):
     """The signature that a journal has for a recorded access is not the consumer's."""
     RELEASE_WITHOUT_RECORD = "release without record"
     """A journal says that keys or data were released, and no allowed access is recorded for it."""
+    JOURNAL_FAULT = "journal fault"
+    """Something in a journal is no entry, or not in its place; the rest was compared."""
     ENTRY_WITHOUT_RECORD = "entry without record"
     """A journal says that an access is recorded, and it is not."""
 

@@ -57,7 +57,6 @@ def replay_node(
         RpcError: the node cannot be asked.
         ChainMissingError: it has no final block yet.
         NodeContradictionError: a log is of another block than the node has.
-        JournalError: a journal is not in order.
     """
     newest = _newest(rpc, finality or Finality.depth(0))
     end = _end(rpc, deployment.contracts, newest.number)
@@ -90,7 +89,6 @@ def replay_trail(
 
     Raises:
         ExportError: not a trail, another deployment's, or of other blocks than its first line says.
-        JournalError: a journal is not in order.
     """
     replay = _replay(deployment, journals, other_contracts=other_contracts)
     with open_trail(path) as file:

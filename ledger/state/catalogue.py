@@ -139,7 +139,7 @@ def order_ended(state: State, event: OrderEnded) -> None:
     require(above or own, event, "not by one who may end it")
     require(order.ends_at > now, event, "the order is over")
     require(event.ends_at == now and event.reason, event, "not now, or no reason")
-    order.ends_at = event.ends_at
+    order.ends_at, order.ended = event.ends_at, True
 
 
 def order_reviewed(state: State, event: OrderReviewed) -> None:

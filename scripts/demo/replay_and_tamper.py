@@ -75,7 +75,8 @@ def gateway_journal(world: World) -> tuple[ReleaseEntry, ...]:
     """Fetch the gateway's journal, as a regulator may."""
     path = world.data / "journal.jsonl"
     world.regulator.run(fetch_journal(path))
-    return tuple(GatewayJournal(path).entries())
+    entries = GatewayJournal(path).entries()
+    return tuple([entry for entry in entries if isinstance(entry, ReleaseEntry)])
 
 
 def replay(world: World, journal: tuple[ReleaseEntry, ...]) -> None:

@@ -16,7 +16,7 @@ from ledger import queries
 from ledger.deployment import encode_deployment
 from ledger.events import EventDecoder
 from ledger.events.abi import Event
-from ledger.replay import ReplayReport, read_logs, replay_node
+from ledger.replay import ReleaseEntry, ReplayReport, read_logs, replay_node
 from scripts.faults.counting import Counts, count
 from scripts.faults.errors import FaultRunError
 from scripts.faults.planning import Planned
@@ -235,7 +235,8 @@ def replay(stage: Stage) -> ReplayReport:
 def count_all(stage: Stage, told: PlayReport, *, findings: int) -> Counts:
     """Count everything, with the events from the node and the keyholders' own journals."""
     journals = [KeyholderJournal(path, path.parent.name) for path in stage.journals]
-    released = [entry.access for one in journals for entry in one.entries()]
+    entries = [entry for one in journals for entry in one.entries()]
+    released = [entry.access for entry in entries if isinstance(entry, ReleaseEntry)]
     return count(told, events_of(stage), released, findings=findings)
 
 

@@ -10,7 +10,7 @@ from ledger.enumerations import Outcome
 from ledger.hexes import from_hex, to_hex
 from ledger.replay import (
     End,
-    JournalError,
+    JournalFault,
     Kind,
     ReleaseEntry,
     Replay,
@@ -148,10 +148,28 @@ def test_a_keyholders_journal_alone_shows_its_releases_but_no_signature(copy: Co
     assert report.releases == 2 * len(released)
 
 
-def test_a_journal_out_of_order_is_refused(copy: Copy) -> None:
-    copy.entries.reverse()
-    with pytest.raises(JournalError, match="comes after access"):
-        replayed(copy)
+def test_a_faulty_journal_is_a_finding_and_the_rest_is_compared(copy: Copy) -> None:
+    """S18: one broken line of one journal kept everything else from being looked at."""
+    other = [entry for entry in copy.entries if entry.sequence > 20]
+    torn = MemoryJournal([JournalFault("line 7: no entry"), *other], "gateway B")
+    own = MemoryJournal([entry for entry in copy.entries if entry.sequence <= 20], "gateway A")
+    edit_an_outcome(copy)
+    replay = Replay(CONTRACTS, CHAIN_ID, [own, torn])
+    replay.feed(copy.logs)
+    report = replay.finish()
+    faults = [
+        (one.problem, one.source) for one in report.findings if one.kind is Kind.JOURNAL_FAULT
+    ]
+    assert faults == [("line 7: no entry", "gateway B")]
+    assert kinds(report) >= {Kind.JOURNAL_FAULT, Kind.WRONG_OUTCOME, Kind.WRONG_HEAD}
+    assert report.signatures == 40
+
+
+def test_an_entry_that_a_journal_gives_too_late_is_a_finding(copy: Copy) -> None:
+    copy.entries.append(copy.entries.pop(3))
+    report = replayed(copy)
+    assert kinds(report) == {Kind.JOURNAL_FAULT, Kind.UNSIGNED_ACCESS}
+    assert "comes after access" in only(report, Kind.JOURNAL_FAULT).problem
 
 
 def test_findings_are_counted_beyond_what_is_kept(copy: Copy) -> None:

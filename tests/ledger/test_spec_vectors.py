@@ -43,7 +43,7 @@ from ledger.hexes import from_hex, to_hex
 from ledger.journal import MARK, Journal, decode_frames, whole_length
 from ledger.keccak import keccak256
 from ledger.recorder.records import JournalState, decode_records, encode_records
-from ledger.replay import End, ExportError, replay_trail
+from ledger.replay import End, ExportError, ReleaseEntry, replay_trail
 from ledger.replay.export import TrailReader
 from ledger.replay.journals import access_id
 from ledger.signing import address_of, recover, verify_signature
@@ -371,6 +371,7 @@ def test_the_gateways_lines_hold_what_the_consumer_signed(tmp_path: Path) -> Non
         path = tmp_path / f"{name}.ndjson"
         path.write_text(text + "\n", encoding="utf-8")
         (entry,) = GatewayJournal(path).entries()
+        assert isinstance(entry, ReleaseEntry)
         line = json.loads(text)
         request = record_from_object(AccessRequest, line["request"])
         assert struct_hash(request) == entry.access
@@ -385,6 +386,7 @@ def test_the_keyholders_lines_follow_each_other(tmp_path: Path) -> None:
     path.write_text("".join(line + "\n" for line in found["lines"]), encoding="utf-8")
     assert [msgspec.json.encode(entry).decode() for entry in read_journal(path)] == found["bodies"]
     (entry,) = KeyholderJournal(path, "keyholder").entries()
+    assert isinstance(entry, ReleaseEntry)
     assert to_hex(entry.access) == json.loads(found["lines"][1])["access"]
     path.write_text(found["lines"][1] + "\n", encoding="utf-8")
     with pytest.raises(CorruptedJournalError):

@@ -84,7 +84,7 @@ def test_a_gateway_told_to_stop_answers_all_that_is_under_way(city: City, tmp_pa
         finally:
             os.kill(node, signal.SIGCONT)
         # uvicorn raises the signal again when all is done.
-        assert gateway.process.wait(30) == -signal.SIGTERM
+        assert gateway.process.wait(30) == 0
         town.close()
     assert {answer.status_code for answer in answers} == {httpx.codes.OK}
     results = [decode_result(answer.content) for answer in answers[:SINGLES]]

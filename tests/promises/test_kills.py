@@ -29,7 +29,7 @@ from ledger.exchange import (
     encode_submissions,
 )
 from ledger.node import Node
-from ledger.replay import Journal, ReplayReport, access_id, replay_node
+from ledger.replay import Journal, ReleaseEntry, ReplayReport, access_id, replay_node
 from ledger.typed_data import struct_hash
 from tests.promises.test_whole_way import Town
 from tests.support.chain import Chain, node_settings
@@ -181,7 +181,12 @@ class Stage:
             for one, access in zip(ids, accesses, strict=True)
             if access.outcome == Outcome.ALLOWED
         }
-        released = {entry.access for one in self.journals() for entry in one.entries()}
+        released = {
+            entry.access
+            for one in self.journals()
+            for entry in one.entries()
+            if isinstance(entry, ReleaseEntry)
+        }
         uses = Counter(ids)
         return Losses(
             released_unrecorded=len(released - allowed),

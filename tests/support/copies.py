@@ -1,7 +1,7 @@
 """A trail made without a chain, and copies of it to tamper with."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from ledger.keccak import keccak256
 from ledger.replay import (
     End,
     Finding,
+    JournalFault,
     Kind,
     ReleaseEntry,
     Replay,
@@ -32,10 +33,10 @@ OUTCOME: Final = 95
 class MemoryJournal:
     """A journal as a list."""
 
-    kept: list[ReleaseEntry]
+    kept: Sequence[ReleaseEntry | JournalFault]
     name: str = "gateway"
 
-    def entries(self) -> Iterable[ReleaseEntry]:
+    def entries(self) -> Iterable[ReleaseEntry | JournalFault]:
         return iter(self.kept)
 
 

@@ -20,7 +20,6 @@ from fastapi import FastAPI
 from gateway.access_settings import AccessSettings
 from gateway.app import create_app
 from gateway.services import Services
-from gateway.serving import server_config
 from gateway.settings import Settings
 from ledger import contracts
 from ledger.deployment import write_deployment
@@ -28,6 +27,7 @@ from ledger.events import dataset_id
 from ledger.hexes import to_hex
 from ledger.http_signatures import RequestTarget, body_digest, sign_request
 from ledger.merkle import TreeHead
+from ledger.service.server import server_config
 from tests.support.chain import Chain, Party
 
 NDJSON = "application/x-ndjson"
@@ -179,7 +179,7 @@ async def serve_gateway(
     }
     made = Settings(**values)
     app = create_app(made, AccessSettings(journal=home / "journal", supervision=False))
-    server = uvicorn.Server(server_config(app, made))
+    server = uvicorn.Server(server_config(app, made.server_limits))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         async with asyncio.timeout(60):

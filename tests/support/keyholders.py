@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +95,15 @@ class Client:
 
 @asynccontextmanager
 async def running(
-    chain: Chain, holdings: Holdings, home: Path, settings: KeyholderSettings | None = None
+    chain: Chain,
+    holdings: Holdings,
+    home: Path,
+    settings: KeyholderSettings | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Client]:
     """Run a keyholder's service in this event loop."""
-    app = create_app(settings or settings_for(chain, home), holdings)
+    app = create_app(settings or settings_for(chain, home), holdings, clock)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as http:

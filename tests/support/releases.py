@@ -28,6 +28,7 @@ from ledger.events import (
     AgreementApproved,
     Applied,
     Block,
+    ConfidentialitySigned,
     DatasetRegistered,
     DatasetTerms,
     EncryptionKeySet,
@@ -38,8 +39,14 @@ from ledger.events import (
     OrderTerms,
     PartyAdmitted,
     Published,
+    PurposeFieldsBound,
+    PurposeRegistered,
+    PurposeTerms,
     RecordErased,
+    SubjectRegistered,
+    Text,
 )
+from ledger.events.identifiers import agreement_id
 from ledger.exchange import Location, ReleaseTask, SignedLink, Submission
 from ledger.keccak import keccak256
 from ledger.merkle import MerkleTree
@@ -58,11 +65,16 @@ ACCESS_LOG: Final = Domain(18_317, b"\x05" * 20)
 AUTHORIZATIONS: Final = Domain(18_317, b"\x04" * 20)
 NOW: Final = 1_800_000_000
 LAG: Final = 3_600
+WINDOW: Final = 3_600
+LAST_SECOND: Final = 2**32 - 1
 
 
 def named(name: str) -> bytes:
     """32 bytes that stand for something."""
     return keccak256(name.encode())
+
+
+PURPOSE: Final = named("purpose")
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,7 @@ BANK: Final = Account("bank")
 INSURER: Final = Account("insurer")
 PROVIDER: Final = Account("provider")
 IDENTITY: Final = Account("identity authority")
+REGULATOR: Final = Account("regulator")
 STRANGER: Final = Account("stranger")
 
 
@@ -122,8 +135,8 @@ class World:
     """A register, and everything that happened."""
 
     def __init__(self) -> None:
-        self.register = Register()
-        self.rules = Rules(ACCESS_LOG, LAG)
+        self.register = Register(WINDOW)
+        self.rules = Rules(ACCESS_LOG, WINDOW, LAG)
         self.links = RememberedLinks(AUTHORIZATIONS)
         self.seeds = make_seeds()
         self.keys = {account: OpeningKey.generate() for account in (BANK, INSURER, PROVIDER)}
@@ -132,16 +145,25 @@ class World:
         self._sequence = itertools.count(1)
         self._nonces = itertools.count(1)
         self._versions: dict[bytes, list[Version]] = {}
+        self._subjects: dict[bytes, Account] = {}
+        self._agreements: dict[bytes, int] = {}
+        self._applications = itertools.count(1)
         for account, roles in (
             (BANK, Roles.CONSUMER),
             (INSURER, Roles.CONSUMER),
             (PROVIDER, Roles.PROVIDER),
             (IDENTITY, Roles.IDENTITY_AUTHORITY),
+            (REGULATOR, Roles.REGULATOR),
         ):
             self.happen(PartyAdmitted, party=account.address, roles=roles, title=account.name)
         for account, key in self.keys.items():
             encoded = key.encryption_key.to_bytes()
             self.happen(EncryptionKeySet, party=account.address, key=encoded)
+        self.happen(
+            PurposeRegistered,
+            purpose=PURPOSE,
+            terms=PurposeTerms("loan", (Text("en", "{fields}"),), LAST_SECOND, 1000, 0, 0),
+        )
 
     # What happens on chain
 
@@ -153,15 +175,35 @@ class World:
         transaction = named(f"transaction {self.height}")
         event = kind(block=block, transaction=transaction, log_index=0, contract=b"", **attributes)
         self.register.apply(event)
-        self.register.reach(self.height)
+        self.register.reach(block)
         return event
 
-    def register_dataset(self, code: str, *, personal: bool = True) -> Schema:
-        """Register a dataset of the provider."""
+    def pass_time(self, seconds: int) -> None:
+        """Let a block come so much later."""
+        self.height += 1
+        self.now += seconds
+        block = Block(self.height, named(f"block {self.height}"), self.now)
+        self.register.reach(block)
+
+    def register_dataset(
+        self, code: str, *, personal: bool = True, sharing: Class = Class.CONDITIONAL
+    ) -> Schema:
+        """Register a dataset of the provider, and bind all its fields to the purpose."""
         dataset = named(f"dataset {code}")
-        terms = DatasetTerms(code, code, NAMES, Class.CONDITIONAL, Class.NOT_SHARED, 2, personal, 0)
+        terms = DatasetTerms(code, code, NAMES, sharing, Class.NOT_SHARED, 2, personal, 0)
         self.happen(DatasetRegistered, dataset=dataset, provider=PROVIDER.address, terms=terms)
+        every = (1 << len(NAMES)) - 1
+        self.happen(PurposeFieldsBound, purpose=PURPOSE, dataset=dataset, fields=every)
         return Schema(dataset, NAMES)
+
+    def signer(self, subject: bytes) -> Account:
+        """Whoever signs for a subject; it is registered when it is named first."""
+        if subject not in self._subjects:
+            account = Account(f"signer of {subject.hex()}")
+            self._subjects[subject] = account
+            number = len(self._subjects)
+            self.happen(SubjectRegistered, subject=subject, number=number, signer=account.address)
+        return self._subjects[subject]
 
     def encrypt(self, schema: Schema, owner: bytes, number: int) -> EncryptedRecord:
         """Make a record as the provider does."""
@@ -188,25 +230,34 @@ class World:
         return version
 
     def grant(
-        self, subject: bytes, schema: Schema, *, fields: int = 0b0111, item: bytes = WHOLE
+        self,
+        subject: bytes,
+        schema: Schema,
+        *,
+        fields: int = 0b0111,
+        item: bytes = WHOLE,
+        seconds: int | None = None,
     ) -> bytes:
         """Let a subject authorize the bank."""
+        signer = self.signer(subject)
+        if self.agreement(schema) not in self._agreements:
+            self.agree(schema, fields=(1 << len(NAMES)) - 1)
         authorization = named(f"authorization {self.height}")
         terms = GrantTerms(
             subject=subject,
             consumer=BANK.address,
             dataset=schema.dataset,
             item=item,
-            purpose=named("purpose"),
+            purpose=PURPOSE,
             fields=fields,
             case_reference=named("case"),
             statement_hash=named("statement"),
             not_before=0,
-            expires_at=2**40,
+            expires_at=LAST_SECOND if seconds is None else self.now + 1 + seconds,
             max_uses=1,
             min_interval=0,
             nonce=named("nonce"),
-            deadline=2**40,
+            deadline=LAST_SECOND,
         )
         self.happen(
             Granted,
@@ -214,40 +265,62 @@ class World:
             subject=subject,
             consumer=BANK.address,
             terms=terms,
-            agreement=1,
+            agreement=self._agreements[self.agreement(schema)],
             epoch=0,
-            signer=STRANGER.address,
+            signer=signer.address,
         )
         return authorization
 
-    def agree(self, schema: Schema, *, fields: int = 0b0111) -> bytes:
+    @staticmethod
+    def agreement(schema: Schema) -> bytes:
+        """Id of the bank's agreement."""
+        return agreement_id(BANK.address, schema.dataset, PURPOSE)
+
+    def agree(self, schema: Schema, *, fields: int = 0b0111, seconds: int | None = None) -> bytes:
         """Let the provider approve the bank's application; return the agreement's id."""
-        application, agreement = named("application"), named("agreement")
+        application = named(f"application {next(self._applications)}")
+        agreement = self.agreement(schema)
+        number = self._agreements.setdefault(agreement, len(self._agreements) + 1)
         self.happen(
             Applied,
             application=application,
             consumer=BANK.address,
             dataset=schema.dataset,
-            purpose=named("purpose"),
+            purpose=PURPOSE,
             fields=fields,
-            justification="",
+            justification="to decide on a loan",
             nonce=bytes(32),
         )
         self.happen(
             AgreementApproved,
             agreement=agreement,
             application=application,
-            number=1,
+            number=number,
             fields=fields,
-            expires_at=2**40,
+            expires_at=LAST_SECOND if seconds is None else self.now + 1 + seconds,
+        )
+        self.happen(
+            ConfidentialitySigned,
+            application=application,
+            consumer=BANK.address,
+            text_hash=named("text"),
+            nonce=bytes(32),
         )
         return agreement
 
-    def order(self, schema: Schema, *, fields: int = 0b0001) -> bytes:
+    def order(
+        self,
+        schema: Schema,
+        *,
+        fields: int = 0b0001,
+        sharing: Class = Class.UNCONDITIONAL,
+        seconds: int = 86_400,
+    ) -> bytes:
         """Issue an emergency order; return its id."""
-        order = named("order")
+        order = named(f"order {self.height}")
+        ends_at = self.now + seconds
         terms = OrderTerms(
-            schema.dataset, named("purpose"), Class.UNCONDITIONAL, fields, 0, 2**40, "flood", order
+            schema.dataset, PURPOSE, sharing, fields, self.now, ends_at, "flood", order
         )
         self.happen(OrderIssued, order=order, dataset=schema.dataset, terms=terms)
         return order
@@ -269,19 +342,26 @@ class World:
             deadline=self.now + 600,
         )
 
-    def record(self, request: AccessRequest, outcome: Outcome = Outcome.ALLOWED) -> Location:
+    def record(
+        self,
+        request: AccessRequest,
+        outcome: Outcome = Outcome.ALLOWED,
+        *,
+        sequence: int | None = None,
+    ) -> Location:
         """Record an access."""
+        words = request.fields.to_bytes(32, "big") + request.nonce.to_bytes(32, "big")
         event = self.happen(
             Accessed,
             basis=request.basis,
             fields=request.fields,
             nonce=request.nonce,
             consumer=request.consumer,
-            sequence=next(self._sequence),
+            sequence=next(self._sequence) if sequence is None else sequence,
             deadline=request.deadline,
             outcome=outcome,
             item=request.item,
-            data=b"",
+            data=words,
         )
         return Location(event.block.number, event.transaction, event.log_index)
 
@@ -350,6 +430,8 @@ class Case:
         self.link = world.link(self.subject, self.schema, self.owner)
         self.request = world.request(self.authorization)
         self.location = world.record(self.request)
+        self.recorded_at = world.now
+        self.order = b""
         self.task = world.task(
             self.request,
             self.location,
@@ -357,6 +439,19 @@ class Case:
             self.version,
             owner=self.owner,
             link=self.link,
+        )
+
+    def retold(
+        self, request: AccessRequest, location: Location, *, owner: bytes | None = b""
+    ) -> ReleaseTask:
+        """The task for another access, to the person's records or to all."""
+        return self.world.task(
+            request,
+            location,
+            self.schema,
+            self.version,
+            owner=self.owner if owner == b"" else owner,
+            link=self.link if owner == b"" else None,
         )
 
     def items(self, owner: bytes) -> list[bytes]:

@@ -17,7 +17,9 @@ from wallet.keyholder.journal import Entry, FileJournal, Released, ReleaseEntry,
 
 def entry(number: int) -> ReleaseEntry:
     owner = Released("0x" + f"{number:064x}", (number,))
-    return ReleaseEntry(1, 1_800_000_000, f"0x{number:064x}", number, "0x", "0x", 1, "7", (owner,))
+    access = f"0x{number:064x}"
+    judged = (812, "0x" + 64 * "8")
+    return ReleaseEntry(1, 1_800_000_000, access, number, "0x", "0x", 1, "7", (owner,), *judged)
 
 
 def write(path: Path, numbers: Iterable[int]) -> None:

@@ -8,11 +8,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from ledger.service import server
 from tests.support.logs import lines_of, logs_in
 from tests.support.ports import free_port
 from wallet.errors import WalletError
-from wallet.service import serving
 from wallet.service.app import make_app
+from wallet.service.serving import serve_app
 
 SECRET = "370102199001011234"
 
@@ -50,10 +51,10 @@ async def test_of_a_defect_the_log_has_type_and_place() -> None:
 def test_what_keeps_a_service_from_starting_is_handed_on_and_not_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(serving, "settle", lambda: None)  # this process goes on with other tests
+    monkeypatch.setattr(server, "settle", lambda: None)  # this process goes on with other tests
     cause = WalletError(f"the register holds {SECRET} twice")
     with logs_in(io.StringIO()) as text, pytest.raises(WalletError) as raised:
-        serving.serve(service(cause), "127.0.0.1", free_port())
+        serve_app(service(cause), "127.0.0.1", free_port())
     assert raised.value is cause
     assert {line["event"] for line in lines_of(text)} == {"library"}
     assert SECRET not in text.getvalue()

@@ -30,7 +30,7 @@ from wallet.provider.errors import (
     SourceError,
     TermsMismatchError,
 )
-from wallet.regulator.errors import ChangedJournalError, NoSuchEntryError
+from wallet.regulator.errors import NoSuchEntryError
 from wallet.supervisor import DataInUseError, PortInUseError
 
 
@@ -74,7 +74,6 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (DifferencesError, ExitCode.NOT_VERIFIED),
     (ExportError, ExitCode.NOT_VERIFIED),
     (NodeContradictionError, ExitCode.NOT_VERIFIED),
-    (ChangedJournalError, ExitCode.NOT_VERIFIED),
     (EvidenceCheckError, ExitCode.NOT_VERIFIED),
     (NoEvidenceError, ExitCode.NOT_FOUND),
     (NoSuchEntryError, ExitCode.NOT_FOUND),

@@ -2,14 +2,14 @@
 
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.requests import Request
 
+from ledger.service.request_body import parse_model, read_body
 from wallet.identity.errors import NotASubjectError
 from wallet.identity.selection import SubjectRow
 from wallet.identity.services import Services
-from wallet.service.bodies import read_body
-from wallet.service.problems import FORBIDDEN, MALFORMED, ProblemError
+from wallet.service.problems import FORBIDDEN, ProblemError
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
@@ -21,10 +21,10 @@ async def signed(services: Services, request: Request, model: type[BodyT]) -> tu
     """Return who signed a request, and its body.
 
     Raises:
-        HttpSignatureError, ProblemError: It is not rightly signed, or malformed.
+        HttpSignatureError, ProblemError, ServiceError: It is not rightly signed, or malformed.
     """
     address, body = await services.authenticator.signer(request, MOST_BYTES)
-    return address, parse(model, body)
+    return address, parse_model(body, model)
 
 
 async def by_officer(
@@ -70,16 +70,3 @@ async def by_subject(services: Services, request: Request) -> tuple[SubjectRow, 
         if (await services.chain.subject(row.subject)).signer == signer:
             return row, body
     raise NotASubjectError("the signer is no registered subject's")
-
-
-def parse(model: type[BodyT], body: bytes) -> BodyT:
-    """Return a body.
-
-    Raises:
-        ProblemError: It is malformed; the problem names places, not values.
-    """
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        places = [".".join(map(str, one["loc"])) + ": " + one["msg"] for one in error.errors()]
-        raise ProblemError(MALFORMED, "; ".join(places)) from None

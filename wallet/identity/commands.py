@@ -28,7 +28,7 @@ from wallet.identity.settings import IdentitySettings
 from wallet.identity.store import Store
 from wallet.keystore import Keystore
 from wallet.passwords import parse_source, read_password
-from wallet.service.serving import serve
+from wallet.service.serving import serve_app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +76,7 @@ def run(settings: IdentitySettings, _: argparse.Namespace) -> int:
     configure_logs(settings.log_level)
     keys = load_authority(_keystore(settings), read_password(parse_source(settings.password)))
     read_deployment(settings.deployment)  # so that a wrong file is said before anything is opened
-    return serve(create_app(settings, keys), settings.host, settings.port)
+    return serve_app(create_app(settings, keys), settings.host, settings.port)
 
 
 _COMMANDS = {"serve": run, "init": initialize, "import": take_over}

@@ -10,12 +10,13 @@ from fastapi.responses import StreamingResponse
 from ledger.challenges import Asker
 from ledger.hexes import from_hex, to_hex
 from ledger.identifiers import IdentifierError
+from ledger.service.request_body import parse_model, read_model
 from ledger.signing import sign
 from ledger.typed_data import SubjectLink, digest, record_to_object
 from wallet.identity.callers import (
+    MOST_BYTES,
     by_officer,
     by_subject,
-    parse,
     signed,
     verify_officer,
 )
@@ -88,8 +89,9 @@ async def codes(request: Request, parts: Parts) -> CodeAnswer:
 
 
 @router.post("/enrolments", status_code=201)
-async def enrolments(body: EnrolmentBody, response: Response, parts: Parts) -> EnrolmentAnswer:
+async def enrolments(request: Request, response: Response, parts: Parts) -> EnrolmentAnswer:
     """Redeem a code: a random subject id for each signer, registered on chain."""
+    body = await read_model(request, EnrolmentBody, MOST_BYTES)
     identity = body.identity()
     parts.limits.enrolments.take(identity.number.encode())
     signers = [one.wanted() for one in body.signers]
@@ -110,7 +112,7 @@ async def enrolment_state(enrolment: str, parts: Parts) -> EnrolmentAnswer:
 async def more_subjects(request: Request, response: Response, parts: Parts) -> EnrolmentAnswer:
     """Give a person more subject ids."""
     subject, raw = await by_subject(parts, request)
-    body = parse(SubjectsBody, raw)
+    body = parse_model(raw, SubjectsBody)
     signers = [one.wanted() for one in body.signers]
     return await _enrolment(parts, await parts.enrolments.add(subject, signers), response)
 
@@ -138,7 +140,7 @@ async def lookups(
 async def links(request: Request, parts: Parts) -> LinkAnswer:
     """Sign which owner a subject is in a dataset, for that subject itself."""
     caller, raw = await by_subject(parts, request)
-    body = parse(LinkBody, raw)
+    body = parse_model(raw, LinkBody)
     subject = await _own(parts, caller, body.subject)
     dataset = await parts.chain.verify_dataset(from_hex(body.dataset))
     person = (await parts.store.person_by_id(caller.person)).identity
@@ -149,8 +151,9 @@ async def links(request: Request, parts: Parts) -> LinkAnswer:
 
 
 @router.post("/sessions/challenge")
-async def challenge(body: ChallengeBody, request: Request, parts: Parts) -> ChallengeAnswer:
+async def challenge(request: Request, parts: Parts) -> ChallengeAnswer:
     """Give a signer a text to sign, which names the host that it is for."""
+    body = await read_model(request, ChallengeBody, MOST_BYTES)
     signer = from_hex(body.signer)
     parts.limits.subjects.take(signer)
     scheme, host = request.url.scheme, parts.authenticator.authority(request)
@@ -159,8 +162,9 @@ async def challenge(body: ChallengeBody, request: Request, parts: Parts) -> Chal
 
 
 @router.post("/sessions", status_code=201)
-async def sessions(body: SessionBody, parts: Parts) -> SessionAnswer:
+async def sessions(request: Request, parts: Parts) -> SessionAnswer:
     """Give a signer a short session for its signature."""
+    body = await read_model(request, SessionBody, MOST_BYTES)
     proven = ProvenSigner(from_hex(body.signer), from_hex(body.signature))
     made = parts.sessions.open(body.challenge, proven)
     return SessionAnswer(token=made.token, expires_at=made.expires_at)

@@ -13,13 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.chain import Finality
 from ledger.deployment import Deployment, read_deployment
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import LedgerError
+from ledger.events import Block
 from ledger.exchange import decode_tasks, encode_answers
 from ledger.hexes import from_hex, to_hex
 from ledger.rpc import AsyncRpc
+from ledger.service.request_body import parse_model, read_body
 from ledger.typed_data import AccessRequest, SubjectLink
 from wallet.keyholder.errors import (
     JournalError,
+    LaxSettingsError,
     NotFollowingError,
     NotTheProviderError,
     Reason,
@@ -28,6 +31,7 @@ from wallet.keyholder.errors import (
 )
 from wallet.keyholder.follower import Follower, Following
 from wallet.keyholder.journal import FileJournal
+from wallet.keyholder.register import NO_BLOCK
 from wallet.keyholder.releases import Releases, Vault
 from wallet.keyholder.rules import Rules
 from wallet.keyholder.seeds import Holdings
@@ -36,7 +40,6 @@ from wallet.keyholder.settings import KeyholderSettings
 from wallet.links import RememberedLinks
 from wallet.service.app import make_app
 from wallet.service.authentication import Authenticator
-from wallet.service.bodies import read_body
 from wallet.service.problems import (
     FORBIDDEN,
     MALFORMED,
@@ -52,7 +55,7 @@ PROBLEMS: Final = {
     LedgerError: MALFORMED,
     NotTheProviderError: FORBIDDEN,
     NotFollowingError: ProblemKind(
-        "node-unreliable", 503, "The keyholder's node cannot be relied on"
+        "not-following", 503, "The keyholder does not know the chain as it is now"
     ),
     JournalError: ProblemKind(
         "journal-unwritable", 503, "Nothing can be noted, so nothing is released"
@@ -96,12 +99,29 @@ class EpochDescription(BaseModel):
     complete: bool
 
 
+class BlockDescription(BaseModel):
+    """A block of the keyholder's own node."""
+
+    number: int
+    hash: str
+    timestamp: int
+    """Seconds since 1970."""
+
+
 class HolderDescription(BaseModel):
     """Who a keyholder is."""
 
     address: str
     encryption_key: str
     epochs: list[EpochDescription]
+    release_window: int
+    """Seconds after its block in which an access is released."""
+    head_age: int
+    """Seconds that the newest final block may be apart from the clock."""
+    block: BlockDescription | None
+    """The newest final block that is known."""
+    problem: str | None
+    """Why nothing is released now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +129,7 @@ class Parts:
     """What the routes work with."""
 
     holdings: Holdings
+    following: Following
     follower: Follower
     journal: FileJournal
     releases: Releases
@@ -161,26 +182,43 @@ def _open(
 ) -> Parts:
     following = Following(
         finality=Finality.parse(settings.finality),
+        release_window=_stricter(
+            "release_window", settings.release_window, deployment.release_window
+        ),
+        head_age=_stricter("head_age", settings.head_age, deployment.head_age),
         poll=settings.poll,
         stale_after=settings.stale_after,
-        recent_blocks=settings.recent_blocks,
-        window=settings.window,
     )
-    follower = Follower(rpc, deployment, following)
+    follower = Follower(rpc, deployment, following, wall=clock)
     journal = FileJournal(settings.journal)
     links = deployment.domain_of(SubjectLink)
     releases = Releases(
         vault=Vault(holdings),
         follower=follower,
         journal=journal,
-        rules=Rules(deployment.domain_of(AccessRequest), settings.publication_lag),
+        rules=Rules(
+            deployment.domain_of(AccessRequest),
+            following.release_window,
+            settings.publication_lag,
+        ),
         links=RememberedLinks(links),
         sessions=Sessions(time.monotonic),
         patience=settings.patience,
         clock=clock,
     )
     authenticator = Authenticator(deployment.chain_id, settings.known_as, clock)
-    return Parts(holdings, follower, journal, releases, authenticator)
+    return Parts(holdings, following, follower, journal, releases, authenticator)
+
+
+def _stricter(name: str, own: int | None, deployed: int) -> int:
+    """Return a keyholder's own bound; replay judges by the deployment's, so a laxer one is refused."""
+    if own is None:
+        return deployed
+    if own > deployed:
+        raise LaxSettingsError(
+            f"QUANCHENG_KEYHOLDER_{name.upper()} is {own} s, the deployment lets {deployed}"
+        )
+    return own
 
 
 def _check_ready(parts: Parts) -> None:
@@ -196,13 +234,13 @@ def _add_routes(app: FastAPI, opened: Callable[[], Awaitable[Parts]]) -> None:
     @app.get("/v1/holder")
     async def holder(parts: Opened) -> HolderDescription:
         """Tell who this keyholder is, and which epochs it holds seeds of."""
-        return _describe(parts.holdings)
+        return _describe(parts)
 
     @app.post("/v1/subkeys")
     async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
         """Give a provider what it encrypts its dataset with. Signed by the provider (RFC 9421)."""
         provider, body = await parts.authenticator.signer(request, _MOST_SUBKEYS_BYTES)
-        asked = _subkeys_request(body)
+        asked = parse_model(body, SubkeysRequest)
         dataset = from_hex(asked.dataset)
         found = await parts.releases.subkeys(dataset, provider, asked.epoch)
         roster = found.seeds.roster
@@ -223,14 +261,8 @@ def _add_routes(app: FastAPI, opened: Callable[[], Awaitable[Parts]]) -> None:
         return Response(encode_answers(answers), media_type="application/json")
 
 
-def _subkeys_request(body: bytes) -> SubkeysRequest:
-    try:
-        return SubkeysRequest.model_validate_json(body)
-    except ValueError as error:
-        raise MalformedError('needs {"dataset": "0x...", "epoch": number or left out}') from error
-
-
-def _describe(holdings: Holdings) -> HolderDescription:
+def _describe(parts: Parts) -> HolderDescription:
+    holdings, block = parts.holdings, parts.follower.register.block
     return HolderDescription(
         address=to_hex(holdings.address),
         encryption_key=to_hex(holdings.opening.encryption_key.to_bytes()),
@@ -244,4 +276,12 @@ def _describe(holdings: Holdings) -> HolderDescription:
             )
             for epoch, seeds in sorted(holdings.epochs.items())
         ],
+        release_window=parts.following.release_window,
+        head_age=parts.following.head_age,
+        block=None if block is NO_BLOCK else _block(block),
+        problem=parts.follower.problem,
     )
+
+
+def _block(block: Block) -> BlockDescription:
+    return BlockDescription(number=block.number, hash=to_hex(block.hash), timestamp=block.timestamp)

@@ -51,7 +51,7 @@ from wallet.keyholder.seeds import (
 from wallet.keyholder.settings import KeyholderSettings
 from wallet.keystore import Keystore
 from wallet.passwords import Password, parse_source, read_password
-from wallet.service.serving import serve
+from wallet.service.serving import serve_app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -155,7 +155,7 @@ def run(settings: KeyholderSettings, _: argparse.Namespace) -> int:
     configure_logs(settings.log_level)
     holdings, _password = _holdings(settings)
     read_deployment(settings.deployment)  # so that a wrong file is said before anything is opened
-    return serve(create_app(settings, holdings), settings.host, settings.port)
+    return serve_app(create_app(settings, holdings), settings.host, settings.port)
 
 
 _COMMANDS = {

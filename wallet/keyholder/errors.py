@@ -13,6 +13,10 @@ class CeremonyError(KeyholderError):
     """Seeds cannot be drawn, handed over or taken: the message says which step and why."""
 
 
+class LaxSettingsError(KeyholderError):
+    """A setting would release more than the deployment lets."""
+
+
 class SeedsMissingError(KeyholderError):
     """This keyholder does not hold (all of) its seeds of an epoch."""
 
@@ -37,6 +41,8 @@ class Reason(Enum):
     """Why a task is refused: end of the problem's type, HTTP status, title."""
 
     ACCESS_NOT_FINAL = ("access-not-final", 503, "The access is in no final block yet")
+    RELEASE_OVER = ("release-over", 410, "The release window of the access is over")
+    RELEASE_STOPPED = ("release-stopped", 403, "An act on chain stands against the release")
     ACCESS_UNKNOWN = ("access-unknown", 404, "No such access is recorded")
     ACCESS_DENIED = ("access-denied", 403, "The access was denied on chain")
     ACCESS_DIFFERS = ("access-differs", 403, "Another request was recorded")

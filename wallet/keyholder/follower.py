@@ -1,14 +1,15 @@
 """Following the keyholder's own node: every event of every final block, once, in order.
 
 After a start everything is read again from the deployment's first block, so there is no state that
-could be lost or forged; of the accesses only the latest blocks are read, older ones when somebody asks
-for them. If the chain is not the one that was followed (a final block gone, another genesis), nothing
-is released until it was read anew.
+could be lost or forged; of the accesses only those of the release window are read. If the chain is not
+the one that was followed (a final block gone, another genesis), nothing is released until it was read
+anew. The same holds if the node tells what no contract can have emitted in its place, since then it
+lies or lacks events; and nothing is released while its newest final block is not of now.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,10 +22,11 @@ from ledger.chain import (
 )
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
-from ledger.events import EventDecoder
-from ledger.log_reader import LogPart, LogReader, logs_between_async, next_part
+from ledger.events import Block, EventDecoder, EventError
+from ledger.log_reader import LogPart, LogReader, logs_between_async
 from ledger.logs import get_logger
 from ledger.rpc import AsyncRpc
+from ledger.state import ImpossibleEventError
 from wallet.keyholder.errors import NotFollowingError
 from wallet.keyholder.register import Register
 
@@ -40,16 +42,18 @@ class Following:
         poll: Seconds between two looks at the node when nobody waits for a block.
         eager_poll: Seconds from one look to the next at least, while somebody waits.
         stale_after: Seconds without an answer of the node after which nothing is released any more.
-        recent_blocks: Blocks of which the accesses are read at the start.
-        window: Accesses kept in memory.
+        release_window: Seconds, in block times, for which accesses are known.
+        head_age: Seconds that the newest final block may be apart from the clock.
+        reread_pause: Seconds until a chain that cannot be right is read anew.
     """
 
     finality: Finality
+    release_window: int
+    head_age: int
     poll: float = 0.25
     eager_poll: float = 0.005
     stale_after: float = 30.0
-    recent_blocks: int = 2_000
-    window: int = 50_000
+    reread_pause: float = 30.0
 
 
 class Follower:
@@ -60,6 +64,7 @@ class Follower:
         deployment: Which contracts, on which chain.
         following: How.
         clock: Steady seconds.
+        wall: The present, seconds since 1970.
     """
 
     def __init__(
@@ -68,17 +73,18 @@ class Follower:
         deployment: Deployment,
         following: Following,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._rpc = rpc
         self._deployment = deployment
         self._following = following
         self._clock = clock
-        self._register = Register(following.window)
+        self._wall = wall
+        self._register = Register(following.release_window)
         self._decoder = EventDecoder(deployment.contracts)
         at = deployment.contracts
         others = [at.registry, at.catalogue, at.agreements, at.authorizations]
         self._others = LogReader(others)
-        self._accesses = LogReader([at.access_log])
         self._all = LogReader([*others, at.access_log])
         self._known: BlockRef | None = None
         self._read_to = -1
@@ -87,6 +93,7 @@ class Follower:
         self._problem = "the node was not asked yet"
         self._wanted = asyncio.Event()
         self._stepped = asyncio.Condition()
+        self._rests = False
 
     @property
     def register(self) -> Register:
@@ -105,7 +112,21 @@ class Follower:
         silent = self._clock() - answered
         if silent > self._following.stale_after:
             raise NotFollowingError(f"no news of the node for {silent:.0f} s: {self._problem}")
+        age = self._wall() - self._register.block.timestamp
+        # A clock that is behind would let a node that is stuck pass for longer, so it counts as well.
+        if abs(age) > self._following.head_age:
+            apart = "old" if age > 0 else "ahead of this machine's clock"
+            raise NotFollowingError(f"the newest final block is {abs(age):.0f} s {apart}")
         return self._register
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is released now; None when something can be."""
+        try:
+            self.require()
+        except NotFollowingError as error:
+            return str(error)
+        return None
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -142,50 +163,65 @@ class Follower:
         newest = await final_block_after(self._rpc, self._following.finality, self._known)
         if newest is not None:
             await self._read_up_to(newest)
-        self._answered_at, self._problem = self._clock(), ""
-
-    async def recall(self, block_number: int) -> None:
-        """Read the accesses of one old block again.
-
-        Raises:
-            LedgerError: The node does not answer.
-        """
-        if self._deployment.block_number <= block_number <= self._register.height:
-            self._apply(await next_part(self._rpc, self._accesses, block_number, block_number))
+        self._answered_at, self._problem, self._rests = self._clock(), "", False
 
     async def _read_up_to(self, newest: queries.Block) -> None:
-        last = newest.number
-        first = max(self._read_to + 1, self._deployment.block_number)
-        recent = max(first, last - self._following.recent_blocks + 1)
-        await self._read(first, recent - 1, self._others)
-        await self._read(recent, last, self._all)
-        self._known = BlockRef(last, newest.hash)
-        self._register.reach(last)
-
-    async def _read(self, first: int, last: int, reader: LogReader) -> None:
-        async for part in logs_between_async(self._rpc, reader, first, last):
-            self._apply(part)
+        async for part in self._unread(newest):
+            if part.last < newest.number:
+                # More is to come, and until it has, what is known is the state of no one block.
+                self._answered_at, self._problem = None, f"read up to block {part.last}"
+            for event in self._decoder.decode_all(part.logs):
+                self._register.apply(event)
             self._read_to = part.last
+        self._known = BlockRef(newest.number, newest.hash)
+        self._register.reach(Block(newest.number, newest.hash, newest.timestamp))
 
-    def _apply(self, part: LogPart) -> None:
-        for event in self._decoder.decode_all(part.logs):
-            self._register.apply(event)
+    async def _unread(self, newest: queries.Block) -> AsyncIterator[LogPart]:
+        """Yield what was not applied yet."""
+        if self._read_to < 0:
+            window = await self._window_start(newest)
+            self._register = Register(self._following.release_window, window)
+            self._read_to = self._deployment.block_number - 1
+        window = self._register.first_block
+        first = self._read_to + 1
+        async for part in logs_between_async(self._rpc, self._others, first, window - 1):
+            yield part
+        first = max(first, window)
+        async for part in logs_between_async(self._rpc, self._all, first, newest.number):
+            yield part
+
+    async def _window_start(self, newest: queries.Block) -> int:
+        """Return the number of the first block that is in the release window."""
+        oldest = newest.timestamp - self._following.release_window
+        first, last = min(self._deployment.block_number, newest.number), newest.number
+        while first < last:
+            middle = (first + last) // 2
+            block = await self._rpc.send(queries.block(middle))
+            if block is None:
+                raise ChainError(f"the node does not have block {middle}")
+            first, last = (first, middle) if block.timestamp >= oldest else (middle + 1, last)
+        return first
 
     def _start_over(self) -> None:
         """Forget everything: the chain is not the one that was followed."""
-        self._register = Register(self._following.window)
+        self._register = Register(self._following.release_window)
         self._known, self._read_to = None, -1
         self._verified, self._answered_at = False, None
 
     def _fail(self, error: LedgerError) -> None:
-        if isinstance(error, ChainError):
+        if isinstance(error, ChainError | ImpossibleEventError | EventError):
             self._start_over()
+        # Everything is read again, in case the node only lacked something for a while; not at once.
+        self._rests = isinstance(error, ImpossibleEventError | EventError)
         if str(error) != self._problem:
             _log.warning("node_not_followed", problem=str(error))
         self._problem = str(error)
 
     async def _pause(self, began: float) -> None:
         """Wait until the next look: for the next who waits for a block, else for a while."""
+        if self._rests:
+            await asyncio.sleep(self._following.reread_pause)
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(self._following.poll):
                 await self._wanted.wait()

@@ -4,7 +4,8 @@ A text file of JSON lines, one for each release to a consumer, also for a repeat
 time that a provider is given the subkeys of its dataset:
 
     {"kind":"release","v":1,"at":1790000000,"access":"0x..","sequence":7,"consumer":"0x..",
-     "dataset":"0x..","publication":1,"fields":"7","records":[{"owner":"0x..","numbers":[1,2]}],"head":"0x.."}
+     "dataset":"0x..","publication":1,"fields":"7","records":[{"owner":"0x..","numbers":[1,2]}],
+     "block":812,"block_hash":"0x..","head":"0x.."}
     {"kind":"subkeys","v":1,"at":1790000000,"provider":"0x..","dataset":"0x..","epoch":1,"head":"0x.."}
 
 `head` is SHA-256 over the head of the line before (32 zero bytes for the first) and the line without
@@ -58,6 +59,9 @@ class ReleaseEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="release")
     fields: str
     """Mask, as a decimal number."""
     records: tuple[Released, ...]
+    block: int
+    """The newest final block that was known: nothing up to it stood against the release."""
+    block_hash: str
 
 
 class SubkeysEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="subkeys"):
@@ -96,16 +100,18 @@ def entry_of(release: VerifiedRelease, now: int) -> ReleaseEntry:
         at=now,
         access=to_hex(release.access),
         sequence=release.recorded.sequence,
-        consumer=to_hex(release.recorded.consumer),
+        consumer=to_hex(release.consumer),
         dataset=to_hex(release.schema.dataset),
         publication=release.publication,
-        fields=str(release.recorded.fields),
+        fields=str(release.fields),
         records=tuple(
             [
                 Released(to_hex(owner), tuple([record.number for record in records]))
                 for owner, records in by_owner
             ]
         ),
+        block=release.judged_at.number,
+        block_hash=to_hex(release.judged_at.hash),
     )
 
 

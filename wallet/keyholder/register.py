@@ -1,91 +1,105 @@
-"""What a keyholder knows of the chain: a fold over the events of final blocks.
+"""What a keyholder knows of the chain: replay's fold over the events of final blocks, and the window's accesses.
 
-Only what the rules ask for is kept: who may do what, which datasets and publications there are, what
-each basis opens, and the latest accesses. Uses, frequencies and freezes are not: the chain decided.
+The fold refuses what no contract can have emitted in its place: a number skipped, an approval without
+an application, a grant for an unknown subject. Then the node lies or lacks events, and whoever follows
+it must stop. Accesses are not folded: their uses and numbers are the chain's to count, and there are
+millions. Only those that may still be released are kept, and that they are numbered without a gap.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from ledger.encoding import Schema
-from ledger.enumerations import Outcome, Roles
+from ledger.entities import State
+from ledger.enumerations import Roles
 from ledger.errors import MalformedError
-from ledger.events.abi import Event
-from ledger.events.access_log import Accessed
-from ledger.events.agreements import AgreementApproved, Applied
-from ledger.events.authorizations import Granted
-from ledger.events.catalogue import DatasetRegistered, OrderIssued, Published, RecordErased
-from ledger.events.registry import EncryptionKeySet, PartyAdmitted, PartyWithdrawn
+from ledger.events import Accessed, Block, Event, Published, Recorded
 from ledger.merkle import TreeHead
+from ledger.policy import all_fields, has_role
+from ledger.release_rules import Stop, Use, find_stop
 from ledger.sealing import EncryptionKey
+from ledger.state import ImpossibleEventError, apply
+from wallet.keyholder.accesses import KnownAccess, RecentAccesses
 from wallet.keyholder.rules import AuthorizationBasis, Basis, DatasetBasis, Publication
 
-USUAL_WINDOW: Final = 50_000
-"""Accesses kept in memory, about 35 MB; older ones are asked from the node when a task names them."""
+NO_BLOCK: Final = Block(-1, b"", -1)
 
 
 class Register:
     """The state after all events that were applied; implements `rules.ChainView`.
 
     Args:
-        window: Accesses kept at most, the latest ones.
+        window: Seconds, in block times, for which accesses are kept.
+        first_block: First block whose accesses are applied.
     """
 
-    def __init__(self, window: int = USUAL_WINDOW) -> None:
-        self.height = -1
+    def __init__(self, window: int, first_block: int = 0) -> None:
+        self._block = NO_BLOCK
         self._window = window
-        # A plain dict is searched for its first entry through all that were deleted before.
-        self._accesses: OrderedDict[tuple[bytes, int], Accessed] = OrderedDict()
-        self._roles: dict[bytes, int] = {}
-        self._keys: dict[bytes, EncryptionKey | None] = {}
-        self._providers: dict[bytes, bytes] = {}
-        self._schemas: dict[bytes, Schema] = {}
-        self._publications: dict[bytes, list[Publication]] = {}
-        self._erased: set[tuple[bytes, bytes]] = set()
-        self._datasets_applied_for: dict[bytes, bytes] = {}
-        self._bases: dict[bytes, Basis] = {}
-        self._handlers: dict[type[Event], Callable[[Any], None]] = {
-            Accessed: self._accessed,
-            PartyAdmitted: self._party_admitted,
-            PartyWithdrawn: self._party_withdrawn,
-            EncryptionKeySet: self._encryption_key_set,
-            DatasetRegistered: self._dataset_registered,
-            Published: self._published,
-            RecordErased: self._record_erased,
-            OrderIssued: self._order_issued,
-            Applied: self._applied,
-            AgreementApproved: self._agreement_approved,
-            Granted: self._granted,
-        }
+        self._first_block = first_block
+        self._accesses = RecentAccesses()
+        self._sequence: int | None = None
+        self._state = State()
+        self._places: dict[bytes, list[tuple[int, int]]] = {}
+        self._schemas: dict[bytes, Schema | None] = {}
 
     # What the rules ask
 
-    def access(self, consumer: bytes, nonce: int) -> Accessed | None:
-        """Return the access that used a consumer's nonce, if it is among the latest."""
-        return self._accesses.get((consumer, nonce))
+    @property
+    def block(self) -> Block:
+        """The newest final block that is known; `NO_BLOCK` before the first."""
+        return self._block
+
+    @property
+    def first_block(self) -> int:
+        """The first block whose accesses are known; those of older ones are out of the window."""
+        return self._first_block
+
+    def access(self, block_number: int, log_index: int) -> KnownAccess | None:
+        """Return the access at a place."""
+        return self._accesses.find(block_number, log_index)
+
+    def stop(self, use: Use, sequence: int) -> Stop | None:
+        """Return which act stands against an access in the newest block that is known."""
+        return find_stop(self._state, use, sequence, self._block.timestamp)
 
     def basis(self, basis: bytes) -> Basis | None:
         """Return what an id stands for."""
-        return self._bases.get(basis)
+        found = self._find_basis(basis)
+        return None if found is None or self._schema(found.dataset) is None else found
 
     def schema(self, dataset: bytes) -> Schema:
-        """Return the fields of a registered dataset."""
-        return self._schemas[dataset]
+        """Return the fields of a dataset that some basis names."""
+        found = self._schema(dataset)
+        if found is None:
+            raise KeyError(dataset)
+        return found
 
     def publication(self, dataset: bytes, version: int) -> Publication | None:
         """Return one version of a dataset."""
-        versions = self._publications.get(dataset, [])
-        return versions[version - 1] if 1 <= version <= len(versions) else None
+        known = self._state.datasets.get(dataset)
+        if known is None or not 1 <= version <= len(known.publications):
+            return None
+        found = known.publications[version - 1]
+        is_newest = version == len(known.publications)
+        return Publication(
+            version=version,
+            head=TreeHead(found.count, found.root),
+            place=self._places[dataset][version - 1],
+            superseded_at=None if is_newest else known.publications[version].published_at,
+        )
 
     def is_erased(self, dataset: bytes, item: bytes) -> bool:
         """Tell whether a record's tombstone is on chain."""
-        return (dataset, item) in self._erased
+        known = self._state.datasets.get(dataset)
+        return known is not None and item in known.erased
 
     def encryption_key(self, party: bytes) -> EncryptionKey | None:
-        """Return the key to which a party wants messages sealed."""
-        return self._keys.get(party)
+        """Return the key to which a party wants messages sealed; None without a usable one."""
+        known = self._state.parties.get(party)
+        try:
+            return EncryptionKey(known.encryption_key) if known and known.encryption_key else None
+        except MalformedError:
+            return None  # the contract takes any bytes
 
     def is_identity_authority(self, address: bytes) -> bool:
         """Tell whether an address is an active identity authority."""
@@ -93,11 +107,12 @@ class Register:
 
     def has_role(self, address: bytes, role: Roles) -> bool:
         """Tell whether an address is an active party with this role."""
-        return bool(self._roles.get(address, 0) & role)
+        return has_role(self._state.parties.get(address), role)
 
     def provider(self, dataset: bytes) -> bytes | None:
         """Return who registered a dataset."""
-        return self._providers.get(dataset)
+        known = self._state.datasets.get(dataset)
+        return None if known is None else known.provider
 
     # What happened
 
@@ -105,82 +120,61 @@ class Register:
         """Take one event; events come in the chain's order, each once.
 
         Raises:
-            MalformedError: It cannot have come from these contracts, which check what they emit.
+            ImpossibleEventError: No contract can have emitted it after what came before.
         """
-        handler = self._handlers.get(type(event))
-        if handler is not None:
-            handler(event)
+        if isinstance(event, Accessed):
+            self._follow(event, event.sequence - 1)
+            self._accesses.add(event)
+            self._sequence = event.sequence
+        elif isinstance(event, Recorded):
+            self._follow(event, event.sequence)
+            self._sequence = event.sequence
+        else:
+            apply(self._state, event)
+            self._note_place(event)
 
-    def reach(self, height: int) -> None:
-        """Note that all events up to this block were applied."""
-        self.height = height
+    def reach(self, block: Block) -> None:
+        """Note that all events up to this block were applied, and forget what its time lets go."""
+        self._block = block
+        gone = self._accesses.forget_before(block.timestamp - self._window)
+        self._first_block = max(self._first_block, gone + 1)
 
-    def _accessed(self, event: Accessed) -> None:
-        # A duplicate says only that the nonce was used before: the first one is the access.
-        if event.outcome is Outcome.DUPLICATE_REQUEST:
-            return
-        accesses = self._accesses
-        accesses[event.consumer, event.nonce] = event
-        if len(accesses) > self._window:
-            accesses.popitem(last=False)
+    def _follow(self, event: Event, last: int) -> None:
+        # What is read first may have any number: older accesses are not read.
+        if self._sequence not in (None, last):
+            raise ImpossibleEventError(event, f"after access {self._sequence}, not {last}")
 
-    def _party_admitted(self, event: PartyAdmitted) -> None:
-        self._roles[event.party] = event.roles
+    def _note_place(self, event: Event) -> None:
+        if isinstance(event, Published):
+            place = (event.block.number, event.log_index)
+            self._places.setdefault(event.dataset, []).append(place)
 
-    def _party_withdrawn(self, event: PartyWithdrawn) -> None:
-        self._roles.pop(event.party, None)
-
-    def _encryption_key_set(self, event: EncryptionKeySet) -> None:
-        try:
-            self._keys[event.party] = EncryptionKey(event.key)
-        except MalformedError:
-            self._keys[event.party] = None  # the contract takes any bytes
-
-    def _dataset_registered(self, event: DatasetRegistered) -> None:
-        dataset, names = event.dataset, event.terms.fields
-        try:
-            self._schemas[dataset] = Schema(dataset, names)
-        except MalformedError:
-            return  # equal names, which the contract allows: nothing can be encrypted under them
-        self._providers[dataset] = event.provider
-        self._bases[dataset] = DatasetBasis(dataset, (1 << len(names)) - 1)
-
-    def _published(self, event: Published) -> None:
-        versions = self._publications.setdefault(event.dataset, [])
-        if event.version != len(versions) + 1:
-            raise MalformedError(f"version {event.version} follows {len(versions)}")
-        if versions:
-            versions[-1] = replace(versions[-1], superseded_at=event.block.timestamp)
-        place = (event.block.number, event.log_index)
-        head = TreeHead(event.count, event.root)
-        versions.append(Publication(event.version, head, place, None))
-
-    def _record_erased(self, event: RecordErased) -> None:
-        self._erased.add((event.dataset, event.item))
-
-    def _order_issued(self, event: OrderIssued) -> None:
-        self._open(event.order, event.dataset, event.terms.fields)
-
-    def _applied(self, event: Applied) -> None:
-        self._datasets_applied_for[event.application] = event.dataset
-
-    def _agreement_approved(self, event: AgreementApproved) -> None:
-        dataset = self._datasets_applied_for.get(event.application)
-        if dataset is None:
-            raise MalformedError("an agreement was approved for which nobody applied")
-        self._open(event.agreement, dataset, event.fields)
-
-    def _granted(self, event: Granted) -> None:
-        terms = event.terms
-        if terms.dataset in self._schemas:
-            self._bases[event.authorization] = AuthorizationBasis(
-                terms.dataset, terms.fields, terms.subject, terms.consumer, terms.item
+    def _find_basis(self, basis: bytes) -> Basis | None:
+        state = self._state
+        authorization = state.authorizations.get(basis)
+        if authorization is not None:
+            terms = authorization.terms
+            return AuthorizationBasis(
+                dataset=terms.agreement.dataset.id,
+                fields=terms.fields,
+                subject=authorization.subject.id,
+                consumer=terms.agreement.consumer,
+                item=authorization.item,
             )
+        agreement = state.agreements.get(basis)
+        if agreement is not None:
+            return DatasetBasis(agreement.dataset.id, agreement.fields)
+        order = state.orders.get(basis)
+        if order is not None:
+            return DatasetBasis(order.dataset, order.fields)
+        dataset = state.datasets.get(basis)
+        return None if dataset is None else DatasetBasis(dataset.id, all_fields(dataset))
 
-    def _open(self, basis: bytes, dataset: bytes, fields: int) -> None:
-        # An agreement that is approved again has other fields from then on. What was recorded under
-        # the old ones was within them; the union keeps it answerable, and the chain checked it.
-        if dataset in self._schemas:
-            known = self._bases.get(basis)
-            before = known.fields if isinstance(known, DatasetBasis) else 0
-            self._bases[basis] = DatasetBasis(dataset, fields | before)
+    def _schema(self, dataset: bytes) -> Schema | None:
+        if dataset not in self._schemas:
+            names = self._state.datasets[dataset].fields
+            try:
+                self._schemas[dataset] = Schema(dataset, names)
+            except MalformedError:
+                self._schemas[dataset] = None  # nothing can be encrypted under these names
+        return self._schemas[dataset]

@@ -8,12 +8,11 @@ from typing import Final
 
 from ledger.custody import HolderSubkeys, Release, derive_parts, derive_subkeys, pack
 from ledger.enumerations import Roles
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import MalformedError
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
 from ledger.sealing import Purpose
 from wallet.keyholder.errors import (
-    NotFollowingError,
     NotTheProviderError,
     Reason,
     ReleaseRefusedError,
@@ -154,6 +153,7 @@ class Releases:
                 answers.append(_refusal(error))
             if place % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
+                register = self._follower.require()
         now = int(self._clock())
         noted = self._journal.note([entry_of(verified, now) for _, verified, _ in releases])
         # Sealing goes on while the disk writes. Nothing leaves before it is noted.
@@ -218,26 +218,9 @@ class Releases:
         """Return the register once it holds the accesses, as far as the node has them in time."""
         register = self._follower.require()
         newest = max((task.location.block_number for task in tasks), default=0)
-        if newest > register.height:
-            await self._follower.until(lambda known: known.height >= newest, self._patience)
-        register = self._follower.require()
-        for block_number in sorted(_not_in_window(tasks, register)):
-            try:
-                await self._follower.recall(block_number)
-            except LedgerError as error:
-                raise NotFollowingError(str(error)) from error
-        return register
-
-
-def _not_in_window(tasks: Sequence[ReleaseTask], register: Register) -> set[int]:
-    """Return the blocks of accesses that are older than what is kept in memory."""
-    found = set()
-    for task in tasks:
-        request, block_number = task.submission.request, task.location.block_number
-        known = register.access(request.consumer, request.nonce)
-        if known is None and block_number <= register.height:
-            found.add(block_number)
-    return found
+        if newest > register.block.number:
+            await self._follower.until(lambda known: known.block.number >= newest, self._patience)
+        return self._follower.require()
 
 
 @contextmanager

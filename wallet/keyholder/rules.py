@@ -3,9 +3,10 @@
 A task is the gateway's word, and a gateway may lie. So everything in it is held against what the
 keyholder's own node says, in this order; each check assumes the ones before it:
 
- 1. The request was recorded, in a final block, as this very request, and allowed.
+ 1. The request was recorded, in a final block, as this very request, and allowed, and its release
+    window is not over.
  2. The consumer signed it.
- 3. Its basis is known, and the fields asked for are within it.
+ 3. Its basis is known, the fields asked for are within it, and no act on chain stands against it.
  4. The publication is one of the basis's dataset, was there before the access, and was then the
     newest (or had been until a moment before: a gateway needs time to serve a new one).
  5. The run of entries is in that publication, by its root and count on chain.
@@ -13,10 +14,11 @@ keyholder's own node says, in this order; each check assumes the ones before it:
  7. The records are the ones that the access covers. For an authorization a link signed by an identity
     authority ties the records' owner to the subject, and all of the owner's records are there.
 
-Whether the consumer may have them was decided on chain, when the access was recorded: what was
-revoked or withdrawn since then does not undo it, and what was granted since then does not help.
+Whether the consumer may have them was decided on chain, when the access was recorded. What was revoked,
+frozen, restricted or withdrawn since then stops it all the same: each release is judged at the newest
+block that is known, and what it notes of that block lets others judge it again.
 
-Source: DESIGN 3.4 "A release".
+Source: DESIGN 3.4 "A release"; PROMISES 1.
 """
 
 from collections.abc import Sequence
@@ -26,14 +28,17 @@ from typing import Final, Protocol
 from ledger.encoding import Schema
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError, MalformedError
-from ledger.events.access_log import WHOLE, Accessed
+from ledger.events import Block
+from ledger.events.access_log import WHOLE
 from ledger.exchange import PublicationProof, ReleaseTask
 from ledger.merkle import TreeHead, verify_range
 from ledger.publications import OwnerProof, PublicationEntry, verify_owner, verify_run
 from ledger.records import EncryptedRecord
+from ledger.release_rules import Stop, Use
 from ledger.sealing import EncryptionKey
 from ledger.signing import SigningError, verify_signature
 from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest_of, struct_hash
+from wallet.keyholder.accesses import KnownAccess
 from wallet.keyholder.errors import Reason, ReleaseRefusedError
 
 PUBLICATION_LAG: Final = 86_400
@@ -85,11 +90,18 @@ class ChainView(Protocol):
     """What a keyholder knows of the final blocks of its own node. Lookups cost no I/O."""
 
     @property
-    def height(self) -> int:
-        """Number of the last final block that is known."""
+    def block(self) -> Block:
+        """The newest final block that is known, at which everything is judged."""
 
-    def access(self, consumer: bytes, nonce: int) -> Accessed | None:
-        """Return the access that used a consumer's nonce."""
+    @property
+    def first_block(self) -> int:
+        """The first block whose accesses are known; those of older ones are out of the window."""
+
+    def access(self, block_number: int, log_index: int) -> KnownAccess | None:
+        """Return the access at a place."""
+
+    def stop(self, use: Use, sequence: int) -> Stop | None:
+        """Return which act stands against an access in the newest block that is known."""
 
     def basis(self, basis: bytes) -> Basis | None:
         """Return what an id stands for."""
@@ -116,10 +128,12 @@ class Rules:
 
     Attributes:
         access_log: EIP-712 domain of access requests.
+        release_window: Seconds after its block, in block times, in which an access is released.
         publication_lag: Seconds, see `PUBLICATION_LAG`.
     """
 
     access_log: Domain
+    release_window: int
     publication_lag: int = PUBLICATION_LAG
 
 
@@ -138,7 +152,11 @@ class VerifiedRelease:
     """Id of the access, 32 bytes."""
     digest: bytes
     """What the consumer signed, 32 bytes; the sealed parts are bound to it."""
-    recorded: Accessed
+    consumer: bytes
+    fields: int
+    recorded: KnownAccess
+    judged_at: Block
+    """The newest final block that was known: nothing up to it stands against the release."""
     schema: Schema
     indices: tuple[int, ...]
     publication: int
@@ -155,10 +173,11 @@ def verify_task(
         ReleaseRefusedError: A check failed; `reason` says which.
     """
     request = task.submission.request
-    recorded = verify_recorded(task, chain)
     access = struct_hash(request)
+    recorded = verify_recorded(task, access, chain, rules)
     signed = verify_signed(task, access, rules)
     basis = verify_basis(task, chain)
+    verify_not_stopped(request, recorded, chain)
     schema = chain.schema(basis.dataset)
     indices = _indices(schema, request.fields, basis)
     publication = verify_publication(task, recorded, chain, rules)
@@ -172,7 +191,10 @@ def verify_task(
     return VerifiedRelease(
         access=access,
         digest=signed,
+        consumer=request.consumer,
+        fields=request.fields,
         recorded=recorded,
+        judged_at=chain.block,
         schema=schema,
         indices=indices,
         publication=publication.version,
@@ -181,20 +203,36 @@ def verify_task(
     )
 
 
-def verify_recorded(task: ReleaseTask, chain: ChainView) -> Accessed:
-    """Check that the request is in a final block as it is, and allowed."""
-    request = task.submission.request
-    found = chain.access(request.consumer, request.nonce)
+def verify_recorded(
+    task: ReleaseTask, access: bytes, chain: ChainView, rules: Rules
+) -> KnownAccess:
+    """Check that the request is in a final block as it is, allowed, and within its window."""
+    place, newest = task.location, chain.block
+    if place.block_number > newest.number:
+        raise _refused(Reason.ACCESS_NOT_FINAL, f"final here is block {newest.number}")
+    if place.block_number < chain.first_block:
+        raise _refused(Reason.RELEASE_OVER, f"accesses are released for {rules.release_window} s")
+    found = chain.access(place.block_number, place.log_index)
     if found is None:
-        if task.location.block_number > chain.height:
-            raise _refused(Reason.ACCESS_NOT_FINAL, f"final here is block {chain.height}")
-        raise _refused(Reason.ACCESS_UNKNOWN, "no final block holds an access with this nonce")
-    asked = (request.basis, request.item, request.fields, request.deadline)
-    if asked != (found.basis, found.item, found.fields, found.deadline):
-        raise _refused(Reason.ACCESS_DIFFERS, "the access with this nonce is for something else")
+        raise _refused(Reason.ACCESS_UNKNOWN, "there is no access at this place")
+    if found.access != access:
+        raise _refused(Reason.ACCESS_DIFFERS, "the access at this place is another one")
     if found.outcome is not Outcome.ALLOWED:
         raise _refused(Reason.ACCESS_DENIED, f"decided as {found.outcome.title}")
+    age = newest.timestamp - found.timestamp
+    if age > rules.release_window:
+        raise _refused(
+            Reason.RELEASE_OVER,
+            f"recorded {age} s ago; accesses are released for {rules.release_window} s",
+        )
     return found
+
+
+def verify_not_stopped(request: AccessRequest, recorded: KnownAccess, chain: ChainView) -> None:
+    """Check that no act on chain up to the newest known block stands against the access."""
+    stop = chain.stop(request, recorded.sequence)
+    if stop is not None:
+        raise _refused(Reason.RELEASE_STOPPED, stop)
 
 
 def verify_signed(task: ReleaseTask, access: bytes, rules: Rules) -> bytes:
@@ -220,15 +258,15 @@ def verify_basis(task: ReleaseTask, chain: ChainView) -> Basis:
 
 
 def verify_publication(
-    task: ReleaseTask, recorded: Accessed, chain: ChainView, rules: Rules
+    task: ReleaseTask, recorded: KnownAccess, chain: ChainView, rules: Rules
 ) -> Publication:
     """Check that the dataset had this publication when the access was recorded, as its newest."""
     found = chain.publication(task.dataset, task.publication)
     if found is None:
         raise _refused(Reason.PUBLICATION_UNKNOWN, f"there is no version {task.publication}")
-    if found.place >= (recorded.block.number, recorded.log_index):
+    if found.place >= (recorded.block_number, recorded.log_index):
         raise _refused(Reason.PUBLICATION_LATER, f"version {found.version} came after the access")
-    age = 0 if found.superseded_at is None else recorded.block.timestamp - found.superseded_at
+    age = 0 if found.superseded_at is None else recorded.timestamp - found.superseded_at
     if age > rules.publication_lag:
         raise _refused(
             Reason.PUBLICATION_SUPERSEDED,

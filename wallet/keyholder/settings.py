@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from wallet.keyholder.register import USUAL_WINDOW
 from wallet.keyholder.rules import PUBLICATION_LAG
 
 
@@ -55,11 +54,13 @@ class KeyholderSettings(BaseSettings):
     poll: Annotated[float, Field(gt=0, le=60)] = 0.25
     """Seconds between two looks at the node while nobody waits."""
 
-    recent_blocks: Annotated[int, Field(ge=1)] = 2_000
-    """Blocks of which accesses are read at the start; those of older blocks are read when asked for."""
+    release_window: Annotated[int, Field(ge=1)] | None = None
+    """Seconds after its block in which an access is released, when they shall be fewer than those of the
+    deployment file. More are refused at the start."""
 
-    window: Annotated[int, Field(ge=1_000)] = USUAL_WINDOW
-    """Accesses kept in memory."""
+    head_age: Annotated[int, Field(ge=1)] | None = None
+    """Seconds that the newest final block may be apart from this machine's clock, when they shall be fewer
+    than those of the deployment file. More are refused at the start."""
 
     publication_lag: Annotated[int, Field(ge=0)] = PUBLICATION_LAG
     """Seconds for which a superseded publication may still be answered from. Too long, and a gateway

@@ -8,11 +8,7 @@ class RegulatorError(WalletError):
 
 
 class JournalFileError(RegulatorError):
-    """A release journal cannot be read, or is not one."""
-
-
-class ChangedJournalError(JournalFileError):
-    """A line of a keyholder's journal does not follow the one before: one was changed or dropped."""
+    """A release journal cannot be read or written, or a line of it is no entry."""
 
 
 class ExportFileError(RegulatorError):

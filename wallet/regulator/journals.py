@@ -6,12 +6,14 @@ A gateway's journal comes over HTTP as NDJSON (`GET /v1/journal`), one line for 
      "released":{..}|null, ...}
 
 A keyholder's is its own file `releases.ndjson`: {"kind":"release","access":"0x..","sequence":7,...,"head":"0x.."};
-each line's head is checked. Both are read twice at most, line by line.
+each line's head is checked. Whoever wrote a journal may have an interest that it cannot be compared: a line
+that is none, or not in its place, is a fault that the replay reports, and the others count.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, BinaryIO, Final
 
 import msgspec
 
@@ -19,16 +21,14 @@ from ledger.errors import LedgerError
 from ledger.evidence import Documents
 from ledger.exchange import Submission
 from ledger.hexes import from_hex
-from ledger.replay import ReleaseEntry
+from ledger.replay import JournalFault, ReleaseEntry
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.typed_data import AccessRequest, record_from_object, struct_hash
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps
 from wallet.client.supervision import release_journal
-from wallet.heads import FIRST_HEAD, HeadError, verify_line
-from wallet.regulator.errors import ChangedJournalError, JournalFileError
-
-Entry = TypeVar("Entry")
+from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
+from wallet.regulator.errors import JournalFileError
 
 
 class _GatewayLine(msgspec.Struct):
@@ -46,8 +46,21 @@ class _KeyholderLine(msgspec.Struct):
     sequence: int = 0
 
 
-_gateway_lines = msgspec.json.Decoder(_GatewayLine)
-_keyholder_lines = msgspec.json.Decoder(_KeyholderLine)
+class _Numbered(msgspec.Struct):
+    sequence: Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)]
+
+
+_gateway_lines: Final = msgspec.json.Decoder(_GatewayLine)
+_keyholder_lines: Final = msgspec.json.Decoder(_KeyholderLine)
+_sequences: Final = msgspec.json.Decoder(_Numbered)
+
+_NO_ENTRY: Final = (msgspec.MsgspecError, LedgerError, ValueError, RecursionError)
+"""What reading somebody else's line may raise."""
+_MOST_LINE: Final = 1 << 24
+"""Bytes of a line that are read at once."""
+
+_Line = tuple[int, ReleaseEntry | str | None]
+"""Number of a line; its entry, or what is wrong with it, or nothing that concerns an access."""
 
 
 class GatewayJournal:
@@ -62,13 +75,13 @@ class GatewayJournal:
         self._path = path
         self.name = name
 
-    def entries(self) -> Iterable[ReleaseEntry]:
-        """Yield all entries.
+    def entries(self) -> Iterator[ReleaseEntry | JournalFault]:
+        """Yield all entries by sequence number, and the faults.
 
         Raises:
-            JournalFileError: a line is none.
+            JournalFileError: the file cannot be read.
         """
-        return _entries(self._path, _gateway_entry)
+        return _told(_gateway_lines_of(self._path))
 
 
 class KeyholderJournal:
@@ -82,22 +95,26 @@ class KeyholderJournal:
         self._path = path
         self.name = name
 
-    def entries(self) -> Iterable[ReleaseEntry]:
-        """Return all entries by sequence number; a keyholder notes them as they come.
+    def entries(self) -> Iterator[ReleaseEntry | JournalFault]:
+        """Yield the faults, and all entries by sequence number; a keyholder notes them as they come.
 
         Raises:
-            JournalFileError: a line is none.
-            ChangedJournalError: a line does not follow the one before.
+            JournalFileError: the file cannot be read.
         """
-        found = {one.access: one for one in _entries(self._path, _KeyholderReader())}
-        return sorted(found.values(), key=lambda entry: entry.sequence)
+        found: dict[bytes, ReleaseEntry] = {}
+        for entry in _told(_keyholder_lines_of(self._path)):
+            if isinstance(entry, JournalFault):
+                yield entry
+            else:
+                found[entry.access] = entry
+        yield from sorted(found.values(), key=lambda entry: entry.sequence)
 
 
 def fetch_journal(path: Path) -> Steps[int]:
     """Fetch a gateway's whole journal into a file; return the number of its lines.
 
     Raises:
-        JournalFileError: the file cannot be written, or what came is no journal.
+        JournalFileError: the file cannot be written.
         ClientError: the gateway does not answer, or refuses.
     """
     start = count = 0
@@ -110,11 +127,12 @@ def fetch_journal(path: Path) -> Steps[int]:
                     return count
                 file.write(body)
                 count += len(lines)
-                start = _gateway_lines.decode(lines[-1]).sequence + 1
+                newest = max(_sequence(line) or 0 for line in lines)
+                if newest < start:
+                    return count  # nothing later can be asked for; replay says what is wrong
+                start = newest + 1
     except OSError as error:
         raise JournalFileError(f"{path}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
-        raise JournalFileError(f"the gateway's journal: {error}") from error
 
 
 def documents_in(path: Path, access: bytes | int) -> Iterator[Documents]:
@@ -125,35 +143,93 @@ def documents_in(path: Path, access: bytes | int) -> Iterator[Documents]:
         access: Its id, or its number.
 
     Raises:
-        JournalFileError: a line is none.
+        JournalFileError: the file cannot be read.
     """
-
-    def read(line: bytes) -> Documents | None:
-        found = _gateway_lines.decode(line)
-        name = found.sequence if isinstance(access, int) else from_hex(found.access, 32)
-        if name != access:
-            return None
-        request = record_from_object(AccessRequest, found.request)
-        submission = Submission(request, from_hex(found.signature, SIGNATURE_LENGTH))
-        return Documents(submission, from_hex(found.transaction, 32), found.sequence)
-
-    return _entries(path, read)
+    with _opened(path) as file:
+        for _, _, line in _lines(file):
+            with suppress(*_NO_ENTRY):
+                found = _gateway_lines.decode(line)
+                name = found.sequence if isinstance(access, int) else from_hex(found.access, 32)
+                if name == access:
+                    request = record_from_object(AccessRequest, found.request)
+                    submission = Submission(request, from_hex(found.signature, SIGNATURE_LENGTH))
+                    yield Documents(submission, from_hex(found.transaction, 32), found.sequence)
 
 
-def _entries(path: Path, read: Callable[[bytes], Entry | None]) -> Iterator[Entry]:
+def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the lines of a file: number, offset, the line. Of one that is too long, the pieces."""
+    number = offset = 0
+    while line := file.readline(_MOST_LINE):
+        number += 1
+        yield number, offset, line
+        offset += len(line)
+
+
+def _told(lines: Iterator[_Line]) -> Iterator[ReleaseEntry | JournalFault]:
+    """Yield entries, and faults: those of lines that follow each other as one."""
+    first = last = 0
+    problem = ""
+    for number, told in lines:
+        goes_on = problem and isinstance(told, str) and number == last + 1
+        if problem and not goes_on:
+            yield _fault(first, last, problem)
+            problem = ""
+        if isinstance(told, str):
+            first, problem = (first, problem) if goes_on else (number, told)
+            last = number
+        elif told is not None:
+            yield told
+    if problem:
+        yield _fault(first, last, problem)
+
+
+def _fault(first: int, last: int, problem: str) -> JournalFault:
+    where = f"line {first}" if first == last else f"lines {first} to {last}"
+    return JournalFault(f"{where}: {problem}")
+
+
+def _gateway_lines_of(path: Path) -> Iterator[_Line]:
+    """Yield a gateway's entries by rising sequence number, whatever their order in the file."""
+    with _opened(path) as file:
+        first, count = _misplaced(file)
+        if count:
+            yield first, f"it comes after a later access; {count} lines do"
+        file.seek(0)
+        for number, _, line in _sorted_lines(file) if count else _lines(file):
+            try:
+                yield number, _gateway_entry(line)
+            except _NO_ENTRY as error:
+                yield number, f"no entry: {error}"
+
+
+def _misplaced(file: BinaryIO) -> tuple[int, int]:
+    """Return the number of the first line that comes after one of a later access, and how many do."""
+    first = count = last = 0
+    for number, _, line in _lines(file):
+        sequence = _sequence(line)
+        if sequence is not None and sequence < last:
+            first, count = first or number, count + 1
+        last = max(last, sequence or 0)
+    return first, count
+
+
+def _sorted_lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the lines of a file by the number of their access; what has none where it stands."""
+    places, last = [], 0
+    for number, offset, line in _lines(file):
+        sequence = _sequence(line)
+        last = last if sequence is None else sequence
+        places.append((last, number, offset))
+    for _, number, offset in sorted(places):
+        file.seek(offset)
+        yield number, offset, file.readline(_MOST_LINE)
+
+
+def _sequence(line: bytes) -> int | None:
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    entry = read(line)
-                except HeadError as error:
-                    raise ChangedJournalError(f"{path}, line {number}: {error}") from error
-                except (msgspec.MsgspecError, LedgerError, UnicodeDecodeError) as error:
-                    raise JournalFileError(f"{path}, line {number}: {error}") from error
-                if entry is not None:
-                    yield entry
-    except OSError as error:
-        raise JournalFileError(f"{path}: {error.strerror}") from error
+        return _sequences.decode(line).sequence
+    except _NO_ENTRY:
+        return None
 
 
 def _gateway_entry(line: bytes) -> ReleaseEntry:
@@ -170,17 +246,40 @@ def _gateway_entry(line: bytes) -> ReleaseEntry:
     )
 
 
-class _KeyholderReader:
-    """Reads line after line, and checks that they follow each other."""
+def _keyholder_lines_of(path: Path) -> Iterator[_Line]:
+    """Yield a keyholder's releases, and the lines that do not follow the one before.
 
-    def __init__(self) -> None:
-        self._head = FIRST_HEAD
+    After such a line the head that it states is taken over, so that one change is told once.
+    """
+    head: bytes | None = FIRST_HEAD
+    with _opened(path) as file:
+        for number, _, line in _lines(file):
+            if not line.endswith(b"\n") and len(line) < _MOST_LINE:
+                return
+            try:
+                body, stated = split_head(line)
+                if head is not None and with_head(body, head) != (line, stated):
+                    yield number, "it does not follow the line before"
+                head = stated
+                yield number, _keyholder_entry(body)
+            except HeadError as error:
+                head = None
+                yield number, str(error)
+            except _NO_ENTRY as error:
+                yield number, f"no entry: {error}"
 
-    def __call__(self, line: bytes) -> ReleaseEntry | None:
-        if not line.endswith(b"\n"):
-            return None
-        body, self._head = verify_line(line, self._head)
-        found = _keyholder_lines.decode(body)
-        if found.kind != "release":
-            return None
-        return ReleaseEntry(from_hex(found.access, 32), found.sequence, None, None, released=True)
+
+def _keyholder_entry(body: bytes) -> ReleaseEntry | None:
+    found = _keyholder_lines.decode(body)
+    if found.kind != "release":
+        return None
+    return ReleaseEntry(from_hex(found.access, 32), found.sequence, None, None, released=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise JournalFileError(f"{path}: {error.strerror}") from error

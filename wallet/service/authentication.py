@@ -14,7 +14,7 @@ from ledger.http_signatures import (
     received_headers,
     verify_request,
 )
-from wallet.service.bodies import read_body
+from ledger.service.request_body import read_body
 from wallet.service.problems import REPLAYED, UNAUTHENTICATED, ProblemError
 
 

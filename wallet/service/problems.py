@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from ledger.errors import LedgerError
 from ledger.http_signatures import HttpSignatureError
 from ledger.logs import describe, get_logger
+from ledger.service import errors
 from ledger.strict_json import JsonError
 from wallet.errors import WalletError
 
@@ -56,6 +57,12 @@ INTERNAL: Final = ProblemKind("internal-error", 500, "This is a defect of the se
 UNAVAILABLE: Final = ProblemKind("unavailable", 503, "Not able to answer now")
 
 _COMMON: Final[Mapping[type[Exception], ProblemKind]] = {
+    errors.BodyTooLargeError: TOO_LARGE,
+    errors.MediaTypeError: ProblemKind("media-type", 415, "The body is of another media type"),
+    errors.MissingBodyError: ProblemKind("body-missing", 422, "A body is needed"),
+    errors.SlowBodyError: ProblemKind("too-slow", 408, "The body came too slowly"),
+    errors.MalformedBodyError: MALFORMED,
+    errors.ThrottledError: THROTTLED,
     HttpSignatureError: UNAUTHENTICATED,
     JsonError: MALFORMED,
 }
@@ -77,7 +84,14 @@ def install_problems(app: FastAPI, table: Mapping[type[Exception], ProblemKind])
     async def answer(_: Request, error: Exception) -> JSONResponse:
         return response_to(error, kinds)
 
-    for kind in (LedgerError, WalletError, HTTPException, RequestValidationError, Exception):
+    for kind in (
+        errors.ServiceError,
+        LedgerError,
+        WalletError,
+        HTTPException,
+        RequestValidationError,
+        Exception,
+    ):
         app.add_exception_handler(kind, answer)
 
 
@@ -93,7 +107,8 @@ def response_to(error: Exception, kinds: Mapping[type[Exception], ProblemKind]) 
         return problem_response(MALFORMED, _what_is_invalid(error))
     for base in type(error).__mro__:
         if base in kinds:
-            return problem_response(kinds[base], str(error))
+            wait = error.retry_after if isinstance(error, errors.ThrottledError) else None
+            return problem_response(kinds[base], str(error), retry_after=wait)
     # Only type and place: the message of an unexpected error may quote personal data or a secret.
     _log.error("internal_error", error=describe(error))
     return problem_response(INTERNAL, "please report it with the time of this answer")

@@ -1,0 +1,125 @@
+"""What stands against releasing an access that the chain allowed: pure, for keyholders and for replay.
+
+The chain decided when the access was recorded. A release comes later, and may come again; so whoever
+releases looks once more, at one block and at nothing after it. Only acts count: an end that was set
+from the start and has passed meanwhile does not, nor do uses and intervals, which this very access
+used. An act that ends by itself or can be taken back (a restriction, a freeze, a closing order)
+counts while it stands.
+
+Source: PROMISES 1; docs/spec/custody.md "Release window".
+"""
+
+from collections.abc import Container
+from enum import StrEnum
+from typing import Protocol
+
+from ledger.entities import Agreement, Authorization, Dataset, Order, State
+from ledger.enumerations import Class, Roles
+from ledger.events.identifiers import agreement_id
+from ledger.policy import has_role, is_halted, is_in_force, is_shared
+
+
+class Stop(StrEnum):
+    """Why an access that was allowed is not released any more, or not now."""
+
+    ACCESS_VOIDED = "the access was voided"
+    CONSUMER_WITHDRAWN = "the consumer was withdrawn"
+    CONSUMER_RESTRICTED = "the consumer is restricted"
+    AUTHORIZATION_REVOKED = "the authorization was revoked"
+    SUBJECT_HALTED = "the subject is frozen, closed, under recovery, or was recovered since"
+    AGREEMENT_WITHDRAWN = "the agreement was withdrawn"
+    ORDER_ENDED = "the order was ended"
+    DATASET_CLOSED = "the dataset was withdrawn or closed"
+    FIELDS_NARROWED = "the agreement does not cover the fields any more"
+    BASIS_UNKNOWN = "the basis is not on chain"
+
+
+class Use(Protocol):
+    """An access as it is judged."""
+
+    @property
+    def consumer(self) -> bytes:
+        """Who asked."""
+
+    @property
+    def basis(self) -> bytes:
+        """Authorization, agreement, order or dataset."""
+
+    @property
+    def fields(self) -> int:
+        """Bitmap over the dataset's schema."""
+
+
+def find_stop(
+    state: State, use: Use, sequence: int, timestamp: int, voided: Container[int] = ()
+) -> Stop | None:
+    """Return what stands against an access, None when nothing does.
+
+    Args:
+        state: After all events up to the block at which it is judged.
+        use: The access.
+        sequence: Its number on chain.
+        timestamp: Of the block at which it is judged, seconds since 1970.
+        voided: Numbers of the accesses that were voided up to that block.
+    """
+    if sequence in voided:
+        return Stop.ACCESS_VOIDED
+    party = state.parties.get(use.consumer)
+    if party is None or not has_role(party, Roles.CONSUMER):
+        return Stop.CONSUMER_WITHDRAWN
+    if party.restricted_until > timestamp:
+        return Stop.CONSUMER_RESTRICTED
+    authorization = state.authorizations.get(use.basis)
+    if authorization is not None:
+        return _authorization_stop(authorization, use.fields, timestamp)
+    agreement = state.agreements.get(use.basis)
+    if agreement is not None:
+        return _agreement_stop(agreement, use.fields, timestamp)
+    order = state.orders.get(use.basis)
+    if order is not None:
+        return _order_stop(state, order, use, timestamp)
+    dataset = state.datasets.get(use.basis)
+    return Stop.BASIS_UNKNOWN if dataset is None else _dataset_stop(dataset, timestamp)
+
+
+def _authorization_stop(found: Authorization, fields: int, timestamp: int) -> Stop | None:
+    if found.revoked:
+        return Stop.AUTHORIZATION_REVOKED
+    if is_halted(found):
+        return Stop.SUBJECT_HALTED
+    return _agreement_stop(found.terms.agreement, fields, timestamp)
+
+
+def _agreement_stop(found: Agreement, fields: int, timestamp: int) -> Stop | None:
+    if not is_shared(found.dataset, timestamp):
+        return Stop.DATASET_CLOSED
+    if found.withdrawn:
+        return Stop.AGREEMENT_WITHDRAWN
+    return Stop.FIELDS_NARROWED if fields & ~found.fields else None
+
+
+def _order_stop(state: State, found: Order, use: Use, timestamp: int) -> Stop | None:
+    dataset = state.datasets[found.dataset]
+    # The order opens what the class closes, so the class does not count here; a later order does.
+    if dataset.withdrawn or _is_closed_by_order(dataset, timestamp):
+        return Stop.DATASET_CLOSED
+    if found.ended:
+        return Stop.ORDER_ENDED
+    if found.sharing == Class.CONDITIONAL:
+        agreement = state.agreements.get(agreement_id(use.consumer, found.dataset, found.purpose))
+        if agreement is None or agreement.withdrawn:
+            return Stop.AGREEMENT_WITHDRAWN
+        return Stop.FIELDS_NARROWED if use.fields & ~agreement.fields else None
+    return None
+
+
+def _dataset_stop(found: Dataset, timestamp: int) -> Stop | None:
+    is_open = found.sharing == Class.UNCONDITIONAL and is_shared(found, timestamp)
+    return None if is_open else Stop.DATASET_CLOSED
+
+
+def _is_closed_by_order(dataset: Dataset, timestamp: int) -> bool:
+    order = dataset.last_order
+    if order is None or order.sharing != Class.NOT_SHARED:
+        return False
+    return is_in_force(order, timestamp)

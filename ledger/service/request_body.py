@@ -1,0 +1,152 @@
+"""Request bodies: never more than a limit, never slower than a rate, understood in one way only.
+
+The only way in which a service of ours reads a body. A framework that reads bodies by itself holds
+whatever comes, for as long as it comes.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.types import Receive
+
+from ledger.service.errors import (
+    BodyTooLargeError,
+    MalformedBodyError,
+    MediaTypeError,
+    MissingBodyError,
+    SlowBodyError,
+    ThrottledError,
+)
+from ledger.strict_json import JsonError, parse_json
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+USUAL_PATIENCE: Final = 20.0
+"""Seconds for which a body may be behind its least rate."""
+
+MIN_RATE: Final = 32 * 1024
+"""Bytes per second that a body comes with at least, on average: who sends a byte now and then holds a
+connection for as long as it likes otherwise."""
+
+SMALL: Final = 64 * 1024
+"""Bytes of a body that always has room: as many as there may be connections, they do not fill the memory."""
+
+MOST_HELD: Final = 256 * 1024 * 1024
+"""Bytes that all larger bodies may hold together while they come."""
+
+_JSON: Final = "application/json"
+_PROBLEMS_TOLD: Final = 5
+
+_held = 0
+
+
+async def read_pieces(receive: Receive, limit: int, patience: float) -> AsyncIterator[bytes]:
+    """Yield the pieces of a body as the server hands them over.
+
+    Args:
+        receive: Of the request, see ASGI.
+        limit: Bytes at most.
+        patience: Seconds for which the body may be behind `MIN_RATE`.
+
+    Raises:
+        BodyTooLargeError: It is longer; the rest is not read.
+        SlowBodyError: It comes too slowly, or the client is gone.
+    """
+    size, began = 0, time.monotonic()
+    while True:
+        left = began + patience + size / MIN_RATE - time.monotonic()
+        try:
+            async with asyncio.timeout(left):
+                message = await receive()
+        except TimeoutError as error:
+            raise SlowBodyError("the body did not come in time") from error
+        if message["type"] == "http.disconnect":
+            raise SlowBodyError("the client is gone")
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise BodyTooLargeError(limit)
+        if piece:
+            yield piece
+        if not message.get("more_body"):
+            return
+
+
+async def stream_body(request: Request, limit: int, patience: float) -> AsyncIterator[bytes]:
+    """Yield the pieces of a body; one that says that it is too long is not begun. See `read_pieces`."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and (len(length) > 18 or int(length) > limit):
+        raise BodyTooLargeError(limit)
+    async for piece in read_pieces(request.receive, limit, patience):
+        yield piece
+
+
+async def read_body(request: Request, limit: int, patience: float = USUAL_PATIENCE) -> bytes:
+    """Return a body. Raises as `stream_body` does, or `ThrottledError` as `collect`."""
+    return await collect(stream_body(request, limit, patience))
+
+
+async def collect(pieces: AsyncIterator[bytes]) -> bytes:
+    """Return a body in one piece.
+
+    Raises:
+        ThrottledError: It is large, and there are too many large ones on their way.
+    """
+    global _held  # noqa: PLW0603  the memory is the process's
+    body, held = bytearray(), 0
+    try:
+        async for piece in pieces:
+            body += piece
+            if len(body) > SMALL:
+                if _held + len(body) - held > MOST_HELD:
+                    raise ThrottledError(1, "too many large bodies are on their way")
+                _held, held = _held + len(body) - held, len(body)
+        return bytes(body)
+    finally:
+        _held -= held
+
+
+async def read_model(
+    request: Request, model: type[ModelT], limit: int, patience: float = USUAL_PATIENCE
+) -> ModelT:
+    """Return what a JSON body says.
+
+    Raises:
+        BodyError: It is too large, too slow, or not of this form.
+    """
+    check_json(request)
+    return parse_model(await read_body(request, limit, patience), model)
+
+
+def check_json(request: Request) -> None:
+    """Check that a body says that it is JSON.
+
+    Raises:
+        MediaTypeError: It says something else.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != _JSON:
+        raise MediaTypeError(_JSON)
+
+
+def parse_model(body: bytes, model: type[ModelT]) -> ModelT:
+    """Return what a JSON body says.
+
+    Raises:
+        MissingBodyError: There is none.
+        MalformedBodyError: It is not strict JSON, or not of this form; the message shows no value.
+    """
+    if not body:
+        raise MissingBodyError("a body is needed")
+    try:
+        return model.model_validate(parse_json(body))
+    except JsonError as error:
+        raise MalformedBodyError(str(error)) from error
+    except ValidationError as error:
+        told = error.errors(include_url=False, include_input=False)[:_PROBLEMS_TOLD]
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in told)
+        raise MalformedBodyError(problems) from None
