@@ -16,13 +16,21 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from ledger.enumerations import Outcome
+from ledger.enumerations import Change, Outcome
 from ledger.events import (
     Accessed,
+    AccessVoided,
+    AdmissionAnnounced,
+    AdmissionVetoed,
     AgreementApproved,
+    AgreementSuspended,
     AgreementWithdrawn,
     ApplicationDeclined,
     Applied,
+    BatchSkipped,
+    ChangeAnnounced,
+    ChangeMade,
+    ChangeVetoed,
     ConfidentialitySigned,
     Confirmed,
     ConsumerRestricted,
@@ -35,11 +43,11 @@ from ledger.events import (
     Granted,
     GuardianAppointed,
     GuardianDismissed,
+    LinksEnded,
+    OrderCountersigned,
     OrderEnded,
     OrderIssued,
     OrderReviewed,
-    OwnershipTransferred,
-    OwnershipTransferStarted,
     PartyAdmitted,
     PartyWithdrawn,
     Published,
@@ -48,6 +56,8 @@ from ledger.events import (
     PurposeRetired,
     Recorded,
     RecordErased,
+    RecorderDismissed,
+    RecorderNamed,
     RecoveryCompleted,
     RecoveryStarted,
     RecoveryVetoed,
@@ -55,9 +65,14 @@ from ledger.events import (
     RestrictionLifted,
     Revoked,
     SignerRotated,
+    SubjectClosed,
     SubjectFrozen,
+    SubjectOpened,
     SubjectRegistered,
     SubjectUnfrozen,
+    SupervisorAppointed,
+    SupervisorDismissed,
+    SuspensionReviewed,
     agreement_id,
 )
 
@@ -85,8 +100,8 @@ class TraceEntry(msgspec.Struct, frozen=True):
     act: str
     """Name of the event."""
     who: bytes | None
-    """Whose act it is: an address, or the signer of a subject (ERC-7913 bytes). None where neither
-    the event nor what came before says it."""
+    """Whose act it is: an address, or the Keccak-256 of a subject's signer (ERC-7913 bytes). None where
+    neither the event nor what came before says it."""
     what: bytes
     """Id of what the act is about; of an access its basis."""
     outcome: Outcome | None
@@ -123,8 +138,8 @@ class _Tracer:
 
     def learn(self, event: Event) -> None:
         """Remember who stands behind what, whether or not it is followed."""
-        if isinstance(event, OwnershipTransferred):
-            self._authority = event.new_owner
+        if isinstance(event, ChangeMade) and event.change is Change.AUTHORITY:
+            self._authority = event.first
         elif isinstance(event, DatasetRegistered):
             self._providers[event.dataset] = event.provider
         elif isinstance(event, Applied):
@@ -180,11 +195,14 @@ _NAMES: Final[Mapping[type[Event], Names]] = MappingProxyType(
         ),
         Revoked: lambda event: (event.authorization, event.subject),
         Confirmed: lambda event: (event.authorization, event.subject),
+        AccessVoided: lambda event: (event.authorization, event.regulator),
+        BatchSkipped: lambda event: (event.consumer, event.recorder),
         **dict.fromkeys(
             (
                 *(SubjectRegistered, SubjectFrozen, SubjectUnfrozen, SignerRotated),
                 *(GuardianAppointed, GuardianDismissed),
                 *(RecoveryStarted, RecoveryVetoed, RecoveryCompleted),
+                *(SubjectClosed, SubjectOpened, LinksEnded),
             ),
             lambda event: (event.subject,),
         ),
@@ -194,7 +212,8 @@ _NAMES: Final[Mapping[type[Event], Names]] = MappingProxyType(
             lambda event: (event.dataset,),
         ),
         OrderIssued: lambda event: (event.order, event.dataset),
-        OrderEnded: lambda event: (event.order, event.dataset),
+        OrderCountersigned: lambda event: (event.order, event.dataset, event.regulator),
+        OrderEnded: lambda event: (event.order, event.dataset, event.by),
         OrderReviewed: lambda event: (event.order, event.dataset, event.regulator),
         PurposeRegistered: lambda event: (event.purpose,),
         PurposeFieldsBound: lambda event: (event.purpose, event.dataset),
@@ -205,14 +224,23 @@ _NAMES: Final[Mapping[type[Event], Names]] = MappingProxyType(
         ConfidentialitySigned: lambda event: (event.application, event.consumer),
         AgreementWithdrawn: lambda event: (event.agreement, event.by),
         **dict.fromkeys(
-            (PartyAdmitted, PartyWithdrawn, EncryptionKeySet), lambda event: (event.party,)
+            (PartyAdmitted, AdmissionAnnounced, PartyWithdrawn, EncryptionKeySet),
+            lambda event: (event.party,),
         ),
+        AdmissionVetoed: lambda event: (event.party, event.regulator),
+        RecorderNamed: lambda event: (event.consumer, event.recorder),
+        RecorderDismissed: lambda event: (event.consumer, event.recorder),
+        SupervisorAppointed: lambda event: (event.supervisor, event.regulator),
+        SupervisorDismissed: lambda event: (event.supervisor, event.regulator),
+        AgreementSuspended: lambda event: (event.agreement, event.supervisor),
+        SuspensionReviewed: lambda event: (event.agreement, event.regulator),
         ConsumerRestricted: lambda event: (event.consumer, event.regulator),
         RestrictionAppealed: lambda event: (event.consumer,),
         RestrictionLifted: lambda event: (event.consumer, event.regulator),
         ContractAnnounced: lambda event: (event.deployed,),
-        OwnershipTransferStarted: lambda event: (event.new_owner, event.previous_owner),
-        OwnershipTransferred: lambda event: (event.new_owner, event.previous_owner),
+        **dict.fromkeys(
+            (ChangeAnnounced, ChangeVetoed, ChangeMade), lambda event: (event.first, event.second)
+        ),
     }
 )
 
@@ -224,16 +252,18 @@ _BRINGS_ALONG: Final = frozenset(
 _HALTING: Final = frozenset(
     (
         *(SubjectFrozen, SubjectUnfrozen, RecoveryStarted, RecoveryVetoed, RecoveryCompleted),
+        *(SubjectClosed, SubjectOpened),
         *(PartyAdmitted, PartyWithdrawn, ConsumerRestricted, RestrictionLifted),
-        *(DatasetReclassified, DatasetWithdrawn, OrderIssued, OrderEnded),
-        *(AgreementApproved, AgreementWithdrawn),
+        *(DatasetReclassified, DatasetWithdrawn, OrderIssued, OrderCountersigned, OrderEnded),
+        *(AgreementApproved, AgreementWithdrawn, AgreementSuspended, SuspensionReviewed),
     )
 )
 """What halts an authorization from outside, or lets it count again."""
 
 _BY_AUTHORITY: Final = frozenset(
     (
-        *(PartyAdmitted, PartyWithdrawn, ContractAnnounced, OrderIssued, OrderEnded),
+        *(PartyAdmitted, AdmissionAnnounced, PartyWithdrawn, ContractAnnounced, OrderIssued),
+        *(ChangeAnnounced, ChangeMade),
         *(PurposeRegistered, PurposeFieldsBound, PurposeRetired),
     )
 )
@@ -242,14 +272,25 @@ _ACTOR: Final[Mapping[type[Event], str]] = MappingProxyType(
     {
         Accessed: "consumer",
         Recorded: "recorder",
-        Granted: "signer",
-        Revoked: "signer",
-        Confirmed: "signer",
-        SubjectFrozen: "signer",
-        SubjectUnfrozen: "signer",
-        SignerRotated: "old_signer",
+        Granted: "signer_hash",
+        Revoked: "signer_hash",
+        Confirmed: "signer_hash",
+        AccessVoided: "regulator",
+        SubjectRegistered: "registrar",
+        SubjectFrozen: "signer_hash",
+        SubjectUnfrozen: "signer_hash",
         DatasetRegistered: "provider",
+        OrderCountersigned: "regulator",
+        OrderEnded: "by",
         OrderReviewed: "regulator",
+        SupervisorAppointed: "regulator",
+        SupervisorDismissed: "regulator",
+        AgreementSuspended: "supervisor",
+        SuspensionReviewed: "regulator",
+        AdmissionVetoed: "regulator",
+        ChangeVetoed: "regulator",
+        RecorderNamed: "consumer",
+        RecorderDismissed: "consumer",
         Applied: "consumer",
         ConfidentialitySigned: "consumer",
         AgreementWithdrawn: "by",
@@ -257,8 +298,6 @@ _ACTOR: Final[Mapping[type[Event], str]] = MappingProxyType(
         ConsumerRestricted: "regulator",
         RestrictionAppealed: "consumer",
         RestrictionLifted: "regulator",
-        OwnershipTransferStarted: "previous_owner",
-        OwnershipTransferred: "new_owner",
     }
 )
 """Which attribute says who acted; the others say it nowhere, or by way of the dataset."""

@@ -14,7 +14,9 @@ from ledger.deployment import Deployment
 from ledger.enumerations import Outcome
 from ledger.events import (
     Accessed,
+    AccessVoided,
     AgreementApproved,
+    AgreementSuspended,
     AgreementWithdrawn,
     ApplicationDeclined,
     Applied,
@@ -30,6 +32,8 @@ from ledger.events import (
     Granted,
     GuardianAppointed,
     GuardianDismissed,
+    LinksEnded,
+    OrderCountersigned,
     OrderEnded,
     OrderIssued,
     OrderReviewed,
@@ -46,9 +50,12 @@ from ledger.events import (
     RestrictionLifted,
     Revoked,
     SignerRotated,
+    SubjectClosed,
     SubjectFrozen,
+    SubjectOpened,
     SubjectRegistered,
     SubjectUnfrozen,
+    SuspensionReviewed,
     agreement_id,
 )
 from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC
@@ -65,13 +72,15 @@ _WORD: Final = 32
 _BY_FIRST: Final = (
     *(PartyAdmitted, PartyWithdrawn, ConsumerRestricted, RestrictionLifted),
     *(DatasetRegistered, DatasetReclassified, DatasetWithdrawn),
-    *(OrderIssued, OrderEnded, OrderReviewed),
+    *(OrderIssued, OrderCountersigned, OrderEnded, OrderReviewed),
     *(PurposeRegistered, PurposeFieldsBound, PurposeRetired),
     *(Applied, ApplicationDeclined, AgreementApproved, ConfidentialitySigned, AgreementWithdrawn),
+    *(AgreementSuspended, SuspensionReviewed),
     *(SubjectRegistered, SubjectFrozen, SubjectUnfrozen, SignerRotated),
     *(GuardianAppointed, GuardianDismissed),
     *(RecoveryStarted, RecoveryVetoed, RecoveryCompleted),
-    *(Granted, Revoked, Confirmed),
+    *(SubjectClosed, SubjectOpened, LinksEnded),
+    *(Granted, Revoked, Confirmed, AccessVoided),
 )
 _TOPICS: Final = tuple(plan_for(event).topic for event in _BY_FIRST)
 _ISSUED: Final = plan_for(OrderIssued).topic
@@ -96,7 +105,7 @@ _BRINGS: Final[Mapping[type[Event], _Brings]] = MappingProxyType(
             event.terms.purpose,
             agreement_id(access.consumer, event.dataset, event.terms.purpose),
         ),
-        OrderReviewed: lambda event, _: (event.regulator,),
+        SubjectRegistered: lambda event, _: (event.registrar,),
         ConsumerRestricted: lambda event, _: (event.regulator,),
         RestrictionLifted: lambda event, _: (event.regulator,),
     }

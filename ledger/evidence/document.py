@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from ledger.contracts import Approval
 from ledger.errors import LedgerError
 from ledger.evidence.blocks import Consensus
 from ledger.evidence.errors import Check, EvidenceCheckError
@@ -87,8 +88,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """Number of the access: a request that was recorded twice is two accesses."""
     head_before: bytes
     """Running hash before the recorder's call."""
-    approval: bytes | None
-    """The person's signature over the authorization; None where the basis is none."""
+    approval: Approval | None
+    """Who signed the authorization, and the signature; None where the basis is none."""
     statement: str | None
     """What the person signed; None where whoever made the file does not have it."""
     link: SignedLink | None
@@ -130,6 +131,11 @@ class _Release(msgspec.Struct, forbid_unknown_fields=True):
     proof: msgspec.Raw
 
 
+class _Approval(msgspec.Struct, forbid_unknown_fields=True):
+    signer: str
+    signature: str
+
+
 class _Link(msgspec.Struct, forbid_unknown_fields=True):
     link: dict[str, Any]
     signature: str
@@ -147,7 +153,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     signature: str
     sequence: int
     head_before: str
-    approval: str | None
+    approval: _Approval | None
     statement: str | None
     link: _Link | None
     release: _Release | None
@@ -156,6 +162,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 def encode_evidence(evidence: Evidence) -> bytes:
     """Return the file's text."""
     link, release, genesis = evidence.link, evidence.release, evidence.genesis
+    approval = evidence.approval
     text = _File(
         format="quancheng-evidence",
         version=1,
@@ -168,7 +175,9 @@ def encode_evidence(evidence: Evidence) -> bytes:
         signature=to_hex(evidence.signature),
         sequence=evidence.sequence,
         head_before=to_hex(evidence.head_before),
-        approval=None if evidence.approval is None else to_hex(evidence.approval),
+        approval=None
+        if approval is None
+        else _Approval(to_hex(approval.signer), to_hex(approval.signature)),
         statement=evidence.statement,
         link=None
         if link is None
@@ -235,7 +244,9 @@ def _evidence(text: _File) -> Evidence:
         signature=from_hex(text.signature, SIGNATURE_LENGTH),
         sequence=text.sequence,
         head_before=from_hex(text.head_before, _HASH),
-        approval=None if text.approval is None else from_hex(text.approval),
+        approval=None
+        if text.approval is None
+        else Approval(from_hex(text.approval.signer), from_hex(text.approval.signature)),
         statement=text.statement,
         link=None if text.link is None else _link(text.link),
         release=None if text.release is None else _release(text.release),

@@ -2,27 +2,38 @@
 
 Evidence has the events of the things that one access names, not the whole chain: of the consumer, the
 dataset, the purpose, the agreement, the person. So numbers that count all people or all agreements are
-taken as they are; everything else follows `ledger.state`.
+taken as they are, and so is what regulators, supervisors and the authority had the right to do: the chain
+checked it when it emitted the event. Everything else follows `ledger.state`.
 """
 
 from collections.abc import Iterable
 
 import msgspec
 
-from ledger.entities import Agreement, State, Subject
+from ledger.entities import Agreement, Party, State, Subject
 from ledger.enumerations import Outcome
 from ledger.events import (
     Accessed,
+    AccessVoided,
     AgreementApproved,
+    AgreementSuspended,
+    BatchSkipped,
     Event,
     Granted,
+    OrderCountersigned,
+    OrderEnded,
+    OrderReviewed,
+    PartyAdmitted,
+    PartyWithdrawn,
     Published,
     PurposeFieldsBound,
     PurposeRegistered,
     Recorded,
     RecordErased,
     SubjectRegistered,
+    SuspensionReviewed,
 )
+from ledger.keccak import keccak256
 from ledger.policy import decide
 from ledger.state import ImpossibleEventError, apply, count
 
@@ -73,7 +84,7 @@ class Facts:
                 break
             if isinstance(event, Accessed):
                 self._accessed(event, access)
-            elif not isinstance(event, Recorded):
+            elif not isinstance(event, Recorded | BatchSkipped):
                 self._apply(event)
                 if isinstance(event, Granted) and event.authorization == access.basis:
                     self.granted, self.names = event, self._names(event)
@@ -87,19 +98,50 @@ class Facts:
 
     def _apply(self, event: Event) -> None:
         state = self.state
-        if isinstance(event, SubjectRegistered):
-            state.subjects[event.subject] = Subject(event.subject, event.number, event.signer)
-        elif isinstance(event, AgreementApproved) and event.agreement not in state.agreements:
-            self._first_approval(event)
-        elif isinstance(event, Published):
+        if isinstance(event, Published):
             self.published[event.dataset, event.version] = event
         elif isinstance(event, RecordErased):
             self.erased.add(event.item)
-        elif not isinstance(event, PurposeFieldsBound) or event.dataset in state.datasets:
+        elif isinstance(event, AgreementApproved) and event.agreement not in state.agreements:
+            self._first_approval(event)
+        elif isinstance(event, PurposeFieldsBound) and event.dataset not in state.datasets:
+            return
+        elif not self._take(event):
             apply(state, event)
             if isinstance(event, PurposeRegistered):
                 texts = event.terms.texts
                 self._texts[event.purpose] = tuple((one.language, one.template) for one in texts)
+
+    def _take(self, event: Event) -> bool:
+        """Take an event as it is, if it is one of those whose right the chain checked."""
+        if isinstance(event, SubjectRegistered):
+            self._register(event)
+        elif isinstance(event, PartyAdmitted | PartyWithdrawn):
+            self._party(event)
+        elif isinstance(event, AgreementSuspended | SuspensionReviewed):
+            self._agreement(event, event.agreement).suspended_until = event.until
+        elif isinstance(event, OrderCountersigned | OrderEnded | OrderReviewed):
+            self._order(event)
+        elif isinstance(event, AccessVoided):
+            self._void(event)
+        else:
+            return False
+        return True
+
+    def _register(self, event: SubjectRegistered) -> None:
+        self.state.subjects[event.subject] = Subject(
+            event.subject,
+            event.subject_number,
+            event.registrar,
+            event.signer,
+            keccak256(event.signer),
+        )
+
+    def _party(self, event: PartyAdmitted | PartyWithdrawn) -> None:
+        party = self.state.parties.setdefault(event.party, Party("", 0))
+        party.active = isinstance(event, PartyAdmitted)
+        if isinstance(event, PartyAdmitted):
+            party.name, party.roles = event.title, event.roles
 
     def _first_approval(self, event: AgreementApproved) -> None:
         application = self.state.applications.get(event.application)
@@ -108,7 +150,8 @@ class Facts:
         application.decided = True
         agreement = Agreement(
             id=event.agreement,
-            number=event.number,
+            number=event.agreement_number,
+            round=event.round,
             consumer=application.consumer,
             dataset=application.dataset,
             purpose=application.purpose,
@@ -116,7 +159,32 @@ class Facts:
             fields=event.fields,
             expires_at=event.expires_at,
         )
-        self.state.agreements[event.agreement] = self.state.numbered[event.number] = agreement
+        self.state.agreements[event.agreement] = agreement
+        self.state.numbered[event.agreement_number] = agreement
+
+    def _agreement(self, event: Event, agreement: bytes) -> Agreement:
+        found = self.state.agreements.get(agreement)
+        if found is None:
+            raise ImpossibleEventError(event, "the agreement is unknown")
+        return found
+
+    def _order(self, event: OrderCountersigned | OrderEnded | OrderReviewed) -> None:
+        found = self.state.orders.get(event.order)
+        if found is None:
+            raise ImpossibleEventError(event, "the order is unknown")
+        if isinstance(event, OrderCountersigned):
+            found.countersigned = True
+        elif isinstance(event, OrderEnded):
+            found.ends_at = event.ends_at
+        else:
+            found.reviewed = True
+
+    def _void(self, event: AccessVoided) -> None:
+        found = self.state.authorizations.get(event.authorization)
+        if found is None:
+            raise ImpossibleEventError(event, "the authorization is unknown")
+        found.uses_left += 1
+        found.last_use = event.last_use
 
     def _names(self, event: Granted) -> Names:
         state, terms = self.state, event.terms

@@ -14,6 +14,7 @@ from eth_abi.exceptions import DecodingError
 
 from ledger import queries
 from ledger.chain import Finality
+from ledger.contracts import Approval
 from ledger.deployment import Deployment
 from ledger.entities import NOTHING
 from ledger.events import Accessed, EventDecoder, Recorded, with_timestamp
@@ -180,16 +181,16 @@ class _Maker:
         except SigningError:
             return ()  # the check of the link says so
 
-    def _approval(self, found: Collected) -> bytes | None:
-        """Return the person's signature as it was relayed; None where a contract relayed it."""
+    def _approval(self, found: Collected) -> Approval | None:
+        """Return who signed and the signature, as they were relayed; None where a contract relayed it."""
         if found.granted_in is None:
             return None
         data = self._rpc.send(blocks.transaction_input(found.granted_in)) or b""
         try:
-            _terms, (_signer, signature) = decode((GRANT_TERMS, "(bytes,bytes)"), data[_SELECTOR:])
+            _terms, (signer, signature) = decode((GRANT_TERMS, "(bytes,bytes)"), data[_SELECTOR:])
         except (DecodingError, ValueError):
             return None
-        return bytes(signature)
+        return Approval(bytes(signer), bytes(signature))
 
     # The blocks
 

@@ -266,9 +266,11 @@ class _Verifier:
         signed = digest_of(granted.authorization, domain)
         verifiers = (self._deployment.webauthn_verifier,)
         try:
-            verify_signer(granted.signer, signed, approval, verifiers)
+            verify_signer(approval.signer, signed, approval.signature, verifiers)
         except LedgerError as error:
             raise EvidenceCheckError(Check.APPROVAL, str(error)) from error
+        if keccak256(approval.signer) != granted.signer_hash:
+            raise EvidenceCheckError(Check.APPROVAL, "the chain took another signer's signature")
         self._checked.append(Check.APPROVAL)
 
     def _check_statement(self, facts: Facts) -> str | None:

@@ -33,6 +33,7 @@ from ledger.index.rows import (
     SubjectEntry,
 )
 from ledger.index.writer import Writer
+from ledger.keccak import keccak256
 
 _MOST: Final = 1000
 """Rows that one question returns at most."""
@@ -265,18 +266,16 @@ class Index:
 
     async def subjects_of(self, signer: bytes) -> tuple[SubjectEntry, ...]:
         """Return the subjects whose signer this is now."""
-        return await self._subjects(tables.subjects.c.signer == signer)
+        return await self._subjects(tables.subjects.c.signer_hash == keccak256(signer))
 
     async def wards_of(self, guardian: bytes) -> tuple[SubjectEntry, ...]:
         """Return the subjects for whom this signer may sign as a guardian, by the last block's time."""
         async with self._database.reading() as connection:
-            table = tables.guardians
-            statement = select(table).where(table.c.guardian == guardian)
-            rows = (await connection.execute(statement)).all()
-            now = self.head.timestamp
-            epochs = {row.subject: row.epoch for row in rows if row.expires_at > now}
-            wards = await reader.subjects(connection, tables.subjects.c.number.in_(epochs))
-        return tuple(ward for ward in wards if ward.epoch == epochs[ward.number])
+            table, now = tables.guardians, self.head.timestamp
+            current = (table.c.guardian == keccak256(guardian)) & (table.c.expires_at > now)
+            rows = (await connection.execute(select(table.c.subject).where(current))).all()
+            numbers = [row.subject for row in rows]
+            return await reader.subjects(connection, tables.subjects.c.number.in_(numbers))
 
     async def authorization(self, authorization: bytes) -> AuthorizationEntry | None:
         """Return an authorization."""

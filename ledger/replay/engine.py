@@ -141,17 +141,27 @@ class Replay:
         state = self.state
         if isinstance(event, Recorded) and state.unclosed not in (b"", event.transaction):
             self._open_call(event)
+        if isinstance(event, NumberedEvent):
+            self._numbered(event)
         try:
             apply(state, event)
         except ImpossibleEventError as error:
             self._impossible(event, error)
-            if isinstance(event, NumberedEvent):
-                chain_on(state, event)
         if isinstance(event, Recorded):
             state.sequence, state.head = event.sequence, event.head
             close(state)
             for finding in self._comparison.recorded(event.recorder):
                 self._add(finding)
+
+    def _numbered(self, event: NumberedEvent) -> None:
+        """Check an event's number, and go on from it."""
+        chain = self.state.chains.get(event.contract)
+        expected = 1 if chain is None else chain.count + 1
+        if event.number != expected:
+            missing = event.number > expected
+            kind = Kind.MISSING_EVENT if missing else Kind.REPEATED_EVENT
+            self._add_at(event, kind, f"event {event.number} of its contract, {expected} was next")
+        chain_on(self.state, event)
 
     def _impossible(self, event: Event, error: ImpossibleEventError) -> None:
         state = self.state

@@ -73,7 +73,16 @@ from ledger.state import accesses, agreements, authorizations, catalogue, regist
 from ledger.state.accesses import close, count
 from ledger.state.errors import ImpossibleEventError, require
 
-__all__ = ["NOTHING", "ImpossibleEventError", "State", "apply", "chain_on", "close", "count"]
+__all__ = [
+    "NOTHING",
+    "ImpossibleEventError",
+    "State",
+    "apply",
+    "chain_on",
+    "close",
+    "count",
+    "follow",
+]
 
 _HANDLERS: Final[dict[type[Event], Callable[[State, Any], None]]] = {
     Accessed: accesses.accessed,
@@ -134,19 +143,27 @@ _HANDLERS: Final[dict[type[Event], Callable[[State, Any], None]]] = {
 
 
 def apply(state: State, event: Event) -> None:
-    """Bring the state to what it is after an event.
+    """Bring the state to what it is after an event, whatever its number.
 
     Raises:
         ImpossibleEventError: the contracts cannot have emitted it; the state is as before.
     """
-    if not isinstance(event, NumberedEvent):
-        _HANDLERS[type(event)](state, event)
-        return
-    chain = state.chains.get(event.contract)
-    following = 1 if chain is None else chain.count + 1
-    require(event.number == following, event, f"not event {following} of its contract")
     _HANDLERS[type(event)](state, event)
-    chain_on(state, event)
+
+
+def follow(state: State, event: Event) -> None:
+    """Do as `apply`, and check and count the event's number. For who has all events, in order.
+
+    Raises:
+        ImpossibleEventError: as `apply`, or an event is missing or came before.
+    """
+    if isinstance(event, NumberedEvent):
+        chain = state.chains.get(event.contract)
+        following = 1 if chain is None else chain.count + 1
+        require(event.number == following, event, f"not event {following} of its contract")
+    apply(state, event)
+    if isinstance(event, NumberedEvent):
+        chain_on(state, event)
 
 
 def chain_on(state: State, event: NumberedEvent) -> None:

@@ -63,18 +63,18 @@ def subject_registered(state: State, event: SubjectRegistered) -> None:
 def subject_frozen(state: State, event: SubjectFrozen) -> None:
     """Freeze a subject, or freeze it again: then the later time counts, and it is nobody's own."""
     subject, now = _known(state, event, event.subject), event.block.timestamp
-    again = subject.frozen
-    known = state.recovery_delay
-    if known is None and event.signer_hash not in subject.replaced:
-        known = _delay(state, event, event.liftable_at - now)
-    _require_stopper(state, event, subject, event.signer_hash)
-    liftable_at = liftable_after(subject, event.signer_hash, now, known or 0)
-    if again:
-        liftable_at = max(liftable_at, subject.liftable_at)
-    require(event.liftable_at == liftable_at, event, f"liftable at {liftable_at}")
-    same = not again or subject.frozen_by == event.signer_hash
-    subject.frozen_by = event.signer_hash if same else NOTHING
-    subject.frozen, subject.liftable_at = True, liftable_at
+    again, hash_ = subject.frozen, event.signer_hash
+    _require_stopper(state, event, subject, hash_)
+    replaced = subject.replaced.get(hash_, 0) > now and hash_ != subject.signer_hash
+    if state.recovery_delay is None and not replaced and event.liftable_at != subject.liftable_at:
+        _delay(state, event, event.liftable_at - now)
+    if state.recovery_delay is not None or replaced:
+        liftable_at = liftable_after(subject, hash_, now, state.recovery_delay or 0)
+        liftable_at = max(liftable_at, subject.liftable_at if again else 0)
+        require(event.liftable_at == liftable_at, event, f"liftable at {liftable_at}")
+    same = not again or subject.frozen_by == hash_
+    subject.frozen_by = hash_ if same else NOTHING
+    subject.frozen, subject.liftable_at = True, event.liftable_at
 
 
 def subject_unfrozen(state: State, event: SubjectUnfrozen) -> None:
