@@ -125,6 +125,13 @@ class Deployment(msgspec.Struct, frozen=True):
         )
 
     @property
+    def trial_text(self) -> str:
+        """What a tool shows about `trial`."""
+        if self.trial:
+            return "YES: its delays can be shorter than 3 days, no party's power is bounded"
+        return f"no: what is announced takes effect after {self.admission_delay // 3600} h"
+
+    @property
     def webauthn_verifier(self) -> bytes:
         """Address of the contract that checks passkeys' signatures."""
         return self.address_of("ERC7913WebAuthnVerifier")

@@ -3,6 +3,7 @@
 import secrets
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -11,9 +12,25 @@ from rich.console import Console
 from rich.table import Table
 
 from ledger import contracts
-from ledger.contracts import Approval
-from ledger.typed_data import digest
-from scripts.bench.bare_chain import BareChain, Person, bare_chain
+from ledger.contracts import Approval, ContractCall
+from ledger.enumerations import Class, VoidGround
+from ledger.events import OrderTerms, agreement_id, order_id
+from ledger.typed_data import (
+    Freeze,
+    GuardianAppointment,
+    Revocation,
+    SignedRecord,
+    SignerRotation,
+    digest,
+)
+from scripts.bench.bare_chain import (
+    ALL_FIELDS,
+    DAY,
+    Account,
+    BareChain,
+    Person,
+    bare_chain,
+)
 from scripts.bench.gas import use
 from wallet.passkey import SoftwarePasskey
 
@@ -34,7 +51,13 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="quancheng-gas-") as home,
         bare_chain(Path(home), BATCHES[-1], _BLOCK_TIME, lambda _: None) as chain,
     ):
-        rows = [*publishing(chain), *authorizing(chain), *accessing(chain)]
+        rows = [
+            *governing(chain),
+            *publishing(chain),
+            *authorizing(chain),
+            *stopping(chain),
+            *accessing(chain),
+        ]
     table = Table("act", "gas", "gas for each", title="Gas, on the contracts as shipped")
     for what, gas, acts in rows:
         table.add_row(what, f"{gas:,}", f"{gas / acts:,.0f}")
@@ -45,6 +68,79 @@ def main() -> int:
         f"goal in a batch of {acts}: at most {GOAL:,} for each: {'met' if met else 'MISSED'}"
     )
     return 0 if met else 1
+
+
+def governing(chain: BareChain) -> Iterator[Row]:
+    """What bounds the parties' powers: recorders, orders, suspensions, links."""
+    other = Account.draw().address
+    yield "name a second recorder", _gas(chain, chain.bank, contracts.name_recorder(other)), 1
+    yield "dismiss it", _gas(chain, chain.bank, contracts.dismiss_recorder(other)), 1
+    now = int(time.time())
+    terms = OrderTerms(
+        chain.dataset,
+        chain.purpose,
+        Class.CONDITIONAL,
+        ALL_FIELDS,
+        now,
+        now + DAY,
+        "flood",
+        secrets.token_bytes(32),
+    )
+    order = order_id(terms)
+    yield "issue an order", _gas(chain, chain.authority, contracts.issue_order(terms)), 1
+    countersign = contracts.countersign_order(order)
+    yield "countersign it", _gas(chain, chain.regulator, countersign), 1
+    _gas(chain, chain.regulator, contracts.end_order(order, "over"))
+    _gas(chain, chain.regulator, contracts.review_order(order, "as it should be"))
+    machine = Account.draw()
+    appoint = contracts.appoint_supervisor(machine.address)
+    yield "appoint a supervisor", _gas(chain, chain.regulator, appoint), 1
+    agreement = agreement_id(chain.bank.address, chain.dataset, chain.purpose)
+    suspend = contracts.suspend_agreement(agreement, "odd")
+    yield "suspend an agreement", _gas(chain, machine, suspend), 1
+    review = contracts.review_suspension(agreement, 0, "nothing")
+    yield "look at the suspension, and end it", _gas(chain, chain.regulator, review), 1
+
+
+def stopping(chain: BareChain) -> Iterator[Row]:
+    """What stops a person's id, and gives uses back."""
+    person = _granted(chain)
+    freeze = Freeze(person.subject, True, secrets.token_bytes(32), _soon())
+    yield (
+        "freeze",
+        _gas(chain, chain.authority, contracts.set_frozen(freeze, _by(chain, person, freeze))),
+        1,
+    )
+    person = _granted(chain)
+    revoke = Revocation(person.subject, person.basis, _soon())
+    yield (
+        "revoke",
+        _gas(chain, chain.authority, contracts.revoke(revoke, _by(chain, person, revoke))),
+        1,
+    )
+    early = Revocation(person.subject, secrets.token_bytes(32), _soon())
+    yield (
+        "revoke before the grant",
+        _gas(chain, chain.authority, contracts.revoke(early, _by(chain, person, early))),
+        1,
+    )
+    guardian = GuardianAppointment(
+        person.subject, Account.draw().address, _soon(), secrets.token_bytes(32), _soon()
+    )
+    appoint = contracts.appoint_guardian(guardian, _by(chain, person, guardian))
+    yield "appoint a guardian", _gas(chain, chain.authority, appoint), 1
+    yield "rotate, both passkeys", _rotation(chain, 64), 1
+    yield "rotate, both passkeys, a key of 492 bytes", _rotation(chain, 492), 1
+    recovery = contracts.start_recovery(person.subject, Account.draw().address)
+    yield "start a recovery", _gas(chain, chain.identity, recovery), 1
+    close = contracts.close_subject(person.subject)
+    yield "close an id", _gas(chain, chain.identity, close), 1
+    yield "end its links", _gas(chain, chain.identity, contracts.end_links(person.subject)), 1
+    use(chain, chain.requests(1))
+    void = contracts.void_access(
+        1, chain.people[0].authorization, 0, VoidGround.UNSIGNED, "nobody signed it"
+    )
+    yield "void an access", _gas(chain, chain.regulator, void), 1
 
 
 def publishing(chain: BareChain) -> Iterator[Row]:
@@ -59,8 +155,7 @@ def publishing(chain: BareChain) -> Iterator[Row]:
 def authorizing(chain: BareChain) -> Iterator[Row]:
     """A grant under an agreement that others have used."""
     person = chain.new_person()
-    signature = chain.sign(person.authorization, person.account)
-    approval = Approval(person.account.address, signature)
+    approval = _by(chain, person, person.authorization)
     yield "authorize, signed by an account", _grant(chain, person, approval), 1
     person, verifier = chain.new_person(), chain.deployment.webauthn_verifier
     passkey = SoftwarePasskey(secrets.token_bytes(32), "wallet.example")
@@ -79,6 +174,38 @@ def accessing(chain: BareChain) -> Iterator[Row]:
     for size in BATCHES:
         what = "access" if size == 1 else f"{size} accesses in one transaction"
         yield what, use(chain, chain.requests(size)), size
+
+
+def _rotation(chain: BareChain, length: int) -> int:
+    """Rotate from a passkey to a signer with a key of so many bytes."""
+    passkey = SoftwarePasskey(secrets.token_bytes(32), "wallet.example")
+    verifier, subject = chain.deployment.webauthn_verifier, secrets.token_bytes(32)
+    signer = passkey.signer(verifier)
+    chain.send(chain.identity, contracts.register_subjects([subject], [signer]))
+    new = verifier + secrets.token_bytes(length)
+    rotation = SignerRotation(subject, new, secrets.token_bytes(32), _soon())
+    assertion = passkey.sign(digest(rotation, chain.deployment.domain_of(rotation)))
+    call = contracts.rotate_signer(rotation, Approval(signer, assertion))
+    return _gas(chain, chain.authority, call)
+
+
+def _granted(chain: BareChain) -> Person:
+    person = chain.new_person()
+    _grant(chain, person, _by(chain, person, person.authorization))
+    return person
+
+
+def _by(chain: BareChain, person: Person, record: SignedRecord) -> Approval:
+    return Approval(person.account.address, chain.sign(record, person.account))
+
+
+def _soon() -> int:
+    return int(time.time()) + DAY
+
+
+def _gas(chain: BareChain, account: Account, call: ContractCall) -> int:
+    (receipt,) = chain.send(account, call)
+    return receipt.gas_used
 
 
 def _grant(chain: BareChain, person: Person, approval: Approval) -> int:

@@ -21,7 +21,7 @@ import msgspec
 from ledger import contracts, statement
 from ledger.contracts import Approval, ContractCall
 from ledger.custody import DatasetKeys, Sharing, combine_subkeys, derive_subkeys, provider_keys
-from ledger.deployment import Deployment, deploy
+from ledger.deployment import Deployment, Founder, deploy
 from ledger.encoding import Schema
 from ledger.enumerations import Class, Roles
 from ledger.events import (
@@ -100,6 +100,11 @@ PROVIDER: Final = Party("市不动产登记中心 / Real Estate Registry", Roles
 BANK: Final = Party(TERMS.consumer, Roles.CONSUMER)
 GATEWAY: Final = Party("网关 / Gateway", Roles.RECORDER)
 IDENTITY: Final = Party("市公安局 / Identity Authority", Roles.IDENTITY_AUTHORITY)
+FOUNDERS: Final = (
+    IDENTITY,
+    Party("市数据监管局 / Data Regulator", Roles.REGULATOR),
+    Party("市审计局 / Audit Office", Roles.REGULATOR),
+)
 SUBJECT: Final = named("subject of the chain")
 SUBJECT_KEY: Final = named("key of the subject of the chain")
 OWNER: Final = named("owner of the subject's records")
@@ -203,7 +208,8 @@ class _Story:
 
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
-        self._deployment = deploy(rpc, AUTHORITY.private_key)
+        founders = [Founder(one.address, one.roles, one.name) for one in FOUNDERS]
+        self._deployment = deploy(rpc, AUTHORITY.private_key, founders=founders)
         self._dataset = dataset_id(PROVIDER.address, DATASET.code.encode())
         self._schema = Schema(self._dataset, FIELDS)
         self._purpose = contracts.purpose_id(PURPOSE)
@@ -257,7 +263,7 @@ class _Story:
 
     def _set_up(self) -> None:
         """Admit the parties; dataset, purpose and agreement; the person."""
-        parties = (PROVIDER, BANK, GATEWAY, IDENTITY)
+        parties = (PROVIDER, BANK, GATEWAY)
         admissions = [contracts.admit(one.address, one.roles, one.name) for one in parties]
         self._send(AUTHORITY, *admissions, contracts.register_purpose(PURPOSE))
         self._send(PROVIDER, contracts.register_dataset(DATASET))
@@ -270,6 +276,7 @@ class _Story:
         )
         self._send(
             BANK,
+            contracts.name_recorder(GATEWAY.address),
             contracts.apply_for(self._dataset, self._purpose, every, "贷款审批。", nonce),
             contracts.sign_confidentiality(kept, self._sign(kept, BANK.private_key)),
         )

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from ledger import contracts, queries
 from ledger.contracts import Approval, ContractCall
-from ledger.deployment import deploy
+from ledger.deployment import Founder, deploy
 from ledger.enumerations import Class, Roles
 from ledger.events import DatasetTerms, PurposeTerms, Text, application_id, dataset_id
 from ledger.node import Node, NodeSettings
@@ -96,9 +96,17 @@ class BareChain:
         self.authority, self.provider, self.bank = (Account.draw() for _ in range(3))
         self.recorder, self.identity, self.regulator = (Account.draw() for _ in range(3))
         self.deployment = deploy(
-            self.rpc, self.authority.private_key, recovery_delay=RECOVERY_DELAY
+            self.rpc,
+            self.authority.private_key,
+            founders=[
+                Founder(self.identity.address, Roles.IDENTITY_AUTHORITY, "Identity authority"),
+                Founder(self.regulator.address, Roles.REGULATOR, "Regulator"),
+            ],
+            trial=True,
+            admission_delay=0,
+            recovery_delay=RECOVERY_DELAY,
         )
-        self._nonces: Iterator[int] = itertools.count(secrets.randbits(56) << 8)
+        self._nonces: Iterator[int] = itertools.count(secrets.randbits(128) << 8)
         self._admit()
         self.dataset = self._agree()
         self.people = self._grant(people)
@@ -155,13 +163,12 @@ class BareChain:
             (self.provider, Roles.PROVIDER, "Provider"),
             (self.bank, Roles.CONSUMER, "Bank"),
             (self.recorder, Roles.RECORDER, "Gateway"),
-            (self.identity, Roles.IDENTITY_AUTHORITY, "Identity authority"),
-            (self.regulator, Roles.REGULATOR, "Regulator"),
         )
         self.send(
             self.authority,
             *(contracts.admit(account.address, role, name) for account, role, name in roles),
         )
+        self.send(self.bank, contracts.name_recorder(self.recorder.address))
 
     def _agree(self) -> bytes:
         """Register a dataset and a purpose, and make an agreement; return the dataset's id."""

@@ -116,6 +116,8 @@ class FullCity:
             if role.roles & (Roles.PROVIDER | Roles.CONSUMER):
                 key = party.opening.encryption_key.to_bytes()
                 party.send(contracts.set_encryption_key(key))
+            if role.roles & Roles.CONSUMER:
+                party.send(contracts.name_recorder(world.recorder))
         world.authority.send(contracts.register_purpose(_PURPOSE))
         terms = read_description(world.files.description, REAL_ESTATE).terms()
         self.provider.send(contracts.register_dataset(terms))

@@ -12,7 +12,7 @@ from wallet.regulator import acts as regulator_acts
 
 
 def play(world: World) -> None:
-    """Closed, opened by an order for whom it is meant, closed again, reviewed."""
+    """Closed, opened by an order of two for whom it is meant, closed again, reviewed."""
     with world.stage.act("An emergency order opens closed data for a day"):
         consumer, dataset = world.disease_control, world.dataset(EPIDEMIC)
         closed = entitlement(world, consumer, EPIDEMIC, dataset)
@@ -20,10 +20,12 @@ def play(world: World) -> None:
         agree(world, consumer, EPIDEMIC, OUTBREAK)
         order = issue(world, dataset)
         opened = entitlement(world, consumer, EPIDEMIC, order)
+        opened.denied("before a regulator countersigns", Outcome.DATASET_INACTIVE)
+        authority, regulator = world.authority, world.regulator
+        regulator.run(regulator_acts.countersign_order(regulator.ledger, regulator.key, order))
         use_all(world, opened, EPIDEMIC, "under the order disease control has the epidemic report")
         other = entitlement(world, world.navigator, EPIDEMIC, order)
         other.denied("a consumer that the order is not for", Outcome.AGREEMENT_INACTIVE)
-        authority, regulator = world.authority, world.regulator
         over = "the outbreak is over"
         authority.run(authority_acts.end_order(authority.ledger, authority.key, order, over))
         opened.denied("after the order has ended", Outcome.DATASET_INACTIVE)

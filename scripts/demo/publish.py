@@ -32,13 +32,18 @@ def play(world: World) -> dict[str, Publication]:
 
 
 def admit_parties(world: World) -> None:
-    """The authority admits everybody; who gets sealed messages registers a key for them."""
+    """The authority admits everybody; who gets sealed messages registers a key for them.
+
+    Each consumer names the gateway's recorder: no other can spend what people granted to it.
+    """
     roles = [*world.departments, *OTHERS]
     for role in roles:
         party = world.party(role)
         world.authority.send(contracts.admit(party.address, role.roles, role.name))
         if role.roles & (Roles.PROVIDER | Roles.CONSUMER):
             party.send(contracts.set_encryption_key(party.opening.encryption_key.to_bytes()))
+        if role.roles & Roles.CONSUMER:
+            party.send(contracts.name_recorder(world.recorder))
     world.stage.step(f"{len(roles)} parties admitted, {len(world.departments)} of them departments")
 
 

@@ -110,6 +110,11 @@ class World:
         return self._supervised("officer", "身份认证窗口 / Identity counter")
 
     @property
+    def recorder(self) -> bytes:
+        """Address of the gateway's recorder."""
+        return Keystore(Layout(self.data).keystore("gateway")).entry(ACCOUNT).public
+
+    @property
     def departments(self) -> tuple[Role, ...]:
         """The providers, as the city's manifest names them."""
         found = {

@@ -94,8 +94,12 @@ class Town:
         chain.send(
             chain.authority,
             contracts.admit(self.second_recorder.address, Roles.RECORDER, "Second gateway"),
-            *(contracts.admit(one.address, Roles.KEYHOLDER, "Keyholder") for one in self.holders),
+            *(
+                contracts.admit(one.address, Roles.KEYHOLDER, f"Keyholder {number}")
+                for number, one in enumerate(self.holders, 1)
+            ),
         )
+        chain.send(chain.bank, contracts.name_recorder(self.second_recorder.address))
         self.consumers = (self._consumer(chain.bank), self._other_bank())
         some = [derive_subkeys(one.newest().complete(), chain.dataset) for one in self.holders[:2]]
         self._keys = combine_subkeys(SHARING, some)
@@ -147,6 +151,8 @@ class Town:
         chain.send(chain.authority, contracts.admit(bank.address, Roles.CONSUMER, "Other bank"))
         chain.send(
             bank,
+            contracts.name_recorder(chain.recorder.address),
+            contracts.name_recorder(self.second_recorder.address),
             contracts.apply_for(chain.dataset, chain.purpose, ALL_FIELDS, "To count.", nonce),
             contracts.sign_confidentiality(text, chain.sign(text, bank)),
         )

@@ -11,13 +11,13 @@ import pytest
 
 from ledger import queries
 from ledger.chain import Finality
-from ledger.deployment import deploy, verify_deployment
+from ledger.deployment import verify_deployment
 from ledger.events import Log, PartyAdmitted
 from ledger.log_reader import LogReader, logs_between, logs_between_async
 from ledger.node import Node
 from ledger.replay import export_trail, replay_node
 from ledger.rpc import AsyncRpc, Call, CallError, MalformedAnswerError, Rpc, RpcError
-from tests.support.chain import Chain, node_settings
+from tests.support.chain import Chain, deploy_trial, node_settings
 from tests.support.node_proxy import Limits, NodeProxy, proxy_before
 from wallet.client import chain as reading
 from wallet.client.transactions import Ledger
@@ -107,7 +107,7 @@ async def test_followers_follow_a_node_with_limits(long_chain: Chain, proxy: Nod
 
 def test_besus_limit_of_5000_blocks_costs_few_questions(tmp_path: Path) -> None:
     with Node(node_settings(tmp_path, state_interval=0)) as node, Rpc(node.url) as direct:
-        deployment = deploy(direct, b"\x11" * 32)
+        deployment = deploy_trial(direct, b"\x11" * 32)
         mine(direct, 12_000)
         limits = Limits(5_000, 400, ERROR)
         with proxy_before(node.url, limits) as proxy, Rpc(proxy.url) as rpc:

@@ -12,7 +12,7 @@ import pytest
 
 from ledger import node as node_module
 from ledger import queries
-from ledger.deployment import deploy, verify_deployment
+from ledger.deployment import verify_deployment
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.miner import hand_in_anew
@@ -28,7 +28,7 @@ from ledger.node import (
 from ledger.rpc import Call, Rpc
 from ledger.signing import address_of
 from ledger.transactions import Fee, Transaction, sign_transaction
-from tests.support.chain import BLOCK_TIME, node_settings
+from tests.support.chain import BLOCK_TIME, deploy_trial, node_settings
 
 KEY = keccak256(b"test node")
 
@@ -135,7 +135,7 @@ def test_nobody_but_the_loopback_reaches_it_and_it_has_no_accounts(tmp_path: Pat
 def test_chain_is_the_same_after_many_orderly_ends(tmp_path: Path) -> None:
     node = Node(node_settings(tmp_path))
     with node, Rpc(node.url) as rpc:
-        deployment = deploy(rpc, KEY)
+        deployment = deploy_trial(rpc, KEY)
         address, port = deployment.contracts.registry, node.port
         number = rpc.send(queries.block_number())
         block = rpc.send(queries.block(number))
@@ -171,7 +171,7 @@ def newest_time(rpc: Rpc) -> int:
 def test_killed_node_comes_back_with_what_it_last_wrote(tmp_path: Path) -> None:
     node = Node(node_settings(tmp_path, state_interval=0))
     with node, Rpc(node.url) as rpc:
-        deployment = deploy(rpc, KEY)
+        deployment = deploy_trial(rpc, KEY)
         node.checkpoint()
         kept = rpc.send(queries.block_number())
         while rpc.send(queries.block_number()) < kept + 5:
@@ -185,7 +185,7 @@ def test_killed_node_comes_back_with_what_it_last_wrote(tmp_path: Path) -> None:
 def test_half_written_state_is_not_used(tmp_path: Path) -> None:
     node = Node(node_settings(tmp_path, state_interval=0))
     with node, Rpc(node.url) as rpc:
-        deployment = deploy(rpc, KEY)
+        deployment = deploy_trial(rpc, KEY)
         node.checkpoint()
         send(rpc, deployment.chain_id, 2, first=count_of(rpc))
         node.stop()

@@ -146,12 +146,10 @@ class Chain:
         self.node = node
         self.rpc = Rpc(node.url)
         self.parties = Parties()
-        self.deployment: Deployment = deploy(
+        self.deployment: Deployment = deploy_trial(
             self.rpc,
             self.parties.authority.private_key,
             founders=[founder(one) for one in self.parties.founders],
-            trial=True,
-            admission_delay=0,
             recovery_delay=recovery_delay,
         )
         self.contracts = self.deployment.contracts
@@ -402,6 +400,24 @@ class Chain:
         decoder = EventDecoder(self.contracts)
         events = decoder.decode_all(receipt.logs)
         return [event for event in events if isinstance(event, Accessed)]
+
+
+def deploy_trial(
+    rpc: Rpc,
+    private_key: bytes,
+    *,
+    founders: Sequence[Founder] = (),
+    recovery_delay: int = RECOVERY_DELAY,
+) -> Deployment:
+    """Deploy as a trial, where what is announced takes effect at once."""
+    return deploy(
+        rpc,
+        private_key,
+        founders=founders,
+        trial=True,
+        admission_delay=0,
+        recovery_delay=recovery_delay,
+    )
 
 
 def founder(party: Party) -> Founder:

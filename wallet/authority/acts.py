@@ -5,15 +5,18 @@ from typing import Final
 
 import msgspec
 
-from ledger import contracts
-from ledger.enumerations import Class, Roles
+from ledger import contracts, views
+from ledger.enumerations import Change, Class, Roles
 from ledger.errors import LedgerError
 from ledger.events import OrderTerms, PurposeTerms, order_id
 from ledger.statement import Terms, make_statement, new_reference, select_templates
 from wallet.authority.errors import AuthorityError
 from wallet.client.party import PartyKey
-from wallet.client.steps import Steps
+from wallet.client.steps import Steps, look
 from wallet.client.transactions import Ledger, Mined, transact
+
+_ANNOUNCED: Final = Roles.REGULATOR | Roles.IDENTITY_AUTHORITY
+"""Roles that a party gets only after the admission delay."""
 
 _SAMPLE: Final = Terms(
     consumer="使用方 / Consumer",
@@ -36,10 +39,21 @@ class Registered(msgspec.Struct, frozen=True):
     mined: Mined
 
 
+class Announced(msgspec.Struct, frozen=True):
+    """What the authority said, and from when it counts."""
+
+    mined: Mined
+    effective_at: int | None
+    """Seconds since 1970, when anybody can make it effective unless a regulator vetoes; zero for
+    at once; None if only the gateway told of it and the deployment has a delay."""
+
+
 def admit(
     ledger: Ledger, key: PartyKey | None, party: bytes, roles: Roles, name: str
-) -> Steps[Mined]:
+) -> Steps[Announced]:
     """Admit a party with exactly these roles, or change roles and name of one admitted before.
+
+    A regulator or an identity authority is announced only: see `activate`.
 
     Args:
         ledger: the contracts.
@@ -52,8 +66,19 @@ def admit(
         AuthorityError: the name cannot stand in a statement.
         RefusedError: the contract refuses; `error` says why.
     """
-    _check_name(name)
-    return (yield from transact(ledger, key, contracts.admit(party, roles, name)))
+    check_name(name)
+    mined = yield from transact(ledger, key, contracts.admit(party, roles, name))
+    if not roles & _ANNOUNCED or not ledger.deployment.admission_delay:
+        return Announced(mined, 0)
+    if not ledger.own_node:
+        return Announced(mined, None)
+    pending = yield from look(views.admission_of(ledger.deployment.contracts, party))
+    return Announced(mined, pending.effective_at)
+
+
+def activate(ledger: Ledger, key: PartyKey | None, party: bytes) -> Steps[Mined]:
+    """Make an announced admission take effect once it is due; anybody may."""
+    return (yield from transact(ledger, key, contracts.activate(party)))
 
 
 def withdraw(ledger: Ledger, key: PartyKey | None, party: bytes) -> Steps[Mined]:
@@ -105,11 +130,15 @@ def issue_order(
 ) -> Steps[Registered]:
     """Re-classify a dataset for a time; a regulator must review it afterwards.
 
+    One that closes the dataset is in force at once, one that opens it from a regulator's
+    countersignature on. It starts within a day, and lasts at most 30 days if it opens.
+
     Args:
         ledger: the contracts.
         key: the authority's.
         dataset: 32 bytes.
-        purpose: 32 bytes; consumers need an agreement for it when `sharing` is conditional.
+        purpose: 32 bytes; only fields that are bound to it are opened. Consumers need an agreement
+            for it when `sharing` is conditional.
         sharing: class while the order is in force.
         fields: bitmap of the fields that it opens.
         starts_at: inclusive, seconds since 1970.
@@ -123,21 +152,43 @@ def issue_order(
 
 
 def end_order(ledger: Ledger, key: PartyKey | None, order: bytes, reason: str) -> Steps[Mined]:
-    """End an order before its time."""
+    """End an order before its time; the authority, a regulator, or the provider if it opens."""
     return (yield from transact(ledger, key, contracts.end_order(order, reason)))
 
 
-def offer_authority(ledger: Ledger, key: PartyKey | None, successor: bytes) -> Steps[Mined]:
-    """Offer the authority to a successor, who has to accept it."""
-    return (yield from transact(ledger, key, contracts.transfer_authority(successor)))
+def announce_change(
+    ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
+) -> Steps[Announced]:
+    """Announce the next authority, a verifier of signatures, or an identity authority's successor.
+
+    Args:
+        ledger: the contracts.
+        key: the authority's.
+        change: which of them.
+        first: the next authority; the verifier; the identity authority that is succeeded.
+        second: who succeeds it; else zeros.
+    """
+    mined = yield from transact(ledger, key, contracts.announce_change(change, first, second))
+    if not ledger.own_node:
+        return Announced(mined, None if ledger.deployment.admission_delay else 0)
+    at = ledger.deployment.contracts
+    due = yield from look(views.change_due_at(at, change, first, second))
+    return Announced(mined, due)
 
 
-def accept_authority(ledger: Ledger, key: PartyKey | None) -> Steps[Mined]:
-    """Accept the authority; the successor."""
-    return (yield from transact(ledger, key, contracts.accept_authority()))
+def make_change(
+    ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
+) -> Steps[Mined]:
+    """Make an announced change once it is due; the next authority its own, else anybody."""
+    return (yield from transact(ledger, key, contracts.make_change(change, first, second)))
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse a party's name that cannot stand in a statement.
+
+    Raises:
+        AuthorityError: it cannot.
+    """
     templates = select_templates(
         (language, "{consumer}{dataset}{fields}{uses}{case}{until}{retention}")
         for language in ("zh", "en")

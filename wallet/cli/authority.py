@@ -1,11 +1,12 @@
 """`quancheng authority`: parties, purposes, orders; and the regulator's restrictions and reviews."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import msgspec
 import typer
 
+from ledger.enumerations import Change
 from ledger.events import PurposeTerms, Text
 from ledger.hexes import to_hex
 from wallet.authority import acts
@@ -31,6 +32,25 @@ app = typer.Typer(
 )
 app.command("key")(key)
 
+ADMISSION: Final = "admission"
+_CHANGES: Final = {
+    "authority": Change.AUTHORITY,
+    "verifier": Change.VERIFIER,
+    "successor": Change.SUCCESSOR,
+}
+
+ChangeName = Literal["authority", "verifier", "successor"]
+VetoedName = Literal["admission", "authority", "verifier", "successor"]
+ChangeArgument = Annotated[ChangeName, typer.Argument(help="What changes.")]
+FirstArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Address: the next authority; a verifier; the identity authority that is succeeded."
+    ),
+]
+SecondArgument = Annotated[
+    str, typer.Argument(help="Of a successor: the identity authority that acts for the first.")
+]
 Reason = Annotated[str, typer.Option(help="Public for ever: it must not name a person.")]
 
 
@@ -46,11 +66,75 @@ def admit(
     ],
     name: Annotated[str, typer.Argument(help='"中文 / English", as people will see it.')],
 ) -> None:
-    """Admit a party with exactly these roles, or change them."""
+    """Admit a party with exactly these roles, or change them.
+
+    A regulator or an identity authority is announced: once it is due, `activate` it.
+    """
     session = session_of(context)
     address = address_of(party, "party")
     steps = acts.admit(session.ledger, session.key, address, roles_of(roles), name)
+    done = session.run(steps)
+    what = f"admitted {party}" if done.effective_at == 0 else f"announced {party}"
+    _announced(session, done, what, then=f"authority activate {party}")
+
+
+@app.command()
+def activate(
+    context: typer.Context, party: Annotated[str, typer.Argument(help="Address.")]
+) -> None:
+    """Make an announced admission take effect once it is due; anybody may."""
+    session = session_of(context)
+    steps = acts.activate(session.ledger, session.key, address_of(party, "party"))
     _done(session, session.run(steps), f"admitted {party}")
+
+
+@app.command()
+def announce(
+    context: typer.Context,
+    change: ChangeArgument,
+    first: FirstArgument,
+    second: SecondArgument = "",
+) -> None:
+    """Announce a change that a regulator can veto: next authority, verifier, successor."""
+    session = session_of(context)
+    about = _change(change, first, second)
+    done = session.run(acts.announce_change(session.ledger, session.key, *about))
+    then = f"authority change {change} {first} {second}".rstrip()
+    _announced(session, done, f"announced {change} {first}", then=then)
+
+
+@app.command("change")
+def make_change(
+    context: typer.Context,
+    change: ChangeArgument,
+    first: FirstArgument,
+    second: SecondArgument = "",
+) -> None:
+    """Make an announced change once it is due; the next authority signs its own."""
+    session = session_of(context)
+    about = _change(change, first, second)
+    steps = acts.make_change(session.ledger, session.key, *about)
+    _done(session, session.run(steps), f"made: {change} {first}")
+
+
+@app.command()
+def veto(
+    context: typer.Context,
+    change: Annotated[VetoedName, typer.Argument(help="What was announced.")],
+    first: Annotated[str, typer.Argument(help="Address that it is about.")],
+    second: SecondArgument = "",
+    *,
+    reason: Reason,
+) -> None:
+    """Stop what was announced before it is due; signed by a regulator."""
+    session = session_of(context)
+    if change == ADMISSION:
+        party = address_of(first, "party")
+        steps = regulation.veto_admission(session.ledger, session.key, party, reason)
+    else:
+        about = _change(change, first, second)
+        steps = regulation.veto_change(session.ledger, session.key, *about, reason)
+    _done(session, session.run(steps), f"vetoed: {change} {first}")
 
 
 @app.command()
@@ -109,13 +193,15 @@ def order(
     *,
     reason: Reason,
     purpose_id: Annotated[str, typer.Option("--purpose", help="Purpose of the emergency.")] = "",
-    sharing: Annotated[str, typer.Option(help="Class while it is in force.")] = "Unconditional",
+    sharing: Annotated[
+        str, typer.Option(help="Class while it is in force; NotShared closes, for no purpose.")
+    ] = "Conditional",
     fields: Annotated[str, typer.Option(help="Fields that it opens.")] = "all",
     starts: Annotated[str, typer.Option(help="+SPAN, date, or seconds.")] = "+0s",
     ends: Annotated[str, typer.Option(help="+SPAN, date, or seconds.")] = "+1d",
     end: Annotated[bool, typer.Option("--end", help="End an order before its time.")] = False,
 ) -> None:
-    """Issue an emergency order, or end one."""
+    """Issue an emergency order, or end one. One that opens a dataset waits for a regulator."""
     session = session_of(context)
     identifier = hash_of(dataset, "dataset")
     if end:
@@ -128,7 +214,7 @@ def order(
             session.ledger,
             session.key,
             dataset=identifier,
-            purpose=hash_of(purpose_id, "purpose"),
+            purpose=hash_of(purpose_id, "purpose") if purpose_id else bytes(32),
             sharing=class_of(sharing),
             fields=mask_of(names, fields),
             starts_at=time_of(starts),
@@ -137,6 +223,17 @@ def order(
         )
     )
     _done(session, made.mined, f"order {to_hex(made.id)}", order=to_hex(made.id))
+
+
+@app.command()
+def countersign(
+    context: typer.Context, order_id: Annotated[str, typer.Argument(help="Order.")]
+) -> None:
+    """Put an emergency order in force that opens a dataset; signed by a regulator."""
+    session = session_of(context)
+    identifier = hash_of(order_id, "order")
+    steps = regulation.countersign_order(session.ledger, session.key, identifier)
+    _done(session, session.run(steps), f"in force: {order_id}")
 
 
 @app.command()
@@ -183,20 +280,38 @@ def review(
     _done(session, session.run(steps), f"reviewed {order_id}")
 
 
-@app.command("hand-over")
-def hand_over(
+@app.command()
+def supervisor(
     context: typer.Context,
-    successor: Annotated[str, typer.Argument(help="Address; `accept` to accept an offer.")],
+    address: Annotated[str, typer.Argument(help="Account of the machine.")],
+    *,
+    dismiss: Annotated[bool, typer.Option("--dismiss", help="Take it back.")] = False,
 ) -> None:
-    """Offer the authority to a successor; the successor says `hand-over accept`."""
+    """Let a machine suspend agreements for 30 minutes each; signed by a regulator."""
     session = session_of(context)
-    if successor == "accept":
-        steps = acts.accept_authority(session.ledger, session.key)
-        _done(session, session.run(steps), "accepted: this account is the authority now")
-        return
-    address = address_of(successor, "successor")
-    steps = acts.offer_authority(session.ledger, session.key, address)
-    _done(session, session.run(steps), f"offered to {successor}")
+    machine = address_of(address, "supervisor")
+    act = regulation.dismiss_supervisor if dismiss else regulation.appoint_supervisor
+    line = f"{'dismissed' if dismiss else 'appointed'} {address}"
+    _done(session, session.run(act(session.ledger, session.key, machine)), line)
+
+
+@app.command("review-suspension")
+def review_suspension(
+    context: typer.Context,
+    agreement: Annotated[str, typer.Argument(help="Agreement.")],
+    *,
+    until: Annotated[
+        str, typer.Option(help="Until when it goes on, at most as set; 0 ends it.")
+    ] = "0",
+    findings: Annotated[str, typer.Option(help="Public for ever: it must not name a person.")],
+) -> None:
+    """Look at the suspension of an agreement; signed by a regulator."""
+    session = session_of(context)
+    identifier = hash_of(agreement, "agreement")
+    steps = regulation.review_suspension(
+        session.ledger, session.key, identifier, time_of(until), findings
+    )
+    _done(session, session.run(steps), f"looked at {agreement}")
 
 
 class _Texts(msgspec.Struct, forbid_unknown_fields=True):
@@ -236,6 +351,24 @@ def read_purpose(file: Path) -> PurposeTerms:
         found.min_interval,
         found.retention,
     )
+
+
+def _change(name: str, first: str, second: str) -> tuple[Change, bytes, bytes]:
+    change = _CHANGES[name]
+    if (change is Change.SUCCESSOR) != bool(second):
+        raise InputError("a successor is two addresses, any other change one")
+    other = address_of(second, "successor") if second else bytes(20)
+    return change, address_of(first, name), other
+
+
+def _announced(session: Session, done: acts.Announced, line: str, *, then: str) -> None:
+    if done.effective_at == 0:
+        _done(session, done.mined, line, effective_at=0)
+    elif done.effective_at is None:
+        _done(session, done.mined, f"{line}; once it is due: quancheng {then}")
+    else:
+        due = f"from {moment_text(done.effective_at)} on, unless vetoed: quancheng {then}"
+        _done(session, done.mined, f"{line}; {due}", effective_at=done.effective_at)
 
 
 def _done(session: Session, mined: Mined, line: str, **more: str | int) -> None:

@@ -9,9 +9,11 @@ import typer
 
 from ledger import queries, views
 from ledger.deployment import (
+    DEFAULT_ADMISSION_DELAY,
     DEFAULT_HEAD_AGE,
     DEFAULT_RECOVERY_DELAY,
     DEFAULT_RELEASE_WINDOW,
+    Founder,
     deploy,
     verify_deployment,
     write_deployment,
@@ -20,8 +22,10 @@ from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.node import DEFAULT_CHAIN_ID, Node, NodeSettings
 from ledger.rpc import Rpc
+from wallet.authority.acts import check_name
 from wallet.cli.errors import InputError
 from wallet.cli.session import session_of
+from wallet.cli.values import address_of, roles_of
 from wallet.keystore import Kind
 
 app = typer.Typer(
@@ -56,6 +60,20 @@ def start(
 def deploy_contracts(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The deployment's file to write.")],
+    *,
+    founder: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="ADDRESS:ROLES:NAME of who is there from the start, once each; two regulators at"
+            " least, unless it is a trial."
+        ),
+    ] = None,
+    trial: Annotated[
+        bool, typer.Option("--trial", help="Lets the delays be shorter; every tool shows it.")
+    ] = False,
+    admission_delay: Annotated[
+        int, typer.Option(help="Seconds in which what the authority announces can be vetoed.")
+    ] = DEFAULT_ADMISSION_DELAY,
     recovery_delay: Annotated[
         int, typer.Option(help="Seconds in which a recovery can be vetoed.")
     ] = DEFAULT_RECOVERY_DELAY,
@@ -70,19 +88,29 @@ def deploy_contracts(
     session = session_of(context)
     if file.exists():
         raise InputError(f"{file} is there already; it would be lost")
+    founders = list(map(_founder, founder or ()))
     secret = session.keystore.load(session.options.key, Kind.ETHEREUM_KEY, session.password)
     with Rpc(_node(session.addresses.node)) as rpc:
         found = deploy(
             rpc,
             secret,
+            founders=founders,
+            trial=trial,
+            admission_delay=admission_delay,
             recovery_delay=recovery_delay,
             release_window=release_window,
             head_age=head_age,
         )
     write_deployment(found, file)
     session.output.result(
-        {"file": str(file), "chain_id": found.chain_id, "authority": to_hex(found.authority)},
+        {
+            "file": str(file),
+            "chain_id": found.chain_id,
+            "authority": to_hex(found.authority),
+            "trial": found.trial,
+        },
         f"deployed to chain {found.chain_id}; authority {to_hex(found.authority)}",
+        f"trial       {found.trial_text}",
         f"written to {file}: give it to everybody",
     )
 
@@ -100,6 +128,7 @@ def status(context: typer.Context) -> None:
     number = newest.number if newest else -1
     document = {
         "chain_id": deployment.chain_id,
+        "trial": deployment.trial,
         "client": client,
         "block": number,
         "timestamp": newest.timestamp if newest else 0,
@@ -110,10 +139,19 @@ def status(context: typer.Context) -> None:
     session.output.result(
         document,
         f"chain       {deployment.chain_id}, {client}",
+        f"trial       {deployment.trial_text}",
         f"block       {number}",
         f"accesses    {log.sequence}, head {to_hex(log.head)}",
         "contracts   the code is that of this version",
     )
+
+
+def _founder(text: str) -> Founder:
+    address, roles, name = [*text.split(":", 2), "", ""][:3]
+    if not name:
+        raise InputError(f"{text!r} is no founder: ADDRESS:ROLES:NAME")
+    check_name(name)
+    return Founder(address_of(address, "founder"), roles_of(roles), name)
 
 
 def _node(url: str) -> str:

@@ -1,5 +1,6 @@
 """`quancheng consumer`: apply, ask people, use what was granted, open and check it."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from wallet.cli.output import short
 from wallet.cli.people import person_of
 from wallet.cli.session import Session, session_of
 from wallet.cli.values import (
+    address_of,
     hash_of,
     mask_of,
     moment_text,
@@ -32,6 +34,14 @@ from wallet.consumer.using import Used
 
 app = typer.Typer(help="A bank, an insurer, another department.", no_args_is_help=True)
 app.command("key")(key)
+
+
+class Recorder(StrEnum):
+    """What to do with a recorder."""
+
+    NAME = "name"
+    DISMISS = "dismiss"
+
 
 Fields = Annotated[str, typer.Option(help="Names or numbers by commas, or all.")]
 
@@ -84,6 +94,23 @@ def sign(
     session = session_of(context)
     _sign(session, hash_of(application, "application"), confidentiality)
     session.output.result({"application": application, "signed": True}, "signed")
+
+
+@app.command()
+def recorder(
+    context: typer.Context,
+    act: Annotated[Recorder, typer.Argument(help="name: it may record for me; dismiss: no more.")],
+    address: Annotated[str, typer.Argument(help="Account of the gateway's recorder.")],
+) -> None:
+    """Say which gateways may record this consumer's requests; none may until it is named."""
+    session = session_of(context)
+    party = address_of(address, "recorder")
+    steps = agreements.name_recorder if act is Recorder.NAME else agreements.dismiss_recorder
+    mined = session.run(steps(session.ledger, session.key, party))
+    session.output.result(
+        {"recorder": to_hex(party), "named": act is Recorder.NAME, "block": mined.block_number},
+        f"{act}d {to_hex(party)}" if act is Recorder.NAME else f"{act}ed {to_hex(party)}",
+    )
 
 
 @app.command()

@@ -65,12 +65,14 @@ def up(
         session.output.result(
             {
                 "data": str(settings.data),
+                "trial": supervisor.deployment.trial,
                 "node": found.node,
                 "gateway": found.gateway,
                 "identity": found.identity,
                 "keyholders": found.keyholders,
             },
             f"data        {settings.data}",
+            f"trial       {supervisor.deployment.trial_text}",
             f"node        {found.node}",
             f"gateway     {found.gateway}",
             f"identity    {found.identity}",

@@ -90,6 +90,16 @@ def appeal(ledger: Ledger, key: PartyKey | None, statement: str) -> Steps[Mined]
     return (yield from transact(ledger, key, contracts.appeal(statement)))
 
 
+def name_recorder(ledger: Ledger, key: PartyKey | None, recorder: bytes) -> Steps[Mined]:
+    """Let a gateway's recorder record the consumer's requests, from the next block on."""
+    return (yield from transact(ledger, key, contracts.name_recorder(recorder)))
+
+
+def dismiss_recorder(ledger: Ledger, key: PartyKey | None, recorder: bytes) -> Steps[Mined]:
+    """Take that back: what is under way and not recorded yet is passed over."""
+    return (yield from transact(ledger, key, contracts.dismiss_recorder(recorder)))
+
+
 def _present(key: PartyKey | None) -> PartyKey:
     if key is None:
         raise MissingKeyError("this must be signed: name the consumer's key")

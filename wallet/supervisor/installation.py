@@ -81,7 +81,15 @@ class Installation:
                 return verify_deployment(rpc, read_deployment(self._layout.deployment))
             self._report("deploying the contracts")
             delay = self._settings.recovery_delay
-            deployment = deploy(rpc, self._key("authority"), recovery_delay=delay)
+            # One directory has everybody's keys: that is a trial, and says so.
+            deployment = deploy(
+                rpc,
+                self._key("authority"),
+                founders=(),
+                trial=True,
+                admission_delay=0,
+                recovery_delay=delay,
+            )
             # Nothing could send these transactions again, so they must not be lost in a crash.
             node.checkpoint()
             write_deployment(deployment, self._layout.deployment)
