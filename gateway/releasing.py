@@ -20,9 +20,9 @@ from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from ledger import failpoints
 from ledger.exchange import (
     HeldKeys,
+    KeyedSubmission,
     Location,
     RecordedAccess,
-    Submission,
     encode_release,
     encode_task,
 )
@@ -37,12 +37,12 @@ class ReleaseOrder(msgspec.Struct, frozen=True):
     """An allowed access to be answered.
 
     Attributes:
-        submission: As the consumer signed it.
+        submission: As the consumer signed it, with the key to which it is answered.
         recorded: As the chain has it.
         version: Publication that an earlier answer came from; None for the first.
     """
 
-    submission: Submission
+    submission: KeyedSubmission
     recorded: RecordedAccess
     version: int | None = None
 
@@ -188,6 +188,7 @@ def _entry(one: _Prepared, now: int) -> JournalEntry:
         publication=material.publication.version,
         records=tuple([record.number for record in material.records]),
         holders=tuple([held.holder for held in one.keys]),
+        key=one.order.submission.key,
         released_at=now,
     )
     return JournalEntry(one.order.submission, one.order.recorded, released)
