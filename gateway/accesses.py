@@ -7,7 +7,7 @@ later, and from the chain, which knows every nonce, if all else was lost.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -24,6 +24,7 @@ from gateway.errors import (
     UnavailableError,
 )
 from gateway.grouping import Grouper
+from gateway.keyholders import Availability
 from gateway.materials import Materials
 from gateway.releasing import Encoded, ReleaseOrder, Releaser
 from gateway.store.releases import JournalEntry, ReleaseJournal
@@ -184,6 +185,7 @@ class Accesses:
         bases: Bases,
         materials: Materials,
         releaser: Releaser,
+        keyholders: Callable[[], Awaitable[Availability]],
         journal: ReleaseJournal,
         newest_block: Callable[[], int],
         throttle: Throttle,
@@ -198,6 +200,7 @@ class Accesses:
             bases: What accesses rest on.
             materials: Tells what an answer would hold.
             releaser: Answers what is allowed.
+            keyholders: Tells whether enough of them are ready at this moment.
             journal: Of all accesses.
             newest_block: Number of the newest final block that is known here.
             throttle: How many each consumer may ask for in a time.
@@ -209,6 +212,7 @@ class Accesses:
         self._bases = bases
         self._materials = materials
         self._releaser = releaser
+        self._keyholders = keyholders
         self._newest_block = newest_block
         self._throttle = throttle
         self._most_waiting = most_waiting
@@ -348,6 +352,9 @@ class Accesses:
         basis = (await self._bases.find([request.basis])).get(request.basis)
         if basis is not None:  # an unknown one is for the chain to deny
             await self._materials.check(basis, request.item, self._newest_block())
+        problem = (await self._keyholders()).problem
+        if problem is not None:
+            raise CannotRecordError(problem)
 
     async def _find_all(self, wanted: Sequence[Verified]) -> list[JournalEntry | None]:
         found = await self._journal.find([one.access for one in wanted])

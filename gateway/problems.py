@@ -156,6 +156,12 @@ _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
     IndexBehindError: Kind("index-behind", 503, "The index is behind the chain"),
     StoppingError: Kind("stopping", 503, "The gateway is shutting down"),
     accesses.CannotRecordError: Kind("cannot-record", 503, "Nothing can be recorded now"),
+    keyholders.ReleaseOverError: Kind(
+        "release-over", 410, "The release window of the access is over"
+    ),
+    keyholders.ReleaseStoppedError: Kind(
+        "release-stopped", 403, "An act on chain stands against the release"
+    ),
     keyholders.KeyholdersUnavailableError: Kind(
         "keyholders-unavailable", 503, "Too few keyholders released"
     ),

@@ -8,6 +8,7 @@ import pytest
 from gateway.accesses import (
     Answer,
     AnswerKeyError,
+    CannotRecordError,
     NotAConsumerError,
     QueueFullError,
     RequestSignatureError,
@@ -15,6 +16,7 @@ from gateway.accesses import (
 from gateway.bases import IndexBehindError
 from gateway.errors import (
     ErasedError,
+    GatewayError,
     MalformedBodyError,
     NothingServedError,
     StoreUnavailableError,
@@ -22,7 +24,11 @@ from gateway.errors import (
     TooManyRecordsError,
     UnknownError,
 )
-from gateway.keyholders import KeyholdersUnavailableError
+from gateway.keyholders import (
+    KeyholdersUnavailableError,
+    ReleaseOverError,
+    ReleaseStoppedError,
+)
 from gateway.materials import MOST_RECORDS, LinkMissingError
 from gateway.problems import problem_of
 from gateway.store.database import Database
@@ -31,6 +37,7 @@ from ledger.enumerations import Outcome
 from ledger.exchange import (
     AccessResult,
     KeyedSubmission,
+    Refusal,
     Release,
     Submission,
     decode_result,
@@ -140,12 +147,12 @@ async def test_an_access_is_answered_from_what_was_served_when_it_was_recorded(
     desk: AccessDesk,
 ) -> None:
     for holder in desk.holders:
-        holder.down = True
+        holder.mute = True
     submission = desk.submission(desk.chain.authorize())
     assert (await desk.accesses.answer(submission)).release is None
     await desk.publish(PERSONAL, make_records(owners=20, version=2), version=2)
     for holder in desk.holders:
-        holder.down = False
+        holder.mute = False
     assert released(await desk.accesses.answer(submission)).publication == 1
 
 
@@ -165,14 +172,14 @@ async def test_a_denied_access_is_recorded_and_journaled_and_opens_nothing(
 async def test_without_enough_keyholders_the_access_is_kept_and_a_retry_releases(
     desk: AccessDesk,
 ) -> None:
-    desk.holders[0].down = desk.holders[1].down = True
+    desk.holders[0].mute = desk.holders[1].mute = True
     submission = desk.submission(desk.chain.authorize())
     answer = await desk.accesses.answer(submission)
     assert isinstance(answer.problem, KeyholdersUnavailableError)
     assert answer.recorded is not None
     (entry,) = [one async for one in desk.journal.read(0)]
     assert entry.released is None
-    desk.holders[1].down = False
+    desk.holders[1].mute = False
     again = await desk.restart().answer(submission)
     assert len(released(again).keys) == 2
     assert again.recorded == answer.recorded
@@ -271,9 +278,85 @@ async def test_somebody_without_records_gets_the_proof_that_there_is_none(
     await desk.link(nobody, subject=b"\x09" * 32)
     submission = desk.submission(desk.chain.authorize(subject=b"\x09" * 32))
     release = released(await desk.accesses.answer(submission))
-    assert (release.records, release.keys) == ((), ())
+    assert (release.records, len(release.keys)) == ((), 2)  # keyholders judged this one too
     assert isinstance(release.proof, OwnerProof)
     assert verify_owner(release.proof, nobody, release.head) == ()
+
+
+# Nobody's use is spent for nothing
+
+
+@pytest.mark.parametrize("down", [2, 3])
+async def test_while_too_few_keyholders_are_ready_nothing_is_recorded(
+    desk: AccessDesk, down: int
+) -> None:
+    released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
+    for holder in desk.holders[:down]:
+        holder.down = True
+    await asyncio.sleep(0.1)
+    submissions = [desk.submission(desk.chain.authorize()) for _ in range(50)]
+    answers = await asyncio.gather(*(desk.accesses.answer(one) for one in submissions))
+    assert {type(one.problem) for one in answers} == {CannotRecordError}
+    assert f"{3 - down} of 3 keyholders are ready" in str(answers[0].problem)
+    assert len(desk.chain.recorded) == 1
+    for holder in desk.holders:
+        holder.down = False
+    again = await asyncio.gather(*(desk.accesses.answer(one) for one in submissions))
+    assert all(released(one).records for one in again)
+    assert len(desk.chain.recorded) == 51
+
+
+async def test_one_keyholder_that_is_away_or_silent_keeps_nobody_waiting(desk: AccessDesk) -> None:
+    desk.holders[0].silent = True
+    async with asyncio.timeout(1):
+        released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
+
+
+# The release window
+
+
+OVER = Refusal("urn:quancheng:problem:release-over", "Over", 410, "the window is over")
+STOPPED = Refusal("urn:quancheng:problem:release-stopped", "Stopped", 403, "it was revoked")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"), [(OVER, ReleaseOverError), (STOPPED, ReleaseStoppedError)]
+)
+async def test_what_so_many_keyholders_refuse_for_good_is_told_with_the_record(
+    desk: AccessDesk, refusal: Refusal, error: type[GatewayError]
+) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    first = await desk.accesses.answer(submission)
+    for holder in desk.holders[:2]:
+        holder.refusal = refusal
+    again = await desk.accesses.answer(submission)
+    assert type(again.problem) is error
+    assert str(again.problem) == refusal.detail
+    assert again.recorded == first.recorded
+    problem = problem_of(again.problem)
+    assert (problem.type, problem.status) == (refusal.type, refusal.status)
+
+
+async def test_one_keyholder_alone_ends_no_access(desk: AccessDesk) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    desk.holders[0].refusal = OVER
+    assert len(released(await desk.accesses.answer(submission)).keys) == 2
+    desk.holders[1].mute = True
+    again = await desk.restart().answer(submission)
+    assert isinstance(again.problem, KeyholdersUnavailableError)
+
+
+async def test_after_the_window_no_keyholder_is_asked(desk: AccessDesk) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    first = await desk.accesses.answer(submission)
+    desk.chain.time += 3600
+    asked = sum(len(holder.asked) for holder in desk.holders)
+    released(await desk.accesses.answer(submission))
+    desk.chain.time += 1
+    again = await desk.accesses.answer(submission)
+    assert isinstance(again.problem, ReleaseOverError)
+    assert again.recorded == first.recorded
+    assert sum(len(holder.asked) for holder in desk.holders) == asked + 2
 
 
 async def test_without_a_link_nothing_is_handed_out(desk: AccessDesk) -> None:

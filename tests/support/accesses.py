@@ -47,6 +47,7 @@ class FakeChain:
         self.outcomes: dict[bytes, Outcome] = {}
         self.recorded: dict[bytes, RecordedAccess] = {}
         self.block = 10
+        self.time = NOW
         self.down = False
         self.delay = 0.0
 
@@ -104,6 +105,7 @@ class AccessDesk:
     def restart(self) -> Accesses:
         """A gateway that remembers nothing but what is in the database."""
         clients = [KeyholderClient(InMemory(holder)) for holder in self.holders]
+        keyholders = Keyholders(clients, hedge=5)
         bases = Bases(self.chain)
         materials = Materials(self.publications, self.links)
         self.accesses = Accesses(
@@ -113,8 +115,15 @@ class AccessDesk:
             bases=bases,
             materials=materials,
             releaser=Releaser(
-                bases, materials, Keyholders(clients, hedge=5), self.journal, clock=lambda: NOW
+                bases,
+                materials,
+                keyholders,
+                self.journal,
+                release_window=3600,
+                newest_time=lambda: self.chain.time,
+                clock=lambda: NOW,
             ),
+            keyholders=keyholders.confirm,
             journal=self.journal,
             newest_block=lambda: self.chain.block,
             throttle=Throttle(1.0, 1_000),
