@@ -13,10 +13,12 @@ from typing import Final, Protocol
 
 import msgspec
 
+from ledger.answer_keys import is_committed
 from ledger.enumerations import Outcome
 from ledger.events.access_log import Accessed
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
+from ledger.replay.releases import Judged, ReleaseJudge
 from ledger.replay.report import Finding, Kind, finding_at
 from ledger.signing import SigningError, verify_signature
 from ledger.typed_data import AccessRequest, Domain, domain_separator, type_hash
@@ -37,6 +39,8 @@ class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
         transaction: In which it was recorded; None where the journal does not say.
         signature: The consumer's over the request; None in a keyholder's journal.
         released: Whether keys or data went out.
+        judged: In a keyholder's journal, by which state of the chain.
+        key: To which parts of keys were sealed; None where nothing was released.
     """
 
     access: bytes
@@ -44,6 +48,8 @@ class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
     transaction: bytes | None
     signature: bytes | None
     released: bool
+    judged: Judged | None = None
+    key: bytes | None = None
 
 
 class JournalFault(msgspec.Struct, frozen=True):
@@ -110,16 +116,19 @@ def access_id(event: Accessed) -> bytes:
 class JournalComparison:
     """Goes along with a replay, access by access; memory is flat."""
 
-    def __init__(self, domain: Domain, journals: Sequence[Journal]) -> None:
+    def __init__(self, domain: Domain, journals: Sequence[Journal], releases: ReleaseJudge) -> None:
         """Open the journals.
 
         Args:
             domain: The access log's.
             journals: Of all gateways and, if wanted, keyholders. Without any nothing is compared.
+            releases: Judges releases when their blocks are past.
         """
+        self._judge = releases
         self.names = tuple(journal.name for journal in journals)
         self.signatures = 0
         self.releases = 0
+        self._domain = domain
         self._prefix = b"\x19\x01" + domain_separator(domain)
         self._journals = journals
         self._entries = _merged(journals)
@@ -200,8 +209,20 @@ class JournalComparison:
             )
         if not entry.released:
             return
+        if entry.key is None or not is_committed(
+            self._domain, event.consumer, event.nonce, entry.key
+        ):
+            yield finding_at(
+                event,
+                Kind.OTHER_KEY,
+                "released to a key to which the request's nonce does not commit",
+                sequence=event.sequence,
+                source=source,
+            )
         if event.outcome is Outcome.ALLOWED:
             self.releases += 1
+            if entry.judged is not None:
+                yield from self._judge.note(event, entry.judged, source)
             return
         problem = f"released, but the access is denied: {event.outcome.title}"
         yield finding_at(

@@ -5,8 +5,8 @@ A gateway's journal comes over HTTP as NDJSON (`GET /v1/journal`), one line for 
     {"access":"0x..","sequence":7,"outcome":0,"request":{..},"signature":"0x..","transaction":"0x..",
      "released":{..}|null, ...}
 
-A keyholder's is its own file `releases.ndjson`: {"kind":"release","access":"0x..","sequence":7,...,"head":"0x.."};
-each line's head is checked. Whoever wrote a journal may have an interest that it cannot be compared: a line
+A keyholder's is its own file `releases.ndjson`: {"kind":"release","access":"0x..","sequence":7,...,"key":"0x..",...,
+"head":"0x.."}; each line's head is checked. Whoever wrote a journal may have an interest that it cannot be compared: a line
 that is none, or not in its place, is a fault that the replay reports, and the others count.
 """
 
@@ -21,7 +21,7 @@ from ledger.errors import LedgerError
 from ledger.evidence import Documents
 from ledger.exchange import Submission
 from ledger.hexes import from_hex
-from ledger.replay import JournalFault, ReleaseEntry
+from ledger.replay import JournalFault, Judged, ReleaseEntry
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.typed_data import AccessRequest, record_from_object, struct_hash
 from wallet.client.patience import patiently
@@ -31,19 +31,27 @@ from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
 from wallet.regulator.errors import JournalFileError
 
 
+class _GatewayRelease(msgspec.Struct):
+    key: str
+
+
 class _GatewayLine(msgspec.Struct):
     access: str
     sequence: int
     request: dict[str, Any]
     signature: str
     transaction: str
-    released: dict[str, Any] | None = None
+    released: _GatewayRelease | None = None
 
 
 class _KeyholderLine(msgspec.Struct):
     kind: str
+    at: int = 0
     access: str = ""
     sequence: int = 0
+    block: int = -1
+    block_hash: str = ""
+    key: str = ""
 
 
 class _Numbered(msgspec.Struct):
@@ -87,7 +95,7 @@ class GatewayJournal:
 class KeyholderJournal:
     """A keyholder's journal in a file; what it says of subkeys for providers is passed over.
 
-    Releases of one access that were repeated count once. A part of a line at the end, which a crash or
+    A part of a line at the end, which a crash or
     copying a journal in use leaves, is passed over: what it tells of has not left yet.
     """
 
@@ -101,13 +109,13 @@ class KeyholderJournal:
         Raises:
             JournalFileError: the file cannot be read.
         """
-        found: dict[bytes, ReleaseEntry] = {}
+        found: list[ReleaseEntry] = []
         for entry in _told(_keyholder_lines_of(self._path)):
             if isinstance(entry, JournalFault):
                 yield entry
             else:
-                found[entry.access] = entry
-        yield from sorted(found.values(), key=lambda entry: entry.sequence)
+                found.append(entry)
+        yield from sorted(found, key=lambda entry: entry.sequence)
 
 
 def fetch_journal(path: Path) -> Steps[int]:
@@ -243,6 +251,7 @@ def _gateway_entry(line: bytes) -> ReleaseEntry:
         transaction=from_hex(found.transaction, 32),
         signature=from_hex(found.signature),
         released=found.released is not None,
+        key=None if found.released is None else from_hex(found.released.key),
     )
 
 
@@ -273,7 +282,9 @@ def _keyholder_entry(body: bytes) -> ReleaseEntry | None:
     found = _keyholder_lines.decode(body)
     if found.kind != "release":
         return None
-    return ReleaseEntry(from_hex(found.access, 32), found.sequence, None, None, released=True)
+    judged = Judged(found.at, found.block, from_hex(found.block_hash, 32))
+    access, key = from_hex(found.access, 32), from_hex(found.key)
+    return ReleaseEntry(access, found.sequence, None, None, released=True, judged=judged, key=key)
 
 
 @contextmanager

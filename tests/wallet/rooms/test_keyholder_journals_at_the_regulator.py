@@ -17,8 +17,10 @@ Tamper = Callable[[list[bytes]], list[bytes]]
 def release(number: int) -> ReleaseEntry:
     owner = Released("0x" + f"{number:064x}", (number,))
     access = f"0x{number:064x}"
-    judged = (812, "0x" + 64 * "8")
-    return ReleaseEntry(1, 1_800_000_000, access, number, "0x", "0x", 1, "7", (owner,), *judged)
+    key, judged = "0x01" + 64 * "7", (812, "0x" + 64 * "8")
+    return ReleaseEntry(
+        1, 1_800_000_000, access, number, "0x", "0x", 1, "7", key, (owner,), *judged
+    )
 
 
 @pytest.fixture
@@ -47,14 +49,14 @@ def faults(path: Path) -> list[str]:
 
 
 def test_a_journal_is_read_as_it_was_written(path: Path) -> None:
-    assert read(path) == [1, 2, 3, 4]
-    assert read(path) == [1, 2, 3, 4]
+    assert read(path) == [1, 1, 2, 3, 4]
+    assert read(path) == [1, 1, 2, 3, 4]
     assert faults(path) == []
 
 
 def test_a_part_of_a_line_at_the_end_is_passed_over(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
-    assert read(path) == [1, 2, 3]
+    assert read(path) == [1, 1, 2, 3]
     assert faults(path) == []
 
 
@@ -90,4 +92,4 @@ def test_one_change_is_told_once(path: Path) -> None:
     assert faults(path) == ["line 3: it does not follow the line before"]
     path.write_bytes(b"".join([*lines[:2], b"torn\n", b"\xff\n", b"\n", *lines[2:]]))
     assert faults(path) == ["lines 3 to 5: the line has no head"]
-    assert read(path) == [1, 2, 3, 4]
+    assert read(path) == [1, 1, 2, 3, 4]
