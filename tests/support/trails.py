@@ -17,12 +17,13 @@ from ledger import contracts, signing
 from ledger.answer_keys import is_committed, make_nonce, nonce_word
 from ledger.deployment import Deployed, Deployment
 from ledger.entities import NOTHING, State
-from ledger.enumerations import Class
+from ledger.enumerations import Change, Class
 from ledger.events import (
     Accessed,
     AgreementApproved,
     Applied,
     Block,
+    ChangeMade,
     ConfidentialitySigned,
     Contracts,
     DatasetRegistered,
@@ -31,12 +32,13 @@ from ledger.events import (
     Granted,
     GrantTerms,
     Log,
-    OwnershipTransferred,
+    NumberedEvent,
     PartyAdmitted,
     PurposeFieldsBound,
     PurposeRegistered,
     PurposeTerms,
     Recorded,
+    RecorderNamed,
     SubjectRegistered,
     Text,
     agreement_id,
@@ -51,7 +53,7 @@ from ledger.policy import decide
 from ledger.replay import End, ReleaseEntry
 from ledger.replay.journals import access_id
 from ledger.sealing import OpeningKey
-from ledger.state import apply, count
+from ledger.state import apply, count, follow
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest_of, struct_hash
 from tests.support.chain import Parties, Party
 
@@ -74,6 +76,8 @@ def deployment() -> Deployment:
         genesis_hash=NOTHING,
         block_number=1,
         authority=Parties().authority.address,
+        trial=True,
+        admission_delay=0,
         recovery_delay=3600,
         release_window=3600,
         head_age=60,
@@ -97,15 +101,18 @@ def encode_log(event: Event) -> Log:
     if isinstance(event, Recorded):
         ending = (RECORDED_TOPIC, event.recorder.rjust(32, b"\0"))
         return _log(event, ending, event.sequence.to_bytes(32, "big") + event.head)
+    if not isinstance(event, NumberedEvent):
+        raise TypeError(f"no log of {event.name} is written here")
     plan = _BY_CLASS[type(event)]
-    names = type(event).__struct_fields__[len(Event.__struct_fields__) :]
+    names = type(event).__struct_fields__[len(NumberedEvent.__struct_fields__) :]
     pairs = [
         (part, _plain(part.type, getattr(event, name)))
         for part, name in zip(plan.parts, names, strict=True)
     ]
     topics = tuple(encode([part.type], [value]) for part, value in pairs if part.indexed)
     rest = [(part.type, value) for part, value in pairs if not part.indexed]
-    data = encode([kind for kind, _ in rest], [value for _, value in rest])
+    kinds = ["uint64", *(kind for kind, _ in rest)]
+    data = encode(kinds, [event.number, *(value for _, value in rest)])
     return _log(event, (plan.topic, *topics), data)
 
 
@@ -167,11 +174,16 @@ class Trail:
         transaction = keccak256(b"transaction" + self.transactions.to_bytes(8, "big"))
         return self.block, transaction, self.log_index, contract
 
-    def emit(self, kind: type[Event], *values: object) -> None:
+    def emit(self, kind: type[NumberedEvent], *values: object) -> None:
         """Append an event that the rules accept."""
-        event = kind(*self.place(_CONTRACT_OF[kind]), *values)
-        apply(self.state, event)
-        self.logs.append(encode_log(event))
+        contract = _CONTRACT_OF[kind]
+        chain = self.state.chains.get(contract)
+        members: list[Any] = [*self.place(contract), 1 + (chain.count if chain else 0), b""]
+        log = encode_log(kind(*members, *values))
+        link = bytes.fromhex("".join(one[2:] for one in (*log.topics, log.data)))
+        members[-1] = link
+        follow(self.state, kind(*members, *values))
+        self.logs.append(log)
         self.log_index += 1
 
     def record(
@@ -276,9 +288,11 @@ class City:
 def make_city(people: int, *, max_uses: int = 1_000_000) -> City:
     """Write a trail's beginning."""
     trail, parties = Trail(), Parties()
-    trail.emit(OwnershipTransferred, bytes(20), parties.authority.address)
-    for party in parties.admitted:
+    trail.emit(ChangeMade, Change.AUTHORITY, parties.authority.address, bytes(20))
+    for party in (*parties.founders, *parties.admitted):
         trail.emit(PartyAdmitted, party.address, int(party.roles), party.name)
+    for party in parties.consumers:
+        trail.emit(RecorderNamed, party.address, parties.recorder.address)
     provider, bank = parties.provider, parties.bank
     terms = DatasetTerms(
         code="real-estate",
@@ -301,14 +315,15 @@ def make_city(people: int, *, max_uses: int = 1_000_000) -> City:
     trail.emit(Applied, application, bank.address, dataset, purpose, fields, "Loans.", NOTHING)
     trail.emit(ConfidentialitySigned, application, bank.address, keccak256(b"text"), NOTHING)
     agreement = agreement_id(bank.address, dataset, purpose)
-    trail.emit(AgreementApproved, agreement, application, 1, fields, START + 2 * YEAR)
+    trail.emit(AgreementApproved, agreement, application, 1, 0, fields, START + 2 * YEAR)
     ids = []
     for number in range(1, people + 1):
         if number % 500 == 1:
             trail.next_block()
         subject = keccak256(b"subject" + number.to_bytes(8, "big"))
         signer = subject[:20]
-        trail.emit(SubjectRegistered, subject, number, signer)
+        registrar = parties.identity_authority.address
+        trail.emit(SubjectRegistered, subject, number, registrar, signer)
         record = Authorization(
             subject=subject,
             consumer=bank.address,
@@ -328,6 +343,6 @@ def make_city(people: int, *, max_uses: int = 1_000_000) -> City:
         values = list(msgspec.structs.astuple(record))
         values[7] = keccak256(record.statement.encode())
         ids.append(struct_hash(record))
-        granted = (ids[-1], subject, bank.address, GrantTerms(*values), 1, 0, signer)
-        trail.emit(Granted, *granted)
+        granted = (ids[-1], subject, bank.address, GrantTerms(*values), 1, 0, 0)
+        trail.emit(Granted, *granted, keccak256(signer))
     return City(trail, parties, dataset, tuple(ids))
