@@ -7,21 +7,27 @@ replaced by a guess: what cannot be shown as it is stands there as its number, `
 Source: docs/spec/plain-text.md.
 """
 
+import codecs
 import html
 import re
 from typing import Final
 
-import msgspec
-
 from ledger.plain_text import FOREIGN
 
 # Also the fullwidth forms, which spreadsheets of East Asian languages read alike.
-_FORMULA: Final = re.compile(r"[=+\-@\t\r＝＋－＠]")
+_FORMULA: Final = re.compile(r" *[=+\-@＝＋－＠]")
+_UNENCODABLE: Final = "quancheng.escape"
+"""Error handler of encodings: escapes what an encoding does not have."""
 
 
-def escape_text(text: str) -> str:
-    r"""Return a text on one line in which everything that is not plain stands as `\u{NUMBER}`."""
-    return FOREIGN.sub(lambda found: f"\\u{{{ord(found[0]):X}}}", text)
+def escape_text(text: str, encoding: str = "utf-8") -> str:
+    r"""Return a text on one line in which everything that is not plain stands as `\u{NUMBER}`.
+
+    Args:
+        text: anything.
+        encoding: of where it is shown; what it does not have is escaped too.
+    """
+    return _fit(FOREIGN.sub(lambda found: _escape(found[0]), text), encoding)
 
 
 def escape_html(text: str) -> str:
@@ -32,24 +38,44 @@ def escape_html(text: str) -> str:
 def escape_cell(text: str) -> str:
     """Return a text for a cell of CSV that no spreadsheet takes for a formula."""
     escaped = escape_text(text)
-    return f"'{escaped}" if _FORMULA.match(escaped.lstrip(" ")) else escaped
+    return f"'{escaped}" if _FORMULA.match(escaped) else escaped
 
 
-def escape_json(document: bytes) -> str:
+def escape_json(document: str, encoding: str = "utf-8") -> str:
     """Return a JSON document that says the same and is plain; it may be on several lines.
 
     Args:
-        document: JSON in UTF-8, as msgspec encodes and formats it.
+        document: JSON; its strings have no line feed as it is.
+        encoding: of where it is shown.
     """
-    lines = document.decode().split("\n")
-    return "\n".join(FOREIGN.sub(lambda found: _json_escape(found[0]), line) for line in lines)
+
+    def escape(found: re.Match[str]) -> str:
+        return _json_escape(found[0])
+
+    lines = (FOREIGN.sub(escape, line) for line in document.split("\n"))
+    text = "\n".join(lines)
+    if _fit(text, encoding) == text:
+        return text
+    return re.sub(r"[^\x00-\x7f]", escape, text)
 
 
-def shown_json(document: object) -> str:
-    """Return an object as JSON on several lines that is plain; see `escape_json`."""
-    return escape_json(msgspec.json.format(msgspec.json.encode(document), indent=2))
+def _escape(text: str) -> str:
+    return "".join(f"\\u{{{ord(character):X}}}" for character in text)
 
 
 def _json_escape(character: str) -> str:
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def _fit(text: str, encoding: str) -> str:
+    return text.encode(encoding, _UNENCODABLE).decode(encoding)
+
+
+def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return _escape(error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_UNENCODABLE, _escape_unencodable)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from ledger.escaping import escape_json
 from ledger.lossy import LossyStream
 
 ALLOWED: Final = frozenset(
@@ -120,7 +121,7 @@ class _Lines(logging.Handler):
         values["level"] = record.levelname.lower()
         values["timestamp"] = _iso(record.created)
         line = json.dumps(values, ensure_ascii=False, sort_keys=True, default=_type_name)
-        self._stream.write(line + "\n")
+        self._stream.write(escape_json(line) + "\n")
         self._stream.flush()
 
 

@@ -16,11 +16,10 @@ which two machines have two versions: each checks what the other signed.
 Source: docs/spec/plain-text.md.
 """
 
+import json
 import re
 from importlib import resources
-from typing import Final
-
-import msgspec
+from typing import Any, Final
 
 from ledger.errors import LedgerError
 
@@ -41,49 +40,34 @@ class PlainTextError(LedgerError):
     """A text is not plain; the message says why, and names a character by its number only."""
 
 
-class _CaseNumbers(msgspec.Struct, frozen=True):
-    code_points: tuple[str, ...]
-    brackets: tuple[str, ...]
-
-
-class _List(msgspec.Struct, frozen=True):
-    version: int
-    unicode: str
-    code_points: dict[str, tuple[str, ...]]
-    quotation_marks: str
-    case_number: _CaseNumbers
-
-
-def _read() -> _List:
-    file = resources.files("ledger") / "plain_text.json"
-    return msgspec.json.decode(file.read_bytes(), type=_List)
-
-
 def _class(*ranges: str) -> str:
     """Return the inside of a regular expression's set, for ranges as "4E00-9FFF"."""
     ends = (text.partition("-")[::2] for text in ranges)
     return "".join(f"\\U{int(a, 16):08X}-\\U{int(b or a, 16):08X}" for a, b in ends)
 
 
-_LIST: Final = _read()
-VERSION: Final = _LIST.version
+# With the standard library alone, since logs need no package (`ledger.logs`).
+_LIST: Final[dict[str, Any]] = json.loads(
+    (resources.files("ledger") / "plain_text.json").read_text("utf-8")
+)
+VERSION: Final[int] = _LIST["version"]
 """Of the list of code points."""
 
-_PLAIN: Final = _class(*(text for ranges in _LIST.code_points.values() for text in ranges))
+_PLAIN: Final = _class(*(text for ranges in _LIST["code_points"].values() for text in ranges))
 FOREIGN: Final = re.compile(f"[^{_PLAIN}]")
 """Matches one character that plain text does not have."""
 
-_FOREIGN_IN_CASE_NUMBERS: Final = re.compile(f"[^{_class(*_LIST.case_number.code_points)}]")
-_QUOTATION: Final = re.compile(f"[{re.escape(_LIST.quotation_marks)}]|['’]{{2}}")
+_FOREIGN_IN_CASE_NUMBERS: Final = re.compile(f"[^{_class(*_LIST['case_number']['code_points'])}]")
+_QUOTATION: Final = re.compile(f"[{re.escape(_LIST['quotation_marks'])}]|['’]{{2}}")
 _LATIN, _GREEK, _CYRILLIC = (
-    _class(*_LIST.code_points[name]) for name in ("latin", "greek", "cyrillic")
+    _class(*_LIST["code_points"][name]) for name in ("latin", "greek", "cyrillic")
 )
 # A word in two of these alphabets is a word that looks like another one.
 _MIXED: Final = re.compile(
     f"[{_LATIN}][{_GREEK}{_CYRILLIC}]|[{_GREEK}][{_LATIN}{_CYRILLIC}]"
     f"|[{_CYRILLIC}][{_LATIN}{_GREEK}]"
 )
-_CLOSING: Final = {pair[1]: pair[0] for pair in _LIST.case_number.brackets}
+_CLOSING: Final = {pair[1]: pair[0] for pair in _LIST["case_number"]["brackets"]}
 _OPENING: Final = frozenset(_CLOSING.values())
 
 

@@ -13,6 +13,7 @@ from ledger.replay.export import (
     write_trail,
 )
 from ledger.replay.journals import Journal, JournalFault, ReleaseEntry, access_id
+from ledger.replay.releases import Judged
 from ledger.replay.report import End, Finding, Kind, OutcomeCount, ReplayReport
 from ledger.replay.sources import (
     ChainMissingError,
@@ -30,6 +31,7 @@ __all__ = [
     "Finding",
     "Journal",
     "JournalFault",
+    "Judged",
     "Kind",
     "NodeContradictionError",
     "OutcomeCount",

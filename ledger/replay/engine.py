@@ -7,6 +7,7 @@ taken over.
 
 from collections.abc import Iterable, Sequence
 
+from ledger.deployment import DEFAULT_HEAD_AGE, DEFAULT_RELEASE_WINDOW
 from ledger.entities import State
 from ledger.enumerations import OUTCOMES, Outcome
 from ledger.events import (
@@ -23,6 +24,7 @@ from ledger.events import (
 from ledger.hexes import to_hex
 from ledger.policy import decide
 from ledger.replay.journals import Journal, JournalComparison
+from ledger.replay.releases import ReleaseJudge
 from ledger.replay.report import End, Finding, Kind, OutcomeCount, ReplayReport, finding_at
 from ledger.state import ImpossibleEventError, apply, chain_on, close, count
 from ledger.typed_data import Domain
@@ -39,6 +41,8 @@ class Replay:
         chain_id: int,
         journals: Sequence[Journal] = (),
         *,
+        release_window: int = DEFAULT_RELEASE_WINDOW,
+        head_age: int = DEFAULT_HEAD_AGE,
         most_findings: int = 1000,
         other_contracts: bool = False,
     ) -> None:
@@ -48,6 +52,8 @@ class Replay:
             contracts: The deployment's; from a source that is trusted.
             chain_id: Of the chain.
             journals: To compare with, if any.
+            release_window: Of the deployment, seconds.
+            head_age: Of the deployment, seconds.
             most_findings: How many findings are kept; all are counted.
             other_contracts: Whether contracts of others write logs on this chain too. Then a gap
                 between the numbers of a block's logs says nothing.
@@ -55,7 +61,8 @@ class Replay:
         self.state = State()
         self._decoder = EventDecoder(contracts)
         domain = Domain(chain_id, contracts.access_log)
-        self._comparison = JournalComparison(domain, journals)
+        self._releases = ReleaseJudge(self.state, release_window, head_age)
+        self._comparison = JournalComparison(domain, journals, self._releases)
         self._outcomes = [0] * len(OUTCOMES)
         self._findings: list[Finding] = []
         self._finding_count = 0
@@ -103,6 +110,8 @@ class Replay:
             )
             self._add(Finding(Kind.OTHER_END, problem, sequence=reached.sequence))
         for finding in self._comparison.finish():
+            self._add(finding)
+        for finding in self._releases.finish(self._block):
             self._add(finding)
         return ReplayReport(
             first_block=self._first_block,
@@ -203,6 +212,8 @@ class Replay:
             self._first_block = block.number
         if block.number > last.number:
             expected = 0
+            for finding in self._releases.pass_block(last, block):
+                self._add(finding)
             if block.timestamp < last.timestamp:
                 self._add_at(event, Kind.OUT_OF_ORDER, "its block is older than the one before")
         elif block != last:

@@ -17,6 +17,7 @@ from ledger.enumerations import Outcome
 from ledger.events.access_log import Accessed
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
+from ledger.replay.releases import Judged, ReleaseJudge
 from ledger.replay.report import Finding, Kind, finding_at
 from ledger.signing import SigningError, verify_signature
 from ledger.typed_data import AccessRequest, Domain, domain_separator, type_hash
@@ -37,6 +38,7 @@ class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
         transaction: In which it was recorded; None where the journal does not say.
         signature: The consumer's over the request; None in a keyholder's journal.
         released: Whether keys or data went out.
+        judged: In a keyholder's journal, by which state of the chain.
     """
 
     access: bytes
@@ -44,6 +46,7 @@ class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
     transaction: bytes | None
     signature: bytes | None
     released: bool
+    judged: Judged | None = None
 
 
 class JournalFault(msgspec.Struct, frozen=True):
@@ -110,13 +113,15 @@ def access_id(event: Accessed) -> bytes:
 class JournalComparison:
     """Goes along with a replay, access by access; memory is flat."""
 
-    def __init__(self, domain: Domain, journals: Sequence[Journal]) -> None:
+    def __init__(self, domain: Domain, journals: Sequence[Journal], releases: ReleaseJudge) -> None:
         """Open the journals.
 
         Args:
             domain: The access log's.
             journals: Of all gateways and, if wanted, keyholders. Without any nothing is compared.
+            releases: Judges releases when their blocks are past.
         """
+        self._judge = releases
         self.names = tuple(journal.name for journal in journals)
         self.signatures = 0
         self.releases = 0
@@ -202,6 +207,8 @@ class JournalComparison:
             return
         if event.outcome is Outcome.ALLOWED:
             self.releases += 1
+            if entry.judged is not None:
+                yield from self._judge.note(event, entry.judged, source)
             return
         problem = f"released, but the access is denied: {event.outcome.title}"
         yield finding_at(

@@ -171,7 +171,12 @@ def _replay(
     deployment: Deployment, journals: Sequence[Journal], *, other_contracts: bool
 ) -> Replay:
     return Replay(
-        deployment.contracts, deployment.chain_id, journals, other_contracts=other_contracts
+        deployment.contracts,
+        deployment.chain_id,
+        journals,
+        release_window=deployment.release_window,
+        head_age=deployment.head_age,
+        other_contracts=other_contracts,
     )
 
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
+from ledger.escaping import escape_text
 from ledger.statement import Statement
 
 T = TypeVar("T")
@@ -57,13 +60,14 @@ class Stage:
 
     def step(self, text: str) -> None:
         """Say what happens."""
-        self.console.print(f"   [cyan]·[/cyan] {text}", soft_wrap=True)
+        self.console.print(f"   [cyan]·[/cyan] {_plain(text)}", soft_wrap=True)
 
     def show_statement(self, statement: Statement) -> None:
         """Show what a person reads, word for word, before signing it."""
         self.step("the person reads, and signs word for word:")
         for text in (statement.zh, statement.en, f"No. {statement.reference}"):
-            self.console.print(Padding(text, (0, 0, 0, 5)), style="italic", markup=False)
+            shown = Text(escape_text(text), style="italic", overflow="fold")
+            self.console.print(Padding(shown, (0, 0, 0, 5)))
 
     def check(self, what: str, found: T, expected: T) -> T:
         """Return what was found if it is what the story expects, and say so.
@@ -72,7 +76,7 @@ class Stage:
             DifferenceError: it is not.
         """
         self.require(what, found, expected)
-        self.console.print(f"   [green]✓[/green] {what}", soft_wrap=True)
+        self.console.print(f"   [green]✓[/green] {_plain(what)}", soft_wrap=True)
         return found
 
     def require(self, what: str, found: T, expected: T) -> T:
@@ -92,20 +96,21 @@ class Stage:
 
     def fail(self, text: str) -> None:
         """Say why the story ends badly."""
-        self.console.print(f"\n[bold red]✗[/bold red] {text}", soft_wrap=True)
+        self.console.print(f"\n[bold red]✗[/bold red] {_plain(text)}", soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Show a table."""
-        table = Table(*columns, title=title, title_justify="left")
+        heads = [Column(name, overflow="fold") for name in columns]
+        table = Table(*heads, title=title, title_justify="left")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(_plain, row))
         self.console.print(Padding(table, (0, 0, 0, 3)))
 
     def show_lines(self, title: str, lines: Iterable[tuple[str, str]]) -> None:
         """Show names and values, each whole on a line of its own, to be copied."""
         self.console.print(f"\n[bold]{title}[/bold]")
         for name, value in lines:
-            self.console.print(f"   {name:<22}{value}", markup=False, soft_wrap=True)
+            self.console.print(f"   {name:<22}{escape_text(value)}", markup=False, soft_wrap=True)
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -136,6 +141,11 @@ class Stage:
             f"[bold green]✓ {checks} checks in {len(rows)} acts, {seconds:.0f} s: "
             "everything is as the story says[/bold green]"
         )
+
+
+def _plain(text: str) -> str:
+    """Return a text, which may be a party's, for Rich's markup."""
+    return escape(escape_text(text))
 
 
 def _short(value: object) -> str:

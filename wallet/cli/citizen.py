@@ -10,7 +10,7 @@ import typer
 from ledger.hexes import from_hex, to_hex
 from wallet.citizen import acts
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
-from wallet.citizen.errors import NoSubjectError
+from wallet.citizen.errors import NoSubjectError, ProposalError
 from wallet.citizen.history import authorizations, history, inbox, left_out, lookups
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
@@ -23,7 +23,12 @@ from wallet.cli.statements import proposal_document, show_proposal
 from wallet.cli.values import hash_of, mask_of, moment_text, time_of, write_file
 from wallet.client.asks import Asked, new_handle
 from wallet.client.authorities import identity_authority
-from wallet.client.errors import ForbiddenError, NotFoundError
+from wallet.client.errors import (
+    ForbiddenError,
+    NotFoundError,
+    UnknownNameError,
+    VerificationError,
+)
 from wallet.client.identity import recovery_text
 from wallet.client.relays import Act, my_receipt
 from wallet.client.signers import SubjectSigner, asking, prove
@@ -107,11 +112,17 @@ def show_inbox(context: typer.Context) -> None:
     """Show who asks for what: the exact statement, the fields, how often, until when."""
     session = session_of(context)
     waiting = session.ask(inbox(_keys(session).signers()))
-    proposals = [session.ask(propose(session.ledger, asked, _now(session))) for asked in waiting]
+    proposals = []
+    for asked in waiting:
+        try:
+            proposals.append(session.ask(propose(session.ledger, asked, _now(session))))
+        except (ProposalError, UnknownNameError, VerificationError) as error:
+            # One request that cannot be put into words hides no other.
+            session.output.warn(f"request {asked.request} cannot be shown: {error}")
     session.output.result([proposal_document(one) for one in proposals])
     if not session.options.machine:
         for proposal in proposals:
-            show_proposal(session, proposal)
+            show_proposal(session.output, proposal)
         if not proposals:
             session.output.say("nothing waits for an answer")
 
@@ -138,7 +149,7 @@ def grant(
     )
     proposal = session.ask(propose(session.ledger, asked, _now(session), less))
     if not session.options.machine:
-        show_proposal(session, proposal)
+        show_proposal(session.output, proposal)
     session.confirm("Sign this?", yes=yes)
     signer = keys.signer(keys.identities.of_subject(asked.subject))
     done = session.ask(acts.grant(session.deployment, signer, proposal))
@@ -326,7 +337,7 @@ def receipt(
         write_file(out, text, private=True)
         session.output.result({"file": str(out)}, f"written to {out}")
         return
-    session.output.result(msgspec.json.decode(text), msgspec.json.format(text).decode())
+    session.output.document(text)
 
 
 # Help

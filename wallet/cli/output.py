@@ -1,27 +1,36 @@
-"""What a command says: for people with Rich, or one JSON document for machines.
+"""What a command says: for people on a terminal, or one JSON document for machines.
 
 Results go to standard output, everything else (progress, questions, errors) to standard error. With
 `--json` a command that succeeds prints exactly one JSON object, and one that fails prints one on
 standard error: {"error": {"kind", "message", "exit_code", ...}}.
+
+Everything that is printed passes through here and is escaped (`ledger.escaping`), so that no command
+can forget it: names, messages, reasons and data are somebody else's. Callers hand over text, one line
+each; only here is it laid out. Nothing is cropped, whatever the width.
 """
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import msgspec
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from ledger.escaping import escape_json, escape_text
 from ledger.evidence import EvidenceCheckError
 from ledger.hexes import to_hex
 from wallet.cli.exit_codes import ExitCode
 from wallet.client.errors import DeniedError, ProblemError, RefusedError, VerificationError
 
 _SHORT: Final = 10
+_WIDE: Final = 2
+"""Cells of a Han character."""
 
 
 class Output:
@@ -33,67 +42,142 @@ class Output:
 
     def __init__(self, *, machine: bool) -> None:
         self.machine = machine
-        self._out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-        self._err = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self._out = _Screen(sys.stdout)
+        self._err = _Screen(sys.stderr)
 
     def result(self, document: object, *lines: str) -> None:
         """Print what came out: the document for machines, the lines for people."""
         if self.machine:
-            text = msgspec.json.encode(document, enc_hook=_plain)
-            sys.stdout.write(msgspec.json.format(text, indent=2).decode() + "\n")
+            self._out.document(document, indent=2)
             return
         for line in lines:
-            self._out.print(Text(line))
+            self._out.line(line)
+
+    def document(self, text: bytes) -> None:
+        """Print a JSON document, for machines and people alike."""
+        self._out.document(msgspec.Raw(text), indent=2)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Show a table to people."""
-        if self.machine:
-            return
-        table = Table(*columns, title=title, title_justify="left")
-        for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
-        self._out.print(table)
-
-    def show(self, what: RenderableType) -> None:
-        """Show people something that Rich draws."""
         if not self.machine:
-            self._out.print(what)
+            self._out.table(title, columns, rows)
+
+    def terms(self, rows: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Show people what things are: each name with its values, one below the other."""
+        if not self.machine:
+            self._out.terms(rows)
+
+    def statement(self, title: str, paragraphs: Sequence[str]) -> None:
+        """Show people, word for word, what they would sign.
+
+        Broken into lines of the terminal's width: what is printed between the two rules is, line after
+        line, exactly the paragraphs.
+        """
+        if not self.machine:
+            self._out.statement(title, paragraphs)
 
     def say(self, line: str) -> None:
         """Tell people how it goes."""
         if not self.machine:
-            self._err.print(Text(line))
+            self._err.line(line)
 
     def warn(self, line: str) -> None:
         """Tell people what they should know, also machines' people."""
-        self._err.print(Text(line, style="yellow"))
+        self._err.line(line, style="yellow")
 
     def error(self, error: Exception, code: ExitCode) -> None:
         """Say why the command failed."""
         if self.machine:
-            sys.stderr.write(msgspec.json.encode({"error": described(error, code)}).decode() + "\n")
+            self._err.document({"error": described(error, code)}, indent=0)
         else:
-            self._err.print(Text("error: ", style="bold red") + Text(str(error), style="default"))
+            self._err.error(str(error))
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """Show bars while something takes long; only on a terminal."""
         columns = (
-            TextColumn("{task.description:<12}"),
+            TextColumn("{task.description:<12}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        hidden = self.machine or not self._err.is_terminal
-        with Progress(*columns, console=self._err, transient=True, disable=hidden) as progress:
+        console = self._err.console
+        hidden = self.machine or not console.is_terminal
+        with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
             yield progress
+
+
+class _Screen:
+    """A stream on which only plain text is printed, none of it cropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            # For what others print (questions, usage): never an exception because of a character.
+            stream.reconfigure(errors="backslashreplace")
+        self.console = Console(file=stream, highlight=False)
+        self._stream = stream
+        self._encoding = stream.encoding or "utf-8"
+
+    def line(self, line: str, style: str = "") -> None:
+        self.console.print(self._text(line, style), soft_wrap=True)
+
+    def error(self, message: str) -> None:
+        told = self._text("error: ", "bold red") + self._text(message, "default")
+        self.console.print(told, soft_wrap=True)
+
+    def document(self, document: object, indent: int) -> None:
+        text = msgspec.json.encode(document, enc_hook=_plain)
+        shaped = msgspec.json.format(text, indent=indent) if indent else text
+        self._stream.write(escape_json(shaped.decode(), self._encoding) + "\n")
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        heads = [Column(self._text(name), overflow="fold") for name in columns]
+        table = Table(*heads, title=self._text(title), title_justify="left")
+        for row in rows:
+            table.add_row(*(self._text(str(cell)) for cell in row))
+        self.console.print(table)
+
+    def terms(self, rows: Sequence[tuple[str, Sequence[str]]]) -> None:
+        grid = Table.grid(Column(overflow="fold"), Column(overflow="fold"), padding=(0, 2))
+        for name, values in rows:
+            shown = Text("\n").join(map(self._text, values))
+            grid.add_row(self._text(name, "bold"), shown)
+        self.console.print(grid)
+
+    def statement(self, title: str, paragraphs: Sequence[str]) -> None:
+        self.line(f"—— {title} ——", "bold")
+        for paragraph in paragraphs:
+            for line in broken(escape_text(paragraph, self._encoding), self.console.width):
+                self.console.print(Text(line), soft_wrap=True)
+        self.line("")
+
+    def _text(self, text: str, style: str = "") -> Text:
+        return Text(escape_text(text, self._encoding), style=style)
+
+
+def broken(text: str, width: int) -> list[str]:
+    """Return a text in lines of at most `width` cells, which put together are the text.
+
+    Lines end after a blank or between Han characters where that is possible.
+    """
+    lines, begin, breakable, cells = [], 0, 0, 0
+    for place, character in enumerate(text):
+        size = cell_len(character)
+        if cells + size > width and place > begin:
+            end = breakable if breakable > begin and character != " " else place
+            lines.append(text[begin:end])
+            begin, cells = end, cell_len(text[end:place])
+        cells += size
+        if character == " " or size == _WIDE:
+            breakable = place + 1
+    return [*lines, text[begin:]]
 
 
 def described(error: Exception, code: ExitCode) -> dict[str, object]:
     """Return an error for machines."""
     told: dict[str, object] = {
         "kind": type(error).__name__.removesuffix("Error"),
-        "message": str(error),
+        "message": escape_text(str(error)),
         "exit_code": int(code),
     }
     if isinstance(error, DeniedError):

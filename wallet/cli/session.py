@@ -23,6 +23,7 @@ import typer
 from ledger.chain import Finality
 from ledger.deployment import Deployment, read_deployment, verify_deployment
 from ledger.envelope import STANDARD_SCRYPT_N
+from ledger.escaping import escape_text
 from ledger.rpc import Rpc
 from ledger.sealing import OpeningKey
 from wallet.cli.errors import CancelledError, InputError
@@ -187,7 +188,7 @@ class Session:
             return
         if self.options.machine or not sys.stdin.isatty():
             raise CancelledError("nothing was signed: say --yes where nobody can be asked")
-        if not typer.confirm(question, err=True):
+        if not typer.confirm(escape_text(question), err=True):
             raise CancelledError("nothing was signed")
 
     def _client(self, key: PartyKey | None) -> Client:

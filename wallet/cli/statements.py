@@ -1,38 +1,30 @@
 """What a person is shown before signing: the statement word for word, and its terms beside it."""
 
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
-
 from ledger.hexes import to_hex
 from wallet.citizen.proposal import Proposal, field_names
-from wallet.cli.session import Session
+from wallet.cli.output import Output
 from wallet.cli.values import moment_text
 
 
-def show_proposal(session: Session, proposal: Proposal) -> None:
+def show_proposal(output: Output, proposal: Proposal) -> None:
     """Show a person what it would sign: the statement word for word, and its terms beside it."""
     record = proposal.authorization
-    terms = Table.grid(padding=(0, 2))
-    rows = (
-        ("谁 who", f"{proposal.consumer_name}  {to_hex(record.consumer)}"),
-        ("数据 data", proposal.dataset.title),
-        ("字段 fields", "\n".join(proposal.fields)),
-        ("次数 how often", _how_often(proposal)),
-        ("有效期至 until", moment_text(record.expires_at)),
-        ("留言 message", proposal.asked.ask.message or "-"),
-        ("请求 request", proposal.asked.request),
-    )
-    for name, value in rows:
-        terms.add_row(Text(name, style="bold"), Text(value))
-    statement = Text(f"{proposal.statement.zh}\n\n{proposal.statement.en}\n\n")
-    statement.append(f"授权编号 Reference: {proposal.statement.reference}", style="dim")
-    session.output.show(Panel(statement, title="您将签署 You would sign"))
-    session.output.show(terms)
-    if not proposal.on_own_node:
-        session.output.warn(
-            "the consumer's and the dataset's names are the gateway's word (no --node)"
+    statement = proposal.statement
+    reference = f"授权编号 Reference: {statement.reference}"
+    output.statement("您将签署 You would sign", (statement.zh, statement.en, reference))
+    output.terms(
+        (
+            ("谁 who", (proposal.consumer_name, to_hex(record.consumer))),
+            ("数据 data", (proposal.dataset.title,)),
+            ("字段 fields", proposal.fields),
+            ("次数 how often", (_how_often(proposal),)),
+            ("有效期至 until", (moment_text(record.expires_at),)),
+            ("留言 message", (proposal.asked.ask.message or "-",)),
+            ("请求 request", (proposal.asked.request,)),
         )
+    )
+    if not proposal.on_own_node:
+        output.warn("the consumer's and the dataset's names are the gateway's word (no --node)")
 
 
 def _how_often(proposal: Proposal) -> str:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from ledger.deployment import read_deployment
 from ledger.errors import LedgerError
+from ledger.escaping import escape_text
 from ledger.hexes import to_hex
 from ledger.logs import configure_logs
 from wallet.errors import WalletError
@@ -102,8 +103,8 @@ def _keystore(settings: IdentitySettings) -> Keystore:
 
 
 def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(escape_text(line) + "\n")
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"identity: {line}\n")
+    sys.stderr.write(f"identity: {escape_text(line)}\n")

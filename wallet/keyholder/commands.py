@@ -24,6 +24,7 @@ from ledger import contracts, views
 from ledger.deployment import Deployment, read_deployment, verify_deployment
 from ledger.enumerations import Roles
 from ledger.errors import LedgerError
+from ledger.escaping import escape_text
 from ledger.hexes import parse_address, to_hex
 from ledger.logs import configure_logs
 from ledger.rpc import Rpc
@@ -226,8 +227,8 @@ def _report(seeds: EpochSeeds) -> None:
 
 
 def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(escape_text(line) + "\n")
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"keyholder: {line}\n")
+    sys.stderr.write(f"keyholder: {escape_text(line)}\n")

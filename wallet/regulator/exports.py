@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from ledger.deployment import Deployment
+from ledger.escaping import escape_cell
 from ledger.events import Accessed, EventDecoder, Log
 from ledger.hexes import to_hex
 from ledger.state import NOTHING, State, apply
@@ -139,15 +140,14 @@ def _write_csv(path: Path, rows: Iterable[AccessRow]) -> int:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(AccessRow.__struct_fields__)
         for row in rows:
-            writer.writerow(map(_harmless, msgspec.structs.astuple(row)))
+            writer.writerow(map(_cell, msgspec.structs.astuple(row)))
             count += 1
     return count
 
 
-def _harmless(value: object) -> object:
+def _cell(value: object) -> object:
     """Keep a name that a party chose from being a formula where the file is opened as a sheet."""
-    risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
-    return f"'{value}" if risky else value
+    return escape_cell(value) if isinstance(value, str) else value
 
 
 def _write_parquet(path: Path, rows: Iterable[AccessRow]) -> int:

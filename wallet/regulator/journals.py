@@ -21,7 +21,7 @@ from ledger.errors import LedgerError
 from ledger.evidence import Documents
 from ledger.exchange import Submission
 from ledger.hexes import from_hex
-from ledger.replay import JournalFault, ReleaseEntry
+from ledger.replay import JournalFault, Judged, ReleaseEntry
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.typed_data import AccessRequest, record_from_object, struct_hash
 from wallet.client.patience import patiently
@@ -42,8 +42,11 @@ class _GatewayLine(msgspec.Struct):
 
 class _KeyholderLine(msgspec.Struct):
     kind: str
+    at: int = 0
     access: str = ""
     sequence: int = 0
+    block: int = -1
+    block_hash: str = ""
 
 
 class _Numbered(msgspec.Struct):
@@ -87,7 +90,7 @@ class GatewayJournal:
 class KeyholderJournal:
     """A keyholder's journal in a file; what it says of subkeys for providers is passed over.
 
-    Releases of one access that were repeated count once. A part of a line at the end, which a crash or
+    A part of a line at the end, which a crash or
     copying a journal in use leaves, is passed over: what it tells of has not left yet.
     """
 
@@ -101,13 +104,13 @@ class KeyholderJournal:
         Raises:
             JournalFileError: the file cannot be read.
         """
-        found: dict[bytes, ReleaseEntry] = {}
+        found: list[ReleaseEntry] = []
         for entry in _told(_keyholder_lines_of(self._path)):
             if isinstance(entry, JournalFault):
                 yield entry
             else:
-                found[entry.access] = entry
-        yield from sorted(found.values(), key=lambda entry: entry.sequence)
+                found.append(entry)
+        yield from sorted(found, key=lambda entry: entry.sequence)
 
 
 def fetch_journal(path: Path) -> Steps[int]:
@@ -273,7 +276,9 @@ def _keyholder_entry(body: bytes) -> ReleaseEntry | None:
     found = _keyholder_lines.decode(body)
     if found.kind != "release":
         return None
-    return ReleaseEntry(from_hex(found.access, 32), found.sequence, None, None, released=True)
+    judged = Judged(found.at, found.block, from_hex(found.block_hash, 32))
+    access = from_hex(found.access, 32)
+    return ReleaseEntry(access, found.sequence, None, None, released=True, judged=judged)
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from html import escape
 from typing import Final
 
 import msgspec
 
 from ledger.deployment import Deployment
+from ledger.escaping import escape_html
 from ledger.hexes import to_hex
 from ledger.replay import ReplayReport
 from wallet.regulator.exports import AccessRow
@@ -124,12 +124,13 @@ def _accesses(rows: list[AccessRow]) -> str:
 
 
 def _table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    head = "".join(f"<th>{escape_html(column)}</th>" for column in columns)
     body = "\n".join(
         "<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return f"<h2>{escape(title)}</h2>\n<table><tr>{head}</tr>\n{body}\n</table>"
+    return f"<h2>{escape_html(title)}</h2>\n<table><tr>{head}</tr>\n{body}\n</table>"
 
 
 def _cell(text: str) -> str:
-    return f"<code>{escape(text)}</code>" if text.startswith("0x") else escape(text)
+    shown = escape_html(text)
+    return f"<code>{shown}</code>" if text.startswith("0x") else shown
