@@ -13,27 +13,30 @@ from eth_abi.abi import encode
 
 from ledger import contracts, signing
 from ledger.deployment import Deployed, Deployment
-from ledger.entities import NOTHING, State
-from ledger.enumerations import Class
+from ledger.entities import NOTHING, EventChain, State
+from ledger.enumerations import Change, Class
 from ledger.events import (
     Accessed,
     AgreementApproved,
     Applied,
     Block,
+    ChangeMade,
     ConfidentialitySigned,
     Contracts,
     DatasetRegistered,
     DatasetTerms,
     Event,
+    EventDecoder,
     Granted,
     GrantTerms,
     Log,
-    OwnershipTransferred,
+    NumberedEvent,
     PartyAdmitted,
     PurposeFieldsBound,
     PurposeRegistered,
     PurposeTerms,
     Recorded,
+    RecorderNamed,
     SubjectRegistered,
     Text,
     agreement_id,
@@ -47,8 +50,9 @@ from ledger.keccak import keccak256
 from ledger.policy import decide
 from ledger.replay import End, ReleaseEntry
 from ledger.replay.journals import access_id
-from ledger.state import apply, count
+from ledger.state import apply, count, follow
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest_of, struct_hash
+from ledger.views import EventState
 from tests.support.chain import Parties, Party
 
 CHAIN_ID: Final = 18_317
@@ -70,6 +74,8 @@ def deployment() -> Deployment:
         genesis_hash=NOTHING,
         block_number=1,
         authority=Parties().authority.address,
+        trial=True,
+        admission_delay=0,
         recovery_delay=3600,
         release_window=3600,
         head_age=60,
@@ -93,14 +99,16 @@ def encode_log(event: Event) -> Log:
     if isinstance(event, Recorded):
         ending = (RECORDED_TOPIC, event.recorder.rjust(32, b"\0"))
         return _log(event, ending, event.sequence.to_bytes(32, "big") + event.head)
+    assert isinstance(event, NumberedEvent)
     plan = _BY_CLASS[type(event)]
-    names = type(event).__struct_fields__[len(Event.__struct_fields__) :]
+    names = type(event).__struct_fields__[len(NumberedEvent.__struct_fields__) :]
     pairs = [
         (part, _plain(part.type, getattr(event, name)))
         for part, name in zip(plan.parts, names, strict=True)
     ]
     topics = tuple(encode([part.type], [value]) for part, value in pairs if part.indexed)
     rest = [(part.type, value) for part, value in pairs if not part.indexed]
+    rest.insert(0, ("uint64", event.number))
     data = encode([kind for kind, _ in rest], [value for _, value in rest])
     return _log(event, (plan.topic, *topics), data)
 
@@ -149,7 +157,7 @@ class Trail:
 
     @property
     def end(self) -> End:
-        return End(self.state.sequence, self.state.head)
+        return end_of(self.state)
 
     def next_block(self) -> None:
         self.block, self.log_index = block_at(self.block.number + 1), 0
@@ -163,11 +171,13 @@ class Trail:
         transaction = keccak256(b"transaction" + self.transactions.to_bytes(8, "big"))
         return self.block, transaction, self.log_index, contract
 
-    def emit(self, kind: type[Event], *values: object) -> None:
+    def emit(self, kind: type[NumberedEvent], *values: object) -> None:
         """Append an event that the rules accept."""
-        event = kind(*self.place(_CONTRACT_OF[kind]), *values)
-        apply(self.state, event)
-        self.logs.append(encode_log(event))
+        contract = _CONTRACT_OF[kind]
+        chain = self.state.chains.get(contract, EventChain())
+        log = encode_log(kind(*self.place(contract), chain.count + 1, b"", *values))
+        follow(self.state, EventDecoder(CONTRACTS).decode(log))
+        self.logs.append(log)
         self.log_index += 1
 
     def record(
@@ -188,6 +198,14 @@ class Trail:
         )
         apply(state, ending)
         self.logs.append(encode_log(ending))
+
+
+def end_of(state: State) -> End:
+    """What the contracts would say of themselves."""
+    addresses = msgspec.structs.astuple(CONTRACTS)[:4]
+    chains = [state.chains.get(address, EventChain()) for address in addresses]
+    events = [EventState(chain.count, chain.head) for chain in chains]
+    return End(state.sequence, state.head, *events)
 
 
 def made_access(
@@ -256,9 +274,11 @@ class City:
 def make_city(people: int, *, max_uses: int = 1_000_000) -> City:
     """Write a trail's beginning."""
     trail, parties = Trail(), Parties()
-    trail.emit(OwnershipTransferred, bytes(20), parties.authority.address)
-    for party in parties.admitted:
+    trail.emit(ChangeMade, Change.AUTHORITY, parties.authority.address, bytes(20))
+    for party in (*parties.founders, *parties.admitted):
         trail.emit(PartyAdmitted, party.address, int(party.roles), party.name)
+    for party in parties.consumers:
+        trail.emit(RecorderNamed, party.address, parties.recorder.address)
     provider, bank = parties.provider, parties.bank
     terms = DatasetTerms(
         code="real-estate",
@@ -281,14 +301,15 @@ def make_city(people: int, *, max_uses: int = 1_000_000) -> City:
     trail.emit(Applied, application, bank.address, dataset, purpose, fields, "Loans.", NOTHING)
     trail.emit(ConfidentialitySigned, application, bank.address, keccak256(b"text"), NOTHING)
     agreement = agreement_id(bank.address, dataset, purpose)
-    trail.emit(AgreementApproved, agreement, application, 1, fields, START + 2 * YEAR)
+    trail.emit(AgreementApproved, agreement, application, 1, 0, fields, START + 2 * YEAR)
     ids = []
     for number in range(1, people + 1):
         if number % 500 == 1:
             trail.next_block()
         subject = keccak256(b"subject" + number.to_bytes(8, "big"))
         signer = subject[:20]
-        trail.emit(SubjectRegistered, subject, number, signer)
+        registrar = parties.identity_authority.address
+        trail.emit(SubjectRegistered, subject, number, registrar, signer)
         record = Authorization(
             subject=subject,
             consumer=bank.address,
@@ -308,6 +329,7 @@ def make_city(people: int, *, max_uses: int = 1_000_000) -> City:
         values = list(msgspec.structs.astuple(record))
         values[7] = keccak256(record.statement.encode())
         ids.append(struct_hash(record))
-        granted = (ids[-1], subject, bank.address, GrantTerms(*values), 1, 0, signer)
+        signed = keccak256(signer)
+        granted = (ids[-1], subject, bank.address, GrantTerms(*values), 1, 0, 0, signed)
         trail.emit(Granted, *granted)
     return City(trail, parties, dataset, tuple(ids))
