@@ -326,11 +326,23 @@ contract Catalogue is ICatalogue, Numbered {
         for (uint256 i = 0; i < fields.length; ++i) {
             if (bytes(fields[i]).length == 0) revert EmptyField(i);
             Texts.requireWithin(bytes(fields[i]).length, Texts.NAME);
-            bytes32 hash = keccak256(bytes(fields[i]));
-            for (uint256 j = 0; j < i; ++j) {
-                if (hashes[j] == hash) revert FieldRepeated(i);
+            hashes[i] = keccak256(bytes(fields[i]));
+            if (_repeats(hashes, i)) revert FieldRepeated(i);
+        }
+    }
+
+    /// @dev Whether one of the hashes before the last is the same. In assembly, because of 256 fields each is held against all before it.
+    function _repeats(bytes32[] memory hashes, uint256 last) private pure returns (bool repeated) {
+        assembly ("memory-safe") {
+            let first := add(hashes, 0x20)
+            let end := add(first, mul(last, 0x20))
+            let hash := mload(end)
+            for { let place := first } lt(place, end) { place := add(place, 0x20) } {
+                if eq(mload(place), hash) {
+                    repeated := 1
+                    break
+                }
             }
-            hashes[i] = hash;
         }
     }
 

@@ -62,8 +62,9 @@ class AccessSettings(BaseSettings):
     """Whether the chain is the embedded one, which can forget final blocks when it is killed: the recorder then keeps its
     whole journal and sends again, without being asked, what the chain lost. Anywhere else a person must look first."""
 
-    accesses_limit: PositiveInt = 2 * 1024 * 1024
-    """Bytes of one body with accesses at most: a thousand signed requests have about 600 kB."""
+    accesses_limit: PositiveInt = 4 * 1024 * 1024
+    """Bytes of one body with accesses at most: a thousand signed requests have about 600 kB, a thousand keys of the
+    hybrid suite 2.4 MB."""
 
     # Releasing
 

@@ -7,7 +7,7 @@ later, and from the chain, which knows every nonce, if all else was lost.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from gateway.bases import Bases
 from gateway.errors import (
     BodyError,
+    ConflictError,
     GatewayError,
     MalformedBodyError,
     Member,
@@ -23,12 +24,15 @@ from gateway.errors import (
     UnavailableError,
 )
 from gateway.grouping import Grouper
+from gateway.keyholders import Availability
 from gateway.materials import Materials
 from gateway.releasing import Encoded, ReleaseOrder, Releaser
 from gateway.store.releases import JournalEntry, ReleaseJournal
 from gateway.throttling import Throttle
+from ledger.answer_keys import verify_answer_key
 from ledger.enumerations import Outcome
-from ledger.exchange import RecordedAccess, Submission
+from ledger.errors import LedgerError
+from ledger.exchange import KeyedSubmission, RecordedAccess, Submission
 from ledger.hexes import to_hex
 from ledger.signing import SigningError, verify_signature
 from ledger.typed_data import Domain, digest_of, struct_hash
@@ -45,6 +49,17 @@ class RequestSignatureError(UnauthenticatedError):
 
 class NotAConsumerError(UnauthenticatedError):
     """The consumer that signed was never admitted in any role: there is nobody to record."""
+
+
+class AnswerKeyError(BodyError):
+    """The key that came with a request is not the one that its nonce commits to, or is no usable one."""
+
+
+class KeyUnknownError(ConflictError):
+    """The access was recorded and not released, and only its consumer knows the key of its answer."""
+
+    def __init__(self) -> None:
+        super().__init__("it was not released yet: send the signed request with its key again")
 
 
 class DeniedError(GatewayError):
@@ -104,9 +119,9 @@ class CannotRecordError(UnavailableError):
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """A submission whose signature holds."""
+    """A submission whose signature holds, and to whose key it can be answered."""
 
-    submission: Submission
+    submission: KeyedSubmission
     access: bytes
     """Struct hash of the request: the access's id."""
     digest: bytes
@@ -129,13 +144,16 @@ class Answer(msgspec.Struct, frozen=True):
     problem: GatewayError | None
 
 
-def verify_submission(submission: Submission, domain: Domain) -> Verified:
-    """Return the submission if its consumer signed it for this deployment.
+def verify_submission(submission: KeyedSubmission, domain: Domain) -> Verified:
+    """Return the submission if its consumer signed it for this deployment and this key.
+
+    What keyholders would refuse is refused here, before it is recorded and a use is spent.
 
     Raises:
         RequestSignatureError: It is signed by somebody else, for another chain or contract, or not
             at all.
         MalformedBodyError: The deadline is later than the contract can keep.
+        AnswerKeyError: The nonce commits to another key, or nothing can be sealed to this one.
     """
     request = submission.request
     if request.deadline > _LATEST_DEADLINE:
@@ -148,6 +166,10 @@ def verify_submission(submission: Submission, domain: Domain) -> Verified:
         raise RequestSignatureError(
             "the access request is not signed by its consumer for this deployment"
         ) from error
+    try:
+        verify_answer_key(domain, request.consumer, request.nonce, submission.key)
+    except LedgerError as error:
+        raise AnswerKeyError(str(error)) from error
     return Verified(submission, access, digest)
 
 
@@ -163,6 +185,7 @@ class Accesses:
         bases: Bases,
         materials: Materials,
         releaser: Releaser,
+        keyholders: Callable[[], Awaitable[Availability]],
         journal: ReleaseJournal,
         newest_block: Callable[[], int],
         throttle: Throttle,
@@ -177,6 +200,7 @@ class Accesses:
             bases: What accesses rest on.
             materials: Tells what an answer would hold.
             releaser: Answers what is allowed.
+            keyholders: Tells whether enough of them are ready at this moment.
             journal: Of all accesses.
             newest_block: Number of the newest final block that is known here.
             throttle: How many each consumer may ask for in a time.
@@ -188,6 +212,7 @@ class Accesses:
         self._bases = bases
         self._materials = materials
         self._releaser = releaser
+        self._keyholders = keyholders
         self._newest_block = newest_block
         self._throttle = throttle
         self._most_waiting = most_waiting
@@ -209,7 +234,7 @@ class Accesses:
         """How many requests are under way."""
         return len(self._running)
 
-    async def answer(self, submission: Submission) -> Answer:
+    async def answer(self, submission: KeyedSubmission) -> Answer:
         """Answer one request. Errors are in the answer, but for one.
 
         A caller that is cancelled, because its client is gone, does not stop what was begun.
@@ -222,7 +247,7 @@ class Accesses:
             return Answer(None, None, None, verified)
         return await asyncio.shield(self._begin(verified))
 
-    async def answer_all(self, submissions: Sequence[Submission]) -> list[Answer]:
+    async def answer_all(self, submissions: Sequence[KeyedSubmission]) -> list[Answer]:
         """Answer several requests, in their order.
 
         Raises:
@@ -241,7 +266,9 @@ class Accesses:
             for one in begun
         ]
 
-    async def _take_in(self, submissions: Sequence[Submission]) -> list[Verified | GatewayError]:
+    async def _take_in(
+        self, submissions: Sequence[KeyedSubmission]
+    ) -> list[Verified | GatewayError]:
         self._check_room(len(submissions))
         verified = await self._verify_all(submissions)
         # Only who signed pays: nobody can empty another one's bucket.
@@ -250,7 +277,9 @@ class Accesses:
             self._throttle.take(consumer, count)
         return verified
 
-    async def _verify_all(self, submissions: Sequence[Submission]) -> list[Verified | GatewayError]:
+    async def _verify_all(
+        self, submissions: Sequence[KeyedSubmission]
+    ) -> list[Verified | GatewayError]:
         verified: list[Verified | GatewayError] = []
         for start in range(0, len(submissions), _VERIFIED_AT_ONCE):
             if start:
@@ -261,7 +290,7 @@ class Accesses:
             verified += [self._verify(submission) for submission in some]
         return verified
 
-    def _verify(self, submission: Submission) -> Verified | GatewayError:
+    def _verify(self, submission: KeyedSubmission) -> Verified | GatewayError:
         try:
             return verify_submission(submission, self._domain)
         except GatewayError as error:
@@ -307,7 +336,7 @@ class Accesses:
 
     async def _release(self, verified: Verified, entry: JournalEntry) -> Answer:
         version = None if entry.released is None else entry.released.publication
-        order = ReleaseOrder(entry.submission, entry.recorded, version)
+        order = ReleaseOrder(verified.submission, entry.recorded, version)
         try:
             release = await self._releaser.release(order)
         except GatewayError as error:
@@ -323,6 +352,9 @@ class Accesses:
         basis = (await self._bases.find([request.basis])).get(request.basis)
         if basis is not None:  # an unknown one is for the chain to deny
             await self._materials.check(basis, request.item, self._newest_block())
+        problem = (await self._keyholders()).problem
+        if problem is not None:
+            raise CannotRecordError(problem)
 
     async def _find_all(self, wanted: Sequence[Verified]) -> list[JournalEntry | None]:
         found = await self._journal.find([one.access for one in wanted])
@@ -337,9 +369,11 @@ __all__ = [
     "AccessRecorder",
     "Accesses",
     "Answer",
+    "AnswerKeyError",
     "CannotRecordError",
     "DeniedError",
     "IsParty",
+    "KeyUnknownError",
     "NotAConsumerError",
     "QueueFullError",
     "RequestSignatureError",

@@ -2,9 +2,9 @@
 
     {"access", "sequence", "outcome", "request": {...}, "signature", "block_number", "block_hash",
      "timestamp", "transaction", "log_index",
-     "released": {"dataset", "publication", "records": [numbers], "holders": [addresses], "at"} | null}
+     "released": {"dataset", "publication", "records": [numbers], "holders": [addresses], "key", "at"} | null}
 
-Never a payload, a key or an owner: who reads it learns what was handed out, not what it says.
+`key` is the public one to which parts were sealed. Never a payload, a secret key or an owner: who reads it learns what was handed out, not what it says.
 """
 
 import msgspec
@@ -19,6 +19,7 @@ class _Released(msgspec.Struct):
     publication: int
     records: tuple[int, ...]
     holders: list[str]
+    key: str
     at: int
 
 
@@ -49,6 +50,7 @@ def encode_journal_line(entry: JournalEntry) -> bytes:
             publication=released.publication,
             records=released.records,
             holders=[to_hex(holder) for holder in released.holders],
+            key=to_hex(released.key),
             at=released.released_at,
         )
     line = _Line(

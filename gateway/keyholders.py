@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.errors import GatewayError, UnavailableError
+from gateway.errors import ForbiddenError, GatewayError, UnavailableError
 from ledger.errors import LedgerError
 from ledger.exchange import HeldKeys, Refusal, SealedParts, decode_answers, encode_tasks
 from ledger.hexes import ADDRESS_LENGTH, from_hex
@@ -29,6 +29,13 @@ _REST: Final = 5.0
 _LOOK_AGAIN: Final = 2.0
 """Seconds for which it stays known who is ready: readiness may be asked for often, and by anybody."""
 _SOON: Final = 1.5
+_FRESH: Final = 0.05
+"""Seconds for which an answer shows that a keyholder is ready: a use that is recorded while too few are is
+somebody's use for nothing. Under load releases show it, otherwise each access asks."""
+
+PROBLEM: Final = "urn:quancheng:problem:"
+RELEASE_OVER: Final = PROBLEM + "release-over"
+RELEASE_STOPPED: Final = PROBLEM + "release-stopped"
 
 
 class KeyholderError(GatewayError):
@@ -43,6 +50,14 @@ class KeyholdersUnavailableError(UnavailableError):
         super().__init__(f"{have} of {needed} keyholders released{': ' if told else ''}{told}")
         self.have = have
         self.needed = needed
+
+
+class ReleaseOverError(GatewayError):
+    """The access's release window is over: it is handed out no more, and that is final."""
+
+
+class ReleaseStoppedError(ForbiddenError):
+    """An act on chain stands against the release; the access is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,8 @@ class KeyholderClient:
         self._http = http
         self._holder: Holder | None = None
         self.failed_at = float("-inf")
+        self.ready_at = float("-inf")
+        """When it last showed that it can release."""
 
     async def describe(self) -> Holder:
         """Ask, once, who this is.
@@ -120,6 +137,25 @@ class KeyholderClient:
             raise KeyholderError("a keyholder does not answer soon") from error
         return self._holder
 
+    async def confirm(self) -> Holder:
+        """Ask whether this keyholder can release at this moment.
+
+        Raises:
+            KeyholderError: It cannot, or does not answer soon.
+        """
+        try:
+            async with asyncio.timeout(_SOON):
+                holder = await self.describe()
+                await self._send("GET", "/readyz", b"")
+        except TimeoutError as error:
+            raise KeyholderError("a keyholder does not answer soon") from error
+        self.ready_at = time.monotonic()
+        return holder
+
+    def is_fresh(self) -> bool:
+        """Whether it has just shown that it can release, and nothing went wrong since."""
+        return self.ready_at > max(self.failed_at, time.monotonic() - _FRESH)
+
     async def release(self, body: bytes, count: int) -> tuple[SealedParts | Refusal, ...]:
         """Ask for the parts of `count` tasks (`ledger.exchange.encode_tasks`).
 
@@ -128,9 +164,11 @@ class KeyholderClient:
         """
         answer = await self._send("POST", "/v1/releases", body)
         try:
-            return decode_answers(answer, count)
+            answers = decode_answers(answer, count)
         except LedgerError as error:
             raise KeyholderError(f"a keyholder's answer: {error}") from error
+        self.ready_at = time.monotonic()
+        return answers
 
     async def close(self) -> None:
         """Close the connections."""
@@ -172,11 +210,19 @@ def _holder(body: bytes) -> Holder:
     return Holder(address, max(thresholds))
 
 
-Answer = tuple[HeldKeys, ...] | KeyholdersUnavailableError
+NotReleased = KeyholdersUnavailableError | ReleaseOverError | ReleaseStoppedError
+
+Answer = tuple[HeldKeys, ...] | NotReleased
 """The sealed parts of enough keyholders, or why there are too few."""
 
 
 _Asked = asyncio.Task[tuple[SealedParts | Refusal, ...]]
+
+
+_LASTING: Final[dict[str, type[ReleaseOverError] | type[ReleaseStoppedError]]] = {
+    RELEASE_OVER: ReleaseOverError,
+    RELEASE_STOPPED: ReleaseStoppedError,
+}
 
 
 @dataclass(slots=True)
@@ -188,11 +234,16 @@ class _Question:
     needed: int = 1
     keys: list[list[HeldKeys]] = field(default_factory=list)
     reasons: list[list[str]] = field(default_factory=list)
+    refusals: list[list[Refusal]] = field(default_factory=list)
+    known: int = field(init=False)
+    """How many keyholders there are."""
     asked: dict[_Asked, tuple[KeyholderClient, list[int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keys = [[] for _ in self.tasks]
         self.reasons = [[] for _ in self.tasks]
+        self.refusals = [[] for _ in self.tasks]
+        self.known = len(self.unasked)
 
     def short(self) -> list[int]:
         """Return the tasks that have too few keys even if all who were asked release."""
@@ -211,11 +262,18 @@ class _Question:
     def answers(self) -> list[Answer]:
         """Return what came of each task."""
         return [
-            tuple(keys[: self.needed])
-            if len(keys) >= self.needed
-            else KeyholdersUnavailableError(len(keys), self.needed, reasons)
-            for keys, reasons in zip(self.keys, self.reasons, strict=True)
+            tuple(keys[: self.needed]) if len(keys) >= self.needed else self._problem(place)
+            for place, keys in enumerate(self.keys)
         ]
+
+    def _problem(self, place: int) -> NotReleased:
+        # Some keyholders may lie. What so many say that the others are too few is how it is.
+        refusals = self.refusals[place]
+        for type_, error in _LASTING.items():
+            said = [one for one in refusals if one.type == type_]
+            if len(said) > max(self.known - self.needed, 0):
+                return error(said[0].detail or said[0].title)
+        return KeyholdersUnavailableError(len(self.keys[place]), self.needed, self.reasons[place])
 
 
 class Keyholders:
@@ -234,6 +292,8 @@ class Keyholders:
         self._looking = asyncio.Lock()
         self._looked_at = float("-inf")
         self._available = Availability(len(self._clients), 0, 1)
+        self._needed = 0  # not known yet
+        self._confirming: asyncio.Task[Availability] | None = None
 
     async def ask(self, tasks: Sequence[bytes]) -> list[Answer]:
         """Ask for the parts of several accesses at once.
@@ -266,6 +326,36 @@ class Keyholders:
                 self._available = Availability(len(self._clients), len(ready), needed)
                 self._looked_at = time.monotonic()
         return self._available
+
+    async def confirm(self) -> Availability:
+        """Return whether enough keyholders can release at this moment.
+
+        Whoever asks at the same time shares the answer; nobody waits for more than it takes.
+        """
+        fresh = sum(client.is_fresh() for client in self._clients)
+        if 0 < self._needed <= fresh:
+            return Availability(len(self._clients), fresh, self._needed)
+        if self._confirming is None:
+            self._confirming = asyncio.get_running_loop().create_task(self._confirm())
+            self._confirming.add_done_callback(self._confirmed)
+        return await asyncio.shield(self._confirming)
+
+    async def _confirm(self) -> Availability:
+        ready, waiting = 0, {asyncio.ensure_future(one.confirm()) for one in self._clients}
+        try:
+            while waiting and not 0 < self._needed <= ready:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for one in done:
+                    if one.exception() is None:
+                        ready += 1
+                        self._needed = max(self._needed, one.result().threshold)
+        finally:
+            for one in waiting:
+                one.cancel()
+        return Availability(len(self._clients), ready, max(self._needed, 1))
+
+    def _confirmed(self, _: object) -> None:
+        self._confirming = None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -341,6 +431,7 @@ class Keyholders:
             if isinstance(answer, SealedParts):
                 question.keys[place].append(HeldKeys(address, answer.sealed))
             else:
+                question.refusals[place].append(answer)
                 question.reasons[place].append(answer.detail or answer.title)
 
     @staticmethod

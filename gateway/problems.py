@@ -103,6 +103,7 @@ _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
     MissingBodyError: Kind("body-missing", 422, "A body is needed"),
     SlowBodyError: Kind("too-slow", 408, "The body came too slowly"),
     MalformedBodyError: MALFORMED,
+    accesses.AnswerKeyError: Kind("answer-key", 422, "The request cannot be answered to this key"),
     LineError: Kind("malformed-line", 422, "A line of the upload is malformed"),
     relays.LinkMismatchError: Kind("link-mismatch", 422, "The link does not fit the authorization"),
     TooManyRecordsError: Kind("too-many-records", 422, "The answer would hold too many records"),
@@ -137,6 +138,7 @@ _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
     PublicationUnknownError: Kind("publication-unknown", 409, "The publication is not on chain"),
     RootMismatchError: Kind("root-mismatch", 409, "Root or count are not those on chain"),
     NothingServedError: Kind("nothing-served", 409, "No publication is served"),
+    accesses.KeyUnknownError: Kind("key-unknown", 409, "The key of the answer is not known here"),
     HandleUsedError: Kind("handle-used", 409, "The handle is another consumer's"),
     ReferenceUsedError: Kind("reference-used", 409, "The reference number was used"),
     AskStateError: Kind("request-state", 409, "The request does not wait any more"),
@@ -154,6 +156,12 @@ _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
     IndexBehindError: Kind("index-behind", 503, "The index is behind the chain"),
     StoppingError: Kind("stopping", 503, "The gateway is shutting down"),
     accesses.CannotRecordError: Kind("cannot-record", 503, "Nothing can be recorded now"),
+    keyholders.ReleaseOverError: Kind(
+        "release-over", 410, "The release window of the access is over"
+    ),
+    keyholders.ReleaseStoppedError: Kind(
+        "release-stopped", 403, "An act on chain stands against the release"
+    ),
     keyholders.KeyholdersUnavailableError: Kind(
         "keyholders-unavailable", 503, "Too few keyholders released"
     ),

@@ -14,15 +14,15 @@ import msgspec
 from gateway.bases import Bases, IndexBehindError
 from gateway.errors import GatewayError
 from gateway.grouping import Grouper
-from gateway.keyholders import Answer, Keyholders, KeyholdersUnavailableError
+from gateway.keyholders import Answer, Keyholders, ReleaseOverError
 from gateway.materials import Material, Materials, Wanted
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from ledger import failpoints
 from ledger.exchange import (
     HeldKeys,
+    KeyedSubmission,
     Location,
     RecordedAccess,
-    Submission,
     encode_release,
     encode_task,
 )
@@ -37,12 +37,12 @@ class ReleaseOrder(msgspec.Struct, frozen=True):
     """An allowed access to be answered.
 
     Attributes:
-        submission: As the consumer signed it.
+        submission: As the consumer signed it, with the key to which it is answered.
         recorded: As the chain has it.
         version: Publication that an earlier answer came from; None for the first.
     """
 
-    submission: Submission
+    submission: KeyedSubmission
     recorded: RecordedAccess
     version: int | None = None
 
@@ -68,6 +68,8 @@ class Releaser:
         keyholders: Keyholders,
         journal: ReleaseJournal,
         *,
+        release_window: int,
+        newest_time: Callable[[], int],
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the parts.
@@ -77,12 +79,16 @@ class Releaser:
             materials: Finds the records.
             keyholders: Release the parts of the keys.
             journal: Written before anything is handed out.
+            release_window: Seconds, in block times, in which an access may be handed out.
+            newest_time: Of the newest final block that is known here, seconds since 1970.
             clock: Seconds since 1970.
         """
         self._bases = bases
         self._materials = materials
         self._keyholders = keyholders
         self._journal = journal
+        self._release_window = release_window
+        self._newest_time = newest_time
         self._clock = clock
         self._group: Grouper[ReleaseOrder, Encoded] = Grouper(
             self._release_all,
@@ -98,9 +104,16 @@ class Releaser:
 
         Raises:
             KeyholdersUnavailableError: Too few keyholders released.
+            ReleaseOverError: The release window is over.
+            ReleaseStoppedError: An act on chain stands against the release.
             UnknownError, ErasedError, ConflictError, TooManyRecordsError: There is no answer.
             UnavailableError: Something else is not there now.
         """
+        age = self._newest_time() - order.recorded.timestamp
+        if age > self._release_window:  # no keyholder would: none is asked
+            raise ReleaseOverError(
+                f"recorded {age} s ago; accesses are released for {self._release_window} s"
+            )
         return await self._group(order)
 
     async def close(self) -> None:
@@ -148,19 +161,20 @@ class Releaser:
         self, prepared: dict[int, _Prepared], results: list[Encoded | Exception]
     ) -> None:
         """Fill in the keys; take out what the keyholders did not release."""
-        # Where there is no record, the proof says so and there is nothing to open.
-        asked = [place for place, one in prepared.items() if one.material.records]
+        # Also where there is no record: that there is none is what the access was for, and keyholders
+        # judge whether it may still be told.
+        asked = list(prepared)
         if not asked:
             return
         answers: list[Answer] = await self._keyholders.ask(
             [_task(prepared[place]) for place in asked]
         )
         for place, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, KeyholdersUnavailableError):
+            if isinstance(answer, tuple):
+                prepared[place].keys = answer
+            else:
                 results[place] = answer
                 del prepared[place]
-            else:
-                prepared[place].keys = answer
 
 
 def _wanted(order: ReleaseOrder, basis: BasisEntry) -> Wanted:
@@ -188,6 +202,7 @@ def _entry(one: _Prepared, now: int) -> JournalEntry:
         publication=material.publication.version,
         records=tuple([record.number for record in material.records]),
         holders=tuple([held.holder for held in one.keys]),
+        key=one.order.submission.key,
         released_at=now,
     )
     return JournalEntry(one.order.submission, one.order.recorded, released)

@@ -4,7 +4,7 @@ Integers are big-endian, text is UTF-8, a part of variable length is preceded by
 part of fixed length (ids, salts, hashes: 32 bytes) is not. Every layout starts with the format
 version and with a tag or label that says what it is, so no two layouts can be taken for each other.
 
-Spec pages: docs/spec/records.md, docs/spec/custody.md.
+Spec pages: docs/spec/records.md, docs/spec/custody.md, docs/spec/answer-keys.md.
 """
 
 from dataclasses import dataclass, field
@@ -98,6 +98,7 @@ RECORD_LEAF = tag(_LEAF, "record")
 DATASET_LABEL = label("dataset")
 FIELD_LABEL = label("field")
 KEY_AND_SALT_LABEL = label("key+salt")
+ANSWER_KEY_LABEL = label("answer-key")
 VALUE_LABEL = bytes((FORMAT,)) + label("value")
 
 
@@ -172,6 +173,16 @@ def unpadded(value: bytes) -> bytes:
 def sealing_info(purpose: str, context: bytes) -> bytes:
     """HPKE `info` of a sealed message: what it is for, and what it belongs to."""
     return label(purpose) + prefixed(context)
+
+
+def answer_key_message(chain_id: int, access_log: bytes, consumer: bytes, key: bytes) -> bytes:
+    """What a request's nonce is a hash of: where it counts, whose it is, and the key of its answer.
+
+    Raises:
+        MalformedError: An account does not have 20 bytes.
+    """
+    place = chain_id.to_bytes(SIZE, "big") + sized("the access log", access_log, 20)
+    return ANSWER_KEY_LABEL + place + sized("the consumer's account", consumer, 20) + key
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Protocol
 from ledger.entities import Agreement, Authorization, Dataset, Order, State
 from ledger.enumerations import Class, Roles
 from ledger.events.identifiers import agreement_id
-from ledger.policy import has_role, is_halted, is_in_force, is_shared
+from ledger.policy import has_role, is_closed_by_order, is_halted, is_shared
 
 
 class Stop(StrEnum):
@@ -28,6 +28,7 @@ class Stop(StrEnum):
     AUTHORIZATION_REVOKED = "the authorization was revoked"
     SUBJECT_HALTED = "the subject is frozen, closed, under recovery, or was recovered since"
     AGREEMENT_WITHDRAWN = "the agreement was withdrawn"
+    AGREEMENT_SUSPENDED = "the agreement is suspended"
     ORDER_ENDED = "the order was ended"
     DATASET_CLOSED = "the dataset was withdrawn or closed"
     FIELDS_NARROWED = "the agreement does not cover the fields any more"
@@ -87,6 +88,8 @@ def _authorization_stop(found: Authorization, fields: int, timestamp: int) -> St
         return Stop.AUTHORIZATION_REVOKED
     if is_halted(found):
         return Stop.SUBJECT_HALTED
+    if found.terms.round != found.terms.agreement.round:
+        return Stop.AGREEMENT_WITHDRAWN
     return _agreement_stop(found.terms.agreement, fields, timestamp)
 
 
@@ -95,13 +98,15 @@ def _agreement_stop(found: Agreement, fields: int, timestamp: int) -> Stop | Non
         return Stop.DATASET_CLOSED
     if found.withdrawn:
         return Stop.AGREEMENT_WITHDRAWN
+    if found.suspended_until > timestamp:
+        return Stop.AGREEMENT_SUSPENDED
     return Stop.FIELDS_NARROWED if fields & ~found.fields else None
 
 
 def _order_stop(state: State, found: Order, use: Use, timestamp: int) -> Stop | None:
     dataset = state.datasets[found.dataset]
     # The order opens what the class closes, so the class does not count here; a later order does.
-    if dataset.withdrawn or _is_closed_by_order(dataset, timestamp):
+    if dataset.withdrawn or is_closed_by_order(dataset, timestamp):
         return Stop.DATASET_CLOSED
     if found.ended:
         return Stop.ORDER_ENDED
@@ -109,6 +114,8 @@ def _order_stop(state: State, found: Order, use: Use, timestamp: int) -> Stop | 
         agreement = state.agreements.get(agreement_id(use.consumer, found.dataset, found.purpose))
         if agreement is None or agreement.withdrawn:
             return Stop.AGREEMENT_WITHDRAWN
+        if agreement.suspended_until > timestamp:
+            return Stop.AGREEMENT_SUSPENDED
         return Stop.FIELDS_NARROWED if use.fields & ~agreement.fields else None
     return None
 
@@ -116,10 +123,3 @@ def _order_stop(state: State, found: Order, use: Use, timestamp: int) -> Stop | 
 def _dataset_stop(found: Dataset, timestamp: int) -> Stop | None:
     is_open = found.sharing == Class.UNCONDITIONAL and is_shared(found, timestamp)
     return None if is_open else Stop.DATASET_CLOSED
-
-
-def _is_closed_by_order(dataset: Dataset, timestamp: int) -> bool:
-    order = dataset.last_order
-    if order is None or order.sharing != Class.NOT_SHARED:
-        return False
-    return is_in_force(order, timestamp)

@@ -68,6 +68,7 @@ class Purpose(StrEnum):
     SEED = "seed"
     INBOX = "inbox"
     SESSION = "session"
+    REQUEST_BOOK = "request-book"
 
 
 _HPKE = {
@@ -79,7 +80,7 @@ _HPKE = {
 
 
 class EncryptionKey:
-    """A party's public key, as the Registry holds it; read once, used for many messages."""
+    """A public key, as the Registry or a request names it; read once, used for many messages."""
 
     __slots__ = ("_encoded", "_public", "suite")
 

@@ -1,4 +1,4 @@
-"""Write the test vectors of the spec pages: docs/spec/vectors/{records,merkle,custody,sealing}.json.
+"""Write the test vectors of the spec pages: docs/spec/vectors/{records,merkle,custody,sealing,answer-keys}.json.
 
     python -m scripts.vectors
 
@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ledger import custody, encoding, merkle, publications, record_lines, records
+from ledger.answer_keys import make_nonce, nonce_word
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.sealing import OpeningKey, Purpose, Suite
+from ledger.typed_data import Domain
 
 FOLDER = Path(__file__).parent.parent / "docs" / "spec" / "vectors"
 
@@ -59,6 +61,64 @@ def build() -> dict[str, dict[str, Any]]:
         "custody": custody_vectors(),
         "records": record_vectors(),
         "sealing": sealing_vectors(),
+        "answer-keys": answer_key_vectors(),
+    }
+
+
+def answer_key_vectors() -> dict[str, Any]:
+    """Nonces of keys of both suites, and everything that a nonce is not good for."""
+    keys = {
+        suite: OpeningKey(bytes((suite,)) + named(f"answer key {suite}")).encryption_key.to_bytes()
+        for suite in Suite
+    }
+    domain, consumer = Domain(18_317, named("AccessLog")[:20]), named("consumer")[:20]
+    key = keys[Suite.X25519]
+    changed = key[:-1] + bytes((key[-1] ^ 1,))
+    others = {
+        "another chain": (Domain(1, domain.verifying_contract), consumer, key),
+        "another access log": (Domain(18_317, named("another log")[:20]), consumer, key),
+        "another consumer": (domain, named("another consumer")[:20], key),
+        "one bit of the key": (domain, consumer, changed),
+        "another suite": (domain, consumer, bytes((Suite.MLKEM768_X25519,)) + key[1:]),
+    }
+    usual = nonce_word(domain, consumer, key)
+    unfit = {
+        "unknown suite": b"\x03" + bytes(32),
+        "too short": key[:-1],
+        "gives no secret": b"\x01" + bytes(32),
+    }
+    return {
+        "chain_id": domain.chain_id,
+        "access_log": to_hex(domain.verifying_contract),
+        "consumer": to_hex(consumer),
+        "keys": [_shown_nonce(domain, consumer, one, 7) for one in keys.values()],
+        "last": _shown_nonce(domain, consumer, key, 255),
+        "refused": [
+            {
+                "why": why,
+                "chain_id": place.chain_id,
+                "access_log": to_hex(place.verifying_contract),
+                "consumer": to_hex(who),
+                "key": to_hex(what),
+                "nonce": str(make_nonce(usual, 7)),
+            }
+            for why, (place, who, what) in others.items()
+        ],
+        "unfit": [
+            {"why": why} | _shown_nonce(domain, consumer, one, 0) for why, one in unfit.items()
+        ],
+    }
+
+
+def _shown_nonce(domain: Domain, consumer: bytes, key: bytes, counter: int) -> dict[str, Any]:
+    word = nonce_word(domain, consumer, key)
+    message = encoding.answer_key_message(domain.chain_id, domain.verifying_contract, consumer, key)
+    return {
+        "key": to_hex(key),
+        "message": to_hex(message),
+        "word": to_hex(word.to_bytes(16, "big")),
+        "counter": counter,
+        "nonce": str(make_nonce(word, counter)),
     }
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.journal_export import encode_journal_line
 from gateway.store.releases import JournalEntry, Released
+from ledger.answer_keys import make_nonce, nonce_word
 from ledger.contracts import RequestGroup, complete_recovery, encode_request, record
 from ledger.exchange import RecordedAccess, Submission
 from ledger.hexes import to_hex
@@ -33,6 +34,7 @@ from ledger.recorder.records import (
     Settled,
     encode_records,
 )
+from ledger.sealing import OpeningKey
 from ledger.signing import address_of, sign
 from ledger.transactions import Fee, SignedTransaction, Transaction, sign_transaction
 from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
@@ -50,10 +52,17 @@ SEQUENCE: Final = 7
 _NONCE: Final = 41
 _GAS: Final = 200_000
 
-REQUEST: Final = AccessRequest(CONSUMER, named("basis"), bytes(32), 0b101, 7 << 8, NOW + 600)
-SUBMISSION: Final = Submission(
-    REQUEST, sign(digest(REQUEST, Domain(CHAIN_ID, ACCESS_LOG)), CONSUMER_KEY)
+KEY: Final = OpeningKey(b"\x01" + named("opening key 1")).encryption_key.to_bytes()
+DOMAIN: Final = Domain(CHAIN_ID, ACCESS_LOG)
+REQUEST: Final = AccessRequest(
+    consumer=CONSUMER,
+    basis=named("basis"),
+    item=bytes(32),
+    fields=0b101,
+    nonce=make_nonce(nonce_word(DOMAIN, CONSUMER, KEY), 7),
+    deadline=NOW + 600,
 )
+SUBMISSION: Final = Submission(REQUEST, sign(digest(REQUEST, DOMAIN), CONSUMER_KEY))
 RECORDED: Final = RecordedAccess(
     access=struct_hash(REQUEST),
     sequence=SEQUENCE,
@@ -180,7 +189,7 @@ def _with_hexes(values: list[Any]) -> list[Any]:
 
 def gateway_vectors() -> dict[str, str]:
     """An access that was released, and one that was not."""
-    released = Released(DATASET, 1, (1, 2), (named("keyholder 1")[:20],), NOW)
+    released = Released(DATASET, 1, (1, 2), (named("keyholder 1")[:20],), KEY, NOW)
     lines = {
         "released": JournalEntry(SUBMISSION, RECORDED, released),
         "not_released": JournalEntry(SUBMISSION, RECORDED, None),
@@ -199,6 +208,7 @@ def keyholder_vectors() -> dict[str, Any]:
         dataset=to_hex(DATASET),
         publication=1,
         fields=str(REQUEST.fields),
+        key=to_hex(KEY),
         records=(ReleasedRecords(to_hex(named("owner")), (1, 2)),),
         block=812,
         block_hash=to_hex(named("block 812")),

@@ -35,11 +35,9 @@ from ledger.typed_data import AccessRequest, digest
 from scripts.vectors import holders_of, named, seal_by_hand
 from scripts.vectors_chain import receipt_of
 from scripts.vectors_files import text_of, write
-from scripts.vectors_node import ASKED, SmallChain, make_chain
+from scripts.vectors_node import ANSWER_KEY, ASKED, SmallChain, make_chain
 from wallet.service.problems import PREFIX
 
-OPENING: Final = b"\x01" + named("opening key 1")
-"""The bank's. Suite byte, then the private key."""
 HOLDERS: Final = (1, 3)
 SHARING: Final = Sharing(2, 3)
 
@@ -56,7 +54,7 @@ def build() -> dict[str, str]:
 
 def message_vectors(chain: SmallChain) -> dict[str, Any]:
     """Every message of one access, and what opens it."""
-    submission, recorded = chain.documents.submission, receipt_of(chain).recorded
+    submission, recorded = chain.submissions[1], receipt_of(chain).recorded
     signed = digest(submission.request, chain.deployment.domain_of(AccessRequest))
     keys = [_held(chain, holder, signed) for holder in HOLDERS]
     refused = Refusal(
@@ -72,7 +70,7 @@ def message_vectors(chain: SmallChain) -> dict[str, Any]:
     }
     return {
         "digest": to_hex(signed),
-        "opening_key": to_hex(OPENING),
+        "opening_key": to_hex(ANSWER_KEY),
         "names": list(chain.schema.names),
         "fields": str(ASKED),
         "threshold": SHARING.threshold,
@@ -98,7 +96,7 @@ def _release(chain: SmallChain, keys: list[HeldKeys]) -> bytes:
 def _question(chain: SmallChain, recorded: RecordedAccess) -> bytes:
     release = receipt_of(chain).release
     task = encode_task(
-        chain.documents.submission,
+        chain.submissions[1],
         Location(recorded.block_number, recorded.transaction, recorded.log_index),
         dataset=chain.schema.dataset,
         publication=release.publication,
@@ -110,14 +108,14 @@ def _question(chain: SmallChain, recorded: RecordedAccess) -> bytes:
 
 
 def _held(chain: SmallChain, holder: int, signed: bytes) -> HeldKeys:
-    """Return a keyholder's parts of the granted fields, sealed to the bank."""
+    """Return a keyholder's parts of the granted fields, sealed to the request's key."""
     subkeys = derive_subkeys(holders_of(SHARING)[holder - 1], chain.schema.dataset)
     indices = chain.schema.indices(ASKED)
     parts = [
         derive_parts(subkeys, chain.schema, record.number, record.salt, indices)
         for record in chain.records
     ]
-    public = OpeningKey(OPENING).encryption_key.to_bytes()[1:]
+    public = OpeningKey(ANSWER_KEY).encryption_key.to_bytes()[1:]
     info = b"quancheng/1/release" + prefixed(signed)
     ephemeral = named(f"ephemeral key of keyholder {holder}")
     sealed = seal_by_hand(ephemeral, public, info, pack(KeyParts(tuple(parts))))

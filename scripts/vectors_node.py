@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from ledger import contracts, statement
+from ledger.answer_keys import make_nonce, nonce_word
 from ledger.contracts import Approval, ContractCall
 from ledger.custody import DatasetKeys, Sharing, combine_subkeys, derive_subkeys, provider_keys
 from ledger.deployment import Deployment, Founder, deploy
@@ -41,13 +42,14 @@ from ledger.evidence import (
     RevealedField,
     make_evidence,
 )
-from ledger.exchange import SignedLink, Submission
+from ledger.exchange import KeyedSubmission, SignedLink
 from ledger.merkle import MerkleTree
 from ledger.node import Node, NodeSettings
 from ledger.publications import prove_owner
 from ledger.records import EncryptedRecord, OpenedField, encrypt_record, open_fields
 from ledger.replay import export_trail
 from ledger.rpc import Call, Rpc
+from ledger.sealing import OpeningKey
 from ledger.sender import Sender
 from ledger.signing import address_of, sign
 from ledger.typed_data import (
@@ -105,6 +107,8 @@ FOUNDERS: Final = (
     Party("市数据监管局 / Data Regulator", Roles.REGULATOR),
     Party("市审计局 / Audit Office", Roles.REGULATOR),
 )
+ANSWER_KEY: Final = b"\x01" + named("opening key 1")
+"""The private key of the bank's answers: suite byte, key."""
 SUBJECT: Final = named("subject of the chain")
 SUBJECT_KEY: Final = named("key of the subject of the chain")
 OWNER: Final = named("owner of the subject's records")
@@ -137,7 +141,7 @@ class SmallChain:
     trail: bytes
     """Of the whole chain, as `export_trail` writes it."""
     authorization: Authorization
-    submissions: tuple[Submission, ...]
+    submissions: tuple[KeyedSubmission, ...]
     """The bank's requests, in the order in which they were recorded."""
     accesses: tuple[Accessed, ...]
     documents: Documents
@@ -338,15 +342,18 @@ class _Story:
 
     def _submissions(
         self, basis: bytes, records: Sequence[EncryptedRecord]
-    ) -> tuple[Submission, ...]:
+    ) -> tuple[KeyedSubmission, ...]:
         item = next(record for record in records if record.owner == OWNER).entry().root
         nowhere = self._submission(named("no such basis"), 1, bytes(32))
         everything = self._submission(basis, 2, bytes(32))
         return nowhere, everything, self._submission(basis, 3, item), everything
 
-    def _submission(self, basis: bytes, nonce: int, item: bytes) -> Submission:
+    def _submission(self, basis: bytes, counter: int, item: bytes) -> KeyedSubmission:
+        domain = self._deployment.domain_of(AccessRequest)
+        key = OpeningKey(ANSWER_KEY).encryption_key.to_bytes()
+        nonce = make_nonce(nonce_word(domain, BANK.address, key), counter)
         request = AccessRequest(BANK.address, basis, item, ASKED, nonce, DEADLINE)
-        return Submission(request, self._sign(request, BANK.private_key))
+        return KeyedSubmission(request, self._sign(request, BANK.private_key), key)
 
     def _record(self, *requests: AccessRequest) -> list[Accessed]:
         encoded = tuple(map(contracts.encode_request, requests))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Request, Response
 from starlette.types import Receive
 
-from gateway.accesses import Answer, DeniedError, TooManyAtOnceError
+from gateway.accesses import Answer, DeniedError, KeyUnknownError, TooManyAtOnceError
 from gateway.errors import ForbiddenError, MalformedBodyError, UnknownError
 from gateway.problems import Problem, problem_of, problem_response
 from gateway.routes.edge import access_services, party_account, services_of
@@ -16,6 +16,7 @@ from ledger.enumerations import OUTCOMES, Outcome
 from ledger.errors import MalformedError
 from ledger.exchange import (
     MOST_ACCESSES,
+    KeyedSubmission,
     Refusal,
     TooManyAccessesError,
     decode_submissions,
@@ -30,38 +31,57 @@ router = APIRouter(prefix="/v1", tags=["accesses"])
 _HASH: Final = "^0x[0-9a-f]{64}$"
 _REQUEST: Final[dict[str, Any]] = {
     "type": "object",
-    "required": ["request", "signature"],
+    "description": "EIP-712 AccessRequest",
+    "required": ["consumer", "basis", "item", "fields", "nonce", "deadline"],
     "additionalProperties": False,
     "properties": {
-        "request": {
-            "type": "object",
-            "description": "EIP-712 AccessRequest",
-            "required": ["consumer", "basis", "item", "fields", "nonce", "deadline"],
-            "additionalProperties": False,
-            "properties": {
-                "consumer": {"type": "string", "pattern": "^0x[0-9a-f]{40}$"},
-                "basis": {"type": "string", "pattern": _HASH},
-                "item": {"type": "string", "pattern": _HASH},
-                "fields": {"type": ["integer", "string"]},
-                "nonce": {"type": ["integer", "string"]},
-                "deadline": {"type": "integer", "minimum": 0},
-            },
-        },
-        "signature": {"type": "string", "pattern": "^0x[0-9a-f]{130}$"},
+        "consumer": {"type": "string", "pattern": "^0x[0-9a-f]{40}$"},
+        "basis": {"type": "string", "pattern": _HASH},
+        "item": {"type": "string", "pattern": _HASH},
+        "fields": {"type": ["integer", "string"]},
+        "nonce": {"type": ["integer", "string"], "description": "commits to the answer's key"},
+        "deadline": {"type": "integer", "minimum": 0},
     },
 }
+_KEY: Final[dict[str, Any]] = {
+    "type": "string",
+    "pattern": "^0x(01[0-9a-f]{64}|02[0-9a-f]{2432})$",
+    "description": "to which the request is answered: suite, public key",
+}
+
+
+def _signed(key: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["request", "signature", "key"],
+        "additionalProperties": False,
+        "properties": {
+            "request": _REQUEST,
+            "signature": {"type": "string", "pattern": "^0x[0-9a-f]{130}$"},
+            "key": key,
+        },
+    }
+
+
+_PLACE: Final[dict[str, Any]] = {"type": "integer", "minimum": 0, "description": "in `keys`"}
 _LIST: Final[dict[str, Any]] = {
     "type": "object",
-    "required": ["requests"],
+    "required": ["keys", "requests"],
     "additionalProperties": False,
     "properties": {
-        "requests": {"type": "array", "items": _REQUEST, "minItems": 1, "maxItems": MOST_ACCESSES}
+        "keys": {"type": "array", "items": _KEY, "minItems": 1, "maxItems": MOST_ACCESSES},
+        "requests": {
+            "type": "array",
+            "items": _signed(_PLACE),
+            "minItems": 1,
+            "maxItems": MOST_ACCESSES,
+        },
     },
 }
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": {"oneOf": [_REQUEST, _LIST]}}},
+        "content": {"application/json": {"schema": {"oneOf": [_signed(_KEY), _LIST]}}},
     }
 }
 
@@ -124,7 +144,14 @@ async def get_access(access: Annotated[str, Path(pattern=_HASH)], request: Reque
         raise UnknownError("access here")
     if entry.submission.request.consumer != consumer:
         raise ForbiddenError("an access is shown to the consumer that made it")
-    return _single(await services.accesses.answer(entry.submission))
+    recorded, released = entry.recorded, entry.released
+    if released is not None:
+        signed = entry.submission
+        keyed = KeyedSubmission(signed.request, signed.signature, released.key)
+        return _single(await services.accesses.answer(keyed))
+    if recorded.outcome == Outcome.ALLOWED:
+        raise KeyUnknownError
+    return _single(Answer(None, recorded, None, None))
 
 
 def _single(answer: Answer) -> Response:

@@ -50,6 +50,8 @@ releases: Final = Table(
     # Record numbers, 8 bytes each, and addresses of the keyholders, 20 bytes each.
     Column("records", LargeBinary),
     Column("holders", LargeBinary),
+    # To which the parts were sealed: suite | public key, 33 bytes, of the hybrid suite 1,217.
+    Column("answer_key", LargeBinary),
     Column("released_at", BigInteger),
 )
 Index("ix_releases_sequence", releases.c.sequence)

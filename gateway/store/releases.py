@@ -27,6 +27,8 @@ class Released(msgspec.Struct, frozen=True):
     """Record numbers, in the publication's order."""
     holders: tuple[bytes, ...]
     """Addresses of the keyholders whose sealed parts were handed out."""
+    key: bytes
+    """To which they were sealed."""
     released_at: int
 
 
@@ -133,7 +135,7 @@ class SqlReleaseJournal:
                 return
 
 
-_RELEASED: Final = ("dataset", "publication", "records", "holders", "released_at")
+_RELEASED: Final = ("dataset", "publication", "records", "holders", "answer_key", "released_at")
 _NAMES: Final = (
     *("access", "request", "deadline", "sequence", "outcome", "block_number", "timestamp"),
     *("log_index", "place", *_RELEASED),
@@ -179,6 +181,7 @@ def _row(entry: JournalEntry) -> tuple[object, ...]:
         released.publication,
         numbers,
         b"".join(released.holders),
+        released.key,
         released.released_at,
     )
 
@@ -197,6 +200,7 @@ def _entry(  # one argument a column, in the order of the table
     publication: int | None,
     numbers: bytes | None,
     holders: bytes | None,
+    key: bytes | None,
     released_at: int | None,
 ) -> JournalEntry:
     words = _cut(packed[_ADDRESS : _ADDRESS + 4 * _WORD], _WORD)
@@ -225,6 +229,7 @@ def _entry(  # one argument a column, in the order of the table
             publication,
             tuple([int.from_bytes(one, "big") for one in _cut(numbers or b"", _NUMBER)]),
             tuple(_cut(holders or b"", _ADDRESS)),
+            key or b"",
             released_at,
         )
     submission = Submission(request, packed[_ADDRESS + 4 * _WORD :])

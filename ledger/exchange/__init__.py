@@ -1,6 +1,6 @@
 """What consumer, gateway and keyholders hand each other for an access, as JSON.
 
-    consumer  -> gateway    Submissions: signed requests, one or up to `MOST_ACCESSES` at once
+    consumer  -> gateway    Submissions: signed requests with their keys, one or up to `MOST_ACCESSES`
     gateway   -> keyholder  ReleaseTask: the request, where it is on chain, what it is about
     keyholder -> gateway    SealedParts or Refusal, one for each task, in order
     gateway   -> consumer   AccessResult: the access, and the Release or what is in its way
@@ -35,6 +35,7 @@ from ledger.exchange.types import (
     MOST_ACCESSES,
     AccessResult,
     HeldKeys,
+    KeyedSubmission,
     Location,
     PublicationProof,
     RecordedAccess,
@@ -52,6 +53,7 @@ __all__ = [
     "MOST_ACCESSES",
     "AccessResult",
     "HeldKeys",
+    "KeyedSubmission",
     "Location",
     "PublicationProof",
     "RecordedAccess",

@@ -1,7 +1,7 @@
 """Consumer and gateway: `POST /v1/accesses`.
 
-    {"request": {...}, "signature": "0x..."}                     one, or
-    {"requests": [{"request", "signature"}, ...]}                up to `MOST_ACCESSES`
+    {"request": {...}, "signature": "0x...", "key": "0x..."}     one, or up to `MOST_ACCESSES`:
+    {"keys": ["0x...", ...], "requests": [{"request", "signature", "key": place in keys}, ...]}
 
     {"access": {"id", "digest", "sequence", "outcome", <the request's members>, "block_number", "block_hash",
                 "timestamp", "transaction", "log_index"},
@@ -13,7 +13,7 @@ Writing is split, so that what stays the same for many accesses is written once.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -23,10 +23,10 @@ from ledger.exchange.types import (
     MOST_ACCESSES,
     AccessResult,
     HeldKeys,
+    KeyedSubmission,
     RecordedAccess,
     Refusal,
     Release,
-    Submission,
     Submissions,
     TooManyAccessesError,
 )
@@ -39,8 +39,9 @@ from ledger.strict_json import parse_json
 from ledger.typed_data import AccessRequest, JsonScalar, record_from_object, record_to_object
 
 _MEMBERS: Final = ("consumer", "basis", "item", "fields", "nonce", "deadline")
-_KEYS_OF_ONE: Final = 2 + len(_MEMBERS)
-"""Object keys in one signed request."""
+_NAMES_OF_ONE: Final = 3 + len(_MEMBERS)
+"""Names of members in one signed request with its key."""
+_NAMES_OF_LIST: Final = 2
 
 
 # What is asked
@@ -49,11 +50,15 @@ _KEYS_OF_ONE: Final = 2 + len(_MEMBERS)
 class _Signed(msgspec.Struct, forbid_unknown_fields=True):
     request: dict[str, JsonScalar]
     signature: str
+    key: Annotated[int, msgspec.Meta(ge=0)]
+    """Place of the answer's key among the body's `keys`."""
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     request: dict[str, JsonScalar] | None = None
     signature: str | None = None
+    key: str | None = None
+    keys: list[str] | None = None
     requests: list[_Signed] | None = None
 
 
@@ -61,20 +66,26 @@ _bodies = msgspec.json.Decoder(_Body)
 
 
 def encode_submissions(submissions: Submissions) -> bytes:
-    """Write signed requests as the body of `POST /v1/accesses`.
+    """Write signed requests as the body of `POST /v1/accesses`; each key stands in it once.
 
     Raises:
         MalformedError: None at all, or `single` with more than one.
     """
+    places: dict[bytes, int] = {}
     signed = [
-        _Signed(record_to_object(one.request), to_hex(one.signature))
+        _Signed(
+            record_to_object(one.request),
+            to_hex(one.signature),
+            places.setdefault(one.key, len(places)),
+        )
         for one in submissions.submissions
     ]
+    keys = [to_hex(key) for key in places]
     if not submissions.single and signed:
-        return encoder.encode(_Body(requests=signed))
+        return encoder.encode(_Body(keys=keys, requests=signed))
     if len(signed) != 1:
         raise MalformedError(f"{len(signed)} accesses where one is meant")
-    return encoder.encode(signed[0])
+    return encoder.encode(_Body(signed[0].request, signed[0].signature, keys[0]))
 
 
 def decode_submissions(body: bytes) -> Submissions:
@@ -82,32 +93,43 @@ def decode_submissions(body: bytes) -> Submissions:
 
     Raises:
         TooManyAccessesError: More than `MOST_ACCESSES`.
-        MalformedError: Not JSON of this form, a key given twice, or no request at all.
+        MalformedError: Not JSON of this form, a member given twice, no request at all, or one
+            without a key.
     """
-    signed, single = _signed(parse(_bodies, body))
+    signed, keys, single = _signed(parse(_bodies, body))
     if len(signed) > MOST_ACCESSES:
         raise TooManyAccessesError(len(signed))
-    # No valid value holds a colon. So this many of them are this many keys, each there once.
-    if body.count(b":") != len(signed) * _KEYS_OF_ONE + (not single):
+    if len(keys) > len(signed):
+        raise MalformedError("more keys than requests")
+    # No valid value holds a colon. So this many of them are this many members, each there once.
+    names = len(signed) * _NAMES_OF_ONE + (0 if single else _NAMES_OF_LIST)
+    if body.count(b":") != names:
         _refuse_repeats(body)
-    return Submissions(tuple([_submission(one) for one in signed]), single)
-
-
-def _signed(body: _Body) -> tuple[Sequence[_Signed], bool]:
-    if body.requests:
-        if body.request is None and body.signature is None:
-            return body.requests, False
-    elif body.requests is None and body.request is not None and body.signature is not None:
-        return (_Signed(body.request, body.signature),), True
-    raise MalformedError("needs a request with its signature, or a list of such")
-
-
-def _submission(signed: _Signed) -> Submission:
     try:
-        request = record_from_object(AccessRequest, signed.request)
-        return Submission(request, from_hex(signed.signature, SIGNATURE_LENGTH))
+        known = [from_hex(key) for key in keys]
+        return Submissions(tuple([_submission(one, known) for one in signed]), single)
     except LedgerError as error:
         raise MalformedError(str(error)) from error
+
+
+def _signed(body: _Body) -> tuple[Sequence[_Signed], Sequence[str], bool]:
+    alone = (body.request, body.signature, body.key)
+    if body.requests and body.keys:
+        if alone == (None, None, None):
+            return body.requests, body.keys, False
+    elif body.requests is None and body.keys is None:
+        request, signature, key = alone
+        if request is not None and signature is not None and key is not None:
+            return (_Signed(request, signature, 0),), (key,), True
+    raise MalformedError("needs a request with its signature and key, or a list of such with keys")
+
+
+def _submission(signed: _Signed, keys: Sequence[bytes]) -> KeyedSubmission:
+    if signed.key >= len(keys):
+        raise MalformedError(f"there is no key {signed.key}")
+    request = record_from_object(AccessRequest, signed.request)
+    signature = from_hex(signed.signature, SIGNATURE_LENGTH)
+    return KeyedSubmission(request, signature, keys[signed.key])
 
 
 def _refuse_repeats(body: bytes) -> None:

@@ -1,6 +1,6 @@
 """Gateway and keyholder: `POST /v1/releases`.
 
-    {"accesses": [{"request": {...}, "signature": "0x...", "block_number": 12, "transaction": "0x...", "log_index": 0,
+    {"accesses": [{"request": {...}, "signature": "0x...", "key": "0x...", "block_number": 12, "transaction": "0x...", "log_index": 0,
                    "dataset": "0x...", "publication": 3, "records": [...], "proof": {...},
                    "link": {...} | null, "link_signature": "0x..." | null}, ...]}
     {"results": [{"sealed": "<base64>"}, {"problem": {"type", "title", "status", "detail"}}, ...]}
@@ -16,12 +16,12 @@ from ledger.errors import LedgerError, MalformedError
 from ledger.exchange.proofs import HASH, OwnerMessage, RangeMessage, encoder, parse, proof_of
 from ledger.exchange.types import (
     MOST_ACCESSES,
+    KeyedSubmission,
     Location,
     Refusal,
     ReleaseTask,
     SealedParts,
     SignedLink,
-    Submission,
     TooManyAccessesError,
 )
 from ledger.hexes import from_hex, to_hex
@@ -40,6 +40,7 @@ from ledger.typed_data import (
 class _Task(msgspec.Struct, forbid_unknown_fields=True):
     request: dict[str, JsonScalar]
     signature: str
+    key: str
     block_number: int
     transaction: str
     log_index: int
@@ -77,7 +78,7 @@ def encode_bare_records(records: Iterable[EncryptedRecord]) -> bytes:
 
 
 def encode_task(
-    submission: Submission,
+    submission: KeyedSubmission,
     location: Location,
     *,
     dataset: bytes,
@@ -89,7 +90,7 @@ def encode_task(
     """Write one task; `encode_tasks` puts several into one body.
 
     Args:
-        submission: The request as the consumer signed it.
+        submission: The request as the consumer signed it, with its key.
         location: Of the access.
         dataset: Of the basis.
         publication: Version that the records are in.
@@ -101,6 +102,7 @@ def encode_task(
         _Task(
             request=record_to_object(submission.request),
             signature=to_hex(submission.signature),
+            key=to_hex(submission.key),
             block_number=location.block_number,
             transaction=to_hex(location.transaction),
             log_index=location.log_index,
@@ -159,7 +161,9 @@ def decode_answers(body: bytes, count: int) -> tuple[SealedParts | Refusal, ...]
 def _task(task: _Task) -> ReleaseTask:
     request = record_from_object(AccessRequest, task.request)
     return ReleaseTask(
-        submission=Submission(request, from_hex(task.signature, SIGNATURE_LENGTH)),
+        submission=KeyedSubmission(
+            request, from_hex(task.signature, SIGNATURE_LENGTH), from_hex(task.key)
+        ),
         location=Location(task.block_number, from_hex(task.transaction, HASH), task.log_index),
         dataset=from_hex(task.dataset, HASH),
         publication=task.publication,

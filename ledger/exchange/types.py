@@ -35,10 +35,19 @@ class Submission(msgspec.Struct, frozen=True):
     signature: bytes
 
 
+class KeyedSubmission(Submission, frozen=True):
+    """A signed request with the key to which it is to be answered (`ledger.answer_keys`).
+
+    The request's nonce commits to the key; that is not checked yet.
+    """
+
+    key: bytes
+
+
 class Submissions(msgspec.Struct, frozen=True):
     """What one POST carries: one request by itself, or a list of them."""
 
-    submissions: tuple[Submission, ...]
+    submissions: tuple[KeyedSubmission, ...]
     single: bool
 
 
@@ -61,7 +70,7 @@ class ReleaseTask(msgspec.Struct, frozen=True):
     """What a keyholder needs to check one access and to release its parts.
 
     Attributes:
-        submission: The request as the consumer signed it.
+        submission: The request as the consumer signed it; parts are sealed to its key and to nothing else.
         location: Where the keyholder finds the access on its own node.
         dataset: Of the basis.
         publication: Version that the records are in.
@@ -70,7 +79,7 @@ class ReleaseTask(msgspec.Struct, frozen=True):
         link: Ties the owner to the authorization's subject; None for data that is not personal.
     """
 
-    submission: Submission
+    submission: KeyedSubmission
     location: Location
     dataset: bytes
     publication: int
@@ -80,7 +89,7 @@ class ReleaseTask(msgspec.Struct, frozen=True):
 
 
 class SealedParts(msgspec.Struct, frozen=True):
-    """A keyholder's `ledger.custody.Release`, sealed to the consumer."""
+    """A keyholder's `ledger.custody.Release`, sealed to the request's key."""
 
     sealed: bytes
 

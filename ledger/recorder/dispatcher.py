@@ -180,7 +180,7 @@ class Dispatcher:
     def _next_entries(self, gas: int) -> list[Entry]:
         if self._again:
             return self._again.pop()
-        return self.desk.queue.take(min(self._settings.most_entries, self._gas.entries(gas)))
+        return self.desk.queue.take(self._settings.most_entries, self._gas.room(gas))
 
     async def _send(self, drafts: Sequence[Draft], follower: Follower) -> None:
         self._sent_at = time.monotonic()
@@ -299,7 +299,7 @@ class Dispatcher:
             return
         self._conclude(flight, settlement)
         if flight.entries:
-            self._gas.observe(len(flight.entries), receipt.gas_used)
+            self._gas.observe(flight.entries, receipt.gas_used)
             self._deliver(flight, settlement)
         relayed = Relayed(
             receipt.transaction_hash, receipt.block_number, receipt.block_hash, timestamp, receipt
@@ -348,7 +348,7 @@ class Dispatcher:
             self.desk.fail(flight.entries, RecorderUnavailableError(RevertError(revert)))
         else:
             # Too much gas, most likely. Whatever it is, it is found in one half or the other.
-            self._gas.ran_out(len(flight.entries))
+            self._gas.ran_out(flight.entries)
             half = len(flight.entries) // 2
             self._again += [list(flight.entries[half:]), list(flight.entries[:half])]
 

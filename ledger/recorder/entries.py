@@ -25,6 +25,8 @@ _FIRST_GAS: Final = 30_000
 _SHARE: Final = 0.8
 _WEIGHT: Final = 0.1
 _TRANSACTION_GAS: Final = 60_000
+_WORD_GAS: Final = 22_100
+"""Of a storage slot that is new: a key of answers that was not used before (EIP-2929: 20,000 + 2,100)."""
 
 
 class Entry:
@@ -44,10 +46,14 @@ class Entry:
         """Nobody waits for it any more, and it was not journaled: it is not to be sent."""
 
     @property
+    def word(self) -> tuple[bytes, bytes]:
+        """The storage slot of its nonce: consumer, word."""
+        return self.consumer, self.encoded[64:95]
+
+    @property
     def order(self) -> tuple[bytes, bytes, bytes]:
         """Where it stands within a transaction: by consumer, word of the nonce, basis."""
-        encoded = self.encoded
-        return self.consumer, encoded[64:95], encoded[:32]
+        return *self.word, self.encoded[:32]
 
 
 def access_id(consumer: bytes, encoded: bytes) -> bytes:
@@ -117,15 +123,26 @@ class FairQueue:
             raise RecorderBusyError("too many accesses are waiting")
         self._turns.put(entry.consumer, entry)
 
-    def take(self, most: int) -> list[Entry]:
+    def take(self, most: int, room: "Room | None" = None) -> list[Entry]:
         """Take entries out, an equal share of each consumer's, in the order for a transaction.
 
         Dropped entries are left out.
+
+        Args:
+            most: how many at most.
+            room: in a transaction; one entry is taken even if there is not enough.
         """
         taken: list[Entry] = []
         while len(self._turns) and len(taken) < most:
-            some = self._turns.take(most - len(taken))
-            taken += [entry for entry in some if not entry.dropped]
+            count = most - len(taken)
+            if room is not None:
+                count = min(count, max(room.entries, not taken))
+            if not count:
+                break
+            some = [entry for entry in self._turns.take(count) if not entry.dropped]
+            taken += some
+            if room is not None:
+                room.fill(some)
         taken.sort(key=attrgetter("order"))
         return taken
 
@@ -137,25 +154,58 @@ class FairQueue:
 class GasModel:
     """How many accesses fit into a transaction, learnt from those that were mined.
 
-    Gas per access depends on how much the accesses share, so the figure follows what is observed: up
-    at once, down slowly. A transaction that nevertheless runs out is split (`ran_out`).
+    A word of nonces is taken to be a new storage slot, so that a thousand requests with a thousand keys
+    are not sized like those that share one. The rest of an access's gas depends on how much the accesses
+    share, so the figure follows what is observed: up at once, down slowly. A transaction that nevertheless
+    runs out is split (`ran_out`).
     """
 
     def __init__(self) -> None:
         self._per_entry = float(_FIRST_GAS)
 
     def entries(self, gas: int = GAS_CAP) -> int:
-        """Return how many accesses to put into one transaction with this gas at most."""
+        """Return how many accesses that share their words fit into one transaction with this gas."""
         return max(int((gas * _SHARE - _TRANSACTION_GAS) / self._per_entry), 1)
 
-    def observe(self, entries: int, gas_used: int) -> None:
+    def room(self, gas: int = GAS_CAP) -> "Room":
+        """Return the room in one transaction with this gas at most."""
+        return Room(gas * _SHARE - _TRANSACTION_GAS, self._per_entry)
+
+    def observe(self, entries: Sequence[Entry], gas_used: int) -> None:
         """Learn from a mined transaction."""
-        found = max(gas_used - _TRANSACTION_GAS, 0) / entries
+        found = max(gas_used - _TRANSACTION_GAS - _gas_of_words(entries), 0) / len(entries)
         if found > self._per_entry:
             self._per_entry = found
-        elif entries > 1:
+        elif len(entries) > 1:
             self._per_entry += _WEIGHT * (found - self._per_entry)
 
-    def ran_out(self, entries: int) -> None:
+    def ran_out(self, entries: Sequence[Entry]) -> None:
         """Learn from a transaction whose gas did not suffice."""
-        self._per_entry = max(self._per_entry, GAS_CAP / entries)
+        found = (GAS_CAP - _gas_of_words(entries)) / len(entries)
+        self._per_entry = max(self._per_entry, found)
+
+
+class Room:
+    """What still fits into one transaction."""
+
+    def __init__(self, gas: float, per_entry: float) -> None:
+        self._gas = gas
+        self._per_entry = per_entry
+        self._words: set[tuple[bytes, bytes]] = set()
+
+    @property
+    def entries(self) -> int:
+        """How many fit for certain, even if each has a word of its own."""
+        return max(int(self._gas / (self._per_entry + _WORD_GAS)), 0)
+
+    def fill(self, entries: Iterable[Entry]) -> None:
+        """Put entries in."""
+        for entry in entries:
+            self._gas -= self._per_entry
+            if entry.word not in self._words:
+                self._words.add(entry.word)
+                self._gas -= _WORD_GAS
+
+
+def _gas_of_words(entries: Iterable[Entry]) -> int:
+    return _WORD_GAS * len({entry.word for entry in entries})

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from ledger.answer_keys import is_committed
 from ledger.enumerations import Outcome
 from ledger.events.access_log import Accessed
 from ledger.hexes import to_hex
@@ -39,6 +40,7 @@ class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
         signature: The consumer's over the request; None in a keyholder's journal.
         released: Whether keys or data went out.
         judged: In a keyholder's journal, by which state of the chain.
+        key: To which parts of keys were sealed; None where nothing was released.
     """
 
     access: bytes
@@ -47,6 +49,7 @@ class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
     signature: bytes | None
     released: bool
     judged: Judged | None = None
+    key: bytes | None = None
 
 
 class JournalFault(msgspec.Struct, frozen=True):
@@ -127,6 +130,7 @@ class JournalComparison:
         self.releases = 0
         self.noted: dict[tuple[int, bytes], str] = {}
         """Blocks that keyholders noted, and the journal that has each first."""
+        self._domain = domain
         self._prefix = b"\x19\x01" + domain_separator(domain)
         self._journals = journals
         self._entries = _merged(journals)
@@ -213,6 +217,16 @@ class JournalComparison:
             )
         if not entry.released:
             return
+        if entry.key is None or not is_committed(
+            self._domain, event.consumer, event.nonce, entry.key
+        ):
+            yield finding_at(
+                event,
+                Kind.OTHER_KEY,
+                "released to a key to which the request's nonce does not commit",
+                sequence=event.sequence,
+                source=source,
+            )
         if event.outcome is Outcome.ALLOWED:
             self.releases += 1
             if entry.judged is not None:

@@ -57,6 +57,8 @@ class Kind(StrEnum):
     """A keyholder released by a block that was not the newest of its time."""
     OTHER_BLOCK = "other block"
     """A keyholder noted a block that is not on chain."""
+    OTHER_KEY = "other key"
+    """A journal says that parts of keys were sealed to a key that the request's nonce does not name."""
     ENTRY_WITHOUT_RECORD = "entry without record"
     """A journal says that an access is recorded, and it is not."""
 

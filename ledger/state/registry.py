@@ -88,6 +88,7 @@ def party_withdrawn(state: State, event: PartyWithdrawn) -> None:
 
 def change_announced(state: State, event: ChangeAnnounced) -> None:
     """Announce a change; it replaces the same one announced before."""
+    _require_change(state, event)
     _require_delay(state, event, event.effective_at - event.block.timestamp)
     state.changes[_change(state, event)] = event.effective_at
 
@@ -106,10 +107,11 @@ def change_made(state: State, event: ChangeMade) -> None:
         require(event.change is Change.AUTHORITY, event, "the registry's deployment is missing")
         state.founding = event.transaction
     elif event.transaction != state.founding:
-        due = state.changes.pop(_change(state, event), None)
-        require(
-            due is not None and due <= event.block.timestamp, event, "not announced, or not due"
-        )
+        due = state.changes.get(_change(state, event))
+        made = due is not None and due <= event.block.timestamp
+        require(made, event, "not announced, or not due")
+        _require_change(state, event)
+        del state.changes[_change(state, event)]
     if event.change is Change.AUTHORITY:
         state.authority = event.first
     elif event.change is Change.VERIFIER:
@@ -232,6 +234,20 @@ def _keep_veto(state: State, regulator: bytes, now: int) -> None:
     # While nothing has shown the delay, there is nothing to veto; what comes then shows it.
     delay = state.admission_delay
     state.veto_until[regulator] = _UNKNOWN if delay is None else now + delay
+
+
+def _require_change(state: State, event: ChangeAnnounced | ChangeMade) -> None:
+    """Check who a change is about; that a verifier has code is not in any event."""
+    first = state.parties.get(event.first)
+    if event.change is Change.SUCCESSOR:
+        registrar = first is not None and first.roles & Roles.IDENTITY_AUTHORITY
+        successor = has_role(state.parties.get(event.second), Roles.IDENTITY_AUTHORITY)
+        require(registrar and successor, event, "not of an identity authority, or to none")
+        return
+    require(event.second == _NOBODY, event, "it is about one address")
+    if event.change is Change.AUTHORITY:
+        independent = first is None or not first.roles & _REGULATOR
+        require(event.first != _NOBODY and independent, event, "nobody, or a regulator")
 
 
 def _change(

@@ -30,6 +30,7 @@ from ledger.typed_data import (
     digest,
     struct_hash,
 )
+from scripts.answer_keys import DrawnKeys
 
 FIELDS: Final = tuple(f"field {number}" for number in range(12))
 ALL_FIELDS: Final = (1 << len(FIELDS)) - 1
@@ -106,7 +107,7 @@ class BareChain:
             admission_delay=0,
             recovery_delay=RECOVERY_DELAY,
         )
-        self._nonces: Iterator[int] = itertools.count(secrets.randbits(128) << 8)
+        self._keys = DrawnKeys(self.deployment.domain_of(AccessRequest), self.bank.address)
         self._admit()
         self.dataset = self._agree()
         self.people = self._grant(people)
@@ -125,8 +126,13 @@ class BareChain:
         """Sign an EIP-712 record for this deployment."""
         return sign(digest(record, self.deployment.domain_of(record)), account.private_key)
 
-    def requests(self, count: int) -> list[AccessRequest]:
-        """Make requests of the bank, each on the next person's authorization."""
+    def requests(self, count: int, keys: DrawnKeys | None = None) -> list[AccessRequest]:
+        """Make requests of the bank, each on the next person's authorization.
+
+        Args:
+            count: how many.
+            keys: of their answers; the bank's usual ones if left out.
+        """
         deadline = int(time.time()) + DAY
         turn = itertools.islice(itertools.cycle(self.people), count)
         return [
@@ -135,7 +141,7 @@ class BareChain:
                 basis=person.basis,
                 item=bytes(32),
                 fields=ASKED_FIELDS,
-                nonce=next(self._nonces),
+                nonce=(keys or self._keys).next()[0],
                 deadline=deadline,
             )
             for person in turn

@@ -182,7 +182,6 @@ class FullCity:
             node=self.supervisor.addresses.node,
             deployment=encode_deployment(self.supervisor.deployment),
             key=self._account_of(consumer),
-            opening=consumer.opening.to_bytes(),
             grants=grants,
             fields=ASKED_FIELDS,
             workers=workers,

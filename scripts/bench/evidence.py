@@ -101,7 +101,10 @@ def _access(city: FullCity) -> Receipt:
     grant = city.grants[0]
     basis = Basis(grant.authorization, grant.link)
     with RequestBook(city.world.data / "requests.sqlite") as book:
-        (request,) = using.prepare(bank.ledger, bank.key, book, grant.basis, ASKED_FIELDS)
+        recipient = bank.opening.encryption_key
+        (request,) = using.prepare(
+            bank.ledger, bank.key, recipient, book, grant.basis, ASKED_FIELDS
+        )
         return bank.run(using.access(bank.ledger, bank.opening, book, request, basis)).receipt
 
 

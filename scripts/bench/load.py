@@ -6,12 +6,11 @@ as there are workers. Answers that came together are opened together, as a consu
 """
 
 import asyncio
-import secrets
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from itertools import count, cycle
+from itertools import cycle
 from typing import Final
 
 import msgspec
@@ -20,16 +19,16 @@ import uvloop
 from ledger.deployment import decode_deployment
 from ledger.exchange import (
     AccessResult,
+    KeyedSubmission,
     SignedLink,
-    Submission,
     Submissions,
     decode_result,
     decode_results,
     encode_submissions,
 )
 from ledger.http_connections import HttpClient
-from ledger.sealing import OpeningKey
 from ledger.typed_data import AccessRequest, Authorization, struct_hash
+from scripts.answer_keys import DrawnKeys
 from scripts.bench.bench import BenchError
 from scripts.bench.blocks import BlockClock
 from scripts.bench.machine import cpu_of
@@ -65,7 +64,7 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes:
         gateway, node: where they are.
         deployment: the deployment file.
-        key, opening: the consumer's private keys.
+        key: the consumer's private key.
         grants: authorizations that are used in turn.
         fields: asked for.
         workers: requests in flight.
@@ -78,7 +77,6 @@ class Plan(msgspec.Struct, frozen=True):
     node: str
     deployment: bytes
     key: bytes
-    opening: bytes
     grants: tuple[Grant, ...]
     fields: int
     workers: int
@@ -109,7 +107,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct):
-    submission: Submission
+    submission: KeyedSubmission
     basis: Basis
     result: AccessResult
     opened: "asyncio.Future[Opened]"
@@ -124,11 +122,10 @@ class Load:
         self._ledger = Ledger(deployment, own_node=True)
         self._domain = deployment.domain_of(AccessRequest)
         self._key = PartyKey(plan.key)
-        self._opening = OpeningKey(plan.opening)
         bases = [Basis(grant.authorization, grant.link) for grant in plan.grants]
         ids = [grant.basis for grant in plan.grants]
         self._bases = cycle(zip(ids, bases, strict=True))
-        self._nonces: Iterator[int] = count(secrets.randbits(56) << 8)
+        self._answer_keys = DrawnKeys(self._domain, self._key.address)
         self._gateway = HttpClient(
             plan.gateway, timeout=_PATIENCE, connections=plan.workers, most=_MOST, idle=_IDLE
         )
@@ -198,20 +195,22 @@ class Load:
             )
         )
 
-    def _sign(self) -> tuple[Submission, Basis]:
+    def _sign(self) -> tuple[KeyedSubmission, Basis]:
         id_, basis = next(self._bases)
+        nonce, key = self._answer_keys.next()
         request = AccessRequest(
             consumer=self._key.address,
             basis=id_,
             item=bytes(32),
             fields=self._plan.fields,
-            nonce=next(self._nonces),
+            nonce=nonce,
             deadline=int(time.time()) + _LIFETIME,
         )
-        return Submission(request, self._key.sign_record(request, self._domain)), basis
+        signature = self._key.sign_record(request, self._domain)
+        return KeyedSubmission(request, signature, key), basis
 
     def _opened(
-        self, submission: Submission, basis: Basis, result: AccessResult
+        self, submission: KeyedSubmission, basis: Basis, result: AccessResult
     ) -> "asyncio.Future[Opened]":
         opened: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait(_Answer(submission, basis, result, opened))
@@ -230,7 +229,7 @@ class Load:
     def _checked(self, answer: _Answer) -> Steps[Opened]:
         found = yield from open_result(
             self._ledger,
-            self._opening,
+            self._answer_keys.opening(answer.submission.request.nonce),
             answer.submission,
             answer.result,
             answer.basis,

@@ -78,11 +78,14 @@ class Entitlement:
     def _access(self, fields: int, item: bytes) -> Used:
         consumer = self.consumer
         with _request_book(self.world, consumer) as book:
+            opening = consumer.opening
             (request,) = using.prepare(
-                consumer.ledger, consumer.key, book, self.basis, fields, item=item
+                *(consumer.ledger, consumer.key, opening.encryption_key, book, self.basis, fields),
+                item=item,
             )
-            flow = using.access(consumer.ledger, consumer.opening, book, request, self.known)
-            return consumer.run(flow)
+            used = consumer.run(using.access(consumer.ledger, opening, book, request, self.known))
+            book.note_stored([used.request.id])
+            return used
 
 
 def obtain(world: World, wish: Wish, person: Citizen, *, aloud: bool = False) -> Entitlement:

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import secrets
 import time
 from typing import Any, Final
 
@@ -13,16 +12,16 @@ from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
 from ledger.exchange import (
     AccessResult,
-    Submission,
+    KeyedSubmission,
     Submissions,
     decode_result,
     decode_results,
     encode_submissions,
 )
 from ledger.hexes import from_hex
-from ledger.sealing import OpeningKey
 from ledger.signing import address_of, sign
 from ledger.typed_data import AccessRequest, digest, struct_hash
+from scripts.answer_keys import DrawnKeys
 from scripts.bench.bare_chain import ASKED_FIELDS, DAY
 from scripts.faults.desk import Desk, Grant, is_lasting, kind_of
 from scripts.faults.told import ToldAccess
@@ -45,7 +44,7 @@ class _Pending(msgspec.Struct):
     """A request without its final answer."""
 
     id: bytes
-    submission: Submission
+    submission: KeyedSubmission
     first_sent: float
 
 
@@ -61,20 +60,21 @@ class ConsumerRole:
         self.desk = desk
         self.address = address_of(consumer.key)
         self._key = consumer.key
-        self._opening = OpeningKey(consumer.opening)
         self._domain = desk.deployment.domain_of(AccessRequest)
+        self._answer_keys = DrawnKeys(self._domain, self.address)
 
-    def sign(self, authorization: bytes) -> Submission:
+    def sign(self, authorization: bytes) -> KeyedSubmission:
         """Sign a new request."""
+        nonce, key = self._answer_keys.next()
         request = AccessRequest(
             consumer=self.address,
             basis=authorization,
             item=bytes(32),
             fields=ASKED_FIELDS,
-            nonce=secrets.randbits(64),
+            nonce=nonce,
             deadline=int(time.time()) + DAY,
         )
-        return Submission(request, sign(digest(request, self._domain), self._key))
+        return KeyedSubmission(request, sign(digest(request, self._domain), self._key), key)
 
     def opens(self, result: AccessResult) -> bool:
         """Whether a release is there and opens; if it is there and does not, that is noted."""
@@ -83,7 +83,8 @@ class ConsumerRole:
         try:
             signed = digest(result.request, self._domain)
             mask = result.request.fields
-            open_release(result.release, self.desk.schema, mask, self._opening, signed)
+            opening = self._answer_keys.opening(result.request.nonce)
+            open_release(result.release, self.desk.schema, mask, opening, signed)
         except (VerificationError, LedgerError) as error:
             self.desk.unopened.append(str(error))
             return False
@@ -108,7 +109,9 @@ def _choose(granted: list[Grant], source: random.Random) -> Grant:
     return source.choice(standing if standing and source.random() < _STANDING else granted)
 
 
-async def _use(role: ConsumerRole, submissions: list[Submission], source: random.Random) -> None:
+async def _use(
+    role: ConsumerRole, submissions: list[KeyedSubmission], source: random.Random
+) -> None:
     """Send requests until each has its final answer."""
     desk, now, pause = role.desk, time.monotonic(), _FIRST_PAUSE
     pending = [_Pending(_id_of(one), one, now) for one in submissions]
@@ -201,5 +204,5 @@ def _note_denial(desk: Desk, one: _Pending, response: httpx.Response) -> bool:
     return told.outcome != Outcome.ALLOWED
 
 
-def _id_of(submission: Submission) -> bytes:
+def _id_of(submission: KeyedSubmission) -> bytes:
     return struct_hash(submission.request)

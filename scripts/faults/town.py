@@ -54,10 +54,9 @@ class Citizen(msgspec.Struct, frozen=True):
 
 
 class Consumer(msgspec.Struct, frozen=True):
-    """A bank: its account and its encryption key."""
+    """A bank: its account."""
 
     key: bytes
-    opening: bytes
 
 
 class Town:
@@ -100,7 +99,7 @@ class Town:
             ),
         )
         chain.send(chain.bank, contracts.name_recorder(self.second_recorder.address))
-        self.consumers = (self._consumer(chain.bank), self._other_bank())
+        self.consumers = (Consumer(chain.bank.private_key), self._other_bank())
         some = [derive_subkeys(one.newest().complete(), chain.dataset) for one in self.holders[:2]]
         self._keys = combine_subkeys(SHARING, some)
         self.records: list[EncryptedRecord] = []
@@ -136,12 +135,6 @@ class Town:
             version = client.run(wait_for_publication(ledger, dataset, head))
             client.run(patiently(serve_publication(upload, version)))
 
-    def _consumer(self, account: Account) -> Consumer:
-        opening = OpeningKey.generate()
-        public = opening.encryption_key.to_bytes()
-        self.chain.send(account, contracts.set_encryption_key(public))
-        return Consumer(account.private_key, opening.to_bytes())
-
     def _other_bank(self) -> Consumer:
         """Admit another consumer, with an agreement like the bank's."""
         chain, bank = self.chain, Account.draw()
@@ -157,7 +150,7 @@ class Town:
             contracts.sign_confidentiality(text, chain.sign(text, bank)),
         )
         chain.send(chain.provider, contracts.approve(application, ALL_FIELDS, until))
-        return self._consumer(bank)
+        return Consumer(bank.private_key)
 
     def _register(self, people: int) -> tuple[Citizen, ...]:
         drawn = [(secrets.token_bytes(32), Account.draw()) for _ in range(people)]

@@ -17,7 +17,7 @@ from ledger.events import Accessed, Granted, PurposeRegistered, PurposeTerms, Re
 from ledger.events.abi import Event
 from ledger.exchange import (
     AccessResult,
-    Submission,
+    KeyedSubmission,
     Submissions,
     decode_result,
     encode_submissions,
@@ -25,6 +25,7 @@ from ledger.exchange import (
 from ledger.replay import Kind
 from ledger.signing import address_of, sign
 from ledger.typed_data import AccessRequest, Authorization, digest, struct_hash
+from scripts.answer_keys import DrawnKeys
 from scripts.bench.bare_chain import ALL_FIELDS, DAY, YEAR
 from scripts.faults.campaign import Pace, count_all, driver, events_of, replay
 from scripts.faults.stage import Stage
@@ -119,16 +120,18 @@ def use(stage: Stage, basis: bytes) -> AccessResult:
     """Use an authorization once."""
     town = stage.town
     key = town.consumers[0].key
+    domain = town.deployment.domain_of(AccessRequest)
+    nonce, answer_key = DrawnKeys(domain, address_of(key)).next()
     request = AccessRequest(
         consumer=address_of(key),
         basis=basis,
         item=bytes(32),
         fields=1,
-        nonce=secrets.randbits(64),
+        nonce=nonce,
         deadline=int(time.time()) + DAY,
     )
-    signature = sign(digest(request, town.deployment.domain_of(AccessRequest)), key)
-    body = encode_submissions(Submissions((Submission(request, signature),), single=True))
+    keyed = KeyedSubmission(request, sign(digest(request, domain), key), answer_key)
+    body = encode_submissions(Submissions((keyed,), single=True))
     until = time.monotonic() + 60
     while True:
         answer = httpx.post(f"{stage.gateway.url}/v1/accesses", content=body, timeout=30)

@@ -37,7 +37,9 @@ def entry(sequence: int, *, released: bool = False, outcome: int = 0) -> Journal
     recorded = RecordedAccess(
         struct_hash(request), sequence, outcome, 7, os.urandom(32), NOW, os.urandom(32), 3
     )
-    handed = Released(b"\x01" * 32, 4, (1, 2**64 - 1), (b"\x02" * 20, b"\x03" * 20), NOW)
+    handed = Released(
+        b"\x01" * 32, 4, (1, 2**64 - 1), (b"\x02" * 20, b"\x03" * 20), b"\x01" * 33, NOW
+    )
     return JournalEntry(Submission(request, bytes(65)), recorded, handed if released else None)
 
 

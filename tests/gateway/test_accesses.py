@@ -5,10 +5,18 @@ import asyncio
 import msgspec
 import pytest
 
-from gateway.accesses import Answer, NotAConsumerError, QueueFullError, RequestSignatureError
+from gateway.accesses import (
+    Answer,
+    AnswerKeyError,
+    CannotRecordError,
+    NotAConsumerError,
+    QueueFullError,
+    RequestSignatureError,
+)
 from gateway.bases import IndexBehindError
 from gateway.errors import (
     ErasedError,
+    GatewayError,
     MalformedBodyError,
     NothingServedError,
     StoreUnavailableError,
@@ -16,16 +24,31 @@ from gateway.errors import (
     TooManyRecordsError,
     UnknownError,
 )
-from gateway.keyholders import KeyholdersUnavailableError
+from gateway.keyholders import (
+    KeyholdersUnavailableError,
+    ReleaseOverError,
+    ReleaseStoppedError,
+)
 from gateway.materials import MOST_RECORDS, LinkMissingError
+from gateway.problems import problem_of
 from gateway.store.database import Database
+from ledger.answer_keys import make_nonce, nonce_word
 from ledger.enumerations import Outcome
-from ledger.exchange import AccessResult, Release, decode_result, encode_result
+from ledger.exchange import (
+    AccessResult,
+    KeyedSubmission,
+    Refusal,
+    Release,
+    Submission,
+    decode_result,
+    encode_result,
+)
 from ledger.merkle import RangeProof, TreeHead, verify_range
 from ledger.publications import OwnerProof, verify_owner
+from ledger.sealing import OpeningKey, Suite
 from ledger.signing import address_of, sign
-from ledger.typed_data import digest
-from tests.support.accesses import BANK, DOMAIN, OPEN, PERSONAL, STRANGER_KEY, AccessDesk
+from ledger.typed_data import Domain, digest
+from tests.support.accesses import BANK, BANK_KEY, DOMAIN, OPEN, PERSONAL, STRANGER_KEY, AccessDesk
 from tests.support.uploads import entries_of, head_of, make_record, make_records, owner_of
 
 RECORDS = make_records(owners=20)
@@ -87,7 +110,9 @@ async def test_the_journal_tells_request_signature_place_and_what_was_released(
     submission = desk.submission(desk.chain.authorize())
     answer = await desk.accesses.answer(submission)
     (entry,) = [one async for one in desk.journal.read(0)]
-    assert entry.submission == submission
+    assert entry.submission == Submission(submission.request, submission.signature)
+    assert entry.released is not None
+    assert entry.released.key == submission.key
     assert entry.recorded == answer.recorded
     assert entry.released is not None
     assert (entry.released.dataset, entry.released.publication) == (PERSONAL, 1)
@@ -122,12 +147,12 @@ async def test_an_access_is_answered_from_what_was_served_when_it_was_recorded(
     desk: AccessDesk,
 ) -> None:
     for holder in desk.holders:
-        holder.down = True
+        holder.mute = True
     submission = desk.submission(desk.chain.authorize())
     assert (await desk.accesses.answer(submission)).release is None
     await desk.publish(PERSONAL, make_records(owners=20, version=2), version=2)
     for holder in desk.holders:
-        holder.down = False
+        holder.mute = False
     assert released(await desk.accesses.answer(submission)).publication == 1
 
 
@@ -147,14 +172,14 @@ async def test_a_denied_access_is_recorded_and_journaled_and_opens_nothing(
 async def test_without_enough_keyholders_the_access_is_kept_and_a_retry_releases(
     desk: AccessDesk,
 ) -> None:
-    desk.holders[0].down = desk.holders[1].down = True
+    desk.holders[0].mute = desk.holders[1].mute = True
     submission = desk.submission(desk.chain.authorize())
     answer = await desk.accesses.answer(submission)
     assert isinstance(answer.problem, KeyholdersUnavailableError)
     assert answer.recorded is not None
     (entry,) = [one async for one in desk.journal.read(0)]
     assert entry.released is None
-    desk.holders[1].down = False
+    desk.holders[1].mute = False
     again = await desk.restart().answer(submission)
     assert len(released(again).keys) == 2
     assert again.recorded == answer.recorded
@@ -195,10 +220,8 @@ async def test_only_what_its_consumer_signed_for_this_deployment_is_recorded(
 
 
 async def test_who_was_never_admitted_is_turned_away(desk: AccessDesk) -> None:
-    stranger = desk.submission(desk.chain.authorize(), key=STRANGER_KEY)
-    request = msgspec.structs.replace(stranger.request, consumer=address_of(STRANGER_KEY))
-    signed = msgspec.structs.replace(
-        stranger, request=request, signature=sign(digest(request, DOMAIN), STRANGER_KEY)
+    signed = desk.submission(
+        desk.chain.authorize(), key=STRANGER_KEY, consumer=address_of(STRANGER_KEY)
     )
     answer = await desk.accesses.answer(signed)
     assert isinstance(answer.problem, NotAConsumerError)
@@ -255,9 +278,85 @@ async def test_somebody_without_records_gets_the_proof_that_there_is_none(
     await desk.link(nobody, subject=b"\x09" * 32)
     submission = desk.submission(desk.chain.authorize(subject=b"\x09" * 32))
     release = released(await desk.accesses.answer(submission))
-    assert (release.records, release.keys) == ((), ())
+    assert (release.records, len(release.keys)) == ((), 2)  # keyholders judged this one too
     assert isinstance(release.proof, OwnerProof)
     assert verify_owner(release.proof, nobody, release.head) == ()
+
+
+# Nobody's use is spent for nothing
+
+
+@pytest.mark.parametrize("down", [2, 3])
+async def test_while_too_few_keyholders_are_ready_nothing_is_recorded(
+    desk: AccessDesk, down: int
+) -> None:
+    released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
+    for holder in desk.holders[:down]:
+        holder.down = True
+    await asyncio.sleep(0.1)
+    submissions = [desk.submission(desk.chain.authorize()) for _ in range(50)]
+    answers = await asyncio.gather(*(desk.accesses.answer(one) for one in submissions))
+    assert {type(one.problem) for one in answers} == {CannotRecordError}
+    assert f"{3 - down} of 3 keyholders are ready" in str(answers[0].problem)
+    assert len(desk.chain.recorded) == 1
+    for holder in desk.holders:
+        holder.down = False
+    again = await asyncio.gather(*(desk.accesses.answer(one) for one in submissions))
+    assert all(released(one).records for one in again)
+    assert len(desk.chain.recorded) == 51
+
+
+async def test_one_keyholder_that_is_away_or_silent_keeps_nobody_waiting(desk: AccessDesk) -> None:
+    desk.holders[0].silent = True
+    async with asyncio.timeout(1):
+        released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
+
+
+# The release window
+
+
+OVER = Refusal("urn:quancheng:problem:release-over", "Over", 410, "the window is over")
+STOPPED = Refusal("urn:quancheng:problem:release-stopped", "Stopped", 403, "it was revoked")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"), [(OVER, ReleaseOverError), (STOPPED, ReleaseStoppedError)]
+)
+async def test_what_so_many_keyholders_refuse_for_good_is_told_with_the_record(
+    desk: AccessDesk, refusal: Refusal, error: type[GatewayError]
+) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    first = await desk.accesses.answer(submission)
+    for holder in desk.holders[:2]:
+        holder.refusal = refusal
+    again = await desk.accesses.answer(submission)
+    assert type(again.problem) is error
+    assert str(again.problem) == refusal.detail
+    assert again.recorded == first.recorded
+    problem = problem_of(again.problem)
+    assert (problem.type, problem.status) == (refusal.type, refusal.status)
+
+
+async def test_one_keyholder_alone_ends_no_access(desk: AccessDesk) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    desk.holders[0].refusal = OVER
+    assert len(released(await desk.accesses.answer(submission)).keys) == 2
+    desk.holders[1].mute = True
+    again = await desk.restart().answer(submission)
+    assert isinstance(again.problem, KeyholdersUnavailableError)
+
+
+async def test_after_the_window_no_keyholder_is_asked(desk: AccessDesk) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    first = await desk.accesses.answer(submission)
+    desk.chain.time += 3600
+    asked = sum(len(holder.asked) for holder in desk.holders)
+    released(await desk.accesses.answer(submission))
+    desk.chain.time += 1
+    again = await desk.accesses.answer(submission)
+    assert isinstance(again.problem, ReleaseOverError)
+    assert again.recorded == first.recorded
+    assert sum(len(holder.asked) for holder in desk.holders) == asked + 2
 
 
 async def test_without_a_link_nothing_is_handed_out(desk: AccessDesk) -> None:
@@ -380,3 +479,80 @@ async def test_a_client_that_is_gone_stops_nothing(desk: AccessDesk) -> None:
 def test_heads_are_told_apart() -> None:
     assert head_of(RECORDS) != TreeHead(len(RECORDS), bytes(32))
     assert bytes(20) != BANK
+
+
+# The key of the answer
+
+
+def committed(desk: AccessDesk, key: bytes, domain: Domain = DOMAIN) -> KeyedSubmission:
+    """A request of the bank whose nonce commits to these bytes."""
+    made = desk.submission(desk.chain.authorize())
+    nonce = make_nonce(nonce_word(domain, BANK, key), 0)
+    request = msgspec.structs.replace(made.request, nonce=nonce)
+    return KeyedSubmission(request, sign(digest(request, DOMAIN), BANK_KEY), key)
+
+
+X25519 = b"\x01" + bytes(range(32))
+KEYS = {
+    "of an unknown suite": b"\x03" + bytes(32),
+    "too short": X25519[:-1],
+    "too long": X25519 + b"\x00",
+    "empty": b"",
+    "zero, which gives no secret": b"\x01" + bytes(32),
+    "of low order": b"\x01\x01" + bytes(31),
+    "hybrid with another length": b"\x02" + bytes(100),
+    "hybrid out of range": b"\x02" + b"\xff" * 1216,
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+async def test_a_key_that_cannot_be_sealed_to_is_refused_before_anything_is_recorded(
+    desk: AccessDesk, name: str
+) -> None:
+    answer = await desk.accesses.answer(committed(desk, KEYS[name]))
+    assert isinstance(answer.problem, AnswerKeyError)
+    assert problem_of(answer.problem).status == 422
+    assert desk.chain.recorded == {}
+    assert [one async for one in desk.journal.read(0)] == []
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [Domain(DOMAIN.chain_id + 1, DOMAIN.verifying_contract), Domain(DOMAIN.chain_id, bytes(20))],
+)
+async def test_a_nonce_that_commits_elsewhere_is_refused_before_anything_is_recorded(
+    desk: AccessDesk, domain: Domain
+) -> None:
+    key = OpeningKey.generate().encryption_key.to_bytes()
+    answer = await desk.accesses.answer(committed(desk, key, domain))
+    assert isinstance(answer.problem, AnswerKeyError)
+    assert desk.chain.recorded == {}
+
+
+@pytest.mark.parametrize("suite", list(Suite))
+async def test_a_thief_of_the_signing_key_gets_no_recorded_access_answered_to_a_key_of_its_own(
+    desk: AccessDesk, suite: Suite
+) -> None:
+    """It re-signs the request that is on chain, as it can, and names a key of its own."""
+    submission = desk.submission(desk.chain.authorize())
+    released(await desk.accesses.answer(submission))
+    asked = [len(holder.tasks) for holder in desk.holders]
+    own = OpeningKey.generate(suite).encryption_key.to_bytes()
+    signature = sign(digest(submission.request, DOMAIN), BANK_KEY)
+    for accesses in (desk.accesses, desk.restart()):
+        answer = await accesses.answer(KeyedSubmission(submission.request, signature, own))
+        assert isinstance(answer.problem, AnswerKeyError)
+        assert answer.release is None
+    assert [len(holder.tasks) for holder in desk.holders] == asked
+    assert len(desk.chain.recorded) == 1
+
+
+async def test_a_key_that_does_not_fit_spoils_no_other_request_of_its_list(
+    desk: AccessDesk,
+) -> None:
+    good, bad = desk.submission(desk.chain.authorize()), desk.submission(desk.chain.authorize())
+    bad = msgspec.structs.replace(bad, key=OpeningKey.generate().encryption_key.to_bytes())
+    first, second = await desk.accesses.answer_all([good, bad])
+    released(first)
+    assert isinstance(second.problem, AnswerKeyError)
+    assert len(desk.chain.recorded) == 1

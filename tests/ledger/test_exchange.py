@@ -8,6 +8,7 @@ from ledger.exchange import (
     MOST_ACCESSES,
     AccessResult,
     HeldKeys,
+    KeyedSubmission,
     Location,
     PublicationProof,
     RecordedAccess,
@@ -16,7 +17,6 @@ from ledger.exchange import (
     ReleaseTask,
     SealedParts,
     SignedLink,
-    Submission,
     Submissions,
     TooManyAccessesError,
     decode_answers,
@@ -51,7 +51,9 @@ REQUEST = AccessRequest(
     deadline=1_800_000_000,
 )
 SIGNATURE = bytes(range(65))
-SUBMISSION = Submission(REQUEST, SIGNATURE)
+KEY = b"\x01" + bytes(range(32))
+SUBMISSION = KeyedSubmission(REQUEST, SIGNATURE, KEY)
+OTHER = KeyedSubmission(REQUEST, SIGNATURE, b"\x02" + bytes(1216))
 RECORD = EncryptedRecord(
     owner=b"\x02" * 32,
     number=7,
@@ -86,7 +88,7 @@ def test_submissions_come_back(single: bool) -> None:
 
 
 def test_spaces_do_not_matter() -> None:
-    sent = Submissions((SUBMISSION, SUBMISSION), single=False)
+    sent = Submissions((SUBMISSION, OTHER, SUBMISSION), single=False)
     spaced = encode_submissions(sent).replace(b":", b" : ").replace(b",", b" ,\n")
     assert decode_submissions(spaced) == sent
 
@@ -98,7 +100,13 @@ def test_at_most_so_many_at_once() -> None:
         decode_submissions(encode_submissions(Submissions((SUBMISSION,) * 1001, single=False)))
 
 
+def test_a_key_stands_once_in_a_body() -> None:
+    body = encode_submissions(Submissions((SUBMISSION, OTHER, SUBMISSION), single=False))
+    assert body.count(KEY.hex().encode()) == 1
+
+
 SINGLE = encode_submissions(Submissions((SUBMISSION,), single=True))
+LIST = encode_submissions(Submissions((SUBMISSION, OTHER), single=False))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +122,16 @@ SINGLE = encode_submissions(Submissions((SUBMISSION,), single=True))
         b'{"request":' + b"[" * 100_000,
         b'{"request":{"a":' + b"[" * 100_000,
         SINGLE[:-1],
+        SINGLE.replace(b',"key":"0x01', b',"other":"0x01'),
+        SINGLE.replace(b'"key":"0x01', b'"key":"0x01","key":"0x01'),
+        SINGLE.replace(b'"key":"0x01', b'"key":"0x1'),
+        SINGLE.replace(b'"key":"', b'"key":0,"keys":["') + b"]",
+        LIST.replace(b',"key":0', b""),
+        LIST.replace(b',"key":1', b',"key":2'),
+        LIST.replace(b',"key":1', b',"key":-1'),
+        LIST.replace(b',"key":1', b',"key":"1"'),
+        LIST.replace(b'"keys":[', b'"keys":["0x00","0x01",'),
+        LIST.replace(b'"keys":[', b'"keys":[],"other":['),
         SINGLE + b"x",
         SINGLE.replace(b'"signature":', b'"signature":"0x00","signature":'),
         SINGLE.replace(b'"item":', b'"item":"0x00","item":'),

@@ -14,50 +14,64 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from ledger.enumerations import Class, Outcome
+from ledger.enumerations import Change, Class, Outcome
 from ledger.node import Node, NodeSettings
 from tests.support.acts_of_consumers import (
     Apply,
+    AppointSupervisor,
     Approve,
     Ask,
     BindFields,
     Decline,
+    DismissSupervisor,
     Record,
     RegisterPurpose,
     RetirePurpose,
+    ReviewSuspension,
     SignConfidentiality,
+    Suspend,
     WithdrawAgreement,
 )
 from tests.support.acts_of_parties import (
-    AcceptAuthority,
+    Activate,
     Admit,
     Announce,
+    AnnounceChange,
     Appeal,
+    CountersignOrder,
+    DismissRecorder,
     EndOrder,
     Erase,
     IssueOrder,
     Lift,
-    OfferAuthority,
+    MakeChange,
+    NameRecorder,
     Publish,
     Reclassify,
     RegisterDataset,
     Restrict,
     ReviewOrder,
     SetKey,
+    VetoAdmission,
+    VetoChange,
     Withdraw,
     WithdrawDataset,
 )
 from tests.support.acts_of_people import (
     AppointGuardian,
+    Close,
     CompleteRecovery,
     Confirm,
+    EndLinks,
     Grant,
+    Open,
     RegisterSubject,
     Revoke,
     RotateSigner,
     SetFrozen,
     StartRecovery,
     VetoRecovery,
+    VoidAccess,
 )
 from tests.support.chain import Chain
 from tests.support.histories import ACTS, HOUR, Stage, Step, histories
@@ -67,6 +81,7 @@ pytestmark = pytest.mark.slow
 
 HISTORIES = int(os.environ.get("HISTORIES", "80"))
 RECOVERY_DELAY = 4
+ADMISSION_DELAY = 3
 
 USE = Ask(0, "authorizations", 1, 7, 0, 1, 100)
 GRANT = Grant(1, 1, 0, 7, 0, 9, HOUR, 1, 0, 0, 100, 5, False)
@@ -141,6 +156,8 @@ EVERYTHING = [
             StartRecovery(0, 1, 3),
             IssueOrder(0, 1, 1, Class.CONDITIONAL, 3, 0, 3, 1),
             IssueOrder(0, 3, 1, Class.UNCONDITIONAL, 3, 0, HOUR, 1),
+            CountersignOrder(0, 1),
+            CountersignOrder(0, 2),
         ),
     ),
     Step(
@@ -206,11 +223,45 @@ EVERYTHING = [
             Admit(0, 8, 2, 1),
             SetKey(3, 33),
             Announce(0, 1),
-            OfferAuthority(8),
         ),
     ),
-    Step(1, (AcceptAuthority(-1), Withdraw(0, 4))),
-    Step(1, (Withdraw(0, 4),)),
+    Step(
+        1,
+        (
+            NameRecorder(3, 8),
+            Admit(0, 1, 33, 1),
+            AnnounceChange(0, Change.AUTHORITY, 0, 0),
+            AnnounceChange(0, Change.SUCCESSOR, 0, 0),
+            AnnounceChange(0, Change.VERIFIER, 0, 0),
+            AppointSupervisor(0, 8),
+            Suspend(8, 1, 1),
+            EndLinks(0, 1),
+        ),
+    ),
+    Step(
+        1,
+        (
+            VetoChange(0, Change.VERIFIER, -1, 0, 1),
+            Admit(0, 2, 32, 1),
+            VetoAdmission(0, 2, 1),
+            ReviewSuspension(0, 1, 0, 1),
+            replace(GRANT, nonce=40, offset=0),
+            DismissSupervisor(0, -1),
+            DismissRecorder(3, 8),
+        ),
+    ),
+    Step(
+        2,
+        (
+            Record(0, (replace(USE, nonce=90, basis=-1), replace(USE, nonce=91, consumer=9))),
+            Activate(1),
+            MakeChange(0, Change.SUCCESSOR, -1, 0),
+            MakeChange(0, Change.AUTHORITY, -1, 0),
+        ),
+    ),
+    Step(1, (VoidAccess(0, -1, 0, -1, 0, 1), Close(0, 1), Withdraw(0, 4))),
+    Step(1, (Withdraw(0, 4), Open(0, 1, 0, 100, 0, False))),
+    Step(1, (Record(0, (replace(USE, nonce=95, consumer=5),)),)),
 ]
 
 REPLACED = 6
@@ -272,6 +323,87 @@ BOUNDARIES = [
     Step(1, (Confirm(1, 0, 0, 0, False), Confirm(1, 0, 0, 0, False))),
     Step(1, (Revoke(1, 0, REPLACED, 0, False), Revoke(1, 0, 0, 0, False))),
     Step(1, (RECORD, replace(RECORD, caller=9), RotateSigner(1, 6, 0, 0, 0, False))),
+    # Who stops, and when it can be lifted: second by second, by the guardian, the key and who was both once.
+    Step(1, (replace(GUARDIAN, offset=90, nonce=2), SetFrozen(1, True, 4, 9, 40, False))),
+    *(
+        Step(
+            1,
+            (
+                SetFrozen(1, False, 0, 9, 41 + second, False),
+                SetFrozen(1, False, 5, 9, 41 + second, False),
+                SetFrozen(1, second % 2 == 1, 4, 9, 51 + second, False),
+            ),
+        )
+        for second in range(6)
+    ),
+    Step(1, (SetFrozen(1, False, 4, 9, 60, False), SetFrozen(1, False, 0, 9, 61, False))),
+    Step(1, (replace(GUARDIAN, dismiss=True, nonce=3),)),
+    *(
+        Step(
+            1,
+            (
+                SetFrozen(1, True, 4, 9, 70 + second, False),
+                SetFrozen(1, False, 0, 9, 80 + second, False),
+                replace(GRANT, signer=4, nonce=60 + second, offset=0),
+                Revoke(-1, 0, 4, 9, False),
+            ),
+        )
+        for second in range(8)
+    ),
+    Step(1, (RotateSigner(1, 1, 0, 9, 90, False), replace(GUARDIAN, offset=30, nonce=4))),
+    Step(1, (StartRecovery(0, 1, 2), Close(0, 1), CompleteRecovery(1), Close(0, 1))),
+    Step(
+        1,
+        (
+            RECORD,
+            replace(GRANT, nonce=69, offset=0),
+            StartRecovery(0, 1, 2),
+            RotateSigner(1, 3, 0, 9, 91, False),
+            Open(1, 1, 0, 9, 92, False),
+            Open(0, 1, 4, 9, 92, False),
+            Open(0, 1, 0, 9, 92, True),
+            Open(0, 1, 0, 9, 92, False),
+        ),
+    ),
+    # Roles and changes that are announced: due in the third second.
+    Step(
+        1,
+        (
+            Admit(0, 8, 4, 1),
+            Admit(0, 1, 33, 1),
+            AnnounceChange(0, Change.AUTHORITY, 0, 0),
+            AnnounceChange(0, Change.VERIFIER, 0, 0),
+        ),
+    ),
+    *(
+        Step(
+            1,
+            (
+                MakeChange(0, Change.VERIFIER, 0, 0),
+                *((Withdraw(0, 5), Activate(8)) if second == 2 else ()),
+                *((VetoAdmission(0, 1, 1),) if second == 2 else ()),
+                MakeChange(0, Change.AUTHORITY, 0, 0),
+            ),
+        )
+        for second in range(4)
+    ),
+    Step(1, (Withdraw(0, 5), Admit(0, 1, 33, 1), VetoAdmission(0, 1, 1))),
+    *(
+        Step(1, (Admit(0, 1, 33, 1), VetoAdmission(0, 1, 1), VetoAdmission(9, 1, 1)))
+        for second in range(4)
+    ),
+    # Consents end with the agreement's withdrawal, not with another approval.
+    Step(1, (WithdrawAgreement(0, 1, 1), RECORD)),
+    Step(
+        1,
+        (
+            Apply(3, 1, 1, 7, 5, 1),
+            SignConfidentiality(0, -1, 9, 1, False),
+            Approve(0, -1, 7, HOUR),
+            replace(GRANT, nonce=70, offset=0, signer=0),
+            Record(0, (replace(USE, nonce=99), replace(USE, nonce=100, basis=-1))),
+        ),
+    ),
     # Bounds of a purpose: one too many, one too few.
     Step(
         1,
@@ -291,7 +423,7 @@ BOUNDARIES = [
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Node(NodeSettings(tmp_path_factory.mktemp("chain"), block_time=0.05)) as node:
-        chain = Chain(node, recovery_delay=RECOVERY_DELAY)
+        chain = Chain(node, recovery_delay=RECOVERY_DELAY, admission_delay=ADMISSION_DELAY)
         yield Stage(chain)
         chain.close()
 

@@ -44,7 +44,7 @@ from ledger.recorder.records import Settled
 from ledger.recorder.restoring import read_journal
 from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc, Call, RpcError, RpcSettings
-from ledger.transactions import SignedTransaction, parse_transaction
+from ledger.transactions import GAS_CAP, SignedTransaction, parse_transaction
 from ledger.typed_data import AccessRequest, struct_hash
 from tests.ledger.faulty_storage import FaultyStorage
 from tests.support.chain import Chain, Party, Terms
@@ -74,7 +74,7 @@ def recorder_party(chain: Chain) -> Party:
 @pytest.fixture
 def basis(chain: Chain, terms: Terms) -> bytes:
     """An authorization that lasts."""
-    [authorization] = chain.granted(1, terms, max_uses=10_000)
+    [authorization] = chain.granted(1, terms, max_uses=100_000)
     return authorization
 
 
@@ -140,14 +140,51 @@ async def test_one_transaction_is_sorted_so_that_the_contract_looks_things_up_on
 async def test_more_than_fits_into_a_transaction_is_split_and_recorded_once(
     chain: Chain, terms: Terms, recorder_party: Party, basis: bytes, tmp_path: Path
 ) -> None:
-    requests = requests_for(chain, basis, 1200)
+    first = secrets.randbits(128) << 8
+    requests = [
+        chain.request(chain.parties.bank, basis, nonce=first + number) for number in range(1500)
+    ]
     settings = RecorderSettings(most_entries=2000)
     async with running_recorder(chain, recorder_party, tmp_path, settings) as recorder:
         # It believes that everything fits, and runs out of gas.
         recorder._dispatcher._gas._per_entry = 1.0
         results = await record_all(recorder, requests)
-    assert Counter(result.outcome for result in results) == {Outcome.ALLOWED: 1200}
-    assert len({result.sequence for result in results}) == 1200
+    assert Counter(result.outcome for result in results) == {Outcome.ALLOWED: 1500}
+    assert len({result.sequence for result in results}) == 1500
+
+
+def _succeeded(settled: object) -> bool:
+    return isinstance(settled, Settled) and settled.succeeded
+
+
+async def test_a_thousand_requests_with_a_thousand_keys_are_recorded_in_several_transactions(
+    chain: Chain, terms: Terms, recorder_party: Party, basis: bytes, tmp_path: Path
+) -> None:
+    """Sized by what requests of one key cost, they would take twice the gas that a transaction may have."""
+    bank = chain.parties.bank
+    shared = [
+        [chain.request(bank, basis, nonce=(word << 8) + n) for n in range(256)]
+        for word in (secrets.randbits(128) for _ in range(6))
+    ]
+    keyed = [
+        chain.request(bank, basis, nonce=secrets.randbits(128) << 8 | n % 256) for n in range(1000)
+    ]
+    settings = RecorderSettings(patience=60.0)
+    async with running_recorder(chain, recorder_party, tmp_path, settings) as recorder:
+        for some in shared:
+            await record_all(recorder, some)
+        results = await record_all(recorder, keyed)
+    assert {result.outcome for result in results} == {Outcome.ALLOWED}
+    assert len({result.sequence for result in results}) == 1000
+    sent = dict.fromkeys(result.transaction for result in results)
+    receipts = [chain.rpc.send(queries.receipt(one)) for one in sent]
+    assert len(receipts) >= 3
+    assert all(one is not None and one.gas_used <= GAS_CAP for one in receipts)
+    opened = Journal.open(tmp_path)
+    state = read_journal(opened)
+    opened.close()
+    failed = [one for one in state.transactions.values() if not _succeeded(one.settled)]
+    assert not failed, "none had to be split after it failed"
 
 
 async def test_request_that_no_contract_takes_is_refused_before_it_spoils_a_transaction(

@@ -165,14 +165,24 @@ def test_dropped_entries_are_not_sent() -> None:
 
 # Gas
 
+WORD = 22_100
+
+
+def one_word(count: int) -> list[Entry]:
+    return [entry_of(1, nonce) for nonce in range(count)]
+
+
+def own_words(count: int) -> list[Entry]:
+    return [entry_of(1, nonce << 8) for nonce in range(count)]
+
 
 def test_size_follows_what_accesses_cost() -> None:
     model = GasModel()
     first = model.entries()
     for _ in range(50):
-        model.observe(500, 60_000 + 500 * 6_000)
+        model.observe(one_word(256), 60_000 + WORD + 256 * 6_000)
     assert first < model.entries() <= GAS_CAP / 6_000
-    model.observe(100, 60_000 + 100 * 50_000)
+    model.observe(one_word(100), 60_000 + WORD + 100 * 50_000)
     assert model.entries() < GAS_CAP / 50_000
     assert model.entries(3_000_000) < model.entries()
 
@@ -180,10 +190,54 @@ def test_size_follows_what_accesses_cost() -> None:
 def test_transaction_that_ran_out_makes_the_next_one_smaller() -> None:
     model = GasModel()
     for _ in range(50):
-        model.observe(500, 60_000 + 500 * 3_000)
-    model.ran_out(1000)
-    assert model.entries() < 1000
+        model.observe(one_word(256), 60_000 + WORD + 256 * 3_000)
+    model.ran_out(own_words(600))
+    assert model.entries() < 3_000
     assert GasModel().entries(1) == 1
+
+
+def test_each_key_of_answers_takes_room_for_a_storage_slot() -> None:
+    model = GasModel()
+    for _ in range(100):
+        model.observe(one_word(256), 60_000 + WORD + 256 * 12_300)
+    queue = FairQueue(10_000, 10_000)
+    for entry in own_words(1_000):
+        queue.put(entry)
+    sizes = []
+    while len(queue):
+        sizes.append(len(queue.take(1_000, model.room())))
+    assert sum(sizes) == 1_000
+    assert len(sizes) == 3
+    assert all(60_000 + size * (12_300 + WORD) <= GAS_CAP for size in sizes)
+
+
+def test_accesses_that_share_their_words_fill_the_same_room_with_more() -> None:
+    model = GasModel()
+    for _ in range(100):
+        model.observe(one_word(256), 60_000 + WORD + 256 * 12_300)
+    queue = FairQueue(10_000, 10_000)
+    for nonce in range(2_000):
+        queue.put(entry_of(1, nonce))
+    taken = len(queue.take(2_000, model.room()))
+    assert 0.97 * model.entries() <= taken <= model.entries()
+
+
+def test_one_access_is_taken_however_little_room_there_is() -> None:
+    queue = FairQueue(10, 10)
+    queue.put(entry_of(1))
+    queue.put(entry_of(2))
+    assert len(queue.take(10, GasModel().room(21_000))) == 1
+
+
+def test_room_is_shared_between_consumers_like_places() -> None:
+    queue = FairQueue(10_000, 10_000)
+    for nonce in range(5_000):
+        queue.put(entry_of(1, nonce))
+    for consumer in (2, 3):
+        for nonce in range(10):
+            queue.put(entry_of(consumer, nonce << 8))
+    taken = queue.take(1_000, GasModel().room())
+    assert [sum(e.consumer[0] == c for e in taken) for c in (2, 3)] == [10, 10]
 
 
 # The journal's records

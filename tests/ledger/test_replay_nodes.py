@@ -21,7 +21,8 @@ from ledger.replay import (
 from ledger.replay.sources import read_logs
 from ledger.rpc import AnswerTooLargeError, Call, Rpc, RpcSettings
 from ledger.signing import sign
-from ledger.typed_data import digest, struct_hash
+from ledger.typed_data import AccessRequest, digest, struct_hash
+from scripts.answer_keys import DrawnKeys
 from tests.support.chain import Chain
 from tests.support.copies import MemoryJournal
 
@@ -30,10 +31,14 @@ def test_a_real_nodes_trail_replays_and_exports(own_chain: Chain, tmp_path: Path
     chain, bank = own_chain, own_chain.parties.bank
     terms = chain.personal_terms()
     basis = chain.granted(1, terms, max_uses=2)[0]
-    requests = [chain.request(bank, basis) for _ in range(4)]
-    requests.append(chain.request(bank, b"\x01" * 32))
+    domain = chain.deployment.domain_of(AccessRequest)
+    drawn = [DrawnKeys(domain, bank.address).next() for _ in range(5)]
+    keys = dict(drawn)
+    bases = [basis] * 4 + [b"\x01" * 32]
+    requests = [
+        chain.request(bank, one, nonce=nonce) for one, (nonce, _) in zip(bases, drawn, strict=True)
+    ]
     events = [*chain.record(requests[:3]), *chain.record(requests[3:])]
-    domain = chain.deployment.domain_of(requests[0])
     entries = [
         ReleaseEntry(
             struct_hash(request),
@@ -41,6 +46,7 @@ def test_a_real_nodes_trail_replays_and_exports(own_chain: Chain, tmp_path: Path
             event.transaction,
             sign(digest(request, domain), bank.private_key),
             released=event.outcome is Outcome.ALLOWED,
+            key=keys[request.nonce] if event.outcome is Outcome.ALLOWED else None,
         )
         for request, event in zip(requests, events, strict=True)
     ]
@@ -54,6 +60,11 @@ def test_a_real_nodes_trail_replays_and_exports(own_chain: Chain, tmp_path: Path
     assert made.contracts == chain.contracts
     again = replay_trail(path, chain.deployment, journals)
     assert again == report
+
+    entries[0] = msgspec.structs.replace(entries[0], key=entries[1].key)
+    (found,) = replay_node(chain.rpc, chain.deployment, journals).findings
+    assert (found.kind, found.sequence) == (Kind.OTHER_KEY, 1)
+    entries[0] = msgspec.structs.replace(entries[0], key=keys[requests[0].nonce])
 
     entries[2] = msgspec.structs.replace(entries[2], signature=entries[0].signature)
     (found,) = replay_node(chain.rpc, chain.deployment, journals).findings

@@ -43,7 +43,7 @@ class Case:
     def __post_init__(self) -> None:
         self.go_to(9)
         self.city.record([self.city.request(1)])
-        self.access = self.city.trail.entries[0].access
+        self.entry = self.city.trail.entries[0]
 
     def go_to(self, number: int) -> None:
         self.city.trail.block = block_at(number)
@@ -60,8 +60,9 @@ class Case:
         """A line of the keyholder's journal; its clock is that of the chain, unless told."""
         noted = block_at(block)
         judged = Judged(START + (block if at is None else at), block, hash_ or noted.hash)
+        access, key = self.entry.access, self.entry.key
         self.journal.lines.append(
-            ReleaseEntry(self.access, 1, None, None, released=True, judged=judged)
+            ReleaseEntry(access, 1, None, None, released=True, judged=judged, key=key)
         )
 
     def replayed(self) -> ReplayReport:

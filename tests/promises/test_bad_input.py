@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from ledger import signing
-from ledger.exchange import Submission, Submissions, encode_submissions
+from ledger.exchange import KeyedSubmission, Submissions, encode_submissions
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.typed_data import AccessRequest, Domain, digest, record_to_object
+from scripts.answer_keys import DrawnKeys
 from tests.promises.test_whole_way import Town, good, problem
 from tests.support.city import City, Person, gateway_process
 from tests.support.signed_http import SignedClient
@@ -56,11 +57,11 @@ def unchanged(town: Town) -> Iterator[None]:
     assert accesses() == before
 
 
-def one(submission: Submission) -> bytes:
+def one(submission: KeyedSubmission) -> bytes:
     return encode_submissions(Submissions((submission,), single=True))
 
 
-def changed(submission: Submission, **values: Any) -> Submission:
+def changed(submission: KeyedSubmission, **values: Any) -> KeyedSubmission:
     """The same signature over another request."""
     request = msgspec.structs.replace(submission.request, **values)
     return msgspec.structs.replace(submission, request=request)
@@ -135,7 +136,7 @@ def test_bodies_of_accesses(town: Town, basis: bytes, name: str) -> None:
 # Signatures of accesses
 
 
-def _other_chain(town: Town, found: Submission) -> Submission:
+def _other_chain(town: Town, found: KeyedSubmission) -> KeyedSubmission:
     deployment = town.city.chain.deployment
     domain = Domain(deployment.chain_id + 1, deployment.contracts.access_log)
     key = town.city.terms.consumer.private_key
@@ -144,7 +145,7 @@ def _other_chain(town: Town, found: Submission) -> Submission:
     )
 
 
-def _other_contract(town: Town, found: Submission) -> Submission:
+def _other_contract(town: Town, found: KeyedSubmission) -> KeyedSubmission:
     deployment = town.city.chain.deployment
     domain = Domain(deployment.chain_id, deployment.contracts.registry)
     key = town.city.terms.consumer.private_key
@@ -153,14 +154,15 @@ def _other_contract(town: Town, found: Submission) -> Submission:
     )
 
 
-def _stranger(town: Town, found: Submission) -> Submission:
+def _stranger(town: Town, found: KeyedSubmission) -> KeyedSubmission:
     key = keccak256(b"a stranger's key")
-    request = msgspec.structs.replace(found.request, consumer=signing.address_of(key))
-    domain = town.city.chain.deployment.domain_of(AccessRequest)
-    return Submission(request, signing.sign(digest(request, domain), key))
+    domain, address = town.city.chain.deployment.domain_of(AccessRequest), signing.address_of(key)
+    nonce, answer_key = DrawnKeys(domain, address).next()
+    request = msgspec.structs.replace(found.request, consumer=address, nonce=nonce)
+    return KeyedSubmission(request, signing.sign(digest(request, domain), key), answer_key)
 
 
-def _malleable(_: Town, found: Submission) -> Submission:
+def _malleable(_: Town, found: KeyedSubmission) -> KeyedSubmission:
     """The other signature of the same key over the same digest: s in the upper half."""
     order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
     r, s, v = (
@@ -172,7 +174,7 @@ def _malleable(_: Town, found: Submission) -> Submission:
     return msgspec.structs.replace(found, signature=other)
 
 
-SIGNATURES: dict[str, tuple[Callable[[Town, Submission], Submission], str]] = {
+SIGNATURES: dict[str, tuple[Callable[[Town, KeyedSubmission], KeyedSubmission], str]] = {
     "of another chain": (_other_chain, "wrong-signature"),
     "for another contract": (_other_contract, "wrong-signature"),
     "zero": (lambda _, s: msgspec.structs.replace(s, signature=bytes(65)), "wrong-signature"),
@@ -201,8 +203,10 @@ def test_denials_are_recorded(town: Town, basis: bytes, person: Person) -> None:
     good(town.revoke(person, ended))
     city, insurer = town.city, town.city.chain.parties.insurer
     foreign = city.submission(basis)
-    request = msgspec.structs.replace(foreign.request, consumer=insurer.address)
-    foreign = Submission(request, city.chain.sign(request, insurer.private_key))
+    domain = city.chain.deployment.domain_of(AccessRequest)
+    nonce, key = DrawnKeys(domain, insurer.address).next()
+    request = msgspec.structs.replace(foreign.request, consumer=insurer.address, nonce=nonce)
+    foreign = KeyedSubmission(request, city.chain.sign(request, insurer.private_key), key)
     for submission, outcome in (
         (city.submission(b"\x07" * 32), "UnknownBasis"),
         (city.submission(ended), "Revoked"),

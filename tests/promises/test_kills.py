@@ -22,7 +22,7 @@ from ledger.enumerations import Outcome
 from ledger.events import Accessed, EventDecoder
 from ledger.exchange import (
     AccessResult,
-    Submission,
+    KeyedSubmission,
     Submissions,
     decode_result,
     decode_results,
@@ -67,7 +67,7 @@ class Client:
         self.single = self._new(1)
         self.batch = self._new(BATCH)
 
-    def _new(self, count: int) -> tuple[Submission, ...]:
+    def _new(self, count: int) -> tuple[KeyedSubmission, ...]:
         return tuple(self.city.submission(self.basis) for _ in range(count))
 
     @property
@@ -76,7 +76,7 @@ class Client:
         everything = (*self.first, *self.single, *self.batch)
         return [struct_hash(one.request) for one in everything]
 
-    def send(self, town: Town, submissions: tuple[Submission, ...]) -> None:
+    def send(self, town: Town, submissions: tuple[KeyedSubmission, ...]) -> None:
         """Send requests, and keep what was told of them."""
         single = len(submissions) == 1
         answer = town.send(encode_submissions(Submissions(submissions, single=single)))
@@ -85,7 +85,7 @@ class Client:
         assert len(results) == len(submissions)
         self.told += results
 
-    def is_cut_off(self, town: Town, submissions: tuple[Submission, ...]) -> bool:
+    def is_cut_off(self, town: Town, submissions: tuple[KeyedSubmission, ...]) -> bool:
         """Send requests, and return whether the connection broke."""
         try:
             self.send(town, submissions)

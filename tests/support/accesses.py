@@ -1,7 +1,6 @@
 """The gateway's access side on a real database, between a chain in memory and keyholders in memory."""
 
 import asyncio
-import itertools
 from collections.abc import Mapping, Sequence
 
 from gateway.accesses import Accesses
@@ -21,11 +20,12 @@ from gateway.store.uploads import SqlUploadStore
 from gateway.throttling import Throttle
 from ledger import signing
 from ledger.enumerations import Outcome
-from ledger.exchange import RecordedAccess, SignedLink, Submission
+from ledger.exchange import KeyedSubmission, RecordedAccess, SignedLink, Submission
 from ledger.index.rows import BasisEntry
 from ledger.keccak import keccak256
 from ledger.records import EncryptedRecord
 from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest, struct_hash
+from scripts.answer_keys import DrawnKeys
 from tests.support.fake_keyholder import FakeKeyholder, InMemory
 from tests.support.uploads import FIELDS, head_of, in_pieces, ndjson
 
@@ -47,6 +47,7 @@ class FakeChain:
         self.outcomes: dict[bytes, Outcome] = {}
         self.recorded: dict[bytes, RecordedAccess] = {}
         self.block = 10
+        self.time = NOW
         self.down = False
         self.delay = 0.0
 
@@ -98,12 +99,13 @@ class AccessDesk:
         )
         self.links = KeptLinks(SqlLinkStore(database))
         self.journal = SqlReleaseJournal(database)
-        self._nonces = itertools.count(1)
+        self.answer_keys: dict[bytes, DrawnKeys] = {}
         self.accesses = self.restart()
 
     def restart(self) -> Accesses:
         """A gateway that remembers nothing but what is in the database."""
         clients = [KeyholderClient(InMemory(holder)) for holder in self.holders]
+        keyholders = Keyholders(clients, hedge=5)
         bases = Bases(self.chain)
         materials = Materials(self.publications, self.links)
         self.accesses = Accesses(
@@ -113,8 +115,15 @@ class AccessDesk:
             bases=bases,
             materials=materials,
             releaser=Releaser(
-                bases, materials, Keyholders(clients, hedge=5), self.journal, clock=lambda: NOW
+                bases,
+                materials,
+                keyholders,
+                self.journal,
+                release_window=3600,
+                newest_time=lambda: self.chain.time,
+                clock=lambda: NOW,
             ),
+            keyholders=keyholders.confirm,
             journal=self.journal,
             newest_block=lambda: self.chain.block,
             throttle=Throttle(1.0, 1_000),
@@ -147,14 +156,17 @@ class AccessDesk:
         item: bytes = bytes(32),
         key: bytes = BANK_KEY,
         consumer: bytes = BANK,
-    ) -> Submission:
+    ) -> KeyedSubmission:
         """Sign a new request."""
+        nonce, answer_key = self.answer_keys.setdefault(
+            consumer, DrawnKeys(DOMAIN, consumer)
+        ).next()
         request = AccessRequest(
             consumer=consumer,
             basis=basis,
             item=item,
             fields=fields,
-            nonce=next(self._nonces),
+            nonce=nonce,
             deadline=NOW + 600,
         )
-        return Submission(request, signing.sign(digest(request, DOMAIN), key))
+        return KeyedSubmission(request, signing.sign(digest(request, DOMAIN), key), answer_key)

@@ -9,9 +9,11 @@ from ledger.enumerations import Roles
 from ledger.events import (
     Accessed,
     AgreementApproved,
+    AgreementSuspended,
     AgreementWithdrawn,
     ApplicationDeclined,
     Applied,
+    BatchSkipped,
     Block,
     ConfidentialitySigned,
     Event,
@@ -20,6 +22,9 @@ from ledger.events import (
     PurposeRetired,
     PurposeTerms,
     Recorded,
+    SupervisorAppointed,
+    SupervisorDismissed,
+    SuspensionReviewed,
     Text,
     agreement_id,
     application_id,
@@ -62,7 +67,7 @@ class RegisterPurpose:
         purpose = remember(world.purposes, contracts.purpose_id(terms))
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield PurposeRegistered(*world.place(block, "agreements"), purpose, terms)
+            yield PurposeRegistered(*world.numbered(block, "agreements"), purpose, terms)
 
         return Attempt(caller, contracts.register_purpose(terms), events, not_the_authority(caller))
 
@@ -79,7 +84,7 @@ class BindFields:
         terms = (world.live_purpose(self.purpose), world.live_dataset(self.dataset))
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield PurposeFieldsBound(*world.place(block, "agreements"), *terms, self.fields)
+            yield PurposeFieldsBound(*world.numbered(block, "agreements"), *terms, self.fields)
 
         call = contracts.bind_fields(*terms, self.fields)
         return Attempt(caller, call, events, not_the_authority(caller))
@@ -95,7 +100,7 @@ class RetirePurpose:
         purpose = world.live_purpose(self.purpose)
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield PurposeRetired(*world.place(block, "agreements"), purpose)
+            yield PurposeRetired(*world.numbered(block, "agreements"), purpose)
 
         return Attempt(caller, contracts.retire_purpose(purpose), events, not_the_authority(caller))
 
@@ -118,7 +123,7 @@ class Apply:
         fields, reason = self.fields, TEXTS[self.text]
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "agreements")
+            place = world.numbered(block, "agreements")
             yield Applied(*place, application, caller, dataset, purpose, fields, reason, nonce)
 
         return Attempt(caller, contracts.apply_for(dataset, purpose, fields, reason, nonce), events)
@@ -143,8 +148,9 @@ class Approve:
             )
             known = state.agreements.get(id_)
             number = known.number if known else len(state.agreements) + 1
-            place = world.place(block, "agreements")
-            yield AgreementApproved(*place, id_, application, number, self.fields, expires_at)
+            round_ = known.round + known.withdrawn if known else 0
+            said = (number, round_, self.fields, expires_at)
+            yield AgreementApproved(*world.numbered(block, "agreements"), id_, application, *said)
 
         call = contracts.approve(application, self.fields, expires_at)
         return Attempt(caller, call, events, not_the_provider_for(caller, application))
@@ -161,7 +167,7 @@ class Decline:
         caller = world.caller(self.caller, provider_for(world.state, application))
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield ApplicationDeclined(*world.place(block, "agreements"), application, reason)
+            yield ApplicationDeclined(*world.numbered(block, "agreements"), application, reason)
 
         call = contracts.decline(application, reason)
         return Attempt(caller, call, events, not_the_provider_for(caller, application))
@@ -192,7 +198,7 @@ class SignConfidentiality:
 
         def events(_state: State, block: Block) -> Iterator[Event]:
             text = keccak256(record.text.encode())
-            place = world.place(block, "agreements")
+            place = world.numbered(block, "agreements")
             yield ConfidentialitySigned(*place, application, consumer.address, text, record.nonce)
 
         def hidden(_state: State, now: int) -> bool:
@@ -214,10 +220,90 @@ class WithdrawAgreement:
         caller = world.caller(self.caller, found.consumer if found else STRANGER.address)
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "agreements")
+            place = world.numbered(block, "agreements")
             yield AgreementWithdrawn(*place, agreement, caller, reason)
 
         return Attempt(caller, contracts.withdraw_agreement(agreement, reason), events)
+
+
+@dataclass(frozen=True)
+class AppointSupervisor:
+    regulator: int
+    party: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.regulator, world.chain.parties.regulator.address)
+        supervisor = world.party(self.party).address
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield SupervisorAppointed(*world.numbered(block, "agreements"), supervisor, caller)
+
+        return Attempt(caller, contracts.appoint_supervisor(supervisor), events)
+
+
+@dataclass(frozen=True)
+class DismissSupervisor:
+    regulator: int
+    party: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.regulator, world.chain.parties.regulator.address)
+        supervisor = supervising(world, self.party)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield SupervisorDismissed(*world.numbered(block, "agreements"), supervisor, caller)
+
+        return Attempt(caller, contracts.dismiss_supervisor(supervisor), events)
+
+
+@dataclass(frozen=True)
+class Suspend:
+    party: int
+    agreement: int
+    text: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller, reason = supervising(world, self.party), TEXTS[self.text]
+        agreement = pick(world.agreements, self.agreement, world.state.agreements.__contains__)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            place, until = world.numbered(block, "agreements"), block.timestamp + 1800
+            yield AgreementSuspended(*place, agreement, caller, until, reason)
+
+        return Attempt(caller, contracts.suspend_agreement(agreement, reason), events)
+
+
+@dataclass(frozen=True)
+class ReviewSuspension:
+    regulator: int
+    agreement: int
+    offset: int
+    text: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.regulator, world.chain.parties.regulator.address)
+        known, findings, until = world.state.agreements, TEXTS[self.text], now + self.offset
+        agreement = pick(
+            world.agreements,
+            self.agreement,
+            lambda id_: id_ in known and known[id_].suspension_unseen,
+        )
+
+        def events(state: State, block: Block) -> Iterator[Event]:
+            found = state.agreements.get(agreement)
+            ends = min(until, found.suspended_until) if found else 0
+            place = world.numbered(block, "agreements")
+            yield SuspensionReviewed(*place, agreement, caller, ends, findings)
+
+        return Attempt(caller, contracts.review_suspension(agreement, until, findings), events)
+
+
+def supervising(world: World, index: int) -> bytes:
+    """A party: below zero one that is a supervisor, if there is one."""
+    appointed = list(world.state.supervisors)
+    return (
+        appointed[index % len(appointed)] if index < 0 and appointed else world.party(index).address
+    )
 
 
 def provider_for(state: State, application: bytes) -> bytes:
@@ -286,14 +372,22 @@ class Record:
         ]
 
         def events(state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "access_log")
+            place = world.place(block)
             for request in requests:
-                yield access(place, state, request)
+                party = state.parties.get(request.consumer)
+                if party is not None and caller in party.recorders:
+                    yield access(place, state, request)
+                else:
+                    yield BatchSkipped(*place, request.consumer, caller)
             yield Recorded(*place, caller, state.sequence, state.head)
 
         def hidden(state: State, _now: int) -> bool:
             recorder = has_role(state.parties.get(caller), Roles.RECORDER)
-            return not recorder or any(each.deadline >= LATEST_DEADLINE for each in requests)
+            late = (each for each in requests if each.deadline >= LATEST_DEADLINE)
+            return not recorder or any(
+                (party := state.parties.get(each.consumer)) and caller in party.recorders
+                for each in late
+            )
 
         return Attempt(caller, contracts.record(groups), events, hidden)
 

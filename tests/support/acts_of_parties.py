@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from ledger import contracts
 from ledger.entities import NOTHING, State
-from ledger.enumerations import Class, Roles
+from ledger.enumerations import Change, Class, Roles
 from ledger.events import (
+    AdmissionAnnounced,
+    AdmissionVetoed,
     Block,
+    ChangeAnnounced,
+    ChangeMade,
+    ChangeVetoed,
     ConsumerRestricted,
     ContractAnnounced,
     DatasetReclassified,
@@ -16,16 +22,17 @@ from ledger.events import (
     DatasetWithdrawn,
     EncryptionKeySet,
     Event,
+    OrderCountersigned,
     OrderEnded,
     OrderIssued,
     OrderReviewed,
     OrderTerms,
-    OwnershipTransferred,
-    OwnershipTransferStarted,
     PartyAdmitted,
     PartyWithdrawn,
     Published,
     RecordErased,
+    RecorderDismissed,
+    RecorderNamed,
     RestrictionAppealed,
     RestrictionLifted,
     dataset_id,
@@ -44,23 +51,74 @@ from tests.support.world import (
     remember,
 )
 
+ANNOUNCED: Final = int(Roles.REGULATOR | Roles.IDENTITY_AUTHORITY)
+
+
+def name_of(party: bytes, text: int) -> str:
+    """Nothing, a name of the party's own, or one that everybody would like to have."""
+    return ("", f"party {party.hex()}", "Quancheng Bank")[text]
+
 
 @dataclass(frozen=True)
 class Admit:
     caller: int
     party: int
     roles: int
-    text: int
+    name: int
 
     def attempt(self, world: World, now: int) -> Attempt:
         caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
-        party, name = world.party(self.party).address, TEXTS[self.text]
+        party = world.party(self.party).address
+        name, roles = name_of(party, self.name), self.roles
+        delay = world.chain.deployment.admission_delay
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield PartyAdmitted(*world.place(block, "registry"), party, self.roles, name)
+            place = world.numbered(block, "registry")
+            if roles & ~world.roles_now(party) & ANNOUNCED:
+                due = block.timestamp + delay
+                yield AdmissionAnnounced(*place, party, roles, name, due)
+            else:
+                yield PartyAdmitted(*place, party, roles, name)
 
-        call = contracts.admit(party, Roles(self.roles), name)
+        call = contracts.admit(party, Roles(roles), name)
         return Attempt(caller, call, events, not_the_authority(caller))
+
+
+@dataclass(frozen=True)
+class Activate:
+    party: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        party = announced(world, self.party)
+
+        def events(state: State, block: Block) -> Iterator[Event]:
+            due = state.admissions.get(party)
+            # Without one there is nothing that the contracts could say: a party of no roles is refused.
+            said = (due.roles, due.name) if due else (0, "")
+            yield PartyAdmitted(*world.numbered(block, "registry"), party, *said)
+
+        def hidden(state: State, now: int) -> bool:
+            due = state.admissions.get(party)
+            return due is None or due.effective_at > now
+
+        return Attempt(STRANGER.address, contracts.activate(party), events, hidden)
+
+
+@dataclass(frozen=True)
+class VetoAdmission:
+    regulator: int
+    party: int
+    text: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.regulator, world.chain.parties.regulator.address)
+        party, reason = announced(world, self.party), TEXTS[self.text]
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            place = world.numbered(block, "registry")
+            yield AdmissionVetoed(*place, party, caller, reason)
+
+        return Attempt(caller, contracts.veto_admission(party, reason), events)
 
 
 @dataclass(frozen=True)
@@ -73,9 +131,138 @@ class Withdraw:
         party = world.party(self.party).address
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield PartyWithdrawn(*world.place(block, "registry"), party)
+            yield PartyWithdrawn(*world.numbered(block, "registry"), party)
 
         return Attempt(caller, contracts.withdraw(party), events, not_the_authority(caller))
+
+
+@dataclass(frozen=True)
+class AnnounceChange:
+    caller: int
+    change: Change
+    first: int
+    second: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        first, second = changed(world, self.change, self.first, self.second)
+        delay = world.chain.deployment.admission_delay
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            place, due = world.numbered(block, "registry"), block.timestamp + delay
+            yield ChangeAnnounced(*place, self.change, first, second, due)
+
+        def hidden(state: State, _now: int) -> bool:
+            return caller != state.authority or codeless(world, self.change, first)
+
+        call = contracts.announce_change(self.change, first, second)
+        return Attempt(caller, call, events, hidden)
+
+
+@dataclass(frozen=True)
+class MakeChange:
+    caller: int
+    change: Change
+    first: int
+    second: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        first, second = due_change(world, self.change, self.first, self.second)
+        right = first if self.change is Change.AUTHORITY else STRANGER.address
+        right = right if right in [party.address for party in world.parties] else STRANGER.address
+        caller = world.caller(self.caller, right)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield ChangeMade(*world.numbered(block, "registry"), self.change, first, second)
+
+        def hidden(_state: State, _now: int) -> bool:
+            other = self.change is Change.AUTHORITY and caller != first
+            return other or codeless(world, self.change, first)
+
+        call = contracts.make_change(self.change, first, second)
+        return Attempt(caller, call, events, hidden)
+
+
+@dataclass(frozen=True)
+class VetoChange:
+    regulator: int
+    change: Change
+    first: int
+    second: int
+    text: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.regulator, world.chain.parties.regulator.address)
+        first, second = due_change(world, self.change, self.first, self.second)
+        reason = TEXTS[self.text]
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            place = world.numbered(block, "registry")
+            yield ChangeVetoed(*place, self.change, first, second, caller, reason)
+
+        call = contracts.veto_change(self.change, first, second, reason)
+        return Attempt(caller, call, events)
+
+
+@dataclass(frozen=True)
+class NameRecorder:
+    consumer: int
+    party: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller, recorder = world.party(self.consumer).address, world.party(self.party).address
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield RecorderNamed(*world.numbered(block, "registry"), caller, recorder)
+
+        return Attempt(caller, contracts.name_recorder(recorder), events)
+
+
+@dataclass(frozen=True)
+class DismissRecorder:
+    consumer: int
+    party: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.party(self.consumer).address
+        recorder = world.party(6 if self.party < 0 else self.party).address
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield RecorderDismissed(*world.numbered(block, "registry"), caller, recorder)
+
+        return Attempt(caller, contracts.dismiss_recorder(recorder), events)
+
+
+def announced(world: World, index: int) -> bytes:
+    """A party: below zero one whose admission is announced, if there is one."""
+    pending = [party.address for party in world.parties if party.address in world.state.admissions]
+    return pending[index % len(pending)] if index < 0 and pending else world.party(index).address
+
+
+def changed(world: World, change: Change, first: int, second: int) -> tuple[bytes, bytes]:
+    """What a change is about: zero is what will do."""
+    known, parties = world.chain.contracts, world.chain.parties
+    right = {
+        Change.AUTHORITY: (STRANGER.address, NOTHING[:20]),
+        Change.VERIFIER: (known.catalogue, NOTHING[:20]),
+        Change.SUCCESSOR: (parties.identity_authority.address,) * 2,
+    }[change]
+    one = right[0] if first == 0 else world.party(first).address
+    return one, right[1] if second == 0 else world.party(second).address
+
+
+def due_change(world: World, change: Change, first: int, second: int) -> tuple[bytes, bytes]:
+    """What a change is about: below zero one that is announced, if there is one."""
+    pending = [(key[2], key[3]) for key in world.state.changes if key[1] is change]
+    if first < 0 and pending:
+        return pending[first % len(pending)]
+    return changed(world, change, max(first, 0), second)
+
+
+def codeless(world: World, change: Change, first: bytes) -> bool:
+    """Whether a verifier has no code, which no event shows."""
+    known = world.chain.contracts
+    return change is Change.VERIFIER and first != known.catalogue
 
 
 @dataclass(frozen=True)
@@ -87,7 +274,7 @@ class SetKey:
         party, key = world.party(self.party).address, b"\x01" * self.length
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield EncryptionKeySet(*world.place(block, "registry"), party, key)
+            yield EncryptionKeySet(*world.numbered(block, "registry"), party, key)
 
         return Attempt(party, contracts.set_encryption_key(key), events)
 
@@ -105,7 +292,7 @@ class Restrict:
         reason = TEXTS[self.text]
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "registry")
+            place = world.numbered(block, "registry")
             yield ConsumerRestricted(*place, consumer, caller, until, reason)
 
         return Attempt(caller, contracts.restrict(consumer, until, reason), events)
@@ -120,7 +307,7 @@ class Appeal:
         caller, statement = world.restricted(self.consumer), TEXTS[self.text]
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield RestrictionAppealed(*world.place(block, "registry"), caller, statement)
+            yield RestrictionAppealed(*world.numbered(block, "registry"), caller, statement)
 
         return Attempt(caller, contracts.appeal(statement), events)
 
@@ -136,7 +323,7 @@ class Lift:
         consumer, reason = world.restricted(self.consumer), TEXTS[self.text]
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield RestrictionLifted(*world.place(block, "registry"), consumer, caller, reason)
+            yield RestrictionLifted(*world.numbered(block, "registry"), consumer, caller, reason)
 
         return Attempt(caller, contracts.lift(consumer, reason), events)
 
@@ -151,41 +338,11 @@ class Announce:
         name, deployed = TEXTS[self.text], world.chain.contracts.catalogue
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield ContractAnnounced(*world.place(block, "registry"), name, deployed)
+            yield ContractAnnounced(*world.numbered(block, "registry"), deployed, name)
 
         return Attempt(
             caller, contracts.announce(name, deployed), events, not_the_authority(caller)
         )
-
-
-@dataclass(frozen=True)
-class OfferAuthority:
-    party: int
-
-    def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.state.authority or NOTHING[:20]
-        successor = world.party(self.party).address
-
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield OwnershipTransferStarted(*world.place(block, "registry"), caller, successor)
-
-        call = contracts.transfer_authority(successor)
-        return Attempt(caller, call, events, not_the_authority(caller))
-
-
-@dataclass(frozen=True)
-class AcceptAuthority:
-    party: int
-
-    def attempt(self, world: World, now: int) -> Attempt:
-        successor = world.state.successor
-        caller = successor if self.party < 0 and successor else world.party(self.party).address
-
-        def events(state: State, block: Block) -> Iterator[Event]:
-            before = state.authority or NOTHING[:20]
-            yield OwnershipTransferred(*world.place(block, "registry"), before, caller)
-
-        return Attempt(caller, contracts.accept_authority(), events)
 
 
 # Catalogue
@@ -203,14 +360,15 @@ class RegisterDataset:
     def attempt(self, world: World, now: int) -> Attempt:
         caller = world.party(self.provider).address
         code = f"dataset {self.code}" if self.code else ""
-        names = tuple(f"field {number}" for number in range(self.count))
+        names = tuple(f"field {number}" for number in range(abs(self.count)))
+        names = (*names, *names[: self.count < 0])
         terms = DatasetTerms(
             code, "", names, self.sharing, Class.NOT_SHARED, self.grade, self.personal, 60
         )
         dataset = remember(world.datasets, dataset_id(caller, code.encode()))
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield DatasetRegistered(*world.place(block, "catalogue"), dataset, caller, terms)
+            yield DatasetRegistered(*world.numbered(block, "catalogue"), dataset, caller, terms)
 
         return Attempt(caller, contracts.register_dataset(terms), events)
 
@@ -229,7 +387,7 @@ class Reclassify:
         opened, grade = Class.CONDITIONAL, self.grade
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "catalogue")
+            place = world.numbered(block, "catalogue")
             yield DatasetReclassified(*place, dataset, self.sharing, opened, grade, reason)
 
         call = contracts.reclassify(dataset, self.sharing, opened, grade, reason)
@@ -247,7 +405,7 @@ class WithdrawDataset:
         caller = world.caller(self.caller, provider_of(world.state, dataset))
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield DatasetWithdrawn(*world.place(block, "catalogue"), dataset, reason)
+            yield DatasetWithdrawn(*world.numbered(block, "catalogue"), dataset, reason)
 
         call = contracts.withdraw_dataset(dataset, reason)
         return Attempt(caller, call, events, not_the_provider(caller, dataset))
@@ -267,7 +425,7 @@ class Publish:
         def events(state: State, block: Block) -> Iterator[Event]:
             found = state.datasets.get(dataset)
             version = 1 + len(found.publications) if found else 1
-            place = world.place(block, "catalogue")
+            place = world.numbered(block, "catalogue")
             yield Published(*place, dataset, version, root, 5, self.base, UNKNOWN)
 
         call = contracts.publish(dataset, root, 5, self.base, UNKNOWN)
@@ -286,7 +444,7 @@ class Erase:
         caller = world.caller(self.caller, provider_of(world.state, dataset))
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield RecordErased(*world.place(block, "catalogue"), dataset, item, self.base)
+            yield RecordErased(*world.numbered(block, "catalogue"), dataset, item, self.base)
 
         call = contracts.erase(dataset, item, self.base)
         return Attempt(caller, call, events, not_the_provider(caller, dataset))
@@ -318,9 +476,30 @@ class IssueOrder:
         order = remember(world.orders, order_id(terms))
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield OrderIssued(*world.place(block, "catalogue"), order, terms.dataset, terms)
+            yield OrderIssued(*world.numbered(block, "catalogue"), order, terms.dataset, terms)
 
         return Attempt(caller, contracts.issue_order(terms), events, not_the_authority(caller))
+
+
+@dataclass(frozen=True)
+class CountersignOrder:
+    regulator: int
+    order: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.regulator, world.chain.parties.regulator.address)
+        found = world.state.orders
+        order = pick(
+            world.orders,
+            self.order,
+            lambda id_: id_ in found and found[id_].ends_at > now and not found[id_].countersigned,
+        )
+
+        def events(state: State, block: Block) -> Iterator[Event]:
+            place = world.numbered(block, "catalogue")
+            yield OrderCountersigned(*place, order, dataset_of(state, order), caller)
+
+        return Attempt(caller, contracts.countersign_order(order), events)
 
 
 @dataclass(frozen=True)
@@ -337,11 +516,11 @@ class EndOrder:
         )
 
         def events(state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "catalogue")
-            yield OrderEnded(*place, order, dataset_of(state, order), block.timestamp, reason)
+            place = world.numbered(block, "catalogue")
+            dataset = dataset_of(state, order)
+            yield OrderEnded(*place, order, dataset, caller, block.timestamp, reason)
 
-        call = contracts.end_order(order, reason)
-        return Attempt(caller, call, events, not_the_authority(caller))
+        return Attempt(caller, contracts.end_order(order, reason), events)
 
 
 @dataclass(frozen=True)
@@ -360,7 +539,7 @@ class ReviewOrder:
         )
 
         def events(state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "catalogue")
+            place = world.numbered(block, "catalogue")
             yield OrderReviewed(*place, order, dataset_of(state, order), caller, findings)
 
         return Attempt(caller, contracts.review_order(order, findings), events)

@@ -9,8 +9,9 @@ import msgspec
 from ledger import contracts, signing
 from ledger.entities import NOTHING, State, Subject
 from ledger.entities import Authorization as Kept
-from ledger.enumerations import Roles
+from ledger.enumerations import Roles, VoidGround
 from ledger.events import (
+    AccessVoided,
     Block,
     Confirmed,
     Event,
@@ -18,18 +19,21 @@ from ledger.events import (
     GrantTerms,
     GuardianAppointed,
     GuardianDismissed,
+    LinksEnded,
     RecoveryCompleted,
     RecoveryStarted,
     RecoveryVetoed,
     Revoked,
     SignerRotated,
+    SubjectClosed,
     SubjectFrozen,
+    SubjectOpened,
     SubjectRegistered,
     SubjectUnfrozen,
     agreement_id,
 )
 from ledger.keccak import keccak256
-from ledger.policy import has_role
+from ledger.policy import guardian_stop_until, has_role, is_subject_halted, liftable_after
 from ledger.typed_data import (
     Authorization,
     Confirmation,
@@ -38,11 +42,13 @@ from ledger.typed_data import (
     RecoveryVeto,
     Revocation,
     SignerRotation,
+    SubjectOpening,
     struct_hash,
 )
 from tests.support.world import (
     ITEMS,
     STRANGER,
+    TEXTS,
     Attempt,
     Events,
     Hidden,
@@ -52,8 +58,10 @@ from tests.support.world import (
     remember,
 )
 
+DAY: Final = 86_400
 KEYS: Final = tuple(keccak256(bytes([number])) for number in range(6))
 SIGNERS: Final = tuple(map(signing.address_of, KEYS))
+HASHES: Final = tuple(map(keccak256, SIGNERS))
 SHORT: Final = b"\x01" * 19
 SUBJECTS: Final = (NOTHING, *(bytes([number]) * 32 for number in (0x51, 0x52, 0x53)))
 
@@ -65,6 +73,7 @@ Signed = (
     | SignerRotation
     | RecoveryVeto
     | GuardianAppointment
+    | SubjectOpening
 )
 
 
@@ -119,6 +128,17 @@ def _call(record: Signed, by: contracts.Approval) -> contracts.ContractCall:
             return contracts.veto_recovery(record, by)
         case GuardianAppointment():
             return contracts.appoint_guardian(record, by)
+        case SubjectOpening():
+            return contracts.open_subject(record, by)
+
+
+def not_the_registrar(caller: bytes, subject: bytes) -> Hidden:
+    def hidden(state: State, _now: int) -> bool:
+        active = has_role(state.parties.get(caller), Roles.IDENTITY_AUTHORITY)
+        registrar = known(state, subject).registrar
+        return not active or caller not in (registrar, state.successors.get(registrar))
+
+    return hidden
 
 
 def not_the_identity_authority(caller: bytes) -> Hidden:
@@ -130,7 +150,7 @@ def not_the_identity_authority(caller: bytes) -> Hidden:
 
 def known(state: State, subject: bytes) -> Subject:
     """The subject, or one that nobody registered."""
-    return state.subjects.get(subject) or Subject(subject, 0, b"")
+    return state.subjects.get(subject) or Subject(subject, 0, NOTHING[:20], b"", NOTHING)
 
 
 def settled(world: World, index: int) -> bytes:
@@ -158,7 +178,8 @@ class RegisterSubject:
 
         def events(state: State, block: Block) -> Iterator[Event]:
             number = len(state.subjects) + 1
-            yield SubjectRegistered(*world.place(block, "authorizations"), subject, number, signer)
+            place = world.numbered(block, "authorizations")
+            yield SubjectRegistered(*place, subject, number, caller, signer)
 
         call = contracts.register_subjects([subject], [signer])
         return Attempt(caller, call, events, not_the_identity_authority(caller))
@@ -174,14 +195,19 @@ class SetFrozen:
     forged: bool
 
     def attempt(self, world: World, now: int) -> Attempt:
-        subject = settled(world, self.subject)
+        subject = pick(world.subjects, self.subject, world.state.subjects.__contains__)
         index = signer_for(world, subject, self.signer)
         record = Freeze(subject, self.frozen, bytes([self.nonce]) * 32, now + self.deadline)
+        delay = world.chain.deployment.recovery_delay
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "authorizations")
-            event = SubjectFrozen if self.frozen else SubjectUnfrozen
-            yield event(*place, subject, SIGNERS[index])
+        def events(state: State, block: Block) -> Iterator[Event]:
+            place, found = world.numbered(block, "authorizations"), known(state, subject)
+            if not self.frozen:
+                yield SubjectUnfrozen(*place, subject, HASHES[index])
+                return
+            liftable = liftable_after(found, HASHES[index], block.timestamp, delay)
+            liftable = max(liftable, found.liftable_at if found.frozen else 0)
+            yield SubjectFrozen(*place, subject, HASHES[index], liftable)
 
         return signed(world, record, index, forged=self.forged, once=True, events=events)
 
@@ -200,11 +226,85 @@ class RotateSigner:
         index = signer_for(world, subject, self.signer)
         record = SignerRotation(subject, new, bytes([self.nonce]) * 32, now + self.deadline)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "authorizations")
-            yield SignerRotated(*place, subject, SIGNERS[index], new)
+        def events(state: State, block: Block) -> Iterator[Event]:
+            place, found = world.numbered(block, "authorizations"), known(state, subject)
+            until = block.timestamp + 30 * DAY
+            until = max(until, found.replaced.get(found.signer_hash, 0))
+            yield SignerRotated(*place, subject, new, until)
 
-        return signed(world, record, index, forged=self.forged, once=True, events=events)
+        attempt = signed(world, record, index, forged=self.forged, once=True, events=events)
+        return by_the_signer(attempt, subject, index)
+
+
+def by_the_signer(attempt: Attempt, subject: bytes, index: int) -> Attempt:
+    """An act that the subject's own signer must sign, which its event does not show."""
+
+    def hidden(state: State, now: int) -> bool:
+        return attempt.hidden(state, now) or known(state, subject).signer != SIGNERS[index]
+
+    return Attempt(attempt.caller, attempt.call, attempt.events, hidden, attempt.digest)
+
+
+@dataclass(frozen=True)
+class Close:
+    caller: int
+    subject: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.chain.parties.identity_authority.address)
+        subject = settled(world, self.subject)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield SubjectClosed(*world.numbered(block, "authorizations"), subject)
+
+        hidden = not_the_registrar(caller, subject)
+        return Attempt(caller, contracts.close_subject(subject), events, hidden)
+
+
+@dataclass(frozen=True)
+class Open:
+    caller: int
+    subject: int
+    signer: int
+    deadline: int
+    nonce: int
+    forged: bool
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.chain.parties.identity_authority.address)
+        found = world.state.subjects
+        subject = pick(world.subjects, self.subject, lambda id_: id_ in found and found[id_].closed)
+        index = signer_for(world, subject, self.signer)
+        record = SubjectOpening(subject, bytes([self.nonce]) * 32, now + self.deadline)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield SubjectOpened(*world.numbered(block, "authorizations"), subject)
+
+        attempt = signed(world, record, index, forged=self.forged, once=True, events=events)
+        attempt = by_the_signer(attempt, subject, index)
+        registrar = not_the_registrar(caller, subject)
+
+        def hidden(state: State, now: int) -> bool:
+            return attempt.hidden(state, now) or registrar(state, now)
+
+        return Attempt(caller, attempt.call, events, hidden, attempt.digest)
+
+
+@dataclass(frozen=True)
+class EndLinks:
+    caller: int
+    subject: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.chain.parties.identity_authority.address)
+        subject = pick(world.subjects, self.subject, world.state.subjects.__contains__)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            place = world.numbered(block, "authorizations")
+            yield LinksEnded(*place, subject, block.timestamp)
+
+        hidden = not_the_registrar(caller, subject)
+        return Attempt(caller, contracts.end_links(subject), events, hidden)
 
 
 @dataclass(frozen=True)
@@ -225,19 +325,22 @@ class AppointGuardian:
         nonce, deadline = bytes([self.nonce]) * 32, now + self.deadline
         record = GuardianAppointment(subject, guardian, until, nonce, deadline)
 
-        def events(state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "authorizations")
-            if self.dismiss:
-                yield GuardianDismissed(*place, subject, guardian)
-            else:
-                epoch = known(state, subject).epoch
-                yield GuardianAppointed(*place, subject, guardian, until, epoch)
+        delay = world.chain.deployment.recovery_delay
 
-        # Neither event shows who signed: it must be the subject's own signer.
+        def events(state: State, block: Block) -> Iterator[Event]:
+            place, hash_ = world.numbered(block, "authorizations"), keccak256(guardian)
+            if self.dismiss:
+                may = guardian_stop_until(known(state, subject), hash_, delay) > block.timestamp
+                stops = block.timestamp + delay if may else 0
+                yield GuardianDismissed(*place, subject, hash_, stops)
+            else:
+                yield GuardianAppointed(*place, subject, hash_, until)
+
         attempt = signed(world, record, index, forged=self.forged, once=True, events=events)
+        attempt = by_the_signer(attempt, subject, index)
 
         def hidden(state: State, now: int) -> bool:
-            return attempt.hidden(state, now) or known(state, subject).signer != SIGNERS[index]
+            return attempt.hidden(state, now) or guardian == SHORT
 
         return Attempt(attempt.caller, attempt.call, events, hidden, attempt.digest)
 
@@ -254,11 +357,11 @@ class StartRecovery:
         delay = world.chain.deployment.recovery_delay
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "authorizations")
+            place = world.numbered(block, "authorizations")
             yield RecoveryStarted(*place, subject, new, block.timestamp + delay)
 
         call = contracts.start_recovery(subject, new)
-        return Attempt(caller, call, events, not_the_identity_authority(caller))
+        return Attempt(caller, call, events, not_the_registrar(caller, subject))
 
 
 @dataclass(frozen=True)
@@ -278,14 +381,10 @@ class VetoRecovery:
         record = RecoveryVeto(subject, new, bytes([self.nonce]) * 32, now + self.deadline)
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            yield RecoveryVetoed(*world.place(block, "authorizations"), subject, new)
+            yield RecoveryVetoed(*world.numbered(block, "authorizations"), subject, new)
 
         attempt = signed(world, record, index, forged=self.forged, once=True, events=events)
-
-        def hidden(state: State, now: int) -> bool:
-            return attempt.hidden(state, now) or known(state, subject).signer != SIGNERS[index]
-
-        return Attempt(attempt.caller, attempt.call, events, hidden, attempt.digest)
+        return by_the_signer(attempt, subject, index)
 
 
 @dataclass(frozen=True)
@@ -297,10 +396,10 @@ class CompleteRecovery:
 
         def events(state: State, block: Block) -> Iterator[Event]:
             found = known(state, subject)
-            place = world.place(block, "authorizations")
-            yield RecoveryCompleted(
-                *place, subject, found.signer, found.pending_signer, found.epoch + 1
-            )
+            place = world.numbered(block, "authorizations")
+            until = block.timestamp + 365 * DAY
+            until = max(until, found.replaced.get(found.signer_hash, 0))
+            yield RecoveryCompleted(*place, subject, found.pending_signer, found.epoch + 1, until)
 
         return Attempt(STRANGER.address, contracts.complete_recovery(subject), events)
 
@@ -340,7 +439,7 @@ class Grant:
             fields=self.fields,
             case_reference=NOTHING,
             statement="I let somebody read something.",
-            not_before=now + self.offset,
+            not_before=0 if self.offset == 2 else now + self.offset,
             expires_at=now + self.offset + self.validity,
             max_uses=self.uses,
             min_interval=self.interval,
@@ -348,20 +447,22 @@ class Grant:
             deadline=now + self.deadline,
         )
         authorization = remember(world.authorizations, struct_hash(record))
+        world.granted[authorization] = record
 
         def events(state: State, block: Block) -> Iterator[Event]:
             terms = state.agreements.get(
                 agreement_id(record.consumer, record.dataset, record.purpose)
             )
             yield Granted(
-                *world.place(block, "authorizations"),
+                *world.numbered(block, "authorizations"),
                 authorization,
                 subject,
                 record.consumer,
                 grant_terms(record),
                 terms.number if terms else 0,
+                terms.round if terms else 0,
                 known(state, subject).epoch,
-                SIGNERS[index],
+                HASHES[index],
             )
 
         return signed(
@@ -390,8 +491,8 @@ class Revoke:
         record = Revocation(subject, authorization, now + self.deadline)
 
         def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "authorizations")
-            yield Revoked(*place, authorization, subject, SIGNERS[index])
+            place = world.numbered(block, "authorizations")
+            yield Revoked(*place, authorization, subject, HASHES[index])
 
         return signed(world, record, index, forged=self.forged, once=False, events=events)
 
@@ -411,18 +512,50 @@ class Confirm:
         record = Confirmation(subject, authorization, now + self.deadline)
 
         def events(state: State, block: Block) -> Iterator[Event]:
-            place = world.place(block, "authorizations")
+            place = world.numbered(block, "authorizations")
             epoch = known(state, subject).epoch
-            yield Confirmed(*place, authorization, subject, epoch, SIGNERS[index])
+            yield Confirmed(*place, authorization, subject, epoch, HASHES[index])
 
         return signed(world, record, index, forged=self.forged, once=True, events=events)
 
 
+@dataclass(frozen=True)
+class VoidAccess:
+    regulator: int
+    authorization: int
+    sequence: int
+    offset: int
+    uses: int
+    text: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.regulator, world.chain.parties.regulator.address)
+        authorization = pick(
+            world.authorizations, self.authorization, world.state.authorizations.__contains__
+        )
+        record = world.granted.get(authorization) or Authorization(
+            *(NOTHING, NOTHING[:20], NOTHING, NOTHING, NOTHING, 1, NOTHING, "text"),
+            *(0, 1, 1, 0, NOTHING, 1),
+        )
+        found, reason = world.state.authorizations.get(authorization), TEXTS[self.text]
+        sequence = max(world.state.sequence - self.sequence, 0)
+        last_use = max((found.last_use if found else 0) + min(self.offset, 1), 0)
+        ground = VoidGround(self.uses % 2)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            place = world.numbered(block, "authorizations")
+            yield AccessVoided(
+                *place, struct_hash(record), sequence, caller, last_use, ground, reason
+            )
+
+        call = contracts.void_access(sequence, record, last_use, ground, reason)
+        return Attempt(caller, call, events)
+
+
 def is_of_another_epoch(found: Kept) -> bool:
     """Whether it waits for a confirmation that may come."""
-    return (
-        found.epoch != found.subject.epoch and not found.revoked and not found.subject.recovery_at
-    )
+    waits = found.epoch != found.subject.epoch and not found.revoked
+    return waits and not is_subject_halted(found.subject)
 
 
 def is_not_revoked(found: Kept) -> bool:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from ledger.contracts import ContractCall
 from ledger.custody import (
     DatasetKeys,
@@ -24,6 +26,7 @@ from ledger.events import Accessed
 from ledger.exchange import (
     AccessResult,
     HeldKeys,
+    KeyedSubmission,
     PublicationProof,
     RecordedAccess,
     Release,
@@ -34,7 +37,7 @@ from ledger.keccak import keccak256
 from ledger.merkle import MerkleTree, TreeHead
 from ledger.publications import prove_owner
 from ledger.records import EncryptedRecord, encrypt_record
-from ledger.sealing import OpeningKey, Purpose
+from ledger.sealing import EncryptionKey, OpeningKey, Purpose
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -42,6 +45,7 @@ from ledger.typed_data import (
     digest,
     struct_hash,
 )
+from scripts.answer_keys import DrawnKeys
 from tests.support.chain import FIELDS, Chain, Party, Subject
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis
@@ -89,7 +93,8 @@ class Desk:
         self.chain = chain
         self.bank = chain.parties.bank
         self.seeds = make_seeds()
-        self.opening = OpeningKey.generate()
+        domain = chain.deployment.domain_of(AccessRequest)
+        self.answer_keys = DrawnKeys(domain, self.bank.address)
         self.versions: list[Version] = []
         if personal:
             terms = chain.personal_terms()
@@ -138,9 +143,12 @@ class Desk:
 
     def submission(
         self, basis: bytes, *, fields: int = ASKED, item: bytes = bytes(32)
-    ) -> Submission:
+    ) -> KeyedSubmission:
+        nonce, key = self.answer_keys.next()
         request = self.chain.request(self.bank, basis, fields=fields, item=item)
-        return Submission(request, self.chain.sign(request, self.bank.private_key))
+        request = msgspec.structs.replace(request, nonce=nonce)
+        signature = self.chain.sign(request, self.bank.private_key)
+        return KeyedSubmission(request, signature, key)
 
     def record(self, submission: Submission) -> RecordedAccess:
         (event,) = self.chain.record([submission.request])
@@ -148,7 +156,7 @@ class Desk:
 
     def answer(
         self,
-        submission: Submission,
+        submission: KeyedSubmission,
         access: RecordedAccess,
         records: list[EncryptedRecord],
         proof: PublicationProof,
@@ -169,8 +177,14 @@ class Desk:
         )
         return AccessResult(request, self.digest(request), access, release, None)
 
-    def keys(self, holder: int, submission: Submission, records: list[EncryptedRecord]) -> HeldKeys:
-        """A keyholder's parts, sealed to the bank."""
+    def opening_of(self, submission: KeyedSubmission) -> OpeningKey:
+        """What opens the answer to a request."""
+        return self.answer_keys.opening(submission.request.nonce)
+
+    def keys(
+        self, holder: int, submission: KeyedSubmission, records: list[EncryptedRecord]
+    ) -> HeldKeys:
+        """A keyholder's parts, sealed to the request's key."""
         request = submission.request
         subkeys = derive_subkeys(self.seeds[holder - 1], self.dataset)
         indices = self.schema.indices(request.fields)
@@ -179,7 +193,7 @@ class Desk:
             for record in records
         ]
         plain = pack(KeyParts(tuple(parts)))
-        sealed = self.opening.encryption_key.seal(plain, Purpose.RELEASE, self.digest(request))
+        sealed = EncryptionKey(submission.key).seal(plain, Purpose.RELEASE, self.digest(request))
         return HeldKeys(bytes([holder]) * 20, sealed)
 
     def digest(self, request: AccessRequest) -> bytes:
@@ -192,7 +206,7 @@ class Honest:
 
     desk: Desk
     subject: Subject
-    submission: Submission
+    submission: KeyedSubmission
     result: AccessResult
     basis: Basis
 

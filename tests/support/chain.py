@@ -142,7 +142,9 @@ class Terms:
 class Chain:
     """A node, the deployment on it, the parties, and short ways to the usual acts."""
 
-    def __init__(self, node: Node, *, recovery_delay: int = RECOVERY_DELAY) -> None:
+    def __init__(
+        self, node: Node, *, recovery_delay: int = RECOVERY_DELAY, admission_delay: int = 0
+    ) -> None:
         self.node = node
         self.rpc = Rpc(node.url)
         self.parties = Parties()
@@ -151,6 +153,7 @@ class Chain:
             self.parties.authority.private_key,
             founders=[founder(one) for one in self.parties.founders],
             recovery_delay=recovery_delay,
+            admission_delay=admission_delay,
         )
         self.contracts = self.deployment.contracts
         self._senders: dict[Party, Sender] = {}
@@ -408,14 +411,15 @@ def deploy_trial(
     *,
     founders: Sequence[Founder] = (),
     recovery_delay: int = RECOVERY_DELAY,
+    admission_delay: int = 0,
 ) -> Deployment:
-    """Deploy as a trial, where what is announced takes effect at once."""
+    """Deploy as a trial, where what is announced takes effect at once unless said otherwise."""
     return deploy(
         rpc,
         private_key,
         founders=founders,
         trial=True,
-        admission_delay=0,
+        admission_delay=admission_delay,
         recovery_delay=recovery_delay,
     )
 

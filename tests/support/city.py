@@ -42,13 +42,14 @@ from ledger.custody import (
 from ledger.deployment import write_deployment
 from ledger.encoding import Schema
 from ledger.enumerations import Roles
-from ledger.exchange import AccessResult, SignedLink, Submission
+from ledger.exchange import AccessResult, KeyedSubmission, SignedLink
 from ledger.index.follower import Follower
 from ledger.index.index import Index, Origin
 from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
 from ledger.rpc import AsyncRpc
 from ledger.sealing import OpeningKey, Purpose
 from ledger.typed_data import AccessRequest, Authorization, SubjectLink, digest, struct_hash
+from scripts.answer_keys import DrawnKeys
 from tests.support.chain import FIELDS, Chain, Subject, Terms
 from tests.support.forking import Forked, start
 from tests.support.keyholders import make_keyholders, register_key
@@ -86,6 +87,11 @@ class City:
     bank_key: OpeningKey
     records: list[EncryptedRecord] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
+    answer_keys: DrawnKeys = field(init=False)
+
+    def __post_init__(self) -> None:
+        domain = self.chain.deployment.domain_of(AccessRequest)
+        self.answer_keys = DrawnKeys(domain, self.terms.consumer.address)
 
     def person(self, records: int = 2) -> Person:
         """Register a person with records in the dataset (published by `serve`)."""
@@ -119,25 +125,28 @@ class City:
 
     def submission(
         self, basis: bytes, *, fields: int = 0b101, item: bytes = bytes(32), lifetime: int = 600
-    ) -> Submission:
+    ) -> KeyedSubmission:
         """Sign a new request of the bank."""
+        nonce, key = self.answer_keys.next()
         request = AccessRequest(
             consumer=self.terms.consumer.address,
             basis=basis,
             item=item,
             fields=fields,
-            nonce=secrets.randbits(64),
+            nonce=nonce,
             deadline=int(time.time()) + lifetime,
         )
-        return Submission(request, self.chain.sign(request, self.terms.consumer.private_key))
+        signature = self.chain.sign(request, self.terms.consumer.private_key)
+        return KeyedSubmission(request, signature, key)
 
     def open(self, result: AccessResult) -> list[list[str]]:
         """What the bank reads: values by record, each checked against its leaf."""
         assert result.request is not None
+        opening = self.answer_keys.opening(result.request.nonce)
         assert result.release is not None
         context = digest(result.request, self.chain.deployment.domain_of(AccessRequest))
         parts = [
-            unpack(self.bank_key.open(held.sealed, Purpose.RELEASE, context), Release)
+            unpack(opening.open(held.sealed, Purpose.RELEASE, context), Release)
             for held in result.release.keys
         ]
         values = []

@@ -20,7 +20,7 @@ from ledger.evidence import (
     make_evidence,
     node_hashes,
 )
-from ledger.exchange import RecordedAccess, Submission
+from ledger.exchange import KeyedSubmission, RecordedAccess
 from ledger.records import EncryptedRecord, open_fields
 from ledger.statement import Terms as StatementTerms
 from ledger.statement import case_reference, make_statement, new_reference, select_templates
@@ -87,7 +87,7 @@ class Case:
     desk: Counter
     subject: Subject
     authorization: Authorization
-    submission: Submission
+    submission: KeyedSubmission
     recorded: RecordedAccess
     documents: Documents
 

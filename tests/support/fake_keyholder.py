@@ -20,6 +20,12 @@ class FakeKeyholder:
         self.address = bytes([number]) * 20
         self.asked: list[int] = []
         self.down = False
+        self.mute = False
+        """Ready, and yet it releases nothing."""
+        self.silent = False
+        """It takes questions and answers none."""
+        self.refusal: Refusal | None = None
+        """What it says to everything."""
         self.delay = 0.0
         self.refused: list[object] = []
         self.tasks: list[Any] = []
@@ -37,8 +43,10 @@ class FakeKeyholder:
             if not message.get("more_body"):
                 break
         status, answer = 200, b""
-        if self.down:
+        if self.down or (self.mute and scope["path"] == "/v1/releases"):
             status = 503
+        elif self.silent:
+            await asyncio.sleep(3600)
         elif scope["path"] == "/readyz":
             answer = b"{}"
         elif scope["path"] == "/v1/holder":
@@ -62,7 +70,8 @@ class FakeKeyholder:
             return b"{}"
         self.tasks += tasks
         answers: list[SealedParts | Refusal] = [
-            REFUSAL if task in self.refused else SealedParts(self.address + _mark(task))
+            self.refusal
+            or (REFUSAL if task in self.refused else SealedParts(self.address + _mark(task)))
             for task in tasks
         ]
         return encode_answers(answers)

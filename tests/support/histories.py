@@ -14,12 +14,12 @@ import msgspec
 from hypothesis import strategies as st
 
 from ledger import queries
-from ledger.enumerations import Class, Outcome
-from ledger.events import Accessed, Block, Event, EventDecoder
+from ledger.enumerations import Change, Class, Outcome
+from ledger.events import Accessed, Block, Event, EventDecoder, NumberedEvent
 from ledger.hexes import to_hex
 from ledger.queries import Receipt
 from ledger.rpc import Call
-from ledger.state import ImpossibleEventError, apply
+from ledger.state import ImpossibleEventError, apply, chain_on, follow
 from tests.support import acts_of_consumers, acts_of_parties, acts_of_people
 from tests.support.acts_of_consumers import Ask
 from tests.support.chain import Chain
@@ -60,13 +60,18 @@ _BY_NAME: Final[dict[str, st.SearchStrategy[Any]]] = {
     "provider": mostly(1, 2, rarely=range(9)),
     "roles": mostly(2, 3, 7, 8, 63, rarely=[0, 64]),
     "text": mostly(1, rarely=[0]),
+    "name": mostly(1, rarely=[0, 2]),
+    "change": st.sampled_from(Change),
+    "first": mostly(-1, 0, 0, rarely=range(1, 9)),
+    "second": mostly(0, rarely=range(1, 9)),
+    "sequence": mostly(0, 0, 1, 2, rarely=[-1, 50]),
     "length": mostly(2, 33, rarely=[0, 1]),
     "offset": mostly(-3, -1, 0, 0, 0, 1, 2, 5),
     "validity": mostly(1, 2, 4, 30, 30, 30, HOUR, HOUR, rarely=[-1, 0, HOUR + 1]),
     "deadline": mostly(0, 1, 100, 100, rarely=[-1]),
     "jump": mostly(1, 1, 1, 2, 3, 5, 60),
     "code": mostly(1, 2, 3, rarely=[0]),
-    "count": mostly(1, 3, 3, 256, rarely=[0, 257]),
+    "count": mostly(1, 3, 3, 256, rarely=[0, 257, -2]),
     "personal": st.booleans(),
     "sharing": st.sampled_from(Class),
     "grade": mostly(1, 2, 4, rarely=[0, 5]),
@@ -96,7 +101,17 @@ _BY_ACT: Final[dict[tuple[type, str], st.SearchStrategy[Any]]] = {
     (acts_of_people.Grant, "offset"): mostly(-3, -1, 0, 0, 0, 1, 2),
     (acts_of_parties.Appeal, "consumer"): mostly(-1, -2, rarely=range(9)),
     (acts_of_parties.Lift, "consumer"): mostly(-1, -2, rarely=range(9)),
-    (acts_of_parties.AcceptAuthority, "party"): mostly(-1, rarely=range(9)),
+    (acts_of_parties.Activate, "party"): mostly(-1, rarely=range(9)),
+    (acts_of_parties.VetoAdmission, "party"): mostly(-1, rarely=range(9)),
+    (acts_of_parties.MakeChange, "caller"): mostly(0, rarely=range(1, 9)),
+    (acts_of_parties.NameRecorder, "party"): mostly(6, 6, 8, rarely=range(9)),
+    (acts_of_parties.DismissRecorder, "party"): mostly(-1, 8, rarely=range(9)),
+    (acts_of_consumers.AppointSupervisor, "party"): mostly(8, 7, rarely=range(9)),
+    (acts_of_consumers.DismissSupervisor, "party"): mostly(-1, rarely=range(9)),
+    (acts_of_consumers.Suspend, "party"): mostly(-1, rarely=range(9)),
+    (acts_of_consumers.ReviewSuspension, "offset"): mostly(-1, 0, 5, HOUR),
+    (acts_of_people.VoidAccess, "offset"): mostly(-1, 0, 0, rarely=[1]),
+    (acts_of_people.VoidAccess, "uses"): st.integers(0, 1),
     (acts_of_parties.Publish, "item"): mostly(1, 2, rarely=[0]),
     (acts_of_parties.Erase, "item"): mostly(1, 2, rarely=[0]),
     (acts_of_parties.Restrict, "offset"): mostly(1, 2, 4, 9, rarely=[-1, 0]),
@@ -140,8 +155,22 @@ _WEIGHTS: Final[dict[type[Any], int]] = {
     acts_of_parties.Appeal: 1,
     acts_of_parties.Lift: 1,
     acts_of_parties.Announce: 1,
-    acts_of_parties.OfferAuthority: 1,
-    acts_of_parties.AcceptAuthority: 1,
+    acts_of_parties.Activate: 2,
+    acts_of_parties.VetoAdmission: 1,
+    acts_of_parties.AnnounceChange: 2,
+    acts_of_parties.MakeChange: 2,
+    acts_of_parties.VetoChange: 1,
+    acts_of_parties.NameRecorder: 2,
+    acts_of_parties.DismissRecorder: 1,
+    acts_of_parties.CountersignOrder: 4,
+    acts_of_consumers.AppointSupervisor: 2,
+    acts_of_consumers.DismissSupervisor: 1,
+    acts_of_consumers.Suspend: 2,
+    acts_of_consumers.ReviewSuspension: 2,
+    acts_of_people.Close: 1,
+    acts_of_people.Open: 3,
+    acts_of_people.EndLinks: 1,
+    acts_of_people.VoidAccess: 3,
     acts_of_parties.RegisterDataset: 2,
     acts_of_parties.Reclassify: 2,
     acts_of_parties.WithdrawDataset: 1,
@@ -208,7 +237,7 @@ class Stage:
         addresses = msgspec.structs.astuple(chain.contracts)
         logs = chain.rpc.send(queries.logs(0, newest, addresses))
         for event in self._decoder.decode_all(logs):
-            apply(world.state, event)
+            follow(world.state, event)
         self.run(world, BEGINNING)
         self._beginning = world
         self._snapshot = self._ask("evm_snapshot")
@@ -277,9 +306,13 @@ class Stage:
         (self.refused if expected is None else self.accepted)[type(act)] += 1
         if expected is None:
             return
-        emitted = [_unplaced(event) for event in self._decoder.decode_all(receipt.logs)]
+        events = self._decoder.decode_all(receipt.logs)
+        emitted = [_unplaced(event) for event in events]
         if emitted != expected:
             raise AssertionError(f"{act}: emitted {emitted}, expected {expected}")
+        for event in events:
+            if isinstance(event, NumberedEvent):
+                chain_on(world.state, event)
         world.used.add(attempt.digest)
         self.outcomes.update(each.outcome for each in expected if isinstance(each, Accessed))
 
@@ -302,7 +335,8 @@ def _applied(world: World, attempt: Attempt, block: Block) -> list[Event] | None
 
 
 def _unplaced(event: Event) -> Event:
-    return msgspec.structs.replace(event, transaction=TRANSACTION, log_index=0)
+    link = {"link": b""} if isinstance(event, NumberedEvent) else {}
+    return msgspec.structs.replace(event, transaction=TRANSACTION, log_index=0, **link)
 
 
 def _rpc(method: str, *params: object) -> Call[Any]:

@@ -47,13 +47,14 @@ from ledger.events import (
     Text,
 )
 from ledger.events.identifiers import agreement_id
-from ledger.exchange import Location, ReleaseTask, SignedLink, Submission
+from ledger.exchange import KeyedSubmission, Location, ReleaseTask, SignedLink
 from ledger.keccak import keccak256
 from ledger.merkle import MerkleTree
 from ledger.publications import prove_owner
 from ledger.records import EncryptedRecord, encrypt_record
 from ledger.sealing import OpeningKey
 from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest
+from scripts.answer_keys import DrawnKeys
 from wallet.keyholder.register import Register
 from wallet.keyholder.rules import Rules
 from wallet.links import RememberedLinks
@@ -67,6 +68,8 @@ NOW: Final = 1_800_000_000
 LAG: Final = 3_600
 WINDOW: Final = 3_600
 LAST_SECOND: Final = 2**32 - 1
+KEY_OF: Final[dict[int, bytes]] = {}
+"""The keys to which requests are to be answered, by nonce."""
 
 
 def named(name: str) -> bytes:
@@ -143,7 +146,9 @@ class World:
         self.now = NOW
         self.height = 0
         self._sequence = itertools.count(1)
-        self._nonces = itertools.count(1)
+        self.answer_keys = {
+            account: DrawnKeys(ACCESS_LOG, account.address) for account in (BANK, INSURER, STRANGER)
+        }
         self._versions: dict[bytes, list[Version]] = {}
         self._subjects: dict[bytes, Account] = {}
         self._agreements: dict[bytes, int] = {}
@@ -333,12 +338,14 @@ class World:
         self, basis: bytes, *, consumer: Account = BANK, fields: int = 0b0011, item: bytes = WHOLE
     ) -> AccessRequest:
         """What a consumer would sign."""
+        nonce, key = self.answer_keys[consumer].next()
+        KEY_OF[nonce] = key
         return AccessRequest(
             consumer=consumer.address,
             basis=basis,
             item=item,
             fields=fields,
-            nonce=next(self._nonces),
+            nonce=nonce,
             deadline=self.now + 600,
         )
 
@@ -388,7 +395,7 @@ class World:
     ) -> ReleaseTask:
         """What an honest gateway sends for an access."""
         signature = signing.sign(digest(request, ACCESS_LOG), signer.private_key)
-        submission = Submission(request, signature)
+        submission = KeyedSubmission(request, signature, KEY_OF[request.nonce])
         if item != WHOLE:
             at = version.at(item)
             records: tuple[EncryptedRecord, ...] = (version.records[at].excerpt(()),)

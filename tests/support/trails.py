@@ -6,12 +6,15 @@ shows that the rules which make these trails are the contracts' own.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import count as count_from
 from typing import Any, Final
 
 import msgspec
 from eth_abi.abi import encode
 
 from ledger import contracts, signing
+from ledger.answer_keys import is_committed, make_nonce, nonce_word
 from ledger.deployment import Deployed, Deployment
 from ledger.entities import NOTHING, EventChain, State
 from ledger.enumerations import Change, Class
@@ -50,6 +53,7 @@ from ledger.keccak import keccak256
 from ledger.policy import decide
 from ledger.replay import End, ReleaseEntry
 from ledger.replay.journals import access_id
+from ledger.sealing import OpeningKey
 from ledger.state import apply, count, follow
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest_of, struct_hash
 from ledger.views import EventState
@@ -239,9 +243,24 @@ def entry_of(event: Accessed, signer: Party) -> ReleaseEntry:
     """The journal's entry of an access."""
     id_ = access_id(event)
     signature = signing.sign(digest_of(id_, DOMAIN), signer.private_key)
+    released = not event.outcome
+    key = None
+    if released:
+        key = next(
+            key
+            for key in map(answer_key, count_from(0))
+            if is_committed(DOMAIN, event.consumer, event.nonce, key)
+        )
     return ReleaseEntry(
-        id_, event.sequence, event.transaction, signature, released=not event.outcome
+        id_, event.sequence, event.transaction, signature, released=released, key=key
     )
+
+
+@cache
+def answer_key(number: int) -> bytes:
+    """A key to which some requests are answered."""
+    secret = keccak256(b"answer key" + number.to_bytes(8, "big"))
+    return OpeningKey(b"\x01" + secret).encryption_key.to_bytes()
 
 
 @dataclass(frozen=True)
@@ -256,13 +275,14 @@ class City:
     def request(
         self, number: int, *, basis: int = 0, fields: int = 1, consumer: Party | None = None
     ) -> AccessRequest:
-        """A consumer's request; the number is its nonce."""
+        """A consumer's request; the number stands for its nonce."""
+        asking = (consumer or self.parties.bank).address
         return AccessRequest(
-            consumer=(consumer or self.parties.bank).address,
+            consumer=asking,
             basis=self.authorizations[basis % len(self.authorizations)],
             item=NOTHING,
             fields=fields,
-            nonce=number,
+            nonce=make_nonce(nonce_word(DOMAIN, asking, answer_key(number >> 8)), number & 0xFF),
             deadline=START + YEAR,
         )
 

@@ -3,11 +3,22 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from ledger import views
 from ledger.entities import NOTHING, State
 from ledger.enumerations import Class, Roles
-from ledger.policy import guardian_until, is_agreed, is_halted, is_in_force, is_shared
+from ledger.policy import (
+    consent_until,
+    is_agreed,
+    is_closed_by_order,
+    is_halted,
+    is_in_force,
+    is_shared,
+    stop_until,
+)
 from ledger.rpc import Call
+from tests.support.acts_of_people import HASHES, SIGNERS
 from tests.support.world import World
 
 NOBODY = bytes(20)
@@ -35,6 +46,10 @@ def _all(world: World) -> Iterator[Check]:
     yield from _authorizations(world, world.state)
     at, state = world.chain.contracts, world.state
     yield views.log_state(at), views.LogState(state.sequence, state.head)
+    for contract, chain in state.chains.items():
+        yield views.event_state(contract), views.EventState(chain.count, chain.head)
+    for sequence in range(1, state.sequence + 1):
+        yield views.is_voided(at, sequence), sequence in state.voided
     for party in world.parties[3:5]:
         for nonce in (*range(4), 255, 256, 257, 300):
             used = state.nonce_used(party.address, nonce)
@@ -46,12 +61,35 @@ def _parties(world: World, state: State) -> Iterator[Check]:
     yield views.authority(at), state.authority
     for party in world.parties:
         found = state.parties.get(party.address)
-        standing = views.Standing(Roles(0), False, 0)
+        standing = (Roles(0), False, 0)
         if found:
-            standing = views.Standing(Roles(found.roles), found.active, found.restricted_until)
-        yield views.standing_of(at, party.address), standing
+            standing = (Roles(found.roles), found.active, found.restricted_until)
+        yield _standing(world, party.address), standing
+        for other in world.parties:
+            named = found is not None and other.address in found.recorders
+            yield views.may_record(at, party.address, other.address), named
+        pending = state.admissions.get(party.address)
+        admission = views.Admission(Roles(0), 0, "")
+        if pending:
+            admission = views.Admission(Roles(pending.roles), pending.effective_at, pending.name)
+        yield views.admission_of(at, party.address), admission
+        successor = state.successors.get(party.address, NOBODY)
+        yield views.successor_of(at, party.address), successor
+        regulator = state.supervisors.get(party.address, NOBODY)
+        yield views.supervisor_of(at, party.address), regulator
         key = found.encryption_key if found else b""
         yield views.encryption_key_of(at, party.address), key
+
+
+def _standing(world: World, party: bytes) -> Call[Any]:
+    """What a standing says beside the recorder, which `may_record` says of each."""
+    call = views.standing_of(world.chain.contracts, party)
+
+    def read(raw: msgspec.Raw) -> object:
+        found = call.read(raw)
+        return found.roles, found.active, found.restricted_until
+
+    return Call(call.method, call.params, read)
 
 
 def _datasets(world: World, state: State) -> Iterator[Check]:
@@ -74,8 +112,11 @@ def _datasets(world: World, state: State) -> Iterator[Check]:
                 publications=len(found.publications),
             )
         yield views.dataset_of(at, id_), expected
-        last = found.last_order if found else None
-        yield views.last_order_of(at, id_), last.id if last else NOTHING
+        opening = found.last_opening.id if found and found.last_opening else NOTHING
+        closing = found.last_closing.id if found and found.last_closing else NOTHING
+        yield views.last_orders_of(at, id_), views.LastOrders(opening, closing)
+        closed = found is not None and is_closed_by_order(found, world.now)
+        yield views.closed_by_order(at, id_), closed
         for version, one in enumerate(found.publications if found else [], 1):
             published = views.Publication(one.root, one.count, one.base, one.published_at)
             yield views.publication_of(at, id_, version), published
@@ -84,7 +125,9 @@ def _datasets(world: World, state: State) -> Iterator[Check]:
 def _orders(world: World, state: State) -> Iterator[Check]:
     for id_ in world.orders:
         found = state.orders.get(id_)
-        expected = views.OrderState(NOTHING, NOTHING, 0, Class.UNCONDITIONAL, 0, 0, False, False)
+        expected = views.OrderState(
+            NOTHING, NOTHING, 0, Class.UNCONDITIONAL, 0, 0, False, False, False
+        )
         if found:
             expected = views.OrderState(
                 found.dataset,
@@ -93,6 +136,7 @@ def _orders(world: World, state: State) -> Iterator[Check]:
                 found.sharing,
                 found.starts_at,
                 found.ends_at,
+                found.countersigned,
                 found.reviewed,
                 is_in_force(found, world.now),
             )
@@ -133,7 +177,7 @@ def _agreements(world: World, state: State) -> Iterator[Check]:
     for id_ in world.agreements:
         agreement = state.agreements.get(id_)
         expected = views.AgreementState(
-            NOTHING, 0, NOBODY, NOTHING, NOTHING, NOTHING, 0, 0, False, False
+            NOTHING, 0, NOBODY, NOTHING, NOTHING, NOTHING, 0, 0, 0, 0, False, False, False
         )
         if agreement:
             expected = views.AgreementState(
@@ -145,6 +189,9 @@ def _agreements(world: World, state: State) -> Iterator[Check]:
                 application=ids[id(agreement.application)],
                 fields=agreement.fields,
                 expires_at=agreement.expires_at,
+                suspended_until=agreement.suspended_until,
+                round=agreement.round,
+                suspension_unseen=agreement.suspension_unseen,
                 withdrawn=agreement.withdrawn,
                 active=is_agreed(agreement, world.now),
             )
@@ -156,26 +203,34 @@ def _subjects(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
     for id_ in world.subjects:
         found = state.subjects.get(id_)
-        expected = views.SubjectState(0, False, 0, 0, b"", b"")
+        expected = views.SubjectState(0, NOBODY, 0, False, False, 0, 0, NOTHING, 0, b"", b"")
         if found:
             expected = views.SubjectState(
-                found.number,
-                found.frozen,
-                found.epoch,
-                found.recovery_at,
-                found.signer,
-                found.pending_signer,
+                number=found.number,
+                registrar=found.registrar,
+                links_from=found.links_from,
+                frozen=found.frozen,
+                closed=found.closed,
+                epoch=found.epoch,
+                recovery_at=found.recovery_at,
+                frozen_by=found.frozen_by,
+                liftable_at=found.liftable_at,
+                signer=found.signer,
+                pending_signer=found.pending_signer,
             )
-            for guardian in found.guardians:
-                until = guardian_until(found, guardian)
-                yield views.guardian_until(at, id_, guardian), until
+            for signer, hash_ in zip(SIGNERS, HASHES, strict=True):
+                rights = views.Rights(
+                    consent_until(found, hash_),
+                    stop_until(found, hash_, world.chain.deployment.recovery_delay),
+                )
+                yield views.rights_of(at, id_, signer), rights
         yield views.subject_of(at, id_), expected
 
 
 def _authorizations(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
     for terms in state.terms.values():
-        expected = views.TermsState(terms.agreement.number, terms.fields)
+        expected = views.TermsState(terms.agreement.number, terms.round, terms.fields)
         yield views.terms_of(at, terms.number), expected
     for id_ in world.authorizations:
         found = state.authorizations.get(id_)

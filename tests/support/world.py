@@ -16,7 +16,7 @@ from ledger.events import (
     Block,
     Event,
 )
-from ledger.typed_data import SignedRecord, digest
+from ledger.typed_data import Authorization, SignedRecord, digest
 from tests.support.chain import Chain, Party
 
 TRANSACTION: Final = b"\x99" * 32
@@ -73,6 +73,8 @@ class World:
     agreements: list[bytes] = field(default_factory=lambda: [UNKNOWN])
     subjects: list[bytes] = field(default_factory=lambda: [UNKNOWN])
     authorizations: list[bytes] = field(default_factory=lambda: [UNKNOWN])
+    granted: dict[bytes, Authorization] = field(default_factory=dict)
+    """What people signed or tried to, by its id."""
     now: int = 0
 
     @property
@@ -119,9 +121,19 @@ class World:
         found = self.state.applications
         return pick(self.applications, index, lambda id_: id_ in found and not found[id_].decided)
 
-    def place(self, block: Block, contract: str) -> tuple[Block, bytes, int, bytes]:
-        """The attributes that every event starts with."""
-        return block, TRANSACTION, 0, getattr(self.chain.contracts, contract)
+    def place(self, block: Block) -> tuple[Block, bytes, int, bytes]:
+        """The attributes that every event of the access log starts with."""
+        return block, TRANSACTION, 0, self.chain.contracts.access_log
+
+    def numbered(self, block: Block, contract: str) -> tuple[Block, bytes, int, bytes, int, bytes]:
+        """The attributes that the next event of another contract starts with."""
+        address: bytes = getattr(self.chain.contracts, contract)
+        chain = self.state.chains.get(address)
+        return block, TRANSACTION, 0, address, 1 if chain is None else chain.count + 1, b""
+
+    def roles_now(self, party: bytes) -> int:
+        found = self.state.parties.get(party)
+        return found.roles if found is not None and found.active else 0
 
     def caller(self, index: int, right: bytes) -> bytes:
         """Who sends: the right one for zero, else somebody."""

@@ -6,25 +6,27 @@ import msgspec
 import pytest
 
 from ledger import signing
+from ledger.answer_keys import make_nonce, nonce_word
 from ledger.enumerations import Class, Outcome, Roles
 from ledger.events import (
     WHOLE,
     DatasetRegistered,
     DatasetTerms,
-    EncryptionKeySet,
     PartyAdmitted,
     PartyWithdrawn,
 )
-from ledger.exchange import Location, ReleaseTask, SignedLink, Submission
+from ledger.exchange import KeyedSubmission, Location, ReleaseTask, SignedLink
 from ledger.merkle import RangeProof
 from ledger.publications import OwnerProof, prove_owner
 from ledger.state import ImpossibleEventError
-from ledger.typed_data import AccessRequest, digest, struct_hash
+from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
+from scripts.answer_keys import DrawnKeys
 from tests.support.releases import (
     ACCESS_LOG,
     BANK,
     IDENTITY,
     INSURER,
+    KEY_OF,
     LAG,
     PROVIDER,
     STRANGER,
@@ -54,8 +56,9 @@ def refused(world: World, task: ReleaseTask) -> Reason:
     return caught.value.reason
 
 
-def signed(request: AccessRequest, signer: Account = BANK) -> Submission:
-    return Submission(request, signing.sign(digest(request, ACCESS_LOG), signer.private_key))
+def signed(request: AccessRequest, signer: Account = BANK) -> KeyedSubmission:
+    signature = signing.sign(digest(request, ACCESS_LOG), signer.private_key)
+    return KeyedSubmission(request, signature, KEY_OF[request.nonce])
 
 
 def test_the_honest_task_is_answered_with_the_fields_asked_for_of_the_persons_records(
@@ -71,7 +74,7 @@ def test_the_honest_task_is_answered_with_the_fields_asked_for_of_the_persons_re
     ]
     assert {record.owner for record in release.records} == {case.owner}
     assert release.publication == 1
-    assert release.recipient.to_bytes() == case.world.keys[BANK].encryption_key.to_bytes()
+    assert release.recipient.to_bytes() == KEY_OF[case.request.nonce]
 
 
 Lie = Callable[[Case], ReleaseTask]
@@ -120,11 +123,15 @@ def a_signature_of_somebody_else(case: Case) -> ReleaseTask:
 def a_signature_for_another_chain(case: Case) -> ReleaseTask:
     domain = msgspec.structs.replace(ACCESS_LOG, chain_id=1)
     signature = signing.sign(digest(case.request, domain), BANK.private_key)
-    return case.changed(submission=Submission(case.request, signature))
+    return case.changed(
+        submission=KeyedSubmission(case.request, signature, case.task.submission.key)
+    )
 
 
 def no_signature_at_all(case: Case) -> ReleaseTask:
-    return case.changed(submission=Submission(case.request, bytes(65)))
+    return case.changed(
+        submission=KeyedSubmission(case.request, bytes(65), case.task.submission.key)
+    )
 
 
 def a_denied_access(case: Case) -> ReleaseTask:
@@ -315,9 +322,49 @@ def an_erased_record(case: Case) -> ReleaseTask:
     return case.task
 
 
-def a_consumer_whose_key_is_no_key(case: Case) -> ReleaseTask:
-    case.world.happen(EncryptionKeySet, party=BANK.address, key=b"\x01junk")
-    return case.task
+def with_key(case: Case, key: bytes) -> ReleaseTask:
+    return case.changed(submission=msgspec.structs.replace(case.task.submission, key=key))
+
+
+def the_key_that_the_registry_has_of_the_consumer(case: Case) -> ReleaseTask:
+    return with_key(case, case.world.keys[BANK].encryption_key.to_bytes())
+
+
+def the_key_of_another_request(case: Case) -> ReleaseTask:
+    keys = DrawnKeys(ACCESS_LOG, BANK.address)
+    return with_key(case, keys.next()[1])
+
+
+def no_key(case: Case) -> ReleaseTask:
+    return with_key(case, b"")
+
+
+def recorded_for(case: Case, key: bytes, domain: Domain = ACCESS_LOG) -> ReleaseTask:
+    """An access whose nonce commits to these bytes."""
+    word = nonce_word(domain, BANK.address, key)
+    request = msgspec.structs.replace(case.request, nonce=make_nonce(word, 3))
+    KEY_OF[request.nonce] = key
+    location = case.world.record(request)
+    return case.world.task(
+        *(request, location, case.schema, case.version), owner=case.owner, link=case.link
+    )
+
+
+def a_nonce_for_another_chain(case: Case) -> ReleaseTask:
+    other = msgspec.structs.replace(ACCESS_LOG, chain_id=1)
+    return recorded_for(case, case.task.submission.key, other)
+
+
+def a_key_that_is_no_key(case: Case) -> ReleaseTask:
+    return recorded_for(case, b"\x01junk")
+
+
+def a_key_of_an_unknown_suite(case: Case) -> ReleaseTask:
+    return recorded_for(case, b"\x03" + bytes(32))
+
+
+def a_key_that_gives_no_secret(case: Case) -> ReleaseTask:
+    return recorded_for(case, b"\x01" + bytes(32))
 
 
 @pytest.mark.parametrize(
@@ -369,7 +416,13 @@ def a_consumer_whose_key_is_no_key(case: Case) -> ReleaseTask:
         (a_link_for_another_dataset, Reason.LINK_MISMATCH),
         (a_link_to_another_owner, Reason.OWNER_MISMATCH),
         (an_erased_record, Reason.RECORD_ERASED),
-        (a_consumer_whose_key_is_no_key, Reason.KEY_UNUSABLE),
+        (the_key_that_the_registry_has_of_the_consumer, Reason.KEY_MISMATCH),
+        (the_key_of_another_request, Reason.KEY_MISMATCH),
+        (no_key, Reason.KEY_MISMATCH),
+        (a_nonce_for_another_chain, Reason.KEY_MISMATCH),
+        (a_key_that_is_no_key, Reason.KEY_UNUSABLE),
+        (a_key_of_an_unknown_suite, Reason.KEY_UNUSABLE),
+        (a_key_that_gives_no_secret, Reason.KEY_UNUSABLE),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

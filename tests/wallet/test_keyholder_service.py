@@ -6,7 +6,7 @@ import os
 from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -25,12 +25,12 @@ from ledger.encoding import Schema
 from ledger.enumerations import Outcome
 from ledger.errors import OpeningError
 from ledger.exchange import (
+    KeyedSubmission,
     Location,
     Refusal,
     ReleaseTask,
     SealedParts,
     SignedLink,
-    Submission,
     decode_answers,
     encode_bare_records,
     encode_proof,
@@ -42,8 +42,9 @@ from ledger.keccak import keccak256
 from ledger.merkle import MerkleTree
 from ledger.publications import prove_owner, verify_owner
 from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
-from ledger.sealing import OpeningKey, Purpose
+from ledger.sealing import OpeningKey, Purpose, Suite
 from ledger.typed_data import AccessRequest, SubjectLink, digest
+from scripts.answer_keys import DrawnKeys
 from tests.support.chain import FIELDS, Chain, Party, Subject, Terms
 from tests.support.keyholders import (
     Client,
@@ -74,7 +75,8 @@ class City:
     schema: Schema
     records: list[EncryptedRecord]
     tree: MerkleTree
-    bank_key: OpeningKey
+    answer_keys: DrawnKeys
+    key_of: dict[int, bytes] = field(default_factory=dict)
 
     def subject(self) -> Subject:
         return self.chain.register_subject()
@@ -90,7 +92,9 @@ class City:
         )
 
     def recorded(self, basis: bytes, *, fields: int = 0b101) -> tuple[AccessRequest, Location]:
-        request = self.chain.request(self.terms.consumer, basis, fields=fields)
+        nonce, key = self.answer_keys.next()
+        self.key_of[nonce] = key
+        request = self.chain.request(self.terms.consumer, basis, fields=fields, nonce=nonce)
         (access,) = self.chain.record([request])
         return request, Location(access.block.number, access.transaction, access.log_index)
 
@@ -101,7 +105,7 @@ class City:
         records = tuple(one.excerpt(()) for one in self.records if one.owner == owner)
         entries = [record.entry() for record in self.records]
         return ReleaseTask(
-            Submission(request, signature),
+            KeyedSubmission(request, signature, self.key_of[request.nonce]),
             location,
             self.terms.dataset,
             1,
@@ -149,7 +153,7 @@ async def subkeys_of(
 @pytest.fixture
 async def city(chain: Chain, tmp_path: Path) -> AsyncIterator[City]:
     provider_key = register_key(chain, chain.parties.provider)
-    bank_key = register_key(chain, chain.parties.bank)
+    answer_keys = DrawnKeys(chain.deployment.domain_of(AccessRequest), chain.parties.bank.address)
     terms = chain.personal_terms()
     holders = make_keyholders(3, 2)
     async with AsyncExitStack() as stack:
@@ -174,7 +178,7 @@ async def city(chain: Chain, tmp_path: Path) -> AsyncIterator[City]:
         ]
         tree = MerkleTree.of(record.entry().leaf() for record in records)
         chain.publish(terms.dataset, tree.head().root, tree.head().size)
-        yield City(chain, holders, clients, tmp_path, terms, schema, records, tree, bank_key)
+        yield City(chain, holders, clients, tmp_path, terms, schema, records, tree, answer_keys)
 
 
 def open_release(
@@ -184,7 +188,10 @@ def open_release(
     request = task.submission.request
     signed = digest(request, city.chain.deployment.domain_of(request))
     releases = [
-        unpack(city.bank_key.open(answer.sealed, Purpose.RELEASE, signed), Release)
+        unpack(
+            city.answer_keys.opening(request.nonce).open(answer.sealed, Purpose.RELEASE, signed),
+            Release,
+        )
         for answer in answers
         if isinstance(answer, SealedParts)
     ]
@@ -231,7 +238,7 @@ async def test_a_release_is_in_the_journal_before_it_leaves_and_a_repeated_one_i
     assert first.consumer == to_hex(city.chain.parties.bank.address)
 
 
-async def test_accesses_of_a_consumer_share_a_session_and_each_opens_with_its_own_digest_alone(
+async def test_accesses_of_a_key_share_a_session_and_each_opens_with_its_own_digest_alone(
     city: City,
 ) -> None:
     tasks = [city.honest(), city.honest(OWNERS[3])]
@@ -248,10 +255,46 @@ async def test_accesses_of_a_consumer_share_a_session_and_each_opens_with_its_ow
     head = 6 + int.from_bytes(sealed[0][2:6], "big")
     assert sealed[0][0] == 2
     assert sealed[0][:head] == sealed[1][:head]
+    opening = city.answer_keys.opening(tasks[0].submission.request.nonce)
     for message, own, other in zip(sealed, digests, digests[::-1], strict=True):
         with pytest.raises(OpeningError):
-            city.bank_key.open(message, Purpose.RELEASE, other)
-        assert city.bank_key.open(message, Purpose.RELEASE, own)
+            opening.open(message, Purpose.RELEASE, other)
+        assert opening.open(message, Purpose.RELEASE, own)
+
+
+async def test_another_key_has_another_session(city: City) -> None:
+    sealed = []
+    for _ in range(2):
+        (answer,) = await ask(city.clients[0], [city.honest()])
+        assert isinstance(answer, SealedParts)
+        sealed.append(answer.sealed)
+        domain = city.chain.deployment.domain_of(AccessRequest)
+        city.answer_keys = DrawnKeys(domain, city.chain.parties.bank.address)
+    head = 6 + int.from_bytes(sealed[0][2:6], "big")
+    assert sealed[0][:head] != sealed[1][:head]
+
+
+async def test_a_thief_of_the_signing_key_has_no_recorded_access_released_to_a_key_of_its_own(
+    city: City,
+) -> None:
+    """It re-signs the recorded request, as it can, and registers and names keys of its own, as it can."""
+    task, bank = city.honest(), city.chain.parties.bank
+    own = register_key(city.chain, bank).encryption_key.to_bytes()
+    hybrid = OpeningKey.generate(Suite.MLKEM768_X25519).encryption_key.to_bytes()
+    signature = city.chain.sign(task.submission.request, bank.private_key)
+    for client in city.clients:
+        for key in (own, hybrid, b"", own[:-1], task.submission.key + b"\x00"):
+            submission = KeyedSubmission(task.submission.request, signature, key)
+            stolen = msgspec.structs.replace(task, submission=submission)
+            (answer,) = await ask(client, [stolen])
+            assert isinstance(answer, Refusal)
+            assert answer.type == "urn:quancheng:problem:key-mismatch"
+        (answer,) = await ask(client, [task])
+        assert isinstance(answer, SealedParts)
+    for number in (1, 2, 3):
+        entries = list(read_journal(city.home / f"holder{number}" / "releases.ndjson"))
+        keys = {one.key for one in entries if isinstance(one, ReleaseEntry)}
+        assert keys == {to_hex(task.submission.key)}
 
 
 async def test_nothing_leaves_when_the_journal_cannot_be_written(
@@ -282,8 +325,8 @@ async def test_a_batch_is_answered_task_by_task_in_order(city: City) -> None:
     lie = msgspec.structs.replace(bad, records=good.records)
     unknown = msgspec.structs.replace(
         good,
-        submission=Submission(
-            msgspec.structs.replace(good.submission.request, nonce=1), good.submission.signature
+        submission=msgspec.structs.replace(
+            good.submission, request=msgspec.structs.replace(good.submission.request, nonce=1)
         ),
     )
     answers = await ask(city.clients[0], [good, lie, unknown, bad])
@@ -322,7 +365,9 @@ async def test_an_access_in_a_block_that_never_comes_is_not_final(city: City) ->
     future = msgspec.structs.replace(task.location, block_number=10**9)
     request = msgspec.structs.replace(task.submission.request, nonce=7)
     signature = city.chain.sign(request, city.terms.consumer.private_key)
-    task = msgspec.structs.replace(task, submission=Submission(request, signature), location=future)
+    task = msgspec.structs.replace(
+        task, submission=KeyedSubmission(request, signature, b""), location=future
+    )
     async with running(city.chain, city.holders[0], city.home / "hasty", settings) as client:
         await ready([client])
         (answer,) = await ask(client, [task])
@@ -345,13 +390,17 @@ async def test_data_about_nobody_is_released_under_an_agreement(city: City) -> N
     tree = MerkleTree.of(record.entry().leaf() for record in records)
     chain.publish(dataset, tree.head().root, tree.head().size)
     request, location = city.recorded(agreement, fields=1)
-    submission = Submission(request, chain.sign(request, chain.parties.bank.private_key))
+    signature = chain.sign(request, chain.parties.bank.private_key)
+    submission = KeyedSubmission(request, signature, city.key_of[request.nonce])
     bare = tuple(record.excerpt(()) for record in records)
     task = ReleaseTask(submission, location, dataset, 1, bare, tree.prove_range(0, 7), None)
     answers = [(await ask(client, [task]))[0] for client in city.clients[:2]]
     signed = digest(request, chain.deployment.domain_of(request))
     releases = [
-        unpack(city.bank_key.open(one.sealed, Purpose.RELEASE, signed), Release)
+        unpack(
+            city.answer_keys.opening(request.nonce).open(one.sealed, Purpose.RELEASE, signed),
+            Release,
+        )
         for one in answers
         if isinstance(one, SealedParts)
     ]

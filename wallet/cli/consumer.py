@@ -201,7 +201,11 @@ def access(
     receipt: Annotated[Path | None, typer.Option(help="Write the receipt here.")] = None,
     values: Annotated[bool, typer.Option("--values/--no-values", help="Show the values.")] = True,
 ) -> None:
-    """Use a basis once; open and check what comes. Exit code 3: denied, on chain."""
+    """Use a basis once; open and check what comes. Exit code 3: denied, on chain.
+
+    Once a receipt is written the key of the answer is destroyed; without one `open` can read the answer
+    again for an hour.
+    """
     session = session_of(context)
     if basis == "resume":
         _resume(session)
@@ -212,6 +216,7 @@ def access(
     (kept,) = using.prepare(
         session.ledger,
         session.key,
+        session.opening.encryption_key,
         session.requests,
         identifier,
         mask,
@@ -230,7 +235,7 @@ def open_answer(
     receipt: Annotated[Path | None, typer.Option(help="Write the receipt here.")] = None,
     values: Annotated[bool, typer.Option("--values/--no-values", help="Show the values.")] = True,
 ) -> None:
-    """Open an answer again that came earlier; without a number list the requests."""
+    """Open an answer again that came within the hour and has no receipt yet; without a number list the requests."""
     session = session_of(context)
     if number is None:
         _list_requests(session)
@@ -238,7 +243,9 @@ def open_answer(
     kept = session.requests.get(number)
     case = _cases(session).of_authorization(kept.submission.request.basis)
     known = Basis() if case is None else case.basis
-    used = session.run(using.open_kept(session.ledger, session.opening, kept, known))
+    used = session.run(
+        using.open_kept(session.ledger, session.opening, session.requests, kept, known)
+    )
     _show(session, used, receipt, values=values)
 
 
@@ -339,6 +346,7 @@ def _show(session: Session, used: Used, receipt: Path | None, *, values: bool) -
     lines = list(_opened_lines(opened))
     if receipt is not None:
         write_file(receipt, encode_receipt(used.receipt), private=True)
+        session.requests.note_stored([used.request.id])
         document["receipt"] = str(receipt)
         lines.append(f"receipt     {receipt}")
     if values:

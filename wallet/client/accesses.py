@@ -115,7 +115,7 @@ def _once(
     for request, text in zip(requests, texts, strict=True):
         result = decode_result(text)
         if _is_final(result):
-            book.note_answer(request.id, text)
+            book.note_answer(request.id, text, holds_release=result.release is not None)
             done[request.id] = Answered(request, result)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from ledger.exchange import decode_result
-from ledger.sealing import OpeningKey
+from ledger.sealing import EncryptionKey, OpeningKey
 from ledger.typed_data import AccessRequest
 from wallet.client.accesses import Answered, use
 from wallet.client.errors import ClientError, MissingKeyError, NotFoundHereError
@@ -35,6 +35,7 @@ class Used(msgspec.Struct, frozen=True):
 def prepare(
     ledger: Ledger,
     key: PartyKey | None,
+    recipient: EncryptionKey,
     book: RequestBook,
     basis: bytes,
     fields: int,
@@ -48,6 +49,7 @@ def prepare(
     Args:
         ledger: the contracts.
         key: the consumer's.
+        recipient: the consumer's registered encryption key: the keys of answers are kept sealed to it.
         book: where signed requests are kept.
         basis: authorization, agreement, order or dataset, 32 bytes.
         fields: bitmap over the dataset's schema.
@@ -57,9 +59,9 @@ def prepare(
     """
     if key is None:
         raise MissingKeyError("requests must be signed: name the consumer's key")
-    now = int(time.time())
-    asked = Asked(basis, fields, now + lifetime, item)
-    return book.sign(key, ledger.deployment.domain_of(AccessRequest), (asked,) * count, now)
+    asked = Asked(basis, fields, int(time.time()) + lifetime, item)
+    domain = ledger.deployment.domain_of(AccessRequest)
+    return book.sign(key, recipient, domain, (asked,) * count)
 
 
 def access(
@@ -72,6 +74,9 @@ def access(
 ) -> Steps[Used]:
     """Send a signed request until it is answered; open and check the answer.
 
+    Whoever has stored what was opened says so (`RequestBook.note_stored`): then its key is destroyed. Until
+    then, and while keyholders release it, it can be opened again (`open_kept`).
+
     Raises:
         DeniedError: it was denied, on chain.
         ProblemError: nothing is released; the problem says why.
@@ -79,20 +84,31 @@ def access(
         ClientError: it could not be sent; it stays in the book.
     """
     (answered,) = yield from use(book, (request,), patience)
-    return (yield from open_answer(ledger, opening, answered, basis))
+    return (yield from open_answer(ledger, opening, book, answered, basis))
 
 
 def open_answer(
     ledger: Ledger,
     opening: OpeningKey,
+    book: RequestBook,
     answered: Answered,
     basis: Basis | None = None,
     memory: Memory | None = None,
 ) -> Steps[Used]:
-    """Open and check an answer; see `access`."""
+    """Open and check an answer; see `access`.
+
+    Args:
+        ledger: the contracts.
+        opening: the consumer's registered key.
+        book: has the key of the answer.
+        answered: as it came.
+        basis: what is known of the basis.
+        memory: of what the node said, for opening many.
+    """
     known, memory = basis or Basis(), memory or Memory()
     request, result = answered.request, answered.result
-    opened = yield from open_result(ledger, opening, request.submission, result, known, memory)
+    key = book.opening_key(request.id, opening) if result.release is not None else opening
+    opened = yield from open_result(ledger, key, request.submission, result, known, memory)
     release = result.release
     if release is None:  # `open_result` has raised
         raise NotFoundHereError("nothing was released")
@@ -104,6 +120,7 @@ def open_answer(
 def open_answers(
     ledger: Ledger,
     opening: OpeningKey,
+    book: RequestBook,
     answers: Sequence[Answered],
     bases: Mapping[bytes, Basis] | None = None,
 ) -> Steps[tuple[Used | ClientError, ...]]:
@@ -111,7 +128,8 @@ def open_answers(
 
     Args:
         ledger: the contracts.
-        opening: the consumer's key.
+        opening: the consumer's registered key.
+        book: has the keys of the answers.
         answers: as they came.
         bases: what is known of the bases, by id.
 
@@ -123,7 +141,7 @@ def open_answers(
         known = (bases or {}).get(answered.request.submission.request.basis)
         try:
             opened: Used | ClientError = yield from open_answer(
-                ledger, opening, answered, known, memory
+                ledger, opening, book, answered, known, memory
             )
         except ClientError as error:
             opened = error
@@ -132,15 +150,20 @@ def open_answers(
 
 
 def open_kept(
-    ledger: Ledger, opening: OpeningKey, request: KeptRequest, basis: Basis | None = None
+    ledger: Ledger,
+    opening: OpeningKey,
+    book: RequestBook,
+    request: KeptRequest,
+    basis: Basis | None = None,
 ) -> Steps[Used]:
     """Open an answer that came earlier.
 
     Raises:
+        AnswerKeyDestroyedError: it was stored, or came too long ago.
         NotFoundHereError: none has come.
         DeniedError, ProblemError, VerificationError: as `access`.
     """
     if request.answer is None:
         raise NotFoundHereError(f"request {request.id} has no answer yet")
     answered = Answered(request, decode_result(request.answer))
-    return (yield from open_answer(ledger, opening, answered, basis))
+    return (yield from open_answer(ledger, opening, book, answered, basis))

@@ -63,7 +63,8 @@ class Reason(Enum):
     LINK_MISMATCH = ("link-mismatch", 403, "The link is for another subject or dataset")
     RECORD_ERASED = ("record-erased", 410, "The record was erased")
     EPOCH_UNKNOWN = ("epoch-unknown", 503, "The keyholder has no seeds of the record's epoch")
-    KEY_UNUSABLE = ("key-unusable", 409, "Nothing can be sealed to the consumer's key")
+    KEY_MISMATCH = ("key-mismatch", 403, "The request is not to be answered to this key")
+    KEY_UNUSABLE = ("key-unusable", 409, "Nothing can be sealed to the key")
 
     def __init__(self, slug: str, status: int, title: str) -> None:
         self.slug = slug

@@ -4,7 +4,7 @@ A text file of JSON lines, one for each release to a consumer, also for a repeat
 time that a provider is given the subkeys of its dataset:
 
     {"kind":"release","v":1,"at":1790000000,"access":"0x..","sequence":7,"consumer":"0x..",
-     "dataset":"0x..","publication":1,"fields":"7","records":[{"owner":"0x..","numbers":[1,2]}],
+     "dataset":"0x..","publication":1,"fields":"7","key":"0x..","records":[{"owner":"0x..","numbers":[1,2]}],
      "block":812,"block_hash":"0x..","head":"0x.."}
     {"kind":"subkeys","v":1,"at":1790000000,"provider":"0x..","dataset":"0x..","epoch":1,"head":"0x.."}
 
@@ -58,6 +58,8 @@ class ReleaseEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="release")
     publication: int
     fields: str
     """Mask, as a decimal number."""
+    key: str
+    """To which the parts were sealed; the request's nonce commits to it."""
     records: tuple[Released, ...]
     block: int
     """The newest final block that was known: nothing up to it stood against the release."""
@@ -104,6 +106,7 @@ def entry_of(release: VerifiedRelease, now: int) -> ReleaseEntry:
         dataset=to_hex(release.schema.dataset),
         publication=release.publication,
         fields=str(release.fields),
+        key=to_hex(release.recipient.to_bytes()),
         records=tuple(
             [
                 Released(to_hex(owner), tuple([record.number for record in records]))

@@ -5,7 +5,7 @@ keyholder's own node says, in this order; each check assumes the ones before it:
 
  1. The request was recorded, in a final block, as this very request, and allowed, and its release
     window is not over.
- 2. The consumer signed it.
+ 2. The consumer signed it, and its nonce commits to the key to which the parts are sealed.
  3. Its basis is known, the fields asked for are within it, and no act on chain stands against it.
  4. The publication is one of the basis's dataset, was there before the access, and was then the
     newest (or had been until a moment before: a gateway needs time to serve a new one).
@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from ledger.answer_keys import NonceMismatchError, verify_answer_key
 from ledger.encoding import Schema
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError, MalformedError
@@ -115,9 +116,6 @@ class ChainView(Protocol):
     def is_erased(self, dataset: bytes, item: bytes) -> bool:
         """Tell whether a record's tombstone is on chain."""
 
-    def encryption_key(self, party: bytes) -> EncryptionKey | None:
-        """Return the key to which a party wants messages sealed; None without a usable one."""
-
     def is_identity_authority(self, address: bytes) -> bool:
         """Tell whether an address is an active identity authority now."""
 
@@ -162,6 +160,7 @@ class VerifiedRelease:
     publication: int
     records: tuple[EncryptedRecord, ...]
     recipient: EncryptionKey
+    """The key of the request, which alone the parts are sealed to."""
 
 
 def verify_task(
@@ -176,6 +175,7 @@ def verify_task(
     access = struct_hash(request)
     recorded = verify_recorded(task, access, chain, rules)
     signed = verify_signed(task, access, rules)
+    recipient = verify_key(task, rules)
     basis = verify_basis(task, chain)
     verify_not_stopped(request, recorded, chain)
     schema = chain.schema(basis.dataset)
@@ -185,9 +185,6 @@ def verify_task(
         verify_link(task, basis, chain, links) if isinstance(basis, AuthorizationBasis) else None
     )
     verify_records(task, schema, _item(request, basis), owner, publication.head, chain)
-    recipient = chain.encryption_key(request.consumer)
-    if recipient is None:
-        raise _refused(Reason.KEY_UNUSABLE, "the Registry holds no usable key of the consumer")
     return VerifiedRelease(
         access=access,
         digest=signed,
@@ -243,6 +240,17 @@ def verify_signed(task: ReleaseTask, access: bytes, rules: Rules) -> bytes:
     except SigningError as error:
         raise _refused(Reason.SIGNATURE_INVALID, str(error)) from error
     return signed
+
+
+def verify_key(task: ReleaseTask, rules: Rules) -> EncryptionKey:
+    """Return the key that the recorded nonce commits to: whoever re-signs can name no other."""
+    request, key = task.submission.request, task.submission.key
+    try:
+        return verify_answer_key(rules.access_log, request.consumer, request.nonce, key)
+    except NonceMismatchError as error:
+        raise _refused(Reason.KEY_MISMATCH, str(error)) from error
+    except MalformedError as error:
+        raise _refused(Reason.KEY_UNUSABLE, str(error)) from error
 
 
 def verify_basis(task: ReleaseTask, chain: ChainView) -> Basis:

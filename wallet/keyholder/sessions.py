@@ -1,4 +1,4 @@
-"""Sealing sessions with consumers: a bank that asks a thousand times needs one exchange of keys."""
+"""Sealing sessions, one for each answer key: a bank that asks 256 times with one needs one exchange of keys."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _MOST: Final = 1_000
 
 
 class Sessions:
-    """The session with each recipient, a new one every minute. For one event loop.
+    """The session with each answer key, a new one every minute. For one event loop.
 
     Args:
         clock: Steady seconds.

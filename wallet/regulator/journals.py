@@ -5,8 +5,8 @@ A gateway's journal comes over HTTP as NDJSON (`GET /v1/journal`), one line for 
     {"access":"0x..","sequence":7,"outcome":0,"request":{..},"signature":"0x..","transaction":"0x..",
      "released":{..}|null, ...}
 
-A keyholder's is its own file `releases.ndjson`: {"kind":"release","access":"0x..","sequence":7,...,"head":"0x.."};
-each line's head is checked. Whoever wrote a journal may have an interest that it cannot be compared: a line
+A keyholder's is its own file `releases.ndjson`: {"kind":"release","access":"0x..","sequence":7,...,"key":"0x..",...,
+"head":"0x.."}; each line's head is checked. Whoever wrote a journal may have an interest that it cannot be compared: a line
 that is none, or not in its place, is a fault that the replay reports, and the others count.
 """
 
@@ -31,13 +31,17 @@ from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
 from wallet.regulator.errors import JournalFileError
 
 
+class _GatewayRelease(msgspec.Struct):
+    key: str
+
+
 class _GatewayLine(msgspec.Struct):
     access: str
     sequence: int
     request: dict[str, Any]
     signature: str
     transaction: str
-    released: dict[str, Any] | None = None
+    released: _GatewayRelease | None = None
 
 
 class _KeyholderLine(msgspec.Struct):
@@ -47,6 +51,7 @@ class _KeyholderLine(msgspec.Struct):
     sequence: int = 0
     block: int = -1
     block_hash: str = ""
+    key: str = ""
 
 
 class _Numbered(msgspec.Struct):
@@ -246,6 +251,7 @@ def _gateway_entry(line: bytes) -> ReleaseEntry:
         transaction=from_hex(found.transaction, 32),
         signature=from_hex(found.signature),
         released=found.released is not None,
+        key=None if found.released is None else from_hex(found.released.key),
     )
 
 
@@ -277,8 +283,8 @@ def _keyholder_entry(body: bytes) -> ReleaseEntry | None:
     if found.kind != "release":
         return None
     judged = Judged(found.at, found.block, from_hex(found.block_hash, 32))
-    access = from_hex(found.access, 32)
-    return ReleaseEntry(access, found.sequence, None, None, released=True, judged=judged)
+    access, key = from_hex(found.access, 32), from_hex(found.key)
+    return ReleaseEntry(access, found.sequence, None, None, released=True, judged=judged, key=key)
 
 
 @contextmanager

@@ -97,6 +97,7 @@ def upgrade() -> None:
         sa.Column("publication", sa.BigInteger(), nullable=True),
         sa.Column("records", sa.LargeBinary(), nullable=True),
         sa.Column("holders", sa.LargeBinary(), nullable=True),
+        sa.Column("answer_key", sa.LargeBinary(), nullable=True),
         sa.Column("released_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("access", name=op.f("pk_releases")),
     )

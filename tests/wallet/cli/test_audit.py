@@ -163,7 +163,11 @@ def receipt(used: Case, tmp_path: Path) -> Path:
     basis = Basis(used.authorization, used.documents.link)
     endpoints = Endpoints("http://127.0.0.1:9", node=desk.chain.node.url)
     with Client(endpoints, chain_id=used.deployment.chain_id) as client:
-        opened = client.run(open_result(desk.ledger, desk.opening, used.submission, result, basis))
+        opened = client.run(
+            open_result(
+                desk.ledger, desk.opening_of(used.submission), used.submission, result, basis
+            )
+        )
     assert result.release is not None
     made = make_receipt(
         desk.ledger, used.submission, result.release, opened, desk.schema.names, basis

@@ -60,7 +60,7 @@ def opened(
     return client.run(
         open_result(
             desk.ledger,
-            desk.opening,
+            desk.opening_of(honest.submission),
             honest.submission,
             result or honest.result,
             honest.basis if basis is None else basis,
@@ -337,7 +337,7 @@ def test_a_denied_access_told_as_allowed_is_found_on_chain(client: Client, hones
         submission, allowed, list(desk.versions[-1].records[:1]), honest.release.proof
     )
     with pytest.raises(VerificationError) as refused:
-        client.run(open_result(desk.ledger, desk.opening, submission, result))
+        client.run(open_result(desk.ledger, desk.opening_of(submission), submission, result))
     assert refused.value.check is Check.ACCESS
 
 
@@ -347,7 +347,7 @@ def test_a_denial_is_told_with_outcome_and_sequence(client: Client, honest: Hone
     access = desk.record(submission)
     result = AccessResult(submission.request, desk.digest(submission.request), access, None, None)
     with pytest.raises(DeniedError, match="FieldsExceeded") as denied:
-        client.run(open_result(desk.ledger, desk.opening, submission, result))
+        client.run(open_result(desk.ledger, desk.opening_of(submission), submission, result))
     assert denied.value.recorded.sequence == access.sequence
     checked = client.run(verify_denial(desk.ledger, submission, result))
     assert checked.outcome == "FieldsExceeded"
@@ -407,7 +407,7 @@ def test_one_keyholder_that_lies_does_not_spoil_the_others(client: Client, hones
         )
     )
     digest = desk.digest(honest.submission.request)
-    sealed = desk.opening.encryption_key.seal(wrong, Purpose.RELEASE, digest)
+    sealed = desk.opening_of(honest.submission).encryption_key.seal(wrong, Purpose.RELEASE, digest)
     keys = (*honest.release.keys, HeldKeys(b"\x03" * 20, sealed))
     assert len(opened(client, honest, changed(honest, keys=keys)).records) == 2
 
@@ -450,11 +450,13 @@ def test_one_record_that_was_asked_for_is_just_that_one(client: Client, chain: C
     proof = version.tree.prove_range(1, 2)
     result = desk.answer(submission, access, [version.records[1]], proof)
     known = Basis(authorization, link)
-    found = client.run(open_result(desk.ledger, desk.opening, submission, result, known))
+    found = client.run(
+        open_result(desk.ledger, desk.opening_of(submission), submission, result, known)
+    )
     assert [record.entry.root for record in found.records] == [items[1]]
     other = desk.answer(submission, access, [version.records[2]], version.tree.prove_range(2, 3))
     with pytest.raises(VerificationError) as refused:
-        client.run(open_result(desk.ledger, desk.opening, submission, other, known))
+        client.run(open_result(desk.ledger, desk.opening_of(submission), submission, other, known))
     assert refused.value.check is Check.COMPLETENESS
 
 
@@ -465,10 +467,10 @@ def test_an_open_dataset_is_complete_when_all_of_it_is_there(client: Client, cha
     access = desk.record(submission)
     assert access.outcome == Outcome.ALLOWED
     whole = desk.answer(submission, access, version.records, version.tree.prove_range(0, 5))
-    found = client.run(open_result(desk.ledger, desk.opening, submission, whole))
+    found = client.run(open_result(desk.ledger, desk.opening_of(submission), submission, whole))
     assert Check.COMPLETENESS in found.checked
     part = desk.answer(submission, access, version.records[1:3], version.tree.prove_range(1, 3))
-    found = client.run(open_result(desk.ledger, desk.opening, submission, part))
+    found = client.run(open_result(desk.ledger, desk.opening_of(submission), submission, part))
     assert Check.COMPLETENESS in {one.check for one in found.unchecked}
 
 
@@ -500,7 +502,7 @@ def test_an_old_version_counts_only_for_a_while(
     known = Basis(authorization, link)
 
     def steps() -> Steps[Opened]:
-        return open_result(desk.ledger, desk.opening, submission, result, known)
+        return open_result(desk.ledger, desk.opening_of(submission), submission, result, known)
 
     assert Check.FRESHNESS in client.run(steps()).checked
     monkeypatch.setattr("wallet.client.verification.PUBLICATION_LAG", -1)
@@ -537,7 +539,12 @@ def test_what_the_node_said_is_asked_once_for_many(
 
     def once() -> Opened:
         steps = open_result(
-            desk.ledger, desk.opening, honest.submission, honest.result, honest.basis, memory
+            desk.ledger,
+            desk.opening_of(honest.submission),
+            honest.submission,
+            honest.result,
+            honest.basis,
+            memory,
         )
         return client.run(steps)
 

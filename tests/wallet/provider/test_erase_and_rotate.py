@@ -93,7 +93,9 @@ class Bank:
     def access(self, owner: Owner, *, item: bytes = bytes(32), patience: float = 20) -> Opened:
         """Access what an owner granted; return what was opened."""
         (request,) = using.prepare(
-            *(self.ledger, self.client.key, self.book, owner.authorization, FIELDS), item=item
+            *(self.ledger, self.client.key, self.opening.encryption_key, self.book),
+            *(owner.authorization, FIELDS),
+            item=item,
         )
         opened = self.client.run(
             using.access(

@@ -17,8 +17,10 @@ Tamper = Callable[[list[bytes]], list[bytes]]
 def release(number: int) -> ReleaseEntry:
     owner = Released("0x" + f"{number:064x}", (number,))
     access = f"0x{number:064x}"
-    judged = (812, "0x" + 64 * "8")
-    return ReleaseEntry(1, 1_800_000_000, access, number, "0x", "0x", 1, "7", (owner,), *judged)
+    key, judged = "0x01" + 64 * "7", (812, "0x" + 64 * "8")
+    return ReleaseEntry(
+        1, 1_800_000_000, access, number, "0x", "0x", 1, "7", key, (owner,), *judged
+    )
 
 
 @pytest.fixture
