@@ -16,6 +16,7 @@ from gateway.inbox import Inbox
 from gateway.key_files import read_key_file
 from gateway.keyholders import Keyholders, keyholder_at
 from gateway.materials import Materials
+from gateway.namings import Namings
 from gateway.publications import Publications
 from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
 from gateway.relays import Relayed, Relays
@@ -109,6 +110,11 @@ class AccessServices:
 class NoRecorder:
     """`AccessRecorder` and `Relay` of a gateway that only reads."""
 
+    async def check(self, consumer: bytes) -> None:
+        """Refuse."""
+        del consumer
+        raise CannotRecordError("this gateway has no recorder's key")
+
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         """Refuse."""
         del submission, access
@@ -152,7 +158,7 @@ async def open_access_services(
         if settings.recorder_key is not None:
             await make_up(settings.journal, journal)
             recorder = _recorder(settings, settings.recorder_key, shared, journal, unclaimed)
-        sender: _Sender = NoRecorder() if recorder is None else Recording(recorder, unclaimed)
+        sender = _sender(shared, recorder, unclaimed)
         noted = NotedInTheEnd(journal, unclaimed)
         services = _assemble(settings, shared, noted, keyholders, sender, recorder)
         if recorder is not None:
@@ -163,6 +169,13 @@ async def open_access_services(
         if settings.supervision:
             _begin(stack, _watch(services, sender).run())
         yield services
+
+
+def _sender(shared: Shared, recorder: Recorder | None, unclaimed: Unclaimed) -> _Sender:
+    if recorder is None:
+        return NoRecorder()
+    namings = Namings(shared.rpc, shared.deployment.contracts, recorder.account)
+    return Recording(recorder, unclaimed, namings)
 
 
 def _keyholders(settings: AccessSettings) -> Keyholders:

@@ -16,6 +16,7 @@ from gateway.bases import Bases
 from gateway.errors import (
     BodyError,
     ConflictError,
+    ForbiddenError,
     GatewayError,
     MalformedBodyError,
     Member,
@@ -62,6 +63,22 @@ class KeyUnknownError(ConflictError):
         super().__init__("it was not released yet: send the signed request with its key again")
 
 
+class RecorderNotNamedError(ForbiddenError):
+    """The consumer did not name this gateway's recorder; nothing was recorded, no use is spent."""
+
+    def __init__(self, consumer: bytes, recorder: bytes) -> None:
+        super().__init__(
+            f"{to_hex(consumer)} has not named this gateway's recorder;"
+            f" to do so: quancheng consumer recorder name {to_hex(recorder)}"
+        )
+        self.recorder = recorder
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """Which recorder."""
+        return {"recorder": to_hex(self.recorder)}
+
+
 class DeniedError(GatewayError):
     """The chain decided against the access; it is recorded with its reason."""
 
@@ -93,6 +110,15 @@ class QueueFullError(ThrottledError):
 class AccessRecorder(Protocol):
     """The recorder, as far as accesses need it (`ledger.recorder`)."""
 
+    async def check(self, consumer: bytes) -> None:
+        """Return if a consumer's requests can be recorded.
+
+        Raises:
+            RecorderNotNamedError: The consumer has not named the recorder.
+            CannotRecordError: Nothing can be recorded now, or the chain cannot be asked.
+        """
+        ...
+
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         """Record an access, once, and return it when its block is final.
 
@@ -105,6 +131,7 @@ class AccessRecorder(Protocol):
 
         Raises:
             CannotRecordError: It is not recorded now; the same request may be sent again.
+            RecorderNotNamedError: The consumer took its naming back meanwhile; nothing was recorded.
             QueueFullError: Too many are waiting, of all or of this consumer.
         """
         ...
@@ -349,6 +376,7 @@ class Accesses:
         request = verified.submission.request
         if not self._is_party(request.consumer):
             raise NotAConsumerError(f"{to_hex(request.consumer)} was never admitted")
+        await self._recorder.check(request.consumer)
         basis = (await self._bases.find([request.basis])).get(request.basis)
         if basis is not None:  # an unknown one is for the chain to deny
             await self._materials.check(basis, request.item, self._newest_block())
@@ -376,6 +404,7 @@ __all__ = [
     "KeyUnknownError",
     "NotAConsumerError",
     "QueueFullError",
+    "RecorderNotNamedError",
     "RequestSignatureError",
     "TooManyAtOnceError",
     "UnavailableError",

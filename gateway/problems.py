@@ -123,6 +123,9 @@ _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
     NotSubjectError: Kind("not-a-subject", 403, "The signer signs for no subject"),
     NotProviderError: Kind("not-the-provider", 403, "The dataset is another provider's"),
     relays.RefusedRoleError: Kind("role-refused", 403, "The contract does not know the role"),
+    accesses.RecorderNotNamedError: Kind(
+        "recorder-not-named", 403, "The consumer has not named this gateway's recorder"
+    ),
     accesses.DeniedError: Kind("denied", 403, "The access is denied on chain"),
     # What there is
     UnknownError: NOT_FOUND,

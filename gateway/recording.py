@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from gateway.accesses import CannotRecordError, QueueFullError
+from gateway.accesses import CannotRecordError, QueueFullError, RecorderNotNamedError
 from gateway.errors import ChainUnavailableError, ConflictError, GatewayError, MalformedBodyError
+from gateway.namings import Namings
 from gateway.relays import Relayed
 from gateway.store.releases import JournalEntry, ReleaseJournal
 from ledger.contracts import ContractCall, decode_request
@@ -28,6 +29,7 @@ from ledger.recorder.errors import (
     ReplacedError,
     TransactionRejectedError,
 )
+from ledger.recorder.errors import RecorderNotNamedError as SkippedError
 from ledger.recorder.flights import Relayed as RelayedTransaction
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.records import (
@@ -39,6 +41,7 @@ from ledger.recorder.records import (
 )
 from ledger.recorder.settling import is_duplicate, remembered
 from ledger.reverts import RevertError
+from ledger.rpc import RpcError
 from ledger.transactions import SignedTransaction, parse_transaction
 
 _BUSY: Final = 1
@@ -59,9 +62,19 @@ class TransactionRefusedError(ConflictError):
 class Recording:
     """`AccessRecorder` and `Relay` over the recorder."""
 
-    def __init__(self, recorder: Recorder, unclaimed: "Unclaimed") -> None:
+    def __init__(self, recorder: Recorder, unclaimed: "Unclaimed", namings: Namings) -> None:
         self._recorder = recorder
         self._unclaimed = unclaimed
+        self._namings = namings
+
+    async def check(self, consumer: bytes) -> None:
+        """See `gateway.accesses.AccessRecorder`."""
+        try:
+            named = await self._namings.ask(consumer)
+        except RpcError as error:
+            raise CannotRecordError(str(error)) from error
+        if not named:
+            raise RecorderNotNamedError(consumer, self._recorder.account)
 
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         """See `gateway.accesses.AccessRecorder`."""
@@ -71,6 +84,9 @@ class Recording:
             return await self._recorder.record(submission, access)
         except RecorderBusyError as error:
             raise QueueFullError(_BUSY) from error
+        except SkippedError as error:
+            self._namings.forget(error.consumer)
+            raise RecorderNotNamedError(error.consumer, error.recorder) from error
         except InvalidRequestError as error:
             raise MalformedBodyError(str(error)) from error
         except LedgerError as error:

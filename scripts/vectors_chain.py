@@ -8,6 +8,7 @@ themselves, of the one small chain of `scripts.vectors_node`; `access-log.json`,
 """
 
 import copy
+import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ from ledger.deployment import encode_deployment
 from ledger.enumerations import Class
 from ledger.events import (
     Accessed,
+    EventDecoder,
+    Log,
+    NumberedEvent,
     OrderTerms,
     agreement_id,
     application_id,
@@ -49,7 +53,7 @@ from ledger.exchange import RecordedAccess, Release
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.merkle import TreeHead
-from ledger.replay.journals import access_id
+from ledger.replay import End, ExportError, KnownEnd, TrailReader, access_id
 from ledger.signing import address_of, sign
 from scripts.vectors import named
 from scripts.vectors_files import text_of, write
@@ -114,8 +118,56 @@ def access_log_vectors(chain: SmallChain) -> dict[str, Any]:
         "steps": steps,
         "sequence": chain.accesses[-1].sequence,
         "head": to_hex(head),
+        "numbered": list(numbered_vectors(chain)),
+        "end": end_vector(chain),
         "events": list(event_vectors()),
     }
+
+
+def numbered_vectors(chain: SmallChain) -> Iterator[dict[str, Any]]:
+    """Each step of the running hashes of the four contracts that number their events."""
+    decoder, heads = EventDecoder(chain.deployment.contracts), dict[bytes, bytes]()
+    for log in _trail(chain)[0]:
+        event = decoder.decode(log)
+        if isinstance(event, NumberedEvent):
+            before = heads.get(event.contract, bytes(24))
+            head = heads[event.contract] = keccak256(before + event.link)[:24]
+            yield {
+                "event": event.name,
+                "contract": log.address,
+                "number": event.number,
+                "topics": list(log.topics),
+                "data": log.data,
+                "head_before": to_hex(before),
+                "head": to_hex(head),
+            }
+
+
+def end_vector(chain: SmallChain) -> dict[str, Any]:
+    """The end of the trail in one number and one hash, and ends that it does not have."""
+    _, end = _trail(chain)
+    known = end.known
+    changed = bytes([known.head[0] ^ 1]) + known.head[1:]
+    others = (
+        KnownEnd(known.number + 1, known.head),
+        KnownEnd(known.number - 1, known.head),
+        KnownEnd(known.number, changed),
+    )
+    return {
+        "number": known.number,
+        "head": to_hex(known.head),
+        "text": str(known),
+        "preimage": to_hex(end.preimage),
+        "refused": list(map(str, others)),
+    }
+
+
+def _trail(chain: SmallChain) -> tuple[tuple[Log, ...], End]:
+    trail = TrailReader(io.BytesIO(chain.trail))
+    logs = tuple(log for batch in trail.batches() for log in batch)
+    if trail.end is None:
+        raise ExportError("the trail has no last line")
+    return logs, trail.end
 
 
 def step_vector(event: Accessed, before: bytes, head: bytes) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from ledger.recorder.errors import (
     NotARecorderError,
     NotRecordedError,
     RecorderError,
+    RecorderNotNamedError,
     RecorderUnavailableError,
     ReplacedError,
 )
@@ -299,7 +300,9 @@ class Dispatcher:
             return
         self._conclude(flight, settlement)
         if flight.entries:
-            self._gas.observe(flight.entries, receipt.gas_used)
+            # One with a batch that was passed over says too little, or far too much, of an access.
+            if None not in settlement.answers:
+                self._gas.observe(flight.entries, receipt.gas_used)
             self._deliver(flight, settlement)
         relayed = Relayed(
             receipt.transaction_hash, receipt.block_number, receipt.block_hash, timestamp, receipt
@@ -312,9 +315,8 @@ class Dispatcher:
         self._outbox.flights.remove(flight)
         self._outbox.note([settlement.record])
         receipt, mark = settlement.receipt, self._outbox.mark
-        last = settlement.accesses[-1] if settlement.accesses else None
-        if last is not None:
-            sequence, head = last.sequence, settlement.head
+        if settlement.record.outcomes:
+            sequence, head = settlement.record.last_sequence, settlement.record.head
         else:
             sequence, head = (mark.sequence, mark.head) if mark else (0, bytes(32))
         if mark is None or receipt.block_number >= mark.block_number:
@@ -322,7 +324,10 @@ class Dispatcher:
 
     def _deliver(self, flight: Flight, settlement: Settlement) -> None:
         firsts = []
-        for entry, access in zip(flight.entries, settlement.accesses, strict=True):
+        for entry, access in zip(flight.entries, settlement.answers, strict=True):
+            if access is None:
+                self.desk.fail([entry], RecorderNotNamedError(entry.consumer, self._outbox.account))
+                continue
             if is_duplicate(access):
                 self._search(entry, access)
                 continue

@@ -52,6 +52,18 @@ class NotARecorderError(RecorderError):
     """The registry does not, or no longer, know the account as an active recorder."""
 
 
+class RecorderNotNamedError(RecorderError):
+    """The consumer has not named this recorder, or took the naming back: nothing was recorded."""
+
+    def __init__(self, consumer: bytes, recorder: bytes) -> None:
+        super().__init__(f"{to_hex(consumer)} has not named the recorder {to_hex(recorder)}")
+        self.consumer = consumer
+        self.recorder = recorder
+
+    def __reduce__(self) -> tuple[type["RecorderNotNamedError"], tuple[bytes, bytes]]:
+        return type(self), (self.consumer, self.recorder)
+
+
 class AccountSharedError(RecorderError):
     """Somebody else sends transactions from the recorder's account: two gateways with one key."""
 

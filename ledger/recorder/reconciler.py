@@ -31,7 +31,7 @@ from ledger.recorder.reconciling import (
     plan_reconciliation,
     senders_of,
 )
-from ledger.recorder.records import Journaled, Mark, Marked, Sent
+from ledger.recorder.records import Journaled, Mark, Marked, Sent, split_accesses
 from ledger.recorder.restoring import read_journal
 from ledger.recorder.settings import RecorderSettings
 from ledger.recorder.settling import Settlement, is_duplicate, read_settlement
@@ -91,7 +91,7 @@ class Reconciler:
                     differences += lost(one, "missing")
                     continue
                 settlements.append(settlement)
-                differences += compare(one.settled, settlement)
+                differences += compare(one.settled, settlement, split_accesses(one.carried_out))
                 accesses += [a for a in settlement.accesses if not is_duplicate(a)]
         await self._note(settlements)
         total = sum(len(settlement.accesses) for settlement in settlements)
@@ -160,11 +160,11 @@ class Reconciler:
         newest = await final_block(self._rpc, self._finality)
         if newest is None:
             raise RecorderError("the node has no final block")
-        recording = [settlement for settlement in settlements if settlement.accesses]
+        recording = [one.record for one in settlements if one.record.outcomes]
         old = self._outbox.mark
         sequence, head = (old.sequence, old.head) if old is not None else (0, bytes(_HASH))
         if recording:
-            sequence, head = recording[-1].accesses[-1].sequence, recording[-1].head
+            sequence, head = recording[-1].last_sequence, recording[-1].head
         mark = Mark(newest.number, newest.hash, sequence, head)
         self._outbox.note([*(settlement.record for settlement in settlements), Marked(mark)])
         await self._outbox.flush()

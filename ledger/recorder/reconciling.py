@@ -18,7 +18,7 @@ from ledger.exchange import RecordedAccess
 from ledger.hexes import to_hex
 from ledger.journal import Frame
 from ledger.recorder.records import Journaled, Sent, Settled, decode_records, split_accesses
-from ledger.recorder.settling import Settlement
+from ledger.recorder.settling import Settlement, placed
 
 _HEAD: Final = "head "
 
@@ -94,24 +94,26 @@ def find_raw(frames: Iterable[Frame], wanted: Sequence[Journaled]) -> dict[bytes
     }
 
 
-def compare(before: Settled | None, after: Settlement) -> Iterator[Difference]:
-    """Yield how a transaction that was sent again came out differently."""
+def compare(
+    before: Settled | None, after: Settlement, accesses: Sequence[bytes]
+) -> Iterator[Difference]:
+    """Yield how a transaction that was sent again came out differently; `accesses` are its ids."""
     if before is None:
         return
     transaction = after.receipt.transaction_hash
     if before.succeeded != after.receipt.succeeded:
         yield Difference(transaction, None, _fate(before.succeeded), _fate(after.receipt.succeeded))
         return
-    first = before.first_sequence
-    same = True
-    for place, (was, access) in enumerate(zip(before.outcomes, after.accesses, strict=False)):
-        if (was, first + place) != (access.outcome, access.sequence):
-            same = False
-            yield Difference(
-                transaction, access.access, _said(was, first + place), _said_of(access)
-            )
-    if same and before.head != after.head:
-        yield Difference(transaction, None, f"{_HEAD}{to_hex(before.head)}", to_hex(after.head))
+    was, now = placed(before, accesses), placed(after.record, accesses)
+    differing = [
+        Difference(transaction, access, _said_of(one), _said_of(other))
+        for access, one, other in zip(accesses, was, now, strict=True)
+        if _said_of(one) != _said_of(other)
+    ]
+    yield from differing
+    head = after.record.head
+    if not differing and before.head != head:
+        yield Difference(transaction, None, f"{_HEAD}{to_hex(before.head)}", to_hex(head))
 
 
 def lost(one: Journaled, reason: str) -> Iterator[Difference]:
@@ -121,8 +123,9 @@ def lost(one: Journaled, reason: str) -> Iterator[Difference]:
     if before is None or not before.outcomes:
         yield Difference(sent.hash, None, _fate(before is None or before.succeeded), reason)
         return
-    for place, (was, access) in enumerate(zip(before.outcomes, split_accesses(sent), strict=False)):
-        yield Difference(sent.hash, access, _said(was, before.first_sequence + place), reason)
+    accesses = split_accesses(sent)
+    for access, was in zip(accesses, placed(before, accesses), strict=True):
+        yield Difference(sent.hash, access, _said_of(was), reason)
 
 
 def _place(one: Journaled) -> tuple[bool, int, int]:
@@ -134,9 +137,7 @@ def _fate(succeeded: bool) -> str:
     return "carried out" if succeeded else "refused"
 
 
-def _said(outcome: int, sequence: int) -> str:
-    return f"{OUTCOMES[outcome].title} as number {sequence}"
-
-
-def _said_of(access: RecordedAccess) -> str:
-    return _said(access.outcome, access.sequence)
+def _said_of(access: RecordedAccess | None) -> str:
+    if access is None:
+        return "passed over"
+    return f"{OUTCOMES[access.outcome].title} as number {access.sequence}"

@@ -61,6 +61,12 @@ class Sent(msgspec.Struct, frozen=True, array_like=True, tag="sent"):
     """The consumers' signatures, likewise; empty in a replacement, which has the same accesses."""
 
 
+SKIPPED_BATCH: Final = 0xFE
+"""In place of an outcome: passed over, the first of its batch. One event tells of the whole batch."""
+SKIPPED: Final = 0xFF
+"""In place of an outcome: passed over with the one before it."""
+
+
 class Settled(msgspec.Struct, frozen=True, array_like=True, tag="settled"):
     """What became of a transaction, in a final block.
 
@@ -75,12 +81,17 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="settled"):
     """Of the transaction in the block."""
     succeeded: bool
     first_sequence: int
-    """Of its first access; zero when it recorded none."""
+    """Of its first access, or the next access's if all were passed over; zero when refused."""
     first_log: int
     outcomes: bytes
-    """One byte for each access."""
+    """One byte for each access that it should record: its outcome, or that it was passed over."""
     head: bytes
-    """The running hash behind it; empty when it recorded none."""
+    """The running hash behind it; empty when it records no accesses or was refused."""
+
+    @property
+    def last_sequence(self) -> int:
+        """Number of the access log's newest access behind it."""
+        return self.first_sequence + sum(one < SKIPPED_BATCH for one in self.outcomes) - 1
 
 
 class GivenUp(msgspec.Struct, frozen=True, array_like=True, tag="given up"):
@@ -227,9 +238,10 @@ class JournalState:
             known.settled = settled
             # Years of journal may be read: only what is still open is kept whole.
             known.attempts = [_without_bytes(sent) for sent in known.attempts]
-        sequence = settled.first_sequence + len(settled.outcomes) - 1
         if settled.outcomes:
-            self.mark = Mark(settled.block_number, settled.block_hash, sequence, settled.head)
+            self.mark = Mark(
+                settled.block_number, settled.block_hash, settled.last_sequence, settled.head
+            )
         elif self.mark is not None and settled.block_number > self.mark.block_number:
             self.mark = Mark(
                 settled.block_number, settled.block_hash, self.mark.sequence, self.mark.head

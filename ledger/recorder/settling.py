@@ -1,17 +1,28 @@
 """Reading what became of transactions. Pure: no I/O."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 import msgspec
 
 from ledger.enumerations import Outcome
-from ledger.events import Accessed, EventDecoder, EventError, Log, Recorded, with_timestamp
+from ledger.events import (
+    Accessed,
+    BatchSkipped,
+    Event,
+    EventDecoder,
+    EventError,
+    Log,
+    Recorded,
+    with_timestamp,
+)
 from ledger.exchange import RecordedAccess
 from ledger.queries import Receipt
 from ledger.recorder.entries import Entry
 from ledger.recorder.errors import InconsistentReceiptError
-from ledger.recorder.records import Settled
+from ledger.recorder.records import SKIPPED, SKIPPED_BATCH, Settled
 
 _NONCE: Final = slice(64, 96)
 _BASIS: Final = slice(0, 32)
@@ -21,28 +32,15 @@ class Settlement(msgspec.Struct, frozen=True):
     """A transaction in its final block."""
 
     receipt: Receipt
-    timestamp: int
-    accesses: tuple[RecordedAccess, ...]
-    """What it recorded, in the order of its entries."""
-    head: bytes
-    """The running hash behind it; empty when it recorded nothing."""
+    record: Settled
+    """What the journal keeps of it."""
+    answers: tuple[RecordedAccess | None, ...]
+    """What became of its entries, in their order: the access, or None for one passed over."""
 
     @property
-    def record(self) -> Settled:
-        """What the journal keeps of it."""
-        first = self.accesses[0] if self.accesses else None
-        return Settled(
-            hash=self.receipt.transaction_hash,
-            block_number=self.receipt.block_number,
-            block_hash=self.receipt.block_hash,
-            timestamp=self.timestamp,
-            index=self.receipt.transaction_index,
-            succeeded=self.receipt.succeeded,
-            first_sequence=first.sequence if first else 0,
-            first_log=first.log_index if first else 0,
-            outcomes=bytes(access.outcome for access in self.accesses),
-            head=self.head,
-        )
+    def accesses(self) -> list[RecordedAccess]:
+        """What it recorded."""
+        return [access for access in self.answers if access is not None]
 
 
 def read_settlement(
@@ -60,37 +58,56 @@ def read_settlement(
         InconsistentReceiptError: it recorded something else.
     """
     if not entries or not receipt.succeeded:
-        return Settlement(receipt, timestamp, (), b"")
+        return Settlement(receipt, _settled(receipt, timestamp, b"", None, 0), ())
     try:
         events = decoder.decode_all(_dated(receipt.logs, timestamp))
     except EventError as error:
         raise InconsistentReceiptError(f"a receipt holds what is no event: {error}") from error
-    if len(events) != len(entries) + 1 or not isinstance(events[-1], Recorded):
+    if not events or not isinstance(events[-1], Recorded):
         raise InconsistentReceiptError(f"{len(events)} events for {len(entries)} accesses")
-    accesses = tuple([_access(e, event) for e, event in zip(entries, events, strict=False)])
-    return Settlement(receipt, timestamp, accesses, events[-1].head)
+    outcomes = _outcomes(entries, events[:-1])
+    record = _settled(receipt, timestamp, outcomes, events[-1], events[0].log_index)
+    answers = placed(record, [entry.access for entry in entries])
+    _check_numbers(answers, events)
+    return Settlement(receipt, record, tuple(answers))
 
 
-def remembered(settled: Settled, accesses: Sequence[bytes]) -> list[RecordedAccess]:
-    """Return the accesses that a journal knows to be recorded.
+def placed(settled: Settled, accesses: Sequence[bytes]) -> list[RecordedAccess | None]:
+    """Return what became of the accesses of a transaction, as a journal knows it.
 
     Args:
         settled: the journal's record.
         accesses: their ids, in order.
+
+    Returns:
+        For each the access that was recorded, or None if it was passed over.
     """
-    return [
-        RecordedAccess(
-            access=access,
-            sequence=settled.first_sequence + place,
-            outcome=outcome,
-            block_number=settled.block_number,
-            block_hash=settled.block_hash,
-            timestamp=settled.timestamp,
-            transaction=settled.hash,
-            log_index=settled.first_log + place,
+    found: list[RecordedAccess | None] = []
+    sequence, log = settled.first_sequence, settled.first_log
+    for access, outcome in zip(accesses, settled.outcomes, strict=True):
+        if outcome >= SKIPPED_BATCH:
+            found.append(None)
+            log += outcome == SKIPPED_BATCH
+            continue
+        found.append(
+            RecordedAccess(
+                access=access,
+                sequence=sequence,
+                outcome=outcome,
+                block_number=settled.block_number,
+                block_hash=settled.block_hash,
+                timestamp=settled.timestamp,
+                transaction=settled.hash,
+                log_index=log,
+            )
         )
-        for place, (access, outcome) in enumerate(zip(accesses, settled.outcomes, strict=True))
-    ]
+        sequence, log = sequence + 1, log + 1
+    return found
+
+
+def remembered(settled: Settled, accesses: Sequence[bytes]) -> list[RecordedAccess]:
+    """Return those accesses of a transaction that a journal knows to be recorded; see `placed`."""
+    return [access for access in placed(settled, accesses) if access is not None]
 
 
 def is_duplicate(access: RecordedAccess) -> bool:
@@ -104,7 +121,27 @@ def _dated(logs: Sequence[Log], timestamp: int) -> Sequence[Log]:
     return [with_timestamp(log, timestamp) for log in logs]
 
 
-def _access(entry: Entry, event: object) -> RecordedAccess:
+def _outcomes(entries: Sequence[Entry], events: Sequence[Event]) -> bytes:
+    """Return a byte for each entry; each batch has an event that it was skipped, or one for each."""
+    outcomes, place = bytearray(), 0
+    for consumer, group in groupby(entries, attrgetter("consumer")):
+        batch = list(group)
+        event = events[place] if place < len(events) else None
+        if isinstance(event, BatchSkipped) and event.consumer == consumer:
+            outcomes += bytes((SKIPPED_BATCH, *[SKIPPED] * (len(batch) - 1)))
+            place += 1
+            continue
+        some = events[place : place + len(batch)]
+        if len(some) != len(batch):
+            raise InconsistentReceiptError(f"{len(events)} events for {len(entries)} accesses")
+        outcomes += bytes(_outcome(entry, one) for entry, one in zip(batch, some, strict=True))
+        place += len(batch)
+    if place != len(events):
+        raise InconsistentReceiptError(f"{len(events)} events for {len(entries)} accesses")
+    return bytes(outcomes)
+
+
+def _outcome(entry: Entry, event: Event) -> int:
     encoded = entry.encoded
     if (
         not isinstance(event, Accessed)
@@ -113,14 +150,30 @@ def _access(entry: Entry, event: object) -> RecordedAccess:
         or event.nonce != int.from_bytes(encoded[_NONCE], "big")
     ):
         raise InconsistentReceiptError("a receipt records another access than was asked for")
-    block = event.block
-    return RecordedAccess(
-        entry.access,
-        event.sequence,
-        event.outcome,
-        block.number,
-        block.hash,
-        block.timestamp,
-        event.transaction,
-        event.log_index,
+    return event.outcome
+
+
+def _check_numbers(answers: Sequence[RecordedAccess | None], events: Sequence[Event]) -> None:
+    found = [(one.sequence, one.log_index) for one in events if isinstance(one, Accessed)]
+    if found != [(one.sequence, one.log_index) for one in answers if one is not None]:
+        raise InconsistentReceiptError(
+            "a receipt numbers accesses in another way than the contract"
+        )
+
+
+def _settled(
+    receipt: Receipt, timestamp: int, outcomes: bytes, recorded: Recorded | None, first_log: int
+) -> Settled:
+    count = sum(one < SKIPPED_BATCH for one in outcomes)
+    return Settled(
+        hash=receipt.transaction_hash,
+        block_number=receipt.block_number,
+        block_hash=receipt.block_hash,
+        timestamp=timestamp,
+        index=receipt.transaction_index,
+        succeeded=receipt.succeeded,
+        first_sequence=recorded.sequence - count + 1 if recorded else 0,
+        first_log=first_log,
+        outcomes=outcomes,
+        head=recorded.head if recorded else b"",
     )

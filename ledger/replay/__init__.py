@@ -14,11 +14,13 @@ from ledger.replay.export import (
 )
 from ledger.replay.journals import Journal, JournalFault, ReleaseEntry, access_id
 from ledger.replay.releases import Judged
-from ledger.replay.report import End, Finding, Kind, OutcomeCount, ReplayReport
+from ledger.replay.report import End, Finding, Kind, KnownEnd, OutcomeCount, ReplayReport
 from ledger.replay.sources import (
     ChainMissingError,
     NodeContradictionError,
+    end_at,
     export_trail,
+    newest_final,
     read_logs,
     replay_node,
     replay_trail,
@@ -33,6 +35,7 @@ __all__ = [
     "JournalFault",
     "Judged",
     "Kind",
+    "KnownEnd",
     "NodeContradictionError",
     "OutcomeCount",
     "ReleaseEntry",
@@ -41,7 +44,9 @@ __all__ = [
     "TrailHeader",
     "TrailReader",
     "access_id",
+    "end_at",
     "export_trail",
+    "newest_final",
     "open_trail",
     "read_logs",
     "replay_node",

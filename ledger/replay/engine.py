@@ -5,10 +5,10 @@ follows: an access counts as the rules decide it, and after a wrong running hash
 taken over.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ledger.deployment import DEFAULT_HEAD_AGE, DEFAULT_RELEASE_WINDOW
-from ledger.entities import State
+from ledger.entities import EventChain, State
 from ledger.enumerations import OUTCOMES, Outcome
 from ledger.events import (
     Accessed,
@@ -25,9 +25,21 @@ from ledger.hexes import to_hex
 from ledger.policy import decide
 from ledger.replay.journals import Journal, JournalComparison
 from ledger.replay.releases import ReleaseJudge
-from ledger.replay.report import End, Finding, Kind, OutcomeCount, ReplayReport, finding_at
+from ledger.replay.report import (
+    End,
+    Finding,
+    Kind,
+    KnownEnd,
+    OutcomeCount,
+    ReplayReport,
+    finding_at,
+)
 from ledger.state import ImpossibleEventError, apply, chain_on, close, count
 from ledger.typed_data import Domain
+from ledger.views import EventState
+
+BlockHashes = Callable[[Sequence[int]], Mapping[int, bytes]]
+"""Returns the hashes of blocks by number, of those that there are."""
 
 _NO_BLOCK = Block(-1, b"", -1)
 
@@ -45,6 +57,7 @@ class Replay:
         head_age: int = DEFAULT_HEAD_AGE,
         most_findings: int = 1000,
         other_contracts: bool = False,
+        known_end: KnownEnd | None = None,
     ) -> None:
         """Start from nothing.
 
@@ -57,9 +70,13 @@ class Replay:
             most_findings: How many findings are kept; all are counted.
             other_contracts: Whether contracts of others write logs on this chain too. Then a gap
                 between the numbers of a block's logs says nothing.
+            known_end: Through what, or to what, the trail must come, from a source that is trusted.
         """
         self.state = State()
         self._decoder = EventDecoder(contracts)
+        self._contracts = contracts
+        self._known_end = known_end
+        self._passed: int | None = None
         domain = Domain(chain_id, contracts.access_log)
         self._releases = ReleaseJudge(self.state, release_window, head_age)
         self._comparison = JournalComparison(domain, journals, self._releases)
@@ -93,26 +110,35 @@ class Replay:
             else:
                 other(event)
 
-    def finish(self, end: End | None = None) -> ReplayReport:
+    def finish(
+        self,
+        end: End | None = None,
+        *,
+        last_block: int | None = None,
+        hashes: BlockHashes | None = None,
+    ) -> ReplayReport:
         """End the trail and report.
 
         Args:
-            end: Where it must end, from a source that is trusted: a node's access log.
+            end: Where it must end: what the contracts said of themselves to whoever gave the logs.
+            last_block: Up to which it has everything, as whoever gave the logs says.
+            hashes: Tells the hashes of blocks, of whoever can be asked for them.
         """
         state = self.state
         if state.unclosed:
             self._add(Finding(Kind.OPEN_CALL, "the last call has no end", sequence=state.sequence))
-        reached = End(state.sequence, state.head)
-        if end is not None and end != reached:
-            problem = (
-                f"it ends at access {reached.sequence} with {to_hex(reached.head)}, "
-                f"not at access {end.sequence} with {to_hex(end.head)}"
-            )
+        reached = self._end()
+        for problem in _differences(reached, end) if end is not None else ():
             self._add(Finding(Kind.OTHER_END, problem, sequence=reached.sequence))
+        if self._known_end is not None:
+            self._compare(self._known_end)
+            if self._passed is None:
+                self._not_passed(self._known_end, reached.known)
         for finding in self._comparison.finish():
             self._add(finding)
         for finding in self._releases.finish(self._block):
             self._add(finding)
+        noted = self._check_noted(last_block, hashes)
         return ReplayReport(
             first_block=self._first_block,
             last_block=None if self._block is _NO_BLOCK else self._block.number,
@@ -124,6 +150,8 @@ class Replay:
                 if self._outcomes[outcome]
             ),
             end=reached,
+            passed=self._passed,
+            noted=noted,
             journals=self._comparison.names,
             signatures=self._comparison.signatures,
             releases=self._comparison.releases,
@@ -161,6 +189,51 @@ class Replay:
             close(state)
             for finding in self._comparison.recorded(event.recorder):
                 self._add(finding)
+        if self._known_end is not None:
+            self._compare(self._known_end)
+
+    def _compare(self, known: KnownEnd) -> None:
+        """Compare with the known end once the trail is there: after an act or a call of `record`."""
+        state = self.state
+        number = state.sequence + sum(chain.count for chain in state.chains.values())
+        if number == known.number and self._end().known == known:
+            self._passed = number
+
+    def _end(self) -> End:
+        at, state = self._contracts, self.state
+        addresses = (at.registry, at.catalogue, at.agreements, at.authorizations)
+        chains = [state.chains.get(address, EventChain()) for address in addresses]
+        events = [EventState(chain.count, chain.head) for chain in chains]
+        return End(state.sequence, state.head, *events)
+
+    def _check_noted(self, last_block: int | None, hashes: BlockHashes | None) -> int | None:
+        """Compare with the blocks that keyholders noted; return the newest, if all are there."""
+        noted = self._comparison.noted
+        if last_block is None or not noted:
+            return None
+        whole = True
+        for (number, _), source in noted.items():
+            if number > last_block:
+                problem = f"it ends with block {last_block}, and block {number} was noted"
+                self._add(Finding(Kind.OTHER_END, problem, source=source))
+                whole = False
+        if hashes is None:
+            return None
+        within = sorted({number for number, _ in noted if 0 <= number <= last_block})
+        known = hashes(within)
+        for (number, hash_), source in noted.items():
+            if number <= last_block and known.get(number) != hash_:
+                problem = f"block {number} is not {to_hex(hash_)}"
+                self._add(Finding(Kind.OTHER_BLOCK, problem, block_number=number, source=source))
+                whole = False
+        return max(within) if whole else None
+
+    def _not_passed(self, known: KnownEnd, reached: KnownEnd) -> None:
+        if reached.number < known.number:
+            problem = f"it ends at number {reached.number}, before number {known.number}"
+        else:
+            problem = f"at number {known.number} it does not have the head {to_hex(known.head)}"
+        self._add(Finding(Kind.OTHER_END, problem, sequence=self.state.sequence))
 
     def _numbered(self, event: NumberedEvent) -> None:
         """Check an event's number, and go on from it."""
@@ -239,3 +312,19 @@ class Replay:
         self._finding_count += 1
         if len(self._findings) < self._most_findings:
             self._findings.append(finding)
+
+
+def _differences(reached: End, end: End) -> Iterator[str]:
+    """Say of each contract where it ended otherwise than it should have."""
+    if (reached.sequence, reached.head) != (end.sequence, end.head):
+        yield (
+            f"it ends at access {reached.sequence} with {to_hex(reached.head)}, "
+            f"not at access {end.sequence} with {to_hex(end.head)}"
+        )
+    names = ("Registry", "Catalogue", "Agreements", "Authorizations")
+    for name, found, wanted in zip(names, reached.events, end.events, strict=True):
+        if found != wanted:
+            yield (
+                f"{name} ends at event {found.count} with {to_hex(found.head)}, "
+                f"not at event {wanted.count} with {to_hex(wanted.head)}"
+            )

@@ -5,7 +5,8 @@
     {"blockNumber":"0x1","blockHash":"0x..","transactionHash":"0x..","logIndex":"0x0","address":"0x..",
      "topics":["0x.."],"data":"0x..","blockTimestamp":"0x.."}
     ...
-    {"logs":40213,"sequence":39874,"head":"0x.."}
+    {"logs":40213,"sequence":39874,"head":"0x..","registry":{"count":12,"head":"0x.."},"catalogue":{..},
+     "agreements":{..},"authorizations":{..}}
 
 Each of these is one line without spaces, ended by a line feed. A log has the members of `eth_getLogs`,
 in this order: all that the decision depends on, the block's time included. The last line says how
@@ -16,7 +17,7 @@ The hashes of blocks are what the maker's node said: nothing in a trail proves t
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 
@@ -25,6 +26,7 @@ from ledger.errors import LedgerError
 from ledger.events import Contracts, Log
 from ledger.hexes import HexError, from_hex, to_hex
 from ledger.replay.report import End
+from ledger.views import EventState
 
 FORMAT: Final = "quancheng-trail"
 """What the first line says that the file is."""
@@ -37,6 +39,9 @@ _MOST_LINE: Final = 1 << 24
 
 class ExportError(LedgerError):
     """A file is not a trail, or not this deployment's; the message says where."""
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class _Contracts(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -57,10 +62,19 @@ class _Header(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields
     last_block_hash: str
 
 
+class _EventState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    count: _Count
+    head: str
+
+
 class _Footer(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     logs: int
-    sequence: int
+    sequence: _Count
     head: str
+    registry: _EventState
+    catalogue: _EventState
+    agreements: _EventState
+    authorizations: _EventState
 
 
 class _Line(Log, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
@@ -111,7 +125,7 @@ def write_trail(
         file: Open for writing.
         header: Which chain, contracts and blocks.
         batches: Every log of the contracts in these blocks, in order.
-        end: State of the access log after the last block.
+        end: What the five contracts say of themselves after the last block.
     """
     addresses = (to_hex(each) for each in msgspec.structs.astuple(header.contracts))
     first = _Header(
@@ -129,7 +143,8 @@ def write_trail(
         lines = list(batch)
         file.write(_encoder.encode_lines(lines))
         logs += len(lines)
-    file.write(_encoder.encode(_Footer(logs, end.sequence, to_hex(end.head))) + b"\n")
+    events = [_EventState(state.count, to_hex(state.head)) for state in end.events]
+    file.write(_encoder.encode(_Footer(logs, end.sequence, to_hex(end.head), *events)) + b"\n")
     return logs
 
 
@@ -233,11 +248,22 @@ class TrailReader:
     def _read_footer(self, line: bytes) -> None:
         try:
             footer = _footers.decode(line)
-            self.end = End(footer.sequence, from_hex(footer.head, 32))
+            self.end = End(
+                footer.sequence,
+                from_hex(footer.head, 32),
+                _event_state(footer.registry),
+                _event_state(footer.catalogue),
+                _event_state(footer.agreements),
+                _event_state(footer.authorizations),
+            )
         except (msgspec.MsgspecError, HexError) as error:
             raise ExportError(f"line {self._line} is not a trail's last: {error}") from error
         if footer.logs != self._logs:
             raise ExportError(f"{self._logs} logs, and the last line says {footer.logs}")
+
+
+def _event_state(state: _EventState) -> EventState:
+    return EventState(state.count, from_hex(state.head, 24))
 
 
 def _without_footer(part: bytes) -> tuple[bytes, bytes]:

@@ -128,6 +128,8 @@ class JournalComparison:
         self.names = tuple(journal.name for journal in journals)
         self.signatures = 0
         self.releases = 0
+        self.noted: dict[tuple[int, bytes], str] = {}
+        """Blocks that keyholders noted, and the journal that has each first."""
         self._domain = domain
         self._prefix = b"\x19\x01" + domain_separator(domain)
         self._journals = journals
@@ -147,8 +149,7 @@ class JournalComparison:
         id_ = access_id(event)
         signed = False
         while self._next is not None and self._next[0] <= event.sequence:
-            sequence, source, entry = self._next
-            self._next = next(self._entries, None)
+            sequence, source, entry = self._taken(self._next)
             if isinstance(entry, JournalFault):
                 yield _fault(entry, source)
                 continue
@@ -167,6 +168,14 @@ class JournalComparison:
             else:
                 self._unsigned.append((event, self._call))
 
+    def _taken(self, place: _Place) -> _Place:
+        """Go on to the next entry, and remember which block this one notes."""
+        self._next = next(self._entries, None)
+        _, source, entry = place
+        if isinstance(entry, ReleaseEntry) and entry.judged is not None:
+            self.noted.setdefault((entry.judged.block, entry.judged.block_hash), source)
+        return place
+
     def recorded(self, recorder: bytes | None) -> Iterator[Finding]:
         """End a call: what was found about its accesses can be named now."""
         self._call.recorder = recorder
@@ -181,8 +190,7 @@ class JournalComparison:
         """End the trail: entries that are left belong to no access."""
         yield from self.recorded(None)
         while self._next is not None:
-            _, source, entry = self._next
-            self._next = next(self._entries, None)
+            _, source, entry = self._taken(self._next)
             if isinstance(entry, JournalFault):
                 yield _fault(entry, source)
             else:

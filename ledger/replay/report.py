@@ -1,12 +1,17 @@
 """What a replay found."""
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from ledger.enumerations import Outcome
 from ledger.events.abi import Event
 from ledger.hexes import to_hex
+from ledger.keccak import keccak256
+from ledger.views import EventState
+
+NO_EVENTS: Final = EventState(0, bytes(24))
 
 
 class Kind(StrEnum):
@@ -35,7 +40,7 @@ class Kind(StrEnum):
     IMPOSSIBLE_EVENT = "impossible event"
     """Something else that does not follow from what came before."""
     OTHER_END = "other end"
-    """The trail does not end where it should."""
+    """The trail does not end where it should, or does not pass where it must."""
     UNSIGNED_ACCESS = "unsigned access"
     """No journal has the consumer's signature for a recorded access."""
     WRONG_SIGNATURE = "wrong signature"
@@ -99,10 +104,45 @@ class OutcomeCount(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """How far a trail goes: the state of the access log at its end."""
+    """How far a trail goes: what the five contracts say of themselves at its end."""
 
     sequence: int
+    """Number of the last access."""
     head: bytes
+    """Running hash over the accesses."""
+    registry: EventState = NO_EVENTS
+    catalogue: EventState = NO_EVENTS
+    agreements: EventState = NO_EVENTS
+    authorizations: EventState = NO_EVENTS
+
+    @property
+    def events(self) -> tuple[EventState, ...]:
+        """The states of the four contracts that number their events."""
+        return self.registry, self.catalogue, self.agreements, self.authorizations
+
+    @property
+    def preimage(self) -> bytes:
+        """What `known` is the hash of: the four contracts' slots, then the access log's two."""
+        words = [one.head + one.count.to_bytes(8, "big") for one in self.events]
+        return b"".join(words) + self.sequence.to_bytes(32, "big") + self.head
+
+    @property
+    def known(self) -> "KnownEnd":
+        """The same in one number and one hash."""
+        number = self.sequence + sum(one.count for one in self.events)
+        return KnownEnd(number, keccak256(self.preimage))
+
+
+class KnownEnd(msgspec.Struct, frozen=True):
+    """How far a trail went at some time, from a source that is trusted: `NUMBER:HEAD`."""
+
+    number: int
+    """Of accesses, and of events of the other four contracts."""
+    head: bytes
+    """32 bytes, over all of them."""
+
+    def __str__(self) -> str:
+        return f"{self.number}:{to_hex(self.head)}"
 
 
 class ReplayReport(msgspec.Struct, frozen=True):
@@ -116,6 +156,10 @@ class ReplayReport(msgspec.Struct, frozen=True):
     outcomes: tuple[OutcomeCount, ...]
     """As recorded; outcomes that did not occur are left out."""
     end: End
+    passed: int | None
+    """Number of the known end, where the trail ends there or went on from there."""
+    noted: int | None
+    """The newest block that keyholders noted and that the node has."""
     journals: tuple[str, ...]
     """The journals that it was compared with; without any no signature was checked."""
     signatures: int
@@ -130,3 +174,18 @@ class ReplayReport(msgspec.Struct, frozen=True):
     def is_clean(self) -> bool:
         """Whether nothing was found."""
         return self.finding_count == 0
+
+    @property
+    def end_check(self) -> str:
+        """What is known of whether this is the end, in words."""
+        words = []
+        if self.passed is not None:
+            exact = self.passed == self.end.known.number
+            words.append("as named" if exact else f"passes number {self.passed} as named")
+            if exact:
+                return words[0]
+        if self.noted is not None:
+            words.append(f"not before block {self.noted}, the newest that keyholders noted")
+        else:
+            words.append("NOT CHECKED: whether this is the end")
+        return "; ".join(words)

@@ -24,7 +24,7 @@ from ledger.replay.export import (
     write_trail,
 )
 from ledger.replay.journals import Journal
-from ledger.replay.report import End, ReplayReport
+from ledger.replay.report import End, KnownEnd, ReplayReport
 from ledger.rpc import Rpc
 
 _WANTED: Final = 8_000
@@ -46,11 +46,13 @@ def replay_node(
     *,
     finality: Finality | None = None,
     other_contracts: bool = False,
+    known_end: KnownEnd | None = None,
 ) -> ReplayReport:
     """Replay everything up to the newest final block of a node.
 
-    The node is asked for every log, for the hash and time of every block that has one, and for the
-    state of the access log at the end; nothing else of what it says is relied upon. Whether it is the
+    The node is asked for every log, for the hash and time of every block that has one, and for what the
+    contracts say of themselves at the end; nothing else of what it says is relied upon. A node that tells
+    less of all of that consistently is found out by a known end only. Whether it is the
     right chain is for `verify_deployment`.
 
     Raises:
@@ -58,12 +60,14 @@ def replay_node(
         ChainMissingError: it has no final block yet.
         NodeContradictionError: a log is of another block than the node has.
     """
-    newest = _newest(rpc, finality or Finality.depth(0))
-    end = _end(rpc, deployment.contracts, newest.number)
-    replay = _replay(deployment, journals, other_contracts=other_contracts)
+    newest = newest_final(rpc, finality or Finality.depth(0))
+    end = end_at(rpc, deployment.contracts, newest.number)
+    replay = _replay(deployment, journals, other_contracts=other_contracts, known_end=known_end)
     for logs in read_logs(rpc, deployment.contracts, deployment.block_number, newest.number):
         replay.feed(logs)
-    return replay.finish(end)
+    return replay.finish(
+        end, last_block=newest.number, hashes=lambda numbers: _hashes(rpc, numbers)
+    )
 
 
 def replay_trail(
@@ -71,7 +75,7 @@ def replay_trail(
     deployment: Deployment,
     journals: Sequence[Journal] = (),
     *,
-    end: End | None = None,
+    known_end: KnownEnd | None = None,
     other_contracts: bool = False,
 ) -> ReplayReport:
     """Replay an exported trail.
@@ -83,14 +87,14 @@ def replay_trail(
         path: The file.
         deployment: From a source that is trusted, not from the file's sender.
         journals: To compare with, if any.
-        end: Where it must end, from a source that is trusted. None takes what the file's last line
-            says, so a trail that was cut off and given another last line looks whole.
+        known_end: Through what, or to what, it must come, from a source that is trusted. Without it a
+            trail that was cut off and given another last line looks whole.
         other_contracts: Whether contracts of others write logs on this chain too.
 
     Raises:
         ExportError: not a trail, another deployment's, or of other blocks than its first line says.
     """
-    replay = _replay(deployment, journals, other_contracts=other_contracts)
+    replay = _replay(deployment, journals, other_contracts=other_contracts, known_end=known_end)
     with open_trail(path) as file:
         reader = TrailReader(file)
         verify_header(reader.header, deployment)
@@ -98,7 +102,7 @@ def replay_trail(
             replay.feed(logs)
         if reader.end is None:
             raise ExportError("the trail is cut off: its last line is missing")
-        return replay.finish(end or reader.end)
+        return replay.finish(reader.end, last_block=reader.header.last_block)
 
 
 def export_trail(
@@ -115,7 +119,7 @@ def export_trail(
         NodeContradictionError: a log is of another block than the node has.
         ExportError: the file cannot be written.
     """
-    newest = _newest(rpc, finality or Finality.depth(0))
+    newest = newest_final(rpc, finality or Finality.depth(0))
     header = TrailHeader(
         chain_id=deployment.chain_id,
         contracts=deployment.contracts,
@@ -123,7 +127,7 @@ def export_trail(
         last_block=newest.number,
         last_block_hash=newest.hash,
     )
-    end = _end(rpc, deployment.contracts, newest.number)
+    end = end_at(rpc, deployment.contracts, newest.number)
     logs = read_logs(rpc, deployment.contracts, deployment.block_number, newest.number)
     try:
         with path.open("wb") as file:
@@ -167,8 +171,17 @@ def _looked_up(rpc: Rpc, logs: tuple[Log, ...]) -> tuple[Log, ...]:
     return logs
 
 
+def _hashes(rpc: Rpc, numbers: Sequence[int]) -> dict[int, bytes]:
+    blocks = rpc.send_many([queries.block(number) for number in numbers])
+    return {block.number: block.hash for block in blocks if block is not None}
+
+
 def _replay(
-    deployment: Deployment, journals: Sequence[Journal], *, other_contracts: bool
+    deployment: Deployment,
+    journals: Sequence[Journal],
+    *,
+    other_contracts: bool,
+    known_end: KnownEnd | None,
 ) -> Replay:
     return Replay(
         deployment.contracts,
@@ -177,10 +190,17 @@ def _replay(
         release_window=deployment.release_window,
         head_age=deployment.head_age,
         other_contracts=other_contracts,
+        known_end=known_end,
     )
 
 
-def _newest(rpc: Rpc, finality: Finality) -> queries.Block:
+def newest_final(rpc: Rpc, finality: Finality) -> queries.Block:
+    """Return the newest final block.
+
+    Raises:
+        RpcError: the node cannot be asked.
+        ChainMissingError: it has no final block yet.
+    """
     newest = rpc.send(queries.block(finality.tag))
     number = -1 if newest is None else finality.final_number(newest)
     found = rpc.send(queries.block(number)) if number >= 0 else None
@@ -189,6 +209,18 @@ def _newest(rpc: Rpc, finality: Finality) -> queries.Block:
     return found
 
 
-def _end(rpc: Rpc, contracts: Contracts, block: int) -> End:
-    state = rpc.send(views.log_state(contracts, block))
-    return End(state.sequence, state.head)
+def end_at(rpc: Rpc, contracts: Contracts, block: int) -> End:
+    """Ask a node what the five contracts say of themselves after a block.
+
+    Raises:
+        RpcError: the node cannot be asked, or does not have the state of this block any more.
+    """
+    log = rpc.send(views.log_state(contracts, block))
+    numbered = (
+        contracts.registry,
+        contracts.catalogue,
+        contracts.agreements,
+        contracts.authorizations,
+    )
+    events = rpc.send_many([views.event_state(address, block) for address in numbered])
+    return End(log.sequence, log.head, *events)

@@ -129,12 +129,12 @@ def replay_copy(
         path: to write to.
         header: of the trail.
         copy: what to write.
-        end: where the trail must end, from the regulator's own node.
+        end: where the trail must come to, from the regulator's own node.
     """
     with path.open("wb") as file:
         write_trail(file, _agreeing(header, copy), [copy.logs], copy.end)
     journals = [CopiedJournal("gateway", copy.entries)]
-    return replay_trail(path, world.deployment, journals, end=end)
+    return replay_trail(path, world.deployment, journals, known_end=end.known)
 
 
 def _agreeing(header: TrailHeader, copy: Copy) -> TrailHeader:

@@ -81,7 +81,7 @@ def reorder_accesses(copy: Copy) -> Copy:
 def forge_the_hashes(copy: Copy) -> Copy:
     """Make a denied access an allowed one, and compute all running hashes anew."""
     edited = edit_an_access(copy)
-    logs, end = _rehashed(edited.logs)
+    logs, end = _rehashed(edited.logs, copy.end)
     return replace(edited, logs=logs, end=end)
 
 
@@ -101,7 +101,7 @@ def invent_an_access(copy: Copy) -> Copy:
     }
     invented = msgspec.structs.replace(model, **block, log_index="0x0", data=to_hex(bytes(data)))
     closing = msgspec.structs.replace(recorded, **block, log_index="0x1")
-    logs, end = _rehashed((*copy.logs, invented, closing))
+    logs, end = _rehashed((*copy.logs, invented, closing), copy.end)
     return replace(copy, logs=logs, end=end)
 
 
@@ -145,7 +145,7 @@ def _contents_of(one: Log, at: Log) -> Log:
     return msgspec.structs.replace(at, topics=one.topics, data=one.data)
 
 
-def _rehashed(logs: Iterable[Log]) -> tuple[tuple[Log, ...], End]:
+def _rehashed(logs: Iterable[Log], end: End) -> tuple[tuple[Log, ...], End]:
     """Compute every running hash anew, as the contract does."""
     head, sequence, found = bytes(32), 0, []
     for log in logs:
@@ -156,4 +156,4 @@ def _rehashed(logs: Iterable[Log]) -> tuple[tuple[Log, ...], End]:
             closing = sequence.to_bytes(32, "big") + head
             log = msgspec.structs.replace(log, data=to_hex(closing))  # noqa: PLW2901
         found.append(log)
-    return tuple(found), End(sequence, head)
+    return tuple(found), msgspec.structs.replace(end, sequence=sequence, head=head)

@@ -39,8 +39,8 @@ class History:
         city.record([city.request(1), city.request(2), city.request(3, basis=1)])
         city.trail.next_block()
         city.trail.emit(Revoked, self.first, subject, signer)
-        liftable_at = city.trail.block.timestamp + 3600
-        city.trail.emit(SubjectFrozen, other, other_signer, liftable_at)
+        liftable = city.trail.block.timestamp + 3600
+        city.trail.emit(SubjectFrozen, other, other_signer, liftable)
         city.record([city.request(4), city.request(5, basis=1), city.request(6, basis=2)])
         city.trail.next_block()
         city.trail.emit(SubjectUnfrozen, other, other_signer)

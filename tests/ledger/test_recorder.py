@@ -341,6 +341,7 @@ async def test_nothing_is_taken_from_an_account_that_is_not_admitted_until_it_is
     chain: Chain, basis: bytes, tmp_path: Path
 ) -> None:
     party = Party(f"Stranger {secrets.token_hex(4)}", Roles.RECORDER)
+    chain.send(chain.parties.bank, contracts.name_recorder(party.address))
     [request] = requests_for(chain, basis, 1)
     async with running_recorder(chain, party, tmp_path, ready=False) as recorder:
         await until(lambda: recorder.status.state is RecorderState.RUNNING)
@@ -370,7 +371,7 @@ async def test_withdrawn_recorder_tells_everybody_who_waits_and_then_takes_nothi
         # The nonce is used, so relays go on.
         subject = chain.register_subject()
         with pytest.raises(RevertError):
-            await recorder.relay(chain.revoke_call(subject, bytes(32)))
+            await recorder.relay(contracts.complete_recovery(subject.id))
 
 
 # A node that does not answer
@@ -614,11 +615,12 @@ async def test_a_node_that_has_just_forgotten_a_grant_does_not_refuse_its_revoca
     own_chain: Chain, tmp_path: Path
 ) -> None:
     chain = own_chain
-    terms, subject = chain.personal_terms(), chain.register_subject()
-    authorization = chain.authorization(subject, terms)
-    bank = chain.parties.bank
+    terms, bank = chain.personal_terms(), chain.parties.bank
     key = contracts.set_encryption_key(b"\1" + bytes(32))
     chain.node.checkpoint()
+    # The id too is forgotten: a revocation before its grant counts, and nothing would be refused.
+    subject = chain.register_subject()
+    authorization = chain.authorization(subject, terms)
     settings = RecorderSettings(keep_history=True)
     async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
         await recorder.relay(chain.grant_call(subject, authorization))

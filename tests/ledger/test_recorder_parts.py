@@ -26,6 +26,8 @@ from ledger.recorder.entries import (
 from ledger.recorder.reconciling import compare, lost, plan_reconciliation, senders_of
 from ledger.recorder.records import (
     FORMAT,
+    SKIPPED,
+    SKIPPED_BATCH,
     GivenUp,
     Identity,
     Journaled,
@@ -41,7 +43,7 @@ from ledger.recorder.records import (
     split_accesses,
     split_signatures,
 )
-from ledger.recorder.settling import Settlement, remembered
+from ledger.recorder.settling import Settlement, placed, remembered
 from ledger.transactions import GAS_CAP
 from ledger.typed_data import AccessRequest, struct_hash
 
@@ -344,6 +346,25 @@ def test_settled_accesses_are_known_without_the_chain() -> None:
     assert (second.sequence, second.outcome, second.log_index) == (6, 16, 4)
 
 
+def test_what_was_passed_over_has_no_number_and_its_batch_one_event() -> None:
+    outcomes = bytes((0, SKIPPED_BATCH, SKIPPED, SKIPPED_BATCH, 16))
+    accesses = [bytes([number]) * 32 for number in range(5)]
+    passed = msgspec.structs.replace(settled(1), outcomes=outcomes)
+    first, *none, last = placed(passed, accesses)
+    assert none == [None] * 3
+    assert first is not None
+    assert last is not None
+    assert (first.sequence, first.log_index) == (5, 3)
+    assert (last.sequence, last.log_index, last.access) == (6, 6, accesses[4])
+    assert remembered(passed, accesses) == [first, last]
+    assert passed.last_sequence == 6
+    everything = msgspec.structs.replace(passed, outcomes=bytes((SKIPPED_BATCH, SKIPPED)))
+    assert remembered(everything, accesses[:2]) == []
+    assert everything.last_sequence == 4
+    state = folded([OPENED, sent(4, 1, accesses=ACCESS * 2), everything])
+    assert state.mark == Mark(10, bytes([10]) * 32, 4, bytes([1]) * 32)
+
+
 # Reconciliation
 
 
@@ -368,25 +389,32 @@ def test_what_the_chain_lost_is_sent_again_in_its_old_order() -> None:
 
 def settlement(outcome: int, sequence: int, *, head: int = 1, succeeded: bool = True) -> Settlement:
     receipt = Receipt(bytes([1]) * 32, 0, 12, bytes(32), ACCOUNT, succeeded, 1, None, ())
-    access = RecordedAccess(ACCESS, sequence, outcome, 12, bytes(32), 1, bytes([1]) * 32, 3)
-    return Settlement(receipt, 1, (access,) if succeeded else (), bytes([head]) * 32)
+    record = msgspec.structs.replace(
+        settled(1, block=12, first=sequence),
+        outcomes=bytes([outcome]) if succeeded else b"",
+        head=bytes([head]) * 32,
+        succeeded=succeeded,
+    )
+    return Settlement(receipt, record, tuple(placed(record, [ACCESS])) if succeeded else ())
 
 
 def test_only_what_came_out_differently_is_reported() -> None:
     before = settled(1)
-    assert list(compare(before, settlement(0, 5))) == []
-    assert list(compare(None, settlement(2, 5))) == []
-    [outcome] = compare(before, settlement(2, 5))
+    assert list(compare(before, settlement(0, 5), [ACCESS])) == []
+    assert list(compare(None, settlement(2, 5), [ACCESS])) == []
+    [outcome] = compare(before, settlement(2, 5), [ACCESS])
     assert outcome.access == ACCESS
     assert (outcome.before, outcome.after) == (
         "Allowed as number 5",
         "RequestExpired as number 5",
     )
-    [number] = compare(before, settlement(0, 6))
+    [number] = compare(before, settlement(0, 6), [ACCESS])
     assert number.after == "Allowed as number 6"
-    [head] = compare(before, settlement(0, 5, head=2))
+    [head] = compare(before, settlement(0, 5, head=2), [ACCESS])
     assert head.access is None
-    [refused] = compare(before, settlement(0, 5, succeeded=False))
+    [passed] = compare(before, settlement(SKIPPED_BATCH, 5), [ACCESS])
+    assert (passed.access, passed.after) == (ACCESS, "passed over")
+    [refused] = compare(before, settlement(0, 5, succeeded=False), [ACCESS])
     assert (refused.before, refused.after) == ("carried out", "refused")
     assert "was Allowed as number 5" in str(outcome)
 

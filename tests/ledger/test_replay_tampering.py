@@ -157,7 +157,7 @@ def forge_a_log_of_another_contract(copy: Copy) -> None:
 
 def forge_the_number_of_an_agreement(copy: Copy) -> None:
     names = [EventDecoder(CONTRACTS).decode(log).name for log in copy.logs]
-    copy.edit_data(names.index("AgreementApproved"), 31, 2)
+    copy.edit_data(names.index("AgreementApproved"), 63, 2)
 
 
 # Invent, and claim

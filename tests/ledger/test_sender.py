@@ -36,7 +36,7 @@ def test_refused_call_costs_nothing_and_says_why(chain: Chain) -> None:
     call = contracts.withdraw(secrets.token_bytes(20))
     with pytest.raises(RevertError) as caught:
         sender.send(registry(chain.deployment), call.data)
-    assert caught.value.revert.name == "OwnableUnauthorizedAccount"
+    assert caught.value.revert.name == "NotAuthority"
     assert chain.rpc.send(queries.transaction_count(sender.address)) == 0
 
 

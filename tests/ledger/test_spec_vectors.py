@@ -43,7 +43,7 @@ from ledger.hexes import from_hex, to_hex
 from ledger.journal import MARK, Journal, decode_frames, whole_length
 from ledger.keccak import keccak256
 from ledger.recorder.records import JournalState, decode_records, encode_records
-from ledger.replay import End, ExportError, ReleaseEntry, replay_trail
+from ledger.replay import ExportError, Kind, KnownEnd, ReleaseEntry, replay_trail
 from ledger.replay.export import TrailReader
 from ledger.replay.journals import access_id
 from ledger.signing import address_of, recover, verify_signature
@@ -91,10 +91,39 @@ def test_the_deployment_file_is_written_as_it_was_read(deployment: Deployment) -
 
 def test_the_trail_replays_clean_and_ends_where_the_vectors_say(deployment: Deployment) -> None:
     wanted = vectors("access-log.json")
-    end = End(wanted["sequence"], from_hex(wanted["head"], 32))
-    report = replay_trail(TRAIL, deployment, end=end)
+    end = KnownEnd(wanted["end"]["number"], from_hex(wanted["end"]["head"], 32))
+    report = replay_trail(TRAIL, deployment, known_end=end)
     assert report.is_clean
+    assert report.end_check == "as named"
     assert report.accesses == wanted["sequence"] == len(wanted["steps"])
+    assert (report.end.sequence, to_hex(report.end.head)) == (wanted["sequence"], wanted["head"])
+    assert str(report.end.known) == wanted["end"]["text"]
+    for refused in wanted["end"]["refused"]:
+        number, _, head = refused.partition(":")
+        other = KnownEnd(int(number), from_hex(head, 32))
+        (finding,) = replay_trail(TRAIL, deployment, known_end=other).findings
+        assert finding.kind is Kind.OTHER_END
+
+
+def test_the_running_hashes_of_all_contracts_follow_from_the_formula() -> None:
+    """From the formula of docs/spec/access-log.md, not from the library."""
+    wanted = vectors("access-log.json")
+    slots: dict[str, bytes] = {}
+    for step in wanted["numbered"]:
+        before = slots.get(step["contract"], bytes(32))
+        topics, data = b"".join(map(from_hex, step["topics"])), from_hex(step["data"])
+        count = int.from_bytes(before[24:], "big") + 1
+        assert count == step["number"] == int.from_bytes(data[:32], "big")
+        assert to_hex(before[:24]) == step["head_before"]
+        head = keccak256(before[:24] + topics + data)[:24]
+        assert to_hex(head) == step["head"]
+        slots[step["contract"]] = head + count.to_bytes(8, "big")
+    contracts = json.loads(TRAIL.read_bytes().splitlines()[0])["contracts"]
+    names = ("registry", "catalogue", "agreements", "authorizations")
+    preimage = b"".join(slots[contracts[name]] for name in names)
+    preimage += wanted["sequence"].to_bytes(32, "big") + from_hex(wanted["head"])
+    assert to_hex(preimage) == wanted["end"]["preimage"]
+    assert to_hex(keccak256(preimage)) == wanted["end"]["head"]
 
 
 def test_a_trail_that_lacks_its_last_access_is_refused(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from gateway.accesses import Accesses
+from gateway.accesses import Accesses, RecorderNotNamedError
 from gateway.bases import Bases
 from gateway.errors import StoreUnavailableError
 from gateway.ingest import UploadRules
@@ -34,6 +34,7 @@ DOMAIN = Domain(31_337, b"\x05" * 20)
 BANK_KEY = keccak256(b"bank")
 BANK = signing.address_of(BANK_KEY)
 STRANGER_KEY = keccak256(b"stranger")
+RECORDER = b"\x0e" * 20
 SUBJECT = keccak256(b"subject")
 PERSONAL = keccak256(b"personal dataset")
 OPEN = keccak256(b"open dataset")
@@ -50,6 +51,8 @@ class FakeChain:
         self.time = NOW
         self.down = False
         self.delay = 0.0
+        self.unnamed: set[bytes] = set()
+        """Consumers that have not named our recorder."""
 
     def authorize(self, *, item: bytes = bytes(32), subject: bytes = SUBJECT) -> bytes:
         """Add an authorization for the personal dataset."""
@@ -67,6 +70,10 @@ class FakeChain:
 
     async def wait_for(self, number: int) -> None:
         """Nothing to wait for."""
+
+    async def check(self, consumer: bytes) -> None:
+        if consumer in self.unnamed:
+            raise RecorderNotNamedError(consumer, RECORDER)
 
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         if self.down:

@@ -74,7 +74,7 @@ class Copy:
                 sequence += 1
             elif log.topics[0] == RECORDED:
                 self.edit(place, data=to_hex(sequence.to_bytes(32, "big") + head))
-        self.end = End(sequence, head)
+        self.end = msgspec.structs.replace(self.end, sequence=sequence, head=head)
 
     def append(self, log: Log, *, index: int, first: bool = False) -> None:
         """Put a log into a block after the last."""

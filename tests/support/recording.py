@@ -33,9 +33,11 @@ _NUMBERS: Final = itertools.count(1)
 
 
 def admitted_recorder(chain: Chain) -> Party:
-    """Admit a recorder with an account of its own."""
+    """Admit a recorder with an account of its own, which all consumers name."""
     party = Party(f"Gateway {next(_NUMBERS)} of {chain.node.port}", Roles.RECORDER)
     chain.send(chain.parties.authority, contracts.admit(party.address, party.roles, party.name))
+    for consumer in chain.parties.consumers:
+        chain.send(consumer, contracts.name_recorder(party.address))
     return party
 
 

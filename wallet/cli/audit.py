@@ -22,8 +22,11 @@ from ledger.evidence import (
 from ledger.hexes import to_hex
 from ledger.replay import (
     Journal,
+    KnownEnd,
     ReplayReport,
+    end_at,
     export_trail,
+    newest_final,
     open_trail,
     read_logs,
     replay_node,
@@ -53,6 +56,7 @@ app = typer.Typer(help="The regulator: see, check and keep everything.", no_args
 app.command("key")(key)
 
 _SHOWN = 50
+_MOST_DIGITS = 20
 _WORD_OF_A_TRAIL = (
     "their hashes and times are the word of whoever made the file; nothing in it proves them"
 )
@@ -67,6 +71,14 @@ KeyholderFiles = Annotated[
 FromGateway = Annotated[
     bool, typer.Option("--from-gateway", help="Fetch the gateway's journal, as a regulator.")
 ]
+KnownEndText = Annotated[
+    str | None,
+    typer.Option(
+        "--end",
+        metavar="NUMBER:HEAD",
+        help="What `audit head` printed, or somebody else whom you trust: the trail must pass it.",
+    ),
+]
 Trail = Annotated[
     Path | None, typer.Option(help="Replay an exported trail instead of asking the node.")
 ]
@@ -80,12 +92,13 @@ def replay(
     journal: JournalFiles = None,
     keyholder_journal: KeyholderFiles = None,
     from_gateway: FromGateway = False,
+    end: KnownEndText = None,
     html: Annotated[Path | None, typer.Option(help="Write a report for people here.")] = None,
 ) -> None:
     """Read every event, decide every access again, compare with the journals. Exit code 4: differences."""
     session = session_of(context)
     with _journals(session, journal, keyholder_journal, from_gateway=from_gateway) as journals:
-        report = _replay(session, trail, journals)
+        report = _replay(session, trail, journals, _known_end(end))
     if html is not None:
         with _logs(session, trail) as logs:
             page = make_report(session.deployment, report, access_rows(session.deployment, logs))
@@ -93,6 +106,24 @@ def replay(
     _show_report(session, report, trail)
     if not report.is_clean:
         raise DifferencesError(f"replay found {report.finding_count} differences")
+
+
+@app.command()
+def head(context: typer.Context) -> None:
+    """Print the end of everything that is final, to be kept where nobody can change it: NUMBER:HEAD."""
+    session = session_of(context)
+    contracts = session.deployment.contracts
+    with _node(session) as rpc:
+        block = newest_final(rpc, session.ledger.finality)
+        known = end_at(rpc, contracts, block.number).known
+    document = {
+        "end": str(known),
+        "number": known.number,
+        "head": to_hex(known.head),
+        "block_number": block.number,
+        "block_hash": to_hex(block.hash),
+    }
+    session.output.result(document, str(known))
 
 
 @app.command()
@@ -173,6 +204,7 @@ def verify(
     *,
     journal: JournalFiles = None,
     keyholder_journal: KeyholderFiles = None,
+    end: KnownEndText = None,
     trail: Annotated[
         Path | None,
         typer.Option(help="Evidence: a trail that has the blocks, from a source that you trust."),
@@ -192,8 +224,10 @@ def verify(
     """Check an exported trail, or evidence, offline. Exit code 4: it does not hold."""
     session = session_of(context)
     if not is_evidence(file):
-        replay(context, trail=file, journal=journal, keyholder_journal=keyholder_journal)
+        replay(context, trail=file, journal=journal, keyholder_journal=keyholder_journal, end=end)
         return
+    if end is not None:
+        raise InputError("evidence is of one access and has no end: --end is for trails")
     found = read_evidence(file)
     hashes = {hash_of(text, "anchor") for text in anchor or ()}
     if trail is not None:
@@ -258,11 +292,26 @@ def _fetched(session: Session) -> Iterator[Path]:
         yield path
 
 
-def _replay(session: Session, trail: Path | None, journals: Sequence[Journal]) -> ReplayReport:
+def _replay(
+    session: Session,
+    trail: Path | None,
+    journals: Sequence[Journal],
+    known_end: KnownEnd | None,
+) -> ReplayReport:
+    deployment, finality = session.deployment, session.ledger.finality
     if trail is not None:
-        return replay_trail(trail, session.deployment, journals)
+        return replay_trail(trail, deployment, journals, known_end=known_end)
     with _node(session) as rpc:
-        return replay_node(rpc, session.deployment, journals, finality=session.ledger.finality)
+        return replay_node(rpc, deployment, journals, finality=finality, known_end=known_end)
+
+
+def _known_end(text: str | None) -> KnownEnd | None:
+    if text is None:
+        return None
+    number, _, head = text.partition(":")
+    if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
+        raise InputError("an end is NUMBER:HEAD, as `audit head` prints it")
+    return KnownEnd(int(number), hash_of(head, "end's head"))
 
 
 @contextmanager
@@ -297,6 +346,8 @@ def _show_report(session: Session, report: ReplayReport, trail: Path | None) -> 
         "outcomes": {one.outcome.title: one.count for one in report.outcomes},
         "sequence": report.end.sequence,
         "head": to_hex(report.end.head),
+        "end": str(report.end.known),
+        "end_check": report.end_check,
         "journals": report.journals,
         "signatures": report.signatures,
         "releases": report.releases,
@@ -312,7 +363,8 @@ def _show_report(session: Session, report: ReplayReport, trail: Path | None) -> 
         document,
         f"replayed    {report.logs:,} events, {report.accesses:,} accesses, "
         f"blocks {report.first_block} to {report.last_block}",
-        f"end         number {report.end.sequence}, head {to_hex(report.end.head)}",
+        f"end         {report.end.known}",
+        f"whole       {report.end_check}",
         f"blocks      {_WORD_OF_A_TRAIL if trail else 'hashes and times are those that the node has'}",
         f"journals    {', '.join(report.journals) or 'none: no signature was checked'}",
         f"signatures  {report.signatures:,} of {report.accesses:,} checked",

@@ -5,7 +5,8 @@ ClientError
   NodeError                   the party's own node did not answer, or refused (NodeRefusedError)
   UnexpectedAnswerError       an answer that is none of the protocol
   ProblemError                a problem (RFC 9457), by status:
-    UnauthorizedError 401, ForbiddenError 403 (DeniedError: recorded on chain), NotFoundError 404,
+    UnauthorizedError 401, ForbiddenError 403 (DeniedError: recorded on chain;
+    RecorderNotNamedError: the consumer must name the gateway's recorder first), NotFoundError 404,
     ConflictError 409, ErasedError 410, OutOfBoundsError 412, TooLargeError 413, InvalidError 422,
     ThrottledError 429, UnavailableError 503, ServerError any other 5xx, ProblemError the rest
   ForeignTextError            a service wants something signed that is not its own; nothing was
@@ -114,6 +115,13 @@ class ForbiddenError(ProblemError):
     """403: signed, and not allowed."""
 
 
+class RecorderNotNamedError(ForbiddenError):
+    """The consumer has not named the gateway's recorder: `quancheng consumer recorder name` does.
+
+    Nothing was recorded and no use is spent.
+    """
+
+
 class DeniedError(ClientError):
     """An access was denied; the denial is on chain."""
 
@@ -179,6 +187,7 @@ class VerificationError(ClientError):
         return type(self), (self.check, self.detail)
 
 
+_NOT_NAMED: Final = "urn:quancheng:problem:recorder-not-named"
 _BY_STATUS: Final[dict[int, type[ProblemError]]] = {
     400: InvalidError,
     401: UnauthorizedError,
@@ -201,6 +210,8 @@ def problem_error(
 ) -> ProblemError:
     """Return the error that a problem is."""
     kind = _BY_STATUS.get(problem.status)
+    if problem.type == _NOT_NAMED:
+        kind = RecorderNotNamedError
     if kind is None:
         kind = ServerError if problem.status >= 500 else ProblemError
     return kind(problem, retry_after, members)

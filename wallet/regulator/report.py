@@ -8,7 +8,6 @@ import msgspec
 
 from ledger.deployment import Deployment
 from ledger.escaping import escape_html
-from ledger.hexes import to_hex
 from ledger.replay import ReplayReport
 from wallet.regulator.exports import AccessRow
 
@@ -86,7 +85,8 @@ def _facts(deployment: Deployment, replay: ReplayReport) -> str:
         ("blocks", f"{replay.first_block} to {replay.last_block}"),
         ("events", str(replay.logs)),
         ("accesses", str(replay.accesses)),
-        ("running hash", to_hex(replay.end.head)),
+        ("end", str(replay.end.known)),
+        ("whether this is the end", replay.end_check),
         ("journals compared", ", ".join(replay.journals) or "none"),
         ("signatures checked", str(replay.signatures)),
         ("releases with their record", str(replay.releases)),

@@ -310,3 +310,28 @@ def test_evidence_of_nothing_in_particular_is_refused(
     assert regulator("audit", "evidence", file, *journal).code == ExitCode.BAD_INPUT
     shown = ("--access", "1", "--values", *journal)
     assert regulator("audit", "evidence", file, *shown).code == ExitCode.BAD_INPUT
+
+
+# The end
+
+
+def test_a_known_end_is_printed_and_checked(chain: Chain, party: Parties, tmp_path: Path) -> None:
+    regulator, trail = party(chain.parties.regulator), tmp_path / "trail.jsonl"
+    known = regulator.json("audit", "head")
+    assert regulator("audit", "head").out.strip() == known["end"]
+    assert known["end"] == f"{known['number']}:{known['head']}"
+    shown = regulator("audit", "replay").out
+    assert "NOT CHECKED: whether this is the end" in shown
+    assert regulator.json("audit", "replay", "--end", known["end"])["end_check"] == "as named"
+    regulator.json("audit", "export", str(trail), "--trail-file")
+    for command in (("replay", "--trail"), ("verify",)):
+        report = regulator.json("audit", *command, str(trail), "--end", known["end"])
+        assert (report["clean"], report["end_check"]) == (True, "as named")
+    chain.record([chain.request(chain.parties.bank, b"\x01" * 32)])
+    later = regulator.json("audit", "replay", "--end", known["end"])
+    assert later["end_check"].startswith(f"passes number {known['number']} as named; NOT CHECKED")
+    cut = regulator("audit", "verify", str(trail), "--end", later["end"])
+    assert cut.code == ExitCode.NOT_VERIFIED
+    for wrong in ("", "1", "1:", ":0x", "-1:0x" + "00" * 32, "1:0x00", "１:0x" + "00" * 32):
+        done = regulator("audit", "replay", "--end", wrong)
+        assert done.code == ExitCode.BAD_INPUT, wrong

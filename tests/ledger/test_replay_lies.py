@@ -1,0 +1,399 @@
+"""Nothing is missing, of all events: what a node or a trail leaves out, adds or changes is found.
+
+A proxy before the real node lies as well as it can: it renumbers the logs of a block after one is gone,
+and lets the contracts say of themselves what suits it.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ledger import contracts, queries
+from ledger.chain import Finality
+from ledger.contracts import encode_call
+from ledger.enumerations import Class
+from ledger.events import Accessed, EventDecoder, Log, OrderTerms
+from ledger.events.identifiers import order_id
+from ledger.hexes import from_hex, to_hex
+from ledger.node import Node
+from ledger.replay import (
+    End,
+    Judged,
+    Kind,
+    KnownEnd,
+    ReleaseEntry,
+    ReplayReport,
+    access_id,
+    end_at,
+    export_trail,
+    newest_final,
+    replay_node,
+    replay_trail,
+)
+from ledger.rpc import Rpc
+from tests.support.chain import ALL_FIELDS, Chain, node_settings
+from tests.support.copies import MemoryJournal
+from tests.support.node_proxy import NodeProxy, honest, proxy_before
+
+RawLog = dict[str, Any]
+Tamper = Callable[[list[RawLog]], list[RawLog]]
+
+
+@dataclass
+class History:
+    """A chain on which much has happened, and a proxy before its node."""
+
+    chain: Chain
+    proxy: NodeProxy
+    rpc: Rpc
+    logs: list[RawLog]
+    end: End
+
+    def places(self, name: str) -> list[int]:
+        """Where the events of a kind are."""
+        decoder = EventDecoder(self.chain.contracts)
+        names = [decoder.decode(log_of(raw)).name for raw in self.logs]
+        return [place for place, found in enumerate(names) if found == name]
+
+    def telling(self, tamper: Callable[[int], Tamper]) -> list[int]:
+        """All places, but a second end of a call: the contract writes one where nothing was recorded."""
+        ends = self.places("Recorded") if tamper is repeated else []
+        return [place for place in range(len(self.logs)) if place not in ends]
+
+    def replayed(self, tamper: Tamper, known_end: KnownEnd | None = None) -> ReplayReport:
+        """What a replay finds when the proxy answers with these logs instead."""
+        told = tamper([dict(log) for log in self.logs])
+
+        def lie(method: str, params: list[Any], result: Any) -> Any:
+            if method != "eth_getLogs":
+                return result
+            first, last = (int(params[0][name], 16) for name in ("fromBlock", "toBlock"))
+            return [log for log in told if first <= int(log["blockNumber"], 16) <= last]
+
+        self.proxy.lie = lie
+        return replay_node(self.rpc, self.chain.deployment, known_end=known_end)
+
+
+def ask(proxy: NodeProxy, method: str, *params: Any) -> Any:
+    question = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
+    return json.loads(proxy.answer(json.dumps(question).encode())[1])["result"]
+
+
+def log_of(raw: RawLog) -> Log:
+    return msgspec.convert(raw, Log)
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    settings = node_settings(tmp_path_factory.mktemp("lies"), state_interval=0, history=100_000)
+    with Node(settings) as node:
+        chain = Chain(node)
+        live(chain)
+        newest = chain.rpc.send(queries.block_number())
+        addresses = [to_hex(each) for each in msgspec.structs.astuple(chain.contracts)]
+        span = {"fromBlock": "0x0", "toBlock": hex(newest), "address": addresses}
+        with proxy_before(node.url) as proxy, Rpc(proxy.url) as rpc:
+            end = end_at(chain.rpc, chain.contracts, newest)
+            yield History(chain, proxy, rpc, ask(proxy, "eth_getLogs", span), end)
+        chain.close()
+
+
+def live(chain: Chain) -> None:
+    """Let happen what S3 and S4 left out, and more, each in a transaction of its own."""
+    who, terms = chain.parties, chain.personal_terms()
+    subject, other = chain.register_subjects(2)
+    record = chain.authorization(subject, terms, max_uses=3)
+    basis = chain.grant(subject, record)
+    chain.record([chain.request(who.bank, basis), chain.request(who.bank, b"\x01" * 32)])
+    chain.publish(terms.dataset, b"\x11" * 32, 5)
+    chain.send(who.recorder, chain.revoke_call(subject, basis))
+    chain.send(who.recorder, chain.freeze_call(other))
+    chain.send(who.regulator, contracts.restrict(who.insurer.address, chain.now() + 3600, "Why"))
+    chain.send(who.insurer, contracts.appeal("No"))
+    chain.send(who.regulator, contracts.lift(who.insurer.address, "Well"))
+    chain.send(who.bank, contracts.set_encryption_key(b"\x01" + b"\x05" * 32))
+    order = OrderTerms(
+        terms.dataset,
+        terms.purpose,
+        Class.CONDITIONAL,
+        1,
+        chain.now(),
+        chain.now() + 3600,
+        "Flood",
+        b"\x22" * 32,
+    )
+    chain.send(who.authority, contracts.issue_order(order))
+    name = order_id(order)
+    chain.send(who.regulator, contracts.countersign_order(name))
+    chain.send(who.regulator, contracts.end_order(name, "Over"))
+    chain.send(who.regulator, contracts.review_order(name, "All well"))
+    nonce = b"\x33" * 32
+    call = contracts.apply_for(terms.dataset, terms.purpose, ALL_FIELDS, "Again.", nonce)
+    chain.send(who.insurer, call)
+    chain.record([chain.request(who.bank, basis)])
+
+
+def renumbered(logs: list[RawLog]) -> list[RawLog]:
+    """Let no gap show where a log is gone or came in."""
+    count: dict[str, int] = {}
+    for log in logs:
+        number = count.get(log["blockNumber"], 0)
+        count[log["blockNumber"]] = number + 1
+        log["logIndex"] = hex(number)
+    return logs
+
+
+def without(place: int) -> Tamper:
+    return lambda logs: renumbered([*logs[:place], *logs[place + 1 :]])
+
+
+def repeated(place: int) -> Tamper:
+    return lambda logs: renumbered([*logs[: place + 1], dict(logs[place]), *logs[place + 1 :]])
+
+
+def changed(place: int) -> Tamper:
+    """Another last byte of the data, or the last but some, where there is data."""
+
+    def tamper(logs: list[RawLog]) -> list[RawLog]:
+        data = bytearray(from_hex(logs[place]["data"]))
+        data[-1] ^= 1
+        logs[place]["data"] = to_hex(bytes(data))
+        return logs
+
+    return tamper
+
+
+def test_the_honest_node_replays_clean(history: History) -> None:
+    report = history.replayed(lambda logs: logs)
+    assert report.findings == ()
+    assert report.end == history.end
+    assert report.end_check == "NOT CHECKED: whether this is the end"
+    names = ("Revoked", "RestrictionAppealed", "OrderReviewed", "Published", "Applied", "Accessed")
+    assert all(history.places(name) for name in names)
+
+
+@pytest.mark.parametrize("tamper", [without, repeated, changed])
+def test_every_log_that_a_node_leaves_out_adds_or_changes_is_found(
+    history: History, tamper: Callable[[int], Tamper]
+) -> None:
+    for place in history.telling(tamper):
+        report = history.replayed(tamper(place))
+        assert not report.is_clean, history.logs[place]
+        assert report.finding_count < 40
+
+
+@pytest.mark.parametrize("name", ["Revoked", "RestrictionAppealed", "OrderReviewed", "Published"])
+def test_an_event_on_which_no_decision_depends_is_missed_by_its_number(
+    history: History, name: str
+) -> None:
+    """S4: each of these could be left out, and nothing found it."""
+    (place,) = history.places(name)
+    found = {finding.kind for finding in history.replayed(without(place)).findings}
+    assert found & {Kind.MISSING_EVENT, Kind.OTHER_END}
+
+
+def test_the_last_event_of_a_contract_is_missed_by_the_count(history: History) -> None:
+    (place,) = history.places("OrderReviewed")
+    found = [one for one in history.replayed(without(place)).findings if one.kind is Kind.OTHER_END]
+    assert len(found) == 1
+    assert "Catalogue ends at event" in found[0].problem
+
+
+def test_replay_goes_on_behind_a_gap(history: History) -> None:
+    """One event left out is not found again at every event that follows."""
+    place = history.places("PartyAdmitted")[2]
+    kinds = [one.kind for one in history.replayed(without(place)).findings]
+    assert kinds.count(Kind.MISSING_EVENT) == 1
+
+
+# In a trail file
+
+
+@pytest.fixture
+def trail(history: History, tmp_path: Path) -> Path:
+    history.proxy.lie = honest
+    path = tmp_path / "trail.jsonl"
+    export_trail(history.rpc, history.chain.deployment, path)
+    return path
+
+
+def rewritten(path: Path, tamper: Tamper, end: End | None = None) -> Path:
+    first, *lines, last = path.read_bytes().splitlines()
+    logs = tamper([json.loads(line) for line in lines])
+    footer = {**json.loads(last), "logs": len(logs)}
+    if end is not None:
+        footer |= {"sequence": end.sequence, "head": to_hex(end.head)}
+        names = ("registry", "catalogue", "agreements", "authorizations")
+        for name, state in zip(names, end.events, strict=True):
+            footer[name] = {"count": state.count, "head": to_hex(state.head)}
+    texts = [json.dumps(log, separators=(",", ":")).encode() for log in [*logs, footer]]
+    path.write_bytes(b"\n".join([first, *texts]) + b"\n")
+    return path
+
+
+@pytest.mark.parametrize("tamper", [without, repeated, changed])
+def test_every_line_that_a_trail_leaves_out_adds_or_changes_is_found(
+    history: History, trail: Path, tamper: Callable[[int], Tamper], tmp_path: Path
+) -> None:
+    whole = trail.read_bytes()
+    assert replay_trail(trail, history.chain.deployment).is_clean
+    for place in history.telling(tamper):
+        trail.write_bytes(whole)
+        report = replay_trail(rewritten(trail, tamper(place)), history.chain.deployment)
+        assert not report.is_clean, history.logs[place]
+
+
+# Cut at the end
+
+
+def test_a_trail_that_is_cut_and_made_to_look_whole_is_found_by_a_known_end_only(
+    history: History, trail: Path
+) -> None:
+    deployment, known = history.chain.deployment, history.end.known
+    place = history.places("OrderReviewed")[0]
+    shorter = replay_trail(rewritten(trail, lambda logs: logs[:place]), deployment).end
+    assert shorter.known.number < known.number
+    path = rewritten(trail, lambda logs: logs, shorter)
+    report = replay_trail(path, deployment)
+    assert report.is_clean
+    assert report.end_check == "NOT CHECKED: whether this is the end"
+    (finding,) = replay_trail(path, deployment, known_end=known).findings
+    assert finding.kind is Kind.OTHER_END
+    assert f"before number {known.number}" in finding.problem
+
+
+def test_a_trail_that_passes_a_known_end_says_what_is_not_checked(
+    history: History, trail: Path
+) -> None:
+    deployment, known = history.chain.deployment, history.end.known
+    report = replay_trail(trail, deployment, known_end=known)
+    assert (report.is_clean, report.end_check) == (True, "as named")
+    place = history.places("OrderReviewed")[0]
+    whole = trail.read_bytes()
+    earlier = replay_trail(rewritten(trail, lambda logs: logs[:place]), deployment).end.known
+    trail.write_bytes(whole)
+    report = replay_trail(trail, deployment, known_end=earlier)
+    assert report.is_clean
+    assert report.end_check == (
+        f"passes number {earlier.number} as named; NOT CHECKED: whether this is the end"
+    )
+
+
+@pytest.mark.parametrize("step", [-1, 0, 1])
+def test_a_known_end_with_another_head_or_number_is_a_finding(
+    history: History, trail: Path, step: int
+) -> None:
+    known = history.end.known
+    head = known.head if step else bytes(32)
+    other = KnownEnd(known.number + step, head)
+    report = replay_trail(trail, history.chain.deployment, known_end=other)
+    assert {finding.kind for finding in report.findings} == {Kind.OTHER_END}
+
+
+def cut_at(history: History, block: int) -> Callable[[str, list[Any], Any], Any]:
+    """Lie as a node that stands still at a block, or hides what came after it."""
+    history.proxy.lie = honest
+    newest = ask(history.proxy, "eth_getBlockByNumber", hex(block), False)
+
+    def lie(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_getBlockByNumber":
+            if params[0] in ("latest", "finalized"):
+                return newest
+            return result if int(params[0], 16) <= block else None
+        if method == "eth_getLogs":
+            return [log for log in result if int(log["blockNumber"], 16) <= block]
+        return result
+
+    return lie
+
+
+def test_a_node_that_stays_behind_is_found_by_a_known_end(history: History) -> None:
+    chain, known = history.chain, history.end.known
+    block = int(history.logs[history.places("OrderReviewed")[0]]["blockNumber"], 16) - 1
+    history.proxy.lie = cut_at(history, block)
+    report = replay_node(history.rpc, chain.deployment)
+    assert report.is_clean
+    assert report.end_check == "NOT CHECKED: whether this is the end"
+    (finding,) = replay_node(history.rpc, chain.deployment, known_end=known).findings
+    assert finding.kind is Kind.OTHER_END
+
+
+def noted(history: History, block: int, hash_: bytes | None = None) -> MemoryJournal:
+    """A keyholder's journal with one release, which notes a block."""
+    decoder = EventDecoder(history.chain.contracts)
+    access = decoder.decode(log_of(history.logs[history.places("Accessed")[0]]))
+    assert isinstance(access, Accessed)
+    found = history.chain.rpc.send(queries.block(block))
+    assert found is not None
+    judged = Judged(found.timestamp, block, hash_ or found.hash)
+    entry = ReleaseEntry(access_id(access), 1, None, None, released=True, judged=judged)
+    return MemoryJournal([entry], "keyholder 1")
+
+
+def test_a_node_that_stays_behind_is_found_by_blocks_that_keyholders_noted(
+    history: History,
+) -> None:
+    chain = history.chain
+    last = int(history.logs[-1]["blockNumber"], 16)
+    journals = [noted(history, last)]
+    history.proxy.lie = honest
+    report = replay_node(history.rpc, chain.deployment, journals)
+    assert report.end_check == f"not before block {last}, the newest that keyholders noted"
+    history.proxy.lie = cut_at(history, last - 1)
+    report = replay_node(history.rpc, chain.deployment, journals)
+    assert Kind.OTHER_END in {finding.kind for finding in report.findings}
+    assert report.end_check == "NOT CHECKED: whether this is the end"
+
+
+def test_a_node_without_a_block_that_a_keyholder_noted_is_a_finding(history: History) -> None:
+    history.proxy.lie = honest
+    last = int(history.logs[-1]["blockNumber"], 16)
+    journals = [noted(history, last, b"\x05" * 32)]
+    report = replay_node(history.rpc, history.chain.deployment, journals)
+    found = [one for one in report.findings if one.kind is Kind.OTHER_BLOCK]
+    assert found
+    assert {one.source for one in found} == {"keyholder 1"}
+    assert report.end_check == "NOT CHECKED: whether this is the end"
+
+
+def test_newest_events_left_out_with_states_to_match_are_found_by_a_known_end_only(
+    history: History,
+) -> None:
+    """The limit that docs/spec/access-log.md tells: blocks alone do not show it."""
+    chain, block = history.chain, int(history.logs[-1]["blockNumber"], 16)
+    place = history.places("OrderReviewed")[0]
+    before = int(history.logs[place]["blockNumber"], 16) - 1
+    old = end_at(chain.rpc, chain.contracts, before)
+    selector = to_hex(encode_call("state()"))
+
+    def lie(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_getLogs":
+            gone = to_hex(chain.contracts.catalogue)
+            kept = [
+                log
+                for log in result
+                if log["address"] != gone or int(log["blockNumber"], 16) <= before
+            ]
+            return renumbered(kept)
+        of_catalogue = {"to": to_hex(chain.contracts.catalogue), "data": selector}
+        if method == "eth_call" and params[0] == of_catalogue:
+            return to_hex(old.catalogue.count.to_bytes(32, "big") + old.catalogue.head + bytes(8))
+        return result
+
+    history.proxy.lie = lie
+    journals = [noted(history, block)]
+    report = replay_node(history.rpc, chain.deployment, journals)
+    assert Kind.OTHER_END not in {one.kind for one in report.findings}
+    report = replay_node(history.rpc, chain.deployment, journals, known_end=history.end.known)
+    assert Kind.OTHER_END in {one.kind for one in report.findings}
+
+
+def test_the_newest_block_is_the_finals(history: History) -> None:
+    history.proxy.lie = honest
+    block = newest_final(history.rpc, Finality.depth(0))
+    assert end_at(history.rpc, history.chain.contracts, block.number).known == history.end.known
