@@ -135,4 +135,4 @@ def _read_cursor(cursor: str | None) -> tuple[int | None, int | None]:
 
 
 def _unnamed(address: bytes) -> PartyEntry:
-    return PartyEntry(address, "", Roles(0), False, 0, "", "", b"")
+    return PartyEntry(address, "", Roles(0), False, 0, "", "", b"", frozenset())

@@ -34,12 +34,13 @@ class History:
         self.city: City = city
         self.first, self.second, self.third = city.authorizations
         granted = {one.authorization: one for one in self._decoded() if isinstance(one, Granted)}
-        subject, signer = granted[self.first].subject, granted[self.first].signer
-        other, other_signer = granted[self.second].subject, granted[self.second].signer
+        subject, signer = granted[self.first].subject, granted[self.first].signer_hash
+        other, other_signer = granted[self.second].subject, granted[self.second].signer_hash
         city.record([city.request(1), city.request(2), city.request(3, basis=1)])
         city.trail.next_block()
         city.trail.emit(Revoked, self.first, subject, signer)
-        city.trail.emit(SubjectFrozen, other, other_signer)
+        liftable = city.trail.block.timestamp + 3600
+        city.trail.emit(SubjectFrozen, other, other_signer, liftable)
         city.record([city.request(4), city.request(5, basis=1), city.request(6, basis=2)])
         city.trail.next_block()
         city.trail.emit(SubjectUnfrozen, other, other_signer)

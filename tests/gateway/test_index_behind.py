@@ -31,7 +31,8 @@ async def test_who_is_not_there_yet_is_not_told_that_there_is_no_such_party(tmp_
     index = Index(database, ORIGIN)
     await index.open()
     admitted = PartyAdmitted(
-        Block(1, bytes(32), 1), bytes(32), 0, bytes(20), BANK, int(Roles.CONSUMER), "Bank"
+        *(Block(1, bytes(32), 1), bytes(32), 0, bytes(20), 1, b""),
+        *(BANK, int(Roles.CONSUMER), "Bank"),
     )
     await index.apply([admitted], 100, bytes(32), 100)
     newest = 100

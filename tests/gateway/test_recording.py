@@ -12,6 +12,7 @@ import pytest
 
 from gateway.accesses import CannotRecordError
 from gateway.errors import StoreUnavailableError
+from gateway.namings import Namings
 from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
@@ -111,7 +112,7 @@ async def test_nothing_new_is_recorded_while_too_much_is_not_noted(
     monkeypatch.setattr("gateway.recording._MOST_UNNOTED", 0)
     database = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", timeout=0.2)
     unclaimed = Unclaimed(SqlReleaseJournal(database))
-    recording = Recording(cast("Recorder", None), unclaimed)
+    recording = Recording(cast("Recorder", None), unclaimed, cast("Namings", None))
     waiting, new = entry(1), entry(2)
     unclaimed(waiting.submission, waiting.recorded)
     with pytest.raises(CannotRecordError):

@@ -36,10 +36,12 @@ from ledger.index import (
     WrongOriginError,
 )
 from ledger.index.writer import Writer
+from ledger.keccak import keccak256
 from ledger.node import Node, NodeSettings
 from ledger.rpc import AsyncRpc, NodeUnreachableError
 from ledger.state import apply
 from tests.ledger.test_policy_property import EVERYTHING, RECOVERY_DELAY
+from tests.support.acts_of_people import SIGNERS
 from tests.support.chain import Chain
 from tests.support.database import database, database_url, postgres_server
 from tests.support.histories import Stage
@@ -155,6 +157,7 @@ async def check_terms(index: Index, state: State) -> None:
 
 
 async def check_people(index: Index, state: State) -> None:
+    signers = {keccak256(signer): signer for signer in SIGNERS}
     for subject in state.subjects.values():
         found = await index.subject(subject.id)
         assert found is not None
@@ -162,9 +165,9 @@ async def check_people(index: Index, state: State) -> None:
             assert getattr(found, name) == getattr(subject, name), name
         assert found in await index.subjects_of(subject.signer)
         for guardian, appointed in subject.guardians.items():
-            counts = appointed.expires_at > index.head.timestamp
-            counts = counts and appointed.epoch == subject.epoch
-            assert (found in await index.wards_of(guardian)) == counts
+            counts = appointed.consent_until > index.head.timestamp
+            counts = counts and appointed.era == len(subject.era_ends)
+            assert (found in await index.wards_of(signers[guardian])) == counts
     total = 0
     for key, authorization in state.authorizations.items():
         one = await index.authorization(key)
@@ -362,7 +365,8 @@ def access(number: int, sequence: int, basis: bytes, outcome: Outcome) -> Access
 
 def admission(number: int) -> PartyAdmitted:
     return PartyAdmitted(
-        block(number), b"t" * 32, 0, b"r" * 20, b"c" * 20, int(Roles.CONSUMER), "C"
+        *(block(number), b"t" * 32, 0, b"r" * 20, 1, b""),
+        *(b"c" * 20, int(Roles.CONSUMER), "C"),
     )
 
 
@@ -387,8 +391,11 @@ async def test_an_attempt_on_an_id_before_it_was_granted_is_in_the_persons_histo
         index,
         2,
         [
-            SubjectRegistered(*place, subject, 1, b"k" * 20),
-            Granted(*place, authorization, subject, b"c" * 20, terms, 1, 0, b"k" * 20),
+            SubjectRegistered(*place, 1, b"", subject, 1, b"i" * 20, b"k" * 20),
+            Granted(
+                *(*place, 2, b"", authorization, subject, b"c" * 20, terms),
+                *(1, 0, 0, keccak256(b"k" * 20)),
+            ),
             access(2, 2, authorization, Outcome.ALLOWED),
         ],
     )

@@ -12,7 +12,7 @@ import pytest
 
 from ledger import contracts
 from ledger.enumerations import Class
-from ledger.events import AgreementApproved, Event, Published
+from ledger.events import AgreementApproved, NumberedEvent, Published
 from ledger.events.plans import plan_for
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
@@ -316,7 +316,7 @@ def approve_and_grant(city: City) -> None:
     ids=["Published", "AgreementApproved"],
 )
 async def test_a_keyholder_stops_releasing_when_its_node_drops_an_event(
-    city: City, tmp_path: Path, kind: type[Event], acts: Callable[[City], None]
+    city: City, tmp_path: Path, kind: type[NumberedEvent], acts: Callable[[City], None]
 ) -> None:
     topic = to_hex(plan_for(kind).topic)
     missing: list[str] = []
