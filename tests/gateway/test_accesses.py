@@ -15,6 +15,7 @@ from gateway.accesses import (
 )
 from gateway.bases import IndexBehindError
 from gateway.errors import (
+    ChainUnavailableError,
     ErasedError,
     GatewayError,
     MalformedBodyError,
@@ -310,6 +311,19 @@ async def test_one_keyholder_that_is_away_or_silent_keeps_nobody_waiting(desk: A
     desk.holders[0].silent = True
     async with asyncio.timeout(1):
         released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
+
+
+async def test_nothing_is_recorded_or_released_while_the_chain_has_what_cannot_be(
+    desk: AccessDesk,
+) -> None:
+    before = desk.submission(desk.chain.authorize())
+    released(await desk.accesses.answer(before))
+    desk.chain.problem = "2 events on chain cannot be"
+    for submission in (before, desk.submission(desk.chain.authorize())):
+        answer = await desk.accesses.answer(submission)
+        assert isinstance(answer.problem, ChainUnavailableError)
+        assert answer.release is None
+    assert len(desk.chain.recorded) == 1
 
 
 # The release window

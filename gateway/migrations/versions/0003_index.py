@@ -81,6 +81,9 @@ def upgrade() -> None:
         sa.Column("fields", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("withdrawn", sa.Boolean(), nullable=False),
+        sa.Column("round", sa.BigInteger(), nullable=False),
+        sa.Column("suspended_until", sa.BigInteger(), nullable=False),
+        sa.Column("suspension_unseen", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("transaction", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_chain_agreements")),
@@ -133,8 +136,9 @@ def upgrade() -> None:
         sa.Column("nonce", sa.LargeBinary(length=32), nullable=False),
         sa.Column("deadline", sa.BigInteger(), nullable=False),
         sa.Column("agreement", sa.BigInteger(), nullable=False),
+        sa.Column("round", sa.BigInteger(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
-        sa.Column("signer", sa.LargeBinary(), nullable=False),
+        sa.Column("signer_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("transaction", sa.BigInteger(), nullable=False),
         sa.Column("revoked_in", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_chain_authorizations")),
@@ -201,6 +205,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("dataset", "item", name=op.f("pk_chain_erasures")),
     )
     op.create_table(
+        "chain_event_counts",
+        sa.Column("contract", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("contract", name=op.f("pk_chain_event_counts")),
+    )
+    op.create_table(
         "chain_events",
         sa.Column(
             "key",
@@ -251,11 +261,24 @@ def upgrade() -> None:
         postgresql_where=sa.text("subject > 0"),
     )
     op.create_table(
+        "chain_faults",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("block_number", sa.BigInteger(), nullable=False),
+        sa.Column("log_index", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("problem", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_chain_faults")),
+    )
+    op.create_table(
         "chain_guardians",
         sa.Column("subject", sa.BigInteger(), nullable=False),
-        sa.Column("guardian", sa.LargeBinary(), nullable=False),
+        sa.Column("guardian", sa.LargeBinary(length=32), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subject", "guardian", name=op.f("pk_chain_guardians")),
     )
     op.create_index(
@@ -271,6 +294,7 @@ def upgrade() -> None:
         sa.Column("starts_at", sa.BigInteger(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("countersigned", sa.Boolean(), nullable=False),
         sa.Column("reviewed", sa.Boolean(), nullable=False),
         sa.Column("findings", sa.String(), nullable=False),
         sa.Column("transaction", sa.BigInteger(), nullable=False),
@@ -306,6 +330,7 @@ def upgrade() -> None:
         sa.Column("timestamp", sa.BigInteger(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("faults", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chain_progress")),
     )
     op.create_table(
@@ -339,6 +364,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chain_purposes")),
     )
     op.create_table(
+        "chain_recorders",
+        sa.Column("consumer", sa.BigInteger(), nullable=False),
+        sa.Column("recorder", sa.LargeBinary(length=20), nullable=False),
+        sa.PrimaryKeyConstraint("consumer", "recorder", name=op.f("pk_chain_recorders")),
+    )
+    op.create_table(
         "chain_subjects",
         sa.Column(
             "number",
@@ -347,8 +378,13 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("id", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("registrar", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("links_from", sa.BigInteger(), nullable=False),
         sa.Column("signer", sa.LargeBinary(), nullable=False),
+        sa.Column("signer_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("frozen", sa.Boolean(), nullable=False),
+        sa.Column("liftable_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed", sa.Boolean(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("recovery_at", sa.BigInteger(), nullable=False),
         sa.Column("pending_signer", sa.LargeBinary(), nullable=False),
@@ -356,7 +392,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_chain_subjects")),
         sa.UniqueConstraint("id", name=op.f("uq_chain_subjects_id")),
     )
-    op.create_index(op.f("ix_chain_subjects_signer"), "chain_subjects", ["signer"], unique=False)
+    op.create_index(
+        op.f("ix_chain_subjects_signer_hash"), "chain_subjects", ["signer_hash"], unique=False
+    )
     op.create_table(
         "chain_transactions",
         sa.Column(
@@ -374,13 +412,32 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_chain_transactions_hash"), "chain_transactions", ["hash"], unique=False
     )
+    op.create_table(
+        "chain_voids",
+        sa.Column(
+            "sequence",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("basis", sa.BigInteger(), nullable=False),
+        sa.Column("last_use", sa.BigInteger(), nullable=False),
+        sa.Column("ground", sa.SmallInteger(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("transaction", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_chain_voids")),
+    )
+    op.create_index(op.f("ix_chain_voids_basis"), "chain_voids", ["basis"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_chain_voids_basis"), table_name="chain_voids")
+    op.drop_table("chain_voids")
     op.drop_index(op.f("ix_chain_transactions_hash"), table_name="chain_transactions")
     op.drop_table("chain_transactions")
-    op.drop_index(op.f("ix_chain_subjects_signer"), table_name="chain_subjects")
+    op.drop_index(op.f("ix_chain_subjects_signer_hash"), table_name="chain_subjects")
     op.drop_table("chain_subjects")
+    op.drop_table("chain_recorders")
     op.drop_table("chain_purposes")
     op.drop_table("chain_purpose_fields")
     op.drop_table("chain_publications")
@@ -390,6 +447,7 @@ def downgrade() -> None:
     op.drop_table("chain_orders")
     op.drop_index(op.f("ix_chain_guardians_guardian"), table_name="chain_guardians")
     op.drop_table("chain_guardians")
+    op.drop_table("chain_faults")
     op.drop_index(
         "ix_chain_events_subject",
         table_name="chain_events",
@@ -415,6 +473,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("basis > 0"),
     )
     op.drop_table("chain_events")
+    op.drop_table("chain_event_counts")
     op.drop_table("chain_erasures")
     op.drop_table("chain_datasets")
     op.drop_table("chain_bases")
