@@ -211,6 +211,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("contract", name=op.f("pk_chain_event_counts")),
     )
     op.create_table(
+        "chain_faults",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("block_number", sa.BigInteger(), nullable=False),
+        sa.Column("log_index", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("problem", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_chain_faults")),
+    )
+    op.create_table(
         "chain_events",
         sa.Column(
             "key",
@@ -259,20 +273,6 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("subject > 0"),
         postgresql_where=sa.text("subject > 0"),
-    )
-    op.create_table(
-        "chain_faults",
-        sa.Column(
-            "key",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
-        ),
-        sa.Column("block_number", sa.BigInteger(), nullable=False),
-        sa.Column("log_index", sa.BigInteger(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("problem", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_chain_faults")),
     )
     op.create_table(
         "chain_guardians",
@@ -431,11 +431,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_chain_voids_basis"), table_name="chain_voids")
     op.drop_table("chain_voids")
-    op.drop_index(op.f("ix_chain_transactions_hash"), table_name="chain_transactions")
     op.drop_table("chain_transactions")
-    op.drop_index(op.f("ix_chain_subjects_signer_hash"), table_name="chain_subjects")
     op.drop_table("chain_subjects")
     op.drop_table("chain_recorders")
     op.drop_table("chain_purposes")
@@ -443,72 +440,15 @@ def downgrade() -> None:
     op.drop_table("chain_publications")
     op.drop_table("chain_progress")
     op.drop_table("chain_parties")
-    op.drop_index(op.f("ix_chain_orders_dataset"), table_name="chain_orders")
     op.drop_table("chain_orders")
-    op.drop_index(op.f("ix_chain_guardians_guardian"), table_name="chain_guardians")
     op.drop_table("chain_guardians")
     op.drop_table("chain_faults")
-    op.drop_index(
-        "ix_chain_events_subject",
-        table_name="chain_events",
-        sqlite_where=sa.text("subject > 0"),
-        postgresql_where=sa.text("subject > 0"),
-    )
-    op.drop_index(
-        "ix_chain_events_party",
-        table_name="chain_events",
-        sqlite_where=sa.text("party > 0"),
-        postgresql_where=sa.text("party > 0"),
-    )
-    op.drop_index(
-        "ix_chain_events_dataset",
-        table_name="chain_events",
-        sqlite_where=sa.text("dataset > 0"),
-        postgresql_where=sa.text("dataset > 0"),
-    )
-    op.drop_index(
-        "ix_chain_events_basis",
-        table_name="chain_events",
-        sqlite_where=sa.text("basis > 0"),
-        postgresql_where=sa.text("basis > 0"),
-    )
     op.drop_table("chain_events")
     op.drop_table("chain_event_counts")
     op.drop_table("chain_erasures")
     op.drop_table("chain_datasets")
     op.drop_table("chain_bases")
-    op.drop_index(op.f("ix_chain_authorizations_subject"), table_name="chain_authorizations")
-    op.drop_index(op.f("ix_chain_authorizations_consumer"), table_name="chain_authorizations")
-    op.drop_index(op.f("ix_chain_authorizations_case_reference"), table_name="chain_authorizations")
     op.drop_table("chain_authorizations")
-    op.drop_index(op.f("ix_chain_applications_dataset"), table_name="chain_applications")
-    op.drop_index(op.f("ix_chain_applications_consumer"), table_name="chain_applications")
     op.drop_table("chain_applications")
-    op.drop_index(op.f("ix_chain_agreements_dataset"), table_name="chain_agreements")
-    op.drop_index(op.f("ix_chain_agreements_consumer"), table_name="chain_agreements")
     op.drop_table("chain_agreements")
-    op.drop_index(
-        "ix_chain_accesses_subject",
-        table_name="chain_accesses",
-        sqlite_where=sa.text("subject > 0"),
-        postgresql_where=sa.text("subject > 0"),
-    )
-    op.drop_index(
-        "ix_chain_accesses_dataset",
-        table_name="chain_accesses",
-        sqlite_where=sa.text("dataset > 0"),
-        postgresql_where=sa.text("dataset > 0"),
-    )
-    op.drop_index(
-        "ix_chain_accesses_consumer",
-        table_name="chain_accesses",
-        sqlite_where=sa.text("consumer > 0"),
-        postgresql_where=sa.text("consumer > 0"),
-    )
-    op.drop_index(
-        "ix_chain_accesses_basis",
-        table_name="chain_accesses",
-        sqlite_where=sa.text("basis > 0"),
-        postgresql_where=sa.text("basis > 0"),
-    )
     op.drop_table("chain_accesses")
