@@ -11,6 +11,7 @@ from gateway.accesses import (
     CannotRecordError,
     NotAConsumerError,
     QueueFullError,
+    RecorderNotNamedError,
     RequestSignatureError,
 )
 from gateway.bases import IndexBehindError
@@ -218,6 +219,18 @@ async def test_only_what_its_consumer_signed_for_this_deployment_is_recorded(
     answer = await desk.accesses.answer(msgspec.structs.replace(good, request=late))
     assert isinstance(answer.problem, MalformedBodyError)
     assert desk.chain.recorded == {}
+
+
+async def test_who_did_not_name_the_recorder_is_turned_away_before_the_record(
+    desk: AccessDesk,
+) -> None:
+    desk.chain.unnamed.add(BANK)
+    signed = desk.submission(desk.chain.authorize())
+    answer = await desk.accesses.answer(signed)
+    assert isinstance(answer.problem, RecorderNotNamedError)
+    assert desk.chain.recorded == {}
+    desk.chain.unnamed.clear()
+    assert (await desk.accesses.answer(signed)).release is not None
 
 
 async def test_who_was_never_admitted_is_turned_away(desk: AccessDesk) -> None:
