@@ -48,6 +48,8 @@ class FakeChain:
         self.outcomes: dict[bytes, Outcome] = {}
         self.recorded: dict[bytes, RecordedAccess] = {}
         self.block = 10
+        self.problem: str | None = None
+        """Why what is known of it cannot be relied on."""
         self.time = NOW
         self.down = False
         self.delay = 0.0
@@ -129,6 +131,7 @@ class AccessDesk:
                 release_window=3600,
                 newest_time=lambda: self.chain.time,
                 clock=lambda: NOW,
+                problem=lambda: self.chain.problem,
             ),
             keyholders=keyholders.confirm,
             journal=self.journal,

@@ -43,6 +43,7 @@ from ledger.deployment import write_deployment
 from ledger.encoding import Schema
 from ledger.enumerations import Roles
 from ledger.exchange import AccessResult, KeyedSubmission, SignedLink
+from ledger.hexes import to_hex
 from ledger.index.follower import Follower
 from ledger.index.index import Index, Origin
 from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
@@ -224,7 +225,10 @@ def make_city(chain: Chain, home: Path) -> Iterator[City]:
     holders = make_keyholders(3, 2)
     chain.send_all(
         chain.parties.authority,
-        [contracts.admit(one.address, Roles.KEYHOLDER, "Keyholder") for one in holders],
+        [
+            contracts.admit(one.address, Roles.KEYHOLDER, f"Keyholder {to_hex(one.address)}")
+            for one in holders
+        ],
     )
     subkeys = [derive_subkeys(holder.newest().complete(), terms.dataset) for holder in holders[:2]]
     keyholders = KeyholderProcesses(chain, home / "keyholders", holders)
