@@ -20,7 +20,7 @@ from ledger.contracts import ContractCall
 from ledger.index import Follower, FollowerSettings, Index, Origin
 from ledger.keccak import keccak256
 from ledger.node import Node, NodeSettings
-from ledger.replay import export_node, replay_node, replay_trail
+from ledger.replay import export_trail, replay_node, replay_trail
 from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc
 from tests.support.chain import Chain, Party
@@ -212,16 +212,16 @@ def test_replay_takes_them_from_a_node_and_from_a_trail(town: Town, tmp_path: Pa
     report = replay_node(chain.rpc, chain.deployment)
     assert report.findings == ()
     path = tmp_path / "trail.jsonl"
-    export_node(chain.rpc, chain.deployment, path)
+    export_trail(chain.rpc, chain.deployment, path)
     assert replay_trail(path, chain.deployment).findings == ()
 
 
 async def test_a_keyholder_takes_them(town: Town) -> None:
     chain = town.chain
     async with AsyncRpc(chain.node.url) as rpc:
-        follower = HolderFollower(rpc, chain.deployment, Following(Finality.depth(0)))
+        follower = HolderFollower(rpc, chain.deployment, Following(Finality.depth(0), 3600, 60))
         await follower.step()
-        assert follower.require().height >= chain.block_number() - 1
+        assert follower.require().block.number >= chain.block_number() - 1
 
 
 def test_what_is_over_a_bound_is_refused_by_the_contract(town: Town) -> None:
