@@ -14,6 +14,7 @@ from gateway.supervision.rules import Bounds
 from gateway.supervision.watch import Enforcement
 from ledger import failpoints
 from ledger.exchange import MOST_ACCESSES
+from ledger.plain_text import verify_text
 
 _RULES = ("rate", "volume", "denials", "odd-hours", "after-revocation")
 
@@ -106,6 +107,11 @@ class AccessSettings(BaseSettings):
 
     failpoint: str = ""
     """Step at which this process kills itself (`ledger.failpoints`). Empty outside of tests."""
+
+    @field_validator("appeal")
+    @classmethod
+    def _check_appeal(cls, value: str) -> str:
+        return verify_text("the place to appeal to", value)
 
     @field_validator("restricting_rules")
     @classmethod

@@ -24,11 +24,14 @@ from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import AskStateError, InboxStore, StoredAsk
 from gateway.store.links import LinkStore
 from ledger import contracts
+from ledger.artifacts import ContractName
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Deployment
 from ledger.enumerations import Roles
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex
+from ledger.plain_calls import verify_call
+from ledger.plain_text import PlainTextError
 from ledger.reverts import Revert, RevertError
 from ledger.signing import SigningError, recover
 from ledger.transactions import SignedTransaction, TransactionError, parse_transaction
@@ -283,12 +286,21 @@ class Relays:
             raise MalformedBodyError(str(error)) from error
         if transaction.content.chain_id != self._deployment.chain_id:
             raise ForbiddenError(f"only transactions for chain {self._deployment.chain_id}")
-        if transaction.content.to not in msgspec.structs.astuple(self._deployment.contracts):
-            raise ForbiddenError("only transactions to the five contracts of this deployment")
+        try:
+            verify_call(ContractCall(self._contract(transaction), transaction.content.data))
+        except PlainTextError as error:
+            raise MalformedBodyError(f"the transaction: {error}") from error
         try:
             return await self._relay.relay_raw(transaction)
         except RevertError as error:
             raise refused(error.revert) from error
+
+    def _contract(self, transaction: SignedTransaction) -> ContractName:
+        """Return which of the five contracts a transaction is to."""
+        for name in ("Registry", "Catalogue", "Agreements", "Authorizations", "AccessLog"):
+            if self._deployment.address_of(name) == transaction.content.to:
+                return name
+        raise ForbiddenError("only transactions to the five contracts of this deployment")
 
     async def _once(
         self,

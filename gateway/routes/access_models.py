@@ -6,7 +6,9 @@ records are JSON objects as in `ledger.typed_data`.
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from ledger.plain_text import MOST_MESSAGE, verify_optional_text
 
 Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
 Address = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$")]
@@ -178,10 +180,14 @@ class InboxAnswer(BaseModel):
     requests: list[InboxEntry]
 
 
+def _plain(text: str) -> str:
+    return verify_optional_text("the reason", text, MOST_MESSAGE)
+
+
 class RefusalTaken(Taken):
     """Why; shown to the consumer."""
 
-    reason: Annotated[str, Field(max_length=500)] = ""
+    reason: Annotated[str, Field(max_length=MOST_MESSAGE), AfterValidator(_plain)] = ""
 
 
 # Histories

@@ -1,10 +1,11 @@
 """Bodies of requests and answers. Nothing that is refused is quoted: it may be personal."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ledger.hexes import from_hex, to_hex
+from ledger.plain_text import MOST_CASE_NUMBER, verify_case_number, verify_text
 from wallet.identity.enrolment import WantedSigner
 from wallet.identity.lookups import Lookup
 from wallet.identity.people import Identity, Kind, make_identity
@@ -14,7 +15,17 @@ from wallet.identity.texts import ProvenSigner
 
 Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
 Bytes = Annotated[str, Field(pattern="^0x([0-9a-f]{2})*$", max_length=20_000)]
-ShortText = Annotated[str, Field(min_length=1, max_length=500)]
+_MOST_TEXT: Final = 500
+
+
+def _plain(text: str) -> str:
+    return verify_text("the text", text, _MOST_TEXT)
+
+
+ShortText = Annotated[str, Field(min_length=1, max_length=_MOST_TEXT), AfterValidator(_plain)]
+CaseNumber = Annotated[
+    str, Field(min_length=1, max_length=MOST_CASE_NUMBER), AfterValidator(verify_case_number)
+]
 
 
 class _Body(BaseModel):
@@ -89,7 +100,7 @@ class ResolutionBody(PersonBody):
     """A consumer looks a customer up."""
 
     purpose: Hash
-    case_number: ShortText
+    case_number: CaseNumber
 
 
 class LinkBody(_Body):
