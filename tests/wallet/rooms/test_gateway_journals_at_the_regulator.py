@@ -47,7 +47,7 @@ def line_of(copy: Copy, entry: ReleaseEntry) -> bytes:
         "request": record_to_object(request),
         "signature": to_hex(entry.signature),
         "transaction": to_hex(event.transaction),
-        "released": {} if entry.released else None,
+        "released": None if entry.key is None else {"key": to_hex(entry.key)},
     }
     return json.dumps(document).encode() + b"\n"
 
