@@ -15,6 +15,7 @@ from gateway.freshness import Freshness
 from gateway.inbox import Inbox
 from gateway.key_files import read_key_file
 from gateway.keyholders import Keyholders, keyholder_at
+from gateway.linking import Linking
 from gateway.materials import Materials
 from gateway.publications import Publications
 from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
@@ -37,14 +38,19 @@ from ledger.chain import Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
 from ledger.exchange import RecordedAccess, Submission
+from ledger.http_client import HttpAsker
+from ledger.http_connections import HttpClient
 from ledger.index.index import Index
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
 from ledger.rpc import AsyncRpc
 from ledger.transactions import SignedTransaction
-from ledger.typed_data import AccessRequest
+from ledger.typed_data import AccessRequest, SubjectLink
 
 _PATIENCE: Final = 5.0
+_IDENTITY_TIMEOUT: Final = 5.0
+_IDENTITY_IDLE: Final = 4.0
+_MOST_LINK: Final = 64 * 1024
 """Seconds to wait for the index."""
 
 
@@ -77,6 +83,7 @@ class AccessServices:
     inbox_store: InboxStore
     authorizations: AuthorizationStore
     links: KeptLinks
+    linking: Linking
     journal: ReleaseJournal
     alerts: AlertStore
     keyholders: Keyholders
@@ -160,6 +167,9 @@ async def open_access_services(
             stack.push_async_callback(recorder.close)
         stack.push_async_callback(services.accesses.close)
         _begin(stack, _tell(shared.index, services.topics))
+        stack.push_async_callback(services.linking.close)
+        if settings.identity is not None:
+            _begin(stack, services.linking.run(settings.link_renewal_interval))
         if settings.supervision:
             _begin(stack, _watch(services, sender).run())
         yield services
@@ -171,6 +181,15 @@ def _keyholders(settings: AccessSettings) -> Keyholders:
         for url in settings.keyholders
     ]
     return Keyholders(clients, hedge=settings.keyholder_hedge)
+
+
+def _identity(settings: AccessSettings) -> HttpAsker | None:
+    if settings.identity is None:
+        return None
+    url = str(settings.identity).rstrip("/")
+    return HttpClient(
+        url, timeout=_IDENTITY_TIMEOUT, connections=4, most=_MOST_LINK, idle=_IDENTITY_IDLE
+    )
 
 
 def _recorder(
@@ -213,8 +232,15 @@ def _assemble(
 ) -> AccessServices:
     database, trail = shared.database, IndexTrail(shared.index, lambda: _newest(recorder))
     links, bases = KeptLinks(SqlLinkStore(database)), Bases(shared.index)
+    linking = Linking(
+        links,
+        trail,
+        shared.deployment.domain_of(SubjectLink),
+        _identity(settings),
+        window=shared.deployment.release_window,
+    )
     inbox_store, authorizations = SqlInboxStore(database), SqlAuthorizationStore(database)
-    materials = Materials(shared.publications, links)
+    materials = Materials(shared.publications, links, linking)
     accesses = Accesses(
         domain=shared.deployment.domain_of(AccessRequest),
         recorder=sender,
@@ -238,7 +264,7 @@ def _assemble(
     relays = Relays(
         deployment=shared.deployment,
         relay=sender,
-        identities=trail,
+        linking=linking,
         past=trail,
         links=links,
         authorizations=authorizations,
@@ -254,6 +280,7 @@ def _assemble(
         inbox_store=inbox_store,
         authorizations=authorizations,
         links=links,
+        linking=linking,
         journal=journal,
         alerts=SqlAlertStore(database),
         keyholders=keyholders,

@@ -78,6 +78,13 @@ class AccessSettings(BaseSettings):
     keyholder_hedge: PositiveFloat = 0.4
     """Seconds after which another keyholder is asked beside one that has not answered yet."""
 
+    identity: HttpUrl | None = None
+    """Where the identity authority is that renews links. Without it an authorization of a year stops being answered after 30
+    days, unless the person's own wallet brings a new link."""
+
+    link_renewal_interval: PositiveFloat = 3600.0
+    """Seconds between two looks for links in their last week, which are then renewed."""
+
     # Supervision
 
     supervision: bool = True

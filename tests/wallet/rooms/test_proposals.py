@@ -15,8 +15,9 @@ from ledger.events import DatasetTerms, PurposeTerms, Text
 from ledger.exchange import SignedLink
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
+from ledger.links import make_link
 from ledger.statement import Terms, select_templates, verify_statement
-from ledger.typed_data import Authorization, SubjectLink, struct_hash
+from ledger.typed_data import Authorization, struct_hash
 from tests.support.chain import Chain
 from wallet.citizen.errors import IdentitiesError, NoSubjectError, ProposalError
 from wallet.citizen.identities import Identities, Identity, SignerKind
@@ -247,7 +248,9 @@ def test_a_gateway_cannot_show_another_purpose(
 
 def granted(record: Authorization | None = None) -> AskState:
     made = record or proposal().authorization
-    link = SignedLink(SubjectLink(made.subject, made.dataset, bytes(32)), bytes(65))
+    link = SignedLink(
+        make_link(made.subject, made.dataset, bytes(32), at=NOW, links_from=0), bytes(65)
+    )
     return AskState("f" * 32, "granted", made, link)
 
 
