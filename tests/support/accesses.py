@@ -90,7 +90,7 @@ class FakeChain:
         sequence = len(self.recorded) + 1
         outcome = self.outcomes.get(submission.request.basis, Outcome.ALLOWED)
         self.recorded[access] = found = RecordedAccess(
-            access, sequence, int(outcome), self.block, b"\x0b" * 32, NOW, b"\x0c" * 32, 0
+            access, sequence, int(outcome), self.block, b"\x0b" * 32, self.time, b"\x0c" * 32, 0
         )
         return found
 
