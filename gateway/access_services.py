@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from gateway.publications import Publications
 from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
 from gateway.relays import Relayed, Relays
 from gateway.releasing import Releaser
+from gateway.showing import ReleaseStates, request_of
 from gateway.store.alerts import AlertStore, SqlAlertStore
 from gateway.store.authorizations import AuthorizationStore, SqlAuthorizationStore
 from gateway.store.database import Database
@@ -41,17 +42,18 @@ from ledger.exchange import RecordedAccess, Submission
 from ledger.http_client import HttpAsker
 from ledger.http_connections import HttpClient
 from ledger.index.index import Index
+from ledger.index.rows import AccessEntry
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
 from ledger.rpc import AsyncRpc
 from ledger.transactions import SignedTransaction
-from ledger.typed_data import AccessRequest, SubjectLink
+from ledger.typed_data import AccessRequest, SubjectLink, struct_hash
 
 _PATIENCE: Final = 5.0
+"""Seconds to wait for the index."""
 _IDENTITY_TIMEOUT: Final = 5.0
 _IDENTITY_IDLE: Final = 4.0
 _MOST_LINK: Final = 64 * 1024
-"""Seconds to wait for the index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,14 @@ class AccessServices:
                 async with asyncio.timeout(_PATIENCE):
                     await self.shared.index.wait_for(last.number)
         return self.shared.index
+
+    async def release_states(self, entries: Iterable[AccessEntry]) -> ReleaseStates:
+        """Return what became of accesses, as far as this gateway's journal knows."""
+        ids = [struct_hash(request_of(entry)) for entry in entries]
+        found = await self.journal.find(ids) if ids else {}
+        handed_out = frozenset(one for one, entry in found.items() if entry.released is not None)
+        newest = self.shared.index.head.timestamp
+        return ReleaseStates(handed_out, newest - self.shared.deployment.release_window)
 
     async def problems(self) -> Mapping[str, str | None]:
         """Return, for `/readyz`, why something cannot be done now, by what it is."""

@@ -4,7 +4,7 @@ Bytes are 0x strings in lowercase, times seconds since 1970, sets of fields deci
 records are JSON objects as in `ledger.typed_data`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -193,6 +193,11 @@ class RefusalTaken(Taken):
 # Histories
 
 
+ReleaseState = Literal["", "handed-out", "open", "never-handed-out"]
+"""Of an allowed access, as far as this gateway's journal knows: handed out; not yet, and its release window
+is open; never, and the window is over. Empty for a denied one."""
+
+
 class AccessShown(BaseModel):
     """One access on chain, with names. What there is not is an empty string."""
 
@@ -202,6 +207,7 @@ class AccessShown(BaseModel):
     outcome: str
     """`Allowed`, or why not."""
     outcome_number: int
+    release: ReleaseState
     at: int
     consumer: Address
     consumer_name: str
@@ -251,6 +257,7 @@ class HistoryEntry(BaseModel):
     outcome: str = ""
     sequence: int = 0
     access: str = ""
+    release: ReleaseState = ""
 
 
 class HistoryAnswer(BaseModel):

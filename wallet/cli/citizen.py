@@ -300,7 +300,7 @@ def show_history(
     session.output.result(entries)
     session.output.table(
         "History",
-        ("when", "what", "who", "dataset", "outcome", "sequence"),
+        ("when", "what", "who", "dataset", "outcome", "release", "sequence"),
         [
             (
                 moment_text(one.at),
@@ -308,6 +308,7 @@ def show_history(
                 one.consumer_name or short(one.consumer),
                 one.dataset_title or short(one.dataset),
                 one.outcome,
+                one.release,
                 one.sequence or "",
             )
             for one in entries

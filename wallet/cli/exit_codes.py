@@ -85,6 +85,7 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (CodeChangedError, ExitCode.NOT_VERIFIED),
     (client.NotFoundError, ExitCode.NOT_FOUND),
     (client.ErasedError, ExitCode.NOT_FOUND),
+    (client.AnotherUseError, ExitCode.REFUSED),
     (client.UnknownNameError, ExitCode.NOT_FOUND),
     (client.NotFoundHereError, ExitCode.NOT_FOUND),
     (client.UnavailableError, ExitCode.TRY_AGAIN),
