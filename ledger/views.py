@@ -182,6 +182,11 @@ def authority(contracts: Contracts, tag: BlockTag = "latest") -> Call[bytes]:
     return _view(contracts.registry, ("authority()",), "address", _address, tag)
 
 
+def next_authority(contracts: Contracts, tag: BlockTag = "latest") -> Call[bytes]:
+    """Ask for the account that the authority offered its place to; zero for none."""
+    return _view(contracts.registry, ("pendingOwner()",), "address", _address, tag)
+
+
 # Catalogue
 
 
