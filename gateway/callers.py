@@ -57,9 +57,10 @@ class Callers:
             IndexBehindError, ChainUnavailableError: That cannot be told now.
         """
         try:
-            authority = await self._rpc.send(views.authority(self._contracts))
+            if account == await self._rpc.send(views.authority(self._contracts)):
+                return True
             announced = views.change_due_at(self._contracts, Change.AUTHORITY, account)
-            if account == authority or await self._rpc.send(announced):
+            if await self._rpc.send(announced):
                 return True
         except RpcError as error:
             raise ChainUnavailableError("the node cannot be asked") from error

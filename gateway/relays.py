@@ -31,6 +31,7 @@ from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Deployment
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex
+from ledger.keccak import keccak256
 from ledger.plain_calls import verify_call
 from ledger.plain_text import PlainTextError
 from ledger.reverts import Revert, RevertError
