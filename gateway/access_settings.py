@@ -14,6 +14,7 @@ from gateway.supervision.rules import Bounds
 from gateway.supervision.watch import Enforcement
 from ledger import failpoints
 from ledger.exchange import MOST_ACCESSES
+from ledger.plain_text import verify_text
 
 _RULES = ("rate", "volume", "denials", "odd-hours", "after-revocation")
 
@@ -77,6 +78,13 @@ class AccessSettings(BaseSettings):
     keyholder_hedge: PositiveFloat = 0.4
     """Seconds after which another keyholder is asked beside one that has not answered yet."""
 
+    identity: HttpUrl | None = None
+    """Where the identity authority is that renews links. Without it an authorization of a year stops being answered after 30
+    days, unless the person's own wallet brings a new link."""
+
+    link_renewal_interval: PositiveFloat = 3600.0
+    """Seconds between two looks for links in their last week, which are then renewed."""
+
     # Supervision
 
     supervision: bool = True
@@ -106,6 +114,11 @@ class AccessSettings(BaseSettings):
 
     failpoint: str = ""
     """Step at which this process kills itself (`ledger.failpoints`). Empty outside of tests."""
+
+    @field_validator("appeal")
+    @classmethod
+    def _check_appeal(cls, value: str) -> str:
+        return verify_text("the place to appeal to", value)
 
     @field_validator("restricting_rules")
     @classmethod

@@ -20,17 +20,19 @@ from gateway.errors import (
     UnknownError,
 )
 from gateway.inbox import ask_of
+from gateway.linking import Linking
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import AskStateError, InboxStore, StoredAsk
 from gateway.store.links import LinkStore
 from ledger import contracts
+from ledger.artifacts import ContractName
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Deployment
-from ledger.enumerations import Roles
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex
+from ledger.plain_calls import verify_call
+from ledger.plain_text import PlainTextError
 from ledger.reverts import Revert, RevertError
-from ledger.signing import SigningError, recover
 from ledger.transactions import SignedTransaction, TransactionError, parse_transaction
 from ledger.typed_data import (
     Authorization,
@@ -40,8 +42,6 @@ from ledger.typed_data import (
     RecoveryVeto,
     Revocation,
     SignerRotation,
-    SubjectLink,
-    digest,
     struct_hash,
 )
 
@@ -88,7 +88,7 @@ class RefusedStateError(RefusedError, ConflictError):
 
 
 class LinkMismatchError(GatewayError):
-    """The link does not belong to the authorization, or is not the identity authority's."""
+    """The link does not belong to the authorization."""
 
 
 class AskMismatchError(ConflictError):
@@ -148,18 +148,6 @@ class Relay(Protocol):
         ...
 
 
-class Identities(Protocol):
-    """Who the identity authorities are."""
-
-    async def has_role(self, party: bytes, role: Roles) -> bool:
-        """Whether a party is admitted now in a role.
-
-        Raises:
-            UnavailableError: That cannot be told now.
-        """
-        ...
-
-
 class PastActs(Protocol):
     """What is on chain already: the index."""
 
@@ -189,7 +177,7 @@ class Relays:
         *,
         deployment: Deployment,
         relay: Relay,
-        identities: Identities,
+        linking: Linking,
         past: PastActs,
         links: LinkStore,
         authorizations: AuthorizationStore,
@@ -201,7 +189,7 @@ class Relays:
         Args:
             deployment: The contracts.
             relay: Sends.
-            identities: Whose word on links counts.
+            linking: Says which links count.
             past: What is on chain already.
             links: Where links are kept.
             authorizations: Where signed authorizations are kept.
@@ -210,7 +198,7 @@ class Relays:
         """
         self._deployment = deployment
         self._relay = relay
-        self._identities = identities
+        self._linking = linking
         self._past = past
         self._links = links
         self._authorizations = authorizations
@@ -224,18 +212,21 @@ class Relays:
         chain, an access to it can be answered all the same.
 
         Raises:
-            LinkMismatchError: The link is not the identity authority's for this subject and dataset.
+            LinkMismatchError: The link is for another subject or dataset.
+            LinkRefusedError: It does not count.
             AskMismatchError, AskStateError, UnknownError: It does not answer the ask it names.
             RefusedError: The contracts refuse it.
             UnavailableError: It is not on chain now.
         """
         record = grant.authorization
-        await self._check_link(grant.link, record)
+        if (grant.link.link.subject, grant.link.link.dataset) != (record.subject, record.dataset):
+            raise LinkMismatchError("the link is for another subject or dataset")
+        link = await self._linking.verify(grant.link)
         now = int(self._clock())
         if grant.ask is not None:
             _check_ask(await self._inbox.get(grant.ask), record, now)
         authorization = struct_hash(record)
-        await self._links.put(grant.link, now)
+        await self._links.put(link, now)
         await self._authorizations.put(
             StoredAuthorization(authorization, record, grant.approval, None, now)
         )
@@ -283,12 +274,21 @@ class Relays:
             raise MalformedBodyError(str(error)) from error
         if transaction.content.chain_id != self._deployment.chain_id:
             raise ForbiddenError(f"only transactions for chain {self._deployment.chain_id}")
-        if transaction.content.to not in msgspec.structs.astuple(self._deployment.contracts):
-            raise ForbiddenError("only transactions to the five contracts of this deployment")
+        try:
+            verify_call(ContractCall(self._contract(transaction), transaction.content.data))
+        except PlainTextError as error:
+            raise MalformedBodyError(f"the transaction: {error}") from error
         try:
             return await self._relay.relay_raw(transaction)
         except RevertError as error:
             raise refused(error.revert) from error
+
+    def _contract(self, transaction: SignedTransaction) -> ContractName:
+        """Return which of the five contracts a transaction is to."""
+        for name in ("Registry", "Catalogue", "Agreements", "Authorizations", "AccessLog"):
+            if self._deployment.address_of(name) == transaction.content.to:
+                return name
+        raise ForbiddenError("only transactions to the five contracts of this deployment")
 
     async def _once(
         self,
@@ -312,17 +312,6 @@ class Relays:
             return await self._relay.relay(call)
         except RevertError as error:
             raise refused(error.revert) from error
-
-    async def _check_link(self, link: SignedLink, record: Authorization) -> None:
-        if (link.link.subject, link.link.dataset) != (record.subject, record.dataset):
-            raise LinkMismatchError("the link is for another subject or dataset")
-        try:
-            signed = digest(link.link, self._deployment.domain_of(SubjectLink))
-            signer = recover(signed, link.signature)
-        except SigningError as error:
-            raise LinkMismatchError("the link is not signed") from error
-        if not await self._identities.has_role(signer, Roles.IDENTITY_AUTHORITY):
-            raise LinkMismatchError("the link is not signed by an identity authority")
 
 
 def refused(revert: Revert) -> RefusedError:

@@ -9,6 +9,7 @@ from ledger.enumerations import Roles
 from ledger.index.index import Index
 from ledger.index.reader import Selection
 from ledger.index.rows import Place
+from ledger.links import LinkBounds
 
 _PAGE = 1000
 _FAR = 20
@@ -16,7 +17,7 @@ _FAR = 20
 
 
 class IndexTrail:
-    """`Identities`, `PastActs` and `Trail` over the index."""
+    """`LinkChain`, `PastActs` and `Trail` over the index."""
 
     def __init__(self, index: Index, newest: Callable[[], int] = lambda: -1) -> None:
         """Take an index.
@@ -38,9 +39,21 @@ class IndexTrail:
         """
         return self._sure(there=address in self._index.snapshot.parties)
 
-    async def has_role(self, party: bytes, role: Roles) -> bool:
-        """See `gateway.relays.Identities`."""
-        return self._sure(there=self._index.snapshot.party(party, role) is not None)
+    @property
+    def time(self) -> int:
+        """See `gateway.linking.LinkChain`."""
+        return self._index.head.timestamp
+
+    async def link_bounds(self, subject: bytes) -> LinkBounds:  # noqa: ARG002 - until the chain names registrars
+        """See `gateway.linking.LinkChain`."""
+        parties = self._index.snapshot.parties.values()
+        active = {one.address for one in parties if one.is_active(Roles.IDENTITY_AUTHORITY)}
+        self._sure(there=bool(active))
+        return LinkBounds(active, links_from=0)
+
+    async def is_granted(self, subject: bytes, dataset: bytes) -> bool:
+        """See `gateway.linking.LinkChain`."""
+        return await self._index.is_granted(subject, dataset)
 
     def _sure(self, *, there: bool) -> bool:
         if not there and self._index.head.number + _FAR < self._newest():

@@ -4,9 +4,11 @@ Bytes are 0x strings in lowercase, times seconds since 1970, sets of fields deci
 records are JSON objects as in `ledger.typed_data`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from ledger.plain_text import MOST_MESSAGE, verify_optional_text
 
 Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
 Address = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$")]
@@ -178,13 +180,22 @@ class InboxAnswer(BaseModel):
     requests: list[InboxEntry]
 
 
+def _plain(text: str) -> str:
+    return verify_optional_text("the reason", text, MOST_MESSAGE)
+
+
 class RefusalTaken(Taken):
     """Why; shown to the consumer."""
 
-    reason: Annotated[str, Field(max_length=500)] = ""
+    reason: Annotated[str, Field(max_length=MOST_MESSAGE), AfterValidator(_plain)] = ""
 
 
 # Histories
+
+
+ReleaseState = Literal["", "handed-out", "open", "never-handed-out"]
+"""Of an allowed access, as far as this gateway's journal knows: handed out; not yet, and its release window
+is open; never, and the window is over. Empty for a denied one."""
 
 
 class AccessShown(BaseModel):
@@ -196,6 +207,7 @@ class AccessShown(BaseModel):
     outcome: str
     """`Allowed`, or why not."""
     outcome_number: int
+    release: ReleaseState
     at: int
     consumer: Address
     consumer_name: str
@@ -245,6 +257,7 @@ class HistoryEntry(BaseModel):
     outcome: str = ""
     sequence: int = 0
     access: str = ""
+    release: ReleaseState = ""
 
 
 class HistoryAnswer(BaseModel):

@@ -23,6 +23,7 @@ from ledger.evidence.releases import VerifiedRecord, verify_release
 from ledger.evidence.statements import case_number_in
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
+from ledger.links import LinkBounds, find_link_fault
 from ledger.policy import has_role
 from ledger.replay.journals import access_id
 from ledger.signing import recover, verify_signature, verify_signer
@@ -103,7 +104,7 @@ class _Verifier:
         facts = self._decided([event for each in receipts for event in each], access)
         self._check_approval(facts)
         case_number = self._check_statement(facts)
-        owner = self._linked(facts)
+        owner = self._linked(facts, access)
         records = self._released(facts, access, owner)
         return VerifiedEvidence(
             access=access,
@@ -290,7 +291,7 @@ class _Verifier:
         self._checked.append(Check.STATEMENT)
         return number
 
-    def _linked(self, facts: Facts) -> bytes | None:
+    def _linked(self, facts: Facts, access: Accessed) -> bytes | None:
         signed, granted = self._evidence.link, facts.granted
         if granted is None:
             _require_nothing(Check.LINK, signed)
@@ -307,8 +308,11 @@ class _Verifier:
             )
         except LedgerError as error:
             raise EvidenceCheckError(Check.LINK, str(error)) from error
-        if not has_role(facts.state.parties.get(signer), Roles.IDENTITY_AUTHORITY):
-            raise EvidenceCheckError(Check.LINK, f"{to_hex(signer)} is no identity authority")
+        active = has_role(facts.state.parties.get(signer), Roles.IDENTITY_AUTHORITY)
+        bounds = LinkBounds((signer,) if active else (), links_from=0)
+        fault = find_link_fault(link, signer, bounds, access.block.timestamp)
+        if fault is not None:
+            raise EvidenceCheckError(Check.LINK, fault.value)
         self._checked.append(Check.LINK)
         return link.owner
 

@@ -304,6 +304,16 @@ class Index:
             conditions.append(tables.authorizations.c.case_reference == case_reference)
         return await self._authorizations(and_(True, *conditions), before, limit)
 
+    async def is_granted(self, subject: bytes, dataset: bytes) -> bool:
+        """Tell whether an authorization of a subject over a dataset is neither over nor revoked."""
+        live = and_(
+            tables.subjects.c.id == subject,
+            tables.datasets.c.id == dataset,
+            tables.authorizations.c.revoked_in == 0,
+            tables.authorizations.c.expires_at > self.head.timestamp,
+        )
+        return bool(await self._authorizations(live, None, 1))
+
     async def applications(
         self,
         *,

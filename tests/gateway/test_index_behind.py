@@ -39,12 +39,12 @@ async def test_who_is_not_there_yet_is_not_told_that_there_is_no_such_party(tmp_
     trail = IndexTrail(index, lambda: newest)
     assert trail.is_party(BANK)
     assert not trail.is_party(NOBODY)
-    assert not await trail.has_role(BANK, Roles.IDENTITY_AUTHORITY)
+    assert not (await trail.link_bounds(BANK)).authorities
     await index.clear()
     with pytest.raises(IndexBehindError):
         trail.is_party(BANK)
     with pytest.raises(IndexBehindError):
-        await trail.has_role(BANK, Roles.CONSUMER)
+        await trail.link_bounds(BANK)
     await index.apply([admitted], 95, bytes(32), 95)
     assert trail.is_party(BANK)
     assert not trail.is_party(NOBODY)
@@ -66,7 +66,7 @@ async def test_a_grant_that_is_on_chain_and_not_in_the_index_yet_is_not_refused(
     relays = Relays(
         deployment=nothing,
         relay=Refusing(),
-        identities=nothing,
+        linking=nothing,
         past=nothing,
         links=nothing,
         authorizations=nothing,

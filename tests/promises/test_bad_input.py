@@ -10,14 +10,16 @@ import httpx
 import msgspec
 import pytest
 
-from ledger import signing
+from ledger import contracts, signing
 from ledger.exchange import KeyedSubmission, Submissions, encode_submissions
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
+from ledger.transactions import Fee, Transaction, sign_transaction
 from ledger.typed_data import AccessRequest, Domain, digest, record_to_object
 from scripts.answer_keys import DrawnKeys
 from tests.promises.test_whole_way import Town, good, problem
 from tests.support.city import City, Person, gateway_process
+from tests.support.hostile import HOSTILE
 from tests.support.signed_http import SignedClient
 
 pytestmark = pytest.mark.slow
@@ -403,6 +405,17 @@ def test_a_revocation_of_somebody_elses_authorization(town: Town, person: Person
     assert town.use(basis).status_code == 200
 
 
+def test_a_transaction_with_a_text_that_is_not_plain_is_not_relayed(town: Town) -> None:
+    chain, consumer = town.city.chain, town.city.chain.parties.bank
+    to, now = chain.deployment.contracts.registry, chain.block_number()
+    for text in ("\x1b[2J", "a\u202eb", "a\x00b", "a\u3164b"):
+        data = contracts.appeal(text).data
+        content = Transaction(chain.deployment.chain_id, 10**6 + now, 100_000, Fee(1, 1), to, data)
+        raw = to_hex(sign_transaction(content, consumer.private_key).raw)
+        answer = httpx.post(f"{town.gateway.url}/v1/transactions", json={"raw": raw})
+        assert "statement has U+" in problem(answer, 422, "malformed")["detail"]
+
+
 def test_raw_transactions_only_to_the_five_contracts(town: Town) -> None:
     url, sender = (
         f"{town.gateway.url}/v1/transactions",
@@ -436,6 +449,10 @@ def test_raw_transactions_only_to_the_five_contracts(town: Town) -> None:
         ({"case_reference": to_hex(bytes(32))}, 422, "malformed"),
         ({"reference": "guessable"}, 422, "malformed"),
         ({"message": "x" * 501}, 422, "malformed"),
+        *(({"message": text}, 422, "malformed") for text in HOSTILE),
+        ({"case_number": "118）仅作测试……（以下作废"}, 422, "malformed"),
+        ({"case_number": "118\u3164\u3164"}, 422, "malformed"),
+        ({"case_number": "118\u05d0"}, 422, "malformed"),
         ({"consumer": "0x" + "11" * 20}, 403, "forbidden"),
         ({"consumer": 7}, 422, "malformed"),
         ({"more": "?"}, 422, "malformed"),

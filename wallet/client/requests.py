@@ -49,8 +49,10 @@ CREATE TABLE IF NOT EXISTS private_keys (key INTEGER PRIMARY KEY, sealed BLOB NO
 CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY, consumer BLOB NOT NULL, nonce TEXT NOT NULL, key INTEGER NOT NULL,
     request BLOB NOT NULL, signature BLOB NOT NULL, created INTEGER NOT NULL, answer BLOB,
-    stored INTEGER NOT NULL DEFAULT 0, UNIQUE (consumer, nonce));
+    stored INTEGER NOT NULL DEFAULT 0, basis BLOB NOT NULL, lost INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (consumer, nonce));
 CREATE INDEX IF NOT EXISTS open_requests ON requests (consumer, id) WHERE answer IS NULL;
+CREATE INDEX IF NOT EXISTS lost_requests ON requests (consumer, basis) WHERE lost = 1;
 CREATE INDEX IF NOT EXISTS unstored_requests ON requests (key) WHERE stored = 0;
 """
 
@@ -179,18 +181,21 @@ class RequestBook:
         with self._transaction():
             return tuple(self._sign(key, recipient, domain, one) for one in asked)
 
-    def note_answer(self, request: int, answer: bytes, *, holds_release: bool = True) -> None:
+    def note_answer(
+        self, request: int, answer: bytes, *, holds_release: bool = True, lost: bool = False
+    ) -> None:
         """Note the final answer to a request: nothing is left to be sent.
 
         Args:
             request: its place.
             answer: as it came.
             holds_release: whether there is anything to open; otherwise it counts as stored.
+            lost: whether the use was counted and is handed out no more.
         """
         with self._transaction():
             self._database.execute(
-                "UPDATE requests SET answer = ?, stored = ? WHERE id = ?",
-                (answer, not holds_release, request),
+                "UPDATE requests SET answer = ?, stored = ?, lost = ? WHERE id = ?",
+                (answer, not holds_release, lost, request),
             )
 
     def note_stored(self, requests: Iterable[int]) -> None:
@@ -241,6 +246,21 @@ class RequestBook:
             "requests.consumer = ? AND answer IS NULL ORDER BY requests.id", (consumer,)
         )
 
+    def lost_uses(self, consumer: bytes, basis: bytes) -> tuple[KeptRequest, ...]:
+        """Return the uses of a basis that were lost, as far as `accept_lost` was not told of them."""
+        return self._select(
+            "requests.consumer = ? AND basis = ? AND lost = 1 ORDER BY requests.id",
+            (consumer, basis),
+        )
+
+    def accept_lost(self, consumer: bytes, basis: bytes) -> None:
+        """Note that the caller knows of the lost uses of a basis, and wants another one."""
+        with self._transaction():
+            self._database.execute(
+                "UPDATE requests SET lost = 2 WHERE consumer = ? AND basis = ? AND lost = 1",
+                (consumer, basis),
+            )
+
     def get(self, request: int) -> KeptRequest:
         """Return a request by its place.
 
@@ -273,8 +293,8 @@ class RequestBook:
         )
         submission = KeyedSubmission(request, key.sign_record(request, domain), public)
         cursor = self._database.execute(
-            "INSERT INTO requests (consumer, nonce, key, request, signature, created)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO requests (consumer, nonce, key, request, signature, created, basis)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 key.address,
                 str(request.nonce),
@@ -282,6 +302,7 @@ class RequestBook:
                 encode_record(request),
                 submission.signature,
                 now,
+                request.basis,
             ),
         )
         return KeptRequest(int(cursor.lastrowid or 0), submission, None)

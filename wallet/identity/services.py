@@ -13,6 +13,7 @@ from wallet.identity.database import Database
 from wallet.identity.enrolment import Enrolments
 from wallet.identity.handles import Gateway
 from wallet.identity.keys import AuthorityKeys
+from wallet.identity.links import Links
 from wallet.identity.lookups import LookupLog
 from wallet.identity.outbox import Outbox
 from wallet.identity.recoveries import Recoveries
@@ -31,6 +32,7 @@ from wallet.service.limits import RateLimit
 class Limits:
     """How often; see the settings of the same names."""
 
+    renewals: RateLimit
     resolutions: RateLimit
     misses: RateLimit
     enrolments: RateLimit
@@ -48,6 +50,7 @@ class Services:
     store: Store
     lookups: LookupLog
     chain: ChainDesk
+    links: Links
     outbox: Outbox
     watcher: Watcher
     registrar: Registrar
@@ -86,6 +89,7 @@ def put_together(
         store=store,
         lookups=lookups,
         chain=chain,
+        links=Links(keys, deployment, store, chain, watcher),
         outbox=outbox,
         watcher=watcher,
         registrar=registrar,
@@ -104,6 +108,7 @@ def put_together(
 
 def _limits(settings: IdentitySettings, clock: Callable[[], float]) -> Limits:
     return Limits(
+        renewals=RateLimit(settings.renewals_per_hour, 3600, clock),
         resolutions=RateLimit(settings.resolutions_per_minute, 60, clock),
         misses=RateLimit(settings.misses_per_hour, 3600, clock),
         enrolments=RateLimit(settings.enrolments_per_hour, 3600, clock),

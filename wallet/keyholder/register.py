@@ -13,6 +13,7 @@ from ledger.entities import State
 from ledger.enumerations import Roles
 from ledger.errors import MalformedError
 from ledger.events import Accessed, Block, Event, Published, Recorded
+from ledger.links import LinkBounds
 from ledger.merkle import TreeHead
 from ledger.policy import all_fields, has_role
 from ledger.release_rules import Stop, Use, find_stop
@@ -101,9 +102,15 @@ class Register:
         except MalformedError:
             return None  # the contract takes any bytes
 
-    def is_identity_authority(self, address: bytes) -> bool:
-        """Tell whether an address is an active identity authority."""
-        return self.has_role(address, Roles.IDENTITY_AUTHORITY)
+    def link_bounds(self, subject: bytes) -> LinkBounds:  # noqa: ARG002 - until the chain names registrars
+        """Return which links of a subject count."""
+        return LinkBounds(self.identity_authorities, links_from=0)
+
+    @property
+    def identity_authorities(self) -> frozenset[bytes]:
+        """The active ones."""
+        parties = self._state.parties
+        return frozenset(one for one in parties if self.has_role(one, Roles.IDENTITY_AUTHORITY))
 
     def has_role(self, address: bytes, role: Roles) -> bool:
         """Tell whether an address is an active party with this role."""
