@@ -13,7 +13,7 @@ from ledger.entities import State
 from ledger.enumerations import Roles
 from ledger.errors import MalformedError
 from ledger.events import Accessed, Block, Event, Published, Recorded
-from ledger.links import LinkBounds
+from ledger.links import LinkBounds, link_bounds
 from ledger.merkle import TreeHead
 from ledger.policy import all_fields, has_role
 from ledger.release_rules import Stop, Use, find_stop
@@ -102,9 +102,9 @@ class Register:
         except MalformedError:
             return None  # the contract takes any bytes
 
-    def link_bounds(self, subject: bytes) -> LinkBounds:  # noqa: ARG002 - until the chain names registrars
+    def link_bounds(self, subject: bytes) -> LinkBounds:
         """Return which links of a subject count."""
-        return LinkBounds(self.identity_authorities, links_from=0)
+        return link_bounds(self._state, subject)
 
     @property
     def identity_authorities(self) -> frozenset[bytes]:
