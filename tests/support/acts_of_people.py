@@ -539,7 +539,7 @@ class VoidAccess:
         )
         found, reason = world.state.authorizations.get(authorization), TEXTS[self.text]
         sequence = max(world.state.sequence - self.sequence, 0)
-        last_use = max((found.last_use if found else 0) + min(self.offset, 1), 0)
+        last_use = 0 if self.offset < 0 else (found.last_use if found else 0) + self.offset
         ground = VoidGround(self.uses % 2)
 
         def events(_state: State, block: Block) -> Iterator[Event]:

@@ -81,6 +81,9 @@ def upgrade() -> None:
         sa.Column("fields", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("withdrawn", sa.Boolean(), nullable=False),
+        sa.Column("round", sa.BigInteger(), nullable=False),
+        sa.Column("suspended_until", sa.BigInteger(), nullable=False),
+        sa.Column("suspension_unseen", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("transaction", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_chain_agreements")),
@@ -133,8 +136,9 @@ def upgrade() -> None:
         sa.Column("nonce", sa.LargeBinary(length=32), nullable=False),
         sa.Column("deadline", sa.BigInteger(), nullable=False),
         sa.Column("agreement", sa.BigInteger(), nullable=False),
+        sa.Column("round", sa.BigInteger(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
-        sa.Column("signer", sa.LargeBinary(), nullable=False),
+        sa.Column("signer_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("transaction", sa.BigInteger(), nullable=False),
         sa.Column("revoked_in", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_chain_authorizations")),
@@ -253,9 +257,8 @@ def upgrade() -> None:
     op.create_table(
         "chain_guardians",
         sa.Column("subject", sa.BigInteger(), nullable=False),
-        sa.Column("guardian", sa.LargeBinary(), nullable=False),
+        sa.Column("guardian", sa.LargeBinary(length=32), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subject", "guardian", name=op.f("pk_chain_guardians")),
     )
     op.create_index(
@@ -271,6 +274,7 @@ def upgrade() -> None:
         sa.Column("starts_at", sa.BigInteger(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("countersigned", sa.Boolean(), nullable=False),
         sa.Column("reviewed", sa.Boolean(), nullable=False),
         sa.Column("findings", sa.String(), nullable=False),
         sa.Column("transaction", sa.BigInteger(), nullable=False),
@@ -339,6 +343,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chain_purposes")),
     )
     op.create_table(
+        "chain_recorders",
+        sa.Column("consumer", sa.BigInteger(), nullable=False),
+        sa.Column("recorder", sa.LargeBinary(length=20), nullable=False),
+        sa.PrimaryKeyConstraint("consumer", "recorder", name=op.f("pk_chain_recorders")),
+    )
+    op.create_table(
         "chain_subjects",
         sa.Column(
             "number",
@@ -347,8 +357,13 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("id", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("registrar", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("links_from", sa.BigInteger(), nullable=False),
         sa.Column("signer", sa.LargeBinary(), nullable=False),
+        sa.Column("signer_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("frozen", sa.Boolean(), nullable=False),
+        sa.Column("liftable_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed", sa.Boolean(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("recovery_at", sa.BigInteger(), nullable=False),
         sa.Column("pending_signer", sa.LargeBinary(), nullable=False),
@@ -356,7 +371,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_chain_subjects")),
         sa.UniqueConstraint("id", name=op.f("uq_chain_subjects_id")),
     )
-    op.create_index(op.f("ix_chain_subjects_signer"), "chain_subjects", ["signer"], unique=False)
+    op.create_index(
+        op.f("ix_chain_subjects_signer_hash"), "chain_subjects", ["signer_hash"], unique=False
+    )
     op.create_table(
         "chain_transactions",
         sa.Column(
@@ -374,82 +391,41 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_chain_transactions_hash"), "chain_transactions", ["hash"], unique=False
     )
+    op.create_table(
+        "chain_voids",
+        sa.Column(
+            "sequence",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("basis", sa.BigInteger(), nullable=False),
+        sa.Column("last_use", sa.BigInteger(), nullable=False),
+        sa.Column("ground", sa.SmallInteger(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("transaction", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_chain_voids")),
+    )
+    op.create_index(op.f("ix_chain_voids_basis"), "chain_voids", ["basis"], unique=False)
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_chain_transactions_hash"), table_name="chain_transactions")
+    op.drop_table("chain_voids")
     op.drop_table("chain_transactions")
-    op.drop_index(op.f("ix_chain_subjects_signer"), table_name="chain_subjects")
     op.drop_table("chain_subjects")
+    op.drop_table("chain_recorders")
     op.drop_table("chain_purposes")
     op.drop_table("chain_purpose_fields")
     op.drop_table("chain_publications")
     op.drop_table("chain_progress")
     op.drop_table("chain_parties")
-    op.drop_index(op.f("ix_chain_orders_dataset"), table_name="chain_orders")
     op.drop_table("chain_orders")
-    op.drop_index(op.f("ix_chain_guardians_guardian"), table_name="chain_guardians")
     op.drop_table("chain_guardians")
-    op.drop_index(
-        "ix_chain_events_subject",
-        table_name="chain_events",
-        sqlite_where=sa.text("subject > 0"),
-        postgresql_where=sa.text("subject > 0"),
-    )
-    op.drop_index(
-        "ix_chain_events_party",
-        table_name="chain_events",
-        sqlite_where=sa.text("party > 0"),
-        postgresql_where=sa.text("party > 0"),
-    )
-    op.drop_index(
-        "ix_chain_events_dataset",
-        table_name="chain_events",
-        sqlite_where=sa.text("dataset > 0"),
-        postgresql_where=sa.text("dataset > 0"),
-    )
-    op.drop_index(
-        "ix_chain_events_basis",
-        table_name="chain_events",
-        sqlite_where=sa.text("basis > 0"),
-        postgresql_where=sa.text("basis > 0"),
-    )
     op.drop_table("chain_events")
     op.drop_table("chain_erasures")
     op.drop_table("chain_datasets")
     op.drop_table("chain_bases")
-    op.drop_index(op.f("ix_chain_authorizations_subject"), table_name="chain_authorizations")
-    op.drop_index(op.f("ix_chain_authorizations_consumer"), table_name="chain_authorizations")
-    op.drop_index(op.f("ix_chain_authorizations_case_reference"), table_name="chain_authorizations")
     op.drop_table("chain_authorizations")
-    op.drop_index(op.f("ix_chain_applications_dataset"), table_name="chain_applications")
-    op.drop_index(op.f("ix_chain_applications_consumer"), table_name="chain_applications")
     op.drop_table("chain_applications")
-    op.drop_index(op.f("ix_chain_agreements_dataset"), table_name="chain_agreements")
-    op.drop_index(op.f("ix_chain_agreements_consumer"), table_name="chain_agreements")
     op.drop_table("chain_agreements")
-    op.drop_index(
-        "ix_chain_accesses_subject",
-        table_name="chain_accesses",
-        sqlite_where=sa.text("subject > 0"),
-        postgresql_where=sa.text("subject > 0"),
-    )
-    op.drop_index(
-        "ix_chain_accesses_dataset",
-        table_name="chain_accesses",
-        sqlite_where=sa.text("dataset > 0"),
-        postgresql_where=sa.text("dataset > 0"),
-    )
-    op.drop_index(
-        "ix_chain_accesses_consumer",
-        table_name="chain_accesses",
-        sqlite_where=sa.text("consumer > 0"),
-        postgresql_where=sa.text("consumer > 0"),
-    )
-    op.drop_index(
-        "ix_chain_accesses_basis",
-        table_name="chain_accesses",
-        sqlite_where=sa.text("basis > 0"),
-        postgresql_where=sa.text("basis > 0"),
-    )
     op.drop_table("chain_accesses")
