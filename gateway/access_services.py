@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any, Final
 from gateway.access_settings import AccessSettings
 from gateway.accesses import Accesses, CannotRecordError
 from gateway.bases import Bases
+from gateway.callers import Callers
+from gateway.errors import ChainUnavailableError
 from gateway.freshness import Freshness
 from gateway.inbox import Inbox
 from gateway.key_files import read_key_file
@@ -20,6 +22,7 @@ from gateway.materials import Materials
 from gateway.namings import Namings
 from gateway.publications import Publications
 from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
+from gateway.relay_limits import RelayLimits
 from gateway.relays import Relayed, Relays
 from gateway.releasing import Releaser
 from gateway.showing import ReleaseStates, request_of
@@ -32,10 +35,9 @@ from gateway.store.releases import ReleaseJournal, SqlReleaseJournal
 from gateway.supervision.enforcement import Enforcer
 from gateway.supervision.watch import Watch
 from gateway.terms import ChainTerms
-from gateway.throttling import Throttle
 from gateway.topics import CHAIN, Topics
 from gateway.trail import IndexTrail
-from ledger import failpoints
+from ledger import failpoints, queries
 from ledger.chain import Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
@@ -46,7 +48,8 @@ from ledger.index.index import Index
 from ledger.index.rows import AccessEntry
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
-from ledger.rpc import AsyncRpc
+from ledger.rpc import AsyncRpc, RpcError
+from ledger.service.rate_limit import RateLimit
 from ledger.transactions import SignedTransaction
 from ledger.typed_data import AccessRequest, SubjectLink, struct_hash
 
@@ -137,9 +140,9 @@ class NoRecorder:
         del submission, access
         raise CannotRecordError("this gateway has no recorder's key")
 
-    async def relay(self, call: ContractCall) -> Relayed:
+    async def relay(self, call: ContractCall, accepted: Callable[[], Awaitable[None]]) -> Relayed:
         """Refuse."""
-        del call
+        del call, accepted
         raise CannotRecordError("this gateway has no recorder's key")
 
     async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
@@ -264,6 +267,7 @@ def _assemble(
     )
     inbox_store, authorizations = SqlInboxStore(database), SqlAuthorizationStore(database)
     materials = Materials(shared.publications, links, linking)
+    callers = Callers(shared.index, trail, shared.freshness, shared.rpc, shared.deployment)
     accesses = Accesses(
         domain=shared.deployment.domain_of(AccessRequest),
         recorder=sender,
@@ -281,7 +285,7 @@ def _assemble(
         keyholders=keyholders.confirm,
         journal=journal,
         newest_block=lambda: shared.index.head.number,
-        throttle=Throttle(settings.accesses_rate, settings.accesses_burst),
+        throttle=RateLimit(settings.accesses_rate, settings.accesses_burst),
         most_waiting=settings.accesses_waiting,
     )
     relays = Relays(
@@ -289,6 +293,8 @@ def _assemble(
         relay=sender,
         linking=linking,
         past=trail,
+        limits=RelayLimits(callers, settings.transactions_rate, settings.transactions_burst),
+        spent=lambda transaction: _is_spent(shared.rpc, transaction),
         links=links,
         authorizations=authorizations,
         inbox=inbox_store,
@@ -310,6 +316,15 @@ def _assemble(
         topics=Topics(),
         recorder=recorder,
     )
+
+
+async def _is_spent(rpc: AsyncRpc, transaction: SignedTransaction) -> bool:
+    try:
+        return transaction.content.nonce < await rpc.send(
+            queries.transaction_count(transaction.sender)
+        )
+    except RpcError as error:
+        raise ChainUnavailableError("the node cannot be asked") from error
 
 
 def _newest(recorder: Recorder | None) -> int:

@@ -67,6 +67,15 @@ class AccessSettings(BaseSettings):
     """Bytes of one body with accesses at most: a thousand signed requests have about 600 kB, a thousand keys of the
     hybrid suite 2.4 MB."""
 
+    # Relaying
+
+    transactions_rate: PositiveFloat = 10.0
+    """Transactions of its own that one party may have relayed per second in the long run; beyond it, a 429 says when to come
+    again. Keeps one party from filling blocks through the gateway."""
+
+    transactions_burst: PositiveInt = 500
+    """Transactions that one party may have relayed at once after a pause."""
+
     # Releasing
 
     keyholders: tuple[HttpUrl, ...] = ()

@@ -83,6 +83,11 @@ class IndexTrail:
         found = await self._index.authorization(authorization)
         return None if found is None else _relayed(found.place)
 
+    async def granted_by(self, authorization: bytes) -> bytes | None:
+        """See `gateway.relays.PastActs`."""
+        found = await self._index.authorization(authorization)
+        return None if found is None else found.signer_hash
+
     async def revoked(self, authorization: bytes) -> Relayed | None:
         """See `gateway.relays.PastActs`."""
         for event in await self._index.events(Selection(basis=authorization), limit=_PAGE):

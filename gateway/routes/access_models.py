@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from gateway.relays import MOST_RAW
 from ledger.plain_text import MOST_MESSAGE, verify_optional_text
 
 Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
@@ -89,7 +90,7 @@ class GuardianToRelay(Taken):
 class RawTransaction(Taken):
     """A transaction that a party signed."""
 
-    raw: Bytes = Field(max_length=300_000)
+    raw: Annotated[str, Field(pattern="^0x([0-9a-f]{2})*$", max_length=2 + 2 * MOST_RAW)]
 
 
 class RelayedAnswer(BaseModel):

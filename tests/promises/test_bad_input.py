@@ -351,7 +351,7 @@ RELAYS: dict[str, tuple[Callable[[Town, Person], dict[str, Any]], int, str, str]
         },
         401,
         "signature-refused",
-        "SignerUnauthorized",
+        "InvalidSignature",
     ),
     "a link of another person": (
         lambda town, person: {

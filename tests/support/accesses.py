@@ -18,7 +18,6 @@ from gateway.store.links import KeptLink, KeptLinks, SqlLinkStore
 from gateway.store.publications import ServedPublication, SqlPublicationStore
 from gateway.store.releases import SqlReleaseJournal
 from gateway.store.uploads import SqlUploadStore
-from gateway.throttling import Throttle
 from ledger import signing
 from ledger.enumerations import Outcome
 from ledger.exchange import KeyedSubmission, RecordedAccess, SignedLink, Submission
@@ -26,6 +25,7 @@ from ledger.index.rows import BasisEntry
 from ledger.keccak import keccak256
 from ledger.links import LinkBounds, make_link
 from ledger.records import EncryptedRecord
+from ledger.service.rate_limit import RateLimit
 from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
 from tests.support.fake_keyholder import FakeKeyholder, InMemory
@@ -147,7 +147,7 @@ class AccessDesk:
             keyholders=keyholders.confirm,
             journal=self.journal,
             newest_block=lambda: self.chain.block,
-            throttle=Throttle(1.0, 1_000),
+            throttle=RateLimit(1.0, 1_000),
         )
         return self.accesses
 

@@ -8,6 +8,7 @@ import httpx
 from ledger.chain import Finality
 from ledger.deployment import Deployment
 from ledger.rpc import AsyncRpc
+from ledger.service.rate_limit import RateLimit
 from wallet.identity.chain import ChainDesk
 from wallet.identity.database import Database
 from wallet.identity.enrolment import Enrolments
@@ -25,7 +26,6 @@ from wallet.identity.store import Store
 from wallet.identity.texts import Texts
 from wallet.identity.watching import Watcher
 from wallet.service.authentication import Authenticator
-from wallet.service.limits import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,14 @@ def put_together(
 
 
 def _limits(settings: IdentitySettings, clock: Callable[[], float]) -> Limits:
+    def limit(amount: int, seconds: int) -> RateLimit:
+        return RateLimit(amount / seconds, amount, clock=clock)
+
     return Limits(
-        renewals=RateLimit(settings.renewals_per_hour, 3600, clock),
-        resolutions=RateLimit(settings.resolutions_per_minute, 60, clock),
-        misses=RateLimit(settings.misses_per_hour, 3600, clock),
-        enrolments=RateLimit(settings.enrolments_per_hour, 3600, clock),
-        owners=RateLimit(settings.owners_per_minute, 60, clock),
-        subjects=RateLimit(settings.links_per_minute, 60, clock),
+        renewals=limit(settings.renewals_per_hour, 3600),
+        resolutions=limit(settings.resolutions_per_minute, 60),
+        misses=limit(settings.misses_per_hour, 3600),
+        enrolments=limit(settings.enrolments_per_hour, 3600),
+        owners=limit(settings.owners_per_minute, 60),
+        subjects=limit(settings.links_per_minute, 60),
     )
