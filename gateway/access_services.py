@@ -281,6 +281,7 @@ def _assemble(
             journal,
             release_window=shared.deployment.release_window,
             newest_time=lambda: shared.index.head.timestamp,
+            problem=lambda: shared.index.head.problem,
         ),
         keyholders=keyholders.confirm,
         journal=journal,

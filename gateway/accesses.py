@@ -376,6 +376,7 @@ class Accesses:
         request = verified.submission.request
         if not self._is_party(request.consumer):
             raise NotAConsumerError(f"{to_hex(request.consumer)} was never admitted")
+        self._releaser.require()
         await self._recorder.check(request.consumer)
         basis = (await self._bases.find([request.basis])).get(request.basis)
         if basis is not None:  # an unknown one is for the chain to deny

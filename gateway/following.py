@@ -88,6 +88,8 @@ class Following:
         """Why the index cannot be relied on; None while all is well."""
         if self._problem is not None:
             return self._problem
+        if self._index.head.problem is not None:
+            return self._index.head.problem
         lag = self._follower.lag
         return f"the index is {lag} blocks behind" if lag > _MOST_LAG else None
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from gateway.bases import Bases, IndexBehindError
-from gateway.errors import GatewayError
+from gateway.errors import ChainUnavailableError, GatewayError
 from gateway.grouping import Grouper
 from gateway.keyholders import Answer, Keyholders, ReleaseOverError
 from gateway.materials import Material, Materials, Wanted
@@ -71,6 +71,7 @@ class Releaser:
         release_window: int,
         newest_time: Callable[[], int],
         clock: Callable[[], float] = time.time,
+        problem: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Take the parts.
 
@@ -82,8 +83,10 @@ class Releaser:
             release_window: Seconds, in block times, in which an access may be handed out.
             newest_time: Of the newest final block that is known here, seconds since 1970.
             clock: Seconds since 1970.
+            problem: Why what is known of the chain cannot be relied on.
         """
         self._bases = bases
+        self._problem = problem
         self._materials = materials
         self._keyholders = keyholders
         self._journal = journal
@@ -109,12 +112,23 @@ class Releaser:
             UnknownError, ErasedError, ConflictError, TooManyRecordsError: There is no answer.
             UnavailableError: Something else is not there now.
         """
+        self.require()
         age = self._newest_time() - order.recorded.timestamp
         if age > self._release_window:  # no keyholder would: none is asked
             raise ReleaseOverError(
                 f"recorded {age} s ago; accesses are released for {self._release_window} s"
             )
         return await self._group(order)
+
+    def require(self) -> None:
+        """Check that what is known of the chain can be relied on.
+
+        Raises:
+            ChainUnavailableError: There is something on it that cannot be.
+        """
+        problem = self._problem()
+        if problem is not None:
+            raise ChainUnavailableError(problem)
 
     async def close(self) -> None:
         """Finish what is under way."""

@@ -7,9 +7,10 @@ import msgspec
 
 from ledger import queries
 from ledger.chain import ChainError, Finality
-from ledger.events import Contracts, EventDecoder
+from ledger.events import Contracts, Event, EventDecoder, EventError
+from ledger.index.faults import Fault, malformed
 from ledger.index.index import Index
-from ledger.log_reader import LogReader, next_part
+from ledger.log_reader import LogPart, LogReader, next_part
 from ledger.queries import Block
 from ledger.rpc import AsyncRpc, RpcError
 
@@ -85,7 +86,6 @@ class Follower:
         Raises:
             RpcError: The node cannot be asked.
             ChainChangedError: It is not the chain that it was.
-            EventError: It has events that the contracts cannot have emitted.
         """
         while await self.step():
             pass
@@ -96,7 +96,6 @@ class Follower:
         Raises:
             RpcError: The node cannot be asked.
             ChainChangedError: It is not the chain that it was.
-            EventError: It has events that the contracts cannot have emitted.
         """
         head = self._index.head
         newest, last = await self._rpc.send_many(
@@ -112,9 +111,26 @@ class Follower:
         end = await self._block(part.last, newest)
         if end is None:
             raise ChainChangedError(f"the node told of block {part.last} and does not have it")
-        events = self._decoder.decode_all(part.logs)
-        await self._index.apply(events, end.number, end.hash, end.timestamp)
+        events, faults = self._decoded(part)
+        await self._index.apply(events, end.number, end.hash, end.timestamp, faults)
         return True
+
+    def _decoded(self, part: LogPart) -> tuple[list[Event], list[Fault]]:
+        """Return the events of logs, and what is none: nothing stops over it."""
+        events: list[Event] = []
+        faults: list[Fault] = []
+        for log in part.logs:
+            try:
+                event = self._decoder.decode(log)
+            except EventError as error:
+                faults.append(malformed(log, error, part.last))
+                continue
+            if part.first <= event.block.number <= part.last:
+                events.append(event)
+            else:
+                problem = f"of blocks {part.first} to {part.last} the node gives one of another"
+                faults.append(Fault(part.last, 0, event.name, problem))
+        return events, faults
 
     def _check(self, last: Block | None, newest: Block) -> None:
         head = self._index.head

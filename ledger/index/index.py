@@ -15,6 +15,7 @@ from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
 from ledger.events import Event
 from ledger.index import reader, tables
+from ledger.index.faults import Fault
 from ledger.index.kept import KEPT, read_again
 from ledger.index.keys import Keys
 from ledger.index.reader import Selection
@@ -132,7 +133,12 @@ class Index:
             await self._reload(connection)
 
     async def apply(
-        self, events: Sequence[Event], number: int, block_hash: bytes, timestamp: int
+        self,
+        events: Sequence[Event],
+        number: int,
+        block_hash: bytes,
+        timestamp: int,
+        faults: Sequence[Fault] = (),
     ) -> Head:
         """Write the events of the blocks after the head up to block `number`, durably.
 
@@ -144,11 +150,12 @@ class Index:
             number: Of the last block; all up to it are final.
             block_hash: Of the last block.
             timestamp: Of the last block.
+            faults: What else was among them, and is no event.
 
         Returns:
             The head now; another one than asked for if another process was first.
         """
-        if not events and time.monotonic() - self._written_at < _WRITE_IDLE:
+        if not (events or faults) and time.monotonic() - self._written_at < _WRITE_IDLE:
             head = msgspec.structs.replace(
                 self.head, number=number, hash=block_hash, timestamp=timestamp
             )
@@ -156,7 +163,8 @@ class Index:
             return head
         try:
             async with self._database.writing() as connection:
-                snapshot = await self._write(connection, events, number, block_hash, timestamp)
+                head = Head(number, block_hash, timestamp, 0)
+                snapshot = await self._write(connection, events, head, faults)
         except BaseException:
             self._keys = None  # its numbers were not written
             raise
@@ -168,9 +176,8 @@ class Index:
         self,
         connection: AsyncConnection,
         events: Sequence[Event],
-        number: int,
-        block_hash: bytes,
-        timestamp: int,
+        reached: Head,
+        faults: Sequence[Fault],
     ) -> Snapshot:
         """Write, unless another process was first; return what is in the database then."""
         before = self._written
@@ -178,17 +185,26 @@ class Index:
             update(tables.progress)
             .where(tables.progress.c.block_number == before.number)
             .where(tables.progress.c.block_hash == before.hash)
-            .values(block_number=number, block_hash=block_hash)
+            .values(block_number=reached.number, block_hash=reached.hash)
         )
         # This locks the row: whoever comes second finds it changed.
         if (await connection.execute(claim)).rowcount != 1:
             self._keys = None
             return await self._read(connection)
         keys = await self._keys_for(connection)
-        writer = Writer(connection, keys, is_sqlite=self._database.is_sqlite)
+        writer = Writer(connection, keys, before.sequence, is_sqlite=self._database.is_sqlite)
         await writer.write(events)
-        head = Head(number, block_hash, timestamp, writer.sequence or before.sequence)
-        values = {"timestamp": timestamp, "sequence": head.sequence}
+        await writer.note([*faults, *writer.faults], before.faults)
+        head = msgspec.structs.replace(
+            reached,
+            sequence=writer.sequence or before.sequence,
+            faults=before.faults + len(faults) + len(writer.faults),
+        )
+        values = {
+            "timestamp": head.timestamp,
+            "sequence": head.sequence,
+            "faults": head.faults,
+        }
         if writer.head is not None:
             values["head"] = writer.head  # type: ignore[assignment]
         await connection.execute(update(tables.progress).values(values))
@@ -225,6 +241,14 @@ class Index:
                 await self._asked.wait()
 
     # Questions
+
+    async def faults(self, limit: int = 50) -> tuple[Fault, ...]:
+        """Return what no contract can have emitted in its place, the oldest first, at most 1,000."""
+        table = tables.faults
+        columns = [table.c[name] for name in Fault.__struct_fields__]
+        statement = select(*columns).order_by(table.c.key).limit(min(limit, _MOST))
+        async with self._database.reading() as connection:
+            return tuple([Fault(*row) for row in (await connection.execute(statement)).all()])
 
     async def accesses(
         self, selection: Selection, *, before: int | None = None, limit: int = 50
@@ -420,7 +444,7 @@ class Index:
 
     async def _read(self, connection: AsyncConnection) -> Snapshot:
         row = (await connection.execute(select(tables.progress))).one()
-        head = Head(row.block_number, row.block_hash, row.timestamp, row.sequence)
+        head = Head(row.block_number, row.block_hash, row.timestamp, row.sequence, row.faults)
         return await read_again(connection, self._snapshot, head, KEPT)
 
     async def _reload(self, connection: AsyncConnection) -> None:
@@ -444,4 +468,5 @@ def _progress(origin: Origin) -> dict[str, object]:
         "timestamp": 0,
         "sequence": 0,
         "head": NOTHING,
+        "faults": 0,
     }

@@ -11,7 +11,15 @@ from sqlalchemy import Select, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.entities import NOTHING
-from ledger.index.tables import bases, datasets, events, parties, subjects, transactions
+from ledger.index.tables import (
+    bases,
+    datasets,
+    event_counts,
+    events,
+    parties,
+    subjects,
+    transactions,
+)
 
 UNKNOWN: Final = "unknown"
 """Kind of a basis whose id names nothing."""
@@ -39,11 +47,15 @@ class Keys:
         self._subjects: dict[bytes, int] = {}
         self._bases: dict[bytes, BasisKey] = {}
         self._next_basis = self._next_transaction = self._next_event = 1
+        self.counts: dict[bytes, int] = {}
+        """Numbers of the last events, by contract."""
 
     async def load(self) -> None:
         """Read what is always needed: parties, datasets, and where the numbers go on."""
         self._parties = await self._all(select(parties.c.address, parties.c.key))
         self._datasets = await self._all(select(datasets.c.id, datasets.c.key))
+        counts = select(event_counts.c.contract, event_counts.c.count)
+        self.counts = await self._all(counts)
         highest = [
             (await self._connection.execute(select(func.max(table.c.key)))).scalar_one() or 0
             for table in (bases, transactions, events)

@@ -16,6 +16,15 @@ class Head(msgspec.Struct, frozen=True):
     timestamp: int
     sequence: int
     """Of the last access in it."""
+    faults: int = 0
+    """Events up to there that no contract can have emitted in their place."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing may be decided by the index; None where all is well."""
+        if not self.faults:
+            return None
+        return f"{self.faults} events on chain cannot be: the node lies, or lacks events"
 
 
 class PartyEntry(msgspec.Struct, frozen=True):

@@ -105,6 +105,27 @@ progress: Final = Table(
     _number("sequence"),
     # The running hash over all accesses up to there.
     _bytes("head"),
+    # Rows of `chain_faults`.
+    _number("faults"),
+)
+
+event_counts: Final = Table(
+    "chain_event_counts",
+    metadata,
+    # The number of the last event of each contract that numbers its events.
+    Column("contract", LargeBinary(20), primary_key=True),
+    Column("count", Uint64, nullable=False),
+)
+
+faults: Final = Table(
+    "chain_faults",
+    metadata,
+    # What no contract can have emitted in its place; nothing of it is in the other tables.
+    _key(),
+    _number("block_number"),
+    _number("log_index"),
+    _text("name"),
+    _text("problem"),
 )
 
 transactions: Final = Table(

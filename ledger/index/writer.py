@@ -15,21 +15,32 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger import events as happened
 from ledger.entities import NOTHING
 from ledger.enumerations import Change as ChangeKind
+from ledger.escaping import escape_text
 from ledger.events import Accessed, BatchSkipped, Event, Granted, Recorded, SubjectRegistered
 from ledger.index import tables
 from ledger.index.bodies import basis_ids, body, subject_ids
 from ledger.index.changes import CHANGES, Change
+from ledger.index.faults import Checker, Fault
 from ledger.index.keys import UNKNOWN, BasisKey, Keys, item_or_nothing
 from ledger.keccak import keccak256
+from ledger.logs import get_logger
 
 Row = dict[str, object]
+
+_TOLD: Final = 20
+"""Faults of one write that the log has; the table has all."""
+_log = get_logger()
 
 
 class Writer:
     """Writes the events of some blocks."""
 
-    def __init__(self, connection: AsyncConnection, keys: Keys, *, is_sqlite: bool) -> None:
+    def __init__(
+        self, connection: AsyncConnection, keys: Keys, sequence: int, *, is_sqlite: bool
+    ) -> None:
+        """Take what is there; `sequence` is that of the last access."""
         self._connection = connection
+        self._checker = Checker(connection, keys, sequence)
         self._keys = keys
         self._upsert = sqlite.insert if is_sqlite else postgresql.insert
         self._rows: dict[Table, list[Row]] = {}
@@ -46,10 +57,19 @@ class Writer:
         """Names of the tables that were written to, those of gathered rows left out."""
         return frozenset(self._changed)
 
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """What cannot be, and was not written."""
+        return self._checker.faults
+
     async def write(self, events: Sequence[Event]) -> None:
         """Write events, in the order of the chain."""
         await self._keys.prefetch(basis_ids(events), subject_ids(events))
         for event in events:
+            if type(event) not in _GATHERED:
+                await self.flush()
+            if not await self._checker.admits(event):
+                continue
             if event.transaction != self._transaction_hash:
                 self._begin_transaction(event)
             if type(event) is Accessed:
@@ -75,6 +95,26 @@ class Writer:
                     },
                 )
             await self._connection.execute(statement, rows)
+
+    async def note(self, faults: Sequence[Fault], before: int) -> None:
+        """Keep what cannot be, after so many, and the numbers of the last events."""
+        rows = [
+            {
+                "key": before + place,
+                "block_number": fault.block_number,
+                "log_index": fault.log_index,
+                "name": fault.name,
+                "problem": escape_text(fault.problem),
+            }
+            for place, fault in enumerate(faults, 1)
+        ]
+        if rows:
+            await self._connection.execute(insert(tables.faults), rows)
+        for fault in faults[:_TOLD]:
+            _log.error("impossible_event", block=fault.block_number, problem=fault.name)
+        for contract in self._checker.contracts:
+            count = self._keys.counts[contract]
+            await self._put(tables.event_counts, {"contract": contract, "count": count})
 
     def _begin_transaction(self, event: Event) -> None:
         self._transaction_hash = event.transaction
@@ -152,8 +192,6 @@ class Writer:
 
     async def _other(self, event: Event) -> None:
         change, handler = CHANGES.get(type(event)), _HANDLERS.get(type(event))
-        if type(event) not in _GATHERED:
-            await self.flush()
         self._changed.update(_TOUCHES.get(type(event), ()) or _touched(change))
         if change is not None:
             row = {change.column: getattr(event, change.attribute)}
@@ -221,7 +259,8 @@ class Writer:
     async def recorder_named(self, event: happened.RecorderNamed) -> None:
         """Let a recorder record a consumer's requests."""
         row = {"consumer": await self._keys.party(event.consumer), "recorder": event.recorder}
-        await self._connection.execute(insert(tables.recorders).values(row))
+        statement = self._upsert(tables.recorders).values(row).on_conflict_do_nothing()
+        await self._connection.execute(statement)
 
     async def recorder_dismissed(self, event: happened.RecorderDismissed) -> None:
         """Take that back."""
@@ -503,7 +542,7 @@ class Writer:
             await self._set(tables.authorizations, {"key": basis.key}, **values)
 
 
-_GATHERED: Final = frozenset((SubjectRegistered, Granted))
+_GATHERED: Final = frozenset((Accessed, Recorded, BatchSkipped, SubjectRegistered, Granted))
 """What is gathered, so that nothing has to be written before it."""
 
 _TOUCHES: Final[dict[type[Event], tuple[str, ...]]] = {

@@ -11,10 +11,12 @@ from gateway.accesses import (
     CannotRecordError,
     NotAConsumerError,
     QueueFullError,
+    RecorderNotNamedError,
     RequestSignatureError,
 )
 from gateway.bases import IndexBehindError
 from gateway.errors import (
+    ChainUnavailableError,
     ErasedError,
     GatewayError,
     MalformedBodyError,
@@ -220,6 +222,18 @@ async def test_only_what_its_consumer_signed_for_this_deployment_is_recorded(
     assert desk.chain.recorded == {}
 
 
+async def test_who_did_not_name_the_recorder_is_turned_away_before_the_record(
+    desk: AccessDesk,
+) -> None:
+    desk.chain.unnamed.add(BANK)
+    signed = desk.submission(desk.chain.authorize())
+    answer = await desk.accesses.answer(signed)
+    assert isinstance(answer.problem, RecorderNotNamedError)
+    assert desk.chain.recorded == {}
+    desk.chain.unnamed.clear()
+    assert (await desk.accesses.answer(signed)).release is not None
+
+
 async def test_who_was_never_admitted_is_turned_away(desk: AccessDesk) -> None:
     signed = desk.submission(
         desk.chain.authorize(), key=STRANGER_KEY, consumer=address_of(STRANGER_KEY)
@@ -311,6 +325,19 @@ async def test_one_keyholder_that_is_away_or_silent_keeps_nobody_waiting(desk: A
     desk.holders[0].silent = True
     async with asyncio.timeout(1):
         released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
+
+
+async def test_nothing_is_recorded_or_released_while_the_chain_has_what_cannot_be(
+    desk: AccessDesk,
+) -> None:
+    before = desk.submission(desk.chain.authorize())
+    released(await desk.accesses.answer(before))
+    desk.chain.problem = "2 events on chain cannot be"
+    for submission in (before, desk.submission(desk.chain.authorize())):
+        answer = await desk.accesses.answer(submission)
+        assert isinstance(answer.problem, ChainUnavailableError)
+        assert answer.release is None
+    assert len(desk.chain.recorded) == 1
 
 
 # The release window

@@ -9,6 +9,7 @@ import httpx
 
 from ledger import contracts
 from ledger.enumerations import Roles
+from ledger.hexes import to_hex
 from ledger.http_signatures import RequestTarget, signature_base
 from ledger.signature_headers import format_parameters, format_signature
 from ledger.signing import personal_digest, sign
@@ -42,7 +43,7 @@ async def make_wallet(gateway: GatewayServer) -> bytes:
 
 async def admit(gateway: GatewayServer, address: bytes, roles: Roles) -> None:
     chain = gateway.chain
-    call = contracts.admit(address, roles, "A party with a wallet")
+    call = contracts.admit(address, roles, f"A party with the wallet {to_hex(address)}")
     await asyncio.to_thread(chain.send, chain.parties.authority, call)
     await gateway.has(await asyncio.to_thread(chain.wait_for_block))
 

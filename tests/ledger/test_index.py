@@ -13,11 +13,13 @@ from gateway.store.database import Database
 from ledger import queries
 from ledger.chain import Finality
 from ledger.entities import NOTHING, State
-from ledger.enumerations import OUTCOMES, Outcome, Roles
+from ledger.enumerations import OUTCOMES, Class, Outcome, Roles
 from ledger.events import (
     Accessed,
     BatchSkipped,
     Block,
+    DatasetRegistered,
+    DatasetTerms,
     Event,
     EventDecoder,
     Granted,
@@ -263,6 +265,7 @@ async def test_the_index_says_what_the_state_says(watched: Watched) -> None:
     await check_events(index, events)
     stats = await index.stats()
     assert (stats.accesses, stats.subjects) == (state.sequence, len(state.subjects))
+    assert await index.faults() == ()
 
 
 async def test_a_reopened_index_goes_on_where_it_was(watched: Watched, database: Database) -> None:
@@ -401,10 +404,12 @@ async def test_an_attempt_on_an_id_before_it_was_granted_is_in_the_persons_histo
         *(subject, b"c" * 20, b"d" * 32, NOTHING, b"p" * 32, 1, b"r" * 32, b"h" * 32),
         *(1, 2**64 - 1, 1, 0, b"n" * 32, 2**64 - 1),
     )
+    dataset = DatasetTerms("d", "D", ("f",), Class.CONDITIONAL, Class.NOT_SHARED, 1, True, 0)
     await put(
         index,
         2,
         [
+            DatasetRegistered(*place, b"d" * 32, b"v" * 20, dataset),
             SubjectRegistered(*place, subject, 1, b"i" * 20, b"k" * 20),
             Granted(*place, authorization, subject, b"c" * 20, terms, 1, 0, 0, b"k" * 32),
             access(2, 2, authorization, Outcome.ALLOWED),

@@ -5,29 +5,23 @@ and lets the contracts say of themselves what suits it.
 """
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from ledger import contracts, queries
+from ledger import queries
 from ledger.chain import Finality
 from ledger.contracts import encode_call
-from ledger.enumerations import Class
-from ledger.events import Accessed, EventDecoder, Log, OrderTerms
-from ledger.events.identifiers import order_id
-from ledger.hexes import from_hex, to_hex
-from ledger.node import Node
+from ledger.events import Accessed, EventDecoder
+from ledger.hexes import to_hex
 from ledger.replay import (
     End,
     Judged,
     Kind,
     KnownEnd,
     ReleaseEntry,
-    ReplayReport,
     access_id,
     end_at,
     export_trail,
@@ -35,137 +29,21 @@ from ledger.replay import (
     replay_node,
     replay_trail,
 )
-from ledger.rpc import Rpc
-from tests.support.chain import ALL_FIELDS, Chain, node_settings
 from tests.support.copies import MemoryJournal
-from tests.support.node_proxy import NodeProxy, honest, proxy_before
+from tests.support.lies import (
+    History,
+    Tamper,
+    ask,
+    changed,
+    history,
+    log_of,
+    renumbered,
+    repeated,
+    without,
+)
+from tests.support.node_proxy import honest
 
-RawLog = dict[str, Any]
-Tamper = Callable[[list[RawLog]], list[RawLog]]
-
-
-@dataclass
-class History:
-    """A chain on which much has happened, and a proxy before its node."""
-
-    chain: Chain
-    proxy: NodeProxy
-    rpc: Rpc
-    logs: list[RawLog]
-    end: End
-
-    def places(self, name: str) -> list[int]:
-        """Where the events of a kind are."""
-        decoder = EventDecoder(self.chain.contracts)
-        names = [decoder.decode(log_of(raw)).name for raw in self.logs]
-        return [place for place, found in enumerate(names) if found == name]
-
-    def telling(self, tamper: Callable[[int], Tamper]) -> list[int]:
-        """All places, but a second end of a call: the contract writes one where nothing was recorded."""
-        ends = self.places("Recorded") if tamper is repeated else []
-        return [place for place in range(len(self.logs)) if place not in ends]
-
-    def replayed(self, tamper: Tamper, known_end: KnownEnd | None = None) -> ReplayReport:
-        """What a replay finds when the proxy answers with these logs instead."""
-        told = tamper([dict(log) for log in self.logs])
-
-        def lie(method: str, params: list[Any], result: Any) -> Any:
-            if method != "eth_getLogs":
-                return result
-            first, last = (int(params[0][name], 16) for name in ("fromBlock", "toBlock"))
-            return [log for log in told if first <= int(log["blockNumber"], 16) <= last]
-
-        self.proxy.lie = lie
-        return replay_node(self.rpc, self.chain.deployment, known_end=known_end)
-
-
-def ask(proxy: NodeProxy, method: str, *params: Any) -> Any:
-    question = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
-    return json.loads(proxy.answer(json.dumps(question).encode())[1])["result"]
-
-
-def log_of(raw: RawLog) -> Log:
-    return msgspec.convert(raw, Log)
-
-
-@pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    settings = node_settings(tmp_path_factory.mktemp("lies"), state_interval=0, history=100_000)
-    with Node(settings) as node:
-        chain = Chain(node)
-        live(chain)
-        newest = chain.rpc.send(queries.block_number())
-        addresses = [to_hex(each) for each in msgspec.structs.astuple(chain.contracts)]
-        span = {"fromBlock": "0x0", "toBlock": hex(newest), "address": addresses}
-        with proxy_before(node.url) as proxy, Rpc(proxy.url) as rpc:
-            end = end_at(chain.rpc, chain.contracts, newest)
-            yield History(chain, proxy, rpc, ask(proxy, "eth_getLogs", span), end)
-        chain.close()
-
-
-def live(chain: Chain) -> None:
-    """Let happen what S3 and S4 left out, and more, each in a transaction of its own."""
-    who, terms = chain.parties, chain.personal_terms()
-    subject, other = chain.register_subjects(2)
-    record = chain.authorization(subject, terms, max_uses=3)
-    basis = chain.grant(subject, record)
-    chain.record([chain.request(who.bank, basis), chain.request(who.bank, b"\x01" * 32)])
-    chain.publish(terms.dataset, b"\x11" * 32, 5)
-    chain.send(who.recorder, chain.revoke_call(subject, basis))
-    chain.send(who.recorder, chain.freeze_call(other))
-    chain.send(who.regulator, contracts.restrict(who.insurer.address, chain.now() + 3600, "Why"))
-    chain.send(who.insurer, contracts.appeal("No"))
-    chain.send(who.regulator, contracts.lift(who.insurer.address, "Well"))
-    chain.send(who.bank, contracts.set_encryption_key(b"\x01" + b"\x05" * 32))
-    order = OrderTerms(
-        terms.dataset,
-        terms.purpose,
-        Class.CONDITIONAL,
-        1,
-        chain.now(),
-        chain.now() + 3600,
-        "Flood",
-        b"\x22" * 32,
-    )
-    chain.send(who.authority, contracts.issue_order(order))
-    name = order_id(order)
-    chain.send(who.regulator, contracts.countersign_order(name))
-    chain.send(who.regulator, contracts.end_order(name, "Over"))
-    chain.send(who.regulator, contracts.review_order(name, "All well"))
-    nonce = b"\x33" * 32
-    call = contracts.apply_for(terms.dataset, terms.purpose, ALL_FIELDS, "Again.", nonce)
-    chain.send(who.insurer, call)
-    chain.record([chain.request(who.bank, basis)])
-
-
-def renumbered(logs: list[RawLog]) -> list[RawLog]:
-    """Let no gap show where a log is gone or came in."""
-    count: dict[str, int] = {}
-    for log in logs:
-        number = count.get(log["blockNumber"], 0)
-        count[log["blockNumber"]] = number + 1
-        log["logIndex"] = hex(number)
-    return logs
-
-
-def without(place: int) -> Tamper:
-    return lambda logs: renumbered([*logs[:place], *logs[place + 1 :]])
-
-
-def repeated(place: int) -> Tamper:
-    return lambda logs: renumbered([*logs[: place + 1], dict(logs[place]), *logs[place + 1 :]])
-
-
-def changed(place: int) -> Tamper:
-    """Another last byte of the data, or the last but some, where there is data."""
-
-    def tamper(logs: list[RawLog]) -> list[RawLog]:
-        data = bytearray(from_hex(logs[place]["data"]))
-        data[-1] ^= 1
-        logs[place]["data"] = to_hex(bytes(data))
-        return logs
-
-    return tamper
+__all__ = ["history"]
 
 
 def test_the_honest_node_replays_clean(history: History) -> None:

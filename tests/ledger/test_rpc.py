@@ -201,8 +201,8 @@ def test_custom_error_is_decoded_to_its_name_and_arguments(chain: Chain) -> None
         chain.rpc.send(queries.estimate_gas(chain.contracts.registry, call.data, stranger))
     error = revert_in(caught.value)
     assert error is not None
-    assert error.revert.name == "OwnableUnauthorizedAccount"
-    assert error.revert.arguments == (Argument("account", stranger),)
+    assert error.revert.name == "NotAuthority"
+    assert error.revert.arguments == (Argument("caller", stranger),)
     assert str(error) == (
         f"refused by the contract: OwnableUnauthorizedAccount(account={to_hex(stranger)})"
     )

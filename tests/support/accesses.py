@@ -52,6 +52,8 @@ class FakeChain:
         self.outcomes: dict[bytes, Outcome] = {}
         self.recorded: dict[bytes, RecordedAccess] = {}
         self.block = 10
+        self.problem: str | None = None
+        """Why what is known of it cannot be relied on."""
         self.time = NOW
         self.authority = AUTHORITY
         self.links_from = 0
@@ -143,6 +145,7 @@ class AccessDesk:
                 release_window=3600,
                 newest_time=lambda: self.chain.time,
                 clock=lambda: NOW,
+                problem=lambda: self.chain.problem,
             ),
             keyholders=keyholders.confirm,
             journal=self.journal,

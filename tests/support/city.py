@@ -228,7 +228,10 @@ def make_city(chain: Chain, home: Path) -> Iterator[City]:
     holders = make_keyholders(3, 2)
     chain.send_all(
         chain.parties.authority,
-        [contracts.admit(one.address, Roles.KEYHOLDER, "Keyholder") for one in holders],
+        [
+            contracts.admit(one.address, Roles.KEYHOLDER, f"Keyholder {to_hex(one.address)}")
+            for one in holders
+        ],
     )
     subkeys = [derive_subkeys(holder.newest().complete(), terms.dataset) for holder in holders[:2]]
     keyholders = KeyholderProcesses(chain, home / "keyholders", holders)

@@ -197,7 +197,8 @@ class Identity:
 def admitted_keys(chain: Chain) -> AuthorityKeys:
     """Keys of an authority of its own on the chain that all tests share."""
     account = keccak256(b"identity authority of one test" + secrets.token_bytes(8))
-    call = contracts.admit(signing.address_of(account), Roles.IDENTITY_AUTHORITY, "Identity")
+    address = signing.address_of(account)
+    call = contracts.admit(address, Roles.IDENTITY_AUTHORITY, f"Identity {to_hex(address)}")
     chain.send(chain.parties.authority, call)
     return AuthorityKeys(account, OwnerKey(keccak256(b"owner secret")))
 

@@ -205,6 +205,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("dataset", "item", name=op.f("pk_chain_erasures")),
     )
     op.create_table(
+        "chain_event_counts",
+        sa.Column("contract", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("contract", name=op.f("pk_chain_event_counts")),
+    )
+    op.create_table(
+        "chain_faults",
+        sa.Column(
+            "key",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("block_number", sa.BigInteger(), nullable=False),
+        sa.Column("log_index", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("problem", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_chain_faults")),
+    )
+    op.create_table(
         "chain_events",
         sa.Column(
             "key",
@@ -310,6 +330,7 @@ def upgrade() -> None:
         sa.Column("timestamp", sa.BigInteger(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("faults", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chain_progress")),
     )
     op.create_table(
@@ -421,7 +442,9 @@ def downgrade() -> None:
     op.drop_table("chain_parties")
     op.drop_table("chain_orders")
     op.drop_table("chain_guardians")
+    op.drop_table("chain_faults")
     op.drop_table("chain_events")
+    op.drop_table("chain_event_counts")
     op.drop_table("chain_erasures")
     op.drop_table("chain_datasets")
     op.drop_table("chain_bases")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ledger import contracts
 from ledger.enumerations import Roles
 from ledger.hexes import to_hex
 from ledger.typed_data import record_to_object
@@ -62,7 +61,7 @@ def test_a_trace_shows_the_whole_life_of_one_thing(
     chain: Chain, party: Parties, tmp_path: Path
 ) -> None:
     bank = Party("A bank of which nobody else has heard", Roles.CONSUMER)
-    chain.send(chain.parties.authority, contracts.admit(bank.address, bank.roles, bank.name))
+    chain.admit(bank)
     terms = chain.personal_terms(bank)
     subject, other = chain.register_subjects(2)
     record = chain.authorization(subject, terms)

@@ -91,7 +91,7 @@ def test_what_the_contract_refuses_is_not_sent(
     call = contracts.admit(b"\x66" * 20, chain.parties.bank.roles, "Somebody")
     with pytest.raises(RefusedError) as refused:
         client.run(transact(ledger, key, call, note=noted.append))
-    assert refused.value.error == "OwnableUnauthorizedAccount"
+    assert refused.value.error == "NotAuthority"
     assert noted == []
     with pytest.raises(MissingKeyError):
         client.run(transact(ledger, None, call))

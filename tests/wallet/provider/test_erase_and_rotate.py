@@ -323,7 +323,7 @@ def test_seeds_are_rotated_and_a_lost_keyholder_is_replaced(
     shutil.rmtree(holders.home_of(2))
     holders.home_of(2).mkdir()
     address = from_hex(operators.run(2, "init")[0].split()[-1])
-    admission = contracts.admit(address, Roles.KEYHOLDER, "Another keyholder")
+    admission = contracts.admit(address, Roles.KEYHOLDER, f"Keyholder {to_hex(address)}")
     town.chain.send(town.chain.parties.authority, admission)
     operators.run(2, "register")
     operators.rotate(3, [*members[:2], address])

@@ -1,0 +1,231 @@
+"""What no contract can have emitted in its place: the index notes it and goes on.
+
+A number skipped, a basis that nobody made, bytes that do not decode: the node lies, or lacks events. What
+hangs on such an event is not written, so it is refused wherever somebody asks for it. Whoever decides
+by the index looks at `Head.faults` and stops.
+
+Source: PROMISES 8.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Table, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import events as happened
+from ledger.events import Accessed, Event, EventError, Log, NumberedEvent
+from ledger.index import tables
+from ledger.index.changes import CHANGES
+from ledger.index.keys import UNKNOWN, Keys
+
+_MOST_INDEX: Final = 1 << 62
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that cannot be, and where."""
+
+    block_number: int
+    log_index: int
+    name: str
+    """Of the event; empty where it could not be read."""
+    problem: str
+
+
+def malformed(log: Log, error: EventError, block_number: int) -> Fault:
+    """Return the fault of a log that is no event.
+
+    Args:
+        log: As the node gave it.
+        error: What is wrong with it.
+        block_number: Of the last block that was asked for: the log's own may be no number.
+    """
+    try:
+        number, index = int(log.block_number, 16), int(log.log_index, 16)
+    except ValueError:
+        number, index = block_number, 0
+    fits = 0 <= number <= block_number and 0 <= index < _MOST_INDEX
+    return Fault(number if fits else block_number, index if fits else 0, "", str(error))
+
+
+class Checker:
+    """Looks at each event before it is written."""
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        keys: Keys,
+        sequence: int,
+    ) -> None:
+        """Take what is there.
+
+        Args:
+            connection: To the index.
+            keys: Of the writer.
+            sequence: Of the last access.
+        """
+        self._connection = connection
+        self._keys = keys
+        self._sequence = sequence
+        self._subjects: int | None = None
+        self.faults: list[Fault] = []
+        self.contracts: set[bytes] = set()
+        """Whose events were counted."""
+
+    async def admits(self, event: Event) -> bool:
+        """Note what is wrong with an event; return whether it can be written all the same."""
+        if type(event) is Accessed:
+            return self._accessed(event)
+        if isinstance(event, NumberedEvent):
+            self._numbered(event)
+        problem = await self._problem(event)
+        if problem:
+            self._note(event, problem)
+        return not problem
+
+    def _accessed(self, event: Accessed) -> bool:
+        following, self._sequence = self._sequence + 1, max(self._sequence, event.sequence)
+        if event.sequence != following:
+            self._note(event, f"access {event.sequence}, {following} was next")
+        return event.sequence >= following
+
+    def _numbered(self, event: NumberedEvent) -> None:
+        following = self._keys.counts.get(event.contract, 0) + 1
+        if event.number != following:
+            self._note(event, f"event {event.number} of its contract, {following} was next")
+        self._keys.counts[event.contract] = event.number
+        self.contracts.add(event.contract)
+
+    def _note(self, event: Event, problem: str) -> None:
+        self.faults.append(Fault(event.block.number, event.log_index, event.name, problem))
+
+    async def _problem(self, event: Event) -> str:
+        """Return why an event cannot be written; empty when it can."""
+        check = _CHECKS.get(type(event))
+        if check is not None:
+            return await check(self, event)
+        change = CHANGES.get(type(event))
+        if change is None or change.table is tables.parties:
+            return ""  # an address need not be a party's to be withdrawn: it was announced only
+        if change.table is tables.subjects:
+            return self._known_subject(getattr(event, change.attribute))
+        named = change.table.c[change.column] == getattr(event, change.attribute)
+        return "" if await self._exists(change.table, named) else "nothing has this name"
+
+    async def _exists(self, table: Table, *conditions: ColumnElement[bool]) -> bool:
+        statement = select(func.count()).select_from(table).where(*conditions)
+        return bool((await self._connection.execute(statement)).scalar_one())
+
+    def _known_dataset(self, dataset: bytes) -> str:
+        return "" if self._keys.dataset(dataset) else "the dataset is not registered"
+
+    def _known_subject(self, subject: bytes) -> str:
+        return "" if self._keys.subject(subject) else "the subject is not registered"
+
+    def _is_named(self, basis: bytes) -> bool:
+        found = self._keys.basis(basis)
+        return found is not None and found.kind != UNKNOWN
+
+    async def dataset_registered(self, event: happened.DatasetRegistered) -> str:
+        """Each id once."""
+        return "the dataset is registered" if self._keys.dataset(event.dataset) else ""
+
+    async def published(self, event: happened.Published) -> str:
+        """Of a dataset, each version once, without a gap."""
+        key = self._keys.dataset(event.dataset)
+        if not key:
+            return "the dataset is not registered"
+        table = tables.datasets
+        statement = select(table.c.version).where(table.c.key == key)
+        last = (await self._connection.execute(statement)).scalar_one()
+        if event.version > last + 1:
+            self._note(event, f"version {event.version}, {last + 1} was next")
+        return f"version {event.version} is there" if event.version <= last else ""
+
+    async def of_dataset(self, event: happened.RecordErased) -> str:
+        """Of a dataset that there is."""
+        return self._known_dataset(event.dataset)
+
+    async def order_issued(self, event: happened.OrderIssued) -> str:
+        """Of a dataset, each id once."""
+        if self._is_named(event.order):
+            return "the order is there"
+        return self._known_dataset(event.dataset)
+
+    async def purpose_registered(self, event: happened.PurposeRegistered) -> str:
+        """Each id once."""
+        known = await self._exists(tables.purposes, tables.purposes.c.id == event.purpose)
+        return "the purpose is registered" if known else ""
+
+    async def purpose_fields_bound(self, event: happened.PurposeFieldsBound) -> str:
+        """Of a purpose and a dataset that there are."""
+        known = await self._exists(tables.purposes, tables.purposes.c.id == event.purpose)
+        return self._known_dataset(event.dataset) if known else "the purpose is not registered"
+
+    async def applied(self, event: happened.Applied) -> str:
+        """For a dataset, each id once."""
+        table = tables.applications
+        if await self._exists(table, table.c.id == event.application):
+            return "the application is there"
+        return self._known_dataset(event.dataset)
+
+    async def agreement_approved(self, event: happened.AgreementApproved) -> str:
+        """On an application; a number is one agreement's."""
+        applications, agreements = tables.applications, tables.agreements
+        if not await self._exists(applications, applications.c.id == event.application):
+            return "nobody applied for it"
+        others = agreements.c.id != event.agreement
+        taken = agreements.c.number == event.agreement_number
+        if await self._exists(agreements, taken, others):
+            return f"agreement {event.agreement_number} is another one"
+        return ""
+
+    async def subject_registered(self, event: happened.SubjectRegistered) -> str:
+        """Each id once, each number once, without a gap."""
+        if self._keys.subject(event.subject):
+            return "the subject is registered"
+        if self._subjects is None:
+            highest = select(func.max(tables.subjects.c.number))
+            self._subjects = (await self._connection.execute(highest)).scalar_one() or 0
+        following, number = self._subjects + 1, event.subject_number
+        if number < following:
+            return f"subject {number} is there"
+        if number > following:
+            self._note(event, f"subject {number}, {following} was next")
+        self._subjects = number
+        return ""
+
+    async def granted(self, event: happened.Granted) -> str:
+        """By a subject, of a dataset, each id once."""
+        if self._is_named(event.authorization):
+            return "the authorization is there"
+        return self._known_subject(event.terms.subject) or self._known_dataset(event.terms.dataset)
+
+    async def of_subject(self, event: happened.GuardianAppointed | happened.SignerRotated) -> str:
+        """Of a subject that there is."""
+        return self._known_subject(event.subject)
+
+    async def of_authorization(self, event: happened.Confirmed | happened.AccessVoided) -> str:
+        """Of an authorization that was granted."""
+        return "" if self._is_named(event.authorization) else "the authorization was not granted"
+
+
+_CHECKS: Final[dict[type[Event], Callable[[Checker, Any], Awaitable[str]]]] = {
+    happened.DatasetRegistered: Checker.dataset_registered,
+    happened.Published: Checker.published,
+    happened.RecordErased: Checker.of_dataset,
+    happened.OrderIssued: Checker.order_issued,
+    happened.PurposeRegistered: Checker.purpose_registered,
+    happened.PurposeFieldsBound: Checker.purpose_fields_bound,
+    happened.Applied: Checker.applied,
+    happened.AgreementApproved: Checker.agreement_approved,
+    happened.SubjectRegistered: Checker.subject_registered,
+    happened.Granted: Checker.granted,
+    happened.GuardianAppointed: Checker.of_subject,
+    happened.GuardianDismissed: Checker.of_subject,
+    happened.SignerRotated: Checker.of_subject,
+    happened.RecoveryCompleted: Checker.of_subject,
+    happened.Confirmed: Checker.of_authorization,
+    happened.AccessVoided: Checker.of_authorization,
+}

@@ -1,0 +1,138 @@
+"""No recorder spends a consumer's grants unless the consumer named it, and no consumer can spoil others'.
+
+Attacked as a recorder that was admitted and that nobody named, and as a consumer that takes its naming
+back while the gateway believes in it.
+"""
+
+import secrets
+from collections.abc import Iterator
+
+import httpx
+import msgspec
+import pytest
+
+from ledger import contracts, views
+from ledger.enumerations import Roles
+from ledger.exchange import KeyedSubmission, Refusal, Submissions, encode_submissions
+from ledger.hexes import to_hex
+from ledger.typed_data import AccessRequest
+from scripts.answer_keys import DrawnKeys
+from tests.promises.test_whole_way import Town, good, problem
+from tests.support.chain import Chain, Party
+from tests.support.city import City, Person, gateway_process
+from wallet.client.errors import RecorderNotNamedError, problem_error
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def town(city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    home = tmp_path_factory.mktemp("gateway")
+    with gateway_process(city, home, settings={"poll_interval": "0.02"}) as gateway:
+        town = Town(city, gateway, {})
+        yield town
+        town.close()
+
+
+@pytest.fixture(scope="module")
+def person(town: Town) -> Person:
+    person = town.city.person()
+    town.publish()
+    return person
+
+
+@pytest.fixture
+def basis(town: Town, person: Person) -> bytes:
+    return town.granted(person, max_uses=2)
+
+
+def newcomer(chain: Chain) -> Party:
+    """A consumer that has named nobody."""
+    party = Party(f"Newcomer {secrets.token_hex(4)}", Roles.CONSUMER)
+    chain.send(chain.parties.authority, contracts.admit(party.address, party.roles, party.name))
+    return party
+
+
+def submission_of(town: Town, consumer: Party, basis: bytes) -> KeyedSubmission:
+    """A consumer's request on anything; an authorization of the bank is denied to it."""
+    chain = town.city.chain
+    nonce, key = DrawnKeys(chain.deployment.domain_of(AccessRequest), consumer.address).next()
+    request = msgspec.structs.replace(
+        town.city.submission(basis).request, consumer=consumer.address, nonce=nonce
+    )
+    return KeyedSubmission(request, chain.sign(request, consumer.private_key), key)
+
+
+def one(submission: KeyedSubmission) -> bytes:
+    return encode_submissions(Submissions((submission,), single=True))
+
+
+def accesses(town: Town) -> int:
+    """How many there are on chain."""
+    chain = town.city.chain
+    return chain.rpc.send(views.log_state(chain.contracts)).sequence
+
+
+def test_who_named_nobody_is_told_what_to_do_before_anything_is_recorded(
+    town: Town, basis: bytes
+) -> None:
+    chain = town.city.chain
+    party, before = newcomer(chain), accesses(town)
+    recorder = chain.parties.recorder.address
+    signed = one(submission_of(town, party, basis))
+    refused = problem(town.send(signed), 403, "recorder-not-named")
+    assert refused["recorder"] == to_hex(recorder)
+    assert f"quancheng consumer recorder name {to_hex(recorder)}" in refused["detail"]
+    said = problem_error(
+        Refusal(refused["type"], refused["title"], refused["status"], refused["detail"])
+    )
+    assert isinstance(said, RecorderNotNamedError)
+    assert accesses(town) == before
+    # Once it is named, the same bytes are taken.
+    chain.send(party, contracts.name_recorder(recorder))
+    assert problem(town.send(signed), 403, "denied")["outcome"] == "ConsumerMismatch"
+
+
+def test_naming_taken_back_behind_the_gateways_back_costs_no_use_and_no_other_consumer(
+    town: Town, basis: bytes
+) -> None:
+    chain, bank = town.city.chain, town.city.terms.consumer
+    recorder, party = chain.parties.recorder.address, newcomer(chain)
+    chain.send(party, contracts.name_recorder(recorder))
+    good(town.send(one(town.city.submission(basis))))
+    problem(town.send(one(submission_of(town, party, basis))), 403, "denied")
+    before = accesses(town)
+    # The gateway has just asked, so it believes that both named it.
+    chain.send(bank, contracts.dismiss_recorder(recorder))
+    try:
+        mixed = (town.city.submission(basis), submission_of(town, party, basis))
+        answer = town.send(encode_submissions(Submissions(mixed, single=False)))
+        passed_over, other = good(answer)["results"]
+        assert passed_over["problem"]["type"] == "urn:quancheng:problem:recorder-not-named"
+        assert passed_over["access"] is None
+        assert other["access"]["outcome"] == "ConsumerMismatch"
+        assert accesses(town) == before + 1
+        assert chain.rpc.send(views.grant_of(chain.contracts, basis)).uses_left == 1
+    finally:
+        chain.send(bank, contracts.name_recorder(recorder))
+    # The same signed request again is the one use.
+    good(town.send(one(mixed[0])))
+    assert chain.rpc.send(views.grant_of(chain.contracts, basis)).uses_left == 0
+
+
+def test_a_recorder_that_nobody_named_spends_no_use_and_no_nonce(town: Town, basis: bytes) -> None:
+    chain = town.city.chain
+    thief = Party(f"Recorder {secrets.token_hex(4)}", Roles.RECORDER)
+    chain.admit(thief)
+    request = town.city.submission(basis).request
+    before = accesses(town)
+    group = contracts.RequestGroup(request.consumer, (contracts.encode_request(request),))
+    assert chain.accesses(chain.send(thief, contracts.record([group]))) == []
+    assert accesses(town) == before
+    assert chain.rpc.send(views.grant_of(chain.contracts, basis)).uses_left == 2
+    assert not chain.rpc.send(views.nonce_used(chain.contracts, request.consumer, request.nonce))
+
+
+def test_the_gateway_tells_everybody_that_the_deployment_is_a_trial(town: Town) -> None:
+    told = good(httpx.get(f"{town.gateway.url}/v1/deployment"))
+    assert (told["trial"], told["admissionDelay"]) == (True, 0)
