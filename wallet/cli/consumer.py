@@ -8,6 +8,7 @@ import typer
 
 from ledger.enumerations import OUTCOMES
 from ledger.hexes import to_hex
+from ledger.plain_text import verify_document
 from wallet.cli.errors import InputError
 from wallet.cli.keys import key
 from wallet.cli.output import short
@@ -61,6 +62,8 @@ def apply(
 ) -> None:
     """Apply for a dataset and a purpose; with --confidentiality sign the agreement at once."""
     session = session_of(context)
+    # Before anything is sent: an application stands for ever.
+    text = None if confidentiality is None else _document(confidentiality)
     identifier = hash_of(dataset, "dataset")
     names = session.run(datasets.registered(session.ledger, identifier)).fields
     done = session.run(
@@ -73,8 +76,8 @@ def apply(
             justification=justification,
         )
     )
-    if confidentiality is not None:
-        _sign(session, done.application, confidentiality)
+    if text is not None:
+        _sign(session, done.application, text)
     session.output.result(
         {
             "application": to_hex(done.application),
@@ -93,7 +96,7 @@ def sign(
 ) -> None:
     """Sign the confidentiality agreement of an application."""
     session = session_of(context)
-    _sign(session, hash_of(application, "application"), confidentiality)
+    _sign(session, hash_of(application, "application"), _document(confidentiality))
     session.output.result({"application": application, "signed": True}, "signed")
 
 
@@ -317,8 +320,16 @@ def appeal(
 # Help
 
 
-def _sign(session: Session, application: bytes, file: Path) -> None:
-    text = read_file(file, 2**20).decode("utf-8", "strict")
+def _document(file: Path) -> str:
+    """Return a confidentiality agreement, its lines ended by line feeds, as it is signed."""
+    try:
+        text = read_file(file, 2**20).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8") from error
+    return verify_document("the confidentiality agreement", text.replace("\r\n", "\n"))
+
+
+def _sign(session: Session, application: bytes, text: str) -> None:
     session.run(agreements.sign_confidentiality(session.ledger, session.key, application, text))
 
 

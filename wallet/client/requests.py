@@ -27,15 +27,13 @@ from typing import Final, Self
 import msgspec
 
 from ledger.answer_keys import KEY_LIFETIME, REQUESTS_PER_KEY, make_nonce, nonce_word
+from ledger.deployment import DEFAULT_RELEASE_WINDOW
 from ledger.errors import LedgerError
 from ledger.exchange import KeyedSubmission
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose, Suite
 from ledger.typed_data import AccessRequest, Domain, decode_record, encode_record
 from wallet.client.errors import ClientError, NotFoundHereError
 from wallet.client.party import PartyKey
-
-RELEASE_WINDOW: Final = 3600
-"""Seconds for which keyholders release an access after it was recorded."""
 
 _LATEST: Final = 2**40
 _MARGIN: Final = 60
@@ -167,7 +165,13 @@ class RequestBook:
                 self._known.clear()
 
     def sign(
-        self, key: PartyKey, recipient: EncryptionKey, domain: Domain, asked: tuple[Asked, ...]
+        self,
+        key: PartyKey,
+        recipient: EncryptionKey,
+        domain: Domain,
+        asked: tuple[Asked, ...],
+        *,
+        release_window: int = DEFAULT_RELEASE_WINDOW,
     ) -> tuple[KeptRequest, ...]:
         """Sign requests with fresh nonces and keep them; when this returns they are on disk.
 
@@ -176,10 +180,11 @@ class RequestBook:
             recipient: the consumer's registered encryption key: private keys are kept sealed to it.
             domain: of `AccessRequest`.
             asked: what to ask for.
+            release_window: of the deployment, seconds.
         """
         self.destroy_spent_keys()
         with self._transaction():
-            return tuple(self._sign(key, recipient, domain, one) for one in asked)
+            return tuple(self._sign(key, recipient, domain, one, release_window) for one in asked)
 
     def note_answer(
         self, request: int, answer: bytes, *, holds_release: bool = True, lost: bool = False
@@ -279,10 +284,16 @@ class RequestBook:
         )
 
     def _sign(
-        self, key: PartyKey, recipient: EncryptionKey, domain: Domain, asked: Asked
+        self,
+        key: PartyKey,
+        recipient: EncryptionKey,
+        domain: Domain,
+        asked: Asked,
+        release_window: int,
     ) -> KeptRequest:
         now = int(self._clock())
-        place, public, counter = self._take_counter(key.address, recipient, asked.deadline, now)
+        needed_until = min(asked.deadline, _LATEST) + release_window + _MARGIN
+        place, public, counter = self._take_counter(key.address, recipient, needed_until, now)
         request = AccessRequest(
             consumer=key.address,
             basis=asked.basis,
@@ -308,7 +319,7 @@ class RequestBook:
         return KeptRequest(int(cursor.lastrowid or 0), submission, None)
 
     def _take_counter(
-        self, consumer: bytes, recipient: EncryptionKey, deadline: int, now: int
+        self, consumer: bytes, recipient: EncryptionKey, needed_until: int, now: int
     ) -> tuple[int, bytes, int]:
         """Return a key for one more request: its place, its public half, and the request's counter."""
         row = self._database.execute(
@@ -323,7 +334,7 @@ class RequestBook:
         place, public, used = row or (*self._draw(consumer, recipient, now), 0)
         self._database.execute(
             "UPDATE keys SET used = used + 1, needed_until = max(needed_until, ?) WHERE id = ?",
-            (min(deadline, _LATEST) + RELEASE_WINDOW + _MARGIN, place),
+            (needed_until, place),
         )
         return place, public, used
 

@@ -78,8 +78,14 @@ def prepare(
     if lost:
         book.accept_lost(key.address, basis)
     asked = Asked(basis, fields, int(time.time()) + lifetime, item)
-    domain = ledger.deployment.domain_of(AccessRequest)
-    return book.sign(key, recipient, domain, (asked,) * count)
+    deployment = ledger.deployment
+    return book.sign(
+        key,
+        recipient,
+        deployment.domain_of(AccessRequest),
+        (asked,) * count,
+        release_window=deployment.release_window,
+    )
 
 
 def access(

@@ -135,6 +135,36 @@ def test_no_command_sends_a_text_that_is_not_plain(
     assert sent() == before
 
 
+@pytest.mark.parametrize(
+    "data", ["保密".encode("gbk"), b"a\x00b", "a\u202eb".encode(), b"a\tb", b""]
+)
+def test_an_agreement_that_is_no_plain_text_is_refused_before_anybody_applies(
+    chain: Chain, party: Parties, tmp_path: Path, data: bytes
+) -> None:
+    terms, file = chain.personal_terms(), tmp_path / "text.txt"
+    file.write_bytes(data)
+    before = chain.rpc.send(queries.transaction_count(terms.consumer.address, "pending"))
+    done = party(terms.consumer)(
+        *("consumer", "apply", to_hex(terms.dataset), to_hex(terms.purpose)),
+        *("--justification", "loans", "--confidentiality", str(file)),
+    )
+    assert done.code == ExitCode.BAD_INPUT, (done.code, done.err)
+    after = chain.rpc.send(queries.transaction_count(terms.consumer.address, "pending"))
+    assert after == before
+
+
+def test_an_agreement_of_several_lines_is_signed_however_they_end(
+    chain: Chain, party: Parties, tmp_path: Path
+) -> None:
+    terms, file = chain.personal_terms(), tmp_path / "text.txt"
+    file.write_bytes("\ufeff第一条\r\n\r\n  保密。\r\n".encode())
+    done = party(terms.consumer).json(
+        *("consumer", "apply", to_hex(terms.dataset), to_hex(terms.purpose)),
+        *("--justification", "loans", "--confidentiality", str(file)),
+    )
+    assert done["signed"]
+
+
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text != "a\nb"])
 def test_no_client_sends_a_text_that_is_not_plain(text: str) -> None:
     person = Person(PersonKind.RESIDENT, "370102199001011234", "王明")
