@@ -33,7 +33,12 @@ from ledger.events import (
     dataset_id,
     order_id,
 )
-from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC, RECORDED_TOPIC
+from ledger.events.access_log import (
+    ACCESSED_SIGNATURE,
+    ITEM_ACCESSED_SIGNATURE,
+    RECORDED_SIGNATURE,
+    SKIPPED_SIGNATURE,
+)
 from ledger.events.plans import PLANS
 from ledger.evidence import (
     Anchors,
@@ -200,16 +205,17 @@ def event_vectors() -> Iterator[dict[str, Any]]:
                 "indexed": sum(part.indexed for part in plan.parts),
                 "topic": to_hex(plan.topic),
             }
-    for signature, topic in (
-        ("Accessed(bytes32,uint256,uint256,bytes32)", ACCESSED_TOPIC),
-        ("ItemAccessed(bytes32,uint256,uint256,bytes32,bytes32)", ITEM_ACCESSED_TOPIC),
-        ("Recorded(address,uint256,bytes32)", RECORDED_TOPIC),
+    for signature, indexed in (
+        (ACCESSED_SIGNATURE, 1),
+        (ITEM_ACCESSED_SIGNATURE, 1),
+        (RECORDED_SIGNATURE, 1),
+        (SKIPPED_SIGNATURE, 2),
     ):
         yield {
             "contract": "access_log",
             "signature": signature,
-            "indexed": 1,
-            "topic": to_hex(topic),
+            "indexed": indexed,
+            "topic": to_hex(keccak256(signature.encode("ascii"))),
         }
 
 
@@ -332,8 +338,10 @@ CHANGES: Final = (
     Change(Check.ACCESS, ("sequence",), _always(3)),
     Change(Check.REQUEST, ("signature",), lambda old: "0x" + old[4:6] + old[2:4] + old[6:]),
     Change(Check.SEQUENCE, ("head_before",), _always(to_hex(bytes(32)))),
-    Change(Check.DECISION, ("blocks", 0, "receipts"), _always([])),
-    Change(Check.APPROVAL, ("approval",), lambda old: "0x" + old[4:6] + old[2:4] + old[6:]),
+    Change(Check.DECISION, ("blocks", 1, "receipts"), _always([])),
+    Change(
+        Check.APPROVAL, ("approval", "signature"), lambda old: "0x" + old[4:6] + old[2:4] + old[6:]
+    ),
     Change(Check.STATEMENT, ("statement",), lambda old: old.replace("2026-118", "2026-119")),
     Change(Check.LINK, ("link", "link", "owner"), _with_other_end),
     Change(Check.PUBLICATION, ("release", "publication"), _always(2)),
