@@ -57,10 +57,9 @@ class Callers:
             IndexBehindError, ChainUnavailableError: That cannot be told now.
         """
         try:
-            if account == await self._rpc.send(views.authority(self._contracts)):
-                return True
-            announced = views.change_due_at(self._contracts, Change.AUTHORITY, account)
-            if await self._rpc.send(announced):
+            authority = await self._rpc.send(views.authority(self._contracts))
+            due = views.change_due_at(self._contracts, Change.AUTHORITY, account)
+            if account == authority or await self._rpc.send(due) > 0:
                 return True
         except RpcError as error:
             raise ChainUnavailableError("the node cannot be asked") from error

@@ -183,7 +183,7 @@ class PastActs(Protocol):
         ...
 
     async def granted_by(self, authorization: bytes) -> bytes | None:
-        """Return whose signature granted an authorization: Keccak-256 of the signer."""
+        """Return Keccak-256 of the signer who granted an authorization."""
         ...
 
     async def revoked(self, authorization: bytes) -> Relayed | None:

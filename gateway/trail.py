@@ -1,8 +1,11 @@
 """The index as accesses, relays and supervision ask for it."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from gateway.bases import IndexBehindError
+from gateway.gathering import Gatherer
 from gateway.relays import Relayed
 from gateway.supervision.rules import DatasetDue, ObservedAccess
 from ledger.enumerations import Roles
@@ -12,6 +15,7 @@ from ledger.index.rows import Place
 from ledger.links import LinkBounds
 
 _PAGE = 1000
+_MOST_REGISTRARS: Final = 100_000
 _FAR = 20
 """Blocks behind which the index is not believed when it says that somebody is not there."""
 
@@ -30,6 +34,8 @@ class IndexTrail:
         """
         self._index = index
         self._newest = newest
+        self._registrars: OrderedDict[bytes, bytes] = OrderedDict()
+        self._read_registrars: Gatherer[bytes, bytes] = Gatherer(index.registrars)
 
     def is_party(self, address: bytes) -> bool:
         """Whether an address was ever admitted in any role.
@@ -44,12 +50,24 @@ class IndexTrail:
         """See `gateway.linking.LinkChain`."""
         return self._index.head.timestamp
 
-    async def link_bounds(self, subject: bytes) -> LinkBounds:  # noqa: ARG002 - until the chain names registrars
+    async def link_bounds(self, subject: bytes) -> LinkBounds:
         """See `gateway.linking.LinkChain`."""
-        parties = self._index.snapshot.parties.values()
-        active = {one.address for one in parties if one.is_active(Roles.IDENTITY_AUTHORITY)}
-        self._sure(there=bool(active))
-        return LinkBounds(active, links_from=0)
+        registrar = self._registrars.get(subject)
+        if registrar is None:
+            registrar = (await self._read_registrars.get([subject])).get(subject)
+            if not self._sure(there=registrar is not None) or registrar is None:
+                return LinkBounds((), links_from=0)
+            self._keep(subject, registrar)
+        known = self._index.snapshot
+        may = (registrar, known.successors.get(registrar, registrar))
+        active = [one for one in may if known.party(one, Roles.IDENTITY_AUTHORITY) is not None]
+        return LinkBounds(active, known.ended_links.get(subject, 0))
+
+    def _keep(self, subject: bytes, registrar: bytes) -> None:
+        # Who registered a subject never changes.
+        self._registrars[subject] = registrar
+        while len(self._registrars) > _MOST_REGISTRARS:
+            self._registrars.popitem(last=False)
 
     async def is_granted(self, subject: bytes, dataset: bytes) -> bool:
         """See `gateway.linking.LinkChain`."""

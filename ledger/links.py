@@ -15,7 +15,10 @@ from typing import Final
 
 import msgspec
 
+from ledger.entities import State
+from ledger.enumerations import Roles
 from ledger.errors import LedgerError
+from ledger.policy import has_role
 from ledger.typed_data import SubjectLink
 
 MAX_LINK_LIFETIME: Final = 30 * 86_400
@@ -56,6 +59,19 @@ class LinkBounds(msgspec.Struct, frozen=True):
     """Who may sign them: the identity authority that registered the subject, or its successor."""
     links_from: int
     """Links issued up to this second are ended; zero when none were."""
+
+
+def link_bounds(state: State, subject: bytes) -> LinkBounds:
+    """Return which links of a subject count, by the state of the chain at a block.
+
+    An authority that was withdrawn signs nothing that counts; its successor must be named and active.
+    """
+    known = state.subjects.get(subject)
+    if known is None:
+        return LinkBounds((), links_from=0)
+    may = (known.registrar, state.successors.get(known.registrar, known.registrar))
+    active = [one for one in may if has_role(state.parties.get(one), Roles.IDENTITY_AUTHORITY)]
+    return LinkBounds(active, known.links_from)
 
 
 def verify_link(link: SubjectLink, signer: bytes, bounds: LinkBounds, at: int) -> None:

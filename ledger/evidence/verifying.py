@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from ledger.deployment import Deployment
-from ledger.enumerations import Outcome, Roles
+from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
 from ledger.events import Accessed, Event, EventDecoder, Recorded
 from ledger.evidence.anchors import Anchors
@@ -23,8 +23,7 @@ from ledger.evidence.releases import VerifiedRecord, verify_release
 from ledger.evidence.statements import case_number_in
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
-from ledger.links import LinkBounds, find_link_fault
-from ledger.policy import has_role
+from ledger.links import find_link_fault, link_bounds
 from ledger.replay.journals import access_id
 from ledger.signing import recover, verify_signature, verify_signer
 from ledger.state import ImpossibleEventError
@@ -308,8 +307,7 @@ class _Verifier:
             )
         except LedgerError as error:
             raise EvidenceCheckError(Check.LINK, str(error)) from error
-        active = has_role(facts.state.parties.get(signer), Roles.IDENTITY_AUTHORITY)
-        bounds = LinkBounds((signer,) if active else (), links_from=0)
+        bounds = link_bounds(facts.state, link.subject)
         fault = find_link_fault(link, signer, bounds, access.block.timestamp)
         if fault is not None:
             raise EvidenceCheckError(Check.LINK, fault.value)

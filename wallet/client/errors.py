@@ -220,7 +220,6 @@ _BY_STATUS: Final[dict[int, type[ProblemError]]] = {
 
 
 _BY_TYPE: Final[dict[str, type[ProblemError]]] = {
-    _NOT_NAMED: RecorderNotNamedError,
     RELEASE_OVER: ReleaseOverError,
     RELEASE_STOPPED: ReleaseStoppedError,
 }
@@ -233,6 +232,8 @@ def problem_error(
 ) -> ProblemError:
     """Return the error that a problem is."""
     kind = _BY_TYPE.get(problem.type) or _BY_STATUS.get(problem.status)
+    if problem.type == _NOT_NAMED:
+        kind = RecorderNotNamedError
     if kind is None:
         kind = ServerError if problem.status >= 500 else ProblemError
     return kind(problem, retry_after, members)

@@ -21,12 +21,12 @@ import msgspec
 
 from ledger import views
 from ledger.encoding import SIZE, Schema
-from ledger.enumerations import OUTCOMES, Outcome, Roles
+from ledger.enumerations import OUTCOMES, Outcome
 from ledger.errors import LedgerError
 from ledger.events import Accessed, Granted, RecordErased
 from ledger.exchange import AccessResult, RecordedAccess, Release, SignedLink, Submission
 from ledger.hexes import to_hex
-from ledger.links import LinkBounds, LinkFault, find_link_fault
+from ledger.links import LinkFault, find_link_fault
 from ledger.merkle import RangeProof, TreeHead, verify_range
 from ledger.publications import OwnerProof, PublicationEntry, VerifiedRun, verify_run
 from ledger.sealing import OpeningKey
@@ -434,9 +434,7 @@ class _Verifier:
             signer = self._memory.signer(self._ledger, signed)
         except LedgerError as error:
             raise VerificationError(Check.SUBJECT, str(error)) from error
-        standing = yield from self._memory.standing(self._ledger, signer, recorded.block_number)
-        active = standing.active and Roles.IDENTITY_AUTHORITY in standing.roles
-        bounds = LinkBounds((signer,) if active else (), links_from=0)
+        bounds = yield from self._memory.link_bounds(self._ledger, terms.subject, recorded)
         fault = find_link_fault(signed.link, signer, bounds, recorded.timestamp)
         if fault is LinkFault.OVER:  # keyholders had a newer one; the bank may ask for it
             self._leave_open(Check.SUBJECT, "the link was over when the access was recorded")

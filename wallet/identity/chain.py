@@ -93,13 +93,13 @@ class ChainDesk:
         """
         return await self._ask(views.subject_of(self._contracts, subject))
 
-    async def links_from(self, subject: bytes) -> int:  # noqa: ARG002 - until the chain ends links
+    async def links_from(self, subject: bytes) -> int:
         """Return up to which second a subject's links are ended; zero for none.
 
         Raises:
             ChainUnavailableError: The node cannot be asked.
         """
-        return 0
+        return (await self.subject(subject)).links_from
 
     async def follows(self, authority: bytes, former: bytes) -> bool:
         """Tell whether an authority is another one, or its successor on chain.
@@ -107,7 +107,9 @@ class ChainDesk:
         Raises:
             ChainUnavailableError: The node cannot be asked.
         """
-        return authority == former
+        if authority == former:
+            return True
+        return await self._ask(views.successor_of(self._contracts, former)) == authority
 
     async def _ask(self, call: Call[T]) -> T:
         try:
