@@ -33,6 +33,7 @@ from gateway.store.inbox import InboxStore, SqlInboxStore
 from gateway.store.links import KeptLinks, SqlLinkStore
 from gateway.store.releases import ReleaseJournal, SqlReleaseJournal
 from gateway.supervision.enforcement import Enforcer
+from gateway.supervision.trail import SupervisedTrail
 from gateway.supervision.watch import Watch
 from gateway.terms import ChainTerms
 from gateway.topics import CHAIN, Topics
@@ -339,16 +340,16 @@ def _newest(recorder: Recorder | None) -> int:
 def _watch(services: AccessServices, sender: _Sender) -> Watch:
     settings, shared = services.settings, services.shared
     enforcer = None
-    if settings.regulator_key is not None:
-        key = read_key_file(settings.regulator_key, settings.regulator_password)
+    if settings.supervisor_key is not None:
+        key = read_key_file(settings.supervisor_key, settings.supervisor_password)
         enforcer = Enforcer(shared.deployment, shared.rpc, sender, key)
     return Watch(
-        IndexTrail(shared.index),
+        SupervisedTrail(shared.index, services.journal),
         services.alerts,
         services.topics,
         bounds=settings.bounds,
         enforcement=settings.enforcement,
-        restricting=enforcer,
+        suspending=enforcer,
     )
 
 

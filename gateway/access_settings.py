@@ -10,13 +10,11 @@ from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.settings import read_environment
-from gateway.supervision.rules import Bounds
+from gateway.supervision.rules import SUSPENDING, Bounds
 from gateway.supervision.watch import Enforcement
 from ledger import failpoints
 from ledger.exchange import MOST_ACCESSES
 from ledger.plain_text import verify_text
-
-_RULES = ("rate", "volume", "denials", "odd-hours", "after-revocation")
 
 
 class AccessSettings(BaseSettings):
@@ -102,21 +100,18 @@ class AccessSettings(BaseSettings):
     supervision_bounds: dict[str, int | float] = {}
     """Other bounds than the usual ones: from when on something is worth an alert (JSON; see `gateway.supervision.rules.Bounds`)."""
 
-    regulator_key: Path | None = None
-    """V3 key file (scrypt) of a regulator's account. With it, alerts of `restricting_rules` restrict on chain by themselves."""
+    supervisor_key: Path | None = None
+    """V3 key file (scrypt) of a supervisor: an account that a regulator appointed on chain. With it, alerts of `suspending_rules`
+    suspend an agreement for half an hour, and not again before a regulator has looked."""
 
-    regulator_password: str = "env:QUANCHENG_GATEWAY_REGULATOR_PASSWORD"  # noqa: S105
+    supervisor_password: str = "env:QUANCHENG_GATEWAY_SUPERVISOR_PASSWORD"  # noqa: S105
     """Where that key file's password comes from."""
 
-    restricting_rules: tuple[str, ...] = ("after-revocation",)
-    """Rules whose alerts restrict, when there is a regulator's key."""
+    suspending_rules: tuple[str, ...] = ()
+    """Rules that suspend by themselves (`odd-hours`, `rate`, `volume`), as the regulator named them; none unless it did. They count
+    only what was allowed and whose signature is in this gateway's journal: nobody else can make these."""
 
-    restriction: PositiveInt = 24 * 3600
-    """Seconds for which an alert restricts. Short: a person reviews it."""
-
-    appeal: Annotated[str, Field(min_length=1, max_length=200)] = (
-        "Registry.appeal, or the regulator"
-    )
+    appeal: Annotated[str, Field(min_length=1, max_length=200)] = "the regulator"
     """Where to appeal; part of the reason on chain."""
 
     # For fault runs
@@ -129,11 +124,11 @@ class AccessSettings(BaseSettings):
     def _check_appeal(cls, value: str) -> str:
         return verify_text("the place to appeal to", value)
 
-    @field_validator("restricting_rules")
+    @field_validator("suspending_rules")
     @classmethod
     def _check_rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not set(value) <= set(_RULES):
-            raise ValueError(f"rules that may restrict are {', '.join(_RULES)}")
+        if not set(value) <= set(SUSPENDING):
+            raise ValueError(f"rules that may suspend are {', '.join(SUSPENDING)}")
         return value
 
     @field_validator("supervision_bounds")
@@ -159,10 +154,10 @@ class AccessSettings(BaseSettings):
 
     @property
     def enforcement(self) -> Enforcement | None:
-        """What restricts by itself; None without a regulator's key."""
-        if self.regulator_key is None:
+        """What suspends by itself; None without a supervisor's key."""
+        if self.supervisor_key is None:
             return None
-        return Enforcement(self.restricting_rules, self.restriction, self.appeal)
+        return Enforcement(self.suspending_rules, self.appeal)
 
     @classmethod
     def read(cls) -> Self:

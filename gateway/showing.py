@@ -200,7 +200,8 @@ class Shower:
             last_sequence=alert.last_sequence,
             text=alert.text,
             raised_at=alert.raised_at,
-            restricted_until=alert.restricted_until,
+            agreement=_hex(alert.agreement),
+            suspended_until=alert.suspended_until,
             transaction=_hex(alert.transaction),
         )
 

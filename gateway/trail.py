@@ -1,13 +1,12 @@
 """The index as accesses, relays and supervision ask for it."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from gateway.bases import IndexBehindError
 from gateway.gathering import Gatherer
 from gateway.relays import Relayed
-from gateway.supervision.rules import DatasetDue, ObservedAccess
 from ledger.enumerations import Roles
 from ledger.index.index import Index
 from ledger.index.reader import Selection
@@ -94,43 +93,6 @@ class IndexTrail:
             if event.name == "Revoked":
                 return _relayed(event.place)
         return None
-
-    async def first_since(self, timestamp: int) -> int:
-        """See `gateway.supervision.watch.Trail`."""
-        first, after = 1, self._index.head.sequence + 1
-        while first < after:
-            middle = (first + after) // 2
-            found = await self._index.accesses_after(middle - 1, 1)
-            if not found or found[0].place.timestamp >= timestamp:
-                after = middle
-            else:
-                first = found[0].sequence + 1
-        return first
-
-    async def observed(self, first_sequence: int, limit: int) -> Sequence[ObservedAccess]:
-        """See `gateway.supervision.watch.Trail`."""
-        if first_sequence > self._index.head.sequence:
-            return ()  # without asking the database at every block
-        entries = await self._index.accesses_after(first_sequence - 1, min(limit, _PAGE))
-        return [
-            ObservedAccess(
-                entry.sequence, entry.place.timestamp, entry.consumer, entry.basis, entry.outcome
-            )
-            for entry in entries
-        ]
-
-    async def due(self) -> Sequence[DatasetDue]:
-        """See `gateway.supervision.watch.Trail`."""
-        return [
-            DatasetDue(
-                dataset.id,
-                dataset.title,
-                dataset.update_cycle,
-                dataset.published_at or dataset.registered_at,
-            )
-            for dataset in self._index.snapshot.datasets.values()
-            if dataset.update_cycle and not dataset.withdrawn
-        ]
 
 
 def _relayed(place: Place) -> Relayed:

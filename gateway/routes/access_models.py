@@ -381,9 +381,11 @@ class AlertShown(BaseModel):
     last_sequence: int
     text: str
     raised_at: int
-    restricted_until: int | None
+    agreement: str
+    """Which it would suspend; empty for what is an alert and nothing else."""
+    suspended_until: int | None
     transaction: str
-    """Of the restriction that it led to."""
+    """Of the suspension that it led to."""
 
 
 class AlertsAnswer(BaseModel):

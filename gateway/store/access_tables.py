@@ -120,7 +120,9 @@ alerts: Final = Table(
     Column("last_sequence", BigInteger, nullable=False),
     Column("text", String, nullable=False),
     Column("raised_at", BigInteger, nullable=False),
-    # Of a restriction that the alert led to.
-    Column("restricted_until", BigInteger),
+    # Which it would suspend.
+    Column("agreement", LargeBinary(32)),
+    # Of a suspension that the alert led to.
+    Column("suspended_until", BigInteger),
     Column("transaction", LargeBinary(32)),
 )

@@ -23,8 +23,9 @@ class StoredAlert(msgspec.Struct, frozen=True):
         last_sequence: Last one.
         text: For people.
         raised_at: Seconds since 1970.
-        restricted_until: End of the restriction that it led to.
-        transaction: Of that restriction.
+        agreement: Which it would suspend; None for what is an alert and nothing else.
+        suspended_until: End of the suspension that it led to.
+        transaction: Of that suspension.
     """
 
     id: int
@@ -37,7 +38,8 @@ class StoredAlert(msgspec.Struct, frozen=True):
     last_sequence: int
     text: str
     raised_at: int
-    restricted_until: int | None = None
+    agreement: bytes | None = None
+    suspended_until: int | None = None
     transaction: bytes | None = None
 
 
@@ -48,12 +50,12 @@ class AlertStore(Protocol):
         """Keep an alert, whose id is given here; None if there is one with its key. Idempotent."""
         ...
 
-    async def note_restriction(self, alert: int, until: int, transaction: bytes) -> None:
-        """Note the restriction that an alert led to."""
+    async def note_suspension(self, alert: int, until: int, transaction: bytes) -> None:
+        """Note the suspension that an alert led to."""
         ...
 
     async def unenforced(self, rules: tuple[str, ...], since: int) -> tuple[StoredAlert, ...]:
-        """Return alerts of these rules, raised since then, that led to no restriction yet."""
+        """Return alerts of these rules, raised since then, that could suspend an agreement and have not."""
         ...
 
     async def list(self, after: int, limit: int) -> tuple[StoredAlert, ...]:
@@ -81,12 +83,12 @@ class SqlAlertStore:
             given = (await connection.execute(statement, row)).scalar()
         return None if given is None else msgspec.structs.replace(alert, id=given)
 
-    async def note_restriction(self, alert: int, until: int, transaction: bytes) -> None:
+    async def note_suspension(self, alert: int, until: int, transaction: bytes) -> None:
         """See `AlertStore`."""
         step = (
             update(alerts)
             .where(alerts.c.id == alert)
-            .values(restricted_until=until, transaction=transaction)
+            .values(suspended_until=until, transaction=transaction)
         )
         async with self._database.writing() as connection:
             await connection.execute(step)
@@ -96,7 +98,7 @@ class SqlAlertStore:
         statement = (
             select(*_COLUMNS)
             .where(alerts.c.rule.in_(rules), alerts.c.raised_at >= since)
-            .where(alerts.c.consumer.is_not(None), alerts.c.transaction.is_(None))
+            .where(alerts.c.agreement.is_not(None), alerts.c.transaction.is_(None))
             .order_by(alerts.c.id)
         )
         async with self._database.reading() as connection:

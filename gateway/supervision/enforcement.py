@@ -1,4 +1,4 @@
-"""Restricting a consumer on chain with a regulator's key, which only gateways of the regulator have."""
+"""Suspending an agreement on chain with a supervisor's key: a machine that a regulator appointed."""
 
 import asyncio
 
@@ -16,10 +16,13 @@ _GAS: int = 500_000
 
 
 class Enforcer:
-    """Signs restrictions and relays them. One at a time: its nonces are the account's next ones."""
+    """Signs suspensions and relays them. One at a time: its nonces are the account's next ones.
+
+    The contract bounds it: 30 minutes, and not again before a regulator has looked.
+    """
 
     def __init__(
-        self, deployment: Deployment, rpc: AsyncRpc, relay: Relay, regulator_key: bytes
+        self, deployment: Deployment, rpc: AsyncRpc, relay: Relay, supervisor_key: bytes
     ) -> None:
         """Take the parts.
 
@@ -27,7 +30,7 @@ class Enforcer:
             deployment: The contracts.
             rpc: A node.
             relay: Sends.
-            regulator_key: Private key of a regulator, 32 bytes.
+            supervisor_key: Private key of the supervisor, 32 bytes.
 
         Raises:
             MalformedKeyError: It is no private key.
@@ -35,18 +38,18 @@ class Enforcer:
         self._deployment = deployment
         self._rpc = rpc
         self._relay = relay
-        self._key = regulator_key
-        self.address = address_of(regulator_key)
+        self._key = supervisor_key
+        self.address = address_of(supervisor_key)
         self._turn = asyncio.Lock()
 
-    async def restrict(self, consumer: bytes, until: int, reason: str) -> bytes:
-        """Restrict a consumer; return the transaction.
+    async def suspend(self, agreement: bytes, reason: str) -> bytes:
+        """Suspend an agreement; return the transaction.
 
         Raises:
             RefusedError: The contract refuses it.
             UnavailableError: It is not on chain now.
         """
-        call = contracts.restrict(consumer, until, reason)
+        call = contracts.suspend_agreement(agreement, reason)
         to = self._deployment.address_of(call.contract)
         async with self._turn:
             try:
@@ -58,7 +61,7 @@ class Enforcer:
                 found = revert_in(error)
                 if found is not None:
                     raise refused(found.revert) from error
-                raise ChainUnavailableError("the node does not take the restriction") from error
+                raise ChainUnavailableError("the node does not take the suspension") from error
             except RpcError as error:
                 raise ChainUnavailableError("the node cannot be asked") from error
             fee = suggested_fee(None if newest is None else newest.base_fee, price)

@@ -6,7 +6,7 @@ the rules give the same result whenever they run.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, Protocol
 
@@ -28,6 +28,13 @@ class ObservedAccess(msgspec.Struct, frozen=True):
     consumer: bytes
     basis: bytes
     outcome: Outcome
+    agreement: bytes | None = None
+    """Id of the agreement behind it; None where there is none."""
+    subject: bytes | None = None
+    signed: bool = False
+    """Whether this gateway's journal has the consumer's signature: nobody else can make such an access."""
+    revoked_at: int = 0
+    """Of an authorization that is revoked: when, by the block's clock; zero otherwise."""
 
 
 class DatasetDue(msgspec.Struct, frozen=True):
@@ -39,6 +46,30 @@ class DatasetDue(msgspec.Struct, frozen=True):
     """Seconds between publications that the provider promises; zero for never."""
     published_at: int
     """Of the newest publication, or of the registration when there is none."""
+
+
+class OrderDue(msgspec.Struct, frozen=True):
+    """An emergency order that was in force, is over and was not reviewed."""
+
+    order: bytes
+    dataset: bytes
+    ends_at: int
+
+
+class UnfitText(msgspec.Struct, frozen=True):
+    """An event with a text that is not plain."""
+
+    key: int
+    """Of the event in the index."""
+    name: str
+    block_number: int
+
+
+class IdentityActs(msgspec.Struct, frozen=True):
+    """How many ids of one identity authority were closed or under recovery within a day."""
+
+    authority: bytes
+    count: int
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -53,6 +84,7 @@ class Finding(msgspec.Struct, frozen=True):
         first_sequence: First access that it rests on; zero for none.
         last_sequence: Last one.
         text: For people.
+        agreement: Which it would suspend; None for what is an alert and nothing else.
     """
 
     key: str
@@ -63,6 +95,7 @@ class Finding(msgspec.Struct, frozen=True):
     first_sequence: int
     last_sequence: int
     text: str
+    agreement: bytes | None = None
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -82,8 +115,14 @@ class Bounds(msgspec.Struct, frozen=True):
     """First hour that is not odd any more."""
     odd_least: int = 20
     """Accesses of one consumer in the odd hours of a day."""
-    after_revocation: int = 1
-    """Attempts on one revoked authorization."""
+    after_revocation: int = 5
+    """Persons on whose revoked authorizations one consumer tried within a day."""
+    revocation_known: int = 600
+    """Seconds after a revocation from which on an attempt counts: before that it may have crossed it."""
+    identity_acts: int = 20
+    """Closings and recoveries of one identity authority within a day."""
+    review_within: int = 7 * _DAY
+    """Seconds after an order's end within which a regulator reviews it."""
     stale_factor: float = 1.5
     """Update cycles after which a dataset is stale."""
 
@@ -212,27 +251,72 @@ class OddHoursRule:
 
 
 class AfterRevocationRule:
-    """Use of an authorization that its subject revoked."""
+    """Attempts on authorizations of several persons, each long after the person revoked.
+
+    One customer's revocation and a bank's request may cross, and a queue may send yesterday's signature; so neither the
+    first minutes nor a few persons say anything. An attempt that no signature is known for says nothing of the bank.
+    """
 
     def __init__(self, bounds: Bounds) -> None:
         self._most = bounds.after_revocation
-        self._tried: dict[tuple[bytes, bytes], list[ObservedAccess]] = {}
+        self._known = bounds.revocation_known
+        self._tried: dict[tuple[bytes, int], dict[bytes, ObservedAccess]] = {}
 
     def observe(self, access: ObservedAccess) -> Finding | None:
         """See `Rule`."""
-        if access.outcome != Outcome.REVOKED:
+        late = access.revoked_at and access.timestamp > access.revoked_at + self._known
+        if access.outcome != Outcome.REVOKED or not access.signed or not late:
             return None
-        tried = self._tried.setdefault((access.consumer, access.basis), [])
-        tried.append(access)
-        if len(tried) != self._most:
+        day = access.timestamp // _DAY
+        tried = self._tried.setdefault((access.consumer, day), {})
+        known = len(tried)
+        tried.setdefault(access.subject or access.basis, access)
+        if len(tried) != self._most or known == len(tried):
             return None
         return _about(
             "after-revocation",
             "grave",
-            tried,
-            period=to_hex(access.basis),
-            text=f"tried to use the revoked authorization {to_hex(access.basis)}",
+            list(tried.values()),
+            period=day,
+            text=f"tried to use authorizations that {self._most} persons had revoked",
         )
+
+
+class AgreementRule:
+    """A rule over the accesses of one agreement, for what may suspend that agreement.
+
+    Only accesses count that were allowed and whose signature is in the journal: nobody but the consumer
+    can make these, so nobody can shut a consumer out with them.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+
+    def observe(self, access: ObservedAccess) -> Finding | None:
+        """See `Rule`."""
+        agreement = access.agreement
+        if agreement is None or not access.signed or access.outcome != Outcome.ALLOWED:
+            return None
+        found = self._rule.observe(msgspec.structs.replace(access, consumer=agreement))
+        if found is None:
+            return None
+        return msgspec.structs.replace(
+            found, key=f"agreement/{found.key}", consumer=access.consumer, agreement=agreement
+        )
+
+
+SUSPENDING: Final = ("odd-hours", "rate", "volume")
+"""Rules that a regulator may let suspend."""
+
+
+def suspending_rules(bounds: Bounds, names: Iterable[str]) -> tuple[Rule, ...]:
+    """Return rules whose findings suspend an agreement, by name."""
+    made: dict[str, Callable[[Bounds], Rule]] = {
+        "odd-hours": OddHoursRule,
+        "rate": RateRule,
+        "volume": VolumeRule,
+    }
+    return tuple(AgreementRule(made[name](bounds)) for name in names)
 
 
 def all_rules(bounds: Bounds) -> tuple[Rule, ...]:
@@ -270,6 +354,55 @@ def stale_datasets(datasets: Iterable[DatasetDue], bounds: Bounds, now: int) -> 
             first_sequence=0,
             last_sequence=0,
             text=f"{due.title}: not updated for {(now - due.published_at) // _DAY} days",
+        )
+
+
+def unreviewed_orders(orders: Iterable[OrderDue], bounds: Bounds, now: int) -> Iterator[Finding]:
+    """Find orders whose review is due."""
+    for due in orders:
+        if now - due.ends_at < bounds.review_within:
+            continue
+        yield Finding(
+            key=f"order-review/{to_hex(due.order)}",
+            rule="order-review",
+            severity="warning",
+            consumer=None,
+            dataset=due.dataset,
+            first_sequence=0,
+            last_sequence=0,
+            text=f"the order {to_hex(due.order)} ended {(now - due.ends_at) // _DAY} days ago and was not reviewed",
+        )
+
+
+def busy_authorities(acts: Iterable[IdentityActs], bounds: Bounds, now: int) -> Iterator[Finding]:
+    """Find identity authorities that close or recover more ids than a counter does in a day."""
+    for one in acts:
+        if one.count <= bounds.identity_acts:
+            continue
+        yield Finding(
+            key=f"identity-acts/{to_hex(one.authority)}/{now // _DAY}",
+            rule="identity-acts",
+            severity="grave",
+            consumer=None,
+            dataset=None,
+            first_sequence=0,
+            last_sequence=0,
+            text=f"{to_hex(one.authority)} closed or recovered {one.count} ids within a day",
+        )
+
+
+def unfit_texts(texts: Iterable[UnfitText]) -> Iterator[Finding]:
+    """Find events with a text that is not plain."""
+    for one in texts:
+        yield Finding(
+            key=f"unfit-text/{one.block_number}/{one.key}",
+            rule="unfit-text",
+            severity="notice",
+            consumer=None,
+            dataset=None,
+            first_sequence=0,
+            last_sequence=0,
+            text=f"{one.name} in block {one.block_number} has a text that is not plain",
         )
 
 

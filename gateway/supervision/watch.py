@@ -1,4 +1,4 @@
-"""Supervision at work: reads the accesses that come, keeps alerts, and may restrict a consumer.
+"""Supervision at work: reads the accesses that come, keeps alerts, and may suspend an agreement.
 
 Accesses are read from the index, so nothing depends on which gateway recorded them. After a restart
 the last day is read again; keys keep alerts from being raised twice.
@@ -17,10 +17,17 @@ from gateway.supervision.rules import (
     Bounds,
     DatasetDue,
     Finding,
+    IdentityActs,
     ObservedAccess,
+    OrderDue,
+    UnfitText,
     all_rules,
+    busy_authorities,
     observe_all,
     stale_datasets,
+    suspending_rules,
+    unfit_texts,
+    unreviewed_orders,
 )
 from gateway.topics import ALERTS, CHAIN, Topics
 from ledger.logs import describe, get_logger
@@ -28,7 +35,9 @@ from ledger.logs import describe, get_logger
 _PAGE: Final = 2000
 _LOOK_BACK: Final = 24 * 3600
 _PATIENCE: Final = 2.0
-_STALE_EVERY: Final = 60.0
+_LOOK_EVERY: Final = 60.0
+SUSPENSION: Final = 1_800
+"""Seconds for which the contract suspends."""
 _REMEMBERED: Final = 10_000
 
 _log = get_logger()
@@ -49,26 +58,37 @@ class Trail(Protocol):
         """Return all active datasets that have an update cycle."""
         ...
 
+    async def orders(self, now: int) -> Sequence[OrderDue]:
+        """Return emergency orders that were in force, are over and were not reviewed."""
+        ...
 
-class Restricting(Protocol):
-    """Restricts consumers on chain (`gateway.supervision.enforcement`)."""
+    async def identity_acts(self, since: int) -> Sequence[IdentityActs]:
+        """Return how many ids each identity authority closed, or began to recover, since a time."""
+        ...
 
-    async def restrict(self, consumer: bytes, until: int, reason: str) -> bytes:
-        """Restrict a consumer; return the transaction.
+    async def unfit(self, after: int) -> Sequence[UnfitText]:
+        """Return events after one, by its key, with a text that is not plain; some of them, in order."""
+        ...
+
+
+class Suspending(Protocol):
+    """Suspends agreements on chain (`gateway.supervision.enforcement`)."""
+
+    async def suspend(self, agreement: bytes, reason: str) -> bytes:
+        """Suspend an agreement; return the transaction.
 
         Raises:
-            GatewayError: It is not restricted.
+            GatewayError: It is not suspended.
         """
         ...
 
 
 class Enforcement(msgspec.Struct, frozen=True):
-    """Which alerts restrict, and for how long."""
+    """Which rules suspend, as a regulator named them."""
 
     rules: tuple[str, ...]
-    seconds: int
     appeal: str
-    """Where to appeal, for the reason; the contract's `appeal` works besides."""
+    """Where to appeal, for the reason."""
 
 
 class Watch:
@@ -82,7 +102,7 @@ class Watch:
         *,
         bounds: Bounds,
         enforcement: Enforcement | None = None,
-        restricting: Restricting | None = None,
+        suspending: Suspending | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the parts.
@@ -92,22 +112,24 @@ class Watch:
             alerts: Where alerts are kept.
             topics: Told of new alerts; tells of new blocks.
             bounds: From when on something is worth an alert.
-            enforcement: What restricts by itself; None for nothing.
-            restricting: Does it, with a regulator's key.
+            enforcement: What suspends by itself; None for nothing.
+            suspending: Does it, with a supervisor's key.
             clock: Seconds since 1970.
         """
         self._trail = trail
         self._alerts = alerts
         self._topics = topics
         self._bounds = bounds
-        self._rules = all_rules(bounds)
+        named = () if enforcement is None else enforcement.rules
+        self._rules = (*all_rules(bounds), *suspending_rules(bounds, named))
         self._enforcement = enforcement
-        self._restricting = restricting
+        self._suspending = suspending
         self._clock = clock
         self._next: int | None = None
         self._raised: dict[str, None] = {}
         """Keys of alerts that are kept already: what goes on is not written again and again."""
-        self._stale_at = float("-inf")
+        self._looked_at = float("-inf")
+        self._unfit_after = 0
 
     async def run(self) -> None:
         """Watch until cancelled. What goes wrong once is tried again."""
@@ -133,12 +155,23 @@ class Watch:
             for finding in observe_all(self._rules, page):
                 raised += await self._raise(finding, now)
             self._next = page[-1].sequence + 1
-        if time.monotonic() - self._stale_at >= _STALE_EVERY:
-            for finding in stale_datasets(await self._trail.due(), self._bounds, now):
+        if time.monotonic() - self._looked_at >= _LOOK_EVERY:
+            for finding in await self._looks(now):
                 raised += await self._raise(finding, now)
-            self._stale_at = time.monotonic()
+            self._looked_at = time.monotonic()
         await self._enforce(now)
         return raised
+
+    async def _looks(self, now: int) -> list[Finding]:
+        """Find what is no access."""
+        trail, bounds = self._trail, self._bounds
+        found = [*stale_datasets(await trail.due(), bounds, now)]
+        found += unreviewed_orders(await trail.orders(now), bounds, now)
+        found += busy_authorities(await trail.identity_acts(now - _LOOK_BACK), bounds, now)
+        while texts := await trail.unfit(self._unfit_after):
+            found += unfit_texts(texts)
+            self._unfit_after = texts[-1].key
+        return found
 
     async def _raise(self, finding: Finding, now: int) -> bool:
         if finding.key in self._raised:
@@ -155,20 +188,19 @@ class Watch:
         return True
 
     async def _enforce(self, now: int) -> None:
-        """Restrict those whom alerts of some rules are about, once for each alert."""
-        enforcement, restricting = self._enforcement, self._restricting
-        if enforcement is None or restricting is None:
+        """Suspend the agreements that alerts of the named rules are about, once for each alert."""
+        enforcement, suspending = self._enforcement, self._suspending
+        if enforcement is None or suspending is None:
             return
-        recent = await self._alerts.unenforced(enforcement.rules, now - enforcement.seconds)
+        recent = await self._alerts.unenforced(enforcement.rules, now - SUSPENSION)
         for alert in recent:
-            if alert.consumer is None:
+            if alert.agreement is None:
                 continue
-            until = now + enforcement.seconds
             reason = f"{alert.rule}: {alert.text}. Appeal: {enforcement.appeal}"
             try:
-                transaction = await restricting.restrict(alert.consumer, until, reason)
+                transaction = await suspending.suspend(alert.agreement, reason)
             except GatewayError as error:
-                _log.warning("restriction failed", error=describe(error))
+                _log.warning("suspension failed", error=describe(error))
                 continue
-            await self._alerts.note_restriction(alert.id, until, transaction)
+            await self._alerts.note_suspension(alert.id, now + SUSPENSION, transaction)
             self._topics.touch(ALERTS)

@@ -283,6 +283,21 @@ class Index:
         async with self._database.reading() as connection:
             return await reader.unfit_after(connection, key, min(limit, _MOST))
 
+    async def agreements_behind(self, bases: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return the agreement behind each of these bases that has one, or is one."""
+        async with self._database.reading() as connection:
+            return await reader.agreements_behind(connection, bases)
+
+    async def revocations(self, authorizations: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Return when each of these authorizations was revoked; those that were not are left out."""
+        async with self._database.reading() as connection:
+            return await reader.revocations(connection, authorizations)
+
+    async def identity_acts(self, since: int) -> Mapping[bytes, int]:
+        """Return how many ids of each identity authority were closed, or began to be recovered, since a time."""
+        async with self._database.reading() as connection:
+            return await reader.identity_acts(connection, since)
+
     async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
         """Return what these ids name; those that name nothing are left out."""
         async with self._database.reading() as connection:

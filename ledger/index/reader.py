@@ -113,6 +113,59 @@ async def unfit_after(connection: AsyncConnection, key: int, limit: int) -> tupl
     return tuple(_event(row) for row in await _rows(connection, statement))
 
 
+async def agreements_behind(
+    connection: AsyncConnection, ids: Sequence[bytes]
+) -> dict[bytes, bytes]:
+    """Return the agreement behind each of these bases that has one, or is one."""
+    own = select(tables.bases.c.id, tables.agreements.c.id).join(
+        tables.agreements, tables.agreements.c.id == tables.bases.c.id
+    )
+    behind = (
+        select(tables.bases.c.id, tables.agreements.c.id)
+        .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
+        .join(tables.agreements, tables.agreements.c.number == tables.authorizations.c.agreement)
+    )
+    return dict(await _in_parts(connection, (own, behind), ids))
+
+
+async def revocations(connection: AsyncConnection, ids: Sequence[bytes]) -> dict[bytes, int]:
+    """Return when each of these authorizations was revoked; those that were not are left out."""
+    statement = (
+        select(tables.bases.c.id, tables.transactions.c.timestamp)
+        .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
+        .join(tables.transactions, tables.transactions.c.key == tables.authorizations.c.revoked_in)
+    )
+    return dict(await _in_parts(connection, (statement,), ids))
+
+
+async def identity_acts(connection: AsyncConnection, since: int) -> dict[bytes, int]:
+    """Return how many ids of each identity authority were closed, or began to be recovered, since a time."""
+    statement = (
+        select(tables.subjects.c.registrar, func.count())
+        .select_from(tables.events)
+        .join(tables.transactions, tables.transactions.c.key == tables.events.c.transaction)
+        .join(tables.subjects, tables.subjects.c.number == tables.events.c.subject)
+        .where(tables.transactions.c.timestamp >= since)
+        .where(tables.events.c.name.in_(("SubjectClosed", "RecoveryStarted")))
+        .group_by(tables.subjects.c.registrar)
+    )
+    return dict(await _rows(connection, statement))
+
+
+async def _in_parts(
+    connection: AsyncConnection, statements: Sequence[Select[Any]], ids: Sequence[bytes]
+) -> list[Any]:
+    """Return the rows of statements over bases for some ids, which may be more than one question takes."""
+    return [
+        row
+        for start in range(0, len(ids), _AT_ONCE)
+        for statement in statements
+        for row in await _rows(
+            connection, statement.where(tables.bases.c.id.in_(ids[start : start + _AT_ONCE]))
+        )
+    ]
+
+
 async def bases(connection: AsyncConnection, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
     """Return what these ids name; unknown ones are left out."""
     found: dict[bytes, BasisEntry] = {}

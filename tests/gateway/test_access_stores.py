@@ -228,6 +228,6 @@ async def test_an_alert_is_raised_once(database: Database) -> None:
     assert await store.list(first.id, 10) == (second,)
     assert await store.last() == second.id
     assert await store.unenforced(("rate",), NOW) == (first,)
-    await store.note_restriction(first.id, NOW + 5, b"\x08" * 32)
+    await store.note_suspension(first.id, NOW + 5, b"\x08" * 32)
     assert await store.unenforced(("rate",), NOW) == ()
-    assert (await store.list(0, 1))[0].restricted_until == NOW + 5
+    assert (await store.list(0, 1))[0].suspended_until == NOW + 5

@@ -1,5 +1,6 @@
 from collections.abc import Iterable, Sequence
 
+import msgspec
 import pytest
 
 from gateway.errors import ConflictError, StoreUnavailableError
@@ -9,10 +10,16 @@ from gateway.supervision.rules import (
     Bounds,
     DatasetDue,
     Finding,
+    IdentityActs,
     ObservedAccess,
+    OrderDue,
+    UnfitText,
     all_rules,
+    busy_authorities,
     observe_all,
     stale_datasets,
+    suspending_rules,
+    unreviewed_orders,
 )
 from gateway.supervision.watch import Enforcement, Watch
 from gateway.topics import Topics
@@ -21,6 +28,7 @@ from ledger.enumerations import Outcome
 NOON = 1_800_000_000 - 1_800_000_000 % 86_400 + 4 * 3600  # noon in Beijing
 BANK, INSURER = b"\x0b" * 20, b"\x0c" * 20
 BASIS = b"\x01" * 32
+AGREEMENT = b"\x0e" * 32
 BOUNDS = Bounds(rate=5, volume_least=20, denials=3, odd_least=4)
 
 
@@ -91,9 +99,74 @@ def test_odd_hours() -> None:
     assert found(accesses([night + n * 86_400 for n in range(6)])) == []
 
 
-def test_use_after_revocation() -> None:
-    (finding,) = found(accesses([NOON, NOON + 9999], outcome=Outcome.REVOKED))
-    assert (finding.rule, finding.severity) == ("after-revocation", "grave")
+def refused(times: Iterable[int], *, revoked_at: int, persons: int) -> list[ObservedAccess]:
+    """Signed attempts on authorizations that persons had revoked, by turns."""
+    return [
+        ObservedAccess(
+            1 + place,
+            time,
+            BANK,
+            bytes([place % persons]) * 32,
+            Outcome.REVOKED,
+            agreement=AGREEMENT,
+            subject=bytes([place % persons]) * 32,
+            signed=True,
+            revoked_at=revoked_at,
+        )
+        for place, time in enumerate(times)
+    ]
+
+
+def test_attempts_long_after_five_persons_revoked_are_grave() -> None:
+    tried = refused([NOON + 700 + n for n in range(9)], revoked_at=NOON, persons=5)
+    (finding,) = [one for one in found(tried) if one.rule == "after-revocation"]
+    assert (finding.severity, finding.agreement) == ("grave", None)
+
+
+def test_a_revocation_that_crosses_requests_raises_nothing() -> None:
+    crossed = refused([NOON + n for n in range(200)], revoked_at=NOON, persons=200)
+    assert "after-revocation" not in rules_of(found(crossed))
+
+
+def test_one_customers_revocation_raises_nothing_however_often_it_is_tried() -> None:
+    tried = refused([NOON + 700 + n for n in range(200)], revoked_at=NOON, persons=1)
+    assert "after-revocation" not in rules_of(found(tried))
+
+
+def test_attempts_that_nobody_signed_say_nothing_of_the_consumer() -> None:
+    tried = refused([NOON + 700 + n for n in range(50)], revoked_at=NOON, persons=50)
+    invented = [msgspec.structs.replace(one, signed=False) for one in tried]
+    assert "after-revocation" not in rules_of(found(invented))
+
+
+def test_what_suspends_counts_only_what_nobody_but_the_consumer_can_make() -> None:
+    rules = ("rate",)
+    used = [
+        ObservedAccess(
+            1 + n, NOON + n, BANK, BASIS, Outcome.ALLOWED, agreement=AGREEMENT, signed=True
+        )
+        for n in range(5)
+    ]
+    (finding,) = observe_all(suspending_rules(BOUNDS, rules), used)
+    assert (finding.rule, finding.consumer, finding.agreement) == ("rate", BANK, AGREEMENT)
+    for change in ({"signed": False}, {"outcome": Outcome.EXPIRED}, {"agreement": None}):
+        others = [msgspec.structs.replace(one, **change) for one in used]
+        assert list(observe_all(suspending_rules(BOUNDS, rules), others)) == []
+
+
+def test_an_order_that_nobody_reviewed_is_due_after_a_week() -> None:
+    due = OrderDue(b"\x07" * 32, b"\x05" * 32, NOON)
+    week = 7 * 86_400
+    assert list(unreviewed_orders([due], BOUNDS, NOON + week - 1)) == []
+    (finding,) = unreviewed_orders([due], BOUNDS, NOON + week)
+    assert (finding.rule, finding.dataset) == ("order-review", due.dataset)
+
+
+def test_more_closings_and_recoveries_than_a_counter_does_are_grave() -> None:
+    acts = [IdentityActs(BANK, 20), IdentityActs(INSURER, 21)]
+    (finding,) = busy_authorities(acts, BOUNDS, NOON)
+    assert (finding.rule, finding.severity) == ("identity-acts", "grave")
+    assert INSURER.hex() in finding.text
 
 
 def test_stale_datasets() -> None:
@@ -124,18 +197,27 @@ class RecordedTrail:
     async def due(self) -> Sequence[DatasetDue]:
         return [DatasetDue(b"\x05" * 32, "Real estate", 60, NOON - 86_400)]
 
+    async def orders(self, now: int) -> Sequence[OrderDue]:
+        return []
 
-class Restrictions:
-    """Notes who is restricted."""
+    async def identity_acts(self, since: int) -> Sequence[IdentityActs]:
+        return []
+
+    async def unfit(self, after: int) -> Sequence[UnfitText]:
+        return [UnfitText(3, "Applied", 7)] if after < 3 else []
+
+
+class Suspensions:
+    """Notes what is suspended."""
 
     def __init__(self) -> None:
-        self.made: list[tuple[bytes, int, str]] = []
+        self.made: list[tuple[bytes, str]] = []
         self.refuses = False
 
-    async def restrict(self, consumer: bytes, until: int, reason: str) -> bytes:
+    async def suspend(self, agreement: bytes, reason: str) -> bytes:
         if self.refuses:
             raise ConflictError("no")
-        self.made.append((consumer, until, reason))
+        self.made.append((agreement, reason))
         return b"\x0a" * 32
 
 
@@ -154,36 +236,59 @@ async def test_each_alert_is_raised_once_whoever_reads(
         await watch.step()
         assert await watch.step() == 0
     alerts = await store.list(0, 10)
-    assert [alert.rule for alert in alerts] == ["after-revocation", "denials", "stale"]
+    assert [alert.rule for alert in alerts] == ["denials", "stale", "unfit-text"]
 
 
-async def test_an_alert_restricts_once_with_reason_end_and_appeal(
-    database: Database, trail: RecordedTrail
-) -> None:
-    restrictions = Restrictions()
-    restrictions.refuses = True
-    store = SqlAlertStore(database)
-    enforcement = Enforcement(("after-revocation",), 3600, "appeal@regulator")
+def rush() -> RecordedTrail:
+    return RecordedTrail(
+        [
+            msgspec.structs.replace(one, agreement=AGREEMENT, signed=True)
+            for one in accesses(range(NOON, NOON + 5))
+        ]
+    )
+
+
+async def test_nothing_is_suspended_unless_a_regulator_named_the_rule(database: Database) -> None:
+    suspensions = Suspensions()
     watch = Watch(
-        trail,
+        rush(),
+        SqlAlertStore(database),
+        Topics(),
+        bounds=BOUNDS,
+        enforcement=Enforcement((), "appeal@regulator"),
+        suspending=suspensions,
+        clock=lambda: NOON + 5,
+    )
+    await watch.step()
+    assert suspensions.made == []
+
+
+async def test_an_alert_suspends_one_agreement_once_with_reason_and_appeal(
+    database: Database,
+) -> None:
+    suspensions = Suspensions()
+    suspensions.refuses = True
+    store = SqlAlertStore(database)
+    watch = Watch(
+        rush(),
         store,
         Topics(),
         bounds=BOUNDS,
-        enforcement=enforcement,
-        restricting=restrictions,
-        clock=lambda: NOON + 400,
+        enforcement=Enforcement(("rate",), "appeal@regulator"),
+        suspending=suspensions,
+        clock=lambda: NOON + 5,
     )
     await watch.step()
-    assert restrictions.made == []
-    restrictions.refuses = False  # what failed is tried again
+    assert suspensions.made == []
+    suspensions.refuses = False  # what failed is tried again
     for _ in range(2):
         await watch.step()
-    ((consumer, until, reason),) = restrictions.made
-    assert (consumer, until) == (BANK, NOON + 400 + 3600)
-    assert "after-revocation" in reason
+    ((agreement, reason),) = suspensions.made
+    assert agreement == AGREEMENT
+    assert reason.startswith("rate: ")
     assert "appeal@regulator" in reason
-    (alert, *_) = await store.list(0, 10)
-    assert (alert.restricted_until, alert.transaction) == (until, b"\x0a" * 32)
+    (alert,) = [one for one in await store.list(0, 10) if one.agreement]
+    assert (alert.suspended_until, alert.transaction) == (NOON + 5 + 1800, b"\x0a" * 32)
 
 
 async def test_what_goes_wrong_once_is_tried_again(

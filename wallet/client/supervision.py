@@ -66,7 +66,8 @@ class Alert(msgspec.Struct, frozen=True):
     consumer: str = ""
     consumer_name: str = ""
     dataset: str = ""
-    restricted_until: int | None = None
+    agreement: str = ""
+    suspended_until: int | None = None
 
 
 class _Alerts(msgspec.Struct):

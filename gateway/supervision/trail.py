@@ -1,0 +1,112 @@
+"""The index and this gateway's journal, as supervision asks for them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.store.releases import ReleaseJournal
+from gateway.supervision.rules import (
+    DatasetDue,
+    IdentityActs,
+    ObservedAccess,
+    OrderDue,
+    UnfitText,
+)
+from ledger.enumerations import Class, Outcome
+from ledger.index.index import Index
+from ledger.index.rows import AccessEntry
+from ledger.typed_data import AccessRequest, struct_hash
+
+_PAGE: Final = 1000
+
+
+class SupervisedTrail:
+    """`gateway.supervision.watch.Trail`."""
+
+    def __init__(self, index: Index, journal: ReleaseJournal) -> None:
+        self._index = index
+        self._journal = journal
+
+    async def first_since(self, timestamp: int) -> int:
+        """See `Trail`."""
+        first, after = 1, self._index.head.sequence + 1
+        while first < after:
+            middle = (first + after) // 2
+            found = await self._index.accesses_after(middle - 1, 1)
+            if not found or found[0].place.timestamp >= timestamp:
+                after = middle
+            else:
+                first = found[0].sequence + 1
+        return first
+
+    async def observed(self, first_sequence: int, limit: int) -> Sequence[ObservedAccess]:
+        """See `Trail`."""
+        if first_sequence > self._index.head.sequence:
+            return ()  # without asking the database at every block
+        entries = await self._index.accesses_after(first_sequence - 1, min(limit, _PAGE))
+        bases = list({entry.basis for entry in entries})
+        agreements = await self._index.agreements_behind(bases)
+        signed = await self._journal.known([_access_id(entry) for entry in entries])
+        refused = [entry.basis for entry in entries if entry.outcome is Outcome.REVOKED]
+        revoked = await self._index.revocations(list(set(refused))) if refused else {}
+        return [
+            ObservedAccess(
+                entry.sequence,
+                entry.place.timestamp,
+                entry.consumer,
+                entry.basis,
+                entry.outcome,
+                agreement=agreements.get(entry.basis),
+                subject=entry.subject,
+                signed=_access_id(entry) in signed,
+                revoked_at=revoked.get(entry.basis, 0),
+            )
+            for entry in entries
+        ]
+
+    async def due(self) -> Sequence[DatasetDue]:
+        """See `Trail`."""
+        return [
+            DatasetDue(
+                dataset.id,
+                dataset.title,
+                dataset.update_cycle,
+                dataset.published_at or dataset.registered_at,
+            )
+            for dataset in self._index.snapshot.datasets.values()
+            if dataset.update_cycle and not dataset.withdrawn
+        ]
+
+    async def orders(self, now: int) -> Sequence[OrderDue]:
+        """See `Trail`."""
+        return [
+            OrderDue(order.id, order.dataset, order.ends_at)
+            for order in self._index.snapshot.orders.values()
+            if (order.countersigned or order.sharing is Class.NOT_SHARED)
+            and order.ends_at <= now
+            and not order.reviewed
+        ]
+
+    async def identity_acts(self, since: int) -> Sequence[IdentityActs]:
+        """See `Trail`."""
+        counts = await self._index.identity_acts(since)
+        return [IdentityActs(authority, count) for authority, count in counts.items()]
+
+    async def unfit(self, after: int) -> Sequence[UnfitText]:
+        """See `Trail`."""
+        return [
+            UnfitText(event.key, event.name, event.place.block_number)
+            for event in await self._index.unfit_after(after)
+        ]
+
+
+def _access_id(entry: AccessEntry) -> bytes:
+    return struct_hash(
+        AccessRequest(
+            consumer=entry.consumer,
+            basis=entry.basis,
+            item=entry.item,
+            fields=entry.fields,
+            nonce=entry.nonce,
+            deadline=entry.deadline,
+        )
+    )
