@@ -27,6 +27,8 @@ from ledger.events import (
     RecoveryStarted,
     RecoveryVetoed,
     SignerRotated,
+    SubjectClosed,
+    SubjectOpened,
 )
 from ledger.events.plans import plan_for
 from ledger.log_reader import LogReader, logs_between_async
@@ -37,7 +39,14 @@ from wallet.identity.database import Database
 from wallet.identity.errors import ChainUnavailableError, DatabaseError
 from wallet.identity.tables import recovered, subjects, watched
 
-_EVENTS: Final = (SignerRotated, RecoveryStarted, RecoveryVetoed, RecoveryCompleted)
+_EVENTS: Final = (
+    SignerRotated,
+    RecoveryStarted,
+    RecoveryVetoed,
+    RecoveryCompleted,
+    SubjectClosed,
+    SubjectOpened,
+)
 _ONE: Final = 1
 _log = get_logger()
 
@@ -51,6 +60,8 @@ class RecoveryState(StrEnum):
     """The subject is frozen; the old key may veto until the delay is over."""
     VETOED = "vetoed"
     COMPLETED = "completed"
+    ENDED = "ended"
+    """The subject was closed while it was pending."""
     REFUSED = "refused"
     """The contract did not take it."""
 
@@ -168,6 +179,18 @@ class Watcher:
 async def _apply(connection: AsyncConnection, event: Event) -> None:
     """Apply one event; subjects of other authorities are not in the database and stay out of it."""
     match event:
+        case SubjectClosed(subject=subject):
+            await _set_closed(connection, subject, closed=True)
+            await connection.execute(
+                update(recovered)
+                .where(
+                    recovered.c.subject == subject,
+                    recovered.c.state == RecoveryState.PENDING.value,
+                )
+                .values(state=RecoveryState.ENDED.value)
+            )
+        case SubjectOpened(subject=subject):
+            await _set_closed(connection, subject, closed=False)
         case SignerRotated(subject=subject, new_signer=signer):
             await _change_signer(connection, subject, signer, event.block.number)
         case RecoveryStarted(subject=subject, new_signer=signer, effective_at=at):
@@ -180,6 +203,11 @@ async def _apply(connection: AsyncConnection, event: Event) -> None:
             values = {"state": RecoveryState.COMPLETED.value}
             await _change_recovery(connection, subject, signer, values)
             await _change_signer(connection, subject, signer, event.block.number)
+
+
+async def _set_closed(connection: AsyncConnection, subject: bytes, *, closed: bool) -> None:
+    which = subjects.c.subject == subject
+    await connection.execute(update(subjects).where(which).values(closed=closed))
 
 
 async def _change_signer(
