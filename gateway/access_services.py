@@ -11,6 +11,7 @@ from typing import Any, Final
 from gateway.access_settings import AccessSettings
 from gateway.accesses import Accesses, CannotRecordError
 from gateway.bases import Bases
+from gateway.errors import ChainUnavailableError
 from gateway.freshness import Freshness
 from gateway.inbox import Inbox
 from gateway.key_files import read_key_file
@@ -39,14 +40,19 @@ from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
 from ledger.exchange import RecordedAccess, Submission
 from ledger.index.index import Index
+from ledger.log_reader import LogPart, LogReader, next_part
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
-from ledger.rpc import AsyncRpc
+from ledger.rpc import AsyncRpc, RpcError
 from ledger.transactions import SignedTransaction
 from ledger.typed_data import AccessRequest
 
 _PATIENCE: Final = 5.0
 """Seconds to wait for the index."""
+_LOGS: Final = 500
+"""Logs in one answer, about: some 400 kB."""
+_LOG_BLOCKS: Final = 5_000
+"""Blocks that one answer is about at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,23 @@ class AccessServices:
     keyholders: Keyholders
     topics: Topics
     recorder: Recorder | None
+    reader: LogReader
+    """Of the contract `Authorizations`."""
+
+    async def revocation_logs(self, since: int) -> LogPart:
+        """Return all logs of `Authorizations` in some final blocks from one on; none when it is not there yet.
+
+        Raises:
+            ChainUnavailableError: The node cannot be asked.
+        """
+        first = max(since, self.shared.deployment.block_number)
+        last = self.shared.index.head.number
+        if first > last:
+            return LogPart(first, first - 1, ())
+        try:
+            return await next_part(self.shared.rpc, self.reader, first, last)
+        except RpcError as error:
+            raise ChainUnavailableError(str(error)) from error
 
     async def index(self) -> Index:
         """Return the index once it has all that this gateway itself has told of: what one was answered is there."""
@@ -273,6 +296,9 @@ def _assemble(
         keyholders=keyholders,
         topics=Topics(),
         recorder=recorder,
+        reader=LogReader(
+            [shared.deployment.contracts.authorizations], wanted=_LOGS, longest=_LOG_BLOCKS
+        ),
     )
 
 
