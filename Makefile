@@ -48,8 +48,8 @@ test-contracts: setup ## run the Solidity tests
 test-python: setup ## run the Python tests (PYTEST="-k name" chooses)
 	$(python) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-.PHONY: check check-style check-types check-docs check-compiler check-contracts
-check: check-style check-types check-docs check-compiler check-contracts ## run every lint and type check
+.PHONY: check check-style check-types check-docs check-compiler check-sizes check-contracts
+check: check-style check-types check-docs check-compiler check-sizes check-contracts ## run every lint and type check
 check-style: setup ## ruff: format and lint
 	ruff format --check .
 	ruff check .
@@ -59,6 +59,8 @@ check-docs: setup ## pages that are made from the code are current
 	$(python) -m scripts.settings --check
 check-compiler: setup ## one compiler and one set of settings everywhere
 	$(python) -m scripts.check_compiler
+check-sizes: setup ## print the size of each shipped contract, and fail above its bound
+	$(python) -m scripts.check_sizes
 check-contracts: setup ## Slither; accepted findings are explained in slither.toml
 	$(call forge_in,slither) $(python) -m scripts.check_slither
 

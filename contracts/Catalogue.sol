@@ -195,7 +195,7 @@ contract Catalogue is ICatalogue, Numbered {
         REGISTRY.requireActive(msg.sender, Role.Regulator);
         OrderState storage reviewed = _existingOrder(order);
         if (!_isOver(reviewed.endsAt)) revert OrderNotOver(order);
-        if (reviewed.sharing != Class.NotShared && !reviewed.countersigned) revert OrderNeedsNone(order);
+        if (!_wasInForce(reviewed)) revert OrderNeedsNone(order);
         if (reviewed.reviewed) revert OrderAlreadyReviewed(order);
         _requireReason(findings);
 
@@ -285,6 +285,11 @@ contract Catalogue is ICatalogue, Numbered {
         return effective && state_.startsAt <= block.timestamp && !_isOver(state_.endsAt);
     }
 
+    /// @dev Whether an order that is over ever counted: one that nobody countersigned, or that ended before its start, did not.
+    function _wasInForce(OrderState storage order) private view returns (bool) {
+        return (order.countersigned || order.sharing == Class.NotShared) && order.startsAt <= order.endsAt;
+    }
+
     function _isOver(uint64 endsAt) private view returns (bool) {
         return endsAt <= block.timestamp;
     }
@@ -312,7 +317,9 @@ contract Catalogue is ICatalogue, Numbered {
     }
 
     function _requireReviewed(OrderId last) private view {
-        if (OrderId.unwrap(last) != 0 && !_orders[last].reviewed) revert OrderNotReviewed(last);
+        if (OrderId.unwrap(last) == 0) return;
+        OrderState storage order = _orders[last];
+        if (_wasInForce(order) && !order.reviewed) revert OrderNotReviewed(last);
     }
 
     function _requirePublication(DatasetId dataset, uint64 version) private view {

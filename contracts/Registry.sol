@@ -43,6 +43,7 @@ contract Registry is IRegistry, Numbered {
         if (!trial && admissionDelay < LEAST_DELAY) revert AdmissionDelayTooShort(admissionDelay);
         TRIAL = trial;
         ADMISSION_DELAY = admissionDelay;
+        if (authority_ == address(0)) revert PartyUnknown(authority_);
         _makeChange(Change.Authority, authority_, address(0));
         for (uint256 i = 0; i < verifiers.length; ++i) {
             _makeChange(Change.Verifier, verifiers[i], address(0));
@@ -157,7 +158,7 @@ contract Registry is IRegistry, Numbered {
     /// @inheritdoc IRegistry
     /// @dev No guard on the party's standing: whoever named may always take it back.
     function dismissRecorder(address recorder) external {
-        if (recorder == address(0) || !mayRecord(msg.sender, recorder)) revert NotNamed(recorder);
+        if (!mayRecord(msg.sender, recorder)) revert NotNamed(recorder);
 
         Standing storage standing = _standings[msg.sender];
         if (standing.recorder == recorder) standing.recorder = address(0);
@@ -270,6 +271,7 @@ contract Registry is IRegistry, Numbered {
 
     /// @inheritdoc IRegistry
     function mayRecord(address consumer, address recorder) public view returns (bool) {
+        if (recorder == address(0)) return false;
         return _standings[consumer].recorder == recorder || _recorders[consumer][recorder];
     }
 

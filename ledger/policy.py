@@ -137,9 +137,7 @@ def _decide_order(state: State, found: Order, request: Request, timestamp: int) 
     closed = found.sharing == Class.NOT_SHARED or is_closed_by_order(dataset, timestamp)
     if dataset.withdrawn or closed or not is_in_force(found, timestamp):
         return Outcome.DATASET_INACTIVE
-    purpose = state.purposes.get(found.purpose)
-    bound = 0 if purpose is None else purpose.fields.get(found.dataset, 0)
-    fields = found.fields & bound
+    fields = order_fields(state, found)
     if found.sharing == Class.CONDITIONAL:
         id_ = agreement_id(request.consumer, found.dataset, found.purpose)
         agreement = state.agreements.get(id_)
@@ -173,6 +171,13 @@ def all_fields(dataset: Dataset) -> int:
 def has_role(party: Party | None, role: Roles) -> bool:
     """Whether a party is admitted now, with a role. Says nothing of restrictions."""
     return party is not None and party.active and bool(party.roles & role)
+
+
+def order_fields(state: State, order: Order) -> int:
+    """Return the fields that an order opens: of those that it names, what its purpose may use."""
+    purpose = state.purposes.get(order.purpose)
+    bound = 0 if purpose is None else purpose.fields.get(order.dataset, 0)
+    return order.fields & bound
 
 
 def is_in_force(order: Order, timestamp: int) -> bool:

@@ -9,7 +9,6 @@ counts while it stands.
 Source: PROMISES 1; docs/spec/custody.md "Release window".
 """
 
-from collections.abc import Container
 from enum import StrEnum
 from typing import Protocol
 
@@ -51,9 +50,7 @@ class Use(Protocol):
         """Bitmap over the dataset's schema."""
 
 
-def find_stop(
-    state: State, use: Use, sequence: int, timestamp: int, voided: Container[int] = ()
-) -> Stop | None:
+def find_stop(state: State, use: Use, sequence: int, timestamp: int) -> Stop | None:
     """Return what stands against an access, None when nothing does.
 
     Args:
@@ -61,9 +58,8 @@ def find_stop(
         use: The access.
         sequence: Its number on chain.
         timestamp: Of the block at which it is judged, seconds since 1970.
-        voided: Numbers of the accesses that were voided up to that block.
     """
-    if sequence in voided:
+    if sequence in state.voided:
         return Stop.ACCESS_VOIDED
     party = state.parties.get(use.consumer)
     if party is None or not has_role(party, Roles.CONSUMER):

@@ -19,8 +19,8 @@ Bytes32 = Annotated[bytes, "bytes32"]
 Address = Annotated[bytes, "address"]
 Bytes = Annotated[bytes, "bytes"]
 String = Annotated[str, "string"]
-"""Bytes that are not UTF-8, which a contract takes too, show as `\\xff`: text of strangers must not
-stop a reader, nor what it writes."""
+"""Bytes that are not UTF-8, and NUL, which a contract takes too, show as `\\xff`: text of strangers must
+not stop a reader, nor what it writes."""
 Bool = Annotated[bool, "bool"]
 Uint8 = Annotated[int, "uint8"]
 Uint16 = Annotated[int, "uint16"]

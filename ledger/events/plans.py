@@ -114,7 +114,8 @@ def _address(text: str) -> bytes:
 
 
 def _text(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")
+    # No database of ours may be stopped by a text that the chain took, and PostgreSQL's cannot hold NUL.
+    return data.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
 def _same(value: Any) -> Any:

@@ -1,15 +1,17 @@
 """What is in an event, whatever its kind. No I/O."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from ledger.events import Accessed, Event, Granted
 from ledger.hexes import to_hex
+from ledger.plain_text import FOREIGN
 
 _LARGEST_JSON_NUMBER: Final = 2**53
+_ESCAPED: Final = "\\x"
 _PLACE: Final = frozenset(("block", "transaction", "log_index", "contract", "link"))
 
 
@@ -42,6 +44,26 @@ def body(event: Event) -> str:
         if name not in _PLACE and not (name == "terms" and isinstance(event, Granted))
     }
     return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+
+
+def is_unfit(event: Event) -> bool:
+    """Whether a text in an event is not plain, or had to be escaped to be kept.
+
+    Nobody is stopped by it: whoever shows the text escapes it, and supervision raises it.
+    """
+    return any(_ESCAPED in text or FOREIGN.search(text.replace("\n", "")) for text in _texts(event))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            if name not in _PLACE:
+                yield from _texts(getattr(value, name))
 
 
 def _plain(value: object) -> object:

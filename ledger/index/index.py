@@ -278,6 +278,11 @@ class Index:
         async with self._database.reading() as connection:
             return await reader.events_after(connection, key, min(limit, _MOST))
 
+    async def unfit_after(self, key: int, limit: int = 500) -> tuple[EventEntry, ...]:
+        """Return events after a key with a text that is not plain, the oldest first."""
+        async with self._database.reading() as connection:
+            return await reader.unfit_after(connection, key, min(limit, _MOST))
+
     async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
         """Return what these ids name; those that name nothing are left out."""
         async with self._database.reading() as connection:

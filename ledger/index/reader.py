@@ -106,6 +106,13 @@ async def events_after(connection: AsyncConnection, key: int, limit: int) -> tup
     return tuple(_event(row) for row in await _rows(connection, statement))
 
 
+async def unfit_after(connection: AsyncConnection, key: int, limit: int) -> tuple[EventEntry, ...]:
+    """Return events after a key with a text that is not plain, the oldest first."""
+    statement = _EVENTS.where(tables.events.c.key > key, text("unfit"))
+    statement = statement.order_by(tables.events.c.key).limit(limit)
+    return tuple(_event(row) for row in await _rows(connection, statement))
+
+
 async def bases(connection: AsyncConnection, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
     """Return what these ids name; unknown ones are left out."""
     found: dict[bytes, BasisEntry] = {}
@@ -274,6 +281,7 @@ _EVENTS: Final[Select[Any]] = select(
     tables.events.c.key,
     tables.events.c.log_index,
     tables.events.c.name,
+    tables.events.c.unfit,
     tables.events.c.body,
     *_PLACE,
 ).join(tables.transactions, tables.transactions.c.key == tables.events.c.transaction)
@@ -435,8 +443,10 @@ def _access(row: Values) -> AccessEntry:
 
 
 def _event(row: Values) -> EventEntry:
-    key, log_index, name, body = row[:4]
-    return EventEntry(key=key, place=_place(row), log_index=log_index, name=name, body=body)
+    key, log_index, name, unfit, body = row[:5]
+    return EventEntry(
+        key=key, place=_place(row), log_index=log_index, name=name, unfit=bool(unfit), body=body
+    )
 
 
 def _authorization(row: Values, used: tuple[int, int]) -> AuthorizationEntry:

@@ -266,6 +266,8 @@ class EventEntry(msgspec.Struct, frozen=True):
     place: Place
     log_index: int
     name: str
+    unfit: bool
+    """Whether a text in it is not plain, or had to be escaped to be kept."""
     body: str
     """JSON object of its members."""
 

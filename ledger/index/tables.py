@@ -389,6 +389,8 @@ events: Final = Table(
     _number("party"),
     _number("dataset"),
     _number("basis"),
+    # Whether a text in it is not plain (`ledger.plain_text`), or had to be escaped to be kept.
+    Column("unfit", Boolean, nullable=False),
     # JSON object: the event's members, bytes as 0x strings.
     _text("body"),
 )
@@ -413,6 +415,13 @@ for _name in ("subject", "party", "dataset", "basis"):
         sqlite_where=_some,
         postgresql_where=_some,
     )
+
+Index(
+    "ix_chain_events_unfit",
+    events.c.key,
+    sqlite_where=text("unfit"),
+    postgresql_where=text("unfit"),
+)
 
 TABLES: Final = tuple(metadata.sorted_tables)
 """All of them."""

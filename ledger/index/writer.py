@@ -17,7 +17,7 @@ from ledger.entities import NOTHING
 from ledger.escaping import escape_text
 from ledger.events import Accessed, BatchSkipped, Event, Granted, Recorded, SubjectRegistered
 from ledger.index import tables
-from ledger.index.bodies import basis_ids, body, subject_ids
+from ledger.index.bodies import basis_ids, body, is_unfit, subject_ids
 from ledger.index.changes import CHANGES, Change
 from ledger.index.faults import Checker, Fault
 from ledger.index.keys import UNKNOWN, BasisKey, Keys, item_or_nothing
@@ -227,6 +227,7 @@ class Writer:
                 "party": 0 if party is None else await self._keys.party(party),
                 "dataset": self._keys.dataset(dataset) if dataset else 0,
                 "basis": found.key if found else 0,
+                "unfit": is_unfit(event),
                 "body": body(event),
             },
         )

@@ -82,6 +82,7 @@ __all__ = [
     "close",
     "count",
     "follow",
+    "require_next",
 ]
 
 _HANDLERS: Final[dict[type[Event], Callable[[State, Any], None]]] = {
@@ -158,12 +159,21 @@ def follow(state: State, event: Event) -> None:
         ImpossibleEventError: as `apply`, or an event is missing or came before.
     """
     if isinstance(event, NumberedEvent):
-        chain = state.chains.get(event.contract)
-        following = 1 if chain is None else chain.count + 1
-        require(event.number == following, event, f"not event {following} of its contract")
+        require_next(state, event)
     apply(state, event)
     if isinstance(event, NumberedEvent):
         chain_on(state, event)
+
+
+def require_next(state: State, event: NumberedEvent) -> None:
+    """Check that an event is the next one of its contract.
+
+    Raises:
+        ImpossibleEventError: one is missing, or it came before.
+    """
+    chain = state.chains.get(event.contract)
+    following = 1 if chain is None else chain.count + 1
+    require(event.number == following, event, f"not event {following} of its contract")
 
 
 def chain_on(state: State, event: NumberedEvent) -> None:

@@ -48,10 +48,105 @@ contract AccessLogTest is Fixture {
 
     function test_several_recorders_continue_one_sequence() external {
         _admit(stranger, Role.Recorder);
+        _name(bank, stranger);
         _recordParking(recorder);
         _recordParking(stranger);
         (uint256 sequence,) = accessLog.state();
         VM.assertEq(sequence, 2, "sequence");
+    }
+
+    // named recorders
+
+    /// @dev One admitted recorder without a signature used up 200 people's one-use authorizations so.
+    function test_a_recorder_that_the_consumer_did_not_name_spends_nothing() external {
+        _admit(stranger, Role.Recorder);
+        AuthorizationId authorization = _granted();
+        IAccessLog.Request memory request = _request(authorization);
+        (uint256 sequence, bytes32 head) = accessLog.state();
+        VM.expectEmit(address(accessLog));
+        emit IAccessLog.BatchSkipped(bank, stranger);
+        VM.expectEmit(address(accessLog));
+        emit IAccessLog.Recorded(stranger, sequence, head);
+        VM.prank(stranger);
+        accessLog.record(_batch(bank, request));
+
+        _expectState(sequence, head);
+        VM.assertEq(_usesLeft(authorization), 3, "uses");
+        VM.assertTrue(!accessLog.nonceUsed(bank, request.nonce), "nonce");
+        _expect(_outcome(bank, request), Outcome.Allowed); // by its own
+    }
+
+    /// @dev A consumer that takes its naming back must not undo the others' batches.
+    function test_a_batch_that_is_passed_over_leaves_the_others_as_they_are() external {
+        AuthorizationId authorization = _granted();
+        address third = VM.addr(NEW_KEY);
+        _admit(third, Role.Consumer);
+        VM.prank(third);
+        registry.dismissRecorder(recorder);
+        IAccessLog.Request memory shared = _request(_parking);
+        IAccessLog.Batch[] memory batches = new IAccessLog.Batch[](4);
+        batches[0] = IAccessLog.Batch(bank, _twice(shared, _request(authorization)));
+        batches[1] = IAccessLog.Batch(third, _twice(shared, _request(authorization)));
+        batches[2] = IAccessLog.Batch(insurer, _twice(shared, _request(authorization)));
+        batches[3] = IAccessLog.Batch(bank, _twice(shared, _request(authorization)));
+        _follow();
+        VM.prank(recorder);
+        accessLog.record(batches);
+        Vm.Log[] memory logs = _follow();
+
+        VM.assertEq(logs.length, 8, "six accesses, one passed over, the end");
+        VM.assertEq(logs[2].topics[0], IAccessLog.BatchSkipped.selector, "in its place");
+        VM.assertEq(logs[2].topics[1], bytes32(uint256(uint160(third))), "whose");
+        Outcome[6] memory expected = [
+            Outcome.Allowed,
+            Outcome.Allowed,
+            Outcome.Allowed,
+            Outcome.ConsumerMismatch,
+            Outcome.DuplicateRequest,
+            Outcome.Allowed
+        ];
+        _expectAll(_accesses(logs), expected);
+        VM.assertTrue(!accessLog.nonceUsed(third, shared.nonce), "nonce");
+        bytes32 head;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (_isAccess(logs[i])) head = keccak256(abi.encodePacked(head, logs[i].topics[1], logs[i].data));
+        }
+        _expectState(6, head);
+    }
+
+    function test_a_call_of_batches_that_are_passed_over_records_nothing() external {
+        IAccessLog.Batch[] memory batches = new IAccessLog.Batch[](2);
+        batches[0] = IAccessLog.Batch(stranger, _twice(_request(_parking), _request(_parking)));
+        batches[1] = IAccessLog.Batch(address(0), _twice(_request(_parking), _request(_parking)));
+        VM.assertEq(_record(batches).length, 0, "accesses");
+        _expectState(0, 0);
+    }
+
+    /// @dev Not even a deadline that would stop the whole call is looked at.
+    function test_what_is_passed_over_cannot_stop_the_call() external {
+        IAccessLog.Request memory unfit = _request(_parking);
+        unfit.deadline = type(uint256).max;
+        IAccessLog.Batch[] memory batches = new IAccessLog.Batch[](2);
+        batches[0] = IAccessLog.Batch(stranger, _twice(unfit, unfit));
+        batches[1] = IAccessLog.Batch(bank, _twice(_request(_parking), _request(_parking)));
+        VM.assertEq(_record(batches).length, 2, "accesses");
+    }
+
+    function test_a_recorder_named_beside_the_first_records_too_until_it_is_dismissed() external {
+        _admit(stranger, Role.Recorder);
+        _name(bank, stranger);
+        _recordParking(stranger);
+        VM.prank(bank);
+        registry.dismissRecorder(stranger);
+        _recordParking(stranger);
+        _recordParking(recorder);
+        (uint256 sequence,) = accessLog.state();
+        VM.assertEq(sequence, 2, "sequence");
+    }
+
+    function test_a_named_party_that_is_no_recorder_records_nothing() external {
+        _name(bank, stranger);
+        _refusesToRecord(stranger, abi.encodeWithSelector(IRegistry.PartyUnknown.selector, stranger));
     }
 
     // batches
@@ -68,6 +163,8 @@ contract AccessLogTest is Fixture {
     }
 
     function test_each_consumers_batch_is_decided_for_that_consumer() external {
+        _admit(stranger, Role.Consumer);
+        _withdrawParty(stranger);
         AuthorizationId authorization = _granted();
         IAccessLog.Batch[] memory batches = new IAccessLog.Batch[](3);
         batches[0] = IAccessLog.Batch(insurer, _twice(_request(authorization), _request(_parking)));
@@ -290,10 +387,10 @@ contract AccessLogTest is Fixture {
                 item: words[(i + 2) % 4] & bytes32(uint256(1))
             });
         }
-        VM.recordLogs();
+        _follow();
         VM.prank(recorder);
         accessLog.record(_batch(bank, requests));
-        Vm.Log[] memory logs = VM.getRecordedLogs();
+        Vm.Log[] memory logs = _follow();
         bytes32 head;
         for (uint256 i = 0; i < 4; ++i) {
             head = keccak256(abi.encodePacked(head, logs[i].topics[1], logs[i].data));

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAgreements} from "../../contracts/interfaces/IAgreements.sol";
 import {IRegistry} from "../../contracts/interfaces/IRegistry.sol";
+import {Grant} from "../../contracts/libraries/Grants.sol";
 import {
     AgreementId,
     ApplicationId,
@@ -72,8 +73,8 @@ contract AgreementsTest is Fixture {
             keccak256("Application(address consumer,bytes32 dataset,bytes32 purpose,uint256 fields,bytes32 nonce)");
         ApplicationId expected =
             ApplicationId.wrap(keccak256(abi.encode(tag, bank, land, loan, 0x03, bytes32("nonce"))));
-        VM.expectEmit(address(agreements));
-        emit IAgreements.Applied(expected, bank, land, loan, 0x03, "to decide loans", "nonce");
+        uint64 number = _emits(agreements);
+        emit IAgreements.Applied(expected, bank, land, number, loan, 0x03, "to decide loans", "nonce");
         VM.prank(bank);
         ApplicationId application = agreements.applyFor(land, loan, 0x03, "to decide loans", "nonce");
 
@@ -84,6 +85,7 @@ contract AgreementsTest is Fixture {
         VM.assertEq(PurposeId.unwrap(state.purpose), PurposeId.unwrap(loan), "purpose");
         VM.assertEq(state.fields, 0x03, "fields");
         VM.assertTrue(!state.decided && !state.signed, "flags");
+        _expectChained();
     }
 
     // approve
@@ -142,6 +144,10 @@ contract AgreementsTest is Fixture {
         _refusesApproval(
             application, 0x03, START, abi.encodeWithSelector(IAgreements.EndNotInFuture.selector, START)
         );
+        uint64 late = uint64(type(uint40).max) + 1;
+        _refusesApproval(
+            application, 0x03, late, abi.encodeWithSelector(IAgreements.EndNotInFuture.selector, late)
+        );
     }
 
     function test_a_retired_purpose_is_not_approved() external {
@@ -155,8 +161,8 @@ contract AgreementsTest is Fixture {
     function test_an_approved_and_signed_agreement_is_active_until_its_end() external {
         ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
         AgreementId expected = agreements.agreementId(insurer, land, loan);
-        VM.expectEmit(address(agreements));
-        emit IAgreements.AgreementApproved(expected, application, 2, 0x01, YEAR);
+        uint64 number = _emits(agreements);
+        emit IAgreements.AgreementApproved(expected, application, number, 2, 0, 0x01, YEAR);
         VM.prank(provider);
         AgreementId agreement = agreements.approve(application, 0x01, YEAR);
 
@@ -175,6 +181,7 @@ contract AgreementsTest is Fixture {
         VM.assertTrue(agreements.applicationOf(application).decided, "decided");
         VM.warp(YEAR);
         VM.assertTrue(!agreements.agreementByNumber(2).active, "active after its end");
+        _expectChained();
     }
 
     function test_another_approval_replaces_the_terms_and_keeps_the_number() external {
@@ -218,14 +225,15 @@ contract AgreementsTest is Fixture {
 
     function test_a_declined_application_makes_no_agreement() external {
         ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
-        VM.expectEmit(address(agreements));
-        emit IAgreements.ApplicationDeclined(application, "not yours to know");
+        uint64 number = _emits(agreements);
+        emit IAgreements.ApplicationDeclined(application, number, "not yours to know");
         VM.prank(provider);
         agreements.decline(application, "not yours to know");
 
         VM.assertTrue(agreements.applicationOf(application).decided, "decided");
         AgreementId agreement = agreements.agreementId(insurer, land, loan);
         VM.assertEq(agreements.agreementOf(agreement).number, 0, "number");
+        _expectChained();
     }
 
     // signConfidentiality
@@ -298,12 +306,13 @@ contract AgreementsTest is Fixture {
     function test_anyone_relays_a_signed_confidentiality() external {
         ApplicationId application = _applyFor(INSURER_KEY, land, loan, 0x03);
         bytes memory signature = _signature(INSURER_KEY, insurer, application, TEXT, _soon());
-        VM.expectEmit(address(agreements));
-        emit IAgreements.ConfidentialitySigned(application, insurer, keccak256(bytes(TEXT)), "nonce");
+        uint64 number = _emits(agreements);
+        emit IAgreements.ConfidentialitySigned(application, insurer, number, keccak256(bytes(TEXT)), "nonce");
         VM.prank(stranger);
         agreements.signConfidentiality(insurer, application, TEXT, "nonce", _soon(), signature);
 
         VM.assertTrue(agreements.applicationOf(application).signed, "signed");
+        _expectChained();
     }
 
     function test_a_contract_signs_as_a_consumer() external {
@@ -345,12 +354,13 @@ contract AgreementsTest is Fixture {
     }
 
     function test_the_consumer_withdraws_its_agreement() external {
-        VM.expectEmit(address(agreements));
-        emit IAgreements.AgreementWithdrawn(landForLoan, bank, "no need");
+        uint64 number = _emits(agreements);
+        emit IAgreements.AgreementWithdrawn(landForLoan, bank, number, "no need");
         _withdrawAgreement(bank);
 
         IAgreements.AgreementState memory state = agreements.agreementOf(landForLoan);
         VM.assertTrue(state.withdrawn && !state.active, "flags");
+        _expectChained();
     }
 
     function test_nothing_is_used_under_an_agreement_that_the_provider_withdrew() external {
@@ -359,11 +369,91 @@ contract AgreementsTest is Fixture {
         _expect(_use(authorization), Outcome.AgreementInactive);
     }
 
-    function test_a_withdrawn_agreement_is_approved_anew() external {
+    // rounds
+
+    function test_a_withdrawn_agreement_is_approved_anew_in_another_round() external {
+        _withdrawAgreement(provider);
+        ApplicationId application = _applyFor(BANK_KEY, land, loan, AGREED_FIELDS);
+        uint64 number = _emits(agreements);
+        emit IAgreements.AgreementApproved(landForLoan, application, number, 1, 1, AGREED_FIELDS, YEAR);
+        VM.prank(provider);
+        agreements.approve(application, AGREED_FIELDS, YEAR);
+        _signConfidentiality(BANK_KEY, application);
+
+        IAgreements.AgreementState memory state = agreements.agreementOf(landForLoan);
+        VM.assertTrue(state.active && !state.withdrawn && state.round == 1 && state.number == 1, "state");
+        _expect(_use(_granted()), Outcome.Allowed);
+        _expectChained();
+    }
+
+    function test_a_consent_ends_with_the_withdrawal_of_its_agreement_for_good() external {
         AuthorizationId authorization = _granted();
         _withdrawAgreement(provider);
         _agree(BANK_KEY, land, loan, AGREED_FIELDS);
+        _expect(_use(authorization), Outcome.AgreementInactive);
+        AuthorizationId second = _granted();
+        _withdrawAgreement(bank);
+        _agree(BANK_KEY, land, loan, AGREED_FIELDS);
+        _expect(_use(authorization), Outcome.AgreementInactive);
+        _expect(_use(second), Outcome.AgreementInactive);
+        _expect(_use(_granted()), Outcome.Allowed);
+    }
+
+    function test_an_approval_that_prolongs_or_widens_one_that_stands_keeps_consents() external {
+        AuthorizationId authorization = _granted();
+        ApplicationId application = _applyFor(BANK_KEY, land, loan, ALL_FIELDS);
+        VM.prank(provider);
+        agreements.approve(application, ALL_FIELDS, YEAR + 365 days);
+        _signConfidentiality(BANK_KEY, application);
+        VM.assertEq(agreements.agreementOf(landForLoan).round, 0, "round");
         _expect(_use(authorization), Outcome.Allowed);
+    }
+
+    function test_an_approval_that_prolongs_one_that_ran_out_keeps_consents() external {
+        VM.warp(YEAR - 1 days);
+        AuthorizationId authorization = _granted();
+        VM.warp(YEAR);
+        _expect(_use(authorization), Outcome.AgreementInactive);
+        ApplicationId application = _applyFor(BANK_KEY, land, loan, AGREED_FIELDS);
+        VM.prank(provider);
+        agreements.approve(application, AGREED_FIELDS, YEAR + 365 days);
+        _signConfidentiality(BANK_KEY, application);
+        _expect(_use(authorization), Outcome.Allowed);
+    }
+
+    function test_terms_of_two_rounds_are_two() external {
+        (Grant first,) = authorizations.grantOf(_granted());
+        _withdrawAgreement(bank);
+        _agree(BANK_KEY, land, loan, AGREED_FIELDS);
+        (Grant second,) = authorizations.grantOf(_granted());
+        VM.assertTrue(first.terms() != second.terms(), "numbers");
+        VM.assertEq(authorizations.termsOf(first.terms()).round, 0, "first");
+        VM.assertEq(authorizations.termsOf(second.terms()).round, 1, "second");
+    }
+
+    function test_rounds_do_not_start_again() external {
+        _withdrawAgreement(bank);
+        // As after 16,383 rounds, of which each takes a withdrawal. The marks are the highest two bytes of their word.
+        bytes32 place = _marksPlace();
+        bytes32 word = VM.load(address(agreements), place);
+        VM.store(address(agreements), place, word | bytes32(uint256(0xfffc) << 240));
+        VM.assertEq(agreements.agreementOf(landForLoan).round, 16_383, "the last round");
+        ApplicationId application = _applyFor(BANK_KEY, land, loan, AGREED_FIELDS);
+        _refusesApproval(
+            application,
+            AGREED_FIELDS,
+            YEAR,
+            abi.encodeWithSelector(IAgreements.RoundsExhausted.selector, landForLoan)
+        );
+    }
+
+    /// @dev Where the one agreement's consumer, times and marks stand: the second word of its place.
+    function _marksPlace() private view returns (bytes32) {
+        for (uint256 base = 0; base < 16; ++base) {
+            bytes32 place = bytes32(uint256(keccak256(abi.encode(uint256(1), base))) + 1);
+            if (address(uint160(uint256(VM.load(address(agreements), place)))) == bank) return place;
+        }
+        revert("no such agreement");
     }
 
     function _refusesApplication(PurposeId purpose, uint256 fields, bytes memory reason) private {

@@ -22,9 +22,17 @@ contract AuthorizationsTest is Fixture {
         _refusesGrant(terms, abi.encodeWithSelector(ISubjects.SubjectUnknown.selector, NOBODY));
     }
 
-    function test_nothing_is_granted_during_a_recovery() external {
+    function test_nothing_is_granted_while_the_person_is_halted() external {
+        bytes memory halted = abi.encodeWithSelector(ISubjects.SubjectHalted.selector, ALICE);
+        _setFrozen(true);
+        _refusesGrant(_terms(), halted);
+        _setFrozen(false);
         _startRecovery(_account(NEW_KEY));
-        _refusesGrant(_terms(), abi.encodeWithSelector(ISubjects.RecoveryPending.selector, ALICE));
+        _refusesGrant(_terms(), halted);
+        _close();
+        _refusesGrant(_terms(), halted);
+        _open(ALICE_KEY);
+        _expect(_use(_granted()), Outcome.Allowed);
     }
 
     function test_a_grant_is_relayed_before_its_deadline() external {
@@ -47,8 +55,46 @@ contract AuthorizationsTest is Fixture {
 
     function test_a_grant_ends_within_the_slots_seconds() external {
         IAuthorizations.Authorization memory terms = _terms();
-        (terms.notBefore, terms.expiresAt) = (type(uint32).max, uint64(type(uint32).max) + 1);
+        terms.expiresAt = uint64(type(uint32).max) + 1;
         _refusesPeriod(terms);
+    }
+
+    function test_a_grant_begins_within_a_day_of_the_block() external {
+        IAuthorizations.Authorization memory terms = _terms();
+        terms.notBefore = START + 1 days + 1;
+        _refusesPeriod(terms);
+        (terms.notBefore, terms.expiresAt) = (4_260_000_000, 4_260_086_400); // in 2105
+        _refusesPeriod(terms);
+        (terms.notBefore, terms.expiresAt) = (START + 1 days, START + 2 days);
+        _expect(_use(_grant(terms)), Outcome.NotYetValid);
+    }
+
+    function test_a_grant_that_names_no_start_begins_with_its_block() external {
+        IAuthorizations.Authorization memory terms = _terms();
+        terms.notBefore = 0;
+        AuthorizationId authorization = _grant(terms);
+        (Grant grant,) = authorizations.grantOf(authorization);
+        VM.assertEq(grant.notBefore(), 0, "notBefore");
+        _expect(_use(authorization), Outcome.Allowed);
+    }
+
+    /// @dev Else a start in the past would make any validity, and one ahead would lengthen it.
+    function test_validity_counts_from_the_later_of_start_and_block() external {
+        bytes memory tooLong =
+            abi.encodeWithSelector(IAgreements.ValidityOutOfBounds.selector, 90 days + 1, 90 days);
+        uint64[3] memory starts = [0, START - 1 days, START];
+        for (uint256 i = 0; i < 3; ++i) {
+            IAuthorizations.Authorization memory terms = _terms();
+            (terms.notBefore, terms.expiresAt) = (starts[i], START + 90 days + 1);
+            _refusesGrant(terms, tooLong);
+            terms.expiresAt = START + 90 days;
+            _grant(terms);
+        }
+        IAuthorizations.Authorization memory ahead = _terms();
+        (ahead.notBefore, ahead.expiresAt) = (START + 1 days, START + 91 days + 1);
+        _refusesGrant(ahead, tooLong);
+        ahead.expiresAt = START + 91 days;
+        _grant(ahead);
     }
 
     function test_only_personal_data_are_granted() external {
@@ -101,8 +147,8 @@ contract AuthorizationsTest is Fixture {
         (terms.item, terms.minInterval) = ("record", 60);
         ISubjects.Approval memory approval = _byAlice(Signed.authorization(terms));
         AuthorizationId expected = AuthorizationId.wrap(Signed.authorization(terms));
-        VM.expectEmit(address(authorizations));
-        emit IAuthorizations.Granted(expected, ALICE, bank, terms, 1, 0, approval.signer);
+        uint64 number = _emits(authorizations);
+        emit IAuthorizations.Granted(expected, ALICE, bank, number, terms, 1, 0, 0, keccak256(approval.signer));
         VM.prank(stranger);
         AuthorizationId authorization = authorizations.grant(terms, approval);
 
@@ -116,10 +162,11 @@ contract AuthorizationsTest is Fixture {
         VM.assertEq(grant.epoch(), 0, "epoch");
         VM.assertEq(authorizations.itemOf(authorization), "record", "item");
         IAuthorizations.GrantTerms memory shared = authorizations.termsOf(grant.terms());
-        VM.assertEq(shared.agreement, 1, "agreement");
+        VM.assertTrue(shared.agreement == 1 && shared.round == 0, "agreement and round");
         VM.assertEq(shared.fields, terms.fields, "fields");
         IAuthorizations.Authorization memory other = _terms();
         _expect(_use(_grant(other)), Outcome.Allowed);
+        _expectChained();
     }
 
     function test_grants_on_the_same_terms_share_them() external {
@@ -152,12 +199,6 @@ contract AuthorizationsTest is Fixture {
         ISubjects.Approval memory approval = _byAlice(Signed.revocation(NOBODY, authorization, _soon()));
         _refused(abi.encodeWithSelector(ISubjects.SubjectUnknown.selector, NOBODY));
         authorizations.revoke(NOBODY, authorization, _soon(), approval);
-    }
-
-    function test_only_a_known_authorization_is_revoked() external {
-        _refusesRevocation(
-            NONE, _soon(), ALICE_KEY, abi.encodeWithSelector(IAuthorizations.AuthorizationUnknown.selector, NONE)
-        );
     }
 
     function test_only_ones_own_authorization_is_revoked() external {
@@ -206,8 +247,8 @@ contract AuthorizationsTest is Fixture {
         AuthorizationId authorization = _granted();
         _expect(_use(authorization), Outcome.Allowed);
         ISubjects.Approval memory approval = _byAlice(Signed.revocation(ALICE, authorization, _soon()));
-        VM.expectEmit(address(authorizations));
-        emit IAuthorizations.Revoked(authorization, ALICE, approval.signer);
+        uint64 number = _emits(authorizations);
+        emit IAuthorizations.Revoked(authorization, ALICE, number, keccak256(approval.signer));
         VM.prank(stranger);
         authorizations.revoke(ALICE, authorization, _soon(), approval);
 
@@ -216,6 +257,7 @@ contract AuthorizationsTest is Fixture {
         VM.assertEq(grant.usesLeft(), 2, "uses");
         VM.roll(block.number + 1);
         _expect(_use(authorization), Outcome.Revoked);
+        _expectChained();
     }
 
     function test_a_guardian_revokes() external {
@@ -250,12 +292,31 @@ contract AuthorizationsTest is Fixture {
         _expect(_use(authorization), Outcome.Revoked);
     }
 
-    function test_the_old_key_does_not_revoke_what_the_new_key_granted() external {
+    function test_the_old_key_revokes_what_the_new_key_granted_for_a_year() external {
         _recover();
-        _refusesRevocation(_grantedBy(NEW_KEY), _soon(), ALICE_KEY, _unauthorized(ALICE_KEY));
+        uint64 end = _now() + 365 days;
+        AuthorizationId first = _grantedBy(NEW_KEY);
+        AuthorizationId second = _grantedBy(NEW_KEY);
+        VM.warp(end - 1);
+        _revoke(first);
+        (Grant grant,) = authorizations.grantOf(first);
+        VM.assertTrue(grant.revoked(), "revoked");
+        VM.warp(end);
+        _refusesRevocation(second, _soon(), ALICE_KEY, _unauthorized(ALICE_KEY));
     }
 
-    function test_each_key_revokes_what_was_granted_up_to_its_end() external {
+    function test_a_key_that_was_rotated_revokes_for_thirty_days() external {
+        _rotate(ALICE_KEY, NEW_KEY);
+        VM.warp(START + 30 days - 1);
+        AuthorizationId first = _grantedBy(NEW_KEY);
+        AuthorizationId second = _grantedBy(NEW_KEY);
+        _revoke(first);
+        _expect(_use(first), Outcome.Revoked);
+        VM.warp(START + 30 days);
+        _refusesRevocation(second, _soon(), ALICE_KEY, _unauthorized(ALICE_KEY));
+    }
+
+    function test_each_key_of_two_recoveries_revokes_everything_in_its_time() external {
         AuthorizationId first = _granted();
         _recover();
         AuthorizationId second = _grantedBy(NEW_KEY);
@@ -264,11 +325,10 @@ contract AuthorizationsTest is Fixture {
         authorizations.completeRecovery(ALICE);
         AuthorizationId third = _grantedBy(STRANGER_KEY);
 
-        _refusesRevocation(second, _soon(), ALICE_KEY, _unauthorized(ALICE_KEY));
-        _refusesRevocation(third, _soon(), NEW_KEY, _unauthorized(NEW_KEY));
         _revokeBy(NEW_KEY, first);
-        _revokeBy(NEW_KEY, second);
-        _revokeBy(STRANGER_KEY, third);
+        _revokeBy(ALICE_KEY, second);
+        _revokeBy(NEW_KEY, third);
+        _expect(_use(third), Outcome.Revoked);
     }
 
     function test_the_new_key_revokes_what_the_old_key_granted() external {
@@ -306,6 +366,29 @@ contract AuthorizationsTest is Fixture {
         );
     }
 
+    function test_nothing_is_confirmed_while_frozen_or_closed() external {
+        AuthorizationId authorization = _granted();
+        _recover();
+        bytes memory halted = abi.encodeWithSelector(ISubjects.SubjectHalted.selector, ALICE);
+        _setFrozenBy(NEW_KEY, true);
+        _refusesConfirmation(authorization, _soon(), NEW_KEY, halted);
+        _setFrozenBy(NEW_KEY, false);
+        _close();
+        _refusesConfirmation(authorization, _soon(), NEW_KEY, halted);
+        _open(NEW_KEY);
+        _confirmBy(NEW_KEY, authorization);
+        _expect(_use(authorization), Outcome.Allowed);
+    }
+
+    function test_only_ones_own_authorization_is_confirmed() external {
+        AuthorizationId authorization = _granted();
+        _enrol(BOB, _account(STRANGER_KEY));
+        ISubjects.Approval memory approval =
+            _by(STRANGER_KEY, Signed.confirmation(BOB, authorization, _soon()));
+        _refused(abi.encodeWithSelector(IAuthorizations.SubjectMismatch.selector, authorization, BOB));
+        authorizations.confirm(BOB, authorization, _soon(), approval);
+    }
+
     function test_nothing_is_confirmed_during_a_recovery() external {
         AuthorizationId authorization = _granted();
         _startRecovery(_account(NEW_KEY));
@@ -313,7 +396,7 @@ contract AuthorizationsTest is Fixture {
             authorization,
             _soon(),
             ALICE_KEY,
-            abi.encodeWithSelector(ISubjects.RecoveryPending.selector, ALICE)
+            abi.encodeWithSelector(ISubjects.SubjectHalted.selector, ALICE)
         );
     }
 
@@ -368,14 +451,15 @@ contract AuthorizationsTest is Fixture {
         AuthorizationId authorization = _granted();
         _recover();
         _expect(_use(authorization), Outcome.Frozen);
-        VM.expectEmit(address(authorizations));
-        emit IAuthorizations.Confirmed(authorization, ALICE, 1, _account(NEW_KEY));
+        uint64 number = _emits(authorizations);
+        emit IAuthorizations.Confirmed(authorization, ALICE, number, 1, keccak256(_account(NEW_KEY)));
         _confirmBy(NEW_KEY, authorization);
 
         (Grant grant, bool halted) = authorizations.grantOf(authorization);
         VM.assertTrue(!halted, "halted");
         VM.assertEq(grant.epoch(), 1, "epoch");
         _expect(_use(authorization), Outcome.Allowed);
+        _expectChained();
     }
 
     function test_the_first_key_revokes_after_two_recoveries_and_confirmations() external {
@@ -441,14 +525,17 @@ contract AuthorizationsTest is Fixture {
         return authorizations.grant(terms, _by(key, Signed.authorization(terms)));
     }
 
-    function _revokeBy(uint256 key, AuthorizationId authorization) private {
-        ISubjects.Approval memory approval = _by(key, Signed.revocation(ALICE, authorization, _soon()));
-        authorizations.revoke(ALICE, authorization, _soon(), approval);
-    }
-
     function _confirmBy(uint256 key, AuthorizationId authorization) private {
         ISubjects.Approval memory approval = _by(key, Signed.confirmation(ALICE, authorization, _soon()));
         authorizations.confirm(ALICE, authorization, _soon(), approval);
+    }
+
+    function test_a_deadline_fits_its_five_bytes() external {
+        IAuthorizations.Authorization memory terms = _terms();
+        terms.deadline = uint64(type(uint40).max) + 1;
+        _refusesGrant(terms, abi.encodeWithSelector(ISubjects.DeadlineTooLarge.selector, terms.deadline));
+        terms.deadline = type(uint40).max;
+        _expect(_use(_grant(terms)), Outcome.Allowed);
     }
 
     function _refusesGrant(IAuthorizations.Authorization memory terms, bytes memory reason) private {

@@ -10,7 +10,8 @@ import {
     DatasetId,
     OrderId,
     Outcome,
-    PurposeId
+    PurposeId,
+    Role
 } from "../../contracts/libraries/Types.sol";
 import {Fixture} from "./Fixture.sol";
 import {VM} from "./Vm.sol";
@@ -101,16 +102,61 @@ contract BasesTest is Fixture {
 
     // an order
 
-    function test_an_unconditional_order_opens_personal_data_to_every_consumer() external {
-        bytes32 order = OrderId.unwrap(_order(land, Class.Unconditional));
+    function test_an_unconditional_order_opens_to_every_consumer() external {
+        bytes32 order = OrderId.unwrap(_openRoads());
         _expect(_outcome(bank, _request(order)), Outcome.Allowed);
         _expect(_outcome(insurer, _request(order)), Outcome.Allowed);
+    }
+
+    function test_a_conditional_order_opens_personal_data_by_agreement() external {
+        bytes32 order = OrderId.unwrap(_order(land, Class.Conditional));
+        Seen memory seen = _record(_batch(bank, _request(order)))[0];
+        _expect(seen.outcome, Outcome.Allowed);
+        VM.assertEq(seen.basis, order, "basis");
+        _expect(_outcome(insurer, _request(order)), Outcome.AgreementInactive);
+    }
+
+    function test_an_order_without_its_countersignature_opens_nothing() external {
+        OrderId order = _issue(_orderTerms(land, Class.Conditional));
+        _expect(_outcome(bank, _request(OrderId.unwrap(order))), Outcome.DatasetInactive);
+        _countersign(order);
+        _expect(_outcome(bank, _request(OrderId.unwrap(order))), Outcome.Allowed);
+    }
+
+    function test_an_order_opens_nothing_while_another_one_closes() external {
+        bytes32 order = OrderId.unwrap(_order(land, Class.Conditional));
+        _order(land, Class.NotShared);
+        _expect(_outcome(bank, _request(order)), Outcome.DatasetInactive);
+    }
+
+    function test_an_order_opens_only_what_is_bound_to_its_purpose() external {
+        DatasetId signs = _register("signs", Class.Conditional, false);
+        ICatalogue.OrderTerms memory terms = _orderTerms(signs, Class.Unconditional);
+        bytes32 order = OrderId.unwrap(_order(terms)); // of a purpose to which no field of it is bound
+        _expect(_outcome(bank, _request(order)), Outcome.FieldsExceeded);
+        VM.prank(authority);
+        agreements.bindFields(loan, signs, 0x03);
+        _expect(_outcome(bank, _request(order)), Outcome.FieldsExceeded); // 0x07
+        IAccessLog.Request memory request = _request(order);
+        request.fields = 0x03;
+        _expect(_outcome(bank, request), Outcome.Allowed);
+    }
+
+    function test_an_order_for_a_purpose_that_nobody_registered_opens_nothing() external {
+        ICatalogue.OrderTerms memory terms = _orderTerms(_roads, Class.Unconditional);
+        terms.purpose = PurposeId.wrap("none");
+        bytes32 order = OrderId.unwrap(_order(terms));
+        _expect(_outcome(bank, _request(order)), Outcome.FieldsExceeded);
+        terms = _orderTerms(land, Class.Conditional);
+        terms.purpose = PurposeId.wrap("none");
+        order = OrderId.unwrap(_order(terms));
+        _expect(_outcome(bank, _request(order)), Outcome.AgreementInactive);
     }
 
     function test_an_order_opens_a_dataset_that_is_not_shared_for_itself_only() external {
         VM.prank(provider);
         catalogue.reclassify(_roads, Class.NotShared, Class.NotShared, 3, "a leak");
-        bytes32 order = OrderId.unwrap(_order(_roads, Class.Unconditional));
+        bytes32 order = OrderId.unwrap(_openRoads());
         _expect(_outcome(insurer, _request(order)), Outcome.Allowed);
         _expect(_outcome(bank, _byAgreement(_roadsForPlanning)), Outcome.DatasetInactive);
     }
@@ -135,7 +181,7 @@ contract BasesTest is Fixture {
     }
 
     function test_an_order_opens_its_fields_only() external {
-        IAccessLog.Request memory request = _request(OrderId.unwrap(_order(land, Class.Unconditional)));
+        IAccessLog.Request memory request = _request(OrderId.unwrap(_openRoads()));
         request.fields = 0x10;
         _expect(_outcome(bank, request), Outcome.FieldsExceeded);
     }
@@ -146,13 +192,13 @@ contract BasesTest is Fixture {
     }
 
     function test_an_order_opens_no_withdrawn_dataset() external {
-        bytes32 order = OrderId.unwrap(_order(land, Class.Unconditional));
-        _withdraw(land);
+        bytes32 order = OrderId.unwrap(_openRoads());
+        _withdraw(_roads);
         _expect(_outcome(bank, _request(order)), Outcome.DatasetInactive);
     }
 
     function test_an_order_opens_nothing_after_its_end_reviewed_or_not() external {
-        OrderId order = _order(land, Class.Unconditional);
+        OrderId order = _openRoads();
         VM.warp(catalogue.orderOf(order).endsAt);
         _expect(_outcome(bank, _request(OrderId.unwrap(order))), Outcome.DatasetInactive);
         VM.prank(regulator);
@@ -161,7 +207,7 @@ contract BasesTest is Fixture {
     }
 
     function test_an_order_does_not_help_a_restricted_or_withdrawn_consumer() external {
-        bytes32 order = OrderId.unwrap(_order(land, Class.Unconditional));
+        bytes32 order = OrderId.unwrap(_openRoads());
         VM.prank(regulator);
         registry.restrict(bank, _now() + 1, "too much, too fast");
         _expect(_outcome(bank, _request(order)), Outcome.ConsumerRestricted);
@@ -178,6 +224,9 @@ contract BasesTest is Fixture {
     }
 
     function test_an_unconditional_dataset_opens_to_consumers_only() external {
+        _name(provider, recorder);
+        _admit(stranger, Role.Consumer);
+        _withdrawParty(stranger);
         _expect(_outcome(provider, _byDataset(_parking)), Outcome.ConsumerInactive);
         _expect(_outcome(stranger, _byDataset(_parking)), Outcome.ConsumerInactive);
     }
@@ -195,7 +244,7 @@ contract BasesTest is Fixture {
         ICatalogue.DatasetTerms memory terms = _datasetTerms("wide", Class.Unconditional, false);
         terms.fields = new string[](256);
         for (uint256 i = 0; i < 256; ++i) {
-            terms.fields[i] = "field";
+            terms.fields[i] = VM.toString(i);
         }
         VM.prank(provider);
         IAccessLog.Request memory request = _byDataset(catalogue.registerDataset(terms));
@@ -238,6 +287,13 @@ contract BasesTest is Fixture {
     function testFuzz_no_other_word_is_a_basis(bytes32 basis) external {
         VM.assume(basis != DatasetId.unwrap(_parking) && basis != AgreementId.unwrap(_roadsForPlanning));
         _expect(_outcome(bank, _request(basis)), Outcome.UnknownBasis);
+    }
+
+    /// @dev An order of the class that no personal data can have.
+    function _openRoads() private returns (OrderId) {
+        ICatalogue.OrderTerms memory terms = _orderTerms(_roads, Class.Unconditional);
+        terms.purpose = _planning;
+        return _order(terms);
     }
 
     function _byAgreement(AgreementId agreement) private returns (IAccessLog.Request memory) {

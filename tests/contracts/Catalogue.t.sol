@@ -43,6 +43,16 @@ contract CatalogueTest is Fixture {
         _refusesToRegister(terms, abi.encodeWithSelector(ICatalogue.EmptyField.selector, 3));
     }
 
+    /// @dev Equal names would make a statement that says less than it opens.
+    function test_no_two_fields_have_one_name() external {
+        ICatalogue.DatasetTerms memory terms = _datasetTerms("roads", Class.Conditional, false);
+        terms.fields[11] = terms.fields[0];
+        _refusesToRegister(terms, abi.encodeWithSelector(ICatalogue.FieldRepeated.selector, 11));
+        terms = _datasetTerms("roads", Class.Conditional, false);
+        terms.fields[4] = terms.fields[3];
+        _refusesToRegister(terms, abi.encodeWithSelector(ICatalogue.FieldRepeated.selector, 4));
+    }
+
     function test_grades_begin_at_one() external {
         ICatalogue.DatasetTerms memory terms = _datasetTerms("roads", Class.Conditional, false);
         terms.grade = 0;
@@ -72,8 +82,8 @@ contract CatalogueTest is Fixture {
     function test_a_registered_dataset_is_known_by_provider_and_code() external {
         ICatalogue.DatasetTerms memory terms = _datasetTerms("roads", Class.Unconditional, false);
         DatasetId expected = catalogue.datasetId(provider, "roads");
-        VM.expectEmit(address(catalogue));
-        emit ICatalogue.DatasetRegistered(expected, provider, terms);
+        uint64 number = _emits(catalogue);
+        emit ICatalogue.DatasetRegistered(expected, provider, number, terms);
         DatasetId roads = _register("roads", Class.Unconditional, false);
 
         VM.assertEq(DatasetId.unwrap(roads), DatasetId.unwrap(expected), "id");
@@ -86,6 +96,7 @@ contract CatalogueTest is Fixture {
         VM.assertEq(state.grade, 3, "grade");
         VM.assertEq(state.publications, 0, "publications");
         _expect(_outcome(bank, _request(DatasetId.unwrap(roads))), Outcome.Allowed);
+        _expectChained();
     }
 
     function test_two_providers_may_use_the_same_code() external {
@@ -138,8 +149,8 @@ contract CatalogueTest is Fixture {
     }
 
     function test_a_dataset_not_shared_serves_nobody() external {
-        VM.expectEmit(address(catalogue));
-        emit ICatalogue.DatasetReclassified(land, Class.NotShared, Class.Conditional, 4, "a leak");
+        uint64 number = _emits(catalogue);
+        emit ICatalogue.DatasetReclassified(land, number, Class.NotShared, Class.Conditional, 4, "a leak");
         VM.prank(provider);
         catalogue.reclassify(land, Class.NotShared, Class.Conditional, 4, "a leak");
 
@@ -148,6 +159,7 @@ contract CatalogueTest is Fixture {
         VM.assertEq(uint256(state.open), uint256(Class.Conditional), "open");
         VM.assertEq(state.grade, 4, "grade");
         _expect(_use(_granted()), Outcome.DatasetInactive);
+        _expectChained();
     }
 
     // withdrawDataset
@@ -173,14 +185,15 @@ contract CatalogueTest is Fixture {
 
     function test_a_withdrawn_dataset_serves_nobody_and_keeps_its_history() external {
         _publish(0);
-        VM.expectEmit(address(catalogue));
-        emit ICatalogue.DatasetWithdrawn(land, "closed");
+        uint64 number = _emits(catalogue);
+        emit ICatalogue.DatasetWithdrawn(land, number, "closed");
         _withdrawLand();
 
         ICatalogue.DatasetState memory state = catalogue.datasetOf(land);
         VM.assertTrue(!state.active && !state.shared, "flags");
         VM.assertEq(catalogue.publicationOf(land, 1).root, "root", "publication");
         _expect(_use(_granted()), Outcome.DatasetInactive);
+        _expectChained();
     }
 
     // publish
@@ -213,8 +226,8 @@ contract CatalogueTest is Fixture {
 
     function test_publications_are_numbered_from_one() external {
         VM.assertEq(_publish(0), 1, "first version");
-        VM.expectEmit(address(catalogue));
-        emit ICatalogue.Published(land, 2, "root", 10, 1, "report");
+        uint64 number = _emits(catalogue);
+        emit ICatalogue.Published(land, 2, number, "root", 10, 1, "report");
         VM.assertEq(_publish(1), 2, "second version");
 
         ICatalogue.Publication memory second = catalogue.publicationOf(land, 2);
@@ -223,14 +236,25 @@ contract CatalogueTest is Fixture {
         VM.assertEq(second.base, 1, "base");
         VM.assertEq(second.publishedAt, START, "publishedAt");
         VM.assertEq(catalogue.datasetOf(land).publications, 2, "publications");
+        _expectChained();
     }
 
     function testFuzz_a_publication_is_kept_as_it_came(bytes32 root, uint64 count) external {
         VM.assume(root != 0);
+        count %= (1 << 40) + 1;
         VM.prank(provider);
         catalogue.publish(land, root, count, 0, 0);
         VM.assertEq(catalogue.publicationOf(land, 1).root, root, "root");
         VM.assertEq(catalogue.publicationOf(land, 1).count, count, "count");
+    }
+
+    function test_a_publication_counts_records_that_exist() external {
+        _refused(abi.encodeWithSelector(ICatalogue.CountOutOfRange.selector, uint64(1 << 40) + 1));
+        VM.prank(provider);
+        catalogue.publish(land, "root", (1 << 40) + 1, 0, 0);
+        _refused(abi.encodeWithSelector(ICatalogue.CountOutOfRange.selector, type(uint64).max));
+        VM.prank(provider);
+        catalogue.publish(land, "root", type(uint64).max, 0, 0);
     }
 
     function test_there_is_no_version_zero() external {
@@ -270,10 +294,11 @@ contract CatalogueTest is Fixture {
     function test_an_erased_record_leaves_a_tombstone_also_after_the_dataset() external {
         _publish(0);
         _withdrawLand();
-        VM.expectEmit(address(catalogue));
-        emit ICatalogue.RecordErased(land, "record", 1);
+        uint64 number = _emits(catalogue);
+        emit ICatalogue.RecordErased(land, "record", number, 1);
         VM.prank(provider);
         catalogue.erase(land, "record", 1);
+        _expectChained();
     }
 
     function _refusesToRegister(ICatalogue.DatasetTerms memory terms, bytes memory reason) private {

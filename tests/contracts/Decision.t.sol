@@ -9,7 +9,7 @@ import {Fixture} from "./Fixture.sol";
 import {VM} from "./Vm.sol";
 
 /// @title The decision over an authorization: each outcome alone, and which comes first.
-/// @notice A fault is what makes one outcome. The bank's request, two days after the grant, has the faults that a test asks
+/// @notice A fault is what makes one outcome. The bank's request, half a day after the grant, has the faults that a test asks
 /// for; with none it is allowed. Bit i of `faults` is the fault that makes `Outcome(i)`.
 contract DecisionTest is Fixture {
     bytes32 private constant RECORD = "record";
@@ -151,13 +151,13 @@ contract DecisionTest is Fixture {
         IAuthorizations.Authorization memory terms = _terms();
         (terms.item, terms.maxUses) = (RECORD, _has(faults, Outcome.UsesExhausted) ? 1 : 2);
         if (_has(faults, Outcome.TooSoon)) terms.minInterval = type(uint32).max;
-        if (_has(faults, Outcome.NotYetValid)) terms.notBefore = START + 10 days;
-        else if (_has(faults, Outcome.Expired)) terms.expiresAt = START + 1 days;
+        if (_has(faults, Outcome.NotYetValid)) terms.notBefore = START + 1 days;
+        else if (_has(faults, Outcome.Expired)) terms.expiresAt = START + 6 hours;
         authorization = _grant(terms);
         // Nor was it used before it began.
         bool used = _has(faults, Outcome.TooSoon) || _has(faults, Outcome.UsesExhausted);
         if (used && !_has(faults, Outcome.NotYetValid)) _expect(_use(authorization), Outcome.Allowed);
-        VM.warp(START + 2 days);
+        VM.warp(START + 12 hours);
     }
 
     function _requestWith(uint256 faults, AuthorizationId authorization)

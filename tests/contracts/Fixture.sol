@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {AccessLog} from "../../contracts/AccessLog.sol";
-import {Agreements} from "../../contracts/Agreements.sol";
-import {Authorizations} from "../../contracts/Authorizations.sol";
-import {Catalogue} from "../../contracts/Catalogue.sol";
 import {IAccessLog} from "../../contracts/interfaces/IAccessLog.sol";
 import {IAgreements} from "../../contracts/interfaces/IAgreements.sol";
 import {IAuthorizations} from "../../contracts/interfaces/IAuthorizations.sol";
 import {ICatalogue} from "../../contracts/interfaces/ICatalogue.sol";
+import {INumbered} from "../../contracts/interfaces/INumbered.sol";
+import {IRegistry} from "../../contracts/interfaces/IRegistry.sol";
 import {ISubjects} from "../../contracts/interfaces/ISubjects.sol";
-import {Registry} from "../../contracts/Registry.sol";
 import {
     AgreementId,
     ApplicationId,
@@ -23,12 +20,12 @@ import {
     Role,
     SubjectId
 } from "../../contracts/libraries/Types.sol";
-import {PasskeyVerifier} from "./PasskeyVerifier.sol";
 import {Signed} from "./Signed.sol";
 import {VM, Vm} from "./Vm.sol";
 
-/// @title A small city: the five contracts, one of each party, a personal dataset, a person.
-/// @notice The bank may use fields 0 to 7 of the land register for loans. Alice has granted nothing yet.
+/// @title A small city: the five contracts, one of each party (two regulators), a personal dataset, a person.
+/// @notice The bank may use fields 0 to 7 of the land register for loans. Alice has granted nothing yet. Every consumer has named the
+/// recorder. From the first event on the running hashes of the contracts are followed, by the rule and not by their code.
 abstract contract Fixture {
     /// @dev One access as its event tells it.
     struct Seen {
@@ -42,8 +39,16 @@ abstract contract Fixture {
         Outcome outcome;
     }
 
+    /// @dev What a contract's events so far come to.
+    struct Chain {
+        uint64 count;
+        bytes24 head;
+        bool broken;
+    }
+
     uint64 internal constant START = 1_800_000_000;
     uint64 internal constant RECOVERY_DELAY = 3 days;
+    uint64 internal constant ADMISSION_DELAY = 2 days; // a trial, so that the tests see which delay is which
     uint256 internal constant ALL_FIELDS = 0xfff;
     uint256 internal constant AGREED_FIELDS = 0xff;
 
@@ -60,52 +65,64 @@ abstract contract Fixture {
     address internal immutable authority = VM.addr(0xa0);
     address internal immutable provider = VM.addr(0xf0);
     address internal immutable regulator = VM.addr(0x4e);
+    address internal immutable otherRegulator = VM.addr(0x4f);
     address internal immutable recorder = VM.addr(0x4ec);
     address internal immutable identity = VM.addr(0x1d);
     address internal immutable bank = VM.addr(BANK_KEY);
     address internal immutable insurer = VM.addr(INSURER_KEY);
     address internal immutable stranger = VM.addr(STRANGER_KEY);
 
-    Registry internal registry;
-    Catalogue internal catalogue;
-    Agreements internal agreements;
-    Authorizations internal authorizations;
-    AccessLog internal accessLog;
-    PasskeyVerifier internal passkeyVerifier;
+    IRegistry internal registry;
+    ICatalogue internal catalogue;
+    IAgreements internal agreements;
+    IAuthorizations internal authorizations;
+    IAccessLog internal accessLog;
+    address internal passkeyVerifier;
 
     DatasetId internal land;
     PurposeId internal loan;
     AgreementId internal landForLoan;
 
+    mapping(address emitter => Chain) private _chains;
+    mapping(bytes32 selector => uint256 times) internal _emitted;
     uint256 private _drawn;
 
     function setUp() public virtual {
         VM.warp(START);
+        VM.recordLogs();
         _deploy();
         _admit(provider, Role.Provider);
-        _admit(regulator, Role.Regulator);
         _admit(recorder, Role.Recorder);
-        _admit(identity, Role.IdentityAuthority);
         _admit(bank, Role.Consumer);
         _admit(insurer, Role.Consumer);
         land = _register("land", Class.Conditional, true);
         loan = _purpose("loan", land);
         landForLoan = _agree(BANK_KEY, land, loan, AGREED_FIELDS);
         _enrol(ALICE, _account(ALICE_KEY));
+        _follow();
     }
 
     // Parties
 
     function _deploy() private {
-        registry = Registry(_create("Registry", abi.encode(authority)));
-        catalogue = Catalogue(_create("Catalogue", abi.encode(registry)));
-        agreements = Agreements(_create("Agreements", abi.encode(registry, catalogue)));
+        passkeyVerifier = _create("PasskeyVerifier", "");
+        address[] memory verifiers = new address[](1);
+        verifiers[0] = passkeyVerifier;
+        registry = IRegistry(_create("Registry", abi.encode(authority, true, ADMISSION_DELAY, _founders(), verifiers)));
+        catalogue = ICatalogue(_create("Catalogue", abi.encode(registry)));
+        agreements = IAgreements(_create("Agreements", abi.encode(registry, catalogue)));
         address log = VM.computeCreateAddress(address(this), VM.getNonce(address(this)) + 1);
         bytes memory arguments = abi.encode(registry, catalogue, agreements, log, RECOVERY_DELAY);
-        authorizations = Authorizations(_create("Authorizations", arguments));
+        authorizations = IAuthorizations(_create("Authorizations", arguments));
         arguments = abi.encode(registry, catalogue, agreements, authorizations);
-        accessLog = AccessLog(_create("AccessLog", arguments));
-        passkeyVerifier = PasskeyVerifier(_create("PasskeyVerifier", ""));
+        accessLog = IAccessLog(_create("AccessLog", arguments));
+    }
+
+    function _founders() internal view returns (IRegistry.Founder[] memory founders) {
+        founders = new IRegistry.Founder[](3);
+        founders[0] = IRegistry.Founder(regulator, _bit(Role.Regulator), "a regulator");
+        founders[1] = IRegistry.Founder(otherRegulator, _bit(Role.Regulator), "another regulator");
+        founders[2] = IRegistry.Founder(identity, _bit(Role.IdentityAuthority), "an identity authority");
     }
 
     /// @dev By artifact and not by `new`, with which every test contract would compile the five contracts once more.
@@ -120,9 +137,33 @@ abstract contract Fixture {
         }
     }
 
+    /// @dev Announced only, when the role is one that waits. A consumer names the recorder.
     function _admit(address party, Role role) internal {
         VM.prank(authority);
-        registry.admit(party, _bit(role), "a party");
+        registry.admit(party, _bit(role), _nameOf(party));
+        if (role == Role.Consumer && !registry.mayRecord(party, recorder)) _name(party, recorder);
+    }
+
+    /// @dev With a role that waits, after its delay.
+    function _admitLater(address party, Role role) internal {
+        _admit(party, role);
+        VM.warp(_now() + ADMISSION_DELAY);
+        registry.activate(party);
+    }
+
+    function _name(address consumer, address by) internal {
+        VM.prank(consumer);
+        registry.nameRecorder(by);
+    }
+
+    function _withdrawParty(address party) internal {
+        VM.prank(authority);
+        registry.withdraw(party);
+    }
+
+    /// @dev One for each party, because a name is its first party's for ever.
+    function _nameOf(address party) internal pure returns (string memory) {
+        return string.concat("party ", VM.toString(uint256(uint160(party))));
     }
 
     function _bit(Role role) internal pure returns (uint8) {
@@ -140,7 +181,7 @@ abstract contract Fixture {
         terms.title = "A dataset";
         terms.fields = new string[](12);
         for (uint256 i = 0; i < 12; ++i) {
-            terms.fields[i] = "field";
+            terms.fields[i] = string.concat("field ", VM.toString(i));
         }
         terms.sharing = sharing;
         terms.open = Class.NotShared;
@@ -194,7 +235,7 @@ abstract contract Fixture {
     {
         ApplicationId application = _applyFor(consumerKey, dataset, purpose, fields);
         VM.prank(provider);
-        agreement = agreements.approve(application, fields, START + 365 days);
+        agreement = agreements.approve(application, fields, _now() + 365 days);
         _signConfidentiality(consumerKey, application);
     }
 
@@ -212,11 +253,25 @@ abstract contract Fixture {
         terms.reason = "flood";
     }
 
+    /// @dev In force, because a regulator countersigned one that opens.
     function _order(DatasetId dataset, Class sharing) internal returns (OrderId) {
-        ICatalogue.OrderTerms memory terms = _orderTerms(dataset, sharing);
-        terms.nonce = _random();
+        return _order(_orderTerms(dataset, sharing));
+    }
+
+    function _order(ICatalogue.OrderTerms memory terms) internal returns (OrderId order) {
+        order = _issue(terms);
+        if (terms.sharing != Class.NotShared) _countersign(order);
+    }
+
+    function _issue(ICatalogue.OrderTerms memory terms) internal returns (OrderId) {
+        if (terms.nonce == 0) terms.nonce = _random();
         VM.prank(authority);
         return catalogue.issueOrder(terms);
+    }
+
+    function _countersign(OrderId order) internal {
+        VM.prank(regulator);
+        catalogue.countersignOrder(order);
     }
 
     // People
@@ -254,14 +309,47 @@ abstract contract Fixture {
     }
 
     function _revoke(AuthorizationId authorization) internal {
-        ISubjects.Approval memory approval = _byAlice(Signed.revocation(ALICE, authorization, _soon()));
+        _revokeBy(ALICE_KEY, authorization);
+    }
+
+    function _revokeBy(uint256 key, AuthorizationId authorization) internal {
+        ISubjects.Approval memory approval = _by(key, Signed.revocation(ALICE, authorization, _soon()));
         authorizations.revoke(ALICE, authorization, _soon(), approval);
     }
 
     function _setFrozen(bool frozen) internal {
+        _setFrozenBy(ALICE_KEY, frozen);
+    }
+
+    function _setFrozenBy(uint256 key, bool frozen) internal {
         bytes32 nonce = _random();
-        ISubjects.Approval memory approval = _byAlice(Signed.freeze(ALICE, frozen, nonce, _soon()));
+        ISubjects.Approval memory approval = _by(key, Signed.freeze(ALICE, frozen, nonce, _soon()));
         authorizations.setFrozen(ALICE, frozen, nonce, _soon(), approval);
+    }
+
+    function _rotate(uint256 key, uint256 newKey) internal {
+        bytes32 nonce = _random();
+        ISubjects.Approval memory approval = _by(key, Signed.rotation(ALICE, _account(newKey), nonce, _soon()));
+        authorizations.rotateSigner(ALICE, _account(newKey), nonce, _soon(), approval);
+    }
+
+    function _veto(uint256 key, uint256 newKey) internal {
+        bytes32 nonce = _random();
+        ISubjects.Approval memory approval = _by(key, Signed.veto(ALICE, _account(newKey), nonce, _soon()));
+        authorizations.vetoRecovery(ALICE, _account(newKey), nonce, _soon(), approval);
+    }
+
+    function _close() internal {
+        VM.prank(identity);
+        authorizations.closeSubject(ALICE);
+    }
+
+    /// @dev By the registrar, with what `key` signed.
+    function _open(uint256 key) internal {
+        bytes32 nonce = _random();
+        ISubjects.Approval memory approval = _by(key, Signed.opening(ALICE, nonce, _soon()));
+        VM.prank(identity);
+        authorizations.openSubject(ALICE, nonce, _soon(), approval);
     }
 
     function _startRecovery(bytes memory newSigner) internal {
@@ -277,17 +365,21 @@ abstract contract Fixture {
     }
 
     function _appoint(uint256 guardianKey, uint64 expiresAt) internal {
+        _appointBy(ALICE_KEY, guardianKey, expiresAt);
+    }
+
+    function _appointBy(uint256 key, uint256 guardianKey, uint64 expiresAt) internal {
         bytes memory guardian = _account(guardianKey);
         bytes32 nonce = _random();
         ISubjects.Approval memory approval =
-            _byAlice(Signed.guardian(ALICE, guardian, expiresAt, nonce, _soon()));
+            _by(key, Signed.guardian(ALICE, guardian, expiresAt, nonce, _soon()));
         authorizations.appointGuardian(ALICE, guardian, expiresAt, nonce, _soon(), approval);
     }
 
     /// @dev All that the powerful can do at once: each party withdrawn, the dataset closed, the purpose retired, the agreement
-    /// withdrawn, a recovery started.
+    /// withdrawn, the person's id closed.
     function _shutEverythingDown() internal {
-        _startRecovery(_account(NEW_KEY));
+        _close();
         VM.prank(provider);
         agreements.withdrawAgreement(landForLoan, "shut");
         VM.prank(provider);
@@ -296,8 +388,7 @@ abstract contract Fixture {
         agreements.retirePurpose(loan);
         address[5] memory parties = [provider, regulator, recorder, identity, bank];
         for (uint256 i = 0; i < parties.length; ++i) {
-            VM.prank(authority);
-            registry.withdraw(parties[i]);
+            _withdrawParty(parties[i]);
         }
     }
 
@@ -366,14 +457,26 @@ abstract contract Fixture {
     }
 
     function _record(IAccessLog.Batch[] memory batches) internal returns (Seen[] memory seen) {
-        VM.recordLogs();
+        _follow();
         VM.prank(recorder);
         accessLog.record(batches);
-        Vm.Log[] memory logs = VM.getRecordedLogs();
-        seen = new Seen[](logs.length - 1); // the last one is `Recorded`
-        for (uint256 i = 0; i < seen.length; ++i) {
-            seen[i] = _read(logs[i]);
+        return _accesses(_follow());
+    }
+
+    /// @dev Of all events those of accesses.
+    function _accesses(Vm.Log[] memory logs) internal pure returns (Seen[] memory seen) {
+        seen = new Seen[](logs.length);
+        uint256 count;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (_isAccess(logs[i])) seen[count++] = _read(logs[i]);
         }
+        assembly ("memory-safe") {
+            mstore(seen, count)
+        }
+    }
+
+    function _isAccess(Vm.Log memory log) internal pure returns (bool) {
+        return log.topics[0] == IAccessLog.Accessed.selector || log.topics[0] == IAccessLog.ItemAccessed.selector;
     }
 
     function _outcome(address consumer, IAccessLog.Request memory request) internal returns (Outcome) {
@@ -399,7 +502,56 @@ abstract contract Fixture {
         }
     }
 
+    // Running hashes
+
+    /// @dev Takes what was emitted since the last time, and appends it to the chains, by the rule of INumbered and not by the contracts' code.
+    function _follow() internal returns (Vm.Log[] memory logs) {
+        logs = VM.getRecordedLogs();
+        VM.recordLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            ++_emitted[logs[i].topics[0]];
+            _append(_chains[logs[i].emitter], logs[i]);
+        }
+    }
+
+    function _append(Chain storage chain, Vm.Log memory log) private {
+        bytes memory topics;
+        for (uint256 i = 0; i < log.topics.length; ++i) {
+            topics = bytes.concat(topics, log.topics[i]);
+        }
+        bytes memory data = log.data;
+        uint256 first;
+        assembly ("memory-safe") {
+            first := mload(add(data, 0x20))
+        }
+        if (first != ++chain.count) chain.broken = true;
+        chain.head = bytes24(keccak256(bytes.concat(chain.head, topics, data)));
+    }
+
+    /// @dev Whether a contract's state is what its events come to.
+    function _isChained(INumbered numbered) internal view returns (bool) {
+        Chain storage chain = _chains[address(numbered)];
+        (uint64 count, bytes24 head) = numbered.state();
+        return !chain.broken && count == chain.count && head == chain.head;
+    }
+
+    /// @dev At the end of a test: no event of it was without its number and its place in the running hash.
+    function _expectChained() internal {
+        _follow();
+        VM.assertTrue(_isChained(registry), "the registry's chain");
+        VM.assertTrue(_isChained(catalogue), "the catalogue's chain");
+        VM.assertTrue(_isChained(agreements), "the agreements' chain");
+        VM.assertTrue(_isChained(authorizations), "the authorizations' chain");
+    }
+
     // What the tests say
+
+    /// @dev The next call must emit what the test emits next, under this number.
+    function _emits(INumbered emitter) internal returns (uint64 number) {
+        (uint64 count,) = emitter.state();
+        VM.expectEmit(address(emitter));
+        return count + 1;
+    }
 
     /// @dev The next call must be refused with exactly this error.
     function _refused(bytes memory reason) internal {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {AccessLog} from "../../contracts/AccessLog.sol";
-import {Authorizations} from "../../contracts/Authorizations.sol";
+import {IAccessLog} from "../../contracts/interfaces/IAccessLog.sol";
+import {IAuthorizations} from "../../contracts/interfaces/IAuthorizations.sol";
+import {ISubjects} from "../../contracts/interfaces/ISubjects.sol";
 import {Grant} from "../../contracts/libraries/Grants.sol";
 import {AuthorizationId, Outcome, SubjectId} from "../../contracts/libraries/Types.sol";
 import {History} from "./History.sol";
@@ -63,14 +64,23 @@ contract InvariantsTest {
         VM.assertEq(_history.stopsRefused(), 0, "stops refused");
     }
 
+    function invariant_nobody_stops_or_starts_what_is_not_his() external view {
+        VM.assertEq(_history.overreached(), 0, "overreached");
+    }
+
+    function invariant_every_event_is_numbered_and_chained() external view {
+        VM.assertEq(_history.unchained(), 0, "unchained");
+    }
+
     // The controls
 
     function test_a_history_meets_every_outcome() external {
-        _live(1500);
+        _live(4000);
         for (uint256 i = 0; i <= uint256(type(Outcome).max); ++i) {
             VM.assertTrue(_history.seen(Outcome(i)) != 0, VM.toString(i));
         }
         VM.assertTrue(_history.count() > 20, "grants");
+        VM.assertTrue(_history.seen(Outcome.Allowed) > 20, "allowed");
     }
 
     function test_a_changed_sequence_is_noticed() external {
@@ -114,12 +124,23 @@ contract InvariantsTest {
     function test_a_refused_revocation_is_noticed() external {
         _liveUntilGranted();
         SubjectId alice = SubjectId.wrap(keccak256("a random id"));
-        bytes32 number = bytes32(uint256(_authorizations().subjectOf(alice).number));
-        _change(address(_authorizations()), _keyedSlot(SubjectId.unwrap(alice), number), 0);
+        ISubjects.SubjectState memory state = _authorizations().subjectOf(alice);
+        bytes32 place = bytes32(uint256(uint160(state.registrar)) << 32 | state.number);
+        _change(address(_authorizations()), _keyedSlot(SubjectId.unwrap(alice), place), 0);
         _history.revokes(0);
         VM.assertEq(_history.stopsRefused(), 1, "revocation");
         _history.freezes(0);
         VM.assertEq(_history.stopsRefused(), 2, "freeze");
+    }
+
+    function test_an_event_that_is_missing_is_noticed() external {
+        address registry = address(_history.registryOf());
+        (uint64 count, bytes24 head) = _history.registryOf().state();
+        bytes32 word = bytes32(head) | bytes32(uint256(count));
+        _change(registry, _slotOf(registry, word), bytes32(uint256(word) - 1));
+        _history.timePasses(1);
+        _history.freezes(0);
+        VM.assertTrue(_history.unchained() != 0, "noticed");
     }
 
     // Acts in an order that is the same every time
@@ -144,6 +165,7 @@ contract InvariantsTest {
         for (uint256 i = 0; _history.sequence() == before; ++i) {
             VM.assertTrue(i < 100, "nothing is recorded");
             _history.powersAct(7 << 8); // all are admitted again
+            _history.powersAct(4 | 2 << 8); // the bank names its recorder
             _history.uses(i);
         }
     }
@@ -151,14 +173,15 @@ contract InvariantsTest {
     function _overused() private view returns (uint256 overused) {
         for (uint256 i = 0; i < _history.count(); ++i) {
             AuthorizationId authorization = _history.ids(i);
-            (uint32 maxUses, uint32 allowed,,,) = _history.given(authorization);
+            (uint32 maxUses, uint32 allowed, uint32 voided,,,) = _history.given(authorization);
             (Grant grant,) = _authorizations().grantOf(authorization);
-            if (allowed > maxUses || grant.usesLeft() + allowed != maxUses) ++overused;
+            bool wrong = grant.usesLeft() + allowed != maxUses + voided;
+            if (wrong || voided > maxUses || grant.usesLeft() > maxUses) ++overused;
         }
     }
 
     function _isRevoked(AuthorizationId authorization) private view returns (bool revoked) {
-        (,,,, revoked) = _history.given(authorization);
+        (,,,,, revoked) = _history.given(authorization);
     }
 
     // Where a contract keeps a word
@@ -187,11 +210,11 @@ contract InvariantsTest {
         revert("no such word");
     }
 
-    function _log() private view returns (AccessLog) {
+    function _log() private view returns (IAccessLog) {
         return _history.accessLogOf();
     }
 
-    function _authorizations() private view returns (Authorizations) {
+    function _authorizations() private view returns (IAuthorizations) {
         return _history.authorizationsOf();
     }
 }

@@ -38,6 +38,19 @@ contract PurposesTest is Fixture {
         _refusesPurpose(terms, abi.encodeWithSelector(IAgreements.BoundsEmpty.selector));
     }
 
+    function test_a_purpose_has_bounds_that_fit() external {
+        IAgreements.PurposeTerms memory terms = _purposeTerms("tax");
+        terms.maxValidity = uint64(type(uint32).max) + 1;
+        _refusesPurpose(terms, abi.encodeWithSelector(IAgreements.BoundsTooWide.selector));
+        terms.maxValidity = type(uint32).max;
+        terms.retention = uint64(type(uint40).max) + 1;
+        _refusesPurpose(terms, abi.encodeWithSelector(IAgreements.BoundsTooWide.selector));
+        terms.retention = type(uint40).max;
+        VM.prank(authority);
+        PurposeId tax = agreements.registerPurpose(terms);
+        VM.assertEq(agreements.boundsOf(tax).maxValidity, type(uint32).max, "validity");
+    }
+
     function test_a_purpose_never_changes() external {
         _refusesPurpose(_purposeTerms("loan"), abi.encodeWithSelector(IAgreements.PurposeExists.selector, loan));
     }
@@ -46,8 +59,8 @@ contract PurposesTest is Fixture {
         IAgreements.PurposeTerms memory terms = _purposeTerms("tax");
         terms.minInterval = 60;
         PurposeId expected = agreements.purposeId(terms);
-        VM.expectEmit(address(agreements));
-        emit IAgreements.PurposeRegistered(expected, terms);
+        uint64 number = _emits(agreements);
+        emit IAgreements.PurposeRegistered(expected, number, terms);
         VM.prank(authority);
         PurposeId tax = agreements.registerPurpose(terms);
 
@@ -57,6 +70,7 @@ contract PurposesTest is Fixture {
         VM.assertEq(bounds.maxValidity, 90 days, "validity");
         VM.assertEq(bounds.maxUses, 5, "uses");
         VM.assertEq(bounds.minInterval, 60, "interval");
+        _expectChained();
     }
 
     // bindFields
@@ -95,8 +109,8 @@ contract PurposesTest is Fixture {
 
     function test_bound_fields_are_the_most_that_a_purpose_uses() external {
         DatasetId roads = _register("roads", Class.Conditional, false);
-        VM.expectEmit(address(agreements));
-        emit IAgreements.PurposeFieldsBound(loan, roads, 0x03);
+        uint64 number = _emits(agreements);
+        emit IAgreements.PurposeFieldsBound(loan, roads, number, 0x03);
         VM.prank(authority);
         agreements.bindFields(loan, roads, 0x03);
 
@@ -104,6 +118,7 @@ contract PurposesTest is Fixture {
         _refused(abi.encodeWithSelector(IAgreements.FieldsOutsidePurpose.selector, loan, roads, 0x07));
         VM.prank(bank);
         agreements.applyFor(roads, loan, 0x07, "to decide loans", 0);
+        _expectChained();
     }
 
     // retirePurpose
@@ -123,12 +138,13 @@ contract PurposesTest is Fixture {
 
     function test_a_retired_purpose_keeps_what_was_granted() external {
         AuthorizationId authorization = _granted();
-        VM.expectEmit(address(agreements));
-        emit IAgreements.PurposeRetired(loan);
+        uint64 number = _emits(agreements);
+        emit IAgreements.PurposeRetired(loan, number);
         _retire();
 
         VM.assertTrue(!agreements.boundsOf(loan).active, "active");
         _expect(_use(authorization), Outcome.Allowed);
+        _expectChained();
     }
 
     // requireWithinBounds
@@ -147,7 +163,8 @@ contract PurposesTest is Fixture {
             0,
             abi.encodeWithSelector(IAgreements.FieldsOutsidePurpose.selector, loan, land, 1 << 12)
         );
-        VM.assertEq(agreements.requireWithinBounds(bank, land, loan, 0xff, 90 days, 5, 0), 1, "number");
+        (uint32 number, uint16 round) = agreements.requireWithinBounds(bank, land, loan, 0xff, 90 days, 5, 0);
+        VM.assertTrue(number == 1 && round == 0, "number and round");
     }
 
     function test_an_authorization_keeps_the_purposes_interval() external {
@@ -161,7 +178,8 @@ contract PurposesTest is Fixture {
 
         _refused(abi.encodeWithSelector(IAgreements.IntervalOutOfBounds.selector, 1 days - 1, 1 days));
         agreements.requireWithinBounds(bank, land, claim, 1, 1 days, 1, 1 days - 1);
-        VM.assertEq(agreements.requireWithinBounds(bank, land, claim, 1, 1 days, 1, 1 days), 2, "number");
+        (uint32 number,) = agreements.requireWithinBounds(bank, land, claim, 1, 1 days, 1, 1 days);
+        VM.assertEq(number, 2, "number");
     }
 
     function test_an_authorization_keeps_the_agreements_fields() external {

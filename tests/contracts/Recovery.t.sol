@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {IRegistry} from "../../contracts/interfaces/IRegistry.sol";
 import {ISubjects} from "../../contracts/interfaces/ISubjects.sol";
-import {AuthorizationId, Outcome, SubjectId} from "../../contracts/libraries/Types.sol";
+import {AuthorizationId, Outcome, Role, SubjectId} from "../../contracts/libraries/Types.sol";
 import {Fixture} from "./Fixture.sol";
 import {Signed} from "./Signed.sol";
 import {VM} from "./Vm.sol";
@@ -16,6 +16,25 @@ contract RecoveryTest is Fixture {
     function test_only_the_identity_authority_starts_a_recovery() external {
         _refused(abi.encodeWithSelector(IRegistry.PartyUnknown.selector, authority));
         VM.prank(authority);
+        authorizations.startRecovery(ALICE, _account(NEW_KEY));
+    }
+
+    /// @dev Another identity authority could take a stranger's id otherwise.
+    function test_only_the_registrar_starts_a_recovery() external {
+        _admitLater(stranger, Role.IdentityAuthority);
+        _refused(abi.encodeWithSelector(ISubjects.NotRegistrar.selector, stranger, ALICE));
+        VM.prank(stranger);
+        authorizations.startRecovery(ALICE, _account(NEW_KEY));
+        _withdrawParty(identity);
+        _refused(abi.encodeWithSelector(IRegistry.PartyInactive.selector, identity));
+        VM.prank(identity);
+        authorizations.startRecovery(ALICE, _account(NEW_KEY));
+    }
+
+    function test_a_closed_id_is_not_recovered() external {
+        _close();
+        _refused(abi.encodeWithSelector(ISubjects.SubjectIsClosed.selector, ALICE));
+        VM.prank(identity);
         authorizations.startRecovery(ALICE, _account(NEW_KEY));
     }
 
@@ -40,8 +59,8 @@ contract RecoveryTest is Fixture {
 
     function test_a_recovery_freezes_at_once() external {
         AuthorizationId authorization = _granted();
-        VM.expectEmit(address(authorizations));
-        emit ISubjects.RecoveryStarted(ALICE, _account(NEW_KEY), START + RECOVERY_DELAY);
+        uint64 number = _emits(authorizations);
+        emit ISubjects.RecoveryStarted(ALICE, number, _account(NEW_KEY), START + RECOVERY_DELAY);
         _startRecovery(_account(NEW_KEY));
 
         ISubjects.SubjectState memory state = authorizations.subjectOf(ALICE);
@@ -49,10 +68,12 @@ contract RecoveryTest is Fixture {
         VM.assertEq(state.signer, _account(ALICE_KEY), "signer");
         VM.assertEq(state.pendingSigner, _account(NEW_KEY), "pending signer");
         _expect(_use(authorization), Outcome.Frozen);
+        _expectChained();
     }
 
     function test_unfreezing_does_not_end_a_recovery() external {
         AuthorizationId authorization = _granted();
+        _setFrozen(true);
         _startRecovery(_account(NEW_KEY));
         _setFrozen(false);
         _expect(_use(authorization), Outcome.Frozen);
@@ -122,8 +143,8 @@ contract RecoveryTest is Fixture {
         VM.warp(START + RECOVERY_DELAY - 1);
         ISubjects.Approval memory approval =
             _byAlice(Signed.veto(ALICE, _account(NEW_KEY), "nonce", _soon()));
-        VM.expectEmit(address(authorizations));
-        emit ISubjects.RecoveryVetoed(ALICE, _account(NEW_KEY));
+        uint64 number = _emits(authorizations);
+        emit ISubjects.RecoveryVetoed(ALICE, number, _account(NEW_KEY));
         authorizations.vetoRecovery(ALICE, _account(NEW_KEY), "nonce", _soon(), approval);
 
         ISubjects.SubjectState memory state = authorizations.subjectOf(ALICE);
@@ -131,6 +152,7 @@ contract RecoveryTest is Fixture {
         VM.assertEq(state.pendingSigner, "", "pending signer");
         VM.assertEq(state.signer, _account(ALICE_KEY), "signer");
         _expect(_use(authorization), Outcome.Allowed);
+        _expectChained();
     }
 
     // completeRecovery
@@ -158,8 +180,8 @@ contract RecoveryTest is Fixture {
         AuthorizationId authorization = _granted();
         _startRecovery(_account(NEW_KEY));
         VM.warp(START + RECOVERY_DELAY);
-        VM.expectEmit(address(authorizations));
-        emit ISubjects.RecoveryCompleted(ALICE, _account(ALICE_KEY), _account(NEW_KEY), 1);
+        uint64 number = _emits(authorizations);
+        emit ISubjects.RecoveryCompleted(ALICE, number, _account(NEW_KEY), 1, START + RECOVERY_DELAY + 365 days);
         VM.prank(stranger);
         authorizations.completeRecovery(ALICE);
 
@@ -168,6 +190,7 @@ contract RecoveryTest is Fixture {
         VM.assertEq(state.pendingSigner, "", "pending signer");
         VM.assertTrue(state.epoch == 1 && state.recoveryAt == 0, "state");
         _expect(_use(authorization), Outcome.Frozen);
+        _expectChained();
     }
 
     function _refusesVeto(bytes memory newSigner, uint64 deadline, uint256 key, bytes memory reason) private {

@@ -24,6 +24,7 @@ library Signed {
     bytes32 private constant GUARDIAN = keccak256(
         "GuardianAppointment(bytes32 subject,bytes guardian,uint64 expiresAt,bytes32 nonce,uint64 deadline)"
     );
+    bytes32 private constant OPENING = keccak256("SubjectOpening(bytes32 subject,bytes32 nonce,uint64 deadline)");
     bytes32 private constant REQUEST = keccak256(
         "AccessRequest(address consumer,bytes32 basis,bytes32 item,uint256 fields,uint256 nonce,uint64 deadline)"
     );
@@ -95,6 +96,10 @@ library Signed {
         returns (bytes32)
     {
         return keccak256(abi.encode(GUARDIAN, subject, keccak256(signer), expiresAt, nonce, deadline));
+    }
+
+    function opening(SubjectId subject, bytes32 nonce, uint64 deadline) internal pure returns (bytes32) {
+        return keccak256(abi.encode(OPENING, subject, nonce, deadline));
     }
 
     function request(address consumer, IAccessLog.Request memory asked) internal pure returns (bytes32) {

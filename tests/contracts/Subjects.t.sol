@@ -2,11 +2,12 @@
 pragma solidity 0.8.37;
 
 import {IRegistry} from "../../contracts/interfaces/IRegistry.sol";
+import {IAuthorizations} from "../../contracts/interfaces/IAuthorizations.sol";
 import {ISubjects} from "../../contracts/interfaces/ISubjects.sol";
 import {AuthorizationId, Outcome, Role, SubjectId} from "../../contracts/libraries/Types.sol";
 import {Fixture} from "./Fixture.sol";
 import {Signed} from "./Signed.sol";
-import {VM} from "./Vm.sol";
+import {VM, Vm} from "./Vm.sol";
 
 contract SubjectsTest is Fixture {
     SubjectId private constant NOBODY = SubjectId.wrap("nobody");
@@ -15,8 +16,17 @@ contract SubjectsTest is Fixture {
 
     function test_a_recovery_takes_time() external {
         bytes memory arguments = abi.encode(registry, catalogue, agreements, accessLog, uint64(0));
-        _refused(abi.encodeWithSelector(ISubjects.RecoveryDelayZero.selector));
+        _refused(abi.encodeWithSelector(ISubjects.RecoveryDelayTooShort.selector, uint64(0)));
         this.deployAuthorizations(arguments);
+        this.deployAuthorizations(abi.encode(registry, catalogue, agreements, accessLog, uint64(1))); // of a trial
+    }
+
+    function test_a_recovery_takes_three_days_where_it_is_no_trial() external {
+        bytes memory serious = abi.encode(authority, false, uint64(3 days), _founders(), new address[](0));
+        address noTrial = _create("Registry", serious);
+        _refused(abi.encodeWithSelector(ISubjects.RecoveryDelayTooShort.selector, uint64(3 days - 1)));
+        this.deployAuthorizations(abi.encode(noTrial, catalogue, agreements, accessLog, uint64(3 days - 1)));
+        this.deployAuthorizations(abi.encode(noTrial, catalogue, agreements, accessLog, uint64(3 days)));
     }
 
     function deployAuthorizations(bytes calldata arguments) external {
@@ -60,18 +70,20 @@ contract SubjectsTest is Fixture {
         (subjects[0], subjects[1]) = (BOB, SubjectId.wrap("carol"));
         bytes[] memory signers = new bytes[](2);
         (signers[0], signers[1]) = (_account(NEW_KEY), _account(STRANGER_KEY));
+        uint64 number = _emits(authorizations);
+        emit ISubjects.SubjectRegistered(BOB, number, 2, identity, signers[0]);
         VM.expectEmit(address(authorizations));
-        emit ISubjects.SubjectRegistered(BOB, 2, signers[0]);
-        VM.expectEmit(address(authorizations));
-        emit ISubjects.SubjectRegistered(subjects[1], 3, signers[1]);
+        emit ISubjects.SubjectRegistered(subjects[1], number + 1, 3, identity, signers[1]);
         VM.prank(identity);
         authorizations.registerSubjects(subjects, signers);
 
         ISubjects.SubjectState memory state = authorizations.subjectOf(BOB);
         VM.assertEq(state.number, 2, "number");
         VM.assertEq(state.signer, signers[0], "signer");
+        VM.assertTrue(state.registrar == identity && state.linksFrom == 0 && !state.closed, "registrar");
         VM.assertTrue(!state.frozen && state.epoch == 0 && state.recoveryAt == 0, "state");
         VM.assertEq(authorizations.subjectOf(NOBODY).number, 0, "unknown");
+        _expectChained();
     }
 
     // setFrozen
@@ -97,6 +109,13 @@ contract SubjectsTest is Fixture {
         ISubjects.Approval memory approval = _by(STRANGER_KEY, structHash);
         approval.signer = _account(ALICE_KEY);
         _refusesFreeze(approval, _invalid());
+    }
+
+    function test_a_freeze_of_a_far_deadline_is_refused() external {
+        uint64 far = uint64(type(uint40).max) + 1;
+        ISubjects.Approval memory approval = _byAlice(Signed.freeze(ALICE, true, "nonce", far));
+        _refused(abi.encodeWithSelector(ISubjects.DeadlineTooLarge.selector, far));
+        authorizations.setFrozen(ALICE, true, "nonce", far, approval);
     }
 
     function test_unfreezing_is_not_freezing() external {
@@ -129,26 +148,32 @@ contract SubjectsTest is Fixture {
     function test_a_frozen_person_is_read_by_nobody_from_the_next_block_on() external {
         AuthorizationId authorization = _granted();
         ISubjects.Approval memory approval = _byAlice(Signed.freeze(ALICE, true, "nonce", _soon()));
-        VM.expectEmit(address(authorizations));
-        emit ISubjects.SubjectFrozen(ALICE, approval.signer);
+        uint64 number = _emits(authorizations);
+        emit ISubjects.SubjectFrozen(ALICE, number, keccak256(approval.signer), START + RECOVERY_DELAY);
         VM.prank(stranger); // anyone relays
         authorizations.setFrozen(ALICE, true, "nonce", _soon(), approval);
 
-        VM.assertTrue(authorizations.subjectOf(ALICE).frozen, "frozen");
+        ISubjects.SubjectState memory state = authorizations.subjectOf(ALICE);
+        VM.assertTrue(state.frozen && state.liftableAt == START + RECOVERY_DELAY, "frozen");
+        VM.assertEq(state.frozenBy, keccak256(approval.signer), "by whom");
         (, bool halted) = authorizations.grantOf(authorization);
         VM.assertTrue(halted, "halted");
         VM.roll(block.number + 1);
         _expect(_use(authorization), Outcome.Frozen);
+        _expectChained();
     }
 
     function test_an_unfrozen_person_is_read_again() external {
         AuthorizationId authorization = _granted();
         _setFrozen(true);
         ISubjects.Approval memory approval = _byAlice(Signed.freeze(ALICE, false, "nonce", _soon()));
-        VM.expectEmit(address(authorizations));
-        emit ISubjects.SubjectUnfrozen(ALICE, approval.signer);
+        uint64 number = _emits(authorizations);
+        emit ISubjects.SubjectUnfrozen(ALICE, number, keccak256(approval.signer));
         authorizations.setFrozen(ALICE, false, "nonce", _soon(), approval);
+        ISubjects.SubjectState memory state = authorizations.subjectOf(ALICE);
+        VM.assertTrue(!state.frozen && state.frozenBy == 0 && state.liftableAt == 0, "state");
         _expect(_use(authorization), Outcome.Allowed);
+        _expectChained();
     }
 
     function test_nobody_can_stop_a_freeze() external {
@@ -213,19 +238,34 @@ contract SubjectsTest is Fixture {
         );
     }
 
-    function test_after_a_rotation_only_the_new_key_signs_and_grants_stay() external {
+    function test_a_key_of_a_closed_id_is_not_rotated() external {
+        _close();
+        _refusesRotation(
+            _account(NEW_KEY),
+            _soon(),
+            ALICE_KEY,
+            abi.encodeWithSelector(ISubjects.SubjectIsClosed.selector, ALICE)
+        );
+    }
+
+    function test_after_a_rotation_only_the_new_key_consents_and_grants_stay() external {
         AuthorizationId authorization = _granted();
         bytes memory newSigner = _account(NEW_KEY);
         ISubjects.Approval memory approval = _byAlice(Signed.rotation(ALICE, newSigner, "nonce", _soon()));
-        VM.expectEmit(address(authorizations));
-        emit ISubjects.SignerRotated(ALICE, _account(ALICE_KEY), newSigner);
+        uint64 number = _emits(authorizations);
+        emit ISubjects.SignerRotated(ALICE, number, newSigner, START + 30 days);
         authorizations.rotateSigner(ALICE, newSigner, "nonce", _soon(), approval);
 
         VM.assertEq(authorizations.subjectOf(ALICE).signer, newSigner, "signer");
         _expect(_use(authorization), Outcome.Allowed);
-        _refusesFreeze(_byAlice(Signed.freeze(ALICE, true, "nonce", _soon())), _unauthorized(ALICE_KEY));
-        ISubjects.Approval memory freeze = _by(NEW_KEY, Signed.freeze(ALICE, true, "nonce", _soon()));
-        authorizations.setFrozen(ALICE, true, "nonce", _soon(), freeze);
+        IAuthorizations.Authorization memory terms = _terms();
+        approval = _byAlice(Signed.authorization(terms));
+        _refused(_unauthorized(ALICE_KEY));
+        authorizations.grant(terms, approval);
+        approval = _by(NEW_KEY, Signed.authorization(terms));
+        _expect(_use(authorizations.grant(terms, approval)), Outcome.Allowed);
+        _refusesRotation(_account(STRANGER_KEY), _soon(), ALICE_KEY, _unauthorized(ALICE_KEY));
+        _expectChained();
     }
 
     // appointGuardian
@@ -247,6 +287,17 @@ contract SubjectsTest is Fixture {
         );
     }
 
+    function test_a_guardian_of_a_closed_id_is_not_appointed() external {
+        _close();
+        _refusesGuardian(
+            _account(GUARDIAN_KEY),
+            START + 1,
+            _soon(),
+            ALICE_KEY,
+            abi.encodeWithSelector(ISubjects.SubjectIsClosed.selector, ALICE)
+        );
+    }
+
     function test_a_guardian_is_a_signer() external {
         _refusesGuardian(
             hex"01", START + 1, _soon(), ALICE_KEY, abi.encodeWithSelector(ISubjects.SignerTooShort.selector, 1)
@@ -260,6 +311,14 @@ contract SubjectsTest is Fixture {
             _soon(),
             ALICE_KEY,
             abi.encodeWithSelector(ISubjects.EndNotInFuture.selector, START)
+        );
+        uint64 far = uint64(type(uint40).max) + 1;
+        _refusesGuardian(
+            _account(GUARDIAN_KEY),
+            far,
+            _soon(),
+            ALICE_KEY,
+            abi.encodeWithSelector(ISubjects.EndNotInFuture.selector, far)
         );
     }
 
@@ -299,47 +358,77 @@ contract SubjectsTest is Fixture {
         bytes memory guardian = _account(GUARDIAN_KEY);
         uint64 end = START + 1 days;
         ISubjects.Approval memory approval = _byAlice(Signed.guardian(ALICE, guardian, end, "nonce", _soon()));
-        VM.expectEmit(address(authorizations));
-        emit ISubjects.GuardianAppointed(ALICE, guardian, end, 0);
+        uint64 number = _emits(authorizations);
+        emit ISubjects.GuardianAppointed(ALICE, number, keccak256(guardian), end);
         authorizations.appointGuardian(ALICE, guardian, end, "nonce", _soon(), approval);
 
-        VM.assertEq(authorizations.guardianUntil(ALICE, guardian), end, "until");
+        _expectRights(GUARDIAN_KEY, end, end);
         VM.warp(end - 1);
-        ISubjects.Approval memory freeze = _by(GUARDIAN_KEY, Signed.freeze(ALICE, true, "1", _soon()));
-        authorizations.setFrozen(ALICE, true, "1", _soon(), freeze);
+        _setFrozenBy(GUARDIAN_KEY, true);
         VM.assertTrue(authorizations.subjectOf(ALICE).frozen, "frozen");
+        _setFrozenBy(GUARDIAN_KEY, false);
         VM.warp(end);
         _refusesFreeze(
             _by(GUARDIAN_KEY, Signed.freeze(ALICE, true, "nonce", _soon())), _unauthorized(GUARDIAN_KEY)
         );
+        _expectChained();
     }
 
-    function test_a_dismissed_guardian_signs_nothing() external {
+    /// @dev The same guardian's bytes would join the ids of its wards for everybody who reads the chain.
+    function test_no_event_shows_a_guardians_bytes() external {
+        _follow();
         _appoint(GUARDIAN_KEY, START + 1 days);
-        VM.expectEmit(address(authorizations));
-        emit ISubjects.GuardianDismissed(ALICE, _account(GUARDIAN_KEY));
+        _setFrozenBy(GUARDIAN_KEY, true);
+        _setFrozenBy(GUARDIAN_KEY, false);
+        IAuthorizations.Authorization memory terms = _terms();
+        AuthorizationId authorization = authorizations.grant(terms, _by(GUARDIAN_KEY, Signed.authorization(terms)));
+        _revokeBy(GUARDIAN_KEY, authorization);
         _appoint(GUARDIAN_KEY, 0);
+        Vm.Log[] memory logs = _follow();
+        VM.assertEq(logs.length, 6, "events");
+        for (uint256 i = 0; i < logs.length; ++i) {
+            VM.assertTrue(!_contains(logs[i].data, VM.addr(GUARDIAN_KEY)), "bytes");
+        }
+    }
 
-        VM.assertEq(authorizations.guardianUntil(ALICE, _account(GUARDIAN_KEY)), 0, "until");
-        _refusesFreeze(
-            _by(GUARDIAN_KEY, Signed.freeze(ALICE, true, "nonce", _soon())), _unauthorized(GUARDIAN_KEY)
-        );
+    function test_a_dismissed_guardian_consents_no_more_at_once() external {
+        _appoint(GUARDIAN_KEY, START + 365 days);
+        bytes memory guardian = _account(GUARDIAN_KEY);
+        ISubjects.Approval memory approval = _byAlice(Signed.guardian(ALICE, guardian, 0, "nonce", _soon()));
+        uint64 number = _emits(authorizations);
+        emit ISubjects.GuardianDismissed(ALICE, number, keccak256(guardian), START + RECOVERY_DELAY);
+        authorizations.appointGuardian(ALICE, guardian, 0, "nonce", _soon(), approval);
+
+        _expectRights(GUARDIAN_KEY, 0, START + RECOVERY_DELAY);
+        IAuthorizations.Authorization memory terms = _terms();
+        approval = _by(GUARDIAN_KEY, Signed.authorization(terms));
+        _refused(_unauthorized(GUARDIAN_KEY));
+        authorizations.grant(terms, approval);
+        _expectChained();
     }
 
     function test_a_guardian_ends_with_the_key_that_appointed_him() external {
         _appoint(GUARDIAN_KEY, START + 365 days);
         _recover();
-        VM.assertEq(authorizations.guardianUntil(ALICE, _account(GUARDIAN_KEY)), 0, "until");
+        _expectRights(GUARDIAN_KEY, 0, _now() + RECOVERY_DELAY);
     }
 
     function test_an_unknown_person_has_no_guardian() external {
         _refused(abi.encodeWithSelector(ISubjects.SubjectUnknown.selector, NOBODY));
-        authorizations.guardianUntil(NOBODY, _account(GUARDIAN_KEY));
+        authorizations.rightsOf(NOBODY, _account(GUARDIAN_KEY));
     }
 
-    function test_the_old_key_neither_freezes_nor_rotates_nor_appoints_after_a_recovery() external {
+    function test_rights_are_the_current_keys_for_ever_and_nobody_elses() external view {
+        _expectRights(ALICE_KEY, type(uint64).max, type(uint64).max);
+        _expectRights(STRANGER_KEY, 0, 0);
+    }
+
+    function test_the_old_key_neither_unfreezes_nor_rotates_nor_appoints_after_a_recovery() external {
+        _setFrozen(true);
         _recover();
-        _refusesFreeze(_byAlice(Signed.freeze(ALICE, false, "nonce", _soon())), _unauthorized(ALICE_KEY));
+        ISubjects.Approval memory approval = _byAlice(Signed.freeze(ALICE, false, "nonce", _soon()));
+        _refused(abi.encodeWithSelector(ISubjects.NotLiftable.selector, ALICE, START + RECOVERY_DELAY));
+        authorizations.setFrozen(ALICE, false, "nonce", _soon(), approval);
         _refusesRotation(_account(STRANGER_KEY), _soon(), ALICE_KEY, _unauthorized(ALICE_KEY));
         _refusesGuardian(
             _account(STRANGER_KEY),
@@ -360,6 +449,21 @@ contract SubjectsTest is Fixture {
         approval.signer = _account(ALICE_KEY);
         _refused(_invalid());
         authorizations.setFrozen(ALICE, true, nonce, _soon(), approval);
+    }
+
+    function _contains(bytes memory data, address account) private pure returns (bool) {
+        uint160 window;
+        for (uint256 i = 0; i < data.length; ++i) {
+            window = (window << 8) | uint8(data[i]);
+            if (i >= 19 && window == uint160(account)) return true;
+        }
+        return false;
+    }
+
+    function _expectRights(uint256 key, uint64 consentUntil, uint64 stopUntil) private view {
+        (uint64 consent, uint64 stop) = authorizations.rightsOf(ALICE, _account(key));
+        VM.assertEq(consent, consentUntil, "consent");
+        VM.assertEq(stop, stopUntil, "stop");
     }
 
     function _people(SubjectId subject, bytes memory signer)

@@ -39,15 +39,16 @@ contract TimesTest is Fixture {
     }
 
     function test_an_agreement_ends_when_it_says() external {
+        VM.warp(START + 300 days);
         IAuthorizations.Authorization memory terms = _terms();
-        (terms.notBefore, terms.expiresAt) = (START + 300 days, START + 370 days);
+        (terms.notBefore, terms.expiresAt) = (0, START + 370 days);
         _turnsAt(_lasting(_grant(terms)), START + 365 days, Outcome.Allowed, Outcome.AgreementInactive);
     }
 
     function test_an_authorization_begins_when_it_says() external {
         IAuthorizations.Authorization memory terms = _terms();
-        terms.notBefore = MOMENT;
-        _turnsAt(_lasting(_grant(terms)), MOMENT, Outcome.NotYetValid, Outcome.Allowed);
+        terms.notBefore = START + 1 days;
+        _turnsAt(_lasting(_grant(terms)), START + 1 days, Outcome.NotYetValid, Outcome.Allowed);
     }
 
     function test_an_authorization_ends_when_it_says() external {
@@ -58,10 +59,10 @@ contract TimesTest is Fixture {
 
     function test_an_authorization_of_one_second_is_allowed_in_that_second() external {
         IAuthorizations.Authorization memory terms = _terms();
-        (terms.notBefore, terms.expiresAt) = (MOMENT, MOMENT + 1);
+        (terms.notBefore, terms.expiresAt) = (START + 1 hours, START + 1 hours + 1);
         IAccessLog.Request memory request = _lasting(_grant(terms));
-        _decidesAt(MOMENT - 1, request, Outcome.NotYetValid);
-        _turnsAt(request, MOMENT + 1, Outcome.Allowed, Outcome.Expired);
+        _decidesAt(START + 1 hours - 1, request, Outcome.NotYetValid);
+        _turnsAt(request, START + 1 hours + 1, Outcome.Allowed, Outcome.Expired);
     }
 
     function test_the_next_use_is_allowed_when_the_interval_is_over() external {
@@ -89,13 +90,13 @@ contract TimesTest is Fixture {
     }
 
     function test_an_order_begins_when_it_says() external {
-        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Unconditional);
-        (terms.startsAt, terms.endsAt) = (MOMENT, MOMENT + 1 days);
-        _turnsAt(_lastingOrder(terms), MOMENT, Outcome.DatasetInactive, Outcome.Allowed);
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Conditional);
+        (terms.startsAt, terms.endsAt) = (START + 1 days, START + 2 days);
+        _turnsAt(_lastingOrder(terms), START + 1 days, Outcome.DatasetInactive, Outcome.Allowed);
     }
 
     function test_an_order_ends_when_it_says() external {
-        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Unconditional);
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.Conditional);
         terms.endsAt = MOMENT;
         _turnsAt(_lastingOrder(terms), MOMENT, Outcome.Allowed, Outcome.DatasetInactive);
     }
@@ -103,11 +104,19 @@ contract TimesTest is Fixture {
     function test_an_order_that_closes_a_dataset_closes_it_from_its_start_to_its_end() external {
         AuthorizationId authorization = _granted();
         ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.NotShared);
-        (terms.startsAt, terms.endsAt) = (MOMENT, MOMENT + 1 days);
-        VM.prank(authority);
-        catalogue.issueOrder(terms);
-        _turnsAt(_lasting(authorization), MOMENT, Outcome.Allowed, Outcome.DatasetInactive);
-        _turnsAt(_lasting(authorization), MOMENT + 1 days, Outcome.DatasetInactive, Outcome.Allowed);
+        (terms.startsAt, terms.endsAt) = (START + 1 days, START + 2 days);
+        _order(terms);
+        _turnsAt(_lasting(authorization), START + 1 days, Outcome.Allowed, Outcome.DatasetInactive);
+        _turnsAt(_lasting(authorization), START + 2 days, Outcome.DatasetInactive, Outcome.Allowed);
+    }
+
+    function test_a_suspension_ends_when_it_says() external {
+        AuthorizationId authorization = _granted();
+        VM.prank(regulator);
+        agreements.appointSupervisor(stranger);
+        VM.prank(stranger);
+        agreements.suspendAgreement(landForLoan, "too much, too fast");
+        _turnsAt(_lasting(authorization), START + 30 minutes, Outcome.AgreementInactive, Outcome.Allowed);
     }
 
     function _turnsAt(IAccessLog.Request memory request, uint64 moment, Outcome before, Outcome from) private {
@@ -141,9 +150,7 @@ contract TimesTest is Fixture {
     }
 
     function _lastingOrder(ICatalogue.OrderTerms memory terms) private returns (IAccessLog.Request memory) {
-        VM.prank(authority);
-        OrderId order = catalogue.issueOrder(terms);
-        return _lasting(OrderId.unwrap(order));
+        return _lasting(OrderId.unwrap(_order(terms)));
     }
 
     function _lasting(bytes32 basis) private returns (IAccessLog.Request memory request) {

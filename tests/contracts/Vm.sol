@@ -41,6 +41,8 @@ interface Vm {
 
     function load(address target, bytes32 slot) external view returns (bytes32);
 
+    function etch(address target, bytes calldata code) external;
+
     function store(address target, bytes32 slot, bytes32 value) external;
 
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);

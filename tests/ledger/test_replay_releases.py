@@ -19,7 +19,8 @@ from tests.support.trails import CHAIN_ID, CONTRACTS, START, City, block_at, mak
 WINDOW = 3_600
 AGE = 60
 SUBJECT = keccak256(b"subject" + (1).to_bytes(8, "big"))
-SIGNER = SUBJECT[:20]
+SIGNER = keccak256(SUBJECT[:20])
+DELAY = 3_600
 
 
 @dataclass
@@ -90,7 +91,7 @@ def revoke(case: Case) -> None:
 
 
 def freeze(case: Case) -> None:
-    case.city.trail.emit(SubjectFrozen, SUBJECT, SIGNER)
+    case.city.trail.emit(SubjectFrozen, SUBJECT, SIGNER, case.city.trail.block.timestamp + DELAY)
 
 
 def unfreeze(case: Case) -> None:

@@ -35,6 +35,8 @@ from ledger.events import (
     Event,
     Granted,
     GrantTerms,
+    NumberedEvent,
+    OrderCountersigned,
     OrderIssued,
     OrderTerms,
     PartyAdmitted,
@@ -146,6 +148,7 @@ class World:
         self.now = NOW
         self.height = 0
         self._sequence = itertools.count(1)
+        self._numbers = itertools.count(1)
         self.answer_keys = {
             account: DrawnKeys(ACCESS_LOG, account.address) for account in (BANK, INSURER, STRANGER)
         }
@@ -178,6 +181,8 @@ class World:
         self.now += 1
         block = Block(self.height, named(f"block {self.height}"), self.now)
         transaction = named(f"transaction {self.height}")
+        if issubclass(kind, NumberedEvent):
+            attributes = {"number": next(self._numbers), "link": b"", **attributes}
         event = kind(block=block, transaction=transaction, log_index=0, contract=b"", **attributes)
         self.register.apply(event)
         self.register.reach(block)
@@ -207,7 +212,13 @@ class World:
             account = Account(f"signer of {subject.hex()}")
             self._subjects[subject] = account
             number = len(self._subjects)
-            self.happen(SubjectRegistered, subject=subject, number=number, signer=account.address)
+            self.happen(
+                SubjectRegistered,
+                subject=subject,
+                subject_number=number,
+                registrar=IDENTITY.address,
+                signer=account.address,
+            )
         return self._subjects[subject]
 
     def encrypt(self, schema: Schema, owner: bytes, number: int) -> EncryptedRecord:
@@ -271,8 +282,9 @@ class World:
             consumer=BANK.address,
             terms=terms,
             agreement=self._agreements[self.agreement(schema)],
+            round=0,
             epoch=0,
-            signer=signer.address,
+            signer_hash=keccak256(signer.address),
         )
         return authorization
 
@@ -281,7 +293,14 @@ class World:
         """Id of the bank's agreement."""
         return agreement_id(BANK.address, schema.dataset, PURPOSE)
 
-    def agree(self, schema: Schema, *, fields: int = 0b0111, seconds: int | None = None) -> bytes:
+    def agree(
+        self,
+        schema: Schema,
+        *,
+        fields: int = 0b0111,
+        seconds: int | None = None,
+        round_: int = 0,
+    ) -> bytes:
         """Let the provider approve the bank's application; return the agreement's id."""
         application = named(f"application {next(self._applications)}")
         agreement = self.agreement(schema)
@@ -300,7 +319,8 @@ class World:
             AgreementApproved,
             agreement=agreement,
             application=application,
-            number=number,
+            agreement_number=number,
+            round=round_,
             fields=fields,
             expires_at=LAST_SECOND if seconds is None else self.now + 1 + seconds,
         )
@@ -328,6 +348,13 @@ class World:
             schema.dataset, PURPOSE, sharing, fields, self.now, ends_at, "flood", order
         )
         self.happen(OrderIssued, order=order, dataset=schema.dataset, terms=terms)
+        if sharing is not Class.NOT_SHARED:
+            self.happen(
+                OrderCountersigned,
+                order=order,
+                dataset=schema.dataset,
+                regulator=REGULATOR.address,
+            )
         return order
 
     def erase(self, schema: Schema, item: bytes) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from ledger import contracts
 from ledger.enumerations import Class
-from ledger.events import AgreementApproved, NumberedEvent, Published
+from ledger.events import AgreementApproved, NumberedEvent, Published, Revoked
 from ledger.events.plans import plan_for
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
@@ -310,10 +310,31 @@ def approve_and_grant(city: City) -> None:
     Person(replace(city, terms=city.chain.personal_terms()))
 
 
+def publish_once(city: City) -> None:
+    head = city.tree.head()
+    city.chain.publish(city.terms.dataset, head.root, head.size)
+
+
+def revoke_and_freeze(city: City) -> None:
+    person = Person(city)
+    revoke(person)
+    freeze(person)
+
+
+def revoke_once(city: City) -> None:
+    revoke(Person(city))
+
+
 @pytest.mark.parametrize(
     ("kind", "acts"),
-    [(Published, publish_twice), (AgreementApproved, approve_and_grant)],
-    ids=["Published", "AgreementApproved"],
+    [
+        (Published, publish_once),
+        (Published, publish_twice),
+        (AgreementApproved, approve_and_grant),
+        (Revoked, revoke_once),
+        (Revoked, revoke_and_freeze),
+    ],
+    ids=lambda value: value.__name__,
 )
 async def test_a_keyholder_stops_releasing_when_its_node_drops_an_event(
     city: City, tmp_path: Path, kind: type[NumberedEvent], acts: Callable[[City], None]
@@ -349,7 +370,8 @@ async def test_a_keyholder_stops_releasing_when_its_node_drops_an_event(
             assert missing
             answer = await client.http.post("/v1/releases", content=body_of([person.task]))
             assert (answer.status_code, answer.json()["type"]) == (503, PROBLEM + "not-following")
-            assert kind.__name__ in answer.json()["detail"] or "log " in answer.json()["detail"]
+            detail = answer.json()["detail"]
+            assert "log " in detail or "the node told of" in detail
 
 
 async def test_a_release_notes_the_block_at_which_it_was_judged(city: City) -> None:

@@ -4,15 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger.enumerations import Class, Roles
+from ledger.enumerations import Class, Roles, VoidGround
 from ledger.events import (
+    AccessVoided,
+    AgreementSuspended,
     AgreementWithdrawn,
     Confirmed,
     ConsumerRestricted,
     DatasetReclassified,
     DatasetWithdrawn,
     OrderEnded,
-    OrderReviewed,
     PartyAdmitted,
     PartyWithdrawn,
     RecoveryCompleted,
@@ -20,10 +21,14 @@ from ledger.events import (
     RecoveryVetoed,
     RestrictionLifted,
     Revoked,
+    SubjectClosed,
     SubjectFrozen,
+    SubjectOpened,
     SubjectUnfrozen,
+    SupervisorAppointed,
 )
 from ledger.exchange import ReleaseTask
+from ledger.keccak import keccak256
 from ledger.release_rules import Stop
 from tests.support.releases import (
     BANK,
@@ -40,6 +45,7 @@ from wallet.keyholder.rules import verify_task
 Act = Callable[[Case], object]
 
 DELAY = 1_000
+SUSPENSION = 1_800
 
 
 @pytest.fixture
@@ -64,6 +70,10 @@ def stopped(case: Case, task: ReleaseTask | None = None) -> str:
 
 
 # What happens on chain
+
+
+def own_key(case: Case) -> bytes:
+    return keccak256(case.world.signer(case.subject).address)
 
 
 def consumer_withdrawn(case: Case) -> None:
@@ -91,19 +101,61 @@ def restriction_lifted(case: Case) -> None:
 
 
 def revoked(case: Case) -> None:
-    signer = case.world.signer(case.subject).address
-    authorization = case.authorization
-    case.world.happen(Revoked, authorization=authorization, subject=case.subject, signer=signer)
+    case.world.happen(
+        Revoked,
+        authorization=case.authorization,
+        subject=case.subject,
+        signer_hash=own_key(case),
+    )
 
 
 def frozen(case: Case) -> None:
-    signer = case.world.signer(case.subject).address
-    case.world.happen(SubjectFrozen, subject=case.subject, signer=signer)
+    case.world.happen(
+        SubjectFrozen,
+        subject=case.subject,
+        signer_hash=own_key(case),
+        liftable_at=case.world.now + 1 + DELAY,
+    )
 
 
 def unfrozen(case: Case) -> None:
-    signer = case.world.signer(case.subject).address
-    case.world.happen(SubjectUnfrozen, subject=case.subject, signer=signer)
+    case.world.happen(SubjectUnfrozen, subject=case.subject, signer_hash=own_key(case))
+
+
+def closed(case: Case) -> None:
+    case.world.happen(SubjectClosed, subject=case.subject)
+
+
+def opened(case: Case) -> None:
+    case.world.happen(SubjectOpened, subject=case.subject)
+
+
+def voided(case: Case) -> None:
+    case.world.happen(
+        AccessVoided,
+        authorization=case.authorization,
+        sequence=1,
+        regulator=REGULATOR.address,
+        last_use=0,
+        ground=VoidGround.UNSIGNED,
+        reason="nobody signed",
+    )
+
+
+def agreement_suspended(case: Case) -> None:
+    supervisor = named("machine")[:20]
+    case.world.happen(SupervisorAppointed, supervisor=supervisor, regulator=REGULATOR.address)
+    case.world.happen(
+        AgreementSuspended,
+        agreement=case.world.agreement(case.schema),
+        supervisor=supervisor,
+        until=case.world.now + 1 + SUSPENSION,
+        reason="odd hours",
+    )
+
+
+def suspension_passed(case: Case) -> None:
+    case.world.pass_time(SUSPENSION)
 
 
 def recovery_started(case: Case) -> None:
@@ -120,15 +172,14 @@ def recovery_vetoed(case: Case) -> None:
 
 
 def recovered(case: Case) -> None:
-    old = case.world.signer(case.subject).address
     recovery_started(case)
     case.world.pass_time(DELAY)
     case.world.happen(
         RecoveryCompleted,
         subject=case.subject,
-        old_signer=old,
         new_signer=STRANGER.address,
         epoch=1,
+        stop_until=case.world.now + 1 + 365 * 86_400,
     )
 
 
@@ -138,7 +189,7 @@ def confirmed(case: Case) -> None:
         authorization=case.authorization,
         subject=case.subject,
         epoch=1,
-        signer=STRANGER.address,
+        signer_hash=keccak256(STRANGER.address),
     )
 
 
@@ -149,6 +200,12 @@ def agreement_withdrawn(case: Case) -> None:
         by=PROVIDER.address,
         reason="misused",
     )
+
+
+def agreement_of_another_round(case: Case) -> None:
+    """A consent ends with the agreement behind it, also if that is approved anew."""
+    agreement_withdrawn(case)
+    case.world.agree(case.schema, fields=0b1111, round_=1)
 
 
 def agreement_narrowed(case: Case) -> None:
@@ -185,7 +242,11 @@ PERSONS = [
     (frozen, Stop.SUBJECT_HALTED),
     (recovery_started, Stop.SUBJECT_HALTED),
     (recovered, Stop.SUBJECT_HALTED),
+    (closed, Stop.SUBJECT_HALTED),
+    (voided, Stop.ACCESS_VOIDED),
     (agreement_withdrawn, Stop.AGREEMENT_WITHDRAWN),
+    (agreement_of_another_round, Stop.AGREEMENT_WITHDRAWN),
+    (agreement_suspended, Stop.AGREEMENT_SUSPENDED),
     (agreement_narrowed, Stop.FIELDS_NARROWED),
     (dataset_withdrawn, Stop.DATASET_CLOSED),
     (reclassified, Stop.DATASET_CLOSED),
@@ -216,6 +277,8 @@ def undone(*acts: Act) -> Act:
         undone(restricted, restriction_lifted),
         undone(lambda case: restricted(case, 5), lambda case: case.world.pass_time(5)),
         undone(frozen, unfrozen),
+        undone(closed, opened),
+        undone(agreement_suspended, suspension_passed),
         undone(recovery_started, recovery_vetoed),
         undone(recovered, confirmed),
         undone(reclassified, lambda case: reclassified(case, Class.CONDITIONAL)),
@@ -250,10 +313,14 @@ def of_agreement(case: Case) -> ReleaseTask:
 
 
 def of_order(case: Case, sharing: Class = Class.UNCONDITIONAL) -> ReleaseTask:
-    order = case.world.order(case.schema, fields=0b0011, sharing=sharing)
-    case.order = order
-    request = case.world.request(order, fields=0b0011)
-    return case.retold(request, case.world.record(request), owner=None)
+    world = case.world
+    if sharing is Class.UNCONDITIONAL:  # which none may be over data of persons
+        case.schema = world.register_dataset("hospital beds", personal=False)
+        records = [world.encrypt(case.schema, bytes(32), number) for number in range(3)]
+        case.version = world.publish(case.schema, records)
+    case.order = world.order(case.schema, fields=0b0011, sharing=sharing)
+    request = world.request(case.order, fields=0b0011)
+    return case.retold(request, world.record(request), owner=None)
 
 
 def of_conditional_order(case: Case) -> ReleaseTask:
@@ -274,21 +341,10 @@ def order_ended(case: Case) -> None:
         OrderEnded,
         order=case.order,
         dataset=case.schema.dataset,
+        by=REGULATOR.address,
         ends_at=case.world.now + 1,
         reason="over",
     )
-
-
-def another_order_closes(case: Case) -> None:
-    order_ended(case)
-    case.world.happen(
-        OrderReviewed,
-        order=case.order,
-        dataset=case.schema.dataset,
-        regulator=REGULATOR.address,
-        findings="none",
-    )
-    closed_by_order(case)
 
 
 def made_conditional(case: Case) -> None:
@@ -299,17 +355,19 @@ Basis = Callable[[Case], ReleaseTask]
 
 OTHERS = [
     (of_agreement, agreement_withdrawn, Stop.AGREEMENT_WITHDRAWN),
+    (of_agreement, agreement_suspended, Stop.AGREEMENT_SUSPENDED),
     (of_agreement, agreement_narrowed, Stop.FIELDS_NARROWED),
     (of_agreement, dataset_withdrawn, Stop.DATASET_CLOSED),
     (of_agreement, reclassified, Stop.DATASET_CLOSED),
     (of_agreement, closed_by_order, Stop.DATASET_CLOSED),
     (of_agreement, restricted, Stop.CONSUMER_RESTRICTED),
     (of_order, order_ended, Stop.ORDER_ENDED),
-    (of_order, another_order_closes, Stop.DATASET_CLOSED),
+    (of_order, closed_by_order, Stop.DATASET_CLOSED),
     (of_order, dataset_withdrawn, Stop.DATASET_CLOSED),
     (of_order, restricted, Stop.CONSUMER_RESTRICTED),
     (of_order, consumer_withdrawn, Stop.CONSUMER_WITHDRAWN),
     (of_conditional_order, agreement_withdrawn, Stop.AGREEMENT_WITHDRAWN),
+    (of_conditional_order, agreement_suspended, Stop.AGREEMENT_SUSPENDED),
     (of_conditional_order, agreement_narrowed, Stop.FIELDS_NARROWED),
     (of_dataset, dataset_withdrawn, Stop.DATASET_CLOSED),
     (of_dataset, reclassified, Stop.DATASET_CLOSED),
@@ -332,8 +390,9 @@ def test_an_act_after_the_access_stops_its_release_on_every_basis(
 
 
 def test_an_order_opens_what_the_class_closes_and_its_own_end_stops_nothing(case: Case) -> None:
+    case.world.agree(case.schema)
     reclassified(case)
-    task = of_order(case)
+    task = of_conditional_order(case)
     release(case, task)
     case.world.pass_time(WINDOW - 10)
     release(case, task)

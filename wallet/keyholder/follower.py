@@ -12,8 +12,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
-from ledger import queries
+from ledger import queries, views
 from ledger.chain import (
     BlockRef,
     ChainError,
@@ -23,6 +24,7 @@ from ledger.chain import (
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
 from ledger.events import Block, EventDecoder, EventError
+from ledger.hexes import to_hex
 from ledger.log_reader import LogPart, LogReader, logs_between_async
 from ledger.logs import get_logger
 from ledger.rpc import AsyncRpc
@@ -31,6 +33,14 @@ from wallet.keyholder.errors import NotFollowingError
 from wallet.keyholder.register import Register
 
 _log = get_logger()
+
+
+class EventsMissingError(LedgerError):
+    """The node has not told of all events that its contracts count."""
+
+
+_CONTRADICTIONS: Final = (ImpossibleEventError, EventError, EventsMissingError)
+"""What only a node that lies or lacks events can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +176,8 @@ class Follower:
         self._answered_at, self._problem, self._rests = self._clock(), "", False
 
     async def _read_up_to(self, newest: queries.Block) -> None:
+        # Asked first: what was applied is the state of one block from here on, with no pause in between.
+        counts, sequence = await self._counts(newest)
         async for part in self._unread(newest):
             if part.last < newest.number:
                 # More is to come, and until it has, what is known is the state of no one block.
@@ -173,8 +185,31 @@ class Follower:
             for event in self._decoder.decode_all(part.logs):
                 self._register.apply(event)
             self._read_to = part.last
+        self._require_whole(counts, sequence)
         self._known = BlockRef(newest.number, newest.hash)
         self._register.reach(Block(newest.number, newest.hash, newest.timestamp))
+
+    async def _counts(self, newest: queries.Block) -> tuple[dict[bytes, int], int]:
+        """Return how many events each contract counts, and the number of the last access."""
+        at, number = self._deployment.contracts, newest.number
+        contracts = (at.registry, at.catalogue, at.agreements, at.authorizations)
+        states = await self._rpc.send_many([views.event_state(one, number) for one in contracts])
+        log = await self._rpc.send(views.log_state(at, number))
+        counts = {one: state.count for one, state in zip(contracts, states, strict=True)}
+        return counts, log.sequence
+
+    def _require_whole(self, counts: dict[bytes, int], sequence: int) -> None:
+        """Check that the last events are there too: behind them no number shows that one is missing."""
+        known = self._register
+        for contract, count in counts.items():
+            if count != known.count(contract):
+                raise EventsMissingError(
+                    f"{to_hex(contract)} counts {count} events, the node told of {known.count(contract)}"
+                )
+        if known.sequence not in (None, sequence):
+            raise EventsMissingError(
+                f"the access log counts {sequence} accesses, the node told of {known.sequence}"
+            )
 
     async def _unread(self, newest: queries.Block) -> AsyncIterator[LogPart]:
         """Yield what was not applied yet."""
@@ -209,10 +244,10 @@ class Follower:
         self._verified, self._answered_at = False, None
 
     def _fail(self, error: LedgerError) -> None:
-        if isinstance(error, ChainError | ImpossibleEventError | EventError):
+        if isinstance(error, (ChainError, *_CONTRADICTIONS)):
             self._start_over()
         # Everything is read again, in case the node only lacked something for a while; not at once.
-        self._rests = isinstance(error, ImpossibleEventError | EventError)
+        self._rests = isinstance(error, _CONTRADICTIONS)
         if str(error) != self._problem:
             _log.warning("node_not_followed", problem=str(error))
         self._problem = str(error)

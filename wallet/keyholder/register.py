@@ -12,12 +12,20 @@ from ledger.encoding import Schema
 from ledger.entities import State
 from ledger.enumerations import Roles
 from ledger.errors import MalformedError
-from ledger.events import Accessed, Block, Event, Published, Recorded
+from ledger.events import (
+    Accessed,
+    AccessVoided,
+    BatchSkipped,
+    Block,
+    Event,
+    Published,
+    Recorded,
+)
 from ledger.merkle import TreeHead
-from ledger.policy import all_fields, has_role
+from ledger.policy import all_fields, has_role, order_fields
 from ledger.release_rules import Stop, Use, find_stop
 from ledger.sealing import EncryptionKey
-from ledger.state import ImpossibleEventError, apply
+from ledger.state import ImpossibleEventError, chain_on, follow, require_next
 from wallet.keyholder.accesses import KnownAccess, RecentAccesses
 from wallet.keyholder.rules import AuthorizationBasis, Basis, DatasetBasis, Publication
 
@@ -129,9 +137,24 @@ class Register:
         elif isinstance(event, Recorded):
             self._follow(event, event.sequence)
             self._sequence = event.sequence
-        else:
-            apply(self._state, event)
+        elif isinstance(event, AccessVoided):
+            # Uses are not counted here, so whether one could be given back is the chain's word.
+            require_next(self._state, event)
+            self._state.voided.add(event.sequence)
+            chain_on(self._state, event)
+        elif not isinstance(event, BatchSkipped):  # of which nothing came
+            follow(self._state, event)
             self._note_place(event)
+
+    def count(self, contract: bytes) -> int:
+        """Return how many events of one of the four contracts that number theirs were applied."""
+        chain = self._state.chains.get(contract)
+        return 0 if chain is None else chain.count
+
+    @property
+    def sequence(self) -> int | None:
+        """Number of the last access that was applied; None before the first."""
+        return self._sequence
 
     def reach(self, block: Block) -> None:
         """Note that all events up to this block were applied, and forget what its time lets go."""
@@ -166,7 +189,7 @@ class Register:
             return DatasetBasis(agreement.dataset.id, agreement.fields)
         order = state.orders.get(basis)
         if order is not None:
-            return DatasetBasis(order.dataset, order.fields)
+            return DatasetBasis(order.dataset, order_fields(state, order))
         dataset = state.datasets.get(basis)
         return None if dataset is None else DatasetBasis(dataset.id, all_fields(dataset))
 

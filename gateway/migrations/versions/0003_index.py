@@ -239,6 +239,7 @@ def upgrade() -> None:
         sa.Column("party", sa.BigInteger(), nullable=False),
         sa.Column("dataset", sa.BigInteger(), nullable=False),
         sa.Column("basis", sa.BigInteger(), nullable=False),
+        sa.Column("unfit", sa.Boolean(), nullable=False),
         sa.Column("body", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_chain_events")),
     )
@@ -273,6 +274,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("subject > 0"),
         postgresql_where=sa.text("subject > 0"),
+    )
+    op.create_index(
+        "ix_chain_events_unfit",
+        "chain_events",
+        ["key"],
+        unique=False,
+        sqlite_where=sa.text("unfit"),
+        postgresql_where=sa.text("unfit"),
     )
     op.create_table(
         "chain_guardians",

@@ -1,0 +1,241 @@
+"""Followers digest whatever the chain takes: every free text and number at its bounds, on both databases.
+
+A party that is admitted may write what it likes into the contracts, past every client of ours. What
+comes over a bound is refused there; what does not must stop nobody, for ever.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+from eth_abi.abi import encode
+
+from gateway.store.database import Database
+from ledger import contracts
+from ledger.artifacts import ContractName
+from ledger.chain import Finality
+from ledger.contracts import ContractCall
+from ledger.index import Follower, FollowerSettings, Index, Origin
+from ledger.keccak import keccak256
+from ledger.node import Node, NodeSettings
+from ledger.replay import export_trail, replay_node, replay_trail
+from ledger.reverts import RevertError
+from ledger.rpc import AsyncRpc
+from tests.support.chain import Chain, Party
+from tests.support.database import database, database_url, postgres_server
+from wallet.keyholder.follower import Follower as HolderFollower
+from wallet.keyholder.follower import Following
+
+pytestmark = pytest.mark.slow
+
+__all__ = ["database", "database_url", "postgres_server"]
+
+NAME, PROSE = 800, 8_000
+NOTHING: Final = bytes(32)
+NOBODY: Final = bytes(20)
+
+POISONS: Final = {
+    "NUL": b"a\0b",
+    "not UTF-8": b"\xff\xfe\x80\xc0",
+    "half a surrogate": b"\xed\xa0\x80",
+    "an escape sequence": b"\x1b[2J\x1b[1;1H",
+    "a direction override": "\u202e\u2066abc".encode(),
+    "a backslash": rb"\x00",
+}
+
+
+def call(contract: ContractName, signature: str, *values: object) -> ContractCall:
+    """A call whose texts are bytes, as somebody writes who does not use our tools."""
+    inside = signature[signature.index("(") + 1 : -1].replace("string", "bytes")
+    (types,) = contracts._layout(f"f({inside})")[1:]
+    selector = keccak256(signature.encode())[:4]
+    return ContractCall(contract, selector + encode(types, values))
+
+
+def padded(poison: bytes, length: int) -> bytes:
+    """A poison made as long as a bound allows, and unlike any other of this length."""
+    return poison + b"x" * (length - len(poison))
+
+
+class Town:
+    """A chain of its own, on which parties write past every client."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self._number = 0
+
+    def name(self, poison: bytes) -> bytes:
+        """A name that nobody has yet."""
+        self._number += 1
+        return poison + str(self._number).encode()
+
+    def acts(self, poison: bytes, long: bytes) -> list[tuple[Party, ContractCall]]:
+        """Everything that has a text; `long` is a poison as long as reasons may be."""
+        chain, parties = self.chain, self.chain.parties
+        now, bank = chain.now(), parties.bank.address
+        bureau, provider, regulator = parties.authority, parties.provider, parties.regulator
+        code = self.name(poison)
+        dataset = keccak256(
+            keccak256(b"Dataset(address provider,string code)")
+            + provider.address.rjust(32, b"\0")
+            + keccak256(code)
+        )
+        purpose_terms = (self.name(poison), [(poison, long)], 2**32 - 1, 2**32 - 1, 0, 2**40 - 1)
+        kind = "(string,(string,string)[],uint64,uint32,uint32,uint64)"
+        purpose = keccak256(encode([kind.replace("string", "bytes")], [purpose_terms]))
+        newcomer = keccak256(code)[:20]
+        fields = [self.name(poison), b"plain"]
+        register = "registerDataset((string,string,string[],uint8,uint8,uint8,bool,uint32))"
+        terms = (code, poison, fields, 1, 2, 4, False, 2**32 - 1)
+        apply_for = "applyFor(bytes32,bytes32,uint256,string,bytes32)"
+        return [
+            (
+                bureau,
+                call("Registry", "admit(address,uint8,string)", newcomer, 2, self.name(poison)),
+            ),
+            (
+                regulator,
+                call("Registry", "restrict(address,uint64,string)", bank, now + 9**5, long),
+            ),
+            (parties.bank, call("Registry", "appeal(string)", long)),
+            (regulator, call("Registry", "lift(address,string)", bank, long)),
+            (
+                bureau,
+                call("Registry", "announce(string,address)", poison, chain.contracts.catalogue),
+            ),
+            (provider, call("Catalogue", register, terms)),
+            (
+                provider,
+                call(
+                    "Catalogue",
+                    "reclassify(bytes32,uint8,uint8,uint8,string)",
+                    *(dataset, 1, 2, 4, long),
+                ),
+            ),
+            (provider, contracts.publish(dataset, b"\x01" * 32, 2**40)),
+            (bureau, call("Agreements", f"registerPurpose({kind})", purpose_terms)),
+            (bureau, contracts.bind_fields(purpose, dataset, 3)),
+            (parties.bank, call("Agreements", apply_for, dataset, purpose, 3, long, b"\x07" * 32)),
+            (provider, call("Catalogue", "withdrawDataset(bytes32,string)", dataset, long)),
+        ]
+
+    def over(self) -> list[tuple[Party, ContractCall]]:
+        """What is one byte, or one of a list, over its bound."""
+        chain, parties = self.chain, self.chain.parties
+        name, prose = b"x" * (NAME + 1), b"x" * (PROSE + 1)
+        register = "registerDataset((string,string,string[],uint8,uint8,uint8,bool,uint32))"
+        kind = "registerPurpose((string,(string,string)[],uint64,uint32,uint32,uint64))"
+        now, bank, provider = chain.now(), parties.bank.address, parties.provider
+        bureau = parties.authority
+
+        def dataset(**values: object) -> ContractCall:
+            terms = {"code": b"c", "title": b"t", "fields": [b"f"]} | values
+            return call("Catalogue", register, (*terms.values(), 1, 2, 1, False, 0))
+
+        def purpose(code: bytes, texts: list[tuple[bytes, bytes]], **bounds: int) -> ContractCall:
+            most = {"validity": 1, "uses": 1, "interval": 0, "retention": 1} | bounds
+            return call("Agreements", kind, (code, texts, *most.values()))
+
+        text = (b"en", b"t")
+        return [
+            (bureau, call("Registry", "admit(address,uint8,string)", b"\x42" * 20, 2, name)),
+            (bureau, call("Registry", "announce(string,address)", name, chain.contracts.catalogue)),
+            (
+                parties.regulator,
+                call("Registry", "restrict(address,uint64,string)", bank, now + 9, prose),
+            ),
+            (parties.bank, contracts.set_encryption_key(b"\x01" * 2_001)),
+            (provider, dataset(code=name)),
+            (provider, dataset(title=name)),
+            (provider, dataset(fields=[name])),
+            (provider, dataset(fields=[b"same", b"same"])),
+            (provider, dataset(fields=[str(one).encode() for one in range(257)])),
+            (bureau, purpose(name, [text])),
+            (bureau, purpose(b"p", [text] * 9)),
+            (bureau, purpose(b"p", [(name, b"t")])),
+            (bureau, purpose(b"p", [(b"en", prose)])),
+            (bureau, purpose(b"p", [text], validity=2**64 - 1)),
+            (bureau, purpose(b"p", [text], retention=2**64 - 1)),
+            (
+                bureau,
+                call(
+                    *("Registry", "admit(address,uint8,string)", b"\x43" * 20, 2),
+                    parties.provider.name.encode(),
+                ),
+            ),
+        ]
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A chain that holds every poison."""
+    with Node(NodeSettings(tmp_path_factory.mktemp("chain"), block_time=0.05)) as node:
+        chain = Chain(node)
+        town = Town(chain)
+        for poison in POISONS.values():
+            for party, act in town.acts(poison, padded(poison, PROSE)):
+                chain.send(party, act)
+        yield town
+        chain.close()
+
+
+@asynccontextmanager
+async def indexed(town: Town, database: Database) -> AsyncIterator[Index]:
+    deployment = town.chain.deployment
+    at = deployment.contracts
+    origin = Origin(deployment.genesis_hash, at.access_log, deployment.block_number - 1)
+    index = Index(database, origin)
+    await index.open()
+    async with AsyncRpc(town.chain.node.url) as rpc:
+        settings = FollowerSettings(poll_interval=0.01)
+        follower = Follower(rpc, at, Finality.depth(0), index, settings)
+        await follower.catch_up()
+        yield index
+
+
+async def test_the_index_takes_every_text_that_the_contracts_take(
+    town: Town, database: Database
+) -> None:
+    async with indexed(town, database) as index:
+        assert index.head.number >= town.chain.block_number() - 1
+        unfit = await index.unfit_after(0, 1000)
+        written: Sequence[str] = [each.name for each in unfit]
+        for kind in ("PartyAdmitted", "ConsumerRestricted", "RestrictionAppealed", "Applied"):
+            assert written.count(kind) == len(POISONS), kind
+        assert "a\\x00b" in "".join(each.body for each in unfit).replace("\\\\", "\\")
+
+
+def test_replay_takes_them_from_a_node_and_from_a_trail(town: Town, tmp_path: Path) -> None:
+    chain = town.chain
+    report = replay_node(chain.rpc, chain.deployment)
+    assert report.findings == ()
+    path = tmp_path / "trail.jsonl"
+    export_trail(chain.rpc, chain.deployment, path)
+    assert replay_trail(path, chain.deployment).findings == ()
+
+
+async def test_a_keyholder_takes_them(town: Town) -> None:
+    chain = town.chain
+    async with AsyncRpc(chain.node.url) as rpc:
+        follower = HolderFollower(rpc, chain.deployment, Following(Finality.depth(0), 3600, 60))
+        await follower.step()
+        assert follower.require().block.number >= chain.block_number() - 1
+
+
+def test_what_is_over_a_bound_is_refused_by_the_contract(town: Town) -> None:
+    for party, act in town.over():
+        with pytest.raises(RevertError):
+            town.chain.send(party, act)
+
+
+def test_a_signer_is_bounded_and_its_verifier_listed(town: Town) -> None:
+    chain = town.chain
+    verifier = chain.deployment.webauthn_verifier
+    longest = verifier + b"\xff" * (512 - 20)
+    identity = chain.parties.identity_authority
+    chain.send(identity, contracts.register_subjects([b"\x61" * 32], [longest]))
+    for signer in (longest + b"x", b"\x00" * 19 + b"\x04" + b"k" * 64, b"\xff" * 500, b"\x01" * 19):
+        with pytest.raises(RevertError):
+            chain.send(identity, contracts.register_subjects([b"\x62" * 32], [signer]))
