@@ -17,6 +17,7 @@ from ledger.eip712 import schema_of
 from ledger.escaping import escape_text
 from ledger.hexes import checksum_address, to_hex
 from ledger.http_signatures import RequestTarget, SignatureHeaders, signature_base
+from ledger.links import make_link
 from ledger.signature_headers import parse_input
 from ledger.signing import address_of, personal_digest, sign
 from ledger.statement import Templates, Terms
@@ -171,7 +172,7 @@ def example_records() -> Iterator[SignedRecord]:
     yield typed_data.ConfidentialityAgreement(
         consumer=CONSUMER, application=named("application"), text="数据保密协议。", **once
     )
-    yield typed_data.SubjectLink(subject=subject, dataset=dataset, owner=named("owner"))
+    yield make_link(subject, dataset, named("owner"), at=NOW, links_from=0)
 
 
 def http_vectors() -> dict[str, Any]:

@@ -10,11 +10,11 @@ import typer
 from ledger.hexes import from_hex, to_hex
 from wallet.citizen import acts
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
-from wallet.citizen.errors import NoSubjectError, ProposalError
+from wallet.citizen.errors import NoSubjectError
 from wallet.citizen.history import authorizations, history, inbox, left_out, lookups
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
-from wallet.citizen.proposal import Less, propose
+from wallet.citizen.proposal import Less, Proposal, Unspeakable, propose, propose_each
 from wallet.cli.errors import InputError
 from wallet.cli.output import short
 from wallet.cli.people import person_of
@@ -23,12 +23,7 @@ from wallet.cli.statements import proposal_document, show_proposal
 from wallet.cli.values import hash_of, mask_of, moment_text, time_of, write_file
 from wallet.client.asks import Asked, new_handle
 from wallet.client.authorities import identity_authority
-from wallet.client.errors import (
-    ForbiddenError,
-    NotFoundError,
-    UnknownNameError,
-    VerificationError,
-)
+from wallet.client.errors import ForbiddenError, NotFoundError
 from wallet.client.identity import recovery_text
 from wallet.client.relays import Act, my_receipt
 from wallet.client.signers import SubjectSigner, asking, prove
@@ -112,13 +107,11 @@ def show_inbox(context: typer.Context) -> None:
     """Show who asks for what: the exact statement, the fields, how often, until when."""
     session = session_of(context)
     waiting = session.ask(inbox(_keys(session).signers()))
-    proposals = []
-    for asked in waiting:
-        try:
-            proposals.append(session.ask(propose(session.ledger, asked, _now(session))))
-        except (ProposalError, UnknownNameError, VerificationError) as error:
-            # One request that cannot be put into words hides no other.
-            session.output.warn(f"request {asked.request} cannot be shown: {error}")
+    found = session.ask(propose_each(session.ledger, waiting, _now(session)))
+    proposals = [one for one in found if isinstance(one, Proposal)]
+    for one in found:
+        if isinstance(one, Unspeakable):
+            session.output.warn(f"request {one.asked.request} cannot be shown: {one.why}")
     session.output.result([proposal_document(one) for one in proposals])
     if not session.options.machine:
         for proposal in proposals:
@@ -307,7 +300,7 @@ def show_history(
     session.output.result(entries)
     session.output.table(
         "History",
-        ("when", "what", "who", "dataset", "outcome", "sequence"),
+        ("when", "what", "who", "dataset", "outcome", "release", "sequence"),
         [
             (
                 moment_text(one.at),
@@ -315,6 +308,7 @@ def show_history(
                 one.consumer_name or short(one.consumer),
                 one.dataset_title or short(one.dataset),
                 one.outcome,
+                one.release,
                 one.sequence or "",
             )
             for one in entries
