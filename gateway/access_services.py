@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,21 @@ from typing import Any, Final
 from gateway.access_settings import AccessSettings
 from gateway.accesses import Accesses, CannotRecordError
 from gateway.bases import Bases
+from gateway.callers import Callers
+from gateway.errors import ChainUnavailableError
 from gateway.freshness import Freshness
 from gateway.inbox import Inbox
 from gateway.key_files import read_key_file
 from gateway.keyholders import Keyholders, keyholder_at
+from gateway.linking import Linking
 from gateway.materials import Materials
 from gateway.namings import Namings
 from gateway.publications import Publications
 from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
+from gateway.relay_limits import RelayLimits
 from gateway.relays import Relayed, Relays
 from gateway.releasing import Releaser
+from gateway.showing import ReleaseStates, request_of
 from gateway.store.alerts import AlertStore, SqlAlertStore
 from gateway.store.authorizations import AuthorizationStore, SqlAuthorizationStore
 from gateway.store.database import Database
@@ -30,23 +35,29 @@ from gateway.store.releases import ReleaseJournal, SqlReleaseJournal
 from gateway.supervision.enforcement import Enforcer
 from gateway.supervision.watch import Watch
 from gateway.terms import ChainTerms
-from gateway.throttling import Throttle
 from gateway.topics import CHAIN, Topics
 from gateway.trail import IndexTrail
-from ledger import failpoints
+from ledger import failpoints, queries
 from ledger.chain import Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
 from ledger.exchange import RecordedAccess, Submission
+from ledger.http_client import HttpAsker
+from ledger.http_connections import HttpClient
 from ledger.index.index import Index
+from ledger.index.rows import AccessEntry
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
-from ledger.rpc import AsyncRpc
+from ledger.rpc import AsyncRpc, RpcError
+from ledger.service.rate_limit import RateLimit
 from ledger.transactions import SignedTransaction
-from ledger.typed_data import AccessRequest
+from ledger.typed_data import AccessRequest, SubjectLink, struct_hash
 
 _PATIENCE: Final = 5.0
 """Seconds to wait for the index."""
+_IDENTITY_TIMEOUT: Final = 5.0
+_IDENTITY_IDLE: Final = 4.0
+_MOST_LINK: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,7 @@ class AccessServices:
     inbox_store: InboxStore
     authorizations: AuthorizationStore
     links: KeptLinks
+    linking: Linking
     journal: ReleaseJournal
     alerts: AlertStore
     keyholders: Keyholders
@@ -92,6 +104,14 @@ class AccessServices:
                 async with asyncio.timeout(_PATIENCE):
                     await self.shared.index.wait_for(last.number)
         return self.shared.index
+
+    async def release_states(self, entries: Iterable[AccessEntry]) -> ReleaseStates:
+        """Return what became of accesses, as far as this gateway's journal knows."""
+        ids = [struct_hash(request_of(entry)) for entry in entries]
+        found = await self.journal.find(ids) if ids else {}
+        handed_out = frozenset(one for one, entry in found.items() if entry.released is not None)
+        newest = self.shared.index.head.timestamp
+        return ReleaseStates(handed_out, newest - self.shared.deployment.release_window)
 
     async def problems(self) -> Mapping[str, str | None]:
         """Return, for `/readyz`, why something cannot be done now, by what it is."""
@@ -120,9 +140,9 @@ class NoRecorder:
         del submission, access
         raise CannotRecordError("this gateway has no recorder's key")
 
-    async def relay(self, call: ContractCall) -> Relayed:
+    async def relay(self, call: ContractCall, accepted: Callable[[], Awaitable[None]]) -> Relayed:
         """Refuse."""
-        del call
+        del call, accepted
         raise CannotRecordError("this gateway has no recorder's key")
 
     async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
@@ -166,6 +186,9 @@ async def open_access_services(
             stack.push_async_callback(recorder.close)
         stack.push_async_callback(services.accesses.close)
         _begin(stack, _tell(shared.index, services.topics))
+        stack.push_async_callback(services.linking.close)
+        if settings.identity is not None:
+            _begin(stack, services.linking.run(settings.link_renewal_interval))
         if settings.supervision:
             _begin(stack, _watch(services, sender).run())
         yield services
@@ -184,6 +207,15 @@ def _keyholders(settings: AccessSettings) -> Keyholders:
         for url in settings.keyholders
     ]
     return Keyholders(clients, hedge=settings.keyholder_hedge)
+
+
+def _identity(settings: AccessSettings) -> HttpAsker | None:
+    if settings.identity is None:
+        return None
+    url = str(settings.identity).rstrip("/")
+    return HttpClient(
+        url, timeout=_IDENTITY_TIMEOUT, connections=4, most=_MOST_LINK, idle=_IDENTITY_IDLE
+    )
 
 
 def _recorder(
@@ -226,8 +258,16 @@ def _assemble(
 ) -> AccessServices:
     database, trail = shared.database, IndexTrail(shared.index, lambda: _newest(recorder))
     links, bases = KeptLinks(SqlLinkStore(database)), Bases(shared.index)
+    linking = Linking(
+        links,
+        trail,
+        shared.deployment.domain_of(SubjectLink),
+        _identity(settings),
+        window=shared.deployment.release_window,
+    )
     inbox_store, authorizations = SqlInboxStore(database), SqlAuthorizationStore(database)
-    materials = Materials(shared.publications, links)
+    materials = Materials(shared.publications, links, linking)
+    callers = Callers(shared.index, trail, shared.freshness, shared.rpc, shared.deployment)
     accesses = Accesses(
         domain=shared.deployment.domain_of(AccessRequest),
         recorder=sender,
@@ -246,14 +286,16 @@ def _assemble(
         keyholders=keyholders.confirm,
         journal=journal,
         newest_block=lambda: shared.index.head.number,
-        throttle=Throttle(settings.accesses_rate, settings.accesses_burst),
+        throttle=RateLimit(settings.accesses_rate, settings.accesses_burst),
         most_waiting=settings.accesses_waiting,
     )
     relays = Relays(
         deployment=shared.deployment,
         relay=sender,
-        identities=trail,
+        linking=linking,
         past=trail,
+        limits=RelayLimits(callers, settings.transactions_rate, settings.transactions_burst),
+        spent=lambda transaction: _is_spent(shared.rpc, transaction),
         links=links,
         authorizations=authorizations,
         inbox=inbox_store,
@@ -268,12 +310,22 @@ def _assemble(
         inbox_store=inbox_store,
         authorizations=authorizations,
         links=links,
+        linking=linking,
         journal=journal,
         alerts=SqlAlertStore(database),
         keyholders=keyholders,
         topics=Topics(),
         recorder=recorder,
     )
+
+
+async def _is_spent(rpc: AsyncRpc, transaction: SignedTransaction) -> bool:
+    try:
+        return transaction.content.nonce < await rpc.send(
+            queries.transaction_count(transaction.sender)
+        )
+    except RpcError as error:
+        raise ChainUnavailableError("the node cannot be asked") from error
 
 
 def _newest(recorder: Recorder | None) -> int:

@@ -14,6 +14,7 @@ from gateway.supervision.rules import Bounds
 from gateway.supervision.watch import Enforcement
 from ledger import failpoints
 from ledger.exchange import MOST_ACCESSES
+from ledger.plain_text import verify_text
 
 _RULES = ("rate", "volume", "denials", "odd-hours", "after-revocation")
 
@@ -66,6 +67,15 @@ class AccessSettings(BaseSettings):
     """Bytes of one body with accesses at most: a thousand signed requests have about 600 kB, a thousand keys of the
     hybrid suite 2.4 MB."""
 
+    # Relaying
+
+    transactions_rate: PositiveFloat = 10.0
+    """Transactions of its own that one party may have relayed per second in the long run; beyond it, a 429 says when to come
+    again. Keeps one party from filling blocks through the gateway."""
+
+    transactions_burst: PositiveInt = 500
+    """Transactions that one party may have relayed at once after a pause."""
+
     # Releasing
 
     keyholders: tuple[HttpUrl, ...] = ()
@@ -76,6 +86,13 @@ class AccessSettings(BaseSettings):
 
     keyholder_hedge: PositiveFloat = 0.4
     """Seconds after which another keyholder is asked beside one that has not answered yet."""
+
+    identity: HttpUrl | None = None
+    """Where the identity authority is that renews links. Without it an authorization of a year stops being answered after 30
+    days, unless the person's own wallet brings a new link."""
+
+    link_renewal_interval: PositiveFloat = 3600.0
+    """Seconds between two looks for links in their last week, which are then renewed."""
 
     # Supervision
 
@@ -106,6 +123,11 @@ class AccessSettings(BaseSettings):
 
     failpoint: str = ""
     """Step at which this process kills itself (`ledger.failpoints`). Empty outside of tests."""
+
+    @field_validator("appeal")
+    @classmethod
+    def _check_appeal(cls, value: str) -> str:
+        return verify_text("the place to appeal to", value)
 
     @field_validator("restricting_rules")
     @classmethod

@@ -29,12 +29,12 @@ from gateway.keyholders import Availability
 from gateway.materials import Materials
 from gateway.releasing import Encoded, ReleaseOrder, Releaser
 from gateway.store.releases import JournalEntry, ReleaseJournal
-from gateway.throttling import Throttle
 from ledger.answer_keys import verify_answer_key
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
 from ledger.exchange import KeyedSubmission, RecordedAccess, Submission
 from ledger.hexes import to_hex
+from ledger.service.rate_limit import RateLimit
 from ledger.signing import SigningError, verify_signature
 from ledger.typed_data import Domain, digest_of, struct_hash
 
@@ -215,7 +215,7 @@ class Accesses:
         keyholders: Callable[[], Awaitable[Availability]],
         journal: ReleaseJournal,
         newest_block: Callable[[], int],
-        throttle: Throttle,
+        throttle: RateLimit,
         most_waiting: int = 20_000,
     ) -> None:
         """Take the parts.

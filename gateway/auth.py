@@ -25,7 +25,6 @@ from gateway.errors import (
 )
 from gateway.store.nonces import NonceMemory
 from gateway.store.sessions import Challenge, SessionStore
-from gateway.throttling import Throttle
 from ledger.challenges import Asker, challenge_span, sign_in_text
 from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH
@@ -39,6 +38,7 @@ from ledger.http_signatures import (
     verify_content,
     verify_request_head,
 )
+from ledger.service.rate_limit import RateLimit
 from ledger.signing import personal_digest, verify_signer
 
 _TOKEN_BYTES: Final = 32
@@ -106,7 +106,7 @@ class Authenticator:
         nonces: NonceMemory,
         sessions: SessionStore,
         webauthn_verifiers: Collection[bytes],
-        throttle: Throttle,
+        throttle: RateLimit,
         contracts: ContractAccounts,
         *,
         clock: Callable[[], float] = time.time,

@@ -52,7 +52,9 @@ async def _new(services: AccessServices, place: FeedPlace) -> AsyncIterator[dict
         shower = Shower(index.snapshot)
         if accesses:
             place.access = accesses[-1].sequence
-            yield _message("accesses", place.access, map(shower.access, accesses))
+            releases = await services.release_states(accesses)
+            shown = [shower.access(entry, releases) for entry in accesses]
+            yield _message("accesses", place.access, shown)
     events = await index.events_after(place.event, _PAGE)
     if events:
         place.event = events[-1].key

@@ -17,13 +17,11 @@ from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import InboxStore, StoredAsk
 from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH, from_hex
+from ledger.plain_text import MOST_MESSAGE, verify_optional_text
 from ledger.statement import case_reference, format_reference, parse_reference
 
 HANDLE_LIFETIME: Final = 24 * 3600
 """Seconds for which a handle can be used."""
-
-MOST_MESSAGE: Final = 500
-"""Characters that a consumer may add for the person."""
 
 _HANDLE: Final = 32
 _HASH: Final = 32
@@ -201,6 +199,7 @@ def check_ask(ask: Ask, now: int) -> Terms:
     """
     try:
         _reference(ask.reference)
+        verify_optional_text("the message", ask.message, MOST_MESSAGE)
         reference = case_reference(ask.case_number, from_hex(ask.case_salt, _HASH))
         terms = Terms(
             consumer=from_hex(ask.consumer, ADDRESS_LENGTH),
@@ -236,8 +235,6 @@ def _problem(ask: Ask, now: int) -> str | None:
         return "max_uses is at least 1, min_interval at least 0, both within 32 bits"
     if not now < ask.deadline <= now + _LONGEST:
         return f"deadline lies in the future, at most {_LONGEST} seconds"
-    if len(ask.message) > MOST_MESSAGE:
-        return f"message has at most {MOST_MESSAGE} characters"
     return None
 
 

@@ -17,6 +17,7 @@ from gateway.errors import (
     TooManyRecordsError,
     UnknownError,
 )
+from gateway.linking import Linking, LinkMissingError
 from gateway.publications import OwnerRecords, Publications, PublishedRecord
 from gateway.store.links import LinkStore, Tie
 from gateway.store.publications import ServedPublication
@@ -37,13 +38,6 @@ MOST_RECORDS: Final = 2000
 
 _OLDER: Final = 4
 """Older versions in which an item is looked for that the newest does not have."""
-
-
-class LinkMissingError(UnknownError):
-    """Nobody relayed what ties the authorization's subject to an owner in this dataset."""
-
-    def __init__(self) -> None:
-        super().__init__("link from the authorization's subject to this dataset")
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -93,9 +87,10 @@ class Material(msgspec.Struct, frozen=True):
 class Materials:
     """Finds records for many accesses with few reads."""
 
-    def __init__(self, publications: Publications, links: LinkStore) -> None:
+    def __init__(self, publications: Publications, links: LinkStore, linking: Linking) -> None:
         self._publications = publications
         self._links = links
+        self._linking = linking
         self._known: set[bytes] = set()
         """Datasets of which something is served; they stay so."""
 
@@ -113,11 +108,12 @@ class Materials:
             TooManyRecordsError: The answer would be too large.
             NothingServedError: No publication is served.
             LinkMissingError: Nobody relayed whose records the authorization is about.
+            LinkRefusedError: What was relayed does not count any more, and there is no other.
             StoreUnavailableError: The database cannot be read.
         """
         tie = _tie(basis)
-        if tie is not None and tie not in await self._links.find((tie,)):
-            raise LinkMissingError
+        if tie is not None:
+            await self._linking.require(tie)
         whole = tie is None and item == NO_ITEM
         if basis.dataset in self._known and not whole:
             return
@@ -158,7 +154,10 @@ class Materials:
 
     async def _linked(self, wanted: Sequence[Wanted]) -> Mapping[Tie, SignedLink]:
         ties = {_tie(one.basis) for one in wanted} - {None}
-        return await self._links.find([tie for tie in ties if tie is not None]) if ties else {}
+        if not ties:
+            return {}
+        found = await self._links.find([tie for tie in ties if tie is not None])
+        return {tie: kept.signed for tie, kept in found.items()}
 
     async def _owners(
         self,

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from gateway import accesses, keyholders, materials, recording, relays
+from gateway import accesses, keyholders, linking, recording, relays
 from gateway.bases import IndexBehindError
 from gateway.errors import (
     BaseUnknownError,
@@ -129,7 +129,8 @@ _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
     accesses.DeniedError: Kind("denied", 403, "The access is denied on chain"),
     # What there is
     UnknownError: NOT_FOUND,
-    materials.LinkMissingError: Kind("link-missing", 409, "The subject's link is not there"),
+    linking.LinkMissingError: Kind("link-missing", 409, "The subject's link is not there"),
+    linking.LinkRefusedError: Kind("link-refused", 409, "The subject's link does not count"),
     relays.RefusedUnknownError: Kind("unknown-on-chain", 404, "The chain has no such thing"),
     ErasedError: Kind("erased", 410, "The record was erased"),
     # In which state it is

@@ -5,7 +5,15 @@ gets them when the outcome is known; what a crash kept from it is made up for at
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -92,9 +100,9 @@ class Recording:
         except LedgerError as error:
             raise CannotRecordError(str(error)) from error
 
-    async def relay(self, call: ContractCall) -> Relayed:
+    async def relay(self, call: ContractCall, accepted: Callable[[], Awaitable[None]]) -> Relayed:
         """See `gateway.relays.Relay`."""
-        return await _relayed(self._recorder.relay(call))
+        return await _relayed(self._recorder.relay(call, accepted))
 
     async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
         """See `gateway.relays.Relay`."""

@@ -20,17 +20,22 @@ from gateway.errors import (
     UnknownError,
 )
 from gateway.inbox import ask_of
+from gateway.linking import Linking
+from gateway.relay_limits import RelayLimits
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import AskStateError, InboxStore, StoredAsk
 from gateway.store.links import LinkStore
 from ledger import contracts
+from ledger.artifacts import ContractName, load_artifact
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Deployment
-from ledger.enumerations import Roles
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex
+from ledger.keccak import keccak256
+from ledger.plain_calls import verify_call
+from ledger.plain_text import PlainTextError
 from ledger.reverts import Revert, RevertError
-from ledger.signing import SigningError, recover
+from ledger.signing import SigningError, UnknownVerifierError, verify_signer
 from ledger.transactions import SignedTransaction, TransactionError, parse_transaction
 from ledger.typed_data import (
     Authorization,
@@ -40,13 +45,31 @@ from ledger.typed_data import (
     RecoveryVeto,
     Revocation,
     SignerRotation,
-    SubjectLink,
     digest,
     struct_hash,
 )
+from ledger.webauthn import PasskeyError
 
-_MOST_RAW: Final = 128 * 1024
-"""Bytes of a raw transaction at most; nodes take no more either."""
+MOST_RAW: Final = 256 * 1024
+"""Bytes of a raw transaction at most: a dataset of 256 fields with the longest names that contracts take has 230 kB."""
+
+_OURS: Final[tuple[ContractName, ...]] = (
+    "Registry",
+    "Catalogue",
+    "Agreements",
+    "Authorizations",
+    "AccessLog",
+)
+
+_CHANGING: Final = frozenset(
+    (name, item.hash[:4])
+    for name in _OURS
+    for item in load_artifact(name).items("function")
+    if item.state_mutability not in ("view", "pure")
+)
+"""Contract and selector of each function that changes something: anything else would be mined for nothing."""
+
+_STOPS: Final = (Revocation, Freeze)
 
 Act = Revocation | Confirmation | Freeze | SignerRotation | RecoveryVeto | GuardianAppointment
 """What a subject signs besides authorizations."""
@@ -88,7 +111,7 @@ class RefusedStateError(RefusedError, ConflictError):
 
 
 class LinkMismatchError(GatewayError):
-    """The link does not belong to the authorization, or is not the identity authority's."""
+    """The link does not belong to the authorization."""
 
 
 class AskMismatchError(ConflictError):
@@ -134,8 +157,12 @@ class Relayed(msgspec.Struct, frozen=True):
 class Relay(Protocol):
     """The recorder, as far as relays need it (`ledger.recorder`)."""
 
-    async def relay(self, call: ContractCall) -> Relayed:
+    async def relay(self, call: ContractCall, accepted: Callable[[], Awaitable[None]]) -> Relayed:
         """Send a call from the gateway's account; return when its block is final.
+
+        Args:
+            call: What somebody signed.
+            accepted: Awaited when the contract would take the call, before it is sent.
 
         Raises:
             RevertError: The contract refuses it.
@@ -148,23 +175,15 @@ class Relay(Protocol):
         ...
 
 
-class Identities(Protocol):
-    """Who the identity authorities are."""
-
-    async def has_role(self, party: bytes, role: Roles) -> bool:
-        """Whether a party is admitted now in a role.
-
-        Raises:
-            UnavailableError: That cannot be told now.
-        """
-        ...
-
-
 class PastActs(Protocol):
     """What is on chain already: the index."""
 
     async def granted(self, authorization: bytes) -> Relayed | None:
         """Return where an authorization was granted."""
+        ...
+
+    async def granted_by(self, authorization: bytes) -> bytes | None:
+        """Return Keccak-256 of the signer who granted an authorization."""
         ...
 
     async def revoked(self, authorization: bytes) -> Relayed | None:
@@ -189,8 +208,10 @@ class Relays:
         *,
         deployment: Deployment,
         relay: Relay,
-        identities: Identities,
+        linking: Linking,
         past: PastActs,
+        limits: RelayLimits,
+        spent: Callable[[SignedTransaction], Awaitable[bool]],
         links: LinkStore,
         authorizations: AuthorizationStore,
         inbox: InboxStore,
@@ -201,8 +222,10 @@ class Relays:
         Args:
             deployment: The contracts.
             relay: Sends.
-            identities: Whose word on links counts.
+            linking: Says which links count.
             past: What is on chain already.
+            limits: How much is relayed for whom.
+            spent: Tells whether a transaction's place among its sender's is taken on chain.
             links: Where links are kept.
             authorizations: Where signed authorizations are kept.
             inbox: Where the asks are that authorizations answer.
@@ -210,8 +233,12 @@ class Relays:
         """
         self._deployment = deployment
         self._relay = relay
-        self._identities = identities
+        self._linking = linking
         self._past = past
+        self._limits = limits
+        self._spent = spent
+        self._relaying: set[bytes] = set()
+        """Hashes of parties' transactions that are being relayed."""
         self._links = links
         self._authorizations = authorizations
         self._inbox = inbox
@@ -220,31 +247,48 @@ class Relays:
     async def authorize(self, grant: Grant) -> Relayed:
         """Bring an authorization on chain.
 
-        The link and the signed statement are stored first: if we crash after the grant is on
-        chain, an access to it can be answered all the same.
+        The link and the signed statement are stored when the contract would take them, so nothing unverified
+        is kept, and before they are sent: if we crash after the grant is on chain, an access to it can be
+        answered all the same.
 
         Raises:
-            LinkMismatchError: The link is not the identity authority's for this subject and dataset.
+            ThrottledError: Too much was signed for the subject, or too many strangers ask.
+            LinkMismatchError: The link is for another subject or dataset.
+            LinkRefusedError: It does not count.
             AskMismatchError, AskStateError, UnknownError: It does not answer the ask it names.
             RefusedError: The contracts refuse it.
             UnavailableError: It is not on chain now.
         """
         record = grant.authorization
-        await self._check_link(grant.link, record)
+        if (grant.link.link.subject, grant.link.link.dataset) != (record.subject, record.dataset):
+            raise LinkMismatchError("the link is for another subject or dataset")
+        link = await self._linking.verify(grant.link)
         now = int(self._clock())
         if grant.ask is not None:
             _check_ask(await self._inbox.get(grant.ask), record, now)
+        await self._check_signer(record, grant.approval)
         authorization = struct_hash(record)
-        await self._links.put(grant.link, now)
-        await self._authorizations.put(
-            StoredAuthorization(authorization, record, grant.approval, None, now)
-        )
+
+        async def keep() -> None:
+            await self._links.put(link, now)
+            await self._authorizations.put(
+                StoredAuthorization(authorization, record, grant.approval, None, now)
+            )
+
+        async def accepted() -> None:
+            self._limits.count_act(record.subject, stops=False)
+            await keep()
+
         done = await self._once(
             contracts.grant(record, grant.approval),
             "AlreadyGranted",
             self._past.granted,
             authorization,
+            accepted,
         )
+        # Another gateway may have brought it on chain: its id is the record's, and its signer is known there.
+        if await self._past.granted_by(authorization) == keccak256(grant.approval.signer):
+            await keep()
         await self._authorizations.note_transaction(authorization, done.transaction)
         if grant.ask is not None:
             await self._inbox.grant(grant.ask, authorization)
@@ -254,41 +298,88 @@ class Relays:
         """Bring another record of a subject on chain.
 
         Raises:
+            ThrottledError: Too much was signed for the subject, or too many strangers ask.
             RefusedError: The contracts refuse it.
             UnavailableError: It is not on chain now.
         """
+        await self._check_signer(act, approval)
+
+        async def accepted() -> None:
+            self._limits.count_act(act.subject, stops=isinstance(act, _STOPS))
+
         if isinstance(act, Revocation):
             return await self._once(
                 contracts.revoke(act, approval),
                 "AlreadyRevoked",
                 self._past.revoked,
                 act.authorization,
+                accepted,
             )
-        return await self._send(_call_of(act, approval))
+        return await self._send(_call_of(act, approval), accepted)
 
     async def transact(self, raw: bytes) -> Relayed:
-        """Relay a party's own transaction, if it is to one of the five contracts.
+        """Relay a party's own transaction, if it would change something in one of the five contracts.
 
         Raises:
             MalformedBodyError: It is no transaction that is taken here.
-            ForbiddenError: It is to somebody else, or for another chain.
+            ForbiddenError: It is to somebody else, changes nothing, is for another chain, or is nobody's who is a party.
+            ThrottledError: The party sends too many, or too many strangers ask.
             RefusedError: The contract refuses it.
             UnavailableError: It is not on chain now.
         """
-        if len(raw) > _MOST_RAW:
-            raise MalformedBodyError(f"a transaction has at most {_MOST_RAW} bytes")
+        if len(raw) > MOST_RAW:
+            raise MalformedBodyError(f"a transaction has at most {MOST_RAW} bytes")
         try:
             transaction = parse_transaction(raw)
         except TransactionError as error:
             raise MalformedBodyError(str(error)) from error
         if transaction.content.chain_id != self._deployment.chain_id:
             raise ForbiddenError(f"only transactions for chain {self._deployment.chain_id}")
-        if transaction.content.to not in msgspec.structs.astuple(self._deployment.contracts):
-            raise ForbiddenError("only transactions to the five contracts of this deployment")
+        call = ContractCall(self._contract(transaction), transaction.content.data)
+        if (call.contract, call.data[:4]) not in _CHANGING:
+            raise ForbiddenError("only functions of the contracts that change something")
+        try:
+            verify_call(call)
+        except PlainTextError as error:
+            raise MalformedBodyError(f"the transaction: {error}") from error
+        if not await self._limits.is_party(transaction.sender):
+            raise ForbiddenError("only transactions of parties, admitted or pending")
+        if transaction.hash in self._relaying:
+            return await self._transact(transaction)
+        if await self._spent(transaction):
+            self._limits.count_spent()
+        else:
+            self._limits.count_transaction(transaction.sender)
+        self._relaying.add(transaction.hash)
+        try:
+            return await self._transact(transaction)
+        finally:
+            self._relaying.discard(transaction.hash)
+
+    async def _transact(self, transaction: SignedTransaction) -> Relayed:
         try:
             return await self._relay.relay_raw(transaction)
         except RevertError as error:
             raise refused(error.revert) from error
+
+    def _contract(self, transaction: SignedTransaction) -> ContractName:
+        """Return which of the five contracts a transaction is to."""
+        for name in _OURS:
+            if self._deployment.address_of(name) == transaction.content.to:
+                return name
+        raise ForbiddenError("only transactions to the five contracts of this deployment")
+
+    async def _check_signer(self, record: Act | Authorization, approval: Approval) -> None:
+        """Refuse what is not signed at all, before the node is asked; let strangers ask it now and then."""
+        signed = digest(record, self._deployment.domain_of(record))
+        verifiers = (self._deployment.webauthn_verifier,)
+        try:
+            verify_signer(approval.signer, signed, approval.signature, verifiers)
+        except UnknownVerifierError:
+            pass  # the contract knows more of them
+        except (SigningError, PasskeyError) as error:
+            raise refused(Revert("InvalidSignature", (), b"")) from error
+        await self._limits.check_signer(approval.signer, record.subject)
 
     async def _once(
         self,
@@ -296,9 +387,10 @@ class Relays:
         already: str,
         past: Callable[[bytes], Awaitable[Relayed | None]],
         authorization: bytes,
+        accepted: Callable[[], Awaitable[None]],
     ) -> Relayed:
         try:
-            return await self._relay.relay(call)
+            return await self._relay.relay(call, accepted)
         except RevertError as error:
             if error.revert.name != already:
                 raise refused(error.revert) from error
@@ -307,22 +399,11 @@ class Relays:
                 raise IndexBehindError("it is on chain, and not in the index yet") from error
             return found
 
-    async def _send(self, call: ContractCall) -> Relayed:
+    async def _send(self, call: ContractCall, accepted: Callable[[], Awaitable[None]]) -> Relayed:
         try:
-            return await self._relay.relay(call)
+            return await self._relay.relay(call, accepted)
         except RevertError as error:
             raise refused(error.revert) from error
-
-    async def _check_link(self, link: SignedLink, record: Authorization) -> None:
-        if (link.link.subject, link.link.dataset) != (record.subject, record.dataset):
-            raise LinkMismatchError("the link is for another subject or dataset")
-        try:
-            signed = digest(link.link, self._deployment.domain_of(SubjectLink))
-            signer = recover(signed, link.signature)
-        except SigningError as error:
-            raise LinkMismatchError("the link is not signed") from error
-        if not await self._identities.has_role(signer, Roles.IDENTITY_AUTHORITY):
-            raise LinkMismatchError("the link is not signed by an identity authority")
 
 
 def refused(revert: Revert) -> RefusedError:

@@ -22,11 +22,11 @@ from gateway.store.nonces import SqlNonceMemory
 from gateway.store.publications import SqlPublicationStore
 from gateway.store.sessions import SqlSessionStore
 from gateway.store.uploads import SqlUploadStore
-from gateway.throttling import Throttle
 from ledger.deployment import Deployment, DeploymentError, read_deployment
 from ledger.index.index import Index, Origin
 from ledger.logs import describe, get_logger
 from ledger.rpc import AsyncRpc, RpcSettings
+from ledger.service.rate_limit import RateLimit
 
 _log = get_logger()
 
@@ -43,7 +43,7 @@ class Services:
     publications: Publications
     publishing: Publishing
     authenticator: Authenticator
-    sign_in: Throttle
+    sign_in: RateLimit
     """By the client's address."""
     nonces: SqlNonceMemory
     sessions: SqlSessionStore
@@ -135,10 +135,10 @@ async def open_services(
                 nonces,
                 sessions,
                 {deployment.webauthn_verifier},
-                Throttle(settings.requests_rate, settings.requests_burst),
+                RateLimit(settings.requests_rate, settings.requests_burst),
                 ChainAccounts(rpc),
             ),
-            sign_in=Throttle(settings.sign_in_rate, settings.sign_in_burst),
+            sign_in=RateLimit(settings.sign_in_rate, settings.sign_in_burst),
             nonces=nonces,
             sessions=sessions,
             uploads=uploads,

@@ -1,6 +1,7 @@
 """How accesses, events, authorizations and alerts look to people's programs: with names beside ids."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.routes.access_models import (
@@ -10,11 +11,13 @@ from gateway.routes.access_models import (
     AuthorizationShown,
     EventShown,
     HistoryEntry,
+    ReleaseState,
     RevocationShown,
 )
 from gateway.store.alerts import StoredAlert
 from gateway.store.authorizations import StoredAuthorization
 from ledger.entities import NOTHING
+from ledger.enumerations import Outcome
 from ledger.hexes import from_hex, to_hex
 from ledger.index.rows import (
     AccessEntry,
@@ -24,6 +27,27 @@ from ledger.index.rows import (
     Snapshot,
 )
 from ledger.typed_data import AccessRequest, record_to_object, struct_hash
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseStates:
+    """What became of accesses after they were recorded.
+
+    Attributes:
+        handed_out: Ids of those that this gateway's journal has as handed out.
+        open_from: Time from which on an access's release window is open, seconds since 1970.
+    """
+
+    handed_out: frozenset[bytes]
+    open_from: int
+
+    def of(self, access: bytes, entry: AccessEntry) -> ReleaseState:
+        """Return the state of an access."""
+        if entry.outcome is not Outcome.ALLOWED:
+            return ""
+        if access in self.handed_out:
+            return "handed-out"
+        return "open" if entry.place.timestamp >= self.open_from else "never-handed-out"
 
 
 class Shower:
@@ -47,13 +71,15 @@ class Shower:
         found = self._snapshot.purposes.get(purpose)
         return "" if found is None else found.code
 
-    def access(self, entry: AccessEntry) -> AccessShown:
+    def access(self, entry: AccessEntry, releases: ReleaseStates) -> AccessShown:
         """Show an access."""
+        access = struct_hash(request_of(entry))
         return AccessShown(
-            access=to_hex(struct_hash(request_of(entry))),
+            access=to_hex(access),
             sequence=entry.sequence,
             outcome=entry.outcome.title,
             outcome_number=int(entry.outcome),
+            release=releases.of(access, entry),
             at=entry.place.timestamp,
             consumer=to_hex(entry.consumer),
             consumer_name=self.party_name(entry.consumer),
@@ -72,9 +98,9 @@ class Shower:
             log_index=entry.log_index,
         )
 
-    def access_in_history(self, entry: AccessEntry) -> HistoryEntry:
+    def access_in_history(self, entry: AccessEntry, releases: ReleaseStates) -> HistoryEntry:
         """Show an access to the person whose data it was about."""
-        shown = self.access(entry)
+        shown = self.access(entry, releases)
         return HistoryEntry(
             kind="access",
             at=shown.at,
@@ -90,6 +116,7 @@ class Shower:
             outcome=shown.outcome,
             sequence=shown.sequence,
             access=shown.access,
+            release=shown.release,
         )
 
     def event_in_history(self, entry: EventEntry) -> HistoryEntry:

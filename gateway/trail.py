@@ -1,22 +1,27 @@
 """The index as accesses, relays and supervision ask for it."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from gateway.bases import IndexBehindError
+from gateway.gathering import Gatherer
 from gateway.relays import Relayed
 from gateway.supervision.rules import DatasetDue, ObservedAccess
 from ledger.enumerations import Roles
 from ledger.index.index import Index
 from ledger.index.reader import Selection
 from ledger.index.rows import Place
+from ledger.links import LinkBounds
 
 _PAGE = 1000
+_MOST_REGISTRARS: Final = 100_000
 _FAR = 20
 """Blocks behind which the index is not believed when it says that somebody is not there."""
 
 
 class IndexTrail:
-    """`Identities`, `PastActs` and `Trail` over the index."""
+    """`LinkChain`, `PastActs` and `Trail` over the index."""
 
     def __init__(self, index: Index, newest: Callable[[], int] = lambda: -1) -> None:
         """Take an index.
@@ -29,6 +34,8 @@ class IndexTrail:
         """
         self._index = index
         self._newest = newest
+        self._registrars: OrderedDict[bytes, bytes] = OrderedDict()
+        self._read_registrars: Gatherer[bytes, bytes] = Gatherer(index.registrars)
 
     def is_party(self, address: bytes) -> bool:
         """Whether an address was ever admitted in any role.
@@ -38,9 +45,33 @@ class IndexTrail:
         """
         return self._sure(there=address in self._index.snapshot.parties)
 
-    async def has_role(self, party: bytes, role: Roles) -> bool:
-        """See `gateway.relays.Identities`."""
-        return self._sure(there=self._index.snapshot.party(party, role) is not None)
+    @property
+    def time(self) -> int:
+        """See `gateway.linking.LinkChain`."""
+        return self._index.head.timestamp
+
+    async def link_bounds(self, subject: bytes) -> LinkBounds:
+        """See `gateway.linking.LinkChain`."""
+        registrar = self._registrars.get(subject)
+        if registrar is None:
+            registrar = (await self._read_registrars.get([subject])).get(subject)
+            if not self._sure(there=registrar is not None) or registrar is None:
+                return LinkBounds((), links_from=0)
+            self._keep(subject, registrar)
+        known = self._index.snapshot
+        may = (registrar, known.successors.get(registrar, registrar))
+        active = [one for one in may if known.party(one, Roles.IDENTITY_AUTHORITY) is not None]
+        return LinkBounds(active, known.ended_links.get(subject, 0))
+
+    def _keep(self, subject: bytes, registrar: bytes) -> None:
+        # Who registered a subject never changes.
+        self._registrars[subject] = registrar
+        while len(self._registrars) > _MOST_REGISTRARS:
+            self._registrars.popitem(last=False)
+
+    async def is_granted(self, subject: bytes, dataset: bytes) -> bool:
+        """See `gateway.linking.LinkChain`."""
+        return await self._index.is_granted(subject, dataset)
 
     def _sure(self, *, there: bool) -> bool:
         if not there and self._index.head.number + _FAR < self._newest():
@@ -51,6 +82,11 @@ class IndexTrail:
         """See `gateway.relays.PastActs`."""
         found = await self._index.authorization(authorization)
         return None if found is None else _relayed(found.place)
+
+    async def granted_by(self, authorization: bytes) -> bytes | None:
+        """See `gateway.relays.PastActs`."""
+        found = await self._index.authorization(authorization)
+        return None if found is None else found.signer_hash
 
     async def revoked(self, authorization: bytes) -> Relayed | None:
         """See `gateway.relays.PastActs`."""

@@ -26,6 +26,9 @@ from ledger.errors import LedgerError
 MOST_NAME: Final = 200
 """Characters of a name at most."""
 
+MOST_MESSAGE: Final = 500
+"""Characters of a consumer's message to a person, and of a person's reason, at most."""
+
 MOST_TEXT: Final = 2000
 """Characters of a text at most."""
 
@@ -36,7 +39,7 @@ MOST_DOCUMENT: Final = 200_000
 """Characters of a document at most."""
 
 
-class PlainTextError(LedgerError):
+class PlainTextError(LedgerError, ValueError):
     """A text is not plain; the message says why, and names a character by its number only."""
 
 

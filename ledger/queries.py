@@ -131,15 +131,14 @@ def call(
     gas: int | None = None,
 ) -> Call[bytes]:
     """Ask what a call would return (eth_call), with as much gas as the node allows or is said."""
-    message = _message(to, data, sender)
-    if gas is not None:
-        message["gas"] = hex(gas)
-    return Call("eth_call", (message, _tag(tag)), _data)
+    return Call("eth_call", (_message(to, data, sender, gas), _tag(tag)), _data)
 
 
-def estimate_gas(to: bytes, data: bytes, sender: bytes, tag: BlockTag = "latest") -> Call[int]:
-    """Ask how much gas a transaction would need; an error if it would revert."""
-    return Call("eth_estimateGas", (_message(to, data, sender), _tag(tag)), _quantity)
+def estimate_gas(
+    to: bytes, data: bytes, sender: bytes, tag: BlockTag = "latest", *, gas: int | None = None
+) -> Call[int]:
+    """Ask how much gas a transaction would need; an error if it would revert, or need more than `gas`."""
+    return Call("eth_estimateGas", (_message(to, data, sender, gas), _tag(tag)), _quantity)
 
 
 def send_raw_transaction(raw: bytes) -> Call[bytes]:
@@ -185,9 +184,13 @@ def _tag(tag: BlockTag) -> str:
     return tag if isinstance(tag, str) else hex(tag)
 
 
-def _message(to: bytes, data: bytes, sender: bytes | None) -> dict[str, str]:
+def _message(to: bytes, data: bytes, sender: bytes | None, gas: int | None) -> dict[str, str]:
     message = {"to": to_hex(to), "data": to_hex(data)}
-    return message if sender is None else {**message, "from": to_hex(sender)}
+    if sender is not None:
+        message["from"] = to_hex(sender)
+    if gas is not None:
+        message["gas"] = hex(gas)
+    return message
 
 
 def _quantity(raw: msgspec.Raw) -> int:

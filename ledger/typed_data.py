@@ -218,6 +218,10 @@ class SubjectLink(SignedRecord, frozen=True):
     subject: Bytes32
     dataset: Bytes32
     owner: Bytes32
+    issued_at: Uint64
+    """Seconds since 1970; after the subject's `linksFrom` on chain."""
+    expires_at: Uint64
+    """Exclusive; at most 30 days later (`ledger.links`)."""
 
 
 RECORDS: Final[tuple[type[SignedRecord], ...]] = (

@@ -36,6 +36,8 @@ from wallet.passkey import SoftwarePasskey
 
 RECORDS: Final = (1, 1_000, 1_000_000)
 BATCHES: Final = (1, 10, 100, 500)
+REQUESTS_PER_KEY: Final = (1, 10)
+"""Fewer than the 256 of all other rows: each key is a new storage slot."""
 GOAL: Final = 12_500
 """Gas of an allowed access in the largest batch."""
 _BLOCK_TIME: Final = 0.05
@@ -171,6 +173,10 @@ def authorizing(chain: BareChain) -> Iterator[Row]:
 def accessing(chain: BareChain) -> Iterator[Row]:
     """Allowed accesses with the full decision, each on an authorization that was used before."""
     use(chain, chain.requests(BATCHES[-1]))
+    for per_key in REQUESTS_PER_KEY:
+        requests = chain.requests(100, chain.draw_keys(per_key))
+        what = f"100 accesses, {per_key} for each key of answers"
+        yield what, use(chain, requests), len(requests)
     for size in BATCHES:
         what = "access" if size == 1 else f"{size} accesses in one transaction"
         yield what, use(chain, chain.requests(size)), size

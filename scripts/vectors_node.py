@@ -43,6 +43,7 @@ from ledger.evidence import (
     make_evidence,
 )
 from ledger.exchange import KeyedSubmission, SignedLink
+from ledger.links import make_link
 from ledger.merkle import MerkleTree
 from ledger.node import Node, NodeSettings
 from ledger.publications import prove_owner
@@ -57,7 +58,6 @@ from ledger.typed_data import (
     Authorization,
     ConfidentialityAgreement,
     SignedRecord,
-    SubjectLink,
     digest,
     struct_hash,
 )
@@ -364,7 +364,7 @@ class _Story:
         return [event for event in events if isinstance(event, Accessed)]
 
     def _link(self) -> SignedLink:
-        link = SubjectLink(SUBJECT, self._dataset, OWNER)
+        link = make_link(SUBJECT, self._dataset, OWNER, at=NOW, links_from=0)
         return SignedLink(link, self._sign(link, IDENTITY.private_key))
 
     def _sign(self, record: SignedRecord, private_key: bytes) -> bytes:

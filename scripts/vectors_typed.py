@@ -17,6 +17,7 @@ from ledger.eip712 import schema_of
 from ledger.escaping import escape_text
 from ledger.hexes import checksum_address, to_hex
 from ledger.http_signatures import RequestTarget, SignatureHeaders, signature_base
+from ledger.links import make_link
 from ledger.signature_headers import parse_input
 from ledger.signing import address_of, personal_digest, sign
 from ledger.statement import Templates, Terms
@@ -171,7 +172,7 @@ def example_records() -> Iterator[SignedRecord]:
     yield typed_data.ConfidentialityAgreement(
         consumer=CONSUMER, application=named("application"), text="数据保密协议。", **once
     )
-    yield typed_data.SubjectLink(subject=subject, dataset=dataset, owner=named("owner"))
+    yield make_link(subject, dataset, named("owner"), at=NOW, links_from=0)
 
 
 def http_vectors() -> dict[str, Any]:
@@ -186,7 +187,20 @@ def http_vectors() -> dict[str, Any]:
             http_vector("with query and body", upload, b'{"hello": "world"}\n'),
             http_vector("with neither", read, b""),
         ],
+        "refused": refused_http_vectors(),
     }
+
+
+def refused_http_vectors() -> list[dict[str, Any]]:
+    """What makes the first request one of which something signed is missing, changed or there twice."""
+    cases: list[dict[str, Any]] = [
+        {"name": "a digest was signed and there is no body", "body": ""},
+        {"name": "another body than was signed", "body": "{}"},
+        {"name": "a body, and not the digest that was signed", "without": "Content-Digest"},
+        {"name": "neither digest nor body", "body": "", "without": "Content-Digest"},
+        {"name": "two hosts", "more": [["Host", "gateway.example:8443"], ["Host", "other"]]},
+    ]
+    return cases
 
 
 def http_vector(name: str, target: RequestTarget, body: bytes) -> dict[str, Any]:

@@ -13,7 +13,7 @@ USUAL_CAPACITY: Final = 100_000
 class RememberedLinks:
     """Recovers a link's signer once.
 
-    Whether that signer is an identity authority is for the caller to ask anew each time.
+    Whether the link counts is for the caller to judge anew each time (`ledger.links`).
 
     Args:
         domain: EIP-712 domain of links.
@@ -23,7 +23,7 @@ class RememberedLinks:
     def __init__(self, domain: Domain, capacity: int = USUAL_CAPACITY) -> None:
         self._domain = domain
         self._capacity = capacity
-        self._signers: OrderedDict[tuple[bytes, bytes, bytes, bytes], bytes] = OrderedDict()
+        self._signers: OrderedDict[tuple[SubjectLink, bytes], bytes] = OrderedDict()
 
     def signer(self, link: SubjectLink, signature: bytes) -> bytes:
         """Return the address of who signed a link.
@@ -31,7 +31,7 @@ class RememberedLinks:
         Raises:
             SigningError: No account can have made this signature.
         """
-        key = (link.subject, link.dataset, link.owner, signature)
+        key = (link, signature)
         known = self._signers.get(key)
         if known is not None:
             self._signers.move_to_end(key)

@@ -4,9 +4,12 @@ Bytes are 0x strings in lowercase, times seconds since 1970, sets of fields deci
 records are JSON objects as in `ledger.typed_data`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gateway.relays import MOST_RAW
+from ledger.plain_text import MOST_MESSAGE, verify_optional_text
 
 Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
 Address = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$")]
@@ -87,7 +90,7 @@ class GuardianToRelay(Taken):
 class RawTransaction(Taken):
     """A transaction that a party signed."""
 
-    raw: Bytes = Field(max_length=300_000)
+    raw: Annotated[str, Field(pattern="^0x([0-9a-f]{2})*$", max_length=2 + 2 * MOST_RAW)]
 
 
 class RelayedAnswer(BaseModel):
@@ -178,13 +181,22 @@ class InboxAnswer(BaseModel):
     requests: list[InboxEntry]
 
 
+def _plain(text: str) -> str:
+    return verify_optional_text("the reason", text, MOST_MESSAGE)
+
+
 class RefusalTaken(Taken):
     """Why; shown to the consumer."""
 
-    reason: Annotated[str, Field(max_length=500)] = ""
+    reason: Annotated[str, Field(max_length=MOST_MESSAGE), AfterValidator(_plain)] = ""
 
 
 # Histories
+
+
+ReleaseState = Literal["", "handed-out", "open", "never-handed-out"]
+"""Of an allowed access, as far as this gateway's journal knows: handed out; not yet, and its release window
+is open; never, and the window is over. Empty for a denied one."""
 
 
 class AccessShown(BaseModel):
@@ -196,6 +208,7 @@ class AccessShown(BaseModel):
     outcome: str
     """`Allowed`, or why not."""
     outcome_number: int
+    release: ReleaseState
     at: int
     consumer: Address
     consumer_name: str
@@ -245,6 +258,7 @@ class HistoryEntry(BaseModel):
     outcome: str = ""
     sequence: int = 0
     access: str = ""
+    release: ReleaseState = ""
 
 
 class HistoryAnswer(BaseModel):

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.types import Receive
 
 from gateway.accesses import Answer, DeniedError, KeyUnknownError, TooManyAtOnceError
 from gateway.errors import ForbiddenError, MalformedBodyError, UnknownError
 from gateway.problems import Problem, problem_of, problem_response
+from gateway.routes.access_models import AccessesAnswer
 from gateway.routes.edge import access_services, party_account, services_of
 from gateway.services import Services
+from gateway.showing import Shower
 from ledger import failpoints
 from ledger.enumerations import OUTCOMES, Outcome
 from ledger.errors import MalformedError
@@ -24,10 +26,12 @@ from ledger.exchange import (
     encode_results,
 )
 from ledger.hexes import from_hex, to_hex
+from ledger.index.reader import Selection
 from ledger.service.request_body import collect, read_pieces
 
 router = APIRouter(prefix="/v1", tags=["accesses"])
 
+_PAGE: Final = 100
 _HASH: Final = "^0x[0-9a-f]{64}$"
 _REQUEST: Final[dict[str, Any]] = {
     "type": "object",
@@ -132,6 +136,22 @@ def _count(services: Services, answers: Sequence[Answer]) -> None:
         metrics.accesses.labels(outcome).inc()
         if recorded is not None and recorded.outcome == Outcome.ALLOWED and answer.release is None:
             metrics.unreleased.inc()
+
+
+@router.get("/accesses")
+async def get_accesses(
+    request: Request, cursor: Annotated[int | None, Query(ge=0, lt=2**62)] = None
+) -> AccessesAnswer:
+    """Show a consumer its own accesses, the newest first, and which of them were handed out."""
+    consumer = await party_account(request)
+    services = access_services(request)
+    index = await services.index()
+    entries = await index.accesses(Selection(party=consumer), before=cursor, limit=_PAGE)
+    releases, shower = await services.release_states(entries), Shower(index.snapshot)
+    return AccessesAnswer(
+        accesses=[shower.access(entry, releases) for entry in entries],
+        cursor=str(entries[-1].sequence) if len(entries) == _PAGE else None,
+    )
 
 
 @router.get("/accesses/{access}", response_class=Response)

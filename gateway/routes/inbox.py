@@ -174,7 +174,8 @@ async def _shown(services: AccessServices, found: GrantedAsk) -> AskAnswer:
 
 
 async def _link(services: AccessServices, subject: bytes, dataset: bytes) -> SignedLink | None:
-    return (await services.links.find([(subject, dataset)])).get((subject, dataset))
+    kept = (await services.links.find([(subject, dataset)])).get((subject, dataset))
+    return None if kept is None else kept.signed
 
 
 def _entry(services: AccessServices, kept: StoredAsk) -> InboxEntry:

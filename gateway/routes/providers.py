@@ -22,17 +22,18 @@ async def get_accesses(
     cursor: Annotated[int | None, Query(ge=0, lt=2**62)] = None,
 ) -> AccessesAnswer:
     """Show a provider the accesses to its dataset, the newest first."""
-    shared = access_services(request).shared
-    index, provider = shared.index, await party_account(request)
+    services = access_services(request)
+    shared, provider = services.shared, await party_account(request)
+    index = shared.index
     await shared.freshness.catch_up()
     found = await dataset_of(request, dataset)
     if found.provider != provider:
         raise NotProviderError("the dataset is another provider's")
     selection = Selection(dataset=found.id)
     entries = await index.accesses(selection, before=cursor, limit=_PAGE)
-    shower = Shower(index.snapshot)
+    releases, shower = await services.release_states(entries), Shower(index.snapshot)
     return AccessesAnswer(
-        accesses=[shower.access(entry) for entry in entries],
+        accesses=[shower.access(entry, releases) for entry in entries],
         cursor=str(entries[-1].sequence) if len(entries) == _PAGE else None,
     )
 

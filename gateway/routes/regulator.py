@@ -168,9 +168,10 @@ async def _traced(
     accesses.sort(key=lambda entry: -entry.sequence)
     events.sort(key=lambda entry: -entry.key)
     signed = await services.authorizations.find([entry.id for entry in granted])
+    releases = await services.release_states(accesses[:_PAGE])
     shower = Shower(index.snapshot)
     return TraceAnswer(
-        accesses=[shower.access(entry) for entry in accesses[:_PAGE]],
+        accesses=[shower.access(entry, releases) for entry in accesses[:_PAGE]],
         events=[show_event(entry) for entry in events[:_PAGE]],
         authorizations=[shower.authorization(one, signed.get(one.id)) for one in granted],
         next_access=accesses[_PAGE - 1].sequence if len(accesses) >= _PAGE else None,

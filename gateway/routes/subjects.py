@@ -50,18 +50,20 @@ async def get_authorizations(request: Request, cursor: Cursor = None) -> Authori
 @router.get("/history")
 async def get_history(request: Request, cursor: Cursor = None) -> HistoryAnswer:
     """Show a person everything that happened around its ids, the newest first."""
-    index = await access_services(request).index()
+    services = access_services(request)
+    index = await services.index()
     selection = Selection(subjects=await subjects_of(request))
     sequence, key = _read_cursor(cursor)
     accesses = await index.accesses(selection, before=sequence, limit=_PAGE)
     events = await index.events(selection, before=key, limit=_PAGE)
     shower = Shower(index.snapshot)
     page = _merge(accesses, events)[:_PAGE]
+    releases = await services.release_states(accesses)
     entries: list[HistoryEntry] = []
     for one in page:
         if isinstance(one, AccessEntry):
             sequence = one.sequence
-            entries.append(shower.access_in_history(one))
+            entries.append(shower.access_in_history(one, releases))
         else:
             key = one.key
             entries.append(shower.event_in_history(one))
@@ -89,7 +91,7 @@ async def get_receipt(
         for address in (dataset.provider, entry.consumer)
     ]
     return make_receipt(
-        shower.access(entry),
+        shower.access(entry, await services.release_states([entry])),
         authorization,
         await services.authorizations.get(entry.basis),
         dataset=dataset,

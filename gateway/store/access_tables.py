@@ -24,7 +24,11 @@ subject_links: Final = Table(
     Column("subject", LargeBinary(32), primary_key=True),
     Column("dataset", LargeBinary(32), primary_key=True),
     Column("owner", LargeBinary(32), nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
     Column("signature", LargeBinary, nullable=False),
+    # Whose signature it is, so that it is recovered once.
+    Column("signer", LargeBinary(20), nullable=False),
     Column("stored_at", BigInteger, nullable=False),
 )
 

@@ -1,10 +1,12 @@
 """What ties owners to subjects: stored beside the authorizations, handed to keyholders, never on chain."""
 
+import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
-from sqlalchemy import and_, or_, select
+import msgspec
+from sqlalchemy import and_, delete, or_, select, tuple_
 
 from gateway.gathering import Gatherer
 from gateway.store.access_tables import subject_links
@@ -18,15 +20,32 @@ Tie = tuple[bytes, bytes]
 _MOST_PARAMETERS: Final = 200
 
 
+class KeptLink(msgspec.Struct, frozen=True):
+    """A link, and whose signature it has."""
+
+    signed: SignedLink
+    signer: bytes
+
+
 class LinkStore(Protocol):
     """Where links are kept: the newest for each subject and dataset."""
 
-    async def put(self, link: SignedLink, now: int) -> None:
-        """Keep a link that was verified; durable when it returns, idempotent."""
+    async def put(self, kept: KeptLink, now: int) -> None:
+        """Keep a link that was verified, unless a newer one is there; durable when it returns."""
         ...
 
-    async def find(self, ties: Sequence[Tie]) -> Mapping[Tie, SignedLink]:
+    async def find(self, ties: Sequence[Tie]) -> Mapping[Tie, KeptLink]:
         """Return the links that are there."""
+        ...
+
+    async def ending(
+        self, before: int, after: tuple[int, bytes, bytes], limit: int
+    ) -> Sequence[KeptLink]:
+        """Return links that end before a time, by end, subject and dataset, after such a place."""
+        ...
+
+    async def forget(self, link: SubjectLink) -> None:
+        """Remove a link, unless a newer one took its place."""
         ...
 
 
@@ -35,28 +54,36 @@ class SqlLinkStore:
 
     def __init__(self, database: Database) -> None:
         insert = database.upsert(subject_links)
-        changed = {name: insert.excluded[name] for name in ("owner", "signature", "stored_at")}
+        names = ("owner", "issued_at", "expires_at", "signature", "signer", "stored_at")
+        changed = {name: insert.excluded[name] for name in names}
         self._database = database
+        # Whoever relays an authorization may still have an older one.
         self._put: Final = insert.on_conflict_do_update(
-            index_elements=["subject", "dataset"], set_=changed
+            index_elements=["subject", "dataset"],
+            set_=changed,
+            where=insert.excluded.issued_at >= subject_links.c.issued_at,
         )
 
-    async def put(self, link: SignedLink, now: int) -> None:
+    async def put(self, kept: KeptLink, now: int) -> None:
         """See `LinkStore`."""
+        link = kept.signed.link
         row = {
-            "subject": link.link.subject,
-            "dataset": link.link.dataset,
-            "owner": link.link.owner,
-            "signature": link.signature,
+            "subject": link.subject,
+            "dataset": link.dataset,
+            "owner": link.owner,
+            "issued_at": link.issued_at,
+            "expires_at": link.expires_at,
+            "signature": kept.signed.signature,
+            "signer": kept.signer,
             "stored_at": now,
         }
         async with self._database.writing() as connection:
             await connection.execute(self._put, row)
 
-    async def find(self, ties: Sequence[Tie]) -> Mapping[Tie, SignedLink]:
+    async def find(self, ties: Sequence[Tie]) -> Mapping[Tie, KeptLink]:
         """See `LinkStore`."""
         columns = subject_links.c
-        found: dict[Tie, SignedLink] = {}
+        found: dict[Tie, KeptLink] = {}
         async with self._database.reading() as connection:
             for start in range(0, len(ties), _MOST_PARAMETERS):
                 wanted = or_(
@@ -65,39 +92,72 @@ class SqlLinkStore:
                         for subject, dataset in ties[start : start + _MOST_PARAMETERS]
                     )
                 )
-                statement = select(
-                    columns.subject, columns.dataset, columns.owner, columns.signature
-                ).where(wanted)
-                for subject, dataset, owner, signature in await connection.execute(statement):
-                    link = SubjectLink(subject=subject, dataset=dataset, owner=owner)
-                    found[subject, dataset] = SignedLink(link, signature)
+                for row in await connection.execute(select(*_COLUMNS).where(wanted)):
+                    kept = _kept(*row)
+                    found[kept.signed.link.subject, kept.signed.link.dataset] = kept
         return found
+
+    async def ending(
+        self, before: int, after: tuple[int, bytes, bytes], limit: int
+    ) -> Sequence[KeptLink]:
+        """See `LinkStore`."""
+        columns = subject_links.c
+        place = (columns.expires_at, columns.subject, columns.dataset)
+        statement = (
+            select(*_COLUMNS)
+            .where(columns.expires_at < before, tuple_(*place) > after)
+            .order_by(*place)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return [_kept(*row) for row in await connection.execute(statement)]
+
+    async def forget(self, link: SubjectLink) -> None:
+        """See `LinkStore`."""
+        columns = subject_links.c
+        which = and_(
+            columns.subject == link.subject,
+            columns.dataset == link.dataset,
+            columns.issued_at == link.issued_at,
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(delete(subject_links).where(which))
 
 
 class KeptLinks:
-    """`LinkStore` that reads for many at once and keeps what was used last.
+    """`LinkStore` that reads for many at once and keeps what was used last, for a minute.
 
-    A person's owner in a dataset never changes, so another gateway's newer link says the same.
+    Another gateway with the same database may have put a newer one, when this one's was ended.
     """
 
-    def __init__(self, store: LinkStore, *, most: int = 50_000) -> None:
+    def __init__(
+        self,
+        store: LinkStore,
+        *,
+        most: int = 50_000,
+        seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._most = most
-        self._read: Gatherer[Tie, SignedLink] = Gatherer(store.find)
-        self._kept: OrderedDict[Tie, SignedLink] = OrderedDict()
+        self._seconds = seconds
+        self._clock = clock
+        self._read: Gatherer[Tie, KeptLink] = Gatherer(store.find)
+        self._kept: OrderedDict[Tie, tuple[float, KeptLink]] = OrderedDict()
 
-    async def put(self, link: SignedLink, now: int) -> None:
+    async def put(self, kept: KeptLink, now: int) -> None:
         """See `LinkStore`."""
-        await self._store.put(link, now)
-        self._kept.pop((link.link.subject, link.link.dataset), None)
+        await self._store.put(kept, now)
+        self._forget(kept.signed.link)
 
-    async def find(self, ties: Sequence[Tie]) -> Mapping[Tie, SignedLink]:
+    async def find(self, ties: Sequence[Tie]) -> Mapping[Tie, KeptLink]:
         """See `LinkStore`."""
-        found: dict[Tie, SignedLink] = {}
+        found: dict[Tie, KeptLink] = {}
         missing = []
+        now = self._clock()
         for tie in ties:
-            kept = self._kept.get(tie)
-            if kept is None:
+            until, kept = self._kept.get(tie, (now, None))
+            if kept is None or until <= now:
                 missing.append(tie)
             else:
                 found[tie] = kept
@@ -105,7 +165,41 @@ class KeptLinks:
             read = await self._read.get(missing)
             for tie in missing:
                 if tie in read:
-                    found[tie] = self._kept[tie] = read[tie]
+                    found[tie] = read[tie]
+                    self._kept[tie] = now + self._seconds, read[tie]
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         return found
+
+    async def ending(
+        self, before: int, after: tuple[int, bytes, bytes], limit: int
+    ) -> Sequence[KeptLink]:
+        """See `LinkStore`."""
+        return await self._store.ending(before, after, limit)
+
+    async def forget(self, link: SubjectLink) -> None:
+        """See `LinkStore`."""
+        await self._store.forget(link)
+        self._forget(link)
+
+    def _forget(self, link: SubjectLink) -> None:
+        self._kept.pop((link.subject, link.dataset), None)
+
+
+_COLUMNS: Final[list[Any]] = [
+    subject_links.c[name]
+    for name in ("subject", "dataset", "owner", "issued_at", "expires_at", "signature", "signer")
+]
+
+
+def _kept(  # one argument a column
+    subject: bytes,
+    dataset: bytes,
+    owner: bytes,
+    issued_at: int,
+    expires_at: int,
+    signature: bytes,
+    signer: bytes,
+) -> KeptLink:
+    link = SubjectLink(subject, dataset, owner, issued_at, expires_at)
+    return KeptLink(SignedLink(link, signature), signer)

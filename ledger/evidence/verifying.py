@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from ledger.deployment import Deployment
-from ledger.enumerations import Outcome, Roles
+from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
 from ledger.events import Accessed, Event, EventDecoder, Recorded
 from ledger.evidence.anchors import Anchors
@@ -23,7 +23,7 @@ from ledger.evidence.releases import VerifiedRecord, verify_release
 from ledger.evidence.statements import case_number_in
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
-from ledger.policy import has_role
+from ledger.links import find_link_fault, link_bounds
 from ledger.replay.journals import access_id
 from ledger.signing import recover, verify_signature, verify_signer
 from ledger.state import ImpossibleEventError
@@ -103,7 +103,7 @@ class _Verifier:
         facts = self._decided([event for each in receipts for event in each], access)
         self._check_approval(facts)
         case_number = self._check_statement(facts)
-        owner = self._linked(facts)
+        owner = self._linked(facts, access)
         records = self._released(facts, access, owner)
         return VerifiedEvidence(
             access=access,
@@ -290,7 +290,7 @@ class _Verifier:
         self._checked.append(Check.STATEMENT)
         return number
 
-    def _linked(self, facts: Facts) -> bytes | None:
+    def _linked(self, facts: Facts, access: Accessed) -> bytes | None:
         signed, granted = self._evidence.link, facts.granted
         if granted is None:
             _require_nothing(Check.LINK, signed)
@@ -307,8 +307,10 @@ class _Verifier:
             )
         except LedgerError as error:
             raise EvidenceCheckError(Check.LINK, str(error)) from error
-        if not has_role(facts.state.parties.get(signer), Roles.IDENTITY_AUTHORITY):
-            raise EvidenceCheckError(Check.LINK, f"{to_hex(signer)} is no identity authority")
+        bounds = link_bounds(facts.state, link.subject)
+        fault = find_link_fault(link, signer, bounds, access.block.timestamp)
+        if fault is not None:
+            raise EvidenceCheckError(Check.LINK, fault.value)
         self._checked.append(Check.LINK)
         return link.owner
 

@@ -121,9 +121,6 @@ CHANGES: Final[dict[type[Event], Change]] = {
         lambda _: {"closed": True, "recovery_at": 0, "pending_signer": b""},
     ),
     happened.SubjectOpened: Change(tables.subjects, "id", "subject", lambda _: {"closed": False}),
-    happened.LinksEnded: Change(
-        tables.subjects, "id", "subject", lambda event: {"links_from": event.links_from}
-    ),
     happened.RecoveryStarted: Change(
         tables.subjects,
         "id",

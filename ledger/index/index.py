@@ -90,7 +90,7 @@ class Index:
         self._database = database
         self._origin = origin
         self._keys: Keys | None = None
-        self._snapshot = Snapshot(Head(origin.before, bytes(32), 0, 0), {}, {}, {}, {})
+        self._snapshot = Snapshot(Head(origin.before, bytes(32), 0, 0), {}, {}, {}, {}, {}, {})
         self._written = self._snapshot.head
         self._written_at = float("-inf")
         self._moved = asyncio.Event()
@@ -332,6 +332,28 @@ class Index:
         if case_reference is not None:
             conditions.append(tables.authorizations.c.case_reference == case_reference)
         return await self._authorizations(and_(True, *conditions), before, limit)
+
+    async def registrars(self, subjects: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return who registered these subjects; unknown ones are left out."""
+        table = tables.subjects
+        found: dict[bytes, bytes] = {}
+        async with self._database.reading() as connection:
+            for start in range(0, len(subjects), _MOST):
+                some = subjects[start : start + _MOST]
+                statement = select(table.c.id, table.c.registrar).where(table.c.id.in_(some))
+                rows = (await connection.execute(statement)).all()
+                found.update((row.id, row.registrar) for row in rows)
+        return found
+
+    async def is_granted(self, subject: bytes, dataset: bytes) -> bool:
+        """Tell whether an authorization of a subject over a dataset is neither over nor revoked."""
+        live = and_(
+            tables.subjects.c.id == subject,
+            tables.datasets.c.id == dataset,
+            tables.authorizations.c.revoked_in == 0,
+            tables.authorizations.c.expires_at > self.head.timestamp,
+        )
+        return bool(await self._authorizations(live, None, 1))
 
     async def applications(
         self,

@@ -100,6 +100,20 @@ async def orders(connection: AsyncConnection) -> dict[bytes, OrderEntry]:
     return found
 
 
+async def successors(connection: AsyncConnection) -> dict[bytes, bytes]:
+    """Return who follows which identity authority."""
+    table = tables.successors
+    rows = await connection.execute(select(table.c.authority, table.c.successor))
+    return {row.authority: row.successor for row in rows.all()}
+
+
+async def ended_links(connection: AsyncConnection) -> dict[bytes, int]:
+    """Return up to when links are ended, of the subjects whose were."""
+    table = tables.ended_links
+    rows = await connection.execute(select(table.c.subject, table.c.links_from))
+    return {row.subject: row.links_from for row in rows.all()}
+
+
 async def _dicts(connection: AsyncConnection, statement: Select[Any]) -> list[dict[str, Any]]:
     return [dict(row) for row in (await connection.execute(statement)).mappings()]
 
@@ -111,5 +125,7 @@ KEPT: Final[
     tables.datasets.name: ("datasets", datasets),
     tables.purposes.name: ("purposes", purposes),
     tables.orders.name: ("orders", orders),
+    tables.successors.name: ("successors", successors),
+    tables.ended_links.name: ("ended_links", ended_links),
 }
 """For each table that is kept in memory: where in the snapshot, and how it is read."""

@@ -292,6 +292,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     datasets: Mapping[bytes, DatasetEntry]
     purposes: Mapping[bytes, PurposeEntry]
     orders: Mapping[bytes, OrderEntry]
+    successors: Mapping[bytes, bytes]
+    """Of identity authorities."""
+    ended_links: Mapping[bytes, int]
+    """Of the subjects whose links were ended: up to which second."""
 
     def party(self, address: bytes, role: Roles) -> PartyEntry | None:
         """Return a party if it is admitted now in this role."""

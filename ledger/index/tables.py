@@ -162,6 +162,22 @@ recorders: Final = Table(
     Column("recorder", LargeBinary(20), primary_key=True),
 )
 
+successors: Final = Table(
+    "chain_successors",
+    metadata,
+    # Of identity authorities: who acts for an authority's subjects beside itself.
+    Column("authority", LargeBinary(20), primary_key=True),
+    Column("successor", LargeBinary(20), nullable=False),
+)
+
+ended_links: Final = Table(
+    "chain_ended_links",
+    metadata,
+    # Of the few subjects whose links were ended: up to which second.
+    Column("subject", LargeBinary(32), primary_key=True),
+    Column("links_from", Uint64, nullable=False),
+)
+
 datasets: Final = Table(
     "chain_datasets",
     metadata,

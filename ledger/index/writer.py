@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import events as happened
 from ledger.entities import NOTHING
+from ledger.enumerations import Change as ChangeKind
 from ledger.escaping import escape_text
 from ledger.events import Accessed, BatchSkipped, Event, Granted, Recorded, SubjectRegistered
 from ledger.index import tables
@@ -267,6 +268,18 @@ class Writer:
         table, consumer = tables.recorders, await self._keys.party(event.consumer)
         named = (table.c.consumer == consumer) & (table.c.recorder == event.recorder)
         await self._connection.execute(delete(table).where(named))
+
+    async def change_made(self, event: happened.ChangeMade) -> None:
+        """Take a successor of an identity authority; other changes show in other events."""
+        if event.change is ChangeKind.SUCCESSOR:
+            row: Row = {"authority": event.first, "successor": event.second}
+            await self._put(tables.successors, row)
+
+    async def links_ended(self, event: happened.LinksEnded) -> None:
+        """Note up to when a subject's links are ended, where every access looks and where one asks."""
+        row = {"subject": event.subject, "links_from": event.links_from}
+        await self._put(tables.ended_links, row)
+        await self._set(tables.subjects, {"id": event.subject}, links_from=event.links_from)
 
     # Datasets
 
@@ -537,6 +550,8 @@ _TOUCHES: Final[dict[type[Event], tuple[str, ...]]] = {
     happened.PartyAdmitted: ("chain_parties",),
     happened.RecorderNamed: ("chain_parties",),
     happened.RecorderDismissed: ("chain_parties",),
+    happened.ChangeMade: ("chain_successors",),
+    happened.LinksEnded: ("chain_ended_links",),
     happened.DatasetRegistered: ("chain_datasets",),
     happened.Published: ("chain_datasets",),
     happened.PurposeRegistered: ("chain_purposes",),
@@ -549,6 +564,8 @@ _HANDLERS: Final[dict[type[Event], Callable[[Writer, Any], Awaitable[None]]]] = 
     happened.PartyAdmitted: Writer.party_admitted,
     happened.RecorderNamed: Writer.recorder_named,
     happened.RecorderDismissed: Writer.recorder_dismissed,
+    happened.ChangeMade: Writer.change_made,
+    happened.LinksEnded: Writer.links_ended,
     happened.DatasetRegistered: Writer.dataset_registered,
     happened.Published: Writer.published,
     happened.RecordErased: Writer.record_erased,

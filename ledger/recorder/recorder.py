@@ -11,7 +11,7 @@ same request again gives the same outcome.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
@@ -60,6 +60,9 @@ from ledger.transactions import GAS_CAP, SignedTransaction
 _RETRY: Final = 0.25
 _SWEEP: Final = 0.05
 _MARGIN: Final = 1.3
+
+RELAY_GAS: Final = 1_000_000
+"""For what people sign and the recorder sends: the dearest honest act, to a signer of 512 bytes, needs some 700,000."""
 _LOST: Final = (ChainWentBackError, FinalBlockReplacedError, SequenceBehindError)
 """Troubles that a reconciliation mends."""
 
@@ -216,13 +219,22 @@ class Recorder:
 
     # Transactions
 
-    async def relay(self, call: ContractCall) -> Relayed:
+    async def relay(
+        self, call: ContractCall, accepted: Callable[[], Awaitable[None]] | None = None
+    ) -> Relayed:
         """Send a call from the recorder's account, and return it when its block is final.
 
-        It is tried first, so that what the contract refuses costs nothing.
+        It is tried first, so that what the contract refuses costs nothing, and never given more gas
+        than `RELAY_GAS`: a signer's verifier may burn what it gets.
+
+        Args:
+            call: what somebody signed.
+            accepted: awaited once when the contract would take the call, before it is sent; what it raises
+                keeps it from being sent.
 
         Raises:
             RevertError: the contract refuses it.
+            TransactionRejectedError: it needs more gas than is given.
             RecorderUnavailableError: nothing can be sent now; nothing was.
             NotRecordedError: it is on its way, but not final in time. Sent again, it may be refused
                 because it was carried out after all.
@@ -232,11 +244,13 @@ class Recorder:
         to = self._deployment.address_of(call.contract)
         joined = self._joined(to, call.data)
         if joined is None:
-            gas = await self._try_out(to, call.data, self.account)
+            gas = await self._try_out(to, call.data, self.account, RELAY_GAS)
+            if accepted is not None:
+                await accepted()
             # Somebody else may have sent the same one meanwhile.
             joined = self._joined(to, call.data)
         if joined is None:
-            draft = Draft(to, call.data, min(int(gas * _MARGIN), GAS_CAP))
+            draft = Draft(to, call.data, min(int(gas * _MARGIN), RELAY_GAS))
             joined = draft.waiters
             self._dispatcher.queue_call(draft)
         return await self._wait(joined)
@@ -450,9 +464,9 @@ class Recorder:
         waiters.append(future)
         return await future
 
-    async def _try_out(self, to: bytes, data: bytes, sender: bytes) -> int:
+    async def _try_out(self, to: bytes, data: bytes, sender: bytes, most: int = GAS_CAP) -> int:
         try:
-            return await self._rpc.send(queries.estimate_gas(to, data, sender))
+            return await self._rpc.send(queries.estimate_gas(to, data, sender, gas=most))
         except CallError as error:
             refusal = revert_in(error)
             if refusal is None:

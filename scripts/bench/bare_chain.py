@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from ledger import contracts, queries
+from ledger.answer_keys import REQUESTS_PER_KEY
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Founder, deploy
 from ledger.enumerations import Class, Roles
@@ -107,7 +108,7 @@ class BareChain:
             admission_delay=0,
             recovery_delay=RECOVERY_DELAY,
         )
-        self._keys = DrawnKeys(self.deployment.domain_of(AccessRequest), self.bank.address)
+        self._keys = self.draw_keys()
         self._admit()
         self.dataset = self._agree()
         self.people = self._grant(people)
@@ -146,6 +147,11 @@ class BareChain:
             )
             for person in turn
         ]
+
+    def draw_keys(self, requests_per_key: int = REQUESTS_PER_KEY) -> DrawnKeys:
+        """Return new keys for the answers to the bank."""
+        domain = self.deployment.domain_of(AccessRequest)
+        return DrawnKeys(domain, self.bank.address, requests_per_key=requests_per_key)
 
     def transactions(
         self, requests: Sequence[AccessRequest], size: int

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from ledger import views
+from ledger.hexes import to_hex
 from scripts.bench.bare_chain import Account
 from scripts.faults.errors import FaultRunError, NotStruckError
 from scripts.faults.gateway import FILE, UNJOURNALED, Orders, taken_file
@@ -334,6 +335,7 @@ class Stage:
             "HOST": HOST,
             "PORT": str(port),
             "POLL": "0.1",
+            "IDENTITY_AUTHORITIES": to_hex(town.chain.identity.address),
         }
         environment = {f"QUANCHENG_KEYHOLDER_{key}": value for key, value in settings.items()}
         url = f"http://{HOST}:{port}"

@@ -18,11 +18,12 @@ from ledger.encoding import Schema
 from ledger.enumerations import Roles
 from ledger.events import application_id
 from ledger.exchange import SignedLink
+from ledger.links import make_link
 from ledger.node import Node, NodeSettings
 from ledger.record_lines import encode_line
 from ledger.records import EncryptedRecord, encrypt_record
 from ledger.sealing import OpeningKey
-from ledger.typed_data import ConfidentialityAgreement, SubjectLink
+from ledger.typed_data import ConfidentialityAgreement
 from scripts.bench.bare_chain import ALL_FIELDS, FIELDS, YEAR, Account, BareChain
 from scripts.demo.world import SCRYPT_N
 from scripts.faults.ports import free_port
@@ -163,7 +164,7 @@ class Town:
 
     def _citizen(self, subject: bytes, account: Account) -> Citizen:
         owner = secrets.token_bytes(32)
-        link = SubjectLink(subject=subject, dataset=self.chain.dataset, owner=owner)
+        link = make_link(subject, self.chain.dataset, owner, at=int(time.time()), links_from=0)
         for number in range(1, _RECORDS + 1):
             self.records.append(_record(self.schema, self._keys, owner, number))
         signed = SignedLink(link, self.chain.sign(link, self.chain.identity))

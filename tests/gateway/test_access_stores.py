@@ -14,11 +14,12 @@ from gateway.store.inbox import (
     SqlInboxStore,
     StoredAsk,
 )
-from gateway.store.links import SqlLinkStore
+from gateway.store.links import KeptLink, SqlLinkStore
 from gateway.store.releases import JournalEntry, Released, SqlReleaseJournal
 from ledger.contracts import Approval
 from ledger.exchange import RecordedAccess, SignedLink, Submission
-from ledger.typed_data import AccessRequest, Authorization, SubjectLink, struct_hash
+from ledger.links import MAX_LINK_LIFETIME, make_link
+from ledger.typed_data import AccessRequest, Authorization, struct_hash
 
 NOW = 1_800_000_000
 BANK = b"\x0b" * 20
@@ -76,13 +77,49 @@ async def test_the_newest_link_counts(database: Database) -> None:
     links = SqlLinkStore(database)
     subject, dataset = os.urandom(32), os.urandom(32)
     old, new = (
-        SignedLink(SubjectLink(subject=subject, dataset=dataset, owner=os.urandom(32)), bytes(65))
-        for _ in range(2)
+        KeptLink(
+            SignedLink(make_link(subject, dataset, os.urandom(32), at=at, links_from=0), bytes(65)),
+            BANK,
+        )
+        for at in (NOW, NOW + 1)
     )
     await links.put(old, NOW)
     await links.put(new, NOW + 1)
+    await links.put(old, NOW + 2)  # whoever relays may still have the older one
     ties = [(subject, dataset), (dataset, subject)]
     assert await links.find(ties) == {(subject, dataset): new}
+
+
+async def test_links_that_end_come_in_order_and_are_forgotten_once(database: Database) -> None:
+    links = SqlLinkStore(database)
+    put = [
+        KeptLink(
+            SignedLink(
+                make_link(os.urandom(32), os.urandom(32), os.urandom(32), at=at, links_from=0),
+                bytes(65),
+            ),
+            BANK,
+        )
+        for at in (NOW, NOW, NOW + 1, NOW + 9)
+    ]
+    for kept in put:
+        await links.put(kept, NOW)
+    end = NOW + 9 + MAX_LINK_LIFETIME
+    found: list[KeptLink] = []
+    after: tuple[int, bytes, bytes] = (-1, b"", b"")
+    while page := await links.ending(end, after, 2):
+        found += page
+        last = page[-1].signed.link
+        after = (last.expires_at, last.subject, last.dataset)
+    assert {one.signer for one in found} == {BANK}
+    assert sorted(one.signed.link.subject for one in found) == sorted(
+        one.signed.link.subject for one in put[:3]
+    )
+    first = put[0].signed.link
+    await links.forget(msgspec.structs.replace(first, issued_at=first.issued_at - 1))
+    assert await links.find([(first.subject, first.dataset)])
+    await links.forget(first)
+    assert not await links.find([(first.subject, first.dataset)])
 
 
 async def test_a_handle_is_for_one_consumer_and_for_a_time(database: Database) -> None:

@@ -31,7 +31,8 @@ from gateway.keyholders import (
     ReleaseOverError,
     ReleaseStoppedError,
 )
-from gateway.materials import MOST_RECORDS, LinkMissingError
+from gateway.linking import LinkMissingError
+from gateway.materials import MOST_RECORDS
 from gateway.problems import problem_of
 from gateway.store.database import Database
 from ledger.answer_keys import make_nonce, nonce_word

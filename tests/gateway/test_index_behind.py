@@ -4,6 +4,7 @@
 that the grant which they repeated was refused.
 """
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,12 +40,12 @@ async def test_who_is_not_there_yet_is_not_told_that_there_is_no_such_party(tmp_
     trail = IndexTrail(index, lambda: newest)
     assert trail.is_party(BANK)
     assert not trail.is_party(NOBODY)
-    assert not await trail.has_role(BANK, Roles.IDENTITY_AUTHORITY)
+    assert not (await trail.link_bounds(BANK)).authorities
     await index.clear()
     with pytest.raises(IndexBehindError):
         trail.is_party(BANK)
     with pytest.raises(IndexBehindError):
-        await trail.has_role(BANK, Roles.CONSUMER)
+        await trail.link_bounds(BANK)
     await index.apply([admitted], 95, bytes(32), 95)
     assert trail.is_party(BANK)
     assert not trail.is_party(NOBODY)
@@ -54,7 +55,7 @@ async def test_who_is_not_there_yet_is_not_told_that_there_is_no_such_party(tmp_
 class Refusing:
     """`Relay` of a chain that has the authorization already."""
 
-    async def relay(self, call: ContractCall) -> Relayed:
+    async def relay(self, call: ContractCall, accepted: Callable[[], Awaitable[None]]) -> Relayed:
         raise RevertError(Revert("AlreadyGranted", (), b""))
 
     async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
@@ -66,8 +67,10 @@ async def test_a_grant_that_is_on_chain_and_not_in_the_index_yet_is_not_refused(
     relays = Relays(
         deployment=nothing,
         relay=Refusing(),
-        identities=nothing,
+        linking=nothing,
         past=nothing,
+        limits=nothing,
+        spent=nothing,
         links=nothing,
         authorizations=nothing,
         inbox=nothing,
@@ -82,7 +85,7 @@ async def test_a_grant_that_is_on_chain_and_not_in_the_index_yet_is_not_refused(
 
     call = ContractCall("Authorizations", b"")
     with pytest.raises(IndexBehindError):
-        await relays._once(call, "AlreadyGranted", unknown, BANK)
-    assert await relays._once(call, "AlreadyGranted", known, BANK) == done
+        await relays._once(call, "AlreadyGranted", unknown, BANK, nothing)
+    assert await relays._once(call, "AlreadyGranted", known, BANK, nothing) == done
     with pytest.raises(RefusedError):
-        await relays._once(call, "AlreadyRevoked", known, BANK)
+        await relays._once(call, "AlreadyRevoked", known, BANK, nothing)

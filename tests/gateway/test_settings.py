@@ -68,6 +68,8 @@ WRONG = {
     "ACCESSES_BURST": ("999",),
     "PATIENCE": ("0",),
     "EMBEDDED_CHAIN": ("perhaps",),
+    "TRANSACTIONS_RATE": ("0",),
+    "TRANSACTIONS_BURST": ("0",),
     "ACCESSES_LIMIT": ("0",),
     "KEYHOLDERS": ("x", '["x"]', '["ftp://127.0.0.1"]'),
     "KEYHOLDER_TIMEOUT": ("0",),

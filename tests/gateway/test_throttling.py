@@ -1,15 +1,16 @@
 """Each party may send so much at once and so much per second, and is told when to come again."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway import throttling
 from gateway.errors import ThrottledError
-from gateway.throttling import Throttle
 from ledger.hexes import to_hex
+from ledger.service import rate_limit
+from ledger.service.rate_limit import RateLimit
 from tests.gateway.test_authentication import problem
 from tests.support.chain import Chain
 from tests.support.gateway_server import GatewayServer, serve_gateway
@@ -30,14 +31,14 @@ def clock() -> Clock:
     return Clock()
 
 
-def refused(throttle: Throttle, party: str, tokens: int = 1) -> int:
+def refused(throttle: RateLimit, party: str, tokens: int = 1) -> int:
     with pytest.raises(ThrottledError) as caught:
         throttle.take(party, tokens)
     return caught.value.retry_after
 
 
 def test_a_full_bucket_is_emptied_and_fills_again(clock: Clock) -> None:
-    throttle = Throttle(2.0, 10, clock=clock)
+    throttle = RateLimit(2.0, 10, clock=clock)
     for _ in range(10):
         throttle.take("bank")
     assert refused(throttle, "bank") == 1
@@ -51,7 +52,7 @@ def test_a_full_bucket_is_emptied_and_fills_again(clock: Clock) -> None:
 
 
 def test_what_is_refused_costs_nothing_and_parties_do_not_share(clock: Clock) -> None:
-    throttle = Throttle(1.0, 3, clock=clock)
+    throttle = RateLimit(1.0, 3, clock=clock)
     for _ in range(20):
         refused(throttle, "bank", 4)
     throttle.take("bank", 3)
@@ -59,7 +60,7 @@ def test_what_is_refused_costs_nothing_and_parties_do_not_share(clock: Clock) ->
 
 
 def test_the_long_run_is_the_rate(clock: Clock) -> None:
-    throttle, taken = Throttle(7.0, 5, clock=clock), 0
+    throttle, taken = RateLimit(7.0, 5, clock=clock), 0
     for _ in range(10_000):
         clock.now += 0.01
         try:
@@ -71,12 +72,28 @@ def test_the_long_run_is_the_rate(clock: Clock) -> None:
 
 
 def test_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttling, "_MOST", 100)
-    throttle = Throttle(1.0, 1, clock=clock)
+    monkeypatch.setattr(rate_limit, "_MOST", 100)
+    limit = RateLimit(1.0, 2, clock=clock)
     for party in range(1_000):
-        throttle.take(party)
-    assert len(throttle._full_at) == 100
-    refused(throttle, 999)  # type: ignore[arg-type]
+        with suppress(ThrottledError):
+            limit.take(party)
+    assert len(limit._full_at) == 100
+    clock.now += 1  # all are full again: there is room
+    limit.take(2_000)
+    assert len(limit._full_at) == 1
+
+
+def test_nobody_gets_a_full_bucket_by_filling_the_table(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "_MOST", 100)
+    limit = RateLimit(0.01, 3, clock=clock)
+    for _ in range(3):
+        limit.take("guesser")
+    for other in range(1_000):
+        with suppress(ThrottledError):
+            limit.take(other)
+    refused(limit, "guesser")
 
 
 @pytest.fixture

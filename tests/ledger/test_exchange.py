@@ -155,7 +155,7 @@ def test_other_bodies_are_refused(body: bytes) -> None:
 @pytest.mark.parametrize("proof", [RANGE, owner_proof()])
 @pytest.mark.parametrize("linked", [True, False])
 def test_tasks_come_back(proof: PublicationProof, linked: bool) -> None:
-    link = SubjectLink(subject=b"\x0b" * 32, dataset=b"\x0c" * 32, owner=RECORD.owner)
+    link = SubjectLink(b"\x0b" * 32, b"\x0c" * 32, RECORD.owner, 5, 2**63)
     bare = RECORD.excerpt(())
     task = ReleaseTask(
         submission=SUBMISSION,

@@ -25,6 +25,7 @@ from ledger.plain_text import (
     verify_case_number,
     verify_document,
     verify_name,
+    verify_optional_text,
     verify_text,
 )
 from scripts import vectors_typed
@@ -91,6 +92,49 @@ def test_text_that_is_not_plain_is_refused(kind: str, refused: dict[str, str]) -
         KINDS[kind](refused["text"])
     # Who reads the refusal is not hit by what was refused.
     assert str(told.value).isascii()
+
+
+@pytest.mark.parametrize(
+    ("verify", "most"),
+    [
+        (KINDS["text"], 2000),
+        (KINDS["name"], 200),
+        (KINDS["case_number"], 64),
+        (KINDS["document"], 200_000),
+        (lambda text: verify_text("it", text, 7), 7),
+        (lambda text: verify_optional_text("it", text, 7), 7),
+    ],
+)
+def test_a_text_may_be_as_long_as_is_said_and_no_longer(
+    verify: Callable[[str], str], most: int
+) -> None:
+    for fine in ("x" * most, "\U00031350" * most):
+        assert verify(fine) == fine
+    with pytest.raises(PlainTextError, match=f"has {most + 1} characters instead of 1 to {most}"):
+        verify("x" * (most + 1))
+
+
+def test_a_text_may_be_left_out_only_where_that_is_said() -> None:
+    assert verify_optional_text("it", "") == ""
+    with pytest.raises(PlainTextError, match="has 0 characters"):
+        verify_text("it", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ab\u202e", "it has U+202E, at character 3"),
+        ("Qu\u0430ncheng", "it has a word in two alphabets, at character 2"),
+        ("\u0430\u03b1", "it has a word in two alphabets, at character 1"),
+        ("\u03b1a", "it has a word in two alphabets, at character 1"),
+        ("a\u03b1", "it has a word in two alphabets, at character 1"),
+        ("\u0430a", "it has a word in two alphabets, at character 1"),
+        ("\u03b1\u0430", "it has a word in two alphabets, at character 1"),
+    ],
+)
+def test_a_refusal_says_which_character_where(text: str, message: str) -> None:
+    with pytest.raises(PlainTextError, match=f"^{re.escape(message)}$"):
+        verify_text("it", text)
 
 
 @given(hostile_texts(), st.sampled_from(sorted(KINDS)))

@@ -49,7 +49,8 @@ SPEC_TYPES = {
     "uint256 nonce,uint64 deadline)",
     "ConfidentialityAgreement": "ConfidentialityAgreement(address consumer,bytes32 application,"
     "string text,bytes32 nonce,uint64 deadline)",
-    "SubjectLink": "SubjectLink(bytes32 subject,bytes32 dataset,bytes32 owner)",
+    "SubjectLink": "SubjectLink(bytes32 subject,bytes32 dataset,bytes32 owner,uint64 issuedAt,"
+    "uint64 expiresAt)",
 }
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {

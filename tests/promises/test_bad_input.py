@@ -10,14 +10,18 @@ import httpx
 import msgspec
 import pytest
 
-from ledger import signing
+from ledger import contracts, signing
+from ledger.answer_keys import make_nonce, nonce_word
 from ledger.exchange import KeyedSubmission, Submissions, encode_submissions
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
+from ledger.sealing import OpeningKey
+from ledger.transactions import Fee, Transaction, sign_transaction
 from ledger.typed_data import AccessRequest, Domain, digest, record_to_object
 from scripts.answer_keys import DrawnKeys
 from tests.promises.test_whole_way import Town, good, problem
 from tests.support.city import City, Person, gateway_process
+from tests.support.hostile import HOSTILE
 from tests.support.signed_http import SignedClient
 
 pytestmark = pytest.mark.slow
@@ -74,6 +78,24 @@ def _unsigned(good: bytes) -> bytes:
     return json.dumps({"request": json.loads(good)["request"]}).encode()
 
 
+def _without_key(good: bytes) -> bytes:
+    body = json.loads(good)
+    del body["key"]
+    return json.dumps(body).encode()
+
+
+def _of_another_key(good: bytes) -> bytes:
+    key = OpeningKey.generate().encryption_key.to_bytes()
+    return json.dumps(json.loads(good) | {"key": to_hex(key)}).encode()
+
+
+def _listed(good: bytes, count: int, **others: Any) -> bytes:
+    body = json.loads(good)
+    keys = [body.pop("key")]
+    listed = {"keys": keys, "requests": [body | {"key": 0} | others] * count}
+    return json.dumps(listed).encode()
+
+
 def _nested(_: bytes) -> bytes:
     return b'{"requests":' + b"[" * 100_000
 
@@ -117,11 +139,21 @@ ACCESS_BODIES: dict[str, tuple[Callable[[bytes], bytes], int, str]] = {
     ),
     "no item at all": (lambda _: b'{"requests":[]}', 422, "malformed"),
     "1,001 items": (
-        lambda body: b'{"requests":[' + b",".join([body] * 1001) + b"]}",
+        lambda body: _listed(body, 1001),
         413,
         "too-many",
     ),
-    "too large": (lambda body: body + b" " * 3_000_000, 413, "too-large"),
+    "too large": (lambda body: body + b" " * 5_000_000, 413, "too-large"),
+    "without a key": (_without_key, 422, "malformed"),
+    "a key that is none": (lambda body: body.replace(b'"key":"0x', b'"key":"'), 422, "malformed"),
+    "half a key": (lambda body: body[:-4] + b'"}', 422, "answer-key"),
+    "another key": (_of_another_key, 422, "answer-key"),
+    "a list without its keys": (
+        lambda body: b'{"requests":[' + body + b"]}",
+        422,
+        "malformed",
+    ),
+    "a key that is not in the list": (lambda body: _listed(body, 2, key=1), 422, "malformed"),
 }
 
 
@@ -196,6 +228,19 @@ SIGNATURES: dict[str, tuple[Callable[[Town, KeyedSubmission], KeyedSubmission], 
 def test_signatures_of_accesses(town: Town, basis: bytes, name: str) -> None:
     spoil, slug = SIGNATURES[name]
     problem(town.send(one(spoil(town, town.city.submission(basis)))), 401, slug)
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("key", [b"", b"\x01" + bytes(32), b"\x02" + bytes(9), b"\x03" + bytes(32)])
+def test_a_key_that_nothing_can_be_sealed_to_spends_nobodys_use(
+    town: Town, basis: bytes, key: bytes
+) -> None:
+    city = town.city
+    domain, bank = city.chain.deployment.domain_of(AccessRequest), city.terms.consumer
+    nonce = make_nonce(nonce_word(domain, bank.address, key), 0)
+    request = msgspec.structs.replace(city.submission(basis).request, nonce=nonce)
+    signed = KeyedSubmission(request, city.chain.sign(request, bank.private_key), key)
+    problem(town.send(one(signed)), 422, "answer-key")
 
 
 def test_denials_are_recorded(town: Town, basis: bytes, person: Person) -> None:
@@ -349,7 +394,7 @@ RELAYS: dict[str, tuple[Callable[[Town, Person], dict[str, Any]], int, str, str]
         },
         401,
         "signature-refused",
-        "SignerUnauthorized",
+        "InvalidSignature",
     ),
     "a link of another person": (
         lambda town, person: {
@@ -403,6 +448,17 @@ def test_a_revocation_of_somebody_elses_authorization(town: Town, person: Person
     assert town.use(basis).status_code == 200
 
 
+def test_a_transaction_with_a_text_that_is_not_plain_is_not_relayed(town: Town) -> None:
+    chain, consumer = town.city.chain, town.city.chain.parties.bank
+    to, now = chain.deployment.contracts.registry, chain.block_number()
+    for text in ("\x1b[2J", "a\u202eb", "a\x00b", "a\u3164b"):
+        data = contracts.appeal(text).data
+        content = Transaction(chain.deployment.chain_id, 10**6 + now, 100_000, Fee(1, 1), to, data)
+        raw = to_hex(sign_transaction(content, consumer.private_key).raw)
+        answer = httpx.post(f"{town.gateway.url}/v1/transactions", json={"raw": raw})
+        assert "statement has U+" in problem(answer, 422, "malformed")["detail"]
+
+
 def test_raw_transactions_only_to_the_five_contracts(town: Town) -> None:
     url, sender = (
         f"{town.gateway.url}/v1/transactions",
@@ -436,6 +492,10 @@ def test_raw_transactions_only_to_the_five_contracts(town: Town) -> None:
         ({"case_reference": to_hex(bytes(32))}, 422, "malformed"),
         ({"reference": "guessable"}, 422, "malformed"),
         ({"message": "x" * 501}, 422, "malformed"),
+        *(({"message": text}, 422, "malformed") for text in HOSTILE),
+        ({"case_number": "118）仅作测试……（以下作废"}, 422, "malformed"),
+        ({"case_number": "118\u3164\u3164"}, 422, "malformed"),
+        ({"case_number": "118\u05d0"}, 422, "malformed"),
         ({"consumer": "0x" + "11" * 20}, 403, "forbidden"),
         ({"consumer": 7}, 422, "malformed"),
         ({"more": "?"}, 422, "malformed"),

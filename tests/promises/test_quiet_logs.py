@@ -60,7 +60,7 @@ def _live(town: Town) -> None:
     good(town.revoke(person, basis))
     body = encode_submissions(Submissions((city.submission(town.granted(person)),), single=True))
     city.keyholders.stop(2)
-    problem(town.send(body), 503, "keyholders-unavailable")
+    problem(town.send(body), 503, "cannot-record")
     _wait_until_not_ready(url)
     problem(town.send(body[:-1] + b',"id_number":"' + NUMBER.encode() + b'"}'), 422, "malformed")
     problem(httpx.post(f"{url}/v1/revocations", json={"revocation": NUMBER}), 422, "malformed")

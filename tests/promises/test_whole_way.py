@@ -280,6 +280,9 @@ def test_a_refusal_reaches_the_consumer_at_once(town: Town, person: Person) -> N
     listener = threading.Thread(target=listen)
     listener.start()
     citizen = town.as_subject(person.subject)
+    for text in ("\x1b[2J", "a\u202eb", "a\x00b", "a\u3164b", "x" * 501):
+        hostile = citizen.post(f"/v1/inbox/{request}/refusal", {"reason": text})
+        problem(hostile, 422, "malformed")
     refused = good(citizen.post(f"/v1/inbox/{request}/refusal", {"reason": "no"}))
     assert (refused["state"], refused["reason"]) == ("refused", "no")
     assert listening.wait(10)

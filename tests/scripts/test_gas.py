@@ -9,6 +9,13 @@ import pytest
 from scripts import gas
 
 
+def cost_of(printed: str, size: int) -> int:
+    """Gas of an access in a batch, whose keys answer 256 requests each."""
+    found = re.search(rf"{size} accesses in one transaction +│ +[\d,]+ +│ +([\d,]+)", printed)
+    assert found is not None
+    return int(found[1].replace(",", ""))
+
+
 def test_publishing_costs_the_same_and_an_access_keeps_to_the_goal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -18,6 +25,12 @@ def test_publishing_costs_the_same_and_an_access_keeps_to_the_goal(
     assert len(costs) == len(gas.RECORDS)
     assert max(costs) - min(costs) < 100  # the count's own bytes
     assert printed.count("authorize") == 2
+    each, ten = (
+        int(cost.replace(",", ""))
+        for cost in re.findall(r"for each key of answers +│ +[\d,]+ +│ +([\d,]+)", printed)
+    )
+    assert 17_000 < each - cost_of(printed, 100) < 23_000, "a storage slot for each request"
+    assert each > ten > cost_of(printed, 100)
     assert printed.rstrip().endswith("met")
 
 

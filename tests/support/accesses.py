@@ -8,23 +8,25 @@ from gateway.bases import Bases
 from gateway.errors import StoreUnavailableError
 from gateway.ingest import UploadRules
 from gateway.keyholders import KeyholderClient, Keyholders
+from gateway.linking import Linking
 from gateway.materials import Materials
 from gateway.publications import Publications
 from gateway.publishing import Limits, Publishing
 from gateway.releasing import Releaser
 from gateway.store.database import Database
-from gateway.store.links import KeptLinks, SqlLinkStore
+from gateway.store.links import KeptLink, KeptLinks, SqlLinkStore
 from gateway.store.publications import ServedPublication, SqlPublicationStore
 from gateway.store.releases import SqlReleaseJournal
 from gateway.store.uploads import SqlUploadStore
-from gateway.throttling import Throttle
 from ledger import signing
 from ledger.enumerations import Outcome
 from ledger.exchange import KeyedSubmission, RecordedAccess, SignedLink, Submission
 from ledger.index.rows import BasisEntry
 from ledger.keccak import keccak256
+from ledger.links import LinkBounds, make_link
 from ledger.records import EncryptedRecord
-from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest, struct_hash
+from ledger.service.rate_limit import RateLimit
+from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
 from tests.support.fake_keyholder import FakeKeyholder, InMemory
 from tests.support.uploads import FIELDS, head_of, in_pieces, ndjson
@@ -33,6 +35,8 @@ NOW = 1_800_000_000
 DOMAIN = Domain(31_337, b"\x05" * 20)
 BANK_KEY = keccak256(b"bank")
 BANK = signing.address_of(BANK_KEY)
+AUTHORITY = b"\x1d" * 20
+LINKS = Domain(1, b"\x0e" * 20)
 STRANGER_KEY = keccak256(b"stranger")
 RECORDER = b"\x0e" * 20
 SUBJECT = keccak256(b"subject")
@@ -51,6 +55,9 @@ class FakeChain:
         self.problem: str | None = None
         """Why what is known of it cannot be relied on."""
         self.time = NOW
+        self.authority = AUTHORITY
+        self.links_from = 0
+        self.granted = True
         self.down = False
         self.delay = 0.0
         self.unnamed: set[bytes] = set()
@@ -77,6 +84,12 @@ class FakeChain:
         if consumer in self.unnamed:
             raise RecorderNotNamedError(consumer, RECORDER)
 
+    async def link_bounds(self, subject: bytes) -> LinkBounds:
+        return LinkBounds((self.authority,), self.links_from)
+
+    async def is_granted(self, subject: bytes, dataset: bytes) -> bool:
+        return self.granted
+
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         if self.down:
             raise StoreUnavailableError("gone")
@@ -86,7 +99,7 @@ class FakeChain:
         sequence = len(self.recorded) + 1
         outcome = self.outcomes.get(submission.request.basis, Outcome.ALLOWED)
         self.recorded[access] = found = RecordedAccess(
-            access, sequence, int(outcome), self.block, b"\x0b" * 32, NOW, b"\x0c" * 32, 0
+            access, sequence, int(outcome), self.block, b"\x0b" * 32, self.time, b"\x0c" * 32, 0
         )
         return found
 
@@ -111,12 +124,13 @@ class AccessDesk:
         self.answer_keys: dict[bytes, DrawnKeys] = {}
         self.accesses = self.restart()
 
-    def restart(self) -> Accesses:
+    def restart(self, linking: Linking | None = None) -> Accesses:
         """A gateway that remembers nothing but what is in the database."""
         clients = [KeyholderClient(InMemory(holder)) for holder in self.holders]
         keyholders = Keyholders(clients, hedge=5)
         bases = Bases(self.chain)
-        materials = Materials(self.publications, self.links)
+        judge = linking or Linking(self.links, self.chain, LINKS, None, window=3600)
+        materials = Materials(self.publications, self.links, judge)
         self.accesses = Accesses(
             domain=DOMAIN,
             recorder=self.chain,
@@ -136,7 +150,7 @@ class AccessDesk:
             keyholders=keyholders.confirm,
             journal=self.journal,
             newest_block=lambda: self.chain.block,
-            throttle=Throttle(1.0, 1_000),
+            throttle=RateLimit(1.0, 1_000),
         )
         return self.accesses
 
@@ -155,8 +169,8 @@ class AccessDesk:
 
     async def link(self, owner: bytes, subject: bytes = SUBJECT) -> None:
         """Tie an owner of the personal dataset to a subject."""
-        link = SubjectLink(subject=subject, dataset=PERSONAL, owner=owner)
-        await self.links.put(SignedLink(link, bytes(65)), NOW)
+        link = make_link(subject, PERSONAL, owner, at=NOW, links_from=0)
+        await self.links.put(KeptLink(SignedLink(link, bytes(65)), AUTHORITY), NOW)
 
     def submission(
         self,

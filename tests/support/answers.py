@@ -34,6 +34,7 @@ from ledger.exchange import (
     Submission,
 )
 from ledger.keccak import keccak256
+from ledger.links import make_link
 from ledger.merkle import MerkleTree, TreeHead
 from ledger.publications import prove_owner
 from ledger.records import EncryptedRecord, encrypt_record
@@ -41,7 +42,6 @@ from ledger.sealing import EncryptionKey, OpeningKey, Purpose
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
-    SubjectLink,
     digest,
     struct_hash,
 )
@@ -135,7 +135,7 @@ class Desk:
         return subject, record, self.link(subject, owner_of(subject))
 
     def link(self, subject: Subject, owner: bytes, signer: Party | None = None) -> SignedLink:
-        link = SubjectLink(subject.id, self.dataset, owner)
+        link = make_link(subject.id, self.dataset, owner, at=self.chain.now(), links_from=0)
         by = signer or self.chain.parties.identity_authority
         return SignedLink(link, self.chain.sign(link, by.private_key))
 

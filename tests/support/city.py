@@ -46,10 +46,11 @@ from ledger.exchange import AccessResult, KeyedSubmission, SignedLink
 from ledger.hexes import to_hex
 from ledger.index.follower import Follower
 from ledger.index.index import Index, Origin
+from ledger.links import make_link
 from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
 from ledger.rpc import AsyncRpc
 from ledger.sealing import OpeningKey, Purpose
-from ledger.typed_data import AccessRequest, Authorization, SubjectLink, digest, struct_hash
+from ledger.typed_data import AccessRequest, Authorization, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
 from tests.support.chain import FIELDS, Chain, Subject, Terms
 from tests.support.forking import Forked, start
@@ -97,7 +98,7 @@ class City:
     def person(self, records: int = 2) -> Person:
         """Register a person with records in the dataset (published by `serve`)."""
         subject, owner = self.chain.register_subject(), secrets.token_bytes(32)
-        link = SubjectLink(subject=subject.id, dataset=self.terms.dataset, owner=owner)
+        link = make_link(subject.id, self.terms.dataset, owner, at=self.chain.now(), links_from=0)
         signer = self.chain.parties.identity_authority
         person = Person(subject, owner, SignedLink(link, self.chain.sign(link, signer.private_key)))
         for _ in range(records):
@@ -168,6 +169,7 @@ class KeyholderProcesses:
         self._deployment = home / "deployment.json"
         write_deployment(chain.deployment, self._deployment)
         self._node = chain.node.url
+        self._pinned = to_hex(chain.parties.identity_authority.address)
         self._ports = [free_port() for _ in holders]
         self._running: dict[int, Forked] = {}
         for number, holder in enumerate(holders):
@@ -210,6 +212,7 @@ class KeyholderProcesses:
             "PORT": str(port),
             "POLL": "0.05",
             "SCRYPT_N": str(_SCRYPT_N),
+            "IDENTITY_AUTHORITIES": self._pinned,
         }
         environment = {f"QUANCHENG_KEYHOLDER_{name}": value for name, value in settings.items()}
         environment = {**os.environ, **environment, "TEST_PASSWORD": PASSWORD}

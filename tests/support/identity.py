@@ -182,7 +182,7 @@ class Identity:
         return found
 
     async def resolve(
-        self, consumer: Party, person: dict[str, str], purpose: bytes, case: str = "loan 1"
+        self, consumer: Party, person: dict[str, str], purpose: bytes, case: str = "loan-1"
     ) -> httpx.Response:
         """Look somebody up."""
         body = {**person, "purpose": to_hex(purpose), "case_number": case}

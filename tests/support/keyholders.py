@@ -12,6 +12,7 @@ import httpx
 
 from ledger import contracts
 from ledger.deployment import write_deployment
+from ledger.hexes import to_hex
 from ledger.http_signatures import body_digest, sign_request, target_of
 from ledger.keccak import keccak256
 from ledger.sealing import OpeningKey
@@ -64,7 +65,13 @@ def settings_for(chain: Chain, home: Path) -> KeyholderSettings:
     home.mkdir(parents=True, exist_ok=True)
     deployment = home / "deployment.json"
     write_deployment(chain.deployment, deployment)
-    return KeyholderSettings(home=home, deployment=deployment, node=chain.node.url, poll=0.05)
+    return KeyholderSettings(
+        home=home,
+        deployment=deployment,
+        node=chain.node.url,
+        poll=0.05,
+        identity_authorities=(to_hex(chain.parties.identity_authority.address),),
+    )
 
 
 @dataclass(frozen=True)

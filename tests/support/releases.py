@@ -51,6 +51,7 @@ from ledger.events import (
 from ledger.events.identifiers import agreement_id
 from ledger.exchange import KeyedSubmission, Location, ReleaseTask, SignedLink
 from ledger.keccak import keccak256
+from ledger.links import make_link
 from ledger.merkle import MerkleTree
 from ledger.publications import prove_owner
 from ledger.records import EncryptedRecord, encrypt_record
@@ -141,7 +142,7 @@ class World:
 
     def __init__(self) -> None:
         self.register = Register(WINDOW)
-        self.rules = Rules(ACCESS_LOG, WINDOW, LAG)
+        self.rules = Rules(ACCESS_LOG, WINDOW, LAG, frozenset((IDENTITY.address,)))
         self.links = RememberedLinks(AUTHORIZATIONS)
         self.seeds = make_seeds()
         self.keys = {account: OpeningKey.generate() for account in (BANK, INSURER, PROVIDER)}
@@ -405,7 +406,11 @@ class World:
         self, subject: bytes, schema: Schema, owner: bytes, signer: Account = IDENTITY
     ) -> SignedLink:
         """A link that somebody signed."""
-        link = SubjectLink(subject, schema.dataset, owner)
+        link = make_link(subject, schema.dataset, owner, at=self.now, links_from=0)
+        return self.signed_link(link, signer)
+
+    def signed_link(self, link: SubjectLink, signer: Account = IDENTITY) -> SignedLink:
+        """A link as it was written, with a signature."""
         return SignedLink(link, signing.sign(digest(link, AUTHORIZATIONS), signer.private_key))
 
     def task(

@@ -52,14 +52,22 @@ class Party:
 
     def run(self, *arguments: str) -> Finished:
         """Run a command in this process: starting one for each takes a minute in all."""
+        return self._run("--json", *arguments)
+
+    def show(self, *arguments: str, width: int = 80) -> Finished:
+        """Run a command as a person does who reads what it prints, in a pipe of this width."""
+        return self._run(*arguments, COLUMNS=str(width))
+
+    def _run(self, *arguments: str, **environment: str) -> Finished:
         command = [
-            *("--json", "--home", str(self.home), "--data", str(self.data)),
+            *("--home", str(self.home), "--data", str(self.data)),
             *("--password", "env:TEST_PASSWORD", "--scrypt-n", str(LEAST_SCRYPT_N)),
             *map(str, arguments),
         ]
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TEST_PASSWORD", PASSWORD)
+            for name, value in {"TEST_PASSWORD": PASSWORD, **environment}.items():
+                patch.setenv(name, value)
             code = main(command)
         return Finished(code, out.getvalue(), err.getvalue())
 

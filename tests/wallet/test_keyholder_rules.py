@@ -14,6 +14,7 @@ from ledger.events import (
     PartyWithdrawn,
 )
 from ledger.exchange import KeyedSubmission, Location, ReleaseTask, SignedLink
+from ledger.links import MAX_LINK_AHEAD, MAX_LINK_LIFETIME
 from ledger.merkle import RangeProof
 from ledger.publications import OwnerProof, prove_owner
 from ledger.state import ImpossibleEventError
@@ -304,6 +305,49 @@ def a_link_to_another_owner(case: Case) -> ReleaseTask:
     return case.changed(link=case.world.link(case.subject, case.schema, case.stranger))
 
 
+def a_link_by_an_authority_that_is_not_pinned(case: Case) -> ReleaseTask:
+    case.world.happen(
+        PartyAdmitted,
+        party=STRANGER.address,
+        roles=Roles.IDENTITY_AUTHORITY,
+        title="admitted by the bureau, and pinned nowhere",
+    )
+    return case.changed(link=case.world.link(case.subject, case.schema, case.owner, STRANGER))
+
+
+def a_link_with_times(case: Case, issued: int, lasting: int) -> ReleaseTask:
+    now = case.world.now
+    times = {"issued_at": now + issued, "expires_at": now + issued + lasting}
+    link = msgspec.structs.replace(case.link.link, **times)
+    return case.changed(link=case.world.signed_link(link))
+
+
+def a_link_that_is_over(case: Case) -> ReleaseTask:
+    return a_link_with_times(case, -MAX_LINK_LIFETIME, MAX_LINK_LIFETIME)
+
+
+def a_link_that_was_given_for_an_hour(case: Case) -> ReleaseTask:
+    return a_link_with_times(case, -3600, 3600)
+
+
+def a_link_for_ten_years(case: Case) -> ReleaseTask:
+    return a_link_with_times(case, 0, 10 * 365 * 86_400)
+
+
+def a_link_for_a_second_more(case: Case) -> ReleaseTask:
+    return a_link_with_times(case, 0, MAX_LINK_LIFETIME + 1)
+
+
+def a_link_of_the_future(case: Case) -> ReleaseTask:
+    return a_link_with_times(case, MAX_LINK_AHEAD + 1, 86_400)
+
+
+def a_link_of_which_the_times_were_changed(case: Case) -> ReleaseTask:
+    times = {"issued_at": case.link.link.issued_at + 1}
+    link = msgspec.structs.replace(case.link.link, **times)
+    return case.changed(link=SignedLink(link, case.link.signature))
+
+
 def a_link_by_an_authority_that_was_withdrawn(case: Case) -> ReleaseTask:
     verify(case.world, case.task)  # so that its signer is remembered
     case.world.happen(PartyWithdrawn, party=IDENTITY.address)
@@ -408,6 +452,13 @@ def a_key_that_gives_no_secret(case: Case) -> ReleaseTask:
         (a_link_by_a_non_authority, Reason.LINK_INVALID),
         (a_link_by_the_provider, Reason.LINK_INVALID),
         (a_link_with_a_broken_signature, Reason.LINK_INVALID),
+        (a_link_by_an_authority_that_is_not_pinned, Reason.LINK_INVALID),
+        (a_link_that_is_over, Reason.LINK_OVER),
+        (a_link_that_was_given_for_an_hour, Reason.LINK_OVER),
+        (a_link_for_ten_years, Reason.LINK_INVALID),
+        (a_link_for_a_second_more, Reason.LINK_INVALID),
+        (a_link_of_the_future, Reason.LINK_INVALID),
+        (a_link_of_which_the_times_were_changed, Reason.LINK_INVALID),
         (a_link_by_an_authority_that_was_withdrawn, Reason.LINK_INVALID),
         (a_link_by_an_authority_that_has_other_roles_now, Reason.LINK_INVALID),
         (a_link_of_another_subject, Reason.LINK_MISMATCH),

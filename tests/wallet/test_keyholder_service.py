@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
@@ -12,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ledger import contracts
 from ledger.custody import (
     HolderSubkeys,
     Release,
@@ -22,7 +24,7 @@ from ledger.custody import (
 )
 from ledger.deployment import write_deployment
 from ledger.encoding import Schema
-from ledger.enumerations import Outcome
+from ledger.enumerations import Outcome, Roles
 from ledger.errors import OpeningError
 from ledger.exchange import (
     KeyedSubmission,
@@ -39,11 +41,12 @@ from ledger.exchange import (
 )
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
+from ledger.links import make_link
 from ledger.merkle import MerkleTree
 from ledger.publications import prove_owner, verify_owner
 from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
 from ledger.sealing import OpeningKey, Purpose, Suite
-from ledger.typed_data import AccessRequest, SubjectLink, digest
+from ledger.typed_data import AccessRequest, digest
 from scripts.answer_keys import DrawnKeys
 from tests.support.chain import FIELDS, Chain, Party, Subject, Terms
 from tests.support.keyholders import (
@@ -82,7 +85,7 @@ class City:
         return self.chain.register_subject()
 
     def link(self, subject: Subject, owner: bytes) -> SignedLink:
-        link = SubjectLink(subject.id, self.terms.dataset, owner)
+        link = make_link(subject.id, self.terms.dataset, owner, at=self.chain.now(), links_from=0)
         signer = self.chain.parties.identity_authority
         return SignedLink(link, self.chain.sign(link, signer.private_key))
 
@@ -461,6 +464,27 @@ async def test_a_keyholder_says_who_it_is(city: City) -> None:
     (epoch,) = described["epochs"]
     assert (epoch["number"], epoch["threshold"], epoch["complete"]) == (3, 2, True)
     assert epoch["members"] == [to_hex(holder.address) for holder in city.holders]
+
+
+async def test_a_link_of_an_authority_that_admitted_itself_opens_nothing_and_it_is_listed(
+    city: City,
+) -> None:
+    chain = city.chain
+    false = Party(f"False authority {secrets.token_hex(4)}", Roles.IDENTITY_AUTHORITY)
+    chain.send(chain.parties.authority, contracts.admit(false.address, false.roles, false.name))
+    accomplice, victim = city.subject(), OWNERS[2]
+    own = city.link(accomplice, victim).link
+    link = SignedLink(own, chain.sign(own, false.private_key))
+    task = city.task(*city.recorded(city.granted(accomplice)), link, victim)
+    for client in city.clients:
+        (answer,) = await ask(client, [task])
+        assert isinstance(answer, Refusal)
+        assert answer.type.endswith("link-invalid")
+        described = (await client.http.get("/v1/holder")).json()
+        pinned = to_hex(chain.parties.identity_authority.address)
+        assert described["identity_authorities"] == [pinned]
+        assert to_hex(false.address) in described["unpinned"]
+        assert pinned not in described["unpinned"]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from ledger import contracts
+from ledger.chain import Finality
 from ledger.enumerations import Class
 from ledger.events import AgreementApproved, NumberedEvent, Published, Revoked
 from ledger.events.plans import plan_for
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
-from ledger.replay import replay_node
+from ledger.replay import access_id, replay_node
+from ledger.rpc import AsyncRpc, Call
 from tests.support.chain import Chain, Subject
 from tests.support.keyholders import Client, ready, running, settings_for
 from tests.support.node_proxy import proxy_before
@@ -30,6 +32,7 @@ from tests.wallet.test_keyholder_service import (
     open_release,
 )
 from wallet.keyholder.errors import LaxSettingsError
+from wallet.keyholder.follower import Follower, Following
 from wallet.keyholder.journal import ReleaseEntry, read_journal
 from wallet.regulator.journals import KeyholderJournal
 
@@ -387,3 +390,45 @@ async def test_a_release_notes_the_block_at_which_it_was_judged(city: City) -> N
 def release_lines(home: Path) -> list[ReleaseEntry]:
     entries = read_journal(home / "releases.ndjson")
     return [entry for entry in entries if isinstance(entry, ReleaseEntry)]
+
+
+# After a restart
+
+
+async def test_a_keyholder_that_starts_reads_the_accesses_of_the_window_and_no_older_ones(
+    own_chain: Chain, tmp_path: Path
+) -> None:
+    chain, count = own_chain, 3_000
+    terms = chain.personal_terms()
+    (authorization,) = chain.granted(1, terms, max_uses=count + 2)
+    old = chain.record([chain.request(terms.consumer, authorization)])
+    ahead: Call[None] = Call("evm_increaseTime", (hex(2 * 3600),), lambda _: None)
+    chain.rpc.send(ahead)
+    chain.wait_for_block()
+    requests = [chain.request(terms.consumer, authorization) for _ in range(count)]
+    recorded = [
+        access
+        for start in range(0, count, 300)
+        for access in chain.record(requests[start : start + 300])
+    ]
+    following = Following(Finality.depth(0), release_window=3600, head_age=60)
+    asked: list[set[str]] = []
+
+    def watch(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_getLogs":
+            asked.append({log["blockNumber"] for log in result if len(log["topics"]) == 2})
+        return result
+
+    with proxy_before(chain.node.url) as node:
+        node.lie = watch
+        async with AsyncRpc(node.url) as rpc:
+            follower = Follower(rpc, chain.deployment, following, wall=chain.now)
+            await follower.step()
+            register = follower.require()
+    first, last = recorded[0], recorded[-1]
+    for access in (first, recorded[1_234], last):
+        known = register.access(access.block.number, access.log_index)
+        assert known is not None
+        assert (known.access, known.sequence) == (access_id(access), access.sequence)
+    assert old[0].block.number < register.first_block <= first.block.number
+    assert hex(old[0].block.number) not in set().union(*asked)

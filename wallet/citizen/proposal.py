@@ -6,7 +6,7 @@ apart. A person may grant less than was asked: fewer fields, fewer uses, a neare
 """
 
 import secrets
-from typing import Final
+from collections.abc import Sequence
 
 import msgspec
 
@@ -18,10 +18,10 @@ from ledger.typed_data import Authorization
 from wallet.citizen.errors import ProposalError
 from wallet.client import datasets
 from wallet.client.asks import Asked
+from wallet.client.errors import UnknownNameError, VerificationError
+from wallet.client.signers import MOST_TIME_TO_RELAY
 from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
-
-_TIME_TO_RELAY: Final = 3600
 
 
 class Less(msgspec.Struct, frozen=True):
@@ -60,6 +60,13 @@ class Proposal(msgspec.Struct, frozen=True):
         return field_names(self.dataset, self.authorization.fields)
 
 
+class Unspeakable(msgspec.Struct, frozen=True):
+    """An ask that cannot be put into words, and why."""
+
+    asked: Asked
+    why: str
+
+
 def propose(ledger: Ledger, asked: Asked, now: int, less: Less | None = None) -> Steps[Proposal]:
     """Make what a person would sign for an ask.
 
@@ -79,6 +86,22 @@ def propose(ledger: Ledger, asked: Asked, now: int, less: Less | None = None) ->
     dataset = yield from datasets.registered(ledger, ask.dataset)
     purpose = yield from datasets.purpose_terms(ledger, ask.purpose)
     return compose(asked, name, dataset, purpose, now, less, on_own_node=ledger.own_node)
+
+
+def propose_each(
+    ledger: Ledger, waiting: Sequence[Asked], now: int
+) -> Steps[tuple[Proposal | Unspeakable, ...]]:
+    """Make what a person would sign for each ask of an inbox; see `propose`.
+
+    An ask that cannot be put into words hides no other.
+    """
+    found: list[Proposal | Unspeakable] = []
+    for asked in waiting:
+        try:
+            found.append((yield from propose(ledger, asked, now)))
+        except (ProposalError, UnknownNameError, VerificationError) as error:
+            found.append(Unspeakable(asked, str(error)))
+    return tuple(found)
 
 
 def compose(
@@ -125,7 +148,7 @@ def compose(
         max_uses=max_uses,
         min_interval=ask.min_interval,
         nonce=secrets.token_bytes(32),
-        deadline=now + _TIME_TO_RELAY,
+        deadline=now + MOST_TIME_TO_RELAY,
     )
     _check_bounds(authorization, purpose, now)
     return Proposal(asked, consumer_name, dataset, purpose, statement, authorization, on_own_node)
@@ -159,7 +182,8 @@ def _statement(templates: Templates, terms: Terms, reference: str) -> Statement:
 
 
 def _check_bounds(record: Authorization, purpose: PurposeTerms, now: int) -> None:
-    validity = record.expires_at - record.not_before
+    # 0 is "from the grant's block on".
+    validity = record.expires_at - max(record.not_before, now)
     problem = None
     if record.expires_at <= now:
         problem = "it would be over already"

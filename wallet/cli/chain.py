@@ -1,6 +1,7 @@
 """`quancheng chain`: the embedded chain by itself, the contracts, and how both are."""
 
 import signal
+import time
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -117,7 +118,7 @@ def deploy_contracts(
 
 @app.command()
 def status(context: typer.Context) -> None:
-    """Show where the chain stands, and check the contracts' code."""
+    """Show where the chain stands, whether its time is of now, and check the contracts' code."""
     session = session_of(context)
     deployment = session.deployment
     with Rpc(_node(session.addresses.node)) as rpc:
@@ -126,12 +127,20 @@ def status(context: typer.Context) -> None:
         log = rpc.send(views.log_state(deployment.contracts))
         client = rpc.send(queries.client_version())
     number = newest.number if newest else -1
+    age = int(time.time()) - newest.timestamp if newest else 0
+    if abs(age) > deployment.head_age:
+        session.output.warn(
+            f"time        the newest block is {abs(age)} s {'old' if age > 0 else 'ahead of this clock'}: "
+            f"beyond {deployment.head_age} s keyholders release nothing. Does the chain make blocks "
+            "when nothing happens, and are the clocks right?"
+        )
     document = {
         "chain_id": deployment.chain_id,
         "trial": deployment.trial,
         "client": client,
         "block": number,
         "timestamp": newest.timestamp if newest else 0,
+        "age": age,
         "accesses": log.sequence,
         "head": to_hex(log.head),
         "codes": to_hex(keccak256(b"".join(one.code_hash for one in deployment.deployed.values()))),
@@ -140,7 +149,7 @@ def status(context: typer.Context) -> None:
         document,
         f"chain       {deployment.chain_id}, {client}",
         f"trial       {deployment.trial_text}",
-        f"block       {number}",
+        f"block       {number}, {age} s old",
         f"accesses    {log.sequence}, head {to_hex(log.head)}",
         "contracts   the code is that of this version",
     )

@@ -1,5 +1,6 @@
 """`quancheng wallet`: what a person or an enterprise sees and decides."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +11,12 @@ import typer
 from ledger.hexes import from_hex, to_hex
 from wallet.citizen import acts
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
-from wallet.citizen.errors import NoSubjectError, ProposalError
+from wallet.citizen.errors import NoSubjectError
 from wallet.citizen.history import authorizations, history, inbox, left_out, lookups
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
-from wallet.citizen.proposal import Less, propose
+from wallet.citizen.proposal import Less, Proposal, Unspeakable, propose, propose_each
+from wallet.citizen.spreading import MOST_SECONDS, spread
 from wallet.cli.errors import InputError
 from wallet.cli.output import short
 from wallet.cli.people import person_of
@@ -23,12 +25,7 @@ from wallet.cli.statements import proposal_document, show_proposal
 from wallet.cli.values import hash_of, mask_of, moment_text, time_of, write_file
 from wallet.client.asks import Asked, new_handle
 from wallet.client.authorities import identity_authority
-from wallet.client.errors import (
-    ForbiddenError,
-    NotFoundError,
-    UnknownNameError,
-    VerificationError,
-)
+from wallet.client.errors import ForbiddenError, NotFoundError
 from wallet.client.identity import recovery_text
 from wallet.client.relays import Act, my_receipt
 from wallet.client.signers import SubjectSigner, asking, prove
@@ -42,6 +39,15 @@ PersonFile = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Sign without asking.")]
+Over = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=MOST_SECONDS,
+        help="Seconds over which several ids change, so that nobody sees that they are one person's.",
+    ),
+]
+_UNHURRIED = 600
 Subject = Annotated[str, typer.Option(help="Which of the wallet's ids; all if not given.")]
 
 
@@ -112,13 +118,11 @@ def show_inbox(context: typer.Context) -> None:
     """Show who asks for what: the exact statement, the fields, how often, until when."""
     session = session_of(context)
     waiting = session.ask(inbox(_keys(session).signers()))
-    proposals = []
-    for asked in waiting:
-        try:
-            proposals.append(session.ask(propose(session.ledger, asked, _now(session))))
-        except (ProposalError, UnknownNameError, VerificationError) as error:
-            # One request that cannot be put into words hides no other.
-            session.output.warn(f"request {asked.request} cannot be shown: {error}")
+    found = session.ask(propose_each(session.ledger, waiting, _now(session)))
+    proposals = [one for one in found if isinstance(one, Proposal)]
+    for one in found:
+        if isinstance(one, Unspeakable):
+            session.output.warn(f"request {one.asked.request} cannot be shown: {one.why}")
     session.output.result([proposal_document(one) for one in proposals])
     if not session.options.machine:
         for proposal in proposals:
@@ -218,12 +222,13 @@ def freeze(
     subject: Subject = "",
     *,
     end: Annotated[bool, typer.Option("--end", help="Let everything go on.")] = False,
+    over: Over = 0,
 ) -> None:
     """Stop every use of one's data, at once; --end lets it go on."""
     session = session_of(context)
     keys = _keys(session)
     whats = [(one, acts.freeze(one.subject_id, frozen=not end)) for one in _chosen(keys, subject)]
-    _carry_out(session, keys, whats, "unfrozen" if end else "frozen")
+    _carry_out(session, keys, whats, "unfrozen" if end else "frozen", over)
 
 
 @app.command()
@@ -232,6 +237,7 @@ def rotate(
     subject: Subject = "",
     *,
     passkey: Annotated[bool, typer.Option("--passkey", help="To a passkey.")] = False,
+    over: Over = _UNHURRIED,
     yes: Yes = False,
 ) -> None:
     """Replace the keys of the wallet's ids by new ones."""
@@ -243,7 +249,7 @@ def rotate(
     whats = [
         (one, acts.rotation(one.subject_id, keys.signer(drawn).signer)) for one, drawn in chosen
     ]
-    _carry_out(session, keys, whats, "rotated", lambda place: keys.replace(*chosen[place]))
+    _carry_out(session, keys, whats, "rotated", over, lambda place: keys.replace(*chosen[place]))
 
 
 @app.command()
@@ -267,6 +273,7 @@ def guardian(
     until: Annotated[str, typer.Option(help="+SPAN, date, seconds; 0 dismisses.")] = "+52w",
     subject: Subject = "",
     *,
+    over: Over = _UNHURRIED,
     yes: Yes = False,
 ) -> None:
     """Let somebody else sign too, until a time."""
@@ -275,7 +282,7 @@ def guardian(
     session.confirm(f"Let {signer} sign until {moment_text(end)}?", yes=yes or not end)
     guard = from_hex(signer)
     whats = [(one, acts.appointment(one.subject_id, guard, end)) for one in _chosen(keys, subject)]
-    _carry_out(session, keys, whats, "appointed" if end else "dismissed")
+    _carry_out(session, keys, whats, "appointed" if end else "dismissed", over)
 
 
 @app.command("history")
@@ -307,7 +314,7 @@ def show_history(
     session.output.result(entries)
     session.output.table(
         "History",
-        ("when", "what", "who", "dataset", "outcome", "sequence"),
+        ("when", "what", "who", "dataset", "outcome", "release", "sequence"),
         [
             (
                 moment_text(one.at),
@@ -315,6 +322,7 @@ def show_history(
                 one.consumer_name or short(one.consumer),
                 one.dataset_title or short(one.dataset),
                 one.outcome,
+                one.release,
                 one.sequence or "",
             )
             for one in entries
@@ -383,11 +391,22 @@ def _carry_out(
     keys: PersonKeys,
     whats: Sequence[tuple[Identity, Act]],
     done: str,
+    over: int = 0,
     then: Callable[[int], None] = lambda _place: None,
 ) -> None:
-    """Sign acts and bring them on chain, one after the other; say so once all are there."""
+    """Sign acts and bring them on chain, in random order; say so once all are there.
+
+    Args:
+        session: Whose.
+        keys: Of the person.
+        whats: Acts, each on one id.
+        done: What they are then.
+        over: Seconds over which acts on several ids are spread.
+        then: Called with the place of each that is on chain.
+    """
     documents = []
-    for place, (identity, what) in enumerate(whats):
+    for pause, (place, (identity, what)) in spread(list(enumerate(whats)), over):
+        time.sleep(pause)
         mined = session.ask(acts.act(session.deployment, keys.signer(identity), what))
         then(place)
         documents.append(

@@ -8,6 +8,7 @@ import typer
 
 from ledger.enumerations import OUTCOMES
 from ledger.hexes import to_hex
+from ledger.plain_text import verify_document
 from wallet.cli.errors import InputError
 from wallet.cli.keys import key
 from wallet.cli.output import short
@@ -24,9 +25,10 @@ from wallet.cli.values import (
     write_file,
 )
 from wallet.client import datasets
-from wallet.client.accesses import resume
+from wallet.client.accesses import my_accesses, resume
 from wallet.client.asks import new_ask
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
+from wallet.client.steps import send
 from wallet.client.verification import Basis, Opened
 from wallet.consumer import agreements, asking, using
 from wallet.consumer.cases import Case, Cases
@@ -60,6 +62,8 @@ def apply(
 ) -> None:
     """Apply for a dataset and a purpose; with --confidentiality sign the agreement at once."""
     session = session_of(context)
+    # Before anything is sent: an application stands for ever.
+    text = None if confidentiality is None else _document(confidentiality)
     identifier = hash_of(dataset, "dataset")
     names = session.run(datasets.registered(session.ledger, identifier)).fields
     done = session.run(
@@ -72,8 +76,8 @@ def apply(
             justification=justification,
         )
     )
-    if confidentiality is not None:
-        _sign(session, done.application, confidentiality)
+    if text is not None:
+        _sign(session, done.application, text)
     session.output.result(
         {
             "application": to_hex(done.application),
@@ -92,7 +96,7 @@ def sign(
 ) -> None:
     """Sign the confidentiality agreement of an application."""
     session = session_of(context)
-    _sign(session, hash_of(application, "application"), confidentiality)
+    _sign(session, hash_of(application, "application"), _document(confidentiality))
     session.output.result({"application": application, "signed": True}, "signed")
 
 
@@ -200,6 +204,9 @@ def access(
     item: Annotated[str, typer.Option(help="Root of the one record wanted.")] = "",
     receipt: Annotated[Path | None, typer.Option(help="Write the receipt here.")] = None,
     values: Annotated[bool, typer.Option("--values/--no-values", help="Show the values.")] = True,
+    again: Annotated[
+        bool, typer.Option("--again", help="Use it again although an earlier use was lost.")
+    ] = False,
 ) -> None:
     """Use a basis once; open and check what comes. Exit code 3: denied, on chain.
 
@@ -213,6 +220,13 @@ def access(
     identifier = hash_of(basis, "basis")
     case = _cases(session).of_authorization(identifier)
     mask = _mask(session, identifier, case, fields, dataset)
+    lost = session.requests.lost_uses(session.key.address, identifier)
+    if lost:
+        question = (
+            f"{len(lost)} earlier use of this basis was recorded and never handed out. "
+            "Use it again? That counts once more."
+        )
+        session.confirm(question, yes=again)
     (kept,) = using.prepare(
         session.ledger,
         session.key,
@@ -221,6 +235,7 @@ def access(
         identifier,
         mask,
         item=hash_of(item, "item") if item else bytes(32),
+        another_use=bool(lost),
     )
     known = Basis() if case is None else case.basis
     steps = using.access(session.ledger, session.opening, session.requests, kept, known)
@@ -247,6 +262,32 @@ def open_answer(
         using.open_kept(session.ledger, session.opening, session.requests, kept, known)
     )
     _show(session, used, receipt, values=values)
+
+
+@app.command()
+def history(
+    context: typer.Context,
+    cursor: Annotated[str, typer.Option(help="Of the page before, for older ones.")] = "",
+) -> None:
+    """Show the consumer's own accesses, the newest first, and whether they were handed out."""
+    session = session_of(context)
+    page = session.run(send(my_accesses(cursor or None)))
+    session.output.result(page)
+    session.output.table(
+        "Accesses",
+        ("when", "number", "basis", "dataset", "outcome", "release"),
+        [
+            (
+                moment_text(one.at),
+                one.sequence,
+                short(one.basis),
+                one.dataset_title or short(one.dataset),
+                one.outcome,
+                one.release,
+            )
+            for one in page.accesses
+        ],
+    )
 
 
 @app.command()
@@ -279,8 +320,16 @@ def appeal(
 # Help
 
 
-def _sign(session: Session, application: bytes, file: Path) -> None:
-    text = read_file(file, 2**20).decode("utf-8", "strict")
+def _document(file: Path) -> str:
+    """Return a confidentiality agreement, its lines ended by line feeds, as it is signed."""
+    try:
+        text = read_file(file, 2**20).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8") from error
+    return verify_document("the confidentiality agreement", text.replace("\r\n", "\n"))
+
+
+def _sign(session: Session, application: bytes, text: str) -> None:
     session.run(agreements.sign_confidentiality(session.ledger, session.key, application, text))
 
 

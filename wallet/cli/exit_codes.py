@@ -14,8 +14,10 @@ from ledger.errors import LedgerError
 from ledger.evidence import EvidenceCheckError, NoEvidenceError
 from ledger.node import DataInUseError as NodeInUseError
 from ledger.node import PortInUseError as NodePortInUseError
+from ledger.plain_text import PlainTextError
 from ledger.replay import ExportError, NodeContradictionError
 from ledger.rpc import RpcError
+from ledger.statement import StatementError
 from wallet.authority.errors import AuthorityError
 from wallet.citizen.errors import ProposalError
 from wallet.cli.errors import DifferencesError, InputError
@@ -83,6 +85,7 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (CodeChangedError, ExitCode.NOT_VERIFIED),
     (client.NotFoundError, ExitCode.NOT_FOUND),
     (client.ErasedError, ExitCode.NOT_FOUND),
+    (client.AnotherUseError, ExitCode.REFUSED),
     (client.UnknownNameError, ExitCode.NOT_FOUND),
     (client.NotFoundHereError, ExitCode.NOT_FOUND),
     (client.UnavailableError, ExitCode.TRY_AGAIN),
@@ -112,6 +115,8 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (AuthorityError, ExitCode.BAD_INPUT),
     (ProposalError, ExitCode.BAD_INPUT),
     (InputError, ExitCode.BAD_INPUT),
+    (PlainTextError, ExitCode.BAD_INPUT),
+    (StatementError, ExitCode.BAD_INPUT),
     (WalletError, ExitCode.FAILED),
     (LedgerError, ExitCode.FAILED),
 )

@@ -1,7 +1,8 @@
 """Using what was granted: sending signed requests until each has its answer.
 
 The same signed request sent again is the same access, so sending goes on through broken connections
-and busy gateways, and after a crash (`resume`). Requests always travel as a list, also a single one:
+and busy gateways, and after a crash (`resume`). When the release window of a recorded access is over, that
+is final: the request is closed, and the book remembers that its use was lost. Requests always travel as a list, also a single one:
 denials and problems then come back one for each request.
 """
 
@@ -19,8 +20,8 @@ from ledger.exchange import (
     decode_result,
     encode_submissions,
 )
-from wallet.client.calls import Answer, Credential, HttpCall, path
-from wallet.client.errors import UnexpectedAnswerError
+from wallet.client.calls import Answer, Credential, HttpCall, path, reader
+from wallet.client.errors import RELEASE_OVER, RELEASE_STOPPED, UnexpectedAnswerError
 from wallet.client.patience import PASSING, USUAL, Patience
 from wallet.client.requests import KeptRequest, RequestBook
 from wallet.client.steps import Steps, pause, send
@@ -34,6 +35,28 @@ class Answered(msgspec.Struct, frozen=True):
 
     request: KeptRequest
     result: AccessResult
+
+
+class ShownAccess(msgspec.Struct, frozen=True):
+    """One access of a consumer, as the gateway tells it."""
+
+    access: str
+    sequence: int
+    outcome: str
+    at: int
+    basis: str
+    dataset: str = ""
+    dataset_title: str = ""
+    release: str = ""
+    """Of an allowed access, as far as the gateway's journal knows: `handed-out`, `open` or
+    `never-handed-out`."""
+
+
+class AccessesPage(msgspec.Struct, frozen=True):
+    """Some of a consumer's accesses, the newest first."""
+
+    accesses: tuple[ShownAccess, ...]
+    cursor: str | None = None
 
 
 class _Results(msgspec.Struct):
@@ -61,6 +84,12 @@ def ask_access(access: bytes) -> HttpCall[AccessResult]:
         lambda got: decode_result(got.body),
         credential=Credential.SIGNATURE,
     )
+
+
+def my_accesses(cursor: str | None = None) -> HttpCall[AccessesPage]:
+    """Ask for the consumer's own accesses, the newest first."""
+    where = path("/v1/accesses", cursor=cursor)
+    return HttpCall("GET", where, reader(AccessesPage), credential=Credential.SIGNATURE)
 
 
 def use(
@@ -115,7 +144,10 @@ def _once(
     for request, text in zip(requests, texts, strict=True):
         result = decode_result(text)
         if _is_final(result):
-            book.note_answer(request.id, text, holds_release=result.release is not None)
+            book.note_answer(
+                request.id, text, holds_release=result.release is not None, lost=_is_lost(result)
+            )
+        if _is_final(result) or _is_stopped(result):
             done[request.id] = Answered(request, result)
 
 
@@ -133,4 +165,15 @@ def _is_final(result: AccessResult) -> bool:
         return True
     if result.release is not None:
         return True
-    return result.problem is not None and result.problem.status not in _PASSING_STATUSES
+    problem = result.problem
+    return problem is not None and not (problem.status in _PASSING_STATUSES or _is_stopped(result))
+
+
+def _is_stopped(result: AccessResult) -> bool:
+    """Whether an act on chain stands against the release: it may be taken back, but hardly soon."""
+    return result.problem is not None and result.problem.type == RELEASE_STOPPED
+
+
+def _is_lost(result: AccessResult) -> bool:
+    """Whether a use was counted and can be handed out no more."""
+    return result.problem is not None and result.problem.type == RELEASE_OVER

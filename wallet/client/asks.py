@@ -12,6 +12,7 @@ import msgspec
 
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
+from ledger.plain_text import MOST_MESSAGE, verify_case_number, verify_optional_text
 from ledger.statement import case_reference, new_reference
 from ledger.typed_data import Authorization, SubjectLink, record_from_object
 from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, reader
@@ -107,7 +108,12 @@ def new_ask(
         item: root of one record.
         message: for the person, plain text.
         now: seconds since 1970.
+
+    Raises:
+        PlainTextError: the case number is none, or the message is not plain.
     """
+    verify_case_number(case_number)
+    verify_optional_text("the message", message, MOST_MESSAGE)
     present = int(time.time()) if now is None else now
     answer_by = min(expires_at, present + 7 * 86_400) if deadline is None else deadline
     return Ask(
@@ -320,7 +326,12 @@ def new_handle(subject: bytes) -> HttpCall[NewHandle]:
 
 
 def refuse_ask(request: str, reason: str = "") -> HttpCall[None]:
-    """Refuse what a consumer asks for."""
+    """Refuse what a consumer asks for.
+
+    Raises:
+        PlainTextError: the reason is not plain.
+    """
+    verify_optional_text("the reason", reason, MOST_MESSAGE)
     body = msgspec.json.encode({"reason": reason})
     where = path("/v1/inbox/{}/refusal", request)
     return HttpCall("POST", where, nothing, body=body, credential=Credential.SIGNATURE)

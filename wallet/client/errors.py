@@ -8,6 +8,7 @@ ClientError
     UnauthorizedError 401, ForbiddenError 403 (DeniedError: recorded on chain;
     RecorderNotNamedError: the consumer must name the gateway's recorder first), NotFoundError 404,
     ConflictError 409, ErasedError 410, OutOfBoundsError 412, TooLargeError 413, InvalidError 422,
+    ReleaseOverError 410 and ReleaseStoppedError 403 of an access that was recorded,
     ThrottledError 429, UnavailableError 503, ServerError any other 5xx, ProblemError the rest
   ForeignTextError            a service wants something signed that is not its own; nothing was
   VerificationError           what was received is not what it is said to be; `check` says what
@@ -52,6 +53,14 @@ class NotFoundHereError(ClientError):
     """The party itself keeps nothing of this name or number."""
 
 
+class AnotherUseError(ClientError):
+    """An earlier use was recorded and counted, and never handed out; another one needs the caller's word."""
+
+
+class LateDeadlineError(ClientError):
+    """What a person is to sign could be held back for long; nothing was signed."""
+
+
 class NotAnsweredError(ClientError):
     """A person has not answered yet."""
 
@@ -72,6 +81,9 @@ class RefusedError(ClientError):
     def __reduce__(self) -> tuple[type["RefusedError"], tuple[str, str]]:
         return type(self), (self.error, self.arguments)
 
+
+RELEASE_OVER: Final = "urn:quancheng:problem:release-over"
+RELEASE_STOPPED: Final = "urn:quancheng:problem:release-stopped"
 
 Member = str | int | float | bool | None
 """What a problem may say beside the usual, for programs."""
@@ -147,6 +159,14 @@ class ErasedError(ProblemError):
     """410: the record was erased."""
 
 
+class ReleaseOverError(ProblemError):
+    """410: the access was recorded, and its release window is over. Final; another try is another use."""
+
+
+class ReleaseStoppedError(ForbiddenError):
+    """403: the access was recorded, and an act on chain stands against the release."""
+
+
 class OutOfBoundsError(ProblemError):
     """412: outside the purpose's bounds or the agreement."""
 
@@ -203,13 +223,19 @@ _BY_STATUS: Final[dict[int, type[ProblemError]]] = {
 }
 
 
+_BY_TYPE: Final[dict[str, type[ProblemError]]] = {
+    RELEASE_OVER: ReleaseOverError,
+    RELEASE_STOPPED: ReleaseStoppedError,
+}
+
+
 def problem_error(
     problem: Refusal,
     retry_after: float | None = None,
     members: tuple[tuple[str, Member], ...] = (),
 ) -> ProblemError:
     """Return the error that a problem is."""
-    kind = _BY_STATUS.get(problem.status)
+    kind = _BY_TYPE.get(problem.type) or _BY_STATUS.get(problem.status)
     if problem.type == _NOT_NAMED:
         kind = RecorderNotNamedError
     if kind is None:

@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
+from ledger.plain_text import verify_case_number
 from ledger.typed_data import SubjectLink, record_from_object
 from wallet.client.calls import (
     NDJSON,
@@ -279,7 +280,12 @@ def _link(answer: Answer) -> SignedLink:
 
 
 def resolve(person: Person, purpose: bytes, case_number: str) -> HttpCall[Handle]:
-    """Look a customer up for a case; a consumer. The person will see that it was."""
+    """Look a customer up for a case; a consumer. The person will see that it was.
+
+    Raises:
+        PlainTextError: the case number is none.
+    """
+    verify_case_number(case_number)
     body = _members(person, purpose=to_hex(purpose), case_number=case_number)
     return _post("/v1/resolutions", body, reader(Handle))
 

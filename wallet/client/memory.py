@@ -11,9 +11,11 @@ import msgspec
 
 from ledger import queries, views
 from ledger.encoding import Schema
+from ledger.enumerations import Roles
 from ledger.events import Accessed, EventDecoder, Published
-from ledger.exchange import SignedLink
+from ledger.exchange import RecordedAccess, SignedLink
 from ledger.hexes import to_hex
+from ledger.links import LinkBounds
 from ledger.typed_data import SubjectLink
 from ledger.views import Standing
 from wallet.client import chain, datasets
@@ -44,6 +46,12 @@ class _Known(msgspec.Struct, frozen=True):
     standing: Standing
 
 
+class _Registered(msgspec.Struct, frozen=True):
+    reached: int
+    authorities: tuple[bytes, ...]
+    links_from: int
+
+
 class Memory:
     """Remembers what final blocks hold. For one deployment; not for several threads at once."""
 
@@ -52,6 +60,7 @@ class Memory:
         self._publications: dict[bytes, _Publications] = {}
         self._schemas: dict[bytes, Schema] = {}
         self._standings: dict[bytes, _Known] = {}
+        self._subjects: dict[bytes, _Registered] = {}
         self._links: RememberedLinks | None = None
         self._final = -1
         """Newest block of which the node said that it is final."""
@@ -104,6 +113,28 @@ class Memory:
             now = yield from look(views.standing_of(ledger.deployment.contracts, party))
             found = self._standings[party] = _Known(block, now)
         return found.standing
+
+    def link_bounds(
+        self, ledger: Ledger, subject: bytes, recorded: RecordedAccess
+    ) -> Steps[LinkBounds]:
+        """Return which links of a subject count, as of an access's block or later.
+
+        An end of links that came after the access is none for it.
+        """
+        at, block = ledger.deployment.contracts, recorded.block_number
+        found = self._subjects.get(subject)
+        if found is None or found.reached < block:
+            state = yield from look(views.subject_of(at, subject))
+            successor = yield from look(views.successor_of(at, state.registrar))
+            found = _Registered(block, (state.registrar, successor), state.links_from)
+            self._subjects[subject] = found
+        active = []
+        for authority in found.authorities:
+            standing = yield from self.standing(ledger, authority, block)
+            if standing.active and Roles.IDENTITY_AUTHORITY in standing.roles:
+                active.append(authority)
+        ended = found.links_from if found.links_from <= recorded.timestamp else 0
+        return LinkBounds(active, ended)
 
     def signer(self, ledger: Ledger, link: SignedLink) -> bytes:
         """Return who signed a link.

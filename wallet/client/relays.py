@@ -97,6 +97,9 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     sequence: int = 0
     access: str = ""
     transaction: str = ""
+    release: str = ""
+    """Of an allowed access, as far as the gateway's journal knows: `handed-out`, `open` or
+    `never-handed-out`."""
 
 
 class HistoryPage(msgspec.Struct, frozen=True):

@@ -27,15 +27,13 @@ from typing import Final, Self
 import msgspec
 
 from ledger.answer_keys import KEY_LIFETIME, REQUESTS_PER_KEY, make_nonce, nonce_word
+from ledger.deployment import DEFAULT_RELEASE_WINDOW
 from ledger.errors import LedgerError
 from ledger.exchange import KeyedSubmission
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose, Suite
 from ledger.typed_data import AccessRequest, Domain, decode_record, encode_record
 from wallet.client.errors import ClientError, NotFoundHereError
 from wallet.client.party import PartyKey
-
-RELEASE_WINDOW: Final = 3600
-"""Seconds for which keyholders release an access after it was recorded."""
 
 _LATEST: Final = 2**40
 _MARGIN: Final = 60
@@ -49,8 +47,10 @@ CREATE TABLE IF NOT EXISTS private_keys (key INTEGER PRIMARY KEY, sealed BLOB NO
 CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY, consumer BLOB NOT NULL, nonce TEXT NOT NULL, key INTEGER NOT NULL,
     request BLOB NOT NULL, signature BLOB NOT NULL, created INTEGER NOT NULL, answer BLOB,
-    stored INTEGER NOT NULL DEFAULT 0, UNIQUE (consumer, nonce));
+    stored INTEGER NOT NULL DEFAULT 0, basis BLOB NOT NULL, lost INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (consumer, nonce));
 CREATE INDEX IF NOT EXISTS open_requests ON requests (consumer, id) WHERE answer IS NULL;
+CREATE INDEX IF NOT EXISTS lost_requests ON requests (consumer, basis) WHERE lost = 1;
 CREATE INDEX IF NOT EXISTS unstored_requests ON requests (key) WHERE stored = 0;
 """
 
@@ -165,7 +165,13 @@ class RequestBook:
                 self._known.clear()
 
     def sign(
-        self, key: PartyKey, recipient: EncryptionKey, domain: Domain, asked: tuple[Asked, ...]
+        self,
+        key: PartyKey,
+        recipient: EncryptionKey,
+        domain: Domain,
+        asked: tuple[Asked, ...],
+        *,
+        release_window: int = DEFAULT_RELEASE_WINDOW,
     ) -> tuple[KeptRequest, ...]:
         """Sign requests with fresh nonces and keep them; when this returns they are on disk.
 
@@ -174,23 +180,27 @@ class RequestBook:
             recipient: the consumer's registered encryption key: private keys are kept sealed to it.
             domain: of `AccessRequest`.
             asked: what to ask for.
+            release_window: of the deployment, seconds.
         """
         self.destroy_spent_keys()
         with self._transaction():
-            return tuple(self._sign(key, recipient, domain, one) for one in asked)
+            return tuple(self._sign(key, recipient, domain, one, release_window) for one in asked)
 
-    def note_answer(self, request: int, answer: bytes, *, holds_release: bool = True) -> None:
+    def note_answer(
+        self, request: int, answer: bytes, *, holds_release: bool = True, lost: bool = False
+    ) -> None:
         """Note the final answer to a request: nothing is left to be sent.
 
         Args:
             request: its place.
             answer: as it came.
             holds_release: whether there is anything to open; otherwise it counts as stored.
+            lost: whether the use was counted and is handed out no more.
         """
         with self._transaction():
             self._database.execute(
-                "UPDATE requests SET answer = ?, stored = ? WHERE id = ?",
-                (answer, not holds_release, request),
+                "UPDATE requests SET answer = ?, stored = ?, lost = ? WHERE id = ?",
+                (answer, not holds_release, lost, request),
             )
 
     def note_stored(self, requests: Iterable[int]) -> None:
@@ -241,6 +251,21 @@ class RequestBook:
             "requests.consumer = ? AND answer IS NULL ORDER BY requests.id", (consumer,)
         )
 
+    def lost_uses(self, consumer: bytes, basis: bytes) -> tuple[KeptRequest, ...]:
+        """Return the uses of a basis that were lost, as far as `accept_lost` was not told of them."""
+        return self._select(
+            "requests.consumer = ? AND basis = ? AND lost = 1 ORDER BY requests.id",
+            (consumer, basis),
+        )
+
+    def accept_lost(self, consumer: bytes, basis: bytes) -> None:
+        """Note that the caller knows of the lost uses of a basis, and wants another one."""
+        with self._transaction():
+            self._database.execute(
+                "UPDATE requests SET lost = 2 WHERE consumer = ? AND basis = ? AND lost = 1",
+                (consumer, basis),
+            )
+
     def get(self, request: int) -> KeptRequest:
         """Return a request by its place.
 
@@ -259,10 +284,16 @@ class RequestBook:
         )
 
     def _sign(
-        self, key: PartyKey, recipient: EncryptionKey, domain: Domain, asked: Asked
+        self,
+        key: PartyKey,
+        recipient: EncryptionKey,
+        domain: Domain,
+        asked: Asked,
+        release_window: int,
     ) -> KeptRequest:
         now = int(self._clock())
-        place, public, counter = self._take_counter(key.address, recipient, asked.deadline, now)
+        needed_until = min(asked.deadline, _LATEST) + release_window + _MARGIN
+        place, public, counter = self._take_counter(key.address, recipient, needed_until, now)
         request = AccessRequest(
             consumer=key.address,
             basis=asked.basis,
@@ -273,8 +304,8 @@ class RequestBook:
         )
         submission = KeyedSubmission(request, key.sign_record(request, domain), public)
         cursor = self._database.execute(
-            "INSERT INTO requests (consumer, nonce, key, request, signature, created)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO requests (consumer, nonce, key, request, signature, created, basis)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 key.address,
                 str(request.nonce),
@@ -282,12 +313,13 @@ class RequestBook:
                 encode_record(request),
                 submission.signature,
                 now,
+                request.basis,
             ),
         )
         return KeptRequest(int(cursor.lastrowid or 0), submission, None)
 
     def _take_counter(
-        self, consumer: bytes, recipient: EncryptionKey, deadline: int, now: int
+        self, consumer: bytes, recipient: EncryptionKey, needed_until: int, now: int
     ) -> tuple[int, bytes, int]:
         """Return a key for one more request: its place, its public half, and the request's counter."""
         row = self._database.execute(
@@ -302,7 +334,7 @@ class RequestBook:
         place, public, used = row or (*self._draw(consumer, recipient, now), 0)
         self._database.execute(
             "UPDATE keys SET used = used + 1, needed_until = max(needed_until, ?) WHERE id = ?",
-            (min(deadline, _LATEST) + RELEASE_WINDOW + _MARGIN, place),
+            (needed_until, place),
         )
         return place, public, used
 

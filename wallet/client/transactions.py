@@ -17,6 +17,7 @@ from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
 from ledger.events import Log
 from ledger.hexes import from_hex, to_hex
+from ledger.plain_calls import verify_call
 from ledger.queries import Receipt
 from ledger.sealing import OpeningKey
 from ledger.sender import suggested_fee
@@ -91,10 +92,12 @@ def transact(
         note: is given the signed transaction before it is sent.
 
     Raises:
+        PlainTextError: one of its texts is not plain; nothing is sent.
         RefusedError: the contract refuses it.
         NotFinalError: it is on its way.
         ClientError: it could not be sent.
     """
+    verify_call(call)
     if key is None:
         raise MissingKeyError("a transaction must be signed: name a key")
     to = ledger.deployment.address_of(call.contract)

@@ -21,18 +21,18 @@ import msgspec
 
 from ledger import views
 from ledger.encoding import SIZE, Schema
-from ledger.enumerations import OUTCOMES, Outcome, Roles
+from ledger.enumerations import OUTCOMES, Outcome
 from ledger.errors import LedgerError
 from ledger.events import Accessed, Granted, RecordErased
 from ledger.exchange import AccessResult, RecordedAccess, Release, SignedLink, Submission
 from ledger.hexes import to_hex
+from ledger.links import LinkFault, find_link_fault
 from ledger.merkle import RangeProof, TreeHead, verify_range
 from ledger.publications import OwnerProof, PublicationEntry, VerifiedRun, verify_run
 from ledger.sealing import OpeningKey
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
-    SubjectLink,
     digest_of,
     struct_hash,
 )
@@ -225,7 +225,7 @@ class _Verifier:
         self._checked.append(Check.VALUES)
         item = self._request.item if self._request.item != ALL else terms.item
         yield from self._records(release, records, head, item)
-        yield from self._subject(release, records, terms, recorded.block_number)
+        yield from self._subject(release, records, terms, recorded)
         return Opened(
             access=recorded.access,
             recorded=recorded,
@@ -410,7 +410,11 @@ class _Verifier:
     # The person
 
     def _subject(
-        self, release: Release, records: tuple[OpenedRecord, ...], terms: _Terms, block: int
+        self,
+        release: Release,
+        records: tuple[OpenedRecord, ...],
+        terms: _Terms,
+        recorded: RecordedAccess,
     ) -> Steps[None]:
         if terms.subject is None:
             return
@@ -419,7 +423,7 @@ class _Verifier:
             self._leave_open(Check.SUBJECT, "no link was handed over; keyholders checked it")
             return
         owners = {record.entry.owner for record in records} or {signed.link.owner}
-        if signed.link != SubjectLink(terms.subject, release.dataset, signed.link.owner):
+        if (signed.link.subject, signed.link.dataset) != (terms.subject, release.dataset):
             raise VerificationError(Check.SUBJECT, "the link is for another subject or dataset")
         if owners != {signed.link.owner}:
             raise VerificationError(Check.SUBJECT, "the link is for another owner")
@@ -430,9 +434,13 @@ class _Verifier:
             signer = self._memory.signer(self._ledger, signed)
         except LedgerError as error:
             raise VerificationError(Check.SUBJECT, str(error)) from error
-        standing = yield from self._memory.standing(self._ledger, signer, block)
-        if not standing.active or Roles.IDENTITY_AUTHORITY not in standing.roles:
-            raise VerificationError(Check.SUBJECT, f"{to_hex(signer)} is no identity authority")
+        bounds = yield from self._memory.link_bounds(self._ledger, terms.subject, recorded)
+        fault = find_link_fault(signed.link, signer, bounds, recorded.timestamp)
+        if fault is LinkFault.OVER:  # keyholders had a newer one; the bank may ask for it
+            self._leave_open(Check.SUBJECT, "the link was over when the access was recorded")
+            return
+        if fault is not None:
+            raise VerificationError(Check.SUBJECT, fault.value)
         self._checked.append(Check.SUBJECT)
 
     def _leave_open(self, check: Check, reason: str) -> None:

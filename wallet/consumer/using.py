@@ -10,7 +10,12 @@ from ledger.exchange import decode_result
 from ledger.sealing import EncryptionKey, OpeningKey
 from ledger.typed_data import AccessRequest
 from wallet.client.accesses import Answered, use
-from wallet.client.errors import ClientError, MissingKeyError, NotFoundHereError
+from wallet.client.errors import (
+    AnotherUseError,
+    ClientError,
+    MissingKeyError,
+    NotFoundHereError,
+)
 from wallet.client.memory import Memory
 from wallet.client.party import PartyKey
 from wallet.client.patience import USUAL, Patience
@@ -43,6 +48,7 @@ def prepare(
     item: bytes = bytes(32),
     count: int = 1,
     lifetime: int = USUAL_LIFETIME,
+    another_use: bool = False,
 ) -> tuple[KeptRequest, ...]:
     """Sign requests for a basis and keep them; they are not sent yet.
 
@@ -56,12 +62,30 @@ def prepare(
         item: root of the one record wanted; zeros for all.
         count: how many uses.
         lifetime: seconds within which they must be recorded.
+        another_use: whether to use the basis again although an earlier use of it was lost.
+
+    Raises:
+        AnotherUseError: an earlier use was recorded, counted and never handed out.
     """
     if key is None:
         raise MissingKeyError("requests must be signed: name the consumer's key")
+    lost = book.lost_uses(key.address, basis)
+    if lost and not another_use:
+        numbers = ", ".join(str(one.id) for one in lost)
+        raise AnotherUseError(
+            f"request {numbers} on this basis was recorded and never handed out: another one counts again"
+        )
+    if lost:
+        book.accept_lost(key.address, basis)
     asked = Asked(basis, fields, int(time.time()) + lifetime, item)
-    domain = ledger.deployment.domain_of(AccessRequest)
-    return book.sign(key, recipient, domain, (asked,) * count)
+    deployment = ledger.deployment
+    return book.sign(
+        key,
+        recipient,
+        deployment.domain_of(AccessRequest),
+        (asked,) * count,
+        release_window=deployment.release_window,
+    )
 
 
 def access(

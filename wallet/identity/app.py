@@ -32,6 +32,7 @@ PROBLEMS: Final = {
     errors.NotEnrolledError: ProblemKind("not-enrolled", 409, "The person has not enrolled"),
     errors.RecoveryPendingError: ProblemKind("recovery-pending", 409, "A key is being replaced"),
     errors.SignersMissingError: ProblemKind("signers-missing", 409, "One signer for each id"),
+    errors.LinkNotRenewedError: ProblemKind("link-not-renewed", 409, "The link is not renewed"),
     errors.NotAdmittedError: FORBIDDEN,
     errors.UnknownOnChainError: ProblemKind("unknown-on-chain", 422, "Not known on chain"),
     errors.ChainUnavailableError: ProblemKind("chain-unavailable", 503, "The chain is not there"),

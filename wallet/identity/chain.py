@@ -93,6 +93,24 @@ class ChainDesk:
         """
         return await self._ask(views.subject_of(self._contracts, subject))
 
+    async def links_from(self, subject: bytes) -> int:
+        """Return up to which second a subject's links are ended; zero for none.
+
+        Raises:
+            ChainUnavailableError: The node cannot be asked.
+        """
+        return (await self.subject(subject)).links_from
+
+    async def follows(self, authority: bytes, former: bytes) -> bool:
+        """Tell whether an authority is another one, or its successor on chain.
+
+        Raises:
+            ChainUnavailableError: The node cannot be asked.
+        """
+        if authority == former:
+            return True
+        return await self._ask(views.successor_of(self._contracts, former)) == authority
+
     async def _ask(self, call: Call[T]) -> T:
         try:
             return await self._rpc.send(call)

@@ -51,6 +51,10 @@ class SignersMissingError(IdentityError):
     """A recovery needs a new signer for each of the person's subject ids."""
 
 
+class LinkNotRenewedError(IdentityError):
+    """A link is not this authority's, or is not right any more: no new one is signed."""
+
+
 class NotAdmittedError(IdentityError):
     """The party is not admitted, not active, restricted, or not the dataset's provider."""
 

@@ -1,10 +1,13 @@
 """Bodies of requests and answers. Nothing that is refused is quoted: it may be personal."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
+from ledger.plain_text import MOST_CASE_NUMBER, verify_case_number, verify_text
+from ledger.typed_data import SubjectLink, record_from_object, record_to_object
 from wallet.identity.enrolment import WantedSigner
 from wallet.identity.lookups import Lookup
 from wallet.identity.people import Identity, Kind, make_identity
@@ -14,7 +17,17 @@ from wallet.identity.texts import ProvenSigner
 
 Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
 Bytes = Annotated[str, Field(pattern="^0x([0-9a-f]{2})*$", max_length=20_000)]
-ShortText = Annotated[str, Field(min_length=1, max_length=500)]
+_MOST_TEXT: Final = 500
+
+
+def _plain(text: str) -> str:
+    return verify_text("the text", text, _MOST_TEXT)
+
+
+ShortText = Annotated[str, Field(min_length=1, max_length=_MOST_TEXT), AfterValidator(_plain)]
+CaseNumber = Annotated[
+    str, Field(min_length=1, max_length=MOST_CASE_NUMBER), AfterValidator(verify_case_number)
+]
 
 
 class _Body(BaseModel):
@@ -89,7 +102,7 @@ class ResolutionBody(PersonBody):
     """A consumer looks a customer up."""
 
     purpose: Hash
-    case_number: ShortText
+    case_number: CaseNumber
 
 
 class LinkBody(_Body):
@@ -97,6 +110,22 @@ class LinkBody(_Body):
 
     dataset: Hash
     subject: Hash | None = None
+
+
+class RenewalBody(_Body):
+    """Somebody has a link and wants a new one that says the same."""
+
+    link: dict[str, str | int | bool]
+    link_signature: Annotated[str, Field(pattern="^0x[0-9a-f]{130}$")]
+
+    def signed(self) -> SignedLink:
+        """Return the link that is shown.
+
+        Raises:
+            TypedDataError: It has not the form of one.
+        """
+        link = record_from_object(SubjectLink, self.link)
+        return SignedLink(link, from_hex(self.link_signature))
 
 
 class ChallengeBody(_Body):
@@ -211,6 +240,11 @@ class SessionAnswer(BaseModel):
 
     token: str
     expires_at: int
+
+
+def show_link(signed: SignedLink) -> LinkAnswer:
+    """Show a link."""
+    return LinkAnswer(link=record_to_object(signed.link), link_signature=to_hex(signed.signature))
 
 
 def show_subject(row: SubjectRow) -> SubjectAnswer:

@@ -11,8 +11,6 @@ from ledger.challenges import Asker
 from ledger.hexes import from_hex, to_hex
 from ledger.identifiers import IdentifierError
 from ledger.service.request_body import parse_model, read_model
-from ledger.signing import sign
-from ledger.typed_data import SubjectLink, digest, record_to_object
 from wallet.identity.callers import (
     MOST_BYTES,
     by_officer,
@@ -36,11 +34,13 @@ from wallet.identity.models import (
     LookupsAnswer,
     RecoveryAnswer,
     RecoveryBody,
+    RenewalBody,
     ResolutionBody,
     SessionAnswer,
     SessionBody,
     SubjectsAnswer,
     SubjectsBody,
+    show_link,
     show_lookup,
     show_recovered,
     show_subject,
@@ -143,11 +143,16 @@ async def links(request: Request, parts: Parts) -> LinkAnswer:
     body = parse_model(raw, LinkBody)
     subject = await _own(parts, caller, body.subject)
     dataset = await parts.chain.verify_dataset(from_hex(body.dataset))
-    person = (await parts.store.person_by_id(caller.person)).identity
-    owner = parts.keys.owners.owner(dataset, person.kind, person.number)
-    link = SubjectLink(subject, dataset, owner)
-    signature = sign(digest(link, parts.deployment.domain_of(link)), parts.keys.account)
-    return LinkAnswer(link=record_to_object(link), link_signature=to_hex(signature))
+    return show_link(await parts.links.issue(subject, caller.person, dataset))
+
+
+@router.post("/links/renewals")
+async def renewals(request: Request, parts: Parts) -> LinkAnswer:
+    """Sign a link anew for whoever shows one that is still right, though it may be over."""
+    shown = (await read_model(request, RenewalBody, MOST_BYTES)).signed()
+    await parts.links.verify(shown)
+    parts.limits.renewals.take(shown.link.subject)
+    return show_link(await parts.links.renew(shown))
 
 
 @router.post("/sessions/challenge")

@@ -8,11 +8,13 @@ import httpx
 from ledger.chain import Finality
 from ledger.deployment import Deployment
 from ledger.rpc import AsyncRpc
+from ledger.service.rate_limit import RateLimit
 from wallet.identity.chain import ChainDesk
 from wallet.identity.database import Database
 from wallet.identity.enrolment import Enrolments
 from wallet.identity.handles import Gateway
 from wallet.identity.keys import AuthorityKeys
+from wallet.identity.links import Links
 from wallet.identity.lookups import LookupLog
 from wallet.identity.outbox import Outbox
 from wallet.identity.recoveries import Recoveries
@@ -24,13 +26,13 @@ from wallet.identity.store import Store
 from wallet.identity.texts import Texts
 from wallet.identity.watching import Watcher
 from wallet.service.authentication import Authenticator
-from wallet.service.limits import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How often; see the settings of the same names."""
 
+    renewals: RateLimit
     resolutions: RateLimit
     misses: RateLimit
     enrolments: RateLimit
@@ -48,6 +50,7 @@ class Services:
     store: Store
     lookups: LookupLog
     chain: ChainDesk
+    links: Links
     outbox: Outbox
     watcher: Watcher
     registrar: Registrar
@@ -86,6 +89,7 @@ def put_together(
         store=store,
         lookups=lookups,
         chain=chain,
+        links=Links(keys, deployment, store, chain, watcher),
         outbox=outbox,
         watcher=watcher,
         registrar=registrar,
@@ -103,10 +107,14 @@ def put_together(
 
 
 def _limits(settings: IdentitySettings, clock: Callable[[], float]) -> Limits:
+    def limit(amount: int, seconds: int) -> RateLimit:
+        return RateLimit(amount / seconds, amount, clock=clock)
+
     return Limits(
-        resolutions=RateLimit(settings.resolutions_per_minute, 60, clock),
-        misses=RateLimit(settings.misses_per_hour, 3600, clock),
-        enrolments=RateLimit(settings.enrolments_per_hour, 3600, clock),
-        owners=RateLimit(settings.owners_per_minute, 60, clock),
-        subjects=RateLimit(settings.links_per_minute, 60, clock),
+        renewals=limit(settings.renewals_per_hour, 3600),
+        resolutions=limit(settings.resolutions_per_minute, 60),
+        misses=limit(settings.misses_per_hour, 3600),
+        enrolments=limit(settings.enrolments_per_hour, 3600),
+        owners=limit(settings.owners_per_minute, 60),
+        subjects=limit(settings.links_per_minute, 60),
     )

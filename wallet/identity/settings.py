@@ -84,6 +84,9 @@ class IdentitySettings(BaseSettings):
     links_per_minute: Annotated[int, Field(ge=1)] = 600
     """Links, sessions and lists that one signer may ask for."""
 
+    renewals_per_hour: Annotated[int, Field(ge=1)] = 60
+    """Renewals of one subject's links, whoever shows them."""
+
     scrypt_n: int = 2**17
     """Cost of opening what is stored in the keystore from now on; lower only for demonstrations."""
 

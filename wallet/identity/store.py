@@ -177,6 +177,11 @@ class Store:
         """Return all subject ids of a person, oldest first."""
         return await self._subjects(subjects.c.person == person)
 
+    async def subject(self, subject: bytes) -> SubjectRow | None:
+        """Return a subject id; None for one that is not this authority's."""
+        found = await self._subjects(subjects.c.subject == subject)
+        return found[0] if found else None
+
     async def subjects_signed_by(self, signer: bytes) -> list[SubjectRow]:
         """Return the registered subjects with a signer; who had it first comes first."""
         state = subjects.c.state == SubjectState.REGISTERED.value

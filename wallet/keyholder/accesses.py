@@ -46,7 +46,7 @@ class _BlockAccesses:
     first_sequence: int
     ids: bytearray = field(default_factory=bytearray)
     outcomes: bytearray = field(default_factory=bytearray)
-    places: "array[int]" = field(default_factory=lambda: array("L"))
+    places: "array[int]" = field(default_factory=lambda: array("I"))
 
 
 class RecentAccesses:

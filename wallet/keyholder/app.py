@@ -122,6 +122,10 @@ class HolderDescription(BaseModel):
     """The newest final block that is known."""
     problem: str | None
     """Why nothing is released now."""
+    identity_authorities: list[str]
+    """Those pinned here, whose links count."""
+    unpinned: list[str]
+    """Active on chain and not pinned here: a rotation that the keyholder has to hear of, or a false one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,7 @@ def create_app(
         readiness=lambda: _check_ready(parts[0]),
         problems=PROBLEMS,
     )
-    _add_routes(app, opened)
+    _add_routes(app, settings, opened)
     return app
 
 
@@ -200,6 +204,7 @@ def _open(
             deployment.domain_of(AccessRequest),
             following.release_window,
             settings.publication_lag,
+            settings.pinned,
         ),
         links=RememberedLinks(links),
         sessions=Sessions(time.monotonic),
@@ -228,13 +233,15 @@ def _check_ready(parts: Parts) -> None:
         raise JournalError("the last write to the release journal failed")
 
 
-def _add_routes(app: FastAPI, opened: Callable[[], Awaitable[Parts]]) -> None:
+def _add_routes(
+    app: FastAPI, settings: KeyholderSettings, opened: Callable[[], Awaitable[Parts]]
+) -> None:
     Opened = Annotated[Parts, Depends(opened)]  # noqa: N806  (a type)
 
     @app.get("/v1/holder")
     async def holder(parts: Opened) -> HolderDescription:
-        """Tell who this keyholder is, and which epochs it holds seeds of."""
-        return _describe(parts)
+        """Tell who this keyholder is, which epochs it holds seeds of, and whose links it believes."""
+        return _describe(parts, settings.pinned)
 
     @app.post("/v1/subkeys")
     async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
@@ -261,8 +268,9 @@ def _add_routes(app: FastAPI, opened: Callable[[], Awaitable[Parts]]) -> None:
         return Response(encode_answers(answers), media_type="application/json")
 
 
-def _describe(parts: Parts) -> HolderDescription:
-    holdings, block = parts.holdings, parts.follower.register.block
+def _describe(parts: Parts, pinned: frozenset[bytes]) -> HolderDescription:
+    holdings, known = parts.holdings, parts.follower.register
+    block = known.block
     return HolderDescription(
         address=to_hex(holdings.address),
         encryption_key=to_hex(holdings.opening.encryption_key.to_bytes()),
@@ -280,6 +288,8 @@ def _describe(parts: Parts) -> HolderDescription:
         head_age=parts.following.head_age,
         block=None if block is NO_BLOCK else _block(block),
         problem=parts.follower.problem,
+        identity_authorities=sorted(map(to_hex, pinned)),
+        unpinned=sorted(map(to_hex, known.identity_authorities - pinned)),
     )
 
 

@@ -21,6 +21,7 @@ from ledger.events import (
     Published,
     Recorded,
 )
+from ledger.links import LinkBounds, link_bounds
 from ledger.merkle import TreeHead
 from ledger.policy import all_fields, has_role, order_fields
 from ledger.release_rules import Stop, Use, find_stop
@@ -109,9 +110,15 @@ class Register:
         except MalformedError:
             return None  # the contract takes any bytes
 
-    def is_identity_authority(self, address: bytes) -> bool:
-        """Tell whether an address is an active identity authority."""
-        return self.has_role(address, Roles.IDENTITY_AUTHORITY)
+    def link_bounds(self, subject: bytes) -> LinkBounds:
+        """Return which links of a subject count."""
+        return link_bounds(self._state, subject)
+
+    @property
+    def identity_authorities(self) -> frozenset[bytes]:
+        """The active ones."""
+        parties = self._state.parties
+        return frozenset(one for one in parties if self.has_role(one, Roles.IDENTITY_AUTHORITY))
 
     def has_role(self, address: bytes, role: Roles) -> bool:
         """Tell whether an address is an active party with this role."""

@@ -11,8 +11,9 @@ keyholder's own node says, in this order; each check assumes the ones before it:
     newest (or had been until a moment before: a gateway needs time to serve a new one).
  5. The run of entries is in that publication, by its root and count on chain.
  6. Each record's header and leaves lead to its entry in the run; none was erased.
- 7. The records are the ones that the access covers. For an authorization a link signed by an identity
-    authority ties the records' owner to the subject, and all of the owner's records are there.
+ 7. The records are the ones that the access covers. For an authorization a link ties the records' owner
+    to the subject, and all of the owner's records are there. The link is signed by the subject's
+    identity authority, which this keyholder has pinned, and counts at the newest block (`ledger.links`).
 
 Whether the consumer may have them was decided on chain, when the access was recorded. What was revoked,
 frozen, restricted or withdrawn since then stops it all the same: each release is judged at the newest
@@ -32,6 +33,7 @@ from ledger.errors import LedgerError, MalformedError
 from ledger.events import Block
 from ledger.events.access_log import WHOLE
 from ledger.exchange import PublicationProof, ReleaseTask
+from ledger.links import LinkBounds, LinkFault, find_link_fault
 from ledger.merkle import TreeHead, verify_range
 from ledger.publications import OwnerProof, PublicationEntry, verify_owner, verify_run
 from ledger.records import EncryptedRecord
@@ -116,8 +118,8 @@ class ChainView(Protocol):
     def is_erased(self, dataset: bytes, item: bytes) -> bool:
         """Tell whether a record's tombstone is on chain."""
 
-    def is_identity_authority(self, address: bytes) -> bool:
-        """Tell whether an address is an active identity authority now."""
+    def link_bounds(self, subject: bytes) -> LinkBounds:
+        """Return which links of a subject count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +130,13 @@ class Rules:
         access_log: EIP-712 domain of access requests.
         release_window: Seconds after its block, in block times, in which an access is released.
         publication_lag: Seconds, see `PUBLICATION_LAG`.
+        identity_authorities: Those whose links are believed, as the keyholder was told itself.
     """
 
     access_log: Domain
     release_window: int
-    publication_lag: int = PUBLICATION_LAG
+    publication_lag: int
+    identity_authorities: frozenset[bytes]
 
 
 class LinkSigners(Protocol):
@@ -182,7 +186,9 @@ def verify_task(
     indices = _indices(schema, request.fields, basis)
     publication = verify_publication(task, recorded, chain, rules)
     owner = (
-        verify_link(task, basis, chain, links) if isinstance(basis, AuthorizationBasis) else None
+        verify_link(task, basis, chain, rules, links)
+        if isinstance(basis, AuthorizationBasis)
+        else None
     )
     verify_records(task, schema, _item(request, basis), owner, publication.head, chain)
     return VerifiedRelease(
@@ -284,7 +290,11 @@ def verify_publication(
 
 
 def verify_link(
-    task: ReleaseTask, basis: AuthorizationBasis, chain: ChainView, links: LinkSigners
+    task: ReleaseTask,
+    basis: AuthorizationBasis,
+    chain: ChainView,
+    rules: Rules,
+    links: LinkSigners,
 ) -> bytes:
     """Check the link between an authorization's subject and the records' owner; return the owner."""
     if task.link is None:
@@ -296,8 +306,12 @@ def verify_link(
         signer = links.signer(link, task.link.signature)
     except SigningError as error:
         raise _refused(Reason.LINK_INVALID, str(error)) from error
-    if not chain.is_identity_authority(signer):
-        raise _refused(Reason.LINK_INVALID, "signed by nobody who is an identity authority now")
+    if signer not in rules.identity_authorities:
+        raise _refused(Reason.LINK_INVALID, "signed by no identity authority that is pinned here")
+    fault = find_link_fault(link, signer, chain.link_bounds(link.subject), chain.block.timestamp)
+    if fault is not None:
+        reason = Reason.LINK_OVER if fault is LinkFault.OVER else Reason.LINK_INVALID
+        raise _refused(reason, fault.value)
     return link.owner
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ledger.hexes import parse_address
 from wallet.keyholder.rules import PUBLICATION_LAG
 
 
@@ -41,6 +42,12 @@ class KeyholderSettings(BaseSettings):
     """Names (host:port, separated by commas) under which clients know this service, when not by host
     and port above. A signed request for another name is refused, so that none is carried over."""
 
+    identity_authorities: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses, separated by commas, of the identity authorities whose links are believed, from their own
+    word and not from the chain: the data bureau may admit one that is false. None named: no person's
+    records are released. A new one is named beside the one that it follows until the links of that are
+    over, 30 days later. `GET /v1/holder` lists those on chain that are not named here."""
+
     finality: str = "depth:0"
     """When a block is final: `depth:N` (0 for a chain that takes no block back) or `finalized`. Too
     little, and a key may leave for an access that a reorganization then undoes."""
@@ -72,10 +79,22 @@ class KeyholderSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`. No level logs keys, signatures or payloads."""
 
-    @field_validator("authorities", mode="before")
+    @field_validator("authorities", "identity_authorities", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.split(",")) if isinstance(value, str) and value else value or ()
+
+    @field_validator("identity_authorities")
+    @classmethod
+    def _check(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            parse_address(text)
+        return value
+
+    @property
+    def pinned(self) -> frozenset[bytes]:
+        """The identity authorities whose links are believed."""
+        return frozenset(map(parse_address, self.identity_authorities))
 
     @property
     def keystore(self) -> Path:

@@ -23,7 +23,10 @@ _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+# Also the controls of C1, and of writing from right to left: they act on whoever sees the value.
+_CONTROL: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 _NUMBER_LIMIT: Final = 2**63
 _KEYS_REMEMBERED: Final = 2**16
 """Keys that were checked and need not be again: some ten megabytes."""

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from ledger.hexes import to_hex
-from wallet.supervisor.layout import HOST, Addresses, Layout, SupervisorSettings, port_of
+from wallet.keystore import Keystore
+from wallet.supervisor.layout import ACCOUNT, HOST, Addresses, Layout, SupervisorSettings, port_of
 from wallet.supervisor.processes import Service
 
 
@@ -30,6 +31,7 @@ class Services:
             "DEPLOYMENT": str(self._layout.deployment),
             "NODE": self._addresses.node,
             "SCRYPT_N": str(self._settings.scrypt_n),
+            "IDENTITY_AUTHORITIES": self._identity_authority(),
         }
         return Service(
             name=f"keyholder-{number}",
@@ -72,6 +74,7 @@ class Services:
             "NODE_URL": self._addresses.node,
             "RECORDER_KEY": str(self._layout.key_file("gateway")),
             "KEYHOLDERS": msgspec.json.encode(self._addresses.keyholders).decode(),
+            "IDENTITY": self._addresses.identity,
             "EMBEDDED_CHAIN": "true",
         }
         return Service(
@@ -83,6 +86,12 @@ class Services:
             password_settings=("QUANCHENG_GATEWAY_RECORDER_PASSWORD",),
             log=self._layout.logs / "gateway.log",
         )
+
+    def _identity_authority(self) -> str:
+        """Return the address of the directory's own identity authority, from its key; empty before that."""
+        keystore = Keystore(self._layout.identity / "keystore")
+        drawn = any(entry.name == ACCOUNT for entry in keystore.entries())
+        return to_hex(keystore.entry(ACCOUNT).public) if drawn else ""
 
     def _settings_of(
         self, service: str, url: str, own: Mapping[str, str]

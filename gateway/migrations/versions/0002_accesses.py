@@ -107,13 +107,20 @@ def upgrade() -> None:
         sa.Column("subject", sa.LargeBinary(length=32), nullable=False),
         sa.Column("dataset", sa.LargeBinary(length=32), nullable=False),
         sa.Column("owner", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("issued_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("signer", sa.LargeBinary(length=20), nullable=False),
         sa.Column("stored_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subject", "dataset", name=op.f("pk_subject_links")),
+    )
+    op.create_index(
+        op.f("ix_subject_links_expires_at"), "subject_links", ["expires_at"], unique=False
     )
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_subject_links_expires_at"), table_name="subject_links")
     op.drop_table("subject_links")
     op.drop_index("ix_releases_sequence", table_name="releases")
     op.drop_table("releases")

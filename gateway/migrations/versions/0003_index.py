@@ -379,6 +379,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("consumer", "recorder", name=op.f("pk_chain_recorders")),
     )
     op.create_table(
+        "chain_successors",
+        sa.Column("authority", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("successor", sa.LargeBinary(length=20), nullable=False),
+        sa.PrimaryKeyConstraint("authority", name=op.f("pk_chain_successors")),
+    )
+    op.create_table(
+        "chain_ended_links",
+        sa.Column("subject", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("links_from", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name=op.f("pk_chain_ended_links")),
+    )
+    op.create_table(
         "chain_subjects",
         sa.Column(
             "number",
@@ -443,6 +455,8 @@ def downgrade() -> None:
     op.drop_table("chain_voids")
     op.drop_table("chain_transactions")
     op.drop_table("chain_subjects")
+    op.drop_table("chain_ended_links")
+    op.drop_table("chain_successors")
     op.drop_table("chain_recorders")
     op.drop_table("chain_purposes")
     op.drop_table("chain_purpose_fields")

@@ -17,7 +17,7 @@ from ledger.enumerations import Roles
 from ledger.events import agreement_id
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
-from ledger.rpc import Rpc
+from ledger.rpc import Call, Rpc
 from tests.support.chain import Chain, Party
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.exit_codes import ExitCode
@@ -221,6 +221,16 @@ def test_a_chain_is_started_deployed_to_and_looked_at(
         assert read_deployment(file).authority == from_hex(done["authority"])
         status = quancheng.json("--node", node, "--deployment", str(file), "chain", "status")
         assert (status["accesses"], status["chain_id"]) == (0, done["chain_id"])
+        time.sleep(3)
+        idle = quancheng.json("--node", node, "--deployment", str(file), "chain", "status")
+        assert idle["block"] > status["block"]
+        assert abs(idle["age"]) < 3, "an idle chain makes a block a second"
+        strict = read_deployment(file)
+        with Rpc(node) as rpc:
+            rpc.send(Call("evm_increaseTime", (hex(strict.head_age + 5),), lambda _: None))
+        time.sleep(2)
+        warned = quancheng("--node", node, "--deployment", str(file), "chain", "status")
+        assert "keyholders release nothing" in warned.err
         assert quancheng("--node", node, "chain", "deploy", str(file)).code == ExitCode.BAD_INPUT
     finally:
         process.send_signal(signal.SIGTERM)

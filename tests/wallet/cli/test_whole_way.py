@@ -107,6 +107,12 @@ def test_the_whole_way_with_commands(town: Town, terms: Terms, tmp_path: Path) -
     assert [one["request"] for one in waiting] == [request]
     assert "2026-118" in waiting[0]["statement_zh"]
     assert waiting[0]["consumer_name"] == "consumer 一 / Consumer One"
+    for command in (("wallet", "inbox"), ("wallet", "grant", request)):
+        for width in (20, 80, 200):
+            # Every word that would be signed is there, though a grant then finds nobody to ask.
+            shown = "".join(person.show(*command, width=width).out.splitlines())
+            assert waiting[0]["statement_zh"] + waiting[0]["statement_en"] in shown
+            assert waiting[0]["statement"].rpartition(" ")[2] in shown
     assert person.run("wallet", "grant", request).code == ExitCode.FAILED  # nobody to ask
     granted = person("wallet", "grant", request, "--yes")
     answered = bank("consumer", "wait", request)

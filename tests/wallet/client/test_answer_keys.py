@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from ledger.answer_keys import KEY_LIFETIME, verify_answer_key
+from ledger.deployment import DEFAULT_RELEASE_WINDOW
 from ledger.errors import LedgerError
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose, Suite
 from ledger.typed_data import Domain
 from wallet.client.party import PartyKey
 from wallet.client.requests import (
-    RELEASE_WINDOW,
     AnswerKeyDestroyedError,
     Asked,
     KeptRequest,
@@ -161,7 +161,7 @@ def test_an_answer_that_is_not_stored_keeps_its_key_until_no_keyholder_releases_
     (kept,) = sign(book)
     book.note_answer(kept.id, b"an answer")
     (sealed,) = sealed_keys(path)
-    clock.now = NOW + LIFETIME + RELEASE_WINDOW
+    clock.now = NOW + LIFETIME + DEFAULT_RELEASE_WINDOW
     book.destroy_spent_keys()
     assert not is_destroyed(book, kept)
     clock.now += 61

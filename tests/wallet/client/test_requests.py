@@ -23,12 +23,21 @@ from ledger.exchange import (
 from ledger.sealing import OpeningKey
 from ledger.signing import verify_signature
 from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
+from tests.support.trails import deployment
 from wallet.client.accesses import resume, use
-from wallet.client.errors import UnavailableError, UnreachableError
+from wallet.client.errors import (
+    AnotherUseError,
+    ReleaseOverError,
+    UnavailableError,
+    UnreachableError,
+    problem_error,
+)
 from wallet.client.party import PartyKey
 from wallet.client.patience import Patience
 from wallet.client.requests import Asked, KeptRequest, RequestBook, RequestBookError
+from wallet.client.transactions import Ledger
 from wallet.client.transports import AsyncClient, Client, Endpoints
+from wallet.consumer import using
 
 KEY = PartyKey(b"\x11" * 32)
 DOMAIN = Domain(31337, b"\x05" * 20)
@@ -147,6 +156,8 @@ class Gateway:
         self.received: list[Submission] = []
         self.failures: list[str] = []
         """What happens to the next requests: lost, unanswered, busy, half."""
+        self.refusal: Refusal | None = None
+        """What is in the way of accesses that are recorded and allowed."""
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         failure = self.failures.pop(0) if self.failures else ""
@@ -169,6 +180,8 @@ class Gateway:
         return httpx.Response(200, content=encode_results(answers))
 
     def answer(self, submission: Submission) -> bytes:
+        if self.refusal is not None:
+            return self.refuse(submission, self.refusal)
         request = submission.request
         access = struct_hash(request)
         if access not in self.recorded:
@@ -178,6 +191,13 @@ class Gateway:
             )
         told = (request, digest(request, DOMAIN), self.recorded[access])
         return encode_result(told, None, Refusal("x", "denied", 403))
+
+    def refuse(self, submission: Submission, refusal: Refusal) -> bytes:
+        request = submission.request
+        recorded = RecordedAccess(
+            struct_hash(request), 1, Outcome.ALLOWED, 1, bytes(32), 1, bytes(32), 0
+        )
+        return encode_result((request, digest(request, DOMAIN), recorded), None, refusal)
 
 
 @pytest.fixture
@@ -256,3 +276,73 @@ def test_answers_are_kept_as_they_came(path: Path, client: Client) -> None:
         assert answer is not None
         assert msgspec.json.decode(answer)["access"]["outcome"] == Outcome.USES_EXHAUSTED
         assert isinstance(book.newest(KEY.address)[0].submission.request, AccessRequest)
+
+
+# The release window
+
+
+OVER = Refusal("urn:quancheng:problem:release-over", "Over", 410, "recorded 3601 s ago")
+STOPPED = Refusal("urn:quancheng:problem:release-stopped", "Stopped", 403, "it was revoked")
+AWAY = Refusal("urn:quancheng:problem:keyholders-unavailable", "Away", 503)
+
+
+def prepare(book: RequestBook, *, another_use: bool = False) -> tuple[KeptRequest, ...]:
+    return using.prepare(
+        Ledger(deployment(), own_node=False),
+        KEY,
+        REGISTERED.encryption_key,
+        book,
+        ASKED.basis,
+        ASKED.fields,
+        another_use=another_use,
+    )
+
+
+def test_410_is_final_and_another_use_needs_the_callers_word(
+    path: Path, gateway: Gateway, client: Client
+) -> None:
+    gateway.refusal = OVER
+    with RequestBook(path) as book:
+        kept = prepare(book)
+        (answered,) = client.run(use(book, kept, HURRIED))
+        assert answered.result.problem == OVER
+        assert answered.result.recorded is not None  # the record comes along
+        assert isinstance(problem_error(OVER), ReleaseOverError)
+        assert book.open_requests(KEY.address) == ()
+        assert len(gateway.received) == 1
+    with RequestBook(path) as book:  # also another process
+        with pytest.raises(AnotherUseError, match="never handed out"):
+            prepare(book)
+        assert book.open_requests(KEY.address) == ()
+        assert prepare(book, another_use=True) == book.open_requests(KEY.address)
+        prepare(book)  # told once
+
+
+def test_another_basis_is_another_matter(path: Path, gateway: Gateway, client: Client) -> None:
+    gateway.refusal = OVER
+    with RequestBook(path) as book:
+        client.run(use(book, sign(book), HURRIED))
+        assert book.lost_uses(KEY.address, b"\x02" * 32) == ()
+        assert len(book.lost_uses(KEY.address, ASKED.basis)) == 1
+
+
+@pytest.mark.parametrize("refusal", [STOPPED, AWAY])
+def test_what_may_be_handed_out_later_stays_open_and_a_retry_is_no_second_use(
+    path: Path, gateway: Gateway, client: Client, refusal: Refusal
+) -> None:
+    gateway.refusal = refusal
+    with RequestBook(path) as book:
+        kept = prepare(book)
+        (answered,) = client.run(use(book, kept, HURRIED))
+        assert answered.result.problem == refusal
+        assert book.open_requests(KEY.address) == kept
+        assert book.lost_uses(KEY.address, ASKED.basis) == ()
+
+
+def test_a_stopped_release_keeps_nobody_waiting(
+    path: Path, gateway: Gateway, client: Client
+) -> None:
+    gateway.refusal = STOPPED
+    with RequestBook(path) as book:
+        client.run(use(book, sign(book), Patience(seconds=60, first=60, longest=60)))
+    assert len(gateway.received) == 1

@@ -196,6 +196,10 @@ async def test_only_an_officer_issues_codes_and_only_for_people_in_the_register(
     for wrong in ({**body, "name": "王五"}, {**body, **LI, "name": "张三"}):
         answer = await identity.signed("POST", "/v1/codes", OFFICER.private_key, wrong)
         assert (answer.status_code, answer.json()["type"]) == (404, SLUG + "no-match")
+    for text in ("a\x00", "\x1b[2J", "card\u202e"):
+        wrong = {**body, "identification": text}
+        answer = await identity.signed("POST", "/v1/codes", OFFICER.private_key, wrong)
+        assert (answer.status_code, answer.json()["type"]) == (422, SLUG + "malformed")
 
 
 async def test_names_are_compared_in_their_one_form(identity: Identity) -> None:

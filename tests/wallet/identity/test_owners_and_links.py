@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,12 +10,14 @@ import pytest
 from ledger import contracts
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
-from ledger.signing import verify_signature
+from ledger.links import MAX_LINK_LIFETIME
+from ledger.signing import sign, verify_signature
 from ledger.typed_data import (
     SignerRotation,
     SubjectLink,
     digest,
     record_from_object,
+    record_to_object,
 )
 from tests.support.chain import Party, Subject
 from tests.support.identity import FIRM, LI, ZHANG, Identity, Key
@@ -123,7 +126,10 @@ async def test_a_link_ties_the_subject_to_the_owner_that_the_provider_got(
         status, answer = await link(each_identity, key.private_key, dataset, named)
         assert status == 200, answer
         found = record_from_object(SubjectLink, answer["link"])
-        assert found == SubjectLink(from_hex(subject["subject"]), dataset, owner or b"")
+        assert (found.subject, found.dataset) == (from_hex(subject["subject"]), dataset)
+        assert found.owner == owner
+        assert found.expires_at - found.issued_at == MAX_LINK_LIFETIME
+        assert abs(found.issued_at - each_identity.chain.now()) < 60
         signed = digest(found, each_identity.chain.deployment.domain_of(found))
         verify_signature(signed, from_hex(answer["link_signature"]), each_identity.keys.address)
 
@@ -156,3 +162,93 @@ async def test_a_rotated_key_is_the_subjects_and_the_old_one_is_nobodys(
     assert status == 401
     while (await link(each_identity, new.private_key, dataset))[0] != 200:
         await each_identity.http.get("/healthz")
+
+
+# Renewals
+
+
+async def renewed(identity: Identity, shown: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """What anybody is answered who shows a link; nothing says who asks."""
+    answer = await identity.http.post("/v1/links/renewals", json=shown)
+    return answer.status_code, answer.json()
+
+
+def signed_by(identity: Identity, key: bytes, link_: SubjectLink) -> dict[str, Any]:
+    domain = identity.chain.deployment.domain_of(link_)
+    return {
+        "link": record_to_object(link_),
+        "link_signature": to_hex(sign(digest(link_, domain), key)),
+    }
+
+
+async def own_link(identity: Identity) -> SubjectLink:
+    dataset, key = identity.chain.register_dataset(), Key()
+    await identity.enrol(ZHANG, [key])
+    status, answer = await link(identity, key.private_key, dataset)
+    assert status == 200
+    return record_from_object(SubjectLink, answer["link"])
+
+
+async def test_whoever_shows_a_link_gets_a_newer_one_that_says_the_same_also_when_it_is_over(
+    each_identity: Identity,
+) -> None:
+    first = await own_link(each_identity)
+    for age in (0, 86_400, 365 * 86_400):
+        times = {"issued_at": first.issued_at - age, "expires_at": first.expires_at - age}
+        shown = msgspec.structs.replace(first, **times)
+        body = signed_by(each_identity, each_identity.keys.account, shown)
+        status, answer = await renewed(each_identity, body)
+        assert status == 200, answer
+        found = record_from_object(SubjectLink, answer["link"])
+        assert (found.subject, found.dataset, found.owner) == (
+            first.subject,
+            first.dataset,
+            first.owner,
+        )
+        assert found.issued_at >= first.issued_at
+        assert found.expires_at - found.issued_at == MAX_LINK_LIFETIME
+        signed = digest(found, each_identity.chain.deployment.domain_of(found))
+        verify_signature(signed, from_hex(answer["link_signature"]), each_identity.keys.address)
+
+
+async def test_nothing_is_renewed_that_is_not_right_or_not_this_authoritys(
+    identity: Identity,
+) -> None:
+    own = await own_link(identity)
+    other = await own_link_of(identity, LI)
+    account = identity.keys.account
+    for wrong, key in (
+        (own, secrets.token_bytes(32)),
+        (msgspec.structs.replace(own, owner=other.owner), account),
+        (msgspec.structs.replace(own, owner=secrets.token_bytes(32)), account),
+        (msgspec.structs.replace(own, dataset=secrets.token_bytes(32)), account),
+        (msgspec.structs.replace(own, subject=other.subject), account),
+        (msgspec.structs.replace(own, subject=secrets.token_bytes(32)), account),
+    ):
+        status, answer = await renewed(identity, signed_by(identity, key, wrong))
+        assert (status, answer["type"]) == (409, SLUG + "link-not-renewed")
+    unsigned = signed_by(identity, account, own) | {"link_signature": "0x" + "00" * 65}
+    assert (await renewed(identity, unsigned))[0] == 409
+    for broken in ({}, {"link": {}, "link_signature": "0x" + "00" * 65}, {"link": 5}):
+        assert (await renewed(identity, broken))[0] == 422
+
+
+async def own_link_of(identity: Identity, person: dict[str, str]) -> SubjectLink:
+    dataset, key = identity.chain.register_dataset(), Key()
+    await identity.enrol(person, [key])
+    _, answer = await link(identity, key.private_key, dataset)
+    return record_from_object(SubjectLink, answer["link"])
+
+
+async def test_renewals_are_throttled_for_each_subject_and_strangers_take_none_of_them(
+    identity: Identity,
+) -> None:
+    own, other = await own_link(identity), await own_link_of(identity, LI)
+    forged = signed_by(identity, secrets.token_bytes(32), own)
+    for _ in range(identity.settings.renewals_per_hour + 5):
+        assert (await renewed(identity, forged))[0] == 409
+    shown = signed_by(identity, identity.keys.account, own)
+    for _ in range(identity.settings.renewals_per_hour):
+        assert (await renewed(identity, shown))[0] == 200
+    assert (await renewed(identity, shown))[0] == 429
+    assert (await renewed(identity, signed_by(identity, identity.keys.account, other)))[0] == 200

@@ -134,6 +134,7 @@ async def test_a_recovery_needs_an_officer_the_persons_identity_and_proven_signe
         ({"signers": [old[1].proven(text), signers[0]]}, 409, "signer-in-use"),
         ({"signers": [signers[0], signers[0]]}, 409, "signer-in-use"),
         ({"identification": ""}, 422, "malformed"),
+        ({"identification": "passport\u202e"}, 422, "malformed"),
     ]
     for change, status, slug in cases:
         answer = await recover(identity, new, **change)

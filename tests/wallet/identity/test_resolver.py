@@ -34,26 +34,26 @@ async def test_every_look_up_is_shown_to_the_person_newest_first(
     identity: Identity, purpose: bytes
 ) -> None:
     parties, keys = identity.chain.parties, [Key(), Key()]
-    await identity.resolve(parties.insurer, ZHANG, purpose, "claim 1")
+    await identity.resolve(parties.insurer, ZHANG, purpose, "claim-1")
     await identity.enrol(ZHANG, keys)
-    await identity.resolve(parties.bank, ZHANG, purpose, "loan 1")
-    await identity.resolve(parties.bank, {**ZHANG, "name": "张四"}, purpose, "loan 2")
-    await identity.resolve(parties.bank, LI, purpose, "loan 3")
+    await identity.resolve(parties.bank, ZHANG, purpose, "loan-1")
+    await identity.resolve(parties.bank, {**ZHANG, "name": "张四"}, purpose, "loan-2")
+    await identity.resolve(parties.bank, LI, purpose, "loan-3")
 
     for key in keys:  # whichever id the wallet uses
         shown = (await identity.signed("GET", "/v1/lookups", key.private_key)).json()
         seen = [(one["case_number"], one["consumer"], one["outcome"]) for one in shown["lookups"]]
         bank, insurer = to_hex(parties.bank.address), to_hex(parties.insurer.address)
         assert seen == [
-            ("loan 2", bank, "no-match"),
-            ("loan 1", bank, "handle"),
-            ("claim 1", insurer, "not-enrolled"),
+            ("loan-2", bank, "no-match"),
+            ("loan-1", bank, "handle"),
+            ("claim-1", insurer, "not-enrolled"),
         ]
         assert shown["lookups"][0]["purpose"] == to_hex(purpose)
         assert shown["next"] is None
     newest = shown["lookups"][0]["id"]
     older = await identity.signed("GET", f"/v1/lookups?before={newest}", keys[0].private_key)
-    assert [one["case_number"] for one in older.json()["lookups"]] == ["loan 1", "claim 1"]
+    assert [one["case_number"] for one in older.json()["lookups"]] == ["loan-1", "claim-1"]
 
 
 async def test_each_consumer_is_led_to_its_own_id_and_two_never_share_one(
@@ -92,6 +92,9 @@ async def test_each_consumer_is_led_to_its_own_id_and_two_never_share_one(
         ({"purpose": "0x" + "11" * 32}, 422, "unknown-on-chain"),
         ({"purpose": "0x11"}, 422, "malformed"),
         ({"case_number": ""}, 422, "malformed"),
+        ({"case_number": "118）仅作测试（以下作废"}, 422, "malformed"),
+        ({"case_number": "118\u3164"}, 422, "malformed"),
+        ({"case_number": "\x1b[2J"}, 422, "malformed"),
     ],
     ids=str,
 )
@@ -100,7 +103,7 @@ async def test_a_look_up_that_cannot_be_answered_says_why(
 ) -> None:
     await identity.enrol(ZHANG, [Key()])
     bank = identity.chain.parties.bank.private_key
-    body = {**ZHANG, "purpose": to_hex(purpose), "case_number": "loan 1", **change}
+    body = {**ZHANG, "purpose": to_hex(purpose), "case_number": "loan-1", **change}
     answer = await identity.signed("POST", "/v1/resolutions", bank, body)
     assert (answer.status_code, answer.json()["type"]) == (status, SLUG + slug), answer.text
     assert "张" not in answer.text

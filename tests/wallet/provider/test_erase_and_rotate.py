@@ -18,9 +18,10 @@ from ledger.deployment import write_deployment
 from ledger.enumerations import Roles
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
+from ledger.links import make_link
 from ledger.sealing import OpeningKey
 from ledger.sender import Sender
-from ledger.typed_data import SubjectLink, struct_hash
+from ledger.typed_data import struct_hash
 from scripts.city.delta import Amounts
 from tests.support.chain import Chain, Terms
 from tests.support.city import PASSWORD, City, GatewayProcess
@@ -131,7 +132,7 @@ def grant(department: Department, terms: Terms, key: str) -> Owner:
     chain, owner = department.town.chain, owner_of(department.dataset, key)
     subject = chain.register_subject()
     record = chain.authorization(subject, terms, fields=FIELDS, max_uses=10)
-    link = SubjectLink(subject=subject.id, dataset=department.dataset, owner=owner)
+    link = make_link(subject.id, department.dataset, owner, at=chain.now(), links_from=0)
     authority = chain.parties.identity_authority
     signed = SignedLink(link, chain.sign(link, authority.private_key))
     approval = chain.approval(record, subject)

@@ -238,6 +238,9 @@ PARKING = {
         (json.dumps(PARKING | {"lot_number": None}), Kind.WRONG_NUMBER),
         (json.dumps(PARKING | {"name": "\ud800"}), Kind.NOT_TEXT),
         (json.dumps(PARKING | {"name": "a\u0000b"}), Kind.NOT_TEXT),
+        (json.dumps(PARKING | {"name": "a\u009b31m"}), Kind.NOT_TEXT),
+        (json.dumps(PARKING | {"name": "王\u202e明"}), Kind.NOT_TEXT),
+        (json.dumps(PARKING | {"name": "王\u2067明"}), Kind.NOT_TEXT),
         (json.dumps(PARKING | {"total": float("nan")}), Kind.BROKEN_LINE),
     ],
 )

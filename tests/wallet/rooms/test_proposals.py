@@ -15,13 +15,21 @@ from ledger.events import DatasetTerms, PurposeTerms, Text
 from ledger.exchange import SignedLink
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
+from ledger.links import make_link
 from ledger.statement import Terms, select_templates, verify_statement
-from ledger.typed_data import Authorization, SubjectLink, struct_hash
+from ledger.typed_data import Authorization, struct_hash
 from tests.support.chain import Chain
 from wallet.citizen.errors import IdentitiesError, NoSubjectError, ProposalError
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
-from wallet.citizen.proposal import Less, Proposal, compose, propose
+from wallet.citizen.proposal import (
+    Less,
+    Proposal,
+    Unspeakable,
+    compose,
+    propose,
+    propose_each,
+)
 from wallet.client.asks import Ask, Asked, AskState, ask_from_text, ask_to_text, new_ask
 from wallet.client.errors import UnknownNameError, VerificationError
 from wallet.client.identity import EnrolledSubject
@@ -234,6 +242,16 @@ def test_without_a_node_a_proposal_says_whose_word_the_names_are(
     assert not made.on_own_node
 
 
+def test_an_ask_that_cannot_be_put_into_words_hides_no_other(
+    client: Client, ledger: Ledger
+) -> None:
+    waiting = [asked(), asked(case_number="118）以下作废（"), asked(fields=0), asked()]
+    found = client.run(propose_each(ledger, waiting, NOW))
+    assert [type(one) for one in found] == [Proposal, Unspeakable, Unspeakable, Proposal]
+    assert isinstance(found[1], Unspeakable)
+    assert "brackets" in found[1].why
+
+
 def test_a_gateway_cannot_show_another_purpose(
     client: Client, ledger: Ledger, routes: PublicRoutes
 ) -> None:
@@ -247,7 +265,9 @@ def test_a_gateway_cannot_show_another_purpose(
 
 def granted(record: Authorization | None = None) -> AskState:
     made = record or proposal().authorization
-    link = SignedLink(SubjectLink(made.subject, made.dataset, bytes(32)), bytes(65))
+    link = SignedLink(
+        make_link(made.subject, made.dataset, bytes(32), at=NOW, links_from=0), bytes(65)
+    )
     return AskState("f" * 32, "granted", made, link)
 
 

@@ -1,0 +1,99 @@
+"""Who is somebody here: a party, the authority, or who signs for a person. Everybody else is a stranger.
+
+Nothing is decided by it but whose bucket a request is counted in (`ledger.service.rate_limit`) and whether
+the node is asked in a stranger's name: the contracts decide.
+"""
+
+import asyncio
+import json
+from typing import Final
+
+from gateway.errors import ChainUnavailableError
+from gateway.freshness import Freshness
+from gateway.trail import IndexTrail
+from ledger import views
+from ledger.deployment import Deployment
+from ledger.enumerations import Change
+from ledger.hexes import ADDRESS_LENGTH, to_hex
+from ledger.index.index import Index
+from ledger.index.reader import Selection
+from ledger.keccak import keccak256
+from ledger.rpc import AsyncRpc, RpcError
+
+_EVENTS: Final = 1_000
+_REMEMBERED: Final = 10_000
+
+
+class Callers:
+    """Knows who is somebody, by the index and, of the authority, by the node."""
+
+    def __init__(
+        self,
+        index: Index,
+        trail: IndexTrail,
+        freshness: Freshness,
+        rpc: AsyncRpc,
+        deployment: Deployment,
+    ) -> None:
+        self._index = index
+        self._trail = trail
+        self._freshness = freshness
+        self._rpc = rpc
+        self._contracts = deployment.contracts
+        self._subjects: dict[bytes, asyncio.Task[frozenset[str]]] = {}
+        self._as_of = -1
+        """Block in which the subjects above are as they are."""
+
+    async def is_known(self, signer: bytes) -> bool:
+        """Tell whether a signer (ERC-7913 bytes) is a party's or some person's, as far as the index knows."""
+        if len(signer) == ADDRESS_LENGTH and signer in self._index.snapshot.parties:
+            return True
+        return bool(await self._index.subjects_of(signer) or await self._index.wards_of(signer))
+
+    async def may_transact(self, account: bytes) -> bool:
+        """Tell whether an account is a party's (one that is pending too), or the authority's now or next.
+
+        Raises:
+            IndexBehindError, ChainUnavailableError: That cannot be told now.
+        """
+        try:
+            authority = await self._rpc.send(views.authority(self._contracts))
+            due = views.change_due_at(self._contracts, Change.AUTHORITY, account)
+            if account == authority or await self._rpc.send(due) > 0:
+                return True
+        except RpcError as error:
+            raise ChainUnavailableError("the node cannot be asked") from error
+        await self._freshness.catch_up()
+        return self.is_party(account)
+
+    def is_party(self, account: bytes) -> bool:
+        """Tell whether an account was ever named as a party.
+
+        Raises:
+            IndexBehindError: That cannot be told now.
+        """
+        return self._trail.is_party(account)
+
+    async def signs_for(self, signer: bytes, subject: bytes) -> bool:
+        """Tell whether a signer signs for a subject, as its own or as a guardian's, or did so once.
+
+        A subject is looked up once a block, however many ask in its name.
+        """
+        head = self._index.head.number
+        if head != self._as_of or len(self._subjects) >= _REMEMBERED:
+            self._subjects, self._as_of = {}, head
+        looking = self._subjects.get(subject)
+        if looking is None:
+            looking = asyncio.ensure_future(self._signers_of(subject))
+            self._subjects[subject] = looking
+        known = await asyncio.shield(looking)
+        return not known.isdisjoint((to_hex(signer), to_hex(keccak256(signer))))
+
+    async def _signers_of(self, subject: bytes) -> frozenset[str]:
+        """Return whatever events say of a subject, among it all signers (or their hashes) that it ever had."""
+        found = await self._index.subject(subject)
+        if found is None:
+            return frozenset()
+        events = await self._index.events(Selection(subjects=(subject,)), limit=_EVENTS)
+        told = (one for event in events for one in json.loads(event.body).values())
+        return frozenset({to_hex(found.signer), *(one for one in told if isinstance(one, str))})

@@ -1,0 +1,95 @@
+"""How much is relayed for whom. What is relayed costs the gateway gas, so each has a bucket of its own.
+
+Everything is counted after it is clear who signed, and only when it is about to be sent: nobody can use up
+what is somebody else's, by sending in its name or by sending its old messages again. What stops something (a
+revocation, a freeze) is counted apart from everything else.
+"""
+
+from typing import Final, Protocol
+
+from ledger.service.rate_limit import STRANGERS, RateLimit
+
+_STOPS_RATE: Final = 1.0
+_STOPS_BURST: Final = 500
+_ACTS_RATE: Final = 1 / 60
+_ACTS_BURST: Final = 60
+_STRANGERS_RATE: Final = 20.0
+_STRANGERS_BURST: Final = 40
+
+
+class KnownCallers(Protocol):
+    """Who is somebody here (`gateway.callers`)."""
+
+    async def may_transact(self, account: bytes) -> bool:
+        """Tell whether an account is a party's, or the authority's now or next, when it is not in the index yet."""
+        ...
+
+    def is_party(self, account: bytes) -> bool:
+        """Tell whether an account was ever named as a party."""
+        ...
+
+    async def signs_for(self, signer: bytes, subject: bytes) -> bool:
+        """Tell whether a signer signs for a subject, or did so once."""
+        ...
+
+
+class RelayLimits:
+    """Buckets for parties' transactions, for people's stops, and for what else people sign.
+
+    Args:
+        callers: Who is somebody.
+        rate: Transactions per second of one party in the long run.
+        burst: Transactions of one party at once.
+    """
+
+    def __init__(self, callers: KnownCallers, rate: float, burst: int) -> None:
+        self._callers = callers
+        self._transactions = RateLimit(rate, burst)
+        self._stops = RateLimit(_STOPS_RATE, _STOPS_BURST)
+        self._acts = RateLimit(_ACTS_RATE, _ACTS_BURST)
+        self._strangers = RateLimit(_STRANGERS_RATE, _STRANGERS_BURST)
+
+    async def is_party(self, account: bytes) -> bool:
+        """Tell whether an account may have its transactions relayed.
+
+        Raises:
+            ThrottledError: Too many ask of whom nothing is known.
+            UnavailableError: That cannot be told now.
+        """
+        if self._callers.is_party(account):
+            return True
+        self._strangers.take(STRANGERS)
+        return await self._callers.may_transact(account)
+
+    def count_transaction(self, party: bytes) -> None:
+        """Count a transaction of a party.
+
+        Raises:
+            ThrottledError: It sends too many.
+        """
+        self._transactions.take(party)
+
+    def count_spent(self) -> None:
+        """Count a transaction whose place is taken: anybody can send an old one of somebody else.
+
+        Raises:
+            ThrottledError: There are too many.
+        """
+        self._strangers.take(STRANGERS)
+
+    async def check_signer(self, signer: bytes, subject: bytes) -> None:
+        """Let who signs for a subject pass; all others together may ask the node now and then.
+
+        Raises:
+            ThrottledError: Too many ask of whom nothing is known.
+        """
+        if not await self._callers.signs_for(signer, subject):
+            self._strangers.take(STRANGERS)
+
+    def count_act(self, subject: bytes, *, stops: bool) -> None:
+        """Count what somebody signed for a subject, and the contract would take.
+
+        Raises:
+            ThrottledError: Too much was signed for the subject.
+        """
+        (self._stops if stops else self._acts).take(subject)

@@ -1,0 +1,124 @@
+"""Links: which of them ties a dataset's owner to a subject now, and which does not any more.
+
+A link is the identity authority's word, kept by whoever was given it. So that a wrong one can be
+corrected it lasts 30 days at most, and the authority ends all of a subject's at once on chain
+(`endLinks`). Its times are the authority's own to write; whoever relies on a link therefore bounds them
+by block times. The same judgement is made by the gateway before it records, by each keyholder before
+it releases, and by replay afterwards.
+
+Source: docs/spec/identity.md, "Links".
+"""
+
+from collections.abc import Collection
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from ledger.entities import State
+from ledger.enumerations import Roles
+from ledger.errors import LedgerError
+from ledger.policy import has_role
+from ledger.typed_data import SubjectLink
+
+MAX_LINK_LIFETIME: Final = 30 * 86_400
+"""Seconds for which a link lasts at most."""
+
+MAX_LINK_AHEAD: Final = 300
+"""Seconds by which a link may be issued ahead of the block at which it is judged."""
+
+LINK_RENEWAL: Final = 7 * 86_400
+"""Seconds before its end from which on a link is renewed."""
+
+
+class LinkFault(Enum):
+    """Why a link does not count."""
+
+    OVER = "it is over"
+    TOO_LONG = "it lasts longer than 30 days"
+    AHEAD = "it is issued ahead of time"
+    ENDED = "the identity authority ended the links of the subject"
+    FOREIGN = "it is not signed by the subject's identity authority"
+
+
+class LinkError(LedgerError):
+    """A link that does not count at a block; `fault` says why."""
+
+    def __init__(self, fault: LinkFault) -> None:
+        super().__init__(f"the link does not count: {fault.value}")
+        self.fault = fault
+
+    def __reduce__(self) -> tuple[type["LinkError"], tuple[LinkFault]]:
+        return type(self), (self.fault,)
+
+
+class LinkBounds(msgspec.Struct, frozen=True):
+    """What the chain says, at a block, of the links that count for a subject."""
+
+    authorities: Collection[bytes]
+    """Who may sign them: the identity authority that registered the subject, or its successor."""
+    links_from: int
+    """Links issued up to this second are ended; zero when none were."""
+
+
+def link_bounds(state: State, subject: bytes) -> LinkBounds:
+    """Return which links of a subject count, by the state of the chain at a block.
+
+    An authority that was withdrawn signs nothing that counts; its successor must be named and active.
+    """
+    known = state.subjects.get(subject)
+    if known is None:
+        return LinkBounds((), links_from=0)
+    may = (known.registrar, state.successors.get(known.registrar, known.registrar))
+    active = [one for one in may if has_role(state.parties.get(one), Roles.IDENTITY_AUTHORITY)]
+    return LinkBounds(active, known.links_from)
+
+
+def verify_link(link: SubjectLink, signer: bytes, bounds: LinkBounds, at: int) -> None:
+    """Check that a link counts.
+
+    Args:
+        link: Of a subject and a dataset that were compared already.
+        signer: Who signed it.
+        bounds: What the chain says of the subject.
+        at: Time of the block at which it is judged, seconds since 1970.
+
+    Raises:
+        LinkError: It does not.
+    """
+    fault = find_link_fault(link, signer, bounds, at)
+    if fault is not None:
+        raise LinkError(fault)
+
+
+def find_link_fault(
+    link: SubjectLink, signer: bytes, bounds: LinkBounds, at: int
+) -> LinkFault | None:
+    """Return why a link does not count; None when it does. See `verify_link`."""
+    if signer not in bounds.authorities:
+        return LinkFault.FOREIGN
+    if link.expires_at - link.issued_at > MAX_LINK_LIFETIME:
+        return LinkFault.TOO_LONG
+    if link.issued_at > at + MAX_LINK_AHEAD:
+        return LinkFault.AHEAD
+    if link.issued_at <= bounds.links_from:
+        return LinkFault.ENDED
+    if link.expires_at <= at:
+        return LinkFault.OVER
+    return None
+
+
+def make_link(
+    subject: bytes, dataset: bytes, owner: bytes, *, at: int, links_from: int
+) -> SubjectLink:
+    """Return a link that counts from now on, for as long as a link may.
+
+    Args:
+        subject: 32 bytes, like the next.
+        dataset: Its id.
+        owner: Who the subject is in it.
+        at: Time of the newest block.
+        links_from: Of the subject: a link of that second would be ended with the others.
+    """
+    issued_at = max(at, links_from + 1)
+    return SubjectLink(subject, dataset, owner, issued_at, issued_at + MAX_LINK_LIFETIME)
