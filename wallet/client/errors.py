@@ -61,6 +61,10 @@ class AnotherUseError(ClientError):
     """An earlier use was recorded and counted, and never handed out; another one needs the caller's word."""
 
 
+class LateDeadlineError(ClientError):
+    """What a person is to sign could be held back for long; nothing was signed."""
+
+
 class NotAnsweredError(ClientError):
     """A person has not answered yet."""
 
