@@ -210,17 +210,17 @@ contract Catalogue is ICatalogue, Numbered {
     }
 
     /// @inheritdoc ICatalogue
-    function datasetOf(DatasetId dataset) external view returns (DatasetState memory state) {
+    function datasetOf(DatasetId dataset) external view returns (DatasetState memory state_) {
         Dataset storage found = _datasets[dataset];
-        state.provider = found.provider;
-        state.active = found.provider != address(0) && !found.withdrawn;
-        state.shared = state.active && found.sharing != Class.NotShared && !_inForce(found.lastClosing);
-        state.personal = found.personal;
-        state.fieldCount = found.fieldCount;
-        state.sharing = found.sharing;
-        state.open = found.open;
-        state.grade = found.grade;
-        state.publications = uint64(_publications[dataset].length);
+        state_.provider = found.provider;
+        state_.active = found.provider != address(0) && !found.withdrawn;
+        state_.shared = state_.active && found.sharing != Class.NotShared && !_inForce(found.lastClosing);
+        state_.personal = found.personal;
+        state_.fieldCount = found.fieldCount;
+        state_.sharing = found.sharing;
+        state_.open = found.open;
+        state_.grade = found.grade;
+        state_.publications = uint64(_publications[dataset].length);
     }
 
     /// @inheritdoc ICatalogue
@@ -230,9 +230,9 @@ contract Catalogue is ICatalogue, Numbered {
     }
 
     /// @inheritdoc ICatalogue
-    function orderOf(OrderId order) external view returns (OrderState memory state) {
-        state = _orders[order];
-        state.inForce = _inForce(order);
+    function orderOf(OrderId order) external view returns (OrderState memory state_) {
+        state_ = _orders[order];
+        state_.inForce = _inForce(order);
     }
 
     /// @inheritdoc ICatalogue

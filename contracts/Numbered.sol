@@ -18,13 +18,6 @@ abstract contract Numbered is INumbered {
         return (uint64(_chain), bytes24(bytes32(_chain)));
     }
 
-    function _emit(bytes32 selector, bytes memory data) internal {
-        _chained(abi.encodePacked(selector), data);
-        assembly ("memory-safe") {
-            log1(add(data, 0x20), mload(data), selector)
-        }
-    }
-
     function _emit(bytes32 selector, bytes32 first, bytes memory data) internal {
         _chained(abi.encodePacked(selector, first), data);
         assembly ("memory-safe") {

@@ -317,6 +317,8 @@ def verify_request_head(
     digest = None if headers.content_digest is None else parse_digest(headers.content_digest)
     if has_body and digest is None:
         raise CoverageError("the request has a body but no Content-Digest")
+    if digest is not None and not has_body:
+        raise ContentError("a body was signed, and the request has none")
     _check_coverage(signed.covered, _to_be_covered(target, has_digest=digest is not None))
     if signed.chain_id != chain_id:
         raise WrongChainError(f"signed for chain {signed.chain_id}, this is chain {chain_id}")

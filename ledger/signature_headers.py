@@ -23,6 +23,9 @@ LABEL: Final = "eth"
 
 _PARAMETERS: Final = frozenset(("created", "expires", "nonce", "keyid"))
 
+_ONCE: Final = frozenset(("signature-input", "signature", "content-digest", "host"))
+"""Host too: it is what `@authority` is taken from, and of two everybody takes another one."""
+
 _NAME: Final = r"[a-z*][a-z0-9_.*-]*"
 _INPUT: Final = re.compile(rf'({_NAME})=(\(("[^"]*"(?: "[^"]*")*)?\)((?:;{_NAME}=[^;,]+)*))')
 _PARAMETER: Final = re.compile(rf'({_NAME})=(?:(0|[1-9][0-9]{{0,14}})|"([^"\\]*)")')
@@ -78,12 +81,12 @@ def received_headers(pairs: Iterable[tuple[str, str]]) -> SignatureHeaders:
 
     Raises:
         MissingSignatureError: Signature-Input or Signature is not there.
-        MalformedHeaderError: one of the three is there twice.
+        MalformedHeaderError: one of the three, or Host, is there twice.
     """
     found: dict[str, str] = {}
     for name, value in pairs:
         key = name.lower()
-        if key not in ("signature-input", "signature", "content-digest"):
+        if key not in _ONCE:
             continue
         if key in found:
             raise MalformedHeaderError(f"{key} is given more than once")

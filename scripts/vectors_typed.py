@@ -187,7 +187,20 @@ def http_vectors() -> dict[str, Any]:
             http_vector("with query and body", upload, b'{"hello": "world"}\n'),
             http_vector("with neither", read, b""),
         ],
+        "refused": refused_http_vectors(),
     }
+
+
+def refused_http_vectors() -> list[dict[str, Any]]:
+    """What makes the first request one of which something signed is missing, changed or there twice."""
+    cases: list[dict[str, Any]] = [
+        {"name": "a digest was signed and there is no body", "body": ""},
+        {"name": "another body than was signed", "body": "{}"},
+        {"name": "a body, and not the digest that was signed", "without": "Content-Digest"},
+        {"name": "neither digest nor body", "body": "", "without": "Content-Digest"},
+        {"name": "two hosts", "more": [["Host", "gateway.example:8443"], ["Host", "other"]]},
+    ]
+    return cases
 
 
 def http_vector(name: str, target: RequestTarget, body: bytes) -> dict[str, Any]:

@@ -17,6 +17,8 @@ STRANGERS: Final = "strangers"
 
 _MOST: Final = 100_000
 """Parties whose buckets are not full."""
+_ROUNDING: Final = 1e-6
+"""Seconds: sums of times are a little off, which is no reason to say a second more."""
 
 
 class RateLimit:
@@ -65,7 +67,7 @@ class RateLimit:
         full_at = max(self._full_at.get(party, now), now) + tokens * self._seconds
         missing = full_at - now - self._depth
         if missing > 0:
-            raise ThrottledError(max(math.ceil(missing), 1))
+            raise ThrottledError(max(math.ceil(missing - _ROUNDING), 1))
         return full_at
 
     def _make_room(self) -> None:

@@ -197,6 +197,30 @@ def test_body_changed_added_or_taken_away_is_refused() -> None:
         verify(signed(body=b""), body=BODY)
 
 
+def test_a_signed_digest_without_its_body_is_refused_before_anything_is_done() -> None:
+    with pytest.raises(ContentError, match="has none"):
+        verify_request_head(TARGET, signed(), has_body=False, chain_id=CHAIN, now=NOW)
+
+
+def test_a_component_that_is_signed_and_not_there_or_twice_is_refused() -> None:
+    headers = msgspec.structs.replace(signed(), content_digest=None)
+    with pytest.raises(CoverageError):
+        verify(headers, body=b"")
+    bare = RequestTarget("GET", "gateway.example", "/v1/inbox")
+    names = '("@method" "@authority" "@path")'
+    for twice in ('("@method" "@authority" "@path" "@path")', '("@method" "@path" "@path")'):
+        found = signed(bare, b"")
+        changed = found.signature_input.replace(names, twice)
+        with pytest.raises(CoverageError):
+            verify(msgspec.structs.replace(found, signature_input=changed), bare, b"")
+
+
+def test_two_hosts_are_refused() -> None:
+    pairs = signed().pairs()
+    with pytest.raises(MalformedHeaderError, match="host is given more than once"):
+        received_headers([("Host", "gateway.example"), *pairs, ("host", "other.example")])
+
+
 def test_digest_that_is_sent_but_not_signed_is_refused() -> None:
     headers = msgspec.structs.replace(signed(body=b""), content_digest=signed().content_digest)
     with pytest.raises(CoverageError, match="does not cover content-digest"):
@@ -457,3 +481,17 @@ def test_vector_is_signed_as_eth_account_signs(vector: dict[str, Any]) -> None:
         now=vector["now"],
     )
     assert verified.address == from_hex(VECTORS["address"])
+
+
+@pytest.mark.parametrize("vector", VECTORS["refused"], ids=lambda vector: vector["name"])
+def test_a_negative_vector_is_refused(vector: dict[str, Any]) -> None:
+    first = VECTORS["requests"][0]
+    headers = [pair for pair in first["headers"].items() if pair[0] != vector.get("without")]
+    with pytest.raises(HttpSignatureError):
+        verify_request(
+            RequestTarget(**first["target"]),
+            vector.get("body", first["body"]).encode(),
+            received_headers([*headers, *map(tuple, vector.get("more", []))]),
+            chain_id=VECTORS["chain_id"],
+            now=first["now"],
+        )

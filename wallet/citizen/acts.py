@@ -6,7 +6,6 @@ not relay it, any other one, or a node, will: the signature is all it takes.
 
 import secrets
 import time
-from typing import Final
 
 import msgspec
 
@@ -29,11 +28,9 @@ from wallet.citizen.proposal import Proposal
 from wallet.client.asks import refuse_ask
 from wallet.client.identity import ask_link
 from wallet.client.relays import Act, relay_act, relay_authorization, relayed
-from wallet.client.signers import SubjectSigner, approve, asking
+from wallet.client.signers import MOST_TIME_TO_RELAY, SubjectSigner, approve, asking
 from wallet.client.steps import Steps
 from wallet.client.transactions import Mined
-
-_TIME_TO_RELAY: Final = 3600
 
 
 class GrantedAuthorization(msgspec.Struct, frozen=True):
@@ -136,4 +133,4 @@ def _nonce() -> bytes:
 
 
 def _deadline() -> int:
-    return int(time.time()) + _TIME_TO_RELAY
+    return int(time.time()) + MOST_TIME_TO_RELAY

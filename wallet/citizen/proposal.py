@@ -7,7 +7,6 @@ apart. A person may grant less than was asked: fewer fields, fewer uses, a neare
 
 import secrets
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
@@ -20,10 +19,9 @@ from wallet.citizen.errors import ProposalError
 from wallet.client import datasets
 from wallet.client.asks import Asked
 from wallet.client.errors import UnknownNameError, VerificationError
+from wallet.client.signers import MOST_TIME_TO_RELAY
 from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
-
-_TIME_TO_RELAY: Final = 3600
 
 
 class Less(msgspec.Struct, frozen=True):
@@ -150,7 +148,7 @@ def compose(
         max_uses=max_uses,
         min_interval=ask.min_interval,
         nonce=secrets.token_bytes(32),
-        deadline=now + _TIME_TO_RELAY,
+        deadline=now + MOST_TIME_TO_RELAY,
     )
     _check_bounds(authorization, purpose, now)
     return Proposal(asked, consumer_name, dataset, purpose, statement, authorization, on_own_node)

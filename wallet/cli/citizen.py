@@ -1,5 +1,6 @@
 """`quancheng wallet`: what a person or an enterprise sees and decides."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from wallet.citizen.history import authorizations, history, inbox, left_out, loo
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
 from wallet.citizen.proposal import Less, Proposal, Unspeakable, propose, propose_each
+from wallet.citizen.spreading import MOST_SECONDS, spread
 from wallet.cli.errors import InputError
 from wallet.cli.output import short
 from wallet.cli.people import person_of
@@ -37,6 +39,15 @@ PersonFile = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Sign without asking.")]
+Over = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=MOST_SECONDS,
+        help="Seconds over which several ids change, so that nobody sees that they are one person's.",
+    ),
+]
+_UNHURRIED = 600
 Subject = Annotated[str, typer.Option(help="Which of the wallet's ids; all if not given.")]
 
 
@@ -211,12 +222,13 @@ def freeze(
     subject: Subject = "",
     *,
     end: Annotated[bool, typer.Option("--end", help="Let everything go on.")] = False,
+    over: Over = 0,
 ) -> None:
     """Stop every use of one's data, at once; --end lets it go on."""
     session = session_of(context)
     keys = _keys(session)
     whats = [(one, acts.freeze(one.subject_id, frozen=not end)) for one in _chosen(keys, subject)]
-    _carry_out(session, keys, whats, "unfrozen" if end else "frozen")
+    _carry_out(session, keys, whats, "unfrozen" if end else "frozen", over)
 
 
 @app.command()
@@ -225,6 +237,7 @@ def rotate(
     subject: Subject = "",
     *,
     passkey: Annotated[bool, typer.Option("--passkey", help="To a passkey.")] = False,
+    over: Over = _UNHURRIED,
     yes: Yes = False,
 ) -> None:
     """Replace the keys of the wallet's ids by new ones."""
@@ -236,7 +249,7 @@ def rotate(
     whats = [
         (one, acts.rotation(one.subject_id, keys.signer(drawn).signer)) for one, drawn in chosen
     ]
-    _carry_out(session, keys, whats, "rotated", lambda place: keys.replace(*chosen[place]))
+    _carry_out(session, keys, whats, "rotated", over, lambda place: keys.replace(*chosen[place]))
 
 
 @app.command()
@@ -260,6 +273,7 @@ def guardian(
     until: Annotated[str, typer.Option(help="+SPAN, date, seconds; 0 dismisses.")] = "+52w",
     subject: Subject = "",
     *,
+    over: Over = _UNHURRIED,
     yes: Yes = False,
 ) -> None:
     """Let somebody else sign too, until a time."""
@@ -268,7 +282,7 @@ def guardian(
     session.confirm(f"Let {signer} sign until {moment_text(end)}?", yes=yes or not end)
     guard = from_hex(signer)
     whats = [(one, acts.appointment(one.subject_id, guard, end)) for one in _chosen(keys, subject)]
-    _carry_out(session, keys, whats, "appointed" if end else "dismissed")
+    _carry_out(session, keys, whats, "appointed" if end else "dismissed", over)
 
 
 @app.command("history")
@@ -403,11 +417,22 @@ def _carry_out(
     keys: PersonKeys,
     whats: Sequence[tuple[Identity, Act]],
     done: str,
+    over: int = 0,
     then: Callable[[int], None] = lambda _place: None,
 ) -> None:
-    """Sign acts and bring them on chain, one after the other; say so once all are there."""
+    """Sign acts and bring them on chain, in random order; say so once all are there.
+
+    Args:
+        session: Whose.
+        keys: Of the person.
+        whats: Acts, each on one id.
+        done: What they are then.
+        over: Seconds over which acts on several ids are spread.
+        then: Called with the place of each that is on chain.
+    """
     documents = []
-    for place, (identity, what) in enumerate(whats):
+    for pause, (place, (identity, what)) in spread(list(enumerate(whats)), over):
+        time.sleep(pause)
         mined = session.ask(acts.act(session.deployment, keys.signer(identity), what))
         then(place)
         documents.append(

@@ -37,6 +37,10 @@ class NodeRefusedError(NodeError):
     """The node does not do what was asked, or not in time; less at once it may do."""
 
 
+class MissingEventError(ClientError):
+    """A gateway left out, added or changed an event of a contract. Nothing it says may be relied on."""
+
+
 class MissingNodeError(ClientError):
     """Something needs a node of the party's own, and none was named."""
 
@@ -55,6 +59,10 @@ class NotFoundHereError(ClientError):
 
 class AnotherUseError(ClientError):
     """An earlier use was recorded and counted, and never handed out; another one needs the caller's word."""
+
+
+class LateDeadlineError(ClientError):
+    """What a person is to sign could be held back for long; nothing was signed."""
 
 
 class NotAnsweredError(ClientError):

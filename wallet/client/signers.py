@@ -1,16 +1,19 @@
 """What a person signs with: an account, or a passkey in software."""
 
-from typing import Protocol, TypeVar
+import time
+from typing import Final, Protocol, TypeVar
 
 from ledger.contracts import Approval
 from ledger.deployment import Deployment
 from ledger.signing import personal_digest
-from ledger.typed_data import SignedRecord, digest
+from ledger.typed_data import Authorization, digest
 from wallet.client.authorities import verify_challenge
 from wallet.client.calls import HttpCall, Service
+from wallet.client.errors import LateDeadlineError
 from wallet.client.identity import ProvenSigner, open_session, session_challenge
 from wallet.client.party import Bearer, PartyKey
 from wallet.client.patience import patiently
+from wallet.client.relays import Act
 from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.passkey import SoftwarePasskey
@@ -83,8 +86,19 @@ class PasskeySigner:
         return self._passkey.sign(digest_)
 
 
-def approve(signer: SubjectSigner, record: SignedRecord, deployment: Deployment) -> Approval:
-    """Return a subject's approval of a record."""
+MOST_TIME_TO_RELAY: Final = 3600
+"""Seconds from now to the deadline of what a person signs. One far ahead could be held back by whoever is to relay it, and
+brought on chain when the person thinks no more of it: the contracts cannot tell when something was signed."""
+
+
+def approve(signer: SubjectSigner, record: Act | Authorization, deployment: Deployment) -> Approval:
+    """Return a subject's approval of a record.
+
+    Raises:
+        LateDeadlineError: It could be held back for more than an hour; nothing is signed.
+    """
+    if record.deadline > time.time() + MOST_TIME_TO_RELAY:
+        raise LateDeadlineError("it could be brought on chain more than an hour from now")
     signed = signer.sign_digest(digest(record, deployment.domain_of(record)))
     return Approval(signer.signer, signed)
 

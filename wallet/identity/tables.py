@@ -158,4 +158,5 @@ watched: Final = Table(
     Column("one", Integer, primary_key=True),
     Column("block_number", BigInteger, nullable=False),  # up to here signers are as on chain
     Column("block_hash", LargeBinary(32), nullable=False),
+    Column("events", BigInteger, nullable=False),  # of Authorizations, up to there
 )

@@ -1,6 +1,8 @@
 """Watching the chain for what changes a subject's signer: rotations and recoveries.
 
-A person may rotate a key at the gateway without this service; it must still be recognized here.
+A person may rotate a key at the gateway without this service; it must still be recognized here. So all
+events of the contract are read, by their numbers: if one is missing, the node lies or lacks events, and
+this service stops, rather than take a key that was rotated away for the person's.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger import views
 from ledger.chain import (
     BlockRef,
     ChainError,
@@ -23,6 +26,7 @@ from ledger.errors import LedgerError
 from ledger.events import (
     Event,
     EventDecoder,
+    NumberedEvent,
     RecoveryCompleted,
     RecoveryStarted,
     RecoveryVetoed,
@@ -30,7 +34,6 @@ from ledger.events import (
     SubjectClosed,
     SubjectOpened,
 )
-from ledger.events.plans import plan_for
 from ledger.log_reader import LogReader, logs_between_async
 from ledger.logs import get_logger
 from ledger.queries import Block
@@ -39,7 +42,7 @@ from wallet.identity.database import Database
 from wallet.identity.errors import ChainUnavailableError, DatabaseError
 from wallet.identity.tables import recovered, subjects, watched
 
-_EVENTS: Final = (
+_OF_SUBJECTS: Final = (
     SignerRotated,
     RecoveryStarted,
     RecoveryVetoed,
@@ -49,6 +52,10 @@ _EVENTS: Final = (
 )
 _ONE: Final = 1
 _log = get_logger()
+
+
+class EventsMissingError(LedgerError):
+    """The node has not told of all events that the contract counts."""
 
 
 class RecoveryState(StrEnum):
@@ -92,8 +99,7 @@ class Watcher:
         self._finality = finality
         self._poll = poll
         self._decoder = EventDecoder(deployment.contracts)
-        topics = [plan_for(event).topic for event in _EVENTS]
-        self._reader = LogReader([deployment.contracts.authorizations], [topics])
+        self._reader = LogReader([deployment.contracts.authorizations])
         self._verified = False
         self._turn = asyncio.Lock()
         self._problem = "the node was not asked yet"
@@ -139,14 +145,15 @@ class Watcher:
             await verify_deployment_async(self._rpc, self._deployment)
             self._verified = True
         newest = await final_block(self._rpc, self._finality)
-        known = await self._known()
+        known, count = await self._known()
         if newest is None:
             return
         if known is not None and newest.hash != known.hash:
             known = await self._same_chain(known, newest)
-        if known is None or newest.number > known.number:
-            first = self._deployment.block_number if known is None else known.number + 1
-            await self._read(first, newest)
+        if known is None:
+            await self._read(self._deployment.block_number, newest, 0)
+        elif newest.number > known.number:
+            await self._read(known.number + 1, newest, count)
         self.newest = newest
 
     async def _same_chain(self, known: BlockRef, newest: Block) -> BlockRef | None:
@@ -158,16 +165,28 @@ class Watcher:
             return None
         return known
 
-    async def _known(self) -> BlockRef | None:
+    async def _known(self) -> tuple[BlockRef | None, int]:
+        """Return up to which block events were read, and how many they are."""
         async with self._database.begin() as connection:
             row = (await connection.execute(select(watched))).first()
-        return None if row is None else BlockRef(row.block_number, row.block_hash)
+        if row is None:
+            return None, 0
+        return BlockRef(row.block_number, row.block_hash), row.events
 
-    async def _read(self, first: int, newest: Block) -> None:
+    async def _read(self, first: int, newest: Block, count: int) -> None:
         events: list[Event] = []
         async for part in logs_between_async(self._rpc, self._reader, first, newest.number):
-            events += self._decoder.decode_all(part.logs)
-        values = {"block_number": newest.number, "block_hash": newest.hash}
+            for event in self._decoder.decode_all(part.logs):
+                if not isinstance(event, NumberedEvent) or event.number != count + 1:
+                    raise EventsMissingError(f"after event {count} comes another than the next")
+                count = event.number
+                if isinstance(event, _OF_SUBJECTS):
+                    events.append(event)
+        contract = self._deployment.contracts.authorizations
+        state = await self._rpc.send(views.event_state(contract, newest.number))
+        if state.count != count:
+            raise EventsMissingError(f"{state.count} events, the node told of {count}")
+        values = {"block_number": newest.number, "block_hash": newest.hash, "events": count}
         async with self._database.begin() as connection:
             for event in events:
                 await _apply(connection, event)
