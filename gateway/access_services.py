@@ -47,6 +47,7 @@ from ledger.http_client import HttpAsker
 from ledger.http_connections import HttpClient
 from ledger.index.index import Index
 from ledger.index.rows import AccessEntry
+from ledger.log_reader import LogPart, LogReader, next_part
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
 from ledger.rpc import AsyncRpc, RpcError
@@ -56,6 +57,10 @@ from ledger.typed_data import AccessRequest, SubjectLink, struct_hash
 
 _PATIENCE: Final = 5.0
 """Seconds to wait for the index."""
+_LOGS: Final = 500
+"""Logs in one answer, about: some 400 kB."""
+_LOG_BLOCKS: Final = 5_000
+"""Blocks that one answer is about at most."""
 _IDENTITY_TIMEOUT: Final = 5.0
 _IDENTITY_IDLE: Final = 4.0
 _MOST_LINK: Final = 64 * 1024
@@ -96,6 +101,23 @@ class AccessServices:
     keyholders: Keyholders
     topics: Topics
     recorder: Recorder | None
+    reader: LogReader
+    """Of the contract `Authorizations`."""
+
+    async def revocation_logs(self, since: int) -> LogPart:
+        """Return all logs of `Authorizations` in some final blocks from one on; none when it is not there yet.
+
+        Raises:
+            ChainUnavailableError: The node cannot be asked.
+        """
+        first = max(since, self.shared.deployment.block_number)
+        last = self.shared.index.head.number
+        if first > last:
+            return LogPart(first, first - 1, ())
+        try:
+            return await next_part(self.shared.rpc, self.reader, first, last)
+        except RpcError as error:
+            raise ChainUnavailableError(str(error)) from error
 
     async def index(self) -> Index:
         """Return the index once it has all that this gateway itself has told of: what one was answered is there."""
@@ -317,6 +339,9 @@ def _assemble(
         keyholders=keyholders,
         topics=Topics(),
         recorder=recorder,
+        reader=LogReader(
+            [shared.deployment.contracts.authorizations], wanted=_LOGS, longest=_LOG_BLOCKS
+        ),
     )
 
 

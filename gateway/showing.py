@@ -11,6 +11,7 @@ from gateway.routes.access_models import (
     AuthorizationShown,
     EventShown,
     HistoryEntry,
+    LogShown,
     ReleaseState,
     RevocationShown,
 )
@@ -18,6 +19,7 @@ from gateway.store.alerts import StoredAlert
 from gateway.store.authorizations import StoredAuthorization
 from ledger.entities import NOTHING
 from ledger.enumerations import Outcome
+from ledger.events import Log
 from ledger.hexes import from_hex, to_hex
 from ledger.index.rows import (
     AccessEntry,
@@ -230,6 +232,19 @@ def show_revocation(entry: EventEntry) -> RevocationShown:
         block_number=entry.place.block_number,
         at=entry.place.timestamp,
         transaction=to_hex(entry.place.transaction),
+    )
+
+
+def show_log(log: Log) -> LogShown:
+    """Show a log as a node has it."""
+    return LogShown(
+        block_number=int(log.block_number, 16),
+        block_hash=log.block_hash,
+        at=int(log.block_timestamp or "0x0", 16),
+        transaction=log.transaction_hash,
+        log_index=int(log.log_index, 16),
+        topics=list(log.topics),
+        data=log.data,
     )
 
 

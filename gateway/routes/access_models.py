@@ -325,7 +325,8 @@ class RevocationShown(BaseModel):
 
     key: int
     name: str
-    """Revoked, Confirmed, SubjectFrozen, SubjectUnfrozen, RecoveryStarted, RecoveryVetoed or RecoveryCompleted."""
+    """Revoked, Confirmed, SubjectFrozen, SubjectUnfrozen, SubjectClosed, SubjectOpened, RecoveryStarted,
+    RecoveryVetoed or RecoveryCompleted."""
     authorization: str
     subject: str
     block_number: int
@@ -339,6 +340,27 @@ class RevocationsAnswer(BaseModel):
     revocations: list[RevocationShown]
     block_number: int
     next: int
+
+
+class LogShown(BaseModel):
+    """One log of a contract, as a node has it."""
+
+    block_number: int
+    block_hash: Hash
+    at: int
+    transaction: Hash
+    log_index: int
+    topics: list[Hash]
+    data: str
+    """0x string; its first word is the event's number."""
+
+
+class RevocationLogs(BaseModel):
+    """All logs of the contract `Authorizations` in some blocks, in order; the next ones begin after `last_block`."""
+
+    logs: list[LogShown]
+    first_block: int
+    last_block: int
 
 
 class ApplicationShown(BaseModel):

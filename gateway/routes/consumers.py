@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query, Request
 from sse_starlette import EventSourceResponse
 
 from gateway.access_services import AccessServices
-from gateway.routes.access_models import RevocationsAnswer, RevocationShown
+from gateway.routes.access_models import RevocationLogs, RevocationsAnswer, RevocationShown
 from gateway.routes.edge import access_services
-from gateway.showing import show_revocation
+from gateway.showing import show_log, show_revocation
 from gateway.topics import CHAIN
 
 router = APIRouter(prefix="/v1", tags=["consumers"])
@@ -19,6 +19,7 @@ _LOOK_AGAIN: Final = 5.0
 _ENDING: Final = frozenset(
     (
         *("Revoked", "Confirmed", "SubjectFrozen", "SubjectUnfrozen"),
+        *("SubjectClosed", "SubjectOpened"),
         *("RecoveryStarted", "RecoveryVetoed", "RecoveryCompleted"),
     )
 )
@@ -32,6 +33,21 @@ async def get_revocations(
 ) -> RevocationsAnswer:
     """List what ended or halted authorizations, from a block on. All of it is public on chain."""
     return await _page(access_services(request), since, cursor)
+
+
+@router.get("/revocations/logs")
+async def get_revocation_logs(request: Request, since: Since = 0) -> RevocationLogs:
+    """Return every log of `Authorizations` in some blocks, from one on; empty when there is none yet.
+
+    Of these a consumer makes the list of revocations by itself: each log has its number and the contract a
+    running hash over all of them, so that one which is left out, added or changed shows.
+    """
+    part = await access_services(request).revocation_logs(since)
+    return RevocationLogs(
+        logs=[show_log(log) for log in part.logs],
+        first_block=part.first,
+        last_block=part.last,
+    )
 
 
 @router.get("/revocations/events", response_class=EventSourceResponse)

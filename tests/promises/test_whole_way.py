@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ledger.events import Revoked
 from ledger.exchange import Submissions, decode_result, decode_results, encode_submissions
 from ledger.hexes import to_hex
 from ledger.record_lines import encode_line
@@ -20,6 +21,8 @@ from tests.support.chain import Party, Subject
 from tests.support.city import City, GatewayProcess, Person, gateway_process
 from tests.support.signed_http import SignedClient
 from tests.support.uploads import head_of
+from wallet.client.feeds import CheckedEndings
+from wallet.client.transports import Client, Endpoints
 
 pytestmark = pytest.mark.slow
 
@@ -301,6 +304,15 @@ def test_revoked_authorization_is_denied_from_the_next_block_on(town: Town, pers
     assert good(town.revoke(person, basis)) == done  # again is the same
     feed = good(httpx.get(f"{town.gateway.url}/v1/revocations"))["revocations"]
     assert to_hex(basis) in {one["authorization"] for one in feed if one["name"] == "Revoked"}
+    # The same from what the contract itself numbered, which leaves no room for leaving one out.
+    deployment = town.city.chain.deployment
+    node = town.city.chain.node.url
+    with Client(Endpoints(town.gateway.url, node=node)) as client:
+        endings, seen = CheckedEndings(deployment), set[bytes]()
+        while endings.last_block < done["block_number"]:
+            seen |= {e.authorization for e in client.run(endings.more()) if isinstance(e, Revoked)}
+        client.run(endings.verify_with_node())
+    assert basis in seen
 
 
 def test_a_list_is_answered_one_by_one(town: Town, person: Person) -> None:

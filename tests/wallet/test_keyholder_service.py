@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger import contracts
+from ledger import contracts, views
 from ledger.custody import (
     HolderSubkeys,
     Release,
@@ -464,6 +464,26 @@ async def test_a_keyholder_says_who_it_is(city: City) -> None:
     (epoch,) = described["epochs"]
     assert (epoch["number"], epoch["threshold"], epoch["complete"]) == (3, 2, True)
     assert epoch["members"] == [to_hex(holder.address) for holder in city.holders]
+
+
+async def test_a_link_that_was_ended_opens_nothing_from_the_next_block_on(city: City) -> None:
+    chain, owner = city.chain, OWNERS[2]
+    subject = city.subject()
+    basis, old = city.granted(subject), city.link(subject, owner)
+    honest = city.task(*city.recorded(basis), old, owner)
+    assert isinstance((await ask(city.clients[0], [honest]))[0], SealedParts)
+    chain.send(chain.parties.identity_authority, contracts.end_links(subject.id))
+    for client in city.clients:
+        (answer,) = await ask(client, [city.task(*city.recorded(basis), old, owner)])
+        assert isinstance(answer, Refusal)
+        assert answer.type.endswith("link-invalid")
+    state = chain.rpc.send(views.subject_of(chain.deployment.contracts, subject.id))
+    new = make_link(
+        subject.id, city.terms.dataset, owner, at=chain.now(), links_from=state.links_from
+    )
+    signed = chain.sign(new, chain.parties.identity_authority.private_key)
+    task = city.task(*city.recorded(basis), SignedLink(new, signed), owner)
+    assert isinstance((await ask(city.clients[1], [task]))[0], SealedParts)
 
 
 async def test_a_link_of_an_authority_that_admitted_itself_opens_nothing_and_it_is_listed(

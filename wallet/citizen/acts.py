@@ -20,6 +20,7 @@ from ledger.typed_data import (
     RecoveryVeto,
     Revocation,
     SignerRotation,
+    SubjectOpening,
     struct_hash,
 )
 from wallet.citizen.errors import CitizenError
@@ -110,6 +111,11 @@ def rotation(subject: bytes, new_signer: bytes) -> SignerRotation:
 def veto(subject: bytes, new_signer: bytes) -> RecoveryVeto:
     """Return the stop of a recovery that one did not ask for."""
     return RecoveryVeto(subject, new_signer, _nonce(), _deadline())
+
+
+def opening(subject: bytes) -> SubjectOpening:
+    """Return the word of a closed id's key that it is opened; the counter sends it."""
+    return SubjectOpening(subject, _nonce(), _deadline())
 
 
 def appointment(subject: bytes, guardian: bytes, expires_at: int) -> GuardianAppointment:

@@ -26,9 +26,9 @@ from wallet.cli.values import hash_of, mask_of, moment_text, time_of, write_file
 from wallet.client.asks import Asked, new_handle
 from wallet.client.authorities import identity_authority
 from wallet.client.errors import ForbiddenError, NotFoundError
-from wallet.client.identity import recovery_text
+from wallet.client.identity import SignedOpening, recovery_text
 from wallet.client.relays import Act, my_receipt
-from wallet.client.signers import SubjectSigner, asking, prove
+from wallet.client.signers import SubjectSigner, approve, asking, prove
 
 app = typer.Typer(help="A person's or an enterprise's wallet.", no_args_is_help=True)
 
@@ -346,6 +346,32 @@ def receipt(
         session.output.result({"file": str(out)}, f"written to {out}")
         return
     session.output.document(text)
+
+
+@app.command()
+def reopen(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(help="File to take to the counter.")],
+    *,
+    subject: Annotated[str, typer.Option(help="Which of the wallet's ids.")],
+    yes: Yes = False,
+) -> None:
+    """Agree that a closed id is opened again; the identity authority's officer sends it within the hour."""
+    session = session_of(context)
+    keys = _keys(session)
+    identity = _chosen(keys, subject)[0]
+    session.confirm("Agree that this id is opened again?", yes=yes)
+    terms = acts.opening(identity.subject_id)
+    approval = approve(keys.signer(identity), terms, session.deployment)
+    signed = SignedOpening(
+        subject=to_hex(terms.subject),
+        nonce=to_hex(terms.nonce),
+        deadline=terms.deadline,
+        signer=to_hex(approval.signer),
+        signature=to_hex(approval.signature),
+    )
+    write_file(out, msgspec.json.encode(signed), private=True)
+    session.output.result({"file": str(out)}, f"take {out} to the counter within the hour")
 
 
 # Help

@@ -13,11 +13,17 @@ from wallet.cli.people import person_of
 from wallet.cli.services import become
 from wallet.cli.session import session_of
 from wallet.cli.values import hash_of, moment_text, read_file
+from wallet.client.calls import HttpCall
 from wallet.client.identity import (
+    Acted,
     PersonKind,
     ProvenSigner,
+    SignedOpening,
     ask_owners,
+    close_subjects,
+    correct_subject,
     issue_code,
+    open_subject,
     recovery_state,
     start_recovery,
 )
@@ -87,6 +93,59 @@ def recover(
             for one in found.subjects
         ],
     )
+
+
+Identification = Annotated[str, typer.Option(help="What the officer looked at.")]
+
+
+@app.command()
+def close(
+    context: typer.Context,
+    *,
+    person: PersonFile = None,
+    identification: Identification,
+    subject: Annotated[
+        list[str] | None, typer.Option(help="Which ids, again for each; all if not given.")
+    ] = None,
+) -> None:
+    """Close a person's stolen ids at once: no grant, no use, no recovery; an officer."""
+    wanted = [to_hex(hash_of(one, "subject")) for one in subject or ()]
+    _act(context, close_subjects(person_of(person), identification, wanted), "closed")
+
+
+@app.command("open")
+def open_(
+    context: typer.Context,
+    signed: Annotated[Path, typer.Argument(help="File of `quancheng wallet reopen`.")],
+    *,
+    person: PersonFile = None,
+    identification: Identification,
+) -> None:
+    """Open a closed id again, with the word of its current key; an officer."""
+    try:
+        opening = msgspec.json.decode(read_file(signed), type=SignedOpening)
+    except msgspec.MsgspecError as error:
+        raise InputError(f"{signed} holds no signed opening: {error}") from error
+    _act(context, open_subject(person_of(person), identification, opening), "opened")
+
+
+@app.command()
+def correct(
+    context: typer.Context,
+    subject: Annotated[str, typer.Argument(help="The id.")],
+    *,
+    person: PersonFile = None,
+    identification: Identification,
+) -> None:
+    """Give an id to the person whose it is, and end all links of it; an officer."""
+    named = to_hex(hash_of(subject, "subject"))
+    _act(context, correct_subject(person_of(person), identification, named), "corrected")
+
+
+def _act(context: typer.Context, call: HttpCall[Acted], done: str) -> None:
+    session = session_of(context)
+    found = session.run(patiently(call))
+    session.output.result(found, *(f"{done}      {one}" for one in found.subjects))
 
 
 @app.command()

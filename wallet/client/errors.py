@@ -37,6 +37,10 @@ class NodeRefusedError(NodeError):
     """The node does not do what was asked, or not in time; less at once it may do."""
 
 
+class MissingEventError(ClientError):
+    """A gateway left out, added or changed an event of a contract. Nothing it says may be relied on."""
+
+
 class MissingNodeError(ClientError):
     """Something needs a node of the party's own, and none was named."""
 

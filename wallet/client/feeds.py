@@ -1,10 +1,39 @@
 """What a consumer must hear: which of its authorizations ended, halted or go on."""
 
+from typing import Final
+
 import msgspec
 
+from ledger.deployment import Deployment
+from ledger.events import (
+    Confirmed,
+    EventDecoder,
+    EventError,
+    Log,
+    NumberedEvent,
+    RecoveryCompleted,
+    RecoveryStarted,
+    RecoveryVetoed,
+    Revoked,
+    SubjectClosed,
+    SubjectFrozen,
+    SubjectOpened,
+    SubjectUnfrozen,
+)
+from ledger.hexes import from_hex, to_hex
+from ledger.keccak import keccak256
+from ledger.views import EventState, event_state
 from wallet.client.calls import HttpCall, nothing, path, reader
-from wallet.client.errors import UnexpectedAnswerError
+from wallet.client.errors import MissingEventError, UnexpectedAnswerError
 from wallet.client.events import ServerEvent
+from wallet.client.steps import Steps, look, send
+
+_ENDINGS: Final = frozenset(
+    (
+        *(Revoked, Confirmed, SubjectFrozen, SubjectUnfrozen, SubjectClosed, SubjectOpened),
+        *(RecoveryStarted, RecoveryVetoed, RecoveryCompleted),
+    )
+)
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -39,6 +68,131 @@ def revocations(since: int = 0, cursor: int = 0) -> HttpCall[Endings]:
 def follow_revocations(since: int = 0, cursor: int = 0) -> HttpCall[None]:
     """Hear of them as they happen: for `Client.events`, with `read_endings`."""
     return HttpCall("GET", path("/v1/revocations/events", since=since, cursor=cursor), nothing)
+
+
+class RevocationLog(msgspec.Struct, frozen=True):
+    """One log of `Authorizations`. Bytes are 0x strings."""
+
+    block_number: int
+    block_hash: str
+    at: int
+    transaction: str
+    log_index: int
+    topics: tuple[str, ...]
+    data: str
+
+
+class RevocationLogs(msgspec.Struct, frozen=True):
+    """All of them in some blocks, in order."""
+
+    logs: tuple[RevocationLog, ...]
+    first_block: int
+    last_block: int
+
+
+def revocation_logs(since: int = 0) -> HttpCall[RevocationLogs]:
+    """Ask for every log of `Authorizations` in some blocks, from one on."""
+    return HttpCall("GET", path("/v1/revocations/logs", since=since), reader(RevocationLogs))
+
+
+class CheckedEndings:
+    """Follows what ends or halts authorizations without believing the gateway that tells of it.
+
+    Every event of `Authorizations` has a number, and the contract keeps a running hash over them. Keep this
+    object as long as the feed is followed.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        state: EventState = EventState(0, bytes(24)),
+        last_block: int | None = None,
+    ) -> None:
+        """Begin with the deployment, or go on where another one was.
+
+        Args:
+            deployment: The contracts.
+            state: That one's.
+            last_block: That one's.
+        """
+        self._address = to_hex(deployment.contracts.authorizations)
+        self._decoder = EventDecoder(deployment.contracts)
+        self._next = deployment.block_number if last_block is None else last_block + 1
+        self._state = state
+
+    @property
+    def state(self) -> EventState:
+        """Count and running hash so far: what `Authorizations.state()` must say at `last_block`."""
+        return self._state
+
+    @property
+    def last_block(self) -> int:
+        """Up to which it has everything, as the gateway says."""
+        return self._next - 1
+
+    def more(self) -> Steps[tuple[NumberedEvent, ...]]:
+        """Return what ended, halted or goes on in the next blocks, all of it; nothing for no news.
+
+        Raises:
+            MissingEventError: An event is missing, or one was added or changed.
+            ClientError: The gateway does not answer.
+        """
+        page = yield from send(revocation_logs(self._next))
+        if page.last_block < self._next:
+            return ()
+        if page.first_block != self._next:
+            raise MissingEventError(f"blocks from {self._next} on, not from {page.first_block}")
+        events, state = [], self._state
+        for log in page.logs:
+            event = self._decoded(log, page)
+            if event.number != state.count + 1:
+                raise MissingEventError(f"event {state.count + 1} is missing before {event.number}")
+            state = EventState(event.number, keccak256(state.head + event.link)[:24])
+            if type(event) in _ENDINGS:
+                events.append(event)
+        self._state, self._next = state, page.last_block + 1
+        return tuple(events)
+
+    def verify(self, state: EventState) -> None:
+        """Compare with what the contract says of itself at `last_block`, from a source that is trusted.
+
+        Raises:
+            MissingEventError: It says something else: what was told is not what happened.
+        """
+        if state != self._state:
+            problem = f"{self._state.count} events were told, the contract has {state.count}"
+            raise MissingEventError(f"{problem}, or one was changed")
+
+    def verify_with_node(self) -> Steps[None]:
+        """Do as `verify`, with the party's own node.
+
+        Raises:
+            MissingEventError: As `verify`.
+            NodeError: The node cannot be asked, or does not have the state of that block any more.
+        """
+        address = from_hex(self._address)
+        self.verify((yield from look(event_state(address, self.last_block))))
+
+    def _decoded(self, log: RevocationLog, page: RevocationLogs) -> NumberedEvent:
+        if not page.first_block <= log.block_number <= page.last_block:
+            raise MissingEventError(f"an event of block {log.block_number}, which was not told of")
+        raw = Log(
+            hex(log.block_number),
+            log.block_hash,
+            log.transaction,
+            hex(log.log_index),
+            self._address,
+            log.topics,
+            log.data,
+            hex(log.at),
+        )
+        try:
+            event = self._decoder.decode(raw)
+        except EventError as error:
+            raise MissingEventError(str(error)) from error
+        if not isinstance(event, NumberedEvent):
+            raise MissingEventError(f"{event.name} has no number")
+        return event
 
 
 def read_endings(event: ServerEvent) -> Endings:

@@ -196,6 +196,42 @@ def start_recovery(
     return _post("/v1/recoveries", body, reader(Recovery))
 
 
+class Acted(msgspec.Struct, frozen=True):
+    """Which ids an act at the counter was about; it is on chain."""
+
+    subjects: tuple[str, ...]
+
+
+class SignedOpening(msgspec.Struct, frozen=True):
+    """A closed id's current key agrees that it is opened: `quancheng wallet reopen`."""
+
+    subject: str
+    nonce: str
+    deadline: int
+    signer: str
+    signature: str
+
+
+def close_subjects(
+    person: Person, identification: str, subjects: Sequence[str] = ()
+) -> HttpCall[Acted]:
+    """Close stolen ids of a person at once, all of them if none is named; an officer."""
+    body = _members(person, identification=identification, subjects=subjects)
+    return _post("/v1/closings", body, reader(Acted))
+
+
+def open_subject(person: Person, identification: str, signed: SignedOpening) -> HttpCall[Acted]:
+    """Open a closed id again with its key's word; an officer."""
+    body = _members(person, identification=identification, **msgspec.structs.asdict(signed))
+    return _post("/v1/openings", body, reader(Acted))
+
+
+def correct_subject(person: Person, identification: str, subject: str) -> HttpCall[Acted]:
+    """Give an id to whose it is, and end all its links; an officer."""
+    body = _members(person, identification=identification, subject=subject)
+    return _post("/v1/corrections", body, reader(Acted))
+
+
 def recovery_state(recovery: str) -> HttpCall[Recovery]:
     """Ask how a recovery stands; an officer."""
     return _get(path("/v1/recoveries/{}", recovery), reader(Recovery))

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from ledger.deployment import read_deployment
 from ledger.errors import LedgerError
+from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc
 from wallet.identity import errors
 from wallet.identity.database import open_database
@@ -23,6 +24,7 @@ from wallet.service.problems import FORBIDDEN, MALFORMED, ProblemKind
 
 PROBLEMS: Final = {
     LedgerError: MALFORMED,
+    RevertError: ProblemKind("refused-on-chain", 409, "The contract refuses"),
     errors.EnrolmentRefusedError: ProblemKind("enrolment-refused", 403, "Not enrolled"),
     errors.PossessionError: ProblemKind("possession-unproven", 403, "A signer is not proven"),
     errors.SignerInUseError: ProblemKind("signer-in-use", 409, "A signer is in use"),

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.plain_text import MOST_CASE_NUMBER, verify_case_number, verify_text
-from ledger.typed_data import SubjectLink, record_from_object, record_to_object
+from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object, record_to_object
 from wallet.identity.enrolment import WantedSigner
 from wallet.identity.lookups import Lookup
 from wallet.identity.people import Identity, Kind, make_identity
@@ -96,6 +96,35 @@ class RecoveryBody(PersonBody):
 
     identification: ShortText
     signers: Annotated[list[SignerBody], Field(min_length=1, max_length=256)]
+
+
+class ClosingBody(PersonBody):
+    """An officer closes stolen ids: those that are named, or all of the person's."""
+
+    identification: ShortText
+    subjects: Annotated[list[Hash], Field(max_length=256)] = []
+
+
+class OpeningBody(PersonBody):
+    """An officer opens a closed id, with the word of its current key."""
+
+    identification: ShortText
+    subject: Hash
+    nonce: Hash
+    deadline: Annotated[int, Field(ge=0, lt=1 << 40)]
+    signer: Annotated[str, Field(pattern="^0x([0-9a-f]{2}){20,1024}$")]
+    signature: Bytes
+
+    def terms(self) -> SubjectOpening:
+        """Return what the key signed."""
+        return SubjectOpening(from_hex(self.subject), from_hex(self.nonce), self.deadline)
+
+
+class CorrectionBody(PersonBody):
+    """An officer gives an id to whom it belongs, and ends all its links."""
+
+    identification: ShortText
+    subject: Hash
 
 
 class ResolutionBody(PersonBody):
@@ -194,6 +223,12 @@ class RecoveryAnswer(BaseModel):
 
     recovery: str
     subjects: list[RecoveredAnswer]
+
+
+class ActAnswer(BaseModel):
+    """Which ids an act was about; it is on chain."""
+
+    subjects: list[str]
 
 
 class HandleAnswer(BaseModel):

@@ -205,7 +205,8 @@ class Recoveries:
 
     async def _registered(self, person: Person) -> list[SubjectRow]:
         found = await self._store.subjects_of(person.id)
-        return [one for one in found if one.state is SubjectState.REGISTERED]
+        registered = SubjectState.REGISTERED
+        return [one for one in found if one.state is registered and not one.closed]
 
     async def _check_none_open(
         self, connection: AsyncConnection, subjects: Sequence[bytes]

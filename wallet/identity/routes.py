@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from ledger.challenges import Asker
+from ledger.contracts import Approval
 from ledger.hexes import from_hex, to_hex
 from ledger.identifiers import IdentifierError
 from ledger.service.request_body import parse_model, read_model
@@ -18,13 +19,17 @@ from wallet.identity.callers import (
     signed,
     verify_officer,
 )
+from wallet.identity.counter import Order
 from wallet.identity.errors import NoMatchError, NotASubjectError
 from wallet.identity.models import (
+    ActAnswer,
     AuthorityAnswer,
     ChallengeAnswer,
     ChallengeBody,
+    ClosingBody,
     CodeAnswer,
     CodeBody,
+    CorrectionBody,
     EnrolmentAnswer,
     EnrolmentBody,
     HandleAnswer,
@@ -32,6 +37,7 @@ from wallet.identity.models import (
     LinkAnswer,
     LinkBody,
     LookupsAnswer,
+    OpeningBody,
     RecoveryAnswer,
     RecoveryBody,
     RenewalBody,
@@ -237,6 +243,37 @@ async def recovery_state(recovery: str, request: Request, parts: Parts) -> Recov
     if not found:
         raise ProblemError(NOT_FOUND, "there is no such recovery")
     return _recovery(recovery, found)
+
+
+@router.post("/closings")
+async def closings(request: Request, parts: Parts) -> ActAnswer:
+    """Close stolen ids of somebody whom an officer identified, at once."""
+    officer, body = await by_officer(parts, request, ClosingBody)
+    person = await parts.enrolments.person(body.identity())
+    order = Order(officer, body.identification, int(parts.clock()))
+    closed = await parts.counter.close(person, [from_hex(one) for one in body.subjects], order)
+    return ActAnswer(subjects=list(map(to_hex, closed)))
+
+
+@router.post("/openings")
+async def openings(request: Request, parts: Parts) -> ActAnswer:
+    """Open a closed id again: an officer and the id's current key together."""
+    officer, body = await by_officer(parts, request, OpeningBody)
+    person = await parts.enrolments.person(body.identity())
+    order = Order(officer, body.identification, int(parts.clock()))
+    approval = Approval(from_hex(body.signer), from_hex(body.signature))
+    await parts.counter.open(person, body.terms(), approval, order)
+    return ActAnswer(subjects=[body.subject])
+
+
+@router.post("/corrections")
+async def corrections(request: Request, parts: Parts) -> ActAnswer:
+    """Give an id to the person whose it is, and end all links of it that were signed before."""
+    officer, body = await by_officer(parts, request, CorrectionBody)
+    person = await parts.enrolments.person(body.identity())
+    order = Order(officer, body.identification, int(parts.clock()))
+    await parts.counter.correct(from_hex(body.subject), person, order)
+    return ActAnswer(subjects=[body.subject])
 
 
 async def _enrolment(parts: Services, enrolment: str, response: Response) -> EnrolmentAnswer:

@@ -38,6 +38,8 @@ class SubjectRow(msgspec.Struct, frozen=True):
     consumer: bytes | None
     """Whom it is kept for, once that is known."""
     state: SubjectState
+    closed: bool = False
+    """Closed on chain: stolen, and opened by its key and this authority only."""
 
 
 def choose(subjects: Sequence[SubjectRow], consumer: bytes) -> SubjectRow | None:
@@ -50,7 +52,8 @@ def choose(subjects: Sequence[SubjectRow], consumer: bytes) -> SubjectRow | None
         subjects: The person's, oldest first.
         consumer: Who asks.
     """
-    usable = [one for one in subjects if one.state is SubjectState.REGISTERED]
+    registered = SubjectState.REGISTERED
+    usable = [one for one in subjects if one.state is registered and not one.closed]
     preferences = (
         [one for one in usable if one.consumer == consumer],
         [one for one in usable if one.keep_for is KeepFor.ONE and one.consumer is None],

@@ -10,6 +10,7 @@ from ledger.deployment import Deployment
 from ledger.rpc import AsyncRpc
 from ledger.service.rate_limit import RateLimit
 from wallet.identity.chain import ChainDesk
+from wallet.identity.counter import Counter
 from wallet.identity.database import Database
 from wallet.identity.enrolment import Enrolments
 from wallet.identity.handles import Gateway
@@ -56,6 +57,7 @@ class Services:
     registrar: Registrar
     enrolments: Enrolments
     recoveries: Recoveries
+    counter: Counter
     resolver: Resolver
     sessions: Sessions
     texts: Texts
@@ -96,6 +98,7 @@ def put_together(
         enrolments=Enrolments(
             store, registrar, texts, code_seconds=settings.code_seconds, clock=clock
         ),
+        counter=Counter(store, outbox, watcher),
         recoveries=Recoveries(database, store, outbox, watcher, rpc),
         resolver=Resolver(store, lookups, chain, gateway, clock),
         sessions=Sessions(texts, keys.address, clock),

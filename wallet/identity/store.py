@@ -182,6 +182,12 @@ class Store:
         found = await self._subjects(subjects.c.subject == subject)
         return found[0] if found else None
 
+    async def give_to(self, subject: bytes, person: int) -> None:
+        """Note whose a subject id is, after a mistake."""
+        async with self._database.begin() as connection:
+            which = subjects.c.subject == subject
+            await connection.execute(update(subjects).where(which).values(person=person))
+
     async def subjects_signed_by(self, signer: bytes) -> list[SubjectRow]:
         """Return the registered subjects with a signer; who had it first comes first."""
         state = subjects.c.state == SubjectState.REGISTERED.value
@@ -264,6 +270,7 @@ def _subject_row(wanted: WantedSubject, person: int, enrolment: str) -> dict[str
         "signer_since": 0,
         "keep_for": wanted.keep_for.value,
         "consumer": wanted.consumer,
+        "closed": False,
         "state": SubjectState.WAITING.value,
     }
 
@@ -276,4 +283,5 @@ def _subject(row: Row[tuple[object, ...]]) -> SubjectRow:
         keep_for=KeepFor(row.keep_for),
         consumer=row.consumer,
         state=SubjectState(row.state),
+        closed=row.closed,
     )

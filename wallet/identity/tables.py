@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -86,6 +87,7 @@ subjects: Final = Table(
     Column("keep_for", String(8), nullable=False),
     Column("consumer", LargeBinary(20)),
     Column("state", String(10), nullable=False, index=True),
+    Column("closed", Boolean, nullable=False),
     Column("transaction", BigInteger, ForeignKey("transactions.nonce"), index=True),
 )
 
@@ -137,10 +139,24 @@ recovered: Final = Table(
     Column("transaction", BigInteger, ForeignKey("transactions.nonce")),
 )
 
+counter_acts: Final = Table(
+    "counter_acts",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("subject", LargeBinary(32), ForeignKey("subjects.subject"), nullable=False, index=True),
+    Column("person", _ID, ForeignKey("people.id"), nullable=False),
+    Column("officer", LargeBinary(20), nullable=False),
+    Column("identification", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("transaction", BigInteger, ForeignKey("transactions.nonce"), nullable=False),
+)
+
 watched: Final = Table(
     "watched",
     metadata,
     Column("one", Integer, primary_key=True),
     Column("block_number", BigInteger, nullable=False),  # up to here signers are as on chain
     Column("block_hash", LargeBinary(32), nullable=False),
+    Column("events", BigInteger, nullable=False),  # of Authorizations, up to there
 )

@@ -1,6 +1,8 @@
 """Watching the chain for what changes a subject's signer: rotations and recoveries.
 
-A person may rotate a key at the gateway without this service; it must still be recognized here.
+A person may rotate a key at the gateway without this service; it must still be recognized here. So all
+events of the contract are read, by their numbers: if one is missing, the node lies or lacks events, and
+this service stops, rather than take a key that was rotated away for the person's.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger import views
 from ledger.chain import (
     BlockRef,
     ChainError,
@@ -23,12 +26,14 @@ from ledger.errors import LedgerError
 from ledger.events import (
     Event,
     EventDecoder,
+    NumberedEvent,
     RecoveryCompleted,
     RecoveryStarted,
     RecoveryVetoed,
     SignerRotated,
+    SubjectClosed,
+    SubjectOpened,
 )
-from ledger.events.plans import plan_for
 from ledger.log_reader import LogReader, logs_between_async
 from ledger.logs import get_logger
 from ledger.queries import Block
@@ -37,9 +42,20 @@ from wallet.identity.database import Database
 from wallet.identity.errors import ChainUnavailableError, DatabaseError
 from wallet.identity.tables import recovered, subjects, watched
 
-_EVENTS: Final = (SignerRotated, RecoveryStarted, RecoveryVetoed, RecoveryCompleted)
+_OF_SUBJECTS: Final = (
+    SignerRotated,
+    RecoveryStarted,
+    RecoveryVetoed,
+    RecoveryCompleted,
+    SubjectClosed,
+    SubjectOpened,
+)
 _ONE: Final = 1
 _log = get_logger()
+
+
+class EventsMissingError(LedgerError):
+    """The node has not told of all events that the contract counts."""
 
 
 class RecoveryState(StrEnum):
@@ -51,6 +67,8 @@ class RecoveryState(StrEnum):
     """The subject is frozen; the old key may veto until the delay is over."""
     VETOED = "vetoed"
     COMPLETED = "completed"
+    ENDED = "ended"
+    """The subject was closed while it was pending."""
     REFUSED = "refused"
     """The contract did not take it."""
 
@@ -81,8 +99,7 @@ class Watcher:
         self._finality = finality
         self._poll = poll
         self._decoder = EventDecoder(deployment.contracts)
-        topics = [plan_for(event).topic for event in _EVENTS]
-        self._reader = LogReader([deployment.contracts.authorizations], [topics])
+        self._reader = LogReader([deployment.contracts.authorizations])
         self._verified = False
         self._turn = asyncio.Lock()
         self._problem = "the node was not asked yet"
@@ -128,14 +145,15 @@ class Watcher:
             await verify_deployment_async(self._rpc, self._deployment)
             self._verified = True
         newest = await final_block(self._rpc, self._finality)
-        known = await self._known()
+        known, count = await self._known()
         if newest is None:
             return
         if known is not None and newest.hash != known.hash:
             known = await self._same_chain(known, newest)
-        if known is None or newest.number > known.number:
-            first = self._deployment.block_number if known is None else known.number + 1
-            await self._read(first, newest)
+        if known is None:
+            await self._read(self._deployment.block_number, newest, 0)
+        elif newest.number > known.number:
+            await self._read(known.number + 1, newest, count)
         self.newest = newest
 
     async def _same_chain(self, known: BlockRef, newest: Block) -> BlockRef | None:
@@ -147,16 +165,28 @@ class Watcher:
             return None
         return known
 
-    async def _known(self) -> BlockRef | None:
+    async def _known(self) -> tuple[BlockRef | None, int]:
+        """Return up to which block events were read, and how many they are."""
         async with self._database.begin() as connection:
             row = (await connection.execute(select(watched))).first()
-        return None if row is None else BlockRef(row.block_number, row.block_hash)
+        if row is None:
+            return None, 0
+        return BlockRef(row.block_number, row.block_hash), row.events
 
-    async def _read(self, first: int, newest: Block) -> None:
+    async def _read(self, first: int, newest: Block, count: int) -> None:
         events: list[Event] = []
         async for part in logs_between_async(self._rpc, self._reader, first, newest.number):
-            events += self._decoder.decode_all(part.logs)
-        values = {"block_number": newest.number, "block_hash": newest.hash}
+            for event in self._decoder.decode_all(part.logs):
+                if not isinstance(event, NumberedEvent) or event.number != count + 1:
+                    raise EventsMissingError(f"after event {count} comes another than the next")
+                count = event.number
+                if isinstance(event, _OF_SUBJECTS):
+                    events.append(event)
+        contract = self._deployment.contracts.authorizations
+        state = await self._rpc.send(views.event_state(contract, newest.number))
+        if state.count != count:
+            raise EventsMissingError(f"{state.count} events, the node told of {count}")
+        values = {"block_number": newest.number, "block_hash": newest.hash, "events": count}
         async with self._database.begin() as connection:
             for event in events:
                 await _apply(connection, event)
@@ -168,6 +198,18 @@ class Watcher:
 async def _apply(connection: AsyncConnection, event: Event) -> None:
     """Apply one event; subjects of other authorities are not in the database and stay out of it."""
     match event:
+        case SubjectClosed(subject=subject):
+            await _set_closed(connection, subject, closed=True)
+            await connection.execute(
+                update(recovered)
+                .where(
+                    recovered.c.subject == subject,
+                    recovered.c.state == RecoveryState.PENDING.value,
+                )
+                .values(state=RecoveryState.ENDED.value)
+            )
+        case SubjectOpened(subject=subject):
+            await _set_closed(connection, subject, closed=False)
         case SignerRotated(subject=subject, new_signer=signer):
             await _change_signer(connection, subject, signer, event.block.number)
         case RecoveryStarted(subject=subject, new_signer=signer, effective_at=at):
@@ -180,6 +222,11 @@ async def _apply(connection: AsyncConnection, event: Event) -> None:
             values = {"state": RecoveryState.COMPLETED.value}
             await _change_recovery(connection, subject, signer, values)
             await _change_signer(connection, subject, signer, event.block.number)
+
+
+async def _set_closed(connection: AsyncConnection, subject: bytes, *, closed: bool) -> None:
+    which = subjects.c.subject == subject
+    await connection.execute(update(subjects).where(which).values(closed=closed))
 
 
 async def _change_signer(

@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("one", sa.Integer(), nullable=False),
         sa.Column("block_number", sa.BigInteger(), nullable=False),
         sa.Column("block_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("events", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("one", name=op.f("pk_watched")),
     )
     op.create_table(
@@ -105,6 +106,7 @@ def upgrade() -> None:
         sa.Column("keep_for", sa.String(length=8), nullable=False),
         sa.Column("consumer", sa.LargeBinary(length=20), nullable=True),
         sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("closed", sa.Boolean(), nullable=False),
         sa.Column("transaction", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["enrolment"], ["enrolments.id"], name=op.f("fk_subjects_enrolment")
@@ -121,6 +123,26 @@ def upgrade() -> None:
     op.create_index(op.f("ix_subjects_signer"), "subjects", ["signer"], unique=False)
     op.create_index(op.f("ix_subjects_state"), "subjects", ["state"], unique=False)
     op.create_index(op.f("ix_subjects_transaction"), "subjects", ["transaction"], unique=False)
+    op.create_table(
+        "counter_acts",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("subject", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("person", _ID, nullable=False),
+        sa.Column("officer", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("identification", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("transaction", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["person"], ["people.id"], name=op.f("fk_counter_acts_person")),
+        sa.ForeignKeyConstraint(
+            ["subject"], ["subjects.subject"], name=op.f("fk_counter_acts_subject")
+        ),
+        sa.ForeignKeyConstraint(
+            ["transaction"], ["transactions.nonce"], name=op.f("fk_counter_acts_transaction")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_counter_acts")),
+    )
+    op.create_index(op.f("ix_counter_acts_subject"), "counter_acts", ["subject"], unique=False)
     op.create_table(
         "recovered",
         sa.Column("id", _ID, nullable=False),
@@ -149,6 +171,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("recovered")
+    op.drop_index(op.f("ix_counter_acts_subject"), table_name="counter_acts")
+    op.drop_table("counter_acts")
     op.drop_table("subjects")
     op.drop_table("recoveries")
     op.drop_table("lookups")
