@@ -65,8 +65,8 @@ async def by_subject(services: Services, request: Request) -> tuple[SubjectRow, 
         body = await read_body(request, MOST_BYTES)
     else:
         signer, body = await services.authenticator.signer(request, MOST_BYTES)
-    services.limits.subjects.take(signer)
     for row in await services.store.subjects_signed_by(signer):
         if (await services.chain.subject(row.subject)).signer == signer:
+            services.limits.subjects.take(row.subject)
             return row, body
     raise NotASubjectError("the signer is no registered subject's")
