@@ -124,7 +124,10 @@ def running_town(directory: Path) -> Iterator[Town]:
     )
     assert process.stdout is not None
     try:
-        lines = list(iter(process.stdout.readline, "}\n"))
+        lines = []
+        while (line := process.stdout.readline()) != "}\n":
+            assert line, "the profile did not start"
+            lines.append(line)
         assert json.loads("".join(lines) + "}")["data"] == str(town.data)
         yield town
     finally:

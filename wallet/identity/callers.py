@@ -65,10 +65,10 @@ async def by_subject(services: Services, request: Request) -> tuple[SubjectRow, 
         body = await read_body(request, MOST_BYTES)
     else:
         signer, body = await services.authenticator.signer(request, MOST_BYTES)
-    services.limits.subjects.take(signer)
     for row in await services.store.subjects_signed_by(signer):
         state = await services.chain.subject(row.subject)
         # A closed id was stolen: its key gets neither links nor lists, nor ids that hang on it.
         if state.signer == signer and not state.closed:
+            services.limits.subjects.take(row.subject)
             return row, body
     raise NotASubjectError("the signer is no registered subject's")

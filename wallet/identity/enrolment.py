@@ -14,9 +14,6 @@ from wallet.identity.selection import KeepFor, SubjectRow, SubjectState
 from wallet.identity.store import Code, Person, Store, WantedSubject
 from wallet.identity.texts import ENROLMENT, SUBJECTS, ProvenSigner, Texts
 
-ATTEMPTS: Final = 5
-"""Wrong codes after which a person needs a new one."""
-
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
 _GROUPS: Final = 4
 _LOOK_AGAIN: Final = 0.5
@@ -77,7 +74,7 @@ class Enrolments:
         groups = ["".join(map(_character, range(_GROUP))) for _ in range(_GROUPS)]
         code, now = "-".join(groups), int(self._clock())
         expires_at = now + self._code_seconds
-        kept = Code(_digest(code), officer, identification, now, expires_at, ATTEMPTS)
+        kept = Code(_digest(code), officer, identification, now, expires_at)
         await self._store.issue_code(person.id, kept)
         return IssuedCode(code, expires_at)
 

@@ -5,8 +5,10 @@ them then. What is started is in the database before it is on the chain, and goe
 """
 
 import asyncio
+import hmac
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -60,16 +62,25 @@ class Recoveries:
         outbox: Carries out the transactions.
         watcher: Sees what became of them.
         rpc: The authority's node.
+        spread: Seconds over which the recoveries of one person's ids are started.
     """
 
     def __init__(
-        self, database: Database, store: Store, outbox: Outbox, watcher: Watcher, rpc: AsyncRpc
+        self,
+        database: Database,
+        store: Store,
+        outbox: Outbox,
+        watcher: Watcher,
+        rpc: AsyncRpc,
+        *,
+        spread: float,
     ) -> None:
         self._database = database
         self._store = store
         self._outbox = outbox
         self._watcher = watcher
         self._rpc = rpc
+        self._spread = spread
         self._wanted = asyncio.Event()
 
     async def start(
@@ -164,12 +175,23 @@ class Recoveries:
         Raises:
             IdentityError, LedgerError: The chain or the database does not let it; it stays as it was.
         """
-        query = select(recovered).where(recovered.c.state.in_(_OPEN)).order_by(recovered.c.id)
+        query = (
+            select(recovered, recoveries.c.created_at)
+            .join(recoveries, recovered.c.recovery == recoveries.c.id)
+            .where(recovered.c.state.in_(_OPEN))
+        )
         async with self._database.begin() as connection:
             rows = (await connection.execute(query)).all()
+            mine = select(recovered.c.recovery, recovered.c.subject).where(
+                recovered.c.recovery.in_({row.recovery for row in rows})
+            )
+            ids = [(one.recovery, one.subject) for one in await connection.execute(mine)]
+        starts = start_times(ids, self._spread)
         now = await self._chain_time() if rows else 0
-        for row in rows:
+        for row in sorted(rows, key=lambda row: starts[row.recovery, row.subject]):
             if row.state == RecoveryState.WAITING.value:
+                if row.created_at + starts[row.recovery, row.subject] > time.time():
+                    continue
                 await self._carry_out(
                     row.id, contracts.start_recovery(row.subject, row.new_signer), starts=True
                 )
@@ -223,3 +245,28 @@ class Recoveries:
         except RpcError as error:
             raise ChainUnavailableError(str(error)) from error
         return 0 if newest is None else newest.timestamp
+
+
+def start_times(
+    ids: Sequence[tuple[str, bytes]], spread: float
+) -> Mapping[tuple[str, bytes], float]:
+    """Return how many seconds after its beginning a recovery is started for each subject.
+
+    The first at once, the others at random within `spread`; always the same, also after a crash, and known to nobody who
+    does not know the recovery's id, which is secret and random.
+
+    Args:
+        ids: Recovery and subject.
+        spread: Seconds.
+    """
+    drawn = {
+        (recovery, subject): int.from_bytes(
+            hmac.digest(recovery.encode(), subject, "sha256")[:4], "big"
+        )
+        / 2**32
+        for recovery, subject in ids
+    }
+    first: dict[str, float] = {}
+    for (recovery, _), place in drawn.items():
+        first[recovery] = min(place, first.get(recovery, place))
+    return {one: 0.0 if place == first[one[0]] else place * spread for one, place in drawn.items()}

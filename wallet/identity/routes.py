@@ -99,7 +99,6 @@ async def enrolments(request: Request, response: Response, parts: Parts) -> Enro
     """Redeem a code: a random subject id for each signer, registered on chain."""
     body = await read_model(request, EnrolmentBody, MOST_BYTES)
     identity = body.identity()
-    parts.limits.enrolments.take(identity.number.encode())
     signers = [one.wanted() for one in body.signers]
     enrolment = await parts.enrolments.enrol(identity, body.code, signers)
     return await _enrolment(parts, enrolment, response)
@@ -166,7 +165,6 @@ async def challenge(request: Request, parts: Parts) -> ChallengeAnswer:
     """Give a signer a text to sign, which names the host that it is for."""
     body = await read_model(request, ChallengeBody, MOST_BYTES)
     signer = from_hex(body.signer)
-    parts.limits.subjects.take(signer)
     scheme, host = request.url.scheme, parts.authenticator.authority(request)
     made = parts.sessions.challenge(Asker(scheme, host, parts.deployment.chain_id, signer))
     return ChallengeAnswer(challenge=made.text, expires_at=made.expires_at)
@@ -177,7 +175,10 @@ async def sessions(request: Request, parts: Parts) -> SessionAnswer:
     """Give a signer a short session for its signature."""
     body = await read_model(request, SessionBody, MOST_BYTES)
     proven = ProvenSigner(from_hex(body.signer), from_hex(body.signature))
-    made = parts.sessions.open(body.challenge, proven)
+    signer = parts.sessions.verify(body.challenge, proven)
+    if not await parts.store.subjects_signed_by(signer):
+        raise NotASubjectError("the signer is no registered subject's")
+    made = parts.sessions.begin(body.challenge, signer)
     return SessionAnswer(token=made.token, expires_at=made.expires_at)
 
 
@@ -185,6 +186,7 @@ async def sessions(request: Request, parts: Parts) -> SessionAnswer:
 async def resolutions(request: Request, parts: Parts) -> HandleAnswer:
     """Lead a consumer to the inbox of a customer that it knows by name and number."""
     consumer, body = await signed(parts, request, ResolutionBody)
+    await parts.chain.verify_consumer(consumer)
     parts.limits.resolutions.take(consumer)
     parts.limits.misses.check(consumer)
     purpose = from_hex(body.purpose)

@@ -36,7 +36,6 @@ class Limits:
     renewals: RateLimit
     resolutions: RateLimit
     misses: RateLimit
-    enrolments: RateLimit
     owners: RateLimit
     subjects: RateLimit
 
@@ -99,7 +98,9 @@ def put_together(
             store, registrar, texts, code_seconds=settings.code_seconds, clock=clock
         ),
         counter=Counter(store, outbox, watcher),
-        recoveries=Recoveries(database, store, outbox, watcher, rpc),
+        recoveries=Recoveries(
+            database, store, outbox, watcher, rpc, spread=settings.recovery_spread
+        ),
         resolver=Resolver(store, lookups, chain, gateway, clock),
         sessions=Sessions(texts, keys.address, clock),
         texts=texts,
@@ -117,7 +118,6 @@ def _limits(settings: IdentitySettings, clock: Callable[[], float]) -> Limits:
         renewals=limit(settings.renewals_per_hour, 3600),
         resolutions=limit(settings.resolutions_per_minute, 60),
         misses=limit(settings.misses_per_hour, 3600),
-        enrolments=limit(settings.enrolments_per_hour, 3600),
         owners=limit(settings.owners_per_minute, 60),
         subjects=limit(settings.links_per_minute, 60),
     )

@@ -62,6 +62,10 @@ class IdentitySettings(BaseSettings):
     """Seconds for which new subject ids are gathered before a transaction registers them. Ids that come
     alone show that they are one person's: a city sets hours, a demonstration a moment."""
 
+    recovery_spread: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    """Seconds over which the recoveries of one person's ids are started, in random order; the first starts at once. Ids that
+    change side by side show that they are one person's."""
+
     patience: Annotated[float, Field(ge=0, le=60)] = 10.0
     """Seconds for which an enrolment waits for its transaction before it answers that it will come."""
 
@@ -74,9 +78,6 @@ class IdentitySettings(BaseSettings):
     misses_per_hour: Annotated[int, Field(ge=1)] = 60
     """Look-ups of one consumer that may find nobody, before all of its look-ups wait: against trying
     out names and numbers."""
-
-    enrolments_per_hour: Annotated[int, Field(ge=1)] = 10
-    """Enrolments that may be tried for one number, against guessing codes."""
 
     owners_per_minute: Annotated[int, Field(ge=1)] = 20_000_000
     """Owners that one provider may ask for."""

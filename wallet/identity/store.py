@@ -61,7 +61,6 @@ class Code(msgspec.Struct, frozen=True):
     identification: str
     created_at: int
     expires_at: int
-    attempts: int
 
 
 class Store:
@@ -112,31 +111,32 @@ class Store:
             "identification": code.identification,
             "created_at": code.created_at,
             "expires_at": code.expires_at,
-            "attempts_left": code.attempts,
         }
         async with self._database.begin() as connection:
-            await connection.execute(update(codes).where(earlier).values(attempts_left=0))
+            await connection.execute(
+                update(codes).where(earlier).values(expires_at=code.created_at)
+            )
             await connection.execute(insert(codes).values(row))
 
     async def check_code(self, person: int, digest: bytes, now: int) -> str | None:
-        """Check a code that somebody names for a person; a wrong one costs an attempt.
+        """Check a code that somebody names for a person.
+
+        A wrong one costs the person nothing: a code has 80 random bits, so trying finds none, and whoever could
+        use up a person's tries could keep it from enrolling.
 
         Returns:
             The enrolment that the code was used for already; None for a fresh one.
 
         Raises:
-            EnrolmentRefusedError: It is not the person's, too old, or tried too often.
+            EnrolmentRefusedError: It is not the person's, or too old.
         """
         query = select(codes).where(codes.c.person == person, codes.c.digest == digest)
         async with self._database.begin() as connection:
             found = (await connection.execute(query)).first()
             if found is not None and found.enrolment is not None:
                 return str(found.enrolment)
-            if found is not None and found.attempts_left > 0 and found.expires_at > now:
+            if found is not None and found.expires_at > now:
                 return None
-            open_ones = and_(codes.c.person == person, codes.c.attempts_left > 0)
-            fewer = update(codes).where(open_ones).values(attempts_left=codes.c.attempts_left - 1)
-            await connection.execute(fewer)
         raise EnrolmentRefusedError("name, number and code do not belong together")
 
     async def enrol(

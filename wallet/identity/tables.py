@@ -53,7 +53,6 @@ codes: Final = Table(
     Column("identification", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
-    Column("attempts_left", Integer, nullable=False),
     Column("enrolment", String(43)),  # what it was used for
 )
 

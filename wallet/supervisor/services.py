@@ -89,9 +89,9 @@ class Services:
 
     def _identity_authority(self) -> str:
         """Return the address of the directory's own identity authority, from its key; empty before that."""
-        keystore = Keystore(self._layout.identity / "keystore")
-        drawn = any(entry.name == ACCOUNT for entry in keystore.entries())
-        return to_hex(keystore.entry(ACCOUNT).public) if drawn else ""
+        directory = self._layout.identity / "keystore"
+        # A keystore makes its directory, by which the installation sees that keys were drawn.
+        return to_hex(Keystore(directory).entry(ACCOUNT).public) if directory.exists() else ""
 
     def _settings_of(
         self, service: str, url: str, own: Mapping[str, str]

@@ -197,9 +197,13 @@ class Supervisor:
         self._addresses = Addresses(node.url, chosen.gateway, chosen.identity, chosen.keyholders)
         self._deployment = installation.provide_deployment(node)
         services = Services(self.settings, self._addresses)
-        keyholders = [services.keyholder(number) for number in range(1, len(chosen.keyholders) + 1)]
+        numbers = range(1, len(chosen.keyholders) + 1)
         identity = services.identity(installation.address_of("officer"))
-        installation.complete(node, self._deployment, keyholders, identity)
+        installation.complete(
+            node, self._deployment, list(map(services.keyholder, numbers)), identity
+        )
+        # Made anew: they pin the identity authority, whose key was drawn only now.
+        keyholders = list(map(services.keyholder, numbers))
         gateway = services.gateway()
         self._report("starting the keyholders, the identity authority and the gateway")
         for service in (*keyholders, identity, gateway):

@@ -100,7 +100,7 @@ async def test_a_code_counts_once(database_url: str, tmp_path: Path) -> None:
     database = await open_database(database_url)
     store, person = Store(database), await one_person(database, tmp_path)
     digest = b"d" * 32
-    await store.issue_code(person, Code(digest, b"o" * 20, "id card", NOW, NOW + 60, 3))
+    await store.issue_code(person, Code(digest, b"o" * 20, "id card", NOW, NOW + 60))
     assert await store.check_code(person, digest, NOW) is None
     answers = await asyncio.gather(
         *(

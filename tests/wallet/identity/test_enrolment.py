@@ -133,25 +133,6 @@ async def test_what_does_not_belong_together_is_refused(
         assert personal == "resident" or personal not in answer.text
 
 
-async def test_a_code_is_worth_nothing_after_five_wrong_ones(each_identity: Identity) -> None:
-    code, key = await each_identity.code_for(ZHANG), Key()
-    wrong = {**ZHANG, "code": "0" * 16, "signers": signers_for(each_identity, "0" * 16, key)}
-    for _ in range(5):
-        assert (await each_identity.http.post("/v1/enrolments", json=wrong)).status_code == 403
-    right = {**ZHANG, "code": code, "signers": signers_for(each_identity, code, key)}
-    answer = await each_identity.http.post("/v1/enrolments", json=right)
-    assert answer.json()["type"] == SLUG + "enrolment-refused"
-
-
-async def test_codes_cannot_be_tried_without_end(identity: Identity) -> None:
-    body = {**ZHANG, "code": "0" * 16, "signers": signers_for(identity, "0" * 16, Key())}
-    for _ in range(10):
-        await identity.http.post("/v1/enrolments", json=body)
-    answer = await identity.http.post("/v1/enrolments", json=body)
-    assert (answer.status_code, answer.json()["type"]) == (429, SLUG + "throttled")
-    assert int(answer.headers["retry-after"]) > 0
-
-
 async def test_a_new_code_replaces_the_one_before(identity: Identity) -> None:
     first, second = await identity.code_for(ZHANG), await identity.code_for(ZHANG)
     key = Key()

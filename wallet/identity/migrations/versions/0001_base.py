@@ -58,7 +58,6 @@ def upgrade() -> None:
         sa.Column("identification", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.Column("attempts_left", sa.Integer(), nullable=False),
         sa.Column("enrolment", sa.String(length=43), nullable=True),
         sa.ForeignKeyConstraint(["person"], ["people.id"], name=op.f("fk_codes_person")),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_codes")),

@@ -1,0 +1,95 @@
+"""Strangers keep nobody from enrolling or signing in, and people's ids do not change side by side."""
+
+import secrets
+
+import pytest
+
+from ledger.challenges import Asker
+from ledger.signing import address_of, personal_digest, sign
+from tests.support.identity import ZHANG, Identity, Key
+from wallet.identity.errors import PossessionError
+from wallet.identity.recoveries import start_times
+from wallet.identity.sessions import Sessions
+from wallet.identity.texts import ProvenSigner, Texts
+
+NOW = 1_800_000_000
+KEY = b"\x41" * 32
+
+
+async def test_others_tries_keep_nobody_from_enrolling(identity: Identity) -> None:
+    code = await identity.code_for(ZHANG)
+    thief, key = Key(), Key()
+    for _ in range(50):
+        guess = "-".join(secrets.token_hex(2).upper() for _ in range(4))
+        signers = [thief.proven(identity.enrolment_text(guess))]
+        body = {**ZHANG, "code": guess, "signers": signers}
+        assert (await identity.http.post("/v1/enrolments", json=body)).status_code == 403
+    signers = [key.proven(identity.enrolment_text(code))]
+    body = {**ZHANG, "code": code, "signers": signers}
+    assert (await identity.http.post("/v1/enrolments", json=body)).status_code == 201
+
+
+async def test_others_challenges_push_out_nobodys(identity: Identity) -> None:
+    key = Key()
+    await identity.enrol(ZHANG, [key])
+    wanted = {"signer": "0x" + key.signer.hex()}
+    asked = await identity.http.post("/v1/sessions/challenge", json=wanted)
+    text = asked.json()["challenge"]
+    services = identity.http._transport.app.state.services  # type: ignore[attr-defined]
+    for number in range(20_000):
+        services.sessions.challenge(Asker("http", "a", 1, number.to_bytes(20, "big")))
+    for _ in range(700):  # in the person's own name
+        assert (await identity.http.post("/v1/sessions/challenge", json=wanted)).status_code == 200
+    proven = key.proven(text)
+    answer = {"challenge": text, "signer": proven["signer"], "signature": proven["signature"]}
+    assert (await identity.http.post("/v1/sessions", json=answer)).status_code == 201
+    assert (await identity.http.post("/v1/sessions", json=answer)).status_code == 403
+
+
+async def test_nothing_is_kept_of_a_stranger_who_signs_in(identity: Identity) -> None:
+    stranger = Key()
+    wanted = {"signer": "0x" + stranger.signer.hex()}
+    text = (await identity.http.post("/v1/sessions/challenge", json=wanted)).json()["challenge"]
+    proven = stranger.proven(text)
+    answer = {"challenge": text, "signer": proven["signer"], "signature": proven["signature"]}
+    assert (await identity.http.post("/v1/sessions", json=answer)).status_code == 401
+    sessions = identity.http._transport.app.state.services.sessions  # type: ignore[attr-defined]
+    assert (sessions._used, sessions._sessions, sessions._signers) == ({}, {}, {})
+
+
+def test_a_challenge_that_the_authority_did_not_make_counts_for_nothing() -> None:
+    now = [NOW]
+    texts = Texts(1, bytes(20), set())
+    sessions = Sessions(texts, bytes(20), lambda: now[0])
+    signer = address_of(KEY)
+    text = sessions.challenge(Asker("https", "identity.example", 1, signer)).text
+    place = text.index("\nnonce ") + len("\nnonce ")
+
+    def proven(changed: str) -> ProvenSigner:
+        return ProvenSigner(signer, sign(personal_digest(changed.encode()), KEY))
+
+    for changed in (
+        text[:place] + "f" * 8 + text[place + 8 :],  # ends later
+        text[: place + 31] + ("0" if text[place + 31] != "0" else "1") + text[place + 32 :],
+        text.replace("identity.example", "identity.examp1e"),
+        Sessions(texts, bytes(20), lambda: NOW)
+        .challenge(Asker("https", "identity.example", 1, signer))
+        .text,
+    ):
+        with pytest.raises(PossessionError):
+            sessions.verify(changed, proven(changed))
+    assert sessions.verify(text, proven(text)) == signer
+    now[0] += 301
+    with pytest.raises(PossessionError):
+        sessions.verify(text, proven(text))
+
+
+def test_recoveries_of_one_person_are_spread_and_the_first_begins_at_once() -> None:
+    ids = [("recovery", secrets.token_bytes(32)) for _ in range(10)]
+    times = start_times(ids, 600)
+    assert times == start_times(list(reversed(ids)), 600)
+    assert min(times.values()) == 0
+    assert len(set(times.values())) == 10
+    assert max(times.values()) <= 600
+    assert sorted(ids, key=times.__getitem__) != ids
+    assert set(start_times(ids, 0).values()) == {0}
