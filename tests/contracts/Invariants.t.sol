@@ -81,6 +81,7 @@ contract InvariantsTest {
         }
         VM.assertTrue(_history.count() > 20, "grants");
         VM.assertTrue(_history.seen(Outcome.Allowed) > 20, "allowed");
+        VM.assertTrue(_voided() > 3, "given back");
     }
 
     function test_a_changed_sequence_is_noticed() external {
@@ -177,6 +178,13 @@ contract InvariantsTest {
             (Grant grant,) = _authorizations().grantOf(authorization);
             bool wrong = grant.usesLeft() + allowed != maxUses + voided;
             if (wrong || voided > maxUses || grant.usesLeft() > maxUses) ++overused;
+        }
+    }
+
+    function _voided() private view returns (uint256 voided) {
+        for (uint256 i = 0; i < _history.count(); ++i) {
+            (,, uint32 ofThis,,,) = _history.given(_history.ids(i));
+            voided += ofThis;
         }
     }
 
