@@ -35,8 +35,9 @@ from tests.support.releases import (
     World,
     named,
 )
+from wallet.keyholder.accesses import KnownAccess
 from wallet.keyholder.errors import Reason, ReleaseRefusedError
-from wallet.keyholder.rules import VerifiedRelease, verify_task
+from wallet.keyholder.rules import Publication, VerifiedRelease, verify_publication, verify_task
 
 
 @pytest.fixture
@@ -612,6 +613,36 @@ def test_a_publication_may_have_been_superseded_a_moment_before_the_access(case:
             submission=signed(request), location=location, publication=version.number
         )
         assert verify(case.world, task).publication == version.number
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_the_publications_lag_is_counted_to_its_last_second(case: Case, late: int) -> None:
+    case.world.publish(case.schema, case.records)
+    case.world.now += LAG - 1 + late
+    request = case.world.request(case.authorization)
+    location = case.world.record(request)
+    task = case.changed(submission=signed(request), location=location)
+    if late:
+        assert refused(case.world, task) is Reason.PUBLICATION_SUPERSEDED
+    else:
+        assert verify(case.world, task).publication == 1
+
+
+@pytest.mark.parametrize(("published", "recorded"), [(0, 1), (1, 0), (1, 1)])
+def test_a_publication_must_stand_before_the_access_also_within_its_block(
+    case: Case, published: int, recorded: int
+) -> None:
+    place = (case.location.block_number, published)
+    found = Publication(1, case.version.tree.head(), place, None)
+    case.world.register.publication = lambda *_: found  # type: ignore[method-assign]
+    chain = case.world.register
+    known = KnownAccess(bytes(32), 1, Outcome.ALLOWED, place[0], case.world.now, recorded)
+    if published < recorded:
+        assert verify_publication(case.task, known, chain, case.world.rules) is found
+    else:
+        with pytest.raises(ReleaseRefusedError) as caught:
+            verify_publication(case.task, known, chain, case.world.rules)
+        assert caught.value.reason is Reason.PUBLICATION_LATER
 
 
 def test_a_duplicate_of_the_request_does_not_hide_the_access(case: Case) -> None:
