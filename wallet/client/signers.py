@@ -6,7 +6,7 @@ from typing import Final, Protocol, TypeVar
 from ledger.contracts import Approval
 from ledger.deployment import Deployment
 from ledger.signing import personal_digest
-from ledger.typed_data import Authorization, digest
+from ledger.typed_data import Authorization, SubjectOpening, digest
 from wallet.client.authorities import verify_challenge
 from wallet.client.calls import HttpCall, Service
 from wallet.client.errors import LateDeadlineError
@@ -91,7 +91,11 @@ MOST_TIME_TO_RELAY: Final = 3600
 brought on chain when the person thinks no more of it: the contracts cannot tell when something was signed."""
 
 
-def approve(signer: SubjectSigner, record: Act | Authorization, deployment: Deployment) -> Approval:
+def approve(
+    signer: SubjectSigner,
+    record: Act | Authorization | SubjectOpening,
+    deployment: Deployment,
+) -> Approval:
     """Return a subject's approval of a record.
 
     Raises:
