@@ -25,6 +25,18 @@ class SignerKind(StrEnum):
     PASSKEY = "passkey"
 
 
+class Guard(msgspec.Struct, frozen=True):
+    """A guardian that an id appointed. On chain there is only its hash, so the wallet remembers it.
+
+    Attributes:
+        signer: ERC-7913 bytes, a 0x string.
+        until: when its right ends, seconds since 1970.
+    """
+
+    signer: str
+    until: int
+
+
 class Identity(msgspec.Struct, frozen=True):
     """One subject id.
 
@@ -34,6 +46,7 @@ class Identity(msgspec.Struct, frozen=True):
         subject: the id, a 0x string; empty until it is registered.
         keep_for: `any`, `one` or a consumer's address.
         replaced_by: entry of the key that took its place, once there is one.
+        guards: guardians that it appointed.
     """
 
     entry: str
@@ -41,6 +54,7 @@ class Identity(msgspec.Struct, frozen=True):
     subject: str = ""
     keep_for: str = "any"
     replaced_by: str = ""
+    guards: tuple[Guard, ...] = ()
 
     @property
     def subject_id(self) -> bytes:
@@ -104,6 +118,18 @@ class Identities:
             if one.entry == entry:
                 return one
         raise NoSubjectError(f"the wallet has no key {entry}")
+
+    def note_guard(self, entry: str, signer: bytes, until: int) -> None:
+        """Note that an id appointed a guardian, or dismissed it (`until` zero).
+
+        Raises:
+            IdentitiesError: the file cannot be written; nothing has changed.
+            NoSubjectError: there is no such key.
+        """
+        one = self.of_entry(entry)
+        others = tuple(guard for guard in one.guards if guard.signer != to_hex(signer))
+        guards = (*others, Guard(to_hex(signer), until)) if until else others
+        self.put([msgspec.structs.replace(one, guards=guards)])
 
     def put(self, changed: Iterable[Identity]) -> None:
         """Add ids, or replace those of the same keys; on disk when this returns.

@@ -97,7 +97,9 @@ class PersonKeys:
         self.identities.put(
             [
                 msgspec.structs.replace(old, replaced_by=new.entry),
-                msgspec.structs.replace(new, subject=old.subject, keep_for=old.keep_for),
+                msgspec.structs.replace(
+                    new, subject=old.subject, keep_for=old.keep_for, guards=old.guards
+                ),
             ]
         )
 

@@ -240,7 +240,7 @@ def rotate(
     over: Over = _UNHURRIED,
     yes: Yes = False,
 ) -> None:
-    """Replace the keys of the wallet's ids by new ones."""
+    """Replace the keys of the wallet's ids by new ones, and appoint their guardians anew."""
     session = session_of(context)
     keys = _keys(session)
     session.confirm("Replace the keys?", yes=yes)
@@ -250,6 +250,15 @@ def rotate(
         (one, acts.rotation(one.subject_id, keys.signer(drawn).signer)) for one, drawn in chosen
     ]
     _carry_out(session, keys, whats, "rotated", over, lambda place: keys.replace(*chosen[place]))
+    # A new key ends all guardians at once: the person would be without them until somebody thinks of it.
+    anew = [
+        (changed, acts.appointment(changed.subject_id, from_hex(guard.signer), guard.until))
+        for changed in (keys.identities.of_subject(one.subject_id) for one, _ in chosen)
+        for guard in changed.guards
+        if guard.until > _now(session)
+    ]
+    if anew:
+        _carry_out(session, keys, anew, "appointed", over)
 
 
 @app.command()
@@ -276,13 +285,21 @@ def guardian(
     over: Over = _UNHURRIED,
     yes: Yes = False,
 ) -> None:
-    """Let somebody else sign too, until a time."""
+    """Let somebody else sign too, until a time: with another key for each id, or it would join them."""
     session = session_of(context)
     keys, end = _keys(session), 0 if until == "0" else time_of(until)
+    guard, chosen = from_hex(signer), _chosen(keys, subject)
+    _require_unjoined(keys, chosen, to_hex(guard))
     session.confirm(f"Let {signer} sign until {moment_text(end)}?", yes=yes or not end)
-    guard = from_hex(signer)
-    whats = [(one, acts.appointment(one.subject_id, guard, end)) for one in _chosen(keys, subject)]
-    _carry_out(session, keys, whats, "appointed" if end else "dismissed", over)
+    whats = [(one, acts.appointment(one.subject_id, guard, end)) for one in chosen]
+    _carry_out(
+        session,
+        keys,
+        whats,
+        "appointed" if end else "dismissed",
+        over,
+        lambda place: keys.identities.note_guard(chosen[place].entry, guard, end),
+    )
 
 
 @app.command("history")
@@ -402,6 +419,23 @@ def _granter(session: Session, keys: PersonKeys, authorization: str) -> Identity
         if one.id == authorization:
             return keys.identities.of_subject(hash_of(one.subject, "subject"))
     raise InputError("none of the wallet's ids granted this")
+
+
+def _require_unjoined(keys: PersonKeys, chosen: Sequence[Identity], guard: str) -> None:
+    """Check that no two ids get the same guardian's key: its hash on both would say that they are one person's.
+
+    Raises:
+        InputError: They would.
+    """
+    places = {one.subject for one in chosen}
+    guarded = {
+        one.subject for one in keys.identities.active for each in one.guards if each.signer == guard
+    }
+    if len(places | guarded) > 1:
+        raise InputError(
+            "the same key on several ids would show that they are one person's: ask the guardian for "
+            "another key for each id, and name the id with --subject"
+        )
 
 
 def _chosen(keys: PersonKeys, subject: str) -> tuple[Identity, ...]:

@@ -1,0 +1,51 @@
+"""Guardians survive a change of key, and never show which ids are one person's."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ledger.hexes import to_hex
+from wallet.citizen.identities import Guard, Identities, Identity, SignerKind
+from wallet.citizen.keys import PersonKeys
+from wallet.cli.citizen import _require_unjoined
+from wallet.cli.errors import InputError
+
+GUARD, OTHER = b"\x47" * 20, b"\x48" * 20
+FIRST = Identity("me-1", SignerKind.ACCOUNT, subject="0x" + "51" * 32)
+SECOND = Identity("me-2", SignerKind.ACCOUNT, subject="0x" + "52" * 32)
+
+
+@pytest.fixture
+def identities(tmp_path: Path) -> Identities:
+    found = Identities(tmp_path / "identities.json")
+    found.put([FIRST, SECOND])
+    return found
+
+
+def test_who_guards_an_id_is_remembered_and_goes_over_to_its_new_key(
+    identities: Identities, tmp_path: Path
+) -> None:
+    identities.note_guard("me-1", GUARD, 2_000_000_000)
+    identities.note_guard("me-1", OTHER, 1_900_000_000)
+    identities.note_guard("me-1", OTHER, 0)
+    again = Identities(tmp_path / "identities.json")
+    keys = PersonKeys(*cast("Any", (None, None, again, None)))
+    keys.replace(again.of_entry("me-1"), Identity("me-3", SignerKind.ACCOUNT))
+    replaced = again.of_subject(FIRST.subject_id)
+    assert replaced.entry == "me-3"
+    assert replaced.guards == (Guard(to_hex(GUARD), 2_000_000_000),)
+
+
+def test_the_same_guardians_key_is_not_given_to_two_ids(identities: Identities) -> None:
+    keys = cast("PersonKeys", SimpleNamespace(identities=identities))
+    guard = to_hex(GUARD)
+    with pytest.raises(InputError):
+        _require_unjoined(keys, (FIRST, SECOND), guard)
+    _require_unjoined(keys, (FIRST,), guard)
+    identities.note_guard("me-1", GUARD, 2_000_000_000)
+    _require_unjoined(keys, (FIRST,), guard)
+    with pytest.raises(InputError):
+        _require_unjoined(keys, (SECOND,), guard)
+    _require_unjoined(keys, (SECOND,), to_hex(OTHER))
