@@ -203,9 +203,7 @@ def test_custom_error_is_decoded_to_its_name_and_arguments(chain: Chain) -> None
     assert error is not None
     assert error.revert.name == "NotAuthority"
     assert error.revert.arguments == (Argument("caller", stranger),)
-    assert str(error) == (
-        f"refused by the contract: OwnableUnauthorizedAccount(account={to_hex(stranger)})"
-    )
+    assert str(error) == (f"refused by the contract: NotAuthority(caller={to_hex(stranger)})")
 
 
 def test_sender_gets_the_refusal(chain: Chain) -> None:
