@@ -279,7 +279,8 @@ def _assemble(
     sender: _Sender,
     recorder: Recorder | None,
 ) -> AccessServices:
-    database, trail = shared.database, IndexTrail(shared.index, lambda: _newest(recorder))
+    database = shared.database
+    trail = IndexTrail(shared.index, lambda: _newest(recorder), shared.freshness.catch_up)
     links, bases = KeptLinks(SqlLinkStore(database)), Bases(shared.index)
     linking = Linking(
         links,

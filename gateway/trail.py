@@ -1,7 +1,7 @@
 """The index as accesses, relays and supervision ask for it."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.bases import IndexBehindError
@@ -22,7 +22,12 @@ _FAR = 20
 class IndexTrail:
     """`LinkChain`, `PastActs` and `Trail` over the index."""
 
-    def __init__(self, index: Index, newest: Callable[[], int] = lambda: -1) -> None:
+    def __init__(
+        self,
+        index: Index,
+        newest: Callable[[], int] = lambda: -1,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Take an index.
 
         Args:
@@ -30,8 +35,10 @@ class IndexTrail:
             newest: Number of the newest final block that is known. After the chain lost blocks the index
                 is made again from the first one; meanwhile nobody may be told for good that there is no
                 such party.
+            catch_up: Waits until the index has what is final now: a person may have enrolled a moment ago.
         """
         self._index = index
+        self._catch_up = catch_up
         self._newest = newest
         self._registrars: OrderedDict[bytes, bytes] = OrderedDict()
         self._read_registrars: Gatherer[bytes, bytes] = Gatherer(index.registrars)
@@ -54,6 +61,9 @@ class IndexTrail:
         registrar = self._registrars.get(subject)
         if registrar is None:
             registrar = (await self._read_registrars.get([subject])).get(subject)
+            if registrar is None and self._catch_up is not None:
+                await self._catch_up()
+                registrar = (await self._read_registrars.get([subject])).get(subject)
             if not self._sure(there=registrar is not None) or registrar is None:
                 return LinkBounds((), links_from=0)
             self._keep(subject, registrar)

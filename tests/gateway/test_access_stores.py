@@ -227,7 +227,12 @@ async def test_an_alert_is_raised_once(database: Database) -> None:
     assert await store.list(0, 10) == (first, second)
     assert await store.list(first.id, 10) == (second,)
     assert await store.last() == second.id
-    assert await store.unenforced(("rate",), NOW) == (first,)
-    await store.note_suspension(first.id, NOW + 5, b"\x08" * 32)
+    assert await store.unenforced(("rate",), NOW) == (), "about no agreement"
+    third = await store.put(
+        msgspec.structs.replace(alert, key="agreement/rate/x/1", agreement=b"\x07" * 32)
+    )
+    assert third is not None
+    assert await store.unenforced(("rate",), NOW) == (third,)
+    await store.note_suspension(third.id, NOW + 5, b"\x08" * 32)
     assert await store.unenforced(("rate",), NOW) == ()
-    assert (await store.list(0, 1))[0].suspended_until == NOW + 5
+    assert (await store.list(second.id, 1))[0].suspended_until == NOW + 5

@@ -76,14 +76,15 @@ WRONG = {
     "KEYHOLDER_HEDGE": ("0",),
     "SUPERVISION": ("x",),
     "SUPERVISION_BOUNDS": ("x", '{"speed":1}', '{"rate":"much"}'),
-    "RESTRICTING_RULES": ("x", '["stale"]', '["nothing"]'),
-    "RESTRICTION": ("0",),
+    "SUSPENDING_RULES": ("x", '["stale"]', '["after-revocation"]'),
+    "LINK_RENEWAL_INTERVAL": ("0",),
+    "IDENTITY": ("x", "ftp://127.0.0.1"),
     "APPEAL": ("", "x" * 201),
     "FAILPOINT": ("nowhere",),
 }
 FREE = {
     *("HOST", "DATABASE_URL", "DEPLOYMENT", "RECORDER_KEY", "RECORDER_PASSWORD", "JOURNAL"),
-    *("REGULATOR_KEY", "REGULATOR_PASSWORD"),
+    *("SUPERVISOR_KEY", "SUPERVISOR_PASSWORD"),
 }
 """Any text is of the right form; whether it can be used shows at start."""
 

@@ -263,12 +263,15 @@ def test_an_access_to_an_open_dataset_is_proven(chain: Chain) -> None:
 
 
 def test_an_access_under_an_emergency_order_is_proven(chain: Chain) -> None:
-    dataset, now = chain.register_dataset(), chain.now()
+    dataset, now = chain.register_dataset(personal=False), chain.now()
+    purpose = chain.register_purpose()
+    chain.send(chain.parties.authority, contracts.bind_fields(purpose, dataset, 1))
     terms = OrderTerms(
-        *(dataset, chain.register_purpose(), Class.UNCONDITIONAL, 1),
+        *(dataset, purpose, Class.UNCONDITIONAL, 1),
         *(now - 60, now + 3600, "Flood.", secrets.token_bytes(32)),
     )
     chain.send(chain.parties.authority, contracts.issue_order(terms))
+    chain.send(chain.parties.regulator, contracts.countersign_order(order_id(terms)))
     found = recorded(chain, chain.parties.bank, order_id(terms))
     assert (found.access.outcome, found.facts.dataset) == (Outcome.ALLOWED, dataset)
     chain.send(chain.parties.authority, contracts.end_order(order_id(terms), "Dry."))

@@ -13,6 +13,7 @@ from ledger.events import (
     DatasetReclassified,
     Event,
     EventDecoder,
+    OrderCountersigned,
     OrderEnded,
     OrderIssued,
     OrderReviewed,
@@ -33,11 +34,17 @@ from tests.support.trails import CONTRACTS, START, City, make_city
 
 PARTIES: Final = Parties()
 BANK, REGULATOR = PARTIES.bank.address, PARTIES.regulator.address
+DELAY: Final = 3600
 PROVIDER, AUTHORITY = PARTIES.provider.address, PARTIES.authority.address
 
 
 def subject(number: int) -> bytes:
     return keccak256(b"subject" + number.to_bytes(8, "big"))
+
+
+def signer_of(number: int) -> bytes:
+    """How the chain names who signs for a subject."""
+    return keccak256(subject(number)[:20])
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +54,10 @@ def city() -> City:
     trail, dataset = city.trail, city.dataset
     city.record([city.request(1), city.request(2, basis=1)])
     trail.next_block()
-    trail.emit(SubjectFrozen, subject(1), subject(1)[:20])
+    trail.emit(SubjectFrozen, subject(1), signer_of(1), trail.block.timestamp + DELAY)
     city.record([city.request(3)])
     trail.next_block()
-    trail.emit(SubjectUnfrozen, subject(1), subject(1)[:20])
+    trail.emit(SubjectUnfrozen, subject(1), signer_of(1))
     until = trail.block.timestamp + 60
     trail.emit(ConsumerRestricted, BANK, REGULATOR, until, "Too many.")
     trail.emit(RestrictionAppealed, BANK, "We need them.")
@@ -59,13 +66,15 @@ def city() -> City:
     trail.emit(RestrictionLifted, BANK, REGULATOR, "Settled.")
     trail.emit(Published, dataset, 1, b"\x01" * 32, 3, 0, NOTHING)
     now = trail.block.timestamp
-    terms = OrderTerms(dataset, NOTHING, Class.UNCONDITIONAL, 1, now, now + 9, "Flood.", NOTHING)
+    (purpose,) = trail.state.purposes
+    terms = OrderTerms(dataset, purpose, Class.CONDITIONAL, 1, now, now + 9, "Flood.", NOTHING)
     trail.emit(OrderIssued, order_id(terms), dataset, terms)
-    trail.emit(Revoked, city.authorizations[0], subject(1), subject(1)[:20])
+    trail.emit(OrderCountersigned, order_id(terms), dataset, REGULATOR)
+    trail.emit(Revoked, city.authorizations[0], subject(1), signer_of(1))
     city.record([city.request(6)])
     trail.next_block()
     ends_at = trail.block.timestamp
-    trail.emit(OrderEnded, order_id(terms), dataset, ends_at, "Dry.")
+    trail.emit(OrderEnded, order_id(terms), dataset, AUTHORITY, ends_at, "Dry.")
     trail.next_block()
     trail.emit(OrderReviewed, order_id(terms), dataset, REGULATOR, "Right.")
     classes = (Class.CONDITIONAL, Class.CONDITIONAL)
@@ -99,9 +108,9 @@ def test_a_subjects_life(events: list[Event]) -> None:
         "Revoked",
         "Accessed Revoked",
     ]
-    signer = subject(1)[:20]
+    signer, registrar = signer_of(1), PARTIES.identity_authority.address
     assert [one.who for one in found] == [
-        *(None, signer, BANK, signer, BANK, signer, BANK, signer, BANK)
+        *(registrar, signer, BANK, signer, BANK, signer, BANK, signer, BANK)
     ]
     assert all(one.time == one.event.block.timestamp for one in found)
     assert found[0].time >= START
@@ -126,6 +135,7 @@ def test_an_authorizations_life_holds_what_halts_it(city: City, events: list[Eve
         "Accessed ConsumerRestricted",
         "RestrictionLifted",
         "OrderIssued",
+        "OrderCountersigned",
         "Revoked",
         "Accessed Revoked",
         "OrderEnded",
@@ -149,6 +159,7 @@ def test_a_consumers_life(events: list[Event]) -> None:
     counted = Counter(acts(found))
     assert counted == {
         "PartyAdmitted": 1,
+        "RecorderNamed": 1,
         "Applied": 1,
         "ConfidentialitySigned": 1,
         "AgreementApproved": 1,
@@ -184,6 +195,7 @@ def test_a_datasets_life(city: City, events: list[Event]) -> None:
         "Accessed": 7,
         "Published": 1,
         "OrderIssued": 1,
+        "OrderCountersigned": 1,
         "Revoked": 1,
         "OrderEnded": 1,
         "OrderReviewed": 1,
@@ -201,10 +213,14 @@ def test_providers_and_recorders_have_a_life_too(city: City, events: list[Event]
     assert provider["Published"] == 1
     assert provider["Accessed"] == 7
     recorder = Counter(one.act for one in trace(events, Thing.PARTY, city.parties.recorder.address))
-    assert recorder == {"PartyAdmitted": 1, "Recorded": 5}
+    assert recorder == {"PartyAdmitted": 1, "RecorderNamed": 2, "Recorded": 5}
 
 
 def test_every_event_can_be_traced() -> None:
     declared = {plan.event for plans in PLANS.values() for plan in plans}
     assert declared < set(_NAMES)
-    assert {kind.__name__ for kind in set(_NAMES) - declared} == {"Accessed", "Recorded"}
+    assert {kind.__name__ for kind in set(_NAMES) - declared} == {
+        "Accessed",
+        "BatchSkipped",
+        "Recorded",
+    }
