@@ -28,6 +28,7 @@ from wallet.client import datasets
 from wallet.client.accesses import my_accesses, resume
 from wallet.client.asks import new_ask
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
+from wallet.client.patience import patiently
 from wallet.client.steps import send
 from wallet.client.verification import Basis, Opened
 from wallet.consumer import agreements, asking, using
@@ -100,15 +101,30 @@ def sign(
     session.output.result({"application": application, "signed": True}, "signed")
 
 
+def _only_recorder(session: Session) -> bytes:
+    """Return the one account that may record.
+
+    Raises:
+        InputError: There is none, or more than one: the consumer must say which it means.
+    """
+    found = session.ask(patiently(datasets.ask_recorders()))
+    if len(found) != 1:
+        names = "; ".join(f"{to_hex(one.address)} {one.name}" for one in found) or "none"
+        raise InputError(f"name one of the recorders that are admitted: {names}")
+    return found[0].address
+
+
 @app.command()
 def recorder(
     context: typer.Context,
     act: Annotated[Recorder, typer.Argument(help="name: it may record for me; dismiss: no more.")],
-    address: Annotated[str, typer.Argument(help="Account of the gateway's recorder.")],
+    address: Annotated[
+        str, typer.Argument(help="Account of the gateway's recorder; none: the only one there is.")
+    ] = "",
 ) -> None:
     """Say which gateways may record this consumer's requests; none may until it is named."""
     session = session_of(context)
-    party = address_of(address, "recorder")
+    party = address_of(address, "recorder") if address else _only_recorder(session)
     steps = agreements.name_recorder if act is Recorder.NAME else agreements.dismiss_recorder
     mined = session.run(steps(session.ledger, session.key, party))
     session.output.result(

@@ -203,6 +203,18 @@ class _Party(msgspec.Struct):
     name: str
     active: bool = False
     roles: tuple[str, ...] = ()
+    address: str = ""
+
+
+class _Parties(msgspec.Struct):
+    parties: tuple[_Party, ...]
+
+
+class NamedParty(msgspec.Struct, frozen=True):
+    """A party's account, and its name on chain."""
+
+    address: bytes
+    name: str
 
 
 def ask_dataset(dataset: bytes) -> HttpCall[DatasetAnswer]:
@@ -218,6 +230,20 @@ def ask_purposes() -> HttpCall[tuple[PurposeTerms, ...]]:
 def ask_catalogue() -> HttpCall[bytes]:
     """Ask for the catalogue, a DCAT document in JSON-LD."""
     return HttpCall("GET", "/v1/catalogue", lambda answer: answer.body)
+
+
+def ask_recorders() -> HttpCall[tuple[NamedParty, ...]]:
+    """Ask the gateway which accounts may record: those that a consumer may name."""
+    return HttpCall("GET", "/v1/parties", _recorders)
+
+
+def _recorders(answer: Answer) -> tuple[NamedParty, ...]:
+    found = msgspec.json.decode(answer.body, type=_Parties).parties
+    return tuple(
+        NamedParty(from_hex(one.address, 20), one.name)
+        for one in found
+        if one.active and "Recorder" in one.roles
+    )
 
 
 def _ask_party(party: bytes) -> HttpCall[_Party]:

@@ -168,8 +168,9 @@ def test_an_emergency_order_is_issued_ended_and_reviewed(
     dataset = provider.json("provider", "dataset", "-d", str(description))["dataset"]
     order = authority.json(
         *("authority", "order", dataset, "--purpose", purpose, "--reason", "flood"),
-        *("--sharing", "Unconditional", "--ends", "+1d", "--fields", "Street"),
+        *("--sharing", "Conditional", "--ends", "+1d", "--fields", "Street"),
     )["order"]
+    regulator.json("authority", "countersign", order)
     assert chain.rpc.send(views.order_of(chain.contracts, from_hex(order))).fields == 1
     early = regulator("authority", "review", order, "--findings", "fine")
     assert early.code == ExitCode.REFUSED
@@ -217,7 +218,9 @@ def test_a_chain_is_started_deployed_to_and_looked_at(
         lines = [process.stdout.readline() for _ in range(3)]
         node = json.loads("".join(lines))["node"]
         file = tmp_path / "deployment.json"
-        done = quancheng.json("--node", node, "chain", "deploy", str(file))
+        bare = quancheng("--node", node, "chain", "deploy", str(file))
+        assert bare.code == ExitCode.BAD_INPUT, "what is no trial begins with two regulators"
+        done = quancheng.json("--node", node, "chain", "deploy", str(file), "--trial")
         assert read_deployment(file).authority == from_hex(done["authority"])
         status = quancheng.json("--node", node, "--deployment", str(file), "chain", "status")
         assert (status["accesses"], status["chain_id"]) == (0, done["chain_id"])

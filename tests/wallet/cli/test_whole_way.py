@@ -58,6 +58,7 @@ def terms(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Terms:
         authority("authority", "admit", address, role, f"{role} 一 / {role.title()} One")
     for party in (provider, bank):
         party("consumer", "key", "--register")
+    bank("consumer", "recorder", "name")
     purpose_file = directory / "purpose.json"
     purpose_file.write_text(json.dumps(PURPOSE, ensure_ascii=False), "utf-8")
     purpose = authority("authority", "purpose", str(purpose_file))["purpose"]
