@@ -47,7 +47,7 @@ def replace_lost_key(world: World, person: Citizen, granted: Entitlement) -> Non
     granted.denied("while the recovery is under way", Outcome.FROZEN)
     stage.check("the new key takes effect after the delay", end_of(world, recovery), "completed")
     granted.denied("what the old key granted, not confirmed yet", Outcome.FROZEN)
-    stage.check("the old key is refused", refusal(person), "SignerUnauthorized")
+    stage.check("the old key decides nothing", refusal(person, granted.basis), "SignerUnauthorized")
     person.signer = new
     person.act(acts.confirmation(person.subject, granted.basis))
     stage.check(
@@ -92,10 +92,10 @@ def end_of(world: World, recovery: str) -> str:
     raise DemoError("the recovery does not end")
 
 
-def refusal(person: Citizen) -> str:
-    """Try to freeze everything; return the contract's error, or nothing."""
+def refusal(person: Citizen, authorization: bytes) -> str:
+    """Try to let an authorization count again; return the contract's error, or nothing."""
     try:
-        person.freeze(frozen=True)
+        person.act(acts.confirmation(person.subject, authorization))
     except RefusedError as error:
         return error.error
     return ""

@@ -16,7 +16,7 @@ from ledger import queries
 from ledger.deployment import encode_deployment
 from ledger.events import EventDecoder
 from ledger.events.abi import Event
-from ledger.replay import ReleaseEntry, ReplayReport, read_logs, replay_node
+from ledger.replay import Kind, ReleaseEntry, ReplayReport, read_logs, replay_node
 from scripts.faults.counting import Counts, count
 from scripts.faults.errors import FaultRunError
 from scripts.faults.planning import Planned
@@ -29,6 +29,12 @@ RECOVERY: Final = 90.0
 _END: Final = 150.0
 _CALM: Final = 0.4
 """Seconds at most between a recovery and the next fault."""
+
+
+OF_FORGOTTEN_BLOCKS: Final = frozenset((Kind.OTHER_BLOCK, Kind.OTHER_END, Kind.STOPPED_RELEASE))
+"""What replay rightly finds where the embedded chain forgot final blocks that keyholders had noted: the blocks
+are others, and what was decided before a release may have come back behind it. On a chain that keeps its
+final blocks each of these is harm (`tests/ledger/test_replay_releases.py`)."""
 
 
 class Struck(msgspec.Struct, frozen=True):
@@ -212,13 +218,14 @@ class Campaign:
         stage = self.stage
         stage.settle()
         report = replay(stage)
-        for finding in report.findings[:20]:
+        findings = [one for one in report.findings if one.kind not in OF_FORGOTTEN_BLOCKS]
+        for finding in findings[:20]:
             self._say(f"✗ replay: {finding}")
         for reason in told.unopened[:5]:
             self._say(f"✗ not opened: {reason}")
         for kind in sorted(set(told.misled)):
             self._say(f"✗ told to give up what worked when sent again: {kind}")
-        return count_all(stage, told, findings=report.finding_count)
+        return count_all(stage, told, findings=len(findings))
 
 
 def replay(stage: Stage) -> ReplayReport:

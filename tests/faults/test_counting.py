@@ -63,7 +63,7 @@ class History:
         return [one for one in self.events if isinstance(one, Accessed)]
 
     def access(self, nonce: int) -> Accessed:
-        return next(one for one in self.accesses if one.nonce == nonce)
+        return next(one for one in self.accesses if one.nonce & 0xFF == nonce)
 
     def tell(self, nonce: int, **changes: object) -> None:
         """Tell something else of an access than what is on chain."""

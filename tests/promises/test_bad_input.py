@@ -407,8 +407,8 @@ RELAYS: dict[str, tuple[Callable[[Town, Person], dict[str, Any]], int, str, str]
     ),
     "a link that the identity authority did not sign": (
         lambda town, person: {**_grant_body(town, person), "link_signature": "0x" + "11" * 65},
-        422,
-        "link-mismatch",
+        409,
+        "link-refused",
         "",
     ),
     "an ask that never was": (
@@ -571,7 +571,7 @@ def test_uploads(town: Town, person: Person) -> None:
     [
         ("GET", "/", 404, "not-found"),
         ("GET", "/v1/nothing", 404, "not-found"),
-        ("GET", "/v1/accesses", 405, "method-not-allowed"),
+        ("DELETE", "/v1/accesses", 405, "method-not-allowed"),
         ("PUT", "/v1/accesses", 405, "method-not-allowed"),
         ("POST", "/v1/catalogue", 405, "method-not-allowed"),
         ("GET", "/v1/datasets/0x12", 422, "malformed"),

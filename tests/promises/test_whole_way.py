@@ -367,7 +367,7 @@ def test_the_regulator_traces_and_reads_the_journal(town: Town, person: Person) 
     problem(town.bank.get(f"/v1/trace?subject={subject}"), 403, "role-missing")
     problem(regulator.get("/v1/trace"), 422, "malformed")
     until = time.monotonic() + 10
-    while not good(regulator.get("/v1/alerts"))["alerts"]:  # the use after revocation above
+    while not good(regulator.get("/v1/alerts"))["alerts"]:  # one denial is enough in this town
         assert time.monotonic() < until, "no alert"
         time.sleep(0.05)
 

@@ -27,8 +27,8 @@ from wallet.cli.values import (
 from wallet.client import datasets
 from wallet.client.accesses import my_accesses, resume
 from wallet.client.asks import new_ask
-from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.patience import patiently
+from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.steps import send
 from wallet.client.verification import Basis, Opened
 from wallet.consumer import agreements, asking, using

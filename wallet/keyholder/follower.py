@@ -104,6 +104,7 @@ class Follower:
         self._wanted = asyncio.Event()
         self._stepped = asyncio.Condition()
         self._rests = False
+        self._contradictions = 0
 
     @property
     def register(self) -> Register:
@@ -174,6 +175,7 @@ class Follower:
         if newest is not None:
             await self._read_up_to(newest)
         self._answered_at, self._problem, self._rests = self._clock(), "", False
+        self._contradictions = 0
 
     async def _read_up_to(self, newest: queries.Block) -> None:
         # Asked first: what was applied is the state of one block from here on, with no pause in between.
@@ -248,6 +250,7 @@ class Follower:
             self._start_over()
         # Everything is read again, in case the node only lacked something for a while; not at once.
         self._rests = isinstance(error, _CONTRADICTIONS)
+        self._contradictions += self._rests
         if str(error) != self._problem:
             _log.warning("node_not_followed", problem=str(error))
         self._problem = str(error)
@@ -255,7 +258,9 @@ class Follower:
     async def _pause(self, began: float) -> None:
         """Wait until the next look: for the next who waits for a block, else for a while."""
         if self._rests:
-            await asyncio.sleep(self._following.reread_pause)
+            # Soon at first: an embedded chain that forgot blocks contradicts itself for a moment. Then rarely.
+            soon = self._following.poll * 2 ** min(self._contradictions, 16)
+            await asyncio.sleep(min(soon, self._following.reread_pause))
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(self._following.poll):

@@ -121,7 +121,7 @@ def test_the_whole_way_with_commands(town: Town, terms: Terms, tmp_path: Path) -
 
     # Use
     receipt = tmp_path / "receipt.json"
-    used = bank("consumer", "access", granted["authorization"], "--receipt", str(receipt))
+    used = bank("consumer", "access", granted["authorization"])
     own = [row for row in rows if row["resident_id"] == owner]
     found = {record["number"]: record["values"] for record in used["records"]}
     assert set(found) == {int(row["registration_number"]) for row in own}
@@ -129,7 +129,11 @@ def test_the_whole_way_with_commands(town: Town, terms: Terms, tmp_path: Path) -
     assert used["unchecked"] == []
     again = bank.run("consumer", "access", granted["authorization"])
     assert (again.code, again.error["outcome"]) == (ExitCode.DENIED, "UsesExhausted")
-    assert bank("consumer", "open", str(used["number"]))["records"] == used["records"]
+    again = bank("consumer", "open", str(used["number"]), "--receipt", str(receipt))
+    assert again["records"] == used["records"]
+    # Stored is stored: the key that opens the answer is gone from then on.
+    gone = bank.run("consumer", "open", str(used["number"]))
+    assert gone.code == ExitCode.FAILED
     assert bank("consumer", "verify", str(receipt))["unchecked"] == []
     forged = tmp_path / "forged.json"
     forged.write_text(receipt.read_text("utf-8").replace(own[0]["address"], "Elsewhere"), "utf-8")
@@ -227,8 +231,9 @@ def test_a_lost_key_is_replaced_and_a_false_recovery_vetoed(
     again("wallet", "confirm", authorization, "--yes")
     bank("consumer", "access", authorization)
 
-    # Somebody who has the old phone cannot decide any more
-    assert person.run("wallet", "freeze").code == ExitCode.REFUSED
+    # Somebody who has the old phone can stop for a year, and decide nothing any more
+    assert person.run("wallet", "confirm", authorization, "--yes").code == ExitCode.REFUSED
+    assert person.run("wallet", "rotate", "--yes").code == ExitCode.REFUSED
 
     # A recovery that nobody asked for
     again("wallet", "rotate", "--yes")
