@@ -207,7 +207,8 @@ def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def town(city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     home = tmp_path_factory.mktemp("gateway")
-    with gateway_process(city, home, settings={"poll_interval": "0.02"}) as gateway:
+    settings = {"poll_interval": "0.02", "supervision_bounds": '{"denials": 1}'}
+    with gateway_process(city, home, settings=settings) as gateway:
         town = Town(city, gateway, {})
         yield town
         town.close()
