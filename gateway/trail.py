@@ -64,8 +64,9 @@ class IndexTrail:
             if registrar is None and self._catch_up is not None:
                 await self._catch_up()
                 registrar = (await self._read_registrars.get([subject])).get(subject)
-            if not self._sure(there=registrar is not None) or registrar is None:
-                return LinkBounds((), links_from=0)
+            if registrar is None:
+                # Not for good: an embedded chain may have forgotten the registration, and gets it back.
+                raise IndexBehindError("the index does not know the subject")
             self._keep(subject, registrar)
         known = self._index.snapshot
         may = (registrar, known.successors.get(registrar, registrar))

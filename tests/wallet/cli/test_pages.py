@@ -221,7 +221,10 @@ def reader(town: Town, desk: Path) -> Reader:
                 officer, me = town.party("officer"), str(desk / "me.json")
                 counter = ("--person", me, "--identification", "id card")
                 reader.known["CODE"] = officer("identity", "enrol", *counter)["code"]
-            if (page, heading) == ("authority", "In an emergency"):
+            if (page, heading) == (
+                "authority",
+                "In an emergency",
+            ) and "PARKING" not in reader.known:
                 parking = ("-d", "datasets.json", "--code", "parking-lots")
                 made = reader.party("provider")("provider", "dataset", *parking)
                 reader.known["PARKING"] = made["dataset"]
