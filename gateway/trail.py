@@ -71,6 +71,7 @@ class IndexTrail:
         known = self._index.snapshot
         may = (registrar, known.successors.get(registrar, registrar))
         active = [one for one in may if known.party(one, Roles.IDENTITY_AUTHORITY) is not None]
+        self._sure(there=bool(active))
         return LinkBounds(active, known.ended_links.get(subject, 0))
 
     def _keep(self, subject: bytes, registrar: bytes) -> None:

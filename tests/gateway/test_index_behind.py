@@ -4,7 +4,7 @@
 that the grant which they repeated was refused.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,40 +17,60 @@ from gateway.store.migrate import migrate
 from gateway.trail import IndexTrail
 from ledger.contracts import ContractCall
 from ledger.enumerations import Roles
-from ledger.events import Block, PartyAdmitted
+from ledger.events import Block, PartyAdmitted, SubjectRegistered
 from ledger.index.index import Index, Origin
 from ledger.reverts import Revert, RevertError
 from ledger.transactions import SignedTransaction
 
-BANK, NOBODY = b"\x0b" * 20, b"\x0c" * 20
+BANK, NOBODY, AUTHORITY = b"\x0b" * 20, b"\x0c" * 20, b"\x0d" * 20
+PERSON, STRANGER = b"\x01" * 32, b"\x02" * 32
 ORIGIN = Origin(bytes(32), bytes(20), 0)
 
 
-async def test_who_is_not_there_yet_is_not_told_that_there_is_no_such_party(tmp_path: Path) -> None:
+PLACE = (Block(1, bytes(32), 1), bytes(32), 0, bytes(20), 1, b"")
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncIterator[Index]:
     database = Database(f"sqlite+aiosqlite:///{tmp_path}/gateway.db")
     await migrate(database)
     index = Index(database, ORIGIN)
     await index.open()
-    admitted = PartyAdmitted(
-        *(Block(1, bytes(32), 1), bytes(32), 0, bytes(20), 1, b""),
-        *(BANK, int(Roles.CONSUMER), "Bank"),
-    )
+    yield index
+    await database.close()
+
+
+async def test_who_is_not_there_yet_is_not_told_that_there_is_no_such_party(index: Index) -> None:
+    admitted = PartyAdmitted(*PLACE, BANK, int(Roles.CONSUMER), "Bank")
     await index.apply([admitted], 100, bytes(32), 100)
     newest = 100
     trail = IndexTrail(index, lambda: newest)
     assert trail.is_party(BANK)
     assert not trail.is_party(NOBODY)
-    with pytest.raises(IndexBehindError):  # a person's id may be a block too new to be known
-        await trail.link_bounds(bytes(32))
     await index.clear()
     with pytest.raises(IndexBehindError):
         trail.is_party(BANK)
-    with pytest.raises(IndexBehindError):
-        await trail.link_bounds(BANK)
     await index.apply([admitted], 95, bytes(32), 95)
     assert trail.is_party(BANK)
     assert not trail.is_party(NOBODY)
-    await database.close()
+
+
+async def test_who_is_not_there_yet_is_not_told_that_nobody_may_sign_the_link(index: Index) -> None:
+    admitted = PartyAdmitted(*PLACE, AUTHORITY, int(Roles.IDENTITY_AUTHORITY), "Civil affairs")
+    second = (Block(1, bytes(32), 1), bytes(32), 1, bytes(20), 2, b"")
+    registered = SubjectRegistered(*second, PERSON, 1, AUTHORITY, b"k" * 20)
+    await index.apply([admitted, registered], 100, bytes(32), 100)
+    newest = 100
+    trail = IndexTrail(index, lambda: newest)
+    assert set((await trail.link_bounds(PERSON)).authorities) == {AUTHORITY}
+    with pytest.raises(IndexBehindError):
+        await trail.link_bounds(STRANGER)
+    await index.clear()
+    for subject in (PERSON, STRANGER):
+        with pytest.raises(IndexBehindError):
+            await trail.link_bounds(subject)
+    await index.apply([admitted, registered], 95, bytes(32), 95)
+    assert set((await trail.link_bounds(PERSON)).authorities) == {AUTHORITY}
 
 
 class Refusing:
