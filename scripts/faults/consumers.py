@@ -26,7 +26,7 @@ from scripts.bench.bare_chain import ASKED_FIELDS, DAY
 from scripts.faults.desk import Desk, Grant, is_lasting, kind_of
 from scripts.faults.told import ToldAccess
 from scripts.faults.town import Consumer
-from wallet.client.errors import VerificationError
+from wallet.client.errors import RELEASE_STOPPED, VerificationError
 from wallet.client.opening import open_release
 
 _PATH: Final = "/v1/accesses"
@@ -154,9 +154,9 @@ async def _send(role: ConsumerRole, sending: list[_Pending], *, alone: bool) -> 
 def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult) -> bool:
     """Keep what was told; return whether it is final."""
     recorded, desk = result.recorded, role.desk
-    released = role.opens(result)
+    released, problem = role.opens(result), result.problem
+    stopped = problem is not None and problem.type == RELEASE_STOPPED
     if recorded is None and not released:
-        problem = result.problem
         kind = f"{problem.status} {problem.type.rpartition(':')[2]}" if problem else "nothing"
         _note_failure(desk, f"access in a list: {kind}", problem.status if problem else 0)
         return False
@@ -169,11 +169,11 @@ def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult) -> boo
         released=released,
         first_sent=one.first_sent,
         answered=time.monotonic(),
+        stopped=stopped,
     )
     desk.note_access(told)
-    if released or told.outcome != Outcome.ALLOWED:
+    if released or stopped or told.outcome != Outcome.ALLOWED:
         return True
-    problem = result.problem
     kind = f"{problem.status} {problem.type.rpartition(':')[2]}" if problem else "unopened"
     _note_failure(desk, f"recorded, not released: {kind}", problem.status if problem else 0)
     return False
@@ -200,9 +200,10 @@ def _note_denial(desk: Desk, one: _Pending, response: httpx.Response) -> bool:
         released=False,
         first_sent=one.first_sent,
         answered=time.monotonic(),
+        stopped=found["type"] == RELEASE_STOPPED,
     )
     desk.note_access(told)
-    return told.outcome != Outcome.ALLOWED
+    return told.stopped or told.outcome != Outcome.ALLOWED
 
 
 def _id_of(submission: KeyedSubmission) -> bytes:

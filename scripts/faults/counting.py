@@ -38,7 +38,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
             final before them: by the chain's order, or by the driver's clock.
         unanswered: requests and acts that never got a final answer.
         unopened: releases that the consumer could not open.
-        misled: answers that told a caller to give up, of what worked when it was sent again.
+        misled: answers that told a caller to give up, of what worked when it was sent again; and releases
+            that were said to be stopped although nobody revoked or froze.
         findings: what the independent replay found.
     """
 
@@ -126,6 +127,11 @@ class Ledger:
         before = [frozen for at, frozen in changes if at < place]
         return not (before and before[-1])
 
+    def freezes_after(self, authorization: bytes, place: Place) -> bool:
+        """Whether the person froze at some time behind a place."""
+        changes = self._frozen.get(self._subject_of.get(authorization, b""), ())
+        return any(frozen for at, frozen in changes if at > place)
+
 
 def place_of(event: Event) -> Place:
     """Return where an event is in the chain's order."""
@@ -159,7 +165,7 @@ def count(
         allowed_after_revocation=len(_too_late(told, ledger, handed_out)),
         unanswered=told.unanswered,
         unopened=len(told.unopened),
-        misled=len(told.misled),
+        misled=len(told.misled) + len(_stopped_by_nobody(told, ledger)),
         findings=findings,
     )
 
@@ -204,4 +210,19 @@ def _too_late(told: PlayReport, ledger: Ledger, handed_out: set[bytes]) -> set[b
         for one in told.accesses
         if (one.released or one.outcome == Outcome.ALLOWED)
         and one.first_sent > ended.get(one.basis, _NEVER)
+    }
+
+
+def _stopped_by_nobody(told: PlayReport, ledger: Ledger) -> set[bytes]:
+    """Return the accesses whose release was said to be stopped, and no act on chain can have stopped it.
+
+    A freeze may have ended since. A revocation stops nothing before its citizen began it.
+    """
+    began = {one.about: one.began for one in told.acts if one.kind == "revocation"}
+    return {
+        one.access
+        for one in told.accesses
+        if one.stopped
+        and not (one.basis in ledger.revoked and one.answered > began.get(one.basis, -_NEVER))
+        and not any(ledger.freezes_after(one.basis, at) for at in ledger.places[one.access][:1])
     }

@@ -40,6 +40,7 @@ class ToldAccess(msgspec.Struct, frozen=True):
         basis: the authorization.
         sequence, outcome, transaction: as told.
         released: whether the release was there and opened.
+        stopped: whether an act on chain was said to stand against the release, which ends the request.
         first_sent: when the request was sent for the first time; seconds of the machine's monotonic clock.
         answered: when this answer came.
     """
@@ -52,6 +53,7 @@ class ToldAccess(msgspec.Struct, frozen=True):
     released: bool
     first_sent: float
     answered: float
+    stopped: bool = False
 
 
 class ToldAct(msgspec.Struct, frozen=True):

@@ -193,6 +193,29 @@ def test_an_access_that_was_asked_for_after_the_receipt_of_the_revocation(histor
     assert history.wrongs() == {"allowed_after_revocation": 1}
 
 
+def test_a_release_that_a_revocation_or_a_freeze_stopped_is_no_wrong(history: History) -> None:
+    history.tell(2, released=False, stopped=True, answered=20.5)
+    history.tell(3, released=False, stopped=True)
+    assert history.wrongs() == {}
+
+
+def test_a_release_that_was_said_to_be_stopped_and_nobody_did(history: History) -> None:
+    history.tell(6, released=False, stopped=True)
+    assert history.wrongs() == {"misled": 1}
+
+
+def test_a_release_that_was_said_to_be_stopped_before_the_revocation_began(
+    history: History,
+) -> None:
+    history.tell(2, released=False, stopped=True, answered=19.5)
+    assert history.wrongs() == {"misled": 1}
+
+
+def test_a_release_that_was_said_to_be_stopped_after_the_freeze_had_ended(history: History) -> None:
+    history.tell(7, released=False, stopped=True)
+    assert history.wrongs() == {"misled": 1}
+
+
 def test_what_was_never_answered_or_opened_or_is_found_by_the_replay(history: History) -> None:
     told = msgspec.structs.replace(history.told, unanswered=1, unopened=("keys",), misled=("401",))
     counts = count(told, history.events, history.released, findings=3)
