@@ -2,7 +2,15 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +20,7 @@ from gateway.access_settings import AccessSettings
 from gateway.accesses import Accesses, CannotRecordError
 from gateway.bases import Bases
 from gateway.callers import Callers
-from gateway.errors import ChainUnavailableError
+from gateway.errors import ChainUnavailableError, SettingsError
 from gateway.freshness import Freshness
 from gateway.inbox import Inbox
 from gateway.key_files import read_key_file
@@ -43,6 +51,7 @@ from ledger.chain import Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
 from ledger.exchange import RecordedAccess, Submission
+from ledger.hexes import parse_address, to_hex
 from ledger.http_client import HttpAsker
 from ledger.http_connections import HttpClient
 from ledger.index.index import Index
@@ -50,6 +59,7 @@ from ledger.index.rows import AccessEntry
 from ledger.log_reader import LogPart, LogReader, next_part
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
+from ledger.rosters import Roster
 from ledger.rpc import AsyncRpc, RpcError
 from ledger.service.rate_limit import RateLimit
 from ledger.transactions import SignedTransaction
@@ -186,14 +196,14 @@ async def open_access_services(
     The index must be open, the database migrated, the deployment verified.
 
     Raises:
-        SettingsError: A key file cannot be read.
+        SettingsError: A key file cannot be read, or a keyholder is in no roster.
         JournalError: The recorder's journal cannot be used.
         StoreUnavailableError: The database cannot be used.
     """
     failpoints.arm(settings.failpoint)
     async with AsyncExitStack() as stack:
         journal = SqlReleaseJournal(shared.database)
-        keyholders = _keyholders(settings)
+        keyholders = _keyholders(settings, shared.deployment.rosters)
         stack.push_async_callback(keyholders.close)
         unclaimed = Unclaimed(journal)
         stack.push_async_callback(unclaimed.close)
@@ -224,12 +234,17 @@ def _sender(shared: Shared, recorder: Recorder | None, unclaimed: Unclaimed) -> 
     return Recording(recorder, unclaimed, namings)
 
 
-def _keyholders(settings: AccessSettings) -> Keyholders:
+def _keyholders(settings: AccessSettings, rosters: Sequence[Roster]) -> Keyholders:
+    urls = {parse_address(text): str(url).rstrip("/") for text, url in settings.keyholders.items()}
+    for address in urls.keys() - {member for roster in rosters for member in roster.members}:
+        raise SettingsError(
+            f"QUANCHENG_GATEWAY_KEYHOLDERS: {to_hex(address)} is in no roster of the deployment file"
+        )
     clients = [
-        keyholder_at(str(url).rstrip("/"), timeout=settings.keyholder_timeout)
-        for url in settings.keyholders
+        keyholder_at(address, url, timeout=settings.keyholder_timeout)
+        for address, url in urls.items()
     ]
-    return Keyholders(clients, hedge=settings.keyholder_hedge)
+    return Keyholders(clients, rosters, hedge=settings.keyholder_hedge)
 
 
 def _identity(settings: AccessSettings) -> HttpAsker | None:

@@ -14,6 +14,7 @@ from gateway.supervision.rules import SUSPENDING, Bounds
 from gateway.supervision.watch import Enforcement
 from ledger import failpoints
 from ledger.exchange import MOST_ACCESSES
+from ledger.hexes import parse_address
 from ledger.plain_text import verify_text
 
 
@@ -76,8 +77,9 @@ class AccessSettings(BaseSettings):
 
     # Releasing
 
-    keyholders: tuple[HttpUrl, ...] = ()
-    """Where the keyholders are. All of the deployment's, so that others are asked when one is away."""
+    keyholders: dict[str, HttpUrl] = {}
+    """Where each keyholder of the deployment file's rosters is: URLs by address (JSON). All of them, so that others are asked
+    when one is away. Who they are and how many it takes the file says, and no keyholder."""
 
     keyholder_timeout: PositiveFloat = 10.0
     """Seconds for one question to a keyholder."""
@@ -118,6 +120,13 @@ class AccessSettings(BaseSettings):
 
     failpoint: str = ""
     """Step at which this process kills itself (`ledger.failpoints`). Empty outside of tests."""
+
+    @field_validator("keyholders")
+    @classmethod
+    def _check_keyholders(cls, value: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
+        for address in value:
+            parse_address(address)
+        return value
 
     @field_validator("appeal")
     @classmethod

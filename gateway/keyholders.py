@@ -1,12 +1,13 @@
 """The keyholders as the gateway sees them: services over HTTP that answer with sealed parts or a refusal.
 
 `Keyholders.ask` hands the same tasks to as many keyholders as it takes, and turns to the others when
-one is slow, fails or refuses. What comes back is opaque here: it is sealed to the consumer.
+one is slow, fails or refuses. Who they are and how many it takes the deployment file's rosters say: what one
+keyholder says of itself changes nothing of that. What comes back is opaque here: it is sealed to the consumer.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,9 +16,10 @@ import msgspec
 from gateway.errors import ForbiddenError, GatewayError, UnavailableError
 from ledger.errors import LedgerError
 from ledger.exchange import HeldKeys, Refusal, SealedParts, decode_answers, encode_tasks
-from ledger.hexes import ADDRESS_LENGTH, from_hex
+from ledger.hexes import ADDRESS_LENGTH, from_hex, to_hex
 from ledger.http_client import HttpAsker, HttpError
 from ledger.http_connections import HttpClient
+from ledger.rosters import Roster
 
 _OK: Final = 200
 _MOST_ANSWER: Final = 64 * 1024 * 1024
@@ -60,29 +62,15 @@ class ReleaseStoppedError(ForbiddenError):
     """An act on chain stands against the release; the access is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who a keyholder is, and how many it takes, as it says itself."""
-
-    address: bytes
-    threshold: int
-
-
-class _Epoch(msgspec.Struct):
-    threshold: int
-    complete: bool
-
-
 class _Description(msgspec.Struct):
     address: str
-    epochs: list[_Epoch]
 
 
 _descriptions: Final = msgspec.json.Decoder(_Description)
 
 
 class Availability(msgspec.Struct, frozen=True):
-    """How many keyholders there are, how many of them can release now, and how many it takes."""
+    """How many keyholders there are, how many of them can release now, how many it takes: of the newest epoch."""
 
     known: int
     ready: int
@@ -101,56 +89,34 @@ class Availability(msgspec.Struct, frozen=True):
 class KeyholderClient:
     """One keyholder. Belongs to the event loop in which it was first used."""
 
-    def __init__(self, http: HttpAsker) -> None:
+    def __init__(self, address: bytes, http: HttpAsker) -> None:
         """Prepare; nothing is sent.
 
         Args:
+            address: Its account, as the roster has it.
             http: Asks the service; see `keyholder_at`.
         """
+        self.address = address
         self._http = http
-        self._holder: Holder | None = None
+        self._identified = False
         self.failed_at = float("-inf")
         self.ready_at = float("-inf")
         """When it last showed that it can release."""
 
-    async def describe(self) -> Holder:
-        """Ask, once, who this is.
-
-        Raises:
-            KeyholderError: It does not answer, or has no complete epoch yet.
-        """
-        if self._holder is None:
-            self._holder = _holder(await self._send("GET", "/v1/holder", b""))
-        return self._holder
-
-    async def check(self) -> Holder:
-        """Ask whether this keyholder can release now, and who it is.
-
-        Raises:
-            KeyholderError: It cannot, or does not answer soon.
-        """
-        try:
-            async with asyncio.timeout(_SOON):
-                await self._send("GET", "/readyz", b"")
-                self._holder = _holder(await self._send("GET", "/v1/holder", b""))
-        except TimeoutError as error:
-            raise KeyholderError("a keyholder does not answer soon") from error
-        return self._holder
-
-    async def confirm(self) -> Holder:
+    async def confirm(self) -> None:
         """Ask whether this keyholder can release at this moment.
 
         Raises:
-            KeyholderError: It cannot, or does not answer soon.
+            KeyholderError: It cannot, does not answer soon, or is another one than it should be.
         """
         try:
             async with asyncio.timeout(_SOON):
-                holder = await self.describe()
+                if not self._identified:
+                    self._identify(await self._send("GET", "/v1/holder", b""))
                 await self._send("GET", "/readyz", b"")
         except TimeoutError as error:
             raise KeyholderError("a keyholder does not answer soon") from error
         self.ready_at = time.monotonic()
-        return holder
 
     def is_fresh(self) -> bool:
         """Whether it has just shown that it can release, and nothing went wrong since."""
@@ -166,6 +132,7 @@ class KeyholderClient:
         try:
             answers = decode_answers(answer, count)
         except LedgerError as error:
+            self.failed_at = time.monotonic()
             raise KeyholderError(f"a keyholder's answer: {error}") from error
         self.ready_at = time.monotonic()
         return answers
@@ -173,6 +140,16 @@ class KeyholderClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
+
+    def _identify(self, body: bytes) -> None:
+        """Check that its URL is not another keyholder's. All else that it says of itself is left unread."""
+        try:
+            found = from_hex(_descriptions.decode(body).address, ADDRESS_LENGTH)
+        except (msgspec.MsgspecError, LedgerError) as error:
+            raise KeyholderError("a keyholder does not say who it is") from error
+        if found != self.address:
+            raise KeyholderError(f"{to_hex(found)} answers in place of {to_hex(self.address)}")
+        self._identified = True
 
     async def _send(self, method: str, path: str, body: bytes) -> bytes:
         try:
@@ -186,34 +163,33 @@ class KeyholderClient:
         return answer.body
 
 
-def keyholder_at(url: str, *, timeout: float) -> KeyholderClient:
+def keyholder_at(address: bytes, url: str, *, timeout: float) -> KeyholderClient:
     """Return the keyholder with this URL.
 
     Args:
+        address: Its account, as the roster has it.
         url: Of the service, without a path.
         timeout: Seconds for one question and its answer.
     """
     return KeyholderClient(
-        HttpClient(url, timeout=timeout, connections=_CONNECTIONS, most=_MOST_ANSWER, idle=_IDLE)
+        address,
+        HttpClient(url, timeout=timeout, connections=_CONNECTIONS, most=_MOST_ANSWER, idle=_IDLE),
     )
-
-
-def _holder(body: bytes) -> Holder:
-    try:
-        found = _descriptions.decode(body)
-        address = from_hex(found.address, ADDRESS_LENGTH)
-    except (msgspec.MsgspecError, LedgerError) as error:
-        raise KeyholderError("a keyholder does not say who it is") from error
-    thresholds = [epoch.threshold for epoch in found.epochs if epoch.complete]
-    if not thresholds:
-        raise KeyholderError("a keyholder has no complete seeds yet")
-    return Holder(address, max(thresholds))
 
 
 NotReleased = KeyholdersUnavailableError | ReleaseOverError | ReleaseStoppedError
 
 Answer = tuple[HeldKeys, ...] | NotReleased
-"""The sealed parts of enough keyholders, or why there are too few."""
+"""The sealed parts of all keyholders that released, enough of them; or why there are too few."""
+
+
+class PartsTask(msgspec.Struct, frozen=True):
+    """What to ask the keyholders for."""
+
+    encoded: bytes
+    """From `ledger.exchange.encode_task`."""
+    epochs: frozenset[int]
+    """Of the records; empty where there are none."""
 
 
 _Asked = asyncio.Task[tuple[SealedParts | Refusal, ...]]
@@ -227,103 +203,115 @@ _LASTING: Final[dict[str, type[ReleaseOverError] | type[ReleaseStoppedError]]] =
 
 @dataclass(slots=True)
 class _Question:
-    """Where one group of tasks stands."""
+    """Where one task stands. How many it takes is the rosters' word and nobody else's."""
 
-    tasks: Sequence[bytes]
+    task: PartsTask
+    rosters: tuple[Roster, ...]
+    """Of the records' epochs."""
     unasked: list[KeyholderClient]
-    needed: int = 1
-    keys: list[list[HeldKeys]] = field(default_factory=list)
-    reasons: list[list[str]] = field(default_factory=list)
-    refusals: list[list[Refusal]] = field(default_factory=list)
-    known: int = field(init=False)
-    """How many keyholders there are."""
-    asked: dict[_Asked, tuple[KeyholderClient, list[int]]] = field(default_factory=dict)
+    keys: dict[bytes, HeldKeys] = field(default_factory=dict)
+    coming: set[bytes] = field(default_factory=set)
+    """Who was asked and has not answered."""
+    reasons: list[str] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.keys = [[] for _ in self.tasks]
-        self.reasons = [[] for _ in self.tasks]
-        self.refusals = [[] for _ in self.tasks]
-        self.known = len(self.unasked)
+    def is_open(self) -> bool:
+        """Whether it does not have enough keys now."""
+        return bool(_short(self.rosters, self.keys.keys()))
 
-    def short(self) -> list[int]:
-        """Return the tasks that have too few keys even if all who were asked release."""
-        coming = [0] * len(self.tasks)
-        for _, places in self.asked.values():
-            for place in places:
-                coming[place] += 1
-        return [
-            place for place, keys in enumerate(self.keys) if len(keys) + coming[place] < self.needed
-        ]
+    def next(self, *, hurry: bool = False) -> KeyholderClient | None:
+        """Return whom to ask now; None when those who were asked are enough, or nobody is left.
 
-    def open(self) -> list[int]:
-        """Return the tasks that do not have enough keys now."""
-        return [place for place, keys in enumerate(self.keys) if len(keys) < self.needed]
+        Args:
+            hurry: Not to count on those who have not answered yet.
+        """
+        have = self.keys.keys() if hurry else self.keys.keys() | self.coming
+        short = _short(self.rosters, have)
+        for place, client in enumerate(self.unasked):
+            if any(client.address in roster.members for roster in short):
+                return self.unasked.pop(place)
+        return None
 
-    def answers(self) -> list[Answer]:
-        """Return what came of each task."""
-        return [
-            tuple(keys[: self.needed]) if len(keys) >= self.needed else self._problem(place)
-            for place, keys in enumerate(self.keys)
-        ]
+    def answer(self) -> Answer:
+        """Return what came of it."""
+        if not self.rosters:
+            return KeyholdersUnavailableError(
+                0, 1, ["the deployment file has no roster of the records' epoch"]
+            )
+        return self._problem() if self.is_open() else tuple(self.keys.values())
 
-    def _problem(self, place: int) -> NotReleased:
+    def _problem(self) -> NotReleased:
         # Some keyholders may lie. What so many say that the others are too few is how it is.
-        refusals = self.refusals[place]
         for type_, error in _LASTING.items():
-            said = [one for one in refusals if one.type == type_]
-            if len(said) > max(self.known - self.needed, 0):
+            said = [one for one in self.refusals if one.type == type_]
+            if any(len(said) > len(one.members) - one.threshold for one in self.rosters):
                 return error(said[0].detail or said[0].title)
-        return KeyholdersUnavailableError(len(self.keys[place]), self.needed, self.reasons[place])
+        needed = max(roster.threshold for roster in self.rosters)
+        return KeyholdersUnavailableError(len(self.keys), needed, self.reasons)
+
+
+_Asks = dict[_Asked, tuple[KeyholderClient, list[_Question]]]
+
+
+def _short(rosters: Iterable[Roster], have: Collection[bytes]) -> list[Roster]:
+    """Return the rosters of which there are too few members."""
+    return [one for one in rosters if sum(map(have.__contains__, one.members)) < one.threshold]
 
 
 class Keyholders:
-    """All keyholders of the deployment, of which `threshold` are needed."""
+    """All keyholders of the deployment, of which as many are needed as its rosters say."""
 
-    def __init__(self, clients: Sequence[KeyholderClient], *, hedge: float) -> None:
+    def __init__(
+        self, clients: Sequence[KeyholderClient], rosters: Sequence[Roster], *, hedge: float
+    ) -> None:
         """Prepare; nothing is sent.
 
         Args:
             clients: One for each keyholder that this gateway can reach.
+            rosters: Of the deployment, the oldest first.
             hedge: Seconds after which another one is asked beside those that have not answered.
         """
         self._clients = tuple(clients)
+        self._rosters = {one.epoch: one for one in rosters}
+        self._newest = tuple(rosters[-1:])
+        """The roster by which it is told who is ready; none before the first ceremony."""
         self._hedge = hedge
         self._turn = 0
         self._looking = asyncio.Lock()
         self._looked_at = float("-inf")
-        self._available = Availability(len(self._clients), 0, 1)
-        self._needed = 0  # not known yet
+        self._available = self._availability(())
         self._confirming: asyncio.Task[Availability] | None = None
 
-    async def ask(self, tasks: Sequence[bytes]) -> list[Answer]:
+    async def ask(self, tasks: Sequence[PartsTask]) -> list[Answer]:
         """Ask for the parts of several accesses at once.
 
-        Args:
-            tasks: From `ledger.exchange.encode_task`.
-
         Returns:
-            For each task the parts of as many keyholders as it takes, or why there are too few.
+            For each task all parts that came, once they are of as many keyholders as it takes; or why
+            there are too few.
         """
-        question = _Question(tasks, self._in_turn())
+        clients = self._in_turn()
+        questions = [_Question(task, self._rosters_of(task), list(clients)) for task in tasks]
+        asked: _Asks = {}
         try:
-            await self._start(question)
-            while question.asked and question.open():
-                await self._next(question)
+            self._ask_more(questions, asked)
+            while asked and any(one.is_open() for one in questions):
+                await self._next(questions, asked)
         finally:
-            for task in question.asked:
+            for task in asked:
                 task.cancel()
-        return question.answers()
+        return [one.answer() for one in questions]
 
     async def availability(self) -> Availability:
         """Return how many keyholders can release now, as of at most two seconds ago."""
         async with self._looking:
             if time.monotonic() - self._looked_at > _LOOK_AGAIN:
                 found = await asyncio.gather(
-                    *(client.check() for client in self._clients), return_exceptions=True
+                    *(client.confirm() for client in self._clients), return_exceptions=True
                 )
-                ready = [one.threshold for one in found if isinstance(one, Holder)]
-                needed = max([*ready, self._available.needed])
-                self._available = Availability(len(self._clients), len(ready), needed)
+                pairs = zip(self._clients, found, strict=True)
+                self._available = self._availability(
+                    {client.address for client, error in pairs if error is None}
+                )
                 self._looked_at = time.monotonic()
         return self._available
 
@@ -332,27 +320,28 @@ class Keyholders:
 
         Whoever asks at the same time shares the answer; nobody waits for more than it takes.
         """
-        fresh = sum(client.is_fresh() for client in self._clients)
-        if 0 < self._needed <= fresh:
-            return Availability(len(self._clients), fresh, self._needed)
+        fresh = {client.address for client in self._clients if client.is_fresh()}
+        if not _short(self._newest, fresh):
+            return self._availability(fresh)
         if self._confirming is None:
             self._confirming = asyncio.get_running_loop().create_task(self._confirm())
             self._confirming.add_done_callback(self._confirmed)
         return await asyncio.shield(self._confirming)
 
     async def _confirm(self) -> Availability:
-        ready, waiting = 0, {asyncio.ensure_future(one.confirm()) for one in self._clients}
+        ready: set[bytes] = set()
+        waiting = {asyncio.ensure_future(one.confirm()): one for one in self._clients}
         try:
-            while waiting and not 0 < self._needed <= ready:
-                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for one in done:
-                    if one.exception() is None:
-                        ready += 1
-                        self._needed = max(self._needed, one.result().threshold)
+            while waiting and _short(self._newest, ready):
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    client = waiting.pop(task)
+                    if task.exception() is None:
+                        ready.add(client.address)
         finally:
-            for one in waiting:
-                one.cancel()
-        return Availability(len(self._clients), ready, max(self._needed, 1))
+            for task in waiting:
+                task.cancel()
+        return self._availability(ready)
 
     def _confirmed(self, _: object) -> None:
         self._confirming = None
@@ -361,6 +350,20 @@ class Keyholders:
         """Close the connections."""
         for client in self._clients:
             await client.close()
+
+    def _availability(self, ready: Collection[bytes]) -> Availability:
+        known = {client.address for client in self._clients}
+        for roster in self._newest:
+            known.intersection_update(roster.members)
+            return Availability(len(known), len(known.intersection(ready)), roster.threshold)
+        return Availability(0, 0, 1)
+
+    def _rosters_of(self, task: PartsTask) -> tuple[Roster, ...]:
+        """Return whom it takes for a task: where there is no record, those of now judge it."""
+        if not task.epochs:
+            return self._newest
+        found = [self._rosters[epoch] for epoch in task.epochs if epoch in self._rosters]
+        return tuple(found) if len(found) == len(task.epochs) else ()
 
     def _in_turn(self) -> list[KeyholderClient]:
         """Return all keyholders, each time another one first, and last those that just failed."""
@@ -371,70 +374,48 @@ class Keyholders:
             self._clients[at:] + self._clients[:at], key=lambda one: now - one.failed_at < _REST
         )
 
-    async def _start(self, question: _Question) -> None:
-        """Ask as many as it takes, as far as is known before the first answers."""
-        for client in tuple(question.unasked):
-            try:
-                question.needed = max(question.needed, (await client.describe()).threshold)
-                break
-            except KeyholderError as error:
-                question.unasked.remove(client)
-                self._note(question, range(len(question.tasks)), str(error))
-        for _ in range(min(question.needed, len(question.unasked))):
-            self._ask_one(question, list(range(len(question.tasks))))
-
-    def _ask_one(self, question: _Question, places: list[int]) -> None:
-        client = question.unasked.pop(0)
-        task = asyncio.get_running_loop().create_task(self._release(client, question, places))
-        question.asked[task] = (client, places)
-
-    async def _release(
-        self, client: KeyholderClient, question: _Question, places: list[int]
-    ) -> tuple[SealedParts | Refusal, ...]:
-        holder = await client.describe()
-        question.needed = max(question.needed, holder.threshold)
-        body = encode_tasks([question.tasks[place] for place in places])
-        return await client.release(body, len(places))
-
-    async def _next(self, question: _Question) -> None:
-        """Wait for an answer, at most for the time after which another keyholder is asked too."""
-        patience = self._hedge if question.unasked else None
-        done, _ = await asyncio.wait(
-            question.asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED
-        )
-        for task in done:
-            client, places = question.asked.pop(task)
-            await self._take(question, client, places, task)
-        if not done:
-            for client, _ in question.asked.values():
-                client.failed_at = time.monotonic()  # slow: asked last for a while
-        if not question.unasked:
-            return
-        missing = question.short() if done else question.open()
-        if missing:
-            self._ask_one(question, missing)
-
-    async def _take(
-        self,
-        question: _Question,
-        client: KeyholderClient,
-        places: list[int],
-        task: _Asked,
-    ) -> None:
-        try:
-            answers = task.result()
-            address = (await client.describe()).address
-        except KeyholderError as error:
-            self._note(question, places, str(error))
-            return
-        for place, answer in zip(places, answers, strict=True):
-            if isinstance(answer, SealedParts):
-                question.keys[place].append(HeldKeys(address, answer.sealed))
-            else:
-                question.refusals[place].append(answer)
-                question.reasons[place].append(answer.detail or answer.title)
-
     @staticmethod
-    def _note(question: _Question, places: Sequence[int], reason: str) -> None:
-        for place in places:
-            question.reasons[place].append(reason)
+    def _ask_more(questions: Sequence[_Question], asked: _Asks, *, hurry: bool = False) -> None:
+        """Ask as many as it takes, each keyholder once for all tasks; in a hurry one more for each task."""
+        groups: dict[KeyholderClient, list[_Question]] = {}
+        for question in questions:
+            while client := question.next(hurry=hurry):
+                groups.setdefault(client, []).append(question)
+                question.coming.add(client.address)
+                if hurry:
+                    break
+        for client, group in groups.items():
+            body = encode_tasks([one.task.encoded for one in group])
+            task = asyncio.get_running_loop().create_task(client.release(body, len(group)))
+            asked[task] = (client, group)
+
+    async def _next(self, questions: Sequence[_Question], asked: _Asks) -> None:
+        """Wait for an answer, at most for the time after which another keyholder is asked too."""
+        is_other_left = any(one.unasked for one in questions if one.is_open())
+        patience = self._hedge if is_other_left else None
+        done, _ = await asyncio.wait(asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            client, group = asked.pop(task)
+            _take(client, group, task)
+        if not done:
+            for client, _group in asked.values():
+                client.failed_at = time.monotonic()  # slow: asked last for a while
+        self._ask_more(questions, asked, hurry=not done)
+
+
+def _take(client: KeyholderClient, group: Sequence[_Question], task: _Asked) -> None:
+    """Note what a keyholder answered to the tasks that it was asked."""
+    for question in group:
+        question.coming.discard(client.address)
+    try:
+        answers = task.result()
+    except KeyholderError as error:
+        for question in group:
+            question.reasons.append(str(error))
+        return
+    for question, answer in zip(group, answers, strict=True):
+        if isinstance(answer, SealedParts):
+            question.keys[client.address] = HeldKeys(client.address, answer.sealed)
+        else:
+            question.refusals.append(answer)
+            question.reasons.append(answer.detail or answer.title)

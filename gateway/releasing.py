@@ -14,7 +14,7 @@ import msgspec
 from gateway.bases import Bases, IndexBehindError
 from gateway.errors import ChainUnavailableError, GatewayError
 from gateway.grouping import Grouper
-from gateway.keyholders import Answer, Keyholders, ReleaseOverError
+from gateway.keyholders import Answer, Keyholders, PartsTask, ReleaseOverError
 from gateway.materials import Material, Materials, Wanted
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from ledger import failpoints
@@ -196,9 +196,9 @@ def _wanted(order: ReleaseOrder, basis: BasisEntry) -> Wanted:
     return Wanted(basis, request.item, recorded.block_number, order.version)
 
 
-def _task(one: _Prepared) -> bytes:
+def _task(one: _Prepared) -> PartsTask:
     recorded, material = one.order.recorded, one.material
-    return encode_task(
+    encoded = encode_task(
         one.order.submission,
         Location(recorded.block_number, recorded.transaction, recorded.log_index),
         dataset=one.basis.dataset,
@@ -207,6 +207,7 @@ def _task(one: _Prepared) -> bytes:
         proof=material.encoded_proof(),
         link=material.link,
     )
+    return PartsTask(encoded, frozenset([record.epoch for record in material.records]))
 
 
 def _entry(one: _Prepared, now: int) -> JournalEntry:

@@ -15,11 +15,12 @@ import msgspec
 from ledger import contracts, queries, views
 from ledger.artifacts import CONTRACTS, ContractName, load_artifact
 from ledger.enumerations import Roles
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, MalformedError
 from ledger.events import Contracts
 from ledger.hexes import ADDRESS_LENGTH, HexError, from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.queries import Block
+from ledger.rosters import Roster, add_roster
 from ledger.rpc import AsyncRpc, Call, Rpc
 from ledger.sender import Sender
 from ledger.strict_json import JsonError, parse_json
@@ -112,6 +113,8 @@ class Deployment(msgspec.Struct, frozen=True):
     """Seconds that the newest final block may be behind a keyholder's clock while it releases."""
     compiler: str
     deployed: dict[ContractName, Deployed]
+    rosters: tuple[Roster, ...] = ()
+    """The keyholders' epochs, the oldest first; none before the first seed ceremony."""
 
     @property
     def contracts(self) -> Contracts:
@@ -146,8 +149,25 @@ class Deployment(msgspec.Struct, frozen=True):
         name: Any = record.verified_by
         return Domain(self.chain_id, self.address_of(name))
 
+    def with_roster(self, roster: Roster) -> "Deployment":
+        """Return this with one more epoch of keyholders.
+
+        Raises:
+            DeploymentError: There is another roster of this epoch.
+        """
+        try:
+            return msgspec.structs.replace(self, rosters=add_roster(self.rosters, roster))
+        except MalformedError as error:
+            raise DeploymentError(str(error)) from error
+
 
 # The file
+
+
+class _RosterText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    epoch: int
+    threshold: int
+    members: list[str]
 
 
 class _DeployedText(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -168,6 +188,7 @@ class _File(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     head_age: int
     compiler: str
     contracts: dict[ContractName, _DeployedText]
+    rosters: list[_RosterText]
 
 
 def encode_deployment(deployment: Deployment) -> bytes:
@@ -188,6 +209,10 @@ def encode_deployment(deployment: Deployment) -> bytes:
             name: _DeployedText(to_hex(one.address), to_hex(one.code_hash))
             for name, one in deployment.deployed.items()
         },
+        rosters=[
+            _RosterText(one.epoch, one.threshold, [to_hex(member) for member in one.members])
+            for one in deployment.rosters
+        ],
     )
     return msgspec.json.format(msgspec.json.encode(text), indent=2) + b"\n"
 
@@ -223,9 +248,23 @@ def decode_deployment(data: bytes) -> Deployment:
                 )
                 for name, one in text.contracts.items()
             },
+            rosters=_rosters(text.rosters),
         )
-    except (msgspec.DecodeError, HexError, JsonError) as error:
+    except (msgspec.DecodeError, HexError, JsonError, MalformedError) as error:
         raise DeploymentError(f"not a deployment: {error}") from error
+
+
+def _rosters(texts: Sequence[_RosterText]) -> tuple[Roster, ...]:
+    rosters = tuple(
+        Roster(
+            one.epoch, one.threshold, tuple(from_hex(each, ADDRESS_LENGTH) for each in one.members)
+        )
+        for one in texts
+    )
+    epochs = [one.epoch for one in rosters]
+    if epochs != sorted(set(epochs)):
+        raise MalformedError("rosters go by epoch, each once")
+    return rosters
 
 
 def write_deployment(deployment: Deployment, path: Path) -> None:

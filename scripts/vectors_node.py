@@ -49,6 +49,7 @@ from ledger.node import Node, NodeSettings
 from ledger.publications import prove_owner
 from ledger.records import EncryptedRecord, OpenedField, encrypt_record, open_fields
 from ledger.replay import export_trail
+from ledger.rosters import Roster
 from ledger.rpc import Call, Rpc
 from ledger.sealing import OpeningKey
 from ledger.sender import Sender
@@ -61,7 +62,7 @@ from ledger.typed_data import (
     digest,
     struct_hash,
 )
-from scripts.vectors import holders_of, named, stream
+from scripts.vectors import EPOCH, holders_of, named, stream
 from scripts.vectors_typed import CHAIN_ID, NOW, REFERENCE, SALT, TEMPLATES, TERMS
 
 BEGINNING: Final = NOW - 60
@@ -70,6 +71,8 @@ FIELDS: Final = TERMS.fields
 ASKED: Final = 0b101
 """Location and mortgage, not the area."""
 VALUES: Final = ("历下区泉城路 1 号", "89.5", "无 / none")
+HOLDER_KEYS: Final = tuple(named(f"keyholder {number}'s key") for number in (1, 2, 3))
+ROSTER: Final = Roster(EPOCH, 2, tuple(map(address_of, HOLDER_KEYS)))
 MANIFEST: Final = named("quality report")
 DEADLINE: Final = NOW + 600
 _MOST_USES: Final = 3
@@ -213,7 +216,8 @@ class _Story:
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
         founders = [Founder(one.address, one.roles, one.name) for one in FOUNDERS]
-        self._deployment = deploy(rpc, AUTHORITY.private_key, founders=founders)
+        deployed = deploy(rpc, AUTHORITY.private_key, founders=founders)
+        self._deployment = deployed.with_roster(ROSTER)
         self._dataset = dataset_id(PROVIDER.address, DATASET.code.encode())
         self._schema = Schema(self._dataset, FIELDS)
         self._purpose = contracts.purpose_id(PURPOSE)

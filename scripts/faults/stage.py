@@ -52,7 +52,7 @@ class Gateway:
         town: whose gateway it is.
         account: that records.
         node: URL through which it reaches the node.
-        keyholders: URLs.
+        keyholders: URLs by address.
         database: URL of its database.
         journal: directory of its journal; None for one of its own.
         journaled: whether its recorder keeps a journal.
@@ -64,7 +64,7 @@ class Gateway:
         town: Town,
         account: Account,
         node: str,
-        keyholders: tuple[str, ...],
+        keyholders: dict[str, str],
         *,
         database: str,
         journal: Path | None = None,
@@ -311,7 +311,10 @@ class Stage:
             self.town,
             account,
             self.node_proxy.url,
-            tuple(one.service.url for one in self._keyholders),
+            {
+                to_hex(holder.address): one.service.url
+                for holder, one in zip(self.town.holders, self._keyholders, strict=True)
+            },
             database=database,
             journal=journal,
             journaled=journaled,

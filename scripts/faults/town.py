@@ -22,6 +22,7 @@ from ledger.links import make_link
 from ledger.node import Node, NodeSettings
 from ledger.record_lines import encode_line
 from ledger.records import EncryptedRecord, encrypt_record
+from ledger.rosters import Roster
 from ledger.sealing import OpeningKey
 from ledger.typed_data import ConfidentialityAgreement
 from scripts.bench.bare_chain import ALL_FIELDS, FIELDS, YEAR, Account, BareChain
@@ -34,7 +35,7 @@ from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.uploads import begin_upload, seal_upload, send_lines, serve_publication
 from wallet.keyholder.ceremony import begin_epoch, make_packets, open_packet
-from wallet.keyholder.seeds import ACCOUNT, ENCRYPTION, Holdings, Roster, store_epoch
+from wallet.keyholder.seeds import ACCOUNT, ENCRYPTION, Holdings, store_epoch
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 
@@ -87,10 +88,10 @@ class Town:
 
     def _make(self, people: int) -> None:
         self.chain = chain = BareChain(self.node, people=0)
-        self.deployment = chain.deployment
         self.schema = Schema(chain.dataset, FIELDS)
         self.second_recorder = Account.draw()
         self.holders = _keyholders()
+        self.deployment = chain.deployment.with_roster(self.holders[0].newest().roster)
         chain.send(
             chain.authority,
             contracts.admit(self.second_recorder.address, Roles.RECORDER, "Second gateway"),

@@ -8,13 +8,16 @@ from gateway.keyholders import (
     KeyholderClient,
     Keyholders,
     KeyholdersUnavailableError,
+    PartsTask,
 )
 from ledger.exchange import HeldKeys
-from tests.support.fake_keyholder import FakeKeyholder, InMemory
+from ledger.rosters import Roster
+from tests.support.fake_keyholder import ROSTER, FakeKeyholder, InMemory
 
 
 def keyholders(fakes: Sequence[FakeKeyholder], hedge: float = 5.0) -> Keyholders:
-    return Keyholders([KeyholderClient(InMemory(fake)) for fake in fakes], hedge=hedge)
+    clients = [KeyholderClient(fake.address, InMemory(fake)) for fake in fakes]
+    return Keyholders(clients, (ROSTER,), hedge=hedge)
 
 
 @pytest.fixture
@@ -22,8 +25,8 @@ def fakes() -> list[FakeKeyholder]:
     return [FakeKeyholder(n) for n in (1, 2, 3)]
 
 
-def tasks(count: int) -> list[bytes]:
-    return [str(n).encode() for n in range(count)]
+def tasks(count: int) -> list[PartsTask]:
+    return [PartsTask(str(n).encode(), frozenset({ROSTER.epoch})) for n in range(count)]
 
 
 async def test_as_many_are_asked_as_it_takes(fakes: list[FakeKeyholder]) -> None:
@@ -115,3 +118,63 @@ async def test_who_can_release_now_is_looked_up_again_after_a_while(
 async def test_none_configured_is_unavailable() -> None:
     (answer,) = await keyholders([]).ask(tasks(1))
     assert isinstance(answer, KeyholdersUnavailableError)
+
+
+# One that lies about itself
+
+
+async def test_what_one_says_of_threshold_and_epoch_changes_nothing_for_the_others(
+    fakes: list[FakeKeyholder],
+) -> None:
+    fakes[0].threshold, fakes[0].epoch = 99, 7
+    asked = keyholders(fakes)
+    assert (await asked.confirm()).problem is None
+    assert await asked.availability() == Availability(known=3, ready=3, needed=2)
+    for _ in range(3):
+        answers = await asked.ask(tasks(2))
+        assert all(isinstance(answer, tuple) and len(answer) == 2 for answer in answers)
+
+
+async def test_one_that_answers_at_anothers_url_is_not_counted(fakes: list[FakeKeyholder]) -> None:
+    fakes[0].said_address = fakes[1].address
+    found = await keyholders(fakes).availability()
+    assert found == Availability(known=3, ready=2, needed=2)
+
+
+async def test_all_parts_that_came_are_handed_out(fakes: list[FakeKeyholder]) -> None:
+    gate = asyncio.Barrier(3)  # too slow at first, so all are asked; then they answer together
+    for fake in fakes:
+        fake.gate = gate
+    (answer,) = await keyholders(fakes, hedge=0.05).ask(tasks(1))
+    assert isinstance(answer, tuple)
+    assert len(answer) == 3
+
+
+async def test_nobody_waits_for_more_than_it_takes(fakes: list[FakeKeyholder]) -> None:
+    fakes[2].silent = True
+    (answer,) = await asyncio.wait_for(keyholders(fakes, hedge=0.05).ask(tasks(1)), 2)
+    assert isinstance(answer, tuple)
+    assert len(answer) == 2
+
+
+async def test_each_epoch_takes_as_many_of_its_own_members_as_its_roster_says() -> None:
+    fakes = [FakeKeyholder(n) for n in (1, 2, 3, 4)]
+    addresses = [fake.address for fake in fakes]
+    rosters = (Roster(1, 2, tuple(addresses[:3])), Roster(2, 3, tuple(addresses)))
+    clients = [KeyholderClient(fake.address, InMemory(fake)) for fake in fakes]
+    asked = Keyholders(clients, rosters, hedge=5)
+    for epochs, needed in [({1}, 2), ({2}, 3), ({1, 2}, 3), (set(), 3)]:
+        for _ in range(4):
+            (answer,) = await asked.ask([PartsTask(b"0", frozenset(epochs))])
+            assert isinstance(answer, tuple)
+            for roster in rosters:
+                if roster.epoch in epochs:
+                    held = {one.holder for one in answer} & set(roster.members)
+                    assert len(held) >= roster.threshold
+            assert len(answer) == needed or len(answer) == needed + 1 == 4
+    fakes[1].down = fakes[2].down = True
+    await asyncio.sleep(0.1)  # what was ready a moment ago still counts
+    assert (await asked.confirm()).problem == "2 of 4 keyholders are ready, 3 are needed"
+    (answer,) = await asked.ask([PartsTask(b"0", frozenset({9}))])
+    assert isinstance(answer, KeyholdersUnavailableError)
+    assert "no roster" in str(answer)

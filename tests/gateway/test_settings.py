@@ -71,7 +71,12 @@ WRONG = {
     "TRANSACTIONS_RATE": ("0",),
     "TRANSACTIONS_BURST": ("0",),
     "ACCESSES_LIMIT": ("0",),
-    "KEYHOLDERS": ("x", '["x"]', '["ftp://127.0.0.1"]'),
+    "KEYHOLDERS": (
+        "x",
+        '["http://127.0.0.1"]',
+        '{"0x01":"http://127.0.0.1"}',
+        f'{{"0x{"11" * 20}":"ftp://a"}}',
+    ),
     "KEYHOLDER_TIMEOUT": ("0",),
     "KEYHOLDER_HEDGE": ("0",),
     "SUPERVISION": ("x",),

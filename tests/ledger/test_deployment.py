@@ -33,9 +33,10 @@ from ledger.enumerations import Roles
 from ledger.events import ContractAnnounced, EventDecoder
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
+from ledger.rosters import Roster
 from ledger.rpc import AsyncRpc, Call
 from ledger.typed_data import AccessRequest, Authorization, ConfidentialityAgreement
-from tests.support.chain import RECOVERY_DELAY, Chain
+from tests.support.chain import RECOVERY_DELAY, ROSTER, Chain
 
 
 def test_deployment_verifies_against_its_own_chain(chain: Chain) -> None:
@@ -238,3 +239,35 @@ def test_text_that_is_no_json_is_refused() -> None:
         decode_deployment(b"\xff")
     with pytest.raises(DeploymentError, match="nested deeper"):
         decode_deployment(b'{"surprise": ' + b"[" * 100_000)
+
+
+def test_the_keyholders_are_those_of_the_file(chain: Chain) -> None:
+    deployment = chain.deployment
+    assert (
+        decode_deployment(encode_deployment(deployment)).rosters == deployment.rosters == (ROSTER,)
+    )
+    assert deployment.with_roster(ROSTER) == deployment
+    next_one = Roster(2, 1, ROSTER.members)
+    assert deployment.with_roster(next_one).rosters == (ROSTER, next_one)
+    with pytest.raises(DeploymentError, match="another roster"):
+        deployment.with_roster(Roster(1, 1, ROSTER.members))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rosters: rosters + rosters,
+        lambda rosters: [{**rosters[0], "threshold": 99}],
+        lambda rosters: [{**rosters[0], "members": rosters[0]["members"][:1] * 3}],
+        lambda rosters: [{**rosters[0], "epoch": -1}],
+        lambda rosters: [{**rosters[0], "epoch": 2}, *rosters],
+        lambda rosters: None,
+    ],
+)
+def test_a_file_with_impossible_rosters_is_refused(
+    chain: Chain, change: Callable[[list[dict[str, Any]]], object]
+) -> None:
+    file = json.loads(encode_deployment(chain.deployment))
+    file["rosters"] = change(file["rosters"])
+    with pytest.raises(DeploymentError):
+        decode_deployment(json.dumps(file).encode())

@@ -28,7 +28,7 @@ from ledger.records import EncryptedRecord
 from ledger.service.rate_limit import RateLimit
 from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
-from tests.support.fake_keyholder import FakeKeyholder, InMemory
+from tests.support.fake_keyholder import NEXT_ROSTER, ROSTER, FakeKeyholder, InMemory
 from tests.support.uploads import FIELDS, head_of, in_pieces, ndjson
 
 NOW = 1_800_000_000
@@ -126,8 +126,8 @@ class AccessDesk:
 
     def restart(self, linking: Linking | None = None) -> Accesses:
         """A gateway that remembers nothing but what is in the database."""
-        clients = [KeyholderClient(InMemory(holder)) for holder in self.holders]
-        keyholders = Keyholders(clients, hedge=5)
+        clients = [KeyholderClient(holder.address, InMemory(holder)) for holder in self.holders]
+        keyholders = Keyholders(clients, (ROSTER, NEXT_ROSTER), hedge=5)
         bases = Bases(self.chain)
         judge = linking or Linking(self.links, self.chain, LINKS, None, window=3600)
         materials = Materials(self.publications, self.links, judge)

@@ -36,6 +36,7 @@ from ledger.events import (
 from ledger.keccak import keccak256
 from ledger.node import Node, NodeSettings
 from ledger.queries import Receipt
+from ledger.rosters import Roster
 from ledger.rpc import Rpc
 from ledger.sender import Sender
 from ledger.typed_data import (
@@ -58,6 +59,12 @@ ALL_FIELDS: Final = (1 << len(FIELDS)) - 1
 YEAR: Final = 365 * 24 * 3600
 
 _UNIQUE: Final = itertools.count(1)
+
+HOLDER_KEYS: Final = tuple(keccak256(b"keyholder %d" % number) for number in (1, 2, 3))
+"""Private keys of the accounts of the keyholders of `ROSTER`."""
+
+ROSTER: Final = Roster(1, 2, tuple(map(signing.address_of, HOLDER_KEYS)))
+"""Of every test's deployment; `tests.support.keyholders.make_keyholders(3, 2)` are these."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,7 @@ class Chain:
             founders=[founder(one) for one in self.parties.founders],
             recovery_delay=recovery_delay,
             admission_delay=admission_delay,
-        )
+        ).with_roster(ROSTER)
         self.contracts = self.deployment.contracts
         self._senders: dict[Party, Sender] = {}
         self.send_all(

@@ -171,6 +171,7 @@ class KeyholderProcesses:
         self._node = chain.node.url
         self._pinned = to_hex(chain.parties.identity_authority.address)
         self._ports = [free_port() for _ in holders]
+        self._addresses = [to_hex(holder.address) for holder in holders]
         self._running: dict[int, Forked] = {}
         for number, holder in enumerate(holders):
             _write_keystore(self.home_of(number) / "keystore", holder)
@@ -183,6 +184,15 @@ class KeyholderProcesses:
     def urls(self) -> list[str]:
         """Where they answer."""
         return [f"http://127.0.0.1:{port}" for port in self._ports]
+
+    def replace(self, number: int, address: bytes) -> None:
+        """Note that another keyholder answers where one was; counted from 0."""
+        self._addresses[number] = to_hex(address)
+
+    @property
+    def by_address(self) -> dict[str, str]:
+        """Where each answers."""
+        return dict(zip(self._addresses, self.urls, strict=True))
 
     def start(self) -> None:
         """Start those that are not running, and wait until all are ready."""
@@ -279,7 +289,7 @@ async def gateway_parts(
         "recorder_key": _key_file(city),
         "recorder_password": "env:TEST_PASSWORD",
         "journal": city.home / "journal",
-        "keyholders": tuple(city.keyholders.urls),
+        "keyholders": city.keyholders.by_address,
     }
     deployment = city.chain.deployment
     async with AsyncExitStack() as stack:
@@ -421,7 +431,7 @@ def gateway_process(
     home.mkdir(parents=True, exist_ok=True)
     deployment = home / "deployment.json"
     write_deployment(city.chain.deployment, deployment)
-    port = free_port()
+    port = int((settings or {}).get("port", 0)) or free_port()
     url = f"http://127.0.0.1:{port}"
     values = {
         "port": str(port),
@@ -431,7 +441,7 @@ def gateway_process(
         "recorder_key": str(_key_file(city)),
         "recorder_password": "env:TEST_PASSWORD",
         "journal": str(home / "journal"),
-        "keyholders": json.dumps(city.keyholders.urls),
+        "keyholders": json.dumps(city.keyholders.by_address),
         "embedded_chain": "true",
         **(settings or {}),
     }

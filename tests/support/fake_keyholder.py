@@ -9,8 +9,13 @@ import httpx
 
 from ledger.exchange import Refusal, SealedParts, encode_answers
 from ledger.http_client import HttpAnswer
+from ledger.rosters import Roster
 
 REFUSAL = Refusal("urn:quancheng:problem:wrong-proof", "Wrong proof", 422, "the proof is wrong")
+
+
+ROSTER = Roster(1, 2, tuple(bytes([number]) * 20 for number in (1, 2, 3)))
+NEXT_ROSTER = Roster(2, 2, ROSTER.members)
 
 
 class FakeKeyholder:
@@ -27,9 +32,17 @@ class FakeKeyholder:
         self.refusal: Refusal | None = None
         """What it says to everything."""
         self.delay = 0.0
+        self.gate: asyncio.Barrier | None = None
+        """Answers when as many have come here as it takes."""
         self.refused: list[object] = []
         self.tasks: list[Any] = []
         self.garbled = False
+        self.threshold = 2
+        """How many it says that it takes."""
+        self.epoch = 1
+        """Which epoch it says that it has seeds of."""
+        self.said_address = self.address
+        """Who it says that it is."""
 
     async def __call__(
         self,
@@ -58,14 +71,21 @@ class FakeKeyholder:
 
     def _holder(self) -> bytes:
         holders = ["0x" + (bytes([n]) * 20).hex() for n in (1, 2, 3)]
-        epoch = {"epoch": 1, "number": 1, "threshold": 2, "holders": holders, "complete": True}
-        description = {"address": "0x" + self.address.hex(), "encryption_key": "0x"}
+        epoch = {
+            "epoch": self.epoch,
+            "threshold": self.threshold,
+            "members": holders,
+            "complete": True,
+        }
+        description = {"address": "0x" + self.said_address.hex(), "encryption_key": "0x"}
         return json.dumps({**description, "epochs": [epoch]}).encode()
 
     async def _release(self, body: bytes) -> bytes:
         tasks = json.loads(body)["accesses"]
         self.asked.append(len(tasks))
         await asyncio.sleep(self.delay)
+        if self.gate is not None:
+            await self.gate.wait()
         if self.garbled:
             return b"{}"
         self.tasks += tasks

@@ -15,11 +15,12 @@ from ledger.deployment import write_deployment
 from ledger.hexes import to_hex
 from ledger.http_signatures import body_digest, sign_request, target_of
 from ledger.keccak import keccak256
+from ledger.rosters import Roster
 from ledger.sealing import OpeningKey
 from tests.support.chain import Chain, Party
 from wallet.keyholder.app import create_app
 from wallet.keyholder.ceremony import begin_epoch, make_packets, open_packet
-from wallet.keyholder.seeds import Holdings, Roster
+from wallet.keyholder.seeds import Holdings
 from wallet.keyholder.settings import KeyholderSettings
 
 HOST: Final = "127.0.0.1:8601"

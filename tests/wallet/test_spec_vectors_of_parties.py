@@ -32,6 +32,7 @@ from ledger.exchange import (
     decode_tasks,
 )
 from ledger.hexes import from_hex, to_hex
+from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Purpose
 from ledger.signing import address_of, personal_digest, verify_signature
 from ledger.typed_data import digest, struct_hash
@@ -53,7 +54,7 @@ from wallet.identity.sessions import Sessions
 from wallet.identity.texts import ENROLMENT, RECOVERY, SUBJECTS, ProvenSigner, Texts
 from wallet.keyholder.ceremony import decode_packet, encode_packet, open_packet
 from wallet.keyholder.errors import CeremonyError
-from wallet.keyholder.seeds import EpochSeeds, Roster
+from wallet.keyholder.seeds import EpochSeeds
 from wallet.keystore import Entry, Keystore, Kind
 from wallet.passwords import Password
 from wallet.provider.quality import QualityReport

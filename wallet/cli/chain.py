@@ -16,12 +16,14 @@ from ledger.deployment import (
     DEFAULT_RELEASE_WINDOW,
     Founder,
     deploy,
+    read_deployment,
     verify_deployment,
     write_deployment,
 )
-from ledger.hexes import to_hex
+from ledger.hexes import parse_address, to_hex
 from ledger.keccak import keccak256
 from ledger.node import DEFAULT_CHAIN_ID, Node, NodeSettings
+from ledger.rosters import Roster
 from ledger.rpc import Rpc
 from wallet.authority.acts import check_name
 from wallet.cli.errors import InputError
@@ -112,6 +114,26 @@ def deploy_contracts(
         },
         f"deployed to chain {found.chain_id}; authority {to_hex(found.authority)}",
         f"trial       {found.trial_text}",
+        f"written to {file}: give it to everybody",
+    )
+
+
+@app.command()
+def roster(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The deployment's file.")],
+    *,
+    epoch: Annotated[int, typer.Option(help="Number of the epoch.")],
+    threshold: Annotated[int, typer.Option(help="How many keyholders make a key.")] = 2,
+    members: Annotated[str, typer.Option(help="Their addresses, in order, by commas.")],
+) -> None:
+    """Write the keyholders of an epoch into the deployment's file, before anybody encrypts for it."""
+    session = session_of(context)
+    named = Roster(epoch, threshold, tuple(map(parse_address, members.split(","))))
+    write_deployment(read_deployment(file).with_roster(named), file)
+    session.output.result(
+        {"file": str(file), "epoch": epoch, "roster": to_hex(named.digest())},
+        f"epoch {epoch}: {threshold} of {len(named.members)}, roster {to_hex(named.digest())}",
         f"written to {file}: give it to everybody",
     )
 

@@ -21,10 +21,11 @@ from ledger.custody import Seed, Subset, draw_seeds, pack, unpack
 from ledger.encoding import label, prefixed, u32
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
+from ledger.rosters import Roster
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose
 from ledger.signing import personal_digest, sign, verify_signature
 from wallet.keyholder.errors import CeremonyError
-from wallet.keyholder.seeds import EpochSeeds, Holdings, Roster
+from wallet.keyholder.seeds import EpochSeeds, Holdings
 
 
 class SeedPacket(msgspec.Struct, frozen=True):

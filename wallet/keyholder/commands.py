@@ -27,6 +27,7 @@ from ledger.errors import LedgerError
 from ledger.escaping import escape_text
 from ledger.hexes import parse_address, to_hex
 from ledger.logs import configure_logs
+from ledger.rosters import Roster
 from ledger.rpc import Rpc
 from ledger.sealing import EncryptionKey, Suite
 from ledger.sender import Sender
@@ -44,7 +45,6 @@ from wallet.keyholder.journal import read_journal
 from wallet.keyholder.seeds import (
     EpochSeeds,
     Holdings,
-    Roster,
     create_holder,
     load_holdings,
     store_epoch,

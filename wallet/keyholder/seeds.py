@@ -7,16 +7,15 @@ epoch may have other keyholders. Old epochs stay, because records that were encr
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from hmac import digest as hmac
 from typing import Final, Self
 
 import msgspec
 
-from ledger.custody import Confidential, HolderSeeds, Seed, Sharing, Subset, assemble_seeds
-from ledger.encoding import FORMAT, label, sized, u32
-from ledger.errors import LedgerError
-from ledger.hexes import ADDRESS_LENGTH, to_hex
+from ledger.custody import Confidential, HolderSeeds, Seed, Subset, assemble_seeds
+from ledger.encoding import FORMAT, label
+from ledger.errors import LedgerError, MalformedError
+from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Suite
 from ledger.signing import PRIVATE_KEY_LENGTH, address_of
 from wallet.errors import CorruptedEntryError
@@ -28,56 +27,6 @@ ACCOUNT: Final = "account"
 ENCRYPTION: Final = "encryption"
 _EPOCH: Final = "epoch-"
 _FINGERPRINT: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Roster:
-    """Who holds seeds in an epoch, and how many of them it takes.
-
-    Attributes:
-        epoch: From 0.
-        threshold: How many keyholders together make a key.
-        members: Addresses by number: keyholder 1 comes first.
-
-    Raises:
-        CeremonyError: On construction, if there are no such rosters.
-    """
-
-    epoch: int
-    threshold: int
-    members: tuple[bytes, ...]
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.epoch < 2**32:
-            raise CeremonyError("an epoch's number is 0 to 2^32 - 1")
-        if len(set(self.members)) != len(self.members):
-            raise CeremonyError("a keyholder is named twice")
-        try:
-            self.sharing.subsets_of(1)
-            for member in self.members:
-                sized("a keyholder's address", member, ADDRESS_LENGTH)
-        except LedgerError as error:
-            raise CeremonyError(str(error)) from error
-
-    @property
-    def sharing(self) -> Sharing:
-        """Return k and n."""
-        return Sharing(self.threshold, len(self.members))
-
-    def number_of(self, address: bytes) -> int:
-        """Return a member's number.
-
-        Raises:
-            CeremonyError: It is not a member.
-        """
-        if address not in self.members:
-            raise CeremonyError(f"{to_hex(address)} is not a keyholder of epoch {self.epoch}")
-        return self.members.index(address) + 1
-
-    def digest(self) -> bytes:
-        """Return what all members must agree on, as 32 bytes (docs/spec/custody.md)."""
-        sizes = u32(self.epoch) + u32(self.threshold) + u32(len(self.members))
-        return sha256(label("ceremony") + sizes + b"".join(self.members)).digest()
 
 
 class _Stored(Confidential, frozen=True, array_like=True, tag="epoch"):
@@ -224,7 +173,7 @@ def _load_epoch(keystore: Keystore, name: str, password: Password, address: byte
         roster = Roster(stored.epoch, stored.threshold, stored.members)
         empty = EpochSeeds(roster, roster.number_of(address), {})
         return empty.with_seeds(stored.seeds)
-    except (msgspec.MsgspecError, CeremonyError) as error:
+    except (msgspec.MsgspecError, CeremonyError, MalformedError) as error:
         raise CorruptedEntryError(f"{name} does not hold this keyholder's seeds") from error
 
 

@@ -25,6 +25,7 @@ from ledger.enumerations import Roles
 from ledger.errors import LedgerError
 from ledger.hexes import to_hex
 from ledger.node import Node
+from ledger.rosters import Roster
 from ledger.rpc import Rpc
 from ledger.sender import Sender
 from wallet.keystore import Keystore, Kind
@@ -97,14 +98,17 @@ class Installation:
 
     def complete(
         self, node: Node, deployment: Deployment, keyholders: Sequence[Service], identity: Service
-    ) -> None:
+    ) -> Deployment:
         """Do what is left of the first run: new keys for the services, admissions, the ceremony.
+
+        Returns:
+            The deployment with the keyholders' roster.
 
         Raises:
             SetUpError: a step failed.
         """
         if self._layout.installed.exists():
-            return
+            return deployment
         self._report("drawing the services' keys")
         self._initialize([*keyholders, identity])
         self._report("admitting the gateway, the identity authority and the keyholders")
@@ -117,9 +121,14 @@ class Installation:
         unregistered = [holder for holder, key in zip(keyholders, keys, strict=True) if not key]
         self._each(unregistered, "registering its encryption key", lambda _: ["register"])
         self._hold_ceremony(keyholders, members)
+        with _naming("roster"):
+            roster = Roster(_EPOCH, self._settings.threshold, tuple(members))
+            deployment = deployment.with_roster(roster)
+            write_deployment(deployment, self._layout.deployment)
         with _naming("checkpoint"):
             node.checkpoint()
         self._layout.installed.touch()
+        return deployment
 
     def _initialize(self, services: Sequence[Service]) -> None:
         new = [one for one in services if not (one.home / "keystore").exists()]

@@ -73,7 +73,7 @@ class Services:
             "DEPLOYMENT": str(self._layout.deployment),
             "NODE_URL": self._addresses.node,
             "RECORDER_KEY": str(self._layout.key_file("gateway")),
-            "KEYHOLDERS": msgspec.json.encode(self._addresses.keyholders).decode(),
+            "KEYHOLDERS": msgspec.json.encode(self._keyholders()).decode(),
             "IDENTITY": self._addresses.identity,
             "EMBEDDED_CHAIN": "true",
         }
@@ -86,6 +86,13 @@ class Services:
             password_settings=("QUANCHENG_GATEWAY_RECORDER_PASSWORD",),
             log=self._layout.logs / "gateway.log",
         )
+
+    def _keyholders(self) -> dict[str, str]:
+        """Return the keyholders' URLs by address, from their keys."""
+        return {
+            to_hex(Keystore(self._layout.keyholder(number) / "keystore").entry(ACCOUNT).public): url
+            for number, url in enumerate(self._addresses.keyholders, 1)
+        }
 
     def _identity_authority(self) -> str:
         """Return the address of the directory's own identity authority, from its key; empty before that."""

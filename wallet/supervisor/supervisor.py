@@ -195,12 +195,12 @@ class Supervisor:
         self._report("starting the chain")
         node = self._start_node(port_of(chosen.node))
         self._addresses = Addresses(node.url, chosen.gateway, chosen.identity, chosen.keyholders)
-        self._deployment = installation.provide_deployment(node)
+        deployment = installation.provide_deployment(node)
         services = Services(self.settings, self._addresses)
         numbers = range(1, len(chosen.keyholders) + 1)
         identity = services.identity(installation.address_of("officer"))
-        installation.complete(
-            node, self._deployment, list(map(services.keyholder, numbers)), identity
+        self._deployment = installation.complete(
+            node, deployment, list(map(services.keyholder, numbers)), identity
         )
         # Made anew: they pin the identity authority, whose key was drawn only now.
         keyholders = list(map(services.keyholder, numbers))

@@ -41,7 +41,7 @@ from wallet.supervisor import PortInUseError
 
 COMMANDS = {
     "up": set(),
-    "chain": {"start", "deploy", "status"},
+    "chain": {"start", "deploy", "roster", "status"},
     "gateway": {"serve"},
     "keyholder": {"serve", "rotate"},
     "identity": {"serve", "enrol", "recover", "owners"},

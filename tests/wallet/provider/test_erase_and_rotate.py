@@ -5,7 +5,8 @@ import json
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,12 +20,13 @@ from ledger.enumerations import Roles
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.links import make_link
+from ledger.rosters import Roster
 from ledger.sealing import OpeningKey
 from ledger.sender import Sender
 from ledger.typed_data import struct_hash
 from scripts.city.delta import Amounts
 from tests.support.chain import Chain, Terms
-from tests.support.city import PASSWORD, City, GatewayProcess
+from tests.support.city import PASSWORD, City, GatewayProcess, gateway_process
 from tests.support.departments import Department, owner_of
 from tests.wallet.provider.conftest import DepartmentAt
 from wallet.cli import main
@@ -252,6 +254,30 @@ class Ceremony:
         self._town.keyholders.start()
 
 
+Announce = Callable[[int, list[bytes]], None]
+"""Gives everybody the deployment file with one more roster."""
+
+
+@pytest.fixture
+def announce(
+    town: City, gateway: GatewayProcess, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Announce]:
+    running = [gateway]
+    with ExitStack() as stack:
+
+        def give(epoch: int, members: list[bytes]) -> None:
+            changed = town.chain.deployment.with_roster(Roster(epoch, 2, tuple(members)))
+            monkeypatch.setattr(town.chain, "deployment", changed)
+            bank.ledger = Ledger(changed, own_node=True)
+            running[-1].stop()
+            port = gateway.url.rpartition(":")[2]
+            home = town.home / "gateway-process"
+            again = gateway_process(town, home, settings={"port": port})
+            running.append(stack.enter_context(again))
+
+        yield give
+
+
 def register_encryption_key(chain: Chain, holder: Holdings) -> None:
     call = contracts.set_encryption_key(holder.opening.encryption_key.to_bytes())
     to = chain.deployment.address_of(call.contract)
@@ -281,6 +307,7 @@ def test_seeds_are_rotated_and_a_lost_keyholder_is_replaced(
     bank: Bank,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    announce: Announce,
 ) -> None:
     operators, holders = Ceremony(town, tmp_path / "packets", capsys), town.keyholders
     gateway_home = town.home / "gateway-process"
@@ -308,6 +335,7 @@ def test_seeds_are_rotated_and_a_lost_keyholder_is_replaced(
     for holder in town.holders:
         register_encryption_key(town.chain, holder)
     operators.rotate(2, members)
+    announce(2, members)
     operators.restart(0)
     assert services.keys(department.dataset).epoch == 1
     operators.restart(1, 2)
@@ -328,6 +356,8 @@ def test_seeds_are_rotated_and_a_lost_keyholder_is_replaced(
     operators.run(2, "register")
     operators.rotate(3, [*members[:2], address])
     operators.compare(3)
+    holders.replace(2, address)
+    announce(3, [*members[:2], address])
     operators.restart(0, 1)
     assert numbers_of(bank.access(old))
     assert numbers_of(bank.access(newer))
