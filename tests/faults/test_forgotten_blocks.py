@@ -188,9 +188,9 @@ def test_a_running_gateway_brings_everything_back_before_it_serves_again(stage: 
     assert counts.is_good
     assert min(one.sequence for one in again.accesses) == number + 1
     assert "the chain lost blocks" in stage.gateway.log.read_text(encoding="utf-8")
-    kinds = {one.kind for one in replay(stage).findings}
-    assert Kind.OTHER_BLOCK in kinds, "keyholders had noted the blocks that are gone"
-    assert kinds <= OF_FORGOTTEN_BLOCKS
+    found = {one.kind for one in replay(stage).findings}
+    assert Kind.OTHER_BLOCK in found, "keyholders had noted the blocks that are gone"
+    assert found <= OF_FORGOTTEN_BLOCKS
 
 
 def test_what_comes_out_otherwise_is_reported(stage: Stage) -> None:
