@@ -205,6 +205,7 @@ def keyholder_vectors() -> dict[str, Any]:
         access=to_hex(RECORDED.access),
         sequence=SEQUENCE,
         consumer=to_hex(CONSUMER),
+        signature=to_hex(SUBMISSION.signature),
         dataset=to_hex(DATASET),
         publication=1,
         fields=str(REQUEST.fields),

@@ -14,7 +14,7 @@ from ledger.replay.export import (
 )
 from ledger.replay.journals import Journal, JournalFault, ReleaseEntry, access_id
 from ledger.replay.releases import Judged
-from ledger.replay.report import End, Finding, Kind, KnownEnd, OutcomeCount, ReplayReport
+from ledger.replay.report import End, Finding, Kind, KnownEnd, OutcomeCount, ReplayReport, Voidable
 from ledger.replay.sources import (
     ChainMissingError,
     NodeContradictionError,
@@ -43,6 +43,7 @@ __all__ = [
     "ReplayReport",
     "TrailHeader",
     "TrailReader",
+    "Voidable",
     "access_id",
     "end_at",
     "export_trail",

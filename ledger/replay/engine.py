@@ -7,11 +7,13 @@ taken over.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from ledger.custody import Sharing
 from ledger.deployment import DEFAULT_HEAD_AGE, DEFAULT_RELEASE_WINDOW
 from ledger.entities import EventChain, State
 from ledger.enumerations import OUTCOMES, Outcome
 from ledger.events import (
     Accessed,
+    AccessVoided,
     Block,
     Contracts,
     Event,
@@ -32,8 +34,11 @@ from ledger.replay.report import (
     KnownEnd,
     OutcomeCount,
     ReplayReport,
+    Voidable,
     finding_at,
 )
+from ledger.replay.uses import Uses
+from ledger.replay.voids import Bounds, VoidJudge
 from ledger.state import ImpossibleEventError, apply, chain_on, close, count
 from ledger.typed_data import Domain
 from ledger.views import EventState
@@ -55,6 +60,7 @@ class Replay:
         *,
         release_window: int = DEFAULT_RELEASE_WINDOW,
         head_age: int = DEFAULT_HEAD_AGE,
+        sharings: Sequence[Sharing] = (),
         most_findings: int = 1000,
         other_contracts: bool = False,
         known_end: KnownEnd | None = None,
@@ -67,6 +73,8 @@ class Replay:
             journals: To compare with, if any.
             release_window: Of the deployment, seconds.
             head_age: Of the deployment, seconds.
+            sharings: How many of how many keyholders it takes, in each of their epochs; without any it
+                is not checked whether voided accesses were handed out.
             most_findings: How many findings are kept; all are counted.
             other_contracts: Whether contracts of others write logs on this chain too. Then a gap
                 between the numbers of a block's logs says nothing.
@@ -80,6 +88,11 @@ class Replay:
         domain = Domain(chain_id, contracts.access_log)
         self._releases = ReleaseJudge(self.state, release_window, head_age)
         self._comparison = JournalComparison(domain, journals, self._releases)
+        self._uses = Uses()
+        bounds = Bounds(
+            release_window, self._comparison.gateways, self._comparison.keyholders, sharings
+        )
+        self._voids = VoidJudge(self.state, self._uses, bounds)
         self._outcomes = [0] * len(OUTCOMES)
         self._findings: list[Finding] = []
         self._finding_count = 0
@@ -116,6 +129,7 @@ class Replay:
         *,
         last_block: int | None = None,
         hashes: BlockHashes | None = None,
+        voidable: bool = False,
     ) -> ReplayReport:
         """End the trail and report.
 
@@ -123,6 +137,7 @@ class Replay:
             end: Where it must end: what the contracts said of themselves to whoever gave the logs.
             last_block: Up to which it has everything, as whoever gave the logs says.
             hashes: Tells the hashes of blocks, of whoever can be asked for them.
+            voidable: Whether to report the uses that a regulator may give back.
         """
         state = self.state
         if state.unclosed:
@@ -138,6 +153,12 @@ class Replay:
             self._add(finding)
         for finding in self._releases.finish(self._block):
             self._add(finding)
+        unproven = self._comparison.unproven
+        for finding in self._voids.finish(unproven):
+            self._add(finding)
+        found: Iterable[Voidable] = ()
+        if voidable:
+            found = self._voids.voidable(unproven, self._block.timestamp)
         noted = self._check_noted(last_block, hashes)
         return ReplayReport(
             first_block=self._first_block,
@@ -155,6 +176,9 @@ class Replay:
             journals=self._comparison.names,
             signatures=self._comparison.signatures,
             releases=self._comparison.releases,
+            voids=self._voids.voids,
+            unchecked_voids=self._voids.unchecked,
+            voidable=tuple(sorted(found, key=lambda one: one.authorization)),
             finding_count=self._finding_count,
             findings=tuple(self._findings),
         )
@@ -173,6 +197,10 @@ class Replay:
         self._outcomes[outcome] += 1
         for finding in self._comparison.accessed(event):
             self._add(finding)
+        if outcome is Outcome.ALLOWED and event.basis in state.authorizations:
+            self._uses.add(
+                event.sequence, event.basis, event.block.timestamp, self._comparison.compared
+            )
 
     def _other(self, event: Event) -> None:
         state = self.state
@@ -184,6 +212,9 @@ class Replay:
             apply(state, event)
         except ImpossibleEventError as error:
             self._impossible(event, error)
+        else:
+            if isinstance(event, AccessVoided):
+                self._voided(event)
         if isinstance(event, Recorded):
             state.sequence, state.head = event.sequence, event.head
             close(state)
@@ -191,6 +222,20 @@ class Replay:
                 self._add(finding)
         if self._known_end is not None:
             self._compare(self._known_end)
+
+    def _voided(self, event: AccessVoided) -> None:
+        """Judge a use given back; that its access is unsigned is no difference any more."""
+        for finding in self._voids.voided(event):
+            self._add(finding)
+        use = self._uses.find(event.sequence, event.authorization)
+        if use is None or not use.compared.reported:
+            return
+        self._finding_count -= 1
+        self._findings = [
+            one
+            for one in self._findings
+            if (one.kind, one.sequence) != (Kind.UNSIGNED_ACCESS, event.sequence)
+        ]
 
     def _compare(self, known: KnownEnd) -> None:
         """Compare with the known end once the trail is there: after an act or a call of `record`."""

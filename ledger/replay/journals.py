@@ -8,6 +8,7 @@ keyholder's journal says what it released. Both may be asked for by the regulato
 import heapq
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Protocol
 
@@ -37,7 +38,7 @@ class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
         access: Id of the access: struct hash of its `AccessRequest`, so the whole request.
         sequence: Number of the access on chain, as the journal has it.
         transaction: In which it was recorded; None where the journal does not say.
-        signature: The consumer's over the request; None in a keyholder's journal.
+        signature: The consumer's over the request; None where the journal has none.
         released: Whether keys or data went out.
         judged: In a keyholder's journal, by which state of the chain.
         key: To which parts of keys were sealed; None where nothing was released.
@@ -65,6 +66,10 @@ class Journal(Protocol):
     def name(self) -> str:
         """Whose it is, for findings."""
 
+    @property
+    def of_keyholder(self) -> bool:
+        """Whether a keyholder wrote it; else a gateway did."""
+
     def entries(self) -> Iterable[ReleaseEntry | JournalFault]:
         """Return all entries by rising sequence number, in a memory that does not grow, and the faults.
 
@@ -86,14 +91,39 @@ class _Call:
         self.recorder: bytes | None = None
 
 
+class _Signature(msgspec.Struct, frozen=True, gc=False):
+    """What a journal has as the consumer's signature."""
+
+    data: bytes
+    source: str
+    of_gateway: bool
+
+
 class _Task(msgspec.Struct, frozen=True, gc=False):
-    """A signature to check."""
+    """An access's signatures to check: as a rule one, and all journals have the same."""
 
     event: Accessed
     digest: bytes
-    signature: bytes
-    source: str
+    signatures: tuple[_Signature, ...]
     call: _Call
+
+
+_Checked = tuple[_Task, list[str]]
+"""An access, and for each of its signatures what is wrong with it, empty for nothing."""
+
+
+class Compared(msgspec.Struct, frozen=True, gc=False):
+    """What the journals have of one access."""
+
+    claimed: bool = False
+    """Whether a gateway's has a signature; whether it is the consumer's shows later."""
+    reported: bool = False
+    """Whether a finding says, or will say, that it is unsigned."""
+    holders: int = 0
+    """How many keyholders' have a release."""
+
+
+_NOTHING: Final = Compared()
 
 
 def access_id(event: Accessed) -> bytes:
@@ -128,6 +158,12 @@ class JournalComparison:
         self.names = tuple(journal.name for journal in journals)
         self.signatures = 0
         self.releases = 0
+        self.compared = _NOTHING
+        """What they have of the access that came last."""
+        self.unproven: set[int] = set()
+        """Accesses of which no gateway's has a signature that is the consumer's, but others."""
+        self.gateways = sum(not journal.of_keyholder for journal in journals)
+        self.keyholders = len(journals) - self.gateways
         self.noted: dict[tuple[int, bytes], str] = {}
         """Blocks that keyholders noted, and the journal that has each first."""
         self._domain = domain
@@ -139,15 +175,17 @@ class JournalComparison:
         self._tasks: list[_Task] = []
         self._repeated: dict[bytes, list[tuple[Accessed, _Call]]] = {}
         self._unsigned: list[tuple[Accessed, _Call]] = []
+        self._dropped: list[tuple[Accessed, _Call, str]] = []
         self._pool = ThreadPoolExecutor(os.cpu_count()) if journals else None
-        self._running: list[Future[list[tuple[_Task, str]]]] = []
+        self._running: list[Future[list[_Checked]]] = []
 
     def accessed(self, event: Accessed) -> Iterator[Finding]:
         """Compare an access with its entries. Findings may come later."""
         if self._pool is None:
             return
         id_ = access_id(event)
-        signed = False
+        signatures: list[_Signature] = []
+        holders: set[str] = set()
         while self._next is not None and self._next[0] <= event.sequence:
             sequence, source, entry = self._taken(self._next)
             if isinstance(entry, JournalFault):
@@ -157,16 +195,37 @@ class JournalComparison:
                 yield from _without_record(entry, source)
                 continue
             yield from self._matched(event, entry, source)
+            if entry.judged is not None:
+                holders.add(source)
             if entry.signature is not None:
-                signed = True
-                digest = keccak256(self._prefix + id_)
-                self._tasks.append(_Task(event, digest, entry.signature, source, self._call))
-        if not signed:
-            if event.outcome is Outcome.DUPLICATE_REQUEST:
-                # A journal keeps one entry for a request that was recorded twice: at the first.
-                self._repeated.setdefault(id_, []).append((event, self._call))
-            else:
-                self._unsigned.append((event, self._call))
+                signature = _Signature(entry.signature, source, entry.judged is None)
+                known = [one for one in signatures if one.data == signature.data]
+                if all(one.of_gateway != signature.of_gateway for one in known):
+                    signatures.append(signature)
+        self._note(event, id_, tuple(signatures), holders)
+
+    def _note(
+        self,
+        event: Accessed,
+        id_: bytes,
+        signatures: tuple[_Signature, ...],
+        holders: AbstractSet[str],
+    ) -> None:
+        claimed = any(one.of_gateway for one in signatures)
+        repeats = event.outcome is Outcome.DUPLICATE_REQUEST
+        reported = False
+        if signatures:
+            digest = keccak256(self._prefix + id_)
+            self._tasks.append(_Task(event, digest, signatures, self._call))
+        elif repeats:
+            # A journal keeps one entry for a request that was recorded twice: at the first.
+            self._repeated.setdefault(id_, []).append((event, self._call))
+        else:
+            reported = True
+            self._unsigned.append((event, self._call))
+        if holders and self.gateways and not claimed and not repeats:
+            self._dropped.append((event, self._call, min(holders)))
+        self.compared = Compared(claimed, reported, len(holders))
 
     def _taken(self, place: _Place) -> _Place:
         """Go on to the next entry, and remember which block this one notes."""
@@ -183,6 +242,9 @@ class JournalComparison:
         for event, call in self._unsigned:
             yield _unsigned(event, call)
         self._unsigned.clear()
+        for event, call, source in self._dropped:
+            yield _dropped(event, call, source)
+        self._dropped.clear()
         if len(self._tasks) >= _AT_ONCE:
             yield from self._check()
 
@@ -249,7 +311,8 @@ class JournalComparison:
                 continue
             for event, call in self._repeated.pop(entry.access, ()):
                 digest = keccak256(self._prefix + entry.access)
-                self._tasks.append(_Task(event, digest, entry.signature, source, call))
+                signature = _Signature(entry.signature, source, entry.judged is None)
+                self._tasks.append(_Task(event, digest, (signature,), call))
 
     def _check(self) -> Iterator[Finding]:
         if self._pool is None:
@@ -261,32 +324,36 @@ class JournalComparison:
         while len(self._running) > _WAITING:
             yield from self._collect(self._running.pop(0))
 
-    def _collect(self, done: "Future[list[tuple[_Task, str]]]") -> Iterator[Finding]:
-        for task, problem in done.result():
-            if not problem:
+    def _collect(self, done: "Future[list[_Checked]]") -> Iterator[Finding]:
+        for task, problems in done.result():
+            if not all(problems):
                 self.signatures += 1
-                continue
-            yield finding_at(
-                task.event,
-                Kind.WRONG_SIGNATURE,
-                problem,
-                sequence=task.event.sequence,
-                party=task.call.recorder,
-                source=task.source,
-            )
+            checked = list(zip(task.signatures, problems, strict=True))
+            of_gateways = [problem for one, problem in checked if one.of_gateway]
+            if of_gateways and all(of_gateways):
+                self.unproven.add(task.event.sequence)
+            for one, problem in checked:
+                if problem:
+                    yield finding_at(
+                        task.event,
+                        Kind.WRONG_SIGNATURE,
+                        problem,
+                        sequence=task.event.sequence,
+                        party=task.call.recorder,
+                        source=one.source,
+                    )
 
 
-def _check_all(tasks: Sequence[_Task]) -> list[tuple[_Task, str]]:
-    """Check signatures; the text says what is wrong, empty for nothing."""
-    results = []
-    for task in tasks:
-        problem = ""
-        try:
-            verify_signature(task.digest, task.signature, task.event.consumer)
-        except SigningError as error:
-            problem = str(error)
-        results.append((task, problem))
-    return results
+def _check_all(tasks: Sequence[_Task]) -> list[_Checked]:
+    return [(task, [_problem(task, one.data) for one in task.signatures]) for task in tasks]
+
+
+def _problem(task: _Task, signature: bytes) -> str:
+    try:
+        verify_signature(task.digest, signature, task.event.consumer)
+    except SigningError as error:
+        return str(error)
+    return ""
 
 
 def _without_record(entry: ReleaseEntry, source: str) -> Iterator[Finding]:
@@ -299,12 +366,25 @@ def _without_record(entry: ReleaseEntry, source: str) -> Iterator[Finding]:
 
 def _unsigned(event: Accessed, call: _Call) -> Finding:
     problem = f"no journal has a signature of the consumer {to_hex(event.consumer)}"
+    if event.outcome is Outcome.ALLOWED:
+        problem += ", and no use was given back for it"
     return finding_at(
         event,
         Kind.UNSIGNED_ACCESS,
         problem,
         sequence=event.sequence,
         party=call.recorder,
+    )
+
+
+def _dropped(event: Accessed, call: _Call, source: str) -> Finding:
+    return finding_at(
+        event,
+        Kind.MISSING_ENTRY,
+        "a keyholder released it, and no gateway's journal has it with a signature",
+        sequence=event.sequence,
+        party=call.recorder,
+        source=source,
     )
 
 

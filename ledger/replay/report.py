@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.enumerations import Outcome
+from ledger.enumerations import Outcome, VoidGround
 from ledger.events.abi import Event
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
@@ -42,7 +42,11 @@ class Kind(StrEnum):
     OTHER_END = "other end"
     """The trail does not end where it should, or does not pass where it must."""
     UNSIGNED_ACCESS = "unsigned access"
-    """No journal has the consumer's signature for a recorded access."""
+    """No journal has the consumer's signature for a recorded access, and its use was not given back."""
+    MISSING_ENTRY = "missing entry"
+    """No gateway's journal has an access that a keyholder released."""
+    WRONG_VOID = "wrong void"
+    """A regulator gave a use back that it must not, or set another last use than that which stands."""
     WRONG_SIGNATURE = "wrong signature"
     """The signature that a journal has for a recorded access is not the consumer's."""
     RELEASE_WITHOUT_RECORD = "release without record"
@@ -74,7 +78,7 @@ class Finding(msgspec.Struct, frozen=True):
     sequence: int | None = None
     """Number of the access."""
     party: bytes | None = None
-    """Who answers for it: the recorder. None when it is not known."""
+    """Who answers for it: the recorder, or the regulator. None when it is not known."""
     source: str = ""
     """Name of the journal; empty when it is about the trail."""
 
@@ -83,7 +87,7 @@ class Finding(msgspec.Struct, frozen=True):
             ("block", self.block_number),
             ("log", self.log_index),
             ("access", self.sequence),
-            ("recorder", None if self.party is None else to_hex(self.party)),
+            ("by", None if self.party is None else to_hex(self.party)),
             ("journal", self.source or None),
         )
         where = ", ".join(f"{name} {value}" for name, value in places if value is not None)
@@ -145,6 +149,17 @@ class KnownEnd(msgspec.Struct, frozen=True):
         return f"{self.number}:{to_hex(self.head)}"
 
 
+class Voidable(msgspec.Struct, frozen=True):
+    """A use that a regulator may give back."""
+
+    sequence: int
+    """Number of the access."""
+    authorization: bytes
+    last_use: int
+    """Time of the authorization's last use that stands then; zero for none."""
+    ground: VoidGround
+
+
 class ReplayReport(msgspec.Struct, frozen=True):
     """The result of a replay. Without findings the trail is whole, and every decision is right."""
 
@@ -166,6 +181,12 @@ class ReplayReport(msgspec.Struct, frozen=True):
     """Signatures of recorded accesses that were the consumer's."""
     releases: int
     """Releases in the journals that have their allowed access."""
+    voids: int
+    """Uses that regulators gave back."""
+    unchecked_voids: int
+    """Of these, whose ground the journals do not show, nor the opposite."""
+    voidable: tuple[Voidable, ...]
+    """Uses that may be given back, in this order; empty unless it was asked for."""
     finding_count: int
     findings: tuple[Finding, ...]
     """All of them, unless there are more than the replay keeps."""
@@ -174,6 +195,14 @@ class ReplayReport(msgspec.Struct, frozen=True):
     def is_clean(self) -> bool:
         """Whether nothing was found."""
         return self.finding_count == 0
+
+    @property
+    def void_check(self) -> str:
+        """What is known of the uses that were given back, in words."""
+        words = f"{self.voids:,} uses given back"
+        if self.unchecked_voids:
+            words += f"; NOT CHECKED: why, of {self.unchecked_voids:,} (too few journals)"
+        return words
 
     @property
     def end_check(self) -> str:

@@ -45,10 +45,11 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class CopiedJournal:
-    """A journal in memory."""
+    """A gateway's journal in memory."""
 
     name: str
     copied: tuple[ReleaseEntry, ...]
+    of_keyholder: bool = False
 
     def entries(self) -> Iterable[ReleaseEntry]:
         """Return its entries."""

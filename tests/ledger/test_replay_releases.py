@@ -30,6 +30,10 @@ class Journal:
     lines: list[ReleaseEntry] = field(default_factory=list)
     name: str = "keyholder 1"
 
+    @property
+    def of_keyholder(self) -> bool:
+        return self.name != "gateway"
+
     def entries(self) -> Iterable[ReleaseEntry]:
         return self.lines
 

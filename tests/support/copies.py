@@ -36,6 +36,10 @@ class MemoryJournal:
     kept: Sequence[ReleaseEntry | JournalFault]
     name: str = "gateway"
 
+    @property
+    def of_keyholder(self) -> bool:
+        return self.name.startswith("keyholder")
+
     def entries(self) -> Iterable[ReleaseEntry | JournalFault]:
         return iter(self.kept)
 

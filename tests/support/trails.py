@@ -290,8 +290,12 @@ class City:
         """Record a bank's requests, signed."""
         self.trail.record(requests, recorder=self.parties.recorder, signer=self.parties.bank)
 
+    def invent(self, requests: Iterable[AccessRequest]) -> None:
+        """Record what the bank did not sign, as a recorder alone can."""
+        self.trail.record(requests, recorder=self.parties.recorder, signer=None)
 
-def make_city(people: int, *, max_uses: int = 1_000_000) -> City:
+
+def make_city(people: int, *, max_uses: int = 1_000_000, min_interval: int = 0) -> City:
     """Write a trail's beginning."""
     trail, parties = Trail(), Parties()
     trail.emit(ChangeMade, Change.AUTHORITY, parties.authority.address, bytes(20))
@@ -342,7 +346,7 @@ def make_city(people: int, *, max_uses: int = 1_000_000) -> City:
             not_before=START,
             expires_at=START + YEAR,
             max_uses=max_uses,
-            min_interval=0,
+            min_interval=min_interval,
             nonce=NOTHING,
             deadline=START + YEAR,
         )

@@ -19,8 +19,9 @@ def entry(number: int) -> ReleaseEntry:
     owner = Released("0x" + f"{number:064x}", (number,))
     access = f"0x{number:064x}"
     key, judged = "0x01" + 64 * "7", (812, "0x" + 64 * "8")
+    signature = "0x" + 130 * "5"
     return ReleaseEntry(
-        1, 1_800_000_000, access, number, "0x", "0x", 1, "7", key, (owner,), *judged
+        1, 1_800_000_000, access, number, "0x", signature, "0x", 1, "7", key, (owner,), *judged
     )
 
 

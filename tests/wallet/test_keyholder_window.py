@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ledger import contracts
+from ledger import contracts, views
 from ledger.chain import Finality
-from ledger.enumerations import Class
+from ledger.enumerations import Class, VoidGround
 from ledger.events import AgreementApproved, NumberedEvent, Published, Revoked
 from ledger.events.plans import plan_for
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
@@ -72,14 +72,14 @@ class Person:
     ) -> None:
         self.city = city
         self.subject: Subject = city.subject()
-        wanted = city.chain.authorization(
+        self.wanted = city.chain.authorization(
             self.subject,
             city.terms,
             max_uses=max_uses,
             min_interval=min_interval,
             validity=validity,
         )
-        self.authorization = city.chain.grant(self.subject, wanted)
+        self.authorization = city.chain.grant(self.subject, self.wanted)
         self.task = self.used()
 
     def used(self) -> ReleaseTask:
@@ -139,6 +139,13 @@ def withdraw_dataset(person: Person) -> None:
     chain.send(chain.parties.provider, call)
 
 
+def void(person: Person) -> None:
+    chain = person.city.chain
+    sequence = chain.rpc.send(views.log_state(chain.contracts)).sequence
+    call = contracts.void_access(sequence, person.wanted, 0, VoidGround.UNSIGNED, "nobody signed")
+    chain.send(chain.parties.regulator, call)
+
+
 def close_dataset(person: Person) -> None:
     chain = person.city.chain
     call = contracts.reclassify(
@@ -149,7 +156,7 @@ def close_dataset(person: Person) -> None:
 
 @pytest.mark.parametrize(
     "act",
-    [revoke, freeze, start_recovery, withdraw_agreement, withdraw_dataset, close_dataset],
+    [revoke, freeze, start_recovery, void, withdraw_agreement, withdraw_dataset, close_dataset],
     ids=lambda act: act.__name__,
 )
 async def test_the_same_request_opens_before_an_act_and_nothing_after_it_at_all_keyholders(
@@ -162,6 +169,8 @@ async def test_the_same_request_opens_before_an_act_and_nothing_after_it_at_all_
     assert types(await everybody(city, person.task)) == [PROBLEM + "release-stopped"] * 3
     lines = [release_lines(city.home / f"holder{number}") for number in (1, 2, 3)]
     assert [len(one) for one in lines] == [1, 1, 1]
+    signature = to_hex(person.task.submission.signature)
+    assert {one[0].signature for one in lines} == {signature}
 
 
 async def test_a_consumer_that_is_restricted_or_withdrawn_gets_nothing_again(city: City) -> None:

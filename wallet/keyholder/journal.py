@@ -4,8 +4,8 @@ A text file of JSON lines, one for each release to a consumer, also for a repeat
 time that a provider is given the subkeys of its dataset:
 
     {"kind":"release","v":1,"at":1790000000,"access":"0x..","sequence":7,"consumer":"0x..",
-     "dataset":"0x..","publication":1,"fields":"7","key":"0x..","records":[{"owner":"0x..","numbers":[1,2]}],
-     "block":812,"block_hash":"0x..","head":"0x.."}
+     "signature":"0x..","dataset":"0x..","publication":1,"fields":"7","key":"0x..",
+     "records":[{"owner":"0x..","numbers":[1,2]}],"block":812,"block_hash":"0x..","head":"0x.."}
     {"kind":"subkeys","v":1,"at":1790000000,"provider":"0x..","dataset":"0x..","epoch":1,"head":"0x.."}
 
 `head` is SHA-256 over the head of the line before (32 zero bytes for the first) and the line without
@@ -54,6 +54,8 @@ class ReleaseEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="release")
     access: str
     sequence: int
     consumer: str
+    signature: str
+    """The consumer's over its request: a gateway that drops its line cannot deny that it asked."""
     dataset: str
     publication: int
     fields: str
@@ -103,6 +105,7 @@ def entry_of(release: VerifiedRelease, now: int) -> ReleaseEntry:
         access=to_hex(release.access),
         sequence=release.recorded.sequence,
         consumer=to_hex(release.consumer),
+        signature=to_hex(release.signature),
         dataset=to_hex(release.schema.dataset),
         publication=release.publication,
         fields=str(release.fields),

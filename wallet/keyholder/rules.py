@@ -155,6 +155,8 @@ class VerifiedRelease:
     digest: bytes
     """What the consumer signed, 32 bytes; the sealed parts are bound to it."""
     consumer: bytes
+    signature: bytes
+    """The consumer's, over `digest`."""
     fields: int
     recorded: KnownAccess
     judged_at: Block
@@ -195,6 +197,7 @@ def verify_task(
         access=access,
         digest=signed,
         consumer=request.consumer,
+        signature=task.submission.signature,
         fields=request.fields,
         recorded=recorded,
         judged_at=chain.block,

@@ -5,8 +5,8 @@ A gateway's journal comes over HTTP as NDJSON (`GET /v1/journal`), one line for 
     {"access":"0x..","sequence":7,"outcome":0,"request":{..},"signature":"0x..","transaction":"0x..",
      "released":{..}|null, ...}
 
-A keyholder's is its own file `releases.ndjson`: {"kind":"release","access":"0x..","sequence":7,...,"key":"0x..",...,
-"head":"0x.."}; each line's head is checked. Whoever wrote a journal may have an interest that it cannot be compared: a line
+A keyholder's is its own file `releases.ndjson`: {"kind":"release","access":"0x..","sequence":7,...,"signature":"0x..",
+...,"key":"0x..",...,"head":"0x.."}; each line's head is checked. Whoever wrote a journal may have an interest that it cannot be compared: a line
 that is none, or not in its place, is a fault that the replay reports, and the others count.
 """
 
@@ -49,6 +49,7 @@ class _KeyholderLine(msgspec.Struct):
     at: int = 0
     access: str = ""
     sequence: int = 0
+    signature: str = ""
     block: int = -1
     block_hash: str = ""
     key: str = ""
@@ -79,6 +80,8 @@ class GatewayJournal:
         name: whose it is.
     """
 
+    of_keyholder = False
+
     def __init__(self, path: Path, name: str = "gateway") -> None:
         self._path = path
         self.name = name
@@ -98,6 +101,8 @@ class KeyholderJournal:
     A part of a line at the end, which a crash or
     copying a journal in use leaves, is passed over: what it tells of has not left yet.
     """
+
+    of_keyholder = True
 
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
@@ -284,7 +289,10 @@ def _keyholder_entry(body: bytes) -> ReleaseEntry | None:
         return None
     judged = Judged(found.at, found.block, from_hex(found.block_hash, 32))
     access, key = from_hex(found.access, 32), from_hex(found.key)
-    return ReleaseEntry(access, found.sequence, None, None, released=True, judged=judged, key=key)
+    signature = from_hex(found.signature, SIGNATURE_LENGTH)
+    return ReleaseEntry(
+        access, found.sequence, None, signature, released=True, judged=judged, key=key
+    )
 
 
 @contextmanager

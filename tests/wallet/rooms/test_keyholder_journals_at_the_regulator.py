@@ -5,12 +5,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ledger.replay import JournalFault
+from wallet.heads import FIRST_HEAD, with_head
 from wallet.keyholder.journal import Entry, FileJournal, Released, ReleaseEntry, SubkeysEntry
 from wallet.regulator.journals import KeyholderJournal
 
+SIGNATURE = "0x" + 130 * "5"
 Tamper = Callable[[list[bytes]], list[bytes]]
 
 
@@ -18,8 +21,9 @@ def release(number: int) -> ReleaseEntry:
     owner = Released("0x" + f"{number:064x}", (number,))
     access = f"0x{number:064x}"
     key, judged = "0x01" + 64 * "7", (812, "0x" + 64 * "8")
+    signature = SIGNATURE
     return ReleaseEntry(
-        1, 1_800_000_000, access, number, "0x", "0x", 1, "7", key, (owner,), *judged
+        1, 1_800_000_000, access, number, "0x", signature, "0x", 1, "7", key, (owner,), *judged
     )
 
 
@@ -52,6 +56,17 @@ def test_a_journal_is_read_as_it_was_written(path: Path) -> None:
     assert read(path) == [1, 1, 2, 3, 4]
     assert read(path) == [1, 1, 2, 3, 4]
     assert faults(path) == []
+
+
+@pytest.mark.parametrize("signature", ["", "0x", SIGNATURE + "00"])
+def test_a_release_without_the_consumers_signature_is_no_entry(
+    tmp_path: Path, signature: str
+) -> None:
+    entry = msgspec.structs.replace(release(1), signature=signature)
+    line, _ = with_head(msgspec.json.encode(entry), FIRST_HEAD)
+    (tmp_path / "releases.ndjson").write_bytes(line)
+    (fault,) = faults(tmp_path / "releases.ndjson")
+    assert fault.startswith("line 1: no entry")
 
 
 def test_a_part_of_a_line_at_the_end_is_passed_over(path: Path) -> None:

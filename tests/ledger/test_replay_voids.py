@@ -1,0 +1,362 @@
+"""Replay judges each use that a regulator gave back: was it this access, was it not served, what is the last use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from ledger.custody import Sharing
+from ledger.enumerations import Outcome, VoidGround
+from ledger.events import Accessed, AccessVoided, EventDecoder, Revoked
+from ledger.keccak import keccak256
+from ledger.replay import Judged, Kind, ReleaseEntry, Replay, ReplayReport, Voidable, access_id
+from ledger.state import ImpossibleEventError
+from ledger.typed_data import AccessRequest
+from tests.support.copies import MemoryJournal
+from tests.support.trails import CHAIN_ID, CONTRACTS, START, City, block_at, entry_of, make_city
+
+WINDOW = 3_600
+MONTH = 30 * 86_400
+SHARING = Sharing(2, 3)
+
+
+@dataclass
+class Case:
+    """A trail in which each block has its number as its second, and what three keyholders noted."""
+
+    city: City
+    requests: int = 0
+    noted: list[list[ReleaseEntry]] = field(default_factory=lambda: [[], [], []])
+
+    def go_to(self, second: int) -> None:
+        """Go to a block, so that the next call of `record` is in the one after it."""
+        trail = self.city.trail
+        trail.block, trail.log_index = block_at(second), 0
+        trail.next_transaction()
+
+    def invent(self, *bases: int) -> None:
+        """Record a use of each of these authorizations that nobody signed."""
+        self.city.invent([self.request(basis) for basis in bases])
+
+    def use(self, *bases: int) -> None:
+        """Record a use of each of these authorizations that the bank signed."""
+        self.city.record([self.request(basis) for basis in bases])
+
+    def request(self, basis: int, fields: int = 1) -> AccessRequest:
+        self.requests += 1
+        return self.city.request(self.requests, basis=basis, fields=fields)
+
+    def release(self, sequence: int, *holders: int) -> None:
+        """Let keyholders release an access, whether the gateway says so or not."""
+        event = self.access(sequence)
+        signed = entry_of(event, self.city.parties.bank)
+        judged = Judged(event.block.timestamp, event.block.number, event.block.hash)
+        line = ReleaseEntry(
+            access_id(event), sequence, None, signed.signature, True, judged, signed.key
+        )
+        for holder in holders:
+            self.noted[holder].append(line)
+
+    def access(self, sequence: int) -> Accessed:
+        for log in self.city.trail.logs:
+            event = EventDecoder(CONTRACTS).decode(log)
+            if isinstance(event, Accessed) and event.sequence == sequence:
+                return event
+        raise LookupError(sequence)
+
+    def void(
+        self,
+        sequence: int,
+        basis: int = 0,
+        last_use: int = 0,
+        ground: VoidGround = VoidGround.UNSIGNED,
+    ) -> None:
+        """Give a use back, in the next block; `last_use` is a block's second, zero for never."""
+        self.city.trail.next_block()
+        self.city.trail.emit(
+            AccessVoided,
+            self.city.authorizations[basis],
+            sequence,
+            self.city.parties.regulator.address,
+            START + last_use if last_use else 0,
+            int(ground),
+            "nobody signed it",
+        )
+
+    def journals(self, holders: int = 3) -> list[MemoryJournal]:
+        gateway = MemoryJournal(self.city.trail.entries)
+        return [gateway, *(MemoryJournal(self.noted[n], f"keyholder {n}") for n in range(holders))]
+
+    def replayed(
+        self,
+        journals: Sequence[MemoryJournal] | None = None,
+        sharings: Sequence[Sharing] = (SHARING,),
+        *,
+        voidable: bool = False,
+    ) -> ReplayReport:
+        if journals is None:
+            journals = self.journals()
+        replay = Replay(CONTRACTS, CHAIN_ID, journals, release_window=WINDOW, sharings=sharings)
+        replay.feed(self.city.trail.logs)
+        return replay.finish(self.city.trail.end, voidable=voidable)
+
+    def found(self) -> list[tuple[Kind, int | None]]:
+        return [(one.kind, one.sequence) for one in self.replayed().findings]
+
+
+@pytest.fixture
+def case() -> Case:
+    """Two authorizations of three uses each; the first access is recorded in second 10."""
+    made = Case(make_city(2, max_uses=3))
+    made.go_to(9)
+    return made
+
+
+def test_200_burnt_one_use_authorizations_are_given_back_and_can_be_used() -> None:
+    """S6: a recorder without one signature used up 200 people's authorizations in one transaction."""
+    case = Case(make_city(200, max_uses=1, min_interval=MONTH))
+    case.go_to(9)
+    case.invent(*range(200))
+    unsigned = case.replayed().findings
+    assert [(one.kind, one.sequence) for one in unsigned] == [
+        (Kind.UNSIGNED_ACCESS, number) for number in range(1, 201)
+    ]
+    assert all("no use was given back" in one.problem for one in unsigned)
+    case.go_to(20)
+    for basis in range(200):
+        case.void(basis + 1, basis)
+    case.use(*range(200))
+    report = case.replayed()
+    assert report.findings == ()
+    assert (report.voids, report.unchecked_voids) == (200, 0)
+    assert report.void_check == "200 uses given back"
+    assert [one.outcome for one in report.outcomes] == [Outcome.ALLOWED]  # in spite of the interval
+
+
+def test_a_use_comes_back_with_the_last_use_before_it() -> None:
+    case = Case(make_city(1, max_uses=2, min_interval=MONTH))
+    case.go_to(9)
+    case.use(0)
+    case.go_to(9 + MONTH)
+    case.invent(0)
+    case.go_to(20 + MONTH)
+    case.void(2, last_use=10)
+    case.use(0)
+    report = case.replayed()
+    assert report.findings == ()
+    assert [one.outcome for one in report.outcomes] == [Outcome.ALLOWED]
+
+
+@pytest.mark.parametrize("last_use", [0, 9, 19])
+def test_another_last_use_than_that_which_stands_is_a_finding(case: Case, last_use: int) -> None:
+    case.use(0)
+    case.go_to(19)
+    case.invent(0)
+    case.void(2, last_use=last_use)
+    (found,) = case.replayed().findings
+    assert (found.kind, found.sequence) == (Kind.WRONG_VOID, 2)
+    assert found.party == case.city.parties.regulator.address
+    assert f"the last that stands was {START + 10}" in found.problem
+
+
+def test_the_last_use_stays_when_a_later_access_stands(case: Case) -> None:
+    case.invent(0)
+    case.go_to(19)
+    case.use(0)
+    case.go_to(29)
+    case.void(1, last_use=20)
+    assert case.found() == []
+
+
+def test_accesses_that_were_voided_before_do_not_stand(case: Case) -> None:
+    case.use(0)
+    case.go_to(19)
+    case.invent(0)
+    case.go_to(29)
+    case.invent(0)
+    case.void(2, last_use=30)
+    case.void(3, last_use=10)
+    assert case.found() == []
+
+
+def test_an_access_of_a_foreign_authorization_is_a_finding(case: Case) -> None:
+    case.use(0)
+    case.invent(1)
+    case.void(2, basis=0)
+    found = case.replayed().findings
+    assert {(one.kind, one.sequence) for one in found} == {
+        (Kind.WRONG_VOID, 2),
+        (Kind.UNSIGNED_ACCESS, 2),
+    }
+    assert "was no allowed access of" in found[-1].problem
+
+
+def test_a_denied_access_is_a_finding(case: Case) -> None:
+    case.use(0)
+    case.city.record([case.request(0, fields=1 << 12)])
+    case.void(2)
+    assert case.found() == [(Kind.WRONG_VOID, 2)]
+
+
+@pytest.mark.parametrize("sequence", [0, 2, 1 << 200])
+def test_no_contract_can_have_voided_an_access_that_is_not_there(case: Case, sequence: int) -> None:
+    case.use(0)
+    with pytest.raises(ImpossibleEventError, match="no such access"):
+        case.void(sequence)
+
+
+def test_no_contract_can_have_voided_the_same_access_twice(case: Case) -> None:
+    case.invent(0, 0)
+    case.void(1)
+    with pytest.raises(ImpossibleEventError, match="voided before"):
+        case.void(1)
+
+
+def test_no_contract_can_have_given_back_more_uses_than_the_person_gave(case: Case) -> None:
+    case.invent(0, 1, 1)
+    case.void(1)
+    with pytest.raises(ImpossibleEventError, match="no use to give back"):
+        case.void(2)
+    for number in (2, 3, 4):
+        case.invent(0)
+        if number < 4:
+            case.void(number + 2, last_use=0)
+    with pytest.raises(ImpossibleEventError, match="no use to give back"):
+        case.void(6)  # one was used, and as many were given back as the person gave
+
+
+def test_giving_back_what_the_consumer_signed_is_a_finding(case: Case) -> None:
+    """Bank and regulator together: the use is had and given back."""
+    case.use(0)
+    case.void(1)
+    (found,) = case.replayed().findings
+    assert (found.kind, found.sequence) == (Kind.WRONG_VOID, 1)
+    assert "a gateway's journal has the consumer's signature" in found.problem
+
+
+def test_a_gateway_that_drops_its_line_while_a_keyholder_has_the_release_is_found(
+    case: Case,
+) -> None:
+    case.invent(0)
+    case.release(1, 2)
+    report = case.replayed()
+    (found,) = report.findings
+    assert (found.kind, found.sequence, found.source) == (Kind.MISSING_ENTRY, 1, "keyholder 2")
+    assert found.party == case.city.parties.recorder.address
+    assert report.signatures == 1  # the keyholder kept it: nobody can say that the bank did not ask
+
+
+def test_giving_back_what_a_keyholder_released_is_a_finding_though_no_gateway_has_a_line(
+    case: Case,
+) -> None:
+    case.invent(0)
+    case.release(1, 0)
+    case.void(1)
+    found = case.replayed().findings
+    assert [one.kind for one in found] == [Kind.MISSING_ENTRY, Kind.WRONG_VOID]
+    assert "a keyholder's journal has a release" in found[1].problem
+
+
+def test_a_signature_that_is_not_the_consumers_is_none(case: Case) -> None:
+    case.invent(0)
+    other = entry_of(case.access(1), case.city.parties.recorder)
+    case.city.trail.entries.append(other)
+    case.void(1)
+    assert case.found() == [(Kind.WRONG_SIGNATURE, 1)]
+
+
+def test_never_handed_out_is_given_back_after_the_window_only(case: Case) -> None:
+    case.use(0, 0)
+    case.release(1, 0)
+    case.go_to(9 + WINDOW)
+    case.void(1, last_use=10, ground=VoidGround.NEVER_HANDED_OUT)
+    (found,) = case.replayed().findings
+    assert "the release window was open, for another 0 s" in found.problem
+    case.void(2, ground=VoidGround.NEVER_HANDED_OUT)
+    assert case.found() == [(Kind.WRONG_VOID, 1)]
+
+
+def test_what_enough_keyholders_released_was_handed_out(case: Case) -> None:
+    case.use(0)
+    case.release(1, 0, 2)
+    case.go_to(20 + WINDOW)
+    case.void(1, ground=VoidGround.NEVER_HANDED_OUT)
+    (found,) = case.replayed().findings
+    assert (found.kind, found.sequence) == (Kind.WRONG_VOID, 1)
+    assert "2 keyholders' journals have a release" in found.problem
+
+
+def test_a_ground_that_the_journals_do_not_show_is_not_checked(case: Case) -> None:
+    case.use(0)
+    case.invent(1)
+    case.go_to(20 + WINDOW)
+    case.void(1, 0, ground=VoidGround.NEVER_HANDED_OUT)
+    case.void(2, 1)
+    gateway, *keyholders = case.journals()
+    assert case.replayed().unchecked_voids == 0
+    assert case.replayed([gateway, *keyholders[:2]]).unchecked_voids == 0  # 3 - 2 + 1 are enough
+    for journals in ([], [gateway], [gateway, keyholders[0]]):
+        report = case.replayed(journals)
+        assert (report.findings, report.unchecked_voids) == ((), 2)
+        assert "NOT CHECKED: why, of 2" in report.void_check
+    assert case.replayed(sharings=()).unchecked_voids == 2
+    assert case.replayed(keyholders).unchecked_voids == 1  # no gateway was asked for a signature
+    # Of several epochs the hardest counts.
+    assert case.replayed(sharings=(SHARING, Sharing(1, 3))).unchecked_voids == 0
+    assert case.replayed(sharings=(SHARING, Sharing(2, 5))).unchecked_voids == 2
+
+
+def test_what_may_be_given_back_is_told_with_last_use_and_ground(case: Case) -> None:
+    case.use(0)
+    case.go_to(19)
+    case.invent(0, 0)
+    case.go_to(29)
+    case.use(1)
+    case.release(4, 0, 1)
+    case.use(1)
+    case.release(5, 0)
+    case.go_to(40 + WINDOW)
+    case.invent(1)
+    first, second = case.city.authorizations
+    told = case.replayed(voidable=True).voidable
+    expected = [
+        Voidable(1, first, START + 20, VoidGround.NEVER_HANDED_OUT),
+        Voidable(2, first, START + 20, VoidGround.UNSIGNED),
+        Voidable(3, first, 0, VoidGround.UNSIGNED),
+        Voidable(5, second, START + 41 + WINDOW, VoidGround.NEVER_HANDED_OUT),
+        Voidable(6, second, START + 30, VoidGround.UNSIGNED),
+    ]
+    assert sorted(told, key=lambda one: one.sequence) == expected
+    bases = {first: 0, second: 1}
+    for one in told:
+        last_use = one.last_use - START if one.last_use else 0
+        case.void(one.sequence, bases[one.authorization], last_use, one.ground)
+    report = case.replayed(voidable=True)
+    assert (report.findings, report.voidable) == ((), ())
+
+
+def test_nothing_of_a_revoked_authorization_and_nothing_beyond_its_uses_may_be_given_back(
+    case: Case,
+) -> None:
+    case.invent(0, 0, 1)
+    for number in (1, 2):
+        case.void(number, last_use=10 if number == 1 else 0)
+    case.go_to(20)
+    case.invent(0, 0)
+    told = [one.sequence for one in case.replayed(voidable=True).voidable]
+    assert sorted(told) == [3, 4]  # three uses, two were given back: one more, not two
+    subject = keccak256(b"subject" + (2).to_bytes(8, "big"))
+    signer = keccak256(subject[:20])
+    case.city.trail.emit(Revoked, case.city.authorizations[1], subject, signer)
+    assert [one.sequence for one in case.replayed(voidable=True).voidable] == [4]
+
+
+def test_a_trail_that_jumps_to_a_high_number_costs_no_memory_and_no_time(case: Case) -> None:
+    replay = Replay(CONTRACTS, CHAIN_ID)
+    case.use(0, 0)
+    logs = list(case.city.trail.logs)
+    case.city.trail.state.sequence = (1 << 48) - 5
+    case.use(0)
+    replay.feed([*logs, *case.city.trail.logs[len(logs) :]])
+    report = replay.finish(voidable=True)
+    assert Kind.MISSING_ACCESS in {one.kind for one in report.findings}
