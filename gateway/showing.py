@@ -82,6 +82,7 @@ class Shower:
             outcome=entry.outcome.title,
             outcome_number=int(entry.outcome),
             release=releases.of(access, entry),
+            voided=entry.voided,
             at=entry.place.timestamp,
             consumer=to_hex(entry.consumer),
             consumer_name=self.party_name(entry.consumer),
@@ -119,6 +120,7 @@ class Shower:
             sequence=shown.sequence,
             access=shown.access,
             release=shown.release,
+            voided=shown.voided,
         )
 
     def event_in_history(self, entry: EventEntry) -> HistoryEntry:
@@ -128,6 +130,7 @@ class Shower:
         granted = terms if isinstance(terms, dict) else {}
         consumer = str(members.get("consumer", ""))
         dataset = str(granted.get("dataset", ""))
+        sequence = members.get("sequence", 0)
         return HistoryEntry(
             kind=entry.name,
             at=entry.place.timestamp,
@@ -140,6 +143,7 @@ class Shower:
             dataset=dataset,
             dataset_title=self.dataset_title(from_hex(dataset)) if dataset else "",
             fields=str(granted.get("fields", "")),
+            sequence=sequence if isinstance(sequence, int) else 0,
         )
 
     def authorization(

@@ -209,6 +209,8 @@ class AccessShown(BaseModel):
     """`Allowed`, or why not."""
     outcome_number: int
     release: ReleaseState
+    voided: bool
+    """Whether a regulator gave the use back."""
     at: int
     consumer: Address
     consumer_name: str
@@ -257,8 +259,11 @@ class HistoryEntry(BaseModel):
     fields: str = ""
     outcome: str = ""
     sequence: int = 0
+    """Number of the access, or of the one that was voided."""
     access: str = ""
     release: ReleaseState = ""
+    voided: bool = False
+    """Of an access: whether a regulator gave the use back (`AccessVoided` tells when)."""
 
 
 class HistoryAnswer(BaseModel):

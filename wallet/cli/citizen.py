@@ -22,7 +22,14 @@ from wallet.cli.output import short
 from wallet.cli.people import person_of
 from wallet.cli.session import Session, session_of
 from wallet.cli.statements import proposal_document, show_proposal
-from wallet.cli.values import hash_of, mask_of, moment_text, time_of, write_file
+from wallet.cli.values import (
+    hash_of,
+    mask_of,
+    moment_text,
+    release_text,
+    time_of,
+    write_file,
+)
 from wallet.client.asks import Asked, new_handle
 from wallet.client.authorities import identity_authority
 from wallet.client.errors import ForbiddenError, NotFoundError
@@ -339,7 +346,7 @@ def show_history(
                 one.consumer_name or short(one.consumer),
                 one.dataset_title or short(one.dataset),
                 one.outcome,
-                one.release,
+                release_text(one.release, voided=one.voided),
                 one.sequence or "",
             )
             for one in entries

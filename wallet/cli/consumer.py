@@ -20,6 +20,7 @@ from wallet.cli.values import (
     mask_of,
     moment_text,
     read_file,
+    release_text,
     span_of,
     time_of,
     write_file,
@@ -299,7 +300,7 @@ def history(
                 short(one.basis),
                 one.dataset_title or short(one.dataset),
                 one.outcome,
-                one.release,
+                release_text(one.release, voided=one.voided),
             )
             for one in page.accesses
         ],

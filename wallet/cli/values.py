@@ -99,6 +99,11 @@ def moment_text(seconds: int) -> str:
     return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
 
 
+def release_text(release: str, *, voided: bool) -> str:
+    """Return what became of an access, for people."""
+    return f"{release}; use given back".removeprefix("; ") if voided else release
+
+
 def roles_of(text: str) -> Roles:
     """Read roles by commas.
 

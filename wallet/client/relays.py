@@ -100,6 +100,8 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     release: str = ""
     """Of an allowed access, as far as the gateway's journal knows: `handed-out`, `open` or
     `never-handed-out`."""
+    voided: bool = False
+    """Whether a regulator gave the use back."""
 
 
 class HistoryPage(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ class AccessShown(msgspec.Struct, frozen=True):
     item: str = ""
     block_number: int = 0
     transaction: str = ""
+    voided: bool = False
 
 
 class AccessPage(msgspec.Struct, frozen=True):
