@@ -189,6 +189,7 @@ def _replay(
         journals,
         release_window=deployment.release_window,
         head_age=deployment.head_age,
+        sharings=[roster.sharing for roster in deployment.rosters],
         other_contracts=other_contracts,
         known_end=known_end,
     )
