@@ -20,7 +20,7 @@ from eth_abi.exceptions import EncodingError
 from ledger.artifacts import ContractName
 from ledger.enumerations import Change, Class, Roles, VoidGround
 from ledger.errors import LedgerError
-from ledger.events import DatasetTerms, OrderTerms, PurposeTerms
+from ledger.events import DatasetTerms, GrantTerms, OrderTerms, PurposeTerms
 from ledger.keccak import keccak256
 from ledger.typed_data import (
     AccessRequest,
@@ -358,7 +358,11 @@ def end_links(subject: bytes) -> ContractCall:
 
 
 def void_access(
-    sequence: int, terms: Authorization, last_use: int, ground: VoidGround, reason: str
+    sequence: int,
+    terms: Authorization | GrantTerms,
+    last_use: int,
+    ground: VoidGround,
+    reason: str,
 ) -> ContractCall:
     """Give back one use that was recorded and never served; a regulator.
 
@@ -519,8 +523,10 @@ def _approval(approval: Approval) -> tuple[bytes, bytes]:
     return approval.signer, approval.signature
 
 
-def _authorization(terms: Authorization) -> tuple[object, ...]:
+def _authorization(terms: Authorization | GrantTerms) -> tuple[object, ...]:
     # The chain sees only the hash of the statement.
+    if isinstance(terms, GrantTerms):
+        return msgspec.structs.astuple(terms)
     hashed = {"statement": keccak256(terms.statement.encode())}
     return tuple(hashed.get(name, value) for name, value in msgspec.structs.asdict(terms).items())
 

@@ -5,7 +5,7 @@ follows: an access counts as the rules decide it, and after a wrong running hash
 taken over.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 from ledger.custody import Sharing
 from ledger.deployment import DEFAULT_HEAD_AGE, DEFAULT_RELEASE_WINDOW
@@ -129,7 +129,7 @@ class Replay:
         *,
         last_block: int | None = None,
         hashes: BlockHashes | None = None,
-        voidable: bool = False,
+        voidable: Container[int] | None = None,
     ) -> ReplayReport:
         """End the trail and report.
 
@@ -137,7 +137,7 @@ class Replay:
             end: Where it must end: what the contracts said of themselves to whoever gave the logs.
             last_block: Up to which it has everything, as whoever gave the logs says.
             hashes: Tells the hashes of blocks, of whoever can be asked for them.
-            voidable: Whether to report the uses that a regulator may give back.
+            voidable: Numbers of accesses of which to report whether their use may be given back.
         """
         state = self.state
         if state.unclosed:
@@ -157,8 +157,8 @@ class Replay:
         for finding in self._voids.finish(unproven):
             self._add(finding)
         found: Iterable[Voidable] = ()
-        if voidable:
-            found = self._voids.voidable(unproven, self._block.timestamp)
+        if voidable is not None:
+            found = self._voids.voidable(voidable, unproven, self._block.timestamp)
         noted = self._check_noted(last_block, hashes)
         return ReplayReport(
             first_block=self._first_block,

@@ -155,6 +155,8 @@ class Voidable(msgspec.Struct, frozen=True):
     sequence: int
     """Number of the access."""
     authorization: bytes
+    before: int
+    """What the contract has as the authorization's last use until then."""
     last_use: int
     """Time of the authorization's last use that stands then; zero for none."""
     ground: VoidGround

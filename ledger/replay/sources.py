@@ -1,6 +1,6 @@
 """Where trails come from: a node that the regulator chooses, or a file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,7 @@ def replay_node(
     finality: Finality | None = None,
     other_contracts: bool = False,
     known_end: KnownEnd | None = None,
+    voidable: Container[int] | None = None,
 ) -> ReplayReport:
     """Replay everything up to the newest final block of a node.
 
@@ -54,6 +55,15 @@ def replay_node(
     contracts say of themselves at the end; nothing else of what it says is relied upon. A node that tells
     less of all of that consistently is found out by a known end only. Whether it is the
     right chain is for `verify_deployment`.
+
+    Args:
+        rpc: The node.
+        deployment: From a source that is trusted.
+        journals: To compare with, if any.
+        finality: When a block is final.
+        other_contracts: Whether contracts of others write logs on this chain too.
+        known_end: Through what, or to what, it must come, from a source that is trusted.
+        voidable: Numbers of accesses of which to report whether their use may be given back.
 
     Raises:
         RpcError: the node cannot be asked.
@@ -66,7 +76,10 @@ def replay_node(
     for logs in read_logs(rpc, deployment.contracts, deployment.block_number, newest.number):
         replay.feed(logs)
     return replay.finish(
-        end, last_block=newest.number, hashes=lambda numbers: _hashes(rpc, numbers)
+        end,
+        last_block=newest.number,
+        hashes=lambda numbers: _hashes(rpc, numbers),
+        voidable=voidable,
     )
 
 

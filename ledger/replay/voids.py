@@ -95,10 +95,13 @@ class VoidJudge:
             elif not self._shown(event.ground, use):
                 self.unchecked += 1
 
-    def voidable(self, unproven: Container[int], now: int) -> Iterator[Voidable]:
+    def voidable(
+        self, wanted: Container[int], unproven: Container[int], now: int
+    ) -> Iterator[Voidable]:
         """Yield the uses that can be given back one after the other, each with the ground that holds.
 
         Args:
+            wanted: Numbers of the accesses that are to be given back, if they can be.
             unproven: As for `finish`.
             now: Time of the newest block, seconds since 1970.
         """
@@ -106,11 +109,11 @@ class VoidJudge:
             known = self._state.authorizations.get(authorization)
             if known is None or known.revoked:
                 continue
-            given = known.voids
+            given, before = known.voids, known.last_use
             gone = set(self._state.voided)
             for sequence, use in uses:
                 ground = None
-                if sequence not in gone and given < known.max_uses:
+                if sequence in wanted and sequence not in gone and given < known.max_uses:
                     signed = use.compared.claimed and sequence not in unproven
                     ground = self._ground(use, signed=signed, now=now)
                 if ground is None:
@@ -119,7 +122,8 @@ class VoidJudge:
                 given += 1
                 standing = self._uses.newest(authorization, gone)
                 last_use = 0 if standing is None else standing.timestamp
-                yield Voidable(sequence, authorization, last_use, ground)
+                yield Voidable(sequence, authorization, before, last_use, ground)
+                before = last_use
 
     def _ground(self, use: Use, *, signed: bool, now: int) -> VoidGround | None:
         for ground in VoidGround:

@@ -1,7 +1,7 @@
 """`quancheng audit`: replay, trace, evidence, verify, export; from a node that the regulator chooses."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -43,6 +43,7 @@ from wallet.cli.audit_evidence import (
     show_evidence,
 )
 from wallet.cli.audit_trace import show_trace
+from wallet.cli.audit_voids import show_voids
 from wallet.cli.errors import DifferencesError, InputError
 from wallet.cli.keys import key
 from wallet.cli.session import Session, session_of
@@ -51,6 +52,7 @@ from wallet.regulator.evidence import find_in_journal
 from wallet.regulator.exports import Format, access_rows, write_rows
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal, fetch_journal
 from wallet.regulator.report import make_report
+from wallet.regulator.voiding import EVERY_ACCESS, choose, give_back
 
 app = typer.Typer(help="The regulator: see, check and keep everything.", no_args_is_help=True)
 app.command("key")(key)
@@ -106,6 +108,42 @@ def replay(
     _show_report(session, report, trail)
     if not report.is_clean:
         raise DifferencesError(f"replay found {report.finding_count} differences")
+
+
+@app.command()
+def void(
+    context: typer.Context,
+    accesses: Annotated[
+        list[int] | None, typer.Argument(help="Their numbers; none to show what may be given back.")
+    ] = None,
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="Give back whatever may be given back.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Public for ever: it must not name a person.")] = "",
+    journal: JournalFiles = None,
+    keyholder_journal: KeyholderFiles = None,
+    from_gateway: FromGateway = False,
+) -> None:
+    """Give uses back that were recorded and never served, as replay and the journals show it."""
+    session = session_of(context)
+    wanted = accesses or ()
+    if every and wanted:
+        raise InputError("name accesses, or --all")
+    if (every or wanted) and not reason:
+        raise InputError("why? name a --reason")
+    asked = wanted or EVERY_ACCESS
+    with _journals(session, journal, keyholder_journal, from_gateway=from_gateway) as journals:
+        report = _replay(session, None, journals, None, voidable=asked)
+    chosen = choose(report.voidable, wanted)
+    done = []
+    for use in chosen:
+        sent = ""
+        if every or wanted:
+            mined = session.run(give_back(session.ledger, session.key, use, reason))
+            sent = to_hex(mined.transaction)
+        done.append((use, sent))
+    show_voids(session, done)
 
 
 @app.command()
@@ -297,12 +335,21 @@ def _replay(
     trail: Path | None,
     journals: Sequence[Journal],
     known_end: KnownEnd | None,
+    *,
+    voidable: Container[int] | None = None,
 ) -> ReplayReport:
     deployment, finality = session.deployment, session.ledger.finality
     if trail is not None:
         return replay_trail(trail, deployment, journals, known_end=known_end)
     with _node(session) as rpc:
-        return replay_node(rpc, deployment, journals, finality=finality, known_end=known_end)
+        return replay_node(
+            rpc,
+            deployment,
+            journals,
+            finality=finality,
+            known_end=known_end,
+            voidable=voidable,
+        )
 
 
 def _known_end(text: str | None) -> KnownEnd | None:
@@ -351,6 +398,8 @@ def _show_report(session: Session, report: ReplayReport, trail: Path | None) -> 
         "journals": report.journals,
         "signatures": report.signatures,
         "releases": report.releases,
+        "voids": report.voids,
+        "unchecked_voids": report.unchecked_voids,
         "finding_count": report.finding_count,
         "findings": [
             {"kind": finding.kind.value, "text": str(finding)} for finding in report.findings
@@ -368,6 +417,7 @@ def _show_report(session: Session, report: ReplayReport, trail: Path | None) -> 
         f"blocks      {_WORD_OF_A_TRAIL if trail else 'hashes and times are those that the node has'}",
         f"journals    {', '.join(report.journals) or 'none: no signature was checked'}",
         f"signatures  {report.signatures:,} of {report.accesses:,} checked",
+        f"voided      {report.void_check}",
         f"verdict     {'no difference' if report.is_clean else 'DIFFERENCES'}",
     )
 

@@ -32,7 +32,7 @@ from wallet.provider.errors import (
     SourceError,
     TermsMismatchError,
 )
-from wallet.regulator.errors import NoSuchEntryError
+from wallet.regulator.errors import NoSuchEntryError, NotVoidableError
 from wallet.supervisor import DataInUseError, PortInUseError
 
 
@@ -79,6 +79,7 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (EvidenceCheckError, ExitCode.NOT_VERIFIED),
     (NoEvidenceError, ExitCode.NOT_FOUND),
     (NoSuchEntryError, ExitCode.NOT_FOUND),
+    (NotVoidableError, ExitCode.REFUSED),
     (WrongChainError, ExitCode.NOT_VERIFIED),
     (OtherGenesisError, ExitCode.NOT_VERIFIED),
     (CodeMissingError, ExitCode.NOT_VERIFIED),

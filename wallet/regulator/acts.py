@@ -2,7 +2,7 @@
 
 from ledger import contracts
 from ledger.enumerations import Change, VoidGround
-from ledger.typed_data import Authorization
+from ledger.events import GrantTerms
 from wallet.client.party import PartyKey
 from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger, Mined, transact
@@ -74,7 +74,7 @@ def void_access(
     ledger: Ledger,
     key: PartyKey | None,
     sequence: int,
-    terms: Authorization,
+    terms: GrantTerms,
     last_use: int,
     ground: VoidGround,
     reason: str,

@@ -15,5 +15,9 @@ class ExportFileError(RegulatorError):
     """An export cannot be written."""
 
 
+class NotVoidableError(RegulatorError):
+    """A use may not be given back, as far as replay and the journals show."""
+
+
 class NoSuchEntryError(RegulatorError):
     """A release journal does not have an access."""

@@ -90,6 +90,7 @@ def _facts(deployment: Deployment, replay: ReplayReport) -> str:
         ("journals compared", ", ".join(replay.journals) or "none"),
         ("signatures checked", str(replay.signatures)),
         ("releases with their record", str(replay.releases)),
+        ("voided accesses", replay.void_check),
     )
     return _table("What was replayed 重放范围", ("", ""), facts)
 

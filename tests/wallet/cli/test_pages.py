@@ -70,6 +70,7 @@ ELSEWHERE = {
     ("keyholder", "Begin"),  # tests/wallet/provider/test_erase_and_rotate.py
     ("keyholder", "The ceremony"),
     ("keyholder", "Serve"),
+    ("regulator", "Give uses back"),  # tests/promises/test_voids.py
 }
 
 

@@ -1,0 +1,156 @@
+"""A recorder that turned bad burns people's only use; a regulator finds it, and gives each back by one command."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger import contracts, views
+from ledger.deployment import write_deployment
+from ledger.enumerations import Outcome, Roles
+from ledger.envelope import LEAST_SCRYPT_N
+from ledger.exchange import decode_result
+from ledger.hexes import to_hex
+from ledger.typed_data import struct_hash
+from tests.promises.test_whole_way import Town, good, problem
+from tests.support.chain import Chain, Party
+from tests.support.city import Person, gateway_process, make_city
+from tests.support.town import PASSWORD, Finished
+from wallet.cli import main
+from wallet.cli.exit_codes import ExitCode
+from wallet.keystore import Keystore, Kind
+from wallet.passwords import Password
+
+pytestmark = pytest.mark.slow
+
+PEOPLE = 200
+Run = Callable[..., Finished]
+
+
+@pytest.fixture
+def town(own_chain: Chain, tmp_path: Path) -> Iterator[Town]:
+    with (
+        make_city(own_chain, tmp_path / "city") as city,
+        gateway_process(city, tmp_path / "gateway", settings={"poll_interval": "0.02"}) as gateway,
+    ):
+        town = Town(city, gateway, {})
+        yield town
+        town.close()
+
+
+@pytest.fixture
+def audit(
+    town: Town,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """The regulator's `audit` commands, with a node and the journals of gateway and keyholders."""
+    monkeypatch.setenv("TEST_PASSWORD", PASSWORD)
+    chain, home = town.city.chain, tmp_path / "regulator"
+    keystore = Keystore(home / "keystore", scrypt_n=LEAST_SCRYPT_N)
+    key = chain.parties.regulator.private_key
+    keystore.store("account", Kind.ETHEREUM_KEY, key, Password(PASSWORD))
+    write_deployment(chain.deployment, tmp_path / "deployment.json")
+    options = (
+        *("--home", str(home), "--password", "env:TEST_PASSWORD"),
+        *("--scrypt-n", str(LEAST_SCRYPT_N), "--deployment", str(tmp_path / "deployment.json")),
+        *("--node", chain.node.url, "--gateway", town.gateway.url),
+    )
+
+    def run(*arguments: str, holders: int = 3) -> Finished:
+        files = [town.city.keyholders.home_of(n) / "releases.ndjson" for n in range(holders)]
+        journals = [part for file in files for part in ("--keyholder-journal", str(file))]
+        capsys.readouterr()
+        command = [*options, "--json", "audit", *arguments, "--from-gateway", *journals]
+        code = main(command)
+        seen = capsys.readouterr()
+        return Finished(code, seen.out, seen.err)
+
+    return run
+
+
+def granted_elsewhere(town: Town, person: Person) -> bytes:
+    """Grant without the gateway, which has an account of its own."""
+    chain, record = town.city.chain, town.city.authorization(person)
+    chain.send(
+        chain.parties.insurer, contracts.grant(record, chain.approval(record, person.subject))
+    )
+    return struct_hash(record)
+
+
+def burn(town: Town, bases: list[bytes]) -> None:
+    """Record what the bank never asked for, by a recorder that it named."""
+    chain, bank = town.city.chain, town.city.terms.consumer
+    thief = Party("A recorder that turned bad", Roles.RECORDER)
+    chain.admit(thief)
+    chain.send(bank, contracts.name_recorder(thief.address))
+    requests = [contracts.encode_request(town.city.submission(one).request) for one in bases]
+    group = contracts.RequestGroup(bank.address, tuple(requests))
+    events = chain.accesses(chain.send(thief, contracts.record([group])))
+    assert [one.outcome for one in events] == [Outcome.ALLOWED] * len(bases)
+    chain.send(bank, contracts.dismiss_recorder(thief.address))
+
+
+def test_burnt_uses_are_given_back_by_one_command_and_shown_to_person_and_consumer(
+    town: Town, audit: Run
+) -> None:
+    chain, person = town.city.chain, town.city.person()
+    town.publish()
+    used = town.granted(person)
+    assert decode_result(town.use(used).content).release is not None
+    bases = [granted_elsewhere(town, person) for _ in range(PEOPLE - 1)]
+    mine = town.granted(person)
+    burn(town, [*bases, mine])
+    denied = problem(town.use(mine), 403, "denied")
+    assert denied["outcome"] == "UsesExhausted"
+
+    report = audit("replay")
+    assert report.code == ExitCode.NOT_VERIFIED
+    assert {one["kind"] for one in report.document["findings"]} == {"unsigned access"}
+    assert report.document["finding_count"] == PEOPLE
+
+    # Too few keyholders say what they did: nothing is shown, and so nothing is given back.
+    assert audit("void", holders=1).document["uses"] == []
+    shown = audit("void").document["uses"]
+    assert [one["ground"] for one in shown] == ["unsigned"] * PEOPLE
+    assert {one["transaction"] for one in shown} == {""}
+
+    # What the bank signed and was given is not among them, however the regulator asks.
+    wanted = str(shown[0]["sequence"])
+    refused = audit("void", wanted, "1", "--reason", "nobody signed it")
+    assert (refused.code, refused.error["kind"]) == (ExitCode.REFUSED, "NotVoidable")
+    assert audit("void", wanted).code == ExitCode.BAD_INPUT  # no reason
+
+    given = audit("void", "--all", "--reason", "nobody signed it").document["uses"]
+    assert len(given) == PEOPLE
+    assert all(one["transaction"] and one["last_use"] == 0 for one in given)
+    left = [chain.rpc.send(views.grant_of(chain.contracts, one)).uses_left for one in bases]
+    assert left == [1] * len(bases)
+    report = audit("replay")
+    assert (report.code, report.document["clean"]) == (ExitCode.DONE, True)
+    assert (report.document["voids"], report.document["unchecked_voids"]) == (PEOPLE, 0)
+
+    history = entries(town, person.subject)
+    events = [one for one in history if one["kind"] == "AccessVoided"]
+    assert len(events) == PEOPLE
+    accesses = {one["sequence"]: one["voided"] for one in history if one["kind"] == "access"}
+    assert {one["sequence"] for one in events} == {one for one in accesses if accesses[one]}
+    assert not accesses[1]
+    consumers = good(town.bank.get("/v1/accesses"))["accesses"]
+    assert {one["voided"] for one in consumers if one["basis"] == to_hex(mine)} == {True, False}
+
+    result = decode_result(town.use(mine).content)
+    assert result.release is not None
+
+
+def entries(town: Town, subject: Any) -> list[dict[str, Any]]:
+    """The person's whole history."""
+    citizen, found, cursor = town.as_subject(subject), [], ""
+    while True:
+        page = good(citizen.get(f"/v1/history{cursor}"))
+        found += page["entries"]
+        if page["cursor"] is None:
+            return found
+        cursor = f"?cursor={page['cursor']}"
