@@ -362,8 +362,7 @@ class Accesses:
             return Answer(verified, recorded, None, error)
 
     async def _release(self, verified: Verified, entry: JournalEntry) -> Answer:
-        version = None if entry.released is None else entry.released.publication
-        order = ReleaseOrder(verified.submission, entry.recorded, version)
+        order = ReleaseOrder(verified.submission, entry.recorded, entry.released)
         try:
             release = await self._releaser.release(order)
         except GatewayError as error:

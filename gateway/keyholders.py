@@ -190,6 +190,9 @@ class PartsTask(msgspec.Struct, frozen=True):
     """From `ledger.exchange.encode_task`."""
     epochs: frozenset[int]
     """Of the records; empty where there are none."""
+    answered: tuple[bytes, ...] = ()
+    """Whose parts were handed out for the access before. Who asks again may not have been able to open them, so the
+    others are asked first."""
 
 
 _Asked = asyncio.Task[tuple[SealedParts | Refusal, ...]]
@@ -290,7 +293,14 @@ class Keyholders:
             there are too few.
         """
         clients = self._in_turn()
-        questions = [_Question(task, self._rosters_of(task), list(clients)) for task in tasks]
+        questions = [
+            _Question(
+                task,
+                self._rosters_of(task),
+                sorted(clients, key=lambda client: client.address in task.answered),
+            )
+            for task in tasks
+        ]
         asked: _Asks = {}
         try:
             self._ask_more(questions, asked)

@@ -39,12 +39,12 @@ class ReleaseOrder(msgspec.Struct, frozen=True):
     Attributes:
         submission: As the consumer signed it, with the key to which it is answered.
         recorded: As the chain has it.
-        version: Publication that an earlier answer came from; None for the first.
+        earlier: What was handed out for it before; None for the first time.
     """
 
     submission: KeyedSubmission
     recorded: RecordedAccess
-    version: int | None = None
+    earlier: Released | None = None
 
 
 class _Prepared(msgspec.Struct):
@@ -193,7 +193,8 @@ class Releaser:
 
 def _wanted(order: ReleaseOrder, basis: BasisEntry) -> Wanted:
     request, recorded = order.submission.request, order.recorded
-    return Wanted(basis, request.item, recorded.block_number, order.version)
+    version = None if order.earlier is None else order.earlier.publication
+    return Wanted(basis, request.item, recorded.block_number, version)
 
 
 def _task(one: _Prepared) -> PartsTask:
@@ -207,7 +208,12 @@ def _task(one: _Prepared) -> PartsTask:
         proof=material.encoded_proof(),
         link=material.link,
     )
-    return PartsTask(encoded, frozenset([record.epoch for record in material.records]))
+    earlier = one.order.earlier
+    return PartsTask(
+        encoded,
+        frozenset([record.epoch for record in material.records]),
+        () if earlier is None else earlier.holders,
+    )
 
 
 def _entry(one: _Prepared, now: int) -> JournalEntry:

@@ -35,7 +35,7 @@ from ledger.typed_data import AccessRequest, digest
 from scripts.vectors import holders_of, named, seal_by_hand
 from scripts.vectors_chain import receipt_of
 from scripts.vectors_files import text_of, write
-from scripts.vectors_node import ANSWER_KEY, ASKED, SmallChain, make_chain
+from scripts.vectors_node import ANSWER_KEY, ASKED, ROSTER, SmallChain, make_chain
 from wallet.service.problems import PREFIX
 
 HOLDERS: Final = (1, 3)
@@ -119,7 +119,7 @@ def _held(chain: SmallChain, holder: int, signed: bytes) -> HeldKeys:
     info = b"quancheng/1/release" + prefixed(signed)
     ephemeral = named(f"ephemeral key of keyholder {holder}")
     sealed = seal_by_hand(ephemeral, public, info, pack(KeyParts(tuple(parts))))
-    return HeldKeys(named(f"keyholder {holder}")[:20], b"\x01\x01" + sealed)
+    return HeldKeys(ROSTER.members[holder - 1], b"\x01\x01" + sealed)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,8 @@ class ConsumerRole:
             signed = digest(result.request, self._domain)
             mask = result.request.fields
             opening = self._answer_keys.opening(result.request.nonce)
-            open_release(result.release, self.desk.schema, mask, opening, signed)
+            rosters = self.desk.deployment.rosters
+            open_release(result.release, self.desk.schema, mask, opening, signed, rosters)
         except (VerificationError, LedgerError) as error:
             self.desk.unopened.append(str(error))
             return False

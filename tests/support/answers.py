@@ -46,7 +46,7 @@ from ledger.typed_data import (
     struct_hash,
 )
 from scripts.answer_keys import DrawnKeys
-from tests.support.chain import FIELDS, Chain, Party, Subject
+from tests.support.chain import FIELDS, ROSTER, Chain, Party, Subject
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis
 
@@ -194,7 +194,7 @@ class Desk:
         ]
         plain = pack(KeyParts(tuple(parts)))
         sealed = EncryptionKey(submission.key).seal(plain, Purpose.RELEASE, self.digest(request))
-        return HeldKeys(bytes([holder]) * 20, sealed)
+        return HeldKeys(ROSTER.members[holder - 1], sealed)
 
     def digest(self, request: AccessRequest) -> bytes:
         return digest(request, self.chain.deployment.domain_of(AccessRequest))

@@ -357,18 +357,23 @@ def test_the_consumers_key_opens_what_the_gateway_sent() -> None:
     result = decode_result(as_sent("gateway_to_consumer"))
     assert result.release is not None
     schema = Schema(result.release.dataset, tuple(found["names"]))
+    rosters = ledger().deployment.rosters
     opened = open_release(
         result.release,
         schema,
         int(found["fields"]),
         OpeningKey(from_hex(found["opening_key"])),
         from_hex(found["digest"]),
+        rosters,
     )
-    shown = [{field.name: field.value for field in record.fields} for record in opened]
+    assert opened.wrong == ()
+    shown = [{field.name: field.value for field in record.fields} for record in opened.records]
     assert shown == found["opened"]
     other = OpeningKey.generate()
     with pytest.raises(VerificationError):
-        open_release(result.release, schema, int(found["fields"]), other, from_hex(found["digest"]))
+        open_release(
+            result.release, schema, int(found["fields"]), other, from_hex(found["digest"]), rosters
+        )
 
 
 # What a provider and a consumer keep

@@ -4,25 +4,22 @@ What does not fit is refused with the name of the check that failed (`Verificati
 it may be used then.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import combinations
-from typing import Final
 
 import msgspec
 
-from ledger.custody import HolderParts, RecordKeys, Sharing, combine_parts, unpack
+from ledger.custody import HolderParts, combine_parts, unpack
 from ledger.custody import Release as KeyParts
 from ledger.encoding import Schema
-from ledger.errors import CustodyError, LedgerError, MissingSubsetError
+from ledger.errors import CustodyError, LedgerError
 from ledger.exchange import HeldKeys, Release
-from ledger.hexes import to_hex
 from ledger.publications import PublicationEntry
 from ledger.records import EncryptedRecord, OpenedField, open_fields, verify_opened_fields
+from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Purpose
 from wallet.client.checks import Check
 from wallet.client.errors import UnknownNameError, VerificationError
-
-_MOST_CHOICES: Final = 200
 
 
 class OpenedRecord(msgspec.Struct, frozen=True):
@@ -65,10 +62,23 @@ def field_index(names: Sequence[str], name: str) -> int:
     return found[0]
 
 
+class Unlocked(msgspec.Struct, frozen=True):
+    """What a release opened."""
+
+    records: tuple[OpenedRecord, ...]
+    wrong: tuple[bytes, ...] = ()
+    """Addresses of the keyholders whose parts were not those that open."""
+
+
 def open_release(
-    release: Release, schema: Schema, mask: int, opening: OpeningKey, digest: bytes
-) -> tuple[OpenedRecord, ...]:
-    """Open all records of a release.
+    release: Release,
+    schema: Schema,
+    mask: int,
+    opening: OpeningKey,
+    digest: bytes,
+    rosters: Sequence[Roster],
+) -> Unlocked:
+    """Open all records of a release with the parts of any keyholders that fit.
 
     Args:
         release: from the gateway.
@@ -76,27 +86,27 @@ def open_release(
         mask: the fields that were asked for.
         opening: the consumer's key.
         digest: of the request; the parts are bound to it.
+        rosters: of the deployment.
 
     Raises:
         VerificationError: of `Check.KEYS` or `Check.VALUES`.
     """
     indices = schema.indices(mask)
-    unsealed = tuple(_unsealed(release.keys, opening, digest))
-    problem: LedgerError | None = None
-    for parts in _choices(unsealed):
-        try:
-            return tuple(_opened(record, schema, indices, parts) for record in release.records)
-        except LedgerError as error:
-            problem = problem or error
-    if isinstance(problem, MissingSubsetError) or not unsealed:
-        raise VerificationError(Check.KEYS, f"{len(unsealed)} keyholders' parts are too few")
-    check = Check.KEYS if isinstance(problem, CustodyError) else Check.VALUES
-    raise VerificationError(check, str(problem)) from problem
+    handed = {held.holder: _unsealed(held, opening, digest) for held in release.keys}
+    wrong = {holder for holder, parts in handed.items() if parts is None}
+    opened = []
+    for record in release.records:
+        roster = _roster_of(record, rosters)
+        fitting = _fitting(record, roster, indices, handed)
+        found, used = _open_record(record, schema, roster, fitting, wrong)
+        opened.append(found)
+        wrong |= _disagreeing(roster, used, fitting) | (handed.keys() - fitting.keys())
+    return Unlocked(tuple(opened), tuple(sorted(wrong)))
 
 
 def verify_values(
     release: Release, schema: Schema, mask: int, records: Sequence[OpenedRecord]
-) -> tuple[OpenedRecord, ...]:
+) -> Unlocked:
     """Check values that were opened before against what the release's records commit to.
 
     Raises:
@@ -111,76 +121,90 @@ def verify_values(
                 raise VerificationError(Check.VALUES, "another record")
     except (LedgerError, ValueError) as error:
         raise VerificationError(Check.VALUES, str(error)) from error
-    return tuple(records)
+    return Unlocked(tuple(records))
 
 
-def _unsealed(
-    keys: Sequence[HeldKeys], opening: OpeningKey, digest: bytes
-) -> Iterator[tuple[HolderParts, ...]]:
-    """Yield each keyholder's parts; what does not open is passed over, others may suffice."""
-    holders: set[int] = set()
-    for held in keys:
+_Parts = dict[bytes, HolderParts]
+"""Of one record, by the keyholders' addresses."""
+
+
+def _unsealed(held: HeldKeys, opening: OpeningKey, digest: bytes) -> tuple[HolderParts, ...] | None:
+    """Return a keyholder's parts; None for what does not open, as others may suffice."""
+    try:
+        return unpack(opening.open(held.sealed, Purpose.RELEASE, digest), KeyParts).records
+    except LedgerError:
+        return None
+
+
+def _roster_of(record: EncryptedRecord, rosters: Sequence[Roster]) -> Roster:
+    for roster in rosters:
+        if roster.epoch == record.epoch:
+            return roster
+    raise VerificationError(
+        Check.KEYS, f"the deployment file has no keyholders of epoch {record.epoch}"
+    )
+
+
+def _fitting(
+    record: EncryptedRecord,
+    roster: Roster,
+    indices: tuple[int, ...],
+    handed: Mapping[bytes, tuple[HolderParts, ...] | None],
+) -> _Parts:
+    """Return the parts that have the form of this record's, each from the keyholder whose number it says."""
+    wanted = (record.number, record.salt, record.epoch, indices)
+    return {
+        holder: one
+        for holder, parts in handed.items()
+        if holder in roster.members
+        for one in parts or ()
+        if (one.number, one.salt, one.epoch, one.indices) == wanted
+        and one.holder == roster.number_of(holder)
+    }
+
+
+def _open_record(
+    record: EncryptedRecord, schema: Schema, roster: Roster, fitting: _Parts, wrong: Set[bytes]
+) -> tuple[OpenedRecord, _Parts]:
+    """Open a record; return it with the parts that did."""
+    problem: LedgerError | None = None
+    for some in _choices(fitting, roster.threshold, wrong):
         try:
-            plain = opening.open(held.sealed, Purpose.RELEASE, digest)
-            records = unpack(plain, KeyParts).records
-        except LedgerError:
-            continue
-        numbers = {parts.holder for parts in records}
-        if len(numbers) > 1 or numbers & holders:
-            detail = f"{to_hex(held.holder)} speaks for several keyholders"
-            raise VerificationError(Check.KEYS, detail)
-        holders |= numbers
-        yield records
+            keys = combine_parts(roster.sharing, list(some.values()))
+            fields = open_fields(schema, record, keys)
+            entry = verify_opened_fields(schema, record, fields)
+        except LedgerError as error:
+            problem = problem or error
+        else:
+            return OpenedRecord(entry, fields), some
+    if problem is None:
+        raise VerificationError(
+            Check.KEYS,
+            f"{len(fitting)} keyholders' parts are too few, {roster.threshold} are needed",
+        )
+    check = Check.KEYS if isinstance(problem, CustodyError) else Check.VALUES
+    raise VerificationError(check, str(problem)) from problem
 
 
-def _choices(
-    unsealed: Sequence[tuple[HolderParts, ...]],
-) -> Iterator[Sequence[tuple[HolderParts, ...]]]:
-    """Yield everybody's parts, then those of fewer: one wrong keyholder must not spoil the rest.
+def _choices(fitting: _Parts, threshold: int, wrong: Set[bytes]) -> Iterator[_Parts]:
+    """Yield the parts of all who were right so far, then of just as many as it takes.
 
     Which choice is right shows in the values: they are committed to.
     """
-    count = 0
-    for size in range(len(unsealed), 0, -1):
-        for some in combinations(unsealed, size):
-            yield some
-            count += 1
-            if count == _MOST_CHOICES:
-                return
-    if not unsealed:
-        yield ()
+    right = {holder: parts for holder, parts in fitting.items() if holder not in wrong}
+    if len(right) >= threshold:
+        yield right
+    for some in combinations(sorted(fitting, key=wrong.__contains__), threshold):
+        if len(some) != len(right) or right.keys() != set(some):
+            yield {holder: fitting[holder] for holder in some}
 
 
-def _opened(
-    record: EncryptedRecord,
-    schema: Schema,
-    indices: tuple[int, ...],
-    parts: Sequence[tuple[HolderParts, ...]],
-) -> OpenedRecord:
-    keys = _keys_of(record, parts)
-    if tuple(key.index for key in keys.fields) != indices:
-        raise CustodyError("the parts are for other fields than were asked for")
-    fields = open_fields(schema, record, keys)
-    return OpenedRecord(verify_opened_fields(schema, record, fields), fields)
-
-
-def _keys_of(record: EncryptedRecord, parts: Sequence[tuple[HolderParts, ...]]) -> RecordKeys:
-    mine = [
-        one
-        for of_holder in parts
-        for one in of_holder
-        if (one.number, one.salt, one.epoch) == (record.number, record.salt, record.epoch)
-    ]
-    return combine_parts(_sharing(mine), mine)
-
-
-def _sharing(parts: Sequence[HolderParts]) -> Sharing:
-    """Return how many of how many keyholders it takes, as the parts themselves tell.
-
-    They are not believed: parts that were combined wrongly open nothing.
-    """
-    subsets = [share.subset for one in parts for share in one.shares]
-    if not subsets or not subsets[0]:
-        raise CustodyError("a keyholder gave no parts of this record")
-    holders = max(max(subset, default=1) for subset in subsets)
-    return Sharing(holders - len(subsets[0]) + 1, holders)
+def _disagreeing(roster: Roster, used: _Parts, fitting: _Parts) -> set[bytes]:
+    """Return whose parts are not those that opened the record, which tell the parts of every seed."""
+    known = {share.subset: share for parts in used.values() for share in parts.shares}
+    return {
+        holder
+        for holder, parts in fitting.items()
+        if parts.shares
+        != tuple([known[subset] for subset in roster.sharing.subsets_of(parts.holder)])
+    }

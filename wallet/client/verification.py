@@ -45,7 +45,7 @@ from wallet.client.errors import (
     problem_error,
 )
 from wallet.client.memory import Memory
-from wallet.client.opening import OpenedRecord, open_release, verify_values
+from wallet.client.opening import OpenedRecord, Unlocked, open_release, verify_values
 from wallet.client.steps import Steps, look
 from wallet.client.transactions import Ledger
 
@@ -77,6 +77,7 @@ class Opened(msgspec.Struct, frozen=True):
         records: in order of owner and number; of a person all there are, possibly none.
         checked: what was checked, here and now.
         unchecked: what was not, and why.
+        wrong_holders: keyholders whose parts were wrong; those of the others opened it.
     """
 
     access: bytes
@@ -87,6 +88,7 @@ class Opened(msgspec.Struct, frozen=True):
     records: tuple[OpenedRecord, ...]
     checked: tuple[Check, ...]
     unchecked: tuple[Open, ...]
+    wrong_holders: tuple[bytes, ...] = ()
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -132,9 +134,10 @@ def open_result(
         ProblemError: nothing was released; the problem says why.
         VerificationError: something is not what it is said to be; `check` says what.
     """
+    rosters = ledger.deployment.rosters
 
-    def reveal(release: Release, schema: Schema, digest_: bytes) -> tuple[OpenedRecord, ...]:
-        return open_release(release, schema, submission.request.fields, opening, digest_)
+    def reveal(release: Release, schema: Schema, digest_: bytes) -> Unlocked:
+        return open_release(release, schema, submission.request.fields, opening, digest_, rosters)
 
     verifier = _Verifier(ledger, submission, basis or Basis(), memory=memory)
     return (yield from verifier.run(result, reveal))
@@ -162,7 +165,7 @@ def verify_opened(
         VerificationError: something is not what it is said to be; `check` says what.
     """
 
-    def reveal(release: Release, schema: Schema, _digest: bytes) -> tuple[OpenedRecord, ...]:
+    def reveal(release: Release, schema: Schema, _digest: bytes) -> Unlocked:
         return verify_values(release, schema, submission.request.fields, records)
 
     return (yield from _Verifier(ledger, submission, basis, names).run(result, reveal))
@@ -184,7 +187,7 @@ def verify_denial(
     return DeniedError(recorded, OUTCOMES[recorded.outcome].title)
 
 
-_Reveal = Callable[[Release, Schema, bytes], tuple[OpenedRecord, ...]]
+_Reveal = Callable[[Release, Schema, bytes], Unlocked]
 
 
 class _Verifier:
@@ -221,7 +224,8 @@ class _Verifier:
             self._checked.append(Check.KEYS)
         else:
             schema = Schema(release.dataset, self._names)
-        records = reveal(release, schema, self._digest)
+        unlocked = reveal(release, schema, self._digest)
+        records = unlocked.records
         self._checked.append(Check.VALUES)
         item = self._request.item if self._request.item != ALL else terms.item
         yield from self._records(release, records, head, item)
@@ -235,6 +239,7 @@ class _Verifier:
             records=records,
             checked=tuple(self._checked),
             unchecked=tuple(self._open),
+            wrong_holders=unlocked.wrong,
         )
 
     # The access

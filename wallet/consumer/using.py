@@ -6,27 +6,33 @@ from typing import Final
 
 import msgspec
 
-from ledger.exchange import decode_result
+from ledger.errors import LedgerError
+from ledger.exchange import AccessResult, decode_result
 from ledger.sealing import EncryptionKey, OpeningKey
 from ledger.typed_data import AccessRequest
-from wallet.client.accesses import Answered, use
+from wallet.client.accesses import Answered, submit, use
+from wallet.client.checks import Check
 from wallet.client.errors import (
     AnotherUseError,
     ClientError,
     MissingKeyError,
     NotFoundHereError,
+    VerificationError,
 )
 from wallet.client.memory import Memory
 from wallet.client.party import PartyKey
 from wallet.client.patience import USUAL, Patience
 from wallet.client.receipts import Receipt, make_receipt
 from wallet.client.requests import Asked, KeptRequest, RequestBook
-from wallet.client.steps import Steps
+from wallet.client.steps import Steps, send
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis, Opened, open_result
 
 USUAL_LIFETIME: Final = 300
 """Seconds within which a request must be recorded."""
+
+_UNOPENED: Final = (Check.KEYS, Check.VALUES)
+"""Checks that fail where keyholders' parts are wrong."""
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -101,6 +107,9 @@ def access(
     Whoever has stored what was opened says so (`RequestBook.note_stored`): then its key is destroyed. Until
     then, and while keyholders release it, it can be opened again (`open_kept`).
 
+    Where parts of a keyholder do not open it, it is asked for again, which brings those of others: any k that are
+    right open it, and `Opened.wrong_holders` names whose were not.
+
     Raises:
         DeniedError: it was denied, on chain.
         ProblemError: nothing is released; the problem says why.
@@ -132,13 +141,41 @@ def open_answer(
     known, memory = basis or Basis(), memory or Memory()
     request, result = answered.request, answered.result
     key = book.opening_key(request.id, opening) if result.release is not None else opening
-    opened = yield from open_result(ledger, key, request.submission, result, known, memory)
+    while True:
+        try:
+            opened = yield from open_result(ledger, key, request.submission, result, known, memory)
+            break
+        except VerificationError as error:
+            if error.check not in _UNOPENED:
+                raise
+            more = yield from _with_more_parts(request, result)
+            if more is None:
+                raise
+            result = more
     release = result.release
     if release is None:  # `open_result` has raised
         raise NotFoundHereError("nothing was released")
     schema = yield from memory.schema(ledger, release.dataset)
     receipt = make_receipt(ledger, request.submission, release, opened, schema.names, known)
     return Used(request, opened, receipt)
+
+
+def _with_more_parts(request: KeptRequest, result: AccessResult) -> Steps[AccessResult | None]:
+    """Ask for an access again, as one keyholder may have sent wrong parts; None when no other's came."""
+    try:
+        (text,) = yield from send(submit((request,)))
+        again = decode_result(text)
+    except (ClientError, LedgerError):
+        return None
+    had, new = result.release, again.release
+    if had is None or new is None:
+        return None
+    keys = {held.holder: held for held in (*had.keys, *new.keys)}
+    if len(keys) == len(had.keys):
+        return None
+    return msgspec.structs.replace(
+        again, release=msgspec.structs.replace(new, keys=tuple(keys.values()))
+    )
 
 
 def open_answers(

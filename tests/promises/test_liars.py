@@ -1,0 +1,181 @@
+"""Two honest keyholders of three always serve, whatever the third one says; and it is named."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ledger.exchange import Refusal
+from ledger.typed_data import AccessRequest
+from tests.promises.test_whole_way import Town
+from tests.support.city import City, gateway_process
+from tests.support.lying_keyholder import (
+    Liar,
+    another_roster,
+    noise,
+    of_another_number,
+    of_another_record,
+    of_fewer_fields,
+    standing_before,
+    without_a_subset,
+)
+from wallet.client.party import PartyKey
+from wallet.client.patience import Patience
+from wallet.client.requests import RequestBook
+from wallet.client.transactions import Ledger
+from wallet.client.transports import Client, Endpoints
+from wallet.client.verification import Opened
+from wallet.consumer import using
+
+pytestmark = pytest.mark.slow
+
+ACCESSES = 6
+LIES = 2
+"""Which of the three keyholders lies, counted from 0."""
+SECONDS = 3.0
+"""Within which each access is served: not the keyholder's timeout, which is longer."""
+
+
+@dataclass
+class Desk:
+    """A bank that uses what a person granted, at a gateway with one keyholder that lies."""
+
+    city: City
+    liar: Liar
+    client: Client
+    book: RequestBook
+    basis: bytes
+
+    def access(self) -> Opened:
+        """Use it once; open and check the answer."""
+        ledger = Ledger(self.city.chain.deployment, own_node=True)
+        opening = self.city.bank_key
+        (request,) = using.prepare(
+            *(ledger, self.client.key, opening.encryption_key, self.book, self.basis), 0b101
+        )
+        steps = using.access(ledger, opening, self.book, request, patience=Patience(5))
+        return self.client.run(steps).opened
+
+
+@pytest.fixture(scope="module")
+def desk(city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    home: Path = tmp_path_factory.mktemp("liars")
+    domain = city.chain.deployment.domain_of(AccessRequest)
+    liar = Liar(city.holders[LIES], city.keyholders.urls[LIES], city.schema, domain)
+    with standing_before(liar):
+        urls = city.keyholders.by_address
+        urls = {**urls, list(urls)[LIES]: liar.url}
+        settings = {"keyholders": json.dumps(urls), "poll_interval": "0.02"}
+        with gateway_process(city, home / "gateway", settings=settings) as gateway:
+            town = Town(city, gateway, {})
+            person = city.person()
+            town.publish()
+            basis = town.granted(person, max_uses=1000)
+            endpoints = Endpoints(gateway.url, node=city.chain.node.url)
+            key = PartyKey(city.terms.consumer.private_key)
+            chain_id = city.chain.deployment.chain_id
+            with (
+                Client(endpoints, key=key, chain_id=chain_id) as client,
+                RequestBook(home / "requests.sqlite") as book,
+            ):
+                yield Desk(city, liar, client, book, basis)
+            town.close()
+
+
+def threshold_of_99(liar: Liar) -> None:
+    liar.description = {"epochs": [{"epoch": 1, "threshold": 99, "members": [], "complete": True}]}
+
+
+def another_roster_and_epoch(liar: Liar) -> None:
+    liar.description = another_roster(liar.holdings)
+
+
+def no_description(liar: Liar) -> None:
+    liar.description = {"address": 7}
+
+
+def garbage(liar: Liar) -> None:
+    liar.garbage = b"<html>it works</html>"
+
+
+def too_few_answers(liar: Liar) -> None:
+    liar.garbage = b'{"results":[]}'
+
+
+def refusal(liar: Liar) -> None:
+    liar.refuses = Refusal("urn:quancheng:problem:release-over", "Over", 410, "it is over")
+
+
+def slowness(liar: Liar) -> None:
+    liar.delay = 8
+
+
+def sealed_to_another_key(liar: Liar) -> None:
+    liar.seals_to_another = True
+
+
+def parts(change: Callable[..., object]) -> Callable[[Liar], None]:
+    def lie(liar: Liar) -> None:
+        liar.change = change  # type: ignore[assignment]
+
+    lie.__name__ = change.__name__
+    return lie
+
+
+UNSEEN = [
+    threshold_of_99,
+    another_roster_and_epoch,
+    no_description,
+    garbage,
+    too_few_answers,
+    refusal,
+    slowness,
+]
+"""Lies that only the gateway hears."""
+
+SEEN = [
+    sealed_to_another_key,
+    *map(parts, (noise, of_another_record, of_another_number, of_fewer_fields, without_a_subset)),
+]
+"""Lies in what is sealed: no gateway can tell, the consumer does."""
+
+
+@pytest.mark.parametrize("lie", [*UNSEEN, *SEEN], ids=lambda lie: lie.__name__)
+def test_two_honest_keyholders_of_three_serve_every_access(
+    desk: Desk, lie: Callable[[Liar], None]
+) -> None:
+    desk.liar.be_honest()
+    lie(desk.liar)
+    named: set[bytes] = set()
+    until = time.monotonic() + 30
+    count = 0
+    while count < ACCESSES or not has_shown(lie, desk.liar, named):
+        count += 1
+        begun = time.monotonic()
+        assert begun < until, "one that failed is asked last, but only for a while"
+        opened = desk.access()
+        assert time.monotonic() - begun < SECONDS
+        assert [len(record.fields) for record in opened.records] == [2, 2]
+        named |= set(opened.wrong_holders)
+    assert named == ({desk.liar.holdings.address} if lie in SEEN else set())
+
+
+def has_shown(lie: Callable[[Liar], None], liar: Liar, named: set[bytes]) -> bool:
+    """Whether the lie was told to somebody."""
+    if lie in SEEN:
+        return bool(named)
+    return bool(liar.asked) or lie in (threshold_of_99, another_roster_and_epoch, no_description)
+
+
+def test_the_gateway_stays_ready_beside_one_that_says_that_99_are_needed(desk: Desk) -> None:
+    desk.liar.be_honest()
+    threshold_of_99(desk.liar)
+    time.sleep(2.5)  # for so long it stays known who is ready
+    gateway = desk.client.endpoints.gateway
+    answer = httpx.get(f"{gateway}/readyz")
+    assert (answer.status_code, answer.json()["checks"]["keyholders"]) == (200, None)
+    desk.liar.be_honest()

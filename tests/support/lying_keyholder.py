@@ -1,0 +1,160 @@
+"""A keyholder that lies: stands before a real one, and changes what it says as a test tells it."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import msgspec
+
+from ledger.custody import HolderParts, Release, derive_parts, derive_subkeys, pack
+from ledger.encoding import Schema
+from ledger.exchange import Refusal, ReleaseTask, SealedParts, decode_tasks, encode_answers
+from ledger.hexes import to_hex
+from ledger.sealing import EncryptionKey, OpeningKey, Purpose
+from ledger.typed_data import Domain, digest
+from wallet.keyholder.seeds import Holdings
+
+Change = Callable[[HolderParts], HolderParts]
+
+
+def noise(parts: HolderParts) -> HolderParts:
+    """Parts of the right form, drawn anew."""
+    shares = [
+        msgspec.structs.replace(one, secret=os.urandom(len(one.secret))) for one in parts.shares
+    ]
+    return msgspec.structs.replace(parts, shares=tuple(shares))
+
+
+def of_another_record(parts: HolderParts) -> HolderParts:
+    """Parts that say that they are another record's."""
+    return msgspec.structs.replace(parts, number=parts.number + 1, salt=bytes(32))
+
+
+def of_another_number(parts: HolderParts) -> HolderParts:
+    """Parts that say that they are another keyholder's."""
+    return msgspec.structs.replace(parts, holder=1 + parts.holder % 3)
+
+
+def of_fewer_fields(parts: HolderParts) -> HolderParts:
+    """Parts of one field less."""
+    return msgspec.structs.replace(parts, indices=parts.indices[:-1])
+
+
+def without_a_subset(parts: HolderParts) -> HolderParts:
+    """One seed's parts are missing."""
+    return msgspec.structs.replace(parts, shares=parts.shares[:-1])
+
+
+@dataclass
+class Liar:
+    """What it says now. Switched by assigning; honest at first."""
+
+    holdings: Holdings
+    real: str
+    """Where the real one answers."""
+    schema: Schema
+    domain: Domain
+    """Of access requests."""
+    description: dict[str, Any] = field(default_factory=dict)
+    """What it says of itself instead."""
+    change: Change | None = None
+    """What it does to its parts before it seals them."""
+    seals_to_another: bool = False
+    garbage: bytes | None = None
+    """What it says to every question for parts."""
+    refuses: Refusal | None = None
+    delay: float = 0.0
+    asked: int = 0
+    """Times that it was asked for parts."""
+    url: str = ""
+
+    def be_honest(self) -> None:
+        """Say nothing but what the real one says."""
+        self.description, self.change, self.seals_to_another = {}, None, False
+        self.garbage, self.refuses, self.delay, self.asked = None, None, 0.0, 0
+
+    def answer(self, path: str, body: bytes, real: httpx.Response) -> bytes:
+        """Return what it says instead of what the real one said."""
+        if path == "/v1/holder":
+            return json.dumps({**real.json(), **self.description}).encode()
+        if path != "/v1/releases":
+            return real.content
+        self.asked += 1
+        time.sleep(self.delay)
+        if self.garbage is not None:
+            return self.garbage
+        tasks = decode_tasks(body)
+        if self.refuses is not None:
+            return encode_answers([self.refuses] * len(tasks))
+        if self.change is None and not self.seals_to_another:
+            return real.content
+        return encode_answers([self._parts(task) for task in tasks])
+
+    def _parts(self, task: ReleaseTask) -> SealedParts:
+        request = task.submission.request
+        subkeys = derive_subkeys(self.holdings.newest().complete(), task.dataset)
+        indices = self.schema.indices(request.fields)
+        own = [
+            derive_parts(subkeys, self.schema, record.number, record.salt, indices)
+            for record in task.records
+        ]
+        parts = [one if self.change is None else self.change(one) for one in own]
+        key = EncryptionKey(task.submission.key)
+        if self.seals_to_another:
+            key = OpeningKey.generate().encryption_key
+        signed = digest(request, self.domain)
+        return SealedParts(key.seal(pack(Release(tuple(parts))), Purpose.RELEASE, signed))
+
+
+@contextmanager
+def standing_before(liar: Liar) -> Iterator[Liar]:
+    """Let a liar answer at a URL of its own."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer("GET", b"")
+
+        def do_POST(self) -> None:
+            self._answer("POST", self.rfile.read(int(self.headers["Content-Length"])))
+
+        def _answer(self, method: str, body: bytes) -> None:
+            real = client.request(method, liar.real + self.path, content=body)
+            said = liar.answer(self.path, body, real) if real.is_success else real.content
+            self.send_response(real.status_code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            with suppress(OSError):  # nobody waits for it any more
+                self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    client = httpx.Client(timeout=30)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    liar.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield liar
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        client.close()
+
+
+def another_roster(holdings: Holdings) -> dict[str, Any]:
+    """What a keyholder says that names other members, another epoch and another threshold."""
+    epoch = {"epoch": 7, "number": 1, "threshold": 99, "members": [to_hex(holdings.address)] * 3}
+    return {"epochs": [{**epoch, "complete": True}]}
