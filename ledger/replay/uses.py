@@ -18,6 +18,8 @@ import msgspec
 from ledger.replay.journals import Compared
 
 _LAYOUT: Final = struct.Struct("<IQQ??B")
+_SIZE: Final = _LAYOUT.size
+_pack: Final = _LAYOUT.pack
 _FLUSH: Final = 1 << 14
 """Bytes that wait in memory."""
 _MOST: Final = 1 << 36
@@ -54,20 +56,23 @@ class Uses:
         if not self._last < sequence < _MOST:
             return
         self._last = sequence
+        newest, waiting = self._newest, self._waiting
         place = self._places.get(authorization)
         if place is None:
-            place = self._places[authorization] = len(self._newest)
-            self._newest.append(0)
-        if self._first + len(self._waiting) != sequence * _LAYOUT.size:
+            place = self._places[authorization] = len(newest)
+            newest.append(0)
+        if self._first + len(waiting) != sequence * _SIZE or len(waiting) >= _FLUSH:
             self._flush()
-            self._first = sequence * _LAYOUT.size
-        before, holders = self._newest[place], min(compared.holders, 0xFF)
-        self._waiting += _LAYOUT.pack(
-            place, before, timestamp, compared.claimed, compared.reported, holders
+            self._first = sequence * _SIZE
+        waiting += _pack(
+            place,
+            newest[place],
+            timestamp,
+            compared.claimed,
+            compared.reported,
+            min(compared.holders, 0xFF),
         )
-        self._newest[place] = sequence
-        if len(self._waiting) >= _FLUSH:
-            self._flush()
+        newest[place] = sequence
 
     def find(self, sequence: int, authorization: bytes) -> Use | None:
         """Return a use of an authorization; None when the access was none."""
@@ -108,8 +113,8 @@ class Uses:
         if not 0 < sequence < _MOST:
             return None
         self._flush()
-        data = os.pread(self._file.fileno(), _LAYOUT.size, sequence * _LAYOUT.size)
-        if len(data) < _LAYOUT.size:
+        data = os.pread(self._file.fileno(), _SIZE, sequence * _SIZE)
+        if len(data) < _SIZE:
             return None
         place, before, timestamp, *compared = _LAYOUT.unpack(data)
         return Use(place, before, timestamp, Compared(*compared)) if place else None
