@@ -425,7 +425,7 @@ def _take(client: KeyholderClient, group: Sequence[_Question], task: _Asked) -> 
         return
     for question, answer in zip(group, answers, strict=True):
         if isinstance(answer, SealedParts):
-            question.keys[client.address] = HeldKeys(client.address, answer.sealed)
+            question.keys[client.address] = HeldKeys(client.address, answer.sealed, answer.signed)
         else:
             question.refusals.append(answer)
             question.reasons.append(answer.detail or answer.title)

@@ -1,4 +1,4 @@
-"""Write the vectors of what parties keep and prove: docs/spec/vectors/{keystore,identity,ceremony,quality-report}.json.
+"""Write the vectors of what parties keep and prove: docs/spec/vectors/{keystore,identity,ceremony,parts-statements,quality-report}.json.
 
     python -m scripts.vectors_keys
 
@@ -10,16 +10,17 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from ledger.custody import Sharing, pack
-from ledger.encoding import prefixed, u32
-from ledger.hexes import checksum_address, to_hex
+from ledger.encoding import prefixed, u32, u64
+from ledger.hexes import checksum_address, from_hex, to_hex
 from ledger.identifiers import credit_check_character, resident_check_character
 from ledger.keccak import keccak256
 from ledger.sealing import OpeningKey
@@ -41,6 +42,9 @@ SHARING: Final = Sharing(2, 3)
 MEMBER_KEYS: Final = tuple(named(f"keyholder {number}'s key") for number in (1, 2, 3))
 MEMBERS: Final = tuple(address_of(key) for key in MEMBER_KEYS)
 SUBSET: Final = (1, 3)
+INDICES: Final = (0, 2)
+STATED: Final = ((7, named("salt of record 7")), (8, named("salt of record 8")))
+"""Records whose parts are signed: number and salt."""
 
 
 def main() -> None:
@@ -54,6 +58,7 @@ def build() -> dict[str, str]:
         "keystore.json": text_of(keystore_vectors()),
         "identity.json": text_of(identity_vectors()),
         "ceremony.json": text_of(ceremony_vectors()),
+        "parts-statements.json": text_of(statement_vectors()),
         "quality-report.json": text_of(quality_vectors()),
     }
 
@@ -333,6 +338,109 @@ def packet_vector(roster: bytes) -> dict[str, Any]:
         "signed": to_hex(signed),
         "file": _packet_file(roster, sealed, sign(personal_digest(signed), MEMBER_KEYS[0])),
     }
+
+
+# What keyholders sign of the parts that they released
+
+
+def statement_vectors() -> dict[str, Any]:
+    """Three keyholders' statements about the same two records, each signed beside another; the third one's parts are wrong."""
+    request, other = named("digest of the request"), named("digest of another request")
+    secrets = {one.subset: (named(f"parts {one.subset}") * 2) for one in seeds_of(SHARING)}
+    told = [
+        statement_vector(number, request, other, secrets if number < 3 else _garbled(secrets))
+        for number in (1, 2, 3)
+    ]
+    changed = statement_vector(3, other, request, secrets)
+    return {
+        "epoch": EPOCH,
+        "threshold": SHARING.threshold,
+        "members": [to_hex(member) for member in MEMBERS],
+        "member_keys": [to_hex(key) for key in MEMBER_KEYS],
+        "request": to_hex(request),
+        "records": [
+            {"number": number, "salt": to_hex(salt), "indices": list(INDICES)}
+            for number, salt in STATED
+        ],
+        "statements": told,
+        "wrong_parts": to_hex(_wrong_parts(3, told)),
+        "refused": {
+            "of_one_that_was_right": to_hex(_wrong_parts(1, told)),
+            "with_too_few_others": to_hex(_wrong_parts(3, told[1:])),
+            "about_another_request": to_hex(_wrong_parts(3, [*told[:2], changed])),
+        },
+    }
+
+
+def statement_vector(
+    number: int, request: bytes, beside: bytes, secrets: Mapping[tuple[int, ...], bytes]
+) -> dict[str, Any]:
+    """Return what a keyholder signs, laid out by hand: its statement is the second of two."""
+    mine = {subset: secret for subset, secret in secrets.items() if number in subset}
+    about = hashlib.sha256(b"quancheng/1/parts-about" + b"".join(map(_stated, STATED))).digest()
+    first, second = (_leaf(one, about, mine) for one in (beside, request))
+    root = hashlib.sha256(b"\x01" + first + second).digest()
+    text = b"quancheng/1/released-parts" + u32(2) + root
+    signature = sign(personal_digest(text), MEMBER_KEYS[number - 1])
+    return {
+        "holder": to_hex(MEMBERS[number - 1]),
+        "request": to_hex(request),
+        "parts": [
+            {"subset": list(subset), "of_each_record": to_hex(secret)}
+            for subset, secret in mine.items()
+        ],
+        "about": to_hex(about),
+        "hashes": [to_hex(_parts_hash(request, about, *one)) for one in mine.items()],
+        "leaf": to_hex(second),
+        "root": to_hex(root),
+        "signed": to_hex(signature + root + u32(1) + u32(2) + first),
+    }
+
+
+def _stated(record: tuple[int, bytes]) -> bytes:
+    number, salt = record
+    indices = b"".join(map(u32, INDICES))
+    return u32(EPOCH) + u64(number) + prefixed(salt) + prefixed(indices)
+
+
+def _parts_hash(request: bytes, about: bytes, subset: tuple[int, ...], secret: bytes) -> bytes:
+    members = prefixed(b"".join(map(u32, subset)))
+    begin = b"quancheng/1/parts" + request + about + u32(EPOCH) + members
+    return hashlib.sha256(begin + prefixed(secret) * len(STATED)).digest()
+
+
+def _leaf(request: bytes, about: bytes, secrets: Mapping[tuple[int, ...], bytes]) -> bytes:
+    hashes = [
+        u32(EPOCH)
+        + prefixed(b"".join(map(u32, subset)))
+        + _parts_hash(request, about, subset, secret)
+        for subset, secret in secrets.items()
+    ]
+    text = b"quancheng/1/parts-statement" + request + about + u32(len(hashes)) + b"".join(hashes)
+    return hashlib.sha256(b"\x00" + text).digest()
+
+
+def _garbled(secrets: Mapping[tuple[int, ...], bytes]) -> dict[tuple[int, ...], bytes]:
+    return {subset: secret[::-1] for subset, secret in secrets.items()}
+
+
+def _wrong_parts(accused: int, told: Sequence[dict[str, Any]]) -> bytes:
+    statements = [
+        [
+            from_hex(one["holder"]),
+            [
+                from_hex(one["request"]),
+                from_hex(one["about"]),
+                [
+                    [EPOCH, parts["subset"], from_hex(found)]
+                    for parts, found in zip(one["parts"], one["hashes"], strict=True)
+                ],
+            ],
+            from_hex(one["signed"]),
+        ]
+        for one in told
+    ]
+    return b"\x01" + msgspec.msgpack.encode(["wrong-parts", MEMBERS[accused - 1], statements])
 
 
 def _packet_file(roster: bytes, sealed: bytes, signature: bytes) -> Mapping[str, Any]:

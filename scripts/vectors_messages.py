@@ -30,12 +30,13 @@ from ledger.exchange import (
     encode_tasks,
 )
 from ledger.hexes import to_hex
+from ledger.parts_statements import sign_statements, state_parts
 from ledger.sealing import OpeningKey
 from ledger.typed_data import AccessRequest, digest
 from scripts.vectors import holders_of, named, seal_by_hand
 from scripts.vectors_chain import receipt_of
 from scripts.vectors_files import text_of, write
-from scripts.vectors_node import ANSWER_KEY, ASKED, ROSTER, SmallChain, make_chain
+from scripts.vectors_node import ANSWER_KEY, ASKED, HOLDER_KEYS, ROSTER, SmallChain, make_chain
 from wallet.service.problems import PREFIX
 
 HOLDERS: Final = (1, 3)
@@ -64,7 +65,7 @@ def message_vectors(chain: SmallChain) -> dict[str, Any]:
     messages = {
         "consumer_to_gateway": encode_submissions(Submissions((submission,), single=True)),
         "gateway_to_keyholder": _question(chain, recorded),
-        "keyholder_to_gateway": encode_answers([SealedParts(keys[0].sealed)]),
+        "keyholder_to_gateway": encode_answers([SealedParts(keys[0].sealed, keys[0].signed)]),
         "keyholder_to_gateway_refused": encode_answers([refused]),
         "gateway_to_consumer": result,
     }
@@ -119,7 +120,9 @@ def _held(chain: SmallChain, holder: int, signed: bytes) -> HeldKeys:
     info = b"quancheng/1/release" + prefixed(signed)
     ephemeral = named(f"ephemeral key of keyholder {holder}")
     sealed = seal_by_hand(ephemeral, public, info, pack(KeyParts(tuple(parts))))
-    return HeldKeys(ROSTER.members[holder - 1], b"\x01\x01" + sealed)
+    statement = state_parts(signed, KeyParts(tuple(parts)))
+    (shown,) = sign_statements([statement], HOLDER_KEYS[holder - 1])
+    return HeldKeys(ROSTER.members[holder - 1], b"\x01\x01" + sealed, shown)
 
 
 if __name__ == "__main__":

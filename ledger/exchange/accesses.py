@@ -6,7 +6,7 @@
     {"access": {"id", "digest", "sequence", "outcome", <the request's members>, "block_number", "block_hash",
                 "timestamp", "transaction", "log_index"},
      "release": {"dataset", "publication", "root", "count", "records": [...], "proof": {...},
-                 "keys": [{"holder": "0x...", "sealed": "<base64>"}, ...]} | null,
+                 "keys": [{"holder": "0x...", "sealed": "<base64>", "signed": "<base64>"}, ...]} | null,
      "problem": {"type", "title", "status", "detail"} | null}    or {"results": [<such>, ...]}
 
 Writing is split, so that what stays the same for many accesses is written once.
@@ -164,6 +164,7 @@ class _Access(msgspec.Struct):
 class _Keys(msgspec.Struct):
     holder: str
     sealed: bytes
+    signed: bytes
 
 
 class _Release(msgspec.Struct):
@@ -225,7 +226,7 @@ def encode_release(
             count=head.size,
             records=msgspec.Raw(records),
             proof=msgspec.Raw(proof),
-            keys=[_Keys(to_hex(one.holder), one.sealed) for one in keys],
+            keys=[_Keys(to_hex(one.holder), one.sealed, one.signed) for one in keys],
         )
     )
 
@@ -318,7 +319,10 @@ def _recorded(access: _Access) -> tuple[AccessRequest, bytes, RecordedAccess]:
 
 
 def _received(release: _Release) -> Release:
-    keys = [HeldKeys(from_hex(each.holder, ADDRESS_LENGTH), each.sealed) for each in release.keys]
+    keys = [
+        HeldKeys(from_hex(each.holder, ADDRESS_LENGTH), each.sealed, each.signed)
+        for each in release.keys
+    ]
     return Release(
         dataset=from_hex(release.dataset, HASH),
         publication=release.publication,

@@ -3,7 +3,7 @@
     {"accesses": [{"request": {...}, "signature": "0x...", "key": "0x...", "block_number": 12, "transaction": "0x...", "log_index": 0,
                    "dataset": "0x...", "publication": 3, "records": [...], "proof": {...},
                    "link": {...} | null, "link_signature": "0x..." | null}, ...]}
-    {"results": [{"sealed": "<base64>"}, {"problem": {"type", "title", "status", "detail"}}, ...]}
+    {"results": [{"sealed": "<base64>", "signed": "<base64>"}, {"problem": {"type", "title", "status", "detail"}}, ...]}
 
 Writing is split, so that what stays the same for many accesses is written once.
 """
@@ -58,6 +58,7 @@ class _Tasks(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Answer(msgspec.Struct, omit_defaults=True):
     sealed: bytes | None = None
+    signed: bytes | None = None
     problem: Refusal | None = None
 
 
@@ -140,7 +141,7 @@ def decode_tasks(body: bytes) -> tuple[ReleaseTask, ...]:
 def encode_answers(answers: Iterable[SealedParts | Refusal]) -> bytes:
     """Write a keyholder's answers, in the order of the tasks."""
     messages = [
-        _Answer(sealed=one.sealed) if isinstance(one, SealedParts) else _Answer(problem=one)
+        _Answer(one.sealed, one.signed) if isinstance(one, SealedParts) else _Answer(problem=one)
         for one in answers
     ]
     return encoder.encode(_Answers(messages))
@@ -183,8 +184,11 @@ def _link(task: _Task) -> SignedLink | None:
 
 
 def _answer(answer: _Answer) -> SealedParts | Refusal:
-    if answer.sealed is not None and answer.problem is None:
-        return SealedParts(answer.sealed)
-    if answer.problem is not None and answer.sealed is None:
+    sealed, signed = answer.sealed, answer.signed
+    if sealed is not None and signed is not None and answer.problem is None:
+        return SealedParts(sealed, signed)
+    if answer.problem is not None and sealed is None and signed is None:
         return answer.problem
-    raise MalformedError("an answer is either sealed parts or a problem")
+    raise MalformedError(
+        "an answer is either sealed parts with what was signed of them, or a problem"
+    )

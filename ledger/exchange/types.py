@@ -92,6 +92,8 @@ class SealedParts(msgspec.Struct, frozen=True):
     """A keyholder's `ledger.custody.Release`, sealed to the request's key."""
 
     sealed: bytes
+    signed: bytes
+    """What the keyholder signed of it before sealing (`ledger.parts_statements.sign_statements`)."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -109,6 +111,8 @@ class HeldKeys(msgspec.Struct, frozen=True):
     holder: bytes
     """Address of the keyholder."""
     sealed: bytes
+    signed: bytes
+    """What the keyholder signed of them; see `SealedParts`."""
 
 
 class Release(msgspec.Struct, frozen=True):

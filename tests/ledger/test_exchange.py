@@ -186,7 +186,7 @@ def test_malformed_tasks_are_refused() -> None:
 
 
 def test_answers_come_back() -> None:
-    answers = (SealedParts(os.urandom(90)), REFUSAL)
+    answers = (SealedParts(os.urandom(90), os.urandom(105)), REFUSAL)
     assert decode_answers(encode_answers(answers), 2) == answers
     with pytest.raises(MalformedError):
         decode_answers(encode_answers(answers), 3)
@@ -198,7 +198,7 @@ def test_answers_come_back() -> None:
 
 def test_results_come_back() -> None:
     head = TreeHead(9, b"\x0d" * 32)
-    keys = (HeldKeys(bytes(20), b"sealed"),)
+    keys = (HeldKeys(bytes(20), b"sealed", b"signed"),)
     release = Release(b"\x0c" * 32, 3, head, (RECORD,), RANGE, keys)
     written = encode_release(
         release.dataset,

@@ -118,6 +118,10 @@ def sealed_to_another_key(liar: Liar) -> None:
     liar.seals_to_another = True
 
 
+def signed_by_another(liar: Liar) -> None:
+    liar.signs_as_another = True
+
+
 def parts(change: Callable[..., object]) -> Callable[[Liar], None]:
     def lie(liar: Liar) -> None:
         liar.change = change  # type: ignore[assignment]
@@ -139,6 +143,7 @@ UNSEEN = [
 
 SEEN = [
     sealed_to_another_key,
+    signed_by_another,
     *map(parts, (noise, of_another_record, of_another_number, of_fewer_fields, without_a_subset)),
 ]
 """Lies in what is sealed: no gateway can tell, the consumer does."""

@@ -36,6 +36,7 @@ from ledger.exchange import (
 from ledger.keccak import keccak256
 from ledger.links import make_link
 from ledger.merkle import MerkleTree, TreeHead
+from ledger.parts_statements import sign_statements, state_parts
 from ledger.publications import prove_owner
 from ledger.records import EncryptedRecord, encrypt_record
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose
@@ -46,7 +47,7 @@ from ledger.typed_data import (
     struct_hash,
 )
 from scripts.answer_keys import DrawnKeys
-from tests.support.chain import FIELDS, ROSTER, Chain, Party, Subject
+from tests.support.chain import FIELDS, HOLDER_KEYS, ROSTER, Chain, Party, Subject
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis
 
@@ -192,9 +193,12 @@ class Desk:
             derive_parts(subkeys, self.schema, record.number, record.salt, indices)
             for record in records
         ]
-        plain = pack(KeyParts(tuple(parts)))
+        released = KeyParts(tuple(parts))
+        plain = pack(released)
         sealed = EncryptionKey(submission.key).seal(plain, Purpose.RELEASE, self.digest(request))
-        return HeldKeys(ROSTER.members[holder - 1], sealed)
+        statement = state_parts(self.digest(request), released)
+        (signed,) = sign_statements([statement], HOLDER_KEYS[holder - 1])
+        return HeldKeys(ROSTER.members[holder - 1], sealed, signed)
 
     def digest(self, request: AccessRequest) -> bytes:
         return digest(request, self.chain.deployment.domain_of(AccessRequest))

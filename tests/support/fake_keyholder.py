@@ -91,7 +91,11 @@ class FakeKeyholder:
         self.tasks += tasks
         answers: list[SealedParts | Refusal] = [
             self.refusal
-            or (REFUSAL if task in self.refused else SealedParts(self.address + _mark(task)))
+            or (
+                REFUSAL
+                if task in self.refused
+                else SealedParts(self.address + _mark(task), b"signed")
+            )
             for task in tasks
         ]
         return encode_answers(answers)

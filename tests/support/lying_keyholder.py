@@ -17,6 +17,7 @@ from ledger.custody import HolderParts, Release, derive_parts, derive_subkeys, p
 from ledger.encoding import Schema
 from ledger.exchange import Refusal, ReleaseTask, SealedParts, decode_tasks, encode_answers
 from ledger.hexes import to_hex
+from ledger.parts_statements import sign_statements, state_parts
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose
 from ledger.typed_data import Domain, digest
 from wallet.keyholder.seeds import Holdings
@@ -67,6 +68,7 @@ class Liar:
     change: Change | None = None
     """What it does to its parts before it seals them."""
     seals_to_another: bool = False
+    signs_as_another: bool = False
     garbage: bytes | None = None
     """What it says to every question for parts."""
     refuses: Refusal | None = None
@@ -78,6 +80,7 @@ class Liar:
     def be_honest(self) -> None:
         """Say nothing but what the real one says."""
         self.description, self.change, self.seals_to_another = {}, None, False
+        self.signs_as_another = False
         self.garbage, self.refuses, self.delay, self.asked = None, None, 0.0, 0
 
     def answer(self, path: str, body: bytes, real: httpx.Response) -> bytes:
@@ -93,7 +96,7 @@ class Liar:
         tasks = decode_tasks(body)
         if self.refuses is not None:
             return encode_answers([self.refuses] * len(tasks))
-        if self.change is None and not self.seals_to_another:
+        if self.change is None and not self.seals_to_another and not self.signs_as_another:
             return real.content
         return encode_answers([self._parts(task) for task in tasks])
 
@@ -109,8 +112,10 @@ class Liar:
         key = EncryptionKey(task.submission.key)
         if self.seals_to_another:
             key = OpeningKey.generate().encryption_key
-        signed = digest(request, self.domain)
-        return SealedParts(key.seal(pack(Release(tuple(parts))), Purpose.RELEASE, signed))
+        asked, release = digest(request, self.domain), Release(tuple(parts))
+        account = os.urandom(32) if self.signs_as_another else self.holdings.account
+        (signed,) = sign_statements([state_parts(asked, release)], account)
+        return SealedParts(key.seal(pack(release), Purpose.RELEASE, asked), signed)
 
 
 @contextmanager

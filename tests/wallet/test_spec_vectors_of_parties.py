@@ -19,10 +19,12 @@ from ledger.challenges import (
     verify_sign_in,
 )
 from ledger.challenges import ChallengeError as ForeignChallengeError
-from ledger.custody import Seed, unpack
+from ledger.custody import HolderParts, Seed, Share, unpack
+from ledger.custody import Release as KeyParts
 from ledger.deployment import read_deployment
 from ledger.encoding import Schema
 from ledger.enumerations import Outcome
+from ledger.errors import LedgerError
 from ledger.exchange import (
     Refusal,
     SealedParts,
@@ -32,6 +34,14 @@ from ledger.exchange import (
     decode_tasks,
 )
 from ledger.hexes import from_hex, to_hex
+from ledger.parts_statements import (
+    SignedStatement,
+    decode_wrong_parts,
+    encode_wrong_parts,
+    state_parts,
+    verify_statement,
+    verify_wrong_parts,
+)
 from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Purpose
 from ledger.signing import address_of, personal_digest, verify_signature
@@ -308,6 +318,39 @@ def test_the_fingerprints_are_those_of_the_vectors() -> None:
         assert held.fingerprints() == {tuple(one["subset"]): one["fingerprint"] for one in mine}
 
 
+def test_what_keyholders_sign_of_their_parts_is_that_of_the_vectors() -> None:
+    found = vectors("parts-statements.json")
+    rosters = [Roster(found["epoch"], found["threshold"], tuple(map(from_hex, found["members"])))]
+    for number, one in enumerate(found["statements"], 1):
+        records = [
+            HolderParts(
+                number,
+                found["epoch"],
+                record["number"],
+                from_hex(record["salt"]),
+                tuple(record["indices"]),
+                tuple(
+                    Share(tuple(each["subset"]), from_hex(each["of_each_record"]))
+                    for each in one["parts"]
+                ),
+            )
+            for record in found["records"]
+        ]
+        statement = state_parts(from_hex(found["request"]), KeyParts(tuple(records)))
+        assert (to_hex(statement.about), to_hex(statement.leaf())) == (one["about"], one["leaf"])
+        assert [to_hex(each.hash) for each in statement.hashes] == one["hashes"]
+        verify_statement(
+            SignedStatement(from_hex(one["holder"]), statement, from_hex(one["signed"]))
+        )
+    wrong = decode_wrong_parts(from_hex(found["wrong_parts"]))
+    assert to_hex(encode_wrong_parts(wrong)) == found["wrong_parts"]
+    assert to_hex(wrong.holder) == found["members"][2]
+    verify_wrong_parts(wrong, rosters)
+    for refused in found["refused"].values():
+        with pytest.raises(LedgerError):
+            verify_wrong_parts(decode_wrong_parts(from_hex(refused)), rosters)
+
+
 # The messages of an access
 
 
@@ -346,7 +389,8 @@ def test_a_keyholder_answers_with_parts_or_with_a_problem() -> None:
     (answer,) = decode_answers(as_sent("keyholder_to_gateway"), 1)
     result = decode_result(as_sent("gateway_to_consumer"))
     assert result.release is not None
-    assert answer == SealedParts(result.release.keys[0].sealed)
+    first = result.release.keys[0]
+    assert answer == SealedParts(first.sealed, first.signed)
     (refused,) = decode_answers(as_sent("keyholder_to_gateway_refused"), 1)
     assert isinstance(refused, Refusal)
     assert refused.status == 410

@@ -5,6 +5,7 @@ it may be used then.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from itertools import combinations
 
 import msgspec
@@ -14,6 +15,13 @@ from ledger.custody import Release as KeyParts
 from ledger.encoding import Schema
 from ledger.errors import CustodyError, LedgerError
 from ledger.exchange import HeldKeys, Release
+from ledger.parts_statements import (
+    SignedStatement,
+    WrongParts,
+    state_parts,
+    verify_statement,
+    verify_wrong_parts,
+)
 from ledger.publications import PublicationEntry
 from ledger.records import EncryptedRecord, OpenedField, open_fields, verify_opened_fields
 from ledger.rosters import Roster
@@ -67,7 +75,9 @@ class Unlocked(msgspec.Struct, frozen=True):
 
     records: tuple[OpenedRecord, ...]
     wrong: tuple[bytes, ...] = ()
-    """Addresses of the keyholders whose parts were not those that open."""
+    """Addresses of the keyholders whose parts were not those that open, or were not signed."""
+    proofs: tuple[WrongParts, ...] = ()
+    """Of those among them of whom it can be shown to others."""
 
 
 def open_release(
@@ -101,7 +111,10 @@ def open_release(
         found, used = _open_record(record, schema, roster, fitting, wrong)
         opened.append(found)
         wrong |= _disagreeing(roster, used, fitting) | (handed.keys() - fitting.keys())
-    return Unlocked(tuple(opened), tuple(sorted(wrong)))
+    signed = _signed(release.keys, handed, digest)
+    unsigned = handed.keys() - {one.holder for one in signed}
+    proofs = _proofs(sorted(wrong), signed, rosters) if wrong else ()
+    return Unlocked(tuple(opened), tuple(sorted(wrong | unsigned)), proofs)
 
 
 def verify_values(
@@ -134,6 +147,40 @@ def _unsealed(held: HeldKeys, opening: OpeningKey, digest: bytes) -> tuple[Holde
         return unpack(opening.open(held.sealed, Purpose.RELEASE, digest), KeyParts).records
     except LedgerError:
         return None
+
+
+def _signed(
+    keys: Sequence[HeldKeys],
+    handed: Mapping[bytes, tuple[HolderParts, ...] | None],
+    digest: bytes,
+) -> list[SignedStatement]:
+    """Return what the keyholders signed of the parts that they gave, as far as it is about these parts."""
+    found = []
+    for held in {one.holder: one for one in keys}.values():
+        parts = handed[held.holder]
+        if parts is None:
+            continue
+        with suppress(LedgerError):
+            statement = state_parts(digest, KeyParts(parts))
+            one = SignedStatement(held.holder, statement, held.signed)
+            verify_statement(one)
+            found.append(one)
+    return found
+
+
+def _proofs(
+    wrong: Sequence[bytes], signed: Sequence[SignedStatement], rosters: Sequence[Roster]
+) -> tuple[WrongParts, ...]:
+    """Return what shows to others that parts were wrong, without showing a part."""
+    proofs = []
+    for one in signed:
+        if one.holder in wrong:
+            same = [each for each in signed if each.statement.about == one.statement.about]
+            proof = WrongParts(one.holder, tuple(same))
+            with suppress(LedgerError):
+                verify_wrong_parts(proof, rosters)
+                proofs.append(proof)
+    return tuple(proofs)
 
 
 def _roster_of(record: EncryptedRecord, rosters: Sequence[Roster]) -> Roster:

@@ -28,6 +28,7 @@ from ledger.exchange import AccessResult, RecordedAccess, Release, SignedLink, S
 from ledger.hexes import to_hex
 from ledger.links import LinkFault, find_link_fault
 from ledger.merkle import RangeProof, TreeHead, verify_range
+from ledger.parts_statements import WrongParts
 from ledger.publications import OwnerProof, PublicationEntry, VerifiedRun, verify_run
 from ledger.sealing import OpeningKey
 from ledger.typed_data import (
@@ -77,7 +78,8 @@ class Opened(msgspec.Struct, frozen=True):
         records: in order of owner and number; of a person all there are, possibly none.
         checked: what was checked, here and now.
         unchecked: what was not, and why.
-        wrong_holders: keyholders whose parts were wrong; those of the others opened it.
+        wrong_holders: keyholders whose parts were wrong or unsigned; those of the others opened it.
+        wrong_parts: of those among them of whom it can be shown to others.
     """
 
     access: bytes
@@ -89,6 +91,7 @@ class Opened(msgspec.Struct, frozen=True):
     checked: tuple[Check, ...]
     unchecked: tuple[Open, ...]
     wrong_holders: tuple[bytes, ...] = ()
+    wrong_parts: tuple[WrongParts, ...] = ()
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -240,6 +243,7 @@ class _Verifier:
             checked=tuple(self._checked),
             unchecked=tuple(self._open),
             wrong_holders=unlocked.wrong,
+            wrong_parts=unlocked.proofs,
         )
 
     # The access

@@ -198,6 +198,7 @@ def _open(
     links = deployment.domain_of(SubjectLink)
     releases = Releases(
         vault=Vault(holdings),
+        account=holdings.account,
         follower=follower,
         journal=journal,
         rules=Rules(

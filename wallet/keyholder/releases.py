@@ -11,6 +11,7 @@ from ledger.enumerations import Roles
 from ledger.errors import MalformedError
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
+from ledger.parts_statements import sign_statements, state_parts
 from ledger.sealing import Purpose
 from wallet.keyholder.errors import (
     NotTheProviderError,
@@ -104,6 +105,7 @@ class Releases:
 
     Args:
         vault: What parts are derived from.
+        account: Private key of the keyholder's account, which signs what is released.
         follower: Keeps what is known of the chain.
         journal: Where releases are noted before they leave.
         rules: What the checks depend on.
@@ -117,6 +119,7 @@ class Releases:
         self,
         *,
         vault: Vault,
+        account: bytes,
         follower: Follower,
         journal: Journal,
         rules: Rules,
@@ -126,6 +129,7 @@ class Releases:
         clock: Callable[[], float],
     ) -> None:
         self._vault = vault
+        self._account = account
         self._follower = follower
         self._journal = journal
         self._rules = rules
@@ -157,8 +161,9 @@ class Releases:
         now = int(self._clock())
         noted = self._journal.note([entry_of(verified, now) for _, verified, _ in releases])
         # Sealing goes on while the disk writes. Nothing leaves before it is noted.
-        for place, verified, parts in releases:
-            answers[place] = self._seal(verified, parts)
+        signed = self._sign([(verified, parts) for _, verified, parts in releases])
+        for (place, verified, parts), own in zip(releases, signed, strict=True):
+            answers[place] = self._seal(verified, parts, own)
             if place % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
         await noted
@@ -206,13 +211,26 @@ class Releases:
         await self._journal.note([entry])
         return SealedSubkeys(seeds, sealed)
 
-    def _seal(self, verified: VerifiedRelease, parts: Release) -> Answer:
+    def _sign(self, releases: Sequence[tuple[VerifiedRelease, Release]]) -> list[bytes]:
+        """Sign what is released, once for each key."""
+        places: dict[bytes, list[int]] = {}
+        for place, (verified, _) in enumerate(releases):
+            places.setdefault(verified.recipient.to_bytes(), []).append(place)
+        signed = [b""] * len(releases)
+        for mine in places.values():
+            statements = [state_parts(releases[at][0].digest, releases[at][1]) for at in mine]
+            for at, one in zip(mine, sign_statements(statements, self._account), strict=True):
+                signed[at] = one
+        return signed
+
+    def _seal(self, verified: VerifiedRelease, parts: Release, signed: bytes) -> Answer:
         try:
             with _usable_key():
                 session = self._sessions.to(verified.recipient)
         except ReleaseRefusedError as error:
             return _refusal(error)
-        return SealedParts(session.seal(pack(parts), Purpose.RELEASE, verified.digest))
+        sealed = session.seal(pack(parts), Purpose.RELEASE, verified.digest)
+        return SealedParts(sealed, signed)
 
     async def _caught_up(self, tasks: Sequence[ReleaseTask]) -> Register:
         """Return the register once it holds the accesses, as far as the node has them in time."""

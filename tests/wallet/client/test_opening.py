@@ -21,9 +21,11 @@ from ledger.encoding import Schema
 from ledger.exchange import HeldKeys, Release
 from ledger.keccak import keccak256
 from ledger.merkle import RangeProof, TreeHead
+from ledger.parts_statements import sign_statements, state_parts
 from ledger.records import EncryptedRecord, encrypt_record
 from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Purpose
+from ledger.signing import address_of
 from tests.support.lying_keyholder import (
     noise,
     of_another_number,
@@ -40,7 +42,8 @@ SCHEMA = Schema(keccak256(b"dataset"), ("one", "two", "three"))
 MASK = 0b101
 DIGEST = keccak256(b"request")
 OPENING = OpeningKey.generate()
-ROSTER = Roster(EPOCH, SHARING.threshold, tuple(bytes([n]) * 20 for n in range(1, 6)))
+ACCOUNTS = [keccak256(b"keyholder %d" % n) for n in range(1, 6)]
+ROSTER = Roster(EPOCH, SHARING.threshold, tuple(map(address_of, ACCOUNTS)))
 Change = Callable[[HolderParts], HolderParts]
 
 
@@ -72,7 +75,8 @@ def handed(number: int, change: Change | None) -> HeldKeys:
     ]
     parts = KeyParts(tuple(one if change is None else change(one) for one in own))
     sealed = OPENING.encryption_key.seal(pack(parts), Purpose.RELEASE, DIGEST)
-    return HeldKeys(ROSTER.members[number - 1], sealed)
+    (signed,) = sign_statements([state_parts(DIGEST, parts)], ACCOUNTS[number - 1])
+    return HeldKeys(ROSTER.members[number - 1], sealed, signed)
 
 
 def opened(keys: list[HeldKeys]) -> Unlocked:
@@ -93,7 +97,12 @@ def opened(keys: list[HeldKeys]) -> Unlocked:
 def test_any_three_of_five_open_it_beside_two_that_lie(change: Change) -> None:
     for liars in itertools.combinations(range(1, 6), 2):
         found = opened([handed(n, change if n in liars else None) for n in range(1, 6)])
-        assert found.wrong == tuple(ROSTER.members[n - 1] for n in liars)
+        assert set(found.wrong) == {ROSTER.members[n - 1] for n in liars}
+        provable = change in (
+            noise,
+            without_a_subset,
+        )  # the others say that it is about something else
+        assert {one.holder for one in found.proofs} == (set(found.wrong) if provable else set())
         assert [one.value for one in found.records[1].fields] == ["one of 2", "three of 2"]
 
 
@@ -110,6 +119,6 @@ def test_one_that_speaks_for_another_does_not_keep_that_one_out() -> None:
 
 
 def test_who_is_in_no_roster_opens_nothing() -> None:
-    keys = [handed(1, None), handed(2, None), HeldKeys(bytes(20), handed(3, None).sealed)]
+    keys = [handed(1, None), handed(2, None), HeldKeys(bytes(20), handed(3, None).sealed, b"")]
     with pytest.raises(VerificationError):
         opened(keys)

@@ -408,12 +408,12 @@ def test_one_keyholder_that_lies_does_not_spoil_the_others(client: Client, hones
     )
     digest = desk.digest(honest.submission.request)
     sealed = desk.opening_of(honest.submission).encryption_key.seal(wrong, Purpose.RELEASE, digest)
-    keys = (*honest.release.keys, HeldKeys(b"\x03" * 20, sealed))
+    keys = (*honest.release.keys, HeldKeys(b"\x03" * 20, sealed, b""))
     assert len(opened(client, honest, changed(honest, keys=keys)).records) == 2
 
 
 def test_parts_that_are_no_parts_are_passed_over(client: Client, honest: Honest) -> None:
-    keys = (HeldKeys(b"\x09" * 20, b"nonsense"), *honest.release.keys)
+    keys = (HeldKeys(b"\x09" * 20, b"nonsense", b""), *honest.release.keys)
     assert len(opened(client, honest, changed(honest, keys=keys)).records) == 2
 
 

@@ -1,0 +1,169 @@
+"""Who gave wrong parts can be shown without showing a part, and nobody who gave right ones can be framed."""
+
+import itertools
+import os
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from ledger.custody import (
+    HolderParts,
+    HolderSubkeys,
+    Release,
+    Sharing,
+    assemble_seeds,
+    derive_parts,
+    derive_subkeys,
+    draw_seeds,
+)
+from ledger.encoding import Schema
+from ledger.errors import LedgerError, MalformedError, ProofError
+from ledger.keccak import keccak256
+from ledger.parts_statements import (
+    SignedStatement,
+    WrongParts,
+    decode_wrong_parts,
+    encode_wrong_parts,
+    sign_statements,
+    state_parts,
+    verify_statement,
+    verify_wrong_parts,
+)
+from ledger.rosters import Roster
+from ledger.signing import address_of
+from tests.support.lying_keyholder import noise, of_another_record, without_a_subset
+
+REQUEST = keccak256(b"request")
+EPOCH = 2
+SCHEMA = Schema(keccak256(b"dataset"), ("one", "two"))
+SHARINGS = [Sharing(2, 3), Sharing(3, 5), Sharing(2, 4)]
+Change = Callable[[HolderParts], HolderParts]
+
+
+class Party:
+    """The keyholders of a sharing, and what each signs of its parts."""
+
+    def __init__(self, sharing: Sharing) -> None:
+        numbers = range(1, sharing.holders + 1)
+        self.accounts = [keccak256(b"keyholder %d" % n) for n in numbers]
+        self.roster = Roster(EPOCH, sharing.threshold, tuple(map(address_of, self.accounts)))
+        drawn = [seed for n in numbers for seed in draw_seeds(sharing, n, EPOCH)]
+        self.subkeys: list[HolderSubkeys] = [
+            derive_subkeys(
+                assemble_seeds(sharing, n, EPOCH, [one for one in drawn if n in one.subset]),
+                SCHEMA.dataset,
+            )
+            for n in numbers
+        ]
+
+    def tells(
+        self,
+        number: int,
+        change: Change | None = None,
+        *,
+        records: int = 2,
+        request: bytes = REQUEST,
+    ) -> SignedStatement:
+        """A keyholder's statement, amid those of other requests that it answers at once."""
+        own = [
+            derive_parts(self.subkeys[number - 1], SCHEMA, n, bytes(32), (0, 1))
+            for n in range(records)
+        ]
+        parts = Release(tuple(one if change is None else change(one) for one in own))
+        others = [state_parts(os.urandom(32), parts) for _ in range(4)]
+        mine = state_parts(request, parts)
+        account = self.accounts[number - 1]
+        signed = sign_statements([*others[:3], mine, others[3]], account)[3]
+        return SignedStatement(address_of(account), mine, signed)
+
+    def shows(self, accused: int, *told: SignedStatement) -> None:
+        verify_wrong_parts(WrongParts(self.roster.members[accused - 1], told), [self.roster])
+
+
+@pytest.mark.parametrize("sharing", SHARINGS, ids=str)
+@pytest.mark.parametrize("change", [noise, without_a_subset])
+def test_wrong_parts_are_shown_with_as_many_others_as_cannot_all_be_wrong(
+    sharing: Sharing, change: Change
+) -> None:
+    party = Party(sharing)
+    enough = sharing.holders - sharing.threshold + 1
+    others = range(2, sharing.holders + 1)
+    for some in itertools.combinations(others, enough):
+        party.shows(1, party.tells(1, change), *map(party.tells, some))
+    if change is noise:
+        with pytest.raises(ProofError):
+            party.shows(1, party.tells(1, noise), *map(party.tells, list(others)[: enough - 1]))
+
+
+@pytest.mark.parametrize("sharing", SHARINGS, ids=str)
+def test_nobody_who_gave_right_parts_can_be_shown_wrong_by_all_who_may_lie(
+    sharing: Sharing,
+) -> None:
+    party = Party(sharing)
+    numbers = range(1, sharing.holders + 1)
+    for change in (noise, without_a_subset, of_another_record):
+        for liars in itertools.combinations(numbers, sharing.holders - sharing.threshold):
+            told = [party.tells(n, change if n in liars else None) for n in numbers]
+            for honest in set(numbers) - set(liars):
+                with pytest.raises(ProofError):
+                    party.shows(honest, *told)
+
+
+def test_a_gateway_cannot_frame_one_by_asking_it_for_something_else() -> None:
+    party = Party(Sharing(2, 3))
+    others = [party.tells(2), party.tells(3)]
+    for asked in (party.tells(1, records=1), party.tells(1, request=keccak256(b"another"))):
+        with pytest.raises(ProofError, match="different parts"):
+            party.shows(1, asked, *others)
+
+
+def test_a_statement_counts_only_with_its_keyholders_signature() -> None:
+    party = Party(Sharing(2, 3))
+    wrong, others = party.tells(1, noise), [party.tells(2), party.tells(3)]
+    verify_statement(wrong)
+    forgeries = [
+        msgspec.structs.replace(wrong, holder=party.roster.members[1]),
+        msgspec.structs.replace(wrong, statement=party.tells(1).statement),
+        *(
+            msgspec.structs.replace(wrong, signed=signed)
+            for signed in (b"", wrong.signed[:-1], wrong.signed[:-32], wrong.signed + bytes(32))
+        ),
+        *(
+            msgspec.structs.replace(
+                wrong,
+                signed=wrong.signed[:at] + bytes([wrong.signed[at] ^ 1]) + wrong.signed[at + 1 :],
+            )
+            for at in (0, 40, 70, 100, 104, len(wrong.signed) - 1)
+        ),
+    ]
+    for forged in forgeries:
+        with pytest.raises(LedgerError):
+            verify_statement(forged)
+        with pytest.raises(LedgerError):
+            party.shows(1, forged, *others)
+    with pytest.raises(ProofError, match="no statement"):
+        party.shows(1, *others)
+
+
+def test_it_says_nothing_of_the_parts_but_their_hash() -> None:
+    party = Party(Sharing(2, 3))
+    parts = derive_parts(party.subkeys[0], SCHEMA, 0, bytes(32), (0, 1))
+    proof = WrongParts(party.roster.members[0], (party.tells(1), party.tells(2)))
+    written = encode_wrong_parts(proof)
+    assert decode_wrong_parts(written) == proof
+    for share in parts.shares:
+        assert share.secret[:32] not in written
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01", b"\x02\x90", b"\x01\x90", b"\x01" + bytes(600_000)])
+def test_what_is_no_proof_is_refused(data: bytes) -> None:
+    with pytest.raises(MalformedError):
+        decode_wrong_parts(data)
+
+
+def test_two_statements_of_one_are_refused() -> None:
+    party = Party(Sharing(2, 3))
+    twice = WrongParts(party.roster.members[0], (party.tells(1), party.tells(1, noise)))
+    with pytest.raises(MalformedError, match="two statements"):
+        decode_wrong_parts(encode_wrong_parts(twice))
