@@ -182,8 +182,7 @@ def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult) -> boo
 
 def _note_failure(desk: Desk, kind: str, status: int) -> None:
     desk.note_failure(kind)
-    # What stops a release can be taken back, so the SDK keeps such a request open: it tells nobody to give up.
-    if is_lasting(status) and not kind.endswith("release-stopped"):
+    if is_lasting(status):
         desk.misled.append(kind)
 
 
