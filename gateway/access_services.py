@@ -28,6 +28,7 @@ from gateway.keyholders import Keyholders, keyholder_at
 from gateway.linking import Linking
 from gateway.materials import Materials
 from gateway.namings import Namings
+from gateway.places import Places
 from gateway.publications import Publications
 from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
 from gateway.relay_limits import RelayLimits
@@ -327,6 +328,7 @@ def _assemble(
         newest_block=lambda: shared.index.head.number,
         throttle=RateLimit(settings.accesses_rate, settings.accesses_burst),
         most_waiting=settings.accesses_waiting,
+        places=Places(shared.index) if settings.embedded_chain else None,
     )
     relays = Relays(
         deployment=shared.deployment,

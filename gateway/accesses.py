@@ -27,6 +27,7 @@ from gateway.errors import (
 from gateway.grouping import Grouper
 from gateway.keyholders import Availability
 from gateway.materials import Materials
+from gateway.places import Places
 from gateway.releasing import Encoded, ReleaseOrder, Releaser
 from gateway.store.releases import JournalEntry, ReleaseJournal
 from ledger.answer_keys import verify_answer_key
@@ -217,6 +218,7 @@ class Accesses:
         newest_block: Callable[[], int],
         throttle: RateLimit,
         most_waiting: int = 20_000,
+        places: Places | None = None,
     ) -> None:
         """Take the parts.
 
@@ -232,6 +234,7 @@ class Accesses:
             newest_block: Number of the newest final block that is known here.
             throttle: How many each consumer may ask for in a time.
             most_waiting: Requests under way at most; the next ones are turned away.
+            places: Of accesses on a chain that can forget final blocks; None where it cannot.
         """
         self._domain = domain
         self._recorder = recorder
@@ -244,6 +247,7 @@ class Accesses:
         self._throttle = throttle
         self._most_waiting = most_waiting
         self._journal = journal
+        self._places = places
         self._running: dict[bytes, asyncio.Task[Answer]] = {}
         self._find: Grouper[Verified, JournalEntry | None] = Grouper(
             self._find_all,
@@ -386,6 +390,9 @@ class Accesses:
 
     async def _find_all(self, wanted: Sequence[Verified]) -> list[JournalEntry | None]:
         found = await self._journal.find([one.access for one in wanted])
+        if found and self._places is not None:
+            entries = await self._places.correct(list(found.values()))
+            found = {one.recorded.access: one for one in entries}
         return [found.get(one.access) for one in wanted]
 
     async def _note_all(self, entries: Sequence[JournalEntry]) -> list[None]:

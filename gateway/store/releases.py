@@ -46,8 +46,8 @@ class ReleaseJournal(Protocol):
     async def write(self, entries: Sequence[JournalEntry]) -> None:
         """Write entries, all or none; durable when it returns.
 
-        Idempotent: an entry with a release replaces one of the same access; one without a release
-        never takes a release away. If we crash before it, the recorder's journal still has request
+        Idempotent: an entry with a release replaces one of the same access, also its place; one without a
+        release never takes a release away. If we crash before it, the recorder's journal still has request
         and signature, and nothing was handed out.
         """
         ...
@@ -70,7 +70,7 @@ class SqlReleaseJournal:
 
     def __init__(self, database: Database) -> None:
         insert = database.upsert(releases)
-        changed = {name: insert.excluded[name] for name in _RELEASED}
+        changed = {name: insert.excluded[name] for name in (*_RECORDED, *_RELEASED)}
         dialect = database.engine.dialect
         self._database = database
         # Compiled once, and run with rows as they are: half of the cost of an entry was SQLAlchemy's.
@@ -136,10 +136,8 @@ class SqlReleaseJournal:
 
 
 _RELEASED: Final = ("dataset", "publication", "records", "holders", "answer_key", "released_at")
-_NAMES: Final = (
-    *("access", "request", "deadline", "sequence", "outcome", "block_number", "timestamp"),
-    *("log_index", "place", *_RELEASED),
-)
+_RECORDED: Final = ("sequence", "outcome", "block_number", "timestamp", "log_index", "place")
+_NAMES: Final = ("access", "request", "deadline", *_RECORDED, *_RELEASED)
 _COLUMNS: Final = [releases.c[name] for name in _NAMES]
 _NOTHING: Final = (None,) * len(_RELEASED)
 # Made once: to make a statement costs as much as to carry it out.

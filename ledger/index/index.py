@@ -264,6 +264,15 @@ class Index:
         async with self._database.reading() as connection:
             return await reader.accesses_after(connection, sequence, min(limit, _MOST))
 
+    async def accesses_numbered(self, sequences: Sequence[int]) -> tuple[AccessEntry, ...]:
+        """Return the accesses with these sequence numbers, as far as they are there."""
+        found: list[AccessEntry] = []
+        async with self._database.reading() as connection:
+            for start in range(0, len(sequences), _MOST):
+                some = sequences[start : start + _MOST]
+                found += await reader.accesses_numbered(connection, some)
+        return tuple(found)
+
     async def events(
         self, selection: Selection, *, before: int | None = None, limit: int = 50
     ) -> tuple[EventEntry, ...]:

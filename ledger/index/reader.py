@@ -83,6 +83,14 @@ async def accesses_after(
     return tuple(_access(row) for row in rows)
 
 
+async def accesses_numbered(
+    connection: AsyncConnection, sequences: Sequence[int]
+) -> tuple[AccessEntry, ...]:
+    """Return the accesses with these sequence numbers, as far as they are there."""
+    rows = await _rows(connection, _ACCESSES_NUMBERED, sequences=list(sequences))
+    return tuple(_access(row) for row in rows)
+
+
 async def events(
     connection: AsyncConnection, selection: Selection, *, before: int | None, limit: int
 ) -> tuple[EventEntry, ...]:
@@ -328,6 +336,10 @@ _ACCESSES_AFTER: Final[Select[Any]] = (
     _ACCESSES.where(tables.accesses.c.sequence > bindparam("after"))
     .order_by(tables.accesses.c.sequence)
     .limit(bindparam("most"))
+)
+
+_ACCESSES_NUMBERED: Final[Select[Any]] = _ACCESSES.where(
+    tables.accesses.c.sequence.in_(bindparam("sequences", expanding=True))
 )
 
 _EVENTS: Final[Select[Any]] = select(
