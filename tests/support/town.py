@@ -126,7 +126,7 @@ def running_town(directory: Path) -> Iterator[Town]:
     try:
         lines = []
         while (line := process.stdout.readline()) != "}\n":
-            assert line, "the profile did not start"
+            assert line, f"the profile ended before it was ready: {''.join(lines)}"
             lines.append(line)
         assert json.loads("".join(lines) + "}")["data"] == str(town.data)
         yield town
