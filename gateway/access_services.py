@@ -100,6 +100,7 @@ class AccessServices:
 
     shared: Shared
     settings: AccessSettings
+    callers: Callers
     accesses: Accesses
     relays: Relays
     inbox: Inbox
@@ -345,6 +346,7 @@ def _assemble(
     return AccessServices(
         shared=shared,
         settings=settings,
+        callers=callers,
         accesses=accesses,
         relays=relays,
         inbox=Inbox(inbox_store, authorizations, checker),

@@ -3,18 +3,22 @@
 Machines sign every request (RFC 9421, the ERC-8128 profile of `ledger.http_signatures`). Browsers
 answer a challenge once, with an account (the text is a sign-in message after EIP-4361) or with a
 passkey, and then carry a token that is worth a quarter of an hour.
+
+A request is counted when it is clear who sent it and that it is new. Whoever is somebody here has a bucket of
+its own; all others share one (`gateway.callers`).
 """
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
 from starlette.requests import Request
 
+from gateway.callers import Callers
 from gateway.contract_accounts import ContractAccounts
 from gateway.errors import (
     ChallengeError,
@@ -24,8 +28,9 @@ from gateway.errors import (
     WrongAuthorityError,
 )
 from gateway.store.nonces import NonceMemory
-from gateway.store.sessions import Challenge, SessionStore
-from ledger.challenges import Asker, challenge_span, sign_in_text
+from gateway.store.sessions import NewSession, SessionStore
+from ledger import challenges
+from ledger.challenges import Asker, sign_in_text
 from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH
 from ledger.http_signatures import (
@@ -38,15 +43,13 @@ from ledger.http_signatures import (
     verify_content,
     verify_request_head,
 )
+from ledger.service.challenge_proofs import Challenge, ChallengeProofs
 from ledger.service.rate_limit import RateLimit
 from ledger.signing import personal_digest, verify_signer
 
 _TOKEN_BYTES: Final = 32
-_NONCE_BYTES: Final = 16
 _BEARER: Final = "bearer "
-_NONCE_LINE: Final = re.compile(r"^Nonce: ([0-9a-f]{32})$", re.MULTILINE)
 _MOST_SIGNER: Final = 256
-_MOST_MESSAGE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,21 @@ class Session:
     expires_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class CallerLimits:
+    """How much is taken from whom.
+
+    Attributes:
+        callers: Says whose bucket is whose.
+        requests: Signed requests, and requests of sessions.
+        sign_ins: Sessions that begin.
+    """
+
+    callers: Callers
+    requests: RateLimit
+    sign_ins: RateLimit
+
+
 class Authenticator:
     """Tells who sent a request. Safe for concurrent use in one event loop."""
 
@@ -105,8 +123,9 @@ class Authenticator:
         rules: Rules,
         nonces: NonceMemory,
         sessions: SessionStore,
+        proofs: ChallengeProofs,
         webauthn_verifiers: Collection[bytes],
-        throttle: RateLimit,
+        limits: CallerLimits,
         contracts: ContractAccounts,
         *,
         clock: Callable[[], float] = time.time,
@@ -115,18 +134,20 @@ class Authenticator:
 
         Args:
             rules: What counts as signed.
-            throttle: How many requests each signer may send in a time.
-            contracts: Asked where an account's key did not sign: it may be a contract.
             nonces: Remembers signed requests.
             sessions: Where sessions are kept.
+            proofs: Makes challenges and knows them again.
+            limits: How much is taken from whom.
+            contracts: Asked where an account's key did not sign: it may be a contract.
             webauthn_verifiers: The contracts that check passkeys' signatures.
             clock: Seconds since 1970.
         """
         self._rules = rules
         self._nonces = nonces
         self._sessions = sessions
+        self._proofs = proofs
         self._verifiers = frozenset(webauthn_verifiers)
-        self._throttle = throttle
+        self._limits = limits
         self._contracts = contracts
         self._clock = clock
 
@@ -184,52 +205,54 @@ class Authenticator:
 
         Raises:
             ReplayedError: It came before.
-            ThrottledError: The signer sends too many.
+            ThrottledError: The signer sends too many, or too many do of whom nothing is known.
             StoreUnavailableError: It cannot be remembered.
         """
-        self._throttle.take(head.address)
+        bucket = await self._limits.callers.bucket_of(head.address)
+        # Looked at before, so that who sends too many costs no write; taken after, so that nobody can
+        # use up another one's bucket with what that one once signed.
+        self._limits.requests.check(bucket)
         await self._nonces.remember(head.address, head.nonce, head.expires)
+        self._limits.requests.take(bucket)
         return Principal(head.address)
 
-    async def challenge(self, signer: bytes, request: Request) -> Challenge:
-        """Return what a signer has to sign to begin a session.
+    def challenge(self, signer: bytes, request: Request) -> Challenge:
+        """Return what a signer has to sign to begin a session. Nothing is kept of it.
 
         It names the host that the request is for: a wallet signs it for no other one.
 
         Raises:
             ChallengeError: It is no signer.
             WrongAuthorityError: The request is for another host.
-            StoreUnavailableError: The challenge cannot be kept.
         """
         if not ADDRESS_LENGTH <= len(signer) <= _MOST_SIGNER:
             raise ChallengeError("not the ERC-7913 bytes of a signer")
-        now = int(self._clock())
-        nonce = secrets.token_hex(_NONCE_BYTES)
-        scheme, host = self._rules.scheme, self._authority(request)
-        span = challenge_span(now)
-        message = sign_in_text(Asker(scheme, host, self._rules.chain_id, signer), nonce, span)
-        challenge = Challenge(nonce, signer, message, span.expires_at)
-        await self._sessions.put_challenge(challenge)
-        return challenge
+        rules = self._rules
+        asker = Asker(rules.scheme, self._authority(request), rules.chain_id, signer)
+        return self._proofs.make(signer, int(self._clock()), partial(sign_in_text, asker))
 
     async def begin_session(self, message: str, signer: bytes, signature: bytes) -> Session:
         """Begin a session for whoever signed a challenge; each challenge counts once.
 
         Raises:
-            ChallengeError: The challenge is unknown, used, over or another signer's, or the
+            ChallengeError: The challenge is none of ours, used, over or another signer's, or the
                 signature does not hold.
+            ThrottledError: The signer begins too many, or too many do of whom nothing is known.
             StoreUnavailableError: The session cannot be kept.
         """
-        found = _NONCE_LINE.search(message[:_MOST_MESSAGE])
-        challenge = None if found is None else await self._sessions.take_challenge(found[1])
         now = int(self._clock())
-        if challenge is None or challenge.expires_at <= now:
-            raise ChallengeError("the challenge is unknown, used or over")
-        if (challenge.message, challenge.signer) != (message, signer):
-            raise ChallengeError("the challenge is another one")
+        try:
+            challenge = self._proofs.verify(message, signer, now)
+        except challenges.ChallengeError as error:
+            raise ChallengeError(str(error)) from error
         await self._verify_signer(signer, personal_digest(message.encode()), signature)
+        bucket = await self._limits.callers.bucket_of(signer)
+        self._limits.sign_ins.check(bucket)
         session = Session(secrets.token_urlsafe(_TOKEN_BYTES), now + self._rules.session_lifetime)
-        await self._sessions.put_session(session.token, signer, session.expires_at)
+        begun = NewSession(session.token, signer, session.expires_at)
+        if not await self._sessions.begin(challenge, begun):
+            raise ChallengeError("the challenge was used")
+        self._limits.sign_ins.take(bucket)
         return session
 
     async def _verify_signer(self, signer: bytes, digest: bytes, signature: bytes) -> None:
@@ -248,7 +271,7 @@ class Authenticator:
         signer = await self._sessions.signer_of(token, int(self._clock()))
         if signer is None:
             raise SessionError("the session is unknown or over")
-        self._throttle.take(signer)
+        self._limits.requests.take(await self._limits.callers.bucket_of(signer))
         return Principal(signer)
 
     def _authority(self, request: Request) -> str:

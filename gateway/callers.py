@@ -6,19 +6,22 @@ the node is asked in a stranger's name: the contracts decide.
 
 import asyncio
 import json
+from collections.abc import Hashable
 from typing import Final
 
 from gateway.errors import ChainUnavailableError
 from gateway.freshness import Freshness
+from gateway.gathering import Gatherer
 from gateway.trail import IndexTrail
 from ledger import views
 from ledger.deployment import Deployment
 from ledger.enumerations import Change
-from ledger.hexes import ADDRESS_LENGTH, to_hex
+from ledger.hexes import to_hex
 from ledger.index.index import Index
 from ledger.index.reader import Selection
 from ledger.keccak import keccak256
 from ledger.rpc import AsyncRpc, RpcError
+from ledger.service.rate_limit import STRANGERS
 
 _EVENTS: Final = 1_000
 _REMEMBERED: Final = 10_000
@@ -40,15 +43,23 @@ class Callers:
         self._freshness = freshness
         self._rpc = rpc
         self._contracts = deployment.contracts
+        self._people: Gatherer[bytes, bool] = Gatherer(index.people_who_sign)
         self._subjects: dict[bytes, asyncio.Task[frozenset[str]]] = {}
         self._as_of = -1
         """Block in which the subjects above are as they are."""
 
+    async def bucket_of(self, signer: bytes) -> Hashable:
+        """Return in whose bucket a signer's requests are counted: its own, or that of all strangers."""
+        return signer if await self.is_known(signer) else STRANGERS
+
     async def is_known(self, signer: bytes) -> bool:
-        """Tell whether a signer (ERC-7913 bytes) is a party's or some person's, as far as the index knows."""
-        if len(signer) == ADDRESS_LENGTH and signer in self._index.snapshot.parties:
+        """Tell whether a signer (ERC-7913 bytes) is a party's or some person's, as far as the index knows.
+
+        All who ask at one time share a read: who draws keys does not take the database from the others.
+        """
+        if signer in self._index.snapshot.parties:
             return True
-        return bool(await self._index.subjects_of(signer) or await self._index.wards_of(signer))
+        return signer in await self._people.get([signer])
 
     async def may_transact(self, account: bytes) -> bool:
         """Tell whether an account is a party's (one that is pending too), or the authority's now or next.

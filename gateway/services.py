@@ -1,6 +1,7 @@
 """Everything that lives as long as the gateway, started and ended in order."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 
 from gateway.access_services import AccessServices, Shared, open_access_services
 from gateway.access_settings import AccessSettings
-from gateway.auth import Authenticator, Rules
+from gateway.auth import Authenticator, CallerLimits, Rules
 from gateway.contract_accounts import ChainAccounts
 from gateway.errors import GatewayError, SettingsError, StoreUnavailableError
 from gateway.following import Following
@@ -26,6 +27,7 @@ from ledger.deployment import Deployment, DeploymentError, read_deployment
 from ledger.index.index import Index, Origin
 from ledger.logs import describe, get_logger
 from ledger.rpc import AsyncRpc, RpcSettings
+from ledger.service.challenge_proofs import KEY_BYTES, ChallengeProofs
 from ledger.service.rate_limit import RateLimit
 
 _log = get_logger()
@@ -43,8 +45,6 @@ class Services:
     publications: Publications
     publishing: Publishing
     authenticator: Authenticator
-    sign_in: RateLimit
-    """By the client's address."""
     nonces: SqlNonceMemory
     sessions: SqlSessionStore
     uploads: SqlUploadStore
@@ -134,11 +134,15 @@ async def open_services(
                 _rules(settings, deployment),
                 nonces,
                 sessions,
+                ChallengeProofs(await sessions.challenge_key(secrets.token_bytes(KEY_BYTES))),
                 {deployment.webauthn_verifier},
-                RateLimit(settings.requests_rate, settings.requests_burst),
-                ChainAccounts(rpc),
+                CallerLimits(
+                    access.callers,
+                    RateLimit(settings.requests_rate, settings.requests_burst),
+                    RateLimit(settings.sign_in_rate, settings.sign_in_burst),
+                ),
+                ChainAccounts(rpc, access.callers.bucket_of),
             ),
-            sign_in=RateLimit(settings.sign_in_rate, settings.sign_in_burst),
             nonces=nonces,
             sessions=sessions,
             uploads=uploads,

@@ -115,17 +115,18 @@ class Settings(BaseSettings):
 
     requests_rate: PositiveFloat = 100.0
     """Signed requests (and requests of a session) per second that one signer may send in the long run; beyond it, a 429
-    says when to come again. Accesses have their own rate. Keeps one party from taking the database from all others."""
+    says when to come again. All signers together who are no party's and no person's count as one. Accesses have their
+    own rate. Keeps one party from taking the database from all others."""
 
     requests_burst: PositiveInt = 500
     """Signed requests that one signer may send at once after a pause."""
 
     sign_in_rate: PositiveFloat = 50.0
-    """Challenges and answers of sessions per second from one address in the long run: they are unsigned and cost a write.
-    Behind a proxy all browsers come from one address: the proxy should limit each, and this be raised."""
+    """Sessions per second that one signer may begin in the long run; all signers together who are no party's and no
+    person's count as one. Each is kept until it is over."""
 
     sign_in_burst: PositiveInt = 200
-    """Challenges and answers of sessions from one address at once after a pause."""
+    """Sessions that one signer may begin at once after a pause."""
 
     session_lifetime: Annotated[int, Field(gt=0, le=_DAY)] = 900
     """Seconds for which a browser's session lasts. A stolen token is worth that long."""

@@ -43,6 +43,8 @@ MEMBER_KEYS: Final = tuple(named(f"keyholder {number}'s key") for number in (1, 
 MEMBERS: Final = tuple(address_of(key) for key in MEMBER_KEYS)
 SUBSET: Final = (1, 3)
 INDICES: Final = (0, 2)
+CHALLENGE_KEY: Final = named("challenge key")
+BARE_NONCE: Final = u32(NOW + 300).hex() + named("nonce of a challenge").hex()[:8] + "0" * 16
 STATED: Final = ((7, named("salt of record 7")), (8, named("salt of record 8")))
 """Records whose parts are signed: number and salt."""
 
@@ -156,6 +158,7 @@ def identity_vectors() -> dict[str, Any]:
                 ("recovery", "person", numbers[0][1]),
             )
         ],
+        "challenge_key": to_hex(CHALLENGE_KEY),
         "challenges": [
             signed_text(challenge(address_of(SUBJECT_KEY), "Ethereum account")),
             with_passkey(signed_text(challenge(PASSKEY.signer(VERIFIER), "passkey"))),
@@ -255,11 +258,11 @@ def challenge(signer: bytes, kind: str) -> str:
         "URI: https://gateway.example",
         "Version: 1",
         f"Chain ID: {CHAIN_ID}",
-        f"Nonce: {named('nonce of the challenge').hex()[:32]}",
+        f"Nonce: {BARE_NONCE}",
         "Issued At: 2026-11-30T00:53:20Z",
         "Expiration Time: 2026-11-30T00:58:20Z",
     )
-    return "\n".join(lines)
+    return with_proof(signer, "\n".join(lines))
 
 
 def session(signer: bytes) -> str:
@@ -270,11 +273,17 @@ def session(signer: bytes) -> str:
         f"authority {to_hex(AUTHORITY)}",
         "host identity.example",
         f"signer {to_hex(signer)}",
-        f"nonce {named('nonce of the session').hex()[:32]}",
+        f"nonce {BARE_NONCE}",
         "issued 2026-11-30T00:53:20Z",
         "expires 2026-11-30T00:58:20Z",
     )
-    return "\n".join(lines)
+    return with_proof(signer, "\n".join(lines))
+
+
+def with_proof(signer: bytes, bare: str) -> str:
+    """Return a challenge with the half of its nonce by which its service knows it again."""
+    mac = hmac.new(CHALLENGE_KEY, signer + b"\n" + bare.encode(), "sha256").hexdigest()
+    return bare.replace(BARE_NONCE, BARE_NONCE[:16] + mac[:16])
 
 
 def signed_text(text: str) -> dict[str, Any]:

@@ -43,24 +43,16 @@ class SessionAnswer(BaseModel):
 @router.post("/sessions/challenge", status_code=201, openapi_extra=body_schema(ChallengeWanted))
 async def give_challenge(request: Request) -> ChallengeAnswer:
     """Give a text to sign."""
-    _throttle(request)
     taken = await read_model(request, ChallengeWanted)
-    authenticator = services_of(request).authenticator
-    challenge = await authenticator.challenge(from_hex(taken.signer), request)
-    return ChallengeAnswer(challenge=challenge.message, expires_at=challenge.expires_at)
+    challenge = services_of(request).authenticator.challenge(from_hex(taken.signer), request)
+    return ChallengeAnswer(challenge=challenge.text, expires_at=challenge.expires_at)
 
 
 @router.post("/sessions", status_code=201, openapi_extra=body_schema(SessionWanted))
 async def begin_session(request: Request) -> SessionAnswer:
     """Begin a session with a signed challenge."""
-    _throttle(request)
     taken = await read_model(request, SessionWanted)
     session = await services_of(request).authenticator.begin_session(
         taken.challenge, from_hex(taken.signer), from_hex(taken.signature)
     )
     return SessionAnswer(token=session.token, expires_at=session.expires_at)
-
-
-def _throttle(request: Request) -> None:
-    address = "" if request.client is None else request.client.host
-    services_of(request).sign_in.take(address)

@@ -1,4 +1,4 @@
-"""Challenges that wait for an answer, and sessions that came of them."""
+"""Sessions, the challenges that were used to begin them, and the key by which gateways know their challenges."""
 
 from hashlib import sha256
 from typing import Final, Protocol
@@ -7,31 +7,29 @@ import msgspec
 from sqlalchemy import delete, insert, select
 
 from gateway.store.database import Database
-from gateway.store.tables import challenges, sessions
+from gateway.store.tables import challenge_keys, sessions, used_challenges
+from ledger.service.challenge_proofs import ProvenChallenge
+
+_ONLY: Final = 1
 
 
-class Challenge(msgspec.Struct, frozen=True):
-    """What a signer has to sign to begin a session."""
+class NewSession(msgspec.Struct, frozen=True):
+    """A session that begins."""
 
-    nonce: str
+    token: str
     signer: bytes
-    message: str
     expires_at: int
 
 
 class SessionStore(Protocol):
-    """Where challenges and sessions are kept; gateways that share it know each other's."""
+    """Where sessions are kept; gateways that share it know each other's."""
 
-    async def put_challenge(self, challenge: Challenge) -> None:
-        """Keep a challenge."""
-        ...
+    async def begin(self, challenge: ProvenChallenge, session: NewSession) -> bool:
+        """Keep a session, by the hash of its token, if no other one began with the same challenge.
 
-    async def take_challenge(self, nonce: str) -> Challenge | None:
-        """Return a challenge and forget it: of several calls at most one gets it."""
-        ...
-
-    async def put_session(self, token: str, signer: bytes, expires_at: int) -> None:
-        """Keep a session, by the hash of its token."""
+        Durable when this returns, the use of the challenge together with the session. Of several calls with
+        the same challenge exactly one returns True.
+        """
         ...
 
     async def signer_of(self, token: str, now: int) -> bytes | None:
@@ -48,26 +46,28 @@ class SqlSessionStore:
 
     def __init__(self, database: Database) -> None:
         self._database: Final = database
+        self._use: Final = database.upsert(used_challenges).on_conflict_do_nothing()
+        self._draw: Final = database.upsert(challenge_keys).on_conflict_do_nothing()
 
-    async def put_challenge(self, challenge: Challenge) -> None:
-        """See `SessionStore`."""
+    async def challenge_key(self, drawn: bytes) -> bytes:
+        """Return the key of challenges: `drawn`, unless a gateway on this database has one already."""
         async with self._database.writing() as connection:
-            await connection.execute(insert(challenges), msgspec.structs.asdict(challenge))
+            await connection.execute(self._draw, {"id": _ONLY, "key": drawn})
+            found = await connection.execute(select(challenge_keys.c.key))
+            return bytes(found.scalar_one())
 
-    async def take_challenge(self, nonce: str) -> Challenge | None:
+    async def begin(self, challenge: ProvenChallenge, session: NewSession) -> bool:
         """See `SessionStore`."""
-        columns = [challenges.c[name] for name in Challenge.__struct_fields__]
-        which = challenges.c.nonce == nonce
+        row = {
+            "token_hash": _hash(session.token),
+            "signer": session.signer,
+            "expires_at": session.expires_at,
+        }
         async with self._database.writing() as connection:
-            row = (await connection.execute(select(*columns).where(which))).one_or_none()
-            gone = await connection.execute(delete(challenges).where(which))
-        return Challenge(*row) if row is not None and gone.rowcount == 1 else None
-
-    async def put_session(self, token: str, signer: bytes, expires_at: int) -> None:
-        """See `SessionStore`."""
-        row = {"token_hash": _hash(token), "signer": signer, "expires_at": expires_at}
-        async with self._database.writing() as connection:
-            await connection.execute(insert(sessions), row)
+            used = await connection.execute(self._use, msgspec.structs.asdict(challenge))
+            if used.rowcount == 1:
+                await connection.execute(insert(sessions), row)
+        return used.rowcount == 1
 
     async def signer_of(self, token: str, now: int) -> bytes | None:
         """See `SessionStore`."""
@@ -81,8 +81,8 @@ class SqlSessionStore:
     async def forget(self, now: int) -> None:
         """See `SessionStore`."""
         async with self._database.writing() as connection:
-            await connection.execute(delete(challenges).where(challenges.c.expires_at < now))
-            await connection.execute(delete(sessions).where(sessions.c.expires_at < now))
+            for table in (used_challenges, sessions):
+                await connection.execute(delete(table).where(table.c.expires_at < now))
 
 
 def _hash(token: str) -> bytes:

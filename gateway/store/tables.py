@@ -50,14 +50,21 @@ request_nonces: Final = Table(
     sqlite_with_rowid=False,
 )
 
-challenges: Final = Table(
-    "challenges",
+used_challenges: Final = Table(
+    "used_challenges",
     metadata,
-    Column("nonce", String(64), primary_key=True),
-    Column("signer", LargeBinary, nullable=False),
-    Column("message", String, nullable=False),
+    # Of challenges that were answered rightly, until they would be over: each counts once.
+    Column("nonce", String(32), primary_key=True),
     Column("expires_at", BigInteger, nullable=False, index=True),
     sqlite_with_rowid=False,
+)
+
+challenge_keys: Final = Table(
+    "challenge_keys",
+    metadata,
+    # One row: the key of the MAC by which every gateway on this database knows a challenge.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary(32), nullable=False),
 )
 
 sessions: Final = Table(

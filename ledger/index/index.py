@@ -330,6 +330,18 @@ class Index:
             numbers = [row.subject for row in rows]
             return await reader.subjects(connection, tables.subjects.c.number.in_(numbers))
 
+    async def people_who_sign(self, signers: Sequence[bytes]) -> Mapping[bytes, bool]:
+        """Return those of these signers (ERC-7913 bytes) who sign for a subject now, or are or were guardians."""
+        hashes, found = {keccak256(signer): signer for signer in signers}, set[bytes]()
+        columns = (tables.subjects.c.signer_hash, tables.guardians.c.guardian)
+        async with self._database.reading() as connection:
+            for start in range(0, len(hashes), _MOST):
+                some = list(hashes)[start : start + _MOST]
+                for column in columns:
+                    statement = select(column).where(column.in_(some))
+                    found.update((await connection.execute(statement)).scalars())
+        return {hashes[one]: True for one in found}
+
     async def authorization(self, authorization: bytes) -> AuthorizationEntry | None:
         """Return an authorization."""
         found = await self._authorizations(tables.bases.c.id == authorization, None, 1)

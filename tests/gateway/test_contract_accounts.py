@@ -3,6 +3,8 @@
 import asyncio
 import secrets
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +19,8 @@ from tests.gateway.test_authentication import answer_challenge, challenge, probl
 from tests.support.chain import Chain, Party
 from tests.support.gateway_server import GatewayServer, serve_gateway
 
+BURNS = bytes.fromhex("5b600056")
+"""Code that jumps back for ever."""
 OWNER = Party("Owner of a wallet", Roles(0))
 
 
@@ -48,7 +52,13 @@ async def admit(gateway: GatewayServer, address: bytes, roles: Roles) -> None:
     await gateway.has(await asyncio.to_thread(chain.wait_for_block))
 
 
-async def ask(gateway: GatewayServer, account: bytes, by: Party, path: str) -> httpx.Response:
+async def ask(
+    gateway: GatewayServer,
+    account: bytes,
+    by: Party,
+    path: str,
+    http: httpx.AsyncClient | None = None,
+) -> httpx.Response:
     """Send a request in the name of an account, signed by a key."""
     covered, now = ("@method", "@authority", "@path"), int(time.time())
     parameters = format_parameters(
@@ -62,7 +72,17 @@ async def ask(gateway: GatewayServer, account: bytes, by: Party, path: str) -> h
     target = RequestTarget(method="GET", authority=gateway.authority, path=path, query="")
     digest = personal_digest(signature_base(target, None, covered, parameters))
     headers = format_signature(parameters, sign(digest, by.private_key), None)
-    return await gateway.http.get(path, headers=dict(headers.pairs()))
+    return await (http or gateway.http).get(path, headers=dict(headers.pairs()))
+
+
+@asynccontextmanager
+async def many_connections(gateway: GatewayServer) -> AsyncIterator[httpx.AsyncClient]:
+    """Another client, all of whose requests are under way at once."""
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(
+        base_url=gateway.http.base_url, timeout=60, trust_env=False, limits=limits
+    ) as http:
+        yield http
 
 
 async def test_a_party_that_is_a_contract_signs_requests(gateway: GatewayServer) -> None:
@@ -108,3 +128,47 @@ async def test_without_the_chain_nobody_can_tell(own_chain: Chain, tmp_path: Pat
         await asyncio.to_thread(own_chain.node.stop)
         answer = await ask(gateway, account, OWNER, "/v1/alerts")
         assert problem(answer) == (503, "chain-unavailable")
+
+
+async def deploy(gateway: GatewayServer, runtime: bytes) -> bytes:
+    code = bytes.fromhex(f"60{len(runtime):02x}80600b6000396000f3") + runtime
+    sender = gateway.chain.sender(gateway.chain.parties.authority)
+    (receipt,) = await asyncio.to_thread(sender.create_all, [code])
+    assert receipt.contract is not None
+    return receipt.contract
+
+
+async def test_strangers_contracts_keep_no_known_one_from_being_served(
+    gateway: GatewayServer,
+) -> None:
+    """Whoever names a contract that burns what it is given asks the node for it: bounded, and apart."""
+    burner = await deploy(gateway, BURNS)
+    account = await make_wallet(gateway)
+    await admit(gateway, account, Roles.REGULATOR)
+    async with many_connections(gateway) as http:
+        asked = [
+            asyncio.create_task(ask(gateway, burner, OWNER, "/v1/alerts", http)) for _ in range(300)
+        ]
+        await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        for _ in range(10):
+            assert (await ask(gateway, account, OWNER, "/v1/alerts")).status_code == httpx.codes.OK
+        answers = [problem(one) for one in await asyncio.gather(*asked)]
+    assert set(answers) == {(401, "unauthenticated"), (429, "throttled")}
+    assert answers.count((401, "unauthenticated")) < 150, "the node was asked for most of them"
+
+
+async def test_who_sends_in_one_contracts_name_makes_no_other_one_wait(
+    gateway: GatewayServer,
+) -> None:
+    named = await deploy(gateway, BURNS)
+    account = await make_wallet(gateway)
+    for one in (named, account):
+        await admit(gateway, one, Roles.REGULATOR)
+    async with many_connections(gateway) as http:
+        asked = [
+            asyncio.create_task(ask(gateway, named, OWNER, "/v1/alerts", http)) for _ in range(300)
+        ]
+        await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        assert (await ask(gateway, account, OWNER, "/v1/alerts")).status_code == httpx.codes.OK
+        answers = [problem(one) for one in await asyncio.gather(*asked)]
+    assert set(answers) == {(401, "unauthenticated"), (429, "throttled")}

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from starlette.requests import Request
 
-from gateway.auth import Authenticator, Rules
+from gateway.auth import Authenticator, CallerLimits, Rules
 from gateway.errors import ChallengeError
-from gateway.store.sessions import Challenge
+from gateway.store.sessions import NewSession
 from ledger.challenges import (
     CHALLENGE_LIFETIME,
     Asker,
@@ -44,6 +44,8 @@ from ledger.parts_statements import (
 )
 from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Purpose
+from ledger.service.challenge_proofs import ChallengeProofs, ProvenChallenge
+from ledger.service.rate_limit import RateLimit
 from ledger.signing import address_of, personal_digest, verify_signature
 from ledger.typed_data import digest, struct_hash
 from scripts import vectors_keys, vectors_messages
@@ -180,21 +182,24 @@ def test_a_signer_proves_itself_with_the_texts_of_the_vectors() -> None:
                 texts.verify(elsewhere.text(what, one["value"]), proven)
 
 
-class OneChallenge:
-    """A `SessionStore` that has room for one challenge."""
+class Everybody:
+    """`Callers` to whom everybody is somebody."""
 
-    def __init__(self, challenge: Challenge | None = None) -> None:
-        self.challenge = challenge
+    async def bucket_of(self, signer: bytes) -> bytes:
+        return signer
 
-    async def put_challenge(self, challenge: Challenge) -> None:
-        self.challenge = challenge
 
-    async def take_challenge(self, nonce: str) -> Challenge | None:
-        found, self.challenge = self.challenge, None
-        return found if found is not None and found.nonce == nonce else None
+class Began:
+    """A `SessionStore` that remembers which challenges were used."""
 
-    async def put_session(self, token: str, signer: bytes, expires_at: int) -> None:
-        pass
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+
+    async def begin(self, challenge: ProvenChallenge, session: NewSession) -> bool:
+        if challenge.nonce in self.used:
+            return False
+        self.used.add(challenge.nonce)
+        return True
 
     async def signer_of(self, token: str, now: int) -> bytes | None:
         return None
@@ -203,24 +208,29 @@ class OneChallenge:
         pass
 
 
-def authenticator(store: OneChallenge) -> Authenticator:
-    verifier = from_hex(vectors("identity.json")["verifier"])
-    unused = cast("Any", None)
-    return Authenticator(RULES, unused, store, {verifier}, unused, unused, clock=lambda: NOW)
+def authenticator(now: int = NOW) -> Authenticator:
+    found, unused = vectors("identity.json"), cast("Any", None)
+    proofs = ChallengeProofs(from_hex(found["challenge_key"]))
+    limits = CallerLimits(cast("Any", Everybody()), RateLimit(1, 1), RateLimit(1, 10))
+    verifiers = {from_hex(found["verifier"])}
+    return Authenticator(
+        RULES, unused, Began(), proofs, verifiers, limits, unused, clock=lambda: now
+    )
 
 
 SIGNERS: Final = (("account", "by_account"), ("passkey", "by_passkey"))
 
 
 @pytest.mark.parametrize("place", range(len(SIGNERS)))
-async def test_a_gateway_gives_the_challenge_of_the_vectors(place: int) -> None:
+def test_a_gateway_gives_the_challenge_of_the_vectors(place: int) -> None:
     found = vectors("identity.json")
     wanted = found["challenges"][place]["text"]
     asked = Request({"type": "http", "headers": [(b"host", b"gateway.example")]})
     signer = from_hex(found[SIGNERS[place][0]])
-    given = await authenticator(OneChallenge()).challenge(signer, asked)
-    shown = given.message.replace(given.nonce, nonce_in(wanted)).split("\n")
-    assert shown == wanted
+    given = authenticator().challenge(signer, asked)
+    shown = given.text.split("\n")
+    assert nonce_in(shown)[:8] == nonce_in(wanted)[:8]
+    assert given.text.replace(nonce_in(shown), nonce_in(wanted)).split("\n") == wanted
     assert given.expires_at == NOW + CHALLENGE_LIFETIME
 
 
@@ -230,12 +240,35 @@ async def test_the_signature_of_the_vectors_begins_a_session_once(place: int) ->
     (name, signed), one = SIGNERS[place], found["challenges"][place]
     signer, message = from_hex(found[name]), "\n".join(one["text"])
     assert to_hex(personal_digest(message.encode())) == one["digest"]
-    store = OneChallenge(Challenge(nonce_in(one["text"]), signer, message, NOW + 300))
-    gateway = authenticator(store)
-    session = await gateway.begin_session(message, signer, from_hex(one[signed]))
+    gateway, signature = authenticator(), from_hex(one[signed])
+    session = await gateway.begin_session(message, signer, signature)
     assert session.expires_at == NOW + RULES.session_lifetime
-    with pytest.raises(ChallengeError):
-        await gateway.begin_session(message, signer, from_hex(one[signed]))
+    with pytest.raises(ChallengeError, match="used"):
+        await gateway.begin_session(message, signer, signature)
+    with pytest.raises(ChallengeError, match="over"):
+        await authenticator(NOW + CHALLENGE_LIFETIME).begin_session(message, signer, signature)
+
+
+@pytest.mark.parametrize("kind", ["challenges", "sessions"])
+def test_a_service_knows_the_challenges_of_the_vectors_and_no_other_ones(kind: str) -> None:
+    found = vectors("identity.json")
+    proofs = ChallengeProofs(from_hex(found["challenge_key"]))
+    text, signer = "\n".join(found[kind][0]["text"]), from_hex(found["account"])
+    nonce = proofs.verify(text, signer, NOW).nonce
+    assert nonce in text
+    for changed in (
+        text.replace(nonce, "f" * 8 + nonce[8:]),  # ends later
+        text.replace(nonce, nonce[:-1] + ("0" if nonce[-1] != "0" else "1")),
+        text.replace(nonce, nonce.upper()),
+        text.replace(".example", ".examp1e"),
+        text + "\n",
+    ):
+        with pytest.raises(ForeignChallengeError):
+            proofs.verify(changed, signer, NOW)
+    with pytest.raises(ForeignChallengeError):
+        proofs.verify(text, from_hex(found["passkey"]), NOW)
+    with pytest.raises(ForeignChallengeError):
+        ChallengeProofs(bytes(32)).verify(text, signer, NOW)
 
 
 @pytest.mark.parametrize("place", range(len(SIGNERS)))

@@ -5,33 +5,27 @@ signs again. Nothing is kept of a challenge before it was answered, so that nobo
 asking for many, nor of somebody who is no subject.
 """
 
-import hmac
-import re
 import secrets
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
-from ledger.challenges import Asker, challenge_span, session_text
+from ledger.challenges import Asker, ChallengeError, session_text
+from ledger.service.challenge_proofs import (
+    KEY_BYTES,
+    Challenge,
+    ChallengeProofs,
+    ProvenChallenge,
+)
 from wallet.identity.errors import NotASubjectError, PossessionError
 from wallet.identity.texts import ProvenSigner, Texts
 
 SESSION_SECONDS: Final = 900
 _SESSIONS_OF_ONE: Final = 10
 """Of one signer at once; its own oldest goes first."""
-
-_NONCE: Final = re.compile(r"\nnonce ([0-9a-f]{16})([0-9a-f]{16})\n")
-_PROOF: Final = 8
-"""Bytes of a challenge's nonce that show that it is ours; before them are its end and something random."""
-
-
-class Challenge(msgspec.Struct, frozen=True):
-    """What is to be signed, and until when."""
-
-    text: str
-    expires_at: int
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -57,7 +51,7 @@ class Sessions:
         self._texts = texts
         self._authority = authority
         self._clock = clock
-        self._key = secrets.token_bytes(32)
+        self._proofs = ChallengeProofs(secrets.token_bytes(KEY_BYTES))
         self._used: dict[str, int] = {}
         """Nonces of challenges that were answered, and until when these would count."""
         self._sessions: dict[bytes, dict[bytes, int]] = {}
@@ -66,13 +60,8 @@ class Sessions:
 
     def challenge(self, asker: Asker) -> Challenge:
         """Return a text for a signer to sign."""
-        span = challenge_span(int(self._clock()))
-        nonce = span.expires_at.to_bytes(4, "big") + secrets.token_bytes(4)
-        bare = session_text(asker, self._authority, nonce.hex() + "00" * _PROOF, span)
-        proof = self._proof(bare, asker.signer)
-        return Challenge(
-            session_text(asker, self._authority, nonce.hex() + proof, span), span.expires_at
-        )
+        form = partial(session_text, asker, self._authority)
+        return self._proofs.make(asker.signer, int(self._clock()), form)
 
     def verify(self, text: str, proven: ProvenSigner) -> bytes:
         """Return the signer of a challenge, which is used up only when a session begins.
@@ -80,10 +69,7 @@ class Sessions:
         Raises:
             PossessionError: It was not given to this signer, is used, too old or wrongly signed.
         """
-        found = self._unused(text)
-        bare = text[: found.start(2)] + "00" * _PROOF + text[found.end(2) :]
-        if not hmac.compare_digest(self._proof(bare, proven.signer), found[2]):
-            raise PossessionError("this challenge was not given to this signer")
+        self._unused(text, proven.signer)
         return self._texts.verify(text, proven)
 
     def begin(self, text: str, signer: bytes) -> Session:
@@ -92,8 +78,8 @@ class Sessions:
         Raises:
             PossessionError: It was used meanwhile.
         """
-        nonce = self._unused(text)[1]
-        self._used[nonce] = int(nonce[:8], 16)
+        challenge = self._unused(text, signer)
+        self._used[challenge.nonce] = challenge.expires_at
         token = secrets.token_urlsafe(32)
         expires_at = int(self._clock()) + SESSION_SECONDS
         mine = self._sessions.setdefault(signer, {})
@@ -114,16 +100,16 @@ class Sessions:
             raise NotASubjectError("there is no such session, or it is over")
         return signer
 
-    def _unused(self, text: str) -> re.Match[str]:
+    def _unused(self, text: str, signer: bytes) -> ProvenChallenge:
         now = int(self._clock())
         self._forget(now)
-        found = _NONCE.search(text)
-        if found is None or found[1] in self._used or int(found[1][:8], 16) <= now:
-            raise PossessionError("this challenge is none of ours, was used, or is too old")
-        return found
-
-    def _proof(self, bare: str, signer: bytes) -> str:
-        return hmac.digest(self._key, signer + b"\n" + bare.encode(), "sha256")[:_PROOF].hex()
+        try:
+            challenge = self._proofs.verify(text, signer, now)
+        except ChallengeError as error:
+            raise PossessionError(str(error)) from error
+        if challenge.nonce in self._used:
+            raise PossessionError("this challenge was used")
+        return challenge
 
     def _forget(self, now: int) -> None:
         """Forget what is over; all of it was answered rightly, oldest first."""

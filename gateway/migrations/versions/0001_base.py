@@ -19,15 +19,11 @@ _BLOBS = {
 
 def upgrade() -> None:
     op.create_table(
-        "challenges",
-        sa.Column("nonce", sa.String(length=64), nullable=False),
-        sa.Column("signer", sa.LargeBinary(), nullable=False),
-        sa.Column("message", sa.String(), nullable=False),
-        sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("nonce", name=op.f("pk_challenges")),
-        sqlite_with_rowid=False,
+        "challenge_keys",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_challenge_keys")),
     )
-    op.create_index(op.f("ix_challenges_expires_at"), "challenges", ["expires_at"], unique=False)
     op.create_table(
         "erasures",
         sa.Column("dataset", sa.LargeBinary(length=32), nullable=False),
@@ -103,6 +99,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_uploads_dataset"), "uploads", ["dataset"], unique=False)
     op.create_table(
+        "used_challenges",
+        sa.Column("nonce", sa.String(length=32), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("nonce", name=op.f("pk_used_challenges")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_used_challenges_expires_at"), "used_challenges", ["expires_at"], unique=False
+    )
+    op.create_table(
         "directories",
         sa.Column("upload", sa.BigInteger(), nullable=False),
         sa.Column("part", sa.BigInteger(), nullable=False),
@@ -171,6 +177,8 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_items_upload"), table_name="items")
     op.drop_table("items")
     op.drop_table("directories")
+    op.drop_index(op.f("ix_used_challenges_expires_at"), table_name="used_challenges")
+    op.drop_table("used_challenges")
     op.drop_index(op.f("ix_uploads_dataset"), table_name="uploads")
     op.drop_table("uploads")
     op.drop_index(op.f("ix_sessions_expires_at"), table_name="sessions")
@@ -180,5 +188,4 @@ def downgrade() -> None:
     op.drop_table("records")
     op.drop_table("health")
     op.drop_table("erasures")
-    op.drop_index(op.f("ix_challenges_expires_at"), table_name="challenges")
-    op.drop_table("challenges")
+    op.drop_table("challenge_keys")
