@@ -306,6 +306,16 @@ def test_runs_that_are_none_are_refused(start: int, end: int) -> None:
         verify_range(leaves, RangeProof(start, end, 3, ()), tree.head())
 
 
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_each_leaf_of_a_tree_is_at_its_place_and_none_is_beyond(size: int) -> None:
+    leaves = leaves_of(size)
+    tree = MerkleTree.of(leaves)
+    assert [tree.leaf(index) for index in range(size)] == leaves
+    for index in (-1, size):
+        with pytest.raises(MalformedError, match=f"the tree of {size} leaves has no leaf {index}"):
+            tree.leaf(index)
+
+
 def test_the_empty_tree() -> None:
     tree = MerkleTree.of([])
     assert tree.head() == TreeHead(0, EMPTY_ROOT)

@@ -71,6 +71,13 @@ def test_names_in_han_extensions_newer_than_this_python_are_plain() -> None:
     assert not any(map(is_plain, "\U0002ee5e\U000323b0"))
 
 
+def test_ranges_of_the_list_are_in_hexadecimal_and_hold_both_their_ends() -> None:
+    matches = re.compile(f"[{plain_text._class('41-43', '5A', '1F600-1F601')}]").findall
+    assert matches("@ABCDYZ[-X\U0001f5ff\U0001f600\U0001f601\U0001f602") == list(
+        "ABCZ\U0001f600\U0001f601"
+    )
+
+
 def test_every_plain_text_is_in_normal_form_c() -> None:
     # Of this Python's tables, for what they know: the list itself does not depend on them.
     plain = [chr(point) for point in range(sys.maxunicode + 1) if is_plain(chr(point))]
@@ -116,6 +123,8 @@ def test_a_text_may_be_as_long_as_is_said_and_no_longer(
 
 def test_a_text_may_be_left_out_only_where_that_is_said() -> None:
     assert verify_optional_text("it", "") == ""
+    with pytest.raises(PlainTextError, match=r"^it has U"):
+        verify_optional_text("it", "\u202e")
     with pytest.raises(PlainTextError, match="has 0 characters"):
         verify_text("it", "")
 

@@ -265,6 +265,35 @@ def test_template_that_cannot_become_a_statement_is_refused(english: str, messag
         Templates(zh=TEMPLATES.zh, en=english)
 
 
+@pytest.mark.parametrize(
+    ("chinese", "english", "message"),
+    [
+        (TEMPLATES.zh + "{", TEMPLATES.en, "the text in zh has a brace that belongs to no gap"),
+        (TEMPLATES.zh + "\n", TEMPLATES.en, "the text in zh has U+000A, at character "),
+        (
+            TEMPLATES.zh + "{name}{age}",
+            TEMPLATES.en,
+            "the text in zh has unknown gaps: age, name",
+        ),
+        (
+            TEMPLATES.zh.replace("{until}", "明天").replace("{case}", "三"),
+            TEMPLATES.en,
+            "the text in zh lacks case, until",
+        ),
+        (
+            TEMPLATES.zh.replace("{interval}", "次日"),
+            TEMPLATES.en + " {reference}",
+            "only one of the languages has interval, reference",
+        ),
+    ],
+)
+def test_a_refused_template_is_named_by_its_language_and_all_its_gaps(
+    chinese: str, english: str, message: str
+) -> None:
+    with pytest.raises(TemplateError, match=f"^{re.escape(message)}"):
+        Templates(zh=chinese, en=english)
+
+
 def test_templates_are_found_by_language() -> None:
     texts = [("en", TEMPLATES.en), ("fr", "Je ..."), ("zh", TEMPLATES.zh)]
     assert select_templates(texts) == TEMPLATES
@@ -339,7 +368,7 @@ def test_case_reference_of_the_same_case_differs_by_salt() -> None:
 def test_case_reference_needs_a_plain_case_number_and_a_whole_salt() -> None:
     with pytest.raises(TermsError):
         case_reference("2026 118", bytes(32))
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedError, match=r"^the salt has 31 bytes"):
         case_reference("2026-118", bytes(31))
 
 

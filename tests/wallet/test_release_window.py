@@ -389,6 +389,22 @@ def test_an_act_after_the_access_stops_its_release_on_every_basis(
     assert stopped(case, task) == stop
 
 
+def test_a_conditional_order_goes_on_when_the_suspension_of_its_agreement_is_over(
+    case: Case,
+) -> None:
+    task = of_conditional_order(case)
+    agreement_suspended(case)
+    assert stopped(case, task) == Stop.AGREEMENT_SUSPENDED
+    suspension_passed(case)
+    release(case, task)
+
+
+def test_a_basis_that_is_not_on_chain_stops_a_release(case: Case) -> None:
+    use = case.world.request(named("nothing"))
+    stop = case.world.register.stop(use, 99)
+    assert stop is Stop.BASIS_UNKNOWN
+
+
 def test_an_order_opens_what_the_class_closes_and_its_own_end_stops_nothing(case: Case) -> None:
     case.world.agree(case.schema)
     reclassified(case)
