@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from gateway.errors import UnavailableError
-from gateway.gathering import Gatherer
+from ledger.gathering import Gatherer
 from ledger.index.rows import BasisEntry
 
 NO_ITEM: Final = bytes(32)

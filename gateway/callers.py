@@ -11,11 +11,11 @@ from typing import Final
 
 from gateway.errors import ChainUnavailableError
 from gateway.freshness import Freshness
-from gateway.gathering import Gatherer
 from gateway.trail import IndexTrail
 from ledger import views
 from ledger.deployment import Deployment
 from ledger.enumerations import Change
+from ledger.gathering import Gatherer
 from ledger.hexes import to_hex
 from ledger.index.index import Index
 from ledger.index.reader import Selection

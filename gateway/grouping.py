@@ -3,7 +3,7 @@
 A caller hands in one item and waits for its own result. As soon as a worker is free it takes all
 that is waiting, up to a size, and works on it in one go. Nobody waits for a timer: a lone item
 starts at once, and while it is on its way the next ones gather. For reads by key there is
-`gateway.gathering`. Where items are somebody's, all owners have their turn in each piece of work.
+`ledger.gathering`. Where items are somebody's, all owners have their turn in each piece of work.
 """
 
 import asyncio

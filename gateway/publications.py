@@ -16,10 +16,10 @@ from gateway.errors import (
     TooManyRecordsError,
     UnknownError,
 )
-from gateway.gathering import Gatherer
 from gateway.ingest import unpack_body
 from gateway.store.publications import PublicationStore, ServedPublication
 from gateway.tiles import OpenTile, Run, TileTree, place_of
+from ledger.gathering import Gatherer
 from ledger.merkle import InclusionProof, RangeProof, TreeHead
 from ledger.publications import OwnerProof, PublicationEntry
 from ledger.records import EncryptedRecord

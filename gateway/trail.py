@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.bases import IndexBehindError
-from gateway.gathering import Gatherer
 from gateway.relays import Relayed
 from ledger.enumerations import Roles
+from ledger.gathering import Gatherer
 from ledger.index.index import Index
 from ledger.index.reader import Selection
 from ledger.index.rows import Place

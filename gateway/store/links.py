@@ -8,10 +8,10 @@ from typing import Any, Final, Protocol
 import msgspec
 from sqlalchemy import and_, delete, or_, select, tuple_
 
-from gateway.gathering import Gatherer
 from gateway.store.access_tables import subject_links
 from gateway.store.database import Database
 from ledger.exchange import SignedLink
+from ledger.gathering import Gatherer
 from ledger.typed_data import SubjectLink
 
 Tie = tuple[bytes, bytes]

@@ -124,7 +124,7 @@ def running_town(directory: Path) -> Iterator[Town]:
     )
     assert process.stdout is not None
     try:
-        lines = []
+        lines: list[str] = []
         while (line := process.stdout.readline()) != "}\n":
             assert line, f"the profile ended before it was ready: {''.join(lines)}"
             lines.append(line)

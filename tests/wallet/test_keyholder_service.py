@@ -482,8 +482,9 @@ async def test_a_link_that_was_ended_opens_nothing_from_the_next_block_on(city: 
         subject.id, city.terms.dataset, owner, at=chain.now(), links_from=state.links_from
     )
     signed = chain.sign(new, chain.parties.identity_authority.private_key)
-    task = city.task(*city.recorded(basis), SignedLink(new, signed), owner)
-    assert isinstance((await ask(city.clients[1], [task]))[0], SealedParts)
+    for client in city.clients:
+        task = city.task(*city.recorded(basis), SignedLink(new, signed), owner)
+        assert isinstance((await ask(client, [task]))[0], SealedParts)
 
 
 async def test_a_link_of_an_authority_that_admitted_itself_opens_nothing_and_it_is_listed(

@@ -1,5 +1,7 @@
 """Who calls: an officer, a party, or a subject; and the bodies that they send."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -17,13 +19,25 @@ MOST_BYTES = 256 * 1024
 _BEARER = "bearer "
 
 
-async def signed(services: Services, request: Request, model: type[BodyT]) -> tuple[bytes, BodyT]:
+async def signed(
+    services: Services,
+    request: Request,
+    model: type[BodyT],
+    admit: Callable[[bytes], Awaitable[object]],
+) -> tuple[bytes, BodyT]:
     """Return who signed a request, and its body.
+
+    Args:
+        services: The authority's parts.
+        request: As it came.
+        model: Of the body.
+        admit: Raises unless the address may ask.
 
     Raises:
         HttpSignatureError, ProblemError, ServiceError: It is not rightly signed, or malformed.
+        Exception: Whatever `admit` raised.
     """
-    address, body = await services.authenticator.signer(request, MOST_BYTES)
+    address, body = await services.authenticator.signer(request, MOST_BYTES, admit)
     return address, parse_model(body, model)
 
 
@@ -35,20 +49,17 @@ async def by_officer(
     Raises:
         HttpSignatureError, ProblemError: As `signed`, or the signer is no officer.
     """
-    address, body = await signed(services, request, model)
-    verify_officer(services, address)
-    return address, body
+    return await signed(services, request, model, partial(verify_officer, services))
 
 
-def verify_officer(services: Services, address: bytes) -> bytes:
-    """Return an officer's address.
+async def verify_officer(services: Services, address: bytes) -> None:
+    """Check that an address is an officer's.
 
     Raises:
         ProblemError: It is nobody's who is an officer.
     """
     if address not in services.settings.officer_addresses:
         raise ProblemError(FORBIDDEN, "only an officer of the identity authority does this")
-    return address
 
 
 async def by_subject(services: Services, request: Request) -> tuple[SubjectRow, bytes]:
@@ -62,13 +73,24 @@ async def by_subject(services: Services, request: Request) -> tuple[SubjectRow, 
     authorization = request.headers.get("authorization", "")
     if authorization.lower().startswith(_BEARER):
         signer = services.sessions.signer(authorization[len(_BEARER) :].strip())
+        row = await _subject_of(services, signer)
         body = await read_body(request, MOST_BYTES)
     else:
-        signer, body = await services.authenticator.signer(request, MOST_BYTES)
+        rows: list[SubjectRow] = []
+
+        async def admit(signer: bytes) -> None:
+            rows.append(await _subject_of(services, signer))
+
+        _, body = await services.authenticator.signer(request, MOST_BYTES, admit)
+        (row,) = rows
+    services.limits.subjects.take(row.subject)
+    return row, body
+
+
+async def _subject_of(services: Services, signer: bytes) -> SubjectRow:
     for row in await services.store.subjects_signed_by(signer):
         state = await services.chain.subject(row.subject)
         # A closed id was stolen: its key gets neither links nor lists, nor ids that hang on it.
         if state.signer == signer and not state.closed:
-            services.limits.subjects.take(row.subject)
-            return row, body
+            return row
     raise NotASubjectError("the signer is no registered subject's")

@@ -1,12 +1,14 @@
 """What the identity authority asks of the chain, on its own node."""
 
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from ledger import queries, views
 from ledger.deployment import Deployment
 from ledger.enumerations import Roles
+from ledger.gathering import Gatherer
 from ledger.rpc import AsyncRpc, Call, RpcError
-from ledger.views import SubjectState
+from ledger.views import Standing, SubjectState
 from wallet.identity.errors import ChainUnavailableError, NotAdmittedError, UnknownOnChainError
 
 T = TypeVar("T")
@@ -23,22 +25,22 @@ class ChainDesk:
     def __init__(self, rpc: AsyncRpc, deployment: Deployment) -> None:
         self._rpc = rpc
         self._contracts = deployment.contracts
+        self._standings: Gatherer[bytes, Standing] = Gatherer(self._ask_standings)
 
-    async def verify_consumer(self, address: bytes) -> bytes:
-        """Return an active consumer.
+    async def verify_consumer(self, address: bytes) -> None:
+        """Check that an address is an active consumer's.
 
         Raises:
             NotAdmittedError: It is none, or is restricted now.
             ChainUnavailableError: The node cannot be asked.
         """
-        standing = await self._ask(views.standing_of(self._contracts, address))
+        standing = await self._standing(address)
         if not standing.active or Roles.CONSUMER not in standing.roles:
             raise NotAdmittedError("the signer is not an active consumer")
         if standing.restricted_until:
             newest = await self._ask(queries.block("latest"))
             if newest is None or standing.restricted_until > newest.timestamp:
                 raise NotAdmittedError("the consumer is restricted now")
-        return address
 
     async def verify_purpose(self, purpose: bytes) -> bytes:
         """Return a purpose for which something new may be asked.
@@ -51,19 +53,19 @@ class ChainDesk:
             raise UnknownOnChainError("there is no such purpose, or it was retired")
         return purpose
 
-    async def verify_provider(self, address: bytes, dataset: bytes) -> bytes:
-        """Return the provider of a dataset.
+    async def verify_provider(self, dataset: bytes, address: bytes) -> None:
+        """Check that an address is the provider's of a dataset.
 
         Raises:
             NotAdmittedError: It is another one's, or the provider is not active.
             ChainUnavailableError: The node cannot be asked.
         """
-        found = await self._ask(views.dataset_of(self._contracts, dataset))
-        standing = await self._ask(views.standing_of(self._contracts, address))
-        active = standing.active and Roles.PROVIDER in standing.roles
-        if found.provider != address or not active:
-            raise NotAdmittedError("owners are for the dataset's provider")
-        return address
+        refused = NotAdmittedError("owners are for the dataset's provider")
+        standing = await self._standing(address)
+        if not standing.active or Roles.PROVIDER not in standing.roles:
+            raise refused
+        if (await self._ask(views.dataset_of(self._contracts, dataset))).provider != address:
+            raise refused
 
     async def verify_dataset(self, dataset: bytes) -> bytes:
         """Return a dataset that is registered.
@@ -110,6 +112,21 @@ class ChainDesk:
         if authority == former:
             return True
         return await self._ask(views.successor_of(self._contracts, former)) == authority
+
+    async def _standing(self, address: bytes) -> Standing:
+        """Return what an address is, which anybody may be who signs a request.
+
+        Those who ask at one time share a question to the node, so that strangers, however many there are, keep
+        nobody waiting for longer than one such question takes.
+        """
+        try:
+            return (await self._standings.get([address]))[address]
+        except RpcError as error:
+            raise ChainUnavailableError(str(error)) from error
+
+    async def _ask_standings(self, addresses: Sequence[bytes]) -> Mapping[bytes, Standing]:
+        calls = [views.standing_of(self._contracts, address) for address in addresses]
+        return dict(zip(addresses, await self._rpc.send_many(calls), strict=True))
 
     async def _ask(self, call: Call[T]) -> T:
         try:

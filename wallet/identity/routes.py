@@ -1,6 +1,7 @@
 """The identity authority over HTTP."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
@@ -185,8 +186,7 @@ async def sessions(request: Request, parts: Parts) -> SessionAnswer:
 @router.post("/resolutions")
 async def resolutions(request: Request, parts: Parts) -> HandleAnswer:
     """Lead a consumer to the inbox of a customer that it knows by name and number."""
-    consumer, body = await signed(parts, request, ResolutionBody)
-    await parts.chain.verify_consumer(consumer)
+    consumer, body = await signed(parts, request, ResolutionBody, parts.chain.verify_consumer)
     parts.limits.resolutions.take(consumer)
     parts.limits.misses.check(consumer)
     purpose = from_hex(body.purpose)
@@ -206,10 +206,11 @@ async def owners(
     kind: Annotated[Kind, Query()],
 ) -> StreamingResponse:
     """Compute owners in bulk, for the dataset's provider."""
-    provider, body = await parts.authenticator.signer(request, MOST_OWNER_BYTES)
-    numbers = _lines(body)
     named = from_hex(dataset)
-    await parts.chain.verify_provider(provider, named)
+    provider, body = await parts.authenticator.signer(
+        request, MOST_OWNER_BYTES, partial(parts.chain.verify_provider, named)
+    )
+    numbers = _lines(body)
     parts.limits.owners.take(provider, len(numbers))
     now = int(parts.clock())
     await parts.lookups.note_owners(provider, named, kind.value, len(numbers), now)
@@ -239,8 +240,7 @@ async def recoveries(request: Request, response: Response, parts: Parts) -> Reco
 @router.get("/recoveries/{recovery}")
 async def recovery_state(recovery: str, request: Request, parts: Parts) -> RecoveryAnswer:
     """Tell an officer how a recovery stands."""
-    address, _ = await parts.authenticator.signer(request, 0)
-    verify_officer(parts, address)
+    await parts.authenticator.signer(request, 0, partial(verify_officer, parts))
     found = await parts.recoveries.of(recovery)
     if not found:
         raise ProblemError(NOT_FOUND, "there is no such recovery")

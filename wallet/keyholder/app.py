@@ -247,7 +247,9 @@ def _add_routes(
     @app.post("/v1/subkeys")
     async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
         """Give a provider what it encrypts its dataset with. Signed by the provider (RFC 9421)."""
-        provider, body = await parts.authenticator.signer(request, _MOST_SUBKEYS_BYTES)
+        provider, body = await parts.authenticator.signer(
+            request, _MOST_SUBKEYS_BYTES, parts.releases.verify_provider
+        )
         asked = parse_model(body, SubkeysRequest)
         dataset = from_hex(asked.dataset)
         found = await parts.releases.subkeys(dataset, provider, asked.epoch)

@@ -169,6 +169,20 @@ class Releases:
         await noted
         return [answer for answer in answers if answer is not None]
 
+    async def verify_provider(self, address: bytes) -> None:
+        """Check that an address is an active provider's, before anything is remembered of its request.
+
+        Raises:
+            NotTheProviderError: It is none.
+            NotFollowingError: As `answer`.
+        """
+        self._follower.require()
+        await self._follower.until(
+            lambda known: known.has_role(address, Roles.PROVIDER), self._patience
+        )
+        if not self._follower.require().has_role(address, Roles.PROVIDER):
+            raise NotTheProviderError("the signer is no active provider")
+
     async def subkeys(self, dataset: bytes, provider: bytes, epoch: int | None) -> SealedSubkeys:
         """Seal the subkeys of a dataset to its provider.
 

@@ -1,7 +1,7 @@
 """Who sent a request: RFC 9421 signatures over the whole of it, each accepted once."""
 
 import heapq
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from starlette.requests import Request
 
@@ -69,16 +69,23 @@ class Authenticator:
         self._clock = clock
         self._memory = ReplayMemory(int(clock()))
 
-    async def signer(self, request: Request, most_bytes: int) -> tuple[bytes, bytes]:
+    async def signer(
+        self, request: Request, most_bytes: int, admit: Callable[[bytes], Awaitable[object]]
+    ) -> tuple[bytes, bytes]:
         """Return the address that signed a request, and the request's body.
+
+        Limits are taken after this: then it is clear who asks, and that the request is new.
 
         Args:
             request: As it came.
             most_bytes: The body may have.
+            admit: Raises unless the address may ask. Nothing is remembered of whoever may not, or anybody could
+                fill the memory with requests by keys that it draws.
 
         Raises:
             HttpSignatureError: It is not (rightly) signed.
             ProblemError: It is signed for another service, was here before, or is too large.
+            Exception: Whatever `admit` raised.
         """
         headers = received_headers(request.headers.items())
         body = await read_body(request, most_bytes)
@@ -92,6 +99,7 @@ class Authenticator:
             max_lifetime=MOST_LIFETIME,
             clock_skew=CLOCK_SKEW,
         )
+        await admit(verified.address)
         self._memory.note(verified, now)
         return verified.address, body
 

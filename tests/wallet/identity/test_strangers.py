@@ -1,13 +1,18 @@
 """Strangers keep nobody from enrolling or signing in, and people's ids do not change side by side."""
 
+import asyncio
 import secrets
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from ledger.challenges import Asker
+from ledger.hexes import to_hex
+from ledger.rpc import Call
 from ledger.signing import address_of, personal_digest, sign
 from tests.support.identity import ZHANG, Identity, Key
-from wallet.identity.errors import PossessionError
+from wallet.identity.errors import NotAdmittedError, PossessionError
 from wallet.identity.recoveries import start_times
 from wallet.identity.sessions import Sessions
 from wallet.identity.texts import ProvenSigner, Texts
@@ -55,6 +60,55 @@ async def test_nothing_is_kept_of_a_stranger_who_signs_in(identity: Identity) ->
     assert (await identity.http.post("/v1/sessions", json=answer)).status_code == 401
     sessions = identity.http._transport.app.state.services.sessions  # type: ignore[attr-defined]
     assert (sessions._used, sessions._sessions, sessions._signers) == ({}, {}, {})
+
+
+async def test_nothing_is_remembered_of_strangers_requests_and_nobody_pays_for_them(
+    identity: Identity,
+) -> None:
+    """Whoever draws keys has as many as it likes, and signs with each."""
+    services = identity.http._transport.app.state.services  # type: ignore[attr-defined]
+    purpose, bank = identity.chain.register_purpose(), identity.chain.parties.bank
+    dataset = to_hex(identity.chain.register_dataset())
+    asked: list[tuple[str, object]] = [
+        ("/v1/codes", ZHANG),
+        ("/v1/links", {"dataset": dataset}),
+        ("/v1/resolutions", {**ZHANG, "purpose": to_hex(purpose), "case_number": "1"}),
+        (f"/v1/owners?dataset={dataset}&kind=resident", []),
+    ]
+    for path, body in asked:
+        answers = [
+            (await identity.signed("POST", path, secrets.token_bytes(32), body)).status_code
+            for _ in range(5)
+        ]
+        assert set(answers) <= {401, 403}, path
+    memory = services.authenticator._memory
+    assert (memory._seen, memory._expiries) == (set(), [])
+    await identity.enrol(ZHANG, [Key()])
+    assert (await identity.resolve(bank, ZHANG, purpose)).status_code == 200
+
+
+async def test_strangers_questions_to_the_node_keep_no_consumer_waiting(
+    identity: Identity,
+) -> None:
+    purpose, bank = identity.chain.register_purpose(), identity.chain.parties.bank
+    await identity.enrol(ZHANG, [Key()])
+    services = identity.http._transport.app.state.services  # type: ignore[attr-defined]
+    sent: list[int] = []
+    send_many = services.chain._rpc.send_many
+
+    async def counting(calls: Sequence[Call[Any]]) -> list[Any]:
+        sent.append(len(calls))
+        return list(await send_many(calls))
+
+    services.chain._rpc.send_many = counting
+    strangers = [
+        asyncio.create_task(services.chain.verify_consumer(secrets.token_bytes(20)))
+        for _ in range(500)
+    ]
+    assert (await identity.resolve(bank, ZHANG, purpose)).status_code == 200
+    done = await asyncio.gather(*strangers, return_exceptions=True)
+    assert all(isinstance(one, NotAdmittedError) for one in done)
+    assert len(sent) <= 3, "those who ask at one time share a question"
 
 
 def test_a_challenge_that_the_authority_did_not_make_counts_for_nothing() -> None:
