@@ -12,7 +12,7 @@ import msgspec
 from gateway.errors import BodyTooLargeError, LineError, StoreDamagedError
 from gateway.store.uploads import MOST_LINES, Chunk, Item, Upload, record_id
 from gateway.tiles import PLACE, pack_entry, pack_withdrawal
-from ledger.errors import MalformedError
+from ledger.errors import UNREADABLE, MalformedError
 from ledger.publications import PublicationEntry
 from ledger.record_lines import decode_line
 from ledger.records import EncryptedRecord, WithdrawnRecord
@@ -68,7 +68,7 @@ def unpack_body(entry: PublicationEntry, body: bytes) -> EncryptedRecord:
                 found.leaves[at : at + _HASH] for at in range(0, len(found.leaves), _HASH)
             ),
         )
-    except (msgspec.MsgspecError, MalformedError) as error:
+    except (*UNREADABLE, MalformedError) as error:
         raise StoreDamagedError("a stored record cannot be read") from error
 
 

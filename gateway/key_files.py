@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.errors import SettingsError
 from ledger.envelope import Envelope, EnvelopeError, WrongPasswordError, decrypt
+from ledger.errors import UNREADABLE
 from ledger.strict_json import JsonError, check_depth
 
 _MOST_BYTES: Final = 4096
@@ -43,7 +44,7 @@ def read_key_file(path: Path, password_source: str) -> bytes:
         key = decrypt(msgspec.json.decode(content, type=_KeyFile).crypto, password)
     except WrongPasswordError as error:
         raise SettingsError(f"{path}: wrong password, or the file was changed") from error
-    except (EnvelopeError, JsonError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (EnvelopeError, JsonError, *UNREADABLE) as error:
         raise SettingsError(f"{path} is not a key file with scrypt") from error
     if len(key) != _KEY:
         raise SettingsError(f"{path} does not hold an account's key")

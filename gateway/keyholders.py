@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from gateway.errors import ForbiddenError, GatewayError, UnavailableError
-from ledger.errors import LedgerError
+from ledger.errors import UNREADABLE, LedgerError
 from ledger.exchange import HeldKeys, Refusal, SealedParts, decode_answers, encode_tasks
 from ledger.hexes import ADDRESS_LENGTH, from_hex, to_hex
 from ledger.http_client import HttpAsker, HttpError
@@ -145,7 +145,7 @@ class KeyholderClient:
         """Check that its URL is not another keyholder's. All else that it says of itself is left unread."""
         try:
             found = from_hex(_descriptions.decode(body).address, ADDRESS_LENGTH)
-        except (msgspec.MsgspecError, LedgerError) as error:
+        except (*UNREADABLE, LedgerError) as error:
             raise KeyholderError("a keyholder does not say who it is") from error
         if found != self.address:
             raise KeyholderError(f"{to_hex(found)} answers in place of {to_hex(self.address)}")

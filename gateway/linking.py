@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.errors import ConflictError, GatewayError, UnknownError
 from gateway.store.links import KeptLink, LinkStore, Tie
-from ledger.errors import LedgerError
+from ledger.errors import UNREADABLE, LedgerError
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAsker, HttpError
@@ -205,7 +205,7 @@ class Linking:
                 _log.info("link not renewed", status=answer.status)
                 return False
             new = await self.verify(_read(answer.body))
-        except (HttpError, LedgerError, msgspec.MsgspecError, LinkRefusedError) as error:
+        except (HttpError, LedgerError, *UNREADABLE, LinkRefusedError) as error:
             _log.warning("link not renewed", error=str(error))
             return False
         link = new.signed.link

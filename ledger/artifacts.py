@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from ledger.errors import LedgerError
+from ledger.errors import UNREADABLE, LedgerError
 from ledger.hexes import from_hex
 from ledger.keccak import keccak256
 
@@ -126,5 +126,5 @@ def load_artifact(name: ContractName) -> Artifact:
     try:
         data = resources.files("ledger").joinpath("artifacts", f"{name}.json").read_bytes()
         return msgspec.json.decode(data, type=Artifact)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise ArtifactError(f"the artifact of {name} cannot be read: {error}") from error

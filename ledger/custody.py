@@ -38,6 +38,7 @@ from ledger.encoding import (
     sized,
 )
 from ledger.errors import (
+    UNREADABLE,
     CustodyError,
     DisagreeingSharesError,
     MalformedError,
@@ -337,7 +338,7 @@ def unpack(data: bytes, kind: type[_Packed]) -> _Packed:
         raise MalformedError(f"not in format version {FORMAT}")
     try:
         return msgspec.msgpack.decode(data[1:], type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise MalformedError(f"not a {kind.__name__}: {error}") from error
 
 

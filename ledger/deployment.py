@@ -15,7 +15,7 @@ import msgspec
 from ledger import contracts, queries, views
 from ledger.artifacts import CONTRACTS, ContractName, load_artifact
 from ledger.enumerations import Roles
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import UNREADABLE, LedgerError, MalformedError
 from ledger.events import Contracts
 from ledger.hexes import ADDRESS_LENGTH, HexError, from_hex, to_hex
 from ledger.keccak import keccak256
@@ -250,7 +250,7 @@ def decode_deployment(data: bytes) -> Deployment:
             },
             rosters=_rosters(text.rosters),
         )
-    except (msgspec.DecodeError, HexError, JsonError, MalformedError) as error:
+    except (*UNREADABLE, HexError, JsonError, MalformedError) as error:
         raise DeploymentError(f"not a deployment: {error}") from error
 
 

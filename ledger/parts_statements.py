@@ -18,7 +18,7 @@ import msgspec
 
 from ledger.custody import Bytes32, Epoch, HolderParts, Release, Subset
 from ledger.encoding import FORMAT, SIZE, label, prefixed, u32, u64
-from ledger.errors import MalformedError, ProofError
+from ledger.errors import UNREADABLE, MalformedError, ProofError
 from ledger.hexes import ADDRESS_LENGTH, to_hex
 from ledger.merkle import InclusionProof, MerkleTree, TreeHead, leaf_hash, verify_inclusion
 from ledger.rosters import Roster
@@ -188,7 +188,7 @@ def decode_wrong_parts(data: bytes) -> WrongParts:
         raise MalformedError(f"not in format version {FORMAT}, or beyond {_MOST_BYTES} bytes")
     try:
         found = msgspec.msgpack.decode(data[1:], type=WrongParts)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise MalformedError(f"it does not show wrong parts: {error}") from error
     if len({one.holder for one in found.statements}) != len(found.statements):
         raise MalformedError("two statements of one keyholder")

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from ledger.encoding import FORMAT, SIZE
-from ledger.errors import MalformedError
+from ledger.errors import UNREADABLE, MalformedError
 from ledger.hexes import to_hex
 from ledger.records import EncryptedRecord, WithdrawnRecord
 
@@ -99,7 +99,7 @@ _Found = TypeVar("_Found", _Line, _WithdrawnLine)
 def _parse(decoder: "msgspec.json.Decoder[_Found]", line: bytes) -> _Found:
     try:
         return decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise MalformedError(str(error)) from error
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ledger.errors import LedgerError
+from ledger.errors import UNREADABLE, LedgerError
 from ledger.hexes import from_hex
 from ledger.http_client import (
     AnswerTooLongError,
@@ -342,7 +342,7 @@ def _message(number: int, call: Call[Any]) -> dict[str, object]:
 def _parsed(decode: Callable[[bytes], T], body: bytes) -> T:
     try:
         return decode(body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError(f"the node's answer is not JSON-RPC: {error}") from error
 
 
@@ -350,7 +350,7 @@ def _is_failure(body: bytes) -> bool:
     """Whether an answer is JSON-RPC and says that the call failed: some nodes give it a status of its own."""
     try:
         return bool(_decode_failure(body))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return False
 
 
@@ -377,7 +377,7 @@ def _result(call: Call[T], answer: _Answer) -> T:
         raise _call_error(call.method, answer.error)
     try:
         return call.read(answer.result)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise MalformedAnswerError(f"{call.method}: unexpected answer: {error}") from error
 
 

@@ -26,7 +26,7 @@ import msgspec
 from ledger import envelope
 from ledger.encoding import label, prefixed
 from ledger.envelope import STANDARD_SCRYPT_N, Envelope, EnvelopeError, check_cost, decrypt, encrypt
-from ledger.errors import LedgerError
+from ledger.errors import UNREADABLE, LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.signing import address_of
 from ledger.strict_json import JsonError, check_depth
@@ -241,7 +241,7 @@ class Keystore:
         try:
             check_depth(data)
             file = msgspec.json.decode(data, type=_File)
-        except (JsonError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (JsonError, *UNREADABLE) as error:
             raise CorruptedEntryError(f"{self._path(name)} is not a key file") from error
         if file.version != 3:
             raise CorruptedEntryError(f"{self._path(name)} is of version {file.version}, not 3")

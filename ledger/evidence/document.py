@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ledger.contracts import Approval
-from ledger.errors import LedgerError
+from ledger.errors import UNREADABLE, LedgerError
 from ledger.evidence.blocks import Consensus
 from ledger.evidence.errors import Check, EvidenceCheckError
 from ledger.exchange import PublicationProof, SignedLink, decode_proof, encode_proof
@@ -201,7 +201,7 @@ def decode_evidence(data: bytes) -> Evidence:
         return _evidence(text)
     except EvidenceCheckError:
         raise
-    except (msgspec.MsgspecError, UnicodeDecodeError, LedgerError) as error:
+    except (*UNREADABLE, LedgerError) as error:
         raise EvidenceCheckError(Check.FORM, str(error)) from error
 
 

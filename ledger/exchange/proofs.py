@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import UNREADABLE, LedgerError, MalformedError
 from ledger.exchange.types import PublicationProof
 from ledger.hexes import from_hex, to_hex
 from ledger.merkle import RangeProof
@@ -98,5 +98,5 @@ def parse(decoder: "msgspec.json.Decoder[Parsed]", data: bytes | msgspec.Raw) ->
         if isinstance(data, bytes):  # what is raw was part of such
             check_depth(data)
         return decoder.decode(data)
-    except (JsonError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (JsonError, *UNREADABLE) as error:
         raise MalformedError(f"not of the form that is asked for: {error}") from error

@@ -22,7 +22,7 @@ from typing import Annotated, BinaryIO, Final, Literal
 import msgspec
 
 from ledger.deployment import Deployment
-from ledger.errors import LedgerError
+from ledger.errors import UNREADABLE, LedgerError
 from ledger.events import Contracts, Log
 from ledger.hexes import HexError, from_hex, to_hex
 from ledger.replay.report import End
@@ -171,7 +171,7 @@ class TrailReader:
             found = _headers.decode(line)
             addresses = [from_hex(each, 20) for each in msgspec.structs.astuple(found.contracts)]
             last_block_hash = from_hex(found.last_block_hash, 32)
-        except (msgspec.MsgspecError, HexError) as error:
+        except (*UNREADABLE, HexError) as error:
             raise ExportError(f"line 1 is not a trail's header: {error}") from error
         self.header = TrailHeader(
             chain_id=found.chain_id,
@@ -220,13 +220,13 @@ class TrailReader:
     def _decoded(self, body: bytes) -> list[Log]:
         try:
             return list(_lines.decode_lines(body))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             pass
         # Again, line by line, to say which one it is.
         for number, line in enumerate(body.splitlines(), self._line + 1):
             try:
                 _lines.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 raise ExportError(f"line {number} is not a log: {error}") from error
         raise ExportError(f"after line {self._line}: not logs")
 
@@ -256,7 +256,7 @@ class TrailReader:
                 _event_state(footer.agreements),
                 _event_state(footer.authorizations),
             )
-        except (msgspec.MsgspecError, HexError) as error:
+        except (*UNREADABLE, HexError) as error:
             raise ExportError(f"line {self._line} is not a trail's last: {error}") from error
         if footer.logs != self._logs:
             raise ExportError(f"{self._logs} logs, and the last line says {footer.logs}")

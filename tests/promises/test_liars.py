@@ -122,6 +122,10 @@ def signed_by_another(liar: Liar) -> None:
     liar.signs_as_another = True
 
 
+def nested_deep(liar: Liar) -> None:
+    liar.nests_deep = True
+
+
 def parts(change: Callable[..., object]) -> Callable[[Liar], None]:
     def lie(liar: Liar) -> None:
         liar.change = change  # type: ignore[assignment]
@@ -144,6 +148,7 @@ UNSEEN = [
 SEEN = [
     sealed_to_another_key,
     signed_by_another,
+    nested_deep,
     *map(parts, (noise, of_another_record, of_another_number, of_fewer_fields, without_a_subset)),
 ]
 """Lies in what is sealed: no gateway can tell, the consumer does."""

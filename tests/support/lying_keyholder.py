@@ -53,6 +53,12 @@ def without_a_subset(parts: HolderParts) -> HolderParts:
     return msgspec.structs.replace(parts, shares=parts.shares[:-1])
 
 
+def nested(packed: bytes) -> bytes:
+    """A message with one element more, which is nested deeper than decoders go."""
+    version, head, rest = packed[:1], packed[1], packed[2:]
+    return version + bytes([head + 1]) + rest + b"\x91" * 200_000 + b"\x90"
+
+
 @dataclass
 class Liar:
     """What it says now. Switched by assigning; honest at first."""
@@ -69,6 +75,7 @@ class Liar:
     """What it does to its parts before it seals them."""
     seals_to_another: bool = False
     signs_as_another: bool = False
+    nests_deep: bool = False
     garbage: bytes | None = None
     """What it says to every question for parts."""
     refuses: Refusal | None = None
@@ -80,7 +87,7 @@ class Liar:
     def be_honest(self) -> None:
         """Say nothing but what the real one says."""
         self.description, self.change, self.seals_to_another = {}, None, False
-        self.signs_as_another = False
+        self.signs_as_another = self.nests_deep = False
         self.garbage, self.refuses, self.delay, self.asked = None, None, 0.0, 0
 
     def answer(self, path: str, body: bytes, real: httpx.Response) -> bytes:
@@ -96,7 +103,8 @@ class Liar:
         tasks = decode_tasks(body)
         if self.refuses is not None:
             return encode_answers([self.refuses] * len(tasks))
-        if self.change is None and not self.seals_to_another and not self.signs_as_another:
+        others = (self.seals_to_another, self.signs_as_another, self.nests_deep)
+        if self.change is None and not any(others):
             return real.content
         return encode_answers([self._parts(task) for task in tasks])
 
@@ -115,7 +123,8 @@ class Liar:
         asked, release = digest(request, self.domain), Release(tuple(parts))
         account = os.urandom(32) if self.signs_as_another else self.holdings.account
         (signed,) = sign_statements([state_parts(asked, release)], account)
-        return SealedParts(key.seal(pack(release), Purpose.RELEASE, asked), signed)
+        plain = nested(pack(release)) if self.nests_deep else pack(release)
+        return SealedParts(key.seal(plain, Purpose.RELEASE, asked), signed)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from ledger.errors import UNREADABLE
 from ledger.hexes import from_hex, to_hex
 from wallet.citizen.errors import IdentitiesError, NoSubjectError
 
@@ -149,7 +150,7 @@ class Identities:
             return ()
         except OSError as error:
             raise IdentitiesError(f"{self._path}: {error.strerror}") from error
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise IdentitiesError(f"{self._path} is damaged: {error}") from error
 
     def _write(self, identities: tuple[Identity, ...]) -> None:

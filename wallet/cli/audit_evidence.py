@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from ledger.errors import UNREADABLE
 from ledger.evidence import (
     FORMAT,
     MOST_BYTES,
@@ -62,7 +63,7 @@ def _stated_anywhere(whole: bytes) -> str | None:
     try:
         check_depth(whole)
         return msgspec.json.decode(whole, type=_Stated).format
-    except (msgspec.MsgspecError, UnicodeDecodeError, JsonError):
+    except (*UNREADABLE, JsonError):
         return None
 
 

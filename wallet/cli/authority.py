@@ -7,6 +7,7 @@ import msgspec
 import typer
 
 from ledger.enumerations import Change
+from ledger.errors import UNREADABLE
 from ledger.events import PurposeTerms, Text
 from ledger.hexes import to_hex
 from wallet.authority import acts
@@ -340,7 +341,7 @@ def read_purpose(file: Path) -> PurposeTerms:
             found = msgspec.yaml.decode(data, type=_Purpose)
         else:
             found = msgspec.json.decode(data, type=_Purpose)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{file} is no purpose: {error}") from error
     texts = (Text("zh", found.texts.zh), Text("en", found.texts.en))
     return PurposeTerms(

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from ledger.errors import UNREADABLE
 from ledger.hexes import to_hex
 from wallet.cli.errors import InputError
 from wallet.cli.people import person_of
@@ -81,7 +82,7 @@ def recover(
     else:
         try:
             proven = msgspec.json.decode(read_file(signers), type=tuple[ProvenSigner, ...])
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise InputError(f"{signers} holds no signers: {error}") from error
         found = session.run(patiently(start_recovery(person_of(person), identification, proven)))
     session.output.result(found, f"recovery    {found.recovery}")
@@ -124,7 +125,7 @@ def open_(
     """Open a closed id again, with the word of its current key; an officer."""
     try:
         opening = msgspec.json.decode(read_file(signed), type=SignedOpening)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise InputError(f"{signed} holds no signed opening: {error}") from error
     _act(context, open_subject(person_of(person), identification, opening), "opened")
 

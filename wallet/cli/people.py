@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import typer
 
+from ledger.errors import UNREADABLE
 from wallet.cli.errors import InputError
 from wallet.cli.values import read_file
 from wallet.client.identity import Person, PersonKind
@@ -25,7 +26,7 @@ def person_of(file: Path | None) -> Person:
     data = sys.stdin.buffer.read() if str(file) == "-" else read_file(file, 2**16)
     try:
         return msgspec.json.decode(data, type=Person)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError(f'{file}: needs {{"kind", "id_number", "name"}}') from error
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ledger.errors import LedgerError
+from ledger.errors import UNREADABLE, LedgerError
 from ledger.exchange import Refusal
 from ledger.hexes import to_hex
 from wallet.client.errors import ProblemError, UnexpectedAnswerError, problem_error
@@ -89,7 +89,7 @@ class HttpCall(Generic[T_co]):
             raise problem_in(answer)
         try:
             return self.read(answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError, LedgerError) as error:
+        except (*UNREADABLE, LedgerError) as error:
             raise UnexpectedAnswerError(
                 f"{self.method} {self.path.partition('?')[0]}: not an answer of the protocol: {error}"
             ) from error
@@ -111,7 +111,7 @@ def problem_in(answer: Answer) -> ProblemError:
     try:
         found = msgspec.json.decode(answer.body, type=_Problem)
         everything = msgspec.json.decode(answer.body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         text = answer.body[:_MOST_QUOTED].decode("utf-8", "replace")
         found, everything = _Problem(title=f"HTTP status {answer.status}", detail=text.strip()), {}
     problem = Refusal(found.type, found.title, answer.status, found.detail)

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from ledger.deployment import Deployment
+from ledger.errors import UNREADABLE
 from ledger.events import (
     Confirmed,
     EventDecoder,
@@ -203,5 +204,5 @@ def read_endings(event: ServerEvent) -> Endings:
     """
     try:
         return msgspec.json.decode(event.data, type=Endings)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise UnexpectedAnswerError(f"not an event of the protocol: {error}") from error

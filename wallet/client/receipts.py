@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import UNREADABLE, LedgerError, MalformedError
 from ledger.exchange import (
     AccessResult,
     RecordedAccess,
@@ -196,7 +196,7 @@ def decode_receipt(data: bytes) -> Receipt:
         if len(data) > MOST_BYTES:
             raise MalformedError(f"more than {MOST_BYTES} bytes")
         return _receipt(msgspec.json.decode(data, type=_Text))
-    except (msgspec.MsgspecError, UnicodeDecodeError, LedgerError, IndexError) as error:
+    except (*UNREADABLE, LedgerError, IndexError) as error:
         raise UnexpectedAnswerError(f"not a receipt: {error}") from error
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ledger.errors import LedgerError
+from ledger.errors import UNREADABLE, LedgerError
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.typed_data import (
@@ -150,5 +150,5 @@ def _decode(path: Path) -> Case:
         )
     except OSError as error:
         raise CaseFileError(f"{path}: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, LedgerError) as error:
+    except (*UNREADABLE, LedgerError) as error:
         raise CaseFileError(f"{path} is damaged: {error}") from error

@@ -7,6 +7,7 @@ from typing import Final
 import httpx
 import msgspec
 
+from ledger.errors import UNREADABLE
 from ledger.hexes import to_hex
 from ledger.http_signatures import body_digest, sign_request, target_of
 from wallet.identity.errors import GatewayUnavailableError
@@ -69,5 +70,5 @@ class Gateway:
             if answer.status_code != _CREATED:
                 raise GatewayUnavailableError(f"the gateway answered {answer.status_code}")
             return _answers.decode(answer.content)
-        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+        except (httpx.HTTPError, *UNREADABLE) as error:
             raise GatewayUnavailableError("the gateway gives no handle now") from error

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from ledger.challenges import Asker
 from ledger.contracts import Approval
+from ledger.errors import UNREADABLE
 from ledger.hexes import from_hex, to_hex
 from ledger.identifiers import IdentifierError
 from ledger.service.request_body import parse_model, read_model
@@ -306,7 +307,7 @@ def _lines(body: bytes) -> list[str]:
         raise ProblemError(MALFORMED, f"{len(lines)} lines, at most {MOST_OWNERS} are taken")
     try:
         return [_numbers.decode(line) for line in lines]
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         raise ProblemError(MALFORMED, "each line is a JSON string") from None
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from ledger.custody import Seed, Subset, draw_seeds, pack, unpack
 from ledger.encoding import label, prefixed, u32
-from ledger.errors import LedgerError
+from ledger.errors import UNREADABLE, LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.rosters import Roster
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose
@@ -156,7 +156,7 @@ def decode_packet(data: bytes) -> SeedPacket:
             sealed=base64.b64decode(file.sealed, validate=True),
             signature=from_hex(file.signature),
         )
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, LedgerError) as error:
+    except (*UNREADABLE, ValueError, LedgerError) as error:
         raise CeremonyError(f"not a seed packet: {error}") from error
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from ledger.custody import Confidential, HolderSeeds, Seed, Subset, assemble_seeds
 from ledger.encoding import FORMAT, label
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import UNREADABLE, LedgerError, MalformedError
 from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Suite
 from ledger.signing import PRIVATE_KEY_LENGTH, address_of
@@ -173,7 +173,7 @@ def _load_epoch(keystore: Keystore, name: str, password: Password, address: byte
         roster = Roster(stored.epoch, stored.threshold, stored.members)
         empty = EpochSeeds(roster, roster.number_of(address), {})
         return empty.with_seeds(stored.seeds)
-    except (msgspec.MsgspecError, CeremonyError, MalformedError) as error:
+    except (*UNREADABLE, CeremonyError, MalformedError) as error:
         raise CorruptedEntryError(f"{name} does not hold this keyholder's seeds") from error
 
 

@@ -22,6 +22,7 @@ import msgspec
 
 from ledger.encoding import MAX_FIELDS
 from ledger.enumerations import Class
+from ledger.errors import UNREADABLE
 from ledger.escaping import escape_text
 from ledger.events import DatasetTerms
 from ledger.plain_text import PlainTextError, verify_name
@@ -204,7 +205,7 @@ def read_description(path: Path, code: str | None = None) -> Description:
         return _chosen(_read(path), code)
     except OSError as error:
         raise DescriptionError(f"{path}: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DescriptionError(f"{path} does not describe a dataset: {error}") from error
     except DescriptionError as error:
         raise DescriptionError(f"{path}: {error}") from error

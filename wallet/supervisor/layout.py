@@ -10,6 +10,7 @@ import msgspec
 
 from ledger.deployment import DEFAULT_RECOVERY_DELAY
 from ledger.envelope import STANDARD_SCRYPT_N
+from ledger.errors import UNREADABLE
 from ledger.node import DEFAULT_CHAIN_ID
 from wallet.supervisor.errors import PortInUseError, SupervisorError
 
@@ -154,7 +155,7 @@ def read_addresses(path: Path) -> Addresses:
         return msgspec.json.decode(path.read_bytes(), type=Addresses)
     except OSError as error:
         raise SupervisorError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise SupervisorError(f"{path} holds no addresses") from error
 
 

@@ -13,6 +13,7 @@ from typing import Final
 import httpx
 import msgspec
 
+from ledger.errors import UNREADABLE
 from wallet.passwords import Password
 from wallet.supervisor.errors import (
     NotReadyError,
@@ -240,6 +241,6 @@ class _Problem(msgspec.Struct):
 def _reason_in(answer: httpx.Response) -> str:
     try:
         problem = msgspec.json.decode(answer.content, type=_Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         problem = _Problem()
     return problem.detail or problem.title or f"HTTP status {answer.status_code}"

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from ledger.custody import (
@@ -27,6 +28,7 @@ from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Purpose
 from ledger.signing import address_of
 from tests.support.lying_keyholder import (
+    nested,
     noise,
     of_another_number,
     of_another_record,
@@ -104,6 +106,13 @@ def test_any_three_of_five_open_it_beside_two_that_lie(change: Change) -> None:
         )  # the others say that it is about something else
         assert {one.holder for one in found.proofs} == (set(found.wrong) if provable else set())
         assert [one.value for one in found.records[1].fields] == ["one of 2", "three of 2"]
+
+
+def test_one_whose_message_is_nested_deep_keeps_nobody_from_opening() -> None:
+    deep = OPENING.encryption_key.seal(nested(pack(KeyParts(()))), Purpose.RELEASE, DIGEST)
+    lying = [msgspec.structs.replace(handed(n, None), sealed=deep) for n in (1, 2)]
+    found = opened([*lying, *(handed(n, None) for n in (3, 4, 5))])
+    assert [one.value for one in found.records[1].fields] == ["one of 2", "three of 2"]
 
 
 def test_two_that_are_right_open_nothing() -> None:
