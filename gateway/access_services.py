@@ -276,6 +276,7 @@ def _recorder(
         settings.journal,
         RecorderSettings(
             finality=shared.finality,
+            fee=settings.fee_rule,
             most_queued=settings.accesses_waiting,
             most_queued_of_one=settings.accesses_waiting_of_one,
             patience=settings.patience,
@@ -387,7 +388,7 @@ def _watch(services: AccessServices, sender: _Sender) -> Watch:
     enforcer = None
     if settings.supervisor_key is not None:
         key = read_key_file(settings.supervisor_key, settings.supervisor_password)
-        enforcer = Enforcer(shared.deployment, shared.rpc, sender, key)
+        enforcer = Enforcer(shared.deployment, shared.rpc, sender, key, settings.fee_rule)
     return Watch(
         SupervisedTrail(shared.index, services.journal),
         services.alerts,

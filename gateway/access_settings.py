@@ -14,6 +14,7 @@ from gateway.supervision.rules import SUSPENDING, Bounds
 from gateway.supervision.watch import Enforcement
 from ledger import failpoints
 from ledger.exchange import MOST_ACCESSES
+from ledger.fees import FeeError, FeeRule
 from ledger.hexes import parse_address
 from ledger.plain_text import verify_text
 
@@ -37,6 +38,10 @@ class AccessSettings(BaseSettings):
 
     recorder_password: str = "env:QUANCHENG_GATEWAY_PASSWORD"  # noqa: S105  where it is, not what
     """Where the key file's password comes from: `fd:NUMBER` or `env:NAME`."""
+
+    fee: str = "node"
+    """What the recorder's and the supervisor's transactions offer: `node` (what the node suggests), `PRICE`, or `MOST:PRIORITY`, in wei per gas; `0` where gas is
+    free. A node that suggests too little leaves them unmined, one that suggests too much spends the account."""
 
     journal: Path = Path("var/gateway/journal")
     """Directory of the recorder's journal, on a disk that keeps what is synced. What is in it was sent or will be: losing
@@ -128,6 +133,15 @@ class AccessSettings(BaseSettings):
             parse_address(address)
         return value
 
+    @field_validator("fee")
+    @classmethod
+    def _check_fee(cls, value: str) -> str:
+        try:
+            FeeRule.parse(value)
+        except FeeError as error:
+            raise ValueError(str(error)) from error
+        return value
+
     @field_validator("appeal")
     @classmethod
     def _check_appeal(cls, value: str) -> str:
@@ -155,6 +169,11 @@ class AccessSettings(BaseSettings):
         if name and name not in failpoints.NAMES:
             raise ValueError(f"no failpoint: {', '.join(failpoints.NAMES)}")
         return value
+
+    @property
+    def fee_rule(self) -> FeeRule:
+        """`fee`, parsed."""
+        return FeeRule.parse(self.fee)
 
     @property
     def bounds(self) -> Bounds:

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from ledger import queries
 from ledger.chain import Finality
 from ledger.errors import LedgerError
+from ledger.fees import AS_SUGGESTED, FeeRule
 from ledger.hexes import to_hex
 from ledger.queries import Receipt
 from ledger.reverts import Revert, RevertError, revert_in
@@ -61,12 +62,14 @@ class Sender:
         *,
         finality: Finality = DEFAULT_FINALITY,
         timeout: float = 60.0,
+        fee: FeeRule = AS_SUGGESTED,
     ) -> None:
         self.rpc = rpc
         self.address = address_of(private_key)
         self.chain_id = rpc.send(queries.chain_id())
         self._private_key = private_key
         self._finality = finality
+        self._fee = fee
         self._timeout = timeout
         """Seconds until a transaction has to be final."""
 
@@ -105,12 +108,12 @@ class Sender:
         self, to: bytes | None, data: bytes, nonce: int, gas: int = GAS_CAP
     ) -> SignedTransaction:
         """Sign a transaction that somebody else relays."""
-        content = Transaction(self.chain_id, nonce, gas, current_fee(self.rpc), to, data)
+        content = Transaction(self.chain_id, nonce, gas, current_fee(self.rpc, self._fee), to, data)
         return sign_transaction(content, self._private_key)
 
     def _carry_out(self, calls: Sequence[tuple[bytes | None, bytes]], gas: int) -> list[Receipt]:
         nonce = self.rpc.send(queries.transaction_count(self.address, "pending"))
-        fee = current_fee(self.rpc)
+        fee = current_fee(self.rpc, self._fee)
         signed = [
             sign_transaction(
                 Transaction(self.chain_id, nonce + place, gas, fee, to, data), self._private_key
@@ -165,7 +168,7 @@ def explaining_calls(
     return tuple(queries.call(to, data, number, sender=sender) for number in numbers)
 
 
-def current_fee(rpc: Rpc) -> Fee:
+def current_fee(rpc: Rpc, rule: FeeRule = AS_SUGGESTED) -> Fee:
     """Ask the node what a transaction should offer: nothing where gas has no price.
 
     Raises:
@@ -173,22 +176,7 @@ def current_fee(rpc: Rpc) -> Fee:
     """
     newest = rpc.send(queries.block("latest"))
     price = rpc.send(queries.gas_price())
-    base = newest.base_fee if newest is not None else None
-    return suggested_fee(base, price)
-
-
-def suggested_fee(base_fee: int | None, gas_price: int) -> Fee:
-    """Return what to offer.
-
-    Args:
-        base_fee: of the newest block; None on a chain without.
-        gas_price: what the node suggests; base fee and a tip together.
-    """
-    if not base_fee:
-        return Fee(gas_price, gas_price)
-    tip = max(gas_price - base_fee, 0)
-    # Twice the base fee still suffices after six full blocks in a row (an eighth more each).
-    return Fee(2 * base_fee + tip, tip)
+    return rule.offer(newest.base_fee if newest is not None else None, price)
 
 
 def _poll(attempt: Callable[[], T | None], timeout: float) -> T | None:

@@ -6,9 +6,9 @@ from gateway.errors import ChainUnavailableError
 from gateway.relays import Relay, refused
 from ledger import contracts, queries
 from ledger.deployment import Deployment
+from ledger.fees import FeeRule
 from ledger.reverts import RevertError, revert_in
 from ledger.rpc import AsyncRpc, CallError, RpcError
-from ledger.sender import suggested_fee
 from ledger.signing import address_of
 from ledger.transactions import GAS_CAP, Transaction, sign_transaction
 
@@ -22,7 +22,12 @@ class Enforcer:
     """
 
     def __init__(
-        self, deployment: Deployment, rpc: AsyncRpc, relay: Relay, supervisor_key: bytes
+        self,
+        deployment: Deployment,
+        rpc: AsyncRpc,
+        relay: Relay,
+        supervisor_key: bytes,
+        fee: FeeRule,
     ) -> None:
         """Take the parts.
 
@@ -31,6 +36,7 @@ class Enforcer:
             rpc: A node.
             relay: Sends.
             supervisor_key: Private key of the supervisor, 32 bytes.
+            fee: What its transactions offer.
 
         Raises:
             MalformedKeyError: It is no private key.
@@ -39,6 +45,7 @@ class Enforcer:
         self._rpc = rpc
         self._relay = relay
         self._key = supervisor_key
+        self._fee = fee
         self.address = address_of(supervisor_key)
         self._turn = asyncio.Lock()
 
@@ -64,7 +71,7 @@ class Enforcer:
                 raise ChainUnavailableError("the node does not take the suspension") from error
             except RpcError as error:
                 raise ChainUnavailableError("the node cannot be asked") from error
-            fee = suggested_fee(None if newest is None else newest.base_fee, price)
+            fee = self._fee.offer(None if newest is None else newest.base_fee, price)
             content = Transaction(
                 self._deployment.chain_id, nonce, min(gas + _GAS, GAS_CAP), fee, to, call.data
             )

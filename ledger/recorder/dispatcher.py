@@ -39,7 +39,7 @@ from ledger.recorder.settings import RecorderSettings
 from ledger.recorder.settling import Settlement, is_duplicate, read_settlement
 from ledger.reverts import Revert, RevertError, revert_in
 from ledger.rpc import AsyncRpc, CallError, RpcError
-from ledger.sender import explaining_calls, suggested_fee
+from ledger.sender import explaining_calls
 from ledger.transactions import GAS_CAP, SignedTransaction
 
 T = TypeVar("T")
@@ -420,7 +420,7 @@ class Dispatcher:
         if now > self._checked_fee + _FEE_CHECK:
             self._checked_fee = now
             price = await self._rpc.send(queries.gas_price())
-            self._outbox.fee = suggested_fee(block.base_fee, price)
+            self._outbox.fee = self._settings.fee.offer(block.base_fee, price)
 
     async def _raise_fee(self, flight: Flight, block: Block) -> None:
         offered = flight.fee

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.chain import Finality
+from ledger.fees import AS_SUGGESTED, FeeRule
 
 AT_ONCE: Final = Finality.depth(0)
 
@@ -14,6 +15,7 @@ class RecorderSettings:
 
     Attributes:
         finality: when a block counts; relying on one that is taken back would release unrecorded.
+        fee: what our transactions offer. A node that suggests too little or too much decides nothing then.
         most_entries: accesses in one transaction. Gas lowers it further.
         most_in_flight: transactions of our account that wait for their block. What is sent beyond
             what a block takes only gathers in the node's pool, where a fall of the node forgets it.
@@ -35,6 +37,7 @@ class RecorderSettings:
     """
 
     finality: Finality = AT_ONCE
+    fee: FeeRule = AS_SUGGESTED
     most_entries: int = 1_000
     most_in_flight: int = 16
     most_queued: int = 20_000

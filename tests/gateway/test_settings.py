@@ -82,6 +82,7 @@ WRONG = {
     "SUPERVISION": ("x",),
     "SUPERVISION_BOUNDS": ("x", '{"speed":1}', '{"rate":"much"}'),
     "SUSPENDING_RULES": ("x", '["stale"]', '["after-revocation"]'),
+    "FEE": ("", "much", "-1", "1:2"),
     "LINK_RENEWAL_INTERVAL": ("0",),
     "IDENTITY": ("x", "ftp://127.0.0.1"),
     "APPEAL": ("", "x" * 201),

@@ -9,6 +9,7 @@ from gateway.relays import Relayed
 from gateway.supervision.enforcement import Enforcer
 from ledger import contracts, queries, views
 from ledger.enumerations import Roles
+from ledger.fees import AS_SUGGESTED
 from ledger.reverts import RevertError, decode_revert, revert_in
 from ledger.rpc import AsyncRpc, CallError
 from ledger.transactions import SignedTransaction
@@ -52,7 +53,9 @@ async def test_a_machine_suspends_once_until_a_regulator_has_looked(chain: Chain
     terms, other = chain.personal_terms(), chain.personal_terms()
     regulator = chain.parties.regulator
     async with AsyncRpc(chain.node.url) as rpc:
-        machine = Enforcer(chain.deployment, rpc, DirectRelay(chain), MACHINE.private_key)
+        machine = Enforcer(
+            chain.deployment, rpc, DirectRelay(chain), MACHINE.private_key, AS_SUGGESTED
+        )
         with pytest.raises(GatewayError):  # nobody appointed it
             await machine.suspend(terms.agreement, "rate")
         chain.send(regulator, contracts.appoint_supervisor(MACHINE.address))

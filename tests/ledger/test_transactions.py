@@ -7,9 +7,9 @@ from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.fees import AS_SUGGESTED, FeeError, FeeRule
 from ledger.hexes import checksum_address, to_hex
 from ledger.keccak import keccak256
-from ledger.sender import suggested_fee
 from ledger.signing import address_of
 from ledger.transactions import (
     Fee,
@@ -144,12 +144,33 @@ def test_junk_is_refused(junk: bytes) -> None:
 
 
 def test_fee_follows_the_node_and_is_nothing_where_gas_is_free() -> None:
-    assert suggested_fee(0, 0) == Fee(0)
-    assert suggested_fee(None, 0) == Fee(0)
-    assert suggested_fee(100, 130) == Fee(230, 30)
-    assert suggested_fee(100, 90) == Fee(200, 0)
+    assert AS_SUGGESTED.offer(0, 0) == Fee(0)
+    assert AS_SUGGESTED.offer(None, 0) == Fee(0)
+    assert AS_SUGGESTED.offer(100, 130) == Fee(230, 30)
+    assert AS_SUGGESTED.offer(100, 90) == Fee(200, 0)
     # Nodes take a replacement only if both parts are a tenth higher.
     raised = Fee(100, 10).raised()
     assert raised.most >= 110
     assert raised.priority >= 11
     assert Fee(0).raised().most > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "fee"),
+    [("0", Fee(0)), ("7", Fee(7, 7)), ("9:2", Fee(9, 2)), ("1:1", Fee(1, 1)), ("5:0", Fee(5, 0))],
+)
+def test_a_fee_that_was_settled_is_offered_whatever_the_node_says(text: str, fee: Fee) -> None:
+    for base_fee, price in ((None, 0), (0, 5), (100, 130)):
+        assert FeeRule.parse(text).offer(base_fee, price) == fee
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1.5", "1:2", "1:", ":1", "1:1:1", "Node", "0x1", "٣", "1 ", "9" * 39]
+)
+def test_what_is_no_fee_is_refused(text: str) -> None:
+    with pytest.raises(FeeError):
+        FeeRule.parse(text)
+
+
+def test_the_fee_of_the_node_is_the_usual_one() -> None:
+    assert FeeRule.parse("node") == AS_SUGGESTED

@@ -3,6 +3,7 @@
 from enum import IntEnum
 from typing import Final
 
+from ledger.chain import FinalityError
 from ledger.deployment import (
     CodeChangedError,
     CodeMissingError,
@@ -12,6 +13,7 @@ from ledger.deployment import (
 )
 from ledger.errors import LedgerError
 from ledger.evidence import EvidenceCheckError, NoEvidenceError
+from ledger.fees import FeeError
 from ledger.node import DataInUseError as NodeInUseError
 from ledger.node import PortInUseError as NodePortInUseError
 from ledger.plain_text import PlainTextError
@@ -116,6 +118,8 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (AuthorityError, ExitCode.BAD_INPUT),
     (ProposalError, ExitCode.BAD_INPUT),
     (InputError, ExitCode.BAD_INPUT),
+    (FeeError, ExitCode.BAD_INPUT),
+    (FinalityError, ExitCode.BAD_INPUT),
     (PlainTextError, ExitCode.BAD_INPUT),
     (StatementError, ExitCode.BAD_INPUT),
     (WalletError, ExitCode.FAILED),

@@ -85,6 +85,13 @@ def options(
             envvar="QUANCHENG_FINALITY", help="When a block is final: depth:N, finalized."
         ),
     ] = "depth:0",
+    fee: Annotated[
+        str,
+        typer.Option(
+            envvar="QUANCHENG_FEE",
+            help="What transactions offer: node, PRICE or MOST:PRIORITY, in wei per gas.",
+        ),
+    ] = "node",
     key: Annotated[
         str, typer.Option(envvar="QUANCHENG_KEY", help="The keystore's entry that signs.")
     ] = "account",
@@ -112,6 +119,7 @@ def options(
         node=node,
         keyholders=tuple(keyholder or ()),
         finality=finality,
+        fee=fee,
         key=key,
         password=password,
         scrypt_n=scrypt_n,

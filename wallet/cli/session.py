@@ -24,6 +24,7 @@ from ledger.chain import Finality
 from ledger.deployment import Deployment, read_deployment, verify_deployment
 from ledger.envelope import STANDARD_SCRYPT_N
 from ledger.escaping import escape_text
+from ledger.fees import FeeRule
 from ledger.rpc import Rpc
 from ledger.sealing import OpeningKey
 from wallet.cli.errors import CancelledError, InputError
@@ -55,6 +56,7 @@ class Options:
     node: str = ""
     keyholders: tuple[str, ...] = ()
     finality: str = "depth:0"
+    fee: str = "node"
     key: str = "account"
     password: str = "prompt"  # noqa: S105 - where it comes from
     scrypt_n: int = STANDARD_SCRYPT_N
@@ -123,12 +125,18 @@ class Session:
 
         Raises:
             DeploymentError: the node has another chain or other contracts.
+            FinalityError, FeeError: an option names none.
         """
         node = self.addresses.node
         if node:
             with Rpc(node) as rpc:
                 verify_deployment(rpc, self.deployment)
-        return Ledger(self.deployment, bool(node), Finality.parse(self.options.finality))
+        return Ledger(
+            self.deployment,
+            bool(node),
+            Finality.parse(self.options.finality),
+            fee=FeeRule.parse(self.options.fee),
+        )
 
     @cached_property
     def keystore(self) -> Keystore:

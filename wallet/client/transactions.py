@@ -16,12 +16,12 @@ from ledger.chain import Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
 from ledger.events import Log
+from ledger.fees import AS_SUGGESTED, FeeRule
 from ledger.hexes import from_hex, to_hex
 from ledger.plain_calls import verify_call
 from ledger.queries import Receipt
 from ledger.sealing import OpeningKey
-from ledger.sender import suggested_fee
-from ledger.transactions import GAS_CAP, Fee, SignedTransaction, Transaction, parse_transaction
+from ledger.transactions import GAS_CAP, SignedTransaction, Transaction, parse_transaction
 from wallet.client.calls import Answer, HttpCall, path
 from wallet.client.errors import (
     ClientError,
@@ -65,6 +65,8 @@ class Ledger(msgspec.Struct, frozen=True):
     finality: Finality = DEPTH_ZERO
     timeout: float = 60.0
     """Seconds until a transaction has to be final."""
+    fee: FeeRule = AS_SUGGESTED
+    """What the party's transactions offer."""
 
 
 class Outlook(msgspec.Struct, frozen=True):
@@ -140,14 +142,14 @@ def _own_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> 
     nonce = yield from look(queries.transaction_count(key.address, "pending"))
     newest = yield from look(queries.block("latest"))
     price = yield from look(queries.gas_price())
-    fee = suggested_fee(None if newest is None else newest.base_fee, price)
+    fee = ledger.fee.offer(None if newest is None else newest.base_fee, price)
     gas = min(int(estimate * _MARGIN), GAS_CAP)
     return Transaction(ledger.deployment.chain_id, nonce, gas, fee, to, call.data)
 
 
 def _told_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Steps[Transaction]:
     told = yield from patiently(ask_outlook(key.address))
-    fee = Fee(told.gas_price, told.gas_price)
+    fee = ledger.fee.offer(None, told.gas_price)
     gas = min(told.max_gas, GAS_CAP)
     return Transaction(ledger.deployment.chain_id, told.nonce, gas, fee, to, call.data)
 

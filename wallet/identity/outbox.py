@@ -20,11 +20,11 @@ from ledger.chain import Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
 from ledger.errors import LedgerError
+from ledger.fees import AS_SUGGESTED, FeeRule
 from ledger.logs import get_logger
 from ledger.queries import Receipt
 from ledger.reverts import revert_in
 from ledger.rpc import AsyncRpc, CallError, RpcError
-from ledger.sender import suggested_fee
 from ledger.signing import address_of
 from ledger.transactions import GAS_CAP, Transaction, sign_transaction
 from wallet.identity.database import Database
@@ -52,6 +52,7 @@ class Outbox:
         deployment: Where the contracts are.
         finality: When a block is final.
         private_key: The authority's account.
+        fee: What its transactions offer.
         patience: Seconds until a transaction must be final before this gives up waiting for it.
     """
 
@@ -63,6 +64,7 @@ class Outbox:
         *,
         finality: Finality,
         private_key: bytes,
+        fee: FeeRule = AS_SUGGESTED,
         patience: float = 60.0,
     ) -> None:
         self._database = database
@@ -71,6 +73,7 @@ class Outbox:
         self._finality = finality
         self._private_key = private_key
         self._address = address_of(private_key)
+        self._fee = fee
         self._patience = patience
         self._turn = asyncio.Lock()
 
@@ -126,7 +129,7 @@ class Outbox:
             chain_id=self._deployment.chain_id,
             nonce=nonce,
             gas=min(gas + gas // 4, GAS_CAP),
-            fee=suggested_fee(newest.base_fee if newest is not None else None, price),
+            fee=self._fee.offer(newest.base_fee if newest is not None else None, price),
             to=to,
             data=call.data,
         )

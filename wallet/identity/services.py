@@ -78,7 +78,14 @@ def put_together(
     chain_id, finality = deployment.chain_id, Finality.parse(settings.finality)
     store, lookups = Store(database), LookupLog(database)
     chain = ChainDesk(rpc, deployment)
-    outbox = Outbox(database, rpc, deployment, finality=finality, private_key=keys.account)
+    outbox = Outbox(
+        database,
+        rpc,
+        deployment,
+        finality=finality,
+        private_key=keys.account,
+        fee=settings.fee_rule,
+    )
     watcher = Watcher(database, rpc, deployment, finality=finality, poll=settings.poll)
     registrar = Registrar(database, outbox, settings.batch_seconds)
     texts = Texts(chain_id, keys.address, {deployment.webauthn_verifier})

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ledger.fees import FeeError, FeeRule
 from ledger.hexes import parse_address
 
 
@@ -55,6 +56,10 @@ class IdentitySettings(BaseSettings):
     finality: str = "depth:0"
     """When a block is final: `depth:N` (0 for a chain that takes no block back) or `finalized`."""
 
+    fee: str = "node"
+    """What the authority's transactions offer: `node` (what the node suggests), `PRICE`, or `MOST:PRIORITY`, in wei per gas; `0` where gas is
+    free. A node that suggests too little leaves them unmined, one that suggests too much spends the account."""
+
     poll: Annotated[float, Field(gt=0, le=60)] = 0.5
     """Seconds between two looks at the node."""
 
@@ -94,6 +99,15 @@ class IdentitySettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`. No level logs names, numbers, codes or signatures."""
 
+    @field_validator("fee")
+    @classmethod
+    def _check_fee(cls, value: str) -> str:
+        try:
+            FeeRule.parse(value)
+        except FeeError as error:
+            raise ValueError(str(error)) from error
+        return value
+
     @field_validator("authorities", "officers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -105,6 +119,11 @@ class IdentitySettings(BaseSettings):
         for text in value:
             parse_address(text)
         return value
+
+    @property
+    def fee_rule(self) -> FeeRule:
+        """`fee`, parsed."""
+        return FeeRule.parse(self.fee)
 
     @property
     def keystore(self) -> Path:

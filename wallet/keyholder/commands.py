@@ -88,7 +88,7 @@ def register(settings: KeyholderSettings, _: argparse.Namespace) -> None:
     with Rpc(settings.node) as rpc:
         deployment = verify_deployment(rpc, read_deployment(settings.deployment))
         call = contracts.set_encryption_key(key)
-        sender = Sender(rpc, holdings.account)
+        sender = Sender(rpc, holdings.account, fee=settings.fee_rule)
         receipt = sender.send(deployment.address_of(call.contract), call.data)
     _print(f"registered in block {receipt.block_number}")
 

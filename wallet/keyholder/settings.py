@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ledger.fees import FeeError, FeeRule
 from ledger.hexes import parse_address
 from wallet.keyholder.rules import PUBLICATION_LAG
 
@@ -52,6 +53,10 @@ class KeyholderSettings(BaseSettings):
     """When a block is final: `depth:N` (0 for a chain that takes no block back) or `finalized`. Too
     little, and a key may leave for an access that a reorganization then undoes."""
 
+    fee: str = "node"
+    """What this keyholder's own (`register`) transactions offer: `node` (what the node suggests), `PRICE`, or `MOST:PRIORITY`, in wei per gas; `0` where gas is
+    free. A node that suggests too little leaves them unmined, one that suggests too much spends the account."""
+
     patience: Annotated[float, Field(ge=0, le=60)] = 2.0
     """Seconds to wait for the own node to reach the block of an access that the gateway has already."""
 
@@ -79,6 +84,15 @@ class KeyholderSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`. No level logs keys, signatures or payloads."""
 
+    @field_validator("fee")
+    @classmethod
+    def _check_fee(cls, value: str) -> str:
+        try:
+            FeeRule.parse(value)
+        except FeeError as error:
+            raise ValueError(str(error)) from error
+        return value
+
     @field_validator("authorities", "identity_authorities", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -90,6 +104,11 @@ class KeyholderSettings(BaseSettings):
         for text in value:
             parse_address(text)
         return value
+
+    @property
+    def fee_rule(self) -> FeeRule:
+        """`fee`, parsed."""
+        return FeeRule.parse(self.fee)
 
     @property
     def pinned(self) -> frozenset[bytes]:

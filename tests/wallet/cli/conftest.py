@@ -40,7 +40,7 @@ class CommandLine:
 @pytest.fixture(autouse=True)
 def password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_PASSWORD", PASSWORD)
-    for name in ("HOME", "DATA", "DEPLOYMENT", "GATEWAY", "IDENTITY", "NODE", "KEYHOLDERS"):
+    for name in ("HOME", "DATA", "DEPLOYMENT", "GATEWAY", "IDENTITY", "NODE", "KEYHOLDERS", "FEE"):
         monkeypatch.delenv(f"QUANCHENG_{name}", raising=False)
 
 

@@ -18,7 +18,9 @@ from ledger.events import agreement_id
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.rpc import Call, Rpc
+from ledger.sender import current_fee
 from tests.support.chain import Chain, Party
+from tests.support.fees import fund, newest_offer
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.exit_codes import ExitCode
 
@@ -184,6 +186,27 @@ def test_a_key_is_registered(chain: Chain, party: Parties) -> None:
     done = party(chain.parties.bank).json("consumer", "key", "--register")
     found = chain.rpc.send(views.encryption_key_of(chain.contracts, chain.parties.bank.address))
     assert to_hex(found) == done["encryption_key"]
+
+
+def test_what_parties_transactions_offer_is_a_setting(
+    chain: Chain, party: Parties, purpose_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = chain.parties
+    fund(chain, who.authority.address, who.regulator.address, who.bank.address)
+    monkeypatch.setenv("QUANCHENG_FEE", "8:3")
+    party(who.authority).json("authority", "purpose", str(purpose_file))
+    assert newest_offer(chain, who.authority.address) == (8, 3)
+    machine = to_hex(keccak256(b"machine")[:20])
+    party(who.regulator).json("authority", "supervisor", machine)
+    assert newest_offer(chain, who.regulator.address) == (8, 3)
+    party(who.bank).json("consumer", "key", "--register")
+    assert newest_offer(chain, who.bank.address) == (8, 3)
+    party(who.bank).json("--fee", "node", "consumer", "key", "--register")
+    suggested = current_fee(chain.rpc)
+    assert newest_offer(chain, who.bank.address) == (suggested.most, suggested.priority)
+    for wrong in ("-1", "1:2", "much"):
+        done = party(who.bank)("--fee", wrong, "consumer", "key", "--register")
+        assert done.code == ExitCode.BAD_INPUT
 
 
 def test_a_node_of_another_chain_is_refused(chain: Chain, party: Parties, tmp_path: Path) -> None:

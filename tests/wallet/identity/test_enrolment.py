@@ -1,5 +1,6 @@
 """Enrolment: only who was identified, only with signers that are theirs, and many ids for one person."""
 
+import asyncio
 import secrets
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 from ledger import views
 from ledger.hexes import from_hex, to_hex
 from ledger.signing import personal_digest
+from tests.support.chain import Chain
+from tests.support.fees import fund, newest_offer
 from tests.support.identity import (
     FIRM,
     LI,
@@ -17,8 +20,11 @@ from tests.support.identity import (
     Identity,
     Key,
     SoftwarePasskey,
+    admitted_keys,
+    handles_gateway,
     running,
 )
+from tests.wallet.identity.conftest import import_registers
 from wallet.identity.keys import AuthorityKeys
 
 pytestmark = pytest.mark.slow
@@ -238,3 +244,13 @@ async def test_an_authority_that_was_not_admitted_says_so(
         ready = await service.http.get("/readyz")
         assert ready.status_code == 503
         assert "PartyUnknown" in ready.json()["detail"]
+
+
+async def test_the_authority_offers_the_fee_of_its_setting(chain: Chain, tmp_path: Path) -> None:
+    keys, database = admitted_keys(chain), f"sqlite+aiosqlite:///{tmp_path}/identity.db"
+    await asyncio.to_thread(fund, chain, keys.address)
+    with handles_gateway(chain, keys.address) as gateway:
+        await import_registers(tmp_path, database)
+        async with running(chain, tmp_path, keys, gateway, database=database, fee="13:5") as served:
+            await served.enrol(ZHANG, [Key()])
+    assert await asyncio.to_thread(newest_offer, chain, keys.address) == (13, 5)
