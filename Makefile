@@ -31,7 +31,7 @@ demo: setup ## run the whole story on a chain of its own (KEEP=1 leaves it runni
 
 .PHONY: vectors
 vectors: setup ## write the test vectors of docs/spec anew, and say which changed
-	@for name in vectors vectors_typed vectors_keys vectors_journals vectors_chain vectors_messages; do \
+	@for name in vectors vectors_typed vectors_consents vectors_keys vectors_journals vectors_chain vectors_messages; do \
 	  $(python) -m scripts.$$name || exit; done
 	@git --no-pager diff --stat -- docs/spec/vectors
 

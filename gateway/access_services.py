@@ -35,6 +35,7 @@ from gateway.relay_limits import RelayLimits
 from gateway.relays import Relayed, Relays
 from gateway.releasing import Releaser
 from gateway.showing import ReleaseStates, request_of
+from gateway.statements import Statements
 from gateway.store.alerts import AlertStore, SqlAlertStore
 from gateway.store.authorizations import AuthorizationStore, SqlAuthorizationStore
 from gateway.store.database import Database
@@ -205,7 +206,9 @@ async def open_access_services(
     failpoints.arm(settings.failpoint)
     async with AsyncExitStack() as stack:
         journal = SqlReleaseJournal(shared.database)
-        keyholders = _keyholders(settings, shared.deployment.rosters)
+        authorizations = SqlAuthorizationStore(shared.database)
+        statements = Statements(authorizations, shared.index, shared.freshness.catch_up)
+        keyholders = _keyholders(settings, shared.deployment.rosters, statements)
         stack.push_async_callback(keyholders.close)
         unclaimed = Unclaimed(journal)
         stack.push_async_callback(unclaimed.close)
@@ -215,7 +218,9 @@ async def open_access_services(
             recorder = _recorder(settings, settings.recorder_key, shared, journal, unclaimed)
         sender = _sender(shared, recorder, unclaimed)
         noted = NotedInTheEnd(journal, unclaimed)
-        services = _assemble(settings, shared, noted, keyholders, sender, recorder)
+        services = _assemble(
+            settings, shared, noted, authorizations, statements, keyholders, sender, recorder
+        )
         if recorder is not None:
             await recorder.start()
             stack.push_async_callback(recorder.close)
@@ -236,7 +241,9 @@ def _sender(shared: Shared, recorder: Recorder | None, unclaimed: Unclaimed) -> 
     return Recording(recorder, unclaimed, namings)
 
 
-def _keyholders(settings: AccessSettings, rosters: Sequence[Roster]) -> Keyholders:
+def _keyholders(
+    settings: AccessSettings, rosters: Sequence[Roster], statements: Statements
+) -> Keyholders:
     urls = {parse_address(text): str(url).rstrip("/") for text, url in settings.keyholders.items()}
     for address in urls.keys() - {member for roster in rosters for member in roster.members}:
         raise SettingsError(
@@ -246,7 +253,7 @@ def _keyholders(settings: AccessSettings, rosters: Sequence[Roster]) -> Keyholde
         keyholder_at(address, url, timeout=settings.keyholder_timeout)
         for address, url in urls.items()
     ]
-    return Keyholders(clients, rosters, hedge=settings.keyholder_hedge)
+    return Keyholders(clients, rosters, statements.find, hedge=settings.keyholder_hedge)
 
 
 def _identity(settings: AccessSettings) -> HttpAsker | None:
@@ -293,6 +300,8 @@ def _assemble(
     settings: AccessSettings,
     shared: Shared,
     journal: ReleaseJournal,
+    authorizations: AuthorizationStore,
+    statements: Statements,
     keyholders: Keyholders,
     sender: _Sender,
     recorder: Recorder | None,
@@ -307,7 +316,7 @@ def _assemble(
         _identity(settings),
         window=shared.deployment.release_window,
     )
-    inbox_store, authorizations = SqlInboxStore(database), SqlAuthorizationStore(database)
+    inbox_store = SqlInboxStore(database)
     materials = Materials(shared.publications, links, linking)
     callers = Callers(shared.index, trail, shared.freshness, shared.rpc, shared.deployment)
     accesses = Accesses(
@@ -315,6 +324,7 @@ def _assemble(
         recorder=sender,
         is_party=trail.is_party,
         bases=bases,
+        statements=statements,
         materials=materials,
         releaser=Releaser(
             bases,
@@ -336,6 +346,7 @@ def _assemble(
         deployment=shared.deployment,
         relay=sender,
         linking=linking,
+        statements=statements,
         past=trail,
         limits=RelayLimits(callers, settings.transactions_rate, settings.transactions_burst),
         spent=lambda transaction: _is_spent(shared.rpc, transaction),

@@ -29,12 +29,14 @@ from gateway.keyholders import Availability
 from gateway.materials import Materials
 from gateway.places import Places
 from gateway.releasing import Encoded, ReleaseOrder, Releaser
+from gateway.statements import Statements
 from gateway.store.releases import JournalEntry, ReleaseJournal
 from ledger.answer_keys import verify_answer_key
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
 from ledger.exchange import KeyedSubmission, RecordedAccess, Submission
 from ledger.hexes import to_hex
+from ledger.index.rows import BasisEntry
 from ledger.service.rate_limit import RateLimit
 from ledger.signing import SigningError, verify_signature
 from ledger.typed_data import Domain, digest_of, struct_hash
@@ -211,6 +213,7 @@ class Accesses:
         recorder: AccessRecorder,
         is_party: IsParty,
         bases: Bases,
+        statements: Statements,
         materials: Materials,
         releaser: Releaser,
         keyholders: Callable[[], Awaitable[Availability]],
@@ -227,6 +230,7 @@ class Accesses:
             recorder: Makes the record.
             is_party: Who was ever admitted.
             bases: What accesses rest on.
+            statements: Tells whether persons saw what they authorized.
             materials: Tells what an answer would hold.
             releaser: Answers what is allowed.
             keyholders: Tells whether enough of them are ready at this moment.
@@ -240,6 +244,7 @@ class Accesses:
         self._recorder = recorder
         self._is_party = is_party
         self._bases = bases
+        self._statements = statements
         self._materials = materials
         self._releaser = releaser
         self._keyholders = keyholders
@@ -383,10 +388,18 @@ class Accesses:
         await self._recorder.check(request.consumer)
         basis = (await self._bases.find([request.basis])).get(request.basis)
         if basis is not None:  # an unknown one is for the chain to deny
-            await self._materials.check(basis, request.item, self._newest_block())
+            await self._check_basis(basis, verified)
         problem = (await self._keyholders()).problem
         if problem is not None:
             raise CannotRecordError(problem)
+
+    async def _check_basis(self, basis: BasisEntry, verified: Verified) -> None:
+        request, consent = verified.submission.request, verified.submission.consent
+        if basis.subject is not None:
+            brought = None if consent is None else consent.authorization
+            await self._statements.require(basis.id, brought)
+        link = None if consent is None else consent.link
+        await self._materials.check(basis, request.item, self._newest_block(), link)
 
     async def _find_all(self, wanted: Sequence[Verified]) -> list[JournalEntry | None]:
         found = await self._journal.find([one.access for one in wanted])

@@ -18,6 +18,7 @@ from gateway.store.inbox import InboxStore, StoredAsk
 from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH, from_hex
 from ledger.plain_text import MOST_MESSAGE, verify_optional_text
+from ledger.policy import LATEST_START
 from ledger.statement import case_reference, format_reference, parse_reference
 
 HANDLE_LIFETIME: Final = 24 * 3600
@@ -231,6 +232,8 @@ def ask_of(stored: StoredAsk) -> Ask:
 def _problem(ask: Ask, now: int) -> str | None:
     if not 0 <= ask.not_before < ask.expires_at < 1 << 32:
         return "not_before lies before expires_at, both within 32 bits"
+    if ask.not_before > ask.deadline + LATEST_START:
+        return "not_before lies at most a day after the last moment to answer"
     if not 0 < ask.max_uses < 1 << 32 or not 0 <= ask.min_interval < 1 << 32:
         return "max_uses is at least 1, min_interval at least 0, both within 32 bits"
     if not now < ask.deadline <= now + _LONGEST:

@@ -2,16 +2,22 @@
 
     {"access", "sequence", "outcome", "request": {...}, "signature", "block_number", "block_hash",
      "timestamp", "transaction", "log_index",
-     "released": {"dataset", "publication", "records": [numbers], "holders": [addresses], "key", "at"} | null}
+     "released": {"dataset", "publication", "records": [numbers], "holders": [addresses], "key", "at"} | null,
+     "authorization": {...}}
 
+`authorization` is the record that the person signed, with its statement: once in an answer for each one that
+accesses in it rest on, so that it can be checked that the person saw what was enforced.
 `key` is the public one to which parts were sealed. Never a payload, a secret key or an owner: who reads it learns what was handed out, not what it says.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
+from gateway.store.authorizations import AuthorizationStore
 from gateway.store.releases import JournalEntry
 from ledger.hexes import to_hex
-from ledger.typed_data import JsonScalar, record_to_object
+from ledger.typed_data import Authorization, JsonScalar, record_to_object
 
 
 class _Released(msgspec.Struct):
@@ -35,13 +41,37 @@ class _Line(msgspec.Struct):
     transaction: str
     log_index: int
     released: _Released | None
+    authorization: dict[str, JsonScalar] | msgspec.UnsetType = msgspec.UNSET
 
 
 _encoder = msgspec.json.Encoder()
 
 
-def encode_journal_line(entry: JournalEntry) -> bytes:
-    """Write one entry, line feed included."""
+class JournalLines:
+    """Writes the lines of one answer."""
+
+    def __init__(self, authorizations: AuthorizationStore) -> None:
+        self._authorizations = authorizations
+        self._told: set[bytes] = set()
+
+    async def encode(self, entries: Sequence[JournalEntry]) -> bytes:
+        """Return the lines of some entries.
+
+        Raises:
+            StoreUnavailableError: The database cannot be read.
+        """
+        new = {one.submission.request.basis for one in entries} - self._told
+        found = dict(await self._authorizations.find(list(new)))
+        self._told |= new
+        lines = []
+        for entry in entries:
+            kept = found.pop(entry.submission.request.basis, None)
+            lines.append(encode_journal_line(entry, None if kept is None else kept.record))
+        return b"".join(lines)
+
+
+def encode_journal_line(entry: JournalEntry, authorization: Authorization | None = None) -> bytes:
+    """Write one entry, line feed included, and with it the record that a person signed."""
     recorded, released = entry.recorded, entry.released
     shown = None
     if released is not None:
@@ -65,5 +95,6 @@ def encode_journal_line(entry: JournalEntry) -> bytes:
         transaction=to_hex(recorded.transaction),
         log_index=recorded.log_index,
         released=shown,
+        authorization=msgspec.UNSET if authorization is None else record_to_object(authorization),
     )
     return _encoder.encode(line) + b"\n"

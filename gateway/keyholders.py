@@ -7,7 +7,7 @@ keyholder says of itself changes nothing of that. What comes back is opaque here
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,14 +15,24 @@ import msgspec
 
 from gateway.errors import ForbiddenError, GatewayError, UnavailableError
 from ledger.errors import UNREADABLE, LedgerError
-from ledger.exchange import HeldKeys, Refusal, SealedParts, decode_answers, encode_tasks
+from ledger.exchange import (
+    HeldKeys,
+    Refusal,
+    SealedParts,
+    decode_answers,
+    encode_tasks,
+    with_authorization,
+)
 from ledger.hexes import ADDRESS_LENGTH, from_hex, to_hex
 from ledger.http_client import HttpAsker, HttpError
 from ledger.http_connections import HttpClient
 from ledger.rosters import Roster
+from ledger.typed_data import Authorization
 
 _OK: Final = 200
 _MOST_ANSWER: Final = 64 * 1024 * 1024
+_MOST_QUESTION: Final = 8 * 1024 * 1024
+"""Bytes of tasks with statements in one body; a keyholder takes 32 MiB."""
 _CONNECTIONS: Final = 16
 _IDLE: Final = 4.0
 """Seconds for which an unused connection is kept; a keyholder closes it after five."""
@@ -38,6 +48,7 @@ somebody's use for nothing. Under load releases show it, otherwise each access a
 PROBLEM: Final = "urn:quancheng:problem:"
 RELEASE_OVER: Final = PROBLEM + "release-over"
 RELEASE_STOPPED: Final = PROBLEM + "release-stopped"
+STATEMENT_WANTED: Final = PROBLEM + "statement-wanted"
 
 
 class KeyholderError(GatewayError):
@@ -193,7 +204,12 @@ class PartsTask(msgspec.Struct, frozen=True):
     answered: tuple[bytes, ...] = ()
     """Whose parts were handed out for the access before. Who asks again may not have been able to open them, so the
     others are asked first."""
+    authorization: bytes | None = None
+    """Id of the basis, where that is a person's consent: a keyholder may want to see its statement."""
 
+
+Statements = Callable[[Sequence[bytes]], Awaitable[Mapping[bytes, Authorization]]]
+"""Returns the signed records of authorizations; those that are not there are left out."""
 
 _Asked = asyncio.Task[tuple[SealedParts | Refusal, ...]]
 
@@ -261,23 +277,43 @@ def _short(rosters: Iterable[Roster], have: Collection[bytes]) -> list[Roster]:
     return [one for one in rosters if sum(map(have.__contains__, one.members)) < one.threshold]
 
 
+def _portions(tasks: Sequence[bytes]) -> list[list[bytes]]:
+    """Divide tasks by their size: a long statement among them must not make the others' body too large."""
+    portions: list[list[bytes]] = []
+    room = 0
+    for one in tasks:
+        room -= len(one)
+        if room < 0 or not portions:
+            portions.append([])
+            room = _MOST_QUESTION - len(one)
+        portions[-1].append(one)
+    return portions
+
+
 class Keyholders:
     """All keyholders of the deployment, of which as many are needed as its rosters say."""
 
     def __init__(
-        self, clients: Sequence[KeyholderClient], rosters: Sequence[Roster], *, hedge: float
+        self,
+        clients: Sequence[KeyholderClient],
+        rosters: Sequence[Roster],
+        statements: Statements,
+        *,
+        hedge: float,
     ) -> None:
         """Prepare; nothing is sent.
 
         Args:
             clients: One for each keyholder that this gateway can reach.
             rosters: Of the deployment, the oldest first.
+            statements: Asked for what keyholders want to see, which each does once.
             hedge: Seconds after which another one is asked beside those that have not answered.
         """
         self._clients = tuple(clients)
         self._rosters = {one.epoch: one for one in rosters}
         self._newest = tuple(rosters[-1:])
         """The roster by which it is told who is ready; none before the first ceremony."""
+        self._statements = statements
         self._hedge = hedge
         self._turn = 0
         self._looking = asyncio.Lock()
@@ -384,8 +420,9 @@ class Keyholders:
             self._clients[at:] + self._clients[:at], key=lambda one: now - one.failed_at < _REST
         )
 
-    @staticmethod
-    def _ask_more(questions: Sequence[_Question], asked: _Asks, *, hurry: bool = False) -> None:
+    def _ask_more(
+        self, questions: Sequence[_Question], asked: _Asks, *, hurry: bool = False
+    ) -> None:
         """Ask as many as it takes, each keyholder once for all tasks; in a hurry one more for each task."""
         groups: dict[KeyholderClient, list[_Question]] = {}
         for question in questions:
@@ -395,9 +432,36 @@ class Keyholders:
                 if hurry:
                     break
         for client, group in groups.items():
-            body = encode_tasks([one.task.encoded for one in group])
-            task = asyncio.get_running_loop().create_task(client.release(body, len(group)))
-            asked[task] = (client, group)
+            asking = self._release(client, [one.task for one in group])
+            asked[asyncio.get_running_loop().create_task(asking)] = (client, group)
+
+    async def _release(
+        self, client: KeyholderClient, tasks: Sequence[PartsTask]
+    ) -> tuple[SealedParts | Refusal, ...]:
+        answers = await client.release(encode_tasks([one.encoded for one in tasks]), len(tasks))
+        wanted = {
+            place: task.authorization
+            for place, (task, answer) in enumerate(zip(tasks, answers, strict=True))
+            if task.authorization is not None
+            and isinstance(answer, Refusal)
+            and answer.type == STATEMENT_WANTED
+        }
+        if not wanted:
+            return answers
+        # It is shown the statements that it wants to see, and those alone.
+        try:
+            records = await self._statements(list(dict.fromkeys(wanted.values())))
+        except UnavailableError as error:
+            raise KeyholderError("the statements that a keyholder wants cannot be read") from error
+        told = {place: records[id_] for place, id_ in wanted.items() if id_ in records}
+        if not told:
+            return answers
+        bodies = [with_authorization(tasks[place].encoded, one) for place, one in told.items()]
+        second: list[SealedParts | Refusal] = []
+        for some in _portions(bodies):
+            second += await client.release(encode_tasks(some), len(some))
+        changed = dict(zip(told, second, strict=True))
+        return tuple([changed.get(place, answer) for place, answer in enumerate(answers)])
 
     async def _next(self, questions: Sequence[_Question], asked: _Asks) -> None:
         """Wait for an answer, at most for the time after which another keyholder is asked too."""

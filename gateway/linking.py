@@ -135,8 +135,12 @@ class Linking:
             raise LinkRefusedError(fault)
         return kept
 
-    async def require(self, tie: Tie) -> None:
+    async def require(self, tie: Tie, brought: SignedLink | None = None) -> None:
         """Check that there is a link that keyholders will take; get a new one if there is none.
+
+        Args:
+            tie: Subject and dataset.
+            brought: A link that the consumer brings; kept if it is needed and counts.
 
         Raises:
             LinkMissingError: None was ever handed over.
@@ -144,9 +148,20 @@ class Linking:
             UnavailableError: That cannot be told now.
         """
         kept = (await self._store.find((tie,))).get(tie)
+        fault = None if kept is None else await self._fault(kept)
+        if kept is not None and fault is None:
+            return
+        refused: LinkRefusedError | None = None
+        if brought is not None and tie == (brought.link.subject, brought.link.dataset):
+            try:
+                new = await self.verify(brought)
+            except LinkRefusedError as error:  # an old one: perhaps ours can be renewed
+                refused = error
+            else:
+                await self._store.put(new, int(self._clock()))
+                return
         if kept is None:
-            raise LinkMissingError
-        fault = await self._fault(kept)
+            raise refused or LinkMissingError()
         if fault is not None and not await self._renew(kept):
             raise LinkRefusedError(fault)
 

@@ -94,7 +94,9 @@ class Materials:
         self._known: set[bytes] = set()
         """Datasets of which something is served; they stay so."""
 
-    async def check(self, basis: BasisEntry, item: bytes, block: int) -> None:
+    async def check(
+        self, basis: BasisEntry, item: bytes, block: int, link: SignedLink | None = None
+    ) -> None:
         """Find out, before an access is recorded, that there is something to answer it from.
 
         An authorization for one use would otherwise be used up for nothing.
@@ -103,6 +105,7 @@ class Materials:
             basis: Of the request.
             item: Of the request.
             block: The newest final one.
+            link: That the consumer brings.
 
         Raises:
             TooManyRecordsError: The answer would be too large.
@@ -113,7 +116,7 @@ class Materials:
         """
         tie = _tie(basis)
         if tie is not None:
-            await self._linking.require(tie)
+            await self._linking.require(tie, link)
         whole = tie is None and item == NO_ITEM
         if basis.dataset in self._known and not whole:
             return

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from gateway import accesses, keyholders, linking, recording, relays
+from gateway import accesses, keyholders, linking, recording, relays, statements
 from gateway.bases import IndexBehindError
 from gateway.errors import (
     BaseUnknownError,
@@ -131,6 +131,12 @@ _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
     UnknownError: NOT_FOUND,
     linking.LinkMissingError: Kind("link-missing", 409, "The subject's link is not there"),
     linking.LinkRefusedError: Kind("link-refused", 409, "The subject's link does not count"),
+    statements.StatementMissingError: Kind(
+        "statement-missing", 409, "No right statement of the authorization is there"
+    ),
+    statements.StatementMismatchError: Kind(
+        "statement-mismatch", 409, "The statement does not say what is authorized"
+    ),
     relays.RefusedUnknownError: Kind("unknown-on-chain", 404, "The chain has no such thing"),
     ErasedError: Kind("erased", 410, "The record was erased"),
     # In which state it is

@@ -108,8 +108,9 @@ class ConsentReceipt(BaseModel):
     events: list[ConsentEvent]
     access: AccessShown
     authorization: dict[str, Any] | None
-    """The signed record, where this gateway relayed it."""
+    """The signed record, where this gateway has it."""
     approval: dict[str, str] | None
+    """Who signed it, and the signature, where this gateway relayed it."""
 
 
 def make_receipt(
@@ -148,13 +149,15 @@ def make_receipt(
         events=[_given(authorization), _used(access)],
         access=access,
         authorization=None if signed is None else record_to_object(signed.record),
-        approval=None
-        if signed is None
-        else {
-            "signer": to_hex(signed.approval.signer),
-            "signature": to_hex(signed.approval.signature),
-        },
+        approval=_approval(signed),
     )
+
+
+def _approval(signed: StoredAuthorization | None) -> dict[str, str] | None:
+    if signed is None or signed.approval is None:
+        return None
+    approval = signed.approval
+    return {"signer": to_hex(approval.signer), "signature": to_hex(approval.signature)}
 
 
 def _purpose(
@@ -184,12 +187,13 @@ def _party(party: PartyEntry, role: str) -> PartyIdentification:
 
 
 def _given(authorization: AuthorizationEntry) -> ConsentEvent:
+    given_at = authorization.place.timestamp
     return ConsentEvent(
-        event_time=authorization.place.timestamp,
+        event_time=given_at,
         event_type="explicit consent",
         event_state="withdrawn" if authorization.revoked else "consent given",
         entity_id=to_hex(authorization.subject),
-        validity_duration=authorization.expires_at - authorization.not_before,
+        validity_duration=authorization.expires_at - max(authorization.not_before, given_at),
         transaction=to_hex(authorization.place.transaction),
     )
 

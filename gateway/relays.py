@@ -22,6 +22,7 @@ from gateway.errors import (
 from gateway.inbox import ask_of
 from gateway.linking import Linking
 from gateway.relay_limits import RelayLimits
+from gateway.statements import Statements
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import AskStateError, InboxStore, StoredAsk
 from gateway.store.links import LinkStore
@@ -209,6 +210,7 @@ class Relays:
         deployment: Deployment,
         relay: Relay,
         linking: Linking,
+        statements: Statements,
         past: PastActs,
         limits: RelayLimits,
         spent: Callable[[SignedTransaction], Awaitable[bool]],
@@ -223,6 +225,7 @@ class Relays:
             deployment: The contracts.
             relay: Sends.
             linking: Says which links count.
+            statements: Says which statements are right.
             past: What is on chain already.
             limits: How much is relayed for whom.
             spent: Tells whether a transaction's place among its sender's is taken on chain.
@@ -234,6 +237,7 @@ class Relays:
         self._deployment = deployment
         self._relay = relay
         self._linking = linking
+        self._statements = statements
         self._past = past
         self._limits = limits
         self._spent = spent
@@ -256,6 +260,7 @@ class Relays:
             LinkMismatchError: The link is for another subject or dataset.
             LinkRefusedError: It does not count.
             AskMismatchError, AskStateError, UnknownError: It does not answer the ask it names.
+            StatementMismatchError: Its statement does not say what it authorizes.
             RefusedError: The contracts refuse it.
             UnavailableError: It is not on chain now.
         """
@@ -267,6 +272,7 @@ class Relays:
         if grant.ask is not None:
             _check_ask(await self._inbox.get(grant.ask), record, now)
         await self._check_signer(record, grant.approval)
+        await self._statements.verify(record)
         authorization = struct_hash(record)
 
         async def keep() -> None:

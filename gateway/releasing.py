@@ -213,6 +213,7 @@ def _task(one: _Prepared) -> PartsTask:
         encoded,
         frozenset([record.epoch for record in material.records]),
         () if earlier is None else earlier.holders,
+        None if one.basis.subject is None else one.basis.id,
     )
 
 

@@ -1,5 +1,7 @@
 """Whether what a consumer asks for is within its purpose and agreement: the contract itself says."""
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 from gateway.errors import ChainUnavailableError
@@ -17,7 +19,10 @@ _CHECK: Final = "requireWithinBounds(address,bytes32,bytes32,uint256,uint64,uint
 class ChainTerms:
     """`TermsChecker` by a call of `Agreements.requireWithinBounds`."""
 
-    def __init__(self, rpc: AsyncRpc, deployment: Deployment) -> None:
+    def __init__(
+        self, rpc: AsyncRpc, deployment: Deployment, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._clock = clock
         self._rpc = rpc
         self._to = deployment.contracts.agreements
 
@@ -29,7 +34,8 @@ class ChainTerms:
             terms.dataset,
             terms.purpose,
             terms.fields,
-            terms.expires_at - terms.not_before,
+            # Zero begins with the grant, which is not before now.
+            max(terms.expires_at - max(terms.not_before, int(self._clock())), 0),
             terms.max_uses,
             terms.min_interval,
         )

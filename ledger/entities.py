@@ -100,6 +100,8 @@ class Purpose(msgspec.Struct, gc=False):
     max_uses: int
     min_interval: int
     retention: int
+    texts: tuple[tuple[str, str], ...] = ()
+    """Language and template of each."""
     active: bool = True
     fields: dict[bytes, int] = {}
     """For each dataset the fields that the purpose may ever use."""
@@ -192,6 +194,8 @@ class Authorization(msgspec.Struct, gc=False):
 
     subject: Subject
     terms: Terms
+    consumer_name: str
+    """The consumer's as of the grant's place on chain: the person was shown it."""
     item: bytes
     """Root of the one record that may be read; `NOTHING` for all."""
     not_before: int
@@ -206,6 +210,14 @@ class Authorization(msgspec.Struct, gc=False):
     voids: int = 0
     """How many uses were given back."""
     revoked: bool = False
+    is_stated: bool | None = None
+    """Whether its statement says what it authorizes. No event tells: None until whoever follows has seen
+    the signed record (`ledger.consents`)."""
+
+    @property
+    def was_used(self) -> bool:
+        """Whether it was used, also where every use was given back."""
+        return self.uses_left < self.max_uses or self.voids > 0
 
 
 class EventChain(msgspec.Struct, gc=False):

@@ -28,6 +28,9 @@ from ledger.events.identifiers import agreement_id
 
 _CONSUMER = int(Roles.CONSUMER)
 
+LATEST_START: Final = 86_400
+"""Seconds after its block at which an authorization or an order may begin, at most."""
+
 FOR_EVER: Final = 2**64 - 1
 """Until when the current key may sign."""
 

@@ -37,10 +37,10 @@ from ledger.recorder.records import (
 from ledger.sealing import OpeningKey
 from ledger.signing import address_of, sign
 from ledger.transactions import Fee, SignedTransaction, Transaction, sign_transaction
-from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
+from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
 from scripts.vectors import named
 from scripts.vectors_files import text_of, write
-from scripts.vectors_typed import CHAIN_ID, CONSUMER, CONSUMER_KEY, NOW
+from scripts.vectors_typed import CHAIN_ID, CONSUMER, CONSUMER_KEY, NOW, example_records
 from wallet.keyholder.journal import FileJournal, ReleaseEntry, SubkeysEntry
 from wallet.keyholder.journal import Released as ReleasedRecords
 
@@ -63,6 +63,11 @@ REQUEST: Final = AccessRequest(
     deadline=NOW + 600,
 )
 SUBMISSION: Final = Submission(REQUEST, sign(digest(REQUEST, DOMAIN), CONSUMER_KEY))
+AUTHORIZATION: Final = next(
+    record for record in example_records() if isinstance(record, Authorization)
+)
+STATED_REQUEST: Final = msgspec.structs.replace(REQUEST, basis=struct_hash(AUTHORIZATION))
+STATED: Final = Submission(STATED_REQUEST, sign(digest(STATED_REQUEST, DOMAIN), CONSUMER_KEY))
 RECORDED: Final = RecordedAccess(
     access=struct_hash(REQUEST),
     sequence=SEQUENCE,
@@ -188,13 +193,20 @@ def _with_hexes(values: list[Any]) -> list[Any]:
 
 
 def gateway_vectors() -> dict[str, str]:
-    """An access that was released, and one that was not."""
+    """An access that was released, also with the statement it rests on, and one that was not."""
     released = Released(DATASET, 1, (1, 2), (named("keyholder 1")[:20],), KEY, NOW)
     lines = {
         "released": JournalEntry(SUBMISSION, RECORDED, released),
         "not_released": JournalEntry(SUBMISSION, RECORDED, None),
     }
-    return {name: encode_journal_line(one).decode().rstrip("\n") for name, one in lines.items()}
+    found = {name: encode_journal_line(one) for name, one in lines.items()}
+    found["with_authorization"] = encode_journal_line(
+        JournalEntry(
+            STATED, msgspec.structs.replace(RECORDED, access=struct_hash(STATED.request)), None
+        ),
+        AUTHORIZATION,
+    )
+    return {name: line.decode().rstrip("\n") for name, line in found.items()}
 
 
 def keyholder_vectors() -> dict[str, Any]:

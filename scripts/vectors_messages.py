@@ -9,10 +9,13 @@ keyholders hand it to each other. The HPKE ephemeral keys are made from names, s
 import json
 from typing import Any, Final
 
+import msgspec
+
 from ledger.custody import Release as KeyParts
 from ledger.custody import Sharing, derive_parts, derive_subkeys, pack
 from ledger.encoding import prefixed
 from ledger.exchange import (
+    Consent,
     HeldKeys,
     Location,
     RecordedAccess,
@@ -28,6 +31,7 @@ from ledger.exchange import (
     encode_submissions,
     encode_task,
     encode_tasks,
+    with_authorization,
 )
 from ledger.hexes import to_hex
 from ledger.parts_statements import sign_statements, state_parts
@@ -61,12 +65,28 @@ def message_vectors(chain: SmallChain) -> dict[str, Any]:
     refused = Refusal(
         f"{PREFIX}record-erased", "The record was erased", 410, "record 7 of the owner"
     )
+    wanted = Refusal(
+        f"{PREFIX}statement-wanted",
+        "The signed record is wanted, once",
+        409,
+        "its statement was not seen here yet",
+    )
+    consent = Consent(chain.authorization, chain.documents.link)
+    bringing = msgspec.structs.replace(submission, consent=consent)
+    task = _task(chain, recorded)
     result = encode_result((submission.request, signed, recorded), _release(chain, keys))
     messages = {
         "consumer_to_gateway": encode_submissions(Submissions((submission,), single=True)),
-        "gateway_to_keyholder": _question(chain, recorded),
+        "consumer_to_gateway_with_consent": encode_submissions(
+            Submissions((bringing,), single=True)
+        ),
+        "gateway_to_keyholder": encode_tasks([task]),
+        "gateway_to_keyholder_with_statement": encode_tasks(
+            [with_authorization(task, chain.authorization)]
+        ),
         "keyholder_to_gateway": encode_answers([SealedParts(keys[0].sealed, keys[0].signed)]),
         "keyholder_to_gateway_refused": encode_answers([refused]),
+        "keyholder_to_gateway_wanted": encode_answers([wanted]),
         "gateway_to_consumer": result,
     }
     return {
@@ -94,9 +114,9 @@ def _release(chain: SmallChain, keys: list[HeldKeys]) -> bytes:
     )
 
 
-def _question(chain: SmallChain, recorded: RecordedAccess) -> bytes:
+def _task(chain: SmallChain, recorded: RecordedAccess) -> bytes:
     release = receipt_of(chain).release
-    task = encode_task(
+    return encode_task(
         chain.submissions[1],
         Location(recorded.block_number, recorded.transaction, recorded.log_index),
         dataset=chain.schema.dataset,
@@ -105,7 +125,6 @@ def _question(chain: SmallChain, recorded: RecordedAccess) -> bytes:
         proof=encode_proof(release.proof),
         link=chain.documents.link,
     )
-    return encode_tasks([task])
 
 
 def _held(chain: SmallChain, holder: int, signed: bytes) -> HeldKeys:

@@ -158,6 +158,8 @@ class AskAnswer(BaseModel):
     authorization_id: Hash | None = None
     authorization: dict[str, Any] | None = None
     approval: dict[str, str] | None = None
+    consumer_name: str | None = None
+    """As of the grant's place on chain: what the statement says."""
     link: dict[str, Any] | None = None
     link_signature: str | None = None
     transaction: Hash | None = None

@@ -54,7 +54,24 @@ _KEY: Final[dict[str, Any]] = {
 }
 
 
-def _signed(key: dict[str, Any]) -> dict[str, Any]:
+_CONSENTS: Final[dict[str, Any]] = {
+    "type": "array",
+    "maxItems": MOST_ACCESSES,
+    "description": "of the requests' bases, where the gateway has no right statement or link of them",
+    "items": {
+        "type": "object",
+        "required": ["authorization"],
+        "additionalProperties": False,
+        "properties": {
+            "authorization": {"type": "object", "description": "EIP-712 Authorization"},
+            "link": {"type": ["object", "null"], "description": "EIP-712 SubjectLink"},
+            "link_signature": {"type": ["string", "null"], "pattern": "^0x[0-9a-f]{130}$"},
+        },
+    },
+}
+
+
+def _signed(key: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "required": ["request", "signature", "key"],
@@ -63,6 +80,7 @@ def _signed(key: dict[str, Any]) -> dict[str, Any]:
             "request": _REQUEST,
             "signature": {"type": "string", "pattern": "^0x[0-9a-f]{130}$"},
             "key": key,
+            **more,
         },
     }
 
@@ -76,16 +94,21 @@ _LIST: Final[dict[str, Any]] = {
         "keys": {"type": "array", "items": _KEY, "minItems": 1, "maxItems": MOST_ACCESSES},
         "requests": {
             "type": "array",
-            "items": _signed(_PLACE),
+            "items": _signed(_PLACE, {}),
             "minItems": 1,
             "maxItems": MOST_ACCESSES,
         },
+        "consents": _CONSENTS,
     },
 }
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": {"oneOf": [_signed(_KEY), _LIST]}}},
+        "content": {
+            "application/json": {
+                "schema": {"oneOf": [_signed(_KEY, {"consents": _CONSENTS}), _LIST]}
+            }
+        },
     }
 }
 
@@ -94,7 +117,7 @@ _BODY: Final[dict[str, Any]] = {
 async def use(request: Request) -> Response:
     """Use an authorization, agreement, order or open dataset: once, or up to 1,000 times.
 
-    Nothing but the signed requests counts. The same signed request again is the same access. A single
+    Nothing but the signed requests counts, and what persons signed that they rest on. The same signed request again is the same access. A single
     one that is denied is answered with 403 and the outcome on chain; a list is always answered with
     a result for each.
     """

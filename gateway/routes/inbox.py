@@ -157,15 +157,17 @@ async def _shown(services: AccessServices, found: GrantedAsk) -> AskAnswer:
     if kept.authorization is None or granted is None:
         return answer
     link = await _link(services, granted.record.subject, granted.record.dataset)
+    approval = granted.approval
+    names = await (await services.index()).names_at_grant([kept.authorization])
     return answer.model_copy(
         update={
             "subject": to_hex(kept.subject),
             "authorization_id": to_hex(kept.authorization),
             "authorization": record_to_object(granted.record),
-            "approval": {
-                "signer": to_hex(granted.approval.signer),
-                "signature": to_hex(granted.approval.signature),
-            },
+            "approval": None
+            if approval is None
+            else {"signer": to_hex(approval.signer), "signature": to_hex(approval.signature)},
+            "consumer_name": names.get(kept.authorization),
             "link": None if link is None else record_to_object(link.link),
             "link_signature": None if link is None else to_hex(link.signature),
             "transaction": None if granted.transaction is None else to_hex(granted.transaction),

@@ -152,7 +152,7 @@ async def get_purposes(request: Request) -> PurposesAnswer:
             PurposeShown(
                 purpose=to_hex(one.id),
                 code=one.code,
-                texts=[TextShown(language=name, template=text) for name, text in one.texts.items()],
+                texts=[TextShown(language=name, template=text) for name, text in one.texts],
                 max_validity=one.max_validity,
                 max_uses=one.max_uses,
                 min_interval=one.min_interval,

@@ -99,8 +99,9 @@ authorizations: Final = Table(
     Column("authorization", LargeBinary(32), primary_key=True),
     Column("subject", LargeBinary(32), nullable=False, index=True),
     Column("record", LargeBinary, nullable=False),
-    Column("signer", LargeBinary, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
+    # NULL where the consumer brought the record: only who relays has the signature.
+    Column("signer", LargeBinary),
+    Column("signature", LargeBinary),
     # NULL while it is not known to be on chain.
     Column("transaction", LargeBinary(32)),
     Column("stored_at", BigInteger, nullable=False),

@@ -18,14 +18,14 @@ class StoredAuthorization(msgspec.Struct, frozen=True):
     Attributes:
         id: Struct hash of the record.
         record: With the statement.
-        approval: Who signed, and the signature.
+        approval: Who signed, and the signature; None where the consumer brought the record.
         transaction: That brought it on chain; None while that is not known here.
         stored_at: Seconds since 1970.
     """
 
     id: bytes
     record: Authorization
-    approval: Approval
+    approval: Approval | None
     transaction: bytes | None
     stored_at: int
 
@@ -35,6 +35,10 @@ class AuthorizationStore(Protocol):
 
     async def put(self, authorization: StoredAuthorization) -> None:
         """Keep one. The one that is on chain is never replaced by another signature."""
+        ...
+
+    async def bring(self, authorization: bytes, record: Authorization, now: int) -> None:
+        """Keep the record of one that was relayed elsewhere; one that is here stays as it is."""
         ...
 
     async def note_transaction(self, authorization: bytes, transaction: bytes) -> None:
@@ -61,20 +65,18 @@ class SqlAuthorizationStore:
             set_={name: insert.excluded[name] for name in ("signer", "signature", "stored_at")},
             where=table.c.transaction.is_(None),
         )
+        self._bring: Final = insert.on_conflict_do_nothing(index_elements=["authorization"])
 
     async def put(self, authorization: StoredAuthorization) -> None:
         """See `AuthorizationStore`."""
-        row = {
-            "authorization": authorization.id,
-            "subject": authorization.record.subject,
-            "record": encode_record(authorization.record),
-            "signer": authorization.approval.signer,
-            "signature": authorization.approval.signature,
-            "transaction": authorization.transaction,
-            "stored_at": authorization.stored_at,
-        }
         async with self._database.writing() as connection:
-            await connection.execute(self._put, row)
+            await connection.execute(self._put, _row(authorization))
+
+    async def bring(self, authorization: bytes, record: Authorization, now: int) -> None:
+        """See `AuthorizationStore`."""
+        kept = StoredAuthorization(authorization, record, None, None, now)
+        async with self._database.writing() as connection:
+            await connection.execute(self._bring, _row(kept))
 
     async def note_transaction(self, authorization: bytes, transaction: bytes) -> None:
         """See `AuthorizationStore`."""
@@ -107,18 +109,31 @@ _NAMES: Final = ("authorization", "record", "signer", "signature", "transaction"
 _COLUMNS: Final = [table.c[name] for name in _NAMES]
 
 
+def _row(kept: StoredAuthorization) -> dict[str, object]:
+    approval = kept.approval
+    return {
+        "authorization": kept.id,
+        "subject": kept.record.subject,
+        "record": encode_record(kept.record),
+        "signer": None if approval is None else approval.signer,
+        "signature": None if approval is None else approval.signature,
+        "transaction": kept.transaction,
+        "stored_at": kept.stored_at,
+    }
+
+
 def _stored(
     authorization: bytes,
     record: bytes,
-    signer: bytes,
-    signature: bytes,
+    signer: bytes | None,
+    signature: bytes | None,
     transaction: bytes | None,
     stored_at: int,
 ) -> StoredAuthorization:
     return StoredAuthorization(
         authorization,
         decode_record(Authorization, record),
-        Approval(signer, signature),
+        None if signer is None or signature is None else Approval(signer, signature),
         transaction,
         stored_at,
     )

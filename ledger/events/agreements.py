@@ -32,7 +32,7 @@ class PurposeTerms(msgspec.Struct, frozen=True, gc=False):
     code: str
     texts: tuple[Text, ...]
     max_validity: int
-    """Longest time from `not_before` to `expires_at`, seconds."""
+    """Longest time from the later of `not_before` and the grant's block to `expires_at`, seconds."""
     max_uses: int
     min_interval: int
     """Least time between two uses that an authorization must ask for, seconds."""

@@ -8,8 +8,7 @@ checked it when it emitted the event. Everything else follows `ledger.state`.
 
 from collections.abc import Iterable
 
-import msgspec
-
+from ledger.consents import Names, names_at_grant
 from ledger.entities import Agreement, Party, State, Subject
 from ledger.enumerations import Outcome
 from ledger.events import (
@@ -27,7 +26,6 @@ from ledger.events import (
     PartyWithdrawn,
     Published,
     PurposeFieldsBound,
-    PurposeRegistered,
     Recorded,
     RecordErased,
     SubjectRegistered,
@@ -36,18 +34,6 @@ from ledger.events import (
 from ledger.keccak import keccak256
 from ledger.policy import decide
 from ledger.state import ImpossibleEventError, apply, count
-
-
-class Names(msgspec.Struct, frozen=True):
-    """What the person was shown when granting, as the chain had it then."""
-
-    consumer: str
-    dataset: str
-    fields: tuple[str, ...]
-    """Of the whole schema."""
-    texts: tuple[tuple[str, str], ...]
-    """Of the purpose: language and template."""
-    retention: int
 
 
 class Facts:
@@ -78,7 +64,6 @@ class Facts:
         self.names: Names | None = None
         self.published: dict[tuple[bytes, int], Published] = {}
         self.erased: set[bytes] = set()
-        self._texts: dict[bytes, tuple[tuple[str, str], ...]] = {}
         for event in events:
             if event is access:
                 break
@@ -87,7 +72,8 @@ class Facts:
             elif not isinstance(event, Recorded | BatchSkipped):
                 self._apply(event)
                 if isinstance(event, Granted) and event.authorization == access.basis:
-                    self.granted, self.names = event, self._names(event)
+                    self.granted = event
+                    self.names = names_at_grant(self.state, self.state.authorizations[access.basis])
         self.outcome: Outcome = decide(self.state, access, access.block.timestamp)
         self.dataset = self._dataset(access)
 
@@ -108,9 +94,6 @@ class Facts:
             return
         elif not self._take(event):
             apply(state, event)
-            if isinstance(event, PurposeRegistered):
-                texts = event.terms.texts
-                self._texts[event.purpose] = tuple((one.language, one.template) for one in texts)
 
     def _take(self, event: Event) -> bool:
         """Take an event as it is, if it is one of those whose right the chain checked."""
@@ -185,17 +168,6 @@ class Facts:
             raise ImpossibleEventError(event, "the authorization is unknown")
         found.uses_left += 1
         found.last_use = event.last_use
-
-    def _names(self, event: Granted) -> Names:
-        state, terms = self.state, event.terms
-        dataset = state.datasets[terms.dataset]
-        return Names(
-            consumer=state.parties[terms.consumer].name,
-            dataset=dataset.title,
-            fields=dataset.fields,
-            texts=self._texts[terms.purpose],
-            retention=state.purposes[terms.purpose].retention,
-        )
 
     def _dataset(self, access: Accessed) -> bytes | None:
         state, basis = self.state, access.basis

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import msgspec
 
+from ledger.consents import case_number_in
 from ledger.deployment import Deployment
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
@@ -20,7 +21,6 @@ from ledger.evidence.errors import Check, EvidenceCheckError, EvidenceError
 from ledger.evidence.facts import Facts
 from ledger.evidence.patricia import verify_item
 from ledger.evidence.releases import VerifiedRecord, verify_release
-from ledger.evidence.statements import case_number_in
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.links import find_link_fault, link_bounds

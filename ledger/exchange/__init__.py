@@ -30,10 +30,12 @@ from ledger.exchange.tasks import (
     encode_bare_records,
     encode_task,
     encode_tasks,
+    with_authorization,
 )
 from ledger.exchange.types import (
     MOST_ACCESSES,
     AccessResult,
+    Consent,
     HeldKeys,
     KeyedSubmission,
     Location,
@@ -52,6 +54,7 @@ from ledger.exchange.types import (
 __all__ = [
     "MOST_ACCESSES",
     "AccessResult",
+    "Consent",
     "HeldKeys",
     "KeyedSubmission",
     "Location",
@@ -81,4 +84,5 @@ __all__ = [
     "encode_submissions",
     "encode_task",
     "encode_tasks",
+    "with_authorization",
 ]

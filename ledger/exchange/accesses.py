@@ -2,6 +2,8 @@
 
     {"request": {...}, "signature": "0x...", "key": "0x..."}     one, or up to `MOST_ACCESSES`:
     {"keys": ["0x...", ...], "requests": [{"request", "signature", "key": place in keys}, ...]}
+    and in both, where the gateway lacks them,
+    "consents": [{"authorization": {...}, "link": {...}, "link_signature": "0x..."}, ...]
 
     {"access": {"id", "digest", "sequence", "outcome", <the request's members>, "block_number", "block_hash",
                 "timestamp", "transaction", "log_index"},
@@ -12,7 +14,7 @@
 Writing is split, so that what stays the same for many accesses is written once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -22,11 +24,13 @@ from ledger.exchange.proofs import HASH, OwnerMessage, RangeMessage, encoder, pa
 from ledger.exchange.types import (
     MOST_ACCESSES,
     AccessResult,
+    Consent,
     HeldKeys,
     KeyedSubmission,
     RecordedAccess,
     Refusal,
     Release,
+    SignedLink,
     Submissions,
     TooManyAccessesError,
 )
@@ -36,7 +40,15 @@ from ledger.record_lines import decode_excerpt, encode_line
 from ledger.records import EncryptedRecord
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.strict_json import parse_json
-from ledger.typed_data import AccessRequest, JsonScalar, record_from_object, record_to_object
+from ledger.typed_data import (
+    AccessRequest,
+    Authorization,
+    JsonScalar,
+    SubjectLink,
+    record_from_object,
+    record_to_object,
+    struct_hash,
+)
 
 _MEMBERS: Final = ("consumer", "basis", "item", "fields", "nonce", "deadline")
 _NAMES_OF_ONE: Final = 3 + len(_MEMBERS)
@@ -54,19 +66,26 @@ class _Signed(msgspec.Struct, forbid_unknown_fields=True):
     """Place of the answer's key among the body's `keys`."""
 
 
+class _Consent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    authorization: dict[str, JsonScalar]
+    link: dict[str, JsonScalar] | None = None
+    link_signature: str | None = None
+
+
 class _Body(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     request: dict[str, JsonScalar] | None = None
     signature: str | None = None
     key: str | None = None
     keys: list[str] | None = None
     requests: list[_Signed] | None = None
+    consents: list[_Consent] | None = None
 
 
 _bodies = msgspec.json.Decoder(_Body)
 
 
 def encode_submissions(submissions: Submissions) -> bytes:
-    """Write signed requests as the body of `POST /v1/accesses`; each key stands in it once.
+    """Write signed requests as the body of `POST /v1/accesses`; each key and consent stands in it once.
 
     Raises:
         MalformedError: None at all, or `single` with more than one.
@@ -81,11 +100,17 @@ def encode_submissions(submissions: Submissions) -> bytes:
         for one in submissions.submissions
     ]
     keys = [to_hex(key) for key in places]
+    brought = {
+        one.request.basis: _consent_text(one.consent)
+        for one in submissions.submissions
+        if one.consent is not None
+    }
+    consents = list(brought.values()) or None
     if not submissions.single and signed:
-        return encoder.encode(_Body(keys=keys, requests=signed))
+        return encoder.encode(_Body(keys=keys, requests=signed, consents=consents))
     if len(signed) != 1:
         raise MalformedError(f"{len(signed)} accesses where one is meant")
-    return encoder.encode(_Body(signed[0].request, signed[0].signature, keys[0]))
+    return encoder.encode(_Body(signed[0].request, signed[0].signature, keys[0], consents=consents))
 
 
 def decode_submissions(body: bytes) -> Submissions:
@@ -96,18 +121,23 @@ def decode_submissions(body: bytes) -> Submissions:
         MalformedError: Not JSON of this form, a member given twice, no request at all, or one
             without a key.
     """
-    signed, keys, single = _signed(parse(_bodies, body))
+    parsed = parse(_bodies, body)
+    signed, keys, single = _signed(parsed)
     if len(signed) > MOST_ACCESSES:
         raise TooManyAccessesError(len(signed))
     if len(keys) > len(signed):
         raise MalformedError("more keys than requests")
-    # No valid value holds a colon. So this many of them are this many members, each there once.
+    consents = parsed.consents or ()
+    if len(consents) > len(signed):
+        raise MalformedError("more consents than requests")
+    # No valid value but a statement holds a colon. So this many of them are this many members, each there once.
     names = len(signed) * _NAMES_OF_ONE + (0 if single else _NAMES_OF_LIST)
-    if body.count(b":") != names:
+    if consents or body.count(b":") != names:
         _refuse_repeats(body)
     try:
         known = [from_hex(key) for key in keys]
-        return Submissions(tuple([_submission(one, known) for one in signed]), single)
+        brought = dict(map(_consent, consents))
+        return Submissions(tuple([_submission(one, known, brought) for one in signed]), single)
     except LedgerError as error:
         raise MalformedError(str(error)) from error
 
@@ -124,12 +154,35 @@ def _signed(body: _Body) -> tuple[Sequence[_Signed], Sequence[str], bool]:
     raise MalformedError("needs a request with its signature and key, or a list of such with keys")
 
 
-def _submission(signed: _Signed, keys: Sequence[bytes]) -> KeyedSubmission:
+def _submission(
+    signed: _Signed, keys: Sequence[bytes], consents: Mapping[bytes, Consent]
+) -> KeyedSubmission:
     if signed.key >= len(keys):
         raise MalformedError(f"there is no key {signed.key}")
     request = record_from_object(AccessRequest, signed.request)
     signature = from_hex(signed.signature, SIGNATURE_LENGTH)
-    return KeyedSubmission(request, signature, keys[signed.key])
+    return KeyedSubmission(request, signature, keys[signed.key], consents.get(request.basis))
+
+
+def _consent(text: _Consent) -> tuple[bytes, Consent]:
+    """Return a consent, and the id of what it authorizes."""
+    record = record_from_object(Authorization, text.authorization)
+    if (text.link is None) != (text.link_signature is None):
+        raise MalformedError("a link comes with its signature, or neither does")
+    link = None
+    if text.link is not None and text.link_signature is not None:
+        signature = from_hex(text.link_signature, SIGNATURE_LENGTH)
+        link = SignedLink(record_from_object(SubjectLink, text.link), signature)
+    return struct_hash(record), Consent(record, link)
+
+
+def _consent_text(consent: Consent) -> _Consent:
+    link = consent.link
+    return _Consent(
+        authorization=record_to_object(consent.authorization),
+        link=None if link is None else record_to_object(link.link),
+        link_signature=None if link is None else to_hex(link.signature),
+    )
 
 
 def _refuse_repeats(body: bytes) -> None:

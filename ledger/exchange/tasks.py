@@ -2,7 +2,8 @@
 
     {"accesses": [{"request": {...}, "signature": "0x...", "key": "0x...", "block_number": 12, "transaction": "0x...", "log_index": 0,
                    "dataset": "0x...", "publication": 3, "records": [...], "proof": {...},
-                   "link": {...} | null, "link_signature": "0x..." | null}, ...]}
+                   "link": {...} | null, "link_signature": "0x..." | null,
+                   "authorization": {...}, only where it was asked for}, ...]}
     {"results": [{"sealed": "<base64>", "signed": "<base64>"}, {"problem": {"type", "title", "status", "detail"}}, ...]}
 
 Writing is split, so that what stays the same for many accesses is written once.
@@ -30,6 +31,7 @@ from ledger.records import EncryptedRecord
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.typed_data import (
     AccessRequest,
+    Authorization,
     JsonScalar,
     SubjectLink,
     record_from_object,
@@ -50,6 +52,7 @@ class _Task(msgspec.Struct, forbid_unknown_fields=True):
     proof: msgspec.Raw
     link: dict[str, JsonScalar] | None
     link_signature: str | None
+    authorization: dict[str, JsonScalar] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Tasks(msgspec.Struct, forbid_unknown_fields=True):
@@ -117,6 +120,12 @@ def encode_task(
     )
 
 
+def with_authorization(task: bytes, authorization: Authorization) -> bytes:
+    """Return what `encode_task` wrote, with the basis as the person signed it."""
+    record = encoder.encode(record_to_object(authorization))
+    return task.removesuffix(b"}") + b',"authorization":' + record + b"}"
+
+
 def encode_tasks(tasks: Iterable[bytes]) -> bytes:
     """Write the body of the question from what `encode_task` wrote."""
     return b'{"accesses":[' + b",".join(tasks) + b"]}"
@@ -171,6 +180,7 @@ def _task(task: _Task) -> ReleaseTask:
         records=tuple([decode_excerpt(bytes(record)) for record in parse(_records, task.records)]),
         proof=proof_of(parse(_proofs, task.proof)),
         link=_link(task),
+        authorization=_authorization(task),
     )
 
 
@@ -181,6 +191,12 @@ def _link(task: _Task) -> SignedLink | None:
         raise MalformedError("a link comes with its signature, or neither does")
     link = record_from_object(SubjectLink, task.link)
     return SignedLink(link, from_hex(task.link_signature))
+
+
+def _authorization(task: _Task) -> Authorization | None:
+    if isinstance(task.authorization, msgspec.UnsetType):
+        return None
+    return record_from_object(Authorization, task.authorization)
 
 
 def _answer(answer: _Answer) -> SealedParts | Refusal:

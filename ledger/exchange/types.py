@@ -8,7 +8,7 @@ from ledger.errors import MalformedError
 from ledger.merkle import RangeProof, TreeHead
 from ledger.publications import OwnerProof
 from ledger.records import EncryptedRecord
-from ledger.typed_data import AccessRequest, SubjectLink
+from ledger.typed_data import AccessRequest, Authorization, SubjectLink
 
 MOST_ACCESSES: Final = 1000
 """Accesses in one submission, and tasks in one question to a keyholder, at most."""
@@ -35,6 +35,21 @@ class Submission(msgspec.Struct, frozen=True):
     signature: bytes
 
 
+class SignedLink(msgspec.Struct, frozen=True):
+    """What ties an owner to a subject, and the identity authority's signature."""
+
+    link: SubjectLink
+    signature: bytes
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """What a person signed, as the consumer has it: a gateway that did not relay it may lack it."""
+
+    authorization: Authorization
+    """With its statement."""
+    link: SignedLink | None = None
+
+
 class KeyedSubmission(Submission, frozen=True):
     """A signed request with the key to which it is to be answered (`ledger.answer_keys`).
 
@@ -42,6 +57,8 @@ class KeyedSubmission(Submission, frozen=True):
     """
 
     key: bytes
+    consent: Consent | None = None
+    """Of the request's basis, where the consumer brings it."""
 
 
 class Submissions(msgspec.Struct, frozen=True):
@@ -59,13 +76,6 @@ class Location(msgspec.Struct, frozen=True):
     log_index: int
 
 
-class SignedLink(msgspec.Struct, frozen=True):
-    """What ties an owner to a subject, and the identity authority's signature."""
-
-    link: SubjectLink
-    signature: bytes
-
-
 class ReleaseTask(msgspec.Struct, frozen=True):
     """What a keyholder needs to check one access and to release its parts.
 
@@ -77,6 +87,7 @@ class ReleaseTask(msgspec.Struct, frozen=True):
         records: Without ciphertexts: owner, number, epoch, salt and leaves.
         proof: That these are records of the publication, or all of an owner's.
         link: Ties the owner to the authorization's subject; None for data that is not personal.
+        authorization: The basis as the person signed it; only for a keyholder that asked for it.
     """
 
     submission: KeyedSubmission
@@ -86,6 +97,7 @@ class ReleaseTask(msgspec.Struct, frozen=True):
     records: tuple[EncryptedRecord, ...]
     proof: PublicationProof
     link: SignedLink | None
+    authorization: Authorization | None = None
 
 
 class SealedParts(msgspec.Struct, frozen=True):

@@ -312,6 +312,11 @@ class Index:
         async with self._database.reading() as connection:
             return await reader.bases(connection, ids)
 
+    async def names_at_grant(self, authorizations: Sequence[bytes]) -> Mapping[bytes, str]:
+        """Return the consumers' names as of where these authorizations are on chain; unknown ones are left out."""
+        async with self._database.reading() as connection:
+            return await reader.names_at_grant(connection, authorizations)
+
     async def subject(self, subject: bytes) -> SubjectEntry | None:
         """Return a subject."""
         found = await self._subjects(tables.subjects.c.id == subject)

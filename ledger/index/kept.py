@@ -79,7 +79,7 @@ async def purposes(connection: AsyncConnection) -> dict[bytes, PurposeEntry]:
     ]
     found = {}
     for values in await _dicts(connection, select(*columns)):
-        values["texts"] = dict(json.loads(values["texts"]))
+        values["texts"] = tuple((name, template) for name, template in json.loads(values["texts"]))
         found[values["id"]] = PurposeEntry(**values, fields=bound.get(values["id"], {}))
     return found
 

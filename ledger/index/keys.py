@@ -43,6 +43,7 @@ class Keys:
         """Begin without any. `load` must be called next."""
         self._connection = connection
         self._parties: dict[bytes, int] = {}
+        self._names: dict[bytes, str] = {}
         self._datasets: dict[bytes, int] = {}
         self._subjects: dict[bytes, int] = {}
         self._bases: dict[bytes, BasisKey] = {}
@@ -53,6 +54,8 @@ class Keys:
     async def load(self) -> None:
         """Read what is always needed: parties, datasets, and where the numbers go on."""
         self._parties = await self._all(select(parties.c.address, parties.c.key))
+        names = await self._connection.execute(select(parties.c.address, parties.c.name))
+        self._names = {row.address: row.name for row in names}
         self._datasets = await self._all(select(datasets.c.id, datasets.c.key))
         counts = select(event_counts.c.contract, event_counts.c.count)
         self.counts = await self._all(counts)
@@ -114,6 +117,14 @@ class Keys:
                 )
             )
         return key
+
+    def party_name(self, address: bytes) -> str:
+        """Return a party's name as of what was written so far; empty for one that was never admitted."""
+        return self._names.get(address, "")
+
+    def name_party(self, address: bytes, name: str) -> None:
+        """Remember a party's new name."""
+        self._names[address] = name
 
     def dataset(self, dataset: bytes) -> int:
         """Return a dataset's number; 0 for one that is not registered."""

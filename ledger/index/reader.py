@@ -183,6 +183,15 @@ async def bases(connection: AsyncConnection, ids: Sequence[bytes]) -> Mapping[by
     return found
 
 
+async def names_at_grant(connection: AsyncConnection, ids: Sequence[bytes]) -> Mapping[bytes, str]:
+    """Return the consumers' names as of where these authorizations are on chain."""
+    found: dict[bytes, str] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        rows = await _rows(connection, _NAMES_BY_ID, ids=ids[start : start + _AT_ONCE])
+        found.update((id_, name) for id_, name in rows)
+    return found
+
+
 async def subjects(
     connection: AsyncConnection, condition: ColumnElement[bool]
 ) -> tuple[SubjectEntry, ...]:
@@ -367,6 +376,12 @@ _BASES: Final[Select[Any]] = (
 
 _BASES_BY_ID: Final[Select[Any]] = _BASES.where(
     tables.bases.c.id.in_(bindparam("ids", expanding=True))
+)
+
+_NAMES_BY_ID: Final[Select[Any]] = (
+    select(tables.bases.c.id, tables.authorizations.c.consumer_name)
+    .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
+    .where(tables.bases.c.id.in_(bindparam("ids", expanding=True)))
 )
 
 _AUTHORIZATION_COLUMNS: Final = (

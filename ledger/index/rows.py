@@ -104,8 +104,8 @@ class PurposeEntry(msgspec.Struct, frozen=True):
 
     id: bytes
     code: str
-    texts: Mapping[str, str]
-    """Template by language."""
+    texts: tuple[tuple[str, str], ...]
+    """Language and template of each."""
     max_validity: int
     max_uses: int
     min_interval: int

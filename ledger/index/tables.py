@@ -343,6 +343,8 @@ authorizations: Final = Table(
     _key(),
     Column("subject", BigInteger, nullable=False, index=True),
     Column("consumer", BigInteger, nullable=False, index=True),
+    # As of the grant's place: the person was shown it.
+    _text("consumer_name"),
     _bytes("purpose"),
     Column("fields", Uint256, nullable=False),
     Column("case_reference", LargeBinary(32), nullable=False, index=True),

@@ -253,6 +253,7 @@ class Writer:
     async def party_admitted(self, event: happened.PartyAdmitted) -> None:
         """Admit a party or change it; a restriction stays."""
         key = await self._keys.party(event.party)
+        self._keys.name_party(event.party, event.title)
         await self._set(
             tables.parties, {"key": key}, name=event.title, roles=event.roles, active=True
         )
@@ -497,6 +498,7 @@ class Writer:
                 "key": basis.key,
                 "subject": subject,
                 "consumer": await self._keys.party(terms.consumer),
+                "consumer_name": self._keys.party_name(terms.consumer),
                 "purpose": terms.purpose,
                 "fields": terms.fields,
                 "case_reference": terms.case_reference,

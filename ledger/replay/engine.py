@@ -87,7 +87,7 @@ class Replay:
         self._passed: int | None = None
         domain = Domain(chain_id, contracts.access_log)
         self._releases = ReleaseJudge(self.state, release_window, head_age)
-        self._comparison = JournalComparison(domain, journals, self._releases)
+        self._comparison = JournalComparison(domain, journals, self._releases, self.state)
         self._uses = Uses()
         bounds = Bounds(
             release_window, self._comparison.gateways, self._comparison.keyholders, sharings
@@ -179,6 +179,8 @@ class Replay:
             voids=self._voids.voids,
             unchecked_voids=self._voids.unchecked,
             voidable=tuple(sorted(found, key=lambda one: one.authorization)),
+            statements=self._comparison.statements,
+            unseen_statements=self._comparison.unseen,
             finding_count=self._finding_count,
             findings=tuple(self._findings),
         )

@@ -15,14 +15,24 @@ from typing import Final, Protocol
 import msgspec
 
 from ledger.answer_keys import is_committed
+from ledger.consents import names_at_grant, verify_consent
+from ledger.entities import State
 from ledger.enumerations import Outcome
+from ledger.errors import LedgerError
 from ledger.events.access_log import Accessed
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.replay.releases import Judged, ReleaseJudge
 from ledger.replay.report import Finding, Kind, finding_at
 from ledger.signing import SigningError, verify_signature
-from ledger.typed_data import AccessRequest, Domain, domain_separator, type_hash
+from ledger.typed_data import (
+    AccessRequest,
+    Authorization,
+    Domain,
+    domain_separator,
+    struct_hash,
+    type_hash,
+)
 
 _REQUEST: Final = type_hash(AccessRequest)
 _AT_ONCE: Final = 500
@@ -42,6 +52,7 @@ class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
         released: Whether keys or data went out.
         judged: In a keyholder's journal, by which state of the chain.
         key: To which parts of keys were sealed; None where nothing was released.
+        authorization: The basis as the person signed it; where a gateway's journal tells it.
     """
 
     access: bytes
@@ -51,6 +62,7 @@ class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
     released: bool
     judged: Judged | None = None
     key: bytes | None = None
+    authorization: Authorization | None = None
 
 
 class JournalFault(msgspec.Struct, frozen=True):
@@ -146,14 +158,18 @@ def access_id(event: Accessed) -> bytes:
 class JournalComparison:
     """Goes along with a replay, access by access; memory is flat."""
 
-    def __init__(self, domain: Domain, journals: Sequence[Journal], releases: ReleaseJudge) -> None:
+    def __init__(
+        self, domain: Domain, journals: Sequence[Journal], releases: ReleaseJudge, state: State
+    ) -> None:
         """Open the journals.
 
         Args:
             domain: The access log's.
             journals: Of all gateways and, if wanted, keyholders. Without any nothing is compared.
             releases: Judges releases when their blocks are past.
+            state: Always that after the events so far.
         """
+        self._state = state
         self._judge = releases
         self.names = tuple(journal.name for journal in journals)
         self.signatures = 0
@@ -164,6 +180,7 @@ class JournalComparison:
         """Accesses of which no gateway's has a signature that is the consumer's, but others."""
         self.gateways = sum(not journal.of_keyholder for journal in journals)
         self.keyholders = len(journals) - self.gateways
+        self.statements = 0
         self.noted: dict[tuple[int, bytes], str] = {}
         """Blocks that keyholders noted, and the journal that has each first."""
         self._domain = domain
@@ -277,6 +294,8 @@ class JournalComparison:
                 sequence=event.sequence,
                 source=source,
             )
+        if entry.authorization is not None:
+            yield from self._stated(event, entry.authorization, source)
         if not entry.released:
             return
         if entry.key is None or not is_committed(
@@ -301,6 +320,37 @@ class JournalComparison:
             problem,
             sequence=event.sequence,
             source=source,
+        )
+
+    def _stated(self, event: Accessed, record: Authorization, source: str) -> Iterator[Finding]:
+        """Check what a person signed, once for each authorization."""
+        authorization = self._state.authorizations.get(event.basis)
+        if authorization is None or authorization.is_stated is not None:
+            return
+        if struct_hash(record) != event.basis:
+            problem = f"access {event.sequence} rests on another record than it tells of"
+            yield _fault(JournalFault(problem), source)
+            return
+        try:
+            verify_consent(record, event.basis, names_at_grant(self._state, authorization))
+        except LedgerError:
+            authorization.is_stated = False
+            yield finding_at(
+                event,
+                Kind.WRONG_STATEMENT,
+                f"the person did not see what {to_hex(event.basis)} authorizes",
+                sequence=event.sequence,
+                source=source,
+            )
+            return
+        authorization.is_stated = True
+        self.statements += 1
+
+    @property
+    def unseen(self) -> int:
+        """How many authorizations were used whose statement no journal has."""
+        return sum(
+            one.was_used and one.is_stated is None for one in self._state.authorizations.values()
         )
 
     def _find_repeated(self) -> None:

@@ -63,6 +63,8 @@ class Kind(StrEnum):
     """A keyholder noted a block that is not on chain."""
     OTHER_KEY = "other key"
     """A journal says that parts of keys were sealed to a key that the request's nonce does not name."""
+    WRONG_STATEMENT = "wrong statement"
+    """An authorization was used whose signed statement says something else than it authorizes."""
     ENTRY_WITHOUT_RECORD = "entry without record"
     """A journal says that an access is recorded, and it is not."""
 
@@ -189,6 +191,10 @@ class ReplayReport(msgspec.Struct, frozen=True):
     """Of these, whose ground the journals do not show, nor the opposite."""
     voidable: tuple[Voidable, ...]
     """Uses that may be given back, in this order; empty unless it was asked for."""
+    statements: int
+    """Authorizations that were used, and whose statement says what they authorize."""
+    unseen_statements: int
+    """Authorizations that were used, and whose statement no journal has: not checked."""
     finding_count: int
     findings: tuple[Finding, ...]
     """All of them, unless there are more than the replay keeps."""
@@ -204,6 +210,14 @@ class ReplayReport(msgspec.Struct, frozen=True):
         words = f"{self.voids:,} uses given back"
         if self.unchecked_voids:
             words += f"; NOT CHECKED: why, of {self.unchecked_voids:,} (too few journals)"
+        return words
+
+    @property
+    def statement_check(self) -> str:
+        """What is known of whether persons saw what they authorized, in words."""
+        words = f"{self.statements:,} say what was authorized"
+        if self.unseen_statements:
+            words += f"; NOT CHECKED: {self.unseen_statements:,} that no journal has"
         return words
 
     @property

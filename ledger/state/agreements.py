@@ -46,6 +46,7 @@ def purpose_registered(state: State, event: PurposeRegistered) -> None:
         max_uses=terms.max_uses,
         min_interval=terms.min_interval,
         retention=terms.retention,
+        texts=tuple((text.language, text.template) for text in terms.texts),
     )
 
 

@@ -23,6 +23,7 @@ from ledger.events.authorizations import (
 )
 from ledger.keccak import keccak256
 from ledger.policy import (
+    LATEST_START,
     OutOfBoundsError,
     consent_until,
     guardian_stop_until,
@@ -38,7 +39,6 @@ from ledger.state.errors import ImpossibleEventError, require
 _SHORTEST_SIGNER = 20
 _LONGEST_SIGNER = 512
 _DAY = 86_400
-_LATEST_START = _DAY
 _STOP_AFTER_ROTATION = 30 * _DAY
 _STOP_AFTER_RECOVERY = 365 * _DAY
 _LAST_SECOND = 2**32 - 1
@@ -167,7 +167,7 @@ def granted(state: State, event: Granted) -> None:
     require(now <= terms.deadline <= _LAST_DEADLINE, event, "relayed after its deadline")
     starts, ends = max(terms.not_before, now), terms.expires_at
     require(starts < ends <= _LAST_SECOND, event, "no period")
-    require(terms.not_before <= now + _LATEST_START, event, "it starts too late")
+    require(terms.not_before <= now + LATEST_START, event, "it starts too late")
     dataset = state.datasets.get(terms.dataset)
     require(dataset is not None and dataset.personal, event, "not for a dataset of personal data")
     try:
@@ -196,6 +196,7 @@ def granted(state: State, event: Granted) -> None:
     state.authorizations[event.authorization] = Authorization(
         subject=subject,
         terms=shared,
+        consumer_name=state.parties[terms.consumer].name,
         item=terms.item,
         not_before=terms.not_before,
         expires_at=ends,

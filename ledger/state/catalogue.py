@@ -14,13 +14,12 @@ from ledger.events.catalogue import (
     Published,
     RecordErased,
 )
-from ledger.policy import all_fields, has_role
+from ledger.policy import LATEST_START, all_fields, has_role
 from ledger.state.errors import ImpossibleEventError, require
 
 _MOST_FIELDS = 256
 _HIGHEST_GRADE = 4
 _DAY = 86_400
-_LATEST_START = _DAY
 _LONGEST_OPENING = 30 * _DAY
 _LAST_SECOND = 2**40 - 1
 _MOST_RECORDS = 2**40
@@ -96,7 +95,7 @@ def order_issued(state: State, event: OrderIssued) -> None:
     require(event.order not in state.orders, event, "the order exists")
     dataset = _existing(state, event, event.dataset)
     require(not dataset.withdrawn, event, "the dataset is withdrawn")
-    require(terms.starts_at <= now + _LATEST_START, event, "it starts too late")
+    require(terms.starts_at <= now + LATEST_START, event, "it starts too late")
     require(terms.ends_at > max(terms.starts_at, now), event, "no period")
     require(terms.reason, event, "no reason")
     require(not terms.fields & ~all_fields(dataset), event, "fields outside of the schema")

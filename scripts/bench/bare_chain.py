@@ -14,10 +14,11 @@ from typing import Final, Self
 
 from ledger import contracts, queries
 from ledger.answer_keys import REQUESTS_PER_KEY
+from ledger.consents import Names
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Founder, deploy
 from ledger.enumerations import Class, Roles
-from ledger.events import DatasetTerms, PurposeTerms, Text, application_id, dataset_id
+from ledger.events import DatasetTerms, PurposeTerms, application_id, dataset_id
 from ledger.node import Node, NodeSettings
 from ledger.rpc import Rpc
 from ledger.sender import Sender
@@ -32,6 +33,7 @@ from ledger.typed_data import (
     struct_hash,
 )
 from scripts.answer_keys import DrawnKeys
+from scripts.statements import TEXTS, pairs, stated
 
 FIELDS: Final = tuple(f"field {number}" for number in range(12))
 ALL_FIELDS: Final = (1 << len(FIELDS)) - 1
@@ -43,12 +45,14 @@ MOST_USES: Final = 1_000_000
 RECOVERY_DELAY: Final = 3600
 PURPOSE: Final = PurposeTerms(
     code="bench-loan",
-    texts=(Text("en", "I let {consumer} read {fields}."),),
+    texts=TEXTS,
     max_validity=YEAR,
     max_uses=MOST_USES,
     min_interval=0,
     retention=YEAR,
 )
+BANK_NAME: Final = "Bank"
+_TITLE: Final = "Bench"
 _SUBJECTS_AT_ONCE: Final = 100
 _GRANTS_AT_ONCE: Final = 400
 
@@ -173,7 +177,7 @@ class BareChain:
     def _admit(self) -> None:
         roles = (
             (self.provider, Roles.PROVIDER, "Provider"),
-            (self.bank, Roles.CONSUMER, "Bank"),
+            (self.bank, Roles.CONSUMER, BANK_NAME),
             (self.recorder, Roles.RECORDER, "Gateway"),
         )
         self.send(
@@ -185,7 +189,7 @@ class BareChain:
     def _agree(self) -> bytes:
         """Register a dataset and a purpose, and make an agreement; return the dataset's id."""
         terms = DatasetTerms(
-            "bench", "Bench", FIELDS, Class.CONDITIONAL, Class.NOT_SHARED, 2, True, 0
+            "bench", _TITLE, FIELDS, Class.CONDITIONAL, Class.NOT_SHARED, 2, True, 0
         )
         dataset = dataset_id(self.provider.address, terms.code.encode())
         self.purpose = contracts.purpose_id(PURPOSE)
@@ -239,7 +243,7 @@ class BareChain:
             purpose=self.purpose,
             fields=ALL_FIELDS,
             case_reference=secrets.token_bytes(32),
-            statement="I let a bank read something.",
+            statement="",
             not_before=now - 60,
             expires_at=now + YEAR - DAY,
             max_uses=MOST_USES,
@@ -247,11 +251,16 @@ class BareChain:
             nonce=secrets.token_bytes(32),
             deadline=now + DAY,
         )
-        return Person(subject, account, authorization)
+        return Person(subject, account, stated(authorization, names_of(BANK_NAME)))
 
     def _grant_call(self, person: Person) -> ContractCall:
         record, account = person.authorization, person.account
         return contracts.grant(record, Approval(account.address, self.sign(record, account)))
+
+
+def names_of(consumer: str) -> Names:
+    """Return what a person is shown who grants to a consumer of this name."""
+    return Names(consumer, _TITLE, FIELDS, pairs(PURPOSE.texts), PURPOSE.retention)
 
 
 @contextmanager

@@ -20,10 +20,11 @@ from ledger.typed_data import (
     digest,
     struct_hash,
 )
-from scripts.bench.bare_chain import ALL_FIELDS, DAY
+from scripts.bench.bare_chain import ALL_FIELDS, DAY, names_of
 from scripts.faults.desk import Desk, Grant, is_lasting, kind_of
 from scripts.faults.told import ToldAct
 from scripts.faults.town import Citizen, Consumer
+from scripts.statements import stated
 from wallet.client.calls import HttpCall
 from wallet.client.relays import relay_act, relay_authorization
 from wallet.client.transactions import Mined
@@ -115,7 +116,7 @@ class _CitizenPlayer:
 
     def _authorization(self, consumer: Consumer) -> Authorization:
         plan, now = self._desk.plan, int(time.time())
-        return Authorization(
+        record = Authorization(
             subject=self._citizen.subject,
             consumer=address_of(consumer.key),
             dataset=plan.dataset,
@@ -123,7 +124,7 @@ class _CitizenPlayer:
             purpose=plan.purpose,
             fields=ALL_FIELDS,
             case_reference=secrets.token_bytes(32),
-            statement="I let a bank read something.",
+            statement="",
             not_before=now - DAY,
             expires_at=now + 30 * DAY,
             max_uses=self._random.choice(_USES),
@@ -131,6 +132,7 @@ class _CitizenPlayer:
             nonce=secrets.token_bytes(32),
             deadline=now + DAY,
         )
+        return stated(record, names_of(consumer.name))
 
     def _approve(self, record: SignedRecord) -> Approval:
         key = self._citizen.key

@@ -25,7 +25,7 @@ from ledger.records import EncryptedRecord, encrypt_record
 from ledger.rosters import Roster
 from ledger.sealing import OpeningKey
 from ledger.typed_data import ConfidentialityAgreement
-from scripts.bench.bare_chain import ALL_FIELDS, FIELDS, YEAR, Account, BareChain
+from scripts.bench.bare_chain import ALL_FIELDS, BANK_NAME, FIELDS, YEAR, Account, BareChain
 from scripts.demo.world import SCRYPT_N
 from scripts.faults.ports import free_port
 from wallet.client.datasets import wait_for_publication
@@ -43,6 +43,7 @@ PASSWORD: Final = "faults"  # noqa: S105 - of keystores that are worth nothing
 SHARING: Final = Sharing(2, 3)
 RECORDER: Final = "recorder"
 BLOCK_TIME: Final = 0.1
+_OTHER_BANK: Final = "Other bank"
 _RECORDS: Final = 2
 """Of each person."""
 
@@ -56,9 +57,10 @@ class Citizen(msgspec.Struct, frozen=True):
 
 
 class Consumer(msgspec.Struct, frozen=True):
-    """A bank: its account."""
+    """A bank: its account, and its name on chain."""
 
     key: bytes
+    name: str
 
 
 class Town:
@@ -101,7 +103,7 @@ class Town:
             ),
         )
         chain.send(chain.bank, contracts.name_recorder(self.second_recorder.address))
-        self.consumers = (Consumer(chain.bank.private_key), self._other_bank())
+        self.consumers = (Consumer(chain.bank.private_key, BANK_NAME), self._other_bank())
         some = [derive_subkeys(one.newest().complete(), chain.dataset) for one in self.holders[:2]]
         self._keys = combine_subkeys(SHARING, some)
         self.records: list[EncryptedRecord] = []
@@ -143,7 +145,7 @@ class Town:
         nonce, until = secrets.token_bytes(32), int(time.time()) + 2 * YEAR
         application = application_id(bank.address, chain.dataset, chain.purpose, ALL_FIELDS, nonce)
         text = ConfidentialityAgreement(bank.address, application, "We keep it.", nonce, until)
-        chain.send(chain.authority, contracts.admit(bank.address, Roles.CONSUMER, "Other bank"))
+        chain.send(chain.authority, contracts.admit(bank.address, Roles.CONSUMER, _OTHER_BANK))
         chain.send(
             bank,
             contracts.name_recorder(chain.recorder.address),
@@ -152,7 +154,7 @@ class Town:
             contracts.sign_confidentiality(text, chain.sign(text, bank)),
         )
         chain.send(chain.provider, contracts.approve(application, ALL_FIELDS, until))
-        return Consumer(bank.private_key)
+        return Consumer(bank.private_key, _OTHER_BANK)
 
     def _register(self, people: int) -> tuple[Citizen, ...]:
         drawn = [(secrets.token_bytes(32), Account.draw()) for _ in range(people)]

@@ -26,11 +26,12 @@ from ledger.replay import Kind
 from ledger.signing import address_of, sign
 from ledger.typed_data import AccessRequest, Authorization, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
-from scripts.bench.bare_chain import ALL_FIELDS, DAY, YEAR
+from scripts.bench.bare_chain import ALL_FIELDS, DAY, YEAR, names_of
 from scripts.faults.campaign import OF_FORGOTTEN_BLOCKS, Pace, count_all, driver, events_of, replay
 from scripts.faults.stage import Stage
 from scripts.faults.told import PlayReport
 from scripts.faults.town import Town
+from scripts.statements import stated
 from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger, transact
 from wallet.client.transports import Client, Endpoints
@@ -94,7 +95,7 @@ def relay_purpose(stage: Stage) -> None:
 def grant_unrelayed(town: Town) -> bytes:
     """Let a person's grant reach the node without the gateway; return its id."""
     citizen, now = town.citizens[0], int(time.time())
-    record = Authorization(
+    unstated = Authorization(
         subject=citizen.subject,
         consumer=address_of(town.consumers[0].key),
         dataset=town.chain.dataset,
@@ -102,7 +103,7 @@ def grant_unrelayed(town: Town) -> bytes:
         purpose=town.chain.purpose,
         fields=ALL_FIELDS,
         case_reference=secrets.token_bytes(32),
-        statement="I let a bank read something.",
+        statement="",
         not_before=now - DAY,
         expires_at=now + DAY,
         max_uses=5,
@@ -110,6 +111,7 @@ def grant_unrelayed(town: Town) -> bytes:
         nonce=secrets.token_bytes(32),
         deadline=now + DAY,
     )
+    record = stated(unstated, names_of(town.consumers[0].name))
     signed = sign(digest(record, town.deployment.domain_of(record)), citizen.key)
     approval = Approval(address_of(citizen.key), signed)
     town.chain.send(town.chain.authority, contracts.grant(record, approval))

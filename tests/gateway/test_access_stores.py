@@ -20,6 +20,7 @@ from ledger.contracts import Approval
 from ledger.exchange import RecordedAccess, SignedLink, Submission
 from ledger.links import MAX_LINK_LIFETIME, make_link
 from ledger.typed_data import AccessRequest, Authorization, struct_hash
+from tests.support.accesses import authorization_of
 
 NOW = 1_800_000_000
 BANK = b"\x0b" * 20
@@ -214,6 +215,22 @@ async def test_authorizations_keep_the_statement(database: Database) -> None:
     final = msgspec.structs.replace(other, transaction=b"\x08" * 32)
     assert await store.find([stored.id, bytes(32)]) == {stored.id: final}
     assert await store.get(b"\x09" * 32) is None
+    await store.bring(stored.id, record, NOW + 1)  # by a consumer: nothing is lost by it
+    assert await store.get(stored.id) == final
+
+
+async def test_an_authorization_that_a_consumer_brought_may_be_relayed_here_later(
+    database: Database,
+) -> None:
+    store = SqlAuthorizationStore(database)
+    record = authorization_of(b"\x05" * 32, bytes(32))
+    brought = StoredAuthorization(struct_hash(record), record, None, None, NOW)
+    await store.bring(brought.id, record, NOW)
+    await store.bring(brought.id, record, NOW + 1)
+    assert await store.get(brought.id) == brought
+    relayed = msgspec.structs.replace(brought, approval=Approval(b"\x07" * 20, b"signature"))
+    await store.put(relayed)
+    assert await store.get(brought.id) == relayed
 
 
 async def test_an_alert_is_raised_once(database: Database) -> None:

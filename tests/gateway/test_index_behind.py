@@ -89,6 +89,7 @@ async def test_a_grant_that_is_on_chain_and_not_in_the_index_yet_is_not_refused(
         deployment=nothing,
         relay=Refusing(),
         linking=nothing,
+        statements=nothing,
         past=nothing,
         limits=nothing,
         spent=nothing,

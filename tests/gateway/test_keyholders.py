@@ -12,12 +12,17 @@ from gateway.keyholders import (
 )
 from ledger.exchange import HeldKeys
 from ledger.rosters import Roster
+from ledger.typed_data import Authorization
 from tests.support.fake_keyholder import ROSTER, FakeKeyholder, InMemory
+
+
+async def no_statements(_: Sequence[bytes]) -> dict[bytes, Authorization]:
+    return {}
 
 
 def keyholders(fakes: Sequence[FakeKeyholder], hedge: float = 5.0) -> Keyholders:
     clients = [KeyholderClient(fake.address, InMemory(fake)) for fake in fakes]
-    return Keyholders(clients, (ROSTER,), hedge=hedge)
+    return Keyholders(clients, (ROSTER,), no_statements, hedge=hedge)
 
 
 @pytest.fixture
@@ -163,7 +168,7 @@ async def test_each_epoch_takes_as_many_of_its_own_members_as_its_roster_says() 
     addresses = [fake.address for fake in fakes]
     rosters = (Roster(1, 2, tuple(addresses[:3])), Roster(2, 3, tuple(addresses)))
     clients = [KeyholderClient(fake.address, InMemory(fake)) for fake in fakes]
-    asked = Keyholders(clients, rosters, hedge=5)
+    asked = Keyholders(clients, rosters, no_statements, hedge=5)
     for epochs, needed in [({1}, 2), ({2}, 3), ({1, 2}, 3), (set(), 3)]:
         for _ in range(4):
             (answer,) = await asked.ask([PartsTask(b"0", frozenset(epochs))])

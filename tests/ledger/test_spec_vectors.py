@@ -408,6 +408,9 @@ def test_the_gateways_lines_hold_what_the_consumer_signed(tmp_path: Path) -> Non
         assert entry.signature is not None
         verify_signature(digest(request, domain), entry.signature, request.consumer)
         assert entry.released == (name == "released")
+        assert (entry.authorization is not None) == (name == "with_authorization")
+        if entry.authorization is not None:
+            assert struct_hash(entry.authorization) == request.basis
 
 
 def test_the_keyholders_lines_follow_each_other(tmp_path: Path) -> None:

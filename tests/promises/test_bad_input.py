@@ -488,6 +488,7 @@ def test_raw_transactions_only_to_the_five_contracts(town: Town) -> None:
         ({"expires_at": 1}, 422, "malformed"),
         ({"deadline": 1}, 422, "malformed"),
         ({"deadline": 2**40}, 422, "malformed"),
+        ({"not_before": 2**32 - 2, "expires_at": 2**32 - 1}, 422, "malformed"),
         ({"case_number": "another case"}, 422, "malformed"),
         ({"case_reference": to_hex(bytes(32))}, 422, "malformed"),
         ({"reference": "guessable"}, 422, "malformed"),

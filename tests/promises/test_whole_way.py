@@ -127,7 +127,7 @@ class Town:
             purpose=self.city.terms.purpose,
             fields=int(ask["fields"]),
             case_reference=bytes.fromhex(ask["case_reference"][2:]),
-            statement=f"I let the bank read it. Reference: {ask['reference']}",
+            statement="",
             not_before=ask["not_before"],
             expires_at=ask["expires_at"],
             max_uses=ask["max_uses"],
@@ -135,7 +135,9 @@ class Town:
             nonce=secrets.token_bytes(32),
             deadline=ask["deadline"],
         )
-        return self.relay(person, record, request)
+        bank = self.city.terms.consumer
+        stated = self.city.chain.stated(record, bank.name, ask["case_number"], ask["reference"])
+        return self.relay(person, stated, request)
 
     def relay(
         self, person: Person, record: Authorization, request: str | None = None

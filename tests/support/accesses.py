@@ -13,21 +13,25 @@ from gateway.materials import Materials
 from gateway.publications import Publications
 from gateway.publishing import Limits, Publishing
 from gateway.releasing import Releaser
+from gateway.statements import Statements
+from gateway.store.authorizations import StoredAuthorization
 from gateway.store.database import Database
 from gateway.store.links import KeptLink, KeptLinks, SqlLinkStore
 from gateway.store.publications import ServedPublication, SqlPublicationStore
 from gateway.store.releases import SqlReleaseJournal
 from gateway.store.uploads import SqlUploadStore
 from ledger import signing
-from ledger.enumerations import Outcome
+from ledger.consents import Names
+from ledger.enumerations import Class, Outcome
 from ledger.exchange import KeyedSubmission, RecordedAccess, SignedLink, Submission
-from ledger.index.rows import BasisEntry
+from ledger.index.rows import BasisEntry, DatasetEntry, Head, PurposeEntry, Snapshot
 from ledger.keccak import keccak256
 from ledger.links import LinkBounds, make_link
 from ledger.records import EncryptedRecord
 from ledger.service.rate_limit import RateLimit
-from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
+from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
+from scripts.statements import TEXTS, pairs, stated
 from tests.support.fake_keyholder import NEXT_ROSTER, ROSTER, FakeKeyholder, InMemory
 from tests.support.uploads import FIELDS, head_of, in_pieces, ndjson
 
@@ -42,6 +46,61 @@ RECORDER = b"\x0e" * 20
 SUBJECT = keccak256(b"subject")
 PERSONAL = keccak256(b"personal dataset")
 OPEN = keccak256(b"open dataset")
+
+
+BANK_NAME = "City Bank"
+PURPOSE = keccak256(b"purpose")
+TITLE = "Real estate"
+YEAR = 365 * 86_400
+FIELD_NAMES = tuple(f"field {number}" for number in range(FIELDS))
+NAMES = Names(BANK_NAME, TITLE, FIELD_NAMES, pairs(TEXTS), YEAR)
+SNAPSHOT = Snapshot(
+    head=Head(0, bytes(32), NOW, 0),
+    parties={},
+    datasets={
+        PERSONAL: DatasetEntry(
+            id=PERSONAL,
+            provider=b"\x0d" * 20,
+            code="personal",
+            title=TITLE,
+            fields=FIELD_NAMES,
+            personal=True,
+            sharing=Class.CONDITIONAL,
+            open=Class.NOT_SHARED,
+            grade=2,
+            update_cycle=0,
+            withdrawn=False,
+            version=1,
+            published_at=NOW,
+            registered_at=NOW,
+        )
+    },
+    purposes={PURPOSE: PurposeEntry(PURPOSE, "loan", pairs(TEXTS), YEAR, 1000, 0, YEAR, True, {})},
+    orders={},
+    successors={},
+    ended_links={},
+)
+
+
+def authorization_of(subject: bytes, item: bytes, *, number: int = 0) -> Authorization:
+    """What a person signs for the bank."""
+    record = Authorization(
+        subject=subject,
+        consumer=BANK,
+        dataset=PERSONAL,
+        item=item,
+        purpose=PURPOSE,
+        fields=(1 << FIELDS) - 1,
+        case_reference=bytes(32),
+        statement="",
+        not_before=0,
+        expires_at=NOW + YEAR,
+        max_uses=1000,
+        min_interval=0,
+        nonce=number.to_bytes(32, "big"),
+        deadline=NOW + 3600,
+    )
+    return stated(record, NAMES)
 
 
 class FakeChain:
@@ -62,10 +121,17 @@ class FakeChain:
         self.delay = 0.0
         self.unnamed: set[bytes] = set()
         """Consumers that have not named our recorder."""
+        self.records: dict[bytes, StoredAuthorization] = {}
+        """What people signed, as if it had been relayed here."""
+        self.names: dict[bytes, str] = {}
+        """Of consumers at the grant of an authorization, where it is another one."""
+        self.snapshot = SNAPSHOT
 
     def authorize(self, *, item: bytes = bytes(32), subject: bytes = SUBJECT) -> bytes:
         """Add an authorization for the personal dataset."""
-        basis = keccak256(f"authorization {len(self.known)}".encode())
+        record = authorization_of(subject, item, number=len(self.known))
+        basis = struct_hash(record)
+        self.records[basis] = StoredAuthorization(basis, record, None, None, NOW)
         self.known[basis] = BasisEntry(basis, "authorization", PERSONAL, subject, item, True)
         return basis
 
@@ -76,6 +142,22 @@ class FakeChain:
 
     async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
         return {one: self.known[one] for one in ids if one in self.known}
+
+    async def names_at_grant(self, authorizations: Sequence[bytes]) -> Mapping[bytes, str]:
+        known = self.known
+        return {one: self.names.get(one, BANK_NAME) for one in authorizations if one in known}
+
+    async def find(self, authorizations: Sequence[bytes]) -> Mapping[bytes, StoredAuthorization]:
+        """As `AuthorizationStore`."""
+        return {one: self.records[one] for one in authorizations if one in self.records}
+
+    async def bring(self, authorization: bytes, record: Authorization, now: int) -> None:
+        """As `AuthorizationStore`."""
+        kept = StoredAuthorization(authorization, record, None, None, now)
+        self.records.setdefault(authorization, kept)
+
+    async def catch_up(self) -> None:
+        """Always up to date."""
 
     async def wait_for(self, number: int) -> None:
         """Nothing to wait for."""
@@ -127,7 +209,8 @@ class AccessDesk:
     def restart(self, linking: Linking | None = None) -> Accesses:
         """A gateway that remembers nothing but what is in the database."""
         clients = [KeyholderClient(holder.address, InMemory(holder)) for holder in self.holders]
-        keyholders = Keyholders(clients, (ROSTER, NEXT_ROSTER), hedge=5)
+        statements = Statements(self.chain, self.chain, self.chain.catch_up, lambda: NOW)
+        keyholders = Keyholders(clients, (ROSTER, NEXT_ROSTER), statements.find, hedge=5)
         bases = Bases(self.chain)
         judge = linking or Linking(self.links, self.chain, LINKS, None, window=3600)
         materials = Materials(self.publications, self.links, judge)
@@ -136,6 +219,7 @@ class AccessDesk:
             recorder=self.chain,
             is_party=lambda address: address == BANK,
             bases=bases,
+            statements=statements,
             materials=materials,
             releaser=Releaser(
                 bases,

@@ -20,6 +20,7 @@ from typing import Final
 import pytest
 
 from ledger import contracts, queries, signing
+from ledger.consents import Names
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Deployment, Founder, deploy
 from ledger.enumerations import Class, Roles
@@ -39,6 +40,7 @@ from ledger.queries import Receipt
 from ledger.rosters import Roster
 from ledger.rpc import Rpc
 from ledger.sender import Sender
+from ledger.statement import StatementError
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -49,11 +51,13 @@ from ledger.typed_data import (
     digest,
     struct_hash,
 )
+from scripts.statements import CASE_NUMBER, TEXTS, pairs, stated
 
 BLOCK_TIME: Final = 0.05
 """Seconds; shorter than in use, so that tests wait less."""
 
 RECOVERY_DELAY: Final = 3600
+TITLE: Final = "Title"
 FIELDS: Final = tuple(f"field {number}" for number in range(12))
 ALL_FIELDS: Final = (1 << len(FIELDS)) - 1
 YEAR: Final = 365 * 24 * 3600
@@ -164,6 +168,10 @@ class Chain:
         ).with_roster(ROSTER)
         self.contracts = self.deployment.contracts
         self._senders: dict[Party, Sender] = {}
+        self.records: dict[bytes, Authorization] = {}
+        """What people signed, by the authorization's id."""
+        self._titles: dict[bytes, tuple[str, tuple[str, ...]]] = {}
+        self._purposes: dict[bytes, PurposeTerms] = {}
         self.send_all(
             self.parties.authority,
             [contracts.admit(p.address, p.roles, p.name) for p in self.parties.admitted],
@@ -239,9 +247,11 @@ class Chain:
         """Register a dataset; return its id."""
         provider = provider or self.parties.provider
         code = f"dataset-{next(_UNIQUE)}-{secrets.token_hex(4)}"
-        terms = DatasetTerms(code, "Title", fields, sharing, Class.NOT_SHARED, 2, personal, 0)
+        terms = DatasetTerms(code, TITLE, fields, sharing, Class.NOT_SHARED, 2, personal, 0)
         self.send(provider, contracts.register_dataset(terms))
-        return dataset_id(provider.address, code.encode())
+        dataset = dataset_id(provider.address, code.encode())
+        self._titles[dataset] = terms.title, terms.fields
+        return dataset
 
     def publish(
         self, dataset: bytes, root: bytes, count: int, provider: Party | None = None
@@ -261,14 +271,16 @@ class Chain:
         """Register a purpose; return its id."""
         terms = PurposeTerms(
             code=f"purpose-{next(_UNIQUE)}-{secrets.token_hex(4)}",
-            texts=texts or (Text("en", "I let {consumer} read {fields}."),),
+            texts=texts or TEXTS,
             max_validity=max_validity,
             max_uses=max_uses,
             min_interval=min_interval,
             retention=YEAR,
         )
         self.send(self.parties.authority, contracts.register_purpose(terms))
-        return contracts.purpose_id(terms)
+        purpose = contracts.purpose_id(terms)
+        self._purposes[purpose] = terms
+        return purpose
 
     def agree(
         self,
@@ -331,7 +343,7 @@ class Chain:
     ) -> Authorization:
         """What a person would sign to grant."""
         now = self.now()
-        return Authorization(
+        record = Authorization(
             subject=subject.id,
             consumer=terms.consumer.address,
             dataset=terms.dataset,
@@ -339,7 +351,7 @@ class Chain:
             purpose=terms.purpose,
             fields=fields,
             case_reference=secrets.token_bytes(32),
-            statement="I let somebody read something.",
+            statement="",
             not_before=now - 60,
             expires_at=now - 60 + validity,
             max_uses=max_uses,
@@ -347,6 +359,23 @@ class Chain:
             nonce=secrets.token_bytes(32),
             deadline=now + 3600,
         )
+        return self.stated(record, terms.consumer.name)
+
+    def stated(
+        self,
+        record: Authorization,
+        consumer: str,
+        case_number: str = CASE_NUMBER,
+        reference: str = "",
+    ) -> Authorization:
+        """The record with the statement that says what it authorizes, if that can be said."""
+        title, fields = self._titles.get(record.dataset, (TITLE, FIELDS))
+        purpose = self._purposes[record.purpose]
+        names = Names(consumer, title, fields, pairs(purpose.texts), purpose.retention)
+        try:
+            return stated(record, names, case_number, reference)
+        except StatementError:
+            return record
 
     def grant(self, subject: Subject, authorization: Authorization) -> bytes:
         """Grant, relayed by the gateway's account; return the authorization's id."""
@@ -355,6 +384,7 @@ class Chain:
 
     def grant_call(self, subject: Subject, authorization: Authorization) -> ContractCall:
         """The call that grants."""
+        self.records[struct_hash(authorization)] = authorization
         return contracts.grant(authorization, self.approval(authorization, subject))
 
     def revoke_call(self, subject: Subject, authorization: bytes) -> ContractCall:

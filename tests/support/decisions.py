@@ -57,6 +57,7 @@ class Case:
         self.consent = Authorization(
             self.subject,
             Terms(1, self.agreement, 0, 0b0111),
+            "Bank",
             NOTHING,
             NOW - 10,
             NOW + 10,

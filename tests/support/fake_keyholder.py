@@ -12,6 +12,7 @@ from ledger.http_client import HttpAnswer
 from ledger.rosters import Roster
 
 REFUSAL = Refusal("urn:quancheng:problem:wrong-proof", "Wrong proof", 422, "the proof is wrong")
+WANTED = Refusal("urn:quancheng:problem:statement-wanted", "The signed record is wanted", 409, "")
 
 
 ROSTER = Roster(1, 2, tuple(bytes([number]) * 20 for number in (1, 2, 3)))
@@ -39,6 +40,10 @@ class FakeKeyholder:
         self.garbled = False
         self.threshold = 2
         """How many it says that it takes."""
+        self.wants_statements = False
+        """Like a real one, it wants to see each authorization's record once."""
+        self.seen: dict[str, object] = {}
+        """Those records, by the authorization's id."""
         self.epoch = 1
         """Which epoch it says that it has seeds of."""
         self.said_address = self.address
@@ -94,11 +99,20 @@ class FakeKeyholder:
             or (
                 REFUSAL
                 if task in self.refused
-                else SealedParts(self.address + _mark(task), b"signed")
+                else self._wanted(task) or SealedParts(self.address + _mark(task), b"signed")
             )
             for task in tasks
         ]
         return encode_answers(answers)
+
+    def _wanted(self, task: object) -> Refusal | None:
+        if not self.wants_statements or not isinstance(task, dict):
+            return None
+        basis = task["request"]["basis"]
+        if "authorization" in task:
+            assert basis not in self.seen
+            self.seen[basis] = task["authorization"]
+        return None if basis in self.seen else WANTED
 
 
 class InMemory:

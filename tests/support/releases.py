@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from ledger import signing
+from ledger.consents import Names
 from ledger.custody import (
     HolderSeeds,
     Sharing,
@@ -46,7 +47,6 @@ from ledger.events import (
     PurposeTerms,
     RecordErased,
     SubjectRegistered,
-    Text,
 )
 from ledger.events.identifiers import agreement_id
 from ledger.exchange import KeyedSubmission, Location, ReleaseTask, SignedLink
@@ -56,8 +56,16 @@ from ledger.merkle import MerkleTree
 from ledger.publications import prove_owner
 from ledger.records import EncryptedRecord, encrypt_record
 from ledger.sealing import OpeningKey
-from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest
+from ledger.typed_data import (
+    AccessRequest,
+    Authorization,
+    Domain,
+    SubjectLink,
+    digest,
+    struct_hash,
+)
 from scripts.answer_keys import DrawnKeys
+from scripts.statements import TEXTS, pairs, stated
 from wallet.keyholder.register import Register
 from wallet.keyholder.rules import Rules
 from wallet.links import RememberedLinks
@@ -157,6 +165,10 @@ class World:
         self._subjects: dict[bytes, Account] = {}
         self._agreements: dict[bytes, int] = {}
         self._applications = itertools.count(1)
+        self.bank_name = BANK.name
+        self._codes: dict[bytes, str] = {}
+        self.records: dict[bytes, Authorization] = {}
+        """What people signed, by the authorization's id."""
         for account, roles in (
             (BANK, Roles.CONSUMER),
             (INSURER, Roles.CONSUMER),
@@ -171,7 +183,7 @@ class World:
         self.happen(
             PurposeRegistered,
             purpose=PURPOSE,
-            terms=PurposeTerms("loan", (Text("en", "{fields}"),), LAST_SECOND, 1000, 0, 0),
+            terms=PurposeTerms("loan", TEXTS, LAST_SECOND, 1000, 0, 0),
         )
 
     # What happens on chain
@@ -203,6 +215,7 @@ class World:
         dataset = named(f"dataset {code}")
         terms = DatasetTerms(code, code, NAMES, sharing, Class.NOT_SHARED, 2, personal, 0)
         self.happen(DatasetRegistered, dataset=dataset, provider=PROVIDER.address, terms=terms)
+        self._codes[dataset] = code
         every = (1 << len(NAMES)) - 1
         self.happen(PurposeFieldsBound, purpose=PURPOSE, dataset=dataset, fields=every)
         return Schema(dataset, NAMES)
@@ -256,11 +269,10 @@ class World:
         seconds: int | None = None,
     ) -> bytes:
         """Let a subject authorize the bank."""
-        signer = self.signer(subject)
+        self.signer(subject)
         if self.agreement(schema) not in self._agreements:
             self.agree(schema, fields=(1 << len(NAMES)) - 1)
-        authorization = named(f"authorization {self.height}")
-        terms = GrantTerms(
+        unstated = Authorization(
             subject=subject,
             consumer=BANK.address,
             dataset=schema.dataset,
@@ -268,21 +280,32 @@ class World:
             purpose=PURPOSE,
             fields=fields,
             case_reference=named("case"),
-            statement_hash=named("statement"),
+            statement="",
             not_before=0,
             expires_at=LAST_SECOND if seconds is None else self.now + 1 + seconds,
             max_uses=1,
             min_interval=0,
-            nonce=named("nonce"),
+            nonce=named(f"nonce {self.height}"),
             deadline=LAST_SECOND,
         )
+        code = self._codes[schema.dataset]
+        record = stated(unstated, Names(self.bank_name, code, NAMES, pairs(TEXTS), 0))
+        return self.grant_record(record)
+
+    def grant_record(self, record: Authorization) -> bytes:
+        """Let a subject's record be granted as it is."""
+        signer, authorization = self.signer(record.subject), struct_hash(record)
+        self.records[authorization] = record
+        values = list(msgspec.structs.astuple(record))
+        values[record.__struct_fields__.index("statement")] = keccak256(record.statement.encode())
+        agreement = agreement_id(record.consumer, record.dataset, record.purpose)
         self.happen(
             Granted,
             authorization=authorization,
-            subject=subject,
-            consumer=BANK.address,
-            terms=terms,
-            agreement=self._agreements[self.agreement(schema)],
+            subject=record.subject,
+            consumer=record.consumer,
+            terms=GrantTerms(*values),
+            agreement=self._agreements[agreement],
             round=0,
             epoch=0,
             signer_hash=keccak256(signer.address),
@@ -440,7 +463,14 @@ class World:
             records = tuple(record.excerpt(()) for record in version.records)
             proof = version.tree.prove_range(0, version.tree.size)
         return ReleaseTask(
-            submission, location, schema.dataset, version.number, records, proof, link
+            submission,
+            location,
+            schema.dataset,
+            version.number,
+            records,
+            proof,
+            link,
+            self.records.get(request.basis),
         )
 
 
@@ -498,5 +528,7 @@ class Case:
         return [record.entry().root for record in self.records if record.owner == owner]
 
     def changed(self, **changes: Any) -> ReleaseTask:
-        """The task with other members."""
+        """The task with other members; the record that the person signed follows the request."""
+        request = changes.get("submission", self.task.submission).request
+        changes.setdefault("authorization", self.world.records.get(request.basis))
         return msgspec.structs.replace(self.task, **changes)

@@ -19,7 +19,7 @@ from ledger.links import MAX_LINK_AHEAD, MAX_LINK_LIFETIME
 from ledger.merkle import RangeProof
 from ledger.publications import OwnerProof, prove_owner
 from ledger.state import ImpossibleEventError
-from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
+from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
 from tests.support.releases import (
     ACCESS_LOG,
@@ -163,6 +163,39 @@ def an_access_to_no_field(case: Case) -> ReleaseTask:
     request = case.world.request(case.authorization, fields=0)
     location = case.world.record(request)
     return case.changed(submission=signed(request), location=location)
+
+
+def no_statement(case: Case) -> ReleaseTask:
+    return case.changed(authorization=None)
+
+
+def the_statement_of_another_authorization(case: Case) -> ReleaseTask:
+    other = case.world.grant(case.subject, case.schema)
+    return case.changed(authorization=case.world.records[other])
+
+
+def another_statement_than_was_signed(case: Case) -> ReleaseTask:
+    record = case.world.records[case.authorization]
+    return case.changed(
+        authorization=msgspec.structs.replace(record, statement=record.statement + " ")
+    )
+
+
+def retold_for(case: Case, record: Authorization) -> ReleaseTask:
+    """The task for an access on another authorization."""
+    request = case.world.request(case.world.grant_record(record))
+    return case.retold(request, case.world.record(request))
+
+
+def an_authorization_in_the_words_of_fewer_uses(case: Case) -> ReleaseTask:
+    record = case.world.records[case.authorization]
+    return retold_for(case, msgspec.structs.replace(record, max_uses=1000))
+
+
+def an_authorization_that_names_another_consumer(case: Case) -> ReleaseTask:
+    case.world.bank_name = INSURER.name
+    request = case.world.request(case.world.grant(case.subject, case.schema))
+    return case.retold(request, case.world.record(request))
 
 
 def another_dataset(case: Case) -> ReleaseTask:
@@ -427,6 +460,11 @@ def a_key_that_gives_no_secret(case: Case) -> ReleaseTask:
         (no_signature_at_all, Reason.SIGNATURE_INVALID),
         (an_access_on_a_basis_that_is_unknown, Reason.BASIS_UNKNOWN),
         (an_access_on_another_consumers_authorization, Reason.BASIS_UNKNOWN),
+        (no_statement, Reason.STATEMENT_WANTED),
+        (the_statement_of_another_authorization, Reason.STATEMENT_WRONG),
+        (another_statement_than_was_signed, Reason.STATEMENT_WRONG),
+        (an_authorization_in_the_words_of_fewer_uses, Reason.STATEMENT_WRONG),
+        (an_authorization_that_names_another_consumer, Reason.STATEMENT_WRONG),
         (another_dataset, Reason.DATASET_MISMATCH),
         (an_access_to_fields_beyond_the_mask, Reason.FIELDS_OUTSIDE),
         (an_access_to_no_field, Reason.FIELDS_OUTSIDE),
@@ -479,6 +517,28 @@ def a_key_that_gives_no_secret(case: Case) -> ReleaseTask:
 )
 def test_a_lie_of_the_gateway_is_refused(case: Case, lie: Lie, reason: Reason) -> None:
     assert refused(case.world, lie(case)) is reason
+
+
+# Statements
+
+
+def test_a_statement_is_wanted_until_a_right_one_was_shown_and_then_no_more(case: Case) -> None:
+    for lie in (no_statement, another_statement_than_was_signed, no_statement):
+        refused(case.world, lie(case))
+    verify(case.world, case.task)
+    verify(case.world, no_statement(case))
+
+
+def test_the_consumers_name_counts_as_of_the_grant(case: Case) -> None:
+    world = case.world
+    world.happen(PartyAdmitted, party=BANK.address, roles=Roles.CONSUMER, title="New name")
+    verify(world, case.task)
+    request = world.request(world.grant(case.subject, case.schema))
+    old = case.retold(request, world.record(request))
+    assert refused(world, old) is Reason.STATEMENT_WRONG
+    world.bank_name = "New name"
+    request = world.request(world.grant(case.subject, case.schema))
+    verify(world, case.retold(request, world.record(request)))
 
 
 # One record

@@ -38,6 +38,7 @@ from ledger.exchange import (
     encode_proof,
     encode_task,
     encode_tasks,
+    with_authorization,
 )
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
@@ -115,6 +116,7 @@ class City:
             records,
             prove_owner(self.tree, entries, owner),
             link,
+            self.chain.records.get(request.basis),
         )
 
     def honest(self, owner: bytes = OWNERS[2]) -> ReleaseTask:
@@ -123,18 +125,20 @@ class City:
 
 
 def body_of(tasks: Sequence[ReleaseTask]) -> bytes:
-    return encode_tasks(
-        encode_task(
-            task.submission,
-            task.location,
-            dataset=task.dataset,
-            publication=task.publication,
-            records=encode_bare_records(task.records),
-            proof=encode_proof(task.proof),
-            link=task.link,
-        )
-        for task in tasks
+    return encode_tasks(map(text_of, tasks))
+
+
+def text_of(task: ReleaseTask) -> bytes:
+    text = encode_task(
+        task.submission,
+        task.location,
+        dataset=task.dataset,
+        publication=task.publication,
+        records=encode_bare_records(task.records),
+        proof=encode_proof(task.proof),
+        link=task.link,
     )
+    return text if task.authorization is None else with_authorization(text, task.authorization)
 
 
 async def ask(client: Client, tasks: Sequence[ReleaseTask]) -> tuple[SealedParts | Refusal, ...]:

@@ -418,6 +418,23 @@ def test_all_messages_are_about_one_request() -> None:
     )
 
 
+def test_what_a_person_signed_comes_where_it_is_lacking() -> None:
+    (bare,) = decode_submissions(as_sent("consumer_to_gateway")).submissions
+    (submission,) = decode_submissions(as_sent("consumer_to_gateway_with_consent")).submissions
+    (task,) = decode_tasks(as_sent("gateway_to_keyholder"))
+    (told,) = decode_tasks(as_sent("gateway_to_keyholder_with_statement"))
+    (wanted,) = decode_answers(as_sent("keyholder_to_gateway_wanted"), 1)
+    assert isinstance(wanted, Refusal)
+    assert (wanted.status, wanted.type) == (409, "urn:quancheng:problem:statement-wanted")
+    assert (bare.consent, task.authorization) == (None, None)
+    assert submission.consent is not None
+    assert submission.consent.link == task.link
+    assert told.authorization == submission.consent.authorization
+    assert struct_hash(submission.consent.authorization) == submission.request.basis
+    assert msgspec.structs.replace(submission, consent=None) == bare
+    assert msgspec.structs.replace(told, authorization=None) == task
+
+
 def test_a_keyholder_answers_with_parts_or_with_a_problem() -> None:
     (answer,) = decode_answers(as_sent("keyholder_to_gateway"), 1)
     result = decode_result(as_sent("gateway_to_consumer"))

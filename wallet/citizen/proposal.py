@@ -13,6 +13,7 @@ import msgspec
 from ledger.encoding import Schema
 from ledger.errors import LedgerError
 from ledger.events import DatasetTerms, PurposeTerms
+from ledger.policy import LATEST_START
 from ledger.statement import Statement, Templates, Terms, make_statement, select_templates
 from ledger.typed_data import Authorization
 from wallet.citizen.errors import ProposalError
@@ -187,6 +188,8 @@ def _check_bounds(record: Authorization, purpose: PurposeTerms, now: int) -> Non
     problem = None
     if record.expires_at <= now:
         problem = "it would be over already"
+    elif record.not_before > now + LATEST_START:
+        problem = "it would begin more than a day from now"
     elif not 0 < validity <= purpose.max_validity:
         problem = f"it would last {validity} s, the purpose allows {purpose.max_validity} s"
     elif not 0 < record.max_uses <= purpose.max_uses:

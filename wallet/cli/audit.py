@@ -400,6 +400,8 @@ def _show_report(session: Session, report: ReplayReport, trail: Path | None) -> 
         "releases": report.releases,
         "voids": report.voids,
         "unchecked_voids": report.unchecked_voids,
+        "statements": report.statements,
+        "unseen_statements": report.unseen_statements,
         "finding_count": report.finding_count,
         "findings": [
             {"kind": finding.kind.value, "text": str(finding)} for finding in report.findings
@@ -418,6 +420,7 @@ def _show_report(session: Session, report: ReplayReport, trail: Path | None) -> 
         f"journals    {', '.join(report.journals) or 'none: no signature was checked'}",
         f"signatures  {report.signatures:,} of {report.accesses:,} checked",
         f"voided      {report.void_check}",
+        f"statements  {report.statement_check}",
         f"verdict     {'no difference' if report.is_clean else 'DIFFERENCES'}",
     )
 

@@ -172,6 +172,8 @@ def _flat(members: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 def _shown(name: str, value: object, known: Mapping[bytes, str]) -> str:
     if isinstance(value, bytes):
         return known.get(value) or short(value)
+    if name == "not_before" and value == 0:
+        return "the grant's block"
     if name in _TIMES and isinstance(value, int):
         return f"{dt.datetime.fromtimestamp(min(value, _LAST_YEAR), dt.UTC):%Y-%m-%d %H:%M}"
     if name == "fields" and isinstance(value, int):

@@ -32,7 +32,7 @@ from wallet.cli.values import (
 )
 from wallet.client.asks import Asked, new_handle
 from wallet.client.authorities import identity_authority
-from wallet.client.errors import ForbiddenError, NotFoundError
+from wallet.client.errors import ForbiddenError, NotFoundError, StatementMismatchError
 from wallet.client.identity import SignedOpening, recovery_text
 from wallet.client.relays import Act, my_receipt
 from wallet.client.signers import SubjectSigner, approve, asking, prove
@@ -159,11 +159,16 @@ def grant(
         expires_at=time_of(until) if until else None,
     )
     proposal = session.ask(propose(session.ledger, asked, _now(session), less))
-    if not session.options.machine:
-        show_proposal(session.output, proposal)
-    session.confirm("Sign this?", yes=yes)
     signer = keys.signer(keys.identities.of_subject(asked.subject))
-    done = session.ask(acts.grant(session.deployment, signer, proposal))
+    try:
+        done = _sign(session, signer, proposal, yes=yes)
+    except StatementMismatchError:
+        renamed = session.ask(propose(session.ledger, asked, _now(session), less))
+        if renamed.statement == proposal.statement:
+            raise
+        session.output.warn("the consumer has another name on chain by now: nothing was granted")
+        # Whoever agreed unseen did not agree to this sentence.
+        done = _sign(session, signer, renamed, yes=False)
     session.output.result(
         {
             "authorization": to_hex(done.id),
@@ -174,6 +179,15 @@ def grant(
         f"granted {to_hex(done.id)}",
         f"in block {done.mined.block_number}",
     )
+
+
+def _sign(
+    session: Session, signer: SubjectSigner, proposal: Proposal, *, yes: bool
+) -> acts.GrantedAuthorization:
+    if not session.options.machine:
+        show_proposal(session.output, proposal)
+    session.confirm("Sign this?", yes=yes)
+    return session.ask(acts.grant(session.deployment, signer, proposal))
 
 
 @app.command()

@@ -9,6 +9,7 @@ import typer
 from ledger.enumerations import OUTCOMES
 from ledger.hexes import to_hex
 from ledger.plain_text import verify_document
+from ledger.typed_data import struct_hash
 from wallet.cli.errors import InputError
 from wallet.cli.keys import key
 from wallet.cli.output import short
@@ -373,7 +374,9 @@ def _mask(session: Session, basis: bytes, case: Case | None, fields: str, datase
 
 
 def _resume(session: Session) -> None:
-    answers = session.run(resume(session.requests, session.key.address))
+    cases = [case.basis.consent for case in _cases(session).all()]
+    consents = {struct_hash(one.authorization): one for one in cases if one is not None}
+    answers = session.run(resume(session.requests, session.key.address, consents=consents))
     documents = []
     for one in answers:
         recorded, problem = one.result.recorded, one.result.problem

@@ -7,7 +7,8 @@ denials and problems then come back one for each request.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -16,17 +17,26 @@ from ledger.enumerations import Outcome
 from ledger.exchange import (
     MOST_ACCESSES,
     AccessResult,
+    Consent,
     Submissions,
     decode_result,
     encode_submissions,
 )
 from wallet.client.calls import Answer, Credential, HttpCall, path, reader
-from wallet.client.errors import RELEASE_OVER, RELEASE_STOPPED, UnexpectedAnswerError
+from wallet.client.errors import (
+    LACKING_CONSENT,
+    RELEASE_OVER,
+    RELEASE_STOPPED,
+    UnexpectedAnswerError,
+)
 from wallet.client.patience import PASSING, USUAL, Patience
 from wallet.client.requests import KeptRequest, RequestBook
 from wallet.client.steps import Steps, pause, send
 
 _AT_ONCE: Final = MOST_ACCESSES // 2
+_CONSENTS_BYTES: Final = 1 << 21
+"""Of statements in one body: a gateway takes 4 MiB, and a dataset of many fields makes long sentences."""
+NO_CONSENTS: Final[Mapping[bytes, Consent]] = MappingProxyType({})
 _PASSING_STATUSES: Final = frozenset((429, 502, 503, 504))
 
 
@@ -65,8 +75,15 @@ class _Results(msgspec.Struct):
     results: list[msgspec.Raw]
 
 
-def submit(requests: Sequence[KeptRequest]) -> HttpCall[tuple[bytes, ...]]:
-    """Send signed requests, up to `MOST_ACCESSES`; the answer has one JSON text for each."""
+def submit(
+    requests: Sequence[KeptRequest], consents: Mapping[bytes, Consent] = NO_CONSENTS
+) -> HttpCall[tuple[bytes, ...]]:
+    """Send signed requests, up to `MOST_ACCESSES`; the answer has one JSON text for each.
+
+    Args:
+        requests: from the book.
+        consents: what persons signed, by the id of the basis: for a gateway that lacks it.
+    """
 
     def read(answer: Answer) -> tuple[bytes, ...]:
         results = msgspec.json.decode(answer.body, type=_Results).results
@@ -74,7 +91,11 @@ def submit(requests: Sequence[KeptRequest]) -> HttpCall[tuple[bytes, ...]]:
             raise UnexpectedAnswerError(f"{len(results)} answers to {len(requests)} requests")
         return tuple(bytes(result) for result in results)
 
-    submissions = Submissions(tuple(one.submission for one in requests), single=False)
+    submitted = [
+        msgspec.structs.replace(one.submission, consent=consents.get(one.submission.request.basis))
+        for one in requests
+    ]
+    submissions = Submissions(tuple(submitted), single=False)
     return HttpCall("POST", "/v1/accesses", read, body=encode_submissions(submissions))
 
 
@@ -95,7 +116,10 @@ def my_accesses(cursor: str | None = None) -> HttpCall[AccessesPage]:
 
 
 def use(
-    book: RequestBook, requests: Sequence[KeptRequest], patience: Patience = USUAL
+    book: RequestBook,
+    requests: Sequence[KeptRequest],
+    patience: Patience = USUAL,
+    consents: Mapping[bytes, Consent] = NO_CONSENTS,
 ) -> Steps[tuple[Answered, ...]]:
     """Send requests until each has its final answer; answers are in the requests' order.
 
@@ -103,6 +127,7 @@ def use(
         book: where the requests are kept and the answers noted.
         requests: from `RequestBook.sign` or `RequestBook.open_requests`.
         patience: how long to go on with what cannot be done now.
+        consents: what persons signed, by the id of the basis; shown to a gateway that lacks it.
 
     Raises:
         ClientError: patience is over; what is open stays in the book.
@@ -115,7 +140,7 @@ def use(
         failure: Exception | None = None
         try:
             for start in range(0, len(waiting), _AT_ONCE):
-                yield from _once(book, waiting[start : start + _AT_ONCE], done)
+                yield from _once(book, waiting[start : start + _AT_ONCE], done, consents)
         except PASSING as error:
             failure = error
         waiting = [one for one in waiting if one.id not in done]
@@ -132,25 +157,65 @@ def use(
 
 
 def resume(
-    book: RequestBook, consumer: bytes, patience: Patience = USUAL
+    book: RequestBook,
+    consumer: bytes,
+    patience: Patience = USUAL,
+    consents: Mapping[bytes, Consent] = NO_CONSENTS,
 ) -> Steps[tuple[Answered, ...]]:
-    """Send again what has no answer, as after a crash."""
-    return (yield from use(book, book.open_requests(consumer), patience))
+    """Send again what has no answer, as after a crash; see `use`."""
+    return (yield from use(book, book.open_requests(consumer), patience, consents))
 
 
 def _once(
-    book: RequestBook, requests: Sequence[KeptRequest], done: dict[int, Answered]
+    book: RequestBook,
+    requests: Sequence[KeptRequest],
+    done: dict[int, Answered],
+    consents: Mapping[bytes, Consent],
 ) -> Steps[None]:
     """Send requests once; note those whose answer is final."""
     texts = yield from send(submit(requests))
+    lacking = _take(book, requests, texts, done, consents)
+    for some in _portions(lacking, consents):
+        texts = yield from send(submit(some, consents))
+        _take(book, some, texts, done, NO_CONSENTS)
+
+
+def _portions(
+    requests: Sequence[KeptRequest], consents: Mapping[bytes, Consent]
+) -> list[list[KeptRequest]]:
+    portions: list[list[KeptRequest]] = []
+    room = 0
+    for one in requests:
+        statement = consents[one.submission.request.basis].authorization.statement
+        room -= len(statement.encode())
+        if room < 0 or not portions:
+            portions.append([])
+            room = _CONSENTS_BYTES - len(statement.encode())
+        portions[-1].append(one)
+    return portions
+
+
+def _take(
+    book: RequestBook,
+    requests: Sequence[KeptRequest],
+    texts: Sequence[bytes],
+    done: dict[int, Answered],
+    consents: Mapping[bytes, Consent],
+) -> list[KeptRequest]:
+    """Note the answers that are final; return the requests whose consent is here and not at the gateway."""
+    lacking = []
     for request, text in zip(requests, texts, strict=True):
         result = decode_result(text)
+        if _lacks_consent(result) and request.submission.request.basis in consents:
+            lacking.append(request)
+            continue
         if _is_final(result):
             book.note_answer(
                 request.id, text, holds_release=result.release is not None, lost=_is_lost(result)
             )
         if _is_final(result) or _is_stopped(result):
             done[request.id] = Answered(request, result)
+    return lacking
 
 
 def _last(requests: Sequence[KeptRequest], done: dict[int, Answered]) -> Steps[None]:
@@ -174,6 +239,11 @@ def _is_final(result: AccessResult) -> bool:
 def _is_stopped(result: AccessResult) -> bool:
     """Whether an act on chain stands against the release: it may be taken back, but hardly soon."""
     return result.problem is not None and result.problem.type == RELEASE_STOPPED
+
+
+def _lacks_consent(result: AccessResult) -> bool:
+    """Whether nothing was recorded because the gateway lacks what the person signed."""
+    return result.problem is not None and result.problem.type in LACKING_CONSENT
 
 
 def _is_lost(result: AccessResult) -> bool:

@@ -64,6 +64,8 @@ class AskState(msgspec.Struct, frozen=True):
     link: SignedLink | None = None
     reason: str = ""
     """Of a refusal, if the person gave one."""
+    consumer_name: str = ""
+    """As of the grant's place on chain, by the gateway's word; empty where it does not know."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -86,7 +88,7 @@ def new_ask(
     expires_at: int,
     max_uses: int = 1,
     min_interval: int = 0,
-    not_before: int | None = None,
+    not_before: int = 0,
     deadline: int | None = None,
     item: bytes = ALL,
     message: str = "",
@@ -103,7 +105,7 @@ def new_ask(
         expires_at: end of the authorization, seconds since 1970.
         max_uses: how often.
         min_interval: seconds between two uses.
-        not_before: begin of the authorization; now if not given.
+        not_before: begin of the authorization, at most a day ahead; zero for the grant's block.
         deadline: until when the person may answer; a week from now if not given, at most the end.
         item: root of one record.
         message: for the person, plain text.
@@ -125,7 +127,7 @@ def new_ask(
         case_number=case_number,
         case_salt=secrets.token_bytes(_SALT),
         reference=new_reference(),
-        not_before=present if not_before is None else not_before,
+        not_before=not_before,
         expires_at=expires_at,
         max_uses=max_uses,
         min_interval=min_interval,
@@ -215,6 +217,7 @@ class _Sent(msgspec.Struct):
 class _State(msgspec.Struct):
     state: str
     authorization: dict[str, Any] | None = None
+    consumer_name: str | None = None
     link: dict[str, Any] | None = None
     link_signature: str | None = None
     reason: str = ""
@@ -254,6 +257,7 @@ def ask_state(request: str) -> HttpCall[AskState]:
             request=request,
             state=found.state,
             authorization=record_from_object(Authorization, granted) if granted else None,
+            consumer_name=found.consumer_name or "",
             link=_link(found.link, found.link_signature),
             reason=found.reason,
         )

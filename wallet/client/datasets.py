@@ -15,6 +15,7 @@ from ledger.enumerations import Class
 from ledger.events import (
     DatasetRegistered,
     DatasetTerms,
+    Granted,
     PartyAdmitted,
     PurposeRegistered,
     PurposeTerms,
@@ -148,6 +149,35 @@ def party_name(ledger: Ledger, party: bytes) -> Steps[str]:
     if not found:
         raise UnknownNameError(f"{to_hex(party)} was never admitted")
     return found[-1].title
+
+
+def name_at_grant(ledger: Ledger, authorization: bytes, consumer: bytes, told: str) -> Steps[str]:
+    """Return the name that a consumer had at the place of a grant: the person was shown it.
+
+    Args:
+        ledger: the contracts.
+        authorization: what was granted.
+        consumer: to whom.
+        told: the gateway's word, which counts without a node of one's own; empty where it has none.
+
+    Raises:
+        UnknownNameError: it had none, or the authorization is not on chain.
+    """
+    if not ledger.own_node:
+        return told or (yield from party_name(ledger, consumer))
+    until = time.monotonic() + _PATIENCE
+    while not (granted := (yield from chain.events(ledger, Granted, (authorization,)))):
+        if time.monotonic() > until:
+            raise UnknownNameError(f"authorization {to_hex(authorization)} is in no final block")
+        yield from pause(_POLL)  # the gateway may hear of it before the own node
+    place = (granted[0].block.number, granted[0].log_index)
+    admitted = yield from chain.events(
+        ledger, PartyAdmitted, (consumer.rjust(32, b"\0"),), last=place[0]
+    )
+    before = [one for one in admitted if (one.block.number, one.log_index) < place]
+    if not before:
+        raise UnknownNameError(f"{to_hex(consumer)} was not admitted then")
+    return before[-1].title
 
 
 def has_role(party: bytes, role: str) -> Steps[bool]:

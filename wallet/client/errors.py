@@ -88,6 +88,12 @@ class RefusedError(ClientError):
 
 RELEASE_OVER: Final = "urn:quancheng:problem:release-over"
 RELEASE_STOPPED: Final = "urn:quancheng:problem:release-stopped"
+STATEMENT_MISMATCH: Final = "urn:quancheng:problem:statement-mismatch"
+LACKING_CONSENT: Final = frozenset(
+    f"urn:quancheng:problem:{name}"
+    for name in ("statement-missing", "link-missing", "link-refused")
+)
+"""A gateway lacks what a person signed; nothing was recorded, and the consumer may bring it."""
 
 Member = str | int | float | bool | None
 """What a problem may say beside the usual, for programs."""
@@ -167,6 +173,10 @@ class ReleaseOverError(ProblemError):
     """410: the access was recorded, and its release window is over. Final; another try is another use."""
 
 
+class StatementMismatchError(ConflictError):
+    """409: a statement does not say what it authorizes, by the names on chain; nothing was relayed."""
+
+
 class ReleaseStoppedError(ForbiddenError):
     """403: the access was recorded, and an act on chain stands against the release."""
 
@@ -230,6 +240,7 @@ _BY_STATUS: Final[dict[int, type[ProblemError]]] = {
 _BY_TYPE: Final[dict[str, type[ProblemError]]] = {
     RELEASE_OVER: ReleaseOverError,
     RELEASE_STOPPED: ReleaseStoppedError,
+    STATEMENT_MISMATCH: StatementMismatchError,
 }
 
 

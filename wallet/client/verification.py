@@ -24,7 +24,14 @@ from ledger.encoding import SIZE, Schema
 from ledger.enumerations import OUTCOMES, Outcome
 from ledger.errors import LedgerError
 from ledger.events import Accessed, Granted, RecordErased
-from ledger.exchange import AccessResult, RecordedAccess, Release, SignedLink, Submission
+from ledger.exchange import (
+    AccessResult,
+    Consent,
+    RecordedAccess,
+    Release,
+    SignedLink,
+    Submission,
+)
 from ledger.hexes import to_hex
 from ledger.links import LinkFault, find_link_fault
 from ledger.merkle import RangeProof, TreeHead, verify_range
@@ -104,6 +111,11 @@ class Basis(msgspec.Struct, frozen=True):
 
     authorization: Authorization | None = None
     link: SignedLink | None = None
+
+    @property
+    def consent(self) -> Consent | None:
+        """What a gateway is shown that lacks it."""
+        return None if self.authorization is None else Consent(self.authorization, self.link)
 
 
 class _Terms(msgspec.Struct, frozen=True):

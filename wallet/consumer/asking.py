@@ -3,7 +3,7 @@
 from ledger.errors import LedgerError
 from ledger.hexes import to_hex
 from ledger.statement import Terms, select_templates, verify_statement
-from ledger.typed_data import Authorization
+from ledger.typed_data import Authorization, struct_hash
 from wallet.client import datasets
 from wallet.client.asks import Ask, AskState, send_ask, wait_for_answer
 from wallet.client.identity import Person, resolve
@@ -56,7 +56,7 @@ def settle(ledger: Ledger, case: Case, state: AskState) -> Steps[Case]:
     if granted is None:
         return Case(case.request, case.ask, state.state)
     _check_same(case.ask, granted)
-    yield from _check_statement(ledger, case.ask, granted)
+    yield from _check_statement(ledger, case.ask, granted, state.consumer_name)
     link = state.link
     if link is not None and (link.link.subject, link.link.dataset) != (
         granted.subject,
@@ -87,11 +87,11 @@ def _check_same(ask: Ask, granted: Authorization) -> None:
         raise GrantMismatchError("more was granted than was asked for")
 
 
-def _check_statement(ledger: Ledger, ask: Ask, granted: Authorization) -> Steps[None]:
-    """Check that the sentence that the person signed says what it grants."""
+def _check_statement(ledger: Ledger, ask: Ask, granted: Authorization, told: str) -> Steps[None]:
+    """Check that the sentence that the person signed says what it grants, by the names of then."""
     dataset = yield from datasets.registered(ledger, granted.dataset)
     purpose = yield from datasets.purpose_terms(ledger, granted.purpose)
-    name = yield from datasets.party_name(ledger, granted.consumer)
+    name = yield from datasets.name_at_grant(ledger, struct_hash(granted), granted.consumer, told)
     names = tuple(
         title for place, title in enumerate(dataset.fields) if granted.fields >> place & 1
     )

@@ -10,7 +10,7 @@ from ledger.errors import LedgerError
 from ledger.exchange import AccessResult, decode_result
 from ledger.sealing import EncryptionKey, OpeningKey
 from ledger.typed_data import AccessRequest
-from wallet.client.accesses import Answered, submit, use
+from wallet.client.accesses import NO_CONSENTS, Answered, submit, use
 from wallet.client.checks import Check
 from wallet.client.errors import (
     AnotherUseError,
@@ -116,7 +116,9 @@ def access(
         VerificationError: something is not what it is said to be.
         ClientError: it could not be sent; it stays in the book.
     """
-    (answered,) = yield from use(book, (request,), patience)
+    known = basis or Basis()
+    consents = {request.submission.request.basis: known.consent} if known.consent else NO_CONSENTS
+    (answered,) = yield from use(book, (request,), patience, consents)
     return (yield from open_answer(ledger, opening, book, answered, basis))
 
 

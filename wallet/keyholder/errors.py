@@ -48,6 +48,8 @@ class Reason(Enum):
     ACCESS_DIFFERS = ("access-differs", 403, "Another request was recorded")
     SIGNATURE_INVALID = ("signature-invalid", 403, "The consumer did not sign this request")
     BASIS_UNKNOWN = ("basis-unknown", 403, "The basis is not known on chain")
+    STATEMENT_WANTED = ("statement-wanted", 409, "The signed record is wanted, once")
+    STATEMENT_WRONG = ("statement-wrong", 403, "The person did not see what is authorized")
     DATASET_MISMATCH = ("dataset-mismatch", 403, "The basis is for another dataset")
     FIELDS_OUTSIDE = ("fields-outside", 403, "Fields outside the basis")
     PUBLICATION_UNKNOWN = ("publication-unknown", 403, "The dataset has no such publication")

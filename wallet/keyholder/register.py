@@ -8,6 +8,7 @@ millions. Only those that may still be released are kept, and that they are numb
 
 from typing import Final
 
+from ledger.consents import names_at_grant, verify_consent
 from ledger.encoding import Schema
 from ledger.entities import State
 from ledger.enumerations import Roles
@@ -27,6 +28,7 @@ from ledger.policy import all_fields, has_role, order_fields
 from ledger.release_rules import Stop, Use, find_stop
 from ledger.sealing import EncryptionKey
 from ledger.state import ImpossibleEventError, chain_on, follow, require_next
+from ledger.typed_data import Authorization
 from wallet.keyholder.accesses import KnownAccess, RecentAccesses
 from wallet.keyholder.rules import AuthorizationBasis, Basis, DatasetBasis, Publication
 
@@ -128,6 +130,21 @@ class Register:
         """Return who registered a dataset."""
         known = self._state.datasets.get(dataset)
         return None if known is None else known.provider
+
+    def is_stated(self, authorization: bytes) -> bool:
+        """Tell whether the statement of an authorization was shown, and is right."""
+        found = self._state.authorizations.get(authorization)
+        return found is not None and bool(found.is_stated)
+
+    def take_statement(self, authorization: bytes, record: Authorization) -> None:
+        """Check the signed record of an authorization, and remember that it is right; of the text nothing.
+
+        Raises:
+            LedgerError: The statement does not say what is authorized, or it is another record.
+        """
+        found = self._state.authorizations[authorization]
+        verify_consent(record, authorization, names_at_grant(self._state, found))
+        found.is_stated = True
 
     # What happened
 

@@ -5,8 +5,10 @@ keyholder's own node says, in this order; each check assumes the ones before it:
 
  1. The request was recorded, in a final block, as this very request, and allowed, and its release
     window is not over.
- 2. The consumer signed it, and its nonce commits to the key to which the parts are sealed.
- 3. Its basis is known, the fields asked for are within it, and no act on chain stands against it.
+ 2. Its basis is known. If it is an authorization, its statement says what it authorizes: the keyholder wants to
+    see it once, and remembers that it was right. Of the text, which holds the bank's case number, nothing is kept.
+ 3. The consumer signed it, and its nonce commits to the key to which the parts are sealed; the fields asked
+    for are within the basis, and no act on chain stands against it.
  4. The publication is one of the basis's dataset, was there before the access, and was then the
     newest (or had been until a moment before: a gateway needs time to serve a new one).
  5. The run of entries is in that publication, by its root and count on chain.
@@ -40,7 +42,14 @@ from ledger.records import EncryptedRecord
 from ledger.release_rules import Stop, Use
 from ledger.sealing import EncryptionKey
 from ledger.signing import SigningError, verify_signature
-from ledger.typed_data import AccessRequest, Domain, SubjectLink, digest_of, struct_hash
+from ledger.typed_data import (
+    AccessRequest,
+    Authorization,
+    Domain,
+    SubjectLink,
+    digest_of,
+    struct_hash,
+)
 from wallet.keyholder.accesses import KnownAccess
 from wallet.keyholder.errors import Reason, ReleaseRefusedError
 
@@ -108,6 +117,12 @@ class ChainView(Protocol):
 
     def basis(self, basis: bytes) -> Basis | None:
         """Return what an id stands for."""
+
+    def is_stated(self, authorization: bytes) -> bool:
+        """Tell whether the statement of an authorization was shown, and is right."""
+
+    def take_statement(self, authorization: bytes, record: Authorization) -> None:
+        """Check the signed record of an authorization. Raises `LedgerError` when it is not right."""
 
     def schema(self, dataset: bytes) -> Schema:
         """Return the fields of a dataset that some basis names."""
@@ -180,9 +195,11 @@ def verify_task(
     request = task.submission.request
     access = struct_hash(request)
     recorded = verify_recorded(task, access, chain, rules)
+    basis = verify_basis(task, chain)
+    if isinstance(basis, AuthorizationBasis):
+        verify_stated(task, chain)
     signed = verify_signed(task, access, rules)
     recipient = verify_key(task, rules)
-    basis = verify_basis(task, chain)
     verify_not_stopped(request, recorded, chain)
     schema = chain.schema(basis.dataset)
     indices = _indices(schema, request.fields, basis)
@@ -272,6 +289,22 @@ def verify_basis(task: ReleaseTask, chain: ChainView) -> Basis:
     if basis.dataset != task.dataset:
         raise _refused(Reason.DATASET_MISMATCH, "the basis is for another dataset")
     return basis
+
+
+def verify_stated(task: ReleaseTask, chain: ChainView) -> None:
+    """Check that the person saw what is authorized: what the chain holds is the hash of what was seen."""
+    authorization = task.submission.request.basis
+    if chain.is_stated(authorization):
+        return
+    if task.authorization is None:
+        raise _refused(Reason.STATEMENT_WANTED, "its statement was not seen here yet")
+    try:
+        chain.take_statement(authorization, task.authorization)
+    except LedgerError as error:
+        # Not the error's own words: the statement holds the bank's case number.
+        raise _refused(
+            Reason.STATEMENT_WRONG, "the statement does not say what is authorized"
+        ) from error
 
 
 def verify_publication(

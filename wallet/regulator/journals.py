@@ -3,11 +3,15 @@
 A gateway's journal comes over HTTP as NDJSON (`GET /v1/journal`), one line for each access:
 
     {"access":"0x..","sequence":7,"outcome":0,"request":{..},"signature":"0x..","transaction":"0x..",
-     "released":{..}|null, ...}
+     "released":{..}|null, ..., "authorization":{..}}
 
-A keyholder's is its own file `releases.ndjson`: {"kind":"release","access":"0x..","sequence":7,...,"signature":"0x..",
-...,"key":"0x..",...,"head":"0x.."}; each line's head is checked. Whoever wrote a journal may have an interest that it cannot be compared: a line
-that is none, or not in its place, is a fault that the replay reports, and the others count.
+`authorization` is what the person signed, with the first line that rests on it. A keyholder's journal is its own file
+`releases.ndjson`, of which each line's head is checked:
+
+    {"kind":"release","access":"0x..","sequence":7,...,"signature":"0x..",...,"key":"0x..",...,"head":"0x.."}
+
+Whoever wrote a journal may have an interest that it cannot be compared: a line that is none, or not in its
+place, is a fault that the replay reports, and the others count.
 """
 
 from collections.abc import Iterator
@@ -23,7 +27,7 @@ from ledger.exchange import Submission
 from ledger.hexes import from_hex
 from ledger.replay import JournalFault, Judged, ReleaseEntry
 from ledger.signing import SIGNATURE_LENGTH
-from ledger.typed_data import AccessRequest, record_from_object, struct_hash
+from ledger.typed_data import AccessRequest, Authorization, record_from_object, struct_hash
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps
 from wallet.client.supervision import release_journal
@@ -42,6 +46,7 @@ class _GatewayLine(msgspec.Struct):
     signature: str
     transaction: str
     released: _GatewayRelease | None = None
+    authorization: dict[str, Any] | None = None
 
 
 class _KeyholderLine(msgspec.Struct):
@@ -257,6 +262,9 @@ def _gateway_entry(line: bytes) -> ReleaseEntry:
         signature=from_hex(found.signature),
         released=found.released is not None,
         key=None if found.released is None else from_hex(found.released.key),
+        authorization=None
+        if found.authorization is None
+        else record_from_object(Authorization, found.authorization),
     )
 
 

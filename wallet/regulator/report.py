@@ -91,6 +91,7 @@ def _facts(deployment: Deployment, replay: ReplayReport) -> str:
         ("signatures checked", str(replay.signatures)),
         ("releases with their record", str(replay.releases)),
         ("voided accesses", replay.void_check),
+        ("statements", replay.statement_check),
     )
     return _table("What was replayed 重放范围", ("", ""), facts)
 

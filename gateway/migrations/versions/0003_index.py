@@ -125,6 +125,7 @@ def upgrade() -> None:
         ),
         sa.Column("subject", sa.BigInteger(), nullable=False),
         sa.Column("consumer", sa.BigInteger(), nullable=False),
+        sa.Column("consumer_name", sa.String(), nullable=False),
         sa.Column("purpose", sa.LargeBinary(length=32), nullable=False),
         sa.Column("fields", sa.LargeBinary(), nullable=False),
         sa.Column("case_reference", sa.LargeBinary(length=32), nullable=False),

@@ -161,6 +161,7 @@ def test_a_person_cannot_grant_more_than_is_asked(less: Less) -> None:
         ({"expires_at": NOW + 31 * DAY}, "the purpose allows 2592000 s"),
         ({"expires_at": NOW}, "over already"),
         ({"expires_at": NOW - 5, "not_before": NOW - 50}, "over already"),
+        ({"not_before": NOW + DAY + 1, "expires_at": NOW + 2 * DAY}, "more than a day from now"),
         ({"fields": 0b1000}, "outside the schema"),
         ({"case_number": "pay now, or else"}, "cannot be put into words"),
     ],

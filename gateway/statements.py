@@ -1,0 +1,148 @@
+"""Statements that are right: asked for before anything is relayed or recorded, and told to keyholders.
+
+An authorization whose statement says something else than it authorizes is one that the person never saw.
+Keyholders release nothing for it (`ledger.consents`), so a use of it would be spent for nothing.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from gateway.bases import IndexBehindError
+from gateway.errors import ConflictError
+from gateway.store.authorizations import StoredAuthorization
+from ledger.consents import Names, verify_consent
+from ledger.errors import LedgerError
+from ledger.gathering import Gatherer
+from ledger.index.rows import Snapshot
+from ledger.typed_data import Authorization, struct_hash
+
+_MOST: Final = 100_000
+"""Authorizations that are remembered, by their ids: what is asked for at each access."""
+
+
+class StatementMismatchError(ConflictError):
+    """The statement does not say what it authorizes, with the names as they are on chain."""
+
+    def __init__(self) -> None:
+        # Not why: the reason may hold words of the statement, and the case number is among them.
+        super().__init__("the statement does not say what is authorized, by the names on chain now")
+
+
+class StatementMissingError(ConflictError):
+    """No statement is known here that says what the authorization authorizes; nothing was recorded."""
+
+    def __init__(self) -> None:
+        super().__init__("no right statement of the authorization is here: bring the signed record")
+
+
+class StatementChain(Protocol):
+    """What the chain says of statements: the index."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Parties, datasets and purposes as they are now."""
+
+    async def names_at_grant(self, authorizations: Sequence[bytes]) -> Mapping[bytes, str]:
+        """Return the consumers' names as of where these authorizations are on chain."""
+
+
+class SignedRecords(Protocol):
+    """Where signed records are kept (`gateway.store.authorizations.AuthorizationStore`)."""
+
+    async def find(self, authorizations: Sequence[bytes]) -> Mapping[bytes, StoredAuthorization]:
+        """Return those of these ids that are there."""
+
+    async def bring(self, authorization: bytes, record: Authorization, now: int) -> None:
+        """Keep the record of one that was relayed elsewhere."""
+
+
+class Statements:
+    """Judges statements as keyholders do. For use in one event loop."""
+
+    def __init__(
+        self,
+        store: SignedRecords,
+        chain: StatementChain,
+        catch_up: Callable[[], Awaitable[None]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            store: Where signed records are kept.
+            chain: Says what statements are made of.
+            catch_up: Waits until the index has what is final now: a name may be new.
+            clock: Seconds since 1970.
+        """
+        self._store = store
+        self._chain = chain
+        self._catch_up = catch_up
+        self._clock = clock
+        self._names: Gatherer[bytes, str] = Gatherer(chain.names_at_grant)
+        self._kept: Gatherer[bytes, StoredAuthorization] = Gatherer(store.find)
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+        """Authorizations on chain whose statement is right, and kept."""
+
+    async def verify(self, record: Authorization) -> None:
+        """Check what is to be brought on chain: by the names of now, or of its grant if it is there already.
+
+        Raises:
+            StatementMismatchError: The statement says something else.
+            UnavailableError: That cannot be told now.
+        """
+        authorization = struct_hash(record)
+        await self._catch_up()
+        name = (await self._names.get([authorization])).get(authorization)
+        if name is None:
+            party = self._chain.snapshot.parties.get(record.consumer)
+            name = "" if party is None else party.name
+        if not self._is_right(record, authorization, name):
+            raise StatementMismatchError
+
+    async def require(self, authorization: bytes, brought: Authorization | None) -> None:
+        """Check that there is a statement of an authorization on chain that keyholders will take.
+
+        Args:
+            authorization: Its id.
+            brought: The signed record, where the consumer brings it; kept if it is right.
+
+        Raises:
+            StatementMissingError: There is none.
+            UnavailableError: That cannot be told now.
+        """
+        if authorization in self._right:
+            return
+        name = (await self._names.get([authorization])).get(authorization)
+        if name is None:
+            raise IndexBehindError("the index does not have the authorization yet")
+        kept = (await self._kept.get([authorization])).get(authorization)
+        if kept is None or not self._is_right(kept.record, authorization, name):
+            if brought is None or not self._is_right(brought, authorization, name):
+                raise StatementMissingError
+            await self._store.bring(authorization, brought, int(self._clock()))
+        self._right[authorization] = None
+        while len(self._right) > _MOST:
+            self._right.popitem(last=False)
+
+    async def find(self, authorizations: Sequence[bytes]) -> Mapping[bytes, Authorization]:
+        """Return the signed records of authorizations, for keyholders that ask for them.
+
+        Raises:
+            UnavailableError: They cannot be read now.
+        """
+        found = await self._store.find(authorizations)
+        return {id_: kept.record for id_, kept in found.items()}
+
+    def _is_right(self, record: Authorization, authorization: bytes, consumer: str) -> bool:
+        known = self._chain.snapshot
+        dataset, purpose = known.datasets.get(record.dataset), known.purposes.get(record.purpose)
+        if dataset is None or purpose is None:
+            return False
+        names = Names(consumer, dataset.title, dataset.fields, purpose.texts, purpose.retention)
+        try:
+            verify_consent(record, authorization, names)
+        except LedgerError:
+            return False
+        return True

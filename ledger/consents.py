@@ -1,0 +1,148 @@
+"""Whether an authorization's statement says what it authorizes, word for word.
+
+The chain has a statement's hash, and none of its words. All that the words must be made of is on chain
+all the same: the purpose's text, the dataset's names, the bounds, and the consumer's name as it was at the
+place of the grant, so that a consumer that is renamed keeps its grants. Only the case number and the
+reference number are the statement's own. So everybody who is handed the signed record can tell whether
+the person saw what is enforced: gateways, keyholders and replay refuse the rest.
+
+Source: DESIGN 3.2; docs/spec/statement.md "Who checks it".
+"""
+
+from functools import lru_cache
+from typing import Final, Protocol
+
+import msgspec
+
+from ledger import entities
+from ledger.entities import State
+from ledger.plain_text import verify_case_number
+from ledger.statement import (
+    StatementMismatchError,
+    Templates,
+    Terms,
+    format_reference,
+    make_statement,
+    parse_reference,
+    select_templates,
+)
+from ledger.typed_data import Authorization, struct_hash
+
+_REFERENCE_LENGTH: Final = 30
+"""Characters of a reference number, hyphens included: a statement ends with one."""
+_CASE_NUMBER_ENDS: Final = "」"
+_TEMPLATES_KEPT: Final = 256
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What the person was shown when granting, as the chain had it then."""
+
+    consumer: str
+    dataset: str
+    fields: tuple[str, ...]
+    """Of the whole schema."""
+    texts: tuple[tuple[str, str], ...]
+    """Of the purpose: language and template."""
+    retention: int
+
+
+class Bounds(Protocol):
+    """What was authorized: an `Authorization`, or the terms of a `Granted`."""
+
+    @property
+    def fields(self) -> int:
+        """Bitmap over the schema."""
+
+    @property
+    def item(self) -> bytes:
+        """Root of one record; zeros for all."""
+
+    @property
+    def max_uses(self) -> int:
+        """How often."""
+
+    @property
+    def min_interval(self) -> int:
+        """Seconds between two uses."""
+
+    @property
+    def not_before(self) -> int:
+        """Seconds since 1970; zero for the grant's block."""
+
+    @property
+    def expires_at(self) -> int:
+        """Seconds since 1970."""
+
+
+def verify_consent(record: Authorization, authorization: bytes, names: Names) -> None:
+    """Check that a record is the one of this id, and that its statement says what it authorizes.
+
+    Args:
+        record: As somebody handed it over.
+        authorization: The id that is on chain.
+        names: As of the grant.
+
+    Raises:
+        LedgerError: It is another record, or its statement says something else.
+    """
+    if struct_hash(record) != authorization:
+        raise StatementMismatchError("it is another authorization's record")
+    case_number_in(record.statement, record, names)
+
+
+def names_at_grant(state: State, authorization: entities.Authorization) -> Names:
+    """Return what a person was shown, from a state that has the grant."""
+    agreement = authorization.terms.agreement
+    dataset, purpose = agreement.dataset, state.purposes[agreement.purpose]
+    return Names(
+        consumer=authorization.consumer_name,
+        dataset=dataset.title,
+        fields=dataset.fields,
+        texts=purpose.texts,
+        retention=purpose.retention,
+    )
+
+
+def case_number_in(text: str, bounds: Bounds, names: Names) -> str:
+    """Check that a statement says what its terms say, in the purpose's words, in both languages.
+
+    All of it is on chain but the case number and the reference, which only the statement itself has:
+    the case number must be the same in both languages.
+
+    Returns:
+        The case number.
+
+    Raises:
+        LedgerError: it says something else.
+    """
+    if bounds.fields >> len(names.fields):
+        raise StatementMismatchError("fields are authorized that have no name")
+    templates = _templates(names.texts)
+    fields = tuple(name for place, name in enumerate(names.fields) if bounds.fields >> place & 1)
+
+    reference = format_reference(parse_reference(text[-_REFERENCE_LENGTH:]))
+    # With the reference in it no name can be this text: names were on chain before it was drawn.
+    standing_in = f"CASE-{reference}"
+    terms = Terms(
+        consumer=names.consumer,
+        dataset=names.dataset,
+        fields=fields,
+        item=bounds.item,
+        case_number=standing_in,
+        max_uses=bounds.max_uses,
+        min_interval=bounds.min_interval,
+        not_before=bounds.not_before,
+        expires_at=bounds.expires_at,
+        retention=names.retention,
+    )
+    expected = make_statement(templates, terms, reference).text
+    before = expected.partition(standing_in)[0]
+    case_number = text[len(before) :].partition(_CASE_NUMBER_ENDS)[0]
+    if not case_number or expected.replace(standing_in, case_number) != text:
+        raise StatementMismatchError("the statement does not say what was authorized")
+    return verify_case_number(case_number)
+
+
+@lru_cache(maxsize=_TEMPLATES_KEPT)
+def _templates(texts: tuple[tuple[str, str], ...]) -> Templates:
+    return select_templates(texts)
