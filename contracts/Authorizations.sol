@@ -148,6 +148,7 @@ contract Authorizations is IAuthorizations, Subjects {
     function voidAccess(
         uint256 sequence,
         Authorization calldata terms,
+        uint32 seen,
         uint32 lastUse,
         VoidGround ground,
         string calldata reason
@@ -163,7 +164,8 @@ contract Authorizations is IAuthorizations, Subjects {
         if (found.usesLeft() >= terms.maxUses || _voids[authorization] >= terms.maxUses) {
             revert NothingToVoid(authorization);
         }
-        if (lastUse > found.lastUse()) revert LastUseTooLate(lastUse);
+        if (seen != found.lastUse()) revert UsedSince(authorization, found.lastUse());
+        if (lastUse > seen) revert LastUseTooLate(lastUse);
         if (bytes(reason).length == 0) revert EmptyReason();
         Texts.requireWithin(bytes(reason).length, Texts.PROSE);
 

@@ -360,6 +360,7 @@ def end_links(subject: bytes) -> ContractCall:
 def void_access(
     sequence: int,
     terms: Authorization | GrantTerms,
+    seen: int,
     last_use: int,
     ground: VoidGround,
     reason: str,
@@ -369,12 +370,13 @@ def void_access(
     Args:
         sequence: number of the access.
         terms: the authorization that it used.
+        seen: its last use as it was judged by; refused when it is another one.
         last_use: time of the authorization's last access that stands; zero for none.
         ground: why.
         reason: public for ever.
     """
-    signature = f"voidAccess(uint256,{_AUTHORIZATION},uint32,uint8,string)"
-    values = (sequence, _authorization(terms), last_use, ground, reason)
+    signature = f"voidAccess(uint256,{_AUTHORIZATION},uint32,uint32,uint8,string)"
+    values = (sequence, _authorization(terms), seen, last_use, ground, reason)
     return _call("Authorizations", signature, *values)
 
 

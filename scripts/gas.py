@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from ledger import contracts
+from ledger import contracts, views
 from ledger.contracts import Approval, ContractCall
 from ledger.enumerations import Class, VoidGround
 from ledger.events import OrderTerms, agreement_id, order_id
@@ -22,6 +22,7 @@ from ledger.typed_data import (
     SignedRecord,
     SignerRotation,
     digest,
+    struct_hash,
 )
 from scripts.bench.bare_chain import (
     ALL_FIELDS,
@@ -139,8 +140,10 @@ def stopping(chain: BareChain) -> Iterator[Row]:
     yield "close an id", _gas(chain, chain.identity, close), 1
     yield "end its links", _gas(chain, chain.identity, contracts.end_links(person.subject)), 1
     use(chain, chain.requests(1))
+    wanted = chain.people[0].authorization
+    seen = chain.rpc.send(views.grant_of(chain.deployment.contracts, struct_hash(wanted)))
     void = contracts.void_access(
-        1, chain.people[0].authorization, 0, VoidGround.UNSIGNED, "nobody signed it"
+        1, wanted, seen.last_use, 0, VoidGround.UNSIGNED, "nobody signed it"
     )
     yield "void an access", _gas(chain, chain.regulator, void), 1
 

@@ -81,6 +81,7 @@ interface IAuthorizations is ISubjects {
     error AccessUnknown(uint256 sequence);
     error AlreadyVoided(uint256 sequence);
     error NothingToVoid(AuthorizationId authorization);
+    error UsedSince(AuthorizationId authorization, uint32 lastUse);
     error LastUseTooLate(uint32 lastUse);
     error EmptyReason();
     error DatasetNotPersonal(DatasetId dataset);
@@ -100,10 +101,13 @@ interface IAuthorizations is ISubjects {
     /// @notice Gives one use back that was recorded and never served. A regulator; each access once, for one authorization at most `maxUses`
     /// times, and never more uses than the person granted.
     /// @param sequence Number of the access.
+    /// @param seen The authorization's last use as the caller judged by it. Reverts when it is another one: a use that was mined in between
+    /// stands, and `lastUse` would set its interval back.
     /// @param lastUse Time of the authorization's last access that stands, zero for none; replay checks it.
     function voidAccess(
         uint256 sequence,
         Authorization calldata terms,
+        uint32 seen,
         uint32 lastUse,
         VoidGround ground,
         string calldata reason

@@ -339,7 +339,7 @@ contract BoundsTest is Fixture {
         IAuthorizations.Authorization memory terms = _terms();
         _use(_grant(terms));
         VM.prank(regulator);
-        authorizations.voidAccess(1, terms, 0, IAuthorizations.VoidGround.Unsigned, reason);
+        authorizations.voidAccess(1, terms, uint32(block.timestamp), 0, IAuthorizations.VoidGround.Unsigned, reason);
     }
 
     function _setEncryptionKey(string memory key) private {

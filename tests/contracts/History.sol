@@ -269,6 +269,7 @@ contract History is Powers {
             (
                 which,
                 _signed[authorization],
+                seed >> 17 & 7 == 0 ? 1 : grant.lastUse(),
                 seed >> 16 & 1 == 0 ? 0 : grant.lastUse(),
                 IAuthorizations.VoidGround.Unsigned,
                 "no signature"

@@ -185,7 +185,7 @@ contract NumbersTest is Fixture {
         AuthorizationId authorization = _grant(terms);
         _use(authorization);
         VM.prank(regulator);
-        authorizations.voidAccess(1, terms, 0, IAuthorizations.VoidGround.Unsigned, "no signature");
+        authorizations.voidAccess(1, terms, uint32(block.timestamp), 0, IAuthorizations.VoidGround.Unsigned, "no signature");
         _appoint(GUARDIAN_KEY, START + 365 days);
         _appoint(GUARDIAN_KEY, 0);
         _setFrozen(true);

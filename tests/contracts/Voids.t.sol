@@ -14,7 +14,7 @@ contract VoidsTest is Fixture {
     function test_only_a_regulator_gives_a_use_back() external {
         (IAuthorizations.Authorization memory terms,) = _used(1);
         _refused(abi.encodeWithSelector(IRegistry.RoleMissing.selector, bank, Role.Regulator));
-        _voidBy(bank, 1, terms, 0);
+        _voidBy(bank, 1, terms, uint32(START), 0);
         _withdrawParty(regulator);
         _refusesVoid(1, terms, 0, abi.encodeWithSelector(IRegistry.PartyInactive.selector, regulator));
     }
@@ -90,11 +90,36 @@ contract VoidsTest is Fixture {
         _void(1, terms, uint32(START)); // as late as it was: another access in that second stands
     }
 
+    /// @dev Else a use that is mined between judging and giving back would have its interval set back.
+    function test_a_use_that_the_regulator_did_not_see_stops_giving_back() external {
+        IAuthorizations.Authorization memory terms = _terms();
+        (terms.minInterval, terms.maxUses) = (30 days, 3);
+        terms.expiresAt = START + 80 days;
+        AuthorizationId authorization = _grant(terms);
+        _expect(_use(authorization), Outcome.Allowed);
+        VM.warp(START + 30 days);
+        _expect(_use(authorization), Outcome.Allowed); // while the regulator judged the first one
+        bytes memory late = abi.encodeWithSelector(
+            IAuthorizations.UsedSince.selector, authorization, uint32(START + 30 days)
+        );
+        _refused(late);
+        _voidBy(regulator, 1, terms, uint32(START), 0);
+        uint32 ahead = uint32(START + 30 days + 1);
+        _refused(late);
+        _voidBy(regulator, 1, terms, ahead, 0); // nor one that was not there
+        _expect(_use(authorization), Outcome.TooSoon);
+
+        _voidBy(regulator, 1, terms, uint32(START + 30 days), uint32(START + 30 days));
+        (Grant grant,) = authorizations.grantOf(authorization);
+        VM.assertTrue(grant.usesLeft() == 2 && grant.lastUse() == START + 30 days, "uses and last use");
+        _expect(_use(authorization), Outcome.TooSoon);
+    }
+
     function test_giving_back_has_a_reason() external {
         (IAuthorizations.Authorization memory terms,) = _used(1);
         _refused(abi.encodeWithSelector(IAuthorizations.EmptyReason.selector));
         VM.prank(regulator);
-        authorizations.voidAccess(1, terms, 0, IAuthorizations.VoidGround.Unsigned, "");
+        authorizations.voidAccess(1, terms, uint32(START), 0, IAuthorizations.VoidGround.Unsigned, "");
     }
 
     function test_a_use_comes_back_with_the_last_use_before_it() external {
@@ -118,7 +143,12 @@ contract VoidsTest is Fixture {
         );
         VM.prank(regulator);
         authorizations.voidAccess(
-            2, terms, uint32(START), IAuthorizations.VoidGround.NeverHandedOut, "too few keyholders"
+            2,
+            terms,
+            uint32(START + 30 days),
+            uint32(START),
+            IAuthorizations.VoidGround.NeverHandedOut,
+            "too few keyholders"
         );
 
         (Grant grant,) = authorizations.grantOf(authorization);
@@ -158,15 +188,19 @@ contract VoidsTest is Fixture {
     }
 
     function _void(uint256 sequence, IAuthorizations.Authorization memory terms, uint32 lastUse) private {
-        _voidBy(regulator, sequence, terms, lastUse);
+        _voidBy(regulator, sequence, terms, _lastUse(terms), lastUse);
     }
 
-    function _voidBy(address by, uint256 sequence, IAuthorizations.Authorization memory terms, uint32 lastUse)
-        private
-    {
+    function _voidBy(
+        address by,
+        uint256 sequence,
+        IAuthorizations.Authorization memory terms,
+        uint32 seen,
+        uint32 lastUse
+    ) private {
         VM.prank(by);
         authorizations.voidAccess(
-            sequence, terms, lastUse, IAuthorizations.VoidGround.Unsigned, "no signature in any journal"
+            sequence, terms, seen, lastUse, IAuthorizations.VoidGround.Unsigned, "no signature in any journal"
         );
     }
 
@@ -176,8 +210,14 @@ contract VoidsTest is Fixture {
         uint32 lastUse,
         bytes memory reason
     ) private {
+        uint32 seen = _lastUse(terms);
         _refused(reason);
-        _void(sequence, terms, lastUse);
+        _voidBy(regulator, sequence, terms, seen, lastUse);
+    }
+
+    function _lastUse(IAuthorizations.Authorization memory terms) private view returns (uint32) {
+        (Grant grant,) = authorizations.grantOf(authorizations.authorizationId(terms));
+        return grant.lastUse();
     }
 
     function _about(bytes4 selector, IAuthorizations.Authorization memory terms) private view returns (bytes memory) {

@@ -93,7 +93,7 @@ CALLS: list[ContractCall] = [
     contracts.close_subject(WORD),
     contracts.open_subject(SubjectOpening(WORD, OTHER, 5), APPROVAL),
     contracts.end_links(WORD),
-    contracts.void_access(7, AUTHORIZATION, 5, VoidGround.NEVER_HANDED_OUT, "why"),
+    contracts.void_access(7, AUTHORIZATION, 6, 5, VoidGround.NEVER_HANDED_OUT, "why"),
     contracts.record([RequestGroup(ADDRESS, (bytes(160),))]),
 ]
 
@@ -377,7 +377,9 @@ def test_views_of_subjects_and_authorizations(chain: Chain) -> None:
     assert chain.rpc.send(owner) == views.Rights(2**64 - 1, 2**64 - 1)
     sequence = chain.rpc.send(views.log_state(chain.contracts)).sequence
     assert chain.rpc.send(views.is_voided(chain.contracts, sequence)) is False
-    void = contracts.void_access(sequence, wanted, 0, VoidGround.UNSIGNED, "nobody signed it")
+    void = contracts.void_access(
+        sequence, wanted, grant.last_use, 0, VoidGround.UNSIGNED, "nobody signed it"
+    )
     chain.send(chain.parties.regulator, void)
     assert chain.rpc.send(views.is_voided(chain.contracts, sequence)) is True
     assert chain.rpc.send(views.grant_of(chain.contracts, authorization)).uses_left == 3

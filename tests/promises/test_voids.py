@@ -1,5 +1,6 @@
 """A recorder that turned bad burns people's only use; a regulator finds it, and gives each back by one command."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from wallet.cli import main
 from wallet.cli.exit_codes import ExitCode
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
+from wallet.regulator.voiding import choose
 
 pytestmark = pytest.mark.slow
 
@@ -71,9 +73,9 @@ def audit(
     return run
 
 
-def granted_elsewhere(town: Town, person: Person) -> bytes:
+def granted_elsewhere(town: Town, person: Person, max_uses: int = 1) -> bytes:
     """Grant without the gateway, which has an account of its own."""
-    chain, record = town.city.chain, town.city.authorization(person)
+    chain, record = town.city.chain, town.city.authorization(person, max_uses=max_uses)
     chain.send(
         chain.parties.insurer, contracts.grant(record, chain.approval(record, person.subject))
     )
@@ -83,7 +85,7 @@ def granted_elsewhere(town: Town, person: Person) -> bytes:
 def burn(town: Town, bases: list[bytes]) -> None:
     """Record what the bank never asked for, by a recorder that it named."""
     chain, bank = town.city.chain, town.city.terms.consumer
-    thief = Party("A recorder that turned bad", Roles.RECORDER)
+    thief = Party(f"A recorder that turned bad {secrets.token_hex(4)}", Roles.RECORDER)
     chain.admit(thief)
     chain.send(bank, contracts.name_recorder(thief.address))
     requests = [contracts.encode_request(town.city.submission(one).request) for one in bases]
@@ -143,6 +145,34 @@ def test_burnt_uses_are_given_back_by_one_command_and_shown_to_person_and_consum
 
     result = decode_result(town.use(mine).content)
     assert result.release is not None
+
+
+def test_a_use_between_replay_and_void_stands_and_the_others_are_given_back(
+    town: Town, audit: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain, person = town.city.chain, town.city.person()
+    town.publish()
+    bases = [granted_elsewhere(town, person, max_uses=3) for _ in range(3)]
+    burn(town, bases)
+    busy = bases[1]
+
+    def late(found: Any, wanted: Any) -> Any:
+        burn(town, [busy])
+        return choose(found, wanted)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wallet.cli.audit.choose", late)
+        given = audit("void", "--all", "--reason", "nobody signed it")
+    assert given.code == ExitCode.REFUSED
+    assert {one["authorization"] for one in given.document["uses"]} == {
+        to_hex(one) for one in bases if one != busy
+    }
+    (passed,) = given.document["passed_over"]
+    assert "UsedSince" in passed["problem"]
+    left = [chain.rpc.send(views.grant_of(chain.contracts, one)) for one in bases]
+    assert [one.uses_left for one in left] == [3, 1, 3]
+    assert left[1].last_use > 0
+    assert {one["kind"] for one in audit("replay").document["findings"]} == {"unsigned access"}
 
 
 def entries(town: Town, subject: Any) -> list[dict[str, Any]]:

@@ -527,6 +527,7 @@ class VoidAccess:
     offset: int
     uses: int
     text: int
+    seen: int = 0
 
     def attempt(self, world: World, now: int) -> Attempt:
         caller = world.caller(self.regulator, world.chain.parties.regulator.address)
@@ -541,6 +542,7 @@ class VoidAccess:
         sequence = max(world.state.sequence - self.sequence, 0)
         last_use = 0 if self.offset < 0 else (found.last_use if found else 0) + self.offset
         ground = VoidGround(self.uses % 2)
+        seen = max((found.last_use if found else 0) + self.seen, 0)
 
         def events(_state: State, block: Block) -> Iterator[Event]:
             place = world.numbered(block, "authorizations")
@@ -548,8 +550,12 @@ class VoidAccess:
                 *place, struct_hash(record), sequence, caller, last_use, ground, reason
             )
 
-        call = contracts.void_access(sequence, record, last_use, ground, reason)
-        return Attempt(caller, call, events)
+        def hidden(state: State, _now: int) -> bool:
+            at_last = state.authorizations.get(struct_hash(record))
+            return at_last is not None and at_last.last_use != seen
+
+        call = contracts.void_access(sequence, record, seen, last_use, ground, reason)
+        return Attempt(caller, call, events, hidden)
 
 
 def is_of_another_epoch(found: Kept) -> bool:

@@ -94,6 +94,7 @@ _BY_NAME: Final[dict[str, st.SearchStrategy[Any]]] = {
     "subject": _INDEX,
     "authorization": _INDEX,
     "basis": _INDEX,
+    "seen": mostly(0, 0, 0, rarely=[-1, 1]),
 }
 _BY_ACT: Final[dict[tuple[type, str], st.SearchStrategy[Any]]] = {
     (acts_of_consumers.SignConfidentiality, "consumer"): _CALLER,

@@ -19,6 +19,7 @@ from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
 from ledger.replay import access_id, replay_node
 from ledger.rpc import AsyncRpc, Call
+from ledger.typed_data import struct_hash
 from tests.support.chain import Chain, Subject
 from tests.support.keyholders import Client, ready, running, settings_for
 from tests.support.node_proxy import proxy_before
@@ -142,7 +143,9 @@ def withdraw_dataset(person: Person) -> None:
 def void(person: Person) -> None:
     chain = person.city.chain
     sequence = chain.rpc.send(views.log_state(chain.contracts)).sequence
-    call = contracts.void_access(sequence, person.wanted, 0, VoidGround.UNSIGNED, "nobody signed")
+    seen = chain.rpc.send(views.grant_of(chain.contracts, struct_hash(person.wanted))).last_use
+    ground = VoidGround.UNSIGNED
+    call = contracts.void_access(sequence, person.wanted, seen, 0, ground, "nobody signed")
     chain.send(chain.parties.regulator, call)
 
 

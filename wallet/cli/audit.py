@@ -48,6 +48,7 @@ from wallet.cli.errors import DifferencesError, InputError
 from wallet.cli.keys import key
 from wallet.cli.session import Session, session_of
 from wallet.cli.values import address_of, hash_of, write_file
+from wallet.regulator.errors import NotVoidableError
 from wallet.regulator.evidence import find_in_journal
 from wallet.regulator.exports import Format, access_rows, write_rows
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal, fetch_journal
@@ -136,14 +137,20 @@ def void(
     with _journals(session, journal, keyholder_journal, from_gateway=from_gateway) as journals:
         report = _replay(session, None, journals, None, voidable=asked)
     chosen = choose(report.voidable, wanted)
-    done = []
+    done, passed = [], []
     for use in chosen:
         sent = ""
         if every or wanted:
-            mined = session.run(give_back(session.ledger, session.key, use, reason))
+            try:
+                mined = session.run(give_back(session.ledger, session.key, use, reason))
+            except NotVoidableError as error:
+                passed.append((use, str(error)))
+                continue
             sent = to_hex(mined.transaction)
         done.append((use, sent))
-    show_voids(session, done)
+    show_voids(session, done, passed)
+    if passed:
+        raise NotVoidableError(f"{len(passed):,} uses were passed over: replay again")
 
 
 @app.command()

@@ -12,8 +12,18 @@ from wallet.cli.values import moment_text
 _GROUNDS = {VoidGround.UNSIGNED: "unsigned", VoidGround.NEVER_HANDED_OUT: "never handed out"}
 
 
-def show_voids(session: Session, uses: Sequence[tuple[Voidable, str]]) -> None:
-    """Show uses that were given back, with their transactions, or may be, with none."""
+def show_voids(
+    session: Session,
+    uses: Sequence[tuple[Voidable, str]],
+    passed: Sequence[tuple[Voidable, str]],
+) -> None:
+    """Show uses that were given back, with their transactions, or may be, with none.
+
+    Args:
+        session: of the command.
+        uses: each with its transaction; empty where none was sent.
+        passed: those that were passed over, each with the reason.
+    """
     session.output.table(
         "Uses",
         ("access", "authorization", "ground", "last use then", "transaction"),
@@ -40,4 +50,8 @@ def show_voids(session: Session, uses: Sequence[tuple[Voidable, str]]) -> None:
     ]
     given = sum(bool(sent) for _, sent in uses)
     line = f"{given:,} uses given back" if given else f"{len(uses):,} uses may be given back"
-    session.output.result({"uses": document}, line)
+    if passed:
+        rows = [(use.sequence, why) for use, why in passed]
+        session.output.table("Passed over", ("access", "why"), rows)
+    left = [{"sequence": use.sequence, "problem": why} for use, why in passed]
+    session.output.result({"uses": document, "passed_over": left}, line)

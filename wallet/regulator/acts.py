@@ -75,6 +75,7 @@ def void_access(
     key: PartyKey | None,
     sequence: int,
     terms: GrantTerms,
+    seen: int,
     last_use: int,
     ground: VoidGround,
     reason: str,
@@ -86,9 +87,10 @@ def void_access(
         key: the regulator's.
         sequence: number of the access.
         terms: the authorization that it used.
+        seen: its last use as it was judged by; refused when it is another one.
         last_use: time of the authorization's last access that stands; zero for none.
         ground: why.
         reason: public for ever.
     """
-    call = contracts.void_access(sequence, terms, last_use, ground, reason)
+    call = contracts.void_access(sequence, terms, seen, last_use, ground, reason)
     return (yield from transact(ledger, key, call))
