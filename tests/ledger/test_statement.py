@@ -152,6 +152,14 @@ def test_term_that_cannot_be_written_is_refused(changes: dict[str, object], mess
         text_of(**changes)
 
 
+def test_moments_reach_from_the_first_second_of_1970_to_the_last_of_9999_in_beijing() -> None:
+    assert "until 1 January 1970, 08:00 (Beijing" in text_of(expires_at=0)
+    last = 253_402_271_999
+    assert "until 31 December 9999, 23:59:59 (Beijing" in text_of(expires_at=last)
+    with pytest.raises(TermsError, match="years 1970 to 9999"):
+        text_of(expires_at=last + 1)
+
+
 def test_beginning_is_said_unless_it_is_the_grants_block() -> None:
     assert "不早于" not in text_of()
     assert "not before" not in text_of()

@@ -76,6 +76,11 @@ def test_the_honest_task_is_answered_with_the_fields_asked_for_of_the_persons_re
     assert {record.owner for record in release.records} == {case.owner}
     assert release.publication == 1
     assert release.recipient.to_bytes() == KEY_OF[case.request.nonce]
+    assert (release.consumer, release.fields) == (BANK.address, case.request.fields)
+    assert release.signature == case.task.submission.signature
+    assert release.recorded.access == release.access
+    assert release.schema == case.schema
+    assert release.judged_at == case.world.register.block
 
 
 Lie = Callable[[Case], ReleaseTask]
