@@ -143,8 +143,6 @@ class Following:
         self._told = done
         told = _log.info if done.is_whole else _log.error
         told("brought back what the chain lost", records=done.accesses, count=done.resent)
-        for difference in done.differences:
-            _log.error("came out differently", reason=difference.in_short)
 
     async def _wait(self) -> None:
         """Wait until there may be another final block."""

@@ -7,7 +7,6 @@ ever; and after a crash, nobody could mine the lost blocks again at their own ti
 It mines when something waits, and otherwise once in a while, so that the chain's clock goes on.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from ledger.logs import describe, get_logger
 from ledger.rpc import Call, Rpc, RpcSettings
 
 _GRACE: Final = 10.0
@@ -24,7 +24,7 @@ at the time at which it was (`evm_setTime`), but not any more behind a block of 
 _SHARE: Final = 60
 _STUCK: Final = 1.0
 
-_log = logging.getLogger(__name__)
+_log = get_logger()
 
 
 class _Pool(msgspec.Struct):
@@ -128,7 +128,8 @@ class Miner(threading.Thread):
                         self._tick(rpc)
                 except Exception as error:  # noqa: BLE001 - whatever it is, mining must go on
                     # The node is hung, or gone, or the disk is full: whoever uses it notices.
-                    _log.log(logging.WARNING if well else logging.DEBUG, "not mined: %s", error)
+                    log = _log.warning if well else _log.debug
+                    log("not mined", error=describe(error))
                     well, due = False, time.monotonic() + self._block_time
                 else:
                     well = True
@@ -157,7 +158,7 @@ class Miner(threading.Thread):
         self._keep_interval = max(self._keep_interval, _SHARE * took)
         if took > self._keep_pause:
             self._keep_interval = 0
-            _log.warning("writing the state took %.1f s: not written any more while it runs", took)
+            _log.warning("state not written while it runs", milliseconds=round(took * 1000))
 
     def _free_stuck(self, rpc: Rpc, now: float) -> None:
         """Hand transactions in anew that wait although their turn has come.

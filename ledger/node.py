@@ -11,7 +11,6 @@ pending for ever; mining at an interval of its own, it writes states that do not
 
 import fcntl
 import gzip
-import logging
 import os
 import shutil
 import signal
@@ -28,6 +27,7 @@ import msgspec
 from ledger import queries
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex
+from ledger.logs import get_logger
 from ledger.miner import Miner
 from ledger.node_state import StateFiles, StateUnusableError
 from ledger.rpc import Call, NodeUnreachableError, Rpc, RpcError, RpcSettings
@@ -43,7 +43,7 @@ _LAST_BYTES: Final = 2000
 _SELDOM: Final = 10**6
 """Seconds between anvil's own writings of its state: never, as ours fit together and its do not."""
 
-_log = logging.getLogger(__name__)
+_log = get_logger()
 
 
 class NodeError(LedgerError):
@@ -223,7 +223,7 @@ class Node:
             newest = rpc.send(queries.block("latest"))
             if newest is not None and newest.timestamp > time.time():
                 rpc.send(Call("evm_setTime", (newest.timestamp,), bytes))
-                _log.warning("the newest block is ahead of the clock: its time goes on")
+                _log.warning("newest block ahead of the clock", block=newest.number)
 
     def _mine(self) -> None:
         settings = self.settings

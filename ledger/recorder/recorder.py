@@ -10,7 +10,6 @@ same request again gives the same outcome.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +28,7 @@ from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal, JournalError
+from ledger.logs import describe, get_logger
 from ledger.recorder.checks import free_nonce, verify_mark, verify_nonce
 from ledger.recorder.desk import Unclaimed
 from ledger.recorder.dispatcher import Dispatcher
@@ -66,7 +66,7 @@ RELAY_GAS: Final = 1_000_000
 _LOST: Final = (ChainWentBackError, FinalBlockReplacedError, SequenceBehindError)
 """Troubles that a reconciliation mends."""
 
-_log = logging.getLogger(__name__)
+_log = get_logger()
 
 
 class Recorder:
@@ -351,7 +351,7 @@ class Recorder:
             except LedgerError as error:
                 await self._halt(error)
             except Exception as error:  # noqa: BLE001 - whatever it is, it must stop and say so
-                _log.exception("the recorder failed")
+                _log.error("recorder failed", error=describe(error))
                 await self._halt(RecorderError(f"unexpected: {type(error).__name__}"))
 
     def _enter(self, state: RecorderState) -> None:
@@ -404,13 +404,13 @@ class Recorder:
         self._enter(RecorderState.HALTED)
         self._trouble = error
         self._resume.clear()
-        _log.error("the recorder stopped: %s", error)
+        _log.error("recorder stopped", problem=str(error))
         if self.settings.reconcile_automatically and isinstance(error, _LOST):
             try:
                 await self._reconcile()
             except LedgerError as failure:
                 self._trouble = failure
-                _log.error("what the chain lost cannot be sent again: %s", failure)
+                _log.error("recorder not reconciled", problem=str(failure))
                 if isinstance(failure, RpcError):
                     # The node fell again. What is on it when it is back decides what to do.
                     await asyncio.sleep(_RETRY)
@@ -430,7 +430,7 @@ class Recorder:
         self._dispatcher.desk.remember(accesses)
         self.last_reconciliation = result
         for difference in result.differences:
-            _log.warning("came out differently: %s", difference)
+            _log.error("came out differently", reason=difference.in_short)
         self._enter(RecorderState.STARTING)
         self._resume.set()
         return result

@@ -21,6 +21,7 @@ from tests.support.logs import lines_of, logs_in
 ROOT: Final = Path(__file__).parent.parent.parent
 SECRET: Final = "370102199001011234"
 SET_HERE: Final = {"event", "level", "timestamp"}
+PRODUCT: Final = ("ledger", "gateway", "wallet")
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 _log = get_logger()
@@ -150,7 +151,7 @@ def names_in(source: str) -> set[str]:
         keyword.arg or "**"
         for call in calls
         if ast.unparse(call.func).rpartition(".")[0] in {"_log", "get_logger()"}
-        or ast.unparse(call.func) == "told"
+        or ast.unparse(call.func) in {"log", "told"}
         for keyword in call.keywords
     }
 
@@ -158,12 +159,20 @@ def names_in(source: str) -> set[str]:
 def test_what_services_log_is_what_may_be_logged() -> None:
     """A name that is not allowed would be dropped, and one that nobody uses lets something slip."""
     used: set[str] = set()
-    for folder in ("gateway", "wallet"):
+    for folder in PRODUCT:
         for path in (ROOT / folder).rglob("*.py"):
             source = path.read_text("utf-8")
             if "from ledger.logs import" in source:
                 used |= names_in(source)
     assert used == ALLOWED - SET_HERE
+
+
+def test_all_of_our_own_lines_are_events() -> None:
+    """A line of another logger of ours would come out as a library's, without its text."""
+    for folder in PRODUCT:
+        for path in (ROOT / folder).rglob("*.py"):
+            if path != Path(logs.__file__):
+                assert "logging.getLogger" not in path.read_text("utf-8"), path
 
 
 def test_a_name_that_may_not_be_logged_would_be_found() -> None:
