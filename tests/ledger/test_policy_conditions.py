@@ -129,6 +129,7 @@ def test_what_is_at_each_bound_is_within(case: Case) -> None:
         ({"fields": 0}, "no field"),
         ({"fields": 0b1000}, "of what the purpose may use"),
         ({"dataset": OPEN}, "of what the purpose may use"),
+        ({"dataset": OPEN, "fields": 0b0001}, "of what the purpose may use"),
         ({"validity": 101}, "valid for 101 s; at most 100"),
         ({"max_uses": 6}, "6 uses; 1 to 5"),
         ({"max_uses": 0}, "0 uses; 1 to 5"),

@@ -227,7 +227,9 @@ def test_statement_is_verified_from_its_terms_alone(data: st.DataObject) -> None
 @pytest.mark.parametrize("ending", ["", "x", " ", "\n"])
 def test_statement_changed_at_its_end_is_refused(ending: str) -> None:
     text = text_of()[:-1] + ending
-    with pytest.raises(StatementMismatchError):
+    with pytest.raises(
+        StatementMismatchError, match=r"does not end with its reference|say what the"
+    ):
         verify_statement(text, TEMPLATES, TERMS)
 
 
@@ -324,6 +326,14 @@ def test_reference_may_stand_in_the_text_too() -> None:
     )
     text = make_statement(templates, TERMS, REFERENCE).text
     assert text.count(REFERENCE) == 3
+    assert verify_statement(text, templates, TERMS).reference == REFERENCE
+
+
+def test_the_reference_is_the_one_at_the_end_though_the_template_names_it_alike() -> None:
+    templates = Templates(
+        zh=TEMPLATES.zh + "授权编号 Reference: {reference}。", en=TEMPLATES.en + " {reference}"
+    )
+    text = make_statement(templates, TERMS, REFERENCE).text
     assert verify_statement(text, templates, TERMS).reference == REFERENCE
 
 

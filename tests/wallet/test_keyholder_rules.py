@@ -53,7 +53,7 @@ def verify(world: World, task: ReleaseTask) -> VerifiedRelease:
 def refused(world: World, task: ReleaseTask) -> Reason:
     with pytest.raises(ReleaseRefusedError) as caught:
         verify(world, task)
-    assert caught.value.detail not in ("", "None")
+    assert str(caught.value.detail) not in ("", "None")
     return caught.value.reason
 
 
@@ -710,6 +710,21 @@ def test_the_publications_lag_is_counted_to_its_last_second(case: Case, late: in
         assert refused(case.world, task) is Reason.PUBLICATION_SUPERSEDED
     else:
         assert verify(case.world, task).publication == 1
+
+
+def test_the_window_is_the_rules_own_and_not_what_the_register_keeps(case: Case) -> None:
+    case.world.rules = dataclasses.replace(case.world.rules, release_window=5)
+    case.world.pass_time(5)
+    assert verify(case.world, case.task).publication == 1
+    case.world.pass_time(1)
+    assert refused(case.world, case.task) is Reason.RELEASE_OVER
+
+
+def test_accesses_are_released_from_the_first_known_block_on(case: Case) -> None:
+    case.world.register._first_block = case.location.block_number
+    assert verify(case.world, case.task).publication == 1
+    case.world.register._first_block += 1
+    assert refused(case.world, case.task) is Reason.RELEASE_OVER
 
 
 def test_the_newest_publication_has_no_lag(case: Case) -> None:
