@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from ledger.deployment import Deployment
 from ledger.escaping import escape_json, escape_text
 from ledger.evidence import EvidenceCheckError
 from ledger.hexes import to_hex
@@ -42,19 +43,28 @@ class Output:
 
     def __init__(self, *, machine: bool) -> None:
         self.machine = machine
+        self._trial: bool | None = None
         self._out = _Screen(sys.stdout)
         self._err = _Screen(sys.stderr)
+
+    def tell_trial(self, deployment: Deployment) -> None:
+        """Say with whatever is printed whether the deployment is a trial: people at once, machines in the document."""
+        self._trial = deployment.trial
+        if deployment.trial and not self.machine:
+            self.warn(f"trial       {deployment.trial_text}")
 
     def result(self, document: object, *lines: str) -> None:
         """Print what came out: the document for machines, the lines for people."""
         if self.machine:
-            self._out.document(document, indent=2)
+            self._out.document(self._with_trial(document), indent=2)
             return
         for line in lines:
             self._out.line(line)
 
     def document(self, text: bytes) -> None:
-        """Print a JSON document, for machines and people alike."""
+        """Print a JSON document as it is, for machines and people alike."""
+        if self.machine and self._trial:
+            self.warn("trial")
         self._out.document(msgspec.Raw(text), indent=2)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -91,6 +101,16 @@ class Output:
             self._err.document({"error": described(error, code)}, indent=0)
         else:
             self._err.error(str(error))
+
+    def _with_trial(self, document: object) -> object:
+        if self._trial is None:
+            return document
+        plain = msgspec.to_builtins(document, enc_hook=_plain)
+        if isinstance(plain, dict):
+            return {**plain, "trial": self._trial}
+        if self._trial:  # a list has no member for it
+            self.warn("trial")
+        return document
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:

@@ -125,7 +125,8 @@ def options(
         scrypt_n=scrypt_n,
         machine=machine,
     )
-    context.obj = context.with_resource(Session(chosen))
+    context.obj = session = context.with_resource(Session(chosen))
+    session.tell_trial()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

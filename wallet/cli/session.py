@@ -11,7 +11,7 @@ A party's own directory (`--home`):
 
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ import typer
 from ledger.chain import Finality
 from ledger.deployment import Deployment, read_deployment, verify_deployment
 from ledger.envelope import STANDARD_SCRYPT_N
+from ledger.errors import LedgerError
 from ledger.escaping import escape_text
 from ledger.fees import FeeRule
 from ledger.rpc import Rpc
@@ -34,6 +35,7 @@ from wallet.client.requests import RequestBook
 from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
+from wallet.errors import WalletError
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password, PasswordSource, parse_source, read_password
 from wallet.supervisor import Addresses, Layout, read_addresses
@@ -118,6 +120,14 @@ class Session:
         if options.data is not None:
             return read_deployment(Layout(options.data).deployment)
         raise InputError("which contracts? name --deployment FILE, or --data DIR of `quancheng up`")
+
+    def tell_trial(self) -> None:
+        """Say whether the contracts are a trial, whatever the command is.
+
+        Where there are none yet, or they cannot be read, the command that needs them says so.
+        """
+        with suppress(LedgerError, WalletError):
+            self.output.tell_trial(self.deployment)
 
     @cached_property
     def ledger(self) -> Ledger:

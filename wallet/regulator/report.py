@@ -52,6 +52,7 @@ def make_report(deployment: Deployment, replay: ReplayReport, rows: Iterable[Acc
         if len(newest) > 2 * _MOST_ROWS:
             del newest[:_MOST_ROWS]
     parts = [
+        _trial(deployment),
         _verdict(replay),
         _facts(deployment, replay),
         _findings(replay),
@@ -70,6 +71,15 @@ def make_report(deployment: Deployment, replay: ReplayReport, rows: Iterable[Acc
     )
 
 
+def _trial(deployment: Deployment) -> str:
+    if not deployment.trial:
+        return ""
+    return (
+        '<p class="bad"><strong>This deployment is a trial: no party\'s power is bounded.</strong> '
+        "本部署为试运行：任何一方的权力均不受约束。</p>"
+    )
+
+
 def _verdict(replay: ReplayReport) -> str:
     if replay.is_clean:
         return '<p class="good"><strong>Replay found no difference.</strong> 重放未发现差异。</p>'
@@ -82,6 +92,7 @@ def _verdict(replay: ReplayReport) -> str:
 def _facts(deployment: Deployment, replay: ReplayReport) -> str:
     facts = (
         ("chain", str(deployment.chain_id)),
+        ("trial", deployment.trial_text),
         ("blocks", f"{replay.first_block} to {replay.last_block}"),
         ("events", str(replay.logs)),
         ("accesses", str(replay.accesses)),
