@@ -287,13 +287,15 @@ def veto(
     context: typer.Context,
     new_signer: Annotated[str, typer.Argument(help="The signer that somebody wants to put in.")],
     subject: Subject = "",
+    *,
+    over: Over = _UNHURRIED,
 ) -> None:
     """Stop a recovery that one did not ask for."""
     session = session_of(context)
     keys = _keys(session)
     signer = from_hex(new_signer)
     whats = [(one, acts.veto(one.subject_id, signer)) for one in _chosen(keys, subject)]
-    _carry_out(session, keys, whats, "vetoed")
+    _carry_out(session, keys, whats, "vetoed", over)
 
 
 @app.command()

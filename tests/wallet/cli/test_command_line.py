@@ -347,3 +347,11 @@ def test_spans_times_and_fields_are_read() -> None:
         mask_of(names, "Salary")
     with pytest.raises(InputError):
         mask_of(names, " , ")
+
+
+@pytest.mark.parametrize("command", ["freeze", "rotate", "veto", "guardian"])
+def test_what_is_done_to_several_ids_can_be_spread_in_time(command: str) -> None:
+    """Ids that change side by side show everybody that they are one person's."""
+    wallet = typer.main.get_command(app).commands["wallet"]  # type: ignore[attr-defined]
+    options = {option for one in wallet.commands[command].params for option in one.opts}
+    assert {"--subject", "--over"} <= options
