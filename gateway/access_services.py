@@ -318,7 +318,7 @@ def _assemble(
     )
     inbox_store = SqlInboxStore(database)
     materials = Materials(shared.publications, links, linking)
-    callers = Callers(shared.index, trail, shared.freshness, shared.rpc, shared.deployment)
+    callers = Callers(shared.index, trail, shared.freshness, shared.deployment)
     accesses = Accesses(
         domain=shared.deployment.domain_of(AccessRequest),
         recorder=sender,

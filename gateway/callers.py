@@ -9,18 +9,14 @@ import json
 from collections.abc import Hashable
 from typing import Final
 
-from gateway.errors import ChainUnavailableError
 from gateway.freshness import Freshness
 from gateway.trail import IndexTrail
-from ledger import views
 from ledger.deployment import Deployment
-from ledger.enumerations import Change
 from ledger.gathering import Gatherer
 from ledger.hexes import to_hex
 from ledger.index.index import Index
 from ledger.index.reader import Selection
 from ledger.keccak import keccak256
-from ledger.rpc import AsyncRpc, RpcError
 from ledger.service.rate_limit import STRANGERS
 
 _EVENTS: Final = 1_000
@@ -35,14 +31,12 @@ class Callers:
         index: Index,
         trail: IndexTrail,
         freshness: Freshness,
-        rpc: AsyncRpc,
         deployment: Deployment,
     ) -> None:
         self._index = index
         self._trail = trail
         self._freshness = freshness
-        self._rpc = rpc
-        self._contracts = deployment.contracts
+        self._authority = deployment.authority
         self._people: Gatherer[bytes, bool] = Gatherer(index.people_who_sign)
         self._subjects: dict[bytes, asyncio.Task[frozenset[str]]] = {}
         self._as_of = -1
@@ -57,33 +51,29 @@ class Callers:
 
         All who ask at one time share a read: who draws keys does not take the database from the others.
         """
-        if signer in self._index.snapshot.parties:
+        if self._is_named(signer) or signer in self._index.snapshot.parties:
             return True
         return signer in await self._people.get([signer])
 
     async def may_transact(self, account: bytes) -> bool:
-        """Tell whether an account is a party's (one that is pending too), or the authority's now or next.
-
-        Raises:
-            IndexBehindError, ChainUnavailableError: That cannot be told now.
-        """
-        try:
-            authority = await self._rpc.send(views.authority(self._contracts))
-            due = views.change_due_at(self._contracts, Change.AUTHORITY, account)
-            if account == authority or await self._rpc.send(due) > 0:
-                return True
-        except RpcError as error:
-            raise ChainUnavailableError("the node cannot be asked") from error
-        await self._freshness.catch_up()
-        return self.is_party(account)
-
-    def is_party(self, account: bytes) -> bool:
-        """Tell whether an account was ever named as a party.
+        """Tell whether an account is somebody's who may transact, once the index has all that is final.
 
         Raises:
             IndexBehindError: That cannot be told now.
         """
-        return self._trail.is_party(account)
+        await self._freshness.catch_up()
+        return self.is_party(account)
+
+    def is_party(self, account: bytes) -> bool:
+        """Tell whether an account was ever named as a party, pending too, as a supervisor or as the authority.
+
+        Raises:
+            IndexBehindError: That cannot be told now.
+        """
+        return self._is_named(account) or self._trail.is_party(account)
+
+    def _is_named(self, account: bytes) -> bool:
+        return account == self._authority or account in self._index.snapshot.named
 
     async def signs_for(self, signer: bytes, subject: bytes) -> bool:
         """Tell whether a signer signs for a subject, as its own or as a guardian's, or did so once.

@@ -21,11 +21,11 @@ class KnownCallers(Protocol):
     """Who is somebody here (`gateway.callers`)."""
 
     async def may_transact(self, account: bytes) -> bool:
-        """Tell whether an account is a party's, or the authority's now or next, when it is not in the index yet."""
+        """Tell whether an account is somebody's who may transact, when the index does not know it yet."""
         ...
 
     def is_party(self, account: bytes) -> bool:
-        """Tell whether an account was ever named as a party."""
+        """Tell whether an account was ever named as a party, pending too, as a supervisor or as the authority."""
         ...
 
     async def signs_for(self, signer: bytes, subject: bytes) -> bool:

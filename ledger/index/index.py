@@ -90,7 +90,7 @@ class Index:
         self._database = database
         self._origin = origin
         self._keys: Keys | None = None
-        self._snapshot = Snapshot(Head(origin.before, bytes(32), 0, 0), {}, {}, {}, {}, {}, {})
+        self._snapshot = Snapshot(Head(origin.before, bytes(32), 0, 0), {}, {}, {}, {}, {}, {}, {})
         self._written = self._snapshot.head
         self._written_at = float("-inf")
         self._moved = asyncio.Event()

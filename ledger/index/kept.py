@@ -100,6 +100,12 @@ async def orders(connection: AsyncConnection) -> dict[bytes, OrderEntry]:
     return found
 
 
+async def named(connection: AsyncConnection) -> dict[bytes, bool]:
+    """Return who is somebody without being a party yet."""
+    rows = await connection.execute(select(tables.named.c.address))
+    return dict.fromkeys(rows.scalars(), True)
+
+
 async def successors(connection: AsyncConnection) -> dict[bytes, bytes]:
     """Return who follows which identity authority."""
     table = tables.successors
@@ -125,6 +131,7 @@ KEPT: Final[
     tables.datasets.name: ("datasets", datasets),
     tables.purposes.name: ("purposes", purposes),
     tables.orders.name: ("orders", orders),
+    tables.named.name: ("named", named),
     tables.successors.name: ("successors", successors),
     tables.ended_links.name: ("ended_links", ended_links),
 }

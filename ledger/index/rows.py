@@ -292,6 +292,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     datasets: Mapping[bytes, DatasetEntry]
     purposes: Mapping[bytes, PurposeEntry]
     orders: Mapping[bytes, OrderEntry]
+    named: Mapping[bytes, bool]
+    """Whose admission or authority was announced, and supervisors: parties or not."""
     successors: Mapping[bytes, bytes]
     """Of identity authorities."""
     ended_links: Mapping[bytes, int]

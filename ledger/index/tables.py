@@ -154,6 +154,13 @@ parties: Final = Table(
     _bytes("encryption_key", None),
 )
 
+named: Final = Table(
+    "chain_named",
+    metadata,
+    # Who is somebody without being a party yet: whose admission or authority was announced, and supervisors.
+    Column("address", LargeBinary(20), primary_key=True),
+)
+
 recorders: Final = Table(
     "chain_recorders",
     metadata,

@@ -258,6 +258,23 @@ class Writer:
             tables.parties, {"key": key}, name=event.title, roles=event.roles, active=True
         )
 
+    async def admission_announced(self, event: happened.AdmissionAnnounced) -> None:
+        """Note who is to be a party."""
+        await self._name(event.party)
+
+    async def change_announced(self, event: happened.ChangeAnnounced) -> None:
+        """Note who is to be the authority."""
+        if event.change is ChangeKind.AUTHORITY:
+            await self._name(event.first)
+
+    async def supervisor_appointed(self, event: happened.SupervisorAppointed) -> None:
+        """Note whose machine it is."""
+        await self._name(event.supervisor)
+
+    async def _name(self, address: bytes) -> None:
+        statement = self._upsert(tables.named).values({"address": address})
+        await self._connection.execute(statement.on_conflict_do_nothing())
+
     async def recorder_named(self, event: happened.RecorderNamed) -> None:
         """Let a recorder record a consumer's requests."""
         row = {"consumer": await self._keys.party(event.consumer), "recorder": event.recorder}
@@ -550,6 +567,9 @@ _GATHERED: Final = frozenset((Accessed, Recorded, BatchSkipped, SubjectRegistere
 
 _TOUCHES: Final[dict[type[Event], tuple[str, ...]]] = {
     happened.PartyAdmitted: ("chain_parties",),
+    happened.AdmissionAnnounced: ("chain_named",),
+    happened.ChangeAnnounced: ("chain_named",),
+    happened.SupervisorAppointed: ("chain_named",),
     happened.RecorderNamed: ("chain_parties",),
     happened.RecorderDismissed: ("chain_parties",),
     happened.ChangeMade: ("chain_successors",),
@@ -564,6 +584,9 @@ _TOUCHES: Final[dict[type[Event], tuple[str, ...]]] = {
 
 _HANDLERS: Final[dict[type[Event], Callable[[Writer, Any], Awaitable[None]]]] = {
     happened.PartyAdmitted: Writer.party_admitted,
+    happened.AdmissionAnnounced: Writer.admission_announced,
+    happened.ChangeAnnounced: Writer.change_announced,
+    happened.SupervisorAppointed: Writer.supervisor_appointed,
     happened.RecorderNamed: Writer.recorder_named,
     happened.RecorderDismissed: Writer.recorder_dismissed,
     happened.ChangeMade: Writer.change_made,

@@ -374,6 +374,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chain_purposes")),
     )
     op.create_table(
+        "chain_named",
+        sa.Column("address", sa.LargeBinary(length=20), nullable=False),
+        sa.PrimaryKeyConstraint("address", name=op.f("pk_chain_named")),
+    )
+    op.create_table(
         "chain_recorders",
         sa.Column("consumer", sa.BigInteger(), nullable=False),
         sa.Column("recorder", sa.LargeBinary(length=20), nullable=False),
@@ -465,6 +470,7 @@ def downgrade() -> None:
     op.drop_table("chain_progress")
     op.drop_table("chain_parties")
     op.drop_table("chain_orders")
+    op.drop_table("chain_named")
     op.drop_table("chain_guardians")
     op.drop_table("chain_faults")
     op.drop_table("chain_events")
