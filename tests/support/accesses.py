@@ -77,6 +77,7 @@ SNAPSHOT = Snapshot(
     },
     purposes={PURPOSE: PurposeEntry(PURPOSE, "loan", pairs(TEXTS), YEAR, 1000, 0, YEAR, True, {})},
     orders={},
+    named={},
     successors={},
     ended_links={},
 )
