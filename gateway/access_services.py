@@ -9,7 +9,6 @@ from collections.abc import (
     Coroutine,
     Iterable,
     Mapping,
-    Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ from gateway.errors import ChainUnavailableError, SettingsError
 from gateway.freshness import Freshness
 from gateway.inbox import Inbox
 from gateway.key_files import read_key_file
-from gateway.keyholders import Keyholders, keyholder_at
+from gateway.keyholder_client import keyholder_at
+from gateway.keyholders import Keyholders
 from gateway.linking import Linking
 from gateway.materials import Materials
 from gateway.namings import Namings
@@ -61,7 +61,6 @@ from ledger.index.rows import AccessEntry
 from ledger.log_reader import LogPart, LogReader, next_part
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
-from ledger.rosters import Roster
 from ledger.rpc import AsyncRpc, RpcError
 from ledger.service.rate_limit import RateLimit
 from ledger.transactions import SignedTransaction
@@ -208,7 +207,7 @@ async def open_access_services(
         journal = SqlReleaseJournal(shared.database)
         authorizations = SqlAuthorizationStore(shared.database)
         statements = Statements(authorizations, shared.index, shared.freshness.catch_up)
-        keyholders = _keyholders(settings, shared.deployment.rosters, statements)
+        keyholders = _keyholders(settings, shared.deployment, statements)
         stack.push_async_callback(keyholders.close)
         unclaimed = Unclaimed(journal)
         stack.push_async_callback(unclaimed.close)
@@ -242,15 +241,16 @@ def _sender(shared: Shared, recorder: Recorder | None, unclaimed: Unclaimed) -> 
 
 
 def _keyholders(
-    settings: AccessSettings, rosters: Sequence[Roster], statements: Statements
+    settings: AccessSettings, deployment: Deployment, statements: Statements
 ) -> Keyholders:
+    rosters, domain = deployment.rosters, deployment.domain_of(AccessRequest)
     urls = {parse_address(text): str(url).rstrip("/") for text, url in settings.keyholders.items()}
     for address in urls.keys() - {member for roster in rosters for member in roster.members}:
         raise SettingsError(
             f"QUANCHENG_GATEWAY_KEYHOLDERS: {to_hex(address)} is in no roster of the deployment file"
         )
     clients = [
-        keyholder_at(address, url, timeout=settings.keyholder_timeout)
+        keyholder_at(address, url, domain, timeout=settings.keyholder_timeout)
         for address, url in urls.items()
     ]
     return Keyholders(clients, rosters, statements.find, hedge=settings.keyholder_hedge)

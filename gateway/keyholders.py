@@ -14,45 +14,28 @@ from typing import Final
 import msgspec
 
 from gateway.errors import ForbiddenError, GatewayError, UnavailableError
-from ledger.errors import UNREADABLE, LedgerError
+from gateway.keyholder_client import KeyholderClient, KeyholderError
 from ledger.exchange import (
     HeldKeys,
     Refusal,
     SealedParts,
-    decode_answers,
     encode_tasks,
     with_authorization,
 )
-from ledger.hexes import ADDRESS_LENGTH, from_hex, to_hex
-from ledger.http_client import HttpAsker, HttpError
-from ledger.http_connections import HttpClient
-from ledger.rosters import Roster
+from ledger.rosters import Roster, most_sealed
 from ledger.typed_data import Authorization
 
-_OK: Final = 200
-_MOST_ANSWER: Final = 64 * 1024 * 1024
 _MOST_QUESTION: Final = 8 * 1024 * 1024
 """Bytes of tasks with statements in one body; a keyholder takes 32 MiB."""
-_CONNECTIONS: Final = 16
-_IDLE: Final = 4.0
-"""Seconds for which an unused connection is kept; a keyholder closes it after five."""
 _REST: Final = 5.0
 """Seconds for which a keyholder that failed is asked last."""
 _LOOK_AGAIN: Final = 2.0
 """Seconds for which it stays known who is ready: readiness may be asked for often, and by anybody."""
-_SOON: Final = 1.5
-_FRESH: Final = 0.05
-"""Seconds for which an answer shows that a keyholder is ready: a use that is recorded while too few are is
-somebody's use for nothing. Under load releases show it, otherwise each access asks."""
 
 PROBLEM: Final = "urn:quancheng:problem:"
 RELEASE_OVER: Final = PROBLEM + "release-over"
 RELEASE_STOPPED: Final = PROBLEM + "release-stopped"
 STATEMENT_WANTED: Final = PROBLEM + "statement-wanted"
-
-
-class KeyholderError(GatewayError):
-    """One keyholder could not be asked, or its answer cannot be used."""
 
 
 class KeyholdersUnavailableError(UnavailableError):
@@ -73,13 +56,6 @@ class ReleaseStoppedError(ForbiddenError):
     """An act on chain stands against the release; the access is kept."""
 
 
-class _Description(msgspec.Struct):
-    address: str
-
-
-_descriptions: Final = msgspec.json.Decoder(_Description)
-
-
 class Availability(msgspec.Struct, frozen=True):
     """How many keyholders there are, how many of them can release now, how many it takes: of the newest epoch."""
 
@@ -95,97 +71,6 @@ class Availability(msgspec.Struct, frozen=True):
         if self.ready >= self.needed:
             return None
         return f"{self.ready} of {self.known} keyholders are ready, {self.needed} are needed"
-
-
-class KeyholderClient:
-    """One keyholder. Belongs to the event loop in which it was first used."""
-
-    def __init__(self, address: bytes, http: HttpAsker) -> None:
-        """Prepare; nothing is sent.
-
-        Args:
-            address: Its account, as the roster has it.
-            http: Asks the service; see `keyholder_at`.
-        """
-        self.address = address
-        self._http = http
-        self._identified = False
-        self.failed_at = float("-inf")
-        self.ready_at = float("-inf")
-        """When it last showed that it can release."""
-
-    async def confirm(self) -> None:
-        """Ask whether this keyholder can release at this moment.
-
-        Raises:
-            KeyholderError: It cannot, does not answer soon, or is another one than it should be.
-        """
-        try:
-            async with asyncio.timeout(_SOON):
-                if not self._identified:
-                    self._identify(await self._send("GET", "/v1/holder", b""))
-                await self._send("GET", "/readyz", b"")
-        except TimeoutError as error:
-            raise KeyholderError("a keyholder does not answer soon") from error
-        self.ready_at = time.monotonic()
-
-    def is_fresh(self) -> bool:
-        """Whether it has just shown that it can release, and nothing went wrong since."""
-        return self.ready_at > max(self.failed_at, time.monotonic() - _FRESH)
-
-    async def release(self, body: bytes, count: int) -> tuple[SealedParts | Refusal, ...]:
-        """Ask for the parts of `count` tasks (`ledger.exchange.encode_tasks`).
-
-        Raises:
-            KeyholderError: It does not answer, or not as it should.
-        """
-        answer = await self._send("POST", "/v1/releases", body)
-        try:
-            answers = decode_answers(answer, count)
-        except LedgerError as error:
-            self.failed_at = time.monotonic()
-            raise KeyholderError(f"a keyholder's answer: {error}") from error
-        self.ready_at = time.monotonic()
-        return answers
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.close()
-
-    def _identify(self, body: bytes) -> None:
-        """Check that its URL is not another keyholder's. All else that it says of itself is left unread."""
-        try:
-            found = from_hex(_descriptions.decode(body).address, ADDRESS_LENGTH)
-        except (*UNREADABLE, LedgerError) as error:
-            raise KeyholderError("a keyholder does not say who it is") from error
-        if found != self.address:
-            raise KeyholderError(f"{to_hex(found)} answers in place of {to_hex(self.address)}")
-        self._identified = True
-
-    async def _send(self, method: str, path: str, body: bytes) -> bytes:
-        try:
-            answer = await self._http.ask(method, path, body)
-        except HttpError as error:
-            self.failed_at = time.monotonic()
-            raise KeyholderError("a keyholder does not answer") from error
-        if answer.status != _OK:
-            self.failed_at = time.monotonic()
-            raise KeyholderError(f"a keyholder answers with status {answer.status}")
-        return answer.body
-
-
-def keyholder_at(address: bytes, url: str, *, timeout: float) -> KeyholderClient:
-    """Return the keyholder with this URL.
-
-    Args:
-        address: Its account, as the roster has it.
-        url: Of the service, without a path.
-        timeout: Seconds for one question and its answer.
-    """
-    return KeyholderClient(
-        address,
-        HttpClient(url, timeout=timeout, connections=_CONNECTIONS, most=_MOST_ANSWER, idle=_IDLE),
-    )
 
 
 NotReleased = KeyholdersUnavailableError | ReleaseOverError | ReleaseStoppedError
@@ -206,6 +91,10 @@ class PartsTask(msgspec.Struct, frozen=True):
     others are asked first."""
     authorization: bytes | None = None
     """Id of the basis, where that is a person's consent: a keyholder may want to see its statement."""
+    records: int = 0
+    """How many there are of them."""
+    fields: int = 0
+    """How many are asked for of each."""
 
 
 Statements = Callable[[Sequence[bytes]], Awaitable[Mapping[bytes, Authorization]]]
@@ -411,6 +300,10 @@ class Keyholders:
         found = [self._rosters[epoch] for epoch in task.epochs if epoch in self._rosters]
         return tuple(found) if len(found) == len(task.epochs) else ()
 
+    def _most(self, task: PartsTask) -> int:
+        """Return how many bytes sealed parts have at most: so much is taken from nobody who lies."""
+        return most_sealed(self._rosters_of(task), task.records, task.fields)
+
     def _in_turn(self) -> list[KeyholderClient]:
         """Return all keyholders, each time another one first, and last those that just failed."""
         self._turn += 1
@@ -438,7 +331,9 @@ class Keyholders:
     async def _release(
         self, client: KeyholderClient, tasks: Sequence[PartsTask]
     ) -> tuple[SealedParts | Refusal, ...]:
-        answers = await client.release(encode_tasks([one.encoded for one in tasks]), len(tasks))
+        answers = await client.release(
+            encode_tasks([one.encoded for one in tasks]), [self._most(one) for one in tasks]
+        )
         wanted = {
             place: task.authorization
             for place, (task, answer) in enumerate(zip(tasks, answers, strict=True))
@@ -457,9 +352,11 @@ class Keyholders:
         if not told:
             return answers
         bodies = [with_authorization(tasks[place].encoded, one) for place, one in told.items()]
+        most = [self._most(tasks[place]) for place in told]
         second: list[SealedParts | Refusal] = []
         for some in _portions(bodies):
-            second += await client.release(encode_tasks(some), len(some))
+            size = most[len(second) : len(second) + len(some)]
+            second += await client.release(encode_tasks(some), size)
         changed = dict(zip(told, second, strict=True))
         return tuple([changed.get(place, answer) for place, answer in enumerate(answers)])
 

@@ -214,6 +214,8 @@ def _task(one: _Prepared) -> PartsTask:
         frozenset([record.epoch for record in material.records]),
         () if earlier is None else earlier.holders,
         None if one.basis.subject is None else one.basis.id,
+        records=len(material.records),
+        fields=one.order.submission.request.fields.bit_count(),
     )
 
 

@@ -23,7 +23,7 @@ from functools import lru_cache
 from hmac import digest as hmac
 from itertools import combinations
 from math import comb
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -54,6 +54,9 @@ MAX_SUBSETS = 512
 Epoch = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Bytes32 = Annotated[bytes, msgspec.Meta(min_length=SIZE, max_length=SIZE)]
 
+_HEAD: Final = 5
+_NUMBER: Final = 9
+_SMALL: Final = 3
 _EXPAND_KEY = KEY_AND_SALT_LABEL + b"\x01"
 _EXPAND_SALT = KEY_AND_SALT_LABEL + b"\x02"
 
@@ -323,6 +326,19 @@ def field_key(keys: DatasetKeys, message: bytes) -> tuple[bytes, bytes]:
 def pack(message: Seed | HolderSeeds | HolderSubkeys | Release) -> bytes:
     """Write down what is then sealed or kept in a keystore: format version, then MessagePack."""
     return bytes((FORMAT,)) + msgspec.msgpack.encode(message)
+
+
+def most_packed(sharing: Sharing, records: int, fields: int) -> int:
+    """Return how many bytes a release of so many records and fields, packed, has at most.
+
+    MessagePack writes a number in at most 9 bytes and what has a length with at most 5 before it; numbers of
+    holders and fields, up to 512, take 3.
+    """
+    subset = sharing.holders - sharing.threshold + 1
+    share = _HEAD + (_HEAD + _SMALL * subset) + (_HEAD + SIZE * fields)
+    shares = comb(sharing.holders - 1, sharing.threshold - 1) * share
+    record = 6 * _HEAD + 3 * _NUMBER + SIZE + _SMALL * fields + shares
+    return 4 * _HEAD + records * record
 
 
 _Packed = TypeVar("_Packed", Seed, HolderSeeds, HolderSubkeys, Release)

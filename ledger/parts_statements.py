@@ -1,23 +1,22 @@
 """What a keyholder signs of the parts that it released, so that wrong ones can be shown without showing any part.
 
-A statement has, for each seed that a keyholder knows, the hash of the parts that it made with it for one
+A statement has, for each epoch, the hash of the parts that a keyholder made with each of its seeds for one
 request. Right parts of one seed are the same from everybody in its subset, so statements can be compared: who
-disagrees with more others than may be wrong (n-k) is wrong itself. The hashes tell nothing of the parts,
-which nobody can guess.
+disagrees with more others than may lie is wrong itself. The hashes tell nothing of the parts, which nobody can guess.
 
 A keyholder signs once for each answer and key: the root of a Merkle tree over the statements of all requests
-that it answers then to this key. Source: docs/spec/custody.md.
+that it answers then to this key, with the access log that they are of. Source: docs/spec/custody.md.
 """
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 import msgspec
 
-from ledger.custody import Bytes32, Epoch, HolderParts, Release, Subset
-from ledger.encoding import FORMAT, SIZE, label, prefixed, u32, u64
+from ledger.custody import Bytes32, HolderParts, Release, Subset
+from ledger.encoding import FORMAT, SIZE, label, prefixed, sized, u32, u64
 from ledger.errors import UNREADABLE, MalformedError, ProofError
 from ledger.hexes import ADDRESS_LENGTH, to_hex
 from ledger.merkle import InclusionProof, MerkleTree, TreeHead, leaf_hash, verify_inclusion
@@ -29,9 +28,13 @@ from ledger.signing import (
     sign,
     verify_signature,
 )
+from ledger.typed_data import AccessRequest, Domain, digest, domain_separator
 
-_MOST_BYTES: Final = 512 * 1024
+MOST_PROOF: Final = 512 * 1024
+"""Bytes of what shows wrong parts."""
 _WORD: Final = 4
+MOST_SIGNED: Final = SIGNATURE_LENGTH + SIZE + 2 * _WORD + 32 * SIZE
+"""Bytes of what is signed of one statement: a tree of 2^32 has a way of 32 hashes."""
 
 Address = Annotated[bytes, msgspec.Meta(min_length=ADDRESS_LENGTH, max_length=ADDRESS_LENGTH)]
 
@@ -39,29 +42,36 @@ Address = Annotated[bytes, msgspec.Meta(min_length=ADDRESS_LENGTH, max_length=AD
 class SubsetHash(msgspec.Struct, frozen=True, array_like=True):
     """The hash of the parts that were made with one seed, of all records of its epoch."""
 
-    epoch: Epoch
     subset: Subset
     hash: Bytes32
+
+
+class EpochParts(msgspec.Struct, frozen=True, array_like=True):
+    """What a keyholder says that it released of the records of one epoch."""
+
+    roster: Bytes32
+    """Digest of the epoch's roster, as the keyholder has it."""
+    holder: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    """The number by which its parts call it."""
+    about: Bytes32
+    """Hash of which records and fields these are. Parts of others cannot be compared."""
+    hashes: tuple[SubsetHash, ...]
 
 
 class PartsStatement(msgspec.Struct, frozen=True, array_like=True):
     """What a keyholder says that it released for one request."""
 
     request: Bytes32
-    """Digest of the `AccessRequest`."""
-    about: Bytes32
-    """Hash of which records and fields these are. Statements about others cannot be compared."""
-    hashes: tuple[SubsetHash, ...]
+    """Digest of the `AccessRequest`: chain and access log are in it."""
+    epochs: tuple[EpochParts, ...]
 
     def leaf(self) -> bytes:
         """Return what stands for this in the tree that is signed."""
-        hashes = [u32(one.epoch) + _packed(one.subset) + one.hash for one in self.hashes]
         return leaf_hash(
             label("parts-statement")
             + self.request
-            + self.about
-            + u32(len(hashes))
-            + b"".join(hashes)
+            + u32(len(self.epochs))
+            + b"".join([_packed_epoch(one) for one in self.epochs])
         )
 
 
@@ -74,59 +84,90 @@ class SignedStatement(msgspec.Struct, frozen=True, array_like=True):
     """From `sign_statements`."""
 
 
+class StatedRequest(msgspec.Struct, frozen=True, array_like=True):
+    """An `AccessRequest` in MessagePack, which has no numbers of 256 bits."""
+
+    consumer: Address
+    basis: Bytes32
+    item: Bytes32
+    fields: Bytes32
+    nonce: Bytes32
+    deadline: Annotated[int, msgspec.Meta(ge=0)]
+
+    @classmethod
+    def of(cls, request: AccessRequest) -> Self:
+        """Write a request down."""
+        fields, nonce = (one.to_bytes(SIZE, "big") for one in (request.fields, request.nonce))
+        return cls(request.consumer, request.basis, request.item, fields, nonce, request.deadline)
+
+    def request(self) -> AccessRequest:
+        """Return the request."""
+        return AccessRequest(
+            consumer=self.consumer,
+            basis=self.basis,
+            item=self.item,
+            fields=int.from_bytes(self.fields, "big"),
+            nonce=int.from_bytes(self.nonce, "big"),
+            deadline=self.deadline,
+        )
+
+
 class WrongParts(msgspec.Struct, frozen=True, array_like=True, tag="wrong-parts"):
     """Statements of several keyholders about one request, which show that one of them gave wrong parts."""
 
     holder: Address
     """Whose parts are said to be wrong."""
+    request: StatedRequest
     statements: tuple[SignedStatement, ...]
 
 
-def state_parts(request: bytes, release: Release) -> PartsStatement:
+def most_lies(roster: Roster) -> int:
+    """Return how many members may lie, and agree about it, without showing that somebody else was wrong.
+
+    Beside n-k that lie everything is still served; and k-1 may collude without opening anything (SECURITY.md).
+    """
+    return max(len(roster.members) - roster.threshold, roster.threshold - 1)
+
+
+def state_parts(request: bytes, release: Release, rosters: Iterable[Roster]) -> PartsStatement:
     """Return what is signed of a release.
 
     Args:
         request: Digest of the `AccessRequest`, 32 bytes.
         release: The parts.
+        rosters: Of the epochs of its records.
 
     Raises:
-        MalformedError: A number in it does not fit.
+        MalformedError: There is no roster of an epoch in it, or a number does not fit.
     """
-    about, made = sha256(label("parts-about")), dict[tuple[int, Subset], list[bytes]]()
+    known = {roster.epoch: roster.digest() for roster in rosters}
+    groups: dict[tuple[int, int], list[HolderParts]] = {}
     for parts in release.records:
-        about.update(_about(parts))
-        for share in parts.shares:
-            made.setdefault((parts.epoch, share.subset), []).append(prefixed(share.secret))
-    known = about.digest()
-    begin = label("parts") + request + known
-    return PartsStatement(
-        request,
-        known,
-        tuple(
-            [
-                SubsetHash(
-                    epoch,
-                    subset,
-                    sha256(begin + u32(epoch) + _packed(subset) + b"".join(parts)).digest(),
-                )
-                for (epoch, subset), parts in sorted(made.items())
-            ]
-        ),
-    )
+        groups.setdefault((parts.epoch, parts.holder), []).append(parts)
+    stated = []
+    for (epoch, holder), own in sorted(groups.items()):
+        if epoch not in known:
+            raise MalformedError(f"no keyholders of epoch {epoch} are known")
+        u32(holder)
+        stated.append(_stated(request, known[epoch], holder, own))
+    return PartsStatement(request, tuple(stated))
 
 
-def sign_statements(statements: Sequence[PartsStatement], account: bytes) -> list[bytes]:
+def sign_statements(
+    statements: Sequence[PartsStatement], account: bytes, domain: Domain
+) -> list[bytes]:
     """Sign statements at once: for each the signature, the tree's head, and the way from statement to root.
 
     Args:
         statements: All for one key in one answer.
         account: The keyholder's private key.
+        domain: Of access requests.
     """
     if not statements:
         return []
     tree = MerkleTree.of([statement.leaf() for statement in statements])
     head = tree.head()
-    signature = sign(_digest(head), account)
+    signature = sign(_digest(head, domain), account)
     begin = signature + head.root
     return [
         begin + u32(place) + u32(head.size) + b"".join(tree.prove_inclusion(place).hashes)
@@ -134,43 +175,68 @@ def sign_statements(statements: Sequence[PartsStatement], account: bytes) -> lis
     ]
 
 
-def verify_statement(one: SignedStatement) -> None:
+def holder_digest(nonce: bytes, domain: Domain) -> bytes:
+    """Return what a keyholder signs to show who it is: a nonce of whoever asks, for one deployment.
+
+    Raises:
+        MalformedError: The nonce does not have 32 bytes.
+    """
+    return personal_digest(label("holder") + domain_separator(domain) + sized("a nonce", nonce))
+
+
+def verify_signer(signed: bytes, holder: bytes, domain: Domain) -> None:
+    """Check that a keyholder signed something of parts; not of which.
+
+    Raises:
+        MalformedError: `signed` does not have its form.
+        ProofError: Somebody else signed it, or it is of another access log.
+    """
+    signature, head, _ = _parsed(signed)
+    if not _is_signed(head, signature, holder, domain):
+        raise ProofError(f"{to_hex(holder)} did not sign the statement's root")
+
+
+def verify_statement(one: SignedStatement, domain: Domain) -> None:
     """Check that a keyholder signed a statement.
 
     Raises:
         MalformedError: `signed` does not have its form.
         ProofError: The statement is not below the root, or somebody else signed it.
     """
-    signature, rest = one.signed[:SIGNATURE_LENGTH], one.signed[SIGNATURE_LENGTH:]
-    root, numbers, path = rest[:SIZE], rest[SIZE : SIZE + 2 * _WORD], rest[SIZE + 2 * _WORD :]
-    if len(numbers) != 2 * _WORD or len(path) % SIZE:
-        raise MalformedError("not the signature of a statement")
-    index, size = (int.from_bytes(numbers[at : at + _WORD], "big") for at in (0, _WORD))
-    hashes = tuple([path[at : at + SIZE] for at in range(0, len(path), SIZE)])
-    head = TreeHead(size, root)
-    verify_inclusion(one.statement.leaf(), InclusionProof(index, size, hashes), head)
-    if not _is_signed(head, signature, one.holder):
-        raise ProofError(f"{to_hex(one.holder)} did not sign the statement's root")
+    _, head, proof = _parsed(one.signed)
+    verify_inclusion(one.statement.leaf(), proof, head)
+    verify_signer(one.signed, one.holder, domain)
 
 
-def verify_wrong_parts(wrong: WrongParts, rosters: Iterable[Roster]) -> None:
+def verify_wrong_parts(
+    wrong: WrongParts, rosters: Iterable[Roster], domain: Domain
+) -> AccessRequest:
     """Check that somebody's parts were wrong, whoever says so.
 
+    Args:
+        wrong: What shows it.
+        rosters: Of the deployment.
+        domain: Of access requests, of the deployment.
+
+    Returns:
+        The request that the parts were for. Whether it was recorded is for the caller to look up.
+
     Raises:
-        ProofError: It does not follow: the statements are about different parts, or it does not
-            disagree with more than may be wrong themselves, or a statement is not its keyholder's.
+        ProofError: It does not follow: the statements are about another request or other parts, or it does not
+            disagree with more than may lie themselves, or a statement is not its keyholder's.
         MalformedError: `signed` of a statement does not have its form.
     """
     told = {one.holder: one.statement for one in wrong.statements}
-    accused = told.get(wrong.holder)
-    if accused is None:
+    if wrong.holder not in told:
         raise ProofError("there is no statement of the one whose parts are said to be wrong")
-    if {(one.request, one.about) for one in told.values()} != {(accused.request, accused.about)}:
-        raise ProofError("the statements are about different parts")
+    request = wrong.request.request()
+    if {one.request for one in told.values()} != {digest(request, domain)}:
+        raise ProofError("the statements are about another request")
     for one in wrong.statements:
-        verify_statement(one)
+        verify_statement(one, domain)
     if not any(_is_wrong(wrong.holder, told, roster) for roster in rosters):
         raise ProofError(f"{to_hex(wrong.holder)} does not disagree with more than may be wrong")
+    return request
 
 
 def encode_wrong_parts(wrong: WrongParts) -> bytes:
@@ -184,8 +250,8 @@ def decode_wrong_parts(data: bytes) -> WrongParts:
     Raises:
         MalformedError: It is something else, too long, or in another format version.
     """
-    if data[:1] != bytes((FORMAT,)) or len(data) > _MOST_BYTES:
-        raise MalformedError(f"not in format version {FORMAT}, or beyond {_MOST_BYTES} bytes")
+    if data[:1] != bytes((FORMAT,)) or len(data) > MOST_PROOF:
+        raise MalformedError(f"not in format version {FORMAT}, or beyond {MOST_PROOF} bytes")
     try:
         found = msgspec.msgpack.decode(data[1:], type=WrongParts)
     except UNREADABLE as error:
@@ -196,28 +262,62 @@ def decode_wrong_parts(data: bytes) -> WrongParts:
 
 
 def _is_wrong(accused: bytes, told: dict[bytes, PartsStatement], roster: Roster) -> bool:
-    """Whether a keyholder does not speak of just its seeds, or disagrees with more members than may be wrong."""
+    """Whether a member does not speak of just its seeds, or disagrees with more members than may lie."""
     if accused not in roster.members:
         return False
-    own, number = _hashes(told[accused], roster), roster.number_of(accused)
-    subsets = roster.sharing.subsets_of(number)
-    if own and own.keys() != set(subsets):
+    stated = [one for one in told[accused].epochs if one.roster == roster.digest()]
+    if not stated:
+        return False  # an honest one may have other members in a trial, or in an older deployment
+    own, subsets = _own(stated, roster, accused), roster.sharing.subsets_of
+    if own is None:
         return True
     others = 0
     for member in set(roster.members) & told.keys() - {accused}:
-        theirs, other = _hashes(told[member], roster), roster.number_of(member)
-        others += any(
-            own.get(subset) != theirs.get(subset) for subset in subsets if other in subset
-        )
-    return others > len(roster.members) - roster.threshold
+        said = [one for one in told[member].epochs if one.roster == roster.digest()]
+        theirs = _own(said, roster, member)
+        if theirs is not None and said[0].about == stated[0].about:
+            number = roster.number_of(member)
+            shared = [one for one in subsets(roster.number_of(accused)) if number in one]
+            others += any(own[subset] != theirs[subset] for subset in shared)
+    return others > most_lies(roster)
 
 
-def _hashes(statement: PartsStatement, roster: Roster) -> dict[Subset, bytes]:
-    return {one.subset: one.hash for one in statement.hashes if one.epoch == roster.epoch}
+def _own(stated: Sequence[EpochParts], roster: Roster, member: bytes) -> dict[Subset, bytes] | None:
+    """Return the hashes of a member's seeds; None unless it says its own number, and hashes of just its subsets."""
+    number = roster.number_of(member)
+    if [one.holder for one in stated] != [number]:
+        return None
+    hashes = stated[0].hashes
+    if tuple([one.subset for one in hashes]) != roster.sharing.subsets_of(number):
+        return None
+    return {one.subset: one.hash for one in hashes}
+
+
+def _stated(
+    request: bytes, roster: bytes, holder: int, records: Sequence[HolderParts]
+) -> EpochParts:
+    ordered = sorted(records, key=lambda one: (one.number, one.salt, one.indices))
+    about = sha256(label("parts-about") + b"".join([_about(one) for one in ordered])).digest()
+    made: dict[Subset, list[bytes]] = {}
+    for parts in ordered:
+        for share in parts.shares:
+            made.setdefault(share.subset, []).append(prefixed(share.secret))
+    begin = label("parts") + request + about + roster
+    hashes = [
+        SubsetHash(subset, sha256(begin + _packed(subset) + b"".join(parts)).digest())
+        for subset, parts in sorted(made.items())
+    ]
+    return EpochParts(roster, holder, about, tuple(hashes))
 
 
 def _about(parts: HolderParts) -> bytes:
-    return u32(parts.epoch) + u64(parts.number) + prefixed(parts.salt) + _packed(parts.indices)
+    return u64(parts.number) + prefixed(parts.salt) + _packed(parts.indices)
+
+
+def _packed_epoch(one: EpochParts) -> bytes:
+    hashes = [_packed(each.subset) + each.hash for each in one.hashes]
+    head = one.roster + u32(one.holder) + one.about
+    return head + u32(len(hashes)) + b"".join(hashes)
 
 
 @lru_cache(maxsize=1024)
@@ -225,15 +325,26 @@ def _packed(numbers: tuple[int, ...]) -> bytes:
     return prefixed(b"".join([u32(number) for number in numbers]))
 
 
-def _digest(head: TreeHead) -> bytes:
-    return personal_digest(label("released-parts") + u32(head.size) + head.root)
+def _parsed(signed: bytes) -> tuple[bytes, TreeHead, InclusionProof]:
+    signature, rest = signed[:SIGNATURE_LENGTH], signed[SIGNATURE_LENGTH:]
+    root, numbers, path = rest[:SIZE], rest[SIZE : SIZE + 2 * _WORD], rest[SIZE + 2 * _WORD :]
+    if len(numbers) != 2 * _WORD or len(path) % SIZE or len(signed) > MOST_SIGNED:
+        raise MalformedError("not the signature of a statement")
+    index, size = (int.from_bytes(numbers[at : at + _WORD], "big") for at in (0, _WORD))
+    hashes = tuple([path[at : at + SIZE] for at in range(0, len(path), SIZE)])
+    return signature, TreeHead(size, root), InclusionProof(index, size, hashes)
+
+
+def _digest(head: TreeHead, domain: Domain) -> bytes:
+    text = label("released-parts") + domain_separator(domain) + u32(head.size) + head.root
+    return personal_digest(text)
 
 
 @lru_cache(maxsize=1024)
-def _is_signed(head: TreeHead, signature: bytes, holder: bytes) -> bool:
+def _is_signed(head: TreeHead, signature: bytes, holder: bytes, domain: Domain) -> bool:
     """Remembered, as one signature stands for up to a thousand statements."""
     try:
-        verify_signature(_digest(head), signature, holder)
+        verify_signature(_digest(head, domain), signature, holder)
     except SigningError:
         return False
     return True

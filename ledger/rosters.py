@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ledger.custody import Sharing
+from ledger.custody import Sharing, most_packed
 from ledger.encoding import label, sized, u32
 from ledger.errors import MalformedError
 from ledger.hexes import ADDRESS_LENGTH, to_hex
+from ledger.sealing import MOST_BESIDES
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +72,9 @@ def add_roster(rosters: Iterable[Roster], roster: Roster) -> tuple[Roster, ...]:
     if known.setdefault(roster.epoch, roster) != roster:
         raise MalformedError(f"epoch {roster.epoch} has another roster")
     return tuple(known[epoch] for epoch in sorted(known))
+
+
+def most_sealed(rosters: Iterable[Roster], records: int, fields: int) -> int:
+    """Return how many bytes one keyholder's sealed parts of so many records and fields have at most."""
+    packed = [most_packed(roster.sharing, records, fields) for roster in rosters]
+    return max(packed, default=0) + MOST_BESIDES

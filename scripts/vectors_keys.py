@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ from ledger.identifiers import credit_check_character, resident_check_character
 from ledger.keccak import keccak256
 from ledger.sealing import OpeningKey
 from ledger.signing import address_of, personal_digest, sign
+from ledger.typed_data import AccessRequest, Domain, digest, domain_separator, record_to_object
 from scripts.vectors import EPOCH, named, seal_by_hand, seeds_of
 from scripts.vectors_files import text_of, write
 from scripts.vectors_typed import CHAIN_ID, NOW, PASSKEY, SUBJECT_KEY, VERIFIER
@@ -47,6 +49,20 @@ CHALLENGE_KEY: Final = named("challenge key")
 BARE_NONCE: Final = u32(NOW + 300).hex() + named("nonce of a challenge").hex()[:8] + "0" * 16
 STATED: Final = ((7, named("salt of record 7")), (8, named("salt of record 8")))
 """Records whose parts are signed: number and salt."""
+ACCESS_LOG: Final = address_of(named("access log"))
+REGISTRY: Final = address_of(named("registry"))
+DOMAIN: Final = Domain(CHAIN_ID, ACCESS_LOG)
+REQUEST: Final = AccessRequest(
+    consumer=address_of(SUBJECT_KEY),
+    basis=named("basis"),
+    item=bytes(32),
+    fields=0b101,
+    nonce=int.from_bytes(named("nonce of the request"), "big"),
+    deadline=NOW + 300,
+)
+OTHER_REQUEST: Final = msgspec.structs.replace(REQUEST, nonce=REQUEST.nonce + 1)
+BESIDE: Final = msgspec.structs.replace(REQUEST, nonce=REQUEST.nonce + 2)
+"""What is answered together with the request."""
 
 
 def main() -> None:
@@ -354,102 +370,165 @@ def packet_vector(roster: bytes) -> dict[str, Any]:
 
 def statement_vectors() -> dict[str, Any]:
     """Three keyholders' statements about the same two records, each signed beside another; the third one's parts are wrong."""
-    request, other = named("digest of the request"), named("digest of another request")
+    stating = Stating(DOMAIN, _roster(MEMBERS))
     secrets = {one.subset: (named(f"parts {one.subset}") * 2) for one in seeds_of(SHARING)}
-    told = [
-        statement_vector(number, request, other, secrets if number < 3 else _garbled(secrets))
-        for number in (1, 2, 3)
-    ]
-    changed = statement_vector(3, other, request, secrets)
+    wrong = _garbled(secrets)
+    told = [stating.vector(number, secrets if number < 3 else wrong) for number in (1, 2, 3)]
+    right = told[:2]
+    elsewhere = {
+        "on_another_chain": Stating(Domain(CHAIN_ID + 1, ACCESS_LOG), stating.roster),
+        "of_another_access_log": Stating(Domain(CHAIN_ID, REGISTRY), stating.roster),
+        "of_another_deployments_roster": Stating(DOMAIN, _roster(MEMBERS[::-1])),
+        "about_another_request": Stating(DOMAIN, stating.roster, OTHER_REQUEST),
+    }
+    of_number_2 = stating.vector(3, secrets, says=2)
     return {
+        "chain_id": CHAIN_ID,
+        "access_log": to_hex(ACCESS_LOG),
+        "domain_separator": to_hex(domain_separator(DOMAIN)),
         "epoch": EPOCH,
         "threshold": SHARING.threshold,
         "members": [to_hex(member) for member in MEMBERS],
         "member_keys": [to_hex(key) for key in MEMBER_KEYS],
-        "request": to_hex(request),
+        "roster": to_hex(stating.roster),
+        "request": record_to_object(REQUEST),
+        "digest": to_hex(digest(REQUEST, DOMAIN)),
         "records": [
             {"number": number, "salt": to_hex(salt), "indices": list(INDICES)}
             for number, salt in STATED
         ],
         "statements": told,
-        "wrong_parts": to_hex(_wrong_parts(3, told)),
+        "wrong_parts": to_hex(_wrong_parts(MEMBERS[2], told)),
+        "wrong_number": to_hex(_wrong_parts(MEMBERS[2], [of_number_2])),
         "refused": {
-            "of_one_that_was_right": to_hex(_wrong_parts(1, told)),
-            "with_too_few_others": to_hex(_wrong_parts(3, told[1:])),
-            "about_another_request": to_hex(_wrong_parts(3, [*told[:2], changed])),
+            "of_one_that_was_right": to_hex(_wrong_parts(MEMBERS[0], told)),
+            "with_too_few_others": to_hex(_wrong_parts(MEMBERS[2], told[1:])),
+            **{
+                name: to_hex(_wrong_parts(MEMBERS[2], [*right, one.vector(3, wrong)]))
+                for name, one in elsewhere.items()
+            },
         },
+        "four_of_five": four_of_five_vectors(),
     }
 
 
-def statement_vector(
-    number: int, request: bytes, beside: bytes, secrets: Mapping[tuple[int, ...], bytes]
-) -> dict[str, Any]:
-    """Return what a keyholder signs, laid out by hand: its statement is the second of two."""
-    mine = {subset: secret for subset, secret in secrets.items() if number in subset}
-    about = hashlib.sha256(b"quancheng/1/parts-about" + b"".join(map(_stated, STATED))).digest()
-    first, second = (_leaf(one, about, mine) for one in (beside, request))
-    root = hashlib.sha256(b"\x01" + first + second).digest()
-    text = b"quancheng/1/released-parts" + u32(2) + root
-    signature = sign(personal_digest(text), MEMBER_KEYS[number - 1])
+def four_of_five_vectors() -> dict[str, Any]:
+    """Five keyholders, four are needed: the first three collude against the fourth, and cannot show that it was wrong."""
+    sharing = Sharing(4, 5)
+    keys = [named(f"keyholder {number}'s key") for number in range(1, 6)]
+    members = [address_of(key) for key in keys]
+    roster = _roster(members, sharing.threshold)
+    stating = Stating(DOMAIN, roster, keys=keys)
+    secrets = {subset: named(f"parts {subset}") * 2 for subset in sharing.subsets}
+    wrong = {**secrets, **_garbled({one: secrets[one] for one in ((1, 4), (2, 4), (3, 4))})}
+    told = [stating.vector(number, wrong if number < 4 else secrets) for number in range(1, 6)]
+    by_all = [stating.vector(n, _garbled(secrets) if n == 4 else secrets) for n in range(1, 6)]
     return {
-        "holder": to_hex(MEMBERS[number - 1]),
-        "request": to_hex(request),
-        "parts": [
-            {"subset": list(subset), "of_each_record": to_hex(secret)}
-            for subset, secret in mine.items()
-        ],
-        "about": to_hex(about),
-        "hashes": [to_hex(_parts_hash(request, about, *one)) for one in mine.items()],
-        "leaf": to_hex(second),
-        "root": to_hex(root),
-        "signed": to_hex(signature + root + u32(1) + u32(2) + first),
+        "members": [to_hex(member) for member in members],
+        "threshold": sharing.threshold,
+        "roster": to_hex(roster),
+        "wrong_parts": to_hex(_wrong_parts(members[3], by_all)),
+        "refused": {"three_against_one": to_hex(_wrong_parts(members[3], told))},
     }
+
+
+@dataclass(frozen=True)
+class Stating:
+    """Where keyholders sign: what they say, laid out by hand. Each statement is the second of two."""
+
+    domain: Domain
+    roster: bytes
+    request: AccessRequest = REQUEST
+    keys: Sequence[bytes] = MEMBER_KEYS
+
+    def vector(
+        self, number: int, secrets: Mapping[tuple[int, ...], bytes], says: int | None = None
+    ) -> dict[str, Any]:
+        """Return what a keyholder signs."""
+        mine = {subset: secret for subset, secret in secrets.items() if number in subset}
+        asked = digest(self.request, self.domain)
+        beside = digest(BESIDE, self.domain)
+        about = hashlib.sha256(b"quancheng/1/parts-about" + b"".join(map(_stated, STATED))).digest()
+        said = says or number
+        first, second = (self._leaf(one, said, about, mine) for one in (beside, asked))
+        root = hashlib.sha256(b"\x01" + first + second).digest()
+        text = b"quancheng/1/released-parts" + domain_separator(self.domain) + u32(2) + root
+        signature = sign(personal_digest(text), self.keys[number - 1])
+        return {
+            "holder": to_hex(address_of(self.keys[number - 1])),
+            "number": said,
+            "parts": [
+                {"subset": list(subset), "of_each_record": to_hex(secret)}
+                for subset, secret in mine.items()
+            ],
+            "request": to_hex(asked),
+            "roster": to_hex(self.roster),
+            "about": to_hex(about),
+            "hashes": [to_hex(self._hash(asked, about, *one)) for one in mine.items()],
+            "leaf": to_hex(second),
+            "root": to_hex(root),
+            "signed": to_hex(signature + root + u32(1) + u32(2) + first),
+        }
+
+    def _hash(self, asked: bytes, about: bytes, subset: tuple[int, ...], secret: bytes) -> bytes:
+        members = prefixed(b"".join(map(u32, subset)))
+        begin = b"quancheng/1/parts" + asked + about + self.roster + members
+        return hashlib.sha256(begin + prefixed(secret) * len(STATED)).digest()
+
+    def _leaf(
+        self, asked: bytes, said: int, about: bytes, secrets: Mapping[tuple[int, ...], bytes]
+    ) -> bytes:
+        hashes = [
+            prefixed(b"".join(map(u32, subset))) + self._hash(asked, about, subset, secret)
+            for subset, secret in secrets.items()
+        ]
+        epoch = self.roster + u32(said) + about + u32(len(hashes)) + b"".join(hashes)
+        text = b"quancheng/1/parts-statement" + asked + u32(1) + epoch
+        return hashlib.sha256(b"\x00" + text).digest()
+
+
+def _roster(members: Sequence[bytes], threshold: int = SHARING.threshold) -> bytes:
+    sizes = u32(EPOCH) + u32(threshold) + u32(len(members))
+    return hashlib.sha256(b"quancheng/1/ceremony" + sizes + b"".join(members)).digest()
 
 
 def _stated(record: tuple[int, bytes]) -> bytes:
     number, salt = record
-    indices = b"".join(map(u32, INDICES))
-    return u32(EPOCH) + u64(number) + prefixed(salt) + prefixed(indices)
-
-
-def _parts_hash(request: bytes, about: bytes, subset: tuple[int, ...], secret: bytes) -> bytes:
-    members = prefixed(b"".join(map(u32, subset)))
-    begin = b"quancheng/1/parts" + request + about + u32(EPOCH) + members
-    return hashlib.sha256(begin + prefixed(secret) * len(STATED)).digest()
-
-
-def _leaf(request: bytes, about: bytes, secrets: Mapping[tuple[int, ...], bytes]) -> bytes:
-    hashes = [
-        u32(EPOCH)
-        + prefixed(b"".join(map(u32, subset)))
-        + _parts_hash(request, about, subset, secret)
-        for subset, secret in secrets.items()
-    ]
-    text = b"quancheng/1/parts-statement" + request + about + u32(len(hashes)) + b"".join(hashes)
-    return hashlib.sha256(b"\x00" + text).digest()
+    return u64(number) + prefixed(salt) + prefixed(b"".join(map(u32, INDICES)))
 
 
 def _garbled(secrets: Mapping[tuple[int, ...], bytes]) -> dict[tuple[int, ...], bytes]:
     return {subset: secret[::-1] for subset, secret in secrets.items()}
 
 
-def _wrong_parts(accused: int, told: Sequence[dict[str, Any]]) -> bytes:
+def _wrong_parts(accused: bytes, told: Sequence[dict[str, Any]]) -> bytes:
     statements = [
         [
             from_hex(one["holder"]),
             [
                 from_hex(one["request"]),
-                from_hex(one["about"]),
                 [
-                    [EPOCH, parts["subset"], from_hex(found)]
-                    for parts, found in zip(one["parts"], one["hashes"], strict=True)
+                    [
+                        from_hex(one["roster"]),
+                        one["number"],
+                        from_hex(one["about"]),
+                        [
+                            [parts["subset"], from_hex(found)]
+                            for parts, found in zip(one["parts"], one["hashes"], strict=True)
+                        ],
+                    ]
                 ],
             ],
             from_hex(one["signed"]),
         ]
         for one in told
     ]
-    return b"\x01" + msgspec.msgpack.encode(["wrong-parts", MEMBERS[accused - 1], statements])
+    request = [
+        *(REQUEST.consumer, REQUEST.basis, REQUEST.item),
+        *(REQUEST.fields.to_bytes(32, "big"), REQUEST.nonce.to_bytes(32, "big")),
+        REQUEST.deadline,
+    ]
+    return b"\x01" + msgspec.msgpack.encode(["wrong-parts", accused, request, statements])
 
 
 def _packet_file(roster: bytes, sealed: bytes, signature: bytes) -> Mapping[str, Any]:

@@ -139,8 +139,9 @@ def _held(chain: SmallChain, holder: int, signed: bytes) -> HeldKeys:
     info = b"quancheng/1/release" + prefixed(signed)
     ephemeral = named(f"ephemeral key of keyholder {holder}")
     sealed = seal_by_hand(ephemeral, public, info, pack(KeyParts(tuple(parts))))
-    statement = state_parts(signed, KeyParts(tuple(parts)))
-    (shown,) = sign_statements([statement], HOLDER_KEYS[holder - 1])
+    statement = state_parts(signed, KeyParts(tuple(parts)), [ROSTER])
+    domain = chain.deployment.domain_of(AccessRequest)
+    (shown,) = sign_statements([statement], HOLDER_KEYS[holder - 1], domain)
     return HeldKeys(ROSTER.members[holder - 1], b"\x01\x01" + sealed, shown)
 
 

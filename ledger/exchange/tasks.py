@@ -10,6 +10,7 @@ Writing is split, so that what stays the same for many accesses is written once.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -68,6 +69,9 @@ class _Answer(msgspec.Struct, omit_defaults=True):
 class _Answers(msgspec.Struct):
     results: list[_Answer]
 
+
+MOST_TEXT: Final = 500
+"""Characters of each text of a keyholder's refusal; the rest is left out."""
 
 _tasks = msgspec.json.Decoder(_Tasks)
 _answers = msgspec.json.Decoder(_Answers)
@@ -199,12 +203,20 @@ def _authorization(task: _Task) -> Authorization | None:
     return record_from_object(Authorization, task.authorization)
 
 
+def _cut(problem: Refusal) -> Refusal:
+    """Cut texts that are longer than anybody's who means well: they go on to logs and to the consumer."""
+    type_, title, detail = (
+        text[:MOST_TEXT] for text in (problem.type, problem.title, problem.detail)
+    )
+    return Refusal(type_, title, problem.status, detail)
+
+
 def _answer(answer: _Answer) -> SealedParts | Refusal:
     sealed, signed = answer.sealed, answer.signed
     if sealed is not None and signed is not None and answer.problem is None:
         return SealedParts(sealed, signed)
     if answer.problem is not None and sealed is None and signed is None:
-        return answer.problem
+        return _cut(answer.problem)
     raise MalformedError(
         "an answer is either sealed parts with what was signed of them, or a problem"
     )

@@ -81,11 +81,12 @@ class ConsumerRole:
         if result.release is None or result.request is None:
             return False
         try:
-            signed = digest(result.request, self._domain)
-            mask = result.request.fields
             opening = self._answer_keys.opening(result.request.nonce)
             rosters = self.desk.deployment.rosters
-            open_release(result.release, self.desk.schema, mask, opening, signed, rosters)
+            open_release(
+                *(result.release, self.desk.schema, result.request),
+                *(opening, rosters, self._domain),
+            )
         except (VerificationError, LedgerError) as error:
             self.desk.unopened.append(str(error))
             return False

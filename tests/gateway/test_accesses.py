@@ -51,7 +51,8 @@ from ledger.publications import OwnerProof, verify_owner
 from ledger.sealing import OpeningKey, Suite
 from ledger.signing import address_of, sign
 from ledger.typed_data import Domain, digest
-from tests.support.accesses import BANK, BANK_KEY, DOMAIN, OPEN, PERSONAL, STRANGER_KEY, AccessDesk
+from tests.support.accesses import BANK, BANK_KEY, OPEN, PERSONAL, STRANGER_KEY, AccessDesk
+from tests.support.fake_keyholder import DOMAIN
 from tests.support.uploads import entries_of, head_of, make_record, make_records, owner_of
 
 RECORDS = make_records(owners=20)

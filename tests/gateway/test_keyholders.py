@@ -1,19 +1,21 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
+from gateway.keyholder_client import KeyholderClient
 from gateway.keyholders import (
     Availability,
-    KeyholderClient,
     Keyholders,
     KeyholdersUnavailableError,
     PartsTask,
 )
-from ledger.exchange import HeldKeys
-from ledger.rosters import Roster
-from ledger.typed_data import Authorization
-from tests.support.fake_keyholder import ROSTER, FakeKeyholder, InMemory
+from ledger.exchange import HeldKeys, Refusal
+from ledger.parts_statements import verify_signer
+from ledger.rosters import Roster, most_sealed
+from ledger.typed_data import Authorization, Domain
+from tests.support.fake_keyholder import DOMAIN, ROSTER, FakeKeyholder, InMemory
 
 
 async def no_statements(_: Sequence[bytes]) -> dict[bytes, Authorization]:
@@ -21,7 +23,7 @@ async def no_statements(_: Sequence[bytes]) -> dict[bytes, Authorization]:
 
 
 def keyholders(fakes: Sequence[FakeKeyholder], hedge: float = 5.0) -> Keyholders:
-    clients = [KeyholderClient(fake.address, InMemory(fake)) for fake in fakes]
+    clients = [KeyholderClient(fake.address, InMemory(fake), DOMAIN) for fake in fakes]
     return Keyholders(clients, (ROSTER,), no_statements, hedge=hedge)
 
 
@@ -42,7 +44,8 @@ async def test_as_many_are_asked_as_it_takes(fakes: list[FakeKeyholder]) -> None
         assert isinstance(answer, tuple)
         assert len({held.holder for held in answer}) == 2
         for held in answer:
-            assert held == HeldKeys(held.holder, held.holder + bytes([place]), b"signed")
+            assert held == HeldKeys(held.holder, held.holder + bytes([place]), held.signed)
+            verify_signer(held.signed, held.holder, DOMAIN)
     await asked.close()
 
 
@@ -142,9 +145,63 @@ async def test_what_one_says_of_threshold_and_epoch_changes_nothing_for_the_othe
 
 
 async def test_one_that_answers_at_anothers_url_is_not_counted(fakes: list[FakeKeyholder]) -> None:
-    fakes[0].said_address = fakes[1].address
+    # It says the other's address, as it may; it does not have its key.
+    fakes[0].signs_with = fakes[1].account
     found = await keyholders(fakes).availability()
     assert found == Availability(known=3, ready=2, needed=2)
+
+
+async def test_parts_that_somebody_else_signed_are_turned_away_and_the_next_is_asked(
+    fakes: list[FakeKeyholder],
+) -> None:
+    fakes[0].signs_with = fakes[1].account
+    asked = keyholders(fakes)
+    for _ in range(3):
+        (answer,) = await asked.ask(tasks(1))
+        assert isinstance(answer, tuple)
+        assert {held.holder for held in answer} == {fakes[1].address, fakes[2].address}
+    fakes[2].signs_with = fakes[1].account
+    (answer,) = await asked.ask(tasks(1))
+    assert isinstance(answer, KeyholdersUnavailableError)
+    assert "did not sign" in str(answer)
+
+
+async def test_parts_of_another_access_log_are_turned_away(fakes: list[FakeKeyholder]) -> None:
+    elsewhere = Domain(DOMAIN.chain_id, bytes(20))
+    clients = [
+        KeyholderClient(fake.address, InMemory(fake), DOMAIN if place else elsewhere)
+        for place, fake in enumerate(fakes)
+    ]
+    asked = Keyholders(clients, (ROSTER,), no_statements, hedge=5.0)
+    assert await asked.availability() == Availability(known=3, ready=2, needed=2)
+    (answer,) = await asked.ask(tasks(1))
+    assert isinstance(answer, tuple)
+    assert {held.holder for held in answer} == {fakes[1].address, fakes[2].address}
+
+
+async def test_parts_that_are_too_long_are_turned_away_and_the_next_is_asked(
+    fakes: list[FakeKeyholder],
+) -> None:
+    for records, fields in ((1, 2), (30, 12)):
+        task = msgspec.structs.replace(*tasks(1), records=records, fields=fields)
+        most = most_sealed([ROSTER], records, fields) - 20 - 1
+        for size in (most + 1, 10 * most, 20_000_000):
+            fakes[0].seals = bytes(size)
+            (answer,) = await keyholders(fakes).ask([task])
+            assert isinstance(answer, tuple)
+            assert {held.holder for held in answer} == {fakes[1].address, fakes[2].address}
+        fakes[0].seals = bytes(most)
+        asked = keyholders(fakes)
+        held = [one for _ in range(3) for one in (await asked.ask([task]))[0]]  # type: ignore[union-attr]
+        assert len({one.holder for one in held}) == 3
+
+
+async def test_what_one_refuses_with_is_cut(fakes: list[FakeKeyholder]) -> None:
+    for fake in fakes:
+        fake.refusal = Refusal("urn:x", "t" * 10_000, 422, "d" * 10_000)
+    (answer,) = await keyholders(fakes).ask(tasks(1))
+    assert isinstance(answer, KeyholdersUnavailableError)
+    assert len(str(answer)) < 1_000
 
 
 async def test_all_parts_that_came_are_handed_out(fakes: list[FakeKeyholder]) -> None:
@@ -167,7 +224,7 @@ async def test_each_epoch_takes_as_many_of_its_own_members_as_its_roster_says() 
     fakes = [FakeKeyholder(n) for n in (1, 2, 3, 4)]
     addresses = [fake.address for fake in fakes]
     rosters = (Roster(1, 2, tuple(addresses[:3])), Roster(2, 3, tuple(addresses)))
-    clients = [KeyholderClient(fake.address, InMemory(fake)) for fake in fakes]
+    clients = [KeyholderClient(fake.address, InMemory(fake), DOMAIN) for fake in fakes]
     asked = Keyholders(clients, rosters, no_statements, hedge=5)
     for epochs, needed in [({1}, 2), ({2}, 3), ({1, 2}, 3), (set(), 3)]:
         for _ in range(4):

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from gateway import keyholders
-from gateway.keyholders import KeyholderClient, Keyholders, PartsTask
+from gateway.keyholder_client import KeyholderClient
+from gateway.keyholders import Keyholders, PartsTask
 from gateway.linking import LinkMissingError, LinkRefusedError
 from gateway.problems import problem_of
 from gateway.statements import StatementMissingError
@@ -22,7 +23,7 @@ from scripts.statements import CASE_NUMBER
 from tests.gateway.test_accesses import OWNER, RECORDS, released
 from tests.gateway.test_linking import Phoneless
 from tests.support.accesses import NOW, PERSONAL, SUBJECT, AccessDesk, authorization_of
-from tests.support.fake_keyholder import ROSTER, FakeKeyholder, InMemory
+from tests.support.fake_keyholder import DOMAIN, ROSTER, FakeKeyholder, InMemory
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ async def test_long_statements_come_in_several_bodies(monkeypatch: pytest.Monkey
     fakes = [FakeKeyholder(number) for number in (1, 2, 3)]
     for fake in fakes:
         fake.wants_statements = True
-    clients = [KeyholderClient(fake.address, InMemory(fake)) for fake in fakes]
+    clients = [KeyholderClient(fake.address, InMemory(fake), DOMAIN) for fake in fakes]
     asked = Keyholders(clients, (ROSTER,), statements, hedge=5)
     unknown = b"\x09" * 32
     tasks = [

@@ -12,7 +12,12 @@ import pytest
 from ledger.custody import HolderSeeds, HolderSubkeys, Release, Seed, pack, unpack
 from ledger.errors import MalformedError
 from ledger.exchange import decode_answers, decode_result, decode_results, decode_tasks
-from ledger.parts_statements import WrongParts, decode_wrong_parts, encode_wrong_parts
+from ledger.parts_statements import (
+    StatedRequest,
+    WrongParts,
+    decode_wrong_parts,
+    encode_wrong_parts,
+)
 from ledger.record_lines import decode_line
 from ledger.rpc import MalformedAnswerError, _is_failure, _parsed
 from tests.support.lying_keyholder import nested
@@ -43,7 +48,8 @@ def test_what_is_sealed_may_not_be_nested_deep(message: Release) -> None:
 
 
 def test_what_shows_wrong_parts_may_not_be_nested_deep() -> None:
-    shown = encode_wrong_parts(WrongParts(bytes(20), ()))
+    request = StatedRequest(bytes(20), bytes(32), bytes(32), bytes(32), bytes(32), 0)
+    shown = encode_wrong_parts(WrongParts(bytes(20), request, ()))
     assert decode_wrong_parts(shown).holder == bytes(20)
     with pytest.raises(MalformedError):
         decode_wrong_parts(nested(shown))

@@ -7,7 +7,8 @@ from gateway.accesses import Accesses, RecorderNotNamedError
 from gateway.bases import Bases
 from gateway.errors import StoreUnavailableError
 from gateway.ingest import UploadRules
-from gateway.keyholders import KeyholderClient, Keyholders
+from gateway.keyholder_client import KeyholderClient
+from gateway.keyholders import Keyholders
 from gateway.linking import Linking
 from gateway.materials import Materials
 from gateway.publications import Publications
@@ -32,11 +33,10 @@ from ledger.service.rate_limit import RateLimit
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
 from scripts.statements import TEXTS, pairs, stated
-from tests.support.fake_keyholder import NEXT_ROSTER, ROSTER, FakeKeyholder, InMemory
+from tests.support.fake_keyholder import DOMAIN, NEXT_ROSTER, ROSTER, FakeKeyholder, InMemory
 from tests.support.uploads import FIELDS, head_of, in_pieces, ndjson
 
 NOW = 1_800_000_000
-DOMAIN = Domain(31_337, b"\x05" * 20)
 BANK_KEY = keccak256(b"bank")
 BANK = signing.address_of(BANK_KEY)
 AUTHORITY = b"\x1d" * 20
@@ -209,7 +209,9 @@ class AccessDesk:
 
     def restart(self, linking: Linking | None = None) -> Accesses:
         """A gateway that remembers nothing but what is in the database."""
-        clients = [KeyholderClient(holder.address, InMemory(holder)) for holder in self.holders]
+        clients = [
+            KeyholderClient(holder.address, InMemory(holder), DOMAIN) for holder in self.holders
+        ]
         statements = Statements(self.chain, self.chain, self.chain.catch_up, lambda: NOW)
         keyholders = Keyholders(clients, (ROSTER, NEXT_ROSTER), statements.find, hedge=5)
         bases = Bases(self.chain)

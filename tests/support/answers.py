@@ -196,8 +196,9 @@ class Desk:
         released = KeyParts(tuple(parts))
         plain = pack(released)
         sealed = EncryptionKey(submission.key).seal(plain, Purpose.RELEASE, self.digest(request))
-        statement = state_parts(self.digest(request), released)
-        (signed,) = sign_statements([statement], HOLDER_KEYS[holder - 1])
+        statement = state_parts(self.digest(request), released, [ROSTER])
+        domain = self.chain.deployment.domain_of(AccessRequest)
+        (signed,) = sign_statements([statement], HOLDER_KEYS[holder - 1], domain)
         return HeldKeys(ROSTER.members[holder - 1], sealed, signed)
 
     def digest(self, request: AccessRequest) -> bytes:

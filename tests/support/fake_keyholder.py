@@ -8,14 +8,28 @@ from typing import Any
 import httpx
 
 from ledger.exchange import Refusal, SealedParts, encode_answers
+from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAnswer
+from ledger.keccak import keccak256
+from ledger.parts_statements import PartsStatement, holder_digest, sign_statements
 from ledger.rosters import Roster
+from ledger.signing import address_of, sign
+from ledger.typed_data import Domain
 
 REFUSAL = Refusal("urn:quancheng:problem:wrong-proof", "Wrong proof", 422, "the proof is wrong")
 WANTED = Refusal("urn:quancheng:problem:statement-wanted", "The signed record is wanted", 409, "")
 
 
-ROSTER = Roster(1, 2, tuple(bytes([number]) * 20 for number in (1, 2, 3)))
+DOMAIN = Domain(31_337, b"\x05" * 20)
+"""Of access requests."""
+
+
+def account_of(number: int) -> bytes:
+    """The private key of a fake keyholder."""
+    return keccak256(b"fake keyholder %d" % number)
+
+
+ROSTER = Roster(1, 2, tuple(address_of(account_of(number)) for number in (1, 2, 3)))
 NEXT_ROSTER = Roster(2, 2, ROSTER.members)
 
 
@@ -23,7 +37,8 @@ class FakeKeyholder:
     """A keyholder's HTTP surface, with faults to switch on."""
 
     def __init__(self, number: int) -> None:
-        self.address = bytes([number]) * 20
+        self.account = account_of(number)
+        self.address = address_of(self.account)
         self.asked: list[int] = []
         self.down = False
         self.mute = False
@@ -46,8 +61,10 @@ class FakeKeyholder:
         """Those records, by the authorization's id."""
         self.epoch = 1
         """Which epoch it says that it has seeds of."""
-        self.said_address = self.address
-        """Who it says that it is."""
+        self.signs_with = self.account
+        """Whose key it has."""
+        self.seals = b""
+        """What it adds to what it seals."""
 
     async def __call__(
         self,
@@ -68,13 +85,13 @@ class FakeKeyholder:
         elif scope["path"] == "/readyz":
             answer = b"{}"
         elif scope["path"] == "/v1/holder":
-            answer = self._holder()
+            answer = self._holder(scope["query_string"])
         else:
             answer = await self._release(body)
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": answer})
 
-    def _holder(self) -> bytes:
+    def _holder(self, query: bytes) -> bytes:
         holders = ["0x" + (bytes([n]) * 20).hex() for n in (1, 2, 3)]
         epoch = {
             "epoch": self.epoch,
@@ -82,7 +99,9 @@ class FakeKeyholder:
             "members": holders,
             "complete": True,
         }
-        description = {"address": "0x" + self.said_address.hex(), "encryption_key": "0x"}
+        nonce = from_hex(query.decode().removeprefix("nonce="))
+        signature = sign(holder_digest(nonce, DOMAIN), self.signs_with)
+        description = {"address": to_hex(self.address), "signature": to_hex(signature)}
         return json.dumps({**description, "epochs": [epoch]}).encode()
 
     async def _release(self, body: bytes) -> bytes:
@@ -94,12 +113,15 @@ class FakeKeyholder:
         if self.garbled:
             return b"{}"
         self.tasks += tasks
+        # Of nothing: what is sealed no gateway can read.
+        (signed,) = sign_statements([PartsStatement(bytes(32), ())], self.signs_with, DOMAIN)
         answers: list[SealedParts | Refusal] = [
             self.refusal
             or (
                 REFUSAL
                 if task in self.refused
-                else self._wanted(task) or SealedParts(self.address + _mark(task), b"signed")
+                else self._wanted(task)
+                or SealedParts(self.address + _mark(task) + self.seals, signed)
             )
             for task in tasks
         ]

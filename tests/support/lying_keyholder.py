@@ -53,10 +53,10 @@ def without_a_subset(parts: HolderParts) -> HolderParts:
     return msgspec.structs.replace(parts, shares=parts.shares[:-1])
 
 
-def nested(packed: bytes) -> bytes:
+def nested(packed: bytes, depth: int = 200_000) -> bytes:
     """A message with one element more, which is nested deeper than decoders go."""
     version, head, rest = packed[:1], packed[1], packed[2:]
-    return version + bytes([head + 1]) + rest + b"\x91" * 200_000 + b"\x90"
+    return version + bytes([head + 1]) + rest + b"\x91" * depth + b"\x90"
 
 
 @dataclass
@@ -76,6 +76,8 @@ class Liar:
     seals_to_another: bool = False
     signs_as_another: bool = False
     nests_deep: bool = False
+    adds: int = 0
+    """Bytes of noise behind what it seals."""
     garbage: bytes | None = None
     """What it says to every question for parts."""
     refuses: Refusal | None = None
@@ -87,7 +89,7 @@ class Liar:
     def be_honest(self) -> None:
         """Say nothing but what the real one says."""
         self.description, self.change, self.seals_to_another = {}, None, False
-        self.signs_as_another = self.nests_deep = False
+        self.signs_as_another, self.nests_deep, self.adds = False, False, 0
         self.garbage, self.refuses, self.delay, self.asked = None, None, 0.0, 0
 
     def answer(self, path: str, body: bytes, real: httpx.Response) -> bytes:
@@ -103,7 +105,7 @@ class Liar:
         tasks = decode_tasks(body)
         if self.refuses is not None:
             return encode_answers([self.refuses] * len(tasks))
-        others = (self.seals_to_another, self.signs_as_another, self.nests_deep)
+        others = (self.seals_to_another, self.signs_as_another, self.nests_deep, self.adds)
         if self.change is None and not any(others):
             return real.content
         return encode_answers([self._parts(task) for task in tasks])
@@ -122,9 +124,12 @@ class Liar:
             key = OpeningKey.generate().encryption_key
         asked, release = digest(request, self.domain), Release(tuple(parts))
         account = os.urandom(32) if self.signs_as_another else self.holdings.account
-        (signed,) = sign_statements([state_parts(asked, release)], account)
+        rosters = [one.roster for one in self.holdings.epochs.values()]
+        statement = state_parts(asked, release, rosters)
+        (signed,) = sign_statements([statement], account, self.domain)
         plain = nested(pack(release)) if self.nests_deep else pack(release)
-        return SealedParts(key.seal(plain, Purpose.RELEASE, asked), signed)
+        sealed = key.seal(plain, Purpose.RELEASE, asked)
+        return SealedParts(sealed + bytes(self.adds), signed)
 
 
 @contextmanager

@@ -47,13 +47,21 @@ from ledger.sealing import OpeningKey, Purpose
 from ledger.service.challenge_proofs import ChallengeProofs, ProvenChallenge
 from ledger.service.rate_limit import RateLimit
 from ledger.signing import address_of, personal_digest, verify_signature
-from ledger.typed_data import digest, struct_hash
+from ledger.typed_data import (
+    AccessRequest,
+    Domain,
+    digest,
+    domain_separator,
+    record_from_object,
+    struct_hash,
+)
 from scripts import vectors_keys, vectors_messages
 from scripts.vectors import FOLDER
 from scripts.vectors_typed import NOW
 from wallet.client.checks import Check
 from wallet.client.errors import VerificationError
 from wallet.client.opening import open_release
+from wallet.client.parts_faults import Faults
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
@@ -353,11 +361,15 @@ def test_the_fingerprints_are_those_of_the_vectors() -> None:
 
 def test_what_keyholders_sign_of_their_parts_is_that_of_the_vectors() -> None:
     found = vectors("parts-statements.json")
-    rosters = [Roster(found["epoch"], found["threshold"], tuple(map(from_hex, found["members"])))]
-    for number, one in enumerate(found["statements"], 1):
+    domain = Domain(found["chain_id"], from_hex(found["access_log"]))
+    assert to_hex(domain_separator(domain)) == found["domain_separator"]
+    rosters = [roster_of(found)]
+    request = record_from_object(AccessRequest, found["request"])
+    assert to_hex(digest(request, domain)) == found["digest"]
+    for one in found["statements"]:
         records = [
             HolderParts(
-                number,
+                one["number"],
                 found["epoch"],
                 record["number"],
                 from_hex(record["salt"]),
@@ -367,21 +379,36 @@ def test_what_keyholders_sign_of_their_parts_is_that_of_the_vectors() -> None:
                     for each in one["parts"]
                 ),
             )
-            for record in found["records"]
+            for record in reversed(found["records"])
         ]
-        statement = state_parts(from_hex(found["request"]), KeyParts(tuple(records)))
-        assert (to_hex(statement.about), to_hex(statement.leaf())) == (one["about"], one["leaf"])
-        assert [to_hex(each.hash) for each in statement.hashes] == one["hashes"]
-        verify_statement(
-            SignedStatement(from_hex(one["holder"]), statement, from_hex(one["signed"]))
-        )
-    wrong = decode_wrong_parts(from_hex(found["wrong_parts"]))
-    assert to_hex(encode_wrong_parts(wrong)) == found["wrong_parts"]
-    assert to_hex(wrong.holder) == found["members"][2]
-    verify_wrong_parts(wrong, rosters)
-    for refused in found["refused"].values():
+        statement = state_parts(from_hex(found["digest"]), KeyParts(tuple(records)), rosters)
+        (stated,) = statement.epochs
+        assert (to_hex(stated.about), to_hex(statement.leaf())) == (one["about"], one["leaf"])
+        assert [to_hex(each.hash) for each in stated.hashes] == one["hashes"]
+        holder, signed = from_hex(one["holder"]), from_hex(one["signed"])
+        verify_statement(SignedStatement(holder, statement, signed), domain)
+    for name in ("wrong_parts", "wrong_number"):
+        wrong = decode_wrong_parts(from_hex(found[name]))
+        assert to_hex(encode_wrong_parts(wrong)) == found[name]
+        assert to_hex(wrong.holder) == found["members"][2]
+        assert verify_wrong_parts(wrong, rosters, domain) == request
+    five = found["four_of_five"]
+    verify_wrong_parts(
+        decode_wrong_parts(from_hex(five["wrong_parts"])), [roster_of(found | five)], domain
+    )
+    refusals = [*found["refused"].values(), *five["refused"].values()]
+    for refused in refusals:
         with pytest.raises(LedgerError):
-            verify_wrong_parts(decode_wrong_parts(from_hex(refused)), rosters)
+            verify_wrong_parts(
+                decode_wrong_parts(from_hex(refused)), [*rosters, roster_of(found | five)], domain
+            )
+
+
+def roster_of(found: Any) -> Roster:
+    members = tuple(map(from_hex, found["members"]))
+    roster = Roster(found["epoch"], found["threshold"], members)
+    assert to_hex(roster.digest()) == found["roster"]
+    return roster
 
 
 # The messages of an access
@@ -451,23 +478,18 @@ def test_the_consumers_key_opens_what_the_gateway_sent() -> None:
     result = decode_result(as_sent("gateway_to_consumer"))
     assert result.release is not None
     schema = Schema(result.release.dataset, tuple(found["names"]))
-    rosters = ledger().deployment.rosters
-    opened = open_release(
-        result.release,
-        schema,
-        int(found["fields"]),
-        OpeningKey(from_hex(found["opening_key"])),
-        from_hex(found["digest"]),
-        rosters,
-    )
-    assert opened.wrong == ()
+    deployment = ledger().deployment
+    rosters, domain = deployment.rosters, deployment.domain_of(AccessRequest)
+    assert result.request is not None
+    assert result.request.fields == int(found["fields"])
+    own = OpeningKey(from_hex(found["opening_key"]))
+    opened = open_release(result.release, schema, result.request, own, rosters, domain)
+    assert opened.faults == Faults()
     shown = [{field.name: field.value for field in record.fields} for record in opened.records]
     assert shown == found["opened"]
     other = OpeningKey.generate()
     with pytest.raises(VerificationError):
-        open_release(
-            result.release, schema, int(found["fields"]), other, from_hex(found["digest"]), rosters
-        )
+        open_release(result.release, schema, result.request, other, rosters, domain)
 
 
 # What a provider and a consumer keep

@@ -5,7 +5,6 @@ it may be used then.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import suppress
 from itertools import combinations
 
 import msgspec
@@ -14,20 +13,15 @@ from ledger.custody import HolderParts, combine_parts, unpack
 from ledger.custody import Release as KeyParts
 from ledger.encoding import Schema
 from ledger.errors import CustodyError, LedgerError
-from ledger.exchange import HeldKeys, Release
-from ledger.parts_statements import (
-    SignedStatement,
-    WrongParts,
-    state_parts,
-    verify_statement,
-    verify_wrong_parts,
-)
+from ledger.exchange import Release
 from ledger.publications import PublicationEntry
 from ledger.records import EncryptedRecord, OpenedField, open_fields, verify_opened_fields
-from ledger.rosters import Roster
+from ledger.rosters import Roster, most_sealed
 from ledger.sealing import OpeningKey, Purpose
+from ledger.typed_data import AccessRequest, Domain, digest
 from wallet.client.checks import Check
 from wallet.client.errors import UnknownNameError, VerificationError
+from wallet.client.parts_faults import Faults, RecordName, find_faults
 
 
 class OpenedRecord(msgspec.Struct, frozen=True):
@@ -74,47 +68,59 @@ class Unlocked(msgspec.Struct, frozen=True):
     """What a release opened."""
 
     records: tuple[OpenedRecord, ...]
-    wrong: tuple[bytes, ...] = ()
-    """Addresses of the keyholders whose parts were not those that open, or were not signed."""
-    proofs: tuple[WrongParts, ...] = ()
-    """Of those among them of whom it can be shown to others."""
+    faults: Faults = Faults()
 
 
 def open_release(
     release: Release,
     schema: Schema,
-    mask: int,
+    request: AccessRequest,
     opening: OpeningKey,
-    digest: bytes,
     rosters: Sequence[Roster],
+    domain: Domain,
 ) -> Unlocked:
     """Open all records of a release with the parts of any keyholders that fit.
 
     Args:
         release: from the gateway.
         schema: of its dataset.
-        mask: the fields that were asked for.
+        request: as it was signed; the parts are bound to it.
         opening: the consumer's key.
-        digest: of the request; the parts are bound to it.
         rosters: of the deployment.
+        domain: of access requests, of the deployment.
 
     Raises:
         VerificationError: of `Check.KEYS` or `Check.VALUES`.
     """
-    indices = schema.indices(mask)
-    handed = {held.holder: _unsealed(held, opening, digest) for held in release.keys}
-    wrong = {holder for holder, parts in handed.items() if parts is None}
+    indices = schema.indices(request.fields)
+    asked = digest(request, domain)
+    members = {member for roster in rosters for member in roster.members}
+    keys = {held.holder: held for held in release.keys if held.holder in members}
+    most = most_sealed(rosters, len(release.records), len(indices))
+    handed = {
+        holder: _unsealed(held.sealed, opening, asked) if len(held.sealed) <= most else None
+        for holder, held in keys.items()
+    }
+    fitting = {
+        holder: fits
+        for holder, parts in handed.items()
+        if parts is not None
+        and (fits := _fitting(holder, parts.records, release.records, indices, rosters)) is not None
+    }
+    suspects = set(handed) - set(fitting)
     opened = []
     for record in release.records:
         roster = _roster_of(record, rosters)
-        fitting = _fitting(record, roster, indices, handed)
-        found, used = _open_record(record, schema, roster, fitting, wrong)
+        own = {
+            holder: parts[_name(record)]
+            for holder, parts in fitting.items()
+            if holder in roster.members
+        }
+        found, used = _open_record(record, schema, roster, own, suspects)
         opened.append(found)
-        wrong |= _disagreeing(roster, used, fitting) | (handed.keys() - fitting.keys())
-    signed = _signed(release.keys, handed, digest)
-    unsigned = handed.keys() - {one.holder for one in signed}
-    proofs = _proofs(sorted(wrong), signed, rosters) if wrong else ()
-    return Unlocked(tuple(opened), tuple(sorted(wrong | unsigned)), proofs)
+        suspects |= _disagreeing(roster, used, own)
+    faults = find_faults(request, handed, keys, fitting, suspects, rosters, domain)
+    return Unlocked(tuple(opened), faults)
 
 
 def verify_values(
@@ -141,46 +147,16 @@ _Parts = dict[bytes, HolderParts]
 """Of one record, by the keyholders' addresses."""
 
 
-def _unsealed(held: HeldKeys, opening: OpeningKey, digest: bytes) -> tuple[HolderParts, ...] | None:
+def _name(record: EncryptedRecord | HolderParts) -> RecordName:
+    return record.number, record.salt, record.epoch
+
+
+def _unsealed(sealed: bytes, opening: OpeningKey, asked: bytes) -> KeyParts | None:
     """Return a keyholder's parts; None for what does not open, as others may suffice."""
     try:
-        return unpack(opening.open(held.sealed, Purpose.RELEASE, digest), KeyParts).records
+        return unpack(opening.open(sealed, Purpose.RELEASE, asked), KeyParts)
     except LedgerError:
         return None
-
-
-def _signed(
-    keys: Sequence[HeldKeys],
-    handed: Mapping[bytes, tuple[HolderParts, ...] | None],
-    digest: bytes,
-) -> list[SignedStatement]:
-    """Return what the keyholders signed of the parts that they gave, as far as it is about these parts."""
-    found = []
-    for held in {one.holder: one for one in keys}.values():
-        parts = handed[held.holder]
-        if parts is None:
-            continue
-        with suppress(LedgerError):
-            statement = state_parts(digest, KeyParts(parts))
-            one = SignedStatement(held.holder, statement, held.signed)
-            verify_statement(one)
-            found.append(one)
-    return found
-
-
-def _proofs(
-    wrong: Sequence[bytes], signed: Sequence[SignedStatement], rosters: Sequence[Roster]
-) -> tuple[WrongParts, ...]:
-    """Return what shows to others that parts were wrong, without showing a part."""
-    proofs = []
-    for one in signed:
-        if one.holder in wrong:
-            same = [each for each in signed if each.statement.about == one.statement.about]
-            proof = WrongParts(one.holder, tuple(same))
-            with suppress(LedgerError):
-                verify_wrong_parts(proof, rosters)
-                proofs.append(proof)
-    return tuple(proofs)
 
 
 def _roster_of(record: EncryptedRecord, rosters: Sequence[Roster]) -> Roster:
@@ -193,29 +169,30 @@ def _roster_of(record: EncryptedRecord, rosters: Sequence[Roster]) -> Roster:
 
 
 def _fitting(
-    record: EncryptedRecord,
-    roster: Roster,
+    holder: bytes,
+    parts: Sequence[HolderParts],
+    records: Sequence[EncryptedRecord],
     indices: tuple[int, ...],
-    handed: Mapping[bytes, tuple[HolderParts, ...] | None],
-) -> _Parts:
-    """Return the parts that have the form of this record's, each from the keyholder whose number it says."""
-    wanted = (record.number, record.salt, record.epoch, indices)
-    return {
-        holder: one
-        for holder, parts in handed.items()
-        if holder in roster.members
-        for one in parts or ()
-        if (one.number, one.salt, one.epoch, one.indices) == wanted
-        and one.holder == roster.number_of(holder)
-    }
+    rosters: Sequence[Roster],
+) -> Mapping[RecordName, HolderParts] | None:
+    """Return a keyholder's parts by record; None unless they have the form of just the records of its epochs."""
+    numbers = {one.epoch: one.number_of(holder) for one in rosters if holder in one.members}
+    found = {_name(one): one for one in parts}
+    wanted = {_name(one) for one in records if one.epoch in numbers}
+    if len(found) != len(parts) or found.keys() != wanted:
+        return None
+    for one in parts:
+        if one.indices != indices or one.holder != numbers[one.epoch]:
+            return None
+    return found
 
 
 def _open_record(
-    record: EncryptedRecord, schema: Schema, roster: Roster, fitting: _Parts, wrong: Set[bytes]
+    record: EncryptedRecord, schema: Schema, roster: Roster, fitting: _Parts, suspects: Set[bytes]
 ) -> tuple[OpenedRecord, _Parts]:
     """Open a record; return it with the parts that did."""
     problem: LedgerError | None = None
-    for some in _choices(fitting, roster.threshold, wrong):
+    for some in _choices(fitting, roster.threshold, suspects):
         try:
             keys = combine_parts(roster.sharing, list(some.values()))
             fields = open_fields(schema, record, keys)
@@ -233,15 +210,15 @@ def _open_record(
     raise VerificationError(check, str(problem)) from problem
 
 
-def _choices(fitting: _Parts, threshold: int, wrong: Set[bytes]) -> Iterator[_Parts]:
+def _choices(fitting: _Parts, threshold: int, suspects: Set[bytes]) -> Iterator[_Parts]:
     """Yield the parts of all who were right so far, then of just as many as it takes.
 
     Which choice is right shows in the values: they are committed to.
     """
-    right = {holder: parts for holder, parts in fitting.items() if holder not in wrong}
+    right = {holder: parts for holder, parts in fitting.items() if holder not in suspects}
     if len(right) >= threshold:
         yield right
-    for some in combinations(sorted(fitting, key=wrong.__contains__), threshold):
+    for some in combinations(sorted(fitting, key=suspects.__contains__), threshold):
         if len(some) != len(right) or right.keys() != set(some):
             yield {holder: fitting[holder] for holder in some}
 

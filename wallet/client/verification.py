@@ -35,7 +35,6 @@ from ledger.exchange import (
 from ledger.hexes import to_hex
 from ledger.links import LinkFault, find_link_fault
 from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.parts_statements import WrongParts
 from ledger.publications import OwnerProof, PublicationEntry, VerifiedRun, verify_run
 from ledger.sealing import OpeningKey
 from ledger.typed_data import (
@@ -54,6 +53,7 @@ from wallet.client.errors import (
 )
 from wallet.client.memory import Memory
 from wallet.client.opening import OpenedRecord, Unlocked, open_release, verify_values
+from wallet.client.parts_faults import Faults
 from wallet.client.steps import Steps, look
 from wallet.client.transactions import Ledger
 
@@ -85,8 +85,7 @@ class Opened(msgspec.Struct, frozen=True):
         records: in order of owner and number; of a person all there are, possibly none.
         checked: what was checked, here and now.
         unchecked: what was not, and why.
-        wrong_holders: keyholders whose parts were wrong or unsigned; those of the others opened it.
-        wrong_parts: of those among them of whom it can be shown to others.
+        faults: of keyholders; the parts of the others opened it.
     """
 
     access: bytes
@@ -97,8 +96,7 @@ class Opened(msgspec.Struct, frozen=True):
     records: tuple[OpenedRecord, ...]
     checked: tuple[Check, ...]
     unchecked: tuple[Open, ...]
-    wrong_holders: tuple[bytes, ...] = ()
-    wrong_parts: tuple[WrongParts, ...] = ()
+    faults: Faults = Faults()
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -149,10 +147,10 @@ def open_result(
         ProblemError: nothing was released; the problem says why.
         VerificationError: something is not what it is said to be; `check` says what.
     """
-    rosters = ledger.deployment.rosters
+    rosters, domain = ledger.deployment.rosters, ledger.deployment.domain_of(AccessRequest)
 
-    def reveal(release: Release, schema: Schema, digest_: bytes) -> Unlocked:
-        return open_release(release, schema, submission.request.fields, opening, digest_, rosters)
+    def reveal(release: Release, schema: Schema) -> Unlocked:
+        return open_release(release, schema, submission.request, opening, rosters, domain)
 
     verifier = _Verifier(ledger, submission, basis or Basis(), memory=memory)
     return (yield from verifier.run(result, reveal))
@@ -180,7 +178,7 @@ def verify_opened(
         VerificationError: something is not what it is said to be; `check` says what.
     """
 
-    def reveal(release: Release, schema: Schema, _digest: bytes) -> Unlocked:
+    def reveal(release: Release, schema: Schema) -> Unlocked:
         return verify_values(release, schema, submission.request.fields, records)
 
     return (yield from _Verifier(ledger, submission, basis, names).run(result, reveal))
@@ -202,7 +200,7 @@ def verify_denial(
     return DeniedError(recorded, OUTCOMES[recorded.outcome].title)
 
 
-_Reveal = Callable[[Release, Schema, bytes], Unlocked]
+_Reveal = Callable[[Release, Schema], Unlocked]
 
 
 class _Verifier:
@@ -239,7 +237,7 @@ class _Verifier:
             self._checked.append(Check.KEYS)
         else:
             schema = Schema(release.dataset, self._names)
-        unlocked = reveal(release, schema, self._digest)
+        unlocked = reveal(release, schema)
         records = unlocked.records
         self._checked.append(Check.VALUES)
         item = self._request.item if self._request.item != ALL else terms.item
@@ -254,8 +252,7 @@ class _Verifier:
             records=records,
             checked=tuple(self._checked),
             unchecked=tuple(self._open),
-            wrong_holders=unlocked.wrong,
-            wrong_parts=unlocked.proofs,
+            faults=unlocked.faults,
         )
 
     # The access

@@ -108,7 +108,7 @@ def access(
     then, and while keyholders release it, it can be opened again (`open_kept`).
 
     Where parts of a keyholder do not open it, it is asked for again, which brings those of others: any k that are
-    right open it, and `Opened.wrong_holders` names whose were not.
+    right open it, and `Opened.faults` says whose were not, as far as it can be told.
 
     Raises:
         DeniedError: it was denied, on chain.

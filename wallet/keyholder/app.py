@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.chain import Finality
@@ -17,9 +17,11 @@ from ledger.errors import LedgerError
 from ledger.events import Block
 from ledger.exchange import decode_tasks, encode_answers
 from ledger.hexes import from_hex, to_hex
+from ledger.parts_statements import holder_digest
 from ledger.rpc import AsyncRpc
 from ledger.service.request_body import parse_model, read_body
-from ledger.typed_data import AccessRequest, SubjectLink
+from ledger.signing import sign
+from ledger.typed_data import AccessRequest, Domain, SubjectLink
 from wallet.keyholder.errors import (
     JournalError,
     LaxSettingsError,
@@ -126,6 +128,11 @@ class HolderDescription(BaseModel):
     """Those pinned here, whose links count."""
     unpinned: list[str]
     """Active on chain and not pinned here: a rotation that the keyholder has to hear of, or a false one."""
+    signature: str | None = None
+    """By the keyholder's account over the nonce that was sent along."""
+
+
+Nonce = Annotated[str | None, Query(pattern="^0x[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +145,7 @@ class Parts:
     journal: FileJournal
     releases: Releases
     authenticator: Authenticator
+    access_log: Domain
 
 
 def create_app(
@@ -213,7 +221,10 @@ def _open(
         clock=clock,
     )
     authenticator = Authenticator(deployment.chain_id, settings.known_as, clock)
-    return Parts(holdings, following, follower, journal, releases, authenticator)
+    return Parts(
+        *(holdings, following, follower, journal, releases, authenticator),
+        deployment.domain_of(AccessRequest),
+    )
 
 
 def _stricter(name: str, own: int | None, deployed: int) -> int:
@@ -240,9 +251,13 @@ def _add_routes(
     Opened = Annotated[Parts, Depends(opened)]  # noqa: N806  (a type)
 
     @app.get("/v1/holder")
-    async def holder(parts: Opened) -> HolderDescription:
+    async def holder(parts: Opened, nonce: Nonce = None) -> HolderDescription:
         """Tell who this keyholder is, which epochs it holds seeds of, and whose links it believes."""
-        return _describe(parts, settings.pinned)
+        found = _describe(parts, settings.pinned)
+        if nonce is not None:
+            digest = holder_digest(from_hex(nonce), parts.access_log)
+            found.signature = to_hex(sign(digest, parts.holdings.account))
+        return found
 
     @app.post("/v1/subkeys")
     async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:

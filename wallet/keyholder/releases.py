@@ -11,7 +11,8 @@ from ledger.enumerations import Roles
 from ledger.errors import MalformedError
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
-from ledger.parts_statements import sign_statements, state_parts
+from ledger.parts_statements import PartsStatement, sign_statements, state_parts
+from ledger.rosters import Roster
 from ledger.sealing import Purpose
 from wallet.keyholder.errors import (
     NotTheProviderError,
@@ -48,6 +49,11 @@ class Vault:
         self._epochs: Mapping[int, EpochSeeds] = holdings.epochs
         self._newest = holdings.newest
         self._subkeys: dict[tuple[int, bytes], HolderSubkeys] = {}
+
+    @property
+    def rosters(self) -> tuple[Roster, ...]:
+        """Return who holds seeds of the epochs that are here."""
+        return tuple([seeds.roster for seeds in self._epochs.values()])
 
     def seeds(self, epoch: int | None) -> EpochSeeds:
         """Return the seeds of an epoch, or of the newest one whose seeds are all there.
@@ -161,7 +167,7 @@ class Releases:
         now = int(self._clock())
         noted = self._journal.note([entry_of(verified, now) for _, verified, _ in releases])
         # Sealing goes on while the disk writes. Nothing leaves before it is noted.
-        signed = self._sign([(verified, parts) for _, verified, parts in releases])
+        signed = await self._sign([(verified, parts) for _, verified, parts in releases])
         for (place, verified, parts), own in zip(releases, signed, strict=True):
             answers[place] = self._seal(verified, parts, own)
             if place % _TURN == _TURN - 1:
@@ -225,16 +231,22 @@ class Releases:
         await self._journal.note([entry])
         return SealedSubkeys(seeds, sealed)
 
-    def _sign(self, releases: Sequence[tuple[VerifiedRelease, Release]]) -> list[bytes]:
+    async def _sign(self, releases: Sequence[tuple[VerifiedRelease, Release]]) -> list[bytes]:
         """Sign what is released, once for each key."""
-        places: dict[bytes, list[int]] = {}
-        for place, (verified, _) in enumerate(releases):
-            places.setdefault(verified.recipient.to_bytes(), []).append(place)
+        rosters, domain = self._vault.rosters, self._rules.access_log
+        statements: dict[bytes, list[tuple[int, PartsStatement]]] = {}
+        for place, (verified, parts) in enumerate(releases):
+            stated = state_parts(verified.digest, parts, rosters)
+            statements.setdefault(verified.recipient.to_bytes(), []).append((place, stated))
+            if place % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
         signed = [b""] * len(releases)
-        for mine in places.values():
-            statements = [state_parts(releases[at][0].digest, releases[at][1]) for at in mine]
-            for at, one in zip(mine, sign_statements(statements, self._account), strict=True):
-                signed[at] = one
+        for count, mine in enumerate(statements.values(), 1):
+            own = sign_statements([one for _, one in mine], self._account, domain)
+            for (place, _), one in zip(mine, own, strict=True):
+                signed[place] = one
+            if count % _TURN == 0:
+                await asyncio.sleep(0)
         return signed
 
     def _seal(self, verified: VerifiedRelease, parts: Release, signed: bytes) -> Answer:

@@ -1,0 +1,172 @@
+"""One keyholder as the gateway asks it, over HTTP. What it says is taken only as its own and as far as it may be right.
+
+Its URL is a setting, its address the roster has. That the one is the other's shows in signatures: over a nonce before
+it counts as ready, and of whatever parts it hands out.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.errors import GatewayError
+from ledger.encoding import SIZE
+from ledger.errors import UNREADABLE, LedgerError
+from ledger.exchange import Refusal, SealedParts, decode_answers
+from ledger.hexes import from_hex, to_hex
+from ledger.http_client import HttpAsker, HttpError
+from ledger.http_connections import HttpClient
+from ledger.parts_statements import holder_digest, verify_signer
+from ledger.signing import SIGNATURE_LENGTH, verify_signature
+from ledger.typed_data import Domain
+
+_OK: Final = 200
+_MOST_ANSWER: Final = 64 * 1024 * 1024
+_MOST_FRAME: Final = 8 * 1024
+"""Bytes of an answer beside sealed parts: a signature with its way to the root, or a refusal."""
+_CONNECTIONS: Final = 16
+_IDLE: Final = 4.0
+"""Seconds for which an unused connection is kept; a keyholder closes it after five."""
+_SOON: Final = 1.5
+_FRESH: Final = 0.05
+"""Seconds for which an answer shows that a keyholder is ready: a use that is recorded while too few are is
+somebody's use for nothing. Under load releases show it, otherwise each access asks."""
+_TURN: Final = 8
+"""Signatures after which others may run."""
+
+
+class KeyholderError(GatewayError):
+    """One keyholder could not be asked, or its answer cannot be used."""
+
+
+class _Description(msgspec.Struct):
+    signature: str
+
+
+_descriptions: Final = msgspec.json.Decoder(_Description)
+
+
+class KeyholderClient:
+    """One keyholder. Belongs to the event loop in which it was first used."""
+
+    def __init__(self, address: bytes, http: HttpAsker, domain: Domain) -> None:
+        """Prepare; nothing is sent.
+
+        Args:
+            address: Its account, as the roster has it.
+            http: Asks the service; see `keyholder_at`.
+            domain: Of access requests: what it signs is of this access log.
+        """
+        self.address = address
+        self._http = http
+        self._domain = domain
+        self._identified = False
+        self.failed_at = float("-inf")
+        self.ready_at = float("-inf")
+        """When it last showed that it can release."""
+
+    async def confirm(self) -> None:
+        """Ask whether this keyholder can release at this moment.
+
+        Raises:
+            KeyholderError: It cannot, does not answer soon, or is another one than it should be.
+        """
+        try:
+            async with asyncio.timeout(_SOON):
+                if not self._identified:
+                    await self._identify()
+                await self._send("GET", "/readyz", b"")
+        except TimeoutError as error:
+            raise KeyholderError("a keyholder does not answer soon") from error
+        self.ready_at = time.monotonic()
+
+    def is_fresh(self) -> bool:
+        """Whether it has just shown that it can release, and nothing went wrong since."""
+        return self.ready_at > max(self.failed_at, time.monotonic() - _FRESH)
+
+    async def release(self, body: bytes, most: Sequence[int]) -> tuple[SealedParts | Refusal, ...]:
+        """Ask for the parts of tasks (`ledger.exchange.encode_tasks`).
+
+        Args:
+            body: The tasks.
+            most: For each, how many bytes its sealed parts have at most (`ledger.rosters.most_sealed`).
+
+        Raises:
+            KeyholderError: It does not answer, or not as it should; or somebody else answers in its place.
+        """
+        answer = await self._send("POST", "/v1/releases", body)
+        try:
+            answers = await self._verified(answer, most)
+        except LedgerError as error:
+            self._failed()
+            raise KeyholderError(f"a keyholder's answer: {error}") from error
+        except KeyholderError:
+            self._failed()
+            raise
+        self.ready_at = time.monotonic()
+        return answers
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def _verified(
+        self, answer: bytes, most: Sequence[int]
+    ) -> tuple[SealedParts | Refusal, ...]:
+        """Check size and signer of what came; what is in it only the consumer can see."""
+        if len(answer) > sum(most) * 4 // 3 + len(most) * _MOST_FRAME:
+            raise KeyholderError(f"a keyholder's answer has {len(answer)} bytes")
+        answers = decode_answers(answer, len(most))
+        for place, (one, size) in enumerate(zip(answers, most, strict=True)):
+            if isinstance(one, SealedParts):
+                if len(one.sealed) > size:
+                    raise KeyholderError(f"a keyholder's parts have {len(one.sealed)} bytes")
+                verify_signer(one.signed, self.address, self._domain)
+            if place % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
+        return answers
+
+    async def _identify(self) -> None:
+        """Check that it has this address's key. All else that it says of itself is left unread."""
+        nonce = os.urandom(SIZE)
+        body = await self._send("GET", f"/v1/holder?nonce={to_hex(nonce)}", b"")
+        try:
+            signature = from_hex(_descriptions.decode(body).signature, SIGNATURE_LENGTH)
+            verify_signature(holder_digest(nonce, self._domain), signature, self.address)
+        except (*UNREADABLE, LedgerError) as error:
+            self._failed()
+            raise KeyholderError(
+                f"somebody else answers in place of {to_hex(self.address)}"
+            ) from error
+        self._identified = True
+
+    def _failed(self) -> None:
+        self.failed_at = time.monotonic()
+        self._identified = False
+
+    async def _send(self, method: str, path: str, body: bytes) -> bytes:
+        try:
+            answer = await self._http.ask(method, path, body)
+        except HttpError as error:
+            self._failed()
+            raise KeyholderError("a keyholder does not answer") from error
+        if answer.status != _OK:
+            self._failed()
+            raise KeyholderError(f"a keyholder answers with status {answer.status}")
+        return answer.body
+
+
+def keyholder_at(address: bytes, url: str, domain: Domain, *, timeout: float) -> KeyholderClient:
+    """Return the keyholder with this URL.
+
+    Args:
+        address: Its account, as the roster has it.
+        url: Of the service, without a path.
+        domain: Of access requests.
+        timeout: Seconds for one question and its answer.
+    """
+    http = HttpClient(url, timeout=timeout, connections=_CONNECTIONS, most=_MOST_ANSWER, idle=_IDLE)
+    return KeyholderClient(address, http, domain)
