@@ -121,11 +121,17 @@ class _Question:
     coming: set[bytes] = field(default_factory=set)
     """Who was asked and has not answered."""
     reasons: list[str] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: dict[bytes, Refusal] = field(default_factory=dict)
+    """By keyholder."""
 
-    def is_open(self) -> bool:
+    def is_short(self) -> bool:
         """Whether it does not have enough keys now."""
         return bool(_short(self.rosters, self.keys.keys()))
+
+    def is_open(self) -> bool:
+        """Whether it does not have enough keys now, and still may: who else may answer changes nothing of the rest."""
+        possible = self.keys.keys() | self.coming | {client.address for client in self.unasked}
+        return self.is_short() and not _short(self.rosters, possible)
 
     def next(self, *, hurry: bool = False) -> KeyholderClient | None:
         """Return whom to ask now; None when those who were asked are enough, or nobody is left.
@@ -133,6 +139,8 @@ class _Question:
         Args:
             hurry: Not to count on those who have not answered yet.
         """
+        if not self.is_open():
+            return None
         have = self.keys.keys() if hurry else self.keys.keys() | self.coming
         short = _short(self.rosters, have)
         for place, client in enumerate(self.unasked):
@@ -146,14 +154,16 @@ class _Question:
             return KeyholdersUnavailableError(
                 0, 1, ["the deployment file has no roster of the records' epoch"]
             )
-        return self._problem() if self.is_open() else tuple(self.keys.values())
+        return self._problem() if self.is_short() else tuple(self.keys.values())
 
     def _problem(self) -> NotReleased:
         # Some keyholders may lie. What so many say that the others are too few is how it is.
         for type_, error in _LASTING.items():
-            said = [one for one in self.refusals if one.type == type_]
-            if any(len(said) > len(one.members) - one.threshold for one in self.rosters):
-                return error(said[0].detail or said[0].title)
+            said = {address: one for address, one in self.refusals.items() if one.type == type_}
+            for roster in self.rosters:
+                told = [said[member] for member in roster.members if member in said]
+                if len(told) > len(roster.members) - roster.threshold:
+                    return error(told[0].detail or told[0].title)
         needed = max(roster.threshold for roster in self.rosters)
         return KeyholdersUnavailableError(len(self.keys), needed, self.reasons)
 
@@ -388,5 +398,5 @@ def _take(client: KeyholderClient, group: Sequence[_Question], task: _Asked) -> 
         if isinstance(answer, SealedParts):
             question.keys[client.address] = HeldKeys(client.address, answer.sealed, answer.signed)
         else:
-            question.refusals.append(answer)
+            question.refusals[client.address] = answer
             question.reasons.append(answer.detail or answer.title)

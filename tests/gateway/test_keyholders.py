@@ -6,10 +6,12 @@ import pytest
 
 from gateway.keyholder_client import KeyholderClient
 from gateway.keyholders import (
+    RELEASE_OVER,
     Availability,
     Keyholders,
     KeyholdersUnavailableError,
     PartsTask,
+    ReleaseOverError,
 )
 from ledger.exchange import HeldKeys, Refusal
 from ledger.parts_statements import verify_signer
@@ -241,3 +243,30 @@ async def test_each_epoch_takes_as_many_of_its_own_members_as_its_roster_says() 
     (answer,) = await asked.ask([PartsTask(b"0", frozenset({9}))])
     assert isinstance(answer, KeyholdersUnavailableError)
     assert "no roster" in str(answer)
+
+
+async def test_nobody_is_waited_for_whose_answer_changes_nothing(
+    fakes: list[FakeKeyholder],
+) -> None:
+    fakes[2].silent = True
+    fakes[0].refused = fakes[1].refused = [1]
+    asked = keyholders(fakes, hedge=0.05)
+    for _ in range(3):
+        granted, refused = await asyncio.wait_for(asked.ask(tasks(2)), 2)
+        assert isinstance(granted, tuple)
+        assert isinstance(refused, KeyholdersUnavailableError)
+
+
+async def test_refusals_of_one_liar_in_each_roster_are_no_final_word() -> None:
+    fakes = [FakeKeyholder(n) for n in (1, 2, 3, 4)]
+    first, second, third, fourth = (fake.address for fake in fakes)
+    rosters = (Roster(1, 2, (first, second, third)), Roster(2, 2, (first, second, fourth)))
+    clients = [KeyholderClient(fake.address, InMemory(fake), DOMAIN) for fake in fakes]
+    fakes[2].refusal = fakes[3].refusal = Refusal(RELEASE_OVER, "Over", 410, "")
+    fakes[0].down = True
+    asked = Keyholders(clients, rosters, no_statements, hedge=5)
+    (answer,) = await asked.ask([PartsTask(b"0", frozenset({1, 2}))])
+    assert isinstance(answer, KeyholdersUnavailableError)
+    fakes[1].refusal = fakes[3].refusal
+    (answer,) = await asked.ask([PartsTask(b"0", frozenset({1, 2}))])
+    assert isinstance(answer, ReleaseOverError)
