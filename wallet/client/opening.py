@@ -175,16 +175,20 @@ def _fitting(
     indices: tuple[int, ...],
     rosters: Sequence[Roster],
 ) -> Mapping[RecordName, HolderParts] | None:
-    """Return a keyholder's parts by record; None unless they have the form of just the records of its epochs."""
+    """Return a keyholder's parts by record; None unless they have the form of the records of its epochs.
+
+    Those of further records are left: where a gateway leaves records out, that is not the keyholder's doing.
+    """
     numbers = {one.epoch: one.number_of(holder) for one in rosters if holder in one.members}
     found = {_name(one): one for one in parts}
-    wanted = {_name(one) for one in records if one.epoch in numbers}
-    if len(found) != len(parts) or found.keys() != wanted:
+    wanted = [_name(one) for one in records if one.epoch in numbers]
+    if len(found) != len(parts) or not found.keys() >= set(wanted):
         return None
-    for one in parts:
+    fitting = {name: found[name] for name in wanted}
+    for one in fitting.values():
         if one.indices != indices or one.holder != numbers[one.epoch]:
             return None
-    return found
+    return fitting
 
 
 def _open_record(
