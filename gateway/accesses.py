@@ -373,6 +373,7 @@ class Accesses:
     async def _release(self, verified: Verified, entry: JournalEntry) -> Answer:
         order = ReleaseOrder(verified.submission, entry.recorded, entry.released)
         try:
+            await self._require_consent(verified)
             release = await self._releaser.release(order)
         except GatewayError as error:
             await self._note(entry)  # what is recorded is in the journal, released or not
@@ -386,20 +387,29 @@ class Accesses:
             raise NotAConsumerError(f"{to_hex(request.consumer)} was never admitted")
         self._releaser.require()
         await self._recorder.check(request.consumer)
-        basis = (await self._bases.find([request.basis])).get(request.basis)
+        basis = await self._find_basis(request.basis)
+        if basis is None:  # it may have been put on chain a moment ago
+            await self._statements.catch_up()
+            basis = await self._find_basis(request.basis)
         if basis is not None:  # an unknown one is for the chain to deny
-            await self._check_basis(basis, verified)
+            await self._require_consent(verified)
+            await self._materials.check(basis, request.item, self._newest_block())
         problem = (await self._keyholders()).problem
         if problem is not None:
             raise CannotRecordError(problem)
 
-    async def _check_basis(self, basis: BasisEntry, verified: Verified) -> None:
-        request, consent = verified.submission.request, verified.submission.consent
-        if basis.subject is not None:
-            brought = None if consent is None else consent.authorization
-            await self._statements.require(basis.id, brought)
-        link = None if consent is None else consent.link
-        await self._materials.check(basis, request.item, self._newest_block(), link)
+    async def _find_basis(self, basis: bytes) -> BasisEntry | None:
+        return (await self._bases.find([basis])).get(basis)
+
+    async def _require_consent(self, verified: Verified) -> None:
+        """Check that what a person signed is here; also of what is recorded already, as by another gateway."""
+        consent = verified.submission.consent
+        basis = await self._find_basis(verified.submission.request.basis)
+        if basis is None or basis.subject is None:
+            return
+        await self._statements.require(basis.id, None if consent is None else consent.authorization)
+        if consent is not None and consent.link is not None:
+            await self._materials.require_link(basis, consent.link)
 
     async def _find_all(self, wanted: Sequence[Verified]) -> list[JournalEntry | None]:
         found = await self._journal.find([one.access for one in wanted])

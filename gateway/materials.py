@@ -94,9 +94,19 @@ class Materials:
         self._known: set[bytes] = set()
         """Datasets of which something is served; they stay so."""
 
-    async def check(
-        self, basis: BasisEntry, item: bytes, block: int, link: SignedLink | None = None
-    ) -> None:
+    async def require_link(self, basis: BasisEntry, brought: SignedLink | None = None) -> None:
+        """Find out whether there is a link of the person's, where one is needed; keep one that is brought.
+
+        Raises:
+            LinkMissingError: The person has relayed none.
+            LinkRefusedError: What was relayed does not count any more, and there is no other.
+            StoreUnavailableError: The database cannot be read.
+        """
+        tie = _tie(basis)
+        if tie is not None:
+            await self._linking.require(tie, brought)
+
+    async def check(self, basis: BasisEntry, item: bytes, block: int) -> None:
         """Find out, before an access is recorded, that there is something to answer it from.
 
         An authorization for one use would otherwise be used up for nothing.
@@ -105,7 +115,6 @@ class Materials:
             basis: Of the request.
             item: Of the request.
             block: The newest final one.
-            link: That the consumer brings.
 
         Raises:
             TooManyRecordsError: The answer would be too large.
@@ -114,10 +123,8 @@ class Materials:
             LinkRefusedError: What was relayed does not count any more, and there is no other.
             StoreUnavailableError: The database cannot be read.
         """
-        tie = _tie(basis)
-        if tie is not None:
-            await self._linking.require(tie, link)
-        whole = tie is None and item == NO_ITEM
+        await self.require_link(basis)
+        whole = _tie(basis) is None and item == NO_ITEM
         if basis.dataset in self._known and not whole:
             return
         # What is being served just now counts: the access comes in a later block.

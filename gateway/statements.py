@@ -85,6 +85,10 @@ class Statements:
         self._right: OrderedDict[bytes, None] = OrderedDict()
         """Authorizations on chain whose statement is right, and kept."""
 
+    async def catch_up(self) -> None:
+        """Wait until the index has what is final now, if that can be told."""
+        await self._catch_up()
+
     async def verify(self, record: Authorization) -> None:
         """Check what is to be brought on chain: by the names of now, or of its grant if it is there already.
 

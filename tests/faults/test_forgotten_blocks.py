@@ -17,6 +17,7 @@ from ledger.events import Accessed, Granted, PurposeRegistered, PurposeTerms, Re
 from ledger.events.abi import Event
 from ledger.exchange import (
     AccessResult,
+    Consent,
     KeyedSubmission,
     Submissions,
     decode_result,
@@ -92,8 +93,8 @@ def relay_purpose(stage: Stage) -> None:
         client.run(transact(ledger, key, contracts.register_purpose(terms)))
 
 
-def grant_unrelayed(town: Town) -> bytes:
-    """Let a person's grant reach the node without the gateway; return its id."""
+def grant_unrelayed(town: Town) -> Authorization:
+    """Let a person's grant reach the node without the gateway; return what was signed."""
     citizen, now = town.citizens[0], int(time.time())
     unstated = Authorization(
         subject=citizen.subject,
@@ -115,10 +116,10 @@ def grant_unrelayed(town: Town) -> bytes:
     signed = sign(digest(record, town.deployment.domain_of(record)), citizen.key)
     approval = Approval(address_of(citizen.key), signed)
     town.chain.send(town.chain.authority, contracts.grant(record, approval))
-    return struct_hash(record)
+    return record
 
 
-def use(stage: Stage, basis: bytes) -> AccessResult:
+def use(stage: Stage, basis: bytes, consent: Consent | None = None) -> AccessResult:
     """Use an authorization once."""
     town = stage.town
     key = town.consumers[0].key
@@ -132,7 +133,7 @@ def use(stage: Stage, basis: bytes) -> AccessResult:
         nonce=nonce,
         deadline=int(time.time()) + DAY,
     )
-    keyed = KeyedSubmission(request, sign(digest(request, domain), key), answer_key)
+    keyed = KeyedSubmission(request, sign(digest(request, domain), key), answer_key, consent)
     body = encode_submissions(Submissions((keyed,), single=True))
     until = time.monotonic() + 60
     while True:
@@ -200,8 +201,9 @@ def test_what_comes_out_otherwise_is_reported(stage: Stage) -> None:
     stage.start()
     play(stage, SEED)
     town = stage.town
-    basis = grant_unrelayed(town)
-    used = use(stage, basis)
+    record = grant_unrelayed(town)
+    basis = struct_hash(record)
+    used = use(stage, basis, Consent(record, town.citizens[0].link))
     assert used.recorded is not None
     assert used.release is not None
     relayed = standing(stage)

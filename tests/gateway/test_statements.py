@@ -65,6 +65,40 @@ async def test_without_a_statement_nothing_is_recorded_until_the_consumer_brings
     released(await desk.accesses.answer(desk.submission(basis)))  # it is kept
 
 
+async def test_what_is_recorded_already_is_handed_out_when_the_statement_comes(
+    desk: AccessDesk,
+) -> None:
+    basis = granted(desk, RECORD)
+    entry = desk.chain.known.pop(basis)  # on chain, and not in the index yet
+    submission = desk.submission(basis)
+    first = await desk.accesses.answer(submission)
+    assert first.recorded is not None
+    desk.chain.known[basis] = entry
+    answer = await desk.accesses.answer(submission)
+    assert isinstance(answer.problem, StatementMissingError)
+    assert answer.recorded == first.recorded
+    again = msgspec.structs.replace(submission, consent=Consent(RECORD))
+    answer = await desk.accesses.answer(again)
+    released(answer)
+    assert answer.recorded == first.recorded
+
+
+async def test_a_basis_that_is_not_in_the_index_yet_is_waited_for_before_the_record(
+    desk: AccessDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basis = granted(desk, RECORD)
+    entry = desk.chain.known.pop(basis)
+
+    async def catch_up() -> None:
+        desk.chain.known[basis] = entry
+
+    monkeypatch.setattr(desk.chain, "catch_up", catch_up)
+    desk.restart()
+    answer = await desk.accesses.answer(desk.submission(basis))
+    assert isinstance(answer.problem, StatementMissingError)
+    assert desk.chain.recorded == {}
+
+
 @pytest.mark.parametrize("brought", [UNSEEN, OTHER], ids=["unseen", "of another authorization"])
 async def test_a_wrong_statement_is_neither_taken_nor_kept_and_bars_no_right_one(
     desk: AccessDesk, brought: Authorization
@@ -143,8 +177,8 @@ async def test_long_statements_come_in_several_bodies(monkeypatch: pytest.Monkey
     *answers, lost = await asked.ask(tasks)
     assert all(isinstance(one, tuple) and len(one) == 2 for one in answers)
     assert not isinstance(lost, tuple)
-    # The third is asked for the unknown one.
-    assert sorted(fake.asked for fake in fakes) == [[1], [4, 1, 1, 1], [4, 1, 1, 1]]
+    # The third may be asked for the unknown one, or two refusals are enough.
+    assert sorted(fake.asked for fake in fakes)[1:] == [[4, 1, 1, 1], [4, 1, 1, 1]]
     await asked.close()
 
 

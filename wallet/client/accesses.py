@@ -213,7 +213,7 @@ def _take(
             book.note_answer(
                 request.id, text, holds_release=result.release is not None, lost=_is_lost(result)
             )
-        if _is_final(result) or _is_stopped(result):
+        if _is_final(result) or _is_held(result):
             done[request.id] = Answered(request, result)
     return lacking
 
@@ -233,16 +233,24 @@ def _is_final(result: AccessResult) -> bool:
     if result.release is not None:
         return True
     problem = result.problem
-    return problem is not None and not (problem.status in _PASSING_STATUSES or _is_stopped(result))
+    return problem is not None and not (problem.status in _PASSING_STATUSES or _is_held(result))
 
 
-def _is_stopped(result: AccessResult) -> bool:
-    """Whether an act on chain stands against the release: it may be taken back, but hardly soon."""
-    return result.problem is not None and result.problem.type == RELEASE_STOPPED
+def _is_held(result: AccessResult) -> bool:
+    """Whether the access is recorded and may yet be handed out, but hardly soon.
+
+    An act on chain stands against it, which may be taken back; or the gateway lacks what the person signed.
+    """
+    problem = result.problem
+    if problem is None:
+        return False
+    return problem.type == RELEASE_STOPPED or (
+        result.recorded is not None and problem.type in LACKING_CONSENT
+    )
 
 
 def _lacks_consent(result: AccessResult) -> bool:
-    """Whether nothing was recorded because the gateway lacks what the person signed."""
+    """Whether the gateway lacks what the person signed."""
     return result.problem is not None and result.problem.type in LACKING_CONSENT
 
 

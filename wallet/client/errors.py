@@ -93,7 +93,7 @@ LACKING_CONSENT: Final = frozenset(
     f"urn:quancheng:problem:{name}"
     for name in ("statement-missing", "link-missing", "link-refused")
 )
-"""A gateway lacks what a person signed; nothing was recorded, and the consumer may bring it."""
+"""A gateway lacks what a person signed: the consumer may bring it."""
 
 Member = str | int | float | bool | None
 """What a problem may say beside the usual, for programs."""
