@@ -108,7 +108,7 @@ class AccessServices:
     authorizations: AuthorizationStore
     links: KeptLinks
     linking: Linking
-    journal: ReleaseJournal
+    journal: NotedInTheEnd
     alerts: AlertStore
     keyholders: Keyholders
     topics: Topics
@@ -139,6 +139,19 @@ class AccessServices:
                 async with asyncio.timeout(_PATIENCE):
                     await self.shared.index.wait_for(last.number)
         return self.shared.index
+
+    def journal_end(self) -> tuple[bytes, int, bytes] | None:
+        """Return the recorder whose accesses the journal has, up to which block (number, hash).
+
+        None while it lacks some.
+
+        What is recorded in that very moment may be a moment later in the journal than on chain. That
+        is well within the release window, before which nobody takes it for silent.
+        """
+        last = None if self.recorder is None else self.recorder.follower.last
+        if self.recorder is None or last is None or self.journal.waiting:
+            return None
+        return self.recorder.account, last.number, last.hash
 
     async def release_states(self, entries: Iterable[AccessEntry]) -> ReleaseStates:
         """Return what became of accesses, as far as this gateway's journal knows."""
@@ -299,7 +312,7 @@ def _recorder(
 def _assemble(
     settings: AccessSettings,
     shared: Shared,
-    journal: ReleaseJournal,
+    journal: NotedInTheEnd,
     authorizations: AuthorizationStore,
     statements: Statements,
     keyholders: Keyholders,

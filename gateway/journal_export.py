@@ -4,7 +4,10 @@
      "timestamp", "transaction", "log_index",
      "released": {"dataset", "publication", "records": [numbers], "holders": [addresses], "key", "at"} | null,
      "authorization": {...}}
+    {"kind": "end", "recorder", "block", "block_hash"}
 
+The last line of the last answer says up to which block the accesses of which recorder are there: of a later
+one the journal says nothing. It names the block by its hash, which nobody knew before it was made.
 `authorization` is the record that the person signed, with its statement: once in an answer for each one that
 accesses in it rest on, so that it can be checked that the person saw what was enforced.
 `key` is the public one to which parts were sealed. Never a payload, a secret key or an owner: who reads it learns what was handed out, not what it says.
@@ -44,6 +47,12 @@ class _Line(msgspec.Struct):
     authorization: dict[str, JsonScalar] | msgspec.UnsetType = msgspec.UNSET
 
 
+class _End(msgspec.Struct, tag_field="kind", tag="end"):
+    recorder: str
+    block: int
+    block_hash: str
+
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -68,6 +77,12 @@ class JournalLines:
             kept = found.pop(entry.submission.request.basis, None)
             lines.append(encode_journal_line(entry, None if kept is None else kept.record))
         return b"".join(lines)
+
+
+def encode_journal_end(recorder: bytes, number: int, block_hash: bytes) -> bytes:
+    """Write the last line, line feed included."""
+    end = _End(to_hex(recorder), number, to_hex(block_hash))
+    return _encoder.encode(end) + b"\n"
 
 
 def encode_journal_line(entry: JournalEntry, authorization: Authorization | None = None) -> bytes:

@@ -178,6 +178,11 @@ class NotedInTheEnd:
         self._journal = journal
         self._unclaimed = unclaimed
 
+    @property
+    def waiting(self) -> int:
+        """How many recorded accesses are not in it yet, because it could not be written."""
+        return self._unclaimed.waiting
+
     async def write(self, entries: Sequence[JournalEntry]) -> None:
         """See `ReleaseJournal`."""
         try:

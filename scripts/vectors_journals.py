@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.journal_export import encode_journal_line
+from gateway.journal_export import encode_journal_end, encode_journal_line
 from gateway.store.releases import JournalEntry, Released
 from ledger.answer_keys import make_nonce, nonce_word
 from ledger.contracts import RequestGroup, complete_recovery, encode_request, record
@@ -41,7 +41,7 @@ from ledger.typed_data import AccessRequest, Authorization, Domain, digest, stru
 from scripts.vectors import named
 from scripts.vectors_files import text_of, write
 from scripts.vectors_typed import CHAIN_ID, CONSUMER, CONSUMER_KEY, NOW, example_records
-from wallet.keyholder.journal import FileJournal, ReleaseEntry, SubkeysEntry
+from wallet.keyholder.journal import Entry, FileJournal, NotedEntry, ReleaseEntry, SubkeysEntry
 from wallet.keyholder.journal import Released as ReleasedRecords
 
 ACCESS_LOG: Final = named("AccessLog")[:20]
@@ -206,11 +206,12 @@ def gateway_vectors() -> dict[str, str]:
         ),
         AUTHORIZATION,
     )
+    found["end"] = encode_journal_end(address_of(RECORDER_KEY), 4_500, named("block 4,500"))
     return {name: line.decode().rstrip("\n") for name, line in found.items()}
 
 
 def keyholder_vectors() -> dict[str, Any]:
-    """Two lines of a keyholder's journal: subkeys for a provider, a release to a consumer."""
+    """Lines of a keyholder's journal: subkeys for a provider, a release to a consumer, a block."""
     release = ReleaseEntry(
         v=1,
         at=NOW,
@@ -225,17 +226,19 @@ def keyholder_vectors() -> dict[str, Any]:
         records=(ReleasedRecords(to_hex(named("owner")), (1, 2)),),
         block=812,
         block_hash=to_hex(named("block 812")),
+        epochs=(1,),
     )
     provider = to_hex(named("provider")[:20])
     subkeys = SubkeysEntry(1, NOW - 86_400, provider, to_hex(DATASET), 1)
-    entries = (subkeys, release)
+    noted = NotedEntry(1, NOW + 3_600, 4_412, to_hex(named("block 4,412")))
+    entries = (subkeys, release, noted)
     return {
         "bodies": [msgspec.json.encode(entry).decode() for entry in entries],
         "lines": asyncio.run(_noted(entries)),
     }
 
 
-async def _noted(entries: Sequence[ReleaseEntry | SubkeysEntry]) -> list[str]:
+async def _noted(entries: Sequence[Entry]) -> list[str]:
     """Return the lines that a keyholder's journal has after these entries."""
     with tempfile.TemporaryDirectory(prefix="quancheng-") as directory:
         path = Path(directory) / "releases.ndjson"

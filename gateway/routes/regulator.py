@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse
 from gateway.access_services import AccessServices
 from gateway.errors import MalformedBodyError, RoleMissingError
 from gateway.feed import FeedPlace, follow
-from gateway.journal_export import JournalLines
+from gateway.journal_export import JournalLines, encode_journal_end
 from gateway.routes.access_models import AlertsAnswer, TraceAnswer
 from gateway.routes.edge import access_services, party_account, party_in
 from gateway.showing import Shower, show_event
@@ -99,9 +99,11 @@ async def journal(
     """Export the journal of releases as NDJSON, from a sequence number on: no payloads, no keys.
 
     With the statements that persons signed, once each: they hold the consumers' case numbers.
-    At most 10,000 lines; ask again from the number after the last one's until nothing comes.
+    At most 10,000 lines; ask again from the number after the last one's until a line of kind `end` or
+    nothing comes. That line says up to which block the accesses of which recorder are there.
     """
     services = await _for_regulator(request)
+    end = services.journal_end()  # before it is read: what is recorded meanwhile may be missing
 
     async def lines() -> AsyncIterator[bytes]:
         writer = JournalLines(services.authorizations)
@@ -116,6 +118,8 @@ async def journal(
             if count == _MOST_LINES:
                 break
         yield await writer.encode(gathered)
+        if count < _MOST_LINES and end is not None:
+            yield encode_journal_end(*end)
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 

@@ -4,6 +4,7 @@ Source: DESIGN 3.8.
 """
 
 from ledger.replay.engine import Replay
+from ledger.replay.entries import Journal, JournalEnd, JournalFault, ReleaseEntry
 from ledger.replay.export import (
     ExportError,
     TrailHeader,
@@ -12,7 +13,7 @@ from ledger.replay.export import (
     verify_header,
     write_trail,
 )
-from ledger.replay.journals import Journal, JournalFault, ReleaseEntry, access_id
+from ledger.replay.journals import access_id
 from ledger.replay.releases import Judged
 from ledger.replay.report import End, Finding, Kind, KnownEnd, OutcomeCount, ReplayReport, Voidable
 from ledger.replay.sources import (
@@ -32,6 +33,7 @@ __all__ = [
     "ExportError",
     "Finding",
     "Journal",
+    "JournalEnd",
     "JournalFault",
     "Judged",
     "Kind",

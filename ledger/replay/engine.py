@@ -7,7 +7,6 @@ taken over.
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-from ledger.custody import Sharing
 from ledger.deployment import DEFAULT_HEAD_AGE, DEFAULT_RELEASE_WINDOW
 from ledger.entities import EventChain, State
 from ledger.enumerations import OUTCOMES, Outcome
@@ -25,7 +24,8 @@ from ledger.events import (
 )
 from ledger.hexes import to_hex
 from ledger.policy import decide
-from ledger.replay.journals import Journal, JournalComparison
+from ledger.replay.entries import Journal
+from ledger.replay.journals import JournalComparison
 from ledger.replay.releases import ReleaseJudge
 from ledger.replay.report import (
     End,
@@ -37,14 +37,16 @@ from ledger.replay.report import (
     Voidable,
     finding_at,
 )
+from ledger.replay.seats import Seats
 from ledger.replay.uses import Uses
 from ledger.replay.voids import Bounds, VoidJudge
+from ledger.rosters import Roster
 from ledger.state import ImpossibleEventError, apply, chain_on, close, count
 from ledger.typed_data import Domain
 from ledger.views import EventState
 
-BlockHashes = Callable[[Sequence[int]], Mapping[int, bytes]]
-"""Returns the hashes of blocks by number, of those that there are."""
+Blocks = Callable[[Sequence[int]], Mapping[int, Block]]
+"""Returns blocks by number, of those that there are."""
 
 _NO_BLOCK = Block(-1, b"", -1)
 
@@ -60,7 +62,7 @@ class Replay:
         *,
         release_window: int = DEFAULT_RELEASE_WINDOW,
         head_age: int = DEFAULT_HEAD_AGE,
-        sharings: Sequence[Sharing] = (),
+        rosters: Sequence[Roster] = (),
         most_findings: int = 1000,
         other_contracts: bool = False,
         known_end: KnownEnd | None = None,
@@ -73,8 +75,8 @@ class Replay:
             journals: To compare with, if any.
             release_window: Of the deployment, seconds.
             head_age: Of the deployment, seconds.
-            sharings: How many of how many keyholders it takes, in each of their epochs; without any it
-                is not checked whether voided accesses were handed out.
+            rosters: The keyholders of each epoch; without any it is not checked whether voided accesses
+                were handed out.
             most_findings: How many findings are kept; all are counted.
             other_contracts: Whether contracts of others write logs on this chain too. Then a gap
                 between the numbers of a block's logs says nothing.
@@ -87,12 +89,12 @@ class Replay:
         self._passed: int | None = None
         domain = Domain(chain_id, contracts.access_log)
         self._releases = ReleaseJudge(self.state, release_window, head_age)
-        self._comparison = JournalComparison(domain, journals, self._releases, self.state)
-        self._uses = Uses()
-        bounds = Bounds(
-            release_window, self._comparison.gateways, self._comparison.keyholders, sharings
+        seats = Seats(rosters)
+        self._uses = Uses(seats.count)
+        self._comparison = JournalComparison(
+            domain, journals, self._releases, self.state, self._uses, seats
         )
-        self._voids = VoidJudge(self.state, self._uses, bounds)
+        self._voids = VoidJudge(self.state, self._uses, Bounds(release_window, head_age, seats))
         self._outcomes = [0] * len(OUTCOMES)
         self._findings: list[Finding] = []
         self._finding_count = 0
@@ -128,7 +130,7 @@ class Replay:
         end: End | None = None,
         *,
         last_block: int | None = None,
-        hashes: BlockHashes | None = None,
+        blocks: Blocks | None = None,
         voidable: Container[int] | None = None,
     ) -> ReplayReport:
         """End the trail and report.
@@ -136,30 +138,34 @@ class Replay:
         Args:
             end: Where it must end: what the contracts said of themselves to whoever gave the logs.
             last_block: Up to which it has everything, as whoever gave the logs says.
-            hashes: Tells the hashes of blocks, of whoever can be asked for them.
+            blocks: Tells hashes and times of blocks, of whoever can be asked for them.
             voidable: Numbers of accesses of which to report whether their use may be given back.
         """
         state = self.state
         if state.unclosed:
             self._add(Finding(Kind.OPEN_CALL, "the last call has no end", sequence=state.sequence))
-        reached = self._end()
-        for problem in _differences(reached, end) if end is not None else ():
-            self._add(Finding(Kind.OTHER_END, problem, sequence=reached.sequence))
+        end_here = self._end()
+        for problem in _differences(end_here, end) if end is not None else ():
+            self._add(Finding(Kind.OTHER_END, problem, sequence=end_here.sequence))
         if self._known_end is not None:
             self._compare(self._known_end)
             if self._passed is None:
-                self._not_passed(self._known_end, reached.known)
+                self._not_passed(self._known_end, end_here.known)
+        self._uses.recorded(None)
         for finding in self._comparison.finish():
             self._add(finding)
         for finding in self._releases.finish(self._block):
             self._add(finding)
-        unproven = self._comparison.unproven
-        for finding in self._voids.finish(unproven):
+        self._comparison.pass_block(self._block)
+        known = self._ask(last_block, blocks)
+        reached = self._comparison.reached(known)
+        for finding in self._voids.finish(reached):
             self._add(finding)
         found: Iterable[Voidable] = ()
         if voidable is not None:
-            found = self._voids.voidable(voidable, unproven, self._block.timestamp)
-        noted = self._check_noted(last_block, hashes)
+            newest = (known or {}).get(-1 if last_block is None else last_block, self._block)
+            found = self._voids.voidable(voidable, reached, newest.timestamp)
+        noted = self._check_noted(last_block, known)
         return ReplayReport(
             first_block=self._first_block,
             last_block=None if self._block is _NO_BLOCK else self._block.number,
@@ -170,7 +176,7 @@ class Replay:
                 for outcome in Outcome
                 if self._outcomes[outcome]
             ),
-            end=reached,
+            end=end_here,
             passed=self._passed,
             noted=noted,
             journals=self._comparison.names,
@@ -220,6 +226,7 @@ class Replay:
         if isinstance(event, Recorded):
             state.sequence, state.head = event.sequence, event.head
             close(state)
+            self._uses.recorded(event.recorder)
             for finding in self._comparison.recorded(event.recorder):
                 self._add(finding)
         if self._known_end is not None:
@@ -253,7 +260,15 @@ class Replay:
         events = [EventState(chain.count, chain.head) for chain in chains]
         return End(state.sequence, state.head, *events)
 
-    def _check_noted(self, last_block: int | None, hashes: BlockHashes | None) -> int | None:
+    def _ask(self, last_block: int | None, blocks: Blocks | None) -> Mapping[int, Block] | None:
+        """Return the last block and those that journals noted, of whoever can be asked for them."""
+        if last_block is None or blocks is None:
+            return None
+        numbers = {number for number, _ in self._comparison.noted}
+        numbers.update(self._comparison.noted_numbers(), (last_block,))
+        return blocks(sorted(number for number in numbers if 0 <= number <= last_block))
+
+    def _check_noted(self, last_block: int | None, known: Mapping[int, Block] | None) -> int | None:
         """Compare with the blocks that keyholders noted; return the newest, if all are there."""
         noted = self._comparison.noted
         if last_block is None or not noted:
@@ -264,12 +279,12 @@ class Replay:
                 problem = f"it ends with block {last_block}, and block {number} was noted"
                 self._add(Finding(Kind.OTHER_END, problem, source=source))
                 whole = False
-        if hashes is None:
+        if known is None:
             return None
-        within = sorted({number for number, _ in noted if 0 <= number <= last_block})
-        known = hashes(within)
+        within = {number for number, _ in noted if 0 <= number <= last_block}
         for (number, hash_), source in noted.items():
-            if number <= last_block and known.get(number) != hash_:
+            block = known.get(number)
+            if number <= last_block and (block is None or block.hash != hash_):
                 problem = f"block {number} is not {to_hex(hash_)}"
                 self._add(Finding(Kind.OTHER_BLOCK, problem, block_number=number, source=source))
                 whole = False
@@ -322,6 +337,7 @@ class Replay:
         last = self.state.sequence
         self._add_at(event, Kind.OPEN_CALL, "the call before it has no end", sequence=last)
         close(self.state)
+        self._uses.recorded(None)
         for finding in self._comparison.recorded(None):
             self._add(finding)
 
@@ -332,6 +348,7 @@ class Replay:
             self._first_block = block.number
         if block.number > last.number:
             expected = 0
+            self._comparison.pass_block(last)
             for finding in self._releases.pass_block(last, block):
                 self._add(finding)
             if block.timestamp < last.timestamp:

@@ -5,12 +5,8 @@ allowed or denied: the chain does not see signatures, so this is where an invent
 keyholder's journal says what it released. Both may be asked for by the regulator at any time.
 """
 
-import heapq
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -19,123 +15,35 @@ from ledger.consents import names_at_grant, verify_consent
 from ledger.entities import State
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
+from ledger.events import Block
 from ledger.events.access_log import Accessed
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
-from ledger.replay.releases import Judged, ReleaseJudge
-from ledger.replay.report import Finding, Kind, finding_at
-from ledger.signing import SigningError, verify_signature
-from ledger.typed_data import (
-    AccessRequest,
-    Authorization,
-    Domain,
-    domain_separator,
-    struct_hash,
-    type_hash,
+from ledger.replay.entries import (
+    Journal,
+    JournalEnd,
+    JournalFault,
+    Place,
+    ReleaseEntry,
+    merged,
 )
+from ledger.replay.releases import ReleaseJudge
+from ledger.replay.report import Finding, Kind, finding_at
+from ledger.replay.seats import Seats
+from ledger.replay.signatures import Call, Signature, SignatureChecks, united, unsigned
+from ledger.replay.uses import NOTHING, Compared, Uses
+from ledger.typed_data import AccessRequest, Authorization, Domain, struct_hash, type_hash
 
 _REQUEST: Final = type_hash(AccessRequest)
-_AT_ONCE: Final = 500
-"""Signatures that one thread checks before it takes the next; `coincurve` lets threads run at once."""
-_WAITING: Final = 16
-"""Groups of signatures under way at most, so that memory stays flat."""
 
 
-class ReleaseEntry(msgspec.Struct, frozen=True, gc=False):
-    """One line of a journal.
+class Reached(msgspec.Struct, frozen=True):
+    """Up to when journals tell: times of blocks that whoever wrote them knew, seconds since 1970."""
 
-    Attributes:
-        access: Id of the access: struct hash of its `AccessRequest`, so the whole request.
-        sequence: Number of the access on chain, as the journal has it.
-        transaction: In which it was recorded; None where the journal does not say.
-        signature: The consumer's over the request; None where the journal has none.
-        released: Whether keys or data went out.
-        judged: In a keyholder's journal, by which state of the chain.
-        key: To which parts of keys were sealed; None where nothing was released.
-        authorization: The basis as the person signed it; where a gateway's journal tells it.
-    """
-
-    access: bytes
-    sequence: int
-    transaction: bytes | None
-    signature: bytes | None
-    released: bool
-    judged: Judged | None = None
-    key: bytes | None = None
-    authorization: Authorization | None = None
-
-
-class JournalFault(msgspec.Struct, frozen=True):
-    """Something in a journal that is no entry, or not in its place; the rest is read all the same."""
-
-    problem: str
-
-
-class Journal(Protocol):
-    """A journal as it was handed over."""
-
-    @property
-    def name(self) -> str:
-        """Whose it is, for findings."""
-
-    @property
-    def of_keyholder(self) -> bool:
-        """Whether a keyholder wrote it; else a gateway did."""
-
-    def entries(self) -> Iterable[ReleaseEntry | JournalFault]:
-        """Return all entries by rising sequence number, in a memory that does not grow, and the faults.
-
-        It is read a second time when accesses repeat earlier requests.
-        """
-        ...
-
-
-_Place = tuple[int, str, ReleaseEntry | JournalFault]
-"""What a journal has next: number of the access, the journal's name, the entry."""
-
-
-class _Call:
-    """One call of `record`, and who made it once its end is read."""
-
-    __slots__ = ("recorder",)
-
-    def __init__(self) -> None:
-        self.recorder: bytes | None = None
-
-
-class _Signature(msgspec.Struct, frozen=True, gc=False):
-    """What a journal has as the consumer's signature."""
-
-    data: bytes
-    source: str
-    of_gateway: bool
-
-
-class _Task(msgspec.Struct, frozen=True, gc=False):
-    """An access's signatures to check: as a rule one, and all journals have the same."""
-
-    event: Accessed
-    digest: bytes
-    signatures: tuple[_Signature, ...]
-    call: _Call
-
-
-_Checked = tuple[_Task, list[str]]
-"""An access, and for each of its signatures what is wrong with it, empty for nothing."""
-
-
-class Compared(msgspec.Struct, frozen=True, gc=False):
-    """What the journals have of one access."""
-
-    claimed: bool = False
-    """Whether a gateway's has a signature; whether it is the consumer's shows later."""
-    reported: bool = False
-    """Whether a finding says, or will say, that it is unsigned."""
-    holders: int = 0
-    """How many keyholders' have a release."""
-
-
-_NOTHING: Final = Compared()
+    keyholders: Mapping[bytes, int]
+    """By address."""
+    gateways: Mapping[bytes, int]
+    """By the address of the recorder."""
 
 
 def access_id(event: Accessed) -> bytes:
@@ -159,7 +67,13 @@ class JournalComparison:
     """Goes along with a replay, access by access; memory is flat."""
 
     def __init__(
-        self, domain: Domain, journals: Sequence[Journal], releases: ReleaseJudge, state: State
+        self,
+        domain: Domain,
+        journals: Sequence[Journal],
+        releases: ReleaseJudge,
+        state: State,
+        uses: Uses,
+        seats: Seats,
     ) -> None:
         """Open the journals.
 
@@ -168,43 +82,47 @@ class JournalComparison:
             journals: Of all gateways and, if wanted, keyholders. Without any nothing is compared.
             releases: Judges releases when their blocks are past.
             state: Always that after the events so far.
+            uses: The uses so far.
+            seats: Of all keyholders.
         """
         self._state = state
         self._judge = releases
         self.names = tuple(journal.name for journal in journals)
-        self.signatures = 0
         self.releases = 0
-        self.compared = _NOTHING
-        """What they have of the access that came last."""
-        self.unproven: set[int] = set()
-        """Accesses of which no gateway's has a signature that is the consumer's, but others."""
-        self.gateways = sum(not journal.of_keyholder for journal in journals)
-        self.keyholders = len(journals) - self.gateways
+        self.compared = NOTHING
+        """What they have of the access that came last, if all signatures are the consumer's."""
         self.statements = 0
         self.noted: dict[tuple[int, bytes], str] = {}
         """Blocks that keyholders noted, and the journal that has each first."""
         self._domain = domain
-        self._prefix = b"\x19\x01" + domain_separator(domain)
         self._journals = journals
-        self._entries = _merged(journals)
+        self._seats = seats
+        self._owners = [journal.owner for journal in journals]
+        self._newest: list[tuple[int, bytes] | None] = [None] * len(journals)
+        self._bounds = [0] * len(journals)
+        self._checks = SignatureChecks(domain, journals, uses, self._owners) if journals else None
+        self._entries = merged(journals)
         self._next = next(self._entries, None)
-        self._call = _Call()
-        self._tasks: list[_Task] = []
-        self._repeated: dict[bytes, list[tuple[Accessed, _Call]]] = {}
-        self._unsigned: list[tuple[Accessed, _Call]] = []
-        self._dropped: list[tuple[Accessed, _Call, str]] = []
-        self._pool = ThreadPoolExecutor(os.cpu_count()) if journals else None
-        self._running: list[Future[list[_Checked]]] = []
+        self._call = Call()
+        self._repeated: dict[bytes, list[tuple[Accessed, Call]]] = {}
+        self._unsigned: list[tuple[Accessed, Call]] = []
+
+    @property
+    def signatures(self) -> int:
+        """How many accesses have a signature that is the consumer's."""
+        return 0 if self._checks is None else self._checks.checked
 
     def accessed(self, event: Accessed) -> Iterator[Finding]:
         """Compare an access with its entries. Findings may come later."""
-        if self._pool is None:
+        if self._checks is None:
             return
         id_ = access_id(event)
-        signatures: list[_Signature] = []
-        holders: set[str] = set()
+        signatures: list[Signature] = []
         while self._next is not None and self._next[0] <= event.sequence:
-            sequence, source, entry = self._taken(self._next)
+            sequence, index, entry = self._taken(self._next)
+            source = self.names[index]
+            if isinstance(entry, JournalEnd):
+                continue
             if isinstance(entry, JournalFault):
                 yield _fault(entry, source)
                 continue
@@ -212,77 +130,110 @@ class JournalComparison:
                 yield from _without_record(entry, source)
                 continue
             yield from self._matched(event, entry, source)
-            if entry.judged is not None:
-                holders.add(source)
-            if entry.signature is not None:
-                signature = _Signature(entry.signature, source, entry.judged is None)
-                known = [one for one in signatures if one.data == signature.data]
-                if all(one.of_gateway != signature.of_gateway for one in known):
-                    signatures.append(signature)
-        self._note(event, id_, tuple(signatures), holders)
+            self._claim(signatures, entry, index)
+        self._note(self._checks, event, id_, tuple(signatures))
+
+    def _claim(self, signatures: list[Signature], entry: ReleaseEntry, index: int) -> None:
+        if entry.signature is None:
+            return
+        for known in signatures:
+            if known.data == entry.signature:
+                break
+        else:
+            known = Signature(entry.signature)
+            signatures.append(known)
+        known.add(entry, index, self._owners[index], self._seats)
 
     def _note(
         self,
+        checks: SignatureChecks,
         event: Accessed,
         id_: bytes,
-        signatures: tuple[_Signature, ...],
-        holders: AbstractSet[str],
+        signatures: tuple[Signature, ...],
     ) -> None:
-        claimed = any(one.of_gateway for one in signatures)
-        repeats = event.outcome is Outcome.DUPLICATE_REQUEST
-        reported = False
-        if signatures:
-            digest = keccak256(self._prefix + id_)
-            self._tasks.append(_Task(event, digest, signatures, self._call))
-        elif repeats:
+        self.compared = united(signatures)
+        if event.outcome is Outcome.DUPLICATE_REQUEST:
             # A journal keeps one entry for a request that was recorded twice: at the first.
             self._repeated.setdefault(id_, []).append((event, self._call))
+        elif signatures:
+            checks.add(event, id_, signatures, self._call)
         else:
-            reported = True
+            self.compared = Compared(reported=True)
             self._unsigned.append((event, self._call))
-        if holders and self.gateways and not claimed and not repeats:
-            self._dropped.append((event, self._call, min(holders)))
-        self.compared = Compared(claimed, reported, len(holders))
 
-    def _taken(self, place: _Place) -> _Place:
+    def _taken(self, place: Place) -> Place:
         """Go on to the next entry, and remember which block this one notes."""
         self._next = next(self._entries, None)
-        _, source, entry = place
-        if isinstance(entry, ReleaseEntry) and entry.judged is not None:
-            self.noted.setdefault((entry.judged.block, entry.judged.block_hash), source)
+        _, index, entry = place
+        noted = None
+        if isinstance(entry, JournalEnd):
+            noted = (entry.block, entry.block_hash)
+            self._owners[index] = self._owners[index] or entry.owner
+        elif isinstance(entry, ReleaseEntry) and entry.judged is not None:
+            noted = (entry.judged.block, entry.judged.block_hash)
+        if noted is not None:
+            if self._journals[index].of_keyholder:
+                self.noted.setdefault(noted, self.names[index])
+            self._newest[index] = max(noted, self._newest[index] or noted)
         return place
+
+    def pass_block(self, block: Block) -> None:
+        """Go past a block with events: who noted it or a later one wrote after it."""
+        for index, newest in enumerate(self._newest):
+            if newest is not None and newest[0] >= block.number:
+                self._bounds[index] = block.timestamp
+
+    def noted_numbers(self) -> list[int]:
+        """Return the numbers of the blocks up to which the journals were written."""
+        return [newest[0] for newest in self._newest if newest is not None]
+
+    def reached(self, blocks: Mapping[int, Block] | None) -> Reached:
+        """Return up to when the journals tell.
+
+        Args:
+            blocks: Those of `noted_numbers` that the node has. None without a node: then a block's time
+                is that of the last one with events, at least.
+        """
+        keyholders: dict[bytes, int] = {}
+        gateways: dict[bytes, int] = {}
+        for index, journal in enumerate(self._journals):
+            owner, newest, time = self._owners[index], self._newest[index], self._bounds[index]
+            if owner is None or newest is None:
+                continue
+            if blocks is not None:
+                block = blocks.get(newest[0])
+                time = block.timestamp if block is not None and block.hash == newest[1] else 0
+            times = keyholders if journal.of_keyholder else gateways
+            times[owner] = max(time, times.get(owner, 0))
+        return Reached(keyholders, gateways)
 
     def recorded(self, recorder: bytes | None) -> Iterator[Finding]:
         """End a call: what was found about its accesses can be named now."""
         self._call.recorder = recorder
-        self._call = _Call()
+        self._call = Call()
         for event, call in self._unsigned:
-            yield _unsigned(event, call)
+            yield unsigned(event, call)
         self._unsigned.clear()
-        for event, call, source in self._dropped:
-            yield _dropped(event, call, source)
-        self._dropped.clear()
-        if len(self._tasks) >= _AT_ONCE:
-            yield from self._check()
+        if self._checks is not None:
+            yield from self._checks.go_on()
 
     def finish(self) -> Iterator[Finding]:
         """End the trail: entries that are left belong to no access."""
         yield from self.recorded(None)
         while self._next is not None:
-            _, source, entry = self._taken(self._next)
+            _, index, entry = self._taken(self._next)
             if isinstance(entry, JournalFault):
-                yield _fault(entry, source)
-            else:
-                yield from _without_record(entry, source)
-        self._find_repeated()
+                yield _fault(entry, self.names[index])
+            elif isinstance(entry, ReleaseEntry):
+                yield from _without_record(entry, self.names[index])
+        if self._checks is None:
+            return
+        self._find_repeated(self._checks)
         for waiting in self._repeated.values():
             for event, call in waiting:
-                yield _unsigned(event, call)
-        yield from self._check()
-        while self._running:
-            yield from self._collect(self._running.pop(0))
-        if self._pool is not None:
-            self._pool.shutdown()
+                yield unsigned(event, call)
+        yield from self._checks.finish()
+        self._checks.close()
 
     def _matched(self, event: Accessed, entry: ReleaseEntry, source: str) -> Iterator[Finding]:
         if entry.transaction is not None and entry.transaction != event.transaction:
@@ -353,57 +304,17 @@ class JournalComparison:
             one.was_used and one.is_stated is None for one in self._state.authorizations.values()
         )
 
-    def _find_repeated(self) -> None:
+    def _find_repeated(self, checks: SignatureChecks) -> None:
+        """Take the signatures of requests that were recorded again from wherever a journal has them."""
         if not self._repeated:
             return
-        for _, source, entry in _merged(self._journals):
-            if isinstance(entry, JournalFault) or entry.signature is None:
-                continue
-            for event, call in self._repeated.pop(entry.access, ()):
-                digest = keccak256(self._prefix + entry.access)
-                signature = _Signature(entry.signature, source, entry.judged is None)
-                self._tasks.append(_Task(event, digest, (signature,), call))
-
-    def _check(self) -> Iterator[Finding]:
-        if self._pool is None:
-            return
-        for start in range(0, len(self._tasks), _AT_ONCE):
-            group = self._tasks[start : start + _AT_ONCE]
-            self._running.append(self._pool.submit(_check_all, group))
-        self._tasks = []
-        while len(self._running) > _WAITING:
-            yield from self._collect(self._running.pop(0))
-
-    def _collect(self, done: "Future[list[_Checked]]") -> Iterator[Finding]:
-        for task, problems in done.result():
-            if not all(problems):
-                self.signatures += 1
-            checked = list(zip(task.signatures, problems, strict=True))
-            of_gateways = [problem for one, problem in checked if one.of_gateway]
-            if of_gateways and all(of_gateways):
-                self.unproven.add(task.event.sequence)
-            for one, problem in checked:
-                if problem:
-                    yield finding_at(
-                        task.event,
-                        Kind.WRONG_SIGNATURE,
-                        problem,
-                        sequence=task.event.sequence,
-                        party=task.call.recorder,
-                        source=one.source,
-                    )
-
-
-def _check_all(tasks: Sequence[_Task]) -> list[_Checked]:
-    return [(task, [_problem(task, one.data) for one in task.signatures]) for task in tasks]
-
-
-def _problem(task: _Task, signature: bytes) -> str:
-    try:
-        verify_signature(task.digest, signature, task.event.consumer)
-    except SigningError as error:
-        return str(error)
-    return ""
+        found: dict[bytes, list[Signature]] = {}
+        for _, index, entry in merged(self._journals):
+            if isinstance(entry, ReleaseEntry) and entry.access in self._repeated:
+                self._claim(found.setdefault(entry.access, []), entry, index)
+        for id_, signatures in found.items():
+            for event, call in self._repeated.pop(id_) if signatures else ():
+                checks.add(event, id_, tuple(signatures), call)
 
 
 def _without_record(entry: ReleaseEntry, source: str) -> Iterator[Finding]:
@@ -414,46 +325,5 @@ def _without_record(entry: ReleaseEntry, source: str) -> Iterator[Finding]:
     )
 
 
-def _unsigned(event: Accessed, call: _Call) -> Finding:
-    problem = f"no journal has a signature of the consumer {to_hex(event.consumer)}"
-    if event.outcome is Outcome.ALLOWED:
-        problem += ", and no use was given back for it"
-    return finding_at(
-        event,
-        Kind.UNSIGNED_ACCESS,
-        problem,
-        sequence=event.sequence,
-        party=call.recorder,
-    )
-
-
-def _dropped(event: Accessed, call: _Call, source: str) -> Finding:
-    return finding_at(
-        event,
-        Kind.MISSING_ENTRY,
-        "a keyholder released it, and no gateway's journal has it with a signature",
-        sequence=event.sequence,
-        party=call.recorder,
-        source=source,
-    )
-
-
 def _fault(fault: JournalFault, source: str) -> Finding:
     return Finding(Kind.JOURNAL_FAULT, fault.problem, source=source)
-
-
-def _merged(journals: Sequence[Journal]) -> Iterator[_Place]:
-    return heapq.merge(*map(_ordered, journals), key=lambda place: place[0])
-
-
-def _ordered(journal: Journal) -> Iterator[_Place]:
-    last = 0
-    for entry in journal.entries():
-        if isinstance(entry, JournalFault):
-            yield last, journal.name, entry
-        elif entry.sequence < last:
-            problem = f"access {entry.sequence} comes after access {last}, and is passed over"
-            yield last, journal.name, JournalFault(problem)
-        else:
-            last = entry.sequence
-            yield last, journal.name, entry

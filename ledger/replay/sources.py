@@ -11,10 +11,11 @@ from ledger import queries, views
 from ledger.chain import Finality
 from ledger.deployment import Deployment
 from ledger.errors import LedgerError
-from ledger.events import Contracts, Log
+from ledger.events import Block, Contracts, Log
 from ledger.hexes import to_hex
 from ledger.log_reader import LogReader, block_number, logs_between
 from ledger.replay.engine import Replay
+from ledger.replay.entries import Journal
 from ledger.replay.export import (
     ExportError,
     TrailHeader,
@@ -23,7 +24,6 @@ from ledger.replay.export import (
     verify_header,
     write_trail,
 )
-from ledger.replay.journals import Journal
 from ledger.replay.report import End, KnownEnd, ReplayReport
 from ledger.rpc import Rpc
 
@@ -78,7 +78,7 @@ def replay_node(
     return replay.finish(
         end,
         last_block=newest.number,
-        hashes=lambda numbers: _hashes(rpc, numbers),
+        blocks=lambda numbers: _blocks(rpc, numbers),
         voidable=voidable,
     )
 
@@ -184,9 +184,13 @@ def _looked_up(rpc: Rpc, logs: tuple[Log, ...]) -> tuple[Log, ...]:
     return logs
 
 
-def _hashes(rpc: Rpc, numbers: Sequence[int]) -> dict[int, bytes]:
+def _blocks(rpc: Rpc, numbers: Sequence[int]) -> dict[int, Block]:
     blocks = rpc.send_many([queries.block(number) for number in numbers])
-    return {block.number: block.hash for block in blocks if block is not None}
+    return {
+        block.number: Block(block.number, block.hash, block.timestamp)
+        for block in blocks
+        if block is not None
+    }
 
 
 def _replay(
@@ -202,7 +206,7 @@ def _replay(
         journals,
         release_window=deployment.release_window,
         head_age=deployment.head_age,
-        sharings=[roster.sharing for roster in deployment.rosters],
+        rosters=deployment.rosters,
         other_contracts=other_contracts,
         known_end=known_end,
     )

@@ -1,7 +1,7 @@
 """What replay remembers of each use of an authorization: enough to judge giving it back.
 
 An access may be voided long after it was recorded, so this grows with the accesses; it is kept in a file
-without a name, 23 bytes for each, and memory stays flat. The uses of one authorization are chained from
+without a name, some 26 bytes for each, and memory stays flat. The uses of one authorization are chained from
 the newest back.
 """
 
@@ -15,15 +15,37 @@ from typing import Final
 
 import msgspec
 
-from ledger.replay.journals import Compared
+from ledger.errors import LedgerError
 
-_LAYOUT: Final = struct.Struct("<IQQ??B")
-_SIZE: Final = _LAYOUT.size
-_pack: Final = _LAYOUT.pack
 _FLUSH: Final = 1 << 14
 """Bytes that wait in memory."""
 _MOST: Final = 1 << 36
 """A number from here on no log of accesses reaches: it is a lie, and found as one elsewhere."""
+
+
+_MOST_RECORDERS: Final = (1 << 16) - 1
+
+
+class RecordersError(LedgerError):
+    """A trail has more recorders than any chain admits."""
+
+
+class Compared(msgspec.Struct, frozen=True, gc=False):
+    """What the journals have of one access. Lines count with a signature that is the consumer's."""
+
+    claimed: bool = False
+    """Whether a gateway's has a line."""
+    kept: bool = False
+    """Whether a keyholder's has a line, whoever that is."""
+    handed_out: bool = False
+    """Whether a gateway's says that it was handed out."""
+    reported: bool = False
+    """Whether a finding says, or will say, that it is unsigned."""
+    released: int = 0
+    """Seats of the keyholders whose journals have a release; see `Seats`."""
+
+
+NOTHING: Final = Compared()
 
 
 class Use(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +57,8 @@ class Use(msgspec.Struct, frozen=True, gc=False):
     """Number of the use before it that stood then; zero for none."""
     timestamp: int
     """Of its block, seconds since 1970."""
+    recorder: bytes | None
+    """Who recorded it, as the end of its call says."""
     compared: Compared
     """What the journals have of it."""
 
@@ -42,7 +66,20 @@ class Use(msgspec.Struct, frozen=True, gc=False):
 class Uses:
     """The uses of all authorizations, by their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, seats: int = 0) -> None:
+        """Start without any.
+
+        Args:
+            seats: How many seats keyholders have.
+        """
+        self._width = (seats + 7) // 8
+        self._layout = struct.Struct(f"<IQQH????{self._width}s")
+        self._size = self._layout.size
+        self._recorders: dict[bytes | None, int] = {None: 0}
+        self._names: list[bytes | None] = [None]
+        self._call: list[tuple[int, bytes, int, Compared]] = []
+        self.given_back: set[int] = set()
+        """Numbers of those that were voided."""
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long as this
         weakref.finalize(self, self._file.close)
         self._waiting = bytearray()
@@ -52,7 +89,35 @@ class Uses:
         self._newest = array("Q", (0,))
 
     def add(self, sequence: int, authorization: bytes, timestamp: int, compared: Compared) -> None:
-        """Note a use. Numbers rise; one that does not is a lie, and found as one elsewhere."""
+        """Note a use, of which the recorder is told later: `recorded`."""
+        self._call.append((sequence, authorization, timestamp, compared))
+
+    def recorded(self, recorder: bytes | None) -> None:
+        """End a call of `record`: its uses are there from now on."""
+        if not self._call:
+            return
+        place = self._recorders.setdefault(recorder, len(self._names))
+        if place > _MOST_RECORDERS:
+            raise RecordersError("more recorders than replay can tell apart")
+        if place == len(self._names):
+            self._names.append(recorder)
+        for sequence, authorization, timestamp, compared in self._call:
+            self._add(sequence, authorization, timestamp, place, compared)
+        self._call.clear()
+
+    def correct(self, sequence: int, compared: Compared) -> None:
+        """Note what signatures that were checked since change; nothing where the access was no use."""
+        found = self._read(sequence)
+        if found is None:
+            return
+        place, recorder = found.authorization, self._recorders[found.recorder]
+        data = self._packed(place, found.before, found.timestamp, recorder, compared)
+        os.pwrite(self._file.fileno(), data, sequence * self._size)
+
+    def _add(
+        self, sequence: int, authorization: bytes, timestamp: int, recorder: int, compared: Compared
+    ) -> None:
+        """Write a use. Numbers rise; one that does not is a lie, and found as one elsewhere."""
         if not self._last < sequence < _MOST:
             return
         self._last = sequence
@@ -61,17 +126,10 @@ class Uses:
         if place is None:
             place = self._places[authorization] = len(newest)
             newest.append(0)
-        if self._first + len(waiting) != sequence * _SIZE or len(waiting) >= _FLUSH:
+        if self._first + len(waiting) != sequence * self._size or len(waiting) >= _FLUSH:
             self._flush()
-            self._first = sequence * _SIZE
-        waiting += _pack(
-            place,
-            newest[place],
-            timestamp,
-            compared.claimed,
-            compared.reported,
-            min(compared.holders, 0xFF),
-        )
+            self._first = sequence * self._size
+        waiting += self._packed(place, newest[place], timestamp, recorder, compared)
         newest[place] = sequence
 
     def find(self, sequence: int, authorization: bytes) -> Use | None:
@@ -109,15 +167,36 @@ class Uses:
             sequence = 0 if found is None else found.before
         return sequence
 
+    def _packed(
+        self, place: int, before: int, timestamp: int, recorder: int, compared: Compared
+    ) -> bytes:
+        return self._layout.pack(
+            place,
+            before,
+            timestamp,
+            recorder,
+            compared.claimed,
+            compared.kept,
+            compared.handed_out,
+            compared.reported,
+            compared.released.to_bytes(self._width, "little"),
+        )
+
     def _read(self, sequence: int) -> Use | None:
         if not 0 < sequence < _MOST:
             return None
         self._flush()
-        data = os.pread(self._file.fileno(), _SIZE, sequence * _SIZE)
-        if len(data) < _SIZE:
+        data = os.pread(self._file.fileno(), self._size, sequence * self._size)
+        if len(data) < self._size:
             return None
-        place, before, timestamp, *compared = _LAYOUT.unpack(data)
-        return Use(place, before, timestamp, Compared(*compared)) if place else None
+        place, before, timestamp, recorder, claimed, kept, handed, reported, seats = (
+            self._layout.unpack(data)
+        )
+        if not place:
+            return None
+        released = int.from_bytes(seats, "little")
+        compared = Compared(claimed, kept, handed, reported, released)
+        return Use(place, before, timestamp, self._names[recorder], compared)
 
     def _flush(self) -> None:
         if self._waiting:

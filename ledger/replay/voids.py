@@ -6,16 +6,17 @@ this very authorization, what the last use is without it, and why it was not ser
 Source: PROMISES 3; docs/spec/journals.md "Judging voided accesses again".
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 
 import msgspec
 
-from ledger.custody import Sharing
 from ledger.entities import State
 from ledger.enumerations import VoidGround
 from ledger.events import AccessVoided
 from ledger.hexes import to_hex
+from ledger.replay.journals import Reached
 from ledger.replay.report import Finding, Kind, Voidable, finding_at
+from ledger.replay.seats import Seats
 from ledger.replay.uses import Use, Uses
 
 
@@ -24,22 +25,10 @@ class Bounds(msgspec.Struct, frozen=True):
 
     release_window: int
     """Of the deployment, seconds."""
-    gateways: int
-    """How many gateways' journals there are."""
-    keyholders: int
-    """How many keyholders' journals there are."""
-    sharings: Sequence[Sharing]
-    """How many of how many keyholders it takes, in each epoch; empty if that is not known."""
-
-    @property
-    def opened_by(self) -> int:
-        """The fewest keyholders who can have made a key."""
-        return min(one.threshold for one in self.sharings)
-
-    @property
-    def silent(self) -> int:
-        """How many keyholders without a release show that no key was made."""
-        return max(one.holders - one.threshold + 1 for one in self.sharings)
+    head_age: int
+    """Of the deployment, seconds: what was judged in the window may be written so much later."""
+    seats: Seats
+    """Of all keyholders."""
 
 
 class VoidJudge:
@@ -56,7 +45,7 @@ class VoidJudge:
         self._state = state
         self._uses = uses
         self._bounds = bounds
-        self._waiting: list[tuple[AccessVoided, Use]] = []
+        self._waiting: list[AccessVoided] = []
         self.voids = 0
         self.unchecked = 0
         """Voids whose ground the journals do not show, nor the opposite."""
@@ -69,6 +58,7 @@ class VoidJudge:
             name = to_hex(event.authorization)
             yield _finding(event, f"access {event.sequence} was no allowed access of {name}")
             return
+        self._uses.given_back.add(event.sequence)
         self._uses.forget(event.authorization, self._state.voided)
         standing = self._uses.newest(event.authorization, self._state.voided)
         last_use = 0 if standing is None else standing.timestamp
@@ -77,32 +67,30 @@ class VoidJudge:
                 f"the last use is set to {event.last_use}, the last that stands was {last_use}"
             )
             yield _finding(event, problem)
-        self._waiting.append((event, found))
+        self._waiting.append(event)
 
-    def finish(self, unproven: Container[int]) -> Iterator[Finding]:
-        """Judge the grounds.
+    def finish(self, reached: Reached) -> Iterator[Finding]:
+        """Judge the grounds, when all signatures are checked.
 
         Args:
-            unproven: Accesses of which no gateway's journal has a signature that is the consumer's, but
-                others.
+            reached: Up to when the journals tell.
         """
-        for event, use in self._waiting:
-            signed = use.compared.claimed and event.sequence not in unproven
-            now = event.block.timestamp
-            against = self._against(event.ground, use, signed=signed, now=now)
+        for event in self._waiting:
+            use = self._uses.find(event.sequence, event.authorization)
+            if use is None:
+                continue
+            against = self._against(event.ground, use, event.block.timestamp)
             if against:
                 yield _finding(event, f"its ground does not hold: {against}")
-            elif not self._shown(event.ground, use):
+            elif not self._shown(event.ground, use, reached):
                 self.unchecked += 1
 
-    def voidable(
-        self, wanted: Container[int], unproven: Container[int], now: int
-    ) -> Iterator[Voidable]:
+    def voidable(self, wanted: Container[int], reached: Reached, now: int) -> Iterator[Voidable]:
         """Yield the uses that can be given back one after the other, each with the ground that holds.
 
         Args:
             wanted: Numbers of the accesses that are to be given back, if they can be.
-            unproven: As for `finish`.
+            reached: As for `finish`.
             now: Time of the newest block, seconds since 1970.
         """
         for authorization, uses in self._uses.of_each():
@@ -114,8 +102,7 @@ class VoidJudge:
             for sequence, use in uses:
                 ground = None
                 if sequence in wanted and sequence not in gone and given < known.max_uses:
-                    signed = use.compared.claimed and sequence not in unproven
-                    ground = self._ground(use, signed=signed, now=now)
+                    ground = self._ground(use, reached, now)
                 if ground is None:
                     continue
                 gone.add(sequence)
@@ -125,33 +112,41 @@ class VoidJudge:
                 yield Voidable(sequence, authorization, before, last_use, ground)
                 before = last_use
 
-    def _ground(self, use: Use, *, signed: bool, now: int) -> VoidGround | None:
+    def _ground(self, use: Use, reached: Reached, now: int) -> VoidGround | None:
         for ground in VoidGround:
-            against = self._against(ground, use, signed=signed, now=now)
-            if not against and self._shown(ground, use):
+            if not self._against(ground, use, now) and self._shown(ground, use, reached):
                 return ground
         return None
 
-    def _against(self, ground: VoidGround, use: Use, *, signed: bool, now: int) -> str:
+    def _against(self, ground: VoidGround, use: Use, now: int) -> str:
         """Return what shows that a ground does not hold; empty for nothing."""
-        bounds = self._bounds
-        if ground is VoidGround.UNSIGNED:
-            if signed:
-                return "a gateway's journal has the consumer's signature"
-            return "a keyholder's journal has a release" if use.compared.holders else ""
-        over = use.timestamp + bounds.release_window
+        compared, seats = use.compared, self._bounds.seats
+        over = use.timestamp + self._bounds.release_window
         if now <= over:
             return f"the release window was open, for another {over - now} s"
-        if bounds.sharings and use.compared.holders >= bounds.opened_by:
-            return f"{use.compared.holders} keyholders' journals have a release"
+        if ground is VoidGround.UNSIGNED:
+            if compared.claimed:
+                return "a gateway's journal has the consumer's signature"
+            return "a keyholder's journal has a release" if compared.kept else ""
+        if compared.handed_out:
+            return "a gateway's journal says that it was handed out"
+        if seats.handed_out(compared.released):
+            return "enough keyholders' journals have a release"
         return ""
 
-    def _shown(self, ground: VoidGround, use: Use) -> bool:
-        """Whether there are the journals that show that a ground holds, when nothing is against it."""
+    def _shown(self, ground: VoidGround, use: Use, reached: Reached) -> bool:
+        """Whether there are the journals that show that a ground holds, when nothing is against it.
+
+        A journal is silent about an access only if it was written after the access's window.
+        """
         bounds = self._bounds
-        if ground is VoidGround.UNSIGNED and not bounds.gateways:
-            return False
-        return bool(bounds.sharings) and bounds.keyholders - use.compared.holders >= bounds.silent
+        over = use.timestamp + bounds.release_window + bounds.head_age
+        if ground is VoidGround.UNSIGNED:
+            recorder = use.recorder
+            if recorder is None or reached.gateways.get(recorder, 0) <= over:
+                return False
+        answered = {member for member, time in reached.keyholders.items() if time > over}
+        return bounds.seats.never_handed_out(use.compared.released, answered)
 
 
 def _finding(event: AccessVoided, problem: str) -> Finding:

@@ -49,6 +49,7 @@ class CopiedJournal:
 
     name: str
     copied: tuple[ReleaseEntry, ...]
+    owner: bytes | None = None
     of_keyholder: bool = False
 
     def entries(self) -> Iterable[ReleaseEntry]:

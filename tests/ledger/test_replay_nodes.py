@@ -50,7 +50,7 @@ def test_a_real_nodes_trail_replays_and_exports(own_chain: Chain, tmp_path: Path
         )
         for request, event in zip(requests, events, strict=True)
     ]
-    journals = [MemoryJournal(entries)]
+    journals = [MemoryJournal(entries, owner=chain.parties.recorder.address)]
     report = replay_node(chain.rpc, chain.deployment, journals)
     assert report.findings == ()
     assert (report.accesses, report.signatures, report.releases) == (5, 5, 2)

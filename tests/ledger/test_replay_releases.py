@@ -29,6 +29,7 @@ class Journal:
 
     lines: list[ReleaseEntry] = field(default_factory=list)
     name: str = "keyholder 1"
+    owner: bytes | None = None
 
     @property
     def of_keyholder(self) -> bool:

@@ -3,13 +3,25 @@
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
-from ledger.custody import Sharing
 from ledger.enumerations import Outcome, VoidGround
-from ledger.events import Accessed, AccessVoided, EventDecoder, Revoked
+from ledger.events import Accessed, AccessVoided, Block, EventDecoder, Revoked
 from ledger.keccak import keccak256
-from ledger.replay import Judged, Kind, ReleaseEntry, Replay, ReplayReport, Voidable, access_id
+from ledger.replay import (
+    JournalEnd,
+    Judged,
+    Kind,
+    ReleaseEntry,
+    Replay,
+    ReplayReport,
+    Voidable,
+    access_id,
+)
+from ledger.replay.entries import Item
+from ledger.rosters import Roster
+from ledger.signing import verify_signature
 from ledger.state import ImpossibleEventError
 from ledger.typed_data import AccessRequest
 from tests.support.copies import MemoryJournal
@@ -17,7 +29,11 @@ from tests.support.trails import CHAIN_ID, CONTRACTS, START, City, block_at, ent
 
 WINDOW = 3_600
 MONTH = 30 * 86_400
-SHARING = Sharing(2, 3)
+AGE = 60
+AFTER = WINDOW + AGE + 1
+"""Seconds after which nothing can be written of a release any more."""
+KEYHOLDERS = tuple(keccak256(b"keyholder %d" % number)[:20] for number in range(8))
+ROSTER = Roster(1, 2, KEYHOLDERS[:3])
 
 
 @dataclass
@@ -26,13 +42,22 @@ class Case:
 
     city: City
     requests: int = 0
-    noted: list[list[ReleaseEntry]] = field(default_factory=lambda: [[], [], []])
+    noted: list[list[ReleaseEntry]] = field(default_factory=lambda: [[] for _ in KEYHOLDERS])
 
     def go_to(self, second: int) -> None:
         """Go to a block, so that the next call of `record` is in the one after it."""
         trail = self.city.trail
         trail.block, trail.log_index = block_at(second), 0
         trail.next_transaction()
+
+    def later(self) -> None:
+        """Go on until what was recorded is over, and keyholders have written what they had to."""
+        self.go_to(self.city.trail.block.number + AFTER)
+
+    @property
+    def newest(self) -> Block:
+        """The chain's newest block: long after all that was recorded."""
+        return block_at(self.city.trail.block.number + AFTER + 1)
 
     def invent(self, *bases: int) -> None:
         """Record a use of each of these authorizations that nobody signed."""
@@ -46,16 +71,39 @@ class Case:
         self.requests += 1
         return self.city.request(self.requests, basis=basis, fields=fields)
 
-    def release(self, sequence: int, *holders: int) -> None:
+    def release(
+        self,
+        sequence: int,
+        *holders: int,
+        signature: bytes | None = None,
+        epochs: tuple[int, ...] = (),
+    ) -> None:
         """Let keyholders release an access, whether the gateway says so or not."""
         event = self.access(sequence)
         signed = entry_of(event, self.city.parties.bank)
         judged = Judged(event.block.timestamp, event.block.number, event.block.hash)
         line = ReleaseEntry(
-            access_id(event), sequence, None, signed.signature, True, judged, signed.key
+            access_id(event),
+            sequence,
+            None,
+            signature or signed.signature,
+            True,
+            judged,
+            signed.key,
+            epochs=epochs,
         )
         for holder in holders:
             self.noted[holder].append(line)
+
+    def keep_back(self, *sequences: int) -> None:
+        """Let the gateway's journal say that accesses were not handed out."""
+        entries = self.city.trail.entries
+        entries[:] = [
+            msgspec.structs.replace(one, released=False, key=None)
+            if one.sequence in sequences
+            else one
+            for one in entries
+        ]
 
     def access(self, sequence: int) -> Accessed:
         for log in self.city.trail.logs:
@@ -83,22 +131,39 @@ class Case:
             "nobody signed it",
         )
 
-    def journals(self, holders: int = 3) -> list[MemoryJournal]:
-        gateway = MemoryJournal(self.city.trail.entries)
-        return [gateway, *(MemoryJournal(self.noted[n], f"keyholder {n}") for n in range(holders))]
+    def journals(self, *holders: int, until: Block | None = None) -> list[MemoryJournal]:
+        return [self.gateway(until), *(self.keyholder(n, until) for n in holders or (0, 1, 2))]
+
+    def gateway(self, until: Block | None = None) -> MemoryJournal:
+        """The gateway's journal up to a block; without one up to the newest."""
+        at = until or self.newest
+        recorder = self.city.parties.recorder.address
+        return MemoryJournal([JournalEnd(at.number, at.hash, recorder), *self.city.trail.entries])
+
+    def keyholder(self, number: int, until: Block | None = None) -> MemoryJournal:
+        at = until or self.newest
+        lines: list[Item] = [JournalEnd(at.number, at.hash), *self.noted[number]]
+        return MemoryJournal(lines, f"keyholder {number}", KEYHOLDERS[number])
 
     def replayed(
         self,
         journals: Sequence[MemoryJournal] | None = None,
-        sharings: Sequence[Sharing] = (SHARING,),
+        rosters: Sequence[Roster] = (ROSTER,),
         *,
         voidable: Container[int] | None = None,
     ) -> ReplayReport:
         if journals is None:
             journals = self.journals()
-        replay = Replay(CONTRACTS, CHAIN_ID, journals, release_window=WINDOW, sharings=sharings)
+        replay = Replay(
+            CONTRACTS, CHAIN_ID, journals, release_window=WINDOW, head_age=AGE, rosters=rosters
+        )
         replay.feed(self.city.trail.logs)
-        return replay.finish(self.city.trail.end, voidable=voidable)
+        return replay.finish(
+            self.city.trail.end,
+            last_block=self.newest.number,
+            blocks=lambda numbers: {number: block_at(number) for number in numbers},
+            voidable=voidable,
+        )
 
     def found(self) -> list[tuple[Kind, int | None]]:
         return [(one.kind, one.sequence) for one in self.replayed().findings]
@@ -122,7 +187,7 @@ def test_200_burnt_one_use_authorizations_are_given_back_and_can_be_used() -> No
         (Kind.UNSIGNED_ACCESS, number) for number in range(1, 201)
     ]
     assert all("no use was given back" in one.problem for one in unsigned)
-    case.go_to(20)
+    case.later()
     for basis in range(200):
         case.void(basis + 1, basis)
     case.use(*range(200))
@@ -139,7 +204,7 @@ def test_a_use_comes_back_with_the_last_use_before_it() -> None:
     case.use(0)
     case.go_to(9 + MONTH)
     case.invent(0)
-    case.go_to(20 + MONTH)
+    case.later()
     case.void(2, last_use=10)
     case.use(0)
     report = case.replayed()
@@ -152,6 +217,7 @@ def test_another_last_use_than_that_which_stands_is_a_finding(case: Case, last_u
     case.use(0)
     case.go_to(19)
     case.invent(0)
+    case.later()
     case.void(2, last_use=last_use)
     (found,) = case.replayed().findings
     assert (found.kind, found.sequence) == (Kind.WRONG_VOID, 2)
@@ -163,7 +229,7 @@ def test_the_last_use_stays_when_a_later_access_stands(case: Case) -> None:
     case.invent(0)
     case.go_to(19)
     case.use(0)
-    case.go_to(29)
+    case.later()
     case.void(1, last_use=20)
     assert case.found() == []
 
@@ -174,6 +240,7 @@ def test_accesses_that_were_voided_before_do_not_stand(case: Case) -> None:
     case.invent(0)
     case.go_to(29)
     case.invent(0)
+    case.later()
     case.void(2, last_use=30)
     case.void(3, last_use=10)
     assert case.found() == []
@@ -182,6 +249,7 @@ def test_accesses_that_were_voided_before_do_not_stand(case: Case) -> None:
 def test_an_access_of_a_foreign_authorization_is_a_finding(case: Case) -> None:
     case.use(0)
     case.invent(1)
+    case.later()
     case.void(2, basis=0)
     found = case.replayed().findings
     assert {(one.kind, one.sequence) for one in found} == {
@@ -228,6 +296,7 @@ def test_no_contract_can_have_given_back_more_uses_than_the_person_gave(case: Ca
 def test_giving_back_what_the_consumer_signed_is_a_finding(case: Case) -> None:
     """Bank and regulator together: the use is had and given back."""
     case.use(0)
+    case.later()
     case.void(1)
     (found,) = case.replayed().findings
     assert (found.kind, found.sequence) == (Kind.WRONG_VOID, 1)
@@ -251,6 +320,7 @@ def test_giving_back_what_a_keyholder_released_is_a_finding_though_no_gateway_ha
 ) -> None:
     case.invent(0)
     case.release(1, 0)
+    case.later()
     case.void(1)
     found = case.replayed().findings
     assert [one.kind for one in found] == [Kind.MISSING_ENTRY, Kind.WRONG_VOID]
@@ -261,12 +331,14 @@ def test_a_signature_that_is_not_the_consumers_is_none(case: Case) -> None:
     case.invent(0)
     other = entry_of(case.access(1), case.city.parties.recorder)
     case.city.trail.entries.append(other)
+    case.later()
     case.void(1)
     assert case.found() == [(Kind.WRONG_SIGNATURE, 1)]
 
 
 def test_never_handed_out_is_given_back_after_the_window_only(case: Case) -> None:
     case.use(0, 0)
+    case.keep_back(1, 2)
     case.release(1, 0)
     case.go_to(9 + WINDOW)
     case.void(1, last_use=10, ground=VoidGround.NEVER_HANDED_OUT)
@@ -279,17 +351,19 @@ def test_never_handed_out_is_given_back_after_the_window_only(case: Case) -> Non
 def test_what_enough_keyholders_released_was_handed_out(case: Case) -> None:
     case.use(0)
     case.release(1, 0, 2)
-    case.go_to(20 + WINDOW)
+    case.keep_back(1)
+    case.later()
     case.void(1, ground=VoidGround.NEVER_HANDED_OUT)
     (found,) = case.replayed().findings
     assert (found.kind, found.sequence) == (Kind.WRONG_VOID, 1)
-    assert "2 keyholders' journals have a release" in found.problem
+    assert "enough keyholders' journals have a release" in found.problem
 
 
 def test_a_ground_that_the_journals_do_not_show_is_not_checked(case: Case) -> None:
     case.use(0)
+    case.keep_back(1)
     case.invent(1)
-    case.go_to(20 + WINDOW)
+    case.later()
     case.void(1, 0, ground=VoidGround.NEVER_HANDED_OUT)
     case.void(2, 1)
     gateway, *keyholders = case.journals()
@@ -299,11 +373,8 @@ def test_a_ground_that_the_journals_do_not_show_is_not_checked(case: Case) -> No
         report = case.replayed(journals)
         assert (report.findings, report.unchecked_voids) == ((), 2)
         assert "NOT CHECKED: why, of 2" in report.void_check
-    assert case.replayed(sharings=()).unchecked_voids == 2
+    assert case.replayed(rosters=()).unchecked_voids == 2
     assert case.replayed(keyholders).unchecked_voids == 1  # no gateway was asked for a signature
-    # Of several epochs the hardest counts.
-    assert case.replayed(sharings=(SHARING, Sharing(1, 3))).unchecked_voids == 0
-    assert case.replayed(sharings=(SHARING, Sharing(2, 5))).unchecked_voids == 2
 
 
 def test_what_may_be_given_back_is_told_with_last_use_and_ground(case: Case) -> None:
@@ -315,6 +386,7 @@ def test_what_may_be_given_back_is_told_with_last_use_and_ground(case: Case) -> 
     case.release(4, 0, 1)
     case.use(1)
     case.release(5, 0)
+    case.keep_back(1, 4, 5)
     case.go_to(40 + WINDOW)
     case.invent(1)
     first, second = case.city.authorizations
@@ -330,6 +402,7 @@ def test_what_may_be_given_back_is_told_with_last_use_and_ground(case: Case) -> 
     assert sorted(told, key=lambda one: one.sequence) == expected
     (only,) = case.replayed(voidable=[3]).voidable
     assert only == Voidable(3, first, START + 20, START + 20, VoidGround.UNSIGNED)  # 2 stands
+    case.later()
     bases = {first: 0, second: 1}
     for one in told:
         last_use = one.last_use - START if one.last_use else 0
@@ -342,9 +415,10 @@ def test_nothing_of_a_revoked_authorization_and_nothing_beyond_its_uses_may_be_g
     case: Case,
 ) -> None:
     case.invent(0, 0, 1)
+    case.later()
     for number in (1, 2):
         case.void(number, last_use=10 if number == 1 else 0)
-    case.go_to(20)
+    case.later()
     case.invent(0, 0)
     told = [one.sequence for one in case.replayed(voidable=range(1, 99)).voidable]
     assert sorted(told) == [3, 4]  # three uses, two were given back: one more, not two
@@ -363,3 +437,247 @@ def test_a_trail_that_jumps_to_a_high_number_costs_no_memory_and_no_time(case: C
     replay.feed([*logs, *case.city.trail.logs[len(logs) :]])
     report = replay.finish(voidable=range(1, 99))
     assert Kind.MISSING_ACCESS in {one.kind for one in report.findings}
+
+
+def voidable(case: Case, journals: Sequence[MemoryJournal], *rosters: Roster) -> list[int]:
+    report = case.replayed(journals, rosters or (ROSTER,), voidable=range(1, 99))
+    return sorted(one.sequence for one in report.voidable)
+
+
+# How far journals reach
+
+
+@pytest.mark.parametrize("until", [9, 10, 10 + WINDOW, 10 + WINDOW + AGE])
+def test_a_journal_is_silent_only_about_what_was_over_when_it_was_written(
+    case: Case, until: int
+) -> None:
+    case.use(0)
+    case.keep_back(1)
+    case.invent(1)
+    stale = block_at(until)
+    journals = case.journals()
+    assert voidable(case, journals) == [1, 2]
+    assert voidable(case, case.journals(until=stale)) == []
+    # One stale copy of three leaves two: enough. Two do not.
+    _, first, second, _ = case.journals(until=stale)
+    assert voidable(case, [journals[0], first, *journals[2:]]) == [1, 2]
+    assert voidable(case, [journals[0], first, second, journals[3]]) == []
+
+
+def test_a_stale_copy_of_the_gateways_journal_does_not_show_that_nobody_signed(case: Case) -> None:
+    """An access between fetching the journal and replaying has no line either, and is being served."""
+    case.invent(0)
+    _, *keyholders = case.journals()
+    stale = case.gateway(until=block_at(9))
+    (found,) = case.replayed([stale, *keyholders], voidable=range(1, 99)).voidable
+    assert found.ground is VoidGround.NEVER_HANDED_OUT  # as the keyholders say, whatever it says
+    (found,) = case.replayed([case.gateway(), *keyholders], voidable=range(1, 99)).voidable
+    assert found.ground is VoidGround.UNSIGNED
+
+
+def test_journals_that_do_not_say_how_far_they_go_show_nothing(case: Case) -> None:
+    case.invent(0)
+    journals = case.journals()
+    for journal in journals:
+        journal.kept = [one for one in journal.kept if not isinstance(one, JournalEnd)]
+        journal.owner = journal.owner or case.city.parties.recorder.address
+    assert voidable(case, journals) == []
+
+
+def test_a_block_that_is_not_on_chain_shows_nothing(case: Case) -> None:
+    case.invent(0)
+    forged = msgspec.structs.replace(case.newest, hash=bytes(32))
+    assert voidable(case, case.journals(until=forged)) == []
+    beyond = block_at(case.newest.number + 1)
+    assert voidable(case, case.journals(until=beyond)) == []
+
+
+def test_the_newest_release_tells_how_far_a_journal_goes(case: Case) -> None:
+    case.use(0)
+    case.keep_back(1)
+    case.later()
+    case.use(1)
+    case.release(2, 0, 1, 2)
+    journals = case.journals(until=block_at(9))
+    assert voidable(case, journals) == [1]
+
+
+def test_without_a_node_a_blocks_time_is_that_of_the_last_one_with_events(case: Case) -> None:
+    case.use(0)
+    case.keep_back(1)
+    case.later()
+    case.void(1, ground=VoidGround.NEVER_HANDED_OUT)
+    at = case.city.trail.block
+
+    def unchecked(until: Block) -> int:
+        journals = case.journals(until=until)
+        replay = Replay(
+            CONTRACTS, CHAIN_ID, journals, release_window=WINDOW, head_age=AGE, rosters=(ROSTER,)
+        )
+        replay.feed(case.city.trail.logs)
+        return replay.finish().unchecked_voids
+
+    assert unchecked(at) == 0
+    assert unchecked(block_at(at.number - 1)) == 1
+
+
+@pytest.mark.parametrize("ground", list(VoidGround))
+def test_nothing_is_given_back_in_its_window(case: Case, ground: VoidGround) -> None:
+    case.invent(0)
+    case.void(1, ground=ground)
+    found = [one for one in case.replayed().findings if one.kind is Kind.WRONG_VOID]
+    assert ["the release window was open" in one.problem for one in found] == [True]
+
+
+def test_what_the_gateway_says_was_handed_out_is_not_given_back(case: Case) -> None:
+    """The keyholders' journals are empty: they lie, or are not all that there is."""
+    case.use(0)
+    case.later()
+    assert voidable(case, case.journals()) == []
+    case.void(1, ground=VoidGround.NEVER_HANDED_OUT)
+    (found,) = case.replayed().findings
+    assert "a gateway's journal says that it was handed out" in found.problem
+
+
+# Whose journals
+
+
+def test_one_keyholders_journal_counts_once_however_often_it_is_handed_over(case: Case) -> None:
+    case.invent(0)
+    once = case.keyholder(0)
+    assert voidable(case, [case.gateway(), once, once, once]) == []
+    assert voidable(case, [case.gateway(), once, case.keyholder(1)]) == [1]
+
+
+def test_a_journal_of_nobody_in_the_roster_shows_no_silence(case: Case) -> None:
+    case.invent(0)
+    assert voidable(case, case.journals(0, 5, 6)) == []
+    unnamed = case.journals()
+    for journal in unnamed[1:]:
+        journal.owner = None
+    assert voidable(case, unnamed) == []
+
+
+def test_each_epoch_has_to_be_silent(case: Case) -> None:
+    case.invent(0)
+    later = Roster(2, 2, KEYHOLDERS[3:6])
+    assert voidable(case, case.journals(0, 1, 2), ROSTER, later) == []
+    assert voidable(case, case.journals(3, 4, 5), ROSTER, later) == []
+    assert voidable(case, case.journals(0, 1, 3, 4), ROSTER, later) == [1]
+    # 3 of 5: three have to be silent, and retired ones do not count for it.
+    five = Roster(2, 3, (*KEYHOLDERS[:1], *KEYHOLDERS[3:7]))
+    assert voidable(case, case.journals(0, 1, 2, 3), ROSTER, five) == []
+    assert voidable(case, case.journals(0, 1, 3, 4), ROSTER, five) == [1]
+
+
+def test_releases_count_in_the_epochs_that_they_name(case: Case) -> None:
+    """Two of a former roster of two made no key of the present one, which takes three."""
+    case.use(0)
+    case.keep_back(1)
+    case.release(1, 0, 1, epochs=(2,))
+    case.later()
+    five = Roster(2, 3, (*KEYHOLDERS[:2], *KEYHOLDERS[3:6]))
+    journals = case.journals(0, 1, 3, 4, 5)
+    assert voidable(case, journals, ROSTER, five) == [1]
+    case.void(1, ground=VoidGround.NEVER_HANDED_OUT)
+    report = case.replayed(journals, (ROSTER, five))
+    assert (report.findings, report.unchecked_voids) == ((), 0)
+    # A line that names none counts in each.
+    for number in (0, 1):
+        case.noted[number].clear()
+    case.release(1, 0, 1)
+    (found,) = case.replayed(case.journals(0, 1, 3, 4, 5), (ROSTER, five)).findings
+    assert "enough keyholders' journals have a release" in found.problem
+
+
+def test_unsigned_needs_the_journal_of_the_gateway_that_recorded_it(case: Case) -> None:
+    case.invent(0)
+    other = case.gateway()
+    other.kept = [JournalEnd(case.newest.number, case.newest.hash, KEYHOLDERS[7])]
+    _, *keyholders = case.journals()
+
+    def ground(*gateways: MemoryJournal) -> VoidGround:
+        report = case.replayed([*gateways, *keyholders], voidable=range(1, 99))
+        return report.voidable[0].ground
+
+    assert ground(other) is VoidGround.NEVER_HANDED_OUT
+    assert ground(other, case.gateway()) is VoidGround.UNSIGNED
+
+
+# Lines that nobody signed
+
+
+def forged(case: Case) -> bytes:
+    signature = entry_of(case.access(1), case.city.parties.recorder).signature
+    assert signature is not None
+    return signature
+
+
+def test_a_line_that_a_keyholder_forged_is_found_and_counts_for_nothing(case: Case) -> None:
+    case.invent(0)
+    case.release(1, 0, signature=forged(case))
+    found = {one.kind: one for one in case.replayed().findings}
+    assert set(found) == {Kind.WRONG_SIGNATURE, Kind.UNSIGNED_ACCESS}
+    wrong, unsigned = found[Kind.WRONG_SIGNATURE], found[Kind.UNSIGNED_ACCESS]
+    assert (wrong.party, wrong.source) == (None, "keyholder 0")
+    assert unsigned.party == case.city.parties.recorder.address
+    assert voidable(case, case.journals()) == [1]
+
+
+@pytest.mark.parametrize("at_first", [True, False])
+def test_no_forged_line_makes_a_right_void_wrong(case: Case, at_first: bool) -> None:
+    case.invent(0)
+    if at_first:
+        case.release(1, 0, 1, signature=forged(case))
+        assert case.replayed().finding_count == 3
+    case.later()
+    case.void(1)
+    if not at_first:
+        case.release(1, 0, 1, signature=forged(case))
+    report = case.replayed()
+    assert [one.kind for one in report.findings] == [Kind.WRONG_SIGNATURE] * 2
+    assert report.finding_count == 2
+    assert report.unchecked_voids == 0
+
+
+def test_a_foreign_gateways_forged_line_is_not_the_recorders(case: Case) -> None:
+    case.invent(0)
+    line = entry_of(case.access(1), case.city.parties.recorder)
+    foreign = MemoryJournal([line], "gateway B", KEYHOLDERS[7])
+    found = {one.kind: one for one in case.replayed([*case.journals(), foreign]).findings}
+    assert found[Kind.WRONG_SIGNATURE].party is None
+    assert found[Kind.UNSIGNED_ACCESS].party == case.city.parties.recorder.address
+
+
+def test_a_forged_line_beside_a_right_one_changes_nothing_else(case: Case) -> None:
+    case.use(0)
+    case.release(1, 0)
+    case.release(1, 1, signature=forged(case))
+    (found,) = case.replayed().findings
+    assert (found.kind, found.party, found.source) == (Kind.WRONG_SIGNATURE, None, "keyholder 1")
+
+
+def test_a_forged_line_does_not_hide_the_right_one_of_a_repeated_request(case: Case) -> None:
+    request = case.request(0)
+    case.city.record([request])
+    case.city.record([request])
+    del case.city.trail.entries[1:]
+    case.release(1, 0, signature=forged(case))
+    case.noted[0] *= 2
+    found = case.replayed().findings
+    assert {(one.kind, one.party) for one in found} == {(Kind.WRONG_SIGNATURE, None)}
+    assert case.replayed().signatures == 2
+
+
+def test_equal_signatures_are_checked_once(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    case.use(0)
+    case.release(1, 0, 1, 2)
+    checks: list[bytes] = []
+
+    def counted(digest: bytes, signature: bytes, signer: bytes) -> None:
+        checks.append(signature)
+        verify_signature(digest, signature, signer)
+
+    monkeypatch.setattr("ledger.replay.signatures.verify_signature", counted)
+    assert case.replayed().is_clean
+    assert len(checks) == 1

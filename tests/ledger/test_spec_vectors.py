@@ -43,7 +43,7 @@ from ledger.hexes import from_hex, to_hex
 from ledger.journal import MARK, Journal, decode_frames, whole_length
 from ledger.keccak import keccak256
 from ledger.recorder.records import JournalState, decode_records, encode_records
-from ledger.replay import ExportError, Kind, KnownEnd, ReleaseEntry, replay_trail
+from ledger.replay import ExportError, JournalEnd, Kind, KnownEnd, ReleaseEntry, replay_trail
 from ledger.replay.export import TrailReader
 from ledger.replay.journals import access_id
 from ledger.signing import address_of, recover, verify_signature
@@ -401,6 +401,11 @@ def test_the_gateways_lines_hold_what_the_consumer_signed(tmp_path: Path) -> Non
         path = tmp_path / f"{name}.ndjson"
         path.write_text(text + "\n", encoding="utf-8")
         (entry,) = GatewayJournal(path).entries()
+        if name == "end":
+            end = json.loads(text)
+            recorder, hash_ = from_hex(end["recorder"]), from_hex(end["block_hash"])
+            assert entry == JournalEnd(end["block"], hash_, recorder)
+            continue
         assert isinstance(entry, ReleaseEntry)
         line = json.loads(text)
         request = record_from_object(AccessRequest, line["request"])
@@ -418,8 +423,11 @@ def test_the_keyholders_lines_follow_each_other(tmp_path: Path) -> None:
     path = tmp_path / "releases.ndjson"
     path.write_text("".join(line + "\n" for line in found["lines"]), encoding="utf-8")
     assert [msgspec.json.encode(entry).decode() for entry in read_journal(path)] == found["bodies"]
-    (entry,) = KeyholderJournal(path, "keyholder").entries()
+    end, entry = KeyholderJournal(path, "keyholder").entries()
+    noted = json.loads(found["lines"][2])
+    assert end == JournalEnd(noted["block"], from_hex(noted["block_hash"]))
     assert isinstance(entry, ReleaseEntry)
+    assert entry.epochs == (1,)
     assert to_hex(entry.access) == json.loads(found["lines"][1])["access"]
     path.write_text(found["lines"][1] + "\n", encoding="utf-8")
     with pytest.raises(CorruptedJournalError):

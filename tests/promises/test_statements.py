@@ -321,6 +321,7 @@ class Told:
     """A journal in memory, of a gateway that recorded what its person did not see."""
 
     name = "told"
+    owner = None
     of_keyholder = False
 
     def __init__(

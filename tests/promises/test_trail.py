@@ -105,7 +105,9 @@ def test_every_release_has_a_record_and_every_record_a_signature(
     regulator = town.as_party(town.city.chain.parties.regulator)
     path = tmp_path / "gateway.ndjson"
     path.write_bytes(regulator.get("/v1/journal").content)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    *lines, end = [json.loads(line) for line in path.read_text().splitlines()]
+    assert end["kind"] == "end"
+    assert end["block"] >= found[-1].block.number
     assert [line["sequence"] for line in lines] == [one.sequence for one in found]
     acts = decoded(town, town.city.chain.contracts.authorizations)
     revoked = {one.authorization for one in acts if isinstance(one, Revoked)}

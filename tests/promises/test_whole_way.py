@@ -357,7 +357,9 @@ def test_the_regulator_traces_and_reads_the_journal(town: Town, person: Person) 
     subject = to_hex(person.subject.id)
     everything = good(regulator.get(f"/v1/trace?subject={subject}"))
     assert len(everything["accesses"]) >= len(traced["accesses"])
-    lines = regulator.get("/v1/journal?from=1").text.splitlines()
+    *lines, end = regulator.get("/v1/journal?from=1").text.splitlines()
+    assert json.loads(end)["kind"] == "end"
+    assert json.loads(end)["block"] >= result.recorded.block_number
     entries = {entry["access"]: entry for entry in map(json.loads, lines)}
     entry = entries[to_hex(result.recorded.access)]
     assert entry["released"]["records"] == [

@@ -15,6 +15,7 @@ from ledger.keccak import keccak256
 from ledger.replay import (
     End,
     Finding,
+    JournalEnd,
     JournalFault,
     Kind,
     ReleaseEntry,
@@ -33,14 +34,15 @@ OUTCOME: Final = 95
 class MemoryJournal:
     """A journal as a list."""
 
-    kept: Sequence[ReleaseEntry | JournalFault]
+    kept: Sequence[ReleaseEntry | JournalFault | JournalEnd]
     name: str = "gateway"
+    owner: bytes | None = None
 
     @property
     def of_keyholder(self) -> bool:
         return self.name.startswith("keyholder")
 
-    def entries(self) -> Iterable[ReleaseEntry | JournalFault]:
+    def entries(self) -> Iterable[ReleaseEntry | JournalFault | JournalEnd]:
         return iter(self.kept)
 
 
@@ -117,7 +119,8 @@ def fresh(original: Copy) -> Copy:
 
 
 def replayed(copy: Copy, *, end: End | None = None, journals: bool = True) -> ReplayReport:
-    replay = Replay(CONTRACTS, CHAIN_ID, [MemoryJournal(copy.entries)] if journals else ())
+    gateway = MemoryJournal(copy.entries, owner=copy.city.parties.recorder.address)
+    replay = Replay(CONTRACTS, CHAIN_ID, [gateway] if journals else ())
     for start in range(0, len(copy.logs), 7):
         replay.feed(copy.logs[start : start + 7])
     return replay.finish(end)

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from ledger import contracts, views
+from ledger import contracts, queries, views
 from ledger.chain import Finality
 from ledger.enumerations import Class, VoidGround
 from ledger.events import AgreementApproved, NumberedEvent, Published, Revoked
 from ledger.events.plans import plan_for
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
-from ledger.replay import access_id, replay_node
+from ledger.replay import JournalEnd, access_id, replay_node
 from ledger.rpc import AsyncRpc, Call
 from ledger.typed_data import struct_hash
 from tests.support.chain import Chain, Subject
@@ -34,7 +34,7 @@ from tests.wallet.test_keyholder_service import (
 )
 from wallet.keyholder.errors import LaxSettingsError
 from wallet.keyholder.follower import Follower, Following
-from wallet.keyholder.journal import ReleaseEntry, read_journal
+from wallet.keyholder.journal import NotedEntry, ReleaseEntry, read_journal
 from wallet.regulator.journals import KeyholderJournal
 
 pytestmark = pytest.mark.slow
@@ -397,6 +397,47 @@ async def test_a_release_notes_the_block_at_which_it_was_judged(city: City) -> N
     assert person.task.location.block_number <= line.block <= described["number"]
     assert len(line.block_hash) == 66
     assert abs(described["timestamp"] - time.time()) < 10
+
+
+async def test_a_keyholder_that_nobody_asks_notes_once_in_a_window_how_far_the_chain_is(
+    city: City, tmp_path: Path
+) -> None:
+    home, window = tmp_path / "quiet", 2
+    settings = settings_for(city.chain, home).model_copy(update={"release_window": window})
+    async with running(city.chain, city.holders[2], home, settings) as quiet:
+        await ready([quiet])
+        while len(noted := noted_lines(home)) < 3:  # noqa: ASYNC110 - a file
+            await asyncio.sleep(0.05)
+    blocks = [city.chain.rpc.send(queries.block(line.block)) for line in noted]
+    assert [to_hex(block.hash) for block in blocks if block] == [one.block_hash for one in noted]
+    times = [block.timestamp for block in blocks if block]
+    assert times[1] - times[0] >= window
+    assert times[2] - times[1] >= window
+    journal = KeyholderJournal(home / "releases.ndjson", "quiet")
+    end, *rest = journal.entries()
+    assert isinstance(end, JournalEnd)
+    assert (end.block, rest) == (noted[-1].block, [])
+
+
+async def test_a_keyholder_that_does_not_follow_notes_nothing(city: City, tmp_path: Path) -> None:
+    home, lies = tmp_path / "frozen", Lies()
+    with proxy_before(city.chain.node.url) as node:
+        node.lie = lies
+        update = {"node": node.url, "release_window": 1, "head_age": 2}
+        settings = settings_for(city.chain, home).model_copy(update=update)
+        async with running(city.chain, city.holders[2], home, settings) as frozen:
+            await ready([frozen])
+            lies.frozen = True
+            while (await frozen.http.get("/readyz")).is_success:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            before = noted_lines(home)
+            await asyncio.sleep(2.5)
+            assert noted_lines(home) == before
+
+
+def noted_lines(home: Path) -> list[NotedEntry]:
+    entries = read_journal(home / "releases.ndjson")
+    return [entry for entry in entries if isinstance(entry, NotedEntry)]
 
 
 def release_lines(home: Path) -> list[ReleaseEntry]:

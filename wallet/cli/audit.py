@@ -42,6 +42,7 @@ from wallet.cli.audit_evidence import (
     receipt_documents,
     show_evidence,
 )
+from wallet.cli.audit_journals import keyholder_journals, named_file
 from wallet.cli.audit_trace import show_trace
 from wallet.cli.audit_voids import show_voids
 from wallet.cli.errors import DifferencesError, InputError
@@ -51,7 +52,7 @@ from wallet.cli.values import address_of, hash_of, write_file
 from wallet.regulator.errors import NotVoidableError
 from wallet.regulator.evidence import find_in_journal
 from wallet.regulator.exports import Format, access_rows, write_rows
-from wallet.regulator.journals import GatewayJournal, KeyholderJournal, fetch_journal
+from wallet.regulator.journals import GatewayJournal, fetch_journal
 from wallet.regulator.report import make_report
 from wallet.regulator.voiding import EVERY_ACCESS, choose, give_back
 
@@ -65,11 +66,20 @@ _WORD_OF_A_TRAIL = (
 )
 
 JournalFiles = Annotated[
-    list[Path] | None, typer.Option("--journal", help="A gateway's journal file; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--journal",
+        metavar="[RECORDER=]FILE",
+        help="A gateway's journal file, of the recorder that its last line names, or of this one; may be repeated.",
+    ),
 ]
 KeyholderFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--keyholder-journal", help="A keyholder's releases.ndjson; may be repeated."),
+    list[str] | None,
+    typer.Option(
+        "--keyholder-journal",
+        metavar="ADDRESS=FILE",
+        help="A keyholder's releases.ndjson, by the keyholder's address; may be repeated.",
+    ),
 ]
 FromGateway = Annotated[
     bool, typer.Option("--from-gateway", help="Fetch the gateway's journal, as a regulator.")
@@ -314,13 +324,16 @@ def export(
 @contextmanager
 def _journals(
     session: Session,
-    files: Sequence[Path] | None,
-    keyholders: Sequence[Path] | None,
+    files: Sequence[str] | None,
+    keyholders: Sequence[str] | None,
     *,
     from_gateway: bool,
 ) -> Iterator[list[Journal]]:
-    found: list[Journal] = [GatewayJournal(path, path.name) for path in files or ()]
-    found += [KeyholderJournal(path, str(path)) for path in keyholders or ()]
+    found: list[Journal] = []
+    for text in files or ():
+        owner, path = named_file(text)
+        found.append(GatewayJournal(path, path.name, owner))
+    found += keyholder_journals(keyholders or ())
     if not from_gateway:
         yield found
         return

@@ -22,6 +22,7 @@ from ledger.rpc import AsyncRpc
 from ledger.service.request_body import parse_model, read_body
 from ledger.signing import sign
 from ledger.typed_data import AccessRequest, Domain, SubjectLink
+from wallet.keyholder.block_notes import BlockNotes
 from wallet.keyholder.errors import (
     JournalError,
     LaxSettingsError,
@@ -143,6 +144,7 @@ class Parts:
     following: Following
     follower: Follower
     journal: FileJournal
+    notes: BlockNotes
     releases: Releases
     authenticator: Authenticator
     access_log: Domain
@@ -165,11 +167,15 @@ def create_app(
         deployment = read_deployment(settings.deployment)
         async with AsyncRpc(settings.node) as rpc:
             parts[:] = [_open(settings, holdings, deployment, rpc, clock)]
-            following = asyncio.create_task(parts[0].follower.run())
+            tasks = [
+                asyncio.create_task(parts[0].follower.run()),
+                asyncio.create_task(parts[0].notes.run()),
+            ]
             yield
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await parts[0].journal.close()
 
     async def opened() -> Parts:  # one that is not async would be called in a thread
@@ -221,8 +227,12 @@ def _open(
         clock=clock,
     )
     authenticator = Authenticator(deployment.chain_id, settings.known_as, clock)
+    # Once in a window: whoever waits for a window to be over waits for two at most.
+    notes = BlockNotes(
+        follower, journal, interval=following.release_window, poll=following.poll, clock=clock
+    )
     return Parts(
-        *(holdings, following, follower, journal, releases, authenticator),
+        *(holdings, following, follower, journal, notes, releases, authenticator),
         deployment.domain_of(AccessRequest),
     )
 

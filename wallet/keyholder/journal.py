@@ -1,12 +1,14 @@
 """The release journal: nothing leaves a keyholder before it says so here, on disk.
 
-A text file of JSON lines, one for each release to a consumer, also for a repeated one, and one for each
-time that a provider is given the subkeys of its dataset:
+A text file of JSON lines, one for each release to a consumer, also for a repeated one, one for each
+time that a provider is given the subkeys of its dataset, and now and then one that says how far the chain
+is, so that a journal without releases shows until when there were none:
 
     {"kind":"release","v":1,"at":1790000000,"access":"0x..","sequence":7,"consumer":"0x..",
      "signature":"0x..","dataset":"0x..","publication":1,"fields":"7","key":"0x..",
-     "records":[{"owner":"0x..","numbers":[1,2]}],"block":812,"block_hash":"0x..","head":"0x.."}
+     "records":[{"owner":"0x..","numbers":[1,2]}],"block":812,"block_hash":"0x..","epochs":[1],"head":"0x.."}
     {"kind":"subkeys","v":1,"at":1790000000,"provider":"0x..","dataset":"0x..","epoch":1,"head":"0x.."}
+    {"kind":"noted","v":1,"at":1790000000,"block":812,"block_hash":"0x..","head":"0x.."}
 
 `head` is SHA-256 over the head of the line before (32 zero bytes for the first) and the line without
 its head, so that a line that was dropped or edited later shows.
@@ -66,6 +68,19 @@ class ReleaseEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="release")
     block: int
     """The newest final block that was known: nothing up to it stood against the release."""
     block_hash: str
+    epochs: tuple[int, ...] = ()
+    """Of the records: in which rosters this keyholder's part counts."""
+
+
+class NotedEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="noted"):
+    """How far the chain was: nothing that is not in the lines before was released until then."""
+
+    v: int
+    at: int
+    """Seconds since 1970."""
+    block: int
+    """The newest final block that was known."""
+    block_hash: str
 
 
 class SubkeysEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="subkeys"):
@@ -79,7 +94,7 @@ class SubkeysEntry(msgspec.Struct, frozen=True, tag_field="kind", tag="subkeys")
     epoch: int
 
 
-Entry = ReleaseEntry | SubkeysEntry
+Entry = ReleaseEntry | SubkeysEntry | NotedEntry
 
 _entries = msgspec.json.Decoder(Entry)
 _Group = tuple[Sequence[Entry], asyncio.Future[None]]
@@ -118,6 +133,7 @@ def entry_of(release: VerifiedRelease, now: int) -> ReleaseEntry:
         ),
         block=release.judged_at.number,
         block_hash=to_hex(release.judged_at.hash),
+        epochs=tuple(sorted({record.epoch for record in release.records})),
     )
 
 

@@ -5,10 +5,12 @@ A gateway's journal comes over HTTP as NDJSON (`GET /v1/journal`), one line for 
     {"access":"0x..","sequence":7,"outcome":0,"request":{..},"signature":"0x..","transaction":"0x..",
      "released":{..}|null, ..., "authorization":{..}}
 
-`authorization` is what the person signed, with the first line that rests on it. A keyholder's journal is its own file
+`authorization` is what the person signed, with the first line that rests on it. The last line says how far it
+goes: {"kind":"end","recorder":"0x..","block":812,"block_hash":"0x.."}. A keyholder's journal is its own file
 `releases.ndjson`, of which each line's head is checked:
 
     {"kind":"release","access":"0x..","sequence":7,...,"signature":"0x..",...,"key":"0x..",...,"head":"0x.."}
+    {"kind":"noted",...,"block":812,"block_hash":"0x..","head":"0x.."}
 
 Whoever wrote a journal may have an interest that it cannot be compared: a line that is none, or not in its
 place, is a fault that the replay reports, and the others count.
@@ -24,8 +26,9 @@ import msgspec
 from ledger.errors import LedgerError
 from ledger.evidence import Documents
 from ledger.exchange import Submission
-from ledger.hexes import from_hex
-from ledger.replay import JournalFault, Judged, ReleaseEntry
+from ledger.hexes import ADDRESS_LENGTH, from_hex
+from ledger.replay import JournalEnd, JournalFault, Judged, ReleaseEntry
+from ledger.replay.entries import Item
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.typed_data import AccessRequest, Authorization, record_from_object, struct_hash
 from wallet.client.patience import patiently
@@ -33,6 +36,8 @@ from wallet.client.steps import Steps
 from wallet.client.supervision import release_journal
 from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
 from wallet.regulator.errors import JournalFileError
+
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)]
 
 
 class _GatewayRelease(msgspec.Struct):
@@ -49,6 +54,12 @@ class _GatewayLine(msgspec.Struct):
     authorization: dict[str, Any] | None = None
 
 
+class _GatewayEnd(msgspec.Struct):
+    recorder: str
+    block: _Number
+    block_hash: str
+
+
 class _KeyholderLine(msgspec.Struct):
     kind: str
     at: int = 0
@@ -58,14 +69,17 @@ class _KeyholderLine(msgspec.Struct):
     block: int = -1
     block_hash: str = ""
     key: str = ""
+    epochs: tuple[int, ...] = ()
 
 
 class _Numbered(msgspec.Struct):
-    sequence: Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)]
+    sequence: _Number
 
 
 _gateway_lines: Final = msgspec.json.Decoder(_GatewayLine)
 _keyholder_lines: Final = msgspec.json.Decoder(_KeyholderLine)
+_ends: Final = msgspec.json.Decoder(_GatewayEnd)
+_END: Final = b'{"kind":"end",'
 _sequences: Final = msgspec.json.Decoder(_Numbered)
 
 _NO_ENTRY: Final = (msgspec.MsgspecError, LedgerError, ValueError, RecursionError)
@@ -73,8 +87,8 @@ _NO_ENTRY: Final = (msgspec.MsgspecError, LedgerError, ValueError, RecursionErro
 _MOST_LINE: Final = 1 << 24
 """Bytes of a line that are read at once."""
 
-_Line = tuple[int, ReleaseEntry | str | None]
-"""Number of a line; its entry, or what is wrong with it, or nothing that concerns an access."""
+_Line = tuple[int, ReleaseEntry | JournalEnd | str | None]
+"""Number of a line; its entry or how far it says that the journal goes, or what is wrong with it, or nothing that concerns an access."""
 
 
 class GatewayJournal:
@@ -82,17 +96,19 @@ class GatewayJournal:
 
     Args:
         path: as `fetch_journal` wrote it.
-        name: whose it is.
+        name: what it is called in findings.
+        owner: the gateway's recorder; without it that which the last line names, if there is one.
     """
 
     of_keyholder = False
 
-    def __init__(self, path: Path, name: str = "gateway") -> None:
+    def __init__(self, path: Path, name: str = "gateway", owner: bytes | None = None) -> None:
         self._path = path
         self.name = name
+        self.owner = owner
 
-    def entries(self) -> Iterator[ReleaseEntry | JournalFault]:
-        """Yield all entries by sequence number, and the faults.
+    def entries(self) -> Iterator[Item]:
+        """Yield how far it goes, all entries by sequence number, and the faults.
 
         Raises:
             JournalFileError: the file cannot be read.
@@ -105,26 +121,37 @@ class KeyholderJournal:
 
     A part of a line at the end, which a crash or
     copying a journal in use leaves, is passed over: what it tells of has not left yet.
+
+    Args:
+        path: the keyholder's file.
+        name: what it is called in findings.
+        owner: the keyholder; without it the file shows no silence and no part in a release.
     """
 
     of_keyholder = True
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, owner: bytes | None = None) -> None:
         self._path = path
         self.name = name
+        self.owner = owner
 
-    def entries(self) -> Iterator[ReleaseEntry | JournalFault]:
-        """Yield the faults, and all entries by sequence number; a keyholder notes them as they come.
+    def entries(self) -> Iterator[Item]:
+        """Yield the faults, how far it goes, and all entries by sequence number, not as they came.
 
         Raises:
             JournalFileError: the file cannot be read.
         """
         found: list[ReleaseEntry] = []
+        end: JournalEnd | None = None
         for entry in _told(_keyholder_lines_of(self._path)):
-            if isinstance(entry, JournalFault):
-                yield entry
-            else:
+            if isinstance(entry, ReleaseEntry):
                 found.append(entry)
+            elif isinstance(entry, JournalFault):
+                yield entry
+            elif end is None or entry.block > end.block:
+                end = entry
+        if end is not None:
+            yield end
         yield from sorted(found, key=lambda entry: entry.sequence)
 
 
@@ -144,6 +171,8 @@ def fetch_journal(path: Path) -> Steps[int]:
                 if not lines:
                     return count
                 file.write(body)
+                if lines[-1].startswith(_END):
+                    return count + len(lines) - 1
                 count += len(lines)
                 newest = max(_sequence(line) or 0 for line in lines)
                 if newest < start:
@@ -183,7 +212,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
         offset += len(line)
 
 
-def _told(lines: Iterator[_Line]) -> Iterator[ReleaseEntry | JournalFault]:
+def _told(lines: Iterator[_Line]) -> Iterator[Item]:
     """Yield entries, and faults: those of lines that follow each other as one."""
     first = last = 0
     problem = ""
@@ -209,26 +238,35 @@ def _fault(first: int, last: int, problem: str) -> JournalFault:
 def _gateway_lines_of(path: Path) -> Iterator[_Line]:
     """Yield a gateway's entries by rising sequence number, whatever their order in the file."""
     with _opened(path) as file:
-        first, count = _misplaced(file)
+        first, count, end = _misplaced(file)
+        if end is not None:
+            yield 0, end
         if count:
             yield first, f"it comes after a later access; {count} lines do"
         file.seek(0)
         for number, _, line in _sorted_lines(file) if count else _lines(file):
             try:
-                yield number, _gateway_entry(line)
+                if line.startswith(_END):
+                    _gateway_end(line)
+                else:
+                    yield number, _gateway_entry(line)
             except _NO_ENTRY as error:
                 yield number, f"no entry: {error}"
 
 
-def _misplaced(file: BinaryIO) -> tuple[int, int]:
-    """Return the number of the first line that comes after one of a later access, and how many do."""
+def _misplaced(file: BinaryIO) -> tuple[int, int, JournalEnd | None]:
+    """Return the first line that comes after one of a later access, how many do, and how far it goes."""
     first = count = last = 0
+    end: JournalEnd | None = None
     for number, _, line in _lines(file):
+        if line.startswith(_END):
+            with suppress(*_NO_ENTRY):
+                end = _gateway_end(line)
         sequence = _sequence(line)
         if sequence is not None and sequence < last:
             first, count = first or number, count + 1
         last = max(last, sequence or 0)
-    return first, count
+    return first, count, end
 
 
 def _sorted_lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
@@ -248,6 +286,12 @@ def _sequence(line: bytes) -> int | None:
         return _sequences.decode(line).sequence
     except _NO_ENTRY:
         return None
+
+
+def _gateway_end(line: bytes) -> JournalEnd:
+    found = _ends.decode(line)
+    hash_, recorder = from_hex(found.block_hash, 32), from_hex(found.recorder, ADDRESS_LENGTH)
+    return JournalEnd(found.block, hash_, recorder)
 
 
 def _gateway_entry(line: bytes) -> ReleaseEntry:
@@ -291,15 +335,24 @@ def _keyholder_lines_of(path: Path) -> Iterator[_Line]:
                 yield number, f"no entry: {error}"
 
 
-def _keyholder_entry(body: bytes) -> ReleaseEntry | None:
+def _keyholder_entry(body: bytes) -> ReleaseEntry | JournalEnd | None:
     found = _keyholder_lines.decode(body)
+    if found.kind == "noted":
+        return JournalEnd(found.block, from_hex(found.block_hash, 32))
     if found.kind != "release":
         return None
     judged = Judged(found.at, found.block, from_hex(found.block_hash, 32))
     access, key = from_hex(found.access, 32), from_hex(found.key)
     signature = from_hex(found.signature, SIGNATURE_LENGTH)
     return ReleaseEntry(
-        access, found.sequence, None, signature, released=True, judged=judged, key=key
+        access,
+        found.sequence,
+        None,
+        signature,
+        released=True,
+        judged=judged,
+        key=key,
+        epochs=found.epochs,
     )
 
 

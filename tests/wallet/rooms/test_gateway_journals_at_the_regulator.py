@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.hexes import to_hex
-from ledger.replay import JournalFault, Kind, ReleaseEntry, Replay
+from ledger.replay import JournalEnd, JournalFault, Kind, ReleaseEntry, Replay
 from ledger.typed_data import AccessRequest, record_to_object
 from tests.support.copies import Copy, access_of, fresh, make_original
 from tests.support.trails import CHAIN_ID, CONTRACTS
@@ -142,3 +142,54 @@ def test_fetching_a_journal_ends_whatever_the_gateway_answers(
             break
     assert asked == 2
     assert path.read_bytes() == page * 2
+
+
+RECORDER = b"\x07" * 20
+END = b'{"kind":"end","recorder":"0x%s","block":812,"block_hash":"0x%s"}\n' % (
+    b"07" * 20,
+    b"08" * 32,
+)
+
+
+def test_fetching_a_journal_ends_with_the_line_that_says_how_far_it_goes(
+    copy: Copy, path: Path
+) -> None:
+    lines = lines_of(copy)
+    pages = [b"".join(lines[:3]), b"".join([*lines[3:], END]), b""]
+    steps = fetch_journal(path)
+    call, asked, count = next(steps), 0, None
+    while count is None:
+        assert isinstance(call, HttpCall)
+        asked += 1
+        try:
+            call = steps.send(call.result(Answer(200, {}, pages[asked - 1])))
+        except StopIteration as done:
+            count = done.value
+    assert (asked, count) == (2, len(lines))
+    first, *entries = GatewayJournal(path).entries()
+    assert first == JournalEnd(812, b"\x08" * 32, RECORDER)
+    assert len(entries) == len(lines)
+
+
+def test_whose_journal_it_is_may_be_said_by_who_hands_it_over(copy: Copy, path: Path) -> None:
+    path.write_bytes(b"".join([*lines_of(copy), END]))
+    assert GatewayJournal(path).owner is None  # until it is read
+    assert GatewayJournal(path, "old", b"\x09" * 20).owner == b"\x09" * 20
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        END.replace(b"812", b"-1"),
+        END.replace(b"812", b"9" * 400),
+        END.replace(b"07", b"0x"),
+        END[:-5] + b"\n",
+        b'{"kind":"end",' + b'"x":' + b"[" * 100_000 + b"\n",
+    ],
+)
+def test_an_end_that_is_none_is_a_fault(copy: Copy, path: Path, line: bytes) -> None:
+    path.write_bytes(b"".join([*lines_of(copy)[:2], line]))
+    *entries, fault = GatewayJournal(path).entries()
+    assert len(entries) == 2
+    assert isinstance(fault, JournalFault)
+    assert fault.problem.startswith("line 3: no entry")

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ledger import replay
 from ledger.replay import JournalFault
 from wallet.heads import FIRST_HEAD, with_head
 from wallet.keyholder.journal import Entry, FileJournal, Released, ReleaseEntry, SubkeysEntry
@@ -44,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 
 def read(path: Path) -> list[int]:
     entries = list(KeyholderJournal(path, "holder 1").entries())
-    return [entry.sequence for entry in entries if not isinstance(entry, JournalFault)]
+    return [entry.sequence for entry in entries if isinstance(entry, replay.ReleaseEntry)]
 
 
 def faults(path: Path) -> list[str]:
