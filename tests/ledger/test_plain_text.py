@@ -121,6 +121,15 @@ def test_a_text_may_be_as_long_as_is_said_and_no_longer(
         verify("x" * (most + 1))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_character_is_enough_and_a_refusal_says_of_what_it_is(kind: str) -> None:
+    assert KINDS[kind]("x") == "x"
+    what = "the case number" if kind == "case_number" else "it"
+    for text, fault in (("", "has 0 characters"), ("x\u202e", "has U\\+202E, at character 2")):
+        with pytest.raises(PlainTextError, match=f"^{what} {fault}"):
+            KINDS[kind](text)
+
+
 def test_a_text_may_be_left_out_only_where_that_is_said() -> None:
     assert verify_optional_text("it", "") == ""
     with pytest.raises(PlainTextError, match=r"^it has U"):
