@@ -87,14 +87,19 @@ class PartsTask(msgspec.Struct, frozen=True):
     epochs: frozenset[int]
     """Of the records; empty where there are none."""
     answered: tuple[bytes, ...] = ()
-    """Whose parts were handed out for the access before. Who asks again may not have been able to open them, so the
-    others are asked first."""
+    """Whose parts were handed out for the access before, those of longest ago first. Who asks again may not have been
+    able to open them, so the others are asked first."""
     authorization: bytes | None = None
     """Id of the basis, where that is a person's consent: a keyholder may want to see its statement."""
     records: int = 0
     """How many there are of them."""
     fields: int = 0
     """How many are asked for of each."""
+
+    def answered_at(self, client: KeyholderClient) -> int:
+        """Return when a keyholder's parts were handed out, among those of all; below zero for never."""
+        address = client.address
+        return self.answered.index(address) if address in self.answered else -1
 
 
 Statements = Callable[[Sequence[bytes]], Awaitable[Mapping[bytes, Authorization]]]
@@ -232,7 +237,7 @@ class Keyholders:
             _Question(
                 task,
                 self._rosters_of(task),
-                sorted(clients, key=lambda client: client.address in task.answered),
+                sorted(clients, key=task.answered_at),
             )
             for task in tasks
         ]

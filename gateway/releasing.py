@@ -225,11 +225,18 @@ def _entry(one: _Prepared, now: int) -> JournalEntry:
         dataset=one.basis.dataset,
         publication=material.publication.version,
         records=tuple([record.number for record in material.records]),
-        holders=tuple([held.holder for held in one.keys]),
+        holders=_holders(one),
         key=one.order.submission.key,
         released_at=now,
     )
     return JournalEntry(one.order.submission, one.order.recorded, released)
+
+
+def _holders(one: _Prepared) -> tuple[bytes, ...]:
+    """Return whose parts were handed out now and before, those of longest ago first."""
+    now = [held.holder for held in one.keys]
+    before = () if one.order.earlier is None else one.order.earlier.holders
+    return (*(holder for holder in before if holder not in now), *now)
 
 
 def _encode(one: _Prepared) -> Encoded:

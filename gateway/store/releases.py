@@ -26,7 +26,7 @@ class Released(msgspec.Struct, frozen=True):
     records: tuple[int, ...]
     """Record numbers, in the publication's order."""
     holders: tuple[bytes, ...]
-    """Addresses of the keyholders whose sealed parts were handed out."""
+    """Addresses of the keyholders whose sealed parts were handed out, ever; those of longest ago first."""
     key: bytes
     """To which they were sealed."""
     released_at: int

@@ -173,6 +173,24 @@ async def test_a_denied_access_is_recorded_and_journaled_and_opens_nothing(
     assert (entry.recorded, entry.released) == (answer.recorded, None)
 
 
+async def test_all_that_were_handed_out_are_journaled_and_those_of_longest_ago_are_asked_first(
+    desk: AccessDesk,
+) -> None:
+    submission = desk.submission(desk.chain.authorize())
+    everybody = {holder.address for holder in desk.holders}
+    handed: list[bytes] = []
+    for _ in range(5):
+        # A consumer that crashed meanwhile has nothing but what comes now.
+        answer = await desk.restart().answer(submission)
+        now = [held.holder for held in released(answer).keys]
+        if handed:
+            assert set(now) == set([*(everybody - set(handed)), *handed][:2])
+        handed = [*(one for one in handed if one not in now), *now]
+        (entry,) = [one async for one in desk.journal.read(0)]
+        assert entry.released is not None
+        assert entry.released.holders == tuple(handed)
+
+
 async def test_without_enough_keyholders_the_access_is_kept_and_a_retry_releases(
     desk: AccessDesk,
 ) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
@@ -23,15 +24,19 @@ from tests.support.lying_keyholder import (
     standing_before,
     without_a_subset,
 )
+from wallet.client.accesses import use
+from wallet.client.calls import HttpCall
 from wallet.client.party import PartyKey
 from wallet.client.patience import Patience
 from wallet.client.requests import RequestBook
+from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Opened
 from wallet.consumer import using
 
 pytestmark = pytest.mark.slow
+T = TypeVar("T")
 
 ACCESSES = 6
 LIES = 2
@@ -188,6 +193,40 @@ def test_two_honest_keyholders_of_three_serve_every_access(
         "disputed": liar if lie in DISPUTED else set(),
         "unsigned": liar if lie in UNSIGNED else set(),
     }
+
+
+@pytest.mark.parametrize("lie", [*SHOWN, *UNSIGNED], ids=lambda lie: lie.__name__)
+def test_a_batch_beside_a_liar_is_asked_for_again_at_once(
+    desk: Desk, lie: Callable[[Liar], None]
+) -> None:
+    desk.liar.be_honest()
+    ledger, opening = Ledger(desk.city.chain.deployment, own_node=True), desk.city.bank_key
+    requests = using.prepare(
+        *(ledger, desk.client.key, opening.encryption_key, desk.book, desk.basis), 0b101, count=40
+    )
+    lie(desk.liar)
+    until = time.monotonic() + 30
+    while not desk.liar.asked:  # one that failed is asked last, but only for a while
+        assert time.monotonic() < until
+        answers = desk.client.run(use(desk.book, requests, Patience(5)))
+    asked: list[HttpCall[object]] = []
+    steps = using.open_answers(ledger, opening, desk.book, answers)
+    opened = desk.client.run(noting(steps, asked))
+    assert all(isinstance(one, using.Used) for one in opened)
+    assert len(asked) == 1
+
+
+def noting(steps: Steps[T], asked: list[HttpCall[object]]) -> Steps[T]:
+    """The same steps; what is asked of the gateway is noted."""
+    result: object = None
+    while True:
+        try:
+            effect = steps.send(result)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        if isinstance(effect, HttpCall):
+            asked.append(effect)
+        result = yield effect
 
 
 def has_shown(lie: Callable[[Liar], None], liar: Liar, seen: set[bytes]) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from ledger.errors import LedgerError
-from ledger.exchange import AccessResult, decode_result
+from ledger.exchange import MOST_ACCESSES, AccessResult, decode_result
 from ledger.sealing import EncryptionKey, OpeningKey
 from ledger.typed_data import AccessRequest
 from wallet.client.accesses import NO_CONSENTS, Answered, submit, use
@@ -128,7 +128,6 @@ def open_answer(
     book: RequestBook,
     answered: Answered,
     basis: Basis | None = None,
-    memory: Memory | None = None,
 ) -> Steps[Used]:
     """Open and check an answer; see `access`.
 
@@ -138,46 +137,12 @@ def open_answer(
         book: has the key of the answer.
         answered: as it came.
         basis: what is known of the basis.
-        memory: of what the node said, for opening many.
     """
-    known, memory = basis or Basis(), memory or Memory()
-    request, result = answered.request, answered.result
-    key = book.opening_key(request.id, opening) if result.release is not None else opening
-    while True:
-        try:
-            opened = yield from open_result(ledger, key, request.submission, result, known, memory)
-            break
-        except VerificationError as error:
-            if error.check not in _UNOPENED:
-                raise
-            more = yield from _with_more_parts(request, result)
-            if more is None:
-                raise
-            result = more
-    release = result.release
-    if release is None:  # `open_result` has raised
-        raise NotFoundHereError("nothing was released")
-    schema = yield from memory.schema(ledger, release.dataset)
-    receipt = make_receipt(ledger, request.submission, release, opened, schema.names, known)
-    return Used(request, opened, receipt)
-
-
-def _with_more_parts(request: KeptRequest, result: AccessResult) -> Steps[AccessResult | None]:
-    """Ask for an access again, as one keyholder may have sent wrong parts; None when no other's came."""
-    try:
-        (text,) = yield from send(submit((request,)))
-        again = decode_result(text)
-    except (ClientError, LedgerError):
-        return None
-    had, new = result.release, again.release
-    if had is None or new is None:
-        return None
-    keys = {held.holder: held for held in (*had.keys, *new.keys)}
-    if len(keys) == len(had.keys):
-        return None
-    return msgspec.structs.replace(
-        again, release=msgspec.structs.replace(new, keys=tuple(keys.values()))
-    )
+    bases = {} if basis is None else {answered.request.submission.request.basis: basis}
+    (found,) = yield from open_answers(ledger, opening, book, (answered,), bases)
+    if isinstance(found, ClientError):
+        raise found
+    return found
 
 
 def open_answers(
@@ -199,17 +164,101 @@ def open_answers(
     Returns:
         For each what was opened, or why nothing was: denied, not released, not what it is said to be.
     """
-    memory, found = Memory(), []
-    for answered in answers:
-        known = (bases or {}).get(answered.request.submission.request.basis)
+    task = _Opening(ledger, opening, book, bases or {})
+    results = [answered.result for answered in answers]
+    found: dict[int, Used | ClientError] = {}
+    waiting = list(range(len(answers)))
+    # n-k may be wrong, and each time a gateway may begin with another one of them.
+    for again in range(1 + _may_be_wrong(ledger)):
+        if again:
+            more = yield from _more_parts([answers[place].request for place in waiting])
+            for place, result in zip(waiting, more, strict=True):
+                results[place] = _with_parts(results[place], result)
+        for place in waiting:
+            found[place] = yield from task.open(answers[place].request, results[place])
+        waiting = [place for place in waiting if _needs_more(found[place])]
+        if not waiting:
+            break
+    return tuple([found[place] for place in range(len(answers))])
+
+
+class _Opening:
+    """What opening many answers shares."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        opening: OpeningKey,
+        book: RequestBook,
+        bases: Mapping[bytes, Basis],
+    ) -> None:
+        self._ledger = ledger
+        self._opening = opening
+        self._book = book
+        self._bases = bases
+        self._memory = Memory()
+
+    def open(self, request: KeptRequest, result: AccessResult) -> Steps[Used | ClientError]:
+        """Return what was opened, or why nothing was."""
         try:
-            opened: Used | ClientError = yield from open_answer(
-                ledger, opening, book, answered, known, memory
-            )
+            return (yield from self._open(request, result))
         except ClientError as error:
-            opened = error
-        found.append(opened)
+            return error
+
+    def _open(self, request: KeptRequest, result: AccessResult) -> Steps[Used]:
+        ledger, memory, release = self._ledger, self._memory, result.release
+        known = self._bases.get(request.submission.request.basis) or Basis()
+        key = self._opening
+        if release is not None:
+            key = self._book.opening_key(request.id, key)
+        opened = yield from open_result(ledger, key, request.submission, result, known, memory)
+        if release is None:  # `open_result` has raised
+            raise NotFoundHereError("nothing was released")
+        schema = yield from memory.schema(ledger, release.dataset)
+        receipt = make_receipt(ledger, request.submission, release, opened, schema.names, known)
+        return Used(request, opened, receipt)
+
+
+def _needs_more(found: Used | ClientError) -> bool:
+    """Whether it is not opened, and may be with the parts of other keyholders."""
+    return isinstance(found, VerificationError) and found.check in _UNOPENED
+
+
+def _may_be_wrong(ledger: Ledger) -> int:
+    """Return how many keyholders may be wrong."""
+    rosters = ledger.deployment.rosters
+    return max((len(one.members) - one.threshold for one in rosters), default=0)
+
+
+def _more_parts(requests: Sequence[KeptRequest]) -> Steps[tuple[AccessResult | None, ...]]:
+    """Ask for accesses again, as a keyholder may have sent wrong parts; None where nothing came."""
+    found: list[AccessResult | None] = []
+    for start in range(0, len(requests), MOST_ACCESSES):
+        some = requests[start : start + MOST_ACCESSES]
+        try:
+            texts = yield from send(submit(some))
+        except ClientError:
+            found += [None] * len(some)
+        else:
+            found += [_decoded(text) for text in texts]
     return tuple(found)
+
+
+def _decoded(text: bytes) -> AccessResult | None:
+    try:
+        return decode_result(text)
+    except LedgerError:
+        return None
+
+
+def _with_parts(result: AccessResult, again: AccessResult | None) -> AccessResult:
+    """Return the newer of two answers, with the parts of both."""
+    if again is None or result.release is None or again.release is None:
+        return result
+    had, new = result.release, again.release
+    keys = {held.holder: held for held in (*had.keys, *new.keys)}
+    release = msgspec.structs.replace(new, keys=tuple(keys.values()))
+    return msgspec.structs.replace(again, release=release)
 
 
 def open_kept(
