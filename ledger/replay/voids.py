@@ -121,13 +121,13 @@ class VoidJudge:
     def _against(self, ground: VoidGround, use: Use, now: int) -> str:
         """Return what shows that a ground does not hold; empty for nothing."""
         compared, seats = use.compared, self._bounds.seats
-        over = use.timestamp + self._bounds.release_window
-        if now <= over:
-            return f"the release window was open, for another {over - now} s"
         if ground is VoidGround.UNSIGNED:
             if compared.claimed:
                 return "a gateway's journal has the consumer's signature"
             return "a keyholder's journal has a release" if compared.kept else ""
+        over = use.timestamp + self._bounds.release_window
+        if now <= over:
+            return f"the release window was open, for another {over - now} s"
         if compared.handed_out:
             return "a gateway's journal says that it was handed out"
         if seats.handed_out(compared.released):
@@ -137,7 +137,8 @@ class VoidJudge:
     def _shown(self, ground: VoidGround, use: Use, reached: Reached) -> bool:
         """Whether there are the journals that show that a ground holds, when nothing is against it.
 
-        A journal is silent about an access only if it was written after the access's window.
+        A journal is silent about an access only if it was written after the access's window. So
+        none shows anything, of either ground, before the window is over.
         """
         bounds = self._bounds
         over = use.timestamp + bounds.release_window + bounds.head_age
