@@ -29,6 +29,8 @@ class UploadRules(msgspec.Struct, frozen=True):
     """Whether the dataset is; only other ones are looked up by item alone."""
     is_delta: bool
     """Whether records may be withdrawn."""
+    epochs: frozenset[int]
+    """Of the rosters in the deployment file: what is encrypted in another one could be recorded and never released."""
 
 
 class _Body(msgspec.Struct, frozen=True, array_like=True):
@@ -115,6 +117,8 @@ def _parse(
         return pack_withdrawal(found.owner, found.number), None
     if len(found.leaves) != rules.fields:
         raise MalformedError(f"{len(found.leaves)} fields, the dataset has {rules.fields}")
+    if found.epoch not in rules.epochs:
+        raise MalformedError(f"the deployment file has no keyholders of epoch {found.epoch}")
     return pack_entry(found.entry(), record_key), found
 
 

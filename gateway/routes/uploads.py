@@ -130,7 +130,12 @@ async def receive(
     found = await _upload_of(request, upload, head.address)
     await services.authenticator.remember(head)
     dataset = _provided(await dataset_of(request, to_hex(found.dataset)), head.address)
-    rules = UploadRules(len(dataset.fields), dataset.personal, is_delta=found.base > 0)
+    rules = UploadRules(
+        len(dataset.fields),
+        dataset.personal,
+        is_delta=found.base > 0,
+        epochs=frozenset([roster.epoch for roster in services.deployment.rosters]),
+    )
     hashed = sha256()
 
     async def body() -> AsyncIterator[bytes]:

@@ -14,7 +14,7 @@ from ledger.publications import PublicationRoot
 from ledger.record_lines import encode_line
 from ledger.records import EncryptedRecord
 from tests.gateway.test_publishing import DATASET, PROVIDER, Desk
-from tests.support.uploads import make_record
+from tests.support.uploads import EPOCHS, make_record
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 async def peak_of(desk: Desk, count: int, version: int) -> tuple[int, int]:
     """Upload, seal and serve so many records; return the peaks of receiving and of the rest, in bytes."""
-    rules = UploadRules(FEW_FIELDS, personal=True, is_delta=False)
+    rules = UploadRules(FEW_FIELDS, personal=True, is_delta=False, epochs=EPOCHS)
     upload = await desk.publishing.open(DATASET, PROVIDER, 0)
     tracemalloc.start()
     try:

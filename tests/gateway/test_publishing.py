@@ -34,6 +34,7 @@ from ledger.publications import verify_owner, verify_published
 from ledger.record_lines import encode_line
 from ledger.records import EncryptedRecord, WithdrawnRecord
 from tests.support.uploads import (
+    EPOCHS,
     FIELDS,
     changed,
     entries_of,
@@ -47,9 +48,9 @@ from tests.support.uploads import (
 
 DATASET = b"d" * 32
 PROVIDER = b"p" * 20
-WHOLE = UploadRules(FIELDS, personal=True, is_delta=False)
-DELTA = UploadRules(FIELDS, personal=True, is_delta=True)
-OPEN_DATA = UploadRules(FIELDS, personal=False, is_delta=False)
+WHOLE = UploadRules(FIELDS, personal=True, is_delta=False, epochs=EPOCHS)
+DELTA = UploadRules(FIELDS, personal=True, is_delta=True, epochs=EPOCHS)
+OPEN_DATA = UploadRules(FIELDS, personal=False, is_delta=False, epochs=EPOCHS)
 RECORDS = make_records(owners=60)
 
 
@@ -263,6 +264,11 @@ WRONG_LINES: list[tuple[str, Callable[[list[bytes]], list[bytes]], str]] = [
         "too few fields",
         lambda _: [encode_line(make_record(owner_of(1), 0, fields=11))],
         "11 fields",
+    ),
+    (
+        "an epoch without keyholders",
+        lambda lines: [lines[0].replace(b'"epoch":1', b'"epoch":2')],
+        "line 1: the deployment file has no keyholders of epoch 2",
     ),
     (
         "withdrawal without base",

@@ -33,8 +33,8 @@ from ledger.service.rate_limit import RateLimit
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
 from scripts.statements import TEXTS, pairs, stated
-from tests.support.fake_keyholder import DOMAIN, NEXT_ROSTER, ROSTER, FakeKeyholder, InMemory
-from tests.support.uploads import FIELDS, head_of, in_pieces, ndjson
+from tests.support.fake_keyholder import DOMAIN, ROSTER, FakeKeyholder, InMemory
+from tests.support.uploads import EPOCHS, FIELDS, head_of, in_pieces, ndjson
 
 NOW = 1_800_000_000
 BANK_KEY = keccak256(b"bank")
@@ -213,7 +213,7 @@ class AccessDesk:
             KeyholderClient(holder.address, InMemory(holder), DOMAIN) for holder in self.holders
         ]
         statements = Statements(self.chain, self.chain, self.chain.catch_up, lambda: NOW)
-        keyholders = Keyholders(clients, (ROSTER, NEXT_ROSTER), statements.find, hedge=5)
+        keyholders = Keyholders(clients, (ROSTER,), statements.find, hedge=5)
         bases = Bases(self.chain)
         judge = linking or Linking(self.links, self.chain, LINKS, None, window=3600)
         materials = Materials(self.publications, self.links, judge)
@@ -246,7 +246,7 @@ class AccessDesk:
     ) -> ServedPublication:
         """Upload, seal and serve a whole version, from the chain's next block on."""
         upload = await self.publishing.open(dataset, b"\x0d" * 20, 0)
-        rules = UploadRules(FIELDS, personal=dataset == PERSONAL, is_delta=False)
+        rules = UploadRules(FIELDS, personal=dataset == PERSONAL, is_delta=False, epochs=EPOCHS)
         await self.publishing.receive(upload, rules, 0, in_pieces(ndjson(records), 1 << 20))
         sealed = await self.publishing.seal(await self.publishing.get(upload.id))
         self.chain.block += 1

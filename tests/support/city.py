@@ -334,7 +334,7 @@ async def publish(city: City, services: AccessServices) -> int:
     )
     dataset = city.terms.dataset
     upload = await publishing.open(dataset, city.chain.parties.provider.address, 0)
-    rules = UploadRules(len(FIELDS), personal=True, is_delta=False)
+    rules = UploadRules(len(FIELDS), personal=True, is_delta=False, epochs=frozenset({1}))
     body = in_pieces(ndjson(city.records), 1 << 20)
     await publishing.receive(upload, rules, 0, body)
     sealed = await publishing.seal(await publishing.get(upload.id))

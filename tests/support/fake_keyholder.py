@@ -30,7 +30,6 @@ def account_of(number: int) -> bytes:
 
 
 ROSTER = Roster(1, 2, tuple(address_of(account_of(number)) for number in (1, 2, 3)))
-NEXT_ROSTER = Roster(2, 2, ROSTER.members)
 
 
 class FakeKeyholder:

@@ -12,6 +12,9 @@ from ledger.records import EncryptedRecord, WithdrawnRecord
 FIELDS = 12
 _PADDED_CIPHERTEXT = 12 + 32 + 16
 
+EPOCH = 1
+EPOCHS = frozenset({EPOCH})
+
 
 def owner_of(number: int) -> bytes:
     """Return an owner; different ones are in the order of their numbers only by chance."""
@@ -26,7 +29,7 @@ def make_record(
     return EncryptedRecord(
         owner=owner,
         number=number,
-        epoch=version,
+        epoch=EPOCH,
         salt=source.randbytes(32),
         ciphertexts=tuple(source.randbytes(_PADDED_CIPHERTEXT) for _ in range(fields)),
         leaves=tuple(source.randbytes(32) for _ in range(fields)),
