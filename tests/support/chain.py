@@ -170,7 +170,8 @@ class Chain:
         self._senders: dict[Party, Sender] = {}
         self.records: dict[bytes, Authorization] = {}
         """What people signed, by the authorization's id."""
-        self._titles: dict[bytes, tuple[str, tuple[str, ...]]] = {}
+        self.titles: dict[bytes, tuple[str, tuple[str, ...]]] = {}
+        """Datasets' names and their fields', which statements are made of."""
         self._purposes: dict[bytes, PurposeTerms] = {}
         self.send_all(
             self.parties.authority,
@@ -250,7 +251,7 @@ class Chain:
         terms = DatasetTerms(code, TITLE, fields, sharing, Class.NOT_SHARED, 2, personal, 0)
         self.send(provider, contracts.register_dataset(terms))
         dataset = dataset_id(provider.address, code.encode())
-        self._titles[dataset] = terms.title, terms.fields
+        self.titles[dataset] = terms.title, terms.fields
         return dataset
 
     def publish(
@@ -369,7 +370,7 @@ class Chain:
         reference: str = "",
     ) -> Authorization:
         """The record with the statement that says what it authorizes, if that can be said."""
-        title, fields = self._titles.get(record.dataset, (TITLE, FIELDS))
+        title, fields = self.titles.get(record.dataset, (TITLE, FIELDS))
         purpose = self._purposes[record.purpose]
         names = Names(consumer, title, fields, pairs(purpose.texts), purpose.retention)
         try:

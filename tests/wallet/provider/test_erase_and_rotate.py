@@ -123,7 +123,8 @@ def bank(town: City, gateway: GatewayProcess, tmp_path: Path) -> Iterator[Bank]:
 
 def terms_of(department: Department) -> Terms:
     """An agreement of the bank for the department's dataset."""
-    chain = department.town.chain
+    chain, description = department.town.chain, department.description
+    chain.titles[department.dataset] = description.title, description.field_titles
     purpose = chain.register_purpose()
     agreement = chain.agree(chain.parties.bank, department.dataset, purpose)
     return Terms(department.dataset, purpose, agreement, chain.parties.bank)
