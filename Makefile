@@ -50,8 +50,9 @@ test-python: setup ## run the Python tests (PYTEST="-k name" chooses)
 
 .PHONY: check check-style check-types check-docs check-compiler check-sizes check-contracts
 check: check-style check-types check-docs check-compiler check-sizes check-contracts ## run every lint and type check
-check-style: setup ## ruff: format and lint
+check-style: setup ## ruff and forge: format and lint
 	ruff format --check .
+	forge fmt --check contracts
 	ruff check .
 check-types: setup ## mypy, strict
 	mypy
@@ -65,8 +66,9 @@ check-contracts: setup ## Slither; accepted findings are explained in slither.to
 	$(call forge_in,slither) $(python) -m scripts.check_slither
 
 .PHONY: format
-format: setup ## let ruff format and fix what it can
+format: setup ## let ruff and forge format and fix what it can
 	ruff format .
+	forge fmt contracts
 	ruff check --fix .
 
 .PHONY: coverage

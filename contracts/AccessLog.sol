@@ -143,9 +143,7 @@ contract AccessLog is IAccessLog, EIP712 {
 
     function _use(Request calldata request, Context memory context) private returns (uint256, uint256) {
         bytes32 excess = bytes32(request.fields & ~context.termsFields);
-        return Uses.use(
-            AUTHORIZATIONS, AuthorizationId.wrap(request.basis), context.usableTerms, request.item, excess
-        );
+        return Uses.use(AUTHORIZATIONS, AuthorizationId.wrap(request.basis), context.usableTerms, request.item, excess);
     }
 
     /// @dev Appends to the running hash what the event shows, and emits it.
@@ -223,11 +221,11 @@ contract AccessLog is IAccessLog, EIP712 {
         return _decideDataset(request, CATALOGUE.datasetOf(DatasetId.wrap(request.basis)));
     }
 
-    function _decideAgreement(
-        Request calldata request,
-        address consumer,
-        IAgreements.AgreementState memory agreement
-    ) private view returns (Outcome) {
+    function _decideAgreement(Request calldata request, address consumer, IAgreements.AgreementState memory agreement)
+        private
+        view
+        returns (Outcome)
+    {
         ICatalogue.DatasetState memory dataset = CATALOGUE.datasetOf(agreement.dataset);
         if (dataset.personal) return Outcome.UnknownBasis;
         if (agreement.consumer != consumer) return Outcome.ConsumerMismatch;

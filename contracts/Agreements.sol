@@ -76,10 +76,7 @@ contract Agreements is IAgreements, EIP712, Numbered {
         if (_purposes[purpose].maxUses != 0) revert PurposeExists(purpose);
 
         _purposes[purpose] = PurposeBounds({
-            active: true,
-            maxValidity: terms.maxValidity,
-            maxUses: terms.maxUses,
-            minInterval: terms.minInterval
+            active: true, maxValidity: terms.maxValidity, maxUses: terms.maxUses, minInterval: terms.minInterval
         });
         _emit(PurposeRegistered.selector, _topic(purpose), abi.encode(NUMBER, terms));
     }
@@ -94,9 +91,7 @@ contract Agreements is IAgreements, EIP712, Numbered {
         }
 
         _fieldsBound[purpose][dataset] = fields;
-        _emit(
-            PurposeFieldsBound.selector, _topic(purpose), DatasetId.unwrap(dataset), abi.encode(NUMBER, fields)
-        );
+        _emit(PurposeFieldsBound.selector, _topic(purpose), DatasetId.unwrap(dataset), abi.encode(NUMBER, fields));
     }
 
     /// @inheritdoc IAgreements
@@ -119,9 +114,8 @@ contract Agreements is IAgreements, EIP712, Numbered {
         if (!CATALOGUE.datasetOf(dataset).active) revert DatasetInactive(dataset);
         _requireWithinPurpose(purpose, dataset, fields);
         _requireReason(justification);
-        application = ApplicationId.wrap(
-            keccak256(abi.encode(APPLICATION_TAG, msg.sender, dataset, purpose, fields, nonce))
-        );
+        application =
+            ApplicationId.wrap(keccak256(abi.encode(APPLICATION_TAG, msg.sender, dataset, purpose, fields, nonce)));
         if (_applications[application].consumer != address(0)) revert ApplicationExists(application);
 
         Application storage created = _applications[application];
@@ -203,10 +197,7 @@ contract Agreements is IAgreements, EIP712, Numbered {
 
         applied.signed = true;
         _emit(
-            ConfidentialitySigned.selector,
-            _topic(application),
-            _topic(consumer),
-            abi.encode(NUMBER, textHash, nonce)
+            ConfidentialitySigned.selector, _topic(application), _topic(consumer), abi.encode(NUMBER, textHash, nonce)
         );
     }
 
@@ -351,7 +342,9 @@ contract Agreements is IAgreements, EIP712, Numbered {
     function _undecided(ApplicationId application) private view returns (Application storage applied) {
         applied = _applications[application];
         if (applied.consumer == address(0)) revert ApplicationUnknown(application);
-        if (CATALOGUE.datasetOf(applied.dataset).provider != msg.sender) revert NotProvider(msg.sender, applied.dataset);
+        if (CATALOGUE.datasetOf(applied.dataset).provider != msg.sender) {
+            revert NotProvider(msg.sender, applied.dataset);
+        }
         REGISTRY.requireActive(msg.sender, Role.Provider);
         if (applied.decided) revert ApplicationDecided(application);
     }

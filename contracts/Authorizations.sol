@@ -98,7 +98,9 @@ contract Authorizations is IAuthorizations, Subjects {
     {
         uint32 number = _numberOf(subject);
         Grant found = _grants[authorization].grant;
-        if (found.isUnknown() ? _tombstones[authorization][number] : found.revoked()) revert AlreadyRevoked(authorization);
+        if (found.isUnknown() ? _tombstones[authorization][number] : found.revoked()) {
+            revert AlreadyRevoked(authorization);
+        }
         if (!found.isUnknown() && found.subject() != number) revert SubjectMismatch(authorization, subject);
         _requireStopper(subject, number, approval);
         _requireDeadline(deadline);

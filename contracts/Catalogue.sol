@@ -138,7 +138,8 @@ contract Catalogue is ICatalogue, Numbered {
         if (!Fields.within(terms.fields, Fields.all(dataset.fieldCount))) {
             revert FieldsOutsideSchema(terms.dataset, terms.fields);
         }
-        if (terms.startsAt > block.timestamp + LATEST_START || terms.endsAt <= terms.startsAt || _isOver(terms.endsAt)) {
+        if (terms.startsAt > block.timestamp + LATEST_START || terms.endsAt <= terms.startsAt || _isOver(terms.endsAt))
+        {
             revert OrderPeriodInvalid(terms.startsAt, terms.endsAt);
         }
         if (terms.sharing == Class.NotShared) _requireClosable(dataset, terms);
@@ -170,7 +171,9 @@ contract Catalogue is ICatalogue, Numbered {
 
         signed.countersigned = true;
         dataset.lastOpening = order;
-        _emit(OrderCountersigned.selector, _topic(order), _topic(signed.dataset), _topic(msg.sender), abi.encode(NUMBER));
+        _emit(
+            OrderCountersigned.selector, _topic(order), _topic(signed.dataset), _topic(msg.sender), abi.encode(NUMBER)
+        );
     }
 
     /// @inheritdoc ICatalogue

@@ -40,7 +40,9 @@ contract Registry is IRegistry, Numbered {
         Founder[] memory founders,
         address[] memory verifiers
     ) {
-        if (!trial && admissionDelay < LEAST_DELAY) revert AdmissionDelayTooShort(admissionDelay);
+        if (!trial && admissionDelay < LEAST_DELAY) {
+            revert AdmissionDelayTooShort(admissionDelay);
+        }
         TRIAL = trial;
         ADMISSION_DELAY = admissionDelay;
         if (authority_ == address(0)) revert PartyUnknown(authority_);
@@ -116,9 +118,7 @@ contract Registry is IRegistry, Numbered {
 
         uint64 effectiveAt = _dueAt();
         _changes[_changeId(change, first, second)] = effectiveAt;
-        _emit(
-            ChangeAnnounced.selector, _topic(change), _topic(first), _topic(second), abi.encode(NUMBER, effectiveAt)
-        );
+        _emit(ChangeAnnounced.selector, _topic(change), _topic(first), _topic(second), abi.encode(NUMBER, effectiveAt));
     }
 
     /// @inheritdoc IRegistry
@@ -311,7 +311,9 @@ contract Registry is IRegistry, Numbered {
     function _requireRoles(address party, uint8 roles) private view {
         if (roles == 0) revert NoRoles(party);
         if (roles & ~ALL_ROLES != 0) revert UnknownRoles(roles);
-        if (roles & REGULATOR != 0 && (roles != REGULATOR || party == _authority)) revert RegulatorNotIndependent(party);
+        if (roles & REGULATOR != 0 && (roles != REGULATOR || party == _authority)) {
+            revert RegulatorNotIndependent(party);
+        }
     }
 
     /// @dev Asked when a change is announced and when it is made: what it rests on may have changed in between.
@@ -328,7 +330,9 @@ contract Registry is IRegistry, Numbered {
     }
 
     function _requireVeto(uint64 effectiveAt, string calldata reason) private view {
-        if (_rolesNow(msg.sender) & REGULATOR == 0 && _vetoUntil[msg.sender] <= block.timestamp) revert NoVeto(msg.sender);
+        if (_rolesNow(msg.sender) & REGULATOR == 0 && _vetoUntil[msg.sender] <= block.timestamp) {
+            revert NoVeto(msg.sender);
+        }
         if (effectiveAt == 0) revert NotAnnounced();
         if (effectiveAt <= block.timestamp) revert AlreadyEffective(effectiveAt);
         _requireReason(reason);

@@ -46,9 +46,8 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         keccak256("SignerRotation(bytes32 subject,bytes newSigner,bytes32 nonce,uint64 deadline)");
     bytes32 private constant VETO_TYPEHASH =
         keccak256("RecoveryVeto(bytes32 subject,bytes newSigner,bytes32 nonce,uint64 deadline)");
-    bytes32 private constant GUARDIAN_TYPEHASH = keccak256(
-        "GuardianAppointment(bytes32 subject,bytes guardian,uint64 expiresAt,bytes32 nonce,uint64 deadline)"
-    );
+    bytes32 private constant GUARDIAN_TYPEHASH =
+        keccak256("GuardianAppointment(bytes32 subject,bytes guardian,uint64 expiresAt,bytes32 nonce,uint64 deadline)");
     bytes32 private constant OPENING_TYPEHASH =
         keccak256("SubjectOpening(bytes32 subject,bytes32 nonce,uint64 deadline)");
 
@@ -129,9 +128,8 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         uint32 number = _numberOf(subject);
         _requireOpen(subject, number);
         _requireSignerShape(newSigner);
-        bytes32 digest = _hashTypedDataV4(
-            keccak256(abi.encode(ROTATION_TYPEHASH, subject, keccak256(newSigner), nonce, deadline))
-        );
+        bytes32 digest =
+            _hashTypedDataV4(keccak256(abi.encode(ROTATION_TYPEHASH, subject, keccak256(newSigner), nonce, deadline)));
         _requireCurrent(subject, number, digest, deadline, approval);
 
         uint64 stopUntil = _replaceSigner(number, newSigner, STOP_AFTER_ROTATION);
@@ -154,8 +152,9 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
             revert EndNotInFuture(expiresAt);
         }
         bytes32 guardianHash = keccak256(guardian);
-        bytes32 digest =
-            _hashTypedDataV4(keccak256(abi.encode(GUARDIAN_TYPEHASH, subject, guardianHash, expiresAt, nonce, deadline)));
+        bytes32 digest = _hashTypedDataV4(
+            keccak256(abi.encode(GUARDIAN_TYPEHASH, subject, guardianHash, expiresAt, nonce, deadline))
+        );
         _requireCurrent(subject, number, digest, deadline, approval);
 
         // Who may stop now may so for a while, also when dismissed or given an earlier end: a thief's first act would be that.
@@ -195,8 +194,7 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         bytes32 newSignerHash = keccak256(newSigner);
         if (recoveryAt == 0 || newSignerHash != keccak256(_pendingSigners[number])) revert RecoveryNotPending(subject);
         if (recoveryAt <= block.timestamp) revert RecoveryDue(subject, recoveryAt);
-        bytes32 digest =
-            _hashTypedDataV4(keccak256(abi.encode(VETO_TYPEHASH, subject, newSignerHash, nonce, deadline)));
+        bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(VETO_TYPEHASH, subject, newSignerHash, nonce, deadline)));
         _requireCurrent(subject, number, digest, deadline, approval);
 
         _endRecovery(number);
@@ -330,8 +328,7 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         bytes calldata signer = approval.signer;
         bool valid;
         if (signer.length == ACCOUNT) {
-            (address recovered, ECDSA.RecoverError failure,) =
-                ECDSA.tryRecoverCalldata(digest, approval.signature);
+            (address recovered, ECDSA.RecoverError failure,) = ECDSA.tryRecoverCalldata(digest, approval.signature);
             valid = failure == ECDSA.RecoverError.NoError && recovered == address(bytes20(signer));
         } else {
             address verifier = _requireVerifier(signer);
@@ -402,7 +399,9 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         uint64 deadline,
         Approval calldata approval
     ) private {
-        if (!_isCurrent(number, keccak256(approval.signer))) revert SignerUnauthorized(subject, approval.signer);
+        if (!_isCurrent(number, keccak256(approval.signer))) {
+            revert SignerUnauthorized(subject, approval.signer);
+        }
         _requireDeadline(deadline);
         _requireSignature(digest, approval);
         _useOnce(digest);

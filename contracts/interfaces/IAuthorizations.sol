@@ -59,7 +59,11 @@ interface IAuthorizations is ISubjects {
     /// @dev Of `subject` alone: of an authorization that is another subject's it says nothing.
     event Revoked(AuthorizationId indexed authorization, SubjectId indexed subject, uint64 number, bytes32 signerHash);
     event Confirmed(
-        AuthorizationId indexed authorization, SubjectId indexed subject, uint64 number, uint24 epoch, bytes32 signerHash
+        AuthorizationId indexed authorization,
+        SubjectId indexed subject,
+        uint64 number,
+        uint24 epoch,
+        bytes32 signerHash
     );
     /// @param lastUse What the authorization's last use is from now on, zero for never.
     event AccessVoided(
@@ -93,10 +97,12 @@ interface IAuthorizations is ISubjects {
 
     /// @notice Ends an authorization for good. EIP-712 `Revocation`, by who may stop. One that comes before the grant counts too: the grant is
     /// then refused. It is kept by authorization and subject, so nobody can block a stranger's grant.
-    function revoke(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval) external;
+    function revoke(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval)
+        external;
 
     /// @notice Lets an authorization that a replaced key signed count again. EIP-712 `Confirmation`.
-    function confirm(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval) external;
+    function confirm(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval)
+        external;
 
     /// @notice Gives one use back that was recorded and never served. A regulator; each access once, for one authorization at most `maxUses`
     /// times, and never more uses than the person granted.

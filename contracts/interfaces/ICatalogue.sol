@@ -97,7 +97,12 @@ interface ICatalogue is INumbered {
         OrderId indexed order, DatasetId indexed dataset, address indexed regulator, uint64 number
     );
     event OrderEnded(
-        OrderId indexed order, DatasetId indexed dataset, address indexed by, uint64 number, uint64 endsAt, string reason
+        OrderId indexed order,
+        DatasetId indexed dataset,
+        address indexed by,
+        uint64 number,
+        uint64 endsAt,
+        string reason
     );
     event OrderReviewed(
         OrderId indexed order, DatasetId indexed dataset, address indexed regulator, uint64 number, string findings

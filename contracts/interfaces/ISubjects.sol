@@ -70,9 +70,7 @@ interface ISubjects is INumbered {
     event GuardianDismissed(SubjectId indexed subject, uint64 number, bytes32 guardianHash, uint64 stopUntil);
     event RecoveryStarted(SubjectId indexed subject, uint64 number, bytes newSigner, uint64 effectiveAt);
     event RecoveryVetoed(SubjectId indexed subject, uint64 number, bytes newSigner);
-    event RecoveryCompleted(
-        SubjectId indexed subject, uint64 number, bytes newSigner, uint24 epoch, uint64 stopUntil
-    );
+    event RecoveryCompleted(SubjectId indexed subject, uint64 number, bytes newSigner, uint24 epoch, uint64 stopUntil);
     event SubjectClosed(SubjectId indexed subject, uint64 number);
     event SubjectOpened(SubjectId indexed subject, uint64 number);
     event LinksEnded(SubjectId indexed subject, uint64 number, uint64 linksFrom);
@@ -106,7 +104,8 @@ interface ISubjects is INumbered {
     function registerSubjects(SubjectId[] calldata subjects, bytes[] calldata signers) external;
 
     /// @notice Freezes (or unfreezes) all of the subject's authorizations. EIP-712 `Freeze`.
-    function setFrozen(SubjectId subject, bool frozen, bytes32 nonce, uint64 deadline, Approval calldata approval) external;
+    function setFrozen(SubjectId subject, bool frozen, bytes32 nonce, uint64 deadline, Approval calldata approval)
+        external;
 
     /// @notice Replaces the signer by another of the same person. EIP-712 `SignerRotation`, by the present signer.
     function rotateSigner(

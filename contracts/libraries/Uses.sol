@@ -8,10 +8,13 @@ import {AuthorizationId} from "./Types.sol";
 /// @dev In assembly, because the compiler lays out what each call returns in new memory and checks it there, which costs more than
 /// the call. Here both words are read from where the call leaves them.
 library Uses {
-    function use(IAuthorizations authorizations, AuthorizationId authorization, uint256 terms, bytes32 item, bytes32 excess)
-        internal
-        returns (uint256 outcome, uint256 termsNumber)
-    {
+    function use(
+        IAuthorizations authorizations,
+        AuthorizationId authorization,
+        uint256 terms,
+        bytes32 item,
+        bytes32 excess
+    ) internal returns (uint256 outcome, uint256 termsNumber) {
         bytes4 selector = IAuthorizations.use.selector;
         assembly ("memory-safe") {
             let words := mload(0x40)
