@@ -336,3 +336,21 @@ def test_a_known_end_is_printed_and_checked(chain: Chain, party: Parties, tmp_pa
     for wrong in ("", "1", "1:", ":0x", "-1:0x" + "00" * 32, "1:0x00", "１:0x" + "00" * 32):
         done = regulator("audit", "replay", "--end", wrong)
         assert done.code == ExitCode.BAD_INPUT, wrong
+
+
+def test_each_keyholders_journal_is_handed_over_once_and_by_its_name(
+    chain: Chain, party: Parties, tmp_path: Path
+) -> None:
+    regulator, file = party(chain.parties.regulator), tmp_path / "releases.ndjson"
+    file.touch()
+    member = to_hex(chain.parties.bank.address)
+    for journals, problem in (
+        ([str(file)], "ADDRESS=FILE"),
+        ([f"{member}={file}", f"{member}={file}"], "two journals"),
+        ([f"0x12={file}"], "journal's owner"),
+    ):
+        options = [part for one in journals for part in ("--keyholder-journal", one)]
+        refused = regulator("audit", "void", *options)
+        assert refused.code == ExitCode.BAD_INPUT
+        assert problem in refused.err
+    assert regulator("audit", "void", "--keyholder-journal", f"{member}={file}").code == 0
