@@ -16,7 +16,7 @@ from typing import Annotated, Final, Self
 import msgspec
 
 from ledger.custody import Bytes32, HolderParts, Release, Subset
-from ledger.encoding import FORMAT, SIZE, label, prefixed, sized, u32, u64
+from ledger.encoding import FORMAT, SIZE, label, prefixed, u32, u64
 from ledger.errors import UNREADABLE, MalformedError, ProofError
 from ledger.hexes import ADDRESS_LENGTH, to_hex
 from ledger.merkle import InclusionProof, MerkleTree, TreeHead, leaf_hash, verify_inclusion
@@ -173,15 +173,6 @@ def sign_statements(
         begin + u32(place) + u32(head.size) + b"".join(tree.prove_inclusion(place).hashes)
         for place in range(head.size)
     ]
-
-
-def holder_digest(nonce: bytes, domain: Domain) -> bytes:
-    """Return what a keyholder signs to show who it is: a nonce of whoever asks, for one deployment.
-
-    Raises:
-        MalformedError: The nonce does not have 32 bytes.
-    """
-    return personal_digest(label("holder") + domain_separator(domain) + sized("a nonce", nonce))
 
 
 def verify_signer(signed: bytes, holder: bytes, domain: Domain) -> None:

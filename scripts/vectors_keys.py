@@ -409,6 +409,24 @@ def statement_vectors() -> dict[str, Any]:
             },
         },
         "four_of_five": four_of_five_vectors(),
+        "shows_who_it_is": identity_of_keyholder_vectors(stating.roster),
+    }
+
+
+def identity_of_keyholder_vectors(roster: bytes) -> dict[str, Any]:
+    """What keyholder 1 signs for a gateway's nonce, and of the subkeys that it hands to a provider."""
+    nonce, sealed = named("nonce of a gateway"), named("sealed subkeys")
+    dataset, provider = named("dataset"), address_of(named("provider's key"))
+    separator = domain_separator(DOMAIN)
+    holder = b"quancheng/1/holder" + separator + nonce
+    subkeys = b"quancheng/1/handed-subkeys" + separator + roster + dataset + provider
+    return {
+        "nonce": to_hex(nonce),
+        "holder": to_hex(sign(personal_digest(holder), MEMBER_KEYS[0])),
+        "dataset": to_hex(dataset),
+        "provider": to_hex(provider),
+        "sealed": to_hex(sealed),
+        "subkeys": to_hex(sign(personal_digest(subkeys + prefixed(sealed)), MEMBER_KEYS[0])),
     }
 
 

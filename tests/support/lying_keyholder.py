@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,9 +17,11 @@ import msgspec
 from ledger.custody import HolderParts, Release, derive_parts, derive_subkeys, pack
 from ledger.encoding import Schema
 from ledger.exchange import Refusal, ReleaseTask, SealedParts, decode_tasks, encode_answers
-from ledger.hexes import to_hex
+from ledger.hexes import from_hex, to_hex
+from ledger.keyholder_signatures import subkeys_digest
 from ledger.parts_statements import sign_statements, state_parts
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose
+from ledger.signing import sign
 from ledger.typed_data import Domain, digest
 from wallet.keyholder.seeds import Holdings
 
@@ -76,6 +79,10 @@ class Liar:
     seals_to_another: bool = False
     signs_as_another: bool = False
     nests_deep: bool = False
+    subkeys: dict[str, Any] = field(default_factory=dict)
+    """What it says instead beside subkeys."""
+    provider: tuple[bytes, EncryptionKey] | None = None
+    """To whom it hands subkeys; the real one refuses what was signed for another name."""
     adds: int = 0
     """Bytes of noise behind what it seals."""
     garbage: bytes | None = None
@@ -109,6 +116,24 @@ class Liar:
         if self.change is None and not any(others):
             return real.content
         return encode_answers([self._parts(task) for task in tasks])
+
+    def hand_subkeys(self, body: bytes) -> bytes:
+        """Return the answer to a provider."""
+        assert self.provider is not None
+        address, key = self.provider
+        asked = json.loads(body)
+        dataset = from_hex(asked["dataset"])
+        seeds = self.holdings.epochs[asked["epoch"]]
+        subkeys = derive_subkeys(seeds.complete(), dataset)
+        sealed = key.seal(pack(subkeys), Purpose.SUBKEYS, dataset)
+        digest_ = subkeys_digest(seeds.roster.digest(), dataset, address, sealed, self.domain)
+        told = {
+            "holder": seeds.number,
+            "epoch": seeds.roster.epoch,
+            "sealed": b64encode(sealed).decode("ascii"),
+            "signature": to_hex(sign(digest_, self.holdings.account)),
+        }
+        return json.dumps(told | self.subkeys).encode()
 
     def _parts(self, task: ReleaseTask) -> SealedParts:
         request = task.submission.request
@@ -146,9 +171,15 @@ def standing_before(liar: Liar) -> Iterator[Liar]:
             self._answer("POST", self.rfile.read(int(self.headers["Content-Length"])))
 
         def _answer(self, method: str, body: bytes) -> None:
+            if self.path == "/v1/subkeys":
+                self._send(200, liar.hand_subkeys(body))
+                return
             real = client.request(method, liar.real + self.path, content=body)
             said = liar.answer(self.path, body, real) if real.is_success else real.content
-            self.send_response(real.status_code)
+            self._send(real.status_code, said)
+
+        def _send(self, status: int, said: bytes) -> None:
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()

@@ -8,16 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ledger import contracts, queries, views
 from ledger.chain import Finality
+from ledger.deployment import write_deployment
 from ledger.enumerations import Class, VoidGround
 from ledger.events import AgreementApproved, NumberedEvent, Published, Revoked
 from ledger.events.plans import plan_for
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
 from ledger.replay import JournalEnd, access_id, replay_node
+from ledger.rosters import Roster
 from ledger.rpc import AsyncRpc, Call
 from ledger.typed_data import struct_hash
 from tests.support.chain import Chain, Subject
@@ -32,7 +35,7 @@ from tests.wallet.test_keyholder_service import (
     city,
     open_release,
 )
-from wallet.keyholder.errors import LaxSettingsError
+from wallet.keyholder.errors import LaxSettingsError, RosterMismatchError
 from wallet.keyholder.follower import Follower, Following
 from wallet.keyholder.journal import NotedEntry, ReleaseEntry, read_journal
 from wallet.regulator.journals import KeyholderJournal
@@ -220,6 +223,25 @@ async def test_a_keyholder_that_would_be_laxer_than_the_deployment_does_not_star
     with pytest.raises(LaxSettingsError, match=bound.upper()):
         async with running(city.chain, city.holders[0], city.home / "lax", settings):
             pass
+
+
+async def test_a_keyholder_whose_roster_is_not_the_deployments_does_not_start(city: City) -> None:
+    (roster,) = city.chain.deployment.rosters
+    settings = settings_for(city.chain, city.home / "another-roster")
+    for other in (
+        Roster(roster.epoch, roster.threshold, roster.members[::-1]),
+        Roster(roster.epoch, 3, roster.members),
+    ):
+        deployment = msgspec.structs.replace(city.chain.deployment, rosters=(other,))
+        write_deployment(deployment, settings.deployment)
+        with pytest.raises(RosterMismatchError, match=to_hex(other.digest())):
+            async with running(city.chain, city.holders[0], settings.home, settings):
+                pass
+    for rosters in ((), (roster, Roster(roster.epoch + 1, 2, roster.members[::-1]))):
+        deployment = msgspec.structs.replace(city.chain.deployment, rosters=rosters)
+        write_deployment(deployment, settings.deployment)
+        async with running(city.chain, city.holders[0], settings.home, settings) as client:
+            await ready([client])
 
 
 # (b) Heads that are not of now

@@ -34,6 +34,7 @@ from ledger.exchange import (
     decode_tasks,
 )
 from ledger.hexes import from_hex, to_hex
+from ledger.keyholder_signatures import holder_digest, subkeys_digest
 from ledger.parts_statements import (
     SignedStatement,
     decode_wrong_parts,
@@ -402,6 +403,19 @@ def test_what_keyholders_sign_of_their_parts_is_that_of_the_vectors() -> None:
             verify_wrong_parts(
                 decode_wrong_parts(from_hex(refused)), [*rosters, roster_of(found | five)], domain
             )
+
+
+def test_what_keyholders_sign_to_show_who_they_are_is_that_of_the_vectors() -> None:
+    found = vectors("parts-statements.json")
+    domain = Domain(found["chain_id"], from_hex(found["access_log"]))
+    member, roster = from_hex(found["members"][0]), from_hex(found["roster"])
+    shown = found["shows_who_it_is"]
+    nonce, dataset, provider, sealed = (
+        from_hex(shown[name]) for name in ("nonce", "dataset", "provider", "sealed")
+    )
+    verify_signature(holder_digest(nonce, domain), from_hex(shown["holder"]), member)
+    digest_ = subkeys_digest(roster, dataset, provider, sealed, domain)
+    verify_signature(digest_, from_hex(shown["subkeys"]), member)
 
 
 def roster_of(found: Any) -> Roster:

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from ledger.hexes import from_hex, to_hex
+from ledger.signing import SIGNATURE_LENGTH
 from wallet.client.calls import Answer, Credential, HttpCall
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -16,37 +17,33 @@ class SealedSubkeys(msgspec.Struct, frozen=True):
     holder: int
     """The keyholder's number, from 1."""
     epoch: int
-    threshold: int
-    members: tuple[bytes, ...]
-    """Addresses of the keyholders, by number."""
     sealed: bytes
+    signature: bytes
+    """By the keyholder (`ledger.keyholder_signatures.subkeys_digest`)."""
 
 
 class _Subkeys(msgspec.Struct):
     holder: Count
     epoch: Annotated[int, msgspec.Meta(ge=0)]
-    threshold: Count
-    members: list[str]
     sealed: bytes
+    signature: str
 
 
-class _SubkeysBody(msgspec.Struct, omit_defaults=True):
+class _SubkeysBody(msgspec.Struct):
     dataset: str
-    epoch: int | None = None
+    epoch: int
 
 
 _answers = msgspec.json.Decoder(_Subkeys)
 
 
-def ask_subkeys(
-    keyholder: str, dataset: bytes, epoch: int | None = None
-) -> HttpCall[SealedSubkeys]:
+def ask_subkeys(keyholder: str, dataset: bytes, epoch: int) -> HttpCall[SealedSubkeys]:
     """Ask a keyholder for its subkeys for a dataset; the dataset's provider only.
 
     Args:
         keyholder: its base address.
         dataset: 32 bytes.
-        epoch: the newest complete one when None.
+        epoch: whose seeds.
     """
     return HttpCall(
         "POST",
@@ -60,5 +57,5 @@ def ask_subkeys(
 
 def _subkeys(answer: Answer) -> SealedSubkeys:
     found = _answers.decode(answer.body)
-    members = tuple(from_hex(member, 20) for member in found.members)
-    return SealedSubkeys(found.holder, found.epoch, found.threshold, members, found.sealed)
+    signature = from_hex(found.signature, SIGNATURE_LENGTH)
+    return SealedSubkeys(found.holder, found.epoch, found.sealed, signature)

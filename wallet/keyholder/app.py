@@ -17,7 +17,7 @@ from ledger.errors import LedgerError
 from ledger.events import Block
 from ledger.exchange import decode_tasks, encode_answers
 from ledger.hexes import from_hex, to_hex
-from ledger.parts_statements import holder_digest
+from ledger.keyholder_signatures import holder_digest, subkeys_digest
 from ledger.rpc import AsyncRpc
 from ledger.service.request_body import parse_model, read_body
 from ledger.signing import sign
@@ -30,6 +30,7 @@ from wallet.keyholder.errors import (
     NotTheProviderError,
     Reason,
     ReleaseRefusedError,
+    RosterMismatchError,
     SeedsMissingError,
 )
 from wallet.keyholder.follower import Follower, Following
@@ -90,6 +91,8 @@ class SubkeysAnswer(BaseModel):
     sealed: str
     """`ledger.custody.HolderSubkeys`, sealed to the provider (purpose subkeys, context the dataset);
     base64."""
+    signature: str
+    """By the keyholder's account (`ledger.keyholder_signatures.subkeys_digest`)."""
 
 
 class EpochDescription(BaseModel):
@@ -198,6 +201,7 @@ def _open(
     rpc: AsyncRpc,
     clock: Callable[[], float],
 ) -> Parts:
+    _check_rosters(holdings, deployment)
     following = Following(
         finality=Finality.parse(settings.finality),
         release_window=_stricter(
@@ -235,6 +239,20 @@ def _open(
         *(holdings, following, follower, journal, notes, releases, authenticator),
         deployment.domain_of(AccessRequest),
     )
+
+
+def _check_rosters(holdings: Holdings, deployment: Deployment) -> None:
+    """Refuse to begin with another roster than everybody else believes: what is released then fits nobody's.
+
+    An epoch that the file does not have yet is one between its ceremony and its publication.
+    """
+    for roster in deployment.rosters:
+        own = holdings.epochs.get(roster.epoch)
+        if own is not None and own.roster != roster:
+            raise RosterMismatchError(
+                f"the deployment file has roster {to_hex(roster.digest())} of epoch {roster.epoch}, "
+                f"the seeds here are of {to_hex(own.roster.digest())}"
+            )
 
 
 def _stricter(name: str, own: int | None, deployed: int) -> int:
@@ -279,6 +297,7 @@ def _add_routes(
         dataset = from_hex(asked.dataset)
         found = await parts.releases.subkeys(dataset, provider, asked.epoch)
         roster = found.seeds.roster
+        digest = subkeys_digest(roster.digest(), dataset, provider, found.sealed, parts.access_log)
         return SubkeysAnswer(
             holder=found.seeds.number,
             address=to_hex(parts.holdings.address),
@@ -286,6 +305,7 @@ def _add_routes(
             threshold=roster.threshold,
             members=[to_hex(member) for member in roster.members],
             sealed=b64encode(found.sealed).decode("ascii"),
+            signature=to_hex(sign(digest, parts.holdings.account)),
         )
 
     @app.post("/v1/releases")

@@ -17,6 +17,10 @@ class LaxSettingsError(KeyholderError):
     """A setting would release more than the deployment lets."""
 
 
+class RosterMismatchError(KeyholderError):
+    """The deployment file has other keyholders of an epoch than those that this one's seeds were drawn with."""
+
+
 class SeedsMissingError(KeyholderError):
     """This keyholder does not hold (all of) its seeds of an epoch."""
 

@@ -1,20 +1,23 @@
 """Whom a provider needs to publish: identity authority, keyholders, gateway, chain."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 from ledger import contracts, queries
-from ledger.custody import DatasetKeys, HolderSubkeys, Sharing, combine_subkeys, unpack
-from ledger.errors import LedgerError
+from ledger.custody import DatasetKeys, HolderSubkeys, combine_subkeys, unpack
+from ledger.errors import LedgerError, MalformedError
 from ledger.events import DatasetTerms, EventDecoder, Published
+from ledger.keyholder_signatures import subkeys_digest
 from ledger.merkle import TreeHead
+from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Purpose
+from ledger.signing import verify_signature
 from ledger.transactions import parse_transaction
+from ledger.typed_data import AccessRequest
 from wallet.client import datasets, uploads
-from wallet.client.errors import ClientError, NotFoundError
+from wallet.client.errors import ClientError, MissingKeyError, NotFoundError
 from wallet.client.identity import PersonKind, ask_owners
 from wallet.client.keyholders import SealedSubkeys, ask_subkeys
 from wallet.client.patience import patiently
@@ -122,38 +125,31 @@ class RemoteServices:
     def keys(self, dataset: bytes) -> DatasetKeys:
         """Ask every keyholder, so that a wrong subkey shows; return what they combine to.
 
-        Of the newest epoch on which more than half of them agree, with its threshold and members:
-        amid a rotation some are further than others, and a single one could otherwise have a
-        department encrypt under an "epoch" whose seeds it alone knows.
+        Of the newest epoch of the deployment file: by it gateways and consumers know the keyholders. What a
+        keyholder says of members, threshold and epoch counts for nothing, and each member once.
         """
-        sealed, errors = [], []
+        rosters = self._ledger.deployment.rosters
+        if not rosters:
+            raise SubkeysError("the deployment file has no roster: the seed ceremony was not held")
+        roster = rosters[-1]
+        handed: dict[int, HolderSubkeys] = {}
+        errors = []
         for keyholder in self._keyholders:
             try:
-                sealed.append(self._client.run(patiently(ask_subkeys(keyholder, dataset))))
-            except ClientError as error:
+                asked = ask_subkeys(keyholder, dataset, roster.epoch)
+                sealed = self._client.run(patiently(asked))
+                handed[sealed.holder] = self._open(roster, dataset, sealed)
+            except (ClientError, LedgerError) as error:
                 errors.append(f"{keyholder}: {error}")
-        if not sealed:
-            raise SubkeysError("no keyholder gave its subkeys: " + "; ".join(errors))
-        rosters = Counter((one.epoch, one.threshold, one.members) for one in sealed)
-        agreed = [one for one, count in rosters.items() if 2 * count > len(self._keyholders)]
-        if not agreed:
+        if len(handed) < roster.threshold:
             raise SubkeysError(
-                f"{len(sealed)} of {len(self._keyholders)} keyholders answer, and no more than half "
-                f"agree about epoch and members; {'; '.join(errors)}".rstrip("; ")
+                f"{len(handed)} keyholders of epoch {roster.epoch} gave their subkeys, {roster.threshold} "
+                f"are needed; {'; '.join(errors)}".rstrip("; ")
             )
-        roster = max(agreed)
-        usable = [one for one in sealed if (one.epoch, one.threshold, one.members) == roster]
-        return self._combine(dataset, usable, errors)
-
-    def _combine(
-        self, dataset: bytes, usable: Sequence[SealedSubkeys], errors: Sequence[str]
-    ) -> DatasetKeys:
         try:
-            handed = [self._open(dataset, one) for one in usable]
-            sharing = Sharing(usable[0].threshold, len(usable[0].members))
-            return combine_subkeys(sharing, handed)
+            return combine_subkeys(roster.sharing, list(handed.values()))
         except LedgerError as error:
-            raise SubkeysError(f"{error}; {'; '.join(errors)}") from error
+            raise SubkeysError(f"{error}; {'; '.join(errors)}".rstrip("; ")) from error
 
     def begin(self, dataset: bytes, base: int) -> str:
         """Begin an upload."""
@@ -215,9 +211,29 @@ class RemoteServices:
                 raise
             return None  # its nonce went to another transaction
 
-    def _open(self, dataset: bytes, sealed: SealedSubkeys) -> HolderSubkeys:
+    def _open(self, roster: Roster, dataset: bytes, sealed: SealedSubkeys) -> HolderSubkeys:
+        """Return a member's subkeys, after checking that it is that member and that they are its own.
+
+        Raises:
+            LedgerError: They are not.
+        """
+        if not 1 <= sealed.holder <= len(roster.members):
+            raise MalformedError(f"there is no keyholder {sealed.holder}")
+        domain = self._ledger.deployment.domain_of(AccessRequest)
+        digest = subkeys_digest(roster.digest(), dataset, self._address(), sealed.sealed, domain)
+        verify_signature(digest, sealed.signature, roster.members[sealed.holder - 1])
         plain = self._opening.open(sealed.sealed, Purpose.SUBKEYS, dataset)
-        return unpack(plain, HolderSubkeys)
+        found = unpack(plain, HolderSubkeys)
+        if (found.holder, found.epoch, found.dataset) != (sealed.holder, roster.epoch, dataset):
+            raise MalformedError(
+                "the subkeys are not the keyholder's own of this epoch and dataset"
+            )
+        return found
+
+    def _address(self) -> bytes:
+        if self._client.key is None:
+            raise MissingKeyError("keyholders hand subkeys to the dataset's provider: name its key")
+        return self._client.key.address
 
     def _version(self, mined: Mined) -> int | None:
         decoder = EventDecoder(self._ledger.deployment.contracts)

@@ -4,16 +4,21 @@ import csv
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ledger.custody import provider_keys
 from ledger.encoding import Schema
 from ledger.merkle import TreeHead
+from ledger.rosters import Roster
+from ledger.typed_data import AccessRequest
 from scripts.city.delta import Amounts
 from tests.support.city import City, GatewayProcess, gateway_process
+from tests.support.lying_keyholder import Liar, standing_before
 from tests.wallet.provider.conftest import DepartmentAt
 from wallet.client.errors import ForbiddenError, RefusedError
 from wallet.client.party import PartyKey
+from wallet.client.transactions import Ledger
 from wallet.client.transports import Client
 from wallet.provider import publisher as publisher_module
 from wallet.provider.book import Book
@@ -99,3 +104,61 @@ def test_what_keyholders_hand_out_encrypts_as_they_release(
     assert len(keys.subkeys) == 3
     found = provider_keys(keys, schema, 1, bytes(32), (0, 1))
     assert found == provider_keys(services.keys(department.dataset), schema, 1, bytes(32), (0, 1))
+
+
+def test_a_keyholder_at_two_urls_counts_once(
+    department_at: DepartmentAt, town: City, gateway: GatewayProcess
+) -> None:
+    department = department_at(gateway.url)
+    services = department.services()
+    first, second, _ = town.keyholders.urls
+    services._keyholders = (first, first)
+    with pytest.raises(SubkeysError, match="1 keyholders of epoch 1 gave their subkeys, 2 are"):
+        services.keys(department.dataset)
+    services._keyholders = (first, first, second)
+    assert len(services.keys(department.dataset).subkeys) == 3
+
+
+def test_what_a_keyholder_says_of_epoch_and_members_changes_nothing(
+    department_at: DepartmentAt, town: City, gateway: GatewayProcess
+) -> None:
+    department = department_at(gateway.url)
+    keys = department.services().keys(department.dataset)
+    domain = town.chain.deployment.domain_of(AccessRequest)
+    liar = Liar(town.holders[0], town.keyholders.urls[0], town.schema, domain)
+    liar.provider = (department.key.address, department.opening.encryption_key)
+    with standing_before(liar):
+        services = department.services()
+        services._keyholders = (liar.url, *town.keyholders.urls[1:])
+        lies: list[dict[str, object]] = [
+            {"epoch": 7},
+            {"threshold": 1, "members": []},
+            {"holder": 2},
+            {"holder": 9},
+        ]
+        for lie in lies:
+            liar.subkeys = lie
+            assert services.keys(department.dataset) == keys
+        services._keyholders = (liar.url, town.keyholders.urls[1])
+        refused: list[dict[str, object]] = [
+            {"holder": 2},
+            {"signature": "0x" + "00" * 65},
+            {"sealed": "AAAA"},
+        ]
+        for lie in refused:
+            liar.subkeys = lie
+            with pytest.raises(SubkeysError):
+                services.keys(department.dataset)
+
+
+def test_a_roster_that_is_not_in_the_file_encrypts_nothing(
+    department_at: DepartmentAt, town: City, gateway: GatewayProcess
+) -> None:
+    department = department_at(gateway.url)
+    services = department.services()
+    members = town.chain.deployment.rosters[0].members
+    for rosters in ((), (Roster(1, 2, members[::-1]),), (Roster(2, 2, members),)):
+        deployment = msgspec.structs.replace(town.chain.deployment, rosters=rosters)
+        services._ledger = Ledger(deployment, own_node=False)
+        with pytest.raises(SubkeysError):
+            services.keys(department.dataset)
