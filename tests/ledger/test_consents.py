@@ -13,7 +13,7 @@ from ledger.consents import Names, case_number_in, verify_consent
 from ledger.errors import LedgerError
 from ledger.hexes import to_hex
 from ledger.plain_text import verify_case_number
-from ledger.statement import new_reference
+from ledger.statement import StatementMismatchError, new_reference
 from ledger.typed_data import Authorization, record_from_object, struct_hash
 from scripts import vectors_consents
 from scripts.statements import TEXTS, pairs, stated
@@ -77,7 +77,7 @@ def test_the_true_statement_is_taken_with_whatever_case_number_it_has() -> None:
         {"item": b"\x07" * 32},
         {"fields": (1 << 12) - 1, "max_uses": 1000},
     ],
-    ids=str,
+    ids=",".join,
 )
 def test_whatever_the_words_do_not_say_is_refused(members: dict[str, Any]) -> None:
     assert refused(changed(**members))
@@ -98,7 +98,7 @@ def test_whatever_the_words_do_not_say_is_refused(members: dict[str, Any]) -> No
         {"texts": (("zh", "{nothing}"), ("en", "{nothing}"))},
         {"texts": ()},
     ],
-    ids=str,
+    ids=",".join,
 )
 def test_other_names_than_those_on_chain_are_refused(names: dict[str, Any]) -> None:
     assert refused(SIGNED, msgspec.structs.replace(NAMES, **names))
@@ -133,6 +133,15 @@ def test_another_record_is_refused_though_its_words_are_right() -> None:
     other = stated(changed(fields=0b11), NAMES)
     assert not refused(other)
     assert refused(other, id_=struct_hash(SIGNED))
+
+
+def test_a_refusal_says_what_does_not_fit() -> None:
+    with pytest.raises(StatementMismatchError, match="another authorization's record"):
+        verify_consent(SIGNED, bytes(32), NAMES)
+    with pytest.raises(StatementMismatchError, match="fields are authorized that have no name"):
+        case_number_in(SIGNED.statement, changed(fields=1 << 12), NAMES)
+    with pytest.raises(StatementMismatchError, match="does not say what was authorized"):
+        case_number_in(SIGNED.statement, changed(fields=0b10), NAMES)
 
 
 def test_a_party_named_like_a_stand_in_keeps_nobody_from_granting() -> None:

@@ -155,6 +155,12 @@ def test_a_refusal_says_which_character_where(text: str, message: str) -> None:
         verify_text("it", text)
 
 
+@pytest.mark.parametrize("text", ["(118", "118)", "(118]", ")118("])
+def test_brackets_of_a_case_number_come_in_pairs(text: str) -> None:
+    with pytest.raises(PlainTextError, match=r"^the case number has brackets that are no pairs$"):
+        verify_case_number(text)
+
+
 @given(hostile_texts(), st.sampled_from(sorted(KINDS)))
 @example("118\u3164", "case_number")
 def test_no_hostile_text_is_taken_as_any_kind(text: str, kind: str) -> None:

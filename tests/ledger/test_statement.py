@@ -152,6 +152,11 @@ def test_term_that_cannot_be_written_is_refused(changes: dict[str, object], mess
         text_of(**changes)
 
 
+def test_an_item_is_named_by_its_whole_root() -> None:
+    with pytest.raises(MalformedError, match=r"^the item has 31 bytes"):
+        text_of(item=bytes(31))
+
+
 def test_moments_reach_from_the_first_second_of_1970_to_the_last_of_9999_in_beijing() -> None:
     assert "until 1 January 1970, 08:00 (Beijing" in text_of(expires_at=0)
     last = 253_402_271_999
@@ -354,18 +359,25 @@ def test_reference_numbers_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", REFERENCE[:-1], REFERENCE + "0", "U" + REFERENCE[1:], "8" + REFERENCE[1:], "é" * 26],
+    ("text", "message"),
+    [
+        ("", "26 digits"),
+        (REFERENCE[:-1], "26 digits"),
+        (REFERENCE + "0", "26 digits"),
+        ("U" + REFERENCE[1:], "letters without U"),
+        ("8" + REFERENCE[1:], "starts with 0 to 7"),
+        ("é" * 26, "letters without U"),
+    ],
 )
-def test_what_is_no_reference_number_is_refused(text: str) -> None:
-    with pytest.raises(ReferenceNumberError):
+def test_what_is_no_reference_number_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ReferenceNumberError, match=message):
         parse_reference(text)
 
 
 def test_statement_takes_a_reference_only_in_its_usual_form() -> None:
     with pytest.raises(ReferenceNumberError, match="usual form"):
         make_statement(TEMPLATES, TERMS, REFERENCE.lower())
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedError, match=r"^a reference number has 15 bytes"):
         format_reference(bytes(15))
 
 
