@@ -90,6 +90,10 @@ bench: setup ## measure ours beside what one would use instead (FULL=1: large si
 faults: setup ## break everything while it is used, then count what was lost (LONG=1: 1,000 faults; FAULTS="--seed 7")
 	@$(python) -m scripts.faults $(FAULTS)
 
+.PHONY: mutants
+mutants: setup ## change the modules that decide, one small thing at a time: tests must fail (MUTANTS="ledger.merkle.*")
+	@$(python) -m scripts.mutants $(MUTANTS)
+
 .PHONY: lock
 lock: setup ## write the locks anew, with the newest versions that fit
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -99,4 +103,4 @@ lock: setup ## write the locks anew, with the newest versions that fit
 
 .PHONY: clean
 clean: ## remove what builds and tests made (not .venv, not node_modules)
-	rm -rf var/cache var/forge var/hardhat var/slither build .hypothesis
+	rm -rf var/cache var/forge var/hardhat var/mutmut var/slither build .hypothesis

@@ -15,6 +15,7 @@ import sys
 import tomllib
 from difflib import unified_diff
 from pathlib import Path
+from textwrap import indent
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
@@ -34,9 +35,10 @@ def main() -> int:
     os.nice(10)
     log = ROOT / "var" / "mutmut.log"
     with log.open("wb") as file:
-        status = subprocess.call(
-            ["mutmut", "run", *sys.argv[1:]], cwd=WORK, stdout=file, stderr=file
-        )
+        # With a pattern mutmut first runs the tests by their names, and stops if one is not found by
+        # its name. Without, every mutant that such a test reaches would count as killed.
+        command = ["mutmut", "run", *(sys.argv[1:] or ["*"])]
+        status = subprocess.call(command, cwd=WORK, stdout=file, stderr=file)
     if status != 0:
         print(f"mutmut ended with {status}; see {log}", file=sys.stderr)
         return 1
@@ -69,29 +71,41 @@ def read_statuses() -> dict[str, str]:
 def judge(path: Path, statuses: dict[str, str]) -> bool:
     """Print what lives of a module's mutants, and how many; whether they are few enough."""
     module = ".".join(path.with_suffix("").parts)
+    chosen = {name: status for name, status in statuses.items() if name.startswith(f"{module}.x")}
+    if not chosen:
+        print(f"{path}: nothing was changed")
+        return len(sys.argv) > 1  # somebody wanted other modules
     source = (WORK / "mutants" / path).read_text("utf-8")
     functions = {
         node.name: node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)
     }
+    equivalent = read_equivalents(path)
     count, alive = 0, 0
-    for name, status in statuses.items():
-        if name.rpartition(".")[0] != module:
-            continue
+    for name, status in chosen.items():
         mutant = functions[name.rpartition(".")[2]]
         original = functions[mutant.name.rpartition("_")[0] + "_orig"]
         if without_messages(mutant) == without_messages(original):
             continue
+        change = difference(original, mutant)
+        if change in equivalent and status == "survived":
+            equivalent.remove(change)
+            continue
         count += 1
         if status not in KILLED:
             alive += 1
-            print(f"{status}: {name}\n{difference(original, mutant)}")
-    if not count:
-        chosen = len(sys.argv) == 1
-        print(f"{path}: nothing was changed", file=sys.stderr if chosen else sys.stdout)
-        return not chosen
+            print(f"{status}: {name}\n{indent(change, '    ')}")
     percent = 100 * (count - alive) / count
     print(f"{path}: {count - alive} killed, {alive} alive, {percent:.1f} %", flush=True)
+    for change in equivalent if len(sys.argv) == 1 else ():
+        print(f"listed as equivalent, and did not survive:\n{indent(change, '    ')}")
     return percent >= MIN_PERCENT
+
+
+def read_equivalents(path: Path) -> list[str]:
+    """Return the changes of a module that are listed as giving the same results, as differences."""
+    with (ROOT / "scripts" / "mutants_equivalent.toml").open("rb") as file:
+        listed = tomllib.load(file)["equivalent"]
+    return [f"-{entry['is']}\n+{entry['mutant']}" for entry in listed if entry["in"] == str(path)]
 
 
 class _Messages(ast.NodeTransformer):
@@ -111,13 +125,13 @@ def without_messages(function: ast.FunctionDef) -> str:
 
 
 def difference(original: ast.FunctionDef, mutant: ast.FunctionDef) -> str:
-    """Return the lines that a mutant changes."""
+    """Return the lines that a mutant changes, without their indentation."""
     before, after = (
-        [line for statement in function.body for line in ast.unparse(statement).splitlines()]
+        [line.strip() for part in function.body for line in ast.unparse(part).splitlines()]
         for function in (original, mutant)
     )
     changed = list(unified_diff(before, after, n=0, lineterm=""))[2:]
-    return "\n".join(f"    {line}" for line in changed if not line.startswith("@@"))
+    return "\n".join(line for line in changed if not line.startswith("@@"))
 
 
 if __name__ == "__main__":
