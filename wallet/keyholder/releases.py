@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ledger.custody import HolderSubkeys, Release, derive_parts, derive_subkeys, pack
@@ -80,11 +80,26 @@ class Vault:
             self._subkeys[epoch, dataset] = known
         return known
 
+    def held(self, release: VerifiedRelease) -> VerifiedRelease:
+        """Return a release without the records of epochs that others keep the seeds of.
+
+        After a ceremony with other members a person's records are of both epochs, and some keyholders of one only.
+
+        Raises:
+            ReleaseRefusedError: No record is left.
+        """
+        records = tuple([one for one in release.records if one.epoch in self._epochs])
+        if release.records and not records:
+            raise ReleaseRefusedError(
+                Reason.EPOCH_UNKNOWN, f"no seeds of epoch {release.records[0].epoch} are here"
+            )
+        return replace(release, records=records)
+
     def parts(self, release: VerifiedRelease) -> Release:
         """Return this holder's parts of the keys of what was verified.
 
         Raises:
-            ReleaseRefusedError: There are no seeds of a record's epoch.
+            ReleaseRefusedError: The seeds of a record's epoch are not all here.
         """
         schema, indices = release.schema, release.indices
         try:
@@ -156,7 +171,7 @@ class Releases:
         releases: list[tuple[int, VerifiedRelease, Release]] = []
         for place, task in enumerate(tasks):
             try:
-                verified = verify_task(task, register, self._rules, self._links)
+                verified = self._vault.held(verify_task(task, register, self._rules, self._links))
                 releases.append((place, verified, self._vault.parts(verified)))
                 answers.append(None)
             except ReleaseRefusedError as error:
