@@ -40,9 +40,11 @@ from gateway.store.alerts import AlertStore, SqlAlertStore
 from gateway.store.authorizations import AuthorizationStore, SqlAuthorizationStore
 from gateway.store.database import Database
 from gateway.store.inbox import InboxStore, SqlInboxStore
+from gateway.store.keyholder_reports import SqlKeyholderReportStore
 from gateway.store.links import KeptLinks, SqlLinkStore
 from gateway.store.releases import ReleaseJournal, SqlReleaseJournal
 from gateway.supervision.enforcement import Enforcer
+from gateway.supervision.keyholder_reports import KeyholderReports
 from gateway.supervision.trail import SupervisedTrail
 from gateway.supervision.watch import Watch
 from gateway.terms import ChainTerms
@@ -110,6 +112,7 @@ class AccessServices:
     linking: Linking
     journal: NotedInTheEnd
     alerts: AlertStore
+    keyholder_reports: KeyholderReports
     keyholders: Keyholders
     topics: Topics
     recorder: Recorder | None
@@ -330,6 +333,7 @@ def _assemble(
         window=shared.deployment.release_window,
     )
     inbox_store = SqlInboxStore(database)
+    alerts, topics = SqlAlertStore(database), Topics()
     materials = Materials(shared.publications, links, linking)
     callers = Callers(shared.index, trail, shared.freshness, shared.deployment)
     accesses = Accesses(
@@ -380,9 +384,17 @@ def _assemble(
         links=links,
         linking=linking,
         journal=journal,
-        alerts=SqlAlertStore(database),
+        alerts=alerts,
+        keyholder_reports=KeyholderReports(
+            SqlKeyholderReportStore(database),
+            alerts,
+            journal,
+            topics,
+            rosters=shared.deployment.rosters,
+            domain=shared.deployment.domain_of(AccessRequest),
+        ),
         keyholders=keyholders,
-        topics=Topics(),
+        topics=topics,
         recorder=recorder,
         reader=LogReader(
             [shared.deployment.contracts.authorizations], wanted=_LOGS, longest=_LOG_BLOCKS

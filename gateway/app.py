@@ -29,6 +29,7 @@ from gateway.routes import (
     consumers,
     health,
     inbox,
+    keyholder_reports,
     providers,
     public,
     regulator,
@@ -99,7 +100,7 @@ def create_app(settings: Settings, access_settings: AccessSettings) -> FastAPI:
     )
     for module in (
         *(health, public, sessions, uploads, accesses, inbox, relays),
-        *(subjects, consumers, providers, regulator),
+        *(subjects, consumers, providers, regulator, keyholder_reports),
     ):
         app.include_router(module.router)
     app.add_exception_handler(GatewayError, _on_gateway_error)

@@ -220,12 +220,15 @@ def verify_wrong_parts(
     told = {one.holder: one.statement for one in wrong.statements}
     if wrong.holder not in told:
         raise ProofError("there is no statement of the one whose parts are said to be wrong")
+    known = tuple(rosters)
+    if not told.keys() <= {member for roster in known for member in roster.members}:
+        raise ProofError("a statement of somebody who is in no roster")
     request = wrong.request.request()
     if {one.request for one in told.values()} != {digest(request, domain)}:
         raise ProofError("the statements are about another request")
     for one in wrong.statements:
         verify_statement(one, domain)
-    if not any(_is_wrong(wrong.holder, told, roster) for roster in rosters):
+    if not any(_is_wrong(wrong.holder, told, roster) for roster in known):
         raise ProofError(f"{to_hex(wrong.holder)} does not disagree with more than may be wrong")
     return request
 

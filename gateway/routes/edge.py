@@ -42,8 +42,15 @@ async def read_model(request: Request, model: type[ModelT]) -> ModelT:
     return await request_body.read_model(request, model, settings.body_limit, settings.body_timeout)
 
 
-async def read_signed(request: Request, model: type[ModelT]) -> tuple[bytes, ModelT]:
+async def read_signed(
+    request: Request, model: type[ModelT], limit: int | None = None
+) -> tuple[bytes, ModelT]:
     """Return who signed a request (ERC-7913 bytes), and what its JSON body says.
+
+    Args:
+        request: As it comes.
+        model: Of the body.
+        limit: Bytes of the body at most, where they are not the usual ones.
 
     Raises:
         BodyError: The body is too large, too slow, or not of this form.
@@ -51,7 +58,7 @@ async def read_signed(request: Request, model: type[ModelT]) -> tuple[bytes, Mod
     """
     request_body.check_json(request)
     services = services_of(request)
-    body = await read_body(request, services.settings.body_limit)
+    body = await read_body(request, limit or services.settings.body_limit)
     principal = await services.authenticator.principal(request, body)
     return principal.signer, request_body.parse_model(body, model)
 

@@ -107,6 +107,18 @@ authorizations: Final = Table(
     Column("stored_at", BigInteger, nullable=False),
 )
 
+keyholder_reports: Final = Table(
+    "keyholder_reports",
+    metadata,
+    Column("keyholder", LargeBinary(20), primary_key=True),
+    Column("consumer", LargeBinary(20), primary_key=True),
+    # Of the consumer, which it is about.
+    Column("access", LargeBinary(32), nullable=False),
+    # What shows it; NULL for a word.
+    Column("proof", LargeBinary),
+    Column("reported_at", BigInteger, nullable=False),
+)
+
 alerts: Final = Table(
     "alerts",
     metadata,

@@ -406,6 +406,36 @@ def unfit_texts(texts: Iterable[UnfitText]) -> Iterator[Finding]:
         )
 
 
+CONSUMERS_BELIEVED: Final = 3
+"""Consumers that name a keyholder before that counts: one may lie."""
+
+
+def reported_keyholder(keyholder: bytes, consumers: int, *, is_shown: bool) -> Finding | None:
+    """Find a keyholder that enough consumers name, or of which one showed that its parts were wrong.
+
+    Args:
+        keyholder: Its address.
+        consumers: How many different ones report it.
+        is_shown: Whether a report of theirs shows it to everybody.
+    """
+    if not is_shown and consumers < CONSUMERS_BELIEVED:
+        return None
+    name = to_hex(keyholder)
+    text = f"{consumers} consumers say that {name} gave wrong parts"
+    if is_shown:
+        text = f"the keyholder {name} gave wrong parts, as its own signature shows"
+    return Finding(
+        key=f"keyholder/{name}",
+        rule="keyholder",
+        severity="grave",
+        consumer=None,
+        dataset=None,
+        first_sequence=0,
+        last_sequence=0,
+        text=text,
+    )
+
+
 def _smoothed(usual: float, count: int, hours: int) -> float:
     """Return the mean of the hours before, the last ones counting most; silent hours count too."""
     mean = float(count) if usual < 0 else usual + (count - usual) / 8

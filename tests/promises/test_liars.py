@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from ledger.exchange import Refusal
+from ledger.hexes import to_hex
 from ledger.typed_data import AccessRequest
 from tests.promises.test_whole_way import Town
 from tests.support.city import City, gateway_process
@@ -29,7 +30,9 @@ from wallet.client.calls import HttpCall
 from wallet.client.party import PartyKey
 from wallet.client.patience import Patience
 from wallet.client.requests import RequestBook
-from wallet.client.steps import Steps
+from wallet.client.steps import Steps, send
+from wallet.client.supervision import alerts as ask_alerts
+from wallet.client.supervision import name_keyholder
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Opened
@@ -224,7 +227,7 @@ def noting(steps: Steps[T], asked: list[HttpCall[object]]) -> Steps[T]:
             effect = steps.send(result)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        if isinstance(effect, HttpCall):
+        if isinstance(effect, HttpCall) and effect.path == "/v1/accesses":
             asked.append(effect)
         result = yield effect
 
@@ -234,6 +237,37 @@ def has_shown(lie: Callable[[Liar], None], liar: Liar, seen: set[bytes]) -> bool
     if lie in SEEN:
         return bool(seen)
     return bool(liar.asked) or lie in (threshold_of_99, another_roster_and_epoch, no_description)
+
+
+def test_supervision_hears_of_a_keyholder_whose_parts_were_wrong(desk: Desk) -> None:
+    parties = desk.city.chain.parties
+    desk.liar.be_honest()
+    time.sleep(5.1)  # what failed is asked last, for so long
+    opened = desk.access()
+    honest = desk.city.holders[(LIES + 1) % 3].address
+    desk.client.run(send(name_keyholder(opened.access, honest)))
+    endpoints, chain_id = desk.client.endpoints, desk.city.chain.deployment.chain_id
+    with Client(
+        endpoints, key=PartyKey(parties.regulator.private_key), chain_id=chain_id
+    ) as regulator:
+
+        def alerts() -> list[str]:
+            return [
+                one.text for one in regulator.run(send(ask_alerts())) if one.rule == "keyholder"
+            ]
+
+        before = alerts()
+        assert not any(to_hex(honest) in text for text in before)
+        parts(noise)(desk.liar)
+        until = time.monotonic() + 30
+        while not desk.access().faults.proofs:
+            assert time.monotonic() < until
+        liar = to_hex(desk.liar.holdings.address)
+        (text,) = alerts()
+        assert liar in text
+        assert "signature shows" in text
+        desk.access()
+        assert alerts() == [text]
 
 
 def test_the_gateway_stays_ready_beside_one_that_says_that_99_are_needed(desk: Desk) -> None:

@@ -441,6 +441,11 @@ def _opened_document(opened: Opened, *, values: bool) -> dict[str, object]:
         ],
         "checked": [check.value for check in opened.checked],
         "unchecked": [{"check": one.check.value, "reason": one.reason} for one in opened.unchecked],
+        "keyholders": {
+            "wrong": [to_hex(one) for one in opened.faults.wrong],
+            "unsigned": [to_hex(one) for one in opened.faults.unsigned],
+            "disputed": [to_hex(one) for one in opened.faults.disputed],
+        },
     }
 
 
@@ -453,6 +458,9 @@ def _opened_lines(opened: Opened) -> tuple[str, ...]:
         f"records     {len(opened.records)}, from version {opened.publication} ({opened.head.size:,} records)",
         *(f"checked     {check.success}" for check in opened.checked),
         *(f"NOT CHECKED {one.check.success}: {one.reason}" for one in opened.unchecked),
+        *(f"WRONG       parts of keyholder {to_hex(one)}: shown" for one in opened.faults.wrong),
+        *(f"unsigned    parts in the name of {to_hex(one)}" for one in opened.faults.unsigned),
+        *(f"disputed    parts of keyholder {to_hex(one)}" for one in opened.faults.disputed),
     )
 
 

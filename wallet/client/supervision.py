@@ -4,7 +4,9 @@ from typing import Any
 
 import msgspec
 
-from wallet.client.calls import Answer, Credential, HttpCall, path, reader
+from ledger.hexes import to_hex
+from ledger.parts_statements import WrongParts, encode_wrong_parts
+from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, reader
 
 
 class AccessShown(msgspec.Struct, frozen=True):
@@ -112,3 +114,29 @@ def trace(**about: bytes | str) -> HttpCall[dict[str, Any]]:
     """Ask for everything about one subject, authorization, consumer, dataset or case; a regulator."""
     where = path("/v1/trace", **about)
     return HttpCall("GET", where, reader(dict[str, Any]), credential=Credential.SIGNATURE)
+
+
+class _Report(msgspec.Struct, omit_defaults=True):
+    access: str
+    keyholder: str | None = None
+    proof: bytes | None = None
+
+
+def name_keyholder(access: bytes, keyholder: bytes) -> HttpCall[None]:
+    """Say that a keyholder's parts were wrong, for an access of the consumer's own; three consumers count."""
+    return _report(_Report(to_hex(access), keyholder=to_hex(keyholder)))
+
+
+def show_wrong_parts(access: bytes, proof: WrongParts) -> HttpCall[None]:
+    """Show that a keyholder's parts were wrong, for an access of the consumer's own."""
+    return _report(_Report(to_hex(access), proof=encode_wrong_parts(proof)))
+
+
+def _report(report: _Report) -> HttpCall[None]:
+    return HttpCall(
+        "POST",
+        "/v1/keyholder-reports",
+        nothing,
+        body=msgspec.json.encode(report),
+        credential=Credential.SIGNATURE,
+    )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -25,6 +26,7 @@ from wallet.client.patience import USUAL, Patience
 from wallet.client.receipts import Receipt, make_receipt
 from wallet.client.requests import Asked, KeptRequest, RequestBook
 from wallet.client.steps import Steps, send
+from wallet.client.supervision import show_wrong_parts
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis, Opened, open_result
 
@@ -108,7 +110,7 @@ def access(
     then, and while keyholders release it, it can be opened again (`open_kept`).
 
     Where parts of a keyholder do not open it, it is asked for again, which brings those of others: any k that are
-    right open it, and `Opened.faults` says whose were not, as far as it can be told.
+    right open it, and `Opened.faults` says whose were not, as far as it can be told, and supervision is shown it.
 
     Raises:
         DeniedError: it was denied, on chain.
@@ -179,7 +181,17 @@ def open_answers(
         waiting = [place for place in waiting if _needs_more(found[place])]
         if not waiting:
             break
-    return tuple([found[place] for place in range(len(answers))])
+    opened = [found[place] for place in range(len(answers))]
+    yield from _show_wrong_parts([one.opened for one in opened if isinstance(one, Used)])
+    return tuple(opened)
+
+
+def _show_wrong_parts(opened: Sequence[Opened]) -> Steps[None]:
+    """Show supervision which keyholders were wrong, each once; what was opened is there without that as well."""
+    proofs = {proof.holder: (one.access, proof) for one in opened for proof in one.faults.proofs}
+    for access_id, proof in proofs.values():
+        with suppress(ClientError):
+            yield from send(show_wrong_parts(access_id, proof))
 
 
 class _Opening:

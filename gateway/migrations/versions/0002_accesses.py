@@ -36,6 +36,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_alerts_consumer"), "alerts", ["consumer"], unique=False)
     op.create_table(
+        "keyholder_reports",
+        sa.Column("keyholder", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("consumer", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("access", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("proof", sa.LargeBinary(), nullable=True),
+        sa.Column("reported_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("keyholder", "consumer", name=op.f("pk_keyholder_reports")),
+    )
+    op.create_table(
         "asks",
         sa.Column(
             "key",
@@ -134,3 +143,4 @@ def downgrade() -> None:
     op.drop_table("asks")
     op.drop_index(op.f("ix_alerts_consumer"), table_name="alerts")
     op.drop_table("alerts")
+    op.drop_table("keyholder_reports")

@@ -1,0 +1,120 @@
+"""Supervision of keyholders: what consumers report of them.
+
+One consumer's word counts for nothing, as it may lie: an alert takes the words of several, each about an access of its
+own for which this gateway handed out that keyholder's parts, or what shows it to everybody.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.errors import ConflictError, ForbiddenError, MalformedBodyError, UnknownError
+from gateway.store.alerts import AlertStore, StoredAlert
+from gateway.store.keyholder_reports import KeyholderReport, KeyholderReportStore
+from gateway.store.releases import JournalEntry, ReleaseJournal
+from gateway.supervision.rules import Finding, reported_keyholder
+from gateway.topics import ALERTS, Topics
+from ledger.errors import LedgerError
+from ledger.logs import get_logger
+from ledger.parts_statements import decode_wrong_parts, verify_wrong_parts
+from ledger.rosters import Roster
+from ledger.typed_data import Domain, struct_hash
+
+_log: Final = get_logger()
+
+
+class KeyholderReports:
+    """Takes reports and raises alerts. Safe for concurrent use in one event loop."""
+
+    def __init__(
+        self,
+        reports: KeyholderReportStore,
+        alerts: AlertStore,
+        journal: ReleaseJournal,
+        topics: Topics,
+        *,
+        rosters: Sequence[Roster],
+        domain: Domain,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            reports: Where reports are kept.
+            alerts: Where alerts are kept, one for each keyholder.
+            journal: Has the accesses of this gateway.
+            topics: Told of new alerts.
+            rosters: Of the deployment.
+            domain: Of access requests.
+            clock: Seconds since 1970.
+        """
+        self._reports = reports
+        self._alerts = alerts
+        self._journal = journal
+        self._topics = topics
+        self._rosters = tuple(rosters)
+        self._domain = domain
+        self._clock = clock
+
+    async def take_word(self, consumer: bytes, access: bytes, keyholder: bytes) -> None:
+        """Take a consumer's word that a keyholder's parts were wrong. Idempotent.
+
+        Raises:
+            UnknownError, ForbiddenError: There is no such access of the consumer here.
+            ConflictError: Parts of this keyholder were not handed out for it.
+            UnavailableError: Nothing can be kept now.
+        """
+        entry = await self._own(consumer, access)
+        if entry.released is None or keyholder not in entry.released.holders:
+            raise ConflictError("parts of this keyholder were not handed out for the access")
+        await self._take(consumer, access, keyholder, None)
+
+    async def take_proof(self, consumer: bytes, access: bytes, proof: bytes) -> None:
+        """Take what shows that a keyholder's parts were wrong. Idempotent.
+
+        Raises:
+            MalformedBodyError: It shows nothing, or of another request.
+            UnknownError, ForbiddenError: There is no such access of the consumer here.
+            UnavailableError: Nothing can be kept now.
+        """
+        await self._own(consumer, access)
+        try:
+            wrong = decode_wrong_parts(proof)
+            request = verify_wrong_parts(wrong, self._rosters, self._domain)
+        except LedgerError as error:
+            raise MalformedBodyError(f"the proof: {error}") from error
+        if struct_hash(request) != access:
+            raise MalformedBodyError("the proof is about another request")
+        await self._take(consumer, access, wrong.holder, proof)
+
+    async def list(self) -> tuple[KeyholderReport, ...]:
+        """Return every report."""
+        return await self._reports.all()
+
+    async def _own(self, consumer: bytes, access: bytes) -> JournalEntry:
+        entry = (await self._journal.find([access])).get(access)
+        if entry is None:
+            raise UnknownError("access here")
+        if entry.submission.request.consumer != consumer:
+            raise ForbiddenError("a consumer reports about its own accesses")
+        return entry
+
+    async def _take(
+        self, consumer: bytes, access: bytes, keyholder: bytes, proof: bytes | None
+    ) -> None:
+        now = int(self._clock())
+        await self._reports.put(KeyholderReport(keyholder, consumer, access, proof, now))
+        known = await self._reports.of(keyholder)
+        finding = reported_keyholder(
+            keyholder, len(known), is_shown=any(one.proof is not None for one in known)
+        )
+        if finding is not None:
+            await self._raise(finding, now)
+
+    async def _raise(self, finding: Finding, now: int) -> None:
+        alert = StoredAlert(id=0, raised_at=now, **msgspec.structs.asdict(finding))
+        if await self._alerts.put(alert) is not None:
+            _log.warning("alert", reason=finding.rule, sequence=0)
+            self._topics.touch(ALERTS)
