@@ -95,6 +95,7 @@ Tamper = Callable[[list[bytes]], list[bytes]]
         lambda lines: [b"{}\n", *lines],
         lambda lines: [b"\xff\n", *lines],
         lambda lines: [b"\n", *lines],
+        lambda lines: [*lines, lines[0].replace(b'"v":1', b'"x":' + b"[" * 100_000)],
     ],
     ids=[
         "first",
@@ -107,6 +108,7 @@ Tamper = Callable[[list[bytes]], list[bytes]]
         "odd",
         "bytes",
         "blank",
+        "nested deep",
     ],
 )
 def test_a_line_that_was_dropped_or_edited_shows(path: Path, tamper: Tamper) -> None:

@@ -30,6 +30,7 @@ from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
+from ledger.errors import UNREADABLE
 from ledger.hexes import to_hex
 from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
 from wallet.keyholder.errors import CorruptedJournalError, JournalError
@@ -247,7 +248,7 @@ def read_journal(path: Path) -> Iterator[Entry]:
                 return
             try:
                 entry, stated = _read_line(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError, HeadError) as error:
+            except (*UNREADABLE, HeadError) as error:
                 raise CorruptedJournalError(f"{path}: line {number} is not an entry") from error
             body, head = _line(entry, head)
             if (body, head) != (line, stated):
@@ -301,7 +302,7 @@ def _recover(file: BinaryIO, path: Path) -> tuple[bytes, int]:
         return FIRST_HEAD, 0
     try:
         _, head = _read_line(tail[tail.rfind(b"\n", 0, end - 1) + 1 : end])
-    except (msgspec.MsgspecError, UnicodeDecodeError, HeadError) as error:
+    except (*UNREADABLE, HeadError) as error:
         raise CorruptedJournalError(f"{path}: the last line is not an entry") from error
     return head, start + end
 
