@@ -353,6 +353,7 @@ def _assemble(
             problem=lambda: shared.index.head.problem,
         ),
         keyholders=keyholders.confirm,
+        keyholders_changed=keyholders.have_changed,
         journal=journal,
         newest_block=lambda: shared.index.head.number,
         throttle=RateLimit(settings.accesses_rate, settings.accesses_burst),

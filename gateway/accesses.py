@@ -7,7 +7,7 @@ later, and from the chain, which knows every nonce, if all else was lost.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -26,7 +26,7 @@ from gateway.errors import (
 )
 from gateway.grouping import Grouper
 from gateway.keyholders import Availability
-from gateway.materials import Materials
+from gateway.materials import Materials, Wanted
 from gateway.places import Places
 from gateway.releasing import Encoded, ReleaseOrder, Releaser
 from gateway.statements import Statements
@@ -216,7 +216,8 @@ class Accesses:
         statements: Statements,
         materials: Materials,
         releaser: Releaser,
-        keyholders: Callable[[], Awaitable[Availability]],
+        keyholders: Callable[[Collection[int]], Awaitable[Availability]],
+        keyholders_changed: bool,
         journal: ReleaseJournal,
         newest_block: Callable[[], int],
         throttle: RateLimit,
@@ -233,7 +234,8 @@ class Accesses:
             statements: Tells whether persons saw what they authorized.
             materials: Tells what an answer would hold.
             releaser: Answers what is allowed.
-            keyholders: Tells whether enough of them are ready at this moment.
+            keyholders: Tells whether enough of them are ready at this moment to release records of some epochs.
+            keyholders_changed: Whether it matters of which epochs the records are.
             journal: Of all accesses.
             newest_block: Number of the newest final block that is known here.
             throttle: How many each consumer may ask for in a time.
@@ -248,6 +250,7 @@ class Accesses:
         self._materials = materials
         self._releaser = releaser
         self._keyholders = keyholders
+        self._keyholders_changed = keyholders_changed
         self._newest_block = newest_block
         self._throttle = throttle
         self._most_waiting = most_waiting
@@ -394,7 +397,11 @@ class Accesses:
         if basis is not None:  # an unknown one is for the chain to deny
             await self._require_consent(verified)
             await self._materials.check(basis, request.item, self._newest_block())
-        problem = (await self._keyholders()).problem
+        epochs: frozenset[int] = frozenset()
+        if basis is not None and self._keyholders_changed:
+            wanted = Wanted(basis, request.item, self._newest_block() + 1)
+            epochs = await self._materials.epochs(wanted)
+        problem = (await self._keyholders(epochs)).problem
         if problem is not None:
             raise CannotRecordError(problem)
 

@@ -57,7 +57,7 @@ class ReleaseStoppedError(ForbiddenError):
 
 
 class Availability(msgspec.Struct, frozen=True):
-    """How many keyholders there are, how many of them can release now, how many it takes: of the newest epoch."""
+    """How many keyholders there are, how many of them can release now, how many it takes: of one roster."""
 
     known: int
     ready: int
@@ -222,8 +222,8 @@ class Keyholders:
         self._turn = 0
         self._looking = asyncio.Lock()
         self._looked_at = float("-inf")
-        self._available = self._availability(())
-        self._confirming: asyncio.Task[Availability] | None = None
+        self._available = self._availability((), self._newest)
+        self._confirming: dict[tuple[Roster, ...], asyncio.Task[Availability]] = {}
 
     async def ask(self, tasks: Sequence[PartsTask]) -> list[Answer]:
         """Ask for the parts of several accesses at once.
@@ -236,7 +236,7 @@ class Keyholders:
         questions = [
             _Question(
                 task,
-                self._rosters_of(task),
+                self._rosters_of(task.epochs),
                 sorted(clients, key=task.answered_at),
             )
             for task in tasks
@@ -260,29 +260,40 @@ class Keyholders:
                 )
                 pairs = zip(self._clients, found, strict=True)
                 self._available = self._availability(
-                    {client.address for client, error in pairs if error is None}
+                    {client.address for client, error in pairs if error is None}, self._newest
                 )
                 self._looked_at = time.monotonic()
         return self._available
 
-    async def confirm(self) -> Availability:
-        """Return whether enough keyholders can release at this moment.
+    @property
+    def have_changed(self) -> bool:
+        """Whether there were others before, who may be needed for older records."""
+        return len(self._rosters) > 1
+
+    async def confirm(self, epochs: Collection[int] = ()) -> Availability:
+        """Return whether enough keyholders can release records of some epochs at this moment.
 
         Whoever asks at the same time shares the answer; nobody waits for more than it takes.
-        """
-        fresh = {client.address for client in self._clients if client.is_fresh()}
-        if not _short(self._newest, fresh):
-            return self._availability(fresh)
-        if self._confirming is None:
-            self._confirming = asyncio.get_running_loop().create_task(self._confirm())
-            self._confirming.add_done_callback(self._confirmed)
-        return await asyncio.shield(self._confirming)
 
-    async def _confirm(self) -> Availability:
+        Args:
+            epochs: Of the records; none where there are none, or where all keyholders are of one epoch.
+        """
+        rosters = self._rosters_of(epochs)
+        fresh = {client.address for client in self._clients if client.is_fresh()}
+        if not _short(rosters, fresh):
+            return self._availability(fresh, rosters)
+        confirming = self._confirming.get(rosters)
+        if confirming is None:
+            confirming = asyncio.get_running_loop().create_task(self._confirm(rosters))
+            self._confirming[rosters] = confirming
+            confirming.add_done_callback(lambda _: self._confirming.pop(rosters))
+        return await asyncio.shield(confirming)
+
+    async def _confirm(self, rosters: tuple[Roster, ...]) -> Availability:
         ready: set[bytes] = set()
         waiting = {asyncio.ensure_future(one.confirm()): one for one in self._clients}
         try:
-            while waiting and _short(self._newest, ready):
+            while waiting and _short(rosters, ready):
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     client = waiting.pop(task)
@@ -291,33 +302,31 @@ class Keyholders:
         finally:
             for task in waiting:
                 task.cancel()
-        return self._availability(ready)
-
-    def _confirmed(self, _: object) -> None:
-        self._confirming = None
+        return self._availability(ready, rosters)
 
     async def close(self) -> None:
         """Close the connections."""
         for client in self._clients:
             await client.close()
 
-    def _availability(self, ready: Collection[bytes]) -> Availability:
+    def _availability(self, ready: Collection[bytes], rosters: Sequence[Roster]) -> Availability:
+        """Return how many can release of a roster that is short of them, if there is one."""
         known = {client.address for client in self._clients}
-        for roster in self._newest:
+        for roster in (*_short(rosters, ready), *rosters):
             known.intersection_update(roster.members)
             return Availability(len(known), len(known.intersection(ready)), roster.threshold)
         return Availability(0, 0, 1)
 
-    def _rosters_of(self, task: PartsTask) -> tuple[Roster, ...]:
-        """Return whom it takes for a task: where there is no record, those of now judge it."""
-        if not task.epochs:
+    def _rosters_of(self, epochs: Collection[int]) -> tuple[Roster, ...]:
+        """Return whom records of some epochs take: where there is no record, those of now judge it."""
+        if not epochs:
             return self._newest
-        found = [self._rosters[epoch] for epoch in task.epochs if epoch in self._rosters]
-        return tuple(found) if len(found) == len(task.epochs) else ()
+        found = [self._rosters[epoch] for epoch in sorted(epochs) if epoch in self._rosters]
+        return tuple(found) if len(found) == len(epochs) else ()
 
     def _most(self, task: PartsTask) -> int:
         """Return how many bytes sealed parts have at most: so much is taken from nobody who lies."""
-        return most_sealed(self._rosters_of(task), task.records, task.fields)
+        return most_sealed(self._rosters_of(task.epochs), task.records, task.fields)
 
     def _in_turn(self) -> list[KeyholderClient]:
         """Return all keyholders, each time another one first, and last those that just failed."""

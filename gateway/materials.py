@@ -133,6 +133,17 @@ class Materials:
         if whole and publication.count > MOST_RECORDS:
             raise TooManyRecordsError(MOST_RECORDS)
 
+    async def epochs(self, wanted: Wanted) -> frozenset[int]:
+        """Return of which epochs the records are that an access would get; none where it would get none.
+
+        Raises:
+            StoreUnavailableError: The database cannot be read.
+        """
+        (material,) = await self.find([wanted])
+        if isinstance(material, GatewayError):
+            return frozenset()
+        return frozenset([record.epoch for record in material.records])
+
     async def find(self, wanted: Sequence[Wanted]) -> list[Material | GatewayError]:
         """Return for each the records that it covers, or why there are none.
 

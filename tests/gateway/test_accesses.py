@@ -48,11 +48,12 @@ from ledger.exchange import (
 )
 from ledger.merkle import RangeProof, TreeHead, verify_range
 from ledger.publications import OwnerProof, verify_owner
+from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Suite
 from ledger.signing import address_of, sign
 from ledger.typed_data import Domain, digest
 from tests.support.accesses import BANK, BANK_KEY, OPEN, PERSONAL, STRANGER_KEY, AccessDesk
-from tests.support.fake_keyholder import DOMAIN
+from tests.support.fake_keyholder import DOMAIN, ROSTER
 from tests.support.uploads import entries_of, head_of, make_record, make_records, owner_of
 
 RECORDS = make_records(owners=20)
@@ -338,6 +339,18 @@ async def test_while_too_few_keyholders_are_ready_nothing_is_recorded(
     again = await asyncio.gather(*(desk.accesses.answer(one) for one in submissions))
     assert all(released(one).records for one in again)
     assert len(desk.chain.recorded) == 51
+
+
+async def test_ready_are_those_that_the_records_need(desk: AccessDesk) -> None:
+    members = ROSTER.members
+    away = tuple(bytes([number]) * 20 for number in (7, 8, 9))
+    desk.restart(rosters=(Roster(1, 2, members), Roster(2, 2, away)))
+    released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
+    assert len(desk.chain.recorded) == 1
+    desk.restart(rosters=(Roster(1, 2, away), Roster(2, 2, members)))
+    answer = await desk.accesses.answer(desk.submission(desk.chain.authorize()))
+    assert isinstance(answer.problem, CannotRecordError)
+    assert len(desk.chain.recorded) == 1
 
 
 async def test_one_keyholder_that_is_away_or_silent_keeps_nobody_waiting(desk: AccessDesk) -> None:

@@ -240,6 +240,11 @@ async def test_each_epoch_takes_as_many_of_its_own_members_as_its_roster_says() 
     fakes[1].down = fakes[2].down = True
     await asyncio.sleep(0.1)  # what was ready a moment ago still counts
     assert (await asked.confirm()).problem == "2 of 4 keyholders are ready, 3 are needed"
+    assert (await asked.confirm({1, 2})).problem == "1 of 3 keyholders are ready, 2 are needed"
+    fakes[1].down, fakes[3].down = False, True
+    assert (await asked.confirm({1})).problem is None
+    assert (await asked.confirm({1, 2})).problem == "2 of 4 keyholders are ready, 3 are needed"
+    assert (await asked.confirm({1, 9})).problem is not None
     (answer,) = await asked.ask([PartsTask(b"0", frozenset({9}))])
     assert isinstance(answer, KeyholdersUnavailableError)
     assert "no roster" in str(answer)

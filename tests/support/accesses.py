@@ -29,6 +29,7 @@ from ledger.index.rows import BasisEntry, DatasetEntry, Head, PurposeEntry, Snap
 from ledger.keccak import keccak256
 from ledger.links import LinkBounds, make_link
 from ledger.records import EncryptedRecord
+from ledger.rosters import Roster
 from ledger.service.rate_limit import RateLimit
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
@@ -207,13 +208,15 @@ class AccessDesk:
         self.answer_keys: dict[bytes, DrawnKeys] = {}
         self.accesses = self.restart()
 
-    def restart(self, linking: Linking | None = None) -> Accesses:
+    def restart(
+        self, linking: Linking | None = None, rosters: Sequence[Roster] = (ROSTER,)
+    ) -> Accesses:
         """A gateway that remembers nothing but what is in the database."""
         clients = [
             KeyholderClient(holder.address, InMemory(holder), DOMAIN) for holder in self.holders
         ]
         statements = Statements(self.chain, self.chain, self.chain.catch_up, lambda: NOW)
-        keyholders = Keyholders(clients, (ROSTER,), statements.find, hedge=5)
+        keyholders = Keyholders(clients, rosters, statements.find, hedge=5)
         bases = Bases(self.chain)
         judge = linking or Linking(self.links, self.chain, LINKS, None, window=3600)
         materials = Materials(self.publications, self.links, judge)
@@ -235,6 +238,7 @@ class AccessDesk:
                 problem=lambda: self.chain.problem,
             ),
             keyholders=keyholders.confirm,
+            keyholders_changed=keyholders.have_changed,
             journal=self.journal,
             newest_block=lambda: self.chain.block,
             throttle=RateLimit(1.0, 1_000),
