@@ -11,8 +11,8 @@ from typing import Final, Literal
 import msgspec
 
 from gateway.errors import SettingsError
+from ledger.decoding import UNREADABLE
 from ledger.envelope import Envelope, EnvelopeError, WrongPasswordError, decrypt
-from ledger.errors import UNREADABLE
 from ledger.strict_json import JsonError, check_depth
 
 _MOST_BYTES: Final = 4096

@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 
 from gateway.errors import GatewayError
+from ledger.decoding import UNREADABLE
 from ledger.encoding import SIZE
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.exchange import Refusal, SealedParts, decode_answers
 from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAsker, HttpError

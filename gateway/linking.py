@@ -15,7 +15,8 @@ import msgspec
 
 from gateway.errors import ConflictError, GatewayError, UnknownError
 from gateway.store.links import KeptLink, LinkStore, Tie
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.decoding import UNREADABLE
+from ledger.errors import LedgerError
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAsker, HttpError

@@ -6,7 +6,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.decoding import UNREADABLE
+from ledger.errors import LedgerError
 from ledger.hexes import from_hex
 from ledger.keccak import keccak256
 

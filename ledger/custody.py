@@ -27,6 +27,7 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
+from ledger.decoding import UNREADABLE
 from ledger.encoding import (
     FORMAT,
     KEY_AND_SALT_LABEL,
@@ -37,13 +38,7 @@ from ledger.encoding import (
     record_context,
     sized,
 )
-from ledger.errors import (
-    UNREADABLE,
-    CustodyError,
-    DisagreeingSharesError,
-    MalformedError,
-    MissingSubsetError,
-)
+from ledger.errors import CustodyError, DisagreeingSharesError, MalformedError, MissingSubsetError
 
 Subset = tuple[int, ...]
 """Holders by number, increasing, counted from 1."""

@@ -14,8 +14,9 @@ import msgspec
 
 from ledger import contracts, queries, views
 from ledger.artifacts import CONTRACTS, ContractName, load_artifact
+from ledger.decoding import UNREADABLE
 from ledger.enumerations import Roles
-from ledger.errors import UNREADABLE, LedgerError, MalformedError
+from ledger.errors import LedgerError, MalformedError
 from ledger.events import Contracts
 from ledger.hexes import ADDRESS_LENGTH, HexError, from_hex, to_hex
 from ledger.keccak import keccak256

@@ -1,12 +1,5 @@
 """The root of every error that `ledger` raises."""
 
-from typing import Final
-
-import msgspec
-
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoders raise on bytes of others. `RecursionError` also where they only skip a member that is nested deep."""
-
 
 class LedgerError(Exception):
     """Something about the ledger is not as it must be."""

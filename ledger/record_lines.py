@@ -8,8 +8,9 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from ledger.decoding import UNREADABLE
 from ledger.encoding import FORMAT, SIZE
-from ledger.errors import UNREADABLE, MalformedError
+from ledger.errors import MalformedError
 from ledger.hexes import to_hex
 from ledger.records import EncryptedRecord, WithdrawnRecord
 

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.decoding import UNREADABLE
+from ledger.errors import LedgerError
 from ledger.hexes import from_hex
 from ledger.http_client import (
     AnswerTooLongError,

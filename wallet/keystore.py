@@ -24,9 +24,10 @@ from uuid import uuid4
 import msgspec
 
 from ledger import envelope
+from ledger.decoding import UNREADABLE
 from ledger.encoding import label, prefixed
 from ledger.envelope import STANDARD_SCRYPT_N, Envelope, EnvelopeError, check_cost, decrypt, encrypt
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.signing import address_of
 from ledger.strict_json import JsonError, check_depth

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ledger.contracts import Approval
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.decoding import UNREADABLE
+from ledger.errors import LedgerError
 from ledger.evidence.blocks import Consensus
 from ledger.evidence.errors import Check, EvidenceCheckError
 from ledger.exchange import PublicationProof, SignedLink, decode_proof, encode_proof

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ledger.errors import UNREADABLE, LedgerError, MalformedError
+from ledger.decoding import UNREADABLE
+from ledger.errors import LedgerError, MalformedError
 from ledger.exchange.types import PublicationProof
 from ledger.hexes import from_hex, to_hex
 from ledger.merkle import RangeProof

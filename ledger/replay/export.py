@@ -21,8 +21,9 @@ from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 
+from ledger.decoding import UNREADABLE
 from ledger.deployment import Deployment
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.events import Contracts, Log
 from ledger.hexes import HexError, from_hex, to_hex
 from ledger.replay.report import End

@@ -6,8 +6,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 import typer
 
+from ledger.decoding import UNREADABLE
 from ledger.enumerations import Change
-from ledger.errors import UNREADABLE
 from ledger.events import PurposeTerms, Text
 from ledger.hexes import to_hex
 from wallet.authority import acts

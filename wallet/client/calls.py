@@ -13,7 +13,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.decoding import UNREADABLE
+from ledger.errors import LedgerError
 from ledger.exchange import Refusal
 from ledger.hexes import to_hex
 from wallet.client.errors import ProblemError, UnexpectedAnswerError, problem_error

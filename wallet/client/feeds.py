@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
+from ledger.decoding import UNREADABLE
 from ledger.deployment import Deployment
-from ledger.errors import UNREADABLE
 from ledger.events import (
     Confirmed,
     EventDecoder,

@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ledger.errors import UNREADABLE, LedgerError, MalformedError
+from ledger.decoding import UNREADABLE
+from ledger.errors import LedgerError, MalformedError
 from ledger.exchange import (
     AccessResult,
     RecordedAccess,

@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.decoding import UNREADABLE
+from ledger.errors import LedgerError
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.typed_data import (

@@ -18,8 +18,9 @@ from collections.abc import Mapping
 import msgspec
 
 from ledger.custody import Seed, Subset, draw_seeds, pack, unpack
+from ledger.decoding import UNREADABLE
 from ledger.encoding import label, prefixed, u32
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.rosters import Roster
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose

@@ -13,8 +13,9 @@ from typing import Final, Self
 import msgspec
 
 from ledger.custody import Confidential, HolderSeeds, Seed, Subset, assemble_seeds
+from ledger.decoding import UNREADABLE
 from ledger.encoding import FORMAT, label
-from ledger.errors import UNREADABLE, LedgerError, MalformedError
+from ledger.errors import LedgerError, MalformedError
 from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Suite
 from ledger.signing import PRIVATE_KEY_LENGTH, address_of

@@ -20,9 +20,9 @@ from typing import Final
 
 import msgspec
 
+from ledger.decoding import UNREADABLE
 from ledger.encoding import MAX_FIELDS
 from ledger.enumerations import Class
-from ledger.errors import UNREADABLE
 from ledger.escaping import escape_text
 from ledger.events import DatasetTerms
 from ledger.plain_text import PlainTextError, verify_name

@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
+from ledger.decoding import UNREADABLE
 from ledger.deployment import DEFAULT_RECOVERY_DELAY
 from ledger.envelope import STANDARD_SCRYPT_N
-from ledger.errors import UNREADABLE
 from ledger.node import DEFAULT_CHAIN_ID
 from wallet.supervisor.errors import PortInUseError, SupervisorError
 
