@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from gateway.bases import IndexBehindError
 from gateway.errors import ConflictError, GatewayError, UnknownError
 from gateway.store.links import KeptLink, LinkStore, Tie
 from ledger.decoding import UNREADABLE
@@ -20,7 +21,13 @@ from ledger.errors import LedgerError
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAsker, HttpError
-from ledger.links import LINK_RENEWAL, LinkBounds, LinkFault, find_link_fault
+from ledger.links import (
+    LINK_RENEWAL,
+    MAX_LINK_AHEAD,
+    LinkBounds,
+    LinkFault,
+    find_link_fault,
+)
 from ledger.logs import get_logger
 from ledger.signing import SigningError, recover
 from ledger.typed_data import (
@@ -197,9 +204,12 @@ class Linking:
         return renewed
 
     async def _fault(self, kept: KeptLink) -> LinkFault | None:
-        link, now = kept.signed.link, self._chain.time
+        link = kept.signed.link
         bounds = await self._chain.link_bounds(link.subject)
+        now = self._chain.time  # not before: it may just have been waited for
         fault = find_link_fault(link, kept.signer, bounds, now)
+        if fault is LinkFault.AHEAD and link.issued_at <= self._clock() + MAX_LINK_AHEAD:
+            raise IndexBehindError("the newest block that is known here is older than the link")
         if fault is None and link.expires_at <= now + self._window:
             return LinkFault.OVER
         return fault

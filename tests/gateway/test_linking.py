@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from gateway.bases import IndexBehindError
 from gateway.linking import Linking, LinkRefusedError
 from gateway.store.database import Database
 from gateway.store.links import KeptLink
@@ -12,7 +13,7 @@ from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAnswer, HttpError
 from ledger.keccak import keccak256
-from ledger.links import LINK_RENEWAL, MAX_LINK_LIFETIME, LinkFault, make_link
+from ledger.links import LINK_RENEWAL, MAX_LINK_LIFETIME, LinkBounds, LinkFault, make_link
 from ledger.signing import address_of, sign
 from ledger.typed_data import SubjectLink, digest, record_from_object, record_to_object
 from tests.gateway.test_accesses import OWNER, RECORDS, released
@@ -214,3 +215,21 @@ async def test_the_chain_is_asked_of_each_link_anew(phoneless: Phoneless) -> Non
     answer = await phoneless.desk.accesses.answer(phoneless.desk.submission(basis))
     assert isinstance(answer.problem, LinkRefusedError)
     assert answer.problem.fault is LinkFault.FOREIGN
+
+
+async def test_a_link_of_now_is_not_refused_for_good_while_the_index_is_behind(
+    phoneless: Phoneless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = phoneless.authority.signed(make_link(SUBJECT, PERSONAL, OWNER, at=NOW, links_from=0))
+    phoneless.chain.time = 0  # as after a chain lost blocks: the index begins again
+    with pytest.raises(IndexBehindError):
+        await phoneless.linking.verify(signed)
+    link_bounds = phoneless.chain.link_bounds
+
+    async def catching_up(subject: bytes) -> LinkBounds:
+        phoneless.chain.time = NOW
+        return await link_bounds(subject)
+
+    monkeypatch.setattr(phoneless.chain, "link_bounds", catching_up)
+    phoneless.chain.time = 0
+    assert (await phoneless.linking.verify(signed)).signed == signed
