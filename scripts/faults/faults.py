@@ -196,7 +196,9 @@ def _started_in_another_time(
     stage: Stage, driver: Driver, source: random.Random
 ) -> tuple[float, str]:
     """Start the gateway while the clock is wrong; then it is put right."""
-    seconds = source.choice((-_FAR, -90, 90, _FAR))
+    # Not further ahead: what starts sets the embedded chain's clock, which never goes back, and keyholders release
+    # nothing of a chain that is more than 60 s ahead of theirs.
+    seconds = source.choice((-_FAR, -90, 30))
     struck = time.monotonic()
     stage.gateway.kill()
     stage.gateway.start(clock=seconds)
