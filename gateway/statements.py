@@ -101,7 +101,9 @@ class Statements:
         name = (await self._names.get([authorization])).get(authorization)
         if name is None:
             party = self._chain.snapshot.parties.get(record.consumer)
-            name = "" if party is None else party.name
+            if party is None:
+                raise IndexBehindError("the index does not know the consumer")
+            name = party.name
         if not self._is_right(record, authorization, name):
             raise StatementMismatchError
 
@@ -143,7 +145,8 @@ class Statements:
         known = self._chain.snapshot
         dataset, purpose = known.datasets.get(record.dataset), known.purposes.get(record.purpose)
         if dataset is None or purpose is None:
-            return False
+            # Not for good: after a chain lost blocks the index begins again.
+            raise IndexBehindError("the index does not know the dataset or the purpose")
         names = Names(consumer, dataset.title, dataset.fields, purpose.texts, purpose.retention)
         try:
             verify_consent(record, authorization, names)

@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from gateway import keyholders
+from gateway.bases import IndexBehindError
 from gateway.keyholder_client import KeyholderClient
 from gateway.keyholders import Keyholders, PartsTask
 from gateway.linking import LinkMissingError, LinkRefusedError
 from gateway.problems import problem_of
-from gateway.statements import StatementMissingError
+from gateway.statements import StatementMissingError, Statements
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.database import Database
 from ledger.exchange import Consent, KeyedSubmission
@@ -207,3 +208,24 @@ async def test_a_link_is_brought_and_an_old_one_does_not_keep_ours_from_being_re
     assert await problem(link(NOW)) is None
     assert phoneless.authority.asked == 1
     await desk.accesses.close()
+
+
+@pytest.mark.parametrize("lacking", ["datasets", "purposes"])
+async def test_what_the_index_does_not_know_yet_is_no_other_statement(
+    desk: AccessDesk, lacking: str
+) -> None:
+    basis = desk.chain.authorize()
+    desk.chain.snapshot = msgspec.structs.replace(desk.chain.snapshot, **{lacking: {}})
+    statements = Statements(desk.chain, desk.chain, desk.chain.catch_up, lambda: NOW)
+    with pytest.raises(IndexBehindError):
+        await statements.verify(desk.chain.records[basis].record)
+    with pytest.raises(IndexBehindError):
+        await statements.require(basis, None)
+
+
+async def test_a_consumer_that_the_index_does_not_know_yet_has_no_other_name(
+    desk: AccessDesk,
+) -> None:
+    statements = Statements(desk.chain, desk.chain, desk.chain.catch_up, lambda: NOW)
+    with pytest.raises(IndexBehindError):
+        await statements.verify(authorization_of(SUBJECT, bytes(32), number=9))
