@@ -9,7 +9,8 @@ lies or lacks events; and nothing is released while its newest final block is no
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +24,7 @@ from ledger.chain import (
 )
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
-from ledger.events import Block, EventDecoder, EventError
+from ledger.events import Block, Event, EventDecoder, EventError
 from ledger.hexes import to_hex
 from ledger.log_reader import LogPart, LogReader, logs_between_async
 from ledger.logs import get_logger
@@ -181,10 +182,14 @@ class Follower:
         # Asked first: what was applied is the state of one block from here on, with no pause in between.
         counts, sequence = await self._counts(newest)
         async for part in self._unread(newest):
+            events = list(self._decoder.decode_all(part.logs))
+            if part.last == newest.number and not self._is_whole(events, counts, sequence):
+                # A node that makes a block just then may have answered by that one; this one is old by now.
+                counts, sequence = await self._counts(newest)
             if part.last < newest.number:
                 # More is to come, and until it has, what is known is the state of no one block.
                 self._answered_at, self._problem = None, f"read up to block {part.last}"
-            for event in self._decoder.decode_all(part.logs):
+            for event in events:
                 self._register.apply(event)
             self._read_to = part.last
         self._require_whole(counts, sequence)
@@ -199,6 +204,17 @@ class Follower:
         log = await self._rpc.send(views.log_state(at, number))
         counts = {one: state.count for one, state in zip(contracts, states, strict=True)}
         return counts, log.sequence
+
+    def _is_whole(self, events: Sequence[Event], counts: dict[bytes, int], sequence: int) -> bool:
+        """Whether the counts are those that are reached with these events."""
+        new = Counter(event.contract for event in events)
+        last = self._register.sequence
+        for event in events:
+            last = getattr(event, "sequence", last) if event.contract not in counts else last
+        return last in (None, sequence) and all(
+            count == self._register.count(contract) + new[contract]
+            for contract, count in counts.items()
+        )
 
     def _require_whole(self, counts: dict[bytes, int], sequence: int) -> None:
         """Check that the last events are there too: behind them no number shows that one is missing."""
