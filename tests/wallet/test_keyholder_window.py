@@ -507,3 +507,31 @@ async def test_a_keyholder_that_starts_reads_the_accesses_of_the_window_and_no_o
         assert (known.access, known.sequence) == (access_id(access), access.sequence)
     assert old[0].block.number < register.first_block <= first.block.number
     assert hex(old[0].block.number) not in set().union(*asked)
+
+
+async def test_a_count_of_a_block_that_was_just_made_is_no_missing_event(own_chain: Chain) -> None:
+    """anvil answers for its newest block with the state of the one that it makes just then."""
+    chain = own_chain
+    following = Following(Finality.depth(0), release_window=3600, head_age=60)
+    to = to_hex(chain.deployment.contracts.authorizations)
+    lies = 0
+
+    def answer_by_the_next(method: str, params: list[Any], result: Any) -> Any:
+        nonlocal lies
+        if method != "eth_call" or params[0]["to"].lower() != to or lies != 1:
+            return result
+        lies += 1
+        chain.register_subject()
+        again: Call[Any] = Call("eth_call", (params[0], "latest"), msgspec.json.decode)
+        return chain.rpc.send(again)
+
+    with proxy_before(chain.node.url) as node:
+        node.lie = answer_by_the_next
+        async with AsyncRpc(node.url) as rpc:
+            follower = Follower(rpc, chain.deployment, following, wall=chain.now)
+            await follower.step()
+            chain.register_subject()
+            lies = 1
+            await follower.step()
+            assert lies == 2
+            follower.require()
