@@ -12,7 +12,7 @@ import msgspec
 from gateway.errors import BodyTooLargeError, LineError, StoreDamagedError
 from gateway.store.uploads import MOST_LINES, Chunk, Item, Upload, record_id
 from gateway.tiles import PLACE, pack_entry, pack_withdrawal
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.errors import MalformedError
 from ledger.publications import PublicationEntry
 from ledger.record_lines import decode_line

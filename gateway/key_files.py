@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from gateway.errors import SettingsError
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.envelope import Envelope, EnvelopeError, WrongPasswordError, decrypt
 from ledger.strict_json import JsonError, check_depth
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.errors import GatewayError
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.encoding import SIZE
 from ledger.errors import LedgerError
 from ledger.exchange import Refusal, SealedParts, decode_answers

@@ -16,7 +16,7 @@ import msgspec
 from gateway.bases import IndexBehindError
 from gateway.errors import ConflictError, GatewayError, UnknownError
 from gateway.store.links import KeptLink, LinkStore, Tie
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex

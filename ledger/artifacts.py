@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex
 from ledger.keccak import keccak256

@@ -27,7 +27,7 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.encoding import (
     FORMAT,
     KEY_AND_SALT_LABEL,

@@ -14,7 +14,7 @@ import msgspec
 
 from ledger import contracts, queries, views
 from ledger.artifacts import CONTRACTS, ContractName, load_artifact
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.enumerations import Roles
 from ledger.errors import LedgerError, MalformedError
 from ledger.events import Contracts

@@ -16,7 +16,7 @@ from typing import Annotated, Final, Self
 import msgspec
 
 from ledger.custody import Bytes32, HolderParts, Release, Subset
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.encoding import FORMAT, SIZE, label, prefixed, u32, u64
 from ledger.errors import MalformedError, ProofError
 from ledger.hexes import ADDRESS_LENGTH, to_hex

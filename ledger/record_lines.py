@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.encoding import FORMAT, SIZE
 from ledger.errors import MalformedError
 from ledger.hexes import to_hex

@@ -24,7 +24,7 @@ from uuid import uuid4
 import msgspec
 
 from ledger import envelope
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.encoding import label, prefixed
 from ledger.envelope import STANDARD_SCRYPT_N, Envelope, EnvelopeError, check_cost, decrypt, encrypt
 from ledger.errors import LedgerError

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ledger.contracts import Approval
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
 from ledger.evidence.blocks import Consensus
 from ledger.evidence.errors import Check, EvidenceCheckError

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError, MalformedError
 from ledger.exchange.types import PublicationProof
 from ledger.hexes import from_hex, to_hex

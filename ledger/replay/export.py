@@ -21,7 +21,7 @@ from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.deployment import Deployment
 from ledger.errors import LedgerError
 from ledger.events import Contracts, Log

@@ -24,7 +24,7 @@ from wallet.cli import main
 from wallet.cli.exit_codes import ExitCode
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
-from wallet.regulator.voiding import choose
+from wallet.regulator.voids import choose
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.hexes import from_hex, to_hex
 from wallet.citizen.errors import IdentitiesError, NoSubjectError
 

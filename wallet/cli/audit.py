@@ -54,7 +54,7 @@ from wallet.regulator.evidence import find_in_journal
 from wallet.regulator.exports import Format, access_rows, write_rows
 from wallet.regulator.journals import GatewayJournal, fetch_journal
 from wallet.regulator.report import make_report
-from wallet.regulator.voiding import EVERY_ACCESS, choose, give_back
+from wallet.regulator.voids import EVERY_ACCESS, choose, give_back
 
 app = typer.Typer(help="The regulator: see, check and keep everything.", no_args_is_help=True)
 app.command("key")(key)

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.evidence import (
     FORMAT,
     MOST_BYTES,

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 import typer
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.enumerations import Change
 from ledger.events import PurposeTerms, Text
 from ledger.hexes import to_hex

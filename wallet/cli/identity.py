@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.hexes import to_hex
 from wallet.cli.errors import InputError
 from wallet.cli.people import person_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import typer
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from wallet.cli.errors import InputError
 from wallet.cli.values import read_file
 from wallet.client.identity import Person, PersonKind

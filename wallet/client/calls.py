@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
 from ledger.exchange import Refusal
 from ledger.hexes import to_hex

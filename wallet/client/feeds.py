@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.deployment import Deployment
 from ledger.events import (
     Confirmed,

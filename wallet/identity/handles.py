@@ -7,7 +7,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.hexes import to_hex
 from ledger.http_signatures import body_digest, sign_request, target_of
 from wallet.identity.errors import GatewayUnavailableError

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from ledger.challenges import Asker
 from ledger.contracts import Approval
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.hexes import from_hex, to_hex
 from ledger.identifiers import IdentifierError
 from ledger.service.request_body import parse_model, read_model

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ledger.custody import Seed, Subset, draw_seeds, pack, unpack
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.encoding import label, prefixed, u32
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex

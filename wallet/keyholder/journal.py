@@ -30,7 +30,7 @@ from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.hexes import to_hex
 from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
 from wallet.keyholder.errors import CorruptedJournalError, JournalError

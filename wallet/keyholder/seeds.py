@@ -13,7 +13,7 @@ from typing import Final, Self
 import msgspec
 
 from ledger.custody import Confidential, HolderSeeds, Seed, Subset, assemble_seeds
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.encoding import FORMAT, label
 from ledger.errors import LedgerError, MalformedError
 from ledger.rosters import Roster

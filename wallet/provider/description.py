@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.encoding import MAX_FIELDS
 from ledger.enumerations import Class
 from ledger.escaping import escape_text

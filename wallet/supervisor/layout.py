@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from ledger.deployment import DEFAULT_RECOVERY_DELAY
 from ledger.envelope import STANDARD_SCRYPT_N
 from ledger.node import DEFAULT_CHAIN_ID

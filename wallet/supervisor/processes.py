@@ -13,7 +13,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from ledger.decoding import UNREADABLE
+from ledger.decode_errors import UNREADABLE
 from wallet.passwords import Password
 from wallet.supervisor.errors import (
     NotReadyError,
