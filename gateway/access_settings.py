@@ -14,9 +14,10 @@ from gateway.supervision.rules import SUSPENDING, Bounds
 from gateway.supervision.watch import Enforcement
 from ledger import failpoints
 from ledger.exchange import MOST_ACCESSES
-from ledger.fees import FeeError, FeeRule
+from ledger.fees import FeeRule
 from ledger.hexes import parse_address
 from ledger.plain_text import verify_text
+from ledger.service.settings import FeeText
 
 
 class AccessSettings(BaseSettings):
@@ -39,7 +40,7 @@ class AccessSettings(BaseSettings):
     recorder_password: str = "env:QUANCHENG_GATEWAY_PASSWORD"  # noqa: S105  where it is, not what
     """Where the key file's password comes from: `fd:NUMBER` or `env:NAME`."""
 
-    fee: str = "node"
+    fee: FeeText = "node"
     """What the recorder's and the supervisor's transactions offer: `node` (what the node suggests), `PRICE`, or `MOST:PRIORITY`, in wei per gas; `0` where gas is
     free. A node that suggests too little leaves them unmined, one that suggests too much spends the account."""
 
@@ -131,15 +132,6 @@ class AccessSettings(BaseSettings):
     def _check_keyholders(cls, value: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
         for address in value:
             parse_address(address)
-        return value
-
-    @field_validator("fee")
-    @classmethod
-    def _check_fee(cls, value: str) -> str:
-        try:
-            FeeRule.parse(value)
-        except FeeError as error:
-            raise ValueError(str(error)) from error
         return value
 
     @field_validator("appeal")

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from ledger.fees import FeeError, FeeRule
+from ledger.fees import FeeRule
 from ledger.hexes import parse_address
+from ledger.service.settings import FeeText
 
 
 class IdentitySettings(BaseSettings):
@@ -56,7 +57,7 @@ class IdentitySettings(BaseSettings):
     finality: str = "depth:0"
     """When a block is final: `depth:N` (0 for a chain that takes no block back) or `finalized`."""
 
-    fee: str = "node"
+    fee: FeeText = "node"
     """What the authority's transactions offer: `node` (what the node suggests), `PRICE`, or `MOST:PRIORITY`, in wei per gas; `0` where gas is
     free. A node that suggests too little leaves them unmined, one that suggests too much spends the account."""
 
@@ -98,15 +99,6 @@ class IdentitySettings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`. No level logs names, numbers, codes or signatures."""
-
-    @field_validator("fee")
-    @classmethod
-    def _check_fee(cls, value: str) -> str:
-        try:
-            FeeRule.parse(value)
-        except FeeError as error:
-            raise ValueError(str(error)) from error
-        return value
 
     @field_validator("authorities", "officers", mode="before")
     @classmethod

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from ledger.fees import FeeError, FeeRule
+from ledger.fees import FeeRule
 from ledger.hexes import parse_address
+from ledger.service.settings import FeeText
 from wallet.keyholder.rules import PUBLICATION_LAG
 
 
@@ -53,7 +54,7 @@ class KeyholderSettings(BaseSettings):
     """When a block is final: `depth:N` (0 for a chain that takes no block back) or `finalized`. Too
     little, and a key may leave for an access that a reorganization then undoes."""
 
-    fee: str = "node"
+    fee: FeeText = "node"
     """What this keyholder's own (`register`) transactions offer: `node` (what the node suggests), `PRICE`, or `MOST:PRIORITY`, in wei per gas; `0` where gas is
     free. A node that suggests too little leaves them unmined, one that suggests too much spends the account."""
 
@@ -83,15 +84,6 @@ class KeyholderSettings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`. No level logs keys, signatures or payloads."""
-
-    @field_validator("fee")
-    @classmethod
-    def _check_fee(cls, value: str) -> str:
-        try:
-            FeeRule.parse(value)
-        except FeeError as error:
-            raise ValueError(str(error)) from error
-        return value
 
     @field_validator("authorities", "identity_authorities", mode="before")
     @classmethod

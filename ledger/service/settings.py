@@ -1,0 +1,19 @@
+"""Types of settings that several services have."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from ledger.fees import FeeError, FeeRule
+
+
+def _checked(value: str) -> str:
+    try:
+        FeeRule.parse(value)
+    except FeeError as error:
+        raise ValueError(str(error)) from error
+    return value
+
+
+FeeText = Annotated[str, AfterValidator(_checked)]
+"""A fee rule, as `FeeRule.parse` takes it."""
