@@ -27,15 +27,20 @@ class Freshness:
         self._finality = finality
         self._index = index
 
-    async def catch_up(self) -> None:
-        """Wait until the index has every block that is final now; not for ever, and not for a dead node."""
+    async def catch_up(self) -> bool:
+        """Wait until the index has every block that is final now; not for ever, and not for a dead node.
+
+        Returns:
+            Whether it has: what it does not know then was not on chain when this was called.
+        """
         try:
             async with asyncio.timeout(_PATIENCE):
                 newest = await final_block(self._rpc, self._finality)
                 if newest is not None:
                     await self._index.wait_for(newest.number)
         except (TimeoutError, RpcError):
-            return
+            return False
+        return True
 
     async def find(self, look: Callable[[], FoundT | None]) -> FoundT | None:
         """Return what there is, looking again when all that is final is in the index."""

@@ -65,7 +65,7 @@ class Statements:
         self,
         store: SignedRecords,
         chain: StatementChain,
-        catch_up: Callable[[], Awaitable[None]],
+        catch_up: Callable[[], Awaitable[bool]],
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the parts.
@@ -73,7 +73,8 @@ class Statements:
         Args:
             store: Where signed records are kept.
             chain: Says what statements are made of.
-            catch_up: Waits until the index has what is final now: a name may be new.
+            catch_up: Waits until the index has what is final now, and tells whether it has: a name may
+                be new.
             clock: Seconds since 1970.
         """
         self._store = store
@@ -97,14 +98,15 @@ class Statements:
             UnavailableError: That cannot be told now.
         """
         authorization = struct_hash(record)
-        await self._catch_up()
+        if not await self._catch_up():
+            raise IndexBehindError("the index does not have what is on chain yet")
+        known = self._chain.snapshot  # now: after a chain lost blocks the index begins again
         name = (await self._names.get([authorization])).get(authorization)
         if name is None:
-            party = self._chain.snapshot.parties.get(record.consumer)
-            if party is None:
-                raise IndexBehindError("the index does not know the consumer")
-            name = party.name
-        if not self._is_right(record, authorization, name):
+            party = known.parties.get(record.consumer)
+            name = None if party is None else party.name
+        names = None if name is None else _names_of(record, name, known)
+        if names is None or not _is_right(record, authorization, names):
             raise StatementMismatchError
 
     async def require(self, authorization: bytes, brought: Authorization | None) -> None:
@@ -124,8 +126,8 @@ class Statements:
         if name is None:
             raise IndexBehindError("the index does not have the authorization yet")
         kept = (await self._kept.get([authorization])).get(authorization)
-        if kept is None or not self._is_right(kept.record, authorization, name):
-            if brought is None or not self._is_right(brought, authorization, name):
+        if kept is None or not self._is_right_on_chain(kept.record, authorization, name):
+            if brought is None or not self._is_right_on_chain(brought, authorization, name):
                 raise StatementMissingError
             await self._store.bring(authorization, brought, int(self._clock()))
         self._right[authorization] = None
@@ -141,15 +143,26 @@ class Statements:
         found = await self._store.find(authorizations)
         return {id_: kept.record for id_, kept in found.items()}
 
-    def _is_right(self, record: Authorization, authorization: bytes, consumer: str) -> bool:
-        known = self._chain.snapshot
-        dataset, purpose = known.datasets.get(record.dataset), known.purposes.get(record.purpose)
-        if dataset is None or purpose is None:
+    def _is_right_on_chain(self, record: Authorization, authorization: bytes, name: str) -> bool:
+        if struct_hash(record) != authorization:
+            return False
+        names = _names_of(record, name, self._chain.snapshot)
+        if names is None:
             # Not for good: after a chain lost blocks the index begins again.
             raise IndexBehindError("the index does not know the dataset or the purpose")
-        names = Names(consumer, dataset.title, dataset.fields, purpose.texts, purpose.retention)
-        try:
-            verify_consent(record, authorization, names)
-        except LedgerError:
-            return False
-        return True
+        return _is_right(record, authorization, names)
+
+
+def _names_of(record: Authorization, consumer: str, known: Snapshot) -> Names | None:
+    dataset, purpose = known.datasets.get(record.dataset), known.purposes.get(record.purpose)
+    if dataset is None or purpose is None:
+        return None
+    return Names(consumer, dataset.title, dataset.fields, purpose.texts, purpose.retention)
+
+
+def _is_right(record: Authorization, authorization: bytes, names: Names) -> bool:
+    try:
+        verify_consent(record, authorization, names)
+    except LedgerError:
+        return False
+    return True

@@ -26,7 +26,7 @@ class IndexTrail:
         self,
         index: Index,
         newest: Callable[[], int] = lambda: -1,
-        catch_up: Callable[[], Awaitable[None]] | None = None,
+        catch_up: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         """Take an index.
 

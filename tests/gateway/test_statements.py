@@ -12,7 +12,7 @@ from gateway.keyholder_client import KeyholderClient
 from gateway.keyholders import Keyholders, PartsTask
 from gateway.linking import LinkMissingError, LinkRefusedError
 from gateway.problems import problem_of
-from gateway.statements import StatementMissingError, Statements
+from gateway.statements import StatementMismatchError, StatementMissingError, Statements
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.database import Database
 from ledger.exchange import Consent, KeyedSubmission
@@ -90,8 +90,9 @@ async def test_a_basis_that_is_not_in_the_index_yet_is_waited_for_before_the_rec
     basis = granted(desk, RECORD)
     entry = desk.chain.known.pop(basis)
 
-    async def catch_up() -> None:
+    async def catch_up() -> bool:
         desk.chain.known[basis] = entry
+        return True
 
     monkeypatch.setattr(desk.chain, "catch_up", catch_up)
     desk.restart()
@@ -210,22 +211,33 @@ async def test_a_link_is_brought_and_an_old_one_does_not_keep_ours_from_being_re
     await desk.accesses.close()
 
 
+@pytest.mark.parametrize("lacking", ["parties", "datasets", "purposes"])
+async def test_what_is_not_on_chain_has_no_right_statement_once_the_index_has_all(
+    desk: AccessDesk, lacking: str
+) -> None:
+    desk.chain.snapshot = msgspec.structs.replace(desk.chain.snapshot, **{lacking: {}})
+    statements = Statements(desk.chain, desk.chain, desk.chain.catch_up, lambda: NOW)
+    relayed = authorization_of(SUBJECT, bytes(32), number=9)
+    desk.chain.behind = True
+    with pytest.raises(IndexBehindError):
+        await statements.verify(relayed)
+    desk.chain.behind = False
+    with pytest.raises(StatementMismatchError):
+        await statements.verify(relayed)
+
+
 @pytest.mark.parametrize("lacking", ["datasets", "purposes"])
-async def test_what_the_index_does_not_know_yet_is_no_other_statement(
+async def test_an_authorization_on_chain_is_waited_for_until_the_index_knows_what_it_names(
     desk: AccessDesk, lacking: str
 ) -> None:
     basis = desk.chain.authorize()
+    brought = desk.chain.records[basis].record
     desk.chain.snapshot = msgspec.structs.replace(desk.chain.snapshot, **{lacking: {}})
     statements = Statements(desk.chain, desk.chain, desk.chain.catch_up, lambda: NOW)
     with pytest.raises(IndexBehindError):
-        await statements.verify(desk.chain.records[basis].record)
-    with pytest.raises(IndexBehindError):
         await statements.require(basis, None)
-
-
-async def test_a_consumer_that_the_index_does_not_know_yet_has_no_other_name(
-    desk: AccessDesk,
-) -> None:
-    statements = Statements(desk.chain, desk.chain, desk.chain.catch_up, lambda: NOW)
+    desk.chain.records.clear()
     with pytest.raises(IndexBehindError):
-        await statements.verify(authorization_of(SUBJECT, bytes(32), number=9))
+        await statements.require(basis, brought)
+    with pytest.raises(StatementMissingError):
+        await statements.require(basis, authorization_of(SUBJECT, bytes(32), number=9))

@@ -120,6 +120,7 @@ class FakeChain:
         self.links_from = 0
         self.granted = True
         self.down = False
+        self.behind = False
         self.delay = 0.0
         self.unnamed: set[bytes] = set()
         """Consumers that have not named our recorder."""
@@ -158,8 +159,9 @@ class FakeChain:
         kept = StoredAuthorization(authorization, record, None, None, now)
         self.records.setdefault(authorization, kept)
 
-    async def catch_up(self) -> None:
-        """Always up to date."""
+    async def catch_up(self) -> bool:
+        """Always up to date, unless it is behind."""
+        return not self.behind
 
     async def wait_for(self, number: int) -> None:
         """Nothing to wait for."""
