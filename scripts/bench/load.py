@@ -37,7 +37,7 @@ from wallet.client.party import PartyKey
 from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.client.transports import AsyncClient, Endpoints
-from wallet.client.verification import Basis, Opened, open_result
+from wallet.client.verification import Basis, Opened, learn_subjects, open_result
 
 _LIFETIME: Final = 300
 _PATIENCE: Final = 120.0
@@ -185,7 +185,7 @@ class Load:
         body = encode_submissions(Submissions(submissions, single))
         response = await self._gateway.ask("POST", "/v1/accesses", body)
         if response.status != _OK:
-            raise BenchError(f"status {response.status}")
+            raise BenchError(f"status {response.status}: {response.body[:200]!r}")
         body = response.body
         results = (decode_result(body),) if single else decode_results(body)
         await asyncio.gather(
@@ -217,14 +217,19 @@ class Load:
         return opened
 
     async def _open_all(self, client: AsyncClient) -> None:
-        """Open what comes, one after the other: the node is asked once for what answers share."""
+        """Open what has come: the node is asked once for what answers share."""
         while True:
-            answer = await self._waiting.get()
-            try:
-                answer.opened.set_result(await client.run(self._checked(answer)))
-                self._accesses += self._counting
-            except Exception as error:  # noqa: BLE001 - the worker counts it
-                answer.opened.set_exception(error)
+            answers = [await self._waiting.get()]
+            while not self._waiting.empty():
+                answers.append(self._waiting.get_nowait())
+            pairs = [(answer.result, answer.basis) for answer in answers]
+            await client.run(learn_subjects(self._ledger, self._memory, pairs))
+            for answer in answers:
+                try:
+                    answer.opened.set_result(await client.run(self._checked(answer)))
+                    self._accesses += self._counting
+                except Exception as error:  # noqa: BLE001 - the worker counts it
+                    answer.opened.set_exception(error)
 
     def _checked(self, answer: _Answer) -> Steps[Opened]:
         found = yield from open_result(

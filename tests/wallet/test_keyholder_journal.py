@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -164,6 +165,26 @@ async def test_after_a_failed_write_nothing_is_confirmed_and_the_next_one_mends_
 def partly(file: BinaryIO, data: bytes) -> None:
     file.write(data[: len(data) // 2])
     raise OSError(28, "No space left on device")
+
+
+async def test_a_write_under_way_has_not_failed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, begun, go_on = os.fsync, threading.Event(), threading.Event()
+
+    def slow(descriptor: int) -> None:
+        begun.set()
+        go_on.wait(10)
+        real(descriptor)
+
+    journal = FileJournal(path)
+    monkeypatch.setattr(os, "fsync", slow)
+    noted = journal.note([entry(1)])
+    assert await asyncio.to_thread(begun.wait, 10)
+    assert not journal.failed
+    go_on.set()
+    await noted
+    await journal.close()
 
 
 def test_what_was_confirmed_survives_sigkill_at_any_moment(path: Path) -> None:

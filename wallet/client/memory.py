@@ -5,25 +5,31 @@ many answers asks the node for each of these once.
 """
 
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Collection
+from typing import Any, Final
 
 import msgspec
 
 from ledger import queries, views
 from ledger.encoding import Schema
 from ledger.enumerations import Roles
-from ledger.events import Accessed, EventDecoder, Published
+from ledger.events import Accessed, EventDecoder, LinksEnded, Published
+from ledger.events.plans import plan_for
 from ledger.exchange import RecordedAccess, SignedLink
 from ledger.hexes import to_hex
 from ledger.links import LinkBounds
+from ledger.rpc import Call
 from ledger.typed_data import SubjectLink
 from ledger.views import Standing
 from wallet.client import chain, datasets
-from wallet.client.steps import Steps, look
+from wallet.client.errors import NodeRefusedError
+from wallet.client.steps import Steps, look, look_all
 from wallet.client.transactions import Ledger
 from wallet.links import RememberedLinks
 
 _MOST_TRANSACTIONS: Final = 256
+_MOST_BLOCKS: Final = 1_000
+"""In which changes are looked for; what was known longer ago is asked anew."""
 
 
 class RecordedAccesses(msgspec.Struct, frozen=True):
@@ -41,15 +47,29 @@ class _Publications(msgspec.Struct, frozen=True):
 _NO_PUBLICATIONS: Final = _Publications(-1, ())
 
 
-class _Known(msgspec.Struct, frozen=True):
-    reached: int
+class _Authority(msgspec.Struct, frozen=True):
+    successor: bytes
     standing: Standing
 
+    @property
+    def is_active(self) -> bool:
+        return self.standing.active and Roles.IDENTITY_AUTHORITY in self.standing.roles
 
-class _Registered(msgspec.Struct, frozen=True):
-    reached: int
-    authorities: tuple[bytes, ...]
+
+class _Subject(msgspec.Struct, frozen=True):
+    registrar: bytes
     links_from: int
+
+
+class _People(msgspec.Struct):
+    """What says which links count.
+
+    Replaced by an empty one when something of it may have changed: an answer that is under way then is not
+    remembered as news.
+    """
+
+    subjects: dict[bytes, _Subject] = {}
+    authorities: dict[bytes, _Authority] = {}
 
 
 class Memory:
@@ -59,8 +79,9 @@ class Memory:
         self._transactions: OrderedDict[bytes, RecordedAccesses] = OrderedDict()
         self._publications: dict[bytes, _Publications] = {}
         self._schemas: dict[bytes, Schema] = {}
-        self._standings: dict[bytes, _Known] = {}
-        self._subjects: dict[bytes, _Registered] = {}
+        self._people = _People()
+        self._people_reached = -1
+        """Block up to which nothing of it has changed."""
         self._links: RememberedLinks | None = None
         self._final = -1
         """Newest block of which the node said that it is final."""
@@ -106,13 +127,34 @@ class Memory:
             self._schemas[dataset] = Schema(dataset, names)
         return self._schemas[dataset]
 
-    def standing(self, ledger: Ledger, party: bytes, block: int) -> Steps[Standing]:
-        """Return a party's standing, as of a final block or later."""
-        found = self._standings.get(party)
-        if found is None or found.reached < block:
-            now = yield from look(views.standing_of(ledger.deployment.contracts, party))
-            found = self._standings[party] = _Known(block, now)
-        return found.standing
+    def learn_subjects(
+        self, ledger: Ledger, subjects: Collection[bytes], block: int
+    ) -> Steps[None]:
+        """Ask at once what `link_bounds` needs of many subjects, as of a final block or later."""
+        yield from self._learn(ledger, subjects, block)
+
+    def _learn(self, ledger: Ledger, subjects: Collection[bytes], block: int) -> Steps[_People]:
+        yield from self._notice_changes(ledger, block)
+        known, contracts = self._people, ledger.deployment.contracts
+        new = [one for one in dict.fromkeys(subjects) if one not in known.subjects]
+        states = yield from look_all([views.subject_of(contracts, one) for one in new])
+        for subject, state in zip(new, states, strict=True):
+            known.subjects[subject] = _Subject(state.registrar, state.links_from)
+        registrars = {known.subjects[one].registrar for one in subjects}
+        yield from _learn_authorities(ledger, known, registrars)
+        successors = {known.authorities[one].successor for one in registrars}
+        yield from _learn_authorities(ledger, known, successors)
+        return known
+
+    def _notice_changes(self, ledger: Ledger, block: int) -> Steps[None]:
+        """Forget people and authorities if an event up to a block may have changed what counts of them."""
+        if block <= self._people_reached:
+            return
+        yield from self._is_final(ledger, block)
+        before, last = self._people_reached, self._final
+        if last - before > _MOST_BLOCKS or (yield from _people_changed(ledger, before + 1, last)):
+            self._people = _People()
+        self._people_reached = max(self._people_reached, last)
 
     def link_bounds(
         self, ledger: Ledger, subject: bytes, recorded: RecordedAccess
@@ -121,18 +163,10 @@ class Memory:
 
         An end of links that came after the access is none for it.
         """
-        at, block = ledger.deployment.contracts, recorded.block_number
-        found = self._subjects.get(subject)
-        if found is None or found.reached < block:
-            state = yield from look(views.subject_of(at, subject))
-            successor = yield from look(views.successor_of(at, state.registrar))
-            found = _Registered(block, (state.registrar, successor), state.links_from)
-            self._subjects[subject] = found
-        active = []
-        for authority in found.authorities:
-            standing = yield from self.standing(ledger, authority, block)
-            if standing.active and Roles.IDENTITY_AUTHORITY in standing.roles:
-                active.append(authority)
+        known = yield from self._learn(ledger, (subject,), recorded.block_number)
+        found = known.subjects[subject]
+        may = (found.registrar, known.authorities[found.registrar].successor)
+        active = [one for one in may if known.authorities[one].is_active]
         ended = found.links_from if found.links_from <= recorded.timestamp else 0
         return LinkBounds(active, ended)
 
@@ -150,3 +184,28 @@ class Memory:
         if block > self._final:
             self._final = max(self._final, (yield from chain.final_number(ledger)))
         return block <= self._final
+
+
+def _learn_authorities(
+    ledger: Ledger, known: _People, authorities: Collection[bytes]
+) -> Steps[None]:
+    contracts = ledger.deployment.contracts
+    new = [one for one in authorities if one not in known.authorities]
+    calls: list[Call[Any]] = [views.successor_of(contracts, one) for one in new]
+    calls += [views.standing_of(contracts, one) for one in new]
+    answers = yield from look_all(calls)
+    for one, successor, standing in zip(new, answers[: len(new)], answers[len(new) :], strict=True):
+        known.authorities[one] = _Authority(successor, standing)
+
+
+def _people_changed(ledger: Ledger, first: int, last: int) -> Steps[bool]:
+    """Tell whether blocks may hold an event that changes which links count."""
+    contracts = ledger.deployment.contracts
+    calls = [
+        queries.logs(first, last, [contracts.registry]),
+        queries.logs(first, last, [contracts.authorizations], [[plan_for(LinksEnded).topic]]),
+    ]
+    try:
+        return any((yield from look_all(calls)))
+    except NodeRefusedError:  # it may have been too much; then everything is asked anew
+        return True

@@ -11,7 +11,7 @@ node, a pause) and gets the result back. `wallet.client.transports` runs it eith
     Client(...).run(flow())          await AsyncClient(...).run(flow())
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -40,7 +40,14 @@ class Listen(Generic[T]):
     """How long at most."""
 
 
-Effect: TypeAlias = HttpCall[Any] | Call[Any] | Pause | Listen[Any]
+@dataclass(frozen=True, slots=True)
+class Looks(Generic[T]):
+    """Ask the party's own node several questions in one message."""
+
+    calls: tuple[Call[T], ...]
+
+
+Effect: TypeAlias = HttpCall[Any] | Call[Any] | Looks[Any] | Pause | Listen[Any]
 Steps: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -54,6 +61,14 @@ def look(call: Call[T]) -> Steps[T]:
     """Ask the party's own node."""
     result: T = yield call
     return result
+
+
+def look_all(calls: Sequence[Call[T]]) -> Steps[list[T]]:
+    """Ask the party's own node several questions at once; nobody is asked where there is none."""
+    if not calls:
+        return []
+    results: list[T] = yield Looks(tuple(calls))
+    return results
 
 
 def pause(seconds: float) -> Steps[None]:

@@ -31,7 +31,7 @@ from wallet.client.errors import (
 )
 from wallet.client.events import EventReader, ServerEvent
 from wallet.client.party import Bearer, PartyKey
-from wallet.client.steps import Effect, Listen, Pause, Steps
+from wallet.client.steps import Effect, Listen, Looks, Pause, Steps
 from wallet.errors import WalletError
 
 T = TypeVar("T")
@@ -141,10 +141,15 @@ def _add(body: bytearray, chunk: bytes) -> None:
     body += chunk
 
 
+NodeT = TypeVar("NodeT", Rpc, AsyncRpc)
+
+
 @contextmanager
-def _node_errors() -> Iterator[None]:
+def _asked(node: NodeT | None) -> Iterator[NodeT]:
+    if node is None:
+        raise MissingNodeError("this needs a node of one's own, and none was named")
     try:
-        yield
+        yield node
     except CallError as error:
         refused = revert_in(error)
         if refused is None:
@@ -228,10 +233,13 @@ class Client(_Core):
             MissingNodeError: none was named.
             NodeError: it did not answer, or refused.
         """
-        if self._node is None:
-            raise MissingNodeError("this needs a node of one's own, and none was named")
-        with _node_errors():
-            return self._node.send(call)
+        with _asked(self._node) as node:
+            return node.send(call)
+
+    def look_all(self, looks: Looks[T]) -> list[T]:
+        """Ask the party's own node several questions; see `look`."""
+        with _asked(self._node) as node:
+            return node.send_many(looks.calls)
 
     def events(self, call: HttpCall[None]) -> Iterator[ServerEvent]:
         """Follow a stream of events until it ends.
@@ -257,6 +265,8 @@ class Client(_Core):
             return self.send(effect)
         if isinstance(effect, Call):
             return self.look(effect)
+        if isinstance(effect, Looks):
+            return self.look_all(effect)
         if isinstance(effect, Pause):
             time.sleep(effect.seconds)
             return None
@@ -329,10 +339,13 @@ class AsyncClient(_Core):
 
     async def look(self, call: Call[T]) -> T:
         """Ask the party's own node; see `Client.look`."""
-        if self._node is None:
-            raise MissingNodeError("this needs a node of one's own, and none was named")
-        with _node_errors():
-            return await self._node.send(call)
+        with _asked(self._node) as node:
+            return await node.send(call)
+
+    async def look_all(self, looks: Looks[T]) -> list[T]:
+        """Ask the party's own node several questions; see `Client.look`."""
+        with _asked(self._node) as node:
+            return await node.send_many(looks.calls)
 
     async def events(self, call: HttpCall[None]) -> AsyncIterator[ServerEvent]:
         """Follow a stream of events until it ends; see `Client.events`."""
@@ -354,6 +367,8 @@ class AsyncClient(_Core):
             return await self.send(effect)
         if isinstance(effect, Call):
             return await self.look(effect)
+        if isinstance(effect, Looks):
+            return await self.look_all(effect)
         if isinstance(effect, Pause):
             await asyncio.sleep(effect.seconds)
             return None

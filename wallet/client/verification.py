@@ -14,7 +14,7 @@ Without a node, and without what ties owner and person, less can be checked: wha
 listed in the result with the reason, and never passed over in silence.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -122,6 +122,26 @@ class _Terms(msgspec.Struct, frozen=True):
     dataset: bytes
     item: bytes
     subject: bytes | None
+
+
+def learn_subjects(
+    ledger: Ledger, memory: Memory, answers: Iterable[tuple[AccessResult, Basis]]
+) -> Steps[None]:
+    """Ask the own node at once for what opening many answers asks it of each person.
+
+    Args:
+        ledger: the contracts.
+        memory: to be handed to `open_result`.
+        answers: with what is known of their bases.
+    """
+    if not ledger.own_node:
+        return
+    subjects, block = set(), 0
+    for result, basis in answers:
+        if result.release is not None and result.recorded is not None and basis.link is not None:
+            subjects.add(basis.link.link.subject)
+            block = max(block, result.recorded.block_number)
+    yield from memory.learn_subjects(ledger, subjects, block)
 
 
 def open_result(

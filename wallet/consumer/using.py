@@ -28,7 +28,7 @@ from wallet.client.requests import Asked, KeptRequest, RequestBook
 from wallet.client.steps import Steps, send
 from wallet.client.supervision import show_wrong_parts
 from wallet.client.transactions import Ledger
-from wallet.client.verification import Basis, Opened, open_result
+from wallet.client.verification import Basis, Opened, learn_subjects, open_result
 
 USUAL_LIFETIME: Final = 300
 """Seconds within which a request must be recorded."""
@@ -176,6 +176,7 @@ def open_answers(
             more = yield from _more_parts([answers[place].request for place in waiting])
             for place, result in zip(waiting, more, strict=True):
                 results[place] = _with_parts(results[place], result)
+        yield from task.learn([(answers[place].request, results[place]) for place in waiting])
         for place in waiting:
             found[place] = yield from task.open(answers[place].request, results[place])
         waiting = [place for place in waiting if _needs_more(found[place])]
@@ -210,6 +211,12 @@ class _Opening:
         self._bases = bases
         self._memory = Memory()
 
+    def learn(self, answers: Sequence[tuple[KeptRequest, AccessResult]]) -> Steps[None]:
+        """Ask the node for what many share; an answer whose part could not be asked for says so itself."""
+        with suppress(ClientError):
+            pairs = [(result, self._known(request)) for request, result in answers]
+            yield from learn_subjects(self._ledger, self._memory, pairs)
+
     def open(self, request: KeptRequest, result: AccessResult) -> Steps[Used | ClientError]:
         """Return what was opened, or why nothing was."""
         try:
@@ -219,7 +226,7 @@ class _Opening:
 
     def _open(self, request: KeptRequest, result: AccessResult) -> Steps[Used]:
         ledger, memory, release = self._ledger, self._memory, result.release
-        known = self._bases.get(request.submission.request.basis) or Basis()
+        known = self._known(request)
         key = self._opening
         if release is not None:
             key = self._book.opening_key(request.id, key)
@@ -229,6 +236,9 @@ class _Opening:
         schema = yield from memory.schema(ledger, release.dataset)
         receipt = make_receipt(ledger, request.submission, release, opened, schema.names, known)
         return Used(request, opened, receipt)
+
+    def _known(self, request: KeptRequest) -> Basis:
+        return self._bases.get(request.submission.request.basis) or Basis()
 
 
 def _needs_more(found: Used | ClientError) -> bool:

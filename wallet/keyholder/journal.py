@@ -213,11 +213,16 @@ class FileJournal:
             lines.append(line)
         data = b"".join(lines)
         with _errors(self._path):
-            if self._failed:
-                self._mend()
-            self._failed = True
-            _write_all_of(self._file, data)
-            os.fsync(self._file.fileno())
+            try:
+                if self._failed:
+                    self._mend()
+                _write_all_of(self._file, data)
+                os.fsync(self._file.fileno())
+            except BaseException:
+                self._failed = (
+                    True  # only now: who asks while it is written is told how the last one went
+                )
+                raise
         self._failed = False
         self._head, self._size = head, self._size + len(data)
 
