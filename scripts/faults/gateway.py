@@ -86,10 +86,11 @@ class Saboteur:
             return
         from ledger import failpoints  # noqa: PLC0415 - the clock has to be in place before
 
-        if orders.failpoint != self._orders.failpoint:
-            failpoints.arm(orders.failpoint)
+        is_new = orders.failpoint != self._orders.failpoint
         self._orders = orders
         taken_file(self._file).write_text(str(orders.number), encoding="ascii")
+        if is_new:  # last: the next access may end this process
+            failpoints.arm(orders.failpoint)
 
     def _spoil(self, connection: Any, record: Any, _proxy: Any) -> None:
         """Let a connection that writes to SQLite do as ordered."""

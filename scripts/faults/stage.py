@@ -164,11 +164,17 @@ class Gateway:
             NotStruckError: it does not.
         """
         orders = self._write(Orders(0, failpoint, clock, database))
-        taken, until = taken_file(self._orders_file), time.monotonic() + _TAKEN
-        while not (taken.exists() and taken.read_text(encoding="ascii") == str(orders.number)):
-            if not self._process.is_running or time.monotonic() > until:
+        until = time.monotonic() + _TAKEN
+        while not self._has_taken(orders):
+            is_over = not self._process.is_running or time.monotonic() > until
+            # It may have taken the order a moment ago, and ended by it.
+            if is_over and not self._has_taken(orders):
                 raise NotStruckError("the gateway does not take orders")
             time.sleep(_POLL)
+
+    def _has_taken(self, orders: Orders) -> bool:
+        taken = taken_file(self._orders_file)
+        return taken.exists() and taken.read_text(encoding="ascii") == str(orders.number)
 
     def _write(self, orders: Orders) -> Orders:
         self._orders = msgspec.structs.replace(orders, number=self._orders.number + 1)
