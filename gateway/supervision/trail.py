@@ -45,7 +45,8 @@ class SupervisedTrail:
         entries = await self._index.accesses_after(first_sequence - 1, min(limit, _PAGE))
         bases = list({entry.basis for entry in entries})
         agreements = await self._index.agreements_behind(bases)
-        signed = await self._journal.known([_access_id(entry) for entry in entries])
+        ids = [_access_id(entry) for entry in entries]
+        signed = await self._journal.known(ids)
         refused = [entry.basis for entry in entries if entry.outcome is Outcome.REVOKED]
         revoked = await self._index.revocations(list(set(refused))) if refused else {}
         return [
@@ -57,10 +58,10 @@ class SupervisedTrail:
                 entry.outcome,
                 agreement=agreements.get(entry.basis),
                 subject=entry.subject,
-                signed=_access_id(entry) in signed,
+                signed=id_ in signed,
                 revoked_at=revoked.get(entry.basis, 0),
             )
-            for entry in entries
+            for entry, id_ in zip(entries, ids, strict=True)
         ]
 
     async def due(self) -> Sequence[DatasetDue]:

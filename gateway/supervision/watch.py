@@ -35,6 +35,8 @@ from ledger.logs import describe, get_logger
 _PAGE: Final = 2000
 _LOOK_BACK: Final = 24 * 3600
 _PATIENCE: Final = 2.0
+_GATHER: Final = 0.25
+"""Seconds between two readings: with each block alone, reading takes the gateway more than judging."""
 _LOOK_EVERY: Final = 60.0
 SUSPENSION: Final = 1_800
 """Seconds for which the contract suspends."""
@@ -139,7 +141,7 @@ class Watch:
             except GatewayError as error:
                 _log.warning("supervision behind", error=describe(error))
             await self._topics.wait(_PATIENCE, CHAIN)
-            await asyncio.sleep(0.05)  # what comes close together is read together
+            await asyncio.sleep(_GATHER)  # what comes close together is read together
 
     async def step(self) -> int:
         """Read what is new; return how many alerts were raised.

@@ -18,6 +18,7 @@ from ledger.parts_statements import (
     StatedRequest,
     WrongParts,
     state_parts,
+    verify_signer,
     verify_statement,
     verify_wrong_parts,
 )
@@ -64,16 +65,25 @@ def find_faults(
         rosters: of the deployment.
         domain: of access requests.
     """
+    if not suspects:  # who signed just what matters only where something does not fit
+        rest = [holder for holder in handed if not _has_signed(holder, keys[holder], domain)]
+        return Faults(unsigned=tuple(sorted(rest)))
     signed = _signed(request, handed, keys, rosters, domain)
     unsigned = handed.keys() - signed.keys()
-    if not suspects:
-        return Faults(unsigned=tuple(sorted(unsigned)))
     proofs = _proofs(request, signed, rosters, domain)
     rest = signed.keys() - {one.holder for one in proofs}
     disputed = (rest - fitting.keys()) | _disputed(
         {holder: parts for holder, parts in fitting.items() if holder in rest}
     )
     return Faults(proofs, tuple(sorted(unsigned)), tuple(sorted(disputed)))
+
+
+def _has_signed(holder: bytes, held: HeldKeys, domain: Domain) -> bool:
+    try:
+        verify_signer(held.signed, holder, domain)
+    except LedgerError:
+        return False
+    return True
 
 
 def _signed(
