@@ -66,8 +66,8 @@ def find_faults(
         domain: of access requests.
     """
     if not suspects:  # who signed just what matters only where something does not fit
-        rest = [holder for holder in handed if not _has_signed(holder, keys[holder], domain)]
-        return Faults(unsigned=tuple(sorted(rest)))
+        unsigned = {holder for holder in handed if not _has_signed(holder, keys[holder], domain)}
+        return Faults(unsigned=tuple(sorted(unsigned)))
     signed = _signed(request, handed, keys, rosters, domain)
     unsigned = handed.keys() - signed.keys()
     proofs = _proofs(request, signed, rosters, domain)
