@@ -1,8 +1,9 @@
-"""Bringing a database to the form of this version, with Alembic.
+"""Bringing a database to the form of this version: a new one from the tables, an older one with Alembic.
 
 Alembic is loaded only when there is something to do: it is a tenth of a service's start.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -21,14 +22,23 @@ def newest_revision(scripts: Path) -> str:
     return max(file.name[:_NUMBER] for file in (scripts / "versions").glob("[0-9]*.py"))
 
 
-def upgrade(connection: Connection, scripts: Path) -> None:
-    """Apply the migrations that a database does not have yet, in the transaction that is open.
+def upgrade(connection: Connection, scripts: Path, make: Callable[[Connection], None]) -> None:
+    """Make a new database, or apply the migrations that one lacks, in the transaction that is open.
+
+    Args:
+        connection: To the database.
+        scripts: Alembic's folder.
+        make: Makes all tables as they are now, where none is.
 
     Raises:
-        MigrationError: There are none from where it is.
+        MigrationError: There are no migrations from where it is.
     """
-    if _revision(connection) != newest_revision(scripts):
-        _apply(connection, scripts)
+    revision = _revision(connection)
+    if revision == newest_revision(scripts):
+        return
+    if revision is None:
+        make(connection)
+    _apply(connection, scripts, is_made=revision is None)
 
 
 def _revision(connection: Connection) -> str | None:
@@ -38,7 +48,7 @@ def _revision(connection: Connection) -> str | None:
     return found
 
 
-def _apply(connection: Connection, scripts: Path) -> None:
+def _apply(connection: Connection, scripts: Path, *, is_made: bool) -> None:
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util.exc import CommandError  # noqa: PLC0415
@@ -47,6 +57,6 @@ def _apply(connection: Connection, scripts: Path) -> None:
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        (command.stamp if is_made else command.upgrade)(config, "head")
     except CommandError as error:
         raise MigrationError(str(error)) from error

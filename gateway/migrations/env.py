@@ -1,7 +1,7 @@
 """How Alembic runs the migrations: always within the transaction that `gateway.store.migrate` began.
 
-To write a new one: `alembic` is not needed on the command line; copy the last file in `versions/`,
-count on, and let tests/gateway/test_migrations.py say what is missing.
+To write one: `alembic` is not needed on the command line; copy the last file in `versions/`, count on, and say what
+changes for a database that is there already. A new one is made from the tables.
 """
 
 from alembic import context

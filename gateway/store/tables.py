@@ -1,7 +1,7 @@
 """The tables of the gateway's own data. What is copied from the chain stands in `ledger.index`.
 
-Ids and hashes are bytes, times are seconds since 1970, counts are 64-bit. `gateway/migrations` makes
-these tables; a test holds the two against each other.
+Ids and hashes are bytes, times are seconds since 1970, counts are 64-bit. A new database is made from
+these tables; an older one is brought to them by `gateway/migrations`, and a test holds the two together.
 """
 
 from typing import Final

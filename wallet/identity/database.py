@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ledger.migrating import MigrationError, upgrade
 from ledger.sqlite_driver import opener
 from wallet.identity.errors import DatabaseError
+from wallet.identity.tables import metadata
 
 _LOCK_WAIT: Final = 10
 """Seconds to wait for another process's write."""
@@ -60,11 +61,15 @@ async def open_database(url: str) -> Database:
         try:
             async with engine.begin() as connection:
                 await connection.execute(text("SELECT 1"))  # one migrates, the others wait here
-                await connection.run_sync(upgrade, _SCRIPTS)
+                await connection.run_sync(upgrade, _SCRIPTS, _make_tables)
         except BaseException:
             await engine.dispose()
             raise
     return Database(engine)
+
+
+def _make_tables(connection: Connection) -> None:
+    metadata.create_all(connection, checkfirst=False)
 
 
 def _engine(url: str) -> AsyncEngine:

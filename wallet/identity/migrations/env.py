@@ -1,6 +1,6 @@
 """How Alembic runs the migrations: within the transaction that `wallet.identity.database` began.
 
-To write a new one, copy the last file in `versions/` and count on; a test says what is missing.
+To write one, copy the last file in `versions/`, count on, and say what changes for a database that is there already.
 """
 
 from alembic import context
