@@ -16,7 +16,7 @@ from ledger import queries
 from ledger.deployment import encode_deployment
 from ledger.events import EventDecoder
 from ledger.events.abi import Event
-from ledger.replay import Kind, ReleaseEntry, ReplayReport, read_logs, replay_node
+from ledger.replay import Finding, Kind, ReleaseEntry, ReplayReport, read_logs, replay_node
 from scripts.faults.counting import Counts, count
 from scripts.faults.errors import FaultRunError
 from scripts.faults.planning import Planned
@@ -31,10 +31,12 @@ _CALM: Final = 0.4
 """Seconds at most between a recovery and the next fault."""
 
 
-OF_FORGOTTEN_BLOCKS: Final = frozenset((Kind.OTHER_BLOCK, Kind.OTHER_END, Kind.STOPPED_RELEASE))
+OF_FORGOTTEN_BLOCKS: Final = frozenset(
+    (Kind.OTHER_BLOCK, Kind.OTHER_END, Kind.STOPPED_RELEASE, Kind.STALE_RELEASE)
+)
 """What replay rightly finds where the embedded chain forgot final blocks that keyholders had noted: the blocks
-are others, and what was decided before a release may have come back behind it. On a chain that keeps its
-final blocks each of these is harm (`tests/ledger/test_replay_releases.py`)."""
+are others and of other times, and what was decided before a release may have come back behind it. On a chain that
+keeps its final blocks each of these is harm (`tests/ledger/test_replay_releases.py`)."""
 
 
 class Struck(msgspec.Struct, frozen=True):
@@ -218,7 +220,7 @@ class Campaign:
         stage = self.stage
         stage.settle()
         report = replay(stage)
-        findings = [one for one in report.findings if one.kind not in OF_FORGOTTEN_BLOCKS]
+        findings = unexplained(stage, report)
         for finding in findings[:20]:
             self._say(f"✗ replay: {finding}")
         for reason in told.unopened[:5]:
@@ -237,6 +239,29 @@ def replay(stage: Stage) -> ReplayReport:
     return replay_node(
         stage.town.chain.rpc, stage.town.deployment, [GatewayJournal(path), *journals]
     )
+
+
+def unexplained(stage: Stage, report: ReplayReport) -> list[Finding]:
+    """Return what replay found and no forgotten block explains."""
+    rpc, hashes = stage.town.chain.rpc, dict[int, bytes | None]()
+    forgotten: set[tuple[str, int | None]] = set()
+    for path in stage.journals:
+        source = path.parent.name
+        for entry in KeyholderJournal(path, source).entries():
+            if not isinstance(entry, ReleaseEntry) or entry.judged is None:
+                continue
+            number = entry.judged.block
+            if number not in hashes:
+                block = rpc.send(queries.block(number))
+                hashes[number] = None if block is None else block.hash
+            if hashes[number] != entry.judged.block_hash:
+                forgotten.add((source, entry.sequence))
+    return [
+        one
+        for one in report.findings
+        if one.kind not in OF_FORGOTTEN_BLOCKS
+        or (one.sequence is not None and (one.source, one.sequence) not in forgotten)
+    ]
 
 
 def count_all(stage: Stage, told: PlayReport, *, findings: int) -> Counts:
