@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import msgspec
 import rlp
-import rlp.exceptions
 
 from ledger import signing
 from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH
 from ledger.keccak import keccak256
+from ledger.rlp_items import decode_rlp
 
 GAS_CAP: Final = 16_777_216
 """Most gas that one transaction may use (EIP-7825)."""
@@ -98,7 +98,7 @@ def parse_transaction(raw: bytes) -> SignedTransaction:
         raise TransactionError("an empty transaction")
     try:
         return _parse_legacy(raw) if raw[0] >= _LEGACY_FIRST else _parse_dynamic_fee(raw)
-    except (rlp.exceptions.RLPException, ValueError, signing.SigningError) as error:
+    except (ValueError, signing.SigningError) as error:
         raise TransactionError(f"not a signed transaction: {error}") from error
 
 
@@ -134,7 +134,7 @@ def _parse_dynamic_fee(raw: bytes) -> SignedTransaction:
 
 
 def _members(encoded: bytes, count: int) -> list[Any]:
-    members = rlp.decode(encoded, strict=True)
+    members = decode_rlp(encoded, most_items=2 * count)
     if not isinstance(members, list) or len(members) != count:
         raise ValueError(f"it has not {count} members")
     # The access list, a list itself, is the only member that may not be bytes; `_parse` refuses it.

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import rlp
-from rlp.exceptions import RLPException
 
 from ledger.errors import LedgerError
 from ledger.keccak import keccak256
+from ledger.rlp_items import RlpError, decode_rlp
 
 EMPTY_ROOT: Final = keccak256(rlp.encode(b""))
 """Root of the trie of an empty list."""
@@ -119,8 +119,8 @@ class _Walk:
     def take(self, encoded: bytes) -> None:
         """Go on through a node, and through those inside it."""
         try:
-            node: Any = rlp.decode(encoded)
-        except RLPException as error:
+            node: Any = decode_rlp(encoded)
+        except RlpError as error:
             raise TrieProofError(f"a node is not RLP: {error}") from error
         while isinstance(node, list):
             node = self._step(node)
