@@ -14,7 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -50,7 +50,7 @@ class _Block(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
-    best_block_number: Any
+    best_block_number: str | int
     accounts: dict[str, _Account]
     blocks: list[_Block]
     transactions: list[_Transaction]

@@ -120,7 +120,12 @@ class RpcSettings:
 class _Problem(msgspec.Struct):
     code: int
     message: str
-    data: Any = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    """Whatever the node says: an `Any` here is built before it is looked at, however deep it is nested."""
+
+
+class _ProblemData(msgspec.Struct):
+    data: str | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -136,6 +141,7 @@ class _Failure(msgspec.Struct):
 _decode_failure: Final = msgspec.json.Decoder(_Failure | list[_Failure]).decode
 _decode_answer: Final = msgspec.json.Decoder(_Answer).decode
 _decode_answers: Final = msgspec.json.Decoder(list[_Answer]).decode
+_decode_data: Final = msgspec.json.Decoder(str | _ProblemData | None).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -386,13 +392,13 @@ def _call_error(method: str, problem: _Problem) -> CallError:
     return CallError(method, problem.code, problem.message[:500], _revert_data(problem.data))
 
 
-def _revert_data(data: object) -> bytes | None:
+def _revert_data(raw: msgspec.Raw) -> bytes | None:
     # Besu and geth give the data itself, others an object that holds it.
-    if isinstance(data, dict):
-        data = data.get("data")
     try:
-        return from_hex(data) if isinstance(data, str) else None
-    except ValueError:
+        data = _decode_data(raw)
+        text = data.data if isinstance(data, _ProblemData) else data
+        return None if text is None else from_hex(text)
+    except (*UNREADABLE, ValueError):
         return None
 
 

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import msgspec
 import rlp
-from rlp.exceptions import RLPException
 
 from ledger.errors import LedgerError
 from ledger.events import Log
 from ledger.hexes import ADDRESS_LENGTH, from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.queries import BlockTag
+from ledger.rlp_items import RlpError, decode_rlp
 from ledger.rpc import Call
 from ledger.signing import recover
 
@@ -171,9 +171,15 @@ class _RawReceipt(msgspec.Struct, rename="camel"):
     type: str = "0x0"
 
 
-_decode_block: Final = msgspec.json.Decoder(dict[str, Any] | None).decode
+class _RawTransaction(msgspec.Struct):
+    input: str
+
+
+_decode_block: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
+_decode_text: Final = msgspec.json.Decoder(str | None).decode
+_decode_texts: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_receipts: Final = msgspec.json.Decoder(list[_RawReceipt] | None).decode
-_decode_transaction: Final = msgspec.json.Decoder(dict[str, Any] | None).decode
+_decode_transaction: Final = msgspec.json.Decoder(_RawTransaction | None).decode
 
 
 def block(tag: BlockTag) -> Call[BlockAnswer | None]:
@@ -192,7 +198,7 @@ def transaction_input(transaction: bytes) -> Call[bytes | None]:
 
     def read(raw: msgspec.Raw) -> bytes | None:
         found = _decode_transaction(raw)
-        return None if found is None else from_hex(found["input"])
+        return None if found is None else from_hex(found.input)
 
     return Call("eth_getTransactionByHash", (to_hex(transaction),), read)
 
@@ -201,12 +207,14 @@ def _block(raw: msgspec.Raw) -> BlockAnswer | None:
     found = _decode_block(raw)
     if found is None:
         return None
-    present = [name for name in _MEMBERS if found.get(name) is not None]
-    header = bytes(rlp.encode([_member(name, found[name]) for name in present]))
+    texts = [(name, _decode_text(found[name])) for name in _MEMBERS if name in found]
+    header = bytes(rlp.encode([_member(name, text) for name, text in texts if text is not None]))
+    hash_ = from_hex(_decode_text(found["hash"]) or "", _HASH)
     for consensus in Consensus:
         try:
-            if read_header(header, consensus).hash == from_hex(found["hash"], _HASH):
-                transactions = tuple(from_hex(one, _HASH) for one in found["transactions"])
+            if read_header(header, consensus).hash == hash_:
+                hashes = _decode_texts(found["transactions"])
+                transactions = tuple(from_hex(one, _HASH) for one in hashes)
                 return BlockAnswer(header, consensus, transactions)
         except BlockError:
             continue
@@ -243,10 +251,9 @@ def _quantity(text: str) -> bytes:
 
 def _decoded(data: bytes) -> object:
     try:
-        found: object = rlp.decode(data)
-    except RLPException as error:
+        return decode_rlp(data)
+    except RlpError as error:
         raise BlockError(f"not RLP: {error}") from error
-    return found
 
 
 def _list(value: object) -> Sequence[Any]:

@@ -4,7 +4,7 @@ Bytes are 0x strings, large numbers decimal strings, times seconds since 1970. W
 not checked here but for its form: that is for `ledger.evidence.verify_evidence`.
 """
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,7 +19,13 @@ from ledger.record_lines import decode_excerpt, encode_line
 from ledger.records import EncryptedRecord
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.strict_json import parse_json
-from ledger.typed_data import AccessRequest, SubjectLink, record_from_object, record_to_object
+from ledger.typed_data import (
+    AccessRequest,
+    JsonScalar,
+    SubjectLink,
+    record_from_object,
+    record_to_object,
+)
 
 FORMAT: Final = "quancheng-evidence"
 MOST_BYTES: Final = 256 * 2**20
@@ -138,7 +144,7 @@ class _Approval(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Link(msgspec.Struct, forbid_unknown_fields=True):
-    link: dict[str, Any]
+    link: dict[str, JsonScalar]
     signature: str
 
 
@@ -150,7 +156,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     consensus: Consensus
     genesis: str | None
     blocks: tuple[_Block, ...]
-    request: dict[str, Any]
+    request: dict[str, JsonScalar]
     signature: str
     sequence: int
     head_before: str

@@ -6,7 +6,7 @@ number travels to the person in clear and reaches the chain as a salted hash.
 
 import secrets
 import time
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -14,7 +14,7 @@ from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.plain_text import MOST_MESSAGE, verify_case_number, verify_optional_text
 from ledger.statement import case_reference, new_reference
-from ledger.typed_data import Authorization, SubjectLink, record_from_object
+from ledger.typed_data import Authorization, JsonScalar, SubjectLink, record_from_object
 from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, reader
 from wallet.client.errors import NotAnsweredError
 from wallet.client.events import ServerEvent
@@ -216,9 +216,9 @@ class _Sent(msgspec.Struct):
 
 class _State(msgspec.Struct):
     state: str
-    authorization: dict[str, Any] | None = None
+    authorization: dict[str, JsonScalar] | None = None
     consumer_name: str | None = None
-    link: dict[str, Any] | None = None
+    link: dict[str, JsonScalar] | None = None
     link_signature: str | None = None
     reason: str = ""
 
@@ -293,7 +293,7 @@ def _changed(event: ServerEvent) -> bool | None:
     return None if '"pending"' in event.data else True
 
 
-def _link(link: dict[str, Any] | None, signature: str | None) -> SignedLink | None:
+def _link(link: dict[str, JsonScalar] | None, signature: str | None) -> SignedLink | None:
     if link is None or signature is None:
         return None
     return SignedLink(record_from_object(SubjectLink, link), from_hex(signature, 65))

@@ -8,7 +8,7 @@ Nothing here does I/O. `HttpCall`s are made by the modules that know a service's
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -111,17 +111,25 @@ def problem_in(answer: Answer) -> ProblemError:
     """Return the error that an answer tells of; one that is no problem document makes one too."""
     try:
         found = msgspec.json.decode(answer.body, type=_Problem)
-        everything = msgspec.json.decode(answer.body, type=dict[str, Any])
+        everything = msgspec.json.decode(answer.body, type=dict[str, msgspec.Raw])
     except UNREADABLE:
         text = answer.body[:_MOST_QUOTED].decode("utf-8", "replace")
         found, everything = _Problem(title=f"HTTP status {answer.status}", detail=text.strip()), {}
     problem = Refusal(found.type, found.title, answer.status, found.detail)
     members = tuple(
         (name, value)
-        for name, value in everything.items()
-        if name not in _USUAL and isinstance(value, str | int | float | bool)
+        for name, raw in everything.items()
+        if name not in _USUAL and (value := _scalar(raw)) is not None
     )
     return problem_error(problem, _seconds(answer.headers.get("retry-after")), members)
+
+
+def _scalar(raw: msgspec.Raw) -> str | int | float | bool | None:
+    """Return a member that is neither an object nor an array; these are not even built."""
+    try:
+        return msgspec.json.decode(raw, type=str | int | float | bool | None)
+    except UNREADABLE:
+        return None
 
 
 def _seconds(text: str | None) -> float | None:

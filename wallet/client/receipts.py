@@ -9,7 +9,7 @@ chain has this root and this access shows with a node (`verify_receipt` with one
 file of the same access (`ledger.evidence`), which verifies offline too.
 """
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -32,6 +32,7 @@ from ledger.signing import verify_signature
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
+    JsonScalar,
     SubjectLink,
     digest,
     record_from_object,
@@ -127,7 +128,7 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True):
     v: Literal[1]
     chain_id: int
     access_log: str
-    request: dict[str, Any]
+    request: dict[str, JsonScalar]
     signature: str
     access: str
     sequence: int
@@ -144,8 +145,8 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True):
     names: tuple[str, ...]
     records: list[_Record]
     proof: msgspec.Raw
-    authorization: dict[str, Any] | None
-    link: dict[str, Any] | None
+    authorization: dict[str, JsonScalar] | None
+    link: dict[str, JsonScalar] | None
     link_signature: str | None
 
 

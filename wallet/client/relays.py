@@ -1,7 +1,5 @@
 """Calls by which a person's signed records reach the chain, and what a person sees of its past."""
 
-from typing import Any
-
 import msgspec
 
 from ledger.contracts import Approval
@@ -12,6 +10,7 @@ from ledger.typed_data import (
     Confirmation,
     Freeze,
     GuardianAppointment,
+    JsonScalar,
     RecoveryVeto,
     Revocation,
     SignedRecord,
@@ -61,7 +60,7 @@ class Granted(msgspec.Struct, frozen=True):
     purpose_code: str = ""
     item: str = ""
     last_use: int = 0
-    authorization: dict[str, Any] | None = None
+    authorization: dict[str, JsonScalar] | None = None
     """As it was signed; None where another gateway relayed it."""
 
     @property

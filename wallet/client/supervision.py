@@ -6,6 +6,7 @@ import msgspec
 
 from ledger.hexes import to_hex
 from ledger.parts_statements import WrongParts, encode_wrong_parts
+from ledger.strict_json import check_depth
 from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, reader
 
 
@@ -112,8 +113,13 @@ def release_journal(start: int) -> HttpCall[bytes]:
 
 def trace(**about: bytes | str) -> HttpCall[dict[str, Any]]:
     """Ask for everything about one subject, authorization, consumer, dataset or case; a regulator."""
+
+    def read(answer: Answer) -> dict[str, Any]:
+        check_depth(answer.body)
+        return msgspec.json.decode(answer.body, type=dict[str, Any])
+
     where = path("/v1/trace", **about)
-    return HttpCall("GET", where, reader(dict[str, Any]), credential=Credential.SIGNATURE)
+    return HttpCall("GET", where, read, credential=Credential.SIGNATURE)
 
 
 class _Report(msgspec.Struct, omit_defaults=True):

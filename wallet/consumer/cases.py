@@ -7,7 +7,7 @@ what is needed later to check what is opened (`wallet.client.verification.Basis`
 import os
 import re
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,6 +17,7 @@ from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.typed_data import (
     Authorization,
+    JsonScalar,
     SubjectLink,
     record_from_object,
     record_to_object,
@@ -56,8 +57,8 @@ class _Text(msgspec.Struct):
     ask: AskText
     state: str
     authorization_id: str | None
-    authorization: dict[str, Any] | None
-    link: dict[str, Any] | None
+    authorization: dict[str, JsonScalar] | None
+    link: dict[str, JsonScalar] | None
     link_signature: str | None
 
 

@@ -19,7 +19,7 @@ place, is a fault that the replay reports, and the others count.
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final
+from typing import Annotated, BinaryIO, Final
 
 import msgspec
 
@@ -30,7 +30,13 @@ from ledger.hexes import ADDRESS_LENGTH, from_hex
 from ledger.replay import JournalEnd, JournalFault, Judged, ReleaseEntry
 from ledger.replay.entries import Item
 from ledger.signing import SIGNATURE_LENGTH
-from ledger.typed_data import AccessRequest, Authorization, record_from_object, struct_hash
+from ledger.typed_data import (
+    AccessRequest,
+    Authorization,
+    JsonScalar,
+    record_from_object,
+    struct_hash,
+)
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps
 from wallet.client.supervision import release_journal
@@ -47,11 +53,11 @@ class _GatewayRelease(msgspec.Struct):
 class _GatewayLine(msgspec.Struct):
     access: str
     sequence: int
-    request: dict[str, Any]
+    request: dict[str, JsonScalar]
     signature: str
     transaction: str
     released: _GatewayRelease | None = None
-    authorization: dict[str, Any] | None = None
+    authorization: dict[str, JsonScalar] | None = None
 
 
 class _GatewayEnd(msgspec.Struct):
