@@ -9,7 +9,7 @@ An authorization's life includes what halts it from outside: its subject's freez
 its consumer's restrictions, its agreement's end, its dataset's.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -110,25 +110,16 @@ class TraceEntry(msgspec.Struct, frozen=True):
     """Everything that was said, and where it stands."""
 
 
-def trace(events: Iterable[Event], thing: Thing, name: bytes) -> Iterator[TraceEntry]:
-    """Yield the life of one thing, in the order of the chain.
-
-    Args:
-        events: All events from the deployment on, in order.
-        thing: What is traced.
-        name: Its id, 32 bytes, or a party's address, 20 bytes.
-    """
-    tracer = _Tracer(thing, name)
-    for event in events:
-        tracer.learn(event)
-        if tracer.concerns(event):
-            yield tracer.entry(event)
-
-
-class _Tracer:
-    """What is followed, and what has to be known to say who acted."""
+class Tracer:
+    """Picks out the life of one thing. Show it all events from the deployment on, in order."""
 
     def __init__(self, thing: Thing, name: bytes) -> None:
+        """Start from nothing.
+
+        Args:
+            thing: What is traced.
+            name: Its id, 32 bytes, or a party's address, 20 bytes.
+        """
         self._followed = {name}
         self._circumstances: set[bytes] = set()
         self._with_circumstances = thing in (Thing.AUTHORIZATION, Thing.CASE)
@@ -136,8 +127,13 @@ class _Tracer:
         self._providers: dict[bytes, bytes] = {}
         self._datasets: dict[bytes, bytes] = {}
 
-    def learn(self, event: Event) -> None:
-        """Remember who stands behind what, whether or not it is followed."""
+    def take(self, event: Event) -> TraceEntry | None:
+        """Return the line of the next event; None if it does not concern the thing."""
+        self._learn(event)
+        return self._entry(event) if self._concerns(event) else None
+
+    def _learn(self, event: Event) -> None:
+        # Who stands behind what, whether or not it is followed.
         if isinstance(event, ChangeMade) and event.change is Change.AUTHORITY:
             self._authority = event.first
         elif isinstance(event, DatasetRegistered):
@@ -145,8 +141,8 @@ class _Tracer:
         elif isinstance(event, Applied):
             self._datasets[event.application] = event.dataset
 
-    def concerns(self, event: Event) -> bool:
-        """Whether an event belongs to the timeline; what it brings along is followed from now on."""
+    def _concerns(self, event: Event) -> bool:
+        # What an event of the timeline brings along is followed from now on.
         kind = type(event)
         names = _NAMES[kind](event)
         if self._followed.isdisjoint(names):
@@ -159,8 +155,7 @@ class _Tracer:
             self._circumstances |= {terms.subject, terms.consumer, terms.dataset, agreement}
         return True
 
-    def entry(self, event: Event) -> TraceEntry:
-        """Return an event's line."""
+    def _entry(self, event: Event) -> TraceEntry:
         return TraceEntry(
             time=event.block.timestamp,
             act=event.name,

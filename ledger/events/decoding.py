@@ -36,6 +36,8 @@ from ledger.keccak import keccak256
 from ledger.typed_data import Authorization, type_hash
 
 _WORD: Final = 32
+_MOST_PLACE: Final = 1 << 63
+"""What tables of databases and files hold; a chain comes nowhere near."""
 ACCESSED_TOPIC: Final = keccak256(ACCESSED_SIGNATURE.encode("ascii"))
 ITEM_ACCESSED_TOPIC: Final = keccak256(ITEM_ACCESSED_SIGNATURE.encode("ascii"))
 RECORDED_TOPIC: Final = keccak256(RECORDED_SIGNATURE.encode("ascii"))
@@ -133,7 +135,7 @@ class EventDecoder:
         return Accessed(
             self._block,
             self._transaction,
-            int(log.log_index, 16),
+            _place(log.log_index),
             self._access_log_address,
             basis,
             int.from_bytes(fields, "big"),
@@ -154,7 +156,7 @@ class EventDecoder:
         return Recorded(
             self._block,
             self._transaction,
-            int(log.log_index, 16),
+            _place(log.log_index),
             self._access_log_address,
             recorder,
             int.from_bytes(sequence, "big"),
@@ -167,7 +169,7 @@ class EventDecoder:
         return BatchSkipped(
             self._block,
             self._transaction,
-            int(log.log_index, 16),
+            _place(log.log_index),
             self._access_log_address,
             consumer,
             recorder,
@@ -188,7 +190,7 @@ class EventDecoder:
         values = (
             _granted(topics, data) if log.topics[0] == _GRANTED else _values(plan, topics, data)
         )
-        place = (self._block, self._transaction, int(log.log_index, 16), address)
+        place = (self._block, self._transaction, _place(log.log_index), address)
         members: list[Any] = [*place, *values]
         return plan.event(*members)
 
@@ -197,11 +199,18 @@ class EventDecoder:
         if texts != self._block_texts:
             if log.block_timestamp is None:
                 raise ValueError("the node left out the block's timestamp")
-            number, timestamp = int(log.block_number, 16), int(log.block_timestamp, 16)
+            number, timestamp = _place(log.block_number), _place(log.block_timestamp)
             self._block = Block(number, _hash(log.block_hash), timestamp)
             self._block_texts = texts
         self._transaction = _hash(log.transaction_hash)
         self._transaction_text = log.transaction_hash
+
+
+def _place(text: str) -> int:
+    number = int(text, 16)
+    if 0 <= number < _MOST_PLACE:
+        return number
+    raise ValueError("no log is at such a place, or of such a time")
 
 
 def _values(plan: Plan, topics: tuple[bytes, ...], data: bytes) -> list[object]:

@@ -3,7 +3,7 @@
 Source: DESIGN 3.8.
 """
 
-from ledger.replay.engine import Replay
+from ledger.replay.engine import Replay, Witness
 from ledger.replay.entries import Journal, JournalEnd, JournalFault, ReleaseEntry
 from ledger.replay.export import (
     ExportError,
@@ -46,6 +46,7 @@ __all__ = [
     "TrailHeader",
     "TrailReader",
     "Voidable",
+    "Witness",
     "access_id",
     "end_at",
     "export_trail",

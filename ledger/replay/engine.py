@@ -48,6 +48,10 @@ from ledger.views import EventState
 Blocks = Callable[[Sequence[int]], Mapping[int, Block]]
 """Returns blocks by number, of those that there are."""
 
+Witness = Callable[[State, Event], None]
+"""Is shown every event that decodes, with the state before it: what is shown to people comes from the
+reading that was checked. The state is the replay's own, to be read and not kept."""
+
 _NO_BLOCK = Block(-1, b"", -1)
 
 
@@ -66,6 +70,7 @@ class Replay:
         most_findings: int = 1000,
         other_contracts: bool = False,
         known_end: KnownEnd | None = None,
+        witness: Witness | None = None,
     ) -> None:
         """Start from nothing.
 
@@ -81,11 +86,13 @@ class Replay:
             other_contracts: Whether contracts of others write logs on this chain too. Then a gap
                 between the numbers of a block's logs says nothing.
             known_end: Through what, or to what, the trail must come, from a source that is trusted.
+            witness: Is shown what is read, whether or not it is right.
         """
         self.state = State()
         self._decoder = EventDecoder(contracts)
         self._contracts = contracts
         self._known_end = known_end
+        self._witness = witness
         self._passed: int | None = None
         domain = Domain(chain_id, contracts.access_log)
         self._releases = ReleaseJudge(self.state, release_window, head_age)
@@ -108,6 +115,7 @@ class Replay:
     def feed(self, logs: Iterable[Log]) -> None:
         """Take the next logs."""
         decode, access, other = self._decoder.decode, self._accessed, self._other
+        witness = self._witness
         for log in logs:
             self._logs += 1
             try:
@@ -120,6 +128,8 @@ class Replay:
             if event.block is not self._block or index != self._log_index + 1:
                 self._check_order(event)
             self._log_index = index
+            if witness is not None:
+                witness(self.state, event)
             if type(event) is Accessed:
                 access(event)
             else:

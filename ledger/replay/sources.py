@@ -14,7 +14,7 @@ from ledger.errors import LedgerError
 from ledger.events import Block, Contracts, Log
 from ledger.hexes import to_hex
 from ledger.log_reader import LogReader, block_number, logs_between
-from ledger.replay.engine import Replay
+from ledger.replay.engine import Replay, Witness
 from ledger.replay.entries import Journal
 from ledger.replay.export import (
     ExportError,
@@ -48,6 +48,7 @@ def replay_node(
     other_contracts: bool = False,
     known_end: KnownEnd | None = None,
     voidable: Container[int] | None = None,
+    witness: Witness | None = None,
 ) -> ReplayReport:
     """Replay everything up to the newest final block of a node.
 
@@ -64,6 +65,7 @@ def replay_node(
         other_contracts: Whether contracts of others write logs on this chain too.
         known_end: Through what, or to what, it must come, from a source that is trusted.
         voidable: Numbers of accesses of which to report whether their use may be given back.
+        witness: Is shown what is read.
 
     Raises:
         RpcError: the node cannot be asked.
@@ -72,7 +74,13 @@ def replay_node(
     """
     newest = newest_final(rpc, finality or Finality.depth(0))
     end = end_at(rpc, deployment.contracts, newest.number)
-    replay = _replay(deployment, journals, other_contracts=other_contracts, known_end=known_end)
+    replay = _replay(
+        deployment,
+        journals,
+        other_contracts=other_contracts,
+        known_end=known_end,
+        witness=witness,
+    )
     for logs in read_logs(rpc, deployment.contracts, deployment.block_number, newest.number):
         replay.feed(logs)
     return replay.finish(
@@ -90,6 +98,7 @@ def replay_trail(
     *,
     known_end: KnownEnd | None = None,
     other_contracts: bool = False,
+    witness: Witness | None = None,
 ) -> ReplayReport:
     """Replay an exported trail.
 
@@ -103,11 +112,18 @@ def replay_trail(
         known_end: Through what, or to what, it must come, from a source that is trusted. Without it a
             trail that was cut off and given another last line looks whole.
         other_contracts: Whether contracts of others write logs on this chain too.
+        witness: Is shown what is read.
 
     Raises:
         ExportError: not a trail, another deployment's, or of other blocks than its first line says.
     """
-    replay = _replay(deployment, journals, other_contracts=other_contracts, known_end=known_end)
+    replay = _replay(
+        deployment,
+        journals,
+        other_contracts=other_contracts,
+        known_end=known_end,
+        witness=witness,
+    )
     with open_trail(path) as file:
         reader = TrailReader(file)
         verify_header(reader.header, deployment)
@@ -199,6 +215,7 @@ def _replay(
     *,
     other_contracts: bool,
     known_end: KnownEnd | None,
+    witness: Witness | None,
 ) -> Replay:
     return Replay(
         deployment.contracts,
@@ -209,6 +226,7 @@ def _replay(
         rosters=deployment.rosters,
         other_contracts=other_contracts,
         known_end=known_end,
+        witness=witness,
     )
 
 

@@ -3,10 +3,10 @@
 import datetime as dt
 from typing import Final
 
-from ledger import queries
-from ledger.events import EventDecoder
-from ledger.replay import read_logs
-from ledger.trace import Thing, TraceEntry, trace
+from ledger.entities import State
+from ledger.events import Event
+from ledger.replay import replay_node
+from ledger.trace import Thing, TraceEntry, Tracer
 from scripts.demo.consumers import Entitlement
 from scripts.demo.errors import DemoError
 from scripts.demo.world import World
@@ -47,14 +47,16 @@ def play(world: World, granted: Entitlement) -> None:
 
 def trace_case(world: World, reference: bytes) -> tuple[TraceEntry, ...]:
     """Return everything about a case; nothing is asked but the regulator's own node."""
-    contracts, first = world.deployment.contracts, world.deployment.block_number
-    decoder, last = EventDecoder(contracts), world.node.send(queries.block_number())
-    events = (
-        event
-        for logs in read_logs(world.node, contracts, first, last)
-        for event in decoder.decode_all(logs)
-    )
-    return tuple(trace(events, Thing.CASE, reference))
+    tracer, entries = Tracer(Thing.CASE, reference), []
+
+    def witness(_state: State, event: Event) -> None:
+        entry = tracer.take(event)
+        if entry is not None:
+            entries.append(entry)
+
+    report = replay_node(world.node, world.deployment, witness=witness)
+    world.stage.check("nothing is missing from what was traced", report.findings, ())
+    return tuple(entries)
 
 
 def _what(entry: TraceEntry) -> str:

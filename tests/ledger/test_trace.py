@@ -1,6 +1,7 @@
 """A timeline holds all that concerns a thing, in order, with who did it; and nothing else."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 import pytest
@@ -28,7 +29,7 @@ from ledger.events import (
 )
 from ledger.events.plans import PLANS
 from ledger.keccak import keccak256
-from ledger.trace import _NAMES, Thing, TraceEntry, trace
+from ledger.trace import _NAMES, Thing, TraceEntry, Tracer
 from tests.support.chain import Parties
 from tests.support.trails import CONTRACTS, START, City, make_city
 
@@ -89,6 +90,12 @@ def events(city: City) -> list[Event]:
     return EventDecoder(CONTRACTS).decode_all(city.trail.logs)
 
 
+def trace(events: Iterable[Event], thing: Thing, name: bytes) -> list[TraceEntry]:
+    tracer = Tracer(thing, name)
+    lines = [tracer.take(event) for event in events]
+    return [line for line in lines if line is not None]
+
+
 def acts(entries: list[TraceEntry]) -> list[str]:
     return [
         f"{one.act} {one.outcome.title}" if one.outcome is not None else one.act for one in entries
@@ -96,7 +103,7 @@ def acts(entries: list[TraceEntry]) -> list[str]:
 
 
 def test_a_subjects_life(events: list[Event]) -> None:
-    found = list(trace(events, Thing.SUBJECT, subject(1)))
+    found = trace(events, Thing.SUBJECT, subject(1))
     assert acts(found) == [
         "SubjectRegistered",
         "Granted",
@@ -118,13 +125,13 @@ def test_a_subjects_life(events: list[Event]) -> None:
 
 
 def test_a_life_without_accesses(events: list[Event]) -> None:
-    assert acts(list(trace(events, Thing.SUBJECT, subject(3)))) == ["SubjectRegistered", "Granted"]
-    assert list(trace(events, Thing.SUBJECT, b"\x05" * 32)) == []
+    assert acts(trace(events, Thing.SUBJECT, subject(3))) == ["SubjectRegistered", "Granted"]
+    assert trace(events, Thing.SUBJECT, b"\x05" * 32) == []
 
 
 def test_an_authorizations_life_holds_what_halts_it(city: City, events: list[Event]) -> None:
     first, second = city.authorizations[:2]
-    found = acts(list(trace(events, Thing.AUTHORIZATION, first)))
+    found = acts(trace(events, Thing.AUTHORIZATION, first))
     assert found == [
         "Granted",
         "Accessed Allowed",
@@ -142,20 +149,20 @@ def test_an_authorizations_life_holds_what_halts_it(city: City, events: list[Eve
         "DatasetReclassified",
         "AgreementWithdrawn",
     ]
-    other = acts(list(trace(events, Thing.AUTHORIZATION, second)))
+    other = acts(trace(events, Thing.AUTHORIZATION, second))
     assert "SubjectFrozen" not in other
     assert other[-1] == "Accessed AgreementInactive"
 
 
 def test_a_cases_life_is_that_of_its_authorization(city: City, events: list[Event]) -> None:
     case = keccak256(subject(1))
-    assert acts(list(trace(events, Thing.CASE, case))) == acts(
-        list(trace(events, Thing.AUTHORIZATION, city.authorizations[0]))
+    assert acts(trace(events, Thing.CASE, case)) == acts(
+        trace(events, Thing.AUTHORIZATION, city.authorizations[0])
     )
 
 
 def test_a_consumers_life(events: list[Event]) -> None:
-    found = list(trace(events, Thing.PARTY, BANK))
+    found = trace(events, Thing.PARTY, BANK)
     counted = Counter(acts(found))
     assert counted == {
         "PartyAdmitted": 1,
@@ -183,7 +190,7 @@ def test_a_consumers_life(events: list[Event]) -> None:
 
 
 def test_a_datasets_life(city: City, events: list[Event]) -> None:
-    found = list(trace(events, Thing.DATASET, city.dataset))
+    found = trace(events, Thing.DATASET, city.dataset)
     counted = Counter(one.act for one in found)
     assert counted == {
         "DatasetRegistered": 1,

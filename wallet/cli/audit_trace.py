@@ -1,27 +1,25 @@
 """`quancheng audit trace`: the life of one thing as a table, with the names that are on chain."""
 
-import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Final
 
 import msgspec
 
-from ledger.deployment import Deployment
+from ledger.entities import State
 from ledger.events import (
     Accessed,
     Applied,
     DatasetRegistered,
     Event,
-    EventDecoder,
     Granted,
-    Log,
     PartyAdmitted,
 )
 from ledger.hexes import to_hex
-from ledger.trace import Thing, TraceEntry, trace
-from wallet.cli.output import short
+from ledger.trace import Thing, TraceEntry, Tracer
+from wallet.cli.output import named, short
 from wallet.cli.session import Session
+from wallet.moments import iso_moment, moment
 
 _TECHNICAL: Final = frozenset(
     (
@@ -38,7 +36,6 @@ _TECHNICAL: Final = frozenset(
 _TIMES: Final = frozenset(
     ("not_before", "expires_at", "starts_at", "ends_at", "until", "effective_at")
 )
-_LAST_YEAR: Final = 253_402_300_799
 _ACTORS: Final[Mapping[type[Event], str]] = {
     Accessed: "consumer",
     Applied: "consumer",
@@ -69,18 +66,37 @@ class _Line(msgspec.Struct, frozen=True):
     """The same for people: names and beginnings of ids."""
 
 
-def show_trace(
-    session: Session, batches: Iterable[Sequence[Log]], thing: Thing, name: bytes
-) -> None:
-    """Print a timeline.
+class Timeline:
+    """Collects the life of one thing while a replay reads; show it to the replay as its witness."""
 
-    Raises:
-        EventError: the logs cannot be the contracts'; replay says what is wrong.
-    """
-    lines = list(_lines(session.deployment, batches, thing, name))
-    session.output.result({"entries": lines})
+    def __init__(self, thing: Thing, name: bytes) -> None:
+        """Start from nothing.
+
+        Args:
+            thing: What is traced.
+            name: Its id, 32 bytes, or a party's address, 20 bytes.
+        """
+        self.title = f"{thing.value} {short(name)}"
+        self.lines: list[_Line] = []
+        self._tracer = Tracer(thing, name)
+        self._names: dict[bytes, str] = {}
+        """What parties and datasets are called."""
+
+    def witness(self, _state: State, event: Event) -> None:
+        """Take the next event."""
+        if isinstance(event, PartyAdmitted):
+            self._names[event.party] = event.title
+        elif isinstance(event, DatasetRegistered):
+            self._names[event.dataset] = event.terms.title
+        entry = self._tracer.take(event)
+        if entry is not None:
+            self.lines.append(_line(entry, self._names))
+
+
+def show_timeline(session: Session, timeline: Timeline) -> None:
+    """Show it to people."""
     session.output.table(
-        f"{thing.value} {short(name)}: {len(lines)} entries",
+        f"{timeline.title}: {len(timeline.lines)} entries",
         ("when (UTC)", "block", "act", "outcome", "who", "what"),
         [
             (
@@ -88,34 +104,12 @@ def show_trace(
                 line.block_number,
                 line.event,
                 line.outcome or "",
-                line.who_name or (short(line.who) if line.who else ""),
+                "" if line.who is None else named(line.who_name, line.who),
                 line.brief,
             )
-            for line in lines
+            for line in timeline.lines
         ],
     )
-
-
-def _lines(
-    deployment: Deployment, batches: Iterable[Sequence[Log]], thing: Thing, name: bytes
-) -> Iterator[_Line]:
-    names: dict[bytes, str] = {}
-    events = _learning(EventDecoder(deployment.contracts), batches, names)
-    for entry in trace(events, thing, name):
-        yield _line(entry, names)
-
-
-def _learning(
-    decoder: EventDecoder, batches: Iterable[Sequence[Log]], names: dict[bytes, str]
-) -> Iterator[Event]:
-    """Yield all events, and remember what parties and datasets are called."""
-    for logs in batches:
-        for event in decoder.decode_all(logs):
-            if isinstance(event, PartyAdmitted):
-                names[event.party] = event.title
-            elif isinstance(event, DatasetRegistered):
-                names[event.dataset] = event.terms.title
-            yield event
 
 
 def _line(entry: TraceEntry, names: Mapping[bytes, str]) -> _Line:
@@ -123,7 +117,7 @@ def _line(entry: TraceEntry, names: Mapping[bytes, str]) -> _Line:
     own = event.__struct_fields__[len(Event.__struct_fields__) :]
     said = {name: getattr(event, name) for name in own if name not in ("data", "outcome")}
     return _Line(
-        at=dt.datetime.fromtimestamp(entry.time, dt.UTC).isoformat(),
+        at=iso_moment(entry.time),
         block_number=event.block.number,
         log_index=event.log_index,
         transaction=to_hex(event.transaction),
@@ -171,11 +165,11 @@ def _flat(members: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 def _shown(name: str, value: object, known: Mapping[bytes, str]) -> str:
     if isinstance(value, bytes):
-        return known.get(value) or short(value)
+        return named(known.get(value), value)
     if name == "not_before" and value == 0:
         return "the grant's block"
     if name in _TIMES and isinstance(value, int):
-        return f"{dt.datetime.fromtimestamp(min(value, _LAST_YEAR), dt.UTC):%Y-%m-%d %H:%M}"
+        return f"{moment(value):%Y-%m-%d %H:%M}"
     if name == "fields" and isinstance(value, int):
         return " ".join(str(place) for place in range(value.bit_length()) if value >> place & 1)
     return _whole(value)

@@ -219,5 +219,13 @@ def short(data: bytes | str) -> str:
     return text if len(text) <= _SHORT + 2 else f"{text[: _SHORT + 2]}…"
 
 
+def named(name: str | None, id_: bytes | str) -> str:
+    """Return a name with the beginning of its id, for tables.
+
+    The id always stands there: others may be called the same, or as an id looks.
+    """
+    return f"{name} ({short(id_)})" if name else short(id_)
+
+
 def _plain(value: Any) -> object:
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")

@@ -13,6 +13,7 @@ from ledger.hexes import from_hex, parse_address
 from wallet.cli.errors import InputError
 from wallet.client.datasets import CLASSES
 from wallet.client.opening import field_index
+from wallet.moments import moment
 
 _SPAN: Final = re.compile(r"([0-9]{1,9})([smhdw]?)")
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -96,7 +97,7 @@ def time_of(text: str, now: float | None = None) -> int:
 
 def moment_text(seconds: int) -> str:
     """Return a moment for people, in the local time zone."""
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+    return moment(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
 
 
 def release_text(release: str, *, voided: bool) -> str:

@@ -1,23 +1,25 @@
 """The accesses as a table: JSON Lines, CSV or Parquet, made from the chain's events alone.
 
-Names of consumers and datasets are those at the time of the access.
+Rows are made while a replay reads (`ledger.replay.Witness`), never from a reading of their own: what a
+table shows was checked. They are made of whatever the replay was told, right or not. Names of consumers
+and datasets are those at the time of the access.
 """
 
 import csv
-import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from ledger.deployment import Deployment
+from ledger.entities import NOTHING, State
 from ledger.escaping import escape_cell
-from ledger.events import Accessed, EventDecoder, Log
+from ledger.events import Accessed, Event
 from ledger.hexes import to_hex
-from ledger.state import NOTHING, State, apply
+from ledger.replay import Witness
+from wallet.moments import iso_moment
 from wallet.regulator.errors import ExportFileError
 
 _ROWS_AT_ONCE: Final = 5000
@@ -55,35 +57,36 @@ class AccessRow(msgspec.Struct, frozen=True, gc=False):
     log_index: int
 
 
-def access_rows(deployment: Deployment, batches: Iterable[Sequence[Log]]) -> Iterator[AccessRow]:
-    """Yield the accesses in logs that begin with the deployment's first.
-
-    Raises:
-        LedgerError: the logs cannot be the contracts'; replay says what is wrong.
-    """
-    decoder, state = EventDecoder(deployment.contracts), State()
-    for logs in batches:
-        for event in decoder.decode_all(logs):
-            if isinstance(event, Accessed):
-                yield _row(state, event)
-            apply(state, event)
+Add = Callable[[AccessRow], None]
+"""Takes the next row."""
 
 
-def write_rows(path: Path, rows: Iterable[AccessRow], form: Format) -> int:
-    """Write a table; return the number of rows. Memory does not grow with them.
+def access_rows(add: Add) -> Witness:
+    """Return a replay's witness that makes a row of each access."""
+
+    def witness(state: State, event: Event) -> None:
+        if isinstance(event, Accessed):
+            add(_row(state, event))
+
+    return witness
+
+
+@contextmanager
+def open_table(path: Path, form: Format) -> Iterator[Add]:
+    """Write a table; the file is there, whole, once all went well. Memory does not grow with the rows.
 
     Raises:
         ExportFileError: the file cannot be written.
     """
-    writers: dict[Format, Callable[[Path, Iterable[AccessRow]], int]] = {
-        Format.JSON_LINES: _write_json_lines,
-        Format.CSV: _write_csv,
-        Format.PARQUET: _write_parquet,
-    }
+    beside = path.with_name(f"{path.name}.new")
     try:
-        return writers[form](path, rows)
+        with _WRITERS[form](beside) as add:
+            yield add
+        beside.replace(path)
     except OSError as error:
         raise ExportFileError(f"{path}: {error.strerror}") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _row(state: State, event: Accessed) -> AccessRow:
@@ -93,7 +96,7 @@ def _row(state: State, event: Accessed) -> AccessRow:
     chosen = [name for place, name in enumerate(names) if event.fields >> place & 1]
     return AccessRow(
         sequence=event.sequence,
-        at=dt.datetime.fromtimestamp(event.block.timestamp, dt.UTC).isoformat(),
+        at=iso_moment(event.block.timestamp),
         outcome=event.outcome.title,
         consumer=to_hex(event.consumer),
         consumer_name=party.name if party else "",
@@ -125,24 +128,26 @@ def _about(state: State, basis: bytes) -> tuple[str, bytes, bytes]:
     return ("dataset", b"", basis) if basis in state.datasets else ("unknown", b"", b"")
 
 
-def _write_json_lines(path: Path, rows: Iterable[AccessRow]) -> int:
-    count = 0
+@contextmanager
+def _json_lines(path: Path) -> Iterator[Add]:
     with path.open("wb") as file:
-        for row in rows:
+
+        def add(row: AccessRow) -> None:
             file.write(msgspec.json.encode(row) + b"\n")
-            count += 1
-    return count
+
+        yield add
 
 
-def _write_csv(path: Path, rows: Iterable[AccessRow]) -> int:
-    count = 0
+@contextmanager
+def _csv(path: Path) -> Iterator[Add]:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(AccessRow.__struct_fields__)
-        for row in rows:
+
+        def add(row: AccessRow) -> None:
             writer.writerow(map(_cell, msgspec.structs.astuple(row)))
-            count += 1
-    return count
+
+        yield add
 
 
 def _cell(value: object) -> object:
@@ -150,7 +155,8 @@ def _cell(value: object) -> object:
     return escape_cell(value) if isinstance(value, str) else value
 
 
-def _write_parquet(path: Path, rows: Iterable[AccessRow]) -> int:
+@contextmanager
+def _parquet(path: Path) -> Iterator[Add]:
     import pyarrow as pa  # noqa: PLC0415 - large, and only needed here
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -159,13 +165,29 @@ def _write_parquet(path: Path, rows: Iterable[AccessRow]) -> int:
     schema: Any = pa.schema(
         [(name, pa.int64() if name in numbers else pa.string()) for name in names]
     )
-    count, source = 0, iter(rows)
+    rows: list[AccessRow] = []
     with pq.ParquetWriter(path, schema) as writer:
-        while some := list(islice(source, _ROWS_AT_ONCE)):
-            columns = zip(*map(msgspec.structs.astuple, some), strict=True)
+
+        def write() -> None:
+            columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
             arrays = [
                 pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)
             ]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
-            count += len(some)
-    return count
+            rows.clear()
+
+        def add(row: AccessRow) -> None:
+            rows.append(row)
+            if len(rows) == _ROWS_AT_ONCE:
+                write()
+
+        yield add
+        if rows:
+            write()
+
+
+_WRITERS: Final[dict[Format, Callable[[Path], AbstractContextManager[Add]]]] = {
+    Format.JSON_LINES: _json_lines,
+    Format.CSV: _csv,
+    Format.PARQUET: _parquet,
+}

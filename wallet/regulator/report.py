@@ -1,10 +1,12 @@
-"""A report for people: one HTML file, nothing loaded from elsewhere, every text escaped."""
+"""A report for people: one HTML file, nothing loaded from elsewhere, every text escaped.
 
-from collections import Counter
+Parties choose what they and their datasets are called, so a name never stands for an id: it is counted by
+ids, each name has its id beside it, and only ids look like ids.
+"""
+
+from collections import Counter, deque
 from collections.abc import Iterable
-from typing import Final
-
-import msgspec
+from typing import Final, NewType
 
 from ledger.deployment import Deployment
 from ledger.escaping import escape_html
@@ -21,45 +23,50 @@ code { font-size: 12px; overflow-wrap: anywhere; }
 """
 
 
-class Summary(msgspec.Struct):
-    """What a report counts while rows pass."""
+_Html = NewType("_Html", str)
+"""Escaped."""
 
-    accesses: int = 0
-    outcomes: Counter[str] = msgspec.field(default_factory=Counter)
-    consumers: Counter[str] = msgspec.field(default_factory=Counter)
-    datasets: Counter[str] = msgspec.field(default_factory=Counter)
+
+class Summary:
+    """What a report shows of the accesses; it takes their rows while a replay reads."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.consumers: Counter[str] = Counter()
+        """By address."""
+        self.datasets: Counter[str] = Counter()
+        """By id; empty for accesses on a basis that nobody made."""
+        self.names: dict[str, str] = {}
+        """Of both, as they were last called."""
+        self.newest: deque[AccessRow] = deque(maxlen=_MOST_ROWS)
 
     def add(self, row: AccessRow) -> None:
         """Count one access."""
-        self.accesses += 1
         self.outcomes[row.outcome] += 1
-        self.consumers[row.consumer_name or row.consumer] += 1
-        self.datasets[row.dataset_title or row.dataset or "unknown"] += 1
+        self.consumers[row.consumer] += 1
+        self.datasets[row.dataset] += 1
+        self.names[row.consumer] = row.consumer_name
+        self.names[row.dataset] = row.dataset_title
+        self.newest.append(row)
 
 
-def make_report(deployment: Deployment, replay: ReplayReport, rows: Iterable[AccessRow]) -> str:
+def make_report(deployment: Deployment, replay: ReplayReport, summary: Summary) -> str:
     """Return a report as HTML.
 
     Args:
         deployment: the contracts.
         replay: its result.
-        rows: all accesses; the newest `_MOST_ROWS` are listed.
+        summary: of the accesses that this replay read.
     """
-    summary, newest = Summary(), []
-    for row in rows:
-        summary.add(row)
-        newest.append(row)
-        if len(newest) > 2 * _MOST_ROWS:
-            del newest[:_MOST_ROWS]
     parts = [
         _trial(deployment),
         _verdict(replay),
         _facts(deployment, replay),
         _findings(replay),
-        _counts("Outcomes 结果", summary.outcomes),
-        _counts("Consumers 使用方", summary.consumers),
-        _counts("Datasets 数据目录", summary.datasets),
-        _accesses(newest[-_MOST_ROWS:]),
+        _counts("Outcomes 结果", [(_text(name), n) for name, n in summary.outcomes.most_common()]),
+        _counts("Consumers 使用方", _named_counts(summary.consumers, summary.names)),
+        _counts("Datasets 数据目录", _named_counts(summary.datasets, summary.names)),
+        _accesses(summary.newest),
     ]
     body = "\n".join(parts)
     policy = "default-src 'none'; style-src 'unsafe-inline'"
@@ -104,46 +111,58 @@ def _facts(deployment: Deployment, replay: ReplayReport) -> str:
         ("voided accesses", replay.void_check),
         ("statements", replay.statement_check),
     )
-    return _table("What was replayed 重放范围", ("", ""), facts)
+    rows = [(_text(name), _text(value)) for name, value in facts]
+    return _table("What was replayed 重放范围", ("", ""), rows)
 
 
 def _findings(replay: ReplayReport) -> str:
     if replay.is_clean:
         return ""
-    rows = [(finding.kind.value, str(finding)) for finding in replay.findings]
+    rows = [(_text(finding.kind.value), _text(str(finding))) for finding in replay.findings]
     return _table("Differences 差异", ("kind", "what and where"), rows)
 
 
-def _counts(title: str, counts: Counter[str]) -> str:
-    rows = [(name, str(count)) for name, count in counts.most_common()]
-    return _table(title, ("", "accesses"), rows)
+def _named_counts(counts: Counter[str], names: dict[str, str]) -> list[tuple[_Html, int]]:
+    return [(_named(names[id_], id_), count) for id_, count in counts.most_common()]
 
 
-def _accesses(rows: list[AccessRow]) -> str:
+def _counts(title: str, counts: Iterable[tuple[_Html, int]]) -> str:
+    return _table(title, ("", "accesses"), [(name, _text(str(count))) for name, count in counts])
+
+
+def _accesses(rows: deque[AccessRow]) -> str:
     columns = ("sequence", "at", "consumer", "dataset", "fields", "outcome", "transaction")
     cells = [
         (
-            str(row.sequence),
-            row.at,
-            row.consumer_name or row.consumer,
-            row.dataset_title or row.dataset,
-            row.fields,
-            row.outcome,
-            row.transaction,
+            _text(str(row.sequence)),
+            _text(row.at),
+            _named(row.consumer_name, row.consumer),
+            _named(row.dataset_title, row.dataset),
+            _text(row.fields),
+            _text(row.outcome),
+            _id(row.transaction),
         )
         for row in reversed(rows)
     ]
     return _table("Accesses 使用记录 (newest first)", columns, cells)
 
 
-def _table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _table(title: str, columns: Iterable[str], rows: Iterable[Iterable[_Html]]) -> str:
     head = "".join(f"<th>{escape_html(column)}</th>" for column in columns)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
+    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<h2>{escape_html(title)}</h2>\n<table><tr>{head}</tr>\n{body}\n</table>"
 
 
-def _cell(text: str) -> str:
-    shown = escape_html(text)
-    return f"<code>{shown}</code>" if text.startswith("0x") else shown
+def _text(text: str) -> _Html:
+    return _Html(escape_html(text))
+
+
+def _id(id_: str) -> _Html:
+    return _Html(f"<code>{escape_html(id_)}</code>")
+
+
+def _named(name: str, id_: str) -> _Html:
+    """A name with its id: others may be called the same, or as somebody's id looks."""
+    if not id_:
+        return _text("unknown")
+    return _Html(f"{_text(name)} {_id(id_)}") if name else _id(id_)

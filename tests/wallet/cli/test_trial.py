@@ -15,7 +15,7 @@ from tests.support.chain import Chain
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.output import Output
 from wallet.cli.run import app
-from wallet.regulator.report import make_report
+from wallet.regulator.report import Summary, make_report
 
 UNBOUNDED = "trial       YES: its delays can be shorter than 3 days, no party's power is bounded"
 
@@ -93,7 +93,7 @@ def test_a_list_is_printed_as_it_is_and_machines_people_are_told(
 
 def test_the_report_for_people_says_it_first(chain: Chain, tmp_path: Path) -> None:
     def page_of(deployment: Deployment) -> str:
-        return make_report(deployment, report, ())
+        return make_report(deployment, report, Summary())
 
     report = replay_node(chain.rpc, chain.deployment, [])
     trial = page_of(read_deployment(deployed(chain, tmp_path, trial=True)))
