@@ -379,7 +379,7 @@ def _assemble(
         callers=callers,
         accesses=accesses,
         relays=relays,
-        inbox=Inbox(inbox_store, authorizations, checker),
+        inbox=Inbox(inbox_store, authorizations, checker, trail),
         inbox_store=inbox_store,
         authorizations=authorizations,
         links=links,

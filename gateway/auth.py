@@ -58,6 +58,9 @@ class Principal:
 
     signer: bytes
     """ERC-7913 bytes: 20 of an account, more of a passkey."""
+    until: int
+    """Seconds since 1970 until when the request entitles to hear: the session's end, or a session's length
+    after a signed request."""
 
     @property
     def account(self) -> bytes:
@@ -214,7 +217,7 @@ class Authenticator:
         self._limits.requests.check(bucket)
         await self._nonces.remember(head.address, head.nonce, head.expires)
         self._limits.requests.take(bucket)
-        return Principal(head.address)
+        return Principal(head.address, int(self._clock()) + self._rules.session_lifetime)
 
     def challenge(self, signer: bytes, request: Request) -> Challenge:
         """Return what a signer has to sign to begin a session. Nothing is kept of it.
@@ -268,11 +271,19 @@ class Authenticator:
                 raise refused from error
 
     async def _of_session(self, token: str) -> Principal:
-        signer = await self._sessions.signer_of(token, int(self._clock()))
-        if signer is None:
+        session = await self._sessions.find(token, int(self._clock()))
+        if session is None:
             raise SessionError("the session is unknown or over")
-        self._limits.requests.take(await self._limits.callers.bucket_of(signer))
-        return Principal(signer)
+        self._limits.requests.take(await self._limits.callers.bucket_of(session.signer))
+        return Principal(session.signer, session.expires_at)
+
+    def left(self, principal: Principal) -> float:
+        """Return for how many seconds a principal may still be told news; zero or less for no more."""
+        return principal.until - self._clock()
+
+    def stranger(self) -> Principal:
+        """Return nobody, who may hear what is public for as long as a session lasts."""
+        return Principal(b"", int(self._clock()) + self._rules.session_lifetime)
 
     def _authority(self, request: Request) -> str:
         authority = authority_of(request.headers.get("host", ""), self._rules.scheme)

@@ -1,6 +1,6 @@
 """The regulator's live feed: accesses, all other events of the chain, and alerts, as they happen."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,8 +11,6 @@ from gateway.showing import Shower, show_event
 from gateway.topics import ALERTS, CHAIN
 
 _PAGE: Final = 500
-_LOOK_AGAIN: Final = 5.0
-"""Seconds after which one looks without being told: another gateway may have raised an alert."""
 
 
 @dataclass(slots=True)
@@ -27,21 +25,28 @@ class FeedPlace:
     """Id."""
 
 
-async def follow(services: AccessServices, place: FeedPlace) -> AsyncIterator[dict[str, Any]]:
-    """Yield server-sent events, without end; nothing is left out and nothing comes twice.
+async def follow(
+    services: AccessServices,
+    place: FeedPlace,
+    may: Callable[[], bool],
+    wait: Callable[[str, str], Awaitable[None]],
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield server-sent events; nothing is left out and nothing comes twice.
 
     Args:
-        services: Index, alerts and topics.
+        services: Index and alerts.
         place: After which to begin; it is moved on.
+        may: Asked in each round; the feed ends when it says no.
+        wait: For one of two topics, or until it is time to look.
     """
     index = services.shared.index
-    while True:
+    while may():
         head, found = index.head, False
         async for message in _new(services, place):
             found = True
             yield message
         if not found and index.head == head:
-            await services.topics.wait(_LOOK_AGAIN, CHAIN, ALERTS)
+            await wait(CHAIN, ALERTS)
 
 
 async def _new(services: AccessServices, place: FeedPlace) -> AsyncIterator[dict[str, Any]]:

@@ -3,11 +3,14 @@
 A consumer never learns the subject id before it is granted something: it holds a handle, which is
 opaque, for one consumer and for a time. The gateway keeps what is asked, not who is asked in the
 sense of a name: a subject is a random number here.
+
+What was given or asked before an id was closed, or given to the person whose it is, was meant for somebody
+else: neither handle nor ask outlives that. Both bear block times, so that no clock decides it.
 """
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -17,6 +20,8 @@ from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import InboxStore, StoredAsk
 from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH, from_hex
+from ledger.index.rows import SubjectEntry
+from ledger.links import LinkBounds
 from ledger.plain_text import MOST_MESSAGE, verify_optional_text
 from ledger.policy import LATEST_START
 from ledger.statement import case_reference, format_reference, parse_reference
@@ -86,6 +91,27 @@ class TermsChecker(Protocol):
         ...
 
 
+class Subjects(Protocol):
+    """What the chain says of subjects: the index."""
+
+    @property
+    def time(self) -> int:
+        """Time of the newest block in it."""
+        ...
+
+    async def subject(self, subject: bytes) -> SubjectEntry | None:
+        """Return a subject, once the index has all that is final."""
+        ...
+
+    async def link_bounds(self, subject: bytes) -> LinkBounds:
+        """Return who acts for a subject as its identity authority.
+
+        Raises:
+            UnavailableError: That cannot be told now.
+        """
+        ...
+
+
 class GrantedAsk(msgspec.Struct, frozen=True):
     """An ask for the consumer that made it."""
 
@@ -109,6 +135,7 @@ class Inbox:
         store: InboxStore,
         authorizations: AuthorizationStore,
         checker: TermsChecker,
+        subjects: Subjects,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -118,16 +145,32 @@ class Inbox:
             store: Where asks are kept.
             authorizations: What was granted.
             checker: Of purposes and agreements.
+            subjects: Says whose an id is, and since when.
             clock: Seconds since 1970.
         """
+        self._subjects = subjects
         self._store = store
         self._authorizations = authorizations
         self._checker = checker
         self._clock = clock
 
-    async def give_handle(self, subject: bytes) -> HandleGiven:
-        """Return a new handle for a subject."""
-        handle, expires_at = secrets.token_bytes(_HANDLE), int(self._clock()) + HANDLE_LIFETIME
+    async def give_handle(self, signer: bytes, subject: bytes) -> HandleGiven:
+        """Return a new handle for a subject, to the subject itself or to its identity authority.
+
+        Raises:
+            ForbiddenError: The signer is neither, or the id is closed.
+            UnavailableError: That cannot be told now.
+        """
+        at = self._subjects.time  # first: what ends the handle comes in a later block
+        known = await self._subjects.subject(subject)
+        if known is None or (
+            signer != known.signer
+            and signer not in (await self._subjects.link_bounds(subject)).authorities
+        ):
+            raise ForbiddenError("a handle is given to a subject and to its identity authority")
+        if known.closed:
+            raise ForbiddenError("the subject id is closed")
+        handle, expires_at = secrets.token_bytes(_HANDLE), at + HANDLE_LIFETIME
         await self._store.put_handle(handle, subject, expires_at)
         return HandleGiven(handle, expires_at)
 
@@ -141,22 +184,25 @@ class Inbox:
             UnknownError, HandleUsedError: The handle cannot be used.
             ReferenceUsedError: Something else was asked under this reference number.
         """
-        now = int(self._clock())
+        now, at = int(self._clock()), self._subjects.time
         terms = check_ask(ask, now)
         if terms.consumer != consumer:
             raise ForbiddenError("an ask is in the name of whoever signs the request")
         await self._checker.check(terms)
-        subject = await self._store.use_handle(handle, consumer, now)
+        used = await self._store.use_handle(handle, consumer, now)
+        known = await self._subjects.subject(used.subject)
+        if not _is_for(known, used.expires_at - HANDLE_LIFETIME):
+            raise UnknownError("handle any more: the id was closed, or is another person's")
         kept = StoredAsk(
             id=secrets.token_hex(16),
             consumer=consumer,
             reference=_reference(ask.reference),
-            subject=subject,
+            subject=used.subject,
             state="pending",
             body=msgspec.json.encode(ask),
             reason="",
             authorization=None,
-            created_at=now,
+            created_at=at,
             expires_at=ask.deadline,
         )
         return await self._store.put(kept)
@@ -173,13 +219,19 @@ class Inbox:
         granted = None
         if kept.authorization is not None:
             granted = await self._authorizations.get(kept.authorization)
-        return GrantedAsk(kept, kept.state_at(int(self._clock())), granted)
+        state = kept.state_at(int(self._clock()))
+        if state == "pending":
+            known = await self._subjects.subject(kept.subject)
+            state = state if _is_for(known, kept.created_at) else "expired"
+        return GrantedAsk(kept, state, granted)
 
-    async def waiting(self, subjects: tuple[bytes, ...]) -> tuple[StoredAsk, ...]:
+    async def waiting(self, subjects: Sequence[SubjectEntry]) -> tuple[StoredAsk, ...]:
         """Return what waits for these subjects, the newest first."""
-        return await self._store.of_subjects(subjects, int(self._clock()))
+        known = {one.id: one for one in subjects}
+        found = await self._store.of_subjects(tuple(known), int(self._clock()))
+        return tuple(one for one in found if _is_for(known[one.subject], one.created_at))
 
-    async def refuse(self, subjects: tuple[bytes, ...], ask: str, reason: str) -> StoredAsk:
+    async def refuse(self, subjects: Sequence[SubjectEntry], ask: str, reason: str) -> StoredAsk:
         """Refuse an ask in the name of one of these subjects.
 
         Raises:
@@ -187,9 +239,15 @@ class Inbox:
             AskStateError: It was granted.
         """
         kept = await self._store.get(ask)
-        if kept.subject not in subjects:
+        known = {one.id: one for one in subjects}
+        if not _is_for(known.get(kept.subject), kept.created_at):
             raise UnknownError("request")
         return await self._store.refuse(ask, reason)
+
+
+def _is_for(subject: SubjectEntry | None, at: int) -> bool:
+    """Tell whether what was given or asked in a block of this time is still meant for who has the id."""
+    return subject is not None and not subject.closed and at > subject.links_from
 
 
 def check_ask(ask: Ask, now: int) -> Terms:

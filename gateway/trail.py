@@ -10,7 +10,7 @@ from ledger.enumerations import Roles
 from ledger.gathering import Gatherer
 from ledger.index.index import Index
 from ledger.index.reader import Selection
-from ledger.index.rows import Place
+from ledger.index.rows import Place, SubjectEntry
 from ledger.links import LinkBounds
 
 _PAGE = 1000
@@ -20,7 +20,7 @@ _FAR = 20
 
 
 class IndexTrail:
-    """`LinkChain`, `PastActs` and `Trail` over the index."""
+    """`LinkChain`, `PastActs`, `Subjects` and `Trail` over the index."""
 
     def __init__(
         self,
@@ -55,6 +55,14 @@ class IndexTrail:
     def time(self) -> int:
         """See `gateway.linking.LinkChain`."""
         return self._index.head.timestamp
+
+    async def subject(self, subject: bytes) -> SubjectEntry | None:
+        """See `gateway.inbox.Subjects`."""
+        found = await self._index.subject(subject)
+        if found is None and self._catch_up is not None:
+            await self._catch_up()
+            found = await self._index.subject(subject)
+        return found
 
     async def link_bounds(self, subject: bytes) -> LinkBounds:
         """See `gateway.linking.LinkChain`."""

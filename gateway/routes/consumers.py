@@ -9,13 +9,13 @@ from sse_starlette import EventSourceResponse
 from gateway.access_services import AccessServices
 from gateway.routes.access_models import RevocationLogs, RevocationsAnswer, RevocationShown
 from gateway.routes.edge import access_services
+from gateway.routes.streams import Listener
 from gateway.showing import show_log, show_revocation
 from gateway.topics import CHAIN
 
 router = APIRouter(prefix="/v1", tags=["consumers"])
 
 _PAGE: Final = 500
-_LOOK_AGAIN: Final = 5.0
 _ENDING: Final = frozenset(
     (
         *("Revoked", "Confirmed", "SubjectFrozen", "SubjectUnfrozen"),
@@ -54,18 +54,21 @@ async def get_revocation_logs(request: Request, since: Since = 0) -> RevocationL
 async def follow_revocations(
     request: Request, since: Since = 0, cursor: Since = 0
 ) -> EventSourceResponse:
-    """Hear of them as they happen: an event `revocations` for each page that is not empty."""
-    services = access_services(request)
+    """Hear of them as they happen: an event `revocations` for each page that is not empty.
+
+    It ends after a session's length: connect again, from the last page's `next` on.
+    """
+    services, listener = access_services(request), Listener(request)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
         after = cursor
-        while True:
+        while not listener.is_over:
             head = services.shared.index.head
             page = await _page(services, since, after)
             if page.revocations:
                 yield {"event": "revocations", "data": page.model_dump_json()}
             if page.next == after and services.shared.index.head == head:
-                await services.topics.wait(_LOOK_AGAIN, CHAIN)
+                await listener.wait(CHAIN)
             after = page.next
 
     return EventSourceResponse(events())

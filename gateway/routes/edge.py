@@ -6,11 +6,12 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from gateway.access_services import AccessServices
-from gateway.errors import NotSubjectError, UnknownError
+from gateway.auth import Principal
+from gateway.errors import NotSubjectError, RoleMissingError, UnknownError
 from gateway.services import Services
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex
-from ledger.index.rows import DatasetEntry, PartyEntry
+from ledger.index.rows import DatasetEntry, PartyEntry, SubjectEntry
 from ledger.service import request_body
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -63,15 +64,15 @@ async def read_signed(
     return principal.signer, request_body.parse_model(body, model)
 
 
-async def signer_of(request: Request) -> bytes:
-    """Return who signed a request without a body (ERC-7913 bytes).
+async def principal_of(request: Request) -> Principal:
+    """Return who sent a request without a body.
 
     Raises:
         UnauthenticatedError: The request is not rightly signed.
     """
     services = services_of(request)
     body = await read_body(request, services.settings.body_limit)
-    return (await services.authenticator.principal(request, body)).signer
+    return await services.authenticator.principal(request, body)
 
 
 async def party_account(request: Request) -> bytes:
@@ -81,12 +82,10 @@ async def party_account(request: Request) -> bytes:
         UnauthenticatedError: The request is not rightly signed.
         ForbiddenError: A passkey signed it.
     """
-    services = services_of(request)
-    body = await read_body(request, services.settings.body_limit)
-    return (await services.authenticator.principal(request, body)).account
+    return (await principal_of(request)).account
 
 
-async def subjects_of(request: Request, signer: bytes | None = None) -> tuple[bytes, ...]:
+async def subjects_of(request: Request, signer: bytes | None = None) -> tuple[SubjectEntry, ...]:
     """Return the subjects for which the signer of a request signs now.
 
     Args:
@@ -97,7 +96,7 @@ async def subjects_of(request: Request, signer: bytes | None = None) -> tuple[by
         UnauthenticatedError: The request is not rightly signed.
         NotSubjectError: There are none.
     """
-    signer = await signer_of(request) if signer is None else signer
+    signer = (await principal_of(request)).signer if signer is None else signer
     shared = access_services(request).shared
     found = await shared.index.subjects_of(signer)
     if not found:
@@ -105,7 +104,7 @@ async def subjects_of(request: Request, signer: bytes | None = None) -> tuple[by
         found = await shared.index.subjects_of(signer)
     if not found:
         raise NotSubjectError("the signer does not sign for any subject now")
-    return tuple(one.id for one in found)
+    return found
 
 
 async def dataset_of(request: Request, dataset: str) -> DatasetEntry:
@@ -126,6 +125,17 @@ async def party_in(request: Request, address: bytes, role: Roles) -> PartyEntry 
     """Return a party if it has a role now."""
     shared = access_services(request).shared
     return await shared.freshness.find(lambda: shared.index.snapshot.party(address, role))
+
+
+async def require_role(request: Request, address: bytes, role: Roles) -> bytes:
+    """Return an address if it is a party's that has a role now, not only when it registered something.
+
+    Raises:
+        RoleMissingError: It is none.
+    """
+    if await party_in(request, address, role) is None:
+        raise RoleMissingError(str(role.name).lower().replace("_", " "))
+    return address
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from sse_starlette import EventSourceResponse
 
 from gateway.access_services import AccessServices
-from gateway.errors import ForbiddenError, MalformedBodyError, RoleMissingError
+from gateway.errors import MalformedBodyError
 from gateway.inbox import Ask, GrantedAsk, ask_of
 from gateway.routes.access_models import (
     AskAnswer,
@@ -25,22 +25,23 @@ from gateway.routes.edge import (
     access_services,
     body_schema,
     party_account,
-    party_in,
+    principal_of,
     read_signed,
+    require_role,
     subjects_of,
 )
+from gateway.routes.streams import Listener
 from gateway.showing import Shower
 from gateway.store.inbox import StoredAsk
 from gateway.topics import ask_topic, inbox_topic
 from ledger.enumerations import Roles
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
-from ledger.typed_data import record_to_object
+from ledger.index.rows import AuthorizationEntry
+from ledger.typed_data import Authorization, record_to_object
 
 router = APIRouter(prefix="/v1", tags=["inbox"])
 
-_LOOK_AGAIN: Final = 5.0
-"""Seconds after which a stream looks again by itself: another gateway may have taken the answer."""
 _FINAL: Final = frozenset(("granted", "refused", "expired"))
 
 AskPath = Annotated[str, Path(alias="request", pattern="^[0-9a-f]{32}$")]
@@ -48,15 +49,11 @@ AskPath = Annotated[str, Path(alias="request", pattern="^[0-9a-f]{32}$")]
 
 @router.post("/handles", status_code=201, openapi_extra=body_schema(HandleWanted))
 async def give_handle(request: Request) -> HandleAnswer:
-    """Give a handle to a subject's inbox: to the identity authority, or to the subject itself."""
+    """Give a handle to a subject's inbox: to its identity authority, or to the subject itself."""
     services = access_services(request)
     signer, wanted = await read_signed(request, HandleWanted)
     subject = from_hex(wanted.subject)
-    if await party_in(request, signer, Roles.IDENTITY_AUTHORITY) is None:
-        own = await services.shared.index.subjects_of(signer)
-        if subject not in {one.id for one in own}:
-            raise ForbiddenError("a handle is given to the identity authority and to the subject")
-    given = await services.inbox.give_handle(subject)
+    given = await services.inbox.give_handle(signer, subject)
     return HandleAnswer(handle=to_hex(given.handle), expires_at=given.expires_at)
 
 
@@ -65,8 +62,7 @@ async def ask(request: Request) -> AskCreated:
     """Ask the person that a handle leads to. The same ask again is the same request."""
     services = access_services(request)
     signer, taken = await read_signed(request, AskTaken)
-    if await party_in(request, signer, Roles.CONSUMER) is None:
-        raise RoleMissingError("consumer")
+    await require_role(request, signer, Roles.CONSUMER)
     try:
         wanted = msgspec.convert(taken.ask, Ask)
     except msgspec.ValidationError as error:
@@ -86,21 +82,24 @@ async def get_request(ask_id: AskPath, http: Request) -> AskAnswer:
 
 @router.get("/requests/{request}/events", response_class=EventSourceResponse)
 async def follow_request(ask_id: AskPath, http: Request) -> EventSourceResponse:
-    """Wait for the answer: an event `state` now and at each change, until it is final."""
-    services = access_services(http)
-    consumer = await party_account(http)
+    """Wait for the answer: an event `state` now and at each change, until it is final.
+
+    It ends with the session, and after a session's length at the latest: connect again.
+    """
+    services, principal = access_services(http), await principal_of(http)
+    consumer, listener = principal.account, Listener(http, principal)
     await services.inbox.state(consumer, ask_id)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
         told = ""
-        while told not in _FINAL:
+        while told not in _FINAL and not listener.is_over:
             found = await services.inbox.state(consumer, ask_id)
             if found.state != told:
                 told = found.state
                 shown = await _shown(services, found)
                 yield {"event": "state", "data": shown.model_dump_json()}
             else:
-                await services.topics.wait(_LOOK_AGAIN, ask_topic(ask_id))
+                await listener.wait(ask_topic(ask_id))
 
     return EventSourceResponse(events())
 
@@ -116,20 +115,29 @@ async def get_inbox(request: Request) -> InboxAnswer:
 
 @router.get("/inbox/events", response_class=EventSourceResponse)
 async def follow_inbox(request: Request) -> EventSourceResponse:
-    """Wait for asks: an event `requests` now and at each change."""
-    services = access_services(request)
-    subjects = await subjects_of(request)
+    """Wait for asks: an event `requests` now and at each change.
+
+    It ends when the signer signs for nobody any more, with the session, and after a session's length at the
+    latest: connect again.
+    """
+    services, principal = access_services(request), await principal_of(request)
+    listener, index = Listener(request, principal), services.shared.index
+    await subjects_of(request, principal.signer)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
         told: tuple[str, ...] | None = None
-        while True:
+        while not listener.is_over:
+            # Anew each time: a thief of the phone must not go on reading after a rotation or recovery.
+            subjects = await index.subjects_of(principal.signer)
+            if not subjects:
+                return
             found = await services.inbox.waiting(subjects)
             ids = tuple(one.id for one in found)
             if ids != told:
                 told = ids
                 shown = InboxAnswer(requests=[_entry(services, one) for one in found])
                 yield {"event": "requests", "data": shown.model_dump_json()}
-            await services.topics.wait(_LOOK_AGAIN, *map(inbox_topic, subjects))
+            await listener.wait(*(inbox_topic(one.id) for one in subjects))
 
     return EventSourceResponse(events())
 
@@ -156,7 +164,7 @@ async def _shown(services: AccessServices, found: GrantedAsk) -> AskAnswer:
     )
     if kept.authorization is None or granted is None:
         return answer
-    link = await _link(services, granted.record.subject, granted.record.dataset)
+    link = await _link(services, kept.authorization, granted.record)
     approval = granted.approval
     names = await (await services.index()).names_at_grant([kept.authorization])
     return answer.model_copy(
@@ -175,9 +183,29 @@ async def _shown(services: AccessServices, found: GrantedAsk) -> AskAnswer:
     )
 
 
-async def _link(services: AccessServices, subject: bytes, dataset: bytes) -> SignedLink | None:
-    kept = (await services.links.find([(subject, dataset)])).get((subject, dataset))
+async def _link(
+    services: AccessServices, authorization: bytes, record: Authorization
+) -> SignedLink | None:
+    """Return the link, renewed as it may be, while there is something that a consumer needs it for."""
+    shared = services.shared
+    index = await services.index()
+    found = await index.authorization(authorization)
+    if found is None:  # another gateway may have brought it on chain a moment ago
+        await shared.freshness.catch_up()
+        found = await index.authorization(authorization)
+    consumer = index.snapshot.party(record.consumer, Roles.CONSUMER)
+    if found is None or consumer is None or _is_over(found, index.head.timestamp):
+        return None
+    tie = (record.subject, record.dataset)
+    kept = (await services.links.find([tie])).get(tie)
     return None if kept is None else kept.signed
+
+
+def _is_over(authorization: AuthorizationEntry, now: int) -> bool:
+    used_up = authorization.uses >= authorization.max_uses
+    return (
+        authorization.revoked or authorization.halted or used_up or authorization.expires_at <= now
+    )
 
 
 def _entry(services: AccessServices, kept: StoredAsk) -> InboxEntry:

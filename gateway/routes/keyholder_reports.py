@@ -6,8 +6,13 @@ from typing import Annotated, Final, Self
 from fastapi import APIRouter, Request, Response
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
 
-from gateway.errors import RoleMissingError
-from gateway.routes.edge import access_services, body_schema, party_account, party_in, read_signed
+from gateway.routes.edge import (
+    access_services,
+    body_schema,
+    party_account,
+    read_signed,
+    require_role,
+)
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex, to_hex
 from ledger.parts_statements import MOST_PROOF
@@ -61,8 +66,7 @@ async def report(request: Request) -> Response:
     """
     reports = access_services(request).keyholder_reports
     consumer, taken = await read_signed(request, KeyholderReportTaken, MOST_BODY)
-    if await party_in(request, consumer, Roles.CONSUMER) is None:
-        raise RoleMissingError("consumer")
+    await require_role(request, consumer, Roles.CONSUMER)
     access = from_hex(taken.access)
     if taken.proof is not None:
         await reports.take_proof(consumer, access, taken.proof)
@@ -74,9 +78,7 @@ async def report(request: Request) -> Response:
 @router.get("/keyholder-reports")
 async def get_reports(request: Request) -> KeyholderReportsAnswer:
     """List what is reported of keyholders, with the proofs; for a regulator."""
-    party = await party_account(request)
-    if await party_in(request, party, Roles.REGULATOR) is None:
-        raise RoleMissingError("regulator")
+    await require_role(request, await party_account(request), Roles.REGULATOR)
     found = await access_services(request).keyholder_reports.list()
     return KeyholderReportsAnswer(
         reports=[

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Path, Query, Request
 
 from gateway.errors import NotProviderError
 from gateway.routes.access_models import AccessesAnswer, ApplicationsAnswer
-from gateway.routes.edge import access_services, dataset_of, party_account
+from gateway.routes.edge import access_services, dataset_of, party_account, require_role
 from gateway.showing import Shower
+from ledger.enumerations import Roles
 from ledger.index.reader import Selection
 
 router = APIRouter(prefix="/v1", tags=["providers"])
@@ -29,6 +30,7 @@ async def get_accesses(
     found = await dataset_of(request, dataset)
     if found.provider != provider:
         raise NotProviderError("the dataset is another provider's")
+    await require_role(request, provider, Roles.PROVIDER)
     selection = Selection(dataset=found.id)
     entries = await index.accesses(selection, before=cursor, limit=_PAGE)
     releases, shower = await services.release_states(entries), Shower(index.snapshot)
@@ -40,11 +42,13 @@ async def get_accesses(
 
 @router.get("/applications")
 async def get_applications(request: Request) -> ApplicationsAnswer:
-    """Show applications: a provider those for its datasets, a consumer its own."""
+    """Show applications: a provider those for its datasets, a consumer its own, also when it was withdrawn."""
     shared = access_services(request).shared
     index, party = shared.index, await party_account(request)
     await shared.freshness.catch_up()
     provides = any(one.provider == party for one in index.snapshot.datasets.values())
+    if provides:
+        await require_role(request, party, Roles.PROVIDER)
     found = await (
         index.applications(provider=party) if provides else index.applications(consumer=party)
     )

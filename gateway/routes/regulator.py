@@ -1,6 +1,6 @@
 """What a regulator sees: the whole way of one thing, alerts, everything as it happens, the journal."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
@@ -8,11 +8,12 @@ from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse
 
 from gateway.access_services import AccessServices
-from gateway.errors import MalformedBodyError, RoleMissingError
+from gateway.errors import MalformedBodyError
 from gateway.feed import FeedPlace, follow
 from gateway.journal_export import JournalLines, encode_journal_end
 from gateway.routes.access_models import AlertsAnswer, TraceAnswer
-from gateway.routes.edge import access_services, party_account, party_in
+from gateway.routes.edge import access_services, party_account, principal_of, require_role
+from gateway.routes.streams import Listener
 from gateway.showing import Shower, show_event
 from gateway.store.releases import JournalEntry
 from ledger.enumerations import Roles
@@ -81,15 +82,16 @@ async def feed(
 ) -> EventSourceResponse:
     """Follow everything: `accesses`, `events` (all others of the chain) and `alerts`, each a JSON list.
 
-    From now on, or after a sequence number, an event's key, an alert's id.
+    From now on, or after a sequence number, an event's key, an alert's id. It ends with the role, with the
+    session, and after a session's length at the latest: connect again.
     """
-    services = await _for_regulator(request)
+    services, may, listener = await _listening(request)
     place = FeedPlace(
         services.shared.index.head.sequence if after is None else after,
         await _last_event(services) if after_event is None else after_event,
         await services.alerts.last() if after_alert is None else after_alert,
     )
-    return EventSourceResponse(follow(services, place))
+    return EventSourceResponse(follow(services, place, may, listener.wait))
 
 
 @router.get("/journal", response_class=StreamingResponse)
@@ -102,7 +104,7 @@ async def journal(
     At most 10,000 lines; ask again from the number after the last one's until a line of kind `end` or
     nothing comes. That line says up to which block the accesses of which recorder are there.
     """
-    services = await _for_regulator(request)
+    services, may, _ = await _listening(request)
     end = services.journal_end()  # before it is read: what is recorded meanwhile may be missing
 
     async def lines() -> AsyncIterator[bytes]:
@@ -113,6 +115,8 @@ async def journal(
             gathered.append(entry)
             count += 1
             if len(gathered) == _LINES_AT_ONCE:
+                if not may():  # whoever reads slowly; without a line of the end, who may asks again
+                    return
                 yield await writer.encode(gathered)
                 gathered.clear()
             if count == _MOST_LINES:
@@ -125,11 +129,21 @@ async def journal(
 
 
 async def _for_regulator(request: Request) -> AccessServices:
-    services = access_services(request)
-    party = await party_account(request)
-    if await party_in(request, party, Roles.REGULATOR) is None:
-        raise RoleMissingError("regulator")
-    return services
+    await require_role(request, await party_account(request), Roles.REGULATOR)
+    return access_services(request)
+
+
+async def _listening(request: Request) -> tuple[AccessServices, Callable[[], bool], Listener]:
+    """Return what a regulator's stream works with, and how it asks whether it still may tell."""
+    services, principal = access_services(request), await principal_of(request)
+    regulator = await require_role(request, principal.account, Roles.REGULATOR)
+    listener, index = Listener(request, principal), services.shared.index
+
+    def may() -> bool:
+        active = index.snapshot.party(regulator, Roles.REGULATOR) is not None
+        return active and not listener.is_over
+
+    return services, may, listener
 
 
 async def _authorizations(

@@ -34,7 +34,7 @@ async def get_authorizations(request: Request, cursor: Cursor = None) -> Authori
     services = access_services(request)
     index = await services.index()
     found = await index.authorizations(
-        subjects=await subjects_of(request),
+        subjects=await _ids_of(request),
         before=None if cursor is None else int(cursor.partition(".")[0]),
         limit=_PAGE,
     )
@@ -53,7 +53,7 @@ async def get_history(request: Request, cursor: Cursor = None) -> HistoryAnswer:
     """Show a person everything that happened around its ids, the newest first."""
     services = access_services(request)
     index = await services.index()
-    selection = Selection(subjects=await subjects_of(request))
+    selection = Selection(subjects=await _ids_of(request))
     sequence, key = _read_cursor(cursor)
     accesses = await index.accesses(selection, before=sequence, limit=_PAGE)
     events = await index.events(selection, before=key, limit=_PAGE)
@@ -80,7 +80,7 @@ async def get_receipt(
     """Give a person the receipt of one use of its data (ISO/IEC TS 27560)."""
     services = access_services(request)
     index = await services.index()
-    subjects = await subjects_of(request)
+    subjects = await _ids_of(request)
     entry = await _access(request, subjects, from_hex(access))
     authorization = await index.authorization(entry.basis)
     dataset = index.snapshot.datasets.get(entry.dataset or b"")
@@ -99,6 +99,11 @@ async def get_receipt(
         purpose=index.snapshot.purposes.get(authorization.purpose),
         parties=parties,
     )
+
+
+async def _ids_of(request: Request) -> tuple[bytes, ...]:
+    """Return the ids of whoever sent a request, closed ones too: what was granted can still be revoked."""
+    return tuple(one.id for one in await subjects_of(request))
 
 
 async def _access(request: Request, subjects: tuple[bytes, ...], access: bytes) -> AccessEntry:

@@ -19,10 +19,18 @@ from gateway.errors import (
 )
 from gateway.ingest import UploadRules
 from gateway.routes.access_models import Hash, Taken
-from gateway.routes.edge import body_schema, dataset_of, party_account, read_signed, services_of
+from gateway.routes.edge import (
+    body_schema,
+    dataset_of,
+    party_account,
+    read_signed,
+    require_role,
+    services_of,
+)
 from gateway.services import Services
 from gateway.store.publications import SqlPublicationStore
 from gateway.store.uploads import Upload
+from ledger.enumerations import Roles
 from ledger.hexes import from_hex, to_hex
 from ledger.index.rows import DatasetEntry, ErasureEntry, PublicationEntry
 from ledger.merkle import TreeHead
@@ -105,6 +113,7 @@ async def begin(dataset: DatasetPath, request: Request) -> UploadBegun:
     services = services_of(request)
     signer, wanted = await read_signed(request, UploadWanted)
     found = _provided(await dataset_of(request, dataset), signer)
+    await require_role(request, signer, Roles.PROVIDER)
     upload = await services.publishing.open(found.id, signer, wanted.base)
     return UploadBegun(upload=upload.id, received=upload.received)
 
@@ -198,7 +207,11 @@ async def drop(upload: UploadPath, request: Request) -> Response:
     openapi_extra=body_schema(ErasureWanted),
 )
 async def erase_record(dataset: DatasetPath, request: Request) -> Response:
-    """Destroy salt and ciphertexts of a record whose tombstone is on chain."""
+    """Destroy salt and ciphertexts of a record whose tombstone is on chain.
+
+    Also for a provider that was withdrawn since: it can set no tombstone any more, and what it set is owed to
+    the person.
+    """
     services = services_of(request)
     signer, wanted = await read_signed(request, ErasureWanted)
     found = _provided(await dataset_of(request, dataset), signer)
@@ -222,6 +235,7 @@ async def _upload_of(request: Request, upload: str, provider: bytes) -> Upload:
     found = await services_of(request).publishing.get(upload)
     if found.provider != provider:
         raise NotProviderError("the upload is another provider's")
+    await require_role(request, provider, Roles.PROVIDER)
     return found
 
 

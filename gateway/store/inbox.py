@@ -26,6 +26,13 @@ class AskStateError(ConflictError):
     """The ask is not waiting any more."""
 
 
+class UsedHandle(msgspec.Struct, frozen=True):
+    """Whose inbox a handle leads to, and until when."""
+
+    subject: bytes
+    expires_at: int
+
+
 class StoredAsk(msgspec.Struct, frozen=True):
     """An ask as it is kept."""
 
@@ -54,8 +61,8 @@ class InboxStore(Protocol):
         """Keep a handle (only its hash)."""
         ...
 
-    async def use_handle(self, handle: bytes, consumer: bytes, now: int) -> bytes:
-        """Bind a handle to the consumer that uses it; return its subject. Idempotent for that one.
+    async def use_handle(self, handle: bytes, consumer: bytes, now: int) -> UsedHandle:
+        """Bind a handle to the consumer that uses it; return what it leads to. Idempotent for that one.
 
         Raises:
             UnknownError: There is no such handle, or its time is over.
@@ -116,7 +123,7 @@ class SqlInboxStore:
         async with self._database.writing() as connection:
             await connection.execute(self._put_handle, row)
 
-    async def use_handle(self, handle: bytes, consumer: bytes, now: int) -> bytes:
+    async def use_handle(self, handle: bytes, consumer: bytes, now: int) -> UsedHandle:
         """See `InboxStore`."""
         own = or_(handles.c.consumer.is_(None), handles.c.consumer == consumer)
         which = and_(handles.c.handle_hash == _hash(handle), handles.c.expires_at > now)
@@ -124,12 +131,13 @@ class SqlInboxStore:
             bound = await connection.execute(
                 update(handles).where(which, own).values(consumer=consumer)
             )
-            subject = (await connection.execute(select(handles.c.subject).where(which))).scalar()
-        if subject is None:
+            columns = handles.c.subject, handles.c.expires_at
+            found = (await connection.execute(select(*columns).where(which))).one_or_none()
+        if found is None:
             raise UnknownError("handle, or its time is over")
         if bound.rowcount != 1:
             raise HandleUsedError("another consumer used this handle")
-        return bytes(subject)
+        return UsedHandle(bytes(found.subject), found.expires_at)
 
     async def put(self, ask: StoredAsk) -> StoredAsk:
         """See `InboxStore`."""

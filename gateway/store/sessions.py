@@ -21,6 +21,13 @@ class NewSession(msgspec.Struct, frozen=True):
     expires_at: int
 
 
+class LiveSession(msgspec.Struct, frozen=True):
+    """A session that is not over."""
+
+    signer: bytes
+    expires_at: int
+
+
 class SessionStore(Protocol):
     """Where sessions are kept; gateways that share it know each other's."""
 
@@ -32,8 +39,8 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def signer_of(self, token: str, now: int) -> bytes | None:
-        """Return whose session a token is, if it is not over."""
+    async def find(self, token: str, now: int) -> LiveSession | None:
+        """Return the session of a token, if it is not over."""
         ...
 
     async def forget(self, now: int) -> None:
@@ -69,14 +76,14 @@ class SqlSessionStore:
                 await connection.execute(insert(sessions), row)
         return used.rowcount == 1
 
-    async def signer_of(self, token: str, now: int) -> bytes | None:
+    async def find(self, token: str, now: int) -> LiveSession | None:
         """See `SessionStore`."""
-        statement = select(sessions.c.signer).where(
+        statement = select(sessions.c.signer, sessions.c.expires_at).where(
             sessions.c.token_hash == _hash(token), sessions.c.expires_at > now
         )
         async with self._database.reading() as connection:
-            found = (await connection.execute(statement)).scalar()
-        return None if found is None else bytes(found)
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else LiveSession(bytes(row.signer), row.expires_at)
 
     async def forget(self, now: int) -> None:
         """See `SessionStore`."""

@@ -13,6 +13,7 @@ from gateway.store.inbox import (
     ReferenceUsedError,
     SqlInboxStore,
     StoredAsk,
+    UsedHandle,
 )
 from gateway.store.links import KeptLink, SqlLinkStore
 from gateway.store.releases import JournalEntry, Released, SqlReleaseJournal
@@ -127,8 +128,8 @@ async def test_a_handle_is_for_one_consumer_and_for_a_time(database: Database) -
     inbox = SqlInboxStore(database)
     handle, subject = os.urandom(32), os.urandom(32)
     await inbox.put_handle(handle, subject, NOW + 10)
-    assert await inbox.use_handle(handle, BANK, NOW) == subject
-    assert await inbox.use_handle(handle, BANK, NOW + 9) == subject
+    assert await inbox.use_handle(handle, BANK, NOW) == UsedHandle(subject, NOW + 10)
+    assert (await inbox.use_handle(handle, BANK, NOW + 9)).subject == subject
     with pytest.raises(HandleUsedError):
         await inbox.use_handle(handle, INSURER, NOW)
     with pytest.raises(UnknownError):
