@@ -18,6 +18,7 @@ contract Catalogue is ICatalogue, Numbered {
         Class sharing;
         Class open;
         uint8 grade;
+        uint32 unreviewedClosings;
         OrderId lastOpening;
         OrderId lastClosing;
     }
@@ -154,7 +155,10 @@ contract Catalogue is ICatalogue, Numbered {
         issued.sharing = terms.sharing;
         issued.startsAt = terms.startsAt;
         issued.endsAt = terms.endsAt;
-        if (terms.sharing == Class.NotShared) dataset.lastClosing = order;
+        if (terms.sharing == Class.NotShared) {
+            dataset.lastClosing = order;
+            ++dataset.unreviewedClosings;
+        }
         _emit(OrderIssued.selector, _topic(order), _topic(terms.dataset), abi.encode(NUMBER, terms));
     }
 
@@ -166,8 +170,7 @@ contract Catalogue is ICatalogue, Numbered {
         if (signed.countersigned) revert OrderAlreadyCountersigned(order);
         if (_isOver(signed.endsAt)) revert OrderOver(order);
         Dataset storage dataset = _datasets[signed.dataset];
-        _requireReviewed(dataset.lastOpening);
-        _requireReviewed(dataset.lastClosing);
+        _requireReviewed(signed.dataset, dataset);
 
         signed.countersigned = true;
         dataset.lastOpening = order;
@@ -184,6 +187,7 @@ contract Catalogue is ICatalogue, Numbered {
         _requireReason(reason);
 
         ended.endsAt = uint64(block.timestamp);
+        if (ended.sharing == Class.NotShared && !_wasInForce(ended)) --_datasets[ended.dataset].unreviewedClosings;
         _emit(
             OrderEnded.selector,
             _topic(order),
@@ -203,6 +207,7 @@ contract Catalogue is ICatalogue, Numbered {
         _requireReason(findings);
 
         reviewed.reviewed = true;
+        if (reviewed.sharing == Class.NotShared) --_datasets[reviewed.dataset].unreviewedClosings;
         _emit(
             OrderReviewed.selector,
             _topic(order),
@@ -239,8 +244,13 @@ contract Catalogue is ICatalogue, Numbered {
     }
 
     /// @inheritdoc ICatalogue
-    function lastOrdersOf(DatasetId dataset) external view returns (OrderId opening, OrderId closing) {
-        return (_datasets[dataset].lastOpening, _datasets[dataset].lastClosing);
+    function lastOrdersOf(DatasetId dataset)
+        external
+        view
+        returns (OrderId opening, OrderId closing, uint32 unreviewedClosings)
+    {
+        Dataset storage found = _datasets[dataset];
+        return (found.lastOpening, found.lastClosing, found.unreviewedClosings);
     }
 
     /// @inheritdoc ICatalogue
@@ -315,14 +325,15 @@ contract Catalogue is ICatalogue, Numbered {
         if (terms.endsAt > from + LONGEST_OPENING) revert OrderPeriodInvalid(terms.startsAt, terms.endsAt);
         if (PurposeId.unwrap(terms.purpose) == 0) revert OrderWithoutPurpose();
         if (dataset.personal && terms.sharing == Class.Unconditional) revert OrderTooWide(terms.dataset);
-        _requireReviewed(dataset.lastOpening);
-        _requireReviewed(dataset.lastClosing);
+        _requireReviewed(terms.dataset, dataset);
     }
 
-    function _requireReviewed(OrderId last) private view {
-        if (OrderId.unwrap(last) == 0) return;
-        OrderState storage order = _orders[last];
-        if (_wasInForce(order) && !order.reviewed) revert OrderNotReviewed(last);
+    /// @dev Of those that open only the last can be unreviewed, since a countersignature waits for it. One that closes waits for nobody, so
+    /// these are counted: naming the last alone, a new one would hide those before it.
+    function _requireReviewed(DatasetId id, Dataset storage dataset) private view {
+        OrderState storage opening = _orders[dataset.lastOpening];
+        if (_wasInForce(opening) && !opening.reviewed) revert OrderNotReviewed(dataset.lastOpening);
+        if (dataset.unreviewedClosings != 0) revert ClosingsNotReviewed(id, dataset.unreviewedClosings);
     }
 
     function _requirePublication(DatasetId dataset, uint64 version) private view {

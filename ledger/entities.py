@@ -86,6 +86,8 @@ class Dataset(msgspec.Struct, gc=False):
     last_opening: Order | None = None
     """The last order that was countersigned."""
     last_closing: Order | None = None
+    unreviewed_closings: int = 0
+    """Orders that close and wait for a review, but for those that ended before their start."""
     publications: list[Publication] = []
     """Version `n` at place `n - 1`."""
     erased: dict[bytes, int] = {}

@@ -183,10 +183,39 @@ def order_fields(state: State, order: Order) -> int:
     return order.fields & bound
 
 
+class OrderPeriod(Protocol):
+    """What says whether an order was in force: `Order` has these attributes, and so has the index's entry."""
+
+    @property
+    def sharing(self) -> Class:
+        """Class while it is in force."""
+
+    @property
+    def countersigned(self) -> bool:
+        """By a regulator."""
+
+    @property
+    def starts_at(self) -> int:
+        """First second."""
+
+    @property
+    def ends_at(self) -> int:
+        """First second after it."""
+
+
 def is_in_force(order: Order, timestamp: int) -> bool:
     """Whether an order counts: it closes or is countersigned, has started and not ended."""
     effective = order.countersigned or order.sharing == Class.NOT_SHARED
     return effective and order.starts_at <= timestamp < order.ends_at
+
+
+def was_in_force(order: OrderPeriod) -> bool:
+    """Whether an order that is over ever counted, as far as its review goes.
+
+    One that nobody countersigned, or that ended before its start, did not: it needs no review, and nobody can give it one.
+    """
+    effective = order.countersigned or order.sharing == Class.NOT_SHARED
+    return effective and order.starts_at <= order.ends_at
 
 
 def is_closed_by_order(dataset: Dataset, timestamp: int) -> bool:

@@ -93,6 +93,8 @@ class LastOrders(msgspec.Struct, frozen=True):
 
     opening: bytes
     closing: bytes
+    unreviewed_closings: int
+    """Orders that close and wait for a review, but for those that ended before their start."""
 
 
 class PurposeBounds(msgspec.Struct, frozen=True):
@@ -352,10 +354,10 @@ def order_of(contracts: Contracts, order: bytes, tag: BlockTag = "latest") -> Ca
 def last_orders_of(
     contracts: Contracts, dataset: bytes, tag: BlockTag = "latest"
 ) -> Call[LastOrders]:
-    """Ask for a dataset's last order that was countersigned, and its last that closes."""
+    """Ask for a dataset's last orders, and how many that close wait for a review."""
     return _then(
         queries.call(contracts.catalogue, encode_call("lastOrdersOf(bytes32)", dataset), tag),
-        lambda data: LastOrders(*_decoded(("bytes32", "bytes32"), data)),
+        lambda data: LastOrders(*_decoded(("bytes32", "bytes32", "uint32"), data)),
     )
 
 

@@ -130,6 +130,7 @@ interface ICatalogue is INumbered {
     error OrderTooWide(DatasetId dataset);
     error OrderWithoutPurpose();
     error OrderNotReviewed(OrderId order);
+    error ClosingsNotReviewed(DatasetId dataset, uint32 count);
     error OrderInForce(OrderId order);
     error OrderExists(OrderId order);
     error OrderUnknown(OrderId order);
@@ -163,8 +164,8 @@ interface ICatalogue is INumbered {
     /// @param version A publication that contained it.
     function erase(DatasetId dataset, bytes32 item, uint64 version) external;
 
-    /// @notice Re-classifies a dataset for a time: begins within a day, and lasts at most 30 days when it opens. Opening is refused while the
-    /// dataset's last order of either kind that was in force was not reviewed, closing while another closing order is in force.
+    /// @notice Re-classifies a dataset for a time: begins within a day, and lasts at most 30 days when it opens. Opening is refused while an
+    /// order of the dataset of either kind that is or was in force was not reviewed, closing while another closing order is in force.
     function issueOrder(OrderTerms calldata terms) external returns (OrderId);
 
     /// @notice Puts an order that opens in force. A regulator, before the order's end.
@@ -182,8 +183,12 @@ interface ICatalogue is INumbered {
 
     function orderOf(OrderId order) external view returns (OrderState memory);
 
-    /// @notice The dataset's last order that was countersigned, and its last one that closes; zero for none.
-    function lastOrdersOf(DatasetId dataset) external view returns (OrderId opening, OrderId closing);
+    /// @notice The dataset's last order that was countersigned, and its last one that closes; zero for none. And how many that close no
+    /// regulator reviewed, but for those that ended before their start.
+    function lastOrdersOf(DatasetId dataset)
+        external
+        view
+        returns (OrderId opening, OrderId closing, uint32 unreviewedClosings);
 
     /// @notice Whether an order in force closes the dataset.
     function closedByOrder(DatasetId dataset) external view returns (bool);

@@ -11,9 +11,10 @@ from gateway.supervision.rules import (
     OrderDue,
     UnfitText,
 )
-from ledger.enumerations import Class, Outcome
+from ledger.enumerations import Outcome
 from ledger.index.index import Index
 from ledger.index.rows import AccessEntry
+from ledger.policy import was_in_force
 from ledger.typed_data import AccessRequest, struct_hash
 
 _PAGE: Final = 1000
@@ -82,9 +83,7 @@ class SupervisedTrail:
         return [
             OrderDue(order.id, order.dataset, order.ends_at)
             for order in self._index.snapshot.orders.values()
-            if (order.countersigned or order.sharing is Class.NOT_SHARED)
-            and order.ends_at <= now
-            and not order.reviewed
+            if order.ends_at <= now and was_in_force(order) and not order.reviewed
         ]
 
     async def identity_acts(self, since: int) -> Sequence[IdentityActs]:

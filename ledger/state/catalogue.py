@@ -14,7 +14,7 @@ from ledger.events.catalogue import (
     Published,
     RecordErased,
 )
-from ledger.policy import LATEST_START, all_fields, has_role
+from ledger.policy import LATEST_START, all_fields, has_role, was_in_force
 from ledger.state.errors import ImpossibleEventError, require
 
 _MOST_FIELDS = 256
@@ -113,6 +113,7 @@ def order_issued(state: State, event: OrderIssued) -> None:
         require(last is None or last.ends_at <= now, event, "one that closes is not over")
         require(terms.ends_at <= _LAST_SECOND, event, "it ends too late")
         dataset.last_closing = order
+        dataset.unreviewed_closings += 1
     else:
         _require_openable(event, dataset)
     state.orders[event.order] = order
@@ -132,13 +133,15 @@ def order_countersigned(state: State, event: OrderCountersigned) -> None:
 def order_ended(state: State, event: OrderEnded) -> None:
     """End an order now."""
     order, now = _order(state, event, event.order, event.dataset), event.block.timestamp
-    provider = _existing(state, event, event.dataset).provider
+    dataset = _existing(state, event, event.dataset)
     above = event.by == state.authority or has_role(state.parties.get(event.by), Roles.REGULATOR)
-    own = event.by == provider and order.sharing != Class.NOT_SHARED
+    own = event.by == dataset.provider and order.sharing != Class.NOT_SHARED
     require(above or own, event, "not by one who may end it")
     require(order.ends_at > now, event, "the order is over")
     require(event.ends_at == now and event.reason, event, "not now, or no reason")
     order.ends_at, order.ended = event.ends_at, True
+    if order.sharing == Class.NOT_SHARED and not was_in_force(order):
+        dataset.unreviewed_closings -= 1
 
 
 def order_reviewed(state: State, event: OrderReviewed) -> None:
@@ -146,11 +149,12 @@ def order_reviewed(state: State, event: OrderReviewed) -> None:
     _require_regulator(state, event, event.regulator)
     order = _order(state, event, event.order, event.dataset)
     require(order.ends_at <= event.block.timestamp, event, "the order is not over")
-    counted = order.countersigned or order.sharing == Class.NOT_SHARED
-    require(counted, event, "it was never in force")
+    require(was_in_force(order), event, "it was never in force")
     require(not order.reviewed, event, "reviewed before")
     require(event.findings, event, "no findings")
     order.reviewed = True
+    if order.sharing == Class.NOT_SHARED:
+        _existing(state, event, event.dataset).unreviewed_closings -= 1
 
 
 def _require_openable(event: OrderIssued, dataset: Dataset) -> None:
@@ -164,8 +168,10 @@ def _require_openable(event: OrderIssued, dataset: Dataset) -> None:
 
 
 def _require_reviewed(event: Event, dataset: Dataset) -> None:
-    for last in (dataset.last_opening, dataset.last_closing):
-        require(last is None or last.reviewed, event, "the order before was not reviewed")
+    last = dataset.last_opening
+    reviewed = last is None or last.reviewed or not was_in_force(last)
+    require(reviewed, event, "the order before was not reviewed")
+    require(not dataset.unreviewed_closings, event, "one that closed was not reviewed")
 
 
 def _require_regulator(state: State, event: Event, regulator: bytes) -> None:

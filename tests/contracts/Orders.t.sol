@@ -107,9 +107,43 @@ contract OrdersTest is Fixture {
         VM.warp(START + 2 days);
         _refusesToOpen(abi.encodeWithSelector(ICatalogue.OrderNotReviewed.selector, opening));
         _review(opening);
-        _refusesToOpen(abi.encodeWithSelector(ICatalogue.OrderNotReviewed.selector, closing));
+        _refusesToOpen(abi.encodeWithSelector(ICatalogue.ClosingsNotReviewed.selector, land, 1));
         _review(closing);
         _order(land, Class.Conditional);
+    }
+
+    /// @dev A newer one that closes, reviewed, running or never in force, hides none before it.
+    function test_the_next_order_that_opens_waits_for_the_review_of_every_order_that_closed() external {
+        OrderId first = _order(land, Class.NotShared);
+        VM.warp(START + 2 days);
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.NotShared);
+        terms.startsAt = _now() + 1 hours;
+        _end(_order(terms)); // never in force
+        _refusesToOpen(abi.encodeWithSelector(ICatalogue.ClosingsNotReviewed.selector, land, 1));
+        OrderId second = _order(land, Class.NotShared);
+        _refusesToOpen(abi.encodeWithSelector(ICatalogue.ClosingsNotReviewed.selector, land, 2));
+        _endAndReview(second);
+        _refusesToOpen(abi.encodeWithSelector(ICatalogue.ClosingsNotReviewed.selector, land, 1));
+        _review(first);
+        VM.assertTrue(catalogue.orderOf(_order(land, Class.Conditional)).inForce, "the next one");
+    }
+
+    function test_a_countersignature_waits_for_the_review_of_every_order_that_closed() external {
+        OrderId opening = _issue(_orderTerms(land, Class.Conditional));
+        OrderId first = _order(land, Class.NotShared);
+        _end(first);
+        ICatalogue.OrderTerms memory terms = _orderTerms(land, Class.NotShared);
+        terms.startsAt = START + 1 hours;
+        _end(_order(terms));
+        _refusesSignature(opening, abi.encodeWithSelector(ICatalogue.ClosingsNotReviewed.selector, land, 1));
+        _review(first);
+        _countersign(opening);
+        VM.assertTrue(catalogue.orderOf(opening).inForce, "in force");
+    }
+
+    function test_closings_of_another_dataset_hold_up_nothing() external {
+        _end(_order(_register("roads", Class.Conditional, false), Class.NotShared));
+        VM.assertTrue(catalogue.orderOf(_order(land, Class.Conditional)).inForce, "in force");
     }
 
     /// @dev Neither the review of the last one nor an order that opens holds up a leak at night.
@@ -228,7 +262,7 @@ contract OrdersTest is Fixture {
         _refusesSignature(second, abi.encodeWithSelector(ICatalogue.OrderNotReviewed.selector, first));
         _endAndReview(first);
         OrderId closing = _order(land, Class.NotShared);
-        _refusesSignature(second, abi.encodeWithSelector(ICatalogue.OrderNotReviewed.selector, closing));
+        _refusesSignature(second, abi.encodeWithSelector(ICatalogue.ClosingsNotReviewed.selector, land, 1));
         _endAndReview(closing);
         _countersign(second);
         VM.assertTrue(catalogue.orderOf(second).inForce, "in force");
@@ -426,7 +460,7 @@ contract OrdersTest is Fixture {
     }
 
     function _expectLast(OrderId opening, OrderId closing) private view {
-        (OrderId lastOpening, OrderId lastClosing) = catalogue.lastOrdersOf(land);
+        (OrderId lastOpening, OrderId lastClosing,) = catalogue.lastOrdersOf(land);
         VM.assertEq(OrderId.unwrap(lastOpening), OrderId.unwrap(opening), "last that opens");
         VM.assertEq(OrderId.unwrap(lastClosing), OrderId.unwrap(closing), "last that closes");
     }

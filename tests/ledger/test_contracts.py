@@ -298,7 +298,7 @@ def test_views_of_datasets_and_orders(chain: Chain) -> None:
     now = chain.now()
     terms = OrderTerms(dataset, purpose, Class.CONDITIONAL, 3, now - 10, now + 500, "flood", OTHER)
     chain.send(chain.parties.authority, contracts.issue_order(terms))
-    none = views.LastOrders(bytes(32), bytes(32))
+    none = views.LastOrders(bytes(32), bytes(32), 0)
     assert chain.rpc.send(views.last_orders_of(chain.contracts, dataset)) == none
     order = order_id(terms)
     issued = views.OrderState(
@@ -308,13 +308,13 @@ def test_views_of_datasets_and_orders(chain: Chain) -> None:
     chain.send(chain.parties.regulator, contracts.countersign_order(order))
     in_force = msgspec.structs.replace(issued, countersigned=True, in_force=True)
     assert chain.rpc.send(views.order_of(chain.contracts, order)) == in_force
-    opened = views.LastOrders(order, bytes(32))
+    opened = views.LastOrders(order, bytes(32), 0)
     assert chain.rpc.send(views.last_orders_of(chain.contracts, dataset)) == opened
     assert chain.rpc.send(views.closed_by_order(chain.contracts, dataset)) is False
     closing = msgspec.structs.replace(terms, sharing=Class.NOT_SHARED)
     chain.send(chain.parties.authority, contracts.issue_order(closing))
     assert chain.rpc.send(views.closed_by_order(chain.contracts, dataset)) is True
-    both = views.LastOrders(order, order_id(closing))
+    both = views.LastOrders(order, order_id(closing), 1)
     assert chain.rpc.send(views.last_orders_of(chain.contracts, dataset)) == both
 
 

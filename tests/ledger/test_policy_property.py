@@ -8,7 +8,7 @@ environment sets how many are run.
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -74,8 +74,9 @@ from tests.support.acts_of_people import (
     VoidAccess,
 )
 from tests.support.chain import Chain
-from tests.support.histories import ACTS, HOUR, Stage, Step, histories
+from tests.support.histories import ACTS, HOUR, Stage, Step, histories, histories_of_orders
 from tests.support.view_checks import differences
+from tests.support.world import Act, World
 
 pytestmark = pytest.mark.slow
 
@@ -419,6 +420,21 @@ BOUNDARIES = [
     Step(1, (replace(GRANT, offset=0, agreement=4, fields=3, interval=3, validity=30, uses=2),)),
 ]
 
+# Orders of one dataset, and which of them hold up the next that opens.
+OPENING = IssueOrder(0, 1, 1, Class.CONDITIONAL, 3, 0, 30, 1)
+CLOSING = replace(OPENING, sharing=Class.NOT_SHARED)
+ENDED, REVIEWED, SIGNED = EndOrder(0, -1, 1), ReviewOrder(0, -1, 1), CountersignOrder(0, -1)
+ORDERS: list[Act] = [
+    # What ended before its start needs no review, and nobody can give it one.
+    *(replace(CLOSING, offset=9), ENDED, REVIEWED),
+    *(replace(OPENING, offset=9), SIGNED, ENDED, REVIEWED),
+    *(OPENING, SIGNED, ENDED, OPENING, REVIEWED),
+    # A newer one that closes hides none that was in force: ended before its start, running or reviewed.
+    *(CLOSING, ENDED, replace(CLOSING, offset=9), ENDED, OPENING),
+    *(replace(CLOSING, validity=2), OPENING, REVIEWED, OPENING),
+    *(ReviewOrder(0, 5, 1), OPENING, SIGNED),
+]
+
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
@@ -441,6 +457,50 @@ def test_contracts_and_rules_agree_up_to_every_limit_and_on_it(stage: Stage) -> 
     world = stage.start()
     stage.run(world, BOUNDARIES)
     assert not differences(world)
+
+
+def run_orders(stage: Stage, world: World, history: Sequence[Step]) -> None:
+    """Run a block at a time; an order that opens comes on only when all that were in force before it are reviewed."""
+    for step in history:
+        before = {id_: each.countersigned for id_, each in world.state.orders.items()}
+        stage.run(world, [step])
+        moved = [
+            each
+            for id_, each in world.state.orders.items()
+            if each.sharing != Class.NOT_SHARED and before.get(id_) != each.countersigned
+        ]
+        for order in moved:
+            unreviewed = [
+                each.id
+                for each in world.state.orders.values()
+                if each is not order
+                and (each.countersigned or each.sharing == Class.NOT_SHARED)
+                and each.starts_at <= each.ends_at
+                and not each.reviewed
+            ]
+            assert not unreviewed, f"{step} passes by the review of {unreviewed}"
+    assert not differences(world)
+
+
+def test_contracts_and_rules_agree_on_orders_that_hold_each_other_up(stage: Stage) -> None:
+    world = stage.start()
+    run_orders(stage, world, [Step(1, (act,)) for act in ORDERS])
+    last = world.state.orders[world.orders[-1]]
+    assert last.countersigned, "when all is reviewed"
+
+
+def test_contracts_and_rules_agree_on_every_history_of_orders(stage: Stage) -> None:
+    @settings(
+        max_examples=HISTORIES,
+        deadline=None,
+        derandomize="HISTORIES" not in os.environ,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(histories_of_orders(16))
+    def run(history: list[Step]) -> None:
+        run_orders(stage, stage.start(), history)
+
+    run()
 
 
 @pytest.mark.timeout(0)

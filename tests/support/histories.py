@@ -211,11 +211,39 @@ _KINDS: Final = [act for act, weight in _SHARES.items() for _ in range(weight)]
 # Not `one_of`: it would count equal strategies once.
 _ANY_ACT = st.sampled_from(_KINDS).flatmap(lambda act: _STRATEGIES[act])
 
+_ORDERS: Final = {
+    "caller": st.just(0),
+    "regulator": st.just(0),
+    "dataset": st.just(1),
+    "purpose": st.just(1),
+    "sharing": st.sampled_from((Class.NOT_SHARED, Class.CONDITIONAL)),
+    "fields": st.just(3),
+    "offset": mostly(-1, 0, 0, 1, 2, 5),
+    "validity": mostly(1, 2, 4, 30),
+    "order": mostly(-1, -2, -3),
+    "text": st.just(1),
+}
+_ORDER_ACTS: Final = (
+    acts_of_parties.IssueOrder,
+    acts_of_parties.CountersignOrder,
+    acts_of_parties.EndOrder,
+    acts_of_parties.ReviewOrder,
+)
+_AN_ORDERS_ACT: Final = st.sampled_from(_ORDER_ACTS).flatmap(
+    lambda act: st.builds(act, **{each.name: _ORDERS[each.name] for each in fields(act)})
+)
+
 
 def histories(steps: int) -> st.SearchStrategy[list[Step]]:
     """Draw histories of up to so many blocks."""
     together = st.lists(_ANY_ACT, min_size=1, max_size=6).map(tuple)
     step = st.builds(Step, _BY_NAME["jump"], together)
+    return st.lists(step, min_size=steps // 2, max_size=steps)
+
+
+def histories_of_orders(steps: int) -> st.SearchStrategy[list[Step]]:
+    """Draw histories of one dataset's orders, an act in each block: among all acts they meet too rarely to hold each other up."""
+    step = st.builds(lambda jump, act: Step(jump, (act,)), mostly(1, 1, 2, 5), _AN_ORDERS_ACT)
     return st.lists(step, min_size=steps // 2, max_size=steps)
 
 

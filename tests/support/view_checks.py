@@ -114,7 +114,10 @@ def _datasets(world: World, state: State) -> Iterator[Check]:
         yield views.dataset_of(at, id_), expected
         opening = found.last_opening.id if found and found.last_opening else NOTHING
         closing = found.last_closing.id if found and found.last_closing else NOTHING
-        yield views.last_orders_of(at, id_), views.LastOrders(opening, closing)
+        yield (
+            views.last_orders_of(at, id_),
+            views.LastOrders(opening, closing, found.unreviewed_closings if found else 0),
+        )
         closed = found is not None and is_closed_by_order(found, world.now)
         yield views.closed_by_order(at, id_), closed
         for version, one in enumerate(found.publications if found else [], 1):

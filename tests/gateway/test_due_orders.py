@@ -1,0 +1,64 @@
+"""Orders whose review is due, as supervision reads them from the index: those that a regulator can review, and no others."""
+
+import pytest
+
+from gateway.store.database import Database
+from gateway.store.releases import SqlReleaseJournal
+from gateway.supervision.trail import SupervisedTrail
+from ledger import contracts
+from ledger.chain import Finality
+from ledger.enumerations import Class
+from ledger.events.catalogue import OrderTerms
+from ledger.events.identifiers import order_id
+from ledger.index import Follower, FollowerSettings, Index, Origin
+from ledger.reverts import RevertError
+from ledger.rpc import AsyncRpc
+from tests.support.chain import Chain
+
+pytestmark = pytest.mark.slow
+
+
+async def test_what_was_never_in_force_is_not_due(chain: Chain, database: Database) -> None:
+    dataset, purpose = chain.register_dataset(), chain.register_purpose()
+    bureau, regulator = chain.parties.authority, chain.parties.regulator
+    now = chain.now()
+
+    def order(number: int, sharing: Class, *, in_future: bool, signed: bool = True) -> bytes:
+        starts_at = now + 3_000 if in_future else now
+        nonce = number.to_bytes(32, "big")
+        terms = OrderTerms(dataset, purpose, sharing, 1, starts_at, now + 4_000, "flood", nonce)
+        chain.send(bureau, contracts.issue_order(terms))
+        if sharing != Class.NOT_SHARED and signed:
+            chain.send(regulator, contracts.countersign_order(order_id(terms)))
+        chain.send(bureau, contracts.end_order(order_id(terms), "mended"))
+        return order_id(terms)
+
+    never = [
+        order(1, Class.NOT_SHARED, in_future=True),
+        order(2, Class.CONDITIONAL, in_future=True),
+        order(3, Class.CONDITIONAL, in_future=False, signed=False),
+    ]
+    due = [
+        order(4, Class.CONDITIONAL, in_future=False),
+        order(5, Class.NOT_SHARED, in_future=False),
+        order(6, Class.NOT_SHARED, in_future=False),
+    ]
+    later = order(7, Class.NOT_SHARED, in_future=True)
+    at = chain.deployment.contracts
+    origin = Origin(chain.deployment.genesis_hash, at.access_log, chain.deployment.block_number - 1)
+    index = Index(database, origin)
+    await index.open()
+    trail = SupervisedTrail(index, SqlReleaseJournal(database))
+    settings = FollowerSettings(poll_interval=0.01)
+    async with AsyncRpc(chain.node.url) as rpc:
+        follower = Follower(rpc, at, Finality.depth(0), index, settings)
+        await follower.catch_up()
+        found = {each.order for each in await trail.orders(chain.now() + 10_000)}
+        assert found == set(due)
+        for each in (*never, later):
+            with pytest.raises(RevertError):
+                chain.send(regulator, contracts.review_order(each, "nothing to say"))
+        for each in due:
+            chain.send(regulator, contracts.review_order(each, "rightly"))
+        await follower.catch_up()
+    assert await trail.orders(chain.now() + 10_000) == []
