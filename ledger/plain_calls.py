@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 
-from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
+from ledger.abi_decoding import decode_abi
 from ledger.artifacts import AbiItem, AbiParameter, ContractName, load_artifact
 from ledger.contracts import ContractCall
 from ledger.plain_text import (
@@ -38,7 +38,7 @@ def verify_call(call: ContractCall) -> ContractCall:
         return call
     types = [parameter.canonical for parameter in function.inputs]
     try:
-        arguments = decode(types, call.data[_SELECTOR:])
+        arguments = decode_abi(types, call.data[_SELECTOR:])
     except (DecodingError, UnicodeDecodeError, OverflowError) as error:
         raise PlainTextError(f"the arguments of {function.name} cannot be read") from error
     for name, text in _texts_of(function.inputs, arguments):

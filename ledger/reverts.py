@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
+from ledger.abi_decoding import decode_abi
 from ledger.artifacts import CONTRACTS, AbiItem, AbiParameter, load_artifact
 from ledger.errors import LedgerError
 from ledger.hexes import to_hex
@@ -69,7 +69,7 @@ def decode_revert(data: bytes) -> Revert:
         return Revert(name="", arguments=(), data=data)
     types = [parameter.canonical for parameter in item.inputs]
     try:
-        values = decode(types, data[_SELECTOR:])
+        values = decode_abi(types, data[_SELECTOR:])
     except (DecodingError, ValueError):
         return Revert(name=item.name, arguments=(), data=data)
     arguments = tuple(

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
-from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from ledger import queries
+from ledger.abi_decoding import decode_abi
 from ledger.contracts import encode_call
 from ledger.enumerations import Change, Class, Roles
 from ledger.events import Contracts
@@ -538,7 +538,7 @@ def _then(call: Call[bytes], read: Callable[[bytes], T]) -> Call[T]:
 
 def _decoded(types: tuple[str, ...], data: bytes) -> tuple[Any, ...]:
     try:
-        return decode(types, data)
+        return decode_abi(types, data)
     except DecodingError as error:
         raise ValueError(str(error) if data else "no contract at this address") from error
 

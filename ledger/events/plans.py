@@ -9,9 +9,9 @@ from enum import IntEnum
 from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
-from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
+from ledger.abi_decoding import decode_abi
 from ledger.events import agreements, authorizations, catalogue, registry
 from ledger.events.abi import INDEXED, NumberedEvent
 from ledger.keccak import keccak256
@@ -54,8 +54,8 @@ class Plan:
             ValueError: They are not the ABI encoding of such values; the message says what is wrong.
         """
         try:
-            in_topics = iter(decode(self.topic_types, b"".join(topics)))
-            number, *others = decode((_NUMBER, *self.data_types), data)
+            in_topics = iter(decode_abi(self.topic_types, b"".join(topics)))
+            number, *others = decode_abi((_NUMBER, *self.data_types), data)
         except DecodingError as error:
             raise ValueError(str(error)) from error
         in_data = iter(others)

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
-from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from ledger import queries
+from ledger.abi_decoding import decode_abi
 from ledger.chain import Finality
 from ledger.contracts import Approval
 from ledger.deployment import Deployment
@@ -187,7 +187,9 @@ class _Maker:
             return None
         data = self._rpc.send(blocks.transaction_input(found.granted_in)) or b""
         try:
-            _terms, (signer, signature) = decode((GRANT_TERMS, "(bytes,bytes)"), data[_SELECTOR:])
+            _terms, (signer, signature) = decode_abi(
+                (GRANT_TERMS, "(bytes,bytes)"), data[_SELECTOR:]
+            )
         except (DecodingError, ValueError):
             return None
         return Approval(bytes(signer), bytes(signature))
