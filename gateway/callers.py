@@ -5,7 +5,6 @@ the node is asked in a stranger's name: the contracts decide.
 """
 
 import asyncio
-import json
 from collections.abc import Hashable
 from typing import Final
 
@@ -13,13 +12,10 @@ from gateway.freshness import Freshness
 from gateway.trail import IndexTrail
 from ledger.deployment import Deployment
 from ledger.gathering import Gatherer
-from ledger.hexes import to_hex
 from ledger.index.index import Index
-from ledger.index.reader import Selection
 from ledger.keccak import keccak256
 from ledger.service.rate_limit import STRANGERS
 
-_EVENTS: Final = 1_000
 _REMEMBERED: Final = 10_000
 
 
@@ -38,7 +34,7 @@ class Callers:
         self._freshness = freshness
         self._authority = deployment.authority
         self._people: Gatherer[bytes, bool] = Gatherer(index.people_who_sign)
-        self._subjects: dict[bytes, asyncio.Task[frozenset[str]]] = {}
+        self._subjects: dict[bytes, asyncio.Task[frozenset[bytes]]] = {}
         self._as_of = -1
         """Block in which the subjects above are as they are."""
 
@@ -87,14 +83,7 @@ class Callers:
         if looking is None:
             looking = asyncio.ensure_future(self._signers_of(subject))
             self._subjects[subject] = looking
-        known = await asyncio.shield(looking)
-        return not known.isdisjoint((to_hex(signer), to_hex(keccak256(signer))))
+        return keccak256(signer) in await asyncio.shield(looking)
 
-    async def _signers_of(self, subject: bytes) -> frozenset[str]:
-        """Return whatever events say of a subject, among it all signers (or their hashes) that it ever had."""
-        found = await self._index.subject(subject)
-        if found is None:
-            return frozenset()
-        events = await self._index.events(Selection(subjects=(subject,)), limit=_EVENTS)
-        told = (one for event in events for one in json.loads(event.body).values())
-        return frozenset({to_hex(found.signer), *(one for one in told if isinstance(one, str))})
+    async def _signers_of(self, subject: bytes) -> frozenset[bytes]:
+        return await self._index.signer_hashes(subject)

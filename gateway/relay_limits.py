@@ -2,11 +2,14 @@
 
 Everything is counted after it is clear who signed, and only when it is about to be sent: nobody can use up
 what is somebody else's, by sending in its name or by sending its old messages again. What stops something (a
-revocation, a freeze) is counted apart from everything else.
+revocation, a freeze; not the lift of one) is counted apart from everything else, and for each signer: a thief of
+the current key can revoke ids that it made up as fast as it likes, and does not keep a guardian or the replaced
+key from stopping the thief.
 """
 
 from typing import Final, Protocol
 
+from ledger.keccak import keccak256
 from ledger.service.rate_limit import STRANGERS, RateLimit
 
 _STOPS_RATE: Final = 1.0
@@ -15,6 +18,8 @@ _ACTS_RATE: Final = 1 / 60
 _ACTS_BURST: Final = 60
 _STRANGERS_RATE: Final = 20.0
 _STRANGERS_BURST: Final = 40
+_UNCHECKED: Final = "unchecked"
+"""All together whose signatures only the contract can check; not with the strangers, who need no such verifier."""
 
 
 class KnownCallers(Protocol):
@@ -86,10 +91,21 @@ class RelayLimits:
         if not await self._callers.signs_for(signer, subject):
             self._strangers.take(STRANGERS)
 
-    def count_act(self, subject: bytes, *, stops: bool) -> None:
+    def check_stranger(self) -> None:
+        """Count who signs with a verifier that only the contract knows, so that nobody here can check it.
+
+        Raises:
+            ThrottledError: Too many ask of whom nothing is known.
+        """
+        self._strangers.take(_UNCHECKED)
+
+    def count_act(self, subject: bytes, signer: bytes, *, stops: bool) -> None:
         """Count what somebody signed for a subject, and the contract would take.
 
         Raises:
-            ThrottledError: Too much was signed for the subject.
+            ThrottledError: Too much was signed for the subject, or by this signer to stop something.
         """
-        (self._stops if stops else self._acts).take(subject)
+        if stops:
+            self._stops.take((subject, keccak256(signer)))
+        else:
+            self._acts.take(subject)

@@ -70,8 +70,6 @@ _CHANGING: Final = frozenset(
 )
 """Contract and selector of each function that changes something: anything else would be mined for nothing."""
 
-_STOPS: Final = (Revocation, Freeze)
-
 Act = Revocation | Confirmation | Freeze | SignerRotation | RecoveryVeto | GuardianAppointment
 """What a subject signs besides authorizations."""
 
@@ -282,7 +280,7 @@ class Relays:
             )
 
         async def accepted() -> None:
-            self._limits.count_act(record.subject, stops=False)
+            self._limits.count_act(record.subject, grant.approval.signer, stops=False)
             await keep()
 
         done = await self._once(
@@ -311,7 +309,7 @@ class Relays:
         await self._check_signer(act, approval)
 
         async def accepted() -> None:
-            self._limits.count_act(act.subject, stops=isinstance(act, _STOPS))
+            self._limits.count_act(act.subject, approval.signer, stops=_stops(act))
 
         if isinstance(act, Revocation):
             return await self._once(
@@ -344,12 +342,12 @@ class Relays:
         call = ContractCall(self._contract(transaction), transaction.content.data)
         if (call.contract, call.data[:4]) not in _CHANGING:
             raise ForbiddenError("only functions of the contracts that change something")
+        if not await self._limits.is_party(transaction.sender):  # before its arguments are read
+            raise ForbiddenError("only transactions of parties, admitted or pending")
         try:
             verify_call(call)
         except PlainTextError as error:
             raise MalformedBodyError(f"the transaction: {error}") from error
-        if not await self._limits.is_party(transaction.sender):
-            raise ForbiddenError("only transactions of parties, admitted or pending")
         if transaction.hash in self._relaying:
             return await self._transact(transaction)
         if await self._spent(transaction):
@@ -382,7 +380,9 @@ class Relays:
         try:
             verify_signer(approval.signer, signed, approval.signature, verifiers)
         except UnknownVerifierError:
-            pass  # the contract knows more of them
+            # The contract knows more of them. Anybody can put a listed one before a signer of a person's.
+            self._limits.check_stranger()
+            return
         except (SigningError, PasskeyError) as error:
             raise refused(Revert("InvalidSignature", (), b"")) from error
         await self._limits.check_signer(approval.signer, record.subject)
@@ -441,6 +441,11 @@ def _check_ask(ask: StoredAsk, record: Authorization, now: int) -> None:
         raise AskMismatchError(
             "the authorization is for more, or for something else, than was asked"
         )
+
+
+def _stops(act: Act) -> bool:
+    """Whether an act only stops something; the lift of a freeze does not."""
+    return isinstance(act, Revocation) or (isinstance(act, Freeze) and act.frozen)
 
 
 def _call_of(act: Act, approval: Approval) -> ContractCall:

@@ -335,6 +335,11 @@ class Index:
             numbers = [row.subject for row in rows]
             return await reader.subjects(connection, tables.subjects.c.number.in_(numbers))
 
+    async def signer_hashes(self, subject: bytes) -> frozenset[bytes]:
+        """Return Keccak-256 of every signer that a subject ever had, and of all who are or were its guardians."""
+        async with self._database.reading() as connection:
+            return await reader.signer_hashes(connection, subject)
+
     async def people_who_sign(self, signers: Sequence[bytes]) -> Mapping[bytes, bool]:
         """Return those of these signers (ERC-7913 bytes) who sign for a subject now, or are or were guardians."""
         hashes, found = {keccak256(signer): signer for signer in signers}, set[bytes]()

@@ -1,6 +1,7 @@
 """Questions to the index. Pages are cut by keys, not by counting, so the millionth costs as the first."""
 
 import heapq
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.entities import NOTHING
 from ledger.enumerations import OUTCOMES, Outcome
+from ledger.hexes import from_hex
 from ledger.index import tables
 from ledger.index.keys import UNKNOWN
 from ledger.index.rows import (
@@ -24,6 +26,7 @@ from ledger.index.rows import (
     PublicationEntry,
     SubjectEntry,
 )
+from ledger.keccak import keccak256
 
 _AT_ONCE: Final = 500
 Values = tuple[Any, ...]
@@ -311,11 +314,39 @@ async def erasures(connection: AsyncConnection, transaction: bytes) -> tuple[Era
     return tuple(ErasureEntry(*_with_place(row)) for row in rows)
 
 
+async def signer_hashes(connection: AsyncConnection, subject: bytes) -> frozenset[bytes]:
+    """Return Keccak-256 of every signer that a subject ever had, and of all who are or were its guardians.
+
+    Only of members that name a signer: what else stands in a subject's events others choose, a reason or an id.
+    """
+    number = await _one(
+        connection, select(tables.subjects.c.number).where(tables.subjects.c.id == subject)
+    )
+    if number is None:
+        return frozenset()
+    guardians = select(tables.guardians.c.guardian).where(tables.guardians.c.subject == number)
+    hashes = set((await connection.execute(guardians)).scalars())
+    table = tables.events
+    named = select(table.c.name, table.c.body).where(
+        *_equal(table, "subject", number), table.c.name.in_(_SIGNER_MEMBERS)
+    )
+    for name, body in (await connection.execute(named)).all():
+        hashes.add(keccak256(from_hex(json.loads(body)[_SIGNER_MEMBERS[name]])))
+    return frozenset(hashes)
+
+
 async def count(connection: AsyncConnection, table: Any, *conditions: ColumnElement[bool]) -> int:
     """Return the number of rows of a table that fit the conditions."""
     statement = select(func.count()).select_from(table).where(*conditions)
     return int((await connection.execute(statement)).scalar_one())
 
+
+_SIGNER_MEMBERS: Final = {
+    "SubjectRegistered": "signer",
+    "SignerRotated": "new_signer",
+    "RecoveryCompleted": "new_signer",
+}
+"""Events that give a subject a signer, and the member that says which."""
 
 # Building statements and reading rows
 

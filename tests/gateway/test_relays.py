@@ -165,7 +165,7 @@ async def test_what_a_person_granted_does_not_use_up_its_revocations(
     limits = services.relays._limits
     with suppress(ThrottledError):
         for _ in range(1_000):
-            limits.count_act(person.subject.id, stops=False)
+            limits.count_act(person.subject.id, person.subject.signer, stops=False)
     with pytest.raises(ThrottledError):
         await services.relays.authorize(grant_of(city, person))
     other = await asyncio.to_thread(city.person)
