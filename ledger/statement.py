@@ -202,6 +202,12 @@ def verify_statement(text: str, templates: Templates, terms: Terms) -> Statement
     return statement
 
 
+def name_halves(name: str) -> tuple[str, str]:
+    """Return what stands for a name in the Chinese and in the English sentence."""
+    chinese, slash, english = name.partition(" / ")
+    return chinese, english if slash else chinese
+
+
 def case_reference(case_number: str, salt: bytes) -> bytes:
     """Return what the chain sees of a case number: H(0x00 | 1 | "case" | salt | case number).
 
@@ -303,10 +309,9 @@ def _phrases(terms: Terms) -> dict[str, _Phrase]:
 
 def _bilingual(what: str, name: str) -> _Phrase:
     try:
-        chinese, slash, english = verify_name(what, name).partition(" / ")
+        return _quoted(*name_halves(verify_name(what, name)))
     except PlainTextError as error:
         raise TermsError(str(error)) from error
-    return _quoted(chinese, english if slash else chinese)
 
 
 def _quoted(chinese: str, english: str = "") -> _Phrase:

@@ -1,5 +1,6 @@
 """A department with its files at a real gateway with real keyholders; only the owners are made up."""
 
+import secrets
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -49,7 +50,11 @@ class Department:
         self.opening = register_key(chain, party)
         self.files, self.workspace, self.town = files, workspace, town
         described = read_description(files / "datasets.json", "real-estate")
-        self.description = msgspec.structs.replace(described, code=f"estates-{workspace}-{node}")
+        # Several on one chain: people must know their data apart.
+        name = f"estates-{secrets.token_hex(4)}"
+        self.description = msgspec.structs.replace(
+            described, code=f"estates-{workspace}-{node}", title_zh="", title_en=name
+        )
         self.file = files / described.file
         terms = self.description.terms()
         self.dataset = self.client.run(register_dataset(self.ledger, self.key, terms)).dataset

@@ -11,6 +11,7 @@ from ledger.errors import LedgerError
 from ledger.events import OrderTerms, PurposeTerms, order_id
 from ledger.statement import Terms, make_statement, new_reference, select_templates
 from wallet.authority.errors import AuthorityError
+from wallet.client.names import require_free_name
 from wallet.client.party import PartyKey
 from wallet.client.steps import Steps, look
 from wallet.client.transactions import Ledger, Mined, transact
@@ -64,9 +65,11 @@ def admit(
 
     Raises:
         AuthorityError: the name cannot stand in a statement.
+        AmbiguousNameError: people would take it for another's.
         RefusedError: the contract refuses; `error` says why.
     """
     check_name(name)
+    yield from require_free_name(ledger, party, name)
     mined = yield from transact(ledger, key, contracts.admit(party, roles, name))
     if not roles & _ANNOUNCED or not ledger.deployment.admission_delay:
         return Announced(mined, 0)

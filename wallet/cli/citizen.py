@@ -18,7 +18,7 @@ from wallet.citizen.keys import PersonKeys
 from wallet.citizen.proposal import Less, Proposal, Unspeakable, propose, propose_each
 from wallet.citizen.spreading import MOST_SECONDS, spread
 from wallet.cli.errors import InputError
-from wallet.cli.output import short
+from wallet.cli.output import named
 from wallet.cli.people import person_of
 from wallet.cli.session import Session, session_of
 from wallet.cli.statements import proposal_document, show_proposal
@@ -359,8 +359,8 @@ def show_history(
             (
                 moment_text(one.at),
                 one.kind,
-                one.consumer_name or short(one.consumer),
-                one.dataset_title or short(one.dataset),
+                named(one.consumer_name, one.consumer),
+                named(one.dataset_title, one.dataset),
                 one.outcome,
                 release_text(one.release, voided=one.voided),
                 one.sequence or "",
@@ -528,8 +528,8 @@ def _show_granted(session: Session, keys: PersonKeys) -> None:
         [
             (
                 one.id,
-                one.consumer_name or one.consumer,
-                one.dataset_title or one.dataset,
+                named(one.consumer_name, one.consumer),
+                named(one.dataset_title, one.dataset),
                 int(one.fields).bit_count(),
                 f"{one.uses} of {one.max_uses}",
                 moment_text(one.expires_at),

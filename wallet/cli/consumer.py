@@ -12,7 +12,7 @@ from ledger.plain_text import verify_document
 from ledger.typed_data import struct_hash
 from wallet.cli.errors import InputError
 from wallet.cli.keys import key
-from wallet.cli.output import short
+from wallet.cli.output import named, short
 from wallet.cli.people import person_of
 from wallet.cli.session import Session, session_of
 from wallet.cli.values import (
@@ -299,7 +299,7 @@ def history(
                 moment_text(one.at),
                 one.sequence,
                 short(one.basis),
-                one.dataset_title or short(one.dataset),
+                named(one.dataset_title, one.dataset),
                 one.outcome,
                 release_text(one.release, voided=one.voided),
             )

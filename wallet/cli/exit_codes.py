@@ -96,6 +96,7 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (client.UnreachableError, ExitCode.TRY_AGAIN),
     (client.NodeError, ExitCode.TRY_AGAIN),
     (RpcError, ExitCode.TRY_AGAIN),
+    (client.AmbiguousNameError, ExitCode.BAD_INPUT),
     (client.InvalidError, ExitCode.BAD_INPUT),
     (client.TooLargeError, ExitCode.BAD_INPUT),
     (client.ServerError, ExitCode.FAILED),

@@ -224,7 +224,7 @@ def named(name: str | None, id_: bytes | str) -> str:
 
     The id always stands there: others may be called the same, or as an id looks.
     """
-    return f"{name} ({short(id_)})" if name else short(id_)
+    return f"{name} ({short(id_)})" if name and id_ else name or short(id_)
 
 
 def _plain(value: Any) -> object:

@@ -10,6 +10,7 @@ from ledger.events import dataset_id
 from ledger.hexes import to_hex
 from wallet.cli.errors import InputError
 from wallet.cli.keys import key
+from wallet.cli.output import named
 from wallet.cli.session import Session, session_of
 from wallet.cli.values import hash_of, mask_of, moment_text, time_of
 from wallet.client import supervision
@@ -130,8 +131,8 @@ def applications(context: typer.Context) -> None:
         [
             (
                 one.application,
-                one.consumer_name or one.consumer,
-                one.purpose_code or one.purpose,
+                named(one.consumer_name, one.consumer),
+                named(one.purpose_code, one.purpose),
                 int(one.fields).bit_count(),
                 one.state or ("decided" if one.decided else "pending"),
                 "yes" if one.signed else "no",
@@ -229,7 +230,7 @@ def accesses(
             (
                 one.sequence,
                 moment_text(one.at),
-                one.consumer_name or one.consumer,
+                named(one.consumer_name, one.consumer),
                 one.outcome,
                 int(one.fields or "0").bit_count(),
             )

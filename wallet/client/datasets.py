@@ -5,6 +5,7 @@ names: a purpose's text is checked against its id in any case.
 """
 
 import time
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 import msgspec
@@ -245,6 +246,7 @@ class NamedParty(msgspec.Struct, frozen=True):
 
     address: bytes
     name: str
+    active: bool
 
 
 def ask_dataset(dataset: bytes) -> HttpCall[DatasetAnswer]:
@@ -267,13 +269,21 @@ def ask_recorders() -> HttpCall[tuple[NamedParty, ...]]:
     return HttpCall("GET", "/v1/parties", _recorders)
 
 
+def ask_parties() -> HttpCall[tuple[NamedParty, ...]]:
+    """Ask the gateway for all parties."""
+    return HttpCall("GET", "/v1/parties", lambda answer: _named(_parties(answer)))
+
+
 def _recorders(answer: Answer) -> tuple[NamedParty, ...]:
-    found = msgspec.json.decode(answer.body, type=_Parties).parties
-    return tuple(
-        NamedParty(from_hex(one.address, 20), one.name)
-        for one in found
-        if one.active and "Recorder" in one.roles
-    )
+    return _named(one for one in _parties(answer) if one.active and "Recorder" in one.roles)
+
+
+def _parties(answer: Answer) -> tuple[_Party, ...]:
+    return msgspec.json.decode(answer.body, type=_Parties).parties
+
+
+def _named(parties: Iterable[_Party]) -> tuple[NamedParty, ...]:
+    return tuple([NamedParty(from_hex(one.address, 20), one.name, one.active) for one in parties])
 
 
 def _ask_party(party: bytes) -> HttpCall[_Party]:

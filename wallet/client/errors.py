@@ -49,6 +49,10 @@ class MissingKeyError(ClientError):
     """Something must be signed, and the client has no key."""
 
 
+class AmbiguousNameError(ClientError):
+    """People would take a name for another's, or for an id; nothing was sent."""
+
+
 class UnknownNameError(ClientError):
     """There is no dataset, purpose or party of this id or name."""
 

@@ -8,6 +8,7 @@ from ledger.events import DatasetTerms, dataset_id
 from ledger.hexes import to_hex
 from wallet.client.datasets import wait_until_registered
 from wallet.client.errors import MissingKeyError, UnknownNameError
+from wallet.client.names import require_free_title
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps, look
@@ -26,11 +27,17 @@ class Registered(msgspec.Struct, frozen=True):
 def register_dataset(
     ledger: Ledger, key: PartyKey | None, terms: DatasetTerms
 ) -> Steps[Registered]:
-    """Register a dataset; its schema and whether it is personal never change."""
+    """Register a dataset; its schema and whether it is personal never change.
+
+    Raises:
+        AmbiguousNameError: people would take its title for another dataset's.
+        RefusedError: the contract refuses; `error` says why.
+    """
     if key is None:
         raise MissingKeyError("this must be signed: name the provider's key")
-    mined = yield from transact(ledger, key, contracts.register_dataset(terms))
     dataset = dataset_id(key.address, terms.code.encode())
+    yield from require_free_title(ledger, dataset, terms.title)
+    mined = yield from transact(ledger, key, contracts.register_dataset(terms))
     yield from wait_until_registered(ledger, dataset)
     return Registered(dataset, mined)
 

@@ -27,6 +27,8 @@ from ledger.escaping import escape_text
 from ledger.events import DatasetTerms
 from ledger.plain_text import PlainTextError, verify_name
 from wallet.client.datasets import CLASSES
+from wallet.client.errors import AmbiguousNameError
+from wallet.client.names import require_distinct_fields
 from wallet.provider.errors import DescriptionError
 
 _SECONDS_PER_DAY: Final = 86_400
@@ -141,6 +143,10 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 )
         for name in (self.code, self.title, *self.field_titles):
             _check_name(name)
+        try:
+            require_distinct_fields(self.field_titles)
+        except AmbiguousNameError as error:
+            raise DescriptionError(f"two fields: {error}") from error
         self.terms()
 
     @property

@@ -49,10 +49,11 @@ def purpose_file(tmp_path: Path) -> Path:
 def description(tmp_path: Path) -> Path:
     path = tmp_path / "dataset.json"
     fields = [{"name": name, "title_en": name.title()} for name in ("street", "area", "value")]
+    number = time.time_ns()
     dataset = {
-        "code": f"estates-{time.time_ns()}",
-        "title_zh": "不动产",
-        "title_en": "Estates",
+        "code": f"estates-{number}",
+        "title_zh": f"不动产{number}",
+        "title_en": f"Estates {number}",
         "key_kind": "resident",
         "key_column": "id",
         "number_column": "number",
