@@ -363,7 +363,9 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         uint64 liftableAt = _liftableAfter(number, signerHash);
         bool again = _subjects[number].frozen;
         if (again && control.liftableAt > liftableAt) liftableAt = control.liftableAt;
-        control.frozenBy = again && control.frozenBy != signerHash ? bytes32(0) : signerHash;
+        // Nobody's if its signer may only stop: a thief could make that key current once more, or a guardian, and lift with it.
+        bool own = _mayLiftOwn(number, signerHash) && (!again || control.frozenBy == signerHash);
+        control.frozenBy = own ? signerHash : bytes32(0);
         control.liftableAt = liftableAt;
         _subjects[number].frozen = true;
         _emit(SubjectFrozen.selector, _topic(subject), abi.encode(NUMBER, signerHash, liftableAt));
@@ -407,14 +409,19 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         _useOnce(digest);
     }
 
-    /// @dev Who froze and may still consent lifts at once; the current key lifts anybody's freeze once it is liftable.
+    /// @dev Who froze and may still consent lifts at once, unless it is a replaced key that was made a guardian; the current key lifts
+    /// anybody's freeze once it is liftable.
     function _requireLifter(SubjectId subject, uint32 number, bytes32 signerHash) private view {
         if (!_subjects[number].frozen) revert NotFrozen(subject);
         Control storage control = _controls[number];
-        if (control.frozenBy == signerHash && _consentUntil(number, signerHash) > block.timestamp) return;
+        if (control.frozenBy == signerHash && _mayLiftOwn(number, signerHash)) return;
         if (!_isCurrent(number, signerHash) || control.liftableAt > block.timestamp) {
             revert NotLiftable(subject, control.liftableAt);
         }
+    }
+
+    function _mayLiftOwn(uint32 number, bytes32 signerHash) private view returns (bool) {
+        return _consentUntil(number, signerHash) > block.timestamp && !_isReplaced(number, signerHash);
     }
 
     function _requireOpen(SubjectId subject, uint32 number) private view {
@@ -424,6 +431,11 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
 
     function _isCurrent(uint32 number, bytes32 signerHash) private view returns (bool) {
         return signerHash == keccak256(_signers[number]);
+    }
+
+    /// @dev In its stop time, which it keeps as a guardian too.
+    function _isReplaced(uint32 number, bytes32 signerHash) private view returns (bool) {
+        return _replaced[number][signerHash] > block.timestamp && !_isCurrent(number, signerHash);
     }
 
     function _consentUntil(uint32 number, bytes32 signerHash) private view returns (uint64) {
@@ -448,10 +460,8 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         }
     }
 
-    function _liftableAfter(uint32 number, bytes32 signerHash) private view returns (uint64 liftableAt) {
-        uint64 replacedUntil = _replaced[number][signerHash];
-        bool replaced = replacedUntil > block.timestamp && !_isCurrent(number, signerHash);
-        liftableAt = replaced ? replacedUntil : _delayed();
+    function _liftableAfter(uint32 number, bytes32 signerHash) private view returns (uint64) {
+        return _isReplaced(number, signerHash) ? _replaced[number][signerHash] : _delayed();
     }
 
     function _delayed() private view returns (uint64) {

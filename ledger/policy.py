@@ -283,16 +283,28 @@ def liftable_after(
     subject: Subject, signer_hash: bytes, timestamp: int, recovery_delay: int
 ) -> int:
     """Return when the current key may lift a freeze that a signer sets now."""
-    replaced_until = subject.replaced.get(signer_hash, 0)
-    if replaced_until > timestamp and signer_hash != subject.signer_hash:
-        return replaced_until
+    if is_replaced(subject, signer_hash, timestamp):
+        return subject.replaced[signer_hash]
     return timestamp + recovery_delay
+
+
+def is_replaced(subject: Subject, signer_hash: bytes, timestamp: int) -> bool:
+    """Whether a signer is a replaced key in its stop time, which it keeps as a guardian too."""
+    return signer_hash != subject.signer_hash and subject.replaced.get(signer_hash, 0) > timestamp
+
+
+def may_lift_own(subject: Subject, signer_hash: bytes, timestamp: int) -> bool:
+    """Whether a signer may lift at once what it froze; asked when it freezes and when it lifts.
+
+    A thief could make a replaced key current once more, or a guardian, and lift with it.
+    """
+    consents = consent_until(subject, signer_hash) > timestamp
+    return consents and not is_replaced(subject, signer_hash, timestamp)
 
 
 def may_lift(subject: Subject, signer_hash: bytes, timestamp: int) -> bool:
     """Whether a signer may lift the subject's freeze: who froze at once, the current key once it is liftable."""
-    own = signer_hash == subject.frozen_by
-    if own and consent_until(subject, signer_hash) > timestamp:
+    if signer_hash == subject.frozen_by and may_lift_own(subject, signer_hash, timestamp):
         return True
     return signer_hash == subject.signer_hash and subject.liftable_at <= timestamp
 

@@ -15,7 +15,7 @@ import {INumbered} from "./INumbered.sol";
 /// |---|---|---|---|
 /// | grant, confirm | current key, guardian | not halted (frozen, recovery, closed) | |
 /// | revoke | current key, guardian; replaced key and former guardian in their stop time | always | also before the grant |
-/// | freeze | the same | always | liftable at once by who froze; by the current key after `RECOVERY_DELAY`, or when a replaced key's stop time is over |
+/// | freeze | the same | always | liftable at once by who froze and may consent, unless a replaced key; by the current key after `RECOVERY_DELAY`, or when a replaced key's stop time is over |
 /// | unfreeze | who froze, unless replaced or a former guardian; current key | at once; once liftable | |
 /// | rotate | current key | no recovery, not closed | old key may stop for 30 days; guardians end |
 /// | start recovery | registrar | none pending, not closed | halted |
@@ -23,6 +23,8 @@ import {INumbered} from "./INumbered.sol";
 /// | complete | anyone | due | new epoch; old key may stop for a year; guardians end; a freeze stays |
 /// | close; open | registrar; registrar and current key together | always | halted; a pending recovery ends |
 ///
+/// What a replaced key freezes in its stop time is nobody's own, also when that key is made current again or a guardian, and as a guardian it
+/// lifts nothing in that time: a thief who has a copy of it could give it these rights.
 /// Guardians that end, by rotation, recovery or dismissal, consent no more at once, and may stop for `RECOVERY_DELAY`. Frozen by somebody
 /// else too, a freeze is nobody's own any more and the later time counts.
 /// @dev A signer of 20 bytes signs by ECDSA only, whatever code its address has or gets. A longer one names a verifier, which the Registry

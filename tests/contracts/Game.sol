@@ -36,10 +36,12 @@ contract Game is Fixture {
     uint64[KEYS + 1] private _replacedUntil;
     uint64[KEYS + 1] private _consentUntil; // as guardian
     uint64[KEYS + 1] private _stopUntil; // as guardian
-    // The freezes since it was last lifted: until when they hold, and whose they are.
+    // The freezes since it was last lifted, as each was signed: who has which right later changes nothing of them.
     uint64 private _heldUntil;
+    uint64 private _heldByReplacedUntil;
     uint256 private _heldBy;
     bool private _heldBySeveral;
+    bool private _heldByStopper; // who could not consent, or was a replaced key
     uint256 private _clock;
 
     /// @dev An act at the game's time; after it both sides must be the same in every part.
@@ -85,26 +87,32 @@ contract Game is Fixture {
         bool replaced = who != _model.current && _replacedUntil[who] > _now();
         uint64 liftableAt = replaced ? _replacedUntil[who] : _now() + RECOVERY_DELAY;
         if (_model.frozen && _model.liftableAt > liftableAt) liftableAt = _model.liftableAt;
-        _model.frozenBy = _model.frozen && _model.frozenBy != who ? 0 : who;
+        bool stopsOnly = replaced || _consent(who) <= _now();
+        _model.frozenBy = stopsOnly || (_model.frozen && _model.frozenBy != who) ? 0 : who;
         (_model.frozen, _model.liftableAt) = (true, liftableAt);
 
         // And once more, by what the promise says: each stop holds until the end that it was given.
         if (_heldUntil != 0 && _heldBy != who) _heldBySeveral = true;
+        if (stopsOnly) _heldByStopper = true;
         _heldBy = who;
+        if (replaced && _replacedUntil[who] > _heldByReplacedUntil) _heldByReplacedUntil = _replacedUntil[who];
         uint64 end = replaced ? _replacedUntil[who] : _now() + RECOVERY_DELAY;
         if (end > _heldUntil) _heldUntil = end;
     }
 
     function unfreezes(uint256 seed) external anAct {
         uint256 who = _who(seed);
-        bool own = _model.frozenBy == who && _consent(who) > _now();
+        bool replaced = who != _model.current && _replacedUntil[who] > _now();
+        bool own = _model.frozenBy == who && !replaced && _consent(who) > _now();
         bool may = _model.frozen && (own || (who == _model.current && _model.liftableAt <= _now()));
         if (!_agree(this.unfreezes.selector, may, _setsFrozen(who, false))) return;
         (_model.frozen, _model.frozenBy, _model.liftableAt) = (false, 0, 0);
 
-        bool hisAlone = !_heldBySeveral && _heldBy == who && _consent(who) > _now();
-        if (!hisAlone && (who != _model.current || _heldUntil > _now())) ++broken;
-        (_heldUntil, _heldBy, _heldBySeveral) = (0, 0, false);
+        bool hisAlone = !_heldBySeveral && !_heldByStopper && _heldBy == who && _consent(who) > _now();
+        if (replaced || (!hisAlone && (who != _model.current || _heldUntil > _now()))) ++broken;
+        if (_heldByReplacedUntil > _now()) ++broken; // whoever lifts, as whatever
+        (_heldUntil, _heldByReplacedUntil, _heldBy) = (0, 0, 0);
+        (_heldBySeveral, _heldByStopper) = (false, false);
     }
 
     function consents(uint256 seed) external anAct {

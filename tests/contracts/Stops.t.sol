@@ -186,7 +186,7 @@ contract StopsTest is Fixture {
     function test_a_replaced_key_lifts_nothing_and_its_freeze_lasts_for_its_stop_time() external {
         _rotate(ALICE_KEY, THIEF_KEY);
         _setFrozenBy(ALICE_KEY, true);
-        _expectFreeze(ALICE_KEY, START + 30 days);
+        _expectFrozenByNobody(START + 30 days);
         _liftsNot(ALICE_KEY, START + 30 days);
         _liftsNot(THIEF_KEY, START + 30 days);
         VM.warp(START + 30 days - 1);
@@ -200,8 +200,70 @@ contract StopsTest is Fixture {
     function test_a_recovered_keys_freeze_lasts_for_its_year() external {
         _recover();
         _setFrozenBy(ALICE_KEY, true);
-        _expectFreeze(ALICE_KEY, START + RECOVERY_DELAY + 365 days);
+        _expectFrozenByNobody(START + RECOVERY_DELAY + 365 days);
         _liftsNot(NEW_KEY, START + RECOVERY_DELAY + 365 days);
+    }
+
+    // A thief who rotated the person's key away has it too, and gives it rights again.
+
+    function test_a_replaced_keys_freeze_is_not_lifted_by_making_it_current_again() external {
+        _rotate(ALICE_KEY, THIEF_KEY);
+        _setFrozenBy(ALICE_KEY, true);
+        _rotate(THIEF_KEY, ALICE_KEY);
+        _liftsNot(ALICE_KEY, START + 30 days);
+        _setFrozenBy(ALICE_KEY, true); // and freezing anew makes it nobody's own
+        _liftsNot(ALICE_KEY, START + 30 days);
+        _rotate(ALICE_KEY, STRANGER_KEY);
+        _liftsNot(STRANGER_KEY, START + 30 days);
+        VM.warp(START + 30 days);
+        _setFrozenBy(STRANGER_KEY, false);
+    }
+
+    function test_a_replaced_keys_freeze_is_not_lifted_by_making_it_a_guardian() external {
+        _rotate(ALICE_KEY, THIEF_KEY);
+        _setFrozenBy(ALICE_KEY, true);
+        _appointBy(THIEF_KEY, ALICE_KEY, START + 365 days);
+        _liftsNot(ALICE_KEY, START + 30 days);
+        VM.warp(START + 30 days);
+        _liftsNot(ALICE_KEY, START + 30 days);
+    }
+
+    function test_a_replaced_key_that_was_made_a_guardian_before_it_froze_lifts_nothing() external {
+        _rotate(ALICE_KEY, THIEF_KEY);
+        _appointBy(THIEF_KEY, ALICE_KEY, START + 365 days);
+        _setFrozenBy(ALICE_KEY, true);
+        _expectFrozenByNobody(START + 30 days);
+        _liftsNot(ALICE_KEY, START + 30 days);
+        _rotate(THIEF_KEY, ALICE_KEY);
+        _liftsNot(ALICE_KEY, START + 30 days);
+    }
+
+    /// @dev The freeze was its own to lift; replaced, it lifts nothing, also when it may consent again.
+    function test_a_key_that_froze_and_was_replaced_then_lifts_nothing_as_a_guardian() external {
+        _setFrozen(true);
+        _rotate(ALICE_KEY, THIEF_KEY);
+        _appointBy(THIEF_KEY, ALICE_KEY, START + 365 days);
+        _liftsNot(ALICE_KEY, START + RECOVERY_DELAY);
+    }
+
+    function test_a_former_guardians_freeze_is_not_his_when_he_is_appointed_again() external {
+        _appoint(GUARDIAN_KEY, START + 365 days);
+        _appoint(GUARDIAN_KEY, 0);
+        _setFrozenBy(GUARDIAN_KEY, true);
+        _expectFrozenByNobody(START + RECOVERY_DELAY);
+        _appoint(GUARDIAN_KEY, START + 365 days);
+        _liftsNot(GUARDIAN_KEY, START + RECOVERY_DELAY);
+    }
+
+    /// @dev Once its stop time is over it is a guardian as any other.
+    function test_a_guardian_that_was_a_key_long_ago_lifts_his_own_freeze() external {
+        _rotate(ALICE_KEY, NEW_KEY);
+        _appointBy(NEW_KEY, ALICE_KEY, START + 365 days);
+        VM.warp(START + 30 days);
+        _setFrozenBy(ALICE_KEY, true);
+        _expectFreeze(ALICE_KEY, START + 30 days + RECOVERY_DELAY);
+        _setFrozenBy(ALICE_KEY, false);
+        _expectUnfrozen();
     }
 
     /// @dev What it froze while it was the current key is not lifted by it afterwards, and by the next one only a delay later.
@@ -212,7 +274,7 @@ contract StopsTest is Fixture {
         _liftsNot(THIEF_KEY, START + RECOVERY_DELAY);
         _liftsNot(ALICE_KEY, START + RECOVERY_DELAY);
         _setFrozenBy(ALICE_KEY, true); // and now for as long as it may stop
-        _expectFreeze(ALICE_KEY, START + 30 days);
+        _expectFrozenByNobody(START + 30 days);
     }
 
     function test_a_freeze_stays_over_a_recovery_and_its_veto() external {
@@ -323,7 +385,7 @@ contract StopsTest is Fixture {
         _startRecovery(_account(THIEF_KEY));
         VM.warp(_now() + RECOVERY_DELAY);
         authorizations.completeRecovery(ALICE);
-        _expectFreeze(ALICE_KEY, end);
+        _expectFrozenByNobody(end);
         _liftsNot(THIEF_KEY, end);
         _expect(_use(authorization), Outcome.Frozen);
     }

@@ -98,6 +98,14 @@ def test_who_lifts_a_freeze(case: Case) -> None:
     assert (lifts(KEY), lifts(GUARD)) == (True, False)
     subject.frozen_by = OLD
     assert (lifts(OLD), lifts(KEY)) == (False, False)
+    subject.guardians[OLD] = Guardian(NOW + 1, NOW + 9, 0)
+    subject.replaced[OLD] = NOW + 1
+    assert not lifts(OLD)  # a replaced key lifts nothing, whatever it is besides
+    subject.replaced[OLD] = NOW
+    assert lifts(OLD)  # its stop time is over: a guardian as any other
+    subject.frozen_by = subject.signer_hash = KEY
+    subject.replaced[KEY] = NOW + 9
+    assert lifts(KEY)  # the current key once more
 
 
 # Bounds of a grant
