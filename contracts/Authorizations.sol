@@ -38,7 +38,8 @@ contract Authorizations is IAuthorizations, Subjects {
     // Revocations that came before their grant.
     mapping(AuthorizationId authorization => mapping(uint32 subjectNumber => bool revoked)) private _tombstones;
     mapping(AuthorizationId authorization => uint32 count) private _voids;
-    mapping(uint256 sequence => bool voided) private _voided;
+    // By both: no access is kept here, so a number voided for one authorization must say nothing of whose access it was.
+    mapping(AuthorizationId authorization => mapping(uint256 sequence => bool voided)) private _voided;
     mapping(uint32 number => GrantTerms) private _terms;
     mapping(bytes32 termsHash => uint32 number) private _termsNumbers;
     uint32 private _termsCount;
@@ -162,7 +163,7 @@ contract Authorizations is IAuthorizations, Subjects {
         if (found.revoked()) revert AlreadyRevoked(authorization);
         (uint256 recorded,) = IAccessLog(ACCESS_LOG).state();
         if (sequence == 0 || sequence > recorded) revert AccessUnknown(sequence);
-        if (_voided[sequence]) revert AlreadyVoided(sequence);
+        if (_voided[authorization][sequence]) revert AlreadyVoided(authorization, sequence);
         if (found.usesLeft() >= terms.maxUses || _voids[authorization] >= terms.maxUses) {
             revert NothingToVoid(authorization);
         }
@@ -171,7 +172,7 @@ contract Authorizations is IAuthorizations, Subjects {
         if (bytes(reason).length == 0) revert EmptyReason();
         Texts.requireWithin(bytes(reason).length, Texts.PROSE);
 
-        _voided[sequence] = true;
+        _voided[authorization][sequence] = true;
         ++_voids[authorization];
         _grants[authorization].grant = found.giveBack(lastUse);
         _emit(
@@ -211,8 +212,8 @@ contract Authorizations is IAuthorizations, Subjects {
     }
 
     /// @inheritdoc IAuthorizations
-    function isVoided(uint256 sequence) external view returns (bool) {
-        return _voided[sequence];
+    function isVoided(AuthorizationId authorization, uint256 sequence) external view returns (bool) {
+        return _voided[authorization][sequence];
     }
 
     /// @inheritdoc IAuthorizations

@@ -251,7 +251,7 @@ class State:
         supervisors: Machines that may suspend agreements, each with the regulator who appointed it.
         terms: By agreement's number, round and fields.
         tombstones: Revocations that came before their grant: authorization and subject.
-        voided: Numbers of the accesses whose use was given back.
+        voided: Uses that were given back: authorization, and number of the access.
         nonces: Per consumer, the request nonces that were used: 256 of them in a word, as on chain.
         sequence: Number of accesses.
         head: Running hash over all accesses.
@@ -317,7 +317,7 @@ class State:
         self.authorizations: dict[bytes, Authorization] = {}
         self.terms: dict[tuple[int, int, int], Terms] = {}
         self.tombstones: set[tuple[bytes, bytes]] = set()
-        self.voided: set[int] = set()
+        self.voided: set[tuple[bytes, int]] = set()
         self.nonces: dict[bytes, dict[int, int]] = {}
         self.sequence = 0
         self.head = NOTHING

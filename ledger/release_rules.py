@@ -59,7 +59,7 @@ def find_stop(state: State, use: Use, sequence: int, timestamp: int) -> Stop | N
         sequence: Its number on chain.
         timestamp: Of the block at which it is judged, seconds since 1970.
     """
-    if sequence in state.voided:
+    if (use.basis, sequence) in state.voided:
         return Stop.ACCESS_VOIDED
     party = state.parties.get(use.consumer)
     if party is None or not has_role(party, Roles.CONSUMER):

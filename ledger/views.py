@@ -486,9 +486,12 @@ def item_of(contracts: Contracts, authorization: bytes, tag: BlockTag = "latest"
     )
 
 
-def is_voided(contracts: Contracts, sequence: int, tag: BlockTag = "latest") -> Call[bool]:
-    """Ask whether an access was voided."""
-    return _view(contracts.authorizations, ("isVoided(uint256)", sequence), "bool", bool, tag)
+def is_voided(
+    contracts: Contracts, authorization: bytes, sequence: int, tag: BlockTag = "latest"
+) -> Call[bool]:
+    """Ask whether an access was voided as a use of an authorization."""
+    call = ("isVoided(bytes32,uint256)", authorization, sequence)
+    return _view(contracts.authorizations, call, "bool", bool, tag)
 
 
 # AccessLog

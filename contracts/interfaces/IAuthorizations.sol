@@ -83,7 +83,7 @@ interface IAuthorizations is ISubjects {
     error AlreadyConfirmed(AuthorizationId authorization);
     error PeriodInvalid(uint64 notBefore, uint64 expiresAt);
     error AccessUnknown(uint256 sequence);
-    error AlreadyVoided(uint256 sequence);
+    error AlreadyVoided(AuthorizationId authorization, uint256 sequence);
     error NothingToVoid(AuthorizationId authorization);
     error UsedSince(AuthorizationId authorization, uint32 lastUse);
     error LastUseTooLate(uint32 lastUse);
@@ -104,8 +104,8 @@ interface IAuthorizations is ISubjects {
     function confirm(SubjectId subject, AuthorizationId authorization, uint64 deadline, Approval calldata approval)
         external;
 
-    /// @notice Gives one use back that was recorded and never served. A regulator; each access once, for one authorization at most `maxUses`
-    /// times, and never more uses than the person granted.
+    /// @notice Gives one use back that was recorded and never served. A regulator; of one authorization each access once,
+    /// at most `maxUses` in all, and never more uses than the person granted. The number of another's access voids nothing of the other's.
     /// @param sequence Number of the access.
     /// @param seen The authorization's last use as the caller judged by it. Reverts when it is another one: a use that was mined in between
     /// stands, and `lastUse` would set its interval back.
@@ -138,8 +138,8 @@ interface IAuthorizations is ISubjects {
 
     function termsOf(uint32 number) external view returns (GrantTerms memory);
 
-    /// @notice Whether an access was voided.
-    function isVoided(uint256 sequence) external view returns (bool);
+    /// @notice Whether an access was voided as a use of this authorization.
+    function isVoided(AuthorizationId authorization, uint256 sequence) external view returns (bool);
 
     /// @notice The record that the authorization is bound to; zero when it is not.
     function itemOf(AuthorizationId authorization) external view returns (bytes32);

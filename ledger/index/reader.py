@@ -350,6 +350,12 @@ _SIGNER_MEMBERS: Final = {
 
 # Building statements and reading rows
 
+# A void with the number of another's access says nothing of that access.
+_VOIDED: Final = and_(
+    tables.voids.c.sequence == tables.accesses.c.sequence,
+    tables.voids.c.basis == tables.accesses.c.basis,
+)
+
 _ACCESSES: Final[Select[Any]] = (
     select(
         tables.accesses.c.sequence,
@@ -368,7 +374,7 @@ _ACCESSES: Final[Select[Any]] = (
     .join(tables.bases, tables.bases.c.key == tables.accesses.c.basis)
     .outerjoin(tables.datasets, tables.datasets.c.key == tables.accesses.c.dataset)
     .outerjoin(tables.subjects, tables.subjects.c.number == tables.accesses.c.subject)
-    .outerjoin(tables.voids, tables.voids.c.sequence == tables.accesses.c.sequence)
+    .outerjoin(tables.voids, _VOIDED)
 )
 
 # What every block or access asks is made once: to make a statement costs as much as to carry it out.
@@ -501,27 +507,35 @@ async def _one(connection: AsyncConnection, statement: Select[Any]) -> int | Non
 
 
 async def _uses(connection: AsyncConnection, keys: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Return how often authorizations were used, and when last."""
-    used: Select[Any] = (
-        select(
-            tables.accesses.c.basis,
-            func.count().label("uses"),
-            func.max(tables.accesses.c.sequence).label("last"),
-        )
-        .select_from(tables.accesses)
-        .outerjoin(tables.voids, tables.voids.c.sequence == tables.accesses.c.sequence)
-        .where(tables.accesses.c.basis.in_(keys), _positive(tables.accesses, "basis"))
-        .where(tables.accesses.c.outcome == int(Outcome.ALLOWED))
-        .where(tables.voids.c.sequence.is_(None))
-        .group_by(tables.accesses.c.basis)
+    """Return how often authorizations were used, and when last, as the chain counts it.
+
+    A void counts for the authorization that it names, whosever the access was, and sets the last use.
+    """
+    table, voids = tables.accesses, tables.voids
+    counted = (
+        select(table.c.basis, func.count().label("uses"), func.max(table.c.sequence).label("last"))
+        .where(table.c.basis.in_(keys), _positive(table, "basis"))
+        .where(table.c.outcome == int(Outcome.ALLOWED))
+        .group_by(table.c.basis)
+        .subquery()
     )
-    counted = used.subquery()
     statement: Select[Any] = (
-        select(counted.c.basis, counted.c.uses, tables.transactions.c.timestamp)
-        .join(tables.accesses, tables.accesses.c.sequence == counted.c.last)
-        .join(tables.transactions, tables.transactions.c.key == tables.accesses.c.transaction)
+        select(
+            counted.c.basis, counted.c.uses, table.c.transaction, tables.transactions.c.timestamp
+        )
+        .join(table, table.c.sequence == counted.c.last)
+        .join(tables.transactions, tables.transactions.c.key == table.c.transaction)
     )
-    return {key: (uses, last) for key, uses, last in await _rows(connection, statement)}
+    newest = {key: values for key, *values in await _rows(connection, statement)}
+    uses = {key: (count, last) for key, (count, _, last) in newest.items()}
+    given: Select[Any] = select(voids.c.basis, voids.c.transaction, voids.c.last_use)
+    for key, transaction, last_use in await _rows(connection, given.where(voids.c.basis.in_(keys))):
+        if key in newest:
+            count, last = uses[key]
+            # Since its newest use each void sets it to the same or an earlier time.
+            later = transaction > newest[key][1]
+            uses[key] = (count - 1, min(last, last_use) if later else last)
+    return uses
 
 
 def _place(row: Values) -> Place:

@@ -392,10 +392,10 @@ accesses: Final = Table(
 voids: Final = Table(
     "chain_voids",
     metadata,
-    # Accesses whose use was given back.
-    Column("sequence", _BigKey, primary_key=True, autoincrement=False),
+    # Accesses whose use was given back: only of this basis, since the chain does not know whose access it was.
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     # The authorization's key in `chain_bases`.
-    Column("basis", BigInteger, nullable=False, index=True),
+    Column("basis", BigInteger, primary_key=True, autoincrement=False, index=True),
     _number("last_use"),
     Column("ground", SmallInteger, nullable=False),
     _text("reason"),

@@ -79,7 +79,7 @@ class Uses:
         self._names: list[bytes | None] = [None]
         self._call: list[tuple[int, bytes, int, Compared]] = []
         self.given_back: set[int] = set()
-        """Numbers of those that were voided."""
+        """Numbers of those that were voided as what they were: a void of another's access takes nothing from it."""
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long as this
         weakref.finalize(self, self._file.close)
         self._waiting = bytearray()

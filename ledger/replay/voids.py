@@ -59,8 +59,8 @@ class VoidJudge:
             yield _finding(event, f"access {event.sequence} was no allowed access of {name}")
             return
         self._uses.given_back.add(event.sequence)
-        self._uses.forget(event.authorization, self._state.voided)
-        standing = self._uses.newest(event.authorization, self._state.voided)
+        self._uses.forget(event.authorization, self._uses.given_back)
+        standing = self._uses.newest(event.authorization, self._uses.given_back)
         last_use = 0 if standing is None else standing.timestamp
         if event.last_use != last_use:
             problem = (
@@ -98,7 +98,7 @@ class VoidJudge:
             if known is None or known.revoked:
                 continue
             given, before = known.voids, known.last_use
-            gone = set(self._state.voided)
+            gone = set(self._uses.given_back)
             for sequence, use in uses:
                 ground = None
                 if sequence in wanted and sequence not in gone and given < known.max_uses:

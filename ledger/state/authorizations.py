@@ -28,9 +28,11 @@ from ledger.policy import (
     consent_until,
     guardian_stop_until,
     has_role,
+    is_replaced,
     is_subject_halted,
     liftable_after,
     may_lift,
+    may_lift_own,
     require_within_bounds,
     stop_until,
 )
@@ -61,19 +63,19 @@ def subject_registered(state: State, event: SubjectRegistered) -> None:
 
 
 def subject_frozen(state: State, event: SubjectFrozen) -> None:
-    """Freeze a subject, or freeze it again: then the later time counts, and it is nobody's own."""
+    """Freeze a subject, or freeze it again: then the later time counts, and it is nobody's own, as one by a replaced key."""
     subject, now = _known(state, event, event.subject), event.block.timestamp
     again, hash_ = subject.frozen, event.signer_hash
     _require_stopper(state, event, subject, hash_)
-    replaced = subject.replaced.get(hash_, 0) > now and hash_ != subject.signer_hash
+    replaced = is_replaced(subject, hash_, now)
     if state.recovery_delay is None and not replaced and event.liftable_at != subject.liftable_at:
         _delay(state, event, event.liftable_at - now)
     if state.recovery_delay is not None or replaced:
         liftable_at = liftable_after(subject, hash_, now, state.recovery_delay or 0)
         liftable_at = max(liftable_at, subject.liftable_at if again else 0)
         require(event.liftable_at == liftable_at, event, f"liftable at {liftable_at}")
-    same = not again or subject.frozen_by == hash_
-    subject.frozen_by = hash_ if same else NOTHING
+    own = may_lift_own(subject, hash_, now) and (not again or subject.frozen_by == hash_)
+    subject.frozen_by = hash_ if own else NOTHING
     subject.frozen, subject.liftable_at = True, event.liftable_at
 
 
@@ -237,13 +239,14 @@ def access_voided(state: State, event: AccessVoided) -> None:
     found = state.authorizations.get(event.authorization)
     if found is None or found.revoked:
         raise ImpossibleEventError(event, "the authorization is unknown or revoked")
-    fresh = 0 < event.sequence <= state.sequence and event.sequence not in state.voided
+    void = (event.authorization, event.sequence)
+    fresh = 0 < event.sequence <= state.sequence and void not in state.voided
     require(fresh, event, "no such access, or voided before")
     left = found.uses_left < found.max_uses and found.voids < found.max_uses
     require(left, event, "there is no use to give back")
     require(event.last_use <= found.last_use, event, "a later last use")
     require(event.reason, event, "no reason")
-    state.voided.add(event.sequence)
+    state.voided.add(void)
     found.voids += 1
     found.uses_left += 1
     found.last_use = event.last_use

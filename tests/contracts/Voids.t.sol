@@ -48,12 +48,22 @@ contract VoidsTest is Fixture {
     }
 
     function test_an_access_is_voided_once() external {
-        (IAuthorizations.Authorization memory terms,) = _used(2);
-        (IAuthorizations.Authorization memory other,) = _used(1);
+        (IAuthorizations.Authorization memory terms, AuthorizationId authorization) = _used(2);
         _void(1, terms, 0);
-        bytes memory again = abi.encodeWithSelector(IAuthorizations.AlreadyVoided.selector, 1);
+        bytes memory again = abi.encodeWithSelector(IAuthorizations.AlreadyVoided.selector, authorization, 1);
         _refusesVoid(1, terms, 0, again);
-        _refusesVoid(1, other, 0, again); // nor for another authorization
+    }
+
+    /// @dev Else a thief of a regulator's key could have any access refused, and its one use never given back.
+    function test_a_void_with_the_number_of_anothers_access_voids_nothing_of_the_other() external {
+        (IAuthorizations.Authorization memory terms, AuthorizationId authorization) = _used(1);
+        (IAuthorizations.Authorization memory foreign, AuthorizationId other) = _used(1);
+        _void(1, foreign, 0);
+        VM.assertTrue(!authorizations.isVoided(authorization, 1), "voided of who did not use it");
+        VM.assertTrue(authorizations.isVoided(other, 1), "voided of whom it was said");
+        _void(1, terms, 0);
+        (Grant grant,) = authorizations.grantOf(authorization);
+        VM.assertEq(grant.usesLeft(), terms.maxUses, "uses left");
     }
 
     /// @dev Which authorization an access was of is for replay; one that was not used has nothing to be given back.
@@ -153,7 +163,7 @@ contract VoidsTest is Fixture {
 
         (Grant grant,) = authorizations.grantOf(authorization);
         VM.assertTrue(grant.usesLeft() == 1 && grant.lastUse() == START, "uses and last use");
-        VM.assertTrue(authorizations.isVoided(2) && !authorizations.isVoided(1), "voided");
+        VM.assertTrue(authorizations.isVoided(authorization, 2) && !authorizations.isVoided(authorization, 1), "voided");
         _expect(_use(authorization), Outcome.Allowed); // its interval is over since the first one
         _expect(_use(authorization), Outcome.TooSoon);
         _expectChained();

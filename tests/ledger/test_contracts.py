@@ -376,12 +376,12 @@ def test_views_of_subjects_and_authorizations(chain: Chain) -> None:
     owner = views.rights_of(chain.contracts, subject.id, subject.signer)
     assert chain.rpc.send(owner) == views.Rights(2**64 - 1, 2**64 - 1)
     sequence = chain.rpc.send(views.log_state(chain.contracts)).sequence
-    assert chain.rpc.send(views.is_voided(chain.contracts, sequence)) is False
+    assert chain.rpc.send(views.is_voided(chain.contracts, authorization, sequence)) is False
     void = contracts.void_access(
         sequence, wanted, grant.last_use, 0, VoidGround.UNSIGNED, "nobody signed it"
     )
     chain.send(chain.parties.regulator, void)
-    assert chain.rpc.send(views.is_voided(chain.contracts, sequence)) is True
+    assert chain.rpc.send(views.is_voided(chain.contracts, authorization, sequence)) is True
     assert chain.rpc.send(views.grant_of(chain.contracts, authorization)).uses_left == 3
     used = views.nonce_used(chain.contracts, request.consumer, request.nonce)
     assert chain.rpc.send(used) is True

@@ -43,7 +43,12 @@ from ledger.node import Node, NodeSettings
 from ledger.policy import is_halted
 from ledger.rpc import AsyncRpc, NodeUnreachableError
 from ledger.state import follow
-from tests.ledger.test_policy_property import ADMISSION_DELAY, EVERYTHING, RECOVERY_DELAY
+from tests.ledger.test_policy_property import (
+    ADMISSION_DELAY,
+    ANOTHERS_VOID,
+    EVERYTHING,
+    RECOVERY_DELAY,
+)
 from tests.support.acts_of_people import HASHES, SIGNERS
 from tests.support.chain import Chain
 from tests.support.database import database, database_url, postgres_server
@@ -212,6 +217,7 @@ async def check_accesses(index: Index, events: list[Event], state: State) -> Non
     assert index.head.sequence == len(accesses) == state.sequence
     found = (await index.accesses(Selection(), limit=1000))[::-1]
     for entry, event in zip(found, accesses, strict=True):
+        assert entry.voided == ((event.basis, event.sequence) in state.voided)
         for name in ("sequence", "consumer", "basis", "fields", "nonce", "deadline", "outcome"):
             assert getattr(entry, name) == getattr(event, name), name
         assert entry.item == event.item
@@ -266,6 +272,22 @@ async def test_the_index_says_what_the_state_says(watched: Watched) -> None:
     stats = await index.stats()
     assert (stats.accesses, stats.subjects) == (state.sequence, len(state.subjects))
     assert await index.faults() == ()
+
+
+async def test_a_void_of_anothers_access_counts_for_whom_it_names_alone(watched: Watched) -> None:
+    world = watched.stage.start()
+    watched.stage.run(world, ANOTHERS_VOID[:3])
+    await watched.follower.catch_up()
+    await check_people(watched.index, world.state)
+    ((named, number),) = world.state.voided
+    found = await watched.index.accesses(Selection(), limit=2)
+    assert [(one.sequence, one.voided) for one in found] == [(number + 1, False), (number, False)]
+    assert found[1].basis != named
+    watched.stage.run(world, ANOTHERS_VOID[3:])
+    await watched.follower.catch_up()
+    await check_people(watched.index, world.state)
+    found = await watched.index.accesses(Selection(), limit=2)
+    assert [(one.sequence, one.voided) for one in found] == [(number + 1, False), (number, True)]
 
 
 async def test_a_reopened_index_goes_on_where_it_was(watched: Watched, database: Database) -> None:

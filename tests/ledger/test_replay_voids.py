@@ -259,6 +259,29 @@ def test_an_access_of_a_foreign_authorization_is_a_finding(case: Case) -> None:
     assert "was no allowed access of" in found[-1].problem
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_void_by_the_number_of_anothers_access_takes_nothing_from_that_one(
+    case: Case, first: int
+) -> None:
+    """The other's use is given back as if the foreign void were not there, before it or after it."""
+    case.use(0)
+    case.invent(1)
+    case.later()
+    voidable = [(one.sequence, one.ground) for one in case.replayed(voidable=[2]).voidable]
+    assert voidable == [(2, VoidGround.UNSIGNED)]
+    if first == 0:
+        case.void(2, basis=0)
+        again = case.replayed(voidable=[2]).voidable
+        assert [(one.sequence, one.ground) for one in again] == voidable
+    case.void(2, basis=1)
+    if first == 1:
+        case.void(2, basis=0)
+    report = case.replayed()
+    assert [(one.kind, one.sequence) for one in report.findings] == [(Kind.WRONG_VOID, 2)]
+    assert "was no allowed access of" in report.findings[0].problem
+    assert (report.voids, report.unchecked_voids) == (2, 0)
+
+
 def test_a_denied_access_is_a_finding(case: Case) -> None:
     case.use(0)
     case.city.record([case.request(0, fields=1 << 12)])

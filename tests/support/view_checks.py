@@ -48,8 +48,10 @@ def _all(world: World) -> Iterator[Check]:
     yield views.log_state(at), views.LogState(state.sequence, state.head)
     for contract, chain in state.chains.items():
         yield views.event_state(contract), views.EventState(chain.count, chain.head)
-    for sequence in range(1, state.sequence + 1):
-        yield views.is_voided(at, sequence), sequence in state.voided
+    for authorization in state.authorizations:
+        for sequence in range(1, state.sequence + 1):
+            void = (authorization, sequence)
+            yield views.is_voided(at, *void), void in state.voided
     for party in world.parties[3:5]:
         for nonce in (*range(4), 255, 256, 257, 300):
             used = state.nonce_used(party.address, nonce)

@@ -142,6 +142,20 @@ def voided(case: Case) -> None:
     )
 
 
+def number_voided_of_another(case: Case) -> None:
+    world = case.world
+    other = world.grant(named("another person"), case.schema)
+    world.happen(
+        AccessVoided,
+        authorization=other,
+        sequence=1,
+        regulator=REGULATOR.address,
+        last_use=0,
+        ground=VoidGround.UNSIGNED,
+        reason="nobody signed",
+    )
+
+
 def agreement_suspended(case: Case) -> None:
     supervisor = named("machine")[:20]
     case.world.happen(SupervisorAppointed, supervisor=supervisor, regulator=REGULATOR.address)
@@ -281,6 +295,7 @@ def undone(*acts: Act) -> Act:
         undone(agreement_suspended, suspension_passed),
         undone(recovery_started, recovery_vetoed),
         undone(recovered, confirmed),
+        number_voided_of_another,
         undone(reclassified, lambda case: reclassified(case, Class.CONDITIONAL)),
         undone(
             lambda case: case.world.order(case.schema, sharing=Class.NOT_SHARED, seconds=10),

@@ -164,7 +164,7 @@ class Register:
         elif isinstance(event, AccessVoided):
             # Uses are not counted here, so whether one could be given back is the chain's word.
             require_next(self._state, event)
-            self._state.voided.add(event.sequence)
+            self._state.voided.add((event.authorization, event.sequence))
             chain_on(self._state, event)
         elif not isinstance(event, BatchSkipped):  # of which nothing came
             follow(self._state, event)
