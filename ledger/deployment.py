@@ -15,6 +15,7 @@ import msgspec
 from ledger import contracts, queries, views
 from ledger.artifacts import CONTRACTS, ContractName, load_artifact
 from ledger.decode_errors import UNREADABLE
+from ledger.entities import Delays
 from ledger.enumerations import Roles
 from ledger.errors import LedgerError, MalformedError
 from ledger.events import Contracts
@@ -127,6 +128,11 @@ class Deployment(msgspec.Struct, frozen=True):
             authorizations=self.address_of("Authorizations"),
             access_log=self.address_of("AccessLog"),
         )
+
+    @property
+    def delays(self) -> Delays:
+        """What the contracts fixed; `verify_deployment` has asked them."""
+        return Delays(recovery=self.recovery_delay, admission=self.admission_delay)
 
     @property
     def trial_text(self) -> str:

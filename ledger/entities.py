@@ -20,6 +20,15 @@ NOTHING: Final = bytes(32)
 """The id or item that stands for none, and the running hash before the first access."""
 
 
+class Delays(msgspec.Struct, frozen=True):
+    """What a deployment fixed and no event tells before it matters; the deployment file has it."""
+
+    recovery: int
+    """Seconds between the start of a recovery and its taking effect, also of other rights to stop."""
+    admission: int
+    """Seconds from an announcement in the registry to its taking effect."""
+
+
 class Party(msgspec.Struct, gc=False):
     """Somebody who was ever admitted."""
 
@@ -233,6 +242,7 @@ class State:
     """Everything that the five contracts hold, as far as events tell.
 
     Attributes:
+        delays: Fixed at deployment.
         founding: Transaction that deployed the registry; empty before it.
         authority: The account at the head of the registry; None before the registry is deployed.
         parties: By address.
@@ -243,7 +253,6 @@ class State:
         veto_until: Until when (exclusive) regulators who are none any more may veto.
         verifiers: Of signatures, by address.
         successors: Of identity authorities, by address.
-        admission_delay: Seconds, fixed at deployment; None until something shows it.
         announced: The newest address of each announced contract, by name.
         datasets: By id; as are orders, purposes, applications, agreements, subjects and
             authorizations.
@@ -258,11 +267,9 @@ class State:
         unclosed: Transaction of accesses whose call of `record` has not ended yet; empty for none.
         unclosed_consumers: Whose accesses these are.
         chains: Of the numbered events, by contract.
-        recovery_delay: Seconds, fixed at deployment; None until a recovery or a freeze shows it.
     """
 
     __slots__ = (
-        "admission_delay",
         "admissions",
         "agreements",
         "announced",
@@ -272,6 +279,7 @@ class State:
         "chains",
         "changes",
         "datasets",
+        "delays",
         "founding",
         "head",
         "names",
@@ -280,7 +288,6 @@ class State:
         "orders",
         "parties",
         "purposes",
-        "recovery_delay",
         "sequence",
         "subjects",
         "successors",
@@ -294,7 +301,8 @@ class State:
         "voided",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, delays: Delays) -> None:
+        self.delays = delays
         self.founding = b""
         self.authority: bytes | None = None
         self.parties: dict[bytes, Party] = {}
@@ -304,7 +312,6 @@ class State:
         self.veto_until: dict[bytes, int] = {}
         self.verifiers: set[bytes] = set()
         self.successors: dict[bytes, bytes] = {}
-        self.admission_delay: int | None = None
         self.announced: dict[str, bytes] = {}
         self.datasets: dict[bytes, Dataset] = {}
         self.orders: dict[bytes, Order] = {}
@@ -324,7 +331,6 @@ class State:
         self.unclosed = b""
         self.unclosed_consumers: set[bytes] = set()
         self.chains: dict[bytes, EventChain] = {}
-        self.recovery_delay: int | None = None
 
     def nonce_used(self, consumer: bytes, nonce: int) -> bool:
         """Whether a consumer's request with this nonce was recorded."""

@@ -9,7 +9,7 @@ checked it when it emitted the event. Everything else follows `ledger.state`.
 from collections.abc import Iterable
 
 from ledger.consents import Names, names_at_grant
-from ledger.entities import Agreement, Party, State, Subject
+from ledger.entities import Agreement, Delays, Party, State, Subject
 from ledger.enumerations import Outcome
 from ledger.events import (
     Accessed,
@@ -49,17 +49,18 @@ class Facts:
         dataset: That the basis is about; None if the basis is unknown.
     """
 
-    def __init__(self, events: Iterable[Event], access: Accessed) -> None:
+    def __init__(self, events: Iterable[Event], access: Accessed, delays: Delays) -> None:
         """Go through the events.
 
         Args:
             events: In the order of the chain; the access is among them.
             access: Whose decision is made again.
+            delays: Of the deployment.
 
         Raises:
             ImpossibleEventError: an event does not follow from those that are there.
         """
-        self.state = State()
+        self.state = State(delays)
         self.granted: Granted | None = None
         self.names: Names | None = None
         self.published: dict[tuple[bytes, int], Published] = {}

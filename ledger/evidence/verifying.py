@@ -243,7 +243,7 @@ class _Verifier:
 
     def _decided(self, events: list[Event], access: Accessed) -> Facts:
         try:
-            facts = Facts(events, access)
+            facts = Facts(events, access, self._deployment.delays)
         except ImpossibleEventError as error:
             raise EvidenceCheckError(Check.DECISION, str(error)) from error
         if facts.outcome is not access.outcome:

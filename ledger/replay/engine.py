@@ -8,7 +8,7 @@ taken over.
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 from ledger.deployment import DEFAULT_HEAD_AGE, DEFAULT_RELEASE_WINDOW
-from ledger.entities import EventChain, State
+from ledger.entities import Delays, EventChain, State
 from ledger.enumerations import OUTCOMES, Outcome
 from ledger.events import (
     Accessed,
@@ -62,6 +62,7 @@ class Replay:
         self,
         contracts: Contracts,
         chain_id: int,
+        delays: Delays,
         journals: Sequence[Journal] = (),
         *,
         release_window: int = DEFAULT_RELEASE_WINDOW,
@@ -77,6 +78,7 @@ class Replay:
         Args:
             contracts: The deployment's; from a source that is trusted.
             chain_id: Of the chain.
+            delays: Of the deployment.
             journals: To compare with, if any.
             release_window: Of the deployment, seconds.
             head_age: Of the deployment, seconds.
@@ -88,7 +90,7 @@ class Replay:
             known_end: Through what, or to what, the trail must come, from a source that is trusted.
             witness: Is shown what is read, whether or not it is right.
         """
-        self.state = State()
+        self.state = State(delays)
         self._decoder = EventDecoder(contracts)
         self._contracts = contracts
         self._known_end = known_end

@@ -220,6 +220,7 @@ def _replay(
     return Replay(
         deployment.contracts,
         deployment.chain_id,
+        deployment.delays,
         journals,
         release_window=deployment.release_window,
         head_age=deployment.head_age,

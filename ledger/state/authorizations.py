@@ -28,7 +28,6 @@ from ledger.policy import (
     consent_until,
     guardian_stop_until,
     has_role,
-    is_replaced,
     is_subject_halted,
     liftable_after,
     may_lift,
@@ -67,13 +66,9 @@ def subject_frozen(state: State, event: SubjectFrozen) -> None:
     subject, now = _known(state, event, event.subject), event.block.timestamp
     again, hash_ = subject.frozen, event.signer_hash
     _require_stopper(state, event, subject, hash_)
-    replaced = is_replaced(subject, hash_, now)
-    if state.recovery_delay is None and not replaced and event.liftable_at != subject.liftable_at:
-        _delay(state, event, event.liftable_at - now)
-    if state.recovery_delay is not None or replaced:
-        liftable_at = liftable_after(subject, hash_, now, state.recovery_delay or 0)
-        liftable_at = max(liftable_at, subject.liftable_at if again else 0)
-        require(event.liftable_at == liftable_at, event, f"liftable at {liftable_at}")
+    liftable_at = liftable_after(subject, hash_, now, state.delays.recovery)
+    liftable_at = max(liftable_at, subject.liftable_at if again else 0)
+    require(event.liftable_at == liftable_at, event, f"liftable at {liftable_at}")
     own = may_lift_own(subject, hash_, now) and (not again or subject.frozen_by == hash_)
     subject.frozen_by = hash_ if own else NOTHING
     subject.frozen, subject.liftable_at = True, event.liftable_at
@@ -107,18 +102,17 @@ def guardian_appointed(state: State, event: GuardianAppointed) -> None:
 def guardian_dismissed(state: State, event: GuardianDismissed) -> None:
     """Dismiss a guardian, who may stop for a while longer."""
     subject, now = _open(state, event, event.subject), event.block.timestamp
-    if event.stop_until:
-        _delay(state, event, event.stop_until - now)
     stops = _stops_after(state, subject, event.guardian_hash, now)
     require(event.stop_until == stops, event, f"may stop until {stops}")
     subject.guardians[event.guardian_hash] = Guardian(0, stops, len(subject.era_ends))
 
 
 def recovery_started(state: State, event: RecoveryStarted) -> None:
-    """Start a recovery; every recovery takes as long as the first one."""
+    """Start a recovery."""
     subject = _open(state, event, event.subject)
     _require_shape(event, event.new_signer)
-    _delay(state, event, event.effective_at - event.block.timestamp)
+    due = event.block.timestamp + state.delays.recovery
+    require(event.effective_at == due, event, f"due at {due}")
     subject.recovery_at, subject.pending_signer = event.effective_at, event.new_signer
 
 
@@ -266,16 +260,9 @@ def _replace_signer(
 
 def _stops_after(state: State, subject: Subject, guardian_hash: bytes, now: int) -> int:
     """Return until when one who is appointed or dismissed now may stop for what it was before."""
-    delay = state.recovery_delay or 0
+    delay = state.delays.recovery
     may = guardian_stop_until(subject, guardian_hash, delay) > now
     return now + delay if may else 0
-
-
-def _delay(state: State, event: Event, delay: int) -> int:
-    """Check that every delay is as long as the first one was."""
-    require(delay > 0 and state.recovery_delay in (None, delay), event, "another delay")
-    state.recovery_delay = delay
-    return delay
 
 
 def _known(state: State, event: Event, subject: bytes) -> Subject:
@@ -306,9 +293,8 @@ def _require_consent(event: Event, subject: Subject, signer_hash: bytes) -> None
 
 
 def _require_stopper(state: State, event: Event, subject: Subject, signer_hash: bytes) -> None:
-    # A delay that nothing has shown yet bounds nothing.
-    delay = _LAST_DEADLINE if state.recovery_delay is None else state.recovery_delay
-    holds = stop_until(subject, signer_hash, delay) > event.block.timestamp
+    until = stop_until(subject, signer_hash, state.delays.recovery)
+    holds = until > event.block.timestamp
     require(holds, event, "the signer may not stop for the subject")
 
 

@@ -25,7 +25,6 @@ from ledger.state.errors import ImpossibleEventError, require
 _NOBODY = bytes(20)
 _ANNOUNCED_ROLES = int(Roles.REGULATOR | Roles.IDENTITY_AUTHORITY)
 _REGULATOR = int(Roles.REGULATOR)
-_UNKNOWN = 2**64 - 1
 _LONGEST_RESTRICTION = 5 * 365 * 86_400
 _ESCAPE = "\\"
 
@@ -43,9 +42,7 @@ def party_admitted(state: State, event: PartyAdmitted) -> None:
             (pending.roles, pending.name) == (roles, event.title), event, "not as it was announced"
         )
     elif roles & ~before & _ANNOUNCED_ROLES and event.transaction != state.founding:
-        known = state.admission_delay
-        require(known in (None, 0), event, "it was not announced")
-        state.admission_delay = 0
+        require(not state.delays.admission, event, "it was not announced")
     if before & ~roles & _REGULATOR:
         _keep_veto(state, event.party, event.block.timestamp)
     state.admissions.pop(event.party, None)
@@ -215,9 +212,7 @@ def _require_name(state: State, event: Event, party: bytes, name: str) -> None:
 
 
 def _require_delay(state: State, event: Event, delay: int) -> None:
-    """Check that everything announced takes as long as the first one did."""
-    require(delay >= 0 and state.admission_delay in (None, delay), event, "another delay")
-    state.admission_delay = delay
+    require(delay == state.delays.admission, event, "another delay")
 
 
 def _require_other_regulator(state: State, event: Event, party: bytes, roles: int) -> None:
@@ -231,9 +226,7 @@ def _require_other_regulator(state: State, event: Event, party: bytes, roles: in
 
 def _keep_veto(state: State, regulator: bytes, now: int) -> None:
     """Let a regulator who is none any more veto for a while."""
-    # While nothing has shown the delay, there is nothing to veto; what comes then shows it.
-    delay = state.admission_delay
-    state.veto_until[regulator] = _UNKNOWN if delay is None else now + delay
+    state.veto_until[regulator] = now + state.delays.admission
 
 
 def _require_change(state: State, event: ChangeAnnounced | ChangeMade) -> None:

@@ -43,9 +43,9 @@ from ledger.node import Node, NodeSettings
 from ledger.policy import is_halted
 from ledger.rpc import AsyncRpc, NodeUnreachableError
 from ledger.state import follow
+from tests.ledger.test_policy_attacks import ANOTHERS_VOID
 from tests.ledger.test_policy_property import (
     ADMISSION_DELAY,
-    ANOTHERS_VOID,
     EVERYTHING,
     RECOVERY_DELAY,
 )
@@ -259,7 +259,7 @@ async def test_the_index_says_what_the_state_says(watched: Watched) -> None:
     world = watched.play()
     await watched.follower.catch_up()
     index, events = watched.index, watched.events()
-    state = State()
+    state = State(watched.stage.chain.deployment.delays)
     for event in events:
         follow(state, event)
     assert state.head == world.state.head
@@ -358,7 +358,7 @@ async def test_a_chain_that_lost_final_blocks_is_noticed_and_indexed_anew(watche
     assert watched.index.head == before, "nothing is written on top"
     await watched.index.clear()
     await watched.follower.catch_up()
-    state = State()
+    state = State(watched.stage.chain.deployment.delays)
     for event in (events := watched.events()):
         follow(state, event)
     await check_accesses(watched.index, events, state)

@@ -58,7 +58,6 @@ from tests.support.acts_of_parties import (
     WithdrawDataset,
 )
 from tests.support.acts_of_people import (
-    SUBJECTS,
     AppointGuardian,
     Close,
     CompleteRecovery,
@@ -437,44 +436,6 @@ ORDERS: list[Act] = [
 ]
 
 
-def turn_signer(to: int, nonce: int) -> Step:
-    return Step(1, (RotateSigner(1, to, 0, 100, nonce, False),))
-
-
-def set_frozen(frozen: bool, signer: int, nonce: int) -> Step:
-    return Step(1, (SetFrozen(1, frozen, signer, 100, nonce, False),))
-
-
-THIEF = [
-    # The thief turned the person's key away and has it too; the person freezes with it.
-    turn_signer(5, 0),
-    set_frozen(True, REPLACED, 0),
-    set_frozen(False, REPLACED, 1),
-    # Current once more.
-    turn_signer(REPLACED, 1),
-    set_frozen(False, REPLACED, 2),
-    turn_signer(5, 2),
-    # A guardian, who freezes anew.
-    Step(1, (replace(GUARDIAN, new_signer=REPLACED, nonce=1),)),
-    set_frozen(False, REPLACED, 3),
-    set_frozen(True, REPLACED, 4),
-    set_frozen(False, REPLACED, 5),
-    Step(RECOVERY_DELAY + 1, ()),
-    set_frozen(False, REPLACED, 6),
-    set_frozen(False, 5, 7),
-    Step(1, (replace(GRANT, nonce=80, offset=0),)),
-]
-
-ANOTHERS_VOID = [
-    Step(1, (replace(GRANT, nonce=80, offset=0, uses=2),)),
-    Step(1, (Record(0, (replace(USE, nonce=90), replace(USE, nonce=91, basis=-1))),)),
-    # The newest authorization's use, by the number of the other's access; the other's; that one again.
-    Step(1, (VoidAccess(0, -1, 1, -1, 0, 1),)),
-    Step(1, (VoidAccess(0, 1, 1, -1, 0, 1),)),
-    Step(1, (VoidAccess(0, 1, 1, -1, 0, 1), VoidAccess(0, -1, 1, -1, 0, 1))),
-]
-
-
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Node(NodeSettings(tmp_path_factory.mktemp("chain"), block_time=0.05)) as node:
@@ -540,24 +501,6 @@ def test_contracts_and_rules_agree_on_every_history_of_orders(stage: Stage) -> N
         run_orders(stage, stage.start(), history)
 
     run()
-
-
-def test_a_thief_does_not_lift_what_a_replaced_key_froze_by_giving_it_rights(stage: Stage) -> None:
-    stage.accepted = Counter()
-    world = stage.start()
-    stage.run(world, THIEF)
-    assert stage.accepted[SetFrozen] == 2
-    assert world.state.subjects[SUBJECTS[1]].frozen
-    assert not differences(world)
-
-
-def test_a_void_of_anothers_access_keeps_nobody_from_voiding_it(stage: Stage) -> None:
-    stage.accepted = Counter()
-    world = stage.start()
-    stage.run(world, ANOTHERS_VOID)
-    assert stage.accepted[VoidAccess] == 2
-    assert {sequence for _, sequence in world.state.voided} == {world.state.sequence - 1}
-    assert not differences(world)
 
 
 @pytest.mark.timeout(0)

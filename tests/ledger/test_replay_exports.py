@@ -26,7 +26,7 @@ from tests.support.copies import (
     make_original,
     replayed,
 )
-from tests.support.trails import CHAIN_ID, CONTRACTS, deployment
+from tests.support.trails import CHAIN_ID, CONTRACTS, DELAYS, deployment
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def test_a_trail_cut_off_with_another_last_line_needs_an_end_from_elsewhere(
 ) -> None:
     end = copy.end
     drop_the_last_call(copy)
-    replay = Replay(CONTRACTS, CHAIN_ID)
+    replay = Replay(CONTRACTS, CHAIN_ID, DELAYS)
     replay.feed(copy.logs)
     copy.end = replay.finish().end
     path = exported(copy, tmp_path / "trail.jsonl")

@@ -14,7 +14,7 @@ from ledger.events import (
 )
 from ledger.keccak import keccak256
 from ledger.replay import Judged, Kind, ReleaseEntry, Replay, ReplayReport
-from tests.support.trails import CHAIN_ID, CONTRACTS, START, City, block_at, make_city
+from tests.support.trails import CHAIN_ID, CONTRACTS, DELAYS, START, City, block_at, make_city
 
 WINDOW = 3_600
 AGE = 60
@@ -75,6 +75,7 @@ class Case:
         replay = Replay(
             CONTRACTS,
             CHAIN_ID,
+            DELAYS,
             [Journal(self.city.trail.entries, "gateway"), self.journal],
             release_window=WINDOW,
             head_age=AGE,
@@ -197,6 +198,7 @@ def test_judged_by_the_deployments_window_and_not_by_the_keyholders(case: Case) 
     replay = Replay(
         CONTRACTS,
         CHAIN_ID,
+        DELAYS,
         [Journal(case.city.trail.entries, "gateway"), case.journal],
         release_window=199,
         head_age=AGE,

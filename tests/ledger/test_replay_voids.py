@@ -25,7 +25,16 @@ from ledger.signing import verify_signature
 from ledger.state import ImpossibleEventError
 from ledger.typed_data import AccessRequest
 from tests.support.copies import MemoryJournal
-from tests.support.trails import CHAIN_ID, CONTRACTS, START, City, block_at, entry_of, make_city
+from tests.support.trails import (
+    CHAIN_ID,
+    CONTRACTS,
+    DELAYS,
+    START,
+    City,
+    block_at,
+    entry_of,
+    make_city,
+)
 
 WINDOW = 3_600
 MONTH = 30 * 86_400
@@ -155,7 +164,13 @@ class Case:
         if journals is None:
             journals = self.journals()
         replay = Replay(
-            CONTRACTS, CHAIN_ID, journals, release_window=WINDOW, head_age=AGE, rosters=rosters
+            CONTRACTS,
+            CHAIN_ID,
+            DELAYS,
+            journals,
+            release_window=WINDOW,
+            head_age=AGE,
+            rosters=rosters,
         )
         replay.feed(self.city.trail.logs)
         return replay.finish(
@@ -452,7 +467,7 @@ def test_nothing_of_a_revoked_authorization_and_nothing_beyond_its_uses_may_be_g
 
 
 def test_a_trail_that_jumps_to_a_high_number_costs_no_memory_and_no_time(case: Case) -> None:
-    replay = Replay(CONTRACTS, CHAIN_ID)
+    replay = Replay(CONTRACTS, CHAIN_ID, DELAYS)
     case.use(0, 0)
     logs = list(case.city.trail.logs)
     case.city.trail.state.sequence = (1 << 48) - 5
@@ -535,7 +550,13 @@ def test_without_a_node_a_blocks_time_is_that_of_the_last_one_with_events(case: 
     def unchecked(until: Block) -> int:
         journals = case.journals(until=until)
         replay = Replay(
-            CONTRACTS, CHAIN_ID, journals, release_window=WINDOW, head_age=AGE, rosters=(ROSTER,)
+            CONTRACTS,
+            CHAIN_ID,
+            DELAYS,
+            journals,
+            release_window=WINDOW,
+            head_age=AGE,
+            rosters=(ROSTER,),
         )
         replay.feed(case.city.trail.logs)
         return replay.finish().unchecked_voids

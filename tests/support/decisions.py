@@ -9,6 +9,7 @@ from ledger.entities import (
     Application,
     Authorization,
     Dataset,
+    Delays,
     Order,
     Party,
     Purpose,
@@ -33,7 +34,7 @@ DELAY = 1_000
 class Case:
     """Everything is in order; each test changes one thing."""
 
-    state: State = field(default_factory=State)
+    state: State = field(default_factory=lambda: State(Delays(recovery=DELAY, admission=0)))
 
     def __post_init__(self) -> None:
         self.party = Party("bank", int(Roles.CONSUMER))

@@ -277,8 +277,10 @@ class Stage:
             raise AssertionError("the chain did not go back")
         self._snapshot = self._ask("evm_snapshot")
         world = self._beginning
-        kept = {each.name: copy.deepcopy(getattr(world, each.name)) for each in fields(world)[1:]}
-        return World(world.chain, **kept)
+        again = World(world.chain)
+        for each in fields(world)[1:]:
+            setattr(again, each.name, copy.deepcopy(getattr(world, each.name)))
+        return again
 
     def run(self, world: World, history: Sequence[Step]) -> None:
         """Run blocks, comparing each transaction's fate and events."""

@@ -22,6 +22,7 @@ from ledger.custody import (
     draw_seeds,
 )
 from ledger.encoding import Schema
+from ledger.entities import Delays
 from ledger.enumerations import Class, Outcome, Roles
 from ledger.events import (
     WHOLE,
@@ -71,6 +72,7 @@ from wallet.keyholder.rules import Rules
 from wallet.links import RememberedLinks
 
 EPOCH: Final = 1
+DELAYS: Final = Delays(recovery=1_000, admission=0)
 SHARING: Final = Sharing(2, 3)
 NAMES: Final = ("name", "district", "area", "mortgage")
 ACCESS_LOG: Final = Domain(18_317, b"\x05" * 20)
@@ -149,7 +151,7 @@ class World:
     """A register, and everything that happened."""
 
     def __init__(self) -> None:
-        self.register = Register(WINDOW)
+        self.register = Register(DELAYS, WINDOW)
         self.rules = Rules(ACCESS_LOG, WINDOW, LAG, frozenset((IDENTITY.address,)))
         self.links = RememberedLinks(AUTHORIZATIONS)
         self.seeds = make_seeds()

@@ -16,7 +16,7 @@ from eth_abi.abi import encode
 from ledger import contracts, signing
 from ledger.answer_keys import is_committed, make_nonce, nonce_word
 from ledger.deployment import Deployed, Deployment
-from ledger.entities import NOTHING, EventChain, State
+from ledger.entities import NOTHING, Delays, EventChain, State
 from ledger.enumerations import Change, Class
 from ledger.events import (
     Accessed,
@@ -61,6 +61,7 @@ from tests.support.chain import Parties, Party
 
 CHAIN_ID: Final = 18_317
 CONTRACTS: Final = Contracts(*(bytes([0xC0 + number]) * 20 for number in range(5)))
+DELAYS: Final = Delays(recovery=3600, admission=0)
 DOMAIN: Final = Domain(CHAIN_ID, CONTRACTS.access_log)
 START: Final = 1_790_000_000
 YEAR: Final = 365 * 24 * 3600
@@ -79,8 +80,8 @@ def deployment() -> Deployment:
         block_number=1,
         authority=Parties().authority.address,
         trial=True,
-        admission_delay=0,
-        recovery_delay=3600,
+        admission_delay=DELAYS.admission,
+        recovery_delay=DELAYS.recovery,
         release_window=3600,
         head_age=60,
         compiler="none",
@@ -152,7 +153,7 @@ def block_at(number: int) -> Block:
 class Trail:
     """A trail that grows; its state is kept along."""
 
-    state: State = field(default_factory=State)
+    state: State = field(default_factory=lambda: State(DELAYS))
     logs: list[Log] = field(default_factory=list)
     entries: list[ReleaseEntry] = field(default_factory=list)
     block: Block = field(default_factory=lambda: block_at(1))

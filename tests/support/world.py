@@ -64,7 +64,7 @@ class World:
     """A chain, the state that the Python rules have of it, and the names of what may be on it."""
 
     chain: Chain
-    state: State = field(default_factory=State)
+    state: State = field(init=False)
     used: set[bytes] = field(default_factory=set)
     datasets: list[bytes] = field(default_factory=lambda: [UNKNOWN])
     orders: list[bytes] = field(default_factory=lambda: [UNKNOWN])
@@ -76,6 +76,9 @@ class World:
     granted: dict[bytes, Authorization] = field(default_factory=dict)
     """What people signed or tried to, by its id."""
     now: int = 0
+
+    def __post_init__(self) -> None:
+        self.state = State(self.chain.deployment.delays)
 
     @property
     def parties(self) -> tuple[Party, ...]:

@@ -32,6 +32,7 @@ from ledger.keccak import keccak256
 from ledger.release_rules import Stop
 from tests.support.releases import (
     BANK,
+    DELAYS,
     PROVIDER,
     REGULATOR,
     STRANGER,
@@ -44,7 +45,7 @@ from wallet.keyholder.rules import verify_task
 
 Act = Callable[[Case], object]
 
-DELAY = 1_000
+DELAY = DELAYS.recovery
 SUSPENSION = 1_800
 
 

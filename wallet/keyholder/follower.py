@@ -91,7 +91,7 @@ class Follower:
         self._following = following
         self._clock = clock
         self._wall = wall
-        self._register = Register(following.release_window)
+        self._register = Register(deployment.delays, following.release_window)
         self._decoder = EventDecoder(deployment.contracts)
         at = deployment.contracts
         others = [at.registry, at.catalogue, at.agreements, at.authorizations]
@@ -233,7 +233,7 @@ class Follower:
         """Yield what was not applied yet."""
         if self._read_to < 0:
             window = await self._window_start(newest)
-            self._register = Register(self._following.release_window, window)
+            self._register = self._new_register(window)
             self._read_to = self._deployment.block_number - 1
         window = self._register.first_block
         first = self._read_to + 1
@@ -255,9 +255,12 @@ class Follower:
             first, last = (first, middle) if block.timestamp >= oldest else (middle + 1, last)
         return first
 
+    def _new_register(self, first_block: int = 0) -> Register:
+        return Register(self._deployment.delays, self._following.release_window, first_block)
+
     def _start_over(self) -> None:
         """Forget everything: the chain is not the one that was followed."""
-        self._register = Register(self._following.release_window)
+        self._register = self._new_register()
         self._known, self._read_to = None, -1
         self._verified, self._answered_at = False, None
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from ledger.consents import names_at_grant, verify_consent
 from ledger.encoding import Schema
-from ledger.entities import State
+from ledger.entities import Delays, State
 from ledger.enumerations import Roles
 from ledger.errors import MalformedError
 from ledger.events import (
@@ -39,17 +39,18 @@ class Register:
     """The state after all events that were applied; implements `rules.ChainView`.
 
     Args:
+        delays: Of the deployment.
         window: Seconds, in block times, for which accesses are kept.
         first_block: First block whose accesses are applied.
     """
 
-    def __init__(self, window: int, first_block: int = 0) -> None:
+    def __init__(self, delays: Delays, window: int, first_block: int = 0) -> None:
         self._block = NO_BLOCK
         self._window = window
         self._first_block = first_block
         self._accesses = RecentAccesses()
         self._sequence: int | None = None
-        self._state = State()
+        self._state = State(delays)
         self._places: dict[bytes, list[tuple[int, int]]] = {}
         self._schemas: dict[bytes, Schema | None] = {}
 
