@@ -209,6 +209,7 @@ class Shower:
             agreement=_hex(alert.agreement),
             suspended_until=alert.suspended_until,
             transaction=_hex(alert.transaction),
+            suspension_refused=alert.suspension_refused or "",
         )
 
 

@@ -415,6 +415,8 @@ class AlertShown(BaseModel):
     suspended_until: int | None
     transaction: str
     """Of the suspension that it led to."""
+    suspension_refused: str
+    """Why it led to none and is not tried again; empty otherwise."""
 
 
 class AlertsAnswer(BaseModel):

@@ -138,4 +138,6 @@ alerts: Final = Table(
     # Of a suspension that the alert led to.
     Column("suspended_until", BigInteger),
     Column("transaction", LargeBinary(32)),
+    # Why it led to none and is not tried again.
+    Column("suspension_refused", String),
 )

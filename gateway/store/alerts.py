@@ -26,6 +26,7 @@ class StoredAlert(msgspec.Struct, frozen=True):
         agreement: Which it would suspend; None for what is an alert and nothing else.
         suspended_until: End of the suspension that it led to.
         transaction: Of that suspension.
+        suspension_refused: Why it led to none, for good; None while it may.
     """
 
     id: int
@@ -41,6 +42,7 @@ class StoredAlert(msgspec.Struct, frozen=True):
     agreement: bytes | None = None
     suspended_until: int | None = None
     transaction: bytes | None = None
+    suspension_refused: str | None = None
 
 
 class AlertStore(Protocol):
@@ -54,8 +56,12 @@ class AlertStore(Protocol):
         """Note the suspension that an alert led to."""
         ...
 
+    async def note_refusal(self, alert: int, reason: str) -> None:
+        """Note why an alert leads to no suspension."""
+        ...
+
     async def unenforced(self, rules: tuple[str, ...], since: int) -> tuple[StoredAlert, ...]:
-        """Return alerts of these rules, raised since then, that could suspend an agreement and have not."""
+        """Return alerts of these rules, raised since then, that may still suspend an agreement."""
         ...
 
     async def list(self, after: int, limit: int) -> tuple[StoredAlert, ...]:
@@ -93,12 +99,19 @@ class SqlAlertStore:
         async with self._database.writing() as connection:
             await connection.execute(step)
 
+    async def note_refusal(self, alert: int, reason: str) -> None:
+        """See `AlertStore`."""
+        step = update(alerts).where(alerts.c.id == alert).values(suspension_refused=reason)
+        async with self._database.writing() as connection:
+            await connection.execute(step)
+
     async def unenforced(self, rules: tuple[str, ...], since: int) -> tuple[StoredAlert, ...]:
         """See `AlertStore`."""
         statement = (
             select(*_COLUMNS)
             .where(alerts.c.rule.in_(rules), alerts.c.raised_at >= since)
-            .where(alerts.c.agreement.is_not(None), alerts.c.transaction.is_(None))
+            .where(alerts.c.agreement.is_not(None))
+            .where(alerts.c.transaction.is_(None), alerts.c.suspension_refused.is_(None))
             .order_by(alerts.c.id)
         )
         async with self._database.reading() as connection:

@@ -33,6 +33,8 @@ class ObservedAccess(msgspec.Struct, frozen=True):
     subject: bytes | None = None
     signed: bool = False
     """Whether this gateway's journal has the consumer's signature: nobody else can make such an access."""
+    reviewed_at: int = 0
+    """When a regulator looked last at a suspension of that agreement; zero for never."""
     revoked_at: int = 0
     """Of an authorization that is revoked: when, by the block's clock; zero otherwise."""
 
@@ -286,7 +288,8 @@ class AgreementRule:
     """A rule over the accesses of one agreement, for what may suspend that agreement.
 
     Only accesses count that were allowed and whose signature is in the journal: nobody but the consumer
-    can make these, so nobody can shut a consumer out with them.
+    can make these, so nobody can shut a consumer out with them. And only what came after the last time that a
+    regulator looked at a suspension of it: what the regulator knew then suspends nothing again.
     """
 
     def __init__(self, rule: Rule) -> None:
@@ -297,7 +300,11 @@ class AgreementRule:
         agreement = access.agreement
         if agreement is None or not access.signed or access.outcome != Outcome.ALLOWED:
             return None
-        found = self._rule.observe(msgspec.structs.replace(access, consumer=agreement))
+        if access.timestamp <= access.reviewed_at:
+            return None
+        # With the time of the look, so that the rule begins anew after it.
+        counted_by = agreement + access.reviewed_at.to_bytes(8, "big")
+        found = self._rule.observe(msgspec.structs.replace(access, consumer=counted_by))
         if found is None:
             return None
         return msgspec.structs.replace(

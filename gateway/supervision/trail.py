@@ -1,6 +1,6 @@
 """The index and this gateway's journal, as supervision asks for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.store.releases import ReleaseJournal
@@ -46,6 +46,7 @@ class SupervisedTrail:
         entries = await self._index.accesses_after(first_sequence - 1, min(limit, _PAGE))
         bases = list({entry.basis for entry in entries})
         agreements = await self._index.agreements_behind(bases)
+        reviewed = await self.reviewed(list(set(agreements.values())))
         ids = [_access_id(entry) for entry in entries]
         signed = await self._journal.known(ids)
         refused = [entry.basis for entry in entries if entry.outcome is Outcome.REVOKED]
@@ -57,13 +58,18 @@ class SupervisedTrail:
                 entry.consumer,
                 entry.basis,
                 entry.outcome,
-                agreement=agreements.get(entry.basis),
+                agreement=(agreement := agreements.get(entry.basis)),
+                reviewed_at=0 if agreement is None else reviewed.get(agreement, 0),
                 subject=entry.subject,
                 signed=id_ in signed,
                 revoked_at=revoked.get(entry.basis, 0),
             )
             for entry, id_ in zip(entries, ids, strict=True)
         ]
+
+    async def reviewed(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
+        """See `Trail`."""
+        return await self._index.suspension_reviews(agreements) if agreements else {}
 
     async def due(self) -> Sequence[DatasetDue]:
         """See `Trail`."""

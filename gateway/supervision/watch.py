@@ -6,12 +6,13 @@ the last day is read again; keys keep alerts from being raised twice.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 from gateway.errors import GatewayError
+from gateway.relays import RefusedError
 from gateway.store.alerts import AlertStore, StoredAlert
 from gateway.supervision.rules import (
     Bounds,
@@ -56,6 +57,10 @@ class Trail(Protocol):
         """Return accesses from a sequence number on, in order."""
         ...
 
+    async def reviewed(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Return when a regulator looked last at a suspension of each of these agreements, if one ever did."""
+        ...
+
     async def due(self) -> Sequence[DatasetDue]:
         """Return all active datasets that have an update cycle."""
         ...
@@ -80,7 +85,8 @@ class Suspending(Protocol):
         """Suspend an agreement; return the transaction.
 
         Raises:
-            GatewayError: It is not suspended.
+            RefusedError: The contract refuses it.
+            GatewayError: It is not suspended now.
         """
         ...
 
@@ -190,17 +196,31 @@ class Watch:
         return True
 
     async def _enforce(self, now: int) -> None:
-        """Suspend the agreements that alerts of the named rules are about, once for each alert."""
+        """Suspend the agreements that alerts of the named rules are about, once for each alert.
+
+        An alert is settled when the contract refuses: tried again, it would suspend as soon as a regulator
+        has lifted the suspension before, for what that one looked at.
+        """
         enforcement, suspending = self._enforcement, self._suspending
         if enforcement is None or suspending is None:
             return
         recent = await self._alerts.unenforced(enforcement.rules, now - SUSPENSION)
+        named = {alert.agreement for alert in recent if alert.agreement is not None}
+        reviewed = await self._trail.reviewed(list(named)) if named else {}
         for alert in recent:
             if alert.agreement is None:
+                continue
+            seen = reviewed.get(alert.agreement)
+            if seen and alert.first_sequence < await self._trail.first_since(seen + 1):
+                await self._alerts.note_refusal(alert.id, "a regulator has looked at it")
                 continue
             reason = f"{alert.rule}: {alert.text}. Appeal: {enforcement.appeal}"
             try:
                 transaction = await suspending.suspend(alert.agreement, reason)
+            except RefusedError as error:
+                _log.warning("suspension refused", error=describe(error))
+                await self._alerts.note_refusal(alert.id, str(error.revert))
+                continue
             except GatewayError as error:
                 _log.warning("suspension failed", error=describe(error))
                 continue

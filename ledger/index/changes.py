@@ -102,6 +102,7 @@ CHANGES: Final[dict[type[Event], Change]] = {
         lambda event: {
             "suspended_until": event.until,
             "suspension_unseen": False,
+            "reviewed_at": event.block.timestamp,
             "reason": event.findings,
         },
     ),

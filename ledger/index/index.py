@@ -297,6 +297,11 @@ class Index:
         async with self._database.reading() as connection:
             return await reader.agreements_behind(connection, bases)
 
+    async def suspension_reviews(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Return when a regulator looked last at a suspension of each of these agreements, if one ever did."""
+        async with self._database.reading() as connection:
+            return await reader.suspension_reviews(connection, agreements)
+
     async def revocations(self, authorizations: Sequence[bytes]) -> Mapping[bytes, int]:
         """Return when each of these authorizations was revoked; those that were not are left out."""
         async with self._database.reading() as connection:

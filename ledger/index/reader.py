@@ -139,6 +139,17 @@ async def agreements_behind(
     return dict(await _in_parts(connection, (own, behind), ids))
 
 
+async def suspension_reviews(
+    connection: AsyncConnection, agreements: Sequence[bytes]
+) -> dict[bytes, int]:
+    """Return when a regulator looked last at a suspension of each of these agreements, if one ever did."""
+    table = tables.agreements
+    statement = select(table.c.id, table.c.reviewed_at).where(
+        table.c.id.in_(agreements), table.c.reviewed_at > 0
+    )
+    return dict(await _rows(connection, statement))
+
+
 async def revocations(connection: AsyncConnection, ids: Sequence[bytes]) -> dict[bytes, int]:
     """Return when each of these authorizations was revoked; those that were not are left out."""
     statement = (

@@ -281,6 +281,8 @@ agreements: Final = Table(
     _number("round"),
     Column("suspended_until", Uint64, nullable=False),
     _flag("suspension_unseen"),
+    # When a regulator looked last; zero for never.
+    Column("reviewed_at", Uint64, nullable=False),
     # Of the last withdrawal or suspension.
     _text("reason"),
     _number("transaction"),

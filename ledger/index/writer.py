@@ -441,11 +441,13 @@ class Writer:
             "round": event.round,
             "suspended_until": 0,
             "suspension_unseen": False,
+            "reviewed_at": 0,
             "reason": "",
             "transaction": self._transaction,
         }
-        # A suspension, and that nobody looked at it, is not for an approval to end.
-        await self._put(tables.agreements, row, kept=("suspended_until", "suspension_unseen"))
+        # A suspension, and whether a regulator looked at it, is not for an approval to change.
+        kept = ("suspended_until", "suspension_unseen", "reviewed_at")
+        await self._put(tables.agreements, row, kept=kept)
         await self._name_basis(event.agreement, "agreement", application.dataset, 0, NOTHING)
 
     # Subjects and authorizations

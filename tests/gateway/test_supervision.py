@@ -1,9 +1,10 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import pytest
 
-from gateway.errors import ConflictError, StoreUnavailableError
+from gateway.errors import ChainUnavailableError, GatewayError, StoreUnavailableError
+from gateway.relays import RefusedStateError
 from gateway.store.alerts import SqlAlertStore
 from gateway.store.database import Database
 from gateway.supervision.rules import (
@@ -24,6 +25,7 @@ from gateway.supervision.rules import (
 from gateway.supervision.watch import Enforcement, Watch
 from gateway.topics import Topics
 from ledger.enumerations import Outcome
+from ledger.reverts import Revert
 
 NOON = 1_800_000_000 - 1_800_000_000 % 86_400 + 4 * 3600  # noon in Beijing
 BANK, INSURER = b"\x0b" * 20, b"\x0c" * 20
@@ -183,6 +185,7 @@ class RecordedTrail:
     def __init__(self, observed: list[ObservedAccess]) -> None:
         self.observed_accesses = observed
         self.away = False
+        self.reviews: dict[bytes, int] = {}
 
     async def first_since(self, timestamp: int) -> int:
         if self.away:
@@ -192,7 +195,13 @@ class RecordedTrail:
 
     async def observed(self, first_sequence: int, limit: int) -> Sequence[ObservedAccess]:
         later = [a for a in self.observed_accesses if a.sequence >= first_sequence]
-        return later[: min(limit, 2)]
+        return [
+            msgspec.structs.replace(a, reviewed_at=self.reviews.get(a.agreement or b"", 0))
+            for a in later[: min(limit, 2)]
+        ]
+
+    async def reviewed(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
+        return {each: self.reviews[each] for each in agreements if each in self.reviews}
 
     async def due(self) -> Sequence[DatasetDue]:
         return [DatasetDue(b"\x05" * 32, "Real estate", 60, NOON - 86_400)]
@@ -212,11 +221,11 @@ class Suspensions:
 
     def __init__(self) -> None:
         self.made: list[tuple[bytes, str]] = []
-        self.refuses = False
+        self.refuses: GatewayError | None = None
 
     async def suspend(self, agreement: bytes, reason: str) -> bytes:
-        if self.refuses:
-            raise ConflictError("no")
+        if self.refuses is not None:
+            raise self.refuses
         self.made.append((agreement, reason))
         return b"\x0a" * 32
 
@@ -239,12 +248,23 @@ async def test_each_alert_is_raised_once_whoever_reads(
     assert [alert.rule for alert in alerts] == ["denials", "stale", "unfit-text"]
 
 
+def of_agreement(observed: Iterable[ObservedAccess]) -> list[ObservedAccess]:
+    return [msgspec.structs.replace(a, agreement=AGREEMENT, signed=True) for a in observed]
+
+
 def rush() -> RecordedTrail:
-    return RecordedTrail(
-        [
-            msgspec.structs.replace(one, agreement=AGREEMENT, signed=True)
-            for one in accesses(range(NOON, NOON + 5))
-        ]
+    return RecordedTrail(of_agreement(accesses(range(NOON, NOON + 5))))
+
+
+def suspending(trail: RecordedTrail, store: SqlAlertStore, suspensions: Suspensions) -> Watch:
+    return Watch(
+        trail,
+        store,
+        Topics(),
+        bounds=BOUNDS,
+        enforcement=Enforcement(("rate",), "appeal@regulator"),
+        suspending=suspensions,
+        clock=lambda: NOON + 30,
     )
 
 
@@ -267,7 +287,7 @@ async def test_an_alert_suspends_one_agreement_once_with_reason_and_appeal(
     database: Database,
 ) -> None:
     suspensions = Suspensions()
-    suspensions.refuses = True
+    suspensions.refuses = ChainUnavailableError("away")
     store = SqlAlertStore(database)
     watch = Watch(
         rush(),
@@ -280,7 +300,7 @@ async def test_an_alert_suspends_one_agreement_once_with_reason_and_appeal(
     )
     await watch.step()
     assert suspensions.made == []
-    suspensions.refuses = False  # what failed is tried again
+    suspensions.refuses = None  # what failed is tried again
     for _ in range(2):
         await watch.step()
     ((agreement, reason),) = suspensions.made
@@ -289,6 +309,65 @@ async def test_an_alert_suspends_one_agreement_once_with_reason_and_appeal(
     assert "appeal@regulator" in reason
     (alert,) = [one for one in await store.list(0, 10) if one.agreement]
     assert (alert.suspended_until, alert.transaction) == (NOON + 5 + 1800, b"\x0a" * 32)
+
+
+UNSEEN = RefusedStateError(Revert("SuspensionUnseen", (), b""))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_an_alert_that_the_contract_refuses_is_settled(
+    database: Database, restarted: bool
+) -> None:
+    suspensions, store, trail = Suspensions(), SqlAlertStore(database), rush()
+
+    def watch() -> Watch:
+        return suspending(trail, store, suspensions)
+
+    watching = watch()
+    suspensions.refuses = UNSEEN
+    await watching.step()
+    suspensions.refuses = None
+    watching = watch() if restarted else watching
+    await watching.step()
+    assert suspensions.made == []
+    (alert,) = [each for each in await store.list(0, 10) if each.agreement]
+    assert alert.transaction is None
+    assert (alert.suspension_refused or "").startswith("SuspensionUnseen")
+
+
+@pytest.mark.parametrize("looked_at", [NOON + 3, NOON + 4, NOON + 6])
+async def test_what_came_before_a_look_suspends_nothing_after_it(
+    database: Database, looked_at: int
+) -> None:
+    """An alert that waited for the node, and a gateway that reads only now: both rest on what the regulator saw."""
+    suspensions, store, trail = Suspensions(), SqlAlertStore(database), rush()
+    suspensions.refuses = ChainUnavailableError("away")
+    waiting = suspending(trail, store, suspensions)
+    await waiting.step()
+    suspensions.refuses = None
+    trail.reviews[AGREEMENT] = looked_at
+    await waiting.step()
+    await suspending(trail, store, suspensions).step()
+    assert suspensions.made == []
+
+
+async def test_a_second_suspension_rests_on_what_came_after_the_look_alone(
+    database: Database,
+) -> None:
+    suspensions, store, trail = Suspensions(), SqlAlertStore(database), rush()
+    watch = suspending(trail, store, suspensions)
+    await watch.step()
+    assert len(suspensions.made) == 1
+    trail.reviews[AGREEMENT] = NOON + 5
+    one_less = range(NOON + 6, NOON + 5 + BOUNDS.rate)
+    trail.observed_accesses += of_agreement(accesses(one_less, first=6))
+    await watch.step()
+    assert len(suspensions.made) == 1, "the last of five within a minute, but not since the look"
+    trail.observed_accesses += of_agreement(accesses([NOON + 20], first=10))
+    await watch.step()
+    assert len(suspensions.made) == 2, "in the same hour"
+    last = (await store.list(0, 10))[-1]
+    assert (last.first_sequence, last.last_sequence) == (6, 10)
 
 
 async def test_what_goes_wrong_once_is_tried_again(

@@ -1,15 +1,29 @@
 """A machine suspends one agreement for half an hour, and not again before a regulator has looked."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
 from gateway.errors import GatewayError
 from gateway.relays import Relayed
+from gateway.store.alerts import SqlAlertStore
+from gateway.store.database import Database
 from gateway.supervision.enforcement import Enforcer
+from gateway.supervision.rules import (
+    Bounds,
+    DatasetDue,
+    IdentityActs,
+    ObservedAccess,
+    OrderDue,
+    UnfitText,
+)
+from gateway.supervision.watch import Enforcement, Watch
+from gateway.topics import Topics
 from ledger import contracts, queries, views
-from ledger.enumerations import Roles
+from ledger.chain import Finality
+from ledger.enumerations import Outcome, Roles
 from ledger.fees import AS_SUGGESTED
+from ledger.index import Follower, FollowerSettings, Index, Origin
 from ledger.reverts import RevertError, decode_revert, revert_in
 from ledger.rpc import AsyncRpc, CallError
 from ledger.transactions import SignedTransaction
@@ -17,6 +31,9 @@ from tests.support.chain import Chain, Party, Terms
 
 pytestmark = pytest.mark.slow
 
+RULES = ("odd-hours", "rate")
+# Odd at every hour, since a chain's blocks have today's times.
+BOUNDS = Bounds(rate=5, odd_least=5, odd_from=0, odd_until=24)
 MACHINE = Party("Supervisor", Roles(0))
 
 
@@ -73,3 +90,99 @@ async def test_a_machine_suspends_once_until_a_regulator_has_looked(chain: Chain
         chain.send(regulator, contracts.dismiss_supervisor(MACHINE.address))
         with pytest.raises(GatewayError):
             await machine.suspend(other.agreement, "rate")
+
+
+class Burst:
+    """A trail with one burst of an agreement's accesses, which two rules name; looks of regulators as the index has them."""
+
+    def __init__(self, index: Index, agreement: bytes) -> None:
+        self._index = index
+        self._agreement = agreement
+        self.at: list[int] = []
+
+    def happens(self, at: int) -> None:
+        self.at += [at] * BOUNDS.rate
+
+    async def first_since(self, timestamp: int) -> int:
+        return 1 + sum(at < timestamp for at in self.at)
+
+    async def observed(self, first_sequence: int, limit: int) -> list[ObservedAccess]:
+        reviewed_at = (await self.reviewed([self._agreement])).get(self._agreement, 0)
+        return [
+            ObservedAccess(
+                number,
+                at,
+                b"\x0b" * 20,
+                b"\x01" * 32,
+                Outcome.ALLOWED,
+                agreement=self._agreement,
+                signed=True,
+                reviewed_at=reviewed_at,
+            )
+            for number, at in enumerate(self.at, 1)
+            if number >= first_sequence
+        ][:limit]
+
+    async def reviewed(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
+        return await self._index.suspension_reviews(agreements)
+
+    async def due(self) -> list[DatasetDue]:
+        return []
+
+    async def orders(self, now: int) -> list[OrderDue]:
+        return []
+
+    async def identity_acts(self, since: int) -> list[IdentityActs]:
+        return []
+
+    async def unfit(self, after: int) -> list[UnfitText]:
+        return []
+
+
+async def test_two_rules_over_one_burst_suspend_once_also_after_a_regulator_lifted(
+    chain: Chain, database: Database
+) -> None:
+    terms, regulator, deployment = chain.personal_terms(), chain.parties.regulator, chain.deployment
+    chain.send(regulator, contracts.appoint_supervisor(MACHINE.address))
+    origin = Origin(
+        deployment.genesis_hash, chain.contracts.access_log, deployment.block_number - 1
+    )
+    index = Index(database, origin)
+    await index.open()
+    trail, store = Burst(index, terms.agreement), SqlAlertStore(database)
+    async with AsyncRpc(chain.node.url) as rpc:
+        settings = FollowerSettings(poll_interval=0.01)
+        follower = Follower(rpc, chain.contracts, Finality.depth(0), index, settings)
+        machine = Enforcer(deployment, rpc, DirectRelay(chain), MACHINE.private_key, AS_SUGGESTED)
+
+        def gateway() -> Watch:
+            return Watch(
+                trail,
+                store,
+                Topics(),
+                bounds=BOUNDS,
+                enforcement=Enforcement(RULES, "appeal@regulator"),
+                suspending=machine,
+                clock=chain.now,
+            )
+
+        watch = gateway()
+        await follower.catch_up()
+        trail.happens(chain.now())
+        await watch.step()
+        assert not agreement_of(chain, terms).active
+        raised = [alert for alert in await store.list(0, 10) if alert.agreement]
+        assert sorted(alert.rule for alert in raised) == list(RULES)
+        suspended_at = trail.at[-1]
+        chain.send(regulator, contracts.review_suspension(terms.agreement, 0, "a busy day"))
+        await follower.catch_up()
+        looked = await index.suspension_reviews([terms.agreement])
+        assert suspended_at <= looked[terms.agreement] <= chain.now()
+        for again in (watch, watch, gateway()):
+            await again.step()
+            assert agreement_of(chain, terms).active, "for what the regulator looked at"
+        trail.happens(chain.now() + 1)
+        await watch.step()
+        assert not agreement_of(chain, terms).active, "for what came after"
+        chain.send(regulator, contracts.review_suspension(terms.agreement, 0, "a busy day"))
+        chain.send(regulator, contracts.dismiss_supervisor(MACHINE.address))
