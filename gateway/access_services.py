@@ -11,7 +11,7 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from gateway.keyholders import Keyholders
 from gateway.linking import Linking
 from gateway.materials import Materials
 from gateway.namings import Namings
+from gateway.outlooks import Outlooks
 from gateway.places import Places
 from gateway.publications import Publications
 from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
@@ -89,11 +90,11 @@ class Shared:
     deployment: Deployment
     rpc: AsyncRpc
     finality: Finality
+    freshness: Freshness = field(init=False)
+    """For what may have been put on chain a moment ago; one for all, who share its questions."""
 
-    @property
-    def freshness(self) -> Freshness:
-        """For what may have been put on chain a moment ago."""
-        return Freshness(self.rpc, self.finality, self.index)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "freshness", Freshness(self.rpc, self.finality, self.index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class AccessServices:
     callers: Callers
     accesses: Accesses
     relays: Relays
+    outlooks: Outlooks
     inbox: Inbox
     inbox_store: InboxStore
     authorizations: AuthorizationStore
@@ -379,6 +381,7 @@ def _assemble(
         callers=callers,
         accesses=accesses,
         relays=relays,
+        outlooks=Outlooks(shared.rpc, callers.is_party),
         inbox=Inbox(inbox_store, authorizations, checker, trail),
         inbox_store=inbox_store,
         authorizations=authorizations,

@@ -6,10 +6,11 @@ for which somebody waits must not lack its newest line.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from ledger.chain import Finality, final_block
+from ledger.gathering import Gatherer
 from ledger.index.index import Index
 from ledger.rpc import AsyncRpc, RpcError
 
@@ -20,12 +21,17 @@ _PATIENCE: Final = 5.0
 
 
 class Freshness:
-    """An index and the node that it follows."""
+    """An index and the node that it follows.
+
+    Anybody may ask for ids that are not there, unsigned. So all who come while the node is asked share the next
+    question, which begins after they came.
+    """
 
     def __init__(self, rpc: AsyncRpc, finality: Finality, index: Index) -> None:
         self._rpc = rpc
         self._finality = finality
         self._index = index
+        self._newest: Gatherer[None, int] = Gatherer(self._ask_newest)
 
     async def catch_up(self) -> bool:
         """Wait until the index has every block that is final now; not for ever, and not for a dead node.
@@ -35,12 +41,20 @@ class Freshness:
         """
         try:
             async with asyncio.timeout(_PATIENCE):
-                newest = await final_block(self._rpc, self._finality)
+                newest = (await self._newest.get([None])).get(None)
                 if newest is not None:
-                    await self._index.wait_for(newest.number)
-        except (TimeoutError, RpcError):
+                    await self._index.wait_for(newest)
+                return newest is not None
+        except TimeoutError:
             return False
-        return True
+
+    async def _ask_newest(self, _: Sequence[None]) -> Mapping[None, int]:
+        """Return the newest final block's number, -1 before there is any; nothing when the node does not answer."""
+        try:
+            newest = await final_block(self._rpc, self._finality)
+        except RpcError:
+            return {}
+        return {None: -1 if newest is None else newest.number}
 
     async def find(self, look: Callable[[], FoundT | None]) -> FoundT | None:
         """Return what there is, looking again when all that is final is in the index."""

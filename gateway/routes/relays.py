@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeVar
 from fastapi import APIRouter, Path, Request
 
 from gateway.access_services import AccessServices
-from gateway.errors import ChainUnavailableError, MalformedBodyError
+from gateway.errors import MalformedBodyError
 from gateway.relays import Act, Grant, Relayed
 from gateway.routes.access_models import (
     Approval,
@@ -25,11 +25,10 @@ from gateway.routes.access_models import (
 )
 from gateway.routes.edge import access_services, body_schema, read_model
 from gateway.topics import ask_topic
-from ledger import contracts, queries
+from ledger import contracts
 from ledger.errors import LedgerError
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
-from ledger.rpc import RpcError
 from ledger.transactions import GAS_CAP
 from ledger.typed_data import (
     Authorization,
@@ -124,14 +123,13 @@ async def get_terms(
     address: Annotated[str, Path(pattern="^0x[0-9a-f]{40}$")], request: Request
 ) -> TransactionTerms:
     """Tell a party without a node what it needs to sign its next transaction."""
-    shared = access_services(request).shared
-    try:
-        nonce = await shared.rpc.send(queries.transaction_count(from_hex(address), "pending"))
-        price = await shared.rpc.send(queries.gas_price())
-    except RpcError as error:
-        raise ChainUnavailableError("the node cannot be asked") from error
+    services = access_services(request)
+    outlook = await services.outlooks.of(from_hex(address))
     return TransactionTerms(
-        nonce=nonce, chain_id=shared.deployment.chain_id, gas_price=str(price), max_gas=GAS_CAP
+        nonce=outlook.nonce,
+        chain_id=services.shared.deployment.chain_id,
+        gas_price=str(outlook.gas_price),
+        max_gas=GAS_CAP,
     )
 
 

@@ -190,3 +190,29 @@ async def test_signature_that_only_the_contract_can_check_is_counted(
     assert asked < 200
     own = Revocation(person.subject.id, bytes(32), now() + 600)
     await act(city, services, own, person.subject)
+
+
+async def test_unsigned_questions_of_strangers_share_few_to_the_node(
+    city: City, services: AccessServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, asked = services.shared, [0]
+    post = shared.rpc._post
+
+    async def counting(body: bytes) -> bytes:
+        asked[0] += 1
+        return await post(body)
+
+    monkeypatch.setattr(shared.rpc, "_post", counting)
+    nothing = [shared.freshness.find(lambda: None) for _ in range(500)]
+    assert await asyncio.gather(*nothing) == [None] * 500
+    drawn = [services.outlooks.of(secrets.token_bytes(20)) for _ in range(500)]
+    told = await asyncio.gather(*drawn, return_exceptions=True)
+    assert sum(isinstance(one, ThrottledError) for one in told) > 400
+    party = city.chain.parties.bank.address
+    outlook, *others = await asyncio.gather(*(services.outlooks.of(party) for _ in range(500)))
+    assert set(others) == {outlook}
+    # The recorder's follower asks too, a few times a second.
+    assert asked[0] < 50
+    sender = await asyncio.to_thread(city.chain.sender, city.chain.parties.bank)
+    count = queries.transaction_count(party, "pending")
+    assert outlook.nonce == await asyncio.to_thread(sender.rpc.send, count)

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from ledger.challenges import Asker
+from ledger.exchange import SignedLink
 from ledger.hexes import to_hex
+from ledger.links import make_link
 from ledger.rpc import Call
 from ledger.signing import address_of, personal_digest, sign
+from ledger.typed_data import SubjectLink, digest
 from tests.support.identity import ZHANG, Identity, Key
-from wallet.identity.errors import NotAdmittedError, PossessionError
+from wallet.identity.errors import LinkNotRenewedError, NotAdmittedError, PossessionError
 from wallet.identity.recoveries import start_times
 from wallet.identity.sessions import Sessions
 from wallet.identity.texts import ProvenSigner, Texts
@@ -148,3 +151,27 @@ def test_recoveries_of_one_person_are_spread_and_the_first_begins_at_once() -> N
     assert max(times.values()) <= 600
     assert sorted(ids, key=times.__getitem__) != ids
     assert set(start_times(ids, 0).values()) == {0}
+
+
+async def test_links_signed_by_drawn_keys_share_their_questions_to_the_node(
+    identity: Identity,
+) -> None:
+    services = identity.http._transport.app.state.services  # type: ignore[attr-defined]
+    domain = identity.chain.deployment.domain_of(SubjectLink)
+    rpc, asked = services.chain._rpc, []
+    post = rpc._post
+
+    async def counting(body: bytes) -> bytes:
+        asked.append(body)
+        return bytes(await post(body))
+
+    rpc._post = counting
+
+    def drawn() -> SignedLink:
+        link = make_link(bytes(32), bytes(32), bytes(32), at=NOW, links_from=0)
+        return SignedLink(link, sign(digest(link, domain), secrets.token_bytes(32)))
+
+    tries = [services.links.verify(drawn()) for _ in range(500)]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    assert all(isinstance(one, LinkNotRenewedError) for one in done)
+    assert len([body for body in asked if b"eth_call" in body]) <= 10
