@@ -25,13 +25,13 @@ from ledger.events import (
     SupervisorAppointed,
     SupervisorDismissed,
     SuspensionReviewed,
-    Text,
     agreement_id,
     application_id,
 )
 from ledger.keccak import keccak256
 from ledger.policy import decide, has_role
 from ledger.typed_data import AccessRequest, ConfidentialityAgreement
+from scripts.statements import TEXTS as TEXTS_OF_PURPOSES
 from tests.support.world import (
     ITEMS,
     LATEST_DEADLINE,
@@ -58,7 +58,7 @@ class RegisterPurpose:
         caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
         terms = PurposeTerms(
             code=f"purpose {self.code}" if self.code else "",
-            texts=(Text("en", "I let {consumer} read."),) if self.code < 3 else (),
+            texts=TEXTS_OF_PURPOSES if self.code < 3 else (),
             max_validity=max(self.validity, 0),
             max_uses=self.uses,
             min_interval=self.interval,

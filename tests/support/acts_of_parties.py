@@ -363,7 +363,14 @@ class RegisterDataset:
         names = tuple(f"field {number}" for number in range(abs(self.count)))
         names = (*names, *names[: self.count < 0])
         terms = DatasetTerms(
-            code, "", names, self.sharing, Class.NOT_SHARED, self.grade, self.personal, 60
+            code,
+            f"Data {code}".strip(),
+            names,
+            self.sharing,
+            Class.NOT_SHARED,
+            self.grade,
+            self.personal,
+            60,
         )
         dataset = remember(world.datasets, dataset_id(caller, code.encode()))
 

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from ledger import contracts, signing
+from ledger.consents import Names
 from ledger.entities import NOTHING, State, Subject
 from ledger.entities import Authorization as Kept
 from ledger.enumerations import Roles, VoidGround
@@ -34,6 +35,7 @@ from ledger.events import (
 )
 from ledger.keccak import keccak256
 from ledger.policy import guardian_stop_until, has_role, is_subject_halted, liftable_after
+from ledger.statement import StatementError, format_reference
 from ledger.typed_data import (
     Authorization,
     Confirmation,
@@ -45,6 +47,7 @@ from ledger.typed_data import (
     SubjectOpening,
     struct_hash,
 )
+from scripts.statements import stated
 from tests.support.world import (
     ITEMS,
     STRANGER,
@@ -438,7 +441,7 @@ class Grant:
             purpose=found.purpose if found else NOTHING,
             fields=self.fields,
             case_reference=NOTHING,
-            statement="I let somebody read something.",
+            statement="",
             not_before=0 if self.offset == 2 else now + self.offset,
             expires_at=now + self.offset + self.validity,
             max_uses=self.uses,
@@ -446,6 +449,7 @@ class Grant:
             nonce=bytes([self.nonce]) * 32,
             deadline=now + self.deadline,
         )
+        record = said(world, record)
         authorization = remember(world.authorizations, struct_hash(record))
         world.granted[authorization] = record
 
@@ -556,6 +560,22 @@ class VoidAccess:
 
         call = contracts.void_access(sequence, record, seen, last_use, ground, reason)
         return Attempt(caller, call, events, hidden)
+
+
+def said(world: World, record: Authorization) -> Authorization:
+    """The record with the statement that says what it authorizes, by what is on chain; where it
+    authorizes nothing that could be said, without one."""
+    state = world.state
+    consumer, dataset = state.parties.get(record.consumer), state.datasets.get(record.dataset)
+    purpose = state.purposes.get(record.purpose)
+    if consumer is None or dataset is None or purpose is None:
+        return record
+    names = Names(consumer.name, dataset.title, dataset.fields, purpose.texts, purpose.retention)
+    reference = format_reference(record.nonce[:16])  # drawn, so the same in every run
+    try:
+        return stated(record, names, reference=reference)
+    except StatementError:
+        return record
 
 
 def is_of_another_epoch(found: Kept) -> bool:

@@ -14,8 +14,9 @@ import msgspec
 from hypothesis import strategies as st
 
 from ledger import queries
+from ledger.consents import names_at_grant, verify_consent
 from ledger.enumerations import Change, Class, Outcome
-from ledger.events import Accessed, Block, Event, EventDecoder, NumberedEvent
+from ledger.events import Accessed, Block, Event, EventDecoder, Granted, NumberedEvent
 from ledger.hexes import to_hex
 from ledger.queries import Receipt
 from ledger.rpc import Call
@@ -258,6 +259,8 @@ class Stage:
         self.outcomes: Counter[Outcome] = Counter()
         self.accepted: Counter[type[Act]] = Counter()
         self.refused: Counter[type[Act]] = Counter()
+        self.consents = 0
+        """Grants whose statement says what they authorize."""
         chain.node.stop_mining()
         self._ask("anvil_autoImpersonateAccount", True)
         world = World(chain, now=chain.now())
@@ -344,8 +347,18 @@ class Stage:
         for event in events:
             if isinstance(event, NumberedEvent):
                 chain_on(world.state, event)
+            if isinstance(event, Granted):
+                self._check_consent(world, event)
         world.used.add(attempt.digest)
         self.outcomes.update(each.outcome for each in expected if isinstance(each, Accessed))
+
+    def _check_consent(self, world: World, event: Granted) -> None:
+        """Check that everybody finds the statement to be right whom the chain tells of the grant."""
+        record = world.granted[event.authorization]
+        names = names_at_grant(world.state, world.state.authorizations[event.authorization])
+        if names.consumer in record.statement:  # else it was renamed in the grant's own block
+            verify_consent(record, event.authorization, names)
+            self.consents += 1
 
     def _ask(self, method: str, *params: object) -> Any:
         return self.chain.rpc.send(_rpc(method, *params))
