@@ -30,6 +30,7 @@ from gateway.materials import Materials
 from gateway.namings import Namings
 from gateway.outlooks import Outlooks
 from gateway.places import Places
+from gateway.preflight import Preflight
 from gateway.publications import Publications
 from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
 from gateway.relay_limits import RelayLimits
@@ -336,7 +337,7 @@ def _assemble(
     )
     inbox_store = SqlInboxStore(database)
     alerts, topics = SqlAlertStore(database), Topics()
-    materials = Materials(shared.publications, links, linking)
+    materials = Materials(shared.publications, links, linking, shared.index)
     callers = Callers(shared.index, trail, shared.freshness, shared.deployment)
     accesses = Accesses(
         domain=shared.deployment.domain_of(AccessRequest),
@@ -345,6 +346,9 @@ def _assemble(
         bases=bases,
         statements=statements,
         materials=materials,
+        preflight=Preflight(
+            shared.publications, materials, shared.index, lag=settings.publication_lag
+        ),
         releaser=Releaser(
             bases,
             materials,

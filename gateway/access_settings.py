@@ -6,7 +6,14 @@ Read once, at start, from the same environment as `gateway.settings` (`QUANCHENG
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    Field,
+    HttpUrl,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.settings import read_environment
@@ -17,6 +24,7 @@ from ledger.exchange import MOST_ACCESSES
 from ledger.fees import FeeRule
 from ledger.hexes import parse_address
 from ledger.plain_text import verify_text
+from ledger.release_rules import PUBLICATION_LAG
 from ledger.service.settings import FeeText
 
 
@@ -92,6 +100,10 @@ class AccessSettings(BaseSettings):
 
     keyholder_hedge: PositiveFloat = 0.4
     """Seconds after which another keyholder is asked beside one that has not answered yet."""
+
+    publication_lag: NonNegativeInt = PUBLICATION_LAG
+    """Seconds for which a superseded version may still answer, as the keyholders' own setting of that name says. More than
+    they let, and accesses are recorded and counted that no keyholder releases."""
 
     identity: HttpUrl | None = None
     """Where the identity authority is that renews links. Without it an authorization of a year stops being answered after 30

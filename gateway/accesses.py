@@ -26,8 +26,9 @@ from gateway.errors import (
 )
 from gateway.grouping import Grouper
 from gateway.keyholders import Availability
-from gateway.materials import Materials, Wanted
+from gateway.materials import Materials
 from gateway.places import Places
+from gateway.preflight import Preflight
 from gateway.releasing import Encoded, ReleaseOrder, Releaser
 from gateway.statements import Statements
 from gateway.store.releases import JournalEntry, ReleaseJournal
@@ -182,12 +183,14 @@ def verify_submission(submission: KeyedSubmission, domain: Domain) -> Verified:
     Raises:
         RequestSignatureError: It is signed by somebody else, for another chain or contract, or not
             at all.
-        MalformedBodyError: The deadline is later than the contract can keep.
+        MalformedBodyError: The deadline is later than the contract can keep, or no field is asked for.
         AnswerKeyError: The nonce commits to another key, or nothing can be sealed to this one.
     """
     request = submission.request
     if request.deadline > _LATEST_DEADLINE:
         raise MalformedBodyError("AccessRequest.deadline: is later than the contract can keep")
+    if not request.fields:
+        raise MalformedBodyError("AccessRequest.fields: no field is asked for")
     access = struct_hash(request)
     digest = digest_of(access, domain)
     try:
@@ -215,6 +218,7 @@ class Accesses:
         bases: Bases,
         statements: Statements,
         materials: Materials,
+        preflight: Preflight,
         releaser: Releaser,
         keyholders: Callable[[Collection[int]], Awaitable[Availability]],
         keyholders_changed: bool,
@@ -232,7 +236,8 @@ class Accesses:
             is_party: Who was ever admitted.
             bases: What accesses rest on.
             statements: Tells whether persons saw what they authorized.
-            materials: Tells what an answer would hold.
+            materials: Tells whether there are links.
+            preflight: Tells whether keyholders would release.
             releaser: Answers what is allowed.
             keyholders: Tells whether enough of them are ready at this moment to release records of some epochs.
             keyholders_changed: Whether it matters of which epochs the records are.
@@ -248,6 +253,7 @@ class Accesses:
         self._bases = bases
         self._statements = statements
         self._materials = materials
+        self._preflight = preflight
         self._releaser = releaser
         self._keyholders = keyholders
         self._keyholders_changed = keyholders_changed
@@ -340,6 +346,7 @@ class Accesses:
         while self._running:
             await asyncio.wait(self._running.values())
         await self._find.close()
+        await self._preflight.close()
         await self._releaser.close()
         await self._note.close()
 
@@ -394,13 +401,14 @@ class Accesses:
         if basis is None:  # it may have been put on chain a moment ago
             await self._statements.catch_up()
             basis = await self._find_basis(request.basis)
+        epochs: frozenset[int] = frozenset()
         if basis is not None:  # an unknown one is for the chain to deny
             await self._require_consent(verified)
-            await self._materials.check(basis, request.item, self._newest_block())
-        epochs: frozenset[int] = frozenset()
-        if basis is not None and self._keyholders_changed:
-            wanted = Wanted(basis, request.item, self._newest_block() + 1)
-            epochs = await self._materials.epochs(wanted)
+            await self._materials.require_link(basis)
+            found = await self._preflight.require(
+                request.consumer, basis, request.item, self._newest_block()
+            )
+            epochs = found if self._keyholders_changed else epochs
         problem = (await self._keyholders(epochs)).problem
         if problem is not None:
             raise CannotRecordError(problem)

@@ -27,6 +27,7 @@ __all__ = [
     "ConflictError",
     "DeltaError",
     "ErasedError",
+    "FieldNamesError",
     "ForbiddenError",
     "GatewayError",
     "LineError",
@@ -37,6 +38,7 @@ __all__ = [
     "NotProviderError",
     "NotSubjectError",
     "NothingServedError",
+    "PublicationSupersededError",
     "PublicationUnknownError",
     "ReplayedError",
     "RoleMissingError",
@@ -182,6 +184,22 @@ class RootMismatchError(ConflictError):
 
 class NothingServedError(ConflictError):
     """No publication of the dataset was served at that time."""
+
+
+class PublicationSupersededError(ConflictError):
+    """Keyholders do not answer from this version any more, and no newer one is served."""
+
+    def __init__(self, version: int, newest: int) -> None:
+        super().__init__(
+            f"version {version} answers here, and version {newest} is on chain too long"
+        )
+
+
+class FieldNamesError(ConflictError):
+    """The dataset's field names make no schema: two are equal, or one is empty."""
+
+    def __init__(self) -> None:
+        super().__init__("under the dataset's field names nothing can be encrypted or opened")
 
 
 class TooManyRecordsError(GatewayError):

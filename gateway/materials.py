@@ -5,7 +5,7 @@ agreement, order, dataset     all records, up to `MOST_RECORDS`; or one item
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -28,7 +28,7 @@ from ledger.exchange import (
     encode_excerpts,
     encode_proof,
 )
-from ledger.index.rows import BasisEntry
+from ledger.index.rows import BasisEntry, Snapshot
 from ledger.merkle import RangeProof
 from ledger.publications import OwnerProof
 from ledger.records import EncryptedRecord
@@ -84,15 +84,29 @@ class Material(msgspec.Struct, frozen=True):
         return encode_proof(self.proof)
 
 
+class Tombstones(Protocol):
+    """Which records were erased on chain: the index."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Of which datasets any were."""
+        ...
+
+    async def erased(self, dataset: bytes, items: Sequence[bytes]) -> frozenset[bytes]:
+        """Return those of some records (roots) that have a tombstone."""
+        ...
+
+
 class Materials:
     """Finds records for many accesses with few reads."""
 
-    def __init__(self, publications: Publications, links: LinkStore, linking: Linking) -> None:
+    def __init__(
+        self, publications: Publications, links: LinkStore, linking: Linking, chain: Tombstones
+    ) -> None:
         self._publications = publications
         self._links = links
         self._linking = linking
-        self._known: set[bytes] = set()
-        """Datasets of which something is served; they stay so."""
+        self._chain = chain
 
     async def require_link(self, basis: BasisEntry, brought: SignedLink | None = None) -> None:
         """Find out whether there is a link of the person's, where one is needed; keep one that is brought.
@@ -106,43 +120,20 @@ class Materials:
         if tie is not None:
             await self._linking.require(tie, brought)
 
-    async def check(self, basis: BasisEntry, item: bytes, block: int) -> None:
-        """Find out, before an access is recorded, that there is something to answer it from.
-
-        An authorization for one use would otherwise be used up for nothing.
-
-        Args:
-            basis: Of the request.
-            item: Of the request.
-            block: The newest final one.
+    async def owner(self, basis: BasisEntry) -> bytes | None:
+        """Return whose records a basis opens, by the link that is kept; None for data about nobody.
 
         Raises:
-            TooManyRecordsError: The answer would be too large.
-            NothingServedError: No publication is served.
-            LinkMissingError: Nobody relayed whose records the authorization is about.
-            LinkRefusedError: What was relayed does not count any more, and there is no other.
+            LinkMissingError: There is none.
             StoreUnavailableError: The database cannot be read.
         """
-        await self.require_link(basis)
-        whole = _tie(basis) is None and item == NO_ITEM
-        if basis.dataset in self._known and not whole:
-            return
-        # What is being served just now counts: the access comes in a later block.
-        publication = await self._publications.newest_served(basis.dataset, block + 1)
-        self._known.add(basis.dataset)
-        if whole and publication.count > MOST_RECORDS:
-            raise TooManyRecordsError(MOST_RECORDS)
-
-    async def epochs(self, wanted: Wanted) -> frozenset[int]:
-        """Return of which epochs the records are that an access would get; none where it would get none.
-
-        Raises:
-            StoreUnavailableError: The database cannot be read.
-        """
-        (material,) = await self.find([wanted])
-        if isinstance(material, GatewayError):
-            return frozenset()
-        return frozenset([record.epoch for record in material.records])
+        tie = _tie(basis)
+        if tie is None:
+            return None
+        kept = (await self._links.find([tie])).get(tie)
+        if kept is None:
+            raise LinkMissingError
+        return kept.signed.link.owner
 
     async def find(self, wanted: Sequence[Wanted]) -> list[Material | GatewayError]:
         """Return for each the records that it covers, or why there are none.
@@ -196,7 +187,8 @@ class Materials:
         found: dict[tuple[int, bytes], OwnerRecords] = {}
         for publication, owners in grouped.items():
             some = tuple(owners)
-            records = await self._publications.records_of_owners(publication, some)
+            read = await self._publications.records_of_owners(publication, some)
+            records = await self._without_erased(publication.dataset, read)
             found.update(
                 ((publication.upload, owner), each)
                 for owner, each in zip(some, records, strict=True)
@@ -254,16 +246,38 @@ class Materials:
                 publication = await self._publications.served(one.basis.dataset, older)
             except UnknownError:
                 continue
-            found.append(await self._publications.records_of_owner(publication, owner))
+            read = await self._publications.records_of_owner(publication, owner)
+            found += await self._without_erased(publication.dataset, [read])
         return found
+
+    async def _without_erased(
+        self, dataset: bytes, owners: Sequence[OwnerRecords]
+    ) -> list[OwnerRecords]:
+        """Take out what has a tombstone on chain, though nobody had it erased here: no keyholder opens it."""
+        gone = await self._erased(dataset, [one for each in owners for one in each.records])
+        return [
+            msgspec.structs.replace(
+                each, records=tuple([_cleared(one, gone) for one in each.records])
+            )
+            for each in owners
+        ]
+
+    async def _erased(self, dataset: bytes, records: Sequence[PublishedRecord]) -> frozenset[bytes]:
+        if not records or not self._chain.snapshot.erasures.get(dataset):
+            return frozenset()
+        return await self._chain.erased(dataset, [one.entry.root for one in records])
 
     async def _of_dataset(self, one: Wanted, publication: ServedPublication) -> Material:
         if one.record != NO_ITEM:
             item = await self._publications.record_by_item(publication, one.record)
             proof = _range(item.proof.index, item.proof.size, item.proof.hashes)
-            return Material(publication, (_present(item.record),), proof, None)
+            gone = await self._erased(publication.dataset, [item.record])
+            record = _present(_cleared(item.record, gone))
+            return Material(publication, (record,), proof, None)
         every = await self._publications.all_records(publication, MOST_RECORDS)
-        kept = tuple(each.record for each in every.records if each.record is not None)
+        gone = await self._erased(publication.dataset, every.records)
+        cleared = [_cleared(each, gone) for each in every.records]
+        kept = tuple([each.record for each in cleared if each.record is not None])
         if every.proof is None:  # nothing was published
             return Material(publication, (), OwnerProof(0, 0, (), ()), None)
         if len(kept) == len(every.records):
@@ -289,6 +303,12 @@ def _whole(found: OwnerRecords, link: SignedLink) -> Material:
     if found.records and not kept:
         raise ErasedError("the records were erased")
     return Material(found.publication, kept, found.proof, link)
+
+
+def _cleared(published: PublishedRecord, gone: frozenset[bytes]) -> PublishedRecord:
+    if published.entry.root not in gone:
+        return published
+    return msgspec.structs.replace(published, record=None)
 
 
 def _present(published: PublishedRecord) -> EncryptedRecord:

@@ -21,6 +21,7 @@ from gateway.errors import (
     ConflictError,
     DeltaError,
     ErasedError,
+    FieldNamesError,
     ForbiddenError,
     GatewayError,
     LineError,
@@ -30,6 +31,7 @@ from gateway.errors import (
     NothingServedError,
     NotProviderError,
     NotSubjectError,
+    PublicationSupersededError,
     PublicationUnknownError,
     ReplayedError,
     RoleMissingError,
@@ -147,6 +149,10 @@ _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
     DeltaError: Kind("delta", 409, "The delta does not fit its base"),
     PublicationUnknownError: Kind("publication-unknown", 409, "The publication is not on chain"),
     RootMismatchError: Kind("root-mismatch", 409, "Root or count are not those on chain"),
+    PublicationSupersededError: Kind(
+        "publication-superseded", 409, "A newer publication is on chain and is not served"
+    ),
+    FieldNamesError: Kind("field-names", 409, "The dataset's field names make no schema"),
     NothingServedError: Kind("nothing-served", 409, "No publication is served"),
     accesses.KeyUnknownError: Kind("key-unknown", 409, "The key of the answer is not known here"),
     HandleUsedError: Kind("handle-used", 409, "The handle is another consumer's"),

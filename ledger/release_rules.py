@@ -10,12 +10,15 @@ Source: PROMISES 1; docs/spec/custody.md "Release window".
 """
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from ledger.entities import Agreement, Authorization, Dataset, Order, State
 from ledger.enumerations import Class, Roles
 from ledger.events.identifiers import agreement_id
 from ledger.policy import has_role, is_closed_by_order, is_halted, is_shared
+
+PUBLICATION_LAG: Final = 86_400
+"""Seconds for which a superseded publication may still be answered from, unless set otherwise."""
 
 
 class Stop(StrEnum):

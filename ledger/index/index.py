@@ -90,7 +90,9 @@ class Index:
         self._database = database
         self._origin = origin
         self._keys: Keys | None = None
-        self._snapshot = Snapshot(Head(origin.before, bytes(32), 0, 0), {}, {}, {}, {}, {}, {}, {})
+        self._snapshot = Snapshot(
+            Head(origin.before, bytes(32), 0, 0), {}, {}, {}, {}, {}, {}, {}, {}
+        )
         self._written = self._snapshot.head
         self._written_at = float("-inf")
         self._moved = asyncio.Event()
@@ -451,6 +453,11 @@ class Index:
         """Return the tombstones that one transaction made."""
         async with self._database.reading() as connection:
             return await reader.erasures(connection, transaction)
+
+    async def erased(self, dataset: bytes, items: Sequence[bytes]) -> frozenset[bytes]:
+        """Return those of some records (roots) of a dataset that have a tombstone."""
+        async with self._database.reading() as connection:
+            return await reader.erased(connection, dataset, items)
 
     async def stats(self) -> Stats:
         """Return some numbers. Counts rows: for now and then, not for every request."""

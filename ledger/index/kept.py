@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.enumerations import Class, Roles
@@ -120,6 +120,17 @@ async def ended_links(connection: AsyncConnection) -> dict[bytes, int]:
     return {row.subject: row.links_from for row in rows.all()}
 
 
+async def erasures(connection: AsyncConnection) -> dict[bytes, int]:
+    """Return how many records were erased, of the datasets of which any were."""
+    table, datasets_ = tables.erasures, tables.datasets
+    statement = (
+        select(datasets_.c.id, func.count())
+        .join(table, table.c.dataset == datasets_.c.key)
+        .group_by(datasets_.c.id)
+    )
+    return dict(map(tuple, (await connection.execute(statement)).all()))
+
+
 async def _dicts(connection: AsyncConnection, statement: Select[Any]) -> list[dict[str, Any]]:
     return [dict(row) for row in (await connection.execute(statement)).mappings()]
 
@@ -134,5 +145,6 @@ KEPT: Final[
     tables.named.name: ("named", named),
     tables.successors.name: ("successors", successors),
     tables.ended_links.name: ("ended_links", ended_links),
+    tables.erasures.name: ("erasures", erasures),
 }
 """For each table that is kept in memory: where in the snapshot, and how it is read."""

@@ -346,6 +346,22 @@ async def signer_hashes(connection: AsyncConnection, subject: bytes) -> frozense
     return frozenset(hashes)
 
 
+async def erased(
+    connection: AsyncConnection, dataset: bytes, items: Sequence[bytes]
+) -> frozenset[bytes]:
+    """Return those of some records of a dataset that have a tombstone."""
+    table, found = tables.erasures, set[bytes]()
+    for start in range(0, len(items), _AT_ONCE):
+        statement = (
+            select(table.c.item)
+            .join(tables.datasets, tables.datasets.c.key == table.c.dataset)
+            .where(tables.datasets.c.id == dataset)
+            .where(table.c.item.in_(items[start : start + _AT_ONCE]))
+        )
+        found.update((await connection.execute(statement)).scalars())
+    return frozenset(map(bytes, found))
+
+
 async def count(connection: AsyncConnection, table: Any, *conditions: ColumnElement[bool]) -> int:
     """Return the number of rows of a table that fit the conditions."""
     statement = select(func.count()).select_from(table).where(*conditions)

@@ -298,6 +298,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """Of identity authorities."""
     ended_links: Mapping[bytes, int]
     """Of the subjects whose links were ended: up to which second."""
+    erasures: Mapping[bytes, int]
+    """Of the datasets of which records were erased: how many."""
 
     def party(self, address: bytes, role: Roles) -> PartyEntry | None:
         """Return a party if it is admitted now in this role."""

@@ -578,6 +578,7 @@ _TOUCHES: Final[dict[type[Event], tuple[str, ...]]] = {
     happened.LinksEnded: ("chain_ended_links",),
     happened.DatasetRegistered: ("chain_datasets",),
     happened.Published: ("chain_datasets",),
+    happened.RecordErased: ("chain_erasures",),
     happened.PurposeRegistered: ("chain_purposes",),
     happened.PurposeFieldsBound: ("chain_purposes",),
     happened.OrderIssued: ("chain_orders",),

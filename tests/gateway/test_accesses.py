@@ -288,6 +288,7 @@ async def test_another_persons_item_is_not_handed_out(desk: AccessDesk) -> None:
     answer = await desk.accesses.answer(submission)
     assert isinstance(answer.problem, UnknownError)
     assert answer.release is None
+    assert desk.chain.recorded == {}
 
 
 async def test_an_allowed_access_whose_basis_is_not_in_the_index_yet_is_answered_later(
@@ -440,6 +441,7 @@ async def test_an_erased_record_is_gone_and_the_others_are_not(desk: AccessDesk)
     assert verify_owner(release.proof, OWNER, release.head) == tuple(entries_of(OWN))
     item = desk.submission(desk.chain.authorize(item=gone.entry().root))
     assert isinstance((await desk.accesses.answer(item)).problem, ErasedError)
+    assert len(desk.chain.recorded) == 1  # the use is not lost
 
 
 async def test_a_whole_open_dataset(desk: AccessDesk) -> None:

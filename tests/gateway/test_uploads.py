@@ -84,6 +84,11 @@ async def test_a_dataset_is_uploaded_sealed_published_changed_and_erased(
     call = contracts.erase(dataset, victim.entry().root, 1)
     provider = gateway.chain.parties.provider
     receipt = await asyncio.to_thread(gateway.chain.send, provider, call)
+    await gateway.has(receipt.block_number)
+    index, other = gateway.services.index, RECORDS[8].entry().root
+    assert index.snapshot.erasures[dataset] == 1
+    assert await index.erased(dataset, [victim.entry().root, other]) == {victim.entry().root}
+    assert await index.erased(bytes(32), [victim.entry().root]) == frozenset()
     wanted = {"number": victim.number, "transaction": to_hex(receipt.transaction_hash)}
     path = f"/v1/datasets/{to_hex(dataset)}/erasures"
     for _ in range(2):

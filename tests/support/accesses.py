@@ -1,7 +1,10 @@
 """The gateway's access side on a real database, between a chain in memory and keyholders in memory."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from gateway.accesses import Accesses, RecorderNotNamedError
 from gateway.bases import Bases
@@ -11,6 +14,7 @@ from gateway.keyholder_client import KeyholderClient
 from gateway.keyholders import Keyholders
 from gateway.linking import Linking
 from gateway.materials import Materials
+from gateway.preflight import Preflight
 from gateway.publications import Publications
 from gateway.publishing import Limits, Publishing
 from gateway.releasing import Releaser
@@ -25,10 +29,19 @@ from ledger import signing
 from ledger.consents import Names
 from ledger.enumerations import Class, Outcome
 from ledger.exchange import KeyedSubmission, RecordedAccess, SignedLink, Submission
-from ledger.index.rows import BasisEntry, DatasetEntry, Head, PurposeEntry, Snapshot
+from ledger.index.rows import (
+    BasisEntry,
+    DatasetEntry,
+    Head,
+    Place,
+    PublicationEntry,
+    PurposeEntry,
+    Snapshot,
+)
 from ledger.keccak import keccak256
 from ledger.links import LinkBounds, make_link
 from ledger.records import EncryptedRecord
+from ledger.release_rules import PUBLICATION_LAG
 from ledger.rosters import Roster
 from ledger.service.rate_limit import RateLimit
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
@@ -55,32 +68,41 @@ TITLE = "Real estate"
 YEAR = 365 * 86_400
 FIELD_NAMES = tuple(f"field {number}" for number in range(FIELDS))
 NAMES = Names(BANK_NAME, TITLE, FIELD_NAMES, pairs(TEXTS), YEAR)
+
+
+def dataset_entry(dataset: bytes, *, personal: bool) -> DatasetEntry:
+    """A dataset of which nothing was published yet."""
+    return DatasetEntry(
+        id=dataset,
+        provider=b"\x0d" * 20,
+        code="personal" if personal else "open",
+        title=TITLE,
+        fields=FIELD_NAMES,
+        personal=personal,
+        sharing=Class.CONDITIONAL if personal else Class.UNCONDITIONAL,
+        open=Class.NOT_SHARED,
+        grade=2,
+        update_cycle=0,
+        withdrawn=False,
+        version=0,
+        published_at=0,
+        registered_at=NOW,
+    )
+
+
 SNAPSHOT = Snapshot(
     head=Head(0, bytes(32), NOW, 0),
     parties={},
     datasets={
-        PERSONAL: DatasetEntry(
-            id=PERSONAL,
-            provider=b"\x0d" * 20,
-            code="personal",
-            title=TITLE,
-            fields=FIELD_NAMES,
-            personal=True,
-            sharing=Class.CONDITIONAL,
-            open=Class.NOT_SHARED,
-            grade=2,
-            update_cycle=0,
-            withdrawn=False,
-            version=1,
-            published_at=NOW,
-            registered_at=NOW,
-        )
+        PERSONAL: dataset_entry(PERSONAL, personal=True),
+        OPEN: dataset_entry(OPEN, personal=False),
     },
     purposes={PURPOSE: PurposeEntry(PURPOSE, "loan", pairs(TEXTS), YEAR, 1000, 0, YEAR, True, {})},
     orders={},
     named={},
     successors={},
     ended_links={},
+    erasures={},
 )
 
 
@@ -129,6 +151,36 @@ class FakeChain:
         self.names: dict[bytes, str] = {}
         """Of consumers at the grant of an authorization, where it is another one."""
         self.snapshot = SNAPSHOT
+        self.published: dict[tuple[bytes, int], int] = {}
+        """When versions were published."""
+        self.tombstones: set[tuple[bytes, bytes]] = set()
+
+    def publish(self, dataset: bytes, version: int) -> None:
+        """Publish a version now."""
+        self.published[dataset, version] = self.time
+        self.change(dataset, version=version, published_at=self.time)
+
+    def change(self, dataset: bytes, **changes: object) -> None:
+        """Let the chain say something else of a dataset."""
+        entry = msgspec.structs.replace(self.snapshot.datasets[dataset], **changes)
+        datasets = {**self.snapshot.datasets, dataset: entry}
+        self.snapshot = msgspec.structs.replace(self.snapshot, datasets=datasets)
+
+    def erase(self, dataset: bytes, item: bytes) -> None:
+        """Set a record's tombstone."""
+        self.tombstones.add((dataset, item))
+        counts = Counter(one for one, _ in self.tombstones)
+        self.snapshot = msgspec.structs.replace(self.snapshot, erasures=counts)
+
+    async def publication(self, dataset: bytes, version: int) -> PublicationEntry | None:
+        at = self.published.get((dataset, version))
+        if at is None:
+            return None
+        place = Place(1, b"\x0b" * 32, at, b"\x0c" * 32)
+        return PublicationEntry(dataset, version, bytes(32), 0, 0, bytes(32), place)
+
+    async def erased(self, dataset: bytes, items: Sequence[bytes]) -> frozenset[bytes]:
+        return frozenset(item for item in items if (dataset, item) in self.tombstones)
 
     def authorize(self, *, item: bytes = bytes(32), subject: bytes = SUBJECT) -> bytes:
         """Add an authorization for the personal dataset."""
@@ -221,7 +273,14 @@ class AccessDesk:
         keyholders = Keyholders(clients, rosters, statements.find, hedge=5)
         bases = Bases(self.chain)
         judge = linking or Linking(self.links, self.chain, LINKS, None, window=3600)
-        materials = Materials(self.publications, self.links, judge)
+        materials = Materials(self.publications, self.links, judge, self.chain)
+        self.preflight = Preflight(
+            self.publications,
+            materials,
+            self.chain,
+            lag=PUBLICATION_LAG,
+            clock=lambda: self.chain.time,
+        )
         self.accesses = Accesses(
             domain=DOMAIN,
             recorder=self.chain,
@@ -229,6 +288,7 @@ class AccessDesk:
             bases=bases,
             statements=statements,
             materials=materials,
+            preflight=self.preflight,
             releaser=Releaser(
                 bases,
                 materials,
@@ -256,6 +316,7 @@ class AccessDesk:
         await self.publishing.receive(upload, rules, 0, in_pieces(ndjson(records), 1 << 20))
         sealed = await self.publishing.seal(await self.publishing.get(upload.id))
         self.chain.block += 1
+        self.chain.publish(dataset, version)
         return await self.publishing.publish(
             sealed, version, head_of(records), self.chain.block - 1
         )

@@ -26,7 +26,7 @@ Source: DESIGN 3.4 "A release"; PROMISES 1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from ledger.answer_keys import NonceMismatchError, verify_answer_key
 from ledger.encoding import Schema
@@ -52,9 +52,6 @@ from ledger.typed_data import (
 )
 from wallet.keyholder.accesses import KnownAccess
 from wallet.keyholder.errors import Reason, ReleaseRefusedError
-
-PUBLICATION_LAG: Final = 86_400
-"""Seconds for which a superseded publication may still be answered from, unless set otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +141,7 @@ class Rules:
     Attributes:
         access_log: EIP-712 domain of access requests.
         release_window: Seconds after its block, in block times, in which an access is released.
-        publication_lag: Seconds, see `PUBLICATION_LAG`.
+        publication_lag: Seconds, see `ledger.release_rules.PUBLICATION_LAG`.
         identity_authorities: Those whose links are believed, as the keyholder was told itself.
     """
 

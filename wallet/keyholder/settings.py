@@ -8,8 +8,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ledger.fees import FeeRule
 from ledger.hexes import parse_address
+from ledger.release_rules import PUBLICATION_LAG
 from ledger.service.settings import FeeText
-from wallet.keyholder.rules import PUBLICATION_LAG
 
 
 class KeyholderSettings(BaseSettings):
