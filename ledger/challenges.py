@@ -16,6 +16,7 @@ import msgspec
 
 from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH, checksum_address, from_hex, to_hex
+from ledger.moments import moment
 
 CHALLENGE_LIFETIME: Final = 300
 """Seconds in which a challenge is answered, at every service; a wallet signs none that lasts longer."""
@@ -155,7 +156,7 @@ def _verify_span(span: Span, now: int) -> None:
 
 
 def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime(_FORM)
+    return moment(seconds).strftime(_FORM)
 
 
 def _seconds(text: str) -> int:

@@ -9,11 +9,11 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from ledger.escaping import escape_json
 from ledger.lossy import LossyStream
+from ledger.moments import moment
 
 ALLOWED: Final = frozenset(
     {
@@ -136,7 +136,7 @@ def _library_values(record: logging.LogRecord) -> dict[str, Loggable]:
 
 
 def _iso(seconds: float) -> str:
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    text = moment(seconds).isoformat(timespec="microseconds")
     return text.replace("+00:00", "Z")
 
 

@@ -1,7 +1,6 @@
 """What anyone may know: catalogue, datasets, purposes, parties, deployment, some numbers."""
 
 import json
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -16,6 +15,7 @@ from ledger.deployment import encode_deployment
 from ledger.enumerations import Class, Roles
 from ledger.hexes import from_hex, to_hex
 from ledger.index.rows import DatasetEntry, PartyEntry, Snapshot
+from ledger.moments import iso_moment
 
 router = APIRouter(prefix="/v1", tags=["public"])
 
@@ -264,8 +264,8 @@ def _dcat(dataset: DatasetEntry, snapshot: Snapshot) -> dict[str, Any]:
             "foaf:name": _name(snapshot, dataset.provider),
             "dct:identifier": to_hex(dataset.provider),
         },
-        "dct:issued": _date(issued),
-        "dct:modified": _date(modified),
+        "dct:issued": iso_moment(issued),
+        "dct:modified": iso_moment(modified),
         "dcat:version": str(dataset.version),
         "qc:code": dataset.code,
         "qc:fields": list(dataset.fields),
@@ -280,7 +280,3 @@ def _dcat(dataset: DatasetEntry, snapshot: Snapshot) -> dict[str, Any]:
 def _name(snapshot: Snapshot, address: bytes) -> str:
     found = snapshot.parties.get(address)
     return "" if found is None else found.name
-
-
-def _date(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -7,13 +7,14 @@ the rules give the same result whenever they run.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import Final, Protocol
 
 import msgspec
 
 from ledger.enumerations import Outcome
 from ledger.hexes import to_hex
+from ledger.moments import moment
 
 _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
@@ -233,7 +234,7 @@ class OddHoursRule:
 
     def observe(self, access: ObservedAccess) -> Finding | None:
         """See `Rule`."""
-        local = datetime.fromtimestamp(access.timestamp, UTC).astimezone(_BEIJING)
+        local = moment(access.timestamp).astimezone(_BEIJING)
         if not self._bounds.odd_from <= local.hour < self._bounds.odd_until:
             return None
         day = local.toordinal()

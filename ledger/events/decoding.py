@@ -33,6 +33,7 @@ from ledger.events.log import (
 from ledger.events.plans import PLANS, Plan, plan_for
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
+from ledger.moments import is_moment
 from ledger.typed_data import Authorization, type_hash
 
 _WORD: Final = 32
@@ -200,6 +201,8 @@ class EventDecoder:
             if log.block_timestamp is None:
                 raise ValueError("the node left out the block's timestamp")
             number, timestamp = _place(log.block_number), _place(log.block_timestamp)
+            if not is_moment(timestamp):
+                raise ValueError("no block is of such a time")
             self._block = Block(number, _hash(log.block_hash), timestamp)
             self._block_texts = texts
         self._transaction = _hash(log.transaction_hash)

@@ -1,10 +1,10 @@
 """Act: the whole life of one case as a table, from the chain alone."""
 
-import datetime as dt
 from typing import Final
 
 from ledger.entities import State
 from ledger.events import Event
+from ledger.moments import moment
 from ledger.replay import replay_node
 from ledger.trace import Thing, TraceEntry, Tracer
 from scripts.demo.consumers import Entitlement
@@ -66,9 +66,9 @@ def _what(entry: TraceEntry) -> str:
 
 
 def _row(world: World, entry: TraceEntry) -> tuple[str, str, str, str]:
-    moment = f"{dt.datetime.fromtimestamp(entry.time, dt.UTC):%H:%M:%S}"
+    clock = f"{moment(entry.time):%H:%M:%S}"
     number = str(entry.event.block.number)
-    return moment, number, _what(entry), _name(world, entry.who)
+    return clock, number, _what(entry), _name(world, entry.who)
 
 
 def _name(world: World, who: bytes | None) -> str:

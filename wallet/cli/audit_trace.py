@@ -16,10 +16,10 @@ from ledger.events import (
     PartyAdmitted,
 )
 from ledger.hexes import to_hex
+from ledger.moments import is_moment, iso_moment, moment
 from ledger.trace import Thing, TraceEntry, Tracer
 from wallet.cli.output import named, short
 from wallet.cli.session import Session
-from wallet.moments import iso_moment, moment
 
 _TECHNICAL: Final = frozenset(
     (
@@ -169,7 +169,7 @@ def _shown(name: str, value: object, known: Mapping[bytes, str]) -> str:
     if name == "not_before" and value == 0:
         return "the grant's block"
     if name in _TIMES and isinstance(value, int):
-        return f"{moment(value):%Y-%m-%d %H:%M}"
+        return f"{moment(value):%Y-%m-%d %H:%M}" if is_moment(value) else str(value)
     if name == "fields" and isinstance(value, int):
         return " ".join(str(place) for place in range(value.bit_length()) if value >> place & 1)
     return _whole(value)

@@ -10,10 +10,10 @@ from typing import Final
 from ledger.enumerations import Class, Roles
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex, parse_address
+from ledger.moments import is_moment, moment
 from wallet.cli.errors import InputError
 from wallet.client.datasets import CLASSES
 from wallet.client.opening import field_index
-from wallet.moments import moment
 
 _SPAN: Final = re.compile(r"([0-9]{1,9})([smhdw]?)")
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -96,7 +96,9 @@ def time_of(text: str, now: float | None = None) -> int:
 
 
 def moment_text(seconds: int) -> str:
-    """Return a moment for people, in the local time zone."""
+    """Return a moment for people, in the local time zone; what has no date as the number that it is."""
+    if not is_moment(seconds):
+        return str(seconds)
     return moment(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
 
 

@@ -8,7 +8,7 @@ Nothing here does I/O. `HttpCall`s are made by the modules that know a service's
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -25,6 +25,11 @@ T_co = TypeVar("T_co", covariant=True)
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+
+
+Bitmap = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,78}\Z")]
+"""A number of 256 bits in decimal, as services give it: anything else is no answer of the protocol."""
+OptionalBitmap = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,78}\Z")]
 
 
 class Service(StrEnum):

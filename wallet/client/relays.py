@@ -18,7 +18,7 @@ from ledger.typed_data import (
     record_from_object,
     record_to_object,
 )
-from wallet.client.calls import Credential, HttpCall, path, reader
+from wallet.client.calls import Bitmap, Credential, HttpCall, OptionalBitmap, path, reader
 from wallet.client.errors import ProblemError
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps
@@ -44,7 +44,7 @@ class Granted(msgspec.Struct, frozen=True):
     consumer: str
     dataset: str
     purpose: str
-    fields: str
+    fields: Bitmap
     """Bitmap, in decimal."""
     not_before: int
     expires_at: int
@@ -91,7 +91,7 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     consumer_name: str = ""
     dataset: str = ""
     dataset_title: str = ""
-    fields: str = ""
+    fields: OptionalBitmap = ""
     outcome: str = ""
     sequence: int = 0
     access: str = ""

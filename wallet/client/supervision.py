@@ -7,7 +7,7 @@ import msgspec
 from ledger.hexes import to_hex
 from ledger.parts_statements import WrongParts, encode_wrong_parts
 from ledger.strict_json import check_depth
-from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, reader
+from wallet.client.calls import Answer, Bitmap, Credential, HttpCall, nothing, path, reader
 
 
 class AccessShown(msgspec.Struct, frozen=True):
@@ -19,7 +19,7 @@ class AccessShown(msgspec.Struct, frozen=True):
     at: int
     consumer: str
     basis: str
-    fields: str
+    fields: Bitmap
     consumer_name: str = ""
     kind: str = ""
     dataset: str = ""
@@ -45,7 +45,7 @@ class Application(msgspec.Struct, frozen=True):
     consumer: str
     dataset: str
     purpose: str
-    fields: str
+    fields: Bitmap
     justification: str
     decided: bool
     signed: bool

@@ -22,7 +22,7 @@ from ledger.plain_calls import verify_call
 from ledger.queries import Receipt
 from ledger.sealing import OpeningKey
 from ledger.transactions import GAS_CAP, SignedTransaction, Transaction, parse_transaction
-from wallet.client.calls import Answer, HttpCall, path
+from wallet.client.calls import Answer, Bitmap, HttpCall, path
 from wallet.client.errors import (
     ClientError,
     MissingKeyError,
@@ -209,7 +209,7 @@ def refusal_in(error: ProblemError) -> ClientError:
 class _Outlook(msgspec.Struct):
     nonce: int
     chain_id: int
-    gas_price: str
+    gas_price: Bitmap
     max_gas: int
 
 

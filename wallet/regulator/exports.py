@@ -18,8 +18,8 @@ from ledger.entities import NOTHING, State
 from ledger.escaping import escape_cell
 from ledger.events import Accessed, Event
 from ledger.hexes import to_hex
+from ledger.moments import iso_moment
 from ledger.replay import Witness
-from wallet.moments import iso_moment
 from wallet.regulator.errors import ExportFileError
 
 _ROWS_AT_ONCE: Final = 5000
