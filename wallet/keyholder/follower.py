@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ledger import queries, views
 from ledger.chain import (
@@ -28,7 +28,7 @@ from ledger.events import Block, Event, EventDecoder, EventError
 from ledger.hexes import to_hex
 from ledger.log_reader import LogPart, LogReader, logs_between_async
 from ledger.logs import get_logger
-from ledger.rpc import AsyncRpc
+from ledger.rpc import AsyncRpc, Call
 from ledger.state import ImpossibleEventError
 from wallet.keyholder.errors import NotFollowingError
 from wallet.keyholder.register import Register
@@ -200,8 +200,8 @@ class Follower:
         """Return how many events each contract counts, and the number of the last access."""
         at, number = self._deployment.contracts, newest.number
         contracts = (at.registry, at.catalogue, at.agreements, at.authorizations)
-        states = await self._rpc.send_many([views.event_state(one, number) for one in contracts])
-        log = await self._rpc.send(views.log_state(at, number))
+        calls: list[Call[Any]] = [views.event_state(one, number) for one in contracts]
+        *states, log = await self._rpc.send_many([*calls, views.log_state(at, number)])
         counts = {one: state.count for one, state in zip(contracts, states, strict=True)}
         return counts, log.sequence
 
