@@ -32,6 +32,7 @@ from tests.support.chain import Chain, Party
 from wallet.identity.app import create_app
 from wallet.identity.keys import AuthorityKeys
 from wallet.identity.owners import OwnerKey
+from wallet.identity.services import Services
 from wallet.identity.settings import IdentitySettings
 from wallet.passkey import SoftwarePasskey
 
@@ -138,6 +139,7 @@ class Identity:
     gateway: HandlesGateway
     home: Path
     settings: IdentitySettings
+    services: Services
 
     @property
     def lines(self) -> str:
@@ -234,7 +236,7 @@ async def running(
                 if (await http.get("/readyz")).status_code == httpx.codes.OK:
                     break
                 await asyncio.sleep(0.01)
-            yield Identity(http, chain, keys, gateway, home, settings)
+            yield Identity(http, chain, keys, gateway, home, settings, app.state.services)
 
 
 __all__ = [

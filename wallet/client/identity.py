@@ -247,7 +247,7 @@ def enrol(person: Person, code: str, signers: Sequence[ProvenSigner]) -> HttpCal
 
 
 def enrolment_state(enrolment: str) -> HttpCall[Enrolment]:
-    """Ask how an enrolment stands that took long."""
+    """Ask how an enrolment stands that took long, until an hour after it is registered; then `my_subjects`."""
     return _get(path("/v1/enrolments/{}", enrolment), reader(Enrolment), Credential.NONE)
 
 

@@ -14,6 +14,9 @@ from wallet.identity.selection import KeepFor, SubjectRow, SubjectState
 from wallet.identity.store import Code, Person, Store, WantedSubject
 from wallet.identity.texts import ENROLMENT, SUBJECTS, ProvenSigner, Texts
 
+ENROLMENT_SHOWN: Final = 3600
+"""Seconds after its registration for which an enrolment is shown to whoever knows its id."""
+
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
 _GROUPS: Final = 4
 _LOOK_AGAIN: Final = 0.5
@@ -84,7 +87,7 @@ class Enrolments:
         The same call again, when the first answer was lost, returns the same enrolment.
 
         Raises:
-            EnrolmentRefusedError: Name, number and code do not belong together.
+            EnrolmentRefusedError: Name, number and code do not belong together, or it is over an hour ago.
             PossessionError: A signer did not prove itself.
             SignerInUseError, TooManySubjectsError: See `Store.enrol`.
         """
@@ -119,6 +122,19 @@ class Enrolments:
                 return found
             await self._registrar.registered(min(left, _LOOK_AGAIN))
 
+    async def state(self, enrolment: str) -> list[SubjectRow]:
+        """Return an enrolment's subject ids; nothing when it is unknown or was over an hour ago.
+
+        Its id is no credential: whoever reads a log or a proxy's list of addresses would otherwise watch all ids
+        of a person, and each one's key, for ever.
+        """
+        found = await self._store.subjects_of_enrolment(enrolment)
+        if all(one.state is SubjectState.REGISTERED for one in found):
+            registered_at = await self._store.registered_at(enrolment)
+            if registered_at is None or self._clock() > registered_at + ENROLMENT_SHOWN:
+                return []
+        return found
+
     async def person(self, wanted: Identity) -> Person:
         """Return who has a number and a name.
 
@@ -148,7 +164,10 @@ class Enrolments:
         return enrolment
 
     async def _verify_same(self, enrolment: str, signers: Sequence[WantedSigner]) -> str:
-        known = [one.signer for one in await self._store.subjects_of_enrolment(enrolment)]
+        known = [one.signer for one in await self.state(enrolment)]
+        if not known:
+            refusal = "the code was used over an hour ago: a signed request lists the ids"
+            raise EnrolmentRefusedError(refusal)
         if known != [one.proven.signer for one in signers]:
             raise EnrolmentRefusedError("name, number and code do not belong together")
         return enrolment

@@ -5,6 +5,8 @@ already, and a bank's consent of a year must not depend on a phone that is off. 
 still right: the subject and the owner are still one person's here, and the chain did not end the link.
 """
 
+import msgspec
+
 from ledger.deployment import Deployment
 from ledger.errors import LedgerError
 from ledger.exchange import SignedLink
@@ -12,11 +14,18 @@ from ledger.links import make_link
 from ledger.signing import recover, sign
 from ledger.typed_data import SubjectLink, digest
 from wallet.identity.chain import ChainDesk
-from wallet.identity.errors import LinkNotRenewedError
+from wallet.identity.errors import LinkNotRenewedError, NotASubjectError
 from wallet.identity.keys import AuthorityKeys
 from wallet.identity.selection import SubjectState
 from wallet.identity.store import Store
 from wallet.identity.watching import Watcher
+
+
+class _Times(msgspec.Struct, frozen=True):
+    """The newest final block's, and up to which links are ended."""
+
+    at: int
+    links_from: int
 
 
 class Links:
@@ -48,10 +57,15 @@ class Links:
         """Sign which owner a person's subject is in a dataset.
 
         Raises:
+            NotASubjectError: It is the person's no more.
             ChainUnavailableError: The node cannot be asked.
         """
+        times = await self._times(subject)
+        row = await self._store.subject(subject)
+        if row is None or row.person != person:
+            raise NotASubjectError("the subject id is another person's now")
         owner = await self._owner(person, dataset)
-        return await self._signed(subject, dataset, owner)
+        return self._signed(subject, dataset, owner, times)
 
     async def verify(self, old: SignedLink) -> None:
         """Check that a link is this authority's, or of one that it follows.
@@ -71,25 +85,33 @@ class Links:
             ChainUnavailableError: The node cannot be asked.
         """
         link = old.link
+        times = await self._times(link.subject)
         row = await self._store.subject(link.subject)
         if row is None or row.state is not SubjectState.REGISTERED:
             raise LinkNotRenewedError("the subject is not one of this authority")
         if await self._owner(row.person, link.dataset) != link.owner:
             raise LinkNotRenewedError("the subject and the owner do not belong together")
-        if link.issued_at <= await self._chain.links_from(link.subject):
+        if link.issued_at <= times.links_from:
             raise LinkNotRenewedError("the subject's links were ended after this one was issued")
-        return await self._signed(link.subject, link.dataset, link.owner)
+        return self._signed(link.subject, link.dataset, link.owner, times)
 
     async def _owner(self, person: int, dataset: bytes) -> bytes:
         identity = (await self._store.person_by_id(person)).identity
         return self._keys.owners.owner(dataset, identity.kind, identity.number)
 
-    async def _signed(self, subject: bytes, dataset: bytes, owner: bytes) -> SignedLink:
+    async def _times(self, subject: bytes) -> _Times:
+        """Return the times of a new link: read before whose the subject is, and never again.
+
+        A correction says first whose the id is and ends the links after it. So a link that was signed for the
+        one before bears a time before that end, and is ended with the others.
+        """
         # By block times: keyholders judge by them, and a clock that is ahead makes no link that outlives
         # its end on chain.
         at = self._watcher.require().timestamp
-        links_from = await self._chain.links_from(subject)
-        link = make_link(subject, dataset, owner, at=at, links_from=links_from)
+        return _Times(at, await self._chain.links_from(subject))
+
+    def _signed(self, subject: bytes, dataset: bytes, owner: bytes, times: _Times) -> SignedLink:
+        link = make_link(subject, dataset, owner, at=times.at, links_from=times.links_from)
         return SignedLink(link, sign(digest(link, self._domain), self._keys.account))
 
     def _signer(self, signed: SignedLink) -> bytes:

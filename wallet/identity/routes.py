@@ -108,10 +108,12 @@ async def enrolments(request: Request, response: Response, parts: Parts) -> Enro
 
 @router.get("/enrolments/{enrolment}")
 async def enrolment_state(enrolment: str, parts: Parts) -> EnrolmentAnswer:
-    """Tell how an enrolment stands. Its id is random and known to who enrolled."""
-    found = await parts.store.subjects_of_enrolment(enrolment)
+    """Tell how an enrolment stands, to who enrolled and has no id yet; later `GET /v1/subjects` does, signed."""
+    found = await parts.enrolments.state(enrolment)
     if not found:
-        raise ProblemError(NOT_FOUND, "there is no such enrolment")
+        raise ProblemError(
+            NOT_FOUND, "there is no such enrolment, or it was registered an hour ago"
+        )
     return EnrolmentAnswer(enrolment=enrolment, subjects=list(map(show_subject, found)))
 
 

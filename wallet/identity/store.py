@@ -19,7 +19,14 @@ from wallet.identity.errors import (
 )
 from wallet.identity.people import Identity, Kind
 from wallet.identity.selection import KeepFor, SubjectRow, SubjectState
-from wallet.identity.tables import codes, enrolments, people, recovered, subjects
+from wallet.identity.tables import (
+    codes,
+    enrolments,
+    people,
+    recovered,
+    subjects,
+    transactions,
+)
 
 MOST_SUBJECTS = 256
 """Subject ids of one person."""
@@ -170,6 +177,21 @@ class Store:
     async def subjects_of_enrolment(self, enrolment: str) -> list[SubjectRow]:
         """Return the subject ids of one enrolment, in the order of its signers."""
         return await self._subjects(subjects.c.enrolment == enrolment)
+
+    async def registered_at(self, enrolment: str) -> int | None:
+        """Return when the last id of an enrolment was sent to be registered; None while one was not."""
+        query = (
+            select(
+                func.max(transactions.c.created_at), func.count(), func.count(transactions.c.nonce)
+            )
+            .select_from(
+                subjects.outerjoin(transactions, transactions.c.nonce == subjects.c.transaction)
+            )
+            .where(subjects.c.enrolment == enrolment)
+        )
+        async with self._database.begin() as connection:
+            sent_at, wanted, sent = (await connection.execute(query)).one()
+        return int(sent_at) if wanted and sent == wanted else None
 
     # Subjects
 

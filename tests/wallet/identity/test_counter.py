@@ -12,6 +12,7 @@ from ledger.reverts import RevertError
 from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object
 from tests.support.chain import Subject
 from tests.support.identity import LI, OFFICER, ZHANG, Identity, Key
+from wallet.identity.selection import SubjectRow
 
 SLUG = "urn:quancheng:problem:"
 
@@ -135,6 +136,38 @@ async def test_a_wrong_link_is_corrected_and_whoever_kept_it_gets_no_other(
     assert link.issued_at > ended
     assert link.expires_at == link.issued_at + MAX_LINK_LIFETIME
     assert link.owner != record_from_object(SubjectLink, wrong["link"]).owner
+
+
+@pytest.mark.parametrize("path", ["links", "links/renewals"])
+async def test_a_link_that_is_signed_while_the_id_is_corrected_is_ended_with_the_others(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The correction comes just after the authority has read whose the id is."""
+    key, store = Key(), identity.services.store
+    dataset = identity.chain.register_dataset()
+    (subject,) = [one["subject"] for one in await identity.enrol(ZHANG, [key])]
+    body = {"dataset": to_hex(dataset)}
+    old = (await identity.signed("POST", "/v1/links", key.private_key, body)).json()
+    read = store.subject
+
+    async def corrected_after(wanted: bytes) -> SubjectRow | None:
+        row = await read(wanted)
+        monkeypatch.setattr(store, "subject", read)
+        status, _ = await at_counter(
+            identity, "corrections", LI, OFFICER.private_key, subject=subject
+        )
+        assert status == 200
+        return row
+
+    monkeypatch.setattr(store, "subject", corrected_after)
+    if path == "links":
+        answer = await identity.signed("POST", "/v1/links", key.private_key, body)
+    else:
+        answer = await identity.http.post("/v1/links/renewals", json=old)
+    assert answer.status_code == 200
+    new = record_from_object(SubjectLink, answer.json()["link"])
+    assert new.owner == record_from_object(SubjectLink, old["link"]).owner, "it is the wrong one"
+    assert new.issued_at <= state_of(identity, subject).links_from
 
 
 async def test_ending_links_without_a_mistake_gives_new_ones_that_count(

@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from tests.support.identity import (
     running,
 )
 from tests.wallet.identity.conftest import import_registers
+from wallet.identity.enrolment import ENROLMENT_SHOWN
 from wallet.identity.keys import AuthorityKeys
 
 pytestmark = pytest.mark.slow
@@ -111,6 +114,34 @@ async def test_the_same_enrolment_again_is_the_same_answer(each_identity: Identi
     body = {**ZHANG, "code": code, "signers": signers_for(each_identity, code, other)}
     second_use = await each_identity.http.post("/v1/enrolments", json=body)
     assert second_use.json()["type"] == SLUG + "enrolment-refused"
+
+
+def _later(seconds: int) -> float:
+    return time.time() + seconds
+
+
+async def test_an_enrolments_id_tells_nothing_an_hour_after_it_was_registered(
+    each_identity: Identity,
+) -> None:
+    """Whoever has it from a log would watch all ids and keys of a person for ever."""
+    key = Key()
+    code = await each_identity.code_for(ZHANG)
+    body = {**ZHANG, "code": code, "signers": signers_for(each_identity, code, key)}
+    first = (await each_identity.http.post("/v1/enrolments", json=body)).json()
+    path = f"/v1/enrolments/{first['enrolment']}"
+    enrolments = each_identity.services.enrolments
+    for later, status in ((ENROLMENT_SHOWN - 60, 200), (ENROLMENT_SHOWN + 60, 404)):
+        enrolments._clock = partial(_later, later)
+        answer = await each_identity.http.get(path)
+        assert answer.status_code == status
+    assert first["subjects"][0]["subject"] not in answer.text
+    again = await each_identity.http.post("/v1/enrolments", json=body)
+    assert (again.status_code, again.json()["type"]) == (403, SLUG + "enrolment-refused")
+    assert "over an hour ago" in again.json()["detail"]
+    listed = await each_identity.signed("GET", "/v1/subjects", key.private_key)
+    assert [one["subject"] for one in listed.json()["subjects"]] == [
+        one["subject"] for one in first["subjects"]
+    ]
 
 
 @pytest.mark.parametrize(
