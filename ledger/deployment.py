@@ -112,7 +112,8 @@ class Deployment(msgspec.Struct, frozen=True):
     release_window: int
     """Seconds after its block, in block times, in which an access may be released."""
     head_age: int
-    """Seconds that the newest final block may be behind a keyholder's clock while it releases."""
+    """Seconds that the newest final block may be behind a keyholder's clock while it releases: the time that a block
+    takes to become final is in it."""
     compiler: str
     deployed: dict[ContractName, Deployed]
     rosters: tuple[Roster, ...] = ()

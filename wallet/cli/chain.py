@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ledger import queries, views
+from ledger.chain import Finality
 from ledger.deployment import (
     DEFAULT_ADMISSION_DELAY,
     DEFAULT_HEAD_AGE,
@@ -23,6 +24,7 @@ from ledger.deployment import (
 from ledger.hexes import parse_address, to_hex
 from ledger.keccak import keccak256
 from ledger.node import DEFAULT_CHAIN_ID, Node, NodeSettings
+from ledger.replay.sources import newest_final
 from ledger.rosters import Roster
 from ledger.rpc import Rpc
 from wallet.authority.acts import check_name
@@ -84,7 +86,11 @@ def deploy_contracts(
         int, typer.Option(help="Seconds in which an access can be released.")
     ] = DEFAULT_RELEASE_WINDOW,
     head_age: Annotated[
-        int, typer.Option(help="Seconds that a keyholder's newest final block may be old.")
+        int,
+        typer.Option(
+            help="Seconds that a keyholder's newest final block may be old: 60, and with depth:N or finalized"
+            " the time that a block takes to become final besides."
+        ),
     ] = DEFAULT_HEAD_AGE,
 ) -> None:
     """Deploy the five contracts; the party's account becomes the authority."""
@@ -140,28 +146,31 @@ def roster(
 
 @app.command()
 def status(context: typer.Context) -> None:
-    """Show where the chain stands, whether its time is of now, and check the contracts' code."""
+    """Show where the chain stands, whether its newest final block is of now, and check the contracts' code.
+
+    Which one is final `--finality` says, as for the keyholders: they release nothing while it is too old.
+    """
     session = session_of(context)
-    deployment = session.deployment
+    deployment, finality = session.deployment, Finality.parse(session.options.finality)
     with Rpc(_node(session.addresses.node)) as rpc:
         verify_deployment(rpc, deployment)
-        newest = rpc.send(queries.block("latest"))
+        newest = newest_final(rpc, finality)
         log = rpc.send(views.log_state(deployment.contracts))
         client = rpc.send(queries.client_version())
-    number = newest.number if newest else -1
-    age = int(time.time()) - newest.timestamp if newest else 0
+    age = int(time.time()) - newest.timestamp
     if abs(age) > deployment.head_age:
         session.output.warn(
-            f"time        the newest block is {abs(age)} s {'old' if age > 0 else 'ahead of this clock'}: "
-            f"beyond {deployment.head_age} s keyholders release nothing. Does the chain make blocks "
-            "when nothing happens, and are the clocks right?"
+            f"time        the newest final block ({finality}) is {abs(age)} s {'old' if age > 0 else 'ahead of this clock'}: "
+            f"beyond {deployment.head_age} s keyholders release nothing. Does the chain make blocks when nothing "
+            "happens, are the clocks right, and does the deployment's headAge include the time until a block is final?"
         )
     document = {
         "chain_id": deployment.chain_id,
         "trial": deployment.trial,
         "client": client,
-        "block": number,
-        "timestamp": newest.timestamp if newest else 0,
+        "finality": str(finality),
+        "block": newest.number,
+        "timestamp": newest.timestamp,
         "age": age,
         "accesses": log.sequence,
         "head": to_hex(log.head),
@@ -171,7 +180,7 @@ def status(context: typer.Context) -> None:
         document,
         f"chain       {deployment.chain_id}, {client}",
         f"trial       {deployment.trial_text}",
-        f"block       {number}, {age} s old",
+        f"block       {newest.number}, final by {finality}, {age} s old",
         f"accesses    {log.sequence}, head {to_hex(log.head)}",
         "contracts   the code is that of this version",
     )

@@ -252,6 +252,15 @@ def test_a_chain_is_started_deployed_to_and_looked_at(
         idle = quancheng.json("--node", node, "--deployment", str(file), "chain", "status")
         assert idle["block"] > status["block"]
         assert abs(idle["age"]) < 3, "an idle chain makes a block a second"
+        tight = tmp_path / "tight.json"
+        quancheng.json(
+            *("--node", node, "chain", "deploy", str(tight), "--trial", "--head-age", "3")
+        )
+        time.sleep(4)
+        asking = ("--node", node, "--deployment", str(tight))
+        assert "keyholders release nothing" not in quancheng(*asking, "chain", "status").err
+        deep = quancheng(*asking, "--finality", "depth:8", "chain", "status")
+        assert "keyholders release nothing" in deep.err, "what is final is older than that"
         strict = read_deployment(file)
         with Rpc(node) as rpc:
             rpc.send(Call("evm_increaseTime", (hex(strict.head_age + 5),), lambda _: None))
