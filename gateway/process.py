@@ -8,8 +8,8 @@ from gateway.errors import GatewayError
 from gateway.hot_path import HotPath
 from gateway.settings import Settings
 from ledger.errors import LedgerError
-from ledger.escaping import escape_text
 from ledger.logs import configure_logs, get_logger
+from ledger.printing import print_problem
 from ledger.service.server import listen, serve
 
 
@@ -20,7 +20,7 @@ def main() -> int:
         configure_logs(settings.log_level)
         listening = listen(settings.host, settings.port)
     except (GatewayError, OSError) as error:
-        sys.stderr.write(f"{escape_text(str(error))}\n")
+        print_problem(str(error))
         return 1
     host, port = listening.getsockname()[:2]
     settings = settings.model_copy(update={"port": port})
@@ -35,5 +35,5 @@ def main() -> int:
             lambda: getattr(app.state, "failure", None),
         )
     except (GatewayError, LedgerError) as error:
-        sys.stderr.write(escape_text(" ".join(str(error).split())) + "\n")
+        print_problem(str(error))
         return 1

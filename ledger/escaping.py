@@ -14,8 +14,9 @@ from typing import Final
 
 from ledger.plain_text import FOREIGN
 
-# Also the fullwidth forms, which spreadsheets of East Asian languages read alike.
-_FORMULA: Final = re.compile(r" *[=+\-@＝＋－＠]")
+# Also the fullwidth forms, which spreadsheets of East Asian languages read alike; and behind what other locales take for
+# the end of a cell: there the quotation marks of CSV do not hold either.
+_FORMULA: Final = re.compile(r"(^|[;,|；，])( *[=+\-@＝＋－＠])")
 _UNENCODABLE: Final = "quancheng.escape"
 """Error handler of encodings: escapes what an encoding does not have."""
 
@@ -30,6 +31,11 @@ def escape_text(text: str, encoding: str = "utf-8") -> str:
     return _fit(FOREIGN.sub(lambda found: _escape(found[0]), text), encoding)
 
 
+def escape_surrogates(text: str) -> str:
+    r"""Return a text that is Unicode, as it is but for halves of surrogate pairs, which stand as `\u{NUMBER}`."""
+    return _fit(text, "utf-8")
+
+
 def escape_html(text: str) -> str:
     """Return a text for HTML, between tags or in a quoted attribute."""
     return html.escape(escape_text(text))
@@ -37,8 +43,7 @@ def escape_html(text: str) -> str:
 
 def escape_cell(text: str) -> str:
     """Return a text for a cell of CSV that no spreadsheet takes for a formula."""
-    escaped = escape_text(text)
-    return f"'{escaped}" if _FORMULA.match(escaped) else escaped
+    return _FORMULA.sub(r"\1'\2", escape_text(text))
 
 
 def escape_json(document: str, encoding: str = "utf-8") -> str:

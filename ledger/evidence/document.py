@@ -11,6 +11,7 @@ import msgspec
 from ledger.contracts import Approval
 from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
+from ledger.escaping import escape_json
 from ledger.evidence.blocks import Consensus
 from ledger.evidence.errors import Check, EvidenceCheckError
 from ledger.exchange import PublicationProof, SignedLink, decode_proof, encode_proof
@@ -191,7 +192,7 @@ def encode_evidence(evidence: Evidence) -> bytes:
         else _Link(dict(record_to_object(link.link)), to_hex(link.signature)),
         release=None if release is None else _release_text(release),
     )
-    return msgspec.json.encode(text) + b"\n"
+    return escape_json(msgspec.json.encode(text).decode()).encode() + b"\n"
 
 
 def decode_evidence(data: bytes) -> Evidence:

@@ -23,7 +23,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ledger.deployment import Deployment
-from ledger.escaping import escape_json, escape_text
+from ledger.escaping import escape_json, escape_surrogates, escape_text
 from ledger.evidence import EvidenceCheckError
 from ledger.hexes import to_hex
 from wallet.cli.exit_codes import ExitCode
@@ -146,7 +146,7 @@ class _Screen:
         self.console.print(told, soft_wrap=True)
 
     def document(self, document: object, indent: int) -> None:
-        text = msgspec.json.encode(document, enc_hook=_plain)
+        text = _encoded(document)
         shaped = msgspec.json.format(text, indent=indent) if indent else text
         self._stream.write(escape_json(shaped.decode(), self._encoding) + "\n")
 
@@ -173,6 +173,22 @@ class _Screen:
 
     def _text(self, text: str, style: str = "") -> Text:
         return Text(escape_text(text, self._encoding), style=style)
+
+
+def _encoded(document: object) -> bytes:
+    """Return a document as JSON. Half surrogate pairs, which names of files may have, are escaped as text."""
+    try:
+        return msgspec.json.encode(document, enc_hook=_plain)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_whole(msgspec.to_builtins(document, enc_hook=_plain)))
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, str):
+        return value if value.isascii() else escape_surrogates(value)
+    if isinstance(value, dict):
+        return {_whole(name): _whole(member) for name, member in value.items()}
+    return list(map(_whole, value)) if isinstance(value, list | tuple) else value
 
 
 def broken(text: str, width: int) -> list[str]:

@@ -15,6 +15,7 @@ import msgspec
 
 from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError, MalformedError
+from ledger.escaping import escape_json
 from ledger.exchange import (
     AccessResult,
     RecordedAccess,
@@ -185,7 +186,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
         link=None if link is None else dict(record_to_object(link.link)),
         link_signature=None if link is None else to_hex(link.signature),
     )
-    return msgspec.json.encode(text) + b"\n"
+    return escape_json(msgspec.json.encode(text).decode()).encode() + b"\n"
 
 
 def decode_receipt(data: bytes) -> Receipt:

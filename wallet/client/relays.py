@@ -3,8 +3,10 @@
 import msgspec
 
 from ledger.contracts import Approval
+from ledger.escaping import escape_json
 from ledger.exchange import SignedLink
 from ledger.hexes import to_hex
+from ledger.strict_json import parse_json
 from ledger.typed_data import (
     Authorization,
     Confirmation,
@@ -18,7 +20,7 @@ from ledger.typed_data import (
     record_from_object,
     record_to_object,
 )
-from wallet.client.calls import Bitmap, Credential, HttpCall, OptionalBitmap, path, reader
+from wallet.client.calls import Answer, Bitmap, Credential, HttpCall, OptionalBitmap, path, reader
 from wallet.client.errors import ProblemError
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps
@@ -164,9 +166,14 @@ def my_history(cursor: str | None = None) -> HttpCall[HistoryPage]:
 
 
 def my_receipt(access: bytes) -> HttpCall[bytes]:
-    """Ask for the receipt of an access (ISO/IEC TS 27560), as JSON."""
+    """Ask for the receipt of an access (ISO/IEC TS 27560), as JSON that is plain text."""
+
+    def read(answer: Answer) -> bytes:
+        parse_json(answer.body)  # deep, it would be laid out over gigabytes of blanks
+        return escape_json(answer.body.decode()).encode()
+
     where = path("/v1/receipts/{}", access)
-    return HttpCall("GET", where, lambda got: got.body, credential=Credential.SIGNATURE)
+    return HttpCall("GET", where, read, credential=Credential.SIGNATURE)
 
 
 def _approval(approval: Approval) -> dict[str, str]:

@@ -9,7 +9,6 @@ Settings come from the environment (QUANCHENG_IDENTITY_*, `wallet.identity.setti
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from pydantic import ValidationError
 
 from ledger.deployment import read_deployment
 from ledger.errors import LedgerError
-from ledger.escaping import escape_text
 from ledger.hexes import to_hex
 from ledger.logs import configure_logs
+from ledger.printing import print_line, print_problem
 from wallet.errors import WalletError
 from wallet.identity.app import create_app
 from wallet.identity.database import open_database
@@ -53,7 +52,7 @@ def initialize(settings: IdentitySettings, _: argparse.Namespace) -> None:
     source = parse_source(settings.password)
     password = read_password(source, question="New password: ", repeat=True)
     keys = create_authority(_keystore(settings), password)
-    _print(f"address  {to_hex(keys.address)}")
+    print_line(f"address  {to_hex(keys.address)}")
 
 
 def take_over(settings: IdentitySettings, options: argparse.Namespace) -> None:
@@ -64,7 +63,7 @@ def take_over(settings: IdentitySettings, options: argparse.Namespace) -> None:
         try:
             for path in options.files:
                 count = await Store(database).import_people(read_register(path))
-                _print(f"{count:>10,}  {path}")
+                print_line(f"{count:>10,}  {path}")
         finally:
             await database.close()
 
@@ -102,9 +101,5 @@ def _keystore(settings: IdentitySettings) -> Keystore:
     return Keystore(settings.keystore, scrypt_n=settings.scrypt_n)
 
 
-def _print(line: str) -> None:
-    sys.stdout.write(escape_text(line) + "\n")
-
-
 def _say(line: str) -> None:
-    sys.stderr.write(f"identity: {escape_text(line)}\n")
+    print_problem(f"identity: {line}")

@@ -14,7 +14,6 @@ draws with the same epoch, threshold and members; rotation is the same with the 
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,9 +23,9 @@ from ledger import contracts, views
 from ledger.deployment import Deployment, read_deployment, verify_deployment
 from ledger.enumerations import Roles
 from ledger.errors import LedgerError
-from ledger.escaping import escape_text
 from ledger.hexes import parse_address, to_hex
 from ledger.logs import configure_logs
+from ledger.printing import print_line, print_problem
 from ledger.rosters import Roster
 from ledger.rpc import Rpc
 from ledger.sealing import EncryptionKey, Suite
@@ -77,8 +76,8 @@ def initialize(settings: KeyholderSettings, options: argparse.Namespace) -> None
     source = parse_source(settings.password)
     password = read_password(source, question="New password: ", repeat=True)
     holdings = create_holder(keystore, password, Suite[options.suite])
-    _print(f"address         {to_hex(holdings.address)}")
-    _print(f"encryption key  {to_hex(holdings.opening.encryption_key.to_bytes())}")
+    print_line(f"address         {to_hex(holdings.address)}")
+    print_line(f"encryption key  {to_hex(holdings.opening.encryption_key.to_bytes())}")
 
 
 def register(settings: KeyholderSettings, _: argparse.Namespace) -> None:
@@ -90,7 +89,7 @@ def register(settings: KeyholderSettings, _: argparse.Namespace) -> None:
         call = contracts.set_encryption_key(key)
         sender = Sender(rpc, holdings.account, fee=settings.fee_rule)
         receipt = sender.send(deployment.address_of(call.contract), call.data)
-    _print(f"registered in block {receipt.block_number}")
+    print_line(f"registered in block {receipt.block_number}")
 
 
 def draw(settings: KeyholderSettings, options: argparse.Namespace) -> None:
@@ -109,7 +108,7 @@ def draw(settings: KeyholderSettings, options: argparse.Namespace) -> None:
         recipient = roster.number_of(packet.recipient)
         path = options.out / f"epoch-{packet.epoch}-seed-{subset}-to-{recipient}.json"
         path.write_bytes(encode_packet(packet))
-        _print(str(path))
+        print_line(str(path))
     _report(seeds)
 
 
@@ -140,7 +139,7 @@ def check(settings: KeyholderSettings, _: argparse.Namespace) -> int:
     for epoch in sorted(holdings.epochs):
         _report(holdings.epochs[epoch])
     if not holdings.epochs:
-        _print("no epoch was begun")
+        print_line("no epoch was begun")
     newest = max(holdings.epochs, default=None)
     return 0 if newest is not None and not holdings.epochs[newest].missing else 1
 
@@ -148,7 +147,7 @@ def check(settings: KeyholderSettings, _: argparse.Namespace) -> int:
 def check_journal(settings: KeyholderSettings, _: argparse.Namespace) -> None:
     """Check the running hash of the release journal."""
     count = sum(1 for _entry in read_journal(settings.journal))
-    _print(f"{count} entries, each following the one before")
+    print_line(f"{count} entries, each following the one before")
 
 
 def run(settings: KeyholderSettings, _: argparse.Namespace) -> int:
@@ -219,16 +218,12 @@ def _encryption_keys(
 def _report(seeds: EpochSeeds) -> None:
     roster = seeds.roster
     sharing = f"{roster.threshold} of {len(roster.members)}"
-    _print(f"epoch {roster.epoch}: keyholder {seeds.number}, {sharing}")
+    print_line(f"epoch {roster.epoch}: keyholder {seeds.number}, {sharing}")
     for subset, fingerprint in seeds.fingerprints().items():
-        _print(f"  seed {'-'.join(map(str, subset))}  {fingerprint}")
+        print_line(f"  seed {'-'.join(map(str, subset))}  {fingerprint}")
     for subset in seeds.missing:
-        _print(f"  seed {'-'.join(map(str, subset))}  missing: from keyholder {subset[0]}")
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(escape_text(line) + "\n")
+        print_line(f"  seed {'-'.join(map(str, subset))}  missing: from keyholder {subset[0]}")
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"keyholder: {escape_text(line)}\n")
+    print_problem(f"keyholder: {line}")

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from ledger.entities import NOTHING, State
-from ledger.escaping import escape_cell
+from ledger.escaping import escape_cell, escape_json
 from ledger.events import Accessed, Event
 from ledger.hexes import to_hex
 from ledger.moments import iso_moment
@@ -133,7 +133,7 @@ def _json_lines(path: Path) -> Iterator[Add]:
     with path.open("wb") as file:
 
         def add(row: AccessRow) -> None:
-            file.write(msgspec.json.encode(row) + b"\n")
+            file.write(escape_json(msgspec.json.encode(row).decode()).encode() + b"\n")
 
         yield add
 

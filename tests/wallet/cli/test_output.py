@@ -3,6 +3,7 @@
 import ast
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from ledger.escaping import escape_text
+from ledger.escaping import escape_surrogates, escape_text
 from ledger.plain_text import MOST_NAME, is_plain
+from ledger.printing import print_line, print_problem
 from tests.support.hostile import HOSTILE, hostile_texts
 from tests.wallet.rooms.test_proposals import BANK_NAME, DATASET, NOW, PURPOSE, asked
 from wallet.citizen.proposal import Proposal, compose
@@ -25,8 +27,12 @@ from wallet.cli.exit_codes import ExitCode
 from wallet.cli.output import Output, broken
 from wallet.cli.statements import show_proposal
 from wallet.errors import WalletError
+from wallet.identity import commands as identity_commands
+from wallet.keyholder import commands as keyholder_commands
 
 ROOT: Final = Path(__file__).parents[3]
+ANY_TEXT: Final = st.text(st.characters(codec="utf-8")) | st.text(st.characters())
+"""With halves of surrogate pairs, which names of files have that are no UTF-8."""
 _LAYOUT: Final = set("\n─━│┃┌┐└┘├┤┬┴┼┏┓┗┛┡┩┳┻╇╈┠┨┯┷┿╂╋╞╡╪" + "—")
 
 
@@ -120,14 +126,23 @@ def print_everything(text: str, *, machine: bool) -> None:
     output.say(text)
     output.warn(text)
     output.error(WalletError(text), ExitCode.FAILED)
-    output.document(json.dumps({"text": text}).encode())
+    output.document(json.dumps({"text": escape_surrogates(text)}).encode())
 
 
-@given(st.text(st.characters(codec="utf-8")) | hostile_texts(), st.sampled_from([20, 80, 200]))
+def print_service_lines(text: str) -> None:
+    """Print a text in each of the ways that services and their commands have; there are no others."""
+    print_line(f"before {text} after")
+    print_problem(text)
+    identity_commands._say(text)
+    keyholder_commands._say(text)
+
+
+@given(ANY_TEXT | hostile_texts(), st.sampled_from([20, 80, 200]))
 def test_no_text_acts_on_the_terminal_that_shows_it(text: str, width: int) -> None:
     for machine in (False, True):
         with terminal(width) as stream:
             print_everything(text, machine=machine)
+            print_service_lines(text)
         shown = printed(stream)
         assert [each for each in set(shown) - _LAYOUT if not is_plain(each)] == []
 
@@ -142,10 +157,11 @@ def test_text_of_others_begins_no_line_of_its_own(text: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "ascii", "latin-1", "utf-8"])
-@given(text=st.text(st.characters(codec="utf-8")) | st.just("李𠮷") | hostile_texts())
+@given(text=ANY_TEXT | st.just("李𠮷") | hostile_texts())
 def test_no_encoding_of_a_terminal_makes_a_command_fail(encoding: str, text: str) -> None:
     for machine in (False, True):
         with terminal(encoding=encoding) as stream:
+            print_service_lines(text)
             print_everything(text, machine=machine)
         assert printed(stream)
 
@@ -159,22 +175,45 @@ def test_a_name_that_a_terminal_cannot_show_is_escaped() -> None:
     assert json.loads(printed(stream)) == {"姓名": "李𠮷"}
 
 
-def test_only_one_module_of_the_commands_prints() -> None:
-    """So that no command can forget to escape."""
-    allowed = {"output.py"}
-    for path in (ROOT / "wallet" / "cli").glob("*.py"):
-        if path.name in allowed:
-            continue
-        tree = ast.parse(path.read_text("utf-8"))
-        imported = {
-            name.name if isinstance(node, ast.Import) else node.module or ""
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            for name in node.names
-        }
-        # Bars show numbers and a word of the command's own.
-        drawing = imported - {"rich.progress"}
-        assert not [name for name in drawing if name.split(".")[0] in ("rich", "click")], path
-        called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        forbidden = ("print", "typer.echo", "typer.secho", "sys.stdout.write", "sys.stderr.write")
-        assert not called & set(forbidden), path
+def test_a_surrogate_in_a_document_is_told_as_text_and_the_document_is_unicode() -> None:
+    with terminal() as stream:
+        Output(machine=True).result({"journal \udcff": ["\udcff.ndjson", 1, None]})
+    assert json.loads(printed(stream)) == {"journal \\u{DCFF}": ["\\u{DCFF}.ndjson", 1, None]}
+
+
+PRINTERS: Final = {
+    "ledger/printing.py": "lines of services",
+    "ledger/logs.py": "the log, as JSON that is plain",
+    "wallet/cli/output.py": "what commands say",
+}
+
+
+def test_only_three_modules_print() -> None:
+    """So that no service and no command can forget to escape."""
+    for package in ("gateway", "ledger", "wallet"):
+        for path in (ROOT / package).rglob("*.py"):
+            if str(path.relative_to(ROOT)) in PRINTERS:
+                continue
+            tree = ast.parse(path.read_text("utf-8"))
+            imported = {
+                name.name if isinstance(node, ast.Import) else node.module or ""
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Import | ast.ImportFrom)
+                for name in node.names
+            }
+            # Bars show numbers and a word of the command's own.
+            drawing = imported - {"rich.progress"}
+            assert not [name for name in drawing if name.split(".")[0] in ("rich", "click")], path
+            called = {
+                ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)
+            }
+            forbidden = {
+                "print",
+                "typer.echo",
+                "typer.secho",
+                "traceback.print_exc",
+                "warnings.warn",
+            }
+            writing = [name for name in called if re.search(r"\bstd(out|err)\b.*write", name)]
+            assert not called & forbidden, path
+            assert not writing, path
