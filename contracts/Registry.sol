@@ -12,6 +12,7 @@ contract Registry is IRegistry, Numbered {
     uint8 private constant REGULATOR = uint8(1 << uint8(Role.Regulator));
     uint8 private constant ANNOUNCED_ROLES = REGULATOR | uint8(1 << uint8(Role.IdentityAuthority));
     uint64 private constant LEAST_DELAY = 3 days;
+    uint64 private constant LEAST_TIME_TO_TAKE = 1 hours;
     uint64 private constant LONGEST_RESTRICTION = 5 * 365 days;
 
     /// @inheritdoc IRegistry
@@ -20,6 +21,8 @@ contract Registry is IRegistry, Numbered {
     uint64 public immutable ADMISSION_DELAY;
 
     address private _authority;
+    // Number of times that the authority was handed over. What was announced before one counts no more after it.
+    uint32 private _term;
     // Active ones: the last cannot be withdrawn.
     uint32 private _regulators;
     mapping(address party => Standing standing) private _standings;
@@ -27,7 +30,7 @@ contract Registry is IRegistry, Numbered {
     mapping(address consumer => mapping(address recorder => bool named)) private _recorders;
     mapping(address party => bytes key) private _encryptionKeys;
     mapping(bytes32 nameHash => address party) private _named;
-    mapping(address party => Admission admission) private _admissions;
+    mapping(uint32 term => mapping(address party => Admission admission)) private _admissions;
     mapping(address regulator => uint64 until) private _vetoUntil;
     mapping(bytes32 changeId => uint64 effectiveAt) private _changes;
     mapping(address verifier => bool listed) private _verifiers;
@@ -72,41 +75,50 @@ contract Registry is IRegistry, Numbered {
     /// @inheritdoc IRegistry
     function admit(address party, uint8 roles, string memory name) external onlyAuthority {
         _requireRoles(party, roles);
+        _requireNotPending(_admissions[_term][party].effectiveAt);
         _takeName(party, name);
-        delete _admissions[party];
+        delete _admissions[_term][party];
         if (ADMISSION_DELAY == 0 || roles & ~_rolesNow(party) & ANNOUNCED_ROLES == 0) {
             _admit(party, roles, name);
             return;
         }
 
         uint64 effectiveAt = _dueAt();
-        _admissions[party] = Admission({roles: roles, effectiveAt: effectiveAt, name: name});
+        _admissions[_term][party] = Admission({roles: roles, effectiveAt: effectiveAt, name: name});
         _emit(AdmissionAnnounced.selector, _topic(party), abi.encode(NUMBER, roles, name, effectiveAt));
     }
 
     /// @inheritdoc IRegistry
+    /// @dev No guard on the roles: they were checked when it was announced, by this same authority.
     function activate(address party) external {
-        Admission memory due = _admissions[party];
+        Admission memory due = _admissions[_term][party];
         _requireDue(due.effectiveAt);
-        _requireRoles(party, due.roles);
 
-        delete _admissions[party];
+        delete _admissions[_term][party];
         _admit(party, due.roles, due.name);
     }
 
     /// @inheritdoc IRegistry
     function vetoAdmission(address party, string calldata reason) external {
-        _requireVeto(_admissions[party].effectiveAt, reason);
+        _requireVeto(_admissions[_term][party].effectiveAt, reason);
 
-        delete _admissions[party];
+        delete _admissions[_term][party];
         _emit(AdmissionVetoed.selector, _topic(party), _topic(msg.sender), abi.encode(NUMBER, reason));
+    }
+
+    /// @inheritdoc IRegistry
+    function retractAdmission(address party) external onlyAuthority {
+        _requirePending(_admissions[_term][party].effectiveAt);
+
+        delete _admissions[_term][party];
+        _emit(AdmissionRetracted.selector, _topic(party), abi.encode(NUMBER));
     }
 
     /// @inheritdoc IRegistry
     function withdraw(address party) external onlyAuthority {
         _requireAdmitted(party);
 
-        delete _admissions[party];
+        delete _admissions[_term][party];
         if (_rolesNow(party) & REGULATOR != 0) _releaseRegulator(party);
         _standings[party].active = false;
         _emit(PartyWithdrawn.selector, _topic(party), abi.encode(NUMBER));
@@ -115,9 +127,11 @@ contract Registry is IRegistry, Numbered {
     /// @inheritdoc IRegistry
     function announceChange(Change change, address first, address second) external onlyAuthority {
         _requireChange(change, first, second);
+        bytes32 changeId = _changeId(change, first, second);
+        _requireNotPending(_changes[changeId]);
 
         uint64 effectiveAt = _dueAt();
-        _changes[_changeId(change, first, second)] = effectiveAt;
+        _changes[changeId] = effectiveAt;
         _emit(ChangeAnnounced.selector, _topic(change), _topic(first), _topic(second), abi.encode(NUMBER, effectiveAt));
     }
 
@@ -142,6 +156,17 @@ contract Registry is IRegistry, Numbered {
         _emit(
             ChangeVetoed.selector, _topic(change), _topic(first), _topic(second), abi.encode(NUMBER, msg.sender, reason)
         );
+    }
+
+    /// @inheritdoc IRegistry
+    function retractChange(Change change, address first, address second) external onlyAuthority {
+        // Else a thief of its key would retract, for ever again, the hand-over by which it loses it.
+        if (change == Change.Authority) revert HandOverStands(first);
+        bytes32 changeId = _changeId(change, first, second);
+        _requirePending(_changes[changeId]);
+
+        delete _changes[changeId];
+        _emit(ChangeRetracted.selector, _topic(change), _topic(first), _topic(second), abi.encode(NUMBER));
     }
 
     /// @inheritdoc IRegistry
@@ -234,13 +259,15 @@ contract Registry is IRegistry, Numbered {
     }
 
     /// @inheritdoc IRegistry
-    function admissionOf(address party) external view returns (Admission memory) {
-        return _admissions[party];
+    function admissionOf(address party) external view returns (Admission memory pending) {
+        Admission storage announced = _admissions[_term][party];
+        if (_isPending(announced.effectiveAt)) pending = announced;
     }
 
     /// @inheritdoc IRegistry
     function changeDueAt(Change change, address first, address second) external view returns (uint64) {
-        return _changes[_changeId(change, first, second)];
+        uint64 effectiveAt = _changes[_changeId(change, first, second)];
+        return _isPending(effectiveAt) ? effectiveAt : 0;
     }
 
     /// @inheritdoc IRegistry
@@ -293,7 +320,7 @@ contract Registry is IRegistry, Numbered {
     }
 
     function _makeChange(Change change, address first, address second) private {
-        if (change == Change.Authority) _authority = first;
+        if (change == Change.Authority) (_authority, _term) = (first, _term + 1);
         else if (change == Change.Verifier) _verifiers[first] = true;
         else _successors[first] = second;
         _emit(ChangeMade.selector, _topic(change), _topic(first), _topic(second), abi.encode(NUMBER));
@@ -320,6 +347,8 @@ contract Registry is IRegistry, Numbered {
     function _requireChange(Change change, address first, address second) private view {
         if (change == Change.Authority) {
             if (first == address(0) || second != address(0)) revert PartyUnknown(first);
+            // It would change nothing but end what else is announced.
+            if (first == _authority) revert AlreadyAuthority(first);
             if (_standings[first].roles & REGULATOR != 0) revert RegulatorNotIndependent(first);
         } else if (change == Change.Verifier) {
             if (first.code.length == 0 || second != address(0)) revert NotAContract(first);
@@ -333,14 +362,24 @@ contract Registry is IRegistry, Numbered {
         if (_rolesNow(msg.sender) & REGULATOR == 0 && _vetoUntil[msg.sender] <= block.timestamp) {
             revert NoVeto(msg.sender);
         }
-        if (effectiveAt == 0) revert NotAnnounced();
+        _requirePending(effectiveAt);
         if (effectiveAt <= block.timestamp) revert AlreadyEffective(effectiveAt);
         _requireReason(reason);
     }
 
     function _requireDue(uint64 effectiveAt) private view {
-        if (effectiveAt == 0) revert NotAnnounced();
+        _requirePending(effectiveAt);
         if (effectiveAt > block.timestamp) revert NotEffectiveYet(effectiveAt);
+    }
+
+    function _requirePending(uint64 effectiveAt) private view {
+        if (effectiveAt == 0) revert NotAnnounced();
+        if (!_isPending(effectiveAt)) revert Lapsed(effectiveAt);
+    }
+
+    /// @dev Else who announces the same again puts it off for ever.
+    function _requireNotPending(uint64 effectiveAt) private view {
+        if (_isPending(effectiveAt)) revert AlreadyAnnounced(effectiveAt);
     }
 
     function _requireAdmitted(address party) private view {
@@ -366,9 +405,15 @@ contract Registry is IRegistry, Numbered {
         return uint64(block.timestamp) + ADMISSION_DELAY;
     }
 
-    /// @dev With the authority that announced it: what one announced, its successor did not.
+    /// @dev Whether something is announced, and neither made, stopped nor lapsed.
+    function _isPending(uint64 effectiveAt) private view returns (bool) {
+        uint256 timeToTake = ADMISSION_DELAY < LEAST_TIME_TO_TAKE ? LEAST_TIME_TO_TAKE : ADMISSION_DELAY;
+        return effectiveAt != 0 && block.timestamp < effectiveAt + timeToTake;
+    }
+
+    /// @dev With the term: what one authority announced, its successor did not.
     function _changeId(Change change, address first, address second) private view returns (bytes32) {
-        return keccak256(abi.encode(_authority, change, first, second));
+        return keccak256(abi.encode(_term, change, first, second));
     }
 
     function _topic(Change change) private pure returns (bytes32) {

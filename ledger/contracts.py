@@ -93,6 +93,11 @@ def veto_admission(party: bytes, reason: str) -> ContractCall:
     return _call("Registry", "vetoAdmission(address,string)", party, reason)
 
 
+def retract_admission(party: bytes) -> ContractCall:
+    """Take an announced admission back; the authority."""
+    return _call("Registry", "retractAdmission(address)", party)
+
+
 def withdraw(party: bytes) -> ContractCall:
     """Withdraw a party; the authority."""
     return _call("Registry", "withdraw(address)", party)
@@ -111,6 +116,11 @@ def make_change(change: Change, first: bytes, second: bytes = _NOBODY) -> Contra
 def veto_change(change: Change, first: bytes, second: bytes, reason: str) -> ContractCall:
     """Stop an announced change; a regulator, or one withdrawn a short while ago."""
     return _call("Registry", f"vetoChange({_CHANGE},string)", change, first, second, reason)
+
+
+def retract_change(change: Change, first: bytes, second: bytes = _NOBODY) -> ContractCall:
+    """Take an announced change back, never a hand-over; the authority."""
+    return _call("Registry", f"retractChange({_CHANGE})", change, first, second)
 
 
 def name_recorder(recorder: bytes) -> ContractCall:

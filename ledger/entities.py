@@ -247,9 +247,9 @@ class State:
         authority: The account at the head of the registry; None before the registry is deployed.
         parties: By address.
         names: The party whose name it is or was.
-        admissions: That are announced, by party.
-        changes: That are announced, by what they are about and who announced them, with the second from which
-            they can be made.
+        admissions: That the present authority announced, by party; also those that lapsed.
+        changes: That it announced, by what they are about, with the second from which they can be made;
+            also those that lapsed.
         veto_until: Until when (exclusive) regulators who are none any more may veto.
         verifiers: Of signatures, by address.
         successors: Of identity authorities, by address.
@@ -308,7 +308,7 @@ class State:
         self.parties: dict[bytes, Party] = {}
         self.names: dict[str, bytes] = {}
         self.admissions: dict[bytes, Admission] = {}
-        self.changes: dict[tuple[bytes, Change, bytes, bytes], int] = {}
+        self.changes: dict[tuple[Change, bytes, bytes], int] = {}
         self.veto_until: dict[bytes, int] = {}
         self.verifiers: set[bytes] = set()
         self.successors: dict[bytes, bytes] = {}

@@ -31,6 +31,8 @@ _CONSUMER = int(Roles.CONSUMER)
 LATEST_START: Final = 86_400
 """Seconds after its block at which an authorization or an order may begin, at most."""
 
+_LEAST_TIME_TO_TAKE = 3600
+
 FOR_EVER: Final = 2**64 - 1
 """Until when the current key may sign."""
 
@@ -169,6 +171,16 @@ def _within(fields: int, bound: int) -> Outcome:
 def all_fields(dataset: Dataset) -> int:
     """Return the bitmap of all fields of a dataset."""
     return (1 << len(dataset.fields)) - 1
+
+
+def lapse_of(effective_at: int, admission_delay: int) -> int:
+    """Return when (exclusive) what was announced in the registry can be taken no more."""
+    return effective_at + max(admission_delay, _LEAST_TIME_TO_TAKE)
+
+
+def is_pending(effective_at: int, admission_delay: int, now: int) -> bool:
+    """Say whether what was announced did not lapse yet; `effective_at` is zero for nothing."""
+    return effective_at > 0 and now < lapse_of(effective_at, admission_delay)
 
 
 def has_role(party: Party | None, role: Roles) -> bool:

@@ -21,6 +21,7 @@ from ledger.events import (
     Accessed,
     AccessVoided,
     AdmissionAnnounced,
+    AdmissionRetracted,
     AdmissionVetoed,
     AgreementApproved,
     AgreementSuspended,
@@ -30,6 +31,7 @@ from ledger.events import (
     BatchSkipped,
     ChangeAnnounced,
     ChangeMade,
+    ChangeRetracted,
     ChangeVetoed,
     ConfidentialitySigned,
     Confirmed,
@@ -219,7 +221,10 @@ _NAMES: Final[Mapping[type[Event], Names]] = MappingProxyType(
         ConfidentialitySigned: lambda event: (event.application, event.consumer),
         AgreementWithdrawn: lambda event: (event.agreement, event.by),
         **dict.fromkeys(
-            (PartyAdmitted, AdmissionAnnounced, PartyWithdrawn, EncryptionKeySet),
+            (
+                *(PartyAdmitted, AdmissionAnnounced, AdmissionRetracted, PartyWithdrawn),
+                EncryptionKeySet,
+            ),
             lambda event: (event.party,),
         ),
         AdmissionVetoed: lambda event: (event.party, event.regulator),
@@ -234,7 +239,8 @@ _NAMES: Final[Mapping[type[Event], Names]] = MappingProxyType(
         RestrictionLifted: lambda event: (event.consumer, event.regulator),
         ContractAnnounced: lambda event: (event.deployed,),
         **dict.fromkeys(
-            (ChangeAnnounced, ChangeVetoed, ChangeMade), lambda event: (event.first, event.second)
+            (ChangeAnnounced, ChangeVetoed, ChangeRetracted, ChangeMade),
+            lambda event: (event.first, event.second),
         ),
     }
 )
@@ -257,8 +263,8 @@ _HALTING: Final = frozenset(
 
 _BY_AUTHORITY: Final = frozenset(
     (
-        *(PartyAdmitted, AdmissionAnnounced, PartyWithdrawn, ContractAnnounced, OrderIssued),
-        *(ChangeAnnounced, ChangeMade),
+        *(PartyAdmitted, AdmissionAnnounced, AdmissionRetracted, PartyWithdrawn),
+        *(ChangeAnnounced, ChangeRetracted, ChangeMade, ContractAnnounced, OrderIssued),
         *(PurposeRegistered, PurposeFieldsBound, PurposeRetired),
     )
 )

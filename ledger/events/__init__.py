@@ -62,9 +62,11 @@ from ledger.events.log import (
 )
 from ledger.events.registry import (
     AdmissionAnnounced,
+    AdmissionRetracted,
     AdmissionVetoed,
     ChangeAnnounced,
     ChangeMade,
+    ChangeRetracted,
     ChangeVetoed,
     ConsumerRestricted,
     ContractAnnounced,
@@ -82,6 +84,7 @@ __all__ = [
     "AccessVoided",
     "Accessed",
     "AdmissionAnnounced",
+    "AdmissionRetracted",
     "AdmissionVetoed",
     "AgreementApproved",
     "AgreementSuspended",
@@ -92,6 +95,7 @@ __all__ = [
     "Block",
     "ChangeAnnounced",
     "ChangeMade",
+    "ChangeRetracted",
     "ChangeVetoed",
     "ConfidentialitySigned",
     "Confirmed",

@@ -45,6 +45,12 @@ class AdmissionVetoed(NumberedEvent, frozen=True, gc=False):
     reason: String
 
 
+class AdmissionRetracted(NumberedEvent, frozen=True, gc=False):
+    """The authority took an announced admission back."""
+
+    party: IndexedAddress
+
+
 class PartyWithdrawn(NumberedEvent, frozen=True, gc=False):
     """A party may do nothing any more; an admission that was announced for it ends too."""
 
@@ -69,6 +75,14 @@ class ChangeVetoed(NumberedEvent, frozen=True, gc=False):
     second: IndexedAddress
     regulator: Address
     reason: String
+
+
+class ChangeRetracted(NumberedEvent, frozen=True, gc=False):
+    """The authority took an announced change back."""
+
+    change: IndexedChange
+    first: IndexedAddress
+    second: IndexedAddress
 
 
 class ChangeMade(NumberedEvent, frozen=True, gc=False):
@@ -136,9 +150,11 @@ EVENTS: Final[tuple[type[NumberedEvent], ...]] = (
     PartyAdmitted,
     AdmissionAnnounced,
     AdmissionVetoed,
+    AdmissionRetracted,
     PartyWithdrawn,
     ChangeAnnounced,
     ChangeVetoed,
+    ChangeRetracted,
     ChangeMade,
     RecorderNamed,
     RecorderDismissed,

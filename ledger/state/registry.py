@@ -5,9 +5,11 @@ from ledger.enumerations import ALL_ROLES, Change, Roles
 from ledger.events.abi import Event
 from ledger.events.registry import (
     AdmissionAnnounced,
+    AdmissionRetracted,
     AdmissionVetoed,
     ChangeAnnounced,
     ChangeMade,
+    ChangeRetracted,
     ChangeVetoed,
     ConsumerRestricted,
     ContractAnnounced,
@@ -19,7 +21,7 @@ from ledger.events.registry import (
     RestrictionAppealed,
     RestrictionLifted,
 )
-from ledger.policy import has_role
+from ledger.policy import has_role, is_pending
 from ledger.state.errors import ImpossibleEventError, require
 
 _NOBODY = bytes(20)
@@ -37,14 +39,13 @@ def party_admitted(state: State, event: PartyAdmitted) -> None:
     _require_other_regulator(state, event, event.party, roles)
     before, party = _roles_now(state, event.party), state.parties.get(event.party)
     pending = state.admissions.get(event.party)
-    if pending is not None and pending.effective_at <= now:
-        require(
-            (pending.roles, pending.name) == (roles, event.title), event, "not as it was announced"
-        )
+    if pending is not None and is_pending(pending.effective_at, state.delays.admission, now):
+        announced = (pending.roles, pending.name) == (roles, event.title)
+        require(announced and pending.effective_at <= now, event, "not as announced, or not due")
     elif roles & ~before & _ANNOUNCED_ROLES and event.transaction != state.founding:
         require(not state.delays.admission, event, "it was not announced")
     if before & ~roles & _REGULATOR:
-        _keep_veto(state, event.party, event.block.timestamp)
+        _keep_veto(state, event.party, now)
     state.admissions.pop(event.party, None)
     state.names.setdefault(event.title, event.party)
     if party is None:
@@ -54,11 +55,14 @@ def party_admitted(state: State, event: PartyAdmitted) -> None:
 
 
 def admission_announced(state: State, event: AdmissionAnnounced) -> None:
-    """Announce an admission; it replaces one announced before."""
+    """Announce an admission; it replaces one that lapsed."""
     _require_roles(state, event, event.party, event.roles)
     _require_name(state, event, event.party, event.title)
     new = event.roles & ~_roles_now(state, event.party) & _ANNOUNCED_ROLES
-    require(new, event, "nothing of it needs to be announced")
+    waits = event.effective_at > event.block.timestamp
+    require(new and waits, event, "nothing of it needs to be announced")
+    before = state.admissions.get(event.party)
+    _require_not_pending(state, event, before.effective_at if before else 0)
     _require_delay(state, event, event.effective_at - event.block.timestamp)
     state.names.setdefault(event.title, event.party)
     state.admissions[event.party] = Admission(event.roles, event.title, event.effective_at)
@@ -73,6 +77,13 @@ def admission_vetoed(state: State, event: AdmissionVetoed) -> None:
     del state.admissions[event.party]
 
 
+def admission_retracted(state: State, event: AdmissionRetracted) -> None:
+    """Take an announced admission back."""
+    pending = state.admissions.get(event.party)
+    _require_pending(state, event, pending.effective_at if pending else 0)
+    del state.admissions[event.party]
+
+
 def party_withdrawn(state: State, event: PartyWithdrawn) -> None:
     """Withdraw a party."""
     party = _admitted(state, event, event.party)
@@ -84,18 +95,26 @@ def party_withdrawn(state: State, event: PartyWithdrawn) -> None:
 
 
 def change_announced(state: State, event: ChangeAnnounced) -> None:
-    """Announce a change; it replaces the same one announced before."""
+    """Announce a change; it replaces the same one if that lapsed."""
     _require_change(state, event)
+    _require_not_pending(state, event, state.changes.get(_change(event), 0))
     _require_delay(state, event, event.effective_at - event.block.timestamp)
-    state.changes[_change(state, event)] = event.effective_at
+    state.changes[_change(event)] = event.effective_at
 
 
 def change_vetoed(state: State, event: ChangeVetoed) -> None:
     """Stop an announced change."""
     _require_veto(state, event, event.regulator, event.reason)
-    due = state.changes.get(_change(state, event))
+    due = state.changes.get(_change(event))
     require(due is not None and due > event.block.timestamp, event, "not announced, or due")
-    del state.changes[_change(state, event)]
+    del state.changes[_change(event)]
+
+
+def change_retracted(state: State, event: ChangeRetracted) -> None:
+    """Take an announced change back, never a hand-over."""
+    require(event.change is not Change.AUTHORITY, event, "a hand-over stands")
+    _require_pending(state, event, state.changes.get(_change(event), 0))
+    del state.changes[_change(event)]
 
 
 def change_made(state: State, event: ChangeMade) -> None:
@@ -104,13 +123,16 @@ def change_made(state: State, event: ChangeMade) -> None:
         require(event.change is Change.AUTHORITY, event, "the registry's deployment is missing")
         state.founding = event.transaction
     elif event.transaction != state.founding:
-        due = state.changes.get(_change(state, event))
-        made = due is not None and due <= event.block.timestamp
-        require(made, event, "not announced, or not due")
+        due = state.changes.get(_change(event), 0)
+        _require_pending(state, event, due)
+        require(due <= event.block.timestamp, event, "not due")
         _require_change(state, event)
-        del state.changes[_change(state, event)]
+        del state.changes[_change(event)]
     if event.change is Change.AUTHORITY:
         state.authority = event.first
+        # What one authority announced, its successor did not.
+        state.admissions.clear()
+        state.changes.clear()
     elif event.change is Change.VERIFIER:
         state.verifiers.add(event.first)
     else:
@@ -215,6 +237,16 @@ def _require_delay(state: State, event: Event, delay: int) -> None:
     require(delay == state.delays.admission, event, "another delay")
 
 
+def _require_pending(state: State, event: Event, effective_at: int) -> None:
+    pending = is_pending(effective_at, state.delays.admission, event.block.timestamp)
+    require(pending, event, "not announced, or lapsed")
+
+
+def _require_not_pending(state: State, event: Event, effective_at: int) -> None:
+    pending = is_pending(effective_at, state.delays.admission, event.block.timestamp)
+    require(not pending, event, "announced before")
+
+
 def _require_other_regulator(state: State, event: Event, party: bytes, roles: int) -> None:
     """Check that another regulator stays when a party is left with these roles."""
     if not _roles_now(state, party) & ~roles & _REGULATOR:
@@ -240,13 +272,14 @@ def _require_change(state: State, event: ChangeAnnounced | ChangeMade) -> None:
     require(event.second == _NOBODY, event, "it is about one address")
     if event.change is Change.AUTHORITY:
         independent = first is None or not first.roles & _REGULATOR
-        require(event.first != _NOBODY and independent, event, "nobody, or a regulator")
+        other = event.first not in (_NOBODY, state.authority)
+        require(other and independent, event, "nobody, the same, or a regulator")
 
 
 def _change(
-    state: State, event: ChangeAnnounced | ChangeVetoed | ChangeMade
-) -> tuple[bytes, Change, bytes, bytes]:
-    return state.authority or _NOBODY, event.change, event.first, event.second
+    event: ChangeAnnounced | ChangeVetoed | ChangeRetracted | ChangeMade,
+) -> tuple[Change, bytes, bytes]:
+    return event.change, event.first, event.second
 
 
 def _roles_now(state: State, party: bytes) -> int:

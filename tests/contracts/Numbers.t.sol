@@ -69,6 +69,9 @@ contract NumbersTest is Fixture {
         _admit(stranger, Role.Regulator);
         VM.prank(regulator);
         registry.vetoAdmission(stranger, "not independent");
+        _admit(stranger, Role.Regulator);
+        VM.prank(authority);
+        registry.retractAdmission(stranger);
         _admit(stranger, Role.Consumer);
         _name(bank, stranger);
         VM.prank(bank);
@@ -87,16 +90,22 @@ contract NumbersTest is Fixture {
         registry.announceChange(IRegistry.Change.Authority, stranger, address(0));
         VM.prank(regulator);
         registry.vetoChange(IRegistry.Change.Authority, stranger, address(0), "a thief");
+        VM.prank(authority);
+        registry.announceChange(IRegistry.Change.Verifier, address(catalogue), address(0));
+        VM.prank(authority);
+        registry.retractChange(IRegistry.Change.Verifier, address(catalogue), address(0));
         _withdrawParty(stranger);
         _expectChained();
 
-        bytes32[14] memory selectors = [
+        bytes32[16] memory selectors = [
             IRegistry.PartyAdmitted.selector,
             IRegistry.AdmissionAnnounced.selector,
             IRegistry.AdmissionVetoed.selector,
+            IRegistry.AdmissionRetracted.selector,
             IRegistry.PartyWithdrawn.selector,
             IRegistry.ChangeAnnounced.selector,
             IRegistry.ChangeVetoed.selector,
+            IRegistry.ChangeRetracted.selector,
             IRegistry.ChangeMade.selector,
             IRegistry.RecorderNamed.selector,
             IRegistry.RecorderDismissed.selector,

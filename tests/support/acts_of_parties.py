@@ -9,10 +9,12 @@ from ledger.entities import NOTHING, State
 from ledger.enumerations import Change, Class, Roles
 from ledger.events import (
     AdmissionAnnounced,
+    AdmissionRetracted,
     AdmissionVetoed,
     Block,
     ChangeAnnounced,
     ChangeMade,
+    ChangeRetracted,
     ChangeVetoed,
     ConsumerRestricted,
     ContractAnnounced,
@@ -68,7 +70,7 @@ class Admit:
 
     def attempt(self, world: World, now: int) -> Attempt:
         caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
-        party = world.party(self.party).address
+        party = announced(world, self.party)
         name, roles = name_of(party, self.name), self.roles
         delay = world.chain.deployment.admission_delay
 
@@ -119,6 +121,22 @@ class VetoAdmission:
             yield AdmissionVetoed(*place, party, caller, reason)
 
         return Attempt(caller, contracts.veto_admission(party, reason), events)
+
+
+@dataclass(frozen=True)
+class RetractAdmission:
+    caller: int
+    party: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        party = announced(world, self.party)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield AdmissionRetracted(*world.numbered(block, "registry"), party)
+
+        call = contracts.retract_admission(party)
+        return Attempt(caller, call, events, not_the_authority(caller))
 
 
 @dataclass(frozen=True)
@@ -205,6 +223,25 @@ class VetoChange:
 
 
 @dataclass(frozen=True)
+class RetractChange:
+    caller: int
+    change: Change
+    first: int
+    second: int
+
+    def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        first, second = due_change(world, self.change, self.first, self.second)
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            place = world.numbered(block, "registry")
+            yield ChangeRetracted(*place, self.change, first, second)
+
+        call = contracts.retract_change(self.change, first, second)
+        return Attempt(caller, call, events, not_the_authority(caller))
+
+
+@dataclass(frozen=True)
 class NameRecorder:
     consumer: int
     party: int
@@ -253,7 +290,7 @@ def changed(world: World, change: Change, first: int, second: int) -> tuple[byte
 
 def due_change(world: World, change: Change, first: int, second: int) -> tuple[bytes, bytes]:
     """What a change is about: below zero one that is announced, if there is one."""
-    pending = [(key[2], key[3]) for key in world.state.changes if key[1] is change]
+    pending = [(key[1], key[2]) for key in world.state.changes if key[0] is change]
     if first < 0 and pending:
         return pending[first % len(pending)]
     return changed(world, change, max(first, 0), second)

@@ -7,17 +7,19 @@ import msgspec
 
 from ledger import views
 from ledger.entities import NOTHING, State
-from ledger.enumerations import Class, Roles
+from ledger.enumerations import Change, Class, Roles
 from ledger.policy import (
     consent_until,
     is_agreed,
     is_closed_by_order,
     is_halted,
     is_in_force,
+    is_pending,
     is_shared,
     stop_until,
 )
 from ledger.rpc import Call
+from tests.support.acts_of_parties import changed
 from tests.support.acts_of_people import HASHES, SIGNERS
 from tests.support.world import World
 
@@ -61,6 +63,11 @@ def _all(world: World) -> Iterator[Check]:
 def _parties(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
     yield views.authority(at), state.authority
+    for change in Change:
+        about = changed(world, change, 0, 0)
+        due = state.changes.get((change, *about), 0)
+        due = due if is_pending(due, state.delays.admission, world.now) else 0
+        yield views.change_due_at(at, change, *about), due
     for party in world.parties:
         found = state.parties.get(party.address)
         standing = (Roles(0), False, 0)
@@ -72,7 +79,7 @@ def _parties(world: World, state: State) -> Iterator[Check]:
             yield views.may_record(at, party.address, other.address), named
         pending = state.admissions.get(party.address)
         admission = views.Admission(Roles(0), 0, "")
-        if pending:
+        if pending and is_pending(pending.effective_at, state.delays.admission, world.now):
             admission = views.Admission(Roles(pending.roles), pending.effective_at, pending.name)
         yield views.admission_of(at, party.address), admission
         successor = state.successors.get(party.address, NOBODY)

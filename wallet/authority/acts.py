@@ -9,6 +9,7 @@ from ledger import contracts, views
 from ledger.enumerations import Change, Class, Roles
 from ledger.errors import LedgerError
 from ledger.events import OrderTerms, PurposeTerms, order_id
+from ledger.policy import lapse_of
 from ledger.statement import Terms, make_statement, new_reference, select_templates
 from wallet.authority.errors import AuthorityError
 from wallet.client.names import require_free_name
@@ -47,6 +48,8 @@ class Announced(msgspec.Struct, frozen=True):
     effective_at: int | None
     """Seconds since 1970, when anybody can make it effective unless a regulator vetoes; zero for
     at once; None if only the gateway told of it and the deployment has a delay."""
+    lapses_at: int | None
+    """Seconds since 1970, exclusive, until when; zero and None as above."""
 
 
 def admit(
@@ -72,16 +75,21 @@ def admit(
     yield from require_free_name(ledger, party, name)
     mined = yield from transact(ledger, key, contracts.admit(party, roles, name))
     if not roles & _ANNOUNCED or not ledger.deployment.admission_delay:
-        return Announced(mined, 0)
+        return Announced(mined, 0, 0)
     if not ledger.own_node:
-        return Announced(mined, None)
+        return Announced(mined, None, None)
     pending = yield from look(views.admission_of(ledger.deployment.contracts, party))
-    return Announced(mined, pending.effective_at)
+    return _announced(ledger, mined, pending.effective_at)
 
 
 def activate(ledger: Ledger, key: PartyKey | None, party: bytes) -> Steps[Mined]:
-    """Make an announced admission take effect once it is due; anybody may."""
+    """Make an announced admission take effect once it is due and until it lapses; anybody may."""
     return (yield from transact(ledger, key, contracts.activate(party)))
+
+
+def retract_admission(ledger: Ledger, key: PartyKey | None, party: bytes) -> Steps[Mined]:
+    """Take an announced admission back, due or not."""
+    return (yield from transact(ledger, key, contracts.retract_admission(party)))
 
 
 def withdraw(ledger: Ledger, key: PartyKey | None, party: bytes) -> Steps[Mined]:
@@ -173,17 +181,28 @@ def announce_change(
     """
     mined = yield from transact(ledger, key, contracts.announce_change(change, first, second))
     if not ledger.own_node:
-        return Announced(mined, None if ledger.deployment.admission_delay else 0)
+        due = None if ledger.deployment.admission_delay else 0
+        return Announced(mined, due, due)
     at = ledger.deployment.contracts
     due = yield from look(views.change_due_at(at, change, first, second))
-    return Announced(mined, due)
+    return _announced(ledger, mined, due)
 
 
 def make_change(
     ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
 ) -> Steps[Mined]:
-    """Make an announced change once it is due; the next authority its own, else anybody."""
+    """Make an announced change once it is due and until it lapses.
+
+    The next authority makes its own, anybody the others.
+    """
     return (yield from transact(ledger, key, contracts.make_change(change, first, second)))
+
+
+def retract_change(
+    ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
+) -> Steps[Mined]:
+    """Take an announced change back, due or not; never a hand-over, which a regulator vetoes."""
+    return (yield from transact(ledger, key, contracts.retract_change(change, first, second)))
 
 
 def check_name(name: str) -> None:
@@ -200,3 +219,7 @@ def check_name(name: str) -> None:
         make_statement(templates, msgspec.structs.replace(_SAMPLE, consumer=name), new_reference())
     except LedgerError as error:
         raise AuthorityError(f"the name cannot stand in a statement: {error}") from error
+
+
+def _announced(ledger: Ledger, mined: Mined, due: int) -> Announced:
+    return Announced(mined, due, due and lapse_of(due, ledger.deployment.admission_delay))

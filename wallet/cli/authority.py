@@ -42,6 +42,7 @@ _CHANGES: Final = {
 
 ChangeName = Literal["authority", "verifier", "successor"]
 VetoedName = Literal["admission", "authority", "verifier", "successor"]
+RetractedName = Literal["admission", "verifier", "successor"]
 ChangeArgument = Annotated[ChangeName, typer.Argument(help="What changes.")]
 FirstArgument = Annotated[
     str,
@@ -69,7 +70,8 @@ def admit(
 ) -> None:
     """Admit a party with exactly these roles, or change them.
 
-    A regulator or an identity authority is announced: once it is due, `activate` it.
+    A regulator or an identity authority is announced: `activate` it once it is due and before it
+    lapses. While that is pending the party is not admitted otherwise: `retract` it first.
     """
     session = session_of(context)
     address = address_of(party, "party")
@@ -83,7 +85,7 @@ def admit(
 def activate(
     context: typer.Context, party: Annotated[str, typer.Argument(help="Address.")]
 ) -> None:
-    """Make an announced admission take effect once it is due; anybody may."""
+    """Make an announced admission take effect once it is due and until it lapses; anybody may."""
     session = session_of(context)
     steps = acts.activate(session.ledger, session.key, address_of(party, "party"))
     _done(session, session.run(steps), f"admitted {party}")
@@ -96,7 +98,11 @@ def announce(
     first: FirstArgument,
     second: SecondArgument = "",
 ) -> None:
-    """Announce a change that a regulator can veto: next authority, verifier, successor."""
+    """Announce a change that a regulator can veto: next authority, verifier, successor.
+
+    Make it by `change` once it is due and before it lapses. A next authority cannot be retracted
+    (a thief of your key could too), and takes over nothing that you announced else.
+    """
     session = session_of(context)
     about = _change(change, first, second)
     done = session.run(acts.announce_change(session.ledger, session.key, *about))
@@ -111,7 +117,7 @@ def make_change(
     first: FirstArgument,
     second: SecondArgument = "",
 ) -> None:
-    """Make an announced change once it is due; the next authority signs its own."""
+    """Make an announced change, once due and until it lapses; the next authority signs its own."""
     session = session_of(context)
     about = _change(change, first, second)
     steps = acts.make_change(session.ledger, session.key, *about)
@@ -136,6 +142,24 @@ def veto(
         about = _change(change, first, second)
         steps = regulation.veto_change(session.ledger, session.key, *about, reason)
     _done(session, session.run(steps), f"vetoed: {change} {first}")
+
+
+@app.command()
+def retract(
+    context: typer.Context,
+    change: Annotated[RetractedName, typer.Argument(help="What was announced.")],
+    first: Annotated[str, typer.Argument(help="Address that it is about.")],
+    second: SecondArgument = "",
+) -> None:
+    """Take back what you announced, due or not. A next authority stands: a regulator vetoes it."""
+    session = session_of(context)
+    if change == ADMISSION:
+        party = address_of(first, "party")
+        steps = acts.retract_admission(session.ledger, session.key, party)
+    else:
+        about = _change(change, first, second)
+        steps = acts.retract_change(session.ledger, session.key, *about)
+    _done(session, session.run(steps), f"retracted: {change} {first}")
 
 
 @app.command()
@@ -365,11 +389,14 @@ def _change(name: str, first: str, second: str) -> tuple[Change, bytes, bytes]:
 def _announced(session: Session, done: acts.Announced, line: str, *, then: str) -> None:
     if done.effective_at == 0:
         _done(session, done.mined, line, effective_at=0)
-    elif done.effective_at is None:
-        _done(session, done.mined, f"{line}; once it is due: quancheng {then}")
+    elif done.effective_at is None or done.lapses_at is None:
+        _done(
+            session, done.mined, f"{line}; once it is due, and before it lapses: quancheng {then}"
+        )
     else:
-        due = f"from {moment_text(done.effective_at)} on, unless vetoed: quancheng {then}"
-        _done(session, done.mined, f"{line}; {due}", effective_at=done.effective_at)
+        span = f"from {moment_text(done.effective_at)} until {moment_text(done.lapses_at)}"
+        due = {"effective_at": done.effective_at, "lapses_at": done.lapses_at}
+        _done(session, done.mined, f"{line}; {span}, unless vetoed: quancheng {then}", **due)
 
 
 def _done(session: Session, mined: Mined, line: str, **more: str | int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ledger import views
 from ledger.deployment import LEAST_DELAY, Deployment, read_deployment
-from ledger.enumerations import Roles
+from ledger.enumerations import Change, Roles
 from ledger.envelope import LEAST_SCRYPT_N
 from ledger.hexes import to_hex
 from ledger.rpc import Call
@@ -68,11 +68,13 @@ def serious(own_chain: Chain, tmp_path: Path, quancheng: CommandLine) -> Serious
 def test_an_identity_authority_is_announced_and_admitted_once_it_is_due(serious: Serious) -> None:
     authority, address = serious.as_party(AUTHORITY), to_hex(IDENTITY.address)
     admit = ("authority", "admit", address, "identity-authority", IDENTITY.name)
-    due = authority.json(*admit)["effective_at"]
+    done = authority.json(*admit)
+    due = done["effective_at"]
     assert 0 < due - serious.chain.now() <= LEAST_DELAY
-    said = authority(*admit).out
-    assert "announced" in said
-    assert f"quancheng authority activate {address}" in said
+    assert done["lapses_at"] == due + LEAST_DELAY
+    for other in (admit, (*admit[:3], "consumer", IDENTITY.name)):
+        again = authority(*other, "--json")
+        assert (again.code, again.error["contract_error"]) == (ExitCode.REFUSED, "AlreadyAnnounced")
     assert not serious.standing(IDENTITY).active
     early = authority("authority", "activate", address, "--json")
     assert (early.code, early.error["contract_error"]) == (ExitCode.REFUSED, "NotEffectiveYet")
@@ -101,15 +103,47 @@ def test_a_regulator_stops_what_was_announced(serious: Serious) -> None:
 def test_the_authority_is_handed_over_by_announcement(serious: Serious) -> None:
     authority, following = serious.as_party(AUTHORITY), serious.as_party(NEXT)
     successor = to_hex(NEXT.address)
-    due = authority.json("authority", "announce", "authority", successor)["effective_at"]
     said = authority("authority", "announce", "authority", successor).out
-    assert moment_text(due)[:10] in said
+    due = serious.chain.rpc.send(
+        views.change_due_at(serious.deployment.contracts, Change.AUTHORITY, NEXT.address)
+    )
+    assert f"from {moment_text(due)} until {moment_text(due + LEAST_DELAY)}" in said
+    assert f"quancheng authority change authority {successor}" in said
+    assert authority("authority", "retract", "authority", successor).code == ExitCode.USAGE
     serious.pass_time(LEAST_DELAY + 10)
     following.json("authority", "change", "authority", successor)
     at = serious.deployment.contracts
     assert serious.chain.rpc.send(views.authority(at)) == NEXT.address
     two = authority("authority", "announce", "authority", successor, successor)
     assert two.code == ExitCode.BAD_INPUT
+
+
+def test_what_is_not_taken_lapses(serious: Serious) -> None:
+    authority, address = serious.as_party(AUTHORITY), to_hex(IDENTITY.address)
+    admit = ("authority", "admit", address, "identity-authority", IDENTITY.name)
+    authority.json(*admit)
+    serious.pass_time(2 * LEAST_DELAY)
+    late = authority("authority", "activate", address, "--json")
+    assert (late.code, late.error["contract_error"]) == (ExitCode.REFUSED, "Lapsed")
+    said = authority(*admit).out
+    assert "announced" in said
+    assert f"unless vetoed: quancheng authority activate {address}" in said
+
+
+def test_the_authority_retracts_what_it_announced(serious: Serious) -> None:
+    authority, address = serious.as_party(AUTHORITY), to_hex(IDENTITY.address)
+    verifier = to_hex(serious.deployment.contracts.catalogue)
+    authority.json("authority", "admit", address, "identity-authority", IDENTITY.name)
+    authority.json("authority", "announce", "verifier", verifier)
+    authority.json("authority", "retract", "admission", address)
+    authority.json("authority", "retract", "verifier", verifier)
+    serious.pass_time(LEAST_DELAY + 10)
+    for command in (("activate", address), ("change", "verifier", verifier)):
+        done = authority("authority", *command, "--json")
+        assert (done.code, done.error["contract_error"]) == (ExitCode.REFUSED, "NotAnnounced")
+    # Nothing of it stands against another admission, which is at once.
+    done = authority.json("authority", "admit", address, "provider", IDENTITY.name)
+    assert done["effective_at"] == 0
 
 
 def test_a_consumer_names_and_dismisses_a_recorder(serious: Serious) -> None:
