@@ -44,8 +44,11 @@ _LETTERS: Final = {
     # Syllables only: single jamo look like strokes, and the fillers are jamo.
     "hangul": "AC00-D7A3",
 }
-_STROKES: Final = "4E28 4E36 4E3F-4E41 4E5A-4E5B 4E85 200CA-200CE"
-"""Han characters that are one stroke, and look like a bar, a comma or the corner of a quotation."""
+_STROKES: Final = (
+    "4E28 4E36 4E3F-4E41 4E5A-4E5B 4E85 200C9-200CE 200D1 2010C 2010E 21FE8 2A6D9 2CF02"
+)
+"""Han characters that are one stroke, and look like a bar, a comma or the corner of a quotation: all whose kTotalStrokes
+is 1 in Unihan 14.0, but 一 and 乙, which names and numbers have; and U+2010E, which is drawn as one hook."""
 
 _QUOTATION_MARKS: Final = '"`′″«»‘“”„‟‹›「」『』〝〞〟＂'
 """And what looks like one. ’ is none of them: it is the apostrophe of People’s."""

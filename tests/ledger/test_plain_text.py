@@ -249,3 +249,18 @@ def test_json_that_is_shown_says_the_same_and_is_plain(text: str) -> None:
         shown.encode(encoding)
         assert all(map(is_plain, shown.replace("\n", "")))
         assert json.loads(shown) == {"text": text}
+
+
+STROKES: Final = (
+    *(0x4E28, 0x4E36, 0x4E3F, 0x4E40, 0x4E41, 0x4E5A, 0x4E5B, 0x4E85, 0x200C9, 0x200CA, 0x200CB),
+    *(0x200CC, 0x200CD, 0x200CE, 0x200D1, 0x2010C, 0x2010E, 0x21FE8, 0x2A6D9, 0x2CF02),
+)
+"""Of one stroke in Unihan, but for 一 and 乙; and U+2010E."""
+
+
+def test_single_stroke_is_not_plain_but_where_names_have_it() -> None:
+    for stroke in map(chr, STROKES):
+        assert not is_plain(stroke)
+        with pytest.raises(PlainTextError):
+            verify_case_number(f"118{stroke}9")
+    assert verify_case_number("一乙丁") == verify_name("it", "一乙丁") == "一乙丁"
