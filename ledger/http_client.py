@@ -38,6 +38,11 @@ class HttpAsker(Protocol):
         """
         ...
 
+    @property
+    def opened(self) -> int:
+        """Number of connections so far: behind a new one somebody else may answer."""
+        ...
+
     async def close(self) -> None:
         """Close the connections. May be repeated."""
         ...

@@ -44,6 +44,7 @@ class HttpClient:
         self._idle = idle
         self._room = asyncio.Semaphore(connections)
         self._service: _Service | None = None
+        self._opened = 0
         self._unused: deque[_Connection] = deque()
         self._used: set[_Connection] = set()
 
@@ -53,7 +54,7 @@ class HttpClient:
             service = self._service = self._service or _Service(self._url)
             request = service.request(method, path, body)
             async with asyncio.timeout(self._timeout), self._room:
-                connection = self._take() or await service.connect(self._most)
+                connection = self._take() or await self._open(service)
                 return await self._ask(connection, request)
         except TimeoutError as error:
             raise HttpTimeoutError("no answer in time") from error
@@ -61,6 +62,11 @@ class HttpClient:
             raise HttpError(str(error) or type(error).__name__) from error
         except ValueError as error:
             raise HttpError("not a URL to ask") from error  # its text may hold a password
+
+    @property
+    def opened(self) -> int:
+        """See `HttpAsker`."""
+        return self._opened
 
     async def close(self) -> None:
         """See `HttpAsker`."""
@@ -83,6 +89,11 @@ class HttpClient:
         else:
             connection.close()
         return answer
+
+    async def _open(self, service: "_Service") -> "_Connection":
+        connection = await service.connect(self._most)
+        self._opened += 1
+        return connection
 
     def _take(self) -> "_Connection | None":
         """Return the connection that was used last, if it is still good."""

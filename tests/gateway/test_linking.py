@@ -36,7 +36,7 @@ class Authority:
     def __init__(self, chain: FakeChain) -> None:
         self.chain = chain
         self.links_from = 0
-        self.asked = 0
+        self.asked = self.opened = 0
         self.down = False
         self.owner: bytes | None = None
         self.key = KEY

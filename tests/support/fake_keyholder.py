@@ -143,6 +143,7 @@ class InMemory:
     def __init__(self, app: FakeKeyholder) -> None:
         transport = httpx.ASGITransport(app=app)
         self._http = httpx.AsyncClient(transport=transport, base_url="http://keyholder")
+        self.opened = 1
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> HttpAnswer:
         response = await self._http.request(method, path, content=body)
