@@ -69,6 +69,21 @@ contract SuspensionsTest is Fixture {
         _refusesSuspension(landForLoan, abi.encodeWithSelector(IAgreements.SupervisorUnknown.selector, machine));
     }
 
+    /// @dev SECURITY.md says so: who is admitted again is the same party.
+    function test_a_supervisor_counts_again_with_its_regulator_unless_another_one_dismissed_it() external {
+        _appointMachine();
+        _withdrawParty(regulator);
+        _admitLater(regulator, Role.Regulator);
+        VM.assertEq(agreements.supervisorOf(machine), regulator, "supervisor");
+        _suspend();
+
+        _withdrawParty(regulator);
+        VM.prank(otherRegulator);
+        agreements.dismissSupervisor(machine);
+        _admitLater(regulator, Role.Regulator);
+        _refusesSuspension(landForLoan, abi.encodeWithSelector(IAgreements.SupervisorUnknown.selector, machine));
+    }
+
     function test_only_a_known_agreement_is_suspended() external {
         _appointMachine();
         _refusesSuspension(
