@@ -82,12 +82,7 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
 
     /// @dev The identity authority that registered the subject, or its successor.
     modifier onlyRegistrar(SubjectId subject) {
-        REGISTRY.requireActive(msg.sender, Role.IdentityAuthority);
-        address registrar = _places[subject].registrar;
-        if (registrar == address(0)) revert SubjectUnknown(subject);
-        if (msg.sender != registrar && msg.sender != REGISTRY.successorOf(registrar)) {
-            revert NotRegistrar(msg.sender, subject);
-        }
+        _requireRegistrar(subject);
         _;
     }
 
@@ -193,7 +188,7 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         uint64 recoveryAt = _subjects[number].recoveryAt;
         bytes32 newSignerHash = keccak256(newSigner);
         if (recoveryAt == 0 || newSignerHash != keccak256(_pendingSigners[number])) revert RecoveryNotPending(subject);
-        if (recoveryAt <= block.timestamp) revert RecoveryDue(subject, recoveryAt);
+        if (recoveryAt <= block.timestamp && _isRegistrarActive(subject)) revert RecoveryDue(subject, recoveryAt);
         bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(VETO_TYPEHASH, subject, newSignerHash, nonce, deadline)));
         _requireCurrent(subject, number, digest, deadline, approval);
 
@@ -207,6 +202,8 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         Subject storage recovered = _subjects[number];
         if (recovered.recoveryAt == 0) revert RecoveryNotPending(subject);
         if (recovered.recoveryAt > block.timestamp) revert RecoveryNotDue(subject, recovered.recoveryAt);
+        // What a withdrawn one started, perhaps a thief of its key, is its successor's to complete, and nobody else's.
+        if (!_isRegistrarActive(subject)) _requireRegistrar(subject);
 
         bytes memory newSigner = _pendingSigners[number];
         uint24 epoch = ++recovered.epoch;
@@ -386,6 +383,19 @@ abstract contract Subjects is ISubjects, EIP712, Numbered {
         _replaced[number][oldHash] = stopUntil;
         _signers[number] = newSigner;
         _eraEnds[number][_controls[number].era++] = uint64(block.timestamp);
+    }
+
+    function _requireRegistrar(SubjectId subject) private view {
+        REGISTRY.requireActive(msg.sender, Role.IdentityAuthority);
+        address registrar = _places[subject].registrar;
+        if (registrar == address(0)) revert SubjectUnknown(subject);
+        if (msg.sender != registrar && msg.sender != REGISTRY.successorOf(registrar)) {
+            revert NotRegistrar(msg.sender, subject);
+        }
+    }
+
+    function _isRegistrarActive(SubjectId subject) private view returns (bool) {
+        return REGISTRY.isActive(_places[subject].registrar, Role.IdentityAuthority);
     }
 
     function _endRecovery(uint32 number) private {

@@ -300,6 +300,17 @@ def liftable_after(
     return timestamp + recovery_delay
 
 
+def is_registrar_active(state: State, subject: Subject) -> bool:
+    """Whether who registered a subject is an identity authority now: what it started is anybody's to complete."""
+    return has_role(state.parties.get(subject.registrar), Roles.IDENTITY_AUTHORITY)
+
+
+def may_be_completed(state: State, subject: Subject) -> bool:
+    """Whether somebody may complete a due recovery: while the registrar is withdrawn, its successor."""
+    successor = state.parties.get(state.successors.get(subject.registrar, b""))
+    return is_registrar_active(state, subject) or has_role(successor, Roles.IDENTITY_AUTHORITY)
+
+
 def is_replaced(subject: Subject, signer_hash: bytes, timestamp: int) -> bool:
     """Whether a signer is a replaced key in its stop time, which it keeps as a guardian too."""
     return signer_hash != subject.signer_hash and subject.replaced.get(signer_hash, 0) > timestamp

@@ -19,8 +19,8 @@ import {INumbered} from "./INumbered.sol";
 /// | unfreeze | who froze, unless replaced or a former guardian; current key | at once; once liftable | |
 /// | rotate | current key | no recovery, not closed | old key may stop for 30 days; guardians end |
 /// | start recovery | registrar | none pending, not closed | halted |
-/// | veto | current key | before it is due | as before it; a freeze stays |
-/// | complete | anyone | due | new epoch; old key may stop for a year; guardians end; a freeze stays |
+/// | veto | current key | before it is due; always while the registrar is withdrawn | as before it; a freeze stays |
+/// | complete | anyone; while the registrar is withdrawn its successor | due | new epoch; old key may stop for a year; guardians end; a freeze stays |
 /// | close; open | registrar; registrar and current key together | always | halted; a pending recovery ends |
 ///
 /// What a replaced key freezes in its stop time is nobody's own, also when that key is made current again or a guardian, and as a guardian it
@@ -131,7 +131,8 @@ interface ISubjects is INumbered {
     /// @notice Starts replacing a lost key; the subject is halted at once. Only the registrar or its successor.
     function startRecovery(SubjectId subject, bytes calldata newSigner) external;
 
-    /// @notice Stops a recovery before it is due. EIP-712 `RecoveryVeto`, by the present signer.
+    /// @notice Stops a recovery before it is due, or while the registrar is no active identity authority. EIP-712 `RecoveryVeto`, by the present
+    /// signer.
     function vetoRecovery(
         SubjectId subject,
         bytes calldata newSigner,
@@ -140,7 +141,8 @@ interface ISubjects is INumbered {
         Approval calldata approval
     ) external;
 
-    /// @notice Makes a due recovery take effect. Anyone.
+    /// @notice Makes a due recovery take effect. Anyone; while the registrar is no active identity authority only its successor, which knows
+    /// what was started rightly, and closes the ids of which it does not.
     function completeRecovery(SubjectId subject) external;
 
     /// @notice Closes a stolen id at once: no grant, no use, no recovery. Only the registrar or its successor.

@@ -28,12 +28,13 @@ from ledger.events import (
     PurposeFieldsBound,
     Recorded,
     RecordErased,
+    RecoveryCompleted,
     SubjectRegistered,
     SuspensionReviewed,
 )
 from ledger.keccak import keccak256
 from ledger.policy import decide
-from ledger.state import ImpossibleEventError, apply, count
+from ledger.state import ImpossibleEventError, apply, count, recover
 
 
 class Facts:
@@ -108,6 +109,8 @@ class Facts:
             self._order(event)
         elif isinstance(event, AccessVoided):
             self._void(event)
+        elif isinstance(event, RecoveryCompleted):
+            recover(self.state, event)
         else:
             return False
         return True

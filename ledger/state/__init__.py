@@ -73,6 +73,7 @@ from ledger.events import (
 from ledger.keccak import keccak256
 from ledger.state import accesses, agreements, authorizations, catalogue, registry
 from ledger.state.accesses import close, count
+from ledger.state.authorizations import recover
 from ledger.state.errors import ImpossibleEventError, require
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "close",
     "count",
     "follow",
+    "recover",
     "require_next",
 ]
 

@@ -28,8 +28,10 @@ from ledger.policy import (
     consent_until,
     guardian_stop_until,
     has_role,
+    is_registrar_active,
     is_subject_halted,
     liftable_after,
+    may_be_completed,
     may_lift,
     may_lift_own,
     require_within_bounds,
@@ -119,12 +121,20 @@ def recovery_started(state: State, event: RecoveryStarted) -> None:
 def recovery_vetoed(state: State, event: RecoveryVetoed) -> None:
     """Stop a recovery."""
     subject = _recovering(state, event, event.subject, event.new_signer)
-    require(subject.recovery_at > event.block.timestamp, event, "too late for a veto")
+    in_time = subject.recovery_at > event.block.timestamp
+    require(in_time or not is_registrar_active(state, subject), event, "too late for a veto")
     subject.recovery_at, subject.pending_signer = 0, b""
 
 
 def recovery_completed(state: State, event: RecoveryCompleted) -> None:
-    """Let the new signer count."""
+    """Let the new signer count, if somebody could complete the recovery."""
+    subject = _known(state, event, event.subject)
+    require(may_be_completed(state, subject), event, "the registrar is withdrawn")
+    recover(state, event)
+
+
+def recover(state: State, event: RecoveryCompleted) -> None:
+    """Let the new signer count, whoever completed the recovery: for who does not know all parties."""
     subject = _recovering(state, event, event.subject, event.new_signer)
     require(subject.recovery_at <= event.block.timestamp, event, "not due")
     require(event.epoch == subject.epoch + 1, event, f"not epoch {subject.epoch + 1}")

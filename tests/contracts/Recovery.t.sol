@@ -176,6 +176,36 @@ contract RecoveryTest is Fixture {
         authorizations.completeRecovery(ALICE);
     }
 
+    /// @dev Whoever stole its key would else take every id whose owner looked away, in spite of the withdrawal.
+    function test_what_a_withdrawn_authority_started_its_successor_alone_completes() external {
+        address successor = VM.addr(0x1e);
+        _startRecovery(_account(NEW_KEY));
+        _withdrawParty(identity);
+        VM.warp(START + RECOVERY_DELAY);
+        _completesNot(stranger, abi.encodeWithSelector(IRegistry.PartyUnknown.selector, stranger));
+        _completesNot(identity, abi.encodeWithSelector(IRegistry.PartyInactive.selector, identity));
+        _admitLater(successor, Role.IdentityAuthority);
+        _completesNot(successor, abi.encodeWithSelector(ISubjects.NotRegistrar.selector, successor, ALICE));
+        VM.prank(authority);
+        registry.announceChange(IRegistry.Change.Successor, identity, successor);
+        VM.warp(_now() + ADMISSION_DELAY);
+        registry.makeChange(IRegistry.Change.Successor, identity, successor);
+        _completesNot(stranger, abi.encodeWithSelector(IRegistry.PartyUnknown.selector, stranger));
+        VM.prank(successor);
+        authorizations.completeRecovery(ALICE);
+        VM.assertEq(authorizations.subjectOf(ALICE).signer, _account(NEW_KEY), "signer");
+        _expectChained();
+    }
+
+    function test_what_a_withdrawn_authority_started_is_vetoed_also_when_it_is_due() external {
+        _startRecovery(_account(NEW_KEY));
+        _withdrawParty(identity);
+        VM.warp(START + RECOVERY_DELAY + 1 days);
+        _veto(ALICE_KEY, NEW_KEY);
+        ISubjects.SubjectState memory state = authorizations.subjectOf(ALICE);
+        VM.assertTrue(state.recoveryAt == 0 && state.epoch == 0, "state");
+    }
+
     function test_anyone_completes_a_due_recovery_and_the_old_grants_stay_frozen() external {
         AuthorizationId authorization = _granted();
         _startRecovery(_account(NEW_KEY));
@@ -197,5 +227,11 @@ contract RecoveryTest is Fixture {
         ISubjects.Approval memory approval = _by(key, Signed.veto(ALICE, newSigner, "nonce", deadline));
         _refused(reason);
         authorizations.vetoRecovery(ALICE, newSigner, "nonce", deadline, approval);
+    }
+
+    function _completesNot(address by, bytes memory reason) private {
+        _refused(reason);
+        VM.prank(by);
+        authorizations.completeRecovery(ALICE);
     }
 }

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from ledger.enumerations import Change
 from ledger.node import Node, NodeSettings
 from tests.ledger.test_policy_property import (
     ADMISSION_DELAY,
@@ -19,7 +20,16 @@ from tests.ledger.test_policy_property import (
     USE,
 )
 from tests.support.acts_of_consumers import Record
-from tests.support.acts_of_people import SUBJECTS, RotateSigner, SetFrozen, VoidAccess
+from tests.support.acts_of_parties import Activate, Admit, AnnounceChange, MakeChange, Withdraw
+from tests.support.acts_of_people import (
+    SUBJECTS,
+    CompleteRecovery,
+    RotateSigner,
+    SetFrozen,
+    StartRecovery,
+    VetoRecovery,
+    VoidAccess,
+)
 from tests.support.chain import Chain
 from tests.support.histories import Stage, Step
 from tests.support.view_checks import differences
@@ -71,6 +81,16 @@ SHORTENED = [
     Step(2, (SetFrozen(1, True, 4, 100, 0, False),)),
 ]
 
+# The identity authority started a recovery, and was withdrawn. Signers by index, callers as in `World.parties`, from 1.
+AUTHORITY, OTHER_PROVIDER = 8, 3
+WITHDRAWN = [
+    Step(1, (StartRecovery(0, 1, 3), Admit(0, 2, 33, 1))),
+    Step(ADMISSION_DELAY, (Activate(2), Withdraw(0, 7))),
+    Step(RECOVERY_DELAY, (CompleteRecovery(1), CompleteRecovery(1, AUTHORITY))),
+    Step(1, (AnnounceChange(0, Change.SUCCESSOR, 7, 2),)),
+    Step(ADMISSION_DELAY, (MakeChange(0, Change.SUCCESSOR, 7, 2), CompleteRecovery(1))),
+]
+
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
@@ -88,6 +108,25 @@ def test_a_guardian_stops_on_a_young_chain_after_its_end_was_shortened(stage: St
     assert stage.accepted[SetFrozen] == 1
     assert world.state.subjects[SUBJECTS[1]].frozen
     assert not differences(world)
+
+
+def test_what_a_withdrawn_authority_started_is_vetoed_late_or_completed_by_its_successor_alone(
+    stage: Stage,
+) -> None:
+    for last, accepted in (
+        (VetoRecovery(1, 0, 0, 100, 0, False), VetoRecovery),
+        (CompleteRecovery(1, OTHER_PROVIDER), CompleteRecovery),
+    ):
+        stage.accepted = Counter()
+        world = stage.start()
+        stage.run(world, WITHDRAWN)
+        assert stage.accepted[CompleteRecovery] == 0
+        assert stage.accepted[MakeChange] == stage.accepted[Activate] == 1
+        assert world.state.subjects[SUBJECTS[1]].recovery_at
+        stage.run(world, [Step(1, (last,))])
+        assert stage.accepted[accepted] == 1
+        assert not world.state.subjects[SUBJECTS[1]].recovery_at
+        assert not differences(world)
 
 
 def test_a_thief_does_not_lift_what_a_replaced_key_froze_by_giving_it_rights(stage: Stage) -> None:

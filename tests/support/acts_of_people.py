@@ -34,7 +34,13 @@ from ledger.events import (
     agreement_id,
 )
 from ledger.keccak import keccak256
-from ledger.policy import guardian_stop_until, has_role, is_subject_halted, liftable_after
+from ledger.policy import (
+    guardian_stop_until,
+    has_role,
+    is_registrar_active,
+    is_subject_halted,
+    liftable_after,
+)
 from ledger.statement import StatementError, format_reference
 from ledger.typed_data import (
     Authorization,
@@ -393,9 +399,17 @@ class VetoRecovery:
 @dataclass(frozen=True)
 class CompleteRecovery:
     subject: int
+    caller: int = 9
+    """A stranger, unless it says otherwise."""
 
     def attempt(self, world: World, now: int) -> Attempt:
+        caller = world.caller(self.caller, world.chain.parties.identity_authority.address)
         subject = recovering(world, self.subject)
+        not_registrar = not_the_registrar(caller, subject)
+
+        def hidden(state: State, now: int) -> bool:
+            found = known(state, subject)
+            return not is_registrar_active(state, found) and not_registrar(state, now)
 
         def events(state: State, block: Block) -> Iterator[Event]:
             found = known(state, subject)
@@ -404,7 +418,7 @@ class CompleteRecovery:
             until = max(until, found.replaced.get(found.signer_hash, 0))
             yield RecoveryCompleted(*place, subject, found.pending_signer, found.epoch + 1, until)
 
-        return Attempt(STRANGER.address, contracts.complete_recovery(subject), events)
+        return Attempt(caller, contracts.complete_recovery(subject), events, hidden)
 
 
 @dataclass(frozen=True)
