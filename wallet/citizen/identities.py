@@ -46,16 +46,20 @@ class Identity(msgspec.Struct, frozen=True):
         kind: what the key is.
         subject: the id, a 0x string; empty until it is registered.
         keep_for: `any`, `one` or a consumer's address.
+        next_entry: entry of the key that is to take its place, from before the rotation is sent.
         replaced_by: entry of the key that took its place, once there is one.
         guards: guardians that it appointed.
+        guards_ended: whether a rotation ended them, and they were not appointed anew yet.
     """
 
     entry: str
     kind: SignerKind
     subject: str = ""
     keep_for: str = "any"
+    next_entry: str = ""
     replaced_by: str = ""
     guards: tuple[Guard, ...] = ()
+    guards_ended: bool = False
 
     @property
     def subject_id(self) -> bytes:
@@ -131,6 +135,15 @@ class Identities:
         others = tuple(guard for guard in one.guards if guard.signer != to_hex(signer))
         guards = (*others, Guard(to_hex(signer), until)) if until else others
         self.put([msgspec.structs.replace(one, guards=guards)])
+
+    def note_guards_appointed(self, entry: str) -> None:
+        """Note that after a rotation all guardians of an id were appointed anew.
+
+        Raises:
+            IdentitiesError: the file cannot be written; nothing has changed.
+            NoSubjectError: there is no such key.
+        """
+        self.put([msgspec.structs.replace(self.of_entry(entry), guards_ended=False)])
 
     def put(self, changed: Iterable[Identity]) -> None:
         """Add ids, or replace those of the same keys; on disk when this returns.

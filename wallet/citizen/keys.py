@@ -54,6 +54,13 @@ class PersonKeys:
         self.identities.put([identity])
         return identity
 
+    def draw_next(self, identity: Identity, kind: SignerKind) -> Identity:
+        """Draw the key that is to take an id's; return the id, with that noted."""
+        drawn = self.draw(kind, identity.keep_for)
+        changed = msgspec.structs.replace(identity, next_entry=drawn.entry)
+        self.identities.put([changed])
+        return changed
+
     def signer(self, identity: Identity) -> SubjectSigner:
         """Return what signs for an id; opened once."""
         if identity.entry not in self._signers:
@@ -73,12 +80,18 @@ class PersonKeys:
     def note_subjects(self, subjects: Sequence[EnrolledSubject]) -> tuple[Identity, ...]:
         """Note which ids the keys got; return those that are new."""
         by_signer = {one.signer.lower(): one for one in subjects}
+        turning = {one.next_entry: one for one in self.identities.active if one.next_entry}
         changed = []
         for identity in self.identities.all:
             found = by_signer.get(to_hex(self.signer(identity).signer))
-            if found is not None and identity.subject != found.subject:
-                changed.append(msgspec.structs.replace(identity, subject=found.subject))
-        self.identities.put(changed)
+            if found is None or identity.subject == found.subject:
+                continue
+            changed.append(msgspec.structs.replace(identity, subject=found.subject))
+            before = turning.get(identity.entry)
+            if before is not None and before.subject == found.subject:
+                self.replace(before, identity)  # a rotation that was interrupted is on chain
+            else:
+                self.identities.put(changed[-1:])
         return tuple(changed)
 
     def refresh(self) -> Steps[tuple[Identity, ...]]:
@@ -93,12 +106,16 @@ class PersonKeys:
         return ()
 
     def replace(self, old: Identity, new: Identity) -> None:
-        """Note that a key took another one's place."""
+        """Note that a key took another one's place, and that its guardians ended."""
         self.identities.put(
             [
-                msgspec.structs.replace(old, replaced_by=new.entry),
+                msgspec.structs.replace(old, next_entry="", replaced_by=new.entry),
                 msgspec.structs.replace(
-                    new, subject=old.subject, keep_for=old.keep_for, guards=old.guards
+                    new,
+                    subject=old.subject,
+                    keep_for=old.keep_for,
+                    guards=old.guards,
+                    guards_ended=bool(old.guards),
                 ),
             ]
         )

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from ledger.hexes import from_hex, to_hex
-from wallet.citizen import acts
+from wallet.citizen import acts, rotations
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
 from wallet.citizen.errors import NoSubjectError
 from wallet.citizen.history import authorizations, history, inbox, left_out, lookups
@@ -36,6 +36,7 @@ from wallet.client.errors import ForbiddenError, NotFoundError, StatementMismatc
 from wallet.client.identity import SignedOpening, recovery_text
 from wallet.client.relays import Act, my_receipt
 from wallet.client.signers import SubjectSigner, approve, asking, prove
+from wallet.client.transactions import Mined
 
 app = typer.Typer(help="A person's or an enterprise's wallet.", no_args_is_help=True)
 
@@ -261,25 +262,18 @@ def rotate(
     over: Over = _UNHURRIED,
     yes: Yes = False,
 ) -> None:
-    """Replace the keys of the wallet's ids by new ones, and appoint their guardians anew."""
+    """Replace the keys of the wallet's ids by new ones, and appoint their guardians anew; finishes first what was begun."""
     session = session_of(context)
     keys = _keys(session)
     session.confirm("Replace the keys?", yes=yes)
     kind = SignerKind.PASSKEY if passkey else SignerKind.ACCOUNT
-    chosen = [(one, keys.draw(kind)) for one in _chosen(keys, subject)]
-    whats = [
-        (one, acts.rotation(one.subject_id, keys.signer(drawn).signer)) for one, drawn in chosen
-    ]
-    _carry_out(session, keys, whats, "rotated", over, lambda place: keys.replace(*chosen[place]))
-    # A new key ends all guardians at once: the person would be without them until somebody thinks of it.
-    anew = [
-        (changed, acts.appointment(changed.subject_id, from_hex(guard.signer), guard.until))
-        for changed in (keys.identities.of_subject(one.subject_id) for one, _ in chosen)
-        for guard in changed.guards
-        if guard.until > _now(session)
-    ]
-    if anew:
-        _carry_out(session, keys, anew, "appointed", over)
+    chosen, again = rotations.begin(keys, _chosen(keys, subject), kind)
+    documents = []
+    for pause, identity in spread(chosen, over):
+        time.sleep(pause)
+        steps = rotations.rotate(session.deployment, keys, identity, _now(session), again=again)
+        documents += [_document(what, mined) for what, mined in session.ask(steps)]
+    _show_acts(session, "rotated", documents)
 
 
 @app.command()
@@ -492,14 +486,20 @@ def _carry_out(
         time.sleep(pause)
         mined = session.ask(acts.act(session.deployment, keys.signer(identity), what))
         then(place)
-        documents.append(
-            {
-                "subject": identity.subject,
-                "act": type(what).__name__,
-                "transaction": to_hex(mined.transaction),
-                "block_number": mined.block_number,
-            }
-        )
+        documents.append(_document(what, mined))
+    _show_acts(session, done, documents)
+
+
+def _document(what: Act, mined: Mined) -> dict[str, object]:
+    return {
+        "subject": to_hex(what.subject),
+        "act": type(what).__name__,
+        "transaction": to_hex(mined.transaction),
+        "block_number": mined.block_number,
+    }
+
+
+def _show_acts(session: Session, done: str, documents: Sequence[dict[str, object]]) -> None:
     lines = [f"{done}: {one['subject']}, in block {one['block_number']}" for one in documents]
     session.output.result({"done": done, "acts": documents}, *lines)
 
