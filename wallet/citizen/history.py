@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import Final
 
-from ledger import events
+from ledger import events, views
+from ledger.events import GrantTerms
 from ledger.hexes import to_hex
+from ledger.views import GrantState
 from wallet.client import chain
 from wallet.client.asks import Asked, my_inbox
 from wallet.client.identity import Lookup, my_lookups
 from wallet.client.relays import Granted, HistoryEntry, my_authorizations, my_history
 from wallet.client.signers import SubjectSigner, asking
-from wallet.client.steps import Steps
+from wallet.client.steps import Steps, look
 from wallet.client.transactions import Ledger
 
 _MOST_PAGES: Final = 1000
@@ -53,24 +55,56 @@ def history(signers: Sequence[SubjectSigner]) -> Steps[tuple[HistoryEntry, ...]]
     return tuple(sorted(found, key=lambda entry: (-entry.at, -entry.sequence)))
 
 
-def left_out(
+def contradictions(
     ledger: Ledger, subjects: Sequence[bytes], shown: Sequence[Granted]
-) -> Steps[tuple[bytes, ...]]:
-    """Return the authorizations of some subjects that are on chain and were not shown.
+) -> Steps[tuple[str, ...]]:
+    """Return where a gateway tells of some subjects' authorizations otherwise than the chain.
 
     Args:
         ledger: the contracts, with a node of one's own.
         subjects: the person's ids.
         shown: what a gateway showed.
     """
-    known = {one.id for one in shown}
-    missing = []
+    told = {one.id: one for one in shown}
+    problems = []
     for subject in subjects:
         granted = yield from chain.events(ledger, events.Granted, (None, subject))
-        missing += [
-            event.authorization for event in granted if to_hex(event.authorization) not in known
-        ]
-    return tuple(missing)
+        ended = yield from chain.events(ledger, events.Revoked, (None, subject))
+        revoked = {event.authorization for event in ended}
+        for event in granted:
+            name = to_hex(event.authorization)
+            one = told.pop(name, None)
+            if one is None:
+                problems.append(f"the gateway leaves out {name}, which is on chain")
+                continue
+            state = yield from look(
+                views.grant_of(ledger.deployment.contracts, event.authorization)
+            )
+            wrong = _differing(one, event.terms, state, revoked=event.authorization in revoked)
+            if wrong:
+                problems.append(
+                    f"the gateway tells of {name} another thing than the chain: {wrong}"
+                )
+    problems += [f"the gateway tells of {name}, which is not on chain" for name in told]
+    return tuple(problems)
+
+
+def _differing(one: Granted, terms: GrantTerms, state: GrantState, *, revoked: bool) -> str:
+    """Return the names of what is not as on chain."""
+    pairs: dict[str, tuple[object, object]] = {
+        "subject": (one.subject, to_hex(terms.subject)),
+        "consumer": (one.consumer, to_hex(terms.consumer)),
+        "dataset": (one.dataset, to_hex(terms.dataset)),
+        "purpose": (one.purpose, to_hex(terms.purpose)),
+        "fields": (one.fields, str(terms.fields)),
+        "expires_at": (one.expires_at, terms.expires_at),
+        "max_uses": (one.max_uses, terms.max_uses),
+        "min_interval": (one.min_interval, terms.min_interval),
+        "uses": (one.uses, terms.max_uses - state.uses_left),
+        "revoked": (one.revoked, revoked),
+        "halted": (one.halted, state.halted),
+    }
+    return ", ".join(name for name, (here, there) in pairs.items() if here != there)
 
 
 def lookups(signers: Sequence[SubjectSigner]) -> Steps[tuple[Lookup, ...]]:

@@ -12,13 +12,13 @@ from ledger.hexes import from_hex, to_hex
 from wallet.citizen import acts, rotations
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
 from wallet.citizen.errors import NoSubjectError
-from wallet.citizen.history import authorizations, history, inbox, left_out, lookups
+from wallet.citizen.history import authorizations, contradictions, history, inbox, lookups
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
 from wallet.citizen.proposal import Less, Proposal, Unspeakable, propose, propose_each
 from wallet.citizen.spreading import MOST_SECONDS, spread
 from wallet.cli.errors import InputError
-from wallet.cli.output import named
+from wallet.cli.output import GATEWAYS_WORD, named
 from wallet.cli.people import person_of
 from wallet.cli.session import Session, session_of
 from wallet.cli.statements import proposal_document, show_proposal
@@ -345,6 +345,7 @@ def show_history(
         )
         return
     entries = session.ask(history(signers))
+    session.output.warn(GATEWAYS_WORD)
     session.output.result(entries)
     session.output.table(
         "History",
@@ -519,8 +520,10 @@ def _show_granted(session: Session, keys: PersonKeys) -> None:
     found = session.ask(authorizations(keys.signers()))
     if session.ledger.own_node:
         subjects = [one.subject_id for one in keys.identities.active]
-        for missing in session.ask(left_out(session.ledger, subjects, found)):
-            session.output.warn(f"the gateway leaves out {to_hex(missing)}, which is on chain")
+        for problem in session.ask(contradictions(session.ledger, subjects, found)):
+            session.output.warn(problem)
+    else:
+        session.output.warn(GATEWAYS_WORD)
     session.output.result(found)
     session.output.table(
         "Granted",

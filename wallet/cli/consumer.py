@@ -12,7 +12,7 @@ from ledger.plain_text import verify_document
 from ledger.typed_data import struct_hash
 from wallet.cli.errors import InputError
 from wallet.cli.keys import key
-from wallet.cli.output import named, short
+from wallet.cli.output import GATEWAYS_WORD, named, short
 from wallet.cli.people import person_of
 from wallet.cli.session import Session, session_of
 from wallet.cli.values import (
@@ -290,6 +290,7 @@ def history(
     """Show the consumer's own accesses, the newest first, and whether they were handed out."""
     session = session_of(context)
     page = session.run(send(my_accesses(cursor or None)))
+    session.output.warn(GATEWAYS_WORD)
     session.output.result(page)
     session.output.table(
         "Accesses",

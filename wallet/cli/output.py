@@ -29,6 +29,8 @@ from ledger.hexes import to_hex
 from wallet.cli.exit_codes import ExitCode
 from wallet.client.errors import DeniedError, ProblemError, RefusedError, VerificationError
 
+GATEWAYS_WORD: Final = "NOT CHECKED: this is what the gateway says"
+"""Of what a command shows that nothing on the own node confirms."""
 _SHORT: Final = 10
 _WIDE: Final = 2
 """Cells of a Han character."""

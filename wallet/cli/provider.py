@@ -10,7 +10,7 @@ from ledger.events import dataset_id
 from ledger.hexes import to_hex
 from wallet.cli.errors import InputError
 from wallet.cli.keys import key
-from wallet.cli.output import named
+from wallet.cli.output import GATEWAYS_WORD, named
 from wallet.cli.session import Session, session_of
 from wallet.cli.values import hash_of, mask_of, moment_text, time_of
 from wallet.client import supervision
@@ -123,7 +123,9 @@ def publish(
 def applications(context: typer.Context) -> None:
     """Show who applies for this provider's datasets."""
     session = session_of(context)
-    found = session.run(patiently(supervision.applications()))
+    found = session.run(agreements.applications_to_decide(session.ledger))
+    if not session.ledger.own_node:
+        session.output.warn(GATEWAYS_WORD)
     session.output.result(found)
     session.output.table(
         "Applications",
@@ -222,6 +224,7 @@ def accesses(
     """Show who used a dataset, the newest first."""
     session = session_of(context)
     page = session.run(patiently(supervision.dataset_accesses(hash_of(dataset_, "dataset"))))
+    session.output.warn(GATEWAYS_WORD)
     session.output.result(page)
     session.output.table(
         "Accesses",

@@ -15,7 +15,7 @@ def show_proposal(output: Output, proposal: Proposal) -> None:
     output.terms(
         (
             ("谁 who", (proposal.consumer_name, to_hex(record.consumer))),
-            ("数据 data", (proposal.dataset.title,)),
+            ("数据 data", (proposal.dataset.title, to_hex(record.dataset))),
             ("字段 fields", proposal.fields),
             ("次数 how often", (_how_often(proposal),)),
             ("有效期至 until", (moment_text(record.expires_at),)),

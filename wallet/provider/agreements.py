@@ -4,15 +4,17 @@ import msgspec
 
 from ledger import contracts, views
 from ledger.enumerations import Class
-from ledger.events import DatasetTerms, dataset_id
+from ledger.events import Applied, DatasetTerms, dataset_id
 from ledger.hexes import to_hex
-from wallet.client.datasets import wait_until_registered
-from wallet.client.errors import MissingKeyError, UnknownNameError
+from wallet.client import chain
+from wallet.client.checks import Check
+from wallet.client.datasets import party_name, purpose_terms, wait_until_registered
+from wallet.client.errors import MissingKeyError, UnknownNameError, VerificationError
 from wallet.client.names import require_free_title
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps, look
-from wallet.client.supervision import applications
+from wallet.client.supervision import Application, applications
 from wallet.client.transactions import Ledger, Mined, transact
 from wallet.client.uploads import report_erasure
 
@@ -61,6 +63,38 @@ def withdraw_dataset(
 ) -> Steps[Mined]:
     """Withdraw a dataset for good."""
     return (yield from transact(ledger, key, contracts.withdraw_dataset(dataset, reason)))
+
+
+def applications_to_decide(ledger: Ledger) -> Steps[tuple[Application, ...]]:
+    """Return who applies for the provider's datasets; whoever it is and for what as on chain, if there is a node.
+
+    What is approved is an id, so what a gateway tells of that id must be what it stands for.
+
+    Raises:
+        VerificationError: the gateway tells of one otherwise than the chain.
+    """
+    told = yield from patiently(applications())
+    if not ledger.own_node:
+        return told
+    applied = {
+        to_hex(event.application): event for event in (yield from chain.events(ledger, Applied))
+    }
+    found = []
+    for one in told:
+        event = applied.get(one.application)
+        if event is None or _differs(one, event):
+            detail = f"application {one.application} is not on chain as the gateway tells of it"
+            raise VerificationError(Check.BASIS, detail)
+        name = yield from party_name(ledger, event.consumer)
+        terms = yield from purpose_terms(ledger, event.purpose)
+        found.append(msgspec.structs.replace(one, consumer_name=name, purpose_code=terms.code))
+    return tuple(found)
+
+
+def _differs(one: Application, event: Applied) -> bool:
+    told = (one.consumer, one.dataset, one.purpose, one.fields, one.justification)
+    ids = (event.consumer, event.dataset, event.purpose)
+    return told != (*map(to_hex, ids), str(event.fields), event.justification)
 
 
 def fields_applied_for(ledger: Ledger, application: bytes) -> Steps[int]:
