@@ -10,7 +10,10 @@ import {Numbered} from "./Numbered.sol";
 contract Registry is IRegistry, Numbered {
     uint8 private constant ALL_ROLES = uint8((1 << (uint8(type(Role).max) + 1)) - 1);
     uint8 private constant REGULATOR = uint8(1 << uint8(Role.Regulator));
-    uint8 private constant ANNOUNCED_ROLES = REGULATOR | uint8(1 << uint8(Role.IdentityAuthority));
+    uint8 private constant IDENTITY_AUTHORITY = uint8(1 << uint8(Role.IdentityAuthority));
+    uint8 private constant ANNOUNCED_ROLES = REGULATOR | IDENTITY_AUTHORITY;
+    // Who gives data out or reads them, and so must not also say which ids are whose.
+    uint8 private constant USERS_OF_DATA = uint8(1 << uint8(Role.Provider) | 1 << uint8(Role.Consumer));
     uint64 private constant LEAST_DELAY = 3 days;
     uint64 private constant LEAST_TIME_TO_TAKE = 1 hours;
     uint64 private constant LONGEST_RESTRICTION = 5 * 365 days;
@@ -340,6 +343,9 @@ contract Registry is IRegistry, Numbered {
         if (roles & ~ALL_ROLES != 0) revert UnknownRoles(roles);
         if (roles & REGULATOR != 0 && (roles != REGULATOR || party == _authority)) {
             revert RegulatorNotIndependent(party);
+        }
+        if (roles & IDENTITY_AUTHORITY != 0 && roles & USERS_OF_DATA != 0) {
+            revert IdentityAuthorityNotIndependent(party);
         }
     }
 

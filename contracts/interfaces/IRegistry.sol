@@ -86,6 +86,8 @@ interface IRegistry is INumbered {
     error UnknownRoles(uint8 roles);
     /// @dev A regulator holds no other role and is not the authority.
     error RegulatorNotIndependent(address party);
+    /// @dev Who ties ids to persons' records neither publishes nor reads any.
+    error IdentityAuthorityNotIndependent(address party);
     error LastRegulator(address party);
     error EmptyName();
     /// @dev A name stays its first party's for ever.

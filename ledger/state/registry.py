@@ -224,6 +224,8 @@ def _require_roles(state: State, event: Event, party: bytes, roles: int) -> None
     require(roles and not roles & ~ALL_ROLES, event, "no roles, or unknown ones")
     alone = roles == _REGULATOR and party != state.authority
     require(not roles & _REGULATOR or alone, event, "a regulator that is not independent")
+    apart = not roles & Roles.IDENTITY_AUTHORITY or not roles & (Roles.PROVIDER | Roles.CONSUMER)
+    require(apart, event, "an identity authority that is not independent")
 
 
 def _require_name(state: State, event: Event, party: bytes, name: str) -> None:

@@ -107,16 +107,16 @@ contract AdmissionTest is Fixture {
 
     function test_a_role_beside_another_that_waits_waits_too() external {
         VM.prank(authority);
-        registry.admit(provider, 0x21, _nameOf(provider));
-        VM.assertTrue(registry.isActive(provider, Role.Provider), "what it has stays");
-        VM.assertTrue(!registry.isActive(provider, Role.IdentityAuthority), "what is new waits");
+        registry.admit(recorder, 0x28, _nameOf(recorder));
+        VM.assertTrue(registry.isActive(recorder, Role.Recorder), "what it has stays");
+        VM.assertTrue(!registry.isActive(recorder, Role.IdentityAuthority), "what is new waits");
         VM.warp(DUE);
-        registry.activate(provider);
-        VM.assertEq(registry.standingOf(provider).roles, 0x21, "both");
+        registry.activate(recorder);
+        VM.assertEq(registry.standingOf(recorder).roles, 0x28, "both");
         // Now it has it, so nothing waits.
         VM.prank(authority);
-        registry.admit(provider, 0x23, _nameOf(provider));
-        VM.assertEq(registry.standingOf(provider).roles, 0x23, "all three");
+        registry.admit(recorder, 0x38, _nameOf(recorder));
+        VM.assertEq(registry.standingOf(recorder).roles, 0x38, "all three");
     }
 
     function test_who_was_withdrawn_waits_again() external {
@@ -147,6 +147,22 @@ contract AdmissionTest is Fixture {
         _refused(abi.encodeWithSelector(IRegistry.RegulatorNotIndependent.selector, stranger));
         VM.prank(authority);
         registry.admit(stranger, _bit(Role.Regulator) | _bit(Role.Consumer), "both");
+    }
+
+    /// @dev Who says which id is whose, and reads or publishes records itself, would need nobody else.
+    function test_an_identity_authority_neither_reads_nor_publishes() external {
+        for (uint8 others = 1; others < 4; ++others) {
+            _refused(abi.encodeWithSelector(IRegistry.IdentityAuthorityNotIndependent.selector, stranger));
+            VM.prank(authority);
+            registry.admit(stranger, 0x20 | others, "both");
+        }
+        _refused(abi.encodeWithSelector(IRegistry.IdentityAuthorityNotIndependent.selector, identity));
+        VM.prank(authority);
+        registry.admit(identity, 0x22, _nameOf(identity));
+        IRegistry.Founder[] memory founders = new IRegistry.Founder[](1);
+        founders[0] = IRegistry.Founder(identity, 0x21, "both");
+        _refused(abi.encodeWithSelector(IRegistry.IdentityAuthorityNotIndependent.selector, identity));
+        this.deploy(authority, true, 0, founders);
     }
 
     function test_the_authority_is_no_regulator() external {

@@ -232,7 +232,7 @@ EVERYTHING = [
         1,
         (
             NameRecorder(3, 8),
-            Admit(0, 1, 33, 1),
+            Admit(0, 1, 40, 1),
             AnnounceChange(0, Change.AUTHORITY, 0, 0),
             AnnounceChange(0, Change.SUCCESSOR, 0, 0),
             AnnounceChange(0, Change.VERIFIER, 0, 0),
@@ -377,7 +377,7 @@ BOUNDARIES = [
         1,
         (
             Admit(0, 8, 4, 1),
-            Admit(0, 1, 33, 1),
+            Admit(0, 1, 40, 1),
             AnnounceChange(0, Change.AUTHORITY, 0, 0),
             AnnounceChange(0, Change.VERIFIER, 0, 0),
         ),
@@ -394,9 +394,9 @@ BOUNDARIES = [
         )
         for second in range(4)
     ),
-    Step(1, (Withdraw(0, 5), Admit(0, 1, 33, 1), VetoAdmission(0, 1, 1))),
+    Step(1, (Withdraw(0, 5), Admit(0, 1, 40, 1), VetoAdmission(0, 1, 1))),
     *(
-        Step(1, (Admit(0, 1, 33, 1), VetoAdmission(0, 1, 1), VetoAdmission(9, 1, 1)))
+        Step(1, (Admit(0, 1, 40, 1), VetoAdmission(0, 1, 1), VetoAdmission(9, 1, 1)))
         for second in range(4)
     ),
     # Consents end with the agreement's withdrawal, not with another approval.

@@ -59,7 +59,7 @@ _BY_NAME: Final[dict[str, st.SearchStrategy[Any]]] = {
     "party": st.integers(0, 8),
     "consumer": mostly(3, 4, rarely=range(9)),
     "provider": mostly(1, 2, rarely=range(9)),
-    "roles": mostly(2, 3, 4, 7, 8, 32, 33, 63, rarely=[0, 64]),
+    "roles": mostly(2, 3, 4, 7, 8, 32, 40, rarely=[0, 33, 34, 63, 64]),
     "text": mostly(1, rarely=[0]),
     "name": mostly(1, rarely=[0, 2]),
     "change": st.sampled_from(Change),
