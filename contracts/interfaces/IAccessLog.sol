@@ -16,7 +16,7 @@ interface IAccessLog {
     }
 
     /// @dev What the consumer signs (EIP-712 `AccessRequest`), in the order in which the record holds it.
-    /// @param basis An authorization, an agreement, an emergency order or an unconditional dataset, by id.
+    /// @param basis An authorization, an agreement, an emergency order or an unconditional dataset, by id. All stay when their purpose is retired.
     /// @param fields Bitmap over the dataset's schema.
     /// @param nonce Used once per consumer, in any order. Nonces that differ only in the low 8 bits share a storage slot.
     /// @param deadline Last second at which the request can be allowed; at most 2^40 - 1.

@@ -340,6 +340,15 @@ contract AgreementsTest is Fixture {
         agreements.withdrawAgreement(landForLoan, "no need");
     }
 
+    /// @dev A stop waits for nobody, whatever the standing of who stops.
+    function test_a_consumer_that_is_restricted_or_withdrawn_still_withdraws_its_agreement() external {
+        VM.prank(regulator);
+        registry.restrict(bank, START + 1 days, "looking into it");
+        _withdrawParty(bank);
+        _withdrawAgreement(bank);
+        VM.assertTrue(agreements.agreementOf(landForLoan).withdrawn, "withdrawn");
+    }
+
     function test_an_agreement_is_withdrawn_once() external {
         _withdrawAgreement(bank);
         _refused(abi.encodeWithSelector(IAgreements.AgreementAlreadyWithdrawn.selector, landForLoan));

@@ -123,6 +123,17 @@ contract BasesTest is Fixture {
         _expect(_outcome(bank, _request(OrderId.unwrap(order))), Outcome.Allowed);
     }
 
+    /// @dev Retiring a purpose lets nothing new begin; what is in force is ended by whoever may end it.
+    function test_an_order_opens_on_when_its_purpose_is_retired_until_it_is_ended() external {
+        OrderId order = _order(land, Class.Conditional);
+        VM.prank(authority);
+        agreements.retirePurpose(loan);
+        _expect(_outcome(bank, _request(OrderId.unwrap(order))), Outcome.Allowed);
+        VM.prank(provider);
+        catalogue.endOrder(order, "the purpose is retired");
+        _expect(_outcome(bank, _request(OrderId.unwrap(order))), Outcome.DatasetInactive);
+    }
+
     function test_an_order_opens_nothing_while_another_one_closes() external {
         bytes32 order = OrderId.unwrap(_order(land, Class.Conditional));
         _order(land, Class.NotShared);
