@@ -22,7 +22,7 @@ OWN: Final = {
     "ledger/plain_text.py": "a file of the package",
     "ledger/index/kept.py": "lists that the index wrote",
     "gateway/showing.py": "events as the index wrote them",
-    "gateway/callers.py": "events as the index wrote them",
+    "ledger/index/reader.py": "events as the index wrote them",
     "gateway/routes/inbox.py": "what was encoded in the same line",
     "wallet/provider/json_source.py": "brackets are counted before",
     "wallet/provider/description.py": "the provider's own file",
