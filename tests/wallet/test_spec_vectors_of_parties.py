@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from gateway.auth import Authenticator, CallerLimits, Rules
 from gateway.errors import ChallengeError
-from gateway.store.sessions import NewSession
+from gateway.store.sessions import LiveSession, NewSession
 from ledger.challenges import (
     CHALLENGE_LIFETIME,
     Asker,
@@ -210,7 +210,7 @@ class Began:
         self.used.add(challenge.nonce)
         return True
 
-    async def signer_of(self, token: str, now: int) -> bytes | None:
+    async def find(self, token: str, now: int) -> LiveSession | None:
         return None
 
     async def forget(self, now: int) -> None:
