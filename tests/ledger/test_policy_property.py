@@ -247,7 +247,7 @@ EVERYTHING = [
             VetoChange(0, Change.VERIFIER, -1, 0, 1),
             AnnounceChange(0, Change.VERIFIER, 0, 0),
             RetractChange(0, Change.VERIFIER, -1, 0),
-            Admit(0, 4, 34, 1),
+            Admit(0, 4, 40, 1),
             RetractAdmission(0, 4),
             Admit(0, 2, 32, 1),
             VetoAdmission(0, 2, 1),
