@@ -12,7 +12,13 @@ from typing import Final
 import pytest
 from eth_abi.abi import encode
 
+from gateway.store.alerts import SqlAlertStore
 from gateway.store.database import Database
+from gateway.store.releases import SqlReleaseJournal
+from gateway.supervision.rules import Bounds
+from gateway.supervision.trail import SupervisedTrail
+from gateway.supervision.watch import Watch
+from gateway.topics import Topics
 from ledger import contracts
 from ledger.artifacts import CONTRACTS, ContractName, load_artifact
 from ledger.chain import Finality
@@ -333,6 +339,15 @@ async def test_the_index_takes_every_text_that_the_contracts_take(
         for kind in KINDS:
             assert written.count(kind) >= len(POISONS), kind
         assert "a\\x00b" in "".join(each.body for each in unfit).replace("\\\\", "\\")
+
+
+async def test_supervision_raises_an_alert_for_each(town: Town, database: Database) -> None:
+    async with indexed(town, database) as index:
+        alerts = SqlAlertStore(database)
+        trail = SupervisedTrail(index, SqlReleaseJournal(database))
+        await Watch(trail, alerts, Topics(), bounds=Bounds()).step()
+        raised = [each for each in await alerts.list(0, 1000) if each.rule == "unfit-text"]
+        assert len(raised) == len(await index.unfit_after(0, 1000))
 
 
 def test_replay_takes_them_from_a_node_and_from_a_trail(town: Town, tmp_path: Path) -> None:
