@@ -32,6 +32,9 @@ from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc
 from tests.support.chain import Chain, Party
 from tests.support.database import database, database_url, postgres_server
+from tests.support.gateway_server import serve_gateway
+from wallet.identity.database import open_database
+from wallet.identity.watching import Watcher
 from wallet.keyholder.follower import Follower as HolderFollower
 from wallet.keyholder.follower import Following
 
@@ -68,6 +71,9 @@ NOBODY: Final = bytes(20)
 MACHINE: Final = Party("Supervisor", Roles(0))
 ELSEWHERE: Final = {"signConfidentiality", "voidAccess"}
 """Of the first only a hash is on chain; the second is bounded in `Voids.t.sol` and needs an access first."""
+
+_APPLY: Final = "applyFor(bytes32,bytes32,uint256,string,bytes32)"
+_ISSUE: Final = "issueOrder((bytes32,bytes32,uint8,uint256,uint64,uint64,string,bytes32))"
 
 POISONS: Final = {
     "NUL": b"a\0b",
@@ -130,7 +136,6 @@ class Town:
         fields = [self.name(poison), b"plain"]
         register = "registerDataset((string,string,string[],uint8,uint8,uint8,bool,uint32))"
         terms = (code, poison, fields, 1, 2, 4, False, 2**32 - 1)
-        apply_for = "applyFor(bytes32,bytes32,uint256,string,bytes32)"
         return [
             (
                 bureau,
@@ -158,7 +163,7 @@ class Town:
             (provider, contracts.publish(dataset, b"\x01" * 32, 2**40)),
             (bureau, call("Agreements", f"registerPurpose({kind})", purpose_terms)),
             (bureau, contracts.bind_fields(purpose, dataset, 3)),
-            (parties.bank, call("Agreements", apply_for, dataset, purpose, 3, long, b"\x07" * 32)),
+            (parties.bank, call("Agreements", _APPLY, dataset, purpose, 3, long, b"\x07" * 32)),
             (provider, call("Catalogue", "withdrawDataset(bytes32,string)", dataset, long)),
         ]
 
@@ -178,11 +183,9 @@ class Town:
             nonce = keccak256(salt + bytes([place]))
             words = ["bytes32"] * 3 + ["uint8", "uint256", "uint64", "uint64", "bytes32", "bytes32"]
             hashed = encode(words, [keccak256(tag), *order, keccak256(long), nonce])
-            signature = "issueOrder((bytes32,bytes32,uint8,uint256,uint64,uint64,string,bytes32))"
-            issued.append((call("Catalogue", signature, (*order, long, nonce)), keccak256(hashed)))
+            issued.append((call("Catalogue", _ISSUE, (*order, long, nonce)), keccak256(hashed)))
         (first, order_id), (second, other_id) = issued
         newcomer, deployed = keccak256(long + poison)[:20], chain.contracts.catalogue
-        apply_for = "applyFor(bytes32,bytes32,uint256,string,bytes32)"
         nonce = keccak256(salt + b"declined")
         tag = b"Application(address consumer,bytes32 dataset,bytes32 purpose,uint256 fields,bytes32 nonce)"
         application = keccak256(
@@ -206,7 +209,7 @@ class Town:
             (regulator, call("Registry", veto, int(Change.VERIFIER), deployed, NOBODY, long)),
             (
                 parties.bank,
-                call("Agreements", apply_for, terms.dataset, terms.purpose, 1, long, nonce),
+                call("Agreements", _APPLY, terms.dataset, terms.purpose, 1, long, nonce),
             ),
             (provider, call("Agreements", "decline(bytes32,string)", application, long)),
             (regulator, contracts.appoint_supervisor(MACHINE.address)),
@@ -249,7 +252,8 @@ class Town:
         register = "registerDataset((string,string,string[],uint8,uint8,uint8,bool,uint32))"
         kind = "registerPurpose((string,(string,string)[],uint64,uint32,uint32,uint64))"
         now, bank, provider = chain.now(), parties.bank.address, parties.provider
-        bureau = parties.authority
+        bureau, terms = parties.authority, chain.personal_terms()
+        order = (terms.dataset, terms.purpose, 1, 1, now, now + 9_000)
 
         def dataset(**values: object) -> ContractCall:
             terms = {"code": b"c", "title": b"t", "fields": [b"f"]} | values
@@ -277,6 +281,17 @@ class Town:
             (bureau, purpose(b"p", [text] * 9)),
             (bureau, purpose(b"p", [(name, b"t")])),
             (bureau, purpose(b"p", [(b"en", prose)])),
+            (parties.bank, call("Registry", "appeal(string)", prose)),
+            (
+                parties.bank,
+                call("Agreements", _APPLY, terms.dataset, terms.purpose, 1, prose, NOTHING),
+            ),
+            (bureau, call("Catalogue", _ISSUE, (*order, prose, NOTHING))),
+            (provider, call("Catalogue", "withdrawDataset(bytes32,string)", terms.dataset, prose)),
+            (
+                parties.bank,
+                call("Agreements", "withdrawAgreement(bytes32,string)", terms.agreement, prose),
+            ),
             (bureau, purpose(b"p", [text], validity=2**64 - 1)),
             (bureau, purpose(b"p", [text], retention=2**64 - 1)),
             (
@@ -365,6 +380,28 @@ async def test_a_keyholder_takes_them(town: Town) -> None:
         follower = HolderFollower(rpc, chain.deployment, Following(Finality.depth(0), 3600, 60))
         await follower.step()
         assert follower.require().block.number >= chain.block_number() - 1
+
+
+async def test_a_gateway_is_ready_on_them_and_shows_them(
+    town: Town, tmp_path: Path, database_url: str
+) -> None:
+    async with serve_gateway(town.chain, tmp_path, database_url) as gateway:
+        await gateway.has(town.chain.block_number())
+        checks = (await gateway.http.get("/readyz")).json()["checks"]
+        assert (checks["database"], checks["chain"]) == (None, None)
+        for path in ("/v1/catalogue", "/v1/parties", "/v1/purposes"):
+            assert (await gateway.http.get(path)).status_code == 200, path
+
+
+async def test_an_identity_authority_follows_them(town: Town, database_url: str) -> None:
+    database = await open_database(database_url)
+    async with AsyncRpc(town.chain.node.url) as rpc:
+        watcher = Watcher(
+            database, rpc, town.chain.deployment, finality=Finality.depth(0), poll=0.1
+        )
+        await watcher.step()
+        assert watcher.require().number >= town.chain.block_number() - 1
+    await database.close()
 
 
 def test_what_is_over_a_bound_is_refused_by_the_contract(town: Town) -> None:
