@@ -252,6 +252,14 @@ def end_at(rpc: Rpc, contracts: Contracts, block: int) -> End:
     Raises:
         RpcError: the node cannot be asked, or does not have the state of this block any more.
     """
+    end = _end_at(rpc, contracts, block)
+    # A node that makes a block just then may have answered by that one; this one is old by now.
+    while (again := _end_at(rpc, contracts, block)) != end:
+        end = again
+    return end
+
+
+def _end_at(rpc: Rpc, contracts: Contracts, block: int) -> End:
     log = rpc.send(views.log_state(contracts, block))
     numbered = (
         contracts.registry,

@@ -84,6 +84,7 @@ WRONG = {
     "SUSPENDING_RULES": ("x", '["stale"]', '["after-revocation"]'),
     "FEE": ("", "much", "-1", "1:2"),
     "LINK_RENEWAL_INTERVAL": ("0",),
+    "PUBLICATION_LAG": ("-1", "a day"),
     "IDENTITY": ("x", "ftp://127.0.0.1"),
     "APPEAL": ("", "x" * 201),
     "FAILPOINT": ("nowhere",),

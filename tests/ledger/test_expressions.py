@@ -231,7 +231,7 @@ def test_time_grows_with_the_text_and_not_with_its_square(name: str) -> None:
 def test_control_slow_expressions_are_seen(
     pattern: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.ledger.test_expressions.SMALL", 400)
+    monkeypatch.setattr("tests.ledger.test_expressions.SMALL", 2_000)
     monkeypatch.setattr("tests.ledger.test_expressions.LARGE", 16_000)
     monkeypatch.setitem(EXPRESSIONS, "slow", (pattern, 0, frozenset((method,))))
     if pattern.startswith("(?:a|a)"):

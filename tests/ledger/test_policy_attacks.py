@@ -84,7 +84,7 @@ SHORTENED = [
 # The identity authority started a recovery, and was withdrawn. Signers by index, callers as in `World.parties`, from 1.
 AUTHORITY, OTHER_PROVIDER = 8, 3
 WITHDRAWN = [
-    Step(1, (StartRecovery(0, 1, 3), Admit(0, 2, 33, 1))),
+    Step(1, (StartRecovery(0, 1, 3), Admit(0, 2, 40, 1))),
     Step(ADMISSION_DELAY, (Activate(2), Withdraw(0, 7))),
     Step(RECOVERY_DELAY, (CompleteRecovery(1), CompleteRecovery(1, AUTHORITY))),
     Step(1, (AnnounceChange(0, Change.SUCCESSOR, 7, 2),)),

@@ -18,6 +18,7 @@ from ledger.events.plans import plan_for
 from ledger.exchange import RecordedAccess, SignedLink
 from ledger.hexes import to_hex
 from ledger.links import LinkBounds
+from ledger.log_reader import LogReader
 from ledger.rpc import Call
 from ledger.typed_data import SubjectLink
 from ledger.views import Standing
@@ -28,8 +29,6 @@ from wallet.client.transactions import Ledger
 from wallet.links import RememberedLinks
 
 _MOST_TRANSACTIONS: Final = 256
-_MOST_BLOCKS: Final = 1_000
-"""In which changes are looked for; what was known longer ago is asked anew."""
 
 
 class RecordedAccesses(msgspec.Struct, frozen=True):
@@ -152,7 +151,7 @@ class Memory:
             return
         yield from self._is_final(ledger, block)
         before, last = self._people_reached, self._final
-        if last - before > _MOST_BLOCKS or (yield from _people_changed(ledger, before + 1, last)):
+        if (yield from _people_changed(ledger, before + 1, last)):
             self._people = _People()
         self._people_reached = max(self._people_reached, last)
 
@@ -201,11 +200,14 @@ def _learn_authorities(
 def _people_changed(ledger: Ledger, first: int, last: int) -> Steps[bool]:
     """Tell whether blocks may hold an event that changes which links count."""
     contracts = ledger.deployment.contracts
-    calls = [
-        queries.logs(first, last, [contracts.registry]),
-        queries.logs(first, last, [contracts.authorizations], [[plan_for(LinksEnded).topic]]),
-    ]
+    readers = (
+        LogReader([contracts.registry]),
+        LogReader([contracts.authorizations], [[plan_for(LinksEnded).topic]]),
+    )
+    # What one question does not answer is not looked for: everything is asked anew then.
+    if any(reader.reach(first, last) < last for reader in readers):
+        return True
     try:
-        return any((yield from look_all(calls)))
-    except NodeRefusedError:  # it may have been too much; then everything is asked anew
+        return any((yield from look_all([reader.ask(first, last) for reader in readers])))
+    except NodeRefusedError:
         return True

@@ -183,7 +183,11 @@ class Watcher:
                 if isinstance(event, _OF_SUBJECTS):
                     events.append(event)
         contract = self._deployment.contracts.authorizations
-        state = await self._rpc.send(views.event_state(contract, newest.number))
+        asked = views.event_state(contract, newest.number)
+        state = await self._rpc.send(asked)
+        if state.count != count:
+            # A node that makes a block just then may have answered by that one; this one is old by now.
+            state = await self._rpc.send(asked)
         if state.count != count:
             raise EventsMissingError(f"{state.count} events, the node told of {count}")
         values = {"block_number": newest.number, "block_hash": newest.hash, "events": count}

@@ -71,7 +71,7 @@ def test_the_authority_admits_and_withdraws(chain: Chain, party: Parties) -> Non
     authority = party(chain.parties.authority)
     newcomer = keccak256(b"newcomer")[:20]
     text = to_hex(newcomer)
-    authority.json("authority", "admit", text, "consumer,provider", "新来者 / Newcomer")
+    authority.json("authority", "admit", text, "consumer,provider", "某新来者 / Some newcomer")
     standing = chain.rpc.send(views.standing_of(chain.contracts, newcomer))
     assert standing.roles == Roles.CONSUMER | Roles.PROVIDER
     authority.json("authority", "withdraw", text)
