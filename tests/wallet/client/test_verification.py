@@ -11,6 +11,7 @@ from ledger.custody import derive_parts, derive_subkeys, pack
 from ledger.enumerations import Outcome
 from ledger.exchange import AccessResult, HeldKeys, RecordedAccess, Refusal
 from ledger.keccak import keccak256
+from ledger.links import LinkBounds
 from ledger.merkle import TreeHead
 from ledger.publications import OwnerProof
 from ledger.rpc import Call
@@ -552,6 +553,29 @@ def test_what_the_node_said_is_asked_once_for_many(
     before = len(asked)
     assert once() == first
     assert asked[before:] == []
+
+
+def test_what_is_remembered_of_people_ends_with_an_event(own_chain: Chain) -> None:
+    chain, desk, memory = own_chain, Desk(own_chain), Memory()
+    client = Client(Endpoints("http://127.0.0.1:9", node=chain.node.url))
+    honest = honest_access(desk)
+    recorded, subject = recorded_of(honest), honest.subject.id
+
+    def bounds() -> LinkBounds:
+        newest = chain.rpc.send(queries.block_number())
+        at = msgspec.structs.replace(recorded, block_number=newest, timestamp=2**40)
+        return client.run(memory.link_bounds(desk.ledger, subject, at))
+
+    identity = chain.parties.identity_authority
+    assert bounds() == LinkBounds([identity.address], 0)
+    chain.send(identity, contracts.end_links(subject))
+    ended = bounds()
+    assert ended.links_from > 0
+    chain.send(chain.parties.authority, contracts.withdraw(identity.address))
+    assert bounds() == LinkBounds([], ended.links_from)
+    chain.wait_for_block()
+    assert bounds() == LinkBounds([], ended.links_from)
+    client.close()
 
 
 def test_what_is_remembered_of_publications_grows(client: Client, chain: Chain) -> None:

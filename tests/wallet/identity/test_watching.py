@@ -83,3 +83,29 @@ async def test_a_node_that_drops_an_event_stops_the_authority_until_it_has_it(
             await watcher.step()
             watcher.require()
     await database.close()
+
+
+async def test_a_count_that_is_of_the_next_block_is_no_missing_event(
+    chain: Chain, tmp_path: Path
+) -> None:
+    """A node that makes a block while it is asked answers by that one; the next answer is of the block asked for."""
+    ahead: list[Any] = []
+
+    def lie(method: str, params: list[Any], result: Any) -> Any:
+        of_state = method == "eth_call" and params[0]["data"].startswith("0xc19d93fb")
+        if not of_state or ahead:
+            return result
+        ahead.append(result)
+        return f"0x{int(result[:66], 16) + 1:064x}{result[66:]}"
+
+    database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'identity.db'}")
+    with proxy_before(chain.node.url) as node:
+        node.lie = lie
+        async with AsyncRpc(node.url) as rpc:
+            watcher = Watcher(
+                database, rpc, chain.deployment, finality=Finality.depth(0), poll=0.05
+            )
+            await watcher.step()
+            assert ahead
+            watcher.require()
+    await database.close()
