@@ -7,9 +7,9 @@ from gateway.app import create_app
 from gateway.errors import GatewayError
 from gateway.hot_path import HotPath
 from gateway.settings import Settings
+from ledger.console import print_problem
 from ledger.errors import LedgerError
 from ledger.logs import configure_logs, get_logger
-from ledger.printing import print_problem
 from ledger.service.server import listen, serve
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from eth_abi.exceptions import DecodingError
 
-from ledger.abi_decoding import decode_abi
+from ledger.abi_decoder import decode_abi
 from ledger.artifacts import AbiItem, AbiParameter, ContractName, load_artifact
 from ledger.contracts import ContractCall
 from ledger.plain_text import (

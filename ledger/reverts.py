@@ -7,7 +7,7 @@ from typing import Final
 
 from eth_abi.exceptions import DecodingError
 
-from ledger.abi_decoding import decode_abi
+from ledger.abi_decoder import decode_abi
 from ledger.artifacts import CONTRACTS, AbiItem, AbiParameter, load_artifact
 from ledger.errors import LedgerError
 from ledger.hexes import to_hex

@@ -15,7 +15,7 @@ import msgspec
 from eth_abi.exceptions import DecodingError
 
 from ledger import queries
-from ledger.abi_decoding import decode_abi
+from ledger.abi_decoder import decode_abi
 from ledger.contracts import encode_call
 from ledger.enumerations import Change, Class, Roles
 from ledger.events import Contracts

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
 import msgspec
 from eth_abi.exceptions import DecodingError
 
-from ledger.abi_decoding import decode_abi
+from ledger.abi_decoder import decode_abi
 from ledger.events import agreements, authorizations, catalogue, registry
 from ledger.events.abi import INDEXED, NumberedEvent
 from ledger.keccak import keccak256

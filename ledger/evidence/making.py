@@ -12,7 +12,7 @@ import msgspec
 from eth_abi.exceptions import DecodingError
 
 from ledger import queries
-from ledger.abi_decoding import decode_abi
+from ledger.abi_decoder import decode_abi
 from ledger.chain import Finality
 from ledger.contracts import Approval
 from ledger.deployment import Deployment

@@ -267,7 +267,7 @@ async def test_a_cancelled_transaction_leaves_nothing_open(database: Database) -
 # Migrations
 
 
-async def test_migrating_again_changes_nothing(database_url: str) -> None:
+async def test_new_databases_again_changes_nothing(database_url: str) -> None:
     databases = [Database(database_url, timeout=20) for _ in range(3)]
     assert set(await asyncio.gather(*map(migrate, databases))) == {newest_revision(SCRIPTS)}
     for database in databases:

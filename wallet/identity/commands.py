@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ledger.console import print_line, print_problem
 from ledger.deployment import read_deployment
 from ledger.errors import LedgerError
 from ledger.hexes import to_hex
 from ledger.logs import configure_logs
-from ledger.printing import print_line, print_problem
 from wallet.errors import WalletError
 from wallet.identity.app import create_app
 from wallet.identity.database import open_database

@@ -20,12 +20,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ledger import contracts, views
+from ledger.console import print_line, print_problem
 from ledger.deployment import Deployment, read_deployment, verify_deployment
 from ledger.enumerations import Roles
 from ledger.errors import LedgerError
 from ledger.hexes import parse_address, to_hex
 from ledger.logs import configure_logs
-from ledger.printing import print_line, print_problem
 from ledger.rosters import Roster
 from ledger.rpc import Rpc
 from ledger.sealing import EncryptionKey, Suite

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from ledger.console import print_line, print_problem
 from ledger.escaping import escape_surrogates, escape_text
 from ledger.plain_text import MOST_NAME, is_plain
-from ledger.printing import print_line, print_problem
 from tests.support.hostile import HOSTILE, hostile_texts
 from tests.wallet.rooms.test_proposals import BANK_NAME, DATASET, NOW, PURPOSE, asked
 from wallet.citizen.proposal import Proposal, compose
@@ -182,7 +182,7 @@ def test_a_surrogate_in_a_document_is_told_as_text_and_the_document_is_unicode()
 
 
 PRINTERS: Final = {
-    "ledger/printing.py": "lines of services",
+    "ledger/console.py": "lines of services",
     "ledger/logs.py": "the log, as JSON that is plain",
     "wallet/cli/output.py": "what commands say",
 }

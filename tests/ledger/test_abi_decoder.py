@@ -11,7 +11,7 @@ from eth_abi.exceptions import DecodingError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.abi_decoding import AbiSizeError, decode_abi
+from ledger.abi_decoder import AbiSizeError, decode_abi
 from ledger.contracts import ContractCall
 from ledger.plain_calls import verify_call
 from ledger.plain_text import PlainTextError
@@ -111,4 +111,4 @@ def test_nobody_else_decodes_by_the_abi() -> None:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ImportFrom) and node.module == "eth_abi.abi":
                     imported = {alias.name for alias in node.names}
-                    assert "decode" not in imported or path.name == "abi_decoding.py", path
+                    assert "decode" not in imported or path.name == "abi_decoder.py", path
