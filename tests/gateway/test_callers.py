@@ -18,7 +18,7 @@ from ledger.node import Node, NodeSettings
 from ledger.service.rate_limit import STRANGERS
 from ledger.transactions import Fee, Transaction, sign_transaction
 from tests.support.chain import Chain, Party
-from tests.support.city import City, bare_city, gateway_parts
+from tests.support.city import City, bare_city, recording_parts
 
 pytestmark = pytest.mark.slow
 
@@ -37,11 +37,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
 @pytest.fixture
 async def services(city: City, tmp_path: Path) -> AsyncIterator[AccessServices]:
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
-    async with gateway_parts(city, url, supervision=False, journal=tmp_path / "journal") as parts:
-        for _ in range(3_000):
-            if parts.recorder is not None and parts.recorder.status.is_ready:
-                break
-            await asyncio.sleep(0.01)
+    async with recording_parts(city, url, journal=tmp_path / "journal") as parts:
         yield parts
 
 

@@ -16,7 +16,7 @@ from ledger.rpc import AsyncRpc
 from ledger.sender import current_fee
 from tests.gateway.test_suspension import MACHINE, DirectRelay
 from tests.support.chain import Chain
-from tests.support.city import bare_city, gateway_parts
+from tests.support.city import bare_city, recording_parts
 from tests.support.fees import fund, newest_offer
 from wallet.identity.settings import IdentitySettings
 from wallet.keyholder.settings import KeyholderSettings
@@ -30,12 +30,8 @@ async def test_the_recorder_offers_the_fee_of_the_setting(
     recorder = chain.parties.recorder.address
     await asyncio.to_thread(fund, chain, recorder)
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
-    parts = gateway_parts(city, url, supervision=False, journal=tmp_path / "journal", fee=fee)
+    parts = recording_parts(city, url, journal=tmp_path / "journal", fee=fee)
     async with parts as services:
-        for _ in range(3_000):
-            if services.recorder is not None and services.recorder.status.is_ready:
-                break
-            await asyncio.sleep(0.01)
         person = await asyncio.to_thread(city.person)
         await services.relays.authorize(city.grant_of(person, city.authorization(person)))
     found = await asyncio.to_thread(newest_offer, chain, recorder)

@@ -20,7 +20,7 @@ from ledger.keccak import keccak256
 from ledger.transactions import Fee, Transaction, sign_transaction
 from ledger.typed_data import Freeze, GuardianAppointment, Revocation, SignerRotation
 from tests.support.chain import Chain, Subject
-from tests.support.city import City, Person, bare_city, gateway_parts
+from tests.support.city import City, Person, bare_city, recording_parts
 from tests.support.repeated_texts import registration
 
 MOST_RAW = 256 * 1024
@@ -34,11 +34,7 @@ def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> City:
 @pytest.fixture
 async def services(city: City, tmp_path: Path) -> AsyncIterator[AccessServices]:
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
-    async with gateway_parts(city, url, supervision=False, journal=tmp_path / "journal") as parts:
-        for _ in range(3_000):
-            if parts.recorder is not None and parts.recorder.status.is_ready:
-                break
-            await asyncio.sleep(0.01)
+    async with recording_parts(city, url, journal=tmp_path / "journal") as parts:
         yield parts
 
 

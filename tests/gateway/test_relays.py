@@ -26,7 +26,7 @@ from ledger.recorder import recorder as recorder_module
 from ledger.transactions import Fee, SignedTransaction, Transaction, sign_transaction
 from ledger.typed_data import Revocation, struct_hash
 from tests.support.chain import Chain, Party
-from tests.support.city import City, Person, bare_city, gateway_parts, gateway_process
+from tests.support.city import City, Person, bare_city, gateway_process, recording_parts
 
 STRANGERS = 10_000
 
@@ -40,11 +40,7 @@ def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> City:
 async def services(city: City, tmp_path: Path) -> AsyncIterator[AccessServices]:
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
     settings = {"journal": tmp_path / "journal", "transactions_burst": 5, "transactions_rate": 0.01}
-    async with gateway_parts(city, url, supervision=False, **settings) as parts:
-        for _ in range(3_000):
-            if parts.recorder is not None and parts.recorder.status.is_ready:
-                break
-            await asyncio.sleep(0.01)
+    async with recording_parts(city, url, **settings) as parts:
         yield parts
 
 

@@ -33,6 +33,7 @@ from tests.support.acts_of_people import (
 from tests.support.chain import Chain
 from tests.support.histories import Stage, Step
 from tests.support.view_checks import differences
+from tests.support.world import World
 
 pytestmark = pytest.mark.slow
 
@@ -100,11 +101,17 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         chain.close()
 
 
-def test_a_guardian_stops_on_a_young_chain_after_its_end_was_shortened(stage: Stage) -> None:
-    """Whoever follows would else refuse what the chain took, for good: one person would stop all keyholders."""
+def played(stage: Stage, history: list[Step]) -> World:
+    """Play a history from the start; `stage.accepted` counts what the contracts took of it."""
     stage.accepted = Counter()
     world = stage.start()
-    stage.run(world, SHORTENED)
+    stage.run(world, history)
+    return world
+
+
+def test_a_guardian_stops_on_a_young_chain_after_its_end_was_shortened(stage: Stage) -> None:
+    """Whoever follows would else refuse what the chain took, for good: one person would stop all keyholders."""
+    world = played(stage, SHORTENED)
     assert stage.accepted[SetFrozen] == 1
     assert world.state.subjects[SUBJECTS[1]].frozen
     assert not differences(world)
@@ -117,9 +124,7 @@ def test_what_a_withdrawn_authority_started_is_vetoed_late_or_completed_by_its_s
         (VetoRecovery(1, 0, 0, 100, 0, False), VetoRecovery),
         (CompleteRecovery(1, OTHER_PROVIDER), CompleteRecovery),
     ):
-        stage.accepted = Counter()
-        world = stage.start()
-        stage.run(world, WITHDRAWN)
+        world = played(stage, WITHDRAWN)
         assert stage.accepted[CompleteRecovery] == 0
         assert stage.accepted[MakeChange] == stage.accepted[Activate] == 1
         assert world.state.subjects[SUBJECTS[1]].recovery_at
@@ -130,18 +135,14 @@ def test_what_a_withdrawn_authority_started_is_vetoed_late_or_completed_by_its_s
 
 
 def test_a_thief_does_not_lift_what_a_replaced_key_froze_by_giving_it_rights(stage: Stage) -> None:
-    stage.accepted = Counter()
-    world = stage.start()
-    stage.run(world, THIEF)
+    world = played(stage, THIEF)
     assert stage.accepted[SetFrozen] == 2
     assert world.state.subjects[SUBJECTS[1]].frozen
     assert not differences(world)
 
 
 def test_a_void_of_anothers_access_keeps_nobody_from_voiding_it(stage: Stage) -> None:
-    stage.accepted = Counter()
-    world = stage.start()
-    stage.run(world, ANOTHERS_VOID)
+    world = played(stage, ANOTHERS_VOID)
     assert stage.accepted[VoidAccess] == 2
     assert {sequence for _, sequence in world.state.voided} == {world.state.sequence - 1}
     assert not differences(world)

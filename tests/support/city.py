@@ -56,6 +56,7 @@ from tests.support.chain import FIELDS, Chain, Subject, Terms
 from tests.support.forking import Forked, start
 from tests.support.keyholders import make_keyholders, register_key
 from tests.support.ports import free_port
+from tests.support.recording import until
 from tests.support.uploads import head_of, in_pieces, ndjson
 from wallet.keyholder.seeds import ACCOUNT, ENCRYPTION, Holdings, store_epoch
 from wallet.keystore import Keystore, Kind
@@ -277,6 +278,16 @@ def bare_city(chain: Chain, home: Path) -> City:
         keys=combine_subkeys(SHARING, subkeys),
         bank_key=bank_key,
     )
+
+
+@asynccontextmanager
+async def recording_parts(
+    city: City, database_url: str, **settings: object
+) -> AsyncIterator[AccessServices]:
+    """As `gateway_parts`, without supervision, once its recorder records."""
+    async with gateway_parts(city, database_url, supervision=False, **settings) as parts:
+        await until(lambda: parts.recorder is not None and parts.recorder.status.is_ready, 30)
+        yield parts
 
 
 @asynccontextmanager
