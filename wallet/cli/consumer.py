@@ -29,6 +29,7 @@ from wallet.cli.values import (
 from wallet.client import datasets
 from wallet.client.accesses import my_accesses, resume
 from wallet.client.asks import new_ask
+from wallet.client.errors import NotFoundError, UnknownNameError
 from wallet.client.patience import patiently
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.steps import send
@@ -368,7 +369,14 @@ def _mask(session: Session, basis: bytes, case: Case | None, fields: str, datase
         if dataset
         else basis
     )
-    names = session.run(datasets.registered(session.ledger, about)).fields
+    try:
+        names = session.run(datasets.registered(session.ledger, about)).fields
+    except (UnknownNameError, NotFoundError) as error:
+        if about != basis:
+            raise
+        raise InputError(
+            f"{to_hex(basis)} is no dataset, and no authorization that is kept here: name --dataset"
+        ) from error
     if not fields:
         raise InputError("which fields? name --fields")
     return mask_of(names, fields)

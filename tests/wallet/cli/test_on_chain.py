@@ -274,3 +274,11 @@ def test_a_chain_is_started_deployed_to_and_looked_at(
         process.stdout.close()
     with Rpc(node) as rpc, pytest.raises(Exception, match="cannot be reached"):
         rpc.send(views.authority(read_deployment(file).contracts))
+
+
+def test_a_basis_that_is_not_known_here_is_named_with_what_to_say(
+    chain: Chain, party: Parties
+) -> None:
+    basis = to_hex(b"\x31" * 32)
+    done = party(chain.parties.bank)("consumer", "access", basis, "--fields", "all")
+    assert (done.code, basis in done.err, "--dataset" in done.err) == (7, True, True), done.err
