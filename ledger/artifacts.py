@@ -31,10 +31,6 @@ CONTRACTS: Final[tuple[ContractName, ...]] = (
 """All contracts of a deployment, in the order in which they are deployed."""
 
 
-class ArtifactError(LedgerError):
-    """An artifact is missing or not what scripts/build.py writes."""
-
-
 class AbiParameter(msgspec.Struct, frozen=True):
     """One parameter of a function, an event or an error."""
 
@@ -122,10 +118,10 @@ def load_artifact(name: ContractName) -> Artifact:
     """Return a shipped artifact.
 
     Raises:
-        ArtifactError: there is none of this name, or it cannot be read.
+        LedgerError: there is none of this name, or it cannot be read.
     """
     try:
         data = resources.files("ledger").joinpath("artifacts", f"{name}.json").read_bytes()
         return msgspec.json.decode(data, type=Artifact)
     except (OSError, *UNREADABLE) as error:
-        raise ArtifactError(f"the artifact of {name} cannot be read: {error}") from error
+        raise LedgerError(f"the artifact of {name} cannot be read: {error}") from error

@@ -38,10 +38,6 @@ class FinalityError(ChainError):
     """A setting names no finality rule."""
 
 
-class ForeignChainError(ChainError):
-    """The node follows another chain: another id or another first block."""
-
-
 class ChainWentBackError(ChainError):
     """The newest final block is older than one seen before: the node lost blocks."""
 
@@ -297,7 +293,7 @@ class Follower:
         first = await self._rpc.send(queries.block(0))
         found = first.hash if first is not None else b""
         if found != self._genesis_hash:
-            raise ForeignChainError(
+            raise ChainError(
                 f"the node's chain began with {to_hex(found)}, not {to_hex(self._genesis_hash)}"
             )
 

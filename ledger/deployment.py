@@ -74,10 +74,6 @@ class CodeChangedError(DeploymentError):
     """At a contract's address there is other code than this library ships."""
 
 
-class TermsDifferError(DeploymentError):
-    """The contracts have other delays than the file says, or are a trial and the file hides it."""
-
-
 class Founder(msgspec.Struct, frozen=True):
     """A party that is there from the deployment on."""
 
@@ -421,7 +417,7 @@ def verify_deployment(rpc: Rpc, deployment: Deployment) -> Deployment:
     """Return the deployment if the node has it.
 
     Raises:
-        WrongChainError, OtherGenesisError, CodeMissingError, CodeChangedError, TermsDifferError:
+        WrongChainError, OtherGenesisError, CodeMissingError, CodeChangedError, DeploymentError:
             the first that holds.
         RpcError: the node cannot be asked.
     """
@@ -477,12 +473,12 @@ def _check_codes(deployment: Deployment, codes: Sequence[bytes]) -> None:
 def _check_terms(deployment: Deployment, trial: bool, delays: Sequence[int]) -> None:
     # Immutables are in the code's hash, but who made the file may have put another hash there too.
     if trial != deployment.trial:
-        raise TermsDifferError(
+        raise DeploymentError(
             f"the contracts say {_trial_text(trial)}, the deployment {_trial_text(deployment.trial)}"
         )
     said = [deployment.admission_delay, deployment.recovery_delay]
     if list(delays) != said:
-        raise TermsDifferError(
+        raise DeploymentError(
             f"the contracts' delays are {list(delays)} s, the deployment's {said}"
         )
 

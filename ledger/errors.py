@@ -13,14 +13,6 @@ class MalformedError(LedgerError):
     """Bytes, text or arguments do not have the form that a specification asks for."""
 
 
-class ProofError(LedgerError):
-    """A proof does not lead to the root that it should lead to, or proves something else."""
-
-
-class OpeningError(LedgerError):
-    """A ciphertext does not open: another key, another context, or changed on the way."""
-
-
 class CustodyError(LedgerError):
     """What keyholders handed over does not fit together."""
 

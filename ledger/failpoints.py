@@ -21,10 +21,6 @@ NAMES: Final = (
 """The steps of an access, in order. The last two are the gateway's."""
 
 
-class FailpointError(LedgerError):
-    """A setting names no failpoint."""
-
-
 class _Armed:
     """What is armed in this process; nothing at first."""
 
@@ -39,11 +35,11 @@ def arm(setting: str) -> None:
         setting: a name, or a name and how many times it is passed before: `after_send:3`.
 
     Raises:
-        FailpointError: there is none of this name.
+        LedgerError: there is none of this name.
     """
     name, _, passes = setting.partition(":")
     if name and (name not in NAMES or not (passes or "0").isdigit()):
-        raise FailpointError(f"{setting!r} is no failpoint: {', '.join(NAMES)}")
+        raise LedgerError(f"{setting!r} is no failpoint: {', '.join(NAMES)}")
     _Armed.name, _Armed.passes = name, int(passes or "0")
 
 

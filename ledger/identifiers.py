@@ -38,14 +38,6 @@ class IdentifierError(LedgerError, ValueError):
     """A text is not the identifier that it is said to be."""
 
 
-class MalformedIdentifierError(IdentifierError):
-    """A text has another length or other characters than the identifier allows."""
-
-
-class ImpossibleBirthDateError(IdentifierError):
-    """The eight digits of a resident id that say when the person was born are no date."""
-
-
 class WrongCheckCharacterError(IdentifierError):
     """The check character does not belong to the characters before it: one of them is wrong."""
 
@@ -54,10 +46,10 @@ def resident_check_character(body: str) -> str:
     """Return the check character of a resident id's first 17 digits (GB 11643-1999).
 
     Raises:
-        MalformedIdentifierError: `body` is not 17 digits.
+        IdentifierError: `body` is not 17 digits.
     """
     if re.fullmatch(r"[0-9]{17}", body) is None:
-        raise MalformedIdentifierError("the body of a resident id is 17 digits")
+        raise IdentifierError("the body of a resident id is 17 digits")
     total = sum(int(digit) * weight for digit, weight in zip(body, _RESIDENT_WEIGHTS, strict=True))
     return _RESIDENT_CHECKS[total % 11]
 
@@ -66,10 +58,10 @@ def credit_check_character(body: str) -> str:
     """Return the check character of a credit code's first 17 characters (GB 32100-2015).
 
     Raises:
-        MalformedIdentifierError: `body` is not 17 characters of the credit code's alphabet.
+        IdentifierError: `body` is not 17 characters of the credit code's alphabet.
     """
     if re.fullmatch(rf"[{CREDIT_CODE_ALPHABET}]{{17}}", body) is None:
-        raise MalformedIdentifierError("the body of a credit code is 17 characters of its alphabet")
+        raise IdentifierError("the body of a credit code is 17 characters of its alphabet")
     total = sum(
         CREDIT_CODE_ALPHABET.index(character) * weight
         for character, weight in zip(body, _CREDIT_WEIGHTS, strict=True)
@@ -84,18 +76,18 @@ def verify_resident_id(text: str) -> str:
     their numbers, and the permanent residence cards of foreigners (since 2023) use them otherwise.
 
     Raises:
-        MalformedIdentifierError: not 17 digits (the first not 0) and a digit or X.
-        ImpossibleBirthDateError: places 7 to 14 are no date of the calendar.
+        IdentifierError: not 17 digits (the first not 0) and a digit or X.
+        IdentifierError: places 7 to 14 are no date of the calendar.
         WrongCheckCharacterError: the last character does not belong to the others.
     """
     number = text.strip().upper()
     if _RESIDENT_ID.fullmatch(number) is None:
-        raise MalformedIdentifierError("a resident id is 17 digits and a digit or X")
+        raise IdentifierError("a resident id is 17 digits and a digit or X")
     try:
         dt.date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError:
         # `from None`: the cause's text would repeat a part of the number.
-        raise ImpossibleBirthDateError("a resident id's places 7 to 14 are a date") from None
+        raise IdentifierError("a resident id's places 7 to 14 are a date") from None
     if resident_check_character(number[:17]) != number[17]:
         raise WrongCheckCharacterError("the resident id's check character is wrong")
     return number
@@ -108,12 +100,12 @@ def verify_credit_code(text: str) -> str:
     the last one covers it already.
 
     Raises:
-        MalformedIdentifierError: another length, or a character where it may not be.
+        IdentifierError: another length, or a character where it may not be.
         WrongCheckCharacterError: the last character does not belong to the others.
     """
     code = text.strip().upper()
     if _CREDIT_CODE.fullmatch(code) is None:
-        raise MalformedIdentifierError(
+        raise IdentifierError(
             "a credit code is 18 digits and capitals (none of I, O, S, V, Z), six digits from place 3"
         )
     if credit_check_character(code[:17]) != code[17]:

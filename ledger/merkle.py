@@ -20,7 +20,7 @@ from hashlib import sha256
 import msgspec
 
 from ledger.encoding import SIZE
-from ledger.errors import MalformedError, ProofError
+from ledger.errors import LedgerError, MalformedError
 
 EMPTY_ROOT = sha256(b"").digest()
 """Root of the tree without leaves."""
@@ -240,7 +240,7 @@ def verify_inclusion(leaf: bytes, proof: InclusionProof, head: TreeHead) -> byte
         The root.
 
     Raises:
-        ProofError: It is not, or the proof is for a tree of another size.
+        LedgerError: It is not, or the proof is for a tree of another size.
     """
     run = RangeProof(proof.index, proof.index + 1, proof.size, proof.hashes)
     return verify_range((leaf,), run, head)
@@ -253,17 +253,17 @@ def verify_range(leaves: Sequence[bytes], proof: RangeProof, head: TreeHead) -> 
         The root.
 
     Raises:
-        ProofError: They are not, or the proof is for a tree of another size.
+        LedgerError: They are not, or the proof is for a tree of another size.
     """
     start, end = proof.start, proof.end
     if proof.size != head.size:
-        raise ProofError(f"the proof is for {proof.size} leaves, the tree has {head.size}")
+        raise LedgerError(f"the proof is for {proof.size} leaves, the tree has {head.size}")
     if not 0 <= start < end <= head.size or len(leaves) != end - start:
-        raise ProofError(f"{len(leaves)} leaves are no run [{start}, {end}) of {head.size}")
+        raise LedgerError(f"{len(leaves)} leaves are no run [{start}, {end}) of {head.size}")
     if any(len(part) != SIZE for part in (*leaves, *proof.hashes)):
-        raise ProofError(f"a leaf or a proof hash does not have {SIZE} bytes")
+        raise LedgerError(f"a leaf or a proof hash does not have {SIZE} bytes")
     if _fold(leaves, proof) != head.root:
-        raise ProofError("the proof leads to another root")
+        raise LedgerError("the proof leads to another root")
     return head.root
 
 
@@ -283,14 +283,14 @@ def _fold(leaves: Sequence[bytes], proof: RangeProof) -> bytes:
             above.append(level[-1])
         level, start, end = above, start // 2, (end + 1) // 2
     if next(hashes, None) is not None:
-        raise ProofError("the proof has more hashes than the tree has room for")
+        raise LedgerError("the proof has more hashes than the tree has room for")
     return level[0]
 
 
 def _next(hashes: Iterator[bytes]) -> bytes:
     found = next(hashes, None)
     if found is None:
-        raise ProofError("the proof has fewer hashes than the tree needs")
+        raise LedgerError("the proof has fewer hashes than the tree needs")
     return found
 
 

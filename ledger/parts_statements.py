@@ -18,7 +18,7 @@ import msgspec
 from ledger.custody import Bytes32, HolderParts, Release, Subset
 from ledger.decode_errors import UNREADABLE
 from ledger.encoding import FORMAT, SIZE, label, prefixed, u32, u64
-from ledger.errors import MalformedError, ProofError
+from ledger.errors import LedgerError, MalformedError
 from ledger.hexes import ADDRESS_LENGTH, to_hex
 from ledger.merkle import InclusionProof, MerkleTree, TreeHead, leaf_hash, verify_inclusion
 from ledger.rosters import Roster
@@ -181,11 +181,11 @@ def verify_signer(signed: bytes, holder: bytes, domain: Domain) -> None:
 
     Raises:
         MalformedError: `signed` does not have its form.
-        ProofError: Somebody else signed it, or it is of another access log.
+        LedgerError: Somebody else signed it, or it is of another access log.
     """
     signature, head, _ = _parsed(signed)
     if not _is_signed(head, signature, holder, domain):
-        raise ProofError(f"{to_hex(holder)} did not sign the statement's root")
+        raise LedgerError(f"{to_hex(holder)} did not sign the statement's root")
 
 
 def verify_statement(one: SignedStatement, domain: Domain) -> None:
@@ -193,7 +193,7 @@ def verify_statement(one: SignedStatement, domain: Domain) -> None:
 
     Raises:
         MalformedError: `signed` does not have its form.
-        ProofError: The statement is not below the root, or somebody else signed it.
+        LedgerError: The statement is not below the root, or somebody else signed it.
     """
     _, head, proof = _parsed(one.signed)
     verify_inclusion(one.statement.leaf(), proof, head)
@@ -214,23 +214,23 @@ def verify_wrong_parts(
         The request that the parts were for. Whether it was recorded is for the caller to look up.
 
     Raises:
-        ProofError: It does not follow: the statements are about another request or other parts, or it does not
+        LedgerError: It does not follow: the statements are about another request or other parts, or it does not
             disagree with more than may lie themselves, or a statement is not its keyholder's.
         MalformedError: `signed` of a statement does not have its form.
     """
     told = {one.holder: one.statement for one in wrong.statements}
     if wrong.holder not in told:
-        raise ProofError("there is no statement of the one whose parts are said to be wrong")
+        raise LedgerError("there is no statement of the one whose parts are said to be wrong")
     known = tuple(rosters)
     if not told.keys() <= {member for roster in known for member in roster.members}:
-        raise ProofError("a statement of somebody who is in no roster")
+        raise LedgerError("a statement of somebody who is in no roster")
     request = wrong.request.request()
     if {one.request for one in told.values()} != {digest(request, domain)}:
-        raise ProofError("the statements are about another request")
+        raise LedgerError("the statements are about another request")
     for one in wrong.statements:
         verify_statement(one, domain)
     if not any(_is_wrong(wrong.holder, told, roster) for roster in known):
-        raise ProofError(f"{to_hex(wrong.holder)} does not disagree with more than may be wrong")
+        raise LedgerError(f"{to_hex(wrong.holder)} does not disagree with more than may be wrong")
     return request
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 import msgspec
 
 from ledger.encoding import SIZE, publication_leaf, sized
-from ledger.errors import MalformedError, ProofError
+from ledger.errors import LedgerError, MalformedError
 from ledger.merkle import (
     EMPTY_ROOT,
     InclusionProof,
@@ -66,7 +66,7 @@ def verify_published(
         The entry.
 
     Raises:
-        ProofError: It is not in there.
+        LedgerError: It is not in there.
     """
     verify_inclusion(entry.leaf(), proof, head)
     return entry
@@ -147,15 +147,15 @@ class VerifiedRun(msgspec.Struct, frozen=True):
         """Return an owner's entries, if the run shows them all.
 
         Raises:
-            ProofError: It does not reach from before the owner to after it.
+            LedgerError: It does not reach from before the owner to after it.
         """
         entries = self.entries
         before = sum(entry.owner < owner for entry in entries)
         after = sum(entry.owner > owner for entry in entries)
         if before > 1 or (self.start > 0 and before == 0):
-            raise ProofError("the proof does not begin right before the owner's records")
+            raise LedgerError("the proof does not begin right before the owner's records")
         if after > 1 or (self.start + len(entries) < self.size and after == 0):
-            raise ProofError("the proof does not end right after the owner's records")
+            raise LedgerError("the proof does not end right after the owner's records")
         return entries[before : len(entries) - after]
 
 
@@ -193,7 +193,7 @@ def verify_owner(proof: OwnerProof, owner: bytes, head: TreeHead) -> tuple[Publi
         The owner's entries, in order of number; none if the owner has no record there.
 
     Raises:
-        ProofError: The entries are not a run of this publication, are not in order, or do not reach
+        LedgerError: The entries are not a run of this publication, are not in order, or do not reach
             from before the owner to after it.
     """
     return verify_run(proof, head).of_owner(owner)
@@ -203,17 +203,17 @@ def verify_run(proof: OwnerProof, head: TreeHead) -> VerifiedRun:
     """Check that a proof's entries are a run of a publication, whoever's they are.
 
     Raises:
-        ProofError: They are not, or are not in order.
+        LedgerError: They are not, or are not in order.
     """
     entries, end = proof.entries, proof.start + len(proof.entries)
     if head.size == 0:
         if head.root != EMPTY_ROOT or proof != OwnerProof(0, 0, (), ()):
-            raise ProofError("the proof is not that of an empty publication")
+            raise LedgerError("the proof is not that of an empty publication")
         return VerifiedRun(0, 0, ())
     run = RangeProof(proof.start, end, proof.size, proof.hashes)
     verify_range([entry.leaf() for entry in entries], run, head)
     if any((a.owner, a.number) >= (b.owner, b.number) for a, b in pairwise(entries)):
-        raise ProofError("the publication is not in order of owner and number, each once")
+        raise LedgerError("the publication is not in order of owner and number, each once")
     return VerifiedRun(proof.start, proof.size, entries)
 
 

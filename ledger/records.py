@@ -38,7 +38,7 @@ from ledger.encoding import (
     utf8,
     value_context,
 )
-from ledger.errors import MalformedError, OpeningError, ProofError
+from ledger.errors import LedgerError, MalformedError
 from ledger.merkle import merkle_root
 from ledger.publications import PublicationEntry, check_place
 
@@ -171,12 +171,12 @@ def open_fields(
     """Decrypt the fields that `keys` are for. What they prove is for `verify_opened_fields`.
 
     Raises:
-        OpeningError: The keys are another record's or wrong, or a ciphertext is not there or was
+        LedgerError: The keys are another record's or wrong, or a ciphertext is not there or was
             changed. The message says which field.
         MalformedError: The keys are for fields that the schema does not have.
     """
     if (keys.number, keys.salt, keys.epoch) != (record.number, record.salt, record.epoch):
-        raise OpeningError("the keys are for another record, or another encryption of it")
+        raise LedgerError("the keys are for another record, or another encryption of it")
     schema.checked(tuple(key.index for key in keys.fields))
     _check_width(schema, record)
     context = value_context(schema.dataset, record_context(record.number, record.salt))
@@ -184,12 +184,12 @@ def open_fields(
     for key in keys.fields:
         name, ciphertext = schema.names[key.index], record.ciphertexts[key.index]
         if ciphertext is None:
-            raise OpeningError(f"field {key.index} ({name}) was not handed over")
+            raise LedgerError(f"field {key.index} ({name}) was not handed over")
         try:
             value = _decrypt(key.key, ciphertext, context + schema.encoded[key.index])
         except (InvalidTag, MalformedError, UnicodeDecodeError):
             # Not chained: a decoding error holds the plaintext.
-            raise OpeningError(f"field {key.index} ({name}) does not open") from None
+            raise LedgerError(f"field {key.index} ({name}) does not open") from None
         opened.append(OpenedField(key.index, name, value, key.salt))
     return tuple(opened)
 
@@ -204,7 +204,7 @@ def verify_opened_fields(
         `verify_published` or find it among what `verify_owner` returns.
 
     Raises:
-        ProofError: A value, its name, place or salt is not what the field's leaf commits to.
+        LedgerError: A value, its name, place or salt is not what the field's leaf commits to.
         MalformedError: The fields are not increasing, or not the schema's.
     """
     schema.checked(tuple(one.index for one in opened))
@@ -212,7 +212,7 @@ def verify_opened_fields(
     for one in opened:
         leaf = field_leaf(one.salt, schema.encoded[one.index], utf8(one.value))
         if one.name != schema.names[one.index] or leaf != record.leaves[one.index]:
-            raise ProofError(f"field {one.index} is not what the record commits to")
+            raise LedgerError(f"field {one.index} is not what the record commits to")
     return record.entry()
 
 

@@ -37,7 +37,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ledger.encoding import FORMAT, SIZE, prefixed, sealing_info, sized
-from ledger.errors import MalformedError, OpeningError
+from ledger.errors import LedgerError, MalformedError
 
 _MLKEM_SEED = 64
 _MLKEM_PUBLIC = 1184
@@ -192,7 +192,7 @@ class OpeningKey:
         """Open what was sealed to this key, for this purpose, with this context.
 
         Raises:
-            OpeningError: It was sealed to another key, for another purpose or context, or changed.
+            LedgerError: It was sealed to another key, for another purpose or context, or changed.
             MalformedError: It is no sealed message, or the context of a release is not a digest.
         """
         info = _info(purpose, context)
@@ -200,11 +200,11 @@ class OpeningKey:
         if form not in (_SINGLE, _OF_SESSION):
             raise MalformedError("not a sealed message in a format that is known")
         if _suite(sealed[1:2]) is not self.suite:
-            raise OpeningError(f"the message is not sealed to a key of suite {self.suite.name}")
+            raise LedgerError(f"the message is not sealed to a key of suite {self.suite.name}")
         try:
             return self._single(sealed, info) if form == _SINGLE else self._in_session(sealed, info)
         except InvalidTag as error:
-            raise OpeningError(f"the message does not open as {purpose.value}") from error
+            raise LedgerError(f"the message does not open as {purpose.value}") from error
 
     def _single(self, sealed: bytes, info: bytes) -> bytes:
         return _HPKE[self.suite].decrypt(sealed[2:], self._private, info=info)

@@ -32,10 +32,6 @@ class SendingError(LedgerError):
     """A transaction was not carried out."""
 
 
-class RejectedError(SendingError):
-    """The node did not take a transaction."""
-
-
 class NotFinalInTimeError(SendingError):
     """A transaction was sent and is not in a final block yet; it may still come."""
 
@@ -78,14 +74,14 @@ class Sender:
 
         Raises:
             RevertError: the contract refuses it.
-            RejectedError: the node does not take it.
+            SendingError: the node does not take it.
             NotFinalInTimeError: it is on its way.
             RpcError: the node cannot be asked.
         """
         try:
             estimate = self.rpc.send(queries.estimate_gas(to, data, self.address))
         except CallError as error:
-            raise revert_in(error) or RejectedError(str(error)) from error
+            raise revert_in(error) or SendingError(str(error)) from error
         return self._carry_out([(to, data)], min(int(estimate * _MARGIN), GAS_CAP))[0]
 
     def send_all(self, calls: Sequence[tuple[bytes, bytes]]) -> list[Receipt]:
@@ -124,7 +120,7 @@ class Sender:
             try:
                 self.rpc.send(queries.send_raw_transaction(transaction.raw))
             except CallError as error:
-                raise RejectedError(str(error)) from error
+                raise SendingError(str(error)) from error
         receipts = [self._wait(transaction) for transaction in signed]
         for transaction, receipt in zip(signed, receipts, strict=True):
             if not receipt.succeeded:

@@ -39,14 +39,6 @@ class HttpSignatureError(LedgerError):
     """Root of why a request does not count as signed."""
 
 
-class MissingSignatureError(HttpSignatureError):
-    """The request has no Signature-Input or no Signature."""
-
-
-class MalformedHeaderError(HttpSignatureError):
-    """One of the three headers does not have the profile's shape."""
-
-
 class SignatureHeaders(msgspec.Struct, frozen=True):
     """The values of the three headers that carry a signature."""
 
@@ -80,8 +72,8 @@ def received_headers(pairs: Iterable[tuple[str, str]]) -> SignatureHeaders:
     """Pick the three headers out of all that a request came with.
 
     Raises:
-        MissingSignatureError: Signature-Input or Signature is not there.
-        MalformedHeaderError: one of the three, or Host, is there twice.
+        HttpSignatureError: Signature-Input or Signature is not there.
+        HttpSignatureError: one of the three, or Host, is there twice.
     """
     found: dict[str, str] = {}
     for name, value in pairs:
@@ -89,12 +81,12 @@ def received_headers(pairs: Iterable[tuple[str, str]]) -> SignatureHeaders:
         if key not in _ONCE:
             continue
         if key in found:
-            raise MalformedHeaderError(f"{key} is given more than once")
+            raise HttpSignatureError(f"{key} is given more than once")
         found[key] = value.strip(" \t")
     try:
         signature_input, signature = found["signature-input"], found["signature"]
     except KeyError as error:
-        raise MissingSignatureError(f"the request has no {error.args[0]}") from error
+        raise HttpSignatureError(f"the request has no {error.args[0]}") from error
     return SignatureHeaders(signature_input, signature, found.get("content-digest"))
 
 
@@ -110,7 +102,7 @@ def format_parameters(
     """Return the inner list with its parameters, the value of `@signature-params`.
 
     Raises:
-        MalformedHeaderError: the nonce has another form than the profile's.
+        HttpSignatureError: the nonce has another form than the profile's.
     """
     _check_nonce(nonce)
     names = " ".join(f'"{name}"' for name in covered)
@@ -138,16 +130,16 @@ def parse_input(text: str) -> SignatureInput:
     """Return what a Signature-Input says.
 
     Raises:
-        MalformedHeaderError: another shape, or other parameters, than the profile's.
+        HttpSignatureError: another shape, or other parameters, than the profile's.
     """
     match = _INPUT.fullmatch(text)
     if match is None:
-        raise MalformedHeaderError("Signature-Input does not have the profile's shape")
+        raise HttpSignatureError("Signature-Input does not have the profile's shape")
     label, parameters, names, rest = match.groups()
     values = _parse_parameters(rest)
     key_id = _KEY_ID.fullmatch(_string(values, "keyid"))
     if key_id is None:
-        raise MalformedHeaderError("keyid is not erc8128:<chain id>:<address in lowercase>")
+        raise HttpSignatureError("keyid is not erc8128:<chain id>:<address in lowercase>")
     nonce = _string(values, "nonce")
     _check_nonce(nonce)
     return SignatureInput(
@@ -166,13 +158,13 @@ def parse_signature(text: str, label: str) -> bytes:
     """Return the bytes of a Signature with this label.
 
     Raises:
-        MalformedHeaderError: another shape, another label, or no canonical base64.
+        HttpSignatureError: another shape, another label, or no canonical base64.
     """
     match = _SIGNATURE.fullmatch(text)
     if match is None:
-        raise MalformedHeaderError("Signature does not have the profile's shape")
+        raise HttpSignatureError("Signature does not have the profile's shape")
     if match[1] != label:
-        raise MalformedHeaderError("Signature and Signature-Input have different labels")
+        raise HttpSignatureError("Signature and Signature-Input have different labels")
     return _bytes(match[2], "Signature")
 
 
@@ -180,14 +172,14 @@ def parse_digest(text: str) -> bytes:
     """Return the SHA-256 in a Content-Digest, 32 bytes.
 
     Raises:
-        MalformedHeaderError: anything but one sha-256.
+        HttpSignatureError: anything but one sha-256.
     """
     match = _DIGEST.fullmatch(text)
     if match is None:
-        raise MalformedHeaderError("Content-Digest is not exactly one sha-256")
+        raise HttpSignatureError("Content-Digest is not exactly one sha-256")
     digest = _bytes(match[1], "Content-Digest")
     if len(digest) != sha256().digest_size:
-        raise MalformedHeaderError("Content-Digest is not exactly one sha-256")
+        raise HttpSignatureError("Content-Digest is not exactly one sha-256")
     return digest
 
 
@@ -196,10 +188,10 @@ def _parse_parameters(text: str) -> dict[str, int | str]:
     for piece in text.split(";")[1:]:
         match = _PARAMETER.fullmatch(piece)
         if match is None or match[1] in values:
-            raise MalformedHeaderError("a parameter of Signature-Input is malformed or repeated")
+            raise HttpSignatureError("a parameter of Signature-Input is malformed or repeated")
         values[match[1]] = int(match[2]) if match[3] is None else match[3]
     if values.keys() != _PARAMETERS:
-        raise MalformedHeaderError(
+        raise HttpSignatureError(
             "the parameters of Signature-Input are created, expires, nonce and keyid"
         )
     return values
@@ -207,20 +199,20 @@ def _parse_parameters(text: str) -> dict[str, int | str]:
 
 def _check_nonce(nonce: str) -> None:
     if _NONCE.fullmatch(nonce) is None:
-        raise MalformedHeaderError("nonce needs 16 to 128 characters of A-Z a-z 0-9 + / = . _ ~ -")
+        raise HttpSignatureError("nonce needs 16 to 128 characters of A-Z a-z 0-9 + / = . _ ~ -")
 
 
 def _integer(values: dict[str, int | str], name: str) -> int:
     value = values[name]
     if not isinstance(value, int):
-        raise MalformedHeaderError(f"{name} needs an integer")
+        raise HttpSignatureError(f"{name} needs an integer")
     return value
 
 
 def _string(values: dict[str, int | str], name: str) -> str:
     value = values[name]
     if not isinstance(value, str):
-        raise MalformedHeaderError(f"{name} needs a string")
+        raise HttpSignatureError(f"{name} needs a string")
     return value
 
 
@@ -228,9 +220,9 @@ def _bytes(text: str, header: str) -> bytes:
     try:
         data = b64decode(text, validate=True)
     except ValueError as error:
-        raise MalformedHeaderError(f"{header} is not base64") from error
+        raise HttpSignatureError(f"{header} is not base64") from error
     if _base64(data) != text:
-        raise MalformedHeaderError(f"{header} is not canonical base64")
+        raise HttpSignatureError(f"{header} is not canonical base64")
     return data
 
 

@@ -43,20 +43,8 @@ class WrongSignerError(SigningError):
     """A good signature, but of somebody else, or over something else."""
 
 
-class MalformedSignerError(SigningError):
-    """Bytes are no ERC-7913 signer."""
-
-
 class UnknownVerifierError(SigningError):
     """A signer's verifier contract is not one whose rules are known here."""
-
-
-class MalformedKeyError(SigningError):
-    """Bytes are no secp256k1 private key."""
-
-
-class MalformedDigestError(SigningError):
-    """Bytes are no digest: not 32 of them."""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -89,10 +77,10 @@ def parse_signer(signer: bytes) -> Signer:
     """Return what ERC-7913 signer bytes name.
 
     Raises:
-        MalformedSignerError: fewer than 20 bytes.
+        SigningError: fewer than 20 bytes.
     """
     if len(signer) < ADDRESS_LENGTH:
-        raise MalformedSignerError(f"a signer has at least 20 bytes, this has {len(signer)}")
+        raise SigningError(f"a signer has at least 20 bytes, this has {len(signer)}")
     if len(signer) == ADDRESS_LENGTH:
         return Account(signer)
     return VerifierKey(verifier=signer[:ADDRESS_LENGTH], key=signer[ADDRESS_LENGTH:])
@@ -102,7 +90,7 @@ def address_of(private_key: bytes) -> bytes:
     """Return the address of a private key, 20 bytes.
 
     Raises:
-        MalformedKeyError: not a private key of secp256k1.
+        SigningError: not a private key of secp256k1.
     """
     return _address_of_public_key(_load(private_key).public_key)
 
@@ -114,8 +102,8 @@ def sign(digest: bytes, private_key: bytes) -> bytes:
         65 bytes: r, s, and v as 27 or 28.
 
     Raises:
-        MalformedKeyError: not a private key of secp256k1.
-        MalformedDigestError: not 32 bytes.
+        SigningError: not a private key of secp256k1.
+        SigningError: not 32 bytes.
     """
     _check_digest(digest)
     signature = _load(private_key).sign_recoverable(digest, hasher=None)
@@ -128,7 +116,7 @@ def recover(digest: bytes, signature: bytes) -> bytes:
     Raises:
         MalformedSignatureError: not 65 bytes, v other than 27 or 28, s in the upper half, or no
             key can have made it.
-        MalformedDigestError: the digest is not 32 bytes.
+        SigningError: the digest is not 32 bytes.
     """
     _check_digest(digest)
     if len(signature) != SIGNATURE_LENGTH:
@@ -153,7 +141,7 @@ def verify_signature(digest: bytes, signature: bytes, expected: bytes) -> bytes:
     """Return the address that signed, if it is the expected one.
 
     Raises:
-        MalformedSignatureError, MalformedDigestError: as `recover` does.
+        MalformedSignatureError, SigningError: as `recover` does.
         WrongSignerError: another account signed, or signed something else.
     """
     address = recover(digest, signature)
@@ -174,7 +162,7 @@ def verify_signer(
         webauthn_verifiers: addresses of the `ERC7913WebAuthnVerifier` contracts of the deployment.
 
     Raises:
-        MalformedSignerError: the signer is too short.
+        SigningError: the signer is too short.
         MalformedSignatureError: the signature is no signature of an account.
         WrongSignerError: another account signed; or the account is a contract (ERC-1271), whose
             signatures only the chain can check.
@@ -198,16 +186,16 @@ def personal_digest(message: bytes) -> bytes:
 
 def _check_digest(digest: bytes) -> None:
     if len(digest) != DIGEST_LENGTH:
-        raise MalformedDigestError(f"a digest has {DIGEST_LENGTH} bytes, this has {len(digest)}")
+        raise SigningError(f"a digest has {DIGEST_LENGTH} bytes, this has {len(digest)}")
 
 
 def _load(private_key: bytes) -> coincurve.PrivateKey:
     if len(private_key) != PRIVATE_KEY_LENGTH:
-        raise MalformedKeyError("not a private key: needs 32 bytes")
+        raise SigningError("not a private key: needs 32 bytes")
     try:
         return coincurve.PrivateKey(private_key)
     except ValueError:  # `from None`: nothing about a key may get into a traceback
-        raise MalformedKeyError("not a private key of secp256k1") from None
+        raise SigningError("not a private key of secp256k1") from None
 
 
 def _address_of_public_key(key: coincurve.PublicKey) -> bytes:

@@ -73,14 +73,6 @@ class StatementError(LedgerError):
     """Root of why no statement can be made, or why one is not the right one."""
 
 
-class TemplateError(StatementError):
-    """A purpose's text cannot become a statement; the message says which language and why."""
-
-
-class TermsError(StatementError):
-    """A term of the ask cannot be written into a statement."""
-
-
 class ReferenceNumberError(StatementError):
     """A text is not a reference number."""
 
@@ -93,7 +85,7 @@ class Templates(msgspec.Struct, frozen=True):
     """A purpose's text in both languages.
 
     Raises:
-        TemplateError: a text is not plain, a gap is unknown or missing, or the two languages do
+        StatementError: a text is not plain, a gap is unknown or missing, or the two languages do
             not have the same gaps.
     """
 
@@ -104,7 +96,7 @@ class Templates(msgspec.Struct, frozen=True):
         chinese, english = _gaps("zh", self.zh), _gaps("en", self.en)
         if chinese != english:
             names = ", ".join(sorted(chinese ^ english))
-            raise TemplateError(f"only one of the languages has {names}")
+            raise StatementError(f"only one of the languages has {names}")
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -152,14 +144,14 @@ def select_templates(texts: Iterable[tuple[str, str]]) -> Templates:
     """Return a purpose's templates out of all its texts, given as (language, template).
 
     Raises:
-        TemplateError: "zh" or "en" is not there exactly once, or as `Templates` says.
+        StatementError: "zh" or "en" is not there exactly once, or as `Templates` says.
     """
     found: dict[str, list[str]] = {"zh": [], "en": []}
     for language, template in texts:
         found.get(language, []).append(template)
     for language, templates in found.items():
         if len(templates) != 1:
-            raise TemplateError(f"needs one text in {language}, has {len(templates)}")
+            raise StatementError(f"needs one text in {language}, has {len(templates)}")
     return Templates(zh=found["zh"][0], en=found["en"][0])
 
 
@@ -172,7 +164,7 @@ def make_statement(templates: Templates, terms: Terms, reference: str) -> Statem
         reference: from `new_reference`, drawn anew for every ask.
 
     Raises:
-        TermsError: a name is not plain text, or a number is outside what can be written.
+        StatementError: a name is not plain text, or a number is outside what can be written.
         ReferenceNumberError: not a reference number in its usual form.
     """
     if format_reference(parse_reference(reference)) != reference:
@@ -190,7 +182,7 @@ def verify_statement(text: str, templates: Templates, terms: Terms) -> Statement
 
     Raises:
         StatementMismatchError: it says something else, or does not end with a reference number.
-        TermsError: as `make_statement` does.
+        StatementError: as `make_statement` does.
     """
     try:
         reference = format_reference(parse_reference(text.rpartition(_TAIL)[2]))
@@ -219,7 +211,7 @@ def case_reference(case_number: str, salt: bytes) -> bytes:
         32 bytes, SHA-256.
 
     Raises:
-        TermsError: it is no case number.
+        StatementError: it is no case number.
         MalformedError: the salt does not have 32 bytes.
     """
     text = utf8(_case_number(case_number))
@@ -272,15 +264,15 @@ def _gaps(language: str, template: str) -> frozenset[str]:
     try:
         verify_text(f"the text in {language}", template)
     except PlainTextError as error:
-        raise TemplateError(str(error)) from error
+        raise StatementError(str(error)) from error
     gaps = frozenset(_GAP.findall(template))
     if {"{", "}"} & set(_GAP.sub("", template)):
-        raise TemplateError(f"the text in {language} has a brace that belongs to no gap")
+        raise StatementError(f"the text in {language} has a brace that belongs to no gap")
     unknown, missing = sorted(gaps - PLACEHOLDERS), sorted(REQUIRED - gaps)
     if unknown:
-        raise TemplateError(f"the text in {language} has unknown gaps: {', '.join(unknown)}")
+        raise StatementError(f"the text in {language} has unknown gaps: {', '.join(unknown)}")
     if missing:
-        raise TemplateError(f"the text in {language} lacks {', '.join(missing)}")
+        raise StatementError(f"the text in {language} lacks {', '.join(missing)}")
     return gaps
 
 
@@ -288,7 +280,7 @@ def _case_number(text: str) -> str:
     try:
         return verify_case_number(text)
     except PlainTextError as error:
-        raise TermsError(str(error)) from error
+        raise StatementError(str(error)) from error
 
 
 # Phrases
@@ -311,7 +303,7 @@ def _bilingual(what: str, name: str) -> _Phrase:
     try:
         return _quoted(*name_halves(verify_name(what, name)))
     except PlainTextError as error:
-        raise TermsError(str(error)) from error
+        raise StatementError(str(error)) from error
 
 
 def _quoted(chinese: str, english: str = "") -> _Phrase:
@@ -328,7 +320,7 @@ def _dataset(terms: Terms) -> _Phrase:
 
 def _fields(names: tuple[str, ...]) -> _Phrase:
     if not names:
-        raise TermsError("an ask names at least one field")
+        raise StatementError("an ask names at least one field")
     phrases = [_bilingual("a field's name", name) for name in names]
     return _Phrase(
         f"{len(names)} 项（{'、'.join(phrase.zh for phrase in phrases)}）",
@@ -338,7 +330,7 @@ def _fields(names: tuple[str, ...]) -> _Phrase:
 
 def _uses(number: int) -> _Phrase:
     if number < 1:
-        raise TermsError("an ask is for at least one use")
+        raise StatementError("an ask is for at least one use")
     if number == 1:
         return _Phrase("仅限 1 次", "once")
     return _Phrase(f"最多 {number} 次", f"up to {number} times")
@@ -360,7 +352,7 @@ def _retention(seconds: int) -> _Phrase:
 
 def _duration(what: str, seconds: int) -> _Phrase:
     if seconds < 0:
-        raise TermsError(f"{what} is negative")
+        raise StatementError(f"{what} is negative")
     chinese, english = [], []
     for unit, zh, en in _UNITS:
         number, seconds = divmod(seconds, unit)
@@ -384,7 +376,7 @@ def _until(start: int, end: int) -> _Phrase:
 
 def _moment(what: str, timestamp: int) -> _Phrase:
     if not 0 <= timestamp < _LAST_YEAR_ENDS:
-        raise TermsError(f"{what} lies outside the years 1970 to 9999")
+        raise StatementError(f"{what} lies outside the years 1970 to 9999")
     moment = datetime.fromtimestamp(timestamp, UTC).astimezone(_BEIJING)
     clock = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
     return _Phrase(

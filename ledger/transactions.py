@@ -72,7 +72,7 @@ def sign_transaction(transaction: Transaction, private_key: bytes) -> SignedTran
     """Sign a transaction; deterministic.
 
     Raises:
-        MalformedKeyError: not a private key.
+        SigningError: not a private key.
     """
     legacy = transaction.fee.most == 0
     members = _legacy_members(transaction) if legacy else _dynamic_fee_members(transaction)

@@ -12,32 +12,8 @@ class KeystoreError(WalletError):
     """Root of what can go wrong with a keystore."""
 
 
-class EntryNotFoundError(KeystoreError):
-    """There is no entry of this name."""
-
-
-class EntryExistsError(KeystoreError):
-    """There is an entry of this name already."""
-
-
-class WrongKindError(KeystoreError):
-    """The entry holds another kind of secret than asked for."""
-
-
 class WrongPasswordError(KeystoreError):
     """The password does not open the entry."""
-
-
-class CorruptedEntryError(KeystoreError):
-    """The entry's file was damaged or changed."""
-
-
-class KeystorePermissionsError(KeystoreError):
-    """The keystore, or a file of it, is open to other users of the machine."""
-
-
-class KeystoreAccessError(KeystoreError):
-    """The keystore cannot be read or written: gone, read-only, full, not ours."""
 
 
 class InvalidEntryError(KeystoreError):

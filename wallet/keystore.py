@@ -31,16 +31,7 @@ from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.signing import address_of
 from ledger.strict_json import JsonError, check_depth
-from wallet.errors import (
-    CorruptedEntryError,
-    EntryExistsError,
-    EntryNotFoundError,
-    InvalidEntryError,
-    KeystoreAccessError,
-    KeystorePermissionsError,
-    WrongKindError,
-    WrongPasswordError,
-)
+from wallet.errors import InvalidEntryError, KeystoreError, WrongPasswordError
 from wallet.passkey import SoftwarePasskey
 from wallet.passwords import Password
 
@@ -102,8 +93,8 @@ class Keystore:
         scrypt_n: cost of opening what is stored from now on; `ledger.envelope` says the least.
 
     Raises:
-        KeystorePermissionsError: others may enter the directory.
-        KeystoreAccessError: it cannot be made or read.
+        KeystoreError: others may enter the directory.
+        KeystoreError: it cannot be made or read.
         InvalidEntryError: the cost is not allowed.
     """
 
@@ -117,14 +108,14 @@ class Keystore:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = directory.stat()
         if status.st_mode & _FOR_OTHERS:
-            raise KeystorePermissionsError(f"{directory} is open to others: chmod 700 it")
+            raise KeystoreError(f"{directory} is open to others: chmod 700 it")
 
     def entries(self) -> tuple[Entry, ...]:
         """Return all entries by name; files whose name is no entry's are left alone.
 
         Raises:
-            CorruptedEntryError: a file is not an entry.
-            KeystorePermissionsError, KeystoreAccessError: a file is open to others or unreadable.
+            KeystoreError: a file is not an entry.
+            KeystoreError, KeystoreError: a file is open to others or unreadable.
         """
         with _access(self.directory):
             names = sorted(path.stem for path in self.directory.glob(f"*{_SUFFIX}"))
@@ -134,8 +125,8 @@ class Keystore:
         """Return what is known of one entry without its password.
 
         Raises:
-            EntryNotFoundError: there is none of this name.
-            CorruptedEntryError, KeystorePermissionsError, KeystoreAccessError: as `entries`.
+            KeystoreError: there is none of this name.
+            KeystoreError, KeystoreError, KeystoreError: as `entries`.
         """
         return _entry(name, self._read(name))
 
@@ -161,13 +152,13 @@ class Keystore:
             replace: whether an entry of this name may be there.
 
         Raises:
-            EntryExistsError: there is one, and it may not be replaced.
+            KeystoreError: there is one, and it may not be replaced.
             InvalidEntryError: the name is not allowed, or the secret not of this kind.
-            KeystoreAccessError: it cannot be written.
+            KeystoreError: it cannot be written.
         """
         path = self._path(name)
         if not replace and path.exists():
-            raise EntryExistsError(f"{path} is there already")
+            raise KeystoreError(f"{path} is there already")
         if kind is Kind.ETHEREUM_KEY:
             public, plaintext = _address(secret), secret
         else:
@@ -187,16 +178,16 @@ class Keystore:
         """Return a secret.
 
         Raises:
-            EntryNotFoundError: there is no entry of this name.
-            WrongKindError: it holds another kind of secret.
+            KeystoreError: there is no entry of this name.
+            KeystoreError: it holds another kind of secret.
             WrongPasswordError: the password is another.
-            CorruptedEntryError: the file was damaged or changed, or was another entry's.
-            KeystorePermissionsError, KeystoreAccessError: it is open to others or unreadable.
+            KeystoreError: the file was damaged or changed, or was another entry's.
+            KeystoreError, KeystoreError: it is open to others or unreadable.
         """
         file = self._read(name)
         entry = _entry(name, file)
         if entry.kind is not kind:
-            raise WrongKindError(f"{name} holds {entry.kind}, not {kind}")
+            raise KeystoreError(f"{name} holds {entry.kind}, not {kind}")
         plaintext = self._open(name, file, password)
         if kind is Kind.ETHEREUM_KEY:
             with _unchanged(name):
@@ -205,7 +196,7 @@ class Keystore:
             bound = _bound(kind, name, entry.public)
             belongs, secret = plaintext.startswith(bound), plaintext[len(bound) :]
         if not belongs:
-            raise CorruptedEntryError(f"{name} holds what was stored as another entry")
+            raise KeystoreError(f"{name} holds what was stored as another entry")
         return secret
 
     def store_passkey(self, name: str, passkey: SoftwarePasskey, password: Password) -> Entry:
@@ -222,8 +213,8 @@ class Keystore:
         """Delete an entry. Copies that were made of its file still open with the password.
 
         Raises:
-            EntryNotFoundError: there is none of this name.
-            KeystoreAccessError: it cannot be deleted.
+            KeystoreError: there is none of this name.
+            KeystoreError: it cannot be deleted.
         """
         path = self._path(name)
         with _access(path), _existing(path):
@@ -243,12 +234,12 @@ class Keystore:
             check_depth(data)
             file = msgspec.json.decode(data, type=_File)
         except (JsonError, *UNREADABLE) as error:
-            raise CorruptedEntryError(f"{self._path(name)} is not a key file") from error
+            raise KeystoreError(f"{self._path(name)} is not a key file") from error
         if file.version != 3:
-            raise CorruptedEntryError(f"{self._path(name)} is of version {file.version}, not 3")
+            raise KeystoreError(f"{self._path(name)} is of version {file.version}, not 3")
         known = file.quancheng
         if known is not None and known.checksum != to_hex(file.crypto.checksum()):
-            raise CorruptedEntryError(f"{self._path(name)} was damaged: its checksum is wrong")
+            raise KeystoreError(f"{self._path(name)} was damaged: its checksum is wrong")
         return file
 
     def _open(self, name: str, file: _File, password: Password) -> bytes:
@@ -258,7 +249,7 @@ class Keystore:
             damage = "" if file.quancheng else ", or the file was damaged"
             raise WrongPasswordError(f"wrong password for {name}{damage}") from error
         except EnvelopeError as error:
-            raise CorruptedEntryError(f"{self._path(name)}: {error}") from error
+            raise KeystoreError(f"{self._path(name)}: {error}") from error
 
 
 def _entry(name: str, file: _File) -> Entry:
@@ -289,10 +280,10 @@ def _read(path: Path) -> bytes:
         with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if mode & _FOR_OTHERS:
-                raise KeystorePermissionsError(f"{path} is open to others: chmod 600 it")
+                raise KeystoreError(f"{path} is open to others: chmod 600 it")
             data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
-        raise CorruptedEntryError(f"{path} is too long for a key file")
+        raise KeystoreError(f"{path} is too long for a key file")
     return data
 
 
@@ -311,7 +302,7 @@ def _write(path: Path, data: bytes, *, replace: bool) -> None:
                 path.hardlink_to(temporary)
             _sync_directory(path.parent)
         except FileExistsError as error:
-            raise EntryExistsError(f"{path} is there already") from error
+            raise KeystoreError(f"{path} is there already") from error
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
@@ -330,7 +321,7 @@ def _access(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise KeystoreAccessError(f"{path}: {error.strerror}") from error
+        raise KeystoreError(f"{path}: {error.strerror}") from error
 
 
 @contextmanager
@@ -338,7 +329,7 @@ def _existing(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise EntryNotFoundError(f"there is no {path}") from error
+        raise KeystoreError(f"there is no {path}") from error
 
 
 @contextmanager
@@ -347,4 +338,4 @@ def _unchanged(name: str) -> Iterator[None]:
     try:
         yield
     except (LedgerError, InvalidEntryError) as error:
-        raise CorruptedEntryError(f"{name} was damaged or changed: {error}") from error
+        raise KeystoreError(f"{name} was damaged or changed: {error}") from error

@@ -39,7 +39,7 @@ class Enforcer:
             fee: What its transactions offer.
 
         Raises:
-            MalformedKeyError: It is no private key.
+            SigningError: It is no private key.
         """
         self._deployment = deployment
         self._rpc = rpc

@@ -56,7 +56,6 @@ from ledger.events.log import (
     EventError,
     Log,
     MalformedEventError,
-    UnknownContractError,
     UnknownEventError,
     with_timestamp,
 )
@@ -150,7 +149,6 @@ __all__ = [
     "SupervisorDismissed",
     "SuspensionReviewed",
     "Text",
-    "UnknownContractError",
     "UnknownEventError",
     "agreement_id",
     "application_id",

@@ -24,12 +24,7 @@ from ledger.events.access_log import (
 )
 from ledger.events.authorizations import Granted, GrantTerms
 from ledger.events.identifiers import IDENTIFY
-from ledger.events.log import (
-    Log,
-    MalformedEventError,
-    UnknownContractError,
-    UnknownEventError,
-)
+from ledger.events.log import EventError, Log, MalformedEventError, UnknownEventError
 from ledger.events.plans import PLANS, Plan, plan_for
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
@@ -98,7 +93,7 @@ class EventDecoder:
         """Return the event of one log.
 
         Raises:
-            UnknownContractError: not one of the five contracts.
+            EventError: not one of the five contracts.
             UnknownEventError: not an event of that contract.
             MalformedEventError: topics, data or place do not have the form of the event.
         """
@@ -179,7 +174,7 @@ class EventDecoder:
     def _decode_other(self, log: Log) -> Event:
         address, plans = self._others.get(log.address, (b"", {}))
         if not address:
-            raise UnknownContractError(log, f"{log.address[:42]} is none of the five contracts")
+            raise EventError(log, f"{log.address[:42]} is none of the five contracts")
         plan = plans.get(log.topics[0]) if log.topics else None
         if plan is None:
             raise UnknownEventError(log, f"{log.address} has no such event")

@@ -39,10 +39,6 @@ class EventError(LedgerError):
         return type(self), self._arguments
 
 
-class UnknownContractError(EventError):
-    """The log is of a contract that does not belong to the deployment."""
-
-
 class UnknownEventError(EventError):
     """The contract has no event with this topic."""
 

@@ -25,10 +25,6 @@ _PAIR: Final = 2
 _Pairs = Sequence[tuple[bytes, bytes]]
 
 
-class TrieProofError(LedgerError):
-    """Nodes do not lead from a root to an item."""
-
-
 class ListTrie:
     """The trie of a list of items, for its root and its proofs."""
 
@@ -50,13 +46,13 @@ class ListTrie:
         """Return the nodes from the root to an item.
 
         Raises:
-            TrieProofError: there is no such item.
+            LedgerError: there is no such item.
         """
         walk = _Walk(self.root, place)
         proof: list[bytes] = []
         while (wanted := walk.wanted) is not None:
             if wanted not in self._nodes:
-                raise TrieProofError(f"there is no item {place}")
+                raise LedgerError(f"there is no item {place}")
             proof.append(self._nodes[wanted])
             walk.take(self._nodes[wanted])
         return tuple(proof)
@@ -94,16 +90,16 @@ def verify_item(root: bytes, place: int, proof: Sequence[bytes]) -> bytes:
     """Return the item at a place of the list that a root is of.
 
     Raises:
-        TrieProofError: the proof does not lead there, or has more than it takes.
+        LedgerError: the proof does not lead there, or has more than it takes.
     """
     walk, nodes = _Walk(root, place), iter(proof)
     while (wanted := walk.wanted) is not None:
         node = next(nodes, None)
         if node is None or keccak256(node) != wanted:
-            raise TrieProofError("a node is missing, or is another one than its parent names")
+            raise LedgerError("a node is missing, or is another one than its parent names")
         walk.take(node)
     if next(nodes, None) is not None:
-        raise TrieProofError("there are more nodes than it takes")
+        raise LedgerError("there are more nodes than it takes")
     return walk.item
 
 
@@ -121,7 +117,7 @@ class _Walk:
         try:
             node: Any = decode_rlp(encoded)
         except RlpError as error:
-            raise TrieProofError(f"a node is not RLP: {error}") from error
+            raise LedgerError(f"a node is not RLP: {error}") from error
         while isinstance(node, list):
             node = self._step(node)
         if self.wanted is not None:
@@ -141,12 +137,12 @@ class _Walk:
             if not leaf and left[: len(path)] == path:
                 self._left = left[len(path) :]
                 return node[1]
-        raise TrieProofError("the nodes lead elsewhere")
+        raise LedgerError("the nodes lead elsewhere")
 
 
 def _hash(value: object) -> bytes:
     if not isinstance(value, bytes) or len(value) != _HASH:
-        raise TrieProofError("there is nothing at this place")
+        raise LedgerError("there is nothing at this place")
     return value
 
 
@@ -174,5 +170,5 @@ def _packed(nibbles: bytes, *, leaf: bool) -> bytes:
 def _unpacked(data: bytes) -> tuple[bytes, bool]:
     nibbles = _nibbles(data)
     if not nibbles or nibbles[0] > 3 or (not nibbles[0] & 1 and nibbles[1]):
-        raise TrieProofError("a path is not hex-prefix encoded")
+        raise LedgerError("a path is not hex-prefix encoded")
     return nibbles[1 if nibbles[0] & 1 else 2 :], bool(nibbles[0] & 2)

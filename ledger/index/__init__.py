@@ -3,8 +3,9 @@
 `Index` is what everybody uses; `Follower` keeps it up to date from a node.
 """
 
+from ledger.errors import LedgerError
 from ledger.index.follower import ChainChangedError, Follower, FollowerSettings
-from ledger.index.index import Index, Origin, Transactions, WrongOriginError
+from ledger.index.index import Index, Origin, Transactions
 from ledger.index.reader import Selection
 from ledger.index.rows import (
     AccessEntry,
@@ -40,6 +41,7 @@ __all__ = [
     "FollowerSettings",
     "Head",
     "Index",
+    "LedgerError",
     "OrderEntry",
     "Origin",
     "PartyEntry",
@@ -51,5 +53,4 @@ __all__ = [
     "Stats",
     "SubjectEntry",
     "Transactions",
-    "WrongOriginError",
 ]

@@ -43,10 +43,6 @@ _WRITE_IDLE: Final = 1.0
 """Seconds from one write of progress to the next while nothing happens on the chain."""
 
 
-class WrongOriginError(LedgerError):
-    """The index in the database is of another chain or deployment."""
-
-
 class Transactions(Protocol):
     """A database: SQLAlchemy connections within transactions."""
 
@@ -113,7 +109,7 @@ class Index:
         """Begin a new index, or find out how far the one in the database is.
 
         Raises:
-            WrongOriginError: It is of another chain or deployment.
+            LedgerError: It is of another chain or deployment.
         """
         origin = self._origin
         async with self._database.writing() as connection:
@@ -121,7 +117,7 @@ class Index:
             if row is None:
                 await connection.execute(insert(tables.progress).values(_progress(origin)))
             elif (row.genesis, row.access_log) != (origin.genesis, origin.access_log):
-                raise WrongOriginError("the index is of another chain or deployment: delete it")
+                raise LedgerError("the index is of another chain or deployment: delete it")
             await self._reload(connection)
         return self.head
 

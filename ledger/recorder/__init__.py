@@ -1,12 +1,8 @@
 """The recorder: group commit of accesses, and relaying, over a journal (DESIGN 3.6)."""
 
 from ledger.recorder.errors import (
-    AccountSharedError,
-    InconsistentReceiptError,
     InvalidRequestError,
-    JournalMismatchError,
     NonceGapError,
-    NotARecorderError,
     NotRecordedError,
     RecorderBusyError,
     RecorderError,
@@ -23,13 +19,9 @@ from ledger.recorder.settings import RecorderSettings
 from ledger.recorder.status import RecorderState, RecorderStatus
 
 __all__ = [
-    "AccountSharedError",
     "Difference",
-    "InconsistentReceiptError",
     "InvalidRequestError",
-    "JournalMismatchError",
     "NonceGapError",
-    "NotARecorderError",
     "NotRecordedError",
     "Reconciliation",
     "Recorder",

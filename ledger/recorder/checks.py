@@ -3,7 +3,7 @@
 from ledger import queries, views
 from ledger.chain import BlockRef, Finality, final_block, verify_descends
 from ledger.deployment import Deployment
-from ledger.recorder.errors import AccountSharedError, SequenceBehindError
+from ledger.recorder.errors import RecorderError, SequenceBehindError
 from ledger.recorder.outbox import Outbox
 from ledger.recorder.records import Mark
 from ledger.rpc import AsyncRpc, NodeUnreachableError
@@ -46,13 +46,13 @@ async def verify_nonce(rpc: AsyncRpc, outbox: Outbox) -> None:
     """Return if the account's transactions on chain are those of the journal.
 
     Raises:
-        AccountSharedError: there are others.
+        RecorderError: there are others.
         SequenceBehindError: the chain lost some.
         RpcError: the node cannot be asked.
     """
     mined = await rpc.send(queries.transaction_count(outbox.account))
     if mined > outbox.next_nonce:
-        raise AccountSharedError(
+        raise RecorderError(
             f"the account sent {mined} transactions, {outbox.next_nonce} of them are ours"
         )
     on_their_way = outbox.of_account()

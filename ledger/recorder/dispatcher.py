@@ -23,8 +23,6 @@ from ledger.queries import Block, Receipt
 from ledger.recorder.desk import Desk, Unclaimed
 from ledger.recorder.entries import Entry, GasModel, call_of
 from ledger.recorder.errors import (
-    AccountSharedError,
-    NotARecorderError,
     NotRecordedError,
     RecorderError,
     RecorderNotNamedError,
@@ -347,7 +345,7 @@ class Dispatcher:
             _fail_calls(flight.waiters, RevertError(revert))
         elif revert.name in _NOT_ADMITTED:
             self.admitted = False
-            error = NotARecorderError(f"the registry does not take our records: {revert}")
+            error = RecorderError(f"the registry does not take our records: {revert}")
             self.desk.fail(flight.entries, error)
         elif len(flight.entries) == 1:
             self.desk.fail(flight.entries, RecorderUnavailableError(RevertError(revert)))
@@ -383,7 +381,7 @@ class Dispatcher:
         self.desk.fail(flight.entries, error)
         _fail_calls(flight.waiters, error)
         if flight.sender == self._outbox.account:
-            raise AccountSharedError("somebody else sends transactions from the recorder's account")
+            raise RecorderError("somebody else sends transactions from the recorder's account")
 
     async def _check_admission(self) -> None:
         """Ask whether our account may record."""

@@ -48,10 +48,6 @@ class InvalidRequestError(RecorderError):
     """A request that the contract cannot take at all."""
 
 
-class NotARecorderError(RecorderError):
-    """The registry does not, or no longer, know the account as an active recorder."""
-
-
 class RecorderNotNamedError(RecorderError):
     """The consumer has not named this recorder, or took the naming back: nothing was recorded."""
 
@@ -62,10 +58,6 @@ class RecorderNotNamedError(RecorderError):
 
     def __reduce__(self) -> tuple[type["RecorderNotNamedError"], tuple[bytes, bytes]]:
         return type(self), (self.consumer, self.recorder)
-
-
-class AccountSharedError(RecorderError):
-    """Somebody else sends transactions from the recorder's account: two gateways with one key."""
 
 
 class ReplacedError(RecorderError):
@@ -87,13 +79,5 @@ class TransactionRejectedError(RecorderError):
     """The node does not take a transaction."""
 
 
-class JournalMismatchError(RecorderError):
-    """The journal belongs to another chain, deployment or account."""
-
-
 class SequenceBehindError(RecorderError):
     """The access log has recorded less than it had: the chain lost accesses."""
-
-
-class InconsistentReceiptError(RecorderError):
-    """A receipt does not show what its transaction asked for: the node cannot be believed."""

@@ -35,7 +35,6 @@ from ledger.recorder.dispatcher import Dispatcher
 from ledger.recorder.embedded import catch_up
 from ledger.recorder.errors import (
     NonceGapError,
-    NotARecorderError,
     RecorderError,
     RecorderUnavailableError,
     ReplacedError,
@@ -136,7 +135,7 @@ class Recorder:
 
         Raises:
             JournalLockedError: another process has the journal.
-            JournalMismatchError: it belongs to another chain, deployment or account.
+            RecorderError: it belongs to another chain, deployment or account.
             JournalError: it cannot be read.
         """
         if self.settings.journaled:
@@ -295,7 +294,7 @@ class Recorder:
 
         Raises:
             RecorderUnavailableError: the recorder is not halted.
-            ForeignChainError, DeploymentError: the chain is another one; nothing can mend that.
+            ChainError, DeploymentError: the chain is another one; nothing can mend that.
             RecorderError: our own transactions cannot be brought back.
             JournalError, RpcError: the journal or the node does not work.
         """
@@ -310,7 +309,7 @@ class Recorder:
         if self._trouble is not None:
             return self._trouble
         if not self._dispatcher.admitted and self._state is RecorderState.RUNNING:
-            return NotARecorderError("the registry does not know our account as a recorder")
+            return RecorderError("the registry does not know our account as a recorder")
         return self.follower.problem or self._dispatcher.problem
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:

@@ -1,7 +1,7 @@
 """What a recorder takes from its journal when it starts."""
 
 from ledger.journal import Journal, JournalDamagedError
-from ledger.recorder.errors import JournalMismatchError
+from ledger.recorder.errors import RecorderError
 from ledger.recorder.records import Identity, JournalState, Opened, decode_records
 
 
@@ -9,12 +9,12 @@ def restore(journal: Journal, identity: Identity) -> JournalState:
     """Read what is needed of a journal: from the oldest segment with an open transaction on.
 
     Raises:
-        JournalMismatchError: it belongs to another chain, deployment or account.
+        RecorderError: it belongs to another chain, deployment or account.
         JournalDamagedError: it does not read well.
     """
     state = read_journal(journal, _oldest_needed(journal))
     if state.identity is not None and state.identity != identity:
-        raise JournalMismatchError("the journal is of another chain, deployment or account")
+        raise RecorderError("the journal is of another chain, deployment or account")
     return state
 
 

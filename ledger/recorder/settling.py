@@ -21,7 +21,7 @@ from ledger.events import (
 from ledger.exchange import RecordedAccess
 from ledger.queries import Receipt
 from ledger.recorder.entries import Entry
-from ledger.recorder.errors import InconsistentReceiptError
+from ledger.recorder.errors import RecorderError
 from ledger.recorder.records import SKIPPED, SKIPPED_BATCH, Settled
 
 _NONCE: Final = slice(64, 96)
@@ -55,16 +55,16 @@ def read_settlement(
         decoder: of the deployment.
 
     Raises:
-        InconsistentReceiptError: it recorded something else.
+        RecorderError: it recorded something else.
     """
     if not entries or not receipt.succeeded:
         return Settlement(receipt, _settled(receipt, timestamp, b"", None, 0), ())
     try:
         events = decoder.decode_all(_dated(receipt.logs, timestamp))
     except EventError as error:
-        raise InconsistentReceiptError(f"a receipt holds what is no event: {error}") from error
+        raise RecorderError(f"a receipt holds what is no event: {error}") from error
     if not events or not isinstance(events[-1], Recorded):
-        raise InconsistentReceiptError(f"{len(events)} events for {len(entries)} accesses")
+        raise RecorderError(f"{len(events)} events for {len(entries)} accesses")
     outcomes = _outcomes(entries, events[:-1])
     record = _settled(receipt, timestamp, outcomes, events[-1], events[0].log_index)
     answers = placed(record, [entry.access for entry in entries])
@@ -133,11 +133,11 @@ def _outcomes(entries: Sequence[Entry], events: Sequence[Event]) -> bytes:
             continue
         some = events[place : place + len(batch)]
         if len(some) != len(batch):
-            raise InconsistentReceiptError(f"{len(events)} events for {len(entries)} accesses")
+            raise RecorderError(f"{len(events)} events for {len(entries)} accesses")
         outcomes += bytes(_outcome(entry, one) for entry, one in zip(batch, some, strict=True))
         place += len(batch)
     if place != len(events):
-        raise InconsistentReceiptError(f"{len(events)} events for {len(entries)} accesses")
+        raise RecorderError(f"{len(events)} events for {len(entries)} accesses")
     return bytes(outcomes)
 
 
@@ -149,16 +149,14 @@ def _outcome(entry: Entry, event: Event) -> int:
         or event.consumer != entry.consumer
         or event.nonce != int.from_bytes(encoded[_NONCE], "big")
     ):
-        raise InconsistentReceiptError("a receipt records another access than was asked for")
+        raise RecorderError("a receipt records another access than was asked for")
     return event.outcome
 
 
 def _check_numbers(answers: Sequence[RecordedAccess | None], events: Sequence[Event]) -> None:
     found = [(one.sequence, one.log_index) for one in events if isinstance(one, Accessed)]
     if found != [(one.sequence, one.log_index) for one in answers if one is not None]:
-        raise InconsistentReceiptError(
-            "a receipt numbers accesses in another way than the contract"
-        )
+        raise RecorderError("a receipt numbers accesses in another way than the contract")
 
 
 def _settled(

@@ -3,6 +3,7 @@
 Source: DESIGN 3.8.
 """
 
+from ledger.errors import LedgerError
 from ledger.replay.engine import Replay, Witness
 from ledger.replay.entries import Journal, JournalEnd, JournalFault, ReleaseEntry
 from ledger.replay.export import (
@@ -17,7 +18,6 @@ from ledger.replay.journals import access_id
 from ledger.replay.releases import Judged
 from ledger.replay.report import End, Finding, Kind, KnownEnd, OutcomeCount, ReplayReport, Voidable
 from ledger.replay.sources import (
-    ChainMissingError,
     NodeContradictionError,
     end_at,
     export_trail,
@@ -28,7 +28,6 @@ from ledger.replay.sources import (
 )
 
 __all__ = [
-    "ChainMissingError",
     "End",
     "ExportError",
     "Finding",
@@ -38,6 +37,7 @@ __all__ = [
     "Judged",
     "Kind",
     "KnownEnd",
+    "LedgerError",
     "NodeContradictionError",
     "OutcomeCount",
     "ReleaseEntry",

@@ -31,10 +31,6 @@ _WANTED: Final = 8_000
 """Logs in one answer, about 6 MB."""
 
 
-class ChainMissingError(LedgerError):
-    """The node does not have the blocks that it should have."""
-
-
 class NodeContradictionError(LedgerError):
     """A node's logs are of other blocks than the node has: it lies, or its chain changed meanwhile."""
 
@@ -69,7 +65,7 @@ def replay_node(
 
     Raises:
         RpcError: the node cannot be asked.
-        ChainMissingError: it has no final block yet.
+        LedgerError: it has no final block yet.
         NodeContradictionError: a log is of another block than the node has.
     """
     newest = newest_final(rpc, finality or Finality.depth(0))
@@ -144,7 +140,7 @@ def export_trail(
 
     Raises:
         RpcError: the node cannot be asked.
-        ChainMissingError: it has no final block yet.
+        LedgerError: it has no final block yet.
         NodeContradictionError: a log is of another block than the node has.
         ExportError: the file cannot be written.
     """
@@ -236,13 +232,13 @@ def newest_final(rpc: Rpc, finality: Finality) -> queries.Block:
 
     Raises:
         RpcError: the node cannot be asked.
-        ChainMissingError: it has no final block yet.
+        LedgerError: it has no final block yet.
     """
     newest = rpc.send(queries.block(finality.tag))
     number = -1 if newest is None else finality.final_number(newest)
     found = rpc.send(queries.block(number)) if number >= 0 else None
     if found is None:
-        raise ChainMissingError("the node has no final block yet")
+        raise LedgerError("the node has no final block yet")
     return found
 
 

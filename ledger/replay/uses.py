@@ -26,10 +26,6 @@ _MOST: Final = 1 << 36
 _MOST_RECORDERS: Final = (1 << 16) - 1
 
 
-class RecordersError(LedgerError):
-    """A trail has more recorders than any chain admits."""
-
-
 class Compared(msgspec.Struct, frozen=True, gc=False):
     """What the journals have of one access. Lines count with a signature that is the consumer's."""
 
@@ -98,7 +94,7 @@ class Uses:
             return
         place = self._recorders.setdefault(recorder, len(self._names))
         if place > _MOST_RECORDERS:
-            raise RecordersError("more recorders than replay can tell apart")
+            raise LedgerError("more recorders than replay can tell apart")
         if place == len(self._names):
             self._names.append(recorder)
         for sequence, authorization, timestamp, compared in self._call:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import contracts, views
-from ledger.artifacts import CONTRACTS, ArtifactError, load_artifact
+from ledger.artifacts import CONTRACTS, load_artifact
 from ledger.contracts import Approval, CalldataError, ContractCall, RequestGroup
 from ledger.enumerations import Change, Class, Outcome, Roles, VoidGround
+from ledger.errors import LedgerError
 from ledger.events import DatasetTerms, OrderTerms, PurposeTerms, Text, order_id
 from ledger.keccak import keccak256
 from ledger.typed_data import (
@@ -136,7 +137,7 @@ def test_selectors_are_those_of_the_compiler() -> None:
 
 
 def test_missing_artifact_is_named() -> None:
-    with pytest.raises(ArtifactError, match="Nothing"):
+    with pytest.raises(LedgerError, match="Nothing"):
         load_artifact("Nothing")
 
 

@@ -19,7 +19,6 @@ from ledger.deployment import (
     DeploymentError,
     Founder,
     OtherGenesisError,
-    TermsDifferError,
     WrongChainError,
     decode_deployment,
     deploy,
@@ -95,9 +94,9 @@ def elsewhere(chain: Chain, **changes: Any) -> Deployment:
         (lambda chain: elsewhere(chain, address=bytes(20)), CodeMissingError),
         (lambda chain: elsewhere(chain, code_hash=bytes(32)), CodeChangedError),
         (lambda chain: elsewhere(chain, address=chain.contracts.registry), CodeChangedError),
-        (lambda chain: changed(chain, trial=False), TermsDifferError),
-        (lambda chain: changed(chain, admission_delay=LEAST_DELAY), TermsDifferError),
-        (lambda chain: changed(chain, recovery_delay=LEAST_DELAY), TermsDifferError),
+        (lambda chain: changed(chain, trial=False), DeploymentError),
+        (lambda chain: changed(chain, admission_delay=LEAST_DELAY), DeploymentError),
+        (lambda chain: changed(chain, recovery_delay=LEAST_DELAY), DeploymentError),
     ],
 )
 def test_each_difference_is_its_own_error(

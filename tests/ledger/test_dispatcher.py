@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from ledger.queries import Block
-from ledger.recorder import AccountSharedError, RecorderSettings
+from ledger.recorder import RecorderError, RecorderSettings
 from ledger.recorder.dispatcher import Dispatcher
 from ledger.recorder.flights import Flight
 from ledger.recorder.outbox import Outbox
@@ -48,7 +48,7 @@ async def test_what_is_counted_before_it_has_a_receipt_is_looked_at_again_in_the
     for number in (7, 7):  # a block is looked at more than once
         await dispatcher._check_nonce(flight, block(number))
     assert len(outbox.flights) == 1
-    with pytest.raises(AccountSharedError):
+    with pytest.raises(RecorderError):
         await dispatcher._check_nonce(flight, block(8))
     assert len(outbox.flights) == 0
     await outbox.close()

@@ -24,7 +24,6 @@ from ledger.events import (
     EventError,
     Log,
     MalformedEventError,
-    UnknownContractError,
     UnknownEventError,
     agreement_id,
     application_id,
@@ -344,7 +343,7 @@ PARTY = bytes(12) + b"\x02" * 20
 @pytest.mark.parametrize(
     ("log", "kind", "message"),
     [
-        (make_log(b"\x09" * 20, (ACCESSED, BASIS), bytes(96)), UnknownContractError, "none of the"),
+        (make_log(b"\x09" * 20, (ACCESSED, BASIS), bytes(96)), EventError, "none of the"),
         (make_log(LOG, (), bytes(96)), UnknownEventError, "so many topics"),
         (make_log(LOG, (WITHDRAWN, BASIS), bytes(96)), UnknownEventError, "no such event"),
         (make_log(REGISTRY, (ACCESSED, BASIS), bytes(96)), UnknownEventError, "no such event"),

@@ -15,15 +15,7 @@ from hypothesis import strategies as st
 
 from ledger.hexes import from_hex, to_hex
 from ledger.http_signatures import (
-    ContentError,
-    CoverageError,
-    ExpiredError,
     HttpSignatureError,
-    LifetimeError,
-    MalformedHeaderError,
-    MalformedTargetError,
-    MissingSignatureError,
-    NotYetValidError,
     RequestSignerError,
     RequestTarget,
     SignatureHeaders,
@@ -182,48 +174,50 @@ def test_signature_for_another_target_is_refused(target: RequestTarget) -> None:
 
 def test_query_added_or_taken_away_is_refused() -> None:
     bare = msgspec.structs.replace(TARGET, query="")
-    with pytest.raises(CoverageError, match="does not cover @query"):
+    with pytest.raises(HttpSignatureError, match="does not cover @query"):
         verify(signed(bare), TARGET)
-    with pytest.raises(CoverageError, match="must cover exactly @method, @authority, @path, cont"):
+    with pytest.raises(
+        HttpSignatureError, match="must cover exactly @method, @authority, @path, cont"
+    ):
         verify(signed(TARGET), bare)
 
 
 def test_body_changed_added_or_taken_away_is_refused() -> None:
-    with pytest.raises(ContentError):
+    with pytest.raises(HttpSignatureError):
         verify(signed(), body=b"{}")
-    with pytest.raises(ContentError):
+    with pytest.raises(HttpSignatureError):
         verify(signed(), body=b"")
-    with pytest.raises(CoverageError, match="has a body but no Content-Digest"):
+    with pytest.raises(HttpSignatureError, match="has a body but no Content-Digest"):
         verify(signed(body=b""), body=BODY)
 
 
 def test_a_signed_digest_without_its_body_is_refused_before_anything_is_done() -> None:
-    with pytest.raises(ContentError, match="has none"):
+    with pytest.raises(HttpSignatureError, match="has none"):
         verify_request_head(TARGET, signed(), has_body=False, chain_id=CHAIN, now=NOW)
 
 
 def test_a_component_that_is_signed_and_not_there_or_twice_is_refused() -> None:
     headers = msgspec.structs.replace(signed(), content_digest=None)
-    with pytest.raises(CoverageError):
+    with pytest.raises(HttpSignatureError):
         verify(headers, body=b"")
     bare = RequestTarget("GET", "gateway.example", "/v1/inbox")
     names = '("@method" "@authority" "@path")'
     for twice in ('("@method" "@authority" "@path" "@path")', '("@method" "@path" "@path")'):
         found = signed(bare, b"")
         changed = found.signature_input.replace(names, twice)
-        with pytest.raises(CoverageError):
+        with pytest.raises(HttpSignatureError):
             verify(msgspec.structs.replace(found, signature_input=changed), bare, b"")
 
 
 def test_two_hosts_are_refused() -> None:
     pairs = signed().pairs()
-    with pytest.raises(MalformedHeaderError, match="host is given more than once"):
+    with pytest.raises(HttpSignatureError, match="host is given more than once"):
         received_headers([("Host", "gateway.example"), *pairs, ("host", "other.example")])
 
 
 def test_digest_that_is_sent_but_not_signed_is_refused() -> None:
     headers = msgspec.structs.replace(signed(body=b""), content_digest=signed().content_digest)
-    with pytest.raises(CoverageError, match="does not cover content-digest"):
+    with pytest.raises(HttpSignatureError, match="does not cover content-digest"):
         verify(headers)
 
 
@@ -236,7 +230,7 @@ def test_digest_exchanged_is_refused() -> None:
 def test_large_body_is_checked_when_it_has_come() -> None:
     head = verify_request_head(TARGET, signed(), has_body=True, chain_id=CHAIN, now=NOW)
     assert verify_content(head, sha256(BODY).digest()) == head
-    with pytest.raises(ContentError):
+    with pytest.raises(HttpSignatureError):
         verify_content(head, sha256(b"{}").digest())
 
 
@@ -263,21 +257,21 @@ def test_request_is_accepted_within_its_time(now: int) -> None:
 
 
 def test_expired_request_is_refused() -> None:
-    with pytest.raises(ExpiredError, match="expired 0 s ago"):
+    with pytest.raises(HttpSignatureError, match="expired 0 s ago"):
         verify(signed(), now=NOW + 60)
 
 
 def test_clock_off_by_a_day_is_named() -> None:
-    with pytest.raises(NotYetValidError, match="created 86400 s in the future"):
+    with pytest.raises(HttpSignatureError, match="created 86400 s in the future"):
         verify(signed(), now=NOW - 86_400)
-    with pytest.raises(ExpiredError, match="expired 86340 s ago"):
+    with pytest.raises(HttpSignatureError, match="expired 86340 s ago"):
         verify(signed(), now=NOW + 86_400)
 
 
 def test_request_signed_for_too_long_or_for_no_time_is_refused() -> None:
     assert verify(signed(lifetime=300)).expires == NOW + 300
     for lifetime in (301, 0, -1):
-        with pytest.raises(LifetimeError, match="1 to 300 seconds"):
+        with pytest.raises(HttpSignatureError, match="1 to 300 seconds"):
             verify(signed(lifetime=lifetime))
 
 
@@ -285,16 +279,16 @@ def test_request_signed_for_too_long_or_for_no_time_is_refused() -> None:
 
 
 def test_request_without_signature_is_refused() -> None:
-    with pytest.raises(MissingSignatureError, match="no signature-input"):
+    with pytest.raises(HttpSignatureError, match="no signature-input"):
         received_headers([("Signature", "x")])
-    with pytest.raises(MissingSignatureError, match="no signature"):
+    with pytest.raises(HttpSignatureError, match="no signature"):
         received_headers([("Signature-Input", "x")])
 
 
 def test_header_given_twice_is_refused() -> None:
     pairs = signed().pairs()
     for pair in pairs:
-        with pytest.raises(MalformedHeaderError, match="more than once"):
+        with pytest.raises(HttpSignatureError, match="more than once"):
             received_headers([*pairs, pair])
 
 
@@ -305,43 +299,43 @@ PARAMETERS = INPUT.removeprefix("eth=")
 @pytest.mark.parametrize(
     ("signature_input", "error"),
     [
-        ("", MalformedHeaderError),
-        ("eth", MalformedHeaderError),
-        ("eth=1", MalformedHeaderError),
-        ("é=" + PARAMETERS, MalformedHeaderError),
-        ("Eth=" + PARAMETERS, MalformedHeaderError),
-        (f"{INPUT}, {INPUT}", MalformedHeaderError),
-        (f"{INPUT},b={PARAMETERS}", MalformedHeaderError),
-        (INPUT + ";", MalformedHeaderError),
-        (INPUT + ";alg=eip191", MalformedHeaderError),
-        (INPUT + ';alg="eip191"', MalformedHeaderError),
-        (INPUT + ";flag", MalformedHeaderError),
-        (INPUT + f";created={NOW}", MalformedHeaderError),
-        (INPUT.replace(";created", "; created"), MalformedHeaderError),
-        (INPUT.replace("created=1", "created=01"), MalformedHeaderError),
-        (INPUT.replace("created=1", "created=-1"), MalformedHeaderError),
-        (INPUT.replace(f"created={NOW}", f'created="{NOW}"'), MalformedHeaderError),
-        (INPUT.replace(f"created={NOW}", f"created={NOW}.0"), MalformedHeaderError),
-        (INPUT.replace(f"expires={NOW + 60}", "expires=1" + "0" * 15), MalformedHeaderError),
-        (INPUT.replace(f';nonce="{NONCE}"', ""), MalformedHeaderError),
-        (INPUT.replace(f'"{NONCE}"', "12345678901234567"), MalformedHeaderError),
-        (INPUT.replace(NONCE, "too-short"), MalformedHeaderError),
-        (INPUT.replace(NONCE, "x" * 129), MalformedHeaderError),
-        (INPUT.replace(NONCE, 'x\\"' * 10), MalformedHeaderError),
-        (INPUT.replace(NONCE, "with space and more"), MalformedHeaderError),
-        (INPUT.replace("erc8128:", "eip155:"), MalformedHeaderError),
-        (INPUT.replace(":31337:", ":031337:"), MalformedHeaderError),
-        (INPUT.replace(":31337:", ":"), MalformedHeaderError),
-        (INPUT.replace(to_hex(ADDRESS), to_hex(ADDRESS).upper()), MalformedHeaderError),
-        (INPUT.replace(to_hex(ADDRESS), to_hex(ADDRESS)[:-1]), MalformedHeaderError),
-        (INPUT.replace('"@method" ', '"@method"  '), MalformedHeaderError),
-        (INPUT.replace('"@method"', '"@query-param";name="a"'), MalformedHeaderError),
-        (INPUT.replace('"@method"', "@method"), MalformedHeaderError),
-        (INPUT.replace('"@method" ', ""), CoverageError),
-        (INPUT.replace('"@method"', '"@method" "@method"'), CoverageError),
-        (INPUT.replace('"@method"', '"@method" "content-type"'), CoverageError),
-        (INPUT.replace('"@method"', '"@method" "é"'), CoverageError),
-        (INPUT[INPUT.index(")") :].replace(")", "eth=()"), CoverageError),
+        ("", HttpSignatureError),
+        ("eth", HttpSignatureError),
+        ("eth=1", HttpSignatureError),
+        ("é=" + PARAMETERS, HttpSignatureError),
+        ("Eth=" + PARAMETERS, HttpSignatureError),
+        (f"{INPUT}, {INPUT}", HttpSignatureError),
+        (f"{INPUT},b={PARAMETERS}", HttpSignatureError),
+        (INPUT + ";", HttpSignatureError),
+        (INPUT + ";alg=eip191", HttpSignatureError),
+        (INPUT + ';alg="eip191"', HttpSignatureError),
+        (INPUT + ";flag", HttpSignatureError),
+        (INPUT + f";created={NOW}", HttpSignatureError),
+        (INPUT.replace(";created", "; created"), HttpSignatureError),
+        (INPUT.replace("created=1", "created=01"), HttpSignatureError),
+        (INPUT.replace("created=1", "created=-1"), HttpSignatureError),
+        (INPUT.replace(f"created={NOW}", f'created="{NOW}"'), HttpSignatureError),
+        (INPUT.replace(f"created={NOW}", f"created={NOW}.0"), HttpSignatureError),
+        (INPUT.replace(f"expires={NOW + 60}", "expires=1" + "0" * 15), HttpSignatureError),
+        (INPUT.replace(f';nonce="{NONCE}"', ""), HttpSignatureError),
+        (INPUT.replace(f'"{NONCE}"', "12345678901234567"), HttpSignatureError),
+        (INPUT.replace(NONCE, "too-short"), HttpSignatureError),
+        (INPUT.replace(NONCE, "x" * 129), HttpSignatureError),
+        (INPUT.replace(NONCE, 'x\\"' * 10), HttpSignatureError),
+        (INPUT.replace(NONCE, "with space and more"), HttpSignatureError),
+        (INPUT.replace("erc8128:", "eip155:"), HttpSignatureError),
+        (INPUT.replace(":31337:", ":031337:"), HttpSignatureError),
+        (INPUT.replace(":31337:", ":"), HttpSignatureError),
+        (INPUT.replace(to_hex(ADDRESS), to_hex(ADDRESS).upper()), HttpSignatureError),
+        (INPUT.replace(to_hex(ADDRESS), to_hex(ADDRESS)[:-1]), HttpSignatureError),
+        (INPUT.replace('"@method" ', '"@method"  '), HttpSignatureError),
+        (INPUT.replace('"@method"', '"@query-param";name="a"'), HttpSignatureError),
+        (INPUT.replace('"@method"', "@method"), HttpSignatureError),
+        (INPUT.replace('"@method" ', ""), HttpSignatureError),
+        (INPUT.replace('"@method"', '"@method" "@method"'), HttpSignatureError),
+        (INPUT.replace('"@method"', '"@method" "content-type"'), HttpSignatureError),
+        (INPUT.replace('"@method"', '"@method" "é"'), HttpSignatureError),
+        (INPUT[INPUT.index(")") :].replace(")", "eth=()"), HttpSignatureError),
     ],
 )
 def test_signature_input_of_another_shape_is_refused(
@@ -384,17 +378,17 @@ def test_signature_of_another_shape_is_refused(signature: str, message: str) -> 
     ],
 )
 def test_content_digest_of_another_shape_is_refused(content_digest: str) -> None:
-    with pytest.raises(MalformedHeaderError):
+    with pytest.raises(HttpSignatureError):
         verify(msgspec.structs.replace(signed(), content_digest=content_digest))
 
 
 def test_component_outside_the_profile_has_no_line() -> None:
-    with pytest.raises(CoverageError, match="@status cannot be covered"):
+    with pytest.raises(HttpSignatureError, match="@status cannot be covered"):
         signature_base(TARGET, None, ("@status",), "()")
 
 
 def test_nonce_that_could_not_be_verified_is_not_signed() -> None:
-    with pytest.raises(MalformedHeaderError, match="nonce"):
+    with pytest.raises(HttpSignatureError, match="nonce"):
         sign_request(TARGET, None, KEY, chain_id=CHAIN, created=NOW, nonce='"')
 
 
@@ -446,13 +440,13 @@ def test_url_gives_its_target(url: str, authority: str, path: str, query: str) -
     ],
 )
 def test_url_that_cannot_be_signed_is_refused(url: str) -> None:
-    with pytest.raises(MalformedTargetError):
+    with pytest.raises(HttpSignatureError):
         target_of("GET", url)
 
 
 @pytest.mark.parametrize("path", ["", "a", "/a?b", "/a#b", '/a\n"@method": GET', "/a\x7f"])
 def test_path_that_could_forge_a_line_is_refused(path: str) -> None:
-    with pytest.raises(MalformedTargetError, match="path"):
+    with pytest.raises(HttpSignatureError, match="path"):
         RequestTarget("GET", "gateway.example", path)
 
 

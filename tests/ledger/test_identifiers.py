@@ -8,8 +8,6 @@ from ledger.errors import LedgerError
 from ledger.identifiers import (
     CREDIT_CODE_ALPHABET,
     IdentifierError,
-    ImpossibleBirthDateError,
-    MalformedIdentifierError,
     WrongCheckCharacterError,
     credit_check_character,
     resident_check_character,
@@ -63,14 +61,14 @@ def test_blanks_and_small_letters_are_normalized() -> None:
     ],
 )
 def test_a_malformed_resident_id_is_refused(text: str) -> None:
-    with pytest.raises(MalformedIdentifierError):
+    with pytest.raises(IdentifierError):
         verify_resident_id(text)
 
 
 @pytest.mark.parametrize("birth_date", ["19490229", "19491301", "19490100", "00000101"])
 def test_a_resident_id_with_an_impossible_birth_date_is_refused(birth_date: str) -> None:
     body = f"110105{birth_date}002"
-    with pytest.raises(ImpossibleBirthDateError):
+    with pytest.raises(IdentifierError):
         verify_resident_id(body + resident_check_character(body))
 
 
@@ -87,7 +85,7 @@ def test_a_resident_id_with_an_impossible_birth_date_is_refused(birth_date: str)
     ],
 )
 def test_a_malformed_credit_code_is_refused(text: str) -> None:
-    with pytest.raises(MalformedIdentifierError):
+    with pytest.raises(IdentifierError):
         verify_credit_code(text)
 
 
@@ -128,7 +126,7 @@ def test_a_refused_number_is_not_in_the_message() -> None:
     with pytest.raises(WrongCheckCharacterError) as refused:
         verify_resident_id(wrong)
     assert wrong[6:14] not in str(refused.value)
-    with pytest.raises(ImpossibleBirthDateError) as refused_date:
+    with pytest.raises(IdentifierError) as refused_date:
         verify_resident_id("110105194913310020")
     assert refused_date.value.__cause__ is None
     assert isinstance(refused_date.value, LedgerError)
@@ -136,10 +134,10 @@ def test_a_refused_number_is_not_in_the_message() -> None:
 
 @pytest.mark.parametrize("body", ["", "1" * 16, "1" * 16 + "X"])
 def test_a_check_character_needs_a_whole_body(body: str) -> None:
-    with pytest.raises(MalformedIdentifierError):
+    with pytest.raises(IdentifierError):
         resident_check_character(body)
 
 
 def test_a_credit_codes_check_character_needs_a_whole_body() -> None:
-    with pytest.raises(MalformedIdentifierError):
+    with pytest.raises(IdentifierError):
         credit_check_character("9" * 16 + "I")

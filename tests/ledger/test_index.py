@@ -34,9 +34,9 @@ from ledger.index import (
     Follower,
     FollowerSettings,
     Index,
+    LedgerError,
     Origin,
     Selection,
-    WrongOriginError,
 )
 from ledger.index.writer import Writer
 from ledger.node import Node, NodeSettings
@@ -297,7 +297,7 @@ async def test_a_reopened_index_goes_on_where_it_was(watched: Watched, database:
     again = Index(database, watched.index._origin)
     assert await again.open() == before
     assert again.snapshot == watched.index.snapshot
-    with pytest.raises(WrongOriginError):
+    with pytest.raises(LedgerError):
         await Index(database, ORIGIN).open()
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import MalformedError, ProofError
+from ledger.errors import LedgerError, MalformedError
 from ledger.merkle import (
     EMPTY_ROOT,
     InclusionProof,
@@ -204,7 +204,7 @@ def test_a_flipped_bit_fails(
         proof = msgspec.structs.replace(proof, hashes=tuple(hashes))
     else:
         head = TreeHead(head.size, flip(head.root, bit))
-    with pytest.raises(ProofError, match="another root"):
+    with pytest.raises(LedgerError, match="another root"):
         verify_range(leaves, proof, head)
 
 
@@ -212,7 +212,7 @@ def test_a_flipped_bit_fails(
 def test_a_wrong_place_fails(run: tuple[list[bytes], RangeProof, TreeHead], shift: int) -> None:
     leaves, proof, head = run
     moved = msgspec.structs.replace(proof, start=proof.start + shift, end=proof.end + shift)
-    with pytest.raises(ProofError):
+    with pytest.raises(LedgerError):
         verify_range(leaves, moved, head)
 
 
@@ -220,9 +220,9 @@ def test_a_wrong_place_fails(run: tuple[list[bytes], RangeProof, TreeHead], shif
 def test_a_wrong_size_fails(run: tuple[list[bytes], RangeProof, TreeHead], change: int) -> None:
     leaves, proof, head = run
     other = msgspec.structs.replace(proof, size=proof.size + change)
-    with pytest.raises(ProofError, match="leaves"):
+    with pytest.raises(LedgerError, match="leaves"):
         verify_range(leaves, other, head)
-    with pytest.raises(ProofError, match="leaves"):
+    with pytest.raises(LedgerError, match="leaves"):
         verify_range(leaves, proof, TreeHead(head.size + change, head.root))
 
 
@@ -231,7 +231,7 @@ def test_control_a_root_without_its_size_does_not_tell_the_size() -> None:
     leaves = leaves_of(4)
     tree = MerkleTree.of(leaves)
     claimed = RangeProof(0, 2, 3, tree.prove_range(0, 2).hashes)
-    with pytest.raises(ProofError, match="the tree has 4"):
+    with pytest.raises(LedgerError, match="the tree has 4"):
         verify_range(leaves[:2], claimed, tree.head())
     verify_range(leaves[:2], claimed, TreeHead(3, tree.head().root))
 
@@ -248,13 +248,13 @@ def test_a_dropped_added_or_swapped_leaf_fails(
     for changed in (shorter, longer):
         for start in (proof.start, proof.start + len(leaves) - len(changed)):
             fitted = msgspec.structs.replace(proof, start=start, end=start + len(changed))
-            with pytest.raises(ProofError):
+            with pytest.raises(LedgerError):
                 verify_range(changed, fitted, head)
-            with pytest.raises(ProofError):
+            with pytest.raises(LedgerError):
                 verify_range(changed, proof, head)
     if len(leaves) > 1:
         leaves[0], leaves[-1] = leaves[-1], leaves[0]
-        with pytest.raises(ProofError, match="another root"):
+        with pytest.raises(LedgerError, match="another root"):
             verify_range(leaves, proof, head)
 
 
@@ -265,11 +265,11 @@ def test_a_missing_or_surplus_hash_fails(
     leaves, proof, head = run
     at = data.draw(st.integers(0, len(proof.hashes)))
     longer = (*proof.hashes[:at], bytes(32), *proof.hashes[at:])
-    with pytest.raises(ProofError, match="more hashes"):
+    with pytest.raises(LedgerError, match="more hashes"):
         verify_range(leaves, msgspec.structs.replace(proof, hashes=longer), head)
     if at < len(proof.hashes):
         shorter = proof.hashes[:at] + proof.hashes[at + 1 :]
-        with pytest.raises(ProofError, match="fewer hashes"):
+        with pytest.raises(LedgerError, match="fewer hashes"):
             verify_range(leaves, msgspec.structs.replace(proof, hashes=shorter), head)
 
 
@@ -277,16 +277,16 @@ def test_a_node_does_not_pass_for_a_leaf_of_a_smaller_tree() -> None:
     leaves = leaves_of(4)
     head = MerkleTree.of(leaves).head()
     nodes = [node_hash(*leaves[:2]), node_hash(*leaves[2:])]
-    with pytest.raises(ProofError, match="the tree has 4"):
+    with pytest.raises(LedgerError, match="the tree has 4"):
         verify_inclusion(nodes[0], InclusionProof(0, 2, (nodes[1],)), head)
 
 
 @pytest.mark.parametrize("bad", [b"", bytes(31), bytes(33)])
 def test_hashes_of_another_length_are_refused(bad: bytes) -> None:
     tree = MerkleTree.of(leaves_of(2))
-    with pytest.raises(ProofError, match="32 bytes"):
+    with pytest.raises(LedgerError, match="32 bytes"):
         verify_inclusion(bad, tree.prove_inclusion(0), tree.head())
-    with pytest.raises(ProofError, match="32 bytes"):
+    with pytest.raises(LedgerError, match="32 bytes"):
         verify_inclusion(tree.leaf(0), InclusionProof(0, 2, (bad,)), tree.head())
     with pytest.raises(MalformedError, match="32"):
         StreamingRoot().add(bad)
@@ -302,7 +302,7 @@ def test_runs_that_are_none_are_refused(start: int, end: int) -> None:
     with pytest.raises(MalformedError, match="no run"):
         tree.prove_range(start, end)
     leaves = [bytes(32)] * max(end - start, 0)
-    with pytest.raises(ProofError, match="no run"):
+    with pytest.raises(LedgerError, match="no run"):
         verify_range(leaves, RangeProof(start, end, 3, ()), tree.head())
 
 

@@ -16,7 +16,7 @@ from tests.ledger.test_events import ACCESSED, BASIS, CONTRACTS, make_log
 from wallet.cli.audit_trace import _TIMES, _shown
 from wallet.cli.values import moment_text
 from wallet.client.calls import Answer
-from wallet.client.errors import UnexpectedAnswerError
+from wallet.client.errors import ClientError
 from wallet.client.relays import my_authorizations, my_history
 from wallet.client.supervision import applications, dataset_accesses
 from wallet.client.transactions import ask_outlook
@@ -87,7 +87,7 @@ def test_fields_that_are_no_number_are_no_answer(fields: str) -> None:
         (applications(), {"applications": [{**APPLICATION, "fields": fields}]}),
         (ask_outlook(bytes(20)), {"nonce": 1, "chain_id": 1, "gas_price": fields, "max_gas": 1}),
     ):
-        with pytest.raises(UnexpectedAnswerError, match="matching regex"):
+        with pytest.raises(ClientError, match="matching regex"):
             call.result(Answer(200, {}, msgspec.json.encode(body)))
 
 

@@ -22,7 +22,7 @@ from ledger.record_lines import decode_line
 from ledger.rpc import MalformedAnswerError, _is_failure, _parsed
 from tests.support.lying_keyholder import nested
 from wallet.client.calls import Answer, HttpCall, problem_in, reader
-from wallet.client.errors import UnexpectedAnswerError
+from wallet.client.errors import ClientError
 
 ARRAYS = b"[" * 200_000 + b"]" * 200_000
 OBJECT = b'{"other":' + ARRAYS + b"}"
@@ -72,7 +72,7 @@ def test_messages_may_not_be_nested_deep(decode: Callable[[bytes], object]) -> N
 
 def test_the_answer_of_a_service_or_a_node_may_not_be_nested_deep() -> None:
     call = HttpCall("GET", "/", reader(Known))
-    with pytest.raises(UnexpectedAnswerError):
+    with pytest.raises(ClientError):
         call.result(Answer(200, {}, OBJECT))
     assert problem_in(Answer(500, {}, OBJECT)).problem.status == 500
     with pytest.raises(MalformedAnswerError):

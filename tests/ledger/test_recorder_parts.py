@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ledger import failpoints
 from ledger.contracts import RequestGroup, decode_record
+from ledger.errors import LedgerError
 from ledger.exchange import RecordedAccess
-from ledger.failpoints import FailpointError
 from ledger.journal import Frame, JournalDamagedError
 from ledger.queries import Receipt
 from ledger.recorder import RecorderBusyError
@@ -434,7 +434,7 @@ def test_every_access_of_a_lost_transaction_is_reported() -> None:
 
 @pytest.mark.parametrize("setting", ["nowhere", "after_send:x", "after_send:-1"])
 def test_unknown_failpoint_is_refused(setting: str) -> None:
-    with pytest.raises(FailpointError):
+    with pytest.raises(LedgerError):
         failpoints.arm(setting)
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ledger import encoding
 from ledger.custody import DatasetKeys, RecordKeys, provider_keys
 from ledger.encoding import Schema, field_leaf
-from ledger.errors import MalformedError, OpeningError, ProofError
+from ledger.errors import LedgerError, MalformedError
 from ledger.merkle import EMPTY_ROOT, MerkleTree, TreeHead
 from ledger.publications import (
     OwnerProof,
@@ -102,20 +102,20 @@ def test_keys_open_no_field_but_their_own() -> None:
     keys = keys_for(record, (0,))
     for index in range(1, 12):
         moved = dataclasses.replace(keys.fields[0], index=index)
-        with pytest.raises(OpeningError, match=f"field {index} "):
+        with pytest.raises(LedgerError, match=f"field {index} "):
             open_fields(SCHEMA, record, dataclasses.replace(keys, fields=(moved,)))
 
 
 def test_a_field_that_was_not_handed_over_is_named() -> None:
     record = encrypted()
-    with pytest.raises(OpeningError, match=r"field 3 \(field 3\) was not handed over"):
+    with pytest.raises(LedgerError, match=r"field 3 \(field 3\) was not handed over"):
         open_fields(SCHEMA, record.excerpt((0, 11)), keys_for(record))
 
 
 def test_keys_of_another_record_or_encryption_are_refused() -> None:
     record = encrypted()
     for other in (encrypted(number=2), encrypted()):
-        with pytest.raises(OpeningError, match="another record"):
+        with pytest.raises(LedgerError, match="another record"):
             open_fields(SCHEMA, record, keys_for(other))
 
 
@@ -126,9 +126,9 @@ def test_ciphertexts_do_not_move_between_records_fields_and_datasets() -> None:
     foreign = (other.ciphertexts[0], *record.ciphertexts[1:])
     for ciphertexts in (swapped, foreign):
         changed = msgspec.structs.replace(record, ciphertexts=ciphertexts)
-        with pytest.raises(OpeningError, match="field 0"):
+        with pytest.raises(LedgerError, match="field 0"):
             open_fields(SCHEMA, changed, keys)
-    with pytest.raises(OpeningError, match="field 0"):
+    with pytest.raises(LedgerError, match="field 0"):
         open_fields(Schema(some("another"), SCHEMA.names), record, keys)
 
 
@@ -139,7 +139,7 @@ def test_a_flipped_bit_in_a_ciphertext_does_not_open(data: st.DataObject) -> Non
     at = data.draw(st.sampled_from(GRANTED))
     ciphertexts[at] = flip(ciphertexts[at], data.draw(st.integers(0, 8 * len(ciphertexts[at]) - 1)))
     changed = msgspec.structs.replace(record, ciphertexts=tuple(ciphertexts))
-    with pytest.raises(OpeningError, match=f"field {at} "):
+    with pytest.raises(LedgerError, match=f"field {at} "):
         open_fields(SCHEMA, changed, keys_for(record))
 
 
@@ -160,7 +160,7 @@ def test_a_flipped_bit_in_what_is_committed_to_changes_the_root_or_fails(
         msgspec.structs.replace(record, epoch=record.epoch ^ 1 << bit % 32),
     ):
         if changed.leaves != record.leaves and at in GRANTED:
-            with pytest.raises(ProofError, match=f"field {at} "):
+            with pytest.raises(LedgerError, match=f"field {at} "):
                 verify_opened_fields(SCHEMA, changed, opened)
         else:
             assert verify_opened_fields(SCHEMA, changed, opened).root != record.entry().root
@@ -173,7 +173,7 @@ def test_a_value_that_was_not_published_is_refused(change: dict[str, Any]) -> No
     record = encrypted()
     opened = open_fields(SCHEMA, record, keys_for(record))
     wrong = (dataclasses.replace(opened[0], **change), *opened[1:])
-    with pytest.raises(ProofError, match="field 0 is not what"):
+    with pytest.raises(LedgerError, match="field 0 is not what"):
         verify_opened_fields(SCHEMA, record, wrong)
 
 
@@ -184,7 +184,7 @@ def test_an_opened_field_counts_once_and_only_in_its_place() -> None:
         with pytest.raises(MalformedError, match="increasing"):
             verify_opened_fields(SCHEMA, record, wrong)
     moved = dataclasses.replace(opened[0], index=1, name="field 1")
-    with pytest.raises(ProofError, match="field 1"):
+    with pytest.raises(LedgerError, match="field 1"):
         verify_opened_fields(SCHEMA, record, (moved,))
 
 
@@ -204,7 +204,7 @@ def test_a_record_that_is_not_in_the_publication_is_refused() -> None:
     tree = MerkleTree.of(entry.leaf() for entry in entries)
     proof = tree.prove_inclusion(2)
     for change in ({"owner": bytes(32)}, {"number": 7}, {"root": bytes(32)}):
-        with pytest.raises(ProofError):
+        with pytest.raises(LedgerError):
             verify_published(msgspec.structs.replace(entries[2], **change), proof, tree.head())
 
 
@@ -260,7 +260,7 @@ def test_a_subkey_short_no_field_opens() -> None:
         for subkeys in (fewer, (*fewer, bytes(32))):
             keys = DatasetKeys(1, SCHEMA.dataset, subkeys)
             wrong = provider_keys(keys, SCHEMA, record.number, record.salt, GRANTED)
-            with pytest.raises(OpeningError, match="field 0"):
+            with pytest.raises(LedgerError, match="field 0"):
                 open_fields(SCHEMA, record, wrong)
 
 
@@ -469,7 +469,7 @@ def test_no_other_run_of_the_publication_passes_as_an_owner_proof(
         if claim == honest:
             verify_owner(claim, owner, tree.head())
         else:
-            with pytest.raises(ProofError, match=r"begin|end"):
+            with pytest.raises(LedgerError, match=r"begin|end"):
                 verify_owner(claim, owner, tree.head())
 
 
@@ -487,12 +487,12 @@ def test_an_owner_proof_with_a_record_dropped_added_or_changed_fails(
     for claimed in ((*before, *after), (*before, changed, *after), (*before, this, added, *after)):
         for start in {proof.start, proof.start + len(proof.entries) - len(claimed)}:
             claim = msgspec.structs.replace(proof, entries=claimed, start=start)
-            with pytest.raises(ProofError):
+            with pytest.raises(LedgerError):
                 verify_owner(claim, owner, tree.head())
     for size in (tree.size - 1, tree.size + 1):
-        with pytest.raises(ProofError):
+        with pytest.raises(LedgerError):
             verify_owner(msgspec.structs.replace(proof, size=size), owner, tree.head())
-        with pytest.raises(ProofError):
+        with pytest.raises(LedgerError):
             verify_owner(proof, owner, TreeHead(size, tree.head().root))
 
 
@@ -500,11 +500,11 @@ def test_an_empty_publication_shows_that_there_is_none() -> None:
     tree = MerkleTree.of([])
     proof = prove_owner(tree, [], OWNER)
     assert verify_owner(proof, OWNER, tree.head()) == ()
-    with pytest.raises(ProofError, match="empty"):
+    with pytest.raises(LedgerError, match="empty"):
         verify_owner(proof, OWNER, TreeHead(0, bytes(32)))
-    with pytest.raises(ProofError, match="the tree has 1"):
+    with pytest.raises(LedgerError, match="the tree has 1"):
         verify_owner(proof, OWNER, TreeHead(1, bytes(32)))
-    with pytest.raises(ProofError, match="empty"):
+    with pytest.raises(LedgerError, match="empty"):
         verify_owner(OwnerProof(0, 0, (entry_of(1, 1),), ()), OWNER, tree.head())
 
 
@@ -512,7 +512,7 @@ def test_a_publication_out_of_order_proves_nothing_where_it_shows() -> None:
     entries = [entry_of(1, 1), entry_of(3, 1), entry_of(3, 1), entry_of(5, 1)]
     tree = MerkleTree.of(entry.leaf() for entry in entries)
     run = OwnerProof(0, 4, tuple(entries), tree.prove_range(0, 4).hashes)
-    with pytest.raises(ProofError, match="not in order"):
+    with pytest.raises(LedgerError, match="not in order"):
         verify_owner(run, entries[1].owner, tree.head())
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import MalformedError, OpeningError
+from ledger.errors import LedgerError, MalformedError
 from ledger.sealing import (
     _SESSIONS_KEPT,
     SESSION_MESSAGES,
@@ -92,12 +92,12 @@ def test_keys_are_read_back(suite: Suite) -> None:
 @forms
 def test_another_key_purpose_or_context_does_not_open(suite: Suite, form: Form) -> None:
     key, sealed = KEYS[suite], SEALED[suite, form]
-    with pytest.raises(OpeningError, match="as release"):
+    with pytest.raises(LedgerError, match="as release"):
         OpeningKey.generate(suite).open(sealed, Purpose.RELEASE, DIGEST)
-    with pytest.raises(OpeningError, match="as release"):
+    with pytest.raises(LedgerError, match="as release"):
         key.open(sealed, Purpose.RELEASE, bytes(32))
     for purpose in set(Purpose) - {Purpose.RELEASE}:
-        with pytest.raises(OpeningError, match=f"as {purpose.value}"):
+        with pytest.raises(LedgerError, match=f"as {purpose.value}"):
             key.open(sealed, purpose, DIGEST)
     assert key.open(sealed, Purpose.RELEASE, DIGEST) == b"parts"
 
@@ -107,7 +107,7 @@ def test_another_key_purpose_or_context_does_not_open(suite: Suite, form: Form) 
 def test_an_access_of_another_request_does_not_open_a_release(suite: Suite, form: Form) -> None:
     """Promise 1: parts that are sealed for one request are of no use in another."""
     other = hashlib.sha256(b"another request").digest()
-    with pytest.raises(OpeningError):
+    with pytest.raises(LedgerError):
         KEYS[suite].open(SEALED[suite, form], Purpose.RELEASE, other)
 
 
@@ -121,7 +121,7 @@ def test_a_flipped_bit_does_not_open(suite: Suite, form: Form, data: st.DataObje
     knows = again(KEYS[suite])
     assert knows.open(SEALED[suite, form], Purpose.RELEASE, DIGEST) == b"parts"
     for key in (again(KEYS[suite]), knows):  # the session is new to it, and is remembered
-        with pytest.raises((OpeningError, MalformedError)):
+        with pytest.raises((LedgerError, MalformedError)):
             key.open(bytes(changed), Purpose.RELEASE, DIGEST)
 
 
@@ -142,13 +142,13 @@ def test_a_message_that_is_too_short_or_too_long_does_not_open(suite: Suite, for
     assert knows.open(whole, Purpose.RELEASE, DIGEST) == b"parts"
     for key in (again(KEYS[suite]), knows):
         for sealed in (*(whole[:length] for length in range(2, len(whole))), whole + b"\x00"):
-            with pytest.raises(OpeningError):
+            with pytest.raises(LedgerError):
                 key.open(sealed, Purpose.RELEASE, DIGEST)
 
 
 @forms
 def test_a_message_of_the_other_suite_is_named(form: Form) -> None:
-    with pytest.raises(OpeningError, match="suite X25519"):
+    with pytest.raises(LedgerError, match="suite X25519"):
         KEYS[Suite.X25519].open(SEALED[Suite.MLKEM768_X25519, form], Purpose.RELEASE, DIGEST)
 
 
@@ -244,7 +244,7 @@ def test_messages_of_sessions_open_in_any_order(suite: Suite) -> None:
     ]
     for number, sealed in (*messages[::-1], *messages):
         assert key.open(sealed, Purpose.ANSWER, b"context %d" % number) == b"%d" % number
-        with pytest.raises(OpeningError):
+        with pytest.raises(LedgerError):
             key.open(sealed, Purpose.ANSWER, b"context %d" % (number + 3))  # of the same session
 
 
@@ -263,7 +263,7 @@ def test_a_message_does_not_open_under_the_key_of_another_session(suite: Suite) 
     one, other = (Session(key.encryption_key).seal(b"", Purpose.INBOX) for _ in range(2))
     end = 6 + WRAPPED[suite]
     for known in (again(key), key):
-        with pytest.raises(OpeningError):
+        with pytest.raises(LedgerError):
             known.open(one[:end] + other[end:], Purpose.INBOX)
         assert known.open(one, Purpose.INBOX) == known.open(other, Purpose.INBOX) == b""
 
@@ -272,7 +272,7 @@ def test_a_message_does_not_open_under_the_key_of_another_session(suite: Suite) 
 def test_a_wrong_length_of_the_sealed_key_does_not_open(suite: Suite) -> None:
     whole, right = SEALED[suite, Form.SESSION], WRAPPED[suite]
     for length in (0, 1, 2, right - 1, right + 1, len(whole) - 18, len(whole), 2**32 - 1):
-        with pytest.raises(OpeningError):
+        with pytest.raises(LedgerError):
             KEYS[suite].open(
                 whole[:2] + length.to_bytes(4, "big") + whole[6:], Purpose.RELEASE, DIGEST
             )
@@ -285,7 +285,7 @@ def test_a_session_inside_a_session_is_refused_at_the_first_step(suite: Suite) -
     assert key.open(wrapped, Purpose.SESSION) == of_session  # so it is not the key that is wrong
     for _ in range(1_100):  # deeper than Python recurses
         wrapped = put_together(suite, wrapped, of_session)
-        with pytest.raises(OpeningError):
+        with pytest.raises(LedgerError):
             key.open(wrapped, Purpose.RELEASE, DIGEST)
 
 
@@ -295,9 +295,9 @@ def test_a_sealed_key_of_the_other_suite_is_refused() -> None:
         wrapped = KEYS[suite].encryption_key.seal(of_session, Purpose.SESSION)
         changed = bytes((1, other)) + wrapped[2:]
         for sealed in (wrapped, changed):
-            with pytest.raises(OpeningError):
+            with pytest.raises(LedgerError):
                 KEYS[other].open(put_together(other, sealed, of_session), Purpose.RELEASE, DIGEST)
-        with pytest.raises(OpeningError):
+        with pytest.raises(LedgerError):
             KEYS[suite].open(put_together(suite, changed, of_session), Purpose.RELEASE, DIGEST)
 
 
@@ -322,7 +322,7 @@ def test_a_key_that_was_sealed_for_something_else_is_no_sessions_key(suite: Suit
         for purpose in Purpose  # the session's own with a context that it does not have
     ]
     for wrapped in others:
-        with pytest.raises(OpeningError):
+        with pytest.raises(LedgerError):
             key.open(put_together(suite, wrapped, of_session), Purpose.RELEASE, DIGEST)
 
 
@@ -361,7 +361,7 @@ def test_more_sessions_than_are_remembered_still_open(suite: Suite) -> None:
 def test_what_does_not_open_is_not_remembered(suite: Suite) -> None:
     key = again(KEYS[suite])
     sealed = Session(OpeningKey.generate(suite).encryption_key).seal(b"", Purpose.INBOX)
-    with pytest.raises(OpeningError):
+    with pytest.raises(LedgerError):
         key.open(sealed, Purpose.INBOX)
     assert not key._sessions
 

@@ -10,7 +10,7 @@ from ledger.deployment import Deployment
 from ledger.enumerations import Roles
 from ledger.keccak import keccak256
 from ledger.reverts import RevertError
-from ledger.sender import NotFinalInTimeError, RejectedError, Sender
+from ledger.sender import NotFinalInTimeError, Sender, SendingError
 from ledger.transactions import parse_transaction
 from tests.support.chain import Chain
 
@@ -79,5 +79,5 @@ def test_finality_is_waited_for(chain: Chain) -> None:
 
 def test_node_that_does_not_take_it_is_rejected(chain: Chain) -> None:
     sender = Sender(chain.rpc, keccak256(b"rejected"))
-    with pytest.raises(RejectedError):
+    with pytest.raises(SendingError):
         sender._carry_out([(bytes(20), b"")], gas=100)

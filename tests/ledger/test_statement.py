@@ -18,11 +18,10 @@ from ledger.statement import (
     PLACEHOLDERS,
     REQUIRED,
     ReferenceNumberError,
+    StatementError,
     StatementMismatchError,
-    TemplateError,
     Templates,
     Terms,
-    TermsError,
     case_reference,
     format_reference,
     make_statement,
@@ -148,7 +147,7 @@ def test_terms_are_written_in_both_languages(
     ],
 )
 def test_term_that_cannot_be_written_is_refused(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(TermsError, match=message):
+    with pytest.raises(StatementError, match=message):
         text_of(**changes)
 
 
@@ -161,7 +160,7 @@ def test_moments_reach_from_the_first_second_of_1970_to_the_last_of_9999_in_beij
     assert "until 1 January 1970, 08:00 (Beijing" in text_of(expires_at=0)
     last = 253_402_271_999
     assert "until 31 December 9999, 23:59:59 (Beijing" in text_of(expires_at=last)
-    with pytest.raises(TermsError, match="years 1970 to 9999"):
+    with pytest.raises(StatementError, match="years 1970 to 9999"):
         text_of(expires_at=last + 1)
 
 
@@ -188,7 +187,7 @@ def test_whatever_a_party_chooses_stays_in_its_quotation_marks(text: str, term: 
         statement = make_statement(
             TEMPLATES, msgspec.structs.replace(TERMS, **{term: text}), REFERENCE
         )
-    except TermsError:
+    except StatementError:
         return
     usual = make_statement(TEMPLATES, TERMS, REFERENCE)
     for mine, theirs, marks in (
@@ -276,7 +275,7 @@ def test_placeholders_are_those_of_the_specification() -> None:
     ],
 )
 def test_template_that_cannot_become_a_statement_is_refused(english: str, message: str) -> None:
-    with pytest.raises(TemplateError, match=message):
+    with pytest.raises(StatementError, match=message):
         Templates(zh=TEMPLATES.zh, en=english)
 
 
@@ -305,16 +304,16 @@ def test_template_that_cannot_become_a_statement_is_refused(english: str, messag
 def test_a_refused_template_is_named_by_its_language_and_all_its_gaps(
     chinese: str, english: str, message: str
 ) -> None:
-    with pytest.raises(TemplateError, match=f"^{re.escape(message)}"):
+    with pytest.raises(StatementError, match=f"^{re.escape(message)}"):
         Templates(zh=chinese, en=english)
 
 
 def test_templates_are_found_by_language() -> None:
     texts = [("en", TEMPLATES.en), ("fr", "Je ..."), ("zh", TEMPLATES.zh)]
     assert select_templates(texts) == TEMPLATES
-    with pytest.raises(TemplateError, match="needs one text in zh, has 0"):
+    with pytest.raises(StatementError, match="needs one text in zh, has 0"):
         select_templates([("en", TEMPLATES.en)])
-    with pytest.raises(TemplateError, match="needs one text in en, has 2"):
+    with pytest.raises(StatementError, match="needs one text in en, has 2"):
         select_templates([*texts, ("en", TEMPLATES.en)])
 
 
@@ -396,7 +395,7 @@ def test_case_reference_of_the_same_case_differs_by_salt() -> None:
 
 
 def test_case_reference_needs_a_plain_case_number_and_a_whole_salt() -> None:
-    with pytest.raises(TermsError):
+    with pytest.raises(StatementError):
         case_reference("2026 118", bytes(32))
     with pytest.raises(MalformedError, match=r"^the salt has 31 bytes"):
         case_reference("2026-118", bytes(31))
@@ -414,7 +413,7 @@ def test_library_gives_the_vectors() -> None:
 def test_vector_that_is_refused_makes_no_statement(vector: dict[str, Any]) -> None:
     values = vector["terms"]
     terms = Terms(**values | {"item": from_hex(values["item"]), "fields": tuple(values["fields"])})
-    with pytest.raises(TermsError):
+    with pytest.raises(StatementError):
         make_statement(Templates(**VECTORS["templates"]), terms, REFERENCE)
 
 

@@ -18,7 +18,7 @@ from ledger.keccak import keccak256
 from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Suite
 from ledger.signing import address_of
-from wallet.errors import CorruptedEntryError, EntryExistsError, WrongPasswordError
+from wallet.errors import KeystoreError, WrongPasswordError
 from wallet.keyholder.ceremony import (
     SeedPacket,
     begin_epoch,
@@ -235,7 +235,7 @@ def test_impossible_rosters_are_refused() -> None:
 def test_keystore_keeps_old_epochs_and_opens_only_with_the_password(tmp_path: Path) -> None:
     keystore = Keystore(tmp_path / "keystore", scrypt_n=LEAST_SCRYPT_N)
     created = create_holder(keystore, PASSWORD)
-    with pytest.raises(EntryExistsError):
+    with pytest.raises(KeystoreError):
         create_holder(keystore, PASSWORD)
     for epoch in (1, 2):
         seeds = begin_epoch(load_holdings(keystore, PASSWORD), roster_of([created], 1, epoch))
@@ -267,7 +267,7 @@ def test_seeds_of_another_holder_are_not_taken_for_ones_own(tmp_path: Path) -> N
     create_holder(keystore, PASSWORD)
     _, complete = hold_ceremony(Sharing(2, 3))
     store_epoch(keystore, PASSWORD, complete[0])
-    with pytest.raises(CorruptedEntryError):
+    with pytest.raises(KeystoreError):
         load_holdings(keystore, PASSWORD)
 
 

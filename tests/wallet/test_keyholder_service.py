@@ -25,7 +25,7 @@ from ledger.custody import (
 from ledger.deployment import write_deployment
 from ledger.encoding import Schema
 from ledger.enumerations import Outcome, Roles
-from ledger.errors import OpeningError
+from ledger.errors import LedgerError
 from ledger.exchange import (
     KeyedSubmission,
     Location,
@@ -265,7 +265,7 @@ async def test_accesses_of_a_key_share_a_session_and_each_opens_with_its_own_dig
     assert sealed[0][:head] == sealed[1][:head]
     opening = city.answer_keys.opening(tasks[0].submission.request.nonce)
     for message, own, other in zip(sealed, digests, digests[::-1], strict=True):
-        with pytest.raises(OpeningError):
+        with pytest.raises(LedgerError):
             opening.open(message, Purpose.RELEASE, other)
         assert opening.open(message, Purpose.RELEASE, own)
 

@@ -66,7 +66,7 @@ from wallet.client.parts_faults import Faults
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
-from wallet.errors import CorruptedEntryError, WrongPasswordError
+from wallet.errors import KeystoreError, WrongPasswordError
 from wallet.identity.errors import PossessionError
 from wallet.identity.owners import OwnerKey
 from wallet.identity.people import Kind as PersonKind
@@ -133,7 +133,7 @@ def test_a_key_file_under_another_name_is_refused(keystore: Keystore) -> None:
     found = vectors("keystore.json")
     other = next(one for one in found["entries"] if one["kind"] == "other")
     put(keystore, "renamed", other["file"])
-    with pytest.raises(CorruptedEntryError, match="another entry"):
+    with pytest.raises(KeystoreError, match="another entry"):
         keystore.load("renamed", Kind.OTHER, Password(found["password"]))
 
 

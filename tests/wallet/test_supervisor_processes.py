@@ -10,10 +10,8 @@ import pytest
 
 from wallet.passwords import Password
 from wallet.supervisor import (
-    NotReadyError,
     PortInUseError,
     ProcessDiedError,
-    SetUpError,
     SupervisorError,
     SupervisorSettings,
     read_addresses,
@@ -108,7 +106,7 @@ def test_a_killed_process_is_reported_with_the_signal(tmp_path: Path, start: Sta
 
 def test_a_process_that_is_not_ready_says_why(tmp_path: Path, start: Start) -> None:
     process = start(small_service(tmp_path, "busy"))
-    with pytest.raises(NotReadyError, match=r"^small-1 is not ready: the kettle is cold$"):
+    with pytest.raises(SupervisorError, match=r"^small-1 is not ready: the kettle is cold$"):
         process.wait_until_ready(1.0)
 
 
@@ -129,7 +127,7 @@ def test_a_process_that_does_not_end_is_killed(tmp_path: Path, start: Start) -> 
 
 
 def test_a_command_that_fails_names_the_step_and_what_it_said(tmp_path: Path) -> None:
-    with pytest.raises(SetUpError, match=r"^making tea: the milk is sour$"):
+    with pytest.raises(SupervisorError, match=r"^making tea: the milk is sour$"):
         run_command(small_service(tmp_path), ["fail"], PASSWORD, step="making tea")
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from ledger.hexes import to_hex
 from wallet.citizen.enrolment import all_subjects
-from wallet.citizen.errors import NoSubjectError
+from wallet.citizen.errors import CitizenError
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.client.errors import ProblemError
 from wallet.client.identity import EnrolledSubject
@@ -71,10 +71,10 @@ class PersonKeys:
         """Return what signs for each registered id.
 
         Raises:
-            NoSubjectError: none is registered.
+            CitizenError: none is registered.
         """
         if not self.identities.active:
-            raise NoSubjectError("the wallet has no registered id: enrol first")
+            raise CitizenError("the wallet has no registered id: enrol first")
         return tuple(self.signer(identity) for identity in self.identities.active)
 
     def note_subjects(self, subjects: Sequence[EnrolledSubject]) -> tuple[Identity, ...]:

@@ -95,7 +95,7 @@ def receipt_documents(file: Path, *, values: bool, fields: Sequence[str]) -> Doc
 
     Raises:
         InputError: it cannot be read, or has no field of such a name.
-        UnexpectedAnswerError: it is none.
+        ClientError: it is none.
     """
     receipt = decode_receipt(read_file(file))
     if values:

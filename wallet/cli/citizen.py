@@ -11,7 +11,7 @@ import typer
 from ledger.hexes import from_hex, to_hex
 from wallet.citizen import acts, rotations
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
-from wallet.citizen.errors import NoSubjectError
+from wallet.citizen.errors import CitizenError
 from wallet.citizen.history import authorizations, contradictions, history, inbox, lookups
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
@@ -459,7 +459,7 @@ def _require_unjoined(keys: PersonKeys, chosen: Sequence[Identity], guard: str) 
 def _chosen(keys: PersonKeys, subject: str) -> tuple[Identity, ...]:
     if not subject:
         if not keys.identities.active:
-            raise NoSubjectError("the wallet has no registered id: enrol first")
+            raise CitizenError("the wallet has no registered id: enrol first")
         return keys.identities.active
     return (keys.identities.of_subject(hash_of(subject, "subject")),)
 

@@ -23,12 +23,7 @@ from ledger.exchange import (
     encode_submissions,
 )
 from wallet.client.calls import Answer, Credential, HttpCall, path, reader
-from wallet.client.errors import (
-    LACKING_CONSENT,
-    RELEASE_OVER,
-    RELEASE_STOPPED,
-    UnexpectedAnswerError,
-)
+from wallet.client.errors import LACKING_CONSENT, RELEASE_OVER, RELEASE_STOPPED, ClientError
 from wallet.client.patience import PASSING, USUAL, Patience
 from wallet.client.requests import KeptRequest, RequestBook
 from wallet.client.steps import Steps, pause, send
@@ -88,7 +83,7 @@ def submit(
     def read(answer: Answer) -> tuple[bytes, ...]:
         results = msgspec.json.decode(answer.body, type=_Results).results
         if len(results) != len(requests):
-            raise UnexpectedAnswerError(f"{len(results)} answers to {len(requests)} requests")
+            raise ClientError(f"{len(results)} answers to {len(requests)} requests")
         return tuple(bytes(result) for result in results)
 
     submitted = [

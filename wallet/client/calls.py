@@ -17,7 +17,7 @@ from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
 from ledger.exchange import Refusal
 from ledger.hexes import to_hex
-from wallet.client.errors import ProblemError, UnexpectedAnswerError, problem_error
+from wallet.client.errors import ClientError, ProblemError, problem_error
 from wallet.client.party import Bearer, PartyKey
 
 T = TypeVar("T")
@@ -89,14 +89,14 @@ class HttpCall(Generic[T_co]):
 
         Raises:
             ProblemError: a problem; its subclass by status.
-            UnexpectedAnswerError: the answer is none of the protocol.
+            ClientError: the answer is none of the protocol.
         """
         if answer.status >= 300 and answer.status not in self.read_too:
             raise problem_in(answer)
         try:
             return self.read(answer)
         except (*UNREADABLE, LedgerError) as error:
-            raise UnexpectedAnswerError(
+            raise ClientError(
                 f"{self.method} {self.path.partition('?')[0]}: not an answer of the protocol: {error}"
             ) from error
 

@@ -35,7 +35,7 @@ def events(
 
     Raises:
         NodeError: the node cannot be asked.
-        MissingNodeError: there is none.
+        ClientError: there is none.
     """
     plan, contract = _plan(kind)
     wanted = [[plan.topic], *([None if one is None else [one] for one in topics])]

@@ -3,7 +3,7 @@
 ClientError
   UnreachableError            no answer; nothing is known of what happened
   NodeError                   the party's own node did not answer, or refused (NodeRefusedError)
-  UnexpectedAnswerError       an answer that is none of the protocol
+  ClientError       an answer that is none of the protocol
   ProblemError                a problem (RFC 9457), by status:
     UnauthorizedError 401, ForbiddenError 403 (DeniedError: recorded on chain;
     RecorderNotNamedError: the consumer must name the gateway's recorder first), NotFoundError 404,
@@ -37,14 +37,6 @@ class NodeRefusedError(NodeError):
     """The node does not do what was asked, or not in time; less at once it may do."""
 
 
-class MissingEventError(ClientError):
-    """A gateway left out, added or changed an event of a contract. Nothing it says may be relied on."""
-
-
-class MissingNodeError(ClientError):
-    """Something needs a node of the party's own, and none was named."""
-
-
 class MissingKeyError(ClientError):
     """Something must be signed, and the client has no key."""
 
@@ -65,16 +57,8 @@ class AnotherUseError(ClientError):
     """An earlier use was recorded and counted, and never handed out; another one needs the caller's word."""
 
 
-class LateDeadlineError(ClientError):
-    """What a person is to sign could be held back for long; nothing was signed."""
-
-
 class NotAnsweredError(ClientError):
     """A person has not answered yet."""
-
-
-class UnexpectedAnswerError(ClientError):
-    """An answer does not have the form that the protocol gives it."""
 
 
 class RefusedError(ClientError):

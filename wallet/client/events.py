@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from wallet.client.errors import UnexpectedAnswerError
+from wallet.client.errors import ClientError
 
 MOST_EVENT: Final = 2**20
 """Characters of one event at most."""
@@ -34,7 +34,7 @@ class EventReader:
         """Take the next line, without its end; return the event that it completes.
 
         Raises:
-            UnexpectedAnswerError: an event is too long.
+            ClientError: an event is too long.
         """
         if not line:
             return self._complete()
@@ -42,7 +42,7 @@ class EventReader:
         value = value.removeprefix(" ")
         self._size += len(value)
         if self._size > MOST_EVENT:
-            raise UnexpectedAnswerError("an event is too long")
+            raise ClientError("an event is too long")
         if name == "data":
             self._data.append(value)
         elif name == "event":

@@ -25,7 +25,7 @@ from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.views import EventState, event_state
 from wallet.client.calls import HttpCall, nothing, path, reader
-from wallet.client.errors import MissingEventError, UnexpectedAnswerError
+from wallet.client.errors import ClientError
 from wallet.client.events import ServerEvent
 from wallet.client.steps import Steps, look, send
 
@@ -135,19 +135,19 @@ class CheckedEndings:
         """Return what ended, halted or goes on in the next blocks, all of it; nothing for no news.
 
         Raises:
-            MissingEventError: An event is missing, or one was added or changed.
+            ClientError: An event is missing, or one was added or changed.
             ClientError: The gateway does not answer.
         """
         page = yield from send(revocation_logs(self._next))
         if page.last_block < self._next:
             return ()
         if page.first_block != self._next:
-            raise MissingEventError(f"blocks from {self._next} on, not from {page.first_block}")
+            raise ClientError(f"blocks from {self._next} on, not from {page.first_block}")
         events, state = [], self._state
         for log in page.logs:
             event = self._decoded(log, page)
             if event.number != state.count + 1:
-                raise MissingEventError(f"event {state.count + 1} is missing before {event.number}")
+                raise ClientError(f"event {state.count + 1} is missing before {event.number}")
             state = EventState(event.number, keccak256(state.head + event.link)[:24])
             if type(event) in _ENDINGS:
                 events.append(event)
@@ -158,17 +158,17 @@ class CheckedEndings:
         """Compare with what the contract says of itself at `last_block`, from a source that is trusted.
 
         Raises:
-            MissingEventError: It says something else: what was told is not what happened.
+            ClientError: It says something else: what was told is not what happened.
         """
         if state != self._state:
             problem = f"{self._state.count} events were told, the contract has {state.count}"
-            raise MissingEventError(f"{problem}, or one was changed")
+            raise ClientError(f"{problem}, or one was changed")
 
     def verify_with_node(self) -> Steps[None]:
         """Do as `verify`, with the party's own node.
 
         Raises:
-            MissingEventError: As `verify`.
+            ClientError: As `verify`.
             NodeError: The node cannot be asked, or does not have the state of that block any more.
         """
         asked = event_state(from_hex(self._address), self.last_block)
@@ -178,7 +178,7 @@ class CheckedEndings:
 
     def _decoded(self, log: RevocationLog, page: RevocationLogs) -> NumberedEvent:
         if not page.first_block <= log.block_number <= page.last_block:
-            raise MissingEventError(f"an event of block {log.block_number}, which was not told of")
+            raise ClientError(f"an event of block {log.block_number}, which was not told of")
         raw = Log(
             hex(log.block_number),
             log.block_hash,
@@ -192,9 +192,9 @@ class CheckedEndings:
         try:
             event = self._decoder.decode(raw)
         except EventError as error:
-            raise MissingEventError(str(error)) from error
+            raise ClientError(str(error)) from error
         if not isinstance(event, NumberedEvent):
-            raise MissingEventError(f"{event.name} has no number")
+            raise ClientError(f"{event.name} has no number")
         return event
 
 
@@ -202,9 +202,9 @@ def read_endings(event: ServerEvent) -> Endings:
     """Read an event of `follow_revocations`.
 
     Raises:
-        UnexpectedAnswerError: it is none.
+        ClientError: it is none.
     """
     try:
         return msgspec.json.decode(event.data, type=Endings)
     except UNREADABLE as error:
-        raise UnexpectedAnswerError(f"not an event of the protocol: {error}") from error
+        raise ClientError(f"not an event of the protocol: {error}") from error

@@ -25,7 +25,7 @@ from ledger.hexes import from_hex
 from ledger.statement import name_halves
 from wallet.client import chain
 from wallet.client.datasets import ask_catalogue, ask_parties
-from wallet.client.errors import AmbiguousNameError, UnexpectedAnswerError
+from wallet.client.errors import AmbiguousNameError, ClientError
 from wallet.client.patience import patiently
 from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
@@ -121,7 +121,7 @@ def _titles(catalogue: bytes, dataset: bytes) -> list[str]:
         entries = msgspec.json.decode(catalogue, type=_Catalogue).datasets
         return [one.title for one in entries if from_hex(one.dataset, 32) != dataset]
     except (*UNREADABLE, LedgerError) as error:
-        raise UnexpectedAnswerError(f"the catalogue is none: {error}") from error
+        raise ClientError(f"the catalogue is none: {error}") from error
 
 
 def _place(event: Event) -> tuple[int, int]:

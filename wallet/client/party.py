@@ -30,7 +30,7 @@ class PartyKey:
         private_key: 32 bytes, from a keystore.
 
     Raises:
-        MalformedKeyError: not a private key of secp256k1.
+        SigningError: not a private key of secp256k1.
     """
 
     __slots__ = ("_private_key", "address")

@@ -41,7 +41,7 @@ from ledger.typed_data import (
     struct_hash,
 )
 from wallet.client.checks import Check
-from wallet.client.errors import UnexpectedAnswerError, VerificationError
+from wallet.client.errors import ClientError, VerificationError
 from wallet.client.opening import OpenedRecord
 from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
@@ -193,14 +193,14 @@ def decode_receipt(data: bytes) -> Receipt:
     """Return the receipt in a JSON text. Nothing is checked but its form.
 
     Raises:
-        UnexpectedAnswerError: it is none.
+        ClientError: it is none.
     """
     try:
         if len(data) > MOST_BYTES:
             raise MalformedError(f"more than {MOST_BYTES} bytes")
         return _receipt(msgspec.json.decode(data, type=_Text))
     except (*UNREADABLE, LedgerError, IndexError) as error:
-        raise UnexpectedAnswerError(f"not a receipt: {error}") from error
+        raise ClientError(f"not a receipt: {error}") from error
 
 
 def _receipt(text: _Text) -> Receipt:

@@ -7,7 +7,7 @@ may share the file.
 
 Private keys of answers stand in the file sealed to the consumer's registered encryption key, which is in
 another keystore than the signing key. Each is destroyed when it signs no more and the answers are stored,
-or when no answer can come any more (`AnswerKeyDestroyedError`): overwritten in the file (`secure_delete`), and
+or when no answer can come any more (`ClientError`): overwritten in the file (`secure_delete`), and
 the write-ahead log truncated. Whoever takes the file and the encryption key later opens nothing with them.
 
 Crash safety: drawing a nonce and keeping the signed request is one transaction (synchronous=FULL). If
@@ -76,14 +76,6 @@ WHERE needed_until < :now OR (
 """
 
 
-class RequestBookError(ClientError):
-    """The book of signed requests cannot be read or written: no request is signed then."""
-
-
-class AnswerKeyDestroyedError(ClientError):
-    """The private key of an answer is destroyed: the answer was stored, or its time is over."""
-
-
 class Asked(msgspec.Struct, frozen=True):
     """What a request is to say, before it has a nonce."""
 
@@ -113,7 +105,7 @@ class RequestBook:
         clock: seconds since 1970.
 
     Raises:
-        RequestBookError: it cannot be opened; every method may raise it too.
+        ClientError: it cannot be opened; every method may raise it too.
     """
 
     def __init__(
@@ -228,7 +220,7 @@ class RequestBook:
             registered: the consumer's own, whose public key is in the Registry.
 
         Raises:
-            AnswerKeyDestroyedError: it is not there any more.
+            ClientError: it is not there any more.
             NotFoundHereError: there is no such request.
         """
         with self._errors():
@@ -238,7 +230,7 @@ class RequestBook:
             public, sealed = row
             if sealed is None:
                 self._known.pop(public, None)
-                raise AnswerKeyDestroyedError(f"the key of request {request} is destroyed")
+                raise ClientError(f"the key of request {request} is destroyed")
             if public not in self._known:
                 self._known[public] = OpeningKey(
                     registered.open(sealed, Purpose.REQUEST_BOOK, public)
@@ -408,8 +400,6 @@ class RequestBook:
         try:
             yield
         except (sqlite3.Error, LedgerError) as error:
-            raise RequestBookError(f"the book of requests {self._path}: {error}") from error
+            raise ClientError(f"the book of requests {self._path}: {error}") from error
         except OSError as error:
-            raise RequestBookError(
-                f"the book of requests {self._path}: {error.strerror}"
-            ) from error
+            raise ClientError(f"the book of requests {self._path}: {error.strerror}") from error

@@ -9,7 +9,7 @@ from ledger.signing import personal_digest
 from ledger.typed_data import Authorization, SubjectOpening, digest
 from wallet.client.authorities import verify_challenge
 from wallet.client.calls import HttpCall, Service
-from wallet.client.errors import LateDeadlineError
+from wallet.client.errors import ClientError
 from wallet.client.identity import ProvenSigner, open_session, session_challenge
 from wallet.client.party import Bearer, PartyKey
 from wallet.client.patience import patiently
@@ -99,10 +99,10 @@ def approve(
     """Return a subject's approval of a record.
 
     Raises:
-        LateDeadlineError: It could be held back for more than an hour; nothing is signed.
+        ClientError: It could be held back for more than an hour; nothing is signed.
     """
     if record.deadline > time.time() + MOST_TIME_TO_RELAY:
-        raise LateDeadlineError("it could be brought on chain more than an hour from now")
+        raise ClientError("it could be brought on chain more than an hour from now")
     signed = signer.sign_digest(digest(record, deployment.domain_of(record)))
     return Approval(signer.signer, signed)
 

@@ -21,12 +21,11 @@ from ledger.reverts import revert_in
 from ledger.rpc import AsyncRpc, Call, CallError, Rpc
 from wallet.client.calls import Answer, Credential, HttpCall, Service, problem_in
 from wallet.client.errors import (
+    ClientError,
     MissingKeyError,
-    MissingNodeError,
     NodeError,
     NodeRefusedError,
     RefusedError,
-    UnexpectedAnswerError,
     UnreachableError,
 )
 from wallet.client.events import EventReader, ServerEvent
@@ -137,7 +136,7 @@ class _Core:
 
 def _add(body: bytearray, chunk: bytes) -> None:
     if len(body) + len(chunk) > MOST_ANSWER:
-        raise UnexpectedAnswerError(f"the answer has more than {MOST_ANSWER} bytes")
+        raise ClientError(f"the answer has more than {MOST_ANSWER} bytes")
     body += chunk
 
 
@@ -147,7 +146,7 @@ NodeT = TypeVar("NodeT", Rpc, AsyncRpc)
 @contextmanager
 def _asked(node: NodeT | None) -> Iterator[NodeT]:
     if node is None:
-        raise MissingNodeError("this needs a node of one's own, and none was named")
+        raise ClientError("this needs a node of one's own, and none was named")
     try:
         yield node
     except CallError as error:
@@ -230,7 +229,7 @@ class Client(_Core):
         """Ask the party's own node.
 
         Raises:
-            MissingNodeError: none was named.
+            ClientError: none was named.
             NodeError: it did not answer, or refused.
         """
         with _asked(self._node) as node:

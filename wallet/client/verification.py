@@ -45,12 +45,7 @@ from ledger.typed_data import (
 )
 from wallet.client import chain
 from wallet.client.checks import Check
-from wallet.client.errors import (
-    DeniedError,
-    UnexpectedAnswerError,
-    VerificationError,
-    problem_error,
-)
+from wallet.client.errors import ClientError, DeniedError, VerificationError, problem_error
 from wallet.client.memory import Memory
 from wallet.client.opening import OpenedRecord, Unlocked, open_release, verify_values
 from wallet.client.parts_faults import Faults
@@ -211,12 +206,12 @@ def verify_denial(
 
     Raises:
         VerificationError: it is not.
-        UnexpectedAnswerError: the access was not denied.
+        ClientError: the access was not denied.
     """
     verifier = _Verifier(ledger, submission, Basis())
     recorded = yield from verifier.check_access(result)
     if recorded.outcome == Outcome.ALLOWED:
-        raise UnexpectedAnswerError("the access was allowed")
+        raise ClientError("the access was allowed")
     return DeniedError(recorded, OUTCOMES[recorded.outcome].title)
 
 
@@ -285,7 +280,7 @@ class _Verifier:
         if told != (self._request, self._digest, self._access):
             raise VerificationError(Check.REQUEST, "request, digest or id differ")
         if recorded.outcome >= len(OUTCOMES):
-            raise UnexpectedAnswerError(f"there is no outcome {recorded.outcome}")
+            raise ClientError(f"there is no outcome {recorded.outcome}")
         self._checked.append(Check.REQUEST)
         if not self._ledger.own_node:
             self._leave_open(Check.ACCESS, _NO_NODE)
@@ -514,4 +509,4 @@ def _is_of(event: Accessed, request: AccessRequest) -> bool:
 def _nothing_released(result: AccessResult) -> Exception:
     if result.problem is not None:
         return problem_error(result.problem)
-    return UnexpectedAnswerError("neither an access nor a release nor a problem")
+    return ClientError("neither an access nor a release nor a problem")

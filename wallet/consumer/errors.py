@@ -9,7 +9,3 @@ class ConsumerError(WalletError):
 
 class GrantMismatchError(ConsumerError):
     """What came back as granted is not what was asked for."""
-
-
-class CaseFileError(ConsumerError):
-    """What the consumer keeps of a case cannot be read or written."""

@@ -293,7 +293,7 @@ def open_kept(
     """Open an answer that came earlier.
 
     Raises:
-        AnswerKeyDestroyedError: it was stored, or came too long ago.
+        ClientError: it was stored, or came too long ago.
         NotFoundHereError: none has come.
         DeniedError, ProblemError, VerificationError: as `access`.
     """

@@ -11,10 +11,6 @@ class DatabaseError(IdentityError):
     """The database cannot be used: gone, locked, full, read-only, or of another version."""
 
 
-class ImportFileError(IdentityError):
-    """A register's file is not what it should be; the message names the line."""
-
-
 class EnrolmentRefusedError(IdentityError):
     """Name, number and code do not belong together, or the code is used up or too old."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.identifiers import IdentifierError, verify_resident_id
-from wallet.identity.errors import ImportFileError
+from wallet.identity.errors import IdentityError
 from wallet.identity.people import Kind, make_identity
 from wallet.identity.store import RegisterEntry
 
@@ -21,7 +21,7 @@ def read_register(path: Path) -> Iterator[RegisterEntry]:
     """Yield a register's entries. Its header says which register it is.
 
     Raises:
-        ImportFileError: It cannot be read, has another header, or a line is not an entry. The message
+        IdentityError: It cannot be read, has another header, or a line is not an entry. The message
             names the line and shows nothing of it.
     """
     try:
@@ -31,11 +31,11 @@ def read_register(path: Path) -> Iterator[RegisterEntry]:
             for line in lines:
                 yield _entry(kind, line, f"{path}, line {lines.line_num}")
     except UnicodeDecodeError:
-        raise ImportFileError(f"{path} is not UTF-8") from None
+        raise IdentityError(f"{path} is not UTF-8") from None
     except csv.Error as error:
-        raise ImportFileError(f"{path} is no CSV file: {error}") from error
+        raise IdentityError(f"{path} is no CSV file: {error}") from error
     except OSError as error:
-        raise ImportFileError(f"{path} cannot be read: {error.strerror}") from error
+        raise IdentityError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _kind(path: Path, columns: object) -> Kind:
@@ -43,16 +43,16 @@ def _kind(path: Path, columns: object) -> Kind:
     for kind, key in _KEYS.items():
         if {"name", key} <= names:
             return kind
-    raise ImportFileError(f"{path}: the header has neither name, resident_id nor name, credit_code")
+    raise IdentityError(f"{path}: the header has neither name, resident_id nor name, credit_code")
 
 
 def _entry(kind: Kind, line: dict[str, str | None], place: str) -> RegisterEntry:
     name, number = line.get("name") or "", line.get(_KEYS[kind]) or ""
     if None in line.values() or None in line or not name.strip():
-        raise ImportFileError(f"{place}: a column is missing, or there is one too many")
+        raise IdentityError(f"{place}: a column is missing, or there is one too many")
     try:
         representative = line.get(_REPRESENTATIVE) or None
         checked = None if representative is None else verify_resident_id(representative)
         return RegisterEntry(make_identity(kind, number, name), checked)
     except IdentifierError as error:
-        raise ImportFileError(f"{place}: {error}") from error
+        raise IdentityError(f"{place}: {error}") from error

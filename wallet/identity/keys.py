@@ -34,7 +34,7 @@ def create_authority(keystore: Keystore, password: Password) -> AuthorityKeys:
     The owner secret is drawn once in the life of a city: with another one nobody's records are found.
 
     Raises:
-        EntryExistsError: The keystore has an authority already.
+        KeystoreError: The keystore has an authority already.
         KeystoreError: It cannot be written.
     """
     account, owner_secret = _new_account(), secrets.token_bytes(32)

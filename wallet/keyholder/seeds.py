@@ -19,7 +19,7 @@ from ledger.errors import LedgerError, MalformedError
 from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Suite
 from ledger.signing import PRIVATE_KEY_LENGTH, address_of
-from wallet.errors import CorruptedEntryError
+from wallet.errors import KeystoreError
 from wallet.keyholder.errors import CeremonyError, SeedsMissingError
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
@@ -123,7 +123,7 @@ def create_holder(keystore: Keystore, password: Password, suite: Suite = Suite.X
     """Draw a new keyholder's account and encryption key and keep them.
 
     Raises:
-        EntryExistsError: The keystore has a keyholder already.
+        KeystoreError: The keystore has a keyholder already.
         KeystoreError: It cannot be written.
     """
     account, opening = _new_account(), OpeningKey.generate(suite)
@@ -169,13 +169,13 @@ def _load_epoch(keystore: Keystore, name: str, password: Password, address: byte
     secret = keystore.load(name, Kind.SEEDS, password)
     try:
         if secret[:1] != bytes((FORMAT,)):
-            raise CorruptedEntryError(f"{name} is not in format version {FORMAT}")
+            raise KeystoreError(f"{name} is not in format version {FORMAT}")
         stored = msgspec.msgpack.decode(secret[1:], type=_Stored)
         roster = Roster(stored.epoch, stored.threshold, stored.members)
         empty = EpochSeeds(roster, roster.number_of(address), {})
         return empty.with_seeds(stored.seeds)
     except (*UNREADABLE, CeremonyError, MalformedError) as error:
-        raise CorruptedEntryError(f"{name} does not hold this keyholder's seeds") from error
+        raise KeystoreError(f"{name} does not hold this keyholder's seeds") from error
 
 
 def _new_account() -> bytes:

@@ -23,7 +23,7 @@ import msgspec
 
 from ledger.merkle import TreeHead
 from ledger.publications import PublicationRoot
-from wallet.provider.errors import BookError
+from wallet.provider.errors import ProviderError
 
 _FORMAT: Final = 1
 _ENTRIES_AT_ONCE: Final = 4096
@@ -84,7 +84,7 @@ class Book:
         dataset: its id, 32 bytes.
 
     Raises:
-        BookError: another dataset's, in use by another process, damaged or not writable; every
+        ProviderError: another dataset's, in use by another process, damaged or not writable; every
             method may raise it too.
     """
 
@@ -218,7 +218,7 @@ class Book:
     def _present(self) -> Upload:
         upload = self.upload()
         if upload is None:
-            raise BookError("no upload is under way")
+            raise ProviderError("no upload is under way")
         return upload
 
     def _claim(self, dataset: bytes) -> None:
@@ -226,14 +226,14 @@ class Book:
         if row is None:
             self._database.execute("INSERT INTO about VALUES (?, ?, 0)", (_FORMAT, dataset))
         elif row != (_FORMAT, dataset):
-            raise BookError(f"{self.path} is of another dataset or another format version")
+            raise ProviderError(f"{self.path} is of another dataset or another format version")
 
     def _take_lock(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._lock)
-            raise BookError(f"another process is using {self.path}") from error
+            raise ProviderError(f"another process is using {self.path}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -251,6 +251,6 @@ class Book:
         try:
             yield
         except sqlite3.Error as error:
-            raise BookError(f"the book {self.path}: {error}") from error
+            raise ProviderError(f"the book {self.path}: {error}") from error
         except OSError as error:
-            raise BookError(f"the book {self.path}: {error.strerror}") from error
+            raise ProviderError(f"the book {self.path}: {error.strerror}") from error

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from wallet.provider.description import Encoding
-from wallet.provider.errors import HeaderError, SourceError
+from wallet.provider.errors import SourceError
 from wallet.provider.quality import Defect, Kind, QualityLog
 from wallet.provider.rows import Cells, Read
 
@@ -85,7 +85,7 @@ def read_csv(lines: Lines, columns: tuple[str, ...]) -> Iterator[Read]:
     """Yield the records of a CSV file whose first line names its columns, in any order.
 
     Raises:
-        HeaderError: columns are missing, unknown or repeated.
+        SourceError: columns are missing, unknown or repeated.
         SourceError: a line is too long.
     """
     order = _order(lines, columns)
@@ -104,14 +104,14 @@ def _order(lines: Lines, columns: tuple[str, ...]) -> tuple[int, ...]:
     header = _record(lines, None)
     if not isinstance(header, Cells):
         problem = "is empty" if header is None else f"begins with a damaged header: {header}"
-        raise HeaderError(f"the file {problem}")
+        raise SourceError(f"the file {problem}")
     names = tuple(name.strip() for name in header.texts)
     missing = [name for name in columns if name not in names]
     unknown = [name[:40] for name in names if name not in columns]
     if missing or unknown or len(names) != len(columns):
         problems = [("missing", missing), ("unknown", unknown)]
         listed = "; ".join(f"{word}: {', '.join(each)}" for word, each in problems if each)
-        raise HeaderError(f"line 1: the columns are not the dataset's ({listed or 'repeated'})")
+        raise SourceError(f"line 1: the columns are not the dataset's ({listed or 'repeated'})")
     return tuple(names.index(name) for name in columns)
 
 

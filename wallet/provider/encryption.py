@@ -18,7 +18,7 @@ from ledger.encoding import Schema
 from ledger.record_lines import encode_line
 from ledger.records import WithdrawnRecord, encrypt_record
 from wallet.provider.book import SentRecord
-from wallet.provider.errors import EncryptionError
+from wallet.provider.errors import ProviderError
 from wallet.provider.spool import PlannedRecord
 
 _BATCHES_AHEAD: Final = 8
@@ -58,7 +58,7 @@ def encrypt_batches(
         processes: at most; as many as there are cores when None.
 
     Raises:
-        EncryptionError: a process died.
+        ProviderError: a process died.
     """
     count = processes if processes is not None else os.cpu_count() or 1
     if expected < _WORTH_A_PROCESS or count < 2:
@@ -83,7 +83,7 @@ def _pool(
     try:
         yield lambda batch: pool.submit(_work, batch)
     except BrokenProcessPool as error:
-        raise EncryptionError("a process that encrypts has died") from error
+        raise ProviderError("a process that encrypts has died") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -102,7 +102,7 @@ def _start(schema: Schema, keys: DatasetKeys) -> None:
 
 def _work(batch: Batch) -> EncryptedBatch:
     if _State.work is None:
-        raise EncryptionError("the process was not told what to do")
+        raise ProviderError("the process was not told what to do")
     return _State.work(batch)
 
 

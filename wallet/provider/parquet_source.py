@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from wallet.provider.errors import HeaderError, SourceError
+from wallet.provider.errors import SourceError
 from wallet.provider.rows import Cells
 
 _ROWS_PER_BATCH: Final = 2000
@@ -17,7 +17,7 @@ def read_parquet(path: Path, columns: tuple[str, ...]) -> Iterator[Cells]:
     refused: they have no one text form.
 
     Raises:
-        HeaderError: columns are missing, unknown, or of a kind that is refused.
+        SourceError: columns are missing, unknown, or of a kind that is refused.
         SourceError: the file is no Parquet file or damaged.
     """
     # Imported here: Arrow takes a hundred megabytes, which other formats need not pay for.
@@ -44,13 +44,13 @@ def _check_columns(pa: Any, schema: Any, columns: tuple[str, ...]) -> None:
     if missing or unknown or len(schema.names) != len(columns):
         problems = (("missing", missing), ("unknown", unknown))
         listed = "; ".join(f"{word}: {', '.join(each)}" for word, each in problems if each)
-        raise HeaderError(f"the columns are not the dataset's ({listed or 'repeated'})")
+        raise SourceError(f"the columns are not the dataset's ({listed or 'repeated'})")
     for name in columns:
         kind = schema.field(name).type
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
         if not _has_one_text(pa.types, kind):
-            raise HeaderError(f"column {name} is of type {kind}, which has no one text form")
+            raise SourceError(f"column {name} is of type {kind}, which has no one text form")
 
 
 def _has_one_text(types: Any, kind: Any) -> bool:

@@ -23,14 +23,12 @@ from wallet.provider.description import Description, KeyKind
 from wallet.provider.encryption import EncryptedBatch, encrypt_batches
 from wallet.provider.errors import (
     NothingToPublishError,
-    NoVersionBeforeError,
     OptionsError,
-    OwnersError,
+    ProviderError,
     QualityError,
     RootMismatchError,
+    SourceError,
     TermsMismatchError,
-    UploadError,
-    WithdrawalsError,
 )
 from wallet.provider.quality import Defect, Kind, QualityLog, QualityReport
 from wallet.provider.rows import Row
@@ -125,7 +123,7 @@ def check_file(
 
     Raises:
         SourceError: it cannot be read as what its description says.
-        SpoolError: the spool cannot be written.
+        ProviderError: the spool cannot be written.
     """
     log, checker = QualityLog(), RowChecker(description)
     expected = None if part else description.records
@@ -240,7 +238,7 @@ class Publisher:
         newest = self._services.newest(self._dataset).number
         known = book.version == newest
         if options.changes and not (known and newest):
-            raise NoVersionBeforeError(
+            raise SourceError(
                 f"the newest version is {newest or 'none'}, this machine's book has "
                 f"{book.version or 'none'}: publish the whole file"
             )
@@ -253,7 +251,7 @@ class Publisher:
         report = check_file(path, self._description, spool, self._progress, part=part)
         both = spool.withdrawn_and_read()
         if both is not None:
-            raise WithdrawalsError(
+            raise SourceError(
                 f"the record on line {both.line} of the list is withdrawn, and is in {path.name}, "
                 f"{unit_of(self._description)} {both.first_line}"
             )
@@ -282,7 +280,7 @@ class Publisher:
             last, done = keys[-1], done + len(keys)
             self._progress(Stage.OWNERS, done, total)
         if spool.without_owner():
-            raise OwnersError("some records have no owner")
+            raise ProviderError("some records have no owner")
 
     def _open_upload(self, book: Book, spool: Spool, base: int, report: QualityReport) -> Upload:
         """Go on with the upload that was begun for the same plan, or begin one."""
@@ -302,7 +300,7 @@ class Publisher:
     def _present(self, book: Book) -> Upload:
         upload = book.upload()
         if upload is None:
-            raise UploadError("no upload is under way")
+            raise ProviderError("no upload is under way")
         return upload
 
     def _send(
@@ -323,7 +321,7 @@ class Publisher:
                 start += len(body.lines)
                 self._progress(Stage.UPLOADING, start, total)
         if self._received(upload) != total:
-            raise UploadError("the gateway has another number of lines than were sent")
+            raise ProviderError("the gateway has another number of lines than were sent")
 
     def _send_body(self, upload: Upload, start: int, lines: tuple[bytes, ...]) -> None:
         """Send lines; after an interruption, those that the gateway does not have yet."""
@@ -337,12 +335,12 @@ class Publisher:
                 if at == start + len(lines):
                     return
                 if not start <= at < start + len(lines) or attempt == _TRIES - 1:
-                    raise UploadError(f"the gateway stands at line {at}: {error}") from error
+                    raise ProviderError(f"the gateway stands at line {at}: {error}") from error
 
     def _received(self, upload: Upload) -> int:
         state = self._services.state(upload.id)
         if state is None:
-            raise UploadError("the gateway knows nothing of the upload any more: start again")
+            raise ProviderError("the gateway knows nothing of the upload any more: start again")
         return state.received
 
     def _seal(self, book: Book) -> TreeHead:
@@ -366,7 +364,7 @@ class Publisher:
     def _make_public(self, book: Book) -> int:
         upload = self._present(book)
         if upload.head is None:
-            raise UploadError("the upload is not sealed")
+            raise ProviderError("the upload is not sealed")
         self._progress(Stage.PUBLISHING, 0, None)
         version = self._services.publish(
             self._dataset,
@@ -381,7 +379,7 @@ class Publisher:
             self._services.serve(upload.id, version)
         except NotFoundError as error:
             book.abandon()
-            raise UploadError(
+            raise ProviderError(
                 f"version {version} is on chain and the gateway lost its records: publish all again"
             ) from error
         book.complete(version)
@@ -399,13 +397,13 @@ def _read_withdrawals(
 ) -> None:
     twice = spool.add_withdrawals(read_numbers(path))
     if twice is not None:
-        raise WithdrawalsError(
+        raise SourceError(
             f"lines {twice.first_line} and {twice.line} of {path.name} name the same record"
         )
     unknown = spool.withdrawn_and_unknown(book.path)
     if unknown is not None:
         known = " (it had been interrupted and was finished first)" if finished else ""
-        raise WithdrawalsError(
+        raise SourceError(
             f"version {base} has no record as on line {unknown} of {path.name}{known}"
         )
 

@@ -25,7 +25,7 @@ from wallet.client.transactions import Ledger, Mined, NotFinalError, resume, tra
 from wallet.client.transports import Client
 from wallet.client.uploads import UploadState
 from wallet.provider.description import KeyKind
-from wallet.provider.errors import OwnersError, SubkeysError
+from wallet.provider.errors import ProviderError
 
 _KINDS: Final = {
     KeyKind.RESIDENT: PersonKind.RESIDENT,
@@ -116,10 +116,10 @@ class RemoteServices:
         """Return the owner of each key, in order."""
         found = self._client.run(patiently(ask_owners(dataset, _KINDS[kind], keys)))
         if len(found) != len(keys):
-            raise OwnersError(f"{len(found)} owners for {len(keys)} ids")
+            raise ProviderError(f"{len(found)} owners for {len(keys)} ids")
         owners = [owner for owner in found if owner is not None]
         if len(owners) != len(keys):
-            raise OwnersError(f"the identity authority refuses {len(keys) - len(owners)} ids")
+            raise ProviderError(f"the identity authority refuses {len(keys) - len(owners)} ids")
         return owners
 
     def keys(self, dataset: bytes) -> DatasetKeys:
@@ -130,7 +130,7 @@ class RemoteServices:
         """
         rosters = self._ledger.deployment.rosters
         if not rosters:
-            raise SubkeysError("the deployment file has no roster: the seed ceremony was not held")
+            raise ProviderError("the deployment file has no roster: the seed ceremony was not held")
         roster = rosters[-1]
         handed: dict[int, HolderSubkeys] = {}
         errors = []
@@ -142,14 +142,14 @@ class RemoteServices:
             except (ClientError, LedgerError) as error:
                 errors.append(f"{keyholder}: {error}")
         if len(handed) < roster.threshold:
-            raise SubkeysError(
+            raise ProviderError(
                 f"{len(handed)} keyholders of epoch {roster.epoch} gave their subkeys, {roster.threshold} "
                 f"are needed; {'; '.join(errors)}".rstrip("; ")
             )
         try:
             return combine_subkeys(roster.sharing, list(handed.values()))
         except LedgerError as error:
-            raise SubkeysError(f"{error}; {'; '.join(errors)}".rstrip("; ")) from error
+            raise ProviderError(f"{error}; {'; '.join(errors)}".rstrip("; ")) from error
 
     def begin(self, dataset: bytes, base: int) -> str:
         """Begin an upload."""

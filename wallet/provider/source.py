@@ -28,7 +28,7 @@ def read_source(path: Path, description: Description, log: QualityLog) -> Iterat
         log: gets remarks about the file.
 
     Raises:
-        HeaderError: other columns than described.
+        SourceError: other columns than described.
         SourceError: the file cannot be read as what it is said to be.
     """
     if description.format is FileFormat.PARQUET:

@@ -18,7 +18,7 @@ from typing import Final, Self
 
 import msgspec
 
-from wallet.provider.errors import SpoolError
+from wallet.provider.errors import ProviderError
 from wallet.provider.rows import Row
 
 NOBODY: Final = bytes(32)
@@ -120,7 +120,7 @@ class Spool:
         directory: on the provider's machine; made if missing.
 
     Raises:
-        SpoolError: no file can be written there; every method may raise it too.
+        ProviderError: no file can be written there; every method may raise it too.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -320,6 +320,8 @@ class Spool:
         try:
             yield
         except sqlite3.Error as error:
-            raise SpoolError(f"the working file {self._path.name}: {error}") from error
+            raise ProviderError(f"the working file {self._path.name}: {error}") from error
         except OSError as error:
-            raise SpoolError(f"no working file at {self._path.parent}: {error.strerror}") from error
+            raise ProviderError(
+                f"no working file at {self._path.parent}: {error.strerror}"
+            ) from error

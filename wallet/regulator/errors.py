@@ -7,14 +7,6 @@ class RegulatorError(WalletError):
     """Root of what can go wrong at the regulator."""
 
 
-class JournalFileError(RegulatorError):
-    """A release journal cannot be read or written, or a line of it is no entry."""
-
-
-class ExportFileError(RegulatorError):
-    """An export cannot be written."""
-
-
 class NotVoidableError(RegulatorError):
     """A use may not be given back, as far as replay and the journals show."""
 

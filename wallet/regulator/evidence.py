@@ -62,7 +62,7 @@ def find_in_journal(path: Path, access: bytes | int) -> Documents:
 
     Raises:
         NoSuchEntryError: it is not there.
-        JournalFileError: a line is none.
+        RegulatorError: a line is none.
     """
     found = next(documents_in(path, access), None)
     if found is None:

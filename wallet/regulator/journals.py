@@ -41,7 +41,7 @@ from wallet.client.patience import patiently
 from wallet.client.steps import Steps
 from wallet.client.supervision import release_journal
 from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
-from wallet.regulator.errors import JournalFileError
+from wallet.regulator.errors import RegulatorError
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)]
 
@@ -117,7 +117,7 @@ class GatewayJournal:
         """Yield how far it goes, all entries by sequence number, and the faults.
 
         Raises:
-            JournalFileError: the file cannot be read.
+            RegulatorError: the file cannot be read.
         """
         return _told(_gateway_lines_of(self._path))
 
@@ -145,7 +145,7 @@ class KeyholderJournal:
         """Yield the faults, how far it goes, and all entries by sequence number, not as they came.
 
         Raises:
-            JournalFileError: the file cannot be read.
+            RegulatorError: the file cannot be read.
         """
         found: list[ReleaseEntry] = []
         end: JournalEnd | None = None
@@ -165,7 +165,7 @@ def fetch_journal(path: Path) -> Steps[int]:
     """Fetch a gateway's whole journal into a file; return the number of its lines.
 
     Raises:
-        JournalFileError: the file cannot be written.
+        RegulatorError: the file cannot be written.
         ClientError: the gateway does not answer, or refuses.
     """
     start = count = 0
@@ -185,7 +185,7 @@ def fetch_journal(path: Path) -> Steps[int]:
                     return count  # nothing later can be asked for; replay says what is wrong
                 start = newest + 1
     except OSError as error:
-        raise JournalFileError(f"{path}: {error.strerror}") from error
+        raise RegulatorError(f"{path}: {error.strerror}") from error
 
 
 def documents_in(path: Path, access: bytes | int) -> Iterator[Documents]:
@@ -196,7 +196,7 @@ def documents_in(path: Path, access: bytes | int) -> Iterator[Documents]:
         access: Its id, or its number.
 
     Raises:
-        JournalFileError: the file cannot be read.
+        RegulatorError: the file cannot be read.
     """
     with _opened(path) as file:
         for _, _, line in _lines(file):
@@ -304,7 +304,7 @@ def _gateway_entry(line: bytes) -> ReleaseEntry:
     found = _gateway_lines.decode(line)
     request = record_from_object(AccessRequest, found.request)
     if struct_hash(request) != from_hex(found.access, 32):
-        raise JournalFileError(f"access {found.sequence} is not the hash of its request")
+        raise RegulatorError(f"access {found.sequence} is not the hash of its request")
     return ReleaseEntry(
         access=from_hex(found.access, 32),
         sequence=found.sequence,
@@ -368,4 +368,4 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise JournalFileError(f"{path}: {error.strerror}") from error
+        raise RegulatorError(f"{path}: {error.strerror}") from error

@@ -6,10 +6,8 @@ no process ever has another one's secrets.
 
 from wallet.supervisor.errors import (
     DataInUseError,
-    NotReadyError,
     PortInUseError,
     ProcessDiedError,
-    SetUpError,
     SupervisorError,
 )
 from wallet.supervisor.layout import Addresses, Layout, Ports, SupervisorSettings, read_addresses
@@ -21,11 +19,9 @@ __all__ = [
     "Addresses",
     "DataInUseError",
     "Layout",
-    "NotReadyError",
     "PortInUseError",
     "Ports",
     "ProcessDiedError",
-    "SetUpError",
     "Supervisor",
     "SupervisorError",
     "SupervisorSettings",

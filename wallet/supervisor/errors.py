@@ -17,11 +17,3 @@ class PortInUseError(SupervisorError):
 
 class ProcessDiedError(SupervisorError):
     """A process ended by itself; the message has the last line of its log."""
-
-
-class NotReadyError(SupervisorError):
-    """A process runs but does not become ready; the message has its reason."""
-
-
-class SetUpError(SupervisorError):
-    """The first run's set-up failed at the step that the message names."""

@@ -30,7 +30,7 @@ from ledger.rpc import Rpc
 from ledger.sender import Sender
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
-from wallet.supervisor.errors import SetUpError
+from wallet.supervisor.errors import SupervisorError
 from wallet.supervisor.layout import ACCOUNT, Layout, SupervisorSettings
 from wallet.supervisor.processes import Service, run_command
 
@@ -75,7 +75,7 @@ class Installation:
         """Return the deployment on the node; deploy when there is none.
 
         Raises:
-            SetUpError: the node has another chain than the deployment file, or refuses.
+            SupervisorError: the node has another chain than the deployment file, or refuses.
         """
         with _naming("deployment"), Rpc(node.url) as rpc:
             if self._layout.deployment.exists():
@@ -105,7 +105,7 @@ class Installation:
             The deployment with the keyholders' roster.
 
         Raises:
-            SetUpError: a step failed.
+            SupervisorError: a step failed.
         """
         if self._layout.installed.exists():
             return deployment
@@ -209,4 +209,4 @@ def _naming(step: str) -> Iterator[None]:
     try:
         yield
     except LedgerError as error:
-        raise SetUpError(f"{step}: {error}") from error
+        raise SupervisorError(f"{step}: {error}") from error

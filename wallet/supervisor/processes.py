@@ -15,12 +15,7 @@ import msgspec
 
 from ledger.decode_errors import UNREADABLE
 from wallet.passwords import Password
-from wallet.supervisor.errors import (
-    NotReadyError,
-    PortInUseError,
-    ProcessDiedError,
-    SetUpError,
-)
+from wallet.supervisor.errors import PortInUseError, ProcessDiedError, SupervisorError
 from wallet.supervisor.layout import is_free, port_of
 
 _POLL: Final = 0.03
@@ -114,7 +109,7 @@ class Process:
 
         Raises:
             ProcessDiedError: it ended.
-            NotReadyError: it is not ready in time; the message says why.
+            SupervisorError: it is not ready in time; the message says why.
         """
         until = time.monotonic() + timeout
         reason = "it does not answer"
@@ -129,7 +124,7 @@ class Process:
                         return
                     reason = _reason_in(answer)
                 if time.monotonic() > until:
-                    raise NotReadyError(f"{self.name} is not ready: {reason}")
+                    raise SupervisorError(f"{self.name} is not ready: {reason}")
                 time.sleep(_POLL)
         raise self.why_it_ended()
 
@@ -166,7 +161,7 @@ def run_command(
     """Run one command of a service's module to its end.
 
     Raises:
-        SetUpError: it failed; the message names the step and has the last line of what it said.
+        SupervisorError: it failed; the message names the step and has the last line of what it said.
     """
     environment, descriptors = _environment(service, password)
     try:
@@ -181,13 +176,13 @@ def run_command(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise SetUpError(f"{step}: no end after {_COMMAND_TIMEOUT:.0f} s") from error
+        raise SupervisorError(f"{step}: no end after {_COMMAND_TIMEOUT:.0f} s") from error
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
     if done.returncode:
         said = _last(done.stderr) or _last(done.stdout)
-        raise SetUpError(f"{step}: {said or f'ended with status {done.returncode}'}")
+        raise SupervisorError(f"{step}: {said or f'ended with status {done.returncode}'}")
 
 
 def last_line(log: Path) -> str:

@@ -13,12 +13,7 @@ from ledger.node import Node, NodeError, NodeSettings
 from ledger.node import PortInUseError as NodePortInUseError
 from ledger.rpc import Call, Rpc
 from wallet.passwords import Password
-from wallet.supervisor.errors import (
-    PortInUseError,
-    ProcessDiedError,
-    SetUpError,
-    SupervisorError,
-)
+from wallet.supervisor.errors import PortInUseError, ProcessDiedError, SupervisorError
 from wallet.supervisor.installation import Installation, Report
 from wallet.supervisor.layout import (
     Addresses,
@@ -109,7 +104,7 @@ class Supervisor:
             self._start()
         except LedgerError as error:
             self.stop()
-            raise SetUpError(str(error)) from error
+            raise SupervisorError(str(error)) from error
         except BaseException:
             self.stop()
             raise
@@ -156,7 +151,7 @@ class Supervisor:
         """Run one command of a service's module with the service's settings, as `import` of `identity`.
 
         Raises:
-            SetUpError: it failed; the message has the last line of what it said.
+            SupervisorError: it failed; the message has the last line of what it said.
             SupervisorError: there is no such service.
         """
         for process in self._processes:

@@ -36,7 +36,7 @@ from wallet.client.errors import (
     problem_error,
 )
 from wallet.errors import PasswordError, WrongPasswordError
-from wallet.provider.errors import HeaderError, NothingToPublishError, RootMismatchError
+from wallet.provider.errors import NothingToPublishError, RootMismatchError, SourceError
 from wallet.supervisor import PortInUseError
 
 COMMANDS = {
@@ -122,7 +122,7 @@ ACCESS = RecordedAccess(bytes(32), 7, 16, 1, bytes(32), 1, bytes(32), 0)
         (NotAnsweredError("x"), ExitCode.NO_ANSWER),
         (NothingToPublishError("x"), ExitCode.NO_ANSWER),
         (PortInUseError("x"), ExitCode.IN_USE),
-        (HeaderError("x"), ExitCode.BAD_INPUT),
+        (SourceError("x"), ExitCode.BAD_INPUT),
         (InputError("x"), ExitCode.BAD_INPUT),
         (CancelledError("x"), ExitCode.FAILED),
         (MalformedError("x"), ExitCode.FAILED),

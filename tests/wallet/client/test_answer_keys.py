@@ -14,14 +14,9 @@ from ledger.deployment import DEFAULT_RELEASE_WINDOW
 from ledger.errors import LedgerError
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose, Suite
 from ledger.typed_data import Domain
+from wallet.client.errors import ClientError
 from wallet.client.party import PartyKey
-from wallet.client.requests import (
-    AnswerKeyDestroyedError,
-    Asked,
-    KeptRequest,
-    RequestBook,
-    RequestBookError,
-)
+from wallet.client.requests import Asked, KeptRequest, RequestBook
 
 KEY = PartyKey(b"\x11" * 32)
 DOMAIN = Domain(31337, b"\x05" * 20)
@@ -87,7 +82,7 @@ def store(book: RequestBook, *requests: KeptRequest) -> None:
 def is_destroyed(book: RequestBook, request: KeptRequest) -> bool:
     try:
         book.opening_key(request.id, REGISTERED)
-    except AnswerKeyDestroyedError:
+    except ClientError:
         return True
     return False
 
@@ -256,7 +251,7 @@ def test_a_thief_of_file_and_signing_key_without_the_encryption_key_opens_nothin
     book: RequestBook, path: Path
 ) -> None:
     (kept,) = sign(book)
-    with RequestBook(path) as stolen, pytest.raises(RequestBookError):
+    with RequestBook(path) as stolen, pytest.raises(ClientError):
         stolen.opening_key(kept.id, OpeningKey.generate())
 
 

@@ -12,7 +12,7 @@ from ledger.node import Node
 from ledger.views import EventState, event_state
 from tests.support.chain import Chain, node_settings
 from wallet.client.calls import HttpCall
-from wallet.client.errors import MissingEventError
+from wallet.client.errors import ClientError
 from wallet.client.feeds import CheckedEndings, RevocationLog, RevocationLogs
 from wallet.client.transports import Client, Endpoints
 
@@ -138,7 +138,7 @@ def test_what_is_left_out_added_or_in_another_order_is_found_at_once(
     endings = CheckedEndings(module_chain.deployment)
     steps = endings.more()
     next(steps)
-    with pytest.raises(MissingEventError):
+    with pytest.raises(ClientError):
         steps.send(page(module_chain, tamper(told)))
     assert endings.state == EventState(0, bytes(24))
 
@@ -163,7 +163,7 @@ def test_what_is_changed_or_cut_is_found_by_the_contracts_own_word(
     first = module_chain.deployment.block_number
     take(endings, RevocationLogs(tuple(tamper(told)), first, told_to(told)))
     state = module_chain.rpc.send(event_state(module_chain.contracts.authorizations))
-    with pytest.raises(MissingEventError):
+    with pytest.raises(ClientError):
         endings.verify(state)
 
 
@@ -173,5 +173,5 @@ def test_blocks_that_were_passed_over_are_found(
     endings = CheckedEndings(module_chain.deployment)
     steps = endings.more()
     next(steps)
-    with pytest.raises(MissingEventError, match="blocks from"):
+    with pytest.raises(ClientError, match="blocks from"):
         steps.send(RevocationLogs((), module_chain.deployment.block_number + 5, 99))

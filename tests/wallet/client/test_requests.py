@@ -27,6 +27,7 @@ from tests.support.trails import deployment
 from wallet.client.accesses import resume, use
 from wallet.client.errors import (
     AnotherUseError,
+    ClientError,
     ReleaseOverError,
     UnavailableError,
     UnreachableError,
@@ -34,7 +35,7 @@ from wallet.client.errors import (
 )
 from wallet.client.party import PartyKey
 from wallet.client.patience import Patience
-from wallet.client.requests import Asked, KeptRequest, RequestBook, RequestBookError
+from wallet.client.requests import Asked, KeptRequest, RequestBook
 from wallet.client.transactions import Ledger
 from wallet.client.transports import AsyncClient, Client, Endpoints
 from wallet.consumer import using
@@ -129,7 +130,7 @@ def test_a_book_that_cannot_be_used_signs_nothing(path: Path, damage: bytes | No
         path.mkdir()
     else:
         path.write_bytes(damage)
-    with pytest.raises(RequestBookError):
+    with pytest.raises(ClientError):
         RequestBook(path)
 
 
@@ -138,7 +139,7 @@ def test_a_book_that_is_locked_signs_nothing(path: Path) -> None:
         book._database.execute("PRAGMA busy_timeout=50")
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(RequestBookError, match="locked"):
+        with pytest.raises(ClientError, match="locked"):
             sign(book)
         other.execute("ROLLBACK")
         other.close()

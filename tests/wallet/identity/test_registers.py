@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.identity import RESIDENTS, ZHANG
 from wallet.identity.database import open_database
-from wallet.identity.errors import ImportFileError
+from wallet.identity.errors import IdentityError
 from wallet.identity.importing import read_register
 from wallet.identity.people import Kind
 from wallet.identity.store import Store
@@ -49,13 +49,13 @@ async def test_a_register_is_taken_over_again_and_names_change(tmp_path: Path) -
 async def test_a_register_with_a_bad_line_is_refused_naming_the_line(
     tmp_path: Path, text: str, says: str
 ) -> None:
-    with pytest.raises(ImportFileError, match=says) as caught:
+    with pytest.raises(IdentityError, match=says) as caught:
         await imported(tmp_path, text)
     assert "110105" not in str(caught.value)
 
 
 async def test_a_register_in_another_encoding_or_missing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ImportFileError, match="UTF-8"):
+    with pytest.raises(IdentityError, match="UTF-8"):
         await imported(tmp_path, RESIDENTS, "gb18030")
-    with pytest.raises(ImportFileError, match="cannot be read"):
+    with pytest.raises(IdentityError, match="cannot be read"):
         list(read_register(tmp_path / "nowhere.csv"))

@@ -19,14 +19,7 @@ from wallet.cli import main
 from wallet.cli.exit_codes import ExitCode
 from wallet.provider import encryption
 from wallet.provider.description import Description, FieldDescription, FileFormat, KeyKind
-from wallet.provider.errors import (
-    NothingToPublishError,
-    NoVersionBeforeError,
-    OptionsError,
-    QualityError,
-    SourceError,
-    WithdrawalsError,
-)
+from wallet.provider.errors import NothingToPublishError, OptionsError, QualityError, SourceError
 from wallet.provider.publisher import Options, Publication, Publisher
 
 DATASET = sha256(b"a dataset").digest()
@@ -189,11 +182,11 @@ def test_a_number_twice_in_the_changes_is_a_defect(department: Department) -> No
 
 def test_changes_need_the_version_before_in_the_book(tmp_path: Path) -> None:
     department = Department(tmp_path)
-    with pytest.raises(NoVersionBeforeError, match="the newest version is none"):
+    with pytest.raises(SourceError, match="the newest version is none"):
         department.change({1: (0, "a")})
     department.publish({1: (0, "a")})
     department.services.published.append(department.services.published[-1])
-    with pytest.raises(NoVersionBeforeError, match="version is 2, this machine's book has 1"):
+    with pytest.raises(SourceError, match="version is 2, this machine's book has 1"):
         department.change({1: (0, "b")})
     assert len(department.services.uploads) == 1
 
@@ -219,7 +212,7 @@ def test_interrupted_changes_go_on_where_they_stopped(
         department.change({2: (0, "new")}, [1])
     services.fail = None
     if call in ("publish", "serve"):
-        with pytest.raises(WithdrawalsError, match=r"\(it had been interrupted and was finished"):
+        with pytest.raises(SourceError, match=r"\(it had been interrupted and was finished"):
             department.change({2: (0, "new")}, [1])
     else:
         assert department.change({2: (0, "new")}, [1]).version == 2

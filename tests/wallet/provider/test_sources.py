@@ -23,7 +23,7 @@ from wallet.provider.description import (
     FileFormat,
     read_description,
 )
-from wallet.provider.errors import HeaderError, SourceError
+from wallet.provider.errors import SourceError
 from wallet.provider.publisher import check_file
 from wallet.provider.quality import MOST_LISTED, Kind, QualityLog, QualityReport
 from wallet.provider.rows import Cells, Read, Row
@@ -132,7 +132,7 @@ def test_a_file_in_another_encoding_is_told_to_be_in_it(city: Path, tmp_path: Pa
 def test_another_header_stops_at_once_and_names_the_column(city: Path, tmp_path: Path) -> None:
     damage = damaged(city, "real-estate", Defect.WRONG_HEADER, tmp_path, 1)
     description = read_description(city / "datasets.json", "real-estate")
-    with pytest.raises(HeaderError, match=f"line 1.*missing: {damage.column}; unknown: "):
+    with pytest.raises(SourceError, match=f"line 1.*missing: {damage.column}; unknown: "):
         report_on(damage.path, description, tmp_path)
 
 
@@ -198,7 +198,7 @@ def test_a_line_that_cannot_be_decoded_is_not_lost_in_a_quotation() -> None:
 
 
 def test_an_empty_file_has_no_header() -> None:
-    with pytest.raises(HeaderError, match="empty"):
+    with pytest.raises(SourceError, match="empty"):
         lines_of("")
 
 
@@ -280,7 +280,7 @@ def test_floating_point_numbers_in_parquet_are_refused(
     table = pa.table({name: [1.5] for name in parking.columns})
     pq.write_table(table, tmp_path / "lots.parquet")
     described = msgspec.structs.replace(parking, format=FileFormat.PARQUET)
-    with pytest.raises(HeaderError, match="no one text form"):
+    with pytest.raises(SourceError, match="no one text form"):
         report_on(tmp_path / "lots.parquet", described, tmp_path)
 
 

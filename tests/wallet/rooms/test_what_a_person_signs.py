@@ -12,7 +12,7 @@ from ledger.typed_data import Authorization
 from tests.support.chain import Chain
 from wallet.citizen import acts
 from wallet.citizen.spreading import spread
-from wallet.client.errors import LateDeadlineError
+from wallet.client.errors import ClientError
 from wallet.client.party import PartyKey
 from wallet.client.relays import Act
 from wallet.client.signers import AccountSigner, approve
@@ -46,7 +46,7 @@ def test_nothing_is_signed_that_could_be_brought_on_chain_after_an_hour(
     assert approve(signer, record, chain.deployment).signature
     for deadline in (int(time.time()) + 3660, 2**64 - 1):
         late = msgspec.structs.replace(record, deadline=deadline)
-        with pytest.raises(LateDeadlineError):
+        with pytest.raises(ClientError):
             approve(signer, late, chain.deployment)
 
 
