@@ -31,8 +31,7 @@ demo: setup ## run the whole story on a chain of its own (KEEP=1 leaves it runni
 
 .PHONY: vectors
 vectors: setup ## write the test vectors of docs/spec anew, and say which changed
-	@for name in vectors vectors_typed vectors_consents vectors_keys vectors_journals vectors_chain vectors_messages; do \
-	  $(python) -m scripts.$$name || exit; done
+	@$(python) -m pytest -q tests/vectors/test_written.py --write-vectors
 	@git --no-pager diff --stat -- docs/spec/vectors
 
 .PHONY: test test-artifacts test-contracts test-python

@@ -1,6 +1,5 @@
 """The nonce of a request commits to the key of its answer: the vectors, and nothing else fits."""
 
-import json
 from hashlib import sha256
 from typing import Any
 
@@ -19,9 +18,9 @@ from ledger.errors import MalformedError
 from ledger.hexes import from_hex, to_hex
 from ledger.sealing import OpeningKey, Purpose, Suite
 from ledger.typed_data import Domain
-from scripts.vectors import FOLDER
+from tests.vectors.files import vectors
 
-VECTORS: dict[str, Any] = json.loads((FOLDER / "answer-keys.json").read_text("utf-8"))
+VECTORS: dict[str, Any] = vectors("answer-keys.json")
 DOMAIN = Domain(VECTORS["chain_id"], from_hex(VECTORS["access_log"]))
 CONSUMER = from_hex(VECTORS["consumer"])
 KEY = from_hex(VECTORS["keys"][0]["key"])

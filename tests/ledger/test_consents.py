@@ -1,7 +1,5 @@
 """Whether a signed statement says what is enforced: told by whoever has the chain and the record, case number unknown."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,8 +13,8 @@ from ledger.hexes import to_hex
 from ledger.plain_text import verify_case_number
 from ledger.statement import StatementMismatchError, new_reference
 from ledger.typed_data import Authorization, record_from_object, struct_hash
-from scripts import vectors_consents
 from scripts.statements import TEXTS, pairs, stated
+from tests.vectors.files import vectors
 
 YEAR = 365 * 86_400
 FIELDS = tuple(f"字段{number} / field {number}" for number in range(12))
@@ -167,12 +165,7 @@ def test_who_makes_and_who_checks_agree(case: str, fields: int, uses: int) -> No
 
 # The specification's vectors
 
-TEXT = (Path(__file__).parents[2] / "docs/spec/vectors/consents.json").read_text("utf-8")
-VECTORS = json.loads(TEXT)
-
-
-def test_library_gives_the_vectors() -> None:
-    assert vectors_consents.build() == {"consents.json": TEXT}
+VECTORS = vectors("consents.json")
 
 
 def test_the_vectors_record_says_what_it_authorizes() -> None:

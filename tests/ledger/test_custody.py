@@ -2,10 +2,8 @@
 
 import hashlib
 import hmac
-import json
 import pickle
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,10 +36,9 @@ from ledger.errors import (
     MalformedError,
     MissingSubsetError,
 )
+from tests.vectors.files import vectors
 
-VECTORS = json.loads(
-    (Path(__file__).parents[2] / "docs/spec/vectors/custody.json").read_text(encoding="utf-8")
-)
+VECTORS = vectors("custody.json")
 
 SHARINGS = [Sharing(1, 1), Sharing(1, 3), Sharing(2, 3), Sharing(3, 3), Sharing(3, 5)]
 SCHEMA = Schema(hashlib.sha256(b"dataset").digest(), ("name", "district", "area"))

@@ -1,8 +1,6 @@
 """Merkle trees: the RFC's own numbers, and that no proof can be bent."""
 
 import hashlib
-import json
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -23,10 +21,9 @@ from ledger.merkle import (
     verify_inclusion,
     verify_range,
 )
+from tests.vectors.files import vectors
 
-VECTORS = json.loads(
-    (Path(__file__).parents[2] / "docs/spec/vectors/merkle.json").read_text(encoding="utf-8")
-)
+VECTORS = vectors("merkle.json")
 
 # Certificate Transparency's merkle_tree_test.cc: what every implementation of RFC 6962 is held to.
 CT_DATA = [

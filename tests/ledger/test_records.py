@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import pickle
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,10 +36,9 @@ from ledger.records import (
     open_fields,
     verify_opened_fields,
 )
+from tests.vectors.files import vectors
 
-VECTORS = json.loads(
-    (Path(__file__).parents[2] / "docs/spec/vectors/records.json").read_text(encoding="utf-8")
-)
+VECTORS = vectors("records.json")
 
 
 def some(name: str) -> bytes:

@@ -1,17 +1,13 @@
-"""Write the test vectors of the spec pages: docs/spec/vectors/{records,merkle,custody,sealing,answer-keys}.json.
+"""Vectors of trees, key custody, encrypted records, sealed messages and answer keys.
 
-    python -m scripts.vectors
-
-Everything that is random elsewhere is injected here, so the files come out the same every time. The
-one exception: `cryptography` has no way to inject the randomness of ML-KEM, so what is sealed with suite
-0x02 is taken over from the file that is there, as long as it still opens.
+`cryptography` has no way to inject the randomness of ML-KEM: what is sealed with suite 0x02 is taken over
+from the file that is there, as long as it still opens.
 """
 
+import contextlib
 import hashlib
 import hmac
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -23,8 +19,7 @@ from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.sealing import OpeningKey, Purpose, Suite
 from ledger.typed_data import Domain
-
-FOLDER = Path(__file__).parent.parent / "docs" / "spec" / "vectors"
+from tests.vectors.files import FOLDER, named, stream, text_of, vectors
 
 NAMES = ("姓名", "district", "area", "mortgaged")
 VALUES = ("王小明", "pudong", "89.5", "")
@@ -35,34 +30,15 @@ PLAINTEXT = b"what is sealed"
 DIGEST = hashlib.sha256(b"quancheng test vectors: request digest").digest()
 
 
-def named(name: str) -> bytes:
-    """Return 32 bytes that stand for a random value: SHA-256 of a name."""
-    return hashlib.sha256(f"quancheng test vectors: {name}".encode()).digest()
-
-
-def stream(name: str) -> Callable[[int], bytes]:
-    """Return a source of bytes that is the same every time: SHAKE256 of a name, read once."""
-    return lambda count: hashlib.shake_256(f"quancheng test vectors: {name}".encode()).digest(count)
-
-
-def main() -> None:
-    """Write all vectors."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, vectors in build().items():
-        text = json.dumps(vectors, indent=2, ensure_ascii=False) + "\n"
-        (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
-        print(f"wrote {name}.json")
-
-
-def build() -> dict[str, dict[str, Any]]:
-    """Compute all vectors, by name of their file."""
-    return {
+def make_files() -> dict[str, str]:
+    made = {
         "merkle": merkle_vectors(),
         "custody": custody_vectors(),
         "records": record_vectors(),
         "sealing": sealing_vectors(),
         "answer-keys": answer_key_vectors(),
     }
+    return {f"{name}.json": text_of(value, indent=2) for name, value in made.items()}
 
 
 def answer_key_vectors() -> dict[str, Any]:
@@ -360,23 +336,19 @@ def session_info() -> bytes:
 
 
 def _kept(suite: Suite) -> dict[str, Any]:
-    """Return what the file that is there says of a suite."""
-    path = FOLDER / "sealing.json"
-    if not path.exists():
+    """What the file that is there says of a suite."""
+    if not (FOLDER / "sealing.json").exists():
         return {}
-    messages = json.loads(path.read_text(encoding="utf-8"))["messages"]
-    return next((one for one in messages if one["suite"] == suite), {})
+    messages = vectors("sealing.json")["messages"]
+    return next((message for message in messages if message["suite"] == suite), {})
 
 
 def _kept_or_new(
     key: OpeningKey, kept: str | None, plaintext: bytes, purpose: Purpose, context: bytes
 ) -> bytes:
-    if kept is not None:
-        try:
-            if key.open(from_hex(kept), purpose, context) == plaintext:
-                return from_hex(kept)
-        except LedgerError as error:
-            print(f"a message of suite {key.suite.value} no longer opens ({error}); a new one")
+    with contextlib.suppress(LedgerError):
+        if kept is not None and key.open(from_hex(kept), purpose, context) == plaintext:
+            return from_hex(kept)
     return key.encryption_key.seal(plaintext, purpose, context)
 
 
@@ -426,7 +398,3 @@ def _pieces(joined: bytes) -> Iterator[bytes]:
 
 def _hexes(values: Iterator[bytes] | tuple[bytes, ...]) -> list[str]:
     return [to_hex(value) for value in values]
-
-
-if __name__ == "__main__":
-    main()

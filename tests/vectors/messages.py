@@ -1,10 +1,4 @@
-"""Write the vectors of the messages of an access: docs/spec/vectors/messages.json.
-
-    python -m scripts.vectors_messages
-
-The second access of the small chain of `scripts.vectors_node`, as consumer, gateway and two of three
-keyholders hand it to each other. The HPKE ephemeral keys are made from names, so it comes out the same.
-"""
+"""Vectors of the messages of an access: the second access of the small chain, with two of three keyholders."""
 
 import json
 from typing import Any, Final
@@ -37,24 +31,18 @@ from ledger.hexes import to_hex
 from ledger.parts_statements import sign_statements, state_parts
 from ledger.sealing import OpeningKey
 from ledger.typed_data import AccessRequest, digest
-from scripts.vectors import holders_of, named, seal_by_hand
-from scripts.vectors_chain import receipt_of
-from scripts.vectors_files import text_of, write
-from scripts.vectors_node import ANSWER_KEY, ASKED, HOLDER_KEYS, ROSTER, SmallChain, make_chain
+from tests.vectors.chain import receipt_of
+from tests.vectors.cryptography import holders_of, seal_by_hand
+from tests.vectors.files import named, text_of
+from tests.vectors.small_chain import ANSWER_KEY, ASKED, HOLDER_KEYS, ROSTER, SmallChain
 from wallet.service.problems import PREFIX
 
 HOLDERS: Final = (1, 3)
 SHARING: Final = Sharing(2, 3)
 
 
-def main() -> None:
-    """Write the vectors."""
-    write(build())
-
-
-def build() -> dict[str, str]:
-    """Return the text of each file, by name."""
-    return {"messages.json": text_of(message_vectors(make_chain()))}
+def make_files(chain: SmallChain) -> dict[str, str]:
+    return {"messages.json": text_of(message_vectors(chain))}
 
 
 def message_vectors(chain: SmallChain) -> dict[str, Any]:
@@ -143,7 +131,3 @@ def _held(chain: SmallChain, holder: int, signed: bytes) -> HeldKeys:
     domain = chain.deployment.domain_of(AccessRequest)
     (shown,) = sign_statements([statement], HOLDER_KEYS[holder - 1], domain)
     return HeldKeys(ROSTER.members[holder - 1], b"\x01\x01" + sealed, shown)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,8 @@
-"""What docs/spec/vectors has of a chain and of journals: it verifies, and it comes out the same again."""
+"""Vectors of a chain and of journals verify."""
 
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,8 +49,8 @@ from ledger.replay.journals import access_id
 from ledger.signing import address_of, recover, verify_signature
 from ledger.transactions import parse_transaction
 from ledger.typed_data import AccessRequest, Domain, digest, record_from_object, struct_hash
-from scripts import vectors_chain, vectors_journals
-from scripts.vectors import FOLDER
+from tests.vectors.chain import changed, proven
+from tests.vectors.files import FOLDER, vectors
 from wallet.keyholder.errors import CorruptedJournalError
 from wallet.keyholder.journal import read_journal
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal
@@ -60,27 +59,9 @@ DEPLOYMENT: Final = FOLDER / "deployment.json"
 TRAIL: Final = FOLDER / "trail.jsonl"
 
 
-def vectors(name: str) -> Any:
-    return json.loads((FOLDER / name).read_text("utf-8"))
-
-
-def the_same(made: Mapping[str, str], script: str) -> None:
-    for name, text in made.items():
-        committed = (FOLDER / name).read_text("utf-8")
-        assert committed == text, f"{name}: run python -m scripts.{script}"
-
-
 @pytest.fixture(scope="module")
 def deployment() -> Deployment:
     return read_deployment(DEPLOYMENT)
-
-
-def test_the_vectors_of_a_chain_come_out_the_same_every_time() -> None:
-    the_same(vectors_chain.build(), "vectors_chain")
-
-
-def test_the_vectors_of_the_journals_come_out_the_same_every_time() -> None:
-    the_same(vectors_journals.build(), "vectors_journals")
 
 
 # The deployment and the trail
@@ -243,7 +224,7 @@ def test_the_evidence_proves_what_the_vectors_say(deployment: Deployment) -> Non
     anchors = Anchors(hashes=frozenset(from_hex(one, 32) for one in wanted["anchors"]))
     assert anchors.hashes == trail_hashes(TRAIL, deployment)
     found = verify_evidence(evidence(), deployment, anchors)
-    assert vectors_chain.proven(found) == wanted["proves"]
+    assert proven(found) == wanted["proves"]
     assert set(found.checked) == set(Check)
     assert found.unchecked == ()
 
@@ -259,9 +240,7 @@ def test_changed_evidence_is_refused_by_the_check_that_the_vectors_name(
     document = vectors("evidence.json")
     with pytest.raises(EvidenceCheckError) as raised:
         verify_evidence(
-            decode_evidence(
-                vectors_chain.changed(document, tuple(change["path"]), change["value"])
-            ),
+            decode_evidence(changed(document, tuple(change["path"]), change["value"])),
             deployment,
             Anchors(hashes=trail_hashes(TRAIL, deployment)),
         )

@@ -62,8 +62,9 @@ from ledger.typed_data import (
     digest,
     struct_hash,
 )
-from scripts.vectors import EPOCH, holders_of, named, stream
-from scripts.vectors_typed import CHAIN_ID, NOW, REFERENCE, SALT, TEMPLATES, TERMS
+from tests.vectors.cryptography import EPOCH, holders_of
+from tests.vectors.files import CHAIN_ID, NOW, named, stream
+from tests.vectors.signed_records import REFERENCE, SALT, TEMPLATES, TERMS
 
 BEGINNING: Final = NOW - 60
 """Time of the first block, seconds since 1970."""

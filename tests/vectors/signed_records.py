@@ -1,18 +1,12 @@
-"""Write test vectors of the spec pages on signed records, HTTP signatures, statements, plain text.
+"""Vectors of signed records, HTTP signatures, statements, consents and plain text."""
 
-    python -m scripts.vectors_typed
-
-Keys, nonces and salts are made from names, signatures are deterministic (RFC 6979): the files come out
-the same every time.
-"""
-
-import hashlib
-import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from ledger import http_signatures, plain_text, statement, typed_data
+from ledger.consents import Names, case_number_in
 from ledger.eip712 import schema_of
 from ledger.escaping import escape_text
 from ledger.hexes import checksum_address, to_hex
@@ -22,17 +16,8 @@ from ledger.signature_headers import parse_input
 from ledger.signing import address_of, personal_digest, sign
 from ledger.statement import Templates, Terms
 from ledger.typed_data import Domain, SignedRecord
+from tests.vectors.files import CHAIN_ID, NOW, named, text_of
 from wallet.passkey import SoftwarePasskey
-
-FOLDER = Path(__file__).parent.parent / "docs" / "spec" / "vectors"
-CHAIN_ID = 31337
-NOW = 1_796_000_000
-
-
-def named(name: str) -> bytes:
-    """Return 32 bytes that stand for a random value: SHA-256 of a name."""
-    return hashlib.sha256(f"quancheng test vectors: {name}".encode()).digest()
-
 
 SUBJECT_KEY, CONSUMER_KEY = named("subject's key"), named("consumer's key")
 CONSUMER = address_of(CONSUMER_KEY)
@@ -61,23 +46,14 @@ TERMS = Terms(
 )
 
 
-def main() -> None:
-    """Write all vectors."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, vectors in build().items():
-        # What is there to be refused would turn, hide or break the lines of the file itself.
-        text = json.dumps(vectors, indent=2, ensure_ascii=name == "plain-text") + "\n"
-        (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
-        print(f"wrote {name}.json")
-
-
-def build() -> dict[str, dict[str, Any]]:
-    """Compute all vectors, by name of their file."""
+def make_files() -> dict[str, str]:
     return {
-        "typed-data": typed_data_vectors(),
-        "http-signatures": http_vectors(),
-        "statement": statement_vectors(),
-        "plain-text": plain_text_vectors(),
+        "typed-data.json": text_of(typed_data_vectors(), indent=2),
+        "http-signatures.json": text_of(http_vectors(), indent=2),
+        "statement.json": text_of(statement_vectors(), indent=2),
+        # Characters that are refused would turn, hide or break the lines of the file itself.
+        "plain-text.json": text_of(plain_text_vectors(), indent=2, ascii_only=True),
+        "consents.json": text_of(consent_vectors()),
     }
 
 
@@ -404,5 +380,49 @@ def plain_text_vectors() -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
-    main()
+NAMES: Final = Names(
+    consumer=TERMS.consumer,
+    dataset=TERMS.dataset,
+    fields=(TERMS.fields[0], "用途 / use", *TERMS.fields[1:]),
+    texts=(("zh", TEMPLATES.zh), ("en", TEMPLATES.en)),
+    retention=TERMS.retention,
+)
+"""As the chain has them at the grant of the example's authorization."""
+
+
+def consent_vectors() -> dict[str, Any]:
+    """A signed record that says what it authorizes, and changes to it or to the names that are refused."""
+    (record,) = (one for one in example_records() if isinstance(one, typed_data.Authorization))
+    refused: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
+        ("the words say fewer uses", {"max_uses": 1000}, {}),
+        ("the words say fewer fields", {"fields": 0b1111}, {}),
+        ("other fields", {"fields": 0b1011}, {}),
+        ("a field that has no name", {"fields": 0b11101}, {}),
+        ("a beginning that is not told", {"not_before": 1_796_054_400}, {}),
+        ("another end", {"expires_at": record.expires_at + 1}, {}),
+        ("one record only", {"item": named("record root")}, {}),
+        ("a word more", {"statement": record.statement + " "}, {}),
+        (
+            "another case number in English",
+            {"statement": record.statement.replace("“2026-118”", "“2026-119”")},
+            {},
+        ),
+        ("the consumer had another name at the grant", {}, {"consumer": "泉城银行 / Other Bank"}),
+        ("the purpose says another retention", {}, {"retention": 86_400}),
+    )
+    return {
+        "names": msgspec.to_builtins(NAMES),
+        "record": typed_data.record_to_object(record),
+        "authorization": to_hex(typed_data.struct_hash(record)),
+        "case_number": case_number_in(record.statement, record, NAMES),
+        "refused": [
+            {"why": why, "record": _changed_members(record, members), "names": names}
+            for why, members, names in refused
+        ],
+    }
+
+
+def _changed_members(record: typed_data.Authorization, members: dict[str, Any]) -> dict[str, Any]:
+    changed = typed_data.record_to_object(msgspec.structs.replace(record, **members))
+    before = typed_data.record_to_object(record)
+    return {name: value for name, value in changed.items() if value != before[name]}

@@ -1,4 +1,4 @@
-"""What docs/spec/vectors has of parties' keys, texts and files: the library opens and verifies it."""
+"""Vectors of parties' keys, texts, files and messages open and verify."""
 
 import hashlib
 import json
@@ -56,9 +56,7 @@ from ledger.typed_data import (
     record_from_object,
     struct_hash,
 )
-from scripts import vectors_keys, vectors_messages
-from scripts.vectors import FOLDER
-from scripts.vectors_typed import NOW
+from tests.vectors.files import FOLDER, NOW, vectors
 from wallet.client.checks import Check
 from wallet.client.errors import VerificationError
 from wallet.client.opening import open_release
@@ -89,16 +87,6 @@ RULES: Final = Rules(
     clock_skew=30,
     session_lifetime=900,
 )
-
-
-def vectors(name: str) -> Any:
-    return json.loads((FOLDER / name).read_text("utf-8"))
-
-
-def test_the_vectors_of_parties_come_out_the_same_every_time() -> None:
-    for name, text in vectors_keys.build().items():
-        committed = (FOLDER / name).read_text("utf-8")
-        assert committed == text, f"{name}: run python -m scripts.vectors_keys"
 
 
 # Key files
@@ -434,12 +422,6 @@ def messages() -> Any:
 
 def as_sent(name: str) -> bytes:
     return json.dumps(messages()[name], ensure_ascii=False).encode()
-
-
-def test_the_vectors_of_the_messages_come_out_the_same_every_time() -> None:
-    (made,) = vectors_messages.build().values()
-    committed = (FOLDER / "messages.json").read_text("utf-8")
-    assert committed == made, "messages.json: run python -m scripts.vectors_messages"
 
 
 def test_all_messages_are_about_one_request() -> None:

@@ -1,9 +1,7 @@
-"""Write the vectors of what parties keep and prove: docs/spec/vectors/{keystore,identity,ceremony,parts-statements,quality-report}.json.
+"""Vectors of key files, identity texts, the ceremony, parts statements and the quality report.
 
-    python -m scripts.vectors_keys
-
-What is drawn elsewhere (salts, initialization vectors, an HPKE ephemeral key) is made from names, so the
-key files and the seed packet are laid out by hand here; the tests open them with the library.
+Salts, initialization vectors and an HPKE ephemeral key are made from names, so the key files and the seed
+packet are laid out by hand here; the tests open them with the library.
 """
 
 import base64
@@ -27,13 +25,13 @@ from ledger.keccak import keccak256
 from ledger.sealing import OpeningKey
 from ledger.signing import address_of, personal_digest, sign
 from ledger.typed_data import AccessRequest, Domain, digest, domain_separator, record_to_object
-from scripts.vectors import EPOCH, named, seal_by_hand, seeds_of
-from scripts.vectors_files import text_of, write
-from scripts.vectors_typed import CHAIN_ID, NOW, PASSKEY, SUBJECT_KEY, VERIFIER
+from tests.vectors.cryptography import EPOCH, seal_by_hand, seeds_of
+from tests.vectors.files import CHAIN_ID, NOW, named, text_of
+from tests.vectors.signed_records import PASSKEY, SUBJECT_KEY, VERIFIER
 from wallet.provider.quality import Defect, QualityReport
 from wallet.provider.quality import Kind as DefectKind
 
-PASSWORD: Final = "a password 密码"  # noqa: S105 - of the vectors
+PASSWORD: Final = "a password 密码"
 SCRYPT_N: Final = 2**12
 OWNER_SECRET: Final = named("owner secret")
 AUTHORITY: Final = address_of(named("identity authority's key"))
@@ -65,13 +63,7 @@ BESIDE: Final = msgspec.structs.replace(REQUEST, nonce=REQUEST.nonce + 2)
 """What is answered together with the request."""
 
 
-def main() -> None:
-    """Write the vectors."""
-    write(build())
-
-
-def build() -> dict[str, str]:
-    """Return the text of each file, by name."""
+def make_files() -> dict[str, str]:
     return {
         "keystore.json": text_of(keystore_vectors()),
         "identity.json": text_of(identity_vectors()),
@@ -580,7 +572,3 @@ def quality_vectors() -> dict[str, Any]:
         remarks=("the description names no update cycle",),
     )
     return {"report": report.encode().decode(), "manifest": to_hex(report.digest())}
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,5 @@
-"""Write the vectors of the journals: docs/spec/vectors/journals.json.
+"""Vectors of the journals: one access as the recorder, the gateway and a keyholder note it."""
 
-    python -m scripts.vectors_journals
-
-One access, as the recorder journals it before it sends it, as the gateway exports it for the regulator,
-and as a keyholder notes its release. The salt of the recorder's segment is made from a name, so the file
-comes out the same every time.
-"""
-
-import asyncio
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,9 +30,8 @@ from ledger.sealing import OpeningKey
 from ledger.signing import address_of, sign
 from ledger.transactions import Fee, SignedTransaction, Transaction, sign_transaction
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
-from scripts.vectors import named
-from scripts.vectors_files import text_of, write
-from scripts.vectors_typed import CHAIN_ID, CONSUMER, CONSUMER_KEY, NOW, example_records
+from tests.vectors.files import CHAIN_ID, NOW, named, text_of
+from tests.vectors.signed_records import CONSUMER, CONSUMER_KEY, example_records
 from wallet.keyholder.journal import Entry, FileJournal, NotedEntry, ReleaseEntry, SubkeysEntry
 from wallet.keyholder.journal import Released as ReleasedRecords
 
@@ -80,19 +71,13 @@ RECORDED: Final = RecordedAccess(
 )
 
 
-def main() -> None:
-    """Write the vectors."""
-    write(build())
-
-
-def build() -> dict[str, str]:
-    """Return the text of each file, by name."""
+async def make_files() -> dict[str, str]:
     vectors = {
         "chain_id": CHAIN_ID,
         "access_log": to_hex(ACCESS_LOG),
         "recorder": recorder_vectors(),
         "gateway": gateway_vectors(),
-        "keyholder": keyholder_vectors(),
+        "keyholder": await keyholder_vectors(),
     }
     return {"journals.json": text_of(vectors)}
 
@@ -210,7 +195,7 @@ def gateway_vectors() -> dict[str, str]:
     return {name: line.decode().rstrip("\n") for name, line in found.items()}
 
 
-def keyholder_vectors() -> dict[str, Any]:
+async def keyholder_vectors() -> dict[str, Any]:
     """Lines of a keyholder's journal: subkeys for a provider, a release to a consumer, a block."""
     release = ReleaseEntry(
         v=1,
@@ -234,7 +219,7 @@ def keyholder_vectors() -> dict[str, Any]:
     entries = (subkeys, release, noted)
     return {
         "bodies": [msgspec.json.encode(entry).decode() for entry in entries],
-        "lines": asyncio.run(_noted(entries)),
+        "lines": await _noted(entries),
     }
 
 
@@ -246,7 +231,3 @@ async def _noted(entries: Sequence[Entry]) -> list[str]:
         await journal.note(entries)
         await journal.close()
         return path.read_text("utf-8").splitlines()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,4 @@
-"""Write the vectors that come from a chain.
-
-    python -m scripts.vectors_chain
-
-In docs/spec/vectors: `deployment.json`, `trail.jsonl`, `evidence.json` and `receipt.json` are the files
-themselves, of the one small chain of `scripts.vectors_node`; `access-log.json`, `ids.json`, `evidence-checks.json`,
-`blocks.json` and `tries.json` say step by step what is in them. All come out the same every time.
-"""
+"""Vectors from the small chain: files as they are, and step by step how they are made."""
 
 import copy
 import io
@@ -60,18 +53,8 @@ from ledger.keccak import keccak256
 from ledger.merkle import TreeHead
 from ledger.replay import End, ExportError, KnownEnd, TrailReader, access_id
 from ledger.signing import address_of, sign
-from scripts.vectors import named
-from scripts.vectors_files import text_of, write
-from scripts.vectors_node import (
-    BANK,
-    DATASET,
-    FIELDS,
-    PROVIDER,
-    PURPOSE,
-    SmallChain,
-    make_chain,
-)
-from scripts.vectors_typed import NOW
+from tests.vectors.files import NOW, named, text_of
+from tests.vectors.small_chain import BANK, DATASET, FIELDS, PROVIDER, PURPOSE, SmallChain
 from wallet.client.opening import OpenedRecord
 from wallet.client.receipts import Receipt, encode_receipt
 from wallet.client.verification import Basis
@@ -85,18 +68,7 @@ _V: Final = 27
 _SIGNATURE: Final = 65
 
 
-def main() -> None:
-    """Write the vectors."""
-    write(build())
-
-
-def build() -> dict[str, str]:
-    """Return the text of each file, by name.
-
-    Raises:
-        LedgerError: the chain does not go as it should.
-    """
-    chain = make_chain()
+def make_files(chain: SmallChain) -> dict[str, str]:
     return {
         "deployment.json": encode_deployment(chain.deployment).decode(),
         "trail.jsonl": chain.trail.decode(),
@@ -507,7 +479,3 @@ def trie_vectors() -> dict[str, Any]:
             }
         )
     return {"empty": to_hex(ListTrie(()).root), "tries": tries}
-
-
-if __name__ == "__main__":
-    main()
