@@ -16,67 +16,10 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from ledger import events
 from ledger.enumerations import Change, Outcome
-from ledger.events import (
-    Accessed,
-    AccessVoided,
-    AdmissionAnnounced,
-    AdmissionRetracted,
-    AdmissionVetoed,
-    AgreementApproved,
-    AgreementSuspended,
-    AgreementWithdrawn,
-    ApplicationDeclined,
-    Applied,
-    BatchSkipped,
-    ChangeAnnounced,
-    ChangeMade,
-    ChangeRetracted,
-    ChangeVetoed,
-    ConfidentialitySigned,
-    Confirmed,
-    ConsumerRestricted,
-    ContractAnnounced,
-    DatasetReclassified,
-    DatasetRegistered,
-    DatasetWithdrawn,
-    EncryptionKeySet,
-    Event,
-    Granted,
-    GuardianAppointed,
-    GuardianDismissed,
-    LinksEnded,
-    OrderCountersigned,
-    OrderEnded,
-    OrderIssued,
-    OrderReviewed,
-    PartyAdmitted,
-    PartyWithdrawn,
-    Published,
-    PurposeFieldsBound,
-    PurposeRegistered,
-    PurposeRetired,
-    Recorded,
-    RecordErased,
-    RecorderDismissed,
-    RecorderNamed,
-    RecoveryCompleted,
-    RecoveryStarted,
-    RecoveryVetoed,
-    RestrictionAppealed,
-    RestrictionLifted,
-    Revoked,
-    SignerRotated,
-    SubjectClosed,
-    SubjectFrozen,
-    SubjectOpened,
-    SubjectRegistered,
-    SubjectUnfrozen,
-    SupervisorAppointed,
-    SupervisorDismissed,
-    SuspensionReviewed,
-    agreement_id,
-)
+from ledger.events import Event
+from ledger.events.identifiers import agreement_id
 
 Names: TypeAlias = Callable[[Any], tuple[bytes, ...]]
 """From an event to the ids that it is about, the principal one first."""
@@ -136,11 +79,11 @@ class Tracer:
 
     def _learn(self, event: Event) -> None:
         # Who stands behind what, whether or not it is followed.
-        if isinstance(event, ChangeMade) and event.change is Change.AUTHORITY:
+        if isinstance(event, events.ChangeMade) and event.change is Change.AUTHORITY:
             self._authority = event.first
-        elif isinstance(event, DatasetRegistered):
+        elif isinstance(event, events.DatasetRegistered):
             self._providers[event.dataset] = event.provider
-        elif isinstance(event, Applied):
+        elif isinstance(event, events.Applied):
             self._datasets[event.application] = event.dataset
 
     def _concerns(self, event: Event) -> bool:
@@ -151,7 +94,7 @@ class Tracer:
             return kind in _HALTING and not self._circumstances.isdisjoint(names)
         if kind in _BRINGS_ALONG:
             self._followed.add(names[0])
-        if self._with_circumstances and isinstance(event, Granted):
+        if self._with_circumstances and isinstance(event, events.Granted):
             terms = event.terms
             agreement = agreement_id(terms.consumer, terms.dataset, terms.purpose)
             self._circumstances |= {terms.subject, terms.consumer, terms.dataset, agreement}
@@ -163,7 +106,7 @@ class Tracer:
             act=event.name,
             who=self._who(event),
             what=_NAMES[type(event)](event)[0],
-            outcome=event.outcome if isinstance(event, Accessed) else None,
+            outcome=event.outcome if isinstance(event, events.Accessed) else None,
             event=event,
         )
 
@@ -171,9 +114,15 @@ class Tracer:
         kind = type(event)
         if kind in _BY_AUTHORITY:
             return self._authority
-        if isinstance(event, AgreementApproved | ApplicationDeclined):
+        if isinstance(event, events.AgreementApproved | events.ApplicationDeclined):
             return self._providers.get(self._datasets.get(event.application, b""))
-        if isinstance(event, DatasetReclassified | DatasetWithdrawn | Published | RecordErased):
+        if isinstance(
+            event,
+            events.DatasetReclassified
+            | events.DatasetWithdrawn
+            | events.Published
+            | events.RecordErased,
+        ):
             return self._providers.get(event.dataset)
         attribute = _ACTOR.get(kind)
         return None if attribute is None else getattr(event, attribute)
@@ -181,124 +130,183 @@ class Tracer:
 
 _NAMES: Final[Mapping[type[Event], Names]] = MappingProxyType(
     {
-        Accessed: lambda event: (event.basis, event.consumer),
-        Recorded: lambda event: (event.recorder,),
-        Granted: lambda event: (
+        events.Accessed: lambda event: (event.basis, event.consumer),
+        events.Recorded: lambda event: (event.recorder,),
+        events.Granted: lambda event: (
             event.authorization,
             event.subject,
             event.consumer,
             event.terms.dataset,
             event.terms.case_reference,
         ),
-        Revoked: lambda event: (event.authorization, event.subject),
-        Confirmed: lambda event: (event.authorization, event.subject),
-        AccessVoided: lambda event: (event.authorization, event.regulator),
-        BatchSkipped: lambda event: (event.consumer, event.recorder),
+        events.Revoked: lambda event: (event.authorization, event.subject),
+        events.Confirmed: lambda event: (event.authorization, event.subject),
+        events.AccessVoided: lambda event: (event.authorization, event.regulator),
+        events.BatchSkipped: lambda event: (event.consumer, event.recorder),
         **dict.fromkeys(
             (
-                *(SubjectRegistered, SubjectFrozen, SubjectUnfrozen, SignerRotated),
-                *(GuardianAppointed, GuardianDismissed),
-                *(RecoveryStarted, RecoveryVetoed, RecoveryCompleted),
-                *(SubjectClosed, SubjectOpened, LinksEnded),
+                *(
+                    events.SubjectRegistered,
+                    events.SubjectFrozen,
+                    events.SubjectUnfrozen,
+                    events.SignerRotated,
+                ),
+                *(events.GuardianAppointed, events.GuardianDismissed),
+                *(events.RecoveryStarted, events.RecoveryVetoed, events.RecoveryCompleted),
+                *(events.SubjectClosed, events.SubjectOpened, events.LinksEnded),
             ),
             lambda event: (event.subject,),
         ),
-        DatasetRegistered: lambda event: (event.dataset, event.provider),
-        **dict.fromkeys(
-            (DatasetReclassified, DatasetWithdrawn, Published, RecordErased),
-            lambda event: (event.dataset,),
-        ),
-        OrderIssued: lambda event: (event.order, event.dataset),
-        OrderCountersigned: lambda event: (event.order, event.dataset, event.regulator),
-        OrderEnded: lambda event: (event.order, event.dataset, event.by),
-        OrderReviewed: lambda event: (event.order, event.dataset, event.regulator),
-        PurposeRegistered: lambda event: (event.purpose,),
-        PurposeFieldsBound: lambda event: (event.purpose, event.dataset),
-        PurposeRetired: lambda event: (event.purpose,),
-        Applied: lambda event: (event.application, event.consumer, event.dataset),
-        ApplicationDeclined: lambda event: (event.application,),
-        AgreementApproved: lambda event: (event.agreement, event.application),
-        ConfidentialitySigned: lambda event: (event.application, event.consumer),
-        AgreementWithdrawn: lambda event: (event.agreement, event.by),
+        events.DatasetRegistered: lambda event: (event.dataset, event.provider),
         **dict.fromkeys(
             (
-                *(PartyAdmitted, AdmissionAnnounced, AdmissionRetracted, PartyWithdrawn),
-                EncryptionKeySet,
+                events.DatasetReclassified,
+                events.DatasetWithdrawn,
+                events.Published,
+                events.RecordErased,
+            ),
+            lambda event: (event.dataset,),
+        ),
+        events.OrderIssued: lambda event: (event.order, event.dataset),
+        events.OrderCountersigned: lambda event: (event.order, event.dataset, event.regulator),
+        events.OrderEnded: lambda event: (event.order, event.dataset, event.by),
+        events.OrderReviewed: lambda event: (event.order, event.dataset, event.regulator),
+        events.PurposeRegistered: lambda event: (event.purpose,),
+        events.PurposeFieldsBound: lambda event: (event.purpose, event.dataset),
+        events.PurposeRetired: lambda event: (event.purpose,),
+        events.Applied: lambda event: (event.application, event.consumer, event.dataset),
+        events.ApplicationDeclined: lambda event: (event.application,),
+        events.AgreementApproved: lambda event: (event.agreement, event.application),
+        events.ConfidentialitySigned: lambda event: (event.application, event.consumer),
+        events.AgreementWithdrawn: lambda event: (event.agreement, event.by),
+        **dict.fromkeys(
+            (
+                *(
+                    events.PartyAdmitted,
+                    events.AdmissionAnnounced,
+                    events.AdmissionRetracted,
+                    events.PartyWithdrawn,
+                ),
+                events.EncryptionKeySet,
             ),
             lambda event: (event.party,),
         ),
-        AdmissionVetoed: lambda event: (event.party, event.regulator),
-        RecorderNamed: lambda event: (event.consumer, event.recorder),
-        RecorderDismissed: lambda event: (event.consumer, event.recorder),
-        SupervisorAppointed: lambda event: (event.supervisor, event.regulator),
-        SupervisorDismissed: lambda event: (event.supervisor, event.regulator),
-        AgreementSuspended: lambda event: (event.agreement, event.supervisor),
-        SuspensionReviewed: lambda event: (event.agreement, event.regulator),
-        ConsumerRestricted: lambda event: (event.consumer, event.regulator),
-        RestrictionAppealed: lambda event: (event.consumer,),
-        RestrictionLifted: lambda event: (event.consumer, event.regulator),
-        ContractAnnounced: lambda event: (event.deployed,),
+        events.AdmissionVetoed: lambda event: (event.party, event.regulator),
+        events.RecorderNamed: lambda event: (event.consumer, event.recorder),
+        events.RecorderDismissed: lambda event: (event.consumer, event.recorder),
+        events.SupervisorAppointed: lambda event: (event.supervisor, event.regulator),
+        events.SupervisorDismissed: lambda event: (event.supervisor, event.regulator),
+        events.AgreementSuspended: lambda event: (event.agreement, event.supervisor),
+        events.SuspensionReviewed: lambda event: (event.agreement, event.regulator),
+        events.ConsumerRestricted: lambda event: (event.consumer, event.regulator),
+        events.RestrictionAppealed: lambda event: (event.consumer,),
+        events.RestrictionLifted: lambda event: (event.consumer, event.regulator),
+        events.ContractAnnounced: lambda event: (event.deployed,),
         **dict.fromkeys(
-            (ChangeAnnounced, ChangeVetoed, ChangeRetracted, ChangeMade),
+            (
+                events.ChangeAnnounced,
+                events.ChangeVetoed,
+                events.ChangeRetracted,
+                events.ChangeMade,
+            ),
             lambda event: (event.first, event.second),
         ),
     }
 )
 
 _BRINGS_ALONG: Final = frozenset(
-    (Granted, Applied, AgreementApproved, DatasetRegistered, OrderIssued)
+    (
+        events.Granted,
+        events.Applied,
+        events.AgreementApproved,
+        events.DatasetRegistered,
+        events.OrderIssued,
+    )
 )
 """Events whose principal id is followed once they belong to a timeline."""
 
 _HALTING: Final = frozenset(
     (
-        *(SubjectFrozen, SubjectUnfrozen, RecoveryStarted, RecoveryVetoed, RecoveryCompleted),
-        *(SubjectClosed, SubjectOpened),
-        *(PartyAdmitted, PartyWithdrawn, ConsumerRestricted, RestrictionLifted),
-        *(DatasetReclassified, DatasetWithdrawn, OrderIssued, OrderCountersigned, OrderEnded),
-        *(AgreementApproved, AgreementWithdrawn, AgreementSuspended, SuspensionReviewed),
+        *(
+            events.SubjectFrozen,
+            events.SubjectUnfrozen,
+            events.RecoveryStarted,
+            events.RecoveryVetoed,
+            events.RecoveryCompleted,
+        ),
+        *(events.SubjectClosed, events.SubjectOpened),
+        *(
+            events.PartyAdmitted,
+            events.PartyWithdrawn,
+            events.ConsumerRestricted,
+            events.RestrictionLifted,
+        ),
+        *(
+            events.DatasetReclassified,
+            events.DatasetWithdrawn,
+            events.OrderIssued,
+            events.OrderCountersigned,
+            events.OrderEnded,
+        ),
+        *(
+            events.AgreementApproved,
+            events.AgreementWithdrawn,
+            events.AgreementSuspended,
+            events.SuspensionReviewed,
+        ),
     )
 )
 """What halts an authorization from outside, or lets it count again."""
 
 _BY_AUTHORITY: Final = frozenset(
     (
-        *(PartyAdmitted, AdmissionAnnounced, AdmissionRetracted, PartyWithdrawn),
-        *(ChangeAnnounced, ChangeRetracted, ChangeMade, ContractAnnounced, OrderIssued),
-        *(PurposeRegistered, PurposeFieldsBound, PurposeRetired),
+        *(
+            events.PartyAdmitted,
+            events.AdmissionAnnounced,
+            events.AdmissionRetracted,
+            events.PartyWithdrawn,
+        ),
+        *(
+            events.ChangeAnnounced,
+            events.ChangeRetracted,
+            events.ChangeMade,
+            events.ContractAnnounced,
+            events.OrderIssued,
+        ),
+        *(events.PurposeRegistered, events.PurposeFieldsBound, events.PurposeRetired),
     )
 )
 
 _ACTOR: Final[Mapping[type[Event], str]] = MappingProxyType(
     {
-        Accessed: "consumer",
-        Recorded: "recorder",
-        Granted: "signer_hash",
-        Revoked: "signer_hash",
-        Confirmed: "signer_hash",
-        AccessVoided: "regulator",
-        SubjectRegistered: "registrar",
-        SubjectFrozen: "signer_hash",
-        SubjectUnfrozen: "signer_hash",
-        DatasetRegistered: "provider",
-        OrderCountersigned: "regulator",
-        OrderEnded: "by",
-        OrderReviewed: "regulator",
-        SupervisorAppointed: "regulator",
-        SupervisorDismissed: "regulator",
-        AgreementSuspended: "supervisor",
-        SuspensionReviewed: "regulator",
-        AdmissionVetoed: "regulator",
-        ChangeVetoed: "regulator",
-        RecorderNamed: "consumer",
-        RecorderDismissed: "consumer",
-        Applied: "consumer",
-        ConfidentialitySigned: "consumer",
-        AgreementWithdrawn: "by",
-        EncryptionKeySet: "party",
-        ConsumerRestricted: "regulator",
-        RestrictionAppealed: "consumer",
-        RestrictionLifted: "regulator",
+        events.Accessed: "consumer",
+        events.Recorded: "recorder",
+        events.Granted: "signer_hash",
+        events.Revoked: "signer_hash",
+        events.Confirmed: "signer_hash",
+        events.AccessVoided: "regulator",
+        events.SubjectRegistered: "registrar",
+        events.SubjectFrozen: "signer_hash",
+        events.SubjectUnfrozen: "signer_hash",
+        events.DatasetRegistered: "provider",
+        events.OrderCountersigned: "regulator",
+        events.OrderEnded: "by",
+        events.OrderReviewed: "regulator",
+        events.SupervisorAppointed: "regulator",
+        events.SupervisorDismissed: "regulator",
+        events.AgreementSuspended: "supervisor",
+        events.SuspensionReviewed: "regulator",
+        events.AdmissionVetoed: "regulator",
+        events.ChangeVetoed: "regulator",
+        events.RecorderNamed: "consumer",
+        events.RecorderDismissed: "consumer",
+        events.Applied: "consumer",
+        events.ConfidentialitySigned: "consumer",
+        events.AgreementWithdrawn: "by",
+        events.EncryptionKeySet: "party",
+        events.ConsumerRestricted: "regulator",
+        events.RestrictionAppealed: "consumer",
+        events.RestrictionLifted: "regulator",
     }
 )
 """Which attribute says who acted; the others say it nowhere, or by way of the dataset."""

@@ -14,7 +14,8 @@ from rich.table import Table
 from ledger import contracts, views
 from ledger.contracts import Approval, ContractCall
 from ledger.enumerations import Class, VoidGround
-from ledger.events import OrderTerms, agreement_id, order_id
+from ledger.events import OrderTerms
+from ledger.events.identifiers import agreement_id, order_id
 from ledger.typed_data import (
     Freeze,
     GuardianAppointment,

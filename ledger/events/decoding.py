@@ -11,8 +11,7 @@ from struct import Struct
 from typing import Any, Final
 
 from ledger.enumerations import OUTCOMES
-from ledger.events.abi import Block, Contracts, Event
-from ledger.events.access_log import (
+from ledger.events import (
     ACCESSED_SIGNATURE,
     ITEM_ACCESSED_SIGNATURE,
     RECORDED_SIGNATURE,
@@ -20,11 +19,18 @@ from ledger.events.access_log import (
     WHOLE,
     Accessed,
     BatchSkipped,
+    Block,
+    Contracts,
+    Event,
+    EventError,
+    Granted,
+    GrantTerms,
+    Log,
+    MalformedEventError,
     Recorded,
+    UnknownEventError,
 )
-from ledger.events.authorizations import Granted, GrantTerms
 from ledger.events.identifiers import IDENTIFY
-from ledger.events.log import EventError, Log, MalformedEventError, UnknownEventError
 from ledger.events.plans import PLANS, Plan, plan_for
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256

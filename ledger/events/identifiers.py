@@ -11,9 +11,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from ledger.events.abi import Event
-from ledger.events.agreements import Applied, PurposeRegistered
-from ledger.events.catalogue import DatasetRegistered, OrderIssued, OrderTerms
+from ledger.events import (
+    Applied,
+    DatasetRegistered,
+    Event,
+    OrderIssued,
+    OrderTerms,
+    PurposeRegistered,
+)
 from ledger.keccak import keccak256
 
 Identify: TypeAlias = Callable[[tuple[bytes, ...], bytes], bytes]

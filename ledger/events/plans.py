@@ -12,8 +12,14 @@ import msgspec
 from eth_abi.exceptions import DecodingError
 
 from ledger.abi_decoder import decode_abi
-from ledger.events import agreements, authorizations, catalogue, registry
-from ledger.events.abi import INDEXED, NumberedEvent
+from ledger.events import (
+    INDEXED,
+    AgreementsEvent,
+    AuthorizationsEvent,
+    CatalogueEvent,
+    NumberedEvent,
+    RegistryEvent,
+)
 from ledger.keccak import keccak256
 
 _NUMBER: Final = "uint64"
@@ -123,9 +129,9 @@ def _same(value: Any) -> Any:
 
 
 PLANS: Final = {
-    "registry": tuple(map(plan_for, registry.EVENTS)),
-    "catalogue": tuple(map(plan_for, catalogue.EVENTS)),
-    "agreements": tuple(map(plan_for, agreements.EVENTS)),
-    "authorizations": tuple(map(plan_for, authorizations.EVENTS)),
+    "registry": tuple(map(plan_for, RegistryEvent.__subclasses__())),
+    "catalogue": tuple(map(plan_for, CatalogueEvent.__subclasses__())),
+    "agreements": tuple(map(plan_for, AgreementsEvent.__subclasses__())),
+    "authorizations": tuple(map(plan_for, AuthorizationsEvent.__subclasses__())),
 }
 """The events of each contract but the access log, whose events have no plan: they are sliced."""

@@ -27,7 +27,6 @@ from ledger.events import (
     DatasetRegistered,
     DatasetWithdrawn,
     Event,
-    EventDecoder,
     EventError,
     Granted,
     GuardianAppointed,
@@ -56,9 +55,9 @@ from ledger.events import (
     SubjectRegistered,
     SubjectUnfrozen,
     SuspensionReviewed,
-    agreement_id,
 )
-from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC
+from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC, EventDecoder
+from ledger.events.identifiers import agreement_id
 from ledger.events.plans import plan_for
 from ledger.evidence.errors import NoEvidenceError
 from ledger.log_reader import LogReader, logs_between

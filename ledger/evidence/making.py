@@ -17,9 +17,8 @@ from ledger.chain import Finality
 from ledger.contracts import Approval
 from ledger.deployment import Deployment
 from ledger.entities import NOTHING
-from ledger.events import Accessed, EventDecoder, Recorded, with_timestamp
-from ledger.events.authorizations import GRANT_TERMS
-from ledger.events.decoding import RECORDED_TOPIC
+from ledger.events import GRANT_TERMS, Accessed, Recorded, with_timestamp
+from ledger.events.decoding import RECORDED_TOPIC, EventDecoder
 from ledger.evidence import blocks
 from ledger.evidence.anchors import Anchors
 from ledger.evidence.collecting import Collected, collect

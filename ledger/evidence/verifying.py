@@ -13,7 +13,8 @@ from ledger.consents import case_number_in
 from ledger.deployment import Deployment
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
-from ledger.events import Accessed, Event, EventDecoder, Recorded
+from ledger.events import Accessed, Event, Recorded
+from ledger.events.decoding import EventDecoder
 from ledger.evidence.anchors import Anchors
 from ledger.evidence.blocks import Consensus, Header, log_text, quorum, read_header, read_receipt
 from ledger.evidence.document import Evidence, EvidenceBlock

@@ -7,7 +7,8 @@ import msgspec
 
 from ledger import queries
 from ledger.chain import ChainError, Finality
-from ledger.events import Contracts, Event, EventDecoder, EventError
+from ledger.events import Contracts, Event, EventError
+from ledger.events.decoding import EventDecoder
 from ledger.index.faults import Fault, malformed
 from ledger.index.index import Index
 from ledger.log_reader import LogPart, LogReader, next_part

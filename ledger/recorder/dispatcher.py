@@ -16,7 +16,7 @@ from ledger.chain import Follower
 from ledger.contracts import decode_request
 from ledger.deployment import Deployment
 from ledger.enumerations import Roles
-from ledger.events import EventDecoder
+from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import JournalError, JournalFullError
 from ledger.queries import Block, Receipt

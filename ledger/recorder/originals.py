@@ -8,7 +8,8 @@ import msgspec
 from ledger import queries
 from ledger.contracts import decode_request
 from ledger.deployment import Deployment
-from ledger.events import Accessed, EventDecoder, Log
+from ledger.events import Accessed, Log
+from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess
 from ledger.keccak import keccak256
 from ledger.log_reader import LogReader, logs_between_async

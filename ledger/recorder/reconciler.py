@@ -13,7 +13,7 @@ from typing import Final
 from ledger import queries
 from ledger.chain import final_block
 from ledger.deployment import Deployment
-from ledger.events import EventDecoder
+from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess
 from ledger.journal import Journal
 from ledger.queries import Receipt

@@ -8,16 +8,8 @@ from typing import Final
 import msgspec
 
 from ledger.enumerations import Outcome
-from ledger.events import (
-    Accessed,
-    BatchSkipped,
-    Event,
-    EventDecoder,
-    EventError,
-    Log,
-    Recorded,
-    with_timestamp,
-)
+from ledger.events import Accessed, BatchSkipped, Event, EventError, Log, Recorded, with_timestamp
+from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess
 from ledger.queries import Receipt
 from ledger.recorder.entries import Entry

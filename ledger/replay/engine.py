@@ -16,12 +16,12 @@ from ledger.events import (
     Block,
     Contracts,
     Event,
-    EventDecoder,
     EventError,
     Log,
     NumberedEvent,
     Recorded,
 )
+from ledger.events.decoding import EventDecoder
 from ledger.hexes import to_hex
 from ledger.policy import decide
 from ledger.replay.entries import Journal

@@ -15,8 +15,7 @@ from ledger.consents import names_at_grant, verify_consent
 from ledger.entities import State
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
-from ledger.events import Block
-from ledger.events.access_log import Accessed
+from ledger.events import Accessed, Block
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.replay.entries import (

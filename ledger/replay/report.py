@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from ledger.enumerations import Outcome, VoidGround
-from ledger.events.abi import Event
+from ledger.events import Event
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.views import EventState

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from ledger.enumerations import Outcome
-from ledger.events.access_log import Accessed
+from ledger.events import Accessed
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.replay.entries import Journal, ReleaseEntry

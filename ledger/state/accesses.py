@@ -2,10 +2,10 @@
 
 from ledger.entities import State
 from ledger.enumerations import Outcome, Roles
-from ledger.events.access_log import Accessed, BatchSkipped, Recorded
+from ledger.events import Accessed, BatchSkipped, Recorded
 from ledger.keccak import keccak256
-from ledger.policy import decide, has_role
-from ledger.state.errors import require
+from ledger.policy import decide
+from ledger.state.errors import require, require_role
 
 
 def accessed(state: State, event: Accessed) -> None:
@@ -41,8 +41,7 @@ def count(state: State, event: Accessed, outcome: Outcome) -> None:
 
 def recorded(state: State, event: Recorded) -> None:
     """Check how a call of `record` ended."""
-    holds = has_role(state.parties.get(event.recorder), Roles.RECORDER)
-    require(holds, event, "not by an active recorder")
+    require_role(state, event, event.recorder, Roles.RECORDER)
     require(state.unclosed in (b"", event.transaction), event, "it ends another call")
     require(event.sequence == state.sequence, event, f"not access {state.sequence}")
     require(event.head == state.head, event, "the running hash does not follow")

@@ -2,14 +2,14 @@
 
 from ledger.entities import Agreement, Application, Purpose, State
 from ledger.enumerations import Roles
-from ledger.events.abi import Event
-from ledger.events.agreements import (
+from ledger.events import (
     AgreementApproved,
     AgreementSuspended,
     AgreementWithdrawn,
     ApplicationDeclined,
     Applied,
     ConfidentialitySigned,
+    Event,
     PurposeFieldsBound,
     PurposeRegistered,
     PurposeRetired,
@@ -26,7 +26,7 @@ from ledger.policy import (
     is_agreed,
     require_within_purpose,
 )
-from ledger.state.errors import ImpossibleEventError, require
+from ledger.state.errors import ImpossibleEventError, require, require_role
 
 _HASH_OF_NOTHING = keccak256(b"")
 _NOBODY = bytes(20)
@@ -68,8 +68,7 @@ def purpose_retired(state: State, event: PurposeRetired) -> None:
 def applied(state: State, event: Applied) -> None:
     """Add an application."""
     require(event.application not in state.applications, event, "the application exists")
-    holds = has_role(state.parties.get(event.consumer), Roles.CONSUMER)
-    require(holds, event, "not by an active consumer")
+    require_role(state, event, event.consumer, Roles.CONSUMER)
     dataset = state.datasets.get(event.dataset)
     if dataset is None or dataset.withdrawn:
         raise ImpossibleEventError(event, "the dataset is not active")
@@ -149,14 +148,14 @@ def agreement_withdrawn(state: State, event: AgreementWithdrawn) -> None:
 
 def supervisor_appointed(state: State, event: SupervisorAppointed) -> None:
     """Let a machine suspend agreements."""
-    _require_regulator(state, event, event.regulator)
+    require_role(state, event, event.regulator, Roles.REGULATOR)
     require(event.supervisor != _NOBODY, event, "nobody")
     state.supervisors[event.supervisor] = event.regulator
 
 
 def supervisor_dismissed(state: State, event: SupervisorDismissed) -> None:
     """Take that back."""
-    _require_regulator(state, event, event.regulator)
+    require_role(state, event, event.regulator, Roles.REGULATOR)
     require(event.supervisor in state.supervisors, event, "it is none")
     del state.supervisors[event.supervisor]
 
@@ -176,18 +175,13 @@ def agreement_suspended(state: State, event: AgreementSuspended) -> None:
 
 def suspension_reviewed(state: State, event: SuspensionReviewed) -> None:
     """Remember that a regulator looked."""
-    _require_regulator(state, event, event.regulator)
+    require_role(state, event, event.regulator, Roles.REGULATOR)
     agreement = state.agreements.get(event.agreement)
     if agreement is None or not agreement.suspension_unseen:
         raise ImpossibleEventError(event, "there is no suspension to look at")
     require(event.until <= agreement.suspended_until, event, "it would last longer")
     require(event.findings, event, "no findings")
     agreement.suspended_until, agreement.suspension_unseen = event.until, False
-
-
-def _require_regulator(state: State, event: Event, regulator: bytes) -> None:
-    holds = has_role(state.parties.get(regulator), Roles.REGULATOR)
-    require(holds, event, "not by an active regulator")
 
 
 def _active_purpose(state: State, event: Event, purpose: bytes) -> Purpose:
@@ -201,6 +195,5 @@ def _undecided(state: State, event: Event, application: bytes) -> Application:
     found = state.applications.get(application)
     if found is None or found.decided:
         raise ImpossibleEventError(event, "the application is unknown, or decided already")
-    holds = has_role(state.parties.get(found.dataset.provider), Roles.PROVIDER)
-    require(holds, event, "not by an active provider")
+    require_role(state, event, found.dataset.provider, Roles.PROVIDER)
     return found

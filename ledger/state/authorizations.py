@@ -2,10 +2,10 @@
 
 from ledger.entities import NOTHING, Authorization, Guardian, State, Subject, Terms
 from ledger.enumerations import Roles
-from ledger.events.abi import Event
-from ledger.events.authorizations import (
+from ledger.events import (
     AccessVoided,
     Confirmed,
+    Event,
     Granted,
     GuardianAppointed,
     GuardianDismissed,
@@ -27,7 +27,6 @@ from ledger.policy import (
     OutOfBoundsError,
     consent_until,
     guardian_stop_until,
-    has_role,
     is_registrar_active,
     is_subject_halted,
     liftable_after,
@@ -37,7 +36,7 @@ from ledger.policy import (
     require_within_bounds,
     stop_until,
 )
-from ledger.state.errors import ImpossibleEventError, require
+from ledger.state.errors import ImpossibleEventError, require, require_role
 
 _SHORTEST_SIGNER = 20
 _LONGEST_SIGNER = 512
@@ -55,8 +54,7 @@ def subject_registered(state: State, event: SubjectRegistered) -> None:
     require(event.subject != NOTHING, event, "no id")
     require(event.subject not in state.subjects, event, "the subject exists")
     require(event.subject_number == number, event, f"not subject {number}")
-    holds = has_role(state.parties.get(event.registrar), Roles.IDENTITY_AUTHORITY)
-    require(holds, event, "not by an active identity authority")
+    require_role(state, event, event.registrar, Roles.IDENTITY_AUTHORITY)
     _require_shape(event, event.signer)
     state.subjects[event.subject] = Subject(
         event.subject, number, event.registrar, event.signer, keccak256(event.signer)
@@ -238,8 +236,7 @@ def confirmed(state: State, event: Confirmed) -> None:
 
 def access_voided(state: State, event: AccessVoided) -> None:
     """Give a use back. That the access was this authorization's is not for the state to know."""
-    holds = has_role(state.parties.get(event.regulator), Roles.REGULATOR)
-    require(holds, event, "not by an active regulator")
+    require_role(state, event, event.regulator, Roles.REGULATOR)
     found = state.authorizations.get(event.authorization)
     if found is None or found.revoked:
         raise ImpossibleEventError(event, "the authorization is unknown or revoked")

@@ -2,11 +2,11 @@
 
 from ledger.entities import NOTHING, Dataset, Order, Publication, State
 from ledger.enumerations import Class, Roles
-from ledger.events.abi import Event
-from ledger.events.catalogue import (
+from ledger.events import (
     DatasetReclassified,
     DatasetRegistered,
     DatasetWithdrawn,
+    Event,
     OrderCountersigned,
     OrderEnded,
     OrderIssued,
@@ -15,7 +15,7 @@ from ledger.events.catalogue import (
     RecordErased,
 )
 from ledger.policy import LATEST_START, all_fields, has_role, was_in_force
-from ledger.state.errors import ImpossibleEventError, require
+from ledger.state.errors import ImpossibleEventError, require, require_role
 
 _MOST_FIELDS = 256
 _HIGHEST_GRADE = 4
@@ -30,7 +30,7 @@ def dataset_registered(state: State, event: DatasetRegistered) -> None:
     """Add a dataset."""
     terms = event.terms
     require(event.dataset not in state.datasets, event, "the dataset exists")
-    _require_provider(state, event, event.provider)
+    require_role(state, event, event.provider, Roles.PROVIDER)
     require(terms.code, event, "no code")
     require(0 < len(terms.fields) <= _MOST_FIELDS and all(terms.fields), event, "no schema")
     # Names that were escaped when they were read may look like others.
@@ -82,7 +82,7 @@ def published(state: State, event: Published) -> None:
 def record_erased(state: State, event: RecordErased) -> None:
     """Remember a destroyed record."""
     dataset = _existing(state, event, event.dataset)
-    _require_provider(state, event, dataset.provider)
+    require_role(state, event, dataset.provider, Roles.PROVIDER)
     known = 0 < event.version <= len(dataset.publications)
     require(known and event.item != NOTHING, event, "no record, or of no known version")
     dataset.erased[event.item] = event.version
@@ -121,7 +121,7 @@ def order_issued(state: State, event: OrderIssued) -> None:
 
 def order_countersigned(state: State, event: OrderCountersigned) -> None:
     """Put an order that opens in force."""
-    _require_regulator(state, event, event.regulator)
+    require_role(state, event, event.regulator, Roles.REGULATOR)
     order = _order(state, event, event.order, event.dataset)
     require(order.sharing != Class.NOT_SHARED and not order.countersigned, event, "it needs none")
     require(order.ends_at > event.block.timestamp, event, "the order is over")
@@ -146,7 +146,7 @@ def order_ended(state: State, event: OrderEnded) -> None:
 
 def order_reviewed(state: State, event: OrderReviewed) -> None:
     """Remember that an order was reviewed."""
-    _require_regulator(state, event, event.regulator)
+    require_role(state, event, event.regulator, Roles.REGULATOR)
     order = _order(state, event, event.order, event.dataset)
     require(order.ends_at <= event.block.timestamp, event, "the order is not over")
     require(was_in_force(order), event, "it was never in force")
@@ -174,11 +174,6 @@ def _require_reviewed(event: Event, dataset: Dataset) -> None:
     require(not dataset.unreviewed_closings, event, "one that closed was not reviewed")
 
 
-def _require_regulator(state: State, event: Event, regulator: bytes) -> None:
-    holds = has_role(state.parties.get(regulator), Roles.REGULATOR)
-    require(holds, event, "not by an active regulator")
-
-
 def _existing(state: State, event: Event, dataset: bytes) -> Dataset:
     found = state.datasets.get(dataset)
     if found is None:
@@ -189,7 +184,7 @@ def _existing(state: State, event: Event, dataset: bytes) -> Dataset:
 def _kept_up(state: State, event: Event, dataset: bytes) -> Dataset:
     """Return a dataset that its provider may still change."""
     found = _existing(state, event, dataset)
-    _require_provider(state, event, found.provider)
+    require_role(state, event, found.provider, Roles.PROVIDER)
     require(not found.withdrawn, event, "the dataset is withdrawn")
     return found
 
@@ -199,11 +194,6 @@ def _order(state: State, event: Event, order: bytes, dataset: bytes) -> Order:
     if found is None or found.dataset != dataset:
         raise ImpossibleEventError(event, "the order is unknown, or another dataset's")
     return found
-
-
-def _require_provider(state: State, event: Event, provider: bytes) -> None:
-    holds = has_role(state.parties.get(provider), Roles.PROVIDER)
-    require(holds, event, "not by an active provider")
 
 
 def _require_classes(event: Event, sharing: Class, grade: int, *, personal: bool) -> None:

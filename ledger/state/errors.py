@@ -1,7 +1,10 @@
 """What is wrong with an event that no contract can have emitted."""
 
+from ledger.entities import State
+from ledger.enumerations import Roles
 from ledger.errors import LedgerError
-from ledger.events.abi import Event
+from ledger.events import Event
+from ledger.policy import has_role
 
 
 class ImpossibleEventError(LedgerError):
@@ -26,3 +29,10 @@ def require(holds: object, event: Event, problem: str) -> None:
     """
     if not holds:
         raise ImpossibleEventError(event, problem)
+
+
+def require_role(state: State, event: Event, party: bytes, role: Roles) -> None:
+    """Check that who acted is admitted now, in this role. Raises as `require`."""
+    if not has_role(state.parties.get(party), role):
+        name = str(role.name).lower().replace("_", " ")
+        raise ImpossibleEventError(event, f"not by an active {name}")

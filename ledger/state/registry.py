@@ -2,8 +2,7 @@
 
 from ledger.entities import Admission, Party, State
 from ledger.enumerations import ALL_ROLES, Change, Roles
-from ledger.events.abi import Event
-from ledger.events.registry import (
+from ledger.events import (
     AdmissionAnnounced,
     AdmissionRetracted,
     AdmissionVetoed,
@@ -14,6 +13,7 @@ from ledger.events.registry import (
     ConsumerRestricted,
     ContractAnnounced,
     EncryptionKeySet,
+    Event,
     PartyAdmitted,
     PartyWithdrawn,
     RecorderDismissed,
@@ -22,7 +22,7 @@ from ledger.events.registry import (
     RestrictionLifted,
 )
 from ledger.policy import has_role, is_pending
-from ledger.state.errors import ImpossibleEventError, require
+from ledger.state.errors import ImpossibleEventError, require, require_role
 
 _NOBODY = bytes(20)
 _ANNOUNCED_ROLES = int(Roles.REGULATOR | Roles.IDENTITY_AUTHORITY)
@@ -164,7 +164,7 @@ def encryption_key_set(state: State, event: EncryptionKeySet) -> None:
 
 def consumer_restricted(state: State, event: ConsumerRestricted) -> None:
     """Restrict a consumer."""
-    _require_regulator(state, event, event.regulator)
+    require_role(state, event, event.regulator, Roles.REGULATOR)
     party = state.parties.get(event.consumer)
     if party is None or not party.roles & Roles.CONSUMER:
         raise ImpossibleEventError(event, "not a consumer")
@@ -182,7 +182,7 @@ def restriction_appealed(state: State, event: RestrictionAppealed) -> None:
 
 def restriction_lifted(state: State, event: RestrictionLifted) -> None:
     """End a restriction."""
-    _require_regulator(state, event, event.regulator)
+    require_role(state, event, event.regulator, Roles.REGULATOR)
     party = _restricted(state, event, event.consumer)
     require(event.reason, event, "no reason")
     party.restricted_until = 0
@@ -206,11 +206,6 @@ def _restricted(state: State, event: Event, consumer: bytes) -> Party:
     if party is None or party.restricted_until <= event.block.timestamp:
         raise ImpossibleEventError(event, "the consumer is not restricted")
     return party
-
-
-def _require_regulator(state: State, event: Event, regulator: bytes) -> None:
-    holds = has_role(state.parties.get(regulator), Roles.REGULATOR)
-    require(holds, event, "not by an active regulator")
 
 
 def _require_veto(state: State, event: Event, regulator: bytes, reason: str) -> None:

@@ -18,7 +18,8 @@ from ledger.consents import Names
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Founder, deploy
 from ledger.enumerations import Class, Roles
-from ledger.events import DatasetTerms, PurposeTerms, application_id, dataset_id
+from ledger.events import DatasetTerms, PurposeTerms
+from ledger.events.identifiers import application_id, dataset_id
 from ledger.node import Node, NodeSettings
 from ledger.rpc import Rpc
 from ledger.sender import Sender

@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 
 from ledger.enumerations import Outcome
-from ledger.events import Log
-from ledger.events.access_log import (
+from ledger.events import (
     ACCESSED_SIGNATURE,
     ITEM_ACCESSED_SIGNATURE,
     RECORDED_SIGNATURE,
+    Log,
 )
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256

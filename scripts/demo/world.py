@@ -11,7 +11,8 @@ from ledger import contracts, views
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment
 from ledger.enumerations import Outcome, Roles
-from ledger.events import PurposeTerms, dataset_id
+from ledger.events import PurposeTerms
+from ledger.events.identifiers import dataset_id
 from ledger.rpc import Rpc
 from ledger.sealing import OpeningKey
 from ledger.views import OrderState

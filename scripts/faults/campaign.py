@@ -14,8 +14,8 @@ import msgspec
 
 from ledger import queries
 from ledger.deployment import encode_deployment
-from ledger.events import EventDecoder
-from ledger.events.abi import Event
+from ledger.events import Event
+from ledger.events.decoding import EventDecoder
 from ledger.replay import Finding, Kind, ReleaseEntry, ReplayReport, read_logs, replay_node
 from scripts.faults.counting import Counts, count
 from scripts.faults.errors import FaultRunError

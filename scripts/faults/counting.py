@@ -11,8 +11,7 @@ from typing import Final
 import msgspec
 
 from ledger.enumerations import Outcome
-from ledger.events import Accessed, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
-from ledger.events.abi import Event
+from ledger.events import Accessed, Event, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
 from ledger.replay import access_id
 from scripts.faults.told import PlayReport
 

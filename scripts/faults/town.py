@@ -16,7 +16,7 @@ from ledger.custody import DatasetKeys, Sharing, combine_subkeys, derive_subkeys
 from ledger.deployment import write_deployment
 from ledger.encoding import Schema
 from ledger.enumerations import Roles
-from ledger.events import application_id
+from ledger.events.identifiers import application_id
 from ledger.exchange import SignedLink
 from ledger.links import make_link
 from ledger.node import Node, NodeSettings

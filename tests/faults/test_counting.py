@@ -7,15 +7,8 @@ import msgspec
 import pytest
 
 from ledger.enumerations import Outcome
-from ledger.events import (
-    Accessed,
-    EventDecoder,
-    Granted,
-    Revoked,
-    SubjectFrozen,
-    SubjectUnfrozen,
-)
-from ledger.events.abi import Event
+from ledger.events import Accessed, Event, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
+from ledger.events.decoding import EventDecoder
 from ledger.keccak import keccak256
 from ledger.replay import access_id
 from scripts.faults.controls import Control

@@ -13,8 +13,7 @@ import pytest
 from ledger import contracts
 from ledger.contracts import Approval
 from ledger.enumerations import Outcome
-from ledger.events import Accessed, Granted, PurposeRegistered, PurposeTerms, Revoked, Text
-from ledger.events.abi import Event
+from ledger.events import Accessed, Event, Granted, PurposeRegistered, PurposeTerms, Revoked, Text
 from ledger.exchange import (
     AccessResult,
     Consent,

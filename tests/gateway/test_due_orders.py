@@ -8,7 +8,7 @@ from gateway.supervision.trail import SupervisedTrail
 from ledger import contracts
 from ledger.chain import Finality
 from ledger.enumerations import Class
-from ledger.events.catalogue import OrderTerms
+from ledger.events import OrderTerms
 from ledger.events.identifiers import order_id
 from ledger.index import Follower, FollowerSettings, Index, Origin
 from ledger.reverts import RevertError

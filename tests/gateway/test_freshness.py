@@ -10,7 +10,7 @@ import pytest
 
 from ledger import contracts
 from ledger.enumerations import Roles
-from ledger.events import application_id
+from ledger.events.identifiers import application_id
 from ledger.hexes import to_hex
 from tests.gateway.test_authentication import problem
 from tests.support.chain import Chain, Party

@@ -15,7 +15,8 @@ from ledger.artifacts import CONTRACTS, load_artifact
 from ledger.contracts import Approval, CalldataError, ContractCall, RequestGroup
 from ledger.enumerations import Change, Class, Outcome, Roles, VoidGround
 from ledger.errors import LedgerError
-from ledger.events import DatasetTerms, OrderTerms, PurposeTerms, Text, order_id
+from ledger.events import DatasetTerms, OrderTerms, PurposeTerms, Text
+from ledger.events.identifiers import order_id
 from ledger.keccak import keccak256
 from ledger.typed_data import (
     AccessRequest,

@@ -29,7 +29,8 @@ from ledger.deployment import (
     write_deployment,
 )
 from ledger.enumerations import Roles
-from ledger.events import ContractAnnounced, EventDecoder
+from ledger.events import ContractAnnounced
+from ledger.events.decoding import EventDecoder
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.rosters import Roster

@@ -20,18 +20,16 @@ from ledger.events import (
     Block,
     Contracts,
     DatasetTerms,
-    EventDecoder,
+    Event,
     EventError,
     Log,
     MalformedEventError,
+    NumberedEvent,
     UnknownEventError,
-    agreement_id,
-    application_id,
-    dataset_id,
-    order_id,
     with_timestamp,
 )
-from ledger.events.abi import Event, NumberedEvent
+from ledger.events.decoding import EventDecoder
+from ledger.events.identifiers import agreement_id, application_id, dataset_id, order_id
 from ledger.events.plans import PLANS
 from ledger.hexes import checksum_address, to_hex
 from ledger.keccak import keccak256

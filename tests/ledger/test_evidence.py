@@ -10,7 +10,8 @@ from ledger import contracts
 from ledger.chain import Finality
 from ledger.contracts import Approval
 from ledger.enumerations import Class, Outcome
-from ledger.events import Accessed, OrderTerms, order_id
+from ledger.events import Accessed, OrderTerms
+from ledger.events.identifiers import order_id
 from ledger.evidence import (
     Anchors,
     Check,

@@ -21,13 +21,13 @@ from ledger.events import (
     DatasetRegistered,
     DatasetTerms,
     Event,
-    EventDecoder,
     Granted,
     GrantTerms,
     PartyAdmitted,
     Recorded,
     SubjectRegistered,
 )
+from ledger.events.decoding import EventDecoder
 from ledger.hexes import to_hex
 from ledger.index import (
     ChainChangedError,

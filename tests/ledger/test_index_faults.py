@@ -6,7 +6,8 @@ import pytest
 
 from gateway.store.database import Database
 from ledger.chain import Finality
-from ledger.events import AgreementApproved, Event, EventDecoder, Granted, Published
+from ledger.events import AgreementApproved, Event, Granted, Published
+from ledger.events.decoding import EventDecoder
 from ledger.index import Follower, Index, Origin
 from ledger.rpc import AsyncRpc
 from tests.support.database import database, database_url, postgres_server

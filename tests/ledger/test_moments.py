@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ledger.events import EventDecoder, MalformedEventError
+from ledger.events import MalformedEventError
+from ledger.events.decoding import EventDecoder
 from ledger.moments import LAST, iso_moment, moment
 from tests.ledger.test_events import ACCESSED, BASIS, CONTRACTS, make_log
 from wallet.cli.audit_trace import _TIMES, _shown

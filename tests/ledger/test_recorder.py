@@ -18,7 +18,8 @@ from ledger.chain import ChainWentBackError, FinalBlockReplacedError, Finality
 from ledger.contracts import ContractCall
 from ledger.deployment import CodeMissingError, OtherGenesisError
 from ledger.enumerations import Outcome, Roles
-from ledger.events import Accessed, EncryptionKeySet, EventDecoder
+from ledger.events import Accessed, EncryptionKeySet
+from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal, JournalLockedError
 from ledger.recorder import (

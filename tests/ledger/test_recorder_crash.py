@@ -12,7 +12,8 @@ import pytest
 from ledger import failpoints
 from ledger.deployment import write_deployment
 from ledger.enumerations import Outcome
-from ledger.events import Accessed, EventDecoder
+from ledger.events import Accessed
+from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess
 from ledger.log_reader import LogReader, logs_between
 from ledger.node import Node

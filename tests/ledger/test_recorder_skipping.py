@@ -12,7 +12,8 @@ import pytest
 
 from ledger import contracts, queries, views
 from ledger.enumerations import Class, Outcome, Roles
-from ledger.events import Accessed, EventDecoder
+from ledger.events import Accessed
+from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess
 from ledger.journal import Journal
 from ledger.recorder import Recorder, RecorderNotNamedError

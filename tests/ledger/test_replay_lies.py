@@ -14,7 +14,8 @@ import pytest
 from ledger import queries
 from ledger.chain import Finality
 from ledger.contracts import encode_call
-from ledger.events import Accessed, EventDecoder
+from ledger.events import Accessed
+from ledger.events.decoding import EventDecoder
 from ledger.hexes import to_hex
 from ledger.replay import (
     End,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from ledger.events import EventDecoder
+from ledger.events.decoding import EventDecoder
 from ledger.hexes import from_hex, to_hex
 from ledger.replay import (
     Kind,

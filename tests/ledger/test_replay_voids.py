@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from ledger.enumerations import Outcome, VoidGround
-from ledger.events import Accessed, AccessVoided, Block, EventDecoder, Revoked
+from ledger.events import Accessed, AccessVoided, Block, Revoked
+from ledger.events.decoding import EventDecoder
 from ledger.keccak import keccak256
 from ledger.replay import (
     JournalEnd,

@@ -13,7 +13,6 @@ from ledger.events import (
     ConsumerRestricted,
     DatasetReclassified,
     Event,
-    EventDecoder,
     OrderCountersigned,
     OrderEnded,
     OrderIssued,
@@ -25,8 +24,9 @@ from ledger.events import (
     Revoked,
     SubjectFrozen,
     SubjectUnfrozen,
-    order_id,
 )
+from ledger.events.decoding import EventDecoder
+from ledger.events.identifiers import order_id
 from ledger.events.plans import PLANS
 from ledger.keccak import keccak256
 from ledger.trace import _NAMES, Thing, TraceEntry, Tracer

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from ledger import queries
-from ledger.events import Accessed, EventDecoder
+from ledger.events import Accessed
+from ledger.events.decoding import EventDecoder
 from ledger.exchange import (
     Submissions,
     decode_result,

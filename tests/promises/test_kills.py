@@ -19,7 +19,8 @@ import pytest
 
 from ledger import failpoints, queries
 from ledger.enumerations import Outcome
-from ledger.events import Accessed, EventDecoder
+from ledger.events import Accessed
+from ledger.events.decoding import EventDecoder
 from ledger.exchange import (
     AccessResult,
     KeyedSubmission,

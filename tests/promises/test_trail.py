@@ -10,7 +10,8 @@ import pytest
 
 from ledger import queries
 from ledger.enumerations import Outcome
-from ledger.events import Accessed, Event, EventDecoder, Revoked
+from ledger.events import Accessed, Event, Revoked
+from ledger.events.decoding import EventDecoder
 from ledger.exchange import AccessResult, Submissions, decode_results, encode_submissions
 from ledger.hexes import from_hex
 from ledger.replay import Journal, replay_node

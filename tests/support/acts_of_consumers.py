@@ -25,9 +25,8 @@ from ledger.events import (
     SupervisorAppointed,
     SupervisorDismissed,
     SuspensionReviewed,
-    agreement_id,
-    application_id,
 )
+from ledger.events.identifiers import agreement_id, application_id
 from ledger.keccak import keccak256
 from ledger.policy import decide, has_role
 from ledger.typed_data import AccessRequest, ConfidentialityAgreement

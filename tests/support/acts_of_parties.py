@@ -37,9 +37,8 @@ from ledger.events import (
     RecorderNamed,
     RestrictionAppealed,
     RestrictionLifted,
-    dataset_id,
-    order_id,
 )
+from ledger.events.identifiers import dataset_id, order_id
 from tests.support.world import (
     ITEMS,
     STRANGER,

@@ -31,8 +31,8 @@ from ledger.events import (
     SubjectOpened,
     SubjectRegistered,
     SubjectUnfrozen,
-    agreement_id,
 )
+from ledger.events.identifiers import agreement_id
 from ledger.keccak import keccak256
 from ledger.policy import (
     guardian_stop_until,

@@ -24,16 +24,9 @@ from ledger.consents import Names
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Deployment, Founder, deploy
 from ledger.enumerations import Class, Roles
-from ledger.events import (
-    Accessed,
-    DatasetTerms,
-    EventDecoder,
-    PurposeTerms,
-    Text,
-    agreement_id,
-    application_id,
-    dataset_id,
-)
+from ledger.events import Accessed, DatasetTerms, PurposeTerms, Text
+from ledger.events.decoding import EventDecoder
+from ledger.events.identifiers import agreement_id, application_id, dataset_id
 from ledger.keccak import keccak256
 from ledger.node import Node, NodeSettings
 from ledger.queries import Receipt

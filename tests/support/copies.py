@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from ledger.enumerations import Outcome
-from ledger.events import Accessed, EventDecoder, Log
-from ledger.events.decoding import ACCESSED_TOPIC, RECORDED_TOPIC
+from ledger.events import Accessed, Log
+from ledger.events.decoding import ACCESSED_TOPIC, RECORDED_TOPIC, EventDecoder
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.replay import (

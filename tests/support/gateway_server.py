@@ -23,7 +23,7 @@ from gateway.services import Services
 from gateway.settings import Settings
 from ledger import contracts
 from ledger.deployment import write_deployment
-from ledger.events import dataset_id
+from ledger.events.identifiers import dataset_id
 from ledger.hexes import to_hex
 from ledger.http_signatures import RequestTarget, body_digest, sign_request
 from ledger.merkle import TreeHead

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from ledger import queries
 from ledger.consents import names_at_grant, verify_consent
 from ledger.enumerations import Change, Class, Outcome
-from ledger.events import Accessed, Block, Event, EventDecoder, Granted, NumberedEvent
+from ledger.events import Accessed, Block, Event, Granted, NumberedEvent
+from ledger.events.decoding import EventDecoder
 from ledger.hexes import to_hex
 from ledger.queries import Receipt
 from ledger.rpc import Call

@@ -13,7 +13,8 @@ import pytest
 
 from ledger import contracts, queries
 from ledger.enumerations import Class
-from ledger.events import EventDecoder, Log, OrderTerms
+from ledger.events import Log, OrderTerms
+from ledger.events.decoding import EventDecoder
 from ledger.events.identifiers import order_id
 from ledger.hexes import from_hex, to_hex
 from ledger.node import Node

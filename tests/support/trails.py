@@ -29,7 +29,6 @@ from ledger.events import (
     DatasetRegistered,
     DatasetTerms,
     Event,
-    EventDecoder,
     Granted,
     GrantTerms,
     Log,
@@ -42,11 +41,9 @@ from ledger.events import (
     RecorderNamed,
     SubjectRegistered,
     Text,
-    agreement_id,
-    application_id,
-    dataset_id,
 )
-from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC, RECORDED_TOPIC
+from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC, RECORDED_TOPIC, EventDecoder
+from ledger.events.identifiers import agreement_id, application_id, dataset_id
 from ledger.events.plans import PLANS
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256

@@ -16,22 +16,17 @@ from ledger import contracts
 from ledger.deployment import encode_deployment
 from ledger.enumerations import Class
 from ledger.events import (
-    Accessed,
-    EventDecoder,
-    Log,
-    NumberedEvent,
-    OrderTerms,
-    agreement_id,
-    application_id,
-    dataset_id,
-    order_id,
-)
-from ledger.events.access_log import (
     ACCESSED_SIGNATURE,
     ITEM_ACCESSED_SIGNATURE,
     RECORDED_SIGNATURE,
     SKIPPED_SIGNATURE,
+    Accessed,
+    Log,
+    NumberedEvent,
+    OrderTerms,
 )
+from ledger.events.decoding import EventDecoder
+from ledger.events.identifiers import agreement_id, application_id, dataset_id, order_id
 from ledger.events.plans import PLANS
 from ledger.evidence import (
     Anchors,

@@ -25,15 +25,9 @@ from ledger.custody import DatasetKeys, Sharing, combine_subkeys, derive_subkeys
 from ledger.deployment import Deployment, Founder, deploy
 from ledger.encoding import Schema
 from ledger.enumerations import Class, Roles
-from ledger.events import (
-    Accessed,
-    DatasetTerms,
-    EventDecoder,
-    PurposeTerms,
-    Text,
-    application_id,
-    dataset_id,
-)
+from ledger.events import Accessed, DatasetTerms, PurposeTerms, Text
+from ledger.events.decoding import EventDecoder
+from ledger.events.identifiers import application_id, dataset_id
 from ledger.evidence import (
     Documents,
     EvidenceRecord,

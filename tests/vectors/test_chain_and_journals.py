@@ -13,19 +13,9 @@ from ledger import contracts
 from ledger.deployment import Deployment, encode_deployment, read_deployment
 from ledger.enumerations import Class, Outcome
 from ledger.errors import LedgerError
-from ledger.events import (
-    Accessed,
-    Event,
-    EventDecoder,
-    Granted,
-    OrderTerms,
-    PurposeTerms,
-    Text,
-    agreement_id,
-    application_id,
-    dataset_id,
-    order_id,
-)
+from ledger.events import Accessed, Event, Granted, OrderTerms, PurposeTerms, Text
+from ledger.events.decoding import EventDecoder
+from ledger.events.identifiers import agreement_id, application_id, dataset_id, order_id
 from ledger.evidence import (
     Anchors,
     Check,

@@ -8,7 +8,8 @@ import msgspec
 from ledger import contracts, views
 from ledger.enumerations import Change, Class, Roles
 from ledger.errors import LedgerError
-from ledger.events import OrderTerms, PurposeTerms, order_id
+from ledger.events import OrderTerms, PurposeTerms
+from ledger.events.identifiers import order_id
 from ledger.policy import lapse_of
 from ledger.statement import Terms, make_statement, new_reference, select_templates
 from wallet.authority.errors import AuthorityError

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TaskID
 
-from ledger.events import dataset_id
+from ledger.events.identifiers import dataset_id
 from ledger.hexes import to_hex
 from wallet.cli.errors import InputError
 from wallet.cli.keys import key

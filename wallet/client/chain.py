@@ -5,7 +5,8 @@ from functools import cache
 from typing import TypeVar
 
 from ledger import log_reader, queries
-from ledger.events import Event, EventDecoder, Log
+from ledger.events import Event, Log
+from ledger.events.decoding import EventDecoder
 from ledger.events.plans import PLANS, Plan
 from ledger.log_reader import LogReader
 from ledger.rpc import MalformedAnswerError

@@ -8,7 +8,6 @@ from ledger.decode_errors import UNREADABLE
 from ledger.deployment import Deployment
 from ledger.events import (
     Confirmed,
-    EventDecoder,
     EventError,
     Log,
     NumberedEvent,
@@ -21,6 +20,7 @@ from ledger.events import (
     SubjectOpened,
     SubjectUnfrozen,
 )
+from ledger.events.decoding import EventDecoder
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.views import EventState, event_state

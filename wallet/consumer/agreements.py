@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from ledger import contracts, views
-from ledger.events import agreement_id, application_id
+from ledger.events.identifiers import agreement_id, application_id
 from ledger.typed_data import ConfidentialityAgreement
 from ledger.views import AgreementState
 from wallet.client.errors import MissingKeyError

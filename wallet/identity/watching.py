@@ -25,7 +25,6 @@ from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
 from ledger.events import (
     Event,
-    EventDecoder,
     NumberedEvent,
     RecoveryCompleted,
     RecoveryStarted,
@@ -34,6 +33,7 @@ from ledger.events import (
     SubjectClosed,
     SubjectOpened,
 )
+from ledger.events.decoding import EventDecoder
 from ledger.log_reader import LogReader, logs_between_async
 from ledger.logs import get_logger
 from ledger.queries import Block

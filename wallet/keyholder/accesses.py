@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ledger.enumerations import OUTCOMES, Outcome
-from ledger.events.access_log import Accessed
+from ledger.events import Accessed
 from ledger.replay.journals import access_id
 
 _ID: Final = 32

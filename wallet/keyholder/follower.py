@@ -24,7 +24,8 @@ from ledger.chain import (
 )
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
-from ledger.events import Block, Event, EventDecoder, EventError
+from ledger.events import Block, Event, EventError
+from ledger.events.decoding import EventDecoder
 from ledger.hexes import to_hex
 from ledger.log_reader import LogPart, LogReader, logs_between_async
 from ledger.logs import get_logger

@@ -32,8 +32,7 @@ from ledger.answer_keys import NonceMismatchError, verify_answer_key
 from ledger.encoding import Schema
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError, MalformedError
-from ledger.events import Block
-from ledger.events.access_log import WHOLE
+from ledger.events import WHOLE, Block
 from ledger.exchange import PublicationProof, ReleaseTask
 from ledger.links import LinkBounds, LinkFault, find_link_fault
 from ledger.merkle import TreeHead, verify_range

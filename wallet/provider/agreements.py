@@ -4,7 +4,8 @@ import msgspec
 
 from ledger import contracts, views
 from ledger.enumerations import Class
-from ledger.events import Applied, DatasetTerms, dataset_id
+from ledger.events import Applied, DatasetTerms
+from ledger.events.identifiers import dataset_id
 from ledger.hexes import to_hex
 from wallet.client import chain
 from wallet.client.checks import Check

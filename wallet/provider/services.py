@@ -8,7 +8,8 @@ import msgspec
 from ledger import contracts, queries
 from ledger.custody import DatasetKeys, HolderSubkeys, combine_subkeys, unpack
 from ledger.errors import LedgerError, MalformedError
-from ledger.events import DatasetTerms, EventDecoder, Published
+from ledger.events import DatasetTerms, Published
+from ledger.events.decoding import EventDecoder
 from ledger.keyholder_signatures import subkeys_digest
 from ledger.merkle import TreeHead
 from ledger.rosters import Roster

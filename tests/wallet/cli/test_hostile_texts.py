@@ -11,7 +11,8 @@ import pytest
 from ledger import contracts, queries
 from ledger.enumerations import Class, Roles
 from ledger.escaping import escape_text
-from ledger.events import DatasetTerms, dataset_id
+from ledger.events import DatasetTerms
+from ledger.events.identifiers import dataset_id
 from ledger.hexes import to_hex
 from ledger.plain_text import PlainTextError, is_plain
 from tests.support.chain import Chain, Party, Terms

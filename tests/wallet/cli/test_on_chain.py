@@ -14,7 +14,7 @@ import pytest
 from ledger import views
 from ledger.deployment import read_deployment, write_deployment
 from ledger.enumerations import Roles
-from ledger.events import agreement_id
+from ledger.events.identifiers import agreement_id
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.rpc import Call, Rpc
