@@ -41,7 +41,6 @@ from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
 from wallet.client.relays import relay_authorization, relayed
 from wallet.client.signers import AccountSigner, approve, asking
-from wallet.client.steps import Steps
 from wallet.client.transports import AsyncClient
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
@@ -226,17 +225,17 @@ class FullCity:
         async with officer, people:
             return list(await asyncio.gather(*map(one, residents)))
 
-    def _enrol_and_grant(self, consumer: Party, person: Person, code: str) -> Steps[Grant]:
+    async def _enrol_and_grant(self, consumer: Party, person: Person, code: str) -> Grant:
         signer = AccountSigner(PartyKey(secrets.token_bytes(32)))
-        (mine,) = yield from enrol_person(self.world.ledger(), person, code, [NewId(signer)])
+        (mine,) = await enrol_person(self.world.ledger(), person, code, [NewId(signer)])
         subject = bytes.fromhex(mine.subject.removeprefix("0x"))
-        link = yield from asking(signer, ask_link(self.dataset, subject))
+        link = await asking(signer, ask_link(self.dataset, subject))
         now = int(time.time())
         asked = Asked("", subject, self._ask(consumer), now)
         terms = read_description(self.world.files.description, REAL_ESTATE).terms()
         record = compose(asked, consumer.role.name, terms, _PURPOSE, now).authorization
         approval = approve(signer, record, self.world.deployment)
-        yield from relayed(relay_authorization(record, approval, link, None))
+        await relayed(relay_authorization(record, approval, link, None))
         return Grant(record, link)
 
     def _ask(self, consumer: Party) -> Ask:

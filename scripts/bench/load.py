@@ -34,7 +34,6 @@ from scripts.bench.blocks import BlockClock
 from scripts.bench.machine import cpu_of
 from wallet.client.memory import Memory
 from wallet.client.party import PartyKey
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.client.transports import AsyncClient, Endpoints
 from wallet.client.verification import Basis, Opened, learn_subjects, open_result
@@ -231,8 +230,8 @@ class Load:
                 except Exception as error:  # noqa: BLE001 - the worker counts it
                     answer.opened.set_exception(error)
 
-    def _checked(self, answer: _Answer) -> Steps[Opened]:
-        found = yield from open_result(
+    async def _checked(self, answer: _Answer) -> Opened:
+        found = await open_result(
             self._ledger,
             self._answer_keys.opening(answer.submission.request.nonce),
             answer.submission,

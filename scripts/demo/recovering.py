@@ -21,7 +21,6 @@ from wallet.client.identity import recovery_state, recovery_text
 from wallet.client.identity import start_recovery as begin
 from wallet.client.patience import patiently
 from wallet.client.signers import AccountSigner, prove
-from wallet.client.steps import send
 
 _PATIENCE: Final = 60.0
 _POLL: Final = 0.2
@@ -74,7 +73,7 @@ def start_recovery(world: World, person: Citizen, signer: AccountSigner) -> str:
     """At the identity authority's counter: a new key for the person; return the recovery's id."""
     authority = world.officer.run(identity_authority(world.ledger()))
     proven = prove(signer, recovery_text(authority, person.person))
-    started = world.officer.run(send(begin(person.person, "identity card", [proven])))
+    started = world.officer.run(begin(person.person, "identity card", [proven]))
     world.stage.require(
         "the recovery is on chain", [one.state for one in started.subjects], ["pending"]
     )

@@ -2,6 +2,7 @@
 
 import secrets
 from collections import Counter
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,6 @@ from scripts.demo.cast import Role
 from scripts.demo.files import CityFiles
 from scripts.demo.stage import Stage
 from wallet.client.party import PartyKey
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger, Mined, transact
 from wallet.client.transports import Client, Endpoints
 from wallet.keystore import Keystore, Kind
@@ -55,7 +55,7 @@ class Party:
         """Sign a transaction, send it, wait until it is final."""
         return self.client.run(transact(self.ledger, self.key, call))
 
-    def run(self, steps: Steps[T]) -> T:
+    def run(self, steps: Awaitable[T]) -> T:
         """Carry out a flow of the SDK."""
         return self.client.run(steps)
 

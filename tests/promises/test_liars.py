@@ -2,10 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import httpx
 import pytest
@@ -30,7 +30,6 @@ from wallet.client.calls import HttpCall
 from wallet.client.party import PartyKey
 from wallet.client.patience import Patience
 from wallet.client.requests import RequestBook
-from wallet.client.steps import Steps, send
 from wallet.client.supervision import alerts as ask_alerts
 from wallet.client.supervision import name_keyholder
 from wallet.client.transactions import Ledger
@@ -214,22 +213,29 @@ def test_a_batch_beside_a_liar_is_asked_for_again_at_once(
         answers = desk.client.run(use(desk.book, requests, Patience(5)))
     asked: list[HttpCall[object]] = []
     steps = using.open_answers(ledger, opening, desk.book, answers)
-    opened = desk.client.run(noting(steps, asked))
+    opened = desk.client.run(Noting(steps, asked))
     assert all(isinstance(one, using.Used) for one in opened)
     assert len(asked) == 1
 
 
-def noting(steps: Steps[T], asked: list[HttpCall[object]]) -> Steps[T]:
-    """The same steps; what is asked of the gateway is noted."""
-    result: object = None
-    while True:
-        try:
-            effect = steps.send(result)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        if isinstance(effect, HttpCall) and effect.path == "/v1/accesses":
-            asked.append(effect)
-        result = yield effect
+@dataclass
+class Noting(Generic[T]):
+    """A flow; what it asks of the gateway is noted."""
+
+    flow: Awaitable[T]
+    asked: list[HttpCall[object]]
+
+    def __await__(self) -> Generator[object, object, T]:
+        steps = self.flow.__await__()
+        result: object = None
+        while True:
+            try:
+                effect = steps.send(result)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            if isinstance(effect, HttpCall) and effect.path == "/v1/accesses":
+                self.asked.append(effect)
+            result = yield effect
 
 
 def has_shown(lie: Callable[[Liar], None], liar: Liar, seen: set[bytes]) -> bool:
@@ -245,16 +251,14 @@ def test_supervision_hears_of_a_keyholder_whose_parts_were_wrong(desk: Desk) -> 
     time.sleep(5.1)  # what failed is asked last, for so long
     opened = desk.access()
     honest = desk.city.holders[(LIES + 1) % 3].address
-    desk.client.run(send(name_keyholder(opened.access, honest)))
+    desk.client.run(name_keyholder(opened.access, honest))
     endpoints, chain_id = desk.client.endpoints, desk.city.chain.deployment.chain_id
     with Client(
         endpoints, key=PartyKey(parties.regulator.private_key), chain_id=chain_id
     ) as regulator:
 
         def alerts() -> list[str]:
-            return [
-                one.text for one in regulator.run(send(ask_alerts())) if one.rule == "keyholder"
-            ]
+            return [one.text for one in regulator.run(ask_alerts()) if one.rule == "keyholder"]
 
         before = alerts()
         assert not any(to_hex(honest) in text for text in before)

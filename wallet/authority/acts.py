@@ -15,7 +15,7 @@ from ledger.statement import Terms, make_statement, new_reference, select_templa
 from wallet.authority.errors import AuthorityError
 from wallet.client.names import require_free_name
 from wallet.client.party import PartyKey
-from wallet.client.steps import Steps, look
+from wallet.client.steps import look
 from wallet.client.transactions import Ledger, Mined, transact
 
 _ANNOUNCED: Final = Roles.REGULATOR | Roles.IDENTITY_AUTHORITY
@@ -53,9 +53,9 @@ class Announced(msgspec.Struct, frozen=True):
     """Seconds since 1970, exclusive, until when; zero and None as above."""
 
 
-def admit(
+async def admit(
     ledger: Ledger, key: PartyKey | None, party: bytes, roles: Roles, name: str
-) -> Steps[Announced]:
+) -> Announced:
     """Admit a party with exactly these roles, or change roles and name of one admitted before.
 
     A regulator or an identity authority is announced only: see `activate`.
@@ -73,34 +73,32 @@ def admit(
         RefusedError: the contract refuses; `error` says why.
     """
     check_name(name)
-    yield from require_free_name(ledger, party, name)
-    mined = yield from transact(ledger, key, contracts.admit(party, roles, name))
+    await require_free_name(ledger, party, name)
+    mined = await transact(ledger, key, contracts.admit(party, roles, name))
     if not roles & _ANNOUNCED or not ledger.deployment.admission_delay:
         return Announced(mined, 0, 0)
     if not ledger.own_node:
         return Announced(mined, None, None)
-    pending = yield from look(views.admission_of(ledger.deployment.contracts, party))
+    pending = await look(views.admission_of(ledger.deployment.contracts, party))
     return _announced(ledger, mined, pending.effective_at)
 
 
-def activate(ledger: Ledger, key: PartyKey | None, party: bytes) -> Steps[Mined]:
+async def activate(ledger: Ledger, key: PartyKey | None, party: bytes) -> Mined:
     """Make an announced admission take effect once it is due and until it lapses; anybody may."""
-    return (yield from transact(ledger, key, contracts.activate(party)))
+    return await transact(ledger, key, contracts.activate(party))
 
 
-def retract_admission(ledger: Ledger, key: PartyKey | None, party: bytes) -> Steps[Mined]:
+async def retract_admission(ledger: Ledger, key: PartyKey | None, party: bytes) -> Mined:
     """Take an announced admission back, due or not."""
-    return (yield from transact(ledger, key, contracts.retract_admission(party)))
+    return await transact(ledger, key, contracts.retract_admission(party))
 
 
-def withdraw(ledger: Ledger, key: PartyKey | None, party: bytes) -> Steps[Mined]:
+async def withdraw(ledger: Ledger, key: PartyKey | None, party: bytes) -> Mined:
     """Withdraw a party: from the next block on it may do nothing."""
-    return (yield from transact(ledger, key, contracts.withdraw(party)))
+    return await transact(ledger, key, contracts.withdraw(party))
 
 
-def register_purpose(
-    ledger: Ledger, key: PartyKey | None, terms: PurposeTerms
-) -> Steps[Registered]:
+async def register_purpose(ledger: Ledger, key: PartyKey | None, terms: PurposeTerms) -> Registered:
     """Set a purpose for ever: its texts and its bounds.
 
     Raises:
@@ -112,23 +110,23 @@ def register_purpose(
         make_statement(templates, _SAMPLE, new_reference())
     except LedgerError as error:
         raise AuthorityError(f"purpose {terms.code}: {error}") from error
-    mined = yield from transact(ledger, key, contracts.register_purpose(terms))
+    mined = await transact(ledger, key, contracts.register_purpose(terms))
     return Registered(contracts.purpose_id(terms), mined)
 
 
-def bind_fields(
+async def bind_fields(
     ledger: Ledger, key: PartyKey | None, purpose: bytes, dataset: bytes, fields: int
-) -> Steps[Mined]:
+) -> Mined:
     """Set, once, which fields of a dataset a purpose may ever use."""
-    return (yield from transact(ledger, key, contracts.bind_fields(purpose, dataset, fields)))
+    return await transact(ledger, key, contracts.bind_fields(purpose, dataset, fields))
 
 
-def retire_purpose(ledger: Ledger, key: PartyKey | None, purpose: bytes) -> Steps[Mined]:
+async def retire_purpose(ledger: Ledger, key: PartyKey | None, purpose: bytes) -> Mined:
     """Let nothing new name a purpose; what was granted before stays."""
-    return (yield from transact(ledger, key, contracts.retire_purpose(purpose)))
+    return await transact(ledger, key, contracts.retire_purpose(purpose))
 
 
-def issue_order(
+async def issue_order(
     ledger: Ledger,
     key: PartyKey | None,
     *,
@@ -139,7 +137,7 @@ def issue_order(
     starts_at: int,
     ends_at: int,
     reason: str,
-) -> Steps[Registered]:
+) -> Registered:
     """Re-classify a dataset for a time; a regulator must review it afterwards.
 
     One that closes the dataset is in force at once, one that opens it from a regulator's
@@ -159,18 +157,18 @@ def issue_order(
     """
     nonce = secrets.token_bytes(32)
     terms = OrderTerms(dataset, purpose, sharing, fields, starts_at, ends_at, reason, nonce)
-    mined = yield from transact(ledger, key, contracts.issue_order(terms))
+    mined = await transact(ledger, key, contracts.issue_order(terms))
     return Registered(order_id(terms), mined)
 
 
-def end_order(ledger: Ledger, key: PartyKey | None, order: bytes, reason: str) -> Steps[Mined]:
+async def end_order(ledger: Ledger, key: PartyKey | None, order: bytes, reason: str) -> Mined:
     """End an order before its time; the authority, a regulator, or the provider if it opens."""
-    return (yield from transact(ledger, key, contracts.end_order(order, reason)))
+    return await transact(ledger, key, contracts.end_order(order, reason))
 
 
-def announce_change(
+async def announce_change(
     ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
-) -> Steps[Announced]:
+) -> Announced:
     """Announce the next authority, a verifier of signatures, or an identity authority's successor.
 
     Args:
@@ -180,30 +178,30 @@ def announce_change(
         first: the next authority; the verifier; the identity authority that is succeeded.
         second: who succeeds it; else zeros.
     """
-    mined = yield from transact(ledger, key, contracts.announce_change(change, first, second))
+    mined = await transact(ledger, key, contracts.announce_change(change, first, second))
     if not ledger.own_node:
         due = None if ledger.deployment.admission_delay else 0
         return Announced(mined, due, due)
     at = ledger.deployment.contracts
-    due = yield from look(views.change_due_at(at, change, first, second))
+    due = await look(views.change_due_at(at, change, first, second))
     return _announced(ledger, mined, due)
 
 
-def make_change(
+async def make_change(
     ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
-) -> Steps[Mined]:
+) -> Mined:
     """Make an announced change once it is due and until it lapses.
 
     The next authority makes its own, anybody the others.
     """
-    return (yield from transact(ledger, key, contracts.make_change(change, first, second)))
+    return await transact(ledger, key, contracts.make_change(change, first, second))
 
 
-def retract_change(
+async def retract_change(
     ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
-) -> Steps[Mined]:
+) -> Mined:
     """Take an announced change back, due or not; never a hand-over, which a regulator vetoes."""
-    return (yield from transact(ledger, key, contracts.retract_change(change, first, second)))
+    return await transact(ledger, key, contracts.retract_change(change, first, second))
 
 
 def check_name(name: str) -> None:

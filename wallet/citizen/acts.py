@@ -29,7 +29,6 @@ from wallet.client.asks import refuse_ask
 from wallet.client.identity import ask_link
 from wallet.client.relays import Act, relay_act, relay_authorization, relayed
 from wallet.client.signers import MOST_TIME_TO_RELAY, SubjectSigner, approve, asking
-from wallet.client.steps import Steps
 from wallet.client.transactions import Mined
 
 
@@ -41,9 +40,9 @@ class GrantedAuthorization(msgspec.Struct, frozen=True):
     mined: Mined
 
 
-def grant(
+async def grant(
     deployment: Deployment, signer: SubjectSigner, proposal: Proposal
-) -> Steps[GrantedAuthorization]:
+) -> GrantedAuthorization:
     """Sign what was shown, and bring it on chain.
 
     Args:
@@ -56,18 +55,18 @@ def grant(
         ClientError: it could not be relayed.
     """
     record = proposal.authorization
-    link = yield from asking(signer, ask_link(record.dataset, record.subject))
+    link = await asking(signer, ask_link(record.dataset, record.subject))
     if (link.link.subject, link.link.dataset) != (record.subject, record.dataset):
         raise CitizenError("the identity authority gave a link for another subject or dataset")
     approval = approve(signer, record, deployment)
     call = relay_authorization(record, approval, link, proposal.asked.request)
-    mined = yield from relayed(call)
+    mined = await relayed(call)
     return GrantedAuthorization(struct_hash(record), record, mined)
 
 
-def refuse(signer: SubjectSigner, request: str, reason: str = "") -> Steps[None]:
+async def refuse(signer: SubjectSigner, request: str, reason: str = "") -> None:
     """Refuse what a consumer asks for; nothing gets on chain."""
-    yield from asking(signer, refuse_ask(request, reason))
+    await asking(signer, refuse_ask(request, reason))
 
 
 def sign_act(deployment: Deployment, signer: SubjectSigner, act: Act) -> Approval:
@@ -75,14 +74,14 @@ def sign_act(deployment: Deployment, signer: SubjectSigner, act: Act) -> Approva
     return approve(signer, act, deployment)
 
 
-def act(deployment: Deployment, signer: SubjectSigner, what: Act) -> Steps[Mined]:
+async def act(deployment: Deployment, signer: SubjectSigner, what: Act) -> Mined:
     """Sign an act and bring it on chain.
 
     Raises:
         RefusedError: the contract refuses; `error` says why.
         ClientError: it could not be relayed.
     """
-    return (yield from relayed(relay_act(what, approve(signer, what, deployment))))
+    return await relayed(relay_act(what, approve(signer, what, deployment)))
 
 
 # The acts, as they are signed

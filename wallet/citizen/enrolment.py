@@ -20,7 +20,7 @@ from wallet.client.identity import (
 )
 from wallet.client.patience import patiently
 from wallet.client.signers import SubjectSigner, asking, prove
-from wallet.client.steps import Steps, pause
+from wallet.client.steps import pause
 from wallet.client.transactions import Ledger
 
 _POLL: Final = 1.0
@@ -34,9 +34,9 @@ class NewId(msgspec.Struct, frozen=True):
     keep_for: str = "any"
 
 
-def enrol_person(
+async def enrol_person(
     ledger: Ledger, person: Person, code: str, ids: Sequence[NewId]
-) -> Steps[tuple[EnrolledSubject, ...]]:
+) -> tuple[EnrolledSubject, ...]:
     """Enrol with a code from the counter; return the ids once they are on chain.
 
     Raises:
@@ -44,34 +44,34 @@ def enrol_person(
         ForeignTextError: whoever answers is no identity authority of this deployment.
         NotAnsweredError: the ids are not on chain yet; ask for them later (`all_subjects`).
     """
-    authority = yield from identity_authority(ledger)
+    authority = await identity_authority(ledger)
     text = enrolment_text(authority, code)
     proven = [prove(one.signer, text, one.keep_for) for one in ids]
-    begun = yield from patiently(enrol(person, code, proven))
-    return (yield from _settled(begun))
+    begun = await patiently(enrol(person, code, proven))
+    return await _settled(begun)
 
 
-def add_ids(
+async def add_ids(
     ledger: Ledger, subject: bytes, signer: SubjectSigner, ids: Sequence[NewId]
-) -> Steps[tuple[EnrolledSubject, ...]]:
+) -> tuple[EnrolledSubject, ...]:
     """Get more ids for a person that has one; see `enrol_person`."""
-    authority = yield from identity_authority(ledger)
+    authority = await identity_authority(ledger)
     text = subjects_text(authority, subject)
     proven = [prove(one.signer, text, one.keep_for) for one in ids]
-    begun = yield from asking(signer, more_subjects(proven))
-    return (yield from _settled(begun))
+    begun = await asking(signer, more_subjects(proven))
+    return await _settled(begun)
 
 
-def all_subjects(signer: SubjectSigner) -> Steps[tuple[EnrolledSubject, ...]]:
+async def all_subjects(signer: SubjectSigner) -> tuple[EnrolledSubject, ...]:
     """Return all ids of the same person, as the identity authority knows them."""
-    return (yield from asking(signer, my_subjects())).subjects
+    return (await asking(signer, my_subjects())).subjects
 
 
-def _settled(begun: Enrolment) -> Steps[tuple[EnrolledSubject, ...]]:
+async def _settled(begun: Enrolment) -> tuple[EnrolledSubject, ...]:
     state = begun
     for _ in range(_TRIES):
         if all(one.state != "waiting" for one in state.subjects):
             return state.subjects
-        yield from pause(_POLL)
-        state = yield from patiently(enrolment_state(begun.enrolment))
+        await pause(_POLL)
+        state = await patiently(enrolment_state(begun.enrolment))
     raise NotAnsweredError("the subject ids are not on chain yet")

@@ -12,28 +12,28 @@ from wallet.client.asks import Asked, my_inbox
 from wallet.client.identity import Lookup, my_lookups
 from wallet.client.relays import Granted, HistoryEntry, my_authorizations, my_history
 from wallet.client.signers import SubjectSigner, asking
-from wallet.client.steps import Steps, look
+from wallet.client.steps import look
 from wallet.client.transactions import Ledger
 
 _MOST_PAGES: Final = 1000
 
 
-def inbox(signers: Sequence[SubjectSigner]) -> Steps[tuple[Asked, ...]]:
+async def inbox(signers: Sequence[SubjectSigner]) -> tuple[Asked, ...]:
     """Return what waits for any of the ids, the newest first."""
     found: dict[str, Asked] = {}
     for signer in signers:
-        for asked in (yield from asking(signer, my_inbox())):
+        for asked in await asking(signer, my_inbox()):
             found[asked.request] = asked
     return tuple(sorted(found.values(), key=lambda asked: -asked.created_at))
 
 
-def authorizations(signers: Sequence[SubjectSigner]) -> Steps[tuple[Granted, ...]]:
+async def authorizations(signers: Sequence[SubjectSigner]) -> tuple[Granted, ...]:
     """Return what any of the ids granted, the newest first."""
     found: dict[str, Granted] = {}
     for signer in signers:
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
-            page = yield from asking(signer, my_authorizations(cursor))
+            page = await asking(signer, my_authorizations(cursor))
             found |= {one.id: one for one in (*page.authorizations, *page.elsewhere)}
             cursor = page.cursor
             if cursor is None:
@@ -41,13 +41,13 @@ def authorizations(signers: Sequence[SubjectSigner]) -> Steps[tuple[Granted, ...
     return tuple(sorted(found.values(), key=lambda one: -one.at))
 
 
-def history(signers: Sequence[SubjectSigner]) -> Steps[tuple[HistoryEntry, ...]]:
+async def history(signers: Sequence[SubjectSigner]) -> tuple[HistoryEntry, ...]:
     """Return what happened around any of the ids, the newest first."""
     found: list[HistoryEntry] = []
     for signer in signers:
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
-            page = yield from asking(signer, my_history(cursor))
+            page = await asking(signer, my_history(cursor))
             found += [entry for entry in page.entries if entry not in found]
             cursor = page.cursor
             if cursor is None:
@@ -55,9 +55,9 @@ def history(signers: Sequence[SubjectSigner]) -> Steps[tuple[HistoryEntry, ...]]
     return tuple(sorted(found, key=lambda entry: (-entry.at, -entry.sequence)))
 
 
-def contradictions(
+async def contradictions(
     ledger: Ledger, subjects: Sequence[bytes], shown: Sequence[Granted]
-) -> Steps[tuple[str, ...]]:
+) -> tuple[str, ...]:
     """Return where a gateway tells of some subjects' authorizations otherwise than the chain.
 
     Args:
@@ -68,8 +68,8 @@ def contradictions(
     told = {one.id: one for one in shown}
     problems = []
     for subject in subjects:
-        granted = yield from chain.events(ledger, events.Granted, (None, subject))
-        ended = yield from chain.events(ledger, events.Revoked, (None, subject))
+        granted = await chain.events(ledger, events.Granted, (None, subject))
+        ended = await chain.events(ledger, events.Revoked, (None, subject))
         revoked = {event.authorization for event in ended}
         for event in granted:
             name = to_hex(event.authorization)
@@ -77,9 +77,7 @@ def contradictions(
             if one is None:
                 problems.append(f"the gateway leaves out {name}, which is on chain")
                 continue
-            state = yield from look(
-                views.grant_of(ledger.deployment.contracts, event.authorization)
-            )
+            state = await look(views.grant_of(ledger.deployment.contracts, event.authorization))
             wrong = _differing(one, event.terms, state, revoked=event.authorization in revoked)
             if wrong:
                 problems.append(
@@ -107,13 +105,13 @@ def _differing(one: Granted, terms: GrantTerms, state: GrantState, *, revoked: b
     return ", ".join(name for name, (here, there) in pairs.items() if here != there)
 
 
-def lookups(signers: Sequence[SubjectSigner]) -> Steps[tuple[Lookup, ...]]:
+async def lookups(signers: Sequence[SubjectSigner]) -> tuple[Lookup, ...]:
     """Return who looked the person up, the newest first; any of the ids sees all."""
     found: dict[int, Lookup] = {}
     for signer in signers[:1]:
         before: int | None = None
         for _ in range(_MOST_PAGES):
-            page = yield from asking(signer, my_lookups(before))
+            page = await asking(signer, my_lookups(before))
             found |= {one.id: one for one in page.lookups}
             before = page.next
             if before is None:

@@ -13,7 +13,6 @@ from wallet.client.errors import ProblemError
 from wallet.client.identity import EnrolledSubject
 from wallet.client.party import PartyKey
 from wallet.client.signers import AccountSigner, PasskeySigner, SubjectSigner
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.keystore import Keystore, Kind, SoftwarePasskey
 from wallet.passwords import Password
@@ -94,12 +93,12 @@ class PersonKeys:
                 self.identities.put(changed[-1:])
         return tuple(changed)
 
-    def refresh(self) -> Steps[tuple[Identity, ...]]:
+    async def refresh(self) -> tuple[Identity, ...]:
         """Ask the identity authority which ids keys have got that had none, as after a recovery."""
         waiting = [one for one in self.identities.all if not one.subject]
         for identity in waiting:
             try:
-                subjects = yield from all_subjects(self.signer(identity))
+                subjects = await all_subjects(self.signer(identity))
             except ProblemError:
                 continue  # this key signs for nobody yet
             return self.note_subjects(subjects)

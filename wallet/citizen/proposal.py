@@ -21,7 +21,6 @@ from wallet.client import datasets
 from wallet.client.asks import Asked
 from wallet.client.errors import UnknownNameError, VerificationError
 from wallet.client.signers import MOST_TIME_TO_RELAY
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 
 
@@ -68,7 +67,7 @@ class Unspeakable(msgspec.Struct, frozen=True):
     why: str
 
 
-def propose(ledger: Ledger, asked: Asked, now: int, less: Less | None = None) -> Steps[Proposal]:
+async def propose(ledger: Ledger, asked: Asked, now: int, less: Less | None = None) -> Proposal:
     """Make what a person would sign for an ask.
 
     Args:
@@ -83,15 +82,15 @@ def propose(ledger: Ledger, asked: Asked, now: int, less: Less | None = None) ->
         VerificationError: the purpose's text is not the registered one.
     """
     ask = asked.ask
-    name = yield from datasets.party_name(ledger, ask.consumer)
-    dataset = yield from datasets.registered(ledger, ask.dataset)
-    purpose = yield from datasets.purpose_terms(ledger, ask.purpose)
+    name = await datasets.party_name(ledger, ask.consumer)
+    dataset = await datasets.registered(ledger, ask.dataset)
+    purpose = await datasets.purpose_terms(ledger, ask.purpose)
     return compose(asked, name, dataset, purpose, now, less, on_own_node=ledger.own_node)
 
 
-def propose_each(
+async def propose_each(
     ledger: Ledger, waiting: Sequence[Asked], now: int
-) -> Steps[tuple[Proposal | Unspeakable, ...]]:
+) -> tuple[Proposal | Unspeakable, ...]:
     """Make what a person would sign for each ask of an inbox; see `propose`.
 
     An ask that cannot be put into words hides no other.
@@ -99,7 +98,7 @@ def propose_each(
     found: list[Proposal | Unspeakable] = []
     for asked in waiting:
         try:
-            found.append((yield from propose(ledger, asked, now)))
+            found.append(await propose(ledger, asked, now))
         except (ProposalError, UnknownNameError, VerificationError) as error:
             found.append(Unspeakable(asked, str(error)))
     return tuple(found)

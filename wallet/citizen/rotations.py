@@ -15,7 +15,6 @@ from wallet.citizen.identities import Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
 from wallet.client.errors import ProblemError
 from wallet.client.relays import Act
-from wallet.client.steps import Steps
 from wallet.client.transactions import Mined
 
 
@@ -33,9 +32,9 @@ def begin(
     return tuple(keys.draw_next(one, kind) for one in chosen), False
 
 
-def rotate(
+async def rotate(
     deployment: Deployment, keys: PersonKeys, identity: Identity, now: int, *, again: bool
-) -> Steps[tuple[tuple[Act, Mined], ...]]:
+) -> tuple[tuple[Act, Mined], ...]:
     """Replace a key whose successor is drawn, and appoint the guardians of its id anew.
 
     Args:
@@ -55,24 +54,24 @@ def rotate(
     done: list[tuple[Act, Mined]] = []
     if identity.next_entry:
         following = keys.identities.of_entry(identity.next_entry)
-        if not (again and (yield from _counts(keys, following, identity.subject))):
+        if not (again and (await _counts(keys, following, identity.subject))):
             what = acts.rotation(identity.subject_id, keys.signer(following).signer)
-            done.append((what, (yield from acts.act(deployment, keys.signer(identity), what))))
+            done.append((what, (await acts.act(deployment, keys.signer(identity), what))))
         keys.replace(identity, following)
         identity = keys.identities.of_entry(following.entry)
     for guard in identity.guards:
         if guard.until > now:
             call = acts.appointment(identity.subject_id, from_hex(guard.signer), guard.until)
-            done.append((call, (yield from acts.act(deployment, keys.signer(identity), call))))
+            done.append((call, (await acts.act(deployment, keys.signer(identity), call))))
     keys.identities.note_guards_appointed(identity.entry)
     return tuple(done)
 
 
-def _counts(keys: PersonKeys, key: Identity, subject: str) -> Steps[bool]:
+async def _counts(keys: PersonKeys, key: Identity, subject: str) -> bool:
     """Ask the identity authority, which follows the chain, whether a key is an id's by now."""
     signer = keys.signer(key)
     try:
-        subjects = yield from all_subjects(signer)
+        subjects = await all_subjects(signer)
     except ProblemError:
         return False  # it signs for nobody
     mine = to_hex(signer.signer)

@@ -32,7 +32,6 @@ from wallet.client.asks import new_ask
 from wallet.client.errors import NotFoundError, UnknownNameError
 from wallet.client.patience import patiently
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
-from wallet.client.steps import send
 from wallet.client.verification import Basis, Opened
 from wallet.consumer import agreements, asking, using
 from wallet.consumer.cases import Case, Cases
@@ -290,7 +289,7 @@ def history(
 ) -> None:
     """Show the consumer's own accesses, the newest first, and whether they were handed out."""
     session = session_of(context)
-    page = session.run(send(my_accesses(cursor or None)))
+    page = session.run(my_accesses(cursor or None))
     session.output.warn(GATEWAYS_WORD)
     session.output.result(page)
     session.output.table(

@@ -11,6 +11,7 @@ A party's own directory (`--home`):
 
 import os
 import sys
+from collections.abc import Awaitable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,7 +33,6 @@ from wallet.cli.errors import CancelledError, InputError
 from wallet.cli.output import Output
 from wallet.client.party import PartyKey
 from wallet.client.requests import RequestBook
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.errors import WalletError
@@ -188,11 +188,11 @@ class Session:
         """The consumer's signed requests."""
         return self._stack.enter_context(RequestBook(self.options.home / "requests.sqlite"))
 
-    def run(self, steps: Steps[T]) -> T:
+    def run(self, steps: Awaitable[T]) -> T:
         """Carry out a flow as the party."""
         return self.client.run(steps)
 
-    def ask(self, steps: Steps[T]) -> T:
+    def ask(self, steps: Awaitable[T]) -> T:
         """Carry out a flow that nobody in particular asks."""
         return self.public_client.run(steps)
 

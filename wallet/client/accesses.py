@@ -26,7 +26,7 @@ from wallet.client.calls import Answer, Credential, HttpCall, path, reader
 from wallet.client.errors import LACKING_CONSENT, RELEASE_OVER, RELEASE_STOPPED, ClientError
 from wallet.client.patience import PASSING, USUAL, Patience
 from wallet.client.requests import KeptRequest, RequestBook
-from wallet.client.steps import Steps, pause, send
+from wallet.client.steps import pause
 
 _AT_ONCE: Final = MOST_ACCESSES // 2
 _CONSENTS_BYTES: Final = 1 << 21
@@ -110,12 +110,12 @@ def my_accesses(cursor: str | None = None) -> HttpCall[AccessesPage]:
     return HttpCall("GET", where, reader(AccessesPage), credential=Credential.SIGNATURE)
 
 
-def use(
+async def use(
     book: RequestBook,
     requests: Sequence[KeptRequest],
     patience: Patience = USUAL,
     consents: Mapping[bytes, Consent] = NO_CONSENTS,
-) -> Steps[tuple[Answered, ...]]:
+) -> tuple[Answered, ...]:
     """Send requests until each has its final answer; answers are in the requests' order.
 
     Args:
@@ -135,7 +135,7 @@ def use(
         failure: Exception | None = None
         try:
             for start in range(0, len(waiting), _AT_ONCE):
-                yield from _once(book, waiting[start : start + _AT_ONCE], done, consents)
+                await _once(book, waiting[start : start + _AT_ONCE], done, consents)
         except PASSING as error:
             failure = error
         waiting = [one for one in waiting if one.id not in done]
@@ -144,34 +144,34 @@ def use(
         if time.monotonic() + wait > until:
             if failure is not None:
                 raise failure
-            yield from _last(waiting, done)
+            await _last(waiting, done)
             break
-        yield from pause(wait)
+        await pause(wait)
         wait = min(wait * 2, patience.longest)
     return tuple(done[one.id] for one in requests)
 
 
-def resume(
+async def resume(
     book: RequestBook,
     consumer: bytes,
     patience: Patience = USUAL,
     consents: Mapping[bytes, Consent] = NO_CONSENTS,
-) -> Steps[tuple[Answered, ...]]:
+) -> tuple[Answered, ...]:
     """Send again what has no answer, as after a crash; see `use`."""
-    return (yield from use(book, book.open_requests(consumer), patience, consents))
+    return await use(book, book.open_requests(consumer), patience, consents)
 
 
-def _once(
+async def _once(
     book: RequestBook,
     requests: Sequence[KeptRequest],
     done: dict[int, Answered],
     consents: Mapping[bytes, Consent],
-) -> Steps[None]:
+) -> None:
     """Send requests once; note those whose answer is final."""
-    texts = yield from send(submit(requests))
+    texts = await submit(requests)
     lacking = _take(book, requests, texts, done, consents)
     for some in _portions(lacking, consents):
-        texts = yield from send(submit(some, consents))
+        texts = await submit(some, consents)
         _take(book, some, texts, done, NO_CONSENTS)
 
 
@@ -213,9 +213,9 @@ def _take(
     return lacking
 
 
-def _last(requests: Sequence[KeptRequest], done: dict[int, Answered]) -> Steps[None]:
+async def _last(requests: Sequence[KeptRequest], done: dict[int, Answered]) -> None:
     """Return what is not final for those that patience was not enough for; they stay open."""
-    texts = yield from send(submit(requests))
+    texts = await submit(requests)
     for request, text in zip(requests, texts, strict=True):
         done[request.id] = Answered(request, decode_result(text))
 

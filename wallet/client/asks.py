@@ -19,7 +19,7 @@ from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, rea
 from wallet.client.errors import NotAnsweredError
 from wallet.client.events import ServerEvent
 from wallet.client.patience import PASSING, patiently
-from wallet.client.steps import Listen, Steps, listen, pause
+from wallet.client.steps import Listen, pause
 
 _SALT: Final = 32
 _POLL: Final = 2.0
@@ -266,7 +266,7 @@ def ask_state(request: str) -> HttpCall[AskState]:
     return HttpCall("GET", where, read, credential=Credential.SIGNATURE)
 
 
-def wait_for_answer(request: str, seconds: float) -> Steps[AskState]:
+async def wait_for_answer(request: str, seconds: float) -> AskState:
     """Wait until a person has answered: by events, or by asking where they break off.
 
     Raises:
@@ -276,16 +276,16 @@ def wait_for_answer(request: str, seconds: float) -> Steps[AskState]:
     where = path("/v1/requests/{}/events", request)
     call = HttpCall("GET", where, nothing, credential=Credential.SIGNATURE)
     while True:
-        state = yield from patiently(ask_state(request))
+        state = await patiently(ask_state(request))
         if state.state != "pending":
             return state
         left = until - time.monotonic()
         if left <= 0:
             raise NotAnsweredError(f"no answer to request {request} yet")
         try:
-            yield from listen(Listen(call, _changed, left))
+            await Listen(call, _changed, left)
         except PASSING:
-            yield from pause(min(_POLL, max(left, 0)))
+            await pause(min(_POLL, max(left, 0)))
 
 
 def _changed(event: ServerEvent) -> bool | None:

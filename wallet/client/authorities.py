@@ -14,30 +14,30 @@ from wallet.client.calls import Service
 from wallet.client.errors import ForeignTextError
 from wallet.client.identity import Authority, Challenge, about_authority
 from wallet.client.patience import patiently
-from wallet.client.steps import Steps, look
+from wallet.client.steps import look
 from wallet.client.transactions import Ledger
 
 
-def identity_authority(ledger: Ledger) -> Steps[Authority]:
+async def identity_authority(ledger: Ledger) -> Authority:
     """Ask who the identity authority is, for the texts that signers sign to prove themselves.
 
     Raises:
         ForeignTextError: it says that it is on another chain, or is nobody who is one on chain.
     """
-    told = yield from patiently(about_authority())
+    told = await patiently(about_authority())
     if told.chain_id != ledger.deployment.chain_id:
         raise ForeignTextError(f"the identity authority says that it is on chain {told.chain_id}")
     try:
         address = parse_address(told.address)
     except LedgerError as error:
         raise ForeignTextError("the identity authority tells no address of its own") from error
-    yield from _verify_active(ledger, address)
+    await _verify_active(ledger, address)
     return Authority(to_hex(address), told.chain_id)
 
 
-def verify_challenge(
+async def verify_challenge(
     ledger: Ledger, challenge: Challenge, signer: bytes, service: Service
-) -> Steps[None]:
+) -> None:
     """Check that a challenge is, member for member, the one of the service that was called.
 
     Args:
@@ -58,14 +58,14 @@ def verify_challenge(
         authority = verify_session_text(challenge.challenge, asker, challenge.at)
     except ChallengeError as error:
         raise ForeignTextError(f"{challenge.origin} hands over a text to sign: {error}") from error
-    yield from _verify_active(ledger, authority)
+    await _verify_active(ledger, authority)
 
 
-def _verify_active(ledger: Ledger, address: bytes) -> Steps[None]:
+async def _verify_active(ledger: Ledger, address: bytes) -> None:
     if ledger.own_node:
-        standing = yield from look(views.standing_of(ledger.deployment.contracts, address))
+        standing = await look(views.standing_of(ledger.deployment.contracts, address))
         active = standing.active and Roles.IDENTITY_AUTHORITY in standing.roles
     else:
-        active = yield from datasets.has_role(address, "IdentityAuthority")
+        active = await datasets.has_role(address, "IdentityAuthority")
     if not active:
         raise ForeignTextError(f"{to_hex(address)} is no identity authority on chain")

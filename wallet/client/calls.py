@@ -5,10 +5,10 @@ Nothing here does I/O. `HttpCall`s are made by the modules that know a service's
 `wallet.client.transports`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -62,8 +62,18 @@ class Answer:
     """When it came, by the client's clock, seconds since 1970."""
 
 
+class Effect(Generic[T_co]):
+    """Something that a flow awaits and a client carries out."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator["Effect[Any]", Any, T_co]:
+        result: T_co = yield self
+        return result
+
+
 @dataclass(frozen=True, slots=True)
-class HttpCall(Generic[T_co]):
+class HttpCall(Effect[T_co]):
     """One request, and how its answer is read."""
 
     method: str

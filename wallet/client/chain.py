@@ -11,20 +11,20 @@ from ledger.events.plans import PLANS, Plan
 from ledger.log_reader import LogReader
 from ledger.rpc import MalformedAnswerError
 from wallet.client.errors import NodeError, NodeRefusedError
-from wallet.client.steps import Steps, look
+from wallet.client.steps import look
 from wallet.client.transactions import Ledger
 
 E = TypeVar("E", bound=Event)
 
 
-def events(
+async def events(
     ledger: Ledger,
     kind: type[E],
     topics: Sequence[bytes | None] = (),
     *,
     after: int = -1,
     last: int | None = None,
-) -> Steps[tuple[E, ...]]:
+) -> tuple[E, ...]:
     """Return all events of a kind since the deployment, in order.
 
     Args:
@@ -41,37 +41,37 @@ def events(
     plan, contract = _plan(kind)
     wanted = [[plan.topic], *([None if one is None else [one] for one in topics])]
     reader = LogReader((getattr(ledger.deployment.contracts, contract),), wanted)
-    newest = last if last is not None else (yield from final_number(ledger))
+    newest = last if last is not None else (await final_number(ledger))
     first = max(ledger.deployment.block_number, after + 1)
     decoder = EventDecoder(ledger.deployment.contracts)
     found: list[E] = []
     while first <= newest:
         end = reader.reach(first, newest)
         try:
-            logs = yield from look(reader.ask(first, newest))
+            logs = await look(reader.ask(first, newest))
         except NodeRefusedError:
             if not reader.narrow(end - first + 1):
                 raise
             continue
         reader.take(end - first + 1, len(logs))
-        events = decoder.decode_all((yield from timed(logs)))
+        events = decoder.decode_all(await timed(logs))
         found += [event for event in events if isinstance(event, kind)]
         first = end + 1
     return tuple(found)
 
 
-def final_number(ledger: Ledger) -> Steps[int]:
+async def final_number(ledger: Ledger) -> int:
     """Return the number of the newest final block."""
-    newest = yield from look(queries.block(ledger.finality.tag))
+    newest = await look(queries.block(ledger.finality.tag))
     return -1 if newest is None else ledger.finality.final_number(newest)
 
 
-def timed(logs: tuple[Log, ...]) -> Steps[tuple[Log, ...]]:
+async def timed(logs: tuple[Log, ...]) -> tuple[Log, ...]:
     """Return logs with their blocks' timestamps, which some nodes leave out."""
     try:
         blocks = []
         for call in log_reader.times_wanted(logs):
-            blocks += [(yield from look(call))]
+            blocks += [(await look(call))]
         return log_reader.timed(logs, blocks)
     except MalformedAnswerError as error:
         raise NodeError(str(error)) from error

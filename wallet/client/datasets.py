@@ -29,7 +29,7 @@ from wallet.client.calls import Answer, HttpCall, path, reader
 from wallet.client.checks import Check
 from wallet.client.errors import NotFoundError, UnknownNameError, VerificationError
 from wallet.client.patience import patiently
-from wallet.client.steps import Steps, look, pause
+from wallet.client.steps import look, pause
 from wallet.client.transactions import Ledger
 
 CLASSES: Final = {
@@ -54,21 +54,21 @@ class DatasetAnswer(msgspec.Struct, frozen=True):
     head: TreeHead
 
 
-def registered(ledger: Ledger, dataset: bytes) -> Steps[DatasetTerms]:
+async def registered(ledger: Ledger, dataset: bytes) -> DatasetTerms:
     """Return the terms under which a dataset is registered.
 
     Raises:
         UnknownNameError: there is no such dataset.
     """
     if not ledger.own_node:
-        return (yield from patiently(ask_dataset(dataset))).terms
-    found = yield from chain.events(ledger, DatasetRegistered, (dataset,))
+        return (await patiently(ask_dataset(dataset))).terms
+    found = await chain.events(ledger, DatasetRegistered, (dataset,))
     if not found:
         raise UnknownNameError(f"no dataset {to_hex(dataset)} is registered")
     return found[0].terms
 
 
-def wait_until_registered(ledger: Ledger, dataset: bytes) -> Steps[DatasetTerms]:
+async def wait_until_registered(ledger: Ledger, dataset: bytes) -> DatasetTerms:
     """Return the terms of a dataset that was just registered; the gateway may hear of it later.
 
     Raises:
@@ -77,32 +77,32 @@ def wait_until_registered(ledger: Ledger, dataset: bytes) -> Steps[DatasetTerms]
     until = time.monotonic() + _PATIENCE
     while True:
         try:
-            return (yield from registered(ledger, dataset))
+            return await registered(ledger, dataset)
         except NotFoundError:
             if time.monotonic() > until:
                 raise
-        yield from pause(_POLL)
+        await pause(_POLL)
 
 
-def schema(ledger: Ledger, dataset: bytes) -> Steps[Schema]:
+async def schema(ledger: Ledger, dataset: bytes) -> Schema:
     """Return a dataset's schema."""
-    return Schema(dataset, (yield from registered(ledger, dataset)).fields)
+    return Schema(dataset, (await registered(ledger, dataset)).fields)
 
 
-def newest_publication(ledger: Ledger, dataset: bytes) -> Steps[tuple[int, TreeHead]]:
+async def newest_publication(ledger: Ledger, dataset: bytes) -> tuple[int, TreeHead]:
     """Return version, count and root of a dataset's newest publication; version zero for none."""
     if not ledger.own_node:
-        told = yield from patiently(ask_dataset(dataset))
+        told = await patiently(ask_dataset(dataset))
         return told.newest, told.head
     at = ledger.deployment.contracts
-    state = yield from look(views.dataset_of(at, dataset))
+    state = await look(views.dataset_of(at, dataset))
     if not state.publications:
         return 0, TreeHead(0, EMPTY_ROOT)
-    found = yield from look(views.publication_of(at, dataset, state.publications))
+    found = await look(views.publication_of(at, dataset, state.publications))
     return state.publications, TreeHead(found.count, found.root)
 
 
-def wait_for_publication(ledger: Ledger, dataset: bytes, head: TreeHead) -> Steps[int]:
+async def wait_for_publication(ledger: Ledger, dataset: bytes, head: TreeHead) -> int:
     """Return the version of a publication that was just made; the gateway may hear of it a little later.
 
     Raises:
@@ -110,15 +110,15 @@ def wait_for_publication(ledger: Ledger, dataset: bytes, head: TreeHead) -> Step
     """
     until = time.monotonic() + _PATIENCE
     while True:
-        version, newest = yield from newest_publication(ledger, dataset)
+        version, newest = await newest_publication(ledger, dataset)
         if newest == head:
             return version
         if time.monotonic() > until:
             raise UnknownNameError("the newest publication is not the one that was sent")
-        yield from pause(_POLL)
+        await pause(_POLL)
 
 
-def purpose_terms(ledger: Ledger, purpose: bytes) -> Steps[PurposeTerms]:
+async def purpose_terms(ledger: Ledger, purpose: bytes) -> PurposeTerms:
     """Return a purpose's texts and bounds; checked against its id.
 
     Raises:
@@ -126,10 +126,10 @@ def purpose_terms(ledger: Ledger, purpose: bytes) -> Steps[PurposeTerms]:
         VerificationError: the gateway tells of other terms.
     """
     if ledger.own_node:
-        found = yield from chain.events(ledger, PurposeRegistered, (purpose,))
+        found = await chain.events(ledger, PurposeRegistered, (purpose,))
         terms = [event.terms for event in found]
     else:
-        told = yield from patiently(ask_purposes())
+        told = await patiently(ask_purposes())
         terms = [one for one in told if contracts.purpose_id(one) == purpose]
     if not terms:
         raise UnknownNameError(f"no purpose {to_hex(purpose)} is registered")
@@ -138,21 +138,21 @@ def purpose_terms(ledger: Ledger, purpose: bytes) -> Steps[PurposeTerms]:
     return terms[0]
 
 
-def party_name(ledger: Ledger, party: bytes) -> Steps[str]:
+async def party_name(ledger: Ledger, party: bytes) -> str:
     """Return the name under which a party is admitted.
 
     Raises:
         UnknownNameError: it never was.
     """
     if not ledger.own_node:
-        return (yield from patiently(_ask_party(party))).name
-    found = yield from chain.events(ledger, PartyAdmitted, (party.rjust(32, b"\0"),))
+        return (await patiently(_ask_party(party))).name
+    found = await chain.events(ledger, PartyAdmitted, (party.rjust(32, b"\0"),))
     if not found:
         raise UnknownNameError(f"{to_hex(party)} was never admitted")
     return found[-1].title
 
 
-def name_at_grant(ledger: Ledger, authorization: bytes, consumer: bytes, told: str) -> Steps[str]:
+async def name_at_grant(ledger: Ledger, authorization: bytes, consumer: bytes, told: str) -> str:
     """Return the name that a consumer had at the place of a grant: the person was shown it.
 
     Args:
@@ -165,14 +165,14 @@ def name_at_grant(ledger: Ledger, authorization: bytes, consumer: bytes, told: s
         UnknownNameError: it had none, or the authorization is not on chain.
     """
     if not ledger.own_node:
-        return told or (yield from party_name(ledger, consumer))
+        return told or (await party_name(ledger, consumer))
     until = time.monotonic() + _PATIENCE
-    while not (granted := (yield from chain.events(ledger, Granted, (authorization,)))):
+    while not (granted := (await chain.events(ledger, Granted, (authorization,)))):
         if time.monotonic() > until:
             raise UnknownNameError(f"authorization {to_hex(authorization)} is in no final block")
-        yield from pause(_POLL)  # the gateway may hear of it before the own node
+        await pause(_POLL)  # the gateway may hear of it before the own node
     place = (granted[0].block.number, granted[0].log_index)
-    admitted = yield from chain.events(
+    admitted = await chain.events(
         ledger, PartyAdmitted, (consumer.rjust(32, b"\0"),), last=place[0]
     )
     before = [one for one in admitted if (one.block.number, one.log_index) < place]
@@ -181,10 +181,10 @@ def name_at_grant(ledger: Ledger, authorization: bytes, consumer: bytes, told: s
     return before[-1].title
 
 
-def has_role(party: bytes, role: str) -> Steps[bool]:
+async def has_role(party: bytes, role: str) -> bool:
     """Tell whether a party is active in a role, by the gateway's word."""
     try:
-        found = yield from patiently(_ask_party(party))
+        found = await patiently(_ask_party(party))
     except NotFoundError:
         return False
     return found.active and role in found.roles

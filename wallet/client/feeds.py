@@ -4,7 +4,6 @@ from typing import Final
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
 from ledger.deployment import Deployment
 from ledger.events import (
     Confirmed,
@@ -24,10 +23,9 @@ from ledger.events.decoding import EventDecoder
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.views import EventState, event_state
-from wallet.client.calls import HttpCall, nothing, path, reader
+from wallet.client.calls import HttpCall, path, reader
 from wallet.client.errors import ClientError
-from wallet.client.events import ServerEvent
-from wallet.client.steps import Steps, look, send
+from wallet.client.steps import look
 
 _ENDINGS: Final = frozenset(
     (
@@ -64,11 +62,6 @@ class Endings(msgspec.Struct, frozen=True):
 def revocations(since: int = 0, cursor: int = 0) -> HttpCall[Endings]:
     """Ask what ended or halted authorizations, from a block on."""
     return HttpCall("GET", path("/v1/revocations", since=since, cursor=cursor), reader(Endings))
-
-
-def follow_revocations(since: int = 0, cursor: int = 0) -> HttpCall[None]:
-    """Hear of them as they happen: for `Client.events`, with `read_endings`."""
-    return HttpCall("GET", path("/v1/revocations/events", since=since, cursor=cursor), nothing)
 
 
 class RevocationLog(msgspec.Struct, frozen=True):
@@ -131,14 +124,14 @@ class CheckedEndings:
         """Up to which it has everything, as the gateway says."""
         return self._next - 1
 
-    def more(self) -> Steps[tuple[NumberedEvent, ...]]:
+    async def more(self) -> tuple[NumberedEvent, ...]:
         """Return what ended, halted or goes on in the next blocks, all of it; nothing for no news.
 
         Raises:
             ClientError: An event is missing, or one was added or changed.
             ClientError: The gateway does not answer.
         """
-        page = yield from send(revocation_logs(self._next))
+        page = await revocation_logs(self._next)
         if page.last_block < self._next:
             return ()
         if page.first_block != self._next:
@@ -164,7 +157,7 @@ class CheckedEndings:
             problem = f"{self._state.count} events were told, the contract has {state.count}"
             raise ClientError(f"{problem}, or one was changed")
 
-    def verify_with_node(self) -> Steps[None]:
+    async def verify_with_node(self) -> None:
         """Do as `verify`, with the party's own node.
 
         Raises:
@@ -172,9 +165,9 @@ class CheckedEndings:
             NodeError: The node cannot be asked, or does not have the state of that block any more.
         """
         asked = event_state(from_hex(self._address), self.last_block)
-        if (yield from look(asked)) != self._state:
+        if (await look(asked)) != self._state:
             # A node that makes a block just then may have answered by that one; this one is old by now.
-            self.verify((yield from look(asked)))
+            self.verify(await look(asked))
 
     def _decoded(self, log: RevocationLog, page: RevocationLogs) -> NumberedEvent:
         if not page.first_block <= log.block_number <= page.last_block:
@@ -196,15 +189,3 @@ class CheckedEndings:
         if not isinstance(event, NumberedEvent):
             raise ClientError(f"{event.name} has no number")
         return event
-
-
-def read_endings(event: ServerEvent) -> Endings:
-    """Read an event of `follow_revocations`.
-
-    Raises:
-        ClientError: it is none.
-    """
-    try:
-        return msgspec.json.decode(event.data, type=Endings)
-    except UNREADABLE as error:
-        raise ClientError(f"not an event of the protocol: {error}") from error

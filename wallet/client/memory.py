@@ -25,7 +25,7 @@ from ledger.typed_data import SubjectLink
 from ledger.views import Standing
 from wallet.client import chain, datasets
 from wallet.client.errors import NodeRefusedError
-from wallet.client.steps import Steps, look, look_all
+from wallet.client.steps import look, look_all
 from wallet.client.transactions import Ledger
 from wallet.links import RememberedLinks
 
@@ -86,19 +86,19 @@ class Memory:
         self._final = -1
         """Newest block of which the node said that it is final."""
 
-    def accesses(self, ledger: Ledger, transaction: bytes) -> Steps[RecordedAccesses | None]:
+    async def accesses(self, ledger: Ledger, transaction: bytes) -> RecordedAccesses | None:
         """Return the accesses that a transaction recorded; None when it is in no final block."""
         found = self._transactions.get(transaction)
         if found is not None:
             return found
-        receipt = yield from look(queries.receipt(transaction))
-        if receipt is None or not (yield from self._is_final(ledger, receipt.block_number)):
+        receipt = await look(queries.receipt(transaction))
+        if receipt is None or not (await self._is_final(ledger, receipt.block_number)):
             return None
         decoder = EventDecoder(ledger.deployment.contracts)
         access_log = to_hex(ledger.deployment.contracts.access_log)
         events: dict[int, Accessed] = {}
         logs = tuple([log for log in receipt.logs if log.address == access_log])
-        for event in decoder.decode_all((yield from chain.timed(logs))):
+        for event in decoder.decode_all(await chain.timed(logs)):
             if isinstance(event, Accessed):
                 events[event.log_index] = event
         found = RecordedAccesses(receipt.block_number, events)
@@ -107,63 +107,61 @@ class Memory:
             self._transactions.popitem(last=False)
         return found
 
-    def publications(
+    async def publications(
         self, ledger: Ledger, dataset: bytes, block: int
-    ) -> Steps[tuple[Published, ...]]:
+    ) -> tuple[Published, ...]:
         """Return a dataset's publications, at least those up to a final block."""
         found = self._publications.get(dataset, _NO_PUBLICATIONS)
         if found.reached < block:
-            yield from self._is_final(ledger, block)
+            await self._is_final(ledger, block)
             reached, last = found.reached, self._final
-            new = yield from chain.events(ledger, Published, (dataset,), after=reached, last=last)
+            new = await chain.events(ledger, Published, (dataset,), after=reached, last=last)
             found = _Publications(last, found.events + new)
             self._publications[dataset] = found
         return found.events
 
-    def schema(self, ledger: Ledger, dataset: bytes) -> Steps[Schema]:
+    async def schema(self, ledger: Ledger, dataset: bytes) -> Schema:
         """Return the fields of a dataset, which never change."""
         if dataset not in self._schemas:
-            names = (yield from datasets.registered(ledger, dataset)).fields
+            names = (await datasets.registered(ledger, dataset)).fields
             self._schemas[dataset] = Schema(dataset, names)
         return self._schemas[dataset]
 
-    def learn_subjects(
-        self, ledger: Ledger, subjects: Collection[bytes], block: int
-    ) -> Steps[None]:
+    async def learn_subjects(self, ledger: Ledger, subjects: Collection[bytes], block: int) -> None:
         """Ask at once what `link_bounds` needs of many subjects, as of a final block or later."""
-        yield from self._learn(ledger, subjects, block)
+        await self._learn(ledger, subjects, block)
 
-    def _learn(self, ledger: Ledger, subjects: Collection[bytes], block: int) -> Steps[_People]:
-        yield from self._notice_changes(ledger, block)
+    async def _learn(self, ledger: Ledger, subjects: Collection[bytes], block: int) -> _People:
+        await self._notice_changes(ledger, block)
         known, contracts = self._people, ledger.deployment.contracts
         new = [one for one in dict.fromkeys(subjects) if one not in known.subjects]
-        states = yield from look_all([views.subject_of(contracts, one) for one in new])
+        states = await look_all([views.subject_of(contracts, one) for one in new])
         for subject, state in zip(new, states, strict=True):
             known.subjects[subject] = _Subject(state.registrar, state.links_from)
         registrars = {known.subjects[one].registrar for one in subjects}
-        yield from _learn_authorities(ledger, known, registrars)
+        await _learn_authorities(ledger, known, registrars)
         successors = {known.authorities[one].successor for one in registrars}
-        yield from _learn_authorities(ledger, known, successors)
+        await _learn_authorities(ledger, known, successors)
         return known
 
-    def _notice_changes(self, ledger: Ledger, block: int) -> Steps[None]:
+    async def _notice_changes(self, ledger: Ledger, block: int) -> None:
         """Forget people and authorities if an event up to a block may have changed what counts of them."""
         if block <= self._people_reached:
             return
-        yield from self._is_final(ledger, block)
+        await self._is_final(ledger, block)
         before, last = self._people_reached, self._final
-        if (yield from _people_changed(ledger, before + 1, last)):
+        if await _people_changed(ledger, before + 1, last):
             self._people = _People()
         self._people_reached = max(self._people_reached, last)
 
-    def link_bounds(
+    async def link_bounds(
         self, ledger: Ledger, subject: bytes, recorded: RecordedAccess
-    ) -> Steps[LinkBounds]:
+    ) -> LinkBounds:
         """Return which links of a subject count, as of an access's block or later.
 
         An end of links that came after the access is none for it.
         """
-        known = yield from self._learn(ledger, (subject,), recorded.block_number)
+        known = await self._learn(ledger, (subject,), recorded.block_number)
         found = known.subjects[subject]
         may = (found.registrar, known.authorities[found.registrar].successor)
         active = [one for one in may if known.authorities[one].is_active]
@@ -180,25 +178,25 @@ class Memory:
             self._links = RememberedLinks(ledger.deployment.domain_of(SubjectLink))
         return self._links.signer(link.link, link.signature)
 
-    def _is_final(self, ledger: Ledger, block: int) -> Steps[bool]:
+    async def _is_final(self, ledger: Ledger, block: int) -> bool:
         if block > self._final:
-            self._final = max(self._final, (yield from chain.final_number(ledger)))
+            self._final = max(self._final, (await chain.final_number(ledger)))
         return block <= self._final
 
 
-def _learn_authorities(
+async def _learn_authorities(
     ledger: Ledger, known: _People, authorities: Collection[bytes]
-) -> Steps[None]:
+) -> None:
     contracts = ledger.deployment.contracts
     new = [one for one in authorities if one not in known.authorities]
     calls: list[Call[Any]] = [views.successor_of(contracts, one) for one in new]
     calls += [views.standing_of(contracts, one) for one in new]
-    answers = yield from look_all(calls)
+    answers = await look_all(calls)
     for one, successor, standing in zip(new, answers[: len(new)], answers[len(new) :], strict=True):
         known.authorities[one] = _Authority(successor, standing)
 
 
-def _people_changed(ledger: Ledger, first: int, last: int) -> Steps[bool]:
+async def _people_changed(ledger: Ledger, first: int, last: int) -> bool:
     """Tell whether blocks may hold an event that changes which links count."""
     contracts = ledger.deployment.contracts
     readers = (
@@ -209,6 +207,6 @@ def _people_changed(ledger: Ledger, first: int, last: int) -> Steps[bool]:
     if any(reader.reach(first, last) < last for reader in readers):
         return True
     try:
-        return any((yield from look_all([reader.ask(first, last) for reader in readers])))
+        return any(await look_all([reader.ask(first, last) for reader in readers]))
     except NodeRefusedError:
         return True

@@ -27,7 +27,6 @@ from wallet.client import chain
 from wallet.client.datasets import ask_catalogue, ask_parties
 from wallet.client.errors import AmbiguousNameError, ClientError
 from wallet.client.patience import patiently
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 
 _LIKE_AN_ID: Final = re.compile(r"0x[0-9a-f]{4}", re.IGNORECASE)
@@ -67,7 +66,7 @@ def require_distinct_fields(names: Iterable[str]) -> None:
         before.append(require_distinct(name, before))
 
 
-def require_free_name(ledger: Ledger, party: bytes, name: str) -> Steps[None]:
+async def require_free_name(ledger: Ledger, party: bytes, name: str) -> None:
     """Check a party's name against those of all others that are admitted, by the own node or the gateway.
 
     One that was withdrawn asks for nothing any more, and its successor may be called like it in one language.
@@ -76,8 +75,8 @@ def require_free_name(ledger: Ledger, party: bytes, name: str) -> Steps[None]:
         AmbiguousNameError: it is, or half of it is, another's.
     """
     if ledger.own_node:
-        admitted = yield from chain.events(ledger, PartyAdmitted)
-        withdrawn = yield from chain.events(ledger, PartyWithdrawn)
+        admitted = await chain.events(ledger, PartyAdmitted)
+        withdrawn = await chain.events(ledger, PartyWithdrawn)
         newest = {event.party: event for event in admitted}
         ended = {event.party: _place(event) for event in withdrawn}
         names = {
@@ -86,24 +85,24 @@ def require_free_name(ledger: Ledger, party: bytes, name: str) -> Steps[None]:
             if _place(event) > ended.get(address, (-1, -1))
         }
     else:
-        told = yield from patiently(ask_parties())
+        told = await patiently(ask_parties())
         names = {one.address: one.name for one in told if one.active}
     require_distinct(name, [other for address, other in names.items() if address != party])
 
 
-def require_free_title(ledger: Ledger, dataset: bytes, title: str) -> Steps[None]:
+async def require_free_title(ledger: Ledger, dataset: bytes, title: str) -> None:
     """Check a dataset's title against those of all others that are not withdrawn.
 
     Raises:
         AmbiguousNameError: it is, or half of it is, another's.
     """
     if ledger.own_node:
-        registered = yield from chain.events(ledger, DatasetRegistered)
-        withdrawn = yield from chain.events(ledger, DatasetWithdrawn)
+        registered = await chain.events(ledger, DatasetRegistered)
+        withdrawn = await chain.events(ledger, DatasetWithdrawn)
         gone = {event.dataset for event in withdrawn} | {dataset}
         others = [event.terms.title for event in registered if event.dataset not in gone]
     else:
-        others = _titles((yield from patiently(ask_catalogue())), dataset)
+        others = _titles((await patiently(ask_catalogue())), dataset)
     require_distinct(title, others)
 
 

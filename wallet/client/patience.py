@@ -5,14 +5,14 @@ request, a signed transaction, lines at their place in an upload).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import msgspec
 
 from wallet.client.calls import HttpCall
 from wallet.client.errors import ThrottledError, UnavailableError, UnreachableError
-from wallet.client.steps import Steps, pause, send
+from wallet.client.steps import pause
 
 T = TypeVar("T")
 
@@ -37,7 +37,9 @@ class Patience(msgspec.Struct, frozen=True):
 USUAL: Final = Patience()
 
 
-def patiently(call: HttpCall[T] | Callable[[], Steps[T]], patience: Patience = USUAL) -> Steps[T]:
+async def patiently(
+    call: HttpCall[T] | Callable[[], Awaitable[T]], patience: Patience = USUAL
+) -> T:
     """Ask until there is an answer, or patience is over.
 
     Args:
@@ -51,11 +53,11 @@ def patiently(call: HttpCall[T] | Callable[[], Steps[T]], patience: Patience = U
     wait = patience.first
     while True:
         try:
-            return (yield from (send(call) if isinstance(call, HttpCall) else call()))
+            return await (call if isinstance(call, HttpCall) else call())
         except PASSING as error:
             asked = getattr(error, "retry_after", None)
             wait = min(wait if asked is None else max(wait, asked), patience.longest)
             if time.monotonic() + wait > until:
                 raise
-        yield from pause(wait)
+        await pause(wait)
         wait *= 2

@@ -43,7 +43,6 @@ from ledger.typed_data import (
 from wallet.client.checks import Check
 from wallet.client.errors import ClientError, VerificationError
 from wallet.client.opening import OpenedRecord
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis, Opened, verify_opened
 
@@ -88,7 +87,7 @@ def make_receipt(
     )
 
 
-def verify_receipt(ledger: Ledger, receipt: Receipt) -> Steps[Opened]:
+async def verify_receipt(ledger: Ledger, receipt: Receipt) -> Opened:
     """Check a receipt: offline, or against the chain when there is a node.
 
     Raises:
@@ -104,10 +103,8 @@ def verify_receipt(ledger: Ledger, receipt: Receipt) -> Steps[Opened]:
     except LedgerError as error:
         raise VerificationError(Check.REQUEST, str(error)) from error
     result = AccessResult(request, signed, receipt.recorded, receipt.release, None)
-    return (
-        yield from verify_opened(
-            ledger, receipt.submission, result, receipt.basis, receipt.names, receipt.records
-        )
+    return await verify_opened(
+        ledger, receipt.submission, result, receipt.basis, receipt.names, receipt.records
     )
 
 

@@ -23,7 +23,6 @@ from ledger.typed_data import (
 from wallet.client.calls import Answer, Bitmap, Credential, HttpCall, OptionalBitmap, path, reader
 from wallet.client.errors import ProblemError
 from wallet.client.patience import patiently
-from wallet.client.steps import Steps
 from wallet.client.transactions import Mined, read_mined, refusal_in
 
 Act = Revocation | Confirmation | Freeze | SignerRotation | RecoveryVeto | GuardianAppointment
@@ -140,7 +139,7 @@ def relay_act(act: Act, approval: Approval) -> HttpCall[Mined]:
     return HttpCall("POST", where, read_mined, body=msgspec.json.encode(body))
 
 
-def relayed(call: HttpCall[Mined]) -> Steps[Mined]:
+async def relayed(call: HttpCall[Mined]) -> Mined:
     """Relay, as often as it takes; it may be repeated.
 
     Raises:
@@ -148,7 +147,7 @@ def relayed(call: HttpCall[Mined]) -> Steps[Mined]:
         ClientError: it could not be relayed.
     """
     try:
-        return (yield from patiently(call))
+        return await patiently(call)
     except ProblemError as error:
         raise refusal_in(error) from error
 

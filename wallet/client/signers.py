@@ -14,7 +14,6 @@ from wallet.client.identity import ProvenSigner, open_session, session_challenge
 from wallet.client.party import Bearer, PartyKey
 from wallet.client.patience import patiently
 from wallet.client.relays import Act
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.passkey import SoftwarePasskey
 
@@ -113,22 +112,22 @@ def prove(signer: SubjectSigner, text: bytes, keep_for: str = "any") -> ProvenSi
     return ProvenSigner("0x" + signer.signer.hex(), "0x" + signature.hex(), keep_for)
 
 
-def asking(signer: SubjectSigner, call: HttpCall[T]) -> Steps[T]:
+async def asking(signer: SubjectSigner, call: HttpCall[T]) -> T:
     """Ask a service as a subject; with a passkey a session is opened first."""
     service = Service(call.service)
     if signer.asker(service) is None and isinstance(signer, PasskeySigner):
-        signer.remember(service, (yield from begin_session(signer.ledger, signer, service)))
-    return (yield from patiently(call.asked_by(signer.asker(service))))
+        signer.remember(service, (await begin_session(signer.ledger, signer, service)))
+    return await patiently(call.asked_by(signer.asker(service)))
 
 
-def begin_session(ledger: Ledger, signer: SubjectSigner, service: Service) -> Steps[Bearer]:
+async def begin_session(ledger: Ledger, signer: SubjectSigner, service: Service) -> Bearer:
     """Open a session at a service with its challenge, if the challenge is what it must be.
 
     Raises:
         ForeignTextError: it is another text, such as another service's challenge; nothing is signed.
     """
-    challenge = yield from patiently(session_challenge(signer.signer, service))
-    yield from verify_challenge(ledger, challenge, signer.signer, service)
+    challenge = await patiently(session_challenge(signer.signer, service))
+    await verify_challenge(ledger, challenge, signer.signer, service)
     signed = signer.sign_digest(personal_digest(challenge.challenge.encode()))
-    session = yield from patiently(open_session(challenge, signer.signer, signed, service))
+    session = await patiently(open_session(challenge, signer.signer, signed, service))
     return Bearer(session.token)

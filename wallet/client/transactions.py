@@ -33,7 +33,7 @@ from wallet.client.errors import (
 )
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
-from wallet.client.steps import Steps, look, pause
+from wallet.client.steps import look, pause
 
 _POLL: Final = 0.05
 _MARGIN: Final = 1.25
@@ -78,13 +78,13 @@ class Outlook(msgspec.Struct, frozen=True):
     max_gas: int
 
 
-def transact(
+async def transact(
     ledger: Ledger,
     key: PartyKey | None,
     call: ContractCall,
     *,
     note: Callable[[bytes], None] = lambda _raw: None,
-) -> Steps[Mined]:
+) -> Mined:
     """Send a transaction and wait until it is final.
 
     Args:
@@ -103,77 +103,75 @@ def transact(
     if key is None:
         raise MissingKeyError("a transaction must be signed: name a key")
     to = ledger.deployment.address_of(call.contract)
-    prepared = yield from (_own_terms if ledger.own_node else _told_terms)(ledger, key, to, call)
+    prepared = await (_own_terms if ledger.own_node else _told_terms)(ledger, key, to, call)
     signed = key.sign_transaction(prepared)
     note(signed.raw)
-    return (yield from carry_out(ledger, signed))
+    return await carry_out(ledger, signed)
 
 
-def register_encryption_key(
+async def register_encryption_key(
     ledger: Ledger, key: PartyKey | None, opening: OpeningKey
-) -> Steps[Mined]:
+) -> Mined:
     """Put a party's encryption key into the Registry, so that others can seal to it."""
-    return (
-        yield from transact(
-            ledger, key, contracts.set_encryption_key(opening.encryption_key.to_bytes())
-        )
+    return await transact(
+        ledger, key, contracts.set_encryption_key(opening.encryption_key.to_bytes())
     )
 
 
-def carry_out(ledger: Ledger, signed: SignedTransaction) -> Steps[Mined]:
+async def carry_out(ledger: Ledger, signed: SignedTransaction) -> Mined:
     """Send a signed transaction, for the first time or again; see `transact`."""
     if not ledger.own_node:
-        return (yield from _relay(signed))
+        return await _relay(signed)
     try:
-        yield from look(queries.send_raw_transaction(signed.raw))
+        await look(queries.send_raw_transaction(signed.raw))
     except (NodeError, UnreachableError):
         # It may be known already, or mined: the receipt tells. If it never comes, this error does.
-        return (yield from _receipt(ledger, signed, patience=min(5.0, ledger.timeout)))
-    return (yield from _receipt(ledger, signed, patience=ledger.timeout))
+        return await _receipt(ledger, signed, patience=min(5.0, ledger.timeout))
+    return await _receipt(ledger, signed, patience=ledger.timeout)
 
 
-def resume(ledger: Ledger, raw: bytes) -> Steps[Mined]:
+async def resume(ledger: Ledger, raw: bytes) -> Mined:
     """Send a transaction again that was noted before a crash; see `transact`."""
-    return (yield from carry_out(ledger, parse_transaction(raw)))
+    return await carry_out(ledger, parse_transaction(raw))
 
 
-def _own_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Steps[Transaction]:
-    estimate = yield from look(queries.estimate_gas(to, call.data, key.address))
-    nonce = yield from look(queries.transaction_count(key.address, "pending"))
-    newest = yield from look(queries.block("latest"))
-    price = yield from look(queries.gas_price())
+async def _own_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Transaction:
+    estimate = await look(queries.estimate_gas(to, call.data, key.address))
+    nonce = await look(queries.transaction_count(key.address, "pending"))
+    newest = await look(queries.block("latest"))
+    price = await look(queries.gas_price())
     fee = ledger.fee.offer(None if newest is None else newest.base_fee, price)
     gas = min(int(estimate * _MARGIN), GAS_CAP)
     return Transaction(ledger.deployment.chain_id, nonce, gas, fee, to, call.data)
 
 
-def _told_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Steps[Transaction]:
-    told = yield from patiently(ask_outlook(key.address))
+async def _told_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Transaction:
+    told = await patiently(ask_outlook(key.address))
     fee = ledger.fee.offer(None, told.gas_price)
     gas = min(told.max_gas, GAS_CAP)
     return Transaction(ledger.deployment.chain_id, told.nonce, gas, fee, to, call.data)
 
 
-def _receipt(ledger: Ledger, signed: SignedTransaction, *, patience: float) -> Steps[Mined]:
+async def _receipt(ledger: Ledger, signed: SignedTransaction, *, patience: float) -> Mined:
     until = time.monotonic() + patience
     while True:
-        receipt = yield from look(queries.receipt(signed.hash))
+        receipt = await look(queries.receipt(signed.hash))
         if receipt is not None:
-            newest = yield from look(queries.block(ledger.finality.tag))
+            newest = await look(queries.block(ledger.finality.tag))
             if newest is not None and ledger.finality.covers(receipt.block_number, newest):
                 break
         if time.monotonic() > until:
             raise NotFinalError(f"{to_hex(signed.hash)} is in no final block after {patience:g} s")
-        yield from pause(_POLL)
+        await pause(_POLL)
     if not receipt.succeeded:
-        yield from _explain(signed, receipt)
+        await _explain(signed, receipt)
     return Mined(signed.hash, receipt.block_number, receipt.block_hash, receipt.logs)
 
 
-def _explain(signed: SignedTransaction, receipt: Receipt) -> Steps[None]:
+async def _explain(signed: SignedTransaction, receipt: Receipt) -> None:
     """Raise the contract's reason: the call is made once more as it was before its block."""
     content, before = signed.content, receipt.block_number
-    yield from look(queries.call(content.to or b"", content.data, before, sender=signed.sender))
+    await look(queries.call(content.to or b"", content.data, before, sender=signed.sender))
     raise RefusedError("", f"transaction {to_hex(signed.hash)} failed")
 
 
@@ -191,9 +189,9 @@ def relay_transaction(raw: bytes) -> HttpCall[Mined]:
     return HttpCall("POST", "/v1/transactions", read_mined, body=body)
 
 
-def _relay(signed: SignedTransaction) -> Steps[Mined]:
+async def _relay(signed: SignedTransaction) -> Mined:
     try:
-        return (yield from patiently(relay_transaction(signed.raw)))
+        return await patiently(relay_transaction(signed.raw))
     except ProblemError as error:
         raise refusal_in(error) from error
 

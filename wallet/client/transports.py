@@ -1,14 +1,12 @@
 """Carries out calls and flows over HTTP: `Client` in ordinary code, `AsyncClient` in asyncio.
 
-Both do the same: make the request, sign it if the call says so, and read the answer. Neither tries
-anything twice; whoever knows whether that is right does (`wallet.client.patience`).
+Neither sends anything twice: a caller that knows that this is right does (`wallet.client.patience`).
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import httpx
@@ -18,8 +16,8 @@ from ledger.errors import LedgerError
 from ledger.http_signatures import body_digest, target_of
 from ledger.log_reader import LESS_MAY_DO
 from ledger.reverts import revert_in
-from ledger.rpc import AsyncRpc, Call, CallError, Rpc
-from wallet.client.calls import Answer, Credential, HttpCall, Service, problem_in
+from ledger.rpc import AsyncRpc, CallError, Rpc
+from wallet.client.calls import Answer, Credential, Effect, HttpCall, Service, problem_in
 from wallet.client.errors import (
     ClientError,
     MissingKeyError,
@@ -28,9 +26,9 @@ from wallet.client.errors import (
     RefusedError,
     UnreachableError,
 )
-from wallet.client.events import EventReader, ServerEvent
+from wallet.client.events import EventReader
 from wallet.client.party import Bearer, PartyKey
-from wallet.client.steps import Effect, Listen, Looks, Pause, Steps
+from wallet.client.steps import Listen, Look, Looks, Pause
 from wallet.errors import WalletError
 
 T = TypeVar("T")
@@ -39,6 +37,7 @@ MOST_ANSWER: Final = 256 * 2**20
 """Bytes of an answer at most: what a service may make us hold."""
 
 _OK: Final = 200
+_FOREIGN: Final = "a flow awaits calls, questions, events and pauses only"
 _EVENT_STREAM: Final = "text/event-stream"
 
 
@@ -133,11 +132,84 @@ class _Core:
         except httpx.InvalidURL as error:
             raise UnreachableError(f"{place} sent us elsewhere: {error}") from error
 
+    # Carrying out
 
-def _add(body: bytearray, chunk: bytes) -> None:
-    if len(body) + len(chunk) > MOST_ANSWER:
-        raise ClientError(f"the answer has more than {MOST_ANSWER} bytes")
-    body += chunk
+    async def _run(self, flow: Awaitable[T]) -> T:
+        steps = flow.__await__()
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    result = await self._perform(effect)
+                except WalletError as error:
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(result)
+        except StopIteration as end:
+            outcome: T = end.value
+            return outcome
+        finally:
+            steps.close()
+
+    async def _perform(self, effect: Effect[Any]) -> Any:
+        if isinstance(effect, HttpCall):
+            return await self._ask(effect)
+        if isinstance(effect, Listen):
+            return await self._listen(effect)
+        if isinstance(effect, Pause):
+            return await self._pause(effect.seconds)
+        if isinstance(effect, Look | Looks):
+            return await self._look(effect)
+        raise ClientError(_FOREIGN)
+
+    async def _ask(self, call: HttpCall[T]) -> T:
+        request = self._request(call, call.content_type)
+        body = bytearray()
+
+        def take(chunk: bytes) -> None:
+            if len(body) + len(chunk) > MOST_ANSWER:
+                raise ClientError(f"the answer has more than {MOST_ANSWER} bytes")
+            body.extend(chunk)
+
+        with self._errors(request):
+            response = await self._receive(request, take)
+        return call.result(self._answer(response, bytes(body)))
+
+    async def _listen(self, effect: Listen[T]) -> T | None:
+        end = time.monotonic() + effect.seconds
+        reader, results = EventReader(), list[T]()
+
+        def take(line: str) -> bool:
+            event = reader.feed(line)
+            result = None if event is None else effect.until(event)
+            if result is not None:
+                results.append(result)
+            return result is not None or (event is not None and time.monotonic() > end)
+
+        request = self._request(effect.call, _EVENT_STREAM)
+        with self._errors(request):
+            refused = await self._follow(request, take)
+        if refused is not None:
+            raise problem_in(self._answer(refused, refused.content))
+        return results[0] if results else None
+
+    async def _receive(
+        self, request: httpx.Request, take: Callable[[bytes], None]
+    ) -> httpx.Response:
+        """Hand the answer's body to `take`, piece by piece."""
+        raise NotImplementedError
+
+    async def _follow(
+        self, request: httpx.Request, take: Callable[[str], bool]
+    ) -> httpx.Response | None:
+        """Hand the stream's lines to `take`, until that returns True; return an answer that is no stream."""
+        raise NotImplementedError
+
+    async def _look(self, question: Look[Any] | Looks[Any]) -> Any:
+        raise NotImplementedError
+
+    async def _pause(self, seconds: float) -> None:
+        raise NotImplementedError
 
 
 NodeT = TypeVar("NodeT", Rpc, AsyncRpc)
@@ -162,7 +234,7 @@ def _asked(node: NodeT | None) -> Iterator[NodeT]:
 
 
 class Client(_Core):
-    """The other parties, asked from ordinary code. Safe to share between threads."""
+    """Carries out flows in ordinary code. Safe to share between threads."""
 
     def __init__(
         self, *arguments: Any, transport: httpx.BaseTransport | None = None, **options: Any
@@ -175,12 +247,7 @@ class Client(_Core):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -189,99 +256,57 @@ class Client(_Core):
         if self._node is not None:
             self._node.close()
 
-    def run(self, steps: Steps[T]) -> T:
-        """Carry out a flow.
+    def run(self, flow: Awaitable[T]) -> T:
+        """Carry out a flow, or a single call. There is no event loop: nothing below ever suspends.
 
         Raises:
             WalletError: what the flow raises.
         """
         try:
-            effect = next(steps)
-            while True:
-                try:
-                    result = self._perform(effect)
-                except WalletError as error:
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(result)
+            self._run(flow).send(None)
         except StopIteration as end:
-            found: T = end.value
-            return found
+            outcome: T = end.value
+            return outcome
+        raise ClientError(_FOREIGN)
 
-    def send(self, call: HttpCall[T]) -> T:
-        """Ask a service.
+    async def _receive(
+        self, request: httpx.Request, take: Callable[[bytes], None]
+    ) -> httpx.Response:
+        response = self._http.send(request, stream=True)
+        try:
+            for chunk in response.iter_bytes():
+                take(chunk)
+        finally:
+            response.close()
+        return response
 
-        Raises:
-            ClientError: one of its kinds.
-        """
-        request = self._request(call, call.content_type)
-        body = bytearray()
-        with self._errors(request):
-            response = self._http.send(request, stream=True)
-            try:
-                for chunk in response.iter_bytes():
-                    _add(body, chunk)
-            finally:
-                response.close()
-        return call.result(self._answer(response, bytes(body)))
-
-    def look(self, call: Call[T]) -> T:
-        """Ask the party's own node.
-
-        Raises:
-            ClientError: none was named.
-            NodeError: it did not answer, or refused.
-        """
-        with _asked(self._node) as node:
-            return node.send(call)
-
-    def look_all(self, looks: Looks[T]) -> list[T]:
-        """Ask the party's own node several questions; see `look`."""
-        with _asked(self._node) as node:
-            return node.send_many(looks.calls)
-
-    def events(self, call: HttpCall[None]) -> Iterator[ServerEvent]:
-        """Follow a stream of events until it ends.
-
-        Raises:
-            ClientError: one of its kinds.
-        """
-        request, reader = self._request(call, _EVENT_STREAM), EventReader()
-        with self._errors(request):
-            response = self._http.send(request, stream=True)
-            try:
-                if response.status_code != _OK:
-                    raise problem_in(self._answer(response, response.read()))
-                for line in response.iter_lines():
-                    event = reader.feed(line)
-                    if event is not None:
-                        yield event
-            finally:
-                response.close()
-
-    def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, HttpCall):
-            return self.send(effect)
-        if isinstance(effect, Call):
-            return self.look(effect)
-        if isinstance(effect, Looks):
-            return self.look_all(effect)
-        if isinstance(effect, Pause):
-            time.sleep(effect.seconds)
-            return None
-        return self._listen(effect)
-
-    def _listen(self, effect: Listen[T]) -> T | None:
-        end = time.monotonic() + effect.seconds
-        for event in self.events(effect.call):
-            found = effect.until(event)
-            if found is not None or time.monotonic() > end:
-                return found
+    async def _follow(
+        self, request: httpx.Request, take: Callable[[str], bool]
+    ) -> httpx.Response | None:
+        response = self._http.send(request, stream=True)
+        try:
+            if response.status_code != _OK:
+                response.read()
+                return response
+            for line in response.iter_lines():
+                if take(line):
+                    break
+        finally:
+            response.close()
         return None
+
+    async def _look(self, question: Look[Any] | Looks[Any]) -> Any:
+        with _asked(self._node) as node:
+            if isinstance(question, Looks):
+                return node.send_many(question.calls)
+            return node.send(question.call)
+
+    async def _pause(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - in the ordinary client nothing suspends
 
 
 class AsyncClient(_Core):
-    """The other parties, asked from asyncio."""
+    """Carries out flows in asyncio."""
 
     def __init__(
         self, *arguments: Any, transport: httpx.AsyncBaseTransport | None = None, **options: Any
@@ -294,12 +319,7 @@ class AsyncClient(_Core):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -308,78 +328,48 @@ class AsyncClient(_Core):
         if self._node is not None:
             await self._node.close()
 
-    async def run(self, steps: Steps[T]) -> T:
-        """Carry out a flow; see `Client.run`."""
-        try:
-            effect = next(steps)
-            while True:
-                try:
-                    result = await self._perform(effect)
-                except WalletError as error:
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(result)
-        except StopIteration as end:
-            found: T = end.value
-            return found
-
-    async def send(self, call: HttpCall[T]) -> T:
-        """Ask a service; see `Client.send`."""
-        request = self._request(call, call.content_type)
-        body = bytearray()
-        with self._errors(request):
-            response = await self._http.send(request, stream=True)
-            try:
-                async for chunk in response.aiter_bytes():
-                    _add(body, chunk)
-            finally:
-                await response.aclose()
-        return call.result(self._answer(response, bytes(body)))
-
-    async def look(self, call: Call[T]) -> T:
-        """Ask the party's own node; see `Client.look`."""
-        with _asked(self._node) as node:
-            return await node.send(call)
-
-    async def look_all(self, looks: Looks[T]) -> list[T]:
-        """Ask the party's own node several questions; see `Client.look`."""
-        with _asked(self._node) as node:
-            return await node.send_many(looks.calls)
-
-    async def events(self, call: HttpCall[None]) -> AsyncIterator[ServerEvent]:
-        """Follow a stream of events until it ends; see `Client.events`."""
-        request, reader = self._request(call, _EVENT_STREAM), EventReader()
-        with self._errors(request):
-            response = await self._http.send(request, stream=True)
-            try:
-                if response.status_code != _OK:
-                    raise problem_in(self._answer(response, await response.aread()))
-                async for line in response.aiter_lines():
-                    event = reader.feed(line)
-                    if event is not None:
-                        yield event
-            finally:
-                await response.aclose()
-
-    async def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, HttpCall):
-            return await self.send(effect)
-        if isinstance(effect, Call):
-            return await self.look(effect)
-        if isinstance(effect, Looks):
-            return await self.look_all(effect)
-        if isinstance(effect, Pause):
-            await asyncio.sleep(effect.seconds)
-            return None
-        return await self._listen(effect)
+    async def run(self, flow: Awaitable[T]) -> T:
+        """Carry out a flow, or a single call; see `Client.run`."""
+        return await self._run(flow)
 
     async def _listen(self, effect: Listen[T]) -> T | None:
         try:
             async with asyncio.timeout(effect.seconds):
-                async for event in self.events(effect.call):
-                    found = effect.until(event)
-                    if found is not None:
-                        return found
+                return await super()._listen(effect)
         except TimeoutError:
-            pass
+            return None
+
+    async def _receive(
+        self, request: httpx.Request, take: Callable[[bytes], None]
+    ) -> httpx.Response:
+        response = await self._http.send(request, stream=True)
+        try:
+            async for chunk in response.aiter_bytes():
+                take(chunk)
+        finally:
+            await response.aclose()
+        return response
+
+    async def _follow(
+        self, request: httpx.Request, take: Callable[[str], bool]
+    ) -> httpx.Response | None:
+        response = await self._http.send(request, stream=True)
+        try:
+            if response.status_code != _OK:
+                await response.aread()
+                return response
+            async for line in response.aiter_lines():
+                if take(line):
+                    break
+        finally:
+            await response.aclose()
         return None
+
+    async def _look(self, question: Look[Any] | Looks[Any]) -> Any:
+        with _asked(self._node) as node:
+            if isinstance(question, Looks):
+                return await node.send_many(question.calls)
+            return await node.send(question.call)
+
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

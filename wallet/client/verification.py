@@ -49,7 +49,7 @@ from wallet.client.errors import ClientError, DeniedError, VerificationError, pr
 from wallet.client.memory import Memory
 from wallet.client.opening import OpenedRecord, Unlocked, open_release, verify_values
 from wallet.client.parts_faults import Faults
-from wallet.client.steps import Steps, look
+from wallet.client.steps import look
 from wallet.client.transactions import Ledger
 
 PUBLICATION_LAG: Final = 24 * 3600
@@ -119,9 +119,9 @@ class _Terms(msgspec.Struct, frozen=True):
     subject: bytes | None
 
 
-def learn_subjects(
+async def learn_subjects(
     ledger: Ledger, memory: Memory, answers: Iterable[tuple[AccessResult, Basis]]
-) -> Steps[None]:
+) -> None:
     """Ask the own node at once for what opening many answers asks it of each person.
 
     Args:
@@ -136,17 +136,17 @@ def learn_subjects(
         if result.release is not None and result.recorded is not None and basis.link is not None:
             subjects.add(basis.link.link.subject)
             block = max(block, result.recorded.block_number)
-    yield from memory.learn_subjects(ledger, subjects, block)
+    await memory.learn_subjects(ledger, subjects, block)
 
 
-def open_result(
+async def open_result(
     ledger: Ledger,
     opening: OpeningKey,
     submission: Submission,
     result: AccessResult,
     basis: Basis | None = None,
     memory: Memory | None = None,
-) -> Steps[Opened]:
+) -> Opened:
     """Open an answer after checking it.
 
     Args:
@@ -168,17 +168,17 @@ def open_result(
         return open_release(release, schema, submission.request, opening, rosters, domain)
 
     verifier = _Verifier(ledger, submission, basis or Basis(), memory=memory)
-    return (yield from verifier.run(result, reveal))
+    return await verifier.run(result, reveal)
 
 
-def verify_opened(
+async def verify_opened(
     ledger: Ledger,
     submission: Submission,
     result: AccessResult,
     basis: Basis,
     names: tuple[str, ...],
     records: tuple[OpenedRecord, ...],
-) -> Steps[Opened]:
+) -> Opened:
     """Check again what was opened before; without a node this needs nobody.
 
     Args:
@@ -196,12 +196,12 @@ def verify_opened(
     def reveal(release: Release, schema: Schema) -> Unlocked:
         return verify_values(release, schema, submission.request.fields, records)
 
-    return (yield from _Verifier(ledger, submission, basis, names).run(result, reveal))
+    return await _Verifier(ledger, submission, basis, names).run(result, reveal)
 
 
-def verify_denial(
+async def verify_denial(
     ledger: Ledger, submission: Submission, result: AccessResult
-) -> Steps[DeniedError]:
+) -> DeniedError:
     """Return a denial after checking that it is on chain (with a node of the party's own).
 
     Raises:
@@ -209,7 +209,7 @@ def verify_denial(
         ClientError: the access was not denied.
     """
     verifier = _Verifier(ledger, submission, Basis())
-    recorded = yield from verifier.check_access(result)
+    recorded = await verifier.check_access(result)
     if recorded.outcome == Outcome.ALLOWED:
         raise ClientError("the access was allowed")
     return DeniedError(recorded, OUTCOMES[recorded.outcome].title)
@@ -238,17 +238,17 @@ class _Verifier:
         self._checked: list[Check] = []
         self._open: list[Open] = []
 
-    def run(self, result: AccessResult, reveal: _Reveal) -> Steps[Opened]:
-        recorded = yield from self.check_access(result)
+    async def run(self, result: AccessResult, reveal: _Reveal) -> Opened:
+        recorded = await self.check_access(result)
         if recorded.outcome != Outcome.ALLOWED:
             raise DeniedError(recorded, OUTCOMES[recorded.outcome].title)
         release = result.release
         if release is None:
             raise _nothing_released(result)
-        terms = yield from self._terms(release)
-        head = yield from self._head(release, recorded)
+        terms = await self._terms(release)
+        head = await self._head(release, recorded)
         if self._names is None:
-            schema = yield from self._memory.schema(self._ledger, release.dataset)
+            schema = await self._memory.schema(self._ledger, release.dataset)
             self._checked.append(Check.KEYS)
         else:
             schema = Schema(release.dataset, self._names)
@@ -256,8 +256,8 @@ class _Verifier:
         records = unlocked.records
         self._checked.append(Check.VALUES)
         item = self._request.item if self._request.item != ALL else terms.item
-        yield from self._records(release, records, head, item)
-        yield from self._subject(release, records, terms, recorded)
+        await self._records(release, records, head, item)
+        await self._subject(release, records, terms, recorded)
         return Opened(
             access=recorded.access,
             recorded=recorded,
@@ -272,7 +272,7 @@ class _Verifier:
 
     # The access
 
-    def check_access(self, result: AccessResult) -> Steps[RecordedAccess]:
+    async def check_access(self, result: AccessResult) -> RecordedAccess:
         recorded = result.recorded
         if recorded is None:
             raise _nothing_released(result)
@@ -285,7 +285,7 @@ class _Verifier:
         if not self._ledger.own_node:
             self._leave_open(Check.ACCESS, _NO_NODE)
             return recorded
-        event = yield from self._event(recorded)
+        event = await self._event(recorded)
         found = (event.outcome, event.sequence, event.block.hash, event.block.timestamp)
         said = (recorded.outcome, recorded.sequence, recorded.block_hash, recorded.timestamp)
         if found != said:
@@ -295,9 +295,9 @@ class _Verifier:
         self._checked.append(Check.ACCESS)
         return recorded
 
-    def _event(self, recorded: RecordedAccess) -> Steps[Accessed]:
+    async def _event(self, recorded: RecordedAccess) -> Accessed:
         """Return the event at the place where the access is said to be."""
-        found = yield from self._memory.accesses(self._ledger, recorded.transaction)
+        found = await self._memory.accesses(self._ledger, recorded.transaction)
         if found is None:
             raise VerificationError(Check.ACCESS, "there is no such transaction in a final block")
         if found.block_number != recorded.block_number:
@@ -311,10 +311,10 @@ class _Verifier:
 
     # The basis
 
-    def _terms(self, release: Release) -> Steps[_Terms]:
+    async def _terms(self, release: Release) -> _Terms:
         terms = self._told_terms()
         if terms is None and self._ledger.own_node:
-            terms = yield from self._terms_on_chain()
+            terms = await self._terms_on_chain()
         if terms is None:
             self._leave_open(Check.BASIS, f"the basis is known by its id only: {_NO_NODE}")
             return _Terms(release.dataset, ALL, None)
@@ -332,27 +332,27 @@ class _Verifier:
             raise VerificationError(Check.BASIS, "the authorization is not the request's basis")
         return _Terms(granted.dataset, granted.item, granted.subject)
 
-    def _terms_on_chain(self) -> Steps[_Terms]:
+    async def _terms_on_chain(self) -> _Terms:
         basis = self._request.basis
-        granted = yield from chain.events(self._ledger, Granted, (basis,))
+        granted = await chain.events(self._ledger, Granted, (basis,))
         if granted:
             terms = granted[0].terms
             return _Terms(terms.dataset, terms.item, terms.subject)
-        agreement = yield from look(views.agreement_of(self._contracts, basis))
+        agreement = await look(views.agreement_of(self._contracts, basis))
         if agreement.number:
             return _Terms(agreement.dataset, ALL, None)
-        order = yield from look(views.order_of(self._contracts, basis))
+        order = await look(views.order_of(self._contracts, basis))
         return _Terms(order.dataset if any(order.dataset) else basis, ALL, None)
 
     # The publication
 
-    def _head(self, release: Release, recorded: RecordedAccess) -> Steps[TreeHead]:
+    async def _head(self, release: Release, recorded: RecordedAccess) -> TreeHead:
         if not self._ledger.own_node:
             self._leave_open(Check.PUBLICATION, _NO_NODE)
             self._leave_open(Check.FRESHNESS, _NO_NODE)
             return release.head
         block = recorded.block_number
-        published = yield from self._memory.publications(self._ledger, release.dataset, block)
+        published = await self._memory.publications(self._ledger, release.dataset, block)
         event = next((one for one in published if one.version == release.publication), None)
         if event is None or TreeHead(event.count, event.root) != release.head:
             raise VerificationError(Check.PUBLICATION, f"version {release.publication}")
@@ -373,13 +373,13 @@ class _Verifier:
 
     # The records
 
-    def _records(
+    async def _records(
         self,
         release: Release,
         records: tuple[OpenedRecord, ...],
         head: TreeHead,
         item: bytes,
-    ) -> Steps[None]:
+    ) -> None:
         entries = tuple(record.entry for record in records)
         try:
             run = _run_of(release, entries, head)
@@ -396,7 +396,7 @@ class _Verifier:
             raise VerificationError(Check.COMPLETENESS, "a record of somebody else")
         missing = [entry for entry in expected if entry not in entries]
         if missing:
-            yield from self._erased(release.dataset, missing)
+            await self._erased(release.dataset, missing)
 
     def _expected(
         self,
@@ -428,12 +428,12 @@ class _Verifier:
         owners = {entry.owner for entry in entries}
         return owners.pop() if len(owners) == 1 else None
 
-    def _erased(self, dataset: bytes, missing: list[PublicationEntry]) -> Steps[None]:
+    async def _erased(self, dataset: bytes, missing: list[PublicationEntry]) -> None:
         if not self._ledger.own_node:
             numbers = ", ".join(str(entry.number) for entry in missing)
             self._leave_open(Check.ERASURE, f"records {numbers} are missing: {_NO_NODE}")
             return
-        erased = yield from chain.events(self._ledger, RecordErased, (dataset,))
+        erased = await chain.events(self._ledger, RecordErased, (dataset,))
         items = {event.item for event in erased}
         for entry in missing:
             if entry.root not in items:
@@ -442,13 +442,13 @@ class _Verifier:
 
     # The person
 
-    def _subject(
+    async def _subject(
         self,
         release: Release,
         records: tuple[OpenedRecord, ...],
         terms: _Terms,
         recorded: RecordedAccess,
-    ) -> Steps[None]:
+    ) -> None:
         if terms.subject is None:
             return
         signed = self._basis.link
@@ -467,7 +467,7 @@ class _Verifier:
             signer = self._memory.signer(self._ledger, signed)
         except LedgerError as error:
             raise VerificationError(Check.SUBJECT, str(error)) from error
-        bounds = yield from self._memory.link_bounds(self._ledger, terms.subject, recorded)
+        bounds = await self._memory.link_bounds(self._ledger, terms.subject, recorded)
         fault = find_link_fault(signed.link, signer, bounds, recorded.timestamp)
         if fault is LinkFault.OVER:  # keyholders had a newer one; the bank may ask for it
             self._leave_open(Check.SUBJECT, "the link was over when the access was recorded")

@@ -12,7 +12,7 @@ from ledger.typed_data import ConfidentialityAgreement
 from ledger.views import AgreementState
 from wallet.client.errors import MissingKeyError
 from wallet.client.party import PartyKey
-from wallet.client.steps import Steps, look
+from wallet.client.steps import look
 from wallet.client.transactions import Ledger, Mined, transact
 
 _TIME_TO_RELAY: Final = 3600
@@ -25,7 +25,7 @@ class Applied(msgspec.Struct, frozen=True):
     mined: Mined
 
 
-def apply(
+async def apply(
     ledger: Ledger,
     key: PartyKey | None,
     *,
@@ -33,7 +33,7 @@ def apply(
     purpose: bytes,
     fields: int,
     justification: str,
-) -> Steps[Applied]:
+) -> Applied:
     """Apply for a dataset and a purpose.
 
     Args:
@@ -50,13 +50,13 @@ def apply(
     """
     present, nonce = _present(key), secrets.token_bytes(32)
     call = contracts.apply_for(dataset, purpose, fields, justification, nonce)
-    mined = yield from transact(ledger, present, call)
+    mined = await transact(ledger, present, call)
     return Applied(application_id(present.address, dataset, purpose, fields, nonce), mined)
 
 
-def sign_confidentiality(
+async def sign_confidentiality(
     ledger: Ledger, key: PartyKey | None, application: bytes, text: str
-) -> Steps[Mined]:
+) -> Mined:
     """Sign the confidentiality agreement of an application, and bring it on chain.
 
     Args:
@@ -74,30 +74,30 @@ def sign_confidentiality(
         present.address, application, text, secrets.token_bytes(32), deadline
     )
     signed = present.sign_record(terms, ledger.deployment.domain_of(terms))
-    return (yield from transact(ledger, present, contracts.sign_confidentiality(terms, signed)))
+    return await transact(ledger, present, contracts.sign_confidentiality(terms, signed))
 
 
-def agreement_state(
+async def agreement_state(
     ledger: Ledger, consumer: bytes, dataset: bytes, purpose: bytes
-) -> Steps[AgreementState]:
+) -> AgreementState:
     """Return how an agreement stands, from the party's own node."""
     identifier = agreement_id(consumer, dataset, purpose)
-    return (yield from look(views.agreement_of(ledger.deployment.contracts, identifier)))
+    return await look(views.agreement_of(ledger.deployment.contracts, identifier))
 
 
-def appeal(ledger: Ledger, key: PartyKey | None, statement: str) -> Steps[Mined]:
+async def appeal(ledger: Ledger, key: PartyKey | None, statement: str) -> Mined:
     """Appeal against a restriction; public for ever."""
-    return (yield from transact(ledger, key, contracts.appeal(statement)))
+    return await transact(ledger, key, contracts.appeal(statement))
 
 
-def name_recorder(ledger: Ledger, key: PartyKey | None, recorder: bytes) -> Steps[Mined]:
+async def name_recorder(ledger: Ledger, key: PartyKey | None, recorder: bytes) -> Mined:
     """Let a gateway's recorder record the consumer's requests, from the next block on."""
-    return (yield from transact(ledger, key, contracts.name_recorder(recorder)))
+    return await transact(ledger, key, contracts.name_recorder(recorder))
 
 
-def dismiss_recorder(ledger: Ledger, key: PartyKey | None, recorder: bytes) -> Steps[Mined]:
+async def dismiss_recorder(ledger: Ledger, key: PartyKey | None, recorder: bytes) -> Mined:
     """Take that back: what is under way and not recorded yet is passed over."""
-    return (yield from transact(ledger, key, contracts.dismiss_recorder(recorder)))
+    return await transact(ledger, key, contracts.dismiss_recorder(recorder))
 
 
 def _present(key: PartyKey | None) -> PartyKey:

@@ -8,13 +8,12 @@ from wallet.client import datasets
 from wallet.client.asks import Ask, AskState, send_ask, wait_for_answer
 from wallet.client.identity import Person, resolve
 from wallet.client.patience import patiently
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger
 from wallet.consumer.cases import Case
 from wallet.consumer.errors import GrantMismatchError
 
 
-def ask_customer(person: Person, ask: Ask) -> Steps[Case]:
+async def ask_customer(person: Person, ask: Ask) -> Case:
     """Ask a person whom the consumer knows by name and number.
 
     The identity authority notes the look-up and shows it to the person.
@@ -23,28 +22,28 @@ def ask_customer(person: Person, ask: Ask) -> Steps[Case]:
         ProblemError: name and number do not belong together, the person is not enrolled, or the
             ask is outside the bounds of its purpose or agreement.
     """
-    handle = yield from patiently(resolve(person, ask.purpose, ask.case_number))
-    return (yield from ask_handle(handle.handle, ask))
+    handle = await patiently(resolve(person, ask.purpose, ask.case_number))
+    return await ask_handle(handle.handle, ask)
 
 
-def ask_handle(handle: str, ask: Ask) -> Steps[Case]:
+async def ask_handle(handle: str, ask: Ask) -> Case:
     """Ask whoever handed over a handle; see `ask_customer`."""
-    request = yield from patiently(send_ask(handle, ask))
+    request = await patiently(send_ask(handle, ask))
     return Case(request, ask)
 
 
-def wait(ledger: Ledger, case: Case, seconds: float) -> Steps[Case]:
+async def wait(ledger: Ledger, case: Case, seconds: float) -> Case:
     """Wait for a person's answer; return the case with what was granted, checked.
 
     Raises:
         NotAnsweredError: no answer in this time.
         GrantMismatchError: what came back is not what was asked for.
     """
-    state = yield from wait_for_answer(case.request, seconds)
-    return (yield from settle(ledger, case, state))
+    state = await wait_for_answer(case.request, seconds)
+    return await settle(ledger, case, state)
 
 
-def settle(ledger: Ledger, case: Case, state: AskState) -> Steps[Case]:
+async def settle(ledger: Ledger, case: Case, state: AskState) -> Case:
     """Return a case with a person's answer, checked against what was asked.
 
     A person may grant less: fewer fields, fewer uses, a nearer end; never something else.
@@ -56,7 +55,7 @@ def settle(ledger: Ledger, case: Case, state: AskState) -> Steps[Case]:
     if granted is None:
         return Case(case.request, case.ask, state.state)
     _check_same(case.ask, granted)
-    yield from _check_statement(ledger, case.ask, granted, state.consumer_name)
+    await _check_statement(ledger, case.ask, granted, state.consumer_name)
     link = state.link
     if link is not None and (link.link.subject, link.link.dataset) != (
         granted.subject,
@@ -87,11 +86,11 @@ def _check_same(ask: Ask, granted: Authorization) -> None:
         raise GrantMismatchError("more was granted than was asked for")
 
 
-def _check_statement(ledger: Ledger, ask: Ask, granted: Authorization, told: str) -> Steps[None]:
+async def _check_statement(ledger: Ledger, ask: Ask, granted: Authorization, told: str) -> None:
     """Check that the sentence that the person signed says what it grants, by the names of then."""
-    dataset = yield from datasets.registered(ledger, granted.dataset)
-    purpose = yield from datasets.purpose_terms(ledger, granted.purpose)
-    name = yield from datasets.name_at_grant(ledger, struct_hash(granted), granted.consumer, told)
+    dataset = await datasets.registered(ledger, granted.dataset)
+    purpose = await datasets.purpose_terms(ledger, granted.purpose)
+    name = await datasets.name_at_grant(ledger, struct_hash(granted), granted.consumer, told)
     names = tuple(
         title for place, title in enumerate(dataset.fields) if granted.fields >> place & 1
     )

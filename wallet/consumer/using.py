@@ -25,7 +25,6 @@ from wallet.client.party import PartyKey
 from wallet.client.patience import USUAL, Patience
 from wallet.client.receipts import Receipt, make_receipt
 from wallet.client.requests import Asked, KeptRequest, RequestBook
-from wallet.client.steps import Steps, send
 from wallet.client.supervision import show_wrong_parts
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis, Opened, learn_subjects, open_result
@@ -96,14 +95,14 @@ def prepare(
     )
 
 
-def access(
+async def access(
     ledger: Ledger,
     opening: OpeningKey,
     book: RequestBook,
     request: KeptRequest,
     basis: Basis | None = None,
     patience: Patience = USUAL,
-) -> Steps[Used]:
+) -> Used:
     """Send a signed request until it is answered; open and check the answer.
 
     Whoever has stored what was opened says so (`RequestBook.note_stored`): then its key is destroyed. Until
@@ -120,17 +119,17 @@ def access(
     """
     known = basis or Basis()
     consents = {request.submission.request.basis: known.consent} if known.consent else NO_CONSENTS
-    (answered,) = yield from use(book, (request,), patience, consents)
-    return (yield from open_answer(ledger, opening, book, answered, basis))
+    (answered,) = await use(book, (request,), patience, consents)
+    return await open_answer(ledger, opening, book, answered, basis)
 
 
-def open_answer(
+async def open_answer(
     ledger: Ledger,
     opening: OpeningKey,
     book: RequestBook,
     answered: Answered,
     basis: Basis | None = None,
-) -> Steps[Used]:
+) -> Used:
     """Open and check an answer; see `access`.
 
     Args:
@@ -141,19 +140,19 @@ def open_answer(
         basis: what is known of the basis.
     """
     bases = {} if basis is None else {answered.request.submission.request.basis: basis}
-    (found,) = yield from open_answers(ledger, opening, book, (answered,), bases)
+    (found,) = await open_answers(ledger, opening, book, (answered,), bases)
     if isinstance(found, ClientError):
         raise found
     return found
 
 
-def open_answers(
+async def open_answers(
     ledger: Ledger,
     opening: OpeningKey,
     book: RequestBook,
     answers: Sequence[Answered],
     bases: Mapping[bytes, Basis] | None = None,
-) -> Steps[tuple[Used | ClientError, ...]]:
+) -> tuple[Used | ClientError, ...]:
     """Open and check many answers; the node is asked once for what they share.
 
     Args:
@@ -173,26 +172,26 @@ def open_answers(
     # n-k may be wrong, and each time a gateway may begin with another one of them.
     for again in range(1 + _may_be_wrong(ledger)):
         if again:
-            more = yield from _more_parts([answers[place].request for place in waiting])
+            more = await _more_parts([answers[place].request for place in waiting])
             for place, result in zip(waiting, more, strict=True):
                 results[place] = _with_parts(results[place], result)
-        yield from task.learn([(answers[place].request, results[place]) for place in waiting])
+        await task.learn([(answers[place].request, results[place]) for place in waiting])
         for place in waiting:
-            found[place] = yield from task.open(answers[place].request, results[place])
+            found[place] = await task.open(answers[place].request, results[place])
         waiting = [place for place in waiting if _needs_more(found[place])]
         if not waiting:
             break
     opened = [found[place] for place in range(len(answers))]
-    yield from _show_wrong_parts([one.opened for one in opened if isinstance(one, Used)])
+    await _show_wrong_parts([one.opened for one in opened if isinstance(one, Used)])
     return tuple(opened)
 
 
-def _show_wrong_parts(opened: Sequence[Opened]) -> Steps[None]:
+async def _show_wrong_parts(opened: Sequence[Opened]) -> None:
     """Show supervision which keyholders were wrong, each once; what was opened is there without that as well."""
     proofs = {proof.holder: (one.access, proof) for one in opened for proof in one.faults.proofs}
     for access_id, proof in proofs.values():
         with suppress(ClientError):
-            yield from send(show_wrong_parts(access_id, proof))
+            await show_wrong_parts(access_id, proof)
 
 
 class _Opening:
@@ -211,29 +210,29 @@ class _Opening:
         self._bases = bases
         self._memory = Memory()
 
-    def learn(self, answers: Sequence[tuple[KeptRequest, AccessResult]]) -> Steps[None]:
+    async def learn(self, answers: Sequence[tuple[KeptRequest, AccessResult]]) -> None:
         """Ask the node for what many share; an answer whose part could not be asked for says so itself."""
         with suppress(ClientError):
             pairs = [(result, self._known(request)) for request, result in answers]
-            yield from learn_subjects(self._ledger, self._memory, pairs)
+            await learn_subjects(self._ledger, self._memory, pairs)
 
-    def open(self, request: KeptRequest, result: AccessResult) -> Steps[Used | ClientError]:
+    async def open(self, request: KeptRequest, result: AccessResult) -> Used | ClientError:
         """Return what was opened, or why nothing was."""
         try:
-            return (yield from self._open(request, result))
+            return await self._open(request, result)
         except ClientError as error:
             return error
 
-    def _open(self, request: KeptRequest, result: AccessResult) -> Steps[Used]:
+    async def _open(self, request: KeptRequest, result: AccessResult) -> Used:
         ledger, memory, release = self._ledger, self._memory, result.release
         known = self._known(request)
         key = self._opening
         if release is not None:
             key = self._book.opening_key(request.id, key)
-        opened = yield from open_result(ledger, key, request.submission, result, known, memory)
+        opened = await open_result(ledger, key, request.submission, result, known, memory)
         if release is None:  # `open_result` has raised
             raise NotFoundHereError("nothing was released")
-        schema = yield from memory.schema(ledger, release.dataset)
+        schema = await memory.schema(ledger, release.dataset)
         receipt = make_receipt(ledger, request.submission, release, opened, schema.names, known)
         return Used(request, opened, receipt)
 
@@ -252,13 +251,13 @@ def _may_be_wrong(ledger: Ledger) -> int:
     return max((len(one.members) - one.threshold for one in rosters), default=0)
 
 
-def _more_parts(requests: Sequence[KeptRequest]) -> Steps[tuple[AccessResult | None, ...]]:
+async def _more_parts(requests: Sequence[KeptRequest]) -> tuple[AccessResult | None, ...]:
     """Ask for accesses again, as a keyholder may have sent wrong parts; None where nothing came."""
     found: list[AccessResult | None] = []
     for start in range(0, len(requests), MOST_ACCESSES):
         some = requests[start : start + MOST_ACCESSES]
         try:
-            texts = yield from send(submit(some))
+            texts = await submit(some)
         except ClientError:
             found += [None] * len(some)
         else:
@@ -283,13 +282,13 @@ def _with_parts(result: AccessResult, again: AccessResult | None) -> AccessResul
     return msgspec.structs.replace(again, release=release)
 
 
-def open_kept(
+async def open_kept(
     ledger: Ledger,
     opening: OpeningKey,
     book: RequestBook,
     request: KeptRequest,
     basis: Basis | None = None,
-) -> Steps[Used]:
+) -> Used:
     """Open an answer that came earlier.
 
     Raises:
@@ -300,4 +299,4 @@ def open_kept(
     if request.answer is None:
         raise NotFoundHereError(f"request {request.id} has no answer yet")
     answered = Answered(request, decode_result(request.answer))
-    return (yield from open_answer(ledger, opening, book, answered, basis))
+    return await open_answer(ledger, opening, book, answered, basis)

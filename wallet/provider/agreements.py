@@ -14,7 +14,7 @@ from wallet.client.errors import MissingKeyError, UnknownNameError, Verification
 from wallet.client.names import require_free_title
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
-from wallet.client.steps import Steps, look
+from wallet.client.steps import look
 from wallet.client.supervision import Application, applications
 from wallet.client.transactions import Ledger, Mined, transact
 from wallet.client.uploads import report_erasure
@@ -27,9 +27,7 @@ class Registered(msgspec.Struct, frozen=True):
     mined: Mined
 
 
-def register_dataset(
-    ledger: Ledger, key: PartyKey | None, terms: DatasetTerms
-) -> Steps[Registered]:
+async def register_dataset(ledger: Ledger, key: PartyKey | None, terms: DatasetTerms) -> Registered:
     """Register a dataset; its schema and whether it is personal never change.
 
     Raises:
@@ -39,13 +37,13 @@ def register_dataset(
     if key is None:
         raise MissingKeyError("this must be signed: name the provider's key")
     dataset = dataset_id(key.address, terms.code.encode())
-    yield from require_free_title(ledger, dataset, terms.title)
-    mined = yield from transact(ledger, key, contracts.register_dataset(terms))
-    yield from wait_until_registered(ledger, dataset)
+    await require_free_title(ledger, dataset, terms.title)
+    mined = await transact(ledger, key, contracts.register_dataset(terms))
+    await wait_until_registered(ledger, dataset)
     return Registered(dataset, mined)
 
 
-def reclassify(
+async def reclassify(
     ledger: Ledger,
     key: PartyKey | None,
     dataset: bytes,
@@ -53,20 +51,20 @@ def reclassify(
     open_class: Class,
     grade: int,
     reason: str,
-) -> Steps[Mined]:
+) -> Mined:
     """Change a dataset's classes and grade."""
     call = contracts.reclassify(dataset, sharing, open_class, grade, reason)
-    return (yield from transact(ledger, key, call))
+    return await transact(ledger, key, call)
 
 
-def withdraw_dataset(
+async def withdraw_dataset(
     ledger: Ledger, key: PartyKey | None, dataset: bytes, reason: str
-) -> Steps[Mined]:
+) -> Mined:
     """Withdraw a dataset for good."""
-    return (yield from transact(ledger, key, contracts.withdraw_dataset(dataset, reason)))
+    return await transact(ledger, key, contracts.withdraw_dataset(dataset, reason))
 
 
-def applications_to_decide(ledger: Ledger) -> Steps[tuple[Application, ...]]:
+async def applications_to_decide(ledger: Ledger) -> tuple[Application, ...]:
     """Return who applies for the provider's datasets; whoever it is and for what as on chain, if there is a node.
 
     What is approved is an id, so what a gateway tells of that id must be what it stands for.
@@ -74,20 +72,18 @@ def applications_to_decide(ledger: Ledger) -> Steps[tuple[Application, ...]]:
     Raises:
         VerificationError: the gateway tells of one otherwise than the chain.
     """
-    told = yield from patiently(applications())
+    told = await patiently(applications())
     if not ledger.own_node:
         return told
-    applied = {
-        to_hex(event.application): event for event in (yield from chain.events(ledger, Applied))
-    }
+    applied = {to_hex(event.application): event for event in (await chain.events(ledger, Applied))}
     found = []
     for one in told:
         event = applied.get(one.application)
         if event is None or _differs(one, event):
             detail = f"application {one.application} is not on chain as the gateway tells of it"
             raise VerificationError(Check.BASIS, detail)
-        name = yield from party_name(ledger, event.consumer)
-        terms = yield from purpose_terms(ledger, event.purpose)
+        name = await party_name(ledger, event.consumer)
+        terms = await purpose_terms(ledger, event.purpose)
         found.append(msgspec.structs.replace(one, consumer_name=name, purpose_code=terms.code))
     return tuple(found)
 
@@ -98,17 +94,17 @@ def _differs(one: Application, event: Applied) -> bool:
     return told != (*map(to_hex, ids), str(event.fields), event.justification)
 
 
-def fields_applied_for(ledger: Ledger, application: bytes) -> Steps[int]:
+async def fields_applied_for(ledger: Ledger, application: bytes) -> int:
     """Return what an application asks for: a bitmap over the dataset's schema.
 
     Raises:
         UnknownNameError: there is no such application.
     """
     if ledger.own_node:
-        state = yield from look(views.application_of(ledger.deployment.contracts, application))
+        state = await look(views.application_of(ledger.deployment.contracts, application))
         fields = state.fields
     else:
-        told = yield from patiently(applications())
+        told = await patiently(applications())
         wanted = to_hex(application)
         fields = next((int(one.fields) for one in told if one.application == wanted), 0)
     if not fields:
@@ -116,28 +112,28 @@ def fields_applied_for(ledger: Ledger, application: bytes) -> Steps[int]:
     return fields
 
 
-def approve(
+async def approve(
     ledger: Ledger, key: PartyKey | None, application: bytes, fields: int, expires_at: int
-) -> Steps[Mined]:
+) -> Mined:
     """Approve an application, for all or fewer of its fields, until a time."""
-    return (yield from transact(ledger, key, contracts.approve(application, fields, expires_at)))
+    return await transact(ledger, key, contracts.approve(application, fields, expires_at))
 
 
-def decline(ledger: Ledger, key: PartyKey | None, application: bytes, reason: str) -> Steps[Mined]:
+async def decline(ledger: Ledger, key: PartyKey | None, application: bytes, reason: str) -> Mined:
     """Decline an application."""
-    return (yield from transact(ledger, key, contracts.decline(application, reason)))
+    return await transact(ledger, key, contracts.decline(application, reason))
 
 
-def withdraw_agreement(
+async def withdraw_agreement(
     ledger: Ledger, key: PartyKey | None, agreement: bytes, reason: str
-) -> Steps[Mined]:
+) -> Mined:
     """End an agreement."""
-    return (yield from transact(ledger, key, contracts.withdraw_agreement(agreement, reason)))
+    return await transact(ledger, key, contracts.withdraw_agreement(agreement, reason))
 
 
-def erase(
+async def erase(
     ledger: Ledger, key: PartyKey | None, dataset: bytes, number: int, item: bytes, version: int
-) -> Steps[Mined]:
+) -> Mined:
     """Erase a record: its tombstone on chain first, then salt and ciphertext at the gateway.
 
     Args:
@@ -148,6 +144,6 @@ def erase(
         item: its root (`Book.item`).
         version: a publication that has it.
     """
-    mined = yield from transact(ledger, key, contracts.erase(dataset, item, version))
-    yield from patiently(report_erasure(dataset, number, mined.transaction))
+    mined = await transact(ledger, key, contracts.erase(dataset, item, version))
+    await patiently(report_erasure(dataset, number, mined.transaction))
     return mined

@@ -22,6 +22,7 @@ from wallet.client.errors import ClientError, MissingKeyError, NotFoundError
 from wallet.client.identity import PersonKind, ask_owners
 from wallet.client.keyholders import SealedSubkeys, ask_subkeys
 from wallet.client.patience import patiently
+from wallet.client.steps import look
 from wallet.client.transactions import Ledger, Mined, NotFinalError, resume, transact
 from wallet.client.transports import Client
 from wallet.client.uploads import UploadState
@@ -165,7 +166,7 @@ class RemoteServices:
 
     def send(self, upload: str, start: int, lines: bytes) -> None:
         """Send lines; not patiently: whoever sends asks first how far it got."""
-        self._client.send(uploads.send_lines(upload, start, lines))
+        self._client.run(uploads.send_lines(upload, start, lines))
 
     def seal(self, upload: str) -> TreeHead:
         """End an upload; return what the gateway computes of it."""
@@ -208,7 +209,7 @@ class RemoteServices:
         except NotFinalError:
             signed = parse_transaction(raw)
             count = queries.transaction_count(signed.sender, self._ledger.finality.tag)
-            if self._client.look(count) <= signed.content.nonce:
+            if self._client.run(look(count)) <= signed.content.nonce:
                 raise
             return None  # its nonce went to another transaction
 

@@ -4,73 +4,72 @@ from ledger import contracts
 from ledger.enumerations import Change, VoidGround
 from ledger.events import GrantTerms
 from wallet.client.party import PartyKey
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger, Mined, transact
 
 
-def restrict(
+async def restrict(
     ledger: Ledger, key: PartyKey | None, consumer: bytes, until: int, reason: str
-) -> Steps[Mined]:
+) -> Mined:
     """Deny every access of a consumer until a time; the reason is public for ever."""
-    return (yield from transact(ledger, key, contracts.restrict(consumer, until, reason)))
+    return await transact(ledger, key, contracts.restrict(consumer, until, reason))
 
 
-def lift(ledger: Ledger, key: PartyKey | None, consumer: bytes, reason: str) -> Steps[Mined]:
+async def lift(ledger: Ledger, key: PartyKey | None, consumer: bytes, reason: str) -> Mined:
     """End a restriction before its time."""
-    return (yield from transact(ledger, key, contracts.lift(consumer, reason)))
+    return await transact(ledger, key, contracts.lift(consumer, reason))
 
 
-def review_order(ledger: Ledger, key: PartyKey | None, order: bytes, findings: str) -> Steps[Mined]:
+async def review_order(ledger: Ledger, key: PartyKey | None, order: bytes, findings: str) -> Mined:
     """Review an emergency order that is over; before, the dataset can have no other one."""
-    return (yield from transact(ledger, key, contracts.review_order(order, findings)))
+    return await transact(ledger, key, contracts.review_order(order, findings))
 
 
-def countersign_order(ledger: Ledger, key: PartyKey | None, order: bytes) -> Steps[Mined]:
+async def countersign_order(ledger: Ledger, key: PartyKey | None, order: bytes) -> Mined:
     """Put an order in force that opens a dataset."""
-    return (yield from transact(ledger, key, contracts.countersign_order(order)))
+    return await transact(ledger, key, contracts.countersign_order(order))
 
 
-def end_order(ledger: Ledger, key: PartyKey | None, order: bytes, reason: str) -> Steps[Mined]:
+async def end_order(ledger: Ledger, key: PartyKey | None, order: bytes, reason: str) -> Mined:
     """End any order before its time; the reason is public for ever."""
-    return (yield from transact(ledger, key, contracts.end_order(order, reason)))
+    return await transact(ledger, key, contracts.end_order(order, reason))
 
 
-def veto_admission(ledger: Ledger, key: PartyKey | None, party: bytes, reason: str) -> Steps[Mined]:
+async def veto_admission(ledger: Ledger, key: PartyKey | None, party: bytes, reason: str) -> Mined:
     """Stop an announced admission before it is due."""
-    return (yield from transact(ledger, key, contracts.veto_admission(party, reason)))
+    return await transact(ledger, key, contracts.veto_admission(party, reason))
 
 
-def veto_change(
+async def veto_change(
     ledger: Ledger,
     key: PartyKey | None,
     change: Change,
     first: bytes,
     second: bytes,
     reason: str,
-) -> Steps[Mined]:
+) -> Mined:
     """Stop an announced change before it is due; `first` and `second` as it was announced."""
-    return (yield from transact(ledger, key, contracts.veto_change(change, first, second, reason)))
+    return await transact(ledger, key, contracts.veto_change(change, first, second, reason))
 
 
-def appoint_supervisor(ledger: Ledger, key: PartyKey | None, supervisor: bytes) -> Steps[Mined]:
+async def appoint_supervisor(ledger: Ledger, key: PartyKey | None, supervisor: bytes) -> Mined:
     """Let a machine suspend agreements for 30 minutes each."""
-    return (yield from transact(ledger, key, contracts.appoint_supervisor(supervisor)))
+    return await transact(ledger, key, contracts.appoint_supervisor(supervisor))
 
 
-def dismiss_supervisor(ledger: Ledger, key: PartyKey | None, supervisor: bytes) -> Steps[Mined]:
+async def dismiss_supervisor(ledger: Ledger, key: PartyKey | None, supervisor: bytes) -> Mined:
     """Take a supervisor's appointment back."""
-    return (yield from transact(ledger, key, contracts.dismiss_supervisor(supervisor)))
+    return await transact(ledger, key, contracts.dismiss_supervisor(supervisor))
 
 
-def review_suspension(
+async def review_suspension(
     ledger: Ledger, key: PartyKey | None, agreement: bytes, until: int, findings: str
-) -> Steps[Mined]:
+) -> Mined:
     """Look at a suspension: it goes on until then, never longer, or ends if that is past."""
     call = contracts.review_suspension(agreement, until, findings)
-    return (yield from transact(ledger, key, call))
+    return await transact(ledger, key, call)
 
 
-def void_access(
+async def void_access(
     ledger: Ledger,
     key: PartyKey | None,
     sequence: int,
@@ -79,7 +78,7 @@ def void_access(
     last_use: int,
     ground: VoidGround,
     reason: str,
-) -> Steps[Mined]:
+) -> Mined:
     """Give back one use that was recorded and never served.
 
     Args:
@@ -93,4 +92,4 @@ def void_access(
         reason: public for ever.
     """
     call = contracts.void_access(sequence, terms, seen, last_use, ground, reason)
-    return (yield from transact(ledger, key, call))
+    return await transact(ledger, key, call)

@@ -38,7 +38,6 @@ from ledger.typed_data import (
     struct_hash,
 )
 from wallet.client.patience import patiently
-from wallet.client.steps import Steps
 from wallet.client.supervision import release_journal
 from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
 from wallet.regulator.errors import RegulatorError
@@ -161,7 +160,7 @@ class KeyholderJournal:
         yield from sorted(found, key=lambda entry: entry.sequence)
 
 
-def fetch_journal(path: Path) -> Steps[int]:
+async def fetch_journal(path: Path) -> int:
     """Fetch a gateway's whole journal into a file; return the number of its lines.
 
     Raises:
@@ -172,7 +171,7 @@ def fetch_journal(path: Path) -> Steps[int]:
     try:
         with path.open("wb") as file:
             while True:
-                body = yield from patiently(release_journal(start))
+                body = await patiently(release_journal(start))
                 lines = body.splitlines()
                 if not lines:
                     return count

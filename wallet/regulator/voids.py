@@ -10,7 +10,6 @@ from ledger.replay import Voidable
 from wallet.client import chain
 from wallet.client.errors import RefusedError
 from wallet.client.party import PartyKey
-from wallet.client.steps import Steps
 from wallet.client.transactions import Ledger, Mined
 from wallet.regulator.acts import void_access
 from wallet.regulator.errors import NotVoidableError
@@ -38,28 +37,28 @@ def choose(found: Iterable[Voidable], wanted: Sequence[int]) -> tuple[Voidable, 
     return chosen
 
 
-def give_back(ledger: Ledger, key: PartyKey | None, use: Voidable, reason: str) -> Steps[Mined]:
+async def give_back(ledger: Ledger, key: PartyKey | None, use: Voidable, reason: str) -> Mined:
     """Give one use back.
 
     Raises:
         NotVoidableError: the authorization was used or revoked since the replay, or another regulator was
             first; others may still be given back.
     """
-    terms = yield from _terms(ledger, use.authorization)
+    terms = await _terms(ledger, use.authorization)
     steps = void_access(
         ledger, key, use.sequence, terms, use.before, use.last_use, use.ground, reason
     )
     try:
-        return (yield from steps)
+        return await steps
     except RefusedError as error:
         if error.error not in _OVERTAKEN:
             raise
         raise NotVoidableError(f"access {use.sequence}: {error}") from error
 
 
-def _terms(ledger: Ledger, authorization: bytes) -> Steps[GrantTerms]:
+async def _terms(ledger: Ledger, authorization: bytes) -> GrantTerms:
     """Return what the person signed, as the contract hashes it to the id."""
-    granted = yield from chain.events(ledger, events.Granted, (authorization,))
+    granted = await chain.events(ledger, events.Granted, (authorization,))
     if not granted:
         raise NotVoidableError(f"{to_hex(authorization)} is not in a final block")
     return granted[0].terms

@@ -64,7 +64,7 @@ def told_to(logs: list[RevocationLog]) -> int:
 def take(endings: CheckedEndings, answer: RevocationLogs) -> tuple[object, ...]:
     """Let the gateway answer."""
     steps = endings.more()
-    assert isinstance(next(steps), HttpCall)
+    assert isinstance(steps.send(None), HttpCall)
     with pytest.raises(StopIteration) as done:
         steps.send(answer)
     return tuple(done.value.value)
@@ -137,7 +137,7 @@ def test_what_is_left_out_added_or_in_another_order_is_found_at_once(
 ) -> None:
     endings = CheckedEndings(module_chain.deployment)
     steps = endings.more()
-    next(steps)
+    steps.send(None)
     with pytest.raises(ClientError):
         steps.send(page(module_chain, tamper(told)))
     assert endings.state == EventState(0, bytes(24))
@@ -172,6 +172,6 @@ def test_blocks_that_were_passed_over_are_found(
 ) -> None:
     endings = CheckedEndings(module_chain.deployment)
     steps = endings.more()
-    next(steps)
+    steps.send(None)
     with pytest.raises(ClientError, match="blocks from"):
         steps.send(RevocationLogs((), module_chain.deployment.block_number + 5, 99))

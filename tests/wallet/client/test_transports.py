@@ -32,7 +32,7 @@ from wallet.client.errors import (
 from wallet.client.events import MOST_EVENT, EventReader, ServerEvent
 from wallet.client.party import Bearer, PartyKey
 from wallet.client.patience import Patience, patiently
-from wallet.client.steps import Listen, Steps, listen, send
+from wallet.client.steps import Listen, look
 from wallet.client.transports import AsyncClient, Client, Endpoints
 
 KEY = PartyKey(b"\x22" * 32)
@@ -75,7 +75,7 @@ def test_a_signed_request_verifies_at_the_other_end() -> None:
         assert str(request.url) == "http://gateway:8700/v1/things/0x0102?since=7"
         return httpx.Response(200, content=b"fine")
 
-    assert client(check).send(SIGNED) == b"fine"
+    assert client(check).run(SIGNED) == b"fine"
 
 
 def test_calls_go_to_the_service_they_are_for() -> None:
@@ -87,7 +87,7 @@ def test_calls_go_to_the_service_they_are_for() -> None:
 
     with client(note) as one:
         for service in (Service.GATEWAY, Service.IDENTITY, "http://keyholder:8601"):
-            one.send(HttpCall("GET", "/x", lambda _answer: None, service=service))
+            one.run(HttpCall("GET", "/x", lambda _answer: None, service=service))
     assert seen == ["gateway", "identity", "keyholder"]
 
 
@@ -98,14 +98,14 @@ def test_a_session_travels_as_a_bearer_token_and_shows_nowhere() -> None:
         return httpx.Response(200)
 
     call = SIGNED.asked_by(Bearer("secret"))
-    client(check).send(call)
+    client(check).run(call)
     assert "secret" not in repr(call)
     assert KEY._private_key.hex() not in repr(KEY)
 
 
 def test_without_a_key_nothing_that_must_be_signed_is_sent() -> None:
     with pytest.raises(MissingKeyError):
-        client(answering(), key=None).send(SIGNED)
+        client(answering(), key=None).run(SIGNED)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_problem_becomes_an_error_of_its_status(status: int, error: type[Probl
     }
     handler = answering(status, json=problem, headers={"retry-after": "3"})
     with pytest.raises(error, match="what it was") as raised:
-        client(handler).send(SIGNED)
+        client(handler).run(SIGNED)
     assert type(raised.value) is error
     assert raised.value.slug == "some-thing"
     assert raised.value.problem.status == status
@@ -151,7 +151,7 @@ def test_a_problem_becomes_an_error_of_its_status(status: int, error: type[Probl
 @pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", b"\xff\xfe", b"[]"])
 def test_an_error_that_is_no_problem_document_is_one_all_the_same(body: bytes) -> None:
     with pytest.raises(ServerError) as raised:
-        client(answering(502, content=body)).send(SIGNED)
+        client(answering(502, content=body)).run(SIGNED)
     assert raised.value.problem.status == 502
 
 
@@ -159,7 +159,7 @@ def test_an_error_that_is_no_problem_document_is_one_all_the_same(body: bytes) -
 def test_an_answer_of_another_form_is_named(body: bytes) -> None:
     call = HttpCall("GET", "/x", reader(dict[str, int]))
     with pytest.raises(ClientError, match="GET /x"):
-        client(answering(200, content=body)).send(call)
+        client(answering(200, content=body)).run(call)
 
 
 def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
             yield b"x" * 100
 
     with pytest.raises(ClientError, match="more than 1000 bytes"):
-        client(answering(200, content=endless())).send(SIGNED)
+        client(answering(200, content=endless())).run(SIGNED)
 
 
 @pytest.mark.parametrize(
@@ -187,30 +187,30 @@ def test_what_cannot_be_reached_is_one_error(failure: Exception) -> None:
         raise failure
 
     with pytest.raises(UnreachableError, match="gateway:8700"):
-        client(fail).send(SIGNED)
+        client(fail).run(SIGNED)
 
 
 def test_an_address_that_is_none_is_told() -> None:
     with pytest.raises(UnreachableError, match="no address of the identity"):
-        Client(Endpoints("http://gateway")).send(
+        Client(Endpoints("http://gateway")).run(
             HttpCall("GET", "/x", bool, service=Service.IDENTITY)
         )
     with pytest.raises(ClientError):
-        Client(Endpoints("gateway:8700")).send(HttpCall("GET", "/x", bool))
+        Client(Endpoints("gateway:8700")).run(HttpCall("GET", "/x", bool))
 
 
 def test_without_a_node_nothing_is_asked_of_one() -> None:
     with pytest.raises(ClientError):
-        client(answering()).look(queries.chain_id())
+        client(answering()).run(look(queries.chain_id()))
 
 
 # Flows
 
 
 def test_a_flow_gets_errors_where_it_asked() -> None:
-    def flow() -> Steps[str]:
+    async def flow() -> str:
         try:
-            yield from send(SIGNED)
+            await SIGNED
         except NotFoundError:
             return "not there"
         return "there"
@@ -268,8 +268,8 @@ def until_granted(event: ServerEvent) -> str | None:
 def test_waiting_ends_with_the_event_or_the_stream() -> None:
     stream = b"data: pending\n\ndata: granted\n\ndata: more\n\n"
 
-    def flow() -> Steps[str | None]:
-        return (yield from listen(Listen(FOLLOWED, until_granted, 5.0)))
+    async def flow() -> str | None:
+        return await Listen(FOLLOWED, until_granted, 5.0)
 
     assert client(answering(200, content=stream)).run(flow()) == "granted"
     assert client(answering(200, content=b"data: pending\n\n")).run(flow()) is None
@@ -289,8 +289,8 @@ async def test_waiting_in_asyncio_ends_with_its_time() -> None:
     async def slow(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, stream=Slow())
 
-    def flow() -> Steps[str | None]:
-        return (yield from listen(Listen(FOLLOWED, until_granted, 0.05)))
+    async def flow() -> str | None:
+        return await Listen(FOLLOWED, until_granted, 0.05)
 
     transport = httpx.MockTransport(slow)
     async with AsyncClient(Endpoints("http://gateway"), key=KEY, transport=transport) as one:
@@ -299,7 +299,7 @@ async def test_waiting_in_asyncio_ends_with_its_time() -> None:
 
 def test_errors_survive_pickling() -> None:
     with pytest.raises(ProblemError) as raised:
-        client(answering(409, json={"type": "t", "title": "x", "expected": 3})).send(SIGNED)
+        client(answering(409, json={"type": "t", "title": "x", "expected": 3})).run(SIGNED)
     copy = pickle.loads(pickle.dumps(raised.value))
     assert (type(copy), copy.members, str(copy)) == (
         ConflictError,

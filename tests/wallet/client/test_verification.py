@@ -14,7 +14,6 @@ from ledger.keccak import keccak256
 from ledger.links import LinkBounds
 from ledger.merkle import TreeHead
 from ledger.publications import OwnerProof
-from ledger.rpc import Call
 from ledger.sealing import OpeningKey, Purpose
 from ledger.typed_data import struct_hash
 from tests.support.answers import (
@@ -31,7 +30,7 @@ from wallet.client.checks import Check
 from wallet.client.errors import DeniedError, NodeError, UnavailableError, VerificationError
 from wallet.client.memory import Memory
 from wallet.client.receipts import decode_receipt, encode_receipt, make_receipt, verify_receipt
-from wallet.client.steps import Steps
+from wallet.client.steps import Look, Looks
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Basis, Opened, open_result, verify_denial
@@ -502,8 +501,10 @@ def test_an_old_version_counts_only_for_a_while(
     result = desk.answer(submission, access, old.records, owner_proof(old, owner), version=old)
     known = Basis(authorization, link)
 
-    def steps() -> Steps[Opened]:
-        return open_result(desk.ledger, desk.opening_of(submission), submission, result, known)
+    async def steps() -> Opened:
+        return await open_result(
+            desk.ledger, desk.opening_of(submission), submission, result, known
+        )
 
     assert Check.FRESHNESS in client.run(steps()).checked
     monkeypatch.setattr("wallet.client.verification.PUBLICATION_LAG", -1)
@@ -529,14 +530,14 @@ def test_what_the_node_said_is_asked_once_for_many(
     chain: Chain, honest: Honest, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, memory = honest.desk, Memory()
-    asked: list[str] = []
-    real = client.look
+    asked: list[object] = []
+    real = client._look
 
-    def noting(call: Call[object]) -> object:
-        asked.append(call.method)
-        return real(call)
+    async def noting(question: Look[object] | Looks[object]) -> object:
+        asked.append(question)
+        return await real(question)
 
-    monkeypatch.setattr(client, "look", noting)
+    monkeypatch.setattr(client, "_look", noting)
 
     def once() -> Opened:
         steps = open_result(

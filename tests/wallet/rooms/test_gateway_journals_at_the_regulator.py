@@ -132,8 +132,8 @@ def test_fetching_a_journal_ends_whatever_the_gateway_answers(
     """A gateway that answers the same for ever, or nothing that can be read."""
     page = b"".join([*lines_of(copy)[:3], broken])
     steps = fetch_journal(path)
-    call, asked = next(steps, None), 0
-    while call is not None and asked < 10:
+    call, asked = steps.send(None), 0
+    while asked < 10:
         assert isinstance(call, HttpCall)
         asked += 1
         try:
@@ -157,7 +157,7 @@ def test_fetching_a_journal_ends_with_the_line_that_says_how_far_it_goes(
     lines = lines_of(copy)
     pages = [b"".join(lines[:3]), b"".join([*lines[3:], END]), b""]
     steps = fetch_journal(path)
-    call, asked, count = next(steps), 0, None
+    call, asked, count = steps.send(None), 0, None
     while count is None:
         assert isinstance(call, HttpCall)
         asked += 1
