@@ -89,6 +89,10 @@ bench: setup ## measure ours beside what one would use instead (FULL=1: large si
 faults: setup ## break everything while it is used, then count what was lost (LONG=1: 1,000 faults; FAULTS="--seed 7")
 	@$(python) -m scripts.faults $(FAULTS)
 
+.PHONY: house
+house: setup ## print how much must be held in one's head: lines, import depth, exception classes
+	@$(python) -m scripts.house
+
 .PHONY: mutants
 mutants: setup ## change the modules that decide, one small thing at a time: tests must fail (MUTANTS="ledger.merkle.*")
 	@$(python) -m scripts.mutants $(MUTANTS)
