@@ -5,8 +5,8 @@
 
 from ledger.errors import LedgerError
 from ledger.index.follower import ChainChangedError, Follower, FollowerSettings
-from ledger.index.index import Index, Origin, Transactions
-from ledger.index.reader import Selection
+from ledger.index.index import Index, Origin
+from ledger.index.reader import Selection, Transactions
 from ledger.index.rows import (
     AccessEntry,
     AgreementEntry,

@@ -4,33 +4,43 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Table
+from sqlalchemy import Column, ColumnElement, Table
 
 from ledger import events as happened
 from ledger.events import Event
-from ledger.index import tables
+from ledger.index.tables import (
+    agreements,
+    applications,
+    datasets,
+    orders,
+    parties,
+    purposes,
+    subjects,
+)
 
 
 class Change(msgspec.Struct, frozen=True):
     """What an event changes in one row."""
 
     table: Table
-    column: str
-    """By which the row is found; the event has an attribute `attribute` with its value."""
     attribute: str
+    """Of the event: the row's address or id."""
     values: Callable[[Any], dict[str, object]]
+
+    def row(self, event: Event) -> ColumnElement[bool]:
+        """Return the condition that the event's row fulfils."""
+        column: Column[bytes] = self.table.c["address" if self.table is parties else "id"]
+        id_: bytes = getattr(event, self.attribute)
+        return column == id_
 
 
 CHANGES: Final[dict[type[Event], Change]] = {
-    happened.PartyWithdrawn: Change(
-        tables.parties, "address", "party", lambda _: {"active": False}
-    ),
+    happened.PartyWithdrawn: Change(parties, "party", lambda _: {"active": False}),
     happened.EncryptionKeySet: Change(
-        tables.parties, "address", "party", lambda event: {"encryption_key": event.key}
+        parties, "party", lambda event: {"encryption_key": event.key}
     ),
     happened.ConsumerRestricted: Change(
-        tables.parties,
-        "address",
+        parties,
         "consumer",
         lambda event: {
             "restricted_until": event.until,
@@ -39,14 +49,11 @@ CHANGES: Final[dict[type[Event], Change]] = {
         },
     ),
     happened.RestrictionAppealed: Change(
-        tables.parties, "address", "consumer", lambda event: {"appeal": event.statement}
+        parties, "consumer", lambda event: {"appeal": event.statement}
     ),
-    happened.RestrictionLifted: Change(
-        tables.parties, "address", "consumer", lambda _: {"restricted_until": 0}
-    ),
+    happened.RestrictionLifted: Change(parties, "consumer", lambda _: {"restricted_until": 0}),
     happened.DatasetReclassified: Change(
-        tables.datasets,
-        "id",
+        datasets,
         "dataset",
         lambda event: {
             "sharing": int(event.sharing),
@@ -54,40 +61,22 @@ CHANGES: Final[dict[type[Event], Change]] = {
             "grade": event.grade,
         },
     ),
-    happened.DatasetWithdrawn: Change(
-        tables.datasets, "id", "dataset", lambda _: {"withdrawn": True}
-    ),
-    happened.OrderCountersigned: Change(
-        tables.orders, "id", "order", lambda _: {"countersigned": True}
-    ),
-    happened.OrderEnded: Change(
-        tables.orders, "id", "order", lambda event: {"ends_at": event.ends_at}
-    ),
+    happened.DatasetWithdrawn: Change(datasets, "dataset", lambda _: {"withdrawn": True}),
+    happened.OrderCountersigned: Change(orders, "order", lambda _: {"countersigned": True}),
+    happened.OrderEnded: Change(orders, "order", lambda event: {"ends_at": event.ends_at}),
     happened.OrderReviewed: Change(
-        tables.orders,
-        "id",
-        "order",
-        lambda event: {"reviewed": True, "findings": event.findings},
+        orders, "order", lambda event: {"reviewed": True, "findings": event.findings}
     ),
-    happened.PurposeRetired: Change(tables.purposes, "id", "purpose", lambda _: {"active": False}),
+    happened.PurposeRetired: Change(purposes, "purpose", lambda _: {"active": False}),
     happened.ApplicationDeclined: Change(
-        tables.applications,
-        "id",
-        "application",
-        lambda event: {"state": "declined", "reason": event.reason},
+        applications, "application", lambda event: {"state": "declined", "reason": event.reason}
     ),
-    happened.ConfidentialitySigned: Change(
-        tables.applications, "id", "application", lambda _: {"signed": True}
-    ),
+    happened.ConfidentialitySigned: Change(applications, "application", lambda _: {"signed": True}),
     happened.AgreementWithdrawn: Change(
-        tables.agreements,
-        "id",
-        "agreement",
-        lambda event: {"withdrawn": True, "reason": event.reason},
+        agreements, "agreement", lambda event: {"withdrawn": True, "reason": event.reason}
     ),
     happened.AgreementSuspended: Change(
-        tables.agreements,
-        "id",
+        agreements,
         "agreement",
         lambda event: {
             "suspended_until": event.until,
@@ -96,8 +85,7 @@ CHANGES: Final[dict[type[Event], Change]] = {
         },
     ),
     happened.SuspensionReviewed: Change(
-        tables.agreements,
-        "id",
+        agreements,
         "agreement",
         lambda event: {
             "suspended_until": event.until,
@@ -107,24 +95,17 @@ CHANGES: Final[dict[type[Event], Change]] = {
         },
     ),
     happened.SubjectFrozen: Change(
-        tables.subjects,
-        "id",
-        "subject",
-        lambda event: {"frozen": True, "liftable_at": event.liftable_at},
+        subjects, "subject", lambda event: {"frozen": True, "liftable_at": event.liftable_at}
     ),
     happened.SubjectUnfrozen: Change(
-        tables.subjects, "id", "subject", lambda _: {"frozen": False, "liftable_at": 0}
+        subjects, "subject", lambda _: {"frozen": False, "liftable_at": 0}
     ),
     happened.SubjectClosed: Change(
-        tables.subjects,
-        "id",
-        "subject",
-        lambda _: {"closed": True, "recovery_at": 0, "pending_signer": b""},
+        subjects, "subject", lambda _: {"closed": True, "recovery_at": 0, "pending_signer": b""}
     ),
-    happened.SubjectOpened: Change(tables.subjects, "id", "subject", lambda _: {"closed": False}),
+    happened.SubjectOpened: Change(subjects, "subject", lambda _: {"closed": False}),
     happened.RecoveryStarted: Change(
-        tables.subjects,
-        "id",
+        subjects,
         "subject",
         lambda event: {
             "recovery_at": event.effective_at,
@@ -132,7 +113,6 @@ CHANGES: Final[dict[type[Event], Change]] = {
         },
     ),
     happened.RecoveryVetoed: Change(
-        tables.subjects, "id", "subject", lambda _: {"recovery_at": 0, "pending_signer": b""}
+        subjects, "subject", lambda _: {"recovery_at": 0, "pending_signer": b""}
     ),
 }
-"""Events that change one row and nothing else."""

@@ -10,7 +10,6 @@ Source: PROMISES 8.
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,27 +18,15 @@ from ledger.events import Accessed, Event, EventError, Log, NumberedEvent
 from ledger.index import tables
 from ledger.index.changes import CHANGES
 from ledger.index.keys import UNKNOWN, Keys
+from ledger.index.rows import Fault
 
 _MOST_INDEX: Final = 1 << 62
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """One thing that cannot be, and where."""
-
-    block_number: int
-    log_index: int
-    name: str
-    """Of the event; empty where it could not be read."""
-    problem: str
 
 
 def malformed(log: Log, error: EventError, block_number: int) -> Fault:
     """Return the fault of a log that is no event.
 
-    Args:
-        log: As the node gave it.
-        error: What is wrong with it.
-        block_number: Of the last block that was asked for: the log's own may be no number.
+    `block_number` is of the last block that was asked for: the log's own may be no number.
     """
     try:
         number, index = int(log.block_number, 16), int(log.log_index, 16)
@@ -49,22 +36,22 @@ def malformed(log: Log, error: EventError, block_number: int) -> Fault:
     return Fault(number if fits else block_number, index if fits else 0, "", str(error))
 
 
+Check = Callable[["Checker", Any], Awaitable[str]]
+_CHECKS: Final[dict[type[Event], Check]] = {}
+
+
+def _checks(*kinds: type[Event]) -> Callable[[Check], Check]:
+    def register(check: Check) -> Check:
+        _CHECKS.update(dict.fromkeys(kinds, check))
+        return check
+
+    return register
+
+
 class Checker:
-    """Looks at each event before it is written."""
+    """Looks at each event before it is written; `sequence` is that of the last access."""
 
-    def __init__(
-        self,
-        connection: AsyncConnection,
-        keys: Keys,
-        sequence: int,
-    ) -> None:
-        """Take what is there.
-
-        Args:
-            connection: To the index.
-            keys: Of the writer.
-            sequence: Of the last access.
-        """
+    def __init__(self, connection: AsyncConnection, keys: Keys, sequence: int) -> None:
         self._connection = connection
         self._keys = keys
         self._sequence = sequence
@@ -110,8 +97,9 @@ class Checker:
             return ""  # an address need not be a party's to be withdrawn: it was announced only
         if change.table is tables.subjects:
             return self._known_subject(getattr(event, change.attribute))
-        named = change.table.c[change.column] == getattr(event, change.attribute)
-        return "" if await self._exists(change.table, named) else "nothing has this name"
+        return (
+            "" if await self._exists(change.table, change.row(event)) else "nothing has this name"
+        )
 
     async def _exists(self, table: Table, *conditions: ColumnElement[bool]) -> bool:
         statement = select(func.count()).select_from(table).where(*conditions)
@@ -127,12 +115,12 @@ class Checker:
         found = self._keys.basis(basis)
         return found is not None and found.kind != UNKNOWN
 
-    async def dataset_registered(self, event: happened.DatasetRegistered) -> str:
-        """Each id once."""
+    @_checks(happened.DatasetRegistered)
+    async def _dataset_registered(self, event: happened.DatasetRegistered) -> str:
         return "the dataset is registered" if self._keys.dataset(event.dataset) else ""
 
-    async def published(self, event: happened.Published) -> str:
-        """Of a dataset, each version once, without a gap."""
+    @_checks(happened.Published)
+    async def _published(self, event: happened.Published) -> str:
         key = self._keys.dataset(event.dataset)
         if not key:
             return "the dataset is not registered"
@@ -143,35 +131,35 @@ class Checker:
             self._note(event, f"version {event.version}, {last + 1} was next")
         return f"version {event.version} is there" if event.version <= last else ""
 
-    async def of_dataset(self, event: happened.RecordErased) -> str:
-        """Of a dataset that there is."""
+    @_checks(happened.RecordErased)
+    async def _of_dataset(self, event: happened.RecordErased) -> str:
         return self._known_dataset(event.dataset)
 
-    async def order_issued(self, event: happened.OrderIssued) -> str:
-        """Of a dataset, each id once."""
+    @_checks(happened.OrderIssued)
+    async def _order_issued(self, event: happened.OrderIssued) -> str:
         if self._is_named(event.order):
             return "the order is there"
         return self._known_dataset(event.dataset)
 
-    async def purpose_registered(self, event: happened.PurposeRegistered) -> str:
-        """Each id once."""
+    @_checks(happened.PurposeRegistered)
+    async def _purpose_registered(self, event: happened.PurposeRegistered) -> str:
         known = await self._exists(tables.purposes, tables.purposes.c.id == event.purpose)
         return "the purpose is registered" if known else ""
 
-    async def purpose_fields_bound(self, event: happened.PurposeFieldsBound) -> str:
-        """Of a purpose and a dataset that there are."""
+    @_checks(happened.PurposeFieldsBound)
+    async def _purpose_fields_bound(self, event: happened.PurposeFieldsBound) -> str:
         known = await self._exists(tables.purposes, tables.purposes.c.id == event.purpose)
         return self._known_dataset(event.dataset) if known else "the purpose is not registered"
 
-    async def applied(self, event: happened.Applied) -> str:
-        """For a dataset, each id once."""
+    @_checks(happened.Applied)
+    async def _applied(self, event: happened.Applied) -> str:
         table = tables.applications
         if await self._exists(table, table.c.id == event.application):
             return "the application is there"
         return self._known_dataset(event.dataset)
 
-    async def agreement_approved(self, event: happened.AgreementApproved) -> str:
-        """On an application; a number is one agreement's."""
+    @_checks(happened.AgreementApproved)
+    async def _agreement_approved(self, event: happened.AgreementApproved) -> str:
         applications, agreements = tables.applications, tables.agreements
         if not await self._exists(applications, applications.c.id == event.application):
             return "nobody applied for it"
@@ -181,8 +169,8 @@ class Checker:
             return f"agreement {event.agreement_number} is another one"
         return ""
 
-    async def subject_registered(self, event: happened.SubjectRegistered) -> str:
-        """Each id once, each number once, without a gap."""
+    @_checks(happened.SubjectRegistered)
+    async def _subject_registered(self, event: happened.SubjectRegistered) -> str:
         if self._keys.subject(event.subject):
             return "the subject is registered"
         if self._subjects is None:
@@ -196,36 +184,21 @@ class Checker:
         self._subjects = number
         return ""
 
-    async def granted(self, event: happened.Granted) -> str:
-        """By a subject, of a dataset, each id once."""
+    @_checks(happened.Granted)
+    async def _granted(self, event: happened.Granted) -> str:
         if self._is_named(event.authorization):
             return "the authorization is there"
         return self._known_subject(event.terms.subject) or self._known_dataset(event.terms.dataset)
 
-    async def of_subject(self, event: happened.GuardianAppointed | happened.SignerRotated) -> str:
-        """Of a subject that there is."""
+    @_checks(
+        happened.GuardianAppointed,
+        happened.GuardianDismissed,
+        happened.SignerRotated,
+        happened.RecoveryCompleted,
+    )
+    async def _of_subject(self, event: happened.GuardianAppointed | happened.SignerRotated) -> str:
         return self._known_subject(event.subject)
 
-    async def of_authorization(self, event: happened.Confirmed | happened.AccessVoided) -> str:
-        """Of an authorization that was granted."""
+    @_checks(happened.Confirmed, happened.AccessVoided)
+    async def _of_authorization(self, event: happened.Confirmed | happened.AccessVoided) -> str:
         return "" if self._is_named(event.authorization) else "the authorization was not granted"
-
-
-_CHECKS: Final[dict[type[Event], Callable[[Checker, Any], Awaitable[str]]]] = {
-    happened.DatasetRegistered: Checker.dataset_registered,
-    happened.Published: Checker.published,
-    happened.RecordErased: Checker.of_dataset,
-    happened.OrderIssued: Checker.order_issued,
-    happened.PurposeRegistered: Checker.purpose_registered,
-    happened.PurposeFieldsBound: Checker.purpose_fields_bound,
-    happened.Applied: Checker.applied,
-    happened.AgreementApproved: Checker.agreement_approved,
-    happened.SubjectRegistered: Checker.subject_registered,
-    happened.Granted: Checker.granted,
-    happened.GuardianAppointed: Checker.of_subject,
-    happened.GuardianDismissed: Checker.of_subject,
-    happened.SignerRotated: Checker.of_subject,
-    happened.RecoveryCompleted: Checker.of_subject,
-    happened.Confirmed: Checker.of_authorization,
-    happened.AccessVoided: Checker.of_authorization,
-}

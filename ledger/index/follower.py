@@ -9,8 +9,9 @@ from ledger import queries
 from ledger.chain import ChainError, Finality
 from ledger.events import Contracts, Event, EventError
 from ledger.events.decoding import EventDecoder
-from ledger.index.faults import Fault, malformed
+from ledger.index.faults import malformed
 from ledger.index.index import Index
+from ledger.index.rows import Fault
 from ledger.log_reader import LogPart, LogReader, next_part
 from ledger.queries import Block
 from ledger.rpc import AsyncRpc, RpcError
@@ -57,9 +58,9 @@ class Follower:
             longest=self._settings.most_blocks,
         )
         self.problem: RpcError | ChainError | None = None
-        """What went wrong the last time; None while all is well."""
+        """None while all is well."""
         self.final_block = -1
-        """Number of the newest final block that the node told of."""
+        """Number of the newest final block of the node."""
 
     @property
     def lag(self) -> int:
@@ -109,7 +110,9 @@ class Follower:
         if self.final_block <= head.number:
             return False
         part = await next_part(self._rpc, self._reader, head.number + 1, self.final_block)
-        end = await self._block(part.last, newest)
+        end: Block | None = newest
+        if part.last != newest.number:
+            end = await self._rpc.send(queries.block(part.last))
         if end is None:
             raise ChainChangedError(f"the node told of block {part.last} and does not have it")
         events, faults = self._decoded(part)
@@ -143,6 +146,3 @@ class Follower:
             )
         if known and last.hash != head.hash:
             raise ChainChangedError(f"block {head.number} is another one than it was when final")
-
-    async def _block(self, number: int, newest: Block) -> Block | None:
-        return newest if number == newest.number else await self._rpc.send(queries.block(number))

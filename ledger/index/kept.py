@@ -16,13 +16,9 @@ from ledger.index.rows import DatasetEntry, Head, OrderEntry, PartyEntry, Purpos
 async def read_again(
     connection: AsyncConnection, snapshot: Snapshot, head: Head, changed: Collection[str]
 ) -> Snapshot:
-    """Return the snapshot as of another head.
+    """Return the snapshot as of another head, at which the index is.
 
-    Args:
-        connection: To the index as of `head`.
-        snapshot: As it was.
-        head: How far the index is now.
-        changed: Names of the tables that were written to; what is in no other is as it was.
+    `changed` has the names of the tables that were written to: the rest is as it was.
     """
     fresh = {
         attribute: await read(connection)
@@ -32,42 +28,39 @@ async def read_again(
     return msgspec.structs.replace(snapshot, head=head, **fresh)
 
 
-async def parties(connection: AsyncConnection) -> dict[bytes, PartyEntry]:
-    """Return all parties that were ever admitted."""
-    named: dict[int, set[bytes]] = {}
+async def _parties(connection: AsyncConnection) -> dict[bytes, PartyEntry]:
+    recorders_of: dict[int, set[bytes]] = {}
     recorders = select(tables.recorders.c.consumer, tables.recorders.c.recorder)
     for consumer, recorder in (await connection.execute(recorders)).all():
-        named.setdefault(consumer, set()).add(recorder)
+        recorders_of.setdefault(consumer, set()).add(recorder)
     columns = [
         tables.parties.c[name] for name in PartyEntry.__struct_fields__ if name != "recorders"
     ]
     statement = select(tables.parties.c.key, *columns).where(tables.parties.c.roles > 0)
-    found = {}
+    entries = {}
     for values in await _dicts(connection, statement):
         values["roles"] = Roles(values["roles"])
-        values["recorders"] = frozenset(named.get(values.pop("key"), ()))
-        found[values["address"]] = PartyEntry(**values)
-    return found
+        values["recorders"] = frozenset(recorders_of.get(values.pop("key"), ()))
+        entries[values["address"]] = PartyEntry(**values)
+    return entries
 
 
-async def datasets(connection: AsyncConnection) -> dict[bytes, DatasetEntry]:
-    """Return all datasets."""
+async def _datasets(connection: AsyncConnection) -> dict[bytes, DatasetEntry]:
     table = tables.datasets
     statement: Select[Any] = select(
         tables.parties.c.address,
         *(table.c[name] for name in DatasetEntry.__struct_fields__ if name != "provider"),
     ).join(tables.parties, tables.parties.c.key == table.c.provider)
-    found = {}
+    entries = {}
     for values in await _dicts(connection, statement):
         values["provider"] = values.pop("address")
         values["fields"] = tuple(json.loads(values["fields"]))
         values["sharing"], values["open"] = Class(values["sharing"]), Class(values["open"])
-        found[values["id"]] = DatasetEntry(**values)
-    return found
+        entries[values["id"]] = DatasetEntry(**values)
+    return entries
 
 
-async def purposes(connection: AsyncConnection) -> dict[bytes, PurposeEntry]:
-    """Return all purposes."""
+async def _purposes(connection: AsyncConnection) -> dict[bytes, PurposeEntry]:
     bound: dict[bytes, dict[bytes, int]] = {}
     fields: Select[Any] = select(
         tables.purpose_fields.c.purpose, tables.datasets.c.id, tables.purpose_fields.c.fields
@@ -77,56 +70,51 @@ async def purposes(connection: AsyncConnection) -> dict[bytes, PurposeEntry]:
     columns = [
         tables.purposes.c[name] for name in PurposeEntry.__struct_fields__ if name != "fields"
     ]
-    found = {}
+    entries = {}
     for values in await _dicts(connection, select(*columns)):
         values["texts"] = tuple((name, template) for name, template in json.loads(values["texts"]))
-        found[values["id"]] = PurposeEntry(**values, fields=bound.get(values["id"], {}))
-    return found
+        entries[values["id"]] = PurposeEntry(**values, fields=bound.get(values["id"], {}))
+    return entries
 
 
-async def orders(connection: AsyncConnection) -> dict[bytes, OrderEntry]:
-    """Return all emergency orders."""
+async def _orders(connection: AsyncConnection) -> dict[bytes, OrderEntry]:
     table = tables.orders
     statement: Select[Any] = select(
         table.c.id,
         tables.datasets.c.id.label("dataset_id"),
         *(table.c[name] for name in OrderEntry.__struct_fields__ if name not in ("id", "dataset")),
     ).join(tables.datasets, tables.datasets.c.key == table.c.dataset)
-    found = {}
+    entries = {}
     for values in await _dicts(connection, statement):
         values["dataset"] = values.pop("dataset_id")
         values["sharing"] = Class(values["sharing"])
-        found[values["id"]] = OrderEntry(**values)
-    return found
+        entries[values["id"]] = OrderEntry(**values)
+    return entries
 
 
-async def named(connection: AsyncConnection) -> dict[bytes, bool]:
-    """Return who is somebody without being a party yet."""
+async def _named(connection: AsyncConnection) -> dict[bytes, bool]:
     rows = await connection.execute(select(tables.named.c.address))
     return dict.fromkeys(rows.scalars(), True)
 
 
-async def successors(connection: AsyncConnection) -> dict[bytes, bytes]:
-    """Return who follows which identity authority."""
+async def _successors(connection: AsyncConnection) -> dict[bytes, bytes]:
     table = tables.successors
     rows = await connection.execute(select(table.c.authority, table.c.successor))
     return {row.authority: row.successor for row in rows.all()}
 
 
-async def ended_links(connection: AsyncConnection) -> dict[bytes, int]:
-    """Return up to when links are ended, of the subjects whose were."""
+async def _ended_links(connection: AsyncConnection) -> dict[bytes, int]:
     table = tables.ended_links
     rows = await connection.execute(select(table.c.subject, table.c.links_from))
     return {row.subject: row.links_from for row in rows.all()}
 
 
-async def erasures(connection: AsyncConnection) -> dict[bytes, int]:
-    """Return how many records were erased, of the datasets of which any were."""
-    table, datasets_ = tables.erasures, tables.datasets
+async def _erasures(connection: AsyncConnection) -> dict[bytes, int]:
+    table, datasets = tables.erasures, tables.datasets
     statement = (
-        select(datasets_.c.id, func.count())
-        .join(table, table.c.dataset == datasets_.c.key)
-        .group_by(datasets_.c.id)
+        select(datasets.c.id, func.count())
+        .join(table, table.c.dataset == datasets.c.key)
+        .group_by(datasets.c.id)
     )
     return dict(map(tuple, (await connection.execute(statement)).all()))
 
@@ -138,13 +126,13 @@ async def _dicts(connection: AsyncConnection, statement: Select[Any]) -> list[di
 KEPT: Final[
     Mapping[str, tuple[str, Callable[[AsyncConnection], Awaitable[Mapping[bytes, Any]]]]]
 ] = {
-    tables.parties.name: ("parties", parties),
-    tables.datasets.name: ("datasets", datasets),
-    tables.purposes.name: ("purposes", purposes),
-    tables.orders.name: ("orders", orders),
-    tables.named.name: ("named", named),
-    tables.successors.name: ("successors", successors),
-    tables.ended_links.name: ("ended_links", ended_links),
-    tables.erasures.name: ("erasures", erasures),
+    tables.parties.name: ("parties", _parties),
+    tables.datasets.name: ("datasets", _datasets),
+    tables.purposes.name: ("purposes", _purposes),
+    tables.orders.name: ("orders", _orders),
+    tables.named.name: ("named", _named),
+    tables.successors.name: ("successors", _successors),
+    tables.ended_links.name: ("ended_links", _ended_links),
+    tables.erasures.name: ("erasures", _erasures),
 }
 """For each table that is kept in memory: where in the snapshot, and how it is read."""

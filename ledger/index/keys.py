@@ -23,7 +23,7 @@ from ledger.index.tables import (
 
 UNKNOWN: Final = "unknown"
 """Kind of a basis whose id names nothing."""
-_MOST_KEPT: Final = 100_000
+_MAX_CACHED: Final = 100_000
 _AT_ONCE: Final = 500
 
 
@@ -37,10 +37,9 @@ class BasisKey(NamedTuple):
 
 
 class Keys:
-    """The numbers of one writer."""
+    """The numbers of one writer. `load` must be called first."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        """Begin without any. `load` must be called next."""
         self._connection = connection
         self._parties: dict[bytes, int] = {}
         self._names: dict[bytes, str] = {}
@@ -57,35 +56,29 @@ class Keys:
         names = await self._connection.execute(select(parties.c.address, parties.c.name))
         self._names = {row.address: row.name for row in names}
         self._datasets = await self._all(select(datasets.c.id, datasets.c.key))
-        counts = select(event_counts.c.contract, event_counts.c.count)
-        self.counts = await self._all(counts)
+        self.counts = await self._all(select(event_counts.c.contract, event_counts.c.count))
         highest = [
             (await self._connection.execute(select(func.max(table.c.key)))).scalar_one() or 0
             for table in (bases, transactions, events)
         ]
-        self._next_basis, self._next_transaction, self._next_event = (one + 1 for one in highest)
+        self._next_basis, self._next_transaction, self._next_event = (key + 1 for key in highest)
 
     def use(self, connection: AsyncConnection) -> None:
         """Go on within another transaction."""
         self._connection = connection
-        for kept in (self._subjects, self._bases):
-            if len(kept) > _MOST_KEPT:
-                kept.clear()
+        for cache in (self._subjects, self._bases):
+            if len(cache) > _MAX_CACHED:
+                cache.clear()
 
     async def prefetch(self, basis_ids: Iterable[bytes], subject_ids: Iterable[bytes]) -> None:
         """Read the numbers of these bases and subjects, with few statements."""
-        missing = [one for one in set(basis_ids) if one not in self._bases]
-        for some in _slices(missing):
-            found = await self._connection.execute(
-                select(
-                    bases.c.id, bases.c.key, bases.c.kind, bases.c.dataset, bases.c.subject
-                ).where(bases.c.id.in_(some))
-            )
-            for name, *rest in found:
-                self._bases[name] = BasisKey(*rest)
-        missing = [one for one in set(subject_ids) if one not in self._subjects]
-        for some in _slices(missing):
-            statement = select(subjects.c.id, subjects.c.number).where(subjects.c.id.in_(some))
+        columns = (bases.c.id, bases.c.key, bases.c.kind, bases.c.dataset, bases.c.subject)
+        for ids in _slices([id_ for id_ in set(basis_ids) if id_ not in self._bases]):
+            rows = await self._connection.execute(select(*columns).where(bases.c.id.in_(ids)))
+            for id_, *members in rows:
+                self._bases[id_] = BasisKey(*members)
+        for ids in _slices([id_ for id_ in set(subject_ids) if id_ not in self._subjects]):
+            statement = select(subjects.c.id, subjects.c.number).where(subjects.c.id.in_(ids))
             self._subjects.update(await self._all(statement))
 
     def transaction(self) -> int:
@@ -150,10 +143,8 @@ class Keys:
     def add_basis(self, basis: bytes, kind: str, dataset: int, subject: int) -> BasisKey:
         """Give a basis a number, or put right what an id means that was only tried before."""
         known = self._bases.get(basis)
-        if known is None:
-            key, self._next_basis = self._next_basis, self._next_basis + 1
-        else:
-            key = known.key
+        key = self._next_basis if known is None else known.key
+        self._next_basis += known is None
         added = self._bases[basis] = BasisKey(key, kind, dataset, subject)
         return added
 
@@ -167,5 +158,5 @@ def item_or_nothing(item: bytes) -> bytes:
     return b"" if item == NOTHING else item
 
 
-def _slices(names: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
-    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))
+def _slices(ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))

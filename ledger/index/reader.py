@@ -3,10 +3,23 @@
 import heapq
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from contextlib import AbstractAsyncContextManager
+from itertools import islice
+from typing import Any, Final, Protocol, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select, text
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.entities import NOTHING
@@ -22,23 +35,40 @@ from ledger.index.rows import (
     BasisEntry,
     ErasureEntry,
     EventEntry,
+    Fault,
+    Head,
     Place,
     PublicationEntry,
+    Snapshot,
+    Stats,
     SubjectEntry,
 )
 from ledger.keccak import keccak256
 
-_AT_ONCE: Final = 500
+_MAX_ROWS: Final = 1000
+"""Rows of one answer."""
+_MAX_IDS: Final = 500
+"""Ids in one statement."""
+
 Values = tuple[Any, ...]
 """A row's values, in the order selected."""
 
-_PLACE: Final = (
-    tables.transactions.c.block_number,
-    tables.transactions.c.block_hash,
-    tables.transactions.c.timestamp,
-    tables.transactions.c.hash,
-)
-_PLACE_SIZE: Final = len(_PLACE)
+
+class Transactions(Protocol):
+    """A database: SQLAlchemy connections within transactions."""
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite; PostgreSQL otherwise."""
+        ...
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Begin a transaction that only reads."""
+        ...
+
+    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Begin a transaction, durable when its context ends without an error."""
+        ...
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -59,313 +89,307 @@ class Selection(msgspec.Struct, frozen=True):
     outcome: Outcome | None = None
 
 
-async def accesses(
-    connection: AsyncConnection, selection: Selection, *, before: int | None, limit: int
-) -> tuple[AccessEntry, ...]:
-    """Return accesses before a sequence number, the newest first."""
-    found: list[Sequence[AccessEntry]] = []
-    for condition in await _conditions(connection, selection, tables.accesses, "consumer"):
-        if condition is None:
-            continue
-        statement = _ACCESSES.where(condition)
+class Questions:
+    """What can be asked of an index. Each method is one transaction.
+
+    Whatever the database raises (as `Transactions` translates it) passes through all methods. Where there
+    is a `limit`, at most 1,000 rows are returned.
+    """
+
+    def __init__(self, database: Transactions, snapshot: Snapshot) -> None:
+        self._database = database
+        self._snapshot = snapshot
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What every request may need, as of the last block written."""
+        return self._snapshot
+
+    @property
+    def head(self) -> Head:
+        """How far the index is."""
+        return self._snapshot.head
+
+    # Accesses and events
+
+    async def accesses(
+        self, selection: Selection, *, before: int | None = None, limit: int = 50
+    ) -> tuple[AccessEntry, ...]:
+        """Return accesses before a sequence number, the newest first."""
+        statement, key = _ACCESSES, tables.accesses.c.sequence
         if selection.outcome is not None:
             statement = statement.where(tables.accesses.c.outcome == int(selection.outcome))
-        if before is not None:
-            statement = statement.where(tables.accesses.c.sequence < before)
-        statement = statement.order_by(tables.accesses.c.sequence.desc()).limit(limit)
-        found.append([_access(row) for row in await _rows(connection, statement)])
-    merged = heapq.merge(*found, key=lambda entry: -entry.sequence)
-    return tuple(entry for entry, _ in zip(merged, range(limit), strict=False))
+        async with self._database.reading() as connection:
+            conditions = await _conditions(connection, selection, tables.accesses, "consumer")
+            rows = await _page(connection, statement, key, conditions, before, limit)
+        return tuple(map(_access, rows))
 
+    async def accesses_after(self, sequence: int, limit: int = 500) -> tuple[AccessEntry, ...]:
+        """Return all accesses after a sequence number, the oldest first: for feeds."""
+        rows = await self._rows(_ACCESSES_AFTER, after=sequence, most=min(limit, _MAX_ROWS))
+        return tuple(map(_access, rows))
 
-async def accesses_after(
-    connection: AsyncConnection, sequence: int, limit: int
-) -> tuple[AccessEntry, ...]:
-    """Return accesses after a sequence number, the oldest first: for feeds."""
-    rows = await _rows(connection, _ACCESSES_AFTER, after=sequence, most=limit)
-    return tuple(_access(row) for row in rows)
+    async def accesses_numbered(self, sequences: Sequence[int]) -> tuple[AccessEntry, ...]:
+        """Return the accesses with these sequence numbers, as far as they are there."""
+        return tuple(map(_access, await self._rows_of(sequences, _ACCESSES_NUMBERED)))
 
+    async def events(
+        self, selection: Selection, *, before: int | None = None, limit: int = 50
+    ) -> tuple[EventEntry, ...]:
+        """Return events other than accesses before a key, the newest first."""
+        async with self._database.reading() as connection:
+            conditions = await _conditions(connection, selection, tables.events, "party")
+            key = tables.events.c.key
+            rows = await _page(connection, _EVENTS, key, conditions, before, limit)
+        return tuple(map(_event, rows))
 
-async def accesses_numbered(
-    connection: AsyncConnection, sequences: Sequence[int]
-) -> tuple[AccessEntry, ...]:
-    """Return the accesses with these sequence numbers, as far as they are there."""
-    rows = await _rows(connection, _ACCESSES_NUMBERED, sequences=list(sequences))
-    return tuple(_access(row) for row in rows)
+    async def events_after(self, key: int, limit: int = 500) -> tuple[EventEntry, ...]:
+        """Return all events other than accesses after a key, the oldest first: for feeds."""
+        rows = await self._rows(_EVENTS_AFTER, after=key, most=min(limit, _MAX_ROWS))
+        return tuple(map(_event, rows))
 
+    async def unfit_after(self, key: int, limit: int = 500) -> tuple[EventEntry, ...]:
+        """Return events after a key with a text that is not plain, the oldest first."""
+        statement = _EVENTS_AFTER.where(text("unfit"))
+        rows = await self._rows(statement, after=key, most=min(limit, _MAX_ROWS))
+        return tuple(map(_event, rows))
 
-async def events(
-    connection: AsyncConnection, selection: Selection, *, before: int | None, limit: int
-) -> tuple[EventEntry, ...]:
-    """Return events that are not accesses, before a key, the newest first."""
-    found: list[Sequence[EventEntry]] = []
-    for condition in await _conditions(connection, selection, tables.events, "party"):
-        if condition is None:
-            continue
-        statement = _EVENTS.where(condition)
-        if before is not None:
-            statement = statement.where(tables.events.c.key < before)
-        statement = statement.order_by(tables.events.c.key.desc()).limit(limit)
-        found.append([_event(row) for row in await _rows(connection, statement)])
-    merged = heapq.merge(*found, key=lambda entry: -entry.key)
-    return tuple(entry for entry, _ in zip(merged, range(limit), strict=False))
+    async def faults(self, limit: int = 50) -> tuple[Fault, ...]:
+        """Return what no contract can have emitted in its place, the oldest first."""
+        columns = [tables.faults.c[name] for name in Fault.__struct_fields__]
+        statement = select(*columns).order_by(tables.faults.c.key).limit(min(limit, _MAX_ROWS))
+        return tuple(Fault(*row) for row in await self._rows(statement))
 
+    # Bases of accesses
 
-async def events_after(connection: AsyncConnection, key: int, limit: int) -> tuple[EventEntry, ...]:
-    """Return events that are not accesses after a key, the oldest first: for feeds."""
-    statement = _EVENTS.where(tables.events.c.key > key).order_by(tables.events.c.key).limit(limit)
-    return tuple(_event(row) for row in await _rows(connection, statement))
+    async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
+        """Return what these ids name; those that name nothing are left out."""
+        return {row[0]: BasisEntry(*row) for row in await self._rows_of(ids, _BASES)}
 
+    async def names_at_grant(self, authorizations: Sequence[bytes]) -> Mapping[bytes, str]:
+        """Return the consumers' names as of where these authorizations are on chain; unknown ones are left out."""
+        return dict(await self._rows_of(authorizations, _NAMES_AT_GRANT))
 
-async def unfit_after(connection: AsyncConnection, key: int, limit: int) -> tuple[EventEntry, ...]:
-    """Return events after a key with a text that is not plain, the oldest first."""
-    statement = _EVENTS.where(tables.events.c.key > key, text("unfit"))
-    statement = statement.order_by(tables.events.c.key).limit(limit)
-    return tuple(_event(row) for row in await _rows(connection, statement))
+    async def revocations(self, authorizations: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Return when each of these authorizations was revoked; those that were not are left out."""
+        return dict(await self._rows_of(authorizations, _REVOCATIONS))
 
+    async def agreements_behind(self, bases: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return the agreement behind each of these bases that has one, or is one."""
+        return dict(await self._rows_of(bases, _OWN_AGREEMENTS, _AGREEMENTS_BEHIND))
 
-async def agreements_behind(
-    connection: AsyncConnection, ids: Sequence[bytes]
-) -> dict[bytes, bytes]:
-    """Return the agreement behind each of these bases that has one, or is one."""
-    own = select(tables.bases.c.id, tables.agreements.c.id).join(
-        tables.agreements, tables.agreements.c.id == tables.bases.c.id
-    )
-    behind = (
-        select(tables.bases.c.id, tables.agreements.c.id)
-        .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
-        .join(tables.agreements, tables.agreements.c.number == tables.authorizations.c.agreement)
-    )
-    return dict(await _in_parts(connection, (own, behind), ids))
+    async def suspension_reviews(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Return when a regulator looked last at a suspension of each of these agreements, if one ever did."""
+        return dict(await self._rows_of(agreements, _SUSPENSION_REVIEWS))
 
+    async def authorization(self, authorization: bytes) -> AuthorizationEntry | None:
+        """Return an authorization."""
+        found = await self._authorizations(tables.bases.c.id == authorization, None, 1)
+        return found[0][1] if found else None
 
-async def suspension_reviews(
-    connection: AsyncConnection, agreements: Sequence[bytes]
-) -> dict[bytes, int]:
-    """Return when a regulator looked last at a suspension of each of these agreements, if one ever did."""
-    table = tables.agreements
-    statement = select(table.c.id, table.c.reviewed_at).where(
-        table.c.id.in_(agreements), table.c.reviewed_at > 0
-    )
-    return dict(await _rows(connection, statement))
+    async def authorizations(
+        self,
+        *,
+        subjects: Sequence[bytes] | None = None,
+        consumer: bytes | None = None,
+        case_reference: bytes | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> tuple[tuple[int, AuthorizationEntry], ...]:
+        """Return authorizations that fit all that is given, the newest first.
 
+        Each comes with its key: the last one's is `before` of the next page.
+        """
+        conditions: list[ColumnElement[bool]] = []
+        if subjects is not None:
+            conditions.append(tables.subjects.c.id.in_(subjects))
+        if consumer is not None:
+            conditions.append(tables.parties.c.address == consumer)
+        if case_reference is not None:
+            conditions.append(tables.authorizations.c.case_reference == case_reference)
+        return await self._authorizations(and_(True, *conditions), before, limit)
 
-async def revocations(connection: AsyncConnection, ids: Sequence[bytes]) -> dict[bytes, int]:
-    """Return when each of these authorizations was revoked; those that were not are left out."""
-    statement = (
-        select(tables.bases.c.id, tables.transactions.c.timestamp)
-        .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
-        .join(tables.transactions, tables.transactions.c.key == tables.authorizations.c.revoked_in)
-    )
-    return dict(await _in_parts(connection, (statement,), ids))
-
-
-async def identity_acts(connection: AsyncConnection, since: int) -> dict[bytes, int]:
-    """Return how many ids of each identity authority were closed, or began to be recovered, since a time."""
-    statement = (
-        select(tables.subjects.c.registrar, func.count())
-        .select_from(tables.events)
-        .join(tables.transactions, tables.transactions.c.key == tables.events.c.transaction)
-        .join(tables.subjects, tables.subjects.c.number == tables.events.c.subject)
-        .where(tables.transactions.c.timestamp >= since)
-        .where(tables.events.c.name.in_(("SubjectClosed", "RecoveryStarted")))
-        .group_by(tables.subjects.c.registrar)
-    )
-    return dict(await _rows(connection, statement))
-
-
-async def _in_parts(
-    connection: AsyncConnection, statements: Sequence[Select[Any]], ids: Sequence[bytes]
-) -> list[Any]:
-    """Return the rows of statements over bases for some ids, which may be more than one question takes."""
-    return [
-        row
-        for start in range(0, len(ids), _AT_ONCE)
-        for statement in statements
-        for row in await _rows(
-            connection, statement.where(tables.bases.c.id.in_(ids[start : start + _AT_ONCE]))
+    async def is_granted(self, subject: bytes, dataset: bytes) -> bool:
+        """Tell whether an authorization of a subject over a dataset is neither over nor revoked."""
+        live = and_(
+            tables.subjects.c.id == subject,
+            tables.datasets.c.id == dataset,
+            tables.authorizations.c.revoked_in == 0,
+            tables.authorizations.c.expires_at > self.head.timestamp,
         )
-    ]
+        return bool(await self._authorizations(live, None, 1))
 
+    async def applications(
+        self,
+        *,
+        provider: bytes | None = None,
+        consumer: bytes | None = None,
+        state: str | None = None,
+        limit: int = 200,
+    ) -> tuple[ApplicationEntry, ...]:
+        """Return applications that fit all that is given, the newest first."""
+        conditions = self._of_party(provider, consumer)
+        if state is not None:
+            conditions.append(tables.applications.c.state == state)
+        statement = _APPLICATIONS.where(*conditions).limit(min(limit, _MAX_ROWS))
+        return tuple(ApplicationEntry(*_with_place(row)) for row in await self._rows(statement))
 
-async def bases(connection: AsyncConnection, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
-    """Return what these ids name; unknown ones are left out."""
-    found: dict[bytes, BasisEntry] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        for row in await _rows(connection, _BASES_BY_ID, ids=ids[start : start + _AT_ONCE]):
-            found[row[0]] = BasisEntry(*row)
-    return found
+    async def agreements(
+        self,
+        *,
+        agreement: bytes | None = None,
+        provider: bytes | None = None,
+        consumer: bytes | None = None,
+        limit: int = 200,
+    ) -> tuple[AgreementEntry, ...]:
+        """Return agreements that fit all that is given, the newest first."""
+        conditions = self._of_party(provider, consumer)
+        if agreement is not None:
+            conditions.append(tables.agreements.c.id == agreement)
+        statement = _AGREEMENTS.where(*conditions).limit(min(limit, _MAX_ROWS))
+        return tuple(AgreementEntry(*_with_place(row)) for row in await self._rows(statement))
 
+    # People
 
-async def names_at_grant(connection: AsyncConnection, ids: Sequence[bytes]) -> Mapping[bytes, str]:
-    """Return the consumers' names as of where these authorizations are on chain."""
-    found: dict[bytes, str] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        rows = await _rows(connection, _NAMES_BY_ID, ids=ids[start : start + _AT_ONCE])
-        found.update((id_, name) for id_, name in rows)
-    return found
+    async def subject(self, subject: bytes) -> SubjectEntry | None:
+        """Return a subject."""
+        found = await self._subjects(tables.subjects.c.id == subject)
+        return found[0] if found else None
 
+    async def subjects_of(self, signer: bytes) -> tuple[SubjectEntry, ...]:
+        """Return the subjects whose signer this is now."""
+        return await self._subjects(tables.subjects.c.signer_hash == keccak256(signer))
 
-async def subjects(
-    connection: AsyncConnection, condition: ColumnElement[bool]
-) -> tuple[SubjectEntry, ...]:
-    """Return subjects."""
-    columns = [tables.subjects.c[name] for name in SubjectEntry.__struct_fields__]
-    statement = select(*columns).where(condition).order_by(tables.subjects.c.number)
-    rows = await _rows(connection, statement)
-    return tuple(SubjectEntry(*row) for row in rows)
-
-
-async def authorizations(
-    connection: AsyncConnection,
-    condition: ColumnElement[bool],
-    *,
-    before: int | None,
-    limit: int,
-) -> tuple[tuple[int, AuthorizationEntry], ...]:
-    """Return authorizations before a key, the newest first, each with its key."""
-    statement = _AUTHORIZATIONS.where(condition)
-    if before is not None:
-        statement = statement.where(tables.authorizations.c.key < before)
-    statement = statement.order_by(tables.authorizations.c.key.desc()).limit(limit)
-    rows = await _rows(connection, statement)
-    keys = [row[0] for row in rows]
-    used = await _uses(connection, keys)
-    return tuple((row[0], _authorization(row, used.get(row[0], (0, 0)))) for row in rows)
-
-
-async def applications(
-    connection: AsyncConnection, condition: ColumnElement[bool], limit: int
-) -> tuple[ApplicationEntry, ...]:
-    """Return applications, the newest first."""
-    table = tables.applications
-    statement: Select[Any] = (
-        select(
-            table.c.id,
-            tables.parties.c.address,
-            tables.datasets.c.id,
-            *(table.c[name] for name in ("purpose", "fields", "justification", "state")),
-            table.c.reason,
-            table.c.signed,
-            *_PLACE,
+    async def wards_of(self, guardian: bytes) -> tuple[SubjectEntry, ...]:
+        """Return the subjects for whom this signer may sign as a guardian, by the last block's time."""
+        table = tables.guardians
+        wards = select(table.c.subject).where(
+            table.c.guardian == keccak256(guardian), table.c.expires_at > self.head.timestamp
         )
-        .join(tables.parties, tables.parties.c.key == table.c.consumer)
-        .join(tables.datasets, tables.datasets.c.key == table.c.dataset)
-        .join(tables.transactions, tables.transactions.c.key == table.c.transaction)
-        .where(condition)
-        .order_by(table.c.transaction.desc())
-        .limit(limit)
-    )
-    rows = await _rows(connection, statement)
-    return tuple(ApplicationEntry(*_with_place(row)) for row in rows)
+        return await self._subjects(tables.subjects.c.number.in_(wards))
 
+    async def registrars(self, subjects: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return who registered these subjects; unknown ones are left out."""
+        return dict(await self._rows_of(subjects, _REGISTRARS))
 
-async def agreements(
-    connection: AsyncConnection, condition: ColumnElement[bool], limit: int
-) -> tuple[AgreementEntry, ...]:
-    """Return agreements, the newest first."""
-    table = tables.agreements
-    statement: Select[Any] = (
-        select(
-            table.c.number,
-            table.c.id,
-            table.c.application,
-            tables.parties.c.address,
-            tables.datasets.c.id,
-            *(table.c[name] for name in ("purpose", "fields", "expires_at", "withdrawn", "round")),
-            *(table.c[name] for name in ("suspended_until", "suspension_unseen", "reason")),
-            tables.applications.c.signed,
-            *_PLACE,
-        )
-        .join(tables.parties, tables.parties.c.key == table.c.consumer)
-        .join(tables.datasets, tables.datasets.c.key == table.c.dataset)
-        .join(tables.applications, tables.applications.c.id == table.c.application)
-        .join(tables.transactions, tables.transactions.c.key == table.c.transaction)
-        .where(condition)
-        .order_by(table.c.number.desc())
-        .limit(limit)
-    )
-    rows = await _rows(connection, statement)
-    return tuple(AgreementEntry(*_with_place(row)) for row in rows)
+    async def signer_hashes(self, subject: bytes) -> frozenset[bytes]:
+        """Return Keccak-256 of every signer that a subject ever had, and of all who are or were its guardians.
 
+        Only of members that name a signer: what else stands in a subject's events others choose, a reason
+        or an id.
+        """
+        async with self._database.reading() as connection:
+            number = await _key_of(
+                connection, tables.subjects.c.number, tables.subjects.c.id, subject
+            )
+            if number is None:
+                return frozenset()
+            table = tables.guardians
+            guardians = select(table.c.guardian).where(table.c.subject == number)
+            hashes = set((await connection.execute(guardians)).scalars())
+            naming = select(tables.events.c.name, tables.events.c.body).where(
+                *_equal(tables.events, "subject", number),
+                tables.events.c.name.in_(_SIGNER_MEMBERS),
+            )
+            for name, body in await _rows(connection, naming):
+                hashes.add(keccak256(from_hex(json.loads(body)[_SIGNER_MEMBERS[name]])))
+        return frozenset(hashes)
 
-async def publications(
-    connection: AsyncConnection, dataset: bytes, version: int | None, limit: int
-) -> tuple[PublicationEntry, ...]:
-    """Return a dataset's publications, the newest first, or only one version."""
-    table = tables.publications
-    statement: Select[Any] = (
-        select(
-            tables.datasets.c.id,
-            *(table.c[name] for name in ("version", "root", "count", "base", "manifest")),
-            *_PLACE,
-        )
-        .join(tables.datasets, tables.datasets.c.key == table.c.dataset)
-        .join(tables.transactions, tables.transactions.c.key == table.c.transaction)
-        .where(tables.datasets.c.id == dataset)
-        .order_by(table.c.version.desc())
-        .limit(limit)
-    )
-    if version is not None:
-        statement = statement.where(table.c.version == version)
-    rows = await _rows(connection, statement)
-    return tuple(PublicationEntry(*_with_place(row)) for row in rows)
+    async def people_who_sign(self, signers: Sequence[bytes]) -> Mapping[bytes, bool]:
+        """Return those of these signers (ERC-7913 bytes) who sign for a subject now, or are or were guardians."""
+        hashes = {keccak256(signer): signer for signer in signers}
+        rows = await self._rows_of(list(hashes), _SIGNING, _GUARDING)
+        return {hashes[row[0]]: True for row in rows}
 
+    async def identity_acts(self, since: int) -> Mapping[bytes, int]:
+        """Return how many ids of each identity authority were closed, or began to be recovered, since a time."""
+        statement = _IDENTITY_ACTS.where(tables.transactions.c.timestamp >= since)
+        return dict(await self._rows(statement))
 
-async def erasures(connection: AsyncConnection, transaction: bytes) -> tuple[ErasureEntry, ...]:
-    """Return the tombstones that one transaction made."""
-    table = tables.erasures
-    statement: Select[Any] = (
-        select(tables.datasets.c.id, table.c.item, table.c.version, *_PLACE)
-        .join(tables.datasets, tables.datasets.c.key == table.c.dataset)
-        .join(tables.transactions, tables.transactions.c.key == table.c.transaction)
-        .where(tables.transactions.c.hash == transaction)
-    )
-    rows = await _rows(connection, statement)
-    return tuple(ErasureEntry(*_with_place(row)) for row in rows)
+    # Publications
 
+    async def publication(self, dataset: bytes, version: int) -> PublicationEntry | None:
+        """Return one version of a dataset."""
+        one_version = tables.publications.c.version == version
+        found = await self._publications(dataset, 1, one_version)
+        return found[0] if found else None
 
-async def signer_hashes(connection: AsyncConnection, subject: bytes) -> frozenset[bytes]:
-    """Return Keccak-256 of every signer that a subject ever had, and of all who are or were its guardians.
+    async def publications(self, dataset: bytes, limit: int = 50) -> tuple[PublicationEntry, ...]:
+        """Return a dataset's versions, the newest first."""
+        return await self._publications(dataset, limit)
 
-    Only of members that name a signer: what else stands in a subject's events others choose, a reason or an id.
-    """
-    number = await _one(
-        connection, select(tables.subjects.c.number).where(tables.subjects.c.id == subject)
-    )
-    if number is None:
-        return frozenset()
-    guardians = select(tables.guardians.c.guardian).where(tables.guardians.c.subject == number)
-    hashes = set((await connection.execute(guardians)).scalars())
-    table = tables.events
-    named = select(table.c.name, table.c.body).where(
-        *_equal(table, "subject", number), table.c.name.in_(_SIGNER_MEMBERS)
-    )
-    for name, body in (await connection.execute(named)).all():
-        hashes.add(keccak256(from_hex(json.loads(body)[_SIGNER_MEMBERS[name]])))
-    return frozenset(hashes)
+    async def erasures(self, transaction: bytes) -> tuple[ErasureEntry, ...]:
+        """Return the tombstones that one transaction made."""
+        statement = _ERASURES.where(tables.transactions.c.hash == transaction)
+        return tuple(ErasureEntry(*_with_place(row)) for row in await self._rows(statement))
 
+    async def erased(self, dataset: bytes, items: Sequence[bytes]) -> frozenset[bytes]:
+        """Return those of some records (roots) of a dataset that have a tombstone."""
+        statement = _ERASED.where(tables.datasets.c.id == dataset)
+        return frozenset(bytes(row[0]) for row in await self._rows_of(items, statement))
 
-async def erased(
-    connection: AsyncConnection, dataset: bytes, items: Sequence[bytes]
-) -> frozenset[bytes]:
-    """Return those of some records of a dataset that have a tombstone."""
-    table, found = tables.erasures, set[bytes]()
-    for start in range(0, len(items), _AT_ONCE):
-        statement = (
-            select(table.c.item)
-            .join(tables.datasets, tables.datasets.c.key == table.c.dataset)
-            .where(tables.datasets.c.id == dataset)
-            .where(table.c.item.in_(items[start : start + _AT_ONCE]))
-        )
-        found.update((await connection.execute(statement)).scalars())
-    return frozenset(map(bytes, found))
+    async def stats(self) -> Stats:
+        """Return counts of rows: for now and then, not for every request."""
+        allowed = tables.accesses.c.outcome == int(Outcome.ALLOWED)
+        async with self._database.reading() as connection:
+            return Stats(
+                datasets=len(self.snapshot.datasets),
+                publications=await _count(connection, tables.publications),
+                parties=len(self.snapshot.parties),
+                subjects=await _count(connection, tables.subjects),
+                authorizations=await _count(connection, tables.authorizations),
+                accesses=self.head.sequence,
+                allowed=await _count(connection, tables.accesses, allowed),
+            )
 
+    # Within
 
-async def count(connection: AsyncConnection, table: Any, *conditions: ColumnElement[bool]) -> int:
-    """Return the number of rows of a table that fit the conditions."""
-    statement = select(func.count()).select_from(table).where(*conditions)
-    return int((await connection.execute(statement)).scalar_one())
+    async def _rows(self, statement: Select[Any], **values: object) -> list[Values]:
+        async with self._database.reading() as connection:
+            return await _rows(connection, statement, **values)
+
+    async def _rows_of(self, ids: Sequence[object], *statements: Select[Any]) -> list[Values]:
+        """Return the rows of statements with the parameter `ids`, however many there are."""
+        async with self._database.reading() as connection:
+            return [
+                row
+                for start in range(0, len(ids), _MAX_IDS)
+                for statement in statements
+                for row in await _rows(connection, statement, ids=ids[start : start + _MAX_IDS])
+            ]
+
+    async def _subjects(self, condition: ColumnElement[bool]) -> tuple[SubjectEntry, ...]:
+        columns = [tables.subjects.c[name] for name in SubjectEntry.__struct_fields__]
+        statement = select(*columns).where(condition).order_by(tables.subjects.c.number)
+        return tuple(SubjectEntry(*row) for row in await self._rows(statement))
+
+    async def _publications(
+        self, dataset: bytes, limit: int, *conditions: ColumnElement[bool]
+    ) -> tuple[PublicationEntry, ...]:
+        statement = _PUBLICATIONS.where(tables.datasets.c.id == dataset, *conditions)
+        rows = await self._rows(statement.limit(min(limit, _MAX_ROWS)))
+        return tuple(PublicationEntry(*_with_place(row)) for row in rows)
+
+    async def _authorizations(
+        self, condition: ColumnElement[bool], before: int | None, limit: int
+    ) -> tuple[tuple[int, AuthorizationEntry], ...]:
+        async with self._database.reading() as connection:
+            key = tables.authorizations.c.key
+            rows = await _page(connection, _AUTHORIZATIONS, key, [condition], before, limit)
+            used = await _uses(connection, [row[0] for row in rows])
+        return tuple((row[0], _authorization(row, used.get(row[0], (0, 0)))) for row in rows)
+
+    def _of_party(
+        self, provider: bytes | None, consumer: bytes | None
+    ) -> list[ColumnElement[bool]]:
+        conditions: list[ColumnElement[bool]] = []
+        if provider is not None:
+            datasets = self.snapshot.datasets.values()
+            own = [dataset.id for dataset in datasets if dataset.provider == provider]
+            conditions.append(tables.datasets.c.id.in_(own))
+        if consumer is not None:
+            conditions.append(tables.parties.c.address == consumer)
+        return conditions
 
 
 _SIGNER_MEMBERS: Final = {
@@ -375,7 +399,17 @@ _SIGNER_MEMBERS: Final = {
 }
 """Events that give a subject a signer, and the member that says which."""
 
-# Building statements and reading rows
+# Statements that are always the same are made once: to make one costs as much as to carry it out.
+
+_PLACE: Final = (
+    tables.transactions.c.block_number,
+    tables.transactions.c.block_hash,
+    tables.transactions.c.timestamp,
+    tables.transactions.c.hash,
+)
+_IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
+_AFTER: Final[BindParameter[int]] = bindparam("after")
+_MOST: Final[BindParameter[int]] = bindparam("most")
 
 # A void with the number of another's access says nothing of that access.
 _VOIDED: Final = and_(
@@ -403,17 +437,12 @@ _ACCESSES: Final[Select[Any]] = (
     .outerjoin(tables.subjects, tables.subjects.c.number == tables.accesses.c.subject)
     .outerjoin(tables.voids, _VOIDED)
 )
-
-# What every block or access asks is made once: to make a statement costs as much as to carry it out.
 _ACCESSES_AFTER: Final[Select[Any]] = (
-    _ACCESSES.where(tables.accesses.c.sequence > bindparam("after"))
+    _ACCESSES.where(tables.accesses.c.sequence > _AFTER)
     .order_by(tables.accesses.c.sequence)
-    .limit(bindparam("most"))
+    .limit(_MOST)
 )
-
-_ACCESSES_NUMBERED: Final[Select[Any]] = _ACCESSES.where(
-    tables.accesses.c.sequence.in_(bindparam("sequences", expanding=True))
-)
+_ACCESSES_NUMBERED: Final[Select[Any]] = _ACCESSES.where(tables.accesses.c.sequence.in_(_IDS))
 
 _EVENTS: Final[Select[Any]] = select(
     tables.events.c.key,
@@ -423,6 +452,9 @@ _EVENTS: Final[Select[Any]] = select(
     tables.events.c.body,
     *_PLACE,
 ).join(tables.transactions, tables.transactions.c.key == tables.events.c.transaction)
+_EVENTS_AFTER: Final[Select[Any]] = (
+    _EVENTS.where(tables.events.c.key > _AFTER).order_by(tables.events.c.key).limit(_MOST)
+)
 
 _BASES: Final[Select[Any]] = (
     select(
@@ -435,33 +467,87 @@ _BASES: Final[Select[Any]] = (
     )
     .join(tables.datasets, tables.datasets.c.key == tables.bases.c.dataset)
     .outerjoin(tables.subjects, tables.subjects.c.number == tables.bases.c.subject)
-    .where(tables.bases.c.kind != UNKNOWN)
+    .where(tables.bases.c.kind != UNKNOWN, tables.bases.c.id.in_(_IDS))
 )
-
-_BASES_BY_ID: Final[Select[Any]] = _BASES.where(
-    tables.bases.c.id.in_(bindparam("ids", expanding=True))
-)
-
-_NAMES_BY_ID: Final[Select[Any]] = (
+_NAMES_AT_GRANT: Final[Select[Any]] = (
     select(tables.bases.c.id, tables.authorizations.c.consumer_name)
     .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
-    .where(tables.bases.c.id.in_(bindparam("ids", expanding=True)))
+    .where(tables.bases.c.id.in_(_IDS))
+)
+_REVOCATIONS: Final[Select[Any]] = (
+    select(tables.bases.c.id, tables.transactions.c.timestamp)
+    .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
+    .join(tables.transactions, tables.transactions.c.key == tables.authorizations.c.revoked_in)
+    .where(tables.bases.c.id.in_(_IDS))
+)
+_OWN_AGREEMENTS: Final[Select[Any]] = (
+    select(tables.bases.c.id, tables.agreements.c.id)
+    .join(tables.agreements, tables.agreements.c.id == tables.bases.c.id)
+    .where(tables.bases.c.id.in_(_IDS))
+)
+_AGREEMENTS_BEHIND: Final[Select[Any]] = (
+    select(tables.bases.c.id, tables.agreements.c.id)
+    .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
+    .join(tables.agreements, tables.agreements.c.number == tables.authorizations.c.agreement)
+    .where(tables.bases.c.id.in_(_IDS))
+)
+_SUSPENSION_REVIEWS: Final[Select[Any]] = select(
+    tables.agreements.c.id, tables.agreements.c.reviewed_at
+).where(tables.agreements.c.id.in_(_IDS), tables.agreements.c.reviewed_at > 0)
+
+_REGISTRARS: Final[Select[Any]] = select(tables.subjects.c.id, tables.subjects.c.registrar).where(
+    tables.subjects.c.id.in_(_IDS)
+)
+_SIGNING: Final[Select[Any]] = select(tables.subjects.c.signer_hash).where(
+    tables.subjects.c.signer_hash.in_(_IDS)
+)
+_GUARDING: Final[Select[Any]] = select(tables.guardians.c.guardian).where(
+    tables.guardians.c.guardian.in_(_IDS)
+)
+_IDENTITY_ACTS: Final[Select[Any]] = (
+    select(tables.subjects.c.registrar, func.count())
+    .select_from(tables.events)
+    .join(tables.transactions, tables.transactions.c.key == tables.events.c.transaction)
+    .join(tables.subjects, tables.subjects.c.number == tables.events.c.subject)
+    .where(tables.events.c.name.in_(("SubjectClosed", "RecoveryStarted")))
+    .group_by(tables.subjects.c.registrar)
 )
 
+_APPLICATIONS: Final[Select[Any]] = (
+    select(
+        tables.applications.c.id,
+        tables.parties.c.address,
+        tables.datasets.c.id,
+        *(tables.applications.c[name] for name in ("purpose", "fields", "justification", "state")),
+        tables.applications.c.reason,
+        tables.applications.c.signed,
+        *_PLACE,
+    )
+    .join(tables.parties, tables.parties.c.key == tables.applications.c.consumer)
+    .join(tables.datasets, tables.datasets.c.key == tables.applications.c.dataset)
+    .join(tables.transactions, tables.transactions.c.key == tables.applications.c.transaction)
+    .order_by(tables.applications.c.transaction.desc())
+)
+_AGREEMENTS: Final[Select[Any]] = (
+    select(
+        *(tables.agreements.c[name] for name in ("number", "id", "application")),
+        tables.parties.c.address,
+        tables.datasets.c.id,
+        *(tables.agreements.c[name] for name in ("purpose", "fields", "expires_at", "withdrawn")),
+        *(tables.agreements.c[name] for name in ("round", "suspended_until", "suspension_unseen")),
+        tables.agreements.c.reason,
+        tables.applications.c.signed,
+        *_PLACE,
+    )
+    .join(tables.parties, tables.parties.c.key == tables.agreements.c.consumer)
+    .join(tables.datasets, tables.datasets.c.key == tables.agreements.c.dataset)
+    .join(tables.applications, tables.applications.c.id == tables.agreements.c.application)
+    .join(tables.transactions, tables.transactions.c.key == tables.agreements.c.transaction)
+    .order_by(tables.agreements.c.number.desc())
+)
 _AUTHORIZATION_COLUMNS: Final = (
-    "fields",
-    "case_reference",
-    "statement_hash",
-    "not_before",
-    "expires_at",
-    "max_uses",
-    "min_interval",
-    "nonce",
-    "deadline",
-    "agreement",
-    "round",
-    "epoch",
-    "signer_hash",
+    *("fields", "case_reference", "statement_hash", "not_before", "expires_at", "max_uses"),
+    *("min_interval", "nonce", "deadline", "agreement", "round", "epoch", "signer_hash"),
 )
 _AUTHORIZATIONS: Final[Select[Any]] = (
     select(
@@ -489,37 +575,26 @@ _AUTHORIZATIONS: Final[Select[Any]] = (
     .join(tables.transactions, tables.transactions.c.key == tables.authorizations.c.transaction)
 )
 
-
-async def _conditions(
-    connection: AsyncConnection, selection: Selection, table: Any, party_column: str
-) -> list[ColumnElement[bool] | None]:
-    """Return one condition for each subject, or a single one; None where nothing can fit."""
-    shared: list[ColumnElement[bool]] = []
-    for column, source, value in (
-        (party_column, tables.parties.c.address, selection.party),
-        ("dataset", tables.datasets.c.id, selection.dataset),
-        ("basis", tables.bases.c.id, selection.basis),
-    ):
-        if value is None:
-            continue
-        key = await _one(connection, select(source.table.c.key).where(source == value))
-        if key is None:
-            return [None]
-        shared += _equal(table, column, key)
-    if selection.subjects is None:
-        return [and_(True, *shared)]
-    numbers = select(tables.subjects.c.number).where(tables.subjects.c.id.in_(selection.subjects))
-    found = (await connection.execute(numbers)).scalars().all()
-    return [and_(*_equal(table, "subject", number), *shared) for number in found]
-
-
-def _equal(table: Any, column: str, key: int) -> list[ColumnElement[bool]]:
-    return [table.c[column] == key, _positive(table, column)]
-
-
-def _positive(table: Any, column: str) -> ColumnElement[bool]:
-    """Return what the partial indices ask for; as text, because a parameter's value shows too late."""
-    return cast("ColumnElement[bool]", text(f"{table.name}.{column} > 0"))
+_PUBLICATIONS: Final[Select[Any]] = (
+    select(
+        tables.datasets.c.id,
+        *(tables.publications.c[name] for name in ("version", "root", "count", "base", "manifest")),
+        *_PLACE,
+    )
+    .join(tables.datasets, tables.datasets.c.key == tables.publications.c.dataset)
+    .join(tables.transactions, tables.transactions.c.key == tables.publications.c.transaction)
+    .order_by(tables.publications.c.version.desc())
+)
+_ERASURES: Final[Select[Any]] = (
+    select(tables.datasets.c.id, tables.erasures.c.item, tables.erasures.c.version, *_PLACE)
+    .join(tables.datasets, tables.datasets.c.key == tables.erasures.c.dataset)
+    .join(tables.transactions, tables.transactions.c.key == tables.erasures.c.transaction)
+)
+_ERASED: Final[Select[Any]] = (
+    select(tables.erasures.c.item)
+    .join(tables.datasets, tables.datasets.c.key == tables.erasures.c.dataset)
+    .where(tables.erasures.c.item.in_(_IDS))
+)
 
 
 async def _rows(
@@ -528,9 +603,68 @@ async def _rows(
     return [tuple(row) for row in await connection.execute(statement, values)]
 
 
-async def _one(connection: AsyncConnection, statement: Select[Any]) -> int | None:
-    found: int | None = (await connection.execute(statement)).scalar_one_or_none()
-    return found
+async def _page(
+    connection: AsyncConnection,
+    statement: Select[Any],
+    key: ColumnElement[int],
+    conditions: Sequence[ColumnElement[bool]],
+    before: int | None,
+    limit: int,
+) -> list[Values]:
+    """Return rows that fit one of the conditions, by falling key; the key is selected first."""
+    limit = min(limit, _MAX_ROWS)
+    found = []
+    for condition in conditions:
+        page = statement.where(condition)
+        if before is not None:
+            page = page.where(key < before)
+        found.append(await _rows(connection, page.order_by(key.desc()).limit(limit)))
+    return list(islice(heapq.merge(*found, key=lambda row: -row[0]), limit))
+
+
+async def _conditions(
+    connection: AsyncConnection, selection: Selection, table: Table, party_column: str
+) -> list[ColumnElement[bool]]:
+    """Return one condition for each subject, or a single one; none where nothing can fit."""
+    shared: list[ColumnElement[bool]] = []
+    for column, source, value in (
+        (party_column, tables.parties.c.address, selection.party),
+        ("dataset", tables.datasets.c.id, selection.dataset),
+        ("basis", tables.bases.c.id, selection.basis),
+    ):
+        if value is None:
+            continue
+        key = await _key_of(connection, source.table.c.key, source, value)
+        if key is None:
+            return []
+        shared += _equal(table, column, key)
+    if selection.subjects is None:
+        return [and_(True, *shared)]
+    numbers = select(tables.subjects.c.number).where(tables.subjects.c.id.in_(selection.subjects))
+    found = (await connection.execute(numbers)).scalars().all()
+    return [and_(*_equal(table, "subject", number), *shared) for number in found]
+
+
+async def _key_of(
+    connection: AsyncConnection, key: ColumnElement[int], column: ColumnElement[bytes], value: bytes
+) -> int | None:
+    return (await connection.execute(select(key).where(column == value))).scalar_one_or_none()
+
+
+def _equal(table: Table, column: str, key: int) -> list[ColumnElement[bool]]:
+    return [table.c[column] == key, _positive(table, column)]
+
+
+def _positive(table: Table, column: str) -> ColumnElement[bool]:
+    """Return what the partial indices ask for; as text, because a parameter's value shows too late."""
+    return cast("ColumnElement[bool]", text(f"{table.name}.{column} > 0"))
+
+
+async def _count(
+    connection: AsyncConnection, table: Table, *conditions: ColumnElement[bool]
+) -> int:
+    statement = select(func.count()).select_from(table).where(*conditions)
+    return (await connection.execute(statement)).scalar_one()
 
 
 async def _uses(connection: AsyncConnection, keys: Sequence[int]) -> dict[int, tuple[int, int]]:
@@ -565,20 +699,17 @@ async def _uses(connection: AsyncConnection, keys: Sequence[int]) -> dict[int, t
     return uses
 
 
-def _place(row: Values) -> Place:
-    return Place(*row[-_PLACE_SIZE:])
-
-
 def _with_place(row: Values) -> Values:
-    return (*row[:-_PLACE_SIZE], _place(row))
+    return (*row[: -len(_PLACE)], Place(*row[-len(_PLACE) :]))
 
 
 def _access(row: Values) -> AccessEntry:
-    sequence, log_index, consumer, basis, kind, dataset, subject = row[:7]
-    outcome, deadline, fields, nonce, item, voided = row[7:13]
+    *values, place = _with_place(row)
+    sequence, log_index, consumer, basis, kind, dataset, subject = values[:7]
+    outcome, deadline, fields, nonce, item, voided = values[7:]
     return AccessEntry(
         sequence=sequence,
-        place=_place(row),
+        place=place,
         log_index=log_index,
         consumer=consumer,
         basis=basis,
@@ -595,13 +726,11 @@ def _access(row: Values) -> AccessEntry:
 
 
 def _event(row: Values) -> EventEntry:
-    key, log_index, name, unfit, body = row[:5]
-    return EventEntry(
-        key=key, place=_place(row), log_index=log_index, name=name, unfit=bool(unfit), body=body
-    )
+    key, log_index, name, unfit, body, place = _with_place(row)
+    return EventEntry(key, place, log_index, name, bool(unfit), body)
 
 
 def _authorization(row: Values, used: tuple[int, int]) -> AuthorizationEntry:
-    *values, revoked, halted = row[1:-_PLACE_SIZE]
-    whole: Values = (*values, _place(row), bool(revoked), bool(halted), *used)
-    return AuthorizationEntry(*whole)
+    _, *values, revoked, halted, place = _with_place(row)
+    members: Values = (*values, place, bool(revoked), bool(halted), *used)
+    return AuthorizationEntry(*members)

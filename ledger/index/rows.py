@@ -27,6 +27,16 @@ class Head(msgspec.Struct, frozen=True):
         return f"{self.faults} events on chain cannot be: the node lies, or lacks events"
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that no contract can have emitted in its place, and where."""
+
+    block_number: int
+    log_index: int
+    name: str
+    """Of the event; empty where it could not be read."""
+    problem: str
+
+
 class PartyEntry(msgspec.Struct, frozen=True):
     """An address that was ever admitted."""
 

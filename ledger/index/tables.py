@@ -422,27 +422,19 @@ events: Final = Table(
     _text("body"),
 )
 
-for _name in ("subject", "consumer", "dataset", "basis"):
-    _column = accesses.c[_name]
-    _some = text(f"{_name} > 0")
-    Index(
-        f"ix_chain_accesses_{_name}",
-        _column,
-        accesses.c.sequence,
-        sqlite_where=_some,
-        postgresql_where=_some,
-    )
-for _name in ("subject", "party", "dataset", "basis"):
-    _column = events.c[_name]
-    _some = text(f"{_name} > 0")
-    Index(
-        f"ix_chain_events_{_name}",
-        _column,
-        events.c.key,
-        sqlite_where=_some,
-        postgresql_where=_some,
-    )
-
+for _table, _names, _order in (
+    (accesses, ("subject", "consumer", "dataset", "basis"), accesses.c.sequence),
+    (events, ("subject", "party", "dataset", "basis"), events.c.key),
+):
+    for _name in _names:
+        _positive = text(f"{_name} > 0")
+        Index(
+            f"ix_{_table.name}_{_name}",
+            _table.c[_name],
+            _order,
+            sqlite_where=_positive,
+            postgresql_where=_positive,
+        )
 Index(
     "ix_chain_events_unfit",
     events.c.key,
