@@ -18,7 +18,6 @@ from gateway.errors import (
     ConflictError,
     ForbiddenError,
     GatewayError,
-    MalformedBodyError,
     Member,
     ThrottledError,
     UnauthenticatedError,
@@ -183,14 +182,14 @@ def verify_submission(submission: KeyedSubmission, domain: Domain) -> Verified:
     Raises:
         RequestSignatureError: It is signed by somebody else, for another chain or contract, or not
             at all.
-        MalformedBodyError: The deadline is later than the contract can keep, or no field is asked for.
+        BodyError: The deadline is later than the contract can keep, or no field is asked for.
         AnswerKeyError: The nonce commits to another key, or nothing can be sealed to this one.
     """
     request = submission.request
     if request.deadline > _LATEST_DEADLINE:
-        raise MalformedBodyError("AccessRequest.deadline: is later than the contract can keep")
+        raise BodyError("AccessRequest.deadline: is later than the contract can keep")
     if not request.fields:
-        raise MalformedBodyError("AccessRequest.fields: no field is asked for")
+        raise BodyError("AccessRequest.fields: no field is asked for")
     access = struct_hash(request)
     digest = digest_of(access, domain)
     try:

@@ -8,20 +8,17 @@ from collections.abc import Mapping
 
 from ledger.service.errors import (
     BodyError,
-    BodyTooLargeError,
-    MalformedBodyError,
-    MediaTypeError,
+    BodyFault,
     Member,
-    MissingBodyError,
     ServiceError,
-    SlowBodyError,
     ThrottledError,
+    body_too_large,
 )
 
 __all__ = [
     "BaseUnknownError",
     "BodyError",
-    "BodyTooLargeError",
+    "BodyFault",
     "ChainUnavailableError",
     "ChallengeError",
     "ConflictError",
@@ -31,10 +28,7 @@ __all__ = [
     "ForbiddenError",
     "GatewayError",
     "LineError",
-    "MalformedBodyError",
-    "MediaTypeError",
     "Member",
-    "MissingBodyError",
     "NotProviderError",
     "NotSubjectError",
     "NothingServedError",
@@ -45,7 +39,6 @@ __all__ = [
     "RootMismatchError",
     "SessionError",
     "SettingsError",
-    "SlowBodyError",
     "StoppingError",
     "StoreDamagedError",
     "StoreUnavailableError",
@@ -57,6 +50,7 @@ __all__ = [
     "UploadOutOfStepError",
     "UploadStateError",
     "WrongAuthorityError",
+    "body_too_large",
 ]
 
 GatewayError = ServiceError

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from gateway.errors import ForbiddenError, MalformedBodyError, UnknownError
+from gateway.errors import BodyError, ForbiddenError, UnknownError
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import InboxStore, StoredAsk
 from ledger.errors import LedgerError
@@ -40,7 +40,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a consumer asks a person for, as JSON.
 
     Raises:
-        MalformedBodyError: On `check_ask`, when a member does not have its form.
+        BodyError: On `check_ask`, when a member does not have its form.
     """
 
     consumer: str
@@ -178,7 +178,7 @@ class Inbox:
         """Put an ask into the inbox that a handle leads to. Idempotent by its reference number.
 
         Raises:
-            MalformedBodyError: A member of the ask does not have its form.
+            BodyError: A member of the ask does not have its form.
             ForbiddenError: It is in another consumer's name.
             RefusedError: It is outside the bounds of its purpose or agreement.
             UnknownError, HandleUsedError: The handle cannot be used.
@@ -254,7 +254,7 @@ def check_ask(ask: Ask, now: int) -> Terms:
     """Return what an ask would authorize.
 
     Raises:
-        MalformedBodyError: A member does not have its form; the message says which.
+        BodyError: A member does not have its form; the message says which.
     """
     try:
         _reference(ask.reference)
@@ -273,12 +273,12 @@ def check_ask(ask: Ask, now: int) -> Terms:
             min_interval=ask.min_interval,
         )
     except LedgerError as error:
-        raise MalformedBodyError(f"the ask: {error}") from error
+        raise BodyError(f"the ask: {error}") from error
     problem = _problem(ask, now)
     if terms.case_reference != reference:
         problem = "case_reference is not that of the case number and its salt"
     if problem:
-        raise MalformedBodyError(f"the ask: {problem}")
+        raise BodyError(f"the ask: {problem}")
     return terms
 
 
@@ -301,7 +301,7 @@ def _problem(ask: Ask, now: int) -> str | None:
 
 def _bitmap(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 78 or not 0 < int(text) < _WORD:
-        raise MalformedBodyError("the ask: fields is a bitmap in decimal, not zero")
+        raise BodyError("the ask: fields is a bitmap in decimal, not zero")
     return int(text)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.errors import BodyTooLargeError, LineError, StoreDamagedError
+from gateway.errors import LineError, StoreDamagedError, body_too_large
 from gateway.store.uploads import MOST_LINES, Chunk, Item, Upload, record_id
 from gateway.tiles import PLACE, pack_entry, pack_withdrawal
 from ledger.decode_errors import UNREADABLE
@@ -139,11 +139,11 @@ class LineSplitter:
         """Take over bytes; return the lines that are whole now.
 
         Raises:
-            BodyTooLargeError: A line is too long.
+            BodyError: A line is too long.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > self._most or any(len(line) > self._most for line in lines):
-            raise BodyTooLargeError(self._most, "a line")
+            raise body_too_large(self._most, "a line")
         return lines
 
     def finish(self) -> list[bytes]:

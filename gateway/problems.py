@@ -15,7 +15,8 @@ from gateway import accesses, keyholders, linking, recording, relays, statements
 from gateway.bases import IndexBehindError
 from gateway.errors import (
     BaseUnknownError,
-    BodyTooLargeError,
+    BodyError,
+    BodyFault,
     ChainUnavailableError,
     ChallengeError,
     ConflictError,
@@ -25,9 +26,6 @@ from gateway.errors import (
     ForbiddenError,
     GatewayError,
     LineError,
-    MalformedBodyError,
-    MediaTypeError,
-    MissingBodyError,
     NothingServedError,
     NotProviderError,
     NotSubjectError,
@@ -37,7 +35,6 @@ from gateway.errors import (
     RoleMissingError,
     RootMismatchError,
     SessionError,
-    SlowBodyError,
     StoppingError,
     StoreUnavailableError,
     ThrottledError,
@@ -99,12 +96,8 @@ _UNAVAILABLE: Final = Kind("unavailable", 503, "This cannot be done now")
 
 _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
     # What was sent
-    BodyTooLargeError: Kind("too-large", 413, "The body is too large"),
     accesses.TooManyAtOnceError: Kind("too-many", 413, "Too many accesses at once"),
-    MediaTypeError: Kind("media-type", 415, "The body is of another media type"),
-    MissingBodyError: Kind("body-missing", 422, "A body is needed"),
-    SlowBodyError: Kind("too-slow", 408, "The body came too slowly"),
-    MalformedBodyError: MALFORMED,
+    BodyError: MALFORMED,
     accesses.AnswerKeyError: Kind("answer-key", 422, "The request cannot be answered to this key"),
     LineError: Kind("malformed-line", 422, "A line of the upload is malformed"),
     relays.LinkMismatchError: Kind("link-mismatch", 422, "The link does not fit the authorization"),
@@ -184,8 +177,19 @@ _KINDS: Final[Mapping[type[GatewayError], Kind]] = {
 }
 
 
+_BODIES: Final[Mapping[BodyFault, Kind]] = {
+    BodyFault.TOO_LARGE: Kind("too-large", 413, "The body is too large"),
+    BodyFault.MEDIA_TYPE: Kind("media-type", 415, "The body is of another media type"),
+    BodyFault.MISSING: Kind("body-missing", 422, "A body is needed"),
+    BodyFault.TOO_SLOW: Kind("too-slow", 408, "The body came too slowly"),
+    BodyFault.MALFORMED: MALFORMED,
+}
+
+
 def kind_of(error: GatewayError) -> Kind:
     """Return the kind of an error: that of its nearest class in the table."""
+    if type(error) is BodyError:
+        return _BODIES[error.fault]
     for ancestor in type(error).__mro__:
         kind = _KINDS.get(ancestor)
         if kind is not None:

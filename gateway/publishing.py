@@ -126,7 +126,7 @@ class Publishing:
         Raises:
             UploadStateError: The upload is not open.
             UploadOutOfStepError: It stands at another line, or another body came in between.
-            LineError, BodyTooLargeError: A line is not what it should be.
+            BodyError: A line is not what it should be.
             StoreUnavailableError: The chunk was not stored.
         """
         if upload.state != "open":

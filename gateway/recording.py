@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.accesses import CannotRecordError, QueueFullError, RecorderNotNamedError
-from gateway.errors import ChainUnavailableError, ConflictError, GatewayError, MalformedBodyError
+from gateway.errors import BodyError, ChainUnavailableError, ConflictError, GatewayError
 from gateway.namings import Namings
 from gateway.relays import Relayed
 from gateway.store.releases import JournalEntry, ReleaseJournal
@@ -96,7 +96,7 @@ class Recording:
             self._namings.forget(error.consumer)
             raise RecorderNotNamedError(error.consumer, error.recorder) from error
         except InvalidRequestError as error:
-            raise MalformedBodyError(str(error)) from error
+            raise BodyError(str(error)) from error
         except LedgerError as error:
             raise CannotRecordError(str(error)) from error
 

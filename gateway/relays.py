@@ -12,10 +12,10 @@ import msgspec
 
 from gateway.bases import IndexBehindError
 from gateway.errors import (
+    BodyError,
     ConflictError,
     ForbiddenError,
     GatewayError,
-    MalformedBodyError,
     UnauthenticatedError,
     UnknownError,
 )
@@ -325,18 +325,18 @@ class Relays:
         """Relay a party's own transaction, if it would change something in one of the five contracts.
 
         Raises:
-            MalformedBodyError: It is no transaction that is taken here.
+            BodyError: It is no transaction that is taken here.
             ForbiddenError: It is to somebody else, changes nothing, is for another chain, or is nobody's who is a party.
             ThrottledError: The party sends too many, or too many strangers ask.
             RefusedError: The contract refuses it.
             UnavailableError: It is not on chain now.
         """
         if len(raw) > MOST_RAW:
-            raise MalformedBodyError(f"a transaction has at most {MOST_RAW} bytes")
+            raise BodyError(f"a transaction has at most {MOST_RAW} bytes")
         try:
             transaction = parse_transaction(raw)
         except TransactionError as error:
-            raise MalformedBodyError(str(error)) from error
+            raise BodyError(str(error)) from error
         if transaction.content.chain_id != self._deployment.chain_id:
             raise ForbiddenError(f"only transactions for chain {self._deployment.chain_id}")
         call = ContractCall(self._contract(transaction), transaction.content.data)
@@ -347,7 +347,7 @@ class Relays:
         try:
             verify_call(call)
         except PlainTextError as error:
-            raise MalformedBodyError(f"the transaction: {error}") from error
+            raise BodyError(f"the transaction: {error}") from error
         if transaction.hash in self._relaying:
             return await self._transact(transaction)
         if await self._spent(transaction):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.types import Receive
 
 from gateway.accesses import Answer, DeniedError, KeyUnknownError, TooManyAtOnceError
-from gateway.errors import ForbiddenError, MalformedBodyError, UnknownError
+from gateway.errors import BodyError, ForbiddenError, UnknownError
 from gateway.problems import Problem, problem_of, problem_response
 from gateway.routes.access_models import AccessesAnswer
 from gateway.routes.edge import access_services, party_account, services_of
@@ -138,7 +138,7 @@ async def respond(services: Services, receive: Receive) -> Response:
     except TooManyAccessesError as error:
         raise TooManyAtOnceError(MOST_ACCESSES) from error
     except MalformedError as error:
-        raise MalformedBodyError(str(error)) from error
+        raise BodyError(str(error)) from error
     accesses = services.access.accesses
     if submitted.single:
         answer = await accesses.answer(submitted.submissions[0])

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from sse_starlette import EventSourceResponse
 
 from gateway.access_services import AccessServices
-from gateway.errors import MalformedBodyError
+from gateway.errors import BodyError
 from gateway.inbox import Ask, GrantedAsk, ask_of
 from gateway.routes.access_models import (
     AskAnswer,
@@ -66,7 +66,7 @@ async def ask(request: Request) -> AskCreated:
     try:
         wanted = msgspec.convert(taken.ask, Ask)
     except msgspec.ValidationError as error:
-        raise MalformedBodyError(f"the ask: {error}") from error
+        raise BodyError(f"the ask: {error}") from error
     kept = await services.inbox.ask(signer, from_hex(taken.handle), wanted)
     services.topics.touch(inbox_topic(kept.subject))
     return AskCreated(request=kept.id)

@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse
 
 from gateway.access_services import AccessServices
-from gateway.errors import MalformedBodyError
+from gateway.errors import BodyError
 from gateway.feed import FeedPlace, follow
 from gateway.journal_export import JournalLines, encode_journal_end
 from gateway.routes.access_models import AlertsAnswer, TraceAnswer
@@ -47,9 +47,7 @@ async def trace(
     services = await _for_regulator(request)
     given = [one for one in (subject, authorization, consumer, dataset, case) if one is not None]
     if len(given) != 1:
-        raise MalformedBodyError(
-            "trace exactly one of subject, authorization, consumer, dataset, case"
-        )
+        raise BodyError("trace exactly one of subject, authorization, consumer, dataset, case")
     granted = await _authorizations(services, subject, authorization, consumer, case)
     selections = [
         Selection(

@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeVar
 from fastapi import APIRouter, Path, Request
 
 from gateway.access_services import AccessServices
-from gateway.errors import MalformedBodyError
+from gateway.errors import BodyError
 from gateway.relays import Act, Grant, Relayed
 from gateway.routes.access_models import (
     Approval,
@@ -145,7 +145,7 @@ def _record(kind: type[_RecordT], value: SignedObject) -> _RecordT:
     try:
         return record_from_object(kind, value)
     except LedgerError as error:
-        raise MalformedBodyError(str(error)) from error
+        raise BodyError(str(error)) from error
 
 
 def _approval(approval: Approval) -> contracts.Approval:

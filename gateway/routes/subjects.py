@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
 
-from gateway.errors import MalformedBodyError, UnknownError
+from gateway.errors import BodyError, UnknownError
 from gateway.receipts import ConsentReceipt, make_receipt
 from gateway.routes.access_models import (
     AuthorizationsAnswer,
@@ -138,7 +138,7 @@ def _read_cursor(cursor: str | None) -> tuple[int | None, int | None]:
         return None, None
     sequence, _, key = cursor.partition(".")
     if not key or max(len(sequence), len(key)) > _MOST_DIGITS:
-        raise MalformedBodyError("not a cursor of this list")
+        raise BodyError("not a cursor of this list")
     return min(int(sequence), _NOWHERE), min(int(key), _NOWHERE)
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from gateway.auth import verify_digest
 from gateway.erasing import erase
 from gateway.errors import (
-    MediaTypeError,
+    BodyError,
+    BodyFault,
     NotProviderError,
     PublicationUnknownError,
     UnauthenticatedError,
@@ -134,7 +135,7 @@ async def receive(
     """Take lines, from the one where the upload stands. What was stored stays when the rest fails."""
     services = services_of(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _NDJSON:
-        raise MediaTypeError(_NDJSON)
+        raise BodyError(f"send {_NDJSON}", BodyFault.MEDIA_TYPE)
     head = await services.authenticator.verify_head(request, has_body=True)
     found = await _upload_of(request, upload, head.address)
     await services.authenticator.remember(head)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.errors import ConflictError, ForbiddenError, MalformedBodyError, UnknownError
+from gateway.errors import BodyError, ConflictError, ForbiddenError, UnknownError
 from gateway.store.alerts import AlertStore, StoredAlert
 from gateway.store.keyholder_reports import KeyholderReport, KeyholderReportStore
 from gateway.store.releases import JournalEntry, ReleaseJournal
@@ -75,7 +75,7 @@ class KeyholderReports:
         """Take what shows that a keyholder's parts were wrong. Idempotent.
 
         Raises:
-            MalformedBodyError: It shows nothing, or of another request.
+            BodyError: It shows nothing, or of another request.
             UnknownError, ForbiddenError: There is no such access of the consumer here.
             UnavailableError: Nothing can be kept now.
         """
@@ -84,9 +84,9 @@ class KeyholderReports:
             wrong = decode_wrong_parts(proof)
             request = verify_wrong_parts(wrong, self._rosters, self._domain)
         except LedgerError as error:
-            raise MalformedBodyError(f"the proof: {error}") from error
+            raise BodyError(f"the proof: {error}") from error
         if struct_hash(request) != access:
-            raise MalformedBodyError("the proof is about another request")
+            raise BodyError("the proof is about another request")
         await self._take(consumer, access, wrong.holder, proof)
 
     async def list(self) -> tuple[KeyholderReport, ...]:

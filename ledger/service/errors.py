@@ -1,6 +1,7 @@
-"""What a stranger may send to a service, and it refuses."""
+"""Why a service of ours does not take what a stranger sends."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 Member = str | int | bool | None
 """What an error may tell beyond its sentence, as a member of the problem document."""
@@ -18,48 +19,41 @@ class ServiceError(Exception):
         return {}
 
 
+class BodyFault(StrEnum):
+    """What is wrong with a request's body; ends the type of its problem."""
+
+    TOO_LARGE = "too-large"
+    MEDIA_TYPE = "media-type"
+    MISSING = "body-missing"
+    TOO_SLOW = "too-slow"
+    MALFORMED = "malformed"
+
+
 class BodyError(ServiceError):
-    """A request's body cannot be used."""
+    """A request's body cannot be used; a `limit` that it exceeds is in bytes."""
 
+    fault = BodyFault.MALFORMED
+    limit: int | None = None
 
-class BodyTooLargeError(BodyError):
-    """The body, or one line of it, has more than `limit` bytes."""
-
-    def __init__(self, limit: int, what: str = "the body") -> None:
-        super().__init__(f"{what} has more than {limit} bytes")
-        self.limit = limit
+    def __init__(
+        self, problem: str, fault: BodyFault = BodyFault.MALFORMED, limit: int | None = None
+    ) -> None:
+        super().__init__(problem)
+        self.fault, self.limit = fault, limit
 
     @property
     def members(self) -> Mapping[str, Member]:
-        """The limit in bytes."""
-        return {"limit": self.limit}
+        """The limit that it exceeds."""
+        return {} if self.limit is None else {"limit": self.limit}
 
 
-class MediaTypeError(BodyError):
-    """The body is of another media type than this route takes."""
-
-    def __init__(self, expected: str) -> None:
-        super().__init__(f"send {expected}")
-
-
-class MissingBodyError(BodyError):
-    """A body is needed and there is none."""
-
-
-class SlowBodyError(BodyError):
-    """The body came slower than the service waits."""
-
-
-class MalformedBodyError(BodyError):
-    """The body does not have the form that it should have."""
+def body_too_large(limit: int, what: str = "the body") -> BodyError:
+    """Return the error of a body, or of one line of it, with more than `limit` bytes."""
+    return BodyError(f"{what} has more than {limit} bytes", BodyFault.TOO_LARGE, limit)
 
 
 class ThrottledError(ServiceError):
-    """More comes than is taken, from one party or from all; try again later.
-
-    Attributes:
-        retry_after: Seconds.
-    """
+    """More comes than is taken, from one party or from all; try again in `retry_after` seconds."""
 
     def __init__(self, retry_after: int, reason: str = "more comes from you than is taken") -> None:
         super().__init__(f"{reason}; try again in {retry_after} s")

@@ -13,14 +13,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.types import Receive
 
-from ledger.service.errors import (
-    BodyTooLargeError,
-    MalformedBodyError,
-    MediaTypeError,
-    MissingBodyError,
-    SlowBodyError,
-    ThrottledError,
-)
+from ledger.service.errors import BodyError, BodyFault, ThrottledError, body_too_large
 from ledger.strict_json import JsonError, parse_json
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -53,8 +46,7 @@ async def read_pieces(receive: Receive, limit: int, patience: float) -> AsyncIte
         patience: Seconds for which the body may be behind `MIN_RATE`.
 
     Raises:
-        BodyTooLargeError: It is longer; the rest is not read.
-        SlowBodyError: It comes too slowly, or the client is gone.
+        BodyError: It is longer (the rest is not read), it comes too slowly, or the client is gone.
     """
     size, began = 0, time.monotonic()
     while True:
@@ -63,13 +55,13 @@ async def read_pieces(receive: Receive, limit: int, patience: float) -> AsyncIte
             async with asyncio.timeout(left):
                 message = await receive()
         except TimeoutError as error:
-            raise SlowBodyError("the body did not come in time") from error
+            raise BodyError("the body did not come in time", BodyFault.TOO_SLOW) from error
         if message["type"] == "http.disconnect":
-            raise SlowBodyError("the client is gone")
+            raise BodyError("the client is gone", BodyFault.TOO_SLOW)
         piece: bytes = message.get("body", b"")
         size += len(piece)
         if size > limit:
-            raise BodyTooLargeError(limit)
+            raise body_too_large(limit)
         if piece:
             yield piece
         if not message.get("more_body"):
@@ -80,7 +72,7 @@ async def stream_body(request: Request, limit: int, patience: float) -> AsyncIte
     """Yield the pieces of a body; one that says that it is too long is not begun. See `read_pieces`."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and (len(length) > 18 or int(length) > limit):
-        raise BodyTooLargeError(limit)
+        raise body_too_large(limit)
     async for piece in read_pieces(request.receive, limit, patience):
         yield piece
 
@@ -126,27 +118,26 @@ def check_json(request: Request) -> None:
     """Check that a body says that it is JSON.
 
     Raises:
-        MediaTypeError: It says something else.
+        BodyError: It says something else.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != _JSON:
-        raise MediaTypeError(_JSON)
+        raise BodyError(f"send {_JSON}", BodyFault.MEDIA_TYPE)
 
 
 def parse_model(body: bytes, model: type[ModelT]) -> ModelT:
     """Return what a JSON body says.
 
     Raises:
-        MissingBodyError: There is none.
-        MalformedBodyError: It is not strict JSON, or not of this form; the message shows no value.
+        BodyError: There is none, or it is not strict JSON, or not of this form; the message shows no value.
     """
     if not body:
-        raise MissingBodyError("a body is needed")
+        raise BodyError("a body is needed", BodyFault.MISSING)
     try:
         return model.model_validate(parse_json(body))
     except JsonError as error:
-        raise MalformedBodyError(str(error)) from error
+        raise BodyError(str(error)) from error
     except ValidationError as error:
         told = error.errors(include_url=False, include_input=False)[:_PROBLEMS_TOLD]
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in told)
-        raise MalformedBodyError(problems) from None
+        raise BodyError(problems) from None

@@ -16,10 +16,10 @@ from gateway.accesses import (
 )
 from gateway.bases import IndexBehindError
 from gateway.errors import (
+    BodyError,
     ChainUnavailableError,
     ErasedError,
     GatewayError,
-    MalformedBodyError,
     NothingServedError,
     StoreUnavailableError,
     ThrottledError,
@@ -238,7 +238,7 @@ async def test_only_what_its_consumer_signed_for_this_deployment_is_recorded(
         assert answer.recorded is None
     late = msgspec.structs.replace(good.request, deadline=2**40)
     answer = await desk.accesses.answer(msgspec.structs.replace(good, request=late))
-    assert isinstance(answer.problem, MalformedBodyError)
+    assert isinstance(answer.problem, BodyError)
     assert desk.chain.recorded == {}
 
 

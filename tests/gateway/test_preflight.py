@@ -12,10 +12,10 @@ from sqlalchemy import event
 from gateway.accesses import AnswerKeyError, CannotRecordError, RequestSignatureError
 from gateway.bases import IndexBehindError
 from gateway.errors import (
+    BodyError,
     ErasedError,
     FieldNamesError,
     GatewayError,
-    MalformedBodyError,
     PublicationSupersededError,
     TooManyRecordsError,
     UnknownError,
@@ -209,7 +209,7 @@ REASONS: Final[dict[Reason, tuple[Case, ...] | str]] = {
     Reason.BASIS_UNKNOWN: (Case(equal_field_names, FieldNamesError),),
     Reason.STATEMENT_WANTED: (Case(no_statement, StatementMissingError),),
     Reason.STATEMENT_WRONG: (Case(wrong_statement, StatementMissingError),),
-    Reason.FIELDS_OUTSIDE: (Case(hardly_any_field, MalformedBodyError),),
+    Reason.FIELDS_OUTSIDE: (Case(hardly_any_field, BodyError),),
     Reason.PUBLICATION_UNKNOWN: (Case(unserved, IndexBehindError),),
     Reason.PUBLICATION_SUPERSEDED: (
         Case(superseded, PublicationSupersededError),

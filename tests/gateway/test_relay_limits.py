@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.access_services import AccessServices
-from gateway.errors import ForbiddenError, MalformedBodyError, ThrottledError
+from gateway.errors import BodyError, ForbiddenError, ThrottledError
 from gateway.relays import Act, RefusedError
 from ledger import contracts, queries, signing
 from ledger.contracts import Approval
@@ -78,7 +78,7 @@ async def test_call_data_that_stands_for_more_than_it_is_long_costs_no_memory(
     content = Transaction(chain.deployment.chain_id, nonce, 16_000_000, Fee(0), to, data)
     raw = sign_transaction(content, key).raw
     tracemalloc.start()
-    with pytest.raises(MalformedBodyError if admitted else ForbiddenError):
+    with pytest.raises(BodyError if admitted else ForbiddenError):
         await services.relays.transact(raw)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

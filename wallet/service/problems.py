@@ -57,14 +57,19 @@ INTERNAL: Final = ProblemKind("internal-error", 500, "This is a defect of the se
 UNAVAILABLE: Final = ProblemKind("unavailable", 503, "Not able to answer now")
 
 _COMMON: Final[Mapping[type[Exception], ProblemKind]] = {
-    errors.BodyTooLargeError: TOO_LARGE,
-    errors.MediaTypeError: ProblemKind("media-type", 415, "The body is of another media type"),
-    errors.MissingBodyError: ProblemKind("body-missing", 422, "A body is needed"),
-    errors.SlowBodyError: ProblemKind("too-slow", 408, "The body came too slowly"),
-    errors.MalformedBodyError: MALFORMED,
+    errors.BodyError: MALFORMED,
     errors.ThrottledError: THROTTLED,
     HttpSignatureError: UNAUTHENTICATED,
     JsonError: MALFORMED,
+}
+_BODIES: Final[Mapping[errors.BodyFault, ProblemKind]] = {
+    errors.BodyFault.TOO_LARGE: TOO_LARGE,
+    errors.BodyFault.MEDIA_TYPE: ProblemKind(
+        "media-type", 415, "The body is of another media type"
+    ),
+    errors.BodyFault.MISSING: ProblemKind("body-missing", 422, "A body is needed"),
+    errors.BodyFault.TOO_SLOW: ProblemKind("too-slow", 408, "The body came too slowly"),
+    errors.BodyFault.MALFORMED: MALFORMED,
 }
 _BY_STATUS: Final = {
     404: ProblemKind("not-found", 404, "There is nothing at this path"),
@@ -105,6 +110,8 @@ def response_to(error: Exception, kinds: Mapping[type[Exception], ProblemKind]) 
         return problem_response(kind, str(error.detail))
     if isinstance(error, RequestValidationError):
         return problem_response(MALFORMED, _what_is_invalid(error))
+    if type(error) is errors.BodyError:
+        return problem_response(_BODIES[error.fault], str(error))
     for base in type(error).__mro__:
         if base in kinds:
             wait = error.retry_after if isinstance(error, errors.ThrottledError) else None
