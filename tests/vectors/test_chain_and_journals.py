@@ -41,7 +41,7 @@ from ledger.transactions import parse_transaction
 from ledger.typed_data import AccessRequest, Domain, digest, record_from_object, struct_hash
 from tests.vectors.chain import changed, proven
 from tests.vectors.files import FOLDER, vectors
-from wallet.keyholder.errors import CorruptedJournalError
+from wallet.keyholder.errors import JournalError
 from wallet.keyholder.journal import read_journal
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal
 
@@ -400,7 +400,7 @@ def test_the_keyholders_lines_follow_each_other(tmp_path: Path) -> None:
     assert entry.epochs == (1,)
     assert to_hex(entry.access) == json.loads(found["lines"][1])["access"]
     path.write_text(found["lines"][1] + "\n", encoding="utf-8")
-    with pytest.raises(CorruptedJournalError):
+    with pytest.raises(JournalError):
         list(read_journal(path))
 
 

@@ -72,7 +72,7 @@ from wallet.identity.people import canonical_number
 from wallet.identity.sessions import Sessions
 from wallet.identity.texts import ENROLMENT, RECOVERY, SUBJECTS, ProvenSigner, Texts
 from wallet.keyholder.ceremony import decode_packet, encode_packet, open_packet
-from wallet.keyholder.errors import CeremonyError
+from wallet.keyholder.errors import KeyholderError
 from wallet.keyholder.seeds import EpochSeeds
 from wallet.keystore import Entry, Keystore, Kind
 from wallet.passwords import Password
@@ -334,7 +334,7 @@ def test_the_seed_packet_opens_for_whom_it_is_meant() -> None:
     signed = personal_digest(from_hex(one["signed"]))
     verify_signature(signed, packet.signature, sender)
     forged = msgspec.structs.replace(packet, signature=packet.signature[::-1])
-    with pytest.raises(CeremonyError):
+    with pytest.raises(KeyholderError):
         open_packet(forged, roster(), opening, packet.recipient)
 
 

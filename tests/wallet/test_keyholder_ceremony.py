@@ -27,7 +27,7 @@ from wallet.keyholder.ceremony import (
     make_packets,
     open_packet,
 )
-from wallet.keyholder.errors import CeremonyError, SeedsMissingError
+from wallet.keyholder.errors import KeyholderError, SeedsMissingError
 from wallet.keyholder.seeds import (
     EpochSeeds,
     Holdings,
@@ -184,7 +184,7 @@ def test_a_packet_that_the_right_member_did_not_make_is_refused(forge: Forge) ->
     open_packet(packet, roster, holders[1].opening, holders[1].address)
 
     forged = forge(packet, holders, roster)
-    with pytest.raises(CeremonyError):
+    with pytest.raises(KeyholderError):
         open_packet(forged, roster, holders[1].opening, holders[1].address)
 
 
@@ -197,7 +197,7 @@ def test_a_packet_of_another_roster_is_refused() -> None:
         roster_of([holders[1], holders[0], holders[2]], 2),
     )
     for roster in others:
-        with pytest.raises(CeremonyError, match="another roster"):
+        with pytest.raises(KeyholderError, match="another roster"):
             open_packet(packets[0], roster, holders[1].opening, holders[1].address)
 
 
@@ -208,18 +208,18 @@ def test_a_seed_is_never_drawn_twice_nor_replaced() -> None:
     again = Holdings(holders[0].account, holders[0].opening, {1: begun[0]})
 
     assert begin_epoch(again, roster) == begun[0]
-    with pytest.raises(CeremonyError, match="take the next"):
+    with pytest.raises(KeyholderError, match="take the next"):
         begin_epoch(again, roster_of(holders, 3))
     fresh, packets = drawn(holders, roster)  # keyholder 1 lost its keystore and drew anew
     received = taken(holders[1], fresh[1], packets)
     _, packets_again = drawn(holders, roster)
-    with pytest.raises(CeremonyError, match="another seed"):
+    with pytest.raises(KeyholderError, match="another seed"):
         taken(holders[1], received, packets_again)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"v":1}', b"\xff"])
 def test_a_file_that_is_no_packet_is_refused(data: bytes) -> None:
-    with pytest.raises(CeremonyError, match="not a seed packet"):
+    with pytest.raises(KeyholderError, match="not a seed packet"):
         decode_packet(data)
 
 

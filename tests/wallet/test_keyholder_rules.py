@@ -38,7 +38,8 @@ from tests.support.releases import (
 )
 from wallet.keyholder.accesses import KnownAccess
 from wallet.keyholder.errors import Reason, ReleaseRefusedError
-from wallet.keyholder.rules import Publication, VerifiedRelease, verify_publication, verify_task
+from wallet.keyholder.register import Publication
+from wallet.keyholder.rules import VerifiedRelease, verify_publication, verify_task
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def verify(world: World, task: ReleaseTask) -> VerifiedRelease:
 def refused(world: World, task: ReleaseTask) -> Reason:
     with pytest.raises(ReleaseRefusedError) as caught:
         verify(world, task)
-    assert str(caught.value.detail) not in ("", "None")
+    assert str(caught.value) not in ("", "None")
     return caught.value.reason
 
 

@@ -61,7 +61,7 @@ def release(case: Case, task: ReleaseTask | None = None) -> None:
 def refusal(case: Case, task: ReleaseTask | None = None) -> tuple[Reason, str]:
     with pytest.raises(ReleaseRefusedError) as caught:
         release(case, task)
-    return caught.value.reason, caught.value.detail
+    return caught.value.reason, str(caught.value)
 
 
 def stopped(case: Case, task: ReleaseTask | None = None) -> str:

@@ -12,8 +12,7 @@ from ledger.service import server
 from tests.support.logs import lines_of, logs_in
 from tests.support.ports import free_port
 from wallet.errors import WalletError
-from wallet.service.app import make_app
-from wallet.service.serving import serve_app
+from wallet.service.app import make_app, serve_app
 
 SECRET = "370102199001011234"
 

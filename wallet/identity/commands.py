@@ -28,7 +28,7 @@ from wallet.identity.settings import IdentitySettings
 from wallet.identity.store import Store
 from wallet.keystore import Keystore
 from wallet.passwords import parse_source, read_password
-from wallet.service.serving import serve_app
+from wallet.service.app import serve_app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

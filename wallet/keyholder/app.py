@@ -3,18 +3,17 @@
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.chain import Finality
 from ledger.deployment import Deployment, read_deployment
 from ledger.errors import LedgerError
-from ledger.events import Block
 from ledger.exchange import decode_tasks, encode_answers
 from ledger.hexes import from_hex, to_hex
 from ledger.keyholder_signatures import holder_digest, subkeys_digest
@@ -22,15 +21,14 @@ from ledger.rpc import AsyncRpc
 from ledger.service.request_body import parse_model, read_body
 from ledger.signing import sign
 from ledger.typed_data import AccessRequest, Domain, SubjectLink
+from wallet.errors import WalletError
 from wallet.keyholder.block_notes import BlockNotes
 from wallet.keyholder.errors import (
     JournalError,
-    LaxSettingsError,
+    KeyholderError,
     NotFollowingError,
-    NotTheProviderError,
     Reason,
     ReleaseRefusedError,
-    RosterMismatchError,
     SeedsMissingError,
 )
 from wallet.keyholder.follower import Follower, Following
@@ -44,11 +42,7 @@ from wallet.keyholder.settings import KeyholderSettings
 from wallet.links import RememberedLinks
 from wallet.service.app import make_app
 from wallet.service.authentication import Authenticator
-from wallet.service.problems import (
-    FORBIDDEN,
-    MALFORMED,
-    ProblemKind,
-)
+from wallet.service.problems import INTERNAL, MALFORMED, ProblemKind
 
 MOST_BYTES: Final = 32 * 1024 * 1024
 """A thousand tasks of some records each."""
@@ -57,7 +51,7 @@ _MOST_SUBKEYS_BYTES: Final = 1024
 
 PROBLEMS: Final = {
     LedgerError: MALFORMED,
-    NotTheProviderError: FORBIDDEN,
+    WalletError: INTERNAL,
     NotFollowingError: ProblemKind(
         "not-following", 503, "The keyholder does not know the chain as it is now"
     ),
@@ -136,13 +130,11 @@ class HolderDescription(BaseModel):
     """By the keyholder's account over the nonce that was sent along."""
 
 
-Nonce = Annotated[str | None, Query(pattern="^0x[0-9a-f]{64}$")]
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the routes work with."""
 
+    settings: KeyholderSettings
     holdings: Holdings
     following: Following
     follower: Follower
@@ -153,6 +145,16 @@ class Parts:
     access_log: Domain
 
 
+async def _parts(request: Request) -> Parts:  # one that is not async would be called in a thread
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+Opened = Annotated[Parts, Depends(_parts)]
+Nonce = Annotated[str | None, Query(pattern="^0x[0-9a-f]{64}$")]
+router = APIRouter(prefix="/v1")
+
+
 def create_app(
     settings: KeyholderSettings, holdings: Holdings, clock: Callable[[], float] = time.time
 ) -> FastAPI:
@@ -160,37 +162,34 @@ def create_app(
 
     Args:
         settings: Where everything is.
-        holdings: What was opened with the keystore's password.
+        holdings: As opened with the keystore's password.
         clock: The present, seconds since 1970.
     """
-    parts: list[Parts] = []
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         deployment = read_deployment(settings.deployment)
         async with AsyncRpc(settings.node) as rpc:
-            parts[:] = [_open(settings, holdings, deployment, rpc, clock)]
+            parts = _open(settings, holdings, deployment, rpc, clock)
+            app.state.parts = parts
             tasks = [
-                asyncio.create_task(parts[0].follower.run()),
-                asyncio.create_task(parts[0].notes.run()),
+                asyncio.create_task(parts.follower.run()),
+                asyncio.create_task(parts.notes.run()),
             ]
             yield
             for task in tasks:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            await parts[0].journal.close()
-
-    async def opened() -> Parts:  # one that is not async would be called in a thread
-        return parts[0]
+            await parts.journal.close()
 
     app = make_app(
         "Quancheng keyholder",
         lifespan=lifespan,
-        readiness=lambda: _check_ready(parts[0]),
+        readiness=lambda: _check_ready(app.state.parts),
         problems=PROBLEMS,
     )
-    _add_routes(app, settings, opened)
+    app.include_router(router)
     return app
 
 
@@ -213,43 +212,41 @@ def _open(
     )
     follower = Follower(rpc, deployment, following, wall=clock)
     journal = FileJournal(settings.journal)
-    links = deployment.domain_of(SubjectLink)
-    releases = Releases(
-        vault=Vault(holdings),
-        account=holdings.account,
+    access_log = deployment.domain_of(AccessRequest)
+    window, lag = following.release_window, settings.publication_lag
+    return Parts(
+        settings=settings,
+        holdings=holdings,
+        following=following,
         follower=follower,
         journal=journal,
-        rules=Rules(
-            deployment.domain_of(AccessRequest),
-            following.release_window,
-            settings.publication_lag,
-            settings.pinned,
+        # Once in a window: whoever waits for a window to be over waits for two at most.
+        notes=BlockNotes(follower, journal, window, following.poll, clock),
+        releases=Releases(
+            vault=Vault(holdings),
+            account=holdings.account,
+            follower=follower,
+            journal=journal,
+            rules=Rules(access_log, window, lag, settings.pinned),
+            links=RememberedLinks(deployment.domain_of(SubjectLink)),
+            sessions=Sessions(time.monotonic),
+            patience=settings.patience,
+            clock=clock,
         ),
-        links=RememberedLinks(links),
-        sessions=Sessions(time.monotonic),
-        patience=settings.patience,
-        clock=clock,
-    )
-    authenticator = Authenticator(deployment.chain_id, settings.known_as, clock)
-    # Once in a window: whoever waits for a window to be over waits for two at most.
-    notes = BlockNotes(
-        follower, journal, interval=following.release_window, poll=following.poll, clock=clock
-    )
-    return Parts(
-        *(holdings, following, follower, journal, notes, releases, authenticator),
-        deployment.domain_of(AccessRequest),
+        authenticator=Authenticator(deployment.chain_id, settings.known_as, clock),
+        access_log=access_log,
     )
 
 
 def _check_rosters(holdings: Holdings, deployment: Deployment) -> None:
-    """Refuse to begin with another roster than everybody else believes: what is released then fits nobody's.
+    """Refuse to begin with another roster than everybody else believes: parts of it fit nobody's.
 
     An epoch that the file does not have yet is one between its ceremony and its publication.
     """
     for roster in deployment.rosters:
         own = holdings.epochs.get(roster.epoch)
         if own is not None and own.roster != roster:
-            raise RosterMismatchError(
+            raise KeyholderError(
                 f"the deployment file has roster {to_hex(roster.digest())} of epoch {roster.epoch}, "
                 f"the seeds here are of {to_hex(own.roster.digest())}"
             )
@@ -260,7 +257,7 @@ def _stricter(name: str, own: int | None, deployed: int) -> int:
     if own is None:
         return deployed
     if own > deployed:
-        raise LaxSettingsError(
+        raise KeyholderError(
             f"QUANCHENG_KEYHOLDER_{name.upper()} is {own} s, the deployment lets {deployed}"
         )
     return own
@@ -273,52 +270,14 @@ def _check_ready(parts: Parts) -> None:
         raise JournalError("the last write to the release journal failed")
 
 
-def _add_routes(
-    app: FastAPI, settings: KeyholderSettings, opened: Callable[[], Awaitable[Parts]]
-) -> None:
-    Opened = Annotated[Parts, Depends(opened)]  # noqa: N806  (a type)
-
-    @app.get("/v1/holder")
-    async def holder(parts: Opened, nonce: Nonce = None) -> HolderDescription:
-        """Tell who this keyholder is, which epochs it holds seeds of, and whose links it believes."""
-        found = _describe(parts, settings.pinned)
-        if nonce is not None:
-            digest = holder_digest(from_hex(nonce), parts.access_log)
-            found.signature = to_hex(sign(digest, parts.holdings.account))
-        return found
-
-    @app.post("/v1/subkeys")
-    async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
-        """Give a provider what it encrypts its dataset with. Signed by the provider (RFC 9421)."""
-        provider, body = await parts.authenticator.signer(
-            request, _MOST_SUBKEYS_BYTES, parts.releases.verify_provider
-        )
-        asked = parse_model(body, SubkeysRequest)
-        dataset = from_hex(asked.dataset)
-        found = await parts.releases.subkeys(dataset, provider, asked.epoch)
-        roster = found.seeds.roster
-        digest = subkeys_digest(roster.digest(), dataset, provider, found.sealed, parts.access_log)
-        return SubkeysAnswer(
-            holder=found.seeds.number,
-            address=to_hex(parts.holdings.address),
-            epoch=roster.epoch,
-            threshold=roster.threshold,
-            members=[to_hex(member) for member in roster.members],
-            sealed=b64encode(found.sealed).decode("ascii"),
-            signature=to_hex(sign(digest, parts.holdings.account)),
-        )
-
-    @app.post("/v1/releases")
-    async def releases(request: Request, parts: Opened) -> Response:
-        """Check accesses on the keyholder's own node and seal its parts to the consumers."""
-        tasks = decode_tasks(await read_body(request, MOST_BYTES))
-        answers = await parts.releases.answer(tasks)
-        return Response(encode_answers(answers), media_type="application/json")
-
-
-def _describe(parts: Parts, pinned: frozenset[bytes]) -> HolderDescription:
-    holdings, known = parts.holdings, parts.follower.register
-    block = known.block
+@router.get("/holder")
+async def holder(parts: Opened, nonce: Nonce = None) -> HolderDescription:
+    """Tell who this keyholder is, which epochs it holds seeds of, and whose links it believes."""
+    holdings, known, pinned = parts.holdings, parts.follower.register, parts.settings.pinned
+    block, signature = known.block, None
+    if nonce is not None:
+        digest = holder_digest(from_hex(nonce), parts.access_log)
+        signature = to_hex(sign(digest, holdings.account))
     return HolderDescription(
         address=to_hex(holdings.address),
         encryption_key=to_hex(holdings.opening.encryption_key.to_bytes()),
@@ -334,12 +293,43 @@ def _describe(parts: Parts, pinned: frozenset[bytes]) -> HolderDescription:
         ],
         release_window=parts.following.release_window,
         head_age=parts.following.head_age,
-        block=None if block is NO_BLOCK else _block(block),
+        block=None
+        if block is NO_BLOCK
+        else BlockDescription(
+            number=block.number, hash=to_hex(block.hash), timestamp=block.timestamp
+        ),
         problem=parts.follower.problem,
         identity_authorities=sorted(map(to_hex, pinned)),
         unpinned=sorted(map(to_hex, known.identity_authorities - pinned)),
+        signature=signature,
     )
 
 
-def _block(block: Block) -> BlockDescription:
-    return BlockDescription(number=block.number, hash=to_hex(block.hash), timestamp=block.timestamp)
+@router.post("/subkeys")
+async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
+    """Give a provider the keys that encrypt its dataset. Signed by the provider (RFC 9421)."""
+    provider, body = await parts.authenticator.signer(
+        request, _MOST_SUBKEYS_BYTES, parts.releases.verify_provider
+    )
+    wanted = parse_model(body, SubkeysRequest)
+    dataset = from_hex(wanted.dataset)
+    released = await parts.releases.subkeys(dataset, provider, wanted.epoch)
+    roster, sealed = released.seeds.roster, released.sealed
+    digest = subkeys_digest(roster.digest(), dataset, provider, sealed, parts.access_log)
+    return SubkeysAnswer(
+        holder=released.seeds.number,
+        address=to_hex(parts.holdings.address),
+        epoch=roster.epoch,
+        threshold=roster.threshold,
+        members=[to_hex(member) for member in roster.members],
+        sealed=b64encode(sealed).decode("ascii"),
+        signature=to_hex(sign(digest, parts.holdings.account)),
+    )
+
+
+@router.post("/releases")
+async def releases(request: Request, parts: Opened) -> Response:
+    """Check accesses on the keyholder's own node and seal its parts to the consumers."""
+    tasks = decode_tasks(await read_body(request, MOST_BYTES))
+    answers = await parts.releases.answer(tasks)
+    return Response(encode_answers(answers), media_type="application/json")

@@ -6,42 +6,35 @@ about what was over when it was written. A keyholder that is asked for nothing w
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ledger.hexes import to_hex
 from ledger.logs import get_logger
 from wallet.keyholder.errors import JournalError, NotFollowingError
 from wallet.keyholder.follower import Follower
-from wallet.keyholder.journal import Journal, NotedEntry
+from wallet.keyholder.journal import FileJournal, NotedEntry
 
 _log = get_logger()
 
 
+@dataclass(slots=True)
 class BlockNotes:
     """Notes the newest final block, at the start and then once in each interval of block times.
 
-    Args:
-        follower: Keeps what is known of the chain.
+    Attributes:
+        follower: Knows the chain.
         journal: Where releases are noted.
         interval: Seconds, of the blocks.
         poll: Seconds between two looks.
         clock: The present, seconds since 1970.
     """
 
-    def __init__(
-        self,
-        follower: Follower,
-        journal: Journal,
-        *,
-        interval: int,
-        poll: float,
-        clock: Callable[[], float],
-    ) -> None:
-        self._follower = follower
-        self._journal = journal
-        self._interval = interval
-        self._poll = poll
-        self._clock = clock
-        self._due = 0
+    follower: Follower
+    journal: FileJournal
+    interval: int
+    poll: float
+    clock: Callable[[], float]
+    _due: int = 0
 
     async def run(self) -> None:
         """Note until cancelled. What cannot be noted now is tried again at the next look."""
@@ -52,7 +45,7 @@ class BlockNotes:
                 _log.warning("block_not_noted", problem=str(error))
             except NotFollowingError:
                 pass  # the follower says so
-            await asyncio.sleep(self._poll)
+            await asyncio.sleep(self.poll)
 
     async def step(self) -> None:
         """Note the newest final block, if it is time.
@@ -61,9 +54,9 @@ class BlockNotes:
             NotFollowingError: The chain is not known as it is now.
             JournalError: Nothing can be noted.
         """
-        block = self._follower.require().block
+        block = self.follower.require().block
         if block.timestamp < self._due:
             return
-        entry = NotedEntry(1, int(self._clock()), block.number, to_hex(block.hash))
-        await self._journal.note([entry])
-        self._due = block.timestamp + self._interval
+        entry = NotedEntry(1, int(self.clock()), block.number, to_hex(block.hash))
+        await self.journal.note([entry])
+        self._due = block.timestamp + self.interval

@@ -25,7 +25,7 @@ from ledger.hexes import from_hex, to_hex
 from ledger.rosters import Roster
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose
 from ledger.signing import personal_digest, sign, verify_signature
-from wallet.keyholder.errors import CeremonyError
+from wallet.keyholder.errors import KeyholderError
 from wallet.keyholder.seeds import EpochSeeds, Holdings
 
 
@@ -62,7 +62,7 @@ def begin_epoch(holdings: Holdings, roster: Roster) -> EpochSeeds:
     Store what is returned before anything is handed over: a seed is drawn once.
 
     Raises:
-        CeremonyError: The holder is no member, or the epoch was begun with another roster.
+        KeyholderError: The holder is no member, or the epoch was begun with another roster.
     """
     number = roster.number_of(holdings.address)
     begun = holdings.epochs.get(roster.epoch)
@@ -70,7 +70,7 @@ def begin_epoch(holdings: Holdings, roster: Roster) -> EpochSeeds:
         drawn = draw_seeds(roster.sharing, number, roster.epoch)
         return EpochSeeds(roster, number, {}).with_seeds(drawn)
     if begun.roster != roster:
-        raise CeremonyError(
+        raise KeyholderError(
             f"epoch {roster.epoch} was begun with other members or another threshold: take the next"
         )
     return begun
@@ -87,7 +87,7 @@ def make_packets(
         keys: The members' encryption keys from the Registry, by address.
 
     Raises:
-        CeremonyError: A member has no key.
+        KeyholderError: A member has no key.
     """
     return tuple(
         _make_packet(seeds, subset, member, account, keys)
@@ -101,27 +101,27 @@ def open_packet(packet: SeedPacket, roster: Roster, opening: OpeningKey, address
     """Return the seed in a packet after checking that it comes from whom it should.
 
     Raises:
-        CeremonyError: It is of another ceremony, for another holder, not from the member that had
+        KeyholderError: It is of another ceremony, for another holder, not from the member that had
             to draw it, or does not open.
     """
     if packet.roster != roster.digest() or packet.epoch != roster.epoch:
-        raise CeremonyError("the packet belongs to another roster: compare members and threshold")
+        raise KeyholderError("the packet belongs to another roster: compare members and threshold")
     if packet.recipient != address:
-        raise CeremonyError(f"the packet is for {to_hex(packet.recipient)}")
+        raise KeyholderError(f"the packet is for {to_hex(packet.recipient)}")
     number = roster.number_of(address)
     if packet.subset not in roster.sharing.subsets_of(number):
-        raise CeremonyError(f"keyholder {number} is not in subset {packet.subset}")
+        raise KeyholderError(f"keyholder {number} is not in subset {packet.subset}")
     drawer = roster.members[packet.subset[0] - 1]
     if packet.sender != drawer:
-        raise CeremonyError(f"keyholder {packet.subset[0]} draws subset {packet.subset}")
+        raise KeyholderError(f"keyholder {packet.subset[0]} draws subset {packet.subset}")
     try:
         verify_signature(personal_digest(_signed(packet)), packet.signature, drawer)
         opened = opening.open(packet.sealed, Purpose.SEED, _context(packet))
         seed = unpack(opened, Seed)
     except LedgerError as error:
-        raise CeremonyError(f"the packet of subset {packet.subset}: {error}") from error
+        raise KeyholderError(f"the packet of subset {packet.subset}: {error}") from error
     if (seed.epoch, seed.subset) != (packet.epoch, packet.subset):
-        raise CeremonyError(f"the packet of subset {packet.subset} holds another seed")
+        raise KeyholderError(f"the packet of subset {packet.subset} holds another seed")
     return seed
 
 
@@ -144,7 +144,7 @@ def decode_packet(data: bytes) -> SeedPacket:
     """Read a packet.
 
     Raises:
-        CeremonyError: It is none.
+        KeyholderError: It is none.
     """
     try:
         file = msgspec.json.decode(data, type=_File)
@@ -158,7 +158,7 @@ def decode_packet(data: bytes) -> SeedPacket:
             signature=from_hex(file.signature),
         )
     except (*UNREADABLE, ValueError, LedgerError) as error:
-        raise CeremonyError(f"not a seed packet: {error}") from error
+        raise KeyholderError(f"not a seed packet: {error}") from error
 
 
 def _make_packet(
@@ -171,7 +171,7 @@ def _make_packet(
     roster = seeds.roster
     recipient = roster.members[member - 1]
     if recipient not in keys:
-        raise CeremonyError(f"keyholder {member} ({to_hex(recipient)}) has no key in the Registry")
+        raise KeyholderError(f"keyholder {member} ({to_hex(recipient)}) has no key in the Registry")
     packet = SeedPacket(
         roster=roster.digest(),
         epoch=roster.epoch,

@@ -39,7 +39,7 @@ from wallet.keyholder.ceremony import (
     make_packets,
     open_packet,
 )
-from wallet.keyholder.errors import CeremonyError
+from wallet.keyholder.errors import KeyholderError
 from wallet.keyholder.journal import read_journal
 from wallet.keyholder.seeds import (
     EpochSeeds,
@@ -51,7 +51,7 @@ from wallet.keyholder.seeds import (
 from wallet.keyholder.settings import KeyholderSettings
 from wallet.keystore import Keystore
 from wallet.passwords import Password, parse_source, read_password
-from wallet.service.serving import serve_app
+from wallet.service.app import serve_app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,11 +118,11 @@ def take(settings: KeyholderSettings, options: argparse.Namespace) -> None:
     packets = [decode_packet(path.read_bytes()) for path in options.files]
     mine = [packet for packet in packets if packet.recipient == holdings.address]
     if not mine:
-        raise CeremonyError("none of these packets is for this keyholder")
+        raise KeyholderError("none of these packets is for this keyholder")
     for epoch in sorted({packet.epoch for packet in mine}):
         begun = holdings.epochs.get(epoch)
         if begun is None:
-            raise CeremonyError(f"draw the seeds of epoch {epoch} first")
+            raise KeyholderError(f"draw the seeds of epoch {epoch} first")
         opened = [
             open_packet(packet, begun.roster, holdings.opening, holdings.address)
             for packet in mine
@@ -209,9 +209,9 @@ def _encryption_keys(
     keys = rpc.send_many([views.encryption_key_of(at, member) for member in members])
     for member, standing, key in zip(members, standings, keys, strict=True):
         if not standing.active or Roles.KEYHOLDER not in standing.roles:
-            raise CeremonyError(f"{to_hex(member)} is not an active keyholder")
+            raise KeyholderError(f"{to_hex(member)} is not an active keyholder")
         if not key:
-            raise CeremonyError(f"{to_hex(member)} has registered no encryption key")
+            raise KeyholderError(f"{to_hex(member)} has registered no encryption key")
     return {member: EncryptionKey(key) for member, key in zip(members, keys, strict=True)}
 
 

@@ -9,32 +9,12 @@ class KeyholderError(WalletError):
     """Root of everything that `wallet.keyholder` raises."""
 
 
-class CeremonyError(KeyholderError):
-    """Seeds cannot be drawn, handed over or taken: the message says which step and why."""
-
-
-class LaxSettingsError(KeyholderError):
-    """A setting would release more than the deployment lets."""
-
-
-class RosterMismatchError(KeyholderError):
-    """The deployment file has other keyholders of an epoch than those that this one's seeds were drawn with."""
-
-
 class SeedsMissingError(KeyholderError):
     """This keyholder does not hold (all of) its seeds of an epoch."""
 
 
 class JournalError(KeyholderError):
-    """The release journal cannot be written or read; nothing is released."""
-
-
-class CorruptedJournalError(JournalError):
-    """A line of the release journal is not what was written."""
-
-
-class NotTheProviderError(KeyholderError):
-    """Somebody asks for the subkeys of a dataset that is not theirs."""
+    """The release journal cannot be written or read, or is damaged; nothing is released."""
 
 
 class NotFollowingError(KeyholderError):
@@ -85,4 +65,3 @@ class ReleaseRefusedError(KeyholderError):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
-        self.detail = detail

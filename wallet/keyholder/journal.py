@@ -26,14 +26,14 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 import msgspec
 
 from ledger.decode_errors import UNREADABLE
 from ledger.hexes import to_hex
 from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
-from wallet.keyholder.errors import CorruptedJournalError, JournalError
+from wallet.keyholder.errors import JournalError
 from wallet.keyholder.rules import VerifiedRelease
 
 _MOST_LINE: Final = 1 << 22
@@ -101,17 +101,6 @@ _entries = msgspec.json.Decoder(Entry)
 _Group = tuple[Sequence[Entry], asyncio.Future[None]]
 
 
-class Journal(Protocol):
-    """Where releases are noted."""
-
-    def note(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
-        """Begin to note releases; the future is done once they survive a crash.
-
-        Several calls may share a write. A future that fails with `JournalError` leaves open whether
-        the entries are there: nothing may be released, and noting them again is right.
-        """
-
-
 def entry_of(release: VerifiedRelease, now: int) -> ReleaseEntry:
     """Return what is noted of a release."""
     by_owner = groupby(release.records, key=lambda record: record.owner)
@@ -142,8 +131,7 @@ class FileJournal:
     """The journal in a file, of which this process is the only writer.
 
     Raises:
-        JournalError: The file cannot be opened, or another process writes it.
-        CorruptedJournalError: Its end is not what a journal's end looks like.
+        JournalError: The file cannot be opened, another process writes it, or its end is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -170,7 +158,11 @@ class FileJournal:
         return self._failed
 
     def note(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
-        """Begin to note releases; see `Journal.note`."""
+        """Begin to note releases; the future is done once they survive a crash.
+
+        Several calls may share a write. A future that fails with `JournalError` leaves open whether
+        the entries are there: nothing may be released, and noting them again is right.
+        """
         noted = asyncio.get_running_loop().create_future()
         if not entries:
             noted.set_result(None)
@@ -189,7 +181,7 @@ class FileJournal:
 
     def _write_waiting(self) -> None:
         group, self._waiting = self._waiting, []
-        entries = [entry for some, _ in group for entry in some]
+        entries = [entry for waiting, _ in group for entry in waiting]
         self._writing = asyncio.get_running_loop().run_in_executor(None, self._write, entries)
         self._writing.add_done_callback(partial(self._written, group))
 
@@ -198,7 +190,7 @@ class FileJournal:
         error = writing.exception()
         for _, noted in group:
             if noted.done():
-                continue  # whoever waited was cancelled
+                continue  # its caller was cancelled
             if error is None:
                 noted.set_result(None)
             else:
@@ -219,9 +211,7 @@ class FileJournal:
                 _write_all_of(self._file, data)
                 os.fsync(self._file.fileno())
             except BaseException:
-                self._failed = (
-                    True  # only now: who asks while it is written is told how the last one went
-                )
+                self._failed = True  # only now: until then `failed` says how the last write went
                 raise
         self._failed = False
         self._head, self._size = head, self._size + len(data)
@@ -242,9 +232,8 @@ def read_journal(path: Path) -> Iterator[Entry]:
     """Yield every entry, checking the running hash.
 
     Raises:
-        JournalError: The file cannot be read.
-        CorruptedJournalError: A line is not what was written, or one before it was dropped. A part of a
-            line at the end, which a crash leaves, is not an error.
+        JournalError: The file cannot be read, a line is not what was written, or one before it was
+            dropped. A part of a line at the end, which a crash leaves, is not an error.
     """
     head = FIRST_HEAD
     with _errors(path), path.open("rb") as file:
@@ -254,10 +243,10 @@ def read_journal(path: Path) -> Iterator[Entry]:
             try:
                 entry, stated = _read_line(line)
             except (*UNREADABLE, HeadError) as error:
-                raise CorruptedJournalError(f"{path}: line {number} is not an entry") from error
+                raise JournalError(f"{path}: line {number} is not an entry") from error
             body, head = _line(entry, head)
             if (body, head) != (line, stated):
-                raise CorruptedJournalError(f"{path}: line {number} does not follow the one before")
+                raise JournalError(f"{path}: line {number} does not follow the one before")
             yield entry
 
 
@@ -298,7 +287,7 @@ def _recover(file: BinaryIO, path: Path) -> tuple[bytes, int]:
     tail = file.read(size - start)
     end = tail.rfind(b"\n") + 1
     if not end and start:
-        raise CorruptedJournalError(f"{path} ends in something that is no line of a journal")
+        raise JournalError(f"{path} ends in something that is no line of a journal")
     if end < len(tail):
         file.truncate(start + end)
         os.fsync(file.fileno())
@@ -308,7 +297,7 @@ def _recover(file: BinaryIO, path: Path) -> tuple[bytes, int]:
     try:
         _, head = _read_line(tail[tail.rfind(b"\n", 0, end - 1) + 1 : end])
     except (*UNREADABLE, HeadError) as error:
-        raise CorruptedJournalError(f"{path}: the last line is not an entry") from error
+        raise JournalError(f"{path}: the last line is not an entry") from error
     return head, start + end
 
 

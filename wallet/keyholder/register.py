@@ -1,11 +1,12 @@
-"""What a keyholder knows of the chain: replay's fold over the events of final blocks, and the window's accesses.
+"""A keyholder's state of the chain: replay's fold over the events of final blocks, and the window's accesses.
 
 The fold refuses what no contract can have emitted in its place: a number skipped, an approval without
 an application, a grant for an unknown subject. Then the node lies or lacks events, and whoever follows
 it must stop. Accesses are not folded: their uses and numbers are the chain's to count, and there are
-millions. Only those that may still be released are kept, and that they are numbered without a gap.
+millions. Only those that may still be released stay, and that they are numbered without a gap is checked.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from ledger.consents import names_at_grant, verify_consent
@@ -30,13 +31,53 @@ from ledger.sealing import EncryptionKey
 from ledger.state import ImpossibleEventError, chain_on, follow, require_next
 from ledger.typed_data import Authorization
 from wallet.keyholder.accesses import KnownAccess, RecentAccesses
-from wallet.keyholder.rules import AuthorizationBasis, Basis, DatasetBasis, Publication
 
 NO_BLOCK: Final = Block(-1, b"", -1)
 
 
+@dataclass(frozen=True, slots=True)
+class DatasetBasis:
+    """A basis without a person: agreement, order, or the dataset itself."""
+
+    dataset: bytes
+    fields: int
+    """Most fields that it opens, as a mask."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationBasis:
+    """A person's consent, as the chain holds it."""
+
+    dataset: bytes
+    fields: int
+    subject: bytes
+    consumer: bytes
+    item: bytes
+    """Root of one record; zero for all of the person's records."""
+
+
+Basis = DatasetBasis | AuthorizationBasis
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One version of a dataset.
+
+    Attributes:
+        version: From 1.
+        head: Count and root.
+        place: Block number and log index of its event.
+        superseded_at: When the next version was published, seconds since 1970; None for the newest.
+    """
+
+    version: int
+    head: TreeHead
+    place: tuple[int, int]
+    superseded_at: int | None
+
+
 class Register:
-    """The state after all events that were applied; implements `rules.ChainView`.
+    """The state after all events that were applied. Lookups cost no I/O.
 
     Args:
         delays: Of the deployment.
@@ -53,8 +94,6 @@ class Register:
         self._state = State(delays)
         self._places: dict[bytes, list[tuple[int, int]]] = {}
         self._schemas: dict[bytes, Schema | None] = {}
-
-    # What the rules ask
 
     @property
     def block(self) -> Block:
@@ -76,26 +115,26 @@ class Register:
 
     def basis(self, basis: bytes) -> Basis | None:
         """Return what an id stands for."""
-        found = self._find_basis(basis)
-        return None if found is None or self._schema(found.dataset) is None else found
+        known = self._find_basis(basis)
+        return None if known is None or self._schema(known.dataset) is None else known
 
     def schema(self, dataset: bytes) -> Schema:
         """Return the fields of a dataset that some basis names."""
-        found = self._schema(dataset)
-        if found is None:
+        schema = self._schema(dataset)
+        if schema is None:
             raise KeyError(dataset)
-        return found
+        return schema
 
     def publication(self, dataset: bytes, version: int) -> Publication | None:
         """Return one version of a dataset."""
         known = self._state.datasets.get(dataset)
         if known is None or not 1 <= version <= len(known.publications):
             return None
-        found = known.publications[version - 1]
+        published = known.publications[version - 1]
         is_newest = version == len(known.publications)
         return Publication(
             version=version,
-            head=TreeHead(found.count, found.root),
+            head=TreeHead(published.count, published.root),
             place=self._places[dataset][version - 1],
             superseded_at=None if is_newest else known.publications[version].published_at,
         )
@@ -121,7 +160,7 @@ class Register:
     def identity_authorities(self) -> frozenset[bytes]:
         """The active ones."""
         parties = self._state.parties
-        return frozenset(one for one in parties if self.has_role(one, Roles.IDENTITY_AUTHORITY))
+        return frozenset(each for each in parties if self.has_role(each, Roles.IDENTITY_AUTHORITY))
 
     def has_role(self, address: bytes, role: Roles) -> bool:
         """Tell whether an address is an active party with this role."""
@@ -134,8 +173,8 @@ class Register:
 
     def is_stated(self, authorization: bytes) -> bool:
         """Tell whether the statement of an authorization was shown, and is right."""
-        found = self._state.authorizations.get(authorization)
-        return found is not None and bool(found.is_stated)
+        known = self._state.authorizations.get(authorization)
+        return known is not None and bool(known.is_stated)
 
     def take_statement(self, authorization: bytes, record: Authorization) -> None:
         """Check the signed record of an authorization, and remember that it is right; of the text nothing.
@@ -143,11 +182,9 @@ class Register:
         Raises:
             LedgerError: The statement does not say what is authorized, or it is another record.
         """
-        found = self._state.authorizations[authorization]
-        verify_consent(record, authorization, names_at_grant(self._state, found))
-        found.is_stated = True
-
-    # What happened
+        known = self._state.authorizations[authorization]
+        verify_consent(record, authorization, names_at_grant(self._state, known))
+        known.is_stated = True
 
     def apply(self, event: Event) -> None:
         """Take one event; events come in the chain's order, each once.
@@ -169,7 +206,9 @@ class Register:
             chain_on(self._state, event)
         elif not isinstance(event, BatchSkipped):  # of which nothing came
             follow(self._state, event)
-            self._note_place(event)
+            if isinstance(event, Published):
+                place = (event.block.number, event.log_index)
+                self._places.setdefault(event.dataset, []).append(place)
 
     def count(self, contract: bytes) -> int:
         """Return how many events of one of the four contracts that number theirs were applied."""
@@ -191,11 +230,6 @@ class Register:
         # What is read first may have any number: older accesses are not read.
         if self._sequence not in (None, last):
             raise ImpossibleEventError(event, f"after access {self._sequence}, not {last}")
-
-    def _note_place(self, event: Event) -> None:
-        if isinstance(event, Published):
-            place = (event.block.number, event.log_index)
-            self._places.setdefault(event.dataset, []).append(place)
 
     def _find_basis(self, basis: bytes) -> Basis | None:
         state = self._state

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ledger.custody import HolderSubkeys, Release, derive_parts, derive_subkeys, pack
@@ -14,19 +14,15 @@ from ledger.hexes import to_hex
 from ledger.parts_statements import PartsStatement, sign_statements, state_parts
 from ledger.rosters import Roster
 from ledger.sealing import Purpose
-from wallet.keyholder.errors import (
-    NotTheProviderError,
-    Reason,
-    ReleaseRefusedError,
-    SeedsMissingError,
-)
+from wallet.keyholder.errors import Reason, ReleaseRefusedError, SeedsMissingError
 from wallet.keyholder.follower import Follower
-from wallet.keyholder.journal import Journal, SubkeysEntry, entry_of
+from wallet.keyholder.journal import FileJournal, SubkeysEntry, entry_of
 from wallet.keyholder.register import Register
-from wallet.keyholder.rules import LinkSigners, Rules, VerifiedRelease, verify_task
+from wallet.keyholder.rules import Rules, VerifiedRelease, verify_task
 from wallet.keyholder.seeds import EpochSeeds, Holdings
 from wallet.keyholder.sessions import Sessions
-from wallet.service.problems import PREFIX
+from wallet.links import RememberedLinks
+from wallet.service.problems import FORBIDDEN, PREFIX, ProblemError
 
 _TURN: Final = 8
 """Tasks after which others may run: a batch of a thousand takes a few tenths of a second."""
@@ -43,7 +39,7 @@ class SealedSubkeys:
 
 
 class Vault:
-    """Derives from the seeds; subkeys are kept, so that a part costs one HMAC for each subset."""
+    """Derives from the seeds; subkeys stay in memory, so that a part costs one HMAC for each subset."""
 
     def __init__(self, holdings: Holdings) -> None:
         self._epochs: Mapping[int, EpochSeeds] = holdings.epochs
@@ -52,28 +48,24 @@ class Vault:
 
     @property
     def rosters(self) -> tuple[Roster, ...]:
-        """Return who holds seeds of the epochs that are here."""
+        """Those of the epochs that are here."""
         return tuple([seeds.roster for seeds in self._epochs.values()])
 
     def seeds(self, epoch: int | None) -> EpochSeeds:
-        """Return the seeds of an epoch, or of the newest one whose seeds are all there.
+        """Return the seeds of an epoch; None for the newest whose seeds are all there.
 
         Raises:
             SeedsMissingError: They are not all there.
         """
         if epoch is None:
             return self._newest()
-        found = self._epochs.get(epoch)
-        if found is None or found.missing:
+        seeds = self._epochs.get(epoch)
+        if seeds is None or seeds.missing:
             raise SeedsMissingError(f"the seeds of epoch {epoch} are not (all) here")
-        return found
+        return seeds
 
     def subkeys(self, epoch: int, dataset: bytes) -> HolderSubkeys:
-        """Return this holder's subkeys for a dataset.
-
-        Raises:
-            SeedsMissingError: The epoch's seeds are not all there.
-        """
+        """Return this holder's subkeys for a dataset. Raises as `seeds`."""
         known = self._subkeys.get((epoch, dataset))
         if known is None:
             known = derive_subkeys(self.seeds(epoch).complete(), dataset)
@@ -81,14 +73,14 @@ class Vault:
         return known
 
     def held(self, release: VerifiedRelease) -> VerifiedRelease:
-        """Return a release without the records of epochs that others keep the seeds of.
+        """Return a release without the records of epochs whose seeds only others hold.
 
         After a ceremony with other members a person's records are of both epochs, and some keyholders of one only.
 
         Raises:
             ReleaseRefusedError: No record is left.
         """
-        records = tuple([one for one in release.records if one.epoch in self._epochs])
+        records = tuple([record for record in release.records if record.epoch in self._epochs])
         if release.records and not records:
             raise ReleaseRefusedError(
                 Reason.EPOCH_UNKNOWN, f"no seeds of epoch {release.records[0].epoch} are here"
@@ -96,68 +88,48 @@ class Vault:
         return replace(release, records=records)
 
     def parts(self, release: VerifiedRelease) -> Release:
-        """Return this holder's parts of the keys of what was verified.
+        """Return this holder's parts of the keys of the verified records.
 
         Raises:
             ReleaseRefusedError: The seeds of a record's epoch are not all here.
         """
-        schema, indices = release.schema, release.indices
+        schema = release.schema
+        parts = []
         try:
-            return Release(
-                tuple(
-                    [
-                        derive_parts(
-                            self.subkeys(record.epoch, schema.dataset),
-                            schema,
-                            record.number,
-                            record.salt,
-                            indices,
-                        )
-                        for record in release.records
-                    ]
-                )
-            )
+            for record in release.records:
+                subkeys = self.subkeys(record.epoch, schema.dataset)
+                number, salt = record.number, record.salt
+                parts.append(derive_parts(subkeys, schema, number, salt, release.indices))
         except SeedsMissingError as error:
             raise ReleaseRefusedError(Reason.EPOCH_UNKNOWN, str(error)) from error
+        return Release(tuple(parts))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Releases:
-    """Answers what gateways and providers ask.
+    """Answers gateways and providers.
 
-    Args:
-        vault: What parts are derived from.
+    Attributes:
+        vault: Derives the parts.
         account: Private key of the keyholder's account, which signs what is released.
-        follower: Keeps what is known of the chain.
+        follower: Knows the chain.
         journal: Where releases are noted before they leave.
-        rules: What the checks depend on.
-        links: Finds out who signed a link.
+        rules: Settings of the checks.
+        links: Recovers the signers of links.
         sessions: Seal to consumers.
         patience: Seconds to wait for the keyholder's node to have an access that the gateway has.
         clock: The present, seconds since 1970.
     """
 
-    def __init__(
-        self,
-        *,
-        vault: Vault,
-        account: bytes,
-        follower: Follower,
-        journal: Journal,
-        rules: Rules,
-        links: LinkSigners,
-        sessions: Sessions,
-        patience: float,
-        clock: Callable[[], float],
-    ) -> None:
-        self._vault = vault
-        self._account = account
-        self._follower = follower
-        self._journal = journal
-        self._rules = rules
-        self._links = links
-        self._sessions = sessions
-        self._patience = patience
-        self._clock = clock
+    vault: Vault
+    account: bytes = field(repr=False)
+    follower: Follower
+    journal: FileJournal
+    rules: Rules
+    links: RememberedLinks
+    sessions: Sessions
+    patience: float
+    clock: Callable[[], float]
 
     async def answer(self, tasks: Sequence[ReleaseTask]) -> list[Answer]:
         """Check every task, note what is released, and seal it; answers in the tasks' order.
@@ -171,16 +143,16 @@ class Releases:
         releases: list[tuple[int, VerifiedRelease, Release]] = []
         for place, task in enumerate(tasks):
             try:
-                verified = self._vault.held(verify_task(task, register, self._rules, self._links))
-                releases.append((place, verified, self._vault.parts(verified)))
+                verified = self.vault.held(verify_task(task, register, self.rules, self.links))
+                releases.append((place, verified, self.vault.parts(verified)))
                 answers.append(None)
             except ReleaseRefusedError as error:
                 answers.append(_refusal(error))
             if place % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
-                register = self._follower.require()
-        now = int(self._clock())
-        noted = self._journal.note([entry_of(verified, now) for _, verified, _ in releases])
+                register = self.follower.require()
+        now = int(self.clock())
+        noted = self.journal.note([entry_of(verified, now) for _, verified, _ in releases])
         # Sealing goes on while the disk writes. Nothing leaves before it is noted.
         signed = await self._sign([(verified, parts) for _, verified, parts in releases])
         for (place, verified, parts), own in zip(releases, signed, strict=True):
@@ -194,15 +166,15 @@ class Releases:
         """Check that an address is an active provider's, before anything is remembered of its request.
 
         Raises:
-            NotTheProviderError: It is none.
+            ProblemError: It is none.
             NotFollowingError: As `answer`.
         """
-        self._follower.require()
-        await self._follower.until(
-            lambda known: known.has_role(address, Roles.PROVIDER), self._patience
+        self.follower.require()
+        await self.follower.until(
+            lambda known: known.has_role(address, Roles.PROVIDER), self.patience
         )
-        if not self._follower.require().has_role(address, Roles.PROVIDER):
-            raise NotTheProviderError("the signer is no active provider")
+        if not self.follower.require().has_role(address, Roles.PROVIDER):
+            raise ProblemError(FORBIDDEN, "the signer is no active provider")
 
     async def subkeys(self, dataset: bytes, provider: bytes, epoch: int | None) -> SealedSubkeys:
         """Seal the subkeys of a dataset to its provider.
@@ -213,42 +185,42 @@ class Releases:
             epoch: Which; None for the newest whose seeds are all here.
 
         Raises:
-            NotTheProviderError: Somebody else registered the dataset, or nobody did.
+            ProblemError: Somebody else registered the dataset, or nobody did.
             SeedsMissingError: The seeds are not all here.
             ReleaseRefusedError: The provider's key cannot be sealed to.
             JournalError, NotFollowingError: As `answer`.
         """
-        self._follower.require()
+        self.follower.require()
         # A provider may come right after it registered the dataset and its key.
-        await self._follower.until(
+        await self.follower.until(
             lambda known: (
                 known.provider(dataset) not in (None, provider)
                 or bool(known.provider(dataset) and known.encryption_key(provider))
             ),
-            self._patience,
+            self.patience,
         )
-        register = self._follower.require()
+        register = self.follower.require()
         active = register.has_role(provider, Roles.PROVIDER)
         if register.provider(dataset) != provider or not active:
-            raise NotTheProviderError("subkeys are for the dataset's provider")
+            raise ProblemError(FORBIDDEN, "subkeys are for the dataset's provider")
         key = register.encryption_key(provider)
         if key is None:
             raise ReleaseRefusedError(
                 Reason.KEY_UNUSABLE, "the Registry has no key of the provider"
             )
-        seeds = self._vault.seeds(epoch)
+        seeds = self.vault.seeds(epoch)
         number = seeds.roster.epoch
-        packed = pack(self._vault.subkeys(number, dataset))
+        packed = pack(self.vault.subkeys(number, dataset))
         with _usable_key():
             sealed = key.seal(packed, Purpose.SUBKEYS, dataset)
-        now = int(self._clock())
+        now = int(self.clock())
         entry = SubkeysEntry(1, now, to_hex(provider), to_hex(dataset), number)
-        await self._journal.note([entry])
+        await self.journal.note([entry])
         return SealedSubkeys(seeds, sealed)
 
     async def _sign(self, releases: Sequence[tuple[VerifiedRelease, Release]]) -> list[bytes]:
         """Sign what is released, once for each key."""
-        rosters, domain = self._vault.rosters, self._rules.access_log
+        rosters, domain = self.vault.rosters, self.rules.access_log
         statements: dict[bytes, list[tuple[int, PartsStatement]]] = {}
         for place, (verified, parts) in enumerate(releases):
             stated = state_parts(verified.digest, parts, rosters)
@@ -257,9 +229,9 @@ class Releases:
                 await asyncio.sleep(0)
         signed = [b""] * len(releases)
         for count, mine in enumerate(statements.values(), 1):
-            own = sign_statements([one for _, one in mine], self._account, domain)
-            for (place, _), one in zip(mine, own, strict=True):
-                signed[place] = one
+            own = sign_statements([statement for _, statement in mine], self.account, domain)
+            for (place, _), signature in zip(mine, own, strict=True):
+                signed[place] = signature
             if count % _TURN == 0:
                 await asyncio.sleep(0)
         return signed
@@ -267,7 +239,7 @@ class Releases:
     def _seal(self, verified: VerifiedRelease, parts: Release, signed: bytes) -> Answer:
         try:
             with _usable_key():
-                session = self._sessions.to(verified.recipient)
+                session = self.sessions.to(verified.recipient)
         except ReleaseRefusedError as error:
             return _refusal(error)
         sealed = session.seal(pack(parts), Purpose.RELEASE, verified.digest)
@@ -275,11 +247,11 @@ class Releases:
 
     async def _caught_up(self, tasks: Sequence[ReleaseTask]) -> Register:
         """Return the register once it holds the accesses, as far as the node has them in time."""
-        register = self._follower.require()
+        register = self.follower.require()
         newest = max((task.location.block_number for task in tasks), default=0)
         if newest > register.block.number:
-            await self._follower.until(lambda known: known.block.number >= newest, self._patience)
-        return self._follower.require()
+            await self.follower.until(lambda known: known.block.number >= newest, self.patience)
+        return self.follower.require()
 
 
 @contextmanager
@@ -293,4 +265,4 @@ def _usable_key() -> Iterator[None]:
 
 def _refusal(error: ReleaseRefusedError) -> Refusal:
     reason = error.reason
-    return Refusal(PREFIX + reason.slug, reason.title, reason.status, error.detail)
+    return Refusal(PREFIX + reason.slug, reason.title, reason.status, str(error))

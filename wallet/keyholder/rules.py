@@ -1,7 +1,7 @@
-"""What must hold before a keyholder releases: pure rules, chain and task in, verified release out.
+"""The rules of a release: pure, chain state and task in, verified release out.
 
-A task is the gateway's word, and a gateway may lie. So everything in it is held against what the
-keyholder's own node says, in this order; each check assumes the ones before it:
+A task is the gateway's word, and a gateway may lie. So everything in it is held against the keyholder's
+own node, in this order; each check assumes the ones before it:
 
  1. The request was recorded, in a final block, as this very request, and allowed, and its release
     window is not over.
@@ -26,7 +26,6 @@ Source: DESIGN 3.4 "A release"; PROMISES 1.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from ledger.answer_keys import NonceMismatchError, verify_answer_key
 from ledger.encoding import Schema
@@ -34,127 +33,34 @@ from ledger.enumerations import Outcome
 from ledger.errors import LedgerError, MalformedError
 from ledger.events import WHOLE, Block
 from ledger.exchange import PublicationProof, ReleaseTask
-from ledger.links import LinkBounds, LinkFault, find_link_fault
+from ledger.links import LinkFault, find_link_fault
 from ledger.merkle import TreeHead, verify_range
 from ledger.publications import OwnerProof, PublicationEntry, verify_owner, verify_run
 from ledger.records import EncryptedRecord
-from ledger.release_rules import Stop, Use
 from ledger.sealing import EncryptionKey
 from ledger.signing import SigningError, verify_signature
-from ledger.typed_data import (
-    AccessRequest,
-    Authorization,
-    Domain,
-    SubjectLink,
-    digest_of,
-    struct_hash,
-)
+from ledger.typed_data import Domain, digest_of, struct_hash
 from wallet.keyholder.accesses import KnownAccess
 from wallet.keyholder.errors import Reason, ReleaseRefusedError
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetBasis:
-    """A basis without a person: agreement, order, or the dataset itself."""
-
-    dataset: bytes
-    fields: int
-    """Most fields that it opens, as a mask."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizationBasis:
-    """A person's consent, as the chain holds it."""
-
-    dataset: bytes
-    fields: int
-    subject: bytes
-    consumer: bytes
-    item: bytes
-    """Root of one record; zero for all of the person's records."""
-
-
-Basis = DatasetBasis | AuthorizationBasis
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """One version of a dataset.
-
-    Attributes:
-        version: From 1.
-        head: Count and root.
-        place: Block number and log index of its event.
-        superseded_at: When the next version was published, seconds since 1970; None for the newest.
-    """
-
-    version: int
-    head: TreeHead
-    place: tuple[int, int]
-    superseded_at: int | None
-
-
-class ChainView(Protocol):
-    """What a keyholder knows of the final blocks of its own node. Lookups cost no I/O."""
-
-    @property
-    def block(self) -> Block:
-        """The newest final block that is known, at which everything is judged."""
-
-    @property
-    def first_block(self) -> int:
-        """The first block whose accesses are known; those of older ones are out of the window."""
-
-    def access(self, block_number: int, log_index: int) -> KnownAccess | None:
-        """Return the access at a place."""
-
-    def stop(self, use: Use, sequence: int) -> Stop | None:
-        """Return which act stands against an access in the newest block that is known."""
-
-    def basis(self, basis: bytes) -> Basis | None:
-        """Return what an id stands for."""
-
-    def is_stated(self, authorization: bytes) -> bool:
-        """Tell whether the statement of an authorization was shown, and is right."""
-
-    def take_statement(self, authorization: bytes, record: Authorization) -> None:
-        """Check the signed record of an authorization. Raises `LedgerError` when it is not right."""
-
-    def schema(self, dataset: bytes) -> Schema:
-        """Return the fields of a dataset that some basis names."""
-
-    def publication(self, dataset: bytes, version: int) -> Publication | None:
-        """Return one version of a dataset."""
-
-    def is_erased(self, dataset: bytes, item: bytes) -> bool:
-        """Tell whether a record's tombstone is on chain."""
-
-    def link_bounds(self, subject: bytes) -> LinkBounds:
-        """Return which links of a subject count."""
+from wallet.keyholder.register import AuthorizationBasis, Basis, Publication, Register
+from wallet.links import RememberedLinks
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the checks depend on beside the chain.
+    """The settings of the checks.
 
     Attributes:
         access_log: EIP-712 domain of access requests.
         release_window: Seconds after its block, in block times, in which an access is released.
         publication_lag: Seconds, see `ledger.release_rules.PUBLICATION_LAG`.
-        identity_authorities: Those whose links are believed, as the keyholder was told itself.
+        identity_authorities: Those whose links are believed, by the keyholder's own settings.
     """
 
     access_log: Domain
     release_window: int
     publication_lag: int
     identity_authorities: frozenset[bytes]
-
-
-class LinkSigners(Protocol):
-    """Finds out who signed a link."""
-
-    def signer(self, link: SubjectLink, signature: bytes) -> bytes:
-        """Return the address. Raises `SigningError` when no account can have signed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,36 +87,58 @@ class VerifiedRelease:
 
 
 def verify_task(
-    task: ReleaseTask, chain: ChainView, rules: Rules, links: LinkSigners
+    task: ReleaseTask, chain: Register, rules: Rules, links: RememberedLinks
 ) -> VerifiedRelease:
     """Return what a task's access entitles its consumer to.
 
     Raises:
         ReleaseRefusedError: A check failed; `reason` says which.
     """
-    request = task.submission.request
+    request, signature = task.submission.request, task.submission.signature
     access = struct_hash(request)
-    recorded = verify_recorded(task, access, chain, rules)
-    basis = verify_basis(task, chain)
-    if isinstance(basis, AuthorizationBasis):
-        verify_stated(task, chain)
-    signed = verify_signed(task, access, rules)
-    recipient = verify_key(task, rules)
-    verify_not_stopped(request, recorded, chain)
+    recorded = _verify_recorded(task, access, chain, rules)
+    basis = _verify_basis(task, chain)
+    signed = digest_of(access, rules.access_log)
+    try:
+        verify_signature(signed, signature, request.consumer)
+    except SigningError as error:
+        raise ReleaseRefusedError(Reason.SIGNATURE_INVALID, str(error)) from error
+    try:
+        # The recorded nonce commits to the key: whoever signs again can name no other.
+        recipient = verify_answer_key(
+            rules.access_log, request.consumer, request.nonce, task.submission.key
+        )
+    except NonceMismatchError as error:
+        raise ReleaseRefusedError(Reason.KEY_MISMATCH, str(error)) from error
+    except MalformedError as error:
+        raise ReleaseRefusedError(Reason.KEY_UNUSABLE, str(error)) from error
+    stop = chain.stop(request, recorded.sequence)
+    if stop is not None:
+        raise ReleaseRefusedError(Reason.RELEASE_STOPPED, stop)
     schema = chain.schema(basis.dataset)
-    indices = _indices(schema, request.fields, basis)
+    if request.fields & ~basis.fields:
+        raise ReleaseRefusedError(
+            Reason.FIELDS_OUTSIDE, "the request names fields that the basis does not"
+        )
+    try:
+        indices = schema.indices(request.fields)
+    except MalformedError as error:
+        raise ReleaseRefusedError(Reason.FIELDS_OUTSIDE, str(error)) from error
     publication = verify_publication(task, recorded, chain, rules)
-    owner = (
-        verify_link(task, basis, chain, rules, links)
-        if isinstance(basis, AuthorizationBasis)
-        else None
-    )
-    verify_records(task, schema, _item(request, basis), owner, publication.head, chain)
+    owner, item = None, request.item
+    if isinstance(basis, AuthorizationBasis):
+        owner = _verify_link(task, basis, chain, rules, links)
+        if WHOLE not in (basis.item, item) and basis.item != item:
+            raise ReleaseRefusedError(
+                Reason.ITEM_MISMATCH, "the authorization is for another record"
+            )
+        item = item if basis.item == WHOLE else basis.item
+    _verify_records(task, schema, item, owner, publication.head, chain)
     return VerifiedRelease(
         access=access,
         digest=signed,
         consumer=request.consumer,
-        signature=task.submission.signature,
+        signature=signature,
         fields=request.fields,
         recorded=recorded,
         judged_at=chain.block,
@@ -222,138 +150,122 @@ def verify_task(
     )
 
 
-def verify_recorded(
-    task: ReleaseTask, access: bytes, chain: ChainView, rules: Rules
+def _verify_recorded(
+    task: ReleaseTask, access: bytes, chain: Register, rules: Rules
 ) -> KnownAccess:
     """Check that the request is in a final block as it is, allowed, and within its window."""
     place, newest = task.location, chain.block
     if place.block_number > newest.number:
-        raise _refused(Reason.ACCESS_NOT_FINAL, f"final here is block {newest.number}")
+        raise ReleaseRefusedError(Reason.ACCESS_NOT_FINAL, f"final here is block {newest.number}")
+    released_for = f"accesses are released for {rules.release_window} s"
     if place.block_number < chain.first_block:
-        raise _refused(Reason.RELEASE_OVER, f"accesses are released for {rules.release_window} s")
-    found = chain.access(place.block_number, place.log_index)
-    if found is None:
-        raise _refused(Reason.ACCESS_UNKNOWN, "there is no access at this place")
-    if found.access != access:
-        raise _refused(Reason.ACCESS_DIFFERS, "the access at this place is another one")
-    if found.outcome is not Outcome.ALLOWED:
-        raise _refused(Reason.ACCESS_DENIED, f"decided as {found.outcome.title}")
-    age = newest.timestamp - found.timestamp
+        raise ReleaseRefusedError(Reason.RELEASE_OVER, released_for)
+    recorded = chain.access(place.block_number, place.log_index)
+    if recorded is None:
+        raise ReleaseRefusedError(Reason.ACCESS_UNKNOWN, "there is no access at this place")
+    if recorded.access != access:
+        raise ReleaseRefusedError(Reason.ACCESS_DIFFERS, "the access at this place is another one")
+    if recorded.outcome is not Outcome.ALLOWED:
+        raise ReleaseRefusedError(Reason.ACCESS_DENIED, f"decided as {recorded.outcome.title}")
+    age = newest.timestamp - recorded.timestamp
     if age > rules.release_window:
-        raise _refused(
-            Reason.RELEASE_OVER,
-            f"recorded {age} s ago; accesses are released for {rules.release_window} s",
-        )
-    return found
+        raise ReleaseRefusedError(Reason.RELEASE_OVER, f"recorded {age} s ago; {released_for}")
+    return recorded
 
 
-def verify_not_stopped(request: AccessRequest, recorded: KnownAccess, chain: ChainView) -> None:
-    """Check that no act on chain up to the newest known block stands against the access."""
-    stop = chain.stop(request, recorded.sequence)
-    if stop is not None:
-        raise _refused(Reason.RELEASE_STOPPED, stop)
-
-
-def verify_signed(task: ReleaseTask, access: bytes, rules: Rules) -> bytes:
-    """Check the consumer's signature; return the digest that it is over."""
-    signed = digest_of(access, rules.access_log)
-    try:
-        verify_signature(signed, task.submission.signature, task.submission.request.consumer)
-    except SigningError as error:
-        raise _refused(Reason.SIGNATURE_INVALID, str(error)) from error
-    return signed
-
-
-def verify_key(task: ReleaseTask, rules: Rules) -> EncryptionKey:
-    """Return the key that the recorded nonce commits to: whoever re-signs can name no other."""
-    request, key = task.submission.request, task.submission.key
-    try:
-        return verify_answer_key(rules.access_log, request.consumer, request.nonce, key)
-    except NonceMismatchError as error:
-        raise _refused(Reason.KEY_MISMATCH, str(error)) from error
-    except MalformedError as error:
-        raise _refused(Reason.KEY_UNUSABLE, str(error)) from error
-
-
-def verify_basis(task: ReleaseTask, chain: ChainView) -> Basis:
-    """Return what the access rests on."""
-    basis = chain.basis(task.submission.request.basis)
+def _verify_basis(task: ReleaseTask, chain: Register) -> Basis:
+    """Return what the access rests on; of an authorization the person saw what it authorizes."""
+    request = task.submission.request
+    basis = chain.basis(request.basis)
     if basis is None:
-        raise _refused(Reason.BASIS_UNKNOWN, "no authorization, agreement, order or dataset")
-    if isinstance(basis, AuthorizationBasis) and basis.consumer != task.submission.request.consumer:
-        raise _refused(Reason.BASIS_UNKNOWN, "the authorization is another consumer's")
+        raise ReleaseRefusedError(
+            Reason.BASIS_UNKNOWN, "no authorization, agreement, order or dataset"
+        )
+    if isinstance(basis, AuthorizationBasis) and basis.consumer != request.consumer:
+        raise ReleaseRefusedError(Reason.BASIS_UNKNOWN, "the authorization is another consumer's")
     if basis.dataset != task.dataset:
-        raise _refused(Reason.DATASET_MISMATCH, "the basis is for another dataset")
+        raise ReleaseRefusedError(Reason.DATASET_MISMATCH, "the basis is for another dataset")
+    if isinstance(basis, AuthorizationBasis) and not chain.is_stated(request.basis):
+        if task.authorization is None:
+            raise ReleaseRefusedError(
+                Reason.STATEMENT_WANTED, "its statement was not seen here yet"
+            )
+        try:
+            chain.take_statement(request.basis, task.authorization)
+        except LedgerError as error:
+            # Not the error's own words: the statement holds the bank's case number.
+            raise ReleaseRefusedError(
+                Reason.STATEMENT_WRONG, "the statement does not say what is authorized"
+            ) from error
     return basis
 
 
-def verify_stated(task: ReleaseTask, chain: ChainView) -> None:
-    """Check that the person saw what is authorized: what the chain holds is the hash of what was seen."""
-    authorization = task.submission.request.basis
-    if chain.is_stated(authorization):
-        return
-    if task.authorization is None:
-        raise _refused(Reason.STATEMENT_WANTED, "its statement was not seen here yet")
-    try:
-        chain.take_statement(authorization, task.authorization)
-    except LedgerError as error:
-        # Not the error's own words: the statement holds the bank's case number.
-        raise _refused(
-            Reason.STATEMENT_WRONG, "the statement does not say what is authorized"
-        ) from error
-
-
 def verify_publication(
-    task: ReleaseTask, recorded: KnownAccess, chain: ChainView, rules: Rules
+    task: ReleaseTask, recorded: KnownAccess, chain: Register, rules: Rules
 ) -> Publication:
-    """Check that the dataset had this publication when the access was recorded, as its newest."""
-    found = chain.publication(task.dataset, task.publication)
-    if found is None:
-        raise _refused(Reason.PUBLICATION_UNKNOWN, f"there is no version {task.publication}")
-    if found.place >= (recorded.block_number, recorded.log_index):
-        raise _refused(Reason.PUBLICATION_LATER, f"version {found.version} came after the access")
-    age = 0 if found.superseded_at is None else recorded.timestamp - found.superseded_at
-    if age > rules.publication_lag:
-        raise _refused(
-            Reason.PUBLICATION_SUPERSEDED,
-            f"version {found.version} had been superseded for {age} s when the access was recorded",
+    """Check that the dataset had this publication when the access was recorded, as its newest.
+
+    Raises:
+        ReleaseRefusedError: It had not.
+    """
+    publication = chain.publication(task.dataset, task.publication)
+    if publication is None:
+        raise ReleaseRefusedError(
+            Reason.PUBLICATION_UNKNOWN, f"there is no version {task.publication}"
         )
-    return found
+    version, superseded_at = publication.version, publication.superseded_at
+    if publication.place >= (recorded.block_number, recorded.log_index):
+        raise ReleaseRefusedError(
+            Reason.PUBLICATION_LATER, f"version {version} came after the access"
+        )
+    age = 0 if superseded_at is None else recorded.timestamp - superseded_at
+    if age > rules.publication_lag:
+        raise ReleaseRefusedError(
+            Reason.PUBLICATION_SUPERSEDED,
+            f"version {version} had been superseded for {age} s when the access was recorded",
+        )
+    return publication
 
 
-def verify_link(
+def _verify_link(
     task: ReleaseTask,
     basis: AuthorizationBasis,
-    chain: ChainView,
+    chain: Register,
     rules: Rules,
-    links: LinkSigners,
+    links: RememberedLinks,
 ) -> bytes:
     """Check the link between an authorization's subject and the records' owner; return the owner."""
     if task.link is None:
-        raise _refused(Reason.LINK_MISSING, "an authorization's records need a signed link")
+        raise ReleaseRefusedError(
+            Reason.LINK_MISSING, "an authorization's records need a signed link"
+        )
     link = task.link.link
     if (link.subject, link.dataset) != (basis.subject, basis.dataset):
-        raise _refused(Reason.LINK_MISMATCH, "the link is for another subject or dataset")
+        raise ReleaseRefusedError(
+            Reason.LINK_MISMATCH, "the link is for another subject or dataset"
+        )
     try:
         signer = links.signer(link, task.link.signature)
     except SigningError as error:
-        raise _refused(Reason.LINK_INVALID, str(error)) from error
+        raise ReleaseRefusedError(Reason.LINK_INVALID, str(error)) from error
     if signer not in rules.identity_authorities:
-        raise _refused(Reason.LINK_INVALID, "signed by no identity authority that is pinned here")
+        raise ReleaseRefusedError(
+            Reason.LINK_INVALID, "signed by no identity authority that is pinned here"
+        )
     fault = find_link_fault(link, signer, chain.link_bounds(link.subject), chain.block.timestamp)
     if fault is not None:
         reason = Reason.LINK_OVER if fault is LinkFault.OVER else Reason.LINK_INVALID
-        raise _refused(reason, fault.value)
+        raise ReleaseRefusedError(reason, fault.value)
     return link.owner
 
 
-def verify_records(
+def _verify_records(
     task: ReleaseTask,
     schema: Schema,
     item: bytes,
     owner: bytes | None,
     head: TreeHead,
-    chain: ChainView,
+    chain: Register,
 ) -> None:
     """Check that the records are published ones, and the ones that the access covers.
 
@@ -365,90 +277,74 @@ def verify_records(
         head: Of the publication, from the chain.
         chain: Says which records were erased.
     """
-    entries = [_entry(record, schema) for record in task.records]
+    for record in task.records:
+        if len(record.leaves) != len(schema.names):
+            raise ReleaseRefusedError(
+                Reason.RECORD_UNPROVEN, f"record {record.number} has another width"
+            )
+    entries = [record.entry() for record in task.records]
     if owner is not None and any(entry.owner != owner for entry in entries):
-        raise _refused(Reason.OWNER_MISMATCH, "a record is not the subject's")
-    if owner is not None and item == WHOLE:
-        run = _verify_owner(task.proof, owner, head)
+        raise ReleaseRefusedError(Reason.OWNER_MISMATCH, "a record is not the subject's")
+    if not entries and item == WHOLE and owner is None:
+        return  # nothing is asked for: the publication is empty, or its records were erased
+    complete_for = owner if item == WHOLE else None
+    run = _verify_run(task.proof, entries, complete_for, head)
+    if complete_for is not None:
         _verify_none_missing(entries, run, schema.dataset, chain)
-    elif entries or item != WHOLE:
-        run = _verify_run(task.proof, entries, head)
-    else:
-        return  # nothing is asked for: the publication is empty, or what was there was erased
     if item != WHOLE and [entry.root for entry in entries] != [item]:
-        raise _refused(Reason.ITEM_MISMATCH, "not exactly the record that the access names")
+        raise ReleaseRefusedError(
+            Reason.ITEM_MISMATCH, "not exactly the record that the access names"
+        )
     _verify_among(entries, run)
     for entry in entries:
         if chain.is_erased(schema.dataset, entry.root):
-            raise _refused(Reason.RECORD_ERASED, f"record {entry.number} was erased")
-
-
-def _entry(record: EncryptedRecord, schema: Schema) -> PublicationEntry:
-    if len(record.leaves) != len(schema.names):
-        raise _refused(Reason.RECORD_UNPROVEN, f"record {record.number} has another width")
-    return record.entry()
-
-
-def _verify_owner(
-    proof: PublicationProof, owner: bytes, head: TreeHead
-) -> tuple[PublicationEntry, ...]:
-    if not isinstance(proof, OwnerProof):
-        raise _refused(Reason.PROOF_INVALID, "a range does not show that these are all records")
-    try:
-        return verify_owner(proof, owner, head)
-    except LedgerError as error:
-        raise _refused(Reason.PROOF_INVALID, str(error)) from error
+            raise ReleaseRefusedError(Reason.RECORD_ERASED, f"record {entry.number} was erased")
 
 
 def _verify_run(
-    proof: PublicationProof, entries: Sequence[PublicationEntry], head: TreeHead
-) -> tuple[PublicationEntry, ...]:
-    """Check that a run is in the publication: the records themselves, or the entries of the proof."""
+    proof: PublicationProof,
+    entries: Sequence[PublicationEntry],
+    complete_for: bytes | None,
+    head: TreeHead,
+) -> Sequence[PublicationEntry]:
+    """Return the run of entries that a proof shows to be in the publication.
+
+    All of an owner's when `complete_for` names one; else the proof's own, or the records themselves.
+    """
+    if complete_for is not None and not isinstance(proof, OwnerProof):
+        raise ReleaseRefusedError(
+            Reason.PROOF_INVALID, "a range does not show that these are all records"
+        )
     try:
-        if isinstance(proof, OwnerProof):
-            return verify_run(proof, head).entries
-        verify_range([entry.leaf() for entry in entries], proof, head)
+        if not isinstance(proof, OwnerProof):
+            verify_range([entry.leaf() for entry in entries], proof, head)
+            return entries
+        if complete_for is not None:
+            return verify_owner(proof, complete_for, head)
+        return verify_run(proof, head).entries
     except LedgerError as error:
-        raise _refused(Reason.PROOF_INVALID, str(error)) from error
-    return tuple(entries)
-
-
-def _verify_among(entries: Sequence[PublicationEntry], run: Sequence[PublicationEntry]) -> None:
-    published = {(entry.owner, entry.number): entry.root for entry in run}
-    for entry in entries:
-        # Taken out when found, so that no record counts twice.
-        if published.pop((entry.owner, entry.number), None) != entry.root:
-            raise _refused(Reason.RECORD_UNPROVEN, f"record {entry.number} is not as published")
+        raise ReleaseRefusedError(Reason.PROOF_INVALID, str(error)) from error
 
 
 def _verify_none_missing(
     entries: Sequence[PublicationEntry],
     run: Sequence[PublicationEntry],
     dataset: bytes,
-    chain: ChainView,
+    chain: Register,
 ) -> None:
     handed_over = {entry.number for entry in entries}
     for entry in run:
         if entry.number not in handed_over and not chain.is_erased(dataset, entry.root):
-            raise _refused(Reason.RECORDS_MISSING, f"record {entry.number} is not handed over")
+            raise ReleaseRefusedError(
+                Reason.RECORDS_MISSING, f"record {entry.number} is not handed over"
+            )
 
 
-def _item(request: AccessRequest, basis: Basis) -> bytes:
-    """Return the one record that the access is for, zero for all that the basis covers."""
-    bound = basis.item if isinstance(basis, AuthorizationBasis) else WHOLE
-    if WHOLE not in (bound, request.item) and bound != request.item:
-        raise _refused(Reason.ITEM_MISMATCH, "the authorization is for another record")
-    return request.item if bound == WHOLE else bound
-
-
-def _indices(schema: Schema, fields: int, basis: Basis) -> tuple[int, ...]:
-    if fields & ~basis.fields:
-        raise _refused(Reason.FIELDS_OUTSIDE, "the request names fields that the basis does not")
-    try:
-        return schema.indices(fields)
-    except MalformedError as error:
-        raise _refused(Reason.FIELDS_OUTSIDE, str(error)) from error
-
-
-def _refused(reason: Reason, detail: str) -> ReleaseRefusedError:
-    return ReleaseRefusedError(reason, detail)
+def _verify_among(entries: Sequence[PublicationEntry], run: Sequence[PublicationEntry]) -> None:
+    published = {(entry.owner, entry.number): entry.root for entry in run}
+    for entry in entries:
+        # Taken out once it was met, so that no record counts twice.
+        if published.pop((entry.owner, entry.number), None) != entry.root:
+            raise ReleaseRefusedError(
+                Reason.RECORD_UNPROVEN, f"record {entry.number} is not as published"
+            )

@@ -20,7 +20,7 @@ from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Suite
 from ledger.signing import PRIVATE_KEY_LENGTH, address_of
 from wallet.errors import KeystoreError
-from wallet.keyholder.errors import CeremonyError, SeedsMissingError
+from wallet.keyholder.errors import KeyholderError, SeedsMissingError
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 
@@ -56,16 +56,16 @@ class EpochSeeds:
         """Return this with more seeds.
 
         Raises:
-            CeremonyError: A seed is not this holder's, or differs from the one that is there.
+            KeyholderError: A seed is not this holder's, or differs from the one that is there.
         """
         known = dict(self.seeds)
         for seed in seeds:
             if seed.epoch != self.roster.epoch:
-                raise CeremonyError(f"the seed is of epoch {seed.epoch}")
+                raise KeyholderError(f"the seed is of epoch {seed.epoch}")
             if seed.subset not in self.roster.sharing.subsets_of(self.number):
-                raise CeremonyError(f"keyholder {self.number} is not in subset {seed.subset}")
+                raise KeyholderError(f"keyholder {self.number} is not in subset {seed.subset}")
             if known.setdefault(seed.subset, seed) != seed:
-                raise CeremonyError(f"there is another seed of subset {seed.subset} already")
+                raise KeyholderError(f"there is another seed of subset {seed.subset} already")
         return type(self)(self.roster, self.number, known)
 
     def complete(self) -> HolderSeeds:
@@ -174,7 +174,7 @@ def _load_epoch(keystore: Keystore, name: str, password: Password, address: byte
         roster = Roster(stored.epoch, stored.threshold, stored.members)
         empty = EpochSeeds(roster, roster.number_of(address), {})
         return empty.with_seeds(stored.seeds)
-    except (*UNREADABLE, CeremonyError, MalformedError) as error:
+    except (*UNREADABLE, KeyholderError, MalformedError) as error:
         raise KeystoreError(f"{name} does not hold this keyholder's seeds") from error
 
 

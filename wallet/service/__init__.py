@@ -1,1 +1,1 @@
-"""What the wallet's two services, keyholder and identity authority, share at their HTTP edge."""
+"""The HTTP shell of keyholder and identity authority; imports nothing else of `wallet`."""

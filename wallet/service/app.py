@@ -1,14 +1,15 @@
-"""What both services' FastAPI apps have: problems for every error, health, readiness, no stray traces."""
+"""The shell of a service: problems for every error, health, readiness, and serving to the end."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ledger.logs import describe, get_logger
-from wallet.errors import WalletError
+from ledger.service.server import ServerLimits, listen, serve
 from wallet.service.problems import (
     INTERNAL,
     UNAVAILABLE,
@@ -19,39 +20,35 @@ from wallet.service.problems import (
 
 _log = get_logger()
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-"""Opens what an app works with, and closes it."""
-
-Readiness = Callable[[], None]
-"""Raises a `WalletError` that says why the service is not ready."""
+LIMITS: Final = ServerLimits()
 
 
 def make_app(
     title: str,
     *,
-    lifespan: Lifespan,
-    readiness: Readiness,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    readiness: Callable[[], None],
     problems: Mapping[type[Exception], ProblemKind],
 ) -> FastAPI:
     """Return an app with /healthz and /readyz, to which the service's routes are added.
 
     Args:
         title: Of the service.
-        lifespan: Opens and closes what it works with.
-        readiness: Says why it is not ready.
+        lifespan: Opens and closes its parts.
+        readiness: Raises one of `problems` that says why it is not ready.
         problems: From the service's exceptions to problems.
     """
 
     @asynccontextmanager
-    async def noting(app: FastAPI) -> AsyncIterator[None]:
+    async def noting_failure(app: FastAPI) -> AsyncIterator[None]:
         try:
             async with lifespan(app):
                 yield
         except Exception as error:
-            app.state.failure = error  # for `serve`: the server does not hand it on
+            app.state.failure = error  # for `serve_app`: the server does not hand it on
             raise
 
-    app = FastAPI(title=title, lifespan=noting, docs_url=None, redoc_url=None)
+    app = FastAPI(title=title, lifespan=noting_failure, docs_url=None, redoc_url=None)
     app.add_middleware(_NothingEscapes)
     install_problems(app, problems)
 
@@ -65,7 +62,7 @@ def make_app(
         """Tell whether the service can do its work, and why not."""
         try:
             readiness()
-        except WalletError as error:
+        except tuple(problems) as error:
             return problem_response(UNAVAILABLE, str(error))
         return JSONResponse({"status": "ready"})
 
@@ -97,3 +94,12 @@ class _NothingEscapes:
             if started:
                 raise
             await problem_response(INTERNAL, "please report it")(scope, receive, send)
+
+
+def serve_app(app: FastAPI, host: str, port: int) -> int:
+    """Serve until SIGTERM or SIGINT; requests under way are finished. Return the exit status.
+
+    Raises:
+        Exception: The cause that kept the app from starting, or, as OSError, the server from listening.
+    """
+    return serve(app, listen(host, port), LIMITS, lambda: getattr(app.state, "failure", None))

@@ -34,11 +34,7 @@ class ReplayMemory:
         self._expiries: list[tuple[int, bytes, str]] = []
 
     def note(self, request: VerifiedRequest, now: int) -> None:
-        """Note a request.
-
-        Raises:
-            ProblemError: It was here before, or may have been here before the memory began.
-        """
+        """Raises `ProblemError` for a request that was, or may have been, here before."""
         while self._expiries and self._expiries[0][0] <= now:
             _, address, nonce = heapq.heappop(self._expiries)
             self._seen.discard((address, nonce))
@@ -55,7 +51,7 @@ class Authenticator:
     """Tells which account signed a request.
 
     Args:
-        chain_id: The deployment's.
+        chain_id: Of the deployment.
         authorities: Names (host, port) under which clients know this service; a request signed for
             another one is refused, so that it cannot be carried from service to service. Empty: any.
         clock: Gives the present, seconds since 1970.
@@ -78,14 +74,14 @@ class Authenticator:
 
         Args:
             request: As it came.
-            most_bytes: The body may have.
-            admit: Raises unless the address may ask. Nothing is remembered of whoever may not, or anybody could
+            most_bytes: Of the body.
+            admit: Raises unless the address may ask. Nothing is remembered of others, or anybody could
                 fill the memory with requests by keys that it draws.
 
         Raises:
             HttpSignatureError: It is not (rightly) signed.
             ProblemError: It is signed for another service, was here before, or is too large.
-            Exception: Whatever `admit` raised.
+            Exception: As `admit` raised it.
         """
         headers = received_headers(request.headers.items())
         body = await read_body(request, most_bytes)

@@ -1,7 +1,7 @@
 """Errors over HTTP: problem details with a stable type (RFC 9457).
 
-Each service has one table from its exceptions to `ProblemKind`; whatever is not in the table is a
-defect and shows as `internal-error`, without its message, which may hold what nobody should read.
+Each service has one table from its exceptions to `ProblemKind`; everything else is a defect and shows
+as `internal-error`, without its message, which may quote personal data or a secret.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,6 @@ from ledger.http_signatures import HttpSignatureError
 from ledger.logs import describe, get_logger
 from ledger.service import errors
 from ledger.strict_json import JsonError
-from wallet.errors import WalletError
 
 PREFIX: Final = "urn:quancheng:problem:"
 MEDIA_TYPE: Final = "application/problem+json"
@@ -28,22 +27,19 @@ _log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """What all problems of one type have in common; `slug` ends the type."""
+    """A type of problem; `slug` ends its URN."""
 
     slug: str
     status: int
     title: str
 
 
-class ProblemError(WalletError):
+class ProblemError(errors.ServiceError):
     """A request that cannot be answered; the message is for the client to read."""
 
-    def __init__(self, kind: ProblemKind, detail: str, *, retry_after: int | None = None) -> None:
+    def __init__(self, kind: ProblemKind, detail: str) -> None:
         super().__init__(detail)
         self.kind = kind
-        self.detail = detail
-        self.retry_after = retry_after
-        """Seconds after which trying again makes sense."""
 
 
 UNAUTHENTICATED: Final = ProblemKind("unauthenticated", 401, "Bad or missing signature")
@@ -57,7 +53,6 @@ INTERNAL: Final = ProblemKind("internal-error", 500, "This is a defect of the se
 UNAVAILABLE: Final = ProblemKind("unavailable", 503, "Not able to answer now")
 
 _COMMON: Final[Mapping[type[Exception], ProblemKind]] = {
-    errors.BodyError: MALFORMED,
     errors.ThrottledError: THROTTLED,
     HttpSignatureError: UNAUTHENTICATED,
     JsonError: MALFORMED,
@@ -78,47 +73,34 @@ _BY_STATUS: Final = {
 
 
 def install_problems(app: FastAPI, table: Mapping[type[Exception], ProblemKind]) -> None:
-    """Make every error of an app a problem.
-
-    Args:
-        app: The service.
-        table: From the service's exceptions to problems; the nearest base class counts.
-    """
+    """Answer an app's exceptions as problems: each as the nearest of its classes in the table says."""
     kinds = {**_COMMON, **table}
 
     async def answer(_: Request, error: Exception) -> JSONResponse:
-        return response_to(error, kinds)
+        return _response_to(error, kinds)
 
-    for kind in (
-        errors.ServiceError,
-        LedgerError,
-        WalletError,
-        HTTPException,
-        RequestValidationError,
-        Exception,
-    ):
+    for kind in (errors.ServiceError, LedgerError, HTTPException, RequestValidationError, *table):
         app.add_exception_handler(kind, answer)
 
 
-def response_to(error: Exception, kinds: Mapping[type[Exception], ProblemKind]) -> JSONResponse:
-    """Return the response that tells an error."""
+def _response_to(error: Exception, kinds: Mapping[type[Exception], ProblemKind]) -> JSONResponse:
     if isinstance(error, ProblemError):
-        return problem_response(error.kind, error.detail, retry_after=error.retry_after)
-    if isinstance(error, HTTPException):
-        known = _BY_STATUS.get(error.status_code)
-        kind = known or ProblemKind("refused", error.status_code, "The request is refused")
-        return problem_response(kind, str(error.detail))
-    if isinstance(error, RequestValidationError):
-        return problem_response(MALFORMED, _what_is_invalid(error))
-    if type(error) is errors.BodyError:
+        return problem_response(error.kind, str(error))
+    if isinstance(error, errors.BodyError):
         return problem_response(_BODIES[error.fault], str(error))
-    for base in type(error).__mro__:
-        if base in kinds:
-            wait = error.retry_after if isinstance(error, errors.ThrottledError) else None
-            return problem_response(kinds[base], str(error), retry_after=wait)
-    # Only type and place: the message of an unexpected error may quote personal data or a secret.
-    _log.error("internal_error", error=describe(error))
-    return problem_response(INTERNAL, "please report it with the time of this answer")
+    if isinstance(error, HTTPException):
+        refused = ProblemKind("refused", error.status_code, "The request is refused")
+        return problem_response(_BY_STATUS.get(error.status_code, refused), str(error.detail))
+    if isinstance(error, RequestValidationError):
+        # Places and what is wrong there, never the values: they may be personal.
+        places = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        return problem_response(MALFORMED, "; ".join(places))
+    kind = next((kinds[base] for base in type(error).__mro__ if base in kinds), INTERNAL)
+    if kind is INTERNAL:
+        _log.error("internal_error", error=describe(error))
+        return problem_response(kind, "please report it with the time of this answer")
+    wait = error.retry_after if isinstance(error, errors.ThrottledError) else None
+    return problem_response(kind, str(error), retry_after=wait)
 
 
 def problem_response(
@@ -133,9 +115,3 @@ def problem_response(
     }
     headers = None if retry_after is None else {"Retry-After": str(retry_after)}
     return JSONResponse(content, kind.status, headers, MEDIA_TYPE)
-
-
-def _what_is_invalid(error: RequestValidationError) -> str:
-    """Name the places and what is wrong there, never the values: they may be personal."""
-    places = [".".join(map(str, one["loc"])) + ": " + str(one["msg"]) for one in error.errors()]
-    return "; ".join(places)
