@@ -33,12 +33,12 @@ from gateway.statements import Statements
 from gateway.store.releases import JournalEntry, ReleaseJournal
 from ledger.answer_keys import verify_answer_key
 from ledger.enumerations import Outcome
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, SigningError
 from ledger.exchange import KeyedSubmission, RecordedAccess, Submission
 from ledger.hexes import to_hex
 from ledger.index.rows import BasisEntry
 from ledger.service.rate_limit import RateLimit
-from ledger.signing import SigningError, verify_signature
+from ledger.signing import verify_signature
 from ledger.typed_data import Domain, digest_of, struct_hash
 
 _LATEST_DEADLINE: Final = 2**40 - 1

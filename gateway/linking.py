@@ -17,7 +17,7 @@ from gateway.bases import IndexBehindError
 from gateway.errors import ConflictError, GatewayError, UnknownError
 from gateway.store.links import KeptLink, LinkStore, Tie
 from ledger.decode_errors import UNREADABLE
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, SigningError
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAsker, HttpError
@@ -29,7 +29,7 @@ from ledger.links import (
     find_link_fault,
 )
 from ledger.logs import get_logger
-from ledger.signing import SigningError, recover
+from ledger.signing import recover
 from ledger.typed_data import (
     Domain,
     JsonScalar,

@@ -30,13 +30,14 @@ from ledger import contracts
 from ledger.artifacts import ContractName, load_artifact
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Deployment
+from ledger.errors import SigningError
 from ledger.exchange import SignedLink
 from ledger.hexes import from_hex
 from ledger.keccak import keccak256
 from ledger.plain_calls import verify_call
 from ledger.plain_text import PlainTextError
 from ledger.reverts import Revert, RevertError
-from ledger.signing import SigningError, UnknownVerifierError, verify_signer
+from ledger.signing import UnknownVerifierError, verify_signer
 from ledger.transactions import SignedTransaction, TransactionError, parse_transaction
 from ledger.typed_data import (
     Authorization,
@@ -49,7 +50,6 @@ from ledger.typed_data import (
     digest,
     struct_hash,
 )
-from ledger.webauthn import PasskeyError
 
 MOST_RAW: Final = 256 * 1024
 """Bytes of a raw transaction at most: a dataset of 256 fields with the longest names that contracts take has 230 kB."""
@@ -383,7 +383,7 @@ class Relays:
             # The contract knows more of them. Anybody can put a listed one before a signer of a person's.
             self._limits.check_stranger()
             return
-        except (SigningError, PasskeyError) as error:
+        except SigningError as error:
             raise refused(Revert("InvalidSignature", (), b"")) from error
         await self._limits.check_signer(approval.signer, record.subject)
 

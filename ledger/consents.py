@@ -18,7 +18,7 @@ from ledger import entities
 from ledger.entities import State
 from ledger.plain_text import verify_case_number
 from ledger.statement import (
-    StatementMismatchError,
+    StatementError,
     Templates,
     Terms,
     format_reference,
@@ -86,7 +86,7 @@ def verify_consent(record: Authorization, authorization: bytes, names: Names) ->
         LedgerError: It is another record, or its statement says something else.
     """
     if struct_hash(record) != authorization:
-        raise StatementMismatchError("it is another authorization's record")
+        raise StatementError("it is another authorization's record")
     case_number_in(record.statement, record, names)
 
 
@@ -116,7 +116,7 @@ def case_number_in(text: str, bounds: Bounds, names: Names) -> str:
         LedgerError: it says something else.
     """
     if bounds.fields >> len(names.fields):
-        raise StatementMismatchError("fields are authorized that have no name")
+        raise StatementError("fields are authorized that have no name")
     templates = _templates(names.texts)
     fields = tuple(name for place, name in enumerate(names.fields) if bounds.fields >> place & 1)
 
@@ -139,7 +139,7 @@ def case_number_in(text: str, bounds: Bounds, names: Names) -> str:
     before = expected.partition(standing_in)[0]
     case_number = text[len(before) :].partition(_CASE_NUMBER_ENDS)[0]
     if not case_number or expected.replace(standing_in, case_number) != text:
-        raise StatementMismatchError("the statement does not say what was authorized")
+        raise StatementError("the statement does not say what was authorized")
     return verify_case_number(case_number)
 
 

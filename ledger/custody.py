@@ -38,7 +38,7 @@ from ledger.encoding import (
     record_context,
     sized,
 )
-from ledger.errors import CustodyError, DisagreeingSharesError, MalformedError, MissingSubsetError
+from ledger.errors import CustodyError, MalformedError
 
 Subset = tuple[int, ...]
 """Holders by number, increasing, counted from 1."""
@@ -213,7 +213,7 @@ def assemble_seeds(sharing: Sharing, holder: int, epoch: int, seeds: Iterable[Se
             raise CustodyError(f"two different seeds of subset {seed.subset}")
     for subset in sharing.subsets_of(holder):
         if subset not in found:
-            raise MissingSubsetError(subset)
+            raise _missing(subset)
     if len(found) > len(sharing.subsets_of(holder)):
         raise CustodyError(f"a seed of a subset that keyholder {holder} is not in")
     shares = (Share(subset, found[subset]) for subset in sharing.subsets_of(holder))
@@ -388,11 +388,21 @@ def _agreed(
                 raise CustodyError(f"a share of keyholder {holder} does not have {size} bytes")
             other, secret = found.setdefault(share.subset, (holder, share.secret))
             if secret != share.secret:
-                raise DisagreeingSharesError(share.subset, (other, holder))
+                raise CustodyError(
+                    f"keyholders {other} and {holder} disagree about the share of subset {_named(share.subset)}"
+                )
     for subset in sharing.subsets:
         if subset not in found:
-            raise MissingSubsetError(subset)
+            raise _missing(subset)
     return tuple(found[subset][1] for subset in sharing.subsets)
+
+
+def _missing(subset: Subset) -> CustodyError:
+    return CustodyError(f"no share of subset {_named(subset)}: ask one of these keyholders")
+
+
+def _named(subset: Subset) -> str:
+    return "{" + ", ".join(map(str, subset)) + "}"
 
 
 def _xor(parts: Iterable[bytes], size: int) -> bytes:

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ledger.errors import SigningError
 from ledger.signature_headers import (
     HttpSignatureError,
     SignatureHeaders,
@@ -41,8 +42,6 @@ from ledger.signature_headers import (
     received_headers,
 )
 from ledger.signing import (
-    MalformedSignatureError,
-    WrongSignerError,
     address_of,
     personal_digest,
     sign,
@@ -58,7 +57,6 @@ __all__ = [
     "RequestTarget",
     "SignatureHeaders",
     "VerifiedRequest",
-    "WrongChainError",
     "authority_of",
     "body_digest",
     "received_headers",
@@ -87,10 +85,6 @@ _METHOD: Final = re.compile(r"[A-Z]+")
 _AUTHORITY: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _PATH: Final = re.compile(r"/[!-\"$->@-~]*")  # visible ASCII without # and ?
 _QUERY: Final = re.compile(r"[!-\"$-~]*")  # visible ASCII without #
-
-
-class WrongChainError(HttpSignatureError):
-    """The request is signed for another chain."""
 
 
 class RequestSignerError(HttpSignatureError):
@@ -287,7 +281,7 @@ def verify_request_head(
         raise HttpSignatureError("a body was signed, and the request has none")
     _check_coverage(signed.covered, _to_be_covered(target, has_digest=digest is not None))
     if signed.chain_id != chain_id:
-        raise WrongChainError(f"signed for chain {signed.chain_id}, this is chain {chain_id}")
+        raise HttpSignatureError(f"signed for chain {signed.chain_id}, this is chain {chain_id}")
     _check_time(signed, now=now, max_lifetime=max_lifetime, clock_skew=clock_skew)
     base = signature_base(target, headers.content_digest, signed.covered, signed.parameters)
     request = VerifiedRequest(
@@ -300,7 +294,7 @@ def verify_request_head(
     hashed = personal_digest(base)
     try:
         verify_signature(hashed, signature, signed.address)
-    except (MalformedSignatureError, WrongSignerError) as error:
+    except SigningError as error:
         reason = f"the request is not as keyid's account signed it: {error}"
         raise RequestSignerError(reason, request, hashed, signature) from error
     return request

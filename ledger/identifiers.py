@@ -35,11 +35,14 @@ _CREDIT_WEIGHTS: Final = tuple(pow(3, place, 31) for place in range(17))
 
 
 class IdentifierError(LedgerError, ValueError):
-    """A text is not the identifier that it is said to be."""
+    """A text is not the identifier that it is said to be.
 
+    Where only the check character does not belong to those before it, one of them all is mistyped.
+    """
 
-class WrongCheckCharacterError(IdentifierError):
-    """The check character does not belong to the characters before it: one of them is wrong."""
+    def __init__(self, problem: str, *, wrong_check_character: bool = False) -> None:
+        super().__init__(problem)
+        self.wrong_check_character = wrong_check_character
 
 
 def resident_check_character(body: str) -> str:
@@ -76,9 +79,8 @@ def verify_resident_id(text: str) -> str:
     their numbers, and the permanent residence cards of foreigners (since 2023) use them otherwise.
 
     Raises:
-        IdentifierError: not 17 digits (the first not 0) and a digit or X.
-        IdentifierError: places 7 to 14 are no date of the calendar.
-        WrongCheckCharacterError: the last character does not belong to the others.
+        IdentifierError: not 17 digits (the first not 0) and a digit or X, places 7 to 14 are no date of the
+            calendar, or the last character does not belong to the others.
     """
     number = text.strip().upper()
     if _RESIDENT_ID.fullmatch(number) is None:
@@ -89,7 +91,9 @@ def verify_resident_id(text: str) -> str:
         # `from None`: the cause's text would repeat a part of the number.
         raise IdentifierError("a resident id's places 7 to 14 are a date") from None
     if resident_check_character(number[:17]) != number[17]:
-        raise WrongCheckCharacterError("the resident id's check character is wrong")
+        raise IdentifierError(
+            "the resident id's check character is wrong", wrong_check_character=True
+        )
     return number
 
 
@@ -100,8 +104,7 @@ def verify_credit_code(text: str) -> str:
     the last one covers it already.
 
     Raises:
-        IdentifierError: another length, or a character where it may not be.
-        WrongCheckCharacterError: the last character does not belong to the others.
+        IdentifierError: another length, a character where it may not be, or a wrong last one.
     """
     code = text.strip().upper()
     if _CREDIT_CODE.fullmatch(code) is None:
@@ -109,5 +112,7 @@ def verify_credit_code(text: str) -> str:
             "a credit code is 18 digits and capitals (none of I, O, S, V, Z), six digits from place 3"
         )
     if credit_check_character(code[:17]) != code[17]:
-        raise WrongCheckCharacterError("the credit code's check character is wrong")
+        raise IdentifierError(
+            "the credit code's check character is wrong", wrong_check_character=True
+        )
     return code

@@ -17,7 +17,6 @@ import msgspec
 
 from ledger.entities import State
 from ledger.enumerations import Roles
-from ledger.errors import LedgerError
 from ledger.policy import has_role
 from ledger.typed_data import SubjectLink
 
@@ -39,17 +38,6 @@ class LinkFault(Enum):
     AHEAD = "it is issued ahead of time"
     ENDED = "the identity authority ended the links of the subject"
     FOREIGN = "it is not signed by the subject's identity authority"
-
-
-class LinkError(LedgerError):
-    """A link that does not count at a block; `fault` says why."""
-
-    def __init__(self, fault: LinkFault) -> None:
-        super().__init__(f"the link does not count: {fault.value}")
-        self.fault = fault
-
-    def __reduce__(self) -> tuple[type["LinkError"], tuple[LinkFault]]:
-        return type(self), (self.fault,)
 
 
 class LinkBounds(msgspec.Struct, frozen=True):
@@ -74,27 +62,17 @@ def link_bounds(state: State, subject: bytes) -> LinkBounds:
     return LinkBounds(active, known.links_from)
 
 
-def verify_link(link: SubjectLink, signer: bytes, bounds: LinkBounds, at: int) -> None:
-    """Check that a link counts.
+def find_link_fault(
+    link: SubjectLink, signer: bytes, bounds: LinkBounds, at: int
+) -> LinkFault | None:
+    """Return why a link does not count; None when it does.
 
     Args:
         link: Of a subject and a dataset that were compared already.
         signer: Who signed it.
         bounds: What the chain says of the subject.
         at: Time of the block at which it is judged, seconds since 1970.
-
-    Raises:
-        LinkError: It does not.
     """
-    fault = find_link_fault(link, signer, bounds, at)
-    if fault is not None:
-        raise LinkError(fault)
-
-
-def find_link_fault(
-    link: SubjectLink, signer: bytes, bounds: LinkBounds, at: int
-) -> LinkFault | None:
-    """Return why a link does not count; None when it does. See `verify_link`."""
     if signer not in bounds.authorities:
         return LinkFault.FOREIGN
     if link.expires_at - link.issued_at > MAX_LINK_LIFETIME:

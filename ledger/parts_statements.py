@@ -18,17 +18,11 @@ import msgspec
 from ledger.custody import Bytes32, HolderParts, Release, Subset
 from ledger.decode_errors import UNREADABLE
 from ledger.encoding import FORMAT, SIZE, label, prefixed, u32, u64
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import LedgerError, MalformedError, SigningError
 from ledger.hexes import ADDRESS_LENGTH, to_hex
 from ledger.merkle import InclusionProof, MerkleTree, TreeHead, leaf_hash, verify_inclusion
 from ledger.rosters import Roster
-from ledger.signing import (
-    SIGNATURE_LENGTH,
-    SigningError,
-    personal_digest,
-    sign,
-    verify_signature,
-)
+from ledger.signing import SIGNATURE_LENGTH, personal_digest, sign, verify_signature
 from ledger.typed_data import AccessRequest, Domain, digest, domain_separator
 
 MOST_PROOF: Final = 512 * 1024

@@ -15,7 +15,7 @@ from typing import Final
 import coincurve
 import msgspec
 
-from ledger.errors import LedgerError
+from ledger.errors import SigningError
 from ledger.hexes import ADDRESS_LENGTH, to_hex
 from ledger.keccak import keccak256
 from ledger.webauthn import verify_assertion
@@ -29,18 +29,6 @@ _HALF_OF_ORDER: Final = (
     0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0  # (n - 1) / 2, SEC 2
 )
 _PERSONAL_PREFIX: Final = b"\x19Ethereum Signed Message:\n"
-
-
-class SigningError(LedgerError):
-    """Root of what is wrong with keys, signers and signatures here."""
-
-
-class MalformedSignatureError(SigningError):
-    """Bytes are no signature that the chain would take."""
-
-
-class WrongSignerError(SigningError):
-    """A good signature, but of somebody else, or over something else."""
 
 
 class UnknownVerifierError(SigningError):
@@ -120,20 +108,18 @@ def recover(digest: bytes, signature: bytes) -> bytes:
     """
     _check_digest(digest)
     if len(signature) != SIGNATURE_LENGTH:
-        raise MalformedSignatureError(
-            f"a signature has {SIGNATURE_LENGTH} bytes, this has {len(signature)}"
-        )
+        raise SigningError(f"a signature has {SIGNATURE_LENGTH} bytes, this has {len(signature)}")
     recovery_id = signature[-1] - _FIRST_V
     if recovery_id not in (0, 1):
-        raise MalformedSignatureError("v is neither 27 nor 28")
+        raise SigningError("v is neither 27 nor 28")
     if int.from_bytes(signature[32:64], "big") > _HALF_OF_ORDER:
-        raise MalformedSignatureError("s is in the upper half of its range")
+        raise SigningError("s is in the upper half of its range")
     try:
         key = coincurve.PublicKey.from_signature_and_message(
             signature[:-1] + bytes([recovery_id]), digest, hasher=None
         )
     except ValueError as error:
-        raise MalformedSignatureError("no key can have made this signature") from error
+        raise SigningError("no key can have made this signature") from error
     return _address_of_public_key(key)
 
 
@@ -146,7 +132,7 @@ def verify_signature(digest: bytes, signature: bytes, expected: bytes) -> bytes:
     """
     address = recover(digest, signature)
     if address != expected:
-        raise WrongSignerError(f"signed by {to_hex(address)}, not by {to_hex(expected)}")
+        raise SigningError(f"signed by {to_hex(address)}, not by {to_hex(expected)}")
     return address
 
 

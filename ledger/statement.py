@@ -70,15 +70,7 @@ _GAP: Final = re.compile(r"\{([a-z]+)\}")
 
 
 class StatementError(LedgerError):
-    """Root of why no statement can be made, or why one is not the right one."""
-
-
-class ReferenceNumberError(StatementError):
-    """A text is not a reference number."""
-
-
-class StatementMismatchError(StatementError):
-    """A statement does not say what its terms say."""
+    """Why no statement can be made, or why one is not the right one."""
 
 
 class Templates(msgspec.Struct, frozen=True):
@@ -165,10 +157,10 @@ def make_statement(templates: Templates, terms: Terms, reference: str) -> Statem
 
     Raises:
         StatementError: a name is not plain text, or a number is outside what can be written.
-        ReferenceNumberError: not a reference number in its usual form.
+        StatementError: not a reference number in its usual form.
     """
     if format_reference(parse_reference(reference)) != reference:
-        raise ReferenceNumberError("the reference number is not in its usual form")
+        raise StatementError("the reference number is not in its usual form")
     phrases = _phrases(terms) | {"reference": _Phrase(reference, reference)}
     return Statement(
         zh=_GAP.sub(lambda gap: phrases[gap[1]].zh, templates.zh),
@@ -181,16 +173,16 @@ def verify_statement(text: str, templates: Templates, terms: Terms) -> Statement
     """Return the statement if `text` is exactly what these terms say.
 
     Raises:
-        StatementMismatchError: it says something else, or does not end with a reference number.
+        StatementError: it says something else, or does not end with a reference number.
         StatementError: as `make_statement` does.
     """
     try:
         reference = format_reference(parse_reference(text.rpartition(_TAIL)[2]))
-    except ReferenceNumberError as error:
-        raise StatementMismatchError("the statement does not end with its reference") from error
+    except StatementError as error:
+        raise StatementError("the statement does not end with its reference") from error
     statement = make_statement(templates, terms, reference)
     if statement.text != text:
-        raise StatementMismatchError("the statement does not say what the terms say")
+        raise StatementError("the statement does not say what the terms say")
     return statement
 
 
@@ -244,16 +236,16 @@ def parse_reference(text: str) -> bytes:
     Case, hyphens and blanks do not matter; O is read as 0, I and L as 1.
 
     Raises:
-        ReferenceNumberError: other characters, or not 26, or more than 128 bits.
+        StatementError: other characters, or not 26, or more than 128 bits.
     """
     characters = text.upper().translate(_MISREAD)
     if len(characters) != _REFERENCE_LENGTH or not set(characters) <= set(_CROCKFORD):
-        raise ReferenceNumberError("a reference number has 26 digits and letters without U")
+        raise StatementError("a reference number has 26 digits and letters without U")
     number = 0
     for character in characters:
         number = number << 5 | _CROCKFORD.index(character)
     if number >> REFERENCE_BITS:
-        raise ReferenceNumberError("a reference number starts with 0 to 7")
+        raise StatementError("a reference number starts with 0 to 7")
     return number.to_bytes(REFERENCE_BITS // 8, "big")
 
 

@@ -12,7 +12,7 @@ import msgspec
 import rlp
 
 from ledger import signing
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, SigningError
 from ledger.hexes import ADDRESS_LENGTH
 from ledger.keccak import keccak256
 from ledger.rlp_items import decode_rlp
@@ -98,7 +98,7 @@ def parse_transaction(raw: bytes) -> SignedTransaction:
         raise TransactionError("an empty transaction")
     try:
         return _parse_legacy(raw) if raw[0] >= _LEGACY_FIRST else _parse_dynamic_fee(raw)
-    except (ValueError, signing.SigningError) as error:
+    except (ValueError, SigningError) as error:
         raise TransactionError(f"not a signed transaction: {error}") from error
 
 

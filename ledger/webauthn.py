@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from ledger.errors import LedgerError
+from ledger.errors import SigningError
 
 KEY_LENGTH: Final = 64
 """Bytes of a P-256 public key as the verifier takes it: qx, then qy."""
@@ -36,10 +36,6 @@ _TYPE: Final = b'"type":"webauthn.get"'
 _WORD: Final = 32
 _HEAD: Final = 6 * _WORD
 _LEAST_AUTHENTICATOR_DATA: Final = 37
-
-
-class PasskeyError(LedgerError):
-    """A passkey's assertion is malformed or does not stand for what it should."""
 
 
 class Assertion(msgspec.Struct, frozen=True):
@@ -69,15 +65,15 @@ def make_assertion(
     An s above n/2 is replaced by n - s, which signs the same: the chain takes only the lower one.
 
     Raises:
-        PasskeyError: the signature is not DER, or clientDataJSON lacks its type or its challenge.
+        SigningError: the signature is not DER, or clientDataJSON lacks its type or its challenge.
     """
     try:
         r, s = utils.decode_dss_signature(der_signature)
     except ValueError as error:
-        raise PasskeyError("the passkey's signature is not DER") from error
+        raise SigningError("the passkey's signature is not DER") from error
     type_index, challenge_index = client_data.find(_TYPE), client_data.find(b'"challenge":"')
     if type_index < 0 or challenge_index < 0:
-        raise PasskeyError("clientDataJSON has no webauthn.get type or no challenge")
+        raise SigningError("clientDataJSON has no webauthn.get type or no challenge")
     return Assertion(
         r=r,
         s=min(s, P256_ORDER - s),
@@ -94,7 +90,7 @@ def encode_assertion(assertion: Assertion) -> bytes:
     There is no leading offset: the verifier reads the struct from the first byte on.
 
     Raises:
-        PasskeyError: a number is negative or does not fit into 256 bits.
+        SigningError: a number is negative or does not fit into 256 bits.
     """
     data = _dynamic(assertion.authenticator_data)
     numbers = (
@@ -108,7 +104,7 @@ def encode_assertion(assertion: Assertion) -> bytes:
     try:
         head = b"".join(number.to_bytes(_WORD, "big") for number in numbers)
     except OverflowError as error:
-        raise PasskeyError("a number of the assertion does not fit into 256 bits") from error
+        raise SigningError("a number of the assertion does not fit into 256 bits") from error
     return head + data + _dynamic(assertion.client_data)
 
 
@@ -116,10 +112,10 @@ def decode_assertion(signature: bytes) -> Assertion:
     """Return the assertion in signature bytes, with the bounds that `tryDecodeAuth` checks.
 
     Raises:
-        PasskeyError: too short, or a part lies outside.
+        SigningError: too short, or a part lies outside.
     """
     if len(signature) < _HEAD:
-        raise PasskeyError(f"an assertion has at least {_HEAD} bytes, this has {len(signature)}")
+        raise SigningError(f"an assertion has at least {_HEAD} bytes, this has {len(signature)}")
     r, s, challenge_index, type_index, data_at, client_data_at = (
         _number(signature, at) for at in range(0, _HEAD, _WORD)
     )
@@ -145,7 +141,7 @@ def verify_assertion(signature: bytes, digest: bytes, key: bytes) -> Assertion:
         key: the public key, qx and qy, 64 bytes.
 
     Raises:
-        PasskeyError: the first check that fails.
+        SigningError: the first check that fails.
     """
     assertion = decode_assertion(signature)
     _check_authenticator_data(assertion.authenticator_data)
@@ -156,49 +152,49 @@ def verify_assertion(signature: bytes, digest: bytes, key: bytes) -> Assertion:
 
 def _check_authenticator_data(data: bytes) -> None:
     if len(data) < _LEAST_AUTHENTICATOR_DATA:
-        raise PasskeyError("authenticatorData is too short")
+        raise SigningError("authenticatorData is too short")
     flags = data[FLAGS_AT]
     if not flags & USER_PRESENT:
-        raise PasskeyError("nobody was present at the passkey")
+        raise SigningError("nobody was present at the passkey")
     if not flags & USER_VERIFIED:
-        raise PasskeyError("the passkey did not verify who was present")
+        raise SigningError("the passkey did not verify who was present")
     if flags & BACKED_UP and not flags & BACKUP_ELIGIBLE:
-        raise PasskeyError("the passkey says it is backed up but cannot be")
+        raise SigningError("the passkey says it is backed up but cannot be")
 
 
 def _check_client_data(assertion: Assertion, digest: bytes) -> None:
     client_data, type_index = assertion.client_data, assertion.type_index
     if client_data[type_index : type_index + len(_TYPE)] != _TYPE:
-        raise PasskeyError("clientDataJSON is not of type webauthn.get where it should be")
+        raise SigningError("clientDataJSON is not of type webauthn.get where it should be")
     challenge = b'"challenge":"' + challenge_text(digest) + b'"'
     start = assertion.challenge_index
     if client_data[start : start + len(challenge)] != challenge:
-        raise PasskeyError("the passkey signed another challenge")
+        raise SigningError("the passkey signed another challenge")
 
 
 def _check_signature(assertion: Assertion, key: bytes) -> None:
     r, s = assertion.r, assertion.s
     if not (0 < r < P256_ORDER and 0 < s <= P256_ORDER // 2):
-        raise PasskeyError("r or s of the passkey's signature is out of range")
+        raise SigningError("r or s of the passkey's signature is out of range")
     message = assertion.authenticator_data + sha256(assertion.client_data).digest()
     try:
         _public_key(key).verify(
             utils.encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256())
         )
     except InvalidSignature as error:
-        raise PasskeyError("another passkey signed this, or it was changed") from error
+        raise SigningError("another passkey signed this, or it was changed") from error
 
 
 def _public_key(key: bytes) -> ec.EllipticCurvePublicKey:
     if len(key) != KEY_LENGTH:
-        raise PasskeyError(f"a passkey's public key has {KEY_LENGTH} bytes, this has {len(key)}")
+        raise SigningError(f"a passkey's public key has {KEY_LENGTH} bytes, this has {len(key)}")
     numbers = ec.EllipticCurvePublicNumbers(
         int.from_bytes(key[:_WORD], "big"), int.from_bytes(key[_WORD:], "big"), ec.SECP256R1()
     )
     try:
         return numbers.public_key()
     except ValueError as error:
-        raise PasskeyError("the passkey's public key is not a point of P-256") from error
+        raise SigningError("the passkey's public key is not a point of P-256") from error
 
 
 def _dynamic(data: bytes) -> bytes:
@@ -211,9 +207,9 @@ def _number(data: bytes, at: int) -> int:
 
 def _part(signature: bytes, at: int) -> bytes:
     if at > len(signature) - _WORD:
-        raise PasskeyError("a part of the assertion starts outside of it")
+        raise SigningError("a part of the assertion starts outside of it")
     length = _number(signature, at)
     start = at + _WORD
     if length > len(signature) - start:
-        raise PasskeyError("a part of the assertion reaches outside of it")
+        raise SigningError("a part of the assertion reaches outside of it")
     return signature[start : start + length]

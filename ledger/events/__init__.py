@@ -137,14 +137,6 @@ class EventError(LedgerError):
         return type(self), self._arguments
 
 
-class UnknownEventError(EventError):
-    """The contract has no event with this topic."""
-
-
-class MalformedEventError(EventError):
-    """Topics or data are not what the event's declaration says."""
-
-
 def _number(text: str) -> str:
     try:
         return str(int(text, 16))

@@ -26,9 +26,7 @@ from ledger.events import (
     Granted,
     GrantTerms,
     Log,
-    MalformedEventError,
     Recorded,
-    UnknownEventError,
 )
 from ledger.events.identifiers import IDENTIFY
 from ledger.events.plans import PLANS, Plan, plan_for
@@ -99,23 +97,22 @@ class EventDecoder:
         """Return the event of one log.
 
         Raises:
-            EventError: not one of the five contracts.
-            UnknownEventError: not an event of that contract.
-            MalformedEventError: topics, data or place do not have the form of the event.
+            EventError: not of the five contracts, not an event of its contract, or topics, data or place
+                do not have the form of the event.
         """
         try:
             if log.address == self._access_log:
                 return self._decode_access(log)
             return self._decode_other(log)
         except (ValueError, struct.error) as error:
-            raise MalformedEventError(log, str(error)) from error
+            raise EventError(log, str(error)) from error
 
     def _decode_access(self, log: Log) -> Event:
         topics = log.topics
         if len(topics) == 3 and topics[0] == _SKIPPED and log.data == "0x":
             return self._skipped(log)
         if len(topics) != 2:
-            raise UnknownEventError(log, "the access log has no event with so many topics")
+            raise EventError(log, "the access log has no event with so many topics")
         topic, basis, data = topics[0], bytes.fromhex(topics[1][2:]), bytes.fromhex(log.data[2:])
         if topic == _RECORDED:
             return self._recorded(log, basis, data)
@@ -183,7 +180,7 @@ class EventDecoder:
             raise EventError(log, f"{log.address[:42]} is none of the five contracts")
         plan = plans.get(log.topics[0]) if log.topics else None
         if plan is None:
-            raise UnknownEventError(log, f"{log.address} has no such event")
+            raise EventError(log, f"{log.address} has no such event")
         topics = tuple(bytes.fromhex(topic[2:]) for topic in log.topics[1:])
         data = bytes.fromhex(log.data[2:])
         if len(topics) != len(plan.topic_types) or any(len(topic) != _WORD for topic in topics):
@@ -274,10 +271,10 @@ def _topic_address(topic: str) -> bytes:
     return word[12:]
 
 
-def _not_an_access(log: Log) -> UnknownEventError | MalformedEventError:
+def _not_an_access(log: Log) -> EventError:
     if log.topics[0] in (_ACCESSED, _ITEM_ACCESSED):
-        return MalformedEventError(log, "an access has 96 bytes of data, and 32 more for an item")
-    return UnknownEventError(log, f"{log.address} has no such event")
+        return EventError(log, "an access has 96 bytes of data, and 32 more for an item")
+    return EventError(log, f"{log.address} has no such event")
 
 
 def _hash(text: str) -> bytes:

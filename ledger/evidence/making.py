@@ -17,6 +17,7 @@ from ledger.chain import Finality
 from ledger.contracts import Approval
 from ledger.deployment import Deployment
 from ledger.entities import NOTHING
+from ledger.errors import SigningError
 from ledger.events import GRANT_TERMS, Accessed, Recorded, with_timestamp
 from ledger.events.decoding import RECORDED_TOPIC, EventDecoder
 from ledger.evidence import blocks
@@ -38,7 +39,7 @@ from ledger.hexes import to_hex
 from ledger.log_reader import LogReader, logs_between
 from ledger.replay.journals import access_id
 from ledger.rpc import Rpc
-from ledger.signing import SigningError, recover
+from ledger.signing import recover
 from ledger.typed_data import SubjectLink, digest, struct_hash
 
 _SELECTOR: Final = 4

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from ledger.enumerations import Outcome
+from ledger.errors import SigningError
 from ledger.events import Accessed
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
@@ -19,7 +20,7 @@ from ledger.replay.entries import Journal, ReleaseEntry
 from ledger.replay.report import Finding, Kind, finding_at
 from ledger.replay.seats import Seats
 from ledger.replay.uses import Compared, Uses
-from ledger.signing import SigningError, verify_signature
+from ledger.signing import verify_signature
 from ledger.typed_data import Domain, domain_separator
 
 _AT_ONCE: Final = 500

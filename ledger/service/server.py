@@ -54,15 +54,11 @@ class ServerLimits:
     shutdown_grace: float = 10.0
 
 
-class ListeningError(OSError):
-    """An address cannot be listened on."""
-
-
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens; port 0 takes a free one.
 
     Raises:
-        ListeningError: It cannot; the message says where and why.
+        OSError: It cannot; the message says where and why.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -73,7 +69,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)
-        raise ListeningError(f"{host}:{port} cannot be listened on: {reason}") from error
+        raise OSError(f"{host}:{port} cannot be listened on: {reason}") from error
     return listening
 
 
@@ -155,10 +151,6 @@ def _openable() -> int:
     return now * 3 // 4
 
 
-class _HeadTooLargeError(Exception):
-    """Ends the parsing of a request; nobody else sees it."""
-
-
 class LimitedProtocol(HttpToolsProtocol):
     """One connection. Cut off when a head is too long, takes too long, or an answer is not taken."""
 
@@ -204,7 +196,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._unread > self.connection_limits.head_bytes:  # else the head cannot be longer
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.connection_limits.head_bytes:
-                raise _HeadTooLargeError
+                raise ValueError("the head is too large")  # ends the parsing
         self._unread = 0
         self._expect_no_head()
         super().on_headers_complete()

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import pickle
+import re
 from itertools import combinations
 from typing import Any
 
@@ -32,9 +33,7 @@ from ledger.custody import (
 from ledger.encoding import Schema
 from ledger.errors import (
     CustodyError,
-    DisagreeingSharesError,
     MalformedError,
-    MissingSubsetError,
 )
 from tests.vectors.files import vectors
 
@@ -92,11 +91,12 @@ def test_any_fewer_holders_miss_a_subset_and_the_error_names_it(sharing: Sharing
         known = {subset for holder in chosen for subset in sharing.subsets_of(holder)}
         assert others in sharing.subsets
         assert others not in known
-        with pytest.raises(MissingSubsetError) as missing:
+        with pytest.raises(CustodyError) as missing:
             combine_parts(sharing, [parts[holder - 1] for holder in chosen])
-        assert missing.value.subset not in known
-        assert str(missing.value.subset[0]) in str(missing.value)
-        with pytest.raises(MissingSubsetError):
+        named = re.search(r"subset \{(.*)\}", str(missing.value))
+        assert named is not None
+        assert tuple(map(int, named[1].split(", "))) not in known
+        with pytest.raises(CustodyError, match="no share of subset"):
             combine_subkeys(sharing, [subkeys[holder - 1] for holder in chosen])
 
 
@@ -123,15 +123,14 @@ def test_two_holders_that_disagree_are_named_with_their_subset() -> None:
     sharing = Sharing(2, 3)
     first, second, _ = make_parts(make_subkeys(sharing))
     wrong = with_share(second, 0, Share((1, 2), bytes(64)))
-    with pytest.raises(DisagreeingSharesError, match=r"keyholders 1 and 2 .* \{1, 2\}") as raised:
+    with pytest.raises(CustodyError, match=r"keyholders 1 and 2 .* \{1, 2\}"):
         combine_parts(sharing, [first, wrong])
-    assert (raised.value.subset, raised.value.holders) == ((1, 2), (1, 2))
 
 
 def test_two_holders_with_different_subkeys_are_named() -> None:
     sharing = Sharing(2, 3)
     one, other = make_subkeys(sharing), make_subkeys(sharing)
-    with pytest.raises(DisagreeingSharesError, match=r"\{1, 2\}"):
+    with pytest.raises(CustodyError, match=r"\{1, 2\}"):
         combine_subkeys(sharing, [one[0], other[1]])
 
 
@@ -201,7 +200,7 @@ def test_seeds_are_assembled_only_from_exactly_the_holders_own() -> None:
     drawn = {seed.subset: seed for holder in (1, 2) for seed in draw_seeds(sharing, holder, EPOCH)}
     mine = [drawn[1, 2], drawn[2, 3]]
     assert assemble_seeds(sharing, 2, EPOCH, [*mine, drawn[1, 2]]).holder == 2
-    with pytest.raises(MissingSubsetError, match=r"\{2, 3\}"):
+    with pytest.raises(CustodyError, match=r"\{2, 3\}"):
         assemble_seeds(sharing, 2, EPOCH, mine[:1])
     with pytest.raises(CustodyError, match="is not in"):
         assemble_seeds(sharing, 2, EPOCH, [*mine, drawn[1, 3]])
@@ -273,8 +272,6 @@ def test_what_a_process_pool_needs_can_be_pickled() -> None:
     for value in (sharing, SCHEMA, keys):
         assert pickle.loads(pickle.dumps(value)) == value
     assert pickle.loads(pickle.dumps(SCHEMA)).encoded == SCHEMA.encoded
-    for error in (MissingSubsetError((1, 2)), DisagreeingSharesError((1, 2), (1, 2))):
-        assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 @pytest.mark.parametrize("case", VECTORS["sharings"])

@@ -23,9 +23,7 @@ from ledger.events import (
     Event,
     EventError,
     Log,
-    MalformedEventError,
     NumberedEvent,
-    UnknownEventError,
     with_timestamp,
 )
 from ledger.events.decoding import EventDecoder
@@ -324,7 +322,7 @@ def test_an_id_that_is_not_the_hash_of_what_it_names_is_refused(name: str) -> No
     indexed = values[:1] if name == "PurposeRegistered" else values
     values = [*indexed, 1, terms[name]]
     EventDecoder(CONTRACTS).decode(log_of(contract, item, with_true_ids(item, values)))
-    with pytest.raises(MalformedEventError, match="not the hash of what it names"):
+    with pytest.raises(EventError, match="not the hash of what it names"):
         EventDecoder(CONTRACTS).decode(log_of(contract, item, values))
 
 
@@ -339,38 +337,37 @@ PARTY = bytes(12) + b"\x02" * 20
 
 
 @pytest.mark.parametrize(
-    ("log", "kind", "message"),
+    ("log", "message"),
     [
-        (make_log(b"\x09" * 20, (ACCESSED, BASIS), bytes(96)), EventError, "none of the"),
-        (make_log(LOG, (), bytes(96)), UnknownEventError, "so many topics"),
-        (make_log(LOG, (WITHDRAWN, BASIS), bytes(96)), UnknownEventError, "no such event"),
-        (make_log(REGISTRY, (ACCESSED, BASIS), bytes(96)), UnknownEventError, "no such event"),
-        (make_log(REGISTRY, (), b""), UnknownEventError, "no such event"),
-        (make_log(LOG, (ACCESSED, BASIS), bytes(95)), MalformedEventError, "96 bytes"),
-        (make_log(LOG, (ACCESSED, BASIS), bytes(128)), MalformedEventError, "96 bytes"),
-        (make_log(LOG, (ITEM_ACCESSED, BASIS), bytes(96)), MalformedEventError, "96 bytes"),
-        (make_log(LOG, (ITEM_ACCESSED, BASIS), bytes(128)), MalformedEventError, "96 bytes"),
-        (make_log(LOG, (ACCESSED, BASIS[1:]), bytes(96)), MalformedEventError, "31 bytes"),
-        (make_log(LOG, (ACCESSED, BASIS), b"\x11" * 96), MalformedEventError, "no outcome 17"),
-        (make_log(LOG, (RECORDED, BASIS), bytes(64)), MalformedEventError, "Recorded"),
-        (make_log(LOG, (RECORDED, PARTY), bytes(63)), MalformedEventError, "Recorded"),
-        (make_log(REGISTRY, (WITHDRAWN,), b""), MalformedEventError, "1 indexed"),
-        (make_log(REGISTRY, (WITHDRAWN, PARTY[1:]), b""), MalformedEventError, "1 indexed"),
-        (make_log(REGISTRY, (WITHDRAWN, BASIS), b""), MalformedEventError, "block 7, log 3"),
-        (make_log(REGISTRY, (ADMITTED, PARTY), bytes(40)), MalformedEventError, "block 7, log 3"),
+        (make_log(b"\x09" * 20, (ACCESSED, BASIS), bytes(96)), "none of the"),
+        (make_log(LOG, (), bytes(96)), "so many topics"),
+        (make_log(LOG, (WITHDRAWN, BASIS), bytes(96)), "no such event"),
+        (make_log(REGISTRY, (ACCESSED, BASIS), bytes(96)), "no such event"),
+        (make_log(REGISTRY, (), b""), "no such event"),
+        (make_log(LOG, (ACCESSED, BASIS), bytes(95)), "96 bytes"),
+        (make_log(LOG, (ACCESSED, BASIS), bytes(128)), "96 bytes"),
+        (make_log(LOG, (ITEM_ACCESSED, BASIS), bytes(96)), "96 bytes"),
+        (make_log(LOG, (ITEM_ACCESSED, BASIS), bytes(128)), "96 bytes"),
+        (make_log(LOG, (ACCESSED, BASIS[1:]), bytes(96)), "31 bytes"),
+        (make_log(LOG, (ACCESSED, BASIS), b"\x11" * 96), "no outcome 17"),
+        (make_log(LOG, (RECORDED, BASIS), bytes(64)), "Recorded"),
+        (make_log(LOG, (RECORDED, PARTY), bytes(63)), "Recorded"),
+        (make_log(REGISTRY, (WITHDRAWN,), b""), "1 indexed"),
+        (make_log(REGISTRY, (WITHDRAWN, PARTY[1:]), b""), "1 indexed"),
+        (make_log(REGISTRY, (WITHDRAWN, BASIS), b""), "block 7, log 3"),
+        (make_log(REGISTRY, (ADMITTED, PARTY), bytes(40)), "block 7, log 3"),
     ],
 )
-def test_what_no_contract_emits_is_refused(log: Log, kind: type[EventError], message: str) -> None:
+def test_what_no_contract_emits_is_refused(log: Log, message: str) -> None:
     with pytest.raises(EventError, match=message) as caught:
         EventDecoder(CONTRACTS).decode(log)
-    assert type(caught.value) is kind
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 @pytest.mark.parametrize("member", ["block_number", "log_index", "block_timestamp", "data"])
 def test_what_is_not_a_0x_string_is_refused(member: str) -> None:
     log = make_log(LOG, (ACCESSED, BASIS), bytes(96))
-    with pytest.raises(MalformedEventError):
+    with pytest.raises(EventError):
         EventDecoder(CONTRACTS).decode(msgspec.structs.replace(log, **{member: "0xzz"}))
 
 
@@ -383,15 +380,15 @@ def test_a_grant_with_a_word_out_of_range_is_refused(place: int) -> None:
     EventDecoder(CONTRACTS).decode(log)
     data = bytearray.fromhex(log.data[2:])
     data[32 * place] = 0xFF
-    with pytest.raises(MalformedEventError):
+    with pytest.raises(EventError):
         EventDecoder(CONTRACTS).decode(msgspec.structs.replace(log, data=to_hex(bytes(data))))
-    with pytest.raises(MalformedEventError):
+    with pytest.raises(EventError):
         EventDecoder(CONTRACTS).decode(msgspec.structs.replace(log, data=log.data + "00" * 32))
 
 
 def test_a_log_without_its_blocks_timestamp_is_refused_until_it_is_put_in() -> None:
     log = msgspec.structs.replace(make_log(LOG, (ACCESSED, BASIS), bytes(96)), block_timestamp=None)
-    with pytest.raises(MalformedEventError, match="timestamp"):
+    with pytest.raises(EventError, match="timestamp"):
         EventDecoder(CONTRACTS).decode(log)
     event = EventDecoder(CONTRACTS).decode(with_timestamp(log, 1_700_000_001))
     assert event.block.timestamp == 1_700_000_001

@@ -18,7 +18,6 @@ from ledger.http_signatures import (
     RequestTarget,
     SignatureHeaders,
     VerifiedRequest,
-    WrongChainError,
     authority_of,
     body_digest,
     received_headers,
@@ -240,7 +239,7 @@ def test_signature_of_another_account_is_refused() -> None:
 
 
 def test_signature_for_another_chain_is_refused() -> None:
-    with pytest.raises(WrongChainError, match="signed for chain 1, this is chain 31337"):
+    with pytest.raises(HttpSignatureError, match="signed for chain 1, this is chain 31337"):
         verify(signed(chain_id=1))
 
 

@@ -8,7 +8,6 @@ from ledger.errors import LedgerError
 from ledger.identifiers import (
     CREDIT_CODE_ALPHABET,
     IdentifierError,
-    WrongCheckCharacterError,
     credit_check_character,
     resident_check_character,
     verify_credit_code,
@@ -123,8 +122,9 @@ def test_whatever_the_text_only_an_identifier_error_comes_out(text: str) -> None
 
 def test_a_refused_number_is_not_in_the_message() -> None:
     wrong = "110105194912310029"
-    with pytest.raises(WrongCheckCharacterError) as refused:
+    with pytest.raises(IdentifierError) as refused:
         verify_resident_id(wrong)
+    assert refused.value.wrong_check_character
     assert wrong[6:14] not in str(refused.value)
     with pytest.raises(IdentifierError) as refused_date:
         verify_resident_id("110105194913310020")

@@ -15,9 +15,7 @@ from ledger.hexes import from_hex
 from ledger.statement import (
     PLACEHOLDERS,
     REQUIRED,
-    ReferenceNumberError,
     StatementError,
-    StatementMismatchError,
     Templates,
     Terms,
     case_reference,
@@ -220,22 +218,20 @@ def test_statement_is_verified_from_its_terms_alone(data: st.DataObject) -> None
     statement = make_statement(TEMPLATES, terms, new_reference())
     assert verify_statement(statement.text, TEMPLATES, terms) == statement
     other = msgspec.structs.replace(terms, max_uses=terms.max_uses + 1)
-    with pytest.raises(StatementMismatchError, match="does not say what the terms say"):
+    with pytest.raises(StatementError, match="does not say what the terms say"):
         verify_statement(statement.text, TEMPLATES, other)
 
 
 @pytest.mark.parametrize("ending", ["", "x", " ", "\n"])
 def test_statement_changed_at_its_end_is_refused(ending: str) -> None:
     text = text_of()[:-1] + ending
-    with pytest.raises(
-        StatementMismatchError, match=r"does not end with its reference|say what the"
-    ):
+    with pytest.raises(StatementError, match=r"does not end with its reference|say what the"):
         verify_statement(text, TEMPLATES, TERMS)
 
 
 def test_reference_written_otherwise_is_another_statement() -> None:
     text = text_of().replace("000410-", "OOO410-")
-    with pytest.raises(StatementMismatchError, match="does not say what"):
+    with pytest.raises(StatementError, match="does not say what"):
         verify_statement(text, TEMPLATES, TERMS)
 
 
@@ -365,12 +361,12 @@ def test_reference_numbers_differ() -> None:
     ],
 )
 def test_what_is_no_reference_number_is_refused(text: str, message: str) -> None:
-    with pytest.raises(ReferenceNumberError, match=message):
+    with pytest.raises(StatementError, match=message):
         parse_reference(text)
 
 
 def test_statement_takes_a_reference_only_in_its_usual_form() -> None:
-    with pytest.raises(ReferenceNumberError, match="usual form"):
+    with pytest.raises(StatementError, match="usual form"):
         make_statement(TEMPLATES, TERMS, REFERENCE.lower())
     with pytest.raises(MalformedError, match=r"^a reference number has 15 bytes"):
         format_reference(bytes(15))

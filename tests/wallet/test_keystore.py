@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.envelope import LEAST_SCRYPT_N
+from ledger.errors import SigningError
 from ledger.keccak import keccak256
 from ledger.signing import VerifierKey, address_of, verify_signer
-from ledger.webauthn import PasskeyError, decode_assertion, verify_assertion
+from ledger.webauthn import decode_assertion, verify_assertion
 from wallet.errors import InvalidEntryError, KeystoreError, PasswordError, WrongPasswordError
 from wallet.keystore import Entry, Keystore, Kind, SoftwarePasskey
 from wallet.passwords import (
@@ -385,7 +386,7 @@ def test_software_passkey_signs_as_a_phone_does() -> None:
 
 def test_another_passkey_is_another_signer() -> None:
     passkey, other = (SoftwarePasskey.generate("wallet.example") for _ in range(2))
-    with pytest.raises(PasskeyError, match="another passkey"):
+    with pytest.raises(SigningError, match="another passkey"):
         verify_assertion(other.sign(DIGEST), DIGEST, passkey.public_key)
 
 

@@ -14,12 +14,12 @@ from eth_abi.abi import encode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger.errors import SigningError
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.webauthn import (
     P256_ORDER,
     Assertion,
-    PasskeyError,
     decode_assertion,
     encode_assertion,
     verify_assertion,
@@ -78,7 +78,7 @@ def _awaited_address(output: Path) -> str:
 def offline(key: bytes, digest: bytes, signature: bytes) -> bool:
     try:
         verify_assertion(signature, digest, key)
-    except PasskeyError:
+    except SigningError:
         return False
     return True
 

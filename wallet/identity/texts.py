@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
+from ledger.errors import SigningError
 from ledger.hexes import to_hex
-from ledger.signing import SigningError, personal_digest, verify_signer
-from ledger.webauthn import PasskeyError
+from ledger.signing import personal_digest, verify_signer
 from wallet.identity.errors import PossessionError
 
 
@@ -57,6 +57,6 @@ class Texts:
         digest = personal_digest(text.encode())
         try:
             verify_signer(proven.signer, digest, proven.signature, self._verifiers)
-        except (SigningError, PasskeyError) as error:
+        except SigningError as error:
             raise PossessionError(f"a signer does not prove itself: {error}") from error
         return proven.signer

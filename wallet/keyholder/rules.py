@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from ledger.answer_keys import NonceMismatchError, verify_answer_key
 from ledger.encoding import Schema
 from ledger.enumerations import Outcome
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import LedgerError, MalformedError, SigningError
 from ledger.events import WHOLE, Block
 from ledger.exchange import PublicationProof, ReleaseTask
 from ledger.links import LinkFault, find_link_fault
@@ -38,7 +38,7 @@ from ledger.merkle import TreeHead, verify_range
 from ledger.publications import OwnerProof, PublicationEntry, verify_owner, verify_run
 from ledger.records import EncryptedRecord
 from ledger.sealing import EncryptionKey
-from ledger.signing import SigningError, verify_signature
+from ledger.signing import verify_signature
 from ledger.typed_data import Domain, digest_of, struct_hash
 from wallet.keyholder.accesses import KnownAccess
 from wallet.keyholder.errors import Reason, ReleaseRefusedError

@@ -8,7 +8,6 @@ from typing import Final
 
 from ledger.identifiers import (
     IdentifierError,
-    WrongCheckCharacterError,
     verify_credit_code,
     verify_resident_id,
 )
@@ -76,10 +75,11 @@ class RowChecker:
             return ""
         try:
             return self._verify_key(text)
-        except WrongCheckCharacterError:
-            defects.append(Defect(line, Kind.WRONG_CHECK_CHARACTER, column))
         except IdentifierError as error:
-            defects.append(Defect(line, Kind.MALFORMED_KEY, column, str(error)))
+            if error.wrong_check_character:
+                defects.append(Defect(line, Kind.WRONG_CHECK_CHARACTER, column))
+            else:
+                defects.append(Defect(line, Kind.MALFORMED_KEY, column, str(error)))
         return ""
 
     def _number(self, line: int, text: str, defects: list[Defect]) -> int:
