@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.access_settings import AccessSettings
-from gateway.accesses import Accesses, CannotRecordError
+from gateway.accesses import Accesses
 from gateway.bases import Bases
 from gateway.callers import Callers
-from gateway.errors import ChainUnavailableError, SettingsError
+from gateway.errors import SettingsError, UnavailableError
 from gateway.freshness import Freshness
 from gateway.inbox import Inbox
 from gateway.key_files import read_key_file
@@ -126,7 +126,7 @@ class AccessServices:
         """Return all logs of `Authorizations` in some final blocks from one on; none when it is not there yet.
 
         Raises:
-            ChainUnavailableError: The node cannot be asked.
+            UnavailableError: The node cannot be asked.
         """
         first = max(since, self.shared.deployment.block_number)
         last = self.shared.index.head.number
@@ -135,7 +135,7 @@ class AccessServices:
         try:
             return await next_part(self.shared.rpc, self.reader, first, last)
         except RpcError as error:
-            raise ChainUnavailableError(str(error)) from error
+            raise UnavailableError(str(error), "chain-unavailable") from error
 
     async def index(self) -> Index:
         """Return the index once it has all that this gateway itself has told of: what one was answered is there."""
@@ -187,22 +187,22 @@ class NoRecorder:
     async def check(self, consumer: bytes) -> None:
         """Refuse."""
         del consumer
-        raise CannotRecordError("this gateway has no recorder's key")
+        raise UnavailableError("this gateway has no recorder's key", "cannot-record")
 
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         """Refuse."""
         del submission, access
-        raise CannotRecordError("this gateway has no recorder's key")
+        raise UnavailableError("this gateway has no recorder's key", "cannot-record")
 
     async def relay(self, call: ContractCall, accepted: Callable[[], Awaitable[None]]) -> Relayed:
         """Refuse."""
         del call, accepted
-        raise CannotRecordError("this gateway has no recorder's key")
+        raise UnavailableError("this gateway has no recorder's key", "cannot-record")
 
     async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
         """Refuse."""
         del transaction
-        raise CannotRecordError("this gateway has no recorder's key")
+        raise UnavailableError("this gateway has no recorder's key", "cannot-record")
 
 
 _Sender = Recording | NoRecorder
@@ -416,7 +416,7 @@ async def _is_spent(rpc: AsyncRpc, transaction: SignedTransaction) -> bool:
             queries.transaction_count(transaction.sender)
         )
     except RpcError as error:
-        raise ChainUnavailableError("the node cannot be asked") from error
+        raise UnavailableError("the node cannot be asked", "chain-unavailable") from error
 
 
 def _newest(recorder: Recorder | None) -> int:

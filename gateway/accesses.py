@@ -7,7 +7,7 @@ later, and from the chain, which knows every nonce, if all else was lost.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -15,10 +15,9 @@ import msgspec
 from gateway.bases import Bases
 from gateway.errors import (
     BodyError,
-    ConflictError,
     ForbiddenError,
     GatewayError,
-    Member,
+    ProblemError,
     ThrottledError,
     UnauthenticatedError,
     UnavailableError,
@@ -47,67 +46,17 @@ _LOOKED_UP_AT_ONCE: Final = 500
 _JOURNALED_AT_ONCE: Final = 1000
 
 
-class RequestSignatureError(UnauthenticatedError):
-    """The access request is not signed by its consumer, for this deployment."""
+BUSY: Final = "more accesses are waiting than the gateway takes"
 
 
-class NotAConsumerError(UnauthenticatedError):
-    """The consumer that signed was never admitted in any role: there is nobody to record."""
-
-
-class AnswerKeyError(BodyError):
-    """The key that came with a request is not the one that its nonce commits to, or is no usable one."""
-
-
-class KeyUnknownError(ConflictError):
-    """The access was recorded and not released, and only its consumer knows the key of its answer."""
-
-    def __init__(self) -> None:
-        super().__init__("it was not released yet: send the signed request with its key again")
-
-
-class RecorderNotNamedError(ForbiddenError):
-    """The consumer did not name this gateway's recorder; nothing was recorded, no use is spent."""
-
-    def __init__(self, consumer: bytes, recorder: bytes) -> None:
-        super().__init__(
-            f"{to_hex(consumer)} has not named this gateway's recorder;"
-            f" to do so: quancheng consumer recorder name {to_hex(recorder)}"
-        )
-        self.recorder = recorder
-
-    @property
-    def members(self) -> Mapping[str, Member]:
-        """Which recorder."""
-        return {"recorder": to_hex(self.recorder)}
-
-
-class DeniedError(GatewayError):
-    """The chain decided against the access; it is recorded with its reason."""
-
-    def __init__(self, outcome: Outcome, sequence: int) -> None:
-        super().__init__(f"denied on chain as access {sequence}: {outcome.title}")
-        self.outcome = outcome
-
-
-class TooManyAtOnceError(BodyError):
-    """More accesses in one request than there may be."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"more than {limit} accesses at once")
-        self.limit = limit
-
-    @property
-    def members(self) -> Mapping[str, Member]:
-        """How many there may be."""
-        return {"limit": self.limit}
-
-
-class QueueFullError(ThrottledError):
-    """More accesses are waiting than the gateway takes."""
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(retry_after, "more accesses are waiting than the gateway takes")
+def not_named(consumer: bytes, recorder: bytes) -> ForbiddenError:
+    """Return that a consumer did not name this gateway's recorder; nothing was recorded, no use is spent."""
+    return ForbiddenError(
+        f"{to_hex(consumer)} has not named this gateway's recorder;"
+        f" to do so: quancheng consumer recorder name {to_hex(recorder)}",
+        "recorder-not-named",
+        recorder=to_hex(recorder),
+    )
 
 
 class AccessRecorder(Protocol):
@@ -117,8 +66,8 @@ class AccessRecorder(Protocol):
         """Return if a consumer's requests can be recorded.
 
         Raises:
-            RecorderNotNamedError: The consumer has not named the recorder.
-            CannotRecordError: Nothing can be recorded now, or the chain cannot be asked.
+            ForbiddenError: The consumer has not named the recorder.
+            UnavailableError: Nothing can be recorded now, or the chain cannot be asked.
         """
         ...
 
@@ -133,19 +82,15 @@ class AccessRecorder(Protocol):
             access: Struct hash of the request.
 
         Raises:
-            CannotRecordError: It is not recorded now; the same request may be sent again.
-            RecorderNotNamedError: The consumer took its naming back meanwhile; nothing was recorded.
-            QueueFullError: Too many are waiting, of all or of this consumer.
+            UnavailableError: It is not recorded now; the same request may be sent again.
+            ForbiddenError: The consumer took its naming back meanwhile; nothing was recorded.
+            ThrottledError: Too many are waiting, of all or of this consumer.
         """
         ...
 
 
 IsParty = Callable[[bytes], bool]
 """Whether an address was ever admitted in any role, as far as the index knows."""
-
-
-class CannotRecordError(UnavailableError):
-    """The access cannot be recorded now, so it does not happen; the same request may be sent again."""
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -180,10 +125,10 @@ def verify_submission(submission: KeyedSubmission, domain: Domain) -> Verified:
     What keyholders would refuse is refused here, before it is recorded and a use is spent.
 
     Raises:
-        RequestSignatureError: It is signed by somebody else, for another chain or contract, or not
+        UnauthenticatedError: It is signed by somebody else, for another chain or contract, or not
             at all.
         BodyError: The deadline is later than the contract can keep, or no field is asked for.
-        AnswerKeyError: The nonce commits to another key, or nothing can be sealed to this one.
+        ProblemError: The nonce commits to another key, or nothing can be sealed to this one.
     """
     request = submission.request
     if request.deadline > _LATEST_DEADLINE:
@@ -195,13 +140,14 @@ def verify_submission(submission: KeyedSubmission, domain: Domain) -> Verified:
     try:
         verify_signature(digest, submission.signature, request.consumer)
     except SigningError as error:
-        raise RequestSignatureError(
-            "the access request is not signed by its consumer for this deployment"
+        raise UnauthenticatedError(
+            "the access request is not signed by its consumer for this deployment",
+            "wrong-signature",
         ) from error
     try:
         verify_answer_key(domain, request.consumer, request.nonce, submission.key)
     except LedgerError as error:
-        raise AnswerKeyError(str(error)) from error
+        raise ProblemError(str(error), "answer-key") from error
     return Verified(submission, access, digest)
 
 
@@ -351,7 +297,7 @@ class Accesses:
 
     def _check_room(self, count: int) -> None:
         if len(self._running) + count > self._most_waiting:
-            raise QueueFullError(retry_after=1)
+            raise ThrottledError(1, BUSY)
 
     def _begin(self, verified: Verified) -> asyncio.Task[Answer]:
         running = self._running.get(verified.access)
@@ -393,7 +339,9 @@ class Accesses:
         """Turn away, before anything is recorded, what could not be answered at all."""
         request = verified.submission.request
         if not self._is_party(request.consumer):
-            raise NotAConsumerError(f"{to_hex(request.consumer)} was never admitted")
+            raise UnauthenticatedError(
+                f"{to_hex(request.consumer)} was never admitted", "unknown-party"
+            )
         self._releaser.require()
         await self._recorder.check(request.consumer)
         basis = await self._find_basis(request.basis)
@@ -410,7 +358,7 @@ class Accesses:
             epochs = found if self._keyholders_changed else epochs
         problem = (await self._keyholders(epochs)).problem
         if problem is not None:
-            raise CannotRecordError(problem)
+            raise UnavailableError(problem, "cannot-record")
 
     async def _find_basis(self, basis: bytes) -> BasisEntry | None:
         return (await self._bases.find([basis])).get(basis)
@@ -435,23 +383,3 @@ class Accesses:
     async def _note_all(self, entries: Sequence[JournalEntry]) -> list[None]:
         await self._journal.write(entries)
         return [None] * len(entries)
-
-
-__all__ = [
-    "AccessRecorder",
-    "Accesses",
-    "Answer",
-    "AnswerKeyError",
-    "CannotRecordError",
-    "DeniedError",
-    "IsParty",
-    "KeyUnknownError",
-    "NotAConsumerError",
-    "QueueFullError",
-    "RecorderNotNamedError",
-    "RequestSignatureError",
-    "TooManyAtOnceError",
-    "UnavailableError",
-    "Verified",
-    "verify_submission",
-]

@@ -20,17 +20,10 @@ from starlette.requests import Request
 
 from gateway.callers import Callers
 from gateway.contract_accounts import ContractAccounts
-from gateway.errors import (
-    ChallengeError,
-    ForbiddenError,
-    SessionError,
-    UnauthenticatedError,
-    WrongAuthorityError,
-)
+from gateway.errors import ForbiddenError, UnauthenticatedError
 from gateway.store.nonces import NonceMemory
 from gateway.store.sessions import NewSession, SessionStore
-from ledger import challenges
-from ledger.challenges import Asker, sign_in_text
+from ledger.challenges import Asker, ChallengeError, sign_in_text
 from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH
 from ledger.http_signatures import (
@@ -175,7 +168,7 @@ class Authenticator:
 
         Raises:
             UnauthenticatedError: It is not rightly signed, or for another host.
-            ChainUnavailableError: The account may be a contract, and the chain cannot be asked.
+            UnavailableError: The account may be a contract, and the chain cannot be asked.
         """
         rules = self._rules
         try:
@@ -207,7 +200,7 @@ class Authenticator:
         """Accept a verified request, once.
 
         Raises:
-            ReplayedError: It came before.
+            UnauthenticatedError: It came before.
             ThrottledError: The signer sends too many, or too many do of whom nothing is known.
             StoreUnavailableError: It cannot be remembered.
         """
@@ -225,11 +218,11 @@ class Authenticator:
         It names the host that the request is for: a wallet signs it for no other one.
 
         Raises:
-            ChallengeError: It is no signer.
-            WrongAuthorityError: The request is for another host.
+            UnauthenticatedError: It is no signer.
+            UnauthenticatedError: The request is for another host.
         """
         if not ADDRESS_LENGTH <= len(signer) <= _MOST_SIGNER:
-            raise ChallengeError("not the ERC-7913 bytes of a signer")
+            raise UnauthenticatedError("not the ERC-7913 bytes of a signer", "challenge")
         rules = self._rules
         asker = Asker(rules.scheme, self._authority(request), rules.chain_id, signer)
         return self._proofs.make(signer, int(self._clock()), partial(sign_in_text, asker))
@@ -238,7 +231,7 @@ class Authenticator:
         """Begin a session for whoever signed a challenge; each challenge counts once.
 
         Raises:
-            ChallengeError: The challenge is none of ours, used, over or another signer's, or the
+            UnauthenticatedError: The challenge is none of ours, used, over or another signer's, or the
                 signature does not hold.
             ThrottledError: The signer begins too many, or too many do of whom nothing is known.
             StoreUnavailableError: The session cannot be kept.
@@ -246,15 +239,15 @@ class Authenticator:
         now = int(self._clock())
         try:
             challenge = self._proofs.verify(message, signer, now)
-        except challenges.ChallengeError as error:
-            raise ChallengeError(str(error)) from error
+        except ChallengeError as error:
+            raise UnauthenticatedError(str(error), "challenge") from error
         await self._verify_signer(signer, personal_digest(message.encode()), signature)
         bucket = await self._limits.callers.bucket_of(signer)
         self._limits.sign_ins.check(bucket)
         session = Session(secrets.token_urlsafe(_TOKEN_BYTES), now + self._rules.session_lifetime)
         begun = NewSession(session.token, signer, session.expires_at)
         if not await self._sessions.begin(challenge, begun):
-            raise ChallengeError("the challenge was used")
+            raise UnauthenticatedError("the challenge was used", "challenge")
         self._limits.sign_ins.take(bucket)
         return session
 
@@ -262,7 +255,7 @@ class Authenticator:
         try:
             verify_signer(signer, digest, signature, self._verifiers)
         except LedgerError as error:
-            refused = ChallengeError("the challenge is not signed by its signer")
+            refused = UnauthenticatedError("the challenge is not signed by its signer", "challenge")
             if len(signer) != ADDRESS_LENGTH:
                 raise refused from error
             try:
@@ -273,7 +266,7 @@ class Authenticator:
     async def _of_session(self, token: str) -> Principal:
         session = await self._sessions.find(token, int(self._clock()))
         if session is None:
-            raise SessionError("the session is unknown or over")
+            raise UnauthenticatedError("the session is unknown or over", "session")
         self._limits.requests.take(await self._limits.callers.bucket_of(session.signer))
         return Principal(session.signer, session.expires_at)
 
@@ -288,7 +281,9 @@ class Authenticator:
     def _authority(self, request: Request) -> str:
         authority = authority_of(request.headers.get("host", ""), self._rules.scheme)
         if authority not in self._rules.authorities:
-            raise WrongAuthorityError("the request is for another host than this gateway")
+            raise UnauthenticatedError(
+                "the request is for another host than this gateway", "wrong-authority"
+            )
         return authority
 
     def _target(self, request: Request) -> RequestTarget:

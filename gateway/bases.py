@@ -13,10 +13,6 @@ NO_ITEM: Final = bytes(32)
 """The item that stands for all that a basis covers."""
 
 
-class IndexBehindError(UnavailableError):
-    """The index does not have a block yet that it needs."""
-
-
 class BasisSource(Protocol):
     """Where bases are looked up: the index of the chain's events (`ledger.index`)."""
 
@@ -71,7 +67,7 @@ class Bases:
         """Do as `find`, as of a block: an access may be final before the index has its basis.
 
         Raises:
-            IndexBehindError: The index does not get that far in time.
+            UnavailableError: The index does not get that far in time.
             UnavailableError: It cannot be looked up now.
         """
         found = await self.find(ids)
@@ -81,7 +77,9 @@ class Bases:
             async with asyncio.timeout(self._patience):
                 await self._source.wait_for(number)
         except TimeoutError as error:
-            raise IndexBehindError(f"the index does not have block {number} yet") from error
+            raise UnavailableError(
+                f"the index does not have block {number} yet", "index-behind"
+            ) from error
         return await self.find(ids)
 
     def _keep(self, new: Mapping[bytes, BasisEntry]) -> None:

@@ -55,7 +55,7 @@ class Callers:
         """Tell whether an account is somebody's who may transact, once the index has all that is final.
 
         Raises:
-            IndexBehindError: That cannot be told now.
+            UnavailableError: That cannot be told now.
         """
         await self._freshness.catch_up()
         return self.is_party(account)
@@ -64,7 +64,7 @@ class Callers:
         """Tell whether an account was ever named as a party, pending too, as a supervisor or as the authority.
 
         Raises:
-            IndexBehindError: That cannot be told now.
+            UnavailableError: That cannot be told now.
         """
         return self._is_named(account) or self._trail.is_party(account)
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
-from gateway.errors import ChainUnavailableError, ThrottledError, UnauthenticatedError
+from gateway.errors import ThrottledError, UnauthenticatedError, UnavailableError
 from ledger import queries
 from ledger.rpc import AsyncRpc, CallError, RpcError
 from ledger.service.rate_limit import STRANGERS, RateLimit
@@ -37,7 +37,7 @@ class ContractAccounts(Protocol):
         Raises:
             UnauthenticatedError: It does not, or is no contract.
             ThrottledError: Too much is asked about it, or about accounts of whom nothing is known.
-            ChainUnavailableError: The chain cannot be asked now.
+            UnavailableError: The chain cannot be asked now.
         """
         ...
 
@@ -79,7 +79,7 @@ class ChainAccounts:
         except CallError as error:
             raise refused from error  # its code failed
         except RpcError as error:
-            raise ChainUnavailableError(str(error)) from error
+            raise UnavailableError(str(error), "chain-unavailable") from error
         # An account without code answers with nothing.
         if answer != _SELECTOR + bytes(_WORD - len(_SELECTOR)):
             raise refused

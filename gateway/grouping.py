@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gateway.errors import StoppingError
+from gateway.errors import UnavailableError
 from ledger.turns import Turns
 
 ItemT = TypeVar("ItemT")
@@ -62,11 +62,11 @@ class Grouper(Generic[ItemT, ResultT]):
         """Hand in one item and wait for its result.
 
         Raises:
-            StoppingError: The gateway is shutting down.
+            UnavailableError: The gateway is shutting down.
             Exception: What `work` returned or raised for it.
         """
         if self._closed:
-            raise StoppingError("the gateway is shutting down")
+            raise UnavailableError("the gateway is shutting down", "stopping")
         result: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         self._waiting.put(self._owner(item), _Waiting(item, result))
         if self._free:

@@ -181,8 +181,8 @@ class Inbox:
             BodyError: A member of the ask does not have its form.
             ForbiddenError: It is in another consumer's name.
             RefusedError: It is outside the bounds of its purpose or agreement.
-            UnknownError, HandleUsedError: The handle cannot be used.
-            ReferenceUsedError: Something else was asked under this reference number.
+            UnknownError, ConflictError: The handle cannot be used.
+            ConflictError: Something else was asked under this reference number.
         """
         now, at = int(self._clock()), self._subjects.time
         terms = check_ask(ask, now)
@@ -236,7 +236,7 @@ class Inbox:
 
         Raises:
             UnknownError: There is no such ask to them.
-            AskStateError: It was granted.
+            ConflictError: It was granted.
         """
         kept = await self._store.get(ask)
         known = {one.id: one for one in subjects}

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.errors import LineError, StoreDamagedError, body_too_large
+from gateway.errors import ProblemError, StoreDamagedError
 from gateway.store.uploads import MOST_LINES, Chunk, Item, Upload, record_id
 from gateway.tiles import PLACE, pack_entry, pack_withdrawal
 from ledger.decode_errors import UNREADABLE
@@ -17,6 +17,7 @@ from ledger.errors import MalformedError
 from ledger.publications import PublicationEntry
 from ledger.record_lines import decode_line
 from ledger.records import EncryptedRecord, WithdrawnRecord
+from ledger.service.errors import body_too_large
 
 _HASH: Final = 32
 
@@ -85,19 +86,19 @@ def parse_lines(upload: Upload, rules: UploadRules, start: int, lines: Sequence[
         lines: Without newlines.
 
     Raises:
-        LineError: A line is not a record or a withdrawal, or comes out of order.
+        ProblemError: A line is not a record or a withdrawal, or comes out of order.
     """
     if start + len(lines) > MOST_LINES:
-        raise LineError(MOST_LINES + 1, f"an upload has at most {MOST_LINES} lines")
+        raise _problem(MOST_LINES + 1, f"an upload has at most {MOST_LINES} lines")
     entries, bodies, items = [], [], []
     last = upload.last_place
     for at, line in enumerate(lines, start):
         try:
             packed, record = _parse(line, rules, record_id(upload, at))
         except MalformedError as error:
-            raise LineError(at + 1, str(error)) from error
+            raise _problem(at + 1, str(error)) from error
         if packed[:PLACE] <= last:
-            raise LineError(at + 1, "not after the line before, by owner and number")
+            raise _problem(at + 1, "not after the line before, by owner and number")
         last = packed[:PLACE]
         entries.append(packed)
         if record is None:
@@ -121,6 +122,11 @@ def _parse(
     if found.epoch not in rules.epochs:
         raise MalformedError(f"the deployment file has no keyholders of epoch {found.epoch}")
     return pack_entry(found.entry(), record_key), found
+
+
+def _problem(line: int, problem: str) -> ProblemError:
+    """Say what is wrong with a line, counted from 1 over the whole upload."""
+    return ProblemError(f"line {line}: {problem}", "malformed-line", line=line)
 
 
 class LineSplitter:

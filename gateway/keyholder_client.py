@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.errors import GatewayError
+from gateway.errors import KeyholderError
 from ledger.decode_errors import UNREADABLE
 from ledger.encoding import SIZE
 from ledger.errors import LedgerError
@@ -42,10 +42,6 @@ _PROVEN: Final = 60.0
 """Seconds for which a signature shows whose a URL is, as long as no connection is opened meanwhile."""
 _TURN: Final = 8
 """Signatures after which others may run."""
-
-
-class KeyholderError(GatewayError):
-    """One keyholder could not be asked, or its answer cannot be used."""
 
 
 class _Description(msgspec.Struct):

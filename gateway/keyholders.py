@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.errors import ForbiddenError, GatewayError, UnavailableError
-from gateway.keyholder_client import KeyholderClient, KeyholderError
+from gateway.errors import KeyholderError, ProblemError, UnavailableError
+from gateway.keyholder_client import KeyholderClient
 from ledger.exchange import (
     HeldKeys,
     Refusal,
@@ -33,27 +33,7 @@ _LOOK_AGAIN: Final = 2.0
 """Seconds for which it stays known who is ready: readiness may be asked for often, and by anybody."""
 
 PROBLEM: Final = "urn:quancheng:problem:"
-RELEASE_OVER: Final = PROBLEM + "release-over"
-RELEASE_STOPPED: Final = PROBLEM + "release-stopped"
 STATEMENT_WANTED: Final = PROBLEM + "statement-wanted"
-
-
-class KeyholdersUnavailableError(UnavailableError):
-    """Fewer keyholders than it takes handed out their parts; the access is kept."""
-
-    def __init__(self, have: int, needed: int, reasons: Sequence[str]) -> None:
-        told = "; ".join(dict.fromkeys(reasons))
-        super().__init__(f"{have} of {needed} keyholders released{': ' if told else ''}{told}")
-        self.have = have
-        self.needed = needed
-
-
-class ReleaseOverError(GatewayError):
-    """The access's release window is over: it is handed out no more, and that is final."""
-
-
-class ReleaseStoppedError(ForbiddenError):
-    """An act on chain stands against the release; the access is kept."""
 
 
 class Availability(msgspec.Struct, frozen=True):
@@ -73,9 +53,7 @@ class Availability(msgspec.Struct, frozen=True):
         return f"{self.ready} of {self.known} keyholders are ready, {self.needed} are needed"
 
 
-NotReleased = KeyholdersUnavailableError | ReleaseOverError | ReleaseStoppedError
-
-Answer = tuple[HeldKeys, ...] | NotReleased
+Answer = tuple[HeldKeys, ...] | ProblemError
 """The sealed parts of all keyholders that released, enough of them; or why there are too few."""
 
 
@@ -108,10 +86,8 @@ Statements = Callable[[Sequence[bytes]], Awaitable[Mapping[bytes, Authorization]
 _Asked = asyncio.Task[tuple[SealedParts | Refusal, ...]]
 
 
-_LASTING: Final[dict[str, type[ReleaseOverError] | type[ReleaseStoppedError]]] = {
-    RELEASE_OVER: ReleaseOverError,
-    RELEASE_STOPPED: ReleaseStoppedError,
-}
+_LASTING: Final = ("release-over", "release-stopped")
+"""Problems that stay, by their slugs."""
 
 
 @dataclass(slots=True)
@@ -156,24 +132,30 @@ class _Question:
     def answer(self) -> Answer:
         """Return what came of it."""
         if not self.rosters:
-            return KeyholdersUnavailableError(
-                0, 1, ["the deployment file has no roster of the records' epoch"]
-            )
+            return _unavailable(0, 1, ["the deployment file has no roster of the records' epoch"])
         return self._problem() if self.is_short() else tuple(self.keys.values())
 
-    def _problem(self) -> NotReleased:
+    def _problem(self) -> ProblemError:
         # Some keyholders may lie. What so many say that the others are too few is how it is.
-        for type_, error in _LASTING.items():
-            said = {address: one for address, one in self.refusals.items() if one.type == type_}
+        for kind in _LASTING:
+            said = {
+                address: one for address, one in self.refusals.items() if one.type == PROBLEM + kind
+            }
             for roster in self.rosters:
                 told = [said[member] for member in roster.members if member in said]
                 if len(told) > len(roster.members) - roster.threshold:
-                    return error(told[0].detail or told[0].title)
+                    return ProblemError(told[0].detail or told[0].title, kind)
         needed = max(roster.threshold for roster in self.rosters)
-        return KeyholdersUnavailableError(len(self.keys), needed, self.reasons)
+        return _unavailable(len(self.keys), needed, self.reasons)
 
 
 _Asks = dict[_Asked, tuple[KeyholderClient, list[_Question]]]
+
+
+def _unavailable(have: int, needed: int, reasons: Sequence[str]) -> UnavailableError:
+    told = "; ".join(dict.fromkeys(reasons))
+    detail = f"{have} of {needed} keyholders released{': ' if told else ''}{told}"
+    return UnavailableError(detail, "keyholders-unavailable")
 
 
 def _short(rosters: Iterable[Roster], have: Collection[bytes]) -> list[Roster]:

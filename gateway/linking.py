@@ -13,8 +13,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from gateway.bases import IndexBehindError
-from gateway.errors import ConflictError, GatewayError, UnknownError
+from gateway.errors import (
+    GatewayError,
+    LinkRefusedError,
+    UnavailableError,
+    UnknownError,
+)
 from gateway.store.links import KeptLink, LinkStore, Tie
 from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError, SigningError
@@ -48,19 +52,9 @@ _OK: Final = 200
 _log = get_logger()
 
 
-class LinkMissingError(UnknownError):
-    """Nobody relayed what ties the authorization's subject to an owner in this dataset."""
-
-    def __init__(self) -> None:
-        super().__init__("link from the authorization's subject to this dataset")
-
-
-class LinkRefusedError(ConflictError):
-    """The link does not count, and the identity authority gave no other one: `fault` says why."""
-
-    def __init__(self, fault: LinkFault) -> None:
-        super().__init__(f"the link from the subject to this dataset does not count: {fault.value}")
-        self.fault = fault
+def link_missing() -> UnknownError:
+    """Return that nobody relayed what ties the authorization's subject to an owner in this dataset."""
+    return UnknownError("link from the authorization's subject to this dataset", "link-missing")
 
 
 class LinkChain(Protocol):
@@ -151,7 +145,7 @@ class Linking:
             brought: A link that the consumer brings; kept if it is needed and counts.
 
         Raises:
-            LinkMissingError: None was ever handed over.
+            UnknownError: None was ever handed over.
             LinkRefusedError: None that counts is to be had.
             UnavailableError: That cannot be told now.
         """
@@ -169,7 +163,7 @@ class Linking:
                 await self._store.put(new, int(self._clock()))
                 return
         if kept is None:
-            raise refused or LinkMissingError()
+            raise refused or link_missing()
         if fault is not None and not await self._renew(kept):
             raise LinkRefusedError(fault)
 
@@ -209,7 +203,9 @@ class Linking:
         now = self._chain.time  # not before: it may just have been waited for
         fault = find_link_fault(link, kept.signer, bounds, now)
         if fault is LinkFault.AHEAD and link.issued_at <= self._clock() + MAX_LINK_AHEAD:
-            raise IndexBehindError("the newest block that is known here is older than the link")
+            raise UnavailableError(
+                "the newest block that is known here is older than the link", "index-behind"
+            )
         if fault is None and link.expires_at <= now + self._window:
             return LinkFault.OVER
         return fault

@@ -10,15 +10,9 @@ from typing import Final, Protocol
 import msgspec
 
 from gateway.bases import NO_ITEM
-from gateway.errors import (
-    ErasedError,
-    GatewayError,
-    NothingServedError,
-    TooManyRecordsError,
-    UnknownError,
-)
-from gateway.linking import Linking, LinkMissingError
-from gateway.publications import OwnerRecords, Publications, PublishedRecord
+from gateway.errors import GatewayError, ProblemError, UnavailableError, UnknownError
+from gateway.linking import Linking, link_missing
+from gateway.publications import OwnerRecords, Publications, PublishedRecord, too_many_records
 from gateway.store.links import LinkStore, Tie
 from gateway.store.publications import ServedPublication
 from ledger.exchange import (
@@ -112,7 +106,7 @@ class Materials:
         """Find out whether there is a link of the person's, where one is needed; keep one that is brought.
 
         Raises:
-            LinkMissingError: The person has relayed none.
+            UnknownError: The person has relayed none.
             LinkRefusedError: What was relayed does not count any more, and there is no other.
             StoreUnavailableError: The database cannot be read.
         """
@@ -124,7 +118,7 @@ class Materials:
         """Return whose records a basis opens, by the link that is kept; None for data about nobody.
 
         Raises:
-            LinkMissingError: There is none.
+            UnknownError: There is none.
             StoreUnavailableError: The database cannot be read.
         """
         tie = _tie(basis)
@@ -132,7 +126,7 @@ class Materials:
             return None
         kept = (await self._links.find([tie])).get(tie)
         if kept is None:
-            raise LinkMissingError
+            raise link_missing()
         return kept.signed.link.owner
 
     async def find(self, wanted: Sequence[Wanted]) -> list[Material | GatewayError]:
@@ -160,7 +154,9 @@ class Materials:
                     found[key] = await self._publications.newest_served(dataset, block)
                 else:
                     found[key] = await self._publications.served(dataset, version)
-            except (NothingServedError, UnknownError) as error:
+            except UnavailableError:
+                raise
+            except ProblemError as error:
                 found[key] = error
         return found
 
@@ -211,12 +207,14 @@ class Materials:
                 return await self._of_dataset(one, publication)
             link = links.get(tie)
             if link is None:
-                return LinkMissingError()
+                return link_missing()
             found = owners[publication.upload, link.link.owner]
             if one.record == NO_ITEM:
                 return _whole(found, link)
             return await self._item_of_owner(one, found, link)
-        except (UnknownError, ErasedError, TooManyRecordsError) as error:
+        except UnavailableError:
+            raise
+        except ProblemError as error:
             return error
 
     async def _item_of_owner(self, one: Wanted, newest: OwnerRecords, link: SignedLink) -> Material:
@@ -299,9 +297,9 @@ def _tie(basis: BasisEntry) -> Tie | None:
 def _whole(found: OwnerRecords, link: SignedLink) -> Material:
     kept = tuple(each.record for each in found.records if each.record is not None)
     if len(kept) > MOST_RECORDS:
-        raise TooManyRecordsError(MOST_RECORDS)
+        raise too_many_records(MOST_RECORDS)
     if found.records and not kept:
-        raise ErasedError("the records were erased")
+        raise ProblemError("the records were erased", "erased")
     return Material(found.publication, kept, found.proof, link)
 
 
@@ -313,7 +311,7 @@ def _cleared(published: PublishedRecord, gone: frozenset[bytes]) -> PublishedRec
 
 def _present(published: PublishedRecord) -> EncryptedRecord:
     if published.record is None:
-        raise ErasedError("the record was erased")
+        raise ProblemError("the record was erased", "erased")
     return published.record
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.errors import ChainUnavailableError
+from gateway.errors import UnavailableError
 from ledger import queries
 from ledger.gathering import Gatherer
 from ledger.rpc import AsyncRpc, RpcError
@@ -48,7 +48,7 @@ class Outlooks:
             self._strangers.take(STRANGERS)
         found = (await self._outlooks.get([address])).get(address)
         if found is None:
-            raise ChainUnavailableError("the node cannot be asked")
+            raise UnavailableError("the node cannot be asked", "chain-unavailable")
         return found
 
     async def _ask(self, addresses: Sequence[bytes]) -> Mapping[bytes, Outlook]:

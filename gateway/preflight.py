@@ -13,8 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from gateway.bases import IndexBehindError
-from gateway.errors import FieldNamesError, GatewayError, PublicationSupersededError
+from gateway.errors import ConflictError, GatewayError, UnavailableError
 from gateway.grouping import Grouper
 from gateway.materials import Material, Materials, Wanted
 from gateway.publications import Publications
@@ -108,11 +107,11 @@ class Preflight:
             block: The newest final one.
 
         Raises:
-            FieldNamesError: No record of the dataset can be encrypted or opened.
-            NothingServedError: No publication is served.
-            PublicationSupersededError: The one that is served is too old.
-            LinkMissingError: Nobody relayed whose records the authorization is about.
-            ErasedError, TooManyRecordsError, UnknownError: There is no answer.
+            ConflictError: No record of the dataset can be encrypted or opened.
+            ConflictError: No publication is served.
+            ConflictError: The one that is served is too old.
+            UnknownError: Nobody relayed whose records the authorization is about.
+            ProblemError, UnknownError: There is no answer.
             UnavailableError: That cannot be told now.
         """
         dataset = self._dataset(basis.dataset)
@@ -138,7 +137,7 @@ class Preflight:
     def _dataset(self, dataset: bytes) -> DatasetEntry:
         found = self._chain.snapshot.datasets.get(dataset)
         if found is None:  # after a chain lost blocks the index begins again
-            raise IndexBehindError("the index does not know the dataset")
+            raise UnavailableError("the index does not know the dataset", "index-behind")
         if dataset not in self._fit:
             try:
                 Schema(dataset, found.fields)
@@ -147,7 +146,9 @@ class Preflight:
             else:
                 self._fit[dataset] = True
         if not self._fit[dataset]:
-            raise FieldNamesError
+            raise ConflictError(
+                "under the dataset's field names nothing can be encrypted or opened", "field-names"
+            )
         return found
 
     async def _newest(self, dataset: DatasetEntry, block: int) -> ServedPublication:
@@ -158,7 +159,9 @@ class Preflight:
             found = await self._publications.newest_served(dataset.id, block + 1)
             self._served[dataset.id] = found
         if found.version > dataset.version:
-            raise IndexBehindError("the index does not have the publication that is served")
+            raise UnavailableError(
+                "the index does not have the publication that is served", "index-behind"
+            )
         return found
 
     async def _require_current(self, dataset: DatasetEntry, version: int) -> None:
@@ -171,14 +174,17 @@ class Preflight:
             superseded_at = await self._superseded_at(dataset.id, version)
         now = max(int(self._clock()), self._chain.snapshot.head.timestamp)
         if now + _MARGIN - superseded_at > self._lag:
-            raise PublicationSupersededError(version, dataset.version)
+            raise ConflictError(
+                f"version {version} answers here, and version {dataset.version} is on chain too long",
+                "publication-superseded",
+            )
 
     async def _superseded_at(self, dataset: bytes, version: int) -> int:
         found = self._superseded.get((dataset, version))
         if found is None:
             following = await self._chain.publication(dataset, version + 1)
             if following is None:
-                raise IndexBehindError("the index does not have a publication")
+                raise UnavailableError("the index does not have a publication", "index-behind")
             found = following.place.timestamp
             while len(self._superseded) >= _MOST:
                 self._superseded.pop(next(iter(self._superseded)))

@@ -10,12 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from gateway.errors import (
-    NothingServedError,
-    StoreDamagedError,
-    TooManyRecordsError,
-    UnknownError,
-)
+from gateway.errors import ConflictError, ProblemError, StoreDamagedError, UnknownError
 from gateway.ingest import unpack_body
 from gateway.store.publications import PublicationStore, ServedPublication
 from gateway.tiles import OpenTile, Run, TileTree, place_of
@@ -98,6 +93,11 @@ class Cache(Generic[_Key, _Kept]):
             self._bytes -= dropped.memory
 
 
+def too_many_records(limit: int) -> ProblemError:
+    """Return that an answer would hold more records than one may."""
+    return ProblemError(f"more than {limit} records", "too-many-records", limit=limit)
+
+
 class Publications:
     """Answers from publications. Safe for concurrent use in one event loop."""
 
@@ -122,14 +122,16 @@ class Publications:
         version with the access, so that a retry is answered from the same one.
 
         Raises:
-            NothingServedError: None was served then.
+            ConflictError: None was served then.
             StoreUnavailableError: The database cannot be read.
         """
         # A thousand accesses that come at once ask the same: each with a read of its own, they would wait
         # for a connection until they are given up.
         found = (await self._newest.get([(dataset, block)])).get((dataset, block))
         if found is None:
-            raise NothingServedError("no publication of the dataset was served at that time")
+            raise ConflictError(
+                "no publication of the dataset was served at that time", "nothing-served"
+            )
         return found
 
     async def _read_newest(
@@ -242,11 +244,11 @@ class Publications:
         """Return all records of a publication.
 
         Raises:
-            TooManyRecordsError: There are more than `limit`.
+            ProblemError: There are more than `limit`.
             StoreUnavailableError, StoreDamagedError: As for `records_of_owner`.
         """
         if publication.count > limit:
-            raise TooManyRecordsError(limit)
+            raise too_many_records(limit)
         return await self.records_between(publication, 0, publication.count)
 
     async def record_ids(self, dataset: bytes, place: bytes) -> tuple[int, ...]:
@@ -327,12 +329,3 @@ def _published(
         record = None if body is None else unpack_body(entry, body)
         published.append(PublishedRecord(entry, record))
     return tuple(published)
-
-
-__all__ = [
-    "ItemRecord",
-    "OwnerRecords",
-    "Publications",
-    "PublishedRecord",
-    "RangeRecords",
-]

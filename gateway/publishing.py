@@ -12,18 +12,11 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from gateway.errors import (
-    BaseUnknownError,
-    DeltaError,
-    RootMismatchError,
-    UnknownError,
-    UploadOutOfStepError,
-    UploadStateError,
-)
+from gateway.errors import ConflictError, DeltaError, UnknownError
 from gateway.ingest import LineSplitter, UploadRules, parse_lines
 from gateway.publications import Publications
 from gateway.store.publications import PublicationStore, ServedPublication
-from gateway.store.uploads import Chunk, Upload, UploadStore
+from gateway.store.uploads import Chunk, Upload, UploadStore, out_of_step, upload_state
 from gateway.tiles import (
     ENTRY,
     Tile,
@@ -81,11 +74,11 @@ class Publishing:
         """Begin an upload: of all records when `base` is 0, else of changes to that version.
 
         Raises:
-            BaseUnknownError: That version is not served here.
+            ConflictError: That version is not served here.
             StoreUnavailableError: Nothing was begun.
         """
         if base and await self._store.get(dataset, base) is None:
-            raise BaseUnknownError(f"version {base} is not served here")
+            raise ConflictError(f"version {base} is not served here", "base-unknown")
         upload = Upload(
             key=0,
             id=secrets.token_hex(16),
@@ -124,15 +117,15 @@ class Publishing:
             body: As it comes.
 
         Raises:
-            UploadStateError: The upload is not open.
-            UploadOutOfStepError: It stands at another line, or another body came in between.
-            BodyError: A line is not what it should be.
+            ConflictError: The upload is not open.
+            ConflictError: It stands at another line, or another body came in between.
+            BodyError, ProblemError: A line is not what it should be.
             StoreUnavailableError: The chunk was not stored.
         """
         if upload.state != "open":
-            raise UploadStateError(upload.state)
+            raise upload_state(upload.state)
         if upload.received != start:
-            raise UploadOutOfStepError(upload.received)
+            raise out_of_step(upload.received)
         storing: asyncio.Task[Upload] | None = None
         try:
             async for lines in self._chunks(body):
@@ -164,7 +157,7 @@ class Publishing:
         Idempotent, and may be repeated after a crash or an error.
 
         Raises:
-            UploadStateError: The upload is served or deleted.
+            ConflictError: The upload is served or deleted.
             DeltaError: It does not fit its base; the upload is open again.
             StoreUnavailableError: Not sealed; try again.
         """
@@ -191,15 +184,17 @@ class Publishing:
             block: The last final block now; the next one's accesses are answered from this version.
 
         Raises:
-            UploadStateError: The upload is not sealed.
-            RootMismatchError: It has another root or count than the chain.
+            ConflictError: The upload is not sealed.
+            ConflictError: It has another root or count than the chain.
             ConflictError: Version or upload is served otherwise already.
             StoreUnavailableError: Not served; try again.
         """
         if upload.head is None:
-            raise UploadStateError(upload.state)
+            raise upload_state(upload.state)
         if upload.head != published:
-            raise RootMismatchError("root or count are not those of the publication on chain")
+            raise ConflictError(
+                "root or count are not those of the publication on chain", "root-mismatch"
+            )
         now = self._clock()
         publication = ServedPublication(
             dataset=upload.dataset,
@@ -216,7 +211,7 @@ class Publishing:
         """Drop an upload that is not served. Its space is freed later (`UploadStore.clear`).
 
         Raises:
-            UploadStateError: It is served.
+            ConflictError: It is served.
             StoreUnavailableError: Not dropped.
         """
         await self._uploads.delete(upload, self._clock())
@@ -321,4 +316,4 @@ class Publishing:
             line += len(part) // ENTRY
         if line != upload.received:
             # Another gateway finished this seal and dropped the lines.
-            raise UploadStateError("being sealed elsewhere")
+            raise upload_state("being sealed elsewhere")

@@ -18,8 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from gateway.accesses import CannotRecordError, QueueFullError, RecorderNotNamedError
-from gateway.errors import BodyError, ChainUnavailableError, ConflictError, GatewayError
+from gateway.accesses import BUSY, not_named
+from gateway.errors import BodyError, ConflictError, GatewayError, UnavailableError
 from gateway.namings import Namings
 from gateway.relays import Relayed
 from gateway.store.releases import JournalEntry, ReleaseJournal
@@ -50,9 +50,9 @@ from ledger.recorder.records import (
 from ledger.recorder.settling import is_duplicate, remembered
 from ledger.reverts import RevertError
 from ledger.rpc import RpcError
+from ledger.service.errors import ThrottledError
 from ledger.transactions import SignedTransaction, parse_transaction
 
-_BUSY: Final = 1
 _AT_ONCE: Final = 500
 _PAUSE: Final = 1.0
 _MOST_UNNOTED: Final = 10_000
@@ -61,10 +61,6 @@ _SEGMENTS: Final = 2
 """Newest segments that are looked through at start: the accesses in older ones were noted long ago."""
 
 _log = get_logger()
-
-
-class TransactionRefusedError(ConflictError):
-    """A party's own transaction cannot be carried out: its nonce was used, or does not follow."""
 
 
 class Recording:
@@ -80,25 +76,27 @@ class Recording:
         try:
             named = await self._namings.ask(consumer)
         except RpcError as error:
-            raise CannotRecordError(str(error)) from error
+            raise UnavailableError(str(error), "cannot-record") from error
         if not named:
-            raise RecorderNotNamedError(consumer, self._recorder.account)
+            raise not_named(consumer, self._recorder.account)
 
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         """See `gateway.accesses.AccessRecorder`."""
         if self._unclaimed.waiting > _MOST_UNNOTED:
-            raise CannotRecordError("too many accesses are not in the journal of releases yet")
+            raise UnavailableError(
+                "too many accesses are not in the journal of releases yet", "cannot-record"
+            )
         try:
             return await self._recorder.record(submission, access)
         except RecorderBusyError as error:
-            raise QueueFullError(_BUSY) from error
+            raise ThrottledError(1, BUSY) from error
         except SkippedError as error:
             self._namings.forget(error.consumer)
-            raise RecorderNotNamedError(error.consumer, error.recorder) from error
+            raise not_named(error.consumer, error.recorder) from error
         except InvalidRequestError as error:
             raise BodyError(str(error)) from error
         except LedgerError as error:
-            raise CannotRecordError(str(error)) from error
+            raise UnavailableError(str(error), "cannot-record") from error
 
     async def relay(self, call: ContractCall, accepted: Callable[[], Awaitable[None]]) -> Relayed:
         """See `gateway.relays.Relay`."""
@@ -115,13 +113,13 @@ async def _relayed(relaying: Awaitable[RelayedTransaction]) -> Relayed:
     except RevertError:
         raise
     except (NonceGapError, ReplacedError, TransactionRejectedError) as error:
-        raise TransactionRefusedError(str(error)) from error
+        raise ConflictError(str(error), "transaction-refused") from error
     except RecorderBusyError as error:
-        raise QueueFullError(_BUSY) from error
+        raise ThrottledError(1, BUSY) from error
     except RecorderError as error:
-        raise CannotRecordError(str(error)) from error
+        raise UnavailableError(str(error), "cannot-record") from error
     except LedgerError as error:
-        raise ChainUnavailableError(str(error)) from error
+        raise UnavailableError(str(error), "chain-unavailable") from error
     return Relayed(done.transaction, done.block_number, done.block_hash)
 
 

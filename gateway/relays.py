@@ -10,21 +10,20 @@ from typing import Final, Protocol
 
 import msgspec
 
-from gateway.bases import IndexBehindError
 from gateway.errors import (
     BodyError,
     ConflictError,
     ForbiddenError,
-    GatewayError,
-    UnauthenticatedError,
-    UnknownError,
+    ProblemError,
+    RefusedError,
+    UnavailableError,
 )
 from gateway.inbox import ask_of
 from gateway.linking import Linking
 from gateway.relay_limits import RelayLimits
 from gateway.statements import Statements
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
-from gateway.store.inbox import AskStateError, InboxStore, StoredAsk
+from gateway.store.inbox import InboxStore, StoredAsk
 from gateway.store.links import LinkStore
 from ledger import contracts
 from ledger.artifacts import ContractName, load_artifact
@@ -72,77 +71,6 @@ _CHANGING: Final = frozenset(
 
 Act = Revocation | Confirmation | Freeze | SignerRotation | RecoveryVeto | GuardianAppointment
 """What a subject signs besides authorizations."""
-
-
-class RefusedError(GatewayError):
-    """A contract refuses; `revert` says why. The branches say what the caller can do about it."""
-
-    def __init__(self, revert: Revert) -> None:
-        # Not super(): the branches below mix in errors that take other arguments.
-        GatewayError.__init__(self, f"refused by the contract: {revert}")
-        self.revert = revert
-
-    @property
-    def members(self) -> dict[str, str | int | bool | None]:
-        """The custom error's name and arguments."""
-        told = ", ".join(map(str, self.revert.arguments))
-        return {"error": self.revert.name, "arguments": told}
-
-
-class RefusedSignatureError(RefusedError, UnauthenticatedError):
-    """It is not signed by whoever may sign it."""
-
-
-class RefusedRoleError(RefusedError, ForbiddenError):
-    """The sender is not admitted in the role that this needs."""
-
-
-class RefusedUnknownError(RefusedError, UnknownError):
-    """It names something that is not there."""
-
-
-class OutOfBoundsError(RefusedError):
-    """It exceeds its purpose or agreement."""
-
-
-class RefusedStateError(RefusedError, ConflictError):
-    """What it names is not in the state that this needs."""
-
-
-class LinkMismatchError(GatewayError):
-    """The link does not belong to the authorization."""
-
-
-class AskMismatchError(ConflictError):
-    """The authorization is not what was asked for."""
-
-
-_OUT_OF_BOUNDS: Final = frozenset(
-    (
-        *("ValidityOutOfBounds", "UsesOutOfBounds", "IntervalOutOfBounds", "PeriodInvalid"),
-        *("FieldsOutsidePurpose", "FieldsOutsideAgreement", "FieldsOutsideSchema", "FieldsEmpty"),
-        *("FieldsOutsideApplication", "BoundsEmpty", "AgreementInactive", "PurposeInactive"),
-        *("DatasetInactive", "DatasetNotPersonal", "DeadlinePassed", "DeadlineTooLarge"),
-    )
-)
-_KINDS: Final[dict[str, type[RefusedError]]] = {
-    **dict.fromkeys(_OUT_OF_BOUNDS, OutOfBoundsError),
-    **dict.fromkeys(("InvalidSignature", "SignerUnauthorized"), RefusedSignatureError),
-    **dict.fromkeys(
-        (
-            *("RoleMissing", "PartyInactive", "PartyUnknown", "NotAuthority", "NotProvider"),
-            *("NotParty", "OwnableUnauthorizedAccount"),
-        ),
-        RefusedRoleError,
-    ),
-    **dict.fromkeys(
-        (
-            *("SubjectUnknown", "AuthorizationUnknown", "DatasetUnknown", "OrderUnknown"),
-            *("ApplicationUnknown", "AgreementUnknown", "PublicationUnknown"),
-        ),
-        RefusedUnknownError,
-    ),
-}
 
 
 class Relayed(msgspec.Struct, frozen=True):
@@ -255,16 +183,16 @@ class Relays:
 
         Raises:
             ThrottledError: Too much was signed for the subject, or too many strangers ask.
-            LinkMismatchError: The link is for another subject or dataset.
+            ProblemError: The link is for another subject or dataset.
             LinkRefusedError: It does not count.
-            AskMismatchError, AskStateError, UnknownError: It does not answer the ask it names.
-            StatementMismatchError: Its statement does not say what it authorizes.
+            ConflictError, UnknownError: It does not answer the ask it names.
+            ConflictError: Its statement does not say what it authorizes.
             RefusedError: The contracts refuse it.
             UnavailableError: It is not on chain now.
         """
         record = grant.authorization
         if (grant.link.link.subject, grant.link.link.dataset) != (record.subject, record.dataset):
-            raise LinkMismatchError("the link is for another subject or dataset")
+            raise ProblemError("the link is for another subject or dataset", "link-mismatch")
         link = await self._linking.verify(grant.link)
         now = int(self._clock())
         if grant.ask is not None:
@@ -364,7 +292,7 @@ class Relays:
         try:
             return await self._relay.relay_raw(transaction)
         except RevertError as error:
-            raise refused(error.revert) from error
+            raise RefusedError(error.revert) from error
 
     def _contract(self, transaction: SignedTransaction) -> ContractName:
         """Return which of the five contracts a transaction is to."""
@@ -384,7 +312,7 @@ class Relays:
             self._limits.check_stranger()
             return
         except SigningError as error:
-            raise refused(Revert("InvalidSignature", (), b"")) from error
+            raise RefusedError(Revert("InvalidSignature", (), b"")) from error
         await self._limits.check_signer(approval.signer, record.subject)
 
     async def _once(
@@ -399,28 +327,25 @@ class Relays:
             return await self._relay.relay(call, accepted)
         except RevertError as error:
             if error.revert.name != already:
-                raise refused(error.revert) from error
+                raise RefusedError(error.revert) from error
             found = await past(authorization)
             if found is None:
-                raise IndexBehindError("it is on chain, and not in the index yet") from error
+                raise UnavailableError(
+                    "it is on chain, and not in the index yet", "index-behind"
+                ) from error
             return found
 
     async def _send(self, call: ContractCall, accepted: Callable[[], Awaitable[None]]) -> Relayed:
         try:
             return await self._relay.relay(call, accepted)
         except RevertError as error:
-            raise refused(error.revert) from error
-
-
-def refused(revert: Revert) -> RefusedError:
-    """Return the gateway's error for a contract's refusal."""
-    return _KINDS.get(revert.name, RefusedStateError)(revert)
+            raise RefusedError(error.revert) from error
 
 
 def _check_ask(ask: StoredAsk, record: Authorization, now: int) -> None:
     """Check that an authorization is within what was asked: a person may grant less, not more."""
     if ask.state_at(now) in ("refused", "expired"):
-        raise AskStateError(f"the request is {ask.state_at(now)}")
+        raise ConflictError(f"the request is {ask.state_at(now)}", "request-state")
     asked = ask_of(ask)
     same = (
         ask.subject == record.subject
@@ -438,8 +363,9 @@ def _check_ask(ask: StoredAsk, record: Authorization, now: int) -> None:
         and record.min_interval >= asked.min_interval
     )
     if not same or not within:
-        raise AskMismatchError(
-            "the authorization is for more, or for something else, than was asked"
+        raise ConflictError(
+            "the authorization is for more, or for something else, than was asked",
+            "request-mismatch",
         )
 
 

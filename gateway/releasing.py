@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from gateway.bases import Bases, IndexBehindError
-from gateway.errors import ChainUnavailableError, GatewayError
+from gateway.bases import Bases
+from gateway.errors import GatewayError, ProblemError, UnavailableError
 from gateway.grouping import Grouper
-from gateway.keyholders import Answer, Keyholders, PartsTask, ReleaseOverError
+from gateway.keyholders import Answer, Keyholders, PartsTask
 from gateway.materials import Material, Materials, Wanted
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from ledger import failpoints
@@ -106,17 +106,18 @@ class Releaser:
         It is in the journal, durably, when this returns.
 
         Raises:
-            KeyholdersUnavailableError: Too few keyholders released.
-            ReleaseOverError: The release window is over.
-            ReleaseStoppedError: An act on chain stands against the release.
-            UnknownError, ErasedError, ConflictError, TooManyRecordsError: There is no answer.
+            UnavailableError: Too few keyholders released.
+            ProblemError: The release window is over.
+            ForbiddenError: An act on chain stands against the release.
+            UnknownError, ProblemError, ConflictError, ProblemError: There is no answer.
             UnavailableError: Something else is not there now.
         """
         self.require()
         age = self._newest_time() - order.recorded.timestamp
         if age > self._release_window:  # no keyholder would: none is asked
-            raise ReleaseOverError(
-                f"recorded {age} s ago; accesses are released for {self._release_window} s"
+            raise ProblemError(
+                f"recorded {age} s ago; accesses are released for {self._release_window} s",
+                "release-over",
             )
         return await self._group(order)
 
@@ -124,11 +125,11 @@ class Releaser:
         """Check that what is known of the chain can be relied on.
 
         Raises:
-            ChainUnavailableError: There is something on it that cannot be.
+            UnavailableError: There is something on it that cannot be.
         """
         problem = self._problem()
         if problem is not None:
-            raise ChainUnavailableError(problem)
+            raise UnavailableError(problem, "chain-unavailable")
 
     async def close(self) -> None:
         """Finish what is under way."""
@@ -136,7 +137,9 @@ class Releaser:
 
     async def _release_all(self, orders: Sequence[ReleaseOrder]) -> list[Encoded | Exception]:
         # The chain has allowed it, so there is a basis: an index without it is of before.
-        behind = IndexBehindError("the index does not have the basis of this access yet")
+        behind = UnavailableError(
+            "the index does not have the basis of this access yet", "index-behind"
+        )
         results: list[Encoded | Exception] = [behind] * len(orders)
         prepared = await self._prepare(orders, results)
         await self._ask(prepared, results)

@@ -9,8 +9,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from gateway.bases import IndexBehindError
-from gateway.errors import ConflictError
+from gateway.errors import ConflictError, UnavailableError
 from gateway.store.authorizations import StoredAuthorization
 from ledger.consents import Names, verify_consent
 from ledger.errors import LedgerError
@@ -20,21 +19,6 @@ from ledger.typed_data import Authorization, struct_hash
 
 _MOST: Final = 100_000
 """Authorizations that are remembered, by their ids: what is asked for at each access."""
-
-
-class StatementMismatchError(ConflictError):
-    """The statement does not say what it authorizes, with the names as they are on chain."""
-
-    def __init__(self) -> None:
-        # Not why: the reason may hold words of the statement, and the case number is among them.
-        super().__init__("the statement does not say what is authorized, by the names on chain now")
-
-
-class StatementMissingError(ConflictError):
-    """No statement is known here that says what the authorization authorizes; nothing was recorded."""
-
-    def __init__(self) -> None:
-        super().__init__("no right statement of the authorization is here: bring the signed record")
 
 
 class StatementChain(Protocol):
@@ -94,12 +78,12 @@ class Statements:
         """Check what is to be brought on chain: by the names of now, or of its grant if it is there already.
 
         Raises:
-            StatementMismatchError: The statement says something else.
+            ConflictError: The statement says something else.
             UnavailableError: That cannot be told now.
         """
         authorization = struct_hash(record)
         if not await self._catch_up():
-            raise IndexBehindError("the index does not have what is on chain yet")
+            raise UnavailableError("the index does not have what is on chain yet", "index-behind")
         known = self._chain.snapshot  # now: after a chain lost blocks the index begins again
         name = (await self._names.get([authorization])).get(authorization)
         if name is None:
@@ -107,7 +91,11 @@ class Statements:
             name = None if party is None else party.name
         names = None if name is None else _names_of(record, name, known)
         if names is None or not _is_right(record, authorization, names):
-            raise StatementMismatchError
+            # Not why: the reason may hold words of the statement, and the case number is among them.
+            raise ConflictError(
+                "the statement does not say what is authorized, by the names on chain now",
+                "statement-mismatch",
+            )
 
     async def require(self, authorization: bytes, brought: Authorization | None) -> None:
         """Check that there is a statement of an authorization on chain that keyholders will take.
@@ -117,18 +105,21 @@ class Statements:
             brought: The signed record, where the consumer brings it; kept if it is right.
 
         Raises:
-            StatementMissingError: There is none.
+            ConflictError: There is none.
             UnavailableError: That cannot be told now.
         """
         if authorization in self._right:
             return
         name = (await self._names.get([authorization])).get(authorization)
         if name is None:
-            raise IndexBehindError("the index does not have the authorization yet")
+            raise UnavailableError("the index does not have the authorization yet", "index-behind")
         kept = (await self._kept.get([authorization])).get(authorization)
         if kept is None or not self._is_right_on_chain(kept.record, authorization, name):
             if brought is None or not self._is_right_on_chain(brought, authorization, name):
-                raise StatementMissingError
+                raise ConflictError(
+                    "no right statement of the authorization is here: bring the signed record",
+                    "statement-missing",
+                )
             await self._store.bring(authorization, brought, int(self._clock()))
         self._right[authorization] = None
         while len(self._right) > _MOST:
@@ -149,7 +140,9 @@ class Statements:
         names = _names_of(record, name, self._chain.snapshot)
         if names is None:
             # Not for good: after a chain lost blocks the index begins again.
-            raise IndexBehindError("the index does not know the dataset or the purpose")
+            raise UnavailableError(
+                "the index does not know the dataset or the purpose", "index-behind"
+            )
         return _is_right(record, authorization, names)
 
 

@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from gateway.errors import ChainUnavailableError
+from gateway.errors import RefusedError, UnavailableError
 from gateway.inbox import Terms
-from gateway.relays import refused
 from ledger import queries
 from ledger.contracts import encode_call
 from ledger.deployment import Deployment
@@ -44,7 +43,9 @@ class ChainTerms:
         except CallError as error:
             found = revert_in(error)
             if found is None:
-                raise ChainUnavailableError("the node does not answer as it should") from error
-            raise refused(found.revert) from error
+                raise UnavailableError(
+                    "the node does not answer as it should", "chain-unavailable"
+                ) from error
+            raise RefusedError(found.revert) from error
         except RpcError as error:
-            raise ChainUnavailableError("the node cannot be asked") from error
+            raise UnavailableError("the node cannot be asked", "chain-unavailable") from error

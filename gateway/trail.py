@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from gateway.bases import IndexBehindError
+from gateway.errors import UnavailableError
 from gateway.relays import Relayed
 from ledger.enumerations import Roles
 from ledger.gathering import Gatherer
@@ -47,7 +47,7 @@ class IndexTrail:
         """Whether an address was ever admitted in any role.
 
         Raises:
-            IndexBehindError: That cannot be told now.
+            UnavailableError: That cannot be told now.
         """
         return self._sure(there=address in self._index.snapshot.parties)
 
@@ -74,7 +74,7 @@ class IndexTrail:
                 registrar = (await self._read_registrars.get([subject])).get(subject)
             if registrar is None:
                 # Not for good: an embedded chain may have forgotten the registration, and gets it back.
-                raise IndexBehindError("the index does not know the subject")
+                raise UnavailableError("the index does not know the subject", "index-behind")
             self._keep(subject, registrar)
         known = self._index.snapshot
         may = (registrar, known.successors.get(registrar, registrar))
@@ -94,7 +94,7 @@ class IndexTrail:
 
     def _sure(self, *, there: bool) -> bool:
         if not there and self._index.head.number + _FAR < self._newest():
-            raise IndexBehindError("the index is behind the chain")
+            raise UnavailableError("the index is behind the chain", "index-behind")
         return there
 
     async def granted(self, authorization: bytes) -> Relayed | None:

@@ -6,8 +6,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.types import Receive
 
-from gateway.accesses import Answer, DeniedError, KeyUnknownError, TooManyAtOnceError
-from gateway.errors import BodyError, ForbiddenError, UnknownError
+from gateway.accesses import Answer
+from gateway.errors import (
+    BodyError,
+    ConflictError,
+    ForbiddenError,
+    ProblemError,
+    UnknownError,
+)
 from gateway.problems import Problem, problem_of, problem_response
 from gateway.routes.access_models import AccessesAnswer
 from gateway.routes.edge import access_services, party_account, services_of
@@ -129,14 +135,16 @@ async def respond(services: Services, receive: Receive) -> Response:
 
     Raises:
         BodyError: The body is too large, too slow, or not of the form that it should have.
-        QueueFullError: Too many accesses are under way.
+        ThrottledError: Too many accesses are under way.
     """
     limit = services.access.settings.accesses_limit
     body = await collect(read_pieces(receive, limit, services.settings.body_timeout))
     try:
         submitted = decode_submissions(body)
     except TooManyAccessesError as error:
-        raise TooManyAtOnceError(MOST_ACCESSES) from error
+        raise ProblemError(
+            f"more than {MOST_ACCESSES} accesses at once", "too-many", limit=MOST_ACCESSES
+        ) from error
     except MalformedError as error:
         raise BodyError(str(error)) from error
     accesses = services.access.accesses
@@ -193,7 +201,9 @@ async def get_access(access: Annotated[str, Path(pattern=_HASH)], request: Reque
         keyed = KeyedSubmission(signed.request, signed.signature, released.key)
         return _single(await services.accesses.answer(keyed))
     if recorded.outcome == Outcome.ALLOWED:
-        raise KeyUnknownError
+        raise ConflictError(
+            "it was not released yet: send the signed request with its key again", "key-unknown"
+        )
     return _single(Answer(None, recorded, None, None))
 
 
@@ -211,7 +221,7 @@ def _encode(answer: Answer) -> bytes:
     refusal = None
     if answer.release is None:
         problem = _problem(answer)
-        refusal = Refusal(problem.type, problem.title, problem.status, problem.detail)
+        refusal = Refusal(problem.type, problem.kind.title, problem.kind.status, problem.detail)
     if answer.verified is None or answer.recorded is None:
         return encode_result(None, None, refusal)
     access = (answer.verified.submission.request, answer.verified.digest, answer.recorded)
@@ -224,7 +234,10 @@ def _problem(answer: Answer) -> Problem:
     if error is None:
         if answer.recorded is None:
             raise ValueError("an answer without access and without problem")
-        error = DeniedError(OUTCOMES[answer.recorded.outcome], answer.recorded.sequence)
+        outcome = OUTCOMES[answer.recorded.outcome].title
+        error = ProblemError(
+            f"denied on chain as access {answer.recorded.sequence}: {outcome}", "denied"
+        )
     return problem_of(error)
 
 

@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from gateway.access_services import AccessServices
 from gateway.auth import Principal
-from gateway.errors import NotSubjectError, RoleMissingError, UnknownError
+from gateway.errors import ForbiddenError, UnknownError
 from gateway.services import Services
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex
@@ -94,7 +94,7 @@ async def subjects_of(request: Request, signer: bytes | None = None) -> tuple[Su
 
     Raises:
         UnauthenticatedError: The request is not rightly signed.
-        NotSubjectError: There are none.
+        ForbiddenError: There are none.
     """
     signer = (await principal_of(request)).signer if signer is None else signer
     shared = access_services(request).shared
@@ -103,7 +103,7 @@ async def subjects_of(request: Request, signer: bytes | None = None) -> tuple[Su
         await shared.freshness.catch_up()
         found = await shared.index.subjects_of(signer)
     if not found:
-        raise NotSubjectError("the signer does not sign for any subject now")
+        raise ForbiddenError("the signer does not sign for any subject now", "not-a-subject")
     return found
 
 
@@ -131,10 +131,11 @@ async def require_role(request: Request, address: bytes, role: Roles) -> bytes:
     """Return an address if it is a party's that has a role now, not only when it registered something.
 
     Raises:
-        RoleMissingError: It is none.
+        ForbiddenError: It is none.
     """
     if await party_in(request, address, role) is None:
-        raise RoleMissingError(str(role.name).lower().replace("_", " "))
+        needed = str(role.name).lower().replace("_", " ")
+        raise ForbiddenError(f"needs a party that is admitted now as {needed}", "role-missing")
     return address
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
 
-from gateway.errors import NotProviderError
+from gateway.errors import ForbiddenError
 from gateway.routes.access_models import AccessesAnswer, ApplicationsAnswer
 from gateway.routes.edge import access_services, dataset_of, party_account, require_role
 from gateway.showing import Shower
@@ -29,7 +29,7 @@ async def get_accesses(
     await shared.freshness.catch_up()
     found = await dataset_of(request, dataset)
     if found.provider != provider:
-        raise NotProviderError("the dataset is another provider's")
+        raise ForbiddenError("the dataset is another provider's", "not-the-provider")
     await require_role(request, provider, Roles.PROVIDER)
     selection = Selection(dataset=found.id)
     entries = await index.accesses(selection, before=cursor, limit=_PAGE)

@@ -11,10 +11,8 @@ from pydantic import BaseModel, Field
 from gateway.auth import verify_digest
 from gateway.erasing import erase
 from gateway.errors import (
-    BodyError,
-    BodyFault,
-    NotProviderError,
-    PublicationUnknownError,
+    ConflictError,
+    ForbiddenError,
     UnauthenticatedError,
     UnknownError,
 )
@@ -35,6 +33,7 @@ from ledger.enumerations import Roles
 from ledger.hexes import from_hex, to_hex
 from ledger.index.rows import DatasetEntry, ErasureEntry, PublicationEntry
 from ledger.merkle import TreeHead
+from ledger.service.errors import BodyError, BodyFault
 from ledger.service.request_body import stream_body
 
 router = APIRouter(prefix="/v1", tags=["uploads"])
@@ -228,14 +227,14 @@ async def erase_record(dataset: DatasetPath, request: Request) -> Response:
 
 def _provided(dataset: DatasetEntry, provider: bytes) -> DatasetEntry:
     if dataset.provider != provider:
-        raise NotProviderError("the dataset is another provider's")
+        raise ForbiddenError("the dataset is another provider's", "not-the-provider")
     return dataset
 
 
 async def _upload_of(request: Request, upload: str, provider: bytes) -> Upload:
     found = await services_of(request).publishing.get(upload)
     if found.provider != provider:
-        raise NotProviderError("the upload is another provider's")
+        raise ForbiddenError("the upload is another provider's", "not-the-provider")
     await require_role(request, provider, Roles.PROVIDER)
     return found
 
@@ -248,7 +247,7 @@ async def _publication(services: Services, dataset: bytes, version: int) -> Publ
             while (found := await index.publication(dataset, version)) is None:
                 head = await index.wait_for_change(head)
     except TimeoutError as error:
-        raise PublicationUnknownError(f"version {version} is not on chain") from error
+        raise ConflictError(f"version {version} is not on chain", "publication-unknown") from error
     return found
 
 

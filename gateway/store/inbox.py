@@ -14,18 +14,6 @@ from gateway.store.database import Database
 _MOST_LISTED: Final = 200
 
 
-class HandleUsedError(ConflictError):
-    """Another consumer used the handle before."""
-
-
-class ReferenceUsedError(ConflictError):
-    """The consumer asked for something else under this reference number."""
-
-
-class AskStateError(ConflictError):
-    """The ask is not waiting any more."""
-
-
 class UsedHandle(msgspec.Struct, frozen=True):
     """Whose inbox a handle leads to, and until when."""
 
@@ -66,7 +54,7 @@ class InboxStore(Protocol):
 
         Raises:
             UnknownError: There is no such handle, or its time is over.
-            HandleUsedError: It is another consumer's.
+            ConflictError: It is another consumer's.
         """
         ...
 
@@ -74,7 +62,7 @@ class InboxStore(Protocol):
         """Keep an ask; return it, or the same one that was kept before under its reference.
 
         Raises:
-            ReferenceUsedError: Another ask has that reference.
+            ConflictError: Another ask has that reference.
         """
         ...
 
@@ -98,7 +86,7 @@ class InboxStore(Protocol):
         """Note a refusal; idempotent.
 
         Raises:
-            AskStateError: It was granted.
+            ConflictError: It was granted.
         """
         ...
 
@@ -136,7 +124,7 @@ class SqlInboxStore:
         if found is None:
             raise UnknownError("handle, or its time is over")
         if bound.rowcount != 1:
-            raise HandleUsedError("another consumer used this handle")
+            raise ConflictError("another consumer used this handle", "handle-used")
         return UsedHandle(bytes(found.subject), found.expires_at)
 
     async def put(self, ask: StoredAsk) -> StoredAsk:
@@ -147,7 +135,9 @@ class SqlInboxStore:
             and_(asks.c.consumer == ask.consumer, asks.c.reference == ask.reference)
         )
         if (kept.subject, kept.body) != (ask.subject, ask.body):
-            raise ReferenceUsedError("another ask of this consumer has this reference number")
+            raise ConflictError(
+                "another ask of this consumer has this reference number", "reference-used"
+            )
         return kept
 
     async def get(self, ask: str) -> StoredAsk:
@@ -188,7 +178,7 @@ class SqlInboxStore:
             await connection.execute(step)
         kept = await self.get(ask)
         if kept.state != "refused":
-            raise AskStateError(f"the ask is {kept.state}")
+            raise ConflictError(f"the ask is {kept.state}", "request-state")
         return kept
 
     async def forget(self, now: int) -> int:

@@ -4,7 +4,7 @@ from typing import Final, Protocol
 
 from sqlalchemy import delete
 
-from gateway.errors import ReplayedError
+from gateway.errors import UnauthenticatedError
 from gateway.store.database import Database
 from gateway.store.tables import request_nonces
 
@@ -18,7 +18,7 @@ class NonceMemory(Protocol):
         Of several concurrent calls with the same address and nonce exactly one returns.
 
         Raises:
-            ReplayedError: It was remembered before.
+            UnauthenticatedError: It was remembered before.
             StoreUnavailableError: It is not remembered for sure: refuse the request.
         """
         ...
@@ -41,7 +41,9 @@ class SqlNonceMemory:
         async with self._database.writing() as connection:
             result = await connection.execute(self._insert, values)
         if result.rowcount != 1:
-            raise ReplayedError("this signed request was received before: sign it anew")
+            raise UnauthenticatedError(
+                "this signed request was received before: sign it anew", "replayed"
+            )
 
     async def forget(self, now: int) -> int:
         """See `NonceMemory`."""

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 import msgspec
 from sqlalchemy import and_, bindparam, select, update
 
-from gateway.errors import ConflictError, UploadStateError
+from gateway.errors import ConflictError
 from gateway.store.database import Database
 from gateway.store.tables import (
     directories,
@@ -17,6 +17,7 @@ from gateway.store.tables import (
     tiles,
     uploads,
 )
+from gateway.store.uploads import upload_state
 from ledger.merkle import TreeHead
 
 _MOST_PARAMETERS: Final = 500
@@ -58,7 +59,7 @@ class PublicationStore(Protocol):
         If we crash before it, the provider asks again.
 
         Raises:
-            UploadStateError: The upload is not sealed.
+            ConflictError: The upload is not sealed.
             ConflictError: The version is served from another upload, or the upload as another one.
         """
         ...
@@ -131,7 +132,7 @@ class SqlPublicationStore:
         )
         async with self._database.writing() as connection:
             if (await connection.execute(step)).rowcount != 1:
-                raise UploadStateError("not sealed")
+                raise upload_state("not sealed")
             await connection.execute(self._serve, msgspec.structs.asdict(publication))
             row = (await connection.execute(select(*_COLUMNS).where(which))).one_or_none()
             if row is None or row.upload != publication.upload:

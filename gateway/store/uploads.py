@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import UnknownError, UploadOutOfStepError, UploadStateError
+from gateway.errors import ConflictError, UnknownError
 from gateway.store.database import Database
 from gateway.store.tables import directories, items, records, tiles, upload_lines, uploads
 from gateway.tiles import ENTRY, PLACE, Tile
@@ -23,6 +23,17 @@ MOST_LINES: Final = 1 << _LINE_BITS
 """Lines of an upload at most: a record id holds the line's number in 32 bits."""
 _CLEAR_STEP: Final = 5_000
 _DIRECTORY_PART: Final = 72 * 4_096
+
+
+def upload_state(state: str) -> ConflictError:
+    """Return that an upload is not in the state that this needs."""
+    return ConflictError(f"the upload is {state}", "upload-state", state=state)
+
+
+def out_of_step(expected: int) -> ConflictError:
+    """Return that lines were sent for another place than where the upload stands."""
+    detail = f"the upload goes on at line {expected}: send ?from={expected}"
+    return ConflictError(detail, "out-of-step", expected=expected)
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -92,8 +103,8 @@ class UploadStore(Protocol):
         If two append at the same place, one does and the other is refused.
 
         Raises:
-            UploadOutOfStepError: The upload does not stand at `start`.
-            UploadStateError: It is not open.
+            ConflictError: The upload does not stand at `start`.
+            ConflictError: It is not open.
         """
         ...
 
@@ -109,7 +120,7 @@ class UploadStore(Protocol):
         """Let no more lines in. Idempotent: a seal that was interrupted starts over.
 
         Raises:
-            UploadStateError: It is neither open nor sealing.
+            ConflictError: It is neither open nor sealing.
         """
         ...
 
@@ -134,7 +145,7 @@ class UploadStore(Protocol):
         """Make an upload unknown at once. Idempotent. `clear` then frees its space.
 
         Raises:
-            UploadStateError: It is served.
+            ConflictError: It is served.
         """
         ...
 
@@ -343,20 +354,14 @@ async def _get(connection: AsyncConnection, which: ColumnElement[bool]) -> Uploa
     return Upload(*row)
 
 
-async def _wrong_state(connection: AsyncConnection, upload: Upload) -> UploadStateError:
+async def _wrong_state(connection: AsyncConnection, upload: Upload) -> ConflictError:
     found = await _get(connection, and_(uploads.c.key == upload.key, _VISIBLE))
-    return UploadStateError(found.state)
+    return upload_state(found.state)
 
 
-async def _out_of_step(
-    connection: AsyncConnection, upload: Upload
-) -> UploadStateError | UploadOutOfStepError:
+async def _out_of_step(connection: AsyncConnection, upload: Upload) -> ConflictError:
     found = await _get(connection, and_(uploads.c.key == upload.key, _VISIBLE))
-    return (
-        UploadStateError(found.state)
-        if found.state != "open"
-        else UploadOutOfStepError(found.received)
-    )
+    return upload_state(found.state) if found.state != "open" else out_of_step(found.received)
 
 
 def _from(key: int, line: int) -> ColumnElement[bool]:
@@ -366,14 +371,3 @@ def _from(key: int, line: int) -> ColumnElement[bool]:
 
 def _item_rows(upload: Upload, chunk: Chunk) -> list[dict[str, object]]:
     return [{"item": item.root, "upload": upload.key, "place": item.place} for item in chunk.items]
-
-
-__all__ = [
-    "MOST_LINES",
-    "Chunk",
-    "Item",
-    "SqlUploadStore",
-    "Upload",
-    "UploadStore",
-    "record_id",
-]

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from gateway.errors import ChainUnavailableError
-from gateway.relays import Relay, refused
+from gateway.errors import RefusedError, UnavailableError
+from gateway.relays import Relay
 from ledger import contracts, queries
 from ledger.deployment import Deployment
 from ledger.fees import FeeRule
@@ -67,10 +67,12 @@ class Enforcer:
             except CallError as error:
                 found = revert_in(error)
                 if found is not None:
-                    raise refused(found.revert) from error
-                raise ChainUnavailableError("the node does not take the suspension") from error
+                    raise RefusedError(found.revert) from error
+                raise UnavailableError(
+                    "the node does not take the suspension", "chain-unavailable"
+                ) from error
             except RpcError as error:
-                raise ChainUnavailableError("the node cannot be asked") from error
+                raise UnavailableError("the node cannot be asked", "chain-unavailable") from error
             fee = self._fee.offer(None if newest is None else newest.base_fee, price)
             content = Transaction(
                 self._deployment.chain_id, nonce, min(gas + _GAS, GAS_CAP), fee, to, call.data
@@ -78,5 +80,5 @@ class Enforcer:
             try:
                 done = await self._relay.relay_raw(sign_transaction(content, self._key))
             except RevertError as error:
-                raise refused(error.revert) from error
+                raise RefusedError(error.revert) from error
             return done.transaction

@@ -11,8 +11,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from gateway.errors import GatewayError
-from gateway.relays import RefusedError
+from gateway.errors import GatewayError, RefusedError
 from gateway.store.alerts import AlertStore, StoredAlert
 from gateway.supervision.rules import (
     Bounds,

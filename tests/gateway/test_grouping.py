@@ -1,10 +1,8 @@
 import asyncio
 from collections.abc import Sequence
 
-import pytest
-
-from gateway.errors import StoppingError
 from gateway.grouping import Grouper
+from tests.support.problems import refused_as
 
 
 class Doubler:
@@ -74,5 +72,5 @@ async def test_closing_finishes_what_was_handed_in_and_takes_no_more() -> None:
     await asyncio.sleep(0)
     await grouper.close()
     assert await running == 6
-    with pytest.raises(StoppingError):
+    with refused_as("stopping"):
         await grouper(4)

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.bases import IndexBehindError
-from gateway.relays import RefusedError, Relayed, Relays
+from gateway.errors import RefusedError
+from gateway.relays import Relayed, Relays
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
 from gateway.trail import IndexTrail
@@ -21,6 +21,7 @@ from ledger.events import Block, PartyAdmitted, SubjectRegistered
 from ledger.index.index import Index, Origin
 from ledger.reverts import Revert, RevertError
 from ledger.transactions import SignedTransaction
+from tests.support.problems import refused_as
 
 BANK, NOBODY, AUTHORITY = b"\x0b" * 20, b"\x0c" * 20, b"\x0d" * 20
 PERSON, STRANGER = b"\x01" * 32, b"\x02" * 32
@@ -48,7 +49,7 @@ async def test_who_is_not_there_yet_is_not_told_that_there_is_no_such_party(inde
     assert trail.is_party(BANK)
     assert not trail.is_party(NOBODY)
     await index.clear()
-    with pytest.raises(IndexBehindError):
+    with refused_as("index-behind"):
         trail.is_party(BANK)
     await index.apply([admitted], 95, bytes(32), 95)
     assert trail.is_party(BANK)
@@ -63,11 +64,11 @@ async def test_who_is_not_there_yet_is_not_told_that_nobody_may_sign_the_link(in
     newest = 100
     trail = IndexTrail(index, lambda: newest)
     assert set((await trail.link_bounds(PERSON)).authorities) == {AUTHORITY}
-    with pytest.raises(IndexBehindError):
+    with refused_as("index-behind"):
         await trail.link_bounds(STRANGER)
     await index.clear()
     for subject in (PERSON, STRANGER):
-        with pytest.raises(IndexBehindError):
+        with refused_as("index-behind"):
             await trail.link_bounds(subject)
     await index.apply([admitted, registered], 95, bytes(32), 95)
     assert set((await trail.link_bounds(PERSON)).authorities) == {AUTHORITY}
@@ -106,7 +107,7 @@ async def test_a_grant_that_is_on_chain_and_not_in_the_index_yet_is_not_refused(
         return done
 
     call = ContractCall("Authorizations", b"")
-    with pytest.raises(IndexBehindError):
+    with refused_as("index-behind"):
         await relays._once(call, "AlreadyGranted", unknown, BANK, nothing)
     assert await relays._once(call, "AlreadyGranted", known, BANK, nothing) == done
     with pytest.raises(RefusedError):

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
-from gateway.keyholder_client import KeyholderClient, KeyholderError, keyholder_at
+from gateway.errors import KeyholderError
+from gateway.keyholder_client import KeyholderClient, keyholder_at
 from ledger.signing import address_of
 from tests.support.fake_keyholder import DOMAIN, REFUSAL, FakeKeyholder, InMemory, account_of
 

@@ -9,21 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import event
 
-from gateway.accesses import AnswerKeyError, CannotRecordError, RequestSignatureError
-from gateway.bases import IndexBehindError
-from gateway.errors import (
-    BodyError,
-    ErasedError,
-    FieldNamesError,
-    GatewayError,
-    PublicationSupersededError,
-    TooManyRecordsError,
-    UnknownError,
-)
-from gateway.linking import LinkMissingError, LinkRefusedError
 from gateway.materials import MOST_RECORDS
-from gateway.problems import problem_of
-from gateway.statements import StatementMissingError
 from gateway.store.database import Database
 from ledger.enumerations import Outcome
 from ledger.exchange import KeyedSubmission
@@ -34,6 +20,7 @@ from ledger.sealing import OpeningKey
 from tests.gateway.test_accesses import OWN, OWNER, RECORDS, committed, released
 from tests.support.accesses import OPEN, PERSONAL, STRANGER_KEY, AccessDesk
 from tests.support.fake_keyholder import ROSTER
+from tests.support.problems import slug
 from tests.support.uploads import make_record, make_records
 from wallet.keyholder.errors import Reason
 
@@ -182,7 +169,7 @@ class Case:
     """What a keyholder would refuse, and how the gateway refuses it first."""
 
     make: Callable[[AccessDesk], Awaitable[KeyedSubmission]]
-    error: type[GatewayError]
+    kind: str
 
 
 _THE_RECORD: Final = "is about the record itself, which is not there before it is made"
@@ -203,32 +190,32 @@ REASONS: Final[dict[Reason, tuple[Case, ...] | str]] = {
     Reason.PROOF_INVALID: _OWN_TASK,
     Reason.RECORD_UNPROVEN: _OWN_TASK,
     Reason.PUBLICATION_LATER: "served is what was final in a block before; the access comes in a later one",
-    Reason.SIGNATURE_INVALID: (Case(forged, RequestSignatureError),),
-    Reason.KEY_MISMATCH: (Case(other_key, AnswerKeyError),),
-    Reason.KEY_UNUSABLE: (Case(unusable_key, AnswerKeyError),),
-    Reason.BASIS_UNKNOWN: (Case(equal_field_names, FieldNamesError),),
-    Reason.STATEMENT_WANTED: (Case(no_statement, StatementMissingError),),
-    Reason.STATEMENT_WRONG: (Case(wrong_statement, StatementMissingError),),
-    Reason.FIELDS_OUTSIDE: (Case(hardly_any_field, BodyError),),
-    Reason.PUBLICATION_UNKNOWN: (Case(unserved, IndexBehindError),),
+    Reason.SIGNATURE_INVALID: (Case(forged, "wrong-signature"),),
+    Reason.KEY_MISMATCH: (Case(other_key, "answer-key"),),
+    Reason.KEY_UNUSABLE: (Case(unusable_key, "answer-key"),),
+    Reason.BASIS_UNKNOWN: (Case(equal_field_names, "field-names"),),
+    Reason.STATEMENT_WANTED: (Case(no_statement, "statement-missing"),),
+    Reason.STATEMENT_WRONG: (Case(wrong_statement, "statement-missing"),),
+    Reason.FIELDS_OUTSIDE: (Case(hardly_any_field, "malformed"),),
+    Reason.PUBLICATION_UNKNOWN: (Case(unserved, "index-behind"),),
     Reason.PUBLICATION_SUPERSEDED: (
-        Case(superseded, PublicationSupersededError),
-        Case(superseded_twice, PublicationSupersededError),
-        Case(superseded_item, PublicationSupersededError),
+        Case(superseded, "publication-superseded"),
+        Case(superseded_twice, "publication-superseded"),
+        Case(superseded_item, "publication-superseded"),
     ),
-    Reason.RECORDS_MISSING: (Case(too_many_of_one_owner, TooManyRecordsError),),
-    Reason.ITEM_MISMATCH: (Case(forgotten_item, UnknownError),),
-    Reason.OWNER_MISMATCH: (Case(foreign_item, UnknownError),),
-    Reason.LINK_MISSING: (Case(no_link, LinkMissingError),),
+    Reason.RECORDS_MISSING: (Case(too_many_of_one_owner, "too-many-records"),),
+    Reason.ITEM_MISMATCH: (Case(forgotten_item, "not-found"),),
+    Reason.OWNER_MISMATCH: (Case(foreign_item, "not-found"),),
+    Reason.LINK_MISSING: (Case(no_link, "link-missing"),),
     # A keyholder may pin fewer authorities than the chain has: of that it tells nobody who asks for parts.
-    Reason.LINK_INVALID: (Case(link_of_nobody, LinkRefusedError),),
-    Reason.LINK_OVER: (Case(link_over, LinkRefusedError),),
+    Reason.LINK_INVALID: (Case(link_of_nobody, "link-refused"),),
+    Reason.LINK_OVER: (Case(link_over, "link-refused"),),
     Reason.RECORD_ERASED: (
-        Case(erased_item, ErasedError),
-        Case(erased_everything, ErasedError),
-        Case(erased_open_item, ErasedError),
+        Case(erased_item, "erased"),
+        Case(erased_everything, "erased"),
+        Case(erased_open_item, "erased"),
     ),
-    Reason.EPOCH_UNKNOWN: (Case(epoch_of_keyholders_who_are_away, CannotRecordError),),
+    Reason.EPOCH_UNKNOWN: (Case(epoch_of_keyholders_who_are_away, "cannot-record"),),
 }
 """Each reason of a keyholder: what shows that the gateway refuses before, or why it cannot."""
 
@@ -245,9 +232,8 @@ async def test_what_keyholders_would_refuse_is_refused_before_the_record(
 ) -> None:
     submission = await case.make(desk)
     answer = await desk.accesses.answer(submission)
-    assert type(answer.problem) is case.error, answer.problem
+    assert slug(answer.problem) == case.kind
     assert desk.chain.recorded == {}
-    assert problem_of(answer.problem).status != 500
 
 
 @pytest.mark.parametrize("late", [0, 120])
@@ -257,7 +243,7 @@ async def test_a_superseded_version_answers_for_as_long_as_keyholders_let(
     desk.chain.publish(PERSONAL, 2)
     desk.chain.time += PUBLICATION_LAG - 120 + late
     answer = await desk.accesses.answer(desk.submission(desk.chain.authorize()))
-    assert isinstance(answer.problem, PublicationSupersededError) is bool(late)
+    assert slug(answer.problem) == ("publication-superseded" if late else None)
     await desk.publish(PERSONAL, NEWER, version=2)
     answer = await desk.accesses.answer(desk.submission(desk.chain.authorize()))
     assert released(answer).publication == 2

@@ -10,7 +10,6 @@ from typing import cast
 
 import pytest
 
-from gateway.accesses import CannotRecordError
 from gateway.errors import StoreUnavailableError
 from gateway.namings import Namings
 from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
@@ -24,6 +23,7 @@ from ledger.recorder.recorder import Recorder
 from ledger.recorder.records import Sent, Settled, encode_records
 from ledger.transactions import Fee, Transaction, sign_transaction
 from tests.gateway.test_access_stores import entry
+from tests.support.problems import refused_as
 from tests.support.recording import until
 
 
@@ -115,7 +115,7 @@ async def test_nothing_new_is_recorded_while_too_much_is_not_noted(
     recording = Recording(cast("Recorder", None), unclaimed, cast("Namings", None))
     waiting, new = entry(1), entry(2)
     unclaimed(waiting.submission, waiting.recorded)
-    with pytest.raises(CannotRecordError):
+    with refused_as("cannot-record"):
         await recording.record(new.submission, new.recorded.access)
     await unclaimed.close()
     await database.close()

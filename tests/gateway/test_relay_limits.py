@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.access_services import AccessServices
-from gateway.errors import BodyError, ForbiddenError, ThrottledError
-from gateway.relays import Act, RefusedError
+from gateway.errors import BodyError, ForbiddenError, RefusedError, ThrottledError
+from gateway.relays import Act
 from ledger import contracts, queries, signing
 from ledger.contracts import Approval
 from ledger.hexes import to_hex

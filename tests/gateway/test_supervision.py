@@ -3,8 +3,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import pytest
 
-from gateway.errors import ChainUnavailableError, GatewayError, StoreUnavailableError
-from gateway.relays import RefusedStateError
+from gateway.errors import GatewayError, RefusedError, StoreUnavailableError, UnavailableError
 from gateway.store.alerts import SqlAlertStore
 from gateway.store.database import Database
 from gateway.supervision.rules import (
@@ -287,7 +286,7 @@ async def test_an_alert_suspends_one_agreement_once_with_reason_and_appeal(
     database: Database,
 ) -> None:
     suspensions = Suspensions()
-    suspensions.refuses = ChainUnavailableError("away")
+    suspensions.refuses = UnavailableError("away", "chain-unavailable")
     store = SqlAlertStore(database)
     watch = Watch(
         rush(),
@@ -311,7 +310,7 @@ async def test_an_alert_suspends_one_agreement_once_with_reason_and_appeal(
     assert (alert.suspended_until, alert.transaction) == (NOON + 5 + 1800, b"\x0a" * 32)
 
 
-UNSEEN = RefusedStateError(Revert("SuspensionUnseen", (), b""))
+UNSEEN = RefusedError(Revert("SuspensionUnseen", (), b""))
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -341,7 +340,7 @@ async def test_what_came_before_a_look_suspends_nothing_after_it(
 ) -> None:
     """An alert that waited for the node, and a gateway that reads only now: both rest on what the regulator saw."""
     suspensions, store, trail = Suspensions(), SqlAlertStore(database), rush()
-    suspensions.refuses = ChainUnavailableError("away")
+    suspensions.refuses = UnavailableError("away", "chain-unavailable")
     waiting = suspending(trail, store, suspensions)
     await waiting.step()
     suspensions.refuses = None

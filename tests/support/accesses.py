@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gateway.accesses import Accesses, RecorderNotNamedError
+from gateway.accesses import Accesses, not_named
 from gateway.bases import Bases
 from gateway.errors import StoreUnavailableError
 from gateway.ingest import UploadRules
@@ -220,7 +220,7 @@ class FakeChain:
 
     async def check(self, consumer: bytes) -> None:
         if consumer in self.unnamed:
-            raise RecorderNotNamedError(consumer, RECORDER)
+            raise not_named(consumer, RECORDER)
 
     async def link_bounds(self, subject: bytes) -> LinkBounds:
         return LinkBounds((self.authority,), self.links_from)

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from gateway.auth import Authenticator, CallerLimits, Rules
-from gateway.errors import ChallengeError
+from gateway.errors import UnauthenticatedError
 from gateway.store.sessions import LiveSession, NewSession
 from ledger.challenges import (
     CHALLENGE_LIFETIME,
@@ -240,9 +240,9 @@ async def test_the_signature_of_the_vectors_begins_a_session_once(place: int) ->
     gateway, signature = authenticator(), from_hex(one[signed])
     session = await gateway.begin_session(message, signer, signature)
     assert session.expires_at == NOW + RULES.session_lifetime
-    with pytest.raises(ChallengeError, match="used"):
+    with pytest.raises(UnauthenticatedError, match="used"):
         await gateway.begin_session(message, signer, signature)
-    with pytest.raises(ChallengeError, match="over"):
+    with pytest.raises(UnauthenticatedError, match="over"):
         await authenticator(NOW + CHALLENGE_LIFETIME).begin_session(message, signer, signature)
 
 
