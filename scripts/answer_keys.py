@@ -1,8 +1,10 @@
 """Answer keys in memory, for what sends so much that a request book on disk would be the bottleneck."""
 
 from ledger.answer_keys import REQUESTS_PER_KEY, make_nonce, nonce_word
+from ledger.exchange import KeyedSubmission
 from ledger.sealing import OpeningKey, Suite
-from ledger.typed_data import Domain
+from ledger.signing import sign
+from ledger.typed_data import AccessRequest, Domain, digest
 
 
 class DrawnKeys:
@@ -39,6 +41,20 @@ class DrawnKeys:
             self._keys[self._word] = drawn
         self._used += 1
         return make_nonce(self._word, self._used - 1), self._key
+
+    def submission(
+        self,
+        private_key: bytes,
+        basis: bytes,
+        *,
+        fields: int,
+        deadline: int,
+        item: bytes = bytes(32),
+    ) -> KeyedSubmission:
+        """Sign a new request of the consumer."""
+        nonce, key = self.next()
+        request = AccessRequest(self._consumer, basis, item, fields, nonce, deadline)
+        return KeyedSubmission(request, sign(digest(request, self._domain), private_key), key)
 
     def opening(self, nonce: int) -> OpeningKey:
         """Return what opens the answer to a request with a nonce from here."""

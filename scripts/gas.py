@@ -15,25 +15,17 @@ from ledger import contracts, views
 from ledger.contracts import Approval, ContractCall
 from ledger.enumerations import Class, VoidGround
 from ledger.events import OrderTerms
-from ledger.events.identifiers import agreement_id, order_id
+from ledger.events.identifiers import order_id
 from ledger.typed_data import (
-    Freeze,
+    Authorization,
     GuardianAppointment,
-    Revocation,
-    SignedRecord,
     SignerRotation,
     digest,
     struct_hash,
 )
-from scripts.bench.bare_chain import (
-    ALL_FIELDS,
-    DAY,
-    Account,
-    BareChain,
-    Person,
-    bare_chain,
-)
+from scripts.bench.bare_chain import BareChain, bare_chain
 from scripts.bench.gas import use
+from scripts.scenario import ALL_FIELDS, DAY, Party, Subject
 from wallet.passkey import SoftwarePasskey
 
 RECORDS: Final = (1, 1_000, 1_000_000)
@@ -76,13 +68,17 @@ def main() -> int:
 
 def governing(chain: BareChain) -> Iterator[Row]:
     """What bounds the parties' powers: recorders, orders, suspensions, links."""
-    other = Account.draw().address
-    yield "name a second recorder", _gas(chain, chain.bank, contracts.name_recorder(other)), 1
-    yield "dismiss it", _gas(chain, chain.bank, contracts.dismiss_recorder(other)), 1
+    other = Party.draw().address
+    yield (
+        "name a second recorder",
+        _gas(chain, chain.parties.bank, contracts.name_recorder(other)),
+        1,
+    )
+    yield "dismiss it", _gas(chain, chain.parties.bank, contracts.dismiss_recorder(other)), 1
     now = int(time.time())
     terms = OrderTerms(
-        chain.dataset,
-        chain.purpose,
+        chain.terms.dataset,
+        chain.terms.purpose,
         Class.CONDITIONAL,
         ALL_FIELDS,
         now,
@@ -91,87 +87,76 @@ def governing(chain: BareChain) -> Iterator[Row]:
         secrets.token_bytes(32),
     )
     order = order_id(terms)
-    yield "issue an order", _gas(chain, chain.authority, contracts.issue_order(terms)), 1
+    yield "issue an order", _gas(chain, chain.parties.authority, contracts.issue_order(terms)), 1
     countersign = contracts.countersign_order(order)
-    yield "countersign it", _gas(chain, chain.regulator, countersign), 1
-    _gas(chain, chain.regulator, contracts.end_order(order, "over"))
-    _gas(chain, chain.regulator, contracts.review_order(order, "as it should be"))
-    machine = Account.draw()
+    yield "countersign it", _gas(chain, chain.parties.regulator, countersign), 1
+    _gas(chain, chain.parties.regulator, contracts.end_order(order, "over"))
+    _gas(chain, chain.parties.regulator, contracts.review_order(order, "as it should be"))
+    machine = Party.draw()
     appoint = contracts.appoint_supervisor(machine.address)
-    yield "appoint a supervisor", _gas(chain, chain.regulator, appoint), 1
-    agreement = agreement_id(chain.bank.address, chain.dataset, chain.purpose)
-    suspend = contracts.suspend_agreement(agreement, "odd")
+    yield "appoint a supervisor", _gas(chain, chain.parties.regulator, appoint), 1
+    suspend = contracts.suspend_agreement(chain.terms.agreement, "odd")
     yield "suspend an agreement", _gas(chain, machine, suspend), 1
-    review = contracts.review_suspension(agreement, 0, "nothing")
-    yield "look at the suspension, and end it", _gas(chain, chain.regulator, review), 1
+    review = contracts.review_suspension(chain.terms.agreement, 0, "nothing")
+    yield "look at the suspension, and end it", _gas(chain, chain.parties.regulator, review), 1
 
 
 def stopping(chain: BareChain) -> Iterator[Row]:
     """What stops a person's id, and gives uses back."""
-    person = _granted(chain)
-    freeze = Freeze(person.subject, True, secrets.token_bytes(32), _soon())
-    yield (
-        "freeze",
-        _gas(chain, chain.authority, contracts.set_frozen(freeze, _by(chain, person, freeze))),
-        1,
-    )
-    person = _granted(chain)
-    revoke = Revocation(person.subject, person.basis, _soon())
-    yield (
-        "revoke",
-        _gas(chain, chain.authority, contracts.revoke(revoke, _by(chain, person, revoke))),
-        1,
-    )
-    early = Revocation(person.subject, secrets.token_bytes(32), _soon())
-    yield (
-        "revoke before the grant",
-        _gas(chain, chain.authority, contracts.revoke(early, _by(chain, person, early))),
-        1,
-    )
+    relay = chain.parties.authority
+    person, _ = _granted(chain)
+    yield "freeze", _gas(chain, relay, chain.freeze_call(person)), 1
+    person, authorization = _granted(chain)
+    revoke = chain.revoke_call(person, struct_hash(authorization))
+    yield "revoke", _gas(chain, relay, revoke), 1
+    early = chain.revoke_call(person, secrets.token_bytes(32))
+    yield "revoke before the grant", _gas(chain, relay, early), 1
     guardian = GuardianAppointment(
-        person.subject, Account.draw().address, _soon(), secrets.token_bytes(32), _soon()
+        person.id, Party.draw().address, _soon(), secrets.token_bytes(32), _soon()
     )
-    appoint = contracts.appoint_guardian(guardian, _by(chain, person, guardian))
-    yield "appoint a guardian", _gas(chain, chain.authority, appoint), 1
+    appoint = contracts.appoint_guardian(guardian, chain.approval(guardian, person))
+    yield "appoint a guardian", _gas(chain, relay, appoint), 1
     yield "rotate, both passkeys", _rotation(chain, 64), 1
     yield "rotate, both passkeys, a key of 492 bytes", _rotation(chain, 492), 1
-    recovery = contracts.start_recovery(person.subject, Account.draw().address)
-    yield "start a recovery", _gas(chain, chain.identity, recovery), 1
-    close = contracts.close_subject(person.subject)
-    yield "close an id", _gas(chain, chain.identity, close), 1
-    yield "end its links", _gas(chain, chain.identity, contracts.end_links(person.subject)), 1
+    recovery = contracts.start_recovery(person.id, Party.draw().address)
+    yield "start a recovery", _gas(chain, chain.parties.identity_authority, recovery), 1
+    close = contracts.close_subject(person.id)
+    yield "close an id", _gas(chain, chain.parties.identity_authority, close), 1
+    yield (
+        "end its links",
+        _gas(chain, chain.parties.identity_authority, contracts.end_links(person.id)),
+        1,
+    )
     use(chain, chain.requests(1))
     wanted = chain.people[0].authorization
     seen = chain.rpc.send(views.grant_of(chain.deployment.contracts, struct_hash(wanted)))
     void = contracts.void_access(
         1, wanted, seen.last_use, 0, VoidGround.UNSIGNED, "nobody signed it"
     )
-    yield "void an access", _gas(chain, chain.regulator, void), 1
+    yield "void an access", _gas(chain, chain.parties.regulator, void), 1
 
 
 def publishing(chain: BareChain) -> Iterator[Row]:
     """A version after the first one, of any number of records."""
-    chain.send(chain.provider, contracts.publish(chain.dataset, secrets.token_bytes(32), 1))
+    chain.send(
+        chain.parties.provider, contracts.publish(chain.terms.dataset, secrets.token_bytes(32), 1)
+    )
     for count in RECORDS:
-        call = contracts.publish(chain.dataset, secrets.token_bytes(32), count)
-        (receipt,) = chain.send(chain.provider, call)
-        yield f"publish {count:,} record{'s' * (count > 1)}", receipt.gas_used, 1
+        call = contracts.publish(chain.terms.dataset, secrets.token_bytes(32), count)
+        what = f"publish {count:,} record{'s' * (count > 1)}"
+        yield what, _gas(chain, chain.parties.provider, call), 1
 
 
 def authorizing(chain: BareChain) -> Iterator[Row]:
     """A grant under an agreement that others have used."""
-    person = chain.new_person()
-    approval = _by(chain, person, person.authorization)
-    yield "authorize, signed by an account", _grant(chain, person, approval), 1
-    person, verifier = chain.new_person(), chain.deployment.webauthn_verifier
+    person, authorization = _granting(chain)
+    approval = chain.approval(authorization, person)
+    yield "authorize, signed by an account", _grant(chain, authorization, approval), 1
+    _, record = _granting(chain)
     passkey = SoftwarePasskey(secrets.token_bytes(32), "wallet.example")
-    record = person.authorization
     assertion = passkey.sign(digest(record, chain.deployment.domain_of(record)))
-    yield (
-        "authorize, signed by a passkey",
-        _grant(chain, person, Approval(passkey.signer(verifier), assertion)),
-        1,
-    )
+    approval = Approval(passkey.signer(chain.deployment.webauthn_verifier), assertion)
+    yield "authorize, signed by a passkey", _grant(chain, record, approval), 1
 
 
 def accessing(chain: BareChain) -> Iterator[Row]:
@@ -191,37 +176,38 @@ def _rotation(chain: BareChain, length: int) -> int:
     passkey = SoftwarePasskey(secrets.token_bytes(32), "wallet.example")
     verifier, subject = chain.deployment.webauthn_verifier, secrets.token_bytes(32)
     signer = passkey.signer(verifier)
-    chain.send(chain.identity, contracts.register_subjects([subject], [signer]))
+    chain.send(chain.parties.identity_authority, contracts.register_subjects([subject], [signer]))
     new = verifier + secrets.token_bytes(length)
     rotation = SignerRotation(subject, new, secrets.token_bytes(32), _soon())
     assertion = passkey.sign(digest(rotation, chain.deployment.domain_of(rotation)))
     call = contracts.rotate_signer(rotation, Approval(signer, assertion))
-    return _gas(chain, chain.authority, call)
+    return _gas(chain, chain.parties.authority, call)
 
 
-def _granted(chain: BareChain) -> Person:
-    person = chain.new_person()
-    _grant(chain, person, _by(chain, person, person.authorization))
-    return person
+def _granting(chain: BareChain) -> tuple[Subject, Authorization]:
+    """Draw a person that is not registered, with what it could grant."""
+    person = Subject(secrets.token_bytes(32), secrets.token_bytes(32))
+    return person, chain.many_uses(person)
 
 
-def _by(chain: BareChain, person: Person, record: SignedRecord) -> Approval:
-    return Approval(person.account.address, chain.sign(record, person.account))
+def _granted(chain: BareChain) -> tuple[Subject, Authorization]:
+    person, authorization = _granting(chain)
+    _grant(chain, authorization, chain.approval(authorization, person))
+    return person, authorization
 
 
 def _soon() -> int:
     return int(time.time()) + DAY
 
 
-def _gas(chain: BareChain, account: Account, call: ContractCall) -> int:
-    (receipt,) = chain.send(account, call)
-    return receipt.gas_used
+def _gas(chain: BareChain, party: Party, call: ContractCall) -> int:
+    return chain.send(party, call).gas_used
 
 
-def _grant(chain: BareChain, person: Person, approval: Approval) -> int:
-    chain.send(chain.identity, contracts.register_subjects([person.subject], [approval.signer]))
-    (receipt,) = chain.send(chain.authority, contracts.grant(person.authorization, approval))
-    return receipt.gas_used
+def _grant(chain: BareChain, record: Authorization, approval: Approval) -> int:
+    register = contracts.register_subjects([record.subject], [approval.signer])
+    chain.send(chain.parties.identity_authority, register)
+    return _gas(chain, chain.parties.authority, contracts.grant(record, approval))
 
 
 if __name__ == "__main__":

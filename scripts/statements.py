@@ -1,8 +1,9 @@
-"""True statements for authorizations that nobody was asked for: those of benches, faults and tests.
+"""Authorizations that nobody was asked for, with true statements: those of benches, faults and tests.
 
 record = stated(record, Names("Quancheng Bank", "Real estate", FIELDS, pairs(TEXTS), YEAR))
 """
 
+import secrets
 from typing import Final
 
 import msgspec
@@ -32,6 +33,44 @@ CASE_NUMBER: Final = "CASE-4711"
 def pairs(texts: tuple[Text, ...]) -> tuple[tuple[str, str], ...]:
     """Return a purpose's texts as `Names` has them."""
     return tuple((one.language, one.template) for one in texts)
+
+
+def unstated(
+    subject: bytes,
+    consumer: bytes,
+    dataset: bytes,
+    purpose: bytes,
+    *,
+    now: int,
+    fields: int,
+    item: bytes = bytes(32),
+    max_uses: int = 1,
+    min_interval: int = 0,
+    earlier: int = 60,
+    validity: int = 30 * 86_400,
+    lifetime: int = 3600,
+) -> Authorization:
+    """Return a new authorization without its statement.
+
+    It holds from `earlier` seconds before `now` on for `validity` seconds, and may be granted for
+    `lifetime` seconds.
+    """
+    return Authorization(
+        subject=subject,
+        consumer=consumer,
+        dataset=dataset,
+        item=item,
+        purpose=purpose,
+        fields=fields,
+        case_reference=secrets.token_bytes(32),
+        statement="",
+        not_before=now - earlier,
+        expires_at=now - earlier + validity,
+        max_uses=max_uses,
+        min_interval=min_interval,
+        nonce=secrets.token_bytes(32),
+        deadline=now + lifetime,
+    )
 
 
 def stated(

@@ -22,7 +22,7 @@ from ledger import contracts
 from ledger.deployment import encode_deployment
 from ledger.enumerations import Roles
 from ledger.events import PurposeTerms, Text
-from scripts.bench.bare_chain import ASKED_FIELDS, DAY, MOST_USES, YEAR
+from scripts.bench.bare_chain import ASKED_FIELDS
 from scripts.bench.bench import Bench, run_module, wait_until
 from scripts.bench.department import PublishingPlan, publish
 from scripts.bench.load import Grant, Plan, Report
@@ -32,7 +32,9 @@ from scripts.demo.cast import BANK, INSURER, REAL_ESTATE, REGULATOR
 from scripts.demo.files import CityFiles, Resident
 from scripts.demo.publish import workspace
 from scripts.demo.stage import Stage
-from scripts.demo.world import ACCOUNT, SCRYPT_N, Party, World, purpose_of
+from scripts.demo.world import ACCOUNT, Party, World, purpose_of
+from scripts.processes import SCRYPT_N
+from scripts.scenario import DAY, MAX_USES, YEAR
 from wallet.citizen.enrolment import NewId, enrol_person
 from wallet.citizen.proposal import compose
 from wallet.client.asks import Ask, Asked, new_ask
@@ -69,7 +71,7 @@ _PURPOSE: Final = PurposeTerms(
         ),
     ),
     max_validity=YEAR,
-    max_uses=MOST_USES,
+    max_uses=MAX_USES,
     min_interval=0,
     retention=YEAR,
 )
@@ -246,7 +248,7 @@ class FullCity:
             fields=self.world.mask(REAL_ESTATE),
             case_number=f"bench-{secrets.token_hex(4)}",
             expires_at=int(time.time()) + 30 * DAY,
-            max_uses=MOST_USES,
+            max_uses=MAX_USES,
         )
 
 

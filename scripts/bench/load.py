@@ -196,17 +196,13 @@ class Load:
 
     def _sign(self) -> tuple[KeyedSubmission, Basis]:
         id_, basis = next(self._bases)
-        nonce, key = self._answer_keys.next()
-        request = AccessRequest(
-            consumer=self._key.address,
-            basis=id_,
-            item=bytes(32),
+        submission = self._answer_keys.submission(
+            self._plan.key,
+            id_,
             fields=self._plan.fields,
-            nonce=nonce,
             deadline=int(time.time()) + _LIFETIME,
         )
-        signature = self._key.sign_record(request, self._domain)
-        return KeyedSubmission(request, signature, key), basis
+        return submission, basis
 
     def _opened(
         self, submission: KeyedSubmission, basis: Basis, result: AccessResult

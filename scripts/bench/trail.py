@@ -6,6 +6,7 @@ what a rate does when there is ten times as much.
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,10 @@ from ledger.deployment import encode_deployment
 from scripts.bench.bare_chain import BareChain, bare_chain
 from scripts.bench.baselines import prepared_batches, web3_logs
 from scripts.bench.bench import Bench, BenchError, percentile, run_module, wait_until
-from scripts.bench.gateway_process import GatewayProcess, gateway_process
 from scripts.bench.machine import peak_memory, wait_until_calm
 from scripts.bench.replaying import Replayed, ReplayPlan
 from scripts.bench.results import Line, Part, Point, Sense
+from scripts.processes import GatewayProcess
 from wallet.client.calls import HttpCall
 from wallet.client.party import PartyKey
 from wallet.client.relays import my_history
@@ -130,19 +131,25 @@ def _index(
     bench: Bench, chain: BareChain, size: int, home: Path, top: float, *, last: bool
 ) -> None:
     """Let a new gateway index everything; then ask it for pages."""
-    with gateway_process(chain, home / f"gateway-{size}") as gateway:
+    gateway = GatewayProcess(chain, home / f"gateway-{size}", chain.parties.recorder)
+    with ExitStack() as stack:
+        gateway.process.start()
+        stack.callback(gateway.stop)
         rate = _catch_up(chain, gateway, size)
         bench.say(f"{size:,}: index catching up: {rate:,.0f} accesses/s")
         bench.points.append(Point("index catching up", size, rate))
         wait_until_calm(gateway.pid, _CALM)
         history = _pages(
-            gateway, chain, [(person.account.private_key, my_history()) for person in chain.people]
+            gateway, chain, [(person.subject.private_key, my_history()) for person in chain.people]
         )
         traced = _pages(
             gateway,
             chain,
             [
-                (chain.regulator.private_key, trace(subject=person.subject).asked_by(None))
+                (
+                    chain.parties.regulator.private_key,
+                    trace(subject=person.subject.id).asked_by(None),
+                )
                 for person in chain.people
             ],
         )

@@ -9,7 +9,8 @@ from scripts.city.catalogue import ENTERPRISES, RESIDENTS
 from scripts.city.write import Size
 from scripts.demo.files import CityFiles
 from scripts.demo.stage import Stage
-from scripts.demo.world import SCRYPT_N, World
+from scripts.demo.world import World
+from scripts.processes import SCRYPT_N
 from wallet.passwords import Password
 from wallet.supervisor import Supervisor, SupervisorSettings
 

@@ -21,6 +21,7 @@ from scripts.demo import cast
 from scripts.demo.cast import Role
 from scripts.demo.files import CityFiles
 from scripts.demo.stage import Stage
+from scripts.processes import SCRYPT_N
 from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger, Mined, transact
 from wallet.client.transports import Client, Endpoints
@@ -32,8 +33,6 @@ T = TypeVar("T")
 
 ACCOUNT: Final = "account"
 ENCRYPTION: Final = "encryption"
-SCRYPT_N: Final = 2**12
-"""The least there is: the demo's keystores are worth nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,11 +122,11 @@ def driver(
     town, home = stage.town, stage.town.home
     plan = PlayPlan(
         gateway=gateway or stage.client_proxy.url,
-        deployment=encode_deployment(town.deployment),
-        dataset=town.chain.dataset,
-        purpose=town.chain.purpose,
-        consumers=town.consumers,
-        citizens=town.citizens,
+        deployment=encode_deployment(town.chain.deployment),
+        dataset=town.terms.dataset,
+        purpose=town.terms.purpose,
+        consumers=town.chain.parties.consumers,
+        citizens=tuple(town.people),
         seed=seed,
         workers=pace.workers,
         pause=pace.pause,
@@ -237,7 +237,7 @@ def replay(stage: Stage) -> ReplayReport:
         client.run(fetch_journal(path))
     journals = [KeyholderJournal(one, one.parent.name) for one in stage.journals]
     return replay_node(
-        stage.town.chain.rpc, stage.town.deployment, [GatewayJournal(path), *journals]
+        stage.town.chain.rpc, stage.town.chain.deployment, [GatewayJournal(path), *journals]
     )
 
 
@@ -275,7 +275,7 @@ def count_all(stage: Stage, told: PlayReport, *, findings: int) -> Counts:
 def events_of(stage: Stage) -> list[Event]:
     """Return every event of the five contracts, from the node."""
     town = stage.town
-    rpc, deployment = town.chain.rpc, town.deployment
+    rpc, deployment = town.chain.rpc, town.chain.deployment
     newest = rpc.send(queries.block_number())
     decoder = EventDecoder(deployment.contracts)
     pages = read_logs(rpc, deployment.contracts, deployment.block_number, newest)

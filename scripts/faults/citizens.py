@@ -11,7 +11,7 @@ import msgspec
 
 from ledger.contracts import Approval
 from ledger.hexes import from_hex
-from ledger.signing import address_of, sign
+from ledger.signing import sign
 from ledger.typed_data import (
     Authorization,
     Freeze,
@@ -20,11 +20,10 @@ from ledger.typed_data import (
     digest,
     struct_hash,
 )
-from scripts.bench.bare_chain import ALL_FIELDS, DAY, names_of
 from scripts.faults.desk import Desk, Grant, is_lasting, kind_of
 from scripts.faults.told import ToldAct
-from scripts.faults.town import Citizen, Consumer
-from scripts.statements import stated
+from scripts.scenario import ALL_FIELDS, DAY, Party, Person, names_of
+from scripts.statements import stated, unstated
 from wallet.client.calls import HttpCall
 from wallet.client.relays import relay_act, relay_authorization
 from wallet.client.transactions import Mined
@@ -45,7 +44,7 @@ class _Done(msgspec.Struct):
 class _CitizenPlayer:
     """One citizen at play."""
 
-    def __init__(self, desk: Desk, citizen: Citizen, source: random.Random) -> None:
+    def __init__(self, desk: Desk, citizen: Person, source: random.Random) -> None:
         self._desk = desk
         self._citizen = citizen
         self._random = source
@@ -65,7 +64,10 @@ class _CitizenPlayer:
 
     async def _grant(self) -> None:
         consumer = self._random.choice(self._desk.plan.consumers)
-        record = self._authorization(consumer)
+        plan = self._desk.plan
+        record = new_authorization(
+            *(plan.dataset, plan.purpose, self._citizen, consumer, self._random.choice(_USES))
+        )
         about = struct_hash(record)
         call = relay_authorization(record, self._approve(record), self._citizen.link, None)
         if await self._act("grant", about, call):
@@ -76,16 +78,16 @@ class _CitizenPlayer:
     async def _revoke(self) -> None:
         grant = self._standing.pop(self._random.randrange(len(self._standing)))
         until = int(time.time()) + DAY
-        record = Revocation(self._citizen.subject, grant.authorization, until)
+        record = Revocation(self._citizen.subject.id, grant.authorization, until)
         call = relay_act(record, self._approve(record))
         grant.revoked = await self._act("revocation", grant.authorization, call)
 
     async def _freeze(self) -> None:
         for frozen, kind in ((True, "freeze"), (False, "end of a freeze")):
             until = int(time.time()) + DAY
-            record = Freeze(self._citizen.subject, frozen, secrets.token_bytes(32), until)
+            record = Freeze(self._citizen.subject.id, frozen, secrets.token_bytes(32), until)
             call = relay_act(record, self._approve(record))
-            await self._act(kind, self._citizen.subject, call)
+            await self._act(kind, self._citizen.subject.id, call)
             await asyncio.sleep(self._random.uniform(0.1, 0.5))
 
     async def _act(self, kind: str, about: bytes, call: HttpCall[Mined]) -> bool:
@@ -114,32 +116,27 @@ class _CitizenPlayer:
         self._desk.unanswered += 1
         return False
 
-    def _authorization(self, consumer: Consumer) -> Authorization:
-        plan, now = self._desk.plan, int(time.time())
-        record = Authorization(
-            subject=self._citizen.subject,
-            consumer=address_of(consumer.key),
-            dataset=plan.dataset,
-            item=bytes(32),
-            purpose=plan.purpose,
-            fields=ALL_FIELDS,
-            case_reference=secrets.token_bytes(32),
-            statement="",
-            not_before=now - DAY,
-            expires_at=now + 30 * DAY,
-            max_uses=self._random.choice(_USES),
-            min_interval=0,
-            nonce=secrets.token_bytes(32),
-            deadline=now + DAY,
-        )
-        return stated(record, names_of(consumer.name))
-
     def _approve(self, record: SignedRecord) -> Approval:
-        key = self._citizen.key
-        signed = sign(digest(record, self._desk.deployment.domain_of(record)), key)
-        return Approval(address_of(key), signed)
+        subject = self._citizen.subject
+        signed = digest(record, self._desk.deployment.domain_of(record))
+        return Approval(subject.signer, sign(signed, subject.private_key))
 
 
-async def play_citizen(desk: Desk, citizen: Citizen, source: random.Random) -> None:
+def new_authorization(
+    dataset: bytes, purpose: bytes, citizen: Person, consumer: Party, max_uses: int
+) -> Authorization:
+    """Return what a citizen signs; it holds also where a clock is hours off."""
+    record = unstated(
+        *(citizen.subject.id, consumer.address, dataset, purpose),
+        now=int(time.time()),
+        fields=ALL_FIELDS,
+        max_uses=max_uses,
+        earlier=DAY,
+        lifetime=DAY,
+    )
+    return stated(record, names_of(consumer.name))
+
+
+async def play_citizen(desk: Desk, citizen: Person, source: random.Random) -> None:
     """Play a citizen until the play is over."""
     await _CitizenPlayer(desk, citizen, source).play()

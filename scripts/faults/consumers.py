@@ -19,13 +19,12 @@ from ledger.exchange import (
     encode_submissions,
 )
 from ledger.hexes import from_hex
-from ledger.signing import address_of, sign
-from ledger.typed_data import AccessRequest, digest, struct_hash
+from ledger.typed_data import AccessRequest, struct_hash
 from scripts.answer_keys import DrawnKeys
-from scripts.bench.bare_chain import ASKED_FIELDS, DAY
+from scripts.bench.bare_chain import ASKED_FIELDS
 from scripts.faults.desk import Desk, Grant, is_lasting, kind_of
 from scripts.faults.told import ToldAccess
-from scripts.faults.town import Consumer
+from scripts.scenario import DAY, Party
 from wallet.client.errors import RELEASE_STOPPED, VerificationError
 from wallet.client.opening import open_release
 
@@ -56,25 +55,18 @@ class ConsumerRole:
         consumer: the keys.
     """
 
-    def __init__(self, desk: Desk, consumer: Consumer) -> None:
+    def __init__(self, desk: Desk, consumer: Party) -> None:
         self.desk = desk
-        self.address = address_of(consumer.key)
-        self._key = consumer.key
+        self.address = consumer.address
+        self._key = consumer.private_key
         self._domain = desk.deployment.domain_of(AccessRequest)
         self._answer_keys = DrawnKeys(self._domain, self.address)
 
     def sign(self, authorization: bytes) -> KeyedSubmission:
         """Sign a new request."""
-        nonce, key = self._answer_keys.next()
-        request = AccessRequest(
-            consumer=self.address,
-            basis=authorization,
-            item=bytes(32),
-            fields=ASKED_FIELDS,
-            nonce=nonce,
-            deadline=int(time.time()) + DAY,
+        return self._answer_keys.submission(
+            *(self._key, authorization), fields=ASKED_FIELDS, deadline=int(time.time()) + DAY
         )
-        return KeyedSubmission(request, sign(digest(request, self._domain), self._key), key)
 
     def opens(self, result: AccessResult) -> bool:
         """Whether a release is there and opens; if it is there and does not, that is noted."""

@@ -10,8 +10,8 @@ import msgspec
 
 from ledger.deployment import decode_deployment
 from ledger.encoding import Schema
-from scripts.bench.bare_chain import FIELDS
 from scripts.faults.told import PlayPlan, PlayReport, Sign, ToldAccess, ToldAct
+from scripts.scenario import FIELDS
 
 _TIMEOUT: Final = 15.0
 """Seconds for one request: more than the gateway's own patience."""

@@ -10,7 +10,8 @@ from scripts.faults.campaign import Driver
 from scripts.faults.errors import FaultRunError, NotStruckError
 from scripts.faults.planning import Fault, Strike
 from scripts.faults.proxy import Proxy, Trick
-from scripts.faults.stage import START_TIMEOUT, Stage
+from scripts.faults.stage import Stage
+from scripts.processes import START_TIMEOUT
 
 _REACHED: Final = 30.0
 """Seconds within which a failpoint must be reached, or a message come by."""

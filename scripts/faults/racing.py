@@ -1,7 +1,6 @@
 """The second control's server: (c) of the benchmark, check by `eth_call` and serve, in the gateway's place."""
 
 import asyncio
-import copy
 import time
 from typing import Final
 
@@ -24,6 +23,7 @@ from scripts.bench.bench import BenchError
 from scripts.faults.errors import FaultRunError
 from scripts.faults.proxy import Proxy, Upstream
 from scripts.faults.stage import Stage
+from scripts.faults.town import SECOND_RECORDER
 
 _PATH: Final = b"POST /v1/accesses "
 _ZERO: Final = bytes(32)
@@ -43,13 +43,12 @@ class Racing(Proxy):
     def __init__(self, stage: Stage) -> None:
         super().__init__([stage.gateway.port], b"")
         town = stage.town
-        self._domain = town.deployment.domain_of(AccessRequest)
-        self._release = _empty_release(town.chain.dataset)
-        chain = copy.copy(town.chain)
-        chain.recorder = town.second_recorder
-        nonce = town.chain.rpc.send(queries.transaction_count(chain.recorder.address, "pending"))
+        self._domain = town.chain.deployment.domain_of(AccessRequest)
+        self._release = _empty_release(town.terms.dataset)
+        account = SECOND_RECORDER.address
+        nonce = town.chain.rpc.send(queries.transaction_count(account, "pending"))
         self._rpc = AsyncRpc(stage.node.url)
-        self._checking = CheckThenServe(chain, self._rpc, nonce)
+        self._checking = CheckThenServe(town.chain, SECOND_RECORDER, self._rpc, nonce)
         self._served = 0
         self._recording: asyncio.Task[None] | None = None
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -13,21 +12,16 @@ import msgspec
 
 from ledger import views
 from ledger.hexes import to_hex
-from scripts.bench.bare_chain import Account
 from scripts.faults.errors import FaultRunError, NotStruckError
 from scripts.faults.gateway import FILE, UNJOURNALED, Orders, taken_file
-from scripts.faults.ports import free_port
 from scripts.faults.proxy import Proxy
-from scripts.faults.town import PASSWORD, Town, store_keyholder
+from scripts.faults.town import SECOND_RECORDER, Town
+from scripts.processes import START_TIMEOUT, STOP_TIMEOUT, GatewayProcess, keyholder_process
+from scripts.scenario import Party
 from wallet.client.party import PartyKey
 from wallet.client.transports import Client, Endpoints
-from wallet.passwords import Password
 from wallet.supervisor.errors import SupervisorError
-from wallet.supervisor.layout import HOST
-from wallet.supervisor.processes import Process, Service
 
-START_TIMEOUT: Final = 60.0
-STOP_TIMEOUT: Final = 40.0
 DATABASE_TIMEOUT: Final = 1.0
 """Seconds that the gateway waits for its database: short, so that a locked one is noticed soon."""
 _POLL: Final = 0.02
@@ -35,69 +29,41 @@ _TAKEN: Final = 20.0
 _SETTLE: Final = 2.0
 """Seconds after which what a caller did not wait for is in the journals too."""
 _SETTINGS: Final = {
-    "DATABASE_TIMEOUT": str(DATABASE_TIMEOUT),
-    "NODE_TIMEOUT": "3",
-    "PATIENCE": "6",
-    "KEYHOLDER_TIMEOUT": "4",
-    "EMBEDDED_CHAIN": "true",
-    "LOG_LEVEL": "info",
+    "database_timeout": str(DATABASE_TIMEOUT),
+    "node_timeout": "3",
+    "patience": "6",
+    "keyholder_timeout": "4",
+    "log_level": "info",
 }
 
 
-class Gateway:
-    """One gateway: a process that is started again and again on the same database and journal.
+class Gateway(GatewayProcess):
+    """A gateway that faults strike.
 
     Args:
         name: of its directory and process.
         town: whose gateway it is.
-        account: that records.
-        node: URL through which it reaches the node.
-        keyholders: URLs by address.
-        database: URL of its database.
-        journal: directory of its journal; None for one of its own.
+        recorder: its account.
         journaled: whether its recorder keeps a journal.
+        settings: by name in lowercase.
     """
 
     def __init__(
-        self,
-        name: str,
-        town: Town,
-        account: Account,
-        node: str,
-        keyholders: dict[str, str],
-        *,
-        database: str,
-        journal: Path | None = None,
-        journaled: bool = True,
+        self, name: str, town: Town, recorder: Party, *, journaled: bool = True, **settings: str
     ) -> None:
-        self.home = home = town.home / name
-        home.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
-        self.journal = journal or home / "journal"
+        home = town.home / name
         self._orders, self._orders_file = Orders(), home / "orders.json"
-        settings = {
+        super().__init__(
+            town.chain,
+            home,
+            recorder,
+            module="scripts.faults.gateway",
+            environment={FILE: str(self._orders_file), UNJOURNALED: "" if journaled else "1"},
             **_SETTINGS,
-            "HOST": HOST,
-            "PORT": str(self.port),
-            "DATABASE_URL": database,
-            "JOURNAL": str(self.journal),
-            "DEPLOYMENT": str(town.home / "deployment.json"),
-            "NODE_URL": node,
-            "RECORDER_KEY": str(town.store_recorder(home / "keystore", account)),
-            "KEYHOLDERS": msgspec.json.encode(keyholders).decode(),
-        }
-        environment = {f"QUANCHENG_GATEWAY_{key}": value for key, value in settings.items()}
-        environment[FILE] = str(self._orders_file)
-        environment[UNJOURNALED] = "" if journaled else "1"
-        service = _service("gateway", "scripts.faults.gateway", self.url, home, environment)
-        self._process = Process(service, Password(PASSWORD))
+            **settings,
+        )
+        self.journal = Path(settings.get("journal", home / "journal"))
         self.starts = 0
-
-    @property
-    def pid(self) -> int:
-        """Its process id; zero when it does not run."""
-        return self._process.pid or 0
 
     @property
     def log(self) -> Path:
@@ -107,7 +73,7 @@ class Gateway:
     def launch(self, *, clock: float = 0.0) -> None:
         """Start it; it may not be ready yet."""
         self._write(msgspec.structs.replace(self._orders, failpoint="", clock=clock))
-        self._process.start()
+        self.process.start()
         self.starts += 1
 
     def start(self, *, clock: float = 0.0) -> None:
@@ -126,7 +92,7 @@ class Gateway:
             FaultRunError: it ended, or is not ready in time.
         """
         try:
-            self._process.wait_until_ready(START_TIMEOUT)
+            super().wait_until_ready()
         except SupervisorError as error:
             raise FaultRunError(str(error)) from error
 
@@ -141,10 +107,6 @@ class Gateway:
         _send(self.pid, signal.SIGKILL)
         self.wait_for_end(STOP_TIMEOUT)
 
-    def stop(self) -> None:
-        """End it as an operator would."""
-        self._process.stop(STOP_TIMEOUT)
-
     def wait_for_end(self, seconds: float) -> None:
         """Return when it has ended.
 
@@ -152,7 +114,7 @@ class Gateway:
             NotStruckError: it goes on.
         """
         until = time.monotonic() + seconds
-        while self._process.is_running:
+        while self.process.is_running:
             if time.monotonic() > until:
                 raise NotStruckError(f"the gateway did not end within {seconds:.0f} s")
             time.sleep(_POLL)
@@ -166,7 +128,7 @@ class Gateway:
         orders = self._write(Orders(0, failpoint, clock, database))
         until = time.monotonic() + _TAKEN
         while not self._has_taken(orders):
-            is_over = not self._process.is_running or time.monotonic() > until
+            is_over = not self.process.is_running or time.monotonic() > until
             # It may have taken the order a moment ago, and ended by it.
             if is_over and not self._has_taken(orders):
                 raise NotStruckError("the gateway does not take orders")
@@ -199,9 +161,12 @@ class Stage:
         self.database = database
         self.node_proxy = Proxy([self.node.port], b"eth_sendRawTransaction")
         self.client_proxy = Proxy([], b"POST /v1/")
-        self._keyholders = [self._keyholder(number) for number in range(len(town.holders))]
+        self._keyholders = [
+            keyholder_process(town.chain, town.home / f"keyholder-{number}", holder)
+            for number, holder in enumerate(town.holders, 1)
+        ]
         self.node_proxy.start()
-        self.gateway = self._gateway("gateway", town.chain.recorder, journaled=journaled)
+        self.gateway = self._gateway("gateway", town.chain.parties.recorder, journaled=journaled)
         self.second: Gateway | None = None
         self.client_proxy.upstreams = (self.gateway.port,)
         self.client_proxy.start()
@@ -235,23 +200,25 @@ class Stage:
 
     def regulator(self) -> Client:
         """Return a client with which the regulator asks the gateway."""
-        key = PartyKey(self.town.chain.regulator.private_key)
+        key = PartyKey(self.town.chain.parties.regulator.private_key)
         endpoints = Endpoints(self.gateway.url)
-        return Client(endpoints, key=key, chain_id=self.town.deployment.chain_id)
+        return Client(endpoints, key=key, chain_id=self.town.chain.deployment.chain_id)
 
     def second_gateway(self) -> Gateway:
         """Return another gateway on the same database, with an account and a journal of its own."""
         if self.second is None:
-            self.second = self._gateway("second", self.town.second_recorder)
+            self.second = self._gateway("second", SECOND_RECORDER)
         return self.second
 
     def twin(self) -> Gateway:
         """Return a gateway that somebody started a second time: the same account and journal."""
-        return self._gateway("twin", self.town.chain.recorder, journal=self.gateway.journal)
+        recorder = self.town.chain.parties.recorder
+        return self._gateway("twin", recorder, journal=str(self.gateway.journal))
 
     def sequence(self) -> int:
         """Return how many accesses the node has now."""
-        return self.town.chain.rpc.send(views.log_state(self.town.deployment.contracts)).sequence
+        chain = self.town.chain
+        return chain.rpc.send(views.log_state(chain.contracts)).sequence
 
     def settle_second(self) -> None:
         """Let the second gateway finish what it had begun, and the node keep it.
@@ -304,70 +271,27 @@ class Stage:
         self._keyholders[number].wait_until_ready(START_TIMEOUT)
 
     def _gateway(
-        self,
-        name: str,
-        account: Account,
-        *,
-        journal: Path | None = None,
-        journaled: bool = True,
+        self, name: str, recorder: Party, *, journaled: bool = True, **settings: str
     ) -> Gateway:
-        database = self.database or f"sqlite+aiosqlite:///{self.database_file}"
+        keyholders = {
+            to_hex(holder.address): process.service.url
+            for holder, process in zip(self.town.holders, self._keyholders, strict=True)
+        }
         return Gateway(
             name,
             self.town,
-            account,
-            self.node_proxy.url,
-            {
-                to_hex(holder.address): one.service.url
-                for holder, one in zip(self.town.holders, self._keyholders, strict=True)
-            },
-            database=database,
-            journal=journal,
+            recorder,
             journaled=journaled,
+            database_url=self.database or f"sqlite+aiosqlite:///{self.database_file}",
+            node_url=self.node_proxy.url,
+            keyholders=msgspec.json.encode(keyholders).decode(),
+            **settings,
         )
 
     @property
     def database_file(self) -> Path:
         """SQLite's file, when it is SQLite."""
         return self.town.home / "gateway.db"
-
-    def _keyholder(self, number: int) -> Process:
-        town = self.town
-        home = town.home / f"keyholder-{number + 1}"
-        home.mkdir(exist_ok=True)
-        store_keyholder(home / "keystore", town.holders[number])
-        port = free_port()
-        settings = {
-            "HOME": str(home),
-            "DEPLOYMENT": str(town.home / "deployment.json"),
-            "NODE": self.node.url,
-            "HOST": HOST,
-            "PORT": str(port),
-            "POLL": "0.1",
-            "IDENTITY_AUTHORITIES": to_hex(town.chain.identity.address),
-        }
-        environment = {f"QUANCHENG_KEYHOLDER_{key}": value for key, value in settings.items()}
-        url = f"http://{HOST}:{port}"
-        service = _service("keyholder", "wallet.keyholder", url, home, environment)
-        return Process(service, Password(PASSWORD))
-
-
-def _service(
-    kind: str, module: str, url: str, home: Path, environment: Mapping[str, str]
-) -> Service:
-    password = {
-        "gateway": "QUANCHENG_GATEWAY_RECORDER_PASSWORD",
-        "keyholder": "QUANCHENG_KEYHOLDER_PASSWORD",
-    }[kind]
-    return Service(
-        name=home.name,
-        module=module,
-        url=url,
-        home=home,
-        settings=tuple(environment.items()),
-        password_settings=(password,),
-        log=home / "log",
-    )
 
 
 def _send(pid: int, number: int) -> None:

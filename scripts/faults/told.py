@@ -2,7 +2,7 @@
 
 import msgspec
 
-from scripts.faults.town import Citizen, Consumer
+from scripts.scenario import Party, Person
 
 
 class PlayPlan(msgspec.Struct, frozen=True):
@@ -24,8 +24,8 @@ class PlayPlan(msgspec.Struct, frozen=True):
     deployment: bytes
     dataset: bytes
     purpose: bytes
-    consumers: tuple[Consumer, ...]
-    citizens: tuple[Citizen, ...]
+    consumers: tuple[Party, ...]
+    citizens: tuple[Person, ...]
     seed: int
     workers: int = 3
     pause: float = 0.15

@@ -2,36 +2,33 @@
 from its journal, says what came out otherwise, and serves again only when the trail is whole.
 """
 
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from ledger import contracts
-from ledger.contracts import Approval
 from ledger.enumerations import Outcome
 from ledger.events import Accessed, Event, Granted, PurposeRegistered, PurposeTerms, Revoked, Text
 from ledger.exchange import (
     AccessResult,
     Consent,
-    KeyedSubmission,
     Submissions,
     decode_result,
     encode_submissions,
 )
 from ledger.replay import Kind
-from ledger.signing import address_of, sign
-from ledger.typed_data import AccessRequest, Authorization, digest, struct_hash
+from ledger.typed_data import AccessRequest, Authorization, struct_hash
 from scripts.answer_keys import DrawnKeys
-from scripts.bench.bare_chain import ALL_FIELDS, DAY, YEAR, names_of
 from scripts.faults.campaign import Pace, count_all, driver, events_of, replay, unexplained
+from scripts.faults.citizens import new_authorization
 from scripts.faults.stage import Stage
 from scripts.faults.told import PlayReport
 from scripts.faults.town import Town
-from scripts.statements import stated
+from scripts.scenario import DAY, YEAR
 from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger, transact
 from wallet.client.transports import Client, Endpoints
@@ -85,54 +82,29 @@ def relay_purpose(stage: Stage) -> None:
     """Let the authority register a purpose by a transaction of its own, relayed by the gateway."""
     town = stage.town
     terms = PurposeTerms("other", (Text("en", "I let {consumer} read."),), YEAR, 5, 0, YEAR)
-    key = PartyKey(town.chain.authority.private_key)
-    chain_id = town.deployment.chain_id
+    key = PartyKey(town.chain.parties.authority.private_key)
+    chain_id = town.chain.deployment.chain_id
     with Client(Endpoints(stage.gateway.url), key=key, chain_id=chain_id) as client:
-        ledger = Ledger(town.deployment, own_node=False)
+        ledger = Ledger(town.chain.deployment, own_node=False)
         client.run(transact(ledger, key, contracts.register_purpose(terms)))
 
 
 def grant_unrelayed(town: Town) -> Authorization:
     """Let a person's grant reach the node without the gateway; return what was signed."""
-    citizen, now = town.citizens[0], int(time.time())
-    unstated = Authorization(
-        subject=citizen.subject,
-        consumer=address_of(town.consumers[0].key),
-        dataset=town.chain.dataset,
-        item=bytes(32),
-        purpose=town.chain.purpose,
-        fields=ALL_FIELDS,
-        case_reference=secrets.token_bytes(32),
-        statement="",
-        not_before=now - DAY,
-        expires_at=now + DAY,
-        max_uses=5,
-        min_interval=0,
-        nonce=secrets.token_bytes(32),
-        deadline=now + DAY,
-    )
-    record = stated(unstated, names_of(town.consumers[0].name))
-    signed = sign(digest(record, town.deployment.domain_of(record)), citizen.key)
-    approval = Approval(address_of(citizen.key), signed)
-    town.chain.send(town.chain.authority, contracts.grant(record, approval))
+    terms, citizen = town.terms, town.people[0]
+    record = new_authorization(terms.dataset, terms.purpose, citizen, terms.consumer, 5)
+    town.chain.send(town.chain.parties.authority, town.chain.grant_call(citizen.subject, record))
     return record
 
 
 def use(stage: Stage, basis: bytes, consent: Consent | None = None) -> AccessResult:
     """Use an authorization once."""
     town = stage.town
-    key = town.consumers[0].key
-    domain = town.deployment.domain_of(AccessRequest)
-    nonce, answer_key = DrawnKeys(domain, address_of(key)).next()
-    request = AccessRequest(
-        consumer=address_of(key),
-        basis=basis,
-        item=bytes(32),
-        fields=1,
-        nonce=nonce,
-        deadline=int(time.time()) + DAY,
-    )
-    keyed = KeyedSubmission(request, sign(digest(request, domain), key), answer_key, consent)
+    bank = town.terms.consumer
+    keys = DrawnKeys(town.chain.deployment.domain_of(AccessRequest), bank.address)
+    deadline = int(time.time()) + DAY
+    plain = keys.submission(bank.private_key, basis, fields=1, deadline=deadline)
+    keyed = msgspec.structs.replace(plain, consent=consent)
     body = encode_submissions(Submissions((keyed,), single=True))
     until = time.monotonic() + 60
     while True:
@@ -146,7 +118,7 @@ def use(stage: Stage, basis: bytes, consent: Consent | None = None) -> AccessRes
 
 def standing(stage: Stage) -> bytes:
     """An authorization of the first consumer that stands, for many uses."""
-    events, consumer = events_of(stage), address_of(stage.town.consumers[0].key)
+    events, consumer = events_of(stage), stage.town.terms.consumer.address
     revoked = {one.authorization for one in events if isinstance(one, Revoked)}
     return next(
         one.authorization
@@ -203,7 +175,7 @@ def test_what_comes_out_otherwise_is_reported(stage: Stage) -> None:
     town = stage.town
     record = grant_unrelayed(town)
     basis = struct_hash(record)
-    used = use(stage, basis, Consent(record, town.citizens[0].link))
+    used = use(stage, basis, Consent(record, town.people[0].link))
     assert used.recorded is not None
     assert used.release is not None
     relayed = standing(stage)

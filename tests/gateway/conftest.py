@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.support.database import database, database_url, postgres_server
 from tests.support.gateway_server import GatewayServer, serve_gateway
 

@@ -11,7 +11,7 @@ import pytest
 
 from ledger.hexes import checksum_address, to_hex
 from ledger.signing import personal_digest, sign
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.support.gateway_server import GatewayServer, Signing, serve_gateway
 
 NOW = int(time.time())

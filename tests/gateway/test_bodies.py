@@ -17,8 +17,8 @@ import pytest
 from gateway.errors import ProblemError
 from gateway.problems import _OF_REVERTS, KINDS
 from ledger.service.errors import BodyFault
+from scripts.scenario import Chain
 from tests.gateway.test_authentication import problem
-from tests.support.chain import Chain
 from tests.support.gateway_server import GatewayServer, serve_gateway
 from tests.support.logs import logs_in
 

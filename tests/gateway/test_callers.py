@@ -17,8 +17,8 @@ from ledger.hexes import to_hex
 from ledger.node import Node, NodeSettings
 from ledger.service.rate_limit import STRANGERS
 from ledger.transactions import Fee, Transaction, sign_transaction
-from tests.support.chain import Chain, Party
-from tests.support.city import City, bare_city, recording_parts
+from scripts.scenario import Chain, Party
+from tests.support.city import City, recording_parts
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     """Where announcements wait."""
     with Node(NodeSettings(tmp_path_factory.mktemp("chain"), block_time=0.1)) as node:
         chain = Chain(node, admission_delay=DELAY)
-        yield bare_city(chain, tmp_path_factory.mktemp("city"))
+        yield City(chain, tmp_path_factory.mktemp("city"))
         chain.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ledger.hexes import to_hex
 from ledger.node import Node
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.support.gateway_server import GatewayServer, serve_gateway
 
 

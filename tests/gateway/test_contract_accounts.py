@@ -15,8 +15,8 @@ from ledger.hexes import to_hex
 from ledger.http_signatures import RequestTarget, signature_base
 from ledger.signature_headers import format_parameters, format_signature
 from ledger.signing import personal_digest, sign
+from scripts.scenario import Chain, Party
 from tests.gateway.test_authentication import answer_challenge, challenge, problem
-from tests.support.chain import Chain, Party
 from tests.support.gateway_server import GatewayServer, serve_gateway
 
 BURNS = bytes.fromhex("5b600056")

@@ -16,8 +16,8 @@ from gateway.store.migrate import SCRIPTS, migrate
 from gateway.store.nonces import SqlNonceMemory
 from ledger.hexes import to_hex
 from ledger.migrating import newest_revision
+from scripts.scenario import Chain
 from tests.gateway.test_authentication import problem
-from tests.support.chain import Chain
 from tests.support.database import new_postgres_url
 from tests.support.gateway_server import NDJSON, GatewayServer, serve_gateway
 from tests.support.uploads import head_of, make_records, ndjson

@@ -13,7 +13,7 @@ from ledger.events.identifiers import order_id
 from ledger.index import Follower, FollowerSettings, Index, Origin
 from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from ledger import contracts
 from ledger.enumerations import Roles
 from ledger.hexes import to_hex
 from ledger.typed_data import AccessRequest
+from scripts.scenario import Party
 from tests.gateway.test_authentication import problem
-from tests.support.chain import Party
 from tests.support.gateway_server import GatewayServer
 
 

@@ -14,9 +14,9 @@ from ledger import contracts
 from ledger.fees import FeeRule
 from ledger.rpc import AsyncRpc
 from ledger.sender import current_fee
+from scripts.scenario import Chain
 from tests.gateway.test_suspension import MACHINE, DirectRelay
-from tests.support.chain import Chain
-from tests.support.city import bare_city, recording_parts
+from tests.support.city import City, recording_parts
 from tests.support.fees import fund, newest_offer
 from wallet.identity.settings import IdentitySettings
 from wallet.keyholder.settings import KeyholderSettings
@@ -26,7 +26,7 @@ from wallet.keyholder.settings import KeyholderSettings
 async def test_the_recorder_offers_the_fee_of_the_setting(
     chain: Chain, tmp_path: Path, fee: str, offered: tuple[int, int] | None
 ) -> None:
-    city = await asyncio.to_thread(bare_city, chain, tmp_path / "city")
+    city = await asyncio.to_thread(City, chain, tmp_path / "city")
     recorder = chain.parties.recorder.address
     await asyncio.to_thread(fund, chain, recorder)
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"

@@ -12,8 +12,8 @@ from ledger import contracts
 from ledger.enumerations import Roles
 from ledger.events.identifiers import application_id
 from ledger.hexes import to_hex
+from scripts.scenario import Chain, Party
 from tests.gateway.test_authentication import problem
-from tests.support.chain import Chain, Party
 from tests.support.gateway_server import GatewayServer, serve_gateway
 
 

@@ -16,7 +16,7 @@ from ledger.enumerations import Roles
 from ledger.exchange import SignedLink
 from ledger.hexes import to_hex
 from ledger.links import make_link
-from tests.support.chain import Chain, Party, Subject, Terms
+from scripts.scenario import Chain, Party, Subject, Terms
 from tests.support.gateway_server import GatewayServer
 
 OWNER = b"\x0a" * 32

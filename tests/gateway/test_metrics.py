@@ -8,8 +8,8 @@ from gateway.store.alerts import StoredAlert
 from ledger.exchange import KeyedSubmission, Submissions, encode_submissions
 from ledger.typed_data import AccessRequest
 from scripts.answer_keys import DrawnKeys
+from scripts.scenario import ROSTER
 from tests.gateway.test_authentication import problem
-from tests.support.chain import ROSTER
 from tests.support.gateway_server import GatewayServer
 
 

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 
-from tests.support.chain import Chain, chain
-from tests.support.city import City, bare_city, gateway_process
+from scripts.scenario import Chain
+from tests.support.chain import chain
+from tests.support.city import City, gateway_process
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ _STREAMS = ("/events", "/v1/feed")
 @pytest.fixture(scope="module")
 def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> City:
     """A city without keyholders: nothing here gets as far as a release."""
-    return bare_city(chain, tmp_path_factory.mktemp("city"))
+    return City(chain, tmp_path_factory.mktemp("city"))
 
 
 @pytest.fixture(scope="module")

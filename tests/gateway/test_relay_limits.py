@@ -19,8 +19,8 @@ from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.transactions import Fee, Transaction, sign_transaction
 from ledger.typed_data import Freeze, GuardianAppointment, Revocation, SignerRotation
-from tests.support.chain import Chain, Subject
-from tests.support.city import City, Person, bare_city, recording_parts
+from scripts.scenario import Chain, Person, Subject
+from tests.support.city import City, recording_parts
 from tests.support.repeated_texts import registration
 
 MOST_RAW = 256 * 1024
@@ -28,7 +28,7 @@ MOST_RAW = 256 * 1024
 
 @pytest.fixture(scope="module")
 def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> City:
-    return bare_city(chain, tmp_path_factory.mktemp("city"))
+    return City(chain, tmp_path_factory.mktemp("city"))
 
 
 @pytest.fixture

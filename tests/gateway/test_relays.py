@@ -24,8 +24,8 @@ from ledger.hexes import to_hex
 from ledger.recorder import recorder as recorder_module
 from ledger.transactions import Fee, SignedTransaction, Transaction, sign_transaction
 from ledger.typed_data import Revocation, struct_hash
-from tests.support.chain import Chain, Party
-from tests.support.city import City, Person, bare_city, gateway_process, recording_parts
+from scripts.scenario import Chain, Party, Person
+from tests.support.city import City, gateway_process, recording_parts
 from tests.support.problems import refused_as
 
 STRANGERS = 10_000
@@ -33,7 +33,7 @@ STRANGERS = 10_000
 
 @pytest.fixture(scope="module")
 def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> City:
-    return bare_city(chain, tmp_path_factory.mktemp("city"))
+    return City(chain, tmp_path_factory.mktemp("city"))
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from gateway.store.migrate import migrate
 from ledger.deployment import write_deployment
 from ledger.index.index import Index, Origin
 from ledger.journal import Journal
+from scripts.scenario import Chain
 from tests.support import forking
-from tests.support.chain import Chain
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 

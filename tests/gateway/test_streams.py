@@ -26,9 +26,9 @@ from ledger.contracts import ContractCall
 from ledger.enumerations import Roles
 from ledger.hexes import to_hex
 from ledger.typed_data import SignerRotation
+from scripts.scenario import Chain, Party, Subject
 from tests.gateway.test_access_stores import entry
 from tests.gateway.test_authentication import answer_challenge, challenge
-from tests.support.chain import Chain, Party, Subject
 from tests.support.gateway_server import GatewayServer, Signing, serve_gateway
 
 _INBOX: Final = "/v1/inbox/events"

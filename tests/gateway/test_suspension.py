@@ -27,7 +27,7 @@ from ledger.index import Follower, FollowerSettings, Index, Origin
 from ledger.reverts import RevertError, decode_revert, revert_in
 from ledger.rpc import AsyncRpc, CallError
 from ledger.transactions import SignedTransaction
-from tests.support.chain import Chain, Party, Terms
+from scripts.scenario import Chain, Party, Terms
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from ledger.enumerations import Roles
 from ledger.hexes import to_hex
 from ledger.service import rate_limit
 from ledger.service.rate_limit import RateLimit
+from scripts.scenario import Chain, Party
 from tests.gateway.test_authentication import answer_challenge, challenge, problem
-from tests.support.chain import Chain, Party
 from tests.support.gateway_server import GatewayServer, serve_gateway
 
 

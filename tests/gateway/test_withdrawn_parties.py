@@ -11,8 +11,8 @@ from ledger import contracts
 from ledger.contracts import ContractCall
 from ledger.enumerations import Roles
 from ledger.hexes import to_hex
+from scripts.scenario import Party
 from tests.gateway.test_authentication import problem
-from tests.support.chain import Party
 from tests.support.gateway_server import JSON, NDJSON, GatewayServer
 
 _HASH: Final = to_hex(b"\x07" * 32)

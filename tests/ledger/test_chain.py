@@ -22,7 +22,8 @@ from ledger.chain import (
 )
 from ledger.queries import Block
 from ledger.rpc import AsyncRpc, RpcSettings
-from tests.support.chain import BLOCK_TIME, Chain
+from scripts.scenario import Chain
+from tests.support.chain import BLOCK_TIME
 from tests.support.recording import until
 
 

@@ -31,7 +31,7 @@ from ledger.typed_data import (
     SubjectOpening,
     struct_hash,
 )
-from tests.support.chain import ALL_FIELDS, FIELDS, Chain, Party
+from scripts.scenario import ALL_FIELDS, FIELDS, Chain, Party
 
 WORD = bytes(range(32))
 OTHER = bytes(range(32, 64))

@@ -36,7 +36,7 @@ from ledger.keccak import keccak256
 from ledger.rosters import Roster
 from ledger.rpc import AsyncRpc, Call
 from ledger.typed_data import AccessRequest, Authorization, ConfidentialityAgreement
-from tests.support.chain import RECOVERY_DELAY, ROSTER, Chain
+from scripts.scenario import RECOVERY_DELAY, ROSTER, Chain
 
 
 def test_deployment_verifies_against_its_own_chain(chain: Chain) -> None:

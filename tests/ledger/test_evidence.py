@@ -32,8 +32,8 @@ from ledger.exchange import Submission
 from ledger.keccak import keccak256
 from ledger.signing import personal_digest, sign
 from ledger.typed_data import AccessRequest, GuardianAppointment, digest, struct_hash
+from scripts.scenario import YEAR, Chain, Party, Subject
 from tests.support.answers import ASKED, owner_of, owner_proof
-from tests.support.chain import YEAR, Chain, Party, Subject
 from tests.support.evidence import CASE, Case, Counter, case, release, trusting
 from wallet.passkey import SoftwarePasskey
 

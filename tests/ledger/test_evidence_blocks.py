@@ -26,7 +26,7 @@ from ledger.evidence.blocks import quorum, read_header, read_receipt
 from ledger.evidence.patricia import EMPTY_ROOT, ListTrie, verify_item
 from ledger.keccak import keccak256
 from ledger.signing import address_of, sign
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.support.evidence import Case, Counter, case
 
 EXTRA: Final = 12

@@ -18,7 +18,8 @@ from ledger.evidence import (
 )
 from ledger.evidence.blocks import read_header
 from ledger.node import Node
-from tests.support.chain import Chain, node_settings
+from scripts.scenario import Chain
+from tests.support.chain import node_settings
 from tests.support.evidence import Case, Counter, case, trusting
 
 Path = tuple[str | int, ...]

@@ -43,6 +43,7 @@ from ledger.node import Node, NodeSettings
 from ledger.policy import is_halted
 from ledger.rpc import AsyncRpc, NodeUnreachableError
 from ledger.state import follow
+from scripts.scenario import Chain
 from tests.ledger.test_policy_attacks import ANOTHERS_VOID
 from tests.ledger.test_policy_property import (
     ADMISSION_DELAY,
@@ -50,7 +51,6 @@ from tests.ledger.test_policy_property import (
     RECOVERY_DELAY,
 )
 from tests.support.acts_of_people import HASHES, SIGNERS
-from tests.support.chain import Chain
 from tests.support.database import database, database_url, postgres_server
 from tests.support.histories import Stage
 from tests.support.world import World

@@ -17,7 +17,8 @@ from ledger.log_reader import LogReader, logs_between, logs_between_async
 from ledger.node import Node
 from ledger.replay import export_trail, replay_node
 from ledger.rpc import AsyncRpc, Call, CallError, MalformedAnswerError, Rpc, RpcError
-from tests.support.chain import Chain, deploy_trial, node_settings
+from scripts.scenario import Chain, deploy_trial
+from tests.support.chain import node_settings
 from tests.support.node_proxy import Limits, NodeProxy, proxy_before
 from wallet.client import chain as reading
 from wallet.client.transactions import Ledger

@@ -28,7 +28,8 @@ from ledger.node import (
 from ledger.rpc import Call, Rpc
 from ledger.signing import address_of
 from ledger.transactions import Fee, Transaction, sign_transaction
-from tests.support.chain import BLOCK_TIME, deploy_trial, node_settings
+from scripts.scenario import deploy_trial
+from tests.support.chain import BLOCK_TIME, node_settings
 
 KEY = keccak256(b"test node")
 

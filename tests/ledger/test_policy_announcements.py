@@ -9,6 +9,7 @@ import pytest
 
 from ledger.enumerations import Change
 from ledger.node import Node, NodeSettings
+from scripts.scenario import Chain
 from tests.support.acts_of_parties import (
     Activate,
     Admit,
@@ -18,7 +19,6 @@ from tests.support.acts_of_parties import (
     RetractChange,
     Withdraw,
 )
-from tests.support.chain import Chain
 from tests.support.histories import HOUR, Stage, Step
 from tests.support.view_checks import differences
 from tests.support.world import Act

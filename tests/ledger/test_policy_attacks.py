@@ -11,6 +11,7 @@ import pytest
 
 from ledger.enumerations import Change
 from ledger.node import Node, NodeSettings
+from scripts.scenario import Chain
 from tests.ledger.test_policy_property import (
     ADMISSION_DELAY,
     GRANT,
@@ -30,7 +31,6 @@ from tests.support.acts_of_people import (
     VetoRecovery,
     VoidAccess,
 )
-from tests.support.chain import Chain
 from tests.support.histories import Stage, Step
 from tests.support.view_checks import differences
 from tests.support.world import World

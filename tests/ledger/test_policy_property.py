@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 
 from ledger.enumerations import Change, Class, Outcome
 from ledger.node import Node, NodeSettings
+from scripts.scenario import Chain
 from tests.support.acts_of_consumers import (
     Apply,
     AppointSupervisor,
@@ -75,7 +76,6 @@ from tests.support.acts_of_people import (
     VetoRecovery,
     VoidAccess,
 )
-from tests.support.chain import Chain
 from tests.support.histories import ACTS, HOUR, Stage, Step, histories, histories_of_orders
 from tests.support.view_checks import differences
 from tests.support.world import Act, World

@@ -45,8 +45,8 @@ from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc, Call, RpcError, RpcSettings
 from ledger.transactions import GAS_CAP, SignedTransaction, parse_transaction
 from ledger.typed_data import AccessRequest, struct_hash
+from scripts.scenario import Chain, Party, Terms
 from tests.ledger.faulty_storage import FaultyStorage
-from tests.support.chain import Chain, Party, Terms
 from tests.support.recording import (
     SIGNATURE,
     admitted_recorder,

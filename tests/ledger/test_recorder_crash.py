@@ -19,7 +19,8 @@ from ledger.log_reader import LogReader, logs_between
 from ledger.node import Node
 from ledger.queries import block_number
 from ledger.typed_data import AccessRequest, struct_hash
-from tests.support.chain import Chain, node_settings
+from scripts.scenario import Chain
+from tests.support.chain import node_settings
 from tests.support.recording import decode_outcomes, encode_requests
 
 pytestmark = pytest.mark.slow

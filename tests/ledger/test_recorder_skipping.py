@@ -23,7 +23,8 @@ from ledger.replay import replay_node
 from ledger.rpc import Call
 from ledger.transactions import SignedTransaction
 from ledger.typed_data import AccessRequest
-from tests.support.chain import BLOCK_TIME, Chain, Party
+from scripts.scenario import Chain, Party
+from tests.support.chain import BLOCK_TIME
 from tests.support.recording import admitted_recorder, running_recorder, submission, until
 
 pytestmark = pytest.mark.slow

@@ -23,7 +23,7 @@ from ledger.rpc import AnswerTooLargeError, Call, Rpc, RpcSettings
 from ledger.signing import sign
 from ledger.typed_data import AccessRequest, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.support.copies import MemoryJournal
 
 

@@ -26,7 +26,7 @@ from ledger.rpc import (
     RpcError,
     RpcSettings,
 )
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 
 Behave = Callable[[bytes], tuple[int, bytes]]
 

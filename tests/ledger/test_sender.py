@@ -12,7 +12,7 @@ from ledger.keccak import keccak256
 from ledger.reverts import RevertError
 from ledger.sender import NotFinalInTimeError, Sender, SendingError
 from ledger.transactions import parse_transaction
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 
 
 def registry(deployment: Deployment) -> bytes:

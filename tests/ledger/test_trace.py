@@ -30,7 +30,7 @@ from ledger.events.identifiers import order_id
 from ledger.events.plans import PLANS
 from ledger.keccak import keccak256
 from ledger.trace import _NAMES, Thing, TraceEntry, Tracer
-from tests.support.chain import Parties
+from scripts.scenario import Parties
 from tests.support.trails import CONTRACTS, START, City, make_city
 
 PARTIES: Final = Parties()

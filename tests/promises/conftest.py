@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from ledger.node import Node, NodeSettings
-from tests.support.chain import BLOCK_TIME, Chain, chain, own_chain
+from scripts.scenario import Chain
+from tests.support.chain import BLOCK_TIME, chain, own_chain
 from tests.support.city import City, make_city
 from tests.support.database import postgres_server
 

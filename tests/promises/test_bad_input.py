@@ -19,8 +19,9 @@ from ledger.sealing import OpeningKey
 from ledger.transactions import Fee, Transaction, sign_transaction
 from ledger.typed_data import AccessRequest, Domain, digest, record_to_object
 from scripts.answer_keys import DrawnKeys
+from scripts.scenario import Person
 from tests.promises.test_whole_way import Town, good, problem
-from tests.support.city import City, Person, gateway_process
+from tests.support.city import City, gateway_process
 from tests.support.hostile import HOSTILE
 from tests.support.signed_http import SignedClient
 

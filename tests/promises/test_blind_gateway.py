@@ -30,9 +30,9 @@ from ledger.custody import (
 from ledger.encoding import part_message, record_context, value_context
 from ledger.exchange import decode_result
 from ledger.records import EncryptedRecord
+from scripts.scenario import FIELDS, SHARING
 from tests.promises.test_whole_way import Town
-from tests.support.chain import FIELDS
-from tests.support.city import SHARING, City, gateway_process
+from tests.support.city import City, gateway_process
 from tests.support.dumping_gateway import read_dump
 
 pytestmark = pytest.mark.slow

@@ -18,8 +18,7 @@ import wallet.identity.routes
 import wallet.keyholder.app
 from gateway.access_settings import AccessSettings
 from gateway.settings import Settings
-from tests.support.chain import Chain
-from tests.support.keyholders import make_keyholders
+from scripts.scenario import Chain, make_keyholders
 from tests.support.services import SERVICES, ServiceProcess, service_process
 from wallet.keyholder.settings import KeyholderSettings
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from ledger.exchange import Submissions, decode_result, encode_submissions
+from scripts.scenario import Chain
 from tests.promises.test_whole_way import Town, problem
-from tests.support.chain import Chain
 from tests.support.city import City, gateway_process, make_city
 
 pytestmark = pytest.mark.slow

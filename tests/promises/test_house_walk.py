@@ -11,8 +11,9 @@ from typing import Final
 import pytest
 
 from gateway.access_services import AccessServices
+from scripts.scenario import Person
 from tests.promises.test_one_access import gateway, person, received
-from tests.support.city import City, Person, granted
+from tests.support.city import City, granted
 
 __all__ = ["gateway", "person"]
 

@@ -32,8 +32,9 @@ from ledger.exchange import (
 from ledger.node import Node
 from ledger.replay import Journal, Kind, ReleaseEntry, ReplayReport, access_id, replay_node
 from ledger.typed_data import struct_hash
+from scripts.scenario import Chain
 from tests.promises.test_whole_way import Town
-from tests.support.chain import Chain, node_settings
+from tests.support.chain import node_settings
 from tests.support.city import City, gateway_process, make_city
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal
 

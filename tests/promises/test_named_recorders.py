@@ -17,9 +17,9 @@ from ledger.exchange import KeyedSubmission, Refusal, Submissions, encode_submis
 from ledger.hexes import to_hex
 from ledger.typed_data import AccessRequest
 from scripts.answer_keys import DrawnKeys
+from scripts.scenario import Party, Person
 from tests.promises.test_whole_way import Town, good, problem
-from tests.support.chain import Party
-from tests.support.city import City, Person, gateway_process
+from tests.support.city import City, gateway_process
 from wallet.client.errors import RecorderNotNamedError, problem_error
 
 pytestmark = pytest.mark.slow

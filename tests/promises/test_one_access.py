@@ -11,7 +11,8 @@ from gateway.accesses import Answer
 from ledger.enumerations import Outcome
 from ledger.exchange import AccessResult, decode_result, encode_result
 from ledger.publications import OwnerProof, verify_owner
-from tests.support.city import City, Person, gateway_parts, granted, publish
+from scripts.scenario import Person
+from tests.support.city import City, gateway_parts, granted, publish
 from tests.support.uploads import head_of
 
 

@@ -30,7 +30,7 @@ from ledger.node import Node, NodeSettings
 from ledger.replay import export_trail, replay_node, replay_trail
 from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc
-from tests.support.chain import Chain, Party
+from scripts.scenario import Chain, Party
 from tests.support.database import database, database_url, postgres_server
 from tests.support.gateway_server import serve_gateway
 from wallet.identity.database import open_database

@@ -16,8 +16,8 @@ from ledger.exchange import (
 )
 from ledger.hexes import to_hex
 from ledger.replay import replay_node
+from scripts.scenario import Chain
 from tests.promises.test_whole_way import Town, good, problem
-from tests.support.chain import Chain
 from tests.support.city import City, gateway_process, make_city
 from wallet.regulator.journals import KeyholderJournal
 

@@ -40,10 +40,10 @@ from ledger.replay import (
     replay_node,
 )
 from ledger.typed_data import Authorization, struct_hash
+from scripts.scenario import ALL_FIELDS, Chain, Person
 from scripts.statements import CASE_NUMBER
 from tests.promises.test_whole_way import Town, good, problem
-from tests.support.chain import ALL_FIELDS, Chain
-from tests.support.city import Person, gateway_process, make_city
+from tests.support.city import gateway_process, make_city
 from wallet.regulator.journals import GatewayJournal
 
 pytestmark = pytest.mark.slow

@@ -15,9 +15,9 @@ from ledger.events.decoding import EventDecoder
 from ledger.exchange import AccessResult, Submissions, decode_results, encode_submissions
 from ledger.hexes import from_hex
 from ledger.replay import Journal, replay_node
+from scripts.scenario import Chain, Person
 from tests.promises.test_whole_way import Town, good
-from tests.support.chain import Chain
-from tests.support.city import Person, gateway_process, make_city
+from tests.support.city import gateway_process, make_city
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal
 
 

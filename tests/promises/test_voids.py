@@ -16,9 +16,9 @@ from ledger.envelope import LEAST_SCRYPT_N
 from ledger.exchange import decode_result
 from ledger.hexes import to_hex
 from ledger.typed_data import struct_hash
+from scripts.scenario import Chain, Party, Person
 from tests.promises.test_whole_way import Town, good, problem
-from tests.support.chain import Chain, Party
-from tests.support.city import Person, gateway_process, make_city
+from tests.support.city import gateway_process, make_city
 from tests.support.town import PASSWORD, Finished
 from wallet.cli import main
 from wallet.cli.exit_codes import ExitCode

@@ -17,8 +17,8 @@ from ledger.hexes import to_hex
 from ledger.record_lines import encode_line
 from ledger.statement import case_reference, new_reference
 from ledger.typed_data import Authorization, Revocation, record_to_object, struct_hash
-from tests.support.chain import Party, Subject
-from tests.support.city import City, GatewayProcess, Person, gateway_process
+from scripts.scenario import Party, Person, Subject
+from tests.support.city import City, GatewayProcess, gateway_process
 from tests.support.signed_http import SignedClient
 from tests.support.uploads import head_of
 from wallet.client.feeds import CheckedEndings

@@ -47,7 +47,7 @@ from ledger.typed_data import (
     struct_hash,
 )
 from scripts.answer_keys import DrawnKeys
-from tests.support.chain import FIELDS, HOLDER_KEYS, ROSTER, Chain, Party, Subject
+from scripts.scenario import FIELDS, HOLDER_KEYS, ROSTER, Chain, Party, Subject
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis
 

@@ -6,11 +6,10 @@ Only the gateway is left to the test, which starts it on `City.gateway_settings`
 import asyncio
 import json
 import os
-import secrets
 import time
 from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -27,89 +26,51 @@ from gateway.store.database import Database
 from gateway.store.migrate import migrate
 from gateway.store.publications import SqlPublicationStore
 from gateway.store.uploads import SqlUploadStore
-from ledger import contracts
 from ledger.chain import Finality
 from ledger.contracts import Approval
 from ledger.custody import (
-    DatasetKeys,
     Release,
-    Sharing,
     combine_parts,
-    combine_subkeys,
-    derive_subkeys,
     unpack,
 )
-from ledger.deployment import write_deployment
-from ledger.encoding import Schema
-from ledger.enumerations import Roles
-from ledger.exchange import AccessResult, KeyedSubmission, SignedLink
+from ledger.exchange import AccessResult, KeyedSubmission
 from ledger.hexes import to_hex
 from ledger.index.follower import Follower
 from ledger.index.index import Index, Origin
-from ledger.links import make_link
-from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
+from ledger.records import open_fields, verify_opened_fields
 from ledger.rpc import AsyncRpc
-from ledger.sealing import OpeningKey, Purpose
+from ledger.sealing import Purpose
 from ledger.typed_data import AccessRequest, Authorization, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
-from tests.support.chain import FIELDS, Chain, Subject, Terms
+from scripts.processes import (
+    SCRYPT_N,
+    free_port,
+    gateway_environment,
+    keyholder_environment,
+    store_keyholder,
+    store_recorder,
+)
+from scripts.scenario import FIELDS, SHARING, Chain, Person, PersonalData, make_keyholders
 from tests.support.forking import Forked, start
-from tests.support.keyholders import make_keyholders, register_key
-from tests.support.ports import free_port
+from tests.support.keyholders import register_key
 from tests.support.recording import until
 from tests.support.uploads import head_of, in_pieces, ndjson
-from wallet.keyholder.seeds import ACCOUNT, ENCRYPTION, Holdings, store_epoch
-from wallet.keystore import Keystore, Kind
-from wallet.passwords import Password
+from wallet.keyholder.seeds import Holdings
 
-SHARING = Sharing(2, 3)
 PASSWORD = "test"
-_SCRYPT_N = 4096
 
 
-@dataclass(frozen=True)
-class Person:
-    """Somebody who can grant, and whose records these are."""
+class City(PersonalData):
+    """Everything but the gateway. The keyholders may not run yet."""
 
-    subject: Subject
-    owner: bytes
-    link: SignedLink
-
-
-@dataclass
-class City:
-    """Everything but the gateway."""
-
-    chain: Chain
-    home: Path
-    holders: list[Holdings]
-    keyholders: "KeyholderProcesses"
-    terms: Terms
-    schema: Schema
-    keys: DatasetKeys
-    bank_key: OpeningKey
-    records: list[EncryptedRecord] = field(default_factory=list)
-    people: list[Person] = field(default_factory=list)
-    answer_keys: DrawnKeys = field(init=False)
-
-    def __post_init__(self) -> None:
-        domain = self.chain.deployment.domain_of(AccessRequest)
+    def __init__(self, chain: Chain, home: Path) -> None:
+        register_key(chain, chain.parties.provider)
+        self.bank_key = register_key(chain, chain.parties.bank)
+        super().__init__(chain, make_keyholders(3, 2))
+        self.home = home
+        self.keyholders = KeyholderProcesses(chain, home / "keyholders", self.holders)
+        domain = chain.deployment.domain_of(AccessRequest)
         self.answer_keys = DrawnKeys(domain, self.terms.consumer.address)
-
-    def person(self, records: int = 2) -> Person:
-        """Register a person with records in the dataset (published by `serve`)."""
-        subject, owner = self.chain.register_subject(), secrets.token_bytes(32)
-        link = make_link(subject.id, self.terms.dataset, owner, at=self.chain.now(), links_from=0)
-        signer = self.chain.parties.identity_authority
-        person = Person(subject, owner, SignedLink(link, self.chain.sign(link, signer.private_key)))
-        for _ in range(records):
-            number = len(self.records) + 1
-            values = [f"{name} of {number}" for name in FIELDS]
-            self.records.append(
-                encrypt_record(self.schema, self.keys, owner=owner, number=number, values=values)
-            )
-        self.people.append(person)
-        return person
 
     def authorization(
         self, person: Person, *, fields: int = 0b111, max_uses: int = 1, item: bytes = bytes(32)
@@ -130,17 +91,12 @@ class City:
         self, basis: bytes, *, fields: int = 0b101, item: bytes = bytes(32), lifetime: int = 600
     ) -> KeyedSubmission:
         """Sign a new request of the bank."""
-        nonce, key = self.answer_keys.next()
-        request = AccessRequest(
-            consumer=self.terms.consumer.address,
-            basis=basis,
-            item=item,
+        return self.answer_keys.submission(
+            *(self.terms.consumer.private_key, basis),
             fields=fields,
-            nonce=nonce,
+            item=item,
             deadline=int(time.time()) + lifetime,
         )
-        signature = self.chain.sign(request, self.terms.consumer.private_key)
-        return KeyedSubmission(request, signature, key)
 
     def open(self, result: AccessResult) -> list[list[str]]:
         """What the bank reads: values by record, each checked against its leaf."""
@@ -165,17 +121,13 @@ class KeyholderProcesses:
     """Keyholders as processes of their own, each with its keystore."""
 
     def __init__(self, chain: Chain, home: Path, holders: Sequence[Holdings]) -> None:
+        self._chain = chain
         self._home = home
-        home.mkdir(parents=True, exist_ok=True)
-        self._deployment = home / "deployment.json"
-        write_deployment(chain.deployment, self._deployment)
-        self._node = chain.node.url
-        self._pinned = to_hex(chain.parties.identity_authority.address)
         self._ports = [free_port() for _ in holders]
         self._addresses = [to_hex(holder.address) for holder in holders]
         self._running: dict[int, Forked] = {}
         for number, holder in enumerate(holders):
-            _write_keystore(self.home_of(number) / "keystore", holder)
+            store_keyholder(self.home_of(number) / "keystore", holder, PASSWORD)
 
     def home_of(self, number: int) -> Path:
         """Where a keyholder keeps its keystore and journal; counted from 0."""
@@ -215,69 +167,21 @@ class KeyholderProcesses:
 
     def _start(self, number: int, port: int) -> Forked:
         own = self.home_of(number)
-        settings = {
-            "HOME": str(own),
-            "DEPLOYMENT": str(self._deployment),
-            "NODE": self._node,
-            "PASSWORD": "env:TEST_PASSWORD",
-            "PORT": str(port),
-            "POLL": "0.05",
-            "SCRYPT_N": str(_SCRYPT_N),
-            "IDENTITY_AUTHORITIES": self._pinned,
-        }
-        environment = {f"QUANCHENG_KEYHOLDER_{name}": value for name, value in settings.items()}
+        settings = {"poll": "0.05", "password": "env:TEST_PASSWORD", "scrypt_n": str(SCRYPT_N)}
+        environment = keyholder_environment(self._chain, own, port, **settings)
         environment = {**os.environ, **environment, "TEST_PASSWORD": PASSWORD}
         return start(("wallet.keyholder", "serve"), environment, out=own / "log")
 
 
 @contextmanager
 def make_city(chain: Chain, home: Path) -> Iterator[City]:
-    """Make a city on a chain."""
-    register_key(chain, chain.parties.provider)
-    bank_key = register_key(chain, chain.parties.bank)
-    terms = chain.personal_terms()
-    holders = make_keyholders(3, 2)
-    chain.send_all(
-        chain.parties.authority,
-        [
-            contracts.admit(one.address, Roles.KEYHOLDER, f"Keyholder {to_hex(one.address)}")
-            for one in holders
-        ],
-    )
-    subkeys = [derive_subkeys(holder.newest().complete(), terms.dataset) for holder in holders[:2]]
-    keyholders = KeyholderProcesses(chain, home / "keyholders", holders)
+    """Make a city on a chain, with keyholders that run."""
+    city = City(chain, home)
     try:
-        keyholders.start()
-        yield City(
-            chain=chain,
-            home=home,
-            holders=holders,
-            keyholders=keyholders,
-            terms=terms,
-            schema=Schema(terms.dataset, FIELDS),
-            keys=combine_subkeys(SHARING, subkeys),
-            bank_key=bank_key,
-        )
+        city.keyholders.start()
+        yield city
     finally:
-        keyholders.stop(len(holders))
-
-
-def bare_city(chain: Chain, home: Path) -> City:
-    """Make a city whose keyholders do not run: for what never gets as far as a release."""
-    bank_key = register_key(chain, chain.parties.bank)
-    terms = chain.personal_terms()
-    holders = make_keyholders(3, 2)
-    subkeys = [derive_subkeys(one.newest().complete(), terms.dataset) for one in holders[:2]]
-    return City(
-        chain=chain,
-        home=home,
-        holders=holders,
-        keyholders=KeyholderProcesses(chain, home / "keyholders", holders),
-        terms=terms,
-        schema=Schema(terms.dataset, FIELDS),
-        keys=combine_subkeys(SHARING, subkeys),
-        bank_key=bank_key,
-    )
+        city.keyholders.stop(len(city.holders))
 
 
 @asynccontextmanager
@@ -335,7 +239,7 @@ async def gateway_parts(
 async def publish(city: City, services: AccessServices) -> int:
     """Publish all records made so far, on chain and at the gateway; return the version."""
     database, index = services.shared.database, services.shared.index
-    city.records.sort(key=lambda record: (record.owner, record.number))
+    city.sort_records()
     publishing = Publishing(
         SqlUploadStore(database),
         SqlPublicationStore(database),
@@ -364,18 +268,6 @@ async def granted(city: City, services: AccessServices, person: Person, **terms:
     authorization = await asyncio.to_thread(city.authorization, person, **terms)  # type: ignore[arg-type]
     await services.relays.authorize(city.grant_of(person, authorization))
     return struct_hash(authorization)
-
-
-def _write_keystore(directory: Path, holder: Holdings) -> None:
-    keystore = Keystore(directory, scrypt_n=_SCRYPT_N)
-    password = Password(PASSWORD)
-    keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, holder.account, password)
-    public = holder.opening.encryption_key.to_bytes()
-    keystore.store(
-        ENCRYPTION, Kind.ENCRYPTION_KEY, holder.opening.to_bytes(), password, public=public
-    )
-    for seeds in holder.epochs.values():
-        store_epoch(keystore, password, seeds)
 
 
 def _wait_until_ready(
@@ -439,24 +331,16 @@ def gateway_process(
         module: What to run, with its arguments.
         settings: More settings, by name in lowercase.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    deployment = home / "deployment.json"
-    write_deployment(city.chain.deployment, deployment)
     port = int((settings or {}).get("port", 0)) or free_port()
     url = f"http://127.0.0.1:{port}"
     values = {
-        "port": str(port),
-        "database_url": f"sqlite+aiosqlite:///{home}/gateway.db",
-        "deployment": str(deployment),
-        "node_url": city.chain.node.url,
         "recorder_key": str(_key_file(city)),
         "recorder_password": "env:TEST_PASSWORD",
-        "journal": str(home / "journal"),
         "keyholders": json.dumps(city.keyholders.by_address),
-        "embedded_chain": "true",
         **(settings or {}),
     }
-    environment = {f"QUANCHENG_GATEWAY_{name.upper()}": value for name, value in values.items()}
+    recorder = city.chain.parties.recorder
+    environment = gateway_environment(city.chain, home, port, recorder, PASSWORD, **values)
     log = home / "log"
     environment = {**os.environ, **environment, "TEST_PASSWORD": PASSWORD}
     process = start(module, environment, out=log)
@@ -471,10 +355,5 @@ def gateway_process(
 
 
 def _key_file(city: City) -> Path:
-    """Return the key file of the gateway's account; each city has one."""
-    keystore = Keystore(city.home / "gateway", scrypt_n=_SCRYPT_N)
-    path = keystore.directory / "recorder.json"
-    if not path.exists():
-        key = city.chain.parties.recorder.private_key
-        keystore.store("recorder", Kind.ETHEREUM_KEY, key, Password(PASSWORD))
-    return path
+    """The key file of the gateway's account; each city has one."""
+    return store_recorder(city.home / "gateway", city.chain.parties.recorder, PASSWORD)

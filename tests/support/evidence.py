@@ -25,8 +25,8 @@ from ledger.records import EncryptedRecord, open_fields
 from ledger.statement import Terms as StatementTerms
 from ledger.statement import case_reference, make_statement, new_reference, select_templates
 from ledger.typed_data import Authorization, struct_hash
+from scripts.scenario import FIELDS, YEAR, Chain, Subject, Terms
 from tests.support.answers import ASKED, Desk, Version, owner_of, owner_proof
-from tests.support.chain import FIELDS, YEAR, Chain, Subject, Terms
 
 CASE: Final = "2026-118"
 TEXTS: Final = (

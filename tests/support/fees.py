@@ -4,7 +4,7 @@ import msgspec
 
 from ledger.hexes import from_hex, to_hex
 from ledger.rpc import Call
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 
 
 class _Transaction(msgspec.Struct, rename="camel"):

@@ -28,7 +28,7 @@ from ledger.hexes import to_hex
 from ledger.http_signatures import RequestTarget, body_digest, sign_request
 from ledger.merkle import TreeHead
 from ledger.service.server import server_config
-from tests.support.chain import Chain, Party
+from scripts.scenario import Chain, Party
 
 NDJSON = "application/x-ndjson"
 JSON = "application/json"

@@ -22,9 +22,9 @@ from ledger.hexes import to_hex
 from ledger.queries import Receipt
 from ledger.rpc import Call
 from ledger.state import ImpossibleEventError, apply, chain_on, follow
+from scripts.scenario import Chain
 from tests.support import acts_of_consumers, acts_of_parties, acts_of_people
 from tests.support.acts_of_consumers import Ask
-from tests.support.chain import Chain
 from tests.support.world import TRANSACTION, Act, Attempt, World
 
 GAS: Final = 3_000_000

@@ -28,7 +28,7 @@ from ledger.http_signatures import (
 )
 from ledger.keccak import keccak256
 from ledger.signing import personal_digest
-from tests.support.chain import Chain, Party
+from scripts.scenario import Chain, Party
 from wallet.identity.app import create_app
 from wallet.identity.keys import AuthorityKeys
 from wallet.identity.owners import OwnerKey

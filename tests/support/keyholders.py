@@ -14,44 +14,13 @@ from ledger import contracts
 from ledger.deployment import write_deployment
 from ledger.hexes import to_hex
 from ledger.http_signatures import body_digest, sign_request, target_of
-from ledger.keccak import keccak256
-from ledger.rosters import Roster
 from ledger.sealing import OpeningKey
-from tests.support.chain import Chain, Party
+from scripts.scenario import Chain, Party
 from wallet.keyholder.app import create_app
-from wallet.keyholder.ceremony import begin_epoch, make_packets, open_packet
 from wallet.keyholder.seeds import Holdings
 from wallet.keyholder.settings import KeyholderSettings
 
 HOST: Final = "127.0.0.1:8601"
-
-
-def make_keyholders(count: int, threshold: int, epoch: int = 1) -> list[Holdings]:
-    """Keyholders after a ceremony."""
-    fresh = [
-        Holdings(keccak256(b"keyholder %d" % number), OpeningKey.generate(), {})
-        for number in range(1, count + 1)
-    ]
-    roster = Roster(epoch, threshold, tuple(holder.address for holder in fresh))
-    keys = {holder.address: holder.opening.encryption_key for holder in fresh}
-    begun = [begin_epoch(holder, roster) for holder in fresh]
-    packets = [
-        packet
-        for holder, seeds in zip(fresh, begun, strict=True)
-        for packet in make_packets(seeds, holder.account, keys)
-    ]
-    complete = [
-        seeds.with_seeds(
-            open_packet(packet, roster, holder.opening, holder.address)
-            for packet in packets
-            if packet.recipient == holder.address
-        )
-        for holder, seeds in zip(fresh, begun, strict=True)
-    ]
-    return [
-        Holdings(holder.account, holder.opening, {epoch: seeds})
-        for holder, seeds in zip(fresh, complete, strict=True)
-    ]
 
 
 def register_key(chain: Chain, party: Party) -> OpeningKey:

@@ -20,7 +20,8 @@ from ledger.hexes import from_hex, to_hex
 from ledger.node import Node
 from ledger.replay import End, KnownEnd, ReplayReport, end_at, replay_node
 from ledger.rpc import Rpc
-from tests.support.chain import ALL_FIELDS, Chain, node_settings
+from scripts.scenario import ALL_FIELDS, Chain
+from tests.support.chain import node_settings
 from tests.support.node_proxy import NodeProxy, proxy_before
 
 RawLog = dict[str, Any]

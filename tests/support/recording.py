@@ -24,7 +24,7 @@ from ledger.exchange import RecordedAccess, Submission
 from ledger.recorder import Recorder, RecorderSettings
 from ledger.rpc import AsyncRpc, RpcSettings
 from ledger.typed_data import AccessRequest
-from tests.support.chain import Chain, Parties, Party
+from scripts.scenario import Chain, Parties, Party
 
 SIGNATURE: Final = bytes(range(65))
 """Recorders do not look at signatures; they keep them."""

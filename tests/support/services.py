@@ -11,9 +11,9 @@ from typing import Final
 import httpx
 
 from ledger.deployment import write_deployment
-from tests.support.chain import Chain
+from scripts.processes import free_port
+from scripts.scenario import Chain
 from tests.support.forking import Forked, start
-from tests.support.ports import free_port
 from wallet.identity.keys import create_authority
 from wallet.keyholder.seeds import create_holder
 from wallet.keystore import Keystore

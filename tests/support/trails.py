@@ -54,7 +54,7 @@ from ledger.sealing import OpeningKey
 from ledger.state import apply, count, follow
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest_of, struct_hash
 from ledger.views import EventState
-from tests.support.chain import Parties, Party
+from scripts.scenario import Parties, Party
 
 CHAIN_ID: Final = 18_317
 CONTRACTS: Final = Contracts(*(bytes([0xC0 + number]) * 20 for number in range(5)))

@@ -17,7 +17,7 @@ from ledger.events import (
     Event,
 )
 from ledger.typed_data import Authorization, SignedRecord, digest
-from tests.support.chain import Chain, Party
+from scripts.scenario import Chain, Party
 
 TRANSACTION: Final = b"\x99" * 32
 STRANGER: Final = Party("Stranger", Roles(0))

@@ -18,7 +18,8 @@ from ledger import contracts, views
 from ledger.enumerations import Class
 from ledger.node import Node
 from ledger.typed_data import AccessRequest
-from tests.support.chain import Chain, node_settings
+from scripts.scenario import Chain
+from tests.support.chain import node_settings
 from tests.support.keyholders import ready, running, settings_for
 from tests.wallet.test_keyholder_service import City, ask, city, open_release
 from tests.wallet.test_keyholder_window import Person, revoke, types

@@ -49,15 +49,8 @@ from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_
 from ledger.sealing import OpeningKey, Purpose, Suite
 from ledger.typed_data import AccessRequest, digest
 from scripts.answer_keys import DrawnKeys
-from tests.support.chain import FIELDS, Chain, Party, Subject, Terms
-from tests.support.keyholders import (
-    Client,
-    make_keyholders,
-    ready,
-    register_key,
-    running,
-    settings_for,
-)
+from scripts.scenario import FIELDS, Chain, Party, Subject, Terms, make_keyholders
+from tests.support.keyholders import Client, ready, register_key, running, settings_for
 from wallet.keyholder.journal import NotedEntry, ReleaseEntry, SubkeysEntry, read_journal
 from wallet.keyholder.seeds import Holdings
 

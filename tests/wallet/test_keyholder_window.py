@@ -23,7 +23,7 @@ from ledger.replay import JournalEnd, access_id, replay_node
 from ledger.rosters import Roster
 from ledger.rpc import AsyncRpc, Call
 from ledger.typed_data import struct_hash
-from tests.support.chain import Chain, Subject
+from scripts.scenario import Chain, Subject
 from tests.support.keyholders import Client, ready, running, settings_for
 from tests.support.node_proxy import proxy_before
 from tests.wallet.test_keyholder_service import (

@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 
 from ledger.service import server
+from scripts.processes import free_port
 from tests.support.logs import lines_of, logs_in
-from tests.support.ports import free_port
 from wallet.errors import WalletError
 from wallet.service.app import make_app, serve_app
 

@@ -18,9 +18,9 @@ from ledger import contracts
 from ledger.deployment import write_deployment
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex, to_hex
-from tests.support.chain import Chain
+from scripts.processes import free_port
+from scripts.scenario import Chain
 from tests.support.identity import ENTERPRISES, RESIDENTS
-from tests.support.ports import free_port
 
 PASSWORD = "correct horse"
 

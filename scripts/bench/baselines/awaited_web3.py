@@ -36,7 +36,7 @@ class Awaited:
 
     def __init__(self, chain: BareChain) -> None:
         self._web3 = Web3(HTTPProvider(chain.node.url))
-        self._account = Account.from_key(chain.recorder.private_key)
+        self._account = Account.from_key(chain.parties.recorder.private_key)
         at = Web3.to_checksum_address(chain.deployment.contracts.access_log)
         self._log: Any = self._web3.eth.contract(at, abi=abi_of("AccessLog"))
         self._chain_id = chain.deployment.chain_id

@@ -12,9 +12,10 @@ from typing import Final
 from ledger import queries, views
 from ledger.rpc import AsyncRpc
 from ledger.typed_data import AccessRequest
-from scripts.bench.bare_chain import BareChain
+from scripts.bench.bare_chain import BareChain, record_all
 from scripts.bench.baselines.served import Served
 from scripts.bench.bench import BenchError
+from scripts.scenario import Chain, Party
 
 _BATCH: Final = 100
 _PACE: Final = 0.02
@@ -25,12 +26,14 @@ class CheckThenServe:
 
     Args:
         chain: where people granted.
+        recorder: whose transactions record.
         rpc: its node.
         nonce: of the recorder's next transaction.
     """
 
-    def __init__(self, chain: BareChain, rpc: AsyncRpc, nonce: int) -> None:
+    def __init__(self, chain: Chain, recorder: Party, rpc: AsyncRpc, nonce: int) -> None:
         self._chain = chain
+        self._recorder = recorder
         self._rpc = rpc
         self._nonce = nonce
         self._to_record: list[AccessRequest] = []
@@ -54,7 +57,7 @@ class CheckThenServe:
             await asyncio.sleep(_PACE)
             while self._to_record:
                 some, self._to_record = self._to_record[:_BATCH], self._to_record[_BATCH:]
-                transaction = self._chain.transaction(some, self._nonce)
+                transaction = record_all(self._chain, self._recorder, some, self._nonce)
                 self._nonce += 1
                 await self._rpc.send(queries.send_raw_transaction(transaction.raw))
                 self.sent += len(some)
@@ -64,11 +67,11 @@ async def _run(chain: BareChain, accesses: int, in_flight: int) -> Served:
     requests = iter(chain.requests(accesses))
     latencies: list[float] = []
     async with AsyncRpc(chain.node.url) as rpc:
-        account = chain.recorder.address
+        account = chain.parties.recorder.address
         state = views.log_state(chain.deployment.contracts)
         before = (await rpc.send(state)).sequence
         nonce = await rpc.send(queries.transaction_count(account, "pending"))
-        server = CheckThenServe(chain, rpc, nonce)
+        server = CheckThenServe(chain, chain.parties.recorder, rpc, nonce)
         recording = asyncio.create_task(server.record())
 
         async def work() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from ledger import queries
 from ledger.rpc import AsyncRpc
 from ledger.typed_data import AccessRequest
-from scripts.bench.bare_chain import BareChain
+from scripts.bench.bare_chain import BareChain, record_all
 from scripts.bench.baselines.served import Served
 from scripts.bench.bench import BenchError
 
@@ -39,7 +39,7 @@ class Pipeline:
     async def serve(self, request: AccessRequest) -> float:
         """Record one access; return the seconds that it took."""
         began = time.perf_counter()
-        transaction = self._chain.transaction([request], self._nonce)
+        transaction = record_all(self._chain, self._chain.parties.recorder, [request], self._nonce)
         self._nonce += 1
         mined: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[transaction.hash] = mined
@@ -69,7 +69,7 @@ async def _run(chain: BareChain, accesses: int, in_flight: int) -> Served:
     requests = iter(chain.requests(accesses))
     latencies: list[float] = []
     async with AsyncRpc(chain.node.url) as rpc:
-        account = chain.recorder.address
+        account = chain.parties.recorder.address
         nonce = await rpc.send(queries.transaction_count(account, "pending"))
         pipeline = Pipeline(chain, rpc, nonce, await rpc.send(queries.block_number()))
         following = asyncio.create_task(pipeline.follow())

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.deployment import write_deployment
 from ledger.envelope import LEAST_SCRYPT_N
-from tests.support.chain import Chain, Party
+from scripts.scenario import Chain, Party
 from tests.support.town import PASSWORD, Finished
 from wallet.cli import main
 from wallet.keystore import Keystore, Kind

@@ -12,7 +12,7 @@ from ledger.enumerations import Change, Roles
 from ledger.envelope import LEAST_SCRYPT_N
 from ledger.hexes import to_hex
 from ledger.rpc import Call
-from tests.support.chain import Chain, Party
+from scripts.scenario import Chain, Party
 from tests.support.town import PASSWORD
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.exit_codes import ExitCode

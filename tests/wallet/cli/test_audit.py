@@ -11,8 +11,8 @@ import pytest
 from ledger.enumerations import Roles
 from ledger.hexes import to_hex
 from ledger.typed_data import record_to_object
+from scripts.scenario import Chain, Party
 from tests.support.answers import owner_of, owner_proof
-from tests.support.chain import Chain, Party
 from tests.support.evidence import CASE, Case, Counter, case
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.exit_codes import ExitCode

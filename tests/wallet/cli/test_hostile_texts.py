@@ -15,7 +15,7 @@ from ledger.events import DatasetTerms
 from ledger.events.identifiers import dataset_id
 from ledger.hexes import to_hex
 from ledger.plain_text import PlainTextError, is_plain
-from tests.support.chain import Chain, Party, Terms
+from scripts.scenario import Chain, Party, Terms
 from tests.support.hostile import HOSTILE
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.exit_codes import ExitCode

@@ -17,7 +17,7 @@ from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from scripts.city.catalogue import DATASETS
 from scripts.demo import cast
-from tests.support.chain import Chain, Party, Terms
+from scripts.scenario import Chain, Party, Terms
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.exit_codes import ExitCode
 from wallet.client.errors import AmbiguousNameError

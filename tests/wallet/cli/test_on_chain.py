@@ -19,7 +19,7 @@ from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.rpc import Call, Rpc
 from ledger.sender import current_fee
-from tests.support.chain import Chain, Party
+from scripts.scenario import Chain, Party
 from tests.support.fees import fund, newest_offer
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.exit_codes import ExitCode

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from ledger.deployment import Deployment, read_deployment, write_deployment
 from ledger.replay import replay_node
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.output import Output
 from wallet.cli.run import app

@@ -11,7 +11,7 @@ import pytest
 
 from ledger import contracts
 from ledger.hexes import to_hex
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.support.gateway_server import GatewayServer, serve_gateway
 from tests.support.identity import (
     HOST,

@@ -10,7 +10,8 @@ from ledger.events import Revoked, SubjectFrozen
 from ledger.log_reader import timed
 from ledger.node import Node
 from ledger.views import EventState, event_state
-from tests.support.chain import Chain, node_settings
+from scripts.scenario import Chain
+from tests.support.chain import node_settings
 from wallet.client.calls import HttpCall
 from wallet.client.errors import ClientError
 from wallet.client.feeds import CheckedEndings, RevocationLog, RevocationLogs

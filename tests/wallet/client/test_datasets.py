@@ -9,7 +9,7 @@ from ledger.events import Published, Text
 from ledger.keccak import keccak256
 from ledger.merkle import EMPTY_ROOT, TreeHead
 from ledger.transactions import parse_transaction
-from tests.support.chain import FIELDS, Chain
+from scripts.scenario import FIELDS, Chain
 from wallet.client import chain as reading
 from wallet.client import datasets
 from wallet.client.errors import MissingKeyError, RefusedError, UnknownNameError

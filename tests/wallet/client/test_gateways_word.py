@@ -13,7 +13,7 @@ from ledger import contracts
 from ledger.events.identifiers import application_id
 from ledger.hexes import to_hex
 from ledger.typed_data import Authorization, struct_hash
-from tests.support.chain import Chain, Subject
+from scripts.scenario import Chain, Subject
 from wallet.citizen.history import contradictions
 from wallet.client.errors import VerificationError
 from wallet.client.party import PartyKey

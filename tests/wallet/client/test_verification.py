@@ -16,6 +16,7 @@ from ledger.merkle import TreeHead
 from ledger.publications import OwnerProof
 from ledger.sealing import OpeningKey, Purpose
 from ledger.typed_data import struct_hash
+from scripts.scenario import Chain
 from tests.support.answers import (
     ASKED,
     Desk,
@@ -25,7 +26,6 @@ from tests.support.answers import (
     owner_of,
     owner_proof,
 )
-from tests.support.chain import Chain
 from wallet.client.checks import Check
 from wallet.client.errors import DeniedError, NodeError, UnavailableError, VerificationError
 from wallet.client.memory import Memory

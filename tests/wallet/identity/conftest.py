@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.support.database import database_url, postgres_server
 from tests.support.identity import (
     ENTERPRISES,

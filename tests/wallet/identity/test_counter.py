@@ -10,7 +10,7 @@ from ledger.hexes import from_hex, to_hex
 from ledger.links import MAX_LINK_LIFETIME
 from ledger.reverts import RevertError
 from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object
-from tests.support.chain import Subject
+from scripts.scenario import Subject
 from tests.support.identity import LI, OFFICER, ZHANG, Identity, Key
 from wallet.identity.selection import SubjectRow
 

@@ -12,7 +12,7 @@ import pytest
 from ledger import views
 from ledger.hexes import from_hex, to_hex
 from ledger.signing import personal_digest
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.support.fees import fund, newest_offer
 from tests.support.identity import (
     FIRM,

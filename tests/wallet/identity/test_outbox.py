@@ -11,7 +11,7 @@ from ledger.hexes import from_hex
 from ledger.node import Node
 from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.support.identity import (
     ZHANG,
     Key,

@@ -19,7 +19,7 @@ from ledger.typed_data import (
     record_from_object,
     record_to_object,
 )
-from tests.support.chain import Party, Subject
+from scripts.scenario import Party, Subject
 from tests.support.identity import FIRM, LI, ZHANG, Identity, Key
 from wallet.identity.owners import OwnerKey
 from wallet.identity.people import Kind

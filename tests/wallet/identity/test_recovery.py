@@ -12,7 +12,8 @@ from ledger import contracts, views
 from ledger.hexes import from_hex
 from ledger.node import Node, NodeSettings
 from ledger.typed_data import RecoveryVeto
-from tests.support.chain import BLOCK_TIME, Chain, Subject
+from scripts.scenario import Chain, Subject
+from tests.support.chain import BLOCK_TIME
 from tests.support.identity import (
     OFFICER,
     ZHANG,

@@ -9,7 +9,7 @@ from ledger import contracts
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex, to_hex
 from ledger.identifiers import resident_check_character
-from tests.support.chain import Party
+from scripts.scenario import Party
 from tests.support.identity import LI, ZHANG, Identity, Key, running
 
 SLUG = "urn:quancheng:problem:"

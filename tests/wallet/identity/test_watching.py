@@ -14,7 +14,7 @@ from ledger.events.plans import plan_for
 from ledger.hexes import to_hex
 from ledger.rpc import AsyncRpc
 from ledger.typed_data import SignerRotation
-from tests.support.chain import Chain, Subject
+from scripts.scenario import Chain, Subject
 from tests.support.node_proxy import proxy_before
 from wallet.identity.database import open_database
 from wallet.identity.errors import ChainUnavailableError

@@ -8,7 +8,7 @@ from typing import Protocol
 import pytest
 
 from scripts.city.write import Size, write_city
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from tests.support.city import City, GatewayProcess, gateway_process, make_city
 from tests.support.departments import Department
 from wallet.provider.description import Description, read_description

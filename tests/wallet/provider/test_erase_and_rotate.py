@@ -25,7 +25,7 @@ from ledger.sealing import OpeningKey
 from ledger.sender import Sender
 from ledger.typed_data import struct_hash
 from scripts.city.delta import Amounts
-from tests.support.chain import Chain, Terms
+from scripts.scenario import Chain, Terms
 from tests.support.city import PASSWORD, City, GatewayProcess, gateway_process
 from tests.support.departments import Department, owner_of
 from tests.wallet.provider.conftest import DepartmentAt

@@ -18,7 +18,7 @@ from ledger.keccak import keccak256
 from ledger.links import make_link
 from ledger.statement import Terms, select_templates, verify_statement
 from ledger.typed_data import Authorization, struct_hash
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from wallet.citizen.errors import CitizenError, ProposalError
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys

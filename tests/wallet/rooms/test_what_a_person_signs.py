@@ -9,7 +9,7 @@ import pytest
 
 from ledger.signing import address_of
 from ledger.typed_data import Authorization
-from tests.support.chain import Chain
+from scripts.scenario import Chain
 from wallet.citizen import acts
 from wallet.citizen.spreading import spread
 from wallet.client.errors import ClientError
