@@ -32,19 +32,19 @@ from gateway.outlooks import Outlooks
 from gateway.places import Places
 from gateway.preflight import Preflight
 from gateway.publications import Publications
-from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
+from gateway.recording import Recording, make_up
 from gateway.relay_limits import RelayLimits
 from gateway.relays import Relayed, Relays
 from gateway.releasing import Releaser
 from gateway.showing import ReleaseStates, request_of
 from gateway.statements import Statements
-from gateway.store.alerts import AlertStore, SqlAlertStore
-from gateway.store.authorizations import AuthorizationStore, SqlAuthorizationStore
+from gateway.store.alerts import AlertStore
+from gateway.store.authorizations import AuthorizationStore
 from gateway.store.database import Database
-from gateway.store.inbox import InboxStore, SqlInboxStore
-from gateway.store.keyholder_reports import SqlKeyholderReportStore
-from gateway.store.links import KeptLinks, SqlLinkStore
-from gateway.store.releases import ReleaseJournal, SqlReleaseJournal
+from gateway.store.inbox import InboxStore
+from gateway.store.keyholder_reports import KeyholderReportStore
+from gateway.store.links import LinkStore
+from gateway.store.releases import ReleaseJournal
 from gateway.supervision.enforcement import Enforcer
 from gateway.supervision.keyholder_reports import KeyholderReports
 from gateway.supervision.trail import SupervisedTrail
@@ -111,9 +111,9 @@ class AccessServices:
     inbox: Inbox
     inbox_store: InboxStore
     authorizations: AuthorizationStore
-    links: KeptLinks
+    links: LinkStore
     linking: Linking
-    journal: NotedInTheEnd
+    journal: ReleaseJournal
     alerts: AlertStore
     keyholder_reports: KeyholderReports
     keyholders: Keyholders
@@ -155,7 +155,7 @@ class AccessServices:
         is well within the release window, before which nobody takes it for silent.
         """
         last = None if self.recorder is None else self.recorder.follower.last
-        if self.recorder is None or last is None or self.journal.waiting:
+        if self.recorder is None or last is None or self.journal.unwritten:
             return None
         return self.recorder.account, last.number, last.hash
 
@@ -223,21 +223,19 @@ async def open_access_services(
     """
     failpoints.arm(settings.failpoint)
     async with AsyncExitStack() as stack:
-        journal = SqlReleaseJournal(shared.database)
-        authorizations = SqlAuthorizationStore(shared.database)
+        journal = ReleaseJournal(shared.database)
+        stack.push_async_callback(journal.close)
+        authorizations = AuthorizationStore(shared.database)
         statements = Statements(authorizations, shared.index, shared.freshness.catch_up)
         keyholders = _keyholders(settings, shared.deployment, statements)
         stack.push_async_callback(keyholders.close)
-        unclaimed = Unclaimed(journal)
-        stack.push_async_callback(unclaimed.close)
         recorder = None
         if settings.recorder_key is not None:
             await make_up(settings.journal, journal)
-            recorder = _recorder(settings, settings.recorder_key, shared, journal, unclaimed)
-        sender = _sender(shared, recorder, unclaimed)
-        noted = NotedInTheEnd(journal, unclaimed)
+            recorder = _recorder(settings, settings.recorder_key, shared, journal)
+        sender = _sender(shared, recorder, journal)
         services = _assemble(
-            settings, shared, noted, authorizations, statements, keyholders, sender, recorder
+            settings, shared, journal, authorizations, statements, keyholders, sender, recorder
         )
         if recorder is not None:
             await recorder.start()
@@ -252,11 +250,11 @@ async def open_access_services(
         yield services
 
 
-def _sender(shared: Shared, recorder: Recorder | None, unclaimed: Unclaimed) -> _Sender:
+def _sender(shared: Shared, recorder: Recorder | None, journal: ReleaseJournal) -> _Sender:
     if recorder is None:
         return NoRecorder()
     namings = Namings(shared.rpc, shared.deployment.contracts, recorder.account)
-    return Recording(recorder, unclaimed, namings)
+    return Recording(recorder, journal, namings)
 
 
 def _keyholders(
@@ -289,7 +287,6 @@ def _recorder(
     key_file: Path,
     shared: Shared,
     journal: ReleaseJournal,
-    unclaimed: Unclaimed,
 ) -> Recorder:
     async def lookup(access: bytes) -> RecordedAccess | None:
         found = await journal.find([access])
@@ -311,14 +308,14 @@ def _recorder(
             sets_clock=settings.embedded_chain,
         ),
         lookup=lookup,
-        unclaimed=unclaimed,
+        unclaimed=journal.write_later,
     )
 
 
 def _assemble(
     settings: AccessSettings,
     shared: Shared,
-    journal: NotedInTheEnd,
+    journal: ReleaseJournal,
     authorizations: AuthorizationStore,
     statements: Statements,
     keyholders: Keyholders,
@@ -327,7 +324,7 @@ def _assemble(
 ) -> AccessServices:
     database = shared.database
     trail = IndexTrail(shared.index, lambda: _newest(recorder), shared.freshness.catch_up)
-    links, bases = KeptLinks(SqlLinkStore(database)), Bases(shared.index)
+    links, bases = LinkStore(database), Bases(shared.index)
     linking = Linking(
         links,
         trail,
@@ -335,8 +332,8 @@ def _assemble(
         _identity(settings),
         window=shared.deployment.release_window,
     )
-    inbox_store = SqlInboxStore(database)
-    alerts, topics = SqlAlertStore(database), Topics()
+    inbox_store = InboxStore(database)
+    alerts, topics = AlertStore(database), Topics()
     materials = Materials(shared.publications, links, linking, shared.index)
     callers = Callers(shared.index, trail, shared.freshness, shared.deployment)
     accesses = Accesses(
@@ -394,7 +391,7 @@ def _assemble(
         journal=journal,
         alerts=alerts,
         keyholder_reports=KeyholderReports(
-            SqlKeyholderReportStore(database),
+            KeyholderReportStore(database),
             alerts,
             journal,
             topics,

@@ -6,20 +6,16 @@ gets them when the outcome is known; what a crash kept from it is made up for at
 
 import asyncio
 from collections.abc import (
-    AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
     Iterator,
-    Mapping,
-    Sequence,
 )
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from gateway.accesses import BUSY, not_named
-from gateway.errors import BodyError, ConflictError, GatewayError, UnavailableError
+from gateway.errors import BodyError, ConflictError, UnavailableError
 from gateway.namings import Namings
 from gateway.relays import Relayed
 from gateway.store.releases import JournalEntry, ReleaseJournal
@@ -27,7 +23,7 @@ from ledger.contracts import ContractCall, decode_request
 from ledger.errors import LedgerError
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal
-from ledger.logs import describe, get_logger
+from ledger.logs import get_logger
 from ledger.recorder.entries import entries_of
 from ledger.recorder.errors import (
     InvalidRequestError,
@@ -54,7 +50,6 @@ from ledger.service.errors import ThrottledError
 from ledger.transactions import SignedTransaction, parse_transaction
 
 _AT_ONCE: Final = 500
-_PAUSE: Final = 1.0
 _MOST_UNNOTED: Final = 10_000
 """Accesses that wait in memory for a database that takes no writes, some 10 MB."""
 _SEGMENTS: Final = 2
@@ -66,9 +61,9 @@ _log = get_logger()
 class Recording:
     """`AccessRecorder` and `Relay` over the recorder."""
 
-    def __init__(self, recorder: Recorder, unclaimed: "Unclaimed", namings: Namings) -> None:
+    def __init__(self, recorder: Recorder, journal: ReleaseJournal, namings: Namings) -> None:
         self._recorder = recorder
-        self._unclaimed = unclaimed
+        self._journal = journal
         self._namings = namings
 
     async def check(self, consumer: bytes) -> None:
@@ -82,7 +77,7 @@ class Recording:
 
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         """See `gateway.accesses.AccessRecorder`."""
-        if self._unclaimed.waiting > _MOST_UNNOTED:
+        if self._journal.unwritten > _MOST_UNNOTED:
             raise UnavailableError(
                 "too many accesses are not in the journal of releases yet", "cannot-record"
             )
@@ -121,86 +116,6 @@ async def _relayed(relaying: Awaitable[RelayedTransaction]) -> Relayed:
     except LedgerError as error:
         raise UnavailableError(str(error), "chain-unavailable") from error
     return Relayed(done.transaction, done.block_number, done.block_hash)
-
-
-class Unclaimed:
-    """Notes accesses that are recorded and not in the journal of releases yet, until each is.
-
-    Their memory is bounded by `Recording`, which takes no new ones while too many wait here. If we crash,
-    the next start makes up for them from the recorder's journal.
-    """
-
-    def __init__(self, journal: ReleaseJournal) -> None:
-        self._journal = journal
-        self._entries: dict[bytes, JournalEntry] = {}
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def waiting(self) -> int:
-        """How many are not noted yet."""
-        return len(self._entries)
-
-    def __call__(self, submission: Submission, recorded: RecordedAccess) -> None:
-        """Take over an access for which nobody waits any more, or whose note failed."""
-        self._entries[recorded.access] = JournalEntry(submission, recorded, None)
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._keep())
-
-    async def close(self) -> None:
-        """Wait a little for what is under way; the next start makes up for the rest."""
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=_PAUSE)
-            self._task.cancel()
-
-    async def _keep(self) -> None:
-        while self._entries:
-            some = list(islice(self._entries.values(), _AT_ONCE))
-            try:
-                await self._journal.write(some)
-            except GatewayError as error:
-                _log.warning("accesses not noted yet", error=describe(error), count=self.waiting)
-                await asyncio.sleep(_PAUSE)
-            else:
-                for entry in some:
-                    del self._entries[entry.recorded.access]
-
-
-class NotedInTheEnd:
-    """A journal of releases that forgets no access which could not be written just now.
-
-    The caller is told all the same that it is not written, and hands nothing out. But the access is on chain,
-    and nobody may ask for it again: a denied one needs no second answer.
-    """
-
-    def __init__(self, journal: ReleaseJournal, unclaimed: Unclaimed) -> None:
-        self._journal = journal
-        self._unclaimed = unclaimed
-
-    @property
-    def waiting(self) -> int:
-        """How many recorded accesses are not in it yet, because it could not be written."""
-        return self._unclaimed.waiting
-
-    async def write(self, entries: Sequence[JournalEntry]) -> None:
-        """See `ReleaseJournal`."""
-        try:
-            await self._journal.write(entries)
-        except GatewayError:
-            for entry in entries:
-                self._unclaimed(entry.submission, entry.recorded)
-            raise
-
-    async def find(self, accesses: Sequence[bytes]) -> Mapping[bytes, JournalEntry]:
-        """See `ReleaseJournal`."""
-        return await self._journal.find(accesses)
-
-    async def known(self, accesses: Sequence[bytes]) -> frozenset[bytes]:
-        """See `ReleaseJournal`."""
-        return await self._journal.known(accesses)
-
-    def read(self, first_sequence: int) -> AsyncIterator[JournalEntry]:
-        """See `ReleaseJournal`."""
-        return self._journal.read(first_sequence)
 
 
 async def make_up(directory: Path, journal: ReleaseJournal) -> int:

@@ -19,10 +19,10 @@ from gateway.publishing import Limits, Publishing
 from gateway.settings import Settings
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
-from gateway.store.nonces import SqlNonceMemory
-from gateway.store.publications import SqlPublicationStore
-from gateway.store.sessions import SqlSessionStore
-from gateway.store.uploads import SqlUploadStore
+from gateway.store.nonces import NonceMemory
+from gateway.store.publications import PublicationStore
+from gateway.store.sessions import SessionStore
+from gateway.store.uploads import UploadStore
 from ledger.deployment import Deployment, DeploymentError, read_deployment
 from ledger.index.index import Index, Origin
 from ledger.logs import describe, get_logger
@@ -45,9 +45,9 @@ class Services:
     publications: Publications
     publishing: Publishing
     authenticator: Authenticator
-    nonces: SqlNonceMemory
-    sessions: SqlSessionStore
-    uploads: SqlUploadStore
+    nonces: NonceMemory
+    sessions: SessionStore
+    uploads: UploadStore
     access: AccessServices
     metrics: Metrics
     noted: dict[str, str | None] = field(default_factory=dict)
@@ -102,7 +102,7 @@ async def open_services(
         )
         index = Index(database, _origin(deployment))
         await index.open()
-        publication_store = SqlPublicationStore(database)
+        publication_store = PublicationStore(database)
         publications = Publications(publication_store, tile_memory=settings.tile_memory)
         shared = Shared(database, index, publications, deployment, rpc, settings.finality_rule)
         access = await stack.enter_async_context(open_access_services(access_settings, shared))
@@ -114,8 +114,8 @@ async def open_services(
             access.recorder,
             mends=access_settings.embedded_chain,
         )
-        uploads, nonces = SqlUploadStore(database), SqlNonceMemory(database)
-        sessions = SqlSessionStore(database)
+        uploads, nonces = UploadStore(database), NonceMemory(database)
+        sessions = SessionStore(database)
         services = Services(
             settings=settings,
             deployment=deployment,

@@ -10,7 +10,7 @@ from gateway.errors import UnknownError
 from gateway.routes.access_models import Address, Hash
 from gateway.routes.edge import access_services, dataset_of, services_of
 from gateway.services import Services
-from gateway.store.publications import SqlPublicationStore
+from gateway.store.publications import PublicationStore
 from ledger.deployment import encode_deployment
 from ledger.enumerations import Class, Roles
 from ledger.hexes import from_hex, to_hex
@@ -221,7 +221,7 @@ async def _shown(services: Services, found: DatasetEntry) -> DatasetShown:
                 count=newest.count,
                 published_at=newest.place.timestamp,
             )
-    versions = await SqlPublicationStore(services.database).served(found.id)
+    versions = await PublicationStore(services.database).served(found.id)
     return DatasetShown(
         dataset=to_hex(found.id),
         code=found.code,

@@ -27,7 +27,7 @@ from gateway.routes.edge import (
     services_of,
 )
 from gateway.services import Services
-from gateway.store.publications import SqlPublicationStore
+from gateway.store.publications import PublicationStore
 from gateway.store.uploads import Upload
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex, to_hex
@@ -219,7 +219,7 @@ async def erase_record(dataset: DatasetPath, request: Request) -> Response:
     await erase(
         tombstone,
         services.publications,
-        SqlPublicationStore(services.database),
+        PublicationStore(services.database),
         services.publishing,
     )
     return Response(status_code=204)

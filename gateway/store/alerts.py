@@ -1,6 +1,6 @@
 """Alerts: what supervision found, each once."""
 
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from sqlalchemy import func, select, update
@@ -45,43 +45,15 @@ class StoredAlert(msgspec.Struct, frozen=True):
     suspension_refused: str | None = None
 
 
-class AlertStore(Protocol):
+class AlertStore:
     """Where alerts are kept. Every write is durable when it returns."""
-
-    async def put(self, alert: StoredAlert) -> StoredAlert | None:
-        """Keep an alert, whose id is given here; None if there is one with its key. Idempotent."""
-        ...
-
-    async def note_suspension(self, alert: int, until: int, transaction: bytes) -> None:
-        """Note the suspension that an alert led to."""
-        ...
-
-    async def note_refusal(self, alert: int, reason: str) -> None:
-        """Note why an alert leads to no suspension."""
-        ...
-
-    async def unenforced(self, rules: tuple[str, ...], since: int) -> tuple[StoredAlert, ...]:
-        """Return alerts of these rules, raised since then, that may still suspend an agreement."""
-        ...
-
-    async def list(self, after: int, limit: int) -> tuple[StoredAlert, ...]:
-        """Return alerts whose id is greater than `after`, in order."""
-        ...
-
-    async def last(self) -> int:
-        """Return the id of the newest; zero when there is none."""
-        ...
-
-
-class SqlAlertStore:
-    """`AlertStore` in the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._put: Final = database.upsert(alerts).on_conflict_do_nothing(index_elements=["key"])
 
     async def put(self, alert: StoredAlert) -> StoredAlert | None:
-        """See `AlertStore`."""
+        """Keep an alert, whose id is given here; None if there is one with its key. Idempotent."""
         row = msgspec.structs.asdict(alert)
         del row["id"]
         statement = self._put.returning(alerts.c.id)
@@ -90,23 +62,21 @@ class SqlAlertStore:
         return None if given is None else msgspec.structs.replace(alert, id=given)
 
     async def note_suspension(self, alert: int, until: int, transaction: bytes) -> None:
-        """See `AlertStore`."""
+        """Note the suspension that an alert led to."""
         step = (
             update(alerts)
             .where(alerts.c.id == alert)
             .values(suspended_until=until, transaction=transaction)
         )
-        async with self._database.writing() as connection:
-            await connection.execute(step)
+        await self._database.run(step)
 
     async def note_refusal(self, alert: int, reason: str) -> None:
-        """See `AlertStore`."""
+        """Note why an alert leads to no suspension."""
         step = update(alerts).where(alerts.c.id == alert).values(suspension_refused=reason)
-        async with self._database.writing() as connection:
-            await connection.execute(step)
+        await self._database.run(step)
 
     async def unenforced(self, rules: tuple[str, ...], since: int) -> tuple[StoredAlert, ...]:
-        """See `AlertStore`."""
+        """Return alerts of these rules, raised since then, that may still suspend an agreement."""
         statement = (
             select(*_COLUMNS)
             .where(alerts.c.rule.in_(rules), alerts.c.raised_at >= since)
@@ -114,21 +84,19 @@ class SqlAlertStore:
             .where(alerts.c.transaction.is_(None), alerts.c.suspension_refused.is_(None))
             .order_by(alerts.c.id)
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.all(statement)
         return tuple(StoredAlert(*row) for row in rows)
 
     async def list(self, after: int, limit: int) -> tuple[StoredAlert, ...]:
-        """See `AlertStore`."""
+        """Return alerts whose id is greater than `after`, in order."""
         statement = select(*_COLUMNS).where(alerts.c.id > after).order_by(alerts.c.id).limit(limit)
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.all(statement)
         return tuple(StoredAlert(*row) for row in rows)
 
     async def last(self) -> int:
-        """See `AlertStore`."""
-        async with self._database.reading() as connection:
-            return int((await connection.execute(select(func.max(alerts.c.id)))).scalar() or 0)
+        """Return the id of the newest; zero when there is none."""
+        row = await self._database.one(select(func.coalesce(func.max(alerts.c.id), 0)))
+        return 0 if row is None else int(row[0])
 
 
 _COLUMNS: Final = [alerts.c[name] for name in StoredAlert.__struct_fields__]

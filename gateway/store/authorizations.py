@@ -1,7 +1,7 @@
 """The signed authorizations with their statements, of which the chain has only hashes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from sqlalchemy import select, update
@@ -30,32 +30,8 @@ class StoredAuthorization(msgspec.Struct, frozen=True):
     stored_at: int
 
 
-class AuthorizationStore(Protocol):
+class AuthorizationStore:
     """Where they are kept. Every write is durable when it returns, and idempotent."""
-
-    async def put(self, authorization: StoredAuthorization) -> None:
-        """Keep one. The one that is on chain is never replaced by another signature."""
-        ...
-
-    async def bring(self, authorization: bytes, record: Authorization, now: int) -> None:
-        """Keep the record of one that was relayed elsewhere; one that is here stays as it is."""
-        ...
-
-    async def note_transaction(self, authorization: bytes, transaction: bytes) -> None:
-        """Note that it is on chain."""
-        ...
-
-    async def get(self, authorization: bytes) -> StoredAuthorization | None:
-        """Return one, if it was relayed here."""
-        ...
-
-    async def find(self, authorizations: Sequence[bytes]) -> Mapping[bytes, StoredAuthorization]:
-        """Return those of these ids that were relayed here."""
-        ...
-
-
-class SqlAuthorizationStore:
-    """`AuthorizationStore` in the database."""
 
     def __init__(self, database: Database) -> None:
         insert = database.upsert(table)
@@ -68,40 +44,35 @@ class SqlAuthorizationStore:
         self._bring: Final = insert.on_conflict_do_nothing(index_elements=["authorization"])
 
     async def put(self, authorization: StoredAuthorization) -> None:
-        """See `AuthorizationStore`."""
-        async with self._database.writing() as connection:
-            await connection.execute(self._put, _row(authorization))
+        """Keep one. The one that is on chain is never replaced by another signature."""
+        await self._database.run(self._put, _row(authorization))
 
     async def bring(self, authorization: bytes, record: Authorization, now: int) -> None:
-        """See `AuthorizationStore`."""
+        """Keep the record of one that was relayed elsewhere; one that is here stays as it is."""
         kept = StoredAuthorization(authorization, record, None, None, now)
-        async with self._database.writing() as connection:
-            await connection.execute(self._bring, _row(kept))
+        await self._database.run(self._bring, _row(kept))
 
     async def note_transaction(self, authorization: bytes, transaction: bytes) -> None:
-        """See `AuthorizationStore`."""
+        """Note that it is on chain."""
         step = (
             update(table)
             .where(table.c.authorization == authorization)
             .values(transaction=transaction)
         )
-        async with self._database.writing() as connection:
-            await connection.execute(step)
+        await self._database.run(step)
 
     async def get(self, authorization: bytes) -> StoredAuthorization | None:
-        """See `AuthorizationStore`."""
+        """Return one, if it was relayed here."""
         statement = select(*_COLUMNS).where(table.c.authorization == authorization)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+        row = await self._database.one(statement)
         return None if row is None else _stored(*row)
 
     async def find(self, authorizations: Sequence[bytes]) -> Mapping[bytes, StoredAuthorization]:
-        """See `AuthorizationStore`."""
+        """Return those of these ids that were relayed here."""
         if not authorizations:
             return {}
         statement = select(*_COLUMNS).where(table.c.authorization.in_(authorizations))
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.all(statement)
         return {row[0]: _stored(*row) for row in rows}
 
 

@@ -10,12 +10,12 @@ PostgreSQL its own. If it ends with an error or the process dies inside, nothing
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from sqlalchemy import Table, text
+from sqlalchemy import Executable, Table, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -25,6 +25,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableError
 from ledger import sqlite_driver
 
+Values = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+
+MOST_PARAMETERS: Final = 500
+"""Keys looked up by one statement: keeps statements few and within both databases' limits."""
 _READERS: Final = 4
 _SQLITE_REASONS: Final = {
     sqlite3.SQLITE_BUSY: "locked",
@@ -120,14 +124,37 @@ class Database:
         async with self._transaction(self._reader) as connection:
             yield connection
 
+    async def all(self, statement: Executable, values: Values = None) -> Sequence[Any]:
+        """Return all rows of a statement, in a transaction of its own that reads."""
+        async with self.reading() as connection:
+            return (await connection.execute(statement, values)).all()
+
+    async def one(self, statement: Executable, values: Values = None) -> Any:
+        """Return the only row of a statement, as `all` does; None without one."""
+        async with self.reading() as connection:
+            return (await connection.execute(statement, values)).one_or_none()
+
+    async def among(self, statement: Executable, keys: Sequence[object]) -> list[Any]:
+        """Return the rows for many `keys` (an expanding parameter of that name), a few hundred at a time."""
+        found: list[Any] = []
+        async with self.reading() as connection:
+            for start in range(0, len(keys), MOST_PARAMETERS):
+                values = {"keys": keys[start : start + MOST_PARAMETERS]}
+                found += (await connection.execute(statement, values)).all()
+        return found
+
+    async def run(self, statement: Executable, values: Values = None) -> int:
+        """Carry out a statement that writes, durably; return how many rows it changed."""
+        async with self.writing() as connection:
+            return (await connection.execute(statement, values)).rowcount
+
     async def check(self) -> None:
         """Find out whether the database can be written to now.
 
         Raises:
             StoreUnavailableError: It cannot.
         """
-        async with self.writing() as connection:
-            await connection.execute(text("UPDATE health SET checks = checks + 1"))
+        await self.run(text("UPDATE health SET checks = checks + 1"))
 
     def make_folder(self) -> None:
         """Make the folder of SQLite's file.

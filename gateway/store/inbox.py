@@ -1,7 +1,7 @@
 """Handles, and the asks that wait in people's inboxes."""
 
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from sqlalchemy import and_, delete, insert, or_, select, update
@@ -42,61 +42,8 @@ class StoredAsk(msgspec.Struct, frozen=True):
         return "expired" if self.state == "pending" and self.expires_at <= now else self.state
 
 
-class InboxStore(Protocol):
+class InboxStore:
     """Where handles and asks are kept. Every write is durable when it returns."""
-
-    async def put_handle(self, handle: bytes, subject: bytes, expires_at: int) -> None:
-        """Keep a handle (only its hash)."""
-        ...
-
-    async def use_handle(self, handle: bytes, consumer: bytes, now: int) -> UsedHandle:
-        """Bind a handle to the consumer that uses it; return what it leads to. Idempotent for that one.
-
-        Raises:
-            UnknownError: There is no such handle, or its time is over.
-            ConflictError: It is another consumer's.
-        """
-        ...
-
-    async def put(self, ask: StoredAsk) -> StoredAsk:
-        """Keep an ask; return it, or the same one that was kept before under its reference.
-
-        Raises:
-            ConflictError: Another ask has that reference.
-        """
-        ...
-
-    async def get(self, ask: str) -> StoredAsk:
-        """Return an ask.
-
-        Raises:
-            UnknownError: There is no such ask.
-        """
-        ...
-
-    async def of_subjects(self, subjects: tuple[bytes, ...], now: int) -> tuple[StoredAsk, ...]:
-        """Return what waits for these subjects now, the newest first; at most 200."""
-        ...
-
-    async def grant(self, ask: str, authorization: bytes) -> None:
-        """Note that an ask was granted; idempotent. What was refused before counts as granted."""
-        ...
-
-    async def refuse(self, ask: str, reason: str) -> StoredAsk:
-        """Note a refusal; idempotent.
-
-        Raises:
-            ConflictError: It was granted.
-        """
-        ...
-
-    async def forget(self, now: int) -> int:
-        """Forget handles that expired; return how many."""
-        ...
-
-
-class SqlInboxStore:
-    """`InboxStore` in the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -106,13 +53,17 @@ class SqlInboxStore:
         )
 
     async def put_handle(self, handle: bytes, subject: bytes, expires_at: int) -> None:
-        """See `InboxStore`."""
+        """Keep a handle (only its hash)."""
         row = {"handle_hash": _hash(handle), "subject": subject, "expires_at": expires_at}
-        async with self._database.writing() as connection:
-            await connection.execute(self._put_handle, row)
+        await self._database.run(self._put_handle, row)
 
     async def use_handle(self, handle: bytes, consumer: bytes, now: int) -> UsedHandle:
-        """See `InboxStore`."""
+        """Bind a handle to the consumer that uses it; return what it leads to. Idempotent for that one.
+
+        Raises:
+            UnknownError: There is no such handle, or its time is over.
+            ConflictError: It is another consumer's.
+        """
         own = or_(handles.c.consumer.is_(None), handles.c.consumer == consumer)
         which = and_(handles.c.handle_hash == _hash(handle), handles.c.expires_at > now)
         async with self._database.writing() as connection:
@@ -128,9 +79,12 @@ class SqlInboxStore:
         return UsedHandle(bytes(found.subject), found.expires_at)
 
     async def put(self, ask: StoredAsk) -> StoredAsk:
-        """See `InboxStore`."""
-        async with self._database.writing() as connection:
-            await connection.execute(self._put, msgspec.structs.asdict(ask))
+        """Keep an ask; return it, or the same one that was kept before under its reference.
+
+        Raises:
+            ConflictError: Another ask has that reference.
+        """
+        await self._database.run(self._put, msgspec.structs.asdict(ask))
         kept = await self._one(
             and_(asks.c.consumer == ask.consumer, asks.c.reference == ask.reference)
         )
@@ -141,11 +95,15 @@ class SqlInboxStore:
         return kept
 
     async def get(self, ask: str) -> StoredAsk:
-        """See `InboxStore`."""
+        """Return an ask.
+
+        Raises:
+            UnknownError: There is no such ask.
+        """
         return await self._one(asks.c.id == ask)
 
     async def of_subjects(self, subjects: tuple[bytes, ...], now: int) -> tuple[StoredAsk, ...]:
-        """See `InboxStore`."""
+        """Return what waits for these subjects now, the newest first; at most 200."""
         statement = (
             select(*_COLUMNS)
             .where(asks.c.subject.in_(subjects))
@@ -153,43 +111,41 @@ class SqlInboxStore:
             .order_by(asks.c.key.desc())
             .limit(_MOST_LISTED)
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.all(statement)
         return tuple(StoredAsk(*row) for row in rows)
 
     async def grant(self, ask: str, authorization: bytes) -> None:
-        """See `InboxStore`."""
+        """Note that an ask was granted; idempotent. What was refused before counts as granted."""
         step = (
             update(asks)
             .where(asks.c.id == ask, asks.c.state != "granted")
             .values(state="granted", authorization=authorization)
         )
-        async with self._database.writing() as connection:
-            await connection.execute(step)
+        await self._database.run(step)
 
     async def refuse(self, ask: str, reason: str) -> StoredAsk:
-        """See `InboxStore`."""
+        """Note a refusal; idempotent.
+
+        Raises:
+            ConflictError: It was granted.
+        """
         step = (
             update(asks)
             .where(asks.c.id == ask, asks.c.state == "pending")
             .values(state="refused", reason=reason)
         )
-        async with self._database.writing() as connection:
-            await connection.execute(step)
+        await self._database.run(step)
         kept = await self.get(ask)
         if kept.state != "refused":
             raise ConflictError(f"the ask is {kept.state}", "request-state")
         return kept
 
     async def forget(self, now: int) -> int:
-        """See `InboxStore`."""
-        async with self._database.writing() as connection:
-            result = await connection.execute(delete(handles).where(handles.c.expires_at < now))
-        return result.rowcount
+        """Forget handles that expired; return how many."""
+        return await self._database.run(delete(handles).where(handles.c.expires_at < now))
 
     async def _one(self, which: ColumnElement[bool]) -> StoredAsk:
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(*_COLUMNS).where(which))).one_or_none()
+        row = await self._database.one(select(*_COLUMNS).where(which))
         if row is None:
             raise UnknownError("request")
         return StoredAsk(*row)

@@ -1,6 +1,6 @@
 """What consumers report of keyholders, each consumer once for each keyholder."""
 
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Select, select
@@ -27,24 +27,8 @@ class KeyholderReport(msgspec.Struct, frozen=True):
     reported_at: int
 
 
-class KeyholderReportStore(Protocol):
+class KeyholderReportStore:
     """Where reports are kept. Every write is durable when it returns."""
-
-    async def put(self, report: KeyholderReport) -> None:
-        """Keep a report. Idempotent: a consumer has one of a keyholder, and a proof is not replaced."""
-        ...
-
-    async def of(self, keyholder: bytes) -> tuple[KeyholderReport, ...]:
-        """Return what is reported of a keyholder, by consumer."""
-        ...
-
-    async def all(self) -> tuple[KeyholderReport, ...]:
-        """Return every report, by keyholder and consumer: at most one of each party for each keyholder."""
-        ...
-
-
-class SqlKeyholderReportStore:
-    """`KeyholderReportStore` in the database."""
 
     def __init__(self, database: Database) -> None:
         insert = database.upsert(keyholder_reports)
@@ -57,21 +41,19 @@ class SqlKeyholderReportStore:
         )
 
     async def put(self, report: KeyholderReport) -> None:
-        """See `KeyholderReportStore`."""
-        async with self._database.writing() as connection:
-            await connection.execute(self._put, msgspec.structs.asdict(report))
+        """Keep a report. Idempotent: a consumer has one of a keyholder, and a proof is not replaced."""
+        await self._database.run(self._put, msgspec.structs.asdict(report))
 
     async def of(self, keyholder: bytes) -> tuple[KeyholderReport, ...]:
-        """See `KeyholderReportStore`."""
+        """Return what is reported of a keyholder, by consumer."""
         return await self._read(_SELECT.where(keyholder_reports.c.keyholder == keyholder))
 
     async def all(self) -> tuple[KeyholderReport, ...]:
-        """See `KeyholderReportStore`."""
+        """Return every report, by keyholder and consumer: at most one of each party for each keyholder."""
         return await self._read(_SELECT)
 
     async def _read(self, statement: Select[Any]) -> tuple[KeyholderReport, ...]:
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.all(statement)
         return tuple([KeyholderReport(*row) for row in rows])
 
 

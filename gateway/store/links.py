@@ -2,8 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import and_, delete, or_, select, tuple_
@@ -18,6 +18,10 @@ Tie = tuple[bytes, bytes]
 """A subject and a dataset."""
 
 _MOST_PARAMETERS: Final = 200
+_MOST_KEPT: Final = 50_000
+_KEPT: Final = 60.0
+"""Seconds for which a link is kept in memory. Another gateway with the same database may put a newer one, when
+this one was ended."""
 
 
 class KeptLink(msgspec.Struct, frozen=True):
@@ -27,36 +31,16 @@ class KeptLink(msgspec.Struct, frozen=True):
     signer: bytes
 
 
-class LinkStore(Protocol):
+class LinkStore:
     """Where links are kept: the newest for each subject and dataset."""
-
-    async def put(self, kept: KeptLink, now: int) -> None:
-        """Keep a link that was verified, unless a newer one is there; durable when it returns."""
-        ...
-
-    async def find(self, ties: Sequence[Tie]) -> Mapping[Tie, KeptLink]:
-        """Return the links that are there."""
-        ...
-
-    async def ending(
-        self, before: int, after: tuple[int, bytes, bytes], limit: int
-    ) -> Sequence[KeptLink]:
-        """Return links that end before a time, by end, subject and dataset, after such a place."""
-        ...
-
-    async def forget(self, link: SubjectLink) -> None:
-        """Remove a link, unless a newer one took its place."""
-        ...
-
-
-class SqlLinkStore:
-    """`LinkStore` in the database."""
 
     def __init__(self, database: Database) -> None:
         insert = database.upsert(subject_links)
         names = ("owner", "issued_at", "expires_at", "signature", "signer", "stored_at")
         changed = {name: insert.excluded[name] for name in names}
         self._database = database
+        self._gatherer: Gatherer[Tie, KeptLink] = Gatherer(self._read)
+        self._kept: OrderedDict[Tie, tuple[float, KeptLink]] = OrderedDict()
         # Whoever relays an authorization may still have an older one.
         self._put: Final = insert.on_conflict_do_update(
             index_elements=["subject", "dataset"],
@@ -65,7 +49,7 @@ class SqlLinkStore:
         )
 
     async def put(self, kept: KeptLink, now: int) -> None:
-        """See `LinkStore`."""
+        """Keep a link that was verified, unless a newer one is there; durable when it returns."""
         link = kept.signed.link
         row = {
             "subject": link.subject,
@@ -77,11 +61,31 @@ class SqlLinkStore:
             "signer": kept.signer,
             "stored_at": now,
         }
-        async with self._database.writing() as connection:
-            await connection.execute(self._put, row)
+        await self._database.run(self._put, row)
+        self._kept.pop((link.subject, link.dataset), None)
 
     async def find(self, ties: Sequence[Tie]) -> Mapping[Tie, KeptLink]:
-        """See `LinkStore`."""
+        """Return the links that are there, as of at most a minute ago."""
+        found: dict[Tie, KeptLink] = {}
+        missing = []
+        now = time.monotonic()
+        for tie in ties:
+            until, kept = self._kept.get(tie, (now, None))
+            if kept is None or until <= now:
+                missing.append(tie)
+            else:
+                found[tie] = kept
+        if missing:
+            read = await self._gatherer.get(missing)
+            for tie in missing:
+                if tie in read:
+                    found[tie] = read[tie]
+                    self._kept[tie] = now + _KEPT, read[tie]
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return found
+
+    async def _read(self, ties: Sequence[Tie]) -> Mapping[Tie, KeptLink]:
         columns = subject_links.c
         found: dict[Tie, KeptLink] = {}
         async with self._database.reading() as connection:
@@ -100,7 +104,7 @@ class SqlLinkStore:
     async def ending(
         self, before: int, after: tuple[int, bytes, bytes], limit: int
     ) -> Sequence[KeptLink]:
-        """See `LinkStore`."""
+        """Return links that end before a time, by end, subject and dataset, after such a place."""
         columns = subject_links.c
         place = (columns.expires_at, columns.subject, columns.dataset)
         statement = (
@@ -109,80 +113,17 @@ class SqlLinkStore:
             .order_by(*place)
             .limit(limit)
         )
-        async with self._database.reading() as connection:
-            return [_kept(*row) for row in await connection.execute(statement)]
+        return [_kept(*row) for row in await self._database.all(statement)]
 
     async def forget(self, link: SubjectLink) -> None:
-        """See `LinkStore`."""
+        """Remove a link, unless a newer one took its place."""
         columns = subject_links.c
         which = and_(
             columns.subject == link.subject,
             columns.dataset == link.dataset,
             columns.issued_at == link.issued_at,
         )
-        async with self._database.writing() as connection:
-            await connection.execute(delete(subject_links).where(which))
-
-
-class KeptLinks:
-    """`LinkStore` that reads for many at once and keeps what was used last, for a minute.
-
-    Another gateway with the same database may have put a newer one, when this one's was ended.
-    """
-
-    def __init__(
-        self,
-        store: LinkStore,
-        *,
-        most: int = 50_000,
-        seconds: float = 60.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._store = store
-        self._most = most
-        self._seconds = seconds
-        self._clock = clock
-        self._read: Gatherer[Tie, KeptLink] = Gatherer(store.find)
-        self._kept: OrderedDict[Tie, tuple[float, KeptLink]] = OrderedDict()
-
-    async def put(self, kept: KeptLink, now: int) -> None:
-        """See `LinkStore`."""
-        await self._store.put(kept, now)
-        self._forget(kept.signed.link)
-
-    async def find(self, ties: Sequence[Tie]) -> Mapping[Tie, KeptLink]:
-        """See `LinkStore`."""
-        found: dict[Tie, KeptLink] = {}
-        missing = []
-        now = self._clock()
-        for tie in ties:
-            until, kept = self._kept.get(tie, (now, None))
-            if kept is None or until <= now:
-                missing.append(tie)
-            else:
-                found[tie] = kept
-        if missing:
-            read = await self._read.get(missing)
-            for tie in missing:
-                if tie in read:
-                    found[tie] = read[tie]
-                    self._kept[tie] = now + self._seconds, read[tie]
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-        return found
-
-    async def ending(
-        self, before: int, after: tuple[int, bytes, bytes], limit: int
-    ) -> Sequence[KeptLink]:
-        """See `LinkStore`."""
-        return await self._store.ending(before, after, limit)
-
-    async def forget(self, link: SubjectLink) -> None:
-        """See `LinkStore`."""
-        await self._store.forget(link)
-        self._forget(link)
-
-    def _forget(self, link: SubjectLink) -> None:
+        await self._database.run(delete(subject_links).where(which))
         self._kept.pop((link.subject, link.dataset), None)
 
 

@@ -1,13 +1,13 @@
 """Publications that are served: which, from when, and the parts that answers are made of."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from sqlalchemy import and_, bindparam, select, update
 
 from gateway.errors import ConflictError
-from gateway.store.database import Database
+from gateway.store.database import MOST_PARAMETERS, Database
 from gateway.store.tables import (
     directories,
     erasures,
@@ -19,9 +19,6 @@ from gateway.store.tables import (
 )
 from gateway.store.uploads import upload_state
 from ledger.merkle import TreeHead
-
-_MOST_PARAMETERS: Final = 500
-"""Keys looked up by one statement: keeps statements few and within both databases' limits."""
 
 
 class ServedPublication(msgspec.Struct, frozen=True):
@@ -50,8 +47,13 @@ class Tree(msgspec.Struct, frozen=True):
     head: TreeHead
 
 
-class PublicationStore(Protocol):
+class PublicationStore:
     """Where publications are kept. What is served never changes, but for records erased."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._serve: Final = database.upsert(publications).on_conflict_do_nothing()
+        self._note_erasure: Final = database.upsert(erasures).on_conflict_do_nothing()
 
     async def serve(self, publication: ServedPublication, now: int) -> ServedPublication:
         """Serve a sealed upload as this version. Durable when it returns; idempotent.
@@ -62,64 +64,6 @@ class PublicationStore(Protocol):
             ConflictError: The upload is not sealed.
             ConflictError: The version is served from another upload, or the upload as another one.
         """
-        ...
-
-    async def newest(self, dataset: bytes, block: int) -> ServedPublication | None:
-        """Return the highest version that was served when `block` was made."""
-        ...
-
-    async def get(self, dataset: bytes, version: int) -> ServedPublication | None:
-        """Return a version, if it is served."""
-        ...
-
-    async def served(self, dataset: bytes) -> tuple[ServedPublication, ...]:
-        """Return all served versions of a dataset, the highest first."""
-        ...
-
-    async def trees(self, dataset: bytes) -> tuple[Tree, ...]:
-        """Return all sealed uploads of a dataset, served or not."""
-        ...
-
-    async def directory(self, upload: int) -> bytes:
-        """Return the directory of a sealed upload's tiles."""
-        ...
-
-    async def tiles(self, places: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
-        """Return tiles by upload and position; those that do not exist are left out."""
-        ...
-
-    async def tile_range(self, upload: int, start: int, stop: int) -> bytes:
-        """Return the entries of the tiles [start, stop), one after the other."""
-        ...
-
-    async def bodies(self, ids: Sequence[int]) -> Mapping[int, bytes | None]:
-        """Return the bodies of records by id; None where the record was erased."""
-        ...
-
-    async def places(self, dataset: bytes, item: bytes) -> tuple[bytes, ...]:
-        """Return where a record with this root may stand, for a dataset that is not personal."""
-        ...
-
-    async def erase(
-        self, dataset: bytes, place: bytes, ids: Sequence[int], transaction: bytes, now: int
-    ) -> None:
-        """Destroy the bodies of these records: all encryptions of one record.
-
-        Durable when it returns, idempotent; if we crash before it, nothing is erased.
-        """
-        ...
-
-
-class SqlPublicationStore:
-    """`PublicationStore` in the database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._serve: Final = database.upsert(publications).on_conflict_do_nothing()
-        self._note_erasure: Final = database.upsert(erasures).on_conflict_do_nothing()
-
-    async def serve(self, publication: ServedPublication, now: int) -> ServedPublication:
-        """See `PublicationStore`."""
         step = (
             update(uploads)
             .where(uploads.c.key == publication.upload)
@@ -140,53 +84,48 @@ class SqlPublicationStore:
         return ServedPublication(*row)
 
     async def newest(self, dataset: bytes, block: int) -> ServedPublication | None:
-        """See `PublicationStore`."""
+        """Return the highest version that was served when `block` was made."""
         values = {"dataset_": dataset, "block": block}
-        async with self._database.reading() as connection:
-            row = (await connection.execute(_NEWEST, values)).one_or_none()
+        row = await self._database.one(_NEWEST, values)
         return None if row is None else ServedPublication(*row)
 
     async def get(self, dataset: bytes, version: int) -> ServedPublication | None:
-        """See `PublicationStore`."""
+        """Return a version, if it is served."""
         statement = select(*_COLUMNS).where(
             publications.c.dataset == dataset, publications.c.version == version
         )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+        row = await self._database.one(statement)
         return None if row is None else ServedPublication(*row)
 
     async def served(self, dataset: bytes) -> tuple[ServedPublication, ...]:
-        """See `PublicationStore`."""
+        """Return all served versions of a dataset, the highest first."""
         statement = (
             select(*_COLUMNS)
             .where(publications.c.dataset == dataset)
             .order_by(publications.c.version.desc())
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.all(statement)
         return tuple(ServedPublication(*row) for row in rows)
 
     async def trees(self, dataset: bytes) -> tuple[Tree, ...]:
-        """See `PublicationStore`."""
+        """Return all sealed uploads of a dataset, served or not."""
         statement = select(uploads.c.key, uploads.c["count"], uploads.c.root).where(
             uploads.c.dataset == dataset, uploads.c.state.in_(("sealed", "served"))
         )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.all(statement)
         return tuple(Tree(key, TreeHead(count, root)) for key, count, root in rows)
 
     async def directory(self, upload: int) -> bytes:
-        """See `PublicationStore`."""
+        """Return the directory of a sealed upload's tiles."""
         statement = (
             select(directories.c.lines)
             .where(directories.c.upload == upload)
             .order_by(directories.c.part)
         )
-        async with self._database.reading() as connection:
-            return b"".join((await connection.execute(statement)).scalars())
+        return b"".join([row[0] for row in await self._database.all(statement)])
 
     async def tiles(self, places: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
-        """See `PublicationStore`."""
+        """Return tiles by upload and position; those that do not exist are left out."""
         found: dict[tuple[int, int], bytes] = {}
         async with self._database.reading() as connection:
             for upload in {upload for upload, _ in places}:
@@ -198,40 +137,36 @@ class SqlPublicationStore:
         return found
 
     async def tile_range(self, upload: int, start: int, stop: int) -> bytes:
-        """See `PublicationStore`."""
+        """Return the entries of the tiles [start, stop), one after the other."""
         statement = (
             select(tiles.c.entries)
             .where(tiles.c.upload == upload)
             .where(tiles.c.position >= start, tiles.c.position < stop)
             .order_by(tiles.c.position)
         )
-        async with self._database.reading() as connection:
-            return b"".join((await connection.execute(statement)).scalars())
+        return b"".join([row[0] for row in await self._database.all(statement)])
 
     async def bodies(self, ids: Sequence[int]) -> Mapping[int, bytes | None]:
-        """See `PublicationStore`."""
-        found: dict[int, bytes | None] = {}
-        async with self._database.reading() as connection:
-            for some in _slices(ids):
-                rows = (await connection.execute(_BODIES, {"ids": some})).all()
-                found.update((key, body) for key, body in rows)
-        return found
+        """Return the bodies of records by id; None where the record was erased."""
+        return dict([tuple(row) for row in await self._database.among(_BODIES, ids)])
 
     async def places(self, dataset: bytes, item: bytes) -> tuple[bytes, ...]:
-        """See `PublicationStore`."""
+        """Return where a record with this root may stand, for a dataset that is not personal."""
         statement = (
             select(items.c.place)
             .distinct()
             .join(uploads, uploads.c.key == items.c.upload)
             .where(items.c.item == item, uploads.c.dataset == dataset)
         )
-        async with self._database.reading() as connection:
-            return tuple((await connection.execute(statement)).scalars())
+        return tuple([row[0] for row in await self._database.all(statement)])
 
     async def erase(
         self, dataset: bytes, place: bytes, ids: Sequence[int], transaction: bytes, now: int
     ) -> None:
-        """See `PublicationStore`."""
+        """Destroy the bodies of these records: all encryptions of one record.
+
+        Durable when it returns, idempotent; if we crash before it, nothing is erased.
+        """
         note = {
             "dataset": dataset,
             "place": place,
@@ -260,11 +195,9 @@ _TILES: Final = select(tiles.c.position, tiles.c.entries).where(
     tiles.c.position.in_(bindparam("positions", expanding=True)),
 )
 _BODIES: Final = select(records.c.id, records.c.body).where(
-    records.c.id.in_(bindparam("ids", expanding=True))
+    records.c.id.in_(bindparam("keys", expanding=True))
 )
 
 
 def _slices(keys: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (
-        keys[start : start + _MOST_PARAMETERS] for start in range(0, len(keys), _MOST_PARAMETERS)
-    )
+    return (keys[start : start + MOST_PARAMETERS] for start in range(0, len(keys), MOST_PARAMETERS))

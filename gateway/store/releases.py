@@ -1,21 +1,29 @@
 """The journal of releases: what was asked, what the chain decided, what was handed out."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final, Protocol
+from itertools import islice
+from typing import Final
 
 import msgspec
 from sqlalchemy import bindparam, select, tuple_
 
+from gateway.errors import GatewayError
 from gateway.store.access_tables import releases
 from gateway.store.database import Database
 from ledger.exchange import RecordedAccess, Submission
+from ledger.logs import describe, get_logger
 from ledger.typed_data import AccessRequest
 
 _PAGE: Final = 1000
-_MOST_PARAMETERS: Final = 500
+_PORTION: Final = 500
+_PAUSE: Final = 1.0
+"""Seconds after which what could not be written is tried again."""
 _WORD: Final = 32
 _NUMBER: Final = 8
 _ADDRESS: Final = 20
+
+_log = get_logger()
 
 
 class Released(msgspec.Struct, frozen=True):
@@ -40,39 +48,16 @@ class JournalEntry(msgspec.Struct, frozen=True):
     released: Released | None
 
 
-class ReleaseJournal(Protocol):
+class ReleaseJournal:
     """Where entries are kept: one for each access id."""
-
-    async def write(self, entries: Sequence[JournalEntry]) -> None:
-        """Write entries, all or none; durable when it returns.
-
-        Idempotent: an entry with a release replaces one of the same access, also its place; one without a
-        release never takes a release away. If we crash before it, the recorder's journal still has request
-        and signature, and nothing was handed out.
-        """
-        ...
-
-    async def find(self, accesses: Sequence[bytes]) -> Mapping[bytes, JournalEntry]:
-        """Return the entries of these access ids; those that are not there are left out."""
-        ...
-
-    async def known(self, accesses: Sequence[bytes]) -> frozenset[bytes]:
-        """Return those of these access ids that have an entry."""
-        ...
-
-    def read(self, first_sequence: int) -> AsyncIterator[JournalEntry]:
-        """Yield entries from a sequence number on, in order, in a memory that does not grow."""
-        ...
-
-
-class SqlReleaseJournal:
-    """`ReleaseJournal` in the database."""
 
     def __init__(self, database: Database) -> None:
         insert = database.upsert(releases)
         changed = {name: insert.excluded[name] for name in (*_RECORDED, *_RELEASED)}
         dialect = database.engine.dialect
         self._database = database
+        self._unwritten: dict[bytes, JournalEntry] = {}
+        self._task: asyncio.Task[None] | None = None
         # Compiled once, and run with rows as they are: half of the cost of an entry was SQLAlchemy's.
         self._keep: Final = str(
             insert.on_conflict_do_nothing(index_elements=["access"]).compile(
@@ -86,7 +71,56 @@ class SqlReleaseJournal:
         )
 
     async def write(self, entries: Sequence[JournalEntry]) -> None:
-        """See `ReleaseJournal`."""
+        """Write entries, all or none; durable when it returns.
+
+        Idempotent: an entry with a release replaces one of the same access, also its place; one without a
+        release never takes a release away. If we crash before it, the recorder's journal still has request
+        and signature, and nothing was handed out.
+
+        When it fails nothing may be handed out, but what is recorded is written later: nobody may ask for it
+        again, as a denied access needs no second answer.
+        """
+        try:
+            await self._write(entries)
+        except GatewayError:
+            for entry in entries:
+                self.write_later(entry.submission, entry.recorded)
+            raise
+
+    def write_later(self, submission: Submission, recorded: RecordedAccess) -> None:
+        """Write an access for which nobody waits, again and again until it is there.
+
+        In memory until then: whoever records bounds it by `unwritten`. If we crash, the next start makes up for
+        it from the recorder's journal.
+        """
+        self._unwritten[recorded.access] = JournalEntry(submission, recorded, None)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._catch_up())
+
+    @property
+    def unwritten(self) -> int:
+        """How many recorded accesses are not in it yet."""
+        return len(self._unwritten)
+
+    async def close(self) -> None:
+        """Wait a little for what is under way; the next start makes up for the rest."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=_PAUSE)
+            self._task.cancel()
+
+    async def _catch_up(self) -> None:
+        while self._unwritten:
+            portion = list(islice(self._unwritten.values(), _PORTION))
+            try:
+                await self._write(portion)
+            except GatewayError as error:
+                _log.warning("accesses not noted yet", error=describe(error), count=self.unwritten)
+                await asyncio.sleep(_PAUSE)
+            else:
+                for entry in portion:
+                    del self._unwritten[entry.recorded.access]
+
+    async def _write(self, entries: Sequence[JournalEntry]) -> None:
         kept = [_row(entry) for entry in entries if entry.released is None]
         replaced = [_row(entry) for entry in entries if entry.released is not None]
         async with self._database.writing() as connection:
@@ -96,27 +130,16 @@ class SqlReleaseJournal:
                 await connection.exec_driver_sql(self._replace, replaced)
 
     async def find(self, accesses: Sequence[bytes]) -> Mapping[bytes, JournalEntry]:
-        """See `ReleaseJournal`."""
-        found: dict[bytes, JournalEntry] = {}
-        async with self._database.reading() as connection:
-            for start in range(0, len(accesses), _MOST_PARAMETERS):
-                some = accesses[start : start + _MOST_PARAMETERS]
-                for row in (await connection.execute(_FIND, {"accesses": some})).all():
-                    entry = _entry(*row)
-                    found[entry.recorded.access] = entry
-        return found
+        """Return the entries of these access ids; those that are not there are left out."""
+        entries = [_entry(*row) for row in await self._database.among(_FIND, accesses)]
+        return {entry.recorded.access: entry for entry in entries}
 
     async def known(self, accesses: Sequence[bytes]) -> frozenset[bytes]:
-        """See `ReleaseJournal`."""
-        known: set[bytes] = set()
-        async with self._database.reading() as connection:
-            for start in range(0, len(accesses), _MOST_PARAMETERS):
-                some = accesses[start : start + _MOST_PARAMETERS]
-                known.update((await connection.execute(_KNOWN, {"accesses": some})).scalars())
-        return frozenset(known)
+        """Return those of these access ids that have an entry."""
+        return frozenset([row[0] for row in await self._database.among(_KNOWN, accesses)])
 
     async def read(self, first_sequence: int) -> AsyncIterator[JournalEntry]:
-        """See `ReleaseJournal`."""
+        """Yield entries from a sequence number on, in order, in a memory that does not grow."""
         position = (first_sequence, b"")
         while True:
             statement = (
@@ -125,8 +148,7 @@ class SqlReleaseJournal:
                 .order_by(releases.c.sequence, releases.c.access)
                 .limit(_PAGE)
             )
-            async with self._database.reading() as connection:
-                rows = (await connection.execute(statement)).all()
+            rows = await self._database.all(statement)
             for row in rows:
                 entry = _entry(*row)
                 position = (entry.recorded.sequence, entry.recorded.access)
@@ -141,7 +163,7 @@ _NAMES: Final = ("access", "request", "deadline", *_RECORDED, *_RELEASED)
 _COLUMNS: Final = [releases.c[name] for name in _NAMES]
 _NOTHING: Final = (None,) * len(_RELEASED)
 # Made once: to make a statement costs as much as to carry it out.
-_AMONG: Final = releases.c.access.in_(bindparam("accesses", expanding=True))
+_AMONG: Final = releases.c.access.in_(bindparam("keys", expanding=True))
 _FIND: Final = select(*_COLUMNS).where(_AMONG)
 _KNOWN: Final = select(releases.c.access).where(_AMONG)
 

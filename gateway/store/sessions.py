@@ -1,7 +1,7 @@
 """Sessions, the challenges that were used to begin them, and the key by which gateways know their challenges."""
 
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from sqlalchemy import delete, insert, select
@@ -28,28 +28,8 @@ class LiveSession(msgspec.Struct, frozen=True):
     expires_at: int
 
 
-class SessionStore(Protocol):
+class SessionStore:
     """Where sessions are kept; gateways that share it know each other's."""
-
-    async def begin(self, challenge: ProvenChallenge, session: NewSession) -> bool:
-        """Keep a session, by the hash of its token, if no other one began with the same challenge.
-
-        Durable when this returns, the use of the challenge together with the session. Of several calls with
-        the same challenge exactly one returns True.
-        """
-        ...
-
-    async def find(self, token: str, now: int) -> LiveSession | None:
-        """Return the session of a token, if it is not over."""
-        ...
-
-    async def forget(self, now: int) -> None:
-        """Forget what is over."""
-        ...
-
-
-class SqlSessionStore:
-    """`SessionStore` in the database."""
 
     def __init__(self, database: Database) -> None:
         self._database: Final = database
@@ -64,7 +44,11 @@ class SqlSessionStore:
             return bytes(found.scalar_one())
 
     async def begin(self, challenge: ProvenChallenge, session: NewSession) -> bool:
-        """See `SessionStore`."""
+        """Keep a session, by the hash of its token, if no other one began with the same challenge.
+
+        Durable when this returns, the use of the challenge together with the session. Of several calls with
+        the same challenge exactly one returns True.
+        """
         row = {
             "token_hash": _hash(session.token),
             "signer": session.signer,
@@ -77,16 +61,15 @@ class SqlSessionStore:
         return used.rowcount == 1
 
     async def find(self, token: str, now: int) -> LiveSession | None:
-        """See `SessionStore`."""
+        """Return the session of a token, if it is not over."""
         statement = select(sessions.c.signer, sessions.c.expires_at).where(
             sessions.c.token_hash == _hash(token), sessions.c.expires_at > now
         )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+        row = await self._database.one(statement)
         return None if row is None else LiveSession(bytes(row.signer), row.expires_at)
 
     async def forget(self, now: int) -> None:
-        """See `SessionStore`."""
+        """Forget what is over."""
         async with self._database.writing() as connection:
             for table in (used_challenges, sessions):
                 await connection.execute(delete(table).where(table.c.expires_at < now))

@@ -6,7 +6,7 @@ either before it or after it.
 """
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, delete, insert, select, update
@@ -82,12 +82,23 @@ class Chunk(msgspec.Struct, frozen=True):
     items: tuple[Item, ...] = ()
 
 
-class UploadStore(Protocol):
+class UploadStore:
     """Where uploads are kept. A write is durable when its method returns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._put_tiles: Final = database.upsert(tiles).on_conflict_do_nothing()
+        self._put_directory: Final = database.upsert(directories).on_conflict_do_nothing()
+        self._put_items: Final = database.upsert(items).on_conflict_do_nothing()
 
     async def create(self, upload: Upload, now: int) -> Upload:
         """Add an open upload (its `key` is given here). Not idempotent: the id must be new."""
-        ...
+        values = msgspec.structs.asdict(upload) | {"created_at": now, "touched_at": now}
+        del values["key"]
+        async with self._database.writing() as connection:
+            statement = insert(uploads).values(values).returning(uploads.c.key)
+            key = (await connection.execute(statement)).scalar_one()
+        return msgspec.structs.replace(upload, key=key)
 
     async def get(self, upload_id: str) -> Upload:
         """Return an upload.
@@ -95,7 +106,8 @@ class UploadStore(Protocol):
         Raises:
             UnknownError: There is none, or it was deleted.
         """
-        ...
+        async with self._database.reading() as connection:
+            return await _get(connection, and_(uploads.c.id == upload_id, _VISIBLE))
 
     async def append(self, upload: Upload, start: int, chunk: Chunk, now: int) -> Upload:
         """Store lines from `start` on: all of them with their records, or nothing.
@@ -106,83 +118,6 @@ class UploadStore(Protocol):
             ConflictError: The upload does not stand at `start`.
             ConflictError: It is not open.
         """
-        ...
-
-    async def cut(self, upload: Upload, start: int, now: int) -> Upload:
-        """Forget the lines from `start` on, which must be where an `append` began. Idempotent."""
-        ...
-
-    async def lines(self, upload: Upload, first_line: int) -> bytes | None:
-        """Return the entries that were appended together at `first_line`; None at the end."""
-        ...
-
-    async def start_seal(self, upload: Upload, now: int) -> Upload:
-        """Let no more lines in. Idempotent: a seal that was interrupted starts over.
-
-        Raises:
-            ConflictError: It is neither open nor sealing.
-        """
-        ...
-
-    async def reopen(self, upload: Upload, now: int) -> None:
-        """Let lines in again after a seal that failed. Idempotent."""
-        ...
-
-    async def put_tiles(self, upload: Upload, made: Sequence[Tile]) -> None:
-        """Store tiles. Idempotent: the same lines always give the same tiles."""
-        ...
-
-    async def finish_seal(
-        self, upload: Upload, head: TreeHead, directory: bytes, now: int
-    ) -> Upload:
-        """Store the directory and the result, and drop the lines: the tiles have them now.
-
-        Idempotent; if we crash before it, the seal starts over.
-        """
-        ...
-
-    async def delete(self, upload: Upload, now: int) -> None:
-        """Make an upload unknown at once. Idempotent. `clear` then frees its space.
-
-        Raises:
-            ConflictError: It is served.
-        """
-        ...
-
-    async def clear(self, now: int, oldest: int) -> int:
-        """Free the space of deleted uploads, and delete those not touched since `oldest`.
-
-        Works in steps of a few thousand rows, so that others can write in between; a crash in the
-        middle is made good by the next call.
-        """
-        ...
-
-
-class SqlUploadStore:
-    """`UploadStore` in the database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._put_tiles: Final = database.upsert(tiles).on_conflict_do_nothing()
-        self._put_directory: Final = database.upsert(directories).on_conflict_do_nothing()
-        self._put_items: Final = database.upsert(items).on_conflict_do_nothing()
-
-    async def create(self, upload: Upload, now: int) -> Upload:
-        """See `UploadStore`."""
-        values = msgspec.structs.asdict(upload) | {"created_at": now, "touched_at": now}
-        del values["key"]
-        async with self._database.writing() as connection:
-            statement = insert(uploads).values(values).returning(uploads.c.key)
-            key = (await connection.execute(statement)).scalar_one()
-        return msgspec.structs.replace(upload, key=key)
-
-    async def get(self, upload_id: str) -> Upload:
-        """See `UploadStore`."""
-        async with self._database.reading() as connection:
-            return await _get(connection, and_(uploads.c.id == upload_id, _VISIBLE))
-
-    async def append(self, upload: Upload, start: int, chunk: Chunk, now: int) -> Upload:
-        """See `UploadStore`."""
         step = (
             update(uploads)
             .where(uploads.c.key == upload.key, uploads.c.received == start)
@@ -212,7 +147,7 @@ class SqlUploadStore:
             return await _get(connection, uploads.c.key == upload.key)
 
     async def cut(self, upload: Upload, start: int, now: int) -> Upload:
-        """See `UploadStore`."""
+        """Forget the lines from `start` on, which must be where an `append` began. Idempotent."""
         mine = upload_lines.c.upload == upload.key
         before = select(upload_lines.c.entries).where(mine, upload_lines.c.first_line < start)
         before = before.order_by(upload_lines.c.first_line.desc()).limit(1)
@@ -235,7 +170,7 @@ class SqlUploadStore:
             return await _get(connection, uploads.c.key == upload.key)
 
     async def lines(self, upload: Upload, first_line: int) -> bytes | None:
-        """See `UploadStore`."""
+        """Return the entries that were appended together at `first_line`; None at the end."""
         statement = select(upload_lines.c.entries).where(
             upload_lines.c.upload == upload.key, upload_lines.c.first_line == first_line
         )
@@ -244,28 +179,34 @@ class SqlUploadStore:
         return found
 
     async def start_seal(self, upload: Upload, now: int) -> Upload:
-        """See `UploadStore`."""
+        """Let no more lines in. Idempotent: a seal that was interrupted starts over.
+
+        Raises:
+            ConflictError: It is neither open nor sealing.
+        """
         return await self._move(upload, ("open", "sealing"), "sealing", now)
 
     async def reopen(self, upload: Upload, now: int) -> None:
-        """See `UploadStore`."""
+        """Let lines in again after a seal that failed. Idempotent."""
         await self._move(upload, ("open", "sealing"), "open", now)
 
     async def put_tiles(self, upload: Upload, made: Sequence[Tile]) -> None:
-        """See `UploadStore`."""
+        """Store tiles. Idempotent: the same lines always give the same tiles."""
         if not made:
             return
         rows = [
             {"upload": upload.key, "position": tile.position, "entries": tile.entries}
             for tile in made
         ]
-        async with self._database.writing() as connection:
-            await connection.execute(self._put_tiles, rows)
+        await self._database.run(self._put_tiles, rows)
 
     async def finish_seal(
         self, upload: Upload, head: TreeHead, directory: bytes, now: int
     ) -> Upload:
-        """See `UploadStore`."""
+        """Store the directory and the result, and drop the lines: the tiles have them now.
+
+        Idempotent; if we crash before it, the seal starts over.
+        """
         parts = [
             {
                 "upload": upload.key,
@@ -290,12 +231,20 @@ class SqlUploadStore:
             return await _get(connection, uploads.c.key == upload.key)
 
     async def delete(self, upload: Upload, now: int) -> None:
-        """See `UploadStore`."""
+        """Make an upload unknown at once. Idempotent. `clear` then frees its space.
+
+        Raises:
+            ConflictError: It is served.
+        """
         states = ("open", "sealing", "sealed", "deleted")
         await self._move(upload, states, "deleted", now)
 
     async def clear(self, now: int, oldest: int) -> int:
-        """See `UploadStore`."""
+        """Free the space of deleted uploads, and delete those not touched since `oldest`.
+
+        Works in steps of a few thousand rows, so that others can write in between; a crash in the
+        middle is made good by the next call.
+        """
         stale = (
             update(uploads)
             .where(uploads.c.touched_at < oldest)

@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from gateway.errors import UnknownError
-from gateway.store.alerts import SqlAlertStore, StoredAlert
-from gateway.store.authorizations import SqlAuthorizationStore, StoredAuthorization
+from gateway.store.alerts import AlertStore, StoredAlert
+from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.database import Database
-from gateway.store.inbox import SqlInboxStore, StoredAsk, UsedHandle
-from gateway.store.links import KeptLink, SqlLinkStore
-from gateway.store.releases import JournalEntry, Released, SqlReleaseJournal
+from gateway.store.inbox import InboxStore, StoredAsk, UsedHandle
+from gateway.store.links import KeptLink, LinkStore
+from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from ledger.contracts import Approval
 from ledger.exchange import RecordedAccess, SignedLink, Submission
 from ledger.links import MAX_LINK_LIFETIME, make_link
@@ -41,7 +41,7 @@ def entry(sequence: int, *, released: bool = False, outcome: int = 0) -> Journal
 
 
 async def test_journal_gives_back_what_was_written(database: Database) -> None:
-    journal = SqlReleaseJournal(database)
+    journal = ReleaseJournal(database)
     entries = [entry(1), entry(2, released=True), entry(3, outcome=16)]
     await journal.write(entries)
     ids = [one.recorded.access for one in entries]
@@ -52,7 +52,7 @@ async def test_journal_gives_back_what_was_written(database: Database) -> None:
 async def test_journal_keeps_one_entry_an_access_and_never_loses_a_release(
     database: Database,
 ) -> None:
-    journal = SqlReleaseJournal(database)
+    journal = ReleaseJournal(database)
     bare = entry(1)
     released = msgspec.structs.replace(bare, released=entry(1, released=True).released)
     for written in (bare, released, bare):
@@ -61,7 +61,7 @@ async def test_journal_keeps_one_entry_an_access_and_never_loses_a_release(
 
 
 async def test_journal_is_read_in_pages_in_order(database: Database) -> None:
-    journal = SqlReleaseJournal(database)
+    journal = ReleaseJournal(database)
     entries = [entry(sequence // 2) for sequence in range(2500)]
     await journal.write(entries)
     read = [one async for one in journal.read(0)]
@@ -70,7 +70,7 @@ async def test_journal_is_read_in_pages_in_order(database: Database) -> None:
 
 
 async def test_the_newest_link_counts(database: Database) -> None:
-    links = SqlLinkStore(database)
+    links = LinkStore(database)
     subject, dataset = os.urandom(32), os.urandom(32)
     old, new = (
         KeptLink(
@@ -87,7 +87,7 @@ async def test_the_newest_link_counts(database: Database) -> None:
 
 
 async def test_links_that_end_come_in_order_and_are_forgotten_once(database: Database) -> None:
-    links = SqlLinkStore(database)
+    links = LinkStore(database)
     put = [
         KeptLink(
             SignedLink(
@@ -119,7 +119,7 @@ async def test_links_that_end_come_in_order_and_are_forgotten_once(database: Dat
 
 
 async def test_a_handle_is_for_one_consumer_and_for_a_time(database: Database) -> None:
-    inbox = SqlInboxStore(database)
+    inbox = InboxStore(database)
     handle, subject = os.urandom(32), os.urandom(32)
     await inbox.put_handle(handle, subject, NOW + 10)
     assert await inbox.use_handle(handle, BANK, NOW) == UsedHandle(subject, NOW + 10)
@@ -149,7 +149,7 @@ def ask(reference: str = "5TN3K8", *, subject: bytes = b"\x05" * 32) -> StoredAs
 
 
 async def test_the_same_ask_again_is_the_same_one(database: Database) -> None:
-    inbox = SqlInboxStore(database)
+    inbox = InboxStore(database)
     first = await inbox.put(ask())
     assert await inbox.put(ask()) == first
     with refused_as("reference-used"):
@@ -160,7 +160,7 @@ async def test_the_same_ask_again_is_the_same_one(database: Database) -> None:
 
 
 async def test_an_ask_waits_until_it_is_answered_or_its_time_is_over(database: Database) -> None:
-    inbox = SqlInboxStore(database)
+    inbox = InboxStore(database)
     first, second, third = [await inbox.put(ask(f"R{n}")) for n in range(3)]
     subjects = (first.subject, b"\x09" * 32)
     assert [one.id for one in await inbox.of_subjects(subjects, NOW)] == [
@@ -181,7 +181,7 @@ async def test_an_ask_waits_until_it_is_answered_or_its_time_is_over(database: D
 
 
 async def test_authorizations_keep_the_statement(database: Database) -> None:
-    store = SqlAuthorizationStore(database)
+    store = AuthorizationStore(database)
     record = Authorization(
         subject=b"\x05" * 32,
         consumer=BANK,
@@ -217,7 +217,7 @@ async def test_authorizations_keep_the_statement(database: Database) -> None:
 async def test_an_authorization_that_a_consumer_brought_may_be_relayed_here_later(
     database: Database,
 ) -> None:
-    store = SqlAuthorizationStore(database)
+    store = AuthorizationStore(database)
     record = authorization_of(b"\x05" * 32, bytes(32))
     brought = StoredAuthorization(struct_hash(record), record, None, None, NOW)
     await store.bring(brought.id, record, NOW)
@@ -229,7 +229,7 @@ async def test_an_authorization_that_a_consumer_brought_may_be_relayed_here_late
 
 
 async def test_an_alert_is_raised_once(database: Database) -> None:
-    store = SqlAlertStore(database)
+    store = AlertStore(database)
     alert = StoredAlert(0, "rate/x/1", "rate", "warning", BANK, None, 1, 9, "fast", NOW)
     first = await store.put(alert)
     assert first is not None

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableError
 from gateway.store.database import Database
 from gateway.store.migrate import SCRIPTS, migrate
-from gateway.store.nonces import SqlNonceMemory
+from gateway.store.nonces import NonceMemory
 from ledger.hexes import to_hex
 from ledger.migrating import newest_revision
 from scripts.scenario import Chain
@@ -116,7 +116,7 @@ async def test_sqlite_full(sqlite: Database) -> None:
         await connection.exec_driver_sql("COMMIT")
         pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
         await connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
-    memory = SqlNonceMemory(sqlite)
+    memory = NonceMemory(sqlite)
 
     async def fill() -> None:
         for number in range(10_000):

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.store.database import Database
-from gateway.store.releases import SqlReleaseJournal
+from gateway.store.releases import ReleaseJournal
 from gateway.supervision.trail import SupervisedTrail
 from ledger import contracts
 from ledger.chain import Finality
@@ -48,7 +48,7 @@ async def test_what_was_never_in_force_is_not_due(chain: Chain, database: Databa
     origin = Origin(chain.deployment.genesis_hash, at.access_log, chain.deployment.block_number - 1)
     index = Index(database, origin)
     await index.open()
-    trail = SupervisedTrail(index, SqlReleaseJournal(database))
+    trail = SupervisedTrail(index, ReleaseJournal(database))
     settings = FollowerSettings(poll_interval=0.01)
     async with AsyncRpc(chain.node.url) as rpc:
         follower = Follower(rpc, at, Finality.depth(0), index, settings)

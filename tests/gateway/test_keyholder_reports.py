@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from gateway.errors import BodyError, ConflictError, ForbiddenError, UnknownError
-from gateway.store.alerts import SqlAlertStore, StoredAlert
+from gateway.store.alerts import AlertStore, StoredAlert
 from gateway.store.database import Database
-from gateway.store.keyholder_reports import SqlKeyholderReportStore
-from gateway.store.releases import JournalEntry, Released, SqlReleaseJournal
+from gateway.store.keyholder_reports import KeyholderReportStore
+from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from gateway.supervision.keyholder_reports import KeyholderReports
 from gateway.topics import Topics
 from ledger.custody import Sharing
@@ -27,9 +27,9 @@ class Office:
     """Supervision with a journal of accesses."""
 
     def __init__(self, database: Database) -> None:
-        self.alerts = SqlAlertStore(database)
-        self.journal = SqlReleaseJournal(database)
-        self.store = SqlKeyholderReportStore(database)
+        self.alerts = AlertStore(database)
+        self.journal = ReleaseJournal(database)
+        self.store = KeyholderReportStore(database)
         self.reports = KeyholderReports(
             self.store,
             self.alerts,

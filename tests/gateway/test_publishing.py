@@ -18,8 +18,8 @@ from gateway.ingest import UploadRules
 from gateway.publications import Publications
 from gateway.publishing import Limits, Publishing
 from gateway.store.database import Database
-from gateway.store.publications import ServedPublication, SqlPublicationStore
-from gateway.store.uploads import SqlUploadStore, Upload
+from gateway.store.publications import PublicationStore, ServedPublication
+from gateway.store.uploads import Upload, UploadStore
 from gateway.tiles import Tile
 from ledger.merkle import TreeHead, verify_range
 from ledger.publications import verify_owner, verify_published
@@ -52,8 +52,8 @@ class Desk:
 
     def __init__(self, database: Database, chunk: int = 25) -> None:
         self.database = database
-        self.uploads = SqlUploadStore(database)
-        self.store = SqlPublicationStore(database)
+        self.uploads = UploadStore(database)
+        self.store = PublicationStore(database)
         self.publications = Publications(self.store, tile_memory=100_000)
         seconds = itertools.count(1_800_000_000)
         self.publishing = Publishing(
@@ -413,7 +413,7 @@ async def test_a_seal_that_was_interrupted_starts_over(database: Database) -> No
     class CrashError(Exception):
         """The process."""
 
-    class Crashing(SqlUploadStore):
+    class Crashing(UploadStore):
         async def finish_seal(self, *_: object) -> Upload:
             raise CrashError
 

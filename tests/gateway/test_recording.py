@@ -12,10 +12,10 @@ import pytest
 
 from gateway.errors import StoreUnavailableError
 from gateway.namings import Namings
-from gateway.recording import NotedInTheEnd, Recording, Unclaimed, make_up
+from gateway.recording import Recording, make_up
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
-from gateway.store.releases import JournalEntry, SqlReleaseJournal
+from gateway.store.releases import JournalEntry, ReleaseJournal
 from ledger.enumerations import Outcome
 from ledger.journal import Journal
 from ledger.recorder.entries import call_of, make_entry
@@ -33,24 +33,23 @@ async def test_what_could_not_be_noted_is_noted_when_the_database_works_again(
     file = tmp_path / "gateway.db"
     database = Database(f"sqlite+aiosqlite:///{file}", timeout=0.2)
     await migrate(database)
-    journal = SqlReleaseJournal(database)
-    unclaimed = Unclaimed(journal)
+    journal = ReleaseJournal(database)
     denied, released = entry(1, outcome=16), entry(2, released=True)
     locker = sqlite3.connect(file, isolation_level=None)
     locker.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailableError):
-        await NotedInTheEnd(journal, unclaimed).write([denied, released])
-    assert unclaimed.waiting == 2
+        await journal.write([denied, released])
+    assert journal.unwritten == 2
     locker.execute("ROLLBACK")
     locker.close()
-    await until(lambda: not unclaimed.waiting)
+    await until(lambda: not journal.unwritten)
     # The caller was told that nothing is written, so nothing was handed out.
     kept = [one async for one in journal.read(0)]
     assert [(one.recorded, one.released) for one in kept] == [
         (denied.recorded, None),
         (released.recorded, None),
     ]
-    await unclaimed.close()
+    await journal.close()
     await database.close()
 
 
@@ -80,7 +79,7 @@ async def test_what_a_crash_kept_from_the_journal_is_made_up_for_at_the_next_sta
 ) -> None:
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}")
     await migrate(database)
-    journal = SqlReleaseJournal(database)
+    journal = ReleaseJournal(database)
     lost, again, handed_out = entry(1), entry(2), entry(3, released=True)
     await journal.write([handed_out])
     records = Journal.open(tmp_path / "journal")
@@ -111,11 +110,11 @@ async def test_nothing_new_is_recorded_while_too_much_is_not_noted(
 ) -> None:
     monkeypatch.setattr("gateway.recording._MOST_UNNOTED", 0)
     database = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", timeout=0.2)
-    unclaimed = Unclaimed(SqlReleaseJournal(database))
-    recording = Recording(cast("Recorder", None), unclaimed, cast("Namings", None))
+    journal = ReleaseJournal(database)
+    recording = Recording(cast("Recorder", None), journal, cast("Namings", None))
     waiting, new = entry(1), entry(2)
-    unclaimed(waiting.submission, waiting.recorded)
+    journal.write_later(waiting.submission, waiting.recorded)
     with refused_as("cannot-record"):
         await recording.record(new.submission, new.recorded.access)
-    await unclaimed.close()
+    await journal.close()
     await database.close()

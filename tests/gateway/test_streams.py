@@ -19,7 +19,7 @@ from sse_starlette import EventSourceResponse
 import gateway.routes
 from gateway.routes.regulator import _LINES_AT_ONCE
 from gateway.store.inbox import StoredAsk
-from gateway.store.releases import SqlReleaseJournal
+from gateway.store.releases import ReleaseJournal
 from gateway.topics import inbox_topic
 from ledger import contracts
 from ledger.contracts import ContractCall
@@ -197,7 +197,7 @@ async def test_a_withdrawn_regulators_feed_ends(gateway: GatewayServer) -> None:
 async def test_a_journal_that_is_read_slowly_ends_with_the_role(gateway: GatewayServer) -> None:
     """Its lines are made as they are read: whoever reads slowly would hear for as long as it likes."""
     party, count = await regulator(gateway), 3 * _LINES_AT_ONCE
-    await SqlReleaseJournal(gateway.services.database).write(
+    await ReleaseJournal(gateway.services.database).write(
         [entry(number + 1) for number in range(count)]
     )
     headers = gateway.signed_headers(gateway.signing(party), "GET", _JOURNAL)

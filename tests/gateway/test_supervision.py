@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway.errors import GatewayError, RefusedError, StoreUnavailableError, UnavailableError
-from gateway.store.alerts import SqlAlertStore
+from gateway.store.alerts import AlertStore
 from gateway.store.database import Database
 from gateway.supervision.rules import (
     Bounds,
@@ -238,7 +238,7 @@ def trail() -> RecordedTrail:
 async def test_each_alert_is_raised_once_whoever_reads(
     database: Database, trail: RecordedTrail
 ) -> None:
-    store = SqlAlertStore(database)
+    store = AlertStore(database)
     for _ in range(2):  # another gateway, or the same one after a restart
         watch = Watch(trail, store, Topics(), bounds=BOUNDS, clock=lambda: NOON + 400)
         await watch.step()
@@ -255,7 +255,7 @@ def rush() -> RecordedTrail:
     return RecordedTrail(of_agreement(accesses(range(NOON, NOON + 5))))
 
 
-def suspending(trail: RecordedTrail, store: SqlAlertStore, suspensions: Suspensions) -> Watch:
+def suspending(trail: RecordedTrail, store: AlertStore, suspensions: Suspensions) -> Watch:
     return Watch(
         trail,
         store,
@@ -271,7 +271,7 @@ async def test_nothing_is_suspended_unless_a_regulator_named_the_rule(database: 
     suspensions = Suspensions()
     watch = Watch(
         rush(),
-        SqlAlertStore(database),
+        AlertStore(database),
         Topics(),
         bounds=BOUNDS,
         enforcement=Enforcement((), "appeal@regulator"),
@@ -287,7 +287,7 @@ async def test_an_alert_suspends_one_agreement_once_with_reason_and_appeal(
 ) -> None:
     suspensions = Suspensions()
     suspensions.refuses = UnavailableError("away", "chain-unavailable")
-    store = SqlAlertStore(database)
+    store = AlertStore(database)
     watch = Watch(
         rush(),
         store,
@@ -317,7 +317,7 @@ UNSEEN = RefusedError(Revert("SuspensionUnseen", (), b""))
 async def test_an_alert_that_the_contract_refuses_is_settled(
     database: Database, restarted: bool
 ) -> None:
-    suspensions, store, trail = Suspensions(), SqlAlertStore(database), rush()
+    suspensions, store, trail = Suspensions(), AlertStore(database), rush()
 
     def watch() -> Watch:
         return suspending(trail, store, suspensions)
@@ -339,7 +339,7 @@ async def test_what_came_before_a_look_suspends_nothing_after_it(
     database: Database, looked_at: int
 ) -> None:
     """An alert that waited for the node, and a gateway that reads only now: both rest on what the regulator saw."""
-    suspensions, store, trail = Suspensions(), SqlAlertStore(database), rush()
+    suspensions, store, trail = Suspensions(), AlertStore(database), rush()
     suspensions.refuses = UnavailableError("away", "chain-unavailable")
     waiting = suspending(trail, store, suspensions)
     await waiting.step()
@@ -353,7 +353,7 @@ async def test_what_came_before_a_look_suspends_nothing_after_it(
 async def test_a_second_suspension_rests_on_what_came_after_the_look_alone(
     database: Database,
 ) -> None:
-    suspensions, store, trail = Suspensions(), SqlAlertStore(database), rush()
+    suspensions, store, trail = Suspensions(), AlertStore(database), rush()
     watch = suspending(trail, store, suspensions)
     await watch.step()
     assert len(suspensions.made) == 1
@@ -372,7 +372,7 @@ async def test_a_second_suspension_rests_on_what_came_after_the_look_alone(
 async def test_what_goes_wrong_once_is_tried_again(
     database: Database, trail: RecordedTrail
 ) -> None:
-    store = SqlAlertStore(database)
+    store = AlertStore(database)
     watch = Watch(trail, store, Topics(), bounds=BOUNDS, clock=lambda: NOON + 400)
     trail.away = True
     with pytest.raises(StoreUnavailableError):

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.relays import Relayed
-from gateway.store.alerts import SqlAlertStore
+from gateway.store.alerts import AlertStore
 from gateway.store.database import Database
 from gateway.supervision.enforcement import Enforcer
 from gateway.supervision.rules import (
@@ -149,7 +149,7 @@ async def test_two_rules_over_one_burst_suspend_once_also_after_a_regulator_lift
     )
     index = Index(database, origin)
     await index.open()
-    trail, store = Burst(index, terms.agreement), SqlAlertStore(database)
+    trail, store = Burst(index, terms.agreement), AlertStore(database)
     async with AsyncRpc(chain.node.url) as rpc:
         settings = FollowerSettings(poll_interval=0.01)
         follower = Follower(rpc, chain.contracts, Finality.depth(0), index, settings)

@@ -12,9 +12,9 @@ from typing import Final
 import pytest
 from eth_abi.abi import encode
 
-from gateway.store.alerts import SqlAlertStore
+from gateway.store.alerts import AlertStore
 from gateway.store.database import Database
-from gateway.store.releases import SqlReleaseJournal
+from gateway.store.releases import ReleaseJournal
 from gateway.supervision.rules import Bounds
 from gateway.supervision.trail import SupervisedTrail
 from gateway.supervision.watch import Watch
@@ -358,8 +358,8 @@ async def test_the_index_takes_every_text_that_the_contracts_take(
 
 async def test_supervision_raises_an_alert_for_each(town: Town, database: Database) -> None:
     async with indexed(town, database) as index:
-        alerts = SqlAlertStore(database)
-        trail = SupervisedTrail(index, SqlReleaseJournal(database))
+        alerts = AlertStore(database)
+        trail = SupervisedTrail(index, ReleaseJournal(database))
         await Watch(trail, alerts, Topics(), bounds=Bounds()).step()
         raised = [each for each in await alerts.list(0, 1000) if each.rule == "unfit-text"]
         assert len(raised) == len(await index.unfit_after(0, 1000))

@@ -21,10 +21,10 @@ from gateway.releasing import Releaser
 from gateway.statements import Statements
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.database import Database
-from gateway.store.links import KeptLink, KeptLinks, SqlLinkStore
-from gateway.store.publications import ServedPublication, SqlPublicationStore
-from gateway.store.releases import SqlReleaseJournal
-from gateway.store.uploads import SqlUploadStore
+from gateway.store.links import KeptLink, LinkStore
+from gateway.store.publications import PublicationStore, ServedPublication
+from gateway.store.releases import ReleaseJournal
+from gateway.store.uploads import UploadStore
 from ledger import signing
 from ledger.consents import Names
 from ledger.enumerations import Class, Outcome
@@ -248,17 +248,17 @@ class AccessDesk:
     def __init__(self, database: Database) -> None:
         self.chain = FakeChain()
         self.holders = [FakeKeyholder(number) for number in (1, 2, 3)]
-        self.store = SqlPublicationStore(database)
+        self.store = PublicationStore(database)
         self.publications = Publications(self.store, tile_memory=1 << 20)
         self.publishing = Publishing(
-            SqlUploadStore(database),
+            UploadStore(database),
             self.store,
             self.publications,
             limits=Limits(chunk_records=1000, chunk_bytes=1 << 22, line_bytes=1 << 16),
             clock=lambda: NOW,
         )
-        self.links = KeptLinks(SqlLinkStore(database))
-        self.journal = SqlReleaseJournal(database)
+        self.links = LinkStore(database)
+        self.journal = ReleaseJournal(database)
         self.answer_keys: dict[bytes, DrawnKeys] = {}
         self.accesses = self.restart()
 

@@ -24,8 +24,8 @@ from gateway.relays import Grant
 from gateway.settings import Settings
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
-from gateway.store.publications import SqlPublicationStore
-from gateway.store.uploads import SqlUploadStore
+from gateway.store.publications import PublicationStore
+from gateway.store.uploads import UploadStore
 from ledger.chain import Finality
 from ledger.contracts import Approval
 from ledger.custody import (
@@ -228,7 +228,7 @@ async def gateway_parts(
         task = asyncio.get_running_loop().create_task(following.run())
         stack.push_async_callback(asyncio.wait, [task])
         stack.callback(task.cancel)
-        publications = Publications(SqlPublicationStore(database), tile_memory=1 << 24)
+        publications = Publications(PublicationStore(database), tile_memory=1 << 24)
         shared = Shared(database, index, publications, deployment, rpc, finality)
         services = await stack.enter_async_context(
             open_access_services(AccessSettings(**{**defaults, **settings}), shared)  # type: ignore[arg-type]
@@ -241,8 +241,8 @@ async def publish(city: City, services: AccessServices) -> int:
     database, index = services.shared.database, services.shared.index
     city.sort_records()
     publishing = Publishing(
-        SqlUploadStore(database),
-        SqlPublicationStore(database),
+        UploadStore(database),
+        PublicationStore(database),
         services.shared.publications,
         limits=Limits(chunk_records=1000, chunk_bytes=1 << 22, line_bytes=1 << 16),
         clock=lambda: int(time.time()),

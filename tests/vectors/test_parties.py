@@ -211,7 +211,7 @@ def authenticator(now: int = NOW) -> Authenticator:
     limits = CallerLimits(cast("Any", Everybody()), RateLimit(1, 1), RateLimit(1, 10))
     verifiers = {from_hex(found["verifier"])}
     return Authenticator(
-        RULES, unused, Began(), proofs, verifiers, limits, unused, clock=lambda: now
+        RULES, unused, cast("Any", Began()), proofs, verifiers, limits, unused, clock=lambda: now
     )
 
 
