@@ -18,7 +18,8 @@ from gateway.errors import KeyholderError
 from ledger.decode_errors import UNREADABLE
 from ledger.encoding import SIZE
 from ledger.errors import LedgerError
-from ledger.exchange import Refusal, SealedParts, decode_answers
+from ledger.exchange import Refusal, SealedParts
+from ledger.exchange.tasks import decode_answers
 from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAsker, HttpError
 from ledger.http_connections import HttpClient

@@ -15,13 +15,8 @@ import msgspec
 
 from gateway.errors import KeyholderError, ProblemError, UnavailableError
 from gateway.keyholder_client import KeyholderClient
-from ledger.exchange import (
-    HeldKeys,
-    Refusal,
-    SealedParts,
-    encode_tasks,
-    with_authorization,
-)
+from ledger.exchange import HeldKeys, Refusal, SealedParts
+from ledger.exchange.tasks import encode_tasks, with_authorization
 from ledger.rosters import Roster, most_sealed
 from ledger.typed_data import Authorization
 

@@ -18,14 +18,9 @@ from gateway.keyholders import Answer, Keyholders, PartsTask
 from gateway.materials import Material, Materials, Wanted
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from ledger import failpoints
-from ledger.exchange import (
-    HeldKeys,
-    KeyedSubmission,
-    Location,
-    RecordedAccess,
-    encode_release,
-    encode_task,
-)
+from ledger.exchange import HeldKeys, KeyedSubmission, Location, RecordedAccess
+from ledger.exchange.accesses import encode_release
+from ledger.exchange.tasks import encode_task
 from ledger.index.rows import BasisEntry
 
 MOST_AT_ONCE: Final = 200

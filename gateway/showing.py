@@ -17,10 +17,9 @@ from gateway.routes.access_models import (
 )
 from gateway.store.alerts import StoredAlert
 from gateway.store.authorizations import StoredAuthorization
-from ledger.entities import NOTHING
 from ledger.enumerations import Outcome
 from ledger.events import Log
-from ledger.hexes import from_hex, to_hex
+from ledger.hexes import ZERO_WORD, from_hex, to_hex
 from ledger.index.rows import (
     AccessEntry,
     ApplicationEntry,
@@ -275,4 +274,4 @@ def _hex(data: bytes | None) -> str:
 
 
 def _item(item: bytes) -> str:
-    return "" if item == NOTHING else to_hex(item)
+    return "" if item == ZERO_WORD else to_hex(item)

@@ -10,12 +10,13 @@ Source: DESIGN 3.2; docs/spec/statement.md "Who checks it".
 """
 
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from ledger import entities
 from ledger.entities import State
+from ledger.events import GrantTerms
 from ledger.plain_text import verify_case_number
 from ledger.statement import (
     StatementError,
@@ -44,34 +45,6 @@ class Names(msgspec.Struct, frozen=True):
     texts: tuple[tuple[str, str], ...]
     """Of the purpose: language and template."""
     retention: int
-
-
-class Bounds(Protocol):
-    """What was authorized: an `Authorization`, or the terms of a `Granted`."""
-
-    @property
-    def fields(self) -> int:
-        """Bitmap over the schema."""
-
-    @property
-    def item(self) -> bytes:
-        """Root of one record; zeros for all."""
-
-    @property
-    def max_uses(self) -> int:
-        """How often."""
-
-    @property
-    def min_interval(self) -> int:
-        """Seconds between two uses."""
-
-    @property
-    def not_before(self) -> int:
-        """Seconds since 1970; zero for the grant's block."""
-
-    @property
-    def expires_at(self) -> int:
-        """Seconds since 1970."""
 
 
 def verify_consent(record: Authorization, authorization: bytes, names: Names) -> None:
@@ -103,7 +76,7 @@ def names_at_grant(state: State, authorization: entities.Authorization) -> Names
     )
 
 
-def case_number_in(text: str, bounds: Bounds, names: Names) -> str:
+def case_number_in(text: str, bounds: Authorization | GrantTerms, names: Names) -> str:
     """Check that a statement says what its terms say, in the purpose's words, in both languages.
 
     All of it is on chain but the case number and the reference, which only the statement itself has:

@@ -15,12 +15,13 @@ not have exactly this shape is refused: a signature that could be read in two wa
 This module is pure: it knows neither clock nor memory. The caller gives the time, and remembers
 (address, nonce) until `expires`: `verify_request` does not know whether it saw the request before.
 
-Source: RFC 9421 clauses 2.2, 2.3, 2.5, 3.1, 3.2; RFC 9530 clause 2; RFC 9651; ERC-8128 (draft);
+Source: RFC 9421 clauses 2.2, 2.3, 2.5, 3.1, 3.2, 4.1, 4.2; RFC 9530 clause 2; RFC 9651; ERC-8128 (draft);
 docs/spec/http-signatures.md.
 """
 
 import re
 import secrets
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
@@ -28,45 +29,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ledger.errors import SigningError
-from ledger.signature_headers import (
-    HttpSignatureError,
-    SignatureHeaders,
-    SignatureInput,
-    format_digest,
-    format_parameters,
-    format_signature,
-    parse_digest,
-    parse_input,
-    parse_signature,
-    received_headers,
-)
+from ledger.errors import LedgerError, SigningError
+from ledger.hexes import from_hex, to_hex
 from ledger.signing import (
     address_of,
     personal_digest,
     sign,
     verify_signature,
 )
-
-__all__ = [
-    "CLOCK_SKEW",
-    "MOST_LIFETIME",
-    "USUAL_LIFETIME",
-    "HttpSignatureError",
-    "RequestSignerError",
-    "RequestTarget",
-    "SignatureHeaders",
-    "VerifiedRequest",
-    "authority_of",
-    "body_digest",
-    "received_headers",
-    "sign_request",
-    "signature_base",
-    "target_of",
-    "verify_content",
-    "verify_request",
-    "verify_request_head",
-]
 
 MOST_LIFETIME: Final = 300
 """Seconds from `created` to `expires` at most, unless the caller allows less."""
@@ -77,6 +47,23 @@ USUAL_LIFETIME: Final = 60
 CLOCK_SKEW: Final = 30
 """Seconds by which a client's clock may be ahead, unless the caller says otherwise."""
 
+LABEL: Final = "eth"
+"""The name under which requests are signed here (ERC-8128); in what is received any will do."""
+
+_PARAMETERS: Final = frozenset(("created", "expires", "nonce", "keyid"))
+
+_ONCE: Final = frozenset(("signature-input", "signature", "content-digest", "host"))
+"""Host too: it is what `@authority` is taken from, and of two everybody takes another one."""
+
+_NAME: Final = r"[a-z*][a-z0-9_.*-]*"
+_INPUT: Final = re.compile(rf'({_NAME})=(\(("[^"]*"(?: "[^"]*")*)?\)((?:;{_NAME}=[^;,]+)*))')
+_PARAMETER: Final = re.compile(rf'({_NAME})=(?:(0|[1-9][0-9]{{0,14}})|"([^"\\]*)")')
+_SIGNATURE: Final = re.compile(rf"({_NAME})=:([A-Za-z0-9+/=]*):")
+_DIGEST: Final = re.compile(r"sha-256=:([A-Za-z0-9+/=]*):")
+_KEY_ID: Final = re.compile(r"erc8128:(0|[1-9][0-9]{0,77}):(0x[0-9a-f]{40})")
+_NONCE: Final = re.compile(r"[A-Za-z0-9+/=._~-]{16,128}")
+
+
 _NONCE_BYTES: Final = 16
 _ALWAYS_COVERED: Final = ("@method", "@authority", "@path")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
@@ -85,6 +72,39 @@ _METHOD: Final = re.compile(r"[A-Z]+")
 _AUTHORITY: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _PATH: Final = re.compile(r"/[!-\"$->@-~]*")  # visible ASCII without # and ?
 _QUERY: Final = re.compile(r"[!-\"$-~]*")  # visible ASCII without #
+
+
+class HttpSignatureError(LedgerError):
+    """Root of why a request does not count as signed."""
+
+
+class SignatureHeaders(msgspec.Struct, frozen=True):
+    """The values of the three headers that carry a signature."""
+
+    signature_input: str
+    signature: str
+    content_digest: str | None = None
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the headers by name, to be sent."""
+        pairs = [("Signature-Input", self.signature_input), ("Signature", self.signature)]
+        if self.content_digest is not None:
+            pairs.append(("Content-Digest", self.content_digest))
+        return pairs
+
+
+class SignatureInput(msgspec.Struct, frozen=True):
+    """What Signature-Input says."""
+
+    label: str
+    covered: tuple[str, ...]
+    created: int
+    expires: int
+    nonce: str
+    chain_id: int
+    address: bytes
+    parameters: str
+    """The text behind the label: what `@signature-params` stands for."""
 
 
 class RequestSignerError(HttpSignatureError):
@@ -364,3 +384,169 @@ def _check_time(signed: SignatureInput, *, now: int, max_lifetime: int, clock_sk
         )
     if signed.expires <= now:
         raise HttpSignatureError(f"expired {now - signed.expires} s ago by the clock here")
+
+
+# The three headers, read and written in one canonical shape: no escapes, no optional blanks, no leading zeros, one
+# member each. So the text received is the text that was signed.
+
+
+def received_headers(pairs: Iterable[tuple[str, str]]) -> SignatureHeaders:
+    """Pick the three headers out of all that a request came with.
+
+    Raises:
+        HttpSignatureError: Signature-Input or Signature is not there.
+        HttpSignatureError: one of the three, or Host, is there twice.
+    """
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        key = name.lower()
+        if key not in _ONCE:
+            continue
+        if key in found:
+            raise HttpSignatureError(f"{key} is given more than once")
+        found[key] = value.strip(" \t")
+    try:
+        signature_input, signature = found["signature-input"], found["signature"]
+    except KeyError as error:
+        raise HttpSignatureError(f"the request has no {error.args[0]}") from error
+    return SignatureHeaders(signature_input, signature, found.get("content-digest"))
+
+
+def format_parameters(
+    covered: Iterable[str],
+    *,
+    created: int,
+    expires: int,
+    nonce: str,
+    chain_id: int,
+    address: bytes,
+) -> str:
+    """Return the inner list with its parameters, the value of `@signature-params`.
+
+    Raises:
+        HttpSignatureError: the nonce has another form than the profile's.
+    """
+    _check_nonce(nonce)
+    names = " ".join(f'"{name}"' for name in covered)
+    key_id = f"erc8128:{chain_id}:{to_hex(address)}"
+    return f'({names});created={created};expires={expires};nonce="{nonce}";keyid="{key_id}"'
+
+
+def format_digest(digest: bytes) -> str:
+    """Return the Content-Digest of a body's SHA-256 (RFC 9530)."""
+    return f"sha-256=:{_base64(digest)}:"
+
+
+def format_signature(
+    parameters: str, signature: bytes, content_digest: str | None
+) -> SignatureHeaders:
+    """Return the headers of a signature over the base that ends with these parameters."""
+    return SignatureHeaders(
+        signature_input=f"{LABEL}={parameters}",
+        signature=f"{LABEL}=:{_base64(signature)}:",
+        content_digest=content_digest,
+    )
+
+
+def parse_input(text: str) -> SignatureInput:
+    """Return what a Signature-Input says.
+
+    Raises:
+        HttpSignatureError: another shape, or other parameters, than the profile's.
+    """
+    match = _INPUT.fullmatch(text)
+    if match is None:
+        raise HttpSignatureError("Signature-Input does not have the profile's shape")
+    label, parameters, names, rest = match.groups()
+    values = _parse_parameters(rest)
+    key_id = _KEY_ID.fullmatch(_string(values, "keyid"))
+    if key_id is None:
+        raise HttpSignatureError("keyid is not erc8128:<chain id>:<address in lowercase>")
+    nonce = _string(values, "nonce")
+    _check_nonce(nonce)
+    return SignatureInput(
+        label=label,
+        covered=tuple(name.strip('"') for name in (names or "").split(" ") if name),
+        created=_integer(values, "created"),
+        expires=_integer(values, "expires"),
+        nonce=nonce,
+        chain_id=int(key_id[1]),
+        address=from_hex(key_id[2]),
+        parameters=parameters,
+    )
+
+
+def parse_signature(text: str, label: str) -> bytes:
+    """Return the bytes of a Signature with this label.
+
+    Raises:
+        HttpSignatureError: another shape, another label, or no canonical base64.
+    """
+    match = _SIGNATURE.fullmatch(text)
+    if match is None:
+        raise HttpSignatureError("Signature does not have the profile's shape")
+    if match[1] != label:
+        raise HttpSignatureError("Signature and Signature-Input have different labels")
+    return _bytes(match[2], "Signature")
+
+
+def parse_digest(text: str) -> bytes:
+    """Return the SHA-256 in a Content-Digest, 32 bytes.
+
+    Raises:
+        HttpSignatureError: anything but one sha-256.
+    """
+    match = _DIGEST.fullmatch(text)
+    if match is None:
+        raise HttpSignatureError("Content-Digest is not exactly one sha-256")
+    digest = _bytes(match[1], "Content-Digest")
+    if len(digest) != sha256().digest_size:
+        raise HttpSignatureError("Content-Digest is not exactly one sha-256")
+    return digest
+
+
+def _parse_parameters(text: str) -> dict[str, int | str]:
+    values: dict[str, int | str] = {}
+    for piece in text.split(";")[1:]:
+        match = _PARAMETER.fullmatch(piece)
+        if match is None or match[1] in values:
+            raise HttpSignatureError("a parameter of Signature-Input is malformed or repeated")
+        values[match[1]] = int(match[2]) if match[3] is None else match[3]
+    if values.keys() != _PARAMETERS:
+        raise HttpSignatureError(
+            "the parameters of Signature-Input are created, expires, nonce and keyid"
+        )
+    return values
+
+
+def _check_nonce(nonce: str) -> None:
+    if _NONCE.fullmatch(nonce) is None:
+        raise HttpSignatureError("nonce needs 16 to 128 characters of A-Z a-z 0-9 + / = . _ ~ -")
+
+
+def _integer(values: dict[str, int | str], name: str) -> int:
+    value = values[name]
+    if not isinstance(value, int):
+        raise HttpSignatureError(f"{name} needs an integer")
+    return value
+
+
+def _string(values: dict[str, int | str], name: str) -> str:
+    value = values[name]
+    if not isinstance(value, str):
+        raise HttpSignatureError(f"{name} needs a string")
+    return value
+
+
+def _bytes(text: str, header: str) -> bytes:
+    try:
+        data = b64decode(text, validate=True)
+    except ValueError as error:
+        raise HttpSignatureError(f"{header} is not base64") from error
+    if _base64(data) != text:
+        raise HttpSignatureError(f"{header} is not canonical base64")
+    return data
+
+
+def _base64(data: bytes) -> str:
+    return b64encode(data).decode("ascii")

@@ -9,10 +9,10 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final, TextIO
 
 from ledger.escaping import escape_json
-from ledger.lossy import LossyStream
 from ledger.moments import moment
 
 ALLOWED: Final = frozenset(
@@ -59,7 +59,7 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     root = logging.getLogger()
-    root.handlers[:] = [_Lines(LossyStream(stream or sys.stderr))]
+    root.handlers[:] = [_Lines(stream or sys.stderr)]
     root.setLevel(max(threshold, logging.WARNING))
     _own.setLevel(threshold)
 
@@ -112,7 +112,7 @@ def _tell(level: int, event: str, values: Mapping[str, Loggable]) -> None:
 class _Lines(logging.Handler):
     """Writes records as lines; of libraries' without their texts: nobody knows what those hold."""
 
-    def __init__(self, stream: LossyStream) -> None:
+    def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
 
@@ -121,8 +121,10 @@ class _Lines(logging.Handler):
         values["level"] = record.levelname.lower()
         values["timestamp"] = _iso(record.created)
         line = json.dumps(values, ensure_ascii=False, sort_keys=True, default=_type_name)
-        self._stream.write(escape_json(line) + "\n")
-        self._stream.flush()
+        # A full disk, or a closed stream, loses the line and does not end what it was about.
+        with suppress(OSError, ValueError):
+            self._stream.write(escape_json(line) + "\n")
+            self._stream.flush()
 
 
 def _own_values(record: logging.LogRecord) -> dict[str, Loggable]:

@@ -10,21 +10,15 @@ Times are seconds since 1970. A deadline is inclusive; `expires_at`, `ends_at` a
 Source: DESIGN 3.3; contracts/AccessLog.sol, Authorizations.sol, Catalogue.sol, Agreements.sol.
 """
 
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
-from ledger.entities import (
-    NOTHING,
-    Agreement,
-    Authorization,
-    Dataset,
-    Order,
-    Party,
-    State,
-    Subject,
-)
+from ledger.entities import Agreement, Authorization, Dataset, Order, Party, State, Subject
 from ledger.enumerations import Class, Outcome, Roles
 from ledger.errors import LedgerError
+from ledger.events import Accessed
 from ledger.events.identifiers import agreement_id
+from ledger.hexes import ZERO_WORD
+from ledger.typed_data import AccessRequest
 
 _CONSUMER = int(Roles.CONSUMER)
 
@@ -41,32 +35,8 @@ class OutOfBoundsError(LedgerError):
     """An authorization or application would exceed its purpose or agreement; the message says how."""
 
 
-class Request(Protocol):
-    """What is decided: `typed_data.AccessRequest` has these attributes, and so has `Accessed`."""
-
-    @property
-    def consumer(self) -> bytes:
-        """Who asks: address."""
-
-    @property
-    def basis(self) -> bytes:
-        """Id of an authorization, an agreement, an order or a dataset."""
-
-    @property
-    def item(self) -> bytes:
-        """Root of one record; `NOTHING` for all that the basis covers."""
-
-    @property
-    def fields(self) -> int:
-        """Bitmap over the dataset's schema."""
-
-    @property
-    def nonce(self) -> int:
-        """Used once per consumer."""
-
-    @property
-    def deadline(self) -> int:
-        """Last second at which it can be allowed."""
+Request: TypeAlias = AccessRequest | Accessed
+"""A request as it was signed, or as it was recorded: both can be decided."""
 
 
 def decide(state: State, request: Request, timestamp: int) -> Outcome:
@@ -110,7 +80,7 @@ def _decide_authorization(found: Authorization, request: Request, timestamp: int
     if is_halted(found):
         return Outcome.FROZEN
     # An authorization for one record covers nothing else, so asking for all is asking for that one.
-    if found.item != NOTHING and request.item not in (NOTHING, found.item):
+    if found.item != ZERO_WORD and request.item not in (ZERO_WORD, found.item):
         return Outcome.ITEM_EXCEEDED
     if request.fields & ~(terms.fields & terms.agreement.fields):
         return Outcome.FIELDS_EXCEEDED

@@ -10,12 +10,12 @@ Source: PROMISES 1; docs/spec/custody.md "Release window".
 """
 
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from ledger.entities import Agreement, Authorization, Dataset, Order, State
 from ledger.enumerations import Class, Roles
 from ledger.events.identifiers import agreement_id
-from ledger.policy import has_role, is_closed_by_order, is_halted, is_shared
+from ledger.policy import Request, has_role, is_closed_by_order, is_halted, is_shared
 
 PUBLICATION_LAG: Final = 86_400
 """Seconds for which a superseded publication may still be answered from, unless set otherwise."""
@@ -37,23 +37,7 @@ class Stop(StrEnum):
     BASIS_UNKNOWN = "the basis is not on chain"
 
 
-class Use(Protocol):
-    """An access as it is judged."""
-
-    @property
-    def consumer(self) -> bytes:
-        """Who asked."""
-
-    @property
-    def basis(self) -> bytes:
-        """Authorization, agreement, order or dataset."""
-
-    @property
-    def fields(self) -> int:
-        """Bitmap over the dataset's schema."""
-
-
-def find_stop(state: State, use: Use, sequence: int, timestamp: int) -> Stop | None:
+def find_stop(state: State, use: Request, sequence: int, timestamp: int) -> Stop | None:
     """Return what stands against an access, None when nothing does.
 
     Args:
@@ -102,7 +86,7 @@ def _agreement_stop(found: Agreement, fields: int, timestamp: int) -> Stop | Non
     return Stop.FIELDS_NARROWED if fields & ~found.fields else None
 
 
-def _order_stop(state: State, found: Order, use: Use, timestamp: int) -> Stop | None:
+def _order_stop(state: State, found: Order, use: Request, timestamp: int) -> Stop | None:
     dataset = state.datasets[found.dataset]
     # The order opens what the class closes, so the class does not count here; a later order does.
     if dataset.withdrawn or is_closed_by_order(dataset, timestamp):

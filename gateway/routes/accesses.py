@@ -22,15 +22,8 @@ from gateway.showing import Shower
 from ledger import failpoints
 from ledger.enumerations import OUTCOMES, Outcome
 from ledger.errors import MalformedError
-from ledger.exchange import (
-    MOST_ACCESSES,
-    KeyedSubmission,
-    Refusal,
-    TooManyAccessesError,
-    decode_submissions,
-    encode_result,
-    encode_results,
-)
+from ledger.exchange import MOST_ACCESSES, KeyedSubmission, Refusal, TooManyAccessesError
+from ledger.exchange.accesses import decode_submissions, encode_result, encode_results
 from ledger.hexes import from_hex, to_hex
 from ledger.index.reader import Selection
 from ledger.service.request_body import collect, read_pieces

@@ -16,7 +16,6 @@ from ledger.events import (
     ITEM_ACCESSED_SIGNATURE,
     RECORDED_SIGNATURE,
     SKIPPED_SIGNATURE,
-    WHOLE,
     Accessed,
     BatchSkipped,
     Block,
@@ -30,7 +29,7 @@ from ledger.events import (
 )
 from ledger.events.identifiers import IDENTIFY
 from ledger.events.plans import PLANS, Plan, plan_for
-from ledger.hexes import to_hex
+from ledger.hexes import ZERO_WORD, to_hex
 from ledger.keccak import keccak256
 from ledger.moments import is_moment
 from ledger.typed_data import Authorization, type_hash
@@ -117,8 +116,8 @@ class EventDecoder:
         if topic == _RECORDED:
             return self._recorded(log, basis, data)
         if topic == _ACCESSED and len(data) == _ACCESS.size:
-            item = WHOLE
-        elif topic == _ITEM_ACCESSED and len(data) == _WITH_ITEM and data[-_WORD:] != WHOLE:
+            item = ZERO_WORD
+        elif topic == _ITEM_ACCESSED and len(data) == _WITH_ITEM and data[-_WORD:] != ZERO_WORD:
             item = data[-_WORD:]
         else:
             raise _not_an_access(log)

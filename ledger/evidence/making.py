@@ -16,7 +16,6 @@ from ledger.abi_decoder import decode_abi
 from ledger.chain import Finality
 from ledger.contracts import Approval
 from ledger.deployment import Deployment
-from ledger.entities import NOTHING
 from ledger.errors import SigningError
 from ledger.events import GRANT_TERMS, Accessed, Recorded, with_timestamp
 from ledger.events.decoding import RECORDED_TOPIC, EventDecoder
@@ -35,7 +34,7 @@ from ledger.evidence.errors import EvidenceCheckError, NoEvidenceError
 from ledger.evidence.patricia import ListTrie
 from ledger.evidence.verifying import VerifiedEvidence, verify_evidence
 from ledger.exchange import SignedLink, Submission
-from ledger.hexes import to_hex
+from ledger.hexes import ZERO_WORD, to_hex
 from ledger.log_reader import LogReader, logs_between
 from ledger.replay.journals import access_id
 from ledger.rpc import Rpc
@@ -152,7 +151,7 @@ class _Maker:
     def _head_before(self, receipt: queries.Receipt, first: Accessed) -> bytes:
         """Return the running hash before the call: that with which the call before it ended."""
         if first.sequence == 1:
-            return NOTHING
+            return ZERO_WORD
         last, span = receipt.block_number, 64
         decoder = EventDecoder(self._contracts)
         reader = LogReader((self._contracts.access_log,), ((RECORDED_TOPIC,),))

@@ -3,12 +3,12 @@
 import msgspec
 
 from ledger.encoding import Schema
-from ledger.entities import NOTHING
 from ledger.errors import LedgerError
 from ledger.events import Accessed
 from ledger.evidence.document import EvidenceRecord, EvidenceRelease
 from ledger.evidence.errors import Check, EvidenceCheckError
 from ledger.evidence.facts import Facts
+from ledger.hexes import ZERO_WORD
 from ledger.merkle import RangeProof, TreeHead, verify_range
 from ledger.publications import OwnerProof, PublicationEntry, VerifiedRun, verify_run
 from ledger.records import OpenedField, verify_opened_fields
@@ -80,7 +80,7 @@ def _check_records(
     if owner is not None and any(entry.owner != owner for entry in entries):
         raise EvidenceCheckError(Check.RECORDS, "a record of somebody else")
     item = _item(facts, access)
-    if item != NOTHING:
+    if item != ZERO_WORD:
         if [entry.root for entry in entries] != [item]:
             raise EvidenceCheckError(Check.RECORDS, "it is not just the record asked for")
         return True
@@ -106,8 +106,8 @@ def _run(
 
 
 def _item(facts: Facts, access: Accessed) -> bytes:
-    """Return the one record that was asked for; `NOTHING` for all."""
-    if access.item != NOTHING or facts.granted is None:
+    """Return the one record that was asked for; `ZERO_WORD` for all."""
+    if access.item != ZERO_WORD or facts.granted is None:
         return access.item
     return facts.granted.terms.item
 

@@ -20,8 +20,8 @@ from typing import Annotated, Final
 import msgspec
 
 from ledger.errors import LedgerError, MalformedError
-from ledger.exchange.proofs import HASH, OwnerMessage, RangeMessage, encoder, parse, proof_of
-from ledger.exchange.types import (
+from ledger.exchange import (
+    HASH,
     MOST_ACCESSES,
     AccessResult,
     Consent,
@@ -30,13 +30,17 @@ from ledger.exchange.types import (
     RecordedAccess,
     Refusal,
     Release,
-    SignedLink,
     Submissions,
     TooManyAccessesError,
+    encoder,
+    parse,
+    read_link,
+    read_proof,
+    read_records,
+    write_records,
 )
 from ledger.hexes import ADDRESS_LENGTH, from_hex, to_hex
 from ledger.merkle import TreeHead
-from ledger.record_lines import decode_excerpt, encode_line
 from ledger.records import EncryptedRecord
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.strict_json import parse_json
@@ -44,7 +48,6 @@ from ledger.typed_data import (
     AccessRequest,
     Authorization,
     JsonScalar,
-    SubjectLink,
     record_from_object,
     record_to_object,
     struct_hash,
@@ -167,12 +170,7 @@ def _submission(
 def _consent(text: _Consent) -> tuple[bytes, Consent]:
     """Return a consent, and the id of what it authorizes."""
     record = record_from_object(Authorization, text.authorization)
-    if (text.link is None) != (text.link_signature is None):
-        raise MalformedError("a link comes with its signature, or neither does")
-    link = None
-    if text.link is not None and text.link_signature is not None:
-        signature = from_hex(text.link_signature, SIGNATURE_LENGTH)
-        link = SignedLink(record_from_object(SubjectLink, text.link), signature)
+    link = read_link(text.link, text.link_signature, SIGNATURE_LENGTH)
     return struct_hash(record), Consent(record, link)
 
 
@@ -243,13 +241,11 @@ class _Results(msgspec.Struct):
 _result = msgspec.json.Decoder(_Result)
 _results = msgspec.json.Decoder(_Results)
 _releases = msgspec.json.Decoder(_Release | None)
-_records = msgspec.json.Decoder(list[msgspec.Raw])
-_proofs = msgspec.json.Decoder(OwnerMessage | RangeMessage)
 
 
 def encode_excerpts(records: Iterable[EncryptedRecord]) -> bytes:
     """Write excerpts as `encode_release` takes them."""
-    return b"[" + b",".join([encode_line(record)[:-1] for record in records]) + b"]"
+    return write_records(records)
 
 
 def encode_release(
@@ -380,7 +376,7 @@ def _received(release: _Release) -> Release:
         dataset=from_hex(release.dataset, HASH),
         publication=release.publication,
         head=TreeHead(release.count, from_hex(release.root, HASH)),
-        records=tuple([decode_excerpt(bytes(one)) for one in parse(_records, release.records)]),
-        proof=proof_of(parse(_proofs, release.proof)),
+        records=read_records(release.records),
+        proof=read_proof(release.proof),
         keys=tuple(keys),
     )

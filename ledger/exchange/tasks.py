@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 
 from ledger.errors import LedgerError, MalformedError
-from ledger.exchange.proofs import HASH, OwnerMessage, RangeMessage, encoder, parse, proof_of
-from ledger.exchange.types import (
+from ledger.exchange import (
+    HASH,
     MOST_ACCESSES,
     KeyedSubmission,
     Location,
@@ -25,16 +25,20 @@ from ledger.exchange.types import (
     SealedParts,
     SignedLink,
     TooManyAccessesError,
+    encoder,
+    parse,
+    read_link,
+    read_proof,
+    read_records,
+    write_records,
 )
 from ledger.hexes import from_hex, to_hex
-from ledger.record_lines import decode_excerpt, encode_line
 from ledger.records import EncryptedRecord
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
     JsonScalar,
-    SubjectLink,
     record_from_object,
     record_to_object,
 )
@@ -75,14 +79,11 @@ MOST_TEXT: Final = 500
 
 _tasks = msgspec.json.Decoder(_Tasks)
 _answers = msgspec.json.Decoder(_Answers)
-_records = msgspec.json.Decoder(list[msgspec.Raw])
-_proofs = msgspec.json.Decoder(OwnerMessage | RangeMessage)
 
 
 def encode_bare_records(records: Iterable[EncryptedRecord]) -> bytes:
     """Write records without their ciphertexts, as `encode_task` takes them."""
-    lines = [encode_line(record.excerpt(()))[:-1] for record in records]
-    return b"[" + b",".join(lines) + b"]"
+    return write_records([record.excerpt(()) for record in records])
 
 
 def encode_task(
@@ -181,20 +182,11 @@ def _task(task: _Task) -> ReleaseTask:
         location=Location(task.block_number, from_hex(task.transaction, HASH), task.log_index),
         dataset=from_hex(task.dataset, HASH),
         publication=task.publication,
-        records=tuple([decode_excerpt(bytes(record)) for record in parse(_records, task.records)]),
-        proof=proof_of(parse(_proofs, task.proof)),
-        link=_link(task),
+        records=read_records(task.records),
+        proof=read_proof(task.proof),
+        link=read_link(task.link, task.link_signature),
         authorization=_authorization(task),
     )
-
-
-def _link(task: _Task) -> SignedLink | None:
-    if task.link is None and task.link_signature is None:
-        return None
-    if task.link is None or task.link_signature is None:
-        raise MalformedError("a link comes with its signature, or neither does")
-    link = record_from_object(SubjectLink, task.link)
-    return SignedLink(link, from_hex(task.link_signature))
 
 
 def _authorization(task: _Task) -> Authorization | None:

@@ -10,9 +10,9 @@ import msgspec
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.entities import NOTHING
 from ledger.errors import LedgerError
 from ledger.events import Event
+from ledger.hexes import ZERO_WORD
 from ledger.index import tables
 from ledger.index.kept import KEPT, read_again
 from ledger.index.keys import Keys
@@ -218,6 +218,6 @@ def _progress(origin: Origin) -> dict[str, object]:
         "block_hash": bytes(32),
         "timestamp": 0,
         "sequence": 0,
-        "head": NOTHING,
+        "head": ZERO_WORD,
         "faults": 0,
     }

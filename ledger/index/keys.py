@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Select, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.entities import NOTHING
+from ledger.hexes import ZERO_WORD
 from ledger.index.tables import (
     bases,
     datasets,
@@ -155,7 +155,7 @@ class Keys:
 
 def item_or_nothing(item: bytes) -> bytes:
     """Return an item as it is stored: nothing for all that a basis covers."""
-    return b"" if item == NOTHING else item
+    return b"" if item == ZERO_WORD else item
 
 
 def _slices(ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:

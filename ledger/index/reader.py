@@ -22,9 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.entities import NOTHING
 from ledger.enumerations import OUTCOMES, Outcome
-from ledger.hexes import from_hex
+from ledger.hexes import ZERO_WORD, from_hex
 from ledger.index import tables
 from ledger.index.keys import UNKNOWN
 from ledger.index.rows import (
@@ -720,7 +719,7 @@ def _access(row: Values) -> AccessEntry:
         deadline=deadline,
         fields=fields,
         nonce=nonce,
-        item=item or NOTHING,
+        item=item or ZERO_WORD,
         voided=bool(voided),
     )
 

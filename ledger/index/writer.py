@@ -14,11 +14,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import events as happened
-from ledger.entities import NOTHING
 from ledger.enumerations import Change as ChangeKind
 from ledger.escaping import escape_text
 from ledger.events import Accessed, BatchSkipped, Event, Granted, Recorded, SubjectRegistered
-from ledger.hexes import to_hex
+from ledger.hexes import ZERO_WORD, to_hex
 from ledger.index import tables
 from ledger.index.changes import CHANGES
 from ledger.index.faults import Checker
@@ -166,7 +165,7 @@ class Writer:
     async def _accessed(self, event: Accessed) -> None:
         basis = self._keys.basis(event.basis)
         if basis is None:
-            basis = self._add_basis(event.basis, UNKNOWN, 0, 0, NOTHING)
+            basis = self._add_basis(event.basis, UNKNOWN, 0, 0, ZERO_WORD)
         self.sequence = event.sequence
         self._add(
             tables.accesses,
@@ -323,7 +322,7 @@ class Writer:
             published_at=0,
             registered_at=event.block.timestamp,
         )
-        await self._name_basis(event.dataset, "dataset", key, 0, NOTHING)
+        await self._name_basis(event.dataset, "dataset", key, 0, ZERO_WORD)
 
     @_on(happened.Published, tables.datasets)
     async def _published(self, event: happened.Published) -> None:
@@ -372,7 +371,7 @@ class Writer:
             findings="",
             transaction=self._transaction,
         )
-        await self._name_basis(event.order, "order", dataset, 0, NOTHING)
+        await self._name_basis(event.order, "order", dataset, 0, ZERO_WORD)
 
     # Terms
 
@@ -445,7 +444,7 @@ class Writer:
             reason="",
             transaction=self._transaction,
         )
-        await self._name_basis(event.agreement, "agreement", application.dataset, 0, NOTHING)
+        await self._name_basis(event.agreement, "agreement", application.dataset, 0, ZERO_WORD)
 
     # Subjects and authorizations
 

@@ -1,6 +1,6 @@
 """What the events of `Authorizations` do to the state. Source: contracts/Subjects.sol, Authorizations.sol."""
 
-from ledger.entities import NOTHING, Authorization, Guardian, State, Subject, Terms
+from ledger.entities import Authorization, Guardian, State, Subject, Terms
 from ledger.enumerations import Roles
 from ledger.events import (
     AccessVoided,
@@ -21,6 +21,7 @@ from ledger.events import (
     SubjectRegistered,
     SubjectUnfrozen,
 )
+from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
 from ledger.policy import (
     LATEST_START,
@@ -51,7 +52,7 @@ _LAST_DEADLINE = 2**40 - 1
 def subject_registered(state: State, event: SubjectRegistered) -> None:
     """Add a subject."""
     number = len(state.subjects) + 1
-    require(event.subject != NOTHING, event, "no id")
+    require(event.subject != ZERO_WORD, event, "no id")
     require(event.subject not in state.subjects, event, "the subject exists")
     require(event.subject_number == number, event, f"not subject {number}")
     require_role(state, event, event.registrar, Roles.IDENTITY_AUTHORITY)
@@ -70,7 +71,7 @@ def subject_frozen(state: State, event: SubjectFrozen) -> None:
     liftable_at = max(liftable_at, subject.liftable_at if again else 0)
     require(event.liftable_at == liftable_at, event, f"liftable at {liftable_at}")
     own = may_lift_own(subject, hash_, now) and (not again or subject.frozen_by == hash_)
-    subject.frozen_by = hash_ if own else NOTHING
+    subject.frozen_by = hash_ if own else ZERO_WORD
     subject.frozen, subject.liftable_at = True, event.liftable_at
 
 
@@ -79,7 +80,7 @@ def subject_unfrozen(state: State, event: SubjectUnfrozen) -> None:
     subject = _known(state, event, event.subject)
     lifts = subject.frozen and may_lift(subject, event.signer_hash, event.block.timestamp)
     require(lifts, event, "not frozen, or the signer may not lift it now")
-    subject.frozen, subject.frozen_by, subject.liftable_at = False, NOTHING, 0
+    subject.frozen, subject.frozen_by, subject.liftable_at = False, ZERO_WORD, 0
 
 
 def signer_rotated(state: State, event: SignerRotated) -> None:

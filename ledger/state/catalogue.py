@@ -1,6 +1,6 @@
 """What the events of `Catalogue` do to the state. Source: contracts/Catalogue.sol."""
 
-from ledger.entities import NOTHING, Dataset, Order, Publication, State
+from ledger.entities import Dataset, Order, Publication, State
 from ledger.enumerations import Class, Roles
 from ledger.events import (
     DatasetReclassified,
@@ -14,6 +14,7 @@ from ledger.events import (
     Published,
     RecordErased,
 )
+from ledger.hexes import ZERO_WORD
 from ledger.policy import LATEST_START, all_fields, has_role, was_in_force
 from ledger.state.errors import ImpossibleEventError, require, require_role
 
@@ -72,7 +73,7 @@ def published(state: State, event: Published) -> None:
     versions = dataset.publications
     require(event.version == len(versions) + 1, event, f"not version {len(versions) + 1}")
     require(event.base <= len(versions), event, "it changes a version that is not there")
-    require(event.root != NOTHING, event, "no root")
+    require(event.root != ZERO_WORD, event, "no root")
     require(event.count <= _MOST_RECORDS, event, "too many records")
     versions.append(
         Publication(event.root, event.count, event.base, event.block.timestamp, event.manifest)
@@ -84,7 +85,7 @@ def record_erased(state: State, event: RecordErased) -> None:
     dataset = _existing(state, event, event.dataset)
     require_role(state, event, dataset.provider, Roles.PROVIDER)
     known = 0 < event.version <= len(dataset.publications)
-    require(known and event.item != NOTHING, event, "no record, or of no known version")
+    require(known and event.item != ZERO_WORD, event, "no record, or of no known version")
     dataset.erased[event.item] = event.version
 
 
@@ -161,7 +162,7 @@ def _require_openable(event: OrderIssued, dataset: Dataset) -> None:
     terms = event.terms
     since = max(terms.starts_at, event.block.timestamp)
     require(terms.ends_at <= since + _LONGEST_OPENING, event, "it opens for too long")
-    require(terms.purpose != NOTHING, event, "no purpose")
+    require(terms.purpose != ZERO_WORD, event, "no purpose")
     wide = dataset.personal and terms.sharing == Class.UNCONDITIONAL
     require(not wide, event, "personal data are never opened to everybody")
     _require_reviewed(event, dataset)

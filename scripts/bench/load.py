@@ -17,15 +17,8 @@ import msgspec
 import uvloop
 
 from ledger.deployment import decode_deployment
-from ledger.exchange import (
-    AccessResult,
-    KeyedSubmission,
-    SignedLink,
-    Submissions,
-    decode_result,
-    decode_results,
-    encode_submissions,
-)
+from ledger.exchange import AccessResult, KeyedSubmission, SignedLink, Submissions
+from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
 from ledger.http_connections import HttpClient
 from ledger.typed_data import AccessRequest, Authorization, struct_hash
 from scripts.answer_keys import DrawnKeys

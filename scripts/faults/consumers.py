@@ -10,14 +10,8 @@ import msgspec
 
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
-from ledger.exchange import (
-    AccessResult,
-    KeyedSubmission,
-    Submissions,
-    decode_result,
-    decode_results,
-    encode_submissions,
-)
+from ledger.exchange import AccessResult, KeyedSubmission, Submissions
+from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
 from ledger.hexes import from_hex
 from ledger.typed_data import AccessRequest, struct_hash
 from scripts.answer_keys import DrawnKeys

@@ -6,11 +6,9 @@ from typing import Final
 
 from ledger import queries
 from ledger.enumerations import Outcome
-from ledger.exchange import (
-    RecordedAccess,
-    Submission,
+from ledger.exchange import RecordedAccess, Submission, encode_proof
+from ledger.exchange.accesses import (
     decode_submissions,
-    encode_proof,
     encode_release,
     encode_result,
     encode_results,

@@ -13,13 +13,8 @@ import pytest
 from ledger import contracts
 from ledger.enumerations import Outcome
 from ledger.events import Accessed, Event, Granted, PurposeRegistered, PurposeTerms, Revoked, Text
-from ledger.exchange import (
-    AccessResult,
-    Consent,
-    Submissions,
-    decode_result,
-    encode_submissions,
-)
+from ledger.exchange import AccessResult, Consent, Submissions
+from ledger.exchange.accesses import decode_result, encode_submissions
 from ledger.replay import Kind
 from ledger.typed_data import AccessRequest, Authorization, struct_hash
 from scripts.answer_keys import DrawnKeys

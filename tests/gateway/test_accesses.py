@@ -18,15 +18,8 @@ from gateway.problems import problem_of
 from gateway.store.database import Database
 from ledger.answer_keys import make_nonce, nonce_word
 from ledger.enumerations import Outcome
-from ledger.exchange import (
-    AccessResult,
-    KeyedSubmission,
-    Refusal,
-    Release,
-    Submission,
-    decode_result,
-    encode_result,
-)
+from ledger.exchange import AccessResult, KeyedSubmission, Refusal, Release, Submission
+from ledger.exchange.accesses import decode_result, encode_result
 from ledger.merkle import RangeProof, TreeHead, verify_range
 from ledger.publications import OwnerProof, verify_owner
 from ledger.rosters import Roster

@@ -12,8 +12,12 @@ import httpx
 from ledger import contracts
 from ledger.enumerations import Roles
 from ledger.hexes import to_hex
-from ledger.http_signatures import RequestTarget, signature_base
-from ledger.signature_headers import format_parameters, format_signature
+from ledger.http_signatures import (
+    RequestTarget,
+    format_parameters,
+    format_signature,
+    signature_base,
+)
 from ledger.signing import personal_digest, sign
 from scripts.scenario import Chain, Party
 from tests.gateway.test_authentication import answer_challenge, challenge, problem

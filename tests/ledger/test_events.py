@@ -15,7 +15,6 @@ from web3._utils.events import get_event_data
 from ledger.artifacts import AbiItem, AbiParameter, ContractName, load_artifact
 from ledger.enumerations import Class, Outcome
 from ledger.events import (
-    WHOLE,
     Accessed,
     Block,
     Contracts,
@@ -29,7 +28,7 @@ from ledger.events import (
 from ledger.events.decoding import EventDecoder
 from ledger.events.identifiers import agreement_id, application_id, dataset_id, order_id
 from ledger.events.plans import PLANS
-from ledger.hexes import checksum_address, to_hex
+from ledger.hexes import ZERO_WORD, checksum_address, to_hex
 from ledger.keccak import keccak256
 from ledger.typed_data import Authorization, struct_hash
 
@@ -199,7 +198,7 @@ def test_every_event_is_read_as_web3_reads_it(
     sequence=st.integers(0, 2**48 - 1),
     deadline=st.integers(0, 2**40 - 1),
     outcome=st.sampled_from(Outcome),
-    item=st.one_of(st.just(WHOLE), WORDS),
+    item=st.one_of(st.just(ZERO_WORD), WORDS),
 )
 def test_an_access_is_read_as_the_contract_lays_it_out(
     basis: bytes,
@@ -211,11 +210,11 @@ def test_an_access_is_read_as_the_contract_lays_it_out(
     outcome: Outcome,
     item: bytes,
 ) -> None:
-    name = "Accessed" if item == WHOLE else "ItemAccessed"
+    name = "Accessed" if item == ZERO_WORD else "ItemAccessed"
     abi = next(each for each in load_artifact("AccessLog").items("event") if each.name == name)
     entry = int.from_bytes(consumer, "big") << 96 | sequence << 48 | deadline << 8 | outcome
     words = [basis, fields, nonce, entry.to_bytes(32, "big")]
-    log = log_of("AccessLog", abi, words if item == WHOLE else [*words, item])
+    log = log_of("AccessLog", abi, words if item == ZERO_WORD else [*words, item])
     event = EventDecoder(CONTRACTS).decode(log)
     assert isinstance(event, Accessed)
     assert as_web3_reads(abi, log)[:3] == (event.basis, event.fields, event.nonce)
@@ -265,7 +264,7 @@ def test_ids_are_those_of_the_signed_records() -> None:
         subject=b"\x01" * 32,
         consumer=b"\x02" * 20,
         dataset=b"\x03" * 32,
-        item=WHOLE,
+        item=ZERO_WORD,
         purpose=b"\x05" * 32,
         fields=7,
         case_reference=b"\x06" * 32,

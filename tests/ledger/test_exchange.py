@@ -19,19 +19,23 @@ from ledger.exchange import (
     SignedLink,
     Submissions,
     TooManyAccessesError,
-    decode_answers,
+    encode_proof,
+)
+from ledger.exchange.accesses import (
     decode_result,
     decode_results,
     decode_submissions,
-    decode_tasks,
-    encode_answers,
-    encode_bare_records,
     encode_excerpts,
-    encode_proof,
     encode_release,
     encode_result,
     encode_results,
     encode_submissions,
+)
+from ledger.exchange.tasks import (
+    decode_answers,
+    decode_tasks,
+    encode_answers,
+    encode_bare_records,
     encode_task,
     encode_tasks,
 )

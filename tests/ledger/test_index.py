@@ -12,7 +12,7 @@ from gateway.errors import StoreUnavailableError
 from gateway.store.database import Database
 from ledger import queries
 from ledger.chain import Finality
-from ledger.entities import NOTHING, State
+from ledger.entities import State
 from ledger.enumerations import OUTCOMES, Class, Outcome, Roles
 from ledger.events import (
     Accessed,
@@ -28,7 +28,7 @@ from ledger.events import (
     SubjectRegistered,
 )
 from ledger.events.decoding import EventDecoder
-from ledger.hexes import to_hex
+from ledger.hexes import ZERO_WORD, to_hex
 from ledger.index import (
     ChainChangedError,
     Follower,
@@ -399,7 +399,7 @@ def block(number: int) -> Block:
 
 def access(number: int, sequence: int, basis: bytes, outcome: Outcome) -> Accessed:
     place = (block(number), bytes([number]) * 32, sequence, b"l" * 20)
-    return Accessed(*place, basis, 1, sequence, b"c" * 20, sequence, 2**31, outcome, NOTHING, b"")
+    return Accessed(*place, basis, 1, sequence, b"c" * 20, sequence, 2**31, outcome, ZERO_WORD, b"")
 
 
 def admission(number: int) -> PartyAdmitted:
@@ -423,7 +423,7 @@ async def test_an_attempt_on_an_id_before_it_was_granted_is_in_the_persons_histo
     await put(index, 1, [admission(1), access(1, 1, authorization, Outcome.UNKNOWN_BASIS)])
     place = (block(2), b"u" * 32, 0, b"z" * 20, 1, b"")
     terms = GrantTerms(
-        *(subject, b"c" * 20, b"d" * 32, NOTHING, b"p" * 32, 1, b"r" * 32, b"h" * 32),
+        *(subject, b"c" * 20, b"d" * 32, ZERO_WORD, b"p" * 32, 1, b"r" * 32, b"h" * 32),
         *(1, 2**64 - 1, 1, 0, b"n" * 32, 2**64 - 1),
     )
     dataset = DatasetTerms("d", "D", ("f",), Class.CONDITIONAL, Class.NOT_SHARED, 1, True, 0)

@@ -11,7 +11,8 @@ import pytest
 
 from ledger.custody import HolderSeeds, HolderSubkeys, Release, Seed, pack, unpack
 from ledger.errors import MalformedError
-from ledger.exchange import decode_answers, decode_result, decode_results, decode_tasks
+from ledger.exchange.accesses import decode_result, decode_results
+from ledger.exchange.tasks import decode_answers, decode_tasks
 from ledger.parts_statements import (
     StatedRequest,
     WrongParts,

@@ -3,8 +3,9 @@
 import pytest
 
 from ledger import policy
-from ledger.entities import NOTHING, Terms
+from ledger.entities import Terms
 from ledger.enumerations import Class, Outcome, Roles
+from ledger.hexes import ZERO_WORD
 from tests.support.decisions import (
     BANK,
     DATASET,
@@ -144,10 +145,10 @@ def test_the_order_of_the_steps(case: Case) -> None:
 @pytest.mark.parametrize(
     ("bound", "asked", "outcome"),
     [
-        (NOTHING, NOTHING, Outcome.ALLOWED),
-        (NOTHING, ITEM, Outcome.ALLOWED),
+        (ZERO_WORD, ZERO_WORD, Outcome.ALLOWED),
+        (ZERO_WORD, ITEM, Outcome.ALLOWED),
         (ITEM, ITEM, Outcome.ALLOWED),
-        (ITEM, NOTHING, Outcome.ALLOWED),
+        (ITEM, ZERO_WORD, Outcome.ALLOWED),
         (ITEM, OTHER_ITEM, Outcome.ITEM_EXCEEDED),
     ],
 )

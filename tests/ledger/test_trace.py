@@ -6,7 +6,6 @@ from typing import Final
 
 import pytest
 
-from ledger.entities import NOTHING
 from ledger.enumerations import Class, Outcome
 from ledger.events import (
     AgreementWithdrawn,
@@ -28,6 +27,7 @@ from ledger.events import (
 from ledger.events.decoding import EventDecoder
 from ledger.events.identifiers import order_id
 from ledger.events.plans import PLANS
+from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
 from ledger.trace import _NAMES, Thing, TraceEntry, Tracer
 from scripts.scenario import Parties
@@ -65,10 +65,10 @@ def city() -> City:
     city.record([city.request(4), city.request(5, basis=1)])
     trail.next_block()
     trail.emit(RestrictionLifted, BANK, REGULATOR, "Settled.")
-    trail.emit(Published, dataset, 1, b"\x01" * 32, 3, 0, NOTHING)
+    trail.emit(Published, dataset, 1, b"\x01" * 32, 3, 0, ZERO_WORD)
     now = trail.block.timestamp
     (purpose,) = trail.state.purposes
-    terms = OrderTerms(dataset, purpose, Class.CONDITIONAL, 1, now, now + 9, "Flood.", NOTHING)
+    terms = OrderTerms(dataset, purpose, Class.CONDITIONAL, 1, now, now + 9, "Flood.", ZERO_WORD)
     trail.emit(OrderIssued, order_id(terms), dataset, terms)
     trail.emit(OrderCountersigned, order_id(terms), dataset, REGULATOR)
     trail.emit(Revoked, city.authorizations[0], subject(1), signer_of(1))

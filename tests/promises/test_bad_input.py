@@ -12,7 +12,8 @@ import pytest
 
 from ledger import contracts, signing
 from ledger.answer_keys import make_nonce, nonce_word
-from ledger.exchange import KeyedSubmission, Submissions, encode_submissions
+from ledger.exchange import KeyedSubmission, Submissions
+from ledger.exchange.accesses import encode_submissions
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.sealing import OpeningKey

@@ -28,7 +28,7 @@ from ledger.custody import (
     field_key,
 )
 from ledger.encoding import part_message, record_context, value_context
-from ledger.exchange import decode_result
+from ledger.exchange.accesses import decode_result
 from ledger.records import EncryptedRecord
 from scripts.scenario import FIELDS, SHARING
 from tests.promises.test_whole_way import Town

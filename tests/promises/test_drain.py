@@ -13,12 +13,8 @@ import pytest
 from ledger import queries
 from ledger.events import Accessed
 from ledger.events.decoding import EventDecoder
-from ledger.exchange import (
-    Submissions,
-    decode_result,
-    decode_results,
-    encode_submissions,
-)
+from ledger.exchange import Submissions
+from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
 from ledger.replay import access_id
 from ledger.typed_data import struct_hash
 from tests.promises.test_whole_way import Town

@@ -21,14 +21,8 @@ from ledger import failpoints, queries
 from ledger.enumerations import Outcome
 from ledger.events import Accessed
 from ledger.events.decoding import EventDecoder
-from ledger.exchange import (
-    AccessResult,
-    KeyedSubmission,
-    Submissions,
-    decode_result,
-    decode_results,
-    encode_submissions,
-)
+from ledger.exchange import AccessResult, KeyedSubmission, Submissions
+from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
 from ledger.node import Node
 from ledger.replay import Journal, Kind, ReleaseEntry, ReplayReport, access_id, replay_node
 from ledger.typed_data import struct_hash

@@ -13,7 +13,8 @@ import pytest
 
 from ledger import contracts, views
 from ledger.enumerations import Outcome, Roles
-from ledger.exchange import KeyedSubmission, Refusal, Submissions, encode_submissions
+from ledger.exchange import KeyedSubmission, Refusal, Submissions
+from ledger.exchange.accesses import encode_submissions
 from ledger.hexes import to_hex
 from ledger.typed_data import AccessRequest
 from scripts.answer_keys import DrawnKeys

@@ -9,7 +9,8 @@ import pytest
 from gateway.access_services import AccessServices
 from gateway.accesses import Answer
 from ledger.enumerations import Outcome
-from ledger.exchange import AccessResult, decode_result, encode_result
+from ledger.exchange import AccessResult
+from ledger.exchange.accesses import decode_result, encode_result
 from ledger.publications import OwnerProof, verify_owner
 from scripts.scenario import Person
 from tests.support.city import City, gateway_parts, granted, publish

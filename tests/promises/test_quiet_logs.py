@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from ledger import signing
-from ledger.exchange import Submissions, encode_submissions
+from ledger.exchange import Submissions
+from ledger.exchange.accesses import encode_submissions
 from ledger.hexes import to_hex
 from ledger.logs import ALLOWED
 from tests.promises.test_whole_way import Town, good, problem

@@ -7,13 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger.exchange import (
-    KeyedSubmission,
-    Submissions,
-    decode_result,
-    decode_results,
-    encode_submissions,
-)
+from ledger.exchange import KeyedSubmission, Submissions
+from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
 from ledger.hexes import to_hex
 from ledger.replay import replay_node
 from scripts.scenario import Chain

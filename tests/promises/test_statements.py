@@ -18,11 +18,12 @@ from ledger.exchange import (
     Refusal,
     SealedParts,
     Submissions,
-    decode_answers,
-    decode_result,
-    encode_bare_records,
     encode_proof,
-    encode_submissions,
+)
+from ledger.exchange.accesses import decode_result, encode_submissions
+from ledger.exchange.tasks import (
+    decode_answers,
+    encode_bare_records,
     encode_task,
     encode_tasks,
     with_authorization,

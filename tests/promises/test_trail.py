@@ -12,7 +12,8 @@ from ledger import queries
 from ledger.enumerations import Outcome
 from ledger.events import Accessed, Event, Revoked
 from ledger.events.decoding import EventDecoder
-from ledger.exchange import AccessResult, Submissions, decode_results, encode_submissions
+from ledger.exchange import AccessResult, Submissions
+from ledger.exchange.accesses import decode_results, encode_submissions
 from ledger.hexes import from_hex
 from ledger.replay import Journal, replay_node
 from scripts.scenario import Chain, Person

@@ -13,7 +13,7 @@ from ledger import contracts, views
 from ledger.deployment import write_deployment
 from ledger.enumerations import Outcome, Roles
 from ledger.envelope import LEAST_SCRYPT_N
-from ledger.exchange import decode_result
+from ledger.exchange.accesses import decode_result
 from ledger.hexes import to_hex
 from ledger.typed_data import struct_hash
 from scripts.scenario import Chain, Party, Person

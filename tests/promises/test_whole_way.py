@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from ledger.events import Revoked
-from ledger.exchange import Submissions, decode_result, decode_results, encode_submissions
+from ledger.exchange import Submissions
+from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
 from ledger.hexes import to_hex
 from ledger.record_lines import encode_line
 from ledger.statement import case_reference, new_reference

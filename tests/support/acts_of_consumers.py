@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ledger import contracts
-from ledger.entities import NOTHING, State
+from ledger.entities import State
 from ledger.enumerations import Roles
 from ledger.events import (
     Accessed,
@@ -27,6 +27,7 @@ from ledger.events import (
     SuspensionReviewed,
 )
 from ledger.events.identifiers import agreement_id, application_id
+from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
 from ledger.policy import decide, has_role
 from ledger.typed_data import AccessRequest, ConfidentialityAgreement
@@ -54,7 +55,7 @@ class RegisterPurpose:
     interval: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         terms = PurposeTerms(
             code=f"purpose {self.code}" if self.code else "",
             texts=TEXTS_OF_PURPOSES if self.code < 3 else (),
@@ -79,7 +80,7 @@ class BindFields:
     fields: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         terms = (world.live_purpose(self.purpose), world.live_dataset(self.dataset))
 
         def events(_state: State, block: Block) -> Iterator[Event]:
@@ -95,7 +96,7 @@ class RetirePurpose:
     purpose: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         purpose = world.live_purpose(self.purpose)
 
         def events(_state: State, block: Block) -> Iterator[Event]:
@@ -143,7 +144,9 @@ class Approve:
         def events(state: State, block: Block) -> Iterator[Event]:
             found = state.applications.get(application)
             id_ = (
-                agreement_id(found.consumer, found.dataset.id, found.purpose) if found else NOTHING
+                agreement_id(found.consumer, found.dataset.id, found.purpose)
+                if found
+                else ZERO_WORD
             )
             known = state.agreements.get(id_)
             number = known.number if known else len(state.agreements) + 1
@@ -191,7 +194,7 @@ class SignConfidentiality:
             party for party in world.parties if party.address == world.caller(self.consumer, right)
         )
         record = ConfidentialityAgreement(
-            consumer.address, application, TEXTS[self.text], NOTHING, now + self.deadline
+            consumer.address, application, TEXTS[self.text], ZERO_WORD, now + self.deadline
         )
         key = STRANGER.private_key if self.forged else consumer.private_key
 
@@ -415,5 +418,5 @@ def access(
         request.deadline,
         outcome,
         request.item,
-        data if request.item == NOTHING else data + request.item,
+        data if request.item == ZERO_WORD else data + request.item,
     )

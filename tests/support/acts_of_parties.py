@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger import contracts
-from ledger.entities import NOTHING, State
+from ledger.entities import State
 from ledger.enumerations import Change, Class, Roles
 from ledger.events import (
     AdmissionAnnounced,
@@ -39,6 +39,7 @@ from ledger.events import (
     RestrictionLifted,
 )
 from ledger.events.identifiers import dataset_id, order_id
+from ledger.hexes import ZERO_WORD
 from tests.support.world import (
     ITEMS,
     STRANGER,
@@ -68,7 +69,7 @@ class Admit:
     name: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         party = announced(world, self.party)
         name, roles = name_of(party, self.name), self.roles
         delay = world.chain.deployment.admission_delay
@@ -128,7 +129,7 @@ class RetractAdmission:
     party: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         party = announced(world, self.party)
 
         def events(_state: State, block: Block) -> Iterator[Event]:
@@ -144,7 +145,7 @@ class Withdraw:
     party: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         party = world.party(self.party).address
 
         def events(_state: State, block: Block) -> Iterator[Event]:
@@ -161,7 +162,7 @@ class AnnounceChange:
     second: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         first, second = changed(world, self.change, self.first, self.second)
         delay = world.chain.deployment.admission_delay
 
@@ -229,7 +230,7 @@ class RetractChange:
     second: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         first, second = due_change(world, self.change, self.first, self.second)
 
         def events(_state: State, block: Block) -> Iterator[Event]:
@@ -279,8 +280,8 @@ def changed(world: World, change: Change, first: int, second: int) -> tuple[byte
     """What a change is about: zero is what will do."""
     known, parties = world.chain.contracts, world.chain.parties
     right = {
-        Change.AUTHORITY: (STRANGER.address, NOTHING[:20]),
-        Change.VERIFIER: (known.catalogue, NOTHING[:20]),
+        Change.AUTHORITY: (STRANGER.address, ZERO_WORD[:20]),
+        Change.VERIFIER: (known.catalogue, ZERO_WORD[:20]),
         Change.SUCCESSOR: (parties.identity_authority.address,) * 2,
     }[change]
     one = right[0] if first == 0 else world.party(first).address
@@ -370,7 +371,7 @@ class Announce:
     text: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         name, deployed = TEXTS[self.text], world.chain.contracts.catalogue
 
         def events(_state: State, block: Block) -> Iterator[Event]:
@@ -505,7 +506,7 @@ class IssueOrder:
     text: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         terms = OrderTerms(
             dataset=world.live_dataset(self.dataset),
             purpose=world.live_purpose(self.purpose),
@@ -514,7 +515,7 @@ class IssueOrder:
             starts_at=now + self.offset,
             ends_at=now + self.offset + self.validity,
             reason=TEXTS[self.text],
-            nonce=NOTHING,
+            nonce=ZERO_WORD,
         )
         order = remember(world.orders, order_id(terms))
 
@@ -552,7 +553,7 @@ class EndOrder:
     text: int
 
     def attempt(self, world: World, now: int) -> Attempt:
-        caller = world.caller(self.caller, world.state.authority or NOTHING[:20])
+        caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         found, reason = world.state.orders, TEXTS[self.text]
         order = pick(
             world.orders, self.order, lambda id_: id_ in found and found[id_].ends_at > now
@@ -597,4 +598,4 @@ def provider_of(state: State, dataset: bytes) -> bytes:
 def dataset_of(state: State, order: bytes) -> bytes:
     """The order's dataset, or none."""
     found = state.orders.get(order)
-    return found.dataset if found else NOTHING
+    return found.dataset if found else ZERO_WORD

@@ -8,8 +8,8 @@ import msgspec
 
 from ledger import contracts, signing
 from ledger.consents import Names
-from ledger.entities import NOTHING, State, Subject
 from ledger.entities import Authorization as Kept
+from ledger.entities import State, Subject
 from ledger.enumerations import Roles, VoidGround
 from ledger.events import (
     AccessVoided,
@@ -33,6 +33,7 @@ from ledger.events import (
     SubjectUnfrozen,
 )
 from ledger.events.identifiers import agreement_id
+from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
 from ledger.policy import (
     guardian_stop_until,
@@ -72,7 +73,7 @@ KEYS: Final = tuple(keccak256(bytes([number])) for number in range(6))
 SIGNERS: Final = tuple(map(signing.address_of, KEYS))
 HASHES: Final = tuple(map(keccak256, SIGNERS))
 SHORT: Final = b"\x01" * 19
-SUBJECTS: Final = (NOTHING, *(bytes([number]) * 32 for number in (0x51, 0x52, 0x53)))
+SUBJECTS: Final = (ZERO_WORD, *(bytes([number]) * 32 for number in (0x51, 0x52, 0x53)))
 
 Signed = (
     Authorization
@@ -159,7 +160,7 @@ def not_the_identity_authority(caller: bytes) -> Hidden:
 
 def known(state: State, subject: bytes) -> Subject:
     """The subject, or one that nobody registered."""
-    return state.subjects.get(subject) or Subject(subject, 0, NOTHING[:20], b"", NOTHING)
+    return state.subjects.get(subject) or Subject(subject, 0, ZERO_WORD[:20], b"", ZERO_WORD)
 
 
 def settled(world: World, index: int) -> bytes:
@@ -450,11 +451,11 @@ class Grant:
         record = Authorization(
             subject=subject,
             consumer=world.caller(self.consumer, right),
-            dataset=found.dataset.id if found else NOTHING,
+            dataset=found.dataset.id if found else ZERO_WORD,
             item=ITEMS[self.item],
-            purpose=found.purpose if found else NOTHING,
+            purpose=found.purpose if found else ZERO_WORD,
             fields=self.fields,
-            case_reference=NOTHING,
+            case_reference=ZERO_WORD,
             statement="",
             not_before=0 if self.offset == 2 else now + self.offset,
             expires_at=now + self.offset + self.validity,
@@ -553,8 +554,8 @@ class VoidAccess:
             world.authorizations, self.authorization, world.state.authorizations.__contains__
         )
         record = world.granted.get(authorization) or Authorization(
-            *(NOTHING, NOTHING[:20], NOTHING, NOTHING, NOTHING, 1, NOTHING, "text"),
-            *(0, 1, 1, 0, NOTHING, 1),
+            *(ZERO_WORD, ZERO_WORD[:20], ZERO_WORD, ZERO_WORD, ZERO_WORD, 1, ZERO_WORD, "text"),
+            *(0, 1, 1, 0, ZERO_WORD, 1),
         )
         found, reason = world.state.authorizations.get(authorization), TEXTS[self.text]
         sequence = max(world.state.sequence - self.sequence, 0)

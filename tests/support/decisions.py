@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ledger.entities import (
-    NOTHING,
     Agreement,
     Application,
     Authorization,
@@ -19,6 +18,7 @@ from ledger.entities import (
 )
 from ledger.enumerations import Class, Outcome, Roles
 from ledger.events.identifiers import agreement_id
+from ledger.hexes import ZERO_WORD
 from ledger.policy import decide
 from ledger.typed_data import AccessRequest
 
@@ -59,7 +59,7 @@ class Case:
             self.subject,
             Terms(1, self.agreement, 0, 0b0111),
             "Bank",
-            NOTHING,
+            ZERO_WORD,
             NOW - 10,
             NOW + 10,
             min_interval=0,
@@ -90,7 +90,7 @@ class Case:
         self,
         basis: bytes = CONSENT,
         fields: int = 0b0011,
-        item: bytes = NOTHING,
+        item: bytes = ZERO_WORD,
         deadline: int = NOW,
         nonce: int = 7,
         consumer: bytes = BANK,

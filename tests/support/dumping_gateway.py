@@ -17,7 +17,7 @@ _DEPTH = 4
 
 def dump(path: Path) -> None:
     """Write every byte string and text that any object refers to, once, each after its length."""
-    gc.unfreeze()  # what `ledger.steady` hid from the collector is there all the same
+    gc.unfreeze()  # what `ledger.service.server` hid from the collector is there all the same
     found: set[bytes] = set()
     seen: set[int] = set()
     layer: Iterable[object] = gc.get_objects()

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 
-from ledger.exchange import Refusal, SealedParts, encode_answers
+from ledger.exchange import Refusal, SealedParts
+from ledger.exchange.tasks import encode_answers
 from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAnswer
 from ledger.keccak import keccak256

@@ -16,7 +16,8 @@ import msgspec
 
 from ledger.custody import HolderParts, Release, derive_parts, derive_subkeys, pack
 from ledger.encoding import Schema
-from ledger.exchange import Refusal, ReleaseTask, SealedParts, decode_tasks, encode_answers
+from ledger.exchange import Refusal, ReleaseTask, SealedParts
+from ledger.exchange.tasks import decode_tasks, encode_answers
 from ledger.hexes import from_hex, to_hex
 from ledger.keyholder_signatures import subkeys_digest
 from ledger.parts_statements import sign_statements, state_parts

@@ -25,7 +25,6 @@ from ledger.encoding import Schema
 from ledger.entities import Delays
 from ledger.enumerations import Class, Outcome, Roles
 from ledger.events import (
-    WHOLE,
     Accessed,
     AgreementApproved,
     Applied,
@@ -51,6 +50,7 @@ from ledger.events import (
 )
 from ledger.events.identifiers import agreement_id
 from ledger.exchange import KeyedSubmission, Location, ReleaseTask, SignedLink
+from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
 from ledger.links import make_link
 from ledger.merkle import MerkleTree
@@ -267,7 +267,7 @@ class World:
         schema: Schema,
         *,
         fields: int = 0b0111,
-        item: bytes = WHOLE,
+        item: bytes = ZERO_WORD,
         seconds: int | None = None,
     ) -> bytes:
         """Let a subject authorize the bank."""
@@ -388,7 +388,12 @@ class World:
         self.happen(RecordErased, dataset=schema.dataset, item=item, version=1)
 
     def request(
-        self, basis: bytes, *, consumer: Account = BANK, fields: int = 0b0011, item: bytes = WHOLE
+        self,
+        basis: bytes,
+        *,
+        consumer: Account = BANK,
+        fields: int = 0b0011,
+        item: bytes = ZERO_WORD,
     ) -> AccessRequest:
         """What a consumer would sign."""
         nonce, key = self.answer_keys[consumer].next()
@@ -446,14 +451,14 @@ class World:
         version: Version,
         *,
         owner: bytes | None = None,
-        item: bytes = WHOLE,
+        item: bytes = ZERO_WORD,
         link: SignedLink | None = None,
         signer: Account = BANK,
     ) -> ReleaseTask:
         """What an honest gateway sends for an access."""
         signature = signing.sign(digest(request, ACCESS_LOG), signer.private_key)
         submission = KeyedSubmission(request, signature, KEY_OF[request.nonce])
-        if item != WHOLE:
+        if item != ZERO_WORD:
             at = version.at(item)
             records: tuple[EncryptedRecord, ...] = (version.records[at].excerpt(()),)
             proof: Any = version.tree.prove_range(at, at + 1)

@@ -16,7 +16,7 @@ from eth_abi.abi import encode
 from ledger import contracts, signing
 from ledger.answer_keys import is_committed, make_nonce, nonce_word
 from ledger.deployment import Deployed, Deployment
-from ledger.entities import NOTHING, Delays, EventChain, State
+from ledger.entities import Delays, EventChain, State
 from ledger.enumerations import Change, Class
 from ledger.events import (
     Accessed,
@@ -45,7 +45,7 @@ from ledger.events import (
 from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC, RECORDED_TOPIC, EventDecoder
 from ledger.events.identifiers import agreement_id, application_id, dataset_id
 from ledger.events.plans import PLANS
-from ledger.hexes import to_hex
+from ledger.hexes import ZERO_WORD, to_hex
 from ledger.keccak import keccak256
 from ledger.policy import decide
 from ledger.replay import End, ReleaseEntry
@@ -73,7 +73,7 @@ def deployment() -> Deployment:
     """A deployment of contracts that are nowhere."""
     return Deployment(
         chain_id=CHAIN_ID,
-        genesis_hash=NOTHING,
+        genesis_hash=ZERO_WORD,
         block_number=1,
         authority=Parties().authority.address,
         trial=True,
@@ -83,12 +83,12 @@ def deployment() -> Deployment:
         head_age=60,
         compiler="none",
         deployed={
-            "Registry": Deployed(CONTRACTS.registry, NOTHING),
-            "Catalogue": Deployed(CONTRACTS.catalogue, NOTHING),
-            "Agreements": Deployed(CONTRACTS.agreements, NOTHING),
-            "Authorizations": Deployed(CONTRACTS.authorizations, NOTHING),
-            "AccessLog": Deployed(CONTRACTS.access_log, NOTHING),
-            "ERC7913WebAuthnVerifier": Deployed(bytes(20), NOTHING),
+            "Registry": Deployed(CONTRACTS.registry, ZERO_WORD),
+            "Catalogue": Deployed(CONTRACTS.catalogue, ZERO_WORD),
+            "Agreements": Deployed(CONTRACTS.agreements, ZERO_WORD),
+            "Authorizations": Deployed(CONTRACTS.authorizations, ZERO_WORD),
+            "AccessLog": Deployed(CONTRACTS.access_log, ZERO_WORD),
+            "ERC7913WebAuthnVerifier": Deployed(bytes(20), ZERO_WORD),
         },
     )
 
@@ -96,7 +96,7 @@ def deployment() -> Deployment:
 def encode_log(event: Event) -> Log:
     """Write an event as a node would."""
     if isinstance(event, Accessed):
-        topic = ACCESSED_TOPIC if event.item == NOTHING else ITEM_ACCESSED_TOPIC
+        topic = ACCESSED_TOPIC if event.item == ZERO_WORD else ITEM_ACCESSED_TOPIC
         return _log(event, (topic, event.basis), event.data)
     if isinstance(event, Recorded):
         ending = (RECORDED_TOPIC, event.recorder.rjust(32, b"\0"))
@@ -233,7 +233,7 @@ def made_access(
         request.deadline,
         outcome,
         request.item,
-        data if request.item == NOTHING else data + request.item,
+        data if request.item == ZERO_WORD else data + request.item,
     )
 
 
@@ -278,7 +278,7 @@ class City:
         return AccessRequest(
             consumer=asking,
             basis=self.authorizations[basis % len(self.authorizations)],
-            item=NOTHING,
+            item=ZERO_WORD,
             fields=fields,
             nonce=make_nonce(nonce_word(DOMAIN, asking, answer_key(number >> 8)), number & 0xFF),
             deadline=START + YEAR,
@@ -319,9 +319,9 @@ def make_city(people: int, *, max_uses: int = 1_000_000, min_interval: int = 0) 
     fields = (1 << FIELDS) - 1
     trail.emit(PurposeRegistered, purpose, bounds)
     trail.emit(PurposeFieldsBound, purpose, dataset, fields)
-    application = application_id(bank.address, dataset, purpose, fields, NOTHING)
-    trail.emit(Applied, application, bank.address, dataset, purpose, fields, "Loans.", NOTHING)
-    trail.emit(ConfidentialitySigned, application, bank.address, keccak256(b"text"), NOTHING)
+    application = application_id(bank.address, dataset, purpose, fields, ZERO_WORD)
+    trail.emit(Applied, application, bank.address, dataset, purpose, fields, "Loans.", ZERO_WORD)
+    trail.emit(ConfidentialitySigned, application, bank.address, keccak256(b"text"), ZERO_WORD)
     agreement = agreement_id(bank.address, dataset, purpose)
     trail.emit(AgreementApproved, agreement, application, 1, 0, fields, START + 2 * YEAR)
     ids = []
@@ -336,7 +336,7 @@ def make_city(people: int, *, max_uses: int = 1_000_000, min_interval: int = 0) 
             subject=subject,
             consumer=bank.address,
             dataset=dataset,
-            item=NOTHING,
+            item=ZERO_WORD,
             purpose=purpose,
             fields=fields,
             case_reference=keccak256(subject),
@@ -345,7 +345,7 @@ def make_city(people: int, *, max_uses: int = 1_000_000, min_interval: int = 0) 
             expires_at=START + YEAR,
             max_uses=max_uses,
             min_interval=min_interval,
-            nonce=NOTHING,
+            nonce=ZERO_WORD,
             deadline=START + YEAR,
         )
         values = list(msgspec.structs.astuple(record))

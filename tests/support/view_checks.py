@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from ledger import views
-from ledger.entities import NOTHING, State
+from ledger.entities import State
 from ledger.enumerations import Change, Class, Roles
+from ledger.hexes import ZERO_WORD
 from ledger.policy import (
     consent_until,
     is_agreed,
@@ -121,8 +122,8 @@ def _datasets(world: World, state: State) -> Iterator[Check]:
                 publications=len(found.publications),
             )
         yield views.dataset_of(at, id_), expected
-        opening = found.last_opening.id if found and found.last_opening else NOTHING
-        closing = found.last_closing.id if found and found.last_closing else NOTHING
+        opening = found.last_opening.id if found and found.last_opening else ZERO_WORD
+        closing = found.last_closing.id if found and found.last_closing else ZERO_WORD
         yield (
             views.last_orders_of(at, id_),
             views.LastOrders(opening, closing, found.unreviewed_closings if found else 0),
@@ -138,7 +139,7 @@ def _orders(world: World, state: State) -> Iterator[Check]:
     for id_ in world.orders:
         found = state.orders.get(id_)
         expected = views.OrderState(
-            NOTHING, NOTHING, 0, Class.UNCONDITIONAL, 0, 0, False, False, False
+            ZERO_WORD, ZERO_WORD, 0, Class.UNCONDITIONAL, 0, 0, False, False, False
         )
         if found:
             expected = views.OrderState(
@@ -174,7 +175,7 @@ def _agreements(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
     for id_ in world.applications:
         found = state.applications.get(id_)
-        application = views.Application(NOBODY, NOTHING, NOTHING, 0, False, False)
+        application = views.Application(NOBODY, ZERO_WORD, ZERO_WORD, 0, False, False)
         if found:
             application = views.Application(
                 found.consumer,
@@ -189,7 +190,7 @@ def _agreements(world: World, state: State) -> Iterator[Check]:
     for id_ in world.agreements:
         agreement = state.agreements.get(id_)
         expected = views.AgreementState(
-            NOTHING, 0, NOBODY, NOTHING, NOTHING, NOTHING, 0, 0, 0, 0, False, False, False
+            ZERO_WORD, 0, NOBODY, ZERO_WORD, ZERO_WORD, ZERO_WORD, 0, 0, 0, 0, False, False, False
         )
         if agreement:
             expected = views.AgreementState(
@@ -215,7 +216,7 @@ def _subjects(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
     for id_ in world.subjects:
         found = state.subjects.get(id_)
-        expected = views.SubjectState(0, NOBODY, 0, False, False, 0, 0, NOTHING, 0, b"", b"")
+        expected = views.SubjectState(0, NOBODY, 0, False, False, 0, 0, ZERO_WORD, 0, b"", b"")
         if found:
             expected = views.SubjectState(
                 number=found.number,
@@ -258,8 +259,8 @@ def _authorizations(world: World, state: State) -> Iterator[Check]:
                 last_use=found.last_use,
                 epoch=found.epoch,
                 revoked=found.revoked,
-                item_bound=found.item != NOTHING,
+                item_bound=found.item != ZERO_WORD,
                 halted=is_halted(found),
             )
         yield views.grant_of(at, id_), slot
-        yield views.item_of(at, id_), found.item if found else NOTHING
+        yield views.item_of(at, id_), found.item if found else ZERO_WORD

@@ -10,19 +10,20 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ledger.contracts import Approval, ContractCall
-from ledger.entities import NOTHING, State
+from ledger.entities import State
 from ledger.enumerations import Roles
 from ledger.events import (
     Block,
     Event,
 )
+from ledger.hexes import ZERO_WORD
 from ledger.typed_data import Authorization, SignedRecord, digest
 from scripts.scenario import Chain, Party
 
 TRANSACTION: Final = b"\x99" * 32
 STRANGER: Final = Party("Stranger", Roles(0))
 UNKNOWN: Final = b"\xee" * 32
-ITEMS: Final = (NOTHING, b"\x01" * 32, b"\x02" * 32)
+ITEMS: Final = (ZERO_WORD, b"\x01" * 32, b"\x02" * 32)
 TEXTS: Final = ("", "text")
 LATEST_DEADLINE: Final = 2**40
 

@@ -10,9 +10,8 @@ from ledger.consents import Names, case_number_in
 from ledger.eip712 import schema_of
 from ledger.escaping import escape_text
 from ledger.hexes import checksum_address, to_hex
-from ledger.http_signatures import RequestTarget, SignatureHeaders, signature_base
+from ledger.http_signatures import RequestTarget, SignatureHeaders, parse_input, signature_base
 from ledger.links import make_link
-from ledger.signature_headers import parse_input
 from ledger.signing import address_of, personal_digest, sign
 from ledger.statement import Templates, Terms
 from ledger.typed_data import Domain, SignedRecord

@@ -25,14 +25,9 @@ from ledger.deployment import read_deployment
 from ledger.encoding import Schema
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError
-from ledger.exchange import (
-    Refusal,
-    SealedParts,
-    decode_answers,
-    decode_result,
-    decode_submissions,
-    decode_tasks,
-)
+from ledger.exchange import Refusal, SealedParts
+from ledger.exchange.accesses import decode_result, decode_submissions
+from ledger.exchange.tasks import decode_answers, decode_tasks
 from ledger.hexes import from_hex, to_hex
 from ledger.keyholder_signatures import holder_digest, subkeys_digest
 from ledger.parts_statements import (

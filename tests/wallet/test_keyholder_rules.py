@@ -9,12 +9,9 @@ import pytest
 from ledger import signing
 from ledger.answer_keys import make_nonce, nonce_word
 from ledger.enumerations import Class, Outcome, Roles
-from ledger.events import (
-    WHOLE,
-    PartyAdmitted,
-    PartyWithdrawn,
-)
+from ledger.events import PartyAdmitted, PartyWithdrawn
 from ledger.exchange import KeyedSubmission, Location, ReleaseTask, SignedLink
+from ledger.hexes import ZERO_WORD
 from ledger.links import MAX_LINK_AHEAD, MAX_LINK_LIFETIME
 from ledger.merkle import RangeProof
 from ledger.publications import OwnerProof, prove_owner
@@ -551,8 +548,8 @@ def test_the_consumers_name_counts_as_of_the_grant(case: Case) -> None:
 
 
 def item_case(case: Case, item: bytes, *, bound: bool) -> tuple[AccessRequest, Location]:
-    basis = case.world.grant(case.subject, case.schema, item=item if bound else WHOLE)
-    request = case.world.request(basis, item=WHOLE if bound else item)
+    basis = case.world.grant(case.subject, case.schema, item=item if bound else ZERO_WORD)
+    request = case.world.request(basis, item=ZERO_WORD if bound else item)
     return request, case.world.record(request)
 
 

@@ -33,9 +33,11 @@ from ledger.exchange import (
     ReleaseTask,
     SealedParts,
     SignedLink,
+    encode_proof,
+)
+from ledger.exchange.tasks import (
     decode_answers,
     encode_bare_records,
-    encode_proof,
     encode_task,
     encode_tasks,
     with_authorization,

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from ledger.errors import LedgerError
-from ledger.exchange import MOST_ACCESSES, AccessResult, decode_result
+from ledger.exchange import MOST_ACCESSES, AccessResult
+from ledger.exchange.accesses import decode_result
 from ledger.sealing import EncryptionKey, OpeningKey
 from ledger.typed_data import AccessRequest
 from wallet.client.accesses import NO_CONSENTS, Answered, submit, use

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ledger.chain import Finality
 from ledger.deployment import Deployment, read_deployment
 from ledger.errors import LedgerError
-from ledger.exchange import decode_tasks, encode_answers
+from ledger.exchange.tasks import decode_tasks, encode_answers
 from ledger.hexes import from_hex, to_hex
 from ledger.keyholder_signatures import holder_digest, subkeys_digest
 from ledger.rpc import AsyncRpc

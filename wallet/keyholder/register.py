@@ -25,8 +25,8 @@ from ledger.events import (
 )
 from ledger.links import LinkBounds, link_bounds
 from ledger.merkle import TreeHead
-from ledger.policy import all_fields, has_role, order_fields
-from ledger.release_rules import Stop, Use, find_stop
+from ledger.policy import Request, all_fields, has_role, order_fields
+from ledger.release_rules import Stop, find_stop
 from ledger.sealing import EncryptionKey
 from ledger.state import ImpossibleEventError, chain_on, follow, require_next
 from ledger.typed_data import Authorization
@@ -109,7 +109,7 @@ class Register:
         """Return the access at a place."""
         return self._accesses.find(block_number, log_index)
 
-    def stop(self, use: Use, sequence: int) -> Stop | None:
+    def stop(self, use: Request, sequence: int) -> Stop | None:
         """Return which act stands against an access in the newest block that is known."""
         return find_stop(self._state, use, sequence, self._block.timestamp)
 

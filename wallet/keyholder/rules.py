@@ -31,8 +31,9 @@ from ledger.answer_keys import NonceMismatchError, verify_answer_key
 from ledger.encoding import Schema
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError, MalformedError, SigningError
-from ledger.events import WHOLE, Block
+from ledger.events import Block
 from ledger.exchange import PublicationProof, ReleaseTask
+from ledger.hexes import ZERO_WORD
 from ledger.links import LinkFault, find_link_fault
 from ledger.merkle import TreeHead, verify_range
 from ledger.publications import OwnerProof, PublicationEntry, verify_owner, verify_run
@@ -128,11 +129,11 @@ def verify_task(
     owner, item = None, request.item
     if isinstance(basis, AuthorizationBasis):
         owner = _verify_link(task, basis, chain, rules, links)
-        if WHOLE not in (basis.item, item) and basis.item != item:
+        if ZERO_WORD not in (basis.item, item) and basis.item != item:
             raise ReleaseRefusedError(
                 Reason.ITEM_MISMATCH, "the authorization is for another record"
             )
-        item = item if basis.item == WHOLE else basis.item
+        item = item if basis.item == ZERO_WORD else basis.item
     _verify_records(task, schema, item, owner, publication.head, chain)
     return VerifiedRelease(
         access=access,
@@ -285,13 +286,13 @@ def _verify_records(
     entries = [record.entry() for record in task.records]
     if owner is not None and any(entry.owner != owner for entry in entries):
         raise ReleaseRefusedError(Reason.OWNER_MISMATCH, "a record is not the subject's")
-    if not entries and item == WHOLE and owner is None:
+    if not entries and item == ZERO_WORD and owner is None:
         return  # nothing is asked for: the publication is empty, or its records were erased
-    complete_for = owner if item == WHOLE else None
+    complete_for = owner if item == ZERO_WORD else None
     run = _verify_run(task.proof, entries, complete_for, head)
     if complete_for is not None:
         _verify_none_missing(entries, run, schema.dataset, chain)
-    if item != WHOLE and [entry.root for entry in entries] != [item]:
+    if item != ZERO_WORD and [entry.root for entry in entries] != [item]:
         raise ReleaseRefusedError(
             Reason.ITEM_MISMATCH, "not exactly the record that the access names"
         )

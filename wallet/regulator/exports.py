@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger.entities import NOTHING, State
+from ledger.entities import State
 from ledger.escaping import escape_cell, escape_json
 from ledger.events import Accessed, Event
-from ledger.hexes import to_hex
+from ledger.hexes import ZERO_WORD, to_hex
 from ledger.moments import iso_moment
 from ledger.replay import Witness
 from wallet.regulator.errors import RegulatorError
@@ -106,7 +106,7 @@ def _row(state: State, event: Accessed) -> AccessRow:
         dataset=to_hex(dataset) if dataset else "",
         dataset_title=known.title if known else "",
         fields="; ".join(chosen) if chosen else str(event.fields),
-        item="" if event.item == NOTHING else to_hex(event.item),
+        item="" if event.item == ZERO_WORD else to_hex(event.item),
         access_nonce=str(event.nonce),
         block_number=event.block.number,
         transaction=to_hex(event.transaction),

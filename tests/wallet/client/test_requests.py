@@ -12,14 +12,8 @@ import msgspec
 import pytest
 
 from ledger.enumerations import Outcome
-from ledger.exchange import (
-    RecordedAccess,
-    Refusal,
-    Submission,
-    decode_submissions,
-    encode_result,
-    encode_results,
-)
+from ledger.exchange import RecordedAccess, Refusal, Submission
+from ledger.exchange.accesses import decode_submissions, encode_result, encode_results
 from ledger.sealing import OpeningKey
 from ledger.signing import verify_signature
 from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
