@@ -21,6 +21,7 @@ from ledger.artifacts import ContractName
 from ledger.enumerations import Change, Class, Roles, VoidGround
 from ledger.errors import LedgerError
 from ledger.events import DatasetTerms, GrantTerms, OrderTerms, PurposeTerms
+from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
 from ledger.typed_data import (
     AccessRequest,
@@ -180,7 +181,7 @@ def withdraw_dataset(dataset: bytes, reason: str) -> ContractCall:
 
 
 def publish(
-    dataset: bytes, root: bytes, count: int, base: int = 0, manifest: bytes = bytes(32)
+    dataset: bytes, root: bytes, count: int, base: int = 0, manifest: bytes = ZERO_WORD
 ) -> ContractCall:
     """Publish a dataset's next version; its provider.
 

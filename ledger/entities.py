@@ -10,14 +10,10 @@ signers ERC-7913 bytes.
 Source: the storage of contracts/*.sol.
 """
 
-from typing import Final
-
 import msgspec
 
 from ledger.enumerations import Change, Class
-
-NOTHING: Final = bytes(32)
-"""The id or item that stands for none, and the running hash before the first access."""
+from ledger.hexes import ZERO_WORD
 
 
 class Delays(msgspec.Struct, frozen=True):
@@ -172,8 +168,8 @@ class Subject(msgspec.Struct, gc=False):
     signer: bytes
     signer_hash: bytes
     frozen: bool = False
-    frozen_by: bytes = NOTHING
-    """Who may lift the freeze at once; `NOTHING` for nobody."""
+    frozen_by: bytes = ZERO_WORD
+    """Who may lift the freeze at once; `ZERO_WORD` for nobody."""
     liftable_at: int = 0
     """When the current key may lift it."""
     closed: bool = False
@@ -208,7 +204,7 @@ class Authorization(msgspec.Struct, gc=False):
     consumer_name: str
     """The consumer's as of the grant's place on chain: the person was shown it."""
     item: bytes
-    """Root of the one record that may be read; `NOTHING` for all."""
+    """Root of the one record that may be read; `ZERO_WORD` for all."""
     not_before: int
     expires_at: int
     min_interval: int
@@ -327,7 +323,7 @@ class State:
         self.voided: set[tuple[bytes, int]] = set()
         self.nonces: dict[bytes, dict[int, int]] = {}
         self.sequence = 0
-        self.head = NOTHING
+        self.head = ZERO_WORD
         self.unclosed = b""
         self.unclosed_consumers: set[bytes] = set()
         self.chains: dict[bytes, EventChain] = {}

@@ -21,8 +21,9 @@ from typing import Final
 
 import msgspec
 
-from ledger.encoding import SIZE, prefixed, sized, tag, utf8
+from ledger.encoding import prefixed, sized, tag, utf8
 from ledger.errors import LedgerError
+from ledger.hexes import ZERO_WORD
 from ledger.plain_text import PlainTextError, verify_case_number, verify_name, verify_text
 
 PLACEHOLDERS: Final = frozenset(
@@ -45,7 +46,6 @@ REQUIRED: Final = PLACEHOLDERS - {"interval", "reference"}
 
 REFERENCE_BITS: Final = 128
 
-_WHOLE_DATASET: Final = bytes(SIZE)
 _CASE_TAG: Final = tag(0x00, "case")
 _BEIJING: Final = timezone(timedelta(hours=8))  # Asia/Shanghai: no other offset since 1991
 _LAST_YEAR_ENDS: Final = 253_402_300_800 - 8 * 3600  # 9999 in Beijing, seconds since 1970
@@ -305,7 +305,7 @@ def _quoted(chinese: str, english: str = "") -> _Phrase:
 
 def _dataset(terms: Terms) -> _Phrase:
     name = _bilingual("the dataset's name", terms.dataset)
-    if sized("the item", terms.item) == _WHOLE_DATASET:
+    if sized("the item", terms.item) == ZERO_WORD:
         return name
     return _Phrase(f"{name.zh}（仅限指定的一条记录）", f"{name.en} (one named record only)")
 

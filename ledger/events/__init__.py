@@ -13,6 +13,7 @@ import msgspec
 
 from ledger.enumerations import Change, Class, Outcome, VoidGround
 from ledger.errors import LedgerError
+from ledger.hexes import ZERO_WORD
 
 INDEXED: Final = "indexed"
 """Marks what stands in a topic instead of the data."""
@@ -726,9 +727,6 @@ ITEM_ACCESSED_SIGNATURE: Final = "ItemAccessed(bytes32,uint256,uint256,bytes32,b
 RECORDED_SIGNATURE: Final = "Recorded(address,uint256,bytes32)"
 SKIPPED_SIGNATURE: Final = "BatchSkipped(address,address)"
 
-WHOLE: Final = bytes(32)
-"""The item of an access to all that its basis covers."""
-
 
 class Accessed(Event, frozen=True, gc=False):
     """One access, allowed or denied: the contract's `Accessed`, or `ItemAccessed` when it has an item.
@@ -753,7 +751,7 @@ class Accessed(Event, frozen=True, gc=False):
     @property
     def name(self) -> str:
         """The event's name as the contract declares it."""
-        return "Accessed" if self.item == WHOLE else "ItemAccessed"
+        return "Accessed" if self.item == ZERO_WORD else "ItemAccessed"
 
 
 class Recorded(Event, frozen=True, gc=False):

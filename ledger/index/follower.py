@@ -9,6 +9,7 @@ from ledger import queries
 from ledger.chain import ChainError, Finality
 from ledger.events import Contracts, Event, EventError
 from ledger.events.decoding import EventDecoder
+from ledger.hexes import ZERO_WORD
 from ledger.index.faults import malformed
 from ledger.index.index import Index
 from ledger.index.rows import Fault
@@ -138,7 +139,7 @@ class Follower:
 
     def _check(self, last: Block | None, newest: Block) -> None:
         head = self._index.head
-        known = head.hash != bytes(32)  # a new index knows only a number
+        known = head.hash != ZERO_WORD  # a new index knows only a number
         if last is None:
             raise ChainChangedError(
                 f"the node is at block {newest.number}, block {head.number} was final before: "

@@ -46,7 +46,7 @@ class Index(Questions):
     """
 
     def __init__(self, database: Transactions, origin: Origin) -> None:
-        head = Head(origin.before, bytes(32), 0, 0)
+        head = Head(origin.before, ZERO_WORD, 0, 0)
         super().__init__(database, Snapshot(head, {}, {}, {}, {}, {}, {}, {}, {}))
         self._origin = origin
         self._keys: Keys | None = None
@@ -215,7 +215,7 @@ def _progress(origin: Origin) -> dict[str, object]:
         "genesis": origin.genesis,
         "access_log": origin.access_log,
         "block_number": origin.before,
-        "block_hash": bytes(32),
+        "block_hash": ZERO_WORD,
         "timestamp": 0,
         "sequence": 0,
         "head": ZERO_WORD,

@@ -18,6 +18,7 @@ from ledger.deployment import Deployment
 from ledger.enumerations import Roles
 from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess, Submission
+from ledger.hexes import ZERO_WORD
 from ledger.journal import JournalError, JournalFullError
 from ledger.queries import Block, Receipt
 from ledger.recorder.desk import Desk, Unclaimed
@@ -316,7 +317,7 @@ class Dispatcher:
         if settlement.record.outcomes:
             sequence, head = settlement.record.last_sequence, settlement.record.head
         else:
-            sequence, head = (mark.sequence, mark.head) if mark else (0, bytes(32))
+            sequence, head = (mark.sequence, mark.head) if mark else (0, ZERO_WORD)
         if mark is None or receipt.block_number >= mark.block_number:
             self._outbox.mark = Mark(receipt.block_number, receipt.block_hash, sequence, head)
 

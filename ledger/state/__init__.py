@@ -12,7 +12,6 @@ from typing import Any, Final
 from ledger import events
 from ledger.entities import EventChain, State
 from ledger.events import Event, NumberedEvent
-from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
 from ledger.state import accesses, agreements, authorizations, catalogue, registry
 from ledger.state.accesses import close, count
@@ -20,7 +19,6 @@ from ledger.state.authorizations import recover
 from ledger.state.errors import ImpossibleEventError, require
 
 __all__ = [
-    "ZERO_WORD",
     "ImpossibleEventError",
     "State",
     "apply",

@@ -18,6 +18,7 @@ from ledger.events import (
     SuspensionReviewed,
 )
 from ledger.events.identifiers import agreement_id
+from ledger.hexes import ZERO_ADDRESS
 from ledger.keccak import keccak256
 from ledger.policy import (
     OutOfBoundsError,
@@ -29,7 +30,6 @@ from ledger.policy import (
 from ledger.state.errors import ImpossibleEventError, require, require_role
 
 _HASH_OF_NOTHING = keccak256(b"")
-_NOBODY = bytes(20)
 _SUSPENSION = 1_800
 _LAST_SECOND = 2**40 - 1
 
@@ -149,7 +149,7 @@ def agreement_withdrawn(state: State, event: AgreementWithdrawn) -> None:
 def supervisor_appointed(state: State, event: SupervisorAppointed) -> None:
     """Let a machine suspend agreements."""
     require_role(state, event, event.regulator, Roles.REGULATOR)
-    require(event.supervisor != _NOBODY, event, "nobody")
+    require(event.supervisor != ZERO_ADDRESS, event, "nobody")
     state.supervisors[event.supervisor] = event.regulator
 
 
@@ -162,7 +162,7 @@ def supervisor_dismissed(state: State, event: SupervisorDismissed) -> None:
 
 def agreement_suspended(state: State, event: AgreementSuspended) -> None:
     """Suspend an agreement."""
-    regulator, now = state.supervisors.get(event.supervisor, _NOBODY), event.block.timestamp
+    regulator, now = state.supervisors.get(event.supervisor, ZERO_ADDRESS), event.block.timestamp
     holds = has_role(state.parties.get(regulator), Roles.REGULATOR)
     require(holds, event, "not by a supervisor of an active regulator")
     agreement = state.agreements.get(event.agreement)

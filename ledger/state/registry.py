@@ -21,10 +21,10 @@ from ledger.events import (
     RestrictionAppealed,
     RestrictionLifted,
 )
+from ledger.hexes import ZERO_ADDRESS
 from ledger.policy import has_role, is_pending
 from ledger.state.errors import ImpossibleEventError, require, require_role
 
-_NOBODY = bytes(20)
 _ANNOUNCED_ROLES = int(Roles.REGULATOR | Roles.IDENTITY_AUTHORITY)
 _REGULATOR = int(Roles.REGULATOR)
 _LONGEST_RESTRICTION = 5 * 365 * 86_400
@@ -142,7 +142,7 @@ def change_made(state: State, event: ChangeMade) -> None:
 def recorder_named(state: State, event: RecorderNamed) -> None:
     """Let a recorder record a party's requests."""
     party = _admitted(state, event, event.consumer)
-    fresh = event.recorder != _NOBODY and event.recorder not in party.recorders
+    fresh = event.recorder != ZERO_ADDRESS and event.recorder not in party.recorders
     require(fresh, event, "nobody, or named before")
     party.recorders.add(event.recorder)
 
@@ -266,10 +266,10 @@ def _require_change(state: State, event: ChangeAnnounced | ChangeMade) -> None:
         successor = has_role(state.parties.get(event.second), Roles.IDENTITY_AUTHORITY)
         require(registrar and successor, event, "not of an identity authority, or to none")
         return
-    require(event.second == _NOBODY, event, "it is about one address")
+    require(event.second == ZERO_ADDRESS, event, "it is about one address")
     if event.change is Change.AUTHORITY:
         independent = first is None or not first.roles & _REGULATOR
-        other = event.first not in (_NOBODY, state.authority)
+        other = event.first not in (ZERO_ADDRESS, state.authority)
         require(other and independent, event, "nobody, the same, or a regulator")
 
 
