@@ -1,1 +1,44 @@
-"""What each party holds and does, one room a party: docs/spec and DESIGN 3."""
+"""The SDK of Quancheng: `from wallet import Consumer`, and the other parties; docs/sdk.md.
+
+Names are imported when they are first used, so that a keyholder's process has nothing of a consumer's.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from wallet.client.transports import AsyncClient, Client
+    from wallet.parties import (
+        AsyncCitizen,
+        AsyncConsumer,
+        AsyncProvider,
+        AsyncRegulator,
+        Citizen,
+        City,
+        Consumer,
+        Provider,
+        Regulator,
+    )
+
+__all__ = [
+    "AsyncCitizen",
+    "AsyncClient",
+    "AsyncConsumer",
+    "AsyncProvider",
+    "AsyncRegulator",
+    "Citizen",
+    "City",
+    "Client",
+    "Consumer",
+    "Provider",
+    "Regulator",
+]
+
+_OF_CLIENTS: Final = ("AsyncClient", "Client")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'wallet' has no attribute {name!r}")
+    module = "wallet.client.transports" if name in _OF_CLIENTS else "wallet.parties"
+    return getattr(import_module(module), name)

@@ -64,6 +64,11 @@ def field_index(names: Sequence[str], name: str) -> int:
     return found[0]
 
 
+def choose_fields(names: Sequence[str], chosen: Sequence[str]) -> int:
+    """Return the bitmap of some fields, each by its name or number; see `field_index`."""
+    return sum(1 << index for index in {field_index(names, name) for name in chosen})
+
+
 class Unlocked(msgspec.Struct, frozen=True):
     """What a release opened."""
 
