@@ -68,11 +68,9 @@ class History:
         self.told = msgspec.structs.replace(self.told, accesses=tuple(told))
 
     def put(self, changed: Accessed, nonce: int) -> None:
-        """Put another access in the place of one."""
         self.events[self.events.index(self.access(nonce))] = changed
 
     def wrongs(self) -> dict[str, int]:
-        """What is wrong, without what is not."""
         counts = count(self.told, self.events, self.released, findings=0)
         return {name: number for name, number in counts.wrongs.items() if number}
 

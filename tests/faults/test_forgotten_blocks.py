@@ -61,7 +61,6 @@ def said(events: list[Event]) -> list[tuple[bytes, bytes]]:
 
 
 def times(events: list[Event]) -> list[int]:
-    """When everything was."""
     return [one.block.timestamp for one in events]
 
 
@@ -126,7 +125,6 @@ def standing(stage: Stage) -> bytes:
 
 
 def wait_for_line(log: Path, text: str) -> str:
-    """Wait for a line with a text in a log."""
     until = time.monotonic() + 20
     while True:
         for line in log.read_text(encoding="utf-8").splitlines():

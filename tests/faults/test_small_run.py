@@ -49,7 +49,6 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def planned(*faults: Fault) -> list[Planned]:
-    """These faults, in this order."""
     return [Planned(fault, random.Random(f"{SEED} {at}")) for at, fault in enumerate(faults)]
 
 

@@ -18,7 +18,6 @@ class Run:
     mark: str = field(default_factory=lambda: f"STORY_TEST={secrets.token_hex(8)}")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a Python module."""
         name, _, value = self.mark.partition("=")
         return subprocess.Popen(
             [sys.executable, "-m", *arguments],

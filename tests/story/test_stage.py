@@ -48,8 +48,6 @@ def test_the_demo_ends_with_one_line_and_status_1(
 
 
 def raising(error: BaseException) -> Callable[..., None]:
-    """What fails as soon as it is called."""
-
     def fail(*_: object, **__: object) -> None:
         raise error
 

@@ -11,7 +11,6 @@ from tests.story.running import SMALL, Run
 
 
 def wait_for(process: subprocess.Popen[str], text: str) -> None:
-    """Read what a process says until it says something."""
     assert process.stdout is not None
     seen = []
     for line in process.stdout:

@@ -107,7 +107,6 @@ SNAPSHOT = Snapshot(
 
 
 def authorization_of(subject: bytes, item: bytes, *, number: int = 0) -> Authorization:
-    """What a person signs for the bank."""
     record = Authorization(
         subject=subject,
         consumer=BANK,
@@ -156,18 +155,15 @@ class FakeChain:
         self.tombstones: set[tuple[bytes, bytes]] = set()
 
     def publish(self, dataset: bytes, version: int) -> None:
-        """Publish a version now."""
         self.published[dataset, version] = self.time
         self.change(dataset, version=version, published_at=self.time)
 
     def change(self, dataset: bytes, **changes: object) -> None:
-        """Let the chain say something else of a dataset."""
         entry = msgspec.structs.replace(self.snapshot.datasets[dataset], **changes)
         datasets = {**self.snapshot.datasets, dataset: entry}
         self.snapshot = msgspec.structs.replace(self.snapshot, datasets=datasets)
 
     def erase(self, dataset: bytes, item: bytes) -> None:
-        """Set a record's tombstone."""
         self.tombstones.add((dataset, item))
         counts = Counter(one for one, _ in self.tombstones)
         self.snapshot = msgspec.structs.replace(self.snapshot, erasures=counts)
@@ -183,7 +179,6 @@ class FakeChain:
         return frozenset(item for item in items if (dataset, item) in self.tombstones)
 
     def authorize(self, *, item: bytes = bytes(32), subject: bytes = SUBJECT) -> bytes:
-        """Add an authorization for the personal dataset."""
         record = authorization_of(subject, item, number=len(self.known))
         basis = struct_hash(record)
         self.records[basis] = StoredAuthorization(basis, record, None, None, NOW)
@@ -191,7 +186,6 @@ class FakeChain:
         return basis
 
     def open_dataset(self) -> bytes:
-        """Make the open dataset a basis."""
         self.known[OPEN] = BasisEntry(OPEN, "dataset", OPEN, None, bytes(32), False)
         return OPEN
 
@@ -212,7 +206,6 @@ class FakeChain:
         self.records.setdefault(authorization, kept)
 
     async def catch_up(self) -> bool:
-        """Always up to date, unless it is behind."""
         return not self.behind
 
     async def wait_for(self, number: int) -> None:
@@ -322,7 +315,6 @@ class AccessDesk:
         )
 
     async def link(self, owner: bytes, subject: bytes = SUBJECT) -> None:
-        """Tie an owner of the personal dataset to a subject."""
         link = make_link(subject, PERSONAL, owner, at=NOW, links_from=0)
         await self.links.put(KeptLink(SignedLink(link, bytes(65)), AUTHORITY), NOW)
 
@@ -335,7 +327,6 @@ class AccessDesk:
         key: bytes = BANK_KEY,
         consumer: bytes = BANK,
     ) -> KeyedSubmission:
-        """Sign a new request."""
         nonce, answer_key = self.answer_keys.setdefault(
             consumer, DrawnKeys(DOMAIN, consumer)
         ).next()

@@ -309,7 +309,6 @@ def supervising(world: World, index: int) -> bytes:
 
 
 def provider_for(state: State, application: bytes) -> bytes:
-    """Who decides an application, or nobody."""
     found = state.applications.get(application)
     return found.dataset.provider if found else STRANGER.address
 
@@ -397,7 +396,6 @@ class Record:
 def access(
     place: tuple[Block, bytes, int, bytes], state: State, request: AccessRequest
 ) -> Accessed:
-    """The event of a request, as the Python rules have it."""
     sequence = state.sequence + 1
     outcome = decide(state, request, place[0].timestamp)
     entry = (

@@ -277,7 +277,6 @@ def announced(world: World, index: int) -> bytes:
 
 
 def changed(world: World, change: Change, first: int, second: int) -> tuple[bytes, bytes]:
-    """What a change is about: zero is what will do."""
     known, parties = world.chain.contracts, world.chain.parties
     right = {
         Change.AUTHORITY: (STRANGER.address, ZERO_WORD[:20]),
@@ -590,12 +589,10 @@ class ReviewOrder:
 
 
 def provider_of(state: State, dataset: bytes) -> bytes:
-    """The dataset's provider, or nobody."""
     found = state.datasets.get(dataset)
     return found.provider if found else STRANGER.address
 
 
 def dataset_of(state: State, order: bytes) -> bytes:
-    """The order's dataset, or none."""
     found = state.orders.get(order)
     return found.dataset if found else ZERO_WORD

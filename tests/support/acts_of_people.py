@@ -110,7 +110,6 @@ def signed(
     events: Events,
     hide_deadline: bool = True,
 ) -> Attempt:
-    """Put together the relaying of a signed record."""
     key = STRANGER.private_key if forged else KEYS[index]
     call = _call(record, approval(world, record, SIGNERS[index], key))
     digest = world.digest(record)
@@ -159,7 +158,6 @@ def not_the_identity_authority(caller: bytes) -> Hidden:
 
 
 def known(state: State, subject: bytes) -> Subject:
-    """The subject, or one that nobody registered."""
     return state.subjects.get(subject) or Subject(subject, 0, ZERO_WORD[:20], b"", ZERO_WORD)
 
 
@@ -594,7 +592,6 @@ def said(world: World, record: Authorization) -> Authorization:
 
 
 def is_of_another_epoch(found: Kept) -> bool:
-    """Whether it waits for a confirmation that may come."""
     waits = found.epoch != found.subject.epoch and not found.revoked
     return waits and not is_subject_halted(found.subject)
 
@@ -615,7 +612,6 @@ def owner(
 
 
 def grant_terms(record: Authorization) -> GrantTerms:
-    """An authorization as the chain sees it."""
     values = list(msgspec.structs.astuple(record))
     values[7] = keccak256(record.statement.encode())
     return GrantTerms(*values)

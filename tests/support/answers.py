@@ -58,7 +58,6 @@ ASKED: Final = 0b1000_0000_0101
 
 
 def make_seeds() -> list[HolderSeeds]:
-    """The seeds of all keyholders."""
     numbers = range(1, SHARING.holders + 1)
     drawn = [seed for holder in numbers for seed in draw_seeds(SHARING, holder, EPOCH)]
     return [
@@ -179,13 +178,11 @@ class Desk:
         return AccessResult(request, self.digest(request), access, release, None)
 
     def opening_of(self, submission: KeyedSubmission) -> OpeningKey:
-        """What opens the answer to a request."""
         return self.answer_keys.opening(submission.request.nonce)
 
     def keys(
         self, holder: int, submission: KeyedSubmission, records: list[EncryptedRecord]
     ) -> HeldKeys:
-        """A keyholder's parts, sealed to the request's key."""
         request = submission.request
         subkeys = derive_subkeys(self.seeds[holder - 1], self.dataset)
         indices = self.schema.indices(request.fields)
@@ -245,7 +242,6 @@ def owner_of(subject: Subject) -> bytes:
 
 
 def recorded(request: AccessRequest, event: Accessed) -> RecordedAccess:
-    """What the gateway says of an access on chain."""
     return RecordedAccess(
         access=struct_hash(request),
         sequence=event.sequence,

@@ -75,7 +75,6 @@ class City(PersonalData):
     def authorization(
         self, person: Person, *, fields: int = 0b111, max_uses: int = 1, item: bytes = bytes(32)
     ) -> Authorization:
-        """What a person would sign."""
         return self.chain.authorization(
             person.subject, self.terms, fields=fields, max_uses=max_uses, item=item
         )
@@ -90,7 +89,6 @@ class City(PersonalData):
     def submission(
         self, basis: bytes, *, fields: int = 0b101, item: bytes = bytes(32), lifetime: int = 600
     ) -> KeyedSubmission:
-        """Sign a new request of the bank."""
         return self.answer_keys.submission(
             *(self.terms.consumer.private_key, basis),
             fields=fields,
@@ -135,7 +133,6 @@ class KeyholderProcesses:
 
     @property
     def urls(self) -> list[str]:
-        """Where they answer."""
         return [f"http://127.0.0.1:{port}" for port in self._ports]
 
     def replace(self, number: int, address: bytes) -> None:
@@ -144,7 +141,6 @@ class KeyholderProcesses:
 
     @property
     def by_address(self) -> dict[str, str]:
-        """Where each answers."""
         return dict(zip(self._addresses, self.urls, strict=True))
 
     def start(self) -> None:
@@ -155,7 +151,6 @@ class KeyholderProcesses:
         _wait_until_ready(self.urls)
 
     def stop(self, count: int) -> None:
-        """Kill some of them, the first ones."""
         for number in sorted(self._running)[:count]:
             self.kill(number)
 
@@ -175,7 +170,6 @@ class KeyholderProcesses:
 
 @contextmanager
 def make_city(chain: Chain, home: Path) -> Iterator[City]:
-    """Make a city on a chain, with keyholders that run."""
     city = City(chain, home)
     try:
         city.keyholders.start()
@@ -198,7 +192,6 @@ async def recording_parts(
 async def gateway_parts(
     city: City, database_url: str, **settings: object
 ) -> AsyncIterator[AccessServices]:
-    """Start a gateway's parts without HTTP."""
     os.environ["TEST_PASSWORD"] = PASSWORD
     defaults: dict[str, object] = {
         "recorder_key": _key_file(city),

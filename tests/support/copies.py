@@ -56,11 +56,9 @@ class Copy:
     city: City = field(repr=False)
 
     def accesses(self) -> list[int]:
-        """Where the accesses are."""
         return [place for place, log in enumerate(self.logs) if log.topics[0] == ACCESSED]
 
     def calls(self) -> list[int]:
-        """Where calls end."""
         return [place for place, log in enumerate(self.logs) if log.topics[0] == RECORDED]
 
     def edit(self, place: int, **changes: Any) -> None:
@@ -83,7 +81,6 @@ class Copy:
         self.end = msgspec.structs.replace(self.end, sequence=sequence, head=head)
 
     def append(self, log: Log, *, index: int, first: bool = False) -> None:
-        """Put a log into a block after the last."""
         number = int(self.logs[-1].block_number, 16) + (1 if first else 0)
         self.logs.append(
             msgspec.structs.replace(
@@ -114,7 +111,6 @@ def make_original() -> Copy:
 
 
 def fresh(original: Copy) -> Copy:
-    """A copy that may be changed."""
     return replace(original, logs=list(original.logs), entries=list(original.entries))
 
 

@@ -103,7 +103,6 @@ Change = Callable[[Case], None]
 
 
 def set_to(path: str, value: object) -> Change:
-    """Set one attribute, `consent.revoked` for example."""
     *names, last = path.split(".")
 
     def change(case: Case) -> None:

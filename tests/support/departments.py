@@ -26,7 +26,6 @@ Tell = Callable[[Stage, int, int | None], None]
 
 
 def owner_of(dataset: bytes, key: str) -> bytes:
-    """Stands in for the identity authority's keyed hash."""
     return sha256(dataset + key.encode()).digest()
 
 
@@ -65,7 +64,6 @@ class Department:
         return WithoutIdentityAuthority(client or self.client, self.ledger, self.opening, urls)
 
     def publisher(self, tell: Tell = lambda *_: None) -> Publisher:
-        """Publishes files of the department."""
         return Publisher(self.description, self.dataset, self.services(), self.workspace, tell)
 
     def changed_file(self, target: Path, amounts: Amounts, source: Path | None = None) -> Path:
@@ -78,11 +76,9 @@ class Department:
         return target
 
     def on_chain(self, version: int) -> TreeHead:
-        """Root and count of a version."""
         chain = self.town.chain
         found = chain.rpc.send(views.publication_of(chain.contracts, self.dataset, version))
         return TreeHead(found.count, found.root)
 
     def close(self) -> None:
-        """Close its connections."""
         self.client.close()

@@ -40,7 +40,6 @@ def dump(path: Path) -> None:
 
 
 def read_dump(path: Path) -> list[bytes]:
-    """Return what `dump` wrote."""
     data, at, found = path.read_bytes(), 0, []
     while at < len(data):
         size = int.from_bytes(data[at : at + 8], "big")

@@ -53,7 +53,6 @@ class Counter(Desk):
         self.terms = Terms(self.dataset, purpose, agreement, self.bank)
 
     def authorization(self, subject: Subject, **terms: int | bytes) -> Authorization:
-        """What a person signs, statement and all."""
         wanted = {"fields": ASKED, "max_uses": 3} | terms
         record = self.chain.authorization(subject, self.terms, **wanted)  # type: ignore[arg-type]
         reference = case_reference(CASE, secrets.token_bytes(32))
@@ -62,7 +61,6 @@ class Counter(Desk):
 
 
 def statement_of(desk: Desk, record: Authorization) -> str:
-    """The sentence for an authorization's terms."""
     fields = tuple(name for place, name in enumerate(FIELDS) if record.fields >> place & 1)
     terms = StatementTerms(
         consumer=desk.bank.name,
@@ -96,7 +94,6 @@ class Case:
         return self.desk.chain.deployment
 
     def make(self, **changes: object) -> MadeEvidence:
-        """Evidence of it, with other documents if wanted."""
         documents = msgspec.structs.replace(self.documents, **changes)
         return make_evidence(self.desk.chain.rpc, self.deployment, documents)
 
@@ -134,7 +131,6 @@ def release(desk: Desk, version: Version, owner: bytes, *, one: bool = False) ->
 
 
 def revealed(desk: Desk, keys: DatasetKeys, record: EncryptedRecord) -> EvidenceRecord:
-    """A record with the values that were asked for."""
     indices = desk.schema.indices(ASKED)
     opening = provider_keys(keys, desk.schema, record.number, record.salt, indices)
     opened = open_fields(desk.schema, record, opening)
@@ -143,5 +139,4 @@ def revealed(desk: Desk, keys: DatasetKeys, record: EncryptedRecord) -> Evidence
 
 
 def trusting(case_: Case, evidence: Evidence) -> Anchors:
-    """The anchors of somebody who asks a node."""
     return Anchors(hashes=node_hashes(case_.desk.chain.rpc, evidence))

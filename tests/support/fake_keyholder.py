@@ -27,7 +27,6 @@ DOMAIN = Domain(31_337, b"\x05" * 20)
 
 
 def account_of(number: int) -> bytes:
-    """The private key of a fake keyholder."""
     return keccak256(b"fake keyholder %d" % number)
 
 

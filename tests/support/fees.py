@@ -19,7 +19,6 @@ class _Block(msgspec.Struct):
 
 
 def fund(chain: Chain, *accounts: bytes) -> None:
-    """Give accounts what gas costs."""
     for account in accounts:
         chain.rpc.send(Call("anvil_setBalance", (to_hex(account), hex(10**20)), lambda _: None))
 

@@ -118,7 +118,6 @@ class GatewayServer:
         return answer
 
     async def has(self, number: int) -> None:
-        """Wait until the gateway's index has a block."""
         async with asyncio.timeout(60):
             await self.services.index.wait_for(number)
 
@@ -134,7 +133,6 @@ class GatewayServer:
         return dataset
 
     async def put_on_chain(self, dataset: bytes, head: TreeHead, base: int = 0) -> None:
-        """Publish a version on chain."""
         call = contracts.publish(dataset, head.root, head.size, base)
         await asyncio.to_thread(self.chain.send, self.chain.parties.provider, call)
 

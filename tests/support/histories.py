@@ -132,7 +132,6 @@ _BY_ACT: Final[dict[tuple[type, str], st.SearchStrategy[Any]]] = {
 
 
 def drawn(act: type[Any]) -> st.SearchStrategy[Any]:
-    """Draw an act of a class, each attribute by its name."""
     values = {each.name: _BY_ACT.get((act, each.name), _BY_NAME[each.name]) for each in fields(act)}
     return st.builds(act, **values)
 
@@ -241,7 +240,6 @@ _AN_ORDERS_ACT: Final = st.sampled_from(_ORDER_ACTS).flatmap(
 
 
 def histories(steps: int) -> st.SearchStrategy[list[Step]]:
-    """Draw histories of up to so many blocks."""
     together = st.lists(_ANY_ACT, min_size=1, max_size=6).map(tuple)
     step = st.builds(Step, _BY_NAME["jump"], together)
     return st.lists(step, min_size=steps // 2, max_size=steps)

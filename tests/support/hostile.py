@@ -41,7 +41,6 @@ HOSTILE: Final = (
 
 
 def hostile_texts() -> st.SearchStrategy[str]:
-    """Texts that hold at least one attack, at any place."""
     beside = st.text(st.characters(codec="utf-8"), max_size=20) | st.text("=+-@'\"<>&", max_size=5)
     return st.builds(
         lambda before, attack, after: before + attack + after,

@@ -84,7 +84,6 @@ class HandlesGateway:
 
 @contextmanager
 def handles_gateway(chain: Chain, authority: bytes) -> Iterator[HandlesGateway]:
-    """Run the stand-in for the gateway."""
     gateway = HandlesGateway(chain.deployment.chain_id, authority)
 
     class Handler(BaseHTTPRequestHandler):
@@ -120,7 +119,6 @@ class Key:
         return signing.address_of(self.private_key)
 
     def proven(self, text: str, keep_for: str = "any") -> dict[str, str]:
-        """What the person hands in."""
         signature = signing.sign(personal_digest(text.encode()), self.private_key)
         return {
             "signer": to_hex(self.signer),
@@ -151,7 +149,6 @@ class Identity:
     async def signed(
         self, method: str, path: str, key: bytes, body: object = None, *, raw: bytes | None = None
     ) -> httpx.Response:
-        """Send a request that an account signed."""
         content = raw if raw is not None else b"" if body is None else msgspec.json.encode(body)
         headers = sign_request(
             target_of(method, f"http://{HOST}{path}"),
@@ -163,7 +160,6 @@ class Identity:
         return await self.http.request(method, path, content=content, headers=headers.pairs())
 
     async def code_for(self, person: dict[str, str]) -> str:
-        """What the person gets at the counter."""
         body = {**person, "identification": "identity card"}
         answer = await self.signed("POST", "/v1/codes", OFFICER.private_key, body)
         assert answer.status_code == 201, answer.text
@@ -186,7 +182,6 @@ class Identity:
     async def resolve(
         self, consumer: Party, person: dict[str, str], purpose: bytes, case: str = "loan-1"
     ) -> httpx.Response:
-        """Look somebody up."""
         body = {**person, "purpose": to_hex(purpose), "case_number": case}
         return await self.signed("POST", "/v1/resolutions", consumer.private_key, body)
 
@@ -206,7 +201,6 @@ def admitted_keys(chain: Chain) -> AuthorityKeys:
 
 
 def settings_for(chain: Chain, home: Path, gateway: str, **others: Any) -> IdentitySettings:
-    """Settings of an authority on a test's chain."""
     home.mkdir(parents=True, exist_ok=True)
     write_deployment(chain.deployment, home / "deployment.json")
     usual: dict[str, Any] = {

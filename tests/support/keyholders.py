@@ -24,14 +24,12 @@ HOST: Final = "127.0.0.1:8601"
 
 
 def register_key(chain: Chain, party: Party) -> OpeningKey:
-    """Give a party an encryption key in the Registry."""
     key = OpeningKey.generate()
     chain.send(party, contracts.set_encryption_key(key.encryption_key.to_bytes()))
     return key
 
 
 def settings_for(chain: Chain, home: Path) -> KeyholderSettings:
-    """Settings of a keyholder on a test's chain."""
     home.mkdir(parents=True, exist_ok=True)
     deployment = home / "deployment.json"
     write_deployment(chain.deployment, deployment)
@@ -54,7 +52,6 @@ class Client:
     async def post_signed(
         self, path: str, body: bytes, party: Party, *, host: str = HOST, age: int = 0
     ) -> httpx.Response:
-        """Post with a signature over the request."""
         target = target_of("POST", f"http://{host}{path}")
         headers = sign_request(
             target,
@@ -66,7 +63,6 @@ class Client:
         return await self.http.post(path, content=body, headers=headers.pairs())
 
     def now(self) -> int:
-        """The present."""
         return int(time.time())
 
 
@@ -79,7 +75,6 @@ async def running(
     *,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Client]:
-    """Run a keyholder's service in this event loop."""
     app = create_app(settings or settings_for(chain, home), holdings, clock)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -88,7 +83,6 @@ async def running(
 
 
 async def ready(clients: Sequence[Client]) -> None:
-    """Wait until all are ready."""
     for client in clients:
         while True:
             if (await client.http.get("/readyz")).status_code == httpx.codes.OK:

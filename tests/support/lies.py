@@ -39,7 +39,6 @@ class History:
     end: End
 
     def places(self, name: str) -> list[int]:
-        """Where the events of a kind are."""
         decoder = EventDecoder(self.chain.contracts)
         names = [decoder.decode(log_of(raw)).name for raw in self.logs]
         return [place for place, found in enumerate(names) if found == name]
@@ -50,7 +49,6 @@ class History:
         return [place for place in range(len(self.logs)) if place not in ends]
 
     def tell(self, tamper: Tamper) -> None:
-        """Let the proxy answer with these logs instead."""
         told = tamper([dict(log) for log in self.logs])
 
         def lie(method: str, params: list[Any], result: Any) -> Any:
@@ -127,7 +125,6 @@ def live(chain: Chain) -> None:
 
 
 def renumbered(logs: list[RawLog]) -> list[RawLog]:
-    """Let no gap show where a log is gone or came in."""
     count: dict[str, int] = {}
     for log in logs:
         number = count.get(log["blockNumber"], 0)

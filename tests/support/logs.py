@@ -25,5 +25,4 @@ def logs_in(text: io.StringIO, level: str = "info") -> Iterator[io.StringIO]:
 
 
 def lines_of(text: io.StringIO) -> list[dict[str, Any]]:
-    """Return what each line says."""
     return [json.loads(line) for line in text.getvalue().splitlines()]

@@ -30,7 +30,6 @@ Change = Callable[[HolderParts], HolderParts]
 
 
 def noise(parts: HolderParts) -> HolderParts:
-    """Parts of the right form, drawn anew."""
     shares = [
         msgspec.structs.replace(one, secret=os.urandom(len(one.secret))) for one in parts.shares
     ]
@@ -38,22 +37,18 @@ def noise(parts: HolderParts) -> HolderParts:
 
 
 def of_another_record(parts: HolderParts) -> HolderParts:
-    """Parts that say that they are another record's."""
     return msgspec.structs.replace(parts, number=parts.number + 1, salt=bytes(32))
 
 
 def of_another_number(parts: HolderParts) -> HolderParts:
-    """Parts that say that they are another keyholder's."""
     return msgspec.structs.replace(parts, holder=1 + parts.holder % 3)
 
 
 def of_fewer_fields(parts: HolderParts) -> HolderParts:
-    """Parts of one field less."""
     return msgspec.structs.replace(parts, indices=parts.indices[:-1])
 
 
 def without_a_subset(parts: HolderParts) -> HolderParts:
-    """One seed's parts are missing."""
     return msgspec.structs.replace(parts, shares=parts.shares[:-1])
 
 
@@ -119,7 +114,6 @@ class Liar:
         return encode_answers([self._parts(task) for task in tasks])
 
     def hand_subkeys(self, body: bytes) -> bytes:
-        """Return the answer to a provider."""
         assert self.provider is not None
         address, key = self.provider
         asked = json.loads(body)
@@ -160,8 +154,6 @@ class Liar:
 
 @contextmanager
 def standing_before(liar: Liar) -> Iterator[Liar]:
-    """Let a liar answer at a URL of its own."""
-
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 

@@ -50,7 +50,6 @@ class NodeProxy:
     url: str = ""
 
     def answer(self, body: bytes) -> tuple[int, bytes]:
-        """Return status and body for a request."""
         question = json.loads(body)
         if isinstance(question, list) and self.limits.batch is not None:
             self.refused += 1
@@ -93,7 +92,6 @@ class NodeProxy:
 
 @contextmanager
 def proxy_before(upstream: str, limits: Limits | None = None) -> Iterator[NodeProxy]:
-    """Run a proxy before a node."""
     proxy = NodeProxy(upstream, limits or Limits())
 
     class Handler(BaseHTTPRequestHandler):

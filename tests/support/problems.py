@@ -19,7 +19,6 @@ def slug(error: object) -> str | None:
 
 @contextmanager
 def refused_as(*slugs: str) -> Iterator[pytest.ExceptionInfo[GatewayError]]:
-    """Expect an error that becomes one of these problems."""
     with pytest.raises(GatewayError) as caught:
         yield caught
     assert slug(caught.value) in slugs

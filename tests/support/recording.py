@@ -61,24 +61,20 @@ async def running_recorder(
 
 
 async def until(condition: Any, seconds: float = 60.0) -> None:
-    """Wait until a condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - conditions of any kind
             await asyncio.sleep(0.005)
 
 
 def submission(request: AccessRequest) -> Submission:
-    """The request with a signature."""
     return Submission(request, SIGNATURE)
 
 
 def encode_requests(requests: Sequence[AccessRequest]) -> str:
-    """The lines that the process reads."""
     return "".join(f"{(r.consumer + contracts.encode_request(r)).hex()}\n" for r in requests)
 
 
 def decode_outcomes(text: str) -> list[RecordedAccess]:
-    """The lines that the process wrote whole."""
     lines = [line for line in text.split("\n")[:-1] if line]
     return [msgspec.json.decode(bytes.fromhex(line), type=RecordedAccess) for line in lines]
 

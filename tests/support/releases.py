@@ -117,7 +117,6 @@ STRANGER: Final = Account("stranger")
 
 
 def make_seeds(sharing: Sharing = SHARING, epoch: int = EPOCH) -> list[HolderSeeds]:
-    """The seeds of all holders after a ceremony."""
     numbers = range(1, sharing.holders + 1)
     drawn = [seed for holder in numbers for seed in draw_seeds(sharing, holder, epoch)]
     return [
@@ -139,11 +138,9 @@ class Version:
         self.tree = MerkleTree.of(record.entry().leaf() for record in self.records)
 
     def of(self, owner: bytes) -> tuple[EncryptedRecord, ...]:
-        """The records of an owner, without ciphertexts."""
         return tuple(record.excerpt(()) for record in self.records if record.owner == owner)
 
     def at(self, item: bytes) -> int:
-        """The place of a record."""
         return [record.entry().root for record in self.records].index(item)
 
 
@@ -191,7 +188,6 @@ class World:
     # What happens on chain
 
     def happen(self, kind: type[Event], **attributes: Any) -> Event:
-        """Let one event happen, in a block of its own."""
         self.height += 1
         self.now += 1
         block = Block(self.height, named(f"block {self.height}"), self.now)
@@ -204,7 +200,6 @@ class World:
         return event
 
     def pass_time(self, seconds: int) -> None:
-        """Let a block come so much later."""
         self.height += 1
         self.now += seconds
         block = Block(self.height, named(f"block {self.height}"), self.now)
@@ -238,14 +233,12 @@ class World:
         return self._subjects[subject]
 
     def encrypt(self, schema: Schema, owner: bytes, number: int) -> EncryptedRecord:
-        """Make a record as the provider does."""
         subkeys = [derive_subkeys(seeds, schema.dataset) for seeds in self.seeds]
         keys = combine_subkeys(SHARING, subkeys)
         values = [f"{name} of {number}" for name in schema.names]
         return encrypt_record(schema, keys, owner=owner, number=number, values=values)
 
     def publish(self, schema: Schema, records: Sequence[EncryptedRecord]) -> Version:
-        """Publish a version."""
         versions = self._versions.setdefault(schema.dataset, [])
         version = Version(len(versions) + 1, list(records))
         versions.append(version)
@@ -270,7 +263,6 @@ class World:
         item: bytes = ZERO_WORD,
         seconds: int | None = None,
     ) -> bytes:
-        """Let a subject authorize the bank."""
         self.signer(subject)
         if self.agreement(schema) not in self._agreements:
             self.agree(schema, fields=(1 << len(NAMES)) - 1)
@@ -295,7 +287,6 @@ class World:
         return self.grant_record(record)
 
     def grant_record(self, record: Authorization) -> bytes:
-        """Let a subject's record be granted as it is."""
         signer, authorization = self.signer(record.subject), struct_hash(record)
         self.records[authorization] = record
         values = list(msgspec.structs.astuple(record))
@@ -316,7 +307,6 @@ class World:
 
     @staticmethod
     def agreement(schema: Schema) -> bytes:
-        """Id of the bank's agreement."""
         return agreement_id(BANK.address, schema.dataset, PURPOSE)
 
     def agree(
@@ -384,7 +374,6 @@ class World:
         return order
 
     def erase(self, schema: Schema, item: bytes) -> None:
-        """Put a record's tombstone on chain."""
         self.happen(RecordErased, dataset=schema.dataset, item=item, version=1)
 
     def request(
@@ -395,7 +384,6 @@ class World:
         fields: int = 0b0011,
         item: bytes = ZERO_WORD,
     ) -> AccessRequest:
-        """What a consumer would sign."""
         nonce, key = self.answer_keys[consumer].next()
         KEY_OF[nonce] = key
         return AccessRequest(
@@ -414,7 +402,6 @@ class World:
         *,
         sequence: int | None = None,
     ) -> Location:
-        """Record an access."""
         words = request.fields.to_bytes(32, "big") + request.nonce.to_bytes(32, "big")
         event = self.happen(
             Accessed,
@@ -435,12 +422,10 @@ class World:
     def link(
         self, subject: bytes, schema: Schema, owner: bytes, signer: Account = IDENTITY
     ) -> SignedLink:
-        """A link that somebody signed."""
         link = make_link(subject, schema.dataset, owner, at=self.now, links_from=0)
         return self.signed_link(link, signer)
 
     def signed_link(self, link: SubjectLink, signer: Account = IDENTITY) -> SignedLink:
-        """A link as it was written, with a signature."""
         return SignedLink(link, signing.sign(digest(link, AUTHORIZATIONS), signer.private_key))
 
     def task(
@@ -455,7 +440,6 @@ class World:
         link: SignedLink | None = None,
         signer: Account = BANK,
     ) -> ReleaseTask:
-        """What an honest gateway sends for an access."""
         signature = signing.sign(digest(request, ACCESS_LOG), signer.private_key)
         submission = KeyedSubmission(request, signature, KEY_OF[request.nonce])
         if item != ZERO_WORD:
@@ -531,7 +515,6 @@ class Case:
         )
 
     def items(self, owner: bytes) -> list[bytes]:
-        """The record roots of an owner."""
         return [record.entry().root for record in self.records if record.owner == owner]
 
     def changed(self, **changes: Any) -> ReleaseTask:

@@ -44,14 +44,11 @@ class SignedClient:
         return self.http.request(method, path, content=body or None, headers=sent)
 
     def get(self, path: str) -> httpx.Response:
-        """Get."""
         return self.request("GET", path)
 
     def post(self, path: str, value: Any = None) -> httpx.Response:
-        """Post JSON."""
         body = b"" if value is None else json.dumps(value).encode()
         return self.request("POST", path, body)
 
     def close(self) -> None:
-        """Close the connections."""
         self.http.close()

@@ -34,12 +34,10 @@ class Finished:
 
     @property
     def document(self) -> Any:
-        """The one JSON document on standard output."""
         return json.loads(self.out)
 
     @property
     def error(self) -> Any:
-        """The error on standard error, as JSON."""
         return json.loads(self.err.splitlines()[-1])["error"]
 
 
@@ -146,7 +144,6 @@ def person_file(town: Town, resident_id: str, path: Path) -> Path:
 
 
 def enrolled(town: Town, me: Path, name: str, *options: str) -> Party:
-    """A person who was at the counter and has a wallet."""
     person, officer = town.party(name), town.party("officer")
     code = officer("identity", "enrol", "--person", str(me), "--identification", "id card")["code"]
     ids = person("wallet", "new", "--enrol", code, "--person", str(me), *options)

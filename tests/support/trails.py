@@ -70,7 +70,6 @@ _CONTRACT_OF: Final = {
 
 
 def deployment() -> Deployment:
-    """A deployment of contracts that are nowhere."""
     return Deployment(
         chain_id=CHAIN_ID,
         genesis_hash=ZERO_WORD,
@@ -94,7 +93,6 @@ def deployment() -> Deployment:
 
 
 def encode_log(event: Event) -> Log:
-    """Write an event as a node would."""
     if isinstance(event, Accessed):
         topic = ACCESSED_TOPIC if event.item == ZERO_WORD else ITEM_ACCESSED_TOPIC
         return _log(event, (topic, event.basis), event.data)
@@ -142,7 +140,6 @@ def _log(event: Event, topics: Sequence[bytes], data: bytes) -> Log:
 
 
 def block_at(number: int) -> Block:
-    """The block with a number: one each second."""
     return Block(number, keccak256(b"block" + number.to_bytes(8, "big")), START + number)
 
 
@@ -169,12 +166,10 @@ class Trail:
         self.transactions += 1
 
     def place(self, contract: bytes) -> tuple[Block, bytes, int, bytes]:
-        """Where the next log stands."""
         transaction = keccak256(b"transaction" + self.transactions.to_bytes(8, "big"))
         return self.block, transaction, self.log_index, contract
 
     def emit(self, kind: type[NumberedEvent], *values: object) -> None:
-        """Append an event that the rules accept."""
         contract = _CONTRACT_OF[kind]
         chain = self.state.chains.get(contract, EventChain())
         log = encode_log(kind(*self.place(contract), chain.count + 1, b"", *values))
@@ -203,7 +198,6 @@ class Trail:
 
 
 def end_of(state: State) -> End:
-    """What the contracts would say of themselves."""
     addresses = msgspec.structs.astuple(CONTRACTS)[:4]
     chains = [state.chains.get(address, EventChain()) for address in addresses]
     events = [EventState(chain.count, chain.head) for chain in chains]
@@ -213,7 +207,6 @@ def end_of(state: State) -> End:
 def made_access(
     place: tuple[Block, bytes, int, bytes], state: State, request: AccessRequest
 ) -> Accessed:
-    """The event of a request, as the rules decide it."""
     sequence, outcome = state.sequence + 1, decide(state, request, place[0].timestamp)
     entry = (
         int.from_bytes(request.consumer, "big") << 96
@@ -238,7 +231,6 @@ def made_access(
 
 
 def entry_of(event: Accessed, signer: Party) -> ReleaseEntry:
-    """The journal's entry of an access."""
     id_ = access_id(event)
     signature = signing.sign(digest_of(id_, DOMAIN), signer.private_key)
     released = not event.outcome
@@ -256,7 +248,6 @@ def entry_of(event: Accessed, signer: Party) -> ReleaseEntry:
 
 @cache
 def answer_key(number: int) -> bytes:
-    """A key to which some requests are answered."""
     secret = keccak256(b"answer key" + number.to_bytes(8, "big"))
     return OpeningKey(b"\x01" + secret).encryption_key.to_bytes()
 
@@ -285,7 +276,6 @@ class City:
         )
 
     def record(self, requests: Iterable[AccessRequest]) -> None:
-        """Record a bank's requests, signed."""
         self.trail.record(requests, recorder=self.parties.recorder, signer=self.parties.bank)
 
     def invent(self, requests: Iterable[AccessRequest]) -> None:
@@ -294,7 +284,6 @@ class City:
 
 
 def make_city(people: int, *, max_uses: int = 1_000_000, min_interval: int = 0) -> City:
-    """Write a trail's beginning."""
     trail, parties = Trail(), Parties()
     trail.emit(ChangeMade, Change.AUTHORITY, parties.authority.address, bytes(20))
     for party in (*parties.founders, *parties.admitted):

@@ -37,7 +37,6 @@ def make_record(
 
 
 def make_records(owners: int, each: int = 2, version: int = 1) -> list[EncryptedRecord]:
-    """Return records in the order of a publication."""
     return [
         make_record(owner, number, version)
         for owner in sorted(map(owner_of, range(owners)))
@@ -46,7 +45,6 @@ def make_records(owners: int, each: int = 2, version: int = 1) -> list[Encrypted
 
 
 def head_of(records: Iterable[EncryptedRecord]) -> TreeHead:
-    """Compute root and count as everybody else does."""
     root = PublicationRoot()
     for record in records:
         root.add(record.entry())
@@ -54,17 +52,14 @@ def head_of(records: Iterable[EncryptedRecord]) -> TreeHead:
 
 
 def entries_of(records: Iterable[EncryptedRecord]) -> list[PublicationEntry]:
-    """Return what a publication commits to."""
     return [record.entry() for record in records]
 
 
 def ndjson(lines: Iterable[EncryptedRecord | WithdrawnRecord]) -> bytes:
-    """Return an upload's body."""
     return b"".join(map(encode_line, lines))
 
 
 async def in_pieces(body: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
-    """Yield a body as a network would."""
     for start in range(0, len(body), size):
         yield body[start : start + size]
 

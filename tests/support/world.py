@@ -83,7 +83,6 @@ class World:
 
     @property
     def parties(self) -> tuple[Party, ...]:
-        """Everybody who may send a transaction."""
         known = self.chain.parties
         return (
             known.authority,
@@ -140,7 +139,6 @@ class World:
         return found.roles if found is not None and found.active else 0
 
     def caller(self, index: int, right: bytes) -> bytes:
-        """Who sends: the right one for zero, else somebody."""
         return right if index == 0 else self.party(index - 1).address
 
     def digest(self, record: SignedRecord) -> bytes:
@@ -175,5 +173,4 @@ def not_the_provider(caller: bytes, dataset: bytes) -> Hidden:
 
 
 def approval(world: World, record: SignedRecord, signer: bytes, key: bytes) -> Approval:
-    """A signature over a record, in the name of a signer."""
     return Approval(signer, world.chain.sign(record, key))

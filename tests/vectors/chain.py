@@ -236,7 +236,6 @@ def _terms(terms: msgspec.Struct) -> dict[str, Any]:
 
 
 def receipt_of(chain: SmallChain) -> Receipt:
-    """Return the consumer's receipt of the second access."""
     documents, event = chain.documents, chain.accesses[1]
     release, facts = documents.release, chain.evidence.verified.facts
     if release is None or facts.dataset is None:
@@ -331,7 +330,6 @@ def check_vectors(chain: SmallChain) -> dict[str, Any]:
 
 
 def proven(found: VerifiedEvidence) -> dict[str, Any]:
-    """Return what evidence proved, as a vector has it."""
     return {
         "access": to_hex(found.access_id),
         "sequence": found.access.sequence,

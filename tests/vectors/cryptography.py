@@ -142,7 +142,6 @@ def seeds_of(sharing: custody.Sharing) -> list[custody.Seed]:
 
 
 def holders_of(sharing: custody.Sharing) -> list[custody.HolderSeeds]:
-    """Return what each keyholder keeps."""
     seeds = seeds_of(sharing)
     return [
         custody.assemble_seeds(sharing, holder, EPOCH, [s for s in seeds if holder in s.subset])
@@ -336,7 +335,6 @@ def session_info() -> bytes:
 
 
 def _kept(suite: Suite) -> dict[str, Any]:
-    """What the file that is there says of a suite."""
     if not (FOLDER / "sealing.json").exists():
         return {}
     messages = vectors("sealing.json")["messages"]

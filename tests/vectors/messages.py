@@ -50,7 +50,6 @@ def make_files(chain: SmallChain) -> dict[str, str]:
 
 
 def message_vectors(chain: SmallChain) -> dict[str, Any]:
-    """Every message of one access, and what opens it."""
     submission, recorded = chain.submissions[1], receipt_of(chain).recorded
     signed = digest(submission.request, chain.deployment.domain_of(AccessRequest))
     keys = [_held(chain, holder, signed) for holder in HOLDERS]

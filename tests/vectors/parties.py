@@ -454,7 +454,6 @@ class Stating:
     def vector(
         self, number: int, secrets: Mapping[tuple[int, ...], bytes], says: int | None = None
     ) -> dict[str, Any]:
-        """Return what a keyholder signs."""
         mine = {subset: secret for subset, secret in secrets.items() if number in subset}
         asked = digest(self.request, self.domain)
         beside = digest(BESIDE, self.domain)
@@ -558,7 +557,6 @@ def _packet_file(roster: bytes, sealed: bytes, signature: bytes) -> Mapping[str,
 
 
 def quality_vectors() -> dict[str, Any]:
-    """A report on a file with two defects."""
     report = QualityReport(
         dataset="real-estate",
         unit="line",

@@ -151,7 +151,6 @@ def example_records() -> Iterator[SignedRecord]:
 
 
 def http_vectors() -> dict[str, Any]:
-    """A request with query and body, and one with neither."""
     upload = RequestTarget("POST", "gateway.example:8443", "/v1/uploads", "part=1&x=%2F")
     read = RequestTarget("GET", "gateway.example", "/v1/inbox")
     return {
@@ -179,7 +178,6 @@ def refused_http_vectors() -> list[dict[str, Any]]:
 
 
 def http_vector(name: str, target: RequestTarget, body: bytes) -> dict[str, Any]:
-    """Return a signed request with the steps in between."""
     headers = http_signatures.sign_request(
         target,
         http_signatures.body_digest(body),
@@ -206,7 +204,6 @@ def http_vector(name: str, target: RequestTarget, body: bytes) -> dict[str, Any]
 
 
 def base_of(target: RequestTarget, headers: SignatureHeaders) -> bytes:
-    """Return the signature base of a signed request."""
     signed = parse_input(headers.signature_input)
     return signature_base(target, headers.content_digest, signed.covered, signed.parameters)
 
@@ -266,7 +263,6 @@ _REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def refused_statement(why: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """Return terms of which no statement is made."""
     values = {name: getattr(TERMS, name) for name in Terms.__struct_fields__} | changes
     return {"why": why, "terms": values | {"item": to_hex(values["item"])}}
 

@@ -91,7 +91,6 @@ class Party:
 
     @property
     def address(self) -> bytes:
-        """Return the account."""
         return address_of(self.private_key)
 
 
@@ -218,7 +217,6 @@ class _Story:
         self._purpose = contracts.purpose_id(PURPOSE)
 
     def tell(self, trail: Path) -> SmallChain:
-        """Do everything, in order."""
         self._set_up()
         records = self._records()
         tree = MerkleTree.of(record.entry().leaf() for record in records)
@@ -314,7 +312,6 @@ class _Story:
         return open_fields(self._schema, record, keys)
 
     def _grant(self) -> Authorization:
-        """The person signs, the gateway relays."""
         shown = tuple(FIELDS[place] for place in self._schema.indices(ASKED))
         terms = msgspec.structs.replace(
             TERMS, fields=shown, max_uses=_MOST_USES, not_before=BEGINNING
@@ -370,7 +367,6 @@ class _Story:
         return sign(digest(record, self._deployment.domain_of(record)), private_key)
 
     def _send(self, party: Party, *calls: ContractCall) -> None:
-        """Send transactions, all in one block."""
         address_of_ = self._deployment.address_of
         sender = Sender(self._rpc, party.private_key)
         sender.send_all([(address_of_(call.contract), call.data) for call in calls])
