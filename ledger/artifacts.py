@@ -8,7 +8,6 @@ import msgspec
 
 from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
-from ledger.hexes import from_hex
 from ledger.keccak import keccak256
 
 ContractName = Literal[
@@ -90,16 +89,9 @@ class Artifact(msgspec.Struct, frozen=True, rename="camel"):
     """SHA-256 over all sources that went in, hex."""
     compiler: CompilerVersion
     abi: tuple[AbiItem, ...]
-    bytecode: str
-    """Creation code, a 0x string."""
     deployed_bytecode: str
     immutable_references: tuple[Place, ...]
     method_identifiers: dict[str, str]
-
-    @property
-    def creation_code(self) -> bytes:
-        """What is sent to create the contract, without the constructor's arguments."""
-        return from_hex(self.bytecode)
 
     def items(self, kind: Literal["function", "event", "error"]) -> tuple[AbiItem, ...]:
         """Return the functions, events or errors of the contract."""

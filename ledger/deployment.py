@@ -24,7 +24,6 @@ from ledger.keccak import keccak256
 from ledger.queries import Block
 from ledger.rosters import Roster, add_roster
 from ledger.rpc import AsyncRpc, Call, Rpc
-from ledger.sender import Sender
 from ledger.strict_json import JsonError, parse_json
 from ledger.transactions import created_address
 from ledger.typed_data import Domain, SignedRecord
@@ -346,6 +345,10 @@ def deploy(
     _require_bounds(release_window, head_age)
     if not trial:
         _require_serious(founders, admission_delay, recovery_delay)
+    # web3 takes two seconds to load, and every service reads deployments.
+    from ledger.sender import Sender  # noqa: PLC0415
+    from ledger.web3_access import creation_code  # noqa: PLC0415
+
     sender = Sender(rpc, private_key)
     nonce = rpc.send(queries.transaction_count(sender.address, "pending"))
     addresses = {
@@ -360,7 +363,9 @@ def deploy(
         "Authorizations": (registry, catalogue, agreements, access_log, recovery_delay),
         "AccessLog": (registry, catalogue, agreements, authorizations),
     }
-    receipts = sender.create_all([_creation(name, arguments.get(name, ())) for name in CONTRACTS])
+    receipts = sender.create_all(
+        [creation_code(name, *arguments.get(name, ())) for name in CONTRACTS]
+    )
     announcements = [contracts.announce(name, addresses[name]) for name in CONTRACTS]
     sender.send_all([(addresses["Registry"], call.data) for call in announcements])
     codes = rpc.send_many([queries.code(address) for address in addresses.values()])
@@ -401,13 +406,6 @@ def _require_serious(
             f"{len(regulators)} regulators among the founders, {LEAST_REGULATORS} are needed:"
             " fewer only where the deployment is a trial"
         )
-
-
-def _creation(name: ContractName, arguments: Sequence[object]) -> bytes:
-    artifact = load_artifact(name)
-    constructor = next((item for item in artifact.abi if item.type == "constructor"), None)
-    types = [parameter.canonical for parameter in constructor.inputs] if constructor else []
-    return artifact.creation_code + contracts.encode_arguments(types, arguments)
 
 
 # Checking

@@ -134,6 +134,17 @@ def call(
     return Call("eth_call", (_message(to, data, sender, gas), _tag(tag)), _data)
 
 
+def explaining_calls(
+    to: bytes, data: bytes, sender: bytes, receipt: Receipt
+) -> tuple[Call[bytes], ...]:
+    """Return calls of which one, in this order, should be refused as a refused transaction was.
+
+    What stood before it in its block may be the reason, or what came behind it may hide the reason.
+    """
+    numbers = (receipt.block_number, receipt.block_number - 1)
+    return tuple(call(to, data, number, sender=sender) for number in numbers)
+
+
 def estimate_gas(
     to: bytes, data: bytes, sender: bytes, tag: BlockTag = "latest", *, gas: int | None = None
 ) -> Call[int]:

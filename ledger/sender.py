@@ -1,25 +1,28 @@
-"""Transactions by one party, one after the other: for set-up and administration.
+"""Transactions by one party, one after the other: for set-up, administration and a party's own acts.
 
-Accesses go through `ledger.recorder`; this is for the authority, a provider, a test. Each transaction
-is tried before it is sent, so that what would be refused costs nothing and says why.
+To be imported late, as `ledger.web3_access`. Accesses go through `ledger.recorder`. Each transaction is tried before
+it is sent, so that what would be refused costs nothing and says why.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from typing import Final
+
+from web3 import Web3
+from web3.types import TxParams
 
 from ledger import queries
+from ledger.accounts import sign_transaction
 from ledger.chain import Finality
 from ledger.errors import LedgerError
 from ledger.fees import AS_SUGGESTED, FeeRule
 from ledger.hexes import to_hex
 from ledger.queries import Receipt
 from ledger.reverts import Revert, RevertError, revert_in
-from ledger.rpc import Call, CallError, Rpc
+from ledger.rpc import CallError, Rpc
 from ledger.signing import address_of
-from ledger.transactions import GAS_CAP, Fee, SignedTransaction, Transaction, sign_transaction
-
-T = TypeVar("T")
+from ledger.transactions import GAS_CAP, Fee, SignedTransaction, Transaction
+from ledger.web3_access import connect
 
 DEFAULT_FINALITY: Final = Finality.depth(0)
 
@@ -29,19 +32,7 @@ _MARGIN: Final = 1.25
 
 
 class SendingError(LedgerError):
-    """A transaction was not carried out."""
-
-
-class NotFinalInTimeError(SendingError):
-    """A transaction was sent and is not in a final block yet; it may still come."""
-
-    def __init__(self, transaction_hash: bytes, timeout: float) -> None:
-        super().__init__(f"{to_hex(transaction_hash)} is in no final block after {timeout:g} s")
-        self.transaction_hash = transaction_hash
-        self.timeout = timeout
-
-    def __reduce__(self) -> tuple[type["NotFinalInTimeError"], tuple[bytes, float]]:
-        return type(self), (self.transaction_hash, self.timeout)
+    """A transaction was not carried out, or is in no final block yet: then it may still come."""
 
 
 class Sender:
@@ -60,29 +51,25 @@ class Sender:
         timeout: float = 60.0,
         fee: FeeRule = AS_SUGGESTED,
     ) -> None:
+        """Take `timeout`: seconds until a transaction has to be final."""
         self.rpc = rpc
         self.address = address_of(private_key)
-        self.chain_id = rpc.send(queries.chain_id())
+        self._eth = connect(rpc).eth
+        self.chain_id = self._eth.chain_id
         self._private_key = private_key
         self._finality = finality
         self._fee = fee
         self._timeout = timeout
-        """Seconds until a transaction has to be final."""
 
     def send(self, to: bytes, data: bytes) -> Receipt:
         """Send one transaction and wait until it is final.
 
         Raises:
             RevertError: the contract refuses it.
-            SendingError: the node does not take it.
-            NotFinalInTimeError: it is on its way.
+            SendingError: the node does not take it, or it is not final in time.
             RpcError: the node cannot be asked.
         """
-        try:
-            estimate = self.rpc.send(queries.estimate_gas(to, data, self.address))
-        except CallError as error:
-            raise revert_in(error) or SendingError(str(error)) from error
-        return self._carry_out([(to, data)], min(int(estimate * _MARGIN), GAS_CAP))[0]
+        return self._carry_out([self.prepare(to, data)])[0]
 
     def send_all(self, calls: Sequence[tuple[bytes, bytes]]) -> list[Receipt]:
         """Send transactions (receiver, call data) at once, in order, without trying them before.
@@ -90,95 +77,98 @@ class Sender:
         Raises:
             As `send`; the first one that was refused. Those behind it were carried out all the same.
         """
-        return self._carry_out(list(calls), GAS_CAP)
+        return self._carry_out(self._sign_all(calls))
 
     def create_all(self, creation_codes: Sequence[bytes]) -> list[Receipt]:
-        """Create contracts, in order.
+        """Create contracts, in order; see `send_all`."""
+        return self._carry_out(self._sign_all([(None, code) for code in creation_codes]))
 
-        Raises:
-            As `send_all`.
-        """
-        return self._carry_out([(None, code) for code in creation_codes], GAS_CAP)
+    def prepare(self, to: bytes, data: bytes) -> SignedTransaction:
+        """Try a transaction and sign it, with some more gas than it needs; `send` says what it raises."""
+        message: TxParams = {
+            "from": Web3.to_checksum_address(to_hex(self.address)),
+            "to": Web3.to_checksum_address(to_hex(to)),
+            "data": Web3.to_hex(data),
+        }
+        try:
+            estimate = self._eth.estimate_gas(message)
+        except CallError as error:
+            raise revert_in(error) or SendingError(str(error)) from error
+        gas = min(int(estimate * _MARGIN), GAS_CAP)
+        return self.sign(to, data, self._next_nonce(), gas)
 
     def sign(
         self, to: bytes | None, data: bytes, nonce: int, gas: int = GAS_CAP
     ) -> SignedTransaction:
         """Sign a transaction that somebody else relays."""
-        content = Transaction(self.chain_id, nonce, gas, current_fee(self.rpc, self._fee), to, data)
+        content = Transaction(self.chain_id, nonce, gas, self.current_fee(), to, data)
         return sign_transaction(content, self._private_key)
 
-    def _carry_out(self, calls: Sequence[tuple[bytes | None, bytes]], gas: int) -> list[Receipt]:
-        nonce = self.rpc.send(queries.transaction_count(self.address, "pending"))
-        fee = current_fee(self.rpc, self._fee)
-        signed = [
+    def current_fee(self) -> Fee:
+        """Return what a transaction should offer now: nothing where gas has no price."""
+        base_fee = self._eth.get_block("latest").get("baseFeePerGas")
+        return self._fee.offer(base_fee, self._eth.gas_price)
+
+    def _next_nonce(self) -> int:
+        address = Web3.to_checksum_address(to_hex(self.address))
+        return self._eth.get_transaction_count(address, "pending")
+
+    def _sign_all(self, calls: Sequence[tuple[bytes | None, bytes]]) -> list[SignedTransaction]:
+        nonce, fee = self._next_nonce(), self.current_fee()
+        return [
             sign_transaction(
-                Transaction(self.chain_id, nonce + place, gas, fee, to, data), self._private_key
+                Transaction(self.chain_id, nonce + place, GAS_CAP, fee, to, data),
+                self._private_key,
             )
             for place, (to, data) in enumerate(calls)
         ]
+
+    def _carry_out(self, signed: Sequence[SignedTransaction]) -> list[Receipt]:
         for transaction in signed:
             try:
-                self.rpc.send(queries.send_raw_transaction(transaction.raw))
+                self._eth.send_raw_transaction(transaction.raw)
             except CallError as error:
                 raise SendingError(str(error)) from error
         receipts = [self._wait(transaction) for transaction in signed]
         for transaction, receipt in zip(signed, receipts, strict=True):
             if not receipt.succeeded:
-                raise self._reason(transaction, receipt)
+                raise refusal_of(self.rpc, transaction, receipt)
         return receipts
 
     def _wait(self, transaction: SignedTransaction) -> Receipt:
-        def final() -> Receipt | None:
-            receipt = self.rpc.send(queries.receipt(transaction.hash))
-            if receipt is None:
-                return None
-            newest = self.rpc.send(queries.block(self._finality.tag))
-            reached = newest is not None and self._finality.covers(receipt.block_number, newest)
-            return receipt if reached else None
-
-        receipt = _poll(final, self._timeout)
+        receipt = final_receipt(self.rpc, transaction.hash, self._finality, self._timeout)
         if receipt is None:
-            raise NotFinalInTimeError(transaction.hash, self._timeout)
+            name = to_hex(transaction.hash)
+            raise SendingError(f"{name} is in no final block after {self._timeout:g} s")
         return receipt
 
-    def _reason(self, transaction: SignedTransaction, receipt: Receipt) -> RevertError:
-        content = transaction.content
-        for call in explaining_calls(content.to or b"", content.data, self.address, receipt):
-            try:
-                self.rpc.send(call)
-            except CallError as error:
-                found = revert_in(error)
-                if found is not None:
-                    return found
-        return RevertError(Revert("", (), b""))
 
-
-def explaining_calls(
-    to: bytes, data: bytes, sender: bytes, receipt: Receipt
-) -> tuple[Call[bytes], ...]:
-    """Return calls of which one, in this order, should be refused as a refused transaction was.
-
-    What stood before it in its block may be the reason, or what came behind it may hide the reason.
-    """
-    numbers = (receipt.block_number, receipt.block_number - 1)
-    return tuple(queries.call(to, data, number, sender=sender) for number in numbers)
-
-
-def current_fee(rpc: Rpc, rule: FeeRule = AS_SUGGESTED) -> Fee:
-    """Ask the node what a transaction should offer: nothing where gas has no price.
-
-    Raises:
-        RpcError: the node cannot be asked.
-    """
-    newest = rpc.send(queries.block("latest"))
-    price = rpc.send(queries.gas_price())
-    return rule.offer(newest.base_fee if newest is not None else None, price)
-
-
-def _poll(attempt: Callable[[], T | None], timeout: float) -> T | None:
+def final_receipt(
+    rpc: Rpc, transaction_hash: bytes, finality: Finality, timeout: float
+) -> Receipt | None:
+    """Wait until a transaction is in a final block; None when it is not within `timeout` seconds."""
     until = time.monotonic() + timeout
     while True:
-        found = attempt()
-        if found is not None or time.monotonic() > until:
-            return found
+        receipt = rpc.send(queries.receipt(transaction_hash))
+        if receipt is not None:
+            newest = rpc.send(queries.block(finality.tag))
+            if newest is not None and finality.covers(receipt.block_number, newest):
+                return receipt
+        if time.monotonic() > until:
+            return None
         time.sleep(_POLL)
+
+
+def refusal_of(rpc: Rpc, transaction: SignedTransaction, receipt: Receipt) -> RevertError:
+    """Return why a transaction was refused on chain; unnamed if that does not show any more."""
+    content = transaction.content
+    for call in queries.explaining_calls(
+        content.to or b"", content.data, transaction.sender, receipt
+    ):
+        try:
+            rpc.send(call)
+        except CallError as error:
+            refusal = revert_in(error)
+            if refusal is not None:
+                return refusal
+    return RevertError(Revert("", (), b""))

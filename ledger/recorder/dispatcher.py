@@ -38,7 +38,6 @@ from ledger.recorder.settings import RecorderSettings
 from ledger.recorder.settling import Settlement, is_duplicate, read_settlement
 from ledger.reverts import Revert, RevertError, revert_in
 from ledger.rpc import AsyncRpc, CallError, RpcError
-from ledger.sender import explaining_calls
 from ledger.transactions import GAS_CAP, SignedTransaction
 
 T = TypeVar("T")
@@ -357,7 +356,7 @@ class Dispatcher:
             self._again += [list(flight.entries[half:]), list(flight.entries[:half])]
 
     async def _why_refused(self, flight: Flight, receipt: Receipt) -> Revert:
-        for call in explaining_calls(flight.to, flight.data, flight.sender, receipt):
+        for call in queries.explaining_calls(flight.to, flight.data, flight.sender, receipt):
             try:
                 await self._rpc.send(call)
             except CallError as error:

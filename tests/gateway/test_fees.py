@@ -13,7 +13,6 @@ from gateway.supervision.enforcement import Enforcer
 from ledger import contracts
 from ledger.fees import FeeRule
 from ledger.rpc import AsyncRpc
-from ledger.sender import current_fee
 from scripts.scenario import Chain
 from tests.gateway.test_suspension import MACHINE, DirectRelay
 from tests.support.city import City, recording_parts
@@ -50,7 +49,7 @@ def test_a_service_with_a_fee_that_is_none_does_not_start(
 
 
 def suggested(chain: Chain) -> tuple[int, int]:
-    fee = current_fee(chain.rpc)
+    fee = chain.sender(chain.parties.bank).current_fee()
     return fee.most, fee.priority
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from ledger import queries, views
 from ledger.chain import Finality
 from ledger.deployment import (
     DEFAULT_ADMISSION_DELAY,
@@ -155,8 +154,10 @@ def status(context: typer.Context) -> None:
     with Rpc(_node(session.addresses.node)) as rpc:
         verify_deployment(rpc, deployment)
         newest = newest_final(rpc, finality)
-        log = rpc.send(views.log_state(deployment.contracts))
-        client = rpc.send(queries.client_version())
+        from ledger.web3_access import connect, read  # noqa: PLC0415 - takes two seconds
+
+        accesses, head = read(rpc, "AccessLog", deployment.contracts.access_log, "state")
+        client = connect(rpc).client_version
     age = int(time.time()) - newest.timestamp
     if abs(age) > deployment.head_age:
         session.output.warn(
@@ -172,8 +173,8 @@ def status(context: typer.Context) -> None:
         "block": newest.number,
         "timestamp": newest.timestamp,
         "age": age,
-        "accesses": log.sequence,
-        "head": to_hex(log.head),
+        "accesses": accesses,
+        "head": to_hex(head),
         "codes": to_hex(keccak256(b"".join(one.code_hash for one in deployment.deployed.values()))),
     }
     session.output.result(
@@ -181,7 +182,7 @@ def status(context: typer.Context) -> None:
         f"chain       {deployment.chain_id}, {client}",
         f"trial       {deployment.trial_text}",
         f"block       {newest.number}, final by {finality}, {age} s old",
-        f"accesses    {log.sequence}, head {to_hex(log.head)}",
+        f"accesses    {accesses}, head {to_hex(head)}",
         "contracts   the code is that of this version",
     )
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ledger.rpc import Call
+from ledger.rpc import Call, Rpc
 from wallet.client.calls import Effect, HttpCall
 from wallet.client.events import ServerEvent
 
@@ -50,6 +50,13 @@ class Looks(Effect[list[T]]):
     """Several questions to the party's own node, in one message."""
 
     calls: tuple[Call[T], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AtNode(Effect[T]):
+    """Work with the party's own node that takes several questions, and waiting."""
+
+    work: Callable[[Rpc], T]
 
 
 async def look(call: Call[T]) -> T:

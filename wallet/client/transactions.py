@@ -5,7 +5,6 @@ block is final. Without one the gateway tells nonce and fee and relays (`POST /v
 it says of the outcome is then its word.
 """
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -19,7 +18,7 @@ from ledger.events import Log
 from ledger.fees import AS_SUGGESTED, FeeRule
 from ledger.hexes import from_hex, to_hex
 from ledger.plain_calls import verify_call
-from ledger.queries import Receipt
+from ledger.rpc import Rpc
 from ledger.sealing import OpeningKey
 from ledger.transactions import GAS_CAP, SignedTransaction, Transaction, parse_transaction
 from wallet.client.calls import Answer, Bitmap, HttpCall, path
@@ -29,15 +28,13 @@ from wallet.client.errors import (
     NodeError,
     ProblemError,
     RefusedError,
-    UnreachableError,
 )
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
-from wallet.client.steps import look, pause
+from wallet.client.steps import AtNode, look
 
-_POLL: Final = 0.05
-_MARGIN: Final = 1.25
-"""Over the estimate: a block later a transaction may need a little more."""
+_AGAIN: Final = 5.0
+"""Seconds that a transaction has, which the node did not take: it may be known already, or mined."""
 
 DEPTH_ZERO: Final = Finality.depth(0)
 
@@ -103,8 +100,10 @@ async def transact(
     if key is None:
         raise MissingKeyError("a transaction must be signed: name a key")
     to = ledger.deployment.address_of(call.contract)
-    prepared = await (_own_terms if ledger.own_node else _told_terms)(ledger, key, to, call)
-    signed = key.sign_transaction(prepared)
+    if ledger.own_node:
+        signed = await AtNode(lambda rpc: key.sender(rpc, ledger.fee).prepare(to, call.data))
+    else:
+        signed = key.sign_transaction(await _told_terms(ledger, key, to, call))
     note(signed.raw)
     return await carry_out(ledger, signed)
 
@@ -122,27 +121,17 @@ async def carry_out(ledger: Ledger, signed: SignedTransaction) -> Mined:
     """Send a signed transaction, for the first time or again; see `transact`."""
     if not ledger.own_node:
         return await _relay(signed)
+    timeout = ledger.timeout
     try:
         await look(queries.send_raw_transaction(signed.raw))
-    except (NodeError, UnreachableError):
-        # It may be known already, or mined: the receipt tells. If it never comes, this error does.
-        return await _receipt(ledger, signed, patience=min(5.0, ledger.timeout))
-    return await _receipt(ledger, signed, patience=ledger.timeout)
+    except NodeError:
+        timeout = min(_AGAIN, timeout)
+    return await AtNode(lambda rpc: _mined(ledger, rpc, signed, timeout))
 
 
 async def resume(ledger: Ledger, raw: bytes) -> Mined:
     """Send a transaction again that was noted before a crash; see `transact`."""
     return await carry_out(ledger, parse_transaction(raw))
-
-
-async def _own_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Transaction:
-    estimate = await look(queries.estimate_gas(to, call.data, key.address))
-    nonce = await look(queries.transaction_count(key.address, "pending"))
-    newest = await look(queries.block("latest"))
-    price = await look(queries.gas_price())
-    fee = ledger.fee.offer(None if newest is None else newest.base_fee, price)
-    gas = min(int(estimate * _MARGIN), GAS_CAP)
-    return Transaction(ledger.deployment.chain_id, nonce, gas, fee, to, call.data)
 
 
 async def _told_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Transaction:
@@ -152,27 +141,18 @@ async def _told_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCa
     return Transaction(ledger.deployment.chain_id, told.nonce, gas, fee, to, call.data)
 
 
-async def _receipt(ledger: Ledger, signed: SignedTransaction, *, patience: float) -> Mined:
-    until = time.monotonic() + patience
-    while True:
-        receipt = await look(queries.receipt(signed.hash))
-        if receipt is not None:
-            newest = await look(queries.block(ledger.finality.tag))
-            if newest is not None and ledger.finality.covers(receipt.block_number, newest):
-                break
-        if time.monotonic() > until:
-            raise NotFinalError(f"{to_hex(signed.hash)} is in no final block after {patience:g} s")
-        await pause(_POLL)
+def _mined(ledger: Ledger, rpc: Rpc, signed: SignedTransaction, timeout: float) -> Mined:
+    from ledger.sender import final_receipt, refusal_of  # noqa: PLC0415 - takes two seconds
+
+    receipt = final_receipt(rpc, signed.hash, ledger.finality, timeout)
+    if receipt is None:
+        raise NotFinalError(f"{to_hex(signed.hash)} is in no final block after {timeout:g} s")
     if not receipt.succeeded:
-        await _explain(signed, receipt)
+        refusal = refusal_of(rpc, signed, receipt)
+        if refusal.revert.name:
+            raise refusal
+        raise RefusedError("", f"transaction {to_hex(signed.hash)} failed")
     return Mined(signed.hash, receipt.block_number, receipt.block_hash, receipt.logs)
-
-
-async def _explain(signed: SignedTransaction, receipt: Receipt) -> None:
-    """Raise the contract's reason: the call is made once more as it was before its block."""
-    content, before = signed.content, receipt.block_number
-    await look(queries.call(content.to or b"", content.data, before, sender=signed.sender))
-    raise RefusedError("", f"transaction {to_hex(signed.hash)} failed")
 
 
 # By way of the gateway

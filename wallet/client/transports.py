@@ -15,7 +15,7 @@ import msgspec
 from ledger.errors import LedgerError
 from ledger.http_signatures import body_digest, target_of
 from ledger.log_reader import LESS_MAY_DO
-from ledger.reverts import revert_in
+from ledger.reverts import RevertError, revert_in
 from ledger.rpc import AsyncRpc, CallError, Rpc
 from wallet.client.calls import Answer, Credential, Effect, HttpCall, Service, problem_in
 from wallet.client.errors import (
@@ -28,7 +28,7 @@ from wallet.client.errors import (
 )
 from wallet.client.events import EventReader
 from wallet.client.party import Bearer, PartyKey
-from wallet.client.steps import Listen, Look, Looks, Pause
+from wallet.client.steps import AtNode, Listen, Look, Looks, Pause
 from wallet.errors import WalletError
 
 T = TypeVar("T")
@@ -160,6 +160,8 @@ class _Core:
             return await self._pause(effect.seconds)
         if isinstance(effect, Look | Looks):
             return await self._look(effect)
+        if isinstance(effect, AtNode):
+            return await self._work(effect.work)
         raise ClientError(_FOREIGN)
 
     async def _ask(self, call: HttpCall[T]) -> T:
@@ -208,6 +210,9 @@ class _Core:
     async def _look(self, question: Look[Any] | Looks[Any]) -> Any:
         raise NotImplementedError
 
+    async def _work(self, work: Callable[[Rpc], T]) -> T:
+        raise NotImplementedError
+
     async def _pause(self, seconds: float) -> None:
         raise NotImplementedError
 
@@ -221,8 +226,8 @@ def _asked(node: NodeT | None) -> Iterator[NodeT]:
         raise ClientError("this needs a node of one's own, and none was named")
     try:
         yield node
-    except CallError as error:
-        refused = revert_in(error)
+    except (CallError, RevertError) as error:
+        refused = error if isinstance(error, RevertError) else revert_in(error)
         if refused is None:
             raise NodeRefusedError(str(error)) from error
         arguments = ", ".join(map(str, refused.revert.arguments))
@@ -301,6 +306,10 @@ class Client(_Core):
                 return node.send_many(question.calls)
             return node.send(question.call)
 
+    async def _work(self, work: Callable[[Rpc], T]) -> T:
+        with _asked(self._node) as node:
+            return work(node)
+
     async def _pause(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - in the ordinary client nothing suspends
 
@@ -370,6 +379,14 @@ class AsyncClient(_Core):
             if isinstance(question, Looks):
                 return await node.send_many(question.calls)
             return await node.send(question.call)
+
+    async def _work(self, work: Callable[[Rpc], T]) -> T:
+        def in_thread() -> T:
+            with Rpc(self.endpoints.node) as node:
+                return work(node)
+
+        with _asked(self._node):
+            return await asyncio.to_thread(in_thread)
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -29,7 +29,6 @@ from ledger.logs import configure_logs
 from ledger.rosters import Roster
 from ledger.rpc import Rpc
 from ledger.sealing import EncryptionKey, Suite
-from ledger.sender import Sender
 from wallet.errors import WalletError
 from wallet.keyholder.app import create_app
 from wallet.keyholder.ceremony import (
@@ -82,6 +81,8 @@ def initialize(settings: KeyholderSettings, options: argparse.Namespace) -> None
 
 def register(settings: KeyholderSettings, _: argparse.Namespace) -> None:
     """Put the encryption key into the Registry."""
+    from ledger.sender import Sender  # noqa: PLC0415 - takes two seconds
+
     holdings, _password = _holdings(settings)
     key = holdings.opening.encryption_key.to_bytes()
     with Rpc(settings.node) as rpc:

@@ -27,7 +27,6 @@ from ledger.hexes import to_hex
 from ledger.node import Node
 from ledger.rosters import Roster
 from ledger.rpc import Rpc
-from ledger.sender import Sender
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 from wallet.supervisor.errors import SupervisorError
@@ -153,6 +152,8 @@ class Installation:
             if not standing.active
         ]
         if calls:
+            from ledger.sender import Sender  # noqa: PLC0415 - takes two seconds
+
             sender = Sender(rpc, self._key("authority"))
             sender.send_all([(deployment.address_of(call.contract), call.data) for call in calls])
 

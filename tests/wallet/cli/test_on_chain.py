@@ -18,7 +18,6 @@ from ledger.events.identifiers import agreement_id
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.rpc import Call, Rpc
-from ledger.sender import current_fee
 from scripts.scenario import Chain, Party
 from tests.support.fees import fund, newest_offer
 from tests.wallet.cli.conftest import CommandLine
@@ -203,7 +202,7 @@ def test_what_parties_transactions_offer_is_a_setting(
     party(who.bank).json("consumer", "key", "--register")
     assert newest_offer(chain, who.bank.address) == (8, 3)
     party(who.bank).json("--fee", "node", "consumer", "key", "--register")
-    suggested = current_fee(chain.rpc)
+    suggested = chain.sender(chain.parties.bank).current_fee()
     assert newest_offer(chain, who.bank.address) == (suggested.most, suggested.priority)
     for wrong in ("-1", "1:2", "much"):
         done = party(who.bank)("--fee", wrong, "consumer", "key", "--register")
