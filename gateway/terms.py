@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
 
 from gateway.errors import RefusedError, UnavailableError
 from gateway.inbox import Terms
@@ -11,8 +10,6 @@ from ledger.contracts import encode_call
 from ledger.deployment import Deployment
 from ledger.reverts import revert_in
 from ledger.rpc import AsyncRpc, CallError, RpcError
-
-_CHECK: Final = "requireWithinBounds(address,bytes32,bytes32,uint256,uint64,uint32,uint32)"
 
 
 class ChainTerms:
@@ -28,7 +25,8 @@ class ChainTerms:
     async def check(self, terms: Terms) -> None:
         """See `gateway.inbox.TermsChecker`."""
         data = encode_call(
-            _CHECK,
+            "Agreements",
+            "requireWithinBounds",
             terms.consumer,
             terms.dataset,
             terms.purpose,

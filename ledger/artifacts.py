@@ -97,6 +97,11 @@ class Artifact(msgspec.Struct, frozen=True, rename="camel"):
         """Return the functions, events or errors of the contract."""
         return tuple(item for item in self.abi if item.type == kind)
 
+    def function(self, name: str) -> AbiItem:
+        """Return the function of this name; our contracts overload none."""
+        (item,) = (item for item in self.items("function") if item.name == name)
+        return item
+
     def masked(self, code: bytes) -> bytes:
         """Return deployed code with zeros where its immutables stand."""
         masked = bytearray(code)

@@ -1,9 +1,7 @@
-"""What can be said to the contracts: each function returns the call to send.
+"""Calls of the contracts, encoded by the ABI that ships; `record`, which runs for every access, by hand.
 
 Ids, owners, roots and nonces of 32 bytes and addresses of 20 bytes are `bytes`; times are seconds
-since 1970; sets of fields are bitmaps. `record`, which runs for every access, lays out its bytes by
-hand; everything else goes through `eth_abi`. Who may call what, and what is refused, stands in
-contracts/interfaces/*.sol.
+since 1970; sets of fields are bitmaps. What is refused stands in contracts/interfaces/*.sol.
 
 Source: Contract ABI Specification (Solidity documentation).
 """
@@ -17,7 +15,7 @@ import msgspec
 from eth_abi.abi import encode
 from eth_abi.exceptions import EncodingError
 
-from ledger.artifacts import ContractName
+from ledger.artifacts import ContractName, load_artifact
 from ledger.enumerations import Change, Class, Roles, VoidGround
 from ledger.errors import LedgerError
 from ledger.events import DatasetTerms, GrantTerms, OrderTerms, PurposeTerms
@@ -37,16 +35,7 @@ from ledger.typed_data import (
 )
 
 _SELECTOR: Final = 4
-_AUTHORIZATION: Final = (
-    "(bytes32,address,bytes32,bytes32,bytes32,uint256,bytes32,bytes32,"
-    "uint64,uint64,uint32,uint32,bytes32,uint64)"
-)
-_APPROVAL: Final = "(bytes,bytes)"
-_DATASET: Final = "(string,string,string[],uint8,uint8,uint8,bool,uint32)"
-_ORDER: Final = "(bytes32,bytes32,uint8,uint256,uint64,uint64,string,bytes32)"
-_CHANGE: Final = "uint8,address,address"
 _NOBODY: Final = bytes(20)
-_PURPOSE: Final = "(string,(string,string)[],uint64,uint32,uint32,uint64)"
 _RECORD: Final = "record((address,(bytes32,uint256,uint256,uint256,bytes32)[])[])"
 _RECORD_SELECTOR: Final = keccak256(_RECORD.encode("ascii"))[:_SELECTOR]
 _WORD: Final = 32
@@ -81,82 +70,82 @@ def admit(party: bytes, roles: Roles, name: str) -> ContractCall:
 
     Announced only when the party gets a role that is vetoed: regulator, identity authority.
     """
-    return _call("Registry", "admit(address,uint8,string)", party, int(roles), name)
+    return _call("Registry", "admit", party, int(roles), name)
 
 
 def activate(party: bytes) -> ContractCall:
     """Make an announced admission take effect once it is due; anyone."""
-    return _call("Registry", "activate(address)", party)
+    return _call("Registry", "activate", party)
 
 
 def veto_admission(party: bytes, reason: str) -> ContractCall:
     """Stop an announced admission; a regulator, or one withdrawn a short while ago."""
-    return _call("Registry", "vetoAdmission(address,string)", party, reason)
+    return _call("Registry", "vetoAdmission", party, reason)
 
 
 def retract_admission(party: bytes) -> ContractCall:
     """Take an announced admission back; the authority."""
-    return _call("Registry", "retractAdmission(address)", party)
+    return _call("Registry", "retractAdmission", party)
 
 
 def withdraw(party: bytes) -> ContractCall:
     """Withdraw a party; the authority."""
-    return _call("Registry", "withdraw(address)", party)
+    return _call("Registry", "withdraw", party)
 
 
 def announce_change(change: Change, first: bytes, second: bytes = _NOBODY) -> ContractCall:
     """Announce a change (`Change` says of whom); the authority."""
-    return _call("Registry", f"announceChange({_CHANGE})", change, first, second)
+    return _call("Registry", "announceChange", change, first, second)
 
 
 def make_change(change: Change, first: bytes, second: bytes = _NOBODY) -> ContractCall:
     """Make an announced change once it is due; the next authority itself, else anyone."""
-    return _call("Registry", f"makeChange({_CHANGE})", change, first, second)
+    return _call("Registry", "makeChange", change, first, second)
 
 
 def veto_change(change: Change, first: bytes, second: bytes, reason: str) -> ContractCall:
     """Stop an announced change; a regulator, or one withdrawn a short while ago."""
-    return _call("Registry", f"vetoChange({_CHANGE},string)", change, first, second, reason)
+    return _call("Registry", "vetoChange", change, first, second, reason)
 
 
 def retract_change(change: Change, first: bytes, second: bytes = _NOBODY) -> ContractCall:
     """Take an announced change back, never a hand-over; the authority."""
-    return _call("Registry", f"retractChange({_CHANGE})", change, first, second)
+    return _call("Registry", "retractChange", change, first, second)
 
 
 def name_recorder(recorder: bytes) -> ContractCall:
     """Let a recorder record the caller's requests, at once; a consumer."""
-    return _call("Registry", "nameRecorder(address)", recorder)
+    return _call("Registry", "nameRecorder", recorder)
 
 
 def dismiss_recorder(recorder: bytes) -> ContractCall:
     """Take a naming back, at once; a consumer."""
-    return _call("Registry", "dismissRecorder(address)", recorder)
+    return _call("Registry", "dismissRecorder", recorder)
 
 
 def set_encryption_key(key: bytes) -> ContractCall:
     """Set the caller's HPKE public key: one suite byte, then the key (`ledger.sealing`)."""
-    return _call("Registry", "setEncryptionKey(bytes)", key)
+    return _call("Registry", "setEncryptionKey", key)
 
 
 def restrict(consumer: bytes, until: int, reason: str) -> ContractCall:
     """Deny every access of a consumer until a time; a regulator."""
-    return _call("Registry", "restrict(address,uint64,string)", consumer, until, reason)
+    return _call("Registry", "restrict", consumer, until, reason)
 
 
 def appeal(statement: str) -> ContractCall:
     """Appeal against a restriction; the restricted consumer."""
-    return _call("Registry", "appeal(string)", statement)
+    return _call("Registry", "appeal", statement)
 
 
 def lift(consumer: bytes, reason: str) -> ContractCall:
     """End a restriction before its time; a regulator."""
-    return _call("Registry", "lift(address,string)", consumer, reason)
+    return _call("Registry", "lift", consumer, reason)
 
 
 def announce(name: str, deployed: bytes) -> ContractCall:
     """Announce where a contract is deployed; the authority."""
-    return _call("Registry", "announce(string,address)", name, deployed)
+    return _call("Registry", "announce", name, deployed)
 
 
 # Catalogue
@@ -164,20 +153,19 @@ def announce(name: str, deployed: bytes) -> ContractCall:
 
 def register_dataset(terms: DatasetTerms) -> ContractCall:
     """Register the caller's dataset; a provider."""
-    return _call("Catalogue", f"registerDataset({_DATASET})", msgspec.structs.astuple(terms))
+    return _call("Catalogue", "registerDataset", msgspec.structs.astuple(terms))
 
 
 def reclassify(
     dataset: bytes, sharing: Class, open_class: Class, grade: int, reason: str
 ) -> ContractCall:
     """Change a dataset's classes and grade; its provider."""
-    signature = "reclassify(bytes32,uint8,uint8,uint8,string)"
-    return _call("Catalogue", signature, dataset, sharing, open_class, grade, reason)
+    return _call("Catalogue", "reclassify", dataset, sharing, open_class, grade, reason)
 
 
 def withdraw_dataset(dataset: bytes, reason: str) -> ContractCall:
     """Withdraw a dataset for good; its provider."""
-    return _call("Catalogue", "withdrawDataset(bytes32,string)", dataset, reason)
+    return _call("Catalogue", "withdrawDataset", dataset, reason)
 
 
 def publish(
@@ -192,33 +180,32 @@ def publish(
         base: the version that the upload changes; zero when it carries all records.
         manifest: SHA-256 of the quality report, or zeros.
     """
-    signature = "publish(bytes32,bytes32,uint64,uint64,bytes32)"
-    return _call("Catalogue", signature, dataset, root, count, base, manifest)
+    return _call("Catalogue", "publish", dataset, root, count, base, manifest)
 
 
 def erase(dataset: bytes, item: bytes, version: int) -> ContractCall:
     """Set the tombstone of a record that was destroyed; the dataset's provider."""
-    return _call("Catalogue", "erase(bytes32,bytes32,uint64)", dataset, item, version)
+    return _call("Catalogue", "erase", dataset, item, version)
 
 
 def issue_order(terms: OrderTerms) -> ContractCall:
     """Issue an emergency order; the authority."""
-    return _call("Catalogue", f"issueOrder({_ORDER})", msgspec.structs.astuple(terms))
+    return _call("Catalogue", "issueOrder", msgspec.structs.astuple(terms))
 
 
 def countersign_order(order: bytes) -> ContractCall:
     """Put an order that opens in force; a regulator."""
-    return _call("Catalogue", "countersignOrder(bytes32)", order)
+    return _call("Catalogue", "countersignOrder", order)
 
 
 def end_order(order: bytes, reason: str) -> ContractCall:
     """End an order before its time; the authority, a regulator, or the provider if it opens."""
-    return _call("Catalogue", "endOrder(bytes32,string)", order, reason)
+    return _call("Catalogue", "endOrder", order, reason)
 
 
 def review_order(order: bytes, findings: str) -> ContractCall:
     """Review an order that is over; a regulator."""
-    return _call("Catalogue", "reviewOrder(bytes32,string)", order, findings)
+    return _call("Catalogue", "reviewOrder", order, findings)
 
 
 # Agreements
@@ -226,42 +213,41 @@ def review_order(order: bytes, findings: str) -> ContractCall:
 
 def register_purpose(terms: PurposeTerms) -> ContractCall:
     """Register a purpose; the authority."""
-    return _call("Agreements", f"registerPurpose({_PURPOSE})", _purpose(terms))
+    return _call("Agreements", "registerPurpose", _purpose(terms))
 
 
 def bind_fields(purpose: bytes, dataset: bytes, fields: int) -> ContractCall:
     """Set, once, which fields of a dataset a purpose may ever use; the authority."""
-    return _call("Agreements", "bindFields(bytes32,bytes32,uint256)", purpose, dataset, fields)
+    return _call("Agreements", "bindFields", purpose, dataset, fields)
 
 
 def retire_purpose(purpose: bytes) -> ContractCall:
     """Let nothing new name a purpose; the authority."""
-    return _call("Agreements", "retirePurpose(bytes32)", purpose)
+    return _call("Agreements", "retirePurpose", purpose)
 
 
 def apply_for(
     dataset: bytes, purpose: bytes, fields: int, justification: str, nonce: bytes
 ) -> ContractCall:
     """Apply for a dataset and a purpose; a consumer."""
-    signature = "applyFor(bytes32,bytes32,uint256,string,bytes32)"
-    return _call("Agreements", signature, dataset, purpose, fields, justification, nonce)
+    return _call("Agreements", "applyFor", dataset, purpose, fields, justification, nonce)
 
 
 def approve(application: bytes, fields: int, expires_at: int) -> ContractCall:
     """Approve an application, for all or fewer of its fields; the dataset's provider."""
-    return _call("Agreements", "approve(bytes32,uint256,uint64)", application, fields, expires_at)
+    return _call("Agreements", "approve", application, fields, expires_at)
 
 
 def decline(application: bytes, reason: str) -> ContractCall:
     """Decline an application; the dataset's provider."""
-    return _call("Agreements", "decline(bytes32,string)", application, reason)
+    return _call("Agreements", "decline", application, reason)
 
 
 def sign_confidentiality(terms: ConfidentialityAgreement, signature: bytes) -> ContractCall:
     """Relay a consumer's signed confidentiality agreement; anyone."""
     return _call(
         "Agreements",
-        "signConfidentiality(address,bytes32,string,bytes32,uint64,bytes)",
+        "signConfidentiality",
         *msgspec.structs.astuple(terms),
         signature,
     )
@@ -269,33 +255,33 @@ def sign_confidentiality(terms: ConfidentialityAgreement, signature: bytes) -> C
 
 def withdraw_agreement(agreement: bytes, reason: str) -> ContractCall:
     """End an agreement; the dataset's provider or the consumer."""
-    return _call("Agreements", "withdrawAgreement(bytes32,string)", agreement, reason)
+    return _call("Agreements", "withdrawAgreement", agreement, reason)
 
 
 def appoint_supervisor(supervisor: bytes) -> ContractCall:
     """Let a machine of the calling regulator suspend agreements."""
-    return _call("Agreements", "appointSupervisor(address)", supervisor)
+    return _call("Agreements", "appointSupervisor", supervisor)
 
 
 def dismiss_supervisor(supervisor: bytes) -> ContractCall:
     """Take a supervisor's appointment back; any regulator."""
-    return _call("Agreements", "dismissSupervisor(address)", supervisor)
+    return _call("Agreements", "dismissSupervisor", supervisor)
 
 
 def suspend_agreement(agreement: bytes, reason: str) -> ContractCall:
     """Suspend an agreement for 30 minutes; a supervisor."""
-    return _call("Agreements", "suspendAgreement(bytes32,string)", agreement, reason)
+    return _call("Agreements", "suspendAgreement", agreement, reason)
 
 
 def review_suspension(agreement: bytes, until: int, findings: str) -> ContractCall:
     """Look at a suspension: it lasts until then, never longer than it would; a regulator."""
-    signature = "reviewSuspension(bytes32,uint64,string)"
-    return _call("Agreements", signature, agreement, until, findings)
+    return _call("Agreements", "reviewSuspension", agreement, until, findings)
 
 
 def purpose_id(terms: PurposeTerms) -> bytes:
     """Return the id that a purpose with these terms has (contracts/Agreements.sol `purposeId`)."""
-    return keccak256(encode_arguments((_PURPOSE,), (_purpose(terms),)))
+    _, types = _layout("Agreements", "registerPurpose")
+    return keccak256(encode_arguments(types, (_purpose(terms),)))
 
 
 # Authorizations
@@ -303,69 +289,67 @@ def purpose_id(terms: PurposeTerms) -> bytes:
 
 def register_subjects(subjects: Sequence[bytes], signers: Sequence[bytes]) -> ContractCall:
     """Register subjects with their signers (ERC-7913 bytes); the identity authority."""
-    signature = "registerSubjects(bytes32[],bytes[])"
-    return _call("Authorizations", signature, tuple(subjects), tuple(signers))
+    return _call("Authorizations", "registerSubjects", tuple(subjects), tuple(signers))
 
 
 def grant(terms: Authorization, approval: Approval) -> ContractCall:
     """Relay a signed authorization; anyone."""
-    signature = f"grant({_AUTHORIZATION},{_APPROVAL})"
-    return _call("Authorizations", signature, _authorization(terms), _approval(approval))
+    return _call("Authorizations", "grant", _authorization(terms), _approval(approval))
 
 
 def revoke(terms: Revocation, approval: Approval) -> ContractCall:
     """Relay a signed revocation; anyone."""
-    return _approved("revoke(bytes32,bytes32,uint64,%s)", terms, approval)
+    return _approved("revoke", terms, approval)
 
 
 def confirm(terms: Confirmation, approval: Approval) -> ContractCall:
     """Relay a signed confirmation; anyone."""
-    return _approved("confirm(bytes32,bytes32,uint64,%s)", terms, approval)
+    return _approved("confirm", terms, approval)
 
 
 def set_frozen(terms: Freeze, approval: Approval) -> ContractCall:
     """Relay a signed freeze or its end; anyone."""
-    return _approved("setFrozen(bytes32,bool,bytes32,uint64,%s)", terms, approval)
+    return _approved("setFrozen", terms, approval)
 
 
 def rotate_signer(terms: SignerRotation, approval: Approval) -> ContractCall:
     """Relay a subject's signed change of signer; anyone."""
-    return _approved("rotateSigner(bytes32,bytes,bytes32,uint64,%s)", terms, approval)
+    return _approved("rotateSigner", terms, approval)
 
 
 def appoint_guardian(terms: GuardianAppointment, approval: Approval) -> ContractCall:
     """Relay a subject's signed appointment of a guardian; anyone."""
-    return _approved("appointGuardian(bytes32,bytes,uint64,bytes32,uint64,%s)", terms, approval)
+    return _approved("appointGuardian", terms, approval)
 
 
 def start_recovery(subject: bytes, new_signer: bytes) -> ContractCall:
     """Start replacing a lost key; the subject's registrar or its successor."""
-    return _call("Authorizations", "startRecovery(bytes32,bytes)", subject, new_signer)
+    return _call("Authorizations", "startRecovery", subject, new_signer)
 
 
 def veto_recovery(terms: RecoveryVeto, approval: Approval) -> ContractCall:
     """Relay the present signer's veto against a recovery; anyone."""
-    return _approved("vetoRecovery(bytes32,bytes,bytes32,uint64,%s)", terms, approval)
+    return _approved("vetoRecovery", terms, approval)
 
 
 def complete_recovery(subject: bytes) -> ContractCall:
     """Make a due recovery take effect; anyone."""
-    return _call("Authorizations", "completeRecovery(bytes32)", subject)
+    return _call("Authorizations", "completeRecovery", subject)
 
 
 def close_subject(subject: bytes) -> ContractCall:
     """Close a stolen id at once; the subject's registrar or its successor."""
-    return _call("Authorizations", "closeSubject(bytes32)", subject)
+    return _call("Authorizations", "closeSubject", subject)
 
 
 def open_subject(terms: SubjectOpening, approval: Approval) -> ContractCall:
     """Open a closed id, as its present signer signed; the registrar or its successor."""
-    return _approved("openSubject(bytes32,bytes32,uint64,%s)", terms, approval)
+    return _approved("openSubject", terms, approval)
 
 
 def end_links(subject: bytes) -> ContractCall:
     """End all links of the id that were issued up to now; the registrar or its successor."""
-    return _call("Authorizations", "endLinks(bytes32)", subject)
+    return _call("Authorizations", "endLinks", subject)
 
 
 def void_access(
@@ -386,9 +370,8 @@ def void_access(
         ground: why.
         reason: public for ever.
     """
-    signature = f"voidAccess(uint256,{_AUTHORIZATION},uint32,uint32,uint8,string)"
     values = (sequence, _authorization(terms), seen, last_use, ground, reason)
-    return _call("Authorizations", signature, *values)
+    return _call("Authorizations", "voidAccess", *values)
 
 
 # AccessLog
@@ -475,13 +458,13 @@ def _number(data: bytes, at: int) -> int:
 # Encoding
 
 
-def encode_call(signature: str, *values: object) -> bytes:
-    """Return the call data of a function, e.g. `encode_call("admit(address,uint8,string)", ...)`.
+def encode_call(contract: ContractName, function: str, *values: object) -> bytes:
+    """Return the call data of a contract's function.
 
     Raises:
         CalldataError: a value does not fit its type.
     """
-    selector, types = _layout(signature)
+    selector, types = _layout(contract, function)
     return selector + encode_arguments(types, values)
 
 
@@ -498,26 +481,17 @@ def encode_arguments(types: Sequence[str], values: Sequence[object]) -> bytes:
 
 
 @cache
-def _layout(signature: str) -> tuple[bytes, tuple[str, ...]]:
-    inside = signature[signature.index("(") + 1 : -1]
-    types: list[str] = []
-    depth = 0
-    for part in inside.split(",") if inside else ():
-        # A comma inside of a tuple separates nothing here.
-        if depth:
-            types[-1] += "," + part
-        else:
-            types.append(part)
-        depth += part.count("(") - part.count(")")
-    return keccak256(signature.encode("ascii"))[:_SELECTOR], tuple(types)
+def _layout(contract: ContractName, function: str) -> tuple[bytes, tuple[str, ...]]:
+    item = load_artifact(contract).function(function)
+    return item.hash[:_SELECTOR], tuple(parameter.canonical for parameter in item.inputs)
 
 
-def _call(contract: ContractName, signature: str, *values: object) -> ContractCall:
-    return ContractCall(contract, encode_call(signature, *values))
+def _call(contract: ContractName, function: str, *values: object) -> ContractCall:
+    return ContractCall(contract, encode_call(contract, function, *values))
 
 
 def _approved(
-    signature: str,
+    function: str,
     terms: Revocation
     | Confirmation
     | Freeze
@@ -529,7 +503,7 @@ def _approved(
 ) -> ContractCall:
     # The functions take the members of the signed record in its order, then the approval.
     values = (*msgspec.structs.astuple(terms), _approval(approval))
-    return _call("Authorizations", signature % _APPROVAL, *values)
+    return _call("Authorizations", function, *values)
 
 
 def _approval(approval: Approval) -> tuple[bytes, bytes]:

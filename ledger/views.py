@@ -1,21 +1,21 @@
-"""What can be asked of the contracts: each function returns the `Call` that asks it.
+"""Questions to the contracts' views, encoded and read by the ABI that ships: each function returns the `Call`.
 
     standing = rpc.send(views.standing_of(contracts, party))
 
 `tag` names the block whose state is asked for. Ids are 32 bytes, addresses 20, times seconds since
-1970; sets of fields are bitmaps.
-
-Source: contracts/interfaces/*.sol, where each view is specified.
+1970; sets of fields are bitmaps. contracts/interfaces/*.sol specifies each view.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, TypeVar, get_type_hints
 
 import msgspec
 from eth_abi.exceptions import DecodingError
 
 from ledger import queries
 from ledger.abi_decoder import decode_abi
+from ledger.artifacts import ContractName, load_artifact
 from ledger.contracts import encode_call
 from ledger.enumerations import Change, Class, Roles
 from ledger.events import Contracts
@@ -88,15 +88,6 @@ class OrderState(msgspec.Struct, frozen=True):
     in_force: bool
 
 
-class LastOrders(msgspec.Struct, frozen=True):
-    """A dataset's last order that was countersigned, and its last that closes; zeros for none."""
-
-    opening: bytes
-    closing: bytes
-    unreviewed_closings: int
-    """Orders that close and wait for a review, but for those that ended before their start."""
-
-
 class PurposeBounds(msgspec.Struct, frozen=True):
     """What no authorization for a purpose exceeds; all zero for an unknown one."""
 
@@ -161,13 +152,6 @@ class SubjectState(msgspec.Struct, frozen=True):
     pending_signer: bytes
 
 
-class Rights(msgspec.Struct, frozen=True):
-    """What a signer may do for a subject: exclusive ends, zero for not at all."""
-
-    consent_until: int
-    stop_until: int
-
-
 class GrantState(msgspec.Struct, frozen=True):
     """An authorization's slot; subject zero for an unknown one."""
 
@@ -185,16 +169,6 @@ class GrantState(msgspec.Struct, frozen=True):
     item_bound: bool
     halted: bool
     """The subject is frozen, closed, under recovery, or did not confirm it since a recovery."""
-
-
-class TermsState(msgspec.Struct, frozen=True):
-    """What all authorizations under one agreement and with the same fields share."""
-
-    agreement: int
-    """The agreement's number."""
-    round: int
-    """The agreement's round when they were granted."""
-    fields: int
 
 
 class EventState(msgspec.Struct, frozen=True):
@@ -217,10 +191,7 @@ class LogState(msgspec.Struct, frozen=True):
 
 def event_state(contract: bytes, tag: BlockTag = "latest") -> Call[EventState]:
     """Ask one of Registry, Catalogue, Agreements, Authorizations for its events' count and hash."""
-    return _then(
-        queries.call(contract, encode_call("state()"), tag),
-        lambda data: EventState(*_decoded(("uint64", "bytes24"), data)),
-    )
+    return view(contract, "Registry", EventState, tag, "state")
 
 
 # Registry
@@ -228,47 +199,29 @@ def event_state(contract: bytes, tag: BlockTag = "latest") -> Call[EventState]:
 
 def standing_of(contracts: Contracts, party: bytes, tag: BlockTag = "latest") -> Call[Standing]:
     """Ask for a party's roles, whether it is admitted, and its restriction."""
-    return _view(
-        contracts.registry,
-        ("standingOf(address)", party),
-        "(uint8,bool,uint64,address)",
-        lambda values: Standing(*_converted(values, {0: Roles, 3: _address})),
-        tag,
-    )
+    return view(contracts.registry, "Registry", Standing, tag, "standingOf", party)
 
 
 def encryption_key_of(contracts: Contracts, party: bytes, tag: BlockTag = "latest") -> Call[bytes]:
     """Ask for a party's HPKE public key; empty when it set none."""
-    return _view(contracts.registry, ("encryptionKeyOf(address)", party), "bytes", bytes, tag)
+    return view(contracts.registry, "Registry", bytes, tag, "encryptionKeyOf", party)
 
 
 def authority(contracts: Contracts, tag: BlockTag = "latest") -> Call[bytes]:
     """Ask for the authority's address."""
-    return _view(contracts.registry, ("authority()",), "address", _address, tag)
+    return view(contracts.registry, "Registry", bytes, tag, "authority")
 
 
 def may_record(
     contracts: Contracts, consumer: bytes, recorder: bytes, tag: BlockTag = "latest"
 ) -> Call[bool]:
     """Ask whether a consumer named this recorder."""
-    call = ("mayRecord(address,address)", consumer, recorder)
-    return _view(contracts.registry, call, "bool", bool, tag)
-
-
-def party_named(contracts: Contracts, name: str, tag: BlockTag = "latest") -> Call[bytes]:
-    """Ask whose name this is, or was; zeros for a name that nobody had."""
-    return _view(contracts.registry, ("partyNamed(string)", name), "address", _address, tag)
+    return view(contracts.registry, "Registry", bool, tag, "mayRecord", consumer, recorder)
 
 
 def admission_of(contracts: Contracts, party: bytes, tag: BlockTag = "latest") -> Call[Admission]:
     """Ask for the admission that is announced for a party."""
-    return _view(
-        contracts.registry,
-        ("admissionOf(address)", party),
-        "(uint8,uint64,string)",
-        lambda values: Admission(*_converted(values, {0: Roles})),
-        tag,
-    )
+    return view(contracts.registry, "Registry", Admission, tag, "admissionOf", party)
 
 
 def change_due_at(
@@ -279,36 +232,24 @@ def change_due_at(
     tag: BlockTag = "latest",
 ) -> Call[int]:
     """Ask from when an announced change can be made; zero for none pending."""
-    call = ("changeDueAt(uint8,address,address)", change, first, second)
-    return _view(contracts.registry, call, "uint64", int, tag)
-
-
-def veto_until(contracts: Contracts, regulator: bytes, tag: BlockTag = "latest") -> Call[int]:
-    """Ask until when (exclusive) a withdrawn regulator may still veto."""
-    return _view(contracts.registry, ("vetoUntil(address)", regulator), "uint64", int, tag)
-
-
-def is_verifier(contracts: Contracts, verifier: bytes, tag: BlockTag = "latest") -> Call[bool]:
-    """Ask whether signers may be checked by a verifier."""
-    return _view(contracts.registry, ("isVerifier(address)", verifier), "bool", bool, tag)
+    return view(contracts.registry, "Registry", int, tag, "changeDueAt", change, first, second)
 
 
 def successor_of(
     contracts: Contracts, identity_authority: bytes, tag: BlockTag = "latest"
 ) -> Call[bytes]:
     """Ask who acts for the subjects of an identity authority beside itself; zeros for nobody."""
-    call = ("successorOf(address)", identity_authority)
-    return _view(contracts.registry, call, "address", _address, tag)
+    return view(contracts.registry, "Registry", bytes, tag, "successorOf", identity_authority)
 
 
 def is_trial(contracts: Contracts, tag: BlockTag = "latest") -> Call[bool]:
     """Ask whether the deployment is a trial: its delays may be shorter than three days."""
-    return _view(contracts.registry, ("TRIAL()",), "bool", bool, tag)
+    return view(contracts.registry, "Registry", bool, tag, "TRIAL")
 
 
 def admission_delay(contracts: Contracts, tag: BlockTag = "latest") -> Call[int]:
     """Ask for the seconds from an announcement to its taking effect."""
-    return _view(contracts.registry, ("ADMISSION_DELAY()",), "uint64", int, tag)
+    return view(contracts.registry, "Registry", int, tag, "ADMISSION_DELAY")
 
 
 # Catalogue
@@ -318,52 +259,21 @@ def dataset_of(
     contracts: Contracts, dataset: bytes, tag: BlockTag = "latest"
 ) -> Call[DatasetState]:
     """Ask for a dataset's state."""
-    return _view(
-        contracts.catalogue,
-        ("datasetOf(bytes32)", dataset),
-        "(address,bool,bool,bool,uint16,uint8,uint8,uint8,uint64)",
-        lambda values: DatasetState(*_converted(values, {0: _address, 5: Class, 6: Class})),
-        tag,
-    )
+    return view(contracts.catalogue, "Catalogue", DatasetState, tag, "datasetOf", dataset)
 
 
 def publication_of(
     contracts: Contracts, dataset: bytes, version: int, tag: BlockTag = "latest"
 ) -> Call[Publication]:
     """Ask for one version of a dataset."""
-    return _view(
-        contracts.catalogue,
-        ("publicationOf(bytes32,uint64)", dataset, version),
-        "(bytes32,uint64,uint64,uint64)",
-        lambda values: Publication(*values),
-        tag,
+    return view(
+        contracts.catalogue, "Catalogue", Publication, tag, "publicationOf", dataset, version
     )
 
 
 def order_of(contracts: Contracts, order: bytes, tag: BlockTag = "latest") -> Call[OrderState]:
     """Ask for an emergency order's state."""
-    return _view(
-        contracts.catalogue,
-        ("orderOf(bytes32)", order),
-        "(bytes32,bytes32,uint256,uint8,uint64,uint64,bool,bool,bool)",
-        lambda values: OrderState(*_converted(values, {3: Class})),
-        tag,
-    )
-
-
-def last_orders_of(
-    contracts: Contracts, dataset: bytes, tag: BlockTag = "latest"
-) -> Call[LastOrders]:
-    """Ask for a dataset's last orders, and how many that close wait for a review."""
-    return _then(
-        queries.call(contracts.catalogue, encode_call("lastOrdersOf(bytes32)", dataset), tag),
-        lambda data: LastOrders(*_decoded(("bytes32", "bytes32", "uint32"), data)),
-    )
-
-
-def closed_by_order(contracts: Contracts, dataset: bytes, tag: BlockTag = "latest") -> Call[bool]:
-    """Ask whether an order in force closes a dataset."""
-    return _view(contracts.catalogue, ("closedByOrder(bytes32)", dataset), "bool", bool, tag)
+    return view(contracts.catalogue, "Catalogue", OrderState, tag, "orderOf", order)
 
 
 # Agreements
@@ -373,56 +283,21 @@ def bounds_of(
     contracts: Contracts, purpose: bytes, tag: BlockTag = "latest"
 ) -> Call[PurposeBounds]:
     """Ask for a purpose's bounds."""
-    return _view(
-        contracts.agreements,
-        ("boundsOf(bytes32)", purpose),
-        "(bool,uint64,uint32,uint32)",
-        lambda values: PurposeBounds(*values),
-        tag,
-    )
-
-
-def fields_bound(
-    contracts: Contracts, purpose: bytes, dataset: bytes, tag: BlockTag = "latest"
-) -> Call[int]:
-    """Ask which fields of a dataset a purpose may use; zero when not bound."""
-    signature = "fieldsBound(bytes32,bytes32)"
-    return _view(contracts.agreements, (signature, purpose, dataset), "uint256", int, tag)
+    return view(contracts.agreements, "Agreements", PurposeBounds, tag, "boundsOf", purpose)
 
 
 def application_of(
     contracts: Contracts, application: bytes, tag: BlockTag = "latest"
 ) -> Call[Application]:
     """Ask for an application's state."""
-    return _view(
-        contracts.agreements,
-        ("applicationOf(bytes32)", application),
-        "(address,bytes32,bytes32,uint256,bool,bool)",
-        lambda values: Application(*_converted(values, {0: _address})),
-        tag,
-    )
+    return view(contracts.agreements, "Agreements", Application, tag, "applicationOf", application)
 
 
 def agreement_of(
     contracts: Contracts, agreement: bytes, tag: BlockTag = "latest"
 ) -> Call[AgreementState]:
     """Ask for an agreement's state by its id."""
-    call = ("agreementOf(bytes32)", agreement)
-    return _view(contracts.agreements, call, _AGREEMENT, _agreement, tag)
-
-
-def agreement_by_number(
-    contracts: Contracts, number: int, tag: BlockTag = "latest"
-) -> Call[AgreementState]:
-    """Ask for an agreement's state by its number."""
-    call = ("agreementByNumber(uint32)", number)
-    return _view(contracts.agreements, call, _AGREEMENT, _agreement, tag)
-
-
-def supervisor_of(contracts: Contracts, supervisor: bytes, tag: BlockTag = "latest") -> Call[bytes]:
-    """Ask which regulator appointed a supervisor; zeros for none."""
-    call = ("supervisorOf(address)", supervisor)
-    return _view(contracts.agreements, call, "address", _address, tag)
+    return view(contracts.agreements, "Agreements", AgreementState, tag, "agreementOf", agreement)
 
 
 # Authorizations
@@ -432,66 +307,19 @@ def subject_of(
     contracts: Contracts, subject: bytes, tag: BlockTag = "latest"
 ) -> Call[SubjectState]:
     """Ask for a subject's state."""
-    return _view(
-        contracts.authorizations,
-        ("subjectOf(bytes32)", subject),
-        "(uint32,address,uint64,bool,bool,uint24,uint64,bytes32,uint64,bytes,bytes)",
-        lambda values: SubjectState(*_converted(values, {1: _address})),
-        tag,
-    )
+    return view(contracts.authorizations, "Authorizations", SubjectState, tag, "subjectOf", subject)
 
 
 def recovery_delay(contracts: Contracts, tag: BlockTag = "latest") -> Call[int]:
     """Ask for the seconds between the start of a recovery and its taking effect."""
-    return _view(contracts.authorizations, ("RECOVERY_DELAY()",), "uint64", int, tag)
-
-
-def rights_of(
-    contracts: Contracts, subject: bytes, signer: bytes, tag: BlockTag = "latest"
-) -> Call[Rights]:
-    """Ask until when a signer may consent for a registered subject, and until when stop."""
-    call = encode_call("rightsOf(bytes32,bytes)", subject, signer)
-    return _then(
-        queries.call(contracts.authorizations, call, tag),
-        lambda data: Rights(*_decoded(("uint64", "uint64"), data)),
-    )
+    return view(contracts.authorizations, "Authorizations", int, tag, "RECOVERY_DELAY")
 
 
 def grant_of(
     contracts: Contracts, authorization: bytes, tag: BlockTag = "latest"
 ) -> Call[GrantState]:
     """Ask for an authorization's state."""
-    call = encode_call("grantOf(bytes32)", authorization)
-    return _then(
-        queries.call(contracts.authorizations, call, tag),
-        lambda data: _grant(*_decoded(("uint256", "bool"), data)),
-    )
-
-
-def terms_of(contracts: Contracts, number: int, tag: BlockTag = "latest") -> Call[TermsState]:
-    """Ask for the terms with a number."""
-    return _view(
-        contracts.authorizations,
-        ("termsOf(uint32)", number),
-        "(uint32,uint16,uint256)",
-        lambda values: TermsState(*values),
-        tag,
-    )
-
-
-def item_of(contracts: Contracts, authorization: bytes, tag: BlockTag = "latest") -> Call[bytes]:
-    """Ask for the record that an authorization is bound to; zeros when it is not."""
-    return _view(
-        contracts.authorizations, ("itemOf(bytes32)", authorization), "bytes32", bytes, tag
-    )
-
-
-def is_voided(
-    contracts: Contracts, authorization: bytes, sequence: int, tag: BlockTag = "latest"
-) -> Call[bool]:
-    """Ask whether an access was voided as a use of an authorization."""
-    call = ("isVoided(bytes32,uint256)", authorization, sequence)
-    return _view(contracts.authorizations, call, "bool", bool, tag)
+    return view(contracts.authorizations, "Authorizations", _grant, tag, "grantOf", authorization)
 
 
 # AccessLog
@@ -499,67 +327,71 @@ def is_voided(
 
 def log_state(contracts: Contracts, tag: BlockTag = "latest") -> Call[LogState]:
     """Ask for the number of recorded accesses and the running hash."""
-    call = encode_call("state()")
-    return _then(
-        queries.call(contracts.access_log, call, tag),
-        lambda data: LogState(*_decoded(("uint256", "bytes32"), data)),
-    )
-
-
-def nonce_used(
-    contracts: Contracts, consumer: bytes, nonce: int, tag: BlockTag = "latest"
-) -> Call[bool]:
-    """Ask whether a consumer's request with this nonce was recorded."""
-    call = ("nonceUsed(address,uint256)", consumer, nonce)
-    return _view(contracts.access_log, call, "bool", bool, tag)
+    return view(contracts.access_log, "AccessLog", LogState, tag, "state")
 
 
 # Reading answers
 
-_AGREEMENT: Final = (
-    "(bytes32,uint32,address,bytes32,bytes32,bytes32,uint256,uint64,uint64,uint16,bool,bool,bool)"
-)
 
-
-def _view(
-    contract: bytes,
-    call: tuple[object, ...],
-    output: str,
-    build: Callable[[Any], T],
+def view(
+    address: bytes,
+    contract: ContractName,
+    build: Callable[..., T],
     tag: BlockTag,
+    function: str,
+    *arguments: object,
 ) -> Call[T]:
-    signature, *arguments = call
-    return _then(
-        queries.call(contract, encode_call(str(signature), *arguments), tag),
-        lambda data: build(_decoded((output,), data)[0]),
-    )
+    """Ask any view of a contract.
+
+    Args:
+        address: where the contract is.
+        contract: whose ABI it has.
+        build: a struct whose members are the view's outputs, or those of its one struct; or what takes them.
+        tag: the block.
+        function: name of the view.
+        arguments: addresses as 20 bytes.
+    """
+    call = queries.call(address, encode_call(contract, function, *arguments), tag)
+    types, reads = _outputs(contract, function, build)
+
+    def read(raw: msgspec.Raw) -> T:
+        data = call.read(raw)
+        try:
+            values: tuple[Any, ...] = decode_abi(types, data)
+        except DecodingError as error:
+            raise ValueError(str(error) if data else "no contract at this address") from error
+        if types[0].startswith("("):
+            (values,) = values
+        return build(*[convert(value) for convert, value in zip(reads, values, strict=True)])
+
+    return Call(call.method, call.params, read)
 
 
-def _then(call: Call[bytes], read: Callable[[bytes], T]) -> Call[T]:
-    return Call(call.method, call.params, lambda raw: read(call.read(raw)))
-
-
-def _decoded(types: tuple[str, ...], data: bytes) -> tuple[Any, ...]:
-    try:
-        return decode_abi(types, data)
-    except DecodingError as error:
-        raise ValueError(str(error) if data else "no contract at this address") from error
+@cache
+def _outputs(
+    contract: ContractName, function: str, build: Callable[..., object]
+) -> tuple[tuple[str, ...], tuple[Callable[[Any], Any], ...]]:
+    """Return the types of what a view returns, and how each member of it is read."""
+    outputs = load_artifact(contract).function(function).outputs
+    members = outputs[0].components or outputs
+    kinds: tuple[Any, ...] = ()
+    if isinstance(build, type) and issubclass(build, msgspec.Struct):
+        kinds = tuple(get_type_hints(build).values())
+    reads: list[Callable[[Any], Any]] = []
+    for place, member in enumerate(members):
+        if member.type == "address":
+            reads.append(_address)
+        else:
+            reads.append(kinds[place] if kinds and kinds[place] in (Class, Roles) else _same)
+    return tuple(output.canonical for output in outputs), tuple(reads)
 
 
 def _address(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
-def _converted(
-    values: tuple[Any, ...], conversions: Mapping[int, Callable[[Any], object]]
-) -> Iterator[Any]:
-    for place, value in enumerate(values):
-        convert = conversions.get(place)
-        yield value if convert is None else convert(value)
-
-
-def _agreement(values: tuple[Any, ...]) -> AgreementState:
-    return AgreementState(*_converted(values, {2: _address}))
+def _same(value: Any) -> Any:
+    return value
 
 
 def _grant(slot: int, halted: bool) -> GrantState:

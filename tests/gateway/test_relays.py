@@ -210,7 +210,7 @@ async def test_only_parties_have_their_transactions_relayed(
     key, _ = drawn()
     appeal = contracts.appeal("I was wronged")
     registry = deployment.address_of("Registry")
-    view = contracts.encode_call("standingOf(address)", bytes(20)) + bytes(10_000)
+    view = contracts.encode_call("Registry", "standingOf", bytes(20)) + bytes(10_000)
     for data in (appeal.data, view, b"", b"\x00"):
         with pytest.raises(ForbiddenError):
             await services.relays.transact(signed(city, key, registry, data, 0).raw)

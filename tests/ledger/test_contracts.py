@@ -32,6 +32,7 @@ from ledger.typed_data import (
     struct_hash,
 )
 from scripts.scenario import ALL_FIELDS, FIELDS, Chain, Party
+from tests.support import more_views
 
 WORD = bytes(range(32))
 OTHER = bytes(range(32, 64))
@@ -186,7 +187,8 @@ def test_record_is_laid_out_as_a_general_encoder_does(batches: list[list[AccessR
         for n, batch in enumerate(batches)
     ]
     general = contracts.encode_call(
-        "record((address,(bytes32,uint256,uint256,uint256,bytes32)[])[])",
+        "AccessLog",
+        "record",
         tuple(
             (
                 bytes([n]) * 20,
@@ -239,10 +241,10 @@ def test_views_of_parties(chain: Chain) -> None:
     assert chain.rpc.send(views.may_record(chain.contracts, parties.bank.address, recorder))
     other = parties.provider.address
     assert not chain.rpc.send(views.may_record(chain.contracts, parties.bank.address, other))
-    assert chain.rpc.send(views.party_named(chain.contracts, parties.bank.name)) == (
+    assert chain.rpc.send(more_views.party_named(chain.contracts, parties.bank.name)) == (
         parties.bank.address
     )
-    assert chain.rpc.send(views.party_named(chain.contracts, "nobody")) == bytes(20)
+    assert chain.rpc.send(more_views.party_named(chain.contracts, "nobody")) == bytes(20)
     assert chain.rpc.send(views.is_trial(chain.contracts)) is True
     assert chain.rpc.send(views.admission_delay(chain.contracts)) == 0
 
@@ -260,13 +262,13 @@ def test_views_of_what_is_announced(own_chain: Chain) -> None:
     assert chain.rpc.send(views.successor_of(at, identity)) == other.address
     assert chain.rpc.send(views.successor_of(at, other.address)) == bytes(20)
     verifier = chain.deployment.webauthn_verifier
-    assert chain.rpc.send(views.is_verifier(at, verifier)) is True
-    assert chain.rpc.send(views.is_verifier(at, at.registry)) is False
+    assert chain.rpc.send(more_views.is_verifier(at, verifier)) is True
+    assert chain.rpc.send(more_views.is_verifier(at, at.registry)) is False
     watch = Party("Second regulator", Roles.REGULATOR)
     chain.admit(watch)
     chain.send(parties.authority, contracts.withdraw(watch.address))
-    assert 0 < chain.rpc.send(views.veto_until(at, watch.address)) <= chain.now()
-    assert chain.rpc.send(views.veto_until(at, parties.regulator.address)) == 0
+    assert 0 < chain.rpc.send(more_views.veto_until(at, watch.address)) <= chain.now()
+    assert chain.rpc.send(more_views.veto_until(at, parties.regulator.address)) == 0
     none = views.Admission(Roles(0), 0, "")
     assert chain.rpc.send(views.admission_of(at, watch.address)) == none
 
@@ -302,8 +304,8 @@ def test_views_of_datasets_and_orders(chain: Chain) -> None:
     now = chain.now()
     terms = OrderTerms(dataset, purpose, Class.CONDITIONAL, 3, now - 10, now + 500, "flood", OTHER)
     chain.send(chain.parties.authority, contracts.issue_order(terms))
-    none = views.LastOrders(bytes(32), bytes(32), 0)
-    assert chain.rpc.send(views.last_orders_of(chain.contracts, dataset)) == none
+    none = more_views.LastOrders(bytes(32), bytes(32), 0)
+    assert chain.rpc.send(more_views.last_orders_of(chain.contracts, dataset)) == none
     order = order_id(terms)
     issued = views.OrderState(
         dataset, purpose, 3, Class.CONDITIONAL, now - 10, now + 500, False, False, False
@@ -312,14 +314,14 @@ def test_views_of_datasets_and_orders(chain: Chain) -> None:
     chain.send(chain.parties.regulator, contracts.countersign_order(order))
     in_force = msgspec.structs.replace(issued, countersigned=True, in_force=True)
     assert chain.rpc.send(views.order_of(chain.contracts, order)) == in_force
-    opened = views.LastOrders(order, bytes(32), 0)
-    assert chain.rpc.send(views.last_orders_of(chain.contracts, dataset)) == opened
-    assert chain.rpc.send(views.closed_by_order(chain.contracts, dataset)) is False
+    opened = more_views.LastOrders(order, bytes(32), 0)
+    assert chain.rpc.send(more_views.last_orders_of(chain.contracts, dataset)) == opened
+    assert chain.rpc.send(more_views.closed_by_order(chain.contracts, dataset)) is False
     closing = msgspec.structs.replace(terms, sharing=Class.NOT_SHARED)
     chain.send(chain.parties.authority, contracts.issue_order(closing))
-    assert chain.rpc.send(views.closed_by_order(chain.contracts, dataset)) is True
-    both = views.LastOrders(order, order_id(closing), 1)
-    assert chain.rpc.send(views.last_orders_of(chain.contracts, dataset)) == both
+    assert chain.rpc.send(more_views.closed_by_order(chain.contracts, dataset)) is True
+    both = more_views.LastOrders(order, order_id(closing), 1)
+    assert chain.rpc.send(more_views.last_orders_of(chain.contracts, dataset)) == both
 
 
 def test_views_of_agreements(chain: Chain) -> None:
@@ -327,7 +329,7 @@ def test_views_of_agreements(chain: Chain) -> None:
     agreement = chain.rpc.send(views.agreement_of(chain.contracts, terms.agreement))
     assert (agreement.id, agreement.active) == (terms.agreement, True)
     assert (agreement.consumer, agreement.fields) == (terms.consumer.address, ALL_FIELDS)
-    again = chain.rpc.send(views.agreement_by_number(chain.contracts, agreement.number))
+    again = chain.rpc.send(more_views.agreement_by_number(chain.contracts, agreement.number))
     assert again == agreement
     application = chain.rpc.send(views.application_of(chain.contracts, agreement.application))
     assert application == views.Application(
@@ -336,7 +338,7 @@ def test_views_of_agreements(chain: Chain) -> None:
     regulator = chain.parties.regulator
     machine = Party("Supervision", Roles(0))
     chain.send(regulator, contracts.appoint_supervisor(machine.address))
-    appointed = views.supervisor_of(chain.contracts, machine.address)
+    appointed = more_views.supervisor_of(chain.contracts, machine.address)
     assert chain.rpc.send(appointed) == regulator.address
     chain.send(machine, contracts.suspend_agreement(terms.agreement, "odd"))
     suspended = chain.rpc.send(views.agreement_of(chain.contracts, terms.agreement))
@@ -347,7 +349,7 @@ def test_views_of_agreements(chain: Chain) -> None:
     assert (seen.active, seen.suspension_unseen, seen.round) == (True, False, 0)
     bounds = chain.rpc.send(views.bounds_of(chain.contracts, terms.purpose))
     assert (bounds.active, bounds.max_uses) == (True, 1_000_000)
-    bound = chain.rpc.send(views.fields_bound(chain.contracts, terms.purpose, terms.dataset))
+    bound = chain.rpc.send(more_views.fields_bound(chain.contracts, terms.purpose, terms.dataset))
     assert bound == ALL_FIELDS
 
 
@@ -372,22 +374,22 @@ def test_views_of_subjects_and_authorizations(chain: Chain) -> None:
     assert (grant.subject, grant.uses_left) == (state.number, 2)
     assert (grant.revoked, grant.item_bound, grant.halted) == (False, True, True)
     assert (grant.not_before, grant.expires_at) == (wanted.not_before, wanted.expires_at)
-    shared = chain.rpc.send(views.terms_of(chain.contracts, grant.terms))
+    shared = chain.rpc.send(more_views.terms_of(chain.contracts, grant.terms))
     assert (shared.fields, shared.round) == (wanted.fields, 0)
-    assert chain.rpc.send(views.item_of(chain.contracts, authorization)) == OTHER
-    nobody = views.rights_of(chain.contracts, subject.id, ADDRESS)
-    assert chain.rpc.send(nobody) == views.Rights(0, 0)
-    owner = views.rights_of(chain.contracts, subject.id, subject.signer)
-    assert chain.rpc.send(owner) == views.Rights(2**64 - 1, 2**64 - 1)
+    assert chain.rpc.send(more_views.item_of(chain.contracts, authorization)) == OTHER
+    nobody = more_views.rights_of(chain.contracts, subject.id, ADDRESS)
+    assert chain.rpc.send(nobody) == more_views.Rights(0, 0)
+    owner = more_views.rights_of(chain.contracts, subject.id, subject.signer)
+    assert chain.rpc.send(owner) == more_views.Rights(2**64 - 1, 2**64 - 1)
     sequence = chain.rpc.send(views.log_state(chain.contracts)).sequence
-    assert chain.rpc.send(views.is_voided(chain.contracts, authorization, sequence)) is False
+    assert chain.rpc.send(more_views.is_voided(chain.contracts, authorization, sequence)) is False
     void = contracts.void_access(
         sequence, wanted, grant.last_use, 0, VoidGround.UNSIGNED, "nobody signed it"
     )
     chain.send(chain.parties.regulator, void)
-    assert chain.rpc.send(views.is_voided(chain.contracts, authorization, sequence)) is True
+    assert chain.rpc.send(more_views.is_voided(chain.contracts, authorization, sequence)) is True
     assert chain.rpc.send(views.grant_of(chain.contracts, authorization)).uses_left == 3
-    used = views.nonce_used(chain.contracts, request.consumer, request.nonce)
+    used = more_views.nonce_used(chain.contracts, request.consumer, request.nonce)
     assert chain.rpc.send(used) is True
     assert chain.rpc.send(views.log_state(chain.contracts)).sequence >= 1
 

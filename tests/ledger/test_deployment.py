@@ -37,6 +37,7 @@ from ledger.rosters import Roster
 from ledger.rpc import AsyncRpc, Call
 from ledger.typed_data import AccessRequest, Authorization, ConfidentialityAgreement
 from scripts.scenario import RECOVERY_DELAY, ROSTER, Chain
+from tests.support import more_views
 
 
 def test_deployment_verifies_against_its_own_chain(chain: Chain) -> None:
@@ -152,7 +153,7 @@ def test_deployment_that_is_no_trial_has_two_regulators_and_delays_of_three_days
     for founder in SERIOUS:
         standing = chain.rpc.send(views.standing_of(at, founder.party))
         assert (standing.roles, standing.active) == (founder.roles, True)
-    assert chain.rpc.send(views.is_verifier(at, deployment.webauthn_verifier)) is True
+    assert chain.rpc.send(more_views.is_verifier(at, deployment.webauthn_verifier)) is True
 
 
 @pytest.mark.parametrize(

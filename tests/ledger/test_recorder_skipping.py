@@ -24,6 +24,7 @@ from ledger.rpc import Call
 from ledger.transactions import SignedTransaction
 from ledger.typed_data import AccessRequest
 from scripts.scenario import Chain, Party
+from tests.support import more_views
 from tests.support.chain import BLOCK_TIME
 from tests.support.recording import admitted_recorder, running_recorder, submission, until
 
@@ -83,7 +84,7 @@ async def test_one_skipped_consumer_between_others_leaves_them_as_they_are(
         assert len({one.transaction for one in others}) == 1
         # No nonce of it was used, so the same bytes are taken once it has named the recorder.
         for request in requests[3:6]:
-            used = views.nonce_used(chain.contracts, second.address, request.nonce)
+            used = more_views.nonce_used(chain.contracts, second.address, request.nonce)
             assert chain.rpc.send(used) is False
         await asyncio.to_thread(name, chain, recorder_party, second)
         later = await answers(recorder, requests)

@@ -248,7 +248,7 @@ def test_newest_events_left_out_with_states_to_match_are_found_by_a_known_end_on
     place = history.places("OrderReviewed")[0]
     before = int(history.logs[place]["blockNumber"], 16) - 1
     old = end_at(chain.rpc, chain.contracts, before)
-    selector = to_hex(encode_call("state()"))
+    selector = to_hex(encode_call("AccessLog", "state"))
 
     def lie(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getLogs":

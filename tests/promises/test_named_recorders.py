@@ -20,6 +20,7 @@ from ledger.typed_data import AccessRequest
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import Party, Person
 from tests.promises.test_whole_way import Town, good, problem
+from tests.support import more_views
 from tests.support.city import City, gateway_process
 from wallet.client.errors import RecorderNotNamedError, problem_error
 
@@ -134,7 +135,9 @@ def test_a_recorder_that_nobody_named_spends_no_use_and_no_nonce(town: Town, bas
     assert chain.accesses(chain.send(thief, contracts.record([group]))) == []
     assert accesses(town) == before
     assert chain.rpc.send(views.grant_of(chain.contracts, basis)).uses_left == 2
-    assert not chain.rpc.send(views.nonce_used(chain.contracts, request.consumer, request.nonce))
+    assert not chain.rpc.send(
+        more_views.nonce_used(chain.contracts, request.consumer, request.nonce)
+    )
 
 
 def test_the_gateway_tells_everybody_that_the_deployment_is_a_trial(town: Town) -> None:

@@ -20,6 +20,7 @@ from ledger.policy import (
     stop_until,
 )
 from ledger.rpc import Call
+from tests.support import more_views
 from tests.support.acts_of_parties import changed
 from tests.support.acts_of_people import HASHES, SIGNERS
 from tests.support.world import World
@@ -54,11 +55,11 @@ def _all(world: World) -> Iterator[Check]:
     for authorization in state.authorizations:
         for sequence in range(1, state.sequence + 1):
             void = (authorization, sequence)
-            yield views.is_voided(at, *void), void in state.voided
+            yield more_views.is_voided(at, *void), void in state.voided
     for party in world.parties[3:5]:
         for nonce in (*range(4), 255, 256, 257, 300):
             used = state.nonce_used(party.address, nonce)
-            yield views.nonce_used(at, party.address, nonce), used
+            yield more_views.nonce_used(at, party.address, nonce), used
 
 
 def _parties(world: World, state: State) -> Iterator[Check]:
@@ -86,7 +87,7 @@ def _parties(world: World, state: State) -> Iterator[Check]:
         successor = state.successors.get(party.address, NOBODY)
         yield views.successor_of(at, party.address), successor
         regulator = state.supervisors.get(party.address, NOBODY)
-        yield views.supervisor_of(at, party.address), regulator
+        yield more_views.supervisor_of(at, party.address), regulator
         key = found.encryption_key if found else b""
         yield views.encryption_key_of(at, party.address), key
 
@@ -125,11 +126,11 @@ def _datasets(world: World, state: State) -> Iterator[Check]:
         opening = found.last_opening.id if found and found.last_opening else ZERO_WORD
         closing = found.last_closing.id if found and found.last_closing else ZERO_WORD
         yield (
-            views.last_orders_of(at, id_),
-            views.LastOrders(opening, closing, found.unreviewed_closings if found else 0),
+            more_views.last_orders_of(at, id_),
+            more_views.LastOrders(opening, closing, found.unreviewed_closings if found else 0),
         )
         closed = found is not None and is_closed_by_order(found, world.now)
-        yield views.closed_by_order(at, id_), closed
+        yield more_views.closed_by_order(at, id_), closed
         for version, one in enumerate(found.publications if found else [], 1):
             published = views.Publication(one.root, one.count, one.base, one.published_at)
             yield views.publication_of(at, id_, version), published
@@ -168,7 +169,7 @@ def _purposes(world: World, state: State) -> Iterator[Check]:
         yield views.bounds_of(at, id_), bounds
         for dataset in world.datasets:
             bound = found.fields.get(dataset, 0) if found else 0
-            yield views.fields_bound(at, id_, dataset), bound
+            yield more_views.fields_bound(at, id_, dataset), bound
 
 
 def _agreements(world: World, state: State) -> Iterator[Check]:
@@ -208,7 +209,7 @@ def _agreements(world: World, state: State) -> Iterator[Check]:
                 withdrawn=agreement.withdrawn,
                 active=is_agreed(agreement, world.now),
             )
-            yield views.agreement_by_number(at, agreement.number), expected
+            yield more_views.agreement_by_number(at, agreement.number), expected
         yield views.agreement_of(at, id_), expected
 
 
@@ -232,19 +233,19 @@ def _subjects(world: World, state: State) -> Iterator[Check]:
                 pending_signer=found.pending_signer,
             )
             for signer, hash_ in zip(SIGNERS, HASHES, strict=True):
-                rights = views.Rights(
+                rights = more_views.Rights(
                     consent_until(found, hash_),
                     stop_until(found, hash_, world.chain.deployment.recovery_delay),
                 )
-                yield views.rights_of(at, id_, signer), rights
+                yield more_views.rights_of(at, id_, signer), rights
         yield views.subject_of(at, id_), expected
 
 
 def _authorizations(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
     for terms in state.terms.values():
-        expected = views.TermsState(terms.agreement.number, terms.round, terms.fields)
-        yield views.terms_of(at, terms.number), expected
+        expected = more_views.TermsState(terms.agreement.number, terms.round, terms.fields)
+        yield more_views.terms_of(at, terms.number), expected
     for id_ in world.authorizations:
         found = state.authorizations.get(id_)
         slot = views.GrantState(0, 0, 0, 0, 0, 0, 0, 0, False, False, False)
@@ -263,4 +264,4 @@ def _authorizations(world: World, state: State) -> Iterator[Check]:
                 halted=is_halted(found),
             )
         yield views.grant_of(at, id_), slot
-        yield views.item_of(at, id_), found.item if found else ZERO_WORD
+        yield more_views.item_of(at, id_), found.item if found else ZERO_WORD

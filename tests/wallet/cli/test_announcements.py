@@ -13,6 +13,7 @@ from ledger.envelope import LEAST_SCRYPT_N
 from ledger.hexes import to_hex
 from ledger.rpc import Call
 from scripts.scenario import Chain, Party
+from tests.support import more_views
 from tests.support.town import PASSWORD
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.exit_codes import ExitCode
@@ -160,7 +161,7 @@ def test_a_consumer_names_and_dismisses_a_recorder(serious: Serious) -> None:
 def test_a_regulator_appoints_a_supervisor_and_takes_it_back(serious: Serious) -> None:
     regulator, at = serious.as_party(FIRST), serious.deployment.contracts
     regulator.json("authority", "supervisor", to_hex(NEXT.address))
-    found = views.supervisor_of(at, NEXT.address)
+    found = more_views.supervisor_of(at, NEXT.address)
     assert serious.chain.rpc.send(found) == FIRST.address
     regulator.json("authority", "supervisor", to_hex(NEXT.address), "--dismiss")
     assert serious.chain.rpc.send(found) == bytes(20)

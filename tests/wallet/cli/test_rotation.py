@@ -12,6 +12,7 @@ from ledger.deployment import read_deployment
 from ledger.hexes import from_hex
 from ledger.keccak import keccak256
 from ledger.rpc import Rpc
+from tests.support import more_views
 from tests.support.town import Party, Town, enrolled, person_file, running_town
 from wallet.citizen import acts
 from wallet.citizen.identities import Identities
@@ -62,7 +63,7 @@ def counting(town: Town, ids: list[str]) -> list[tuple[str, bool]]:
             (
                 rpc.send(views.subject_of(at, from_hex(subject))).signer.hex(),
                 rpc.send(
-                    views.rights_of(at, from_hex(subject), from_hex(guard_of(subject)))
+                    more_views.rights_of(at, from_hex(subject), from_hex(guard_of(subject)))
                 ).consent_until
                 == UNTIL,
             )
