@@ -35,23 +35,13 @@ class NonceMismatchError(LedgerError):
 
 
 def nonce_word(domain: Domain, consumer: bytes, key: bytes) -> int:
-    """Return what a nonce is above its counter.
-
-    Args:
-        domain: of access requests.
-        consumer: its account.
-        key: suite, public key; whether it is a usable one is not looked at.
-    """
+    """Return the part of a nonce above its counter, for `key` as it was sent (suite, public key)."""
     message = answer_key_message(domain.chain_id, domain.verifying_contract, consumer, key)
     return int.from_bytes(sha256(message).digest()[:_WORD_SIZE], "big")
 
 
 def make_nonce(word: int, counter: int) -> int:
-    """Return the nonce of one of a key's requests.
-
-    Raises:
-        MalformedError: the counter is outside 0 to 255.
-    """
+    """Return the nonce of a key's request; `MalformedError` if the counter is outside 0 to 255."""
     if not 0 <= counter < REQUESTS_PER_KEY:
         raise MalformedError(f"a key answers {REQUESTS_PER_KEY} requests at most")
     return word << _COUNTER_BITS | counter
@@ -63,13 +53,13 @@ def is_committed(domain: Domain, consumer: bytes, nonce: int, key: bytes) -> boo
 
 
 def verify_answer_key(domain: Domain, consumer: bytes, nonce: int, key: bytes) -> EncryptionKey:
-    """Return the key to seal to, if a request's nonce commits to it and it can be sealed to.
+    """Return the key to seal to, if a request's nonce commits to it.
 
-    What is found out about a key is remembered: 256 requests cost one look.
+    Remembered: 256 requests cost one look.
 
     Raises:
-        NonceMismatchError: the nonce commits to another key.
-        MalformedError: nothing can be sealed to this key.
+            NonceMismatchError: the nonce commits to another key.
+            MalformedError: nothing can be sealed to this key.
     """
     # The hash before the key: bytes that nobody committed to are not read as a key at all.
     word = nonce >> _COUNTER_BITS

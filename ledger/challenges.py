@@ -1,9 +1,9 @@
 """The texts that a signer signs to open a session: made by services, made again by wallets.
 
-A wallet that signed any text would let a service that it calls open sessions elsewhere in the person's
-name, by handing on another service's text. So each text says for which service, signer, chain and
-minutes it is, and a wallet takes from it only what it cannot know (nonce, times, which authority),
-makes the text anew from the rest and signs nothing unless the two are the same.
+Each text says for which service, signer, chain and minutes it is. A wallet takes from it only what
+it cannot know (nonce, times, which authority), makes it anew from the rest and signs only what is
+the same: else a service could hand on another one's text and open a session there in the person's
+name.
 
 Source: docs/spec/identity.md; EIP-4361.
 """
@@ -41,15 +41,13 @@ class ChallengeError(LedgerError):
 
 
 class Asker(msgspec.Struct, frozen=True):
-    """What both sides know of a challenge before it is made."""
+    """What both sides know of a challenge before it is made; `signer` is ERC-7913 bytes."""
 
     scheme: str
-    """Of the service's address: http or https."""
     host: str
-    """Of the service, as `@authority` in a signed request: lowercase, with the port unless usual."""
+    """As `@authority` in a signed request: lowercase, with the port unless usual."""
     chain_id: int
     signer: bytes
-    """ERC-7913 bytes."""
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -60,7 +58,6 @@ class Span(msgspec.Struct, frozen=True):
 
 
 def challenge_span(now: int) -> Span:
-    """Return the times of a challenge that is made now."""
     return Span(now, now + CHALLENGE_LIFETIME)
 
 
@@ -103,23 +100,16 @@ def session_text(asker: Asker, authority: bytes, nonce: str, span: Span) -> str:
 
 
 def verify_sign_in(text: str, asker: Asker, now: int) -> None:
-    """Check that a text is the challenge of the gateway that was called, member for member.
-
-    Raises:
-        ChallengeError: It is another text, or is not for now.
-    """
+    """Check that a text is the challenge of the gateway that was called, for now. Raises `ChallengeError`."""
     nonce, span = _end(_SIGN_IN_END, text)
     _verify_same(text, sign_in_text(asker, nonce, span))
     _verify_span(span, now)
 
 
 def verify_session_text(text: str, asker: Asker, now: int) -> bytes:
-    """Check that a text is a challenge of the identity authority that was called; return its address.
+    """Return the address of the identity authority whose challenge for now a text is.
 
-    Whether that is an active identity authority only the chain says: it is for the caller to ask.
-
-    Raises:
-        ChallengeError: It is another text, or is not for now.
+    Whether it is an active one only the chain says. Raises `ChallengeError`.
     """
     nonce, span = _end(_SESSION_END, text)
     named = _SESSION_AUTHORITY.search(text)

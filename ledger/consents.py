@@ -1,10 +1,10 @@
 """Whether an authorization's statement says what it authorizes, word for word.
 
-The chain has a statement's hash, and none of its words. All that the words must be made of is on chain
-all the same: the purpose's text, the dataset's names, the bounds, and the consumer's name as it was at the
-place of the grant, so that a consumer that is renamed keeps its grants. Only the case number and the
-reference number are the statement's own. So everybody who is handed the signed record can tell whether
-the person saw what is enforced: gateways, keyholders and replay refuse the rest.
+The chain has only a statement's hash, but all that its words must be made of: the purpose's text,
+the dataset's names, the bounds, and the consumer's name as of the grant, so that one that is
+renamed keeps its grants. Only case number and reference are the statement's own. So gateways,
+keyholders and replay, handed the signed record, refuse one whose person did not see what is
+enforced.
 
 Source: DESIGN 3.2; docs/spec/statement.md "Who checks it".
 """
@@ -30,7 +30,7 @@ from ledger.statement import (
 from ledger.typed_data import Authorization, struct_hash
 
 _REFERENCE_LENGTH: Final = 30
-"""Characters of a reference number, hyphens included: a statement ends with one."""
+"""Characters, hyphens included: a statement ends with one."""
 _CASE_NUMBER_ENDS: Final = "」"
 _TEMPLATES_KEPT: Final = 256
 
@@ -48,15 +48,10 @@ class Names(msgspec.Struct, frozen=True):
 
 
 def verify_consent(record: Authorization, authorization: bytes, names: Names) -> None:
-    """Check that a record is the one of this id, and that its statement says what it authorizes.
-
-    Args:
-        record: As somebody handed it over.
-        authorization: The id that is on chain.
-        names: As of the grant.
+    """Check that a record is the authorization of this id, and that its statement says what it authorizes.
 
     Raises:
-        LedgerError: It is another record, or its statement says something else.
+            LedgerError: It is another record, or its statement says something else.
     """
     if struct_hash(record) != authorization:
         raise StatementError("it is another authorization's record")
@@ -77,16 +72,10 @@ def names_at_grant(state: State, authorization: entities.Authorization) -> Names
 
 
 def case_number_in(text: str, bounds: Authorization | GrantTerms, names: Names) -> str:
-    """Check that a statement says what its terms say, in the purpose's words, in both languages.
-
-    All of it is on chain but the case number and the reference, which only the statement itself has:
-    the case number must be the same in both languages.
-
-    Returns:
-        The case number.
+    """Return the case number of a statement that says what its terms say, in both languages.
 
     Raises:
-        LedgerError: it says something else.
+            LedgerError: it says something else, or two case numbers.
     """
     if bounds.fields >> len(names.fields):
         raise StatementError("fields are authorized that have no name")

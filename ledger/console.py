@@ -7,7 +7,6 @@ from ledger.escaping import escape_text
 
 
 def print_line(line: str) -> None:
-    """Print a result."""
     _write(sys.stdout, line)
 
 

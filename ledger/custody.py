@@ -41,7 +41,6 @@ from ledger.encoding import (
 from ledger.errors import CustodyError, MalformedError
 
 Subset = tuple[int, ...]
-"""Holders by number, increasing, counted from 1."""
 
 MAX_SUBSETS = 512
 """Subsets at most: each costs the provider one HMAC a field. 5 of 9 has 126, 6 of 11 has 462."""
@@ -58,12 +57,7 @@ _EXPAND_SALT = KEY_AND_SALT_LABEL + b"\x02"
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """How many of how many keyholders it takes.
-
-    Raises:
-        MalformedError: On construction, unless 1 <= threshold <= holders, with at most
-            `MAX_SUBSETS` subsets.
-    """
+    """How many of how many keyholders it takes: 1 <= threshold <= holders, at most `MAX_SUBSETS` subsets."""
 
     threshold: int
     holders: int
@@ -82,11 +76,7 @@ class Sharing:
         return _subsets(self)
 
     def subsets_of(self, holder: int) -> tuple[Subset, ...]:
-        """Return the subsets that a holder is in, in the same order.
-
-        Raises:
-            MalformedError: There is no such holder.
-        """
+        """Return the subsets that a holder is in, in the same order; `MalformedError` if there is none such."""
         return _subsets_of(self, holder)
 
 
@@ -133,10 +123,7 @@ class HolderSubkeys(Confidential, frozen=True, array_like=True, tag="subkeys"):
 
 
 class HolderParts(Confidential, frozen=True, array_like=True, tag="parts"):
-    """One holder's parts of the keys of some fields of one record.
-
-    Each share's secret is the parts of the fields `indices`, 32 bytes each, in that order.
-    """
+    """One holder's parts of the keys of the fields `indices` of one record: 32 bytes a field in each share."""
 
     holder: int
     epoch: Epoch
@@ -153,10 +140,7 @@ class Release(Confidential, frozen=True, array_like=True, tag="release"):
 
 
 class DatasetKeys(Confidential, frozen=True):
-    """All subkeys of a dataset for one epoch, in the order of `Sharing.subsets`.
-
-    Encrypts and opens every record of the dataset in that epoch. Only its provider makes this.
-    """
+    """All subkeys of a dataset for one epoch, in the order of `Sharing.subsets`: they open everything."""
 
     epoch: int
     dataset: bytes
@@ -188,9 +172,6 @@ def draw_seeds(
     """Draw the seeds of the subsets in which `holder` has the lowest number.
 
     The holder then seals each one to every other member of its subset, and to nobody else.
-
-    Raises:
-        MalformedError: There is no such holder.
     """
     led = (subset for subset in sharing.subsets_of(holder) if subset[0] == holder)
     return tuple(Seed(epoch, subset, sized("a seed", randomness(SIZE))) for subset in led)
@@ -200,10 +181,8 @@ def assemble_seeds(sharing: Sharing, holder: int, epoch: int, seeds: Iterable[Se
     """Put together the seeds that a holder drew and received.
 
     Raises:
-        MissingSubsetError: The seed of one of the holder's subsets is not there.
-        CustodyError: A seed is of another epoch, of a subset that the holder is not in, or differs
-            from another one of the same subset.
-        MalformedError: There is no such holder.
+            CustodyError: A seed is missing, of another epoch, of a subset that the holder is not
+            in, or differs from another one of the same subset.
     """
     found: dict[Subset, bytes] = {}
     for seed in seeds:
@@ -221,11 +200,7 @@ def assemble_seeds(sharing: Sharing, holder: int, epoch: int, seeds: Iterable[Se
 
 
 def derive_subkeys(seeds: HolderSeeds, dataset: bytes) -> HolderSubkeys:
-    """Derive a holder's subkeys for a dataset. They stay the same for the whole epoch.
-
-    Raises:
-        MalformedError: The dataset's id does not have 32 bytes.
-    """
+    """Derive a holder's subkeys for a dataset (32 bytes). They stay the same for the whole epoch."""
     message = dataset_message(seeds.epoch, sized("the dataset's id", dataset))
     subkeys = (Share(seed.subset, hmac(seed.secret, message, "sha256")) for seed in seeds.seeds)
     return HolderSubkeys(seeds.holder, seeds.epoch, dataset, tuple(subkeys))
@@ -234,19 +209,11 @@ def derive_subkeys(seeds: HolderSeeds, dataset: bytes) -> HolderSubkeys:
 def derive_parts(
     subkeys: HolderSubkeys, schema: Schema, number: int, salt: bytes, indices: tuple[int, ...]
 ) -> HolderParts:
-    """Derive a holder's parts of the keys of some fields of one record.
-
-    Whether the consumer may have them is for the caller to check; this only computes.
-
-    Args:
-        subkeys: For the schema's dataset and the record's epoch.
-        schema: Gives the names of the fields.
-        number: The record's number.
-        salt: The record's public salt, 32 bytes.
-        indices: The fields, increasing (`Schema.indices` of the allowed mask).
+    """Derive a holder's parts of the keys of some fields of one record; whether they may be had is not checked.
 
     Raises:
-        MalformedError: The subkeys are another dataset's, or an argument does not have its form.
+            MalformedError: The subkeys are another dataset's, the salt does not have 32 bytes, or
+            the indices are not increasing ones of the schema.
     """
     messages = _part_messages(subkeys.dataset, schema, number, salt, indices)
     shares = [
@@ -260,10 +227,8 @@ def combine_subkeys(sharing: Sharing, handed: Sequence[HolderSubkeys]) -> Datase
     """Combine what at least k holders gave a provider into the keys of its dataset.
 
     Raises:
-        MissingSubsetError: Too few holders.
-        DisagreeingSharesError: Two holders gave different subkeys for the same subset.
-        CustodyError: They are not for one dataset and epoch, or not exactly those of a holder's
-            subsets.
+            CustodyError: Too few holders, two that disagree, or subkeys that are not for one
+            dataset and epoch, or not exactly those of a holder's subsets.
     """
     if len({(one.epoch, one.dataset) for one in handed}) > 1:
         raise CustodyError("the subkeys are not all for the same dataset and epoch")
@@ -275,10 +240,8 @@ def combine_parts(sharing: Sharing, handed: Sequence[HolderParts]) -> RecordKeys
     """Combine what at least k holders released to a consumer into the keys of a record's fields.
 
     Raises:
-        MissingSubsetError: Too few holders.
-        DisagreeingSharesError: Two holders gave different parts for the same subset.
-        CustodyError: They are not for the same fields of the same record, or not exactly those of
-            a holder's subsets.
+            CustodyError: Too few holders, two that disagree, or parts that are not for the same
+            fields of the same record, or not exactly those of a holder's subsets.
     """
     if len({(one.epoch, one.number, one.salt, one.indices) for one in handed}) > 1:
         raise CustodyError("the parts are not all for the same fields of the same record")
@@ -295,11 +258,7 @@ def combine_parts(sharing: Sharing, handed: Sequence[HolderParts]) -> RecordKeys
 def provider_keys(
     keys: DatasetKeys, schema: Schema, number: int, salt: bytes, indices: tuple[int, ...]
 ) -> RecordKeys:
-    """Derive the keys of a record's fields as its provider can, without asking the keyholders.
-
-    Raises:
-        MalformedError: The keys are another dataset's, or an argument does not have its form.
-    """
+    """Derive the keys of a record's fields as its provider can, without the keyholders; see `derive_parts`."""
     messages = _part_messages(keys.dataset, schema, number, salt, indices)
     fields = [
         FieldKey(index, *field_key(keys, message))
@@ -309,12 +268,7 @@ def provider_keys(
 
 
 def field_key(keys: DatasetKeys, message: bytes) -> tuple[bytes, bytes]:
-    """Derive a field's key and commitment salt, 32 bytes each.
-
-    Args:
-        keys: All subkeys of the field's dataset.
-        message: From `ledger.encoding.part_message`.
-    """
+    """Derive a field's key and commitment salt, 32 bytes each, from its `ledger.encoding.part_message`."""
     return _expand(_xor([hmac(subkey, message, "sha256") for subkey in keys.subkeys], SIZE))
 
 
@@ -326,8 +280,8 @@ def pack(message: Seed | HolderSeeds | HolderSubkeys | Release) -> bytes:
 def most_packed(sharing: Sharing, records: int, fields: int) -> int:
     """Return how many bytes a release of so many records and fields, packed, has at most.
 
-    MessagePack writes a number in at most 9 bytes and what has a length with at most 5 before it; numbers of
-    holders and fields, up to 512, take 3.
+    MessagePack writes a number in at most 9 bytes and what has a length with at most 5 before it;
+    numbers of holders and fields, up to 512, take 3.
     """
     subset = sharing.holders - sharing.threshold + 1
     share = _HEAD + (_HEAD + _SMALL * subset) + (_HEAD + SIZE * fields)
@@ -340,11 +294,7 @@ _Packed = TypeVar("_Packed", Seed, HolderSeeds, HolderSubkeys, Release)
 
 
 def unpack(data: bytes, kind: type[_Packed]) -> _Packed:
-    """Read what `pack` wrote.
-
-    Raises:
-        MalformedError: It is something else, or in another format version.
-    """
+    """Read what `pack` wrote; `MalformedError` for anything else, or another format version."""
     if data[:1] != bytes((FORMAT,)):
         raise MalformedError(f"not in format version {FORMAT}")
     try:

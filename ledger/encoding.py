@@ -1,8 +1,8 @@
 """The one module that makes canonical bytes: what is hashed, keyed or authenticated is laid out here.
 
-Integers are big-endian, text is UTF-8, a part of variable length is preceded by its length as u32, a
-part of fixed length (ids, salts, hashes: 32 bytes) is not. Every layout starts with the format
-version and with a tag or label that says what it is, so no two layouts can be taken for each other.
+Integers are big-endian, text is UTF-8, a part of variable length follows its length as u32, a part
+of fixed length (ids, salts, hashes: 32 bytes) does not. Every layout starts with the format version
+and a tag or label that says what it is, so no two can be taken for each other.
 
 Spec pages: docs/spec/records.md, docs/spec/custody.md, docs/spec/answer-keys.md.
 """
@@ -25,11 +25,7 @@ MAX_FIELDS: Final = 256
 
 
 def u32(number: int) -> bytes:
-    """Encode `number` in four bytes, big-endian.
-
-    Raises:
-        MalformedError: It is negative or does not fit.
-    """
+    """Encode in four bytes, big-endian; `MalformedError` if it is negative or does not fit."""
     try:
         return number.to_bytes(4, "big")
     except OverflowError as error:
@@ -37,11 +33,7 @@ def u32(number: int) -> bytes:
 
 
 def u64(number: int) -> bytes:
-    """Encode `number` in eight bytes, big-endian.
-
-    Raises:
-        MalformedError: It is negative or does not fit.
-    """
+    """Encode in eight bytes, big-endian; `MalformedError` if it is negative or does not fit."""
     try:
         return number.to_bytes(8, "big")
     except OverflowError as error:
@@ -54,11 +46,7 @@ def prefixed(part: bytes) -> bytes:
 
 
 def utf8(text: str) -> bytes:
-    """Encode `text` as UTF-8.
-
-    Raises:
-        MalformedError: It holds half of a surrogate pair, which has no UTF-8 form.
-    """
+    """Encode text; `MalformedError` for half of a surrogate pair, which has no UTF-8 form."""
     try:
         return text.encode()
     except UnicodeEncodeError as error:
@@ -67,11 +55,7 @@ def utf8(text: str) -> bytes:
 
 
 def sized(name: str, value: bytes, size: int = SIZE) -> bytes:
-    """Return `value` if it has `size` bytes.
-
-    Raises:
-        MalformedError: It has another length; the message says `name`.
-    """
+    """Return `value` if it has `size` bytes; else `MalformedError` says its `name`."""
     if len(value) != size:
         raise MalformedError(f"{name} has {len(value)} bytes instead of {size}")
     return value
@@ -110,11 +94,8 @@ def header_leaf(owner: bytes, number: int, salt: bytes, epoch: int) -> bytes:
 def field_leaf(commitment_salt: bytes, encoded_name: bytes, value: bytes) -> bytes:
     """Leaf that commits to one field's value (32 bytes).
 
-    Args:
-        commitment_salt: The secret salt that is derived beside the field's key, 32 bytes. Nothing
-            that the gateway stores may take its place: values could then be guessed.
-        encoded_name: The field's entry of `Schema.encoded`.
-        value: UTF-8.
+    The salt is the secret one that is derived beside the field's key: with one that the gateway
+    stores, values could be guessed. The name is the field's entry of `Schema.encoded`.
     """
     return sha256(FIELD_LEAF + commitment_salt + encoded_name + prefixed(value)).digest()
 
@@ -135,12 +116,7 @@ def record_context(number: int, salt: bytes) -> bytes:
 
 
 def part_message(record: bytes, encoded_name: bytes) -> bytes:
-    """What a subkey is keyed over to give its part of a field's key.
-
-    Args:
-        record: From `record_context`.
-        encoded_name: The field's entry of `Schema.encoded`.
-    """
+    """What a subkey is keyed over to give its part of a field's key: `record_context`, entry of `Schema.encoded`."""
     return FIELD_LABEL + record + encoded_name
 
 
@@ -159,11 +135,7 @@ def padded(value: bytes) -> bytes:
 
 
 def unpadded(value: bytes) -> bytes:
-    """Take the padding away.
-
-    Raises:
-        MalformedError: There is none.
-    """
+    """Take the padding away; `MalformedError` if there is none."""
     text = value.rstrip(b"\x00")
     if len(value) % PADDING or not text.endswith(b"\x80") or len(value) - len(text) >= PADDING:
         raise MalformedError("a value is not padded")
@@ -176,11 +148,7 @@ def sealing_info(purpose: str, context: bytes) -> bytes:
 
 
 def answer_key_message(chain_id: int, access_log: bytes, consumer: bytes, key: bytes) -> bytes:
-    """What a request's nonce is a hash of: where it counts, whose it is, and the key of its answer.
-
-    Raises:
-        MalformedError: An account does not have 20 bytes.
-    """
+    """What a request's nonce is a hash of: where it counts, whose it is (20 bytes each), the key of its answer."""
     place = chain_id.to_bytes(SIZE, "big") + sized("the access log", access_log, 20)
     return ANSWER_KEY_LABEL + place + sized("the consumer's account", consumer, 20) + key
 
@@ -189,13 +157,8 @@ def answer_key_message(chain_id: int, access_log: bytes, consumer: bytes, key: b
 class Schema:
     """The fields of a dataset, in the order of the catalogue: bit i of a field mask is `names[i]`.
 
-    Attributes:
-        dataset: Id of the dataset, 32 bytes.
-        names: 1 to 256 different names, none empty.
-        encoded: Each field as it enters keys, AAD and leaves: index (u32), length (u32), name.
-
-    Raises:
-        MalformedError: On construction, if one of these does not hold.
+    1 to 256 different names, none empty. `encoded` is each field as it enters keys, AAD and leaves:
+    index (u32), length (u32), name.
     """
 
     dataset: bytes
@@ -212,29 +175,17 @@ class Schema:
         object.__setattr__(self, "encoded", tuple(encoded))
 
     def indices(self, mask: int) -> tuple[int, ...]:
-        """Return the fields that a mask names, in order.
-
-        Raises:
-            MalformedError: The mask names no field, or one that the dataset does not have.
-        """
+        """Return the fields that a mask names, in order; `MalformedError` for none, or one outside."""
         if mask <= 0 or mask >> len(self.names):
             raise MalformedError("the field mask names no field, or one outside the schema")
         return tuple(index for index in range(len(self.names)) if mask >> index & 1)
 
     def mask(self, indices: tuple[int, ...]) -> int:
-        """Return the mask of some fields.
-
-        Raises:
-            MalformedError: As for `checked`.
-        """
+        """Return the mask of some fields; `MalformedError` as `checked`."""
         return sum(1 << index for index in self.checked(indices))
 
     def checked(self, indices: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `indices` if they are fields of this dataset, strictly increasing, at least one.
-
-        Raises:
-            MalformedError: They are not.
-        """
+        """Return `indices` if they are fields of this dataset, strictly increasing, at least one; else `MalformedError`."""
         ordered = all(a < b for a, b in pairwise(indices))
         if not indices or not ordered or indices[0] < 0 or indices[-1] >= len(self.names):
             raise MalformedError("field indices must be increasing, and within the schema")

@@ -1,14 +1,14 @@
 """What the contracts hold, as Python objects: the state that `ledger.state` rebuilds from events.
 
-Objects refer to each other instead of naming ids, so that a decision follows references; no
-reference leads back, so memory is freed at once. They change in place: a history of millions of
-accesses cannot copy. Only `ledger.state.apply` changes them; everybody else reads.
-
-Ids and roots are 32 bytes, addresses 20 bytes, times seconds since 1970, sets of fields bitmaps,
-signers ERC-7913 bytes.
+Objects refer to each other instead of naming ids; no reference leads back, so memory is freed at
+once. They change in place, since a history of millions of accesses cannot copy: only
+`ledger.state.apply` changes them. Ids and roots are 32 bytes, addresses 20, times seconds since
+1970, sets of fields bitmaps, signers ERC-7913 bytes.
 
 Source: the storage of contracts/*.sol.
 """
+
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -26,8 +26,6 @@ class Delays(msgspec.Struct, frozen=True):
 
 
 class Party(msgspec.Struct, gc=False):
-    """Somebody who was ever admitted."""
-
     name: str
     roles: int
     """`ledger.enumerations.Roles` as a number."""
@@ -36,20 +34,15 @@ class Party(msgspec.Struct, gc=False):
     """Exclusive; zero when never restricted."""
     encryption_key: bytes = b""
     recorders: set[bytes] = set()
-    """Whom it named to record its requests."""
 
 
 class Admission(msgspec.Struct, frozen=True, gc=False):
-    """An admission that is announced."""
-
     roles: int
     name: str
     effective_at: int
 
 
 class Publication(msgspec.Struct, frozen=True, gc=False):
-    """One version of a dataset."""
-
     root: bytes
     count: int
     base: int
@@ -59,8 +52,6 @@ class Publication(msgspec.Struct, frozen=True, gc=False):
 
 
 class Order(msgspec.Struct, gc=False):
-    """An emergency order."""
-
     id: bytes
     dataset: bytes
     purpose: bytes
@@ -75,8 +66,6 @@ class Order(msgspec.Struct, gc=False):
 
 
 class Dataset(msgspec.Struct, gc=False):
-    """A dataset of a provider."""
-
     id: bytes
     provider: bytes
     code: str
@@ -100,8 +89,6 @@ class Dataset(msgspec.Struct, gc=False):
 
 
 class Purpose(msgspec.Struct, gc=False):
-    """A purpose and its bounds."""
-
     code: str
     max_validity: int
     max_uses: int
@@ -115,8 +102,6 @@ class Purpose(msgspec.Struct, gc=False):
 
 
 class Application(msgspec.Struct, gc=False):
-    """A consumer's application for a dataset and a purpose."""
-
     consumer: bytes
     dataset: Dataset
     purpose: bytes
@@ -228,105 +213,65 @@ class Authorization(msgspec.Struct, gc=False):
 
 
 class EventChain(msgspec.Struct, gc=False):
-    """How far the numbered events of one contract have got. Source: contracts/interfaces/INumbered.sol."""
+    """How far the numbered events of one contract have got (contracts/interfaces/INumbered.sol)."""
 
     count: int = 0
     head: bytes = bytes(24)
 
 
+@dataclass(slots=True, eq=False)
 class State:
-    """Everything that the five contracts hold, as far as events tell.
+    """Everything that the five contracts hold, as far as events tell; by id or address where nothing else is said."""
 
-    Attributes:
-        delays: Fixed at deployment.
-        founding: Transaction that deployed the registry; empty before it.
-        authority: The account at the head of the registry; None before the registry is deployed.
-        parties: By address.
-        names: The party whose name it is or was.
-        admissions: That the present authority announced, by party; also those that lapsed.
-        changes: That it announced, by what they are about, with the second from which they can be made;
-            also those that lapsed.
-        veto_until: Until when (exclusive) regulators who are none any more may veto.
-        verifiers: Of signatures, by address.
-        successors: Of identity authorities, by address.
-        announced: The newest address of each announced contract, by name.
-        datasets: By id; as are orders, purposes, applications, agreements, subjects and
-            authorizations.
-        numbered: Agreements by number, from 1.
-        supervisors: Machines that may suspend agreements, each with the regulator who appointed it.
-        terms: By agreement's number, round and fields.
-        tombstones: Revocations that came before their grant: authorization and subject.
-        voided: Uses that were given back: authorization, and number of the access.
-        nonces: Per consumer, the request nonces that were used: 256 of them in a word, as on chain.
-        sequence: Number of accesses.
-        head: Running hash over all accesses.
-        unclosed: Transaction of accesses whose call of `record` has not ended yet; empty for none.
-        unclosed_consumers: Whose accesses these are.
-        chains: Of the numbered events, by contract.
-    """
-
-    __slots__ = (
-        "admissions",
-        "agreements",
-        "announced",
-        "applications",
-        "authority",
-        "authorizations",
-        "chains",
-        "changes",
-        "datasets",
-        "delays",
-        "founding",
-        "head",
-        "names",
-        "nonces",
-        "numbered",
-        "orders",
-        "parties",
-        "purposes",
-        "sequence",
-        "subjects",
-        "successors",
-        "supervisors",
-        "terms",
-        "tombstones",
-        "unclosed",
-        "unclosed_consumers",
-        "verifiers",
-        "veto_until",
-        "voided",
-    )
-
-    def __init__(self, delays: Delays) -> None:
-        self.delays = delays
-        self.founding = b""
-        self.authority: bytes | None = None
-        self.parties: dict[bytes, Party] = {}
-        self.names: dict[str, bytes] = {}
-        self.admissions: dict[bytes, Admission] = {}
-        self.changes: dict[tuple[Change, bytes, bytes], int] = {}
-        self.veto_until: dict[bytes, int] = {}
-        self.verifiers: set[bytes] = set()
-        self.successors: dict[bytes, bytes] = {}
-        self.announced: dict[str, bytes] = {}
-        self.datasets: dict[bytes, Dataset] = {}
-        self.orders: dict[bytes, Order] = {}
-        self.purposes: dict[bytes, Purpose] = {}
-        self.applications: dict[bytes, Application] = {}
-        self.agreements: dict[bytes, Agreement] = {}
-        self.numbered: dict[int, Agreement] = {}
-        self.supervisors: dict[bytes, bytes] = {}
-        self.subjects: dict[bytes, Subject] = {}
-        self.authorizations: dict[bytes, Authorization] = {}
-        self.terms: dict[tuple[int, int, int], Terms] = {}
-        self.tombstones: set[tuple[bytes, bytes]] = set()
-        self.voided: set[tuple[bytes, int]] = set()
-        self.nonces: dict[bytes, dict[int, int]] = {}
-        self.sequence = 0
-        self.head = ZERO_WORD
-        self.unclosed = b""
-        self.unclosed_consumers: set[bytes] = set()
-        self.chains: dict[bytes, EventChain] = {}
+    delays: Delays
+    founding: bytes = b""
+    """Transaction that deployed the registry; empty before it."""
+    authority: bytes | None = None
+    """The account at the head of the registry; None before the registry is deployed."""
+    parties: dict[bytes, Party] = field(default_factory=dict)
+    names: dict[str, bytes] = field(default_factory=dict)
+    """The party whose name it is or was."""
+    admissions: dict[bytes, Admission] = field(default_factory=dict)
+    """That the present authority announced, by party; also those that lapsed."""
+    changes: dict[tuple[Change, bytes, bytes], int] = field(default_factory=dict)
+    """That it announced, by what they are about, with the second from which they can be made; also those that lapsed."""
+    veto_until: dict[bytes, int] = field(default_factory=dict)
+    """Until when (exclusive) regulators who are none any more may veto."""
+    verifiers: set[bytes] = field(default_factory=set)
+    """Of signatures."""
+    successors: dict[bytes, bytes] = field(default_factory=dict)
+    """Of identity authorities."""
+    announced: dict[str, bytes] = field(default_factory=dict)
+    """The newest address of each announced contract, by name."""
+    datasets: dict[bytes, Dataset] = field(default_factory=dict)
+    orders: dict[bytes, Order] = field(default_factory=dict)
+    purposes: dict[bytes, Purpose] = field(default_factory=dict)
+    applications: dict[bytes, Application] = field(default_factory=dict)
+    agreements: dict[bytes, Agreement] = field(default_factory=dict)
+    numbered: dict[int, Agreement] = field(default_factory=dict)
+    """Agreements by number, from 1."""
+    supervisors: dict[bytes, bytes] = field(default_factory=dict)
+    """Machines that may suspend agreements, each with the regulator who appointed it."""
+    subjects: dict[bytes, Subject] = field(default_factory=dict)
+    authorizations: dict[bytes, Authorization] = field(default_factory=dict)
+    terms: dict[tuple[int, int, int], Terms] = field(default_factory=dict)
+    """By agreement's number, round and fields."""
+    tombstones: set[tuple[bytes, bytes]] = field(default_factory=set)
+    """Revocations that came before their grant: authorization and subject."""
+    voided: set[tuple[bytes, int]] = field(default_factory=set)
+    """Uses that were given back: authorization, and number of the access."""
+    nonces: dict[bytes, dict[int, int]] = field(default_factory=dict)
+    """Per consumer, the request nonces that were used: 256 of them in a word, as on chain."""
+    sequence: int = 0
+    """Number of accesses."""
+    head: bytes = ZERO_WORD
+    """Running hash over all accesses."""
+    unclosed: bytes = b""
+    """Transaction of accesses whose call of `record` has not ended yet; empty for none."""
+    unclosed_consumers: set[bytes] = field(default_factory=set)
+    """Whose accesses these are."""
+    chains: dict[bytes, EventChain] = field(default_factory=dict)
+    """Of the numbered events, by contract."""
 
     def nonce_used(self, consumer: bytes, nonce: int) -> bool:
         """Whether a consumer's request with this nonce was recorded."""
@@ -334,6 +279,6 @@ class State:
         return words is not None and words.get(nonce >> 8, 0) >> (nonce & 0xFF) & 1 == 1
 
     def use_nonce(self, consumer: bytes, nonce: int) -> None:
-        """Remember a consumer's nonce. For `ledger.state` only."""
+        """For `ledger.state` only."""
         words = self.nonces.setdefault(consumer, {})
         words[nonce >> 8] = words.get(nonce >> 8, 0) | 1 << (nonce & 0xFF)

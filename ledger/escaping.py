@@ -1,8 +1,8 @@
 r"""Showing somebody else's text: what is not plain is escaped, for terminals, HTML, tables and JSON.
 
-A text that came from a party, from the chain or from a file may hold anything: sequences that repaint a
-terminal, characters that turn or hide what stands beside them, formulas. Nothing of it is lost or
-replaced by a guess: what cannot be shown as it is stands there as its number, `\u{202E}`.
+A text of a party, of the chain or of a file may hold anything: sequences that repaint a terminal,
+characters that turn or hide what stands beside them, formulas. What cannot be shown as it is stands
+there as its number, `\u{202E}`; nothing is lost.
 
 Source: docs/spec/plain-text.md.
 """
@@ -22,12 +22,7 @@ _UNENCODABLE: Final = "quancheng.escape"
 
 
 def escape_text(text: str, encoding: str = "utf-8") -> str:
-    r"""Return a text on one line in which everything that is not plain stands as `\u{NUMBER}`.
-
-    Args:
-        text: anything.
-        encoding: of where it is shown; what it does not have is escaped too.
-    """
+    r"""Return a text on one line in which everything that is not plain, or not in `encoding`, stands as `\u{NUMBER}`."""
     return _fit(FOREIGN.sub(lambda found: _escape(found[0]), text), encoding)
 
 
@@ -47,12 +42,7 @@ def escape_cell(text: str) -> str:
 
 
 def escape_json(document: str, encoding: str = "utf-8") -> str:
-    """Return a JSON document that says the same and is plain; it may be on several lines.
-
-    Args:
-        document: JSON; its strings have no line feed as it is.
-        encoding: of where it is shown.
-    """
+    """Return a JSON document that says the same and is plain; it may be on several lines."""
 
     def escape(found: re.Match[str]) -> str:
         return _json_escape(found[0])

@@ -29,13 +29,10 @@ class _Armed:
 
 
 def arm(setting: str) -> None:
-    """Arm one failpoint, or none with an empty setting.
-
-    Args:
-        setting: a name, or a name and how many times it is passed before: `after_send:3`.
+    """Arm one failpoint: a name, or a name and how many times it is passed before (`after_send:3`); empty for none.
 
     Raises:
-        LedgerError: there is none of this name.
+            LedgerError: there is none of this name.
     """
     name, _, passes = setting.partition(":")
     if name and (name not in NAMES or not (passes or "0").isdigit()):

@@ -26,14 +26,10 @@ def to_hex(data: bytes) -> str:
 
 
 def from_hex(text: str, length: int | None = None) -> bytes:
-    """Return the bytes of a 0x string.
-
-    Args:
-        text: 0x and an even number of hexadecimal digits, of either case.
-        length: how many bytes there must be; any number when None.
+    """Return the bytes of a 0x string: an even number of digits of either case, of `length` bytes if given.
 
     Raises:
-        HexError: no 0x in front, another character than a digit, odd, or another length.
+            HexError: no 0x in front, another character than a digit, odd, or another length.
     """
     if text[:2] != "0x":
         raise HexError("not a 0x string: 0x is missing in front")
@@ -51,11 +47,7 @@ def from_hex(text: str, length: int | None = None) -> bytes:
 
 
 def checksum_address(address: bytes) -> str:
-    """Return an address in the mixed case that carries a checksum (EIP-55), for people to read.
-
-    Raises:
-        HexError: not 20 bytes.
-    """
+    """Return an address in the mixed case that carries a checksum (EIP-55), for people; `HexError` if not 20 bytes."""
     if len(address) != ADDRESS_LENGTH:
         raise HexError(f"an address has {ADDRESS_LENGTH} bytes, this has {len(address)}")
     digits = address.hex()
@@ -67,11 +59,7 @@ def checksum_address(address: bytes) -> str:
 
 
 def parse_address(text: str) -> bytes:
-    """Return the 20 bytes of an address, written all in lowercase or with a right checksum.
-
-    Raises:
-        HexError: not an address, or mixed case whose checksum (EIP-55) is wrong.
-    """
+    """Return an address written all in lowercase or with a right checksum; else `HexError`."""
     address = from_hex(text, ADDRESS_LENGTH)
     # The checksum costs a Keccak, so it is computed only when it is asked for.
     if text != to_hex(address) and text != checksum_address(address):

@@ -8,15 +8,15 @@ expires=61;nonce="...";keyid="erc8128:31337:0x..."
     Content-Digest: sha-256=:<32 bytes, base64>:
 
 Covered are method, authority and path always, the query if there is one, the digest of the body if
-there is one, and nothing else; their order is free. All four parameters are there, nothing else;
-their order is free. The signature is `personal_sign` (EIP-191) over the signature base. What does
-not have exactly this shape is refused: a signature that could be read in two ways is worth nothing.
+there is one, and nothing else; all four parameters are there, nothing else; the order of both is
+free. The signature is `personal_sign` (EIP-191) over the signature base. What does not have exactly
+this shape is refused: a signature that could be read in two ways is worth nothing.
 
-This module is pure: it knows neither clock nor memory. The caller gives the time, and remembers
-(address, nonce) until `expires`: `verify_request` does not know whether it saw the request before.
+This module knows neither clock nor memory: the caller gives the time, and remembers (address,
+nonce) until `expires`.
 
-Source: RFC 9421 clauses 2.2, 2.3, 2.5, 3.1, 3.2, 4.1, 4.2; RFC 9530 clause 2; RFC 9651; ERC-8128 (draft);
-docs/spec/http-signatures.md.
+Source: RFC 9421 clauses 2.2, 2.3, 2.5, 3.1, 3.2, 4.1, 4.2; RFC 9530 clause 2; RFC 9651; ERC-8128
+(draft); docs/spec/http-signatures.md.
 """
 
 import re
@@ -75,7 +75,7 @@ _QUERY: Final = re.compile(r"[!-\"$-~]*")  # visible ASCII without #
 
 
 class HttpSignatureError(LedgerError):
-    """Root of why a request does not count as signed."""
+    """A request does not count as signed, or cannot be."""
 
 
 class SignatureHeaders(msgspec.Struct, frozen=True):
@@ -86,7 +86,6 @@ class SignatureHeaders(msgspec.Struct, frozen=True):
     content_digest: str | None = None
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Return the headers by name, to be sent."""
         pairs = [("Signature-Input", self.signature_input), ("Signature", self.signature)]
         if self.content_digest is not None:
             pairs.append(("Content-Digest", self.content_digest))
@@ -94,8 +93,6 @@ class SignatureHeaders(msgspec.Struct, frozen=True):
 
 
 class SignatureInput(msgspec.Struct, frozen=True):
-    """What Signature-Input says."""
-
     label: str
     covered: tuple[str, ...]
     created: int
@@ -110,12 +107,8 @@ class SignatureInput(msgspec.Struct, frozen=True):
 class RequestSignerError(HttpSignatureError):
     """The signature is not of the account that keyid names, or not over this request.
 
-    Or the account is a contract: only the chain can check what counts as its signature (ERC-1271).
-
-    Attributes:
-        request: what would be signed.
-        digest: what the signature would be over, 32 bytes.
-        signature: as it came.
+    Or the account is a contract: only the chain can check what counts as its signature (ERC-1271),
+    over `digest` (32 bytes).
     """
 
     def __init__(
@@ -128,14 +121,9 @@ class RequestSignerError(HttpSignatureError):
 
 
 class RequestTarget(msgspec.Struct, frozen=True):
-    """What a request is aimed at, as it travels.
-
-    Raises:
-        HttpSignatureError: a part has another form than described.
-    """
+    """What a request is aimed at, as it travels; `HttpSignatureError` if a part has another form."""
 
     method: str
-    """In capitals."""
     authority: str
     """Host and port in lowercase, without the scheme's usual port: see `authority_of`."""
     path: str
@@ -155,13 +143,12 @@ class RequestTarget(msgspec.Struct, frozen=True):
 
 
 class VerifiedRequest(msgspec.Struct, frozen=True):
-    """Who signed a request, and what must be remembered of it."""
+    """Who signed a request, and what must be remembered of it; times are seconds since 1970."""
 
     address: bytes
     nonce: str
     """Together with the address to be remembered until `expires`; a second one is a replay."""
     created: int
-    """Seconds since 1970, like the next."""
     expires: int
     content_digest: bytes | None
     """SHA-256 that the body has to have; None when there is none."""
@@ -173,11 +160,7 @@ def authority_of(host: str, scheme: str) -> str:
 
 
 def target_of(method: str, url: str) -> RequestTarget:
-    """Return the target of a request to an absolute http or https URL, percent-encoded.
-
-    Raises:
-        HttpSignatureError: another scheme, user information, or characters not encoded.
-    """
+    """Return the target of a request to an absolute http or https URL, percent-encoded; else `HttpSignatureError`."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -193,7 +176,6 @@ def target_of(method: str, url: str) -> RequestTarget:
 
 
 def body_digest(body: bytes) -> bytes | None:
-    """Return the SHA-256 of a body, or None when there is no body to sign."""
     return sha256(body).digest() if body else None
 
 
@@ -207,20 +189,11 @@ def sign_request(
     lifetime: int = USUAL_LIFETIME,
     nonce: str | None = None,
 ) -> SignatureHeaders:
-    """Sign a request with an account's key.
-
-    Args:
-        target: method and URL.
-        content_digest: SHA-256 of the body (`body_digest`); None when there is no body.
-        private_key: 32 bytes.
-        chain_id: of the deployment that the receiver belongs to.
-        created: now, seconds since 1970.
-        lifetime: seconds for which the request may be sent.
-        nonce: drawn at random when not given.
+    """Sign a request with an account's key for `lifetime` seconds; the nonce is drawn unless given.
 
     Raises:
-        SigningError: not a private key.
-        HttpSignatureError: a nonce that was given has another form than the profile's.
+            SigningError: not a private key.
+            HttpSignatureError: a nonce that was given has another form than the profile's.
     """
     covered = _to_be_covered(target, has_digest=content_digest is not None)
     parameters = format_parameters(
@@ -246,11 +219,7 @@ def verify_request(
     max_lifetime: int = MOST_LIFETIME,
     clock_skew: int = CLOCK_SKEW,
 ) -> VerifiedRequest:
-    """Return who signed a request that is here in full. The nonce is the caller's to check.
-
-    Raises:
-        HttpSignatureError: its subclass says why the request does not count as signed.
-    """
+    """Return who signed a request that is here in full; the nonce is the caller's to check. Raises as for the head."""
     request = verify_request_head(
         target,
         headers,
@@ -277,20 +246,11 @@ def verify_request_head(
 ) -> VerifiedRequest:
     """Return who signed a request whose body is still to come, as for a large upload.
 
-    What the body must hash to is in the result; nothing of it may take effect before
-    `verify_content` has passed.
-
-    Args:
-        target: what the request was aimed at.
-        headers: see `received_headers`.
-        has_body: whether any content follows; then its digest must be signed.
-        chain_id: the chain that the receiver is on.
-        now: seconds since 1970.
-        max_lifetime: seconds from created to expires at most.
-        clock_skew: seconds by which `created` may lie in the future.
+    Nothing of the body may take effect before `verify_content` has passed.
 
     Raises:
-        HttpSignatureError: its subclass says why the request does not count as signed.
+            HttpSignatureError: why the request does not count as signed; `RequestSignerError` if
+            only the chain could still say that it does.
     """
     signed = parse_input(headers.signature_input)
     signature = parse_signature(headers.signature, signed.label)
@@ -321,11 +281,7 @@ def verify_request_head(
 
 
 def verify_content(request: VerifiedRequest, digest: bytes) -> VerifiedRequest:
-    """Return the request if its body has this SHA-256.
-
-    Raises:
-        HttpSignatureError: another body was signed, or none.
-    """
+    """Return the request if its body has this SHA-256; else `HttpSignatureError`."""
     if request.content_digest != digest:
         raise HttpSignatureError("the body is not the one that was signed")
     return request
@@ -334,16 +290,10 @@ def verify_content(request: VerifiedRequest, digest: bytes) -> VerifiedRequest:
 def signature_base(
     target: RequestTarget, content_digest: str | None, covered: Iterable[str], parameters: str
 ) -> bytes:
-    """Return the signature base of RFC 9421 clause 2.5.
+    """Return the signature base of RFC 9421 clause 2.5; `HttpSignatureError` for a component that is none here.
 
-    Args:
-        target: gives `@method`, `@authority`, `@path` and `@query`.
-        content_digest: the header's value, if it is covered.
-        covered: names of the components in the order signed.
-        parameters: the inner list with its parameters, as in Signature-Input.
-
-    Raises:
-        HttpSignatureError: a component that this profile does not have.
+    `content_digest` is the header's value, `covered` the names in the order signed, `parameters`
+    the inner list with its parameters as in Signature-Input.
     """
     values = {
         "@method": target.method,
@@ -394,8 +344,8 @@ def received_headers(pairs: Iterable[tuple[str, str]]) -> SignatureHeaders:
     """Pick the three headers out of all that a request came with.
 
     Raises:
-        HttpSignatureError: Signature-Input or Signature is not there.
-        HttpSignatureError: one of the three, or Host, is there twice.
+            HttpSignatureError: Signature-Input or Signature is missing, or one of the three, or
+            Host, is there twice.
     """
     found: dict[str, str] = {}
     for name, value in pairs:
@@ -421,11 +371,7 @@ def format_parameters(
     chain_id: int,
     address: bytes,
 ) -> str:
-    """Return the inner list with its parameters, the value of `@signature-params`.
-
-    Raises:
-        HttpSignatureError: the nonce has another form than the profile's.
-    """
+    """Return the inner list with its parameters, the value of `@signature-params`."""
     _check_nonce(nonce)
     names = " ".join(f'"{name}"' for name in covered)
     key_id = f"erc8128:{chain_id}:{to_hex(address)}"
@@ -449,11 +395,7 @@ def format_signature(
 
 
 def parse_input(text: str) -> SignatureInput:
-    """Return what a Signature-Input says.
-
-    Raises:
-        HttpSignatureError: another shape, or other parameters, than the profile's.
-    """
+    """Return what a Signature-Input says; `HttpSignatureError` for another shape, or other parameters."""
     match = _INPUT.fullmatch(text)
     if match is None:
         raise HttpSignatureError("Signature-Input does not have the profile's shape")
@@ -477,11 +419,7 @@ def parse_input(text: str) -> SignatureInput:
 
 
 def parse_signature(text: str, label: str) -> bytes:
-    """Return the bytes of a Signature with this label.
-
-    Raises:
-        HttpSignatureError: another shape, another label, or no canonical base64.
-    """
+    """Return the bytes of a Signature with this label; `HttpSignatureError` for anything else."""
     match = _SIGNATURE.fullmatch(text)
     if match is None:
         raise HttpSignatureError("Signature does not have the profile's shape")
@@ -491,11 +429,7 @@ def parse_signature(text: str, label: str) -> bytes:
 
 
 def parse_digest(text: str) -> bytes:
-    """Return the SHA-256 in a Content-Digest, 32 bytes.
-
-    Raises:
-        HttpSignatureError: anything but one sha-256.
-    """
+    """Return the SHA-256 in a Content-Digest, 32 bytes; `HttpSignatureError` for anything but one sha-256."""
     match = _DIGEST.fullmatch(text)
     if match is None:
         raise HttpSignatureError("Content-Digest is not exactly one sha-256")

@@ -46,11 +46,7 @@ class IdentifierError(LedgerError, ValueError):
 
 
 def resident_check_character(body: str) -> str:
-    """Return the check character of a resident id's first 17 digits (GB 11643-1999).
-
-    Raises:
-        IdentifierError: `body` is not 17 digits.
-    """
+    """Return the check character of a resident id's first 17 digits; `IdentifierError` if they are none."""
     if re.fullmatch(r"[0-9]{17}", body) is None:
         raise IdentifierError("the body of a resident id is 17 digits")
     total = sum(int(digit) * weight for digit, weight in zip(body, _RESIDENT_WEIGHTS, strict=True))
@@ -58,11 +54,7 @@ def resident_check_character(body: str) -> str:
 
 
 def credit_check_character(body: str) -> str:
-    """Return the check character of a credit code's first 17 characters (GB 32100-2015).
-
-    Raises:
-        IdentifierError: `body` is not 17 characters of the credit code's alphabet.
-    """
+    """Return the check character of a credit code's first 17 characters; `IdentifierError` if they are none."""
     if re.fullmatch(rf"[{CREDIT_CODE_ALPHABET}]{{17}}", body) is None:
         raise IdentifierError("the body of a credit code is 17 characters of its alphabet")
     total = sum(
@@ -77,10 +69,7 @@ def verify_resident_id(text: str) -> str:
 
     The division's six digits are not looked up: divisions are renamed and merged while people keep
     their numbers, and the permanent residence cards of foreigners (since 2023) use them otherwise.
-
-    Raises:
-        IdentifierError: not 17 digits (the first not 0) and a digit or X, places 7 to 14 are no date of the
-            calendar, or the last character does not belong to the others.
+    Raises `IdentifierError`, also for a date that is none.
     """
     number = text.strip().upper()
     if _RESIDENT_ID.fullmatch(number) is None:
@@ -98,13 +87,10 @@ def verify_resident_id(text: str) -> str:
 
 
 def verify_credit_code(text: str) -> str:
-    """Return the credit code in `text`, without blanks around it and in capitals.
+    """Return the credit code in `text`, without blanks around it and in capitals. Raises `IdentifierError`.
 
-    The organization code inside it has a check character of its own (GB 11714), which is not checked:
-    the last one covers it already.
-
-    Raises:
-        IdentifierError: another length, a character where it may not be, or a wrong last one.
+    The check character of the organization code inside it (GB 11714) is not looked at: the last one
+    covers it.
     """
     code = text.strip().upper()
     if _CREDIT_CODE.fullmatch(code) is None:

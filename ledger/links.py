@@ -1,10 +1,8 @@
 """Links: which of them ties a dataset's owner to a subject now, and which does not any more.
 
-A link is the identity authority's word, kept by whoever was given it. So that a wrong one can be
-corrected it lasts 30 days at most, and the authority ends all of a subject's at once on chain
-(`endLinks`). Its times are the authority's own to write; whoever relies on a link therefore bounds them
-by block times. The same judgement is made by the gateway before it records, by each keyholder before
-it releases, and by replay afterwards.
+A link is the identity authority's word. So that a wrong one can be corrected it lasts 30 days at
+most, and the authority ends all of a subject's at once on chain (`endLinks`). Its times are the
+authority's own to write, so block times bound them. Gateway, keyholders and replay judge alike.
 
 Source: docs/spec/identity.md, "Links".
 """
@@ -31,8 +29,6 @@ LINK_RENEWAL: Final = 7 * 86_400
 
 
 class LinkFault(Enum):
-    """Why a link does not count."""
-
     OVER = "it is over"
     TOO_LONG = "it lasts longer than 30 days"
     AHEAD = "it is issued ahead of time"
@@ -52,7 +48,8 @@ class LinkBounds(msgspec.Struct, frozen=True):
 def link_bounds(state: State, subject: bytes) -> LinkBounds:
     """Return which links of a subject count, by the state of the chain at a block.
 
-    An authority that was withdrawn signs nothing that counts; its successor must be named and active.
+    An authority that was withdrawn signs nothing that counts; its successor must be named and
+    active.
     """
     known = state.subjects.get(subject)
     if known is None:
@@ -65,13 +62,9 @@ def link_bounds(state: State, subject: bytes) -> LinkBounds:
 def find_link_fault(
     link: SubjectLink, signer: bytes, bounds: LinkBounds, at: int
 ) -> LinkFault | None:
-    """Return why a link does not count; None when it does.
+    """Return why a link does not count at a block's time; None when it does.
 
-    Args:
-        link: Of a subject and a dataset that were compared already.
-        signer: Who signed it.
-        bounds: What the chain says of the subject.
-        at: Time of the block at which it is judged, seconds since 1970.
+    That it is of the subject and dataset in question was compared before.
     """
     if signer not in bounds.authorities:
         return LinkFault.FOREIGN
@@ -89,14 +82,6 @@ def find_link_fault(
 def make_link(
     subject: bytes, dataset: bytes, owner: bytes, *, at: int, links_from: int
 ) -> SubjectLink:
-    """Return a link that counts from now on, for as long as a link may.
-
-    Args:
-        subject: 32 bytes, like the next.
-        dataset: Its id.
-        owner: Who the subject is in it.
-        at: Time of the newest block.
-        links_from: Of the subject: a link of that second would be ended with the others.
-    """
+    """Return a link that counts from the newest block's time on, for as long as a link may."""
     issued_at = max(at, links_from + 1)
     return SubjectLink(subject, dataset, owner, issued_at, issued_at + MAX_LINK_LIFETIME)

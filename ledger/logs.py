@@ -1,8 +1,7 @@
 """Structured logs of every service: one JSON object a line on standard error.
 
-An event has a fixed name and says where and how much, never who or what: payloads, keys, signatures,
-tokens, ids of people and paths of requests (which hold ids) are not logged. `ALLOWED` is the list of
-everything that may appear; what is not on it is dropped, so that a careless call shows nothing.
+An event has a fixed name and says where and how much, never who or what. `ALLOWED` is all that may
+appear; what is not on it is dropped, so that a careless call shows nothing.
 """
 
 import json
@@ -45,18 +44,12 @@ ALLOWED: Final = frozenset(
 """Names of values that may be logged."""
 
 Loggable = str | int | float | None
-"""What a value may be."""
 
 _own: Final = logging.getLogger("quancheng")
 
 
 def configure_logs(level: str, stream: TextIO | None = None) -> None:
-    """Set up the logs of this process; libraries' own go the same way, from warnings on.
-
-    Args:
-        level: Lowest level that is written: debug, info, warning or error.
-        stream: Where to; standard error when None.
-    """
+    """Set up the logs of this process from a level on (debug, info, warning, error); libraries' from warnings on."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     root = logging.getLogger()
     root.handlers[:] = [_Lines(stream or sys.stderr)]
@@ -68,19 +61,19 @@ class Log:
     """Takes an event's name, and values whose names are `ALLOWED`."""
 
     def debug(self, event: str, **values: Loggable) -> None:
-        """Tell what only somebody who looks for something wants to know."""
+        """For who looks for something."""
         _tell(logging.DEBUG, event, values)
 
     def info(self, event: str, **values: Loggable) -> None:
-        """Tell what goes as it should."""
+        """For what goes as it should."""
         _tell(logging.INFO, event, values)
 
     def warning(self, event: str, **values: Loggable) -> None:
-        """Tell what goes wrong, and is tried again or got over."""
+        """For what goes wrong, and is tried again or got over."""
         _tell(logging.WARNING, event, values)
 
     def error(self, event: str, **values: Loggable) -> None:
-        """Tell what somebody should look into."""
+        """For what somebody should look into."""
         _tell(logging.ERROR, event, values)
 
 
@@ -143,5 +136,4 @@ def _iso(seconds: float) -> str:
 
 
 def _type_name(value: object) -> str:
-    """Stand in for a value that is no `Loggable`."""
     return type(value).__name__

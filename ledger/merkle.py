@@ -1,17 +1,17 @@
 """Merkle trees as in RFC 6962, section 2.1 (the same as RFC 9162, section 2.1), over SHA-256.
 
-A tree is given by its leaf *hashes*, 32 bytes each, which others compute (`leaf_hash` for plain data,
-`ledger.encoding` for what Quancheng commits to). The RFC defines the tree by splitting at powers of
-two; here it is built level by level, a last node without a sibling moving up unchanged, which gives
-the same tree. `Level i` has ceil(size / 2^i) nodes.
+A tree is given by its leaf *hashes*, 32 bytes each (`leaf_hash` for plain data, `ledger.encoding`
+for what Quancheng commits to). The RFC splits at powers of two; here it is built level by level, a
+last node without a sibling moving up unchanged, which gives the same tree.
 
 An inclusion proof is the RFC's audit path. A range proof generalizes it to the run of leaves
-[start, end): on each level, from the leaves up, the node left of the run if the run starts at an odd
-place, then the node right of it if it ends at an odd place and there is one. These are the roots of
-the subtrees that hold all the other leaves, so a run cannot be made shorter, longer or moved.
+[start, end): on each level, from the leaves up, the node left of the run if the run starts at an
+odd place, then the node right of it if it ends at an odd place and there is one. These are the
+roots of the subtrees that hold all the other leaves, so a run cannot be made shorter, longer or
+moved.
 
-A root alone does not say how many leaves there are. Proofs are therefore checked against a
-`TreeHead`, root *and* size, both from a source that is trusted (for a publication: the chain).
+A root alone does not say how many leaves there are: proofs are checked against root *and* size,
+both from a source that is trusted (for a publication: the chain).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -80,31 +80,20 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
 
 
 class StreamingRoot:
-    """The root of leaves that come one by one, in O(log n) memory.
-
-    It keeps the roots of the full subtrees to the left, one for each bit of the size that is set.
-    """
+    """The root of leaves that come in order, in O(log n) memory: the roots of the full subtrees to the left."""
 
     def __init__(self) -> None:
         self._size = 0
         self._subtrees: list[bytes] = []
 
     def add(self, leaf: bytes) -> None:
-        """Append a leaf hash.
-
-        Raises:
-            MalformedError: It does not have 32 bytes.
-        """
+        """Append a leaf hash; `MalformedError` if it does not have 32 bytes."""
         if len(leaf) != SIZE:
             raise MalformedError(f"a leaf hash has {len(leaf)} bytes instead of {SIZE}")
         self._append(leaf, 1)
 
     def extend(self, leaves: Sequence[bytes]) -> None:
-        """Append many leaf hashes: faster than one by one, and the same.
-
-        Raises:
-            MalformedError: One of them does not have 32 bytes; nothing was appended.
-        """
+        """Append many at once: faster, and the same. Raises as `add`, before anything is appended."""
         if set(map(len, leaves)) - {SIZE}:
             raise MalformedError(f"a leaf hash does not have {SIZE} bytes")
         start = 0
@@ -127,7 +116,6 @@ class StreamingRoot:
         self._size += width
 
     def head(self) -> TreeHead:
-        """Return size and root of what was added so far."""
         if not self._subtrees:
             return TreeHead(0, EMPTY_ROOT)
         *others, root = self._subtrees
@@ -139,15 +127,11 @@ class StreamingRoot:
 class MerkleTree:
     """A whole tree, to make proofs from: about 64 bytes for each leaf.
 
-    Levels are kept as bytes, 32 for each node, so they can be stored and mapped as they are.
+    Levels are bytes, 32 for each node, so they can be stored and mapped as they are. Those given
+    are not recomputed: `MalformedError` if their lengths are not those of a tree.
     """
 
     def __init__(self, levels: Sequence[bytes | memoryview]) -> None:
-        """Take over levels that `MerkleTree.build` made.
-
-        Raises:
-            MalformedError: Their lengths are not those of a tree. Hashes are not recomputed.
-        """
         size = len(levels[0]) // SIZE if levels else 0
         if [len(level) for level in levels] != [SIZE * width for width in _widths(size)]:
             raise MalformedError("the levels do not have the lengths of a tree's levels")
@@ -156,11 +140,7 @@ class MerkleTree:
 
     @classmethod
     def build(cls, leaves: bytes | bytearray | memoryview) -> "MerkleTree":
-        """Compute the tree over leaf hashes that are written one after the other.
-
-        Raises:
-            MalformedError: The length is not a multiple of 32.
-        """
+        """Compute the tree over leaf hashes one after the other; `MalformedError` if not 32 bytes each."""
         if len(leaves) % SIZE:
             raise MalformedError("the leaf hashes are not 32 bytes each")
         levels = [bytes(leaves)] if leaves else []
@@ -170,11 +150,7 @@ class MerkleTree:
 
     @classmethod
     def of(cls, leaves: Iterable[bytes]) -> "MerkleTree":
-        """Compute the tree over leaf hashes.
-
-        Raises:
-            MalformedError: The hashes are not 32 bytes each.
-        """
+        """Compute the tree over leaf hashes; raises as `build`."""
         return cls.build(b"".join(leaves))
 
     @property
@@ -192,29 +168,17 @@ class MerkleTree:
         return TreeHead(self._size, bytes(self._levels[-1]) if self._levels else EMPTY_ROOT)
 
     def leaf(self, index: int) -> bytes:
-        """Return the hash of one leaf.
-
-        Raises:
-            MalformedError: There is no such leaf.
-        """
+        """Return the hash of one leaf; `MalformedError` if there is none such."""
         if not 0 <= index < self._size:
             raise MalformedError(f"the tree of {self._size} leaves has no leaf {index}")
         return self._node(0, index)
 
     def prove_inclusion(self, index: int) -> InclusionProof:
-        """Prove that leaf `index` is in the tree.
-
-        Raises:
-            MalformedError: There is no such leaf.
-        """
+        """Prove that leaf `index` is in the tree; `MalformedError` if there is none such."""
         return InclusionProof(index, self._size, self._complement(index, index + 1))
 
     def prove_range(self, start: int, end: int) -> RangeProof:
-        """Prove that the leaves [start, end) are in the tree, in this order, and next to each other.
-
-        Raises:
-            MalformedError: The run is empty or not within the tree.
-        """
+        """Prove that the leaves [start, end) stand in the tree in this order; `MalformedError` if there is no such run."""
         return RangeProof(start, end, self._size, self._complement(start, end))
 
     def _complement(self, start: int, end: int) -> tuple[bytes, ...]:
@@ -234,26 +198,20 @@ class MerkleTree:
 
 
 def verify_inclusion(leaf: bytes, proof: InclusionProof, head: TreeHead) -> bytes:
-    """Check that a leaf hash is at `proof.index` of the tree that is known by `head`.
-
-    Returns:
-        The root.
+    """Check that a leaf hash is at `proof.index` of the tree that is known by `head`; return the root.
 
     Raises:
-        LedgerError: It is not, or the proof is for a tree of another size.
+            LedgerError: It is not, or the proof is for a tree of another size.
     """
     run = RangeProof(proof.index, proof.index + 1, proof.size, proof.hashes)
     return verify_range((leaf,), run, head)
 
 
 def verify_range(leaves: Sequence[bytes], proof: RangeProof, head: TreeHead) -> bytes:
-    """Check that leaf hashes are the run [start, end) of the tree that is known by `head`.
-
-    Returns:
-        The root.
+    """Check that leaf hashes are the run [start, end) of the tree that is known by `head`; return the root.
 
     Raises:
-        LedgerError: They are not, or the proof is for a tree of another size.
+            LedgerError: They are not, or the proof is for a tree of another size.
     """
     start, end = proof.start, proof.end
     if proof.size != head.size:

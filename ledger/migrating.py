@@ -25,13 +25,8 @@ def newest_revision(scripts: Path) -> str:
 def upgrade(connection: Connection, scripts: Path, make: Callable[[Connection], None]) -> None:
     """Make a new database, or apply the migrations that one lacks, in the transaction that is open.
 
-    Args:
-        connection: To the database.
-        scripts: Alembic's folder.
-        make: Makes all tables as they are now, where none is.
-
-    Raises:
-        MigrationError: There are no migrations from where it is.
+    `make` makes all tables as they are now, where there is none; `scripts` is Alembic's folder.
+    Raises `MigrationError` where there are no migrations from where it is.
     """
     revision = _revision(connection)
     if revision == newest_revision(scripts):

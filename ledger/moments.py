@@ -13,11 +13,7 @@ def is_moment(seconds: float) -> bool:
 
 
 def moment(seconds: float) -> dt.datetime:
-    """Return a moment in UTC; what has no date as the nearest that has one.
-
-    Args:
-        seconds: since 1970.
-    """
+    """Return a moment in UTC, seconds since 1970; what has no date as the nearest that has one."""
     return dt.datetime.fromtimestamp(max(0, min(seconds, LAST)), dt.UTC)
 
 

@@ -1,11 +1,12 @@
 """What a keyholder signs of the parts that it released, so that wrong ones can be shown without showing any part.
 
-A statement has, for each epoch, the hash of the parts that a keyholder made with each of its seeds for one
-request. Right parts of one seed are the same from everybody in its subset, so statements can be compared: who
-disagrees with more others than may lie is wrong itself. The hashes tell nothing of the parts, which nobody can guess.
+A statement has, for each epoch, the hash of the parts that a keyholder made with each of its seeds
+for one request. Right parts of one seed are the same from everybody in its subset: who disagrees
+with more others than may lie is wrong itself. The hashes tell nothing of the parts, which nobody
+can guess. A keyholder signs once for each answer and key: the root of a Merkle tree over the
+statements of all requests that it answers then to this key, with the access log that they are of.
 
-A keyholder signs once for each answer and key: the root of a Merkle tree over the statements of all requests
-that it answers then to this key, with the access log that they are of. Source: docs/spec/custody.md.
+Source: docs/spec/custody.md.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ from ledger.signing import SIGNATURE_LENGTH, personal_digest, sign, verify_signa
 from ledger.typed_data import AccessRequest, Domain, digest, domain_separator
 
 MOST_PROOF: Final = 512 * 1024
-"""Bytes of what shows wrong parts."""
+"""Bytes of evidence for wrong parts."""
 _WORD: Final = 4
 MOST_SIGNED: Final = SIGNATURE_LENGTH + SIZE + 2 * _WORD + 32 * SIZE
 """Bytes of what is signed of one statement: a tree of 2^32 has a way of 32 hashes."""
@@ -61,7 +62,6 @@ class PartsStatement(msgspec.Struct, frozen=True, array_like=True):
     epochs: tuple[EpochParts, ...]
 
     def leaf(self) -> bytes:
-        """Return what stands for this in the tree that is signed."""
         return leaf_hash(
             label("parts-statement")
             + self.request
@@ -91,12 +91,10 @@ class StatedRequest(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, request: AccessRequest) -> Self:
-        """Write a request down."""
         fields, nonce = (one.to_bytes(SIZE, "big") for one in (request.fields, request.nonce))
         return cls(request.consumer, request.basis, request.item, fields, nonce, request.deadline)
 
     def request(self) -> AccessRequest:
-        """Return the request."""
         return AccessRequest(
             consumer=self.consumer,
             basis=self.basis,
@@ -125,15 +123,10 @@ def most_lies(roster: Roster) -> int:
 
 
 def state_parts(request: bytes, release: Release, rosters: Iterable[Roster]) -> PartsStatement:
-    """Return what is signed of a release.
-
-    Args:
-        request: Digest of the `AccessRequest`, 32 bytes.
-        release: The parts.
-        rosters: Of the epochs of its records.
+    """Return what is signed of a release for a request (its digest).
 
     Raises:
-        MalformedError: There is no roster of an epoch in it, or a number does not fit.
+            MalformedError: There is no roster of an epoch in it, or a number does not fit.
     """
     known = {roster.epoch: roster.digest() for roster in rosters}
     groups: dict[tuple[int, int], list[HolderParts]] = {}
@@ -151,13 +144,7 @@ def state_parts(request: bytes, release: Release, rosters: Iterable[Roster]) -> 
 def sign_statements(
     statements: Sequence[PartsStatement], account: bytes, domain: Domain
 ) -> list[bytes]:
-    """Sign statements at once: for each the signature, the tree's head, and the way from statement to root.
-
-    Args:
-        statements: All for one key in one answer.
-        account: The keyholder's private key.
-        domain: Of access requests.
-    """
+    """Sign statements for one key at once: for each the signature, the tree's head, the way to the root."""
     if not statements:
         return []
     tree = MerkleTree.of([statement.leaf() for statement in statements])
@@ -171,11 +158,11 @@ def sign_statements(
 
 
 def verify_signer(signed: bytes, holder: bytes, domain: Domain) -> None:
-    """Check that a keyholder signed something of parts; not of which.
+    """Check that a keyholder signed parts of this access log; not of which request.
 
     Raises:
-        MalformedError: `signed` does not have its form.
-        LedgerError: Somebody else signed it, or it is of another access log.
+            MalformedError: `signed` does not have its form.
+            LedgerError: Somebody else signed it, or it is of another access log.
     """
     signature, head, _ = _parsed(signed)
     if not _is_signed(head, signature, holder, domain):
@@ -183,12 +170,7 @@ def verify_signer(signed: bytes, holder: bytes, domain: Domain) -> None:
 
 
 def verify_statement(one: SignedStatement, domain: Domain) -> None:
-    """Check that a keyholder signed a statement.
-
-    Raises:
-        MalformedError: `signed` does not have its form.
-        LedgerError: The statement is not below the root, or somebody else signed it.
-    """
+    """Check that a keyholder signed a statement. Raises as `verify_signer`, also if it is not below the root."""
     _, head, proof = _parsed(one.signed)
     verify_inclusion(one.statement.leaf(), proof, head)
     verify_signer(one.signed, one.holder, domain)
@@ -197,20 +179,15 @@ def verify_statement(one: SignedStatement, domain: Domain) -> None:
 def verify_wrong_parts(
     wrong: WrongParts, rosters: Iterable[Roster], domain: Domain
 ) -> AccessRequest:
-    """Check that somebody's parts were wrong, whoever says so.
+    """Check that somebody's parts were wrong, whoever says so; return the request that they were for.
 
-    Args:
-        wrong: What shows it.
-        rosters: Of the deployment.
-        domain: Of access requests, of the deployment.
-
-    Returns:
-        The request that the parts were for. Whether it was recorded is for the caller to look up.
+    Whether it was recorded is for the caller to look up.
 
     Raises:
-        LedgerError: It does not follow: the statements are about another request or other parts, or it does not
-            disagree with more than may lie themselves, or a statement is not its keyholder's.
-        MalformedError: `signed` of a statement does not have its form.
+            LedgerError: It does not follow: the statements are about another request or other
+            parts, the accused disagrees with no more than may lie themselves, or a statement is not
+            its keyholder's.
+            MalformedError: `signed` of a statement does not have its form.
     """
     told = {one.holder: one.statement for one in wrong.statements}
     if wrong.holder not in told:
@@ -229,16 +206,12 @@ def verify_wrong_parts(
 
 
 def encode_wrong_parts(wrong: WrongParts) -> bytes:
-    """Write down who gave wrong parts: format version, then MessagePack."""
+    """Write evidence: format version, then MessagePack."""
     return bytes((FORMAT,)) + msgspec.msgpack.encode(wrong)
 
 
 def decode_wrong_parts(data: bytes) -> WrongParts:
-    """Read what `encode_wrong_parts` wrote.
-
-    Raises:
-        MalformedError: It is something else, too long, or in another format version.
-    """
+    """Read what `encode_wrong_parts` wrote; `MalformedError` for anything else, or too much."""
     if data[:1] != bytes((FORMAT,)) or len(data) > MOST_PROOF:
         raise MalformedError(f"not in format version {FORMAT}, or beyond {MOST_PROOF} bytes")
     try:

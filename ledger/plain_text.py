@@ -1,17 +1,11 @@
 """Which text is plain: what is seen of it is all there is, and it is the same on every machine.
 
-Every text that a party can set is of one of four kinds:
-
-- a *text* (message, reason, justification, findings, appeal): one line;
-- a *name* (of a party, dataset, field, purpose): a text that can stand in quotation marks;
-- a *case number*: letters of ASCII, digits, Han characters and a few marks, brackets in pairs;
-- a *document* (a confidentiality agreement): lines of text.
-
-It is checked where it is sent and where a service takes it from a party. Whoever follows the chain
-checks nothing: what is there is digested, and escaped when it is shown (`ledger.escaping`).
-
-The code points are a list with a version (`plain_text.json`) and never a runtime's Unicode tables, of
-which two machines have two versions: each checks what the other signed.
+Every text that a party can set is a *text* (one line), a *name* (a text that can stand in quotation
+marks), a *case number* (letters of ASCII, digits, Han characters and a few marks, brackets in
+pairs) or a *document* (lines of text). It is checked where it is sent and where a service takes it;
+whoever follows the chain checks nothing and escapes what is shown (`ledger.escaping`). The code
+points are a list with a version (`plain_text.json`), never a runtime's Unicode tables, of which two
+machines have two versions.
 
 Source: docs/spec/plain-text.md.
 """
@@ -30,13 +24,10 @@ MOST_MESSAGE: Final = 500
 """Characters of a consumer's message to a person, and of a person's reason, at most."""
 
 MOST_TEXT: Final = 2000
-"""Characters of a text at most."""
 
 MOST_CASE_NUMBER: Final = 64
-"""Characters of a case number at most."""
 
 MOST_DOCUMENT: Final = 200_000
-"""Characters of a document at most."""
 
 
 class PlainTextError(LedgerError, ValueError):
@@ -80,16 +71,7 @@ def is_plain(character: str) -> bool:
 
 
 def verify_text(what: str, text: str, most: int = MOST_TEXT) -> str:
-    """Return a message, a reason or the like if it is plain.
-
-    Args:
-        what: it is, for the error.
-        text: one line, 1 to `most` characters.
-        most: characters.
-
-    Raises:
-        PlainTextError: it is not.
-    """
+    """Return a text of one line, 1 to `most` characters, if it is plain; else `PlainTextError` says what it is."""
     if not 1 <= len(text) <= most:
         raise PlainTextError(f"{what} has {len(text)} characters instead of 1 to {most}")
     _check(what, text, FOREIGN)
@@ -109,22 +91,14 @@ def verify_optional_text(what: str, text: str, most: int = MOST_TEXT) -> str:
 
 
 def verify_name(what: str, text: str) -> str:
-    """Return a name if it is plain, and could not end the quotation marks that it stands in.
-
-    Raises:
-        PlainTextError: it is not.
-    """
+    """Return a name if it is plain, and could not end the quotation marks that it stands in; else `PlainTextError`."""
     verify_text(what, text, MOST_NAME)
     _check(what, text, _QUOTATION)
     return text
 
 
 def verify_case_number(text: str) -> str:
-    """Return a case number if it is one.
-
-    Raises:
-        PlainTextError: it is none.
-    """
+    """Return a case number if it is one; else `PlainTextError`."""
     what = "the case number"
     if not 1 <= len(text) <= MOST_CASE_NUMBER:
         raise PlainTextError(
@@ -145,13 +119,7 @@ def verify_case_number(text: str) -> str:
 
 
 def verify_document(what: str, text: str) -> str:
-    """Return a text of several lines, which line feeds part, if it is plain; lines may be empty.
-
-    Blanks may begin a line, and stand side by side in it.
-
-    Raises:
-        PlainTextError: it is not.
-    """
+    """Return a text of several lines if it is plain; lines may be empty and begin with blanks. Else `PlainTextError`."""
     if not 1 <= len(text) <= MOST_DOCUMENT:
         raise PlainTextError(f"{what} has {len(text)} characters instead of 1 to {MOST_DOCUMENT}")
     for line in text.split("\n"):

@@ -1,11 +1,9 @@
 """The decision: who may access what, when. Pure, and the same as the contracts'.
 
-`decide` is DESIGN 3.3 step by step, the reference for `AccessLog` and `Authorizations.use`; a property
-test runs random histories through both. The other functions are the conditions that the decision,
-replay and the parties' tools ask for by name.
-
-Times are seconds since 1970. A deadline is inclusive; `expires_at`, `ends_at` and
-`restricted_until` are exclusive; `not_before` and `starts_at` are inclusive.
+`decide` is DESIGN 3.3 step by step, the reference for `AccessLog` and `Authorizations.use`; a
+property test runs random histories through both. Times are seconds since 1970. A deadline is
+inclusive; `expires_at`, `ends_at` and `restricted_until` are exclusive; `not_before` and
+`starts_at` are inclusive.
 
 Source: DESIGN 3.3; contracts/AccessLog.sol, Authorizations.sol, Catalogue.sol, Agreements.sol.
 """
@@ -139,7 +137,6 @@ def _within(fields: int, bound: int) -> Outcome:
 
 
 def all_fields(dataset: Dataset) -> int:
-    """Return the bitmap of all fields of a dataset."""
     return (1 << len(dataset.fields)) - 1
 
 
@@ -303,11 +300,7 @@ def may_lift(subject: Subject, signer_hash: bytes, timestamp: int) -> bool:
 
 
 def require_within_purpose(state: State, purpose: bytes, dataset: bytes, fields: int) -> None:
-    """Check that fields of a dataset can be asked for under a purpose.
-
-    Raises:
-        OutOfBoundsError: the purpose is unknown or retired, or does not cover the fields.
-    """
+    """Check that fields of a dataset can be asked for under a purpose; else `OutOfBoundsError`."""
     found = state.purposes.get(purpose)
     if found is None or not found.active:
         raise OutOfBoundsError("the purpose is unknown or retired")
@@ -329,13 +322,10 @@ def require_within_bounds(
     min_interval: int,
     timestamp: int,
 ) -> Agreement:
-    """Check that an authorization on these terms can be granted now.
-
-    Returns:
-        The agreement behind it.
+    """Return the agreement behind an authorization that can be granted on these terms now.
 
     Raises:
-        OutOfBoundsError: purpose or agreement do not allow it; the message says which bound.
+            OutOfBoundsError: purpose or agreement do not allow it; the message says which bound.
     """
     require_within_purpose(state, purpose, dataset, fields)
     bounds = state.purposes[purpose]

@@ -3,8 +3,8 @@
     publication leaf = H(0x00 | 1 | "record" | owner | u64 number | record root)
     publication root = RFC 6962 over publication leaves, by (owner, number), strictly increasing
 
-A run of neighbouring leaves that begins before an owner's records and ends after them shows that none
-was left out (`verify_owner`). Exact bytes, reasons and vectors: docs/spec/records.md.
+A run of neighbouring leaves that begins before an owner's records and ends after them shows that
+none was left out (`verify_owner`). Exact bytes, reasons and vectors: docs/spec/records.md.
 """
 
 from bisect import bisect_left, bisect_right
@@ -28,15 +28,11 @@ from ledger.merkle import (
 
 
 class PublicationEntry(msgspec.Struct, frozen=True, gc=False):
-    """One record as a publication commits to it.
+    """One record as a publication commits to it: owner (32 bytes), number, record root (32 bytes).
 
-    Attributes:
-        owner: Whose record, 32 bytes.
-        number: Which of the owner's records, 0 to 2^64 - 1, the same for the life of the record.
-        root: The record root, 32 bytes; it is the `item` of an authorization for this record.
-
-    Raises:
-        MalformedError: On construction, if one of these does not hold.
+    The number, 0 to 2^64 - 1, is the owner's for the life of the record; the root is the `item` of
+    an authorization for this record. `MalformedError` on construction if one does not have its
+    form.
     """
 
     owner: bytes
@@ -48,25 +44,16 @@ class PublicationEntry(msgspec.Struct, frozen=True, gc=False):
         sized("the record root", self.root)
 
     def leaf(self) -> bytes:
-        """Return the publication leaf, 32 bytes."""
         return publication_leaf(self.owner, self.number, self.root)
 
 
 def verify_published(
     entry: PublicationEntry, proof: InclusionProof, head: TreeHead
 ) -> PublicationEntry:
-    """Check that a record is in a publication.
-
-    Args:
-        entry: The record, its root computed from what was opened, not taken from the gateway.
-        proof: From the gateway.
-        head: Count and root of the publication, from the chain.
-
-    Returns:
-        The entry.
+    """Check that a record, its root computed from what was opened, is in the publication known by `head`.
 
     Raises:
-        LedgerError: It is not in there.
+            LedgerError: It is not in there.
     """
     verify_inclusion(entry.leaf(), proof, head)
     return entry
@@ -80,20 +67,11 @@ class PublicationRoot:
         self._last = (b"", 0)
 
     def add(self, entry: PublicationEntry) -> None:
-        """Append a record.
-
-        Raises:
-            MalformedError: It does not come after the one before, by owner and number.
-        """
+        """Append a record; `MalformedError` if it does not come after the one before, by owner and number."""
         self.extend([(entry.owner, entry.number, entry.root)])
 
     def extend(self, entries: Sequence[tuple[bytes, int, bytes]]) -> None:
-        """Append many records, by owner, number and root: faster than one by one, and the same.
-
-        Raises:
-            MalformedError: One does not come after the one before, or does not have its form;
-                nothing was appended.
-        """
+        """Append many records, by owner, number and root: faster, and the same. Raises before any is appended."""
         last, leaves = self._last, []
         for owner, number, root in entries:
             if len(owner) != SIZE or len(root) != SIZE:
@@ -106,22 +84,15 @@ class PublicationRoot:
         self._last = last
 
     def head(self) -> TreeHead:
-        """Return count and root of what was added so far."""
         return self._tree.head()
 
 
 class OwnerProof(msgspec.Struct, frozen=True):
     """All records of one owner in a publication, or that there is none.
 
-    A publication is in order of owner. So a run of neighbouring leaves that begins before the owner
-    and ends after it holds all there is of that owner.
-
-    Attributes:
-        start: Place of the first entry in the publication.
-        size: Number of records in the publication.
-        entries: The entry before the owner's records (unless they are the first), the owner's, the
-            entry after them (unless they are the last).
-        hashes: Range proof of these entries.
+    `entries` are a run of the publication from `start` on, which is in order of owner: the entry
+    before the owner's records (unless they are the first), the owner's, the entry after them
+    (unless they are the last). `hashes` is their range proof, `size` that of the publication.
     """
 
     start: int
@@ -131,24 +102,14 @@ class OwnerProof(msgspec.Struct, frozen=True):
 
 
 class VerifiedRun(msgspec.Struct, frozen=True):
-    """Neighbouring entries of a publication, once it is verified that they are.
-
-    Attributes:
-        start: Place of the first entry in the publication.
-        size: Number of records in the publication.
-        entries: In order of owner and number.
-    """
+    """Neighbouring entries of a publication of `size` records, from `start` on, once it is verified that they are."""
 
     start: int
     size: int
     entries: tuple[PublicationEntry, ...]
 
     def of_owner(self, owner: bytes) -> tuple[PublicationEntry, ...]:
-        """Return an owner's entries, if the run shows them all.
-
-        Raises:
-            LedgerError: It does not reach from before the owner to after it.
-        """
+        """Return an owner's entries, if the run reaches from before the owner to after it; else `LedgerError`."""
         entries = self.entries
         before = sum(entry.owner < owner for entry in entries)
         after = sum(entry.owner > owner for entry in entries)
@@ -162,14 +123,8 @@ class VerifiedRun(msgspec.Struct, frozen=True):
 def prove_owner(tree: MerkleTree, entries: Sequence[PublicationEntry], owner: bytes) -> OwnerProof:
     """Prove which records an owner has in a publication.
 
-    Args:
-        tree: The publication's tree.
-        entries: The publication's entries in order. Only O(log n) of them and the owner's are
-            looked at, so this may be a view of a database.
-        owner: 32 bytes.
-
-    Raises:
-        MalformedError: Tree and entries are not of one size.
+    Only O(log n) of the entries and the owner's are looked at, so they may be a view of a database.
+    `MalformedError` unless tree and entries are of one size.
     """
     if tree.size != len(entries):
         raise MalformedError(f"{len(entries)} entries for a tree of {tree.size}")
@@ -182,29 +137,17 @@ def prove_owner(tree: MerkleTree, entries: Sequence[PublicationEntry], owner: by
 
 
 def verify_owner(proof: OwnerProof, owner: bytes, head: TreeHead) -> tuple[PublicationEntry, ...]:
-    """Check that a proof shows all records of an owner in a publication.
-
-    Args:
-        proof: From the gateway.
-        owner: 32 bytes, from a `SubjectLink`.
-        head: Count and root of the publication, from the chain.
-
-    Returns:
-        The owner's entries, in order of number; none if the owner has no record there.
+    """Return an owner's entries in a publication, in order of number, if a proof shows them all.
 
     Raises:
-        LedgerError: The entries are not a run of this publication, are not in order, or do not reach
-            from before the owner to after it.
+            LedgerError: The entries are not a run of this publication, are not in order, or do not
+            reach from before the owner to after it.
     """
     return verify_run(proof, head).of_owner(owner)
 
 
 def verify_run(proof: OwnerProof, head: TreeHead) -> VerifiedRun:
-    """Check that a proof's entries are a run of a publication, whoever's they are.
-
-    Raises:
-        LedgerError: They are not, or are not in order.
-    """
+    """Check that a proof's entries are a run of a publication, in order, whoever's they are; else `LedgerError`."""
     entries, end = proof.entries, proof.start + len(proof.entries)
     if head.size == 0:
         if head.root != EMPTY_ROOT or proof != OwnerProof(0, 0, (), ()):
@@ -218,7 +161,6 @@ def verify_run(proof: OwnerProof, head: TreeHead) -> VerifiedRun:
 
 
 def check_place(owner: bytes, number: int) -> None:
-    """Check the form of owner and number. Raises `MalformedError`."""
     sized("owner", owner)
     if not 0 <= number < 2**64:
         raise MalformedError("number is outside 0 to 2^64 - 1")

@@ -56,7 +56,7 @@ def decode_line(line: bytes) -> EncryptedRecord | WithdrawnRecord:
     """Read one line of what a provider uploads.
 
     Raises:
-        MalformedError: It is not exactly a record or a withdrawal. The message says where, and
+            MalformedError: It is not exactly a record or a withdrawal. The message says where, and
             shows no value.
     """
     # No string in a record's line can hold this word, so it decides which of the two it must be.
@@ -70,11 +70,7 @@ def decode_line(line: bytes) -> EncryptedRecord | WithdrawnRecord:
 
 
 def decode_excerpt(line: bytes) -> EncryptedRecord:
-    """Read one record as a consumer gets it, where fields that were not granted are null.
-
-    Raises:
-        MalformedError: It is not exactly that. The message says where, and shows no value.
-    """
+    """Read one record as a consumer gets it, where fields that were not granted are null. Raises as `decode_line`."""
     found = _parse(_lines, line)
     leaves = tuple([_hash(f"leaves[{at}]", leaf) for at, leaf in enumerate(found.leaves)])
     owner, salt = _hash("owner", found.owner), _hash("salt", found.salt)
@@ -82,11 +78,7 @@ def decode_excerpt(line: bytes) -> EncryptedRecord:
 
 
 def decode_lines(lines: Iterable[bytes]) -> Iterator[EncryptedRecord | WithdrawnRecord]:
-    """Read an upload line by line.
-
-    Raises:
-        MalformedError: As `decode_line`; the message says which line, counted from 1.
-    """
+    """Read an upload line by line. Raises as `decode_line`; the message says which line, counted from 1."""
     for count, line in enumerate(lines, 1):
         try:
             yield decode_line(line)

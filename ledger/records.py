@@ -48,11 +48,7 @@ _SHORTEST = _NONCE + PADDING + _TAG
 
 
 class WithdrawnRecord(msgspec.Struct, frozen=True, gc=False):
-    """In a delta: this record of the publication before is not in the new one.
-
-    Raises:
-        MalformedError: On construction, if owner or number do not have their form.
-    """
+    """In a delta: this record of the publication before is not in the new one."""
 
     owner: bytes
     number: int
@@ -64,17 +60,10 @@ class WithdrawnRecord(msgspec.Struct, frozen=True, gc=False):
 class EncryptedRecord(msgspec.Struct, frozen=True, gc=False):
     """A record as its provider publishes it and the gateway stores and serves it.
 
-    Attributes:
-        owner: Whose record, 32 bytes.
-        number: Which of the owner's records.
-        epoch: Of the seeds that the keys come from.
-        salt: Drawn anew at every encryption, 32 bytes.
-        ciphertexts: For each field: nonce (12 bytes), padded ciphertext, tag (16 bytes). None in an
-            excerpt, where the field was not granted.
-        leaves: For each field: its leaf, 32 bytes, in the schema's order.
-
-    Raises:
-        MalformedError: On construction, if one of these does not hold.
+    Owner, salt (drawn anew at every encryption) and leaves have 32 bytes; the epoch is that of the
+    seeds that the keys come from. A ciphertext is nonce (12 bytes), padded ciphertext, tag (16
+    bytes); None in an excerpt where the field was not granted. `MalformedError` on construction if
+    one of these does not hold.
     """
 
     owner: bytes
@@ -104,7 +93,7 @@ class EncryptedRecord(msgspec.Struct, frozen=True, gc=False):
         return PublicationEntry(self.owner, self.number, merkle_root((header, *self.leaves)))
 
     def excerpt(self, indices: Sequence[int]) -> "EncryptedRecord":
-        """Return the record as a consumer may have it: with the ciphertexts of some fields only.
+        """Return the record with the ciphertexts of some fields only.
 
         All leaves stay: they prove the granted values and tell nothing of the others.
         """
@@ -132,19 +121,13 @@ def encrypt_record(
     values: Sequence[str],
     randomness: Callable[[int], bytes] = os.urandom,
 ) -> EncryptedRecord:
-    """Encrypt one record and commit to its values.
+    """Encrypt one record, a value for each field of the schema, and commit to its values.
 
-    Args:
-        schema: The dataset and its fields.
-        keys: The dataset's keys for the current epoch.
-        owner: Whose record, 32 bytes.
-        number: Which of the owner's records.
-        values: One for each field, in the schema's order.
-        randomness: Gives that many secure random bytes; only test vectors pass another one. It is
-            called once: record salt (32 bytes), then a nonce (12 bytes) for each field.
+    Only test vectors pass another `randomness`. It is called once: record salt (32 bytes), then a
+    nonce (12 bytes) for each field.
 
     Raises:
-        MalformedError: The keys are another dataset's, or an argument does not have its form.
+            MalformedError: The keys are another dataset's, or an argument does not have its form.
     """
     if len(values) != len(schema.names):
         raise MalformedError(f"{len(values)} values for {len(schema.names)} fields")
@@ -171,9 +154,9 @@ def open_fields(
     """Decrypt the fields that `keys` are for. What they prove is for `verify_opened_fields`.
 
     Raises:
-        LedgerError: The keys are another record's or wrong, or a ciphertext is not there or was
-            changed. The message says which field.
-        MalformedError: The keys are for fields that the schema does not have.
+            LedgerError: The keys are another record's or wrong, or a ciphertext is not there or was
+            changed; the message says which field. `MalformedError` for fields that the schema does
+            not have.
     """
     if (keys.number, keys.salt, keys.epoch) != (record.number, record.salt, record.epoch):
         raise LedgerError("the keys are for another record, or another encryption of it")
@@ -197,15 +180,14 @@ def open_fields(
 def verify_opened_fields(
     schema: Schema, record: EncryptedRecord, opened: Sequence[OpenedField]
 ) -> PublicationEntry:
-    """Check that opened values are the ones that the record commits to.
+    """Return the record as a publication commits to it, if opened values are the ones that it commits to.
 
-    Returns:
-        The record as a publication commits to it, with the root computed here: check it with
-        `verify_published` or find it among what `verify_owner` returns.
+    The root is computed here: check it with `verify_published` or look for it in what
+    `verify_owner` returns.
 
     Raises:
-        LedgerError: A value, its name, place or salt is not what the field's leaf commits to.
-        MalformedError: The fields are not increasing, or not the schema's.
+            LedgerError: A value, its name, place or salt is not what the field's leaf commits to.
+            `MalformedError` if the fields are not increasing, or not the schema's.
     """
     schema.checked(tuple(one.index for one in opened))
     _check_width(schema, record)

@@ -1,10 +1,10 @@
 """What stands against releasing an access that the chain allowed: pure, for keyholders and for replay.
 
-The chain decided when the access was recorded. A release comes later, and may come again; so whoever
-releases looks once more, at one block and at nothing after it. Only acts count: an end that was set
-from the start and has passed meanwhile does not, nor do uses and intervals, which this very access
-used. An act that ends by itself or can be taken back (a restriction, a freeze, a closing order)
-counts while it stands.
+The chain decided when the access was recorded. A release comes later, and may come again; so
+whoever releases looks once more, at one block and at nothing after it. Only acts count: an end that
+was set from the start and has passed meanwhile does not, nor do uses and intervals, which this very
+access used. An act that ends by itself or can be taken back (a restriction, a freeze, a closing
+order) counts while it stands.
 
 Source: PROMISES 1; docs/spec/custody.md "Release window".
 """
@@ -38,13 +38,9 @@ class Stop(StrEnum):
 
 
 def find_stop(state: State, use: Request, sequence: int, timestamp: int) -> Stop | None:
-    """Return what stands against an access, None when nothing does.
+    """Return what stands against the access with this number on chain, None when nothing does.
 
-    Args:
-        state: After all events up to the block at which it is judged.
-        use: The access.
-        sequence: Its number on chain.
-        timestamp: Of the block at which it is judged, seconds since 1970.
+    Judged by the state after all events up to a block, at that block's time.
     """
     if (use.basis, sequence) in state.voided:
         return Stop.ACCESS_VOIDED

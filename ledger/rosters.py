@@ -17,15 +17,9 @@ from ledger.sealing import MOST_BESIDES
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """The keyholders of one epoch.
+    """The keyholders of one epoch: how many together make a key, and their addresses, keyholder 1 first.
 
-    Attributes:
-        epoch: From 0.
-        threshold: How many keyholders together make a key.
-        members: Addresses by number: keyholder 1 comes first.
-
-    Raises:
-        MalformedError: On construction, if there are no such rosters.
+    `MalformedError` on construction if there is no such roster.
     """
 
     epoch: int
@@ -43,15 +37,10 @@ class Roster:
 
     @property
     def sharing(self) -> Sharing:
-        """Return k and n."""
         return Sharing(self.threshold, len(self.members))
 
     def number_of(self, address: bytes) -> int:
-        """Return a member's number.
-
-        Raises:
-            MalformedError: It is not a member.
-        """
+        """Return a member's number, from 1; `MalformedError` if it is none."""
         if address not in self.members:
             raise MalformedError(f"{to_hex(address)} is not a keyholder of epoch {self.epoch}")
         return self.members.index(address) + 1
@@ -63,11 +52,7 @@ class Roster:
 
 
 def add_roster(rosters: Iterable[Roster], roster: Roster) -> tuple[Roster, ...]:
-    """Return rosters with one more, by epoch.
-
-    Raises:
-        MalformedError: There is another one of this epoch.
-    """
+    """Return rosters with one more, by epoch; `MalformedError` if there is another one of this epoch."""
     known = {one.epoch: one for one in rosters}
     if known.setdefault(roster.epoch, roster) != roster:
         raise MalformedError(f"epoch {roster.epoch} has another roster")

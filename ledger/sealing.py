@@ -82,16 +82,15 @@ _HPKE = {
 
 
 class EncryptionKey:
-    """A public key, as the Registry or a request names it; read once, used for many messages."""
+    """A public key (suite, then key), as the Registry or a request names it; read once, used for many messages.
+
+    `MalformedError` on construction: the suite is unknown, or the key does not have the suite's
+    form.
+    """
 
     __slots__ = ("_encoded", "_public", "suite")
 
     def __init__(self, encoded: bytes) -> None:
-        """Read the Registry's bytes.
-
-        Raises:
-            MalformedError: The suite is unknown, or the key does not have the suite's form.
-        """
         self.suite = _suite(encoded[:1])
         self._encoded = bytes(encoded)
         try:
@@ -104,17 +103,11 @@ class EncryptionKey:
         return self._encoded
 
     def seal(self, plaintext: bytes, purpose: Purpose, context: bytes = b"") -> bytes:
-        """Seal `plaintext` so that only this key's holder can read it.
-
-        Args:
-            plaintext: Any bytes.
-            purpose: What the message is for.
-            context: What the message belongs to, known to both sides. For a release the digest of
-                the access request, 32 bytes.
+        """Seal `plaintext` so that only this key's holder can read it, for a purpose and a context that both know.
 
         Raises:
-            MalformedError: The context of a release is not a digest, or the key is of a kind that
-                gives no secret (a point of low order).
+                MalformedError: The context of a release is not a digest, or the key is of a kind
+                that gives no secret (a point of low order).
         """
         info = _info(purpose, context)
         try:
@@ -127,21 +120,14 @@ class EncryptionKey:
 class Session:
     """Seals many messages to one recipient, with one exchange of keys: 1 us a message, not 80.
 
-    A session is for one sender and for a while: whoever learns its key can read its messages. For
-    one event loop or thread.
-
-    Attributes:
-        left: Messages that it may still seal.
+    For one sender and for a while, since whoever learns its key can read its messages, and for one
+    event loop or thread; `left` are the messages that it may still seal. `MalformedError` on
+    construction if nothing can be sealed to the recipient's key.
     """
 
     __slots__ = ("_aead", "_head", "left")
 
     def __init__(self, recipient: EncryptionKey) -> None:
-        """Draw a key and seal it to the recipient.
-
-        Raises:
-            MalformedError: Nothing can be sealed to the recipient's key.
-        """
         key = os.urandom(SIZE)
         wrapped = recipient.seal(key, Purpose.SESSION)
         self._head = _OF_SESSION + bytes((recipient.suite,)) + prefixed(wrapped)
@@ -149,12 +135,7 @@ class Session:
         self.left = SESSION_MESSAGES
 
     def seal(self, plaintext: bytes, purpose: Purpose, context: bytes = b"") -> bytes:
-        """Seal as `EncryptionKey.seal` does.
-
-        Raises:
-            MalformedError: The context of a release is not a digest, or the session has sealed
-                all it may.
-        """
+        """Seal as `EncryptionKey.seal` does; `MalformedError` also when the session has sealed all it may."""
         if not self.left:
             raise MalformedError("the session has sealed as many messages as it may")
         nonce, aad = os.urandom(_NONCE), _info(purpose, context)
@@ -163,16 +144,11 @@ class Session:
 
 
 class OpeningKey:
-    """A party's private key. Its `repr` shows no secret."""
+    """A party's private key, suite and 32 bytes (else `MalformedError`). Its `repr` shows no secret."""
 
     __slots__ = ("_private", "_secret", "_sessions", "encryption_key", "suite")
 
     def __init__(self, encoded: bytes) -> None:
-        """Read what `to_bytes` wrote.
-
-        Raises:
-            MalformedError: The suite is unknown, or the key does not have 32 bytes.
-        """
         self.suite = _suite(encoded[:1])
         self._secret = sized("a private key", bytes(encoded[1:]))
         self._private, public = _load_private(self.suite, self._secret)
@@ -181,7 +157,6 @@ class OpeningKey:
 
     @classmethod
     def generate(cls, suite: Suite = Suite.X25519) -> "OpeningKey":
-        """Draw a new key."""
         return cls(bytes((suite,)) + os.urandom(SIZE))
 
     def to_bytes(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Signatures: making them, and finding out who made them.
+"""Signatures: making them, and verifying who made them.
 
 An account's signature is 65 bytes r, s, v over a 32-byte digest, as Ethereum's wallets make it. A
 subject's signer may also be a passkey; ERC-7913 writes both as bytes: 20 bytes are an account, more
@@ -36,25 +36,19 @@ class UnknownVerifierError(SigningError):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A signer with an Ethereum address."""
-
     address: bytes
 
     def encode(self) -> bytes:
-        """Return the signer's ERC-7913 bytes."""
         return self.address
 
 
 class VerifierKey(msgspec.Struct, frozen=True):
-    """A signer without an address: a key, and the contract that checks its signatures."""
+    """A signer without an address: a contract (20 bytes) that checks, and a key (a passkey's 64 bytes: qx, qy)."""
 
     verifier: bytes
-    """Address of the contract, 20 bytes."""
     key: bytes
-    """For a passkey 64 bytes: qx, then qy."""
 
     def encode(self) -> bytes:
-        """Return the signer's ERC-7913 bytes."""
         return self.verifier + self.key
 
 
@@ -62,11 +56,7 @@ Signer = Account | VerifierKey
 
 
 def parse_signer(signer: bytes) -> Signer:
-    """Return what ERC-7913 signer bytes name.
-
-    Raises:
-        SigningError: fewer than 20 bytes.
-    """
+    """Return what ERC-7913 signer bytes name; `SigningError` for fewer than 20."""
     if len(signer) < ADDRESS_LENGTH:
         raise SigningError(f"a signer has at least 20 bytes, this has {len(signer)}")
     if len(signer) == ADDRESS_LENGTH:
@@ -75,23 +65,15 @@ def parse_signer(signer: bytes) -> Signer:
 
 
 def address_of(private_key: bytes) -> bytes:
-    """Return the address of a private key, 20 bytes.
-
-    Raises:
-        SigningError: not a private key of secp256k1.
-    """
+    """Return the address of a private key, 20 bytes; `SigningError` if it is none of secp256k1."""
     return _address_of_public_key(_load(private_key).public_key)
 
 
 def sign(digest: bytes, private_key: bytes) -> bytes:
-    """Sign a digest; deterministic (RFC 6979), s in the lower half.
-
-    Returns:
-        65 bytes: r, s, and v as 27 or 28.
+    """Sign a digest (32 bytes): r, s (in the lower half), v as 27 or 28; deterministic (RFC 6979).
 
     Raises:
-        SigningError: not a private key of secp256k1.
-        SigningError: not 32 bytes.
+            SigningError: not a private key of secp256k1, or not 32 bytes.
     """
     _check_digest(digest)
     signature = _load(private_key).sign_recoverable(digest, hasher=None)
@@ -99,12 +81,11 @@ def sign(digest: bytes, private_key: bytes) -> bytes:
 
 
 def recover(digest: bytes, signature: bytes) -> bytes:
-    """Return the address of the account that made a signature over a digest, 20 bytes.
+    """Return the address of the account that made a signature over a digest (32 bytes).
 
     Raises:
-        MalformedSignatureError: not 65 bytes, v other than 27 or 28, s in the upper half, or no
-            key can have made it.
-        SigningError: the digest is not 32 bytes.
+            SigningError: not 65 bytes, v other than 27 or 28, s in the upper half, or no key can
+            have made it.
     """
     _check_digest(digest)
     if len(signature) != SIGNATURE_LENGTH:
@@ -124,12 +105,7 @@ def recover(digest: bytes, signature: bytes) -> bytes:
 
 
 def verify_signature(digest: bytes, signature: bytes, expected: bytes) -> bytes:
-    """Return the address that signed, if it is the expected one.
-
-    Raises:
-        MalformedSignatureError, SigningError: as `recover` does.
-        WrongSignerError: another account signed, or signed something else.
-    """
+    """Return the address that signed, if it is the expected one; `SigningError` else, and as `recover`."""
     address = recover(digest, signature)
     if address != expected:
         raise SigningError(f"signed by {to_hex(address)}, not by {to_hex(expected)}")
@@ -141,19 +117,13 @@ def verify_signer(
 ) -> Signer:
     """Return the ERC-7913 signer, if it signed the digest.
 
-    Args:
-        signer: its ERC-7913 bytes.
-        digest: 32 bytes.
-        signature: 65 bytes of an account, or a passkey's assertion (`ledger.webauthn`).
-        webauthn_verifiers: addresses of the `ERC7913WebAuthnVerifier` contracts of the deployment.
+    The signature is 65 bytes of an account, or a passkey's assertion (`ledger.webauthn`) for one of
+    the deployment's `ERC7913WebAuthnVerifier` contracts.
 
     Raises:
-        SigningError: the signer is too short.
-        MalformedSignatureError: the signature is no signature of an account.
-        WrongSignerError: another account signed; or the account is a contract (ERC-1271), whose
-            signatures only the chain can check.
-        UnknownVerifierError: the signer's verifier is none of `webauthn_verifiers`.
-        PasskeyError: the passkey's assertion does not hold.
+            SigningError: it did not sign, or the account is a contract (ERC-1271), whose signatures
+            only the chain can check.
+            UnknownVerifierError: the signer's verifier is none of `webauthn_verifiers`.
     """
     parsed = parse_signer(signer)
     if isinstance(parsed, Account):

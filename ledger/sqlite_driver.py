@@ -1,9 +1,9 @@
-"""SQLite for SQLAlchemy's asyncio engines: aiosqlite with one visit to its thread for a statement instead of four.
+"""SQLite for SQLAlchemy's asyncio engines: aiosqlite with one visit to its thread a statement instead of four.
 
-A visit costs as much as SQLite needs for a small read: a lock, two context switches, a turn of the event loop.
-So here a statement is executed and its rows are fetched in one visit, a transaction begins together with its
-first statement, and the end of one that only read is not waited for. Rows are held whole, as SQLAlchemy
-holds them anyhow.
+A visit costs as much as SQLite needs for a small read: a lock, two context switches, a turn of the
+event loop. So a statement is executed and its rows are fetched in one visit, a transaction begins
+with its first statement, and the end of one that only read is not waited for. Rows are held whole,
+as SQLAlchemy holds them anyhow.
 
     create_async_engine(url, connect_args={"async_creator_fn": opener(path, ...)})
 """
@@ -44,7 +44,6 @@ class Cursor:
         return self
 
     async def fetchall(self) -> Sequence[Any]:
-        """Return the rows."""
         return self._rows
 
     async def close(self) -> None:
@@ -53,7 +52,6 @@ class Cursor:
     def _run(
         self, db: sqlite3.Connection, how: Callable[..., sqlite3.Cursor], sql: str, values: Any
     ) -> None:
-        """In the connection's thread."""
         if not db.in_transaction:
             db.execute(self._connection.begin)
         cursor = how(sql, values)
@@ -83,7 +81,6 @@ class Connection(aiosqlite.Connection):
         return self._open().__await__()
 
     def cursor(self) -> Cursor:  # type: ignore[override]  # aiosqlite's visits the thread for it
-        """Return a new cursor."""
         return Cursor(self)
 
     async def visit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
@@ -126,11 +123,9 @@ def opener(
 ) -> Callable[..., Connection]:
     """Return what opens connections to a file, for `async_creator_fn`.
 
-    Args:
-        path: of the file.
-        timeout: seconds to wait for another connection's lock.
-        writes: whether a transaction takes the write lock when it begins; otherwise nothing is written.
-        pragmas: settings of each connection, beside a write-ahead log that is on the disk at each commit.
+    A transaction of a connection that `writes` takes the write lock when it begins, waiting
+    `timeout` seconds for others; otherwise nothing is written. The write-ahead log is on the disk
+    at each commit.
     """
     every = ("synchronous=FULL", "foreign_keys=ON", *pragmas, f"query_only={int(not writes)}")
 

@@ -1,10 +1,10 @@
 """The exact sentence that a person sees and signs, and the numbers that go with it.
 
 A purpose has a text for each language with named gaps; the terms of an ask fill them. The result is
-one string: the Chinese sentence, the English one, and the authorization's reference number. The same
-terms give the same string on every machine, so a wallet, a consumer and a regulator can each make it
-again and compare. Everything in it is plain text on one line (`ledger.plain_text`), and what a party
-chose stands in quotation marks, which it cannot contain.
+one string: the Chinese sentence, the English one, and the authorization's reference number. The
+same terms give the same string on every machine, so a wallet, a consumer and a regulator can each
+make it again and compare. Everything in it is plain text on one line (`ledger.plain_text`), and
+what a party chose stands in quotation marks, which it cannot contain.
 
     我同意「城市银行」查询我的「不动产登记」中的 2 项（「坐落」、「面积」），仅限 1 次，……。 I let “City Bank” read ... \
 授权编号 Reference: 5TN3K8-Z0V7M-...
@@ -74,12 +74,7 @@ class StatementError(LedgerError):
 
 
 class Templates(msgspec.Struct, frozen=True):
-    """A purpose's text in both languages.
-
-    Raises:
-        StatementError: a text is not plain, a gap is unknown or missing, or the two languages do
-            not have the same gaps.
-    """
+    """A purpose's text in both languages, plain, with the same gaps: all that are `REQUIRED`; else `StatementError`."""
 
     zh: str
     en: str
@@ -97,7 +92,7 @@ class Terms(msgspec.Struct, frozen=True):
     consumer: str
     dataset: str
     fields: tuple[str, ...]
-    """Names of the fields asked for, in the order of the schema."""
+    """In the order of the schema."""
     item: bytes
     """Root of the one record that is asked for; 32 zero bytes for all."""
     case_number: str
@@ -121,23 +116,17 @@ class Statement(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The one string that the person sees and signs."""
+        """The string that the person sees and signs."""
         return f"{self.zh} {self.en} {_TAIL}{self.reference}"
 
 
 class _Phrase(msgspec.Struct, frozen=True):
-    """The same in both languages."""
-
     zh: str
     en: str
 
 
 def select_templates(texts: Iterable[tuple[str, str]]) -> Templates:
-    """Return a purpose's templates out of all its texts, given as (language, template).
-
-    Raises:
-        StatementError: "zh" or "en" is not there exactly once, or as `Templates` says.
-    """
+    """Return a purpose's templates out of all its texts (language, template); `StatementError` as `Templates`."""
     found: dict[str, list[str]] = {"zh": [], "en": []}
     for language, template in texts:
         found.get(language, []).append(template)
@@ -148,16 +137,11 @@ def select_templates(texts: Iterable[tuple[str, str]]) -> Templates:
 
 
 def make_statement(templates: Templates, terms: Terms, reference: str) -> Statement:
-    """Fill a purpose's text with the terms of an ask.
-
-    Args:
-        templates: see `select_templates`.
-        terms: what is asked for.
-        reference: from `new_reference`, drawn anew for every ask.
+    """Fill a purpose's text with the terms of an ask; the reference is drawn anew for every one.
 
     Raises:
-        StatementError: a name is not plain text, or a number is outside what can be written.
-        StatementError: not a reference number in its usual form.
+            StatementError: a name is not plain text, a number is outside what can be written, or
+            the reference is not in its usual form.
     """
     if format_reference(parse_reference(reference)) != reference:
         raise StatementError("the reference number is not in its usual form")
@@ -170,12 +154,7 @@ def make_statement(templates: Templates, terms: Terms, reference: str) -> Statem
 
 
 def verify_statement(text: str, templates: Templates, terms: Terms) -> Statement:
-    """Return the statement if `text` is exactly what these terms say.
-
-    Raises:
-        StatementError: it says something else, or does not end with a reference number.
-        StatementError: as `make_statement` does.
-    """
+    """Return the statement if `text` is exactly what these terms say; else `StatementError`."""
     try:
         reference = format_reference(parse_reference(text.rpartition(_TAIL)[2]))
     except StatementError as error:
@@ -193,18 +172,10 @@ def name_halves(name: str) -> tuple[str, str]:
 
 
 def case_reference(case_number: str, salt: bytes) -> bytes:
-    """Return what the chain sees of a case number: H(0x00 | 1 | "case" | salt | case number).
+    """Return what the chain sees of a case number: H(0x00 | 1 | "case" | salt | case number), 32 bytes.
 
-    Args:
-        case_number: the consumer's own (`ledger.plain_text.verify_case_number`).
-        salt: 32 random bytes, drawn anew for every case and kept by those who may know the case.
-
-    Returns:
-        32 bytes, SHA-256.
-
-    Raises:
-        StatementError: it is no case number.
-        MalformedError: the salt does not have 32 bytes.
+    The salt is 32 random bytes (else `MalformedError`), drawn anew for every case, for those who
+    may know the case. `StatementError` if it is no case number.
     """
     text = utf8(_case_number(case_number))
     return sha256(_CASE_TAG + sized("the salt", salt) + prefixed(text)).digest()
@@ -219,11 +190,7 @@ def new_reference() -> str:
 
 
 def format_reference(data: bytes) -> str:
-    """Return 16 bytes as a reference number: 26 characters of Crockford's base32, in groups.
-
-    Raises:
-        MalformedError: not 16 bytes.
-    """
+    """Return 16 bytes as a reference number: 26 characters of Crockford's base32, in groups."""
     number = int.from_bytes(sized("a reference number", data, REFERENCE_BITS // 8), "big")
     shifts = range(5 * (_REFERENCE_LENGTH - 1), -1, -5)
     characters = iter("".join(_CROCKFORD[number >> shift & 31] for shift in shifts))
@@ -233,10 +200,8 @@ def format_reference(data: bytes) -> str:
 def parse_reference(text: str) -> bytes:
     """Return the 16 bytes of a reference number, as a person may have copied it.
 
-    Case, hyphens and blanks do not matter; O is read as 0, I and L as 1.
-
-    Raises:
-        StatementError: other characters, or not 26, or more than 128 bits.
+    Case, hyphens and blanks do not matter; O is read as 0, I and L as 1. `StatementError` for other
+    characters, or not 26, or more than 128 bits.
     """
     characters = text.upper().translate(_MISREAD)
     if len(characters) != _REFERENCE_LENGTH or not set(characters) <= set(_CROCKFORD):

@@ -35,7 +35,7 @@ def parse_json(data: bytes | str) -> object:
     """Return the value that a JSON text stands for.
 
     Raises:
-        JsonError: not UTF-8, not JSON, a key given twice, NaN or an infinity, half a surrogate
+            JsonError: not UTF-8, not JSON, a key given twice, NaN or an infinity, half a surrogate
             pair, or nested too deep.
     """
     try:
@@ -58,15 +58,12 @@ def parse_json(data: bytes | str) -> object:
 
 
 def check_depth(data: bytes | str) -> None:
-    """Check a text before another parser gets it; not that it is JSON.
+    """Check a text before another parser gets it; not that it is JSON. Raises `JsonError`.
 
-    It takes time and memory in proportion to the text, whatever the text is: it runs on what strangers
-    send, unsigned, in the event loop. So no regular expression, and no step in Python for each bracket.
-    Up to where a parser stops, this reads brackets and strings as the parser does; behind that place
-    nothing matters.
-
-    Raises:
-        JsonError: nested too deep, or never closed and perhaps too deep.
+    It takes time and memory in proportion to the text, whatever the text is: it runs on what
+    strangers send, unsigned, in the event loop. So no regular expression, and no step in Python for
+    each bracket. Up to where a parser stops, this reads brackets and strings as the parser does;
+    behind that place nothing matters.
     """
     encoded = data.encode("utf-8", "replace") if isinstance(data, str) else data
     if b"\\" in encoded:

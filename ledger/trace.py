@@ -1,12 +1,10 @@
 """The whole life of one thing, as a timeline: a subject, an authorization, a party, a dataset, a case.
 
-Made from events alone, in one pass, and pure: a replay's, a node's or a file's. What belongs to a thing
-is often named only by something in between (an access names its basis, a revocation the
-authorization), so the pass follows: a grant of the subject brings its authorization along, an
-application its agreement, a dataset its orders.
-
-An authorization's life includes what halts it from outside: its subject's freezes and recoveries,
-its consumer's restrictions, its agreement's end, its dataset's.
+Made from events alone, in one pass, and pure. What belongs to a thing is often named only by
+something in between, so the pass follows: a grant of the subject brings its authorization along, an
+application its agreement, a dataset its orders. An authorization's life includes what halts it from
+outside: its subject's freezes and recoveries, its consumer's restrictions, its agreement's end, its
+dataset's.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,8 +24,6 @@ Names: TypeAlias = Callable[[Any], tuple[bytes, ...]]
 
 
 class Thing(StrEnum):
-    """What can be traced."""
-
     SUBJECT = "subject"
     AUTHORIZATION = "authorization"
     PARTY = "party"
@@ -43,28 +39,19 @@ class TraceEntry(msgspec.Struct, frozen=True):
     time: int
     """Of the block, seconds since 1970."""
     act: str
-    """Name of the event."""
     who: bytes | None
     """Whose act it is: an address, or the Keccak-256 of a subject's signer (ERC-7913 bytes). None where
     neither the event nor what came before says it."""
     what: bytes
     """Id of what the act is about; of an access its basis."""
     outcome: Outcome | None
-    """Of an access."""
     event: Event
-    """Everything that was said, and where it stands."""
 
 
 class Tracer:
-    """Picks out the life of one thing. Show it all events from the deployment on, in order."""
+    """Picks out the life of the thing with this id (a party's address). Show it all events from the deployment on, in order."""
 
     def __init__(self, thing: Thing, name: bytes) -> None:
-        """Start from nothing.
-
-        Args:
-            thing: What is traced.
-            name: Its id, 32 bytes, or a party's address, 20 bytes.
-        """
         self._followed = {name}
         self._circumstances: set[bytes] = set()
         self._with_circumstances = thing in (Thing.AUTHORIZATION, Thing.CASE)

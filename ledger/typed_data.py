@@ -244,7 +244,7 @@ RECORDS: Final[tuple[type[SignedRecord], ...]] = (
 
 
 def record_to_object(record: SignedRecord) -> dict[str, JsonScalar]:
-    """Return the record as a JSON object, to be put into a larger one."""
+    """Return the record as a JSON object."""
     schema = schema_of(type(record))
     values = msgspec.structs.astuple(record)
     return {
@@ -257,7 +257,7 @@ def record_from_object(record_type: type[RecordT], value: object) -> RecordT:
     """Return the record that a parsed JSON object stands for.
 
     Raises:
-        TypedDataError: not an object, a member missing, unknown or unfit for its type.
+            TypedDataError: not an object, a member missing, unknown or unfit for its type.
     """
     schema = schema_of(record_type)
     if not isinstance(value, Mapping):
@@ -278,12 +278,7 @@ def encode_record(record: SignedRecord) -> bytes:
 
 
 def decode_record(record_type: type[RecordT], data: bytes | str) -> RecordT:
-    """Return the record that a JSON text stands for.
-
-    Raises:
-        JsonError: not JSON, or not strict (`ledger.strict_json`).
-        TypedDataError: a member is missing, unknown or unfit for its type.
-    """
+    """Return the record that a JSON text stands for; `JsonError` or `TypedDataError` if it stands for none."""
     return record_from_object(record_type, parse_json(data))
 
 

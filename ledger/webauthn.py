@@ -63,9 +63,7 @@ def make_assertion(
     """Put together what `navigator.credentials.get()` returned.
 
     An s above n/2 is replaced by n - s, which signs the same: the chain takes only the lower one.
-
-    Raises:
-        SigningError: the signature is not DER, or clientDataJSON lacks its type or its challenge.
+    `SigningError` if the signature is not DER, or clientDataJSON lacks its type or its challenge.
     """
     try:
         r, s = utils.decode_dss_signature(der_signature)
@@ -87,10 +85,8 @@ def make_assertion(
 def encode_assertion(assertion: Assertion) -> bytes:
     """Return the signature bytes for `ERC7913WebAuthnVerifier`: the six members, ABI encoded.
 
-    There is no leading offset: the verifier reads the struct from the first byte on.
-
-    Raises:
-        SigningError: a number is negative or does not fit into 256 bits.
+    There is no leading offset: the verifier reads the struct from the first byte on. `SigningError`
+    if a number does not fit.
     """
     data = _dynamic(assertion.authenticator_data)
     numbers = (
@@ -109,11 +105,7 @@ def encode_assertion(assertion: Assertion) -> bytes:
 
 
 def decode_assertion(signature: bytes) -> Assertion:
-    """Return the assertion in signature bytes, with the bounds that `tryDecodeAuth` checks.
-
-    Raises:
-        SigningError: too short, or a part lies outside.
-    """
+    """Return the assertion in signature bytes, with the bounds that `tryDecodeAuth` checks; else `SigningError`."""
     if len(signature) < _HEAD:
         raise SigningError(f"an assertion has at least {_HEAD} bytes, this has {len(signature)}")
     r, s, challenge_index, type_index, data_at, client_data_at = (
@@ -130,18 +122,13 @@ def decode_assertion(signature: bytes) -> Assertion:
 
 
 def verify_assertion(signature: bytes, digest: bytes, key: bytes) -> Assertion:
-    """Return the assertion in `signature` if the passkey made it for this digest.
+    """Return the assertion in `signature` if the passkey with this key (qx, qy) made it for this digest.
 
     The steps and their order are those of OpenZeppelin's `WebAuthn.verify` with user verification
     required; as there, neither origin nor relying party nor counter is checked.
 
-    Args:
-        signature: ABI encoded, see `encode_assertion`.
-        digest: what should have been signed, 32 bytes.
-        key: the public key, qx and qy, 64 bytes.
-
     Raises:
-        SigningError: the first check that fails.
+            SigningError: the first check that fails.
     """
     assertion = decode_assertion(signature)
     _check_authenticator_data(assertion.authenticator_data)

@@ -61,7 +61,6 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def name(self) -> str:
-        """The event's name as the contract declares it."""
         return type(self).__name__
 
 
@@ -172,16 +171,12 @@ class AdmissionAnnounced(RegistryEvent, frozen=True, gc=False):
 
 
 class AdmissionVetoed(RegistryEvent, frozen=True, gc=False):
-    """A regulator stopped an announced admission."""
-
     party: IndexedAddress
     regulator: IndexedAddress
     reason: String
 
 
 class AdmissionRetracted(RegistryEvent, frozen=True, gc=False):
-    """The authority took an announced admission back."""
-
     party: IndexedAddress
 
 
@@ -202,8 +197,6 @@ class ChangeAnnounced(RegistryEvent, frozen=True, gc=False):
 
 
 class ChangeVetoed(RegistryEvent, frozen=True, gc=False):
-    """A regulator stopped an announced change."""
-
     change: IndexedChange
     first: IndexedAddress
     second: IndexedAddress
@@ -212,8 +205,6 @@ class ChangeVetoed(RegistryEvent, frozen=True, gc=False):
 
 
 class ChangeRetracted(RegistryEvent, frozen=True, gc=False):
-    """The authority took an announced change back."""
-
     change: IndexedChange
     first: IndexedAddress
     second: IndexedAddress
@@ -235,8 +226,6 @@ class RecorderNamed(RegistryEvent, frozen=True, gc=False):
 
 
 class RecorderDismissed(RegistryEvent, frozen=True, gc=False):
-    """A consumer takes that back."""
-
     consumer: IndexedAddress
     recorder: IndexedAddress
 
@@ -259,23 +248,17 @@ class ConsumerRestricted(RegistryEvent, frozen=True, gc=False):
 
 
 class RestrictionAppealed(RegistryEvent, frozen=True, gc=False):
-    """A restricted consumer appeals."""
-
     consumer: IndexedAddress
     statement: String
 
 
 class RestrictionLifted(RegistryEvent, frozen=True, gc=False):
-    """A regulator ends a restriction before its time."""
-
     consumer: IndexedAddress
     regulator: IndexedAddress
     reason: String
 
 
 class ContractAnnounced(RegistryEvent, frozen=True, gc=False):
-    """The authority announces where one of the system's contracts is."""
-
     deployed: IndexedAddress
     contract_name: String
 
@@ -284,8 +267,6 @@ class ContractAnnounced(RegistryEvent, frozen=True, gc=False):
 
 
 class DatasetTerms(msgspec.Struct, frozen=True, gc=False):
-    """What a provider registers."""
-
     code: str
     """Unique for the provider."""
     title: str
@@ -302,8 +283,6 @@ class DatasetTerms(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderTerms(msgspec.Struct, frozen=True, gc=False):
-    """What an emergency order says."""
-
     dataset: bytes
     purpose: bytes
     sharing: Class
@@ -319,16 +298,12 @@ class OrderTerms(msgspec.Struct, frozen=True, gc=False):
 
 
 class DatasetRegistered(CatalogueEvent, frozen=True, gc=False):
-    """A provider registers a dataset."""
-
     dataset: IndexedBytes32
     provider: IndexedAddress
     terms: Annotated[DatasetTerms, "(string,string,string[],uint8,uint8,uint8,bool,uint32)"]
 
 
 class DatasetReclassified(CatalogueEvent, frozen=True, gc=False):
-    """A dataset's classes and grade change."""
-
     dataset: IndexedBytes32
     sharing: SharingClass
     open: SharingClass
@@ -337,8 +312,6 @@ class DatasetReclassified(CatalogueEvent, frozen=True, gc=False):
 
 
 class DatasetWithdrawn(CatalogueEvent, frozen=True, gc=False):
-    """A dataset is withdrawn for good."""
-
     dataset: IndexedBytes32
     reason: String
 
@@ -405,8 +378,6 @@ class OrderReviewed(CatalogueEvent, frozen=True, gc=False):
 
 
 class Text(msgspec.Struct, frozen=True, gc=False):
-    """The sentence that a person signs, in one language."""
-
     language: str
     """BCP 47 tag ("zh", "en")."""
     template: str
@@ -443,14 +414,10 @@ class PurposeFieldsBound(AgreementsEvent, frozen=True, gc=False):
 
 
 class PurposeRetired(AgreementsEvent, frozen=True, gc=False):
-    """Nothing new can name the purpose any more."""
-
     purpose: IndexedBytes32
 
 
 class Applied(AgreementsEvent, frozen=True, gc=False):
-    """A consumer applies for fields of a dataset and a purpose."""
-
     application: IndexedBytes32
     consumer: IndexedAddress
     dataset: IndexedBytes32
@@ -461,8 +428,6 @@ class Applied(AgreementsEvent, frozen=True, gc=False):
 
 
 class ApplicationDeclined(AgreementsEvent, frozen=True, gc=False):
-    """The provider declines an application."""
-
     application: IndexedBytes32
     reason: String
 
@@ -492,8 +457,6 @@ class ConfidentialitySigned(AgreementsEvent, frozen=True, gc=False):
 
 
 class AgreementWithdrawn(AgreementsEvent, frozen=True, gc=False):
-    """Provider or consumer ends an agreement."""
-
     agreement: IndexedBytes32
     by: IndexedAddress
     reason: String
@@ -507,8 +470,6 @@ class SupervisorAppointed(AgreementsEvent, frozen=True, gc=False):
 
 
 class SupervisorDismissed(AgreementsEvent, frozen=True, gc=False):
-    """A regulator takes that back."""
-
     supervisor: IndexedAddress
     regulator: IndexedAddress
 
@@ -524,8 +485,6 @@ class AgreementSuspended(AgreementsEvent, frozen=True, gc=False):
 
 
 class SuspensionReviewed(AgreementsEvent, frozen=True, gc=False):
-    """A regulator looked at a suspension."""
-
     agreement: IndexedBytes32
     regulator: IndexedAddress
     until: Uint64
@@ -547,7 +506,6 @@ class SubjectRegistered(AuthorizationsEvent, frozen=True, gc=False):
     subject_number: Uint32
     """From 1, without a gap."""
     registrar: Address
-    """The identity authority."""
     signer: Bytes
 
 
@@ -561,8 +519,6 @@ class SubjectFrozen(AuthorizationsEvent, frozen=True, gc=False):
 
 
 class SubjectUnfrozen(AuthorizationsEvent, frozen=True, gc=False):
-    """A subject's authorizations count again."""
-
     subject: IndexedBytes32
     signer_hash: Bytes32
 
@@ -604,8 +560,6 @@ class RecoveryStarted(AuthorizationsEvent, frozen=True, gc=False):
 
 
 class RecoveryVetoed(AuthorizationsEvent, frozen=True, gc=False):
-    """The present signer stopped a recovery."""
-
     subject: IndexedBytes32
     new_signer: Bytes
 
@@ -750,7 +704,6 @@ class Accessed(Event, frozen=True, gc=False):
 
     @property
     def name(self) -> str:
-        """The event's name as the contract declares it."""
         return "Accessed" if self.item == ZERO_WORD else "ItemAccessed"
 
 

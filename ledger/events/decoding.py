@@ -84,11 +84,7 @@ class EventDecoder:
         self._transaction = b""
 
     def decode_all(self, logs: Iterable[Log]) -> list[Event]:
-        """Return the events of logs, in order.
-
-        Raises:
-            EventError: as `decode`, for the first log that is no event.
-        """
+        """Return the events of logs, in order; raises as `decode` for the first that is none."""
         decode = self.decode
         return [decode(log) for log in logs]
 

@@ -37,12 +37,11 @@ _WORD: Final = 32
 
 
 def dataset_id(provider: bytes, code: bytes) -> bytes:
-    """Return the id of a provider's dataset; `code` is UTF-8."""
+    """`code` is UTF-8."""
     return keccak256(_DATASET_TAG + _padded(provider) + keccak256(code))
 
 
 def order_id(terms: OrderTerms) -> bytes:
-    """Return the id of an emergency order."""
     head = b"".join(
         (
             terms.dataset,
@@ -59,7 +58,6 @@ def order_id(terms: OrderTerms) -> bytes:
 def application_id(
     consumer: bytes, dataset: bytes, purpose: bytes, fields: int, nonce: bytes
 ) -> bytes:
-    """Return the id of an application."""
     return keccak256(
         _APPLICATION_TAG + _padded(consumer) + dataset + purpose + _word(fields) + nonce
     )

@@ -30,8 +30,6 @@ Convert: TypeAlias = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One attribute of an event."""
-
     type: str
     """ABI type as in the signature."""
     indexed: bool
@@ -40,8 +38,6 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to read one event class."""
-
     event: type[NumberedEvent]
     signature: str
     topic: bytes
@@ -52,12 +48,8 @@ class Plan:
     def values(self, topics: tuple[bytes, ...], data: bytes) -> list[object]:
         """Return the event's number, its link, and its own attributes, in order.
 
-        Args:
-            topics: without the first, 32 bytes each, as many as `topic_types`.
-            data: the log's.
-
-        Raises:
-            ValueError: They are not the ABI encoding of such values; the message says what is wrong.
+        Topics are without the first, as many as `topic_types`. Raises `ValueError` if it is not the
+        ABI encoding of such values.
         """
         try:
             in_topics = iter(decode_abi(self.topic_types, b"".join(topics)))
@@ -70,7 +62,6 @@ class Plan:
 
 
 def plan_for(event: type[NumberedEvent]) -> Plan:
-    """Work out how an event class is read."""
     own = event.__struct_fields__[len(NumberedEvent.__struct_fields__) :]
     hints = get_type_hints(event, include_extras=True)
     parts = tuple(_part(hints[name]) for name in own)

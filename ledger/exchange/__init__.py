@@ -94,8 +94,6 @@ class Submissions(msgspec.Struct, frozen=True):
 
 
 class Location(msgspec.Struct, frozen=True):
-    """Where an access is on chain."""
-
     block_number: int
     transaction: bytes
     log_index: int
@@ -104,15 +102,10 @@ class Location(msgspec.Struct, frozen=True):
 class ReleaseTask(msgspec.Struct, frozen=True):
     """What a keyholder needs to check one access and to release its parts.
 
-    Attributes:
-        submission: The request as the consumer signed it; parts are sealed to its key and to nothing else.
-        location: Where the keyholder finds the access on its own node.
-        dataset: Of the basis.
-        publication: Version that the records are in.
-        records: Without ciphertexts: owner, number, epoch, salt and leaves.
-        proof: That these are records of the publication, or all of an owner's.
-        link: Ties the owner to the authorization's subject; None for data that is not personal.
-        authorization: The basis as the person signed it; only for a keyholder that asked for it.
+    Parts are sealed to the submission's key and to nothing else; records are without ciphertexts,
+    `proof` shows that they are of the publication, or all of an owner's. `link` is None for data
+    that is not personal, `authorization` (the basis as the person signed it) is there only for a
+    keyholder that asked for it.
     """
 
     submission: KeyedSubmission
@@ -146,7 +139,6 @@ class HeldKeys(msgspec.Struct, frozen=True):
     """One keyholder's sealed parts, as the consumer gets them."""
 
     holder: bytes
-    """Address of the keyholder."""
     sealed: bytes
     signed: bytes
     """What the keyholder signed of them; see `SealedParts`."""
@@ -169,15 +161,9 @@ class Release(msgspec.Struct, frozen=True):
 class RecordedAccess(msgspec.Struct, frozen=True):
     """One access as the chain has it, allowed or denied.
 
-    Attributes:
-        access: Struct hash of the request, 32 bytes: the access's id.
-        sequence: Counted by the contract, from 1, without gaps.
-        outcome: Number in `contracts/libraries/Types.sol`; zero is Allowed.
-        block_number: Of the final block.
-        block_hash: Of the same.
-        timestamp: Of the same, seconds since 1970.
-        transaction: Its hash.
-        log_index: Of the event, in the block.
+    `access` is its id, the request's struct hash; `sequence` counts from 1 without gaps; `outcome`
+    is a number of contracts/libraries/Types.sol, zero for allowed; block, time (seconds since
+    1970), transaction hash and log index are of the event, in a final block.
     """
 
     access: bytes
@@ -209,16 +195,12 @@ Parsed = TypeVar("Parsed")
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True):
-    """One record as a publication commits to it."""
-
     owner: str
     number: int
     root: str
 
 
 class OwnerMessage(msgspec.Struct, tag_field="kind", tag="owner", forbid_unknown_fields=True):
-    """All records of one owner, with their neighbours."""
-
     start: int
     size: int
     entries: list[Entry]
@@ -226,8 +208,6 @@ class OwnerMessage(msgspec.Struct, tag_field="kind", tag="owner", forbid_unknown
 
 
 class RangeMessage(msgspec.Struct, tag_field="kind", tag="range", forbid_unknown_fields=True):
-    """Records next to each other."""
-
     start: int
     end: int
     size: int
@@ -252,20 +232,11 @@ def encode_proof(proof: PublicationProof) -> bytes:
 
 
 def decode_proof(data: bytes) -> PublicationProof:
-    """Read a proof.
-
-    Raises:
-        MalformedError: Not of this form.
-    """
+    """Read a proof; `MalformedError` if it is not of this form."""
     return proof_of(parse(_proofs, data))
 
 
 def proof_of(message: OwnerMessage | RangeMessage) -> PublicationProof:
-    """Return the proof that a parsed message stands for.
-
-    Raises:
-        MalformedError: A hash or an entry does not have its form.
-    """
     try:
         hashes = tuple([from_hex(each, HASH) for each in message.hashes])
         if isinstance(message, RangeMessage):
@@ -280,11 +251,7 @@ def proof_of(message: OwnerMessage | RangeMessage) -> PublicationProof:
 
 
 def parse(decoder: "msgspec.json.Decoder[Parsed]", data: bytes | msgspec.Raw) -> Parsed:
-    """Decode JSON of a known form.
-
-    Raises:
-        MalformedError: It has another form.
-    """
+    """Decode JSON of a known form; `MalformedError` if it has another one."""
     try:
         if isinstance(data, bytes):  # what is raw was part of such
             check_depth(data)

@@ -90,8 +90,7 @@ _bodies = msgspec.json.Decoder(_Body)
 def encode_submissions(submissions: Submissions) -> bytes:
     """Write signed requests as the body of `POST /v1/accesses`; each key and consent stands in it once.
 
-    Raises:
-        MalformedError: None at all, or `single` with more than one.
+    `MalformedError` for none at all, or `single` with more than one.
     """
     places: dict[bytes, int] = {}
     signed = [
@@ -120,8 +119,8 @@ def decode_submissions(body: bytes) -> Submissions:
     """Read the body of `POST /v1/accesses`.
 
     Raises:
-        TooManyAccessesError: More than `MOST_ACCESSES`.
-        MalformedError: Not JSON of this form, a member given twice, no request at all, or one
+            TooManyAccessesError: More than `MOST_ACCESSES`.
+            MalformedError: Not JSON of this form, a member given twice, no request at all, or one
             without a key.
     """
     parsed = parse(_bodies, body)
@@ -168,7 +167,7 @@ def _submission(
 
 
 def _consent(text: _Consent) -> tuple[bytes, Consent]:
-    """Return a consent, and the id of what it authorizes."""
+    """Return the id of what a consent authorizes, and the consent."""
     record = record_from_object(Authorization, text.authorization)
     link = read_link(text.link, text.link_signature, SIGNATURE_LENGTH)
     return struct_hash(record), Consent(record, link)
@@ -257,16 +256,7 @@ def encode_release(
     proof: bytes,
     keys: Iterable[HeldKeys],
 ) -> bytes:
-    """Write what an allowed access opens.
-
-    Args:
-        dataset: Of the basis.
-        publication: Version that the records are in.
-        head: Its root and count.
-        records: From `encode_excerpts`.
-        proof: From `encode_proof`.
-        keys: Of as many keyholders as it takes.
-    """
+    """Write what an allowed access opens, of records from `encode_excerpts` and a proof from `encode_proof`."""
     return encoder.encode(
         _Release(
             dataset=to_hex(dataset),
@@ -285,12 +275,9 @@ def encode_result(
     release: bytes | None = None,
     problem: Refusal | None = None,
 ) -> bytes:
-    """Write one result.
+    """Write one result: the request, its digest and what the chain has (None when nothing was recorded).
 
-    Args:
-        access: The request, its digest, and what the chain has; None when nothing was recorded.
-        release: From `encode_release`.
-        problem: Why there is no release.
+    With the release from `encode_release`, or the problem for which there is none.
     """
     found = None if access is None else _access(*access)
     return encoder.encode(_Result(found, msgspec.Raw(release or b"null"), problem))
@@ -302,20 +289,12 @@ def encode_results(results: Iterable[bytes]) -> bytes:
 
 
 def decode_result(body: bytes) -> AccessResult:
-    """Read the answer to one request.
-
-    Raises:
-        MalformedError: Not of this form.
-    """
+    """Read the answer to one request; `MalformedError` if it is not of this form."""
     return _checked(parse(_result, body))
 
 
 def decode_results(body: bytes) -> tuple[AccessResult, ...]:
-    """Read the answer to a list of requests, in their order.
-
-    Raises:
-        MalformedError: Not of this form.
-    """
+    """Read the answer to a list of requests, in their order. Raises as `decode_result`."""
     return tuple([_checked(one) for one in parse(_results, body).results])
 
 

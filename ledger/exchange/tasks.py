@@ -96,17 +96,7 @@ def encode_task(
     proof: bytes,
     link: SignedLink | None,
 ) -> bytes:
-    """Write one task; `encode_tasks` puts several into one body.
-
-    Args:
-        submission: The request as the consumer signed it, with its key.
-        location: Of the access.
-        dataset: Of the basis.
-        publication: Version that the records are in.
-        records: From `encode_bare_records`.
-        proof: From `encode_proof`.
-        link: None for data that is not personal.
-    """
+    """Write one task, of records from `encode_bare_records` and a proof from `encode_proof`."""
     return encoder.encode(
         _Task(
             request=record_to_object(submission.request),
@@ -140,8 +130,8 @@ def decode_tasks(body: bytes) -> tuple[ReleaseTask, ...]:
     """Read the question.
 
     Raises:
-        TooManyAccessesError: More than `MOST_ACCESSES`.
-        MalformedError: Not of this form.
+            TooManyAccessesError: More than `MOST_ACCESSES`.
+            MalformedError: Not of this form.
     """
     tasks = parse(_tasks, body).accesses
     if len(tasks) > MOST_ACCESSES:
@@ -162,11 +152,7 @@ def encode_answers(answers: Iterable[SealedParts | Refusal]) -> bytes:
 
 
 def decode_answers(body: bytes, count: int) -> tuple[SealedParts | Refusal, ...]:
-    """Read a keyholder's answers to `count` tasks.
-
-    Raises:
-        MalformedError: Not of this form, or not one for each task.
-    """
+    """Read a keyholder's answers to `count` tasks; `MalformedError` if they are not one for each."""
     answers = parse(_answers, body).results
     if len(answers) != count:
         raise MalformedError(f"{len(answers)} answers to {count} tasks")

@@ -1,8 +1,8 @@
 """Challenges that prove themselves: a service keeps nothing of one before it was answered rightly.
 
-Half of a challenge's nonce is its end and something random, half a MAC over the signer and the whole text.
-So nobody can push out another one's challenge by asking for many, and asking costs the service no write.
-Which ones were used is for the service to remember, until their ends.
+Half of a challenge's nonce is its end and something random, half a MAC over the signer and the
+whole text. So nobody can push out another one's challenge by asking for many, and asking costs no
+write. Which ones were used is for the service to remember, until their ends.
 
 Source: docs/spec/identity.md.
 """
@@ -40,11 +40,10 @@ class ProvenChallenge(msgspec.Struct, frozen=True):
 
 
 class ChallengeProofs:
-    """Makes challenges and knows them again.
+    """Makes challenges and knows them again, by a MAC's key of 32 bytes.
 
-    Args:
-        key: Of the MAC, 32 bytes. Services that share it know each other's challenges. Who learns it can
-            make challenges, and still needs the signature of each one's signer.
+    Services that share the key know each other's challenges. Who learns it can make challenges, and
+    still needs the signature of each one's signer.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -53,13 +52,7 @@ class ChallengeProofs:
         self._key = key
 
     def make(self, signer: bytes, now: int, form: Callable[[str, Span], str]) -> Challenge:
-        """Return a challenge for a signer.
-
-        Args:
-            signer: ERC-7913 bytes.
-            now: Seconds since 1970.
-            form: Makes the text out of a nonce and times (`ledger.challenges`).
-        """
+        """Return a challenge for a signer (ERC-7913 bytes); `form` makes the text out of nonce and times."""
         span = challenge_span(now)
         begin = span.expires_at.to_bytes(_END_BYTES, "big") + secrets.token_bytes(_RANDOM_BYTES)
         bare = form(begin.hex() + "00" * _PROOF_BYTES, span)
@@ -69,7 +62,7 @@ class ChallengeProofs:
         """Return what is to be remembered of a challenge, whose signature the caller checks.
 
         Raises:
-            ChallengeError: It was not given to this signer here, or is over.
+                ChallengeError: It was not given to this signer here, or is over.
         """
         found = _NONCE.search(text)
         if found is None:

@@ -43,7 +43,6 @@ class BodyError(ServiceError):
 
     @property
     def members(self) -> Mapping[str, Member]:
-        """The limit that it exceeds."""
         return {} if self.limit is None else {"limit": self.limit}
 
 
@@ -61,5 +60,4 @@ class ThrottledError(ServiceError):
 
     @property
     def members(self) -> Mapping[str, Member]:
-        """When to try again."""
         return {"retry_after": self.retry_after}

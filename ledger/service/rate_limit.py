@@ -22,15 +22,11 @@ _ROUNDING: Final = 1e-6
 
 
 class RateLimit:
-    """A bucket for each party. Belongs to one event loop, and to one process: two gateways allow twice as much.
+    """A bucket for each party: `burst` tokens, of which `rate` come back per second.
 
-    A bucket is kept as the time at which it will be full again (the generic cell rate algorithm). One that is not
-    full is never given up for another one, so that nobody gets a full one by filling the table.
-
-    Args:
-        rate: Tokens that come back per second.
-        burst: Tokens in a full bucket.
-        clock: Seconds; steady.
+    Belongs to one event loop, and to one process: two gateways allow twice as much. A bucket is the
+    time at which it will be full again (the generic cell rate algorithm). One that is not full is
+    never given up for another one, so that nobody gets a full one by filling the table.
     """
 
     def __init__(
@@ -44,22 +40,14 @@ class RateLimit:
         """Before this no bucket of a table that was found full is full."""
 
     def take(self, party: Hashable, tokens: int = 1) -> None:
-        """Take tokens from a party's bucket, all of them or none.
-
-        Raises:
-            ThrottledError: There are not so many; it says when there will be.
-        """
+        """Take tokens from a party's bucket, all of them or none; `ThrottledError` says when there will be so many."""
         full_at = self._taken(party, tokens)
         if party not in self._full_at:
             self._make_room()
         self._full_at[party] = full_at
 
     def check(self, party: Hashable) -> None:
-        """Check that a token is in a party's bucket, without taking it.
-
-        Raises:
-            ThrottledError: As `take`.
-        """
+        """Check that a token is in a party's bucket, without taking it; else `ThrottledError`."""
         self._taken(party, 1)
 
     def _taken(self, party: Hashable, tokens: int) -> float:

@@ -1,7 +1,7 @@
 """Request bodies: never more than a limit, never slower than a rate, understood in one way only.
 
-The only way in which a service of ours reads a body. A framework that reads bodies by itself holds
-whatever comes, for as long as it comes.
+The only way in which a service of ours reads a body: a framework holds whatever comes, for as long
+as it comes.
 """
 
 import asyncio
@@ -38,15 +38,11 @@ _held = 0
 
 
 async def read_pieces(receive: Receive, limit: int, patience: float) -> AsyncIterator[bytes]:
-    """Yield the pieces of a body as the server hands them over.
-
-    Args:
-        receive: Of the request, see ASGI.
-        limit: Bytes at most.
-        patience: Seconds for which the body may be behind `MIN_RATE`.
+    """Yield the pieces of a body, which may be behind `MIN_RATE` for `patience` seconds.
 
     Raises:
-        BodyError: It is longer (the rest is not read), it comes too slowly, or the client is gone.
+            BodyError: It is longer than `limit` bytes (the rest is not read), it comes too slowly,
+            or the client is gone.
     """
     size, began = 0, time.monotonic()
     while True:
@@ -83,11 +79,7 @@ async def read_body(request: Request, limit: int, patience: float = USUAL_PATIEN
 
 
 async def collect(pieces: AsyncIterator[bytes]) -> bytes:
-    """Return a body in one piece.
-
-    Raises:
-        ThrottledError: It is large, and there are too many large ones on their way.
-    """
+    """Return a body in one piece; `ThrottledError` if it is large, and too many large ones are on their way."""
     global _held  # noqa: PLW0603  the memory is the process's
     body, held = bytearray(), 0
     try:
@@ -105,21 +97,13 @@ async def collect(pieces: AsyncIterator[bytes]) -> bytes:
 async def read_model(
     request: Request, model: type[ModelT], limit: int, patience: float = USUAL_PATIENCE
 ) -> ModelT:
-    """Return what a JSON body says.
-
-    Raises:
-        BodyError: It is too large, too slow, or not of this form.
-    """
+    """Return what a JSON body says. Raises `BodyError`."""
     check_json(request)
     return parse_model(await read_body(request, limit, patience), model)
 
 
 def check_json(request: Request) -> None:
-    """Check that a body says that it is JSON.
-
-    Raises:
-        BodyError: It says something else.
-    """
+    """Check that a body says that it is JSON; else `BodyError`."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != _JSON:
         raise BodyError(f"send {_JSON}", BodyFault.MEDIA_TYPE)
@@ -129,7 +113,8 @@ def parse_model(body: bytes, model: type[ModelT]) -> ModelT:
     """Return what a JSON body says.
 
     Raises:
-        BodyError: There is none, or it is not strict JSON, or not of this form; the message shows no value.
+            BodyError: There is none, or it is not strict JSON of this form; the message shows no
+            value.
     """
     if not body:
         raise BodyError("a body is needed", BodyFault.MISSING)

@@ -36,31 +36,24 @@ _HEAD_TOO_LARGE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What one connection may hold, and for how long.
-
-    Attributes:
-        head_timeout: Seconds from the beginning of a connection, or of a request, or from an answer
-            to what is left of its request, to the end of the next head.
-        head_bytes: Bytes of a request's head at most; also of what else comes and is no body.
-        answer_timeout: Seconds for which a client may take nothing of an answer that waits for it.
-        connections: At once. Beyond, the one that has waited longest with an unfinished head is
-            cut off, so that idle ones keep nobody out.
-        shutdown_grace: Seconds for requests under way when the process is told to stop.
-    """
+    """What one connection may hold, and for how long."""
 
     head_timeout: float = 10.0
+    """Seconds from the beginning of a connection or request, or from an answer to what is left of its request,
+    to the end of the next head."""
     head_bytes: int = 64 * 1024
+    """Bytes of a request's head at most; also of what else comes and is no body."""
     answer_timeout: float = 30.0
+    """Seconds for which a client may take nothing of an answer that waits for it."""
     connections: int = 4_000
+    """At once. Beyond, the one that has waited longest with an unfinished head is cut off, so that idle ones
+    keep nobody out."""
     shutdown_grace: float = 10.0
+    """Seconds for requests under way when the process is told to stop."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0 takes a free one.
-
-    Raises:
-        OSError: It cannot; the message says where and why.
-    """
+    """Return a socket that listens; port 0 takes a free one. `OSError` says where it cannot, and why."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,16 +73,11 @@ def serve(
     limits: ServerLimits,
     failure: Callable[[], BaseException | None],
 ) -> int:
-    """Serve until SIGTERM or SIGINT; requests under way are finished. Return the exit status.
-
-    Args:
-        app: The service.
-        listening: Of `listen`.
-        limits: Of its connections.
-        failure: What kept the app from starting: the server does not hand it on.
+    """Serve until SIGTERM or SIGINT, finishing requests under way; return the exit status.
 
     Raises:
-        Exception: That.
+            Exception: `failure()`, which kept the app from starting: the server does not hand it
+            on.
     """
     server = _Server(server_config(app, limits))
     _settle_collector()
@@ -109,7 +97,6 @@ def _settle_collector() -> None:
 
 
 def server_config(app: ASGIApp, limits: ServerLimits) -> uvicorn.Config:
-    """Return how a service is served."""
     return uvicorn.Config(
         app,
         http=_protocol(limits),
@@ -129,7 +116,6 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop in order on SIGTERM and SIGINT."""
         before = {one: signal.signal(one, self.handle_exit) for one in _STOP}
         try:
             yield
@@ -175,32 +161,28 @@ class LimitedProtocol(HttpToolsProtocol):
         """Bytes that came since the last that was of use: the parser holds them, or skips them."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See asyncio."""
         super().connection_made(transport)
         self._expect_head()
         if len(self.connections) > self.most_connections and self.unfinished:
             next(iter(self.unfinished)).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio."""
         self._expect_no_head()
         _cancel(self._answer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """See asyncio."""
         self._unread += len(data)
         super().data_received(data)
         if self._unread > self.connection_limits.head_bytes:
             self._refuse_head()
 
     def on_message_begin(self) -> None:
-        """See httptools. A connection may be idle until here, and from here as long again."""
+        """A connection may be idle until here, and from here as long again."""
         super().on_message_begin()
         self._expect_head()
 
     def on_headers_complete(self) -> None:
-        """See httptools."""
         if self._unread > self.connection_limits.head_bytes:  # else the head cannot be longer
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.connection_limits.head_bytes:
@@ -210,37 +192,33 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """See httptools."""
         self._unread = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """See httptools."""
         self._unread = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """See uvicorn. What is left of the request, and the next head, come in time or not at all."""
+        """What is left of the request, and the next head, come in time or not at all."""
         super().on_response_complete()
         is_idle = self.timeout_keep_alive_task is not None  # else a request behind it goes on
         if is_idle and self._head is None:
             self._expect_head()
 
     def send_400_response(self, msg: str) -> None:
-        """See uvicorn."""
         if self._unread > self.connection_limits.head_bytes:
             self._refuse_head()
         else:
             super().send_400_response(msg)
 
     def pause_writing(self) -> None:
-        """See asyncio: the client takes less than it is sent."""
+        """The client takes less than it is sent."""
         super().pause_writing()
         seconds = self.connection_limits.answer_timeout
         self._answer = self.loop.call_later(seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """See asyncio."""
         _cancel(self._answer)
         super().resume_writing()
 

@@ -1,9 +1,9 @@
 """All state, rebuilt from events alone.
 
-`apply` does to a `State` what the contracts did when they emitted an event, after the same checks as
-theirs, as far as an event shows what they saw. An event that the contracts cannot have emitted is
-refused and changes nothing: a gap in a number, a running hash that does not follow, a grant for an
-unknown subject, an outcome that is not the decision.
+`apply` does to a `State` what the contracts did when they emitted an event, after the same checks
+as theirs, as far as an event shows what they saw. An event that the contracts cannot have emitted
+is refused and changes nothing: a gap in a number, a running hash that does not follow, a grant for
+an unknown subject, an outcome that is not the decision.
 """
 
 from collections.abc import Callable
@@ -94,16 +94,16 @@ def apply(state: State, event: Event) -> None:
     """Bring the state to what it is after an event, whatever its number.
 
     Raises:
-        ImpossibleEventError: the contracts cannot have emitted it; the state is as before.
+            ImpossibleEventError: the contracts cannot have emitted it; the state is as before.
     """
     _HANDLERS[type(event)](state, event)
 
 
 def follow(state: State, event: Event) -> None:
-    """Do as `apply`, and check and count the event's number. For who has all events, in order.
+    """Do as `apply`, and check and count the event's number: for who has all events, in order.
 
     Raises:
-        ImpossibleEventError: as `apply`, or an event is missing or came before.
+            ImpossibleEventError: as `apply`, or an event is missing or came before.
     """
     if isinstance(event, NumberedEvent):
         require_next(state, event)
@@ -113,11 +113,7 @@ def follow(state: State, event: Event) -> None:
 
 
 def require_next(state: State, event: NumberedEvent) -> None:
-    """Check that an event is the next one of its contract.
-
-    Raises:
-        ImpossibleEventError: one is missing, or it came before.
-    """
+    """Check that an event is the next one of its contract; else `ImpossibleEventError`."""
     chain = state.chains.get(event.contract)
     following = 1 if chain is None else chain.count + 1
     require(event.number == following, event, f"not event {following} of its contract")

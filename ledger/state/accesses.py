@@ -9,7 +9,6 @@ from ledger.state.errors import require, require_role
 
 
 def accessed(state: State, event: Accessed) -> None:
-    """Decide an access again and count it."""
     require(event.sequence == state.sequence + 1, event, f"not access {state.sequence + 1}")
     pending = state.unclosed
     require(pending in (b"", event.transaction), event, "the call before has no end")
@@ -21,10 +20,8 @@ def accessed(state: State, event: Accessed) -> None:
 def count(state: State, event: Accessed, outcome: Outcome) -> None:
     """Do what an access does, without any check: replay goes on after a wrong one.
 
-    Args:
-        state: Before it.
-        event: What was recorded; the running hash is over this.
-        outcome: What the rules decided; uses are counted by this.
+    The running hash is over what was recorded; uses are counted by the `outcome` that the rules
+    decided.
     """
     if outcome is not Outcome.DUPLICATE_REQUEST:
         state.use_nonce(event.consumer, event.nonce)
@@ -40,7 +37,6 @@ def count(state: State, event: Accessed, outcome: Outcome) -> None:
 
 
 def recorded(state: State, event: Recorded) -> None:
-    """Check how a call of `record` ended."""
     require_role(state, event, event.recorder, Roles.RECORDER)
     require(state.unclosed in (b"", event.transaction), event, "it ends another call")
     require(event.sequence == state.sequence, event, f"not access {state.sequence}")
@@ -51,7 +47,6 @@ def recorded(state: State, event: Recorded) -> None:
 
 
 def batch_skipped(state: State, event: BatchSkipped) -> None:
-    """Check that a batch was passed over with right."""
     require(state.unclosed in (b"", event.transaction), event, "the call before has no end")
     require(not _names(state, event.consumer, event.recorder), event, "the recorder is named")
 

@@ -35,7 +35,6 @@ _LAST_SECOND = 2**40 - 1
 
 
 def purpose_registered(state: State, event: PurposeRegistered) -> None:
-    """Add a purpose."""
     terms = event.terms
     require(event.purpose not in state.purposes, event, "the purpose exists")
     require(terms.code and terms.texts, event, "no code, or no text")
@@ -51,7 +50,6 @@ def purpose_registered(state: State, event: PurposeRegistered) -> None:
 
 
 def purpose_fields_bound(state: State, event: PurposeFieldsBound) -> None:
-    """Set which fields of a dataset the purpose may use."""
     purpose = _active_purpose(state, event, event.purpose)
     require(event.dataset not in purpose.fields, event, "the fields were bound before")
     dataset = state.datasets.get(event.dataset)
@@ -61,12 +59,10 @@ def purpose_fields_bound(state: State, event: PurposeFieldsBound) -> None:
 
 
 def purpose_retired(state: State, event: PurposeRetired) -> None:
-    """Retire a purpose."""
     _active_purpose(state, event, event.purpose).active = False
 
 
 def applied(state: State, event: Applied) -> None:
-    """Add an application."""
     require(event.application not in state.applications, event, "the application exists")
     require_role(state, event, event.consumer, Roles.CONSUMER)
     dataset = state.datasets.get(event.dataset)
@@ -83,14 +79,13 @@ def applied(state: State, event: Applied) -> None:
 
 
 def application_declined(state: State, event: ApplicationDeclined) -> None:
-    """Decline an application."""
     application = _undecided(state, event, event.application)
     require(event.reason, event, "no reason")
     application.decided = True
 
 
 def agreement_approved(state: State, event: AgreementApproved) -> None:
-    """Approve an application: a new agreement, or new terms of the one there is."""
+    """A new agreement, or new terms of the one there is."""
     application = _undecided(state, event, event.application)
     dataset = application.dataset
     _active_purpose(state, event, application.purpose)
@@ -124,7 +119,6 @@ def agreement_approved(state: State, event: AgreementApproved) -> None:
 
 
 def confidentiality_signed(state: State, event: ConfidentialitySigned) -> None:
-    """Remember that an application's confidentiality agreement is signed."""
     application = state.applications.get(event.application)
     if application is None or application.consumer != event.consumer:
         raise ImpossibleEventError(event, "the application is unknown, or another consumer's")
@@ -134,7 +128,6 @@ def confidentiality_signed(state: State, event: ConfidentialitySigned) -> None:
 
 
 def agreement_withdrawn(state: State, event: AgreementWithdrawn) -> None:
-    """Withdraw an agreement."""
     agreement = state.agreements.get(event.agreement)
     if agreement is None:
         raise ImpossibleEventError(event, "the agreement is unknown")
@@ -147,21 +140,18 @@ def agreement_withdrawn(state: State, event: AgreementWithdrawn) -> None:
 
 
 def supervisor_appointed(state: State, event: SupervisorAppointed) -> None:
-    """Let a machine suspend agreements."""
     require_role(state, event, event.regulator, Roles.REGULATOR)
     require(event.supervisor != ZERO_ADDRESS, event, "nobody")
     state.supervisors[event.supervisor] = event.regulator
 
 
 def supervisor_dismissed(state: State, event: SupervisorDismissed) -> None:
-    """Take that back."""
     require_role(state, event, event.regulator, Roles.REGULATOR)
     require(event.supervisor in state.supervisors, event, "it is none")
     del state.supervisors[event.supervisor]
 
 
 def agreement_suspended(state: State, event: AgreementSuspended) -> None:
-    """Suspend an agreement."""
     regulator, now = state.supervisors.get(event.supervisor, ZERO_ADDRESS), event.block.timestamp
     holds = has_role(state.parties.get(regulator), Roles.REGULATOR)
     require(holds, event, "not by a supervisor of an active regulator")
@@ -174,7 +164,6 @@ def agreement_suspended(state: State, event: AgreementSuspended) -> None:
 
 
 def suspension_reviewed(state: State, event: SuspensionReviewed) -> None:
-    """Remember that a regulator looked."""
     require_role(state, event, event.regulator, Roles.REGULATOR)
     agreement = state.agreements.get(event.agreement)
     if agreement is None or not agreement.suspension_unseen:

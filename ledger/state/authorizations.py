@@ -50,7 +50,6 @@ _LAST_DEADLINE = 2**40 - 1
 
 
 def subject_registered(state: State, event: SubjectRegistered) -> None:
-    """Add a subject."""
     number = len(state.subjects) + 1
     require(event.subject != ZERO_WORD, event, "no id")
     require(event.subject not in state.subjects, event, "the subject exists")
@@ -63,7 +62,7 @@ def subject_registered(state: State, event: SubjectRegistered) -> None:
 
 
 def subject_frozen(state: State, event: SubjectFrozen) -> None:
-    """Freeze a subject, or freeze it again: then the later time counts, and it is nobody's own, as one by a replaced key."""
+    """Also again: then the later time counts, and it is nobody's own, as one by a replaced key."""
     subject, now = _known(state, event, event.subject), event.block.timestamp
     again, hash_ = subject.frozen, event.signer_hash
     _require_stopper(state, event, subject, hash_)
@@ -76,7 +75,6 @@ def subject_frozen(state: State, event: SubjectFrozen) -> None:
 
 
 def subject_unfrozen(state: State, event: SubjectUnfrozen) -> None:
-    """End a freeze."""
     subject = _known(state, event, event.subject)
     lifts = subject.frozen and may_lift(subject, event.signer_hash, event.block.timestamp)
     require(lifts, event, "not frozen, or the signer may not lift it now")
@@ -84,14 +82,12 @@ def subject_unfrozen(state: State, event: SubjectUnfrozen) -> None:
 
 
 def signer_rotated(state: State, event: SignerRotated) -> None:
-    """Replace the signer by its own decision."""
     subject = _open(state, event, event.subject)
     _require_shape(event, event.new_signer)
     _replace_signer(event, subject, event.new_signer, _STOP_AFTER_ROTATION, event.stop_until)
 
 
 def guardian_appointed(state: State, event: GuardianAppointed) -> None:
-    """Appoint a guardian."""
     subject, now = _open(state, event, event.subject), event.block.timestamp
     require(now < event.expires_at <= _LAST_DEADLINE, event, "ends before it starts, or too late")
     stops = max(event.expires_at, _stops_after(state, subject, event.guardian_hash, now))
@@ -101,7 +97,7 @@ def guardian_appointed(state: State, event: GuardianAppointed) -> None:
 
 
 def guardian_dismissed(state: State, event: GuardianDismissed) -> None:
-    """Dismiss a guardian, who may stop for a while longer."""
+    """A guardian that is dismissed may stop for a while longer."""
     subject, now = _open(state, event, event.subject), event.block.timestamp
     stops = _stops_after(state, subject, event.guardian_hash, now)
     require(event.stop_until == stops, event, f"may stop until {stops}")
@@ -109,7 +105,6 @@ def guardian_dismissed(state: State, event: GuardianDismissed) -> None:
 
 
 def recovery_started(state: State, event: RecoveryStarted) -> None:
-    """Start a recovery."""
     subject = _open(state, event, event.subject)
     _require_shape(event, event.new_signer)
     due = event.block.timestamp + state.delays.recovery
@@ -118,7 +113,6 @@ def recovery_started(state: State, event: RecoveryStarted) -> None:
 
 
 def recovery_vetoed(state: State, event: RecoveryVetoed) -> None:
-    """Stop a recovery."""
     subject = _recovering(state, event, event.subject, event.new_signer)
     in_time = subject.recovery_at > event.block.timestamp
     require(in_time or not is_registrar_active(state, subject), event, "too late for a veto")
@@ -126,7 +120,6 @@ def recovery_vetoed(state: State, event: RecoveryVetoed) -> None:
 
 
 def recovery_completed(state: State, event: RecoveryCompleted) -> None:
-    """Let the new signer count, if somebody could complete the recovery."""
     subject = _known(state, event, event.subject)
     require(may_be_completed(state, subject), event, "the registrar is withdrawn")
     recover(state, event)
@@ -143,27 +136,24 @@ def recover(state: State, event: RecoveryCompleted) -> None:
 
 
 def subject_closed(state: State, event: SubjectClosed) -> None:
-    """Close an id; a pending recovery ends."""
+    """A pending recovery ends."""
     subject = _known(state, event, event.subject)
     require(not subject.closed, event, "closed before")
     subject.closed, subject.recovery_at, subject.pending_signer = True, 0, b""
 
 
 def subject_opened(state: State, event: SubjectOpened) -> None:
-    """Open a closed id."""
     subject = _known(state, event, event.subject)
     require(subject.closed, event, "not closed")
     subject.closed = False
 
 
 def links_ended(state: State, event: LinksEnded) -> None:
-    """End the links of an id that were issued up to now."""
     require(event.links_from == event.block.timestamp, event, "not the block's time")
     _known(state, event, event.subject).links_from = event.links_from
 
 
 def granted(state: State, event: Granted) -> None:
-    """Add an authorization, if it is within every bound."""
     terms, now = event.terms, event.block.timestamp
     subject = _known(state, event, event.subject)
     require(not is_subject_halted(subject), event, "the subject is halted")
@@ -236,7 +226,7 @@ def confirmed(state: State, event: Confirmed) -> None:
 
 
 def access_voided(state: State, event: AccessVoided) -> None:
-    """Give a use back. That the access was this authorization's is not for the state to know."""
+    """That the access was this authorization's is not for the state to know."""
     require_role(state, event, event.regulator, Roles.REGULATOR)
     found = state.authorizations.get(event.authorization)
     if found is None or found.revoked:

@@ -28,7 +28,6 @@ _ESCAPE = "\\"
 
 
 def dataset_registered(state: State, event: DatasetRegistered) -> None:
-    """Add a dataset."""
     terms = event.terms
     require(event.dataset not in state.datasets, event, "the dataset exists")
     require_role(state, event, event.provider, Roles.PROVIDER)
@@ -53,7 +52,6 @@ def dataset_registered(state: State, event: DatasetRegistered) -> None:
 
 
 def dataset_reclassified(state: State, event: DatasetReclassified) -> None:
-    """Change classes and grade."""
     dataset = _kept_up(state, event, event.dataset)
     require(event.reason, event, "no reason")
     _require_classes(event, event.sharing, event.grade, personal=dataset.personal)
@@ -61,14 +59,12 @@ def dataset_reclassified(state: State, event: DatasetReclassified) -> None:
 
 
 def dataset_withdrawn(state: State, event: DatasetWithdrawn) -> None:
-    """Withdraw a dataset for good."""
     dataset = _kept_up(state, event, event.dataset)
     require(event.reason, event, "no reason")
     dataset.withdrawn = True
 
 
 def published(state: State, event: Published) -> None:
-    """Add the next version of a dataset."""
     dataset = _kept_up(state, event, event.dataset)
     versions = dataset.publications
     require(event.version == len(versions) + 1, event, f"not version {len(versions) + 1}")
@@ -81,7 +77,6 @@ def published(state: State, event: Published) -> None:
 
 
 def record_erased(state: State, event: RecordErased) -> None:
-    """Remember a destroyed record."""
     dataset = _existing(state, event, event.dataset)
     require_role(state, event, dataset.provider, Roles.PROVIDER)
     known = 0 < event.version <= len(dataset.publications)
@@ -90,7 +85,7 @@ def record_erased(state: State, event: RecordErased) -> None:
 
 
 def order_issued(state: State, event: OrderIssued) -> None:
-    """Add an order; one that closes is in force from its start on."""
+    """An order that closes is in force from its start on."""
     terms, now = event.terms, event.block.timestamp
     require(event.dataset == terms.dataset, event, "the dataset is not that of the terms")
     require(event.order not in state.orders, event, "the order exists")
@@ -121,7 +116,6 @@ def order_issued(state: State, event: OrderIssued) -> None:
 
 
 def order_countersigned(state: State, event: OrderCountersigned) -> None:
-    """Put an order that opens in force."""
     require_role(state, event, event.regulator, Roles.REGULATOR)
     order = _order(state, event, event.order, event.dataset)
     require(order.sharing != Class.NOT_SHARED and not order.countersigned, event, "it needs none")
@@ -132,7 +126,6 @@ def order_countersigned(state: State, event: OrderCountersigned) -> None:
 
 
 def order_ended(state: State, event: OrderEnded) -> None:
-    """End an order now."""
     order, now = _order(state, event, event.order, event.dataset), event.block.timestamp
     dataset = _existing(state, event, event.dataset)
     above = event.by == state.authority or has_role(state.parties.get(event.by), Roles.REGULATOR)
@@ -146,7 +139,6 @@ def order_ended(state: State, event: OrderEnded) -> None:
 
 
 def order_reviewed(state: State, event: OrderReviewed) -> None:
-    """Remember that an order was reviewed."""
     require_role(state, event, event.regulator, Roles.REGULATOR)
     order = _order(state, event, event.order, event.dataset)
     require(order.ends_at <= event.block.timestamp, event, "the order is not over")

@@ -22,17 +22,13 @@ class ImpossibleEventError(LedgerError):
 
 
 def require(holds: object, event: Event, problem: str) -> None:
-    """Check a condition of an event.
-
-    Raises:
-        ImpossibleEventError: it does not hold.
-    """
+    """Check a condition of an event; `ImpossibleEventError` if it does not hold."""
     if not holds:
         raise ImpossibleEventError(event, problem)
 
 
 def require_role(state: State, event: Event, party: bytes, role: Roles) -> None:
-    """Check that who acted is admitted now, in this role. Raises as `require`."""
+    """Check that who acted is admitted now, in this role."""
     if not has_role(state.parties.get(party), role):
         name = str(role.name).lower().replace("_", " ")
         raise ImpossibleEventError(event, f"not by an active {name}")

@@ -32,7 +32,7 @@ _ESCAPE = "\\"
 
 
 def party_admitted(state: State, event: PartyAdmitted) -> None:
-    """Admit a party, or change its roles and name; a restriction stays."""
+    """A party that is admitted again changes roles and name; a restriction stays."""
     roles, now = event.roles, event.block.timestamp
     _require_roles(state, event, event.party, roles)
     _require_name(state, event, event.party, event.title)
@@ -55,7 +55,7 @@ def party_admitted(state: State, event: PartyAdmitted) -> None:
 
 
 def admission_announced(state: State, event: AdmissionAnnounced) -> None:
-    """Announce an admission; it replaces one that lapsed."""
+    """It replaces one that lapsed."""
     _require_roles(state, event, event.party, event.roles)
     _require_name(state, event, event.party, event.title)
     new = event.roles & ~_roles_now(state, event.party) & _ANNOUNCED_ROLES
@@ -69,7 +69,6 @@ def admission_announced(state: State, event: AdmissionAnnounced) -> None:
 
 
 def admission_vetoed(state: State, event: AdmissionVetoed) -> None:
-    """Stop an announced admission."""
     _require_veto(state, event, event.regulator, event.reason)
     pending = state.admissions.get(event.party)
     if pending is None or pending.effective_at <= event.block.timestamp:
@@ -78,14 +77,12 @@ def admission_vetoed(state: State, event: AdmissionVetoed) -> None:
 
 
 def admission_retracted(state: State, event: AdmissionRetracted) -> None:
-    """Take an announced admission back."""
     pending = state.admissions.get(event.party)
     _require_pending(state, event, pending.effective_at if pending else 0)
     del state.admissions[event.party]
 
 
 def party_withdrawn(state: State, event: PartyWithdrawn) -> None:
-    """Withdraw a party."""
     party = _admitted(state, event, event.party)
     _require_other_regulator(state, event, event.party, 0)
     if party.roles & _REGULATOR:
@@ -95,7 +92,7 @@ def party_withdrawn(state: State, event: PartyWithdrawn) -> None:
 
 
 def change_announced(state: State, event: ChangeAnnounced) -> None:
-    """Announce a change; it replaces the same one if that lapsed."""
+    """It replaces the same one if that lapsed."""
     _require_change(state, event)
     _require_not_pending(state, event, state.changes.get(_change(event), 0))
     _require_delay(state, event, event.effective_at - event.block.timestamp)
@@ -103,7 +100,6 @@ def change_announced(state: State, event: ChangeAnnounced) -> None:
 
 
 def change_vetoed(state: State, event: ChangeVetoed) -> None:
-    """Stop an announced change."""
     _require_veto(state, event, event.regulator, event.reason)
     due = state.changes.get(_change(event))
     require(due is not None and due > event.block.timestamp, event, "not announced, or due")
@@ -111,14 +107,13 @@ def change_vetoed(state: State, event: ChangeVetoed) -> None:
 
 
 def change_retracted(state: State, event: ChangeRetracted) -> None:
-    """Take an announced change back, never a hand-over."""
     require(event.change is not Change.AUTHORITY, event, "a hand-over stands")
     _require_pending(state, event, state.changes.get(_change(event), 0))
     del state.changes[_change(event)]
 
 
 def change_made(state: State, event: ChangeMade) -> None:
-    """Make a change: one of the deployment, or one that was announced and is due."""
+    """A change of the deployment, or one that was announced and is due."""
     if not state.founding:
         require(event.change is Change.AUTHORITY, event, "the registry's deployment is missing")
         state.founding = event.transaction
@@ -140,7 +135,6 @@ def change_made(state: State, event: ChangeMade) -> None:
 
 
 def recorder_named(state: State, event: RecorderNamed) -> None:
-    """Let a recorder record a party's requests."""
     party = _admitted(state, event, event.consumer)
     fresh = event.recorder != ZERO_ADDRESS and event.recorder not in party.recorders
     require(fresh, event, "nobody, or named before")
@@ -148,7 +142,6 @@ def recorder_named(state: State, event: RecorderNamed) -> None:
 
 
 def recorder_dismissed(state: State, event: RecorderDismissed) -> None:
-    """Take that back."""
     party = state.parties.get(event.consumer)
     if party is None or event.recorder not in party.recorders:
         raise ImpossibleEventError(event, "the recorder is not named")
@@ -156,14 +149,12 @@ def recorder_dismissed(state: State, event: RecorderDismissed) -> None:
 
 
 def encryption_key_set(state: State, event: EncryptionKeySet) -> None:
-    """Set a party's encryption key."""
     party = _admitted(state, event, event.party)
     require(len(event.key) > 1, event, "no key")
     party.encryption_key = event.key
 
 
 def consumer_restricted(state: State, event: ConsumerRestricted) -> None:
-    """Restrict a consumer."""
     require_role(state, event, event.regulator, Roles.REGULATOR)
     party = state.parties.get(event.consumer)
     if party is None or not party.roles & Roles.CONSUMER:
@@ -175,13 +166,11 @@ def consumer_restricted(state: State, event: ConsumerRestricted) -> None:
 
 
 def restriction_appealed(state: State, event: RestrictionAppealed) -> None:
-    """Check that there is something to appeal against."""
     _restricted(state, event, event.consumer)
     require(event.statement, event, "no statement")
 
 
 def restriction_lifted(state: State, event: RestrictionLifted) -> None:
-    """End a restriction."""
     require_role(state, event, event.regulator, Roles.REGULATOR)
     party = _restricted(state, event, event.consumer)
     require(event.reason, event, "no reason")
@@ -189,7 +178,6 @@ def restriction_lifted(state: State, event: RestrictionLifted) -> None:
 
 
 def contract_announced(state: State, event: ContractAnnounced) -> None:
-    """Remember where a contract is."""
     require(event.contract_name, event, "no name")
     state.announced[event.contract_name] = event.deployed
 
