@@ -13,8 +13,8 @@ from ledger.errors import LedgerError
 from ledger.index.follower import ChainChangedError, Follower, FollowerSettings
 from ledger.index.index import Index
 from ledger.logs import describe, get_logger
-from ledger.recorder.reconciling import Reconciliation
 from ledger.recorder.recorder import Recorder
+from ledger.recorder.status import Reconciliation
 from ledger.rpc import AsyncRpc
 
 _RETRY: Final = 0.5

@@ -27,10 +27,8 @@ from ledger.logs import get_logger
 from ledger.recorder.entries import entries_of
 from ledger.recorder.errors import (
     InvalidRequestError,
-    NonceGapError,
     RecorderBusyError,
     RecorderError,
-    ReplacedError,
     TransactionRejectedError,
 )
 from ledger.recorder.errors import RecorderNotNamedError as SkippedError
@@ -43,7 +41,7 @@ from ledger.recorder.records import (
     split_accesses,
     split_signatures,
 )
-from ledger.recorder.settling import is_duplicate, remembered
+from ledger.recorder.settling import remembered
 from ledger.reverts import RevertError
 from ledger.rpc import RpcError
 from ledger.service.errors import ThrottledError
@@ -107,7 +105,7 @@ async def _relayed(relaying: Awaitable[RelayedTransaction]) -> Relayed:
         done = await relaying
     except RevertError:
         raise
-    except (NonceGapError, ReplacedError, TransactionRejectedError) as error:
+    except TransactionRejectedError as error:
         raise ConflictError(str(error), "transaction-refused") from error
     except RecorderBusyError as error:
         raise ThrottledError(1, BUSY) from error
@@ -132,7 +130,11 @@ async def make_up(directory: Path, journal: ReleaseJournal) -> int:
     """
     missing = 0
     for some in _portions(await asyncio.to_thread(lambda: list(_settled(directory)))):
-        ids = [one.access for sent, settled in some for one in _recorded(sent, settled)]
+        ids = [
+            one.access
+            for sent, settled in some
+            for one in remembered(settled, split_accesses(sent))
+        ]
         known = await journal.known(ids)
         if known.issuperset(ids):
             continue  # as a rule: then no request is read
@@ -185,10 +187,6 @@ def _portions(
         yield portion
 
 
-def _recorded(sent: Sent, settled: Settled) -> Iterator[RecordedAccess]:
-    return (one for one in remembered(settled, split_accesses(sent)) if not is_duplicate(one))
-
-
 def _entries(sent: Sent, settled: Settled) -> Iterator[JournalEntry]:
     accesses = split_accesses(sent)
     content = parse_transaction(sent.raw).content
@@ -196,5 +194,5 @@ def _entries(sent: Sent, settled: Settled) -> Iterator[JournalEntry]:
         entry.access: Submission(decode_request(entry.consumer, entry.encoded), entry.signature)
         for entry in entries_of(content.data, accesses, split_signatures(sent))
     }
-    for recorded in _recorded(sent, settled):
+    for recorded in remembered(settled, accesses):
         yield JournalEntry(requests[recorded.access], recorded, None)

@@ -13,7 +13,7 @@ half written, at the end of the newest segment: that one was never acknowledged,
 the journal is opened. Anything else that does not read well is damage, and refused: a journal with a
 hole would let a record be made twice or never.
 
-Source: POSIX.1-2024 `fsync`; Rebello et al., "Can Applications Recover from fsync Failures?" (USENIX
+Source: POSIX.1-2024 `fsync`, `rename`; Rebello et al., "Can Applications Recover from fsync Failures?" (USENIX
 ATC 2020), for why a failed fsync ends the journal.
 """
 
@@ -22,12 +22,12 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from ledger.errors import LedgerError
-from ledger.storage import AppendFile, DirectoryStorage, Storage
 
 MARK: Final = b"\xf5QJ1"
 """Begins each segment and frame. The first byte is in no UTF-8 text, the last one is the format's version."""
@@ -44,23 +44,15 @@ _DIGITS: Final = 10
 
 
 class JournalError(LedgerError):
-    """The journal cannot do what it must."""
+    """The journal cannot do what it must.
 
-
-class JournalLockedError(JournalError):
-    """Another process has the journal open."""
-
-
-class JournalDamagedError(JournalError):
-    """The journal does not read well in a place that no crash explains."""
+    Another process has it open, it does not read well in a place that no crash explains, or it is unknown
+    what is on the disk: then nothing can be appended until it is opened anew.
+    """
 
 
 class JournalFullError(JournalError):
     """An append failed and left no trace: the disk is full, or was for a moment. Later ones may work."""
-
-
-class JournalBrokenError(JournalError):
-    """It is unknown what is on the disk: nothing can be appended any more until it is opened anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +63,81 @@ class Frame:
     payload: bytes
 
 
+class AppendFile:
+    """A file that only grows. Every call may raise `OSError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    def write(self, data: bytes) -> None:
+        """Append all of `data`. Not durable; after an error any part of it may be in the file."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def sync(self) -> None:
+        """Make everything written so far durable, before it returns.
+
+        After an error it is unknown what is on the disk, and asking again does not help: the system
+        may have dropped what it could not write.
+        """
+        os.fdatasync(self._descriptor)
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to `size` bytes, durably."""
+        os.ftruncate(self._descriptor, size)
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Let go of the file. Does not make it durable."""
+        os.close(self._descriptor)
+
+
+class Storage:
+    """A directory of files on a local file system. Every call may raise `OSError`; tests make it fail."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def names(self) -> list[str]:
+        """Return the names of the files that are there."""
+        return [path.name for path in self._directory.iterdir() if path.is_file()]
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        return (self._directory / name).read_bytes()
+
+    def create(self, name: str, data: bytes) -> None:
+        """Make a file with this content, durably.
+
+        If we crash here, there is no such file, or the whole of it.
+        """
+        beside = self._directory / f"{name}.new"
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._directory / name)
+        # A new name is on the disk only when its directory is.
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def open(self, name: str) -> AppendFile:
+        """Open a file that is there, to append to it. One writer at a time."""
+        return AppendFile(self._directory / name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file. Becomes durable at some time; a removed file may come back in a crash."""
+        (self._directory / name).unlink(missing_ok=True)
+
+
 class Journal:
-    """A journal, opened for appending. One at a time; not for several threads at once."""
+    """A journal, opened for appending; `open` is for a directory. Not for several threads at once."""
 
     def __init__(self, storage: Storage, lock: int | None = None) -> None:
-        """Use `Journal.open` for a directory."""
         self._storage = storage
         self._lock = lock
         self._file: AppendFile | None = None
@@ -89,9 +151,7 @@ class Journal:
         What a crash left half written is cut off.
 
         Raises:
-            JournalLockedError: another process has it open.
-            JournalDamagedError: it does not read well.
-            JournalError: the disk does not let us.
+            JournalError: another process has it open, it does not read well, or the disk does not let us.
         """
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,7 +159,7 @@ class Journal:
         except OSError as error:
             raise JournalError(f"{directory}: {error.strerror}") from error
         try:
-            return cls(DirectoryStorage(directory), lock)
+            return cls(Storage(directory), lock)
         except BaseException:
             os.close(lock)
             raise
@@ -121,7 +181,7 @@ class Journal:
 
         Raises:
             JournalFullError: it is not in the journal, and will not be.
-            JournalBrokenError: it may be in the journal when it is reopened, or not.
+            JournalError: it may be in the journal when it is reopened, or not.
         """
         file = self._writable()
         frame = encode_frame(payload, self._salt, self._size)
@@ -143,7 +203,7 @@ class Journal:
 
         Raises:
             JournalFullError: there is no new segment; the old one still works.
-            JournalBrokenError: the journal was broken before.
+            JournalError: the journal was broken before.
         """
         self._check()
         number, salt = self._segment + 1, os.urandom(_SALT_LENGTH)
@@ -175,8 +235,7 @@ class Journal:
         """Yield what was appended, in order, from a segment on.
 
         Raises:
-            JournalDamagedError: a segment does not read well.
-            JournalError: the disk does not let us.
+            JournalError: a segment does not read well, or the disk does not let us.
         """
         for number in self._numbers():
             if number >= since:
@@ -197,22 +256,16 @@ class Journal:
             if not numbers:
                 return 0, 0, b""
             if numbers != list(range(numbers[0], numbers[-1] + 1)):
-                raise JournalDamagedError("a segment is missing between others")
+                raise JournalError("a segment is missing between others")
             newest = numbers[-1]
             data = self._storage.read(_name(newest))
             end = whole_length(data)
             if end != len(data):
-                self._cut(newest, end)
+                with closing(self._storage.open(_name(newest))) as file:
+                    file.truncate(end)
         except OSError as error:
             raise JournalError(f"the journal cannot be read: {error.strerror}") from error
         return newest, end, data[len(MARK) : _START]
-
-    def _cut(self, number: int, end: int) -> None:
-        file = self._storage.open(_name(number))
-        try:
-            file.truncate(end)
-        finally:
-            file.close()
 
     def _payloads(self, number: int) -> Iterator[bytes]:
         try:
@@ -224,7 +277,7 @@ class Journal:
             end = at
             yield payload
         if end != len(data):
-            raise JournalDamagedError(f"{_name(number)} does not read well from byte {end} on")
+            raise JournalError(f"{_name(number)} does not read well from byte {end} on")
 
     def _numbers(self) -> list[int]:
         names = [name for name in self._storage.names() if name.endswith(_SUFFIX)]
@@ -243,7 +296,7 @@ class Journal:
 
     def _check(self) -> None:
         if self._broken is not None:
-            raise JournalBrokenError(self._broken)
+            raise JournalError(self._broken)
 
     def _undo(self, file: AppendFile, cause: OSError) -> None:
         """Cut off what a failed write may have left, so that the next frame follows a whole one."""
@@ -262,7 +315,7 @@ class Journal:
     def _break(self, reason: str, cause: OSError) -> None:
         self._broken = reason
         self._close_file()
-        raise JournalBrokenError(reason) from cause
+        raise JournalError(reason) from cause
 
     def _close_file(self) -> None:
         if self._file is not None:
@@ -293,19 +346,19 @@ def whole_length(segment: bytes) -> int:
     """Return how many bytes of a newest segment are whole; what follows was half written.
 
     Raises:
-        JournalDamagedError: a whole frame follows the half written one, or there is none at all.
+        JournalError: a whole frame follows the half written one, or there is none at all.
     """
     end = 0
     for _payload, at in decode_frames(segment):
         end = at
     if not end:
         # A segment and its first frame appear in one step.
-        raise JournalDamagedError("a segment does not begin well")
+        raise JournalError("a segment does not begin well")
     # Had anything been acknowledged behind the spot, a crash could not be the reason for it.
     at = segment.find(MARK, end)
     while at >= 0:
         if _frame_end(segment, at) is not None:
-            raise JournalDamagedError(f"a whole record follows a damaged one at byte {end}")
+            raise JournalError(f"a whole record follows a damaged one at byte {end}")
         at = segment.find(MARK, at + 1)
     return end
 
@@ -318,8 +371,8 @@ def _frame_end(segment: bytes, at: int) -> int | None:
     if mark != MARK or length > len(segment) - start:
         return None
     payload = segment[start : start + length]
-    found = _checksum(segment[len(MARK) : _START], at, payload)
-    return start + length if found == checksum else None
+    actual = _checksum(segment[len(MARK) : _START], at, payload)
+    return start + length if actual == checksum else None
 
 
 def _checksum(salt: bytes, at: int, payload: bytes) -> int:
@@ -336,5 +389,5 @@ def _lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise JournalLockedError(f"{path.parent} is in use by another process") from error
+        raise JournalError(f"{path.parent} is in use by another process") from error
     return descriptor

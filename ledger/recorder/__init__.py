@@ -2,27 +2,20 @@
 
 from ledger.recorder.errors import (
     InvalidRequestError,
-    NonceGapError,
-    NotRecordedError,
     RecorderBusyError,
     RecorderError,
     RecorderNotNamedError,
-    RecorderUnavailableError,
-    ReplacedError,
     SequenceBehindError,
     TransactionRejectedError,
 )
 from ledger.recorder.flights import Relayed
-from ledger.recorder.reconciling import Difference, Reconciliation
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
-from ledger.recorder.status import RecorderState, RecorderStatus
+from ledger.recorder.status import Difference, Reconciliation, RecorderState, RecorderStatus
 
 __all__ = [
     "Difference",
     "InvalidRequestError",
-    "NonceGapError",
-    "NotRecordedError",
     "Reconciliation",
     "Recorder",
     "RecorderBusyError",
@@ -31,9 +24,7 @@ __all__ = [
     "RecorderSettings",
     "RecorderState",
     "RecorderStatus",
-    "RecorderUnavailableError",
     "Relayed",
-    "ReplacedError",
     "SequenceBehindError",
     "TransactionRejectedError",
 ]

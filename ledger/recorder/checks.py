@@ -1,4 +1,4 @@
-"""What a recorder checks of the chain before it works, and whenever it begins again."""
+"""Checks of the chain before a recorder works, and whenever it begins again."""
 
 from ledger import queries, views
 from ledger.chain import BlockRef, Finality, final_block, verify_descends

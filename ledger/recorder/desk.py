@@ -1,4 +1,4 @@
-"""Where callers hand in accesses and wait for what became of them. No I/O.
+"""Callers and the accesses that they wait for. No I/O.
 
 The same request handed in twice is one access: while it waits or is on its way, both callers wait for
 the same; once it is recorded, the second one gets the outcome at once, as long as it is remembered.
@@ -12,14 +12,13 @@ from typing import Any, Final, TypeVar
 
 from ledger.exchange import RecordedAccess, Submission
 from ledger.recorder.entries import Entry, FairQueue, make_entry
-from ledger.recorder.errors import InvalidRequestError, NotRecordedError, RecorderError
+from ledger.recorder.errors import InvalidRequestError, RecorderError, not_recorded
 from ledger.recorder.settings import RecorderSettings
-from ledger.typed_data import AccessRequest
 
 T = TypeVar("T")
 
 Unclaimed = Callable[[Submission, RecordedAccess], None]
-"""Told of an access that was recorded when nobody waited for it any more."""
+"""Called with an access that was recorded when nobody waited for it any more."""
 
 _LATEST_DEADLINE: Final = (1 << 40) - 1
 
@@ -38,12 +37,7 @@ class Desk:
     def submit(
         self, submission: Submission, access: bytes | None, closed: RecorderError | None
     ) -> asyncio.Future[RecordedAccess]:
-        """Hand in a request.
-
-        Args:
-            submission: the signed request; the signature is kept, not checked.
-            access: its id, when it is known already.
-            closed: why nothing new is taken, if so.
+        """Hand in a request; `access` is its id, when it is known already.
 
         Raises:
             RecorderError: `closed`, when the request is a new one.
@@ -60,7 +54,8 @@ class Desk:
         if known is None:
             if closed is not None:
                 raise closed
-            _check(submission.request)
+            if submission.request.deadline > _LATEST_DEADLINE:
+                raise InvalidRequestError(f"a deadline is at most {_LATEST_DEADLINE}")
             self.queue.put(entry)
             self._entries[entry.access] = known = entry
             self._wake()
@@ -109,35 +104,21 @@ class Desk:
                     waiter.set_exception(error)
 
     def sweep(self, reason: str) -> None:
-        """Tell those who waited too long; drop what none of them needs any more.
-
-        Args:
-            reason: why it takes so long, as far as it is known.
-        """
+        """Answer those who waited too long, with the reason why; drop what none of them needs any more."""
         self._end_until(time.monotonic(), reason)
 
     def close(self, reason: str) -> None:
-        """Tell everybody who still waits that nothing more will come of it here."""
+        """Answer all who still wait: nothing more will come of it here."""
         self._end_until(float("inf"), reason)
 
     def _end_until(self, now: float, reason: str) -> None:
         while self._due and self._due[0][0] <= now:
             _, future, entry = self._due.popleft()
-            if entry is None:
-                if not future.done():
-                    future.set_exception(NotRecordedError(reason, ambiguous=True))
-                continue
+            may_come = entry is None or entry.journaled
             if not future.done():
-                future.set_exception(NotRecordedError(reason, ambiguous=entry.journaled))
-            if not entry.journaled and all(waiter.done() for waiter in entry.waiters):
-                self._drop(entry)
-
-    def _drop(self, entry: Entry) -> None:
-        if self._entries.get(entry.access) is entry:
-            entry.dropped = True
-            del self._entries[entry.access]
-
-
-def _check(request: AccessRequest) -> None:
-    if request.deadline > _LATEST_DEADLINE:
-        raise InvalidRequestError(f"a deadline is at most {_LATEST_DEADLINE}")
+                future.set_exception(not_recorded(reason, ambiguous=may_come))
+            if entry is None or may_come or not all(waiter.done() for waiter in entry.waiters):
+                continue
+            if self._entries.get(entry.access) is entry:
+                entry.dropped = True
+                del self._entries[entry.access]

@@ -1,8 +1,8 @@
-"""The recorder at work: gathering what waits into transactions, and finding out what became of them.
+"""The recorder at work, in two loops.
 
-Two loops. One sends: what gathered while the last transaction went out becomes the next one. The other
-settles: with each final block it asks for the receipts of what is on its way, and gives the outcomes
-to those who wait. Neither loop decides anything about a single access; the contract does.
+One sends: accesses that gathered while the last transaction went out become the next one. The other
+settles: with each final block it asks for the receipts of all transactions on their way, and gives the
+outcomes to those who wait. Neither decides anything about a single access; the contract does.
 """
 
 import asyncio
@@ -18,22 +18,21 @@ from ledger.deployment import Deployment
 from ledger.enumerations import Roles
 from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess, Submission
-from ledger.hexes import ZERO_WORD
 from ledger.journal import JournalError, JournalFullError
 from ledger.queries import Block, Receipt
 from ledger.recorder.desk import Desk, Unclaimed
 from ledger.recorder.entries import Entry, GasModel, call_of
 from ledger.recorder.errors import (
-    NotRecordedError,
     RecorderError,
     RecorderNotNamedError,
-    RecorderUnavailableError,
-    ReplacedError,
+    not_recorded,
+    replaced,
+    unavailable,
 )
 from ledger.recorder.flights import Flight, Relayed
 from ledger.recorder.originals import Lookup, Originals
 from ledger.recorder.outbox import Draft, Outbox
-from ledger.recorder.records import GivenUp, Mark
+from ledger.recorder.records import GivenUp, mark_after
 from ledger.recorder.settings import RecorderSettings
 from ledger.recorder.settling import Settlement, is_duplicate, read_settlement
 from ledger.reverts import Revert, RevertError, revert_in
@@ -65,14 +64,14 @@ class Dispatcher:
         lookup: Lookup | None,
         unclaimed: Unclaimed | None,
     ) -> None:
-        self.desk = Desk(settings, self._wake)
+        self._work = asyncio.Event()
+        self.desk = Desk(settings, self._work.set)
         self.admitted = False
         """Whether the registry knows our account as an active recorder."""
         self.problem: RecorderError | None = None
         """What keeps transactions from being sent or mined, as far as the node says."""
         self._rpc = rpc
         self._deployment = deployment
-        self._contracts = deployment.contracts
         self._settings = settings
         self._outbox = outbox
         self._originals = Originals(rpc, deployment, lookup)
@@ -84,7 +83,6 @@ class Dispatcher:
         """What is being journaled and sent just now."""
         self._again: list[list[Entry]] = []
         """Groups of a transaction that did not work as a whole, to be tried by themselves."""
-        self._work = asyncio.Event()
         self._sent_at = 0.0
         self._is_cut_off = False
         """Whether the node could not be reached; settling finds out when it can be again."""
@@ -96,7 +94,7 @@ class Dispatcher:
     def queue_call(self, draft: Draft) -> None:
         """Let a transaction that is not an access go out next."""
         self._calls.append(draft)
-        self._wake()
+        self._work.set()
 
     def queued_call(self, to: bytes, data: bytes) -> Draft | None:
         """Return a call that is about to be sent, or None."""
@@ -110,8 +108,7 @@ class Dispatcher:
     @property
     def queued(self) -> int:
         """How many accesses and calls wait to be sent."""
-        waiting_again = sum(map(len, self._again))
-        return len(self.desk.queue) + len(self._calls) + waiting_again
+        return len(self.desk.queue) + len(self._calls) + sum(map(len, self._again))
 
     async def begin(self) -> None:
         """Get ready to send and settle, at first and whenever the chain was not the one it was.
@@ -121,7 +118,7 @@ class Dispatcher:
         """
         self._is_cut_off = False
         self._reached = False
-        self._wake()
+        self._work.set()
         await self._check_admission()
 
     # Sending
@@ -167,19 +164,17 @@ class Dispatcher:
     def _take(self, follower: Follower) -> list[Draft]:
         drafts, self._calls = self._calls, []
         gas = min(GAS_CAP, follower.last.gas_limit if follower.last else GAS_CAP)
-        entries = self._next_entries(gas)
+        if self._again:
+            entries = self._again.pop()
+        else:
+            entries = self.desk.queue.take(self._settings.most_entries, self._gas.room(gas))
         if entries:
             call = call_of(entries)
             to = self._deployment.address_of(call.contract)
             drafts.append(Draft(to, call.data, gas, entries))
-        # At once, not when sending begins: what is in neither list in between would be sent a second time.
+        # Set before the await: a draft in neither list could be queued twice.
         self._going = drafts
         return drafts
-
-    def _next_entries(self, gas: int) -> list[Entry]:
-        if self._again:
-            return self._again.pop()
-        return self.desk.queue.take(self._settings.most_entries, self._gas.room(gas))
 
     async def _send(self, drafts: Sequence[Draft], follower: Follower) -> None:
         self._sent_at = time.monotonic()
@@ -187,11 +182,11 @@ class Dispatcher:
             await self._outbox.send(drafts)
         except JournalFullError as error:
             # Not on the disk, so not sent and never will be: those who wait may try again later.
-            self._fail(drafts, NotRecordedError(str(error), ambiguous=False))
-            self.problem = RecorderUnavailableError(error)
+            self._fail(drafts, not_recorded(str(error), ambiguous=False))
+            self.problem = unavailable(error)
             await asyncio.sleep(_RETRY)
         except JournalError as error:
-            self._fail(drafts, NotRecordedError(str(error), ambiguous=True))
+            self._fail(drafts, not_recorded(str(error), ambiguous=True))
             raise
         except RpcError:
             # They are journaled: settling sends them again when the node is back.
@@ -205,16 +200,13 @@ class Dispatcher:
             self.desk.fail(draft.entries, error)
             _fail_calls(draft.waiters, error)
 
-    def _wake(self) -> None:
-        self._work.set()
-
     # Settling
 
     async def settle_all(self, follower: Follower) -> None:
-        """With each final block find out what became of what is on its way, for ever.
+        """Settle with each final block, for ever.
 
-        Now and then also without one: a chain on which nothing happens may make no blocks, and what
-        its node has forgotten has to be sent again.
+        Now and then also without a block: a chain on which nothing happens may make none, and
+        transactions that its node has forgotten have to be sent again.
 
         Raises:
             ChainError: the chain is not the one it was.
@@ -233,7 +225,7 @@ class Dispatcher:
                 continue
             number, self._is_cut_off = block.number, False
             follower.hurry(wanted=len(self._outbox.flights) > 0)
-            self._wake()
+            self._work.set()
 
     async def _settle_and_resend(self, block: Block) -> None:
         if not self._reached:
@@ -255,7 +247,7 @@ class Dispatcher:
             await uninterrupted(self._outbox.flush())
         except JournalFullError as error:
             # It can wait: without it, it would be found out on the chain again.
-            self.problem = RecorderUnavailableError(error)
+            self.problem = unavailable(error)
         else:
             self.problem = None
 
@@ -270,26 +262,26 @@ class Dispatcher:
 
     async def _receipts(self, flights: Sequence[Flight], block: Block) -> list[Receipt | None]:
         """Return each flight's receipt if its block is final."""
-        wanted = [(flight, hash_) for flight in flights for hash_ in flight.hashes]
+        wanted = [(flight, sent.hash) for flight in flights for sent in flight.attempts]
         answers = await self._rpc.send_many([queries.receipt(hash_) for _, hash_ in wanted])
-        found = {
+        final = {
             id(flight): receipt
             for (flight, _), receipt in zip(wanted, answers, strict=True)
             if receipt is not None and receipt.block_number <= block.number
         }
-        if found:
+        if final:
             failpoints.reach("after_receipt")
-        return [found.get(id(flight)) for flight in flights]
+        return [final.get(id(flight)) for flight in flights]
 
     async def _timestamps(self, receipts: Sequence[Receipt | None], block: Block) -> dict[int, int]:
         numbers = {receipt.block_number for receipt in receipts if receipt is not None}
         known = {block.number: block.timestamp}
         asked = sorted(numbers - known.keys())
         blocks = await self._rpc.send_many([queries.block(number) for number in asked])
-        found = {one.number: one.timestamp for one in blocks if one is not None}
-        if len(found) != len(asked):
+        answered = {each.number: each.timestamp for each in blocks if each is not None}
+        if len(answered) != len(asked):
             raise CallError("eth_getBlockByNumber", 0, "a block with a receipt is not there")
-        return known | found
+        return known | answered
 
     async def _land(self, flight: Flight, receipt: Receipt, timestamp: int) -> None:
         settlement = read_settlement(receipt, timestamp, flight.entries, self._decoder)
@@ -298,7 +290,7 @@ class Dispatcher:
             return
         self._conclude(flight, settlement)
         if flight.entries:
-            # One with a batch that was passed over says too little, or far too much, of an access.
+            # A batch that was passed over says too little, or far too much, of an access's gas.
             if None not in settlement.answers:
                 self._gas.observe(flight.entries, receipt.gas_used)
             self._deliver(flight, settlement)
@@ -312,13 +304,9 @@ class Dispatcher:
     def _conclude(self, flight: Flight, settlement: Settlement) -> None:
         self._outbox.flights.remove(flight)
         self._outbox.note([settlement.record])
-        receipt, mark = settlement.receipt, self._outbox.mark
-        if settlement.record.outcomes:
-            sequence, head = settlement.record.last_sequence, settlement.record.head
-        else:
-            sequence, head = (mark.sequence, mark.head) if mark else (0, ZERO_WORD)
-        if mark is None or receipt.block_number >= mark.block_number:
-            self._outbox.mark = Mark(receipt.block_number, receipt.block_hash, sequence, head)
+        record, mark = settlement.record, self._outbox.mark
+        if mark is None or record.block_number >= mark.block_number:
+            self._outbox.mark = mark_after(record, mark)
 
     def _deliver(self, flight: Flight, settlement: Settlement) -> None:
         firsts = []
@@ -327,7 +315,9 @@ class Dispatcher:
                 self.desk.fail([entry], RecorderNotNamedError(entry.consumer, self._outbox.account))
                 continue
             if is_duplicate(access):
-                self._search(entry, access)
+                task = asyncio.get_running_loop().create_task(self._give_original(entry, access))
+                self._searches.add(task)
+                task.add_done_callback(self._searches.discard)
                 continue
             firsts.append(access)
             self._give(entry, access)
@@ -348,9 +338,9 @@ class Dispatcher:
             error = RecorderError(f"the registry does not take our records: {revert}")
             self.desk.fail(flight.entries, error)
         elif len(flight.entries) == 1:
-            self.desk.fail(flight.entries, RecorderUnavailableError(RevertError(revert)))
+            self.desk.fail(flight.entries, unavailable(RevertError(revert)))
         else:
-            # Too much gas, most likely. Whatever it is, it is found in one half or the other.
+            # Too much gas, most likely. The cause is in one half or the other.
             self._gas.ran_out(flight.entries)
             half = len(flight.entries) // 2
             self._again += [list(flight.entries[half:]), list(flight.entries[:half])]
@@ -375,7 +365,7 @@ class Dispatcher:
         if flight.doubted is None or block.number <= flight.doubted:
             flight.doubted = block.number
             return
-        error = ReplacedError(flight.newest.hash)
+        error = replaced(flight.newest.hash)
         self._outbox.flights.remove(flight)
         self._outbox.note([GivenUp(attempt.hash, str(error)) for attempt in flight.attempts])
         self.desk.fail(flight.entries, error)
@@ -386,7 +376,8 @@ class Dispatcher:
     async def _check_admission(self) -> None:
         """Ask whether our account may record."""
         self._checked_admission = time.monotonic()
-        standing = await self._rpc.send(views.standing_of(self._contracts, self._outbox.account))
+        account = self._outbox.account
+        standing = await self._rpc.send(views.standing_of(self._deployment.contracts, account))
         self.admitted = standing.active and Roles.RECORDER in standing.roles
 
     # Sending again
@@ -396,22 +387,18 @@ class Dispatcher:
         due = [f for f in self._outbox.flights if f.sent_at + self._settings.resend_after < now]
         if due:
             await uninterrupted(self._outbox.transmit(due))
-        rejected = [flight for flight in self._outbox.flights if flight.rejection is not None]
-        for flight in rejected:
-            self.problem = flight.rejection
-            if flight.sender != self._outbox.account:
-                self._give_up(flight)
+        for flight in self._outbox.flights:
+            error = flight.rejection
+            if error is None:
+                continue
+            self.problem = error
+            if flight.sender != self._outbox.account:  # ours are tried again for ever
+                self._outbox.flights.remove(flight)
+                self._outbox.note([GivenUp(flight.newest.hash, str(error))])
+                _fail_calls(flight.waiters, error)
         for flight in self._outbox.of_account():
             if _is_overdue(flight, self._settings.replace_after):
                 await self._raise_fee(flight, block)
-
-    def _give_up(self, flight: Flight) -> None:
-        """Tell a party that its own transaction is not taken. Ours are tried again for ever."""
-        error = flight.rejection
-        if error is not None:
-            self._outbox.flights.remove(flight)
-            self._outbox.note([GivenUp(flight.newest.hash, str(error))])
-            _fail_calls(flight.waiters, error)
 
     async def _follow_fee(self, block: Block) -> None:
         now = time.monotonic()
@@ -430,26 +417,19 @@ class Dispatcher:
         with suppress(JournalFullError):  # tried again when it is overdue again
             await uninterrupted(self._outbox.replace(flight, fee))
 
-    # Requests whose nonce the contract knew
-
-    def _search(self, entry: Entry, duplicate: RecordedAccess) -> None:
-        task = asyncio.get_running_loop().create_task(self._give_original(entry, duplicate))
-        self._searches.add(task)
-        task.add_done_callback(self._searches.discard)
-
     async def _give_original(self, entry: Entry, duplicate: RecordedAccess) -> None:
         """Give the access that the same request made before; the duplicate only if there is none."""
         try:
-            found = await self._originals.find(entry, duplicate)
+            first = await self._originals.find(entry, duplicate)
         except Exception as error:  # noqa: BLE001 - a lookup is somebody else's code
             reason = f"the first access of this request cannot be looked up: {error}"
-            self.desk.fail([entry], NotRecordedError(reason, ambiguous=True))
+            self.desk.fail([entry], not_recorded(reason, ambiguous=True))
             return
-        if found is None:
+        if first is None:
             self._give(entry, duplicate)
         else:
-            self.desk.remember([found])
-            self.desk.settle(entry, found)
+            self.desk.remember([first])
+            self.desk.settle(entry, first)
 
 
 async def _block_after(follower: Follower, number: int) -> Block:

@@ -1,4 +1,4 @@
-"""What only the embedded chain's node can do, so that what it lost is mined again as it was.
+"""Calls that only the embedded chain's node has, so that what it lost is mined again as it was.
 
 Its clock can be set, seconds since 1970, back and forth (`evm_setTime`), and transactions that wait can
 be taken back (`anvil_removePoolTransactions`); no other node has that.
@@ -60,7 +60,7 @@ async def take_back(rpc: AsyncRpc, senders: Iterable[bytes]) -> None:
         RpcError: as `set_clock`.
     """
     await rpc.send_many(
-        [Call("anvil_removePoolTransactions", (to_hex(one),), _ignore) for one in senders]
+        [Call("anvil_removePoolTransactions", (to_hex(each),), _ignore) for each in senders]
     )
 
 

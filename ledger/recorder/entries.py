@@ -1,4 +1,4 @@
-"""What waits to be recorded, and in which order it goes. Pure: no clock, no I/O.
+"""Accesses that wait, and the order and size of their transactions. Pure: no clock, no I/O.
 
 Consumers take turns, so that one who floods the recorder waits for itself. Within a transaction
 accesses are sorted by consumer, word of the nonce and basis: the contract looks a consumer up once
@@ -79,12 +79,7 @@ def call_of(entries: Iterable[Entry]) -> ContractCall:
 
 
 def entries_of(data: bytes, accesses: Sequence[bytes], signatures: Sequence[bytes]) -> list[Entry]:
-    """Return the entries in call data that `call_of` made, in its order.
-
-    Args:
-        data: the call data.
-        accesses: their ids.
-        signatures: their signatures.
+    """Return the entries in call data that `call_of` made, in its order, with their ids and signatures.
 
     Raises:
         CalldataError: it is other call data.
@@ -126,11 +121,7 @@ class FairQueue:
     def take(self, most: int, room: "Room | None" = None) -> list[Entry]:
         """Take entries out, an equal share of each consumer's, in the order for a transaction.
 
-        Dropped entries are left out.
-
-        Args:
-            most: how many at most.
-            room: in a transaction; one entry is taken even if there is not enough.
+        Dropped entries are left out. One entry is taken even if there is not enough `room` for it.
         """
         taken: list[Entry] = []
         while len(self._turns) and len(taken) < most:
@@ -139,16 +130,12 @@ class FairQueue:
                 count = min(count, max(room.entries, not taken))
             if not count:
                 break
-            some = [entry for entry in self._turns.take(count) if not entry.dropped]
-            taken += some
+            portion = [entry for entry in self._turns.take(count) if not entry.dropped]
+            taken += portion
             if room is not None:
-                room.fill(some)
+                room.fill(portion)
         taken.sort(key=attrgetter("order"))
         return taken
-
-    def drain(self) -> list[Entry]:
-        """Take everything out."""
-        return self.take(len(self._turns))
 
 
 class GasModel:
@@ -173,16 +160,16 @@ class GasModel:
 
     def observe(self, entries: Sequence[Entry], gas_used: int) -> None:
         """Learn from a mined transaction."""
-        found = max(gas_used - _TRANSACTION_GAS - _gas_of_words(entries), 0) / len(entries)
-        if found > self._per_entry:
-            self._per_entry = found
+        observed = max(gas_used - _TRANSACTION_GAS - _gas_of_words(entries), 0) / len(entries)
+        if observed > self._per_entry:
+            self._per_entry = observed
         elif len(entries) > 1:
-            self._per_entry += _WEIGHT * (found - self._per_entry)
+            self._per_entry += _WEIGHT * (observed - self._per_entry)
 
     def ran_out(self, entries: Sequence[Entry]) -> None:
         """Learn from a transaction whose gas did not suffice."""
-        found = (GAS_CAP - _gas_of_words(entries)) / len(entries)
-        self._per_entry = max(self._per_entry, found)
+        least = (GAS_CAP - _gas_of_words(entries)) / len(entries)
+        self._per_entry = max(self._per_entry, least)
 
 
 class Room:
@@ -199,7 +186,7 @@ class Room:
         return max(int(self._gas / (self._per_entry + _WORD_GAS)), 0)
 
     def fill(self, entries: Iterable[Entry]) -> None:
-        """Put entries in."""
+        """Use up the room that entries take."""
         for entry in entries:
             self._gas -= self._per_entry
             if entry.word not in self._words:

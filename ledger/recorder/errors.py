@@ -1,47 +1,24 @@
-"""What a recorder raises."""
+"""Errors of the recorder."""
 
 from ledger.errors import LedgerError
 from ledger.hexes import to_hex
 
 
 class RecorderError(LedgerError):
-    """Something was not recorded, or may not be."""
+    """Something was not recorded, or may not be.
 
+    Attributes:
+        ambiguous: whether it may still be recorded. Ask again with the same bytes: there is never a second
+            access. If not, it was not recorded and will not be.
+    """
 
-class RecorderUnavailableError(RecorderError):
-    """The recorder takes nothing just now; `cause` says why. Nothing was recorded."""
-
-    def __init__(self, cause: LedgerError | str) -> None:
-        super().__init__(f"nothing can be recorded now: {cause}")
-        self.cause = cause
-
-    def __reduce__(self) -> tuple[type["RecorderUnavailableError"], tuple[LedgerError | str]]:
-        return type(self), (self.cause,)
+    def __init__(self, message: str, *, ambiguous: bool = False) -> None:
+        super().__init__(message)
+        self.ambiguous = ambiguous
 
 
 class RecorderBusyError(RecorderError):
     """More waits than the settings allow. Nothing was recorded; try again a little later."""
-
-
-class NotRecordedError(RecorderError):
-    """It was not in a final block in time. Ask again with the same bytes: there is never a second one.
-
-    Attributes:
-        ambiguous: whether it may still be recorded. If not, it was not and will not be.
-    """
-
-    def __init__(self, reason: str, *, ambiguous: bool) -> None:
-        fate = "it may still come" if ambiguous else "it was dropped"
-        super().__init__(f"not recorded: {reason}; {fate}")
-        self.reason = reason
-        self.ambiguous = ambiguous
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _not_recorded, (self.reason, self.ambiguous)
-
-
-def _not_recorded(reason: str, ambiguous: bool) -> NotRecordedError:
-    return NotRecordedError(reason, ambiguous=ambiguous)
 
 
 class InvalidRequestError(RecorderError):
@@ -56,28 +33,26 @@ class RecorderNotNamedError(RecorderError):
         self.consumer = consumer
         self.recorder = recorder
 
-    def __reduce__(self) -> tuple[type["RecorderNotNamedError"], tuple[bytes, bytes]]:
-        return type(self), (self.consumer, self.recorder)
-
-
-class ReplacedError(RecorderError):
-    """Another transaction with the same nonce was carried out instead of this one."""
-
-    def __init__(self, transaction: bytes) -> None:
-        super().__init__(f"another transaction took the place of {to_hex(transaction)}")
-        self.transaction = transaction
-
-    def __reduce__(self) -> tuple[type["ReplacedError"], tuple[bytes]]:
-        return type(self), (self.transaction,)
-
-
-class NonceGapError(RecorderError):
-    """A party's transaction does not follow its last one: it would wait for ever."""
-
 
 class TransactionRejectedError(RecorderError):
-    """The node does not take a transaction."""
+    """A transaction cannot be carried out: the node does not take it, or its nonce is not the next."""
 
 
 class SequenceBehindError(RecorderError):
     """The access log has recorded less than it had: the chain lost accesses."""
+
+
+def unavailable(cause: object) -> RecorderError:
+    """Return the error of a recorder that takes nothing just now. Nothing was recorded."""
+    return RecorderError(f"nothing can be recorded now: {cause}")
+
+
+def not_recorded(reason: str, *, ambiguous: bool) -> RecorderError:
+    """Return the error of what was not in a final block in time."""
+    fate = "it may still come" if ambiguous else "it was dropped"
+    return RecorderError(f"not recorded: {reason}; {fate}", ambiguous=ambiguous)
+
+
+def replaced(transaction: bytes) -> TransactionRejectedError:
+    """Return the error of a transaction whose nonce another one used."""
+    return TransactionRejectedError(f"another transaction took the place of {to_hex(transaction)}")

@@ -1,4 +1,4 @@
-"""Transactions on their way: journaled, perhaps sent, not yet settled. Pure: no I/O."""
+"""Transactions on their way: journaled, perhaps sent, not settled yet. Pure: no I/O."""
 
 import asyncio
 import time
@@ -69,11 +69,6 @@ class Flight:
         """The attempt that is sent."""
         return self.attempts[-1]
 
-    @property
-    def hashes(self) -> list[bytes]:
-        """Of all attempts."""
-        return [attempt.hash for attempt in self.attempts]
-
 
 def flight_of(journaled: Journaled) -> Flight:
     """Return what a journal says is on its way.
@@ -117,11 +112,11 @@ class Flights:
         return iter(list(self._flights.values()))
 
     def add(self, flight: Flight) -> None:
-        """Take in a flight."""
+        """Take in a journaled transaction."""
         self._flights[flight.sender, flight.nonce] = flight
 
     def remove(self, flight: Flight) -> None:
-        """Take out a flight that has settled."""
+        """Take out what has settled."""
         self._flights.pop((flight.sender, flight.nonce), None)
 
     def find(self, sender: bytes, nonce: int) -> Flight | None:

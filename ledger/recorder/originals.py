@@ -1,4 +1,4 @@
-"""Finding the access that a request made before, when the contract knows its nonce already."""
+"""The access that a request made before, when the contract knows its nonce already."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -8,7 +8,7 @@ import msgspec
 from ledger import queries
 from ledger.contracts import decode_request
 from ledger.deployment import Deployment
-from ledger.events import Accessed, Log
+from ledger.events import Accessed
 from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess
 from ledger.keccak import keccak256
@@ -46,26 +46,22 @@ class Originals:
 
         Raises:
             RpcError: the node cannot be asked.
-            Exception: whatever the index raises.
+            Exception: any that the index raises.
         """
-        found = await self._lookup(entry.access) if self._lookup is not None else None
-        if found is not None and found.sequence < duplicate.sequence:
-            return found
+        known = await self._lookup(entry.access) if self._lookup is not None else None
+        if known is not None and known.sequence < duplicate.sequence:
+            return known
         request = decode_request(entry.consumer, entry.encoded)
         reader = LogReader([self._deployment.contracts.access_log], [_TOPICS, [request.basis]])
         first, last = self._deployment.block_number, duplicate.block_number
         async for part in logs_between_async(self._rpc, reader, first, last):
             for log in part.logs:
-                event = self._read(log)
+                event = self._decoder.decode(log)
+                if not isinstance(event, Accessed):
+                    raise TypeError("the node returned another event than was asked for")
                 if event.sequence < duplicate.sequence and _is_of(event, request):
                     return await self._recorded(entry.access, event)
         return None
-
-    def _read(self, log: Log) -> Accessed:
-        event = self._decoder.decode(log)
-        if not isinstance(event, Accessed):
-            raise TypeError("the node returned another event than was asked for")
-        return event
 
     async def _recorded(self, access: bytes, event: Accessed) -> RecordedAccess:
         block = await self._rpc.send(queries.block(event.block.number))

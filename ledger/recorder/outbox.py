@@ -96,7 +96,7 @@ class Outbox:
         If we crash in between, the old ones are removed the next time.
 
         Raises:
-            JournalError: of some kind.
+            JournalError: the journal does not work.
         """
         if self.journal is None:
             return
@@ -115,15 +115,27 @@ class Outbox:
 
         Raises:
             JournalFullError: nothing was sent, and will not be.
-            JournalBrokenError: nothing was sent; it may be in the next process.
+            JournalError: nothing was sent; it may be in the next process.
             RpcError: they are journaled; whether they arrived is unknown.
         """
-        flights = self._flights_of(drafts)
+        nonce, flights = self.next_nonce, []
+        for draft in drafts:
+            signed = draft.signed
+            if signed is None:
+                signed = self._sign(draft.to, draft.data, nonce, draft.gas, self.fee)
+                nonce += 1
+            flights.append(_flight(draft, signed))
         failpoints.reach("before_journal")
         await self._write([flight.newest for flight in flights])
         failpoints.reach("after_journal")
         for flight in flights:
-            self._depart(flight)
+            flight.segment = self.journal.segment if self.journal is not None else 0
+            flight.began_at = time.monotonic()
+            for entry in flight.entries:
+                entry.journaled = True
+            if flight.sender == self.account:
+                self.next_nonce = flight.nonce + 1
+            self.flights.add(flight)
         await self.transmit(flights)
         failpoints.reach("after_send")
 
@@ -133,7 +145,8 @@ class Outbox:
         Raises:
             As `send`.
         """
-        newest = self._sign(flight.to, flight.data, flight.nonce, self._gas_of(flight), fee)
+        gas = parse_transaction(flight.newest.raw).content.gas
+        newest = self._sign(flight.to, flight.data, flight.nonce, gas, fee)
         accesses = flight.attempts[0].accesses
         attempt = Sent(flight.sender, flight.nonce, newest.hash, newest.raw, accesses)
         await self._write([attempt])
@@ -147,20 +160,20 @@ class Outbox:
         Raises:
             RpcError: whether they arrived is unknown.
         """
-        for some in _portions(flights, self._rpc.settings.max_request):
-            calls = [queries.send_raw_transaction(flight.newest.raw) for flight in some]
+        for portion in _portions(flights, self._rpc.settings.max_request):
+            calls = [queries.send_raw_transaction(flight.newest.raw) for flight in portion]
             answers = await self._rpc.try_many(calls)
             now = time.monotonic()
-            for flight, answer in zip(some, answers, strict=True):
+            for flight, answer in zip(portion, answers, strict=True):
                 flight.sent_at = now
-                # One that is known is on its way, or already on chain: settling finds out.
+                # A known one is on its way, or already on chain: settling finds out.
                 refused = isinstance(answer, CallError) and not _KNOWN.search(answer.message)
                 flight.rejection = TransactionRejectedError(str(answer)) if refused else None
 
     def note(self, records: Iterable[JournalRecord]) -> None:
-        """Remember what became of transactions; it is written with the next append, or by `flush`.
+        """Note outcomes; they are written with the next append, or by `flush`.
 
-        If we crash before, it is found out on the chain again.
+        If we crash before, they are looked up on the chain again.
         """
         self._notes += records
 
@@ -168,7 +181,7 @@ class Outbox:
         """Write what was noted.
 
         Raises:
-            JournalError: of some kind.
+            JournalError: the journal does not work.
         """
         if self._notes:
             await self._write([])
@@ -185,32 +198,9 @@ class Outbox:
             await self._on_disk(journal.close)
         self._disk.shutdown()
 
-    def _flights_of(self, drafts: Sequence[Draft]) -> list[Flight]:
-        nonce = self.next_nonce
-        flights = []
-        for draft in drafts:
-            signed = draft.signed
-            if signed is None:
-                signed = self._sign(draft.to, draft.data, nonce, draft.gas, self.fee)
-                nonce += 1
-            flights.append(_flight(draft, signed))
-        return flights
-
-    def _depart(self, flight: Flight) -> None:
-        flight.segment = self.journal.segment if self.journal is not None else 0
-        flight.began_at = time.monotonic()
-        for entry in flight.entries:
-            entry.journaled = True
-        if flight.sender == self.account:
-            self.next_nonce = flight.nonce + 1
-        self.flights.add(flight)
-
     def _sign(self, to: bytes, data: bytes, nonce: int, gas: int, fee: Fee) -> SignedTransaction:
         content = Transaction(self._identity.chain_id, nonce, gas, fee, to, data)
         return sign_transaction(content, self._private_key)
-
-    def _gas_of(self, flight: Flight) -> int:
-        return parse_transaction(flight.newest.raw).content.gas
 
     async def _write(self, records: Sequence[JournalRecord]) -> None:
         journal = self.journal
@@ -255,7 +245,6 @@ def _flight(draft: Draft, signed: SignedTransaction) -> Flight:
 
 
 def _portions(flights: Sequence[Flight], most: int) -> Iterable[list[Flight]]:
-    """Split flights so that each part fits into one request."""
     portion: list[Flight] = []
     size = 0
     for flight in flights:

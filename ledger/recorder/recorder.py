@@ -1,4 +1,4 @@
-"""Record, then release: the recorder makes the record (DESIGN 3.6).
+"""Record, then release: the recorder (DESIGN 3.6).
 
     recorder = Recorder(rpc, deployment, private_key, Path("journal"))
     await recorder.start()
@@ -10,10 +10,10 @@ same request again gives the same outcome.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from ledger import queries
 from ledger.chain import (
@@ -34,23 +34,20 @@ from ledger.recorder.desk import Unclaimed
 from ledger.recorder.dispatcher import Dispatcher
 from ledger.recorder.embedded import catch_up
 from ledger.recorder.errors import (
-    NonceGapError,
     RecorderError,
-    RecorderUnavailableError,
-    ReplacedError,
     SequenceBehindError,
     TransactionRejectedError,
+    replaced,
+    unavailable,
 )
 from ledger.recorder.flights import Relayed, flight_of
 from ledger.recorder.originals import Lookup
 from ledger.recorder.outbox import Draft, Outbox
 from ledger.recorder.reconciler import Reconciler
-from ledger.recorder.reconciling import Reconciliation
-from ledger.recorder.records import Identity, JournalState, split_accesses
-from ledger.recorder.restoring import restore
+from ledger.recorder.records import Identity, JournalState, restore, split_accesses
 from ledger.recorder.settings import RecorderSettings
-from ledger.recorder.settling import is_duplicate, remembered
-from ledger.recorder.status import RecorderState, RecorderStatus
+from ledger.recorder.settling import remembered
+from ledger.recorder.status import Reconciliation, RecorderState, RecorderStatus
 from ledger.reverts import revert_in
 from ledger.rpc import AsyncRpc, CallError, RpcError
 from ledger.signing import address_of
@@ -95,7 +92,7 @@ class Recorder:
             journal: directory of the journal.
             settings: how to work.
             lookup: finds accesses recorded long ago (the index); without it the chain is searched.
-            unclaimed: told of accesses that were recorded when nobody waited any more, such as
+            unclaimed: called with accesses that were recorded when nobody waited any more, such as
                 those that a crash interrupted: their signatures must not be lost.
         """
         self.settings = settings or RecorderSettings()
@@ -134,14 +131,13 @@ class Recorder:
         Returns before the node was reached; `status` tells.
 
         Raises:
-            JournalLockedError: another process has the journal.
-            RecorderError: it belongs to another chain, deployment or account.
-            JournalError: it cannot be read.
+            RecorderError: the journal belongs to another chain, deployment or account.
+            JournalError: another process has it, or it cannot be read.
         """
         if self.settings.journaled:
             self._take_up(await asyncio.to_thread(self._open_journal))
-        self._begin(self._run())
-        self._begin(self._sweep())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._run()), loop.create_task(self._sweep())]
 
     async def close(self, drain: float = 10.0) -> None:
         """Take nothing new, wait until what is on its way is final, and end.
@@ -199,11 +195,10 @@ class Recorder:
             access: the request's struct hash, when it is known already.
 
         Raises:
-            RecorderUnavailableError: nothing can be recorded now; nothing was.
             RecorderBusyError: too many accesses wait; it was not recorded.
-            NotRecordedError: not in time; `ambiguous` tells whether it may still be.
             InvalidRequestError: no contract could take it.
-            RecorderError: it could not be recorded, for another reason.
+            RecorderNotNamedError: the consumer has not named this recorder.
+            RecorderError: it was not recorded, or not in time; `ambiguous` tells whether it may still be.
         """
         return await self.submit(submission, access)
 
@@ -234,12 +229,11 @@ class Recorder:
         Raises:
             RevertError: the contract refuses it.
             TransactionRejectedError: it needs more gas than is given.
-            RecorderUnavailableError: nothing can be sent now; nothing was.
-            NotRecordedError: it is on its way, but not final in time. Sent again, it may be refused
-                because it was carried out after all.
+            RecorderError: nothing can be sent now, and nothing was; or, if `ambiguous`, it is on its way
+                and not final in time. Sent again, it may be refused because it was carried out after all.
             RpcError: the node cannot be asked; nothing was sent.
         """
-        self._check_relaying()
+        self._check_running()
         to = self._deployment.address_of(call.contract)
         joined = self._joined(to, call.data)
         if joined is None:
@@ -262,24 +256,23 @@ class Recorder:
 
         Raises:
             RevertError: the contract refuses it.
-            TransactionRejectedError: the node does not take it.
-            NonceGapError: it does not follow the party's last one.
-            ReplacedError: another one of the same nonce was carried out.
-            RecorderUnavailableError, NotRecordedError, RpcError: as for `relay`.
+            TransactionRejectedError: the node does not take it, it does not follow the party's last one,
+                or another one of the same nonce was carried out.
+            RecorderError, RpcError: as for `relay`.
         """
-        self._check_relaying()
+        self._check_running()
         content = transaction.content
         if content.chain_id != self._deployment.chain_id:
             raise TransactionRejectedError(f"the transaction is for chain {content.chain_id}")
         flight = self._outbox.flights.find(transaction.sender, content.nonce)
         if flight is not None:
-            if transaction.hash not in flight.hashes:
-                raise ReplacedError(transaction.hash)
+            if transaction.hash not in (sent.hash for sent in flight.attempts):
+                raise replaced(transaction.hash)
             return await self._wait(flight.waiters)
         draft = Draft(content.to or b"", content.data, signed=transaction)
         key = (transaction.sender, content.nonce)
         if self._arriving.setdefault(key, draft) is not draft:
-            raise ReplacedError(transaction.hash)
+            raise replaced(transaction.hash)
         try:
             await self._examine(transaction)
             self._dispatcher.queue_call(draft)
@@ -293,13 +286,12 @@ class Recorder:
         """Send again what the chain has lost, from the journal, and begin to work again.
 
         Raises:
-            RecorderUnavailableError: the recorder is not halted.
             ChainError, DeploymentError: the chain is another one; nothing can mend that.
-            RecorderError: our own transactions cannot be brought back.
+            RecorderError: the recorder is not halted, or our own transactions cannot be brought back.
             JournalError, RpcError: the journal or the node does not work.
         """
         if self._state is not RecorderState.HALTED:
-            raise RecorderUnavailableError(f"there is nothing to reconcile while {self._state}")
+            raise unavailable(f"there is nothing to reconcile while {self._state}")
         return await self._reconcile()
 
     # Inside
@@ -311,9 +303,6 @@ class Recorder:
         if not self._dispatcher.admitted and self._state is RecorderState.RUNNING:
             return RecorderError("the registry does not know our account as a recorder")
         return self.follower.problem or self._dispatcher.problem
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     def _open_journal(self) -> JournalState:
         journal = Journal.open(self._directory)
@@ -332,10 +321,10 @@ class Recorder:
             flight = flight_of(journaled)
             self._outbox.flights.add(flight)
             self._dispatcher.desk.restore(flight.entries)
-        for one in state.transactions.values():
-            if one.settled is not None and one.settled.outcomes:
-                accesses = remembered(one.settled, split_accesses(one.carried_out))
-                self._dispatcher.desk.remember(a for a in accesses if not is_duplicate(a))
+        for journaled in state.transactions.values():
+            if journaled.settled is not None and journaled.settled.outcomes:
+                accesses = split_accesses(journaled.carried_out)
+                self._dispatcher.desk.remember(remembered(journaled.settled, accesses))
 
     async def _run(self) -> None:
         while True:
@@ -349,7 +338,7 @@ class Recorder:
                 await asyncio.sleep(_RETRY)
             except LedgerError as error:
                 await self._halt(error)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must stop and say so
+            except Exception as error:  # noqa: BLE001 - of any kind: it must stop and say so
                 _log.error("recorder failed", error=describe(error))
                 await self._halt(RecorderError(f"unexpected: {type(error).__name__}"))
 
@@ -442,21 +431,21 @@ class Recorder:
             self._dispatcher.desk.sweep(reason)
 
     def _closed(self) -> RecorderError | None:
-        """Why nothing new is taken, if so."""
+        """Return why nothing new is taken, if so."""
         if self._state is not RecorderState.RUNNING:
-            return RecorderUnavailableError(self._trouble or f"the recorder is {self._state.value}")
+            return unavailable(self._trouble or f"the recorder is {self._state.value}")
         if not self._dispatcher.admitted:
-            return RecorderUnavailableError(self._problem or "not admitted")
+            return unavailable(self._problem or "not admitted")
         return None
 
-    def _check_relaying(self) -> None:
+    def _check_running(self) -> None:
         if self._state is not RecorderState.RUNNING:
-            raise RecorderUnavailableError(self._trouble or f"the recorder is {self._state.value}")
+            raise unavailable(self._trouble or f"the recorder is {self._state.value}")
 
     def _joined(self, to: bytes, data: bytes) -> "list[asyncio.Future[Relayed]] | None":
-        """Who waits for the same call already, if anybody."""
-        found = self._dispatcher.queued_call(to, data) or self._outbox.flights.calling(to, data)
-        return None if found is None else found.waiters
+        """Return those who wait for the same call already, if there is one."""
+        same = self._dispatcher.queued_call(to, data) or self._outbox.flights.calling(to, data)
+        return None if same is None else same.waiters
 
     async def _wait(self, waiters: "list[asyncio.Future[Relayed]]") -> Relayed:
         future: asyncio.Future[Relayed] = self._dispatcher.desk.await_call()
@@ -483,28 +472,29 @@ class Recorder:
                 self._rpc, self._deployment, self.settings.finality, self._outbox.mark
             )
         except _LOST as error:
-            raise RecorderUnavailableError(error) from error
+            raise unavailable(error) from error
 
     async def _examine(self, transaction: SignedTransaction) -> None:
-        """Find out whether a party's transaction can be carried out, as far as that can be told."""
+        """Check that a party's transaction can be carried out, as far as that can be told."""
         content, sender = transaction.content, transaction.sender
         if await self._rpc.send(queries.receipt(transaction.hash)) is not None:
             return
         mined = await self._rpc.send(queries.transaction_count(sender))
         if content.nonce < mined:
-            raise ReplacedError(transaction.hash)
+            raise replaced(transaction.hash)
         expected = self._next_nonce_of(sender, mined)
         if content.nonce > expected:
             await self._verify_whole()
-            raise NonceGapError(f"the party's next nonce is {expected}, this is {content.nonce}")
+            problem = f"the party's next nonce is {expected}, this is {content.nonce}"
+            raise TransactionRejectedError(problem)
         if content.nonce == mined:
-            # One behind others is not tried: what they do may be what it needs.
+            # Behind others it is not tried: it may need what they do.
             await self._try_out(content.to or b"", content.data, sender)
 
     def _next_nonce_of(self, sender: bytes, mined: int) -> int:
         """Return a party's first nonce that nothing on its way has: without a gap from `mined` on."""
         taken = {flight.nonce for flight in self._outbox.flights.of(sender)}
-        taken.update(one.content.nonce for one in self._dispatcher.queued_of(sender))
+        taken.update(signed.content.nonce for signed in self._dispatcher.queued_of(sender))
         taken.update(nonce for party, nonce in self._arriving if party == sender)
         expected = mined
         while expected in taken:

@@ -1,4 +1,4 @@
-"""What a recorder writes into its journal, and what follows from it. Pure: no I/O.
+"""Records of a recorder's journal, and the state that follows from them.
 
 One append holds the transactions that are sent together, so they are there all or none. Each segment
 begins with `Opened`, which carries over what is needed of the segments before it; so reading starts at
@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from ledger.journal import Frame, JournalDamagedError
+from ledger.journal import Frame, Journal, JournalError
+from ledger.recorder.errors import RecorderError
 
 FORMAT: Final = 1
 
@@ -91,7 +92,7 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="settled"):
     @property
     def last_sequence(self) -> int:
         """Number of the access log's newest access behind it."""
-        return self.first_sequence + sum(one < SKIPPED_BATCH for one in self.outcomes) - 1
+        return self.first_sequence + sum(each < SKIPPED_BATCH for each in self.outcomes) - 1
 
 
 class GivenUp(msgspec.Struct, frozen=True, array_like=True, tag="given up"):
@@ -122,12 +123,12 @@ def decode_records(payload: bytes) -> list[JournalRecord]:
     """Return what one append holds.
 
     Raises:
-        JournalDamagedError: it is not what `encode_records` writes.
+        JournalError: it is not what `encode_records` writes.
     """
     try:
         return _decoder.decode(payload)
     except msgspec.DecodeError as error:
-        raise JournalDamagedError(f"a record of the journal cannot be read: {error}") from error
+        raise JournalError(f"a record of the journal cannot be read: {error}") from error
 
 
 def split_accesses(sent: Sent) -> list[bytes]:
@@ -165,8 +166,8 @@ class Journaled:
     def carried_out(self) -> Sent:
         """The transaction that counts: the settled one, else the newest."""
         settled = self.settled
-        found = (sent for sent in self.attempts if settled and sent.hash == settled.hash)
-        return next(found, self.attempts[-1])
+        counting = (sent for sent in self.attempts if settled and sent.hash == settled.hash)
+        return next(counting, self.attempts[-1])
 
 
 @dataclass(slots=True)
@@ -185,35 +186,31 @@ class JournalState:
         """Take in what a journal holds.
 
         Raises:
-            JournalDamagedError: it is not a recorder's journal.
+            JournalError: it is not a recorder's journal.
         """
         for frame in frames:
-            for one in decode_records(frame.payload):
-                self.note(one, frame.segment)
-
-    def note(self, one: JournalRecord, segment: int) -> None:
-        """Take in one record."""
-        match one:
-            case Opened():
-                self._open(one)
-            case Sent():
-                self._send(one, segment)
-            case Settled():
-                self._settle(one)
-            case Marked():
-                self.mark = one.mark
-            case GivenUp():
-                found = self._by_hash.get(one.hash)
-                if found is not None:
-                    found.given_up = one
+            for record in decode_records(frame.payload):
+                match record:
+                    case Opened():
+                        self._open(record)
+                    case Sent():
+                        self._send(record, frame.segment)
+                    case Settled():
+                        self._settle(record)
+                    case Marked():
+                        self.mark = record.mark
+                    case GivenUp():
+                        known = self._by_hash.get(record.hash)
+                        if known is not None:
+                            known.given_up = record
 
     def open_transactions(self) -> list[Journaled]:
         """Return those whose fate is not known, in the order in which they were journaled."""
-        return [one for one in self.transactions.values() if one.is_open]
+        return [known for known in self.transactions.values() if known.is_open]
 
     def _open(self, opened: Opened) -> None:
         if opened.format != FORMAT:
-            raise JournalDamagedError(f"a journal of format {opened.format}, {FORMAT} is known")
+            raise JournalError(f"a journal of format {opened.format}, {FORMAT} is known")
         self.identity = opened.identity
         self.next_nonce = max(self.next_nonce, opened.next_nonce)
         self.oldest = opened.oldest
@@ -238,16 +235,47 @@ class JournalState:
             known.settled = settled
             # Years of journal may be read: only what is still open is kept whole.
             known.attempts = [_without_bytes(sent) for sent in known.attempts]
-        if settled.outcomes:
-            self.mark = Mark(
-                settled.block_number, settled.block_hash, settled.last_sequence, settled.head
-            )
-        elif self.mark is not None and settled.block_number > self.mark.block_number:
-            self.mark = Mark(
-                settled.block_number, settled.block_hash, self.mark.sequence, self.mark.head
-            )
-        elif self.mark is None:
-            self.mark = Mark(settled.block_number, settled.block_hash, 0, bytes(_HASH))
+        if settled.outcomes or self.mark is None or settled.block_number > self.mark.block_number:
+            self.mark = mark_after(settled, self.mark)
+
+
+def mark_after(settled: Settled, before: Mark | None) -> Mark:
+    """Return how far the chain has got with a settled transaction."""
+    sequence, head = (before.sequence, before.head) if before is not None else (0, bytes(_HASH))
+    if settled.outcomes:
+        sequence, head = settled.last_sequence, settled.head
+    return Mark(settled.block_number, settled.block_hash, sequence, head)
+
+
+def read_journal(journal: Journal, since: int = 0) -> JournalState:
+    """Read a journal from a segment on.
+
+    Raises:
+        JournalError: it does not read well.
+    """
+    state = JournalState()
+    state.read(journal.frames(since))
+    return state
+
+
+def restore(journal: Journal, identity: Identity) -> JournalState:
+    """Read what a start needs of a journal: from the oldest segment with an open transaction on.
+
+    Raises:
+        RecorderError: it belongs to another chain, deployment or account.
+        JournalError: it does not read well.
+    """
+    oldest = 0
+    first = next(iter(journal.frames(journal.segment)), None)
+    if first is not None:
+        opened = decode_records(first.payload)[0]
+        if not isinstance(opened, Opened):
+            raise JournalError("a segment does not begin as it should")
+        oldest = opened.oldest
+    state = read_journal(journal, oldest)
+    if state.identity is not None and state.identity != identity:
+        raise RecorderError("the journal is of another chain, deployment or account")
+    return state
 
 
 def _without_bytes(sent: Sent) -> Sent:

@@ -1,4 +1,4 @@
-"""Reading what became of transactions. Pure: no I/O."""
+"""Outcomes of transactions, from their receipts. Pure: no I/O."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from ledger.enumerations import Outcome
-from ledger.events import Accessed, BatchSkipped, Event, EventError, Log, Recorded, with_timestamp
+from ledger.events import Accessed, BatchSkipped, Event, EventError, Recorded, with_timestamp
 from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess
 from ledger.queries import Receipt
@@ -51,8 +51,11 @@ def read_settlement(
     """
     if not entries or not receipt.succeeded:
         return Settlement(receipt, _settled(receipt, timestamp, b"", None, 0), ())
+    logs = receipt.logs
+    if logs and logs[0].block_timestamp is None:
+        logs = tuple(with_timestamp(log, timestamp) for log in logs)
     try:
-        events = decoder.decode_all(_dated(receipt.logs, timestamp))
+        events = decoder.decode_all(logs)
     except EventError as error:
         raise RecorderError(f"a receipt holds what is no event: {error}") from error
     if not events or not isinstance(events[-1], Recorded):
@@ -60,28 +63,25 @@ def read_settlement(
     outcomes = _outcomes(entries, events[:-1])
     record = _settled(receipt, timestamp, outcomes, events[-1], events[0].log_index)
     answers = placed(record, [entry.access for entry in entries])
-    _check_numbers(answers, events)
+    numbers = [(event.sequence, event.log_index) for event in events if isinstance(event, Accessed)]
+    if numbers != [(a.sequence, a.log_index) for a in answers if a is not None]:
+        raise RecorderError("a receipt numbers accesses in another way than the contract")
     return Settlement(receipt, record, tuple(answers))
 
 
 def placed(settled: Settled, accesses: Sequence[bytes]) -> list[RecordedAccess | None]:
-    """Return what became of the accesses of a transaction, as a journal knows it.
+    """Return what a journal knows of the accesses of a transaction: None for those passed over.
 
-    Args:
-        settled: the journal's record.
-        accesses: their ids, in order.
-
-    Returns:
-        For each the access that was recorded, or None if it was passed over.
+    `accesses` are their ids, in order.
     """
-    found: list[RecordedAccess | None] = []
+    answers: list[RecordedAccess | None] = []
     sequence, log = settled.first_sequence, settled.first_log
     for access, outcome in zip(accesses, settled.outcomes, strict=True):
         if outcome >= SKIPPED_BATCH:
-            found.append(None)
+            answers.append(None)
             log += outcome == SKIPPED_BATCH
             continue
-        found.append(
+        answers.append(
             RecordedAccess(
                 access=access,
                 sequence=sequence,
@@ -94,23 +94,17 @@ def placed(settled: Settled, accesses: Sequence[bytes]) -> list[RecordedAccess |
             )
         )
         sequence, log = sequence + 1, log + 1
-    return found
+    return answers
 
 
 def remembered(settled: Settled, accesses: Sequence[bytes]) -> list[RecordedAccess]:
-    """Return those accesses of a transaction that a journal knows to be recorded; see `placed`."""
-    return [access for access in placed(settled, accesses) if access is not None]
+    """Return the accesses of a transaction that answer their requests; see `placed`, `is_duplicate`."""
+    return [a for a in placed(settled, accesses) if a is not None and not is_duplicate(a)]
 
 
 def is_duplicate(access: RecordedAccess) -> bool:
     """Whether the contract knew the request's nonce: this access is not the request's first."""
     return access.outcome == Outcome.DUPLICATE_REQUEST
-
-
-def _dated(logs: Sequence[Log], timestamp: int) -> Sequence[Log]:
-    if logs and logs[0].block_timestamp is not None:
-        return logs
-    return [with_timestamp(log, timestamp) for log in logs]
 
 
 def _outcomes(entries: Sequence[Entry], events: Sequence[Event]) -> bytes:
@@ -123,12 +117,12 @@ def _outcomes(entries: Sequence[Entry], events: Sequence[Event]) -> bytes:
             outcomes += bytes((SKIPPED_BATCH, *[SKIPPED] * (len(batch) - 1)))
             place += 1
             continue
-        some = events[place : place + len(batch)]
-        if len(some) != len(batch):
-            raise RecorderError(f"{len(events)} events for {len(entries)} accesses")
-        outcomes += bytes(_outcome(entry, one) for entry, one in zip(batch, some, strict=True))
+        answers = events[place : place + len(batch)]
+        if len(answers) != len(batch):
+            break  # and is short
+        outcomes += bytes(map(_outcome, batch, answers))
         place += len(batch)
-    if place != len(events):
+    if place != len(events) or len(outcomes) != len(entries):
         raise RecorderError(f"{len(events)} events for {len(entries)} accesses")
     return bytes(outcomes)
 
@@ -145,16 +139,10 @@ def _outcome(entry: Entry, event: Event) -> int:
     return event.outcome
 
 
-def _check_numbers(answers: Sequence[RecordedAccess | None], events: Sequence[Event]) -> None:
-    found = [(one.sequence, one.log_index) for one in events if isinstance(one, Accessed)]
-    if found != [(one.sequence, one.log_index) for one in answers if one is not None]:
-        raise RecorderError("a receipt numbers accesses in another way than the contract")
-
-
 def _settled(
     receipt: Receipt, timestamp: int, outcomes: bytes, recorded: Recorded | None, first_log: int
 ) -> Settled:
-    count = sum(one < SKIPPED_BATCH for one in outcomes)
+    count = sum(outcome < SKIPPED_BATCH for outcome in outcomes)
     return Settled(
         hash=receipt.transaction_hash,
         block_number=receipt.block_number,

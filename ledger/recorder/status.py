@@ -1,10 +1,53 @@
-"""What a recorder is doing, for `/readyz` and metrics."""
+"""States of a recorder, for `/readyz` and metrics, and what a reconciliation brought."""
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
+
+import msgspec
 
 from ledger.errors import LedgerError
-from ledger.recorder.reconciling import Reconciliation
+from ledger.hexes import to_hex
+
+HEAD: Final = "head "
+"""Begins `Difference.before` where the running hash differs."""
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Something that is not on chain as it was."""
+
+    transaction: bytes
+    """Hash."""
+    access: bytes | None
+    """Id of the access; None when it concerns the transaction as a whole."""
+    before: str
+    after: str
+
+    @property
+    def in_short(self) -> str:
+        """The difference without ids and hashes: accesses have their numbers."""
+        if self.before.startswith(HEAD):
+            return "the running hash is another"
+        return f"was {self.before}, is {self.after}"
+
+    def __str__(self) -> str:
+        what = f"access {to_hex(self.access)}" if self.access else "transaction"
+        return f"{what} in {to_hex(self.transaction)}: was {self.before}, is {self.after}"
+
+
+class Reconciliation(msgspec.Struct, frozen=True):
+    """What a reconciliation did."""
+
+    resent: int
+    """Transactions that the chain had lost and that are on it again."""
+    accesses: int
+    """Accesses in them."""
+    differences: tuple[Difference, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything is as it was."""
+        return not self.differences
 
 
 class RecorderState(Enum):
@@ -30,7 +73,7 @@ class RecorderStatus:
         in_flight: transactions that wait for their final block.
         block_number: the newest final block seen; None before the first.
         sequence: accesses on chain, as far as this recorder knows.
-        reconciliation: what the last one found, if there was one.
+        reconciliation: the last one, if there was one.
     """
 
     state: RecorderState

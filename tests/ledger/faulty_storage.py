@@ -4,10 +4,10 @@ import errno
 import os
 from pathlib import Path
 
-from ledger.storage import AppendFile, DirectoryStorage
+from ledger.journal import AppendFile, Storage
 
 
-class FaultyStorage(DirectoryStorage):
+class FaultyStorage(Storage):
     """Does what it should until `fail_next`; then one call of that kind fails.
 
     A failed call may have done its work all the same (`persisted`), done half of it, or nothing.
@@ -38,7 +38,7 @@ class FaultyStorage(DirectoryStorage):
     def open(self, name: str) -> AppendFile:
         if self.strikes("open") is not None:
             raise no_space()
-        return FaultyFile(super().open(name), self)
+        return FaultyFile(self._directory / name, self)
 
     def remove(self, name: str) -> None:
         persisted = self.strikes("remove")
@@ -48,38 +48,35 @@ class FaultyStorage(DirectoryStorage):
             raise no_space()
 
 
-class FaultyFile:
+class FaultyFile(AppendFile):
     """A file of a faulty disk."""
 
-    def __init__(self, file: AppendFile, storage: FaultyStorage) -> None:
-        self._file = file
+    def __init__(self, path: Path, storage: FaultyStorage) -> None:
+        super().__init__(path)
         self._storage = storage
 
     def write(self, data: bytes) -> None:
         persisted = self._storage.strikes("write")
         if persisted is False:
-            self._file.write(data[: len(data) // 2])
+            super().write(data[: len(data) // 2])
         else:
-            self._file.write(data)
+            super().write(data)
         if persisted is not None:
             raise no_space()
 
     def sync(self) -> None:
         persisted = self._storage.strikes("sync")
         if persisted is not False:
-            self._file.sync()
+            super().sync()
         if persisted is not None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def truncate(self, size: int) -> None:
         persisted = self._storage.strikes("truncate")
         if persisted is not False:
-            self._file.truncate(size)
+            super().truncate(size)
         if persisted is not None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def no_space() -> OSError:

@@ -17,8 +17,7 @@ from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess
 from ledger.journal import Journal
 from ledger.recorder import Recorder, RecorderNotNamedError
-from ledger.recorder.records import SKIPPED, SKIPPED_BATCH
-from ledger.recorder.restoring import read_journal
+from ledger.recorder.records import SKIPPED, SKIPPED_BATCH, read_journal
 from ledger.replay import replay_node
 from ledger.rpc import Call
 from ledger.transactions import SignedTransaction
