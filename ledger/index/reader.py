@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 from sqlalchemy import (
     BindParameter,
+    Column,
     ColumnElement,
     Select,
     Table,
@@ -398,14 +399,28 @@ _SIGNER_MEMBERS: Final = {
 }
 """Events that give a subject a signer, and the member that says which."""
 
+_NAMED: Final = {
+    "transaction": tables.transactions,
+    "consumer": tables.parties,
+    "dataset": tables.datasets,
+    "basis": tables.bases,
+}
+
+
+def _columns(table: Table, names: str) -> list[Column[Any]]:
+    return [table.c[name] for name in names.split()]
+
+
+def _join(statement: Select[Any], table: Table, names: str) -> Select[Any]:
+    """Join the tables whose rows these columns of a table name by their keys."""
+    for name in names.split():
+        statement = statement.join(_NAMED[name], _NAMED[name].c.key == table.c[name])
+    return statement
+
+
 # Statements that are always the same are made once: to make one costs as much as to carry it out.
 
-_PLACE: Final = (
-    tables.transactions.c.block_number,
-    tables.transactions.c.block_hash,
-    tables.transactions.c.timestamp,
-    tables.transactions.c.hash,
-)
+_PLACE: Final = _columns(tables.transactions, "block_number block_hash timestamp hash")
 _IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
 _AFTER: Final[BindParameter[int]] = bindparam("after")
 _MOST: Final[BindParameter[int]] = bindparam("most")
@@ -415,140 +430,130 @@ _VOIDED: Final = and_(
     tables.voids.c.sequence == tables.accesses.c.sequence,
     tables.voids.c.basis == tables.accesses.c.basis,
 )
-
-_ACCESSES: Final[Select[Any]] = (
-    select(
-        tables.accesses.c.sequence,
-        tables.accesses.c.log_index,
-        tables.parties.c.address,
-        tables.bases.c.id,
-        tables.bases.c.kind,
-        tables.datasets.c.id,
-        tables.subjects.c.id,
-        *(tables.accesses.c[name] for name in ("outcome", "deadline", "fields", "nonce", "item")),
-        tables.voids.c.sequence.is_not(None),
-        *_PLACE,
+_ACCESSES: Final = (
+    _join(
+        select(
+            *_columns(tables.accesses, "sequence log_index"),
+            tables.parties.c.address,
+            *_columns(tables.bases, "id kind"),
+            tables.datasets.c.id,
+            tables.subjects.c.id,
+            *_columns(tables.accesses, "outcome deadline fields nonce item"),
+            tables.voids.c.sequence.is_not(None),
+            *_PLACE,
+        ),
+        tables.accesses,
+        "transaction consumer basis",
     )
-    .join(tables.transactions, tables.transactions.c.key == tables.accesses.c.transaction)
-    .join(tables.parties, tables.parties.c.key == tables.accesses.c.consumer)
-    .join(tables.bases, tables.bases.c.key == tables.accesses.c.basis)
     .outerjoin(tables.datasets, tables.datasets.c.key == tables.accesses.c.dataset)
     .outerjoin(tables.subjects, tables.subjects.c.number == tables.accesses.c.subject)
     .outerjoin(tables.voids, _VOIDED)
 )
-_ACCESSES_AFTER: Final[Select[Any]] = (
+_ACCESSES_AFTER: Final = (
     _ACCESSES.where(tables.accesses.c.sequence > _AFTER)
     .order_by(tables.accesses.c.sequence)
     .limit(_MOST)
 )
-_ACCESSES_NUMBERED: Final[Select[Any]] = _ACCESSES.where(tables.accesses.c.sequence.in_(_IDS))
+_ACCESSES_NUMBERED: Final = _ACCESSES.where(tables.accesses.c.sequence.in_(_IDS))
 
-_EVENTS: Final[Select[Any]] = select(
-    tables.events.c.key,
-    tables.events.c.log_index,
-    tables.events.c.name,
-    tables.events.c.unfit,
-    tables.events.c.body,
-    *_PLACE,
-).join(tables.transactions, tables.transactions.c.key == tables.events.c.transaction)
-_EVENTS_AFTER: Final[Select[Any]] = (
+_EVENTS: Final = _join(
+    select(*_columns(tables.events, "key log_index name unfit body"), *_PLACE),
+    tables.events,
+    "transaction",
+)
+_EVENTS_AFTER: Final = (
     _EVENTS.where(tables.events.c.key > _AFTER).order_by(tables.events.c.key).limit(_MOST)
 )
-
-_BASES: Final[Select[Any]] = (
-    select(
-        tables.bases.c.id,
-        tables.bases.c.kind,
-        tables.datasets.c.id,
-        tables.subjects.c.id,
-        tables.bases.c.item,
-        tables.datasets.c.personal,
+_IDENTITY_ACTS: Final = (
+    _join(
+        select(tables.subjects.c.registrar, func.count()).select_from(tables.events),
+        tables.events,
+        "transaction",
     )
-    .join(tables.datasets, tables.datasets.c.key == tables.bases.c.dataset)
-    .outerjoin(tables.subjects, tables.subjects.c.number == tables.bases.c.subject)
-    .where(tables.bases.c.kind != UNKNOWN, tables.bases.c.id.in_(_IDS))
-)
-_NAMES_AT_GRANT: Final[Select[Any]] = (
-    select(tables.bases.c.id, tables.authorizations.c.consumer_name)
-    .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
-    .where(tables.bases.c.id.in_(_IDS))
-)
-_REVOCATIONS: Final[Select[Any]] = (
-    select(tables.bases.c.id, tables.transactions.c.timestamp)
-    .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
-    .join(tables.transactions, tables.transactions.c.key == tables.authorizations.c.revoked_in)
-    .where(tables.bases.c.id.in_(_IDS))
-)
-_OWN_AGREEMENTS: Final[Select[Any]] = (
-    select(tables.bases.c.id, tables.agreements.c.id)
-    .join(tables.agreements, tables.agreements.c.id == tables.bases.c.id)
-    .where(tables.bases.c.id.in_(_IDS))
-)
-_AGREEMENTS_BEHIND: Final[Select[Any]] = (
-    select(tables.bases.c.id, tables.agreements.c.id)
-    .join(tables.authorizations, tables.authorizations.c.key == tables.bases.c.key)
-    .join(tables.agreements, tables.agreements.c.number == tables.authorizations.c.agreement)
-    .where(tables.bases.c.id.in_(_IDS))
-)
-_SUSPENSION_REVIEWS: Final[Select[Any]] = select(
-    tables.agreements.c.id, tables.agreements.c.reviewed_at
-).where(tables.agreements.c.id.in_(_IDS), tables.agreements.c.reviewed_at > 0)
-
-_REGISTRARS: Final[Select[Any]] = select(tables.subjects.c.id, tables.subjects.c.registrar).where(
-    tables.subjects.c.id.in_(_IDS)
-)
-_SIGNING: Final[Select[Any]] = select(tables.subjects.c.signer_hash).where(
-    tables.subjects.c.signer_hash.in_(_IDS)
-)
-_GUARDING: Final[Select[Any]] = select(tables.guardians.c.guardian).where(
-    tables.guardians.c.guardian.in_(_IDS)
-)
-_IDENTITY_ACTS: Final[Select[Any]] = (
-    select(tables.subjects.c.registrar, func.count())
-    .select_from(tables.events)
-    .join(tables.transactions, tables.transactions.c.key == tables.events.c.transaction)
     .join(tables.subjects, tables.subjects.c.number == tables.events.c.subject)
     .where(tables.events.c.name.in_(("SubjectClosed", "RecoveryStarted")))
     .group_by(tables.subjects.c.registrar)
 )
 
-_APPLICATIONS: Final[Select[Any]] = (
+_BASES: Final = (
+    _join(
+        select(
+            *_columns(tables.bases, "id kind"),
+            tables.datasets.c.id,
+            tables.subjects.c.id,
+            tables.bases.c.item,
+            tables.datasets.c.personal,
+        ),
+        tables.bases,
+        "dataset",
+    )
+    .outerjoin(tables.subjects, tables.subjects.c.number == tables.bases.c.subject)
+    .where(tables.bases.c.kind != UNKNOWN, tables.bases.c.id.in_(_IDS))
+)
+_GRANTED: Final = tables.authorizations.c.key == tables.bases.c.key
+_NAMES_AT_GRANT: Final = (
+    select(tables.bases.c.id, tables.authorizations.c.consumer_name)
+    .join(tables.authorizations, _GRANTED)
+    .where(tables.bases.c.id.in_(_IDS))
+)
+_REVOCATIONS: Final = (
+    select(tables.bases.c.id, tables.transactions.c.timestamp)
+    .join(tables.authorizations, _GRANTED)
+    .join(tables.transactions, tables.transactions.c.key == tables.authorizations.c.revoked_in)
+    .where(tables.bases.c.id.in_(_IDS))
+)
+_OWN_AGREEMENTS: Final = (
+    select(tables.bases.c.id, tables.agreements.c.id)
+    .join(tables.agreements, tables.agreements.c.id == tables.bases.c.id)
+    .where(tables.bases.c.id.in_(_IDS))
+)
+_AGREEMENTS_BEHIND: Final = (
+    select(tables.bases.c.id, tables.agreements.c.id)
+    .join(tables.authorizations, _GRANTED)
+    .join(tables.agreements, tables.agreements.c.number == tables.authorizations.c.agreement)
+    .where(tables.bases.c.id.in_(_IDS))
+)
+_SUSPENSION_REVIEWS: Final = select(*_columns(tables.agreements, "id reviewed_at")).where(
+    tables.agreements.c.id.in_(_IDS), tables.agreements.c.reviewed_at > 0
+)
+
+_REGISTRARS: Final = select(*_columns(tables.subjects, "id registrar")).where(
+    tables.subjects.c.id.in_(_IDS)
+)
+_SIGNING: Final = select(tables.subjects.c.signer_hash).where(
+    tables.subjects.c.signer_hash.in_(_IDS)
+)
+_GUARDING: Final = select(tables.guardians.c.guardian).where(tables.guardians.c.guardian.in_(_IDS))
+
+_APPLICATIONS: Final = _join(
     select(
         tables.applications.c.id,
         tables.parties.c.address,
         tables.datasets.c.id,
-        *(tables.applications.c[name] for name in ("purpose", "fields", "justification", "state")),
-        tables.applications.c.reason,
-        tables.applications.c.signed,
+        *_columns(tables.applications, "purpose fields justification state reason signed"),
         *_PLACE,
+    ),
+    tables.applications,
+    "consumer dataset transaction",
+).order_by(tables.applications.c.transaction.desc())
+_AGREEMENTS: Final = (
+    _join(
+        select(
+            *_columns(tables.agreements, "number id application"),
+            tables.parties.c.address,
+            tables.datasets.c.id,
+            *_columns(tables.agreements, "purpose fields expires_at withdrawn round"),
+            *_columns(tables.agreements, "suspended_until suspension_unseen reason"),
+            tables.applications.c.signed,
+            *_PLACE,
+        ),
+        tables.agreements,
+        "consumer dataset transaction",
     )
-    .join(tables.parties, tables.parties.c.key == tables.applications.c.consumer)
-    .join(tables.datasets, tables.datasets.c.key == tables.applications.c.dataset)
-    .join(tables.transactions, tables.transactions.c.key == tables.applications.c.transaction)
-    .order_by(tables.applications.c.transaction.desc())
-)
-_AGREEMENTS: Final[Select[Any]] = (
-    select(
-        *(tables.agreements.c[name] for name in ("number", "id", "application")),
-        tables.parties.c.address,
-        tables.datasets.c.id,
-        *(tables.agreements.c[name] for name in ("purpose", "fields", "expires_at", "withdrawn")),
-        *(tables.agreements.c[name] for name in ("round", "suspended_until", "suspension_unseen")),
-        tables.agreements.c.reason,
-        tables.applications.c.signed,
-        *_PLACE,
-    )
-    .join(tables.parties, tables.parties.c.key == tables.agreements.c.consumer)
-    .join(tables.datasets, tables.datasets.c.key == tables.agreements.c.dataset)
     .join(tables.applications, tables.applications.c.id == tables.agreements.c.application)
-    .join(tables.transactions, tables.transactions.c.key == tables.agreements.c.transaction)
     .order_by(tables.agreements.c.number.desc())
 )
-_AUTHORIZATION_COLUMNS: Final = (
-    *("fields", "case_reference", "statement_hash", "not_before", "expires_at", "max_uses"),
-    *("min_interval", "nonce", "deadline", "agreement", "round", "epoch", "signer_hash"),
-)
-_AUTHORIZATIONS: Final[Select[Any]] = (
+_AUTHORIZATIONS: Final = _join(
     select(
         tables.authorizations.c.key,
         tables.bases.c.id,
@@ -556,8 +561,9 @@ _AUTHORIZATIONS: Final[Select[Any]] = (
         tables.parties.c.address,
         tables.datasets.c.id,
         tables.bases.c.item,
-        tables.authorizations.c.purpose,
-        *(tables.authorizations.c[name] for name in _AUTHORIZATION_COLUMNS),
+        *_columns(tables.authorizations, "purpose fields case_reference statement_hash"),
+        *_columns(tables.authorizations, "not_before expires_at max_uses min_interval nonce"),
+        *_columns(tables.authorizations, "deadline agreement round epoch signer_hash"),
         (tables.authorizations.c.revoked_in > 0).label("revoked"),
         or_(
             tables.subjects.c.frozen,
@@ -567,32 +573,29 @@ _AUTHORIZATIONS: Final[Select[Any]] = (
         ).label("halted"),
         *_PLACE,
     )
-    .join(tables.bases, tables.bases.c.key == tables.authorizations.c.key)
+    .join(tables.bases, _GRANTED)
     .join(tables.subjects, tables.subjects.c.number == tables.authorizations.c.subject)
-    .join(tables.parties, tables.parties.c.key == tables.authorizations.c.consumer)
-    .join(tables.datasets, tables.datasets.c.key == tables.bases.c.dataset)
-    .join(tables.transactions, tables.transactions.c.key == tables.authorizations.c.transaction)
+    .join(tables.datasets, tables.datasets.c.key == tables.bases.c.dataset),
+    tables.authorizations,
+    "consumer transaction",
 )
 
-_PUBLICATIONS: Final[Select[Any]] = (
+_PUBLICATIONS: Final = _join(
     select(
         tables.datasets.c.id,
-        *(tables.publications.c[name] for name in ("version", "root", "count", "base", "manifest")),
+        *_columns(tables.publications, "version root count base manifest"),
         *_PLACE,
-    )
-    .join(tables.datasets, tables.datasets.c.key == tables.publications.c.dataset)
-    .join(tables.transactions, tables.transactions.c.key == tables.publications.c.transaction)
-    .order_by(tables.publications.c.version.desc())
+    ),
+    tables.publications,
+    "dataset transaction",
+).order_by(tables.publications.c.version.desc())
+_ERASURES: Final = _join(
+    select(tables.datasets.c.id, *_columns(tables.erasures, "item version"), *_PLACE),
+    tables.erasures,
+    "dataset transaction",
 )
-_ERASURES: Final[Select[Any]] = (
-    select(tables.datasets.c.id, tables.erasures.c.item, tables.erasures.c.version, *_PLACE)
-    .join(tables.datasets, tables.datasets.c.key == tables.erasures.c.dataset)
-    .join(tables.transactions, tables.transactions.c.key == tables.erasures.c.transaction)
-)
-_ERASED: Final[Select[Any]] = (
-    select(tables.erasures.c.item)
-    .join(tables.datasets, tables.datasets.c.key == tables.erasures.c.dataset)
-    .where(tables.erasures.c.item.in_(_IDS))
+_ERASED: Final = _join(select(tables.erasures.c.item), tables.erasures, "dataset").where(
+    tables.erasures.c.item.in_(_IDS)
 )
 
 

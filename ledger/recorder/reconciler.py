@@ -23,7 +23,7 @@ from ledger.deployment import Deployment
 from ledger.enumerations import OUTCOMES
 from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess
-from ledger.hexes import to_hex
+from ledger.hexes import ZERO_WORD, to_hex
 from ledger.journal import Frame
 from ledger.queries import Receipt
 from ledger.recorder.embedded import set_clock, take_back
@@ -171,7 +171,7 @@ class Reconciler:
         mark = self._outbox.mark
         for settlement in settlements:
             mark = mark_after(settlement.record, mark)
-        sequence, head = (mark.sequence, mark.head) if mark is not None else (0, bytes(32))
+        sequence, head = (mark.sequence, mark.head) if mark is not None else (0, ZERO_WORD)
         mark = Mark(newest.number, newest.hash, sequence, head)
         self._outbox.note([*(settlement.record for settlement in settlements), Marked(mark)])
         await self._outbox.flush()
