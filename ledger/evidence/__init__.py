@@ -9,38 +9,44 @@
 `verify_evidence` needs no node and no key: the deployment file, and what vouches for the blocks.
 """
 
-from ledger.evidence.anchors import Anchors, node_hashes, trail_hashes
-from ledger.evidence.blocks import BlockError, Consensus
+from ledger.evidence.blocks import Consensus
 from ledger.evidence.document import (
     FORMAT,
     MOST_BYTES,
+    Check,
     Evidence,
     EvidenceBlock,
+    EvidenceCheckError,
     EvidenceRecord,
     EvidenceRelease,
+    NoEvidenceError,
     ProvenReceipt,
     RevealedField,
     decode_evidence,
     encode_evidence,
 )
-from ledger.evidence.errors import Check, EvidenceCheckError, EvidenceError, NoEvidenceError
 from ledger.evidence.facts import Facts
 from ledger.evidence.making import Documents, MadeEvidence, make_evidence
 from ledger.evidence.releases import VerifiedRecord
-from ledger.evidence.verifying import Open, VerifiedEvidence, verify_evidence
+from ledger.evidence.verifying import (
+    Anchors,
+    Open,
+    VerifiedEvidence,
+    node_hashes,
+    trail_hashes,
+    verify_evidence,
+)
 
 __all__ = [
     "FORMAT",
     "MOST_BYTES",
     "Anchors",
-    "BlockError",
     "Check",
     "Consensus",
     "Documents",
     "Evidence",
     "EvidenceBlock",
     "EvidenceCheckError",
-    "EvidenceError",
     "EvidenceRecord",
     "EvidenceRelease",
     "Facts",

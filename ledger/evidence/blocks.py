@@ -44,10 +44,6 @@ _MEMBERS: Final = (
 )
 
 
-class BlockError(LedgerError):
-    """Bytes are no header or no receipt, or a node's answer does not make its own hash."""
-
-
 class Consensus(StrEnum):
     """How a chain's blocks are hashed, and what vouches for them."""
 
@@ -83,13 +79,13 @@ def read_header(encoded: bytes, consensus: Consensus) -> Header:
     """Read a header.
 
     Raises:
-        BlockError: it is none.
+        LedgerError: it is none.
     """
     members: Any = _decoded(encoded)
     if not isinstance(members, list) or not _LEAST_MEMBERS <= len(members) <= len(_MEMBERS):
-        raise BlockError("a header has other members")
+        raise LedgerError("a header has other members")
     if not all(isinstance(each, bytes) for each in members):
-        raise BlockError("a header's member is a list")
+        raise LedgerError("a header's member is a list")
     validators: tuple[bytes, ...] = ()
     sealers: frozenset[bytes] = frozenset()
     hashed = encoded
@@ -119,7 +115,7 @@ def read_receipt(encoded: bytes) -> Receipt:
     """Read a receipt.
 
     Raises:
-        BlockError: it is none.
+        LedgerError: it is none.
     """
     typed = bool(encoded) and encoded[0] <= _LEGACY_TYPES
     try:
@@ -129,7 +125,7 @@ def read_receipt(encoded: bytes) -> Receipt:
             logs=tuple((address, tuple(topics), data) for address, topics, data in _list(logs)),
         )
     except (ValueError, TypeError) as error:
-        raise BlockError("a receipt has other members") from error
+        raise LedgerError("a receipt has other members") from error
 
 
 def log_text(header: Header, place: int, log: tuple[bytes, tuple[bytes, ...], bytes]) -> Log:
@@ -216,7 +212,7 @@ def _block(raw: msgspec.Raw) -> BlockAnswer | None:
                 hashes = _decode_texts(found["transactions"])
                 transactions = tuple(from_hex(one, _HASH) for one in hashes)
                 return BlockAnswer(header, consensus, transactions)
-        except BlockError:
+        except LedgerError:
             continue
     raise ValueError("the block's members do not make its hash: a chain of another kind")
 
@@ -253,7 +249,7 @@ def _decoded(data: bytes) -> object:
     try:
         return decode_rlp(data)
     except RlpError as error:
-        raise BlockError(f"not RLP: {error}") from error
+        raise LedgerError(f"not RLP: {error}") from error
 
 
 def _list(value: object) -> Sequence[Any]:
@@ -265,10 +261,10 @@ def _list(value: object) -> Sequence[Any]:
 def _qbft_parts(extra: bytes) -> tuple[bytes, list[bytes], object, bytes, list[bytes]]:
     parts = _decoded(extra)
     if not isinstance(parts, list) or len(parts) != _QBFT_PARTS:
-        raise BlockError("the extra data is not QBFT's")
+        raise LedgerError("the extra data is not QBFT's")
     vanity, validators, vote, round_, seals = parts
     if not all(isinstance(each, bytes) and len(each) == ADDRESS_LENGTH for each in validators):
-        raise BlockError("a validator is no address")
+        raise LedgerError("a validator is no address")
     return vanity, validators, vote, round_, seals
 
 
@@ -279,8 +275,8 @@ def _with_extra(members: list[bytes], parts: list[object]) -> bytes:
 def _sealer(digest: bytes, seal: object) -> bytes:
     """Return whose seal it is: 65 bytes r, s and a recovery number of 0 or 1."""
     if not isinstance(seal, bytes) or not seal:
-        raise BlockError("a seal is no signature")
+        raise LedgerError("a seal is no signature")
     try:
         return recover(digest, seal[:-1] + bytes((seal[-1] + _V & 0xFF,)))
     except LedgerError as error:
-        raise BlockError(f"a seal is no signature: {error}") from error
+        raise LedgerError(f"a seal is no signature: {error}") from error

@@ -1,6 +1,6 @@
-"""Finding the events that a decision rests on: by the ids that they are indexed under, in a few rounds.
+"""The events that a decision rests on: by the ids that they are indexed under, in a few rounds.
 
-Each round asks for what names the ids that the round before brought: an authorization brings its
+Each round asks for events that name the ids of the round before: an authorization brings its
 subject, consumer, dataset, purpose and agreement; an agreement its application; and so on.
 """
 
@@ -10,56 +10,22 @@ from typing import Any, Final
 
 import msgspec
 
+from ledger import events as happened
 from ledger.deployment import Deployment
 from ledger.enumerations import Outcome
 from ledger.events import (
     Accessed,
-    AccessVoided,
-    AgreementApproved,
-    AgreementSuspended,
-    AgreementWithdrawn,
-    ApplicationDeclined,
     Applied,
-    ConfidentialitySigned,
-    Confirmed,
-    ConsumerRestricted,
-    DatasetReclassified,
-    DatasetRegistered,
-    DatasetWithdrawn,
     Event,
     EventError,
     Granted,
-    GuardianAppointed,
-    GuardianDismissed,
-    LinksEnded,
-    OrderCountersigned,
-    OrderEnded,
     OrderIssued,
-    OrderReviewed,
-    PartyAdmitted,
-    PartyWithdrawn,
-    Published,
     PurposeFieldsBound,
-    PurposeRegistered,
-    PurposeRetired,
-    RecordErased,
-    RecoveryCompleted,
-    RecoveryStarted,
-    RecoveryVetoed,
-    RestrictionLifted,
-    Revoked,
-    SignerRotated,
-    SubjectClosed,
-    SubjectFrozen,
-    SubjectOpened,
-    SubjectRegistered,
-    SubjectUnfrozen,
-    SuspensionReviewed,
 )
 from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC, EventDecoder
 from ledger.events.identifiers import agreement_id
 from ledger.events.plans import plan_for
-from ledger.evidence.errors import NoEvidenceError
+from ledger.evidence.document import NoEvidenceError
 from ledger.log_reader import LogReader, logs_between
 from ledger.rpc import Rpc
 
@@ -69,22 +35,38 @@ access was denied because none was left, all are in the file, since their number
 
 _WORD: Final = 32
 _BY_FIRST: Final = (
-    *(PartyAdmitted, PartyWithdrawn, ConsumerRestricted, RestrictionLifted),
-    *(DatasetRegistered, DatasetReclassified, DatasetWithdrawn),
-    *(OrderIssued, OrderCountersigned, OrderEnded, OrderReviewed),
-    *(PurposeRegistered, PurposeFieldsBound, PurposeRetired),
-    *(Applied, ApplicationDeclined, AgreementApproved, ConfidentialitySigned, AgreementWithdrawn),
-    *(AgreementSuspended, SuspensionReviewed),
-    *(SubjectRegistered, SubjectFrozen, SubjectUnfrozen, SignerRotated),
-    *(GuardianAppointed, GuardianDismissed),
-    *(RecoveryStarted, RecoveryVetoed, RecoveryCompleted),
-    *(SubjectClosed, SubjectOpened, LinksEnded),
-    *(Granted, Revoked, Confirmed, AccessVoided),
+    *(
+        happened.PartyAdmitted,
+        happened.PartyWithdrawn,
+        happened.ConsumerRestricted,
+        happened.RestrictionLifted,
+    ),
+    *(happened.DatasetRegistered, happened.DatasetReclassified, happened.DatasetWithdrawn),
+    *(OrderIssued, happened.OrderCountersigned, happened.OrderEnded, happened.OrderReviewed),
+    *(happened.PurposeRegistered, PurposeFieldsBound, happened.PurposeRetired),
+    *(
+        Applied,
+        happened.ApplicationDeclined,
+        happened.AgreementApproved,
+        happened.ConfidentialitySigned,
+        happened.AgreementWithdrawn,
+    ),
+    *(happened.AgreementSuspended, happened.SuspensionReviewed),
+    *(
+        happened.SubjectRegistered,
+        happened.SubjectFrozen,
+        happened.SubjectUnfrozen,
+        happened.SignerRotated,
+    ),
+    *(happened.GuardianAppointed, happened.GuardianDismissed),
+    *(happened.RecoveryStarted, happened.RecoveryVetoed, happened.RecoveryCompleted),
+    *(happened.SubjectClosed, happened.SubjectOpened, happened.LinksEnded),
+    *(Granted, happened.Revoked, happened.Confirmed, happened.AccessVoided),
 )
 _TOPICS: Final = tuple(plan_for(event).topic for event in _BY_FIRST)
 _ISSUED: Final = plan_for(OrderIssued).topic
-_PUBLISHED: Final = plan_for(Published).topic
-_ERASED: Final = plan_for(RecordErased).topic
+_PUBLISHED: Final = plan_for(happened.Published).topic
+_ERASED: Final = plan_for(happened.RecordErased).topic
 
 _Brings = Callable[[Any, Accessed], tuple[bytes, ...]]
 _BRINGS: Final[Mapping[type[Event], _Brings]] = MappingProxyType(
@@ -95,18 +77,18 @@ _BRINGS: Final[Mapping[type[Event], _Brings]] = MappingProxyType(
             event.terms.purpose,
             agreement_id(event.terms.consumer, event.terms.dataset, event.terms.purpose),
         ),
-        AgreementApproved: lambda event, _: (event.application,),
+        happened.AgreementApproved: lambda event, _: (event.application,),
         Applied: lambda event, _: (event.consumer, event.dataset, event.purpose),
-        DatasetRegistered: lambda event, _: (event.provider,),
+        happened.DatasetRegistered: lambda event, _: (event.provider,),
         OrderIssued: lambda event, access: (
             event.order,
             event.dataset,
             event.terms.purpose,
             agreement_id(access.consumer, event.dataset, event.terms.purpose),
         ),
-        SubjectRegistered: lambda event, _: (event.registrar,),
-        ConsumerRestricted: lambda event, _: (event.regulator,),
-        RestrictionLifted: lambda event, _: (event.regulator,),
+        happened.SubjectRegistered: lambda event, _: (event.registrar,),
+        happened.ConsumerRestricted: lambda event, _: (event.regulator,),
+        happened.RestrictionLifted: lambda event, _: (event.regulator,),
     }
 )
 
@@ -120,31 +102,9 @@ class Collected(msgspec.Struct, frozen=True):
     """Transaction in which the authorization was granted, if the basis is one."""
 
 
-def collect(
-    rpc: Rpc,
-    deployment: Deployment,
-    access: Accessed,
-    *,
-    publication: int | None = None,
-    parties: Sequence[bytes] = (),
-) -> Collected:
-    """Find the events that an access's decision rests on, up to the access.
+class Collector:
+    """Looks for the events that an access's decision rests on, up to the access."""
 
-    Args:
-        rpc: The node.
-        deployment: Its contracts.
-        access: Whose decision it is.
-        publication: Version of the dataset that was released, if any.
-        parties: Addresses whose roles matter too.
-
-    Raises:
-        NoEvidenceError: the node's logs are not the contracts'.
-        RpcError: the node cannot be asked.
-    """
-    return _Collector(rpc, deployment, access).run(publication, parties)
-
-
-class _Collector:
     def __init__(self, rpc: Rpc, deployment: Deployment, access: Accessed) -> None:
         self._rpc = rpc
         self._deployment = deployment
@@ -155,7 +115,17 @@ class _Collector:
         self._granted_in: bytes | None = None
         self._dataset = access.basis
 
-    def run(self, publication: int | None, parties: Sequence[bytes]) -> Collected:
+    def collect(self, publication: int | None, parties: Sequence[bytes]) -> Collected:
+        """Find the events.
+
+        Args:
+            publication: Version of the dataset that was released, if any.
+            parties: Addresses whose roles matter too.
+
+        Raises:
+            NoEvidenceError: the node's logs are not the contracts'.
+            RpcError: the node cannot be asked.
+        """
         access = self._access
         asked: set[bytes] = set()
         wanted = {access.basis, access.consumer, *parties}
@@ -181,7 +151,7 @@ class _Collector:
         )
 
     def _named(self, ids: set[bytes]) -> Iterator[Event]:
-        """Ask for what is indexed under ids; orders are looked for by their dataset too."""
+        """Ask for events that are indexed under ids, and for orders by their dataset."""
         words = tuple(id_.rjust(_WORD, b"\0") for id_ in sorted(ids))
         yield from self._ask(_TOPICS, words)
         yield from self._ask((_ISSUED,), None, words)

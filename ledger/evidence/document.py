@@ -4,6 +4,9 @@ Bytes are 0x strings, large numbers decimal strings, times seconds since 1970. W
 not checked here but for its form: that is for `ledger.evidence.verify_evidence`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from typing import Final, Literal
 
 import msgspec
@@ -13,7 +16,6 @@ from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
 from ledger.escaping import escape_json
 from ledger.evidence.blocks import Consensus
-from ledger.evidence.errors import Check, EvidenceCheckError
 from ledger.exchange import PublicationProof, SignedLink, decode_proof, encode_proof
 from ledger.hexes import from_hex, to_hex
 from ledger.record_lines import decode_excerpt, encode_line
@@ -32,6 +34,78 @@ FORMAT: Final = "quancheng-evidence"
 MOST_BYTES: Final = 256 * 2**20
 _HASH: Final = 32
 _ADDRESS: Final = 20
+
+
+class Check(StrEnum):
+    """The checks, in the order in which they are made. A result lists those that were made."""
+
+    FORM = "form"
+    """The file has the form of evidence, and nothing beside it."""
+    DEPLOYMENT = "deployment"
+    """It is of the chain and the contracts that the verifier means."""
+    ANCHOR = "anchor"
+    """Each block is one that the verifier trusts, or leads to one."""
+    RECEIPT = "receipt"
+    """Each receipt is in its block, by the receipts root in the block's header."""
+    ACCESS = "access"
+    """One of the receipts has the access that answers just this request."""
+    REQUEST = "request"
+    """The consumer signed the request."""
+    SEQUENCE = "sequence"
+    """The running hash leads from the access before to the end of the recorder's call."""
+    DECISION = "decision"
+    """What is in the file leads to the recorded outcome, by the rules."""
+    APPROVAL = "approval"
+    """The person's signer signed the authorization."""
+    STATEMENT = "statement"
+    """What the person read says what was authorized, in both languages, in the purpose's words."""
+    LINK = "link"
+    """The identity authority says that the owner of the records is the authorizing person."""
+    PUBLICATION = "publication"
+    """Root and count of the publication are those on chain, from before the access."""
+    RECORDS = "records"
+    """Each record is in the publication, and none of what was asked for is left out."""
+    VALUES = "values"
+    """The values are what the department published, of just the fields asked for."""
+
+    @property
+    def number(self) -> int:
+        """Its place in the order, from 1."""
+        return _ORDER.index(self) + 1
+
+
+_ORDER: Final = tuple(Check)
+
+
+class EvidenceCheckError(LedgerError):
+    """A check failed: the evidence proves nothing."""
+
+    def __init__(self, check: Check, problem: str) -> None:
+        super().__init__(f"check {check.number}, {check.value}: {problem}")
+        self.check = check
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type["EvidenceCheckError"], tuple[Check, str]]:
+        return type(self), (self.check, self.problem)
+
+
+class NoEvidenceError(LedgerError):
+    """No evidence can be made: the node does not have what it takes; the message says what."""
+
+
+@contextmanager
+def failing(check: Check) -> Iterator[None]:
+    """Let an error within fail a check, unless it failed one already.
+
+    Raises:
+        EvidenceCheckError: of that check.
+    """
+    try:
+        yield
+    except EvidenceCheckError:
+        raise
+    except LedgerError as error:
+        raise EvidenceCheckError(check, str(error)) from error
 
 
 class ProvenReceipt(msgspec.Struct, frozen=True):
@@ -203,18 +277,20 @@ def decode_evidence(data: bytes) -> Evidence:
     """
     if len(data) > MOST_BYTES:
         raise EvidenceCheckError(Check.FORM, f"more than {MOST_BYTES} bytes")
-    try:
-        parse_json(data)  # msgspec takes the last of two equal keys; this refuses them, and depth
-        text = msgspec.json.decode(data, type=_File)
-        return _evidence(text)
-    except EvidenceCheckError:
-        raise
-    except (*UNREADABLE, LedgerError) as error:
-        raise EvidenceCheckError(Check.FORM, str(error)) from error
+    with failing(Check.FORM):
+        try:
+            parse_json(
+                data
+            )  # msgspec takes the last of two equal keys; this refuses them, and depth
+            return _evidence(msgspec.json.decode(data, type=_File))
+        except UNREADABLE as error:
+            raise EvidenceCheckError(Check.FORM, str(error)) from error
 
 
 def _block_text(block: EvidenceBlock) -> _Block:
-    receipts = tuple(_Receipt(one.place, tuple(map(to_hex, one.proof))) for one in block.receipts)
+    receipts = tuple(
+        _Receipt(each.place, tuple(map(to_hex, each.proof))) for each in block.receipts
+    )
     return _Block(to_hex(block.header), receipts)
 
 
@@ -256,14 +332,14 @@ def _evidence(text: _File) -> Evidence:
         if text.approval is None
         else Approval(from_hex(text.approval.signer), from_hex(text.approval.signature)),
         statement=text.statement,
-        link=None if text.link is None else _link(text.link),
+        link=None
+        if text.link is None
+        else SignedLink(
+            record_from_object(SubjectLink, text.link.link),
+            from_hex(text.link.signature, SIGNATURE_LENGTH),
+        ),
         release=None if text.release is None else _release(text.release),
     )
-
-
-def _link(text: _Link) -> SignedLink:
-    signature = from_hex(text.signature, SIGNATURE_LENGTH)
-    return SignedLink(record_from_object(SubjectLink, text.link), signature)
 
 
 def _release(text: _Release) -> EvidenceRelease:

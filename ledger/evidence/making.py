@@ -1,8 +1,8 @@
-"""Making evidence of one access, from a node and what the maker has of the access.
+"""Evidence of one access, from a node and the maker's documents.
 
-The node gives everything that is on chain; the signed request, the link and what was released come from
-a gateway's journal or from the consumer's receipt. What was made is verified before it is returned, so
-nobody is handed a file that does not hold.
+The node gives everything that is on chain; the signed request, the link and the released records come from
+a gateway's journal or from the consumer's receipt. Evidence is verified before it is returned, so nobody is
+handed a file that does not hold.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,19 +20,19 @@ from ledger.errors import SigningError
 from ledger.events import GRANT_TERMS, Accessed, Recorded, with_timestamp
 from ledger.events.decoding import RECORDED_TOPIC, EventDecoder
 from ledger.evidence import blocks
-from ledger.evidence.anchors import Anchors
-from ledger.evidence.collecting import Collected, collect
+from ledger.evidence.collecting import Collected, Collector
 from ledger.evidence.document import (
     MOST_BYTES,
     Evidence,
     EvidenceBlock,
+    EvidenceCheckError,
     EvidenceRelease,
+    NoEvidenceError,
     ProvenReceipt,
     encode_evidence,
 )
-from ledger.evidence.errors import EvidenceCheckError, NoEvidenceError
 from ledger.evidence.patricia import ListTrie
-from ledger.evidence.verifying import VerifiedEvidence, verify_evidence
+from ledger.evidence.verifying import Anchors, VerifiedEvidence, verify_evidence
 from ledger.exchange import SignedLink, Submission
 from ledger.hexes import ZERO_WORD, to_hex
 from ledger.log_reader import LogReader, logs_between
@@ -92,15 +92,12 @@ class _Maker:
     def make(self) -> MadeEvidence:
         receipt = self._receipt()
         access, first = self._access(receipt)
-        found = collect(
-            self._rpc,
-            self._deployment,
-            access,
-            publication=self._publication(),
-            parties=self._link_signers(),
+        release = self._documents.release
+        collected = Collector(self._rpc, self._deployment, access).collect(
+            None if release is None else release.publication, self._link_signers()
         )
         on_top = range(access.block.number, access.block.number + (self._finality.blocks or 0) + 1)
-        places = {*found.places, (receipt.block_number, receipt.transaction_hash)}
+        places = {*collected.places, (receipt.block_number, receipt.transaction_hash)}
         evidence_blocks, consensus = self._blocks(places, on_top)
         evidence = Evidence(
             chain_id=self._deployment.chain_id,
@@ -112,10 +109,10 @@ class _Maker:
             signature=self._documents.submission.signature,
             sequence=access.sequence,
             head_before=self._head_before(receipt, first),
-            approval=self._approval(found),
-            statement=self._documents.statement if found.granted_in else None,
+            approval=self._approval(collected),
+            statement=self._documents.statement if collected.granted_in else None,
             link=self._documents.link,
-            release=self._documents.release,
+            release=release,
         )
         if len(encode_evidence(evidence)) > MOST_BYTES:
             raise _too_large()
@@ -166,10 +163,6 @@ class _Maker:
 
     # What is around it
 
-    def _publication(self) -> int | None:
-        release = self._documents.release
-        return None if release is None else release.publication
-
     def _link_signers(self) -> tuple[bytes, ...]:
         link = self._documents.link
         if link is None:
@@ -180,11 +173,11 @@ class _Maker:
         except SigningError:
             return ()  # the check of the link says so
 
-    def _approval(self, found: Collected) -> Approval | None:
+    def _approval(self, collected: Collected) -> Approval | None:
         """Return who signed and the signature, as they were relayed; None where a contract relayed it."""
-        if found.granted_in is None:
+        if collected.granted_in is None:
             return None
-        data = self._rpc.send(blocks.transaction_input(found.granted_in)) or b""
+        data = self._rpc.send(blocks.transaction_input(collected.granted_in)) or b""
         try:
             _terms, (signer, signature) = decode_abi(
                 (GRANT_TERMS, "(bytes,bytes)"), data[_SELECTOR:]
@@ -202,16 +195,16 @@ class _Maker:
         for number, transaction in places:
             wanted.setdefault(number, set()).add(transaction)
         numbers = sorted(wanted)
-        found, kinds, size = [], set(), 0
+        proven, kinds, size = [], set(), 0
         for start in range(0, len(numbers), _AT_ONCE):
-            some = {number: wanted[number] for number in numbers[start : start + _AT_ONCE]}
-            for block, consensus in self._proven_blocks(some):
+            part = {number: wanted[number] for number in numbers[start : start + _AT_ONCE]}
+            for block, consensus in self._proven_blocks(part):
                 kinds.add(consensus)
-                found.append(block)
+                proven.append(block)
                 size += _size(block)
             if size > MOST_BYTES:
                 raise _too_large()
-        return tuple(found), kinds.pop()
+        return tuple(proven), kinds.pop()
 
     def _proven_blocks(
         self, wanted: Mapping[int, set[bytes]]
@@ -236,7 +229,7 @@ class _Maker:
 
     def _verified(self, evidence: Evidence) -> MadeEvidence:
         """Verify what was made, as somebody who trusts this node."""
-        headers = [blocks.read_header(one.header, evidence.consensus) for one in evidence.blocks]
+        headers = [blocks.read_header(each.header, evidence.consensus) for each in evidence.blocks]
         anchors = Anchors(hashes=frozenset(header.hash for header in headers))
         try:
             return MadeEvidence(evidence, verify_evidence(evidence, self._deployment, anchors))
@@ -251,14 +244,13 @@ class _Maker:
 def _proven(
     answer: blocks.BlockAnswer, receipts: Sequence[bytes] | None, wanted: set[bytes]
 ) -> tuple[ProvenReceipt, ...]:
-    """Return receipts of a block with their proofs."""
     if not wanted:
         return ()
     header = blocks.read_header(answer.header, answer.consensus)
     trie = ListTrie(receipts or ())
     if receipts is None or trie.root != header.receipts_root:
         raise NoEvidenceError(f"the node's receipts are not those of block {header.number}")
-    places = [place for place, one in enumerate(answer.transactions) if one in wanted]
+    places = [place for place, hash_ in enumerate(answer.transactions) if hash_ in wanted]
     return tuple(ProvenReceipt(place, trie.prove(place)) for place in places)
 
 

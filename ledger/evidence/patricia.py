@@ -18,7 +18,7 @@ from ledger.rlp_items import RlpError, decode_rlp
 EMPTY_ROOT: Final = keccak256(rlp.encode(b""))
 """Root of the trie of an empty list."""
 
-_HASH: Final = 32
+_HASH_LENGTH: Final = 32
 _BRANCH: Final = 17
 _PAIR: Final = 2
 
@@ -79,7 +79,7 @@ class ListTrie:
 
     def _reference(self, node: list[Any]) -> object:
         encoded = rlp.encode(node)
-        if len(encoded) < _HASH:
+        if len(encoded) < _HASH_LENGTH:
             return node
         name = keccak256(encoded)
         self._nodes[name] = encoded
@@ -141,7 +141,7 @@ class _Walk:
 
 
 def _hash(value: object) -> bytes:
-    if not isinstance(value, bytes) or len(value) != _HASH:
+    if not isinstance(value, bytes) or len(value) != _HASH_LENGTH:
         raise LedgerError("there is nothing at this place")
     return value
 

@@ -1,12 +1,16 @@
-"""Checking what an access released: the publication, the records in it, the values that are shown."""
+"""Checks of a release: the publication, the records in it, the values that are shown."""
 
 import msgspec
 
 from ledger.encoding import Schema
-from ledger.errors import LedgerError
 from ledger.events import Accessed
-from ledger.evidence.document import EvidenceRecord, EvidenceRelease
-from ledger.evidence.errors import Check, EvidenceCheckError
+from ledger.evidence.document import (
+    Check,
+    EvidenceCheckError,
+    EvidenceRecord,
+    EvidenceRelease,
+    failing,
+)
 from ledger.evidence.facts import Facts
 from ledger.hexes import ZERO_WORD
 from ledger.merkle import RangeProof, TreeHead, verify_range
@@ -35,11 +39,7 @@ def verify_release(
 ) -> VerifiedRelease:
     """Check what an allowed access released.
 
-    Args:
-        release: From the file.
-        facts: What is proven of the chain.
-        access: That opened it.
-        owner: Whose records they must be; None where the file does not say.
+    `owner` is whose records they must be; None where the file does not say.
 
     Raises:
         EvidenceCheckError: of `Check.PUBLICATION`, `Check.RECORDS` or `Check.VALUES`.
@@ -51,17 +51,11 @@ def verify_release(
         problem = f"no receipt has version {release.publication} of it, from before the access"
         raise EvidenceCheckError(Check.PUBLICATION, problem)
     head = TreeHead(published.count, published.root)
-    try:
+    with failing(Check.RECORDS):
         complete = _check_records(release, facts, access, owner, head)
-    except EvidenceCheckError:
-        raise
-    except LedgerError as error:
-        raise EvidenceCheckError(Check.RECORDS, str(error)) from error
     schema = Schema(facts.dataset, facts.state.datasets[facts.dataset].fields)
-    try:
-        records = tuple(_opened(one, schema, access.fields) for one in release.records)
-    except LedgerError as error:
-        raise EvidenceCheckError(Check.VALUES, str(error)) from error
+    with failing(Check.VALUES):
+        records = tuple(_opened(record, schema, access.fields) for record in release.records)
     return VerifiedRelease(records, complete)
 
 
@@ -73,13 +67,20 @@ def _check_records(
     head: TreeHead,
 ) -> bool:
     """Check that the records are in the publication; return whether none can be missing."""
-    entries = tuple(one.excerpt.entry() for one in release.records)
-    run = _run(release, entries, head)
+    entries = tuple(record.excerpt.entry() for record in release.records)
+    proof = release.proof
+    if isinstance(proof, RangeProof):
+        verify_range([entry.leaf() for entry in entries], proof, head)
+        run = VerifiedRun(proof.start, proof.size, entries)
+    else:
+        run = verify_run(proof, head)
     if any(entry not in run.entries for entry in entries) or len(set(entries)) != len(entries):
         raise EvidenceCheckError(Check.RECORDS, "a record is not in the proof, or twice")
     if owner is not None and any(entry.owner != owner for entry in entries):
         raise EvidenceCheckError(Check.RECORDS, "a record of somebody else")
-    item = _item(facts, access)
+    item = access.item
+    if item == ZERO_WORD and facts.granted is not None:
+        item = facts.granted.terms.item
     if item != ZERO_WORD:
         if [entry.root for entry in entries] != [item]:
             raise EvidenceCheckError(Check.RECORDS, "it is not just the record asked for")
@@ -87,38 +88,20 @@ def _check_records(
     expected, complete = run.entries, len(run.entries) == head.size
     if isinstance(release.proof, OwnerProof) and owner is not None:
         expected, complete = run.of_owner(owner), True
-    missing = [one for one in expected if one not in entries and one.root not in facts.erased]
+    missing = [each for each in expected if each not in entries and each.root not in facts.erased]
     if missing and complete:
         problem = f"record {missing[0].number} is left out, and was not erased"
         raise EvidenceCheckError(Check.RECORDS, problem)
     return complete
 
 
-def _run(
-    release: EvidenceRelease, entries: tuple[PublicationEntry, ...], head: TreeHead
-) -> VerifiedRun:
-    """Return the records next to each other that the proof is about, once it is proved."""
-    proof = release.proof
-    if isinstance(proof, RangeProof):
-        verify_range([entry.leaf() for entry in entries], proof, head)
-        return VerifiedRun(proof.start, proof.size, entries)
-    return verify_run(proof, head)
-
-
-def _item(facts: Facts, access: Accessed) -> bytes:
-    """Return the one record that was asked for; `ZERO_WORD` for all."""
-    if access.item != ZERO_WORD or facts.granted is None:
-        return access.item
-    return facts.granted.terms.item
-
-
 def _opened(record: EvidenceRecord, schema: Schema, mask: int) -> VerifiedRecord:
     """Check the values that the file shows of a record."""
     asked = schema.indices(mask)
     shown = tuple(
-        OpenedField(one.index, schema.names[one.index], one.value, one.salt)
-        for one in record.fields or ()
-        if one.index in asked
+        OpenedField(field.index, schema.names[field.index], field.value, field.salt)
+        for field in record.fields or ()
+        if field.index in asked
     )
     if len(shown) != len(record.fields or ()):
         raise EvidenceCheckError(Check.VALUES, "a field that was not asked for")

@@ -1,33 +1,40 @@
-"""Checking evidence: pure, offline, each check by number and name (`Check`); the first to fail refuses.
+"""Checks of evidence: offline, each by number and name (`Check`); the first to fail refuses.
 
-What the file leaves out (values that the holder keeps, the text of a statement) is listed in the
-result with the reason, and never passed over in silence.
+The result lists, with the reason, each check that the file leaves no room for (values that the holder
+keeps, the text of a statement): none is passed over in silence.
 """
 
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from ledger import queries
 from ledger.consents import case_number_in
 from ledger.deployment import Deployment
 from ledger.enumerations import Outcome
-from ledger.errors import LedgerError
 from ledger.events import Accessed, Event, Recorded
 from ledger.events.decoding import EventDecoder
-from ledger.evidence.anchors import Anchors
 from ledger.evidence.blocks import Consensus, Header, log_text, quorum, read_header, read_receipt
-from ledger.evidence.document import Evidence, EvidenceBlock
-from ledger.evidence.errors import Check, EvidenceCheckError, EvidenceError
+from ledger.evidence.document import (
+    Check,
+    Evidence,
+    EvidenceBlock,
+    EvidenceCheckError,
+    failing,
+)
 from ledger.evidence.facts import Facts
 from ledger.evidence.patricia import verify_item
 from ledger.evidence.releases import VerifiedRecord, verify_release
-from ledger.hexes import to_hex
+from ledger.hexes import HexError, from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.links import find_link_fault, link_bounds
-from ledger.replay.journals import access_id
+from ledger.replay import TrailError, TrailReader, access_id, open_trail, verify_header
+from ledger.rpc import Rpc
 from ledger.signing import recover, verify_signature, verify_signer
-from ledger.state import ImpossibleEventError
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -36,6 +43,57 @@ from ledger.typed_data import (
     digest_of,
     struct_hash,
 )
+
+_HASH: Final = 32
+
+
+class Anchors(msgspec.Struct, frozen=True):
+    """What the verifier trusts, from a source of its own; never from the evidence's sender."""
+
+    hashes: frozenset[bytes] = frozenset()
+    """Hashes of blocks: from a node, from a trail of one's own, as published somewhere."""
+    validators: frozenset[bytes] = frozenset()
+    """QBFT: addresses whose seals count. Empty: those of the deployment's first block."""
+
+
+def node_hashes(rpc: Rpc, evidence: Evidence) -> frozenset[bytes]:
+    """Return what a node says are the hashes of evidence's blocks.
+
+    Raises:
+        EvidenceCheckError: a header of the evidence is none.
+        RpcError: the node cannot be asked.
+    """
+    with failing(Check.ANCHOR):
+        headers = [read_header(block.header, evidence.consensus) for block in evidence.blocks]
+    blocks = rpc.send_many([queries.block(header.number) for header in headers])
+    return frozenset(block.hash for block in blocks if block is not None)
+
+
+def trail_hashes(path: Path, deployment: Deployment) -> frozenset[bytes]:
+    """Return the hashes of all blocks that an exported trail has events of.
+
+    They are the word of whoever made the file: neither the running hash nor a replay binds them. So a
+    trail vouches for blocks only if it comes from a source that the verifier trusts, best from an
+    export of its own. What is checked here is that each block has one hash; whether the trail is whole
+    is for `replay_trail`.
+
+    Raises:
+        TrailError: it is no trail, another deployment's, or contradicts itself.
+    """
+    hashes: dict[int, str] = {}
+    with open_trail(path) as file:
+        reader = TrailReader(file)
+        verify_header(reader.header, deployment)
+        for batch in reader.batches():
+            for number, hash_ in {(log.block_number, log.block_hash) for log in batch}:
+                if hashes.setdefault(int(number, 16), hash_) != hash_:
+                    raise TrailError(f"the trail has two blocks {int(number, 16)}")
+    if reader.end is None:
+        raise TrailError("the trail is cut off: its last line is missing")
+    try:
+        return frozenset(from_hex(hash_, _HASH) for hash_ in hashes.values())
+    except HexError as error:
+        raise TrailError(f"a block's hash is none: {error}") from error
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -131,17 +189,20 @@ class _Verifier:
             raise EvidenceCheckError(Check.DEPLOYMENT, "it is of another chain or other contracts")
         self._checked.append(Check.DEPLOYMENT)
 
+    @contextmanager
+    def _making(self, check: Check) -> Iterator[None]:
+        """Note a check as made if nothing fails it."""
+        with failing(check):
+            yield
+        self._checked.append(check)
+
     def _anchored(self) -> list[Header]:
         """Read the headers; each must be trusted, or be the parent of one that is known to be good."""
         evidence = self._evidence
-        try:
+        with failing(Check.ANCHOR):
             headers = [read_header(each.header, evidence.consensus) for each in evidence.blocks]
             validators = self._validators()
-        except EvidenceError:
-            raise
-        except LedgerError as error:
-            raise EvidenceCheckError(Check.ANCHOR, str(error)) from error
-        if any(one.number >= next_.number for one, next_ in pairwise(headers)):
+        if any(header.number >= following.number for header, following in pairwise(headers)):
             raise EvidenceCheckError(Check.ANCHOR, "the blocks are not in order")
         parent = b""
         for header in reversed(headers):
@@ -174,26 +235,22 @@ class _Verifier:
 
     def _receipts(self, headers: list[Header]) -> list[list[Event]]:
         """Return what the contracts said, receipt by receipt, in the order of the chain."""
-        found: list[list[Event]] = []
-        try:
-            for header, block in zip(headers, self._evidence.blocks, strict=True):
-                found += self._receipts_of(header, block)
-        except EvidenceError:
-            raise
-        except LedgerError as error:
-            raise EvidenceCheckError(Check.RECEIPT, str(error)) from error
-        self._checked.append(Check.RECEIPT)
-        return found
+        with self._making(Check.RECEIPT):
+            return [
+                events
+                for header, block in zip(headers, self._evidence.blocks, strict=True)
+                for events in self._receipts_of(header, block)
+            ]
 
     def _receipts_of(self, header: Header, block: EvidenceBlock) -> Iterator[list[Event]]:
         contracts = self._deployment.contracts
         decoder, ours = EventDecoder(contracts), frozenset(msgspec.structs.astuple(contracts))
-        places = [one.place for one in block.receipts]
+        places = [each.place for each in block.receipts]
         if places != sorted(set(places)) or any(place < 0 for place in places):
             problem = f"the receipts of block {header.number} are not in order"
             raise EvidenceCheckError(Check.RECEIPT, problem)
-        for one in block.receipts:
-            receipt = read_receipt(verify_item(header.receipts_root, one.place, one.proof))
+        for proven in block.receipts:
+            receipt = read_receipt(verify_item(header.receipts_root, proven.place, proven.proof))
             yield [
                 decoder.decode(log_text(header, place, log))
                 for place, log in enumerate(receipt.logs)
@@ -217,11 +274,8 @@ class _Verifier:
     def _check_request(self) -> None:
         request = self._evidence.request
         signed = digest(request, self._deployment.domain_of(request))
-        try:
+        with self._making(Check.REQUEST):
             verify_signature(signed, self._evidence.signature, request.consumer)
-        except LedgerError as error:
-            raise EvidenceCheckError(Check.REQUEST, str(error)) from error
-        self._checked.append(Check.REQUEST)
 
     def _check_sequence(self, receipt: list[Event], access: Accessed) -> Recorded:
         """Go from the running hash before the recorder's call to the one that the call ended with."""
@@ -243,15 +297,12 @@ class _Verifier:
         raise EvidenceCheckError(Check.SEQUENCE, problem)
 
     def _decided(self, events: list[Event], access: Accessed) -> Facts:
-        try:
+        with self._making(Check.DECISION):
             facts = Facts(events, access, self._deployment.delays)
-        except ImpossibleEventError as error:
-            raise EvidenceCheckError(Check.DECISION, str(error)) from error
-        if facts.outcome is not access.outcome:
-            problem = f"recorded as {access.outcome.title}, decided {facts.outcome.title}"
-            raise EvidenceCheckError(Check.DECISION, problem)
-        self._checked.append(Check.DECISION)
-        return facts
+            if facts.outcome is not access.outcome:
+                problem = f"recorded as {access.outcome.title}, decided {facts.outcome.title}"
+                raise EvidenceCheckError(Check.DECISION, problem)
+            return facts
 
     # The person
 
@@ -266,13 +317,11 @@ class _Verifier:
         domain = self._deployment.domain_of(Authorization)
         signed = digest_of(granted.authorization, domain)
         verifiers = (self._deployment.webauthn_verifier,)
-        try:
+        with self._making(Check.APPROVAL):
             verify_signer(approval.signer, signed, approval.signature, verifiers)
-        except LedgerError as error:
-            raise EvidenceCheckError(Check.APPROVAL, str(error)) from error
-        if keccak256(approval.signer) != granted.signer_hash:
-            raise EvidenceCheckError(Check.APPROVAL, "the chain took another signer's signature")
-        self._checked.append(Check.APPROVAL)
+            if keccak256(approval.signer) != granted.signer_hash:
+                problem = "the chain took another signer's signature"
+                raise EvidenceCheckError(Check.APPROVAL, problem)
 
     def _check_statement(self, facts: Facts) -> str | None:
         statement, granted, names = self._evidence.statement, facts.granted, facts.names
@@ -282,14 +331,10 @@ class _Verifier:
         if statement is None:
             self._leave_open(Check.STATEMENT, "the text is not in the file, only its hash")
             return None
-        if keccak256(statement.encode()) != granted.terms.statement_hash:
-            raise EvidenceCheckError(Check.STATEMENT, "another text was signed")
-        try:
-            number = case_number_in(statement, granted.terms, names)
-        except LedgerError as error:
-            raise EvidenceCheckError(Check.STATEMENT, str(error)) from error
-        self._checked.append(Check.STATEMENT)
-        return number
+        with self._making(Check.STATEMENT):
+            if keccak256(statement.encode()) != granted.terms.statement_hash:
+                raise EvidenceCheckError(Check.STATEMENT, "another text was signed")
+            return case_number_in(statement, granted.terms, names)
 
     def _linked(self, facts: Facts, access: Accessed) -> bytes | None:
         signed, granted = self._evidence.link, facts.granted
@@ -300,20 +345,16 @@ class _Verifier:
             self._leave_open(Check.LINK, "who the records' owner is, is not in the file")
             return None
         link = signed.link
-        if (link.subject, link.dataset) != (granted.subject, granted.terms.dataset):
-            raise EvidenceCheckError(Check.LINK, "it is for another person or dataset")
-        try:
-            signer = recover(
-                digest(link, self._deployment.domain_of(SubjectLink)), signed.signature
-            )
-        except LedgerError as error:
-            raise EvidenceCheckError(Check.LINK, str(error)) from error
-        bounds = link_bounds(facts.state, link.subject)
-        fault = find_link_fault(link, signer, bounds, access.block.timestamp)
-        if fault is not None:
-            raise EvidenceCheckError(Check.LINK, fault.value)
-        self._checked.append(Check.LINK)
-        return link.owner
+        with self._making(Check.LINK):
+            if (link.subject, link.dataset) != (granted.subject, granted.terms.dataset):
+                raise EvidenceCheckError(Check.LINK, "it is for another person or dataset")
+            domain = self._deployment.domain_of(SubjectLink)
+            signer = recover(digest(link, domain), signed.signature)
+            bounds = link_bounds(facts.state, link.subject)
+            fault = find_link_fault(link, signer, bounds, access.block.timestamp)
+            if fault is not None:
+                raise EvidenceCheckError(Check.LINK, fault.value)
+            return link.owner
 
     # The records
 
@@ -332,7 +373,7 @@ class _Verifier:
         self._checked += [Check.PUBLICATION, Check.RECORDS]
         if not verified.complete:
             self._leave_open(Check.RECORDS, "whether there are more of the records is not known")
-        if any(one.fields is None for one in release.records):
+        if any(record.fields is None for record in release.records):
             self._leave_open(Check.VALUES, "the values are not in the file")
         else:
             self._checked.append(Check.VALUES)

@@ -7,7 +7,7 @@ from ledger.errors import LedgerError
 from ledger.replay.engine import Replay, Witness
 from ledger.replay.entries import Journal, JournalEnd, JournalFault, ReleaseEntry
 from ledger.replay.export import (
-    ExportError,
+    TrailError,
     TrailHeader,
     TrailReader,
     open_trail,
@@ -18,7 +18,6 @@ from ledger.replay.journals import access_id
 from ledger.replay.releases import Judged
 from ledger.replay.report import End, Finding, Kind, KnownEnd, OutcomeCount, ReplayReport, Voidable
 from ledger.replay.sources import (
-    NodeContradictionError,
     end_at,
     export_trail,
     newest_final,
@@ -29,7 +28,6 @@ from ledger.replay.sources import (
 
 __all__ = [
     "End",
-    "ExportError",
     "Finding",
     "Journal",
     "JournalEnd",
@@ -38,11 +36,11 @@ __all__ = [
     "Kind",
     "KnownEnd",
     "LedgerError",
-    "NodeContradictionError",
     "OutcomeCount",
     "ReleaseEntry",
     "Replay",
     "ReplayReport",
+    "TrailError",
     "TrailHeader",
     "TrailReader",
     "Voidable",

@@ -7,14 +7,13 @@ taken over.
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-from ledger.deployment import DEFAULT_HEAD_AGE, DEFAULT_RELEASE_WINDOW
-from ledger.entities import Delays, EventChain, State
+from ledger.deployment import Deployment
+from ledger.entities import EventChain, State
 from ledger.enumerations import OUTCOMES, Outcome
 from ledger.events import (
     Accessed,
     AccessVoided,
     Block,
-    Contracts,
     Event,
     EventError,
     Log,
@@ -39,8 +38,7 @@ from ledger.replay.report import (
 )
 from ledger.replay.seats import Seats
 from ledger.replay.uses import Uses
-from ledger.replay.voids import Bounds, VoidJudge
-from ledger.rosters import Roster
+from ledger.replay.voids import VoidJudge
 from ledger.state import ImpossibleEventError, apply, chain_on, close, count
 from ledger.typed_data import Domain
 from ledger.views import EventState
@@ -49,8 +47,8 @@ Blocks = Callable[[Sequence[int]], Mapping[int, Block]]
 """Returns blocks by number, of those that there are."""
 
 Witness = Callable[[State, Event], None]
-"""Is shown every event that decodes, with the state before it: what is shown to people comes from the
-reading that was checked. The state is the replay's own, to be read and not kept."""
+"""Called with every event that decodes and the state before it, so that reports come from the reading that was
+checked. The state is the replay's own, to be read and not kept."""
 
 _NO_BLOCK = Block(-1, b"", -1)
 
@@ -60,14 +58,9 @@ class Replay:
 
     def __init__(
         self,
-        contracts: Contracts,
-        chain_id: int,
-        delays: Delays,
+        deployment: Deployment,
         journals: Sequence[Journal] = (),
         *,
-        release_window: int = DEFAULT_RELEASE_WINDOW,
-        head_age: int = DEFAULT_HEAD_AGE,
-        rosters: Sequence[Roster] = (),
         most_findings: int = 1000,
         other_contracts: bool = False,
         known_end: KnownEnd | None = None,
@@ -76,34 +69,31 @@ class Replay:
         """Start from nothing.
 
         Args:
-            contracts: The deployment's; from a source that is trusted.
-            chain_id: Of the chain.
-            delays: Of the deployment.
+            deployment: From a source that is trusted. Without rosters it is not checked whether voided
+                accesses were handed out.
             journals: To compare with, if any.
-            release_window: Of the deployment, seconds.
-            head_age: Of the deployment, seconds.
-            rosters: The keyholders of each epoch; without any it is not checked whether voided accesses
-                were handed out.
-            most_findings: How many findings are kept; all are counted.
+            most_findings: How many findings the report has; all are counted.
             other_contracts: Whether contracts of others write logs on this chain too. Then a gap
                 between the numbers of a block's logs says nothing.
             known_end: Through what, or to what, the trail must come, from a source that is trusted.
-            witness: Is shown what is read, whether or not it is right.
+            witness: Called with events, whether or not they are right.
         """
-        self.state = State(delays)
+        contracts = deployment.contracts
+        self.state = State(deployment.delays)
         self._decoder = EventDecoder(contracts)
         self._contracts = contracts
         self._known_end = known_end
         self._witness = witness
         self._passed: int | None = None
-        domain = Domain(chain_id, contracts.access_log)
-        self._releases = ReleaseJudge(self.state, release_window, head_age)
-        seats = Seats(rosters)
+        domain = Domain(deployment.chain_id, contracts.access_log)
+        window, head_age = deployment.release_window, deployment.head_age
+        self._releases = ReleaseJudge(self.state, window, head_age)
+        seats = Seats(deployment.rosters)
         self._uses = Uses(seats.count)
         self._comparison = JournalComparison(
             domain, journals, self._releases, self.state, self._uses, seats
         )
-        self._voids = VoidJudge(self.state, self._uses, Bounds(release_window, head_age, seats))
+        self._voids = VoidJudge(self.state, self._uses, seats, window, head_age)
         self._outcomes = [0] * len(OUTCOMES)
         self._findings: list[Finding] = []
         self._finding_count = 0
@@ -157,26 +147,23 @@ class Replay:
         if state.unclosed:
             self._add(Finding(Kind.OPEN_CALL, "the last call has no end", sequence=state.sequence))
         end_here = self._end()
-        for problem in _differences(end_here, end) if end is not None else ():
-            self._add(Finding(Kind.OTHER_END, problem, sequence=end_here.sequence))
+        if end is not None:
+            self._add_all(_differences(end_here, end))
         if self._known_end is not None:
             self._compare(self._known_end)
             if self._passed is None:
                 self._not_passed(self._known_end, end_here.known)
         self._uses.recorded(None)
-        for finding in self._comparison.finish():
-            self._add(finding)
-        for finding in self._releases.finish(self._block):
-            self._add(finding)
+        self._add_all(self._comparison.finish())
+        self._add_all(self._releases.finish(self._block))
         self._comparison.pass_block(self._block)
         known = self._ask(last_block, blocks)
         reached = self._comparison.reached(known)
-        for finding in self._voids.finish(reached):
-            self._add(finding)
-        found: Iterable[Voidable] = ()
+        self._add_all(self._voids.finish(reached))
+        returnable: Iterable[Voidable] = ()
         if voidable is not None:
             newest = (known or {}).get(-1 if last_block is None else last_block, self._block)
-            found = self._voids.voidable(voidable, reached, newest.timestamp)
+            returnable = self._voids.voidable(voidable, reached, newest.timestamp)
         noted = self._check_noted(last_block, known)
         return ReplayReport(
             first_block=self._first_block,
@@ -196,7 +183,7 @@ class Replay:
             releases=self._comparison.releases,
             voids=self._voids.voids,
             unchecked_voids=self._voids.unchecked,
-            voidable=tuple(sorted(found, key=lambda one: one.authorization)),
+            voidable=tuple(sorted(returnable, key=lambda use: use.authorization)),
             statements=self._comparison.statements,
             unseen_statements=self._comparison.unseen,
             finding_count=self._finding_count,
@@ -215,8 +202,7 @@ class Replay:
             self._add_at(event, Kind.WRONG_OUTCOME, problem, sequence=event.sequence)
         count(state, event, decision)
         self._outcomes[outcome] += 1
-        for finding in self._comparison.accessed(event):
-            self._add(finding)
+        self._add_all(self._comparison.accessed(event))
         if outcome is Outcome.ALLOWED and event.basis in state.authorizations:
             self._uses.add(
                 event.sequence, event.basis, event.block.timestamp, self._comparison.compared
@@ -239,23 +225,20 @@ class Replay:
             state.sequence, state.head = event.sequence, event.head
             close(state)
             self._uses.recorded(event.recorder)
-            for finding in self._comparison.recorded(event.recorder):
-                self._add(finding)
+            self._add_all(self._comparison.recorded(event.recorder))
         if self._known_end is not None:
             self._compare(self._known_end)
 
     def _voided(self, event: AccessVoided) -> None:
         """Judge a use given back; that its access is unsigned is no difference any more."""
-        for finding in self._voids.voided(event):
-            self._add(finding)
+        self._add_all(self._voids.voided(event))
         use = self._uses.find(event.sequence, event.authorization)
         if use is None or not use.compared.reported:
             return
         self._finding_count -= 1
+        unsigned = (Kind.UNSIGNED_ACCESS, event.sequence)
         self._findings = [
-            one
-            for one in self._findings
-            if (one.kind, one.sequence) != (Kind.UNSIGNED_ACCESS, event.sequence)
+            finding for finding in self._findings if (finding.kind, finding.sequence) != unsigned
         ]
 
     def _compare(self, known: KnownEnd) -> None:
@@ -350,19 +333,17 @@ class Replay:
         self._add_at(event, Kind.OPEN_CALL, "the call before it has no end", sequence=last)
         close(self.state)
         self._uses.recorded(None)
-        for finding in self._comparison.recorded(None):
-            self._add(finding)
+        self._add_all(self._comparison.recorded(None))
 
     def _check_order(self, event: Event) -> None:
-        """Look at a log that is not simply the next one of its block."""
+        """Check a log that is not simply the next of its block."""
         block, last, expected = event.block, self._block, self._log_index + 1
         if self._first_block is None:
             self._first_block = block.number
         if block.number > last.number:
             expected = 0
             self._comparison.pass_block(last)
-            for finding in self._releases.pass_block(last, block):
-                self._add(finding)
+            self._add_all(self._releases.pass_block(last, block))
             if block.timestamp < last.timestamp:
                 self._add_at(event, Kind.OUT_OF_ORDER, "its block is older than the one before")
         elif block != last:
@@ -384,23 +365,29 @@ class Replay:
     def _add_at(self, event: Event, kind: Kind, problem: str, **more: object) -> None:
         self._add(finding_at(event, kind, problem, **more))
 
+    def _add_all(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self._add(finding)
+
     def _add(self, finding: Finding) -> None:
         self._finding_count += 1
         if len(self._findings) < self._most_findings:
             self._findings.append(finding)
 
 
-def _differences(reached: End, end: End) -> Iterator[str]:
-    """Say of each contract where it ended otherwise than it should have."""
+def _differences(reached: End, end: End) -> Iterator[Finding]:
+    """Yield a finding for each contract that ended otherwise than it should have."""
     if (reached.sequence, reached.head) != (end.sequence, end.head):
-        yield (
+        problem = (
             f"it ends at access {reached.sequence} with {to_hex(reached.head)}, "
             f"not at access {end.sequence} with {to_hex(end.head)}"
         )
+        yield Finding(Kind.OTHER_END, problem, sequence=reached.sequence)
     names = ("Registry", "Catalogue", "Agreements", "Authorizations")
-    for name, found, wanted in zip(names, reached.events, end.events, strict=True):
-        if found != wanted:
-            yield (
-                f"{name} ends at event {found.count} with {to_hex(found.head)}, "
+    for name, here, wanted in zip(names, reached.events, end.events, strict=True):
+        if here != wanted:
+            problem = (
+                f"{name} ends at event {here.count} with {to_hex(here.head)}, "
                 f"not at event {wanted.count} with {to_hex(wanted.head)}"
             )
+            yield Finding(Kind.OTHER_END, problem, sequence=reached.sequence)

@@ -1,4 +1,4 @@
-"""What journals of releases consist of, whoever wrote them."""
+"""Journals of releases, whoever wrote them."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -85,11 +85,11 @@ class Journal(Protocol):
 
 
 Place = tuple[int, int, Item]
-"""What a journal has next: number of the access, the journal's place among all, the entry."""
+"""The next of a journal: number of the access, the journal's place among all, the entry."""
 
 
 def merged(journals: Sequence[Journal]) -> Iterator[Place]:
-    """Yield what all journals have, by the number of the access."""
+    """Yield the entries of all journals, by the number of the access."""
     each = map(_ordered, range(len(journals)), journals)
     return heapq.merge(*each, key=lambda place: place[0])
 

@@ -38,8 +38,8 @@ _MOST_LINE: Final = 1 << 24
 """Bytes that a line may have; the longest that a block has room for is far below."""
 
 
-class ExportError(LedgerError):
-    """A file is not a trail, or not this deployment's; the message says where."""
+class TrailError(LedgerError):
+    """Logs, from a file or a node, are no trail of this deployment, or are of other blocks than they say."""
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
@@ -104,16 +104,16 @@ def verify_header(header: TrailHeader, deployment: Deployment) -> TrailHeader:
     """Return a trail's header if it is that of a deployment, from its first block on.
 
     Raises:
-        ExportError: it is not.
+        TrailError: it is not.
     """
     if header.chain_id != deployment.chain_id:
-        raise ExportError(f"the trail is of chain {header.chain_id}")
+        raise TrailError(f"the trail is of chain {header.chain_id}")
     if header.contracts != deployment.contracts:
-        raise ExportError("the trail is of other contracts")
+        raise TrailError("the trail is of other contracts")
     first = deployment.block_number
     if header.first_block != first:
         problem = f"the trail begins with block {header.first_block}, the deployment with {first}"
-        raise ExportError(problem)
+        raise TrailError(problem)
     return header
 
 
@@ -161,7 +161,7 @@ class TrailReader:
         """Read the first line.
 
         Raises:
-            ExportError: it is not that of a trail, or of no blocks at all.
+            TrailError: it is not that of a trail, or of no blocks at all.
         """
         self._file = file
         self._line = 1
@@ -173,7 +173,7 @@ class TrailReader:
             addresses = [from_hex(each, 20) for each in msgspec.structs.astuple(found.contracts)]
             last_block_hash = from_hex(found.last_block_hash, 32)
         except (*UNREADABLE, HexError) as error:
-            raise ExportError(f"line 1 is not a trail's header: {error}") from error
+            raise TrailError(f"line 1 is not a trail's header: {error}") from error
         self.header = TrailHeader(
             chain_id=found.chain_id,
             contracts=Contracts(*addresses),
@@ -182,19 +182,19 @@ class TrailReader:
             last_block_hash=last_block_hash,
         )
         if not 0 <= found.first_block <= found.last_block:
-            raise ExportError(f"no blocks from {found.first_block} to {found.last_block}")
+            raise TrailError(f"no blocks from {found.first_block} to {found.last_block}")
         self._last_block_hash = to_hex(last_block_hash)
 
     def batches(self) -> Iterator[list[Log]]:
         """Yield the logs, some at a time.
 
         Raises:
-            ExportError: a line is not a log; the number of logs is not what the last line says;
+            TrailError: a line is not a log; the number of logs is not what the last line says;
                 something comes after it; or a log is of a block that the first line does not have.
         """
         for part in self._parts():
             if self.end is not None:
-                raise ExportError(f"line {self._line + 1}: something comes after the last line")
+                raise TrailError(f"line {self._line + 1}: something comes after the last line")
             lines = part.count(b"\n")
             body, footer = _without_footer(part)
             logs = self._decoded(body)
@@ -213,10 +213,10 @@ class TrailReader:
             if found:
                 yield whole + found
             elif len(tail) > _MOST_LINE:
-                raise ExportError(f"line {self._line + 1} is too long")
+                raise TrailError(f"line {self._line + 1} is too long")
             rest = tail
         if rest:
-            raise ExportError(f"line {self._line + 1} is cut off")
+            raise TrailError(f"line {self._line + 1} is cut off")
 
     def _decoded(self, body: bytes) -> list[Log]:
         try:
@@ -228,8 +228,8 @@ class TrailReader:
             try:
                 _lines.decode(line)
             except UNREADABLE as error:
-                raise ExportError(f"line {number} is not a log: {error}") from error
-        raise ExportError(f"after line {self._line}: not logs")
+                raise TrailError(f"line {number} is not a log: {error}") from error
+        raise TrailError(f"after line {self._line}: not logs")
 
     def _check_blocks(self, logs: list[Log]) -> None:
         """Compare with the first line. That each block is one block is for the replay."""
@@ -238,13 +238,13 @@ class TrailReader:
             try:
                 number = int(text, 16)
             except ValueError as error:
-                raise ExportError(f"{text[:20]!r} is no block's number") from error
+                raise TrailError(f"{text[:20]!r} is no block's number") from error
             if not first <= number <= last:
                 problem = f"a log of block {number}, and the first line says {first} to {last}"
-                raise ExportError(problem)
+                raise TrailError(problem)
             if number == last and hash_ != self._last_block_hash:
                 problem = f"block {number} has not the hash that the first line says"
-                raise ExportError(problem)
+                raise TrailError(problem)
 
     def _read_footer(self, line: bytes) -> None:
         try:
@@ -258,9 +258,9 @@ class TrailReader:
                 _event_state(footer.authorizations),
             )
         except (*UNREADABLE, HexError) as error:
-            raise ExportError(f"line {self._line} is not a trail's last: {error}") from error
+            raise TrailError(f"line {self._line} is not a trail's last: {error}") from error
         if footer.logs != self._logs:
-            raise ExportError(f"{self._logs} logs, and the last line says {footer.logs}")
+            raise TrailError(f"{self._logs} logs, and the last line says {footer.logs}")
 
 
 def _event_state(state: _EventState) -> EventState:
@@ -279,9 +279,9 @@ def open_trail(path: Path) -> BinaryIO:
     """Open a trail for reading.
 
     Raises:
-        ExportError: it cannot be read.
+        TrailError: it cannot be read.
     """
     try:
         return path.open("rb")
     except OSError as error:
-        raise ExportError(f"{path} cannot be read: {error.strerror}") from error
+        raise TrailError(f"{path} cannot be read: {error.strerror}") from error

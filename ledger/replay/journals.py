@@ -1,4 +1,4 @@
-"""Comparing the chain with what gateways and keyholders wrote down themselves.
+"""The chain compared with the journals of gateways and keyholders.
 
 A gateway's journal has an entry with the consumer's signature for every access that it recorded,
 allowed or denied: the chain does not see signatures, so this is where an invented access shows. A
@@ -7,8 +7,6 @@ keyholder's journal says what it released. Both may be asked for by the regulato
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
-
-import msgspec
 
 from ledger.answer_keys import is_committed
 from ledger.consents import names_at_grant, verify_consent
@@ -30,19 +28,10 @@ from ledger.replay.releases import ReleaseJudge
 from ledger.replay.report import Finding, Kind, finding_at
 from ledger.replay.seats import Seats
 from ledger.replay.signatures import Call, Signature, SignatureChecks, united, unsigned
-from ledger.replay.uses import NOTHING, Compared, Uses
+from ledger.replay.uses import NOTHING, Compared, Reached, Uses
 from ledger.typed_data import AccessRequest, Authorization, Domain, struct_hash, type_hash
 
 _REQUEST: Final = type_hash(AccessRequest)
-
-
-class Reached(msgspec.Struct, frozen=True):
-    """Up to when journals tell: times of blocks that whoever wrote them knew, seconds since 1970."""
-
-    keyholders: Mapping[bytes, int]
-    """By address."""
-    gateways: Mapping[bytes, int]
-    """By the address of the recorder."""
 
 
 def access_id(event: Accessed) -> bytes:
@@ -74,22 +63,16 @@ class JournalComparison:
         uses: Uses,
         seats: Seats,
     ) -> None:
-        """Open the journals.
+        """Open the journals: without any nothing is compared.
 
-        Args:
-            domain: The access log's.
-            journals: Of all gateways and, if wanted, keyholders. Without any nothing is compared.
-            releases: Judges releases when their blocks are past.
-            state: Always that after the events so far.
-            uses: The uses so far.
-            seats: Of all keyholders.
+        `state` and `uses` are always those after the events so far.
         """
         self._state = state
         self._judge = releases
         self.names = tuple(journal.name for journal in journals)
         self.releases = 0
         self.compared = NOTHING
-        """What they have of the access that came last, if all signatures are the consumer's."""
+        """Of the access that came last, if all signatures are the consumer's."""
         self.statements = 0
         self.noted: dict[tuple[int, bytes], str] = {}
         """Blocks that keyholders noted, and the journal that has each first."""
@@ -130,35 +113,24 @@ class JournalComparison:
                 continue
             yield from self._matched(event, entry, source)
             self._claim(signatures, entry, index)
-        self._note(self._checks, event, id_, tuple(signatures))
-
-    def _claim(self, signatures: list[Signature], entry: ReleaseEntry, index: int) -> None:
-        if entry.signature is None:
-            return
-        for known in signatures:
-            if known.data == entry.signature:
-                break
-        else:
-            known = Signature(entry.signature)
-            signatures.append(known)
-        known.add(entry, index, self._owners[index], self._seats)
-
-    def _note(
-        self,
-        checks: SignatureChecks,
-        event: Accessed,
-        id_: bytes,
-        signatures: tuple[Signature, ...],
-    ) -> None:
         self.compared = united(signatures)
         if event.outcome is Outcome.DUPLICATE_REQUEST:
             # A journal keeps one entry for a request that was recorded twice: at the first.
             self._repeated.setdefault(id_, []).append((event, self._call))
         elif signatures:
-            checks.add(event, id_, signatures, self._call)
+            self._checks.add(event, id_, tuple(signatures), self._call)
         else:
             self.compared = Compared(reported=True)
             self._unsigned.append((event, self._call))
+
+    def _claim(self, signatures: list[Signature], entry: ReleaseEntry, index: int) -> None:
+        if entry.signature is None:
+            return
+        known = next((each for each in signatures if each.data == entry.signature), None)
+        if known is None:
+            known = Signature(entry.signature)
+            signatures.append(known)
+        known.add(entry, index, self._owners[index], self._seats)
 
     def _taken(self, place: Place) -> Place:
         """Go on to the next entry, and remember which block this one notes."""
@@ -177,7 +149,7 @@ class JournalComparison:
         return place
 
     def pass_block(self, block: Block) -> None:
-        """Go past a block with events: who noted it or a later one wrote after it."""
+        """Go past a block with events: a journal that notes it or a later one was written after it."""
         for index, newest in enumerate(self._newest):
             if newest is not None and newest[0] >= block.number:
                 self._bounds[index] = block.timestamp
@@ -207,7 +179,7 @@ class JournalComparison:
         return Reached(keyholders, gateways)
 
     def recorded(self, recorder: bytes | None) -> Iterator[Finding]:
-        """End a call: what was found about its accesses can be named now."""
+        """End a call: findings about its accesses can name the recorder now."""
         self._call.recorder = recorder
         self._call = Call()
         for event, call in self._unsigned:
@@ -300,18 +272,18 @@ class JournalComparison:
     def unseen(self) -> int:
         """How many authorizations were used whose statement no journal has."""
         return sum(
-            one.was_used and one.is_stated is None for one in self._state.authorizations.values()
+            each.was_used and each.is_stated is None for each in self._state.authorizations.values()
         )
 
     def _find_repeated(self, checks: SignatureChecks) -> None:
         """Take the signatures of requests that were recorded again from wherever a journal has them."""
         if not self._repeated:
             return
-        found: dict[bytes, list[Signature]] = {}
+        claimed: dict[bytes, list[Signature]] = {}
         for _, index, entry in merged(self._journals):
             if isinstance(entry, ReleaseEntry) and entry.access in self._repeated:
-                self._claim(found.setdefault(entry.access, []), entry, index)
-        for id_, signatures in found.items():
+                self._claim(claimed.setdefault(entry.access, []), entry, index)
+        for id_, signatures in claimed.items():
             for event, call in self._repeated.pop(id_) if signatures else ():
                 checks.add(event, id_, tuple(signatures), call)
 

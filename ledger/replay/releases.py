@@ -1,4 +1,4 @@
-"""Judging releases again: each at the block that its keyholder noted, by the rules of keyholders.
+"""Releases judged again: each at the block that its keyholder noted, by the rules of keyholders.
 
 A line says when it was written and which final block was known then. Replay has the state after that
 block when it comes past it, so it asks the same question of it. Blocks without events are not in a
@@ -35,13 +35,7 @@ class ReleaseJudge:
     """Goes along with a replay, block by block."""
 
     def __init__(self, state: State, release_window: int, head_age: int) -> None:
-        """Take the state that replay changes.
-
-        Args:
-            state: Always that after the events so far.
-            release_window: Of the deployment, seconds.
-            head_age: Of the deployment, seconds.
-        """
+        """Take the state, always that after the events so far, and the deployment's bounds in seconds."""
         self._state = state
         self._window = release_window
         self._head_age = head_age
@@ -62,7 +56,7 @@ class ReleaseJudge:
             heapq.heappush(self._waiting, entry)
 
     def pass_block(self, block: Block, following: Block) -> Iterator[Finding]:
-        """Judge what noted a block before `following`; `block` is the last with events before it."""
+        """Judge releases that noted a block before `following`; `block` is the last with events before it."""
         while self._waiting and self._waiting[0][0] < following.number:
             _, _, event, judged, source = heapq.heappop(self._waiting)
             yield from self._judge(event, judged, source, block, following.timestamp)

@@ -1,4 +1,4 @@
-"""What a replay found."""
+"""Findings and figures of a replay."""
 
 from enum import StrEnum
 from typing import Final
@@ -129,13 +129,13 @@ class End(msgspec.Struct, frozen=True):
     @property
     def preimage(self) -> bytes:
         """What `known` is the hash of: the four contracts' slots, then the access log's two."""
-        words = [one.head + one.count.to_bytes(8, "big") for one in self.events]
+        words = [state.head + state.count.to_bytes(8, "big") for state in self.events]
         return b"".join(words) + self.sequence.to_bytes(32, "big") + self.head
 
     @property
     def known(self) -> "KnownEnd":
         """The same in one number and one hash."""
-        number = self.sequence + sum(one.count for one in self.events)
+        number = self.sequence + sum(state.count for state in self.events)
         return KnownEnd(number, keccak256(self.preimage))
 
 
@@ -223,12 +223,9 @@ class ReplayReport(msgspec.Struct, frozen=True):
     @property
     def end_check(self) -> str:
         """What is known of whether this is the end, in words."""
-        words = []
-        if self.passed is not None:
-            exact = self.passed == self.end.known.number
-            words.append("as named" if exact else f"passes number {self.passed} as named")
-            if exact:
-                return words[0]
+        if self.passed == self.end.known.number:
+            return "as named"
+        words = [] if self.passed is None else [f"passes number {self.passed} as named"]
         if self.noted is not None:
             words.append(f"not before block {self.noted}, the newest that keyholders noted")
         else:

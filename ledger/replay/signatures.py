@@ -1,7 +1,7 @@
-"""Checking the consumers' signatures that journals have: in groups, by several threads.
+"""The consumers' signatures that journals have, checked in groups by several threads.
 
-A line counts only after its signature was checked. Until then it is taken at its word, and what
-turns out wrong is put right in `Uses`. Equal bytes are checked once, whoever has them.
+A line counts only after its signature was checked. Until then it is taken at its word, and corrected
+in `Uses` if the signature is wrong. Equal bytes are checked once, whoever has them.
 """
 
 import os
@@ -60,14 +60,14 @@ class Signature(msgspec.Struct, gc=False):
 
 def united(signatures: Iterable[Signature]) -> Compared:
     """Return what the journals have, if these are the consumer's."""
-    claimed = kept = handed_out = False
+    claimed = by_keyholder = handed_out = False
     released = 0
-    for one in signatures:
-        claimed |= bool(one.gateways)
-        kept |= bool(one.keyholders)
-        handed_out |= one.handed_out
-        released |= one.released
-    return Compared(claimed, kept, handed_out, released=released)
+    for signature in signatures:
+        claimed |= bool(signature.gateways)
+        by_keyholder |= bool(signature.keyholders)
+        handed_out |= signature.handed_out
+        released |= signature.released
+    return Compared(claimed, by_keyholder, handed_out, released=released)
 
 
 class _Task(msgspec.Struct, frozen=True, gc=False):
@@ -93,14 +93,7 @@ class SignatureChecks:
         uses: Uses,
         owners: Sequence[bytes | None],
     ) -> None:
-        """Start the threads.
-
-        Args:
-            domain: The access log's.
-            journals: That are compared.
-            uses: What it puts right.
-            owners: Of the journals, as far as it is known by now.
-        """
+        """Start the threads; `owners` are those of the journals, as far as they are known by now."""
         self.checked = 0
         """Accesses that have a signature that is the consumer's."""
         self._prefix = b"\x19\x01" + domain_separator(domain)
@@ -119,7 +112,7 @@ class SignatureChecks:
         self._tasks.append(_Task(event, keccak256(self._prefix + id_), signatures, call))
 
     def go_on(self) -> Iterator[Finding]:
-        """Begin to check what waits, if it is enough; between two calls of `record`."""
+        """Begin to check signatures if enough wait; between two calls of `record`."""
         if len(self._tasks) >= _AT_ONCE:
             yield from self._check()
 
@@ -145,23 +138,23 @@ class SignatureChecks:
         for task, problems in done.result():
             if not all(problems):
                 self.checked += 1
-            right = [
-                one for one, problem in zip(task.signatures, problems, strict=True) if not problem
-            ]
-            blamed = False
-            for one, problem in zip(task.signatures, problems, strict=True):
-                for finding in self._wrong(task, one, problem) if problem else ():
+            right, blamed = [], False
+            for signature, problem in zip(task.signatures, problems, strict=True):
+                if not problem:
+                    right.append(signature)
+                    continue
+                for finding in self._wrong(task, signature, problem):
                     blamed |= finding.party is not None
                     yield finding
             if any(problems):
                 yield from self._put_right(task, right, blamed=blamed)
             yield from self._dropped(task, right)
 
-    def _wrong(self, task: _Task, one: Signature, problem: str) -> Iterator[Finding]:
+    def _wrong(self, task: _Task, signature: Signature, problem: str) -> Iterator[Finding]:
         """Only a recorder's own gateway answers for bytes that are no signature: others may lie about it."""
         recorder = task.call.recorder
-        for index in (*one.gateways, *one.keyholders):
-            owns = index in one.gateways and self._owners[index] == recorder
+        for index in (*signature.gateways, *signature.keyholders):
+            owns = index in signature.gateways and self._owners[index] == recorder
             yield finding_at(
                 task.event,
                 Kind.WRONG_SIGNATURE,
@@ -183,8 +176,8 @@ class SignatureChecks:
             yield unsigned(event, task.call)
 
     def _dropped(self, task: _Task, right: list[Signature]) -> Iterator[Finding]:
-        holders = [index for one in right for index in one.keyholders]
-        claimed = any(one.gateways for one in right)
+        holders = [index for signature in right for index in signature.keyholders]
+        claimed = any(signature.gateways for signature in right)
         repeats = task.event.outcome is Outcome.DUPLICATE_REQUEST
         if holders and self._compares and not claimed and not repeats:
             yield finding_at(
@@ -212,7 +205,7 @@ def unsigned(event: Accessed, call: Call) -> Finding:
 
 
 def _check_all(tasks: Sequence[_Task]) -> list[_Checked]:
-    return [(task, [_problem(task, one.data) for one in task.signatures]) for task in tasks]
+    return [(task, [_problem(task, each.data) for each in task.signatures]) for task in tasks]
 
 
 def _problem(task: _Task, signature: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Where trails come from: a node that the regulator chooses, or a file."""
+"""Sources of trails: a node that the regulator chooses, or a file."""
 
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from ledger.log_reader import LogReader, block_number, logs_between
 from ledger.replay.engine import Replay, Witness
 from ledger.replay.entries import Journal
 from ledger.replay.export import (
-    ExportError,
+    TrailError,
     TrailHeader,
     TrailReader,
     open_trail,
@@ -29,10 +29,6 @@ from ledger.rpc import Rpc
 
 _WANTED: Final = 8_000
 """Logs in one answer, about 6 MB."""
-
-
-class NodeContradictionError(LedgerError):
-    """A node's logs are of other blocks than the node has: it lies, or its chain changed meanwhile."""
 
 
 def replay_node(
@@ -61,16 +57,16 @@ def replay_node(
         other_contracts: Whether contracts of others write logs on this chain too.
         known_end: Through what, or to what, it must come, from a source that is trusted.
         voidable: Numbers of accesses of which to report whether their use may be given back.
-        witness: Is shown what is read.
+        witness: Called with every event.
 
     Raises:
         RpcError: the node cannot be asked.
         LedgerError: it has no final block yet.
-        NodeContradictionError: a log is of another block than the node has.
+        TrailError: a log is of another block than the node has.
     """
     newest = newest_final(rpc, finality or Finality.depth(0))
     end = end_at(rpc, deployment.contracts, newest.number)
-    replay = _replay(
+    replay = Replay(
         deployment,
         journals,
         other_contracts=other_contracts,
@@ -108,12 +104,12 @@ def replay_trail(
         known_end: Through what, or to what, it must come, from a source that is trusted. Without it a
             trail that was cut off and given another last line looks whole.
         other_contracts: Whether contracts of others write logs on this chain too.
-        witness: Is shown what is read.
+        witness: Called with every event.
 
     Raises:
-        ExportError: not a trail, another deployment's, or of other blocks than its first line says.
+        TrailError: not a trail, another deployment's, or of other blocks than its first line says.
     """
-    replay = _replay(
+    replay = Replay(
         deployment,
         journals,
         other_contracts=other_contracts,
@@ -126,7 +122,7 @@ def replay_trail(
         for logs in reader.batches():
             replay.feed(logs)
         if reader.end is None:
-            raise ExportError("the trail is cut off: its last line is missing")
+            raise TrailError("the trail is cut off: its last line is missing")
         return replay.finish(reader.end, last_block=reader.header.last_block)
 
 
@@ -141,8 +137,7 @@ def export_trail(
     Raises:
         RpcError: the node cannot be asked.
         LedgerError: it has no final block yet.
-        NodeContradictionError: a log is of another block than the node has.
-        ExportError: the file cannot be written.
+        TrailError: a log is of another block than the node has, or the file cannot be written.
     """
     newest = newest_final(rpc, finality or Finality.depth(0))
     header = TrailHeader(
@@ -158,7 +153,7 @@ def export_trail(
         with path.open("wb") as file:
             write_trail(file, header, logs, end)
     except OSError as error:
-        raise ExportError(f"{path} cannot be written: {error.strerror}") from error
+        raise TrailError(f"{path} cannot be written: {error.strerror}") from error
     return header
 
 
@@ -170,7 +165,7 @@ def read_logs(rpc: Rpc, contracts: Contracts, first: int, last: int) -> Iterator
 
     Raises:
         RpcError: the node cannot be asked.
-        NodeContradictionError: a log is of another block than the node has.
+        TrailError: a log is of another block than the node has.
     """
     reader = LogReader(msgspec.structs.astuple(contracts), wanted=_WANTED)
     parts = (_looked_up(rpc, part.logs) for part in logs_between(rpc, reader, first, last))
@@ -192,7 +187,7 @@ def _looked_up(rpc: Rpc, logs: tuple[Log, ...]) -> tuple[Log, ...]:
         block = blocks.get(number)
         if block is None or (to_hex(block.hash), hex(block.timestamp)) != (hash_, time):
             problem = "the node has a log of another block than it has"
-            raise NodeContradictionError(f"{problem}: block {number}, {hash_}")
+            raise TrailError(f"{problem}: block {number}, {hash_}")
     return logs
 
 
@@ -205,28 +200,6 @@ def _blocks(rpc: Rpc, numbers: Sequence[int]) -> dict[int, Block]:
     }
 
 
-def _replay(
-    deployment: Deployment,
-    journals: Sequence[Journal],
-    *,
-    other_contracts: bool,
-    known_end: KnownEnd | None,
-    witness: Witness | None,
-) -> Replay:
-    return Replay(
-        deployment.contracts,
-        deployment.chain_id,
-        deployment.delays,
-        journals,
-        release_window=deployment.release_window,
-        head_age=deployment.head_age,
-        rosters=deployment.rosters,
-        other_contracts=other_contracts,
-        known_end=known_end,
-        witness=witness,
-    )
-
-
 def newest_final(rpc: Rpc, finality: Finality) -> queries.Block:
     """Return the newest final block.
 
@@ -236,10 +209,10 @@ def newest_final(rpc: Rpc, finality: Finality) -> queries.Block:
     """
     newest = rpc.send(queries.block(finality.tag))
     number = -1 if newest is None else finality.final_number(newest)
-    found = rpc.send(queries.block(number)) if number >= 0 else None
-    if found is None:
+    block = rpc.send(queries.block(number)) if number >= 0 else None
+    if block is None:
         raise LedgerError("the node has no final block yet")
-    return found
+    return block
 
 
 def end_at(rpc: Rpc, contracts: Contracts, block: int) -> End:

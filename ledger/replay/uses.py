@@ -1,4 +1,4 @@
-"""What replay remembers of each use of an authorization: enough to judge giving it back.
+"""Uses of authorizations, as far as it takes to judge giving them back.
 
 An access may be voided long after it was recorded, so this grows with the accesses; it is kept in a file
 without a name, some 26 bytes for each, and memory stays flat. The uses of one authorization are chained from
@@ -10,7 +10,7 @@ import struct
 import tempfile
 import weakref
 from array import array
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -20,9 +20,7 @@ from ledger.errors import LedgerError
 _FLUSH: Final = 1 << 14
 """Bytes that wait in memory."""
 _MOST: Final = 1 << 36
-"""A number from here on no log of accesses reaches: it is a lie, and found as one elsewhere."""
-
-
+"""No log of accesses reaches a number from here on: it is a lie, and shown as such elsewhere."""
 _MOST_RECORDERS: Final = (1 << 16) - 1
 
 
@@ -44,6 +42,15 @@ class Compared(msgspec.Struct, frozen=True, gc=False):
 NOTHING: Final = Compared()
 
 
+class Reached(msgspec.Struct, frozen=True):
+    """Up to when journals tell: times of blocks that their writers knew, seconds since 1970."""
+
+    keyholders: Mapping[bytes, int]
+    """By address."""
+    gateways: Mapping[bytes, int]
+    """By the address of the recorder."""
+
+
 class Use(msgspec.Struct, frozen=True, gc=False):
     """An allowed access that used an authorization."""
 
@@ -63,11 +70,7 @@ class Uses:
     """The uses of all authorizations, by their number."""
 
     def __init__(self, seats: int = 0) -> None:
-        """Start without any.
-
-        Args:
-            seats: How many seats keyholders have.
-        """
+        """Start without any; `seats` is how many seats keyholders have."""
         self._width = (seats + 7) // 8
         self._layout = struct.Struct(f"<IQQH????{self._width}s")
         self._size = self._layout.size
@@ -85,7 +88,7 @@ class Uses:
         self._newest = array("Q", (0,))
 
     def add(self, sequence: int, authorization: bytes, timestamp: int, compared: Compared) -> None:
-        """Note a use, of which the recorder is told later: `recorded`."""
+        """Note a use; its recorder follows with `recorded`."""
         self._call.append((sequence, authorization, timestamp, compared))
 
     def recorded(self, recorder: bytes | None) -> None:
@@ -97,8 +100,8 @@ class Uses:
             raise LedgerError("more recorders than replay can tell apart")
         if place == len(self._names):
             self._names.append(recorder)
-        for sequence, authorization, timestamp, compared in self._call:
-            self._add(sequence, authorization, timestamp, place, compared)
+        for use in self._call:
+            self._add(*use, place)
         self._call.clear()
 
     def correct(self, sequence: int, compared: Compared) -> None:
@@ -111,9 +114,9 @@ class Uses:
         os.pwrite(self._file.fileno(), data, sequence * self._size)
 
     def _add(
-        self, sequence: int, authorization: bytes, timestamp: int, recorder: int, compared: Compared
+        self, sequence: int, authorization: bytes, timestamp: int, compared: Compared, recorder: int
     ) -> None:
-        """Write a use. Numbers rise; one that does not is a lie, and found as one elsewhere."""
+        """Write a use. Numbers rise; another one is a lie, and shown as such elsewhere."""
         if not self._last < sequence < _MOST:
             return
         self._last = sequence
@@ -134,14 +137,10 @@ class Uses:
         place = self._places.get(authorization)
         return None if found is None or found.authorization != place else found
 
-    def newest(self, authorization: bytes, without: Container[int]) -> Use | None:
-        """Return the newest use of an authorization that stands.
-
-        Args:
-            authorization: its id.
-            without: numbers of those that do not stand.
-        """
-        return self._read(self._standing(authorization, without))
+    def last_use(self, authorization: bytes, without: Container[int]) -> int:
+        """Return the time of an authorization's newest use `without` those numbers; zero for none."""
+        standing = self._read(self._standing(authorization, without))
+        return 0 if standing is None else standing.timestamp
 
     def forget(self, authorization: bytes, without: Container[int]) -> None:
         """Let the chain of an authorization's uses begin with one that stands: the others stay gone."""

@@ -1,4 +1,4 @@
-"""Judging again what regulators gave back: each `AccessVoided` by the trail and by the journals.
+"""Uses that regulators gave back, judged again: each `AccessVoided` by the trail and by the journals.
 
 The contract bounds how much a regulator can give back; it keeps no access, so whether the access used
 this very authorization, what the last use is without it, and why it was not served are for replay.
@@ -8,43 +8,36 @@ Source: PROMISES 3; docs/spec/journals.md "Judging voided accesses again".
 
 from collections.abc import Container, Iterator
 
-import msgspec
-
 from ledger.entities import State
 from ledger.enumerations import VoidGround
 from ledger.events import AccessVoided
 from ledger.hexes import to_hex
-from ledger.replay.journals import Reached
 from ledger.replay.report import Finding, Kind, Voidable, finding_at
 from ledger.replay.seats import Seats
-from ledger.replay.uses import Use, Uses
-
-
-class Bounds(msgspec.Struct, frozen=True):
-    """What the grounds are judged by."""
-
-    release_window: int
-    """Of the deployment, seconds."""
-    head_age: int
-    """Of the deployment, seconds: what was judged in the window may be written so much later."""
-    seats: Seats
-    """Of all keyholders."""
+from ledger.replay.uses import Reached, Use, Uses
 
 
 class VoidJudge:
     """Goes along with a replay, void by void."""
 
-    def __init__(self, state: State, uses: Uses, bounds: Bounds) -> None:
-        """Take what replay changes.
+    def __init__(
+        self, state: State, uses: Uses, seats: Seats, release_window: int, head_age: int
+    ) -> None:
+        """Take state and uses, which replay changes.
 
         Args:
             state: Always that after the events so far.
             uses: The uses so far.
-            bounds: What the grounds are judged by.
+            seats: Of all keyholders.
+            release_window: Of the deployment, seconds.
+            head_age: Of the deployment, seconds: a release that was judged in the window may be
+                written so much later.
         """
         self._state = state
         self._uses = uses
-        self._bounds = bounds
+        self._seats = seats
+        self._window = release_window
+        self._head_age = head_age
         self._waiting: list[AccessVoided] = []
         self.voids = 0
         self.unchecked = 0
@@ -53,15 +46,13 @@ class VoidJudge:
     def voided(self, event: AccessVoided) -> Iterator[Finding]:
         """Take one that the state has taken. Its ground is judged at the end, when all is compared."""
         self.voids += 1
-        found = self._uses.find(event.sequence, event.authorization)
-        if found is None:
+        if self._uses.find(event.sequence, event.authorization) is None:
             name = to_hex(event.authorization)
             yield _finding(event, f"access {event.sequence} was no allowed access of {name}")
             return
         self._uses.given_back.add(event.sequence)
         self._uses.forget(event.authorization, self._uses.given_back)
-        standing = self._uses.newest(event.authorization, self._uses.given_back)
-        last_use = 0 if standing is None else standing.timestamp
+        last_use = self._uses.last_use(event.authorization, self._uses.given_back)
         if event.last_use != last_use:
             problem = (
                 f"the last use is set to {event.last_use}, the last that stands was {last_use}"
@@ -70,11 +61,7 @@ class VoidJudge:
         self._waiting.append(event)
 
     def finish(self, reached: Reached) -> Iterator[Finding]:
-        """Judge the grounds, when all signatures are checked.
-
-        Args:
-            reached: Up to when the journals tell.
-        """
+        """Judge the grounds, when all signatures are checked."""
         for event in self._waiting:
             use = self._uses.find(event.sequence, event.authorization)
             if use is None:
@@ -107,8 +94,7 @@ class VoidJudge:
                     continue
                 gone.add(sequence)
                 given += 1
-                standing = self._uses.newest(authorization, gone)
-                last_use = 0 if standing is None else standing.timestamp
+                last_use = self._uses.last_use(authorization, gone)
                 yield Voidable(sequence, authorization, before, last_use, ground)
                 before = last_use
 
@@ -120,17 +106,17 @@ class VoidJudge:
 
     def _against(self, ground: VoidGround, use: Use, now: int) -> str:
         """Return what shows that a ground does not hold; empty for nothing."""
-        compared, seats = use.compared, self._bounds.seats
+        compared = use.compared
         if ground is VoidGround.UNSIGNED:
             if compared.claimed:
                 return "a gateway's journal has the consumer's signature"
             return "a keyholder's journal has a release" if compared.kept else ""
-        over = use.timestamp + self._bounds.release_window
+        over = use.timestamp + self._window
         if now <= over:
             return f"the release window was open, for another {over - now} s"
         if compared.handed_out:
             return "a gateway's journal says that it was handed out"
-        if seats.handed_out(compared.released):
+        if self._seats.handed_out(compared.released):
             return "enough keyholders' journals have a release"
         return ""
 
@@ -140,14 +126,13 @@ class VoidJudge:
         A journal is silent about an access only if it was written after the access's window. So
         none shows anything, of either ground, before the window is over.
         """
-        bounds = self._bounds
-        over = use.timestamp + bounds.release_window + bounds.head_age
+        over = use.timestamp + self._window + self._head_age
         if ground is VoidGround.UNSIGNED:
             recorder = use.recorder
             if recorder is None or reached.gateways.get(recorder, 0) <= over:
                 return False
         answered = {member for member, time in reached.keyholders.items() if time > over}
-        return bounds.seats.never_handed_out(use.compared.released, answered)
+        return self._seats.never_handed_out(use.compared.released, answered)
 
 
 def _finding(event: AccessVoided, problem: str) -> Finding:

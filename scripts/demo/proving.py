@@ -14,9 +14,9 @@ from ledger.evidence import (
     decode_evidence,
     encode_evidence,
     make_evidence,
+    trail_hashes,
     verify_evidence,
 )
-from ledger.evidence.anchors import trail_hashes
 from scripts.demo.world import World
 from wallet.consumer.using import Used
 from wallet.regulator.evidence import documents_of, named

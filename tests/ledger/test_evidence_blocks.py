@@ -14,7 +14,6 @@ from ledger import queries
 from ledger.errors import LedgerError
 from ledger.evidence import (
     Anchors,
-    BlockError,
     Check,
     Consensus,
     Evidence,
@@ -89,12 +88,12 @@ def test_bytes_that_are_no_header_and_no_receipt_are_refused(chain: Chain) -> No
     assert answer is not None
     members = rlp.decode(answer.header)
     for bad in (b"", b"\xc0", answer.header[:-1], rlp.encode([*members, b"", b""])):
-        with pytest.raises(BlockError):
+        with pytest.raises(LedgerError):
             read_header(bad, Consensus.PLAIN)
-    with pytest.raises(BlockError):
+    with pytest.raises(LedgerError):
         read_header(answer.header, Consensus.QBFT)
     for bad in (b"", b"\x02", b"\x02\xc0", b"\xc3\x01\x01\x01"):
-        with pytest.raises(BlockError):
+        with pytest.raises(LedgerError):
             read_receipt(bad)
 
 

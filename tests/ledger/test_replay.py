@@ -32,7 +32,7 @@ from tests.support.copies import (
     only,
     replayed,
 )
-from tests.support.trails import CHAIN_ID, CONTRACTS, DELAYS, DOMAIN, make_city
+from tests.support.trails import DOMAIN, deployment, make_city
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_without_journals_no_signature_is_checked(copy: Copy) -> None:
 
 
 def test_nothing_at_all_is_a_clean_trail() -> None:
-    report = Replay(CONTRACTS, CHAIN_ID, DELAYS).finish(End(0, bytes(32)))
+    report = Replay(deployment()).finish(End(0, bytes(32)))
     assert report.is_clean
     assert report.first_block is None
     assert report.last_block is None
@@ -123,9 +123,7 @@ def test_an_invented_duplicate_is_named_too(copy: Copy) -> None:
 def test_a_release_without_a_record_names_the_journal(copy: Copy) -> None:
     claimed = ReleaseEntry(b"\x05" * 32, 3, None, None, True)
     replay = Replay(
-        CONTRACTS,
-        CHAIN_ID,
-        DELAYS,
+        deployment(),
         [MemoryJournal(copy.entries), MemoryJournal([claimed], "keyholder 2")],
     )
     replay.feed(copy.logs)
@@ -139,9 +137,7 @@ def test_a_keyholders_journal_alone_shows_its_releases_but_no_signature(copy: Co
         msgspec.structs.replace(entry, signature=None) for entry in copy.entries if entry.released
     ]
     replay = Replay(
-        CONTRACTS,
-        CHAIN_ID,
-        DELAYS,
+        deployment(),
         [MemoryJournal(copy.entries), MemoryJournal(released, "keyholder 1")],
     )
     replay.feed(copy.logs)
@@ -156,7 +152,7 @@ def test_a_faulty_journal_is_a_finding_and_the_rest_is_compared(copy: Copy) -> N
     torn = MemoryJournal([JournalFault("line 7: no entry"), *other], "gateway B")
     own = MemoryJournal([entry for entry in copy.entries if entry.sequence <= 20], "gateway A")
     edit_an_outcome(copy)
-    replay = Replay(CONTRACTS, CHAIN_ID, DELAYS, [own, torn])
+    replay = Replay(deployment(), [own, torn])
     replay.feed(copy.logs)
     report = replay.finish()
     faults = [
@@ -177,7 +173,7 @@ def test_an_entry_that_a_journal_gives_too_late_is_a_finding(copy: Copy) -> None
 def test_findings_are_counted_beyond_what_is_kept(copy: Copy) -> None:
     for place in copy.accesses():
         copy.edit_data(place, OUTCOME, Outcome.TOO_SOON)
-    replay = Replay(CONTRACTS, CHAIN_ID, DELAYS, most_findings=3)
+    replay = Replay(deployment(), most_findings=3)
     replay.feed(copy.logs)
     report = replay.finish()
     assert len(report.findings) == 3
@@ -191,7 +187,7 @@ def test_logs_of_other_contracts_leave_gaps_where_they_are_expected(copy: Copy) 
         if copy.logs[at].block_number == block:
             copy.edit(at, log_index=hex(int(copy.logs[at].log_index, 16) + 5))
     assert kinds(replayed(copy)) == {Kind.MISSING_LOG}
-    replay = Replay(CONTRACTS, CHAIN_ID, DELAYS, other_contracts=True)
+    replay = Replay(deployment(), other_contracts=True)
     replay.feed(copy.logs)
     assert replay.finish().is_clean
 
@@ -208,7 +204,7 @@ def test_the_id_of_an_access_is_the_struct_hash_of_its_request(copy: Copy) -> No
 def test_memory_is_flat_in_the_number_of_accesses() -> None:
     def peak(calls: int) -> int:
         city = make_city(1)
-        replay = Replay(CONTRACTS, CHAIN_ID, DELAYS, most_findings=10)
+        replay = Replay(deployment(), most_findings=10)
         tracemalloc.start()
         for call in range(calls):
             del city.trail.logs[:], city.trail.entries[:]

@@ -10,9 +10,9 @@ import pytest
 from ledger.evidence import trail_hashes
 from ledger.hexes import from_hex
 from ledger.replay import (
-    ExportError,
     Kind,
     Replay,
+    TrailError,
     TrailHeader,
     replay_trail,
     write_trail,
@@ -26,7 +26,7 @@ from tests.support.copies import (
     make_original,
     replayed,
 )
-from tests.support.trails import CHAIN_ID, CONTRACTS, DELAYS, deployment
+from tests.support.trails import CHAIN_ID, CONTRACTS, deployment
 
 
 @pytest.fixture(scope="module")
@@ -121,20 +121,20 @@ def test_a_file_that_is_no_whole_trail_is_refused(
 ) -> None:
     path = exported(copy, tmp_path / "trail.jsonl")
     path.write_bytes(b"".join(spoil(path.read_bytes().splitlines(keepends=True))))
-    with pytest.raises(ExportError, match=message):
+    with pytest.raises(TrailError, match=message):
         replay_trail(path, deployment())
 
 
 def test_a_trail_of_another_chain_or_deployment_is_refused(copy: Copy, tmp_path: Path) -> None:
     path = exported(copy, tmp_path / "trail.jsonl")
     other_chain = msgspec.structs.replace(deployment(), chain_id=1)
-    with pytest.raises(ExportError, match="of chain 18317"):
+    with pytest.raises(TrailError, match="of chain 18317"):
         replay_trail(path, other_chain)
     other = dict(deployment().deployed)
     other["Registry"] = other["Catalogue"]
-    with pytest.raises(ExportError, match="other contracts"):
+    with pytest.raises(TrailError, match="other contracts"):
         replay_trail(path, msgspec.structs.replace(deployment(), deployed=other))
-    with pytest.raises(ExportError, match="cannot be read"):
+    with pytest.raises(TrailError, match="cannot be read"):
         replay_trail(tmp_path / "none", deployment())
 
 
@@ -158,7 +158,7 @@ def test_a_first_line_that_is_not_true_of_the_logs_is_refused(
     path = tmp_path / "trail.jsonl"
     with path.open("wb") as file:
         write_trail(file, msgspec.structs.replace(header(), **meant), [copy.logs], copy.end)
-    with pytest.raises(ExportError, match=message):
+    with pytest.raises(TrailError, match=message):
         replay_trail(path, deployment())
 
 
@@ -182,7 +182,7 @@ def test_a_trail_cut_off_with_another_last_line_needs_an_end_from_elsewhere(
 ) -> None:
     end = copy.end
     drop_the_last_call(copy)
-    replay = Replay(CONTRACTS, CHAIN_ID, DELAYS)
+    replay = Replay(deployment())
     replay.feed(copy.logs)
     copy.end = replay.finish().end
     path = exported(copy, tmp_path / "trail.jsonl")
@@ -217,16 +217,16 @@ def test_a_trail_that_contradicts_itself_vouches_for_nothing(copy: Copy, tmp_pat
     path = exported(copy, tmp_path / "trail.jsonl")
     whole = path.read_bytes()
     path.write_bytes(b"".join(cut(whole.splitlines(keepends=True))))
-    with pytest.raises(ExportError, match="cut off"):
+    with pytest.raises(TrailError, match="cut off"):
         trail_hashes(path, deployment())
     path.write_bytes(whole)
-    with pytest.raises(ExportError, match="of chain"):
+    with pytest.raises(TrailError, match="of chain"):
         trail_hashes(path, msgspec.structs.replace(deployment(), chain_id=1))
     place = next(n for n, log in enumerate(copy.logs[1:], 1) if log.log_index == "0x1")
     copy.edit(place, block_hash="0x" + "5a" * 32)
-    with pytest.raises(ExportError, match="two blocks"):
+    with pytest.raises(TrailError, match="two blocks"):
         trail_hashes(exported(copy, path), deployment())
     copy.edit(place, block_hash=copy.logs[place - 1].block_hash)
     copy.edit(0, block_number="one")
-    with pytest.raises(ExportError, match="no block's number"):
+    with pytest.raises(TrailError, match="no block's number"):
         trail_hashes(exported(copy, path), deployment())

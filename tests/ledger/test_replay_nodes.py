@@ -12,8 +12,8 @@ from ledger.enumerations import Outcome
 from ledger.events import Log, with_timestamp
 from ledger.replay import (
     Kind,
-    NodeContradictionError,
     ReleaseEntry,
+    TrailError,
     export_trail,
     replay_node,
     replay_trail,
@@ -127,7 +127,7 @@ def test_logs_of_another_block_than_the_node_has_are_refused(
     with _Lying(chain.node.url) as rpc:
         assert replay_node(rpc, chain.deployment, other_contracts=True).is_clean
         rpc.lie = lie
-        with pytest.raises(NodeContradictionError, match="another block than it has"):
+        with pytest.raises(TrailError, match="another block than it has"):
             replay_node(rpc, chain.deployment)
-        with pytest.raises(NodeContradictionError):
+        with pytest.raises(TrailError):
             export_trail(rpc, chain.deployment, tmp_path / "trail.jsonl")

@@ -14,7 +14,13 @@ from ledger.events import (
 )
 from ledger.keccak import keccak256
 from ledger.replay import Judged, Kind, ReleaseEntry, Replay, ReplayReport
-from tests.support.trails import CHAIN_ID, CONTRACTS, DELAYS, START, City, block_at, make_city
+from tests.support.trails import (
+    START,
+    City,
+    block_at,
+    deployment,
+    make_city,
+)
 
 WINDOW = 3_600
 AGE = 60
@@ -73,12 +79,8 @@ class Case:
 
     def replayed(self) -> ReplayReport:
         replay = Replay(
-            CONTRACTS,
-            CHAIN_ID,
-            DELAYS,
+            deployment(release_window=WINDOW, head_age=AGE),
             [Journal(self.city.trail.entries, "gateway"), self.journal],
-            release_window=WINDOW,
-            head_age=AGE,
         )
         replay.feed(self.city.trail.logs)
         return replay.finish(self.city.trail.end)
@@ -196,12 +198,8 @@ def test_judged_by_the_deployments_window_and_not_by_the_keyholders(case: Case) 
     case.act(10 + 200, freeze, unfreeze)
     case.release(10 + 200)
     replay = Replay(
-        CONTRACTS,
-        CHAIN_ID,
-        DELAYS,
+        deployment(release_window=199, head_age=AGE),
         [Journal(case.city.trail.entries, "gateway"), case.journal],
-        release_window=199,
-        head_age=AGE,
     )
     replay.feed(case.city.trail.logs)
     assert [one.kind for one in replay.finish().findings] == [Kind.LATE_RELEASE]

@@ -27,12 +27,11 @@ from ledger.state import ImpossibleEventError
 from ledger.typed_data import AccessRequest
 from tests.support.copies import MemoryJournal
 from tests.support.trails import (
-    CHAIN_ID,
     CONTRACTS,
-    DELAYS,
     START,
     City,
     block_at,
+    deployment,
     entry_of,
     make_city,
 )
@@ -164,15 +163,7 @@ class Case:
     ) -> ReplayReport:
         if journals is None:
             journals = self.journals()
-        replay = Replay(
-            CONTRACTS,
-            CHAIN_ID,
-            DELAYS,
-            journals,
-            release_window=WINDOW,
-            head_age=AGE,
-            rosters=rosters,
-        )
+        replay = Replay(deployment(release_window=WINDOW, head_age=AGE, rosters=rosters), journals)
         replay.feed(self.city.trail.logs)
         return replay.finish(
             self.city.trail.end,
@@ -468,7 +459,7 @@ def test_nothing_of_a_revoked_authorization_and_nothing_beyond_its_uses_may_be_g
 
 
 def test_a_trail_that_jumps_to_a_high_number_costs_no_memory_and_no_time(case: Case) -> None:
-    replay = Replay(CONTRACTS, CHAIN_ID, DELAYS)
+    replay = Replay(deployment())
     case.use(0, 0)
     logs = list(case.city.trail.logs)
     case.city.trail.state.sequence = (1 << 48) - 5
@@ -551,13 +542,7 @@ def test_without_a_node_a_blocks_time_is_that_of_the_last_one_with_events(case: 
     def unchecked(until: Block) -> int:
         journals = case.journals(until=until)
         replay = Replay(
-            CONTRACTS,
-            CHAIN_ID,
-            DELAYS,
-            journals,
-            release_window=WINDOW,
-            head_age=AGE,
-            rosters=(ROSTER,),
+            deployment(release_window=WINDOW, head_age=AGE, rosters=(ROSTER,)), journals
         )
         replay.feed(case.city.trail.logs)
         return replay.finish().unchecked_voids

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rlp.exceptions import RLPException
 
-from ledger.evidence.blocks import BlockError, read_receipt
+from ledger.errors import LedgerError
+from ledger.evidence.blocks import read_receipt
 from ledger.rlp_items import MOST_DEPTH, RlpError, decode_rlp
 from ledger.transactions import TransactionError, parse_transaction
 
@@ -98,5 +99,5 @@ def test_time_for_many_items_grows_with_their_number() -> None:
 
 
 def test_receipt_that_is_nested_deep_is_none() -> None:
-    with pytest.raises(BlockError):
+    with pytest.raises(LedgerError):
         read_receipt(nested(5_000))

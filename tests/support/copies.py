@@ -22,7 +22,7 @@ from ledger.replay import (
     Replay,
     ReplayReport,
 )
-from tests.support.trails import CHAIN_ID, CONTRACTS, DELAYS, City, entry_of, make_city
+from tests.support.trails import CONTRACTS, City, deployment, entry_of, make_city
 
 ACCESSED: Final = to_hex(ACCESSED_TOPIC)
 RECORDED: Final = to_hex(RECORDED_TOPIC)
@@ -116,7 +116,7 @@ def fresh(original: Copy) -> Copy:
 
 def replayed(copy: Copy, *, end: End | None = None, journals: bool = True) -> ReplayReport:
     gateway = MemoryJournal(copy.entries, owner=copy.city.parties.recorder.address)
-    replay = Replay(CONTRACTS, CHAIN_ID, DELAYS, [gateway] if journals else ())
+    replay = Replay(deployment(), [gateway] if journals else ())
     for start in range(0, len(copy.logs), 7):
         replay.feed(copy.logs[start : start + 7])
     return replay.finish(end)

@@ -69,7 +69,12 @@ _CONTRACT_OF: Final = {
 }
 
 
-def deployment() -> Deployment:
+def deployment(**changes: object) -> Deployment:
+    return msgspec.structs.replace(_deployment(), **changes)
+
+
+@cache
+def _deployment() -> Deployment:
     return Deployment(
         chain_id=CHAIN_ID,
         genesis_hash=ZERO_WORD,

@@ -46,7 +46,7 @@ from ledger.exchange import RecordedAccess, Release
 from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.merkle import TreeHead
-from ledger.replay import End, ExportError, KnownEnd, TrailReader, access_id
+from ledger.replay import End, KnownEnd, TrailError, TrailReader, access_id
 from ledger.signing import address_of, sign
 from tests.vectors.files import NOW, named, text_of
 from tests.vectors.small_chain import BANK, DATASET, FIELDS, PROVIDER, PURPOSE, SmallChain
@@ -135,7 +135,7 @@ def _trail(chain: SmallChain) -> tuple[tuple[Log, ...], End]:
     trail = TrailReader(io.BytesIO(chain.trail))
     logs = tuple(log for batch in trail.batches() for log in batch)
     if trail.end is None:
-        raise ExportError("the trail has no last line")
+        raise TrailError("the trail has no last line")
     return logs, trail.end
 
 

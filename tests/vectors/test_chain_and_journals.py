@@ -33,7 +33,7 @@ from ledger.hexes import from_hex, to_hex
 from ledger.journal import MARK, Journal, decode_frames, whole_length
 from ledger.keccak import keccak256
 from ledger.recorder.records import JournalState, decode_records, encode_records
-from ledger.replay import ExportError, JournalEnd, Kind, KnownEnd, ReleaseEntry, replay_trail
+from ledger.replay import JournalEnd, Kind, KnownEnd, ReleaseEntry, TrailError, replay_trail
 from ledger.replay.export import TrailReader
 from ledger.replay.journals import access_id
 from ledger.signing import address_of, recover, verify_signature
@@ -105,10 +105,10 @@ def test_a_trail_that_lacks_its_last_access_is_refused(
     lines = TRAIL.read_bytes().splitlines(keepends=True)
     path = tmp_path / "trail.jsonl"
     path.write_bytes(b"".join(lines[:-1]))
-    with pytest.raises(ExportError, match="cut off"):
+    with pytest.raises(TrailError, match="cut off"):
         replay_trail(path, deployment)
     path.write_bytes(b"".join(lines[:-3] + lines[-1:]))
-    with pytest.raises(ExportError, match="logs"):
+    with pytest.raises(TrailError, match="logs"):
         replay_trail(path, deployment)
 
 

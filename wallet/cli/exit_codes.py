@@ -17,7 +17,7 @@ from ledger.fees import FeeError
 from ledger.node import DataInUseError as NodeInUseError
 from ledger.node import PortInUseError as NodePortInUseError
 from ledger.plain_text import PlainTextError
-from ledger.replay import ExportError, NodeContradictionError
+from ledger.replay import TrailError
 from ledger.rpc import RpcError
 from ledger.statement import StatementError
 from wallet.authority.errors import AuthorityError
@@ -76,8 +76,7 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (GrantMismatchError, ExitCode.NOT_VERIFIED),
     (RootMismatchError, ExitCode.NOT_VERIFIED),
     (DifferencesError, ExitCode.NOT_VERIFIED),
-    (ExportError, ExitCode.NOT_VERIFIED),
-    (NodeContradictionError, ExitCode.NOT_VERIFIED),
+    (TrailError, ExitCode.NOT_VERIFIED),
     (EvidenceCheckError, ExitCode.NOT_VERIFIED),
     (NoEvidenceError, ExitCode.NOT_FOUND),
     (NoSuchEntryError, ExitCode.NOT_FOUND),

@@ -11,7 +11,7 @@ from ledger.hexes import to_hex
 from ledger.replay import JournalEnd, JournalFault, Kind, ReleaseEntry, Replay
 from ledger.typed_data import AccessRequest, record_to_object
 from tests.support.copies import Copy, access_of, fresh, make_original
-from tests.support.trails import CHAIN_ID, CONTRACTS, DELAYS
+from tests.support.trails import deployment
 from wallet.client.calls import Answer, HttpCall
 from wallet.regulator.errors import NoSuchEntryError
 from wallet.regulator.evidence import find_in_journal
@@ -91,7 +91,7 @@ def test_a_torn_or_reordered_journal_is_one_finding_and_everything_else_is_compa
     copy: Copy, path: Path, tamper: Tamper
 ) -> None:
     path.write_bytes(b"".join(tamper(lines_of(copy))))
-    replay = Replay(CONTRACTS, CHAIN_ID, DELAYS, [GatewayJournal(path)])
+    replay = Replay(deployment(), [GatewayJournal(path)])
     replay.feed(copy.logs)
     report = replay.finish(copy.end)
     (finding,) = report.findings
@@ -104,7 +104,7 @@ def test_a_broken_line_costs_its_own_signature_only(copy: Copy, path: Path) -> N
     lines = lines_of(copy)
     lines[4] = lines[4][:80] + b"\n"
     path.write_bytes(b"".join(lines))
-    replay = Replay(CONTRACTS, CHAIN_ID, DELAYS, [GatewayJournal(path)])
+    replay = Replay(deployment(), [GatewayJournal(path)])
     replay.feed(copy.logs)
     found = [(one.kind, one.sequence) for one in replay.finish(copy.end).findings]
     assert found == [(Kind.JOURNAL_FAULT, None), (Kind.UNSIGNED_ACCESS, 5)]
