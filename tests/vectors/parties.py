@@ -28,8 +28,7 @@ from ledger.typed_data import AccessRequest, Domain, digest, domain_separator, r
 from tests.vectors.cryptography import EPOCH, seal_by_hand, seeds_of
 from tests.vectors.files import CHAIN_ID, NOW, named, text_of
 from tests.vectors.signed_records import PASSKEY, SUBJECT_KEY, VERIFIER
-from wallet.provider.quality import Defect, QualityReport
-from wallet.provider.quality import Kind as DefectKind
+from wallet.provider.quality import Defect, DefectKind, QualityReport
 
 PASSWORD: Final = "a password 密码"
 SCRYPT_N: Final = 2**12

@@ -60,12 +60,11 @@ from wallet.client.receipts import decode_receipt, encode_receipt, verify_receip
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.errors import KeystoreError, WrongPasswordError
-from wallet.identity.errors import PossessionError
+from wallet.identity.errors import IdentityError
 from wallet.identity.owners import OwnerKey
-from wallet.identity.people import Kind as PersonKind
-from wallet.identity.people import canonical_number
+from wallet.identity.people import PersonKind, canonical_number
 from wallet.identity.sessions import Sessions
-from wallet.identity.texts import ENROLMENT, RECOVERY, SUBJECTS, ProvenSigner, Texts
+from wallet.identity.texts import ENROLMENT, RECOVERY, SUBJECTS, Texts
 from wallet.keyholder.ceremony import decode_packet, encode_packet, open_packet
 from wallet.keyholder.errors import KeyholderError
 from wallet.keyholder.seeds import EpochSeeds
@@ -168,10 +167,10 @@ def test_a_signer_proves_itself_with_the_texts_of_the_vectors() -> None:
         assert text.split("\n") == one["text"]
         assert to_hex(personal_digest(text.encode())) == one["digest"]
         for signer, signature in (("account", "by_account"), ("passkey", "by_passkey")):
-            proven = ProvenSigner(from_hex(found[signer]), from_hex(one[signature]))
-            assert texts.verify(text, proven) == proven.signer
-            with pytest.raises(PossessionError):
-                texts.verify(elsewhere.text(what, one["value"]), proven)
+            proven = from_hex(found[signer]), from_hex(one[signature])
+            assert texts.verify(text, *proven) == proven[0]
+            with pytest.raises(IdentityError):
+                texts.verify(elsewhere.text(what, one["value"]), *proven)
 
 
 class Everybody:
@@ -273,8 +272,8 @@ def test_an_authority_gives_the_challenge_of_the_vectors(place: int) -> None:
     assert given[:5] + given[6:] == one["text"][:5] + one["text"][6:]
     assert given[5].split()[0] == one["text"][5].split()[0] == "nonce"
     text = "\n".join(one["text"])
-    proven = ProvenSigner(from_hex(found[name]), from_hex(one[signed]))
-    assert texts.verify(text, proven) == proven.signer
+    signer = from_hex(found[name])
+    assert texts.verify(text, signer, from_hex(one[signed])) == signer
 
 
 def asker(service: str, signer: str = "account") -> Asker:

@@ -10,8 +10,7 @@ import pytest
 
 from wallet.passwords import Password
 from wallet.supervisor import (
-    PortInUseError,
-    ProcessDiedError,
+    InUseError,
     SupervisorError,
     SupervisorSettings,
     read_addresses,
@@ -24,7 +23,8 @@ from wallet.supervisor.layout import (
     port_of,
     write_addresses,
 )
-from wallet.supervisor.processes import Process, Service, run_command
+from wallet.supervisor.processes import Process, run_command
+from wallet.supervisor.services import Service
 
 PASSWORD = Password("correct horse")
 
@@ -90,7 +90,7 @@ def test_a_process_that_dies_is_reported_with_the_last_line_of_its_log(
     tmp_path: Path, start: Start
 ) -> None:
     process = start(small_service(tmp_path, "broken"))
-    with pytest.raises(ProcessDiedError, match=r"^small-1 ended with status 3: the milk is sour$"):
+    with pytest.raises(SupervisorError, match=r"^small-1 ended with status 3: the milk is sour$"):
         process.wait_until_ready(20)
 
 
@@ -115,7 +115,7 @@ def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path, start
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(PortInUseError, match=rf"^small-1: port {port} is in use$"):
+        with pytest.raises(InUseError, match=rf"^small-1: port {port} is in use$"):
             start(small_service(tmp_path, port=port))
 
 
@@ -158,7 +158,7 @@ def test_a_wanted_port_that_is_taken_is_refused(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
         settings = SupervisorSettings(tmp_path, ports=Ports(gateway=port))
-        with pytest.raises(PortInUseError, match=f"port {port} is in use"):
+        with pytest.raises(InUseError, match=f"port {port} is in use"):
             choose_addresses(settings, Layout(tmp_path))
 
 

@@ -26,16 +26,10 @@ from wallet.cli.errors import DifferencesError, InputError
 from wallet.client import errors as client
 from wallet.consumer.errors import GrantMismatchError
 from wallet.errors import KeystoreError, PasswordError, WalletError
-from wallet.provider.errors import (
-    DescriptionError,
-    NothingToPublishError,
-    QualityError,
-    RootMismatchError,
-    SourceError,
-    TermsMismatchError,
-)
+from wallet.provider.errors import NothingToPublishError, RootMismatchError, SourceError
+from wallet.provider.quality import QualityError
 from wallet.regulator.errors import NoSuchEntryError, NotVoidableError
-from wallet.supervisor import DataInUseError, PortInUseError
+from wallet.supervisor import InUseError
 
 
 class ExitCode(IntEnum):
@@ -106,15 +100,12 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (NothingToPublishError, ExitCode.NO_ANSWER),
     (KeystoreError, ExitCode.NO_KEY),
     (PasswordError, ExitCode.NO_KEY),
-    (PortInUseError, ExitCode.IN_USE),
-    (DataInUseError, ExitCode.IN_USE),
+    (InUseError, ExitCode.IN_USE),
     (NodePortInUseError, ExitCode.IN_USE),
     (NodeInUseError, ExitCode.IN_USE),
     (DeploymentError, ExitCode.BAD_INPUT),
     (QualityError, ExitCode.BAD_INPUT),
     (SourceError, ExitCode.BAD_INPUT),
-    (DescriptionError, ExitCode.BAD_INPUT),
-    (TermsMismatchError, ExitCode.BAD_INPUT),
     (AuthorityError, ExitCode.BAD_INPUT),
     (ProposalError, ExitCode.BAD_INPUT),
     (InputError, ExitCode.BAD_INPUT),

@@ -20,9 +20,9 @@ from wallet.client.transactions import Mined
 from wallet.provider import agreements
 from wallet.provider.book import Book
 from wallet.provider.description import Description, Encoding, read_description
-from wallet.provider.errors import OptionsError, QualityError
+from wallet.provider.errors import ProviderError
 from wallet.provider.publisher import Options, Publication, Publisher, Stage, check_file
-from wallet.provider.quality import QualityReport
+from wallet.provider.quality import QualityError, QualityReport
 from wallet.provider.services import RemoteServices
 from wallet.provider.spool import Spool
 
@@ -99,7 +99,7 @@ def publish(
     """Check, encrypt, upload and publish a file; only changes travel. Interrupted: run it again."""
     try:
         options = Options(whole, leave_out, unchanged, processes, changes, gone)
-    except OptionsError as error:
+    except ProviderError as error:
         raise typer.BadParameter(str(error)) from error
     session = session_of(context)
     described = _described(description, code, encoding)

@@ -13,33 +13,20 @@ from ledger.deployment import read_deployment
 from ledger.errors import LedgerError
 from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc
-from wallet.identity import errors
+from wallet.errors import WalletError
 from wallet.identity.database import open_database
+from wallet.identity.errors import ChainUnavailableError
 from wallet.identity.keys import AuthorityKeys
 from wallet.identity.routes import router
 from wallet.identity.services import Services, put_together
 from wallet.identity.settings import IdentitySettings
 from wallet.service.app import make_app
-from wallet.service.problems import FORBIDDEN, MALFORMED, ProblemKind
+from wallet.service.problems import INTERNAL, MALFORMED, ProblemKind
 
 PROBLEMS: Final = {
     LedgerError: MALFORMED,
     RevertError: ProblemKind("refused-on-chain", 409, "The contract refuses"),
-    errors.EnrolmentRefusedError: ProblemKind("enrolment-refused", 403, "Not enrolled"),
-    errors.PossessionError: ProblemKind("possession-unproven", 403, "A signer is not proven"),
-    errors.SignerInUseError: ProblemKind("signer-in-use", 409, "A signer is in use"),
-    errors.TooManySubjectsError: ProblemKind("too-many-subjects", 409, "Too many subject ids"),
-    errors.NotASubjectError: ProblemKind("not-a-subject", 401, "Not a registered subject"),
-    errors.NoMatchError: ProblemKind("no-match", 404, "Nobody has this number and this name"),
-    errors.NotEnrolledError: ProblemKind("not-enrolled", 409, "The person has not enrolled"),
-    errors.RecoveryPendingError: ProblemKind("recovery-pending", 409, "A key is being replaced"),
-    errors.SignersMissingError: ProblemKind("signers-missing", 409, "One signer for each id"),
-    errors.LinkNotRenewedError: ProblemKind("link-not-renewed", 409, "The link is not renewed"),
-    errors.NotAdmittedError: FORBIDDEN,
-    errors.UnknownOnChainError: ProblemKind("unknown-on-chain", 422, "Not known on chain"),
-    errors.ChainUnavailableError: ProblemKind("chain-unavailable", 503, "The chain is not there"),
-    errors.GatewayUnavailableError: ProblemKind("gateway-unavailable", 503, "No gateway"),
-    errors.DatabaseError: ProblemKind("database-unavailable", 503, "The database is not there"),
+    WalletError: INTERNAL,  # beside `IdentityError`, which names its kind
 }
 
 
@@ -50,7 +37,7 @@ def create_app(
 
     Args:
         settings: Where everything is.
-        keys: What was opened with the keystore's password.
+        keys: As opened with the keystore's password.
         clock: The present, seconds since 1970.
     """
 
@@ -91,4 +78,4 @@ def create_app(
 def _check_ready(parts: Services) -> None:
     parts.watcher.require()
     if parts.registrar.problem:
-        raise errors.ChainUnavailableError(parts.registrar.problem)
+        raise ChainUnavailableError(parts.registrar.problem)

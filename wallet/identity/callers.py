@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from ledger.service.request_body import parse_model, read_body
-from wallet.identity.errors import NotASubjectError
-from wallet.identity.selection import SubjectRow
+from wallet.identity.errors import NOT_A_SUBJECT, IdentityError
+from wallet.identity.people import SubjectRow
 from wallet.identity.services import Services
 from wallet.service.problems import FORBIDDEN, ProblemError
 
@@ -25,18 +25,7 @@ async def signed(
     model: type[BodyT],
     admit: Callable[[bytes], Awaitable[object]],
 ) -> tuple[bytes, BodyT]:
-    """Return who signed a request, and its body.
-
-    Args:
-        services: The authority's parts.
-        request: As it came.
-        model: Of the body.
-        admit: Raises unless the address may ask.
-
-    Raises:
-        HttpSignatureError, ProblemError, ServiceError: It is not rightly signed, or malformed.
-        Exception: Whatever `admit` raised.
-    """
+    """Return who signed a request, and its body; raises as `Authenticator.signer` and `parse_model`."""
     address, body = await services.authenticator.signer(request, MOST_BYTES, admit)
     return address, parse_model(body, model)
 
@@ -44,20 +33,12 @@ async def signed(
 async def by_officer(
     services: Services, request: Request, model: type[BodyT]
 ) -> tuple[bytes, BodyT]:
-    """Return which officer signed a request, and its body.
-
-    Raises:
-        HttpSignatureError, ProblemError: As `signed`, or the signer is no officer.
-    """
+    """Return which officer signed a request, and its body; raises as `signed`, `verify_officer`."""
     return await signed(services, request, model, partial(verify_officer, services))
 
 
 async def verify_officer(services: Services, address: bytes) -> None:
-    """Check that an address is an officer's.
-
-    Raises:
-        ProblemError: It is nobody's who is an officer.
-    """
+    """Raises `ProblemError` for an address that is no officer's."""
     if address not in services.settings.officer_addresses:
         raise ProblemError(FORBIDDEN, "only an officer of the identity authority does this")
 
@@ -68,7 +49,7 @@ async def by_subject(services: Services, request: Request) -> tuple[SubjectRow, 
     The signer is the one that the chain names now: one that was rotated away or replaced is nobody's.
 
     Raises:
-        HttpSignatureError, NotASubjectError, ProblemError: It is nobody who is a subject.
+        HttpSignatureError, IdentityError, ProblemError: It is nobody who is a subject.
     """
     authorization = request.headers.get("authorization", "")
     if authorization.lower().startswith(_BEARER):
@@ -93,4 +74,4 @@ async def _subject_of(services: Services, signer: bytes) -> SubjectRow:
         # A closed id was stolen: its key gets neither links nor lists, nor ids that hang on it.
         if state.signer == signer and not state.closed:
             return row
-    raise NotASubjectError("the signer is no registered subject's")
+    raise IdentityError(NOT_A_SUBJECT, "the signer is no registered subject's")

@@ -1,4 +1,4 @@
-"""What the identity authority asks of the chain, on its own node."""
+"""The identity authority's questions to the chain, on its own node."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -9,122 +9,68 @@ from ledger.enumerations import Roles
 from ledger.gathering import Gatherer
 from ledger.rpc import AsyncRpc, Call, RpcError
 from ledger.views import Standing, SubjectState
-from wallet.identity.errors import ChainUnavailableError, NotAdmittedError, UnknownOnChainError
+from wallet.identity.errors import (
+    NOT_ADMITTED,
+    UNKNOWN_ON_CHAIN,
+    ChainUnavailableError,
+    IdentityError,
+)
 
 T = TypeVar("T")
 
 
 class ChainDesk:
-    """Answers who may ask what.
-
-    Args:
-        rpc: The authority's node.
-        deployment: Where the contracts are.
-    """
+    """Answers who may ask what; every method raises `ChainUnavailableError` if the node cannot be asked."""
 
     def __init__(self, rpc: AsyncRpc, deployment: Deployment) -> None:
         self._rpc = rpc
         self._contracts = deployment.contracts
+        # Those who ask at one time share a question to the node: strangers, who draw as many keys as
+        # they like, keep nobody waiting for longer than one such question takes.
         self._standings: Gatherer[bytes, Standing] = Gatherer(self._ask_standings)
         self._successors: Gatherer[bytes, bytes] = Gatherer(self._ask_successors)
 
     async def verify_consumer(self, address: bytes) -> None:
-        """Check that an address is an active consumer's.
-
-        Raises:
-            NotAdmittedError: It is none, or is restricted now.
-            ChainUnavailableError: The node cannot be asked.
-        """
-        standing = await self._standing(address)
+        """Raises `IdentityError` unless an address is an active consumer's, not restricted now."""
+        standing = await self._shared(self._standings, address)
         if not standing.active or Roles.CONSUMER not in standing.roles:
-            raise NotAdmittedError("the signer is not an active consumer")
+            raise IdentityError(NOT_ADMITTED, "the signer is not an active consumer")
         if standing.restricted_until:
             newest = await self._ask(queries.block("latest"))
             if newest is None or standing.restricted_until > newest.timestamp:
-                raise NotAdmittedError("the consumer is restricted now")
+                raise IdentityError(NOT_ADMITTED, "the consumer is restricted now")
 
-    async def verify_purpose(self, purpose: bytes) -> bytes:
-        """Return a purpose for which something new may be asked.
-
-        Raises:
-            UnknownOnChainError: There is none, or it was retired.
-            ChainUnavailableError: The node cannot be asked.
-        """
+    async def verify_purpose(self, purpose: bytes) -> None:
+        """Raises `IdentityError` unless something new may be asked for a purpose."""
         if not (await self._ask(views.bounds_of(self._contracts, purpose))).active:
-            raise UnknownOnChainError("there is no such purpose, or it was retired")
-        return purpose
+            raise IdentityError(UNKNOWN_ON_CHAIN, "there is no such purpose, or it was retired")
 
     async def verify_provider(self, dataset: bytes, address: bytes) -> None:
-        """Check that an address is the provider's of a dataset.
+        """Raises `IdentityError` unless an address is the active provider's of a dataset."""
+        standing = await self._shared(self._standings, address)
+        admitted = standing.active and Roles.PROVIDER in standing.roles
+        if not admitted or await self._provider_of(dataset) != address:
+            raise IdentityError(NOT_ADMITTED, "owners are for the dataset's provider")
 
-        Raises:
-            NotAdmittedError: It is another one's, or the provider is not active.
-            ChainUnavailableError: The node cannot be asked.
-        """
-        refused = NotAdmittedError("owners are for the dataset's provider")
-        standing = await self._standing(address)
-        if not standing.active or Roles.PROVIDER not in standing.roles:
-            raise refused
-        if (await self._ask(views.dataset_of(self._contracts, dataset))).provider != address:
-            raise refused
-
-    async def verify_dataset(self, dataset: bytes) -> bytes:
-        """Return a dataset that is registered.
-
-        Raises:
-            UnknownOnChainError: It is not.
-            ChainUnavailableError: The node cannot be asked.
-        """
-        if not any((await self._ask(views.dataset_of(self._contracts, dataset))).provider):
-            raise UnknownOnChainError("there is no such dataset")
-        return dataset
-
-    async def is_identity_authority(self, address: bytes) -> bool:
-        """Tell whether an address is an active identity authority.
-
-        Raises:
-            ChainUnavailableError: The node cannot be asked.
-        """
-        standing = await self._ask(views.standing_of(self._contracts, address))
-        return standing.active and Roles.IDENTITY_AUTHORITY in standing.roles
+    async def verify_dataset(self, dataset: bytes) -> None:
+        """Raises `IdentityError` unless a dataset is registered."""
+        if not any(await self._provider_of(dataset)):
+            raise IdentityError(UNKNOWN_ON_CHAIN, "there is no such dataset")
 
     async def subject(self, subject: bytes) -> SubjectState:
-        """Return a subject's state.
-
-        Raises:
-            ChainUnavailableError: The node cannot be asked.
-        """
+        """Return a subject's state."""
         return await self._ask(views.subject_of(self._contracts, subject))
 
-    async def links_from(self, subject: bytes) -> int:
-        """Return up to which second a subject's links are ended; zero for none.
-
-        Raises:
-            ChainUnavailableError: The node cannot be asked.
-        """
-        return (await self.subject(subject)).links_from
-
     async def follows(self, authority: bytes, former: bytes) -> bool:
-        """Tell whether an authority is another one, or its successor on chain.
+        """Tell whether an authority is another one, or its successor on chain."""
+        return authority == former or authority == await self._shared(self._successors, former)
 
-        Raises:
-            ChainUnavailableError: The node cannot be asked.
-        """
-        if authority == former:
-            return True
-        try:  # shared as `_standing`: whoever draws keys can sign a link with each, as of a former authority
-            return (await self._successors.get([former]))[former] == authority
-        except RpcError as error:
-            raise ChainUnavailableError(str(error)) from error
+    async def _provider_of(self, dataset: bytes) -> bytes:
+        return (await self._ask(views.dataset_of(self._contracts, dataset))).provider
 
-    async def _standing(self, address: bytes) -> Standing:
-        """Return what an address is, which anybody may be who signs a request.
-
-        Those who ask at one time share a question to the node, so that strangers, however many there are, keep
-        nobody waiting for longer than one such question takes.
-        """
+    async def _shared(self, gatherer: Gatherer[bytes, T], address: bytes) -> T:
         try:
-            return (await self._standings.get([address]))[address]
+            return (await gatherer.get([address]))[address]
         except RpcError as error:
             raise ChainUnavailableError(str(error)) from error
 

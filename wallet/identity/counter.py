@@ -1,4 +1,4 @@
-"""What an officer does at the counter with ids that exist: close, open, correct.
+"""An officer's acts at the counter on ids that exist: close, open, correct.
 
 *Lost* is a recovery (`wallet.identity.recoveries`), *stolen* a closing: at once, and only the authority
 and the current key together open the id again; the person gets a new one. A correction gives an id
@@ -7,10 +7,9 @@ with who ordered it and why, in the transaction that keeps it for the chain.
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Final
 
-import msgspec
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,112 +17,77 @@ from ledger import contracts
 from ledger.contracts import Approval, ContractCall
 from ledger.reverts import RevertError
 from ledger.typed_data import SubjectOpening
-from wallet.identity.errors import NotASubjectError
+from wallet.identity.errors import NOT_A_SUBJECT, IdentityError
 from wallet.identity.outbox import Outbox
-from wallet.identity.selection import SubjectRow, SubjectState
-from wallet.identity.store import Person, Store
+from wallet.identity.people import SubjectRow, SubjectState
+from wallet.identity.store import Order, Person, Store
 from wallet.identity.tables import counter_acts
 from wallet.identity.watching import Watcher
 
 _CLOSED_ALREADY: Final = "SubjectIsClosed"
 
 
-class ActKind(StrEnum):
-    """What was done with a subject id."""
-
-    CLOSE = "close"
-    OPEN = "open"
-    CORRECT = "correct"
-
-
-class Order(msgspec.Struct, frozen=True):
-    """Who ordered an act, and on what ground."""
-
-    officer: bytes
-    identification: str
-    at: int
-
-
+@dataclass(frozen=True, slots=True)
 class Counter:
     """Carries out officers' acts.
 
-    Args:
-        store: Says whose an id is.
-        outbox: Carries out the transactions.
-        watcher: Sees what became of them.
+    Every method raises `IdentityError` if an id is no registered one of the person, `RevertError` if the
+    contract refuses, and `ChainUnavailableError` if the act is not on chain yet: ask again.
     """
 
-    def __init__(self, store: Store, outbox: Outbox, watcher: Watcher) -> None:
-        self._store = store
-        self._outbox = outbox
-        self._watcher = watcher
+    store: Store
+    outbox: Outbox
+    watcher: Watcher
 
     async def close(self, person: Person, wanted: Sequence[bytes], order: Order) -> list[bytes]:
-        """Close ids of a person, all of them when none is named; return which.
-
-        Raises:
-            NotASubjectError: One is not a registered id of the person.
-            RevertError: The contract refuses.
-            ChainUnavailableError: It is not on chain yet; ask again.
-        """
-        closed = [one.subject for one in await self._of(person, wanted) if not one.closed]
+        """Close ids of a person, all of them when none is named; return which."""
+        closed = [row.subject for row in await self._of(person, wanted) if not row.closed]
         for subject in closed:
-            call = contracts.close_subject(subject)
             try:
-                await self._carry_out(ActKind.CLOSE, subject, person, call, order)
+                call = contracts.close_subject(subject)
+                await self._carry_out("close", subject, person, call, order)
             except RevertError as error:
                 # Closed on chain already, as after a crash: it is what was wanted.
                 if error.revert.name != _CLOSED_ALREADY:
                     raise
-        await self._watcher.step()
+        await self.watcher.step()
         return closed
 
     async def open(
         self, person: Person, terms: SubjectOpening, approval: Approval, order: Order
     ) -> None:
-        """Open a closed id with the word of its current key.
-
-        Raises:
-            NotASubjectError: It is not a registered id of the person.
-            RevertError: The contract refuses: the signature is not the key's, or it is not closed.
-            ChainUnavailableError: It is not on chain yet; ask again.
-        """
+        """Open a closed id with the word of its current key."""
         await self._of(person, (terms.subject,))
         call = contracts.open_subject(terms, approval)
-        await self._carry_out(ActKind.OPEN, terms.subject, person, call, order)
-        await self._watcher.step()
+        await self._carry_out("open", terms.subject, person, call, order)
+        await self.watcher.step()
 
     async def correct(self, subject: bytes, person: Person, order: Order) -> None:
-        """Note whose an id is, and end all links of it that were signed up to now.
-
-        Raises:
-            NotASubjectError: It is no registered id of this authority.
-            RevertError: The contract refuses.
-            ChainUnavailableError: It is not on chain yet; ask again.
-        """
-        found = await self._store.subject(subject)
-        if found is None or found.state is not SubjectState.REGISTERED:
-            raise NotASubjectError("it is no registered subject id of this authority")
+        """Note whose an id is, and end all links of it that were signed up to now."""
+        row = await self.store.subject(subject)
+        if row is None or row.state is not SubjectState.REGISTERED:
+            detail = "it is no registered subject id of this authority"
+            raise IdentityError(NOT_A_SUBJECT, detail)
         # The person first: what is signed from here on is right, and what was is ended after it.
-        await self._store.give_to(subject, person.id)
-        await self._carry_out(ActKind.CORRECT, subject, person, contracts.end_links(subject), order)
+        await self.store.give_to(subject, person.id)
+        await self._carry_out("correct", subject, person, contracts.end_links(subject), order)
 
     async def _of(self, person: Person, wanted: Sequence[bytes]) -> list[SubjectRow]:
         mine = {
-            one.subject: one
-            for one in await self._store.subjects_of(person.id)
-            if one.state is SubjectState.REGISTERED
+            row.subject: row
+            for row in await self.store.subjects_of(person.id)
+            if row.state is SubjectState.REGISTERED
         }
         if not mine or not set(wanted) <= mine.keys():
-            raise NotASubjectError("it is no registered subject id of this person")
-        return [mine[one] for one in wanted] if wanted else list(mine.values())
+            raise IdentityError(NOT_A_SUBJECT, "it is no registered subject id of this person")
+        return [mine[subject] for subject in wanted] if wanted else list(mine.values())
 
     async def _carry_out(
-        self, kind: ActKind, subject: bytes, person: Person, call: ContractCall, order: Order
+        self, kind: str, subject: bytes, person: Person, call: ContractCall, order: Order
     ) -> None:
         async def note(connection: AsyncConnection, nonce: int) -> None:
             row = {
-                "kind": kind.value,
+                "kind": kind,
                 "subject": subject,
                 "person": person.id,
                 "officer": order.officer,
@@ -133,4 +97,4 @@ class Counter:
             }
             await connection.execute(insert(counter_acts).values(row))
 
-        await self._outbox.carry_out(call, note)
+        await self.outbox.carry_out(call, note)

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ledger.migrating import MigrationError, upgrade
 from ledger.sqlite_driver import opener
-from wallet.identity.errors import DatabaseError
+from wallet.identity.errors import DATABASE_UNAVAILABLE, IdentityError
 from wallet.identity.tables import metadata
 
 _LOCK_WAIT: Final = 10
@@ -28,7 +28,7 @@ _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
 class Database:
-    """An open database. Every method raises `DatabaseError` for whatever the database raises."""
+    """An open database. Every method raises `IdentityError` for all that the database raises."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -54,7 +54,7 @@ async def open_database(url: str) -> Database:
         url: SQLAlchemy's, with an asyncio driver.
 
     Raises:
-        DatabaseError: It cannot be opened, or was made by a newer program.
+        IdentityError: It cannot be opened, or was made by a newer program.
     """
     with _errors():
         engine = _engine(url)
@@ -99,14 +99,10 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except MigrationError as error:
-        raise DatabaseError(
-            f"the database is not one of this program's version: {error}"
-        ) from error
+        detail = f"the database is not one of this program's version: {error}"
+        raise IdentityError(DATABASE_UNAVAILABLE, detail) from error
     except ArgumentError as error:
-        raise DatabaseError("the database's URL is malformed") from error
+        raise IdentityError(DATABASE_UNAVAILABLE, "the database's URL is malformed") from error
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise DatabaseError(f"the database failed: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).partition("\n")[0]
+        cause = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise IdentityError(DATABASE_UNAVAILABLE, f"the database failed: {cause}") from error

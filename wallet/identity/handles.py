@@ -1,74 +1,60 @@
-"""Handles from the gateway: what leads to a person's inbox without saying whose it is."""
+"""Handles from the gateway: each leads to a person's inbox without saying whose it is."""
 
-import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
 import msgspec
+from pydantic import ValidationError
 
-from ledger.decode_errors import UNREADABLE
 from ledger.hexes import to_hex
 from ledger.http_signatures import body_digest, sign_request, target_of
-from wallet.identity.errors import GatewayUnavailableError
+from wallet.identity.errors import GATEWAY_UNAVAILABLE, IdentityError
+from wallet.identity.models import HandleAnswer
 
 _TIMEOUT: Final = 5.0
 _CREATED: Final = 201
 
 
-class Handle(msgspec.Struct, frozen=True):
-    """An opaque handle, and until when it leads anywhere (seconds since 1970)."""
-
-    handle: str
-    expires_at: int
-
-
-_answers = msgspec.json.Decoder(Handle)
-
-
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """Asks the gateway for handles, signed by the identity authority.
 
-    Args:
+    Attributes:
         http: To the gateway, with its base address.
-        chain_id: The deployment's.
+        chain_id: Of the deployment.
         private_key: The authority's account.
         clock: The present, seconds since 1970.
     """
 
-    def __init__(
-        self,
-        http: httpx.AsyncClient,
-        *,
-        chain_id: int,
-        private_key: bytes,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._http = http
-        self._chain_id = chain_id
-        self._private_key = private_key
-        self._clock = clock
+    http: httpx.AsyncClient
+    chain_id: int
+    private_key: bytes = field(repr=False)
+    clock: Callable[[], float]
 
-    async def handle_for(self, subject: bytes) -> Handle:
+    async def handle_for(self, subject: bytes) -> HandleAnswer:
         """Get a handle to a subject's inbox.
 
         Raises:
-            GatewayUnavailableError: The gateway cannot be reached, or gives none.
+            IdentityError: The gateway cannot be reached, or gives none.
         """
         body = msgspec.json.encode({"subject": to_hex(subject)})
-        url = self._http.base_url.join("/v1/handles")
+        url = self.http.base_url.join("/v1/handles")
         signed = sign_request(
             target_of("POST", str(url)),
             body_digest(body),
-            self._private_key,
-            chain_id=self._chain_id,
-            created=int(self._clock()),
+            self.private_key,
+            chain_id=self.chain_id,
+            created=int(self.clock()),
         )
         headers = [("Content-Type", "application/json"), *signed.pairs()]
         try:
-            answer = await self._http.post(url, content=body, headers=headers, timeout=_TIMEOUT)
+            answer = await self.http.post(url, content=body, headers=headers, timeout=_TIMEOUT)
             if answer.status_code != _CREATED:
-                raise GatewayUnavailableError(f"the gateway answered {answer.status_code}")
-            return _answers.decode(answer.content)
-        except (httpx.HTTPError, *UNREADABLE) as error:
-            raise GatewayUnavailableError("the gateway gives no handle now") from error
+                detail = f"the gateway answered {answer.status_code}"
+                raise IdentityError(GATEWAY_UNAVAILABLE, detail)
+            return HandleAnswer.model_validate_json(answer.content)
+        except (httpx.HTTPError, ValidationError) as error:
+            detail = "the gateway gives no handle now"
+            raise IdentityError(GATEWAY_UNAVAILABLE, detail) from error

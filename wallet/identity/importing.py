@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from ledger.identifiers import IdentifierError, verify_resident_id
-from wallet.identity.errors import IdentityError
-from wallet.identity.people import Kind, make_identity
+from wallet.identity.errors import REGISTER_UNREADABLE, IdentityError
+from wallet.identity.people import PersonKind, make_identity
 from wallet.identity.store import RegisterEntry
 
-_KEYS: Final = {Kind.RESIDENT: "resident_id", Kind.ENTERPRISE: "credit_code"}
+_KEYS: Final = {PersonKind.RESIDENT: "resident_id", PersonKind.ENTERPRISE: "credit_code"}
 _REPRESENTATIVE: Final = "legal_representative_id"
 
 
@@ -31,28 +31,32 @@ def read_register(path: Path) -> Iterator[RegisterEntry]:
             for line in lines:
                 yield _entry(kind, line, f"{path}, line {lines.line_num}")
     except UnicodeDecodeError:
-        raise IdentityError(f"{path} is not UTF-8") from None
+        raise _unreadable(f"{path} is not UTF-8") from None
     except csv.Error as error:
-        raise IdentityError(f"{path} is no CSV file: {error}") from error
+        raise _unreadable(f"{path} is no CSV file: {error}") from error
     except OSError as error:
-        raise IdentityError(f"{path} cannot be read: {error.strerror}") from error
+        raise _unreadable(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _kind(path: Path, columns: object) -> Kind:
+def _kind(path: Path, columns: object) -> PersonKind:
     names = frozenset(columns) if isinstance(columns, list) else frozenset()
     for kind, key in _KEYS.items():
         if {"name", key} <= names:
             return kind
-    raise IdentityError(f"{path}: the header has neither name, resident_id nor name, credit_code")
+    raise _unreadable(f"{path}: the header has neither name, resident_id nor name, credit_code")
 
 
-def _entry(kind: Kind, line: dict[str, str | None], place: str) -> RegisterEntry:
+def _entry(kind: PersonKind, line: dict[str, str | None], place: str) -> RegisterEntry:
     name, number = line.get("name") or "", line.get(_KEYS[kind]) or ""
     if None in line.values() or None in line or not name.strip():
-        raise IdentityError(f"{place}: a column is missing, or there is one too many")
+        raise _unreadable(f"{place}: a column is missing, or there is one too many")
     try:
         representative = line.get(_REPRESENTATIVE) or None
         checked = None if representative is None else verify_resident_id(representative)
         return RegisterEntry(make_identity(kind, number, name), checked)
     except IdentifierError as error:
-        raise IdentityError(f"{place}: {error}") from error
+        raise _unreadable(f"{place}: {error}") from error
+
+
+def _unreadable(detail: str) -> IdentityError:
+    return IdentityError(REGISTER_UNREADABLE, detail)

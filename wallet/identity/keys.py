@@ -1,10 +1,9 @@
-"""What the identity authority keeps in its keystore: its account, and the owner secret."""
+"""The identity authority's keystore: its account, and the owner secret."""
 
 import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-from ledger.errors import LedgerError
 from ledger.signing import PRIVATE_KEY_LENGTH, address_of
 from wallet.identity.owners import OwnerKey
 from wallet.keystore import Keystore, Kind
@@ -24,7 +23,7 @@ class AuthorityKeys:
 
     @property
     def address(self) -> bytes:
-        """Return the authority's address."""
+        """The authority's."""
         return address_of(self.account)
 
 
@@ -34,10 +33,9 @@ def create_authority(keystore: Keystore, password: Password) -> AuthorityKeys:
     The owner secret is drawn once in the life of a city: with another one nobody's records are found.
 
     Raises:
-        KeystoreError: The keystore has an authority already.
-        KeystoreError: It cannot be written.
+        KeystoreError: The keystore has an authority already, or cannot be written.
     """
-    account, owner_secret = _new_account(), secrets.token_bytes(32)
+    account, owner_secret = secrets.token_bytes(PRIVATE_KEY_LENGTH), secrets.token_bytes(32)
     keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, account, password)
     keystore.store(OWNERS, Kind.OTHER, owner_secret, password)
     return AuthorityKeys(account, OwnerKey(owner_secret))
@@ -51,13 +49,3 @@ def load_authority(keystore: Keystore, password: Password) -> AuthorityKeys:
     """
     account = keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, password)
     return AuthorityKeys(account, OwnerKey(keystore.load(OWNERS, Kind.OTHER, password)))
-
-
-def _new_account() -> bytes:
-    while True:
-        drawn = secrets.token_bytes(PRIVATE_KEY_LENGTH)
-        try:
-            address_of(drawn)
-        except LedgerError:
-            continue  # zero or beyond the curve's order: about once in 2^128
-        return drawn

@@ -1,17 +1,18 @@
 """Who looked whom up: noted before anything is answered, and shown to the person."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
 from sqlalchemy import insert, select, update
 
+from ledger.hexes import to_hex
 from wallet.identity.database import Database
+from wallet.identity.models import LookupAnswer
 from wallet.identity.tables import lookups, owner_lists
 
 
 class LookupOutcome(StrEnum):
-    """What came of a look-up."""
+    """The end of a look-up."""
 
     ASKED = "asked"
     """Noted, not answered yet; stays when the process fell in between."""
@@ -25,22 +26,11 @@ class LookupOutcome(StrEnum):
     """The gateway gave no handle."""
 
 
-class Lookup(msgspec.Struct, frozen=True):
-    """One look-up."""
-
-    id: int
-    at: int
-    consumer: bytes
-    purpose: bytes
-    case_number: str
-    outcome: LookupOutcome
-
-
+@dataclass(frozen=True, slots=True)
 class LookupLog:
     """The log of look-ups, and of lists of owners that providers asked for."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    database: Database
 
     async def note(
         self, person: int | None, consumer: bytes, purpose: bytes, case_number: str, now: int
@@ -54,34 +44,34 @@ class LookupLog:
             "case_number": case_number,
             "outcome": LookupOutcome.ASKED.value,
         }
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             result = await connection.execute(insert(lookups).values(row))
             key = result.inserted_primary_key
         return int(key[0]) if key is not None else 0
 
     async def settle(self, lookup: int, outcome: LookupOutcome) -> None:
-        """Note what came of it."""
-        async with self._database.begin() as connection:
+        """Note the outcome."""
+        async with self.database.begin() as connection:
             await connection.execute(
                 update(lookups).where(lookups.c.id == lookup).values(outcome=outcome.value)
             )
 
-    async def of_person(self, person: int, before: int | None, most: int) -> Sequence[Lookup]:
+    async def of_person(self, person: int, before: int | None, most: int) -> list[LookupAnswer]:
         """Return look-ups of a person, newest first, older than the one with id `before`."""
         query = select(lookups).where(lookups.c.person == person)
         if before is not None:
             query = query.where(lookups.c.id < before)
         query = query.order_by(lookups.c.id.desc()).limit(most)
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             rows = (await connection.execute(query)).all()
         return [
-            Lookup(
+            LookupAnswer(
                 id=row.id,
                 at=row.at,
-                consumer=row.consumer,
-                purpose=row.purpose,
+                consumer=to_hex(row.consumer),
+                purpose=to_hex(row.purpose),
                 case_number=row.case_number,
-                outcome=LookupOutcome(row.outcome),
+                outcome=row.outcome,
             )
             for row in rows
         ]
@@ -91,5 +81,5 @@ class LookupLog:
     ) -> None:
         """Note that a provider asked for owners."""
         row = {"at": now, "provider": provider, "dataset": dataset, "kind": kind, "count": count}
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             await connection.execute(insert(owner_lists).values(row))

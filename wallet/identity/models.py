@@ -1,29 +1,36 @@
 """Bodies of requests and answers. Nothing that is refused is quoted: it may be personal."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic_core import core_schema
 
 from ledger.exchange import SignedLink
-from ledger.hexes import from_hex, to_hex
+from ledger.hexes import from_hex
 from ledger.plain_text import MOST_CASE_NUMBER, verify_case_number, verify_text
-from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object, record_to_object
-from wallet.identity.enrolment import WantedSigner
-from wallet.identity.lookups import Lookup
-from wallet.identity.people import Identity, Kind, make_identity
-from wallet.identity.recoveries import RecoveredSubject
-from wallet.identity.selection import KeepFor, SubjectRow
-from wallet.identity.texts import ProvenSigner
+from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object
+from wallet.identity.people import Identity, KeepFor, PersonKind, make_identity
 
-Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
-Bytes = Annotated[str, Field(pattern="^0x([0-9a-f]{2})*$", max_length=20_000)]
 _MOST_TEXT: Final = 500
+
+
+def _hex(pattern: str, most: int | None = None) -> GetPydanticSchema:
+    """Hex in the body, bytes in the model."""
+
+    def schema(_type: Any, _handler: Any) -> core_schema.CoreSchema:
+        text = core_schema.str_schema(pattern=pattern, max_length=most)
+        return core_schema.no_info_after_validator_function(from_hex, text)
+
+    return GetPydanticSchema(schema)
 
 
 def _plain(text: str) -> str:
     return verify_text("the text", text, _MOST_TEXT)
 
 
+Hash = Annotated[bytes, _hex("^0x[0-9a-f]{64}$")]
+Signer = Annotated[bytes, _hex("^0x([0-9a-f]{2}){20,1024}$")]
+Signature = Annotated[bytes, _hex("^0x([0-9a-f]{2})*$", 20_000)]
 ShortText = Annotated[str, Field(min_length=1, max_length=_MOST_TEXT), AfterValidator(_plain)]
 CaseNumber = Annotated[
     str, Field(min_length=1, max_length=MOST_CASE_NUMBER), AfterValidator(verify_case_number)
@@ -37,42 +44,34 @@ class _Body(BaseModel):
 class PersonBody(_Body):
     """Whom a request is about."""
 
-    kind: Kind
+    kind: PersonKind
     id_number: Annotated[str, Field(min_length=1, max_length=40)]
     name: Annotated[str, Field(min_length=1, max_length=200)]
 
     def identity(self) -> Identity:
-        """Return the identity, its number checked.
-
-        Raises:
-            IdentifierError: The number has not the kind's form.
-        """
+        """Return the identity; raises `IdentifierError` for a number not of the kind's form."""
         return make_identity(self.kind, self.id_number, self.name)
 
 
 class SignerBody(_Body):
     """A signer that proves itself."""
 
-    signer: Annotated[str, Field(pattern="^0x([0-9a-f]{2}){20,1024}$")]
-    signature: Bytes
+    signer: Signer
+    signature: Signature
     keep_for: Annotated[str, Field(pattern="^(any|one|0x[0-9a-f]{40})$")] = "any"
 
-    def proven(self) -> ProvenSigner:
-        """Return signer and signature."""
-        return ProvenSigner(from_hex(self.signer), from_hex(self.signature))
-
-    def wanted(self) -> WantedSigner:
-        """Return the signer and what its subject id is to be kept for."""
+    def kept_for(self) -> tuple[KeepFor, bytes | None]:
+        """Return the use that the signer's subject id is kept for, and the consumer that is named."""
         if self.keep_for.startswith("0x"):
-            return WantedSigner(self.proven(), KeepFor.CONSUMER, from_hex(self.keep_for))
-        return WantedSigner(self.proven(), KeepFor(self.keep_for), None)
+            return KeepFor.CONSUMER, from_hex(self.keep_for)
+        return KeepFor(self.keep_for), None
 
 
 Signers = Annotated[list[SignerBody], Field(min_length=1, max_length=64)]
 
 
-class CodeBody(PersonBody):
-    """An officer lets somebody enrol."""
+class OfficerBody(PersonBody):
+    """An officer acts for a person; alone, it lets somebody enrol."""
 
     identification: ShortText
     """What the officer looked at."""
@@ -91,39 +90,35 @@ class SubjectsBody(_Body):
     signers: Signers
 
 
-class RecoveryBody(PersonBody):
+class RecoveryBody(OfficerBody):
     """An officer replaces lost keys."""
 
-    identification: ShortText
     signers: Annotated[list[SignerBody], Field(min_length=1, max_length=256)]
 
 
-class ClosingBody(PersonBody):
+class ClosingBody(OfficerBody):
     """An officer closes stolen ids: those that are named, or all of the person's."""
 
-    identification: ShortText
     subjects: Annotated[list[Hash], Field(max_length=256)] = []
 
 
-class OpeningBody(PersonBody):
+class OpeningBody(OfficerBody):
     """An officer opens a closed id, with the word of its current key."""
 
-    identification: ShortText
     subject: Hash
     nonce: Hash
     deadline: Annotated[int, Field(ge=0, lt=1 << 40)]
-    signer: Annotated[str, Field(pattern="^0x([0-9a-f]{2}){20,1024}$")]
-    signature: Bytes
+    signer: Signer
+    signature: Signature
 
     def terms(self) -> SubjectOpening:
         """Return what the key signed."""
-        return SubjectOpening(from_hex(self.subject), from_hex(self.nonce), self.deadline)
+        return SubjectOpening(self.subject, self.nonce, self.deadline)
 
 
-class CorrectionBody(PersonBody):
+class CorrectionBody(OfficerBody):
     """An officer gives an id to whom it belongs, and ends all its links."""
 
-    identification: ShortText
     subject: Hash
 
 
@@ -145,30 +140,25 @@ class RenewalBody(_Body):
     """Somebody has a link and wants a new one that says the same."""
 
     link: dict[str, str | int | bool]
-    link_signature: Annotated[str, Field(pattern="^0x[0-9a-f]{130}$")]
+    link_signature: Annotated[bytes, _hex("^0x[0-9a-f]{130}$")]
 
     def signed(self) -> SignedLink:
-        """Return the link that is shown.
-
-        Raises:
-            TypedDataError: It has not the form of one.
-        """
-        link = record_from_object(SubjectLink, self.link)
-        return SignedLink(link, from_hex(self.link_signature))
+        """Return the link that is shown; raises `TypedDataError` if it has not the form of one."""
+        return SignedLink(record_from_object(SubjectLink, self.link), self.link_signature)
 
 
 class ChallengeBody(_Body):
     """A signer wants a session."""
 
-    signer: Annotated[str, Field(pattern="^0x([0-9a-f]{2}){20,1024}$")]
+    signer: Signer
 
 
 class SessionBody(_Body):
     """A signer answers a challenge."""
 
     challenge: Annotated[str, Field(max_length=5_000)]
-    signer: Annotated[str, Field(pattern="^0x([0-9a-f]{2}){20,1024}$")]
-    signature: Bytes
+    signer: Signer
+    signature: Signature
 
 
 class AuthorityAnswer(BaseModel):
@@ -181,7 +171,7 @@ class AuthorityAnswer(BaseModel):
 class CodeAnswer(BaseModel):
     """A code, shown once."""
 
-    code: str
+    code: Annotated[str, Field(repr=False)]
     expires_at: int
 
 
@@ -195,6 +185,12 @@ class SubjectAnswer(BaseModel):
     state: Literal["waiting", "registered"]
 
 
+class SubjectsAnswer(BaseModel):
+    """All subject ids of a person."""
+
+    subjects: list[SubjectAnswer]
+
+
 class EnrolmentAnswer(BaseModel):
     """An enrolment and its subject ids, in the order of the signers."""
 
@@ -202,20 +198,16 @@ class EnrolmentAnswer(BaseModel):
     subjects: list[SubjectAnswer]
 
 
-class SubjectsAnswer(BaseModel):
-    """All subject ids of a person."""
-
-    subjects: list[SubjectAnswer]
-
-
 class RecoveredAnswer(BaseModel):
-    """One subject id under recovery."""
+    """One subject id whose key is replaced."""
 
     subject: str
     new_signer: str
     state: str
     effective_at: int | None
+    """When the new key takes effect, seconds since 1970."""
     transaction: str | None
+    """Hash of the transaction that started it."""
 
 
 class RecoveryAnswer(BaseModel):
@@ -232,7 +224,7 @@ class ActAnswer(BaseModel):
 
 
 class HandleAnswer(BaseModel):
-    """A handle to an inbox."""
+    """An opaque handle to an inbox, and until when it leads there (seconds since 1970)."""
 
     handle: str
     expires_at: int
@@ -273,45 +265,5 @@ class ChallengeAnswer(BaseModel):
 class SessionAnswer(BaseModel):
     """A token for `Authorization: Bearer`."""
 
-    token: str
+    token: Annotated[str, Field(repr=False)]
     expires_at: int
-
-
-def show_link(signed: SignedLink) -> LinkAnswer:
-    """Show a link."""
-    return LinkAnswer(link=record_to_object(signed.link), link_signature=to_hex(signed.signature))
-
-
-def show_subject(row: SubjectRow) -> SubjectAnswer:
-    """Show a subject id."""
-    general = row.keep_for is not KeepFor.CONSUMER or row.consumer is None
-    return SubjectAnswer(
-        subject=to_hex(row.subject),
-        signer=to_hex(row.signer),
-        keep_for=row.keep_for.value if general else to_hex(row.consumer or b""),
-        consumer=None if row.consumer is None else to_hex(row.consumer),
-        state="registered" if row.state.value == "registered" else "waiting",
-    )
-
-
-def show_recovered(one: RecoveredSubject) -> RecoveredAnswer:
-    """Show a subject id under recovery."""
-    return RecoveredAnswer(
-        subject=to_hex(one.subject),
-        new_signer=to_hex(one.new_signer),
-        state=one.state.value,
-        effective_at=one.effective_at,
-        transaction=None if one.transaction is None else to_hex(one.transaction),
-    )
-
-
-def show_lookup(one: Lookup) -> LookupAnswer:
-    """Show a look-up."""
-    return LookupAnswer(
-        id=one.id,
-        at=one.at,
-        consumer=to_hex(one.consumer),
-        purpose=to_hex(one.purpose),
-        case_number=one.case_number,
-        outcome=one.outcome.value,
-    )

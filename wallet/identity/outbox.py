@@ -29,7 +29,7 @@ from ledger.signing import address_of
 from ledger.transactions import GAS_CAP, Transaction, sign_transaction
 from wallet.identity.database import Database
 from wallet.identity.errors import ChainUnavailableError, IdentityError
-from wallet.identity.selection import SubjectState
+from wallet.identity.people import SubjectState
 from wallet.identity.tables import subjects, transactions
 
 Note = Callable[[AsyncConnection, int], Awaitable[None]]
@@ -83,7 +83,7 @@ class Outbox:
         Raises:
             RevertError: The contract refuses it; nothing was sent.
             ChainUnavailableError: The node cannot be asked, or the call is on its way and not final.
-            DatabaseError: Nothing could be kept, so nothing was sent.
+            IdentityError: Nothing could be kept, so nothing was sent.
         """
         async with self._turn:
             try:

@@ -14,7 +14,7 @@ from hmac import digest as hmac
 from typing import Final
 
 from ledger.encoding import label, prefixed, sized
-from wallet.identity.people import Kind
+from wallet.identity.people import PersonKind
 
 _LABEL: Final = label("owner")
 
@@ -25,14 +25,10 @@ class OwnerKey:
     __slots__ = ("_secret",)
 
     def __init__(self, secret: bytes) -> None:
-        """Take the owner secret, 32 bytes.
-
-        Raises:
-            MalformedError: It has another length.
-        """
+        """Raises `MalformedError` for an owner secret that has not 32 bytes."""
         self._secret = sized("the owner secret", secret)
 
-    def owner(self, dataset: bytes, kind: Kind, number: str) -> bytes:
+    def owner(self, dataset: bytes, kind: PersonKind, number: str) -> bytes:
         """Return who somebody is in a dataset, 32 bytes.
 
         Args:

@@ -1,4 +1,4 @@
-"""People and enterprises as departments and consumers know them: a kind, a number, a name."""
+"""People and enterprises as departments and consumers know them, and the subject ids that they have."""
 
 import hmac
 import unicodedata
@@ -12,7 +12,7 @@ from ledger.identifiers import verify_credit_code, verify_resident_id
 _SPACES: Final = dict.fromkeys(map(ord, " \t\r\n\u3000\u00a0"))
 
 
-class Kind(StrEnum):
+class PersonKind(StrEnum):
     """By what somebody is known."""
 
     RESIDENT = "resident"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
 class Identity(msgspec.Struct, frozen=True):
     """Who somebody says to be, or is. Its `repr` shows nothing personal."""
 
-    kind: Kind
+    kind: PersonKind
     number: str
     """Checked and in its one form."""
     name: str
@@ -37,29 +37,57 @@ class Identity(msgspec.Struct, frozen=True):
         return [("kind", self.kind.value)]
 
     def has_name(self, name: str) -> bool:
-        """Tell whether this is the name, in constant time."""
+        """Compare the name in constant time."""
         return hmac.compare_digest(self.name.encode(), name.encode())
 
 
-def make_identity(kind: Kind, number: str, name: str) -> Identity:
-    """Return an identity after checking the number's form.
-
-    Raises:
-        IdentifierError: The number is not one of this kind.
-    """
+def make_identity(kind: PersonKind, number: str, name: str) -> Identity:
+    """Return an identity; raises `IdentifierError` for a number that is not one of this kind."""
     return Identity(kind, canonical_number(kind, number), canonical_name(name))
 
 
-def canonical_number(kind: Kind, number: str) -> str:
-    """Return a number in its one form.
-
-    Raises:
-        IdentifierError: It is not one of this kind.
-    """
-    check = verify_resident_id if kind is Kind.RESIDENT else verify_credit_code
+def canonical_number(kind: PersonKind, number: str) -> str:
+    """Return a number in its one form; raises `IdentifierError` if it is not one of this kind."""
+    check = verify_resident_id if kind is PersonKind.RESIDENT else verify_credit_code
     return check(number)
 
 
 def canonical_name(name: str) -> str:
     """Return a name without blanks, in Unicode's NFKC form: 欧阳　娜娜 is 欧阳娜娜."""
     return unicodedata.normalize("NFKC", name).translate(_SPACES)
+
+
+class KeepFor(StrEnum):
+    """What a person keeps a subject id for."""
+
+    ANY = "any"
+    """For every consumer that has none of its own: the general id."""
+    ONE = "one"
+    """For one consumer: the first that looks the person up, from then on for that one only."""
+    CONSUMER = "consumer"
+    """For the consumer that the person named."""
+
+
+class SubjectState(StrEnum):
+    """How far the registration of a subject id has come."""
+
+    WAITING = "waiting"
+    """Not sent to the chain yet."""
+    SENT = "sent"
+    """In a transaction that is not final yet."""
+    REGISTERED = "registered"
+
+
+class SubjectRow(msgspec.Struct, frozen=True):
+    """A subject id of a person."""
+
+    subject: bytes
+    person: int
+    signer: bytes
+    """ERC-7913 bytes, as the chain has them."""
+    keep_for: KeepFor
+    consumer: bytes | None
+    """Whom it is kept for, once that is known."""
+    state: SubjectState
+    closed: bool = False
+    """Closed on chain: stolen, and opened by its key and this authority only."""

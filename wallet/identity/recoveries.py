@@ -1,7 +1,7 @@
 """Replacing lost keys: an officer identifies the person, the chain freezes the ids and waits.
 
 The new keys take effect after the deployment's delay unless the old one vetoes; this service completes
-them then. What is started is in the database before it is on the chain, and goes on after a crash.
+them then. Each start is in the database before it is on the chain, and goes on after a crash.
 """
 
 import asyncio
@@ -12,26 +12,27 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import contracts, queries
 from ledger.contracts import ContractCall
 from ledger.errors import LedgerError
+from ledger.hexes import to_hex
 from ledger.logs import get_logger
 from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc, RpcError
 from wallet.identity.database import Database
 from wallet.identity.errors import (
+    RECOVERY_PENDING,
+    SIGNERS_MISSING,
     ChainUnavailableError,
     IdentityError,
-    RecoveryPendingError,
-    SignersMissingError,
 )
+from wallet.identity.models import RecoveredAnswer
 from wallet.identity.outbox import Outbox
-from wallet.identity.selection import SubjectRow, SubjectState
-from wallet.identity.store import Person, Store
+from wallet.identity.people import SubjectState
+from wallet.identity.store import Order, Person, Store
 from wallet.identity.tables import recovered, recoveries, transactions
 from wallet.identity.watching import RecoveryState, Watcher
 
@@ -41,29 +42,8 @@ _OPEN: Final = (RecoveryState.WAITING.value, RecoveryState.PENDING.value)
 _log = get_logger()
 
 
-class RecoveredSubject(msgspec.Struct, frozen=True):
-    """One subject id whose key is replaced."""
-
-    subject: bytes
-    new_signer: bytes
-    state: RecoveryState
-    effective_at: int | None
-    """When the new key takes effect, seconds since 1970."""
-    transaction: bytes | None
-    """Hash of the transaction that started it."""
-
-
 class Recoveries:
-    """Starts and completes recoveries.
-
-    Args:
-        database: Holds them.
-        store: Holds the subjects.
-        outbox: Carries out the transactions.
-        watcher: Sees what became of them.
-        rpc: The authority's node.
-        spread: Seconds over which the recoveries of one person's ids are started.
-    """
+    """Starts and completes recoveries; those of one person's ids are started within `spread` seconds."""
 
     def __init__(
         self,
@@ -72,7 +52,6 @@ class Recoveries:
         outbox: Outbox,
         watcher: Watcher,
         rpc: AsyncRpc,
-        *,
         spread: float,
     ) -> None:
         self._database = database
@@ -83,53 +62,53 @@ class Recoveries:
         self._spread = spread
         self._wanted = asyncio.Event()
 
-    async def start(
-        self,
-        person: Person,
-        signers: Sequence[bytes],
-        *,
-        officer: bytes,
-        identification: str,
-        now: int,
-    ) -> str:
+    async def start(self, person: Person, signers: Sequence[bytes], order: Order) -> str:
         """Note that all of a person's ids get new signers, in the order of the ids; return the id.
 
         Raises:
-            SignersMissingError: There are more or fewer signers than ids.
-            SignerInUseError: A signer belongs to a subject already.
-            RecoveryPendingError: A recovery is under way.
+            IdentityError: There are more or fewer signers than ids, a signer belongs to a subject already, or a
+                recovery is under way.
         """
-        subjects = await self._registered(person)
+        subjects = [
+            row.subject
+            for row in await self._store.subjects_of(person.id)
+            if row.state is SubjectState.REGISTERED and not row.closed
+        ]
         if len(signers) != len(subjects):
-            raise SignersMissingError(
-                f"the person has {len(subjects)} subject ids: {len(subjects)} signers are needed"
+            raise IdentityError(
+                SIGNERS_MISSING,
+                f"the person has {len(subjects)} subject ids: {len(subjects)} signers are needed",
             )
         await self._store.check_signers(signers)
         recovery = secrets.token_urlsafe(32)
-        rows = [
-            {
-                "recovery": recovery,
-                "subject": one.subject,
-                "new_signer": signer,
-                "state": RecoveryState.WAITING.value,
-            }
-            for one, signer in zip(subjects, signers, strict=True)
-        ]
         head = {
             "id": recovery,
             "person": person.id,
-            "officer": officer,
-            "identification": identification,
-            "created_at": now,
+            "officer": order.officer,
+            "identification": order.identification,
+            "created_at": order.at,
         }
+        rows = [
+            {
+                "recovery": recovery,
+                "subject": subject,
+                "new_signer": signer,
+                "state": RecoveryState.WAITING.value,
+            }
+            for subject, signer in zip(subjects, signers, strict=True)
+        ]
+        begun = select(recovered.c.id).where(
+            recovered.c.subject.in_(subjects), recovered.c.state.in_(_OPEN)
+        )
         async with self._database.begin() as connection:
-            await self._check_none_open(connection, [one.subject for one in subjects])
+            if (await connection.execute(begun.limit(1))).first() is not None:
+                raise IdentityError(RECOVERY_PENDING, "a recovery of this person is under way")
             await connection.execute(insert(recoveries).values(head))
             await connection.execute(insert(recovered), rows)
         self._wanted.set()
         return recovery
 
-    async def of(self, recovery: str) -> list[RecoveredSubject]:
+    async def of(self, recovery: str) -> list[RecoveredAnswer]:
         """Return how a recovery stands; nothing for an unknown one."""
         query = (
             select(recovered, transactions.c.hash)
@@ -140,21 +119,25 @@ class Recoveries:
         async with self._database.begin() as connection:
             rows = (await connection.execute(query)).all()
         return [
-            RecoveredSubject(
-                row.subject, row.new_signer, RecoveryState(row.state), row.effective_at, row.hash
+            RecoveredAnswer(
+                subject=to_hex(row.subject),
+                new_signer=to_hex(row.new_signer),
+                state=row.state,
+                effective_at=row.effective_at,
+                transaction=None if row.hash is None else to_hex(row.hash),
             )
             for row in rows
         ]
 
-    async def wait(self, recovery: str, patience: float) -> list[RecoveredSubject]:
-        """Return how a recovery stands once all of it is on chain, or patience is over."""
+    async def wait(self, recovery: str, patience: float) -> list[RecoveredAnswer]:
+        """Return how a recovery stands once all of it is on chain, or `patience` seconds are over."""
         loop = asyncio.get_running_loop()
         until = loop.time() + patience
         while True:
-            found = await self.of(recovery)
-            begun = all(one.state is not RecoveryState.WAITING for one in found)
+            answers = await self.of(recovery)
+            begun = all(each.state != RecoveryState.WAITING for each in answers)
             if begun or loop.time() >= until:
-                return found
+                return answers
             await asyncio.sleep(_LOOK_AGAIN)
 
     async def run(self) -> None:
@@ -185,7 +168,7 @@ class Recoveries:
             mine = select(recovered.c.recovery, recovered.c.subject).where(
                 recovered.c.recovery.in_({row.recovery for row in rows})
             )
-            ids = [(one.recovery, one.subject) for one in await connection.execute(mine)]
+            ids = [(row.recovery, row.subject) for row in await connection.execute(mine)]
         starts = start_times(ids, self._spread)
         now = await self._chain_time() if rows else 0
         for row in sorted(rows, key=lambda row: starts[row.recovery, row.subject]):
@@ -213,31 +196,14 @@ class Recoveries:
         except RevertError as error:
             _log.warning("recovery_refused", reason=error.revert.name, starts=starts)
             # A completion that is refused was vetoed or completed by somebody: the watcher sees it.
-            if starts:
-                await self._refuse(row)
-
-    async def _refuse(self, row: int) -> None:
-        """Note that the chain does not take a recovery, unless it already has it."""
-        waiting = (recovered.c.id == row) & (recovered.c.state == RecoveryState.WAITING.value)
-        await self._watcher.step()
-        async with self._database.begin() as connection:
-            await connection.execute(
-                update(recovered).where(waiting).values(state=RecoveryState.REFUSED.value)
-            )
-
-    async def _registered(self, person: Person) -> list[SubjectRow]:
-        found = await self._store.subjects_of(person.id)
-        registered = SubjectState.REGISTERED
-        return [one for one in found if one.state is registered and not one.closed]
-
-    async def _check_none_open(
-        self, connection: AsyncConnection, subjects: Sequence[bytes]
-    ) -> None:
-        query = select(recovered.c.id).where(
-            recovered.c.subject.in_(subjects), recovered.c.state.in_(_OPEN)
-        )
-        if (await connection.execute(query.limit(1))).first() is not None:
-            raise RecoveryPendingError("a recovery of this person is under way")
+            if not starts:
+                return
+            # Unless the chain has it already, which the watcher would see now.
+            await self._watcher.step()
+            waiting = (recovered.c.id == row) & (recovered.c.state == RecoveryState.WAITING.value)
+            refused = update(recovered).where(waiting).values(state=RecoveryState.REFUSED.value)
+            async with self._database.begin() as connection:
+                await connection.execute(refused)
 
     async def _chain_time(self) -> int:
         try:
@@ -269,4 +235,4 @@ def start_times(
     first: dict[str, float] = {}
     for (recovery, _), place in drawn.items():
         first[recovery] = min(place, first.get(recovery, place))
-    return {one: 0.0 if place == first[one[0]] else place * spread for one, place in drawn.items()}
+    return {key: 0.0 if place == first[key[0]] else place * spread for key, place in drawn.items()}

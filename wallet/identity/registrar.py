@@ -18,7 +18,7 @@ from ledger.logs import get_logger
 from wallet.identity.database import Database
 from wallet.identity.errors import IdentityError
 from wallet.identity.outbox import Outbox
-from wallet.identity.selection import SubjectState
+from wallet.identity.people import SubjectState
 from wallet.identity.tables import subjects
 
 MOST_AT_ONCE: Final = 100

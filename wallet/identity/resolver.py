@@ -1,104 +1,91 @@
 """The resolver: a consumer that knows a customer by name and number is led to the person's inbox."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 from wallet.identity.chain import ChainDesk
 from wallet.identity.errors import (
-    GatewayUnavailableError,
-    NoMatchError,
-    NotEnrolledError,
-    RecoveryPendingError,
+    GATEWAY_UNAVAILABLE,
+    NO_MATCH,
+    NOT_ENROLLED,
+    RECOVERY_PENDING,
+    IdentityError,
 )
-from wallet.identity.handles import Gateway, Handle
+from wallet.identity.handles import Gateway
 from wallet.identity.lookups import LookupLog, LookupOutcome
-from wallet.identity.people import Identity
-from wallet.identity.selection import KeepFor, SubjectRow, choose
+from wallet.identity.models import HandleAnswer
+from wallet.identity.people import Identity, KeepFor, SubjectRow
+from wallet.identity.selection import choose
 from wallet.identity.store import Person, Store
 
+_OUTCOMES: Final = {
+    NO_MATCH: LookupOutcome.NO_MATCH,
+    NOT_ENROLLED: LookupOutcome.NOT_ENROLLED,
+    RECOVERY_PENDING: LookupOutcome.RECOVERY_PENDING,
+    GATEWAY_UNAVAILABLE: LookupOutcome.UNAVAILABLE,
+}
 
+
+@dataclass(frozen=True, slots=True)
 class Resolver:
-    """Looks people up for consumers. Every look-up is on disk before it is answered.
+    """Looks people up for consumers. Every look-up is on disk before it is answered."""
 
-    Args:
-        store: People and subject ids.
-        log: Where look-ups are noted.
-        chain: Says who is a consumer, and whether a subject is under recovery.
-        gateway: Gives the handles.
-        clock: The present, seconds since 1970.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        log: LookupLog,
-        chain: ChainDesk,
-        gateway: Gateway,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._log = log
-        self._chain = chain
-        self._gateway = gateway
-        self._clock = clock
+    store: Store
+    log: LookupLog
+    chain: ChainDesk
+    gateway: Gateway
+    clock: Callable[[], float]
+    """The present, seconds since 1970."""
 
     async def resolve(
         self, consumer: bytes, wanted: Identity, purpose: bytes, case_number: str
-    ) -> Handle:
+    ) -> HandleAnswer:
         """Return a handle to the inbox of the subject id that the person keeps for the consumer.
 
         Args:
-            consumer: Who asks, authenticated.
+            consumer: Who asks, authenticated and admitted.
             wanted: Whom.
             purpose: Id of the purpose, 32 bytes.
             case_number: The consumer's own, shown to the person.
 
         Raises:
-            NotAdmittedError: It is no active consumer.
-            UnknownOnChainError: There is no such purpose.
-            NoMatchError: Nobody has this number and this name.
-            NotEnrolledError: The person has no subject id for this consumer.
-            RecoveryPendingError: The person's key is being replaced.
-            ChainUnavailableError, GatewayUnavailableError, DatabaseError: Not now.
+            IdentityError: Of kind UNKNOWN_ON_CHAIN (the purpose), NO_MATCH, NOT_ENROLLED, RECOVERY_PENDING,
+                or not now: GATEWAY_UNAVAILABLE, CHAIN_UNAVAILABLE, DATABASE_UNAVAILABLE.
         """
-        await self._chain.verify_consumer(consumer)
-        await self._chain.verify_purpose(purpose)
-        person = await self._store.person(wanted.kind, wanted.number)
+        await self.chain.verify_consumer(consumer)
+        await self.chain.verify_purpose(purpose)
+        person = await self.store.person(wanted.kind, wanted.number)
         noted = None if person is None else person.id
-        now = int(self._clock())
-        lookup = await self._log.note(noted, consumer, purpose, case_number, now)
+        lookup = await self.log.note(noted, consumer, purpose, case_number, int(self.clock()))
         try:
             handle = await self._answer(consumer, wanted, person)
-        except NoMatchError:
-            await self._log.settle(lookup, LookupOutcome.NO_MATCH)
+        except IdentityError as error:
+            if error.kind in _OUTCOMES:
+                await self.log.settle(lookup, _OUTCOMES[error.kind])
             raise
-        except NotEnrolledError:
-            await self._log.settle(lookup, LookupOutcome.NOT_ENROLLED)
-            raise
-        except RecoveryPendingError:
-            await self._log.settle(lookup, LookupOutcome.RECOVERY_PENDING)
-            raise
-        except GatewayUnavailableError:
-            await self._log.settle(lookup, LookupOutcome.UNAVAILABLE)
-            raise
-        await self._log.settle(lookup, LookupOutcome.HANDLE)
+        await self.log.settle(lookup, LookupOutcome.HANDLE)
         return handle
 
-    async def _answer(self, consumer: bytes, wanted: Identity, person: Person | None) -> Handle:
+    async def _answer(
+        self, consumer: bytes, wanted: Identity, person: Person | None
+    ) -> HandleAnswer:
         # One answer for a wrong name and for an unknown number: numbers cannot be tried out.
         if person is None or not person.identity.has_name(wanted.name):
-            raise NoMatchError("nobody has this number and this name")
+            raise IdentityError(NO_MATCH, "nobody has this number and this name")
         chosen = await self._choose(person, consumer)
-        if (await self._chain.subject(chosen.subject)).recovery_at:
-            raise RecoveryPendingError("the person's key is being replaced")
-        return await self._gateway.handle_for(chosen.subject)
+        if (await self.chain.subject(chosen.subject)).recovery_at:
+            raise IdentityError(RECOVERY_PENDING, "the person's key is being replaced")
+        return await self.gateway.handle_for(chosen.subject)
 
     async def _choose(self, person: Person, consumer: bytes) -> SubjectRow:
         while True:
-            chosen = choose(await self._store.subjects_of(person.id), consumer)
+            chosen = choose(await self.store.subjects_of(person.id), consumer)
             if chosen is None:
-                raise NotEnrolledError("the person has no subject id that this consumer could ask")
+                detail = "the person has no subject id that this consumer could ask"
+                raise IdentityError(NOT_ENROLLED, detail)
             if chosen.keep_for is not KeepFor.ONE or chosen.consumer == consumer:
                 return chosen
-            if await self._store.keep_for(chosen.subject, consumer):
+            if await self.store.keep_for(chosen.subject, consumer):
                 return chosen
             # Another consumer was faster: choose again.

@@ -31,7 +31,7 @@ from wallet.service.authentication import Authenticator
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How often; see the settings of the same names."""
+    """Rates; see the settings of the same names."""
 
     renewals: RateLimit
     resolutions: RateLimit
@@ -74,10 +74,9 @@ def put_together(
     http: httpx.AsyncClient,
     clock: Callable[[], float],
 ) -> Services:
-    """Return the parts."""
+    """Return the parts; `rpc` is the authority's node, `http` leads to the gateway."""
     chain_id, finality = deployment.chain_id, Finality.parse(settings.finality)
-    store, lookups = Store(database), LookupLog(database)
-    chain = ChainDesk(rpc, deployment)
+    store, lookups, chain = Store(database), LookupLog(database), ChainDesk(rpc, deployment)
     outbox = Outbox(
         database,
         rpc,
@@ -89,7 +88,11 @@ def put_together(
     watcher = Watcher(database, rpc, deployment, finality=finality, poll=settings.poll)
     registrar = Registrar(database, outbox, settings.batch_seconds)
     texts = Texts(chain_id, keys.address, {deployment.webauthn_verifier})
-    gateway = Gateway(http, chain_id=chain_id, private_key=keys.account, clock=clock)
+    gateway = Gateway(http, chain_id, keys.account, clock)
+
+    def limit(amount: int, seconds: int) -> RateLimit:
+        return RateLimit(amount / seconds, amount, clock=clock)
+
     return Services(
         settings=settings,
         deployment=deployment,
@@ -101,30 +104,19 @@ def put_together(
         outbox=outbox,
         watcher=watcher,
         registrar=registrar,
-        enrolments=Enrolments(
-            store, registrar, texts, code_seconds=settings.code_seconds, clock=clock
-        ),
+        enrolments=Enrolments(store, registrar, texts, settings.code_seconds, clock),
         counter=Counter(store, outbox, watcher),
-        recoveries=Recoveries(
-            database, store, outbox, watcher, rpc, spread=settings.recovery_spread
-        ),
+        recoveries=Recoveries(database, store, outbox, watcher, rpc, settings.recovery_spread),
         resolver=Resolver(store, lookups, chain, gateway, clock),
         sessions=Sessions(texts, keys.address, clock),
         texts=texts,
-        limits=_limits(settings, clock),
+        limits=Limits(
+            renewals=limit(settings.renewals_per_hour, 3600),
+            resolutions=limit(settings.resolutions_per_minute, 60),
+            misses=limit(settings.misses_per_hour, 3600),
+            owners=limit(settings.owners_per_minute, 60),
+            subjects=limit(settings.links_per_minute, 60),
+        ),
         authenticator=Authenticator(chain_id, settings.known_as, clock),
         clock=clock,
-    )
-
-
-def _limits(settings: IdentitySettings, clock: Callable[[], float]) -> Limits:
-    def limit(amount: int, seconds: int) -> RateLimit:
-        return RateLimit(amount / seconds, amount, clock=clock)
-
-    return Limits(
-        renewals=limit(settings.renewals_per_hour, 3600),
-        resolutions=limit(settings.resolutions_per_minute, 60),
-        misses=limit(settings.misses_per_hour, 3600),
-        owners=limit(settings.owners_per_minute, 60),
-        subjects=limit(settings.links_per_minute, 60),
     )

@@ -11,8 +11,6 @@ from functools import partial
 from hashlib import sha256
 from typing import Final
 
-import msgspec
-
 from ledger.challenges import Asker, ChallengeError, session_text
 from ledger.service.challenge_proofs import (
     KEY_BYTES,
@@ -20,32 +18,17 @@ from ledger.service.challenge_proofs import (
     ChallengeProofs,
     ProvenChallenge,
 )
-from wallet.identity.errors import NotASubjectError, PossessionError
-from wallet.identity.texts import ProvenSigner, Texts
+from wallet.identity.errors import NOT_A_SUBJECT, POSSESSION_UNPROVEN, IdentityError
+from wallet.identity.models import SessionAnswer
+from wallet.identity.texts import Texts
 
 SESSION_SECONDS: Final = 900
 _SESSIONS_OF_ONE: Final = 10
 """Of one signer at once; its own oldest goes first."""
 
 
-class Session(msgspec.Struct, frozen=True):
-    """A token, and until when it counts."""
-
-    token: str
-    expires_at: int
-
-    def __repr__(self) -> str:
-        return "<Session, not shown>"
-
-
 class Sessions:
-    """Hands out challenges and tokens.
-
-    Args:
-        texts: Checks what is signed.
-        authority: Address of the identity authority.
-        clock: The present, seconds since 1970.
-    """
+    """Hands out challenges and tokens; `authority` is the authority's address, `clock` in seconds since 1970."""
 
     def __init__(self, texts: Texts, authority: bytes, clock: Callable[[], float]) -> None:
         self._texts = texts
@@ -63,20 +46,20 @@ class Sessions:
         form = partial(session_text, asker, self._authority)
         return self._proofs.make(asker.signer, int(self._clock()), form)
 
-    def verify(self, text: str, proven: ProvenSigner) -> bytes:
+    def verify(self, text: str, signer: bytes, signature: bytes) -> bytes:
         """Return the signer of a challenge, which is used up only when a session begins.
 
         Raises:
-            PossessionError: It was not given to this signer, is used, too old or wrongly signed.
+            IdentityError: It was not given to this signer, is used, too old or wrongly signed.
         """
-        self._unused(text, proven.signer)
-        return self._texts.verify(text, proven)
+        self._unused(text, signer)
+        return self._texts.verify(text, signer, signature)
 
-    def begin(self, text: str, signer: bytes) -> Session:
+    def begin(self, text: str, signer: bytes) -> SessionAnswer:
         """Return a session for a subject's signer, whose challenge was verified; it is used up.
 
         Raises:
-            PossessionError: It was used meanwhile.
+            IdentityError: It was used meanwhile.
         """
         challenge = self._unused(text, signer)
         self._used[challenge.nonce] = challenge.expires_at
@@ -87,17 +70,13 @@ class Sessions:
             oldest = next(iter(mine))
             del mine[oldest], self._signers[oldest]
         mine[_digest(token)], self._signers[_digest(token)] = expires_at, signer
-        return Session(token, expires_at)
+        return SessionAnswer(token=token, expires_at=expires_at)
 
     def signer(self, token: str) -> bytes:
-        """Return whose session a token is.
-
-        Raises:
-            NotASubjectError: There is none, or it is over.
-        """
+        """Return whose session a token is; raises `IdentityError` if there is none, or it is over."""
         signer = self._signers.get(_digest(token), b"")
         if self._sessions.get(signer, {}).get(_digest(token), 0) <= self._clock():
-            raise NotASubjectError("there is no such session, or it is over")
+            raise IdentityError(NOT_A_SUBJECT, "there is no such session, or it is over")
         return signer
 
     def _unused(self, text: str, signer: bytes) -> ProvenChallenge:
@@ -106,13 +85,13 @@ class Sessions:
         try:
             challenge = self._proofs.verify(text, signer, now)
         except ChallengeError as error:
-            raise PossessionError(str(error)) from error
+            raise IdentityError(POSSESSION_UNPROVEN, str(error)) from error
         if challenge.nonce in self._used:
-            raise PossessionError("this challenge was used")
+            raise IdentityError(POSSESSION_UNPROVEN, "this challenge was used")
         return challenge
 
     def _forget(self, now: int) -> None:
-        """Forget what is over; all of it was answered rightly, oldest first."""
+        # All of it was answered rightly, oldest first.
         while self._used and self._used[next(iter(self._used))] <= now:
             del self._used[next(iter(self._used))]
         for digest, signer in list(self._signers.items()):

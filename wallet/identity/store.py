@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wallet.identity.database import Database
 from wallet.identity.errors import (
-    EnrolmentRefusedError,
-    SignerInUseError,
-    TooManySubjectsError,
+    ENROLMENT_REFUSED,
+    SIGNER_IN_USE,
+    TOO_MANY_SUBJECTS,
+    IdentityError,
 )
-from wallet.identity.people import Identity, Kind
-from wallet.identity.selection import KeepFor, SubjectRow, SubjectState
+from wallet.identity.people import Identity, KeepFor, PersonKind, SubjectRow, SubjectState
 from wallet.identity.tables import (
     codes,
     enrolments,
@@ -60,23 +60,27 @@ class WantedSubject(msgspec.Struct, frozen=True):
     consumer: bytes | None
 
 
-class Code(msgspec.Struct, frozen=True):
-    """A one-time code as it is kept: only its digest."""
+class Order(msgspec.Struct, frozen=True):
+    """Which officer ordered an act, on what ground, and when (seconds since 1970)."""
 
-    digest: bytes
     officer: bytes
     identification: str
-    created_at: int
+    at: int
+
+
+class Code(msgspec.Struct, frozen=True):
+    """A one-time code as it is stored: only its digest."""
+
+    digest: bytes
+    order: Order
     expires_at: int
 
 
 class Store:
-    """What the identity authority knows of people."""
+    """The identity authority's knowledge of people."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    # The registers
 
     async def import_people(self, entries: Iterable[RegisterEntry]) -> int:
         """Take over a register; who is there already gets the name that the file has.
@@ -84,13 +88,13 @@ class Store:
         If we crash here, a part of the file was taken over: import it again.
         """
         source, count = iter(entries), 0
-        while some := list(islice(source, _ROWS_AT_ONCE)):
+        while rows := list(islice(source, _ROWS_AT_ONCE)):
             async with self._database.begin() as connection:
-                await _put_people(connection, some)
-            count += len(some)
+                await _put_people(connection, rows)
+            count += len(rows)
         return count
 
-    async def person(self, kind: Kind, number: str) -> Person | None:
+    async def person(self, kind: PersonKind, number: str) -> Person | None:
         """Return who has a number."""
         query = select(people.c.id, people.c.name).where(
             people.c.kind == kind.value, people.c.number == number
@@ -104,9 +108,7 @@ class Store:
         query = select(people).where(people.c.id == person)
         async with self._database.begin() as connection:
             found = (await connection.execute(query)).one()
-        return Person(found.id, Identity(Kind(found.kind), found.number, found.name))
-
-    # Enrolment
+        return Person(found.id, Identity(PersonKind(found.kind), found.number, found.name))
 
     async def issue_code(self, person: int, code: Code) -> None:
         """Keep a code's digest; codes that were issued to the person before are worth nothing."""
@@ -114,15 +116,13 @@ class Store:
         row = {
             "digest": code.digest,
             "person": person,
-            "officer": code.officer,
-            "identification": code.identification,
-            "created_at": code.created_at,
+            "officer": code.order.officer,
+            "identification": code.order.identification,
+            "created_at": code.order.at,
             "expires_at": code.expires_at,
         }
         async with self._database.begin() as connection:
-            await connection.execute(
-                update(codes).where(earlier).values(expires_at=code.created_at)
-            )
+            await connection.execute(update(codes).where(earlier).values(expires_at=code.order.at))
             await connection.execute(insert(codes).values(row))
 
     async def check_code(self, person: int, digest: bytes, now: int) -> str | None:
@@ -135,7 +135,7 @@ class Store:
             The enrolment that the code was used for already; None for a fresh one.
 
         Raises:
-            EnrolmentRefusedError: It is not the person's, or too old.
+            IdentityError: It is not the person's, or too old.
         """
         query = select(codes).where(codes.c.person == person, codes.c.digest == digest)
         async with self._database.begin() as connection:
@@ -144,7 +144,7 @@ class Store:
                 return str(found.enrolment)
             if found is not None and found.expires_at > now:
                 return None
-        raise EnrolmentRefusedError("name, number and code do not belong together")
+        raise IdentityError(ENROLMENT_REFUSED, "name, number and code do not belong together")
 
     async def enrol(
         self,
@@ -158,20 +158,37 @@ class Store:
         """Keep the subject ids that are to be registered, and use up the code.
 
         Raises:
-            EnrolmentRefusedError: The code was used meanwhile.
-            SignerInUseError: A signer belongs to a subject already.
-            TooManySubjectsError: The person would have more than `MOST_SUBJECTS`.
+            IdentityError: The code was used meanwhile, a signer belongs to a subject already, or the person
+                would have more than `MOST_SUBJECTS`.
         """
         row = {"id": enrolment, "person": person, "created_at": now}
         async with self._database.begin() as connection:
             await connection.execute(insert(enrolments).values(row))
             if code is not None:
-                await _use_code(connection, code, enrolment)
-            await _check_signers(connection, [one.signer for one in wanted])
+                unused = and_(codes.c.digest == code, codes.c.enrolment.is_(None))
+                used = update(codes).where(unused).values(enrolment=enrolment)
+                if (await connection.execute(used)).rowcount != 1:
+                    detail = "name, number and code do not belong together"
+                    raise IdentityError(ENROLMENT_REFUSED, detail)
+            await _check_signers(connection, [each.signer for each in wanted])
             count = select(func.count()).where(subjects.c.person == person)
             if (await connection.execute(count)).scalar_one() + len(wanted) > MOST_SUBJECTS:
-                raise TooManySubjectsError(f"a person has at most {MOST_SUBJECTS} subject ids")
-            rows = [_subject_row(one, person, enrolment) for one in wanted]
+                detail = f"a person has at most {MOST_SUBJECTS} subject ids"
+                raise IdentityError(TOO_MANY_SUBJECTS, detail)
+            rows = [
+                {
+                    "subject": each.subject,
+                    "person": person,
+                    "enrolment": enrolment,
+                    "signer": each.signer,
+                    "signer_since": 0,
+                    "keep_for": each.keep_for.value,
+                    "consumer": each.consumer,
+                    "closed": False,
+                    "state": SubjectState.WAITING.value,
+                }
+                for each in wanted
+            ]
             await connection.execute(insert(subjects), rows)
 
     async def subjects_of_enrolment(self, enrolment: str) -> list[SubjectRow]:
@@ -192,8 +209,6 @@ class Store:
         async with self._database.begin() as connection:
             sent_at, wanted, sent = (await connection.execute(query)).one()
         return int(sent_at) if wanted and sent == wanted else None
-
-    # Subjects
 
     async def subjects_of(self, person: int) -> list[SubjectRow]:
         """Return all subject ids of a person, oldest first."""
@@ -228,11 +243,7 @@ class Store:
         return result.rowcount == 1
 
     async def check_signers(self, signers: Sequence[bytes]) -> None:
-        """Check that no subject has, or is about to get, one of these signers.
-
-        Raises:
-            SignerInUseError: One has, or one is named twice.
-        """
+        """Raises `IdentityError` if a subject has, or is about to get, one of them, or one is named twice."""
         async with self._database.begin() as connection:
             await _check_signers(connection, signers)
 
@@ -243,7 +254,7 @@ class Store:
 
 
 async def _put_people(connection: AsyncConnection, entries: Sequence[RegisterEntry]) -> None:
-    rows = {(one.identity.kind.value, one.identity.number): one for one in entries}
+    rows = {(entry.identity.kind.value, entry.identity.number): entry for entry in entries}
     kinds = {kind for kind, _ in rows}
     for kind in kinds:
         numbers = [number for its_kind, number in rows if its_kind == kind]
@@ -267,34 +278,15 @@ async def _put_people(connection: AsyncConnection, entries: Sequence[RegisterEnt
         await connection.execute(insert(people), fresh)
 
 
-async def _use_code(connection: AsyncConnection, code: bytes, enrolment: str) -> None:
-    unused = and_(codes.c.digest == code, codes.c.enrolment.is_(None))
-    used = await connection.execute(update(codes).where(unused).values(enrolment=enrolment))
-    if used.rowcount != 1:
-        raise EnrolmentRefusedError("name, number and code do not belong together")
-
-
 async def _check_signers(connection: AsyncConnection, signers: Sequence[bytes]) -> None:
     if len(set(signers)) != len(signers):
-        raise SignerInUseError("a signer is named twice: each subject id has one of its own")
+        raise IdentityError(
+            SIGNER_IN_USE, "a signer is named twice: each subject id has one of its own"
+        )
     for column in (subjects.c.signer, recovered.c.new_signer):
         found = await connection.execute(select(column).where(column.in_(signers)).limit(1))
         if found.first() is not None:
-            raise SignerInUseError("a signer belongs to a subject already")
-
-
-def _subject_row(wanted: WantedSubject, person: int, enrolment: str) -> dict[str, object]:
-    return {
-        "subject": wanted.subject,
-        "person": person,
-        "enrolment": enrolment,
-        "signer": wanted.signer,
-        "signer_since": 0,
-        "keep_for": wanted.keep_for.value,
-        "consumer": wanted.consumer,
-        "closed": False,
-        "state": SubjectState.WAITING.value,
-    }
+            raise IdentityError(SIGNER_IN_USE, "a signer belongs to a subject already")
 
 
 def _subject(row: Row[tuple[object, ...]]) -> SubjectRow:

@@ -1,4 +1,4 @@
-"""What signers sign to prove that a person has them, and checking it.
+"""The texts that signers sign to prove that a person has them, and checking it.
 
 The text is signed as EIP-191 `personal_sign` signs it; a passkey signs its digest as a challenge. It
 names the chain, the authority and what it is for, so it is worth nothing anywhere else. What is signed
@@ -8,20 +8,10 @@ for a session stands in `ledger.challenges`: a wallet does not make that text, i
 from collections.abc import Container
 from typing import Final
 
-import msgspec
-
 from ledger.errors import SigningError
 from ledger.hexes import to_hex
 from ledger.signing import personal_digest, verify_signer
-from wallet.identity.errors import PossessionError
-
-
-class ProvenSigner(msgspec.Struct, frozen=True):
-    """A signer (ERC-7913 bytes) and its signature."""
-
-    signer: bytes
-    signature: bytes
-
+from wallet.identity.errors import POSSESSION_UNPROVEN, IdentityError
 
 ENROLMENT: Final = ("enrolment", "code")
 SUBJECTS: Final = ("subjects", "subject")
@@ -43,20 +33,20 @@ class Texts:
         self._lines = f"chain {chain_id}\nauthority {to_hex(authority)}"
         self._verifiers = webauthn_verifiers
 
-    def text(self, what: tuple[str, str], value: str) -> str:
-        """Return a text: what it is for, where, and for whom."""
-        purpose, name = what
+    def text(self, use: tuple[str, str], value: str) -> str:
+        """Return a text: its purpose, where it counts, and for whom."""
+        purpose, name = use
         return f"Quancheng {purpose}\n{self._lines}\n{name} {value}"
 
-    def verify(self, text: str, proven: ProvenSigner) -> bytes:
-        """Return the signer if it signed a text.
+    def verify(self, text: str, signer: bytes, signature: bytes) -> bytes:
+        """Return the signer (ERC-7913 bytes) if it signed a text.
 
         Raises:
-            PossessionError: It did not, or is of a kind that cannot be checked here.
+            IdentityError: It did not, or is of a kind that cannot be checked here.
         """
-        digest = personal_digest(text.encode())
         try:
-            verify_signer(proven.signer, digest, proven.signature, self._verifiers)
+            verify_signer(signer, personal_digest(text.encode()), signature, self._verifiers)
         except SigningError as error:
-            raise PossessionError(f"a signer does not prove itself: {error}") from error
-        return proven.signer
+            detail = f"a signer does not prove itself: {error}"
+            raise IdentityError(POSSESSION_UNPROVEN, detail) from error
+        return signer

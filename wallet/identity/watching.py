@@ -1,4 +1,4 @@
-"""Watching the chain for what changes a subject's signer: rotations and recoveries.
+"""Watching the chain for changes of a subject's signer: rotations and recoveries.
 
 A person may rotate a key at the gateway without this service; it must still be recognized here. So all
 events of the contract are read, by their numbers: if one is missing, the node lies or lacks events, and
@@ -39,7 +39,7 @@ from ledger.logs import get_logger
 from ledger.queries import Block
 from ledger.rpc import AsyncRpc
 from wallet.identity.database import Database
-from wallet.identity.errors import ChainUnavailableError, DatabaseError
+from wallet.identity.errors import ChainUnavailableError, IdentityError
 from wallet.identity.tables import recovered, subjects, watched
 
 _OF_SUBJECTS: Final = (
@@ -52,10 +52,6 @@ _OF_SUBJECTS: Final = (
 )
 _ONE: Final = 1
 _log = get_logger()
-
-
-class EventsMissingError(LedgerError):
-    """The node has not told of all events that the contract counts."""
 
 
 class RecoveryState(StrEnum):
@@ -74,15 +70,7 @@ class RecoveryState(StrEnum):
 
 
 class Watcher:
-    """Keeps signers and recoveries in the database as they are in final blocks.
-
-    Args:
-        database: Holds them, and how far the chain was read.
-        rpc: The authority's node.
-        deployment: Where the contracts are.
-        finality: When a block is final.
-        poll: Seconds between two looks.
-    """
+    """Keeps signers and recoveries in the database as they are in final blocks; looks every `poll` seconds."""
 
     def __init__(
         self,
@@ -119,7 +107,7 @@ class Watcher:
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            with suppress(ChainUnavailableError, DatabaseError):
+            with suppress(IdentityError):
                 await self.step()
             await asyncio.sleep(self._poll)
 
@@ -128,7 +116,7 @@ class Watcher:
 
         Raises:
             ChainUnavailableError: The node does not answer, or has another chain.
-            DatabaseError: It cannot be kept.
+            IdentityError: It cannot be stored.
         """
         async with self._turn:
             try:
@@ -149,21 +137,16 @@ class Watcher:
         if newest is None:
             return
         if known is not None and newest.hash != known.hash:
-            known = await self._same_chain(known, newest)
+            try:
+                await verify_descends(self._rpc, known, newest)
+            except ChainError as error:  # nothing counts any more: everything is read again
+                _log.error("chain_changed", problem=str(error))
+                known = None
         if known is None:
             await self._read(self._deployment.block_number, newest, 0)
         elif newest.number > known.number:
             await self._read(known.number + 1, newest, count)
         self.newest = newest
-
-    async def _same_chain(self, known: BlockRef, newest: Block) -> BlockRef | None:
-        """Return what was read, if it still counts; else everything is read again from the start."""
-        try:
-            await verify_descends(self._rpc, known, newest)
-        except ChainError as error:
-            _log.error("chain_changed", problem=str(error))
-            return None
-        return known
 
     async def _known(self) -> tuple[BlockRef | None, int]:
         """Return up to which block events were read, and how many they are."""
@@ -178,7 +161,7 @@ class Watcher:
         async for part in logs_between_async(self._rpc, self._reader, first, newest.number):
             for event in self._decoder.decode_all(part.logs):
                 if not isinstance(event, NumberedEvent) or event.number != count + 1:
-                    raise EventsMissingError(f"after event {count} comes another than the next")
+                    raise ChainError(f"after event {count} comes another than the next")
                 count = event.number
                 if isinstance(event, _OF_SUBJECTS):
                     events.append(event)
@@ -189,7 +172,7 @@ class Watcher:
             # A node that makes a block just then may have answered by that one; this one is old by now.
             state = await self._rpc.send(asked)
         if state.count != count:
-            raise EventsMissingError(f"{state.count} events, the node told of {count}")
+            raise ChainError(f"{state.count} events, the node told of {count}")
         values = {"block_number": newest.number, "block_hash": newest.hash, "events": count}
         async with self._database.begin() as connection:
             for event in events:
@@ -203,7 +186,7 @@ async def _apply(connection: AsyncConnection, event: Event) -> None:
     """Apply one event; subjects of other authorities are not in the database and stay out of it."""
     match event:
         case SubjectClosed(subject=subject):
-            await _set_closed(connection, subject, closed=True)
+            await _change_subject(connection, subject, {"closed": True})
             await connection.execute(
                 update(recovered)
                 .where(
@@ -213,9 +196,10 @@ async def _apply(connection: AsyncConnection, event: Event) -> None:
                 .values(state=RecoveryState.ENDED.value)
             )
         case SubjectOpened(subject=subject):
-            await _set_closed(connection, subject, closed=False)
+            await _change_subject(connection, subject, {"closed": False})
         case SignerRotated(subject=subject, new_signer=signer):
-            await _change_signer(connection, subject, signer, event.block.number)
+            values = {"signer": signer, "signer_since": event.block.number}
+            await _change_subject(connection, subject, values)
         case RecoveryStarted(subject=subject, new_signer=signer, effective_at=at):
             values = {"state": RecoveryState.PENDING.value, "effective_at": at}
             await _change_recovery(connection, subject, signer, values)
@@ -225,22 +209,14 @@ async def _apply(connection: AsyncConnection, event: Event) -> None:
         case RecoveryCompleted(subject=subject, new_signer=signer):
             values = {"state": RecoveryState.COMPLETED.value}
             await _change_recovery(connection, subject, signer, values)
-            await _change_signer(connection, subject, signer, event.block.number)
+            values = {"signer": signer, "signer_since": event.block.number}
+            await _change_subject(connection, subject, values)
 
 
-async def _set_closed(connection: AsyncConnection, subject: bytes, *, closed: bool) -> None:
-    which = subjects.c.subject == subject
-    await connection.execute(update(subjects).where(which).values(closed=closed))
-
-
-async def _change_signer(
-    connection: AsyncConnection, subject: bytes, signer: bytes, block_number: int
+async def _change_subject(
+    connection: AsyncConnection, subject: bytes, values: dict[str, Any]
 ) -> None:
-    await connection.execute(
-        update(subjects)
-        .where(subjects.c.subject == subject)
-        .values(signer=signer, signer_since=block_number)
-    )
+    await connection.execute(update(subjects).where(subjects.c.subject == subject).values(values))
 
 
 async def _change_recovery(

@@ -30,7 +30,7 @@ from wallet.keyholder.seeds import EpochSeeds, Holdings
 
 
 class SeedPacket(msgspec.Struct, frozen=True):
-    """One seed on its way from the member that drew it to another member of its subset."""
+    """A seed on its way from the member that drew it to another member of its subset."""
 
     roster: bytes
     """`Roster.digest`: which ceremony this belongs to."""
@@ -89,12 +89,28 @@ def make_packets(
     Raises:
         KeyholderError: A member has no key.
     """
-    return tuple(
-        _make_packet(seeds, subset, member, account, keys)
-        for subset in sorted(seeds.seeds)
-        if subset[0] == seeds.number
-        for member in subset[1:]
-    )
+    roster, packets = seeds.roster, []
+    drawn = [subset for subset in sorted(seeds.seeds) if subset[0] == seeds.number]
+    for subset, member in [(mine, member) for mine in drawn for member in mine[1:]]:
+        recipient = roster.members[member - 1]
+        if recipient not in keys:
+            raise KeyholderError(
+                f"keyholder {member} ({to_hex(recipient)}) has no key in the Registry"
+            )
+        packet = SeedPacket(
+            roster=roster.digest(),
+            epoch=roster.epoch,
+            subset=subset,
+            sender=roster.members[seeds.number - 1],
+            recipient=recipient,
+            sealed=b"",
+            signature=b"",
+        )
+        sealed = keys[recipient].seal(pack(seeds.seeds[subset]), Purpose.SEED, _context(packet))
+        packet = msgspec.structs.replace(packet, sealed=sealed)
+        signature = sign(personal_digest(_signed(packet)), account)
+        packets.append(msgspec.structs.replace(packet, signature=signature))
+    return tuple(packets)
 
 
 def open_packet(packet: SeedPacket, roster: Roster, opening: OpeningKey, address: bytes) -> Seed:
@@ -141,11 +157,7 @@ def encode_packet(packet: SeedPacket) -> bytes:
 
 
 def decode_packet(data: bytes) -> SeedPacket:
-    """Read a packet.
-
-    Raises:
-        KeyholderError: It is none.
-    """
+    """Read a packet; raises `KeyholderError` for anything else."""
     try:
         file = msgspec.json.decode(data, type=_File)
         return SeedPacket(
@@ -161,34 +173,8 @@ def decode_packet(data: bytes) -> SeedPacket:
         raise KeyholderError(f"not a seed packet: {error}") from error
 
 
-def _make_packet(
-    seeds: EpochSeeds,
-    subset: Subset,
-    member: int,
-    account: bytes,
-    keys: Mapping[bytes, EncryptionKey],
-) -> SeedPacket:
-    roster = seeds.roster
-    recipient = roster.members[member - 1]
-    if recipient not in keys:
-        raise KeyholderError(f"keyholder {member} ({to_hex(recipient)}) has no key in the Registry")
-    packet = SeedPacket(
-        roster=roster.digest(),
-        epoch=roster.epoch,
-        subset=subset,
-        sender=roster.members[seeds.number - 1],
-        recipient=recipient,
-        sealed=b"",
-        signature=b"",
-    )
-    sealed = keys[recipient].seal(pack(seeds.seeds[subset]), Purpose.SEED, _context(packet))
-    packet = msgspec.structs.replace(packet, sealed=sealed)
-    signature = sign(personal_digest(_signed(packet)), account)
-    return msgspec.structs.replace(packet, signature=signature)
-
-
 def _context(packet: SeedPacket) -> bytes:
-    """What a sealed seed belongs to: the ceremony, its subset, from whom, to whom."""
+    """Bind a sealed seed to the ceremony, its subset, from whom, to whom."""
     subset = b"".join([u32(member) for member in packet.subset])
     return packet.roster + prefixed(subset) + packet.sender + packet.recipient
 

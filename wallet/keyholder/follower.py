@@ -38,11 +38,11 @@ _log = get_logger()
 
 
 class EventsMissingError(LedgerError):
-    """The node has not told of all events that its contracts count."""
+    """The node lacks events that its contracts count."""
 
 
 _CONTRADICTIONS: Final = (ImpossibleEventError, EventError, EventsMissingError)
-"""What only a node that lies or lacks events can say."""
+"""Errors that only a node that lies or lacks events can cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,13 @@ class Following:
 
 
 class Follower:
-    """Keeps a `Register` in step with a node.
+    """Keeps a `Register` in step with the keyholder's own node.
 
     Args:
-        rpc: The keyholder's own node.
+        rpc: To the node.
         deployment: Which contracts, on which chain.
         following: How.
-        clock: Steady seconds.
+        clock: Monotonic seconds.
         wall: The present, seconds since 1970.
     """
 
@@ -92,7 +92,7 @@ class Follower:
         self._following = following
         self._clock = clock
         self._wall = wall
-        self._register = Register(deployment.delays, following.release_window)
+        self._register = self._new_register()
         self._decoder = EventDecoder(deployment.contracts)
         at = deployment.contracts
         others = [at.registry, at.catalogue, at.agreements, at.authorizations]
@@ -180,7 +180,7 @@ class Follower:
         self._contradictions = 0
 
     async def _read_up_to(self, newest: queries.Block) -> None:
-        # Asked first: what was applied is the state of one block from here on, with no pause in between.
+        # Asked first: from here on the register is the state of one block, with no pause in between.
         counts, sequence = await self._counts(newest)
         async for part in self._unread(newest):
             events = list(self._decoder.decode_all(part.logs))
@@ -188,7 +188,7 @@ class Follower:
                 # A node that makes a block just then may have answered by that one; this one is old by now.
                 counts, sequence = await self._counts(newest)
             if part.last < newest.number:
-                # More is to come, and until it has, what is known is the state of no one block.
+                # More is to come, and until it has, the register is the state of no single block.
                 self._answered_at, self._problem = None, f"read up to block {part.last}"
             for event in events:
                 self._register.apply(event)
@@ -201,13 +201,13 @@ class Follower:
         """Return how many events each contract counts, and the number of the last access."""
         at, number = self._deployment.contracts, newest.number
         contracts = (at.registry, at.catalogue, at.agreements, at.authorizations)
-        calls: list[Call[Any]] = [views.event_state(one, number) for one in contracts]
+        calls: list[Call[Any]] = [views.event_state(contract, number) for contract in contracts]
         *states, log = await self._rpc.send_many([*calls, views.log_state(at, number)])
-        counts = {one: state.count for one, state in zip(contracts, states, strict=True)}
+        counts = {contract: state.count for contract, state in zip(contracts, states, strict=True)}
         return counts, log.sequence
 
     def _is_whole(self, events: Sequence[Event], counts: dict[bytes, int], sequence: int) -> bool:
-        """Whether the counts are those that are reached with these events."""
+        """Tell whether the counts are those that are reached with these events."""
         new = Counter(event.contract for event in events)
         last = self._register.sequence
         for event in events:
@@ -231,7 +231,6 @@ class Follower:
             )
 
     async def _unread(self, newest: queries.Block) -> AsyncIterator[LogPart]:
-        """Yield what was not applied yet."""
         if self._read_to < 0:
             window = await self._window_start(newest)
             self._register = self._new_register(window)
@@ -259,15 +258,12 @@ class Follower:
     def _new_register(self, first_block: int = 0) -> Register:
         return Register(self._deployment.delays, self._following.release_window, first_block)
 
-    def _start_over(self) -> None:
-        """Forget everything: the chain is not the one that was followed."""
-        self._register = self._new_register()
-        self._known, self._read_to = None, -1
-        self._verified, self._answered_at = False, None
-
     def _fail(self, error: LedgerError) -> None:
         if isinstance(error, (ChainError, *_CONTRADICTIONS)):
-            self._start_over()
+            # Forget everything: the chain is not the one that was followed.
+            self._register = self._new_register()
+            self._known, self._read_to = None, -1
+            self._verified, self._answered_at = False, None
         # Everything is read again, in case the node only lacked something for a while; not at once.
         self._rests = isinstance(error, _CONTRADICTIONS)
         self._contradictions += self._rests
@@ -276,7 +272,7 @@ class Follower:
         self._problem = str(error)
 
     async def _pause(self, began: float) -> None:
-        """Wait until the next look: for the next who waits for a block, else for a while."""
+        """Wait until the next look: until somebody waits for a block, else for a while."""
         if self._rests:
             # Soon at first: an embedded chain that forgot blocks contradicts itself for a moment. Then rarely.
             soon = self._following.poll * 2 ** min(self._contradictions, 16)

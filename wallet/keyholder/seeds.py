@@ -1,4 +1,4 @@
-"""What a keyholder keeps in its keystore: its account, its encryption key, its seeds by epoch.
+"""A keyholder's keystore: its account, its encryption key, its seeds by epoch.
 
 Each epoch has an entry of its own, with the members and the threshold that it was drawn for: a later
 epoch may have other keyholders. Old epochs stay, because records that were encrypted under them do.
@@ -15,7 +15,7 @@ import msgspec
 from ledger.custody import Confidential, HolderSeeds, Seed, Subset, assemble_seeds
 from ledger.decode_errors import UNREADABLE
 from ledger.encoding import FORMAT, label
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import MalformedError
 from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Suite
 from ledger.signing import PRIVATE_KEY_LENGTH, address_of
@@ -48,7 +48,7 @@ class EpochSeeds:
 
     @property
     def missing(self) -> tuple[Subset, ...]:
-        """Return the subsets of which no seed is there yet."""
+        """The subsets of which no seed is there yet."""
         mine = self.roster.sharing.subsets_of(self.number)
         return tuple(subset for subset in mine if subset not in self.seeds)
 
@@ -69,11 +69,7 @@ class EpochSeeds:
         return type(self)(self.roster, self.number, known)
 
     def complete(self) -> HolderSeeds:
-        """Return all seeds of the holder.
-
-        Raises:
-            SeedsMissingError: One was not received yet.
-        """
+        """Return all seeds of the holder; raises `SeedsMissingError` if one was not received yet."""
         if self.missing:
             raise SeedsMissingError(
                 f"epoch {self.roster.epoch} lacks the seeds of subsets {list(self.missing)}"
@@ -82,10 +78,7 @@ class EpochSeeds:
         return assemble_seeds(sharing, self.number, epoch, self.seeds.values())
 
     def fingerprints(self) -> dict[Subset, str]:
-        """Return a short hash of each seed, to be compared with the other members' by voice.
-
-        It tells nothing of the seed, and a different seed has a different one.
-        """
+        """Return a short hash of each seed, which says nothing of it, to be compared by voice."""
         message = label("fingerprint") + self.roster.digest()
         return {
             subset: hmac(seed.secret, message, "sha256")[:_FINGERPRINT].hex()
@@ -104,15 +97,11 @@ class Holdings:
 
     @property
     def address(self) -> bytes:
-        """Return the keyholder's address."""
+        """The keyholder's."""
         return address_of(self.account)
 
     def newest(self) -> EpochSeeds:
-        """Return the newest epoch of which all seeds are there.
-
-        Raises:
-            SeedsMissingError: There is none.
-        """
+        """Return the newest epoch of which all seeds are there; raises `SeedsMissingError` for none."""
         for epoch in sorted(self.epochs, reverse=True):
             if not self.epochs[epoch].missing:
                 return self.epochs[epoch]
@@ -120,13 +109,12 @@ class Holdings:
 
 
 def create_holder(keystore: Keystore, password: Password, suite: Suite = Suite.X25519) -> Holdings:
-    """Draw a new keyholder's account and encryption key and keep them.
+    """Draw a new keyholder's account and encryption key and store them.
 
     Raises:
-        KeystoreError: The keystore has a keyholder already.
-        KeystoreError: It cannot be written.
+        KeystoreError: The keystore has a keyholder already, or cannot be written.
     """
-    account, opening = _new_account(), OpeningKey.generate(suite)
+    account, opening = secrets.token_bytes(PRIVATE_KEY_LENGTH), OpeningKey.generate(suite)
     keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, account, password)
     keystore.store(
         ENCRYPTION,
@@ -139,7 +127,7 @@ def create_holder(keystore: Keystore, password: Password, suite: Suite = Suite.X
 
 
 def load_holdings(keystore: Keystore, password: Password) -> Holdings:
-    """Open everything that a keyholder keeps.
+    """Open a keyholder's keystore.
 
     Raises:
         KeystoreError: An entry is missing, damaged, or has another password.
@@ -149,14 +137,14 @@ def load_holdings(keystore: Keystore, password: Password) -> Holdings:
     address = address_of(account)
     names = [entry.name for entry in keystore.entries() if entry.name.startswith(_EPOCH)]
     epochs = [_load_epoch(keystore, name, password, address) for name in names]
-    return Holdings(account, opening, {one.roster.epoch: one for one in epochs})
+    return Holdings(account, opening, {epoch.roster.epoch: epoch for epoch in epochs})
 
 
 def store_epoch(keystore: Keystore, password: Password, seeds: EpochSeeds) -> None:
-    """Keep what there is of an epoch. When this returns it is on disk.
+    """Store the seeds of an epoch. When this returns they are on disk.
 
     Raises:
-        KeystoreError: It cannot be written; what was kept before is still there.
+        KeystoreError: They cannot be written; those of before are still there.
     """
     roster = seeds.roster
     stored = _Stored(roster.epoch, roster.threshold, roster.members, tuple(seeds.seeds.values()))
@@ -176,13 +164,3 @@ def _load_epoch(keystore: Keystore, name: str, password: Password, address: byte
         return empty.with_seeds(stored.seeds)
     except (*UNREADABLE, KeyholderError, MalformedError) as error:
         raise KeystoreError(f"{name} does not hold this keyholder's seeds") from error
-
-
-def _new_account() -> bytes:
-    while True:
-        drawn = secrets.token_bytes(PRIVATE_KEY_LENGTH)
-        try:
-            address_of(drawn)
-        except LedgerError:
-            continue  # zero or beyond the curve's order: about once in 2^128
-        return drawn

@@ -16,7 +16,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 import msgspec
@@ -81,7 +80,7 @@ class Book:
 
     Args:
         path: made if missing.
-        dataset: its id, 32 bytes.
+        dataset: 32 bytes.
 
     Raises:
         ProviderError: another dataset's, in use by another process, damaged or not writable; every
@@ -104,12 +103,7 @@ class Book:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -167,19 +161,19 @@ class Book:
             self._database.executemany(
                 "INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?, ?)",
                 (
-                    (place, one.owner, one.number, one.hash, one.root)
-                    for place, one in enumerate(records, start)
+                    (place, record.owner, record.number, record.hash, record.root)
+                    for place, record in enumerate(records, start)
                 ),
             )
 
     def next_head(self) -> TreeHead:
         """Compute count and root of the version that the upload makes."""
-        upload = self._present()
+        upload = self.current()
         root = PublicationRoot()
         with self._errors():
-            found = self._database.execute(_NEXT_VERSION, {"delta": upload.base > 0})
-            while some := found.fetchmany(_ENTRIES_AT_ONCE):
-                root.extend(some)
+            entries = self._database.execute(_NEXT_VERSION, {"delta": upload.base > 0})
+            while batch := entries.fetchmany(_ENTRIES_AT_ONCE):
+                root.extend(batch)
         return root.head()
 
     def note_sealed(self, head: TreeHead) -> None:
@@ -194,7 +188,7 @@ class Book:
 
     def complete(self, version: int) -> None:
         """Make the upload the newest version."""
-        upload = self._present()
+        upload = self.current()
         with self._transaction():
             if upload.base == 0:
                 self._database.execute("DELETE FROM records")
@@ -215,7 +209,8 @@ class Book:
         self._database.execute("DELETE FROM upload")
         self._database.execute("DELETE FROM sent")
 
-    def _present(self) -> Upload:
+    def current(self) -> Upload:
+        """Return the upload that is under way; raises `ProviderError` for none."""
         upload = self.upload()
         if upload is None:
             raise ProviderError("no upload is under way")

@@ -29,7 +29,7 @@ from ledger.plain_text import PlainTextError, verify_name
 from wallet.client.datasets import CLASSES
 from wallet.client.errors import AmbiguousNameError
 from wallet.client.names import require_distinct_fields
-from wallet.provider.errors import DescriptionError
+from wallet.provider.errors import SourceError
 
 _SECONDS_PER_DAY: Final = 86_400
 _YAML: Final = frozenset((".yaml", ".yml"))
@@ -101,7 +101,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One dataset and the file that holds it.
 
     Raises:
-        DescriptionError: on construction, if columns repeat, a name cannot stand in a statement, or
+        SourceError: on construction, if columns repeat, a name cannot stand in a statement, or
             key column and key kind contradict each other.
     """
 
@@ -129,24 +129,20 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.fields) <= MAX_FIELDS:
-            raise DescriptionError(
-                f"a dataset has 1 to {MAX_FIELDS} fields, not {len(self.fields)}"
-            )
+            raise SourceError(f"a dataset has 1 to {MAX_FIELDS} fields, not {len(self.fields)}")
         if bool(self.key_column) != (self.key_kind is not KeyKind.NONE):
-            raise DescriptionError("a key column goes with key kind resident or enterprise, only")
+            raise SourceError("a key column goes with key kind resident or enterprise, only")
         if self.personal and self.key_kind is KeyKind.NONE:
-            raise DescriptionError("personal data needs a key that says whom a record is about")
+            raise SourceError("personal data needs a key that says whom a record is about")
         for names in (self.columns, self.field_titles):
             if "" in names or len(set(names)) != len(names):
-                raise DescriptionError(
-                    "columns and fields have different names, none of them empty"
-                )
+                raise SourceError("columns and fields have different names, none of them empty")
         for name in (self.code, self.title, *self.field_titles):
             _check_name(name)
         try:
             require_distinct_fields(self.field_titles)
         except AmbiguousNameError as error:
-            raise DescriptionError(f"two fields: {error}") from error
+            raise SourceError(f"two fields: {error}") from error
         self.terms()
 
     @property
@@ -173,10 +169,10 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return what is registered on chain.
 
         Raises:
-            DescriptionError: a class is unknown, or grade or update cycle are out of range.
+            SourceError: a class is unknown, or grade or update cycle are out of range.
         """
         if not 1 <= self.grade <= 4 or not 0 <= self.update_cycle_days < 2**32 // _SECONDS_PER_DAY:
-            raise DescriptionError("the grade is 1 to 4, the update cycle 0 to 49,710 days")
+            raise SourceError("the grade is 1 to 4, the update cycle 0 to 49,710 days")
         return DatasetTerms(
             code=self.code,
             title=self.title,
@@ -205,23 +201,23 @@ def read_description(path: Path, code: str | None = None) -> Description:
         code: which dataset, when the file describes several.
 
     Raises:
-        DescriptionError: the file cannot be read, is none, or does not describe this dataset.
+        SourceError: the file cannot be read, is none, or does not describe this dataset.
     """
     try:
         return _chosen(_read(path), code)
     except OSError as error:
-        raise DescriptionError(f"{path}: {error.strerror}") from error
+        raise SourceError(f"{path}: {error.strerror}") from error
     except UNREADABLE as error:
-        raise DescriptionError(f"{path} does not describe a dataset: {error}") from error
-    except DescriptionError as error:
-        raise DescriptionError(f"{path}: {error}") from error
+        raise SourceError(f"{path} does not describe a dataset: {error}") from error
+    except SourceError as error:
+        raise SourceError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
-        raise DescriptionError("too long for a description")
+        raise SourceError("too long for a description")
     return msgspec.json.encode(msgspec.yaml.decode(data)) if path.suffix in _YAML else data
 
 
@@ -232,10 +228,10 @@ def _chosen(data: bytes, code: str | None) -> Description:
         listed = [msgspec.Raw(data)]
     codes = [msgspec.json.decode(one, type=_Code).code for one in listed]
     if code is None and len(listed) > 1:
-        raise DescriptionError(f"describes several datasets, name one: {', '.join(codes)}")
+        raise SourceError(f"describes several datasets, name one: {', '.join(codes)}")
     wanted = code or codes[0]
     if wanted not in codes:
-        raise DescriptionError(f"has no dataset {wanted!r}, only {', '.join(codes)}")
+        raise SourceError(f"has no dataset {wanted!r}, only {', '.join(codes)}")
     return msgspec.json.decode(listed[codes.index(wanted)], type=Description)
 
 
@@ -245,7 +241,7 @@ def _title(zh: str, en: str) -> str:
 
 def _class(text: str) -> Class:
     if text not in CLASSES:
-        raise DescriptionError(f"a class is one of {', '.join(CLASSES)}")
+        raise SourceError(f"a class is one of {', '.join(CLASSES)}")
     return CLASSES[text]
 
 
@@ -253,6 +249,6 @@ def _check_name(name: str) -> None:
     try:
         verify_name("a title", name)
     except PlainTextError as error:
-        raise DescriptionError(
+        raise SourceError(
             f"{escape_text(name[:40])} cannot stand in a statement: {error}"
         ) from error

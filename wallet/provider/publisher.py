@@ -6,6 +6,7 @@ again with the same file: it goes on where it stopped (wallet/provider/book.py s
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -18,23 +19,25 @@ from ledger.merkle import TreeHead
 from wallet.client.errors import ConflictError, NotFoundError
 from wallet.client.patience import PASSING
 from wallet.provider.book import Book, Upload
-from wallet.provider.checks import RowChecker
 from wallet.provider.description import Description, KeyKind
 from wallet.provider.encryption import EncryptedBatch, encrypt_batches
 from wallet.provider.errors import (
     NothingToPublishError,
-    OptionsError,
     ProviderError,
-    QualityError,
     RootMismatchError,
     SourceError,
-    TermsMismatchError,
 )
-from wallet.provider.quality import Defect, Kind, QualityLog, QualityReport
-from wallet.provider.rows import Row
-from wallet.provider.services import Services
+from wallet.provider.quality import (
+    Defect,
+    DefectKind,
+    QualityError,
+    QualityLog,
+    QualityReport,
+    RowChecker,
+)
+from wallet.provider.services import PublishingServices
 from wallet.provider.source import read_numbers, read_source, unit_of
-from wallet.provider.spool import NOBODY, Changes, Extent, Spool
+from wallet.provider.spool import NOBODY, Changes, Extent, Row, Spool
 
 _ROWS_AT_ONCE: Final = 1000
 _RECORDS_IN_A_BATCH: Final = 200
@@ -45,7 +48,7 @@ _MOST_LINES: Final = 2000
 
 
 class Stage(StrEnum):
-    """What is being done."""
+    """A stage of publishing."""
 
     READING = "reading"
     OWNERS = "owners"
@@ -57,7 +60,7 @@ class Stage(StrEnum):
 
 
 Progress = Callable[[Stage, int, int | None], None]
-"""Told what is being done, how many records are done, and of how many (None: not known)."""
+"""Hears the stage, how many records are done, and of how many (None: not known)."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -73,7 +76,7 @@ class Options(msgspec.Struct, frozen=True):
         withdraw: with `changes`, a file with the numbers of records to withdraw, one a line.
 
     Raises:
-        OptionsError: on construction, if they contradict each other.
+        ProviderError: on construction, if they contradict each other.
     """
 
     whole: bool = False
@@ -85,9 +88,11 @@ class Options(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.changes and (self.whole or self.leave_out_defective):
-            raise OptionsError("a file with only changes does not make a whole version")
+            raise ProviderError("a file with only changes does not make a whole version")
         if self.withdraw is not None and not self.changes:
-            raise OptionsError("records are withdrawn by list only beside a file with only changes")
+            raise ProviderError(
+                "records are withdrawn by list only beside a file with only changes"
+            )
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -116,25 +121,25 @@ def check_file(
 
     Args:
         path: the file.
-        description: what it holds.
+        description: its columns.
         spool: takes the sound rows.
-        progress: is told how it goes.
-        part: what the report says of a file that is only a part of the dataset.
+        progress: hears how it goes.
+        part: a remark of the report on a file that is only a part of the dataset.
 
     Raises:
-        SourceError: it cannot be read as what its description says.
+        SourceError: it cannot be read as its description says.
         ProviderError: the spool cannot be written.
     """
     log, checker = QualityLog(), RowChecker(description)
     expected = None if part else description.records
     rows = _sound_rows(path, description, log, checker)
-    while some := list(islice(rows, _ROWS_AT_ONCE)):
-        spool.add(some)
+    while batch := list(islice(rows, _ROWS_AT_ONCE)):
+        spool.add(batch)
         progress(Stage.READING, log.records, expected)
     for duplicate in spool.drop_duplicates():
         detail = f"as in {unit_of(description)} {duplicate.first_line}"
         column = description.number_column
-        log.add([Defect(duplicate.line, Kind.DUPLICATE_NUMBER, column, detail)])
+        log.add([Defect(duplicate.line, DefectKind.DUPLICATE_NUMBER, column, detail)])
         log.sound -= 1
     if expected is not None and log.records != expected:
         log.remark(f"the description speaks of {expected} records")
@@ -146,9 +151,9 @@ def check_file(
 def _sound_rows(
     path: Path, description: Description, log: QualityLog, checker: RowChecker
 ) -> Iterator[Row]:
-    for found in read_source(path, description, log):
+    for read in read_source(path, description, log):
         log.records += 1
-        row = (found,) if isinstance(found, Defect) else checker.check(found)
+        row = (read,) if isinstance(read, Defect) else checker.check(read)
         if isinstance(row, Row):
             log.sound += 1
             yield row
@@ -156,50 +161,51 @@ def _sound_rows(
             log.add(row)
 
 
+@dataclass(frozen=True, slots=True)
 class Publisher:
     """Publishes one dataset from one provider's machine.
 
-    Args:
+    Attributes:
         description: of the dataset.
         dataset: its id, 32 bytes.
-        services: whom it takes.
+        services: the parties that it takes.
         workspace: directory of books and working files; on the disk where the source files are.
-        progress: is told how it goes.
+        progress: hears how it goes.
     """
 
-    def __init__(
-        self,
-        description: Description,
-        dataset: bytes,
-        services: Services,
-        workspace: Path,
-        progress: Progress = lambda _stage, _done, _of: None,
-    ) -> None:
-        self._description = description
-        self._dataset = dataset
-        self._services = services
-        self._workspace = workspace
-        self._progress = progress
+    description: Description
+    dataset: bytes
+    services: PublishingServices
+    workspace: Path
+    progress: Progress = lambda _stage, _done, _of: None
 
     def publish(self, path: Path, options: Options | None = None) -> Publication:
-        """Publish what a file says: as changes to the version before where that is possible.
+        """Publish a file: as changes to the version before where that is possible.
 
         Raises:
             QualityError: the file has defects; nothing was sent.
             ProviderError, ClientError: it did not work; start it again.
         """
         chosen = options or Options()
-        schema = self._schema()
-        with Book(self._book_path(), self._dataset) as book, self._spool() as spool:
+        terms = self.services.terms(self.dataset)
+        if terms.fields != self.description.field_titles:
+            raise SourceError(
+                f"{self.description.code} is registered with other fields: register another dataset"
+            )
+        schema = Schema(self.dataset, terms.fields)
+        with self._book() as book, Spool(self.workspace) as spool:
             finished = self._finish(book)
             base = self._base(book, chosen)
             if chosen.withdraw is not None:
                 _read_withdrawals(chosen.withdraw, spool, book, base, finished)
             report = self._read(path, spool, base, chosen)
-            self._check_quality(report, base, chosen)
+            if report.defective and (base or not chosen.leave_out_defective):
+                detail = f"{report.defective} of {report.records} records are defective"
+                raise QualityError(f"{detail}; nothing was sent", report)
             self._find_owners(spool)
-            self._progress(Stage.SORTING, 0, None)
-            changes = spool.plan(book.path, _extent(base, chosen))
+            self.progress(Stage.SORTING, 0, None)
+            partial_extent = Extent.CHANGES if chosen.changes else Extent.DIFFERENCE
+            changes = spool.plan(book.path, partial_extent if base else Extent.WHOLE)
             sent = spool.planned()
             if base and not sent and not chosen.even_if_unchanged:
                 raise NothingToPublishError(f"version {base} says the same already")
@@ -208,26 +214,15 @@ class Publisher:
                 self._send(book, spool, upload, schema, chosen)
             head = self._seal(book)
             version = self._make_public(book)
-        return Publication(self._dataset, version, base, head, changes, report, sent)
+        return Publication(self.dataset, version, base, head, changes, report, sent)
 
     def finish(self) -> int | None:
         """Finish a publication that was interrupted after it was sealed; return its version."""
-        with Book(self._book_path(), self._dataset) as book:
+        with self._book() as book:
             return self._finish(book)
 
-    def _book_path(self) -> Path:
-        return self._workspace / f"{self._dataset.hex()}.book"
-
-    def _spool(self) -> Spool:
-        return Spool(self._workspace)
-
-    def _schema(self) -> Schema:
-        terms = self._services.terms(self._dataset)
-        if terms.fields != self._description.field_titles:
-            raise TermsMismatchError(
-                f"{self._description.code} is registered with other fields: register another dataset"
-            )
-        return Schema(self._dataset, terms.fields)
+    def _book(self) -> Book:
+        return Book(self.workspace / f"{self.dataset.hex()}.book", self.dataset)
 
     def _finish(self, book: Book) -> int | None:
         upload = book.upload()
@@ -235,7 +230,7 @@ class Publisher:
 
     def _base(self, book: Book, options: Options) -> int:
         """Return the version to change; zero to send everything."""
-        newest = self._services.newest(self._dataset).number
+        newest = self.services.newest(self.dataset).number
         known = book.version == newest
         if options.changes and not (known and newest):
             raise SourceError(
@@ -248,26 +243,17 @@ class Publisher:
         part = ""
         if options.changes:
             part = f"only changes to version {base}; {spool.withdrawals()} records are withdrawn"
-        report = check_file(path, self._description, spool, self._progress, part=part)
+        report = check_file(path, self.description, spool, self.progress, part=part)
         both = spool.withdrawn_and_read()
         if both is not None:
             raise SourceError(
                 f"the record on line {both.line} of the list is withdrawn, and is in {path.name}, "
-                f"{unit_of(self._description)} {both.first_line}"
+                f"{unit_of(self.description)} {both.first_line}"
             )
         return report
 
-    def _check_quality(self, report: QualityReport, base: int, options: Options) -> None:
-        if not report.defective:
-            return
-        if not options.leave_out_defective or base:
-            raise QualityError(
-                f"{report.defective} of {report.records} records are defective; nothing was sent",
-                report,
-            )
-
     def _find_owners(self, spool: Spool) -> None:
-        kind = self._description.key_kind
+        kind = self.description.key_kind
         if kind is KeyKind.NONE:
             spool.add_owners([("", NOBODY)])
             return
@@ -275,10 +261,10 @@ class Publisher:
         done, total = 0, spool.count_keys()
         last = ""
         while keys := spool.keys(after=last, limit=_KEYS_AT_ONCE):
-            owners = self._services.owners(self._dataset, kind, keys)
+            owners = self.services.owners(self.dataset, kind, keys)
             spool.add_owners(zip(keys, owners, strict=True))
             last, done = keys[-1], done + len(keys)
-            self._progress(Stage.OWNERS, done, total)
+            self.progress(Stage.OWNERS, done, total)
         if spool.without_owner():
             raise ProviderError("some records have no owner")
 
@@ -287,29 +273,23 @@ class Publisher:
         plan = spool.plan_digest()
         begun = book.upload()
         if begun is not None:
-            state = self._services.state(begun.id)
+            state = self.services.state(begun.id)
             if state is not None and (begun.base, begun.plan) == (base, plan):
                 return begun
             if state is not None:
-                self._services.drop(begun.id)
+                self.services.drop(begun.id)
             book.abandon()
-        identifier = self._services.begin(self._dataset, base)
+        identifier = self.services.begin(self.dataset, base)
         book.begin(Upload(identifier, base, plan, report.digest(), None, None))
-        return self._present(book)
-
-    def _present(self, book: Book) -> Upload:
-        upload = book.upload()
-        if upload is None:
-            raise ProviderError("no upload is under way")
-        return upload
+        return book.current()
 
     def _send(
         self, book: Book, spool: Spool, upload: Upload, schema: Schema, options: Options
     ) -> None:
         total, start = spool.planned(), self._received(upload)
-        self._progress(Stage.UPLOADING, start, total)
+        self.progress(Stage.UPLOADING, start, total)
         if start < total:
-            keys = self._services.keys(self._dataset)
+            keys = self.services.keys(self.dataset)
             records = spool.records(start)
             batches = iter(lambda: tuple(islice(records, _RECORDS_IN_A_BATCH)), ())
             encrypted = encrypt_batches(
@@ -319,7 +299,7 @@ class Publisher:
                 book.note_sent(start, body.records)
                 self._send_body(upload, start, body.lines)
                 start += len(body.lines)
-                self._progress(Stage.UPLOADING, start, total)
+                self.progress(Stage.UPLOADING, start, total)
         if self._received(upload) != total:
             raise ProviderError("the gateway has another number of lines than were sent")
 
@@ -328,7 +308,7 @@ class Publisher:
         at = start
         for attempt in range(_TRIES):
             try:
-                self._services.send(upload.id, at, b"".join(lines[at - start :]))
+                self.services.send(upload.id, at, b"".join(lines[at - start :]))
                 return
             except (*PASSING, ConflictError) as error:
                 at = self._received(upload)  # waits until the gateway answers
@@ -338,20 +318,20 @@ class Publisher:
                     raise ProviderError(f"the gateway stands at line {at}: {error}") from error
 
     def _received(self, upload: Upload) -> int:
-        state = self._services.state(upload.id)
+        state = self.services.state(upload.id)
         if state is None:
             raise ProviderError("the gateway knows nothing of the upload any more: start again")
         return state.received
 
     def _seal(self, book: Book) -> TreeHead:
         """Have the gateway put the version together; compare what it gets with our own head."""
-        upload = self._present(book)
+        upload = book.current()
         if upload.head is not None:
             return upload.head
-        self._progress(Stage.SEALING, 0, None)
+        self.progress(Stage.SEALING, 0, None)
         with ThreadPoolExecutor(1) as beside:
             # The gateway computes while this process does.
-            sealing = beside.submit(self._services.seal, upload.id)
+            sealing = beside.submit(self.services.seal, upload.id)
             head = book.next_head()
             sealed = sealing.result()
         if sealed != head:
@@ -362,21 +342,21 @@ class Publisher:
         return head
 
     def _make_public(self, book: Book) -> int:
-        upload = self._present(book)
+        upload = book.current()
         if upload.head is None:
             raise ProviderError("the upload is not sealed")
-        self._progress(Stage.PUBLISHING, 0, None)
-        version = self._services.publish(
-            self._dataset,
+        self.progress(Stage.PUBLISHING, 0, None)
+        version = self.services.publish(
+            self.dataset,
             upload.head,
             upload.base,
             upload.manifest,
             upload.raw,
             book.note_transaction,
         )
-        self._progress(Stage.SERVING, 0, None)
+        self.progress(Stage.SERVING, 0, None)
         try:
-            self._services.serve(upload.id, version)
+            self.services.serve(upload.id, version)
         except NotFoundError as error:
             book.abandon()
             raise ProviderError(
@@ -384,12 +364,6 @@ class Publisher:
             ) from error
         book.complete(version)
         return version
-
-
-def _extent(base: int, options: Options) -> Extent:
-    if not base:
-        return Extent.WHOLE
-    return Extent.CHANGES if options.changes else Extent.DIFFERENCE
 
 
 def _read_withdrawals(

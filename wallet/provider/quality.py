@@ -1,22 +1,34 @@
-"""The quality report: what is wrong in a file, and where.
+"""The quality of a file: what each record must satisfy by itself, what is wrong, and where.
 
-It names lines, columns and kinds of defects and repeats no value, so it may be shown and kept. Its
+A report names lines, columns and kinds of defects and repeats no value, so it may be shown and kept. Its
 SHA-256 goes on chain with the publication: later nobody can say that another report was meant.
 """
 
+import datetime as dt
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
+
+from ledger.identifiers import (
+    IdentifierError,
+    verify_credit_code,
+    verify_resident_id,
+)
+from wallet.provider.description import Description, FieldDescription, FieldType, KeyKind
+from wallet.provider.errors import ProviderError
+from wallet.provider.spool import Row
 
 MOST_LISTED: Final = 1000
 """Defects that a report lists; beyond that they are only counted."""
 
 
-class Kind(StrEnum):
+class DefectKind(StrEnum):
     """What can be wrong with a record."""
 
     WRONG_ENCODING = "wrong-encoding"
@@ -51,13 +63,24 @@ class Defect(msgspec.Struct, frozen=True, gc=False):
     line: int
     """Counted from 1, a header included; the line on which the record, or the open quotation, begins.
     In a Parquet file the number of the row, counted from 1."""
-    kind: Kind
+    kind: DefectKind
     column: str = ""
     detail: str = ""
 
     def __str__(self) -> str:
         place = f"line {self.line}" + (f", {self.column}" if self.column else "")
         return f"{place}: {self.kind}" + (f" ({self.detail})" if self.detail else "")
+
+
+class Cells(NamedTuple):
+    """A record as its file has it: texts in the order of the description's columns, "" if missing."""
+
+    line: int
+    texts: tuple[str, ...]
+
+
+Read = Cells | Defect
+"""A record, or a place where none can be made out."""
 
 
 class QualityReport(msgspec.Struct, frozen=True, tag_field="v", tag=1):
@@ -76,7 +99,7 @@ class QualityReport(msgspec.Struct, frozen=True, tag_field="v", tag=1):
     unit: Literal["line", "row"]
     records: int
     sound: int
-    counts: tuple[tuple[Kind, int], ...]
+    counts: tuple[tuple[DefectKind, int], ...]
     defects: tuple[Defect, ...]
     remarks: tuple[str, ...] = ()
 
@@ -94,13 +117,24 @@ class QualityReport(msgspec.Struct, frozen=True, tag_field="v", tag=1):
         return sha256(self.encode()).digest()
 
 
+class QualityError(ProviderError):
+    """The file has defects, and the provider did not allow to leave records out."""
+
+    def __init__(self, message: str, report: QualityReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+    def __reduce__(self) -> tuple[type["QualityError"], tuple[str, QualityReport]]:
+        return type(self), (str(self), self.report)
+
+
 class QualityLog:
     """Collects defects while a file passes; memory does not grow with their number."""
 
     def __init__(self) -> None:
         self.records = 0
         self.sound = 0
-        self._counts: Counter[Kind] = Counter()
+        self._counts: Counter[DefectKind] = Counter()
         self._defects: list[Defect] = []
         self._remarks: list[str] = []
 
@@ -127,3 +161,117 @@ class QualityLog:
             defects=tuple(sorted(self._defects, key=lambda defect: defect.line)),
             remarks=tuple(self._remarks),
         )
+
+
+MOST_VALUE: Final = 65_536
+"""Characters of a value at most."""
+
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# Also the controls of C1, and of writing from right to left: they act on whoever sees the value.
+_CONTROL: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+_NUMBER_LIMIT: Final = 2**63
+_KEYS_REMEMBERED: Final = 2**16
+"""Keys that were checked and need not be again: some ten megabytes."""
+
+_WORDS: Final = {
+    FieldType.INTEGER: "not an integer",
+    FieldType.DECIMAL: "not a decimal number",
+    FieldType.DATE: "not a date as in 2026-11-01",
+}
+
+
+class RowChecker:
+    """Turns records of a described file into rows, or says what is wrong with them."""
+
+    def __init__(self, description: Description) -> None:
+        self._fields = tuple((field, _test(field.type)) for field in description.fields)
+        self._number_column = description.number_column
+        self._key_column = description.key_column
+        # Most people have several records.
+        self._verify_key = lru_cache(_KEYS_REMEMBERED)(_KEYS[description.key_kind])
+
+    def check(self, cells: Cells) -> Row | tuple[Defect, ...]:
+        """Return the row, or all its defects."""
+        line, texts = cells
+        defects: list[Defect] = []
+        key = ""
+        if self._key_column is not None:
+            key = self._key(line, texts[0], defects)
+            texts = texts[1:]
+        number = self._number(line, texts[0], defects)
+        values = texts[1:]
+        plain = "".join(values).isprintable()
+        for (field, fits), text in zip(self._fields, values, strict=True):
+            if not text:
+                if not field.optional:
+                    defects.append(Defect(line, DefectKind.MISSING_VALUE, field.name))
+            elif len(text) > MOST_VALUE or (not plain and _CONTROL.search(text)):
+                defects.append(Defect(line, DefectKind.NOT_TEXT, field.name))
+            elif not fits(text):
+                defects.append(_wrong_type(line, field))
+        return tuple(defects) if defects else Row(line, key, number, values)
+
+    def _key(self, line: int, text: str, defects: list[Defect]) -> str:
+        column = self._key_column or ""
+        if not text.strip():
+            defects.append(Defect(line, DefectKind.MISSING_KEY, column))
+            return ""
+        try:
+            return self._verify_key(text)
+        except IdentifierError as error:
+            if error.wrong_check_character:
+                defects.append(Defect(line, DefectKind.WRONG_CHECK_CHARACTER, column))
+            else:
+                defects.append(Defect(line, DefectKind.MALFORMED_KEY, column, str(error)))
+        return ""
+
+    def _number(self, line: int, text: str, defects: list[Defect]) -> int:
+        number = record_number(text)
+        if number is None:
+            defects.append(Defect(line, DefectKind.WRONG_NUMBER, self._number_column))
+            return 0
+        return number
+
+
+def record_number(text: str) -> int | None:
+    """Return the record number that a text is, 0 to 2^63 - 1; None when it is none."""
+    if _NUMBER.fullmatch(text) is None:
+        return None
+    number = int(text)
+    return number if number < _NUMBER_LIMIT else None
+
+
+def _wrong_type(line: int, field: FieldDescription) -> Defect:
+    return Defect(line, DefectKind.WRONG_TYPE, field.name, _WORDS.get(field.type, ""))
+
+
+def _test(kind: FieldType) -> Callable[[str], object]:
+    tests: dict[FieldType, Callable[[str], object]] = {
+        FieldType.TEXT: bool,
+        FieldType.INTEGER: _INTEGER.fullmatch,
+        FieldType.DECIMAL: _DECIMAL.fullmatch,
+        FieldType.DATE: _is_date,
+    }
+    return tests[kind]
+
+
+def _is_date(text: str) -> bool:
+    if _DATE.fullmatch(text) is None:
+        return False
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+_KEYS: Final[dict[KeyKind, Callable[[str], str]]] = {
+    KeyKind.RESIDENT: verify_resident_id,
+    KeyKind.ENTERPRISE: verify_credit_code,
+    KeyKind.NONE: str,
+}

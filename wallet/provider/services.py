@@ -42,8 +42,8 @@ class Version(msgspec.Struct, frozen=True):
     head: TreeHead
 
 
-class Services(Protocol):
-    """What publishing asks of others. Each call may be repeated."""
+class PublishingServices(Protocol):
+    """Calls of publishing to the other parties. Each may be repeated."""
 
     def terms(self, dataset: bytes) -> DatasetTerms:
         """Return what is registered of a dataset."""

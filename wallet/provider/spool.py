@@ -13,13 +13,11 @@ from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import msgspec
 
 from wallet.provider.errors import ProviderError
-from wallet.provider.rows import Row
 
 NOBODY: Final = bytes(32)
 """Owner of the records of a dataset about nobody."""
@@ -86,6 +84,17 @@ class Changes(msgspec.Struct, frozen=True):
     unchanged: int
 
 
+class Row(NamedTuple):
+    """A record that passed the checks."""
+
+    line: int
+    key: str
+    """Resident id or credit code in its usual form; empty when the data is about nobody."""
+    number: int
+    values: tuple[str, ...]
+    """In the order of the fields."""
+
+
 class PlannedRecord(msgspec.Struct, frozen=True, gc=False):
     """One line to upload; `values` is None for a withdrawn record."""
 
@@ -138,12 +147,7 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -180,14 +184,11 @@ class Spool:
 
     def count(self) -> int:
         """Return the number of rows."""
-        with self._errors():
-            return int(self._database.execute("SELECT count(*) FROM rows").fetchone()[0])
+        return self._count("SELECT count(*) FROM rows")
 
     def count_keys(self) -> int:
         """Return the number of different keys."""
-        with self._errors():
-            found = self._database.execute("SELECT count(DISTINCT key) FROM rows")
-            return int(found.fetchone()[0])
+        return self._count("SELECT count(DISTINCT key) FROM rows")
 
     def keys(self, after: str = "", limit: int = 5000) -> list[str]:
         """Return some of the different keys, in order, to ask for their owners."""
@@ -209,11 +210,9 @@ class Spool:
 
     def without_owner(self) -> int:
         """Return the number of rows whose key has no owner."""
-        with self._errors():
-            found = self._database.execute(
-                "SELECT count(*) FROM rows LEFT JOIN owners USING (key) WHERE owner IS NULL"
-            )
-            return int(found.fetchone()[0])
+        return self._count(
+            "SELECT count(*) FROM rows LEFT JOIN owners USING (key) WHERE owner IS NULL"
+        )
 
     def add_withdrawals(self, numbers: Iterable[tuple[int, int]]) -> Duplicate | None:
         """Take lines and numbers of records to withdraw, up to one that was there already."""
@@ -231,8 +230,7 @@ class Spool:
 
     def withdrawals(self) -> int:
         """Return the number of records to withdraw."""
-        with self._errors():
-            return int(self._database.execute("SELECT count(*) FROM withdrawals").fetchone()[0])
+        return self._count("SELECT count(*) FROM withdrawals")
 
     def withdrawn_and_read(self) -> Duplicate | None:
         """Return the first record to withdraw that is among the rows as well: its line, the row's."""
@@ -271,8 +269,7 @@ class Spool:
 
     def planned(self) -> int:
         """Return the number of lines to upload."""
-        with self._errors():
-            return int(self._database.execute("SELECT count(*) FROM plan").fetchone()[0])
+        return self._count("SELECT count(*) FROM plan")
 
     def plan_digest(self) -> bytes:
         """Return a SHA-256 over what travels: the same plan may go on after an interruption."""
@@ -296,6 +293,10 @@ class Spool:
             for owner, number, content_hash, content in found:
                 values = None if content is None else self._decode(content)
                 yield PlannedRecord(owner, number, content_hash, values)
+
+    def _count(self, query: str) -> int:
+        with self._errors():
+            return int(self._database.execute(query).fetchone()[0])
 
     @contextmanager
     def _with_book(self, book: Path) -> Iterator[None]:

@@ -31,10 +31,11 @@ from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 from wallet.supervisor.errors import SupervisorError
 from wallet.supervisor.layout import ACCOUNT, Layout, SupervisorSettings
-from wallet.supervisor.processes import Service, run_command
+from wallet.supervisor.processes import run_command
+from wallet.supervisor.services import Service
 
 Report = Callable[[str], None]
-"""Is told what is being done, in a few words."""
+"""Hears of each step, in a few words."""
 
 _EPOCH: Final = 1
 _KEY_LENGTH: Final = 32
@@ -44,13 +45,7 @@ _KEYHOLDER: Final = "密钥保管方 {} / Keyholder {}"
 
 
 class Installation:
-    """The set-up of one data directory.
-
-    Args:
-        settings: how the profile runs.
-        password: of every keystore in it.
-        report: is told of each step.
-    """
+    """The set-up of one data directory; `password` opens every keystore in it."""
 
     def __init__(self, settings: SupervisorSettings, password: Password, report: Report) -> None:
         self._settings = settings
@@ -109,7 +104,9 @@ class Installation:
         if self._layout.installed.exists():
             return deployment
         self._report("drawing the services' keys")
-        self._initialize([*keyholders, identity])
+        services = [*keyholders, identity]
+        new = [service for service in services if not (service.home / "keystore").exists()]
+        self._each(new, "drawing its keys", lambda _: ["init"])
         self._report("admitting the gateway, the identity authority and the keyholders")
         members = [_address(holder) for holder in keyholders]
         with _naming("admission"), Rpc(node.url) as rpc:
@@ -128,10 +125,6 @@ class Installation:
             node.checkpoint()
         self._layout.installed.touch()
         return deployment
-
-    def _initialize(self, services: Sequence[Service]) -> None:
-        new = [one for one in services if not (one.home / "keystore").exists()]
-        self._each(new, "drawing its keys", lambda _: ["init"])
 
     def _admit(
         self, rpc: Rpc, deployment: Deployment, keyholders: Sequence[bytes], identity: bytes
@@ -187,9 +180,13 @@ class Installation:
         with ThreadPoolExecutor(max_workers=max(len(services), 1)) as pool:
             runs = [
                 pool.submit(
-                    run_command, one, arguments_of(one), self._password, step=f"{one.name}, {doing}"
+                    run_command,
+                    service,
+                    arguments_of(service),
+                    self._password,
+                    step=f"{service.name}, {doing}",
                 )
-                for one in services
+                for service in services
             ]
         for run in runs:
             run.result()

@@ -12,7 +12,7 @@ from ledger.decode_errors import UNREADABLE
 from ledger.deployment import DEFAULT_RECOVERY_DELAY
 from ledger.envelope import STANDARD_SCRYPT_N
 from ledger.node import DEFAULT_CHAIN_ID
-from wallet.supervisor.errors import PortInUseError, SupervisorError
+from wallet.supervisor.errors import InUseError, SupervisorError
 
 HOST: Final = "127.0.0.1"
 ACCOUNT: Final = "account"
@@ -170,7 +170,7 @@ def choose_addresses(settings: SupervisorSettings, layout: Layout) -> Addresses:
     """Choose a port for each service but the node, which chooses its own.
 
     Raises:
-        PortInUseError: a port that was asked for is taken.
+        InUseError: a port that was asked for is taken.
     """
     before = _ports_before(layout)
     wanted = settings.ports
@@ -207,7 +207,7 @@ def is_free(port: int) -> bool:
 def _choose(wanted: int, before: int, taken: set[int]) -> int:
     if wanted:
         if not is_free(wanted):
-            raise PortInUseError(f"port {wanted} is in use")
+            raise InUseError(f"port {wanted} is in use")
         return wanted
     port = before if before not in taken and _free_or_zero(before) else 0
     while not port or port in taken:

@@ -1,4 +1,4 @@
-"""Who uses a data directory: a lock that the supervisor and its processes hold, with their ids in it.
+"""The lock of a data directory: the supervisor and its processes hold it, with their ids in it.
 
 The lock is gone when the last of them is, however it ended. So nothing starts twice on the same data,
 also not beside processes that a killed supervisor left behind.
@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from wallet.supervisor.errors import DataInUseError, SupervisorError
+from wallet.supervisor.errors import InUseError, SupervisorError
 from wallet.supervisor.layout import Layout
 
 _MODE: Final = 0o600
@@ -30,7 +30,7 @@ def take_lock(path: Path) -> int:
     """Take the lock; return the descriptor that holds it.
 
     Raises:
-        DataInUseError: it is held.
+        InUseError: it is held.
         SupervisorError: the file cannot be opened.
     """
     try:
@@ -42,7 +42,7 @@ def take_lock(path: Path) -> int:
     except BlockingIOError as error:
         running = os.read(lock, _MOST).decode("utf-8", "replace").strip()
         os.close(lock)
-        raise DataInUseError(
+        raise InUseError(
             f"processes of another run use {path.parent}: {running or 'they are starting'}"
         ) from error
     return lock

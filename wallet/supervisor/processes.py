@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,38 +14,15 @@ import msgspec
 
 from ledger.decode_errors import UNREADABLE
 from wallet.passwords import Password
-from wallet.supervisor.errors import PortInUseError, ProcessDiedError, SupervisorError
+from wallet.supervisor.errors import InUseError, SupervisorError
 from wallet.supervisor.layout import is_free, port_of
+from wallet.supervisor.services import Service
 
 _POLL: Final = 0.03
 _MOST_TAIL: Final = 8192
 _MOST_LINE: Final = 400
 _COMMAND_TIMEOUT: Final = 120.0
 _PREFIX: Final = "QUANCHENG_"
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What to start.
-
-    Attributes:
-        name: in messages and as the log's name.
-        module: run as `python -m module`.
-        url: base address on which it answers.
-        home: its directory, with its keystore.
-        settings: of the environment, by full name.
-        password_settings: names of the settings that say where the password is; each gets a
-            descriptor of its own.
-        log: file to which it writes.
-    """
-
-    name: str
-    module: str
-    url: str
-    home: Path
-    settings: tuple[tuple[str, str], ...]
-    password_settings: tuple[str, ...]
-    log: Path
 
 
 class Process:
@@ -83,11 +59,11 @@ class Process:
         """Start it, without waiting until it is ready.
 
         Raises:
-            PortInUseError: its port is taken.
+            InUseError: its port is taken.
         """
         port = port_of(self.service.url)
         if not is_free(port):
-            raise PortInUseError(f"{self.name}: port {port} is in use")
+            raise InUseError(f"{self.name}: port {port} is in use")
         environment, descriptors = _environment(self.service, self._password)
         try:
             with self.service.log.open("ab") as log:
@@ -108,8 +84,7 @@ class Process:
         """Return when its /readyz says so.
 
         Raises:
-            ProcessDiedError: it ended.
-            SupervisorError: it is not ready in time; the message says why.
+            SupervisorError: it ended, or is not ready in time; the message says why.
         """
         until = time.monotonic() + timeout
         reason = "it does not answer"
@@ -126,17 +101,17 @@ class Process:
                 if time.monotonic() > until:
                     raise SupervisorError(f"{self.name} is not ready: {reason}")
                 time.sleep(_POLL)
-        raise self.why_it_ended()
+        raise SupervisorError(self.why_it_ended())
 
-    def why_it_ended(self) -> ProcessDiedError:
-        """Return an error that says how it ended, with the last line of its log."""
+    def why_it_ended(self) -> str:
+        """Say how it ended, with the last line of its log."""
         status = self._popen.poll() if self._popen is not None else None
         if status is not None and status < 0:
             how = f"was ended by {signal.Signals(-status).name}"
         else:
             how = f"ended with status {status}"
         said = last_line(self.service.log)
-        return ProcessDiedError(f"{self.name} {how}: {said}" if said else f"{self.name} {how}")
+        return f"{self.name} {how}: {said}" if said else f"{self.name} {how}"
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM."""

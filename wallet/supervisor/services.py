@@ -1,13 +1,38 @@
-"""Which services the embedded profile has, and with which settings each is started."""
+"""The services of the embedded profile, and the settings with which each is started."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
 from ledger.hexes import to_hex
 from wallet.keystore import Keystore
 from wallet.supervisor.layout import ACCOUNT, HOST, Addresses, Layout, SupervisorSettings, port_of
-from wallet.supervisor.processes import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process to start.
+
+    Attributes:
+        name: in messages and as the log's name.
+        module: run as `python -m module`.
+        url: base address on which it answers.
+        home: its directory, with its keystore.
+        settings: of the environment, by full name.
+        password_settings: names of the settings that say where the password is; each gets a
+            descriptor of its own.
+        log: file to which it writes.
+    """
+
+    name: str
+    module: str
+    url: str
+    home: Path
+    settings: tuple[tuple[str, str], ...]
+    password_settings: tuple[str, ...]
+    log: Path
 
 
 class Services:

@@ -13,7 +13,7 @@ from ledger.node import Node, NodeError, NodeSettings
 from ledger.node import PortInUseError as NodePortInUseError
 from ledger.rpc import Call, Rpc
 from wallet.passwords import Password
-from wallet.supervisor.errors import PortInUseError, ProcessDiedError, SupervisorError
+from wallet.supervisor.errors import InUseError, SupervisorError
 from wallet.supervisor.installation import Installation, Report
 from wallet.supervisor.layout import (
     Addresses,
@@ -35,21 +35,17 @@ _NODE: Final = "node"
 _MINE_BY_ITSELF: Final = Call("evm_setIntervalMining", (1,), lambda _: None)
 
 
-def _say_nothing(_: str) -> None:
-    """Report nothing."""
-
-
 class Supervisor:
     """The embedded profile in one data directory. Runs from `start` to `stop`, or in a `with` block.
 
     Args:
         settings: how.
         password: of every keystore in the directory; set at the first run.
-        report: is told of each step, in a few words.
+        report: hears of each step, in a few words.
     """
 
     def __init__(
-        self, settings: SupervisorSettings, password: Password, report: Report = _say_nothing
+        self, settings: SupervisorSettings, password: Password, report: Report = lambda _: None
     ) -> None:
         self.settings = settings
         self.layout = Layout(settings.data)
@@ -71,34 +67,26 @@ class Supervisor:
 
     @property
     def addresses(self) -> Addresses:
-        """Where the services answer.
-
-        Raises:
-            SupervisorError: nothing was started.
-        """
+        """Where the services answer; raises `SupervisorError` before the start."""
         return _started(self._addresses)
 
     @property
     def deployment(self) -> Deployment:
-        """The contracts.
-
-        Raises:
-            SupervisorError: nothing was started.
-        """
+        """The contracts; raises `SupervisorError` before the start."""
         return _started(self._deployment)
 
     @property
     def pids(self) -> dict[str, int]:
         """Process ids of all that runs, by name."""
-        found = {process.name: process.pid for process in self._processes}
-        found[_NODE] = self._node.pid if self._node is not None else None
-        return {name: pid for name, pid in found.items() if pid is not None}
+        pids = {process.name: process.pid for process in self._processes}
+        pids[_NODE] = self._node.pid if self._node is not None else None
+        return {name: pid for name, pid in pids.items() if pid is not None}
 
     def start(self) -> None:
         """Start everything; return when all of it is ready. The first run sets up first.
 
         Raises:
-            SupervisorError: one of its kinds; whatever was started is stopped again.
+            SupervisorError: and everything that was started is stopped again.
         """
         try:
             self._start()
@@ -113,12 +101,14 @@ class Supervisor:
         """Start again what dies, until `stop` is set.
 
         Raises:
-            ProcessDiedError: a process died too often; the message says how the last time.
-            SupervisorError: one could not be started again.
+            SupervisorError: a process died too often (the message says how the last time), or could not be
+                started again.
         """
         while not stop.wait(self.settings.poll):
             if self._node is not None and not self._node.is_running:
-                self._revive(_NODE, self._node_death(), self._node.start, stop)
+                said = last_line(self.layout.chain / "anvil.log")
+                death = f"the node ended{': ' if said else ''}{said}"
+                self._revive(_NODE, death, self._node.start, stop)
             for process in self._processes:
                 if not process.is_running and not stop.is_set():
                     self._revive(process.name, process.why_it_ended(), process.start, stop)
@@ -130,29 +120,25 @@ class Supervisor:
         who answered it; last the node, which writes its state. A signal in between waits.
         """
         with signals_held():
-            self._stop()
-
-    def _stop(self) -> None:
-        processes, self._processes = self._processes, []
-        gateways = [process for process in processes if process.name == "gateway"]
-        for some in (gateways, [process for process in processes if process not in gateways]):
-            if any(process.is_running for process in some):
-                self._report(f"stopping {', '.join(process.name for process in some)}")
-            for process in some:
-                process.ask_to_stop()
-            for process in some:
-                process.stop(self.settings.stop_timeout)
-        if self._node is not None:
-            self._node.stop()
-            self._node = None
-        self._release_lock()
+            processes, self._processes = self._processes, []
+            gateways = [process for process in processes if process.name == "gateway"]
+            for group in (gateways, [process for process in processes if process not in gateways]):
+                if any(process.is_running for process in group):
+                    self._report(f"stopping {', '.join(process.name for process in group)}")
+                for process in group:
+                    process.ask_to_stop()
+                for process in group:
+                    process.stop(self.settings.stop_timeout)
+            if self._node is not None:
+                self._node.stop()
+                self._node = None
+            self._release_lock()
 
     def command(self, name: str, *arguments: str) -> None:
         """Run one command of a service's module with the service's settings, as `import` of `identity`.
 
         Raises:
-            SupervisorError: it failed; the message has the last line of what it said.
-            SupervisorError: there is no such service.
+            SupervisorError: there is no such service, or it failed; the message has its last line.
         """
         for process in self._processes:
             if process.name == name:
@@ -178,11 +164,9 @@ class Supervisor:
         self._processes, self._node = [], None
         self._release_lock()
 
-    # Starting
-
     def _start(self) -> None:
         make_private(self.settings.data)
-        self._take_lock()
+        self._lock = take_lock(self.layout.lock)
         make_private(self.layout.logs)
         chosen = choose_addresses(self.settings, self.layout)
         installation = Installation(self.settings, self._password, self._report)
@@ -202,12 +186,14 @@ class Supervisor:
         gateway = services.gateway()
         self._report("starting the keyholders, the identity authority and the gateway")
         for service in (*keyholders, identity, gateway):
-            process = Process(service, self._password, held=[self._held_lock()])
+            process = Process(service, self._password, held=[self._lock])
             with signals_held():
                 process.start()
                 self._processes.append(process)
         self._note_pids()
-        self._wait_until_ready()
+        until = time.monotonic() + self.settings.start_timeout
+        for process in self._processes:
+            process.wait_until_ready(max(until - time.monotonic(), 1.0))
         write_addresses(self.layout.addresses, self._addresses)
 
     def _start_node(self, port: int) -> Node:
@@ -225,28 +211,19 @@ class Supervisor:
                 node.start()
                 self._node = node
         except NodePortInUseError as error:
-            raise PortInUseError(f"node: {error}") from error
+            raise InUseError(f"node: {error}") from error
         except NodeError as error:
             raise SupervisorError(f"node: {error}") from error
         return node
 
-    def _wait_until_ready(self) -> None:
-        until = time.monotonic() + self.settings.start_timeout
-        for process in self._processes:
-            process.wait_until_ready(max(until - time.monotonic(), 1.0))
-
-    # Watching
-
-    def _revive(
-        self, name: str, death: ProcessDiedError, start: Callable[[], None], stop: Event
-    ) -> None:
+    def _revive(self, name: str, death: str, start: Callable[[], None], stop: Event) -> None:
         now = time.monotonic()
         deaths = self._deaths.setdefault(name, deque())
         deaths.append(now)
         while now - deaths[0] > self.settings.restart_window:
             deaths.popleft()
         if len(deaths) > self.settings.restarts:
-            raise ProcessDiedError(f"{death} (given up after {len(deaths)} times)") from death
+            raise SupervisorError(f"{death} (given up after {len(deaths)} times)")
         self._report(f"{death}; starting it again")
         if not stop.wait(self.settings.restart_pause * 2 ** (len(deaths) - 1)):
             try:
@@ -256,21 +233,9 @@ class Supervisor:
                 raise SupervisorError(f"{name}: {error}") from error
             self._note_pids()
 
-    def _node_death(self) -> ProcessDiedError:
-        said = last_line(self.layout.chain / "anvil.log")
-        return ProcessDiedError(f"the node ended{': ' if said else ''}{said}")
-
-    # The lock
-
-    def _take_lock(self) -> None:
-        self._lock = take_lock(self.layout.lock)
-
-    def _held_lock(self) -> int:
-        return _started(self._lock)
-
     def _note_pids(self) -> None:
         """Write who runs into the lock, for whoever finds it held by processes left behind."""
-        write_pids(self._held_lock(), self.pids)
+        write_pids(_started(self._lock), self.pids)
 
     def _release_lock(self) -> None:
         if self._lock is not None:
@@ -278,7 +243,7 @@ class Supervisor:
             self._lock = None
 
 
-def _started(found: T | None) -> T:
-    if found is None:
+def _started(part: T | None) -> T:
+    if part is None:
         raise SupervisorError("nothing was started")
-    return found
+    return part

@@ -37,7 +37,7 @@ from wallet.client.errors import (
 )
 from wallet.errors import PasswordError, WrongPasswordError
 from wallet.provider.errors import NothingToPublishError, RootMismatchError, SourceError
-from wallet.supervisor import PortInUseError
+from wallet.supervisor import InUseError
 
 COMMANDS = {
     "up": set(),
@@ -121,7 +121,7 @@ ACCESS = RecordedAccess(bytes(32), 7, 16, 1, bytes(32), 1, bytes(32), 0)
         (PasswordError("x"), ExitCode.NO_KEY),
         (NotAnsweredError("x"), ExitCode.NO_ANSWER),
         (NothingToPublishError("x"), ExitCode.NO_ANSWER),
-        (PortInUseError("x"), ExitCode.IN_USE),
+        (InUseError("x"), ExitCode.IN_USE),
         (SourceError("x"), ExitCode.BAD_INPUT),
         (InputError("x"), ExitCode.BAD_INPUT),
         (CancelledError("x"), ExitCode.FAILED),

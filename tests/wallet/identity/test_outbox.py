@@ -22,7 +22,7 @@ from tests.support.identity import (
 )
 from tests.wallet.identity.conftest import import_registers
 from wallet.identity.database import open_database
-from wallet.identity.errors import DatabaseError
+from wallet.identity.errors import DATABASE_UNAVAILABLE, IdentityError
 from wallet.identity.outbox import Outbox
 
 
@@ -86,14 +86,14 @@ async def test_a_call_whose_note_fails_is_not_sent(chain: Chain, tmp_path: Path)
     database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'identity.db'}")
 
     async def fail(*_: object) -> None:
-        raise DatabaseError("the disk is full")
+        raise IdentityError(DATABASE_UNAVAILABLE, "the disk is full")
 
     async with AsyncRpc(chain.node.url) as rpc:
         outbox = Outbox(
             database, rpc, chain.deployment, finality=Finality.depth(0), private_key=keys.account
         )
         call = contracts.register_subjects([b"\x01" * 32], [b"\x02" * 20])
-        with pytest.raises(DatabaseError):
+        with pytest.raises(IdentityError):
             await outbox.carry_out(call, fail)
         await outbox.settle()
     await database.close()

@@ -22,7 +22,7 @@ from ledger.typed_data import (
 from scripts.scenario import Party, Subject
 from tests.support.identity import FIRM, LI, ZHANG, Identity, Key
 from wallet.identity.owners import OwnerKey
-from wallet.identity.people import Kind
+from wallet.identity.people import PersonKind
 
 SLUG = "urn:quancheng:problem:"
 NUMBERS = [ZHANG["id_number"], LI["id_number"]]
@@ -54,7 +54,7 @@ async def test_owners_differ_between_datasets_and_stay_the_same_in_one(identity:
     assert len({*in_first, *in_second}) == 4
     # Nothing but the authority's secret leads from a number to an owner.
     guessed = OwnerKey(keccak256(b"another secret"))
-    assert guessed.owner(first, Kind.RESIDENT, NUMBERS[0]) not in in_first
+    assert guessed.owner(first, PersonKind.RESIDENT, NUMBERS[0]) not in in_first
     assert keccak256(NUMBERS[0].encode()) not in in_first
 
 

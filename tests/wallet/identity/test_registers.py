@@ -8,7 +8,7 @@ from tests.support.identity import RESIDENTS, ZHANG
 from wallet.identity.database import open_database
 from wallet.identity.errors import IdentityError
 from wallet.identity.importing import read_register
-from wallet.identity.people import Kind
+from wallet.identity.people import PersonKind
 from wallet.identity.store import Store
 
 
@@ -26,7 +26,7 @@ async def test_a_register_is_taken_over_again_and_names_change(tmp_path: Path) -
     assert await imported(tmp_path, RESIDENTS) == 2
     assert await imported(tmp_path, "\ufeff" + RESIDENTS.replace("张三", "张三丰")) == 2
     database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'identity.db'}")
-    person = await Store(database).person(Kind.RESIDENT, ZHANG["id_number"])
+    person = await Store(database).person(PersonKind.RESIDENT, ZHANG["id_number"])
     await database.close()
     assert person is not None
     assert person.identity.name == "张三丰"

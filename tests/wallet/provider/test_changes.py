@@ -19,8 +19,9 @@ from wallet.cli import main
 from wallet.cli.exit_codes import ExitCode
 from wallet.provider import encryption
 from wallet.provider.description import Description, FieldDescription, FileFormat, KeyKind
-from wallet.provider.errors import NothingToPublishError, OptionsError, QualityError, SourceError
+from wallet.provider.errors import NothingToPublishError, ProviderError, SourceError
 from wallet.provider.publisher import Options, Publication, Publisher
+from wallet.provider.quality import QualityError
 
 DATASET = sha256(b"a dataset").digest()
 PEOPLE = [
@@ -192,11 +193,11 @@ def test_changes_need_the_version_before_in_the_book(tmp_path: Path) -> None:
 
 
 def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionsError):
+    with pytest.raises(ProviderError):
         Options(whole=True, changes=True)
-    with pytest.raises(OptionsError):
+    with pytest.raises(ProviderError):
         Options(leave_out_defective=True, changes=True)
-    with pytest.raises(OptionsError):
+    with pytest.raises(ProviderError):
         Options(withdraw=tmp_path)
 
 

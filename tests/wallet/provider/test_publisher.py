@@ -28,11 +28,11 @@ from wallet.provider.encryption import encrypt_batches
 from wallet.provider.errors import (
     NothingToPublishError,
     ProviderError,
-    QualityError,
     RootMismatchError,
-    TermsMismatchError,
+    SourceError,
 )
 from wallet.provider.publisher import Options, Publication, Publisher, Stage
+from wallet.provider.quality import QualityError
 from wallet.provider.spool import NOBODY, PlannedRecord
 
 DATASET = sha256(b"a dataset").digest()
@@ -258,7 +258,7 @@ def test_a_dataset_registered_with_other_fields_is_refused(department: Departmen
     department.services.registered = msgspec.structs.replace(
         department.services.registered, fields=("something else",)
     )
-    with pytest.raises(TermsMismatchError):
+    with pytest.raises(SourceError):
         department.publish()
 
 

@@ -14,8 +14,6 @@ from scripts.city import catalogue
 from scripts.city.corrupt import Corruption, Defect, corrupt
 from scripts.city.files import read_rows
 from scripts.city.manifest import read_manifest
-from wallet.provider.checks import RowChecker
-from wallet.provider.csv_source import Lines, read_csv
 from wallet.provider.description import (
     Description,
     Encoding,
@@ -25,10 +23,17 @@ from wallet.provider.description import (
 )
 from wallet.provider.errors import SourceError
 from wallet.provider.publisher import check_file
-from wallet.provider.quality import MOST_LISTED, Kind, QualityLog, QualityReport
-from wallet.provider.rows import Cells, Read, Row
-from wallet.provider.source import read_source
-from wallet.provider.spool import Spool
+from wallet.provider.quality import (
+    MOST_LISTED,
+    Cells,
+    DefectKind,
+    QualityLog,
+    QualityReport,
+    Read,
+    RowChecker,
+)
+from wallet.provider.source import Lines, read_csv, read_source
+from wallet.provider.spool import Row, Spool
 
 
 def report_on(path: Path, description: Description, tmp_path: Path) -> QualityReport:
@@ -72,19 +77,19 @@ def test_every_format_gives_the_rows_that_were_written(
 
 
 KINDS = {
-    Defect.BROKEN_LINE: Kind.BROKEN_LINE,
-    Defect.WRONG_ENCODING: Kind.WRONG_ENCODING,
-    Defect.DUPLICATE_NUMBER: Kind.DUPLICATE_NUMBER,
-    Defect.MISSING_KEY: Kind.MISSING_KEY,
-    Defect.WRONG_CHECK_CHARACTER: Kind.WRONG_CHECK_CHARACTER,
-    Defect.WRONG_TYPE: Kind.WRONG_TYPE,
-    Defect.TRUNCATED: Kind.TRUNCATED,
+    Defect.BROKEN_LINE: DefectKind.BROKEN_LINE,
+    Defect.WRONG_ENCODING: DefectKind.WRONG_ENCODING,
+    Defect.DUPLICATE_NUMBER: DefectKind.DUPLICATE_NUMBER,
+    Defect.MISSING_KEY: DefectKind.MISSING_KEY,
+    Defect.WRONG_CHECK_CHARACTER: DefectKind.WRONG_CHECK_CHARACTER,
+    Defect.WRONG_TYPE: DefectKind.WRONG_TYPE,
+    Defect.TRUNCATED: DefectKind.TRUNCATED,
 }
 WHOLE_COLUMN = (
-    Kind.MISSING_KEY,
-    Kind.WRONG_CHECK_CHARACTER,
-    Kind.WRONG_TYPE,
-    Kind.DUPLICATE_NUMBER,
+    DefectKind.MISSING_KEY,
+    DefectKind.WRONG_CHECK_CHARACTER,
+    DefectKind.WRONG_TYPE,
+    DefectKind.DUPLICATE_NUMBER,
 )
 
 
@@ -123,7 +128,7 @@ def test_a_file_in_another_encoding_is_told_to_be_in_it(city: Path, tmp_path: Pa
     description = read_description(city / "datasets.json", "real-estate")
     report = report_on(damage.path, description, tmp_path)
     assert report.defects[0].line == damage.line
-    assert {kind for kind, _ in report.counts} == {Kind.WRONG_ENCODING}
+    assert {kind for kind, _ in report.counts} == {DefectKind.WRONG_ENCODING}
     assert "gb18030" in report.remarks[0]
     said = msgspec.structs.replace(description, encoding=Encoding.GB18030)
     assert report_on(damage.path, said, tmp_path).defective == 0
@@ -156,20 +161,20 @@ def test_no_value_gets_into_a_report(city: Path, tmp_path: Path) -> None:
         ("a,b,c\n\n1,2,3\n\n", [(3, ("1", "2", "3"))]),
         ('a,b,c\n1,"x\ny",3\n4,5,6\n', [(2, ("1", "x\ny", "3")), (4, ("4", "5", "6"))]),
         ('a,b,c\n1,"say ""hi""",3\n', [(2, ("1", 'say "hi"', "3"))]),
-        ("a,b,c\n1,2\n4,5,6\n", [(2, Kind.WRONG_COLUMNS), (3, ("4", "5", "6"))]),
-        ("a,b,c\n1,2,3,4\n", [(2, Kind.WRONG_COLUMNS)]),
-        ("a,b,c\n1,2,3\n4,5", [(2, ("1", "2", "3")), (3, Kind.TRUNCATED)]),
+        ("a,b,c\n1,2\n4,5,6\n", [(2, DefectKind.WRONG_COLUMNS), (3, ("4", "5", "6"))]),
+        ("a,b,c\n1,2,3,4\n", [(2, DefectKind.WRONG_COLUMNS)]),
+        ("a,b,c\n1,2,3\n4,5", [(2, ("1", "2", "3")), (3, DefectKind.TRUNCATED)]),
         (
             'a,b,c\n1,"2,3\n4,5,6\n7,8,9\n',
-            [(2, Kind.BROKEN_LINE), (3, ("4", "5", "6")), (4, ("7", "8", "9"))],
+            [(2, DefectKind.BROKEN_LINE), (3, ("4", "5", "6")), (4, ("7", "8", "9"))],
         ),
         (
             'a,b,c\n1,"x\ny"z,3\n4,5,6\n',
-            [(2, Kind.BROKEN_LINE), (3, Kind.WRONG_COLUMNS), (4, ("4", "5", "6"))],
+            [(2, DefectKind.BROKEN_LINE), (3, DefectKind.WRONG_COLUMNS), (4, ("4", "5", "6"))],
         ),
-        ('a,b,c\n1,"p\nq","2,3\n4,5,6\n', [(3, Kind.BROKEN_LINE), (4, ("4", "5", "6"))]),
-        ('a,b,c\n1,"2,3\n4,"5",6\n', [(2, Kind.BROKEN_LINE), (3, ("4", "5", "6"))]),
-        ('a,b,c\n"1","2","3\n4,5,"6"\n', [(2, Kind.BROKEN_LINE), (3, ("4", "5", "6"))]),
+        ('a,b,c\n1,"p\nq","2,3\n4,5,6\n', [(3, DefectKind.BROKEN_LINE), (4, ("4", "5", "6"))]),
+        ('a,b,c\n1,"2,3\n4,"5",6\n', [(2, DefectKind.BROKEN_LINE), (3, ("4", "5", "6"))]),
+        ('a,b,c\n"1","2","3\n4,5,"6"\n', [(2, DefectKind.BROKEN_LINE), (3, ("4", "5", "6"))]),
     ],
 )
 def test_lines_are_read_and_found_again_after_damage(
@@ -192,8 +197,8 @@ def test_a_line_without_end_does_not_fill_the_memory() -> None:
 
 def test_a_line_that_cannot_be_decoded_is_not_lost_in_a_quotation() -> None:
     text = b'a,b,c\n1,"x\n\xff\xff\ny",3\n4,5,6\n'
-    assert found(text)[0] == (2, Kind.BROKEN_LINE)
-    assert (3, Kind.WRONG_ENCODING) in found(text)
+    assert found(text)[0] == (2, DefectKind.BROKEN_LINE)
+    assert (3, DefectKind.WRONG_ENCODING) in found(text)
     assert found(text)[-1] == (5, ("4", "5", "6"))
 
 
@@ -222,30 +227,30 @@ PARKING = {
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        ('{"lot_number": 1', Kind.BROKEN_LINE),
-        ("[1, 2]", Kind.BROKEN_LINE),
-        ("[" * 100_000, Kind.BROKEN_LINE),
-        (json.dumps(PARKING | {"extra": 1}), Kind.WRONG_COLUMNS),
-        (json.dumps(PARKING)[:-1] + ', "free": 3}', Kind.WRONG_COLUMNS),
-        (json.dumps({"lot_number": 1}), Kind.WRONG_COLUMNS),
-        (json.dumps(PARKING | {"total": True}), Kind.WRONG_TYPE),
-        (json.dumps(PARKING | {"total": [1]}), Kind.WRONG_TYPE),
-        (json.dumps(PARKING | {"total": "many"}), Kind.WRONG_TYPE),
-        (json.dumps(PARKING | {"total": 1.5}), Kind.WRONG_TYPE),
-        (json.dumps(PARKING | {"total": None}), Kind.MISSING_VALUE),
-        (json.dumps(PARKING | {"lot_number": -1}), Kind.WRONG_NUMBER),
-        (json.dumps(PARKING | {"lot_number": 2**63}), Kind.WRONG_NUMBER),
-        (json.dumps(PARKING | {"lot_number": None}), Kind.WRONG_NUMBER),
-        (json.dumps(PARKING | {"name": "\ud800"}), Kind.NOT_TEXT),
-        (json.dumps(PARKING | {"name": "a\u0000b"}), Kind.NOT_TEXT),
-        (json.dumps(PARKING | {"name": "a\u009b31m"}), Kind.NOT_TEXT),
-        (json.dumps(PARKING | {"name": "王\u202e明"}), Kind.NOT_TEXT),
-        (json.dumps(PARKING | {"name": "王\u2067明"}), Kind.NOT_TEXT),
-        (json.dumps(PARKING | {"total": float("nan")}), Kind.BROKEN_LINE),
+        ('{"lot_number": 1', DefectKind.BROKEN_LINE),
+        ("[1, 2]", DefectKind.BROKEN_LINE),
+        ("[" * 100_000, DefectKind.BROKEN_LINE),
+        (json.dumps(PARKING | {"extra": 1}), DefectKind.WRONG_COLUMNS),
+        (json.dumps(PARKING)[:-1] + ', "free": 3}', DefectKind.WRONG_COLUMNS),
+        (json.dumps({"lot_number": 1}), DefectKind.WRONG_COLUMNS),
+        (json.dumps(PARKING | {"total": True}), DefectKind.WRONG_TYPE),
+        (json.dumps(PARKING | {"total": [1]}), DefectKind.WRONG_TYPE),
+        (json.dumps(PARKING | {"total": "many"}), DefectKind.WRONG_TYPE),
+        (json.dumps(PARKING | {"total": 1.5}), DefectKind.WRONG_TYPE),
+        (json.dumps(PARKING | {"total": None}), DefectKind.MISSING_VALUE),
+        (json.dumps(PARKING | {"lot_number": -1}), DefectKind.WRONG_NUMBER),
+        (json.dumps(PARKING | {"lot_number": 2**63}), DefectKind.WRONG_NUMBER),
+        (json.dumps(PARKING | {"lot_number": None}), DefectKind.WRONG_NUMBER),
+        (json.dumps(PARKING | {"name": "\ud800"}), DefectKind.NOT_TEXT),
+        (json.dumps(PARKING | {"name": "a\u0000b"}), DefectKind.NOT_TEXT),
+        (json.dumps(PARKING | {"name": "a\u009b31m"}), DefectKind.NOT_TEXT),
+        (json.dumps(PARKING | {"name": "王\u202e明"}), DefectKind.NOT_TEXT),
+        (json.dumps(PARKING | {"name": "王\u2067明"}), DefectKind.NOT_TEXT),
+        (json.dumps(PARKING | {"total": float("nan")}), DefectKind.BROKEN_LINE),
     ],
 )
 def test_a_wrong_line_of_json_is_reported(
-    parking: Description, tmp_path: Path, line: str, kind: Kind
+    parking: Description, tmp_path: Path, line: str, kind: DefectKind
 ) -> None:
     path = tmp_path / "lots.jsonl"
     path.write_text(f"{json.dumps(PARKING | {'lot_number': 7})}\n{line}\n", "utf-8")
@@ -258,7 +263,7 @@ def test_a_cut_off_json_file_is_truncated(parking: Description, tmp_path: Path) 
     path = tmp_path / "lots.jsonl"
     path.write_text(f"{json.dumps(PARKING)}\n{json.dumps(PARKING)[:30]}", "utf-8")
     report = report_on(path, json_description(parking), tmp_path)
-    assert [(defect.line, defect.kind) for defect in report.defects] == [(2, Kind.TRUNCATED)]
+    assert [(defect.line, defect.kind) for defect in report.defects] == [(2, DefectKind.TRUNCATED)]
 
 
 # Parquet
@@ -290,7 +295,9 @@ def test_rows_of_parquet_are_counted_and_checked(parking: Description, tmp_path:
     described = msgspec.structs.replace(parking, format=FileFormat.PARQUET, records=None)
     report = report_on(tmp_path / "lots.parquet", described, tmp_path)
     assert report.unit == "row"
-    assert [(defect.line, defect.kind) for defect in report.defects] == [(2, Kind.MISSING_VALUE)]
+    assert [(defect.line, defect.kind) for defect in report.defects] == [
+        (2, DefectKind.MISSING_VALUE)
+    ]
     assert report.sound == 2
 
 
@@ -308,7 +315,7 @@ def test_a_report_lists_a_thousand_defects_and_counts_the_rest(
     report = report_on(path, parking, tmp_path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert report.counts == ((Kind.WRONG_TYPE, 3_000),)
+    assert report.counts == ((DefectKind.WRONG_TYPE, 3_000),)
     assert len(report.defects) == MOST_LISTED
     assert peak < 5_000_000
     assert len(report.digest()) == 32
@@ -327,7 +334,7 @@ def test_control_characters_are_no_text_and_blanks_are(
     values = [text if one.type is FieldType.TEXT else "1" for one in parking.fields]
     made = RowChecker(parking).check(Cells(1, ("1", *values)))
     kinds = set() if isinstance(made, Row) else {defect.kind for defect in made}
-    assert (Kind.NOT_TEXT not in kinds) is sound
+    assert (DefectKind.NOT_TEXT not in kinds) is sound
 
 
 def test_all_defects_of_a_record_are_named(real_estate: Description, tmp_path: Path) -> None:
@@ -336,9 +343,9 @@ def test_all_defects_of_a_record_are_named(real_estate: Description, tmp_path: P
     path.write_text(f"{','.join(real_estate.columns)}\n{','.join(texts)}\n", "utf-8")
     report = report_on(path, real_estate, tmp_path)
     assert report.counts == (
-        (Kind.MALFORMED_KEY, 1),
-        (Kind.MISSING_VALUE, len(real_estate.fields)),
-        (Kind.WRONG_NUMBER, 1),
+        (DefectKind.MALFORMED_KEY, 1),
+        (DefectKind.MISSING_VALUE, len(real_estate.fields)),
+        (DefectKind.WRONG_NUMBER, 1),
     )
     assert report.defective == 1
 
