@@ -15,8 +15,7 @@ from gateway.linking import Linking, link_missing
 from gateway.publications import OwnerRecords, Publications, PublishedRecord, too_many_records
 from gateway.store.links import LinkStore, Tie
 from gateway.store.publications import ServedPublication
-from ledger.exchange import PublicationProof, SignedLink, encode_proof
-from ledger.exchange.accesses import encode_excerpts
+from ledger.exchange import PublicationProof, SignedLink, encode_excerpts, encode_proof
 from ledger.exchange.tasks import encode_bare_records
 from ledger.index.rows import BasisEntry, Snapshot
 from ledger.merkle import RangeProof

@@ -58,8 +58,8 @@ def verify_answer_key(domain: Domain, consumer: bytes, nonce: int, key: bytes) -
     Remembered: 256 requests cost one look.
 
     Raises:
-            NonceMismatchError: the nonce commits to another key.
-            MalformedError: nothing can be sealed to this key.
+        NonceMismatchError: the nonce commits to another key.
+        MalformedError: nothing can be sealed to this key.
     """
     # The hash before the key: bytes that nobody committed to are not read as a key at all.
     word = nonce >> _COUNTER_BITS

@@ -51,7 +51,7 @@ def verify_consent(record: Authorization, authorization: bytes, names: Names) ->
     """Check that a record is the authorization of this id, and that its statement says what it authorizes.
 
     Raises:
-            LedgerError: It is another record, or its statement says something else.
+        LedgerError: It is another record, or its statement says something else.
     """
     if struct_hash(record) != authorization:
         raise StatementError("it is another authorization's record")
@@ -75,7 +75,7 @@ def case_number_in(text: str, bounds: Authorization | GrantTerms, names: Names) 
     """Return the case number of a statement that says what its terms say, in both languages.
 
     Raises:
-            LedgerError: it says something else, or two case numbers.
+        LedgerError: it says something else, or two case numbers.
     """
     if bounds.fields >> len(names.fields):
         raise StatementError("fields are authorized that have no name")

@@ -181,7 +181,7 @@ def assemble_seeds(sharing: Sharing, holder: int, epoch: int, seeds: Iterable[Se
     """Put together the seeds that a holder drew and received.
 
     Raises:
-            CustodyError: A seed is missing, of another epoch, of a subset that the holder is not
+        CustodyError: A seed is missing, of another epoch, of a subset that the holder is not
             in, or differs from another one of the same subset.
     """
     found: dict[Subset, bytes] = {}
@@ -212,7 +212,7 @@ def derive_parts(
     """Derive a holder's parts of the keys of some fields of one record; whether they may be had is not checked.
 
     Raises:
-            MalformedError: The subkeys are another dataset's, the salt does not have 32 bytes, or
+        MalformedError: The subkeys are another dataset's, the salt does not have 32 bytes, or
             the indices are not increasing ones of the schema.
     """
     messages = _part_messages(subkeys.dataset, schema, number, salt, indices)
@@ -227,7 +227,7 @@ def combine_subkeys(sharing: Sharing, handed: Sequence[HolderSubkeys]) -> Datase
     """Combine what at least k holders gave a provider into the keys of its dataset.
 
     Raises:
-            CustodyError: Too few holders, two that disagree, or subkeys that are not for one
+        CustodyError: Too few holders, two that disagree, or subkeys that are not for one
             dataset and epoch, or not exactly those of a holder's subsets.
     """
     if len({(one.epoch, one.dataset) for one in handed}) > 1:
@@ -240,7 +240,7 @@ def combine_parts(sharing: Sharing, handed: Sequence[HolderParts]) -> RecordKeys
     """Combine what at least k holders released to a consumer into the keys of a record's fields.
 
     Raises:
-            CustodyError: Too few holders, two that disagree, or parts that are not for the same
+        CustodyError: Too few holders, two that disagree, or parts that are not for the same
             fields of the same record, or not exactly those of a holder's subsets.
     """
     if len({(one.epoch, one.number, one.salt, one.indices) for one in handed}) > 1:

@@ -32,7 +32,7 @@ def arm(setting: str) -> None:
     """Arm one failpoint: a name, or a name and how many times it is passed before (`after_send:3`); empty for none.
 
     Raises:
-            LedgerError: there is none of this name.
+        LedgerError: there is none of this name.
     """
     name, _, passes = setting.partition(":")
     if name and (name not in NAMES or not (passes or "0").isdigit()):

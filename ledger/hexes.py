@@ -29,7 +29,7 @@ def from_hex(text: str, length: int | None = None) -> bytes:
     """Return the bytes of a 0x string: an even number of digits of either case, of `length` bytes if given.
 
     Raises:
-            HexError: no 0x in front, another character than a digit, odd, or another length.
+        HexError: no 0x in front, another character than a digit, odd, or another length.
     """
     if text[:2] != "0x":
         raise HexError("not a 0x string: 0x is missing in front")

@@ -192,8 +192,8 @@ def sign_request(
     """Sign a request with an account's key for `lifetime` seconds; the nonce is drawn unless given.
 
     Raises:
-            SigningError: not a private key.
-            HttpSignatureError: a nonce that was given has another form than the profile's.
+        SigningError: not a private key.
+        HttpSignatureError: a nonce that was given has another form than the profile's.
     """
     covered = _to_be_covered(target, has_digest=content_digest is not None)
     parameters = format_parameters(
@@ -249,7 +249,7 @@ def verify_request_head(
     Nothing of the body may take effect before `verify_content` has passed.
 
     Raises:
-            HttpSignatureError: why the request does not count as signed; `RequestSignerError` if
+        HttpSignatureError: why the request does not count as signed; `RequestSignerError` if
             only the chain could still say that it does.
     """
     signed = parse_input(headers.signature_input)
@@ -344,7 +344,7 @@ def received_headers(pairs: Iterable[tuple[str, str]]) -> SignatureHeaders:
     """Pick the three headers out of all that a request came with.
 
     Raises:
-            HttpSignatureError: Signature-Input or Signature is missing, or one of the three, or
+        HttpSignatureError: Signature-Input or Signature is missing, or one of the three, or
             Host, is there twice.
     """
     found: dict[str, str] = {}

@@ -110,30 +110,20 @@ class _Lines(logging.Handler):
         self._stream = stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        values = _own_values(record) if record.name == _own.name else _library_values(record)
+        values: dict[str, Loggable]
+        if record.name == _own.name:
+            values = {**record.__dict__["values"], "event": record.msg}
+        else:
+            error = record.exc_info[1] if record.exc_info else None
+            described = None if error is None else describe(error)
+            values = {"event": "library", "reason": record.name, "error": described}
         values["level"] = record.levelname.lower()
-        values["timestamp"] = _iso(record.created)
-        line = json.dumps(values, ensure_ascii=False, sort_keys=True, default=_type_name)
+        text = moment(record.created).isoformat(timespec="microseconds")
+        values["timestamp"] = text.replace("+00:00", "Z")
+        line = json.dumps(
+            values, ensure_ascii=False, sort_keys=True, default=lambda value: type(value).__name__
+        )
         # A full disk, or a closed stream, loses the line and does not end what it was about.
         with suppress(OSError, ValueError):
             self._stream.write(escape_json(line) + "\n")
             self._stream.flush()
-
-
-def _own_values(record: logging.LogRecord) -> dict[str, Loggable]:
-    return {**record.__dict__["values"], "event": record.msg}
-
-
-def _library_values(record: logging.LogRecord) -> dict[str, Loggable]:
-    error = record.exc_info[1] if record.exc_info else None
-    told = None if error is None else describe(error)
-    return {"event": "library", "reason": record.name, "error": told}
-
-
-def _iso(seconds: float) -> str:
-    text = moment(seconds).isoformat(timespec="microseconds")
-    return text.replace("+00:00", "Z")
-
-
-def _type_name(value: object) -> str:
-    return type(value).__name__

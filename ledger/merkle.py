@@ -201,7 +201,7 @@ def verify_inclusion(leaf: bytes, proof: InclusionProof, head: TreeHead) -> byte
     """Check that a leaf hash is at `proof.index` of the tree that is known by `head`; return the root.
 
     Raises:
-            LedgerError: It is not, or the proof is for a tree of another size.
+        LedgerError: It is not, or the proof is for a tree of another size.
     """
     run = RangeProof(proof.index, proof.index + 1, proof.size, proof.hashes)
     return verify_range((leaf,), run, head)
@@ -211,7 +211,7 @@ def verify_range(leaves: Sequence[bytes], proof: RangeProof, head: TreeHead) -> 
     """Check that leaf hashes are the run [start, end) of the tree that is known by `head`; return the root.
 
     Raises:
-            LedgerError: They are not, or the proof is for a tree of another size.
+        LedgerError: They are not, or the proof is for a tree of another size.
     """
     start, end = proof.start, proof.end
     if proof.size != head.size:

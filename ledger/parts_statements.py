@@ -126,7 +126,7 @@ def state_parts(request: bytes, release: Release, rosters: Iterable[Roster]) -> 
     """Return what is signed of a release for a request (its digest).
 
     Raises:
-            MalformedError: There is no roster of an epoch in it, or a number does not fit.
+        MalformedError: There is no roster of an epoch in it, or a number does not fit.
     """
     known = {roster.epoch: roster.digest() for roster in rosters}
     groups: dict[tuple[int, int], list[HolderParts]] = {}
@@ -161,8 +161,8 @@ def verify_signer(signed: bytes, holder: bytes, domain: Domain) -> None:
     """Check that a keyholder signed parts of this access log; not of which request.
 
     Raises:
-            MalformedError: `signed` does not have its form.
-            LedgerError: Somebody else signed it, or it is of another access log.
+        MalformedError: `signed` does not have its form.
+        LedgerError: Somebody else signed it, or it is of another access log.
     """
     signature, head, _ = _parsed(signed)
     if not _is_signed(head, signature, holder, domain):
@@ -184,10 +184,10 @@ def verify_wrong_parts(
     Whether it was recorded is for the caller to look up.
 
     Raises:
-            LedgerError: It does not follow: the statements are about another request or other
+        LedgerError: It does not follow: the statements are about another request or other
             parts, the accused disagrees with no more than may lie themselves, or a statement is not
             its keyholder's.
-            MalformedError: `signed` of a statement does not have its form.
+        MalformedError: `signed` of a statement does not have its form.
     """
     told = {one.holder: one.statement for one in wrong.statements}
     if wrong.holder not in told:

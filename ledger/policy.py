@@ -163,23 +163,19 @@ def order_fields(state: State, order: Order) -> int:
 
 
 class OrderPeriod(Protocol):
-    """What says whether an order was in force: `Order` has these attributes, and so has the index's entry."""
+    """`Order` has these attributes, and so has the index's entry."""
 
     @property
-    def sharing(self) -> Class:
-        """Class while it is in force."""
+    def sharing(self) -> Class: ...
 
     @property
-    def countersigned(self) -> bool:
-        """By a regulator."""
+    def countersigned(self) -> bool: ...
 
     @property
-    def starts_at(self) -> int:
-        """First second."""
+    def starts_at(self) -> int: ...
 
     @property
-    def ends_at(self) -> int:
-        """First second after it."""
+    def ends_at(self) -> int: ...
 
 
 def is_in_force(order: Order, timestamp: int) -> bool:
@@ -325,7 +321,7 @@ def require_within_bounds(
     """Return the agreement behind an authorization that can be granted on these terms now.
 
     Raises:
-            OutOfBoundsError: purpose or agreement do not allow it; the message says which bound.
+        OutOfBoundsError: purpose or agreement do not allow it; the message says which bound.
     """
     require_within_purpose(state, purpose, dataset, fields)
     bounds = state.purposes[purpose]

@@ -53,7 +53,7 @@ def verify_published(
     """Check that a record, its root computed from what was opened, is in the publication known by `head`.
 
     Raises:
-            LedgerError: It is not in there.
+        LedgerError: It is not in there.
     """
     verify_inclusion(entry.leaf(), proof, head)
     return entry
@@ -140,7 +140,7 @@ def verify_owner(proof: OwnerProof, owner: bytes, head: TreeHead) -> tuple[Publi
     """Return an owner's entries in a publication, in order of number, if a proof shows them all.
 
     Raises:
-            LedgerError: The entries are not a run of this publication, are not in order, or do not
+        LedgerError: The entries are not a run of this publication, are not in order, or do not
             reach from before the owner to after it.
     """
     return verify_run(proof, head).of_owner(owner)

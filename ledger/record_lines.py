@@ -56,7 +56,7 @@ def decode_line(line: bytes) -> EncryptedRecord | WithdrawnRecord:
     """Read one line of what a provider uploads.
 
     Raises:
-            MalformedError: It is not exactly a record or a withdrawal. The message says where, and
+        MalformedError: It is not exactly a record or a withdrawal. The message says where, and
             shows no value.
     """
     # No string in a record's line can hold this word, so it decides which of the two it must be.

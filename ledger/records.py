@@ -127,7 +127,7 @@ def encrypt_record(
     nonce (12 bytes) for each field.
 
     Raises:
-            MalformedError: The keys are another dataset's, or an argument does not have its form.
+        MalformedError: The keys are another dataset's, or an argument does not have its form.
     """
     if len(values) != len(schema.names):
         raise MalformedError(f"{len(values)} values for {len(schema.names)} fields")
@@ -154,7 +154,7 @@ def open_fields(
     """Decrypt the fields that `keys` are for. What they prove is for `verify_opened_fields`.
 
     Raises:
-            LedgerError: The keys are another record's or wrong, or a ciphertext is not there or was
+        LedgerError: The keys are another record's or wrong, or a ciphertext is not there or was
             changed; the message says which field. `MalformedError` for fields that the schema does
             not have.
     """
@@ -186,7 +186,7 @@ def verify_opened_fields(
     `verify_owner` returns.
 
     Raises:
-            LedgerError: A value, its name, place or salt is not what the field's leaf commits to.
+        LedgerError: A value, its name, place or salt is not what the field's leaf commits to.
             `MalformedError` if the fields are not increasing, or not the schema's.
     """
     schema.checked(tuple(one.index for one in opened))

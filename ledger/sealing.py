@@ -106,7 +106,7 @@ class EncryptionKey:
         """Seal `plaintext` so that only this key's holder can read it, for a purpose and a context that both know.
 
         Raises:
-                MalformedError: The context of a release is not a digest, or the key is of a kind
+            MalformedError: The context of a release is not a digest, or the key is of a kind
                 that gives no secret (a point of low order).
         """
         info = _info(purpose, context)

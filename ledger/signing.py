@@ -73,7 +73,7 @@ def sign(digest: bytes, private_key: bytes) -> bytes:
     """Sign a digest (32 bytes): r, s (in the lower half), v as 27 or 28; deterministic (RFC 6979).
 
     Raises:
-            SigningError: not a private key of secp256k1, or not 32 bytes.
+        SigningError: not a private key of secp256k1, or not 32 bytes.
     """
     _check_digest(digest)
     signature = _load(private_key).sign_recoverable(digest, hasher=None)
@@ -84,7 +84,7 @@ def recover(digest: bytes, signature: bytes) -> bytes:
     """Return the address of the account that made a signature over a digest (32 bytes).
 
     Raises:
-            SigningError: not 65 bytes, v other than 27 or 28, s in the upper half, or no key can
+        SigningError: not 65 bytes, v other than 27 or 28, s in the upper half, or no key can
             have made it.
     """
     _check_digest(digest)
@@ -121,9 +121,9 @@ def verify_signer(
     the deployment's `ERC7913WebAuthnVerifier` contracts.
 
     Raises:
-            SigningError: it did not sign, or the account is a contract (ERC-1271), whose signatures
+        SigningError: it did not sign, or the account is a contract (ERC-1271), whose signatures
             only the chain can check.
-            UnknownVerifierError: the signer's verifier is none of `webauthn_verifiers`.
+        UnknownVerifierError: the signer's verifier is none of `webauthn_verifiers`.
     """
     parsed = parse_signer(signer)
     if isinstance(parsed, Account):

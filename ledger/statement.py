@@ -24,7 +24,7 @@ import msgspec
 from ledger.encoding import prefixed, sized, tag, utf8
 from ledger.errors import LedgerError
 from ledger.hexes import ZERO_WORD
-from ledger.plain_text import PlainTextError, verify_case_number, verify_name, verify_text
+from ledger.plain_text import verify_case_number, verify_name, verify_text
 
 PLACEHOLDERS: Final = frozenset(
     (
@@ -74,7 +74,10 @@ class StatementError(LedgerError):
 
 
 class Templates(msgspec.Struct, frozen=True):
-    """A purpose's text in both languages, plain, with the same gaps: all that are `REQUIRED`; else `StatementError`."""
+    """A purpose's text in both languages, plain, with the same gaps: all that are `REQUIRED`.
+
+    Else `StatementError`, or `PlainTextError`; so everywhere here.
+    """
 
     zh: str
     en: str
@@ -140,7 +143,7 @@ def make_statement(templates: Templates, terms: Terms, reference: str) -> Statem
     """Fill a purpose's text with the terms of an ask; the reference is drawn anew for every one.
 
     Raises:
-            StatementError: a name is not plain text, a number is outside what can be written, or
+        StatementError: a name is not plain text, a number is outside what can be written, or
             the reference is not in its usual form.
     """
     if format_reference(parse_reference(reference)) != reference:
@@ -177,7 +180,7 @@ def case_reference(case_number: str, salt: bytes) -> bytes:
     The salt is 32 random bytes (else `MalformedError`), drawn anew for every case, for those who
     may know the case. `StatementError` if it is no case number.
     """
-    text = utf8(_case_number(case_number))
+    text = utf8(verify_case_number(case_number))
     return sha256(_CASE_TAG + sized("the salt", salt) + prefixed(text)).digest()
 
 
@@ -214,14 +217,11 @@ def parse_reference(text: str) -> bytes:
     return number.to_bytes(REFERENCE_BITS // 8, "big")
 
 
-# Templates and case numbers
+# Templates
 
 
 def _gaps(language: str, template: str) -> frozenset[str]:
-    try:
-        verify_text(f"the text in {language}", template)
-    except PlainTextError as error:
-        raise StatementError(str(error)) from error
+    verify_text(f"the text in {language}", template)
     gaps = frozenset(_GAP.findall(template))
     if {"{", "}"} & set(_GAP.sub("", template)):
         raise StatementError(f"the text in {language} has a brace that belongs to no gap")
@@ -231,13 +231,6 @@ def _gaps(language: str, template: str) -> frozenset[str]:
     if missing:
         raise StatementError(f"the text in {language} lacks {', '.join(missing)}")
     return gaps
-
-
-def _case_number(text: str) -> str:
-    try:
-        return verify_case_number(text)
-    except PlainTextError as error:
-        raise StatementError(str(error)) from error
 
 
 # Phrases
@@ -250,17 +243,14 @@ def _phrases(terms: Terms) -> dict[str, _Phrase]:
         "dataset": _dataset(terms),
         "uses": _uses(terms.max_uses),
         "interval": _interval(terms.min_interval),
-        "case": _quoted(_case_number(terms.case_number)),
+        "case": _quoted(verify_case_number(terms.case_number)),
         "until": _until(terms.not_before, terms.expires_at),
         "retention": _retention(terms.retention),
     }
 
 
 def _bilingual(what: str, name: str) -> _Phrase:
-    try:
-        return _quoted(*name_halves(verify_name(what, name)))
-    except PlainTextError as error:
-        raise StatementError(str(error)) from error
+    return _quoted(*name_halves(verify_name(what, name)))
 
 
 def _quoted(chinese: str, english: str = "") -> _Phrase:

@@ -35,7 +35,7 @@ def parse_json(data: bytes | str) -> object:
     """Return the value that a JSON text stands for.
 
     Raises:
-            JsonError: not UTF-8, not JSON, a key given twice, NaN or an infinity, half a surrogate
+        JsonError: not UTF-8, not JSON, a key given twice, NaN or an infinity, half a surrogate
             pair, or nested too deep.
     """
     try:

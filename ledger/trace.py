@@ -61,10 +61,6 @@ class Tracer:
 
     def take(self, event: Event) -> TraceEntry | None:
         """Return the line of the next event; None if it does not concern the thing."""
-        self._learn(event)
-        return self._entry(event) if self._concerns(event) else None
-
-    def _learn(self, event: Event) -> None:
         # Who stands behind what, whether or not it is followed.
         if isinstance(event, events.ChangeMade) and event.change is Change.AUTHORITY:
             self._authority = event.first
@@ -72,6 +68,16 @@ class Tracer:
             self._providers[event.dataset] = event.provider
         elif isinstance(event, events.Applied):
             self._datasets[event.application] = event.dataset
+        if not self._concerns(event):
+            return None
+        return TraceEntry(
+            time=event.block.timestamp,
+            act=event.name,
+            who=self._who(event),
+            what=_NAMES[type(event)](event)[0],
+            outcome=event.outcome if isinstance(event, events.Accessed) else None,
+            event=event,
+        )
 
     def _concerns(self, event: Event) -> bool:
         # What an event of the timeline brings along is followed from now on.
@@ -86,16 +92,6 @@ class Tracer:
             agreement = agreement_id(terms.consumer, terms.dataset, terms.purpose)
             self._circumstances |= {terms.subject, terms.consumer, terms.dataset, agreement}
         return True
-
-    def _entry(self, event: Event) -> TraceEntry:
-        return TraceEntry(
-            time=event.block.timestamp,
-            act=event.name,
-            who=self._who(event),
-            what=_NAMES[type(event)](event)[0],
-            outcome=event.outcome if isinstance(event, events.Accessed) else None,
-            event=event,
-        )
 
     def _who(self, event: Event) -> bytes | None:
         kind = type(event)

@@ -257,7 +257,7 @@ def record_from_object(record_type: type[RecordT], value: object) -> RecordT:
     """Return the record that a parsed JSON object stands for.
 
     Raises:
-            TypedDataError: not an object, a member missing, unknown or unfit for its type.
+        TypedDataError: not an object, a member missing, unknown or unfit for its type.
     """
     schema = schema_of(record_type)
     if not isinstance(value, Mapping):

@@ -128,7 +128,7 @@ def verify_assertion(signature: bytes, digest: bytes, key: bytes) -> Assertion:
     required; as there, neither origin nor relying party nor counter is checked.
 
     Raises:
-            SigningError: the first check that fails.
+        SigningError: the first check that fails.
     """
     assertion = decode_assertion(signature)
     _check_authenticator_data(assertion.authenticator_data)

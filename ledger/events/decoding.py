@@ -146,28 +146,12 @@ class EventDecoder:
         recorder, sequence, head = topic[12:], data[:_WORD], data[_WORD:]
         if len(data) != 2 * _WORD or topic != recorder.rjust(_WORD, b"\0") or len(recorder) != 20:
             raise ValueError("the words of Recorded are not an address, a number and a hash")
-        self._turn_to(log)
-        return Recorded(
-            self._block,
-            self._transaction,
-            _place(log.log_index),
-            self._access_log_address,
-            recorder,
-            int.from_bytes(sequence, "big"),
-            head,
-        )
+        place = self._place_of(log, self._access_log_address)
+        return Recorded(*place, recorder, int.from_bytes(sequence, "big"), head)
 
     def _skipped(self, log: Log) -> BatchSkipped:
         consumer, recorder = (_topic_address(topic) for topic in log.topics[1:])
-        self._turn_to(log)
-        return BatchSkipped(
-            self._block,
-            self._transaction,
-            _place(log.log_index),
-            self._access_log_address,
-            consumer,
-            recorder,
-        )
+        return BatchSkipped(*self._place_of(log, self._access_log_address), consumer, recorder)
 
     def _decode_other(self, log: Log) -> Event:
         address, plans = self._others.get(log.address, (b"", {}))
@@ -180,13 +164,16 @@ class EventDecoder:
         data = bytes.fromhex(log.data[2:])
         if len(topics) != len(plan.topic_types) or any(len(topic) != _WORD for topic in topics):
             raise ValueError(f"{plan.event.__name__} has {len(plan.topic_types)} indexed words")
-        self._turn_to(log)
+        place = self._place_of(log, address)
         values = (
             _granted(topics, data) if log.topics[0] == _GRANTED else _values(plan, topics, data)
         )
-        place = (self._block, self._transaction, _place(log.log_index), address)
         members: list[Any] = [*place, *values]
         return plan.event(*members)
+
+    def _place_of(self, log: Log, contract: bytes) -> tuple[Block, bytes, int, bytes]:
+        self._turn_to(log)
+        return self._block, self._transaction, _place(log.log_index), contract
 
     def _turn_to(self, log: Log) -> None:
         texts = (log.block_hash, log.block_number, log.block_timestamp)

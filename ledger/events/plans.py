@@ -81,7 +81,7 @@ def plan_for(event: type[NumberedEvent]) -> Plan:
 
 def _part(annotation: Any) -> Part:
     kind, *marks = annotation.__metadata__
-    convert = _address if kind == "address" else _conversion(annotation.__origin__)
+    convert = _address_bytes if kind == "address" else _conversion(annotation.__origin__)
     return Part(kind, INDEXED in marks, convert)
 
 
@@ -93,30 +93,18 @@ def _conversion(python: Any) -> Convert:
     if python is str:
         return _text
     if issubclass(python, msgspec.Struct):
-        return _struct(python)
-    return python if issubclass(python, IntEnum) else _same
+        converts = tuple(map(_conversion, get_type_hints(python).values()))
+        return lambda values: python(*(c(value) for c, value in zip(converts, values, strict=True)))
+    return python if issubclass(python, IntEnum) else lambda value: value
 
 
-def _struct(struct: type[msgspec.Struct]) -> Convert:
-    converts = tuple(map(_conversion, get_type_hints(struct).values()))
-
-    def convert(values: tuple[Any, ...]) -> msgspec.Struct:
-        return struct(*(one(value) for one, value in zip(converts, values, strict=True)))
-
-    return convert
-
-
-def _address(text: str) -> bytes:
+def _address_bytes(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
 def _text(data: bytes) -> str:
     # No database of ours may be stopped by a text that the chain took, and PostgreSQL's cannot hold NUL.
     return data.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 PLANS: Final = {

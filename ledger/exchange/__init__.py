@@ -265,8 +265,8 @@ def read_proof(data: msgspec.Raw) -> PublicationProof:
     return proof_of(parse(_proofs, data))
 
 
-def write_records(records: Iterable[EncryptedRecord]) -> bytes:
-    """Write a list of excerpts."""
+def encode_excerpts(records: Iterable[EncryptedRecord]) -> bytes:
+    """Write excerpts as a list."""
     return b"[" + b",".join([encode_line(record)[:-1] for record in records]) + b"]"
 
 

@@ -15,7 +15,7 @@ Writing is split, so that what stays the same for many accesses is written once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -37,11 +37,9 @@ from ledger.exchange import (
     read_link,
     read_proof,
     read_records,
-    write_records,
 )
 from ledger.hexes import ADDRESS_LENGTH, from_hex, to_hex
 from ledger.merkle import TreeHead
-from ledger.records import EncryptedRecord
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.strict_json import parse_json
 from ledger.typed_data import (
@@ -119,8 +117,8 @@ def decode_submissions(body: bytes) -> Submissions:
     """Read the body of `POST /v1/accesses`.
 
     Raises:
-            TooManyAccessesError: More than `MOST_ACCESSES`.
-            MalformedError: Not JSON of this form, a member given twice, no request at all, or one
+        TooManyAccessesError: More than `MOST_ACCESSES`.
+        MalformedError: Not JSON of this form, a member given twice, no request at all, or one
             without a key.
     """
     parsed = parse(_bodies, body)
@@ -134,9 +132,9 @@ def decode_submissions(body: bytes) -> Submissions:
         raise MalformedError("more consents than requests")
     # No valid value but a statement holds a colon. So this many of them are this many members, each there once.
     names = len(signed) * _NAMES_OF_ONE + (0 if single else _NAMES_OF_LIST)
-    if consents or body.count(b":") != names:
-        _refuse_repeats(body)
     try:
+        if consents or body.count(b":") != names:
+            parse_json(body)  # refuses repeats; the fast decoder takes the last of two equal keys
         known = [from_hex(key) for key in keys]
         brought = dict(map(_consent, consents))
         return Submissions(tuple([_submission(one, known, brought) for one in signed]), single)
@@ -180,14 +178,6 @@ def _consent_text(consent: Consent) -> _Consent:
         link=None if link is None else record_to_object(link.link),
         link_signature=None if link is None else to_hex(link.signature),
     )
-
-
-def _refuse_repeats(body: bytes) -> None:
-    """Refuse what strict JSON refuses; the fast decoder takes the last of two equal keys."""
-    try:
-        parse_json(body)
-    except LedgerError as error:
-        raise MalformedError(str(error)) from error
 
 
 # What is answered
@@ -242,11 +232,6 @@ _results = msgspec.json.Decoder(_Results)
 _releases = msgspec.json.Decoder(_Release | None)
 
 
-def encode_excerpts(records: Iterable[EncryptedRecord]) -> bytes:
-    """Write excerpts as `encode_release` takes them."""
-    return write_records(records)
-
-
 def encode_release(
     dataset: bytes,
     publication: int,
@@ -279,8 +264,23 @@ def encode_result(
 
     With the release from `encode_release`, or the problem for which there is none.
     """
-    found = None if access is None else _access(*access)
-    return encoder.encode(_Result(found, msgspec.Raw(release or b"null"), problem))
+    message = None
+    if access is not None:
+        request, digest, recorded = access
+        members: dict[str, Any] = record_to_object(request)
+        message = _Access(
+            id=to_hex(recorded.access),
+            digest=to_hex(digest),
+            sequence=recorded.sequence,
+            outcome=recorded.outcome,
+            block_number=recorded.block_number,
+            block_hash=to_hex(recorded.block_hash),
+            timestamp=recorded.timestamp,
+            transaction=to_hex(recorded.transaction),
+            log_index=recorded.log_index,
+            **members,
+        )
+    return encoder.encode(_Result(message, msgspec.Raw(release or b"null"), problem))
 
 
 def encode_results(results: Iterable[bytes]) -> bytes:
@@ -298,58 +298,36 @@ def decode_results(body: bytes) -> tuple[AccessResult, ...]:
     return tuple([_checked(one) for one in parse(_results, body).results])
 
 
-def _access(request: AccessRequest, digest: bytes, recorded: RecordedAccess) -> _Access:
-    members = record_to_object(request)
-    return _Access(
-        to_hex(recorded.access),
-        to_hex(digest),
-        recorded.sequence,
-        recorded.outcome,
-        str(members["consumer"]),
-        str(members["basis"]),
-        str(members["item"]),
-        members["fields"],
-        members["nonce"],
-        members["deadline"],
-        recorded.block_number,
-        to_hex(recorded.block_hash),
-        recorded.timestamp,
-        to_hex(recorded.transaction),
-        recorded.log_index,
-    )
-
-
 def _checked(result: _Result) -> AccessResult:
     try:
         release = parse(_releases, result.release)
         received = None if release is None else _received(release)
         if result.access is None:
             return AccessResult(None, None, None, None, result.problem)
-        request, digest, recorded = _recorded(result.access)
+        access = result.access
+        recorded = RecordedAccess(
+            access=from_hex(access.id, HASH),
+            sequence=access.sequence,
+            outcome=access.outcome,
+            block_number=access.block_number,
+            block_hash=from_hex(access.block_hash, HASH),
+            timestamp=access.timestamp,
+            transaction=from_hex(access.transaction, HASH),
+            log_index=access.log_index,
+        )
+        request = record_from_object(
+            AccessRequest, {name: getattr(access, name) for name in _MEMBERS}
+        )
+        digest = from_hex(access.digest, HASH)
     except LedgerError as error:
         raise MalformedError(str(error)) from error
     return AccessResult(request, digest, recorded, received, result.problem)
 
 
-def _recorded(access: _Access) -> tuple[AccessRequest, bytes, RecordedAccess]:
-    members = {name: getattr(access, name) for name in _MEMBERS}
-    recorded = RecordedAccess(
-        access=from_hex(access.id, HASH),
-        sequence=access.sequence,
-        outcome=access.outcome,
-        block_number=access.block_number,
-        block_hash=from_hex(access.block_hash, HASH),
-        timestamp=access.timestamp,
-        transaction=from_hex(access.transaction, HASH),
-        log_index=access.log_index,
-    )
-    return record_from_object(AccessRequest, members), from_hex(access.digest, HASH), recorded
-
-
 def _received(release: _Release) -> Release:
     keys = [
-        HeldKeys(from_hex(each.holder, ADDRESS_LENGTH), each.sealed, each.signed)
-        for each in release.keys
+        HeldKeys(from_hex(keys.holder, ADDRESS_LENGTH), keys.sealed, keys.signed)
+        for keys in release.keys
     ]
     return Release(
         dataset=from_hex(release.dataset, HASH),

@@ -25,12 +25,12 @@ from ledger.exchange import (
     SealedParts,
     SignedLink,
     TooManyAccessesError,
+    encode_excerpts,
     encoder,
     parse,
     read_link,
     read_proof,
     read_records,
-    write_records,
 )
 from ledger.hexes import from_hex, to_hex
 from ledger.records import EncryptedRecord
@@ -83,7 +83,7 @@ _answers = msgspec.json.Decoder(_Answers)
 
 def encode_bare_records(records: Iterable[EncryptedRecord]) -> bytes:
     """Write records without their ciphertexts, as `encode_task` takes them."""
-    return write_records([record.excerpt(()) for record in records])
+    return encode_excerpts([record.excerpt(()) for record in records])
 
 
 def encode_task(
@@ -130,8 +130,8 @@ def decode_tasks(body: bytes) -> tuple[ReleaseTask, ...]:
     """Read the question.
 
     Raises:
-            TooManyAccessesError: More than `MOST_ACCESSES`.
-            MalformedError: Not of this form.
+        TooManyAccessesError: More than `MOST_ACCESSES`.
+        MalformedError: Not of this form.
     """
     tasks = parse(_tasks, body).accesses
     if len(tasks) > MOST_ACCESSES:

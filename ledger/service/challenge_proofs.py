@@ -62,7 +62,7 @@ class ChallengeProofs:
         """Return what is to be remembered of a challenge, whose signature the caller checks.
 
         Raises:
-                ChallengeError: It was not given to this signer here, or is over.
+            ChallengeError: It was not given to this signer here, or is over.
         """
         found = _NONCE.search(text)
         if found is None:

@@ -41,7 +41,7 @@ async def read_pieces(receive: Receive, limit: int, patience: float) -> AsyncIte
     """Yield the pieces of a body, which may be behind `MIN_RATE` for `patience` seconds.
 
     Raises:
-            BodyError: It is longer than `limit` bytes (the rest is not read), it comes too slowly,
+        BodyError: It is longer than `limit` bytes (the rest is not read), it comes too slowly,
             or the client is gone.
     """
     size, began = 0, time.monotonic()
@@ -113,7 +113,7 @@ def parse_model(body: bytes, model: type[ModelT]) -> ModelT:
     """Return what a JSON body says.
 
     Raises:
-            BodyError: There is none, or it is not strict JSON of this form; the message shows no
+        BodyError: There is none, or it is not strict JSON of this form; the message shows no
             value.
     """
     if not body:

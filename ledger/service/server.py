@@ -76,7 +76,7 @@ def serve(
     """Serve until SIGTERM or SIGINT, finishing requests under way; return the exit status.
 
     Raises:
-            Exception: `failure()`, which kept the app from starting: the server does not hand it
+        Exception: `failure()`, which kept the app from starting: the server does not hand it
             on.
     """
     server = _Server(server_config(app, limits))

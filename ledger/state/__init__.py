@@ -94,7 +94,7 @@ def apply(state: State, event: Event) -> None:
     """Bring the state to what it is after an event, whatever its number.
 
     Raises:
-            ImpossibleEventError: the contracts cannot have emitted it; the state is as before.
+        ImpossibleEventError: the contracts cannot have emitted it; the state is as before.
     """
     _HANDLERS[type(event)](state, event)
 
@@ -103,7 +103,7 @@ def follow(state: State, event: Event) -> None:
     """Do as `apply`, and check and count the event's number: for who has all events, in order.
 
     Raises:
-            ImpossibleEventError: as `apply`, or an event is missing or came before.
+        ImpossibleEventError: as `apply`, or an event is missing or came before.
     """
     if isinstance(event, NumberedEvent):
         require_next(state, event)

@@ -19,13 +19,13 @@ from ledger.exchange import (
     SignedLink,
     Submissions,
     TooManyAccessesError,
+    encode_excerpts,
     encode_proof,
 )
 from ledger.exchange.accesses import (
     decode_result,
     decode_results,
     decode_submissions,
-    encode_excerpts,
     encode_release,
     encode_result,
     encode_results,

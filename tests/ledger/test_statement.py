@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ledger.errors import MalformedError
 from ledger.hexes import from_hex
+from ledger.plain_text import PlainTextError
 from ledger.statement import (
     PLACEHOLDERS,
     REQUIRED,
@@ -29,6 +30,7 @@ from ledger.statement import (
 from tests.vectors.files import vectors
 
 VECTORS = vectors("statement.json")
+REFUSED = (StatementError, PlainTextError)
 TEMPLATES = Templates(
     zh="我同意{consumer}为办理贷款（编号 {case}）查询我的{dataset}中的 {fields}，{uses}，{interval}，"
     "有效期至 {until}，数据{retention}。",
@@ -141,7 +143,7 @@ def test_terms_are_written_in_both_languages(
     ],
 )
 def test_term_that_cannot_be_written_is_refused(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(StatementError, match=message):
+    with pytest.raises(REFUSED, match=message):
         text_of(**changes)
 
 
@@ -154,7 +156,7 @@ def test_moments_reach_from_the_first_second_of_1970_to_the_last_of_9999_in_beij
     assert "until 1 January 1970, 08:00 (Beijing" in text_of(expires_at=0)
     last = 253_402_271_999
     assert "until 31 December 9999, 23:59:59 (Beijing" in text_of(expires_at=last)
-    with pytest.raises(StatementError, match="years 1970 to 9999"):
+    with pytest.raises(REFUSED, match="years 1970 to 9999"):
         text_of(expires_at=last + 1)
 
 
@@ -181,7 +183,7 @@ def test_whatever_a_party_chooses_stays_in_its_quotation_marks(text: str, term: 
         statement = make_statement(
             TEMPLATES, msgspec.structs.replace(TERMS, **{term: text}), REFERENCE
         )
-    except StatementError:
+    except REFUSED:
         return
     usual = make_statement(TEMPLATES, TERMS, REFERENCE)
     for mine, theirs, marks in (
@@ -218,20 +220,20 @@ def test_statement_is_verified_from_its_terms_alone(data: st.DataObject) -> None
     statement = make_statement(TEMPLATES, terms, new_reference())
     assert verify_statement(statement.text, TEMPLATES, terms) == statement
     other = msgspec.structs.replace(terms, max_uses=terms.max_uses + 1)
-    with pytest.raises(StatementError, match="does not say what the terms say"):
+    with pytest.raises(REFUSED, match="does not say what the terms say"):
         verify_statement(statement.text, TEMPLATES, other)
 
 
 @pytest.mark.parametrize("ending", ["", "x", " ", "\n"])
 def test_statement_changed_at_its_end_is_refused(ending: str) -> None:
     text = text_of()[:-1] + ending
-    with pytest.raises(StatementError, match=r"does not end with its reference|say what the"):
+    with pytest.raises(REFUSED, match=r"does not end with its reference|say what the"):
         verify_statement(text, TEMPLATES, TERMS)
 
 
 def test_reference_written_otherwise_is_another_statement() -> None:
     text = text_of().replace("000410-", "OOO410-")
-    with pytest.raises(StatementError, match="does not say what"):
+    with pytest.raises(REFUSED, match="does not say what"):
         verify_statement(text, TEMPLATES, TERMS)
 
 
@@ -267,7 +269,7 @@ def test_placeholders_are_those_of_the_specification() -> None:
     ],
 )
 def test_template_that_cannot_become_a_statement_is_refused(english: str, message: str) -> None:
-    with pytest.raises(StatementError, match=message):
+    with pytest.raises(REFUSED, match=message):
         Templates(zh=TEMPLATES.zh, en=english)
 
 
@@ -296,16 +298,16 @@ def test_template_that_cannot_become_a_statement_is_refused(english: str, messag
 def test_a_refused_template_is_named_by_its_language_and_all_its_gaps(
     chinese: str, english: str, message: str
 ) -> None:
-    with pytest.raises(StatementError, match=f"^{re.escape(message)}"):
+    with pytest.raises(REFUSED, match=f"^{re.escape(message)}"):
         Templates(zh=chinese, en=english)
 
 
 def test_templates_are_found_by_language() -> None:
     texts = [("en", TEMPLATES.en), ("fr", "Je ..."), ("zh", TEMPLATES.zh)]
     assert select_templates(texts) == TEMPLATES
-    with pytest.raises(StatementError, match="needs one text in zh, has 0"):
+    with pytest.raises(REFUSED, match="needs one text in zh, has 0"):
         select_templates([("en", TEMPLATES.en)])
-    with pytest.raises(StatementError, match="needs one text in en, has 2"):
+    with pytest.raises(REFUSED, match="needs one text in en, has 2"):
         select_templates([*texts, ("en", TEMPLATES.en)])
 
 
@@ -361,12 +363,12 @@ def test_reference_numbers_differ() -> None:
     ],
 )
 def test_what_is_no_reference_number_is_refused(text: str, message: str) -> None:
-    with pytest.raises(StatementError, match=message):
+    with pytest.raises(REFUSED, match=message):
         parse_reference(text)
 
 
 def test_statement_takes_a_reference_only_in_its_usual_form() -> None:
-    with pytest.raises(StatementError, match="usual form"):
+    with pytest.raises(REFUSED, match="usual form"):
         make_statement(TEMPLATES, TERMS, REFERENCE.lower())
     with pytest.raises(MalformedError, match=r"^a reference number has 15 bytes"):
         format_reference(bytes(15))
@@ -387,7 +389,7 @@ def test_case_reference_of_the_same_case_differs_by_salt() -> None:
 
 
 def test_case_reference_needs_a_plain_case_number_and_a_whole_salt() -> None:
-    with pytest.raises(StatementError):
+    with pytest.raises(REFUSED):
         case_reference("2026 118", bytes(32))
     with pytest.raises(MalformedError, match=r"^the salt has 31 bytes"):
         case_reference("2026-118", bytes(31))
@@ -400,7 +402,7 @@ def test_case_reference_needs_a_plain_case_number_and_a_whole_salt() -> None:
 def test_vector_that_is_refused_makes_no_statement(vector: dict[str, Any]) -> None:
     values = vector["terms"]
     terms = Terms(**values | {"item": from_hex(values["item"]), "fields": tuple(values["fields"])})
-    with pytest.raises(StatementError):
+    with pytest.raises(REFUSED):
         make_statement(Templates(**VECTORS["templates"]), terms, REFERENCE)
 
 

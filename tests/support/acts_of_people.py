@@ -35,6 +35,7 @@ from ledger.events import (
 from ledger.events.identifiers import agreement_id
 from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
+from ledger.plain_text import PlainTextError
 from ledger.policy import (
     guardian_stop_until,
     has_role,
@@ -587,7 +588,7 @@ def said(world: World, record: Authorization) -> Authorization:
     reference = format_reference(record.nonce[:16])  # drawn, so the same in every run
     try:
         return stated(record, names, reference=reference)
-    except StatementError:
+    except (StatementError, PlainTextError):
         return record
 
 

@@ -16,14 +16,10 @@ from ledger.exchange import (
     Refusal,
     SealedParts,
     Submissions,
+    encode_excerpts,
     encode_proof,
 )
-from ledger.exchange.accesses import (
-    encode_excerpts,
-    encode_release,
-    encode_result,
-    encode_submissions,
-)
+from ledger.exchange.accesses import encode_release, encode_result, encode_submissions
 from ledger.exchange.tasks import (
     encode_answers,
     encode_bare_records,
