@@ -7,12 +7,11 @@ later, and from the chain, which knows every nonce, if all else was lost.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
-from gateway.bases import Bases
 from gateway.errors import (
     BodyError,
     ForbiddenError,
@@ -23,9 +22,8 @@ from gateway.errors import (
     UnavailableError,
 )
 from gateway.grouping import Grouper
-from gateway.keyholders import Availability
-from gateway.materials import Materials
-from gateway.places import Places
+from gateway.keyholders import Keyholders
+from gateway.materials import Bases, Materials
 from gateway.preflight import Preflight
 from gateway.releasing import Encoded, ReleaseOrder, Releaser
 from gateway.statements import Statements
@@ -35,7 +33,8 @@ from ledger.enumerations import Outcome
 from ledger.errors import LedgerError, SigningError
 from ledger.exchange import KeyedSubmission, RecordedAccess, Submission
 from ledger.hexes import to_hex
-from ledger.index.rows import BasisEntry
+from ledger.index.index import Index
+from ledger.index.rows import AccessEntry, BasisEntry
 from ledger.service.rate_limit import RateLimit
 from ledger.signing import verify_signature
 from ledger.typed_data import Domain, digest_of, struct_hash
@@ -165,13 +164,12 @@ class Accesses:
         materials: Materials,
         preflight: Preflight,
         releaser: Releaser,
-        keyholders: Callable[[Collection[int]], Awaitable[Availability]],
-        keyholders_changed: bool,
+        keyholders: Keyholders,
         journal: ReleaseJournal,
         newest_block: Callable[[], int],
         throttle: RateLimit,
         most_waiting: int = 20_000,
-        places: Places | None = None,
+        moving: Index | None = None,
     ) -> None:
         """Take the parts.
 
@@ -184,13 +182,13 @@ class Accesses:
             materials: Tells whether there are links.
             preflight: Tells whether keyholders would release.
             releaser: Answers what is allowed.
-            keyholders: Tells whether enough of them are ready at this moment to release records of some epochs.
-            keyholders_changed: Whether it matters of which epochs the records are.
+            keyholders: Tell whether enough of them are ready at this moment to release records of some epochs.
             journal: Of all accesses.
             newest_block: Number of the newest final block that is known here.
             throttle: How many each consumer may ask for in a time.
             most_waiting: Requests under way at most; the next ones are turned away.
-            places: Of accesses on a chain that can forget final blocks; None where it cannot.
+            moving: The index, on a chain that can forget final blocks and gets them back; None where a final
+                block stays.
         """
         self._domain = domain
         self._recorder = recorder
@@ -201,12 +199,11 @@ class Accesses:
         self._preflight = preflight
         self._releaser = releaser
         self._keyholders = keyholders
-        self._keyholders_changed = keyholders_changed
         self._newest_block = newest_block
         self._throttle = throttle
         self._most_waiting = most_waiting
         self._journal = journal
-        self._places = places
+        self._moving = moving
         self._running: dict[bytes, asyncio.Task[Answer]] = {}
         self._find: Grouper[Verified, JournalEntry | None] = Grouper(
             self._find_all,
@@ -355,8 +352,8 @@ class Accesses:
             found = await self._preflight.require(
                 request.consumer, basis, request.item, self._newest_block()
             )
-            epochs = found if self._keyholders_changed else epochs
-        problem = (await self._keyholders(epochs)).problem
+            epochs = found if self._keyholders.have_changed else epochs
+        problem = (await self._keyholders.confirm(epochs)).problem
         if problem is not None:
             raise UnavailableError(problem, "cannot-record")
 
@@ -375,11 +372,35 @@ class Accesses:
 
     async def _find_all(self, wanted: Sequence[Verified]) -> list[JournalEntry | None]:
         found = await self._journal.find([one.access for one in wanted])
-        if found and self._places is not None:
-            entries = await self._places.correct(list(found.values()))
-            found = {one.recorded.access: one for one in entries}
+        if found and self._moving is not None:
+            # One that the index has under another number, or not yet, stays as it is: keyholders refuse
+            # its place, and the request is sent again.
+            numbers = [entry.recorded.sequence for entry in found.values()]
+            known = {one.sequence: one for one in await self._moving.accesses_numbered(numbers)}
+            found = {
+                access: _moved(entry, known.get(entry.recorded.sequence))
+                for access, entry in found.items()
+            }
         return [found.get(one.access) for one in wanted]
 
     async def _note_all(self, entries: Sequence[JournalEntry]) -> list[None]:
         await self._journal.write(entries)
         return [None] * len(entries)
+
+
+def _moved(entry: JournalEntry, now: AccessEntry | None) -> JournalEntry:
+    """Return an entry with the place that its access has in the index, if the index has it."""
+    request = entry.submission.request
+    # A consumer's nonce is taken once, so that the two tell which access it is.
+    if now is None or (now.consumer, now.nonce) != (request.consumer, request.nonce):
+        return entry
+    recorded = msgspec.structs.replace(
+        entry.recorded,
+        outcome=int(now.outcome),
+        block_number=now.place.block_number,
+        block_hash=now.place.block_hash,
+        timestamp=now.place.timestamp,
+        transaction=now.place.transaction,
+        log_index=now.log_index,
+    )
+    return msgspec.structs.replace(entry, recorded=recorded)

@@ -9,8 +9,6 @@ from collections.abc import Hashable
 from typing import Final
 
 from gateway.freshness import Freshness
-from gateway.trail import IndexTrail
-from ledger.deployment import Deployment
 from ledger.gathering import Gatherer
 from ledger.index.index import Index
 from ledger.keccak import keccak256
@@ -25,14 +23,12 @@ class Callers:
     def __init__(
         self,
         index: Index,
-        trail: IndexTrail,
         freshness: Freshness,
-        deployment: Deployment,
+        authority: bytes,
     ) -> None:
         self._index = index
-        self._trail = trail
         self._freshness = freshness
-        self._authority = deployment.authority
+        self._authority = authority
         self._people: Gatherer[bytes, bool] = Gatherer(index.people_who_sign)
         self._subjects: dict[bytes, asyncio.Task[frozenset[bytes]]] = {}
         self._as_of = -1
@@ -40,16 +36,10 @@ class Callers:
 
     async def bucket_of(self, signer: bytes) -> Hashable:
         """Return in whose bucket a signer's requests are counted: its own, or that of all strangers."""
-        return signer if await self.is_known(signer) else STRANGERS
-
-    async def is_known(self, signer: bytes) -> bool:
-        """Tell whether a signer (ERC-7913 bytes) is a party's or some person's, as far as the index knows.
-
-        All who ask at one time share a read: who draws keys does not take the database from the others.
-        """
         if self._is_named(signer) or signer in self._index.snapshot.parties:
-            return True
-        return signer in await self._people.get([signer])
+            return signer
+        # All who ask at one time share a read: who draws keys does not take the database from the others.
+        return signer if signer in await self._people.get([signer]) else STRANGERS
 
     async def may_transact(self, account: bytes) -> bool:
         """Tell whether an account is somebody's who may transact, once the index has all that is final.
@@ -66,7 +56,7 @@ class Callers:
         Raises:
             UnavailableError: That cannot be told now.
         """
-        return self._is_named(account) or self._trail.is_party(account)
+        return self._is_named(account) or self._freshness.is_party(account)
 
     def _is_named(self, account: bytes) -> bool:
         return account == self._authority or account in self._index.snapshot.named
@@ -81,9 +71,6 @@ class Callers:
             self._subjects, self._as_of = {}, head
         looking = self._subjects.get(subject)
         if looking is None:
-            looking = asyncio.ensure_future(self._signers_of(subject))
+            looking = asyncio.ensure_future(self._index.signer_hashes(subject))
             self._subjects[subject] = looking
         return keccak256(signer) in await asyncio.shield(looking)
-
-    async def _signers_of(self, subject: bytes) -> frozenset[bytes]:
-        return await self._index.signer_hashes(subject)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.errors import ThrottledError, UnauthenticatedError, UnavailableError
 from ledger import queries
@@ -28,22 +28,8 @@ _MOST_WAITING: Final = 100
 """Questions that wait about one account, and about all strangers."""
 
 
-class ContractAccounts(Protocol):
-    """Asks accounts that are contracts."""
-
-    async def verify(self, account: bytes, digest: bytes, signature: bytes) -> None:
-        """Return if the account accepts a signature over a digest.
-
-        Raises:
-            UnauthenticatedError: It does not, or is no contract.
-            ThrottledError: Too much is asked about it, or about accounts of whom nothing is known.
-            UnavailableError: The chain cannot be asked now.
-        """
-        ...
-
-
-class ChainAccounts:
-    """`ContractAccounts` by a node, as of its newest block.
+class ContractAccounts:
+    """Asks accounts that are contracts, by a node, as of its newest block.
 
     Anybody may name any account. So strangers have a line of their own, which keeps nobody who is known waiting,
     and in the other one accounts take turns: who sends in a contract's name makes that contract wait, no other.
@@ -61,7 +47,13 @@ class ChainAccounts:
         self._strangers_rate = RateLimit(_STRANGERS_RATE, _STRANGERS_BURST)
 
     async def verify(self, account: bytes, digest: bytes, signature: bytes) -> None:
-        """See `ContractAccounts`."""
+        """Return if the account accepts a signature over a digest.
+
+        Raises:
+            UnauthenticatedError: It does not, or is no contract.
+            ThrottledError: Too much is asked about it, or about accounts of whom nothing is known.
+            UnavailableError: The chain cannot be asked now.
+        """
         refused = UnauthenticatedError(
             "neither the account's key nor, as a contract, it itself signed"
         )

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from gateway.access_services import AccessServices
+from gateway.services import Services
 from gateway.showing import Shower, show_event
 from gateway.topics import ALERTS, CHAIN
 
@@ -26,7 +26,7 @@ class FeedPlace:
 
 
 async def follow(
-    services: AccessServices,
+    services: Services,
     place: FeedPlace,
     may: Callable[[], bool],
     wait: Callable[[str, str], Awaitable[None]],
@@ -39,7 +39,7 @@ async def follow(
         may: Asked in each round; the feed ends when it says no.
         wait: For one of two topics, or until it is time to look.
     """
-    index = services.shared.index
+    index = services.index
     while may():
         head, found = index.head, False
         async for message in _new(services, place):
@@ -49,9 +49,9 @@ async def follow(
             await wait(CHAIN, ALERTS)
 
 
-async def _new(services: AccessServices, place: FeedPlace) -> AsyncIterator[dict[str, Any]]:
+async def _new(services: Services, place: FeedPlace) -> AsyncIterator[dict[str, Any]]:
     """Yield one page of each kind of which there is something new."""
-    index = services.shared.index
+    index = services.index
     if index.head.sequence > place.access:
         accesses = await index.accesses_after(place.access, _PAGE)
         shower = Shower(index.snapshot)

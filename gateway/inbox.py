@@ -11,19 +11,23 @@ else: neither handle nor ask outlives that. Both bear block times, so that no cl
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from gateway.errors import BodyError, ForbiddenError, UnknownError
+from gateway.errors import BodyError, ForbiddenError, RefusedError, UnavailableError, UnknownError
+from gateway.freshness import Freshness
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import InboxStore, StoredAsk
+from ledger import queries
+from ledger.contracts import encode_call
 from ledger.errors import LedgerError
 from ledger.hexes import ADDRESS_LENGTH, from_hex
 from ledger.index.rows import SubjectEntry
-from ledger.links import LinkBounds
 from ledger.plain_text import MOST_MESSAGE, verify_optional_text
 from ledger.policy import LATEST_START
+from ledger.reverts import revert_in
+from ledger.rpc import AsyncRpc, CallError, RpcError
 from ledger.statement import case_reference, format_reference, parse_reference
 
 HANDLE_LIFETIME: Final = 24 * 3600
@@ -78,40 +82,6 @@ class Terms(msgspec.Struct, frozen=True):
     min_interval: int
 
 
-class TermsChecker(Protocol):
-    """Whether a purpose and an agreement allow what is asked."""
-
-    async def check(self, terms: Terms) -> None:
-        """Ask the chain.
-
-        Raises:
-            RefusedError: They do not (`gateway.relays`).
-            UnavailableError: The chain cannot be asked now.
-        """
-        ...
-
-
-class Subjects(Protocol):
-    """What the chain says of subjects: the index."""
-
-    @property
-    def time(self) -> int:
-        """Time of the newest block in it."""
-        ...
-
-    async def subject(self, subject: bytes) -> SubjectEntry | None:
-        """Return a subject, once the index has all that is final."""
-        ...
-
-    async def link_bounds(self, subject: bytes) -> LinkBounds:
-        """Return who acts for a subject as its identity authority.
-
-        Raises:
-            UnavailableError: That cannot be told now.
-        """
-        ...
-
-
 class GrantedAsk(msgspec.Struct, frozen=True):
     """An ask for the consumer that made it."""
 
@@ -134,8 +104,9 @@ class Inbox:
         self,
         store: InboxStore,
         authorizations: AuthorizationStore,
-        checker: TermsChecker,
-        subjects: Subjects,
+        freshness: Freshness,
+        rpc: AsyncRpc,
+        agreements: bytes,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -144,14 +115,16 @@ class Inbox:
         Args:
             store: Where asks are kept.
             authorizations: What was granted.
-            checker: Of purposes and agreements.
-            subjects: Says whose an id is, and since when.
+            freshness: Says whose an id is, and since when.
+            rpc: The node.
+            agreements: Address of the contract that says what purposes and agreements allow.
             clock: Seconds since 1970.
         """
-        self._subjects = subjects
+        self._freshness = freshness
+        self._rpc = rpc
+        self._agreements = agreements
         self._store = store
         self._authorizations = authorizations
-        self._checker = checker
         self._clock = clock
 
     async def give_handle(self, signer: bytes, subject: bytes) -> HandleGiven:
@@ -161,11 +134,11 @@ class Inbox:
             ForbiddenError: The signer is neither, or the id is closed.
             UnavailableError: That cannot be told now.
         """
-        at = self._subjects.time  # first: what ends the handle comes in a later block
-        known = await self._subjects.subject(subject)
+        at = self._freshness.time  # first: what ends the handle comes in a later block
+        known = await self._freshness.subject(subject)
         if known is None or (
             signer != known.signer
-            and signer not in (await self._subjects.link_bounds(subject)).authorities
+            and signer not in (await self._freshness.link_bounds(subject)).authorities
         ):
             raise ForbiddenError("a handle is given to a subject and to its identity authority")
         if known.closed:
@@ -184,13 +157,13 @@ class Inbox:
             UnknownError, ConflictError: The handle cannot be used.
             ConflictError: Something else was asked under this reference number.
         """
-        now, at = int(self._clock()), self._subjects.time
+        now, at = int(self._clock()), self._freshness.time
         terms = check_ask(ask, now)
         if terms.consumer != consumer:
             raise ForbiddenError("an ask is in the name of whoever signs the request")
-        await self._checker.check(terms)
+        await self._check_bounds(terms)
         used = await self._store.use_handle(handle, consumer, now)
-        known = await self._subjects.subject(used.subject)
+        known = await self._freshness.subject(used.subject)
         if not _is_for(known, used.expires_at - HANDLE_LIFETIME):
             raise UnknownError("handle any more: the id was closed, or is another person's")
         kept = StoredAsk(
@@ -221,7 +194,7 @@ class Inbox:
             granted = await self._authorizations.get(kept.authorization)
         state = kept.state_at(int(self._clock()))
         if state == "pending":
-            known = await self._subjects.subject(kept.subject)
+            known = await self._freshness.subject(kept.subject)
             state = state if _is_for(known, kept.created_at) else "expired"
         return GrantedAsk(kept, state, granted)
 
@@ -243,6 +216,32 @@ class Inbox:
         if not _is_for(known.get(kept.subject), kept.created_at):
             raise UnknownError("request")
         return await self._store.refuse(ask, reason)
+
+    async def _check_bounds(self, terms: Terms) -> None:
+        """Ask the contract whether the purpose and the agreement allow what is asked."""
+        data = encode_call(
+            "Agreements",
+            "requireWithinBounds",
+            terms.consumer,
+            terms.dataset,
+            terms.purpose,
+            terms.fields,
+            # Zero begins with the grant, which is not before now.
+            max(terms.expires_at - max(terms.not_before, int(self._clock())), 0),
+            terms.max_uses,
+            terms.min_interval,
+        )
+        try:
+            await self._rpc.send(queries.call(self._agreements, data))
+        except CallError as error:
+            found = revert_in(error)
+            if found is None:
+                raise UnavailableError(
+                    "the node does not answer as it should", "chain-unavailable"
+                ) from error
+            raise RefusedError(found.revert) from error
+        except RpcError as error:
+            raise UnavailableError("the node cannot be asked", "chain-unavailable") from error
 
 
 def _is_for(subject: SubjectEntry | None, at: int) -> bool:

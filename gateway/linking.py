@@ -137,6 +137,10 @@ class Linking:
             raise LinkRefusedError(fault)
         return kept
 
+    async def keep(self, link: KeptLink, now: int) -> None:
+        """Keep a link that was verified, unless a newer one is there; durable when it returns."""
+        await self._store.put(link, now)
+
     async def require(self, tie: Tie, brought: SignedLink | None = None) -> None:
         """Check that there is a link that keyholders will take; get a new one if there is none.
 

@@ -4,6 +4,7 @@ The `type` is stable: programs branch on it, people read `detail`. Members beyon
 from the error itself (`ServiceError.members`).
 """
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,12 +13,15 @@ import msgspec
 from starlette.responses import Response
 
 from gateway.errors import BodyError, GatewayError, ProblemError, RefusedError, ThrottledError
+from ledger.logs import describe, get_logger
 
 MEDIA_TYPE: Final = "application/problem+json"
 PREFIX: Final = "urn:quancheng:problem:"
 _RETRY_AFTER: Final = "1"
 """Seconds, for what may work a little later and does not say when."""
 _PASSING: Final = frozenset((429, 503))
+
+_log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,3 +192,16 @@ def problem_response(problem: Problem, members: Mapping[str, Any] | None = None)
         headers=headers,
         media_type=MEDIA_TYPE,
     )
+
+
+def note_failure(error: BaseException, route: str) -> Problem:
+    """Log an unexpected error; return a problem that says nothing but under which number to look there.
+
+    Args:
+        error: Its type and place are logged, not its text, which may hold what was sent.
+        route: Template of the path, without ids.
+    """
+    number = secrets.token_hex(5)
+    _log.error("failed", error=describe(error), route=route, request=number)
+    detail = f"the gateway has failed; its log says why, under request {number}"
+    return Problem(INTERNAL, detail, {"instance": f"urn:quancheng:request:{number}"})

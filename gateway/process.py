@@ -5,7 +5,6 @@ import sys
 from gateway.access_settings import AccessSettings
 from gateway.app import create_app
 from gateway.errors import GatewayError
-from gateway.hot_path import HotPath
 from gateway.settings import Settings
 from ledger.console import print_problem
 from ledger.errors import LedgerError
@@ -29,7 +28,7 @@ def main() -> int:
     app = create_app(settings, access_settings)
     try:
         return serve(
-            HotPath(app),
+            app,
             listening,
             settings.server_limits,
             lambda: getattr(app.state, "failure", None),

@@ -57,34 +57,36 @@ _log = get_logger()
 
 
 class Recording:
-    """`AccessRecorder` and `Relay` over the recorder."""
+    """`AccessRecorder` and `Relay` over the recorder; without one nothing is recorded and nothing relayed."""
 
-    def __init__(self, recorder: Recorder, journal: ReleaseJournal, namings: Namings) -> None:
+    def __init__(
+        self, recorder: Recorder | None, namings: Namings | None, journal: ReleaseJournal
+    ) -> None:
         self._recorder = recorder
         self._journal = journal
         self._namings = namings
 
     async def check(self, consumer: bytes) -> None:
-        """See `gateway.accesses.AccessRecorder`."""
+        recorder, namings = self._working()
         try:
-            named = await self._namings.ask(consumer)
+            named = await namings.ask(consumer)
         except RpcError as error:
             raise UnavailableError(str(error), "cannot-record") from error
         if not named:
-            raise not_named(consumer, self._recorder.account)
+            raise not_named(consumer, recorder.account)
 
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
-        """See `gateway.accesses.AccessRecorder`."""
+        recorder, namings = self._working()
         if self._journal.unwritten > _MOST_UNNOTED:
             raise UnavailableError(
                 "too many accesses are not in the journal of releases yet", "cannot-record"
             )
         try:
-            return await self._recorder.record(submission, access)
+            return await recorder.record(submission, access)
         except RecorderBusyError as error:
             raise ThrottledError(1, BUSY) from error
         except SkippedError as error:
-            self._namings.forget(error.consumer)
+            namings.forget(error.consumer)
             raise not_named(error.consumer, error.recorder) from error
         except InvalidRequestError as error:
             raise BodyError(str(error)) from error
@@ -92,12 +94,15 @@ class Recording:
             raise UnavailableError(str(error), "cannot-record") from error
 
     async def relay(self, call: ContractCall, accepted: Callable[[], Awaitable[None]]) -> Relayed:
-        """See `gateway.relays.Relay`."""
-        return await _relayed(self._recorder.relay(call, accepted))
+        return await _relayed(self._working()[0].relay(call, accepted))
 
     async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
-        """See `gateway.relays.Relay`."""
-        return await _relayed(self._recorder.relay_raw(transaction))
+        return await _relayed(self._working()[0].relay_raw(transaction))
+
+    def _working(self) -> tuple[Recorder, Namings]:
+        if self._recorder is None or self._namings is None:
+            raise UnavailableError("this gateway has no recorder's key", "cannot-record")
+        return self._recorder, self._namings
 
 
 async def _relayed(relaying: Awaitable[RelayedTransaction]) -> Relayed:

@@ -7,8 +7,9 @@ the current key can revoke ids that it made up as fast as it likes, and does not
 key from stopping the thief.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
+from gateway.callers import Callers
 from ledger.keccak import keccak256
 from ledger.service.rate_limit import STRANGERS, RateLimit
 
@@ -22,22 +23,6 @@ _UNCHECKED: Final = "unchecked"
 """All together whose signatures only the contract can check; not with the strangers, who need no such verifier."""
 
 
-class KnownCallers(Protocol):
-    """Who is somebody here (`gateway.callers`)."""
-
-    async def may_transact(self, account: bytes) -> bool:
-        """Tell whether an account is somebody's who may transact, when the index does not know it yet."""
-        ...
-
-    def is_party(self, account: bytes) -> bool:
-        """Tell whether an account was ever named as a party, pending too, as a supervisor or as the authority."""
-        ...
-
-    async def signs_for(self, signer: bytes, subject: bytes) -> bool:
-        """Tell whether a signer signs for a subject, or did so once."""
-        ...
-
-
 class RelayLimits:
     """Buckets for parties' transactions, for people's stops, and for what else people sign.
 
@@ -47,12 +32,13 @@ class RelayLimits:
         burst: Transactions of one party at once.
     """
 
-    def __init__(self, callers: KnownCallers, rate: float, burst: int) -> None:
+    def __init__(self, callers: Callers, rate: float, burst: int) -> None:
         self._callers = callers
         self._transactions = RateLimit(rate, burst)
         self._stops = RateLimit(_STOPS_RATE, _STOPS_BURST)
         self._acts = RateLimit(_ACTS_RATE, _ACTS_BURST)
         self._strangers = RateLimit(_STRANGERS_RATE, _STRANGERS_BURST)
+        self._outlooks = RateLimit(_STRANGERS_RATE, _STRANGERS_BURST)
 
     async def is_party(self, account: bytes) -> bool:
         """Tell whether an account may have its transactions relayed.
@@ -73,6 +59,15 @@ class RelayLimits:
             ThrottledError: It sends too many.
         """
         self._transactions.take(party)
+
+    def check_outlook(self, account: bytes) -> None:
+        """Let anybody ask where a party's account stands; where all others' do, only now and then.
+
+        Raises:
+            ThrottledError: Too many ask for addresses of which nothing is known.
+        """
+        if not self._callers.is_party(account):
+            self._outlooks.take(STRANGERS)
 
     def count_spent(self) -> None:
         """Count a transaction whose place is taken: anybody can send an old one of somebody else.

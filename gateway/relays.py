@@ -5,7 +5,7 @@ is answered with their reason. What is already on chain counts as done: a relay 
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -24,18 +24,22 @@ from gateway.relay_limits import RelayLimits
 from gateway.statements import Statements
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import InboxStore, StoredAsk
-from gateway.store.links import LinkStore
-from ledger import contracts
+from ledger import contracts, queries
 from ledger.artifacts import ContractName, load_artifact
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Deployment
 from ledger.errors import SigningError
 from ledger.exchange import SignedLink
+from ledger.gathering import Gatherer
 from ledger.hexes import from_hex
+from ledger.index.index import Index
+from ledger.index.reader import Selection
+from ledger.index.rows import Place
 from ledger.keccak import keccak256
 from ledger.plain_calls import verify_call
 from ledger.plain_text import PlainTextError
 from ledger.reverts import Revert, RevertError
+from ledger.rpc import AsyncRpc, RpcError
 from ledger.signing import UnknownVerifierError, verify_signer
 from ledger.transactions import SignedTransaction, TransactionError, parse_transaction
 from ledger.typed_data import (
@@ -50,6 +54,7 @@ from ledger.typed_data import (
     struct_hash,
 )
 
+_PAGE: Final = 1000
 MOST_RAW: Final = 256 * 1024
 """Bytes of a raw transaction at most: a dataset of 256 fields with the longest names that contracts take has 230 kB."""
 
@@ -102,20 +107,12 @@ class Relay(Protocol):
         ...
 
 
-class PastActs(Protocol):
-    """What is on chain already: the index."""
+class Outlook(msgspec.Struct, frozen=True):
+    """Where an account stands on the node: what a party without one must know to sign its next transaction."""
 
-    async def granted(self, authorization: bytes) -> Relayed | None:
-        """Return where an authorization was granted."""
-        ...
-
-    async def granted_by(self, authorization: bytes) -> bytes | None:
-        """Return Keccak-256 of the signer who granted an authorization."""
-        ...
-
-    async def revoked(self, authorization: bytes) -> Relayed | None:
-        """Return where an authorization was revoked."""
-        ...
+    nonce: int
+    """Of its next transaction, behind those that wait."""
+    gas_price: int
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -134,13 +131,12 @@ class Relays:
         self,
         *,
         deployment: Deployment,
+        rpc: AsyncRpc,
+        index: Index,
         relay: Relay,
         linking: Linking,
         statements: Statements,
-        past: PastActs,
         limits: RelayLimits,
-        spent: Callable[[SignedTransaction], Awaitable[bool]],
-        links: LinkStore,
         authorizations: AuthorizationStore,
         inbox: InboxStore,
         clock: Callable[[], float] = time.time,
@@ -149,13 +145,12 @@ class Relays:
 
         Args:
             deployment: The contracts.
+            rpc: The node.
+            index: What is on chain already.
             relay: Sends.
             linking: Says which links count.
             statements: Says which statements are right.
-            past: What is on chain already.
             limits: How much is relayed for whom.
-            spent: Tells whether a transaction's place among its sender's is taken on chain.
-            links: Where links are kept.
             authorizations: Where signed authorizations are kept.
             inbox: Where the asks are that authorizations answer.
             clock: Seconds since 1970.
@@ -164,12 +159,12 @@ class Relays:
         self._relay = relay
         self._linking = linking
         self._statements = statements
-        self._past = past
+        self._rpc = rpc
+        self._index = index
         self._limits = limits
-        self._spent = spent
+        self._outlooks: Gatherer[bytes, Outlook] = Gatherer(self._ask_outlooks)
         self._relaying: set[bytes] = set()
         """Hashes of parties' transactions that are being relayed."""
-        self._links = links
         self._authorizations = authorizations
         self._inbox = inbox
         self._clock = clock
@@ -202,7 +197,7 @@ class Relays:
         authorization = struct_hash(record)
 
         async def keep() -> None:
-            await self._links.put(link, now)
+            await self._linking.keep(link, now)
             await self._authorizations.put(
                 StoredAuthorization(authorization, record, grant.approval, None, now)
             )
@@ -214,12 +209,13 @@ class Relays:
         done = await self._once(
             contracts.grant(record, grant.approval),
             "AlreadyGranted",
-            self._past.granted,
+            self._granted,
             authorization,
             accepted,
         )
         # Another gateway may have brought it on chain: its id is the record's, and its signer is known there.
-        if await self._past.granted_by(authorization) == keccak256(grant.approval.signer):
+        granted = await self._index.authorization(authorization)
+        if granted is not None and granted.signer_hash == keccak256(grant.approval.signer):
             await keep()
         await self._authorizations.note_transaction(authorization, done.transaction)
         if grant.ask is not None:
@@ -243,7 +239,7 @@ class Relays:
             return await self._once(
                 contracts.revoke(act, approval),
                 "AlreadyRevoked",
-                self._past.revoked,
+                self._revoked,
                 act.authorization,
                 accepted,
             )
@@ -278,7 +274,7 @@ class Relays:
             raise BodyError(f"the transaction: {error}") from error
         if transaction.hash in self._relaying:
             return await self._transact(transaction)
-        if await self._spent(transaction):
+        if await self._is_spent(transaction):
             self._limits.count_spent()
         else:
             self._limits.count_transaction(transaction.sender)
@@ -287,6 +283,47 @@ class Relays:
             return await self._transact(transaction)
         finally:
             self._relaying.discard(transaction.hash)
+
+    async def outlook(self, address: bytes) -> Outlook:
+        """Return where an account stands. Asks the node once for all who come at one time.
+
+        Raises:
+            ThrottledError: Too many ask for addresses of which nothing is known.
+            UnavailableError: That cannot be told now.
+        """
+        self._limits.check_outlook(address)
+        found = (await self._outlooks.get([address])).get(address)
+        if found is None:
+            raise UnavailableError("the node cannot be asked", "chain-unavailable")
+        return found
+
+    async def _ask_outlooks(self, addresses: Sequence[bytes]) -> Mapping[bytes, Outlook]:
+        calls = [queries.transaction_count(address, "pending") for address in addresses]
+        try:
+            *nonces, price = await self._rpc.send_many([*calls, queries.gas_price()])
+        except RpcError:
+            return {}
+        return {
+            address: Outlook(nonce, price) for address, nonce in zip(addresses, nonces, strict=True)
+        }
+
+    async def _is_spent(self, transaction: SignedTransaction) -> bool:
+        """Tell whether a transaction's place among its sender's is taken on chain."""
+        count = queries.transaction_count(transaction.sender)
+        try:
+            return transaction.content.nonce < await self._rpc.send(count)
+        except RpcError as error:
+            raise UnavailableError("the node cannot be asked", "chain-unavailable") from error
+
+    async def _granted(self, authorization: bytes) -> Relayed | None:
+        found = await self._index.authorization(authorization)
+        return None if found is None else _relayed(found.place)
+
+    async def _revoked(self, authorization: bytes) -> Relayed | None:
+        for event in await self._index.events(Selection(basis=authorization), limit=_PAGE):
+            if event.name == "Revoked":
+                return _relayed(event.place)
+        return None
 
     async def _transact(self, transaction: SignedTransaction) -> Relayed:
         try:
@@ -340,6 +377,10 @@ class Relays:
             return await self._relay.relay(call, accepted)
         except RevertError as error:
             raise RefusedError(error.revert) from error
+
+
+def _relayed(place: Place) -> Relayed:
+    return Relayed(place.transaction, place.block_number, place.block_hash)
 
 
 def _check_ask(ask: StoredAsk, record: Authorization, now: int) -> None:

@@ -11,11 +11,10 @@ from typing import Final
 
 import msgspec
 
-from gateway.bases import Bases
 from gateway.errors import GatewayError, ProblemError, UnavailableError
 from gateway.grouping import Grouper
 from gateway.keyholders import Answer, Keyholders, PartsTask
-from gateway.materials import Material, Materials, Wanted
+from gateway.materials import Bases, Material, Materials, Wanted
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from ledger import failpoints
 from ledger.exchange import HeldKeys, KeyedSubmission, Location, RecordedAccess

@@ -17,6 +17,7 @@ from gateway.routes.access_models import (
 )
 from gateway.store.alerts import StoredAlert
 from gateway.store.authorizations import StoredAuthorization
+from gateway.store.releases import access_id
 from ledger.enumerations import Outcome
 from ledger.events import Log
 from ledger.hexes import ZERO_WORD, from_hex, to_hex
@@ -27,7 +28,7 @@ from ledger.index.rows import (
     EventEntry,
     Snapshot,
 )
-from ledger.typed_data import AccessRequest, record_to_object, struct_hash
+from ledger.typed_data import record_to_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Shower:
 
     def access(self, entry: AccessEntry, releases: ReleaseStates) -> AccessShown:
         """Show an access."""
-        access = struct_hash(request_of(entry))
+        access = access_id(entry)
         return AccessShown(
             access=to_hex(access),
             sequence=entry.sequence,
@@ -249,18 +250,6 @@ def show_log(log: Log) -> LogShown:
         log_index=int(log.log_index, 16),
         topics=list(log.topics),
         data=log.data,
-    )
-
-
-def request_of(entry: AccessEntry) -> AccessRequest:
-    """Return the request of an access: the chain shows all of it but the signature."""
-    return AccessRequest(
-        consumer=entry.consumer,
-        basis=entry.basis,
-        item=entry.item,
-        fields=entry.fields,
-        nonce=entry.nonce,
-        deadline=entry.deadline,
     )
 
 

@@ -16,7 +16,7 @@ from gateway.errors import (
 )
 from gateway.problems import Problem, problem_of, problem_response
 from gateway.routes.access_models import AccessesAnswer
-from gateway.routes.edge import access_services, party_account, services_of
+from gateway.routes.edge import party_account, services_of
 from gateway.services import Services
 from gateway.showing import Shower
 from ledger import failpoints
@@ -124,13 +124,13 @@ async def use(request: Request) -> Response:
 
 
 async def respond(services: Services, receive: Receive) -> Response:
-    """Answer `POST /v1/accesses`. Also called without the framework around it (`gateway.hot_path`).
+    """Answer `POST /v1/accesses`. Also called without the framework around it (`gateway.app`).
 
     Raises:
         BodyError: The body is too large, too slow, or not of the form that it should have.
         ThrottledError: Too many accesses are under way.
     """
-    limit = services.access.settings.accesses_limit
+    limit = services.access_settings.accesses_limit
     body = await collect(read_pieces(receive, limit, services.settings.body_timeout))
     try:
         submitted = decode_submissions(body)
@@ -140,7 +140,7 @@ async def respond(services: Services, receive: Receive) -> Response:
         ) from error
     except MalformedError as error:
         raise BodyError(str(error)) from error
-    accesses = services.access.accesses
+    accesses = services.accesses
     if submitted.single:
         answer = await accesses.answer(submitted.submissions[0])
         _count(services, (answer,))
@@ -168,8 +168,8 @@ async def get_accesses(
 ) -> AccessesAnswer:
     """Show a consumer its own accesses, the newest first, and which of them were handed out."""
     consumer = await party_account(request)
-    services = access_services(request)
-    index = await services.index()
+    services = services_of(request)
+    index = await services.fresh_index()
     entries = await index.accesses(Selection(party=consumer), before=cursor, limit=_PAGE)
     releases, shower = await services.release_states(entries), Shower(index.snapshot)
     return AccessesAnswer(
@@ -182,7 +182,7 @@ async def get_accesses(
 async def get_access(access: Annotated[str, Path(pattern=_HASH)], request: Request) -> Response:
     """Answer an access again, to the consumer that made it."""
     consumer = await party_account(request)
-    services = access_services(request)
+    services = services_of(request)
     entry = (await services.journal.find([from_hex(access)])).get(from_hex(access))
     if entry is None:
         raise UnknownError("access here")

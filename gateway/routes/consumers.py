@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 from sse_starlette import EventSourceResponse
 
-from gateway.access_services import AccessServices
 from gateway.routes.access_models import RevocationLogs, RevocationsAnswer, RevocationShown
-from gateway.routes.edge import access_services
+from gateway.routes.edge import services_of
 from gateway.routes.streams import Listener
+from gateway.services import Services
 from gateway.showing import show_log, show_revocation
 from gateway.topics import CHAIN
 
@@ -32,7 +32,7 @@ async def get_revocations(
     request: Request, since: Since = 0, cursor: Since = 0
 ) -> RevocationsAnswer:
     """List what ended or halted authorizations, from a block on. All of it is public on chain."""
-    return await _page(access_services(request), since, cursor)
+    return await _page(services_of(request), since, cursor)
 
 
 @router.get("/revocations/logs")
@@ -42,7 +42,7 @@ async def get_revocation_logs(request: Request, since: Since = 0) -> RevocationL
     Of these a consumer makes the list of revocations by itself: each log has its number and the contract a
     running hash over all of them, so that one which is left out, added or changed shows.
     """
-    part = await access_services(request).revocation_logs(since)
+    part = await services_of(request).revocation_logs(since)
     return RevocationLogs(
         logs=[show_log(log) for log in part.logs],
         first_block=part.first,
@@ -58,24 +58,24 @@ async def follow_revocations(
 
     It ends after a session's length: connect again, from the last page's `next` on.
     """
-    services, listener = access_services(request), Listener(request)
+    services, listener = services_of(request), Listener(request)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
         after = cursor
         while not listener.is_over:
-            head = services.shared.index.head
+            head = services.index.head
             page = await _page(services, since, after)
             if page.revocations:
                 yield {"event": "revocations", "data": page.model_dump_json()}
-            if page.next == after and services.shared.index.head == head:
+            if page.next == after and services.index.head == head:
                 await listener.wait(CHAIN)
             after = page.next
 
     return EventSourceResponse(events())
 
 
-async def _page(services: AccessServices, since: int, after: int) -> RevocationsAnswer:
-    index = services.shared.index
+async def _page(services: Services, since: int, after: int) -> RevocationsAnswer:
+    index = services.index
     number = index.head.number
     found: list[RevocationShown] = []
     while not found:

@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from gateway.access_services import AccessServices
 from gateway.auth import Principal
 from gateway.errors import ForbiddenError, UnknownError
 from gateway.services import Services
@@ -21,11 +20,6 @@ def services_of(request: Request) -> Services:
     """Return everything that the app works with."""
     found: Services = request.app.state.services
     return found
-
-
-def access_services(request: Request) -> AccessServices:
-    """Return the part for accesses, relays, inbox and supervision."""
-    return services_of(request).access
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -97,11 +91,11 @@ async def subjects_of(request: Request, signer: bytes | None = None) -> tuple[Su
         ForbiddenError: There are none.
     """
     signer = (await principal_of(request)).signer if signer is None else signer
-    shared = access_services(request).shared
-    found = await shared.index.subjects_of(signer)
+    services = services_of(request)
+    found = await services.index.subjects_of(signer)
     if not found:
-        await shared.freshness.catch_up()
-        found = await shared.index.subjects_of(signer)
+        await services.freshness.catch_up()
+        found = await services.index.subjects_of(signer)
     if not found:
         raise ForbiddenError("the signer does not sign for any subject now", "not-a-subject")
     return found
@@ -113,9 +107,9 @@ async def dataset_of(request: Request, dataset: str) -> DatasetEntry:
     Raises:
         UnknownError: There is none.
     """
-    shared = access_services(request).shared
+    services = services_of(request)
     identifier = from_hex(dataset)
-    found = await shared.freshness.find(lambda: shared.index.snapshot.datasets.get(identifier))
+    found = await services.freshness.find(lambda: services.index.snapshot.datasets.get(identifier))
     if found is None:
         raise UnknownError("dataset")
     return found
@@ -123,8 +117,8 @@ async def dataset_of(request: Request, dataset: str) -> DatasetEntry:
 
 async def party_in(request: Request, address: bytes, role: Roles) -> PartyEntry | None:
     """Return a party if it has a role now."""
-    shared = access_services(request).shared
-    return await shared.freshness.find(lambda: shared.index.snapshot.party(address, role))
+    services = services_of(request)
+    return await services.freshness.find(lambda: services.index.snapshot.party(address, role))
 
 
 async def require_role(request: Request, address: bytes, role: Roles) -> bytes:

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from gateway.measuring import measure
 from gateway.metrics import CONTENT_TYPE
 from gateway.routes.edge import services_of
 
@@ -47,5 +46,5 @@ async def get_readiness(request: Request, response: Response) -> Readiness:
 async def get_metrics(request: Request) -> Response:
     """Give all figures in Prometheus' text format."""
     services = services_of(request)
-    await measure(services)
+    await services.measure()
     return Response(services.metrics.expose(), headers={"content-type": CONTENT_TYPE})

@@ -8,7 +8,6 @@ import msgspec
 from fastapi import APIRouter, Path, Request
 from sse_starlette import EventSourceResponse
 
-from gateway.access_services import AccessServices
 from gateway.errors import BodyError
 from gateway.inbox import Ask, GrantedAsk, ask_of
 from gateway.routes.access_models import (
@@ -22,15 +21,16 @@ from gateway.routes.access_models import (
     RefusalTaken,
 )
 from gateway.routes.edge import (
-    access_services,
     body_schema,
     party_account,
     principal_of,
     read_signed,
     require_role,
+    services_of,
     subjects_of,
 )
 from gateway.routes.streams import Listener
+from gateway.services import Services
 from gateway.showing import Shower
 from gateway.store.inbox import StoredAsk
 from gateway.topics import ask_topic, inbox_topic
@@ -50,7 +50,7 @@ AskPath = Annotated[str, Path(alias="request", pattern="^[0-9a-f]{32}$")]
 @router.post("/handles", status_code=201, openapi_extra=body_schema(HandleWanted))
 async def give_handle(request: Request) -> HandleAnswer:
     """Give a handle to a subject's inbox: to its identity authority, or to the subject itself."""
-    services = access_services(request)
+    services = services_of(request)
     signer, wanted = await read_signed(request, HandleWanted)
     subject = from_hex(wanted.subject)
     given = await services.inbox.give_handle(signer, subject)
@@ -60,7 +60,7 @@ async def give_handle(request: Request) -> HandleAnswer:
 @router.post("/requests", status_code=201, openapi_extra=body_schema(AskTaken))
 async def ask(request: Request) -> AskCreated:
     """Ask the person that a handle leads to. The same ask again is the same request."""
-    services = access_services(request)
+    services = services_of(request)
     signer, taken = await read_signed(request, AskTaken)
     await require_role(request, signer, Roles.CONSUMER)
     try:
@@ -75,7 +75,7 @@ async def ask(request: Request) -> AskCreated:
 @router.get("/requests/{request}")
 async def get_request(ask_id: AskPath, http: Request) -> AskAnswer:
     """Tell the consumer how its ask stands."""
-    services = access_services(http)
+    services = services_of(http)
     consumer = await party_account(http)
     return await _shown(services, await services.inbox.state(consumer, ask_id))
 
@@ -86,7 +86,7 @@ async def follow_request(ask_id: AskPath, http: Request) -> EventSourceResponse:
 
     It ends with the session, and after a session's length at the latest: connect again.
     """
-    services, principal = access_services(http), await principal_of(http)
+    services, principal = services_of(http), await principal_of(http)
     consumer, listener = principal.account, Listener(http, principal)
     await services.inbox.state(consumer, ask_id)
 
@@ -107,7 +107,7 @@ async def follow_request(ask_id: AskPath, http: Request) -> EventSourceResponse:
 @router.get("/inbox")
 async def get_inbox(request: Request) -> InboxAnswer:
     """Show a person what waits for an answer, for all of its ids that this signer signs for."""
-    services = access_services(request)
+    services = services_of(request)
     subjects = await subjects_of(request)
     found = await services.inbox.waiting(subjects)
     return InboxAnswer(requests=[_entry(services, one) for one in found])
@@ -120,8 +120,8 @@ async def follow_inbox(request: Request) -> EventSourceResponse:
     It ends when the signer signs for nobody any more, with the session, and after a session's length at the
     latest: connect again.
     """
-    services, principal = access_services(request), await principal_of(request)
-    listener, index = Listener(request, principal), services.shared.index
+    services, principal = services_of(request), await principal_of(request)
+    listener, index = Listener(request, principal), services.index
     await subjects_of(request, principal.signer)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
@@ -145,7 +145,7 @@ async def follow_inbox(request: Request) -> EventSourceResponse:
 @router.post("/inbox/{request}/refusal", openapi_extra=body_schema(RefusalTaken))
 async def refuse(ask_id: AskPath, http: Request) -> AskAnswer:
     """Refuse an ask. The consumer sees that and the reason, if one is given."""
-    services = access_services(http)
+    services = services_of(http)
     signer, taken = await read_signed(http, RefusalTaken)
     subjects = await subjects_of(http, signer)
     kept = await services.inbox.refuse(subjects, ask_id, taken.reason)
@@ -153,7 +153,7 @@ async def refuse(ask_id: AskPath, http: Request) -> AskAnswer:
     return await _shown(services, GrantedAsk(kept, kept.state, None))
 
 
-async def _shown(services: AccessServices, found: GrantedAsk) -> AskAnswer:
+async def _shown(services: Services, found: GrantedAsk) -> AskAnswer:
     kept, granted = found.ask, found.authorization
     answer = AskAnswer(
         request=kept.id,
@@ -166,7 +166,7 @@ async def _shown(services: AccessServices, found: GrantedAsk) -> AskAnswer:
         return answer
     link = await _link(services, kept.authorization, granted.record)
     approval = granted.approval
-    names = await (await services.index()).names_at_grant([kept.authorization])
+    names = await (await services.fresh_index()).names_at_grant([kept.authorization])
     return answer.model_copy(
         update={
             "subject": to_hex(kept.subject),
@@ -184,14 +184,13 @@ async def _shown(services: AccessServices, found: GrantedAsk) -> AskAnswer:
 
 
 async def _link(
-    services: AccessServices, authorization: bytes, record: Authorization
+    services: Services, authorization: bytes, record: Authorization
 ) -> SignedLink | None:
     """Return the link, renewed as it may be, while there is something that a consumer needs it for."""
-    shared = services.shared
-    index = await services.index()
+    index = await services.fresh_index()
     found = await index.authorization(authorization)
     if found is None:  # another gateway may have brought it on chain a moment ago
-        await shared.freshness.catch_up()
+        await services.freshness.catch_up()
         found = await index.authorization(authorization)
     consumer = index.snapshot.party(record.consumer, Roles.CONSUMER)
     if found is None or consumer is None or _is_over(found, index.head.timestamp):
@@ -208,8 +207,8 @@ def _is_over(authorization: AuthorizationEntry, now: int) -> bool:
     )
 
 
-def _entry(services: AccessServices, kept: StoredAsk) -> InboxEntry:
-    shower = Shower(services.shared.index.snapshot)
+def _entry(services: Services, kept: StoredAsk) -> InboxEntry:
+    shower = Shower(services.index.snapshot)
     return InboxEntry(
         request=kept.id,
         subject=to_hex(kept.subject),

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
 
 from gateway.routes.edge import (
-    access_services,
     body_schema,
     party_account,
     read_signed,
     require_role,
+    services_of,
 )
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex, to_hex
@@ -64,7 +64,7 @@ async def report(request: Request) -> Response:
 
     Words of three consumers raise an alert, one proof does; one consumer counts once, however often it reports.
     """
-    reports = access_services(request).keyholder_reports
+    reports = services_of(request).keyholder_reports
     consumer, taken = await read_signed(request, KeyholderReportTaken, MOST_BODY)
     await require_role(request, consumer, Roles.CONSUMER)
     access = from_hex(taken.access)
@@ -79,7 +79,7 @@ async def report(request: Request) -> Response:
 async def get_reports(request: Request) -> KeyholderReportsAnswer:
     """List what is reported of keyholders, with the proofs; for a regulator."""
     await require_role(request, await party_account(request), Roles.REGULATOR)
-    found = await access_services(request).keyholder_reports.list()
+    found = await services_of(request).keyholder_reports.list()
     return KeyholderReportsAnswer(
         reports=[
             KeyholderReportShown(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from gateway.errors import ForbiddenError
 from gateway.routes.access_models import AccessesAnswer, ApplicationsAnswer
-from gateway.routes.edge import access_services, dataset_of, party_account, require_role
+from gateway.routes.edge import dataset_of, party_account, require_role, services_of
 from gateway.showing import Shower
 from ledger.enumerations import Roles
 from ledger.index.reader import Selection
@@ -23,10 +23,10 @@ async def get_accesses(
     cursor: Annotated[int | None, Query(ge=0, lt=2**62)] = None,
 ) -> AccessesAnswer:
     """Show a provider the accesses to its dataset, the newest first."""
-    services = access_services(request)
-    shared, provider = services.shared, await party_account(request)
-    index = shared.index
-    await shared.freshness.catch_up()
+    services = services_of(request)
+    provider = await party_account(request)
+    index = services.index
+    await services.freshness.catch_up()
     found = await dataset_of(request, dataset)
     if found.provider != provider:
         raise ForbiddenError("the dataset is another provider's", "not-the-provider")
@@ -43,9 +43,9 @@ async def get_accesses(
 @router.get("/applications")
 async def get_applications(request: Request) -> ApplicationsAnswer:
     """Show applications: a provider those for its datasets, a consumer its own, also when it was withdrawn."""
-    shared = access_services(request).shared
-    index, party = shared.index, await party_account(request)
-    await shared.freshness.catch_up()
+    services = services_of(request)
+    index, party = services.index, await party_account(request)
+    await services.freshness.catch_up()
     provides = any(one.provider == party for one in index.snapshot.datasets.values())
     if provides:
         await require_role(request, party, Roles.PROVIDER)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from gateway.errors import UnknownError
 from gateway.routes.access_models import Address, Hash
-from gateway.routes.edge import access_services, dataset_of, services_of
+from gateway.routes.edge import dataset_of, services_of
 from gateway.services import Services
 from gateway.store.publications import PublicationStore
 from ledger.deployment import encode_deployment
@@ -177,9 +177,9 @@ async def get_party(
     address: Annotated[str, Path(pattern="^0x[0-9a-f]{40}$")], request: Request
 ) -> PartyShown:
     """Show a party."""
-    shared = access_services(request).shared
+    services = services_of(request)
     party = from_hex(address)
-    found = await shared.freshness.find(lambda: shared.index.snapshot.parties.get(party))
+    found = await services.freshness.find(lambda: services.index.snapshot.parties.get(party))
     if found is None:
         raise UnknownError("party")
     return _party(found)

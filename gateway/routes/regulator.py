@@ -7,13 +7,13 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse
 
-from gateway.access_services import AccessServices
 from gateway.errors import BodyError
 from gateway.feed import FeedPlace, follow
 from gateway.journal_export import JournalLines, encode_journal_end
 from gateway.routes.access_models import AlertsAnswer, TraceAnswer
-from gateway.routes.edge import access_services, party_account, principal_of, require_role
+from gateway.routes.edge import party_account, principal_of, require_role, services_of
 from gateway.routes.streams import Listener
+from gateway.services import Services
 from gateway.showing import Shower, show_event
 from gateway.store.releases import JournalEntry
 from ledger.enumerations import Roles
@@ -66,7 +66,7 @@ async def trace(
 async def get_alerts(request: Request, after: NumberQuery = None) -> AlertsAnswer:
     """List what supervision found, in order, after an id."""
     services = await _for_regulator(request)
-    shower = Shower(services.shared.index.snapshot)
+    shower = Shower(services.index.snapshot)
     found = await services.alerts.list(after or 0, _PAGE)
     return AlertsAnswer(alerts=[shower.alert(one) for one in found])
 
@@ -85,7 +85,7 @@ async def feed(
     """
     services, may, listener = await _listening(request)
     place = FeedPlace(
-        services.shared.index.head.sequence if after is None else after,
+        services.index.head.sequence if after is None else after,
         await _last_event(services) if after_event is None else after_event,
         await services.alerts.last() if after_alert is None else after_alert,
     )
@@ -126,16 +126,16 @@ async def journal(
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 
 
-async def _for_regulator(request: Request) -> AccessServices:
+async def _for_regulator(request: Request) -> Services:
     await require_role(request, await party_account(request), Roles.REGULATOR)
-    return access_services(request)
+    return services_of(request)
 
 
-async def _listening(request: Request) -> tuple[AccessServices, Callable[[], bool], Listener]:
+async def _listening(request: Request) -> tuple[Services, Callable[[], bool], Listener]:
     """Return what a regulator's stream works with, and how it asks whether it still may tell."""
-    services, principal = access_services(request), await principal_of(request)
+    services, principal = services_of(request), await principal_of(request)
     regulator = await require_role(request, principal.account, Roles.REGULATOR)
-    listener, index = Listener(request, principal), services.shared.index
+    listener, index = Listener(request, principal), services.index
 
     def may() -> bool:
         active = index.snapshot.party(regulator, Roles.REGULATOR) is not None
@@ -145,13 +145,13 @@ async def _listening(request: Request) -> tuple[AccessServices, Callable[[], boo
 
 
 async def _authorizations(
-    services: AccessServices,
+    services: Services,
     subject: str | None,
     authorization: str | None,
     consumer: str | None,
     case: str | None,
 ) -> list[AuthorizationEntry]:
-    index = await services.index()
+    index = await services.fresh_index()
     if authorization is not None:
         found = await index.authorization(from_hex(authorization))
         return [] if found is None else [found]
@@ -167,13 +167,13 @@ async def _authorizations(
 
 
 async def _traced(
-    services: AccessServices,
+    services: Services,
     selections: list[Selection],
     granted: list[AuthorizationEntry],
     before_access: int | None,
     before_event: int | None,
 ) -> TraceAnswer:
-    index = await services.index()
+    index = await services.fresh_index()
     accesses = [
         entry
         for selection in selections
@@ -198,6 +198,6 @@ async def _traced(
     )
 
 
-async def _last_event(services: AccessServices) -> int:
-    newest = await services.shared.index.events(Selection(), limit=1)
+async def _last_event(services: Services) -> int:
+    newest = await services.index.events(Selection(), limit=1)
     return newest[0].key if newest else 0

@@ -6,7 +6,6 @@ from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Path, Request
 
-from gateway.access_services import AccessServices
 from gateway.errors import BodyError
 from gateway.relays import Act, Grant, Relayed
 from gateway.routes.access_models import (
@@ -23,7 +22,8 @@ from gateway.routes.access_models import (
     TransactionTerms,
     VetoToRelay,
 )
-from gateway.routes.edge import access_services, body_schema, read_model
+from gateway.routes.edge import body_schema, read_model, services_of
+from gateway.services import Services
 from gateway.topics import ask_topic
 from ledger import contracts
 from ledger.errors import LedgerError
@@ -55,7 +55,7 @@ _RecordT = TypeVar("_RecordT", bound=SignedRecord)
 @router.post("/authorizations", openapi_extra=body_schema(AuthorizationToRelay))
 async def authorize(request: Request) -> RelayedAnswer:
     """Bring a signed authorization on chain. What is on chain already is answered alike."""
-    services = access_services(request)
+    services = services_of(request)
     taken = await read_model(request, AuthorizationToRelay)
     record = _record(Authorization, taken.authorization)
     link = SignedLink(_record(SubjectLink, taken.link), from_hex(taken.link_signature))
@@ -113,7 +113,7 @@ async def appoint(request: Request) -> RelayedAnswer:
 @router.post("/transactions", openapi_extra=body_schema(RawTransaction))
 async def transact(request: Request) -> RelayedAnswer:
     """Relay a party's own transaction, only to the five contracts."""
-    services = access_services(request)
+    services = services_of(request)
     taken = await read_model(request, RawTransaction)
     return await _answer(services, await services.relays.transact(from_hex(taken.raw)))
 
@@ -123,11 +123,11 @@ async def get_terms(
     address: Annotated[str, Path(pattern="^0x[0-9a-f]{40}$")], request: Request
 ) -> TransactionTerms:
     """Tell a party without a node what it needs to sign its next transaction."""
-    services = access_services(request)
-    outlook = await services.outlooks.of(from_hex(address))
+    services = services_of(request)
+    outlook = await services.relays.outlook(from_hex(address))
     return TransactionTerms(
         nonce=outlook.nonce,
-        chain_id=services.shared.deployment.chain_id,
+        chain_id=services.deployment.chain_id,
         gas_price=str(outlook.gas_price),
         max_gas=GAS_CAP,
     )
@@ -136,7 +136,7 @@ async def get_terms(
 async def _act(
     request: Request, record: Act, approval: Approval, authorization: bytes | None = None
 ) -> RelayedAnswer:
-    services: AccessServices = access_services(request)
+    services: Services = services_of(request)
     done = await services.relays.act(record, _approval(approval))
     return await _answer(services, done, authorization)
 
@@ -153,12 +153,12 @@ def _approval(approval: Approval) -> contracts.Approval:
 
 
 async def _answer(
-    services: AccessServices, done: Relayed, authorization: bytes | None = None
+    services: Services, done: Relayed, authorization: bytes | None = None
 ) -> RelayedAnswer:
     """Answer when the index has it too, so that whoever asks next sees what it wrote."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE):
-            await services.shared.index.wait_for(done.block_number)
+            await services.index.wait_for(done.block_number)
     return RelayedAnswer(
         transaction=to_hex(done.transaction),
         block_number=done.block_number,

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.requests import Request
 
 from gateway.auth import Principal
-from gateway.routes.edge import access_services, services_of
+from gateway.routes.edge import services_of
 
 _LOOK_AGAIN: Final = 5.0
 """Seconds after which a stream looks by itself: another gateway may have stored what is new, and a right may
@@ -27,7 +27,7 @@ class Listener:
             principal: Who sent it; None where the stream is public.
         """
         self._authenticator = services_of(request).authenticator
-        self._topics = access_services(request).topics
+        self._topics = services_of(request).topics
         self._principal = self._authenticator.stranger() if principal is None else principal
 
     @property

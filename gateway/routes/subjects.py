@@ -11,13 +11,13 @@ from gateway.routes.access_models import (
     HistoryAnswer,
     HistoryEntry,
 )
-from gateway.routes.edge import access_services, subjects_of
-from gateway.showing import Shower, request_of
+from gateway.routes.edge import services_of, subjects_of
+from gateway.showing import Shower
+from gateway.store.releases import access_id
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex
 from ledger.index.reader import Selection
 from ledger.index.rows import AccessEntry, EventEntry, PartyEntry
-from ledger.typed_data import struct_hash
 
 router = APIRouter(prefix="/v1", tags=["subjects"])
 
@@ -31,8 +31,8 @@ Cursor = Annotated[str | None, Query(max_length=50, pattern=r"^[0-9]+(\.[0-9]+)?
 @router.get("/authorizations")
 async def get_authorizations(request: Request, cursor: Cursor = None) -> AuthorizationsAnswer:
     """Show a person what it granted, with all of its ids that this signer signs for."""
-    services = access_services(request)
-    index = await services.index()
+    services = services_of(request)
+    index = await services.fresh_index()
     found = await index.authorizations(
         subjects=await _ids_of(request),
         before=None if cursor is None else int(cursor.partition(".")[0]),
@@ -51,8 +51,8 @@ async def get_authorizations(request: Request, cursor: Cursor = None) -> Authori
 @router.get("/history")
 async def get_history(request: Request, cursor: Cursor = None) -> HistoryAnswer:
     """Show a person everything that happened around its ids, the newest first."""
-    services = access_services(request)
-    index = await services.index()
+    services = services_of(request)
+    index = await services.fresh_index()
     selection = Selection(subjects=await _ids_of(request))
     sequence, key = _read_cursor(cursor)
     accesses = await index.accesses(selection, before=sequence, limit=_PAGE)
@@ -78,8 +78,8 @@ async def get_receipt(
     access: Annotated[str, Path(pattern="^0x[0-9a-f]{64}$")], request: Request
 ) -> ConsentReceipt:
     """Give a person the receipt of one use of its data (ISO/IEC TS 27560)."""
-    services = access_services(request)
-    index = await services.index()
+    services = services_of(request)
+    index = await services.fresh_index()
     subjects = await _ids_of(request)
     entry = await _access(request, subjects, from_hex(access))
     authorization = await index.authorization(entry.basis)
@@ -108,14 +108,14 @@ async def _ids_of(request: Request) -> tuple[bytes, ...]:
 
 async def _access(request: Request, subjects: tuple[bytes, ...], access: bytes) -> AccessEntry:
     """Find an access of these subjects by its id."""
-    services = access_services(request)
+    services = services_of(request)
     found = (await services.journal.find([access])).get(access)
     before = None if found is None else found.recorded.sequence + 1
     selection = Selection(subjects=subjects)
     while True:
-        page = await services.shared.index.accesses(selection, before=before, limit=500)
+        page = await services.index.accesses(selection, before=before, limit=500)
         for entry in page:
-            if struct_hash(request_of(entry)) == access:
+            if access_id(entry) == access:
                 return entry
         if not page or found is not None:
             raise UnknownError("access of these subjects")

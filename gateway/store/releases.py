@@ -12,8 +12,9 @@ from gateway.errors import GatewayError
 from gateway.store.access_tables import releases
 from gateway.store.database import Database
 from ledger.exchange import RecordedAccess, Submission
+from ledger.index.rows import AccessEntry
 from ledger.logs import describe, get_logger
-from ledger.typed_data import AccessRequest
+from ledger.typed_data import AccessRequest, struct_hash
 
 _PAGE: Final = 1000
 _PORTION: Final = 500
@@ -46,6 +47,23 @@ class JournalEntry(msgspec.Struct, frozen=True):
     submission: Submission
     recorded: RecordedAccess
     released: Released | None
+
+
+def request_of(entry: AccessEntry) -> AccessRequest:
+    """Return the request of an access: the chain shows all of it but the signature."""
+    return AccessRequest(
+        consumer=entry.consumer,
+        basis=entry.basis,
+        item=entry.item,
+        fields=entry.fields,
+        nonce=entry.nonce,
+        deadline=entry.deadline,
+    )
+
+
+def access_id(entry: AccessEntry) -> bytes:
+    """Return the id of an access: struct hash of its request."""
+    return struct_hash(request_of(entry))
 
 
 class ReleaseJournal:

@@ -146,7 +146,6 @@ class RateRule:
         self._recent: dict[bytes, deque[ObservedAccess]] = {}
 
     def observe(self, access: ObservedAccess) -> Finding | None:
-        """See `Rule`."""
         recent = self._recent.setdefault(access.consumer, deque(maxlen=self._most))
         recent.append(access)
         if len(recent) < self._most or access.timestamp - recent[0].timestamp >= 60:
@@ -170,7 +169,6 @@ class VolumeRule:
         self._first: dict[bytes, int] = {}
 
     def observe(self, access: ObservedAccess) -> Finding | None:
-        """See `Rule`."""
         hour = access.timestamp // _HOUR
         last, count, usual = self._hours.get(access.consumer, (hour, 0, -1.0))
         if hour != last:
@@ -203,7 +201,6 @@ class DenialsRule:
         self._denied: dict[bytes, list[ObservedAccess]] = {}
 
     def observe(self, access: ObservedAccess) -> Finding | None:
-        """See `Rule`."""
         if access.outcome == Outcome.ALLOWED:
             self._denied.pop(access.consumer, None)
             return None
@@ -233,7 +230,6 @@ class OddHoursRule:
         self._nights: dict[bytes, tuple[int, list[ObservedAccess]]] = {}
 
     def observe(self, access: ObservedAccess) -> Finding | None:
-        """See `Rule`."""
         local = moment(access.timestamp).astimezone(_BEIJING)
         if not self._bounds.odd_from <= local.hour < self._bounds.odd_until:
             return None
@@ -266,7 +262,6 @@ class AfterRevocationRule:
         self._tried: dict[tuple[bytes, int], dict[bytes, ObservedAccess]] = {}
 
     def observe(self, access: ObservedAccess) -> Finding | None:
-        """See `Rule`."""
         late = access.revoked_at and access.timestamp > access.revoked_at + self._known
         if access.outcome != Outcome.REVOKED or not access.signed or not late:
             return None
@@ -297,7 +292,6 @@ class AgreementRule:
         self._rule = rule
 
     def observe(self, access: ObservedAccess) -> Finding | None:
-        """See `Rule`."""
         agreement = access.agreement
         if agreement is None or not access.signed or access.outcome != Outcome.ALLOWED:
             return None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.store.releases import ReleaseJournal
+from gateway.store.releases import ReleaseJournal, access_id
 from gateway.supervision.rules import (
     DatasetDue,
     IdentityActs,
@@ -13,9 +13,7 @@ from gateway.supervision.rules import (
 )
 from ledger.enumerations import Outcome
 from ledger.index.index import Index
-from ledger.index.rows import AccessEntry
 from ledger.policy import was_in_force
-from ledger.typed_data import AccessRequest, struct_hash
 
 _PAGE: Final = 1000
 
@@ -28,7 +26,6 @@ class SupervisedTrail:
         self._journal = journal
 
     async def first_since(self, timestamp: int) -> int:
-        """See `Trail`."""
         first, after = 1, self._index.head.sequence + 1
         while first < after:
             middle = (first + after) // 2
@@ -40,14 +37,13 @@ class SupervisedTrail:
         return first
 
     async def observed(self, first_sequence: int, limit: int) -> Sequence[ObservedAccess]:
-        """See `Trail`."""
         if first_sequence > self._index.head.sequence:
             return ()  # without asking the database at every block
         entries = await self._index.accesses_after(first_sequence - 1, min(limit, _PAGE))
         bases = list({entry.basis for entry in entries})
         agreements = await self._index.agreements_behind(bases)
         reviewed = await self.reviewed(list(set(agreements.values())))
-        ids = [_access_id(entry) for entry in entries]
+        ids = [access_id(entry) for entry in entries]
         signed = await self._journal.known(ids)
         refused = [entry.basis for entry in entries if entry.outcome is Outcome.REVOKED]
         revoked = await self._index.revocations(list(set(refused))) if refused else {}
@@ -68,11 +64,9 @@ class SupervisedTrail:
         ]
 
     async def reviewed(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
-        """See `Trail`."""
         return await self._index.suspension_reviews(agreements) if agreements else {}
 
     async def due(self) -> Sequence[DatasetDue]:
-        """See `Trail`."""
         return [
             DatasetDue(
                 dataset.id,
@@ -85,7 +79,6 @@ class SupervisedTrail:
         ]
 
     async def orders(self, now: int) -> Sequence[OrderDue]:
-        """See `Trail`."""
         return [
             OrderDue(order.id, order.dataset, order.ends_at)
             for order in self._index.snapshot.orders.values()
@@ -93,26 +86,11 @@ class SupervisedTrail:
         ]
 
     async def identity_acts(self, since: int) -> Sequence[IdentityActs]:
-        """See `Trail`."""
         counts = await self._index.identity_acts(since)
         return [IdentityActs(authority, count) for authority, count in counts.items()]
 
     async def unfit(self, after: int) -> Sequence[UnfitText]:
-        """See `Trail`."""
         return [
             UnfitText(event.key, event.name, event.place.block_number)
             for event in await self._index.unfit_after(after)
         ]
-
-
-def _access_id(entry: AccessEntry) -> bytes:
-    return struct_hash(
-        AccessRequest(
-            consumer=entry.consumer,
-            basis=entry.basis,
-            item=entry.item,
-            fields=entry.fields,
-            nonce=entry.nonce,
-            deadline=entry.deadline,
-        )
-    )

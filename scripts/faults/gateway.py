@@ -110,10 +110,10 @@ class Saboteur:
 
 
 def _leave_out_the_journal() -> None:
-    from gateway import access_services  # noqa: PLC0415 - the clock has to be in place before
+    from gateway import services  # noqa: PLC0415 - the clock has to be in place before
     from ledger.recorder import RecorderSettings  # noqa: PLC0415
 
-    vars(access_services)["RecorderSettings"] = partial(RecorderSettings, journaled=False)
+    vars(services)["RecorderSettings"] = partial(RecorderSettings, journaled=False)
 
 
 def main() -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.access_services import AccessServices
 from gateway.errors import ForbiddenError, ThrottledError
+from gateway.services import Services
 from ledger import contracts, queries, views
 from ledger.contracts import ContractCall
 from ledger.enumerations import Change, Roles
@@ -35,7 +35,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
 
 
 @pytest.fixture
-async def services(city: City, tmp_path: Path) -> AsyncIterator[AccessServices]:
+async def services(city: City, tmp_path: Path) -> AsyncIterator[Services]:
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
     async with recording_parts(city, url, journal=tmp_path / "journal") as parts:
         yield parts
@@ -45,13 +45,13 @@ def drawn() -> Party:
     return Party(secrets.token_hex(8), Roles(0))
 
 
-async def act(city: City, services: AccessServices, by: Party, call: ContractCall) -> None:
+async def act(city: City, services: Services, by: Party, call: ContractCall) -> None:
     """Put on chain what somebody says, and let the index have it."""
     await asyncio.to_thread(city.chain.send, by, call)
-    await services.shared.index.wait_for(await asyncio.to_thread(city.chain.block_number))
+    await services.index.wait_for(await asyncio.to_thread(city.chain.block_number))
 
 
-async def relay(city: City, services: AccessServices, by: Party, call: ContractCall) -> None:
+async def relay(city: City, services: Services, by: Party, call: ContractCall) -> None:
     chain = city.chain
     sender = await asyncio.to_thread(chain.sender, chain.parties.bank)
     count = queries.transaction_count(by.address, "pending")
@@ -61,7 +61,7 @@ async def relay(city: City, services: AccessServices, by: Party, call: ContractC
     await services.relays.transact(sign_transaction(content, by.private_key).raw)
 
 
-async def crowd(city: City, services: AccessServices) -> None:
+async def crowd(city: City, services: Services) -> None:
     """Let strangers ask until no stranger is heard any more."""
     call = contracts.appeal("I was wronged")
     for _ in range(200):
@@ -74,7 +74,7 @@ async def crowd(city: City, services: AccessServices) -> None:
 
 
 async def test_a_pending_party_is_one_and_strangers_do_not_keep_it_out(
-    city: City, services: AccessServices
+    city: City, services: Services
 ) -> None:
     chain, pending = city.chain, drawn()
     assert await services.callers.bucket_of(pending.address) == STRANGERS
@@ -91,9 +91,7 @@ async def test_a_pending_party_is_one_and_strangers_do_not_keep_it_out(
     assert chain.rpc.send(views.standing_of(chain.contracts, pending.address)).active
 
 
-async def test_the_authority_and_the_next_one_are_somebody(
-    city: City, services: AccessServices
-) -> None:
+async def test_the_authority_and_the_next_one_are_somebody(city: City, services: Services) -> None:
     chain, following = city.chain, drawn()
     announce = contracts.announce_change(Change.AUTHORITY, following.address)
     await act(city, services, chain.parties.authority, announce)
@@ -104,7 +102,7 @@ async def test_the_authority_and_the_next_one_are_somebody(
 
 
 async def test_a_supervisors_machine_is_somebody_and_suspends_through_the_gateway(
-    city: City, services: AccessServices
+    city: City, services: Services
 ) -> None:
     chain, machine = city.chain, drawn()
     appoint = contracts.appoint_supervisor(machine.address)

@@ -11,15 +11,17 @@ from typing import Any, cast
 import pytest
 
 from gateway.errors import RefusedError
+from gateway.freshness import Freshness
 from gateway.relays import Relayed, Relays
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
-from gateway.trail import IndexTrail
+from ledger.chain import Finality
 from ledger.contracts import ContractCall
 from ledger.enumerations import Roles
 from ledger.events import Block, PartyAdmitted, SubjectRegistered
 from ledger.index.index import Index, Origin
 from ledger.reverts import Revert, RevertError
+from ledger.rpc import RpcError
 from ledger.transactions import SignedTransaction
 from tests.support.problems import refused_as
 
@@ -45,7 +47,7 @@ async def test_who_is_not_there_yet_is_not_told_that_there_is_no_such_party(inde
     admitted = PartyAdmitted(*PLACE, BANK, int(Roles.CONSUMER), "Bank")
     await index.apply([admitted], 100, bytes(32), 100)
     newest = 100
-    trail = IndexTrail(index, lambda: newest)
+    trail = Freshness(index, cast("Any", Away()), Finality.depth(0), lambda: newest)
     assert trail.is_party(BANK)
     assert not trail.is_party(NOBODY)
     await index.clear()
@@ -62,7 +64,7 @@ async def test_who_is_not_there_yet_is_not_told_that_nobody_may_sign_the_link(in
     registered = SubjectRegistered(*second, PERSON, 1, AUTHORITY, b"k" * 20)
     await index.apply([admitted, registered], 100, bytes(32), 100)
     newest = 100
-    trail = IndexTrail(index, lambda: newest)
+    trail = Freshness(index, cast("Any", Away()), Finality.depth(0), lambda: newest)
     assert set((await trail.link_bounds(PERSON)).authorities) == {AUTHORITY}
     with refused_as("index-behind"):
         await trail.link_bounds(STRANGER)
@@ -72,6 +74,13 @@ async def test_who_is_not_there_yet_is_not_told_that_nobody_may_sign_the_link(in
             await trail.link_bounds(subject)
     await index.apply([admitted, registered], 95, bytes(32), 95)
     assert set((await trail.link_bounds(PERSON)).authorities) == {AUTHORITY}
+
+
+class Away:
+    """A node that does not answer."""
+
+    async def send(self, _: object) -> object:
+        raise RpcError("away")
 
 
 class Refusing:
@@ -91,10 +100,9 @@ async def test_a_grant_that_is_on_chain_and_not_in_the_index_yet_is_not_refused(
         relay=Refusing(),
         linking=nothing,
         statements=nothing,
-        past=nothing,
+        rpc=nothing,
+        index=nothing,
         limits=nothing,
-        spent=nothing,
-        links=nothing,
         authorizations=nothing,
         inbox=nothing,
     )

@@ -59,7 +59,7 @@ def make_grant(chain: Chain) -> Granted:
 
 async def answered(gateway: GatewayServer, grant: Granted) -> str:
     """Store what a relay of the grant would have; return the path of the answered ask."""
-    services, now = gateway.services.access, gateway.services.index.head.timestamp
+    services, now = gateway.services, gateway.services.index.head.timestamp
     record = gateway.chain.records[grant.authorization]
     await services.authorizations.put(
         StoredAuthorization(grant.authorization, record, None, None, now)

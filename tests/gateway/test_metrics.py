@@ -28,7 +28,7 @@ async def figures(gateway: GatewayServer) -> dict[str, float]:
 
 async def test_a_scrape_shows_what_alarms_need(gateway: GatewayServer) -> None:
     alert = StoredAlert(0, "key", "rate", "warning", None, None, 1, 2, "many", 1_800_000_000)
-    await gateway.services.access.alerts.put(alert)
+    await gateway.services.alerts.put(alert)
     number = await asyncio.to_thread(gateway.chain.wait_for_block)
     await gateway.has(number)
     found = await figures(gateway)

@@ -111,7 +111,7 @@ async def test_nothing_new_is_recorded_while_too_much_is_not_noted(
     monkeypatch.setattr("gateway.recording._MOST_UNNOTED", 0)
     database = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", timeout=0.2)
     journal = ReleaseJournal(database)
-    recording = Recording(cast("Recorder", None), journal, cast("Namings", None))
+    recording = Recording(cast("Recorder", object()), cast("Namings", object()), journal)
     waiting, new = entry(1), entry(2)
     journal.write_later(waiting.submission, waiting.recorded)
     with refused_as("cannot-record"):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.access_services import AccessServices
 from gateway.errors import BodyError, ForbiddenError, RefusedError, ThrottledError
 from gateway.relays import Act
+from gateway.services import Services
 from ledger import contracts, queries, signing
 from ledger.contracts import Approval
 from ledger.hexes import to_hex
@@ -32,7 +32,7 @@ def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> City:
 
 
 @pytest.fixture
-async def services(city: City, tmp_path: Path) -> AsyncIterator[AccessServices]:
+async def services(city: City, tmp_path: Path) -> AsyncIterator[Services]:
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
     async with recording_parts(city, url, journal=tmp_path / "journal") as parts:
         yield parts
@@ -47,16 +47,16 @@ def somebody(person: Person, key: bytes | None = None) -> Subject:
     return Subject(person.subject.id, key or secrets.token_bytes(32))
 
 
-async def act(city: City, services: AccessServices, record: Act, by: Subject) -> None:
+async def act(city: City, services: Services, record: Act, by: Subject) -> None:
     done = await services.relays.act(record, city.chain.approval(record, by))
-    await services.shared.index.wait_for(done.block_number)
+    await services.index.wait_for(done.block_number)
 
 
 def freeze(person: Person, *, frozen: bool) -> Freeze:
     return Freeze(person.subject.id, frozen, secrets.token_bytes(32), now() + 600)
 
 
-def use_up(services: AccessServices, by: Subject, *, stops: bool) -> None:
+def use_up(services: Services, by: Subject, *, stops: bool) -> None:
     """Count acts until no more are taken."""
     with suppress(ThrottledError):
         for _ in range(1_000):
@@ -65,7 +65,7 @@ def use_up(services: AccessServices, by: Subject, *, stops: bool) -> None:
 
 @pytest.mark.parametrize("admitted", [False, True], ids=["drawn key", "party"])
 async def test_call_data_that_stands_for_more_than_it_is_long_costs_no_memory(
-    city: City, services: AccessServices, admitted: bool
+    city: City, services: Services, admitted: bool
 ) -> None:
     chain = city.chain
     party = chain.parties.provider
@@ -88,7 +88,7 @@ async def test_call_data_that_stands_for_more_than_it_is_long_costs_no_memory(
 
 
 async def test_thief_of_the_key_does_not_use_up_the_guardians_stops(
-    city: City, services: AccessServices
+    city: City, services: Services
 ) -> None:
     person = await asyncio.to_thread(city.person)
     guardian, thief = somebody(person), person.subject
@@ -107,7 +107,7 @@ async def test_thief_of_the_key_does_not_use_up_the_guardians_stops(
         await act(city, services, freeze(person, frozen=True), thief)
 
 
-async def test_lift_of_a_freeze_is_no_stop(city: City, services: AccessServices) -> None:
+async def test_lift_of_a_freeze_is_no_stop(city: City, services: Services) -> None:
     person = await asyncio.to_thread(city.person)
     use_up(services, person.subject, stops=False)
     await act(city, services, freeze(person, frozen=True), person.subject)
@@ -116,7 +116,7 @@ async def test_lift_of_a_freeze_is_no_stop(city: City, services: AccessServices)
 
 
 async def test_signers_of_a_subject_are_those_whom_events_name_as_such(
-    city: City, services: AccessServices
+    city: City, services: Services
 ) -> None:
     person = await asyncio.to_thread(city.person)
     first, guardian, second = person.subject, somebody(person), somebody(person)
@@ -135,14 +135,12 @@ async def test_signers_of_a_subject_are_those_whom_events_name_as_such(
     await act(city, services, Revocation(subject, revoked, now() + 600), second)
     assert to_hex(revoked) in {
         event.body[event.body.find(to_hex(revoked)) :][:66]
-        for event in await services.shared.index.events_after(0, 1_000)
+        for event in await services.index.events_after(0, 1_000)
     }
     assert not await services.callers.signs_for(stranger.signer, subject)
 
 
-async def test_many_events_do_not_make_signers_forgotten(
-    city: City, services: AccessServices
-) -> None:
+async def test_many_events_do_not_make_signers_forgotten(city: City, services: Services) -> None:
     chain, person = city.chain, await asyncio.to_thread(city.person)
     first, second, subject = person.subject, somebody(person), person.subject.id
     rotation = SignerRotation(subject, second.signer, secrets.token_bytes(32), now() + 600)
@@ -150,12 +148,12 @@ async def test_many_events_do_not_make_signers_forgotten(
     made_up = [Revocation(subject, secrets.token_bytes(32), now() + 600) for _ in range(1_100)]
     calls = [contracts.revoke(record, chain.approval(record, second)) for record in made_up]
     await asyncio.to_thread(chain.send_all, chain.parties.bank, calls)
-    await services.shared.index.wait_for(await asyncio.to_thread(chain.block_number))
+    await services.index.wait_for(await asyncio.to_thread(chain.block_number))
     assert await services.callers.signs_for(first.signer, subject)
 
 
 async def test_signature_that_only_the_contract_can_check_is_counted(
-    city: City, services: AccessServices, monkeypatch: pytest.MonkeyPatch
+    city: City, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = await asyncio.to_thread(city.person)
     asked = 0
@@ -189,23 +187,23 @@ async def test_signature_that_only_the_contract_can_check_is_counted(
 
 
 async def test_unsigned_questions_of_strangers_share_few_to_the_node(
-    city: City, services: AccessServices, monkeypatch: pytest.MonkeyPatch
+    city: City, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared, asked = services.shared, [0]
-    post = shared.rpc._post
+    asked = [0]
+    post = services.rpc._post
 
     async def counting(body: bytes) -> bytes:
         asked[0] += 1
         return await post(body)
 
-    monkeypatch.setattr(shared.rpc, "_post", counting)
-    nothing = [shared.freshness.find(lambda: None) for _ in range(500)]
+    monkeypatch.setattr(services.rpc, "_post", counting)
+    nothing = [services.freshness.find(lambda: None) for _ in range(500)]
     assert await asyncio.gather(*nothing) == [None] * 500
-    drawn = [services.outlooks.of(secrets.token_bytes(20)) for _ in range(500)]
+    drawn = [services.relays.outlook(secrets.token_bytes(20)) for _ in range(500)]
     told = await asyncio.gather(*drawn, return_exceptions=True)
     assert sum(isinstance(one, ThrottledError) for one in told) > 400
     party = city.chain.parties.bank.address
-    outlook, *others = await asyncio.gather(*(services.outlooks.of(party) for _ in range(500)))
+    outlook, *others = await asyncio.gather(*(services.relays.outlook(party) for _ in range(500)))
     assert set(others) == {outlook}
     # The recorder's follower asks too, a few times a second.
     assert asked[0] < 50

@@ -12,9 +12,9 @@ import httpx
 import msgspec
 import pytest
 
-from gateway.access_services import AccessServices
 from gateway.errors import ForbiddenError, GatewayError, ThrottledError
 from gateway.relays import Grant
+from gateway.services import Services
 from gateway.store.authorizations import StoredAuthorization
 from ledger import contracts, queries, signing, views
 from ledger.contracts import Approval
@@ -37,7 +37,7 @@ def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> City:
 
 
 @pytest.fixture
-async def services(city: City, tmp_path: Path) -> AsyncIterator[AccessServices]:
+async def services(city: City, tmp_path: Path) -> AsyncIterator[Services]:
     url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
     settings = {"journal": tmp_path / "journal", "transactions_burst": 5, "transactions_rate": 0.01}
     async with recording_parts(city, url, **settings) as parts:
@@ -58,7 +58,7 @@ def drawn() -> tuple[bytes, bytes]:
 
 
 async def test_an_authorization_that_nobody_signed_leaves_nothing_behind(
-    city: City, services: AccessServices
+    city: City, services: Services
 ) -> None:
     person = await asyncio.to_thread(city.person)
     grant = grant_of(city, person)
@@ -87,15 +87,15 @@ async def test_an_authorization_that_nobody_signed_leaves_nothing_behind(
 
 
 async def test_a_statement_is_stored_before_its_grant_is_on_chain(
-    city: City, services: AccessServices, monkeypatch: pytest.MonkeyPatch
+    city: City, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = await asyncio.to_thread(city.person)
     grant = grant_of(city, person)
     put, on_chain = services.authorizations.put, []
 
     async def noting(authorization: StoredAuthorization) -> None:
-        contracts_of = services.shared.deployment.contracts
-        found = await services.shared.rpc.send(views.grant_of(contracts_of, authorization.id))
+        contracts_of = services.deployment.contracts
+        found = await services.rpc.send(views.grant_of(contracts_of, authorization.id))
         on_chain.append(found.subject != 0)
         await put(authorization)
 
@@ -105,12 +105,12 @@ async def test_a_statement_is_stored_before_its_grant_is_on_chain(
 
 
 async def test_what_another_gateway_brought_on_chain_is_kept_with_its_own_signer_only(
-    city: City, services: AccessServices
+    city: City, services: Services
 ) -> None:
     person = await asyncio.to_thread(city.person)
     grant = grant_of(city, person)
     await asyncio.to_thread(city.chain.grant, person.subject, grant.authorization)
-    await services.shared.index.wait_for(await asyncio.to_thread(city.chain.block_number))
+    await services.index.wait_for(await asyncio.to_thread(city.chain.block_number))
     key, stranger = drawn()
     own = Approval(stranger, city.chain.sign(grant.authorization, key))
     with suppress(GatewayError):
@@ -124,7 +124,7 @@ async def test_what_another_gateway_brought_on_chain_is_kept_with_its_own_signer
 
 
 async def test_ten_thousand_strangers_do_not_keep_one_revocation_out(
-    city: City, services: AccessServices
+    city: City, services: Services
 ) -> None:
     person = await asyncio.to_thread(city.person)
     grant = grant_of(city, person)
@@ -150,12 +150,12 @@ async def test_ten_thousand_strangers_do_not_keep_one_revocation_out(
 
 
 async def test_what_a_person_granted_does_not_use_up_its_revocations(
-    city: City, services: AccessServices
+    city: City, services: Services
 ) -> None:
     person = await asyncio.to_thread(city.person)
     grant = grant_of(city, person)
     await services.relays.authorize(grant)
-    await services.shared.index.wait_for(await asyncio.to_thread(city.chain.block_number))
+    await services.index.wait_for(await asyncio.to_thread(city.chain.block_number))
     for _ in range(10):  # the same message again, by whoever has it, counts for nothing
         await services.relays.authorize(grant)
     limits = services.relays._limits
@@ -172,7 +172,7 @@ async def test_what_a_person_granted_does_not_use_up_its_revocations(
 
 
 async def test_what_people_sign_gets_no_more_gas_than_is_set_aside(
-    city: City, services: AccessServices, monkeypatch: pytest.MonkeyPatch
+    city: City, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert recorder_module.RELAY_GAS == 1_000_000
     person = await asyncio.to_thread(city.person)
@@ -203,9 +203,7 @@ def next_nonce(city: City, address: bytes) -> int:
     return sender.rpc.send(queries.transaction_count(address, "pending"))
 
 
-async def test_only_parties_have_their_transactions_relayed(
-    city: City, services: AccessServices
-) -> None:
+async def test_only_parties_have_their_transactions_relayed(city: City, services: Services) -> None:
     deployment = city.chain.deployment
     key, _ = drawn()
     appeal = contracts.appeal("I was wronged")
@@ -230,7 +228,7 @@ async def test_only_parties_have_their_transactions_relayed(
 
 
 async def test_the_authority_is_relayed_though_it_is_no_party(
-    city: City, services: AccessServices
+    city: City, services: Services
 ) -> None:
     authority = city.chain.parties.authority
     call = contracts.announce("relay", city.chain.deployment.address_of("Registry"))
@@ -246,7 +244,7 @@ def key_call(city: City, party: Party, nonce: int) -> SignedTransaction:
 
 
 async def test_a_party_is_throttled_by_what_it_sends_and_not_by_what_others_send_again(
-    city: City, services: AccessServices
+    city: City, services: Services
 ) -> None:
     bank, insurer = city.chain.parties.bank, city.chain.parties.insurer
     nonce = await asyncio.to_thread(next_nonce, city, bank.address)

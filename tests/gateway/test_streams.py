@@ -80,8 +80,8 @@ async def send(gateway: GatewayServer, party: Party, call: ContractCall) -> None
 
 async def ask(gateway: GatewayServer, subject: Subject, consumer: Party) -> str:
     """Put an ask into a subject's inbox."""
-    services = gateway.services.access
-    now = services.shared.index.head.timestamp
+    services = gateway.services
+    now = services.index.head.timestamp
     kept = StoredAsk(
         id=secrets.token_hex(16),
         consumer=consumer.address,
@@ -167,10 +167,10 @@ async def test_what_was_asked_before_is_gone_with_a_closing_or_correction(
         told = json.loads((await anext(lines)).removeprefix("data: "))
         assert [one["request"] for one in told["requests"]] == [first]
         await send(gateway, chain.parties.identity_authority, act(subject.id))
-        gateway.services.access.topics.touch(inbox_topic(subject.id))
+        gateway.services.topics.touch(inbox_topic(subject.id))
         told = json.loads((await anext(lines)).removeprefix("data: "))
         assert told == {"requests": []}
-    state = await gateway.services.access.inbox.state(bank.address, first)
+    state = await gateway.services.inbox.state(bank.address, first)
     assert state.state == "expired"
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from gateway.access_services import AccessServices
+from gateway.services import Services
 from scripts.scenario import Person
 from tests.promises.test_one_access import gateway, person, received
 from tests.support.city import City, granted
@@ -43,7 +43,7 @@ def files_run() -> Iterator[set[str]]:
 
 
 async def test_one_access_walks_through_few_files(
-    city: City, gateway: AccessServices, person: Person, capsys: pytest.CaptureFixture[str]
+    city: City, gateway: Services, person: Person, capsys: pytest.CaptureFixture[str]
 ) -> None:
     basis = await granted(city, gateway, person)
     with files_run() as files:

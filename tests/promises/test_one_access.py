@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.access_services import AccessServices
 from gateway.accesses import Answer
+from gateway.services import Services
 from ledger.enumerations import Outcome
 from ledger.exchange import AccessResult
 from ledger.exchange.accesses import decode_result, encode_result
@@ -18,14 +18,14 @@ from tests.support.uploads import head_of
 
 
 @pytest.fixture
-async def gateway(city: City, tmp_path: Path) -> AsyncIterator[AccessServices]:
+async def gateway(city: City, tmp_path: Path) -> AsyncIterator[Services]:
     database = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
     async with gateway_parts(city, database, journal=city.home / "journal") as services:
         yield services
 
 
 @pytest.fixture
-async def person(city: City, gateway: AccessServices) -> Person:
+async def person(city: City, gateway: Services) -> Person:
     person = await asyncio.to_thread(city.person)
     await publish(city, gateway)
     return person
@@ -41,7 +41,7 @@ def received(answer: Answer) -> AccessResult:
 
 
 async def test_an_authorized_access_opens_exactly_the_granted_fields(
-    city: City, gateway: AccessServices, person: Person
+    city: City, gateway: Services, person: Person
 ) -> None:
     basis = await granted(city, gateway, person)
     answer = await gateway.accesses.answer(city.submission(basis))
@@ -57,7 +57,7 @@ async def test_an_authorized_access_opens_exactly_the_granted_fields(
 
 
 async def test_denied_access_is_recorded_with_its_reason_and_opens_nothing(
-    city: City, gateway: AccessServices, person: Person
+    city: City, gateway: Services, person: Person
 ) -> None:
     basis = await granted(city, gateway, person)
     await gateway.accesses.answer(city.submission(basis))
@@ -71,9 +71,7 @@ async def test_denied_access_is_recorded_with_its_reason_and_opens_nothing(
         assert (answer.recorded.outcome, answer.release) == (outcome, None)
 
 
-async def test_retry_is_not_a_second_use(
-    city: City, gateway: AccessServices, person: Person
-) -> None:
+async def test_retry_is_not_a_second_use(city: City, gateway: Services, person: Person) -> None:
     basis = await granted(city, gateway, person)
     submission = city.submission(basis)
     answers = await asyncio.gather(*(gateway.accesses.answer(submission) for _ in range(3)))

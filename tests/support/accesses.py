@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.accesses import Accesses, not_named
-from gateway.bases import Bases
 from gateway.errors import StoreUnavailableError
 from gateway.ingest import UploadRules
 from gateway.keyholder_client import KeyholderClient
 from gateway.keyholders import Keyholders
 from gateway.linking import Linking
-from gateway.materials import Materials
+from gateway.materials import Bases, Materials
 from gateway.preflight import Preflight
 from gateway.publications import Publications
 from gateway.publishing import Limits, Publishing
@@ -292,8 +291,7 @@ class AccessDesk:
                 clock=lambda: NOW,
                 problem=lambda: self.chain.problem,
             ),
-            keyholders=keyholders.confirm,
-            keyholders_changed=keyholders.have_changed,
+            keyholders=keyholders,
             journal=self.journal,
             newest_block=lambda: self.chain.block,
             throttle=RateLimit(1.0, 1_000),

@@ -8,37 +8,27 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from gateway.access_services import AccessServices, Shared, open_access_services
 from gateway.access_settings import AccessSettings
-from gateway.following import Following
 from gateway.ingest import UploadRules
-from gateway.publications import Publications
-from gateway.publishing import Limits, Publishing
 from gateway.relays import Grant
+from gateway.services import Services, open_services
 from gateway.settings import Settings
-from gateway.store.database import Database
-from gateway.store.migrate import migrate
-from gateway.store.publications import PublicationStore
-from gateway.store.uploads import UploadStore
-from ledger.chain import Finality
 from ledger.contracts import Approval
 from ledger.custody import (
     Release,
     combine_parts,
     unpack,
 )
+from ledger.deployment import write_deployment
 from ledger.exchange import AccessResult, KeyedSubmission
 from ledger.hexes import to_hex
-from ledger.index.follower import Follower
-from ledger.index.index import Index, Origin
 from ledger.records import open_fields, verify_opened_fields
-from ledger.rpc import AsyncRpc
 from ledger.sealing import Purpose
 from ledger.typed_data import AccessRequest, Authorization, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
@@ -181,7 +171,7 @@ def make_city(chain: Chain, home: Path) -> Iterator[City]:
 @asynccontextmanager
 async def recording_parts(
     city: City, database_url: str, **settings: object
-) -> AsyncIterator[AccessServices]:
+) -> AsyncIterator[Services]:
     """As `gateway_parts`, without supervision, once its recorder records."""
     async with gateway_parts(city, database_url, supervision=False, **settings) as parts:
         await until(lambda: parts.recorder is not None and parts.recorder.status.is_ready, 30)
@@ -191,7 +181,7 @@ async def recording_parts(
 @asynccontextmanager
 async def gateway_parts(
     city: City, database_url: str, **settings: object
-) -> AsyncIterator[AccessServices]:
+) -> AsyncIterator[Services]:
     os.environ["TEST_PASSWORD"] = PASSWORD
     defaults: dict[str, object] = {
         "recorder_key": _key_file(city),
@@ -199,47 +189,21 @@ async def gateway_parts(
         "journal": city.home / "journal",
         "keyholders": city.keyholders.by_address,
     }
-    deployment = city.chain.deployment
-    async with AsyncExitStack() as stack:
-        database = Database(database_url)
-        await migrate(database)
-        stack.push_async_callback(database.close)
-        rpc = await stack.enter_async_context(AsyncRpc(city.chain.node.url))
-        index = Index(
-            database,
-            Origin(
-                deployment.genesis_hash,
-                deployment.contracts.access_log,
-                deployment.block_number - 1,
-            ),
-        )
-        await index.open()
-        finality = Finality.depth(0)
-        await Follower(rpc, deployment.contracts, finality, index).catch_up()
-        # As in the gateway: a disk that is slow for a while ends nothing.
-        following = Following(rpc, deployment, index, Settings(), None, mends=False)
-        task = asyncio.get_running_loop().create_task(following.run())
-        stack.push_async_callback(asyncio.wait, [task])
-        stack.callback(task.cancel)
-        publications = Publications(PublicationStore(database), tile_memory=1 << 24)
-        shared = Shared(database, index, publications, deployment, rpc, finality)
-        services = await stack.enter_async_context(
-            open_access_services(AccessSettings(**{**defaults, **settings}), shared)  # type: ignore[arg-type]
-        )
+    deployment = city.home / "parts.json"
+    write_deployment(city.chain.deployment, deployment)
+    node, access = (
+        Settings(database_url=database_url, deployment=deployment, node_url=city.chain.node.url),
+        AccessSettings(**{**defaults, **settings}),  # type: ignore[arg-type]
+    )
+    async with open_services(node, access) as services:
+        await services.index.wait_for(await asyncio.to_thread(city.chain.block_number))
         yield services
 
 
-async def publish(city: City, services: AccessServices) -> int:
+async def publish(city: City, services: Services) -> int:
     """Publish all records made so far, on chain and at the gateway; return the version."""
-    database, index = services.shared.database, services.shared.index
+    index, publishing = services.index, services.publishing
     city.sort_records()
-    publishing = Publishing(
-        UploadStore(database),
-        PublicationStore(database),
-        services.shared.publications,
-        limits=Limits(chunk_records=1000, chunk_bytes=1 << 22, line_bytes=1 << 16),
-        clock=lambda: int(time.time()),
-    )
     dataset = city.terms.dataset
     upload = await publishing.open(dataset, city.chain.parties.provider.address, 0)
     rules = UploadRules(len(FIELDS), personal=True, is_delta=False, epochs=frozenset({1}))
@@ -256,7 +220,7 @@ async def publish(city: City, services: AccessServices) -> int:
     return version
 
 
-async def granted(city: City, services: AccessServices, person: Person, **terms: object) -> bytes:
+async def granted(city: City, services: Services, person: Person, **terms: object) -> bytes:
     """Let a person grant through the gateway; return the authorization's id."""
     authorization = await asyncio.to_thread(city.authorization, person, **terms)  # type: ignore[arg-type]
     await services.relays.authorize(city.grant_of(person, authorization))

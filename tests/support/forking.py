@@ -23,7 +23,7 @@ from typing import Any, Final
 
 _POLL: Final = 0.01
 _PRELOADED: Final = (
-    *("gateway.app", "gateway.hot_path", "ledger.service.server", "uvicorn.lifespan.on"),
+    *("gateway.app", "ledger.service.server", "uvicorn.lifespan.on"),
     *("uvicorn.loops.auto", "uvicorn.protocols.http.auto", "aiosqlite", "asyncpg"),
     *("sqlalchemy.dialects.sqlite.aiosqlite", "wallet.keyholder.commands"),
 )
