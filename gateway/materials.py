@@ -16,12 +16,12 @@ from gateway.linking import Linking, link_missing
 from gateway.publications import OwnerRecords, Publications, PublishedRecord, too_many_records
 from gateway.store.links import LinkStore, Tie
 from gateway.store.publications import ServedPublication
-from ledger.exchange import PublicationProof, SignedLink, encode_excerpts, encode_proof
+from ledger.exchange import SignedLink, encode_excerpts, encode_proof
 from ledger.exchange.tasks import encode_bare_records
 from ledger.gathering import Gatherer
 from ledger.index.rows import BasisEntry, Snapshot
 from ledger.merkle import RangeProof
-from ledger.publications import OwnerProof
+from ledger.publications import OwnerProof, PublicationProof
 from ledger.records import EncryptedRecord
 
 NO_ITEM: Final = bytes(32)

@@ -10,6 +10,7 @@ none was left out (`verify_owner`). Exact bytes, reasons and vectors: docs/spec/
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
 import msgspec
 
@@ -158,6 +159,23 @@ def verify_run(proof: OwnerProof, head: TreeHead) -> VerifiedRun:
     if any((a.owner, a.number) >= (b.owner, b.number) for a, b in pairwise(entries)):
         raise LedgerError("the publication is not in order of owner and number, each once")
     return VerifiedRun(proof.start, proof.size, entries)
+
+
+PublicationProof: TypeAlias = OwnerProof | RangeProof
+"""An owner's whole run with its neighbours; or records next to each other in the publication."""
+
+
+def verify_proof(
+    proof: PublicationProof, entries: Sequence[PublicationEntry], head: TreeHead
+) -> VerifiedRun:
+    """Return the run of a publication that a proof is about, of a range: of these entries; else `LedgerError`.
+
+    Whether entries are among those of an owner's run is not looked at.
+    """
+    if isinstance(proof, OwnerProof):
+        return verify_run(proof, head)
+    verify_range([entry.leaf() for entry in entries], proof, head)
+    return VerifiedRun(proof.start, proof.size, tuple(entries))
 
 
 def check_place(owner: bytes, number: int) -> None:

@@ -1,4 +1,4 @@
-"""What stands against releasing an access that the chain allowed: pure, for keyholders and for replay.
+"""What must hold of a release beside the decision: pure, for keyholders, the SDK, evidence and replay.
 
 The chain decided when the access was recorded. A release comes later, and may come again; so
 whoever releases looks once more, at one block and at nothing after it. Only acts count: an end that
@@ -15,7 +15,9 @@ from typing import Final
 from ledger.entities import Agreement, Authorization, Dataset, Order, State
 from ledger.enumerations import Class, Roles
 from ledger.events.identifiers import agreement_id
+from ledger.hexes import ZERO_WORD
 from ledger.policy import Request, has_role, is_closed_by_order, is_halted, is_shared
+from ledger.publications import OwnerProof, PublicationEntry, PublicationProof, VerifiedRun
 
 PUBLICATION_LAG: Final = 86_400
 """Seconds for which a superseded publication may still be answered from, unless set otherwise."""
@@ -102,3 +104,32 @@ def _order_stop(state: State, found: Order, use: Request, timestamp: int) -> Sto
 def _dataset_stop(found: Dataset, timestamp: int) -> Stop | None:
     is_open = found.sharing == Class.UNCONDITIONAL and is_shared(found, timestamp)
     return None if is_open else Stop.DATASET_CLOSED
+
+
+# What was released
+
+
+def item_asked(item: bytes, bound: bytes) -> bytes:
+    """Return the record that an access is for: the request's own, or the one of its basis; zero for all."""
+    return bound if item == ZERO_WORD else item
+
+
+def seconds_superseded(recorded_at: int, superseded_at: int | None) -> int:
+    """Return for how long a publication had been superseded when an access was recorded; at most 0 for not.
+
+    More than `PUBLICATION_LAG` is too long: a gateway needs time to serve a new one.
+    """
+    return 0 if superseded_at is None else recorded_at - superseded_at
+
+
+def expected_records(
+    proof: PublicationProof, run: VerifiedRun, owner: bytes | None
+) -> tuple[tuple[PublicationEntry, ...], bool]:
+    """Return the records that must be there or erased, and whether there are certainly no more.
+
+    Raises:
+        LedgerError: A proof for the owner does not reach from before it to after it.
+    """
+    if isinstance(proof, OwnerProof) and owner is not None:
+        return run.of_owner(owner), True
+    return run.entries, len(run.entries) == run.size

@@ -16,8 +16,9 @@ from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
 from ledger.escaping import escape_json
 from ledger.evidence.blocks import Consensus
-from ledger.exchange import PublicationProof, SignedLink, decode_proof, encode_proof
+from ledger.exchange import SignedLink, decode_proof, encode_proof
 from ledger.hexes import from_hex, to_hex
+from ledger.publications import PublicationProof
 from ledger.record_lines import decode_excerpt, encode_line
 from ledger.records import EncryptedRecord
 from ledger.signing import SIGNATURE_LENGTH

@@ -13,9 +13,10 @@ from ledger.evidence.document import (
 )
 from ledger.evidence.facts import Facts
 from ledger.hexes import ZERO_WORD
-from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.publications import OwnerProof, PublicationEntry, VerifiedRun, verify_run
+from ledger.merkle import TreeHead
+from ledger.publications import PublicationEntry, verify_proof
 from ledger.records import OpenedField, verify_opened_fields
+from ledger.release_rules import expected_records, item_asked
 
 
 class VerifiedRecord(msgspec.Struct, frozen=True):
@@ -68,26 +69,17 @@ def _check_records(
 ) -> bool:
     """Check that the records are in the publication; return whether none can be missing."""
     entries = tuple(record.excerpt.entry() for record in release.records)
-    proof = release.proof
-    if isinstance(proof, RangeProof):
-        verify_range([entry.leaf() for entry in entries], proof, head)
-        run = VerifiedRun(proof.start, proof.size, entries)
-    else:
-        run = verify_run(proof, head)
+    run = verify_proof(release.proof, entries, head)
     if any(entry not in run.entries for entry in entries) or len(set(entries)) != len(entries):
         raise EvidenceCheckError(Check.RECORDS, "a record is not in the proof, or twice")
     if owner is not None and any(entry.owner != owner for entry in entries):
         raise EvidenceCheckError(Check.RECORDS, "a record of somebody else")
-    item = access.item
-    if item == ZERO_WORD and facts.granted is not None:
-        item = facts.granted.terms.item
+    item = item_asked(access.item, facts.granted.terms.item if facts.granted else ZERO_WORD)
     if item != ZERO_WORD:
         if [entry.root for entry in entries] != [item]:
             raise EvidenceCheckError(Check.RECORDS, "it is not just the record asked for")
         return True
-    expected, complete = run.entries, len(run.entries) == head.size
-    if isinstance(release.proof, OwnerProof) and owner is not None:
-        expected, complete = run.of_owner(owner), True
+    expected, complete = expected_records(release.proof, run, owner)
     missing = [each for each in expected if each not in entries and each.root not in facts.erased]
     if missing and complete:
         problem = f"record {missing[0].number} is left out, and was not erased"

@@ -23,7 +23,7 @@ from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError, MalformedError
 from ledger.hexes import from_hex, to_hex
 from ledger.merkle import RangeProof, TreeHead
-from ledger.publications import OwnerProof, PublicationEntry
+from ledger.publications import OwnerProof, PublicationEntry, PublicationProof
 from ledger.record_lines import decode_excerpt, encode_line
 from ledger.records import EncryptedRecord
 from ledger.strict_json import JsonError, check_depth
@@ -37,9 +37,6 @@ from ledger.typed_data import (
 
 MOST_ACCESSES: Final = 1000
 """Accesses in one submission, and tasks in one question to a keyholder, at most."""
-
-PublicationProof = OwnerProof | RangeProof
-"""An owner's whole run with its neighbours; or records next to each other in the publication."""
 
 
 class TooManyAccessesError(MalformedError):

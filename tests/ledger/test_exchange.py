@@ -10,7 +10,6 @@ from ledger.exchange import (
     HeldKeys,
     KeyedSubmission,
     Location,
-    PublicationProof,
     RecordedAccess,
     Refusal,
     Release,
@@ -40,7 +39,7 @@ from ledger.exchange.tasks import (
     encode_tasks,
 )
 from ledger.merkle import MerkleTree, RangeProof, TreeHead
-from ledger.publications import prove_owner
+from ledger.publications import PublicationProof, prove_owner
 from ledger.records import EncryptedRecord
 from ledger.typed_data import AccessRequest, SubjectLink
 

@@ -27,7 +27,6 @@ from ledger.exchange import (
     AccessResult,
     HeldKeys,
     KeyedSubmission,
-    PublicationProof,
     RecordedAccess,
     Release,
     SignedLink,
@@ -37,7 +36,7 @@ from ledger.keccak import keccak256
 from ledger.links import make_link
 from ledger.merkle import MerkleTree, TreeHead
 from ledger.parts_statements import sign_statements, state_parts
-from ledger.publications import prove_owner
+from ledger.publications import PublicationProof, prove_owner
 from ledger.records import EncryptedRecord, encrypt_record
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose
 from ledger.typed_data import (

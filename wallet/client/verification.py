@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from ledger import views
-from ledger.encoding import SIZE, Schema
+from ledger.encoding import Schema
 from ledger.enumerations import OUTCOMES, Outcome
 from ledger.errors import LedgerError
 from ledger.events import Accessed, Granted, RecordErased
@@ -32,10 +32,11 @@ from ledger.exchange import (
     SignedLink,
     Submission,
 )
-from ledger.hexes import to_hex
+from ledger.hexes import ZERO_WORD, to_hex
 from ledger.links import LinkFault, find_link_fault
-from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.publications import OwnerProof, PublicationEntry, VerifiedRun, verify_run
+from ledger.merkle import TreeHead
+from ledger.publications import PublicationEntry, VerifiedRun, verify_proof
+from ledger.release_rules import PUBLICATION_LAG, expected_records, item_asked, seconds_superseded
 from ledger.sealing import OpeningKey
 from ledger.typed_data import (
     AccessRequest,
@@ -52,10 +53,7 @@ from wallet.client.parts_faults import Faults
 from wallet.client.steps import look
 from wallet.client.transactions import Ledger
 
-PUBLICATION_LAG: Final = 24 * 3600
-"""Seconds for which a publication may still be served after a newer one is on chain."""
-
-ALL: Final = bytes(SIZE)
+ALL: Final = ZERO_WORD
 """Instead of an item: everything that the basis covers."""
 
 _NO_NODE: Final = "needs a node of one's own"
@@ -255,7 +253,7 @@ class _Verifier:
         unlocked = reveal(release, schema)
         records = unlocked.records
         self._checked.append(Check.VALUES)
-        item = self._request.item if self._request.item != ALL else terms.item
+        item = item_asked(self._request.item, terms.item)
         await self._records(release, records, head, item)
         await self._subject(release, records, terms, recorded)
         return Opened(
@@ -360,14 +358,11 @@ class _Verifier:
         access = (recorded.block_number, recorded.log_index)
         if (event.block.number, event.log_index) > access:
             raise VerificationError(Check.FRESHNESS, "it was published after the access")
-        for other in published:
-            if (
-                other.version == event.version + 1
-                and (other.block.number, other.log_index) < access
-            ):
-                age = recorded.timestamp - other.block.timestamp
-                if age > PUBLICATION_LAG:
-                    raise VerificationError(Check.FRESHNESS, f"it was replaced {age} s before")
+        following = (other for other in published if other.version == event.version + 1)
+        superseded_at = next((other.block.timestamp for other in following), None)
+        age = seconds_superseded(recorded.timestamp, superseded_at)
+        if age > PUBLICATION_LAG:
+            raise VerificationError(Check.FRESHNESS, f"it was replaced {age} s before")
         self._checked.append(Check.FRESHNESS)
         return release.head
 
@@ -406,19 +401,16 @@ class _Verifier:
     ) -> tuple[PublicationEntry, ...]:
         """Return the records that must be there, and note whether that is certain."""
         owner = self._owner(release, entries)
-        if isinstance(release.proof, OwnerProof) and owner is not None:
-            try:
-                expected = run.of_owner(owner)
-            except LedgerError as error:
-                raise VerificationError(Check.COMPLETENESS, str(error)) from error
-            self._checked.append(Check.COMPLETENESS)
-            return expected
-        if len(run.entries) == run.size:
+        try:
+            expected, is_certain = expected_records(release.proof, run, owner)
+        except LedgerError as error:
+            raise VerificationError(Check.COMPLETENESS, str(error)) from error
+        if is_certain:
             self._checked.append(Check.COMPLETENESS)
         else:
             reason = "a part of the publication" if entries else "no record, and no owner is known"
             self._leave_open(Check.COMPLETENESS, reason)
-        return run.entries
+        return expected
 
     def _owner(self, release: Release, entries: tuple[PublicationEntry, ...]) -> bytes | None:
         """Return whose records these must be; None for data that is not one person's."""
@@ -486,11 +478,7 @@ def _run_of(release: Release, entries: tuple[PublicationEntry, ...], head: TreeH
     Raises:
         LedgerError: the run, or one of the records, is not in the publication.
     """
-    proof = release.proof
-    if isinstance(proof, RangeProof):
-        verify_range([entry.leaf() for entry in entries], proof, head)
-        return VerifiedRun(proof.start, proof.size, entries)
-    run = verify_run(proof, head)
+    run = verify_proof(release.proof, entries, head)
     missing = [entry for entry in entries if entry not in run.entries]
     if missing:
         raise VerificationError(Check.RECORDS, f"record {missing[0].number} is not in the proof")

@@ -32,12 +32,13 @@ from ledger.encoding import Schema
 from ledger.enumerations import Outcome
 from ledger.errors import LedgerError, MalformedError, SigningError
 from ledger.events import Block
-from ledger.exchange import PublicationProof, ReleaseTask
+from ledger.exchange import ReleaseTask
 from ledger.hexes import ZERO_WORD
 from ledger.links import LinkFault, find_link_fault
-from ledger.merkle import TreeHead, verify_range
-from ledger.publications import OwnerProof, PublicationEntry, verify_owner, verify_run
+from ledger.merkle import TreeHead
+from ledger.publications import OwnerProof, PublicationEntry, PublicationProof, verify_proof
 from ledger.records import EncryptedRecord
+from ledger.release_rules import item_asked, seconds_superseded
 from ledger.sealing import EncryptionKey
 from ledger.signing import verify_signature
 from ledger.typed_data import Domain, digest_of, struct_hash
@@ -133,7 +134,7 @@ def verify_task(
             raise ReleaseRefusedError(
                 Reason.ITEM_MISMATCH, "the authorization is for another record"
             )
-        item = item if basis.item == ZERO_WORD else basis.item
+        item = item_asked(item, basis.item)
     _verify_records(task, schema, item, owner, publication.head, chain)
     return VerifiedRelease(
         access=access,
@@ -214,12 +215,12 @@ def verify_publication(
         raise ReleaseRefusedError(
             Reason.PUBLICATION_UNKNOWN, f"there is no version {task.publication}"
         )
-    version, superseded_at = publication.version, publication.superseded_at
+    version = publication.version
     if publication.place >= (recorded.block_number, recorded.log_index):
         raise ReleaseRefusedError(
             Reason.PUBLICATION_LATER, f"version {version} came after the access"
         )
-    age = 0 if superseded_at is None else recorded.timestamp - superseded_at
+    age = seconds_superseded(recorded.timestamp, publication.superseded_at)
     if age > rules.publication_lag:
         raise ReleaseRefusedError(
             Reason.PUBLICATION_SUPERSEDED,
@@ -317,12 +318,8 @@ def _verify_run(
             Reason.PROOF_INVALID, "a range does not show that these are all records"
         )
     try:
-        if not isinstance(proof, OwnerProof):
-            verify_range([entry.leaf() for entry in entries], proof, head)
-            return entries
-        if complete_for is not None:
-            return verify_owner(proof, complete_for, head)
-        return verify_run(proof, head).entries
+        run = verify_proof(proof, entries, head)
+        return run.entries if complete_for is None else run.of_owner(complete_for)
     except LedgerError as error:
         raise ReleaseRefusedError(Reason.PROOF_INVALID, str(error)) from error
 
