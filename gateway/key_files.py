@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.errors import SettingsError
 from ledger.decode_errors import UNREADABLE
-from ledger.envelope import Envelope, EnvelopeError, WrongPasswordError, decrypt
+from ledger.envelope import Envelope, EnvelopeError, decrypt
 from ledger.strict_json import JsonError, check_depth
 
 _MOST_BYTES: Final = 4096
@@ -42,9 +42,9 @@ def read_key_file(path: Path, password_source: str) -> bytes:
     try:
         check_depth(content)
         key = decrypt(msgspec.json.decode(content, type=_KeyFile).crypto, password)
-    except WrongPasswordError as error:
-        raise SettingsError(f"{path}: wrong password, or the file was changed") from error
     except (EnvelopeError, JsonError, *UNREADABLE) as error:
+        if isinstance(error, EnvelopeError) and error.wrong_password:
+            raise SettingsError(f"{path}: wrong password, or the file was changed") from error
         raise SettingsError(f"{path} is not a key file with scrypt") from error
     if len(key) != _KEY:
         raise SettingsError(f"{path} does not hold an account's key")

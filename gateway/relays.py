@@ -28,7 +28,7 @@ from ledger import contracts, queries
 from ledger.artifacts import ContractName, load_artifact
 from ledger.contracts import Approval, ContractCall
 from ledger.deployment import Deployment
-from ledger.errors import SigningError
+from ledger.errors import MalformedError, SigningError
 from ledger.exchange import SignedLink
 from ledger.gathering import Gatherer
 from ledger.hexes import from_hex
@@ -41,7 +41,7 @@ from ledger.plain_text import PlainTextError
 from ledger.reverts import Revert, RevertError
 from ledger.rpc import AsyncRpc, RpcError
 from ledger.signing import UnknownVerifierError, verify_signer
-from ledger.transactions import SignedTransaction, TransactionError, parse_transaction
+from ledger.transactions import SignedTransaction, parse_transaction
 from ledger.typed_data import (
     Authorization,
     Confirmation,
@@ -259,7 +259,7 @@ class Relays:
             raise BodyError(f"a transaction has at most {MOST_RAW} bytes")
         try:
             transaction = parse_transaction(raw)
-        except TransactionError as error:
+        except MalformedError as error:
             raise BodyError(str(error)) from error
         if transaction.content.chain_id != self._deployment.chain_id:
             raise ForbiddenError(f"only transactions for chain {self._deployment.chain_id}")

@@ -12,7 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from gateway.errors import SettingsError
-from ledger.chain import Finality, FinalityError
+from ledger.chain import Finality
+from ledger.errors import SettingError
 from ledger.service.server import ServerLimits
 
 _MEBIBYTE: Final = 1 << 20
@@ -165,7 +166,7 @@ class Settings(BaseSettings):
     def _check_finality(cls, value: str) -> str:
         try:
             Finality.parse(value)
-        except FinalityError as error:
+        except SettingError as error:
             raise ValueError("a finality rule is depth:N or finalized") from error
         return value
 

@@ -17,16 +17,12 @@ from eth_abi.grammar import ABIType, TupleType, parse
 _WORD: Final = 32
 
 
-class AbiSizeError(DecodingError):
-    """Parts that are encoded once are pointed to several times, or lie outside."""
-
-
 def decode_abi(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     """Return the values that some bytes stand for.
 
     Raises:
-        AbiSizeError: they stand for more than they are long.
-        DecodingError, UnicodeDecodeError, OverflowError: they cannot be read.
+        DecodingError: they stand for more than they are long, or cannot be read.
+        UnicodeDecodeError, OverflowError: they cannot be read.
     """
     kinds = _kinds_that_multiply(tuple(types))
     if kinds:
@@ -88,13 +84,13 @@ class _Budget:
     def _word(self, start: int) -> int:
         word = self._data[start : start + _WORD]
         if len(word) < _WORD:
-            raise AbiSizeError("a part lies outside")
+            raise DecodingError("a part lies outside")
         return int.from_bytes(word, "big")
 
     def _spend(self, length: int) -> None:
         self._left -= length
         if self._left < 0:
-            raise AbiSizeError("its parts are longer than the whole")
+            raise DecodingError("its parts are longer than the whole")
 
 
 def _length(kind: ABIType) -> int:

@@ -16,7 +16,7 @@ from typing import Final, Self
 import msgspec
 
 from ledger import queries
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, SettingError
 from ledger.hexes import to_hex
 from ledger.queries import Block
 from ledger.rpc import AsyncRpc, RpcError
@@ -34,33 +34,8 @@ class ChainError(LedgerError):
     """The chain is not as it must be."""
 
 
-class FinalityError(ChainError):
-    """A setting names no finality rule."""
-
-
-class ChainWentBackError(ChainError):
-    """The newest final block is older than one seen before: the node lost blocks."""
-
-    def __init__(self, known: int, newest: int) -> None:
-        super().__init__(f"block {known} was final, now the newest final one is {newest}")
-        self.known = known
-        self.newest = newest
-
-    def __reduce__(self) -> tuple[type["ChainWentBackError"], tuple[int, int]]:
-        return type(self), (self.known, self.newest)
-
-
-class FinalBlockReplacedError(ChainError):
-    """A block that was final is not on the chain any more."""
-
-    def __init__(self, number: int, known: bytes, found: bytes) -> None:
-        super().__init__(f"block {number} was {to_hex(known)}, now it is {to_hex(found)}")
-        self.number = number
-        self.known = known
-        self.found = found
-
-    def __reduce__(self) -> tuple[type["FinalBlockReplacedError"], tuple[int, bytes, bytes]]:
-        return type(self), (self.number, self.known, self.found)
+class BlocksLostError(ChainError):
+    """A block that was final is not on the chain any more: the node lost blocks, or replaced them."""
 
 
 class BlockRef(msgspec.Struct, frozen=True):
@@ -95,14 +70,14 @@ class Finality:
         """Return the rule that a setting names: `depth:N` or `finalized`.
 
         Raises:
-            FinalityError: it names none.
+            SettingError: it names none.
         """
         name, _, number = setting.partition(":")
         if name == "finalized" and not number:
             return cls.finalized()
         if name == "depth" and number.isascii() and number.isdigit():
             return cls.depth(int(number))
-        raise FinalityError(f"{setting!r} is no finality rule: depth:N or finalized")
+        raise SettingError(f"{setting!r} is no finality rule: depth:N or finalized")
 
     def __str__(self) -> str:
         return "finalized" if self.blocks is None else f"depth:{self.blocks}"
@@ -145,12 +120,11 @@ async def verify_descends(rpc: AsyncRpc, known: BlockRef, newest: Block) -> Bloc
     """Return the final block `newest` if it stands on the block `known` that was final before.
 
     Raises:
-        ChainWentBackError: it is older.
-        FinalBlockReplacedError: at the known block's number there is another one.
+        BlocksLostError: it is older, or at the known block's number there is another one.
         RpcError: the node cannot be asked.
     """
     if newest.number < known.number:
-        raise ChainWentBackError(known.number, newest.number)
+        raise _went_back(known.number, newest.number)
     if newest.number == known.number:
         found = newest.hash
     elif newest.number == known.number + 1:
@@ -159,8 +133,18 @@ async def verify_descends(rpc: AsyncRpc, known: BlockRef, newest: Block) -> Bloc
         between = await rpc.send(queries.block(known.number))
         found = between.hash if between is not None else b""
     if found != known.hash:
-        raise FinalBlockReplacedError(known.number, known.hash, found)
+        raise _replaced(known, found)
     return newest
+
+
+def _went_back(known: int, newest: int) -> BlocksLostError:
+    return BlocksLostError(f"block {known} was final, now the newest final one is {newest}")
+
+
+def _replaced(known: BlockRef, there: bytes) -> BlocksLostError:
+    return BlocksLostError(
+        f"block {known.number} was {to_hex(known.hash)}, now it is {to_hex(there)}"
+    )
 
 
 async def final_block_after(
@@ -181,10 +165,10 @@ async def final_block_after(
         return None
     number = finality.final_number(tip)
     if number < known.number:
-        raise ChainWentBackError(known.number, number)
+        raise _went_back(known.number, number)
     found = there.hash if there is not None else b""
     if found != known.hash:
-        raise FinalBlockReplacedError(known.number, known.hash, found)
+        raise _replaced(known, found)
     if number == known.number:
         return None
     return tip if number == tip.number else await rpc.send(queries.block(number))

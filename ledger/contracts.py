@@ -17,7 +17,7 @@ from eth_abi.exceptions import EncodingError
 
 from ledger.artifacts import ContractName, load_artifact
 from ledger.enumerations import Change, Class, Roles, VoidGround
-from ledger.errors import LedgerError
+from ledger.errors import MalformedError
 from ledger.events import DatasetTerms, GrantTerms, OrderTerms, PurposeTerms
 from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
@@ -41,10 +41,6 @@ _RECORD_SELECTOR: Final = keccak256(_RECORD.encode("ascii"))[:_SELECTOR]
 _WORD: Final = 32
 _ADDRESS_AT: Final = 12
 _REQUEST_LENGTH: Final = 5 * _WORD
-
-
-class CalldataError(LedgerError, ValueError):
-    """An argument does not fit its Solidity type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,7 +423,7 @@ def decode_record(data: bytes) -> tuple[RequestGroup, ...]:
     """Return what a call data of `record` asks for, if `record` laid it out.
 
     Raises:
-        CalldataError: it is other call data, or laid out differently.
+        MalformedError: it is other call data, or laid out differently.
     """
     start = _SELECTOR + 2 * _WORD
     groups = []
@@ -440,7 +436,7 @@ def decode_record(data: bytes) -> tuple[RequestGroup, ...]:
         groups.append(RequestGroup(data[at + _ADDRESS_AT : at + _WORD], requests))
     # Checked at the end and as a whole: the layout is canonical, so there is one for these groups.
     if record(groups).data != data:
-        raise CalldataError("not call data of record")
+        raise MalformedError("not call data of record")
     return tuple(groups)
 
 
@@ -451,7 +447,7 @@ def _word(number: int) -> bytes:
 def _number(data: bytes, at: int) -> int:
     number = int.from_bytes(data[at : at + _WORD], "big")
     if number > len(data):
-        raise CalldataError("not call data of record")
+        raise MalformedError("not call data of record")
     return number
 
 
@@ -462,7 +458,7 @@ def encode_call(contract: ContractName, function: str, *values: object) -> bytes
     """Return the call data of a contract's function.
 
     Raises:
-        CalldataError: a value does not fit its type.
+        MalformedError: a value does not fit its type.
     """
     selector, types = _layout(contract, function)
     return selector + encode_arguments(types, values)
@@ -472,12 +468,12 @@ def encode_arguments(types: Sequence[str], values: Sequence[object]) -> bytes:
     """Return the ABI encoding of some values.
 
     Raises:
-        CalldataError: a value does not fit its type.
+        MalformedError: a value does not fit its type.
     """
     try:
         return encode(types, values)
     except (EncodingError, UnicodeEncodeError, TypeError) as error:
-        raise CalldataError(str(error)) from error
+        raise MalformedError(str(error)) from error
 
 
 @cache

@@ -57,20 +57,8 @@ class DeploymentError(LedgerError):
     """A deployment file cannot be used, or a node does not have what it says."""
 
 
-class WrongChainError(DeploymentError):
-    """The node's chain has another id."""
-
-
-class OtherGenesisError(DeploymentError):
-    """The node's chain has the right id, but it began with another block: another chain."""
-
-
-class CodeMissingError(DeploymentError):
-    """At a contract's address there is no code."""
-
-
-class CodeChangedError(DeploymentError):
-    """At a contract's address there is other code than this library ships."""
+class WrongNodeError(DeploymentError):
+    """A node has another chain, or not the code that this library ships."""
 
 
 class Founder(msgspec.Struct, frozen=True):
@@ -340,7 +328,7 @@ def deploy(
         DeploymentError: Release window or head age are zero; the delays are too short or the
             regulators too few for what is no trial.
         RpcError: the node cannot be asked.
-        SendingError, RevertError: a transaction did not work.
+        LedgerError: a transaction did not work.
     """
     _require_bounds(release_window, head_age)
     if not trial:
@@ -415,8 +403,8 @@ def verify_deployment(rpc: Rpc, deployment: Deployment) -> Deployment:
     """Return the deployment if the node has it.
 
     Raises:
-        WrongChainError, OtherGenesisError, CodeMissingError, CodeChangedError, DeploymentError:
-            the first that holds.
+        WrongNodeError: it has another chain or other code.
+        DeploymentError: the contracts were made with other terms.
         RpcError: the node cannot be asked.
     """
     _check_chain(deployment, rpc.send(queries.chain_id()), rpc.send(queries.block(0)))
@@ -445,11 +433,11 @@ def _codes(deployment: Deployment) -> list[Call[bytes]]:
 
 def _check_chain(deployment: Deployment, chain_id: int, genesis: Block | None) -> None:
     if chain_id != deployment.chain_id:
-        raise WrongChainError(
+        raise WrongNodeError(
             f"the node's chain has the id {chain_id}, the deployment is on {deployment.chain_id}"
         )
     if _found(genesis).hash != deployment.genesis_hash:
-        raise OtherGenesisError(
+        raise WrongNodeError(
             f"the node's chain began with {to_hex(_found(genesis).hash)}, "
             f"the deployment's with {to_hex(deployment.genesis_hash)}"
         )
@@ -459,13 +447,13 @@ def _check_codes(deployment: Deployment, codes: Sequence[bytes]) -> None:
     for name, code in zip(CONTRACTS, codes, strict=True):
         address = to_hex(deployment.address_of(name))
         if not code:
-            raise CodeMissingError(f"there is no {name} at {address}")
+            raise WrongNodeError(f"there is no {name} at {address}")
         artifact = load_artifact(name)
         if keccak256(code) != deployment.deployed[name].code_hash:
-            raise CodeChangedError(f"the code at {address} is not the {name} that was deployed")
+            raise WrongNodeError(f"the code at {address} is not the {name} that was deployed")
         # The file itself may have been changed: what counts is the code that ships with this library.
         if artifact.masked(code) != artifact.masked(from_hex(artifact.deployed_bytecode)):
-            raise CodeChangedError(f"the code at {address} is not the {name} of this version")
+            raise WrongNodeError(f"the code at {address} is not the {name} of this version")
 
 
 def _check_terms(deployment: Deployment, trial: bool, delays: Sequence[int]) -> None:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Final, TypeAlias, get_type_hints
 
 import msgspec
 
-from ledger.errors import LedgerError
+from ledger.errors import MalformedError
 from ledger.hexes import ADDRESS_LENGTH, HexError, from_hex, parse_address, to_hex
 from ledger.keccak import keccak256
 
@@ -46,10 +46,6 @@ _DOMAINS_REMEMBERED: Final = 64
 _DOMAIN_PREFIX: Final = b"".join(
     keccak256(text.encode()) for text in (DOMAIN_TYPE, DOMAIN_NAME, DOMAIN_VERSION)
 )
-
-
-class TypedDataError(LedgerError, ValueError):
-    """A value does not fit its EIP-712 type; the message names the record and the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ class SignedRecord(msgspec.Struct, frozen=True, rename="camel"):
     """What all signed records share: their values are checked when they are made.
 
     Raises:
-        TypedDataError: a value has the wrong type or length, or is out of its type's range.
+        MalformedError: a value has the wrong type or length, or is out of its type's range.
     """
 
     verified_by: ClassVar[str]
@@ -103,14 +99,14 @@ class SignedRecord(msgspec.Struct, frozen=True, rename="camel"):
         for field, value in zip(schema.fields, msgspec.structs.astuple(self), strict=True):
             problem = field.kind.problem(value)
             if problem:
-                raise TypedDataError(f"{schema.name}.{field.name}: {problem}")
+                raise MalformedError(f"{schema.name}.{field.name}: {problem}")
 
 
 class Domain(msgspec.Struct, frozen=True):
     """Where a signature counts: one contract on one chain.
 
     Raises:
-        TypedDataError: the chain id is not a uint256 or the contract not 20 bytes.
+        MalformedError: the chain id is not a uint256 or the contract not 20 bytes.
     """
 
     chain_id: int
@@ -119,10 +115,10 @@ class Domain(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         problem = KINDS["uint256"].problem(self.chain_id)
         if problem:
-            raise TypedDataError(f"Domain.chainId: {problem}")
+            raise MalformedError(f"Domain.chainId: {problem}")
         problem = KINDS["address"].problem(self.verifying_contract)
         if problem:
-            raise TypedDataError(f"Domain.verifyingContract: {problem}")
+            raise MalformedError(f"Domain.verifyingContract: {problem}")
 
 
 # Hashes

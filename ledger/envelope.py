@@ -36,11 +36,12 @@ _SLACK: Final = 2**20
 
 
 class EnvelopeError(LedgerError):
-    """An envelope is malformed, or asks for another amount of work than is sensible."""
+    """An envelope is malformed, asks for another amount of work than is sensible, or does not open."""
 
-
-class WrongPasswordError(LedgerError):
-    """The password does not open the envelope, or its ciphertext was damaged."""
+    def __init__(self, message: str, *, wrong_password: bool = False) -> None:
+        """Take whether the password is another one, or the ciphertext was damaged."""
+        super().__init__(message)
+        self.wrong_password = wrong_password
 
 
 class CipherParameters(msgspec.Struct, frozen=True):
@@ -111,8 +112,7 @@ def decrypt(envelope: Envelope, password: bytes) -> bytes:
     """Return the secret.
 
     Raises:
-        EnvelopeError: a part is malformed, or asks for more work than is sensible.
-        WrongPasswordError: another password, or the ciphertext was damaged.
+        EnvelopeError: a part is malformed, or asks for more work than is sensible; or it does not open.
     """
     salt = _unhex(envelope.kdfparams.salt)
     iv, ciphertext, mac = (
@@ -122,7 +122,7 @@ def decrypt(envelope: Envelope, password: bytes) -> bytes:
         raise EnvelopeError("the initialization vector has another length than 16 bytes")
     key = _derive(password, envelope.kdfparams, salt)
     if not hmac.compare_digest(_mac(key, ciphertext), mac):
-        raise WrongPasswordError("wrong password")
+        raise EnvelopeError("wrong password", wrong_password=True)
     return _aes_ctr(key, iv, ciphertext)
 
 

@@ -9,8 +9,12 @@ class LedgerError(Exception):
 # personal data.
 
 
-class MalformedError(LedgerError):
+class MalformedError(LedgerError, ValueError):
     """Bytes, text or arguments do not have the form that a specification asks for."""
+
+
+class SettingError(LedgerError):
+    """A setting's text names nothing that there is."""
 
 
 class CustodyError(LedgerError):

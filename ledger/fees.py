@@ -5,15 +5,11 @@ from typing import Final, Self
 
 import msgspec
 
-from ledger.errors import LedgerError
+from ledger.errors import SettingError
 from ledger.transactions import Fee
 
 _FORM: Final = re.compile(r"([0-9]{1,38})(?::([0-9]{1,38}))?")
 _SUGGESTED: Final = "node"
-
-
-class FeeError(LedgerError):
-    """A setting names no fee."""
 
 
 class FeeRule(msgspec.Struct, frozen=True):
@@ -27,17 +23,17 @@ class FeeRule(msgspec.Struct, frozen=True):
         """Return the rule that a setting names: `node`, `PRICE`, or `MOST:PRIORITY`, in wei per gas.
 
         Raises:
-            FeeError: It is none of these, or the priority is more than the most.
+            SettingError: It is none of these, or the priority is more than the most.
         """
         if text == _SUGGESTED:
             return cls()
         found = _FORM.fullmatch(text)
         if found is None:
-            raise FeeError("a fee is node, PRICE or MOST:PRIORITY, in wei per gas")
+            raise SettingError("a fee is node, PRICE or MOST:PRIORITY, in wei per gas")
         most = int(found[1])
         priority = most if found[2] is None else int(found[2])
         if priority > most:
-            raise FeeError("of a fee MOST:PRIORITY the priority is at most the whole")
+            raise SettingError("of a fee MOST:PRIORITY the priority is at most the whole")
         return cls(Fee(most, priority))
 
     def offer(self, base_fee: int | None, gas_price: int) -> Fee:

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import urllib3
 
-from ledger.http_client import AnswerTooLongError, HttpAnswer, HttpError, HttpTimeoutError
+from ledger.http_client import HttpAnswer, HttpError
 
 _HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
 
@@ -46,7 +46,7 @@ class BlockingHttpClient:
         except urllib3.exceptions.NewConnectionError as error:  # of the next kind, by its history
             raise HttpError(str(error)) from error
         except urllib3.exceptions.TimeoutError as error:
-            raise HttpTimeoutError("no answer in time") from error
+            raise HttpError("no answer in time", "timeout") from error
         except ValueError as error:
             raise HttpError("not a URL to ask") from error  # its text may hold a password
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -60,7 +60,7 @@ class BlockingHttpClient:
         body = answer.read(self._most + 1)
         if len(body) > self._most:
             answer.close()
-            raise AnswerTooLongError(f"more than {self._most} bytes")
+            raise HttpError(f"more than {self._most} bytes", "too long")
         return body
 
 

@@ -4,19 +4,16 @@ In asyncio it is done by `ledger.http_connections`, from ordinary code by `ledge
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class HttpError(Exception):
     """A question was not answered; it may have arrived."""
 
-
-class HttpTimeoutError(HttpError):
-    """The answer did not come in time."""
-
-
-class AnswerTooLongError(HttpError):
-    """The answer is longer than it may be; the rest of it was not read."""
+    def __init__(self, message: str, kind: Literal["timeout", "too long", ""] = "") -> None:
+        """Take a kind: too late, or longer than it may be; the rest of that was not read."""
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import httptools
 
-from ledger.http_client import AnswerTooLongError, HttpAnswer, HttpError, HttpTimeoutError
+from ledger.http_client import HttpAnswer, HttpError
 
 _INTERIM: Final = 200
 _MOST_BESIDES: Final = 65_536
@@ -57,7 +57,7 @@ class HttpClient:
                 connection = self._take() or await self._open(service)
                 return await self._ask(connection, request)
         except TimeoutError as error:
-            raise HttpTimeoutError("no answer in time") from error
+            raise HttpError("no answer in time", "timeout") from error
         except OSError as error:  # before the next: a wrong certificate is of both kinds
             raise HttpError(str(error) or type(error).__name__) from error
         except ValueError as error:
@@ -173,7 +173,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._received > 2 * self._most + _MOST_BESIDES:
-            self._fail(AnswerTooLongError(f"much more than {self._most} bytes"))
+            self._fail(HttpError(f"much more than {self._most} bytes", "too long"))
             return
         self._received += len(data)
         try:
@@ -205,7 +205,7 @@ class _Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
         if self._size > self._most:
-            self._fail(AnswerTooLongError(f"more than {self._most} bytes"))
+            self._fail(HttpError(f"more than {self._most} bytes", "too long"))
         else:
             self._body.append(body)
 

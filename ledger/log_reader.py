@@ -17,18 +17,7 @@ import msgspec
 from ledger import queries
 from ledger.events import Log, with_timestamp
 from ledger.queries import Block
-from ledger.rpc import (
-    REFUSALS,
-    AnswerTooLargeError,
-    AsyncRpc,
-    Call,
-    MalformedAnswerError,
-    NodeTimeoutError,
-    Rpc,
-)
-
-LESS_MAY_DO: Final = (*REFUSALS, AnswerTooLargeError, NodeTimeoutError)
-"""Errors after which fewer blocks are worth a try."""
+from ledger.rpc import AsyncRpc, Call, Rpc, RpcError
 
 _FIRST_SPAN: Final = 64
 """Blocks in the first question, before it is known how full they are."""
@@ -122,8 +111,8 @@ def logs_between(rpc: Rpc, reader: LogReader, first: int, last: int) -> Iterator
         end = reader.reach(first, last)
         try:
             logs = rpc.send(reader.ask(first, last))
-        except LESS_MAY_DO:
-            if not reader.narrow(end - first + 1):
+        except RpcError as error:
+            if not (error.less_may_do and reader.narrow(end - first + 1)):
                 raise
             continue
         reader.take(end - first + 1, len(logs))
@@ -152,8 +141,8 @@ async def next_part(rpc: AsyncRpc, reader: LogReader, first: int, last: int) -> 
         end = reader.reach(first, last)
         try:
             logs = await rpc.send(reader.ask(first, last))
-        except LESS_MAY_DO:
-            if not reader.narrow(end - first + 1):
+        except RpcError as error:
+            if not (error.less_may_do and reader.narrow(end - first + 1)):
                 raise
             continue
         reader.take(end - first + 1, len(logs))
@@ -175,7 +164,7 @@ def timed(logs: tuple[Log, ...], blocks: Iterable[Block | None]) -> tuple[Log, .
         blocks: Its answers to `times_wanted`.
 
     Raises:
-        MalformedAnswerError: it has logs of a block that it does not have.
+        RpcError: it has logs of a block that it does not have.
     """
     if all(log.block_timestamp is not None for log in logs):
         return logs
@@ -188,7 +177,7 @@ def _timed(log: Log, times: dict[int, int]) -> Log:
         return log
     number = block_number(log.block_number)
     if number not in times:
-        raise MalformedAnswerError(f"the node has logs of block {number}, and not the block")
+        raise RpcError(f"the node has logs of block {number}, and not the block")
     return with_timestamp(log, times[number])
 
 
@@ -196,9 +185,9 @@ def block_number(text: str) -> int:
     """Return the number of a log's block.
 
     Raises:
-        MalformedAnswerError: it is none.
+        RpcError: it is none.
     """
     try:
         return int(text, 16)
     except ValueError as error:
-        raise MalformedAnswerError(f"{text[:20]!r} is no block's number") from error
+        raise RpcError(f"{text[:20]!r} is no block's number") from error

@@ -20,7 +20,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -29,8 +29,8 @@ from ledger.errors import LedgerError
 from ledger.hexes import from_hex
 from ledger.logs import get_logger
 from ledger.miner import Miner
-from ledger.node_state import StateFiles, StateUnusableError
-from ledger.rpc import Call, NodeUnreachableError, Rpc, RpcError, RpcSettings
+from ledger.node_state import StateFiles
+from ledger.rpc import Call, Rpc, RpcError, RpcSettings
 
 DEFAULT_CHAIN_ID: Final = 18_317
 """Of embedded chains; no public chain has it."""
@@ -49,21 +49,10 @@ _log = get_logger()
 class NodeError(LedgerError):
     """The embedded chain cannot run."""
 
-
-class NodeMissingError(NodeError):
-    """There is no anvil."""
-
-
-class PortInUseError(NodeError):
-    """Something else listens on the port."""
-
-
-class DataInUseError(NodeError):
-    """Another node runs on the same data directory."""
-
-
-class StateDamagedError(NodeError):
-    """There is no state that the chain could be started from, or none could be written."""
+    def __init__(self, message: str, kind: Literal["port in use", "data in use", ""] = "") -> None:
+        """Take a kind: something else listens on the port, or another node runs on the directory."""
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +133,7 @@ class Node:
         """Start it, and return when it answers. After a stop or a kill it starts on the same port.
 
         Raises:
-            NodeMissingError, DataInUseError, StateDamagedError, PortInUseError, NodeError: as named.
+            NodeError: it cannot.
         """
         if self.is_running:
             raise NodeError("the node runs already")
@@ -196,8 +185,7 @@ class Node:
         deployment. If we crash here, the files that were there before still count.
 
         Raises:
-            NodeError: it cannot be written.
-            StateDamagedError: the node gave none that it could be started from.
+            NodeError: it cannot be written, or the node gave none that it could be started from.
             RpcError: the node cannot be asked.
         """
         with self._miner.paused() if self._miner is not None else nullcontext():
@@ -209,8 +197,8 @@ class Node:
             state = gzip.decompress(from_hex(rpc.send(dumped)))
         try:
             self._files.keep(state)
-        except StateUnusableError as error:
-            raise StateDamagedError(str(error)) from error
+        except LedgerError as error:
+            raise NodeError(str(error)) from error
         except OSError as error:
             raise NodeError(f"{self._files.kept} cannot be written: {error.strerror}") from error
 
@@ -257,13 +245,13 @@ class Node:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._forget()
-            raise DataInUseError(f"another node runs on {self.settings.data}") from error
+            raise NodeError(f"another node runs on {self.settings.data}", "data in use") from error
 
     def _settle_state(self) -> Path | None:
         try:
             return self._files.settle()
-        except StateUnusableError as error:
-            raise StateDamagedError(str(error)) from error
+        except LedgerError as error:
+            raise NodeError(str(error)) from error
         except OSError as error:
             raise NodeError(f"{self.settings.data}: {error.strerror}") from error
 
@@ -273,8 +261,8 @@ class Node:
             self.port = self.port or _free_port()
             try:
                 self._launch_once(binary, state)
-            except PortInUseError:
-                if self.settings.port or attempt == _TRIES - 1:
+            except NodeError as error:
+                if error.kind != "port in use" or self.settings.port or attempt == _TRIES - 1:
                     raise
                 self.port = 0
             else:
@@ -338,7 +326,7 @@ class Node:
     def _why_it_ended(self) -> NodeError:
         said = self.log_path.read_bytes()[-_LAST_BYTES:].decode(errors="replace").strip()
         if _IN_USE in said:
-            return PortInUseError(f"port {self.port} is in use")
+            return NodeError(f"port {self.port} is in use", "port in use")
         first_line = (said.splitlines() or ["without a word"])[0]
         return NodeError(f"anvil ended: {first_line}")
 
@@ -355,7 +343,7 @@ def find_anvil() -> Path:
     """Return the path of anvil: of the project's own set-up, or on the PATH.
 
     Raises:
-        NodeMissingError: it is in neither place.
+        NodeError: it is in neither place.
     """
     root = Path(__file__).resolve().parent.parent
     for found in sorted(root.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")):
@@ -363,16 +351,16 @@ def find_anvil() -> Path:
             return found
     on_path = shutil.which("anvil")
     if on_path is None:
-        raise NodeMissingError("anvil is not installed: run make setup, or put it on the PATH")
+        raise NodeError("anvil is not installed: run make setup, or put it on the PATH")
     return Path(on_path)
 
 
 def _chain_id_or_none(rpc: Rpc) -> int | None:
     try:
         return rpc.send(queries.chain_id())
-    except NodeUnreachableError:
-        return None
     except RpcError as error:
+        if error.is_unreached:
+            return None
         raise NodeError(f"something else than anvil answers: {error}") from error
 
 

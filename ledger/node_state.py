@@ -23,10 +23,6 @@ from ledger.errors import LedgerError
 _NO_CODE: Final = "0x"
 
 
-class StateUnusableError(LedgerError):
-    """None of the state files can be used."""
-
-
 class _Account(msgspec.Struct):
     nonce: int
     code: str
@@ -74,13 +70,13 @@ class StateFiles:
         If we crash here, the same choice is made again.
 
         Raises:
-            StateUnusableError: there are files, and none can be used.
+            LedgerError: there are files, and none can be used.
             OSError: the disk does not let us.
         """
         there = [path for path in (self.written, self.kept) if path.exists()]
         usable = {path: number for path in there if (number := _block_number(path)) is not None}
         if there and not usable:
-            raise StateUnusableError(
+            raise LedgerError(
                 f"{' and '.join(map(str, there))} cannot be used; remove them to start a new chain"
             )
         if not usable:
@@ -97,11 +93,11 @@ class StateFiles:
         If we crash here, the old file is there or the new one.
 
         Raises:
-            StateUnusableError: the state is not one to start from; the old file stays.
+            LedgerError: the state is not one to start from; the old file stays.
             OSError: the disk does not let us.
         """
         if _consistent_block_number(state) is None:
-            raise StateUnusableError("the state that the node gave is not consistent")
+            raise LedgerError("the state that the node gave is not consistent")
         self._keep(state)
 
     def _keep(self, state: bytes) -> None:

@@ -8,7 +8,7 @@ Source: Ethereum Yellow Paper, appendix B.
 
 from typing import Final, TypeAlias
 
-from ledger.errors import LedgerError
+from ledger.errors import MalformedError
 
 MOST_DEPTH: Final = 16
 """How deep lists may be nested. What blocks, receipts and tries have is not half as deep."""
@@ -20,10 +20,6 @@ _STRING, _LIST = 0x80, 0xC0
 _ONE_BYTE: Final = 0x80
 
 
-class RlpError(LedgerError, ValueError):
-    """Bytes are no canonical RLP, or more of it than is taken."""
-
-
 def decode_rlp(data: bytes, *, most_items: int | None = None) -> Item:
     """Return the item that an encoding stands for, and check that it is its only encoding.
 
@@ -32,12 +28,12 @@ def decode_rlp(data: bytes, *, most_items: int | None = None) -> Item:
         most_items: Strings and lists at most, counted at all depths.
 
     Raises:
-        RlpError: not canonical, cut off, followed by more, nested too deep, or too many items.
+        MalformedError: not canonical, cut off, followed by more, nested too deep, or too many items.
     """
     reader = _Reader(data, len(data) if most_items is None else most_items)
     item, end = reader.item(0, len(data), MOST_DEPTH)
     if end != len(data):
-        raise RlpError("bytes follow the item")
+        raise MalformedError("bytes follow the item")
     return item
 
 
@@ -50,19 +46,19 @@ class _Reader:
         """Return the item that begins at a place and ends before a limit, and where it ends."""
         self._left -= 1
         if self._left < 0:
-            raise RlpError("more items than are taken")
+            raise MalformedError("more items than are taken")
         if start >= limit:
-            raise RlpError("an item is missing")
+            raise MalformedError("an item is missing")
         first = self._data[start]
         if first < _ONE_BYTE:
             return self._data[start : start + 1], start + 1
         begin, end = self._extent(start, limit, first - (_LIST if first >= _LIST else _STRING))
         if first < _LIST:
             if end - begin == 1 and self._data[begin] < _ONE_BYTE:
-                raise RlpError("a byte that stands for itself has a length")
+                raise MalformedError("a byte that stands for itself has a length")
             return self._data[begin:end], end
         if not depth:
-            raise RlpError(f"nested deeper than {MOST_DEPTH}")
+            raise MalformedError(f"nested deeper than {MOST_DEPTH}")
         items: list[Item] = []
         while begin < end:
             item, begin = self.item(begin, end, depth - 1)
@@ -77,7 +73,7 @@ class _Reader:
             begin += length - _SHORT + 1
             length = int.from_bytes(digits, "big")
             if digits[:1] == b"\0" or length < _SHORT:
-                raise RlpError("a length is not canonical")
+                raise MalformedError("a length is not canonical")
         if begin + length > limit:
-            raise RlpError("an item is cut off")
+            raise MalformedError("an item is cut off")
         return begin, begin + length

@@ -11,7 +11,7 @@ Source: JSON-RPC 2.0; Ethereum's execution API specification.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,12 +19,7 @@ import msgspec
 from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex
-from ledger.http_client import (
-    AnswerTooLongError,
-    HttpAnswer,
-    HttpError,
-    HttpTimeoutError,
-)
+from ledger.http_client import HttpAnswer, HttpError
 from ledger.http_connections import HttpClient
 
 T = TypeVar("T")
@@ -32,48 +27,64 @@ T_co = TypeVar("T_co", covariant=True)
 
 _OK: Final = 200
 _TOO_LARGE: Final = 413
-_REFUSALS: Final = range(400, 500)
+_CLIENT_ERRORS: Final = range(400, 500)
 _MEBIBYTE: Final = 1 << 20
 _IDLE: Final = 60.0
 """Seconds for which a connection is kept that nothing travels on."""
 
 
+RpcProblem: TypeAlias = Literal[
+    "unreachable",
+    "timeout",
+    "refused",
+    "malformed",
+    "request too large",
+    "answer too large",
+    "call",
+]
+"""Kinds of `RpcError`.
+
+unreachable, timeout: no answer; a transaction that was being sent may have arrived.
+refused: HTTP status 4xx without JSON-RPC: the node, or a proxy before it, takes no such request.
+malformed: what came back is not the answer that the method has.
+request too large: more than the settings or the node allow; it was not carried out.
+answer too large: more than the settings allow; the rest of it was not read.
+call: the node answered with an error (`CallError`).
+"""
+
+_REFUSALS: Final = frozenset(("call", "request too large", "refused"))
+_LESS_MAY_DO: Final = _REFUSALS | {"answer too large", "timeout"}
+_UNREACHED: Final = frozenset(("unreachable", "timeout", "refused"))
+
+
 class RpcError(LedgerError):
     """Asking a node did not work."""
 
+    def __init__(self, message: str, kind: RpcProblem = "malformed") -> None:
+        super().__init__(message)
+        self.kind = kind
 
-class NodeUnreachableError(RpcError):
-    """No connection, or it broke before the whole answer had come.
+    @property
+    def is_refusal(self) -> bool:
+        """The node answered, and does not do what was asked; less at once it may do."""
+        return self.kind in _REFUSALS
 
-    A transaction that was being sent may have arrived.
-    """
+    @property
+    def less_may_do(self) -> bool:
+        """Asking for less is worth a try."""
+        return self.kind in _LESS_MAY_DO
 
-
-class NodeTimeoutError(NodeUnreachableError):
-    """The node did not answer in time; a transaction that was being sent may have arrived."""
-
-
-class RequestRefusedError(NodeUnreachableError):
-    """HTTP status 4xx, and no word of JSON-RPC: the node, or a proxy before it, takes no such request."""
-
-
-class MalformedAnswerError(RpcError):
-    """What came back is not the answer that the method has."""
-
-
-class RequestTooLargeError(RpcError):
-    """The request is larger than the settings or the node allow; it was not carried out."""
-
-
-class AnswerTooLargeError(RpcError):
-    """The answer is larger than the settings allow; the rest of it was not read."""
+    @property
+    def is_unreached(self) -> bool:
+        """No answer of a node came."""
+        return self.kind in _UNREACHED
 
 
 class CallError(RpcError):
     """The node answered with an error."""
 
     def __init__(self, method: str, code: int, message: str, data: bytes | None = None) -> None:
-        super().__init__(f"{method}: {message} (code {code})")
+        super().__init__(f"{method}: {message} (code {code})", "call")
         self.method = method
         self.code = code
         self.message = message
@@ -82,10 +93,6 @@ class CallError(RpcError):
 
     def __reduce__(self) -> tuple[type["CallError"], tuple[str, int, str, bytes | None]]:
         return type(self), (self.method, self.code, self.message, self.data)
-
-
-REFUSALS: Final = (CallError, RequestTooLargeError, RequestRefusedError)
-"""The node answered, and does not do what was asked; less at once it may do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,34 +169,36 @@ class _Client:
 
     def _checked(self, body: bytes) -> bytes:
         if len(body) > self.settings.max_request:
-            raise RequestTooLargeError(
-                f"the request has {len(body)} bytes, {self.settings.max_request} are allowed"
+            raise RpcError(
+                f"the request has {len(body)} bytes, {self.settings.max_request} are allowed",
+                "request too large",
             )
         return body
 
     def _whole(self, answer: HttpAnswer) -> bytes:
-        if answer.status == _OK or (answer.status in _REFUSALS and _is_failure(answer.body)):
+        if answer.status == _OK or (answer.status in _CLIENT_ERRORS and _is_failure(answer.body)):
             return answer.body
         if answer.status == _TOO_LARGE:
-            raise RequestTooLargeError(f"{self._name} says that the request is too large")
-        kind = RequestRefusedError if answer.status in _REFUSALS else NodeUnreachableError
-        raise kind(f"{self._name} answered with HTTP status {answer.status}")
+            raise RpcError(f"{self._name} says that the request is too large", "request too large")
+        kind: RpcProblem = "refused" if answer.status in _CLIENT_ERRORS else "unreachable"
+        raise RpcError(f"{self._name} answered with HTTP status {answer.status}", kind)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except HttpTimeoutError as error:
-            raise NodeTimeoutError(
-                f"{self._name} did not answer within {self.settings.timeout:g} s"
-            ) from error
-        except AnswerTooLongError as error:
-            most = self.settings.max_answer
-            raise AnswerTooLargeError(
-                f"the answer of {self._name} has more than {most} bytes"
-            ) from error
         except HttpError as error:
-            raise NodeUnreachableError(f"{self._name} cannot be reached: {error}") from error
+            if error.kind == "timeout":
+                seconds = f"{self.settings.timeout:g} s"
+                raise RpcError(
+                    f"{self._name} did not answer within {seconds}", "timeout"
+                ) from error
+            if error.kind == "too long":
+                raise RpcError(
+                    f"the answer of {self._name} has more than {self.settings.max_answer} bytes",
+                    "answer too large",
+                ) from error
+            raise RpcError(f"{self._name} cannot be reached: {error}", "unreachable") from error
 
 
 class Rpc(_Client):
@@ -238,8 +247,9 @@ class Rpc(_Client):
                 try:
                     results += _results(some, self._post(body))
                     continue
-                except REFUSALS:
-                    pass  # as a whole; if the calls are refused too, that is the error
+                except RpcError as error:
+                    if not error.is_refusal:  # as a whole; the calls are tried by themselves
+                        raise
             results += self._try_each(some)
             self._takes_batches = False
         return results
@@ -312,8 +322,9 @@ class AsyncRpc(_Client):
                 try:
                     results += _results(some, await self._post(body))
                     continue
-                except REFUSALS:
-                    pass  # as a whole; if the calls are refused too, that is the error
+                except RpcError as error:
+                    if not error.is_refusal:  # as a whole; the calls are tried by themselves
+                        raise
             results += await self._try_each(some)
             self._takes_batches = False
         return results
@@ -350,7 +361,7 @@ def _parsed(decode: Callable[[bytes], T], body: bytes) -> T:
     try:
         return decode(body)
     except UNREADABLE as error:
-        raise MalformedAnswerError(f"the node's answer is not JSON-RPC: {error}") from error
+        raise RpcError(f"the node's answer is not JSON-RPC: {error}") from error
 
 
 def _is_failure(body: bytes) -> bool:
@@ -365,13 +376,13 @@ def _results(calls: Sequence[Call[T]], body: bytes) -> list[T | CallError]:
     # A node that refuses a batch as a whole answers with a single error.
     if not body.lstrip().startswith(b"["):
         error = _parsed(_decode_answer, body).error
-        raise _call_error("batch", error) if error else MalformedAnswerError("no batch came back")
+        raise _call_error("batch", error) if error else RpcError("no batch came back")
     answers = {answer.id: answer for answer in _parsed(_decode_answers, body)}
     results: list[T | CallError] = []
     for number, call in enumerate(calls):
         answer = answers.get(number)
         if answer is None:
-            raise MalformedAnswerError(f"{call.method}: the node left out an answer of a batch")
+            raise RpcError(f"{call.method}: the node left out an answer of a batch")
         try:
             results.append(_result(call, answer))
         except CallError as error:
@@ -385,7 +396,7 @@ def _result(call: Call[T], answer: _Answer) -> T:
     try:
         return call.read(answer.result)
     except (*UNREADABLE, ValueError) as error:
-        raise MalformedAnswerError(f"{call.method}: unexpected answer: {error}") from error
+        raise RpcError(f"{call.method}: unexpected answer: {error}") from error
 
 
 def _call_error(method: str, problem: _Problem) -> CallError:

@@ -31,10 +31,6 @@ _MARGIN: Final = 1.25
 """Over the estimate: a block later a transaction may need a little more."""
 
 
-class SendingError(LedgerError):
-    """A transaction was not carried out, or is in no final block yet: then it may still come."""
-
-
 class Sender:
     """One account on one node.
 
@@ -66,8 +62,8 @@ class Sender:
 
         Raises:
             RevertError: the contract refuses it.
-            SendingError: the node does not take it, or it is not final in time.
             RpcError: the node cannot be asked.
+            LedgerError: the node does not take it, or it is not final in time; then it may still come.
         """
         return self._carry_out([self.prepare(to, data)])[0]
 
@@ -93,7 +89,7 @@ class Sender:
         try:
             estimate = self._eth.estimate_gas(message)
         except CallError as error:
-            raise revert_in(error) or SendingError(str(error)) from error
+            raise revert_in(error) or LedgerError(str(error)) from error
         gas = min(int(estimate * _MARGIN), GAS_CAP)
         return self.sign(to, data, self._next_nonce(), gas)
 
@@ -128,7 +124,7 @@ class Sender:
             try:
                 self._eth.send_raw_transaction(transaction.raw)
             except CallError as error:
-                raise SendingError(str(error)) from error
+                raise LedgerError(str(error)) from error
         receipts = [self._wait(transaction) for transaction in signed]
         for transaction, receipt in zip(signed, receipts, strict=True):
             if not receipt.succeeded:
@@ -139,7 +135,7 @@ class Sender:
         receipt = final_receipt(self.rpc, transaction.hash, self._finality, self._timeout)
         if receipt is None:
             name = to_hex(transaction.hash)
-            raise SendingError(f"{name} is in no final block after {self._timeout:g} s")
+            raise LedgerError(f"{name} is in no final block after {self._timeout:g} s")
         return receipt
 
 

@@ -12,7 +12,7 @@ import msgspec
 import rlp
 
 from ledger import signing
-from ledger.errors import LedgerError, SigningError
+from ledger.errors import LedgerError, MalformedError
 from ledger.hexes import ADDRESS_LENGTH
 from ledger.keccak import keccak256
 from ledger.rlp_items import decode_rlp
@@ -27,10 +27,6 @@ _DYNAMIC_FEE_MEMBERS: Final = 12
 _FIRST_V: Final = 27
 _EIP155_V: Final = 35
 _NUMBER_LENGTH: Final = 32
-
-
-class TransactionError(LedgerError):
-    """Bytes are no signed transaction of a kind that is taken here."""
 
 
 class Fee(msgspec.Struct, frozen=True):
@@ -91,15 +87,15 @@ def parse_transaction(raw: bytes) -> SignedTransaction:
     """Return a signed transaction, and who signed it.
 
     Raises:
-        TransactionError: not a legacy transaction with a chain id or one with a fee cap, not
+        MalformedError: not a legacy transaction with a chain id or one with a fee cap, not
             canonical RLP, one that carries value or an access list, or its signature is malformed.
     """
     if not raw:
-        raise TransactionError("an empty transaction")
+        raise MalformedError("an empty transaction")
     try:
         return _parse_legacy(raw) if raw[0] >= _LEGACY_FIRST else _parse_dynamic_fee(raw)
-    except (ValueError, SigningError) as error:
-        raise TransactionError(f"not a signed transaction: {error}") from error
+    except (ValueError, LedgerError) as error:
+        raise MalformedError(f"not a signed transaction: {error}") from error
 
 
 def created_address(sender: bytes, nonce: int) -> bytes:

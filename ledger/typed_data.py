@@ -30,7 +30,6 @@ from ledger.eip712 import (
     Schema,
     SignedRecord,
     String,
-    TypedDataError,
     Uint32,
     Uint64,
     Uint256,
@@ -41,6 +40,7 @@ from ledger.eip712 import (
     struct_hash,
     type_hash,
 )
+from ledger.errors import MalformedError
 from ledger.hexes import to_hex
 from ledger.strict_json import parse_json
 
@@ -64,7 +64,6 @@ __all__ = [
     "SignerRotation",
     "SubjectLink",
     "SubjectOpening",
-    "TypedDataError",
     "decode_record",
     "digest",
     "digest_of",
@@ -257,18 +256,18 @@ def record_from_object(record_type: type[RecordT], value: object) -> RecordT:
     """Return the record that a parsed JSON object stands for.
 
     Raises:
-        TypedDataError: not an object, a member missing, unknown or unfit for its type.
+        MalformedError: not an object, a member missing, unknown or unfit for its type.
     """
     schema = schema_of(record_type)
     if not isinstance(value, Mapping):
-        raise TypedDataError(f"{schema.name}: needs a JSON object, got {type(value).__name__}")
+        raise MalformedError(f"{schema.name}: needs a JSON object, got {type(value).__name__}")
     _check_members(schema, value)
     attributes: dict[str, object] = {}
     for field in schema.fields:
         try:
             attributes[field.attribute] = field.kind.from_json(value[field.name])
         except ValueError as error:
-            raise TypedDataError(f"{schema.name}.{field.name}: {error}") from error
+            raise MalformedError(f"{schema.name}.{field.name}: {error}") from error
     return record_type(**attributes)
 
 
@@ -278,7 +277,7 @@ def encode_record(record: SignedRecord) -> bytes:
 
 
 def decode_record(record_type: type[RecordT], data: bytes | str) -> RecordT:
-    """Return the record that a JSON text stands for; `JsonError` or `TypedDataError` if it stands for none."""
+    """Return the record that a JSON text stands for; `JsonError` or `MalformedError` if it stands for none."""
     return record_from_object(record_type, parse_json(data))
 
 
@@ -288,9 +287,9 @@ def _check_members(schema: Schema, value: Mapping[object, object]) -> None:
         return
     missing = sorted(expected - value.keys())
     if missing:
-        raise TypedDataError(f"{schema.name}: missing {', '.join(missing)}")
+        raise MalformedError(f"{schema.name}: missing {', '.join(missing)}")
     unknown = sorted(str(name)[:40] for name in value.keys() - expected)
-    raise TypedDataError(f"{schema.name}: unknown {', '.join(unknown)}")
+    raise MalformedError(f"{schema.name}: unknown {', '.join(unknown)}")
 
 
 # For wallets (eth_signTypedData_v4)

@@ -23,7 +23,6 @@ from uuid import uuid4
 
 import msgspec
 
-from ledger import envelope
 from ledger.decode_errors import UNREADABLE
 from ledger.encoding import label, prefixed
 from ledger.envelope import STANDARD_SCRYPT_N, Envelope, EnvelopeError, check_cost, decrypt, encrypt
@@ -245,10 +244,10 @@ class Keystore:
     def _open(self, name: str, file: _File, password: Password) -> bytes:
         try:
             return decrypt(file.crypto, password.reveal())
-        except envelope.WrongPasswordError as error:
-            damage = "" if file.quancheng else ", or the file was damaged"
-            raise WrongPasswordError(f"wrong password for {name}{damage}") from error
         except EnvelopeError as error:
+            if error.wrong_password:
+                damage = "" if file.quancheng else ", or the file was damaged"
+                raise WrongPasswordError(f"wrong password for {name}{damage}") from error
             raise KeystoreError(f"{self._path(name)}: {error}") from error
 
 

@@ -12,12 +12,12 @@ from typing import Any, Final
 import msgspec
 import rlp
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, MalformedError
 from ledger.events import Log
 from ledger.hexes import ADDRESS_LENGTH, from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.queries import BlockTag
-from ledger.rlp_items import RlpError, decode_rlp
+from ledger.rlp_items import decode_rlp
 from ledger.rpc import Call
 from ledger.signing import recover
 
@@ -248,7 +248,7 @@ def _quantity(text: str) -> bytes:
 def _decoded(data: bytes) -> object:
     try:
         return decode_rlp(data)
-    except RlpError as error:
+    except MalformedError as error:
         raise LedgerError(f"not RLP: {error}") from error
 
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import rlp
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, MalformedError
 from ledger.keccak import keccak256
-from ledger.rlp_items import RlpError, decode_rlp
+from ledger.rlp_items import decode_rlp
 
 EMPTY_ROOT: Final = keccak256(rlp.encode(b""))
 """Root of the trie of an empty list."""
@@ -116,7 +116,7 @@ class _Walk:
         """Go on through a node, and through those inside it."""
         try:
             node: Any = decode_rlp(encoded)
-        except RlpError as error:
+        except MalformedError as error:
             raise LedgerError(f"a node is not RLP: {error}") from error
         while isinstance(node, list):
             node = self._step(node)

@@ -6,7 +6,7 @@ from ledger.deployment import Deployment
 from ledger.recorder.errors import RecorderError, SequenceBehindError
 from ledger.recorder.outbox import Outbox
 from ledger.recorder.records import Mark
-from ledger.rpc import AsyncRpc, NodeUnreachableError
+from ledger.rpc import AsyncRpc, RpcError
 
 
 async def verify_mark(
@@ -15,13 +15,13 @@ async def verify_mark(
     """Return if the chain has all that was final when the mark was made.
 
     Raises:
-        ChainWentBackError, FinalBlockReplacedError: the marked block is not on it.
+        BlocksLostError: the marked block is not on it.
         SequenceBehindError: it has fewer accesses.
         RpcError: the node cannot be asked, or has no final block yet.
     """
     newest = await final_block(rpc, finality)
     if newest is None:
-        raise NodeUnreachableError("the node has no final block yet")
+        raise RpcError("the node has no final block yet", "unreachable")
     if mark is None:
         return
     await verify_descends(rpc, BlockRef(mark.block_number, mark.block_hash), newest)

@@ -82,7 +82,7 @@ def entries_of(data: bytes, accesses: Sequence[bytes], signatures: Sequence[byte
     """Return the entries in call data that `call_of` made, in its order, with their ids and signatures.
 
     Raises:
-        CalldataError: it is other call data.
+        MalformedError: it is other call data.
         ValueError: there are more or fewer ids or signatures than requests.
     """
     requests = [

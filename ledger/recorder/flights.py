@@ -74,7 +74,7 @@ def flight_of(journaled: Journaled) -> Flight:
     """Return what a journal says is on its way.
 
     Raises:
-        TransactionError, CalldataError, ValueError: it is not what a recorder journals.
+        MalformedError, ValueError: it is not what a recorder journals.
     """
     first = journaled.attempts[0]
     content = parse_transaction(first.raw).content

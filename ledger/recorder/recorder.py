@@ -18,9 +18,8 @@ from typing import Final, Self
 from ledger import queries
 from ledger.chain import (
     BlockRef,
+    BlocksLostError,
     ChainError,
-    ChainWentBackError,
-    FinalBlockReplacedError,
     Follower,
 )
 from ledger.contracts import ContractCall
@@ -59,7 +58,7 @@ _MARGIN: Final = 1.3
 
 RELAY_GAS: Final = 1_000_000
 """For what people sign and the recorder sends: the dearest honest act, to a signer of 512 bytes, needs some 700,000."""
-_LOST: Final = (ChainWentBackError, FinalBlockReplacedError, SequenceBehindError)
+_LOST: Final = (BlocksLostError, SequenceBehindError)
 """Troubles that a reconciliation mends."""
 
 _log = get_logger()

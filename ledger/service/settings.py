@@ -4,13 +4,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from ledger.fees import FeeError, FeeRule
+from ledger.errors import SettingError
+from ledger.fees import FeeRule
 
 
 def _checked(value: str) -> str:
     try:
         FeeRule.parse(value)
-    except FeeError as error:
+    except SettingError as error:
         raise ValueError(str(error)) from error
     return value
 

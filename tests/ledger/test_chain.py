@@ -10,16 +10,15 @@ import pytest
 from ledger import queries
 from ledger.chain import (
     BlockRef,
+    BlocksLostError,
     ChainError,
-    ChainWentBackError,
-    FinalBlockReplacedError,
     Finality,
-    FinalityError,
     Follower,
     final_block,
     final_block_after,
     verify_descends,
 )
+from ledger.errors import SettingError
 from ledger.queries import Block
 from ledger.rpc import AsyncRpc, RpcSettings
 from scripts.scenario import Chain
@@ -51,7 +50,7 @@ def test_finality_rule_is_read_and_written(setting: str, tag: str, final: int) -
     "setting", ["", "depth", "depth:", "depth:-1", "depth:1.5", "finalized:2", "safe", "depth:²"]
 )
 def test_what_is_no_rule_is_refused(setting: str) -> None:
-    with pytest.raises(FinalityError, match="depth:N or finalized"):
+    with pytest.raises(SettingError, match="depth:N or finalized"):
         Finality.parse(setting)
 
 
@@ -89,9 +88,9 @@ async def test_newer_block_stands_on_the_known_one(chain: Chain) -> None:
             newest = await block_at(rpc, known.number + ahead)
             ref = BlockRef(known.number, known.hash)
             assert await verify_descends(rpc, ref, newest) is newest
-            with pytest.raises(FinalBlockReplacedError):
+            with pytest.raises(BlocksLostError, match="now it is"):
                 await verify_descends(rpc, BlockRef(known.number, bytes(32)), newest)
-        with pytest.raises(ChainWentBackError):
+        with pytest.raises(BlocksLostError, match="was final, now the newest"):
             await verify_descends(rpc, BlockRef(known.number + 1, known.hash), known)
 
 
@@ -109,9 +108,9 @@ async def test_final_block_after_stands_on_the_known_one(chain: Chain, depth: in
         assert after is not None
         assert after.number >= first.number + 3
         assert after == await rpc.send(queries.block(after.number))
-        with pytest.raises(FinalBlockReplacedError):
+        with pytest.raises(BlocksLostError, match="now it is"):
             await final_block_after(rpc, rule, BlockRef(known.number, bytes(32)))
-        with pytest.raises(ChainWentBackError):
+        with pytest.raises(BlocksLostError, match="was final, now the newest"):
             await final_block_after(rpc, rule, BlockRef(10**9, known.hash))
 
 
@@ -183,7 +182,7 @@ async def test_other_genesis_is_another_chain(chain: Chain) -> None:
 
 async def test_known_block_that_is_not_there_stops_the_following(chain: Chain) -> None:
     async with following(chain, known=BlockRef(3, bytes(32))) as follower:
-        with pytest.raises(FinalBlockReplacedError):
+        with pytest.raises(BlocksLostError, match="now it is"):
             await follower.after(-1)
 
 
@@ -206,7 +205,7 @@ async def test_node_that_lost_blocks_is_found_out(own_chain: Chain) -> None:
         own_chain.node.kill()
         (own_chain.node.settings.data / "state.json").unlink(missing_ok=True)
         await asyncio.to_thread(own_chain.node.start)
-        with pytest.raises((ChainWentBackError, FinalBlockReplacedError)):
+        with pytest.raises(BlocksLostError):
             await follower.after(1 << 60)
         follower.restart(None)
         await follower.step()

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ledger import contracts, views
 from ledger.artifacts import CONTRACTS, load_artifact
-from ledger.contracts import Approval, CalldataError, ContractCall, RequestGroup
+from ledger.contracts import Approval, ContractCall, RequestGroup
 from ledger.enumerations import Change, Class, Outcome, Roles, VoidGround
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, MalformedError
 from ledger.events import DatasetTerms, OrderTerms, PurposeTerms, Text
 from ledger.events.identifiers import order_id
 from ledger.keccak import keccak256
@@ -154,7 +154,7 @@ def test_missing_artifact_is_named() -> None:
     ],
 )
 def test_argument_that_does_not_fit_is_refused(make: Callable[[], ContractCall]) -> None:
-    with pytest.raises(CalldataError):
+    with pytest.raises(MalformedError):
         make()
 
 
@@ -212,12 +212,12 @@ def test_request_reads_back(batches: list[list[AccessRequest]]) -> None:
 @given(st.binary(max_size=300), st.integers(0, 500), st.integers(0, 255))
 def test_other_call_data_is_not_taken_for_record(junk: bytes, place: int, value: int) -> None:
     data = bytearray(contracts.record([RequestGroup(ADDRESS, (bytes(160),))]).data)
-    with pytest.raises(CalldataError):
+    with pytest.raises(MalformedError):
         contracts.decode_record(junk)
     changed = bytes(data[:place]) + bytes([value]) + bytes(data[place + 1 :])
     try:
         groups = contracts.decode_record(changed)
-    except CalldataError:
+    except MalformedError:
         return
     assert contracts.record(groups).data == changed
 

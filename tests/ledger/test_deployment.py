@@ -12,14 +12,11 @@ from ledger import queries, views
 from ledger.artifacts import CONTRACTS, load_artifact
 from ledger.deployment import (
     LEAST_DELAY,
-    CodeChangedError,
-    CodeMissingError,
     Deployed,
     Deployment,
     DeploymentError,
     Founder,
-    OtherGenesisError,
-    WrongChainError,
+    WrongNodeError,
     decode_deployment,
     deploy,
     encode_deployment,
@@ -47,7 +44,7 @@ def test_deployment_verifies_against_its_own_chain(chain: Chain) -> None:
 async def test_deployment_verifies_from_asyncio(chain: Chain) -> None:
     async with AsyncRpc(chain.node.url) as rpc:
         assert await verify_deployment_async(rpc, chain.deployment) is chain.deployment
-        with pytest.raises(WrongChainError):
+        with pytest.raises(WrongNodeError):
             await verify_deployment_async(rpc, changed(chain, chain_id=1))
 
 
@@ -89,23 +86,28 @@ def elsewhere(chain: Chain, **changes: Any) -> Deployment:
 
 
 @pytest.mark.parametrize(
-    ("change", "error"),
+    ("change", "error", "says"),
     [
-        (lambda chain: changed(chain, chain_id=1), WrongChainError),
-        (lambda chain: changed(chain, genesis_hash=bytes(32)), OtherGenesisError),
-        (lambda chain: elsewhere(chain, address=bytes(20)), CodeMissingError),
-        (lambda chain: elsewhere(chain, code_hash=bytes(32)), CodeChangedError),
-        (lambda chain: elsewhere(chain, address=chain.contracts.registry), CodeChangedError),
-        (lambda chain: changed(chain, trial=False), DeploymentError),
-        (lambda chain: changed(chain, admission_delay=LEAST_DELAY), DeploymentError),
-        (lambda chain: changed(chain, recovery_delay=LEAST_DELAY), DeploymentError),
+        (lambda chain: changed(chain, chain_id=1), WrongNodeError, "has the id"),
+        (lambda chain: changed(chain, genesis_hash=bytes(32)), WrongNodeError, "began with"),
+        (lambda chain: elsewhere(chain, address=bytes(20)), WrongNodeError, "there is no"),
+        (lambda chain: elsewhere(chain, code_hash=bytes(32)), WrongNodeError, "was deployed"),
+        (
+            lambda chain: elsewhere(chain, address=chain.contracts.registry),
+            WrongNodeError,
+            "was deployed",
+        ),
+        (lambda chain: changed(chain, trial=False), DeploymentError, "trial"),
+        (lambda chain: changed(chain, admission_delay=LEAST_DELAY), DeploymentError, "delays"),
+        (lambda chain: changed(chain, recovery_delay=LEAST_DELAY), DeploymentError, "delays"),
     ],
 )
 def test_each_difference_is_its_own_error(
-    chain: Chain, change: Callable[[Chain], Deployment], error: type[DeploymentError]
+    chain: Chain, change: Callable[[Chain], Deployment], error: type[DeploymentError], says: str
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error, match=says) as caught:
         verify_deployment(chain.rpc, change(chain))
+    assert type(caught.value) is error
 
 
 def _anything(_raw: object) -> None:
@@ -121,7 +123,7 @@ def test_changed_code_is_found_even_when_the_file_was_changed_with_it(own_chain:
     chain.rpc.send(set_code)
     forged = Deployed(address, keccak256(bytes(code)))
     deployed = {**chain.deployment.deployed, "AccessLog": forged}
-    with pytest.raises(CodeChangedError, match="of this version"):
+    with pytest.raises(WrongNodeError, match="of this version"):
         verify_deployment(chain.rpc, changed(chain, deployed=deployed))
 
 

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ledger.http_client import AnswerTooLongError, HttpAnswer, HttpError, HttpTimeoutError
+from ledger.http_client import HttpAnswer, HttpError
 from ledger.http_connections import HttpClient
 
 Behave = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -218,8 +218,9 @@ async def test_late_answer_is_never_given_to_the_next(service: Service, is_cance
     await service.asked.get()
     if is_cancelled:
         task.cancel()
-    with pytest.raises(asyncio.CancelledError if is_cancelled else HttpTimeoutError):
+    with pytest.raises(asyncio.CancelledError if is_cancelled else HttpError) as caught:
         await task
+    assert is_cancelled or str(caught.value) == "no answer in time"
     late.set()
     assert (await client.ask("GET", "/")).body == b"next"
     await service.one_connection_is_closed()
@@ -234,7 +235,7 @@ TOO_LONG += [chunked(trailer=TOO_MUCH + b"\r\n"), UNTIL_CLOSED + b"x" * (MOST + 
 async def test_answer_that_is_too_long_ends_the_connection(service: Service, played: bytes) -> None:
     service.will(plays(*split(played, 50_000)), plays(ok(b"next")))
     client = service.client()
-    with pytest.raises(AnswerTooLongError, match="more than 100 bytes"):
+    with pytest.raises(HttpError, match="more than 100 bytes"):
         await client.ask("GET", "/")
     await service.one_connection_is_closed()
     assert (await client.ask("GET", "/")).body == b"next"
@@ -254,7 +255,7 @@ async def test_later_questions_wait_for_one_of_the_connections(service: Service)
 
 
 async def test_waiting_for_a_connection_is_part_of_the_time(service: Service) -> None:
-    with pytest.raises(HttpTimeoutError, match="no answer in time"):
+    with pytest.raises(HttpError, match="no answer in time"):
         async with asyncio.timeout(5):
             await service.client(connections=0, timeout=0.05).ask("GET", "/")
 

@@ -41,7 +41,7 @@ from ledger.index import (
 from ledger.index.writer import Writer
 from ledger.node import Node, NodeSettings
 from ledger.policy import is_halted
-from ledger.rpc import AsyncRpc, NodeUnreachableError
+from ledger.rpc import AsyncRpc, RpcError
 from ledger.state import follow
 from scripts.scenario import Chain
 from tests.ledger.test_policy_attacks import ANOTHERS_VOID
@@ -373,7 +373,7 @@ async def test_a_node_that_is_gone_is_no_end(watched: Watched) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await follower.run()
-        assert isinstance(follower.problem, NodeUnreachableError)
+        assert isinstance(follower.problem, RpcError)
 
 
 async def test_whoever_waits_for_a_block_is_told(watched: Watched) -> None:

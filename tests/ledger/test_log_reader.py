@@ -16,7 +16,7 @@ from ledger.events import Log, PartyAdmitted
 from ledger.log_reader import LogReader, logs_between, logs_between_async
 from ledger.node import Node
 from ledger.replay import export_trail, replay_node
-from ledger.rpc import AsyncRpc, Call, CallError, MalformedAnswerError, Rpc, RpcError
+from ledger.rpc import AsyncRpc, Call, CallError, Rpc, RpcError
 from scripts.scenario import Chain, deploy_trial
 from tests.support.chain import node_settings
 from tests.support.node_proxy import Limits, NodeProxy, proxy_before
@@ -190,7 +190,7 @@ def test_logs_of_a_block_that_the_node_does_not_have_are_refused(
     with proxy_before(long_chain.node.url, Limits(times=False)) as proxy, Rpc(proxy.url) as rpc:
         proxy.lie = ahead
         reader = LogReader([long_chain.contracts.registry])
-        with pytest.raises(MalformedAnswerError):
+        with pytest.raises(RpcError):
             list(logs_between(rpc, reader, 0, 20))
 
 

@@ -20,7 +20,7 @@ from ledger.parts_statements import (
     encode_wrong_parts,
 )
 from ledger.record_lines import decode_line
-from ledger.rpc import MalformedAnswerError, _is_failure, _parsed
+from ledger.rpc import RpcError, _is_failure, _parsed
 from tests.support.lying_keyholder import nested
 from wallet.client.calls import Answer, HttpCall, problem_in, reader
 from wallet.client.errors import ClientError
@@ -76,6 +76,6 @@ def test_the_answer_of_a_service_or_a_node_may_not_be_nested_deep() -> None:
     with pytest.raises(ClientError):
         call.result(Answer(200, {}, OBJECT))
     assert problem_in(Answer(500, {}, OBJECT)).problem.status == 500
-    with pytest.raises(MalformedAnswerError):
+    with pytest.raises(RpcError):
         _parsed(msgspec.json.Decoder(Known).decode, OBJECT)
     assert not _is_failure(OBJECT)

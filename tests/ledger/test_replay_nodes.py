@@ -19,7 +19,7 @@ from ledger.replay import (
     replay_trail,
 )
 from ledger.replay.sources import read_logs
-from ledger.rpc import AnswerTooLargeError, Call, Rpc, RpcSettings
+from ledger.rpc import Call, Rpc, RpcError, RpcSettings
 from ledger.signing import sign
 from ledger.typed_data import AccessRequest, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
@@ -80,7 +80,7 @@ class _Flooded(Rpc):
             (selection,) = call.params
             assert isinstance(selection, dict)
             if int(selection["toBlock"], 16) - int(selection["fromBlock"], 16) > 2:
-                raise AnswerTooLargeError("too much")
+                raise RpcError("too much", "answer too large")
             logs = super().send(call)
             return tuple(msgspec.structs.replace(log, block_timestamp=None) for log in logs)
         return super().send(call)

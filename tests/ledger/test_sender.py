@@ -8,9 +8,10 @@ from ledger import contracts, queries, views
 from ledger.chain import Finality
 from ledger.deployment import Deployment
 from ledger.enumerations import Roles
+from ledger.errors import LedgerError
 from ledger.keccak import keccak256
 from ledger.reverts import RevertError
-from ledger.sender import Sender, SendingError
+from ledger.sender import Sender
 from ledger.transactions import parse_transaction
 from scripts.scenario import Chain
 
@@ -66,7 +67,7 @@ def test_signed_transaction_can_be_relayed_by_somebody_else(chain: Chain) -> Non
 
 def test_what_is_not_final_in_time_is_named(chain: Chain) -> None:
     sender = Sender(chain.rpc, keccak256(b"impatient"), finality=Finality.depth(10**6), timeout=0.3)
-    with pytest.raises(SendingError, match="in no final block") as caught:
+    with pytest.raises(LedgerError, match="in no final block") as caught:
         sender.send(bytes(20), b"")
     transaction = bytes.fromhex(str(caught.value)[2:66])
     assert chain.rpc.send(queries.receipt(transaction)) is not None
@@ -80,5 +81,5 @@ def test_finality_is_waited_for(chain: Chain) -> None:
 
 def test_node_that_does_not_take_it_is_rejected(chain: Chain) -> None:
     sender = Sender(chain.rpc, keccak256(b"rejected"))
-    with pytest.raises(SendingError):
+    with pytest.raises(LedgerError):
         sender._carry_out([sender.sign(bytes(20), b"", nonce=0, gas=100)])

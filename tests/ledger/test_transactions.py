@@ -7,14 +7,14 @@ from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.fees import AS_SUGGESTED, FeeError, FeeRule
+from ledger.errors import MalformedError, SettingError
+from ledger.fees import AS_SUGGESTED, FeeRule
 from ledger.hexes import checksum_address, to_hex
 from ledger.keccak import keccak256
 from ledger.signing import address_of
 from ledger.transactions import (
     Fee,
     Transaction,
-    TransactionError,
     created_address,
     parse_transaction,
     sign_transaction,
@@ -122,7 +122,7 @@ ACCESS_LIST = Account.sign_transaction(
     ],
 )
 def test_what_is_not_taken_is_refused(raw: bytes) -> None:
-    with pytest.raises(TransactionError):
+    with pytest.raises(MalformedError):
         parse_transaction(raw)
 
 
@@ -132,14 +132,14 @@ def test_changed_transaction_is_refused_or_somebody_elses(place: int, change: in
     changed[place] ^= change
     try:
         parsed = parse_transaction(bytes(changed))
-    except TransactionError:
+    except MalformedError:
         return
     assert parsed.sender != address_of(KEY)
 
 
 @given(st.binary(max_size=120))
 def test_junk_is_refused(junk: bytes) -> None:
-    with pytest.raises(TransactionError):
+    with pytest.raises(MalformedError):
         parse_transaction(junk)
 
 
@@ -168,7 +168,7 @@ def test_a_fee_that_was_settled_is_offered_whatever_the_node_says(text: str, fee
     "text", ["", "-1", "1.5", "1:2", "1:", ":1", "1:1:1", "Node", "0x1", "٣", "1 ", "9" * 39]
 )
 def test_what_is_no_fee_is_refused(text: str) -> None:
-    with pytest.raises(FeeError):
+    with pytest.raises(SettingError):
         FeeRule.parse(text)
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import typed_data
+from ledger.errors import MalformedError
 from ledger.hexes import HexError, checksum_address, from_hex, parse_address, to_hex
 from ledger.keccak import keccak256
 from ledger.signing import verify_signer
@@ -25,7 +26,6 @@ from ledger.typed_data import (
     Freeze,
     Revocation,
     SignedRecord,
-    TypedDataError,
 )
 from tests.vectors.files import vectors
 
@@ -170,27 +170,27 @@ def test_revocation_and_confirmation_of_the_same_values_differ() -> None:
     ],
 )
 def test_value_outside_its_type_is_refused(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(TypedDataError) as refusal:
+    with pytest.raises(MalformedError) as refusal:
         access_request(**changes)
     assert str(refusal.value) == message
 
 
 def test_freeze_needs_a_boolean() -> None:
-    with pytest.raises(TypedDataError, match=r"Freeze\.frozen: needs true or false, got int"):
+    with pytest.raises(MalformedError, match=r"Freeze\.frozen: needs true or false, got int"):
         Freeze(subject=bytes(32), frozen=1, nonce=bytes(32), deadline=1)  # type: ignore[arg-type]
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:
-    with pytest.raises(TypedDataError, match="text: is not Unicode text"):
+    with pytest.raises(MalformedError, match="text: is not Unicode text"):
         typed_data.ConfidentialityAgreement(
             consumer=bytes(20), application=bytes(32), text="\ud800", nonce=bytes(32), deadline=1
         )
 
 
 def test_domain_outside_its_types_is_refused() -> None:
-    with pytest.raises(TypedDataError, match=r"Domain\.chainId: is outside"):
+    with pytest.raises(MalformedError, match=r"Domain\.chainId: is outside"):
         Domain(chain_id=-1, verifying_contract=bytes(20))
-    with pytest.raises(TypedDataError, match=r"Domain\.verifyingContract: needs 20 bytes, has 21"):
+    with pytest.raises(MalformedError, match=r"Domain\.verifyingContract: needs 20 bytes, has 21"):
         Domain(chain_id=1, verifying_contract=bytes(21))
 
 
@@ -217,16 +217,16 @@ BAD_OBJECTS: list[tuple[dict[str, object], str]] = [
 @pytest.mark.parametrize(("changes", "message"), BAD_OBJECTS)
 def test_bad_member_in_json_is_refused(changes: dict[str, object], message: str) -> None:
     value = {**typed_data.record_to_object(access_request()), **changes}
-    with pytest.raises(TypedDataError, match=message):
+    with pytest.raises(MalformedError, match=message):
         typed_data.record_from_object(AccessRequest, value)
 
 
 def test_missing_member_and_other_shapes_are_refused() -> None:
     value: dict[str, object] = dict(typed_data.record_to_object(access_request()))
     del value["item"]
-    with pytest.raises(TypedDataError, match="AccessRequest: missing item"):
+    with pytest.raises(MalformedError, match="AccessRequest: missing item"):
         typed_data.record_from_object(AccessRequest, value)
-    with pytest.raises(TypedDataError, match="needs a JSON object, got list"):
+    with pytest.raises(MalformedError, match="needs a JSON object, got list"):
         typed_data.record_from_object(AccessRequest, [])
 
 

@@ -3,19 +3,13 @@
 from enum import IntEnum
 from typing import Final
 
-from ledger.chain import FinalityError
 from ledger.deployment import (
-    CodeChangedError,
-    CodeMissingError,
     DeploymentError,
-    OtherGenesisError,
-    WrongChainError,
+    WrongNodeError,
 )
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, SettingError
 from ledger.evidence import EvidenceCheckError, NoEvidenceError
-from ledger.fees import FeeError
-from ledger.node import DataInUseError as NodeInUseError
-from ledger.node import PortInUseError as NodePortInUseError
+from ledger.node import NodeError
 from ledger.plain_text import PlainTextError
 from ledger.replay import TrailError
 from ledger.rpc import RpcError
@@ -75,10 +69,7 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (NoEvidenceError, ExitCode.NOT_FOUND),
     (NoSuchEntryError, ExitCode.NOT_FOUND),
     (NotVoidableError, ExitCode.REFUSED),
-    (WrongChainError, ExitCode.NOT_VERIFIED),
-    (OtherGenesisError, ExitCode.NOT_VERIFIED),
-    (CodeMissingError, ExitCode.NOT_VERIFIED),
-    (CodeChangedError, ExitCode.NOT_VERIFIED),
+    (WrongNodeError, ExitCode.NOT_VERIFIED),
     (client.NotFoundError, ExitCode.NOT_FOUND),
     (client.ErasedError, ExitCode.NOT_FOUND),
     (client.AnotherUseError, ExitCode.REFUSED),
@@ -101,16 +92,13 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (KeystoreError, ExitCode.NO_KEY),
     (PasswordError, ExitCode.NO_KEY),
     (InUseError, ExitCode.IN_USE),
-    (NodePortInUseError, ExitCode.IN_USE),
-    (NodeInUseError, ExitCode.IN_USE),
     (DeploymentError, ExitCode.BAD_INPUT),
     (QualityError, ExitCode.BAD_INPUT),
     (SourceError, ExitCode.BAD_INPUT),
     (AuthorityError, ExitCode.BAD_INPUT),
     (ProposalError, ExitCode.BAD_INPUT),
     (InputError, ExitCode.BAD_INPUT),
-    (FeeError, ExitCode.BAD_INPUT),
-    (FinalityError, ExitCode.BAD_INPUT),
+    (SettingError, ExitCode.BAD_INPUT),
     (PlainTextError, ExitCode.BAD_INPUT),
     (StatementError, ExitCode.BAD_INPUT),
     (WalletError, ExitCode.FAILED),
@@ -120,6 +108,8 @@ _CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
 
 def exit_code(error: Exception) -> ExitCode:
     """Return the code with which a command that failed ends."""
+    if isinstance(error, NodeError) and error.kind:
+        return ExitCode.IN_USE
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code

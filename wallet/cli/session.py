@@ -135,7 +135,7 @@ class Session:
 
         Raises:
             DeploymentError: the node has another chain or other contracts.
-            FinalityError, FeeError: an option names none.
+            SettingError: an option names none.
         """
         node = self.addresses.node
         if node:

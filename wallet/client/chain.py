@@ -9,7 +9,7 @@ from ledger.events import Event, Log
 from ledger.events.decoding import EventDecoder
 from ledger.events.plans import PLANS, Plan
 from ledger.log_reader import LogReader
-from ledger.rpc import MalformedAnswerError
+from ledger.rpc import RpcError
 from wallet.client.errors import NodeError, NodeRefusedError
 from wallet.client.steps import look
 from wallet.client.transactions import Ledger
@@ -73,7 +73,7 @@ async def timed(logs: tuple[Log, ...]) -> tuple[Log, ...]:
         for call in log_reader.times_wanted(logs):
             blocks += [(await look(call))]
         return log_reader.timed(logs, blocks)
-    except MalformedAnswerError as error:
+    except RpcError as error:
         raise NodeError(str(error)) from error
 
 

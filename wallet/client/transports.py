@@ -14,9 +14,8 @@ import msgspec
 
 from ledger.errors import LedgerError
 from ledger.http_signatures import body_digest, target_of
-from ledger.log_reader import LESS_MAY_DO
 from ledger.reverts import RevertError, revert_in
-from ledger.rpc import AsyncRpc, CallError, Rpc
+from ledger.rpc import AsyncRpc, CallError, Rpc, RpcError
 from wallet.client.calls import Answer, Credential, Effect, HttpCall, Service, problem_in
 from wallet.client.errors import (
     ClientError,
@@ -232,8 +231,8 @@ def _asked(node: NodeT | None) -> Iterator[NodeT]:
             raise NodeRefusedError(str(error)) from error
         arguments = ", ".join(map(str, refused.revert.arguments))
         raise RefusedError(refused.revert.name, arguments) from error
-    except LESS_MAY_DO as error:
-        raise NodeRefusedError(str(error)) from error
+    except RpcError as error:
+        raise (NodeRefusedError if error.less_may_do else NodeError)(str(error)) from error
     except LedgerError as error:
         raise NodeError(str(error)) from error
 

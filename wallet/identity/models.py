@@ -143,7 +143,7 @@ class RenewalBody(_Body):
     link_signature: Annotated[bytes, _hex("^0x[0-9a-f]{130}$")]
 
     def signed(self) -> SignedLink:
-        """Return the link that is shown; raises `TypedDataError` if it has not the form of one."""
+        """Return the link that is shown; raises `MalformedError` if it has not the form of one."""
         return SignedLink(record_from_object(SubjectLink, self.link), self.link_signature)
 
 

@@ -10,7 +10,6 @@ from typing import Final, Self, TypeVar
 from ledger.deployment import Deployment
 from ledger.errors import LedgerError
 from ledger.node import Node, NodeError, NodeSettings
-from ledger.node import PortInUseError as NodePortInUseError
 from ledger.rpc import Call, Rpc
 from wallet.passwords import Password
 from wallet.supervisor.errors import InUseError, SupervisorError
@@ -210,10 +209,9 @@ class Supervisor:
             with signals_held():
                 node.start()
                 self._node = node
-        except NodePortInUseError as error:
-            raise InUseError(f"node: {error}") from error
         except NodeError as error:
-            raise SupervisorError(f"node: {error}") from error
+            kind = InUseError if error.kind == "port in use" else SupervisorError
+            raise kind(f"node: {error}") from error
         return node
 
     def _revive(self, name: str, death: str, start: Callable[[], None], stop: Event) -> None:

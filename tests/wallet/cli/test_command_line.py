@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from ledger.errors import MalformedError
 from ledger.exchange import RecordedAccess, Refusal
-from ledger.rpc import NodeUnreachableError
+from ledger.rpc import RpcError
 from scripts.city.corrupt import Defect, corrupt
 from scripts.city.manifest import read_manifest
 from scripts.city.write import Size, write_city
@@ -115,7 +115,7 @@ ACCESS = RecordedAccess(bytes(32), 7, 16, 1, bytes(32), 1, bytes(32), 0)
         (UnknownNameError("x"), ExitCode.NOT_FOUND),
         (UnreachableError("x"), ExitCode.TRY_AGAIN),
         (NodeError("x"), ExitCode.TRY_AGAIN),
-        (NodeUnreachableError("x"), ExitCode.TRY_AGAIN),
+        (RpcError("x"), ExitCode.TRY_AGAIN),
         (MissingKeyError("x"), ExitCode.NO_KEY),
         (WrongPasswordError("x"), ExitCode.NO_KEY),
         (PasswordError("x"), ExitCode.NO_KEY),
