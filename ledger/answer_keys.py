@@ -75,6 +75,6 @@ def _word(chain_id: int, access_log: bytes, consumer: bytes, key: bytes) -> int:
 
 @lru_cache(_KEYS_REMEMBERED)
 def _usable(key: bytes) -> EncryptionKey:
-    found = EncryptionKey(key)
-    found.seal(b"", Purpose.ANSWER)  # a point of low order shows only when it is used
-    return found
+    usable = EncryptionKey(key)
+    usable.seal(b"", Purpose.ANSWER)  # a point of low order shows only when it is used
+    return usable

@@ -122,10 +122,10 @@ def verify_session_text(text: str, asker: Asker, now: int) -> bytes:
 
 
 def _end(form: re.Pattern[str], text: str) -> tuple[str, Span]:
-    found = form.search(text)
-    if found is None:
+    match = form.search(text)
+    if match is None:
         raise ChallengeError("the text does not end with a nonce and times")
-    return found["nonce"], Span(_seconds(found["issued"]), _seconds(found["expires"]))
+    return match["nonce"], Span(_seconds(match["issued"]), _seconds(match["expires"]))
 
 
 def _verify_same(text: str, expected: str) -> None:

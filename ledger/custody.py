@@ -184,18 +184,18 @@ def assemble_seeds(sharing: Sharing, holder: int, epoch: int, seeds: Iterable[Se
         CustodyError: A seed is missing, of another epoch, of a subset that the holder is not
             in, or differs from another one of the same subset.
     """
-    found: dict[Subset, bytes] = {}
+    secrets: dict[Subset, bytes] = {}
     for seed in seeds:
         if seed.epoch != epoch:
             raise CustodyError(f"a seed of epoch {seed.epoch} among those of epoch {epoch}")
-        if found.setdefault(seed.subset, seed.secret) != seed.secret:
+        if secrets.setdefault(seed.subset, seed.secret) != seed.secret:
             raise CustodyError(f"two different seeds of subset {seed.subset}")
     for subset in sharing.subsets_of(holder):
-        if subset not in found:
+        if subset not in secrets:
             raise _missing(subset)
-    if len(found) > len(sharing.subsets_of(holder)):
+    if len(secrets) > len(sharing.subsets_of(holder)):
         raise CustodyError(f"a seed of a subset that keyholder {holder} is not in")
-    shares = (Share(subset, found[subset]) for subset in sharing.subsets_of(holder))
+    shares = (Share(subset, secrets[subset]) for subset in sharing.subsets_of(holder))
     return HolderSeeds(holder, epoch, tuple(shares))
 
 
@@ -217,8 +217,8 @@ def derive_parts(
     """
     messages = _part_messages(subkeys.dataset, schema, number, salt, indices)
     shares = [
-        Share(one.subset, b"".join([hmac(one.secret, each, "sha256") for each in messages]))
-        for one in subkeys.subkeys
+        Share(share.subset, b"".join([hmac(share.secret, each, "sha256") for each in messages]))
+        for share in subkeys.subkeys
     ]
     return HolderParts(subkeys.holder, subkeys.epoch, number, salt, indices, tuple(shares))
 
@@ -230,9 +230,9 @@ def combine_subkeys(sharing: Sharing, handed: Sequence[HolderSubkeys]) -> Datase
         CustodyError: Too few holders, two that disagree, or subkeys that are not for one
             dataset and epoch, or not exactly those of a holder's subsets.
     """
-    if len({(one.epoch, one.dataset) for one in handed}) > 1:
+    if len({(keys.epoch, keys.dataset) for keys in handed}) > 1:
         raise CustodyError("the subkeys are not all for the same dataset and epoch")
-    shares = _agreed(sharing, [(one.holder, one.subkeys) for one in handed], SIZE)
+    shares = _agreed(sharing, [(keys.holder, keys.subkeys) for keys in handed], SIZE)
     return DatasetKeys(handed[0].epoch, handed[0].dataset, shares)
 
 
@@ -243,10 +243,10 @@ def combine_parts(sharing: Sharing, handed: Sequence[HolderParts]) -> RecordKeys
         CustodyError: Too few holders, two that disagree, or parts that are not for the same
             fields of the same record, or not exactly those of a holder's subsets.
     """
-    if len({(one.epoch, one.number, one.salt, one.indices) for one in handed}) > 1:
+    if len({(part.epoch, part.number, part.salt, part.indices) for part in handed}) > 1:
         raise CustodyError("the parts are not all for the same fields of the same record")
     size = SIZE * len(handed[0].indices) if handed else 0
-    parts = _agreed(sharing, [(one.holder, one.shares) for one in handed], size)
+    parts = _agreed(sharing, [(part.holder, part.shares) for part in handed], size)
     first, prks = handed[0], _xor(parts, size)
     fields = [
         FieldKey(index, *_expand(prks[place * SIZE : (place + 1) * SIZE]))
@@ -329,22 +329,22 @@ def _agreed(
     sharing: Sharing, handed: Sequence[tuple[int, tuple[Share, ...]]], size: int
 ) -> tuple[bytes, ...]:
     """Return each subset's secret, in order, after comparing what its holders handed over."""
-    found: dict[Subset, tuple[int, bytes]] = {}
+    agreed: dict[Subset, tuple[int, bytes]] = {}
     for holder, shares in handed:
         if tuple(share.subset for share in shares) != sharing.subsets_of(holder):
             raise CustodyError(f"not exactly the shares of keyholder {holder}'s subsets")
         for share in shares:
             if len(share.secret) != size:
                 raise CustodyError(f"a share of keyholder {holder} does not have {size} bytes")
-            other, secret = found.setdefault(share.subset, (holder, share.secret))
+            other, secret = agreed.setdefault(share.subset, (holder, share.secret))
             if secret != share.secret:
                 raise CustodyError(
                     f"keyholders {other} and {holder} disagree about the share of subset {_named(share.subset)}"
                 )
     for subset in sharing.subsets:
-        if subset not in found:
+        if subset not in agreed:
             raise _missing(subset)
-    return tuple(found[subset][1] for subset in sharing.subsets)
+    return tuple(agreed[subset][1] for subset in sharing.subsets)
 
 
 def _missing(subset: Subset) -> CustodyError:

@@ -23,7 +23,7 @@ _UNENCODABLE: Final = "quancheng.escape"
 
 def escape_text(text: str, encoding: str = "utf-8") -> str:
     r"""Return a text on one line in which everything that is not plain, or not in `encoding`, stands as `\u{NUMBER}`."""
-    return _fit(FOREIGN.sub(lambda found: _escape(found[0]), text), encoding)
+    return _fit(FOREIGN.sub(lambda match: _escape(match[0]), text), encoding)
 
 
 def escape_surrogates(text: str) -> str:
@@ -44,8 +44,8 @@ def escape_cell(text: str) -> str:
 def escape_json(document: str, encoding: str = "utf-8") -> str:
     """Return a JSON document that says the same and is plain; it may be on several lines."""
 
-    def escape(found: re.Match[str]) -> str:
-        return _json_escape(found[0])
+    def escape(match: re.Match[str]) -> str:
+        return _json_escape(match[0])
 
     lines = (FOREIGN.sub(escape, line) for line in document.split("\n"))
     text = "\n".join(lines)

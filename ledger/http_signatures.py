@@ -347,19 +347,19 @@ def received_headers(pairs: Iterable[tuple[str, str]]) -> SignatureHeaders:
         HttpSignatureError: Signature-Input or Signature is missing, or one of the three, or
             Host, is there twice.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, value in pairs:
         key = name.lower()
         if key not in _ONCE:
             continue
-        if key in found:
+        if key in values:
             raise HttpSignatureError(f"{key} is given more than once")
-        found[key] = value.strip(" \t")
+        values[key] = value.strip(" \t")
     try:
-        signature_input, signature = found["signature-input"], found["signature"]
+        signature_input, signature = values["signature-input"], values["signature"]
     except KeyError as error:
         raise HttpSignatureError(f"the request has no {error.args[0]}") from error
-    return SignatureHeaders(signature_input, signature, found.get("content-digest"))
+    return SignatureHeaders(signature_input, signature, values.get("content-digest"))
 
 
 def format_parameters(

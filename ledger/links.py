@@ -55,7 +55,11 @@ def link_bounds(state: State, subject: bytes) -> LinkBounds:
     if known is None:
         return LinkBounds((), links_from=0)
     may = (known.registrar, state.successors.get(known.registrar, known.registrar))
-    active = [one for one in may if has_role(state.parties.get(one), Roles.IDENTITY_AUTHORITY)]
+    active = [
+        authority
+        for authority in may
+        if has_role(state.parties.get(authority), Roles.IDENTITY_AUTHORITY)
+    ]
     return LinkBounds(active, known.links_from)
 
 

@@ -246,10 +246,10 @@ def _fold(leaves: Sequence[bytes], proof: RangeProof) -> bytes:
 
 
 def _next(hashes: Iterator[bytes]) -> bytes:
-    found = next(hashes, None)
-    if found is None:
+    node = next(hashes, None)
+    if node is None:
         raise LedgerError("the proof has fewer hashes than the tree needs")
-    return found
+    return node
 
 
 def _widths(size: int) -> Iterator[int]:

@@ -39,8 +39,10 @@ def upgrade(connection: Connection, scripts: Path, make: Callable[[Connection], 
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return found
+    revision: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar()
+    return revision
 
 
 def _apply(connection: Connection, scripts: Path, *, is_made: bool) -> None:

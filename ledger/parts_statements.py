@@ -66,7 +66,7 @@ class PartsStatement(msgspec.Struct, frozen=True, array_like=True):
             label("parts-statement")
             + self.request
             + u32(len(self.epochs))
-            + b"".join([_packed_epoch(one) for one in self.epochs])
+            + b"".join([_packed_epoch(epoch) for epoch in self.epochs])
         )
 
 
@@ -91,7 +91,7 @@ class StatedRequest(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, request: AccessRequest) -> Self:
-        fields, nonce = (one.to_bytes(SIZE, "big") for one in (request.fields, request.nonce))
+        fields, nonce = (number.to_bytes(SIZE, "big") for number in (request.fields, request.nonce))
         return cls(request.consumer, request.basis, request.item, fields, nonce, request.deadline)
 
     def request(self) -> AccessRequest:
@@ -169,11 +169,11 @@ def verify_signer(signed: bytes, holder: bytes, domain: Domain) -> None:
         raise LedgerError(f"{to_hex(holder)} did not sign the statement's root")
 
 
-def verify_statement(one: SignedStatement, domain: Domain) -> None:
+def verify_statement(stated: SignedStatement, domain: Domain) -> None:
     """Check that a keyholder signed a statement. Raises as `verify_signer`, also if it is not below the root."""
-    _, head, proof = _parsed(one.signed)
-    verify_inclusion(one.statement.leaf(), proof, head)
-    verify_signer(one.signed, one.holder, domain)
+    _, head, proof = _parsed(stated.signed)
+    verify_inclusion(stated.statement.leaf(), proof, head)
+    verify_signer(stated.signed, stated.holder, domain)
 
 
 def verify_wrong_parts(
@@ -189,18 +189,18 @@ def verify_wrong_parts(
             its keyholder's.
         MalformedError: `signed` of a statement does not have its form.
     """
-    told = {one.holder: one.statement for one in wrong.statements}
-    if wrong.holder not in told:
+    statements = {signed.holder: signed.statement for signed in wrong.statements}
+    if wrong.holder not in statements:
         raise LedgerError("there is no statement of the one whose parts are said to be wrong")
     known = tuple(rosters)
-    if not told.keys() <= {member for roster in known for member in roster.members}:
+    if not statements.keys() <= {member for roster in known for member in roster.members}:
         raise LedgerError("a statement of somebody who is in no roster")
     request = wrong.request.request()
-    if {one.request for one in told.values()} != {digest(request, domain)}:
+    if {signed.request for signed in statements.values()} != {digest(request, domain)}:
         raise LedgerError("the statements are about another request")
-    for one in wrong.statements:
-        verify_statement(one, domain)
-    if not any(_is_wrong(wrong.holder, told, roster) for roster in known):
+    for signed in wrong.statements:
+        verify_statement(signed, domain)
+    if not any(_is_wrong(wrong.holder, statements, roster) for roster in known):
         raise LedgerError(f"{to_hex(wrong.holder)} does not disagree with more than may be wrong")
     return request
 
@@ -215,31 +215,36 @@ def decode_wrong_parts(data: bytes) -> WrongParts:
     if data[:1] != bytes((FORMAT,)) or len(data) > MOST_PROOF:
         raise MalformedError(f"not in format version {FORMAT}, or beyond {MOST_PROOF} bytes")
     try:
-        found = msgspec.msgpack.decode(data[1:], type=WrongParts)
+        wrong = msgspec.msgpack.decode(data[1:], type=WrongParts)
     except UNREADABLE as error:
         raise MalformedError(f"it does not show wrong parts: {error}") from error
-    if len({one.holder for one in found.statements}) != len(found.statements):
+    if len({signed.holder for signed in wrong.statements}) != len(wrong.statements):
         raise MalformedError("two statements of one keyholder")
-    return found
+    return wrong
 
 
-def _is_wrong(accused: bytes, told: dict[bytes, PartsStatement], roster: Roster) -> bool:
+def _is_wrong(accused: bytes, statements: dict[bytes, PartsStatement], roster: Roster) -> bool:
     """Whether a member does not speak of just its seeds, or disagrees with more members than may lie."""
     if accused not in roster.members:
         return False
-    stated = [one for one in told[accused].epochs if one.roster == roster.digest()]
+
+    def of_roster(member: bytes) -> list[EpochParts]:
+        epochs = statements[member].epochs
+        return [epoch for epoch in epochs if epoch.roster == roster.digest()]
+
+    stated = of_roster(accused)
     if not stated:
         return False  # an honest one may have other members in a trial, or in an older deployment
     own, subsets = _own(stated, roster, accused), roster.sharing.subsets_of
     if own is None:
         return True
     others = 0
-    for member in set(roster.members) & told.keys() - {accused}:
-        said = [one for one in told[member].epochs if one.roster == roster.digest()]
+    for member in set(roster.members) & statements.keys() - {accused}:
+        said = of_roster(member)
         theirs = _own(said, roster, member)
         if theirs is not None and said[0].about == stated[0].about:
             number = roster.number_of(member)
-            shared = [one for one in subsets(roster.number_of(accused)) if number in one]
+            shared = [subset for subset in subsets(roster.number_of(accused)) if number in subset]
             others += any(own[subset] != theirs[subset] for subset in shared)
     return others > most_lies(roster)
 
@@ -247,19 +252,19 @@ def _is_wrong(accused: bytes, told: dict[bytes, PartsStatement], roster: Roster)
 def _own(stated: Sequence[EpochParts], roster: Roster, member: bytes) -> dict[Subset, bytes] | None:
     """Return the hashes of a member's seeds; None unless it says its own number, and hashes of just its subsets."""
     number = roster.number_of(member)
-    if [one.holder for one in stated] != [number]:
+    if [entry.holder for entry in stated] != [number]:
         return None
     hashes = stated[0].hashes
-    if tuple([one.subset for one in hashes]) != roster.sharing.subsets_of(number):
+    if tuple([entry.subset for entry in hashes]) != roster.sharing.subsets_of(number):
         return None
-    return {one.subset: one.hash for one in hashes}
+    return {entry.subset: entry.hash for entry in hashes}
 
 
 def _stated(
     request: bytes, roster: bytes, holder: int, records: Sequence[HolderParts]
 ) -> EpochParts:
-    ordered = sorted(records, key=lambda one: (one.number, one.salt, one.indices))
-    about = sha256(label("parts-about") + b"".join([_about(one) for one in ordered])).digest()
+    ordered = sorted(records, key=lambda record: (record.number, record.salt, record.indices))
+    about = sha256(label("parts-about") + b"".join([_about(record) for record in ordered])).digest()
     made: dict[Subset, list[bytes]] = {}
     for parts in ordered:
         for share in parts.shares:
@@ -276,9 +281,9 @@ def _about(parts: HolderParts) -> bytes:
     return u64(parts.number) + prefixed(parts.salt) + _packed(parts.indices)
 
 
-def _packed_epoch(one: EpochParts) -> bytes:
-    hashes = [_packed(each.subset) + each.hash for each in one.hashes]
-    head = one.roster + u32(one.holder) + one.about
+def _packed_epoch(epoch: EpochParts) -> bytes:
+    hashes = [_packed(each.subset) + each.hash for each in epoch.hashes]
+    head = epoch.roster + u32(epoch.holder) + epoch.about
     return head + u32(len(hashes)) + b"".join(hashes)
 
 

@@ -128,7 +128,7 @@ def verify_document(what: str, text: str) -> str:
 
 
 def _check(what: str, text: str, refused: re.Pattern[str]) -> None:
-    found = refused.search(text)
-    if found:
-        named = f"U+{ord(found[0][0]):04X}"
-        raise PlainTextError(f"{what} has {named}, at character {found.start() + 1}")
+    match = refused.search(text)
+    if match:
+        named = f"U+{ord(match[0][0]):04X}"
+        raise PlainTextError(f"{what} has {named}, at character {match.start() + 1}")

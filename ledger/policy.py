@@ -61,58 +61,60 @@ def decide(state: State, request: Request, timestamp: int) -> Outcome:
     return _decide_dataset(state.datasets.get(request.basis), request, timestamp)
 
 
-def _decide_authorization(found: Authorization, request: Request, timestamp: int) -> Outcome:
+def _decide_authorization(
+    authorization: Authorization, request: Request, timestamp: int
+) -> Outcome:
     """Personal data: the person's consent, and the agreement behind it."""
-    terms = found.terms
+    terms = authorization.terms
     outcome = _decide_parties(terms.agreement, request.consumer, timestamp)
     if outcome:
         return outcome
     if terms.round != terms.agreement.round:
         return Outcome.AGREEMENT_INACTIVE
-    if timestamp < found.not_before:
+    if timestamp < authorization.not_before:
         return Outcome.NOT_YET_VALID
-    if timestamp >= found.expires_at:
+    if timestamp >= authorization.expires_at:
         return Outcome.EXPIRED
-    if found.revoked:
+    if authorization.revoked:
         return Outcome.REVOKED
-    if is_halted(found):
+    if is_halted(authorization):
         return Outcome.FROZEN
     # An authorization for one record covers nothing else, so asking for all is asking for that one.
-    if found.item != ZERO_WORD and request.item not in (ZERO_WORD, found.item):
+    if authorization.item != ZERO_WORD and request.item not in (ZERO_WORD, authorization.item):
         return Outcome.ITEM_EXCEEDED
     if request.fields & ~(terms.fields & terms.agreement.fields):
         return Outcome.FIELDS_EXCEEDED
-    if found.last_use and timestamp < found.last_use + found.min_interval:
+    if authorization.last_use and timestamp < authorization.last_use + authorization.min_interval:
         return Outcome.TOO_SOON
-    return Outcome.ALLOWED if found.uses_left else Outcome.USES_EXHAUSTED
+    return Outcome.ALLOWED if authorization.uses_left else Outcome.USES_EXHAUSTED
 
 
-def _decide_agreement(found: Agreement, request: Request, timestamp: int) -> Outcome:
+def _decide_agreement(agreement: Agreement, request: Request, timestamp: int) -> Outcome:
     """Conditional data that is not personal: the agreement itself."""
-    if found.dataset.personal:
+    if agreement.dataset.personal:
         return Outcome.UNKNOWN_BASIS
-    outcome = _decide_parties(found, request.consumer, timestamp)
-    return outcome or _within(request.fields, found.fields)
+    outcome = _decide_parties(agreement, request.consumer, timestamp)
+    return outcome or _within(request.fields, agreement.fields)
 
 
-def _decide_parties(found: Agreement, consumer: bytes, timestamp: int) -> Outcome:
+def _decide_parties(agreement: Agreement, consumer: bytes, timestamp: int) -> Outcome:
     """Steps 5 to 7: whose agreement it is, whether the dataset is shared, whether it counts."""
-    if found.consumer != consumer:
+    if agreement.consumer != consumer:
         return Outcome.CONSUMER_MISMATCH
-    if not is_shared(found.dataset, timestamp):
+    if not is_shared(agreement.dataset, timestamp):
         return Outcome.DATASET_INACTIVE
-    return Outcome.ALLOWED if is_agreed(found, timestamp) else Outcome.AGREEMENT_INACTIVE
+    return Outcome.ALLOWED if is_agreed(agreement, timestamp) else Outcome.AGREEMENT_INACTIVE
 
 
-def _decide_order(state: State, found: Order, request: Request, timestamp: int) -> Outcome:
+def _decide_order(state: State, order: Order, request: Request, timestamp: int) -> Outcome:
     """An emergency order opens its dataset, as far as its purpose may: to everybody, or to those with an agreement."""
-    dataset = state.datasets[found.dataset]
-    closed = found.sharing == Class.NOT_SHARED or is_closed_by_order(dataset, timestamp)
-    if dataset.withdrawn or closed or not is_in_force(found, timestamp):
+    dataset = state.datasets[order.dataset]
+    closed = order.sharing == Class.NOT_SHARED or is_closed_by_order(dataset, timestamp)
+    if dataset.withdrawn or closed or not is_in_force(order, timestamp):
         return Outcome.DATASET_INACTIVE
-    fields = order_fields(state, found)
-    if found.sharing == Class.CONDITIONAL:
-        id_ = agreement_id(request.consumer, found.dataset, found.purpose)
+    fields = order_fields(state, order)
+    if order.sharing == Class.CONDITIONAL:
+        id_ = agreement_id(request.consumer, order.dataset, order.purpose)
         agreement = state.agreements.get(id_)
         if agreement is None or not is_agreed(agreement, timestamp):
             return Outcome.AGREEMENT_INACTIVE
@@ -120,13 +122,13 @@ def _decide_order(state: State, found: Order, request: Request, timestamp: int) 
     return _within(request.fields, fields)
 
 
-def _decide_dataset(found: Dataset | None, request: Request, timestamp: int) -> Outcome:
+def _decide_dataset(dataset: Dataset | None, request: Request, timestamp: int) -> Outcome:
     """Unconditional data: the dataset itself."""
-    if found is None or found.sharing == Class.CONDITIONAL:
+    if dataset is None or dataset.sharing == Class.CONDITIONAL:
         return Outcome.UNKNOWN_BASIS
-    if not is_shared(found, timestamp):
+    if not is_shared(dataset, timestamp):
         return Outcome.DATASET_INACTIVE
-    return _within(request.fields, all_fields(found))
+    return _within(request.fields, all_fields(dataset))
 
 
 def _within(fields: int, bound: int) -> Outcome:
@@ -297,12 +299,12 @@ def may_lift(subject: Subject, signer_hash: bytes, timestamp: int) -> bool:
 
 def require_within_purpose(state: State, purpose: bytes, dataset: bytes, fields: int) -> None:
     """Check that fields of a dataset can be asked for under a purpose; else `OutOfBoundsError`."""
-    found = state.purposes.get(purpose)
-    if found is None or not found.active:
+    bounds = state.purposes.get(purpose)
+    if bounds is None or not bounds.active:
         raise OutOfBoundsError("the purpose is unknown or retired")
     if not fields:
         raise OutOfBoundsError("no field is asked for")
-    if fields & ~found.fields.get(dataset, 0):
+    if fields & ~bounds.fields.get(dataset, 0):
         raise OutOfBoundsError("a field is outside of what the purpose may use of the dataset")
 
 

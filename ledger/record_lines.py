@@ -61,8 +61,8 @@ def decode_line(line: bytes) -> EncryptedRecord | WithdrawnRecord:
     """
     # No string in a record's line can hold this word, so it decides which of the two it must be.
     if b'"withdrawn"' in line:
-        found = _parse(_withdrawn_lines, line)
-        return WithdrawnRecord(_hash("owner", found.owner), found.number)
+        withdrawn = _parse(_withdrawn_lines, line)
+        return WithdrawnRecord(_hash("owner", withdrawn.owner), withdrawn.number)
     record = decode_excerpt(line)
     if None in record.ciphertexts:
         raise MalformedError("a field is null")
@@ -71,10 +71,10 @@ def decode_line(line: bytes) -> EncryptedRecord | WithdrawnRecord:
 
 def decode_excerpt(line: bytes) -> EncryptedRecord:
     """Read one record as a consumer gets it, where fields that were not granted are null. Raises as `decode_line`."""
-    found = _parse(_lines, line)
-    leaves = tuple([_hash(f"leaves[{at}]", leaf) for at, leaf in enumerate(found.leaves)])
-    owner, salt = _hash("owner", found.owner), _hash("salt", found.salt)
-    return EncryptedRecord(owner, found.number, found.epoch, salt, found.fields, leaves)
+    record = _parse(_lines, line)
+    leaves = tuple([_hash(f"leaves[{at}]", leaf) for at, leaf in enumerate(record.leaves)])
+    owner, salt = _hash("owner", record.owner), _hash("salt", record.salt)
+    return EncryptedRecord(owner, record.number, record.epoch, salt, record.fields, leaves)
 
 
 def decode_lines(lines: Iterable[bytes]) -> Iterator[EncryptedRecord | WithdrawnRecord]:
@@ -99,9 +99,9 @@ def _parse(decoder: "msgspec.json.Decoder[_Found]", line: bytes) -> _Found:
 def _hash(name: str, text: str) -> bytes:
     """Read 32 bytes from their one text form: 0x and 64 lowercase digits."""
     try:
-        found = bytes.fromhex(text[2:])
+        data = bytes.fromhex(text[2:])
     except ValueError:
-        found = b""
-    if len(found) != SIZE or to_hex(found) != text:
+        data = b""
+    if len(data) != SIZE or to_hex(data) != text:
         raise MalformedError(f"{name} is not 0x and {2 * SIZE} lowercase hexadecimal digits")
-    return found
+    return data

@@ -98,8 +98,8 @@ class EncryptedRecord(msgspec.Struct, frozen=True, gc=False):
         All leaves stay: they prove the granted values and tell nothing of the others.
         """
         wanted = frozenset(indices)
-        kept = (each if at in wanted else None for at, each in enumerate(self.ciphertexts))
-        return msgspec.structs.replace(self, ciphertexts=tuple(kept))
+        granted = (each if at in wanted else None for at, each in enumerate(self.ciphertexts))
+        return msgspec.structs.replace(self, ciphertexts=tuple(granted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +189,12 @@ def verify_opened_fields(
         LedgerError: A value, its name, place or salt is not what the field's leaf commits to.
             `MalformedError` if the fields are not increasing, or not the schema's.
     """
-    schema.checked(tuple(one.index for one in opened))
+    schema.checked(tuple(shown.index for shown in opened))
     _check_width(schema, record)
-    for one in opened:
-        leaf = field_leaf(one.salt, schema.encoded[one.index], utf8(one.value))
-        if one.name != schema.names[one.index] or leaf != record.leaves[one.index]:
-            raise LedgerError(f"field {one.index} is not what the record commits to")
+    for shown in opened:
+        leaf = field_leaf(shown.salt, schema.encoded[shown.index], utf8(shown.value))
+        if shown.name != schema.names[shown.index] or leaf != record.leaves[shown.index]:
+            raise LedgerError(f"field {shown.index} is not what the record commits to")
     return record.entry()
 
 

@@ -64,35 +64,35 @@ def find_stop(state: State, use: Request, sequence: int, timestamp: int) -> Stop
     return Stop.BASIS_UNKNOWN if dataset is None else _dataset_stop(dataset, timestamp)
 
 
-def _authorization_stop(found: Authorization, fields: int, timestamp: int) -> Stop | None:
-    if found.revoked:
+def _authorization_stop(authorization: Authorization, fields: int, timestamp: int) -> Stop | None:
+    if authorization.revoked:
         return Stop.AUTHORIZATION_REVOKED
-    if is_halted(found):
+    if is_halted(authorization):
         return Stop.SUBJECT_HALTED
-    if found.terms.round != found.terms.agreement.round:
+    if authorization.terms.round != authorization.terms.agreement.round:
         return Stop.AGREEMENT_WITHDRAWN
-    return _agreement_stop(found.terms.agreement, fields, timestamp)
+    return _agreement_stop(authorization.terms.agreement, fields, timestamp)
 
 
-def _agreement_stop(found: Agreement, fields: int, timestamp: int) -> Stop | None:
-    if not is_shared(found.dataset, timestamp):
+def _agreement_stop(agreement: Agreement, fields: int, timestamp: int) -> Stop | None:
+    if not is_shared(agreement.dataset, timestamp):
         return Stop.DATASET_CLOSED
-    if found.withdrawn:
+    if agreement.withdrawn:
         return Stop.AGREEMENT_WITHDRAWN
-    if found.suspended_until > timestamp:
+    if agreement.suspended_until > timestamp:
         return Stop.AGREEMENT_SUSPENDED
-    return Stop.FIELDS_NARROWED if fields & ~found.fields else None
+    return Stop.FIELDS_NARROWED if fields & ~agreement.fields else None
 
 
-def _order_stop(state: State, found: Order, use: Request, timestamp: int) -> Stop | None:
-    dataset = state.datasets[found.dataset]
+def _order_stop(state: State, order: Order, use: Request, timestamp: int) -> Stop | None:
+    dataset = state.datasets[order.dataset]
     # The order opens what the class closes, so the class does not count here; a later order does.
     if dataset.withdrawn or is_closed_by_order(dataset, timestamp):
         return Stop.DATASET_CLOSED
-    if found.ended:
+    if order.ended:
         return Stop.ORDER_ENDED
-    if found.sharing == Class.CONDITIONAL:
-        agreement = state.agreements.get(agreement_id(use.consumer, found.dataset, found.purpose))
+    if order.sharing == Class.CONDITIONAL:
+        agreement = state.agreements.get(agreement_id(use.consumer, order.dataset, order.purpose))
         if agreement is None or agreement.withdrawn:
             return Stop.AGREEMENT_WITHDRAWN
         if agreement.suspended_until > timestamp:
@@ -101,8 +101,8 @@ def _order_stop(state: State, found: Order, use: Request, timestamp: int) -> Sto
     return None
 
 
-def _dataset_stop(found: Dataset, timestamp: int) -> Stop | None:
-    is_open = found.sharing == Class.UNCONDITIONAL and is_shared(found, timestamp)
+def _dataset_stop(dataset: Dataset, timestamp: int) -> Stop | None:
+    is_open = dataset.sharing == Class.UNCONDITIONAL and is_shared(dataset, timestamp)
     return None if is_open else Stop.DATASET_CLOSED
 
 

@@ -53,7 +53,7 @@ class Roster:
 
 def add_roster(rosters: Iterable[Roster], roster: Roster) -> tuple[Roster, ...]:
     """Return rosters with one more, by epoch; `MalformedError` if there is another one of this epoch."""
-    known = {one.epoch: one for one in rosters}
+    known = {known_roster.epoch: known_roster for known_roster in rosters}
     if known.setdefault(roster.epoch, roster) != roster:
         raise MalformedError(f"epoch {roster.epoch} has another roster")
     return tuple(known[epoch] for epoch in sorted(known))

@@ -193,15 +193,15 @@ class OpeningKey:
 
     def _session(self, wrapped: bytes) -> AESGCM:
         """Return what a session's messages open with; its key is opened once."""
-        found = self._sessions.get(wrapped)
-        if found is None:
+        session = self._sessions.get(wrapped)
+        if session is None:
             if wrapped[:2] != _SINGLE + bytes((self.suite,)):
                 raise InvalidTag
             key = self._single(wrapped, _info(Purpose.SESSION, b""))
-            found = self._sessions[wrapped] = AESGCM(sized("a session's key", key))
+            session = self._sessions[wrapped] = AESGCM(sized("a session's key", key))
             while len(self._sessions) > _SESSIONS_KEPT:
                 self._sessions.popitem(last=False)
-        return found
+        return session
 
 
 def _suite(byte: bytes) -> Suite:

@@ -130,13 +130,13 @@ class _Phrase(msgspec.Struct, frozen=True):
 
 def select_templates(texts: Iterable[tuple[str, str]]) -> Templates:
     """Return a purpose's templates out of all its texts (language, template); `StatementError` as `Templates`."""
-    found: dict[str, list[str]] = {"zh": [], "en": []}
+    by_language: dict[str, list[str]] = {"zh": [], "en": []}
     for language, template in texts:
-        found.get(language, []).append(template)
-    for language, templates in found.items():
+        by_language.get(language, []).append(template)
+    for language, templates in by_language.items():
         if len(templates) != 1:
             raise StatementError(f"needs one text in {language}, has {len(templates)}")
-    return Templates(zh=found["zh"][0], en=found["en"][0])
+    return Templates(zh=by_language["zh"][0], en=by_language["en"][0])
 
 
 def make_statement(templates: Templates, terms: Terms, reference: str) -> Statement:

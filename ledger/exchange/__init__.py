@@ -224,7 +224,9 @@ def encode_proof(proof: PublicationProof) -> bytes:
     hashes = [to_hex(each) for each in proof.hashes]
     if isinstance(proof, RangeProof):
         return encoder.encode(RangeMessage(proof.start, proof.end, proof.size, hashes))
-    entries = [Entry(to_hex(one.owner), one.number, to_hex(one.root)) for one in proof.entries]
+    entries = [
+        Entry(to_hex(entry.owner), entry.number, to_hex(entry.root)) for entry in proof.entries
+    ]
     return encoder.encode(OwnerMessage(proof.start, proof.size, entries, hashes))
 
 
@@ -239,8 +241,8 @@ def proof_of(message: OwnerMessage | RangeMessage) -> PublicationProof:
         if isinstance(message, RangeMessage):
             return RangeProof(message.start, message.end, message.size, hashes)
         entries = [
-            PublicationEntry(from_hex(one.owner, HASH), one.number, from_hex(one.root, HASH))
-            for one in message.entries
+            PublicationEntry(from_hex(entry.owner, HASH), entry.number, from_hex(entry.root, HASH))
+            for entry in message.entries
         ]
     except LedgerError as error:
         raise MalformedError(f"the proof: {error}") from error

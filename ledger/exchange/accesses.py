@@ -93,17 +93,17 @@ def encode_submissions(submissions: Submissions) -> bytes:
     places: dict[bytes, int] = {}
     signed = [
         _Signed(
-            record_to_object(one.request),
-            to_hex(one.signature),
-            places.setdefault(one.key, len(places)),
+            record_to_object(submission.request),
+            to_hex(submission.signature),
+            places.setdefault(submission.key, len(places)),
         )
-        for one in submissions.submissions
+        for submission in submissions.submissions
     ]
     keys = [to_hex(key) for key in places]
     brought = {
-        one.request.basis: _consent_text(one.consent)
-        for one in submissions.submissions
-        if one.consent is not None
+        submission.request.basis: _consent_text(submission.consent)
+        for submission in submissions.submissions
+        if submission.consent is not None
     }
     consents = list(brought.values()) or None
     if not submissions.single and signed:
@@ -137,7 +137,9 @@ def decode_submissions(body: bytes) -> Submissions:
             parse_json(body)  # refuses repeats; the fast decoder takes the last of two equal keys
         known = [from_hex(key) for key in keys]
         brought = dict(map(_consent, consents))
-        return Submissions(tuple([_submission(one, known, brought) for one in signed]), single)
+        return Submissions(
+            tuple([_submission(request, known, brought) for request in signed]), single
+        )
     except LedgerError as error:
         raise MalformedError(str(error)) from error
 
@@ -250,7 +252,7 @@ def encode_release(
             count=head.size,
             records=msgspec.Raw(records),
             proof=msgspec.Raw(proof),
-            keys=[_Keys(to_hex(one.holder), one.sealed, one.signed) for one in keys],
+            keys=[_Keys(to_hex(held.holder), held.sealed, held.signed) for held in keys],
         )
     )
 
@@ -295,7 +297,7 @@ def decode_result(body: bytes) -> AccessResult:
 
 def decode_results(body: bytes) -> tuple[AccessResult, ...]:
     """Read the answer to a list of requests, in their order. Raises as `decode_result`."""
-    return tuple([_checked(one) for one in parse(_results, body).results])
+    return tuple([_checked(result) for result in parse(_results, body).results])
 
 
 def _checked(result: _Result) -> AccessResult:

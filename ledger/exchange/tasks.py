@@ -137,7 +137,7 @@ def decode_tasks(body: bytes) -> tuple[ReleaseTask, ...]:
     if len(tasks) > MOST_ACCESSES:
         raise TooManyAccessesError(len(tasks))
     try:
-        return tuple([_task(one) for one in tasks])
+        return tuple([_task(task) for task in tasks])
     except LedgerError as error:
         raise MalformedError(str(error)) from error
 
@@ -145,8 +145,10 @@ def decode_tasks(body: bytes) -> tuple[ReleaseTask, ...]:
 def encode_answers(answers: Iterable[SealedParts | Refusal]) -> bytes:
     """Write a keyholder's answers, in the order of the tasks."""
     messages = [
-        _Answer(one.sealed, one.signed) if isinstance(one, SealedParts) else _Answer(problem=one)
-        for one in answers
+        _Answer(answer.sealed, answer.signed)
+        if isinstance(answer, SealedParts)
+        else _Answer(problem=answer)
+        for answer in answers
     ]
     return encoder.encode(_Answers(messages))
 
@@ -156,7 +158,7 @@ def decode_answers(body: bytes, count: int) -> tuple[SealedParts | Refusal, ...]
     answers = parse(_answers, body).results
     if len(answers) != count:
         raise MalformedError(f"{len(answers)} answers to {count} tasks")
-    return tuple([_answer(one) for one in answers])
+    return tuple([_answer(answer) for answer in answers])
 
 
 def _task(task: _Task) -> ReleaseTask:

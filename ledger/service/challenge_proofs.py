@@ -64,16 +64,16 @@ class ChallengeProofs:
         Raises:
             ChallengeError: It was not given to this signer here, or is over.
         """
-        found = _NONCE.search(text)
-        if found is None:
+        match = _NONCE.search(text)
+        if match is None:
             raise ChallengeError("this challenge is none of ours")
-        bare = text[: found.start(2)] + "00" * _PROOF_BYTES + text[found.end(2) :]
-        if not hmac.compare_digest(self._proof(bare, signer), found[2]):
+        bare = text[: match.start(2)] + "00" * _PROOF_BYTES + text[match.end(2) :]
+        if not hmac.compare_digest(self._proof(bare, signer), match[2]):
             raise ChallengeError("this challenge was not given to this signer")
-        expires_at = int(found[1][: 2 * _END_BYTES], 16)
+        expires_at = int(match[1][: 2 * _END_BYTES], 16)
         if expires_at <= now:
             raise ChallengeError("this challenge is over")
-        return ProvenChallenge(found[1] + found[2], expires_at)
+        return ProvenChallenge(match[1] + match[2], expires_at)
 
     def _proof(self, bare: str, signer: bytes) -> str:
         mac = hmac.digest(self._key, signer + b"\n" + bare.encode(), "sha256")

@@ -63,7 +63,7 @@ class RateLimit:
             return
         now = self._clock()
         if now >= self._next_full or self._next_full == math.inf:
-            self._full_at = {one: at for one, at in self._full_at.items() if at > now}
+            self._full_at = {party: at for party, at in self._full_at.items() if at > now}
             self._next_full = min(self._full_at.values(), default=math.inf)
         if len(self._full_at) >= _MOST:
             wait = max(math.ceil(self._next_full - now), 1)

@@ -123,6 +123,8 @@ def parse_model(body: bytes, model: type[ModelT]) -> ModelT:
     except JsonError as error:
         raise BodyError(str(error)) from error
     except ValidationError as error:
-        told = error.errors(include_url=False, include_input=False)[:_PROBLEMS_TOLD]
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in told)
+        first = error.errors(include_url=False, include_input=False)[:_PROBLEMS_TOLD]
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in first
+        )
         raise BodyError(problems) from None

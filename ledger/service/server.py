@@ -83,9 +83,9 @@ def serve(
     _settle_collector()
     with listening, suppress(SystemExit):  # uvicorn's, when the app does not start
         server.run(sockets=[listening])
-    found = failure()
-    if found is not None:
-        raise found from found.__cause__
+    cause = failure()
+    if cause is not None:
+        raise cause from cause.__cause__
     return 0 if server.started else _FAILED
 
 
@@ -116,12 +116,12 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {one: signal.signal(one, self.handle_exit) for one in _STOP}
+        before = {number: signal.signal(number, self.handle_exit) for number in _STOP}
         try:
             yield
         finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _protocol(limits: ServerLimits) -> type[HttpToolsProtocol]:

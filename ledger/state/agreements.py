@@ -94,14 +94,14 @@ def agreement_approved(state: State, event: AgreementApproved) -> None:
     ends = event.block.timestamp < event.expires_at <= _LAST_SECOND
     require(ends, event, "ends before it starts, or too late")
     id_ = agreement_id(application.consumer, dataset.id, application.purpose)
-    found = state.agreements.get(id_)
-    number = len(state.agreements) + 1 if found is None else found.number
+    agreement = state.agreements.get(id_)
+    number = len(state.agreements) + 1 if agreement is None else agreement.number
     named = (event.agreement, event.agreement_number)
     require(named == (id_, number), event, f"not agreement {number}")
-    round_ = 0 if found is None else found.round + found.withdrawn
+    round_ = 0 if agreement is None else agreement.round + agreement.withdrawn
     require(event.round == round_, event, f"not round {round_}")
     application.decided = True
-    if found is None:
+    if agreement is None:
         state.agreements[id_] = state.numbered[number] = Agreement(
             id=id_,
             number=number,
@@ -114,8 +114,8 @@ def agreement_approved(state: State, event: AgreementApproved) -> None:
         )
     else:
         # What was granted refers to this object: new terms hold for it too, as on chain.
-        found.application, found.withdrawn, found.round = application, False, round_
-        found.fields, found.expires_at = event.fields, event.expires_at
+        agreement.application, agreement.withdrawn, agreement.round = application, False, round_
+        agreement.fields, agreement.expires_at = event.fields, event.expires_at
 
 
 def confidentiality_signed(state: State, event: ConfidentialitySigned) -> None:
@@ -174,15 +174,15 @@ def suspension_reviewed(state: State, event: SuspensionReviewed) -> None:
 
 
 def _active_purpose(state: State, event: Event, purpose: bytes) -> Purpose:
-    found = state.purposes.get(purpose)
-    if found is None or not found.active:
+    known = state.purposes.get(purpose)
+    if known is None or not known.active:
         raise ImpossibleEventError(event, "the purpose is unknown or retired")
-    return found
+    return known
 
 
 def _undecided(state: State, event: Event, application: bytes) -> Application:
-    found = state.applications.get(application)
-    if found is None or found.decided:
+    known = state.applications.get(application)
+    if known is None or known.decided:
         raise ImpossibleEventError(event, "the application is unknown, or decided already")
-    require_role(state, event, found.dataset.provider, Roles.PROVIDER)
-    return found
+    require_role(state, event, known.dataset.provider, Roles.PROVIDER)
+    return known

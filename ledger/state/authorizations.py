@@ -218,30 +218,33 @@ def confirmed(state: State, event: Confirmed) -> None:
     """Let an authorization of an earlier epoch count again."""
     subject = _known(state, event, event.subject)
     require(not is_subject_halted(subject), event, "the subject is halted")
-    found = _authorization(state, event, event.authorization, event.subject)
-    require(found.epoch != subject.epoch, event, "it counts already")
+    authorization = _authorization(state, event, event.authorization, event.subject)
+    require(authorization.epoch != subject.epoch, event, "it counts already")
     require(event.epoch == subject.epoch, event, f"not epoch {subject.epoch}")
     _require_consent(event, subject, event.signer_hash)
-    found.epoch = event.epoch
+    authorization.epoch = event.epoch
 
 
 def access_voided(state: State, event: AccessVoided) -> None:
     """That the access was this authorization's is not for the state to know."""
     require_role(state, event, event.regulator, Roles.REGULATOR)
-    found = state.authorizations.get(event.authorization)
-    if found is None or found.revoked:
+    authorization = state.authorizations.get(event.authorization)
+    if authorization is None or authorization.revoked:
         raise ImpossibleEventError(event, "the authorization is unknown or revoked")
     void = (event.authorization, event.sequence)
     fresh = 0 < event.sequence <= state.sequence and void not in state.voided
     require(fresh, event, "no such access, or voided before")
-    left = found.uses_left < found.max_uses and found.voids < found.max_uses
+    left = (
+        authorization.uses_left < authorization.max_uses
+        and authorization.voids < authorization.max_uses
+    )
     require(left, event, "there is no use to give back")
-    require(event.last_use <= found.last_use, event, "a later last use")
+    require(event.last_use <= authorization.last_use, event, "a later last use")
     require(event.reason, event, "no reason")
     state.voided.add(void)
-    found.voids += 1
-    found.uses_left += 1
-    found.last_use = event.last_use
+    authorization.voids += 1
+    authorization.uses_left += 1
+    authorization.last_use = event.last_use
 
 
 def _replace_signer(
@@ -264,25 +267,25 @@ def _stops_after(state: State, subject: Subject, guardian_hash: bytes, now: int)
 
 
 def _known(state: State, event: Event, subject: bytes) -> Subject:
-    found = state.subjects.get(subject)
-    if found is None:
+    known = state.subjects.get(subject)
+    if known is None:
         raise ImpossibleEventError(event, "the subject is unknown")
-    return found
+    return known
 
 
 def _open(state: State, event: Event, subject: bytes) -> Subject:
     """Return a subject that is neither closed nor under recovery."""
-    found = _known(state, event, subject)
-    require(not found.recovery_at, event, "a recovery is pending")
-    require(not found.closed, event, "the subject is closed")
-    return found
+    known = _known(state, event, subject)
+    require(not known.recovery_at, event, "a recovery is pending")
+    require(not known.closed, event, "the subject is closed")
+    return known
 
 
 def _recovering(state: State, event: Event, subject: bytes, new_signer: bytes) -> Subject:
-    found = _known(state, event, subject)
-    pending = found.recovery_at and found.pending_signer == new_signer
+    known = _known(state, event, subject)
+    pending = known.recovery_at and known.pending_signer == new_signer
     require(pending, event, "no such recovery is pending")
-    return found
+    return known
 
 
 def _require_consent(event: Event, subject: Subject, signer_hash: bytes) -> None:
@@ -299,11 +302,11 @@ def _require_stopper(state: State, event: Event, subject: Subject, signer_hash: 
 def _authorization(
     state: State, event: Event, authorization: bytes, subject: bytes
 ) -> Authorization:
-    found = state.authorizations.get(authorization)
-    if found is None or found.subject.id != subject:
+    known = state.authorizations.get(authorization)
+    if known is None or known.subject.id != subject:
         raise ImpossibleEventError(event, "the authorization is unknown, or another subject's")
-    require(not found.revoked, event, "revoked before")
-    return found
+    require(not known.revoked, event, "revoked before")
+    return known
 
 
 def _require_shape(event: Event, signer: bytes) -> None:

@@ -168,25 +168,25 @@ def _require_reviewed(event: Event, dataset: Dataset) -> None:
 
 
 def _existing(state: State, event: Event, dataset: bytes) -> Dataset:
-    found = state.datasets.get(dataset)
-    if found is None:
+    known = state.datasets.get(dataset)
+    if known is None:
         raise ImpossibleEventError(event, "the dataset is unknown")
-    return found
+    return known
 
 
 def _kept_up(state: State, event: Event, dataset: bytes) -> Dataset:
     """Return a dataset that its provider may still change."""
-    found = _existing(state, event, dataset)
-    require_role(state, event, found.provider, Roles.PROVIDER)
-    require(not found.withdrawn, event, "the dataset is withdrawn")
-    return found
+    known = _existing(state, event, dataset)
+    require_role(state, event, known.provider, Roles.PROVIDER)
+    require(not known.withdrawn, event, "the dataset is withdrawn")
+    return known
 
 
 def _order(state: State, event: Event, order: bytes, dataset: bytes) -> Order:
-    found = state.orders.get(order)
-    if found is None or found.dataset != dataset:
+    known = state.orders.get(order)
+    if known is None or known.dataset != dataset:
         raise ImpossibleEventError(event, "the order is unknown, or another dataset's")
-    return found
+    return known
 
 
 def _require_classes(event: Event, sharing: Class, grade: int, *, personal: bool) -> None:

@@ -268,5 +268,5 @@ def _change(
 
 
 def _roles_now(state: State, party: bytes) -> int:
-    found = state.parties.get(party)
-    return found.roles if found is not None and found.active else 0
+    known = state.parties.get(party)
+    return known.roles if known is not None and known.active else 0
