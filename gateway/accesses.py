@@ -171,25 +171,7 @@ class Accesses:
         most_waiting: int = 20_000,
         moving: Index | None = None,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            domain: In which access requests are signed.
-            recorder: Makes the record.
-            is_party: Who was ever admitted.
-            bases: What accesses rest on.
-            statements: Tells whether persons saw what they authorized.
-            materials: Tells whether there are links.
-            preflight: Tells whether keyholders would release.
-            releaser: Answers what is allowed.
-            keyholders: Tell whether enough of them are ready at this moment to release records of some epochs.
-            journal: Of all accesses.
-            newest_block: Number of the newest final block that is known here.
-            throttle: How many each consumer may ask for in a time.
-            most_waiting: Requests under way at most; the next ones are turned away.
-            moving: The index, on a chain that can forget final blocks and gets them back; None where a final
-                block stays.
-        """
+        """`moving`: the index, on a chain that can forget final blocks and gets them back; else None."""
         self._domain = domain
         self._recorder = recorder
         self._is_party = is_party

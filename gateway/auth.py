@@ -126,18 +126,6 @@ class Authenticator:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            rules: What counts as signed.
-            nonces: Remembers signed requests.
-            sessions: Where sessions are kept.
-            proofs: Makes challenges and knows them again.
-            limits: How much is taken from whom.
-            contracts: Asked where an account's key did not sign: it may be a contract.
-            webauthn_verifiers: The contracts that check passkeys' signatures.
-            clock: Seconds since 1970.
-        """
         self._rules = rules
         self._nonces = nonces
         self._sessions = sessions

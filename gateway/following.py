@@ -48,16 +48,10 @@ class Following:
         *,
         mends: bool,
     ) -> None:
-        """Take the parts.
+        """Begin nothing yet.
 
-        Args:
-            rpc: The node.
-            deployment: What must be on it.
-            index: Written to.
-            settings: Finality and pace.
-            recorder: Of this process, if it has one.
-            mends: Whether the recorder brings back, without being asked, what the chain lost (on the
-                embedded chain): then the index is made again. Elsewhere a person must look first.
+        `mends`: whether the recorder brings back, without being asked, what the chain lost (on the embedded
+        chain); then the index is made again. Elsewhere a person must look first.
         """
         self._rpc = rpc
         self._deployment = deployment

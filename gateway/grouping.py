@@ -42,14 +42,7 @@ class Grouper(Generic[ItemT, ResultT]):
         at_once: int = 1,
         owner: Callable[[ItemT], Hashable] = lambda _: None,
     ) -> None:
-        """Prepare; nothing runs before the first item comes.
-
-        Args:
-            work: See `Work`.
-            most: Items in one piece of work at most.
-            at_once: Pieces of work under way at the same time at most.
-            owner: Whose an item is; nobody's by default.
-        """
+        """`most` items are in one piece of `work`, `at_once` pieces under way; `owner`: whose an item is, nobody's by default."""
         self._work = work
         self._most = most
         self._free = at_once

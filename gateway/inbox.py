@@ -110,16 +110,6 @@ class Inbox:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            store: Where asks are kept.
-            authorizations: What was granted.
-            freshness: Says whose an id is, and since when.
-            rpc: The node.
-            agreements: Address of the contract that says what purposes and agreements allow.
-            clock: Seconds since 1970.
-        """
         self._freshness = freshness
         self._rpc = rpc
         self._agreements = agreements

@@ -133,11 +133,6 @@ class LineSplitter:
     """Cuts a stream of bytes at its newlines."""
 
     def __init__(self, most_bytes: int) -> None:
-        """Prepare.
-
-        Args:
-            most_bytes: A line has at most, so that a body without newlines fills no memory.
-        """
         self._rest = b""
         self._most = most_bytes
 

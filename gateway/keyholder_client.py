@@ -56,13 +56,7 @@ class KeyholderClient:
     """One keyholder. Belongs to the event loop in which it was first used."""
 
     def __init__(self, address: bytes, http: HttpAsker, domain: Domain) -> None:
-        """Prepare; nothing is sent.
-
-        Args:
-            address: Its account, as the roster has it.
-            http: Asks the service; see `keyholder_at`.
-            domain: Of access requests: what it signs is of this access log.
-        """
+        """`address`: as the roster has it. `domain`: of access requests, as it signs for this access log."""
         self.address = address
         self._http = http
         self._domain = domain

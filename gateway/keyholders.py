@@ -182,14 +182,7 @@ class Keyholders:
         *,
         hedge: float,
     ) -> None:
-        """Prepare; nothing is sent.
-
-        Args:
-            clients: One for each keyholder that this gateway can reach.
-            rosters: Of the deployment, the oldest first.
-            statements: Asked for what keyholders want to see, which each does once.
-            hedge: Seconds after which another one is asked beside those that have not answered.
-        """
+        """`rosters`: the oldest first. `hedge`: seconds after which another one is asked beside those that have not answered."""
         self._clients = tuple(clients)
         self._rosters = {one.epoch: one for one in rosters}
         self._newest = tuple(rosters[-1:])

@@ -96,16 +96,9 @@ class Linking:
         window: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts.
+        """Take the parts; without `identity` nothing is renewed.
 
-        Args:
-            store: Where links are kept.
-            chain: Says which count.
-            domain: In which they are signed.
-            identity: The identity authority, which renews; None where nobody is asked.
-            window: Seconds after an access within which keyholders release: a link that ends before
-                that is over.
-            clock: Seconds since 1970.
+        `window`: seconds after an access within which keyholders release; a link that ends before is over.
         """
         self._store = store
         self._chain = chain

@@ -19,13 +19,11 @@ from gateway.store.publications import ServedPublication
 from ledger.exchange import SignedLink, encode_excerpts, encode_proof
 from ledger.exchange.tasks import encode_bare_records
 from ledger.gathering import Gatherer
+from ledger.hexes import ZERO_WORD
 from ledger.index.rows import BasisEntry, Snapshot
 from ledger.merkle import RangeProof
 from ledger.publications import OwnerProof, PublicationProof
 from ledger.records import EncryptedRecord
-
-NO_ITEM: Final = bytes(32)
-"""The item that stands for all that a basis covers."""
 
 MOST_RECORDS: Final = 2000
 """Records in one release at most; a keyholder takes no more for one access."""
@@ -50,13 +48,6 @@ class Bases:
     """Looks bases up, and keeps those used last: nothing of them changes once it is on chain."""
 
     def __init__(self, source: BasisSource, *, patience: float = 5.0, most: int = 50_000) -> None:
-        """Take a source.
-
-        Args:
-            source: The index.
-            patience: Seconds to wait for a block in it.
-            most: Bases kept.
-        """
         self._source = source
         self._read: Gatherer[bytes, BasisEntry] = Gatherer(source.bases)
         self._patience = patience
@@ -126,8 +117,8 @@ class Wanted(msgspec.Struct, frozen=True):
 
     @property
     def record(self) -> bytes:
-        """Root of the one record that is meant; `NO_ITEM` for all."""
-        return self.item if self.item != NO_ITEM else self.basis.item
+        """Root of the one record that is meant; `ZERO_WORD` for all."""
+        return self.item if self.item != ZERO_WORD else self.basis.item
 
 
 class Material(msgspec.Struct, frozen=True):
@@ -284,7 +275,7 @@ class Materials:
             if link is None:
                 return link_missing()
             found = owners[publication.upload, link.link.owner]
-            if one.record == NO_ITEM:
+            if one.record == ZERO_WORD:
                 return _whole(found, link)
             return await self._item_of_owner(one, found, link)
         except UnavailableError:
@@ -341,7 +332,7 @@ class Materials:
         return await self._chain.erased(dataset, [one.entry.root for one in records])
 
     async def _of_dataset(self, one: Wanted, publication: ServedPublication) -> Material:
-        if one.record != NO_ITEM:
+        if one.record != ZERO_WORD:
             item = await self._publications.record_by_item(publication, one.record)
             proof = _range(item.proof.index, item.proof.size, item.proof.hashes)
             gone = await self._erased(publication.dataset, [item.record])

@@ -70,15 +70,7 @@ class Preflight:
         lag: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            publications: What is served.
-            materials: Finds the records.
-            chain: Says which version is the newest, and since when.
-            lag: Seconds for which keyholders answer from a superseded version.
-            clock: Seconds since 1970.
-        """
+        """`lag`: seconds for which keyholders answer from a superseded version."""
         self._publications = publications
         self._materials = materials
         self._chain = chain

@@ -102,12 +102,7 @@ class Publications:
     """Answers from publications. Safe for concurrent use in one event loop."""
 
     def __init__(self, store: PublicationStore, *, tile_memory: int) -> None:
-        """Take a store.
-
-        Args:
-            store: Where they are.
-            tile_memory: Bytes of tiles to keep in memory.
-        """
+        """`tile_memory`: bytes of tiles to keep in memory."""
         self._store = store
         self._trees: Cache[int, TileTree] = Cache(_TREES)
         self._tiles: Cache[tuple[int, int], OpenTile] = Cache(tile_memory)
@@ -139,6 +134,11 @@ class Publications:
     ) -> Mapping[tuple[bytes, int], ServedPublication]:
         found = {key: await self._store.newest(*key) for key in wanted}
         return {key: one for key, one in found.items() if one is not None}
+
+    async def newest_version(self, dataset: bytes) -> int | None:
+        """Return the newest version of a dataset that is served here."""
+        versions = await self._store.served(dataset)
+        return versions[0].version if versions else None
 
     async def served(self, dataset: bytes, version: int) -> ServedPublication:
         """Return a version of a dataset.

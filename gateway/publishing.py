@@ -16,16 +16,17 @@ from gateway.errors import ConflictError, DeltaError, UnknownError
 from gateway.ingest import LineSplitter, UploadRules, parse_lines
 from gateway.publications import Publications
 from gateway.store.publications import PublicationStore, ServedPublication
-from gateway.store.uploads import Chunk, Upload, UploadStore, out_of_step, upload_state
+from gateway.store.uploads import Upload, UploadStore, out_of_step, upload_state
 from gateway.tiles import (
     ENTRY,
+    PLACE,
     Tile,
     TileBuilder,
     apply_changes,
     count_up_to,
     last_place_of,
-    place_of,
 )
+from ledger.index.rows import ErasureEntry
 from ledger.merkle import TreeHead
 
 _TILES_READ = 256
@@ -54,15 +55,6 @@ class Publishing:
         limits: Limits,
         clock: Callable[[], int],
     ) -> None:
-        """Take the stores.
-
-        Args:
-            uploads: Where uploads are kept.
-            store: Where publications are kept.
-            publications: Reads them.
-            limits: Of memory.
-            clock: Seconds since 1970.
-        """
         self._uploads = uploads
         self._store = store
         self._publications = publications
@@ -133,7 +125,8 @@ class Publishing:
                 # While one chunk is stored the next one is parsed.
                 if storing is not None:
                     await storing
-                storing = asyncio.create_task(self._append(upload, start, chunk))
+                appending = self._uploads.append(upload, start, chunk, self._clock())
+                storing = asyncio.create_task(appending)
                 start += chunk.lines
                 upload = msgspec.structs.replace(
                     upload, last_place=last_place_of(chunk.entries), received=start
@@ -216,33 +209,35 @@ class Publishing:
         """
         await self._uploads.delete(upload, self._clock())
 
-    async def erase(
-        self, publication: ServedPublication, item: bytes, owner: bytes, number: int, by: bytes
-    ) -> None:
-        """Destroy salt and ciphertexts of a record, in every version and sealed upload.
+    async def erase(self, tombstone: ErasureEntry) -> None:
+        """Destroy salt and ciphertexts of the record that a tombstone names, in every version and sealed upload.
 
-        The chain's tombstone must be final before this is called. Idempotent.
-
-        Args:
-            publication: The one that the tombstone names.
-            item: The record's root there, from the tombstone.
-            owner: 32 bytes.
-            number: Of the record.
-            by: Hash of the tombstone's transaction.
+        The tombstone must be final before this is called. Idempotent.
 
         Raises:
-            UnknownError: That publication has no such record.
+            UnknownError: The version is not served here, or has no such record.
             StoreUnavailableError: Not erased; try again.
         """
-        found = await self._publications.record_at(publication, owner, number)
-        if found.record.entry.root != item:
-            raise UnknownError("record in this publication")
-        place = place_of(owner, number)
+        publication = await self._publications.served(tombstone.dataset, tombstone.version)
+        place = await self._place_of(publication, tombstone.item)
         ids = await self._publications.record_ids(publication.dataset, place)
-        await self._store.erase(publication.dataset, place, ids, by, self._clock())
+        await self._store.erase(
+            publication.dataset, place, ids, tombstone.place.transaction, self._clock()
+        )
 
-    async def _append(self, upload: Upload, start: int, chunk: Chunk) -> Upload:
-        return await self._uploads.append(upload, start, chunk, self._clock())
+    async def _place_of(self, publication: ServedPublication, item: bytes) -> bytes:
+        """Return where the record with this root is."""
+        start = 0
+        while entries := await self._store.tile_range(
+            publication.upload, start, start + _TILES_READ
+        ):
+            at = entries.find(item)
+            while at >= 0:
+                if at % ENTRY == PLACE:
+                    return entries[at - PLACE : at]
+                at = entries.find(item, at + 1)
+            start += _TILES_READ
+        raise UnknownError("record in this publication")
 
     async def _chunks(self, body: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
         splitter = LineSplitter(self._limits.line_bytes)

@@ -141,20 +141,6 @@ class Relays:
         inbox: InboxStore,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            deployment: The contracts.
-            rpc: The node.
-            index: What is on chain already.
-            relay: Sends.
-            linking: Says which links count.
-            statements: Says which statements are right.
-            limits: How much is relayed for whom.
-            authorizations: Where signed authorizations are kept.
-            inbox: Where the asks are that authorizations answer.
-            clock: Seconds since 1970.
-        """
         self._deployment = deployment
         self._relay = relay
         self._linking = linking

@@ -67,18 +67,7 @@ class Releaser:
         clock: Callable[[], float] = time.time,
         problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            bases: What accesses rest on.
-            materials: Finds the records.
-            keyholders: Release the parts of the keys.
-            journal: Written before anything is handed out.
-            release_window: Seconds, in block times, in which an access may be handed out.
-            newest_time: Of the newest final block that is known here, seconds since 1970.
-            clock: Seconds since 1970.
-            problem: Why what is known of the chain cannot be relied on.
-        """
+        """`release_window` in seconds of block times; `problem` says why the chain cannot be relied on, None if it can."""
         self._bases = bases
         self._problem = problem
         self._materials = materials

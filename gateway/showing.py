@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from gateway.routes.access_models import (
     AccessShown,
     AlertShown,
@@ -26,6 +28,7 @@ from ledger.index.rows import (
     ApplicationEntry,
     AuthorizationEntry,
     EventEntry,
+    Place,
     Snapshot,
 )
 from ledger.typed_data import record_to_object
@@ -53,75 +56,38 @@ class ReleaseStates:
 
 
 class Shower:
-    """Shows entries of the index, with the names as of one snapshot."""
+    """Shows entries of the index, with the names as of one snapshot; unknown ones are empty."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
     def party_name(self, address: bytes) -> str:
-        """Return a party's name; empty for an unknown one."""
         found = self._snapshot.parties.get(address)
         return "" if found is None else found.name
 
     def dataset_title(self, dataset: bytes | None) -> str:
-        """Return a dataset's title; empty for an unknown one."""
         found = self._snapshot.datasets.get(dataset or b"")
         return "" if found is None else found.title
 
     def purpose_code(self, purpose: bytes) -> str:
-        """Return a purpose's code; empty for an unknown one."""
         found = self._snapshot.purposes.get(purpose)
         return "" if found is None else found.code
 
     def access(self, entry: AccessEntry, releases: ReleaseStates) -> AccessShown:
-        """Show an access."""
         access = access_id(entry)
-        return AccessShown(
-            access=to_hex(access),
-            sequence=entry.sequence,
-            outcome=entry.outcome.title,
-            outcome_number=int(entry.outcome),
-            release=releases.of(access, entry),
-            voided=entry.voided,
-            at=entry.place.timestamp,
-            consumer=to_hex(entry.consumer),
-            consumer_name=self.party_name(entry.consumer),
-            basis=to_hex(entry.basis),
-            kind=entry.kind,
-            dataset=_hex(entry.dataset),
-            dataset_title=self.dataset_title(entry.dataset),
-            subject=_hex(entry.subject),
-            item=_item(entry.item),
-            fields=str(entry.fields),
-            nonce=str(entry.nonce),
-            deadline=entry.deadline,
-            block_number=entry.place.block_number,
-            block_hash=to_hex(entry.place.block_hash),
-            transaction=to_hex(entry.place.transaction),
-            log_index=entry.log_index,
-        )
+        shown = self._shown(entry) | {
+            "access": to_hex(access),
+            "outcome": entry.outcome.title,
+            "outcome_number": int(entry.outcome),
+            "release": releases.of(access, entry),
+            "nonce": str(entry.nonce),
+        }
+        return AccessShown(**shown)
 
     def access_in_history(self, entry: AccessEntry, releases: ReleaseStates) -> HistoryEntry:
         """Show an access to the person whose data it was about."""
-        shown = self.access(entry, releases)
-        return HistoryEntry(
-            kind="access",
-            at=shown.at,
-            block_number=shown.block_number,
-            transaction=shown.transaction,
-            subject=shown.subject,
-            authorization=shown.basis,
-            consumer=shown.consumer,
-            consumer_name=shown.consumer_name,
-            dataset=shown.dataset,
-            dataset_title=shown.dataset_title,
-            fields=shown.fields,
-            outcome=shown.outcome,
-            sequence=shown.sequence,
-            access=shown.access,
-            release=shown.release,
-            voided=shown.voided,
-        )
+        shown = self.access(entry, releases).model_dump()
+        return HistoryEntry(**shown | {"kind": "access", "authorization": shown["basis"]})
 
     def event_in_history(self, entry: EventEntry) -> HistoryEntry:
         """Show an event to the person whom it is about."""
@@ -149,68 +115,43 @@ class Shower:
     def authorization(
         self, entry: AuthorizationEntry, signed: StoredAuthorization | None
     ) -> AuthorizationShown:
-        """Show an authorization."""
-        return AuthorizationShown(
-            id=to_hex(entry.id),
-            authorization=None if signed is None else record_to_object(signed.record),
-            subject=to_hex(entry.subject),
-            consumer=to_hex(entry.consumer),
-            consumer_name=self.party_name(entry.consumer),
-            dataset=to_hex(entry.dataset),
-            dataset_title=self.dataset_title(entry.dataset),
-            item=_item(entry.item),
-            purpose=to_hex(entry.purpose),
-            purpose_code=self.purpose_code(entry.purpose),
-            fields=str(entry.fields),
-            not_before=entry.not_before,
-            expires_at=entry.expires_at,
-            max_uses=entry.max_uses,
-            min_interval=entry.min_interval,
-            uses=entry.uses,
-            last_use=entry.last_use,
-            revoked=entry.revoked,
-            halted=entry.halted,
-            at=entry.place.timestamp,
-            transaction=to_hex(entry.place.transaction),
-        )
+        record = None if signed is None else record_to_object(signed.record)
+        return AuthorizationShown(**self._shown(entry), authorization=record)
 
     def application(self, entry: ApplicationEntry) -> ApplicationShown:
-        """Show an application."""
         return ApplicationShown(
-            application=to_hex(entry.id),
-            consumer=to_hex(entry.consumer),
-            consumer_name=self.party_name(entry.consumer),
-            dataset=to_hex(entry.dataset),
-            purpose=to_hex(entry.purpose),
-            purpose_code=self.purpose_code(entry.purpose),
-            fields=str(entry.fields),
-            justification=entry.justification,
-            state=entry.state,
-            decided=entry.state != "pending",
-            reason=entry.reason,
-            signed=entry.signed,
-            at=entry.place.timestamp,
-            transaction=to_hex(entry.place.transaction),
+            **self._shown(entry), application=to_hex(entry.id), decided=entry.state != "pending"
         )
 
     def alert(self, alert: StoredAlert) -> AlertShown:
-        """Show an alert."""
-        return AlertShown(
-            id=alert.id,
-            rule=alert.rule,
-            severity=alert.severity,
-            consumer=_hex(alert.consumer),
-            consumer_name=self.party_name(alert.consumer or b""),
-            dataset=_hex(alert.dataset),
-            first_sequence=alert.first_sequence,
-            last_sequence=alert.last_sequence,
-            text=alert.text,
-            raised_at=alert.raised_at,
-            agreement=_hex(alert.agreement),
-            suspended_until=alert.suspended_until,
-            transaction=_hex(alert.transaction),
-            suspension_refused=alert.suspension_refused or "",
-        )
+        return AlertShown(**self._shown(alert) | {"suspended_until": alert.suspended_until})
+
+    def _shown(self, entry: msgspec.Struct) -> dict[str, Any]:
+        """Return what an entry says as JSON has it: with names beside ids, and where it is on chain.
+
+        Bytes are hex, sets of fields decimal; what there is not is an empty string.
+        """
+        found = {name: getattr(entry, name) for name in entry.__struct_fields__}
+        shown: dict[str, Any] = {
+            "consumer_name": self.party_name(found.get("consumer") or b""),
+            "dataset_title": self.dataset_title(found.get("dataset")),
+            "purpose_code": self.purpose_code(found.get("purpose", b"")),
+        }
+        for name, value in found.items():
+            if isinstance(value, Place):
+                shown |= {
+                    "at": value.timestamp,
+                    "block_number": value.block_number,
+                    "block_hash": to_hex(value.block_hash),
+                    "transaction": to_hex(value.transaction),
+                }
+            elif value is None or (name == "item" and value == ZERO_WORD):
+                shown[name] = ""
+            elif isinstance(value, bytes):
+                shown[name] = to_hex(value)
+            else:
+                shown[name] = str(value) if name == "fields" else value
+        return shown
 
 
 def show_event(entry: EventEntry) -> EventShown:
@@ -256,11 +197,3 @@ def show_log(log: Log) -> LogShown:
 def _members(entry: EventEntry) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(entry.body)
     return found
-
-
-def _hex(data: bytes | None) -> str:
-    return "" if data is None else to_hex(data)
-
-
-def _item(item: bytes) -> str:
-    return "" if item == ZERO_WORD else to_hex(item)

@@ -52,15 +52,7 @@ class Statements:
         catch_up: Callable[[], Awaitable[bool]],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            store: Where signed records are kept.
-            chain: Says what statements are made of.
-            catch_up: Waits until the index has what is final now, and tells whether it has: a name may
-                be new.
-            clock: Seconds since 1970.
-        """
+        """`catch_up` waits until the index has what is final now, and tells whether it has: a name may be new."""
         self._store = store
         self._chain = chain
         self._catch_up = catch_up

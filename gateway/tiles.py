@@ -20,6 +20,7 @@ import msgspec
 
 from gateway.errors import DeltaError, StoreDamagedError
 from ledger.encoding import RECORD_LEAF, u64
+from ledger.hexes import ZERO_WORD
 from ledger.merkle import EMPTY_ROOT, MerkleTree, TreeHead, merkle_root
 from ledger.publications import PublicationEntry
 
@@ -34,7 +35,6 @@ _DIRECTORY_LINE: Final = PLACE + 32
 WITHDRAWN: Final = 0
 """Record id of a withdrawal."""
 
-_NO_ROOT: Final = bytes(32)
 _LOWEST: Final = bytes(8)
 _HIGHEST: Final = b"\xff" * 8
 
@@ -46,7 +46,7 @@ def pack_entry(entry: PublicationEntry, record_id: int) -> bytes:
 
 def pack_withdrawal(owner: bytes, number: int) -> bytes:
     """Write a withdrawal down, 80 bytes."""
-    return owner + u64(number) + _NO_ROOT + u64(WITHDRAWN)
+    return owner + u64(number) + ZERO_WORD + u64(WITHDRAWN)
 
 
 def unpack_entry(packed: bytes) -> tuple[PublicationEntry, int]:
@@ -207,11 +207,7 @@ class TileTree:
     """A publication known by the directory of its tiles. Tiles are handed in where needed."""
 
     def __init__(self, head: TreeHead, directory: bytes) -> None:
-        """Take over what a `TileBuilder` made.
-
-        Raises:
-            StoreDamagedError: The directory is not of this publication.
-        """
+        """Take what a `TileBuilder` made; raise `StoreDamagedError` if the directory is not of this publication."""
         lines = range(0, len(directory), _DIRECTORY_LINE)
         above = MerkleTree.of(directory[at + PLACE : at + _DIRECTORY_LINE] for at in lines)
         if above.head().root != head.root or above.size != -(-head.size // TILE):

@@ -16,9 +16,8 @@ from gateway.errors import (
 )
 from gateway.problems import Problem, problem_of, problem_response
 from gateway.routes.access_models import AccessesAnswer
-from gateway.routes.edge import party_account, services_of
+from gateway.routes.edge import access_page, party_account, services_of
 from gateway.services import Services
-from gateway.showing import Shower
 from ledger import failpoints
 from ledger.enumerations import OUTCOMES, Outcome
 from ledger.errors import MalformedError
@@ -30,7 +29,6 @@ from ledger.service.request_body import collect, read_pieces
 
 router = APIRouter(prefix="/v1", tags=["accesses"])
 
-_PAGE: Final = 100
 _HASH: Final = "^0x[0-9a-f]{64}$"
 _REQUEST: Final[dict[str, Any]] = {
     "type": "object",
@@ -169,13 +167,8 @@ async def get_accesses(
     """Show a consumer its own accesses, the newest first, and which of them were handed out."""
     consumer = await party_account(request)
     services = services_of(request)
-    index = await services.fresh_index()
-    entries = await index.accesses(Selection(party=consumer), before=cursor, limit=_PAGE)
-    releases, shower = await services.release_states(entries), Shower(index.snapshot)
-    return AccessesAnswer(
-        accesses=[shower.access(entry, releases) for entry in entries],
-        cursor=str(entries[-1].sequence) if len(entries) == _PAGE else None,
-    )
+    await services.fresh_index()
+    return await access_page(services, Selection(party=consumer), cursor)
 
 
 @router.get("/accesses/{access}", response_class=Response)

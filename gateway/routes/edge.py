@@ -1,17 +1,22 @@
 """What the routes share: bodies, who sent the request, and the services behind it."""
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
 
 from gateway.auth import Principal
 from gateway.errors import ForbiddenError, UnknownError
+from gateway.routes.access_models import AccessesAnswer
 from gateway.services import Services
+from gateway.showing import Shower
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex
+from ledger.index.reader import Selection
 from ledger.index.rows import DatasetEntry, PartyEntry, SubjectEntry
 from ledger.service import request_body
+
+_PAGE: Final = 100
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -131,6 +136,19 @@ async def require_role(request: Request, address: bytes, role: Roles) -> bytes:
         needed = str(role.name).lower().replace("_", " ")
         raise ForbiddenError(f"needs a party that is admitted now as {needed}", "role-missing")
     return address
+
+
+async def access_page(
+    services: Services, selection: Selection, cursor: int | None
+) -> AccessesAnswer:
+    """Return a page of accesses, the newest first, and which of them were handed out."""
+    index = services.index
+    entries = await index.accesses(selection, before=cursor, limit=_PAGE)
+    releases, shower = await services.release_states(entries), Shower(index.snapshot)
+    return AccessesAnswer(
+        accesses=[shower.access(entry, releases) for entry in entries],
+        cursor=str(entries[-1].sequence) if len(entries) == _PAGE else None,
+    )
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:

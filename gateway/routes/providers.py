@@ -1,19 +1,17 @@
 """What a provider sees: who used its datasets, and who applies for them."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
 from gateway.errors import ForbiddenError
 from gateway.routes.access_models import AccessesAnswer, ApplicationsAnswer
-from gateway.routes.edge import dataset_of, party_account, require_role, services_of
+from gateway.routes.edge import access_page, dataset_of, party_account, require_role, services_of
 from gateway.showing import Shower
 from ledger.enumerations import Roles
 from ledger.index.reader import Selection
 
 router = APIRouter(prefix="/v1", tags=["providers"])
-
-_PAGE: Final = 100
 
 
 @router.get("/datasets/{dataset}/accesses")
@@ -31,13 +29,7 @@ async def get_accesses(
     if found.provider != provider:
         raise ForbiddenError("the dataset is another provider's", "not-the-provider")
     await require_role(request, provider, Roles.PROVIDER)
-    selection = Selection(dataset=found.id)
-    entries = await index.accesses(selection, before=cursor, limit=_PAGE)
-    releases, shower = await services.release_states(entries), Shower(index.snapshot)
-    return AccessesAnswer(
-        accesses=[shower.access(entry, releases) for entry in entries],
-        cursor=str(entries[-1].sequence) if len(entries) == _PAGE else None,
-    )
+    return await access_page(services, Selection(dataset=found.id), cursor)
 
 
 @router.get("/applications")

@@ -10,7 +10,6 @@ from gateway.errors import UnknownError
 from gateway.routes.access_models import Address, Hash
 from gateway.routes.edge import dataset_of, services_of
 from gateway.services import Services
-from gateway.store.publications import PublicationStore
 from ledger.deployment import encode_deployment
 from ledger.enumerations import Class, Roles
 from ledger.hexes import from_hex, to_hex
@@ -221,7 +220,6 @@ async def _shown(services: Services, found: DatasetEntry) -> DatasetShown:
                 count=newest.count,
                 published_at=newest.place.timestamp,
             )
-    versions = await PublicationStore(services.database).served(found.id)
     return DatasetShown(
         dataset=to_hex(found.id),
         code=found.code,
@@ -236,7 +234,7 @@ async def _shown(services: Services, found: DatasetEntry) -> DatasetShown:
         provider=to_hex(found.provider),
         provider_name=_name(snapshot, found.provider),
         publication=published,
-        served=versions[0].version if versions else None,
+        served=await services.publications.newest_version(found.id),
     )
 
 

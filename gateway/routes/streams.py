@@ -20,12 +20,6 @@ class Listener:
     """Who hears a stream, and for how long."""
 
     def __init__(self, request: Request, principal: Principal | None = None) -> None:
-        """Take who listens.
-
-        Args:
-            request: That began the stream.
-            principal: Who sent it; None where the stream is public.
-        """
         self._authenticator = services_of(request).authenticator
         self._topics = services_of(request).topics
         self._principal = self._authenticator.stranger() if principal is None else principal

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway.auth import verify_digest
-from gateway.erasing import erase
 from gateway.errors import (
     ConflictError,
     ForbiddenError,
@@ -27,7 +26,6 @@ from gateway.routes.edge import (
     services_of,
 )
 from gateway.services import Services
-from gateway.store.publications import PublicationStore
 from gateway.store.uploads import Upload
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex, to_hex
@@ -216,12 +214,7 @@ async def erase_record(dataset: DatasetPath, request: Request) -> Response:
     signer, wanted = await read_signed(request, ErasureWanted)
     found = _provided(await dataset_of(request, dataset), signer)
     tombstone = await _tombstone(services, found, from_hex(wanted.transaction))
-    await erase(
-        tombstone,
-        services.publications,
-        PublicationStore(services.database),
-        services.publishing,
-    )
+    await services.publishing.erase(tombstone)
     return Response(status_code=204)
 
 

@@ -63,10 +63,10 @@ class Database:
     """The database that a URL names. No connection is made before the first transaction."""
 
     def __init__(self, url: str, *, timeout: float = 5.0, pool: int = 8) -> None:
-        """Prepare engines.
+        """Take a URL `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`.
 
         Args:
-            url: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`.
+            url: See above.
             timeout: Seconds to wait for a lock, for a connection of the pool, and for a statement
                 of PostgreSQL.
             pool: Connections to PostgreSQL at most.

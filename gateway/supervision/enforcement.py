@@ -29,18 +29,7 @@ class Enforcer:
         supervisor_key: bytes,
         fee: FeeRule,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            deployment: The contracts.
-            rpc: A node.
-            relay: Sends.
-            supervisor_key: Private key of the supervisor, 32 bytes.
-            fee: What its transactions offer.
-
-        Raises:
-            SigningError: It is no private key.
-        """
+        """Raise `SigningError` if `supervisor_key` (32 bytes) is no private key."""
         self._deployment = deployment
         self._rpc = rpc
         self._relay = relay

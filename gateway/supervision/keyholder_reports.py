@@ -39,17 +39,6 @@ class KeyholderReports:
         domain: Domain,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            reports: Where reports are kept.
-            alerts: Where alerts are kept, one for each keyholder.
-            journal: Has the accesses of this gateway.
-            topics: Told of new alerts.
-            rosters: Of the deployment.
-            domain: Of access requests.
-            clock: Seconds since 1970.
-        """
         self._reports = reports
         self._alerts = alerts
         self._journal = journal

@@ -93,11 +93,11 @@ class Finding(msgspec.Struct, frozen=True):
     key: str
     rule: str
     severity: str
-    consumer: bytes | None
-    dataset: bytes | None
-    first_sequence: int
-    last_sequence: int
     text: str
+    consumer: bytes | None = None
+    dataset: bytes | None = None
+    first_sequence: int = 0
+    last_sequence: int = 0
     agreement: bytes | None = None
 
 
@@ -186,7 +186,6 @@ class VolumeRule:
             rule="volume",
             severity="warning",
             consumer=access.consumer,
-            dataset=None,
             first_sequence=self._first[access.consumer],
             last_sequence=access.sequence,
             text=f"{count} accesses in an hour, usually {usual:.0f}",
@@ -351,10 +350,7 @@ def stale_datasets(datasets: Iterable[DatasetDue], bounds: Bounds, now: int) -> 
             key=f"stale/{to_hex(due.dataset)}/{due.published_at}",
             rule="stale",
             severity="notice",
-            consumer=None,
             dataset=due.dataset,
-            first_sequence=0,
-            last_sequence=0,
             text=f"{due.title}: not updated for {(now - due.published_at) // _DAY} days",
         )
 
@@ -368,10 +364,7 @@ def unreviewed_orders(orders: Iterable[OrderDue], bounds: Bounds, now: int) -> I
             key=f"order-review/{to_hex(due.order)}",
             rule="order-review",
             severity="warning",
-            consumer=None,
             dataset=due.dataset,
-            first_sequence=0,
-            last_sequence=0,
             text=f"the order {to_hex(due.order)} ended {(now - due.ends_at) // _DAY} days ago and was not reviewed",
         )
 
@@ -385,10 +378,6 @@ def busy_authorities(acts: Iterable[IdentityActs], bounds: Bounds, now: int) -> 
             key=f"identity-acts/{to_hex(one.authority)}/{now // _DAY}",
             rule="identity-acts",
             severity="grave",
-            consumer=None,
-            dataset=None,
-            first_sequence=0,
-            last_sequence=0,
             text=f"{to_hex(one.authority)} closed or recovered {one.count} ids within a day",
         )
 
@@ -400,10 +389,6 @@ def unfit_texts(texts: Iterable[UnfitText]) -> Iterator[Finding]:
             key=f"unfit-text/{one.block_number}/{one.key}",
             rule="unfit-text",
             severity="notice",
-            consumer=None,
-            dataset=None,
-            first_sequence=0,
-            last_sequence=0,
             text=f"{one.name} in block {one.block_number} has a text that is not plain",
         )
 
@@ -430,10 +415,6 @@ def reported_keyholder(keyholder: bytes, consumers: int, *, is_shown: bool) -> F
         key=f"keyholder/{name}",
         rule="keyholder",
         severity="grave",
-        consumer=None,
-        dataset=None,
-        first_sequence=0,
-        last_sequence=0,
         text=text,
     )
 
@@ -458,7 +439,6 @@ def _about(
         rule=rule,
         severity=severity,
         consumer=consumer,
-        dataset=None,
         first_sequence=accesses[0].sequence,
         last_sequence=accesses[-1].sequence,
         text=text,

@@ -112,17 +112,6 @@ class Watch:
         suspending: Suspending | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            trail: What happens.
-            alerts: Where alerts are kept.
-            topics: Told of new alerts; tells of new blocks.
-            bounds: From when on something is worth an alert.
-            enforcement: What suspends by itself; None for nothing.
-            suspending: Does it, with a supervisor's key.
-            clock: Seconds since 1970.
-        """
         self._trail = trail
         self._alerts = alerts
         self._topics = topics

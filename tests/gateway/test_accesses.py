@@ -29,7 +29,14 @@ from ledger.typed_data import Domain, digest
 from tests.support.accesses import BANK, BANK_KEY, OPEN, PERSONAL, STRANGER_KEY, AccessDesk
 from tests.support.fake_keyholder import DOMAIN, ROSTER
 from tests.support.problems import refused_as, slug
-from tests.support.uploads import entries_of, head_of, make_record, make_records, owner_of
+from tests.support.uploads import (
+    entries_of,
+    head_of,
+    make_record,
+    make_records,
+    owner_of,
+    tombstone,
+)
 
 RECORDS = make_records(owners=20)
 OWNER = owner_of(7)
@@ -403,11 +410,8 @@ async def test_without_a_link_nothing_is_handed_out(desk: AccessDesk) -> None:
 
 
 async def test_an_erased_record_is_gone_and_the_others_are_not(desk: AccessDesk) -> None:
-    publication = await desk.publications.served(PERSONAL, 1)
     gone, stays = OWN
-    await desk.publishing.erase(
-        publication, gone.entry().root, gone.owner, gone.number, b"\x0e" * 32
-    )
+    await desk.publishing.erase(tombstone(PERSONAL, 1, gone))
     release = released(await desk.accesses.answer(desk.submission(desk.chain.authorize())))
     assert release.records == (stays.excerpt((0, 2)),)
     assert isinstance(release.proof, OwnerProof)

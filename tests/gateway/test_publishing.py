@@ -37,6 +37,7 @@ from tests.support.uploads import (
     make_records,
     ndjson,
     owner_of,
+    tombstone,
 )
 
 DATASET = b"d" * 32
@@ -451,13 +452,9 @@ async def test_an_erased_record_is_gone_from_every_version_and_its_neighbours_st
     ]
     second = await desk.serve(2, edited, base=1)
     with pytest.raises(UnknownError):
-        await desk.publishing.erase(
-            second, victim.entry().root, victim.owner, victim.number, b"t" * 32
-        )
+        await desk.publishing.erase(tombstone(DATASET, 2, victim))
     for _ in range(2):
-        await desk.publishing.erase(
-            first, victim.entry().root, victim.owner, victim.number, b"t" * 32
-        )
+        await desk.publishing.erase(tombstone(DATASET, 1, victim))
     for publication in (first, second):
         answer = await desk.publications.records_of_owner(publication, victim.owner)
         by_number = {one.entry.number: one.record for one in answer.records}

@@ -4,6 +4,7 @@ import hashlib
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from ledger.index.rows import ErasureEntry, Place
 from ledger.merkle import TreeHead
 from ledger.publications import PublicationEntry, PublicationRoot
 from ledger.record_lines import encode_line
@@ -83,3 +84,9 @@ def changed(
         else:
             whole[line.owner, line.number] = line
     return lines, [whole[place] for place in sorted(whole)]
+
+
+def tombstone(dataset: bytes, version: int, record: EncryptedRecord) -> ErasureEntry:
+    """The tombstone of a record, as the index has it."""
+    place = Place(9, bytes(32), 1_800_000_000, b"t" * 32)
+    return ErasureEntry(dataset, record.entry().root, version, place)
