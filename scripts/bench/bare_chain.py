@@ -35,12 +35,7 @@ class Granter(msgspec.Struct, frozen=True):
 
 
 class BareChain(Chain):
-    """A node with everything that an access needs on chain, and nothing else around it.
-
-    Args:
-        node: new and running.
-        people: how many grant.
-    """
+    """A node with everything that an access needs on chain, and nothing else around it."""
 
     def __init__(self, node: Node, people: int) -> None:
         super().__init__(node)

@@ -14,11 +14,7 @@ _SUBSCRIBE: Final = '{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":[
 
 
 class BlockClock:
-    """Notes when each block came, on the clock of `time.perf_counter`.
-
-    Args:
-        url: of the node, over HTTP; it speaks websockets on the same port.
-    """
+    """Notes when each block came, on the clock of `time.perf_counter`."""
 
     def __init__(self, url: str) -> None:
         self._url = url.replace("http", "ws", 1)

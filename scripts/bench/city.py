@@ -18,19 +18,17 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
-from ledger import contracts
 from ledger.deployment import encode_deployment
-from ledger.enumerations import Roles
 from ledger.events import PurposeTerms, Text
 from scripts.bench.bare_chain import ASKED_FIELDS
 from scripts.bench.bench import Bench, run_module, wait_until
 from scripts.bench.department import PublishingPlan, publish
 from scripts.bench.load import Grant, Plan, Report
 from scripts.city.write import Size
-from scripts.demo import agreeing
+from scripts.demo.agreeing import agree
 from scripts.demo.cast import BANK, INSURER, REAL_ESTATE, REGULATOR
 from scripts.demo.files import CityFiles, Resident
-from scripts.demo.publish import workspace
+from scripts.demo.publish import admit_parties, register_datasets, register_purposes, workspace
 from scripts.demo.stage import Stage
 from scripts.demo.world import ACCOUNT, Party, World, purpose_of
 from scripts.processes import SCRYPT_N
@@ -78,13 +76,7 @@ _PURPOSE: Final = PurposeTerms(
 
 
 class FullCity:
-    """All processes, and the parties in front of them.
-
-    Args:
-        supervisor: with everything running.
-        world: the parties with their clients.
-        grants: what people granted the bank, once they have.
-    """
+    """All processes, and the parties in front of them."""
 
     def __init__(self, supervisor: Supervisor, world: World) -> None:
         self.supervisor = supervisor
@@ -109,19 +101,9 @@ class FullCity:
 
     def prepare(self) -> None:
         """Admit the parties, register purpose and dataset."""
-        world = self.world
-        department = self.provider.role
-        for role in (department, BANK, INSURER, REGULATOR):
-            party = world.party(role)
-            world.authority.send(contracts.admit(party.address, role.roles, role.name))
-            if role.roles & (Roles.PROVIDER | Roles.CONSUMER):
-                key = party.opening.encryption_key.to_bytes()
-                party.send(contracts.set_encryption_key(key))
-            if role.roles & Roles.CONSUMER:
-                party.send(contracts.name_recorder(world.recorder))
-        world.authority.send(contracts.register_purpose(_PURPOSE))
-        terms = read_description(world.files.description, REAL_ESTATE).terms()
-        self.provider.send(contracts.register_dataset(terms))
+        admit_parties(self.world, [self.provider.role, BANK, INSURER, REGULATOR])
+        register_purposes(self.world, [_PURPOSE])
+        register_datasets(self.world, [REAL_ESTATE])
 
     def publishing_plan(self, file: Path) -> PublishingPlan:
         """Return what the department's process needs to publish a file."""
@@ -148,20 +130,13 @@ class FullCity:
         self.grants = self.granted_to(self.bank, count)
 
     def granted_to(self, consumer: Party, count: int, *, skipped: int = 0) -> tuple[Grant, ...]:
-        """Let people with one record each enrol and authorize a consumer, for many uses.
-
-        Args:
-            consumer: any of the cast's.
-            count: of people.
-            skipped: of them who have enrolled before.
-        """
+        """Let people with one record each enrol and authorize a consumer, for many uses."""
         files = self.world.files
         chosen = [
             one for one in files.residents if len(files.rows_of(REAL_ESTATE, one.resident_id)) == 1
         ]
         if consumer.role.code not in self._agreed:
-            agree = agreeing.agree_too if self._agreed else agreeing.agree
-            agree(self.world, consumer, REAL_ESTATE, _PURPOSE)
+            agree(self.world, consumer, REAL_ESTATE, _PURPOSE, bind=not self._agreed)
             self._agreed.add(consumer.role.code)
         some = chosen[skipped : skipped + count]
         return tuple(asyncio.run(self._grant_all(consumer, some)))

@@ -11,9 +11,8 @@ from typing import Final
 from ledger.errors import LedgerError
 from scripts.city.errors import CityError
 from scripts.city.write import NATURAL, Size
-from scripts.demo.errors import DemoError
 from scripts.demo.running import show_how_to_go_on, start
-from scripts.demo.stage import DifferenceError, Stage
+from scripts.demo.stage import DemoError, DifferenceError, Stage
 from scripts.demo.story import tell
 from wallet.errors import WalletError
 from wallet.supervisor import ended_by_signals, stop_left_behind

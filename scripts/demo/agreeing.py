@@ -12,30 +12,26 @@ from wallet.provider import agreements as provider_side
 CONFIDENTIALITY = "We use it for this purpose only, show it to nobody else, and delete it in time."
 
 
-def agree(world: World, consumer: Party, code: str, terms: PurposeTerms) -> None:
-    """Let a consumer use a dataset for a purpose, all fields."""
-    application = apply(world, consumer, code, terms)
+def agree(
+    world: World, consumer: Party, code: str, terms: PurposeTerms, *, bind: bool = True
+) -> None:
+    """Let a consumer use a dataset for a purpose, all fields; see `apply`."""
+    application = apply(world, consumer, code, terms, bind=bind)
     approve(world, code, application)
     sign(consumer, application)
 
 
-def agree_too(world: World, consumer: Party, code: str, terms: PurposeTerms) -> None:
-    """Do as `agree`, for another consumer: the purpose may use the dataset already."""
-    application = _apply(world, consumer, code, terms)
-    approve(world, code, application)
-    sign(consumer, application)
+def apply(
+    world: World, consumer: Party, code: str, terms: PurposeTerms, *, bind: bool = True
+) -> bytes:
+    """The consumer applies, after the authority has let the purpose use the dataset; return the id.
 
-
-def apply(world: World, consumer: Party, code: str, terms: PurposeTerms) -> bytes:
-    """The consumer applies, after the authority has let the purpose use the dataset; return the id."""
+    That is done once for a purpose and a dataset: not again, with another consumer (`bind`).
+    """
     dataset, purpose, fields = world.dataset(code), purpose_of(terms), world.mask(code)
-    authority = world.authority
-    authority.run(acts.bind_fields(authority.ledger, authority.key, purpose, dataset, fields))
-    return _apply(world, consumer, code, terms)
-
-
-def _apply(world: World, consumer: Party, code: str, terms: PurposeTerms) -> bytes:
-    dataset, purpose, fields = world.dataset(code), purpose_of(terms), world.mask(code)
+    if bind:
+        authority = world.authority
+        authority.run(acts.bind_fields(authority.ledger, authority.key, purpose, dataset, fields))
     flow = consumer_side.apply(
         consumer.ledger,
         consumer.key,

@@ -19,12 +19,7 @@ from wallet.consumer.cases import Case
 
 
 class Citizen:
-    """A person with a wallet.
-
-    Args:
-        world: the city.
-        resident: who, as the register has it.
-    """
+    """A person with a wallet."""
 
     def __init__(self, world: World, resident: Resident) -> None:
         self.world = world

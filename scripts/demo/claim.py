@@ -12,9 +12,9 @@ from scripts.demo.agreeing import agree
 from scripts.demo.cast import CLAIM, HOSPITAL_VISITS, HOUR
 from scripts.demo.citizens import Citizen
 from scripts.demo.consumers import Wish, obtain, opened_values
-from scripts.demo.errors import DemoError
 from scripts.demo.publish import workspace
 from scripts.demo.settlement import Policy, Visit, settle
+from scripts.demo.stage import DemoError
 from scripts.demo.world import World
 from wallet.client.opening import OpenedRecord
 from wallet.provider.book import Book

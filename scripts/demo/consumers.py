@@ -14,7 +14,7 @@ from ledger.enumerations import OUTCOMES, Outcome
 from ledger.events import PurposeTerms
 from scripts.demo.cast import DAY
 from scripts.demo.citizens import Citizen
-from scripts.demo.errors import DemoError
+from scripts.demo.stage import DemoError
 from scripts.demo.world import Party, World, purpose_of
 from wallet.client.asks import ALL, new_ask
 from wallet.client.errors import DeniedError
@@ -89,14 +89,7 @@ class Entitlement:
 
 
 def obtain(world: World, wish: Wish, person: Citizen, *, aloud: bool = False) -> Entitlement:
-    """Ask a person, who grants it; return what the consumer may use then.
-
-    Args:
-        world: the city.
-        wish: what is asked for.
-        person: who is asked.
-        aloud: show the statement that the person reads and signs.
-    """
+    """Ask a person, who grants it; return what the consumer may use then."""
     consumer = wish.consumer
     fields = world.mask(wish.code, *wish.fields)
     ask = new_ask(

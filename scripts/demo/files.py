@@ -17,7 +17,7 @@ from scripts.city.manifest import MANIFEST_FILE, Manifest
 from scripts.city.population import City, make_city
 from scripts.city.rows import Row
 from scripts.city.write import Size, write_city
-from scripts.demo.errors import DemoError
+from scripts.demo.stage import DemoError
 
 SEED: Final = 20261123
 
@@ -31,12 +31,7 @@ class Resident:
 
 
 class CityFiles:
-    """The files of one city.
-
-    Args:
-        directory: to write to.
-        size: of the city.
-    """
+    """The files of one city."""
 
     def __init__(self, directory: Path, size: Size) -> None:
         self.directory = directory

@@ -26,12 +26,7 @@ SHOWN: Final = "Address"
 
 
 def play(world: World, used: Used) -> None:
-    """Make evidence of one use, verify it with files alone, and forge it.
-
-    Args:
-        world: the city, whose trail was exported before.
-        used: what the file is about.
-    """
+    """Make evidence of one use, verify it with files alone, and forge it."""
     stage = world.stage
     with stage.act("One access as evidence, verified offline"):
         path = world.data / "evidence.json"

@@ -6,13 +6,15 @@ keyholders for what to encrypt with, encrypts on the department's own machine, u
 and puts count and root on chain.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.progress import Progress
 
 from ledger import contracts, views
 from ledger.enumerations import Roles
-from scripts.demo.cast import OTHERS, PURPOSES
+from ledger.events import PurposeTerms
+from scripts.demo.cast import OTHERS, PURPOSES, Role
 from scripts.demo.world import Party, World
 from wallet.provider.description import read_description
 from wallet.provider.publisher import Publication, Publisher
@@ -23,20 +25,19 @@ from wallet.provider.services import RemoteServices
 def play(world: World) -> dict[str, Publication]:
     """Set up the parties and publish all datasets; return the publications by dataset code."""
     with world.stage.act("Five departments publish what they hold"):
-        admit_parties(world)
-        register_purposes(world)
-        register_datasets(world)
+        admit_parties(world, [*world.departments, *OTHERS])
+        register_purposes(world, PURPOSES)
+        register_datasets(world, [one.dataset.code for one in world.files.manifest.datasets])
         published = publish_all(world)
         check_publications(world, published)
         return published
 
 
-def admit_parties(world: World) -> None:
+def admit_parties(world: World, roles: Sequence[Role]) -> None:
     """The authority admits everybody; who gets sealed messages registers a key for them.
 
     Each consumer names the gateway's recorder: no other can spend what people granted to it.
     """
-    roles = [*world.departments, *OTHERS]
     for role in roles:
         party = world.party(role)
         world.authority.send(contracts.admit(party.address, role.roles, role.name))
@@ -44,21 +45,22 @@ def admit_parties(world: World) -> None:
             party.send(contracts.set_encryption_key(party.opening.encryption_key.to_bytes()))
         if role.roles & Roles.CONSUMER:
             party.send(contracts.name_recorder(world.recorder))
-    world.stage.step(f"{len(roles)} parties admitted, {len(world.departments)} of them departments")
+    departments = sum(role.roles == Roles.PROVIDER for role in roles)
+    world.stage.step(f"{len(roles)} parties admitted, {departments} of them departments")
 
 
-def register_purposes(world: World) -> None:
+def register_purposes(world: World, purposes: Sequence[PurposeTerms]) -> None:
     """The authority sets for what data may be used: fixed texts, and bounds that hold for ever."""
-    for terms in PURPOSES:
+    for terms in purposes:
         world.authority.send(contracts.register_purpose(terms))
-    world.stage.step(f"purposes: {', '.join(terms.code for terms in PURPOSES)}")
+    world.stage.step(f"purposes: {', '.join(terms.code for terms in purposes)}")
 
 
-def register_datasets(world: World) -> None:
+def register_datasets(world: World, codes: Sequence[str]) -> None:
     """Each department describes its datasets; the schema is fixed from then on."""
-    for one in world.files.manifest.datasets:
-        terms = read_description(world.files.description, one.dataset.code).terms()
-        world.provider_of(one.dataset.code).send(contracts.register_dataset(terms))
+    for code in codes:
+        terms = read_description(world.files.description, code).terms()
+        world.provider_of(code).send(contracts.register_dataset(terms))
 
 
 def publish_all(world: World) -> dict[str, Publication]:

@@ -12,7 +12,7 @@ from scripts.demo import loan
 from scripts.demo.cast import REAL_ESTATE
 from scripts.demo.citizens import Citizen, new_signer
 from scripts.demo.consumers import Entitlement, obtain
-from scripts.demo.errors import DemoError
+from scripts.demo.stage import DemoError
 from scripts.demo.world import World
 from wallet.citizen import acts, history
 from wallet.client.authorities import identity_authority
@@ -27,13 +27,7 @@ _POLL: Final = 0.2
 
 
 def play(world: World, person: Citizen, granted: Entitlement) -> Entitlement:
-    """Lose a key and get a new one; let somebody else try. Return what a second person granted.
-
-    Args:
-        world: the city.
-        person: loses the key.
-        granted: by the person, with the old key.
-    """
+    """Lose a key and get a new one; let somebody else try. Return what a second person granted."""
     with world.stage.act("A lost key is replaced; a false recovery is vetoed"):
         replace_lost_key(world, person, granted)
         return veto_false_recovery(world)

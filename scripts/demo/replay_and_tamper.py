@@ -122,15 +122,7 @@ def read_copy(path: Path, journal: tuple[ReleaseEntry, ...]) -> Copy:
 def replay_copy(
     world: World, path: Path, header: TrailHeader, copy: Copy, end: End
 ) -> ReplayReport:
-    """Write a copy to a file and replay the file.
-
-    Args:
-        world: the city.
-        path: to write to.
-        header: of the trail.
-        copy: what to write.
-        end: where the trail must come to, from the regulator's own node.
-    """
+    """Write a copy to a file and replay the file."""
     with path.open("wb") as file:
         write_trail(file, _agreeing(header, copy), [copy.logs], copy.end)
     journals = [CopiedJournal("gateway", copy.entries)]

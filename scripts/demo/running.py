@@ -23,12 +23,6 @@ RECOVERY_DELAY: Final = 5
 def start(stage: Stage, data: Path, size: Size, *, keep: bool) -> Iterator[World]:
     """Write the departments' files, start every process, and stop them at the end.
 
-    Args:
-        stage: shows what happens.
-        data: directory of everything; new.
-        size: of the city.
-        keep: leave everything running when the story ends well.
-
     Raises:
         SupervisorError: a process cannot be started.
     """

@@ -27,17 +27,13 @@ class Visit:
     self_paid: Decimal
 
 
-class ImpossibleVisitError(ValueError):
-    """The amounts of a visit contradict each other."""
-
-
 def settle(policy: Policy, visit: Visit) -> Decimal:
     """Return what is paid for a visit.
 
     Raises:
-        ImpossibleVisitError: the person cannot have paid that part of the total.
+        ValueError: the person cannot have paid that part of the total.
     """
     if not 0 <= visit.self_paid <= visit.total:
-        raise ImpossibleVisitError("the part paid by the patient is not a part of the total")
+        raise ValueError("the part paid by the patient is not a part of the total")
     above = max(visit.self_paid - policy.deductible, Decimal(0))
     return min(above * policy.share, policy.ceiling).quantize(_CENT, ROUND_HALF_UP)

@@ -8,7 +8,7 @@ from ledger.moments import moment
 from ledger.replay import replay_node
 from ledger.trace import Thing, TraceEntry, Tracer
 from scripts.demo.consumers import Entitlement
-from scripts.demo.errors import DemoError
+from scripts.demo.stage import DemoError
 from scripts.demo.world import World
 
 LIFE: Final = (

@@ -22,6 +22,10 @@ T = TypeVar("T")
 _MOST_SHOWN: Final = 300
 
 
+class DemoError(Exception):
+    """The demo cannot run; the message is one line."""
+
+
 class DifferenceError(Exception):
     """Something is not as the story says; the message names what, and how it differs."""
 
@@ -37,11 +41,7 @@ class Act:
 
 @dataclass(slots=True)
 class Stage:
-    """Shows the story and holds it to what it says.
-
-    Args:
-        console: where to; colours and moving bars only on a terminal.
-    """
+    """Shows the story and holds it to what it says."""
 
     console: Console = field(default_factory=lambda: Console(file=sys.stdout, highlight=False))
     acts: list[Act] = field(default_factory=list)

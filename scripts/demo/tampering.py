@@ -21,7 +21,7 @@ from ledger.events import (
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
 from ledger.replay import End, ReleaseEntry
-from scripts.demo.errors import DemoError
+from scripts.demo.stage import DemoError
 
 _TOPICS: Final = tuple(
     to_hex(keccak256(one.encode())) for one in (ACCESSED_SIGNATURE, ITEM_ACCESSED_SIGNATURE)

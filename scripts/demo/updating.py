@@ -7,9 +7,9 @@ from scripts.demo import loan
 from scripts.demo.cast import REAL_ESTATE
 from scripts.demo.citizens import Citizen
 from scripts.demo.consumers import Entitlement, obtain, opened_values
-from scripts.demo.errors import DemoError
 from scripts.demo.files import Resident
 from scripts.demo.publish import publisher
+from scripts.demo.stage import DemoError
 from scripts.demo.world import World
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.consumer.using import Used

@@ -60,16 +60,7 @@ class Party:
 
 
 class World:
-    """The city on stage.
-
-    Args:
-        stage: shows and checks.
-        data: directory of everything.
-        password: of all keystores.
-        addresses: of the running services.
-        deployment: the contracts.
-        files: of the departments.
-    """
+    """The city on stage."""
 
     def __init__(
         self,

@@ -18,8 +18,7 @@ from ledger.events import Event
 from ledger.events.decoding import EventDecoder
 from ledger.replay import Finding, Kind, ReleaseEntry, ReplayReport, read_logs, replay_node
 from scripts.faults.counting import Counts, count
-from scripts.faults.errors import FaultRunError
-from scripts.faults.planning import Planned
+from scripts.faults.planning import FaultRunError, Planned
 from scripts.faults.stage import Stage
 from scripts.faults.told import PlayPlan, PlayReport, Sign
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal, fetch_journal
@@ -154,14 +153,7 @@ def driver(
 
 
 class Campaign:
-    """Lets faults strike on a stage.
-
-    Args:
-        stage: running.
-        name: of the campaign, for what is printed.
-        seed: of what the driver plays.
-        say: shows what happens.
-    """
+    """Lets faults strike on a stage."""
 
     def __init__(self, stage: Stage, name: str, seed: int, say: Callable[[str], None]) -> None:
         self.stage = stage

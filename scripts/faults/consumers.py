@@ -42,12 +42,7 @@ class _Pending(msgspec.Struct):
 
 
 class ConsumerRole:
-    """One consumer, whose workers share account and encryption key.
-
-    Args:
-        desk: shared by all players.
-        consumer: the keys.
-    """
+    """One consumer, whose workers share account and encryption key."""
 
     def __init__(self, desk: Desk, consumer: Party) -> None:
         self.desk = desk

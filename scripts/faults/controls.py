@@ -15,7 +15,7 @@ import msgspec
 
 from scripts.faults.campaign import RECOVERY, Driver, Pace, count_all, driver
 from scripts.faults.counting import Counts
-from scripts.faults.errors import FaultRunError
+from scripts.faults.planning import FaultRunError
 from scripts.faults.racing import Racing
 from scripts.faults.stage import Stage
 from scripts.faults.town import Town

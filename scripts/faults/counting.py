@@ -85,11 +85,7 @@ MUST_BE_ZERO: Final = (
 
 
 class Ledger:
-    """What the chain says, ready to be looked up.
-
-    Args:
-        events: all of the five contracts, in their order.
-    """
+    """What the chain says, ready to be looked up."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         self.accesses: list[tuple[bytes, Accessed]] = []

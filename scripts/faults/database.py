@@ -18,8 +18,7 @@ import asyncpg
 from sqlalchemy import make_url
 
 from scripts.faults.campaign import Driver
-from scripts.faults.errors import NotStruckError
-from scripts.faults.planning import Fault, Strike
+from scripts.faults.planning import Fault, FaultRunError, Strike
 from scripts.faults.stage import DATABASE_TIMEOUT, Stage
 
 _NOTICED: Final = 20.0
@@ -43,7 +42,7 @@ def _wait_until_noticed(stage: Stage, driver: Driver, since: float) -> str:
         if stage.gateway.ready_status() not in (0, _READY):
             return "not ready"
         time.sleep(_POLL)
-    raise NotStruckError("the gateway does not notice that its database fails")
+    raise FaultRunError("the gateway does not notice that its database fails")
 
 
 def _held(wrong: Callable[[Stage, random.Random], Iterator[None]]) -> Strike:
@@ -150,7 +149,7 @@ class Postgres:
         """End it as a power cut would, with all its processes."""
         process = self._server.get_postmaster_info().process
         if process is None:
-            raise NotStruckError("PostgreSQL does not run")
+            raise FaultRunError("PostgreSQL does not run")
         everything = [process, *process.children(recursive=True)]
         for one in everything:
             kill(one.pid, signal.SIGKILL)

@@ -28,11 +28,7 @@ class Grant(msgspec.Struct):
 
 
 class Desk:
-    """Sends, and keeps what comes back. Belongs to one event loop.
-
-    Args:
-        plan: of the play.
-    """
+    """Sends, and keeps what comes back. Belongs to one event loop."""
 
     def __init__(self, plan: PlayPlan) -> None:
         self.plan = plan

@@ -7,8 +7,7 @@ from typing import Final
 from ledger import failpoints
 from ledger.node import NodeError
 from scripts.faults.campaign import Driver
-from scripts.faults.errors import FaultRunError, NotStruckError
-from scripts.faults.planning import Fault, Strike
+from scripts.faults.planning import Fault, FaultRunError, Strike
 from scripts.faults.proxy import Proxy, Trick
 from scripts.faults.stage import Stage
 from scripts.processes import START_TIMEOUT
@@ -168,7 +167,7 @@ def _played(name: str, trick: Trick) -> Strike:
         try:
             while proxy.played < count:
                 if time.monotonic() > struck + _REACHED:
-                    raise NotStruckError(f"{proxy.played} of {count} messages came by")
+                    raise FaultRunError(f"{proxy.played} of {count} messages came by")
                 time.sleep(_POLL)
         finally:
             proxy.stop_playing()

@@ -54,11 +54,7 @@ def taken_file(orders: Path) -> Path:
 
 
 class Saboteur:
-    """Carries out orders.
-
-    Args:
-        file: with the orders.
-    """
+    """Carries out orders."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from scripts.faults.campaign import Driver
     from scripts.faults.stage import Stage
 
+
+class FaultRunError(Exception):
+    """The run cannot go on, or a fault could not be made to happen; the message is one line.
+
+    What goes wrong with the system is counted.
+    """
+
+
 Strike = Callable[["Stage", "Driver", random.Random], tuple[float, str]]
 """Lets a fault strike and ends it; returns the moment at which it struck, and what was seen.
 

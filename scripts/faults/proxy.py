@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Sequence
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from scripts.faults.errors import FaultRunError
+from scripts.faults.planning import FaultRunError
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from ledger.rpc import AsyncRpc
 from ledger.typed_data import AccessRequest, digest_of, struct_hash
 from scripts.bench.baselines.check_then_serve import CheckThenServe
 from scripts.bench.bench import BenchError
-from scripts.faults.errors import FaultRunError
+from scripts.faults.planning import FaultRunError
 from scripts.faults.proxy import Proxy, Upstream
 from scripts.faults.stage import Stage
 from scripts.faults.town import SECOND_RECORDER

@@ -12,8 +12,8 @@ import msgspec
 
 from ledger import views
 from ledger.hexes import to_hex
-from scripts.faults.errors import FaultRunError, NotStruckError
 from scripts.faults.gateway import FILE, UNJOURNALED, Orders, taken_file
+from scripts.faults.planning import FaultRunError
 from scripts.faults.proxy import Proxy
 from scripts.faults.town import SECOND_RECORDER, Town
 from scripts.processes import START_TIMEOUT, STOP_TIMEOUT, GatewayProcess, keyholder_process
@@ -38,15 +38,7 @@ _SETTINGS: Final = {
 
 
 class Gateway(GatewayProcess):
-    """A gateway that faults strike.
-
-    Args:
-        name: of its directory and process.
-        town: whose gateway it is.
-        recorder: its account.
-        journaled: whether its recorder keeps a journal.
-        settings: by name in lowercase.
-    """
+    """A gateway that faults strike."""
 
     def __init__(
         self, name: str, town: Town, recorder: Party, *, journaled: bool = True, **settings: str
@@ -111,19 +103,19 @@ class Gateway(GatewayProcess):
         """Return when it has ended.
 
         Raises:
-            NotStruckError: it goes on.
+            FaultRunError: it goes on.
         """
         until = time.monotonic() + seconds
         while self.process.is_running:
             if time.monotonic() > until:
-                raise NotStruckError(f"the gateway did not end within {seconds:.0f} s")
+                raise FaultRunError(f"the gateway did not end within {seconds:.0f} s")
             time.sleep(_POLL)
 
     def order(self, *, failpoint: str = "", clock: float = 0.0, database: str = "") -> None:
         """Tell it what is wrong from now on; return when it has taken it.
 
         Raises:
-            NotStruckError: it does not.
+            FaultRunError: it does not.
         """
         orders = self._write(Orders(0, failpoint, clock, database))
         until = time.monotonic() + _TAKEN
@@ -131,7 +123,7 @@ class Gateway(GatewayProcess):
             is_over = not self.process.is_running or time.monotonic() > until
             # It may have taken the order a moment ago, and ended by it.
             if is_over and not self._has_taken(orders):
-                raise NotStruckError("the gateway does not take orders")
+                raise FaultRunError("the gateway does not take orders")
             time.sleep(_POLL)
 
     def _has_taken(self, orders: Orders) -> bool:
@@ -296,6 +288,6 @@ class Stage:
 
 def _send(pid: int, number: int) -> None:
     if not pid:
-        raise NotStruckError("the process does not run")
+        raise FaultRunError("the process does not run")
     with suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -10,9 +10,8 @@ import pytest
 from ledger import failpoints
 from scripts.faults.campaign import Campaign, Driver
 from scripts.faults.database import SQLITE
-from scripts.faults.errors import NotStruckError
 from scripts.faults.faults import COMMON
-from scripts.faults.planning import Fault, Planned, draw_plan
+from scripts.faults.planning import Fault, FaultRunError, Planned, draw_plan
 from scripts.faults.stage import Stage
 from scripts.faults.town import Town
 
@@ -36,7 +35,7 @@ MISSING = 7
 
 
 def miss(stage: Stage, driver: Driver, source: random.Random) -> tuple[float, str]:
-    raise NotStruckError("missed")
+    raise FaultRunError("missed")
 
 
 @pytest.fixture

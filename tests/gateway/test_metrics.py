@@ -5,7 +5,7 @@ import asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.store.alerts import StoredAlert
-from ledger.exchange import KeyedSubmission, Submissions
+from ledger.exchange import Submissions
 from ledger.exchange.accesses import encode_submissions
 from ledger.typed_data import AccessRequest
 from scripts.answer_keys import DrawnKeys
@@ -50,9 +50,8 @@ async def test_a_scrape_shows_what_alarms_need(gateway: GatewayServer) -> None:
 async def test_accesses_are_counted_by_what_became_of_them(gateway: GatewayServer) -> None:
     bank = gateway.chain.parties.bank
     domain = gateway.chain.deployment.domain_of(AccessRequest)
-    nonce, key = DrawnKeys(domain, bank.address).next()
-    request = AccessRequest(bank.address, b"\x07" * 32, bytes(32), 1, nonce, 2**39)
-    signed = KeyedSubmission(request, gateway.chain.sign(request, bank.private_key), key)
+    keys = DrawnKeys(domain, bank.address)
+    signed = keys.submission(bank.private_key, b"\x07" * 32, fields=1, deadline=2**39)
     for submissions, number in (((signed,), 1), ((signed, signed), 3)):
         single = len(submissions) == 1
         body = encode_submissions(Submissions(submissions, single=single))

@@ -2,11 +2,9 @@
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,51 +13,28 @@ from ledger.hexes import to_hex
 from ledger.reverts import Argument, RevertError, decode_revert, revert_in
 from ledger.rpc import AsyncRpc, Call, CallError, Rpc, RpcError, RpcSettings
 from scripts.scenario import Chain
+from tests.support.http_servers import http_server
 
 Behave = Callable[[bytes], tuple[int, bytes]]
 
 
+@dataclass
 class FakeNode:
     """Answers as a test says."""
 
-    def __init__(self) -> None:
-        self.behave: Behave = lambda _: (200, b"{}")
-        self.connections = 0
-        outer = self
+    url: str = ""
+    behave: Behave = lambda _: (200, b"{}")
+    connections: int = 0
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def setup(self) -> None:
-                outer.connections += 1
-                super().setup()
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                status, answer = outer.behave(body)
-                self.send_response(status)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+    def count(self) -> None:
+        self.connections += 1
 
 
 @pytest.fixture
 def fake() -> Iterator[FakeNode]:
     node = FakeNode()
-    yield node
-    node.server.shutdown()
-    node.server.server_close()
+    with http_server(lambda _, body: node.behave(body), node.count) as node.url:
+        yield node
 
 
 def answering(value: object) -> Behave:

@@ -190,10 +190,9 @@ def _other_contract(town: Town, found: KeyedSubmission) -> KeyedSubmission:
 
 def _stranger(town: Town, found: KeyedSubmission) -> KeyedSubmission:
     key = keccak256(b"a stranger's key")
-    domain, address = town.city.chain.deployment.domain_of(AccessRequest), signing.address_of(key)
-    nonce, answer_key = DrawnKeys(domain, address).next()
-    request = msgspec.structs.replace(found.request, consumer=address, nonce=nonce)
-    return KeyedSubmission(request, signing.sign(digest(request, domain), key), answer_key)
+    keys = DrawnKeys(town.city.chain.deployment.domain_of(AccessRequest), signing.address_of(key))
+    asked = found.request
+    return keys.submission(key, asked.basis, fields=asked.fields, deadline=asked.deadline)
 
 
 def _malleable(_: Town, found: KeyedSubmission) -> KeyedSubmission:
@@ -249,11 +248,11 @@ def test_denials_are_recorded(town: Town, basis: bytes, person: Person) -> None:
     ended = town.granted(person)
     good(town.revoke(person, ended))
     city, insurer = town.city, town.city.chain.parties.insurer
-    foreign = city.submission(basis)
-    domain = city.chain.deployment.domain_of(AccessRequest)
-    nonce, key = DrawnKeys(domain, insurer.address).next()
-    request = msgspec.structs.replace(foreign.request, consumer=insurer.address, nonce=nonce)
-    foreign = KeyedSubmission(request, city.chain.sign(request, insurer.private_key), key)
+    asked = city.submission(basis).request
+    keys = DrawnKeys(city.chain.deployment.domain_of(AccessRequest), insurer.address)
+    foreign = keys.submission(
+        insurer.private_key, basis, fields=asked.fields, deadline=asked.deadline
+    )
     for submission, outcome in (
         (city.submission(b"\x07" * 32), "UnknownBasis"),
         (city.submission(ended), "Revoked"),

@@ -5,10 +5,10 @@ back while the gateway believes in it.
 """
 
 import secrets
+import time
 from collections.abc import Iterator
 
 import httpx
-import msgspec
 import pytest
 
 from ledger import contracts, views
@@ -61,11 +61,10 @@ def newcomer(town: Town) -> Party:
 def submission_of(town: Town, consumer: Party, basis: bytes) -> KeyedSubmission:
     """A consumer's request on anything; an authorization of the bank is denied to it."""
     chain = town.city.chain
-    nonce, key = DrawnKeys(chain.deployment.domain_of(AccessRequest), consumer.address).next()
-    request = msgspec.structs.replace(
-        town.city.submission(basis).request, consumer=consumer.address, nonce=nonce
+    keys = DrawnKeys(chain.deployment.domain_of(AccessRequest), consumer.address)
+    return keys.submission(
+        consumer.private_key, basis, fields=0b101, deadline=int(time.time()) + 600
     )
-    return KeyedSubmission(request, chain.sign(request, consumer.private_key), key)
 
 
 def one(submission: KeyedSubmission) -> bytes:

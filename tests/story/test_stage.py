@@ -8,8 +8,7 @@ import pytest
 from ledger.errors import LedgerError
 from scripts.city.errors import CityError
 from scripts.demo import __main__ as demo
-from scripts.demo.errors import DemoError
-from scripts.demo.stage import DifferenceError, Stage
+from scripts.demo.stage import DemoError, DifferenceError, Stage
 from wallet.errors import WalletError
 
 

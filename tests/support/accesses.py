@@ -43,7 +43,7 @@ from ledger.records import EncryptedRecord
 from ledger.release_rules import PUBLICATION_LAG
 from ledger.rosters import Roster
 from ledger.service.rate_limit import RateLimit
-from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
+from ledger.typed_data import Authorization, Domain, struct_hash
 from scripts.answer_keys import DrawnKeys
 from scripts.statements import TEXTS, pairs, stated
 from tests.support.fake_keyholder import DOMAIN, ROSTER, FakeKeyholder, InMemory
@@ -325,15 +325,5 @@ class AccessDesk:
         key: bytes = BANK_KEY,
         consumer: bytes = BANK,
     ) -> KeyedSubmission:
-        nonce, answer_key = self.answer_keys.setdefault(
-            consumer, DrawnKeys(DOMAIN, consumer)
-        ).next()
-        request = AccessRequest(
-            consumer=consumer,
-            basis=basis,
-            item=item,
-            fields=fields,
-            nonce=nonce,
-            deadline=NOW + 600,
-        )
-        return KeyedSubmission(request, signing.sign(digest(request, DOMAIN), key), answer_key)
+        keys = self.answer_keys.setdefault(consumer, DrawnKeys(DOMAIN, consumer))
+        return keys.submission(key, basis, fields=fields, item=item, deadline=NOW + 600)

@@ -2,12 +2,11 @@
 
 import asyncio
 import secrets
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from ledger.http_signatures import (
 from ledger.keccak import keccak256
 from ledger.signing import personal_digest
 from scripts.scenario import Chain, Party
+from tests.support.http_servers import http_server
 from wallet.identity.app import create_app
 from wallet.identity.keys import AuthorityKeys
 from wallet.identity.owners import OwnerKey
@@ -64,8 +64,7 @@ class HandlesGateway:
     broken: bool = False
     url: str = ""
 
-    def answer(self, request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
-        body = request.rfile.read(int(request.headers.get("content-length", 0)))
+    def answer(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes]:
         target = RequestTarget("POST", request.headers["host"], request.path)
         verified = verify_request(
             target,
@@ -85,27 +84,8 @@ class HandlesGateway:
 @contextmanager
 def handles_gateway(chain: Chain, authority: bytes) -> Iterator[HandlesGateway]:
     gateway = HandlesGateway(chain.deployment.chain_id, authority)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, body = gateway.answer(self)
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        gateway.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield gateway
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_server(gateway.answer) as gateway.url:
+        yield gateway
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 import json
 import os
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
@@ -24,6 +23,7 @@ from ledger.parts_statements import sign_statements, state_parts
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose
 from ledger.signing import sign
 from ledger.typed_data import Domain, digest
+from tests.support.http_servers import http_server
 from wallet.keyholder.seeds import Holdings
 
 Change = Callable[[HolderParts], HolderParts]
@@ -154,47 +154,15 @@ class Liar:
 
 @contextmanager
 def standing_before(liar: Liar) -> Iterator[Liar]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes]:
+        if request.path == "/v1/subkeys":
+            return 200, liar.hand_subkeys(body)
+        real = client.request(request.command, liar.real + request.path, content=body)
+        said = liar.answer(request.path, body, real) if real.is_success else real.content
+        return real.status_code, said
 
-        def do_GET(self) -> None:
-            self._answer("GET", b"")
-
-        def do_POST(self) -> None:
-            self._answer("POST", self.rfile.read(int(self.headers["Content-Length"])))
-
-        def _answer(self, method: str, body: bytes) -> None:
-            if self.path == "/v1/subkeys":
-                self._send(200, liar.hand_subkeys(body))
-                return
-            real = client.request(method, liar.real + self.path, content=body)
-            said = liar.answer(self.path, body, real) if real.is_success else real.content
-            self._send(real.status_code, said)
-
-        def _send(self, status: int, said: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            with suppress(OSError):  # nobody waits for it any more
-                self.wfile.write(said)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    client = httpx.Client(timeout=30)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    liar.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with httpx.Client(timeout=30) as client, http_server(answer) as liar.url:
         yield liar
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-        client.close()
 
 
 def another_roster(holdings: Holdings) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 import http.client
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.support.http_servers import http_server
 
 Answer = dict[str, Any]
 Lie = Callable[[str, list[Any], Any], Any]
@@ -93,29 +93,5 @@ class NodeProxy:
 @contextmanager
 def proxy_before(upstream: str, limits: Limits | None = None) -> Iterator[NodeProxy]:
     proxy = NodeProxy(upstream, limits or Limits())
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one packet, or each answer takes 40 ms
-
-        def do_POST(self) -> None:
-            status, answer = proxy.answer(self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(status)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with http_server(lambda _, body: proxy.answer(body)) as proxy.url:
         yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -28,11 +28,7 @@ _POLL = 0.02
 
 
 class Awaited:
-    """The consumer's and the provider's part in one.
-
-    Args:
-        chain: where people granted.
-    """
+    """The consumer's and the provider's part in one."""
 
     def __init__(self, chain: BareChain) -> None:
         self._web3 = Web3(HTTPProvider(chain.node.url))

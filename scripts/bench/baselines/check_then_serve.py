@@ -22,14 +22,7 @@ _PACE: Final = 0.02
 
 
 class CheckThenServe:
-    """A server that checks first and records later.
-
-    Args:
-        chain: where people granted.
-        recorder: whose transactions record.
-        rpc: its node.
-        nonce: of the recorder's next transaction.
-    """
+    """A server that checks first and records later."""
 
     def __init__(self, chain: Chain, recorder: Party, rpc: AsyncRpc, nonce: int) -> None:
         self._chain = chain

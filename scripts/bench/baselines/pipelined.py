@@ -20,14 +20,7 @@ _POLL: Final = 0.004
 
 
 class Pipeline:
-    """Sends transactions of one account, and tells who waits when a block has one.
-
-    Args:
-        chain: where people granted.
-        rpc: its node.
-        nonce: of the next transaction.
-        block: the newest one.
-    """
+    """Sends transactions of one account, and tells who waits when a block has one."""
 
     def __init__(self, chain: BareChain, rpc: AsyncRpc, nonce: int, block: int) -> None:
         self._chain = chain

@@ -1,9 +1,7 @@
 """What a gateway tells of grants and applications is held against the own node before anybody acts on it."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import msgspec
@@ -14,6 +12,7 @@ from ledger.events.identifiers import application_id
 from ledger.hexes import to_hex
 from ledger.typed_data import Authorization, struct_hash
 from scripts.scenario import Chain, Subject
+from tests.support.http_servers import http_server
 from wallet.citizen.history import contradictions
 from wallet.client.errors import VerificationError
 from wallet.client.party import PartyKey
@@ -125,23 +124,8 @@ def gateway() -> Iterator[tuple[str, Callable[[list[dict[str, Any]]], None]]]:
         nonlocal answer
         answer = json.dumps({"applications": applications}).encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", say
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with http_server(lambda *_: (200, answer)) as url:
+        yield url, say
 
 
 @pytest.mark.parametrize(
