@@ -17,7 +17,7 @@ from ledger.artifacts import CONTRACTS, ContractName, load_artifact
 from ledger.decode_errors import UNREADABLE
 from ledger.entities import Delays
 from ledger.enumerations import Roles
-from ledger.errors import LedgerError, MalformedError
+from ledger.errors import ExitCode, LedgerError, MalformedError
 from ledger.events import Contracts
 from ledger.hexes import ADDRESS_LENGTH, HexError, from_hex, to_hex
 from ledger.keccak import keccak256
@@ -56,9 +56,13 @@ _PUBLIC: Final = 0o644
 class DeploymentError(LedgerError):
     """A deployment file cannot be used, or a node does not have what it says."""
 
+    exit_code = ExitCode.BAD_INPUT
+
 
 class WrongNodeError(DeploymentError):
     """A node has another chain, or not the code that this library ships."""
+
+    exit_code = ExitCode.NOT_VERIFIED
 
 
 class Founder(msgspec.Struct, frozen=True):

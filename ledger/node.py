@@ -25,7 +25,7 @@ from typing import Final, Literal, Self
 import msgspec
 
 from ledger import queries
-from ledger.errors import LedgerError
+from ledger.errors import ExitCode, LedgerError
 from ledger.hexes import from_hex
 from ledger.logs import get_logger
 from ledger.miner import Miner
@@ -53,6 +53,8 @@ class NodeError(LedgerError):
         """Take a kind: something else listens on the port, or another node runs on the directory."""
         super().__init__(message)
         self.kind = kind
+        if kind:
+            self.exit_code = ExitCode.IN_USE
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import re
 from importlib import resources
 from typing import Any, Final
 
-from ledger.errors import LedgerError
+from ledger.errors import ExitCode, LedgerError
 
 MOST_NAME: Final = 200
 """Characters of a name at most."""
@@ -32,6 +32,8 @@ MOST_DOCUMENT: Final = 200_000
 
 class PlainTextError(LedgerError, ValueError):
     """A text is not plain; the message says why, and names a character by its number only."""
+
+    exit_code = ExitCode.BAD_INPUT
 
 
 def _class(*ranges: str) -> str:

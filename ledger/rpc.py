@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ledger.decode_errors import UNREADABLE
-from ledger.errors import LedgerError
+from ledger.errors import ExitCode, LedgerError
 from ledger.hexes import from_hex
 from ledger.http_client import HttpAnswer, HttpError
 from ledger.http_connections import HttpClient
@@ -59,6 +59,8 @@ _UNREACHED: Final = frozenset(("unreachable", "timeout", "refused"))
 
 class RpcError(LedgerError):
     """Asking a node did not work."""
+
+    exit_code = ExitCode.TRY_AGAIN
 
     def __init__(self, message: str, kind: RpcProblem = "malformed") -> None:
         super().__init__(message)

@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from ledger.encoding import prefixed, sized, tag, utf8
-from ledger.errors import LedgerError
+from ledger.errors import ExitCode, LedgerError
 from ledger.hexes import ZERO_WORD
 from ledger.plain_text import verify_case_number, verify_name, verify_text
 
@@ -71,6 +71,8 @@ _GAP: Final = re.compile(r"\{([a-z]+)\}")
 
 class StatementError(LedgerError):
     """Why no statement can be made, or why one is not the right one."""
+
+    exit_code = ExitCode.BAD_INPUT
 
 
 class Templates(msgspec.Struct, frozen=True):

@@ -3,13 +3,22 @@
 Messages name files and entries, never passwords, keys or personal data.
 """
 
+from typing import Final, Literal
+
+from ledger.errors import ExitCode
+
 
 class WalletError(Exception):
     """Root of everything that `wallet` raises."""
 
+    exit_code: ExitCode = ExitCode.FAILED
+    """With which a command ends that nothing else can be done about it."""
+
 
 class KeystoreError(WalletError):
     """Root of what can go wrong with a keystore."""
+
+    exit_code = ExitCode.NO_KEY
 
 
 class WrongPasswordError(KeystoreError):
@@ -22,3 +31,61 @@ class InvalidEntryError(KeystoreError):
 
 class PasswordError(WalletError):
     """No password can be had from where it should come from."""
+
+    exit_code = ExitCode.NO_KEY
+
+
+PartyErrorKind = Literal[
+    "Authority",
+    "Cancelled",
+    "Citizen",
+    "Consumer",
+    "Differences",
+    "GrantMismatch",
+    "NoSuchEntry",
+    "Regulator",
+    "Service",
+]
+
+
+_CODES: Final[dict[PartyErrorKind, ExitCode]] = {
+    "Authority": ExitCode.BAD_INPUT,
+    "Differences": ExitCode.NOT_VERIFIED,
+    "GrantMismatch": ExitCode.NOT_VERIFIED,
+    "NoSuchEntry": ExitCode.NOT_FOUND,
+}
+
+
+class PartyError(WalletError):
+    """Something that a party does itself does not go on, and nobody tells it from other things by class.
+
+    Args:
+        kind: what the command line calls it in its JSON; the exit code comes with it.
+        message: for people.
+    """
+
+    def __init__(self, kind: PartyErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.exit_code = _CODES.get(kind, ExitCode.FAILED)
+
+    def __reduce__(self) -> tuple[type["PartyError"], tuple[PartyErrorKind, str]]:
+        return type(self), (self.kind, str(self))
+
+
+class InputError(WalletError):
+    """A value or a file that was given is not as it must be; nothing was sent."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class ProposalError(WalletError):
+    """What a consumer asks for cannot be granted as it is; the message says why."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class NotVoidableError(WalletError):
+    """A use may not be given back, as far as replay and the journals show."""
+
+    exit_code = ExitCode.REFUSED

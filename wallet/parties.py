@@ -13,6 +13,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 import msgspec
 
+from ledger import contracts
 from ledger.chain import Finality
 from ledger.deployment import (
     Deployment,
@@ -41,7 +42,7 @@ from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
 from wallet.client.relays import Granted, HistoryEntry
 from wallet.client.requests import RequestBook
-from wallet.client.transactions import DEPTH_ZERO, Ledger, Mined
+from wallet.client.transactions import DEPTH_ZERO, Ledger, Mined, transact
 from wallet.client.transports import AsyncClient, Client, Endpoints
 from wallet.client.verification import ALL, Basis
 from wallet.consumer import agreements as applying
@@ -55,7 +56,6 @@ from wallet.provider.book import Book
 from wallet.provider.description import read_description
 from wallet.provider.publisher import Options, Publication, Publisher
 from wallet.provider.services import RemoteServices
-from wallet.regulator import acts as measures
 from wallet.regulator.journals import fetch_journal
 from wallet.supervisor.layout import Layout, read_addresses
 
@@ -264,7 +264,7 @@ class _Consumer(_Member):
     @_Method
     async def name_recorder(self, recorder: bytes) -> Mined:
         """Let a gateway's recorder record this consumer's requests."""
-        return await applying.name_recorder(self.ledger, self.key, recorder)
+        return await transact(self.ledger, self.key, contracts.name_recorder(recorder))
 
     @_Method
     async def ask(
@@ -610,12 +610,12 @@ class _Regulator(_Member):
     @_Method
     async def restrict(self, consumer: bytes, until: int, reason: str) -> Mined:
         """Deny every access of a consumer until a time; the reason is public for ever."""
-        return await measures.restrict(self.ledger, self.key, consumer, until, reason)
+        return await transact(self.ledger, self.key, contracts.restrict(consumer, until, reason))
 
     @_Method
     async def lift(self, consumer: bytes, reason: str) -> Mined:
         """End a restriction before its time."""
-        return await measures.lift(self.ledger, self.key, consumer, reason)
+        return await transact(self.ledger, self.key, contracts.lift(consumer, reason))
 
     def _replay(self, journals: Sequence[Journal]) -> ReplayReport:
         if not self.city.node:

@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.contracts import Approval
 from ledger.decode_errors import UNREADABLE
-from ledger.errors import LedgerError
+from ledger.errors import ExitCode, LedgerError
 from ledger.escaping import escape_json
 from ledger.evidence.blocks import Consensus
 from ledger.exchange import SignedLink, decode_proof, encode_proof
@@ -81,6 +81,8 @@ _ORDER: Final = tuple(Check)
 class EvidenceCheckError(LedgerError):
     """A check failed: the evidence proves nothing."""
 
+    exit_code = ExitCode.NOT_VERIFIED
+
     def __init__(self, check: Check, problem: str) -> None:
         super().__init__(f"check {check.number}, {check.value}: {problem}")
         self.check = check
@@ -92,6 +94,8 @@ class EvidenceCheckError(LedgerError):
 
 class NoEvidenceError(LedgerError):
     """No evidence can be made: the node does not have what it takes; the message says what."""
+
+    exit_code = ExitCode.NOT_FOUND
 
 
 @contextmanager

@@ -23,7 +23,7 @@ import msgspec
 
 from ledger.decode_errors import UNREADABLE
 from ledger.deployment import Deployment
-from ledger.errors import LedgerError
+from ledger.errors import ExitCode, LedgerError
 from ledger.events import Contracts, Log
 from ledger.hexes import HexError, from_hex, to_hex
 from ledger.replay.report import End
@@ -40,6 +40,8 @@ _MOST_LINE: Final = 1 << 24
 
 class TrailError(LedgerError):
     """Logs, from a file or a node, are no trail of this deployment, or are of other blocks than they say."""
+
+    exit_code = ExitCode.NOT_VERIFIED
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]

@@ -2,10 +2,10 @@
 
 import time
 
+from ledger import contracts
 from ledger.events import PurposeTerms
 from scripts.demo.cast import DAY
 from scripts.demo.world import Party, World, purpose_of
-from wallet.authority import acts
 from wallet.consumer import agreements as consumer_side
 from wallet.provider import agreements as provider_side
 
@@ -30,8 +30,7 @@ def apply(
     """
     dataset, purpose, fields = world.dataset(code), purpose_of(terms), world.mask(code)
     if bind:
-        authority = world.authority
-        authority.run(acts.bind_fields(authority.ledger, authority.key, purpose, dataset, fields))
+        world.authority.send(contracts.bind_fields(purpose, dataset, fields))
     flow = consumer_side.apply(
         consumer.ledger,
         consumer.key,

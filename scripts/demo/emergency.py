@@ -2,13 +2,13 @@
 
 import time
 
+from ledger import contracts
 from ledger.enumerations import Class, Outcome
 from scripts.demo.agreeing import agree
 from scripts.demo.cast import DAY, EPIDEMIC, OUTBREAK
 from scripts.demo.sharing import entitlement, use_all
 from scripts.demo.world import World, purpose_of
-from wallet.authority import acts as authority_acts
-from wallet.regulator import acts as regulator_acts
+from wallet.authority import acts
 
 
 def play(world: World) -> None:
@@ -22,15 +22,14 @@ def play(world: World) -> None:
         opened = entitlement(world, consumer, EPIDEMIC, order)
         opened.denied("before a regulator countersigns", Outcome.DATASET_INACTIVE)
         authority, regulator = world.authority, world.regulator
-        regulator.run(regulator_acts.countersign_order(regulator.ledger, regulator.key, order))
+        regulator.send(contracts.countersign_order(order))
         use_all(world, opened, EPIDEMIC, "under the order disease control has the epidemic report")
         other = entitlement(world, world.navigator, EPIDEMIC, order)
         other.denied("a consumer that the order is not for", Outcome.AGREEMENT_INACTIVE)
-        over = "the outbreak is over"
-        authority.run(authority_acts.end_order(authority.ledger, authority.key, order, over))
+        authority.send(contracts.end_order(order, "the outbreak is over"))
         opened.denied("after the order has ended", Outcome.DATASET_INACTIVE)
         findings = "used by disease control only, for the outbreak"
-        regulator.run(regulator_acts.review_order(regulator.ledger, regulator.key, order, findings))
+        regulator.send(contracts.review_order(order, findings))
         state = world.order(order)
         world.stage.check("the regulator reviews the order", state.reviewed, True)
 
@@ -38,7 +37,7 @@ def play(world: World) -> None:
 def issue(world: World, dataset: bytes) -> bytes:
     """The authority opens the dataset for a day, to consumers with an agreement; return the order's id."""
     authority, now = world.authority, int(time.time())
-    flow = authority_acts.issue_order(
+    flow = acts.issue_order(
         authority.ledger,
         authority.key,
         dataset=dataset,

@@ -2,12 +2,11 @@
 
 import time
 
+from ledger import contracts
 from ledger.enumerations import Outcome
 from scripts.demo.cast import DAY
 from scripts.demo.consumers import Entitlement
 from scripts.demo.world import World
-from wallet.consumer.agreements import appeal
-from wallet.regulator import acts
 
 
 def play(world: World, granted: Entitlement) -> None:
@@ -15,11 +14,9 @@ def play(world: World, granted: Entitlement) -> None:
     with world.stage.act("The regulator restricts a bank, and lifts it again"):
         regulator, bank = world.regulator, world.bank
         until = int(time.time()) + DAY
-        regulator.run(
-            acts.restrict(regulator.ledger, regulator.key, bank.address, until, "many look-ups")
-        )
+        regulator.send(contracts.restrict(bank.address, until, "many look-ups"))
         granted.denied("while it is restricted", Outcome.CONSUMER_RESTRICTED)
-        bank.run(appeal(bank.ledger, bank.key, "each look-up has its loan case, see our files"))
-        regulator.run(acts.lift(regulator.ledger, regulator.key, bank.address, "files seen"))
+        bank.send(contracts.appeal("each look-up has its loan case, see our files"))
+        regulator.send(contracts.lift(bank.address, "files seen"))
         served = len(granted.use().opened.records)
         world.stage.check("after it appealed and the regulator lifted it: served", served > 0, True)

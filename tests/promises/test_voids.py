@@ -13,6 +13,7 @@ from ledger import contracts, views
 from ledger.deployment import write_deployment
 from ledger.enumerations import Outcome, Roles
 from ledger.envelope import LEAST_SCRYPT_N
+from ledger.errors import ExitCode
 from ledger.exchange.accesses import decode_result
 from ledger.hexes import to_hex
 from ledger.typed_data import struct_hash
@@ -21,7 +22,6 @@ from tests.promises.test_whole_way import Town, good, problem
 from tests.support.city import gateway_process, make_city
 from tests.support.town import PASSWORD, Finished
 from wallet.cli import main
-from wallet.cli.exit_codes import ExitCode
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 from wallet.regulator.voids import choose

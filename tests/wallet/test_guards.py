@@ -10,7 +10,7 @@ from ledger.hexes import to_hex
 from wallet.citizen.identities import Guard, Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
 from wallet.cli.citizen import _require_unjoined
-from wallet.cli.errors import InputError
+from wallet.errors import InputError
 
 GUARD, OTHER = b"\x47" * 20, b"\x48" * 20
 FIRST = Identity("me-1", SignerKind.ACCOUNT, subject="0x" + "51" * 32)

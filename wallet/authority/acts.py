@@ -1,4 +1,4 @@
-"""The authority's acts on chain, each checked here as far as it can be before it is sent."""
+"""Those of the authority's acts that are more than one transaction of `ledger.contracts`."""
 
 import secrets
 from typing import Final
@@ -12,11 +12,11 @@ from ledger.events import OrderTerms, PurposeTerms
 from ledger.events.identifiers import order_id
 from ledger.policy import lapse_of
 from ledger.statement import Terms, make_statement, new_reference, select_templates
-from wallet.authority.errors import AuthorityError
 from wallet.client.names import require_free_name
 from wallet.client.party import PartyKey
 from wallet.client.steps import look
 from wallet.client.transactions import Ledger, Mined, transact
+from wallet.errors import PartyError
 
 _ANNOUNCED: Final = Roles.REGULATOR | Roles.IDENTITY_AUTHORITY
 """Roles that a party gets only after the admission delay."""
@@ -58,7 +58,7 @@ async def admit(
 ) -> Announced:
     """Admit a party with exactly these roles, or change roles and name of one admitted before.
 
-    A regulator or an identity authority is announced only: see `activate`.
+    A regulator or an identity authority is announced only: `contracts.activate` it later.
 
     Args:
         ledger: the contracts.
@@ -68,7 +68,7 @@ async def admit(
         name: "中文 / English"; people see it when the party asks for something.
 
     Raises:
-        AuthorityError: the name cannot stand in a statement.
+        PartyError: Authority: the name cannot stand in a statement.
         AmbiguousNameError: people would take it for another's.
         RefusedError: the contract refuses; `error` says why.
     """
@@ -83,47 +83,20 @@ async def admit(
     return _announced(ledger, mined, pending.effective_at)
 
 
-async def activate(ledger: Ledger, key: PartyKey | None, party: bytes) -> Mined:
-    """Make an announced admission take effect once it is due and until it lapses; anybody may."""
-    return await transact(ledger, key, contracts.activate(party))
-
-
-async def retract_admission(ledger: Ledger, key: PartyKey | None, party: bytes) -> Mined:
-    """Take an announced admission back, due or not."""
-    return await transact(ledger, key, contracts.retract_admission(party))
-
-
-async def withdraw(ledger: Ledger, key: PartyKey | None, party: bytes) -> Mined:
-    """Withdraw a party: from the next block on it may do nothing."""
-    return await transact(ledger, key, contracts.withdraw(party))
-
-
 async def register_purpose(ledger: Ledger, key: PartyKey | None, terms: PurposeTerms) -> Registered:
     """Set a purpose for ever: its texts and its bounds.
 
     Raises:
-        AuthorityError: no statement can be made of its texts.
+        PartyError: Authority: no statement can be made of its texts.
         RefusedError: the contract refuses; `error` says why.
     """
     try:
         templates = select_templates((text.language, text.template) for text in terms.texts)
         make_statement(templates, _SAMPLE, new_reference())
     except LedgerError as error:
-        raise AuthorityError(f"purpose {terms.code}: {error}") from error
+        raise PartyError("Authority", f"purpose {terms.code}: {error}") from error
     mined = await transact(ledger, key, contracts.register_purpose(terms))
     return Registered(contracts.purpose_id(terms), mined)
-
-
-async def bind_fields(
-    ledger: Ledger, key: PartyKey | None, purpose: bytes, dataset: bytes, fields: int
-) -> Mined:
-    """Set, once, which fields of a dataset a purpose may ever use."""
-    return await transact(ledger, key, contracts.bind_fields(purpose, dataset, fields))
-
-
-async def retire_purpose(ledger: Ledger, key: PartyKey | None, purpose: bytes) -> Mined:
-    """Let nothing new name a purpose; what was granted before stays."""
-    return await transact(ledger, key, contracts.retire_purpose(purpose))
 
 
 async def issue_order(
@@ -161,11 +134,6 @@ async def issue_order(
     return Registered(order_id(terms), mined)
 
 
-async def end_order(ledger: Ledger, key: PartyKey | None, order: bytes, reason: str) -> Mined:
-    """End an order before its time; the authority, a regulator, or the provider if it opens."""
-    return await transact(ledger, key, contracts.end_order(order, reason))
-
-
 async def announce_change(
     ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
 ) -> Announced:
@@ -187,29 +155,8 @@ async def announce_change(
     return _announced(ledger, mined, due)
 
 
-async def make_change(
-    ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
-) -> Mined:
-    """Make an announced change once it is due and until it lapses.
-
-    The next authority makes its own, anybody the others.
-    """
-    return await transact(ledger, key, contracts.make_change(change, first, second))
-
-
-async def retract_change(
-    ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
-) -> Mined:
-    """Take an announced change back, due or not; never a hand-over, which a regulator vetoes."""
-    return await transact(ledger, key, contracts.retract_change(change, first, second))
-
-
 def check_name(name: str) -> None:
-    """Refuse a party's name that cannot stand in a statement.
-
-    Raises:
-        AuthorityError: it cannot.
-    """
+    """Refuse a party's name that cannot stand in a statement (PartyError: Authority)."""
     templates = select_templates(
         (language, "{consumer}{dataset}{fields}{uses}{case}{until}{retention}")
         for language in ("zh", "en")
@@ -217,7 +164,7 @@ def check_name(name: str) -> None:
     try:
         make_statement(templates, msgspec.structs.replace(_SAMPLE, consumer=name), new_reference())
     except LedgerError as error:
-        raise AuthorityError(f"the name cannot stand in a statement: {error}") from error
+        raise PartyError("Authority", f"the name cannot stand in a statement: {error}") from error
 
 
 def _announced(ledger: Ledger, mined: Mined, due: int) -> Announced:

@@ -9,9 +9,7 @@ import time
 
 import msgspec
 
-from ledger.contracts import Approval
 from ledger.deployment import Deployment
-from ledger.hexes import to_hex
 from ledger.typed_data import (
     Authorization,
     Confirmation,
@@ -23,13 +21,13 @@ from ledger.typed_data import (
     SubjectOpening,
     struct_hash,
 )
-from wallet.citizen.errors import CitizenError
 from wallet.citizen.proposal import Proposal
 from wallet.client.asks import refuse_ask
 from wallet.client.identity import ask_link
 from wallet.client.relays import Act, relay_act, relay_authorization, relayed
 from wallet.client.signers import MOST_TIME_TO_RELAY, SubjectSigner, approve, asking
 from wallet.client.transactions import Mined
+from wallet.errors import PartyError
 
 
 class GrantedAuthorization(msgspec.Struct, frozen=True):
@@ -57,7 +55,9 @@ async def grant(
     record = proposal.authorization
     link = await asking(signer, ask_link(record.dataset, record.subject))
     if (link.link.subject, link.link.dataset) != (record.subject, record.dataset):
-        raise CitizenError("the identity authority gave a link for another subject or dataset")
+        raise PartyError(
+            "Citizen", "the identity authority gave a link for another subject or dataset"
+        )
     approval = approve(signer, record, deployment)
     call = relay_authorization(record, approval, link, proposal.asked.request)
     mined = await relayed(call)
@@ -67,11 +67,6 @@ async def grant(
 async def refuse(signer: SubjectSigner, request: str, reason: str = "") -> None:
     """Refuse what a consumer asks for; nothing gets on chain."""
     await asking(signer, refuse_ask(request, reason))
-
-
-def sign_act(deployment: Deployment, signer: SubjectSigner, act: Act) -> Approval:
-    """Return the approval of an act, to be relayed by whomever."""
-    return approve(signer, act, deployment)
 
 
 async def act(deployment: Deployment, signer: SubjectSigner, what: Act) -> Mined:
@@ -120,11 +115,6 @@ def opening(subject: bytes) -> SubjectOpening:
 def appointment(subject: bytes, guardian: bytes, expires_at: int) -> GuardianAppointment:
     """Return the appointment of a guardian until a time; zero dismisses."""
     return GuardianAppointment(subject, guardian, expires_at, _nonce(), _deadline())
-
-
-def describe(what: Act | Authorization) -> str:
-    """Say in a few words what is signed."""
-    return f"{type(what).__name__} of {to_hex(what.subject)[:10]}..."
 
 
 def _nonce() -> bytes:

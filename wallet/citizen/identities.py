@@ -14,7 +14,7 @@ import msgspec
 
 from ledger.decode_errors import UNREADABLE
 from ledger.hexes import from_hex, to_hex
-from wallet.citizen.errors import CitizenError
+from wallet.errors import PartyError
 
 _MODE = 0o600
 
@@ -66,10 +66,10 @@ class Identity(msgspec.Struct, frozen=True):
         """The id, 32 bytes.
 
         Raises:
-            CitizenError: it is not registered yet.
+            PartyError: it is not registered yet.
         """
         if not self.subject:
-            raise CitizenError(f"{self.entry} is not registered yet: enrol first")
+            raise PartyError("Citizen", f"{self.entry} is not registered yet: enrol first")
         return from_hex(self.subject, 32)
 
 
@@ -85,7 +85,7 @@ class Identities:
         path: of the file; it need not exist.
 
     Raises:
-        CitizenError: it cannot be read.
+        PartyError: it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,30 +106,30 @@ class Identities:
         """Return the id with the key that counts.
 
         Raises:
-            CitizenError: it is not in this wallet.
+            PartyError: it is not in this wallet.
         """
         for one in self.active:
             if one.subject == to_hex(subject):
                 return one
-        raise CitizenError(f"{to_hex(subject)} is not an id of this wallet")
+        raise PartyError("Citizen", f"{to_hex(subject)} is not an id of this wallet")
 
     def of_entry(self, entry: str) -> Identity:
         """Return the id of a key.
 
         Raises:
-            CitizenError: there is none.
+            PartyError: there is none.
         """
         for one in self._all:
             if one.entry == entry:
                 return one
-        raise CitizenError(f"the wallet has no key {entry}")
+        raise PartyError("Citizen", f"the wallet has no key {entry}")
 
     def note_guard(self, entry: str, signer: bytes, until: int) -> None:
         """Note that an id appointed a guardian, or dismissed it (`until` zero).
 
         Raises:
-            CitizenError: the file cannot be written; nothing has changed.
-            CitizenError: there is no such key.
+            PartyError: the file cannot be written; nothing has changed.
+            PartyError: there is no such key.
         """
         one = self.of_entry(entry)
         others = tuple(guard for guard in one.guards if guard.signer != to_hex(signer))
@@ -140,8 +140,8 @@ class Identities:
         """Note that after a rotation all guardians of an id were appointed anew.
 
         Raises:
-            CitizenError: the file cannot be written; nothing has changed.
-            CitizenError: there is no such key.
+            PartyError: the file cannot be written; nothing has changed.
+            PartyError: there is no such key.
         """
         self.put([msgspec.structs.replace(self.of_entry(entry), guards_ended=False)])
 
@@ -149,7 +149,7 @@ class Identities:
         """Add ids, or replace those of the same keys; on disk when this returns.
 
         Raises:
-            CitizenError: the file cannot be written; nothing has changed.
+            PartyError: the file cannot be written; nothing has changed.
         """
         by_entry = {one.entry: one for one in self._all} | {one.entry: one for one in changed}
         found = tuple(by_entry.values())
@@ -162,9 +162,9 @@ class Identities:
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise CitizenError(f"{self._path}: {error.strerror}") from error
+            raise PartyError("Citizen", f"{self._path}: {error.strerror}") from error
         except UNREADABLE as error:
-            raise CitizenError(f"{self._path} is damaged: {error}") from error
+            raise PartyError("Citizen", f"{self._path} is damaged: {error}") from error
 
     def _write(self, identities: tuple[Identity, ...]) -> None:
         text = msgspec.json.format(msgspec.json.encode(_File(1, identities)), indent=2)
@@ -179,4 +179,4 @@ class Identities:
                 os.fsync(file.fileno())
             beside.replace(self._path)
         except OSError as error:
-            raise CitizenError(f"{self._path}: {error.strerror}") from error
+            raise PartyError("Citizen", f"{self._path}: {error.strerror}") from error

@@ -7,13 +7,13 @@ import msgspec
 
 from ledger.hexes import to_hex
 from wallet.citizen.enrolment import all_subjects
-from wallet.citizen.errors import CitizenError
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.client.errors import ProblemError
 from wallet.client.identity import EnrolledSubject
 from wallet.client.party import PartyKey
 from wallet.client.signers import AccountSigner, PasskeySigner, SubjectSigner
 from wallet.client.transactions import Ledger
+from wallet.errors import PartyError
 from wallet.keystore import Keystore, Kind, SoftwarePasskey
 from wallet.passwords import Password
 
@@ -70,10 +70,10 @@ class PersonKeys:
         """Return what signs for each registered id.
 
         Raises:
-            CitizenError: none is registered.
+            PartyError: none is registered.
         """
         if not self.identities.active:
-            raise CitizenError("the wallet has no registered id: enrol first")
+            raise PartyError("Citizen", "the wallet has no registered id: enrol first")
         return tuple(self.signer(identity) for identity in self.identities.active)
 
     def note_subjects(self, subjects: Sequence[EnrolledSubject]) -> tuple[Identity, ...]:

@@ -16,12 +16,12 @@ from ledger.events import DatasetTerms, PurposeTerms
 from ledger.policy import LATEST_START
 from ledger.statement import Statement, Templates, Terms, make_statement, select_templates
 from ledger.typed_data import Authorization
-from wallet.citizen.errors import ProposalError
 from wallet.client import datasets
 from wallet.client.asks import Asked
 from wallet.client.errors import UnknownNameError, VerificationError
 from wallet.client.signers import MOST_TIME_TO_RELAY
 from wallet.client.transactions import Ledger
+from wallet.errors import ProposalError
 
 
 class Less(msgspec.Struct, frozen=True):

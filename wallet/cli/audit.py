@@ -1,12 +1,21 @@
-"""`quancheng audit`: replay, trace, evidence, verify, export; from a node that the regulator chooses."""
+"""`quancheng audit`: replay, trace, evidence, verify, export; from a node that the regulator chooses.
 
+A trail is read once, by the replay. Whatever a command shows of it, it takes from that reading, so that
+nobody can be honest to the check and lie to the table.
+"""
+
+import tempfile
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from ledger.evidence import (
+    MOST_BYTES,
     Anchors,
+    decode_evidence,
     encode_evidence,
     make_evidence,
     node_hashes,
@@ -14,36 +23,34 @@ from ledger.evidence import (
     verify_evidence,
 )
 from ledger.hexes import to_hex
-from ledger.replay import end_at, export_trail, newest_final
+from ledger.replay import (
+    Journal,
+    KnownEnd,
+    ReplayReport,
+    Voidable,
+    Witness,
+    end_at,
+    export_trail,
+    newest_final,
+    replay_node,
+    replay_trail,
+)
 from ledger.trace import Thing
 from wallet.cli.audit_evidence import (
     access_name,
     is_evidence,
-    read_evidence,
     receipt_documents,
     show_evidence,
 )
-from wallet.cli.audit_report import WORD_OF_A_TRAIL, require_clean, show_report, show_with_report
-from wallet.cli.audit_sources import (
-    FromGateway,
-    JournalFiles,
-    KeyholderFiles,
-    KnownEndText,
-    Trail,
-    fetched,
-    journals_of,
-    node,
-    replayed,
-)
-from wallet.cli.audit_trace import Timeline, show_timeline
-from wallet.cli.audit_voids import show_voids
-from wallet.cli.errors import InputError
+from wallet.cli.audit_trace import Timeline
 from wallet.cli.keys import key
-from wallet.cli.session import session_of
-from wallet.cli.values import address_of, hash_of, write_file
-from wallet.regulator.errors import NotVoidableError
+from wallet.cli.output import short
+from wallet.cli.session import Session, session_of
+from wallet.cli.values import address_of, hash_of, moment_text, read_file, write_file
+from wallet.errors import InputError, NotVoidableError, PartyError
 from wallet.regulator.evidence import find_in_journal
 from wallet.regulator.exports import Format, access_rows, open_table
+from wallet.regulator.journals import GatewayJournal, KeyholderJournal, fetch_journal
 from wallet.regulator.report import Summary, make_report
 from wallet.regulator.voids import EVERY_ACCESS, choose, give_back
 
@@ -51,6 +58,43 @@ app = typer.Typer(help="The regulator: see, check and keep everything.", no_args
 app.command("key")(key)
 
 _RAW = "NOT CHECKED: the file is what the node said; audit verify replays it"
+_WORD_OF_A_TRAIL: Final = (
+    "their hashes and times are the word of whoever made the file; nothing in it proves them"
+)
+_OWN_NODE: Final = ": the regulator's own"
+_SHOWN: Final = 50
+_MOST_DIGITS: Final = 20
+
+JournalFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--journal",
+        metavar="[RECORDER=]FILE",
+        help="A gateway's journal file, of the recorder that its last line names, or of this one; may be repeated.",
+    ),
+]
+KeyholderFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keyholder-journal",
+        metavar="ADDRESS=FILE",
+        help="A keyholder's releases.ndjson, by the keyholder's address; may be repeated.",
+    ),
+]
+FromGateway = Annotated[
+    bool, typer.Option("--from-gateway", help="Fetch the gateway's journal, as a regulator.")
+]
+KnownEndText = Annotated[
+    str | None,
+    typer.Option(
+        "--end",
+        metavar="NUMBER:HEAD",
+        help="What `audit head` printed, or somebody else whom you trust: the trail must pass it.",
+    ),
+]
+Trail = Annotated[
+    Path | None, typer.Option(help="Replay an exported trail instead of asking the node.")
+]
 
 
 @app.command()
@@ -68,9 +112,9 @@ def replay(
     session = session_of(context)
     summary = Summary()
     witness = None if html is None else access_rows(summary.add)
-    with journals_of(session, journal, keyholder_journal, from_gateway=from_gateway) as journals:
-        report = replayed(session, trail, journals, end, witness=witness)
-    show_report(session, report, trail)
+    with _journals_of(session, journal, keyholder_journal, from_gateway=from_gateway) as journals:
+        report = _replayed(session, trail, journals, end, witness=witness)
+    _show_report(session, report, trail)
     if html is not None:
         try:
             write_file(html, make_report(session.deployment, report, summary).encode())
@@ -78,7 +122,7 @@ def replay(
             if report.is_clean:
                 raise
             session.output.warn(str(error))
-    require_clean(report)
+    _require_clean(report)
 
 
 @app.command()
@@ -104,8 +148,8 @@ def void(
     if (every or wanted) and not reason:
         raise InputError("why? name a --reason")
     asked = wanted or EVERY_ACCESS
-    with journals_of(session, journal, keyholder_journal, from_gateway=from_gateway) as journals:
-        report = replayed(session, None, journals, voidable=asked)
+    with _journals_of(session, journal, keyholder_journal, from_gateway=from_gateway) as journals:
+        report = _replayed(session, None, journals, voidable=asked)
     chosen = choose(report.voidable, wanted)
     done, passed = [], []
     for use in chosen:
@@ -118,7 +162,7 @@ def void(
                 continue
             sent = to_hex(mined.transaction)
         done.append((use, sent))
-    show_voids(session, done, passed)
+    _show_voids(session, done, passed)
     if passed:
         raise NotVoidableError(f"{len(passed):,} uses were passed over: replay again")
 
@@ -128,7 +172,7 @@ def head(context: typer.Context) -> None:
     """Print the end of everything that is final, to be kept where nobody can change it: NUMBER:HEAD."""
     session = session_of(context)
     contracts = session.deployment.contracts
-    with node(session) as rpc:
+    with session.node(_OWN_NODE) as rpc:
         block = newest_final(rpc, session.ledger.finality)
         known = end_at(rpc, contracts, block.number).known
     document = {
@@ -175,10 +219,10 @@ def trace(
     thing, text = wanted[0]
     name = address_of(text, thing) if thing is Thing.PARTY else hash_of(text, thing)
     timeline = Timeline(thing, name)
-    report = replayed(session, trail, end=end, witness=timeline.witness)
-    show_timeline(session, timeline)
-    show_with_report(session, report, trail, {"entries": timeline.lines})
-    require_clean(report)
+    report = _replayed(session, trail, end=end, witness=timeline.witness)
+    timeline.show(session)
+    _show_report(session, report, trail, {"entries": timeline.lines})
+    _require_clean(report)
 
 
 @app.command()
@@ -210,9 +254,9 @@ def evidence(
     elif journal is not None:
         documents = find_in_journal(journal, access_name(access))
     else:
-        with fetched(session) as path:
+        with _fetched(session) as path:
             documents = find_in_journal(path, access_name(access))
-    with node(session) as rpc:
+    with session.node(_OWN_NODE) as rpc:
         made = make_evidence(rpc, session.deployment, documents, session.ledger.finality)
     private = receipt is not None and (values or bool(field))
     write_file(file, encode_evidence(made.evidence), private=private)
@@ -250,17 +294,17 @@ def verify(
         return
     if end is not None:
         raise InputError("evidence is of one access and has no end: --end is for trails")
-    found = read_evidence(file)
+    document = decode_evidence(read_file(file, MOST_BYTES))
     hashes = {hash_of(text, "anchor") for text in anchor or ()}
     if trail is not None:
         hashes |= trail_hashes(trail, session.deployment)
-        session.output.warn(f"blocks      {trail} vouches for them: {WORD_OF_A_TRAIL}")
+        session.output.warn(f"blocks      {trail} vouches for them: {_WORD_OF_A_TRAIL}")
     if against_node:
-        with node(session) as rpc:
-            hashes |= node_hashes(rpc, found)
+        with session.node(_OWN_NODE) as rpc:
+            hashes |= node_hashes(rpc, document)
     validators = frozenset(address_of(text, "validator") for text in validator or ())
     anchors = Anchors(frozenset(hashes), validators)
-    show_evidence(session, verify_evidence(found, session.deployment, anchors), file)
+    show_evidence(session, verify_evidence(document, session.deployment, anchors), file)
 
 
 @app.command()
@@ -282,18 +326,21 @@ def export(
             raise InputError(
                 "a raw trail is the node's, and nothing of it is checked: audit verify"
             )
-        with node(session) as rpc:
+        with session.node(_OWN_NODE) as rpc:
             header = export_trail(rpc, session.deployment, file, finality=session.ledger.finality)
         document = {"file": str(file), "last_block": header.last_block, "whole": _RAW}
         lines = (f"{file}: up to block {header.last_block}", f"whole       {_RAW}")
         session.output.result(document, *lines)
         return
     with open_table(file, form or _format_of(file)) as add:
-        report = replayed(session, trail, end=end, witness=access_rows(add))
+        report = _replayed(session, trail, end=end, witness=access_rows(add))
     document = {"file": str(file), "accesses": report.accesses}
     line = f"{file}: {report.accesses:,} accesses"
-    show_with_report(session, report, trail, document, line)
-    require_clean(report)
+    _show_report(session, report, trail, document, line)
+    _require_clean(report)
+
+
+# Help
 
 
 def _format_of(file: Path) -> Format:
@@ -301,3 +348,177 @@ def _format_of(file: Path) -> Format:
     if ending not in tuple(Format):
         raise InputError(f"which format? name --format, or end the file in {', '.join(Format)}")
     return Format(ending)
+
+
+def _replayed(
+    session: Session,
+    trail: Path | None = None,
+    journals: Sequence[Journal] = (),
+    end: str | None = None,
+    *,
+    voidable: Container[int] | None = None,
+    witness: Witness | None = None,
+) -> ReplayReport:
+    """Replay a trail file, or what the node has; `end` is what `audit head` prints."""
+    deployment, known_end = session.deployment, None
+    if end is not None:
+        number, _, head = end.partition(":")
+        if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
+            raise InputError("an end is NUMBER:HEAD, as `audit head` prints it")
+        known_end = KnownEnd(int(number), hash_of(head, "end's head"))
+    if trail is not None:
+        return replay_trail(trail, deployment, journals, known_end=known_end, witness=witness)
+    with session.node(_OWN_NODE) as rpc:
+        return replay_node(
+            rpc,
+            deployment,
+            journals,
+            finality=session.ledger.finality,
+            known_end=known_end,
+            voidable=voidable,
+            witness=witness,
+        )
+
+
+@contextmanager
+def _journals_of(
+    session: Session,
+    files: Sequence[str] | None,
+    keyholders: Sequence[str] | None,
+    *,
+    from_gateway: bool,
+) -> Iterator[list[Journal]]:
+    """Read the journals that a command names: gateways', of each keyholder one, and the gateway's own."""
+    journals: list[Journal] = []
+    for text in files or ():
+        owner, path = _named_file(text)
+        journals.append(GatewayJournal(path, path.name, owner))
+    owners = set()
+    for text in keyholders or ():
+        owner, path = _named_file(text)
+        if owner is None:
+            raise InputError(f"whose journal is {text}? name it ADDRESS=FILE")
+        if owner in owners:
+            raise InputError(f"two journals of {text.partition('=')[0]}: which one?")
+        owners.add(owner)
+        journals.append(KeyholderJournal(path, str(path), owner))
+    if not from_gateway:
+        yield journals
+        return
+    with _fetched(session) as path:
+        yield [*journals, GatewayJournal(path)]
+
+
+@contextmanager
+def _fetched(session: Session) -> Iterator[Path]:
+    """Fetch the gateway's journal into a file for a while."""
+    with tempfile.TemporaryDirectory(prefix="quancheng-") as directory:
+        path = Path(directory) / "journal.ndjson"
+        session.run(fetch_journal(path))
+        yield path
+
+
+def _named_file(text: str) -> tuple[bytes | None, Path]:
+    """Return whose file it is, where that is named (ADDRESS=FILE), and the file."""
+    name, equals, file = text.partition("=")
+    if not equals or not name.startswith("0x"):
+        return None, Path(text)
+    return address_of(name, "journal's owner"), Path(file)
+
+
+def _show_report(
+    session: Session,
+    report: ReplayReport,
+    trail: Path | None,
+    document: Mapping[str, object] | None = None,
+    *lines: str,
+) -> None:
+    """Say what a replay found; with a document, after what came out of the same reading."""
+    if not report.is_clean:
+        rows = [(finding.kind.value, finding.problem) for finding in report.findings[:_SHOWN]]
+        session.output.table(f"Differences ({report.finding_count:,})", ("kind", "what"), rows)
+    replay = {
+        "clean": report.is_clean,
+        "first_block": report.first_block,
+        "last_block": report.last_block,
+        "events": report.logs,
+        "accesses": report.accesses,
+        "outcomes": {each.outcome.title: each.count for each in report.outcomes},
+        "sequence": report.end.sequence,
+        "head": to_hex(report.end.head),
+        "end": str(report.end.known),
+        "end_check": report.end_check,
+        "journals": report.journals,
+        "signatures": report.signatures,
+        "releases": report.releases,
+        "voids": report.voids,
+        "unchecked_voids": report.unchecked_voids,
+        "statements": report.statements,
+        "unseen_statements": report.unseen_statements,
+        "finding_count": report.finding_count,
+        "findings": [
+            {"kind": finding.kind.value, "text": str(finding)} for finding in report.findings
+        ],
+    }
+    session.output.result(
+        replay if document is None else {**document, "replay": replay},
+        *lines,
+        f"replayed    {report.logs:,} events, {report.accesses:,} accesses, "
+        f"blocks {report.first_block} to {report.last_block}",
+        f"end         {report.end.known}",
+        f"whole       {report.end_check}",
+        f"blocks      {_WORD_OF_A_TRAIL if trail else 'hashes and times are those that the node has'}",
+        f"journals    {', '.join(report.journals) or 'none: no signature was checked'}",
+        f"signatures  {report.signatures:,} of {report.accesses:,} checked",
+        f"voided      {report.void_check}",
+        f"statements  {report.statement_check}",
+        f"verdict     {'no difference' if report.is_clean else 'DIFFERENCES'}",
+    )
+
+
+def _require_clean(report: ReplayReport) -> None:
+    if not report.is_clean:
+        raise PartyError("Differences", f"replay found {report.finding_count} differences")
+
+
+def _show_voids(
+    session: Session,
+    uses: Sequence[tuple[Voidable, str]],
+    passed: Sequence[tuple[Voidable, str]],
+) -> None:
+    """Show uses, each with its transaction (empty where none was sent), and those passed over, with the reason."""
+    session.output.table(
+        "Uses",
+        ("access", "authorization", "ground", "last use then", "transaction"),
+        [
+            (
+                use.sequence,
+                short(to_hex(use.authorization)),
+                _ground(use),
+                moment_text(use.last_use) if use.last_use else "none",
+                short(sent) if sent else "not sent",
+            )
+            for use, sent in uses
+        ],
+    )
+    document = [
+        {
+            "sequence": use.sequence,
+            "authorization": to_hex(use.authorization),
+            "ground": _ground(use),
+            "last_use": use.last_use,
+            "transaction": sent,
+        }
+        for use, sent in uses
+    ]
+    given = sum(bool(sent) for _, sent in uses)
+    line = f"{given:,} uses given back" if given else f"{len(uses):,} uses may be given back"
+    if passed:
+        rows = [(use.sequence, why) for use, why in passed]
+        session.output.table("Passed over", ("access", "why"), rows)
+    left = [{"sequence": use.sequence, "problem": why} for use, why in passed]
+    session.output.result({"uses": document, "passed_over": left}, line)
+
+
+def _ground(use: Voidable) -> str:
+    return use.ground.name.lower().replace("_", " ")

@@ -67,15 +67,14 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class Timeline:
-    """Collects the life of one thing while a replay reads; show it to the replay as its witness."""
+    """Collects the life of one thing while a replay reads; show it to the replay as its witness.
+
+    Args:
+        thing: what is traced.
+        name: its id, 32 bytes, or a party's address, 20 bytes.
+    """
 
     def __init__(self, thing: Thing, name: bytes) -> None:
-        """Start from nothing.
-
-        Args:
-            thing: What is traced.
-            name: Its id, 32 bytes, or a party's address, 20 bytes.
-        """
         self.title = f"{thing.value} {short(name)}"
         self.lines: list[_Line] = []
         self._tracer = Tracer(thing, name)
@@ -83,7 +82,7 @@ class Timeline:
         """What parties and datasets are called."""
 
     def witness(self, _state: State, event: Event) -> None:
-        """Take the next event."""
+        """Take the next event of the replay."""
         if isinstance(event, PartyAdmitted):
             self._names[event.party] = event.title
         elif isinstance(event, DatasetRegistered):
@@ -92,24 +91,23 @@ class Timeline:
         if entry is not None:
             self.lines.append(_line(entry, self._names))
 
-
-def show_timeline(session: Session, timeline: Timeline) -> None:
-    """Show it to people."""
-    session.output.table(
-        f"{timeline.title}: {len(timeline.lines)} entries",
-        ("when (UTC)", "block", "act", "outcome", "who", "what"),
-        [
-            (
-                line.at.removesuffix("+00:00").replace("T", " "),
-                line.block_number,
-                line.event,
-                line.outcome or "",
-                "" if line.who is None else named(line.who_name, line.who),
-                line.brief,
-            )
-            for line in timeline.lines
-        ],
-    )
+    def show(self, session: Session) -> None:
+        """Show it to people."""
+        session.output.table(
+            f"{self.title}: {len(self.lines)} entries",
+            ("when (UTC)", "block", "act", "outcome", "who", "what"),
+            [
+                (
+                    line.at.removesuffix("+00:00").replace("T", " "),
+                    line.block_number,
+                    line.event,
+                    line.outcome or "",
+                    "" if line.who is None else named(line.who_name, line.who),
+                    line.brief,
+                )
+                for line in self.lines
+            ],
+        )
 
 
 def _line(entry: TraceEntry, names: Mapping[bytes, str]) -> _Line:
@@ -147,12 +145,12 @@ def _whole(value: object) -> str:
 
 def _brief(event: Event, members: Mapping[str, object], known: Mapping[bytes, str]) -> str:
     """Return what people need of an event: each thing once, without what is zero or only technical."""
-    told: dict[str, str] = {}
+    brief: dict[str, str] = {}
     for name, value in _flat(members):
         if value and name not in _TECHNICAL and not (isinstance(value, bytes) and not any(value)):
-            told.setdefault(name, _shown(name, value, known))
+            brief.setdefault(name, _shown(name, value, known))
     who = _ACTORS.get(type(event))
-    return ", ".join(f"{name} {text}" for name, text in told.items() if name != who)
+    return ", ".join(f"{name} {text}" for name, text in brief.items() if name != who)
 
 
 def _flat(members: Mapping[str, object]) -> Iterator[tuple[str, object]]:

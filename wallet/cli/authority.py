@@ -6,27 +6,24 @@ from typing import Annotated, Final, Literal
 import msgspec
 import typer
 
+from ledger import contracts
 from ledger.decode_errors import UNREADABLE
 from ledger.enumerations import Change
 from ledger.events import PurposeTerms, Text
 from ledger.hexes import to_hex
 from wallet.authority import acts
-from wallet.cli.errors import InputError
 from wallet.cli.keys import key
 from wallet.cli.session import Session, session_of
 from wallet.cli.values import (
     address_of,
     class_of,
     hash_of,
-    mask_of,
     moment_text,
     read_file,
     roles_of,
     time_of,
 )
-from wallet.client.datasets import registered
-from wallet.client.transactions import Mined
-from wallet.regulator import acts as regulation
+from wallet.errors import InputError
 
 app = typer.Typer(
     help="The city's data bureau, and the regulator's restrictions.", no_args_is_help=True
@@ -75,8 +72,7 @@ def admit(
     """
     session = session_of(context)
     address = address_of(party, "party")
-    steps = acts.admit(session.ledger, session.key, address, roles_of(roles), name)
-    done = session.run(steps)
+    done = session.run(acts.admit(session.ledger, session.key, address, roles_of(roles), name))
     what = f"admitted {party}" if done.effective_at == 0 else f"announced {party}"
     _announced(session, done, what, then=f"authority activate {party}")
 
@@ -86,9 +82,8 @@ def activate(
     context: typer.Context, party: Annotated[str, typer.Argument(help="Address.")]
 ) -> None:
     """Make an announced admission take effect once it is due and until it lapses; anybody may."""
-    session = session_of(context)
-    steps = acts.activate(session.ledger, session.key, address_of(party, "party"))
-    _done(session, session.run(steps), f"admitted {party}")
+    call = contracts.activate(address_of(party, "party"))
+    session_of(context).act(call, f"admitted {party}")
 
 
 @app.command()
@@ -118,10 +113,8 @@ def make_change(
     second: SecondArgument = "",
 ) -> None:
     """Make an announced change, once due and until it lapses; the next authority signs its own."""
-    session = session_of(context)
-    about = _change(change, first, second)
-    steps = acts.make_change(session.ledger, session.key, *about)
-    _done(session, session.run(steps), f"made: {change} {first}")
+    call = contracts.make_change(*_change(change, first, second))
+    session_of(context).act(call, f"made: {change} {first}")
 
 
 @app.command()
@@ -134,14 +127,11 @@ def veto(
     reason: Reason,
 ) -> None:
     """Stop what was announced before it is due; signed by a regulator."""
-    session = session_of(context)
     if change == ADMISSION:
-        party = address_of(first, "party")
-        steps = regulation.veto_admission(session.ledger, session.key, party, reason)
+        call = contracts.veto_admission(address_of(first, "party"), reason)
     else:
-        about = _change(change, first, second)
-        steps = regulation.veto_change(session.ledger, session.key, *about, reason)
-    _done(session, session.run(steps), f"vetoed: {change} {first}")
+        call = contracts.veto_change(*_change(change, first, second), reason)
+    session_of(context).act(call, f"vetoed: {change} {first}")
 
 
 @app.command()
@@ -152,14 +142,11 @@ def retract(
     second: SecondArgument = "",
 ) -> None:
     """Take back what you announced, due or not. A next authority stands: a regulator vetoes it."""
-    session = session_of(context)
     if change == ADMISSION:
-        party = address_of(first, "party")
-        steps = acts.retract_admission(session.ledger, session.key, party)
+        call = contracts.retract_admission(address_of(first, "party"))
     else:
-        about = _change(change, first, second)
-        steps = acts.retract_change(session.ledger, session.key, *about)
-    _done(session, session.run(steps), f"retracted: {change} {first}")
+        call = contracts.retract_change(*_change(change, first, second))
+    session_of(context).act(call, f"retracted: {change} {first}")
 
 
 @app.command()
@@ -167,9 +154,7 @@ def withdraw(
     context: typer.Context, party: Annotated[str, typer.Argument(help="Address.")]
 ) -> None:
     """Withdraw a party."""
-    session = session_of(context)
-    steps = acts.withdraw(session.ledger, session.key, address_of(party, "party"))
-    _done(session, session.run(steps), f"withdrew {party}")
+    session_of(context).act(contracts.withdraw(address_of(party, "party")), f"withdrew {party}")
 
 
 @app.command()
@@ -184,13 +169,12 @@ def purpose(
     """Set a purpose for ever: {"code", "texts": {"zh", "en"}, "max_validity", "max_uses", "min_interval", "retention"}."""
     session = session_of(context)
     if retire:
-        steps = acts.retire_purpose(session.ledger, session.key, hash_of(retire, "purpose"))
-        _done(session, session.run(steps), f"retired {retire}")
+        session.act(contracts.retire_purpose(hash_of(retire, "purpose")), f"retired {retire}")
         return
     if file is None:
         raise InputError("name the purpose's FILE, or --retire ID")
     made = session.run(acts.register_purpose(session.ledger, session.key, read_purpose(file)))
-    _done(session, made.mined, f"purpose {to_hex(made.id)}", purpose=to_hex(made.id))
+    session.done(made.mined, f"purpose {to_hex(made.id)}", purpose=to_hex(made.id))
 
 
 @app.command("bind")
@@ -203,12 +187,9 @@ def bind_fields(
     """Set, once, which fields of a dataset a purpose may ever use."""
     session = session_of(context)
     identifier = hash_of(dataset, "dataset")
-    names = session.run(registered(session.ledger, identifier)).fields
-    mask = mask_of(names, fields)
-    steps = acts.bind_fields(
-        session.ledger, session.key, hash_of(purpose_id, "purpose"), identifier, mask
-    )
-    _done(session, session.run(steps), f"bound {mask.bit_count()} fields")
+    mask = session.mask(identifier, fields)
+    call = contracts.bind_fields(hash_of(purpose_id, "purpose"), identifier, mask)
+    session.act(call, f"bound {mask.bit_count()} fields")
 
 
 @app.command()
@@ -230,10 +211,8 @@ def order(
     session = session_of(context)
     identifier = hash_of(dataset, "dataset")
     if end:
-        steps = acts.end_order(session.ledger, session.key, identifier, reason)
-        _done(session, session.run(steps), f"ended {dataset}")
+        session.act(contracts.end_order(identifier, reason), f"ended {dataset}")
         return
-    names = session.run(registered(session.ledger, identifier)).fields
     made = session.run(
         acts.issue_order(
             session.ledger,
@@ -241,13 +220,13 @@ def order(
             dataset=identifier,
             purpose=hash_of(purpose_id, "purpose") if purpose_id else bytes(32),
             sharing=class_of(sharing),
-            fields=mask_of(names, fields),
+            fields=session.mask(identifier, fields),
             starts_at=time_of(starts),
             ends_at=time_of(ends),
             reason=reason,
         )
     )
-    _done(session, made.mined, f"order {to_hex(made.id)}", order=to_hex(made.id))
+    session.done(made.mined, f"order {to_hex(made.id)}", order=to_hex(made.id))
 
 
 @app.command()
@@ -255,10 +234,8 @@ def countersign(
     context: typer.Context, order_id: Annotated[str, typer.Argument(help="Order.")]
 ) -> None:
     """Put an emergency order in force that opens a dataset; signed by a regulator."""
-    session = session_of(context)
-    identifier = hash_of(order_id, "order")
-    steps = regulation.countersign_order(session.ledger, session.key, identifier)
-    _done(session, session.run(steps), f"in force: {order_id}")
+    call = contracts.countersign_order(hash_of(order_id, "order"))
+    session_of(context).act(call, f"in force: {order_id}")
 
 
 @app.command()
@@ -270,11 +247,9 @@ def restrict(
     until: Annotated[str, typer.Option(help="+SPAN, date, or seconds.")] = "+1d",
 ) -> None:
     """Deny every access of a consumer until a time; signed by a regulator."""
-    session = session_of(context)
     end = time_of(until)
-    address = address_of(consumer, "consumer")
-    steps = regulation.restrict(session.ledger, session.key, address, end, reason)
-    _done(session, session.run(steps), f"restricted until {moment_text(end)}", until=end)
+    call = contracts.restrict(address_of(consumer, "consumer"), end, reason)
+    session_of(context).act(call, f"restricted until {moment_text(end)}", until=end)
 
 
 @app.command()
@@ -285,10 +260,8 @@ def lift(
     reason: Reason,
 ) -> None:
     """End a restriction before its time; signed by a regulator."""
-    session = session_of(context)
-    address = address_of(consumer, "consumer")
-    steps = regulation.lift(session.ledger, session.key, address, reason)
-    _done(session, session.run(steps), f"lifted for {consumer}")
+    call = contracts.lift(address_of(consumer, "consumer"), reason)
+    session_of(context).act(call, f"lifted for {consumer}")
 
 
 @app.command()
@@ -299,10 +272,8 @@ def review(
     findings: Annotated[str, typer.Option(help="Public for ever: it must not name a person.")],
 ) -> None:
     """Review an emergency order that is over; signed by a regulator."""
-    session = session_of(context)
-    identifier = hash_of(order_id, "order")
-    steps = regulation.review_order(session.ledger, session.key, identifier, findings)
-    _done(session, session.run(steps), f"reviewed {order_id}")
+    call = contracts.review_order(hash_of(order_id, "order"), findings)
+    session_of(context).act(call, f"reviewed {order_id}")
 
 
 @app.command()
@@ -313,11 +284,9 @@ def supervisor(
     dismiss: Annotated[bool, typer.Option("--dismiss", help="Take it back.")] = False,
 ) -> None:
     """Let a machine suspend agreements for 30 minutes each; signed by a regulator."""
-    session = session_of(context)
-    machine = address_of(address, "supervisor")
-    act = regulation.dismiss_supervisor if dismiss else regulation.appoint_supervisor
-    line = f"{'dismissed' if dismiss else 'appointed'} {address}"
-    _done(session, session.run(act(session.ledger, session.key, machine)), line)
+    change = contracts.dismiss_supervisor if dismiss else contracts.appoint_supervisor
+    call = change(address_of(address, "supervisor"))
+    session_of(context).act(call, f"{'dismissed' if dismiss else 'appointed'} {address}")
 
 
 @app.command("review-suspension")
@@ -331,12 +300,9 @@ def review_suspension(
     findings: Annotated[str, typer.Option(help="Public for ever: it must not name a person.")],
 ) -> None:
     """Look at the suspension of an agreement; signed by a regulator."""
-    session = session_of(context)
     identifier = hash_of(agreement, "agreement")
-    steps = regulation.review_suspension(
-        session.ledger, session.key, identifier, time_of(until), findings
-    )
-    _done(session, session.run(steps), f"looked at {agreement}")
+    call = contracts.review_suspension(identifier, time_of(until), findings)
+    session_of(context).act(call, f"looked at {agreement}")
 
 
 class _Texts(msgspec.Struct, forbid_unknown_fields=True):
@@ -354,11 +320,7 @@ class _Purpose(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_purpose(file: Path) -> PurposeTerms:
-    """Return the purpose in a file.
-
-    Raises:
-        InputError: there is none.
-    """
+    """Return the purpose in a file."""
     data = read_file(file)
     try:
         if file.suffix in (".yaml", ".yml"):
@@ -386,19 +348,13 @@ def _change(name: str, first: str, second: str) -> tuple[Change, bytes, bytes]:
     return change, address_of(first, name), other
 
 
-def _announced(session: Session, done: acts.Announced, line: str, *, then: str) -> None:
-    if done.effective_at == 0:
-        _done(session, done.mined, line, effective_at=0)
-    elif done.effective_at is None or done.lapses_at is None:
-        _done(
-            session, done.mined, f"{line}; once it is due, and before it lapses: quancheng {then}"
-        )
+def _announced(session: Session, announced: acts.Announced, line: str, *, then: str) -> None:
+    mined, due, lapse = announced.mined, announced.effective_at, announced.lapses_at
+    if due == 0:
+        session.done(mined, line, effective_at=0)
+    elif due is None or lapse is None:
+        session.done(mined, f"{line}; once it is due, and before it lapses: quancheng {then}")
     else:
-        span = f"from {moment_text(done.effective_at)} until {moment_text(done.lapses_at)}"
-        due = {"effective_at": done.effective_at, "lapses_at": done.lapses_at}
-        _done(session, done.mined, f"{line}; {span}, unless vetoed: quancheng {then}", **due)
-
-
-def _done(session: Session, mined: Mined, line: str, **more: str | int) -> None:
-    document = {"transaction": to_hex(mined.transaction), "block_number": mined.block_number}
-    session.output.result(document | more, line, f"in block {mined.block_number}")
+        span = f"from {moment_text(due)} until {moment_text(lapse)}"
+        more = f"{line}; {span}, unless vetoed: quancheng {then}"
+        session.done(mined, more, effective_at=due, lapses_at=lapse)

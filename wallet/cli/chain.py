@@ -17,7 +17,6 @@ from ledger.deployment import (
     Founder,
     deploy,
     read_deployment,
-    verify_deployment,
     write_deployment,
 )
 from ledger.hexes import parse_address, to_hex
@@ -27,14 +26,17 @@ from ledger.replay.sources import newest_final
 from ledger.rosters import Roster
 from ledger.rpc import Rpc
 from wallet.authority.acts import check_name
-from wallet.cli.errors import InputError
 from wallet.cli.session import session_of
 from wallet.cli.values import address_of, roles_of
+from wallet.errors import InputError
 from wallet.keystore import Kind
 
 app = typer.Typer(
     help="The chain: start an embedded one, deploy the contracts, look at it.", no_args_is_help=True
 )
+
+
+_OR_DATA = ", or --data DIR of `quancheng up`"
 
 
 @app.command()
@@ -98,8 +100,10 @@ def deploy_contracts(
         raise InputError(f"{file} is there already; it would be lost")
     founders = list(map(_founder, founder or ()))
     secret = session.keystore.load(session.options.key, Kind.ETHEREUM_KEY, session.password)
-    with Rpc(_node(session.addresses.node)) as rpc:
-        found = deploy(
+    if not session.addresses.node:
+        raise InputError(f"which node? name --node URL{_OR_DATA}")
+    with Rpc(session.addresses.node) as rpc:
+        deployment = deploy(
             rpc,
             secret,
             founders=founders,
@@ -109,16 +113,16 @@ def deploy_contracts(
             release_window=release_window,
             head_age=head_age,
         )
-    write_deployment(found, file)
+    write_deployment(deployment, file)
     session.output.result(
         {
             "file": str(file),
-            "chain_id": found.chain_id,
-            "authority": to_hex(found.authority),
-            "trial": found.trial,
+            "chain_id": deployment.chain_id,
+            "authority": to_hex(deployment.authority),
+            "trial": deployment.trial,
         },
-        f"deployed to chain {found.chain_id}; authority {to_hex(found.authority)}",
-        f"trial       {found.trial_text}",
+        f"deployed to chain {deployment.chain_id}; authority {to_hex(deployment.authority)}",
+        f"trial       {deployment.trial_text}",
         f"written to {file}: give it to everybody",
     )
 
@@ -151,8 +155,7 @@ def status(context: typer.Context) -> None:
     """
     session = session_of(context)
     deployment, finality = session.deployment, Finality.parse(session.options.finality)
-    with Rpc(_node(session.addresses.node)) as rpc:
-        verify_deployment(rpc, deployment)
+    with session.node(_OR_DATA) as rpc:
         newest = newest_final(rpc, finality)
         from ledger.web3_access import connect, read  # noqa: PLC0415 - takes two seconds
 
@@ -175,7 +178,9 @@ def status(context: typer.Context) -> None:
         "age": age,
         "accesses": accesses,
         "head": to_hex(head),
-        "codes": to_hex(keccak256(b"".join(one.code_hash for one in deployment.deployed.values()))),
+        "codes": to_hex(
+            keccak256(b"".join(contract.code_hash for contract in deployment.deployed.values()))
+        ),
     }
     session.output.result(
         document,
@@ -193,9 +198,3 @@ def _founder(text: str) -> Founder:
         raise InputError(f"{text!r} is no founder: ADDRESS:ROLES:NAME")
     check_name(name)
     return Founder(address_of(address, "founder"), roles_of(roles), name)
-
-
-def _node(url: str) -> str:
-    if not url:
-        raise InputError("which node? name --node URL, or --data DIR of `quancheng up`")
-    return url

@@ -11,21 +11,26 @@ import typer
 from ledger.hexes import from_hex, to_hex
 from wallet.citizen import acts, rotations
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
-from wallet.citizen.errors import CitizenError
 from wallet.citizen.history import authorizations, contradictions, history, inbox, lookups
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
-from wallet.citizen.proposal import Less, Proposal, Unspeakable, propose, propose_each
+from wallet.citizen.proposal import (
+    Less,
+    Proposal,
+    Unspeakable,
+    field_names,
+    propose,
+    propose_each,
+)
 from wallet.citizen.spreading import MOST_SECONDS, spread
-from wallet.cli.errors import InputError
-from wallet.cli.output import GATEWAYS_WORD, named
-from wallet.cli.people import person_of
+from wallet.cli.output import GATEWAYS_WORD, Output, named
 from wallet.cli.session import Session, session_of
-from wallet.cli.statements import proposal_document, show_proposal
 from wallet.cli.values import (
+    PersonFile,
     hash_of,
     mask_of,
     moment_text,
+    person_of,
     release_text,
     time_of,
     write_file,
@@ -37,15 +42,10 @@ from wallet.client.identity import SignedOpening, recovery_text
 from wallet.client.relays import Act, my_receipt
 from wallet.client.signers import SubjectSigner, approve, asking, prove
 from wallet.client.transactions import Mined
+from wallet.errors import InputError, PartyError
 
 app = typer.Typer(help="A person's or an enterprise's wallet.", no_args_is_help=True)
 
-PersonFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--person", help="JSON with kind, id_number, name; - for stdin; asked for if not given."
-    ),
-]
 Yes = Annotated[bool, typer.Option("--yes", help="Sign without asking.")]
 Over = Annotated[
     int,
@@ -90,14 +90,14 @@ def new(
     if recovery is not None:
         authority = session.ask(identity_authority(session.ledger))
         text = recovery_text(authority, person_of(person))
-        proven = [prove(keys.signer(one), text, keep_for) for one in drawn]
+        proven = [prove(keys.signer(identity), text, keep_for) for identity in drawn]
         write_file(recovery, msgspec.json.encode(proven), private=True)
         session.output.result(
             {"signers": str(recovery), "count": count},
             f"{count} new keys; take {recovery} to the counter",
         )
         return
-    ids = [NewId(keys.signer(one), one.keep_for) for one in drawn]
+    ids = [NewId(keys.signer(identity), identity.keep_for) for identity in drawn]
     if more:
         if not before:
             raise InputError("the wallet has no id yet: enrol first")
@@ -115,9 +115,9 @@ def handle(context: typer.Context, subject: Subject = "") -> None:
     session = session_of(context)
     keys = _keys(session)
     identity = _chosen(keys, subject)[0]
-    found = session.ask(asking(keys.signer(identity), new_handle(identity.subject_id)))
+    drawn = session.ask(asking(keys.signer(identity), new_handle(identity.subject_id)))
     session.output.result(
-        found, f"handle      {found.handle}", f"good until  {moment_text(found.expires_at)}"
+        drawn, f"handle      {drawn.handle}", f"good until  {moment_text(drawn.expires_at)}"
     )
 
 
@@ -126,12 +126,13 @@ def show_inbox(context: typer.Context) -> None:
     """Show who asks for what: the exact statement, the fields, how often, until when."""
     session = session_of(context)
     waiting = session.ask(inbox(_keys(session).signers()))
-    found = session.ask(propose_each(session.ledger, waiting, _now(session)))
-    proposals = [one for one in found if isinstance(one, Proposal)]
-    for one in found:
-        if isinstance(one, Unspeakable):
-            session.output.warn(f"request {one.asked.request} cannot be shown: {one.why}")
-    session.output.result([proposal_document(one) for one in proposals])
+    proposals = []
+    for each in session.ask(propose_each(session.ledger, waiting, _now(session))):
+        if isinstance(each, Unspeakable):
+            session.output.warn(f"request {each.asked.request} cannot be shown: {each.why}")
+        else:
+            proposals.append(each)
+    session.output.result([_proposal_document(proposal) for proposal in proposals])
     if not session.options.machine:
         for proposal in proposals:
             show_proposal(session.output, proposal)
@@ -249,8 +250,8 @@ def freeze(
     """Stop every use of one's data, at once; --end lets it go on."""
     session = session_of(context)
     keys = _keys(session)
-    whats = [(one, acts.freeze(one.subject_id, frozen=not end)) for one in _chosen(keys, subject)]
-    _carry_out(session, keys, whats, "unfrozen" if end else "frozen", over)
+    chosen = [(id_, acts.freeze(id_.subject_id, frozen=not end)) for id_ in _chosen(keys, subject)]
+    _carry_out(session, keys, chosen, "unfrozen" if end else "frozen", over)
 
 
 @app.command()
@@ -288,8 +289,8 @@ def veto(
     session = session_of(context)
     keys = _keys(session)
     signer = from_hex(new_signer)
-    whats = [(one, acts.veto(one.subject_id, signer)) for one in _chosen(keys, subject)]
-    _carry_out(session, keys, whats, "vetoed", over)
+    chosen = [(id_, acts.veto(id_.subject_id, signer)) for id_ in _chosen(keys, subject)]
+    _carry_out(session, keys, chosen, "vetoed", over)
 
 
 @app.command()
@@ -308,11 +309,11 @@ def guardian(
     guard, chosen = from_hex(signer), _chosen(keys, subject)
     _require_unjoined(keys, chosen, to_hex(guard))
     session.confirm(f"Let {signer} sign until {moment_text(end)}?", yes=yes or not end)
-    whats = [(one, acts.appointment(one.subject_id, guard, end)) for one in chosen]
+    appointments = [(id_, acts.appointment(id_.subject_id, guard, end)) for id_ in chosen]
     _carry_out(
         session,
         keys,
-        whats,
+        appointments,
         "appointed" if end else "dismissed",
         over,
         lambda place: keys.identities.note_guard(chosen[place].entry, guard, end),
@@ -336,12 +337,15 @@ def show_history(
         _show_granted(session, keys)
         return
     if looked_up:
-        found = session.ask(lookups(signers))
-        session.output.result(found)
+        seen = session.ask(lookups(signers))
+        session.output.result(seen)
         session.output.table(
             "Look-ups",
             ("when", "consumer", "case", "outcome"),
-            [(moment_text(one.at), one.consumer, one.case_number, one.outcome) for one in found],
+            [
+                (moment_text(each.at), each.consumer, each.case_number, each.outcome)
+                for each in seen
+            ],
         )
         return
     entries = session.ask(history(signers))
@@ -352,15 +356,15 @@ def show_history(
         ("when", "what", "who", "dataset", "outcome", "release", "sequence"),
         [
             (
-                moment_text(one.at),
-                one.kind,
-                named(one.consumer_name, one.consumer),
-                named(one.dataset_title, one.dataset),
-                one.outcome,
-                release_text(one.release, voided=one.voided),
-                one.sequence or "",
+                moment_text(entry.at),
+                entry.kind,
+                named(entry.consumer_name, entry.consumer),
+                named(entry.dataset_title, entry.dataset),
+                entry.outcome,
+                release_text(entry.release, voided=entry.voided),
+                entry.sequence or "",
             )
-            for one in entries
+            for entry in entries
         ],
     )
 
@@ -373,9 +377,7 @@ def receipt(
 ) -> None:
     """Get the receipt of an access (ISO/IEC TS 27560)."""
     session = session_of(context)
-    identifier = hash_of(access, "access")
-    signers = _keys(session).signers()
-    text = _receipt(session, signers, identifier)
+    text = _receipt(session, _keys(session).signers(), hash_of(access, "access"))
     if out is not None:
         write_file(out, text, private=True)
         session.output.result({"file": str(out)}, f"written to {out}")
@@ -412,6 +414,53 @@ def reopen(
 # Help
 
 
+def show_proposal(output: Output, proposal: Proposal) -> None:
+    """Show a person what it would sign: the statement word for word, and its terms beside it."""
+    record = proposal.authorization
+    statement = proposal.statement
+    often = f"{record.max_uses}"
+    if record.min_interval:
+        often += f", every {record.min_interval} s at most"
+    reference = f"授权编号 Reference: {statement.reference}"
+    output.statement("您将签署 You would sign", (statement.zh, statement.en, reference))
+    output.terms(
+        (
+            ("谁 who", (proposal.consumer_name, to_hex(record.consumer))),
+            ("数据 data", (proposal.dataset.title, to_hex(record.dataset))),
+            ("字段 fields", proposal.fields),
+            ("次数 how often", (often,)),
+            ("有效期至 until", (moment_text(record.expires_at),)),
+            ("留言 message", (proposal.asked.ask.message or "-",)),
+            ("请求 request", (proposal.asked.request,)),
+        )
+    )
+    if not proposal.on_own_node:
+        output.warn("the consumer's and the dataset's names are the gateway's word (no --node)")
+
+
+def _proposal_document(proposal: Proposal) -> dict[str, object]:
+    record = proposal.authorization
+    return {
+        "request": proposal.asked.request,
+        "subject": to_hex(record.subject),
+        "consumer": to_hex(record.consumer),
+        "consumer_name": proposal.consumer_name,
+        "dataset": to_hex(record.dataset),
+        "dataset_title": proposal.dataset.title,
+        "fields": field_names(proposal.dataset, record.fields),
+        "purpose": proposal.purpose.code,
+        "statement": proposal.statement.text,
+        "statement_zh": proposal.statement.zh,
+        "statement_en": proposal.statement.en,
+        "max_uses": record.max_uses,
+        "min_interval": record.min_interval,
+        "expires_at": record.expires_at,
+        "case_number": proposal.asked.ask.case_number,
+        "message": proposal.asked.ask.message,
+        "names_checked": proposal.on_own_node,
+    }
+
+
 def _keys(session: Session) -> PersonKeys:
     identities = Identities(session.options.home / "wallet.json")
     return PersonKeys(session.keystore, session.password, identities, session.ledger)
@@ -429,25 +478,23 @@ def _asked(session: Session, keys: PersonKeys, request: str) -> Asked:
 
 
 def _granter(session: Session, keys: PersonKeys, authorization: str) -> Identity:
-    """Return the id that granted an authorization."""
     active = keys.identities.active
     if len(active) == 1:
         return active[0]
-    for one in session.ask(authorizations(keys.signers())):
-        if one.id == authorization:
-            return keys.identities.of_subject(hash_of(one.subject, "subject"))
+    for granted in session.ask(authorizations(keys.signers())):
+        if granted.id == authorization:
+            return keys.identities.of_subject(hash_of(granted.subject, "subject"))
     raise InputError("none of the wallet's ids granted this")
 
 
 def _require_unjoined(keys: PersonKeys, chosen: Sequence[Identity], guard: str) -> None:
-    """Check that no two ids get the same guardian's key: its hash on both would say that they are one person's.
-
-    Raises:
-        InputError: They would.
-    """
-    places = {one.subject for one in chosen}
+    """Check that no two ids get the same guardian's key: its hash on both would say that they are one person's."""
+    places = {identity.subject for identity in chosen}
     guarded = {
-        one.subject for one in keys.identities.active for each in one.guards if each.signer == guard
+        identity.subject
+        for identity in keys.identities.active
+        for each in identity.guards
+        if each.signer == guard
     }
     if len(places | guarded) > 1:
         raise InputError(
@@ -459,7 +506,7 @@ def _require_unjoined(keys: PersonKeys, chosen: Sequence[Identity], guard: str) 
 def _chosen(keys: PersonKeys, subject: str) -> tuple[Identity, ...]:
     if not subject:
         if not keys.identities.active:
-            raise CitizenError("the wallet has no registered id: enrol first")
+            raise PartyError("Citizen", "the wallet has no registered id: enrol first")
         return keys.identities.active
     return (keys.identities.of_subject(hash_of(subject, "subject")),)
 
@@ -467,23 +514,23 @@ def _chosen(keys: PersonKeys, subject: str) -> tuple[Identity, ...]:
 def _carry_out(
     session: Session,
     keys: PersonKeys,
-    whats: Sequence[tuple[Identity, Act]],
+    chosen: Sequence[tuple[Identity, Act]],
     done: str,
     over: int = 0,
     then: Callable[[int], None] = lambda _place: None,
 ) -> None:
-    """Sign acts and bring them on chain, in random order; say so once all are there.
+    """Sign acts, each on one id, and bring them on chain in random order; say so once all are there.
 
     Args:
-        session: Whose.
-        keys: Of the person.
-        whats: Acts, each on one id.
-        done: What they are then.
-        over: Seconds over which acts on several ids are spread.
-        then: Called with the place of each that is on chain.
+        session: of the command.
+        keys: of the person.
+        chosen: ids, each with its act.
+        done: the word for acts that are on chain.
+        over: seconds over which acts on several ids are spread.
+        then: called with the place of each that is on chain.
     """
     documents = []
-    for pause, (place, (identity, what)) in spread(list(enumerate(whats)), over):
+    for pause, (place, (identity, what)) in spread(list(enumerate(chosen)), over):
         time.sleep(pause)
         mined = session.ask(acts.act(session.deployment, keys.signer(identity), what))
         then(place)
@@ -501,7 +548,7 @@ def _document(what: Act, mined: Mined) -> dict[str, object]:
 
 
 def _show_acts(session: Session, done: str, documents: Sequence[dict[str, object]]) -> None:
-    lines = [f"{done}: {one['subject']}, in block {one['block_number']}" for one in documents]
+    lines = [f"{done}: {each['subject']}, in block {each['block_number']}" for each in documents]
     session.output.result({"done": done, "acts": documents}, *lines)
 
 
@@ -517,28 +564,28 @@ def _receipt(session: Session, signers: Sequence[SubjectSigner], access: bytes) 
 
 
 def _show_granted(session: Session, keys: PersonKeys) -> None:
-    found = session.ask(authorizations(keys.signers()))
+    granted = session.ask(authorizations(keys.signers()))
     if session.ledger.own_node:
-        subjects = [one.subject_id for one in keys.identities.active]
-        for problem in session.ask(contradictions(session.ledger, subjects, found)):
+        subjects = [identity.subject_id for identity in keys.identities.active]
+        for problem in session.ask(contradictions(session.ledger, subjects, granted)):
             session.output.warn(problem)
     else:
         session.output.warn(GATEWAYS_WORD)
-    session.output.result(found)
+    session.output.result(granted)
     session.output.table(
         "Granted",
         ("authorization", "who", "dataset", "fields", "uses", "until", "state"),
         [
             (
-                one.id,
-                named(one.consumer_name, one.consumer),
-                named(one.dataset_title, one.dataset),
-                int(one.fields).bit_count(),
-                f"{one.uses} of {one.max_uses}",
-                moment_text(one.expires_at),
-                "revoked" if one.revoked else "halted" if one.halted else "",
+                each.id,
+                named(each.consumer_name, each.consumer),
+                named(each.dataset_title, each.dataset),
+                int(each.fields).bit_count(),
+                f"{each.uses} of {each.max_uses}",
+                moment_text(each.expires_at),
+                "revoked" if each.revoked else "halted" if each.halted else "",
             )
-            for one in found
+            for each in granted
         ],
     )
 
@@ -550,12 +597,12 @@ def _show_ids(session: Session, keys: PersonKeys) -> None:
         ("key", "kind", "subject", "kept for", ""),
         [
             (
-                one.entry,
-                one.kind.value,
-                one.subject or "not registered",
-                one.keep_for,
-                f"replaced by {one.replaced_by}" if one.replaced_by else "",
+                identity.entry,
+                identity.kind.value,
+                identity.subject or "not registered",
+                identity.keep_for,
+                f"replaced by {identity.replaced_by}" if identity.replaced_by else "",
             )
-            for one in keys.identities.all
+            for identity in keys.identities.all
         ],
     )

@@ -6,20 +6,20 @@ from typing import Annotated
 
 import typer
 
+from ledger import contracts
 from ledger.enumerations import OUTCOMES
 from ledger.hexes import to_hex
 from ledger.plain_text import verify_document
 from ledger.typed_data import struct_hash
-from wallet.cli.errors import InputError
 from wallet.cli.keys import key
 from wallet.cli.output import GATEWAYS_WORD, named, short
-from wallet.cli.people import person_of
 from wallet.cli.session import Session, session_of
 from wallet.cli.values import (
     address_of,
     hash_of,
     mask_of,
     moment_text,
+    person_of,
     read_file,
     release_text,
     span_of,
@@ -36,6 +36,7 @@ from wallet.client.verification import Basis, Opened
 from wallet.consumer import agreements, asking, using
 from wallet.consumer.cases import Case, Cases
 from wallet.consumer.using import Used
+from wallet.errors import InputError
 
 app = typer.Typer(help="A bank, an insurer, another department.", no_args_is_help=True)
 app.command("key")(key)
@@ -68,14 +69,13 @@ def apply(
     # Before anything is sent: an application stands for ever.
     text = None if confidentiality is None else _document(confidentiality)
     identifier = hash_of(dataset, "dataset")
-    names = session.run(datasets.registered(session.ledger, identifier)).fields
     done = session.run(
         agreements.apply(
             session.ledger,
             session.key,
             dataset=identifier,
             purpose=hash_of(purpose, "purpose"),
-            fields=mask_of(names, fields),
+            fields=session.mask(identifier, fields),
             justification=justification,
         )
     )
@@ -104,16 +104,12 @@ def sign(
 
 
 def _only_recorder(session: Session) -> bytes:
-    """Return the one account that may record.
-
-    Raises:
-        InputError: There is none, or more than one: the consumer must say which it means.
-    """
-    found = session.ask(patiently(datasets.ask_recorders()))
-    if len(found) != 1:
-        names = "; ".join(f"{to_hex(one.address)} {one.name}" for one in found) or "none"
+    """Return the account that may record; of several the consumer must say which it means."""
+    recorders = session.ask(patiently(datasets.ask_recorders()))
+    if len(recorders) != 1:
+        names = "; ".join(f"{to_hex(each.address)} {each.name}" for each in recorders) or "none"
         raise InputError(f"name one of the recorders that are admitted: {names}")
-    return found[0].address
+    return recorders[0].address
 
 
 @app.command()
@@ -127,11 +123,12 @@ def recorder(
     """Say which gateways may record this consumer's requests; none may until it is named."""
     session = session_of(context)
     party = address_of(address, "recorder") if address else _only_recorder(session)
-    steps = agreements.name_recorder if act is Recorder.NAME else agreements.dismiss_recorder
-    mined = session.run(steps(session.ledger, session.key, party))
+    named = act is Recorder.NAME
+    call = contracts.name_recorder(party) if named else contracts.dismiss_recorder(party)
+    mined = session.send(call)
     session.output.result(
-        {"recorder": to_hex(party), "named": act is Recorder.NAME, "block": mined.block_number},
-        f"{act}d {to_hex(party)}" if act is Recorder.NAME else f"{act}ed {to_hex(party)}",
+        {"recorder": to_hex(party), "named": named, "block": mined.block_number},
+        f"{'named' if named else 'dismissed'} {to_hex(party)}",
     )
 
 
@@ -157,13 +154,13 @@ def request(
     """Ask a person for an authorization: by a handle, or looked up by name and number."""
     session = session_of(context)
     identifier = hash_of(dataset, "dataset")
-    names = session.run(datasets.registered(session.ledger, identifier)).fields
+    mask = session.mask(identifier, fields)
     end = time_of(until)
     ask = new_ask(
         consumer=session.key.address,
         dataset=identifier,
         purpose=hash_of(purpose, "purpose"),
-        fields=mask_of(names, fields),
+        fields=mask,
         case_number=case,
         expires_at=end,
         max_uses=uses,
@@ -175,10 +172,10 @@ def request(
     steps = (
         asking.ask_handle(handle, ask) if handle else asking.ask_customer(person_of(person), ask)
     )
-    kept = session.run(steps)
-    _cases(session).put(kept)
+    asked = session.run(steps)
+    _cases(session).put(asked)
     session.output.result(
-        {"request": kept.request, "reference": ask.reference}, f"request     {kept.request}"
+        {"request": asked.request, "reference": ask.reference}, f"request     {asked.request}"
     )
 
 
@@ -191,8 +188,8 @@ def wait(
     """Wait for a person's answer; what was granted is checked against what was asked."""
     session = session_of(context)
     cases = _cases(session)
-    kept = cases.get(request_id)
-    answered = session.run(asking.wait(session.ledger, kept, float(span_of(patience))))
+    steps = asking.wait(session.ledger, cases.get(request_id), float(span_of(patience)))
+    answered = session.run(steps)
     cases.put(answered)
     granted = answered.authorization_id
     session.output.result(
@@ -245,7 +242,7 @@ def access(
             "Use it again? That counts once more."
         )
         session.confirm(question, yes=again)
-    (kept,) = using.prepare(
+    (signed,) = using.prepare(
         session.ledger,
         session.key,
         session.opening.encryption_key,
@@ -256,7 +253,7 @@ def access(
         another_use=bool(lost),
     )
     known = Basis() if case is None else case.basis
-    steps = using.access(session.ledger, session.opening, session.requests, kept, known)
+    steps = using.access(session.ledger, session.opening, session.requests, signed, known)
     _show(session, session.run(steps), receipt, values=values)
 
 
@@ -273,13 +270,11 @@ def open_answer(
     if number is None:
         _list_requests(session)
         return
-    kept = session.requests.get(number)
-    case = _cases(session).of_authorization(kept.submission.request.basis)
+    request = session.requests.get(number)
+    case = _cases(session).of_authorization(request.submission.request.basis)
     known = Basis() if case is None else case.basis
-    used = session.run(
-        using.open_kept(session.ledger, session.opening, session.requests, kept, known)
-    )
-    _show(session, used, receipt, values=values)
+    steps = using.open_kept(session.ledger, session.opening, session.requests, request, known)
+    _show(session, session.run(steps), receipt, values=values)
 
 
 @app.command()
@@ -297,14 +292,14 @@ def history(
         ("when", "number", "basis", "dataset", "outcome", "release"),
         [
             (
-                moment_text(one.at),
-                one.sequence,
-                short(one.basis),
-                named(one.dataset_title, one.dataset),
-                one.outcome,
-                release_text(one.release, voided=one.voided),
+                moment_text(each.at),
+                each.sequence,
+                short(each.basis),
+                named(each.dataset_title, each.dataset),
+                each.outcome,
+                release_text(each.release, voided=each.voided),
             )
-            for one in page.accesses
+            for each in page.accesses
         ],
     )
 
@@ -318,8 +313,7 @@ def verify(
 ) -> None:
     """Check a receipt: offline, and against the chain when there is a --node. Exit code 4: wrong."""
     session = session_of(context)
-    found = decode_receipt(read_file(file))
-    opened = session.ask(verify_receipt(session.ledger, found))
+    opened = session.ask(verify_receipt(session.ledger, decode_receipt(read_file(file))))
     session.output.result(_opened_document(opened, values=values), *_opened_lines(opened))
     if values:
         _show_values(session, opened)
@@ -332,7 +326,7 @@ def appeal(
 ) -> None:
     """Appeal against a restriction."""
     session = session_of(context)
-    mined = session.run(agreements.appeal(session.ledger, session.key, statement))
+    mined = session.send(contracts.appeal(statement))
     session.output.result({"transaction": to_hex(mined.transaction)}, "appealed")
 
 
@@ -361,13 +355,9 @@ def _mask(session: Session, basis: bytes, case: Case | None, fields: str, datase
     granted = None if case is None else case.authorization
     if granted is not None and not fields:
         return granted.fields
-    about = (
-        granted.dataset
-        if granted is not None
-        else hash_of(dataset, "dataset")
-        if dataset
-        else basis
-    )
+    about = hash_of(dataset, "dataset") if dataset else basis
+    if granted is not None:
+        about = granted.dataset
     try:
         names = session.run(datasets.registered(session.ledger, about)).fields
     except (UnknownNameError, NotFoundError) as error:
@@ -382,37 +372,37 @@ def _mask(session: Session, basis: bytes, case: Case | None, fields: str, datase
 
 
 def _resume(session: Session) -> None:
-    cases = [case.basis.consent for case in _cases(session).all()]
-    consents = {struct_hash(one.authorization): one for one in cases if one is not None}
+    signed = [case.basis.consent for case in _cases(session).all()]
+    consents = {struct_hash(each.authorization): each for each in signed if each is not None}
     answers = session.run(resume(session.requests, session.key.address, consents=consents))
     documents = []
-    for one in answers:
-        recorded, problem = one.result.recorded, one.result.problem
+    for answer in answers:
+        recorded, problem = answer.result.recorded, answer.result.problem
         outcome = OUTCOMES[recorded.outcome].title if recorded else ""
-        told = outcome or (problem.title if problem else "")
-        documents.append({"number": one.request.id, "outcome": told})
+        outcome = outcome or (problem.title if problem else "")
+        documents.append({"number": answer.request.id, "outcome": outcome})
     session.output.result(
         {"requests": documents},
-        *(f"request {one['number']}: {one['outcome']}" for one in documents),
+        *(f"request {each['number']}: {each['outcome']}" for each in documents),
     )
 
 
 def _list_requests(session: Session) -> None:
-    found = session.requests.newest(session.key.address)
+    newest = session.requests.newest(session.key.address)
     session.output.result(
-        [{"number": one.id, "basis": to_hex(one.submission.request.basis)} for one in found]
+        [{"number": each.id, "basis": to_hex(each.submission.request.basis)} for each in newest]
     )
     session.output.table(
         "Requests",
         ("number", "basis", "fields", "answered"),
         [
             (
-                one.id,
-                to_hex(one.submission.request.basis),
-                one.submission.request.fields.bit_count(),
-                "yes" if one.answer else "no",
+                each.id,
+                to_hex(each.submission.request.basis),
+                each.submission.request.fields.bit_count(),
+                "yes" if each.answer else "no",
             )
-            for one in found
+            for each in newest
         ],
     )
 
@@ -443,16 +433,18 @@ def _opened_document(opened: Opened, *, values: bool) -> dict[str, object]:
             {
                 "number": record.entry.number,
                 "item": to_hex(record.entry.root),
-                "values": {one.name: one.value for one in record.fields} if values else None,
+                "values": {field.name: field.value for field in record.fields} if values else None,
             }
             for record in opened.records
         ],
         "checked": [check.value for check in opened.checked],
-        "unchecked": [{"check": one.check.value, "reason": one.reason} for one in opened.unchecked],
+        "unchecked": [
+            {"check": each.check.value, "reason": each.reason} for each in opened.unchecked
+        ],
         "keyholders": {
-            "wrong": [to_hex(one) for one in opened.faults.wrong],
-            "unsigned": [to_hex(one) for one in opened.faults.unsigned],
-            "disputed": [to_hex(one) for one in opened.faults.disputed],
+            "wrong": [to_hex(holder) for holder in opened.faults.wrong],
+            "unsigned": [to_hex(holder) for holder in opened.faults.unsigned],
+            "disputed": [to_hex(holder) for holder in opened.faults.disputed],
         },
     }
 
@@ -465,10 +457,16 @@ def _opened_lines(opened: Opened) -> tuple[str, ...]:
         f"{moment_text(recorded.timestamp)}",
         f"records     {len(opened.records)}, from version {opened.publication} ({opened.head.size:,} records)",
         *(f"checked     {check.success}" for check in opened.checked),
-        *(f"NOT CHECKED {one.check.success}: {one.reason}" for one in opened.unchecked),
-        *(f"WRONG       parts of keyholder {to_hex(one)}: shown" for one in opened.faults.wrong),
-        *(f"unsigned    parts in the name of {to_hex(one)}" for one in opened.faults.unsigned),
-        *(f"disputed    parts of keyholder {to_hex(one)}" for one in opened.faults.disputed),
+        *(f"NOT CHECKED {each.check.success}: {each.reason}" for each in opened.unchecked),
+        *(
+            f"WRONG       parts of keyholder {to_hex(holder)}: shown"
+            for holder in opened.faults.wrong
+        ),
+        *(
+            f"unsigned    parts in the name of {to_hex(holder)}"
+            for holder in opened.faults.unsigned
+        ),
+        *(f"disputed    parts of keyholder {to_hex(holder)}" for holder in opened.faults.disputed),
     )
 
 
@@ -477,5 +475,5 @@ def _show_values(session: Session, opened: Opened) -> None:
         session.output.table(
             f"Record {record.entry.number}  {short(record.entry.root)}",
             ("field", "value"),
-            [(one.name, one.value) for one in record.fields],
+            [(field.name, field.value) for field in record.fields],
         )

@@ -9,11 +9,9 @@ import typer
 
 from ledger.decode_errors import UNREADABLE
 from ledger.hexes import to_hex
-from wallet.cli.errors import InputError
-from wallet.cli.people import person_of
 from wallet.cli.services import become
 from wallet.cli.session import session_of
-from wallet.cli.values import hash_of, moment_text, read_file
+from wallet.cli.values import PersonFile, hash_of, moment_text, person_of, read_file
 from wallet.client.calls import HttpCall
 from wallet.client.identity import (
     Acted,
@@ -29,15 +27,11 @@ from wallet.client.identity import (
     start_recovery,
 )
 from wallet.client.patience import patiently
+from wallet.errors import InputError
 
 app = typer.Typer(help="The identity authority.", no_args_is_help=True)
 
-PersonFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--person", help="JSON with kind, id_number, name; - for stdin; asked for if not given."
-    ),
-]
+Identification = Annotated[str, typer.Option(help="What the officer looked at.")]
 
 
 @app.command()
@@ -51,7 +45,7 @@ def enrol(
     context: typer.Context,
     *,
     person: PersonFile = None,
-    identification: Annotated[str, typer.Option(help="What the officer looked at.")],
+    identification: Identification,
 ) -> None:
     """Give a person the code to enrol with (`quancheng wallet new --enrol`); an officer."""
     session = session_of(context)
@@ -67,7 +61,7 @@ def recover(
     context: typer.Context,
     *,
     person: PersonFile = None,
-    identification: Annotated[str, typer.Option(help="What the officer looked at.")] = "",
+    identification: Identification = "",
     signers: Annotated[
         Path | None, typer.Option(help="New signers (`quancheng wallet new --recovery`).")
     ] = None,
@@ -76,7 +70,7 @@ def recover(
     """Replace a person's lost keys: frozen at once, effective after the delay; an officer."""
     session = session_of(context)
     if state:
-        found = session.run(patiently(recovery_state(state)))
+        recovery = session.run(patiently(recovery_state(state)))
     elif signers is None or not identification:
         raise InputError("name --signers FILE and --identification, or --state RECOVERY")
     else:
@@ -84,19 +78,16 @@ def recover(
             proven = msgspec.json.decode(read_file(signers), type=tuple[ProvenSigner, ...])
         except UNREADABLE as error:
             raise InputError(f"{signers} holds no signers: {error}") from error
-        found = session.run(patiently(start_recovery(person_of(person), identification, proven)))
-    session.output.result(found, f"recovery    {found.recovery}")
+        recovery = session.run(patiently(start_recovery(person_of(person), identification, proven)))
+    session.output.result(recovery, f"recovery    {recovery.recovery}")
     session.output.table(
         "Subjects",
         ("subject", "state", "effective"),
         [
-            (one.subject, one.state, moment_text(one.effective_at) if one.effective_at else "")
-            for one in found.subjects
+            (each.subject, each.state, moment_text(each.effective_at) if each.effective_at else "")
+            for each in recovery.subjects
         ],
     )
-
-
-Identification = Annotated[str, typer.Option(help="What the officer looked at.")]
 
 
 @app.command()
@@ -110,7 +101,7 @@ def close(
     ] = None,
 ) -> None:
     """Close a person's stolen ids at once: no grant, no use, no recovery; an officer."""
-    wanted = [to_hex(hash_of(one, "subject")) for one in subject or ()]
+    wanted = [to_hex(hash_of(text, "subject")) for text in subject or ()]
     _act(context, close_subjects(person_of(person), identification, wanted), "closed")
 
 
@@ -145,8 +136,8 @@ def correct(
 
 def _act(context: typer.Context, call: HttpCall[Acted], done: str) -> None:
     session = session_of(context)
-    found = session.run(patiently(call))
-    session.output.result(found, *(f"{done}      {one}" for one in found.subjects))
+    acted = session.run(patiently(call))
+    session.output.result(acted, *(f"{done}      {subject}" for subject in acted.subjects))
 
 
 @app.command()
@@ -159,6 +150,6 @@ def owners(
     """Ask for the owners of ids, as publishing does; the dataset's provider."""
     session = session_of(context)
     ids = read_file(file).decode("utf-8", "replace").split()
-    found = session.run(patiently(ask_owners(hash_of(dataset, "dataset"), kind, ids)))
-    texts = [None if owner is None else to_hex(owner) for owner in found]
+    asked = session.run(patiently(ask_owners(hash_of(dataset, "dataset"), kind, ids)))
+    texts = [None if owner is None else to_hex(owner) for owner in asked]
     session.output.result({"owners": texts}, *(text or "malformed" for text in texts))

@@ -11,11 +11,12 @@ each; only here is it laid out. Nothing is cropped, whatever the width.
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TextIO
 
 import msgspec
+import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,10 +25,7 @@ from rich.text import Text
 
 from ledger.deployment import Deployment
 from ledger.escaping import escape_json, escape_surrogates, escape_text
-from ledger.evidence import EvidenceCheckError
 from ledger.hexes import to_hex
-from wallet.cli.exit_codes import ExitCode
-from wallet.client.errors import DeniedError, ProblemError, RefusedError, VerificationError
 
 GATEWAYS_WORD: Final = "NOT CHECKED: this is what the gateway says"
 """Of what a command shows that nothing on the own node confirms."""
@@ -64,13 +62,13 @@ class Output:
             self._out.line(line)
 
     def document(self, text: bytes) -> None:
-        """Print a JSON document as it is, for machines and people alike."""
+        """Print a JSON document as it is, to machines and people alike."""
         if self.machine and self._trial:
             self.warn("trial")
         self._out.document(msgspec.Raw(text), indent=2)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Show a table to people."""
+        """Show people a table."""
         if not self.machine:
             self._out.table(title, columns, rows)
 
@@ -97,12 +95,17 @@ class Output:
         """Tell people what they should know, also machines' people."""
         self._err.line(line, style="yellow")
 
-    def error(self, error: Exception, code: ExitCode) -> None:
-        """Say why the command failed."""
+    def error(self, message: str, members: Mapping[str, object]) -> None:
+        """Say why the command failed: to people the message, to machines the members, which it is one of."""
         if self.machine:
-            self._err.document({"error": described(error, code)}, indent=0)
+            told = {**members, "message": escape_text(message)}
+            self._err.document({"error": told}, indent=0)
         else:
-            self._err.error(str(error))
+            self._err.error(message)
+
+    def ask(self, question: str) -> bool:
+        """Ask the person at the terminal."""
+        return typer.confirm(escape_text(question), err=True)
 
     def _with_trial(self, document: object) -> object:
         if self._trial is None:
@@ -211,26 +214,6 @@ def broken(text: str, width: int) -> list[str]:
     return [*lines, text[begin:]]
 
 
-def described(error: Exception, code: ExitCode) -> dict[str, object]:
-    """Return an error for machines."""
-    told: dict[str, object] = {
-        "kind": type(error).__name__.removesuffix("Error"),
-        "message": escape_text(str(error)),
-        "exit_code": int(code),
-    }
-    if isinstance(error, DeniedError):
-        told |= {"outcome": error.outcome, "sequence": error.recorded.sequence}
-    elif isinstance(error, VerificationError):
-        told |= {"check": error.check.value}
-    elif isinstance(error, EvidenceCheckError):
-        told |= {"check": error.check.value, "number": error.check.number}
-    elif isinstance(error, RefusedError):
-        told |= {"contract_error": error.error, "arguments": error.arguments}
-    elif isinstance(error, ProblemError):
-        told |= {"type": error.problem.type, "status": error.problem.status}
-    return told
-
-
 def short(data: bytes | str) -> str:
     """Return the beginning of an id, for tables."""
     text = to_hex(data) if isinstance(data, bytes) else data
@@ -238,10 +221,7 @@ def short(data: bytes | str) -> str:
 
 
 def named(name: str | None, id_: bytes | str) -> str:
-    """Return a name with the beginning of its id, for tables.
-
-    The id always stands there: others may be called the same, or as an id looks.
-    """
+    """Return a name with the beginning of its id: others may be called the same, or as an id looks."""
     return f"{name} ({short(id_)})" if name and id_ else name or short(id_)
 
 

@@ -4,24 +4,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, TaskID
 
 from ledger.events.identifiers import dataset_id
 from ledger.hexes import to_hex
-from wallet.cli.errors import InputError
 from wallet.cli.keys import key
 from wallet.cli.output import GATEWAYS_WORD, named
 from wallet.cli.session import Session, session_of
-from wallet.cli.values import hash_of, mask_of, moment_text, time_of
+from wallet.cli.values import hash_of, moment_text, time_of
 from wallet.client import supervision
-from wallet.client.datasets import registered
 from wallet.client.patience import patiently
-from wallet.client.transactions import Mined
+from wallet.errors import InputError
 from wallet.provider import agreements
 from wallet.provider.book import Book
 from wallet.provider.description import Description, Encoding, read_description
 from wallet.provider.errors import ProviderError
-from wallet.provider.publisher import Options, Publication, Publisher, Stage, check_file
+from wallet.provider.publisher import Options, Publisher, Stage, check_file
 from wallet.provider.quality import QualityError, QualityReport
 from wallet.provider.services import RemoteServices
 from wallet.provider.spool import Spool
@@ -46,7 +43,7 @@ def dataset(context: typer.Context, description: DescriptionFile, code: Code = N
     session = session_of(context)
     terms = read_description(description, code).terms()
     made = session.run(agreements.register_dataset(session.ledger, session.key, terms))
-    _done(session, made.mined, f"dataset {to_hex(made.dataset)}", dataset=to_hex(made.dataset))
+    session.done(made.mined, f"dataset {to_hex(made.dataset)}", dataset=to_hex(made.dataset))
 
 
 @app.command()
@@ -109,38 +106,59 @@ def publish(
     )
     try:
         with session.output.progress() as progress:
-            shown = _Shown(progress, described.code)
-            publisher = Publisher(described, identifier, services, _books(session), shown.tell)
+            bar = progress.add_task(described.code, total=None)
+
+            def tell(stage: Stage, done: int, of: int | None) -> None:
+                progress.update(bar, description=stage.value, completed=done, total=of)
+
+            publisher = Publisher(described, identifier, services, _books(session), tell)
             done = publisher.publish(file, options)
     except QualityError as error:
         _show_report(session, error.report)
         raise
     _show_report(session, done.report)
-    session.output.result(_document(done), *_lines(done))
+    sent, root = done.changes, to_hex(done.head.root)
+    document = {
+        "dataset": to_hex(done.dataset),
+        "version": done.version,
+        "base": done.base,
+        "count": done.head.size,
+        "root": root,
+        "sent": done.sent,
+        "changes": sent,
+        "report": to_hex(done.report.digest()),
+    }
+    session.output.result(
+        document,
+        f"dataset     {to_hex(done.dataset)}",
+        f"version     {done.version}: {done.head.size:,} records, root {root}",
+        f"sent        {done.sent:,}: {sent.new:,} new, {sent.changed:,} changed, "
+        f"{sent.withdrawn:,} withdrawn; {sent.unchanged:,} unchanged",
+    )
 
 
 @app.command()
 def applications(context: typer.Context) -> None:
     """Show who applies for this provider's datasets."""
     session = session_of(context)
-    found = session.run(agreements.applications_to_decide(session.ledger))
+    waiting = session.run(agreements.applications_to_decide(session.ledger))
     if not session.ledger.own_node:
         session.output.warn(GATEWAYS_WORD)
-    session.output.result(found)
+    session.output.result(waiting)
     session.output.table(
         "Applications",
         ("application", "consumer", "purpose", "fields", "state", "signed", "justification"),
         [
             (
-                one.application,
-                named(one.consumer_name, one.consumer),
-                named(one.purpose_code, one.purpose),
-                int(one.fields).bit_count(),
-                one.state or ("decided" if one.decided else "pending"),
-                "yes" if one.signed else "no",
-                one.justification,
+                each.application,
+                named(each.consumer_name, each.consumer),
+                named(each.purpose_code, each.purpose),
+                int(each.fields).bit_count(),
+                each.state or ("decided" if each.decided else "pending"),
+                "yes" if each.signed else "no",
+                each.justification,
             )
-            for one in found
+            for each in waiting
         ],
     )
 
@@ -159,10 +177,9 @@ def approve(
     if fields == "all":
         approved = session.run(agreements.fields_applied_for(session.ledger, identifier))
     else:
-        names = session.run(registered(session.ledger, hash_of(dataset_, "dataset"))).fields
-        approved = mask_of(names, fields)
+        approved = session.mask(hash_of(dataset_, "dataset"), fields)
     steps = agreements.approve(session.ledger, session.key, identifier, approved, end)
-    _done(session, session.run(steps), f"approved until {moment_text(end)}", until=end)
+    session.done(session.run(steps), f"approved until {moment_text(end)}", until=end)
 
 
 @app.command()
@@ -176,7 +193,7 @@ def decline(
     session = session_of(context)
     identifier = hash_of(application, "application")
     steps = agreements.decline(session.ledger, session.key, identifier, reason)
-    _done(session, session.run(steps), "declined")
+    session.done(session.run(steps), "declined")
 
 
 @app.command()
@@ -193,7 +210,7 @@ def withdraw(
     session = session_of(context)
     act = agreements.withdraw_dataset if dataset_ else agreements.withdraw_agreement
     steps = act(session.ledger, session.key, hash_of(identifier, "id"), reason)
-    _done(session, session.run(steps), f"withdrew {identifier}")
+    session.done(session.run(steps), f"withdrew {identifier}")
 
 
 @app.command()
@@ -213,7 +230,7 @@ def erase(
         raise InputError(f"record {number} is not in the newest version")
     session.confirm(f"Erase record {number} for good?", yes=yes)
     steps = agreements.erase(session.ledger, session.key, identifier, number, known.root, version)
-    _done(session, session.run(steps), f"erased record {number}")
+    session.done(session.run(steps), f"erased record {number}")
 
 
 @app.command()
@@ -231,31 +248,20 @@ def accesses(
         ("sequence", "when", "consumer", "outcome", "fields"),
         [
             (
-                one.sequence,
-                moment_text(one.at),
-                named(one.consumer_name, one.consumer),
-                one.outcome,
-                int(one.fields or "0").bit_count(),
+                each.sequence,
+                moment_text(each.at),
+                named(each.consumer_name, each.consumer),
+                each.outcome,
+                int(each.fields or "0").bit_count(),
             )
-            for one in page.accesses
+            for each in page.accesses
         ],
     )
 
 
-class _Shown:
-    """Shows how a publication goes: one bar, whose label changes."""
-
-    def __init__(self, progress: Progress, code: str) -> None:
-        self._progress = progress
-        self._bar: TaskID = progress.add_task(code, total=None)
-
-    def tell(self, stage: Stage, done: int, of: int | None) -> None:
-        self._progress.update(self._bar, description=stage.value, completed=done, total=of)
-
-
 def _described(path: Path, code: str | None, encoding: Encoding | None) -> Description:
-    found = read_description(path, code)
-    return found if encoding is None else found.in_encoding(encoding)
+    described = read_description(path, code)
+    return described if encoding is None else described.in_encoding(encoding)
 
 
 def _books(session: Session) -> Path:
@@ -266,35 +272,10 @@ def _show_report(session: Session, report: QualityReport) -> None:
     session.output.say(f"{report.records:,} records, {report.sound:,} sound")
     for remark in report.remarks:
         session.output.say(f"note: {remark}")
-    rows = [(one.line, one.kind.value, one.column, one.detail) for one in report.defects[:_SHOWN]]
+    rows = [
+        (defect.line, defect.kind.value, defect.column, defect.detail)
+        for defect in report.defects[:_SHOWN]
+    ]
     if rows:
         title = f"Defects ({sum(count for _, count in report.counts):,})"
         session.output.table(title, (report.unit, "defect", "column", ""), rows)
-
-
-def _document(done: Publication) -> dict[str, object]:
-    return {
-        "dataset": to_hex(done.dataset),
-        "version": done.version,
-        "base": done.base,
-        "count": done.head.size,
-        "root": to_hex(done.head.root),
-        "sent": done.sent,
-        "changes": done.changes,
-        "report": to_hex(done.report.digest()),
-    }
-
-
-def _lines(done: Publication) -> tuple[str, ...]:
-    changes = done.changes
-    return (
-        f"dataset     {to_hex(done.dataset)}",
-        f"version     {done.version}: {done.head.size:,} records, root {to_hex(done.head.root)}",
-        f"sent        {done.sent:,}: {changes.new:,} new, {changes.changed:,} changed, "
-        f"{changes.withdrawn:,} withdrawn; {changes.unchanged:,} unchanged",
-    )
-
-
-def _done(session: Session, mined: Mined, line: str, **more: str | int) -> None:
-    document = {"transaction": to_hex(mined.transaction), "block_number": mined.block_number}
-    session.output.result(document | more, line, f"in block {mined.block_number}")

@@ -9,7 +9,8 @@ from typing import Annotated, Final
 import typer
 
 from ledger.envelope import STANDARD_SCRYPT_N
-from ledger.errors import LedgerError
+from ledger.errors import ExitCode, LedgerError
+from ledger.evidence import EvidenceCheckError
 from wallet.cli import (
     audit,
     authority,
@@ -19,12 +20,11 @@ from wallet.cli import (
     identity,
     provider,
     services,
-    up,
 )
-from wallet.cli.exit_codes import ExitCode, exit_code
 from wallet.cli.output import Output
 from wallet.cli.session import Options, Session, default_home
-from wallet.errors import WalletError
+from wallet.client import errors as client
+from wallet.errors import PartyError, WalletError
 
 _JSON: Final = "--json"
 
@@ -34,7 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command("up")(up.up)
+app.command("up")(services.up)
 app.add_typer(chain.app, name="chain")
 app.add_typer(services.gateway, name="gateway")
 app.add_typer(services.keyholder, name="keyholder")
@@ -138,14 +138,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Typer ends every command so: done, not understood, or Ctrl-C.
         return ending.code if isinstance(ending.code, int) else ExitCode.DONE
     except (WalletError, LedgerError) as error:
-        code = exit_code(error)
-        Output(machine=given[:1] == [_JSON]).error(error, code)
-        return code
+        Output(machine=given[:1] == [_JSON]).error(str(error), described(error))
+        return error.exit_code
     except BrokenPipeError:
         # Whoever read us has seen enough; keep Python from complaining when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     return ExitCode.DONE
+
+
+def described(error: WalletError | LedgerError) -> dict[str, object]:
+    """Return an error as the JSON document says it."""
+    kind = error.kind if isinstance(error, PartyError) else type(error).__name__
+    members: dict[str, object] = {
+        "kind": kind.removesuffix("Error"),
+        "message": str(error),
+        "exit_code": int(error.exit_code),
+    }
+    match error:
+        case client.DeniedError():
+            members |= {"outcome": error.outcome, "sequence": error.recorded.sequence}
+        case client.VerificationError():
+            members |= {"check": error.check.value}
+        case EvidenceCheckError():
+            members |= {"check": error.check.value, "number": error.check.number}
+        case client.RefusedError():
+            members |= {"contract_error": error.error, "arguments": error.arguments}
+        case client.ProblemError():
+            members |= {"type": error.problem.type, "status": error.problem.status}
+    return members
 
 
 def _json_first(arguments: list[str]) -> list[str]:

@@ -1,24 +1,32 @@
-"""`quancheng gateway` and `quancheng keyholder`: the services' own commands, run as processes.
+"""`quancheng up`, `quancheng gateway` and `quancheng keyholder`: services as processes.
 
-Nothing of the services is imported here; this process becomes the service, or runs one of its commands.
-Their settings come from the environment (QUANCHENG_GATEWAY_*, QUANCHENG_KEYHOLDER_*); what was given here
-stands in for those that are not set there.
+Nothing of the services is imported here; this process becomes the service, runs one of its commands, or
+(`up`) watches all of them. Their settings come from the environment (QUANCHENG_GATEWAY_*,
+QUANCHENG_KEYHOLDER_*); what was given here stands in for those that are not set there.
 """
 
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import Annotated, Final
 
 import msgspec
 import typer
 
-from wallet.cli.errors import InputError, ServiceError
+from ledger.deployment import DEFAULT_RECOVERY_DELAY
+from ledger.envelope import LEAST_SCRYPT_N
 from wallet.cli.session import Session, session_of
-from wallet.passwords import Descriptor
-from wallet.supervisor import Layout
+from wallet.errors import InputError, PartyError
+from wallet.keystore import Keystore
+from wallet.passwords import Descriptor, read_password
+from wallet.supervisor import Layout, Ports, Supervisor, SupervisorSettings, ended_by_signals
+from wallet.supervisor.layout import ACCOUNT
+from wallet.supervisor.processes import run_command
+from wallet.supervisor.services import Services
 
 gateway = typer.Typer(help="The gateway.", no_args_is_help=True)
 keyholder = typer.Typer(help="A keyholder; --home is its directory.", no_args_is_help=True)
@@ -48,6 +56,73 @@ _SETTINGS: Final = {
     },
 }
 """How each service calls what may be given before the command."""
+
+
+def up(
+    context: typer.Context,
+    *,
+    directory: Annotated[
+        Path | None, typer.Argument(help="Directory of everything [--data, or ./quancheng-data].")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Of the gateway; 0 takes a free one.")] = 0,
+    node_port: Annotated[int, typer.Option(help="Of the node; 0 takes a free one.")] = 0,
+    identity_port: Annotated[int, typer.Option(help="Of the identity authority.")] = 0,
+    keyholders: Annotated[int, typer.Option(help="How many (first run).")] = 3,
+    threshold: Annotated[int, typer.Option(help="How many make a key (first run).")] = 2,
+    recovery_delay: Annotated[
+        int, typer.Option(help="Seconds to veto a recovery (first run).")
+    ] = DEFAULT_RECOVERY_DELAY,
+    register: Annotated[
+        list[Path] | None,
+        typer.Option(help="Residents or enterprises (CSV) for the identity authority."),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Cheap keystores: for trying out only.")
+    ] = False,
+) -> None:
+    """Start chain, gateway, identity authority and keyholders; watch them; stop them on Ctrl-C."""
+    session = session_of(context)
+    data = directory or session.options.data or Path("quancheng-data")
+    first = not Layout(data).installed.exists()
+    password = read_password(session.password_source, repeat=first)
+    settings = SupervisorSettings(
+        data=data.resolve(),
+        ports=Ports(node=node_port, gateway=port, identity=identity_port),
+        keyholders=keyholders,
+        threshold=threshold,
+        recovery_delay=recovery_delay,
+        scrypt_n=LEAST_SCRYPT_N if demo else session.options.scrypt_n,
+    )
+    with (
+        suppress(KeyboardInterrupt),
+        ended_by_signals(),
+        Supervisor(settings, password, session.output.say) as supervisor,
+    ):
+        addresses = supervisor.addresses
+        for file in register or ():
+            session.output.say(f"the identity authority takes {file.name}")
+            officer = Keystore(supervisor.layout.keystore("officer")).entry(ACCOUNT).public
+            command = ("import", str(file.resolve()))
+            identity = Services(settings, addresses).identity(officer)
+            run_command(identity, command, password, step=f"importing {file.name}")
+        session.output.result(
+            {
+                "data": str(settings.data),
+                "trial": supervisor.deployment.trial,
+                "node": addresses.node,
+                "gateway": addresses.gateway,
+                "identity": addresses.identity,
+                "keyholders": addresses.keyholders,
+            },
+            f"data        {settings.data}",
+            f"trial       {supervisor.deployment.trial_text}",
+            f"node        {addresses.node}",
+            f"gateway     {addresses.gateway}",
+            f"identity    {addresses.identity}",
+            *(f"keyholder   {keyholder}" for keyholder in addresses.keyholders),
+            "ready; Ctrl-C stops everything",
+        )
+        supervisor.watch(Event())
 
 
 @gateway.command("serve")
@@ -127,20 +202,21 @@ def run(session: Session, module: str, arguments: Sequence[str]) -> None:
     """Run one of a service's commands and print what it prints.
 
     Raises:
-        ServiceError: it failed, and said why.
+        PartyError: it failed, and said why.
     """
     command = [sys.executable, "-m", module, *arguments]
+    source = session.password_source
     done = subprocess.run(  # noqa: S603 - our own module
         command,
         env=_environment(session, module),
         capture_output=True,
         text=True,
         check=False,
-        pass_fds=_descriptors(session),
+        pass_fds=(source.number,) if isinstance(source, Descriptor) else (),
     )
     lines = done.stdout.splitlines()
     if done.returncode and done.stderr:
-        raise ServiceError(done.stderr.splitlines()[-1])
+        raise PartyError("Service", done.stderr.splitlines()[-1])
     session.output.result({"lines": lines}, *lines)
     if done.returncode:
         raise typer.Exit(done.returncode)
@@ -152,24 +228,18 @@ def _environment(session: Session, module: str) -> dict[str, str]:
     deployment = options.deployment
     if deployment is None and options.data is not None:
         deployment = Layout(options.data).deployment
+    keyholders = addresses.keyholders
     given = {
         "home": str(options.home),
         "deployment": "" if deployment is None else str(deployment),
         "node": addresses.node,
         "gateway": addresses.gateway,
-        "keyholders": _as_list(addresses.keyholders),
+        "keyholders": msgspec.json.encode(keyholders).decode() if keyholders else "",
         "password": "" if options.password == "prompt" else options.password,  # noqa: S105
         "scrypt_n": str(options.scrypt_n),
     }
     prefix = f"QUANCHENG_{module.rpartition('.')[2].upper()}_"
-    known = {prefix + name: given[what] for what, name in _SETTINGS[module].items() if given[what]}
+    known = {
+        prefix + name: given[option] for option, name in _SETTINGS[module].items() if given[option]
+    }
     return known | dict(os.environ)
-
-
-def _descriptors(session: Session) -> tuple[int, ...]:
-    source = session.password_source
-    return (source.number,) if isinstance(source, Descriptor) else ()
-
-
-def _as_list(addresses: Sequence[str]) -> str:
-    return msgspec.json.encode(addresses).decode() if addresses else ""

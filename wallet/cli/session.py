@@ -11,31 +11,32 @@ A party's own directory (`--home`):
 
 import os
 import sys
-from collections.abc import Awaitable
-from contextlib import ExitStack, suppress
+from collections.abc import Awaitable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import typer
 
 from ledger.chain import Finality
+from ledger.contracts import ContractCall
 from ledger.deployment import Deployment, read_deployment, verify_deployment
 from ledger.envelope import STANDARD_SCRYPT_N
 from ledger.errors import LedgerError
-from ledger.escaping import escape_text
 from ledger.fees import FeeRule
+from ledger.hexes import to_hex
 from ledger.rpc import Rpc
 from ledger.sealing import OpeningKey
-from wallet.cli.errors import CancelledError, InputError
 from wallet.cli.output import Output
+from wallet.cli.values import mask_of
+from wallet.client.datasets import registered
 from wallet.client.party import PartyKey
 from wallet.client.requests import RequestBook
-from wallet.client.transactions import Ledger
+from wallet.client.transactions import Ledger, Mined, transact
 from wallet.client.transports import Client, Endpoints
-from wallet.errors import WalletError
+from wallet.errors import InputError, PartyError, WalletError
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password, PasswordSource, parse_source, read_password
 from wallet.supervisor import Addresses, Layout, read_addresses
@@ -75,12 +76,7 @@ class Session:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     @cached_property
@@ -137,16 +133,30 @@ class Session:
             DeploymentError: the node has another chain or other contracts.
             SettingError: an option names none.
         """
-        node = self.addresses.node
-        if node:
-            with Rpc(node) as rpc:
-                verify_deployment(rpc, self.deployment)
+        own_node = bool(self.addresses.node)
+        if own_node:
+            with self.node():
+                pass
         return Ledger(
             self.deployment,
-            bool(node),
+            own_node,
             Finality.parse(self.options.finality),
             fee=FeeRule.parse(self.options.fee),
         )
+
+    @contextmanager
+    def node(self, which: str = "") -> Iterator[Rpc]:
+        """Ask the node that the party named, once it is known to have these contracts.
+
+        Raises:
+            InputError: it named none; the message ends with `which`.
+            DeploymentError: it has another chain or other contracts.
+        """
+        if not self.addresses.node:
+            raise InputError(f"which node? name --node URL{which}")
+        with Rpc(self.addresses.node) as rpc:
+            verify_deployment(rpc, self.deployment)
+            yield rpc
 
     @cached_property
     def keystore(self) -> Keystore:
@@ -196,18 +206,35 @@ class Session:
         """Carry out a flow that nobody in particular asks."""
         return self.public_client.run(steps)
 
+    def mask(self, dataset: bytes, chosen: str) -> int:
+        """Return the bitmap of a choice of a registered dataset's fields; see `mask_of`."""
+        return mask_of(self.run(registered(self.ledger, dataset)).fields, chosen)
+
+    def send(self, call: ContractCall) -> Mined:
+        """Send a transaction as the party, and wait until it is final."""
+        return self.run(transact(self.ledger, self.key, call))
+
+    def act(self, call: ContractCall, line: str, **members: str | int) -> None:
+        """Send a transaction as the party, and print where it is on chain; see `done`."""
+        self.done(self.send(call), line, **members)
+
+    def done(self, mined: Mined, line: str, **members: str | int) -> None:
+        """Print where a transaction is: a line for people, members for machines."""
+        document = {"transaction": to_hex(mined.transaction), "block_number": mined.block_number}
+        self.output.result(document | members, line, f"in block {mined.block_number}")
+
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask the person at the terminal, unless `--yes` was given.
 
         Raises:
-            CancelledError: the answer is no, or there is nobody to ask.
+            PartyError: Cancelled: the answer is no, or there is nobody to ask.
         """
         if yes:
             return
         if self.options.machine or not sys.stdin.isatty():
-            raise CancelledError("nothing was signed: say --yes where nobody can be asked")
-        if not typer.confirm(escape_text(question), err=True):
-            raise CancelledError("nothing was signed")
+            raise PartyError("Cancelled", "nothing was signed: say --yes where nobody can be asked")
+        if not self.output.ask(question):
+            raise PartyError("Cancelled", "nothing was signed")
 
     def _client(self, key: PartyKey | None) -> Client:
         found = self.addresses

@@ -1,31 +1,43 @@
-"""Values on the command line: ids, fields, times, spans, roles."""
+"""Values on the command line: ids, fields, times, spans, roles, files, people.
+
+A value that is not as it must be is an `InputError`.
+"""
 
 import datetime as dt
 import re
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
+import typer
+
+from ledger.decode_errors import UNREADABLE
 from ledger.enumerations import Class, Roles
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex, parse_address
 from ledger.moments import is_moment, moment
-from wallet.cli.errors import InputError
 from wallet.client.datasets import CLASSES
+from wallet.client.identity import Person, PersonKind
 from wallet.client.opening import field_index
+from wallet.errors import InputError
 
 _SPAN: Final = re.compile(r"([0-9]{1,9})([smhdw]?)")
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _ROLES: Final = {role.name.lower().replace("_", "-"): role for role in Roles if role.name}
 
+PersonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--person", help="JSON with kind, id_number, name; - for stdin; asked for if not given."
+    ),
+]
+
 
 def hash_of(text: str, what: str) -> bytes:
-    """Read 32 bytes.
-
-    Raises:
-        InputError: it is no 0x string of 32 bytes.
-    """
+    """Read 32 bytes; `what` they are stands in the error's message."""
     try:
         return from_hex(text, 32)
     except LedgerError as error:
@@ -33,11 +45,7 @@ def hash_of(text: str, what: str) -> bytes:
 
 
 def address_of(text: str, what: str) -> bytes:
-    """Read an address.
-
-    Raises:
-        InputError: it is none, or mistyped.
-    """
+    """Read an address; `what` it is stands in the error's message."""
     try:
         return parse_address(text)
     except LedgerError as error:
@@ -45,11 +53,7 @@ def address_of(text: str, what: str) -> bytes:
 
 
 def mask_of(names: Sequence[str], chosen: str) -> int:
-    """Read a choice of fields: `all`, or names or numbers by commas.
-
-    Args:
-        names: of the dataset's fields.
-        chosen: as given.
+    """Read a choice of a dataset's fields: `all`, or names or numbers by commas; return the bitmap.
 
     Raises:
         UnknownNameError: a field is not there.
@@ -64,11 +68,7 @@ def mask_of(names: Sequence[str], chosen: str) -> int:
 
 
 def span_of(text: str) -> int:
-    """Read a span of time in seconds: 30, 90s, 15m, 12h, 7d, 2w.
-
-    Raises:
-        InputError: it is none.
-    """
+    """Read a span of time in seconds: 30, 90s, 15m, 12h, 7d, 2w."""
     match = _SPAN.fullmatch(text)
     if match is None:
         raise InputError(f"{text!r} is no span of time: 90s, 15m, 12h, 7d, 2w")
@@ -76,11 +76,7 @@ def span_of(text: str) -> int:
 
 
 def time_of(text: str, now: float | None = None) -> int:
-    """Read a moment: seconds since 1970, +SPAN from now, or an ISO date or time.
-
-    Raises:
-        InputError: it is none.
-    """
+    """Read a moment: seconds since 1970, +SPAN from now, or an ISO date or time."""
     present = int(time.time() if now is None else now)
     if text.startswith("+"):
         return present + span_of(text[1:])
@@ -108,11 +104,7 @@ def release_text(release: str, *, voided: bool) -> str:
 
 
 def roles_of(text: str) -> Roles:
-    """Read roles by commas.
-
-    Raises:
-        InputError: one is unknown.
-    """
+    """Read roles by commas."""
     found = Roles(0)
     for name in text.split(","):
         if name.strip() not in _ROLES:
@@ -122,22 +114,14 @@ def roles_of(text: str) -> Roles:
 
 
 def class_of(text: str) -> Class:
-    """Read a sharing class.
-
-    Raises:
-        InputError: it is none.
-    """
+    """Read a sharing class."""
     if text not in CLASSES:
         raise InputError(f"{text!r} is no class: {', '.join(CLASSES)}")
     return CLASSES[text]
 
 
 def read_file(path: Path, most: int = 2**26) -> bytes:
-    """Return what a file holds.
-
-    Raises:
-        InputError: it cannot be read, or is too long.
-    """
+    """Return what a file holds."""
     try:
         with path.open("rb") as file:
             data = file.read(most + 1)
@@ -149,11 +133,7 @@ def read_file(path: Path, most: int = 2**26) -> bytes:
 
 
 def write_file(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Write a file whole.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write a file whole."""
     beside = path.with_name(path.name + ".new")
     try:
         beside.unlink(missing_ok=True)
@@ -162,3 +142,28 @@ def write_file(path: Path, data: bytes, *, private: bool = False) -> None:
         beside.replace(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
+
+
+def person_of(file: Path | None) -> Person:
+    """Return a person: from a JSON file {"kind", "id_number", "name"}, `-` for standard input, or asked.
+
+    Never from the command line: every user of the machine sees it, and the shell's history keeps it.
+    """
+    if file is None:
+        return _asked_person()
+    data = sys.stdin.buffer.read() if str(file) == "-" else read_file(file, 2**16)
+    try:
+        return msgspec.json.decode(data, type=Person)
+    except UNREADABLE as error:
+        raise InputError(f'{file}: needs {{"kind", "id_number", "name"}}') from error
+
+
+def _asked_person() -> Person:
+    if not sys.stdin.isatty():
+        raise InputError("whom? name --person FILE (JSON with kind, id_number, name), - for stdin")
+    kind = typer.prompt("resident or enterprise", default="resident", err=True)
+    if kind not in tuple(PersonKind):
+        raise InputError(f"{kind!r} is neither resident nor enterprise")
+    name = typer.prompt("name", err=True)
+    number = typer.prompt("id number", hide_input=True, err=True)
+    return Person(PersonKind(kind), number, name)

@@ -16,6 +16,7 @@ ClientError
 
 from typing import Final
 
+from ledger.errors import ExitCode
 from ledger.exchange import RecordedAccess, Refusal
 from wallet.client.checks import Check
 from wallet.errors import WalletError
@@ -28,9 +29,13 @@ class ClientError(WalletError):
 class UnreachableError(ClientError):
     """A service cannot be reached or did not answer in time. It may have done what was asked."""
 
+    exit_code = ExitCode.TRY_AGAIN
+
 
 class NodeError(ClientError):
     """The party's own node cannot be reached, or refused."""
+
+    exit_code = ExitCode.TRY_AGAIN
 
 
 class NodeRefusedError(NodeError):
@@ -40,29 +45,43 @@ class NodeRefusedError(NodeError):
 class MissingKeyError(ClientError):
     """Something must be signed, and the client has no key."""
 
+    exit_code = ExitCode.NO_KEY
+
 
 class AmbiguousNameError(ClientError):
     """People would take a name for another's, or for an id; nothing was sent."""
+
+    exit_code = ExitCode.BAD_INPUT
 
 
 class UnknownNameError(ClientError):
     """There is no dataset, purpose or party of this id or name."""
 
+    exit_code = ExitCode.NOT_FOUND
+
 
 class NotFoundHereError(ClientError):
     """The party itself keeps nothing of this name or number."""
+
+    exit_code = ExitCode.NOT_FOUND
 
 
 class AnotherUseError(ClientError):
     """An earlier use was recorded and counted, and never handed out; another one needs the caller's word."""
 
+    exit_code = ExitCode.REFUSED
+
 
 class NotAnsweredError(ClientError):
     """A person has not answered yet."""
 
+    exit_code = ExitCode.NO_ANSWER
+
 
 class RefusedError(ClientError):
     """A contract refuses what was to be done; nothing has changed."""
+
+    exit_code = ExitCode.REFUSED
 
     def __init__(self, error: str, arguments: str = "") -> None:
         super().__init__(f"refused by the contract: {error}({arguments})")
@@ -89,6 +108,8 @@ Member = str | int | float | bool | None
 
 class ProblemError(ClientError):
     """A service answered with a problem."""
+
+    exit_code = ExitCode.REFUSED
 
     def __init__(
         self,
@@ -135,6 +156,8 @@ class RecorderNotNamedError(ForbiddenError):
 class DeniedError(ClientError):
     """An access was denied; the denial is on chain."""
 
+    exit_code = ExitCode.DENIED
+
     def __init__(self, recorded: RecordedAccess, outcome: str) -> None:
         super().__init__(f"denied: {outcome} (access {recorded.sequence})")
         self.recorded = recorded
@@ -148,6 +171,8 @@ class DeniedError(ClientError):
 class NotFoundError(ProblemError):
     """404: there is no such thing, or not for this party."""
 
+    exit_code = ExitCode.NOT_FOUND
+
 
 class ConflictError(ProblemError):
     """409: it does not go with the present state."""
@@ -155,6 +180,8 @@ class ConflictError(ProblemError):
 
 class ErasedError(ProblemError):
     """410: the record was erased."""
+
+    exit_code = ExitCode.NOT_FOUND
 
 
 class ReleaseOverError(ProblemError):
@@ -176,29 +203,43 @@ class OutOfBoundsError(ProblemError):
 class TooLargeError(ProblemError):
     """413: more at once than is taken."""
 
+    exit_code = ExitCode.BAD_INPUT
+
 
 class InvalidError(ProblemError):
     """422 or 400: malformed."""
+
+    exit_code = ExitCode.BAD_INPUT
 
 
 class ThrottledError(ProblemError):
     """429: too many requests."""
 
+    exit_code = ExitCode.TRY_AGAIN
+
 
 class UnavailableError(ProblemError):
     """503: cannot be done now; asking again later may help, and is no second use."""
+
+    exit_code = ExitCode.TRY_AGAIN
 
 
 class ServerError(ProblemError):
     """Any other 5xx: the service has a fault."""
 
+    exit_code = ExitCode.FAILED
+
 
 class ForeignTextError(ClientError):
     """A service hands over a text to sign that is not its own for this signer. Nothing was signed."""
 
+    exit_code = ExitCode.NOT_VERIFIED
+
 
 class VerificationError(ClientError):
     """What was received is not what it is said to be. Nothing of it may be used."""
+
+    exit_code = ExitCode.NOT_VERIFIED
 
     def __init__(self, check: Check, detail: str) -> None:
         super().__init__(f"{check.failure}: {detail}")

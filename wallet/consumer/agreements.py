@@ -1,4 +1,4 @@
-"""Terms with a provider: apply for a dataset, bind oneself to confidentiality, see how it stands."""
+"""Terms with a provider: apply for a dataset, bind oneself to confidentiality."""
 
 import secrets
 import time
@@ -6,13 +6,11 @@ from typing import Final
 
 import msgspec
 
-from ledger import contracts, views
-from ledger.events.identifiers import agreement_id, application_id
+from ledger import contracts
+from ledger.events.identifiers import application_id
 from ledger.typed_data import ConfidentialityAgreement
-from ledger.views import AgreementState
 from wallet.client.errors import MissingKeyError
 from wallet.client.party import PartyKey
-from wallet.client.steps import look
 from wallet.client.transactions import Ledger, Mined, transact
 
 _TIME_TO_RELAY: Final = 3600
@@ -75,29 +73,6 @@ async def sign_confidentiality(
     )
     signed = present.sign_record(terms, ledger.deployment.domain_of(terms))
     return await transact(ledger, present, contracts.sign_confidentiality(terms, signed))
-
-
-async def agreement_state(
-    ledger: Ledger, consumer: bytes, dataset: bytes, purpose: bytes
-) -> AgreementState:
-    """Return how an agreement stands, from the party's own node."""
-    identifier = agreement_id(consumer, dataset, purpose)
-    return await look(views.agreement_of(ledger.deployment.contracts, identifier))
-
-
-async def appeal(ledger: Ledger, key: PartyKey | None, statement: str) -> Mined:
-    """Appeal against a restriction; public for ever."""
-    return await transact(ledger, key, contracts.appeal(statement))
-
-
-async def name_recorder(ledger: Ledger, key: PartyKey | None, recorder: bytes) -> Mined:
-    """Let a gateway's recorder record the consumer's requests, from the next block on."""
-    return await transact(ledger, key, contracts.name_recorder(recorder))
-
-
-async def dismiss_recorder(ledger: Ledger, key: PartyKey | None, recorder: bytes) -> Mined:
-    """Take that back: what is under way and not recorded yet is passed over."""
-    return await transact(ledger, key, contracts.dismiss_recorder(recorder))
 
 
 def _present(key: PartyKey | None) -> PartyKey:

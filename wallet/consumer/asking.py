@@ -10,7 +10,7 @@ from wallet.client.identity import Person, resolve
 from wallet.client.patience import patiently
 from wallet.client.transactions import Ledger
 from wallet.consumer.cases import Case
-from wallet.consumer.errors import GrantMismatchError
+from wallet.errors import PartyError
 
 
 async def ask_customer(person: Person, ask: Ask) -> Case:
@@ -37,7 +37,7 @@ async def wait(ledger: Ledger, case: Case, seconds: float) -> Case:
 
     Raises:
         NotAnsweredError: no answer in this time.
-        GrantMismatchError: what came back is not what was asked for.
+        PartyError: what came back is not what was asked for.
     """
     state = await wait_for_answer(case.request, seconds)
     return await settle(ledger, case, state)
@@ -49,7 +49,7 @@ async def settle(ledger: Ledger, case: Case, state: AskState) -> Case:
     A person may grant less: fewer fields, fewer uses, a nearer end; never something else.
 
     Raises:
-        GrantMismatchError: it is something else, or the statement does not say what was granted.
+        PartyError: it is something else, or the statement does not say what was granted.
     """
     granted = state.authorization
     if granted is None:
@@ -61,7 +61,7 @@ async def settle(ledger: Ledger, case: Case, state: AskState) -> Case:
         granted.subject,
         granted.dataset,
     ):
-        raise GrantMismatchError("the link is for another subject or dataset")
+        raise PartyError("GrantMismatch", "the link is for another subject or dataset")
     return Case(case.request, case.ask, state.state, granted, link)
 
 
@@ -75,7 +75,7 @@ def _check_same(ask: Ask, granted: Authorization) -> None:
     }
     for name, (asked, got) in same.items():
         if asked != got:
-            raise GrantMismatchError(f"another {name} than was asked for: {to_hex(got)}")
+            raise PartyError("GrantMismatch", f"another {name} than was asked for: {to_hex(got)}")
     within = (
         not granted.fields & ~ask.fields
         and granted.max_uses <= ask.max_uses
@@ -83,7 +83,7 @@ def _check_same(ask: Ask, granted: Authorization) -> None:
         and granted.expires_at <= ask.expires_at
     )
     if not within:
-        raise GrantMismatchError("more was granted than was asked for")
+        raise PartyError("GrantMismatch", "more was granted than was asked for")
 
 
 async def _check_statement(ledger: Ledger, ask: Ask, granted: Authorization, told: str) -> None:
@@ -110,4 +110,4 @@ async def _check_statement(ledger: Ledger, ask: Ask, granted: Authorization, tol
         templates = select_templates((text.language, text.template) for text in purpose.texts)
         verify_statement(granted.statement, templates, terms)
     except LedgerError as error:
-        raise GrantMismatchError(f"the signed statement: {error}") from error
+        raise PartyError("GrantMismatch", f"the signed statement: {error}") from error

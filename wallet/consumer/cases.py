@@ -25,7 +25,7 @@ from ledger.typed_data import (
 )
 from wallet.client.asks import Ask, AskText, ask_from_text, ask_to_text
 from wallet.client.verification import Basis
-from wallet.consumer.errors import ConsumerError
+from wallet.errors import PartyError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -76,7 +76,7 @@ class Cases:
         """Keep a case; on disk when this returns.
 
         Raises:
-            ConsumerError: it cannot be written.
+            PartyError: it cannot be written.
         """
         path = self._path(case.request)
         beside = path.with_suffix(".new")
@@ -89,13 +89,13 @@ class Cases:
                 os.fsync(file.fileno())
             beside.replace(path)
         except OSError as error:
-            raise ConsumerError(f"{path}: {error.strerror}") from error
+            raise PartyError("Consumer", f"{path}: {error.strerror}") from error
 
     def get(self, request: str) -> Case:
         """Return a case.
 
         Raises:
-            ConsumerError: there is none of this request, or its file is damaged.
+            PartyError: there is none of this request, or its file is damaged.
         """
         return _decode(self._path(request))
 
@@ -103,7 +103,7 @@ class Cases:
         """Return all cases.
 
         Raises:
-            ConsumerError: one cannot be read.
+            PartyError: one cannot be read.
         """
         return tuple(map(_decode, sorted(self._directory.glob("*.json"))))
 
@@ -116,7 +116,7 @@ class Cases:
 
     def _path(self, request: str) -> Path:
         if _NAME.fullmatch(request) is None:
-            raise ConsumerError(f"{request[:40]!r} is no request's id")
+            raise PartyError("Consumer", f"{request[:40]!r} is no request's id")
         return self._directory / f"{request}.json"
 
 
@@ -151,6 +151,6 @@ def _decode(path: Path) -> Case:
             link=link,
         )
     except OSError as error:
-        raise ConsumerError(f"{path}: {error.strerror}") from error
+        raise PartyError("Consumer", f"{path}: {error.strerror}") from error
     except (*UNREADABLE, LedgerError) as error:
-        raise ConsumerError(f"{path} is damaged: {error}") from error
+        raise PartyError("Consumer", f"{path} is damaged: {error}") from error

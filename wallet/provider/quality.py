@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from ledger.errors import ExitCode
 from ledger.identifiers import (
     IdentifierError,
     verify_credit_code,
@@ -119,6 +120,8 @@ class QualityReport(msgspec.Struct, frozen=True, tag_field="v", tag=1):
 
 class QualityError(ProviderError):
     """The file has defects, and the provider did not allow to leave records out."""
+
+    exit_code = ExitCode.BAD_INPUT
 
     def __init__(self, message: str, report: QualityReport) -> None:
         super().__init__(message)

@@ -8,7 +8,7 @@ from ledger.hexes import to_hex
 from ledger.records import EncryptedRecord, OpenedField
 from wallet.client.opening import OpenedRecord, is_named
 from wallet.client.receipts import Receipt
-from wallet.regulator.errors import NoSuchEntryError
+from wallet.errors import PartyError
 from wallet.regulator.journals import documents_in
 
 Choice = Callable[[OpenedField], bool]
@@ -61,13 +61,13 @@ def find_in_journal(path: Path, access: bytes | int) -> Documents:
         access: Its id, or its number.
 
     Raises:
-        NoSuchEntryError: it is not there.
-        RegulatorError: a line is none.
+        PartyError: it is not there.
+        PartyError: a line is none.
     """
     found = next(documents_in(path, access), None)
     if found is None:
         name = to_hex(access) if isinstance(access, bytes) else f"number {access}"
-        raise NoSuchEntryError(f"{path} has no access {name}")
+        raise PartyError("NoSuchEntry", f"{path} has no access {name}")
     return found
 
 

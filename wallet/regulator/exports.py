@@ -20,7 +20,7 @@ from ledger.events import Accessed, Event
 from ledger.hexes import ZERO_WORD, to_hex
 from ledger.moments import iso_moment
 from ledger.replay import Witness
-from wallet.regulator.errors import RegulatorError
+from wallet.errors import PartyError
 
 _ROWS_AT_ONCE: Final = 5000
 
@@ -76,7 +76,7 @@ def open_table(path: Path, form: Format) -> Iterator[Add]:
     """Write a table; the file is there, whole, once all went well. Memory does not grow with the rows.
 
     Raises:
-        RegulatorError: the file cannot be written.
+        PartyError: the file cannot be written.
     """
     beside = path.with_name(f"{path.name}.new")
     try:
@@ -84,7 +84,7 @@ def open_table(path: Path, form: Format) -> Iterator[Add]:
             yield add
         beside.replace(path)
     except OSError as error:
-        raise RegulatorError(f"{path}: {error.strerror}") from error
+        raise PartyError("Regulator", f"{path}: {error.strerror}") from error
     finally:
         beside.unlink(missing_ok=True)
 

@@ -39,8 +39,8 @@ from ledger.typed_data import (
 )
 from wallet.client.patience import patiently
 from wallet.client.supervision import release_journal
+from wallet.errors import PartyError
 from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
-from wallet.regulator.errors import RegulatorError
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)]
 
@@ -116,7 +116,7 @@ class GatewayJournal:
         """Yield how far it goes, all entries by sequence number, and the faults.
 
         Raises:
-            RegulatorError: the file cannot be read.
+            PartyError: the file cannot be read.
         """
         return _told(_gateway_lines_of(self._path))
 
@@ -144,7 +144,7 @@ class KeyholderJournal:
         """Yield the faults, how far it goes, and all entries by sequence number, not as they came.
 
         Raises:
-            RegulatorError: the file cannot be read.
+            PartyError: the file cannot be read.
         """
         found: list[ReleaseEntry] = []
         end: JournalEnd | None = None
@@ -164,7 +164,7 @@ async def fetch_journal(path: Path) -> int:
     """Fetch a gateway's whole journal into a file; return the number of its lines.
 
     Raises:
-        RegulatorError: the file cannot be written.
+        PartyError: the file cannot be written.
         ClientError: the gateway does not answer, or refuses.
     """
     start = count = 0
@@ -184,7 +184,7 @@ async def fetch_journal(path: Path) -> int:
                     return count  # nothing later can be asked for; replay says what is wrong
                 start = newest + 1
     except OSError as error:
-        raise RegulatorError(f"{path}: {error.strerror}") from error
+        raise PartyError("Regulator", f"{path}: {error.strerror}") from error
 
 
 def documents_in(path: Path, access: bytes | int) -> Iterator[Documents]:
@@ -195,7 +195,7 @@ def documents_in(path: Path, access: bytes | int) -> Iterator[Documents]:
         access: Its id, or its number.
 
     Raises:
-        RegulatorError: the file cannot be read.
+        PartyError: the file cannot be read.
     """
     with _opened(path) as file:
         for _, _, line in _lines(file):
@@ -303,7 +303,7 @@ def _gateway_entry(line: bytes) -> ReleaseEntry:
     found = _gateway_lines.decode(line)
     request = record_from_object(AccessRequest, found.request)
     if struct_hash(request) != from_hex(found.access, 32):
-        raise RegulatorError(f"access {found.sequence} is not the hash of its request")
+        raise PartyError("Regulator", f"access {found.sequence} is not the hash of its request")
     return ReleaseEntry(
         access=from_hex(found.access, 32),
         sequence=found.sequence,
@@ -367,4 +367,4 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise RegulatorError(f"{path}: {error.strerror}") from error
+        raise PartyError("Regulator", f"{path}: {error.strerror}") from error

@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ledger import events
-from ledger.events import GrantTerms
+from ledger import contracts, events
 from ledger.hexes import to_hex
 from ledger.replay import Voidable
 from wallet.client import chain
 from wallet.client.errors import RefusedError
 from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger, Mined
-from wallet.regulator.acts import void_access
-from wallet.regulator.errors import NotVoidableError
+from wallet.client.transactions import Ledger, Mined, transact
+from wallet.errors import NotVoidableError
 
 EVERY_ACCESS: Final = range(1, 1 << 48)
 """For `Replay.finish`: whatever may be given back."""
@@ -44,21 +42,15 @@ async def give_back(ledger: Ledger, key: PartyKey | None, use: Voidable, reason:
         NotVoidableError: the authorization was used or revoked since the replay, or another regulator was
             first; others may still be given back.
     """
-    terms = await _terms(ledger, use.authorization)
-    steps = void_access(
-        ledger, key, use.sequence, terms, use.before, use.last_use, use.ground, reason
-    )
+    # The contract hashes what the person signed to the authorization's id.
+    granted = await chain.events(ledger, events.Granted, (use.authorization,))
+    if not granted:
+        raise NotVoidableError(f"{to_hex(use.authorization)} is not in a final block")
+    terms = granted[0].terms
+    call = contracts.void_access(use.sequence, terms, use.before, use.last_use, use.ground, reason)
     try:
-        return await steps
+        return await transact(ledger, key, call)
     except RefusedError as error:
         if error.error not in _OVERTAKEN:
             raise
         raise NotVoidableError(f"access {use.sequence}: {error}") from error
-
-
-async def _terms(ledger: Ledger, authorization: bytes) -> GrantTerms:
-    """Return what the person signed, as the contract hashes it to the id."""
-    granted = await chain.events(ledger, events.Granted, (authorization,))
-    if not granted:
-        raise NotVoidableError(f"{to_hex(authorization)} is not in a final block")
-    return granted[0].terms

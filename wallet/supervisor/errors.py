@@ -1,5 +1,6 @@
 """Why the embedded profile does not run; each message is one line."""
 
+from ledger.errors import ExitCode
 from wallet.errors import WalletError
 
 
@@ -9,3 +10,5 @@ class SupervisorError(WalletError):
 
 class InUseError(SupervisorError):
     """Another run uses the data directory, or another program a port that was asked for."""
+
+    exit_code = ExitCode.IN_USE

@@ -10,13 +10,13 @@ from ledger import views
 from ledger.deployment import LEAST_DELAY, Deployment, read_deployment
 from ledger.enumerations import Change, Roles
 from ledger.envelope import LEAST_SCRYPT_N
+from ledger.errors import ExitCode
 from ledger.hexes import to_hex
 from ledger.rpc import Call
 from scripts.scenario import Chain, Party
 from tests.support import more_views
 from tests.support.town import PASSWORD
 from tests.wallet.cli.conftest import CommandLine
-from wallet.cli.exit_codes import ExitCode
 from wallet.cli.values import moment_text
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ledger.enumerations import Roles
+from ledger.errors import ExitCode
 from ledger.hexes import to_hex
 from ledger.typed_data import record_to_object
 from scripts.scenario import Chain, Party
 from tests.support.answers import owner_of, owner_proof
 from tests.support.evidence import CASE, Case, Counter, case
 from tests.wallet.cli.conftest import CommandLine
-from wallet.cli.exit_codes import ExitCode
 from wallet.client.receipts import encode_receipt, make_receipt
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Basis, open_result

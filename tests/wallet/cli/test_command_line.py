@@ -12,15 +12,13 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from ledger.errors import MalformedError
+from ledger.errors import ExitCode, LedgerError, MalformedError
 from ledger.exchange import RecordedAccess, Refusal
 from ledger.rpc import RpcError
 from scripts.city.corrupt import Defect, corrupt
 from scripts.city.manifest import read_manifest
 from scripts.city.write import Size, write_city
 from tests.wallet.cli.conftest import CommandLine
-from wallet.cli.errors import CancelledError, DifferencesError, InputError
-from wallet.cli.exit_codes import ExitCode, exit_code
 from wallet.cli.run import app
 from wallet.cli.values import mask_of, span_of, time_of
 from wallet.client.checks import Check
@@ -35,7 +33,7 @@ from wallet.client.errors import (
     VerificationError,
     problem_error,
 )
-from wallet.errors import PasswordError, WrongPasswordError
+from wallet.errors import InputError, PartyError, PasswordError, WalletError, WrongPasswordError
 from wallet.provider.errors import NothingToPublishError, RootMismatchError, SourceError
 from wallet.supervisor import InUseError
 
@@ -93,7 +91,7 @@ ACCESS = RecordedAccess(bytes(32), 7, 16, 1, bytes(32), 1, bytes(32), 0)
         (DeniedError(ACCESS, "UsesExhausted"), ExitCode.DENIED),
         (VerificationError(Check.VALUES, "x"), ExitCode.NOT_VERIFIED),
         (RootMismatchError("x"), ExitCode.NOT_VERIFIED),
-        (DifferencesError("x"), ExitCode.NOT_VERIFIED),
+        (PartyError("Differences", "x"), ExitCode.NOT_VERIFIED),
         (RefusedError("RoleMissing"), ExitCode.REFUSED),
         *(
             (problem_error(Refusal("t", "x", status)), code)
@@ -124,13 +122,12 @@ ACCESS = RecordedAccess(bytes(32), 7, 16, 1, bytes(32), 1, bytes(32), 0)
         (InUseError("x"), ExitCode.IN_USE),
         (SourceError("x"), ExitCode.BAD_INPUT),
         (InputError("x"), ExitCode.BAD_INPUT),
-        (CancelledError("x"), ExitCode.FAILED),
+        (PartyError("Cancelled", "x"), ExitCode.FAILED),
         (MalformedError("x"), ExitCode.FAILED),
-        (RuntimeError("x"), ExitCode.FAILED),
     ],
 )
-def test_each_error_has_its_exit_code(error: Exception, code: ExitCode) -> None:
-    assert exit_code(error) is code
+def test_each_error_has_its_exit_code(error: WalletError | LedgerError, code: ExitCode) -> None:
+    assert error.exit_code is code
 
 
 def test_the_exit_codes_are_those_of_the_documentation() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ledger import contracts, queries
 from ledger.enumerations import Class, Roles
+from ledger.errors import ExitCode
 from ledger.escaping import escape_text
 from ledger.events import DatasetTerms
 from ledger.events.identifiers import dataset_id
@@ -18,7 +19,6 @@ from ledger.plain_text import PlainTextError, is_plain
 from scripts.scenario import Chain, Party, Terms
 from tests.support.hostile import HOSTILE
 from tests.wallet.cli.conftest import CommandLine
-from wallet.cli.exit_codes import ExitCode
 from wallet.client.asks import new_ask, refuse_ask
 from wallet.client.identity import Person, PersonKind, resolve
 

@@ -11,6 +11,7 @@ import pytest
 
 from ledger import contracts, queries
 from ledger.enumerations import Class, Roles
+from ledger.errors import ExitCode
 from ledger.events import DatasetTerms
 from ledger.events.identifiers import dataset_id
 from ledger.hexes import to_hex
@@ -19,7 +20,6 @@ from scripts.city.catalogue import DATASETS
 from scripts.demo import cast
 from scripts.scenario import Chain, Party, Terms
 from tests.wallet.cli.conftest import CommandLine
-from wallet.cli.exit_codes import ExitCode
 from wallet.client.errors import AmbiguousNameError
 from wallet.client.names import require_distinct
 

@@ -14,6 +14,7 @@ import pytest
 from ledger import views
 from ledger.deployment import read_deployment, write_deployment
 from ledger.enumerations import Roles
+from ledger.errors import ExitCode
 from ledger.events.identifiers import agreement_id
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
@@ -21,7 +22,6 @@ from ledger.rpc import Call, Rpc
 from scripts.scenario import Chain, Party
 from tests.support.fees import fund, newest_offer
 from tests.wallet.cli.conftest import CommandLine
-from wallet.cli.exit_codes import ExitCode
 
 Parties = Callable[[Party], CommandLine]
 

@@ -23,9 +23,9 @@ from ledger.plain_text import MOST_NAME, is_plain
 from tests.support.hostile import HOSTILE, hostile_texts
 from tests.wallet.rooms.test_proposals import BANK_NAME, DATASET, NOW, PURPOSE, asked
 from wallet.citizen.proposal import Proposal, compose
-from wallet.cli.exit_codes import ExitCode
+from wallet.cli.citizen import show_proposal
 from wallet.cli.output import Output, broken
-from wallet.cli.statements import show_proposal
+from wallet.cli.run import described
 from wallet.errors import WalletError
 from wallet.identity import commands as identity_commands
 from wallet.keyholder import commands as keyholder_commands
@@ -125,7 +125,7 @@ def print_everything(text: str, *, machine: bool) -> None:
     output.statement("statement", (text, text))
     output.say(text)
     output.warn(text)
-    output.error(WalletError(text), ExitCode.FAILED)
+    output.error(text, described(WalletError(text)))
     output.document(json.dumps({"text": escape_surrogates(text)}).encode())
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from ledger.errors import ExitCode
 from ledger.hexes import to_hex
 from ledger.signing import address_of
 from scripts.city.delta import Amounts, make_delta
 from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city
 from tests.support.town import Party, Town, enrolled, person_file, running_town
-from wallet.cli.exit_codes import ExitCode
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.errors import ExitCode
 from ledger.identifiers import resident_check_character
 from ledger.records import encrypt_record
 from tests.support.provider_services import Crash, FakeServices
 from wallet.cli import main
-from wallet.cli.exit_codes import ExitCode
 from wallet.provider import encryption
 from wallet.provider.description import Description, FieldDescription, FileFormat, KeyKind
 from wallet.provider.errors import NothingToPublishError, ProviderError, SourceError

@@ -13,7 +13,7 @@ from ledger.typed_data import AccessRequest, record_to_object
 from tests.support.copies import Copy, access_of, fresh, make_original
 from tests.support.trails import deployment
 from wallet.client.calls import Answer, HttpCall
-from wallet.regulator.errors import NoSuchEntryError
+from wallet.errors import PartyError
 from wallet.regulator.evidence import find_in_journal
 from wallet.regulator.journals import GatewayJournal, fetch_journal
 
@@ -121,7 +121,7 @@ def test_evidence_is_found_behind_a_broken_line(copy: Copy, path: Path) -> None:
     lines = lines_of(copy)
     path.write_bytes(b"".join([b"torn\n", *lines]))
     assert find_in_journal(path, 7).sequence == 7
-    with pytest.raises(NoSuchEntryError):
+    with pytest.raises(PartyError):
         find_in_journal(path, 4711)
 
 

@@ -19,7 +19,6 @@ from ledger.links import make_link
 from ledger.statement import Terms, select_templates, verify_statement
 from ledger.typed_data import Authorization, struct_hash
 from scripts.scenario import Chain
-from wallet.citizen.errors import CitizenError, ProposalError
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
 from wallet.citizen.proposal import (
@@ -38,7 +37,7 @@ from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.consumer.asking import settle
 from wallet.consumer.cases import Case, Cases
-from wallet.consumer.errors import ConsumerError, GrantMismatchError
+from wallet.errors import PartyError, ProposalError
 from wallet.keystore import Keystore
 from wallet.passwords import Password
 
@@ -311,7 +310,7 @@ def test_something_else_than_asked_is_refused(
 ) -> None:
     made = proposal()
     other = msgspec.structs.replace(made.authorization, **changes)
-    with pytest.raises(GrantMismatchError):
+    with pytest.raises(PartyError):
         settled(client, ledger, made, granted(other))
 
 
@@ -331,10 +330,10 @@ def test_cases_are_kept_for_their_user_only(tmp_path: Path) -> None:
     assert cases.of_authorization(bytes(32)) is None
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "cases").iterdir()} == {0}
     for wrong in ("../../etc/passwd", "b" * 32):
-        with pytest.raises(ConsumerError):
+        with pytest.raises(PartyError):
             cases.get(wrong)
     (tmp_path / "cases" / f"{'c' * 32}.json").write_text("{}")
-    with pytest.raises(ConsumerError, match="damaged"):
+    with pytest.raises(PartyError, match="damaged"):
         cases.all()
 
 
@@ -355,7 +354,7 @@ def test_each_id_has_a_key_of_its_own(chain: Chain, keys: PersonKeys, tmp_path: 
     assert isinstance(account, AccountSigner)
     assert isinstance(passkey, PasskeySigner)
     assert passkey.signer[:20] == chain.deployment.webauthn_verifier
-    with pytest.raises(CitizenError):
+    with pytest.raises(PartyError):
         keys.signers()
     subjects = [
         EnrolledSubject(
@@ -385,12 +384,12 @@ def test_a_replaced_key_counts_no_more(keys: PersonKeys) -> None:
 def test_a_damaged_file_of_ids_is_told(tmp_path: Path) -> None:
     path = tmp_path / "wallet.json"
     path.write_text(json.dumps({"format": 2, "identities": []}))
-    with pytest.raises(CitizenError, match="damaged"):
+    with pytest.raises(PartyError, match="damaged"):
         Identities(path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(CitizenError):
+    with pytest.raises(PartyError):
         Identities(path)
-    with pytest.raises(CitizenError):
+    with pytest.raises(PartyError):
         Identities(tmp_path / "none.json").of_entry("me-1")
     assert Identity("me-1", SignerKind.ACCOUNT).subject == ""
