@@ -15,8 +15,7 @@ from gateway.tiles import PLACE, pack_entry, pack_withdrawal
 from ledger.decode_errors import UNREADABLE
 from ledger.errors import MalformedError
 from ledger.publications import PublicationEntry
-from ledger.record_lines import decode_line
-from ledger.records import EncryptedRecord, WithdrawnRecord
+from ledger.records import EncryptedRecord, WithdrawnRecord, decode_line
 from ledger.service.errors import body_too_large
 
 _HASH: Final = 32

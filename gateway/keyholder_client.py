@@ -23,8 +23,7 @@ from ledger.exchange.tasks import decode_answers
 from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAsker, HttpError
 from ledger.http_connections import HttpClient
-from ledger.keyholder_signatures import holder_digest
-from ledger.parts_statements import verify_signer
+from ledger.parts_statements import holder_digest, verify_signer
 from ledger.signing import SIGNATURE_LENGTH, verify_signature
 from ledger.typed_data import Domain
 

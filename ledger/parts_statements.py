@@ -18,7 +18,7 @@ import msgspec
 
 from ledger.custody import Bytes32, HolderParts, Release, Subset
 from ledger.decode_errors import UNREADABLE
-from ledger.encoding import FORMAT, SIZE, label, prefixed, u32, u64
+from ledger.encoding import FORMAT, SIZE, label, prefixed, sized, u32, u64
 from ledger.errors import LedgerError, MalformedError, SigningError
 from ledger.hexes import ADDRESS_LENGTH, to_hex
 from ledger.merkle import InclusionProof, MerkleTree, TreeHead, leaf_hash, verify_inclusion
@@ -315,3 +315,24 @@ def _is_signed(head: TreeHead, signature: bytes, holder: bytes, domain: Domain) 
     except SigningError:
         return False
     return True
+
+
+# What else a keyholder signs, to show that an answer is its own: two URLs may be one keyholder's
+
+
+def holder_digest(nonce: bytes, domain: Domain) -> bytes:
+    """Return what a keyholder signs to show who it is, to whoever drew this nonce (32 bytes)."""
+    text = label("holder") + domain_separator(domain) + sized("a nonce", nonce, SIZE)
+    return personal_digest(text)
+
+
+def subkeys_digest(
+    roster: bytes, dataset: bytes, provider: bytes, sealed: bytes, domain: Domain
+) -> bytes:
+    """Return what a keyholder signs of the sealed subkeys that it hands to a provider.
+
+    Roster is the digest of their epoch's; `MalformedError` if an argument does not have its length.
+    """
+    text = label("handed-subkeys") + domain_separator(domain) + sized("a roster", roster, SIZE)
+    text += sized("a dataset", dataset, SIZE) + sized("a provider", provider, ADDRESS_LENGTH)
+    return personal_digest(text + prefixed(sealed))

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ledger.hexes import ADDRESS_LENGTH
-from ledger.webauthn import (
+from ledger.signing import (
     P256_ORDER,
     USER_PRESENT,
     USER_VERIFIED,

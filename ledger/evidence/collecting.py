@@ -22,9 +22,8 @@ from ledger.events import (
     OrderIssued,
     PurposeFieldsBound,
 )
-from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC, EventDecoder
+from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC, EventDecoder, plan_for
 from ledger.events.identifiers import agreement_id
-from ledger.events.plans import plan_for
 from ledger.evidence.document import NoEvidenceError
 from ledger.log_reader import LogReader, logs_between
 from ledger.rpc import Rpc

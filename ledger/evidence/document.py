@@ -19,8 +19,7 @@ from ledger.evidence.blocks import Consensus
 from ledger.exchange import SignedLink, decode_proof, encode_proof
 from ledger.hexes import from_hex, to_hex
 from ledger.publications import PublicationProof
-from ledger.record_lines import decode_excerpt, encode_line
-from ledger.records import EncryptedRecord
+from ledger.records import EncryptedRecord, decode_excerpt, encode_line
 from ledger.signing import SIGNATURE_LENGTH
 from ledger.strict_json import parse_json
 from ledger.typed_data import (

@@ -24,8 +24,7 @@ from ledger.errors import LedgerError, MalformedError
 from ledger.hexes import from_hex, to_hex
 from ledger.merkle import RangeProof, TreeHead
 from ledger.publications import OwnerProof, PublicationEntry, PublicationProof
-from ledger.record_lines import decode_excerpt, encode_line
-from ledger.records import EncryptedRecord
+from ledger.records import EncryptedRecord, decode_excerpt, encode_line
 from ledger.strict_json import JsonError, check_depth
 from ledger.typed_data import (
     AccessRequest,

@@ -6,7 +6,7 @@ from typing import Final
 from ledger import contracts
 from ledger.enumerations import Roles
 from ledger.node import Node, NodeSettings
-from ledger.record_lines import encode_line
+from ledger.records import encode_line
 from scripts.processes import free_port
 from scripts.scenario import Chain, Party, PersonalData, make_keyholders
 from wallet.client.datasets import wait_for_publication

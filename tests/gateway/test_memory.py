@@ -11,8 +11,7 @@ from gateway.ingest import UploadRules
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
 from ledger.publications import PublicationRoot
-from ledger.record_lines import encode_line
-from ledger.records import EncryptedRecord
+from ledger.records import EncryptedRecord, encode_line
 from tests.gateway.test_publishing import DATASET, PROVIDER, Desk
 from tests.support.uploads import EPOCHS, make_record
 

@@ -23,8 +23,7 @@ from gateway.store.uploads import Upload, UploadStore
 from gateway.tiles import Tile
 from ledger.merkle import TreeHead, verify_range
 from ledger.publications import verify_owner, verify_published
-from ledger.record_lines import encode_line
-from ledger.records import EncryptedRecord, WithdrawnRecord
+from ledger.records import EncryptedRecord, WithdrawnRecord, encode_line
 from tests.support.problems import refused_as, slug
 from tests.support.uploads import (
     EPOCHS,

@@ -9,8 +9,7 @@ import pytest
 from ledger import contracts
 from ledger.hexes import to_hex
 from ledger.merkle import TreeHead
-from ledger.record_lines import encode_line
-from ledger.records import EncryptedRecord, WithdrawnRecord
+from ledger.records import EncryptedRecord, WithdrawnRecord, encode_line
 from tests.gateway.test_authentication import problem
 from tests.support.gateway_server import NDJSON, GatewayServer
 from tests.support.uploads import changed, head_of, make_record, make_records, ndjson, owner_of

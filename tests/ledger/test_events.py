@@ -25,9 +25,8 @@ from ledger.events import (
     NumberedEvent,
     with_timestamp,
 )
-from ledger.events.decoding import EventDecoder
+from ledger.events.decoding import PLANS, EventDecoder
 from ledger.events.identifiers import agreement_id, application_id, dataset_id, order_id
-from ledger.events.plans import PLANS
 from ledger.hexes import ZERO_WORD, checksum_address, to_hex
 from ledger.keccak import keccak256
 from ledger.typed_data import Authorization, struct_hash

@@ -19,7 +19,7 @@ from ledger.parts_statements import (
     decode_wrong_parts,
     encode_wrong_parts,
 )
-from ledger.record_lines import decode_line
+from ledger.records import decode_line
 from ledger.rpc import RpcError, _is_failure, _parsed
 from tests.support.lying_keyholder import nested
 from wallet.client.calls import Answer, HttpCall, problem_in, reader

@@ -27,11 +27,14 @@ from ledger.publications import (
     verify_owner,
     verify_published,
 )
-from ledger.record_lines import decode_excerpt, decode_line, decode_lines, encode_line
 from ledger.records import (
     EncryptedRecord,
     OpenedField,
     WithdrawnRecord,
+    decode_excerpt,
+    decode_line,
+    decode_lines,
+    encode_line,
     encrypt_record,
     open_fields,
     verify_opened_fields,

@@ -18,28 +18,26 @@ from ledger.errors import SigningError
 from ledger.hexes import checksum_address
 from ledger.keccak import keccak256
 from ledger.signing import (
-    Account,
-    UnknownVerifierError,
-    VerifierKey,
-    address_of,
-    parse_signer,
-    personal_digest,
-    recover,
-    sign,
-    verify_signature,
-    verify_signer,
-)
-from ledger.webauthn import (
     BACKED_UP,
     BACKUP_ELIGIBLE,
     P256_ORDER,
     USER_PRESENT,
     USER_VERIFIED,
+    Account,
     Assertion,
+    UnknownVerifierError,
+    VerifierKey,
+    address_of,
     decode_assertion,
     encode_assertion,
     make_assertion,
+    parse_signer,
+    personal_digest,
+    recover,
+    sign,
     verify_assertion,
+    verify_signature,
+    verify_signer,
 )
 
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141

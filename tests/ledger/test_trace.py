@@ -24,9 +24,8 @@ from ledger.events import (
     SubjectFrozen,
     SubjectUnfrozen,
 )
-from ledger.events.decoding import EventDecoder
+from ledger.events.decoding import PLANS, EventDecoder
 from ledger.events.identifiers import order_id
-from ledger.events.plans import PLANS
 from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
 from ledger.trace import _NAMES, Thing, TraceEntry, Tracer

@@ -15,7 +15,7 @@ from ledger.events import Revoked
 from ledger.exchange import Submissions
 from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
 from ledger.hexes import to_hex
-from ledger.record_lines import encode_line
+from ledger.records import encode_line
 from ledger.statement import case_reference, new_reference
 from ledger.typed_data import Authorization, Revocation, record_to_object, struct_hash
 from scripts.scenario import Party, Person, Subject

@@ -12,8 +12,7 @@ from ledger.exchange.tasks import encode_answers
 from ledger.hexes import from_hex, to_hex
 from ledger.http_client import HttpAnswer
 from ledger.keccak import keccak256
-from ledger.keyholder_signatures import holder_digest
-from ledger.parts_statements import PartsStatement, sign_statements
+from ledger.parts_statements import PartsStatement, holder_digest, sign_statements
 from ledger.rosters import Roster
 from ledger.signing import address_of, sign
 from ledger.typed_data import Domain

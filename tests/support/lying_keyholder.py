@@ -18,8 +18,7 @@ from ledger.encoding import Schema
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.exchange.tasks import decode_tasks, encode_answers
 from ledger.hexes import from_hex, to_hex
-from ledger.keyholder_signatures import subkeys_digest
-from ledger.parts_statements import sign_statements, state_parts
+from ledger.parts_statements import sign_statements, state_parts, subkeys_digest
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose
 from ledger.signing import sign
 from ledger.typed_data import Domain, digest

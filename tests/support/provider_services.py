@@ -13,8 +13,7 @@ from ledger.custody import DatasetKeys
 from ledger.events import DatasetTerms
 from ledger.merkle import EMPTY_ROOT, TreeHead
 from ledger.publications import PublicationRoot
-from ledger.record_lines import decode_line
-from ledger.records import EncryptedRecord, WithdrawnRecord
+from ledger.records import EncryptedRecord, WithdrawnRecord, decode_line
 from wallet.client.errors import UnreachableError
 from wallet.client.uploads import UploadState
 from wallet.provider.description import KeyKind

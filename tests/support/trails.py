@@ -42,9 +42,14 @@ from ledger.events import (
     SubjectRegistered,
     Text,
 )
-from ledger.events.decoding import ACCESSED_TOPIC, ITEM_ACCESSED_TOPIC, RECORDED_TOPIC, EventDecoder
+from ledger.events.decoding import (
+    ACCESSED_TOPIC,
+    ITEM_ACCESSED_TOPIC,
+    PLANS,
+    RECORDED_TOPIC,
+    EventDecoder,
+)
 from ledger.events.identifiers import agreement_id, application_id, dataset_id
-from ledger.events.plans import PLANS
 from ledger.hexes import ZERO_WORD, to_hex
 from ledger.keccak import keccak256
 from ledger.policy import decide

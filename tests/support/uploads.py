@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from ledger.index.rows import ErasureEntry, Place
 from ledger.merkle import TreeHead
 from ledger.publications import PublicationEntry, PublicationRoot
-from ledger.record_lines import encode_line
-from ledger.records import EncryptedRecord, WithdrawnRecord
+from ledger.records import EncryptedRecord, WithdrawnRecord, encode_line
 
 FIELDS = 12
 _PADDED_CIPHERTEXT = 12 + 32 + 16

@@ -25,9 +25,8 @@ from ledger.events import (
     NumberedEvent,
     OrderTerms,
 )
-from ledger.events.decoding import EventDecoder
+from ledger.events.decoding import PLANS, EventDecoder
 from ledger.events.identifiers import agreement_id, application_id, dataset_id, order_id
-from ledger.events.plans import PLANS
 from ledger.evidence import (
     Anchors,
     Check,

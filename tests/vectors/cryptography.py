@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ledger import custody, encoding, merkle, publications, record_lines, records
+from ledger import custody, encoding, merkle, publications, records
 from ledger.answer_keys import make_nonce, nonce_word
 from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
@@ -212,11 +212,11 @@ def record_vectors() -> dict[str, Any]:
         "number": NUMBER,
         "values": list(VALUES),
         "randomness": to_hex(drawn(32 + 12 * len(VALUES))),
-        "line": record_lines.encode_line(record).decode().rstrip("\n"),
+        "line": records.encode_line(record).decode().rstrip("\n"),
         "header_leaf": to_hex(header),
         "record_root": to_hex(record.entry().root),
         "publication_leaf": to_hex(record.entry().leaf()),
-        "excerpt": record_lines.encode_line(record.excerpt(INDICES)).decode().rstrip("\n"),
+        "excerpt": records.encode_line(record.excerpt(INDICES)).decode().rstrip("\n"),
         "opened": [
             {
                 "index": one.index,
@@ -227,7 +227,7 @@ def record_vectors() -> dict[str, Any]:
             }
             for one, key in zip(opened, opening.fields, strict=True)
         ],
-        "withdrawn": record_lines.encode_line(records.WithdrawnRecord(owner, NUMBER))
+        "withdrawn": records.encode_line(records.WithdrawnRecord(owner, NUMBER))
         .decode()
         .rstrip("\n"),
         "publication": _publication_vectors(record),

@@ -29,12 +29,13 @@ from ledger.exchange import Refusal, SealedParts
 from ledger.exchange.accesses import decode_result, decode_submissions
 from ledger.exchange.tasks import decode_answers, decode_tasks
 from ledger.hexes import from_hex, to_hex
-from ledger.keyholder_signatures import holder_digest, subkeys_digest
 from ledger.parts_statements import (
     SignedStatement,
     decode_wrong_parts,
     encode_wrong_parts,
+    holder_digest,
     state_parts,
+    subkeys_digest,
     verify_statement,
     verify_wrong_parts,
 )

@@ -16,7 +16,7 @@ from ledger.chain import Finality
 from ledger.deployment import write_deployment
 from ledger.enumerations import Class, VoidGround
 from ledger.events import AgreementApproved, NumberedEvent, Published, Revoked
-from ledger.events.plans import plan_for
+from ledger.events.decoding import plan_for
 from ledger.exchange import Refusal, ReleaseTask, SealedParts
 from ledger.hexes import to_hex
 from ledger.replay import JournalEnd, access_id, replay_node

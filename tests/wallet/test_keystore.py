@@ -20,8 +20,13 @@ from hypothesis import strategies as st
 from ledger.envelope import LEAST_SCRYPT_N
 from ledger.errors import SigningError
 from ledger.keccak import keccak256
-from ledger.signing import VerifierKey, address_of, verify_signer
-from ledger.webauthn import decode_assertion, verify_assertion
+from ledger.signing import (
+    VerifierKey,
+    address_of,
+    decode_assertion,
+    verify_assertion,
+    verify_signer,
+)
 from wallet.errors import InvalidEntryError, KeystoreError, PasswordError, WrongPasswordError
 from wallet.keystore import Entry, Keystore, Kind, SoftwarePasskey
 from wallet.passwords import (

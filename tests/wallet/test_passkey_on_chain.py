@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ledger.errors import SigningError
 from ledger.hexes import from_hex, to_hex
 from ledger.keccak import keccak256
-from ledger.webauthn import (
+from ledger.signing import (
     P256_ORDER,
     Assertion,
     decode_assertion,

@@ -6,8 +6,7 @@ from typing import TypeVar
 
 from ledger import log_reader, queries
 from ledger.events import Event, Log
-from ledger.events.decoding import EventDecoder
-from ledger.events.plans import PLANS, Plan
+from ledger.events.decoding import PLANS, EventDecoder, Plan
 from ledger.log_reader import LogReader
 from ledger.rpc import RpcError
 from wallet.client.errors import NodeError, NodeRefusedError

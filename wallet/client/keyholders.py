@@ -19,7 +19,7 @@ class SealedSubkeys(msgspec.Struct, frozen=True):
     epoch: int
     sealed: bytes
     signature: bytes
-    """By the keyholder (`ledger.keyholder_signatures.subkeys_digest`)."""
+    """By the keyholder (`ledger.parts_statements.subkeys_digest`)."""
 
 
 class _Subkeys(msgspec.Struct):

@@ -14,8 +14,7 @@ from ledger import queries, views
 from ledger.encoding import Schema
 from ledger.enumerations import Roles
 from ledger.events import Accessed, LinksEnded, Published
-from ledger.events.decoding import EventDecoder
-from ledger.events.plans import plan_for
+from ledger.events.decoding import EventDecoder, plan_for
 from ledger.exchange import RecordedAccess, SignedLink
 from ledger.hexes import to_hex
 from ledger.links import LinkBounds

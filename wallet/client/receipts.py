@@ -27,8 +27,7 @@ from ledger.exchange import (
 )
 from ledger.hexes import from_hex, to_hex
 from ledger.merkle import TreeHead
-from ledger.record_lines import decode_excerpt, encode_line
-from ledger.records import OpenedField
+from ledger.records import OpenedField, decode_excerpt, encode_line
 from ledger.signing import verify_signature
 from ledger.typed_data import (
     AccessRequest,

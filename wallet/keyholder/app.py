@@ -16,7 +16,7 @@ from ledger.deployment import Deployment, read_deployment
 from ledger.errors import LedgerError
 from ledger.exchange.tasks import decode_tasks, encode_answers
 from ledger.hexes import from_hex, to_hex
-from ledger.keyholder_signatures import holder_digest, subkeys_digest
+from ledger.parts_statements import holder_digest, subkeys_digest
 from ledger.rpc import AsyncRpc
 from ledger.service.request_body import parse_model, read_body
 from ledger.signing import sign
@@ -86,7 +86,7 @@ class SubkeysAnswer(BaseModel):
     """`ledger.custody.HolderSubkeys`, sealed to the provider (purpose subkeys, context the dataset);
     base64."""
     signature: str
-    """By the keyholder's account (`ledger.keyholder_signatures.subkeys_digest`)."""
+    """By the keyholder's account (`ledger.parts_statements.subkeys_digest`)."""
 
 
 class EpochDescription(BaseModel):

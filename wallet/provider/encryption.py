@@ -15,8 +15,7 @@ import msgspec
 
 from ledger.custody import DatasetKeys
 from ledger.encoding import Schema
-from ledger.record_lines import encode_line
-from ledger.records import WithdrawnRecord, encrypt_record
+from ledger.records import WithdrawnRecord, encode_line, encrypt_record
 from wallet.provider.book import SentRecord
 from wallet.provider.errors import ProviderError
 from wallet.provider.spool import PlannedRecord

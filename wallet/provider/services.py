@@ -10,8 +10,8 @@ from ledger.custody import DatasetKeys, HolderSubkeys, combine_subkeys, unpack
 from ledger.errors import LedgerError, MalformedError
 from ledger.events import DatasetTerms, Published
 from ledger.events.decoding import EventDecoder
-from ledger.keyholder_signatures import subkeys_digest
 from ledger.merkle import TreeHead
+from ledger.parts_statements import subkeys_digest
 from ledger.rosters import Roster
 from ledger.sealing import OpeningKey, Purpose
 from ledger.signing import verify_signature

@@ -10,7 +10,7 @@ import pytest
 from ledger import contracts
 from ledger.chain import Finality
 from ledger.events import NumberedEvent, RecoveryStarted, SignerRotated, SubjectFrozen
-from ledger.events.plans import plan_for
+from ledger.events.decoding import plan_for
 from ledger.hexes import to_hex
 from ledger.rpc import AsyncRpc
 from ledger.typed_data import SignerRotation
