@@ -39,8 +39,8 @@ class Turns(Generic[ItemT]):
 
     def _take_of(self, owner: Hashable, share: int) -> list[ItemT]:
         mine = self._waiting.pop(owner)
-        some = [mine.popleft() for _ in range(min(share, len(mine)))]
+        taken = [mine.popleft() for _ in range(min(share, len(mine)))]
         if mine:
             # To the end of the line: owners take turns from one call to the next, too.
             self._waiting[owner] = mine
-        return some
+        return taken

@@ -193,24 +193,24 @@ def transaction_input(transaction: bytes) -> Call[bytes | None]:
     """Ask what a transaction called with; None when there is no such transaction."""
 
     def read(raw: msgspec.Raw) -> bytes | None:
-        found = _decode_transaction(raw)
-        return None if found is None else from_hex(found.input)
+        answer = _decode_transaction(raw)
+        return None if answer is None else from_hex(answer.input)
 
     return Call("eth_getTransactionByHash", (to_hex(transaction),), read)
 
 
 def _block(raw: msgspec.Raw) -> BlockAnswer | None:
-    found = _decode_block(raw)
-    if found is None:
+    answer = _decode_block(raw)
+    if answer is None:
         return None
-    texts = [(name, _decode_text(found[name])) for name in _MEMBERS if name in found]
+    texts = [(name, _decode_text(answer[name])) for name in _MEMBERS if name in answer]
     header = bytes(rlp.encode([_member(name, text) for name, text in texts if text is not None]))
-    hash_ = from_hex(_decode_text(found["hash"]) or "", _HASH)
+    hash_ = from_hex(_decode_text(answer["hash"]) or "", _HASH)
     for consensus in Consensus:
         try:
             if read_header(header, consensus).hash == hash_:
-                hashes = _decode_texts(found["transactions"])
-                transactions = tuple(from_hex(one, _HASH) for one in hashes)
+                hashes = _decode_texts(answer["transactions"])
+                transactions = tuple(from_hex(each, _HASH) for each in hashes)
                 return BlockAnswer(header, consensus, transactions)
         except LedgerError:
             continue
@@ -222,8 +222,8 @@ def _member(name: str, text: str) -> bytes:
 
 
 def _receipts(raw: msgspec.Raw) -> tuple[bytes, ...] | None:
-    found = _decode_receipts(raw)
-    return None if found is None else tuple(map(_encoded_receipt, found))
+    answer = _decode_receipts(raw)
+    return None if answer is None else tuple(map(_encoded_receipt, answer))
 
 
 def _encoded_receipt(raw: _RawReceipt) -> bytes:

@@ -301,12 +301,12 @@ def _block_text(block: EvidenceBlock) -> _Block:
 def _release_text(release: EvidenceRelease) -> _Release:
     records = tuple(
         _Record(
-            msgspec.Raw(encode_line(one.excerpt).rstrip()),
+            msgspec.Raw(encode_line(record.excerpt).rstrip()),
             None
-            if one.fields is None
-            else tuple(_Field(each.index, each.value, to_hex(each.salt)) for each in one.fields),
+            if record.fields is None
+            else tuple(_Field(each.index, each.value, to_hex(each.salt)) for each in record.fields),
         )
-        for one in release.records
+        for record in release.records
     )
     return _Release(release.publication, records, msgspec.Raw(encode_proof(release.proof)))
 
@@ -322,8 +322,8 @@ def _evidence(text: _File) -> Evidence:
             EvidenceBlock(
                 from_hex(block.header),
                 tuple(
-                    ProvenReceipt(one.index, tuple(from_hex(node) for node in one.proof))
-                    for one in block.receipts
+                    ProvenReceipt(receipt.index, tuple(from_hex(node) for node in receipt.proof))
+                    for receipt in block.receipts
                 ),
             )
             for block in text.blocks
@@ -349,7 +349,7 @@ def _evidence(text: _File) -> Evidence:
 def _release(text: _Release) -> EvidenceRelease:
     return EvidenceRelease(
         publication=text.publication,
-        records=tuple(_record(one) for one in text.records),
+        records=tuple(_record(record) for record in text.records),
         proof=decode_proof(bytes(text.proof)),
     )
 
@@ -358,7 +358,8 @@ def _record(text: _Record) -> EvidenceRecord:
     fields = None
     if text.fields is not None:
         fields = tuple(
-            RevealedField(one.index, one.value, from_hex(one.salt, _HASH)) for one in text.fields
+            RevealedField(field.index, field.value, from_hex(field.salt, _HASH))
+            for field in text.fields
         )
     excerpt = decode_excerpt(bytes(text.record))
     if any(each is not None for each in excerpt.ciphertexts):

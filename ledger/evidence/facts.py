@@ -150,28 +150,28 @@ class Facts:
         self.state.numbered[event.agreement_number] = agreement
 
     def _agreement(self, event: Event, agreement: bytes) -> Agreement:
-        found = self.state.agreements.get(agreement)
-        if found is None:
+        known = self.state.agreements.get(agreement)
+        if known is None:
             raise ImpossibleEventError(event, "the agreement is unknown")
-        return found
+        return known
 
     def _order(self, event: OrderCountersigned | OrderEnded | OrderReviewed) -> None:
-        found = self.state.orders.get(event.order)
-        if found is None:
+        order = self.state.orders.get(event.order)
+        if order is None:
             raise ImpossibleEventError(event, "the order is unknown")
         if isinstance(event, OrderCountersigned):
-            found.countersigned = True
+            order.countersigned = True
         elif isinstance(event, OrderEnded):
-            found.ends_at = event.ends_at
+            order.ends_at = event.ends_at
         else:
-            found.reviewed = True
+            order.reviewed = True
 
     def _void(self, event: AccessVoided) -> None:
-        found = self.state.authorizations.get(event.authorization)
-        if found is None:
+        authorization = self.state.authorizations.get(event.authorization)
+        if authorization is None:
             raise ImpossibleEventError(event, "the authorization is unknown")
-        found.uses_left += 1
-        found.last_use = event.last_use
+        authorization.uses_left += 1
+        authorization.last_use = event.last_use
 
     def _dataset(self, access: Accessed) -> bytes | None:
         state, basis = self.state, access.basis

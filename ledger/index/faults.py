@@ -112,8 +112,8 @@ class Checker:
         return "" if self._keys.subject(subject) else "the subject is not registered"
 
     def _is_named(self, basis: bytes) -> bool:
-        found = self._keys.basis(basis)
-        return found is not None and found.kind != UNKNOWN
+        known = self._keys.basis(basis)
+        return known is not None and known.kind != UNKNOWN
 
     @_checks(happened.DatasetRegistered)
     async def _dataset_registered(self, event: happened.DatasetRegistered) -> str:

@@ -184,8 +184,8 @@ class Questions:
 
     async def authorization(self, authorization: bytes) -> AuthorizationEntry | None:
         """Return an authorization."""
-        found = await self._authorizations(tables.bases.c.id == authorization, None, 1)
-        return found[0][1] if found else None
+        entries = await self._authorizations(tables.bases.c.id == authorization, None, 1)
+        return entries[0][1] if entries else None
 
     async def authorizations(
         self,
@@ -253,8 +253,8 @@ class Questions:
 
     async def subject(self, subject: bytes) -> SubjectEntry | None:
         """Return a subject."""
-        found = await self._subjects(tables.subjects.c.id == subject)
-        return found[0] if found else None
+        entries = await self._subjects(tables.subjects.c.id == subject)
+        return entries[0] if entries else None
 
     async def subjects_of(self, signer: bytes) -> tuple[SubjectEntry, ...]:
         """Return the subjects whose signer this is now."""
@@ -311,8 +311,8 @@ class Questions:
     async def publication(self, dataset: bytes, version: int) -> PublicationEntry | None:
         """Return one version of a dataset."""
         one_version = tables.publications.c.version == version
-        found = await self._publications(dataset, 1, one_version)
-        return found[0] if found else None
+        entries = await self._publications(dataset, 1, one_version)
+        return entries[0] if entries else None
 
     async def publications(self, dataset: bytes, limit: int = 50) -> tuple[PublicationEntry, ...]:
         """Return a dataset's versions, the newest first."""
@@ -615,13 +615,13 @@ async def _page(
 ) -> list[Values]:
     """Return rows that fit one of the conditions, by falling key; the key is selected first."""
     limit = min(limit, _MAX_ROWS)
-    found = []
+    pages = []
     for condition in conditions:
         page = statement.where(condition)
         if before is not None:
             page = page.where(key < before)
-        found.append(await _rows(connection, page.order_by(key.desc()).limit(limit)))
-    return list(islice(heapq.merge(*found, key=lambda row: -row[0]), limit))
+        pages.append(await _rows(connection, page.order_by(key.desc()).limit(limit)))
+    return list(islice(heapq.merge(*pages, key=lambda row: -row[0]), limit))
 
 
 async def _conditions(
@@ -643,8 +643,8 @@ async def _conditions(
     if selection.subjects is None:
         return [and_(True, *shared)]
     numbers = select(tables.subjects.c.number).where(tables.subjects.c.id.in_(selection.subjects))
-    found = (await connection.execute(numbers)).scalars().all()
-    return [and_(*_equal(table, "subject", number), *shared) for number in found]
+    registered = (await connection.execute(numbers)).scalars().all()
+    return [and_(*_equal(table, "subject", number), *shared) for number in registered]
 
 
 async def _key_of(

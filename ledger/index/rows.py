@@ -313,5 +313,5 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     def party(self, address: bytes, role: Roles) -> PartyEntry | None:
         """Return a party if it is admitted now in this role."""
-        found = self.parties.get(address)
-        return found if found is not None and found.is_active(role) else None
+        party = self.parties.get(address)
+        return party if party is not None and party.is_active(role) else None

@@ -231,7 +231,7 @@ class Writer:
         party = getattr(event, "consumer", None) or getattr(event, "party", None)
         named = (getattr(event, name, None) for name in ("authorization", "agreement", "order"))
         basis = next((id_ for id_ in named if isinstance(id_, bytes)), None)
-        found = None if basis is None else self._keys.basis(basis)
+        known = None if basis is None else self._keys.basis(basis)
         subject = self._keys.subject(getattr(event, "subject", b""))
         self._add(
             tables.events,
@@ -239,10 +239,10 @@ class Writer:
             transaction=self._transaction,
             log_index=event.log_index,
             name=event.name,
-            subject=subject or (found.subject if found else 0),
+            subject=subject or (known.subject if known else 0),
             party=0 if party is None else await self._keys.party(party),
             dataset=self._keys.dataset(dataset) if dataset else 0,
-            basis=found.key if found else 0,
+            basis=known.key if known else 0,
             unfit=_is_unfit(event),
             body=_body(event),
         )

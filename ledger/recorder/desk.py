@@ -23,7 +23,7 @@ Unclaimed = Callable[[Submission, RecordedAccess], None]
 _LATEST_DEADLINE: Final = (1 << 40) - 1
 
 
-class Desk:
+class PendingRequests:
     """Callers, by the access that they wait for. Belongs to one event loop."""
 
     def __init__(self, settings: RecorderSettings, wake: Callable[[], None]) -> None:

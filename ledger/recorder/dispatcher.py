@@ -20,7 +20,7 @@ from ledger.events.decoding import EventDecoder
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import JournalError, JournalFullError
 from ledger.queries import Block, Receipt
-from ledger.recorder.desk import Desk, Unclaimed
+from ledger.recorder.desk import PendingRequests, Unclaimed
 from ledger.recorder.entries import Entry, GasModel, call_of
 from ledger.recorder.errors import (
     RecorderError,
@@ -65,7 +65,7 @@ class Dispatcher:
         unclaimed: Unclaimed | None,
     ) -> None:
         self._work = asyncio.Event()
-        self.desk = Desk(settings, self._work.set)
+        self.pending = PendingRequests(settings, self._work.set)
         self.admitted = False
         """Whether the registry knows our account as an active recorder."""
         self.problem: RecorderError | None = None
@@ -108,7 +108,7 @@ class Dispatcher:
     @property
     def queued(self) -> int:
         """How many accesses and calls wait to be sent."""
-        return len(self.desk.queue) + len(self._calls) + sum(map(len, self._again))
+        return len(self.pending.queue) + len(self._calls) + sum(map(len, self._again))
 
     async def begin(self) -> None:
         """Get ready to send and settle, at first and whenever the chain was not the one it was.
@@ -167,7 +167,7 @@ class Dispatcher:
         if self._again:
             entries = self._again.pop()
         else:
-            entries = self.desk.queue.take(self._settings.most_entries, self._gas.room(gas))
+            entries = self.pending.queue.take(self._settings.most_entries, self._gas.room(gas))
         if entries:
             call = call_of(entries)
             to = self._deployment.address_of(call.contract)
@@ -197,7 +197,7 @@ class Dispatcher:
 
     def _fail(self, drafts: Sequence[Draft], error: RecorderError) -> None:
         for draft in drafts:
-            self.desk.fail(draft.entries, error)
+            self.pending.fail(draft.entries, error)
             _fail_calls(draft.waiters, error)
 
     # Settling
@@ -312,7 +312,9 @@ class Dispatcher:
         firsts = []
         for entry, access in zip(flight.entries, settlement.answers, strict=True):
             if access is None:
-                self.desk.fail([entry], RecorderNotNamedError(entry.consumer, self._outbox.account))
+                self.pending.fail(
+                    [entry], RecorderNotNamedError(entry.consumer, self._outbox.account)
+                )
                 continue
             if is_duplicate(access):
                 task = asyncio.get_running_loop().create_task(self._give_original(entry, access))
@@ -321,10 +323,10 @@ class Dispatcher:
                 continue
             firsts.append(access)
             self._give(entry, access)
-        self.desk.remember(firsts)
+        self.pending.remember(firsts)
 
     def _give(self, entry: Entry, access: RecordedAccess) -> None:
-        if not self.desk.settle(entry, access) and self._unclaimed is not None:
+        if not self.pending.settle(entry, access) and self._unclaimed is not None:
             request = decode_request(entry.consumer, entry.encoded)
             self._unclaimed(Submission(request, entry.signature), access)
 
@@ -336,9 +338,9 @@ class Dispatcher:
         elif revert.name in _NOT_ADMITTED:
             self.admitted = False
             error = RecorderError(f"the registry does not take our records: {revert}")
-            self.desk.fail(flight.entries, error)
+            self.pending.fail(flight.entries, error)
         elif len(flight.entries) == 1:
-            self.desk.fail(flight.entries, unavailable(RevertError(revert)))
+            self.pending.fail(flight.entries, unavailable(RevertError(revert)))
         else:
             # Too much gas, most likely. The cause is in one half or the other.
             self._gas.ran_out(flight.entries)
@@ -368,7 +370,7 @@ class Dispatcher:
         error = replaced(flight.newest.hash)
         self._outbox.flights.remove(flight)
         self._outbox.note([GivenUp(attempt.hash, str(error)) for attempt in flight.attempts])
-        self.desk.fail(flight.entries, error)
+        self.pending.fail(flight.entries, error)
         _fail_calls(flight.waiters, error)
         if flight.sender == self._outbox.account:
             raise RecorderError("somebody else sends transactions from the recorder's account")
@@ -423,13 +425,13 @@ class Dispatcher:
             first = await self._originals.find(entry, duplicate)
         except Exception as error:  # noqa: BLE001 - a lookup is somebody else's code
             reason = f"the first access of this request cannot be looked up: {error}"
-            self.desk.fail([entry], not_recorded(reason, ambiguous=True))
+            self.pending.fail([entry], not_recorded(reason, ambiguous=True))
             return
         if first is None:
             self._give(entry, duplicate)
         else:
-            self.desk.remember([first])
-            self.desk.settle(entry, first)
+            self.pending.remember([first])
+            self.pending.settle(entry, first)
 
 
 async def _block_after(follower: Follower, number: int) -> Block:

@@ -156,7 +156,7 @@ class Recorder:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._dispatcher.desk.close("the recorder is closed")
+        self._dispatcher.pending.close("the recorder is closed")
         with suppress(JournalError):
             await self._outbox.flush()
         await self._outbox.close()
@@ -208,7 +208,7 @@ class Recorder:
 
         The future has to be awaited, or its result fetched.
         """
-        return self._dispatcher.desk.submit(submission, access, self._closed())
+        return self._dispatcher.pending.submit(submission, access, self._closed())
 
     # Transactions
 
@@ -319,11 +319,11 @@ class Recorder:
         for journaled in state.open_transactions():
             flight = flight_of(journaled)
             self._outbox.flights.add(flight)
-            self._dispatcher.desk.restore(flight.entries)
+            self._dispatcher.pending.restore(flight.entries)
         for journaled in state.transactions.values():
             if journaled.settled is not None and journaled.settled.outcomes:
                 accesses = split_accesses(journaled.carried_out)
-                self._dispatcher.desk.remember(remembered(journaled.settled, accesses))
+                self._dispatcher.pending.remember(remembered(journaled.settled, accesses))
 
     async def _run(self) -> None:
         while True:
@@ -409,12 +409,12 @@ class Recorder:
         try:
             await verify_deployment_async(self._rpc, self._deployment)
             reconciler = Reconciler(self._rpc, self._deployment, self._outbox, self.settings)
-            self._dispatcher.desk.forget()
+            self._dispatcher.pending.forget()
             result, accesses = await reconciler.reconcile()
         except BaseException:
             self._enter(RecorderState.HALTED)
             raise
-        self._dispatcher.desk.remember(accesses)
+        self._dispatcher.pending.remember(accesses)
         self.last_reconciliation = result
         for difference in result.differences:
             _log.error("came out differently", reason=difference.in_short)
@@ -427,7 +427,7 @@ class Recorder:
             await asyncio.sleep(_SWEEP)
             problem = self._problem
             reason = str(problem) if problem is not None else "its block is not final in time"
-            self._dispatcher.desk.sweep(reason)
+            self._dispatcher.pending.sweep(reason)
 
     def _closed(self) -> RecorderError | None:
         """Return why nothing new is taken, if so."""
@@ -447,7 +447,7 @@ class Recorder:
         return None if same is None else same.waiters
 
     async def _wait(self, waiters: "list[asyncio.Future[Relayed]]") -> Relayed:
-        future: asyncio.Future[Relayed] = self._dispatcher.desk.await_call()
+        future: asyncio.Future[Relayed] = self._dispatcher.pending.await_call()
         waiters.append(future)
         return await future
 

@@ -171,20 +171,20 @@ class TrailReader:
         self.end: End | None = None
         line = file.readline(_MOST_LINE)
         try:
-            found = _headers.decode(line)
-            addresses = [from_hex(each, 20) for each in msgspec.structs.astuple(found.contracts)]
-            last_block_hash = from_hex(found.last_block_hash, 32)
+            first = _headers.decode(line)
+            addresses = [from_hex(each, 20) for each in msgspec.structs.astuple(first.contracts)]
+            last_block_hash = from_hex(first.last_block_hash, 32)
         except (*UNREADABLE, HexError) as error:
             raise TrailError(f"line 1 is not a trail's header: {error}") from error
         self.header = TrailHeader(
-            chain_id=found.chain_id,
+            chain_id=first.chain_id,
             contracts=Contracts(*addresses),
-            first_block=found.first_block,
-            last_block=found.last_block,
+            first_block=first.first_block,
+            last_block=first.last_block,
             last_block_hash=last_block_hash,
         )
-        if not 0 <= found.first_block <= found.last_block:
-            raise TrailError(f"no blocks from {found.first_block} to {found.last_block}")
+        if not 0 <= first.first_block <= first.last_block:
+            raise TrailError(f"no blocks from {first.first_block} to {first.last_block}")
         self._last_block_hash = to_hex(last_block_hash)
 
     def batches(self) -> Iterator[list[Log]]:
@@ -211,9 +211,9 @@ class TrailReader:
         """Yield whole lines, about a part at a time."""
         rest = b""
         while data := self._file.read(_PART):
-            whole, found, tail = (rest + data).rpartition(b"\n")
-            if found:
-                yield whole + found
+            whole, end, tail = (rest + data).rpartition(b"\n")
+            if end:
+                yield whole + end
             elif len(tail) > _MOST_LINE:
                 raise TrailError(f"line {self._line + 1} is too long")
             rest = tail

@@ -29,7 +29,7 @@ class Compared(msgspec.Struct, frozen=True, gc=False):
 
     claimed: bool = False
     """Whether a gateway's has a line."""
-    kept: bool = False
+    by_keyholder: bool = False
     """Whether a keyholder's has a line, whoever that is."""
     handed_out: bool = False
     """Whether a gateway's says that it was handed out."""
@@ -106,11 +106,11 @@ class Uses:
 
     def correct(self, sequence: int, compared: Compared) -> None:
         """Note what signatures that were checked since change; nothing where the access was no use."""
-        found = self._read(sequence)
-        if found is None:
+        use = self._read(sequence)
+        if use is None:
             return
-        place, recorder = found.authorization, self._recorders[found.recorder]
-        data = self._packed(place, found.before, found.timestamp, recorder, compared)
+        place, recorder = use.authorization, self._recorders[use.recorder]
+        data = self._packed(place, use.before, use.timestamp, recorder, compared)
         os.pwrite(self._file.fileno(), data, sequence * self._size)
 
     def _add(
@@ -133,9 +133,9 @@ class Uses:
 
     def find(self, sequence: int, authorization: bytes) -> Use | None:
         """Return a use of an authorization; None when the access was none."""
-        found = self._read(sequence)
+        use = self._read(sequence)
         place = self._places.get(authorization)
-        return None if found is None or found.authorization != place else found
+        return None if use is None or use.authorization != place else use
 
     def last_use(self, authorization: bytes, without: Container[int]) -> int:
         """Return the time of an authorization's newest use `without` those numbers; zero for none."""
@@ -150,16 +150,16 @@ class Uses:
         """Yield each authorization that was used, and its uses by number; none that were forgotten."""
         for authorization, place in self._places.items():
             uses, sequence = [], self._newest[place]
-            while (found := self._read(sequence)) is not None:
-                uses.append((sequence, found))
-                sequence = found.before
+            while (use := self._read(sequence)) is not None:
+                uses.append((sequence, use))
+                sequence = use.before
             yield authorization, uses[::-1]
 
     def _standing(self, authorization: bytes, without: Container[int]) -> int:
         sequence = self._newest[self._places.get(authorization, 0)]
         while sequence in without:
-            found = self._read(sequence)
-            sequence = 0 if found is None else found.before
+            use = self._read(sequence)
+            sequence = 0 if use is None else use.before
         return sequence
 
     def _packed(
@@ -171,7 +171,7 @@ class Uses:
             timestamp,
             recorder,
             compared.claimed,
-            compared.kept,
+            compared.by_keyholder,
             compared.handed_out,
             compared.reported,
             compared.released.to_bytes(self._width, "little"),
@@ -184,13 +184,13 @@ class Uses:
         data = os.pread(self._file.fileno(), self._size, sequence * self._size)
         if len(data) < self._size:
             return None
-        place, before, timestamp, recorder, claimed, kept, handed, reported, seats = (
+        place, before, timestamp, recorder, claimed, by_keyholder, handed, reported, seats = (
             self._layout.unpack(data)
         )
         if not place:
             return None
         released = int.from_bytes(seats, "little")
-        compared = Compared(claimed, kept, handed, reported, released)
+        compared = Compared(claimed, by_keyholder, handed, reported, released)
         return Use(place, before, timestamp, self._names[recorder], compared)
 
     def _flush(self) -> None:

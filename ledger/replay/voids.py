@@ -110,7 +110,7 @@ class VoidJudge:
         if ground is VoidGround.UNSIGNED:
             if compared.claimed:
                 return "a gateway's journal has the consumer's signature"
-            return "a keyholder's journal has a release" if compared.kept else ""
+            return "a keyholder's journal has a release" if compared.by_keyholder else ""
         over = use.timestamp + self._window
         if now <= over:
             return f"the release window was open, for another {over - now} s"
