@@ -99,7 +99,7 @@ class Index(Questions):
             number: Of the last block; all up to it are final.
             block_hash: Of the last block.
             timestamp: Of the last block.
-            faults: What else was among them, and is no event.
+            faults: Logs among them that are no events.
 
         Returns:
             The head now; another one than asked for if another process was first.

@@ -35,13 +35,9 @@ class Flight:
     """One nonce of one sender.
 
     Attributes:
-        sender: whose nonce it is.
-        nonce: the transaction's.
-        to: the contract.
-        data: the call data.
         attempts: the transactions that were journaled for it; later ones offer more.
         entries: the accesses that it records, in order; none for any other transaction.
-        waiters: who waits for a relayed transaction.
+        waiters: of a relayed transaction.
         segment: of the journal.
         began_at: when it was journaled (monotonic seconds).
         sent_at: when it was last sent.

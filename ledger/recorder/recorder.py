@@ -15,12 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from ledger import queries
+from ledger import queries, views
 from ledger.chain import (
     BlockRef,
     BlocksLostError,
     ChainError,
     Follower,
+    final_block,
+    verify_descends,
 )
 from ledger.contracts import ContractCall
 from ledger.deployment import Deployment, verify_deployment_async
@@ -28,7 +30,6 @@ from ledger.errors import LedgerError
 from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal, JournalError
 from ledger.logs import describe, get_logger
-from ledger.recorder.checks import free_nonce, verify_mark, verify_nonce
 from ledger.recorder.desk import Unclaimed
 from ledger.recorder.dispatcher import Dispatcher
 from ledger.recorder.embedded import catch_up
@@ -48,7 +49,7 @@ from ledger.recorder.settings import RecorderSettings
 from ledger.recorder.settling import remembered
 from ledger.recorder.status import Reconciliation, RecorderState, RecorderStatus
 from ledger.reverts import revert_in
-from ledger.rpc import AsyncRpc, CallError, RpcError
+from ledger.rpc import AsyncRpc, CallError, NodeUnreachableError, RpcError
 from ledger.signing import address_of
 from ledger.transactions import GAS_CAP, SignedTransaction
 
@@ -86,10 +87,10 @@ class Recorder:
 
         Args:
             rpc: the node.
-            deployment: the contracts.
+            deployment: from a source that is trusted.
             private_key: of the account that is admitted as a recorder.
             journal: directory of the journal.
-            settings: how to work.
+            settings: the defaults, if none.
             lookup: finds accesses recorded long ago (the index); without it the chain is searched.
             unclaimed: called with accesses that were recorded when nobody waited any more, such as
                 those that a crash interrupted: their signatures must not be lost.
@@ -125,9 +126,9 @@ class Recorder:
         await self.close()
 
     async def start(self) -> None:
-        """Open the journal, take up what it says is on its way, and begin to work.
+        """Open the journal, take up its open transactions, and begin to work.
 
-        Returns before the node was reached; `status` tells.
+        Returns before the node was reached; see `status`.
 
         Raises:
             RecorderError: the journal belongs to another chain, deployment or account.
@@ -139,11 +140,9 @@ class Recorder:
         self._tasks = [loop.create_task(self._run()), loop.create_task(self._sweep())]
 
     async def close(self, drain: float = 10.0) -> None:
-        """Take nothing new, wait until what is on its way is final, and end.
+        """Take nothing new, wait `drain` seconds at most until all on its way is final, and end.
 
-        Args:
-            drain: seconds to wait at most. What is not final then is in the journal, and is sent
-                again by the next process.
+        Transactions that are not final then are in the journal, and the next process sends them again.
         """
         if self._state is RecorderState.CLOSED:
             return
@@ -168,7 +167,7 @@ class Recorder:
 
     @property
     def status(self) -> RecorderStatus:
-        """What the recorder is doing."""
+        """For `/readyz` and metrics."""
         last, mark = self.follower.last, self._outbox.mark
         return RecorderStatus(
             state=self._state,
@@ -188,10 +187,8 @@ class Recorder:
         A caller that is cancelled does not stop it. The same request again, while it is on its way
         or later, gives the same access.
 
-        Args:
-            submission: the request with the consumer's signature. The signature is journaled with
-                it; that it holds is for the caller to have checked.
-            access: the request's struct hash, when it is known already.
+        The signature is journaled with the request; that it holds is for the caller to have checked.
+        `access` is the request's struct hash, when it is known already.
 
         Raises:
             RecorderBusyError: too many accesses wait; it was not recorded.
@@ -204,10 +201,7 @@ class Recorder:
     def submit(
         self, submission: Submission, access: bytes | None = None
     ) -> asyncio.Future[RecordedAccess]:
-        """Do as `record`, without waiting: for many requests of one caller.
-
-        The future has to be awaited, or its result fetched.
-        """
+        """Do as `record`, for many requests of one caller: each future has to be awaited."""
         return self._dispatcher.pending.submit(submission, access, self._closed())
 
     # Transactions
@@ -220,10 +214,8 @@ class Recorder:
         It is tried first, so that what the contract refuses costs nothing, and never given more gas
         than `RELAY_GAS`: a signer's verifier may burn what it gets.
 
-        Args:
-            call: what somebody signed.
-            accepted: awaited once when the contract would take the call, before it is sent; what it raises
-                keeps it from being sent.
+        `accepted` is awaited once when the contract would take the call, before it is sent; an error that it
+        raises keeps the call from being sent.
 
         Raises:
             RevertError: the contract refuses it.
@@ -351,17 +343,46 @@ class Recorder:
         await verify_deployment_async(self._rpc, self._deployment)
         if self.settings.sets_clock:
             await catch_up(self._rpc, self.settings.finality)
-        await verify_mark(self._rpc, self._deployment, self.settings.finality, mark)
+        await self._verify_mark()
         if self._is_fresh:
-            outbox.next_nonce = await free_nonce(self._rpc, outbox.account)
+            tags = ("latest", "pending")
+            counts = [queries.transaction_count(outbox.account, tag) for tag in tags]
+            outbox.next_nonce = max(await self._rpc.send_many(counts))
             await outbox.open_segment()
             self._is_fresh = False
         else:
-            await verify_nonce(self._rpc, outbox)
+            await self._verify_nonce()
         await self._dispatcher.begin()
         self.follower.restart(
             None if mark is None else BlockRef(mark.block_number, mark.block_hash)
         )
+
+    async def _verify_mark(self) -> None:
+        """Return if the chain has all that was final when the mark was made."""
+        newest = await final_block(self._rpc, self.settings.finality)
+        if newest is None:
+            raise NodeUnreachableError("the node has no final block yet")
+        mark = self._outbox.mark
+        if mark is None:
+            return
+        await verify_descends(self._rpc, BlockRef(mark.block_number, mark.block_hash), newest)
+        log = await self._rpc.send(views.log_state(self._deployment.contracts))
+        if log.sequence < mark.sequence:
+            problem = f"{mark.sequence} accesses were recorded, the chain has {log.sequence}"
+            raise SequenceBehindError(problem)
+
+    async def _verify_nonce(self) -> None:
+        """Return if the account's transactions on chain are those of the journal."""
+        outbox = self._outbox
+        mined = await self._rpc.send(queries.transaction_count(outbox.account))
+        if mined > outbox.next_nonce:
+            ours = outbox.next_nonce
+            raise RecorderError(f"the account sent {mined} transactions, {ours} of them are ours")
+        on_their_way = outbox.of_account()
+        oldest = on_their_way[0].nonce if on_their_way else outbox.next_nonce
+        if mined < oldest:
+            problem = f"{oldest} transactions were final, the chain has {mined}"
+            raise SequenceBehindError(problem)
 
     async def _work(self) -> None:
         """Follow, send and settle until one of them cannot go on; raise its reason."""
@@ -467,9 +488,7 @@ class Recorder:
         A node that has just forgotten blocks refuses what rests on them, before anybody else notices.
         """
         try:
-            await verify_mark(
-                self._rpc, self._deployment, self.settings.finality, self._outbox.mark
-            )
+            await self._verify_mark()
         except _LOST as error:
             raise unavailable(error) from error
 

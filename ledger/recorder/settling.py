@@ -38,13 +38,9 @@ class Settlement(msgspec.Struct, frozen=True):
 def read_settlement(
     receipt: Receipt, timestamp: int, entries: Sequence[Entry], decoder: EventDecoder
 ) -> Settlement:
-    """Return what a transaction did.
+    """Return what a transaction did, from its receipt in a final block of that `timestamp`.
 
-    Args:
-        receipt: of a final block.
-        timestamp: of that block.
-        entries: the accesses that it should have recorded, in order.
-        decoder: of the deployment.
+    `entries` are the accesses that it should have recorded, in order.
 
     Raises:
         RecorderError: it recorded something else.

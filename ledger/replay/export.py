@@ -122,14 +122,7 @@ def verify_header(header: TrailHeader, deployment: Deployment) -> TrailHeader:
 def write_trail(
     file: BinaryIO, header: TrailHeader, batches: Iterable[Iterable[Log]], end: End
 ) -> int:
-    """Write a trail; return the number of logs.
-
-    Args:
-        file: Open for writing.
-        header: Which chain, contracts and blocks.
-        batches: Every log of the contracts in these blocks, in order.
-        end: What the five contracts say of themselves after the last block.
-    """
+    """Write a trail: every log of the contracts, in order; return their number."""
     addresses = (to_hex(each) for each in msgspec.structs.astuple(header.contracts))
     first = _Header(
         "quancheng-trail",

@@ -23,11 +23,9 @@ class Seats:
                 self.count += 1
 
     def released(self, member: bytes | None, epochs: Sequence[int]) -> int:
-        """Return the seats on which somebody released.
+        """Return the seats on which an address released: none if it is no keyholder's.
 
-        Args:
-            member: Address; it has no seat if it is no keyholder of the deployment.
-            epochs: Of which it released; of all, if there are none.
+        Those of the epochs, or of all if there are none.
         """
         seats = 0
         for epoch, seat in self._of.get(member or b"", ()):
@@ -45,9 +43,7 @@ class Seats:
     def never_handed_out(self, released: int, answered: Container[bytes]) -> bool:
         """Tell whether in each roster so many did not release that the others make no key.
 
-        Args:
-            released: Seats on which somebody released.
-            answered: Members whose journals tell, by their address.
+        Only members in `answered`, whose journals tell, count as silent.
         """
         return bool(self._rosters) and all(
             sum(member in answered and not released & seat for member, seat in taken)

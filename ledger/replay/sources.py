@@ -49,15 +49,8 @@ def replay_node(
     less of all of that consistently is found out by a known end only. Whether it is the
     right chain is for `verify_deployment`.
 
-    Args:
-        rpc: The node.
-        deployment: From a source that is trusted.
-        journals: To compare with, if any.
-        finality: When a block is final.
-        other_contracts: Whether contracts of others write logs on this chain too.
-        known_end: Through what, or to what, it must come, from a source that is trusted.
-        voidable: Numbers of accesses of which to report whether their use may be given back.
-        witness: Called with every event.
+    `voidable` are numbers of accesses of which to report whether their use may be given back; for the others
+    see `Replay`.
 
     Raises:
         RpcError: the node cannot be asked.
@@ -95,16 +88,9 @@ def replay_trail(
     """Replay an exported trail.
 
     Events, decisions, running hash and the first line are checked; hashes and times of blocks only for
-    whether they fit together. A trail whose blocks were given other hashes replays clean.
-
-    Args:
-        path: The file.
-        deployment: From a source that is trusted, not from the file's sender.
-        journals: To compare with, if any.
-        known_end: Through what, or to what, it must come, from a source that is trusted. Without it a
-            trail that was cut off and given another last line looks whole.
-        other_contracts: Whether contracts of others write logs on this chain too.
-        witness: Called with every event.
+    whether they fit together. A trail whose blocks were given other hashes replays clean, and without a
+    known end one that was cut off and given another last line looks whole. The arguments are those of
+    `Replay`; the deployment must not come from the file's sender.
 
     Raises:
         TrailError: not a trail, another deployment's, or of other blocks than its first line says.
