@@ -7,10 +7,10 @@ from typing import Final
 
 from gateway.errors import GatewayError
 from gateway.settings import Settings
-from ledger.chain import ChainError
+from ledger.chain import BlocksLostError, ChainError
 from ledger.deployment import Deployment, verify_deployment_async
 from ledger.errors import LedgerError
-from ledger.index.follower import ChainChangedError, Follower, FollowerSettings
+from ledger.index.follower import Follower, FollowerSettings
 from ledger.index.index import Index
 from ledger.logs import describe, get_logger
 from ledger.recorder.recorder import Recorder
@@ -113,7 +113,7 @@ class Following:
     async def _follow_one_chain(self) -> None:
         try:
             await self._follow()
-        except ChainChangedError as error:
+        except BlocksLostError as error:
             self._note(error)
             await self._begin_anew()
 

@@ -4,7 +4,7 @@
 """
 
 from ledger.errors import LedgerError
-from ledger.index.follower import ChainChangedError, Follower, FollowerSettings
+from ledger.index.follower import Follower, FollowerSettings
 from ledger.index.index import Index, Origin
 from ledger.index.reader import Selection, Transactions
 from ledger.index.rows import (
@@ -33,7 +33,6 @@ __all__ = [
     "ApplicationEntry",
     "AuthorizationEntry",
     "BasisEntry",
-    "ChainChangedError",
     "DatasetEntry",
     "ErasureEntry",
     "EventEntry",

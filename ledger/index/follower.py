@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ledger import queries
-from ledger.chain import ChainError, Finality
+from ledger.chain import BlocksLostError, ChainError, Finality
 from ledger.events import Contracts, Event, EventError
 from ledger.events.decoding import EventDecoder
 from ledger.hexes import ZERO_WORD
@@ -16,10 +16,6 @@ from ledger.index.rows import Fault
 from ledger.log_reader import LogPart, LogReader, next_part
 from ledger.queries import Block
 from ledger.rpc import AsyncRpc, RpcError
-
-
-class ChainChangedError(ChainError):
-    """The node does not have the last block that was final: another chain, or one that lost blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ class Follower:
 
         Raises:
             RpcError: The node cannot be asked.
-            ChainChangedError: It is not the chain that it was.
+            BlocksLostError: It is not the chain that it was.
         """
         while await self.step():
             pass
@@ -98,7 +94,7 @@ class Follower:
 
         Raises:
             RpcError: The node cannot be asked.
-            ChainChangedError: It is not the chain that it was.
+            BlocksLostError: It is not the chain that it was.
         """
         head = self._index.head
         newest, last = await self._rpc.send_many(
@@ -115,7 +111,7 @@ class Follower:
         if part.last != newest.number:
             end = await self._rpc.send(queries.block(part.last))
         if end is None:
-            raise ChainChangedError(f"the node told of block {part.last} and does not have it")
+            raise BlocksLostError(f"the node told of block {part.last} and does not have it")
         events, faults = self._decoded(part)
         await self._index.apply(events, end.number, end.hash, end.timestamp, faults)
         return True
@@ -141,9 +137,9 @@ class Follower:
         head = self._index.head
         known = head.hash != ZERO_WORD  # a new index knows only a number
         if last is None:
-            raise ChainChangedError(
+            raise BlocksLostError(
                 f"the node is at block {newest.number}, block {head.number} was final before: "
                 "it is behind, or has lost blocks"
             )
         if known and last.hash != head.hash:
-            raise ChainChangedError(f"block {head.number} is another one than it was when final")
+            raise BlocksLostError(f"block {head.number} is another one than it was when final")

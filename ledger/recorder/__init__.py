@@ -5,7 +5,6 @@ from ledger.recorder.errors import (
     RecorderBusyError,
     RecorderError,
     RecorderNotNamedError,
-    SequenceBehindError,
     TransactionRejectedError,
 )
 from ledger.recorder.flights import Relayed
@@ -25,6 +24,5 @@ __all__ = [
     "RecorderState",
     "RecorderStatus",
     "Relayed",
-    "SequenceBehindError",
     "TransactionRejectedError",
 ]

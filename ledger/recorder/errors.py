@@ -38,10 +38,6 @@ class TransactionRejectedError(RecorderError):
     """A transaction cannot be carried out: the node does not take it, or its nonce is not the next."""
 
 
-class SequenceBehindError(RecorderError):
-    """The access log has recorded less than it had: the chain lost accesses."""
-
-
 def unavailable(cause: object) -> RecorderError:
     """Return the error of a recorder that takes nothing just now. Nothing was recorded."""
     return RecorderError(f"nothing can be recorded now: {cause}")

@@ -35,7 +35,6 @@ from ledger.recorder.dispatcher import Dispatcher
 from ledger.recorder.embedded import catch_up
 from ledger.recorder.errors import (
     RecorderError,
-    SequenceBehindError,
     TransactionRejectedError,
     replaced,
     unavailable,
@@ -49,7 +48,7 @@ from ledger.recorder.settings import RecorderSettings
 from ledger.recorder.settling import remembered
 from ledger.recorder.status import Reconciliation, RecorderState, RecorderStatus
 from ledger.reverts import revert_in
-from ledger.rpc import AsyncRpc, CallError, NodeUnreachableError, RpcError
+from ledger.rpc import AsyncRpc, CallError, RpcError
 from ledger.signing import address_of
 from ledger.transactions import GAS_CAP, SignedTransaction
 
@@ -59,8 +58,6 @@ _MARGIN: Final = 1.3
 
 RELAY_GAS: Final = 1_000_000
 """For what people sign and the recorder sends: the dearest honest act, to a signer of 512 bytes, needs some 700,000."""
-_LOST: Final = (BlocksLostError, SequenceBehindError)
-"""Troubles that a reconciliation mends."""
 
 _log = get_logger()
 
@@ -361,7 +358,7 @@ class Recorder:
         """Return if the chain has all that was final when the mark was made."""
         newest = await final_block(self._rpc, self.settings.finality)
         if newest is None:
-            raise NodeUnreachableError("the node has no final block yet")
+            raise RpcError("the node has no final block yet", "unreachable")
         mark = self._outbox.mark
         if mark is None:
             return
@@ -369,7 +366,7 @@ class Recorder:
         log = await self._rpc.send(views.log_state(self._deployment.contracts))
         if log.sequence < mark.sequence:
             problem = f"{mark.sequence} accesses were recorded, the chain has {log.sequence}"
-            raise SequenceBehindError(problem)
+            raise BlocksLostError(problem)
 
     async def _verify_nonce(self) -> None:
         """Return if the account's transactions on chain are those of the journal."""
@@ -382,7 +379,7 @@ class Recorder:
         oldest = on_their_way[0].nonce if on_their_way else outbox.next_nonce
         if mined < oldest:
             problem = f"{oldest} transactions were final, the chain has {mined}"
-            raise SequenceBehindError(problem)
+            raise BlocksLostError(problem)
 
     async def _work(self) -> None:
         """Follow, send and settle until one of them cannot go on; raise its reason."""
@@ -413,7 +410,7 @@ class Recorder:
         self._trouble = error
         self._resume.clear()
         _log.error("recorder stopped", problem=str(error))
-        if self.settings.reconcile_automatically and isinstance(error, _LOST):
+        if self.settings.reconcile_automatically and isinstance(error, BlocksLostError):
             try:
                 await self._reconcile()
             except LedgerError as failure:
@@ -489,7 +486,7 @@ class Recorder:
         """
         try:
             await self._verify_mark()
-        except _LOST as error:
+        except BlocksLostError as error:
             raise unavailable(error) from error
 
     async def _examine(self, transaction: SignedTransaction) -> None:

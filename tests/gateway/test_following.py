@@ -14,7 +14,7 @@ from gateway import following as module
 from gateway.errors import StoreUnavailableError
 from gateway.following import Following
 from gateway.settings import Settings
-from ledger.index.follower import ChainChangedError
+from ledger.chain import BlocksLostError
 from ledger.index.rows import Head
 from tests.support.trails import CONTRACTS
 
@@ -51,7 +51,7 @@ async def test_an_index_that_cannot_be_made_again_now_is_made_again_later(
         """As on a good node."""
 
     async def changed() -> None:
-        raise ChainChangedError("block 7 is another one than it was when final")
+        raise BlocksLostError("block 7 is another one than it was when final")
 
     monkeypatch.setattr(following, "_verify", verified)
     monkeypatch.setattr(following, "_follow", changed)

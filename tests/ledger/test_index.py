@@ -11,7 +11,7 @@ import pytest
 from gateway.errors import StoreUnavailableError
 from gateway.store.database import Database
 from ledger import queries
-from ledger.chain import Finality
+from ledger.chain import BlocksLostError, Finality
 from ledger.entities import State
 from ledger.enumerations import OUTCOMES, Class, Outcome, Roles
 from ledger.events import (
@@ -30,7 +30,6 @@ from ledger.events import (
 from ledger.events.decoding import EventDecoder
 from ledger.hexes import ZERO_WORD, to_hex
 from ledger.index import (
-    ChainChangedError,
     Follower,
     FollowerSettings,
     Index,
@@ -353,7 +352,7 @@ async def test_a_chain_that_lost_final_blocks_is_noticed_and_indexed_anew(watche
     await watched.follower.catch_up()
     before = watched.index.head
     watched.stage.start()  # brings the chain back: what was final is gone
-    with pytest.raises(ChainChangedError):
+    with pytest.raises(BlocksLostError):
         await watched.follower.step()
     assert watched.index.head == before, "nothing is written on top"
     await watched.index.clear()
