@@ -230,7 +230,7 @@ class Chain:
 
     def admit(self, *parties: Party) -> None:
         """Admit parties; the consumers among them name the gateway's recorder."""
-        calls = [contracts.admit(one.address, one.roles, one.name) for one in parties]
+        calls = [contracts.admit(party.address, party.roles, party.name) for party in parties]
         self.send_all(self.parties.authority, calls)
         for one in parties:
             if one.roles & Roles.CONSUMER:

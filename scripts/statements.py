@@ -32,7 +32,7 @@ CASE_NUMBER: Final = "CASE-4711"
 
 def pairs(texts: tuple[Text, ...]) -> tuple[tuple[str, str], ...]:
     """Return a purpose's texts as `Names` has them."""
-    return tuple((one.language, one.template) for one in texts)
+    return tuple((text.language, text.template) for text in texts)
 
 
 def unstated(

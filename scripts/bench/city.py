@@ -133,7 +133,9 @@ class FullCity:
         """Let people with one record each enrol and authorize a consumer, for many uses."""
         files = self.world.files
         chosen = [
-            one for one in files.residents if len(files.rows_of(REAL_ESTATE, one.resident_id)) == 1
+            resident
+            for resident in files.residents
+            if len(files.rows_of(REAL_ESTATE, resident.resident_id)) == 1
         ]
         if consumer.role.code not in self._agreed:
             agree(self.world, consumer, REAL_ESTATE, _PURPOSE, bind=not self._agreed)
@@ -237,7 +239,9 @@ def full_city(bench: Bench, home: Path, size: Size, block_time: float) -> Iterat
     supervisor.start()
     city: FullCity | None = None
     try:
-        registers = [str(files.directory / one.register.file) for one in files.manifest.registers]
+        registers = [
+            str(files.directory / register.register.file) for register in files.manifest.registers
+        ]
         supervisor.command("identity", "import", *registers)
         stage = Stage(Console(file=io.StringIO()))
         deployment = supervisor.deployment

@@ -115,7 +115,8 @@ def obtain(world: World, wish: Wish, person: Citizen, *, aloud: bool = False) ->
 def opened_values(used: Used) -> dict[int, tuple[str, ...]]:
     """Return what was opened, by record number."""
     return {
-        one.entry.number: tuple(field.value for field in one.fields) for one in used.opened.records
+        record.entry.number: tuple(field.value for field in record.fields)
+        for record in used.opened.records
     }
 
 

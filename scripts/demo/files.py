@@ -53,7 +53,9 @@ class CityFiles:
 
     def size_of(self, code: str) -> int:
         """Return how many records a dataset has."""
-        return next(one.records for one in self.manifest.datasets if one.dataset.code == code)
+        return next(
+            dataset.records for dataset in self.manifest.datasets if dataset.dataset.code == code
+        )
 
     def rows_of(self, code: str, key: str = "") -> list[Row]:
         """Return what a dataset's file says about somebody (without a key: about nobody)."""
@@ -97,14 +99,18 @@ class CityFiles:
         Raises:
             DemoError: the city is too small for that.
         """
-        found = [one for one in self.residents if len(self.rows_of(code, one.resident_id)) >= least]
+        found = [
+            resident
+            for resident in self.residents
+            if len(self.rows_of(code, resident.resident_id)) >= least
+        ]
         if place >= len(found):
             raise DemoError(f"too few people with {least} records in {code}: take a larger city")
         return found[place]
 
     def resident(self, resident_id: str) -> Resident:
         """Return who has a resident id."""
-        return next(one for one in self.residents if one.resident_id == resident_id)
+        return next(resident for resident in self.residents if resident.resident_id == resident_id)
 
     def write_next_version(self, code: str, target: Path, amounts: Amounts) -> Delta:
         """Write the next version of a dataset's file; return what differs."""

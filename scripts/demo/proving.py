@@ -43,8 +43,11 @@ def play(world: World, used: Used) -> None:
         authorization = used.receipt.basis.authorization
         statement = None if authorization is None else authorization.statement
         stage.check("it holds the statement that was signed", verified.statement, statement)
-        shown = {one.entry.number: tuple(f.value for f in one.fields) for one in verified.records}
-        addresses = {one.entry.number: (one.value(SHOWN),) for one in used.opened.records}
+        shown = {
+            record.entry.number: tuple(f.value for f in record.fields)
+            for record in verified.records
+        }
+        addresses = {record.entry.number: (record.value(SHOWN),) for record in used.opened.records}
         stage.check("it shows each record's address, and no other value", shown, addresses)
         ((value,), *_) = addresses.values()
         stage.check("another address forged into it: found", forge(world, path, value), "VALUES")

@@ -27,7 +27,9 @@ def play(world: World) -> dict[str, Publication]:
     with world.stage.act("Five departments publish what they hold"):
         admit_parties(world, [*world.departments, *OTHERS])
         register_purposes(world, PURPOSES)
-        register_datasets(world, [one.dataset.code for one in world.files.manifest.datasets])
+        register_datasets(
+            world, [dataset.dataset.code for dataset in world.files.manifest.datasets]
+        )
         published = publish_all(world)
         check_publications(world, published)
         return published
@@ -67,8 +69,8 @@ def publish_all(world: World) -> dict[str, Publication]:
     """Each department publishes its files."""
     published = {}
     with world.stage.progress() as progress:
-        for one in world.files.manifest.datasets:
-            code = one.dataset.code
+        for dataset in world.files.manifest.datasets:
+            code = dataset.dataset.code
             published[code] = publisher(world, code, progress).publish(world.files.path(code))
     return published
 

@@ -69,7 +69,7 @@ def start_recovery(world: World, person: Citizen, signer: AccountSigner) -> str:
     proven = prove(signer, recovery_text(authority, person.person))
     started = world.officer.run(begin(person.person, "identity card", [proven]))
     world.stage.require(
-        "the recovery is on chain", [one.state for one in started.subjects], ["pending"]
+        "the recovery is on chain", [subject.state for subject in started.subjects], ["pending"]
     )
     return started.recovery
 
@@ -97,4 +97,4 @@ def refusal(person: Citizen, authorization: bytes) -> str:
 def accesses_seen(person: Citizen) -> int:
     """Return how many accesses the person's history shows."""
     entries = person.client.run(history.history([person.signer]))
-    return sum(1 for one in entries if one.kind == "access")
+    return sum(1 for entry in entries if entry.kind == "access")

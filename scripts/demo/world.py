@@ -109,8 +109,8 @@ class World:
     def departments(self) -> tuple[Role, ...]:
         """The providers, as the city's manifest names them."""
         found = {
-            one.dataset.department.code: one.dataset.department
-            for one in self.files.manifest.datasets
+            dataset.dataset.department.code: dataset.dataset.department
+            for dataset in self.files.manifest.datasets
         }
         return tuple(
             Role(code, f"{one.title_zh} / {one.title_en}", Roles.PROVIDER)
@@ -165,7 +165,9 @@ class World:
     @property
     def names(self) -> dict[bytes, str]:
         """The English names of the parties so far, by address."""
-        return {one.address: one.role.name.rpartition(" / ")[2] for one in self._parties.values()}
+        return {
+            party.address: party.role.name.rpartition(" / ")[2] for party in self._parties.values()
+        }
 
     # Ids
 

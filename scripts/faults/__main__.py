@@ -73,7 +73,7 @@ class Run:
                 planned, counts = planned + faults, counts + counted
         controls = () if self._options.no_controls else self._controls()
         kinds, recovery = summarize(one for some in self._campaigns for one in some.struck)
-        answers = sum((Counter(one.answers) for one in self._campaigns), Counter[str]())
+        answers = sum((Counter(campaign.answers) for campaign in self._campaigns), Counter[str]())
         return FaultResults(
             machine=msgspec.structs.replace(this_machine(), node=self._node),
             began=f"{began:%Y-%m-%d %H:%M} UTC",
@@ -85,7 +85,7 @@ class Run:
             counts=counts,
             controls=controls,
             answers=dict(answers),
-            failures=tuple(one for some in self._campaigns for one in some.failures),
+            failures=tuple(failure for some in self._campaigns for failure in some.failures),
         )
 
     def _campaign(self, database: str, count: int, seed: int) -> tuple[int, Counts]:

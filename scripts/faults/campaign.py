@@ -227,7 +227,7 @@ def replay(stage: Stage) -> ReplayReport:
     path = stage.town.home / "journal.ndjson"
     with stage.regulator() as client:
         client.run(fetch_journal(path))
-    journals = [KeyholderJournal(one, one.parent.name) for one in stage.journals]
+    journals = [KeyholderJournal(journal, journal.parent.name) for journal in stage.journals]
     return replay_node(
         stage.town.chain.rpc, stage.town.chain.deployment, [GatewayJournal(path), *journals]
     )
@@ -249,17 +249,17 @@ def unexplained(stage: Stage, report: ReplayReport) -> list[Finding]:
             if hashes[number] != entry.judged.block_hash:
                 forgotten.add((source, entry.sequence))
     return [
-        one
-        for one in report.findings
-        if one.kind not in OF_FORGOTTEN_BLOCKS
-        or (one.sequence is not None and (one.source, one.sequence) not in forgotten)
+        finding
+        for finding in report.findings
+        if finding.kind not in OF_FORGOTTEN_BLOCKS
+        or (finding.sequence is not None and (finding.source, finding.sequence) not in forgotten)
     ]
 
 
 def count_all(stage: Stage, told: PlayReport, *, findings: int) -> Counts:
     """Count everything, with the events from the node and the keyholders' own journals."""
     journals = [KeyholderJournal(path, path.parent.name) for path in stage.journals]
-    entries = [entry for one in journals for entry in one.entries()]
+    entries = [entry for journal in journals for entry in journal.entries()]
     released = [entry.access for entry in entries if isinstance(entry, ReleaseEntry)]
     return count(told, events_of(stage), released, findings=findings)
 

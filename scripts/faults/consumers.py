@@ -97,7 +97,7 @@ async def _use(
 ) -> None:
     """Send requests until each has its final answer."""
     desk, now, pause = role.desk, time.monotonic(), _FIRST_PAUSE
-    pending = [_Pending(_id_of(one), one, now) for one in submissions]
+    pending = [_Pending(_id_of(submission), submission, now) for submission in submissions]
     waiting = {one.id: one for one in pending}
     desk.asked += waiting
     alone = len(waiting) == 1 and source.random() < 0.5

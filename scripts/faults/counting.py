@@ -145,7 +145,7 @@ def count(
         findings: how many the replay had.
     """
     ledger = Ledger(events)
-    handed_out = {one.access for one in told.accesses if one.released}
+    handed_out = {access.access for access in told.accesses if access.released}
     out = handed_out | set(released)
     return Counts(
         requests=len(told.asked),
@@ -168,8 +168,11 @@ def count(
 def _lost(told: PlayReport, ledger: Ledger) -> int:
     """Count what was acknowledged and is not on chain as it was told."""
     there = {(id_, one.sequence, int(one.outcome), one.transaction) for id_, one in ledger.accesses}
-    said = {(one.access, one.sequence, one.outcome, one.transaction) for one in told.accesses}
-    acts = {one.transaction for one in told.acts}
+    said = {
+        (access.access, access.sequence, access.outcome, access.transaction)
+        for access in told.accesses
+    }
+    acts = {act.transaction for act in told.acts}
     return len(said - there) + len(acts - ledger.transactions)
 
 
@@ -199,12 +202,12 @@ def _too_late(told: PlayReport, ledger: Ledger, handed_out: set[bytes]) -> set[b
         and one.outcome is not Outcome.DUPLICATE_REQUEST
         and not ledger.stands(one.basis, place_of(one))
     }
-    ended = {one.about: one.answered for one in told.acts if one.kind == "revocation"}
+    ended = {act.about: act.answered for act in told.acts if act.kind == "revocation"}
     return late | {
-        one.access
-        for one in told.accesses
-        if (one.released or one.outcome == Outcome.ALLOWED)
-        and one.first_sent > ended.get(one.basis, _NEVER)
+        access.access
+        for access in told.accesses
+        if (access.released or access.outcome == Outcome.ALLOWED)
+        and access.first_sent > ended.get(access.basis, _NEVER)
     }
 
 
@@ -213,11 +216,15 @@ def _stopped_by_nobody(told: PlayReport, ledger: Ledger) -> set[bytes]:
 
     A freeze may have ended since. A revocation stops nothing before its citizen began it.
     """
-    began = {one.about: one.began for one in told.acts if one.kind == "revocation"}
+    began = {act.about: act.began for act in told.acts if act.kind == "revocation"}
     return {
-        one.access
-        for one in told.accesses
-        if one.stopped
-        and not (one.basis in ledger.revoked and one.answered > began.get(one.basis, -_NEVER))
-        and not any(ledger.freezes_after(one.basis, at) for at in ledger.places[one.access][:1])
+        access.access
+        for access in told.accesses
+        if access.stopped
+        and not (
+            access.basis in ledger.revoked and access.answered > began.get(access.basis, -_NEVER)
+        )
+        and not any(
+            ledger.freezes_after(access.basis, at) for at in ledger.places[access.access][:1]
+        )
     }

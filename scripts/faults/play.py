@@ -23,7 +23,7 @@ from scripts.faults.told import PlayPlan, PlayReport
 async def play(plan: PlayPlan) -> PlayReport:
     """Play until the standard input ends, and finish."""
     async with Desk(plan) as desk:
-        players = [asyncio.create_task(one) for one in _players(desk)]
+        players = [asyncio.create_task(player) for player in _players(desk)]
         end = asyncio.create_task(_end_of_input())
         # A player that ends before the play does has failed: gathering it shows why.
         await asyncio.wait([end, *players], return_when=asyncio.FIRST_COMPLETED)

@@ -78,7 +78,7 @@ class Racing(Proxy):
         if not request.startswith(_PATH):
             return await upstream.ask(request)
         submitted = decode_submissions(request.partition(b"\r\n\r\n")[2])
-        results = [await self._serve_one(one) for one in submitted.submissions]
+        results = [await self._serve_one(submission) for submission in submitted.submissions]
         body = results[0] if submitted.single else encode_results(results)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
         return b"%s%d\r\n\r\n%s" % (head, len(body), body)

@@ -76,7 +76,9 @@ class FaultResults(msgspec.Struct, frozen=True):
         if self.recovery.count < self.planned:
             found.append(f"{self.recovery.count} of {self.planned} faults struck")
         found += [
-            f"the control shows nothing: {one.name}" for one in self.controls if not one.is_good
+            f"the control shows nothing: {control.name}"
+            for control in self.controls
+            if not control.is_good
         ]
         return found
 
@@ -166,9 +168,14 @@ def _count_rows(counts: Counts) -> list[tuple[str, ...]]:
 
 def _control_rows(controls: Iterable[Control]) -> list[tuple[str, ...]]:
     return [
-        (one.name, _NAMES[name], f"{getattr(one.counts, name):,}", "" if one.is_good else "NOTHING")
-        for one in controls
-        for name in one.shows
+        (
+            control.name,
+            _NAMES[name],
+            f"{getattr(control.counts, name):,}",
+            "" if control.is_good else "NOTHING",
+        )
+        for control in controls
+        for name in control.shows
     ]
 
 

@@ -188,7 +188,7 @@ class Stage:
     @property
     def journals(self) -> list[Path]:
         """The release journals of the keyholders."""
-        return [one.service.home / "releases.ndjson" for one in self._keyholders]
+        return [keyholder.service.home / "releases.ndjson" for keyholder in self._keyholders]
 
     def regulator(self) -> Client:
         """Return a client with which the regulator asks the gateway."""

@@ -39,12 +39,12 @@ class History:
         city.trail.emit(SubjectUnfrozen, other, other_signer)
         city.record([city.request(7, basis=1)])
         self.events: list[Event] = self._decoded()
-        self.released = [access_id(one) for one in self.accesses if not one.outcome]
-        revocation = next(one for one in self.events if isinstance(one, Revoked))
+        self.released = [access_id(access) for access in self.accesses if not access.outcome]
+        revocation = next(event for event in self.events if isinstance(event, Revoked))
         self.told = PlayReport(
-            asked=tuple(access_id(one) for one in self.accesses),
+            asked=tuple(access_id(access) for access in self.accesses),
             attempts=9,
-            accesses=tuple(_told(one) for one in self.accesses),
+            accesses=tuple(_told(access) for access in self.accesses),
             acts=(ToldAct("revocation", self.first, revocation.transaction, 20.0, 21.0),),
             failures={},
             unanswered=0,
@@ -53,17 +53,17 @@ class History:
 
     @property
     def accesses(self) -> list[Accessed]:
-        return [one for one in self.events if isinstance(one, Accessed)]
+        return [event for event in self.events if isinstance(event, Accessed)]
 
     def access(self, nonce: int) -> Accessed:
-        return next(one for one in self.accesses if one.nonce & 0xFF == nonce)
+        return next(access for access in self.accesses if access.nonce & 0xFF == nonce)
 
     def tell(self, nonce: int, **changes: object) -> None:
         """Tell something else of an access than what is on chain."""
         id_ = access_id(self.access(nonce))
         told = [
-            msgspec.structs.replace(one, **changes) if one.access == id_ else one
-            for one in self.told.accesses
+            msgspec.structs.replace(access, **changes) if access.access == id_ else access
+            for access in self.told.accesses
         ]
         self.told = msgspec.structs.replace(self.told, accesses=tuple(told))
 
@@ -99,7 +99,7 @@ def history() -> History:
 def test_a_history_in_which_nothing_is_wrong(history: History) -> None:
     counts = count(history.told, history.events, history.released, findings=0)
     assert counts.is_good
-    outcomes = [one.outcome for one in history.accesses]
+    outcomes = [access.outcome for access in history.accesses]
     assert outcomes == [
         *(Outcome.ALLOWED, Outcome.ALLOWED, Outcome.ALLOWED),
         *(Outcome.REVOKED, Outcome.FROZEN, Outcome.ALLOWED, Outcome.ALLOWED),

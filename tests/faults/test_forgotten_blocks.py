@@ -57,11 +57,13 @@ def play(stage: Stage, seed: int) -> PlayReport:
 
 def said(events: list[Event]) -> list[tuple[bytes, bytes]]:
     """What a trail says: transactions in their order, and for each access everything that was decided."""
-    return [(one.transaction, one.data if isinstance(one, Accessed) else b"") for one in events]
+    return [
+        (event.transaction, event.data if isinstance(event, Accessed) else b"") for event in events
+    ]
 
 
 def times(events: list[Event]) -> list[int]:
-    return [one.block.timestamp for one in events]
+    return [event.block.timestamp for event in events]
 
 
 def forget(stage: Stage) -> None:
@@ -113,14 +115,14 @@ def use(stage: Stage, basis: bytes, consent: Consent | None = None) -> AccessRes
 def standing(stage: Stage) -> bytes:
     """An authorization of the first consumer that stands, for many uses."""
     events, consumer = events_of(stage), stage.town.terms.consumer.address
-    revoked = {one.authorization for one in events if isinstance(one, Revoked)}
+    revoked = {event.authorization for event in events if isinstance(event, Revoked)}
     return next(
-        one.authorization
-        for one in events
-        if isinstance(one, Granted)
-        and one.consumer == consumer
-        and one.terms.max_uses >= 1000
-        and one.authorization not in revoked
+        event.authorization
+        for event in events
+        if isinstance(event, Granted)
+        and event.consumer == consumer
+        and event.terms.max_uses >= 1000
+        and event.authorization not in revoked
     )
 
 
@@ -153,10 +155,10 @@ def test_a_running_gateway_brings_everything_back_before_it_serves_again(stage: 
     again = play(stage, SEED + 1)
     counts = count_all(stage, told, findings=0)
     assert counts.is_good
-    assert min(one.sequence for one in again.accesses) == number + 1
+    assert min(access.sequence for access in again.accesses) == number + 1
     assert "the chain lost blocks" in stage.gateway.log.read_text(encoding="utf-8")
     report = replay(stage)
-    found = {one.kind for one in report.findings}
+    found = {finding.kind for finding in report.findings}
     assert Kind.OTHER_BLOCK in found, "keyholders had noted the blocks that are gone"
     assert unexplained(stage, report) == []
 

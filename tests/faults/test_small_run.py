@@ -75,7 +75,7 @@ def test_a_plan_has_every_kind_and_comes_out_the_same_from_the_same_seed() -> No
     faults = (*COMMON, *SQLITE)
     kinds = [one.fault.kind for one in draw_plan(faults, 60, seed=1)]
     assert len(kinds) == 60
-    assert set(kinds) == {one.kind for one in faults}
+    assert set(kinds) == {fault.kind for fault in faults}
     assert kinds == [one.fault.kind for one in draw_plan(faults, 60, seed=1)]
     assert kinds != [one.fault.kind for one in draw_plan(faults, 60, seed=2)]
 

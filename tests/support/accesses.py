@@ -189,15 +189,23 @@ class FakeChain:
         return OPEN
 
     async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
-        return {one: self.known[one] for one in ids if one in self.known}
+        return {id_: self.known[id_] for id_ in ids if id_ in self.known}
 
     async def names_at_grant(self, authorizations: Sequence[bytes]) -> Mapping[bytes, str]:
         known = self.known
-        return {one: self.names.get(one, BANK_NAME) for one in authorizations if one in known}
+        return {
+            authorization: self.names.get(authorization, BANK_NAME)
+            for authorization in authorizations
+            if authorization in known
+        }
 
     async def find(self, authorizations: Sequence[bytes]) -> Mapping[bytes, StoredAuthorization]:
         """As `AuthorizationStore`."""
-        return {one: self.records[one] for one in authorizations if one in self.records}
+        return {
+            authorization: self.records[authorization]
+            for authorization in authorizations
+            if authorization in self.records
+        }
 
     async def bring(self, authorization: bytes, record: Authorization, now: int) -> None:
         """As `AuthorizationStore`."""

@@ -112,7 +112,7 @@ class Desk:
         )
 
     def dataset_keys(self) -> DatasetKeys:
-        return combine_subkeys(SHARING, [derive_subkeys(one, self.dataset) for one in self.seeds])
+        return combine_subkeys(SHARING, [derive_subkeys(seed, self.dataset) for seed in self.seeds])
 
     def publish(self, records: list[EncryptedRecord]) -> Version:
         version = Version(len(self.versions) + 1, records)

@@ -98,7 +98,7 @@ class City(PersonalData):
         ]
         values = []
         for place, record in enumerate(result.release.records):
-            keys = combine_parts(SHARING, [one.records[place] for one in parts])
+            keys = combine_parts(SHARING, [part.records[place] for part in parts])
             opened = open_fields(self.schema, record, keys)
             verify_opened_fields(self.schema, record, opened)
             values.append([one.value for one in opened])

@@ -125,7 +125,7 @@ def closing(starts_at: int, ends_at: int) -> Change:
 
 def both(*changes: Change) -> Change:
     def change(case: Case) -> None:
-        for one in changes:
-            one(case)
+        for change in changes:
+            change(case)
 
     return change

@@ -31,10 +31,10 @@ def newest_offer(chain: Chain, sender: bytes) -> tuple[int, int]:
             (hex(number), True),
             lambda raw: msgspec.json.decode(raw, type=_Block),
         )
-        for one in reversed(chain.rpc.send(call).transactions):
-            if from_hex(one.sender) == sender:
+        for transaction in reversed(chain.rpc.send(call).transactions):
+            if from_hex(transaction.sender) == sender:
                 return (
-                    int(one.most or one.gas_price, 16),
-                    int(one.priority or one.gas_price, 16),
+                    int(transaction.most or transaction.gas_price, 16),
+                    int(transaction.priority or transaction.gas_price, 16),
                 )
     raise LookupError("nothing of this sender is on chain")

@@ -30,7 +30,8 @@ Change = Callable[[HolderParts], HolderParts]
 
 def noise(parts: HolderParts) -> HolderParts:
     shares = [
-        msgspec.structs.replace(one, secret=os.urandom(len(one.secret))) for one in parts.shares
+        msgspec.structs.replace(share, secret=os.urandom(len(share.secret)))
+        for share in parts.shares
     ]
     return msgspec.structs.replace(parts, shares=tuple(shares))
 
@@ -143,7 +144,7 @@ class Liar:
             key = OpeningKey.generate().encryption_key
         asked, release = digest(request, self.domain), Release(tuple(parts))
         account = os.urandom(32) if self.signs_as_another else self.holdings.account
-        rosters = [one.roster for one in self.holdings.epochs.values()]
+        rosters = [epoch.roster for epoch in self.holdings.epochs.values()]
         statement = state_parts(asked, release, rosters)
         (signed,) = sign_statements([statement], account, self.domain)
         plain = nested(pack(release)) if self.nests_deep else pack(release)

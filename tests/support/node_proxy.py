@@ -59,7 +59,7 @@ class NodeProxy:
             return self.limits.status, self.limits.body
         answers = json.loads(self._forward(body))
         if isinstance(question, list):
-            found = {one["id"]: one for one in answers}
+            found = {answer["id"]: answer for answer in answers}
             told = [self._told(one, found[one["id"]]) for one in question]
             return 200, json.dumps(told).encode()
         return 200, json.dumps(self._told(question, answers)).encode()

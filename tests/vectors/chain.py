@@ -240,7 +240,7 @@ def receipt_of(chain: SmallChain) -> Receipt:
     if release is None or facts.dataset is None:
         raise ValueError("the second access released nothing")
     published = facts.published[facts.dataset, release.publication]
-    excerpts = tuple(one.excerpt for one in release.records)
+    excerpts = tuple(record.excerpt for record in release.records)
     return Receipt(
         chain_id=chain.deployment.chain_id,
         access_log=chain.deployment.contracts.access_log,
@@ -440,11 +440,11 @@ def qbft_vectors(evidence: Evidence) -> dict[str, Any]:
 
     sealed = keccak256(header(ROUND, []))
     signatures = [sign(sealed, key) for key in VALIDATORS[:3]]
-    seals = [one[: _SIGNATURE - 1] + bytes((one[-1] - _V,)) for one in signatures]
+    seals = [signature[: _SIGNATURE - 1] + bytes((signature[-1] - _V,)) for signature in signatures]
     encoded = header(ROUND, seals)
     found = read_header(encoded, Consensus.QBFT)
     return {
-        "validators": [to_hex(one) for one in found.validators],
+        "validators": [to_hex(validator) for validator in found.validators],
         "validator_keys": [to_hex(key) for key in VALIDATORS],
         "round": ROUND,
         "encoded": to_hex(encoded),

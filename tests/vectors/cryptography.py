@@ -167,9 +167,9 @@ def _sharing_vectors(
     sharing: custody.Sharing, schema: encoding.Schema, salt: bytes
 ) -> dict[str, Any]:
     holders = [custody.derive_subkeys(one, schema.dataset) for one in holders_of(sharing)]
-    parts = [custody.derive_parts(one, schema, NUMBER, salt, INDICES) for one in holders]
+    parts = [custody.derive_parts(holder, schema, NUMBER, salt, INDICES) for holder in holders]
     keys = custody.combine_parts(sharing, parts)
-    by_subset = {share.subset: share.secret for one in parts for share in one.shares}
+    by_subset = {share.subset: share.secret for part in parts for share in part.shares}
     subkeys = custody.combine_subkeys(sharing, holders).subkeys
     rows = zip(seeds_of(sharing), subkeys, strict=True)
     return {
@@ -185,8 +185,8 @@ def _sharing_vectors(
             for seed, subkey in rows
         ],
         "keys": [
-            {"index": one.index, "key": to_hex(one.key), "salt": to_hex(one.salt)}
-            for one in keys.fields
+            {"index": field.index, "key": to_hex(field.key), "salt": to_hex(field.salt)}
+            for field in keys.fields
         ],
     }
 

@@ -165,12 +165,12 @@ def _shown(one: JournalRecord) -> list[Any]:
 
 def _with_hexes(values: list[Any]) -> list[Any]:
     return [
-        to_hex(one)
-        if isinstance(one, bytes)
-        else _with_hexes(one)
-        if isinstance(one, list)
-        else one
-        for one in values
+        to_hex(value)
+        if isinstance(value, bytes)
+        else _with_hexes(value)
+        if isinstance(value, list)
+        else value
+        for value in values
     ]
 
 

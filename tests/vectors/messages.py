@@ -84,7 +84,7 @@ def message_vectors(chain: SmallChain) -> dict[str, Any]:
         "threshold": SHARING.threshold,
         "holders": list(HOLDERS),
         **{name: json.loads(message) for name, message in messages.items()},
-        "opened": [{one.name: one.value for one in fields} for fields in chain.opened],
+        "opened": [{field.name: field.value for field in fields} for fields in chain.opened],
     }
 
 

@@ -209,7 +209,7 @@ class _Story:
 
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
-        founders = [Founder(one.address, one.roles, one.name) for one in FOUNDERS]
+        founders = [Founder(founder.address, founder.roles, founder.name) for founder in FOUNDERS]
         deployed = deploy(rpc, AUTHORITY.private_key, founders=founders)
         self._deployment = deployed.with_roster(ROSTER)
         self._dataset = dataset_id(PROVIDER.address, DATASET.code.encode())
@@ -227,7 +227,7 @@ class _Story:
         )
         authorization = self._grant()
         submissions = self._submissions(struct_hash(authorization), records)
-        first, second, third, fourth = (one.request for one in submissions)
+        first, second, third, fourth = (submission.request for submission in submissions)
         accesses = (
             *self._record(first),
             *self._record(second, third),
@@ -265,7 +265,7 @@ class _Story:
     def _set_up(self) -> None:
         """Admit the parties; dataset, purpose and agreement; the person."""
         parties = (PROVIDER, BANK, GATEWAY)
-        admissions = [contracts.admit(one.address, one.roles, one.name) for one in parties]
+        admissions = [contracts.admit(party.address, party.roles, party.name) for party in parties]
         self._send(AUTHORITY, *admissions, contracts.register_purpose(PURPOSE))
         self._send(PROVIDER, contracts.register_dataset(DATASET))
         every = (1 << len(FIELDS)) - 1

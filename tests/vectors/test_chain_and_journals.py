@@ -137,7 +137,7 @@ def test_the_running_hash_follows_from_the_words_of_each_step(deployment: Deploy
         head = keccak256(head + from_hex(step["basis"]) + data)
         assert to_hex(head) == step["head"]
     accesses = [event for event in events(deployment) if isinstance(event, Accessed)]
-    assert [to_hex(one.data) for one in accesses] == [
+    assert [to_hex(access.data) for access in accesses] == [
         step["data"] for step in vectors("access-log.json")["steps"]
     ]
 

@@ -47,7 +47,7 @@ async def _run(url: str, requests: list[AccessRequest], in_flight: int) -> Serve
     latencies: list[float] = []
     async with asyncpg.create_pool(url, min_size=_CONNECTIONS, max_size=_CONNECTIONS) as pool:
         await pool.execute(_TABLES)
-        granted = {(one.basis, one.consumer, 0xFFF, 2**40, 10**6) for one in requests}
+        granted = {(request.basis, request.consumer, 0xFFF, 2**40, 10**6) for request in requests}
         await pool.executemany(
             "INSERT INTO authorizations (id, consumer, fields, expires_at, max_uses)"
             " VALUES ($1, $2, $3, $4, $5)",

@@ -17,7 +17,7 @@ def records_per_second(seconds: float) -> float:
     """Encrypt for some seconds; return how many records one core encrypts in one."""
     dataset = secrets.token_bytes(32)
     holders = make_keyholders(3, 2)
-    subkeys = [derive_subkeys(one.newest().complete(), dataset) for one in holders]
+    subkeys = [derive_subkeys(holder.newest().complete(), dataset) for holder in holders]
     schema, keys = Schema(dataset, FIELDS), combine_subkeys(SHARING, subkeys)
     values = [f"value {place} of some length" for place in range(len(FIELDS))]
     count, began = 0, time.perf_counter()
