@@ -7,22 +7,17 @@ from ledger.recorder.errors import (
     RecorderNotNamedError,
     TransactionRejectedError,
 )
-from ledger.recorder.flights import Relayed
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
-from ledger.recorder.status import Difference, Reconciliation, RecorderState, RecorderStatus
+from ledger.recorder.status import RecorderState
 
 __all__ = [
-    "Difference",
     "InvalidRequestError",
-    "Reconciliation",
     "Recorder",
     "RecorderBusyError",
     "RecorderError",
     "RecorderNotNamedError",
     "RecorderSettings",
     "RecorderState",
-    "RecorderStatus",
-    "Relayed",
     "TransactionRejectedError",
 ]

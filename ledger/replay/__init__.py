@@ -3,7 +3,6 @@
 Source: DESIGN 3.8.
 """
 
-from ledger.errors import LedgerError
 from ledger.replay.engine import Replay, Witness
 from ledger.replay.entries import Journal, JournalEnd, JournalFault, ReleaseEntry
 from ledger.replay.export import (
@@ -16,7 +15,7 @@ from ledger.replay.export import (
 )
 from ledger.replay.journals import access_id
 from ledger.replay.releases import Judged
-from ledger.replay.report import End, Finding, Kind, KnownEnd, OutcomeCount, ReplayReport, Voidable
+from ledger.replay.report import End, Finding, Kind, KnownEnd, ReplayReport, Voidable
 from ledger.replay.sources import (
     end_at,
     export_trail,
@@ -35,8 +34,6 @@ __all__ = [
     "Judged",
     "Kind",
     "KnownEnd",
-    "LedgerError",
-    "OutcomeCount",
     "ReleaseEntry",
     "Replay",
     "ReplayReport",

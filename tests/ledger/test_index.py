@@ -14,6 +14,7 @@ from ledger import queries
 from ledger.chain import BlocksLostError, Finality
 from ledger.entities import State
 from ledger.enumerations import OUTCOMES, Class, Outcome, Roles
+from ledger.errors import LedgerError
 from ledger.events import (
     Accessed,
     BatchSkipped,
@@ -33,7 +34,6 @@ from ledger.index import (
     Follower,
     FollowerSettings,
     Index,
-    LedgerError,
     Origin,
     Selection,
 )
