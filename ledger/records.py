@@ -11,7 +11,7 @@ them and learns no value: a field's key and commitment salt come from the keyhol
 record's own salt, which the gateway sees, only tells encryptions of a record apart. A consumer opens
 the fields that it was granted and proves that the department published exactly these values
 (`verify_opened_fields`) that are in its publication, with none of the person's left out
-(`ledger.publications`). As JSON: `ledger.records`. Exact bytes, reasons and vectors: docs/spec/records.md.
+(`ledger.publications`). Exact bytes, reasons and vectors: docs/spec/records.md.
 """
 
 import os

@@ -121,7 +121,7 @@ def verify_signer(
 ) -> Signer:
     """Return the ERC-7913 signer, if it signed the digest.
 
-    The signature is 65 bytes of an account, or a passkey's assertion (`ledger.signing`) for one of
+    The signature is 65 bytes of an account, or a passkey's assertion (`encode_assertion`) for one of
     the deployment's `ERC7913WebAuthnVerifier` contracts.
 
     Raises:
