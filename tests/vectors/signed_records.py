@@ -7,14 +7,13 @@ import msgspec
 
 from ledger import http_signatures, plain_text, statement, typed_data
 from ledger.consents import Names, case_number_in
-from ledger.eip712 import schema_of
 from ledger.escaping import escape_text
 from ledger.hexes import checksum_address, to_hex
 from ledger.http_signatures import RequestTarget, SignatureHeaders, parse_input, signature_base
 from ledger.links import make_link
 from ledger.signing import address_of, personal_digest, sign
 from ledger.statement import Templates, Terms
-from ledger.typed_data import Domain, SignedRecord
+from ledger.typed_data import Domain, SignedRecord, schema_of
 from tests.vectors.files import CHAIN_ID, NOW, named, text_of
 from wallet.passkey import SoftwarePasskey
 
