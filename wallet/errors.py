@@ -3,6 +3,7 @@
 Messages name files and entries, never passwords, keys or personal data.
 """
 
+from enum import StrEnum
 from typing import Final, Literal
 
 from ledger.errors import ExitCode
@@ -15,24 +16,24 @@ class WalletError(Exception):
     """With which a command ends that nothing else can be done about it."""
 
 
-class KeystoreError(WalletError):
-    """Root of what can go wrong with a keystore."""
+class KeystoreErrorKind(StrEnum):
+    """Kinds of `KeystoreError` beside the plain one; the values are the command line's."""
 
-    exit_code = ExitCode.NO_KEY
-
-
-class WrongPasswordError(KeystoreError):
-    """The password does not open the entry."""
-
-
-class InvalidEntryError(KeystoreError):
+    WRONG_PASSWORD = "WrongPassword"  # noqa: S105 - a name
+    INVALID_ENTRY = "InvalidEntry"
     """A name or a secret cannot be stored under what it is said to be."""
-
-
-class PasswordError(WalletError):
+    PASSWORD = "Password"  # noqa: S105 - a name
     """No password can be had from where it should come from."""
 
+
+class KeystoreError(WalletError):
+    """A keystore, an entry or its password is missing, wrong or damaged."""
+
     exit_code = ExitCode.NO_KEY
+
+    def __init__(self, message: str, kind: str = "Keystore") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 PartyErrorKind = Literal[

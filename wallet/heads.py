@@ -20,10 +20,6 @@ _TAIL: Final = re.compile(rb',"head":"0x([0-9a-f]{64})"}\n')
 _TAIL_SIZE: Final = len(',"head":"0x"}\n') + 64
 
 
-class HeadError(WalletError):
-    """A line has no head, or does not follow the one before."""
-
-
 def with_head(body: bytes, before: bytes) -> tuple[bytes, bytes]:
     """Return the line of a body, and the head after it.
 
@@ -39,11 +35,11 @@ def split_head(line: bytes) -> tuple[bytes, bytes]:
     """Return a line's body and the head that it states.
 
     Raises:
-        HeadError: it has none.
+        WalletError: it has none.
     """
     found = _TAIL.fullmatch(line, max(len(line) - _TAIL_SIZE, 0))
     if found is None:
-        raise HeadError("the line has no head")
+        raise WalletError("the line has no head")
     return line[: found.start()] + b"}", bytes.fromhex(found[1].decode("ascii"))
 
 
@@ -51,9 +47,9 @@ def verify_line(line: bytes, before: bytes) -> tuple[bytes, bytes]:
     """Return a line's body and the head after it, if it follows the line before.
 
     Raises:
-        HeadError: it was changed, or a line before it was changed, dropped or put in.
+        WalletError: it was changed, or a line before it was changed, dropped or put in.
     """
     body, stated = split_head(line)
     if with_head(body, before) != (line, stated):
-        raise HeadError("the line does not follow the one before")
+        raise WalletError("the line does not follow the one before")
     return body, stated

@@ -30,7 +30,7 @@ from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.signing import address_of
 from ledger.strict_json import JsonError, check_depth
-from wallet.errors import InvalidEntryError, KeystoreError, WrongPasswordError
+from wallet.errors import KeystoreError, KeystoreErrorKind
 from wallet.passkey import SoftwarePasskey
 from wallet.passwords import Password
 
@@ -94,7 +94,7 @@ class Keystore:
     Raises:
         KeystoreError: others may enter the directory.
         KeystoreError: it cannot be made or read.
-        InvalidEntryError: the cost is not allowed.
+        KeystoreError (INVALID_ENTRY): the cost is not allowed.
     """
 
     def __init__(self, directory: Path, *, scrypt_n: int = STANDARD_SCRYPT_N) -> None:
@@ -102,7 +102,7 @@ class Keystore:
         try:
             self._scrypt_n = check_cost(scrypt_n)
         except EnvelopeError as error:
-            raise InvalidEntryError(str(error)) from error
+            raise KeystoreError(str(error), KeystoreErrorKind.INVALID_ENTRY) from error
         with _access(directory):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = directory.stat()
@@ -152,7 +152,7 @@ class Keystore:
 
         Raises:
             KeystoreError: there is one, and it may not be replaced.
-            InvalidEntryError: the name is not allowed, or the secret not of this kind.
+            KeystoreError (INVALID_ENTRY): the name is not allowed, or the secret not of this kind.
             KeystoreError: it cannot be written.
         """
         path = self._path(name)
@@ -179,7 +179,7 @@ class Keystore:
         Raises:
             KeystoreError: there is no entry of this name.
             KeystoreError: it holds another kind of secret.
-            WrongPasswordError: the password is another.
+            KeystoreError (WRONG_PASSWORD): the password is another.
             KeystoreError: the file was damaged or changed, or was another entry's.
             KeystoreError, KeystoreError: it is open to others or unreadable.
         """
@@ -222,8 +222,9 @@ class Keystore:
 
     def _path(self, name: str) -> Path:
         if _NAME.fullmatch(name) is None:
-            raise InvalidEntryError(
-                "an entry's name is 1 to 63 lowercase letters, digits, dots, underscores, hyphens"
+            raise KeystoreError(
+                "an entry's name is 1 to 63 lowercase letters, digits, dots, underscores, hyphens",
+                KeystoreErrorKind.INVALID_ENTRY,
             )
         return self.directory / f"{name}{_SUFFIX}"
 
@@ -247,7 +248,9 @@ class Keystore:
         except EnvelopeError as error:
             if error.wrong_password:
                 damage = "" if file.quancheng else ", or the file was damaged"
-                raise WrongPasswordError(f"wrong password for {name}{damage}") from error
+                raise KeystoreError(
+                    f"wrong password for {name}{damage}", KeystoreErrorKind.WRONG_PASSWORD
+                ) from error
             raise KeystoreError(f"{self._path(name)}: {error}") from error
 
 
@@ -262,7 +265,9 @@ def _address(private_key: bytes) -> bytes:
     try:
         return address_of(private_key)
     except LedgerError as error:
-        raise InvalidEntryError("the secret is not an Ethereum key") from error
+        raise KeystoreError(
+            "the secret is not an Ethereum key", KeystoreErrorKind.INVALID_ENTRY
+        ) from error
 
 
 def _bound(kind: Kind, name: str, public: bytes) -> bytes:
@@ -336,5 +341,5 @@ def _unchanged(name: str) -> Iterator[None]:
     """What does not fit together in a file was changed after it was written."""
     try:
         yield
-    except (LedgerError, InvalidEntryError) as error:
+    except (LedgerError, KeystoreError) as error:
         raise KeystoreError(f"{name} was damaged or changed: {error}") from error

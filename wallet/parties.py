@@ -35,7 +35,7 @@ from wallet.citizen.keys import PersonKeys
 from wallet.citizen.proposal import Less, Proposal, Unspeakable, propose, propose_each
 from wallet.client import datasets, supervision
 from wallet.client.asks import new_ask
-from wallet.client.errors import ClientError, NotFoundHereError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person
 from wallet.client.opening import choose_fields
 from wallet.client.party import PartyKey
@@ -323,7 +323,7 @@ class _Consumer(_Member):
         """Wait for the person's answer; return the case with what was granted, checked.
 
         Raises:
-            NotAnsweredError: no answer in this time.
+            ClientError (NOT_ANSWERED): no answer in this time.
             GrantMismatchError: what came back is not what was asked for.
         """
         answered = await asking.wait(self.ledger, case, seconds)
@@ -342,11 +342,13 @@ class _Consumer(_Member):
             DeniedError: denied, on chain.
             ProblemError: nothing is released.
             VerificationError: something is not what it is said to be.
-            AnotherUseError: an earlier use was lost.
+            ClientError (ANOTHER_USE): an earlier use was lost.
         """
         basis, granted = case.authorization_id, case.authorization
         if basis is None or granted is None:
-            raise NotFoundHereError(f"nothing was granted for request {case.request}")
+            raise ClientError(
+                f"nothing was granted for request {case.request}", ErrorKind.NOT_FOUND_HERE
+            )
         return await self._use(case.basis, basis, granted.fields, another_use=another_use)
 
     @_Method
@@ -398,7 +400,7 @@ class _Provider(_Member):
 
         Raises:
             RefusedError: the contract refuses.
-            AmbiguousNameError: its title would be taken for another's.
+            ClientError (AMBIGUOUS_NAME): its title would be taken for another's.
         """
         terms = read_description(Path(description), code).terms()
         return (await deciding.register_dataset(self.ledger, self.key, terms)).dataset
@@ -428,12 +430,14 @@ class _Provider(_Member):
         """Erase a record of the newest version for good.
 
         Raises:
-            NotFoundHereError: the book has no such record.
+            ClientError (NOT_FOUND_HERE): the book has no such record.
         """
         with Book(self.home / "books" / f"{dataset.hex()}.book", dataset) as book:
             known, version = book.item(number), book.version
         if known is None or known.root is None:
-            raise NotFoundHereError(f"record {number} is not in the newest version")
+            raise ClientError(
+                f"record {number} is not in the newest version", ErrorKind.NOT_FOUND_HERE
+            )
         return await deciding.erase(self.ledger, self.key, dataset, number, known.root, version)
 
     @_Method
@@ -519,7 +523,7 @@ class _Citizen(_Member):
 
         Raises:
             ProblemError: the identity authority refuses.
-            NotAnsweredError: the ids are not on chain yet.
+            ClientError (NOT_ANSWERED): the ids are not on chain yet.
         """
         drawn = [self.keys.draw(kind) for _ in range(count)]
         ids = [NewId(self.keys.signer(identity)) for identity in drawn]
@@ -557,7 +561,7 @@ class _Citizen(_Member):
         """End an authorization: from the next block on it opens nothing.
 
         Raises:
-            NotFoundHereError: none of the wallet's ids granted it.
+            ClientError (NOT_FOUND_HERE): none of the wallet's ids granted it.
         """
         for granted in await past.authorizations(self.keys.signers()):
             if granted.id == to_hex(authorization):
@@ -565,7 +569,7 @@ class _Citizen(_Member):
                 what = signed_acts.revocation(identity.subject_id, authorization)
                 signer = self.keys.signer(identity)
                 return await signed_acts.act(self.city.deployment, signer, what)
-        raise NotFoundHereError("none of the wallet's ids granted this")
+        raise ClientError("none of the wallet's ids granted this", ErrorKind.NOT_FOUND_HERE)
 
     @_Method
     async def authorizations(self) -> tuple[Granted, ...]:

@@ -24,7 +24,7 @@ from ledger.signing import (
     encode_assertion,
     make_assertion,
 )
-from wallet.errors import InvalidEntryError
+from wallet.errors import KeystoreError, KeystoreErrorKind
 
 _KEY_LENGTH: Final = 32
 _HOST_CHARACTERS: Final = frozenset(string.ascii_lowercase + string.digits + ".-")
@@ -36,7 +36,7 @@ class SoftwarePasskey:
     """A P-256 key bound to one relying party.
 
     Raises:
-        InvalidEntryError: the key is not one of P-256, or the relying party no host name.
+        KeystoreError (INVALID_ENTRY): the key is not one of P-256, or the relying party no host name.
     """
 
     private_key: bytes = field(repr=False)
@@ -47,9 +47,11 @@ class SoftwarePasskey:
     def __post_init__(self) -> None:
         number = int.from_bytes(self.private_key, "big")
         if len(self.private_key) != _KEY_LENGTH or not 0 < number < P256_ORDER:
-            raise InvalidEntryError("not a private key of P-256")
+            raise KeystoreError("not a private key of P-256", KeystoreErrorKind.INVALID_ENTRY)
         if not self.relying_party or not set(self.relying_party) <= _HOST_CHARACTERS:
-            raise InvalidEntryError("the relying party is not a host name")
+            raise KeystoreError(
+                "the relying party is not a host name", KeystoreErrorKind.INVALID_ENTRY
+            )
 
     @classmethod
     def generate(cls, relying_party: str) -> "SoftwarePasskey":
@@ -62,12 +64,14 @@ class SoftwarePasskey:
         """Return the passkey that `to_secret` wrote.
 
         Raises:
-            InvalidEntryError: it did not.
+            KeystoreError (INVALID_ENTRY): it did not.
         """
         try:
             relying_party = secret[_KEY_LENGTH:].decode("ascii")
         except UnicodeDecodeError:
-            raise InvalidEntryError("the relying party is not a host name") from None
+            raise KeystoreError(
+                "the relying party is not a host name", KeystoreErrorKind.INVALID_ENTRY
+            ) from None
         return cls(secret[:_KEY_LENGTH], relying_party)
 
     def to_secret(self) -> bytes:
@@ -87,10 +91,10 @@ class SoftwarePasskey:
             verifier: address of the deployment's `ERC7913WebAuthnVerifier`, 20 bytes.
 
         Raises:
-            InvalidEntryError: not an address.
+            KeystoreError (INVALID_ENTRY): not an address.
         """
         if len(verifier) != ADDRESS_LENGTH:
-            raise InvalidEntryError("the verifier is not an address")
+            raise KeystoreError("the verifier is not an address", KeystoreErrorKind.INVALID_ENTRY)
         return verifier + self.public_key
 
     def sign(self, digest: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from wallet.errors import PasswordError
+from wallet.errors import KeystoreError, KeystoreErrorKind
 
 _MOST_BYTES: Final = 4096
 _FIRST_FREE_DESCRIPTOR: Final = 3
@@ -22,7 +22,7 @@ class Password:
     """A password that does not show in logs and tracebacks.
 
     Raises:
-        PasswordError: it is empty, or not Unicode text.
+        KeystoreError (PASSWORD): it is empty, or not Unicode text.
     """
 
     __slots__ = ("_bytes",)
@@ -31,9 +31,11 @@ class Password:
         try:
             self._bytes = text.encode()
         except UnicodeEncodeError:
-            raise PasswordError("the password is not Unicode text") from None
+            raise KeystoreError(
+                "the password is not Unicode text", KeystoreErrorKind.PASSWORD
+            ) from None
         if not text:
-            raise PasswordError("the password is empty")
+            raise KeystoreError("the password is empty", KeystoreErrorKind.PASSWORD)
 
     def reveal(self) -> bytes:
         """Return the password in UTF-8, as it goes into the key derivation."""
@@ -71,7 +73,7 @@ def parse_source(text: str) -> PasswordSource:
     """Return the source that `prompt`, `fd:3` or `env:NAME` names.
 
     Raises:
-        PasswordError: it is none of these.
+        KeystoreError (PASSWORD): it is none of these.
     """
     if text == "prompt":
         return Prompt()
@@ -80,7 +82,10 @@ def parse_source(text: str) -> PasswordSource:
         return Descriptor(int(rest))
     if scheme == "env" and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", rest):
         return Environment(rest)
-    raise PasswordError("a password comes from prompt, fd:NUMBER (from 3 on) or env:NAME")
+    raise KeystoreError(
+        "a password comes from prompt, fd:NUMBER (from 3 on) or env:NAME",
+        KeystoreErrorKind.PASSWORD,
+    )
 
 
 def read_password(
@@ -99,7 +104,7 @@ def read_password(
         ask: asks without showing what is typed.
 
     Raises:
-        PasswordError: there is none, or the two differ.
+        KeystoreError (PASSWORD): there is none, or the two differ.
     """
     match source:
         case Prompt():
@@ -109,7 +114,9 @@ def read_password(
         case Environment(variable):
             value = os.environ.get(variable)
             if value is None:
-                raise PasswordError(f"the environment has no {variable}")
+                raise KeystoreError(
+                    f"the environment has no {variable}", KeystoreErrorKind.PASSWORD
+                )
             return Password(value)
 
 
@@ -119,9 +126,11 @@ def _ask(ask: Callable[[str], str], question: str, *, repeat: bool) -> Password:
             warnings.simplefilter("error", getpass.GetPassWarning)
             password = Password(ask(question))
             if repeat and Password(ask("Again: ")) != password:
-                raise PasswordError("the two passwords differ")
+                raise KeystoreError("the two passwords differ", KeystoreErrorKind.PASSWORD)
     except (getpass.GetPassWarning, EOFError, OSError) as error:
-        raise PasswordError("there is no terminal to ask at: use fd:NUMBER or env:NAME") from error
+        raise KeystoreError(
+            "there is no terminal to ask at: use fd:NUMBER or env:NAME", KeystoreErrorKind.PASSWORD
+        ) from error
     return password
 
 
@@ -130,11 +139,17 @@ def _read(descriptor: int) -> str:
         with os.fdopen(descriptor, "rb") as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise PasswordError(f"file descriptor {descriptor} cannot be read") from error
+        raise KeystoreError(
+            f"file descriptor {descriptor} cannot be read", KeystoreErrorKind.PASSWORD
+        ) from error
     if len(data) > _MOST_BYTES:
-        raise PasswordError(f"file descriptor {descriptor} holds more than a password")
+        raise KeystoreError(
+            f"file descriptor {descriptor} holds more than a password", KeystoreErrorKind.PASSWORD
+        )
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise PasswordError(f"file descriptor {descriptor} holds no UTF-8") from None
+        raise KeystoreError(
+            f"file descriptor {descriptor} holds no UTF-8", KeystoreErrorKind.PASSWORD
+        ) from None
     return text.removesuffix("\n").removesuffix("\r")

@@ -22,7 +22,7 @@ from scripts.scenario import Party, Person
 from tests.promises.test_whole_way import Town, good, problem
 from tests.support import more_views
 from tests.support.city import City, gateway_process
-from wallet.client.errors import RecorderNotNamedError, problem_error
+from wallet.client.errors import ErrorKind, ProblemError
 
 pytestmark = pytest.mark.slow
 
@@ -87,10 +87,10 @@ def test_who_named_nobody_is_told_what_to_do_before_anything_is_recorded(
     refused = problem(town.send(signed), 403, "recorder-not-named")
     assert refused["recorder"] == to_hex(recorder)
     assert f"quancheng consumer recorder name {to_hex(recorder)}" in refused["detail"]
-    said = problem_error(
+    said = ProblemError(
         Refusal(refused["type"], refused["title"], refused["status"], refused["detail"])
     )
-    assert isinstance(said, RecorderNotNamedError)
+    assert said.kind == ErrorKind.RECORDER_NOT_NAMED
     assert accesses(town) == before
     # Once it is named, the same bytes are taken.
     chain.send(party, contracts.name_recorder(recorder))

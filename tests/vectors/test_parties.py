@@ -52,15 +52,15 @@ from ledger.typed_data import (
     record_from_object,
     struct_hash,
 )
+from tests.support.errors import of_kind
 from tests.vectors.files import FOLDER, NOW, vectors
-from wallet.client.checks import Check
-from wallet.client.errors import VerificationError
+from wallet.client.errors import Check, VerificationError
 from wallet.client.opening import open_release
 from wallet.client.parts_faults import Faults
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
-from wallet.errors import KeystoreError, WrongPasswordError
+from wallet.errors import KeystoreError, KeystoreErrorKind
 from wallet.identity.errors import IdentityError
 from wallet.identity.owners import OwnerKey
 from wallet.identity.people import PersonKind, canonical_number
@@ -108,7 +108,7 @@ def test_the_key_files_open(keystore: Keystore) -> None:
         entry = Entry(one["name"], Kind(one["kind"]), from_hex(one["public"]))
         assert keystore.entry(one["name"]) == entry
         assert to_hex(keystore.load(one["name"], entry.kind, password)) == one["secret"]
-        with pytest.raises(WrongPasswordError):
+        with pytest.raises(KeystoreError, check=of_kind(KeystoreErrorKind.WRONG_PASSWORD)):
             keystore.load(one["name"], entry.kind, Password("another"))
 
 

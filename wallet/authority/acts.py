@@ -69,7 +69,7 @@ async def admit(
 
     Raises:
         PartyError: Authority: the name cannot stand in a statement.
-        AmbiguousNameError: people would take it for another's.
+        ClientError (AMBIGUOUS_NAME): people would take it for another's.
         RefusedError: the contract refuses; `error` says why.
     """
     check_name(name)

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from wallet.client.authorities import identity_authority
-from wallet.client.errors import NotAnsweredError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import (
     EnrolledSubject,
     Enrolment,
@@ -41,8 +41,8 @@ async def enrol_person(
 
     Raises:
         ProblemError: the identity authority refuses.
-        ForeignTextError: whoever answers is no identity authority of this deployment.
-        NotAnsweredError: the ids are not on chain yet; ask for them later (`all_subjects`).
+        ClientError (FOREIGN_TEXT): whoever answers is no identity authority of this deployment.
+        ClientError (NOT_ANSWERED): the ids are not on chain yet; ask for them later (`all_subjects`).
     """
     authority = await identity_authority(ledger)
     text = enrolment_text(authority, code)
@@ -74,4 +74,4 @@ async def _settled(begun: Enrolment) -> tuple[EnrolledSubject, ...]:
             return state.subjects
         await pause(_POLL)
         state = await patiently(enrolment_state(begun.enrolment))
-    raise NotAnsweredError("the subject ids are not on chain yet")
+    raise ClientError("the subject ids are not on chain yet", ErrorKind.NOT_ANSWERED)

@@ -18,7 +18,7 @@ from ledger.statement import Statement, Templates, Terms, make_statement, select
 from ledger.typed_data import Authorization
 from wallet.client import datasets
 from wallet.client.asks import Asked
-from wallet.client.errors import UnknownNameError, VerificationError
+from wallet.client.errors import ClientError, ErrorKind, VerificationError
 from wallet.client.signers import MOST_TIME_TO_RELAY
 from wallet.client.transactions import Ledger
 from wallet.errors import ProposalError
@@ -78,7 +78,7 @@ async def propose(ledger: Ledger, asked: Asked, now: int, less: Less | None = No
 
     Raises:
         ProposalError: the ask is outside its purpose's bounds, over, or cannot be put into words.
-        UnknownNameError: consumer, dataset or purpose are not registered.
+        ClientError (UNKNOWN_NAME): consumer, dataset or purpose are not registered.
         VerificationError: the purpose's text is not the registered one.
     """
     ask = asked.ask
@@ -99,7 +99,11 @@ async def propose_each(
     for asked in waiting:
         try:
             found.append(await propose(ledger, asked, now))
-        except (ProposalError, UnknownNameError, VerificationError) as error:
+        except (ProposalError, VerificationError) as error:
+            found.append(Unspeakable(asked, str(error)))
+        except ClientError as error:
+            if error.kind != ErrorKind.UNKNOWN_NAME:
+                raise
             found.append(Unspeakable(asked, str(error)))
     return tuple(found)
 

@@ -37,7 +37,7 @@ from wallet.cli.values import (
 )
 from wallet.client.asks import Asked, new_handle
 from wallet.client.authorities import identity_authority
-from wallet.client.errors import ForbiddenError, NotFoundError, StatementMismatchError
+from wallet.client.errors import ErrorKind, ProblemError
 from wallet.client.identity import SignedOpening, recovery_text
 from wallet.client.relays import Act, my_receipt
 from wallet.client.signers import SubjectSigner, approve, asking, prove
@@ -164,7 +164,9 @@ def grant(
     signer = keys.signer(keys.identities.of_subject(asked.subject))
     try:
         done = _sign(session, signer, proposal, yes=yes)
-    except StatementMismatchError:
+    except ProblemError as error:
+        if error.kind != ErrorKind.STATEMENT_MISMATCH:
+            raise
         renamed = session.ask(propose(session.ledger, asked, _now(session), less))
         if renamed.statement == proposal.statement:
             raise
@@ -554,11 +556,13 @@ def _show_acts(session: Session, done: str, documents: Sequence[dict[str, object
 
 def _receipt(session: Session, signers: Sequence[SubjectSigner], access: bytes) -> bytes:
     """Return a receipt: the id that granted the access gets it."""
-    problem: NotFoundError | ForbiddenError | None = None
+    problem: ProblemError | None = None
     for signer in signers:
         try:
             return session.ask(asking(signer, my_receipt(access)))
-        except (NotFoundError, ForbiddenError) as error:
+        except ProblemError as error:
+            if error.kind not in (ErrorKind.NOT_FOUND, ErrorKind.FORBIDDEN):
+                raise
             problem = error
     raise problem or InputError("the wallet has no id that could ask")
 

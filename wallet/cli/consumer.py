@@ -29,7 +29,7 @@ from wallet.cli.values import (
 from wallet.client import datasets
 from wallet.client.accesses import my_accesses, resume
 from wallet.client.asks import new_ask
-from wallet.client.errors import NotFoundError, UnknownNameError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.patience import patiently
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.verification import Basis, Opened
@@ -360,8 +360,8 @@ def _mask(session: Session, basis: bytes, case: Case | None, fields: str, datase
         about = granted.dataset
     try:
         names = session.run(datasets.registered(session.ledger, about)).fields
-    except (UnknownNameError, NotFoundError) as error:
-        if about != basis:
+    except ClientError as error:
+        if error.kind not in (ErrorKind.UNKNOWN_NAME, ErrorKind.NOT_FOUND) or about != basis:
             raise
         raise InputError(
             f"{to_hex(basis)} is no dataset, and no authorization that is kept here: name --dataset"

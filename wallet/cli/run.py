@@ -24,7 +24,7 @@ from wallet.cli import (
 from wallet.cli.output import Output
 from wallet.cli.session import Options, Session, default_home
 from wallet.client import errors as client
-from wallet.errors import PartyError, WalletError
+from wallet.errors import KeystoreError, PartyError, WalletError
 
 _JSON: Final = "--json"
 
@@ -149,7 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def described(error: WalletError | LedgerError) -> dict[str, object]:
     """Return an error as the JSON document says it."""
-    kind = error.kind if isinstance(error, PartyError) else type(error).__name__
+    kind = type(error).__name__
+    if isinstance(error, client.ClientError | KeystoreError | PartyError):
+        kind = error.kind
     members: dict[str, object] = {
         "kind": kind.removesuffix("Error"),
         "message": str(error),

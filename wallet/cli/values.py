@@ -56,7 +56,7 @@ def mask_of(names: Sequence[str], chosen: str) -> int:
     """Read a choice of a dataset's fields: `all`, or names or numbers by commas; return the bitmap.
 
     Raises:
-        UnknownNameError: a field is not there.
+        ClientError (UNKNOWN_NAME): a field is not there.
         InputError: none is chosen.
     """
     if chosen == "all":

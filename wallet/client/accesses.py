@@ -18,7 +18,7 @@ from ledger.exchange import MOST_ACCESSES, AccessResult, Consent, Submissions
 from ledger.exchange.accesses import decode_result, encode_submissions
 from wallet.client.calls import Answer, Credential, HttpCall, path, reader
 from wallet.client.errors import LACKING_CONSENT, RELEASE_OVER, RELEASE_STOPPED, ClientError
-from wallet.client.patience import PASSING, USUAL, Patience
+from wallet.client.patience import USUAL, Patience
 from wallet.client.requests import KeptRequest, RequestBook
 from wallet.client.steps import pause
 
@@ -130,7 +130,9 @@ async def use(
         try:
             for start in range(0, len(waiting), _AT_ONCE):
                 await _once(book, waiting[start : start + _AT_ONCE], done, consents)
-        except PASSING as error:
+        except ClientError as error:
+            if not error.passes:
+                raise
             failure = error
         waiting = [one for one in waiting if one.id not in done]
         if not waiting:

@@ -16,9 +16,9 @@ from ledger.plain_text import MOST_MESSAGE, verify_case_number, verify_optional_
 from ledger.statement import case_reference, new_reference
 from ledger.typed_data import Authorization, JsonScalar, SubjectLink, record_from_object
 from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, reader
-from wallet.client.errors import NotAnsweredError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.events import ServerEvent
-from wallet.client.patience import PASSING, patiently
+from wallet.client.patience import patiently
 from wallet.client.steps import Listen, pause
 
 _SALT: Final = 32
@@ -270,7 +270,7 @@ async def wait_for_answer(request: str, seconds: float) -> AskState:
     """Wait until a person has answered: by events, or by asking where they break off.
 
     Raises:
-        NotAnsweredError: no answer in this time; the ask still waits.
+        ClientError (NOT_ANSWERED): no answer in this time; the ask still waits.
     """
     until = time.monotonic() + seconds
     where = path("/v1/requests/{}/events", request)
@@ -281,10 +281,12 @@ async def wait_for_answer(request: str, seconds: float) -> AskState:
             return state
         left = until - time.monotonic()
         if left <= 0:
-            raise NotAnsweredError(f"no answer to request {request} yet")
+            raise ClientError(f"no answer to request {request} yet", ErrorKind.NOT_ANSWERED)
         try:
             await Listen(call, _changed, left)
-        except PASSING:
+        except ClientError as error:
+            if not error.passes:
+                raise
             await pause(min(_POLL, max(left, 0)))
 
 

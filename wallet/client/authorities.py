@@ -11,7 +11,7 @@ from ledger.errors import LedgerError
 from ledger.hexes import parse_address, to_hex
 from wallet.client import datasets
 from wallet.client.calls import Service
-from wallet.client.errors import ForeignTextError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Authority, Challenge, about_authority
 from wallet.client.patience import patiently
 from wallet.client.steps import look
@@ -22,15 +22,20 @@ async def identity_authority(ledger: Ledger) -> Authority:
     """Ask who the identity authority is, for the texts that signers sign to prove themselves.
 
     Raises:
-        ForeignTextError: it says that it is on another chain, or is nobody who is one on chain.
+        ClientError (FOREIGN_TEXT): it says that it is on another chain, or is nobody who is one on chain.
     """
     told = await patiently(about_authority())
     if told.chain_id != ledger.deployment.chain_id:
-        raise ForeignTextError(f"the identity authority says that it is on chain {told.chain_id}")
+        raise ClientError(
+            f"the identity authority says that it is on chain {told.chain_id}",
+            ErrorKind.FOREIGN_TEXT,
+        )
     try:
         address = parse_address(told.address)
     except LedgerError as error:
-        raise ForeignTextError("the identity authority tells no address of its own") from error
+        raise ClientError(
+            "the identity authority tells no address of its own", ErrorKind.FOREIGN_TEXT
+        ) from error
     await _verify_active(ledger, address)
     return Authority(to_hex(address), told.chain_id)
 
@@ -47,7 +52,7 @@ async def verify_challenge(
         service: that was called.
 
     Raises:
-        ForeignTextError: it is not; it must not be signed.
+        ClientError (FOREIGN_TEXT): it is not; it must not be signed.
     """
     scheme, _, host = challenge.origin.partition("://")
     asker = Asker(scheme, host, ledger.deployment.chain_id, signer)
@@ -57,7 +62,9 @@ async def verify_challenge(
             return
         authority = verify_session_text(challenge.challenge, asker, challenge.at)
     except ChallengeError as error:
-        raise ForeignTextError(f"{challenge.origin} hands over a text to sign: {error}") from error
+        raise ClientError(
+            f"{challenge.origin} hands over a text to sign: {error}", ErrorKind.FOREIGN_TEXT
+        ) from error
     await _verify_active(ledger, authority)
 
 
@@ -68,4 +75,6 @@ async def _verify_active(ledger: Ledger, address: bytes) -> None:
     else:
         active = await datasets.has_role(address, "IdentityAuthority")
     if not active:
-        raise ForeignTextError(f"{to_hex(address)} is no identity authority on chain")
+        raise ClientError(
+            f"{to_hex(address)} is no identity authority on chain", ErrorKind.FOREIGN_TEXT
+        )

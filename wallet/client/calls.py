@@ -17,7 +17,7 @@ from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError
 from ledger.exchange import Refusal
 from ledger.hexes import to_hex
-from wallet.client.errors import ClientError, ProblemError, problem_error
+from wallet.client.errors import ClientError, ProblemError
 from wallet.client.party import Bearer, PartyKey
 
 T = TypeVar("T")
@@ -136,7 +136,7 @@ def problem_in(answer: Answer) -> ProblemError:
         for name, raw in everything.items()
         if name not in _USUAL and (value := _scalar(raw)) is not None
     )
-    return problem_error(problem, _seconds(answer.headers.get("retry-after")), members)
+    return ProblemError(problem, _seconds(answer.headers.get("retry-after")), members)
 
 
 def _scalar(raw: msgspec.Raw) -> str | int | float | bool | None:

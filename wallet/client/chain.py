@@ -9,7 +9,7 @@ from ledger.events import Event, Log
 from ledger.events.decoding import PLANS, EventDecoder, Plan
 from ledger.log_reader import LogReader
 from ledger.rpc import RpcError
-from wallet.client.errors import NodeError, NodeRefusedError
+from wallet.client.errors import ErrorKind, NodeError
 from wallet.client.steps import look
 from wallet.client.transactions import Ledger
 
@@ -48,8 +48,8 @@ async def events(
         end = reader.reach(first, newest)
         try:
             logs = await look(reader.ask(first, newest))
-        except NodeRefusedError:
-            if not reader.narrow(end - first + 1):
+        except NodeError as error:
+            if error.kind != ErrorKind.NODE_REFUSED or not reader.narrow(end - first + 1):
                 raise
             continue
         reader.take(end - first + 1, len(logs))

@@ -26,8 +26,7 @@ from ledger.hexes import from_hex, to_hex
 from ledger.merkle import EMPTY_ROOT, TreeHead
 from wallet.client import chain
 from wallet.client.calls import Answer, HttpCall, path, reader
-from wallet.client.checks import Check
-from wallet.client.errors import NotFoundError, UnknownNameError, VerificationError
+from wallet.client.errors import Check, ClientError, ErrorKind, ProblemError, VerificationError
 from wallet.client.patience import patiently
 from wallet.client.steps import look, pause
 from wallet.client.transactions import Ledger
@@ -58,13 +57,13 @@ async def registered(ledger: Ledger, dataset: bytes) -> DatasetTerms:
     """Return the terms under which a dataset is registered.
 
     Raises:
-        UnknownNameError: there is no such dataset.
+        ClientError (UNKNOWN_NAME): there is no such dataset.
     """
     if not ledger.own_node:
         return (await patiently(ask_dataset(dataset))).terms
     found = await chain.events(ledger, DatasetRegistered, (dataset,))
     if not found:
-        raise UnknownNameError(f"no dataset {to_hex(dataset)} is registered")
+        raise ClientError(f"no dataset {to_hex(dataset)} is registered", ErrorKind.UNKNOWN_NAME)
     return found[0].terms
 
 
@@ -72,14 +71,14 @@ async def wait_until_registered(ledger: Ledger, dataset: bytes) -> DatasetTerms:
     """Return the terms of a dataset that was just registered; the gateway may hear of it later.
 
     Raises:
-        NotFoundError, UnknownNameError: it is not there.
+        ProblemError (NOT_FOUND), ClientError (UNKNOWN_NAME): it is not there.
     """
     until = time.monotonic() + _PATIENCE
     while True:
         try:
             return await registered(ledger, dataset)
-        except NotFoundError:
-            if time.monotonic() > until:
+        except ProblemError as error:
+            if error.kind != ErrorKind.NOT_FOUND or time.monotonic() > until:
                 raise
         await pause(_POLL)
 
@@ -106,7 +105,7 @@ async def wait_for_publication(ledger: Ledger, dataset: bytes, head: TreeHead) -
     """Return the version of a publication that was just made; the gateway may hear of it a little later.
 
     Raises:
-        UnknownNameError: the newest publication is another one.
+        ClientError (UNKNOWN_NAME): the newest publication is another one.
     """
     until = time.monotonic() + _PATIENCE
     while True:
@@ -114,7 +113,9 @@ async def wait_for_publication(ledger: Ledger, dataset: bytes, head: TreeHead) -
         if newest == head:
             return version
         if time.monotonic() > until:
-            raise UnknownNameError("the newest publication is not the one that was sent")
+            raise ClientError(
+                "the newest publication is not the one that was sent", ErrorKind.UNKNOWN_NAME
+            )
         await pause(_POLL)
 
 
@@ -122,7 +123,7 @@ async def purpose_terms(ledger: Ledger, purpose: bytes) -> PurposeTerms:
     """Return a purpose's texts and bounds; checked against its id.
 
     Raises:
-        UnknownNameError: there is no such purpose.
+        ClientError (UNKNOWN_NAME): there is no such purpose.
         VerificationError: the gateway tells of other terms.
     """
     if ledger.own_node:
@@ -132,7 +133,7 @@ async def purpose_terms(ledger: Ledger, purpose: bytes) -> PurposeTerms:
         told = await patiently(ask_purposes())
         terms = [one for one in told if contracts.purpose_id(one) == purpose]
     if not terms:
-        raise UnknownNameError(f"no purpose {to_hex(purpose)} is registered")
+        raise ClientError(f"no purpose {to_hex(purpose)} is registered", ErrorKind.UNKNOWN_NAME)
     if contracts.purpose_id(terms[0]) != purpose:
         raise VerificationError(Check.BASIS, "the purpose's terms are not those of its id")
     return terms[0]
@@ -142,13 +143,13 @@ async def party_name(ledger: Ledger, party: bytes) -> str:
     """Return the name under which a party is admitted.
 
     Raises:
-        UnknownNameError: it never was.
+        ClientError (UNKNOWN_NAME): it never was.
     """
     if not ledger.own_node:
         return (await patiently(_ask_party(party))).name
     found = await chain.events(ledger, PartyAdmitted, (party.rjust(32, b"\0"),))
     if not found:
-        raise UnknownNameError(f"{to_hex(party)} was never admitted")
+        raise ClientError(f"{to_hex(party)} was never admitted", ErrorKind.UNKNOWN_NAME)
     return found[-1].title
 
 
@@ -162,14 +163,17 @@ async def name_at_grant(ledger: Ledger, authorization: bytes, consumer: bytes, t
         told: the gateway's word, which counts without a node of one's own; empty where it has none.
 
     Raises:
-        UnknownNameError: it had none, or the authorization is not on chain.
+        ClientError (UNKNOWN_NAME): it had none, or the authorization is not on chain.
     """
     if not ledger.own_node:
         return told or (await party_name(ledger, consumer))
     until = time.monotonic() + _PATIENCE
     while not (granted := (await chain.events(ledger, Granted, (authorization,)))):
         if time.monotonic() > until:
-            raise UnknownNameError(f"authorization {to_hex(authorization)} is in no final block")
+            raise ClientError(
+                f"authorization {to_hex(authorization)} is in no final block",
+                ErrorKind.UNKNOWN_NAME,
+            )
         await pause(_POLL)  # the gateway may hear of it before the own node
     place = (granted[0].block.number, granted[0].log_index)
     admitted = await chain.events(
@@ -177,7 +181,7 @@ async def name_at_grant(ledger: Ledger, authorization: bytes, consumer: bytes, t
     )
     before = [one for one in admitted if (one.block.number, one.log_index) < place]
     if not before:
-        raise UnknownNameError(f"{to_hex(consumer)} was not admitted then")
+        raise ClientError(f"{to_hex(consumer)} was not admitted then", ErrorKind.UNKNOWN_NAME)
     return before[-1].title
 
 
@@ -185,7 +189,9 @@ async def has_role(party: bytes, role: str) -> bool:
     """Tell whether a party is active in a role, by the gateway's word."""
     try:
         found = await patiently(_ask_party(party))
-    except NotFoundError:
+    except ProblemError as error:
+        if error.kind != ErrorKind.NOT_FOUND:
+            raise
         return False
     return found.active and role in found.roles
 

@@ -23,7 +23,7 @@ from ledger.rpc import Call
 from ledger.typed_data import SubjectLink
 from ledger.views import Standing
 from wallet.client import chain, datasets
-from wallet.client.errors import NodeRefusedError
+from wallet.client.errors import ErrorKind, NodeError
 from wallet.client.steps import look, look_all
 from wallet.client.transactions import Ledger
 from wallet.links import RememberedLinks
@@ -207,5 +207,7 @@ async def _people_changed(ledger: Ledger, first: int, last: int) -> bool:
         return True
     try:
         return any(await look_all([reader.ask(first, last) for reader in readers]))
-    except NodeRefusedError:
+    except NodeError as error:
+        if error.kind != ErrorKind.NODE_REFUSED:
+            raise
         return True

@@ -25,7 +25,7 @@ from ledger.hexes import from_hex
 from ledger.statement import name_halves
 from wallet.client import chain
 from wallet.client.datasets import ask_catalogue, ask_parties
-from wallet.client.errors import AmbiguousNameError, ClientError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.patience import patiently
 from wallet.client.transactions import Ledger
 
@@ -40,17 +40,18 @@ def require_distinct(name: str, others: Iterable[str]) -> str:
         others: names of other parties, of other datasets, or of the other fields.
 
     Raises:
-        AmbiguousNameError: somebody would.
+        ClientError (AMBIGUOUS_NAME): somebody would.
     """
     halves = {_folded(half): half for half in name_halves(name)}
     for half in halves.values():
         if _LIKE_AN_ID.search(half):
-            raise AmbiguousNameError(f"{half!r} holds what looks like an id")
+            raise ClientError(f"{half!r} holds what looks like an id", ErrorKind.AMBIGUOUS_NAME)
     for other in others:
         for half in map(_folded, name_halves(other)):
             if half in halves:
-                raise AmbiguousNameError(
-                    f"{halves[half]!r} is already a name, or half of one: {other!r}"
+                raise ClientError(
+                    f"{halves[half]!r} is already a name, or half of one: {other!r}",
+                    ErrorKind.AMBIGUOUS_NAME,
                 )
     return name
 
@@ -59,7 +60,7 @@ def require_distinct_fields(names: Iterable[str]) -> None:
     """Check that a person who reads the names of some fields of a dataset knows each from the others.
 
     Raises:
-        AmbiguousNameError: not.
+        ClientError (AMBIGUOUS_NAME): not.
     """
     before: list[str] = []
     for name in names:
@@ -72,7 +73,7 @@ async def require_free_name(ledger: Ledger, party: bytes, name: str) -> None:
     One that was withdrawn asks for nothing any more, and its successor may be called like it in one language.
 
     Raises:
-        AmbiguousNameError: it is, or half of it is, another's.
+        ClientError (AMBIGUOUS_NAME): it is, or half of it is, another's.
     """
     if ledger.own_node:
         admitted = await chain.events(ledger, PartyAdmitted)
@@ -94,7 +95,7 @@ async def require_free_title(ledger: Ledger, dataset: bytes, title: str) -> None
     """Check a dataset's title against those of all others that are not withdrawn.
 
     Raises:
-        AmbiguousNameError: it is, or half of it is, another's.
+        ClientError (AMBIGUOUS_NAME): it is, or half of it is, another's.
     """
     if ledger.own_node:
         registered = await chain.events(ledger, DatasetRegistered)

@@ -19,8 +19,7 @@ from ledger.records import EncryptedRecord, OpenedField, open_fields, verify_ope
 from ledger.rosters import Roster, most_sealed
 from ledger.sealing import OpeningKey, Purpose
 from ledger.typed_data import AccessRequest, Domain, digest
-from wallet.client.checks import Check
-from wallet.client.errors import UnknownNameError, VerificationError
+from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError
 from wallet.client.parts_faults import Faults, RecordName, find_faults
 
 
@@ -35,11 +34,13 @@ class OpenedRecord(msgspec.Struct, frozen=True):
         """Return the value of a field by its name: whole, or its Chinese or English half.
 
         Raises:
-            UnknownNameError: it was not granted, or several have this name.
+            ClientError (UNKNOWN_NAME): it was not granted, or several have this name.
         """
         found = [field.value for field in self.fields if is_named(field.name, name)]
         if len(found) != 1:
-            raise UnknownNameError(f"{len(found)} of the opened fields are called {name!r}")
+            raise ClientError(
+                f"{len(found)} of the opened fields are called {name!r}", ErrorKind.UNKNOWN_NAME
+            )
         return found[0]
 
 
@@ -52,14 +53,15 @@ def field_index(names: Sequence[str], name: str) -> int:
     """Return a field's place by its name (whole or half), or by its number in digits.
 
     Raises:
-        UnknownNameError: no field, or several, are meant.
+        ClientError (UNKNOWN_NAME): no field, or several, are meant.
     """
     if name.isascii() and name.isdigit() and int(name) < len(names):
         return int(name)
     found = [place for place, full in enumerate(names) if is_named(full, name)]
     if len(found) != 1:
-        raise UnknownNameError(
-            f"{len(found)} fields are called {name!r}; there are: {', '.join(names)}"
+        raise ClientError(
+            f"{len(found)} fields are called {name!r}; there are: {', '.join(names)}",
+            ErrorKind.UNKNOWN_NAME,
         )
     return found[0]
 

@@ -11,13 +11,10 @@ from typing import Final, TypeVar
 import msgspec
 
 from wallet.client.calls import HttpCall
-from wallet.client.errors import ThrottledError, UnavailableError, UnreachableError
+from wallet.client.errors import ClientError
 from wallet.client.steps import pause
 
 T = TypeVar("T")
-
-PASSING = (UnreachableError, UnavailableError, ThrottledError)
-"""Errors after which the same thing may work a little later."""
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -54,7 +51,9 @@ async def patiently(
     while True:
         try:
             return await (call if isinstance(call, HttpCall) else call())
-        except PASSING as error:
+        except ClientError as error:
+            if not error.passes:
+                raise
             asked = getattr(error, "retry_after", None)
             wait = min(wait if asked is None else max(wait, asked), patience.longest)
             if time.monotonic() + wait > until:

@@ -39,8 +39,7 @@ from ledger.typed_data import (
     record_to_object,
     struct_hash,
 )
-from wallet.client.checks import Check
-from wallet.client.errors import ClientError, VerificationError
+from wallet.client.errors import Check, ClientError, VerificationError
 from wallet.client.opening import OpenedRecord
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis, Opened, verify_opened

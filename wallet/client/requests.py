@@ -32,7 +32,7 @@ from ledger.errors import LedgerError
 from ledger.exchange import KeyedSubmission
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose, Suite
 from ledger.typed_data import AccessRequest, Domain, decode_record, encode_record
-from wallet.client.errors import ClientError, NotFoundHereError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.party import PartyKey
 
 _LATEST: Final = 2**40
@@ -221,12 +221,12 @@ class RequestBook:
 
         Raises:
             ClientError: it is not there any more.
-            NotFoundHereError: there is no such request.
+            ClientError (NOT_FOUND_HERE): there is no such request.
         """
         with self._errors():
             row = self._database.execute(_PRIVATE_KEY, (request,)).fetchone()
             if row is None:
-                raise NotFoundHereError(f"the book has no request {request}")
+                raise ClientError(f"the book has no request {request}", ErrorKind.NOT_FOUND_HERE)
             public, sealed = row
             if sealed is None:
                 self._known.pop(public, None)
@@ -262,11 +262,11 @@ class RequestBook:
         """Return a request by its place.
 
         Raises:
-            NotFoundHereError: there is none.
+            ClientError (NOT_FOUND_HERE): there is none.
         """
         found = self._select("requests.id = ?", (request,))
         if not found:
-            raise NotFoundHereError(f"the book has no request {request}")
+            raise ClientError(f"the book has no request {request}", ErrorKind.NOT_FOUND_HERE)
         return found[0]
 
     def newest(self, consumer: bytes, limit: int = 50) -> tuple[KeptRequest, ...]:

@@ -124,7 +124,7 @@ async def begin_session(ledger: Ledger, signer: SubjectSigner, service: Service)
     """Open a session at a service with its challenge, if the challenge is what it must be.
 
     Raises:
-        ForeignTextError: it is another text, such as another service's challenge; nothing is signed.
+        ClientError (FOREIGN_TEXT): it is another text, such as another service's challenge; nothing is signed.
     """
     challenge = await patiently(session_challenge(signer.signer, service))
     await verify_challenge(ledger, challenge, signer.signer, service)

@@ -22,13 +22,7 @@ from ledger.rpc import Rpc
 from ledger.sealing import OpeningKey
 from ledger.transactions import GAS_CAP, SignedTransaction, Transaction, parse_transaction
 from wallet.client.calls import Answer, Bitmap, HttpCall, path
-from wallet.client.errors import (
-    ClientError,
-    MissingKeyError,
-    NodeError,
-    ProblemError,
-    RefusedError,
-)
+from wallet.client.errors import ClientError, ErrorKind, NodeError, ProblemError, RefusedError
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
 from wallet.client.steps import AtNode, look
@@ -37,10 +31,6 @@ _AGAIN: Final = 5.0
 """Seconds that a transaction has, which the node did not take: it may be known already, or mined."""
 
 DEPTH_ZERO: Final = Finality.depth(0)
-
-
-class NotFinalError(ClientError):
-    """A transaction was sent and is in no final block yet; it may still come."""
 
 
 class Mined(msgspec.Struct, frozen=True):
@@ -93,12 +83,12 @@ async def transact(
     Raises:
         PlainTextError: one of its texts is not plain; nothing is sent.
         RefusedError: the contract refuses it.
-        NotFinalError: it is on its way.
+        ClientError (NOT_FINAL): it is on its way.
         ClientError: it could not be sent.
     """
     verify_call(call)
     if key is None:
-        raise MissingKeyError("a transaction must be signed: name a key")
+        raise ClientError("a transaction must be signed: name a key", ErrorKind.NO_KEY)
     to = ledger.deployment.address_of(call.contract)
     if ledger.own_node:
         signed = await AtNode(lambda rpc: key.sender(rpc, ledger.fee).prepare(to, call.data))
@@ -146,7 +136,9 @@ def _mined(ledger: Ledger, rpc: Rpc, signed: SignedTransaction, timeout: float) 
 
     receipt = final_receipt(rpc, signed.hash, ledger.finality, timeout)
     if receipt is None:
-        raise NotFinalError(f"{to_hex(signed.hash)} is in no final block after {timeout:g} s")
+        raise ClientError(
+            f"{to_hex(signed.hash)} is in no final block after {timeout:g} s", ErrorKind.NOT_FINAL
+        )
     if not receipt.succeeded:
         refusal = refusal_of(rpc, signed, receipt)
         if refusal.revert.name:

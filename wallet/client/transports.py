@@ -17,14 +17,7 @@ from ledger.http_signatures import body_digest, target_of
 from ledger.reverts import RevertError, revert_in
 from ledger.rpc import AsyncRpc, CallError, Rpc, RpcError
 from wallet.client.calls import Answer, Credential, Effect, HttpCall, Service, problem_in
-from wallet.client.errors import (
-    ClientError,
-    MissingKeyError,
-    NodeError,
-    NodeRefusedError,
-    RefusedError,
-    UnreachableError,
-)
+from wallet.client.errors import ClientError, ErrorKind, NodeError, RefusedError, UnreachableError
 from wallet.client.events import EventReader
 from wallet.client.party import Bearer, PartyKey
 from wallet.client.steps import AtNode, Listen, Look, Looks, Pause
@@ -94,7 +87,9 @@ class _Core:
     def _sign(self, request: httpx.Request, call: HttpCall[Any]) -> None:
         who = self.key if call.by is None else call.by
         if who is None:
-            raise MissingKeyError(f"{call.method} {call.path} must be signed: name a key")
+            raise ClientError(
+                f"{call.method} {call.path} must be signed: name a key", ErrorKind.NO_KEY
+            )
         if isinstance(who, Bearer):
             request.headers["authorization"] = who.header
             return
@@ -228,11 +223,11 @@ def _asked(node: NodeT | None) -> Iterator[NodeT]:
     except (CallError, RevertError) as error:
         refused = error if isinstance(error, RevertError) else revert_in(error)
         if refused is None:
-            raise NodeRefusedError(str(error)) from error
+            raise NodeError(str(error), ErrorKind.NODE_REFUSED) from error
         arguments = ", ".join(map(str, refused.revert.arguments))
         raise RefusedError(refused.revert.name, arguments) from error
     except RpcError as error:
-        raise (NodeRefusedError if error.less_may_do else NodeError)(str(error)) from error
+        raise NodeError(str(error), ErrorKind.NODE_REFUSED if error.less_may_do else "") from error
     except LedgerError as error:
         raise NodeError(str(error)) from error
 

@@ -45,8 +45,7 @@ from ledger.typed_data import (
     struct_hash,
 )
 from wallet.client import chain
-from wallet.client.checks import Check
-from wallet.client.errors import ClientError, DeniedError, VerificationError, problem_error
+from wallet.client.errors import Check, ClientError, DeniedError, ProblemError, VerificationError
 from wallet.client.memory import Memory
 from wallet.client.opening import OpenedRecord, Unlocked, open_release, verify_values
 from wallet.client.parts_faults import Faults
@@ -496,5 +495,5 @@ def _is_of(event: Accessed, request: AccessRequest) -> bool:
 
 def _nothing_released(result: AccessResult) -> Exception:
     if result.problem is not None:
-        return problem_error(result.problem)
+        return ProblemError(result.problem)
     return ClientError("neither an access nor a release nor a problem")

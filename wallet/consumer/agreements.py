@@ -9,7 +9,7 @@ import msgspec
 from ledger import contracts
 from ledger.events.identifiers import application_id
 from ledger.typed_data import ConfidentialityAgreement
-from wallet.client.errors import MissingKeyError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger, Mined, transact
 
@@ -77,5 +77,5 @@ async def sign_confidentiality(
 
 def _present(key: PartyKey | None) -> PartyKey:
     if key is None:
-        raise MissingKeyError("this must be signed: name the consumer's key")
+        raise ClientError("this must be signed: name the consumer's key", ErrorKind.NO_KEY)
     return key

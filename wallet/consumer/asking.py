@@ -36,7 +36,7 @@ async def wait(ledger: Ledger, case: Case, seconds: float) -> Case:
     """Wait for a person's answer; return the case with what was granted, checked.
 
     Raises:
-        NotAnsweredError: no answer in this time.
+        ClientError (NOT_ANSWERED): no answer in this time.
         PartyError: what came back is not what was asked for.
     """
     state = await wait_for_answer(case.request, seconds)

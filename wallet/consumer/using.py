@@ -13,14 +13,7 @@ from ledger.exchange.accesses import decode_result
 from ledger.sealing import EncryptionKey, OpeningKey
 from ledger.typed_data import AccessRequest
 from wallet.client.accesses import NO_CONSENTS, Answered, submit, use
-from wallet.client.checks import Check
-from wallet.client.errors import (
-    AnotherUseError,
-    ClientError,
-    MissingKeyError,
-    NotFoundHereError,
-    VerificationError,
-)
+from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError
 from wallet.client.memory import Memory
 from wallet.client.party import PartyKey
 from wallet.client.patience import USUAL, Patience
@@ -73,15 +66,16 @@ def prepare(
         another_use: whether to use the basis again although an earlier use of it was lost.
 
     Raises:
-        AnotherUseError: an earlier use was recorded, counted and never handed out.
+        ClientError (ANOTHER_USE): an earlier use was recorded, counted and never handed out.
     """
     if key is None:
-        raise MissingKeyError("requests must be signed: name the consumer's key")
+        raise ClientError("requests must be signed: name the consumer's key", ErrorKind.NO_KEY)
     lost = book.lost_uses(key.address, basis)
     if lost and not another_use:
         numbers = ", ".join(str(one.id) for one in lost)
-        raise AnotherUseError(
-            f"request {numbers} on this basis was recorded and never handed out: another one counts again"
+        raise ClientError(
+            f"request {numbers} on this basis was recorded and never handed out: another one counts again",
+            ErrorKind.ANOTHER_USE,
         )
     if lost:
         book.accept_lost(key.address, basis)
@@ -232,7 +226,7 @@ class _Opening:
             key = self._book.opening_key(request.id, key)
         opened = await open_result(ledger, key, request.submission, result, known, memory)
         if release is None:  # `open_result` has raised
-            raise NotFoundHereError("nothing was released")
+            raise ClientError("nothing was released", ErrorKind.NOT_FOUND_HERE)
         schema = await memory.schema(ledger, release.dataset)
         receipt = make_receipt(ledger, request.submission, release, opened, schema.names, known)
         return Used(request, opened, receipt)
@@ -294,10 +288,10 @@ async def open_kept(
 
     Raises:
         ClientError: it was stored, or came too long ago.
-        NotFoundHereError: none has come.
+        ClientError (NOT_FOUND_HERE): none has come.
         DeniedError, ProblemError, VerificationError: as `access`.
     """
     if request.answer is None:
-        raise NotFoundHereError(f"request {request.id} has no answer yet")
+        raise ClientError(f"request {request.id} has no answer yet", ErrorKind.NOT_FOUND_HERE)
     answered = Answered(request, decode_result(request.answer))
     return await open_answer(ledger, opening, book, answered, basis)

@@ -32,7 +32,8 @@ import msgspec
 
 from ledger.decode_errors import UNREADABLE
 from ledger.hexes import to_hex
-from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
+from wallet.errors import WalletError
+from wallet.heads import FIRST_HEAD, split_head, with_head
 from wallet.keyholder.errors import JournalError
 from wallet.keyholder.rules import VerifiedRelease
 
@@ -242,7 +243,7 @@ def read_journal(path: Path) -> Iterator[Entry]:
                 return
             try:
                 entry, stated = _read_line(line)
-            except (*UNREADABLE, HeadError) as error:
+            except (*UNREADABLE, WalletError) as error:
                 raise JournalError(f"{path}: line {number} is not an entry") from error
             body, head = _line(entry, head)
             if (body, head) != (line, stated):
@@ -296,7 +297,7 @@ def _recover(file: BinaryIO, path: Path) -> tuple[bytes, int]:
         return FIRST_HEAD, 0
     try:
         _, head = _read_line(tail[tail.rfind(b"\n", 0, end - 1) + 1 : end])
-    except (*UNREADABLE, HeadError) as error:
+    except (*UNREADABLE, WalletError) as error:
         raise JournalError(f"{path}: the last line is not an entry") from error
     return head, start + end
 

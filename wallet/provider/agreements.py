@@ -8,9 +8,8 @@ from ledger.events import Applied, DatasetTerms
 from ledger.events.identifiers import dataset_id
 from ledger.hexes import to_hex
 from wallet.client import chain
-from wallet.client.checks import Check
 from wallet.client.datasets import party_name, purpose_terms, wait_until_registered
-from wallet.client.errors import MissingKeyError, UnknownNameError, VerificationError
+from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError
 from wallet.client.names import require_free_title
 from wallet.client.party import PartyKey
 from wallet.client.patience import patiently
@@ -31,11 +30,11 @@ async def register_dataset(ledger: Ledger, key: PartyKey | None, terms: DatasetT
     """Register a dataset; its schema and whether it is personal never change.
 
     Raises:
-        AmbiguousNameError: people would take its title for another dataset's.
+        ClientError (AMBIGUOUS_NAME): people would take its title for another dataset's.
         RefusedError: the contract refuses; `error` says why.
     """
     if key is None:
-        raise MissingKeyError("this must be signed: name the provider's key")
+        raise ClientError("this must be signed: name the provider's key", ErrorKind.NO_KEY)
     dataset = dataset_id(key.address, terms.code.encode())
     await require_free_title(ledger, dataset, terms.title)
     mined = await transact(ledger, key, contracts.register_dataset(terms))
@@ -98,7 +97,7 @@ async def fields_applied_for(ledger: Ledger, application: bytes) -> int:
     """Return what an application asks for: a bitmap over the dataset's schema.
 
     Raises:
-        UnknownNameError: there is no such application.
+        ClientError (UNKNOWN_NAME): there is no such application.
     """
     if ledger.own_node:
         state = await look(views.application_of(ledger.deployment.contracts, application))
@@ -108,7 +107,7 @@ async def fields_applied_for(ledger: Ledger, application: bytes) -> int:
         wanted = to_hex(application)
         fields = next((int(one.fields) for one in told if one.application == wanted), 0)
     if not fields:
-        raise UnknownNameError(f"there is no application {to_hex(application)}")
+        raise ClientError(f"there is no application {to_hex(application)}", ErrorKind.UNKNOWN_NAME)
     return fields
 
 

@@ -27,7 +27,7 @@ from ledger.escaping import escape_text
 from ledger.events import DatasetTerms
 from ledger.plain_text import PlainTextError, verify_name
 from wallet.client.datasets import CLASSES
-from wallet.client.errors import AmbiguousNameError
+from wallet.client.errors import ClientError
 from wallet.client.names import require_distinct_fields
 from wallet.provider.errors import SourceError
 
@@ -141,7 +141,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             _check_name(name)
         try:
             require_distinct_fields(self.field_titles)
-        except AmbiguousNameError as error:
+        except ClientError as error:
             raise SourceError(f"two fields: {error}") from error
         self.terms()
 

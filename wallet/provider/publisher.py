@@ -16,8 +16,7 @@ import msgspec
 
 from ledger.encoding import Schema
 from ledger.merkle import TreeHead
-from wallet.client.errors import ConflictError, NotFoundError
-from wallet.client.patience import PASSING
+from wallet.client.errors import ClientError, ErrorKind, ProblemError
 from wallet.provider.book import Book, Upload
 from wallet.provider.description import Description, KeyKind
 from wallet.provider.encryption import EncryptedBatch, encrypt_batches
@@ -310,7 +309,9 @@ class Publisher:
             try:
                 self.services.send(upload.id, at, b"".join(lines[at - start :]))
                 return
-            except (*PASSING, ConflictError) as error:
+            except ClientError as error:
+                if not (error.passes or error.kind == ErrorKind.CONFLICT):
+                    raise
                 at = self._received(upload)  # waits until the gateway answers
                 if at == start + len(lines):
                     return
@@ -357,7 +358,9 @@ class Publisher:
         self.progress(Stage.SERVING, 0, None)
         try:
             self.services.serve(upload.id, version)
-        except NotFoundError as error:
+        except ProblemError as error:
+            if error.kind != ErrorKind.NOT_FOUND:
+                raise
             book.abandon()
             raise ProviderError(
                 f"version {version} is on chain and the gateway lost its records: publish all again"

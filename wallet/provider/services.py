@@ -18,12 +18,12 @@ from ledger.signing import verify_signature
 from ledger.transactions import parse_transaction
 from ledger.typed_data import AccessRequest
 from wallet.client import datasets, uploads
-from wallet.client.errors import ClientError, MissingKeyError, NotFoundError
+from wallet.client.errors import ClientError, ErrorKind, ProblemError
 from wallet.client.identity import PersonKind, ask_owners
 from wallet.client.keyholders import SealedSubkeys, ask_subkeys
 from wallet.client.patience import patiently
 from wallet.client.steps import look
-from wallet.client.transactions import Ledger, Mined, NotFinalError, resume, transact
+from wallet.client.transactions import Ledger, Mined, resume, transact
 from wallet.client.transports import Client
 from wallet.client.uploads import UploadState
 from wallet.provider.description import KeyKind
@@ -161,7 +161,9 @@ class RemoteServices:
         """Return how far an upload has got; None when the gateway knows it no more."""
         try:
             return self._client.run(patiently(uploads.upload_state(upload)))
-        except NotFoundError:
+        except ProblemError as error:
+            if error.kind != ErrorKind.NOT_FOUND:
+                raise
             return None
 
     def send(self, upload: str, start: int, lines: bytes) -> None:
@@ -199,14 +201,17 @@ class RemoteServices:
         """Give an upload up."""
         try:
             self._client.run(patiently(uploads.drop_upload(upload)))
-        except NotFoundError:
-            return
+        except ProblemError as error:
+            if error.kind != ErrorKind.NOT_FOUND:
+                raise
 
     def _again(self, raw: bytes) -> Mined | None:
         """Send a transaction again; None when it can never be mined."""
         try:
             return self._client.run(resume(self._ledger, raw))
-        except NotFinalError:
+        except ClientError as error:
+            if error.kind != ErrorKind.NOT_FINAL:
+                raise
             signed = parse_transaction(raw)
             count = queries.transaction_count(signed.sender, self._ledger.finality.tag)
             if self._client.run(look(count)) <= signed.content.nonce:
@@ -234,7 +239,9 @@ class RemoteServices:
 
     def _address(self) -> bytes:
         if self._client.key is None:
-            raise MissingKeyError("keyholders hand subkeys to the dataset's provider: name its key")
+            raise ClientError(
+                "keyholders hand subkeys to the dataset's provider: name its key", ErrorKind.NO_KEY
+            )
         return self._client.key.address
 
     def _version(self, mined: Mined) -> int | None:

@@ -39,8 +39,8 @@ from ledger.typed_data import (
 )
 from wallet.client.patience import patiently
 from wallet.client.supervision import release_journal
-from wallet.errors import PartyError
-from wallet.heads import FIRST_HEAD, HeadError, split_head, with_head
+from wallet.errors import PartyError, WalletError
+from wallet.heads import FIRST_HEAD, split_head, with_head
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)]
 
@@ -333,7 +333,7 @@ def _keyholder_lines_of(path: Path) -> Iterator[_Line]:
                     yield number, "it does not follow the line before"
                 head = stated
                 yield number, _keyholder_entry(body)
-            except HeadError as error:
+            except WalletError as error:
                 head = None
                 yield number, str(error)
             except _NO_ENTRY as error:

@@ -18,22 +18,22 @@ from ledger.rpc import RpcError
 from scripts.city.corrupt import Defect, corrupt
 from scripts.city.manifest import read_manifest
 from scripts.city.write import Size, write_city
+from tests.support.errors import of_kind
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.run import app
 from wallet.cli.values import mask_of, span_of, time_of
-from wallet.client.checks import Check
 from wallet.client.errors import (
+    Check,
+    ClientError,
     DeniedError,
-    MissingKeyError,
+    ErrorKind,
     NodeError,
-    NotAnsweredError,
+    ProblemError,
     RefusedError,
-    UnknownNameError,
     UnreachableError,
     VerificationError,
-    problem_error,
 )
-from wallet.errors import InputError, PartyError, PasswordError, WalletError, WrongPasswordError
+from wallet.errors import InputError, KeystoreError, KeystoreErrorKind, PartyError, WalletError
 from wallet.provider.errors import NothingToPublishError, RootMismatchError, SourceError
 from wallet.supervisor import InUseError
 
@@ -94,7 +94,7 @@ ACCESS = RecordedAccess(bytes(32), 7, 16, 1, bytes(32), 1, bytes(32), 0)
         (PartyError("Differences", "x"), ExitCode.NOT_VERIFIED),
         (RefusedError("RoleMissing"), ExitCode.REFUSED),
         *(
-            (problem_error(Refusal("t", "x", status)), code)
+            (ProblemError(Refusal("t", "x", status)), code)
             for status, code in (
                 (400, ExitCode.BAD_INPUT),
                 (401, ExitCode.REFUSED),
@@ -110,14 +110,14 @@ ACCESS = RecordedAccess(bytes(32), 7, 16, 1, bytes(32), 1, bytes(32), 0)
                 (503, ExitCode.TRY_AGAIN),
             )
         ),
-        (UnknownNameError("x"), ExitCode.NOT_FOUND),
+        (ClientError("x", ErrorKind.UNKNOWN_NAME), ExitCode.NOT_FOUND),
         (UnreachableError("x"), ExitCode.TRY_AGAIN),
         (NodeError("x"), ExitCode.TRY_AGAIN),
         (RpcError("x"), ExitCode.TRY_AGAIN),
-        (MissingKeyError("x"), ExitCode.NO_KEY),
-        (WrongPasswordError("x"), ExitCode.NO_KEY),
-        (PasswordError("x"), ExitCode.NO_KEY),
-        (NotAnsweredError("x"), ExitCode.NO_ANSWER),
+        (ClientError("x", ErrorKind.NO_KEY), ExitCode.NO_KEY),
+        (KeystoreError("x", KeystoreErrorKind.WRONG_PASSWORD), ExitCode.NO_KEY),
+        (KeystoreError("x", KeystoreErrorKind.PASSWORD), ExitCode.NO_KEY),
+        (ClientError("x", ErrorKind.NOT_ANSWERED), ExitCode.NO_ANSWER),
         (NothingToPublishError("x"), ExitCode.NO_ANSWER),
         (InUseError("x"), ExitCode.IN_USE),
         (SourceError("x"), ExitCode.BAD_INPUT),
@@ -340,7 +340,7 @@ def test_spans_times_and_fields_are_read() -> None:
     for wrong in ("tomorrow", "5y", "+x"):
         with pytest.raises(InputError):
             time_of(wrong)
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(ClientError, check=of_kind(ErrorKind.UNKNOWN_NAME)):
         mask_of(names, "Salary")
     with pytest.raises(InputError):
         mask_of(names, " , ")

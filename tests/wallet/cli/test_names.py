@@ -19,8 +19,9 @@ from ledger.keccak import keccak256
 from scripts.city.catalogue import DATASETS
 from scripts.demo import cast
 from scripts.scenario import Chain, Party, Terms
+from tests.support.errors import of_kind
 from tests.wallet.cli.conftest import CommandLine
-from wallet.client.errors import AmbiguousNameError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.names import require_distinct
 
 Parties = Callable[[Party], CommandLine]
@@ -44,13 +45,13 @@ def unique() -> str:
     ],
 )
 def test_a_half_of_a_name_is_another_name(name: str, other: str) -> None:
-    with pytest.raises(AmbiguousNameError):
+    with pytest.raises(ClientError, check=of_kind(ErrorKind.AMBIGUOUS_NAME)):
         require_distinct(name, ["某某 / Somebody", other])
 
 
 @pytest.mark.parametrize("name", ["0x1111111111111111111111111111111111111111", "行 / A (0xAB12…)"])
 def test_a_name_is_no_id(name: str) -> None:
-    with pytest.raises(AmbiguousNameError, match="id"):
+    with pytest.raises(ClientError, match="id", check=of_kind(ErrorKind.AMBIGUOUS_NAME)):
         require_distinct(name, [])
 
 

@@ -12,6 +12,7 @@ import pytest
 from ledger import contracts
 from ledger.hexes import to_hex
 from scripts.scenario import Chain
+from tests.support.errors import of_kind
 from tests.support.gateway_server import GatewayServer, serve_gateway
 from tests.support.identity import (
     HOST,
@@ -25,7 +26,7 @@ from tests.wallet.identity.conftest import import_registers
 from wallet.citizen.enrolment import NewId, enrol_person
 from wallet.client.asks import my_inbox
 from wallet.client.calls import Service
-from wallet.client.errors import ForeignTextError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person, PersonKind, my_subjects
 from wallet.client.party import PartyKey
 from wallet.client.signers import (
@@ -148,9 +149,11 @@ async def test_a_gateway_that_hands_on_the_authoritys_challenge_gets_nothing_sig
     place = town.gateway.authority + CHALLENGE
     town.network.lies[place] = town.network.hand_on(CHALLENGE, HOST)
     for signer in town.signers():
-        with pytest.raises(ForeignTextError, match="hands over a text to sign"):
+        with pytest.raises(
+            ClientError, match="hands over a text to sign", check=of_kind(ErrorKind.FOREIGN_TEXT)
+        ):
             await town.client.run(begin_session(town.ledger, signer, Service.GATEWAY))
-    with pytest.raises(ForeignTextError):
+    with pytest.raises(ClientError, check=of_kind(ErrorKind.FOREIGN_TEXT)):
         await town.client.run(asking(town.signers()[1], my_inbox()))
     assert town.network.signed == []
 
@@ -160,9 +163,11 @@ async def test_an_authority_that_hands_on_the_gateways_challenge_gets_nothing_si
 ) -> None:
     town.network.lies[HOST + CHALLENGE] = town.network.hand_on(CHALLENGE, town.gateway.authority)
     for signer in town.signers():
-        with pytest.raises(ForeignTextError, match="hands over a text to sign"):
+        with pytest.raises(
+            ClientError, match="hands over a text to sign", check=of_kind(ErrorKind.FOREIGN_TEXT)
+        ):
             await town.client.run(begin_session(town.ledger, signer, Service.IDENTITY))
-    with pytest.raises(ForeignTextError):
+    with pytest.raises(ClientError, check=of_kind(ErrorKind.FOREIGN_TEXT)):
         await town.client.run(asking(town.signers()[1], my_subjects()))
     assert town.network.signed == []
 
@@ -171,7 +176,9 @@ async def test_a_challenge_of_nobody_who_is_an_authority_is_not_signed(town: Tow
     chain, identity = town.gateway.chain, town.identity
     call = contracts.withdraw(identity.keys.address)
     chain.send(chain.parties.authority, call)
-    with pytest.raises(ForeignTextError, match="no identity authority on chain"):
+    with pytest.raises(
+        ClientError, match="no identity authority on chain", check=of_kind(ErrorKind.FOREIGN_TEXT)
+    ):
         await town.client.run(begin_session(town.ledger, town.signers()[1], Service.IDENTITY))
     assert town.network.signed == []
 
@@ -184,7 +191,9 @@ async def test_without_a_node_of_ones_own_the_gateway_says_who_is_an_authority(t
     chain = town.gateway.chain
     chain.send(chain.parties.authority, contracts.withdraw(town.identity.keys.address))
     await town.gateway.has(chain.wait_for_block())
-    with pytest.raises(ForeignTextError, match="no identity authority on chain"):
+    with pytest.raises(
+        ClientError, match="no identity authority on chain", check=of_kind(ErrorKind.FOREIGN_TEXT)
+    ):
         await town.client.run(begin_session(ledger, passkey, Service.IDENTITY))
 
 
@@ -210,5 +219,5 @@ async def test_nobody_proves_a_signer_to_whom_the_chain_does_not_know(
 
     town.network.lies[f"{HOST}/v1/authority"] = lie
     ids = [NewId(town.signers()[0])]
-    with pytest.raises(ForeignTextError):
+    with pytest.raises(ClientError, check=of_kind(ErrorKind.FOREIGN_TEXT)):
         await town.client.run(enrol_person(town.ledger, PERSON, "7KQ2-M0RT-XA94-9HEB", ids))

@@ -10,11 +10,12 @@ from ledger.keccak import keccak256
 from ledger.merkle import EMPTY_ROOT, TreeHead
 from ledger.transactions import parse_transaction
 from scripts.scenario import FIELDS, Chain
+from tests.support.errors import of_kind
 from wallet.client import chain as reading
 from wallet.client import datasets
-from wallet.client.errors import MissingKeyError, RefusedError, UnknownNameError
+from wallet.client.errors import ClientError, ErrorKind, RefusedError
 from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger, NotFinalError, resume, transact
+from wallet.client.transactions import Ledger, resume, transact
 from wallet.client.transports import Client, Endpoints
 
 
@@ -38,7 +39,7 @@ def test_a_party_has_the_name_it_was_admitted_under_last(
     for name in ("Old name", "新名 / New name"):
         chain.send(chain.parties.authority, contracts.admit(newcomer, bank.roles, name))
     assert client.run(datasets.party_name(ledger, newcomer)) == "新名 / New name"
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(ClientError, check=of_kind(ErrorKind.UNKNOWN_NAME)):
         client.run(datasets.party_name(ledger, b"\x77" * 20))
 
 
@@ -56,7 +57,7 @@ def test_a_dataset_has_its_terms_and_newest_publication(
     assert newest == (2, TreeHead(6, b"\x02" * 32))
     events = client.run(reading.events(ledger, Published, (dataset,)))
     assert [event.version for event in events] == [1, 2]
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(ClientError, check=of_kind(ErrorKind.UNKNOWN_NAME)):
         client.run(datasets.registered(ledger, bytes(32)))
 
 
@@ -64,7 +65,7 @@ def test_a_purpose_has_its_texts(chain: Chain, ledger: Ledger, client: Client) -
     texts = (Text("zh", "我"), Text("en", "I"))
     purpose = chain.register_purpose(texts=texts)
     assert client.run(datasets.purpose_terms(ledger, purpose)).texts == texts
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(ClientError, check=of_kind(ErrorKind.UNKNOWN_NAME)):
         client.run(datasets.purpose_terms(ledger, bytes(32)))
 
 
@@ -93,7 +94,7 @@ def test_what_the_contract_refuses_is_not_sent(
         client.run(transact(ledger, key, call, note=noted.append))
     assert refused.value.error == "NotAuthority"
     assert noted == []
-    with pytest.raises(MissingKeyError):
+    with pytest.raises(ClientError, check=of_kind(ErrorKind.NO_KEY)):
         client.run(transact(ledger, None, call))
 
 
@@ -104,5 +105,5 @@ def test_a_transaction_whose_nonce_is_gone_never_becomes_final(
     call = contracts.admit(b"\x66" * 20, chain.parties.bank.roles, "Another name")
     stale = sender.sign(chain.deployment.address_of(call.contract), call.data, nonce=0)
     hurried = Ledger(chain.deployment, own_node=True, timeout=0.2)
-    with pytest.raises(NotFinalError):
+    with pytest.raises(ClientError, check=of_kind(ErrorKind.NOT_FINAL)):
         client.run(resume(hurried, stale.raw))

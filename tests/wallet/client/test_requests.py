@@ -17,16 +17,10 @@ from ledger.exchange.accesses import decode_submissions, encode_result, encode_r
 from ledger.sealing import OpeningKey
 from ledger.signing import verify_signature
 from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
+from tests.support.errors import of_kind
 from tests.support.trails import deployment
 from wallet.client.accesses import resume, use
-from wallet.client.errors import (
-    AnotherUseError,
-    ClientError,
-    ReleaseOverError,
-    UnavailableError,
-    UnreachableError,
-    problem_error,
-)
+from wallet.client.errors import ClientError, ErrorKind, ProblemError, UnreachableError
 from wallet.client.party import PartyKey
 from wallet.client.patience import Patience
 from wallet.client.requests import Asked, KeptRequest, RequestBook
@@ -240,7 +234,10 @@ def test_a_gateway_that_stays_busy_is_told_as_such(
     path: Path, gateway: Gateway, client: Client
 ) -> None:
     gateway.failures = ["busy"] * 1000
-    with RequestBook(path) as book, pytest.raises(UnavailableError):
+    with (
+        RequestBook(path) as book,
+        pytest.raises(ProblemError, check=of_kind(ErrorKind.UNAVAILABLE)),
+    ):
         client.run(use(book, sign(book), HURRIED))
 
 
@@ -302,11 +299,13 @@ def test_410_is_final_and_another_use_needs_the_callers_word(
         (answered,) = client.run(use(book, kept, HURRIED))
         assert answered.result.problem == OVER
         assert answered.result.recorded is not None  # the record comes along
-        assert isinstance(problem_error(OVER), ReleaseOverError)
+        assert ProblemError(OVER).kind == ErrorKind.RELEASE_OVER
         assert book.open_requests(KEY.address) == ()
         assert len(gateway.received) == 1
     with RequestBook(path) as book:  # also another process
-        with pytest.raises(AnotherUseError, match="never handed out"):
+        with pytest.raises(
+            ClientError, match="never handed out", check=of_kind(ErrorKind.ANOTHER_USE)
+        ):
             prepare(book)
         assert book.open_requests(KEY.address) == ()
         assert prepare(book, another_use=True) == book.open_requests(KEY.address)

@@ -26,8 +26,15 @@ from tests.support.answers import (
     owner_of,
     owner_proof,
 )
-from wallet.client.checks import Check
-from wallet.client.errors import DeniedError, NodeError, UnavailableError, VerificationError
+from tests.support.errors import of_kind
+from wallet.client.errors import (
+    Check,
+    DeniedError,
+    ErrorKind,
+    NodeError,
+    ProblemError,
+    VerificationError,
+)
 from wallet.client.memory import Memory
 from wallet.client.receipts import decode_receipt, encode_receipt, make_receipt, verify_receipt
 from wallet.client.steps import Look, Looks
@@ -360,7 +367,7 @@ def test_a_denial_is_told_with_outcome_and_sequence(client: Client, honest: Hone
 def test_what_was_not_released_says_why(client: Client, honest: Honest) -> None:
     problem = Refusal("urn:quancheng:problem:keyholders", "keyholders missing", 503)
     result = msgspec.structs.replace(honest.result, release=None, problem=problem)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(ProblemError, check=of_kind(ErrorKind.UNAVAILABLE)):
         opened(client, honest, result)
 
 

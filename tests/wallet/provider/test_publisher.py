@@ -20,7 +20,7 @@ from scripts.city.delta import Amounts, make_delta
 from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city
 from tests.support.provider_services import Crash, FakeServices, Records, keys_of, owner_of
-from wallet.client.errors import UnreachableError, problem_error
+from wallet.client.errors import ProblemError, UnreachableError
 from wallet.provider import publisher as publisher_module
 from wallet.provider.book import Book
 from wallet.provider.description import Description, read_description
@@ -346,7 +346,7 @@ def test_a_busy_gateway_gets_the_lines_a_little_later(department: Department) ->
         def send(self, upload: str, start: int, lines: bytes) -> None:
             if self.calls.get("send") == 1 and not self.calls.get("busy"):
                 self.calls["busy"] = 1
-                raise problem_error(Refusal("urn:quancheng:problem:busy", "busy", 503))
+                raise ProblemError(Refusal("urn:quancheng:problem:busy", "busy", 503))
             super().send(upload, start, lines)
 
     department.services = Busy(department.description.terms())

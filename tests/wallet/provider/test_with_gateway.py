@@ -14,9 +14,10 @@ from ledger.rosters import Roster
 from ledger.typed_data import AccessRequest
 from scripts.city.delta import Amounts
 from tests.support.city import City, GatewayProcess, gateway_process
+from tests.support.errors import of_kind
 from tests.support.lying_keyholder import Liar, standing_before
 from tests.wallet.provider.conftest import DepartmentAt
-from wallet.client.errors import ForbiddenError, RefusedError
+from wallet.client.errors import ErrorKind, ProblemError, RefusedError
 from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client
@@ -88,7 +89,7 @@ def test_only_its_provider_publishes_a_dataset(
         head = TreeHead(0, bytes(31) + b"\1")
         with pytest.raises(RefusedError, match="NotProvider"):
             services.publish(department.dataset, head, 0, bytes(32), None, lambda _: None)
-        with pytest.raises(ForbiddenError):
+        with pytest.raises(ProblemError, check=of_kind(ErrorKind.FORBIDDEN)):
             services.begin(department.dataset, 0)
         with pytest.raises(ProviderError):
             services.keys(department.dataset)

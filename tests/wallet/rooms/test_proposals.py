@@ -30,7 +30,7 @@ from wallet.citizen.proposal import (
     propose_each,
 )
 from wallet.client.asks import Ask, Asked, AskState, ask_from_text, ask_to_text, new_ask
-from wallet.client.errors import UnknownNameError, VerificationError
+from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import EnrolledSubject
 from wallet.client.signers import AccountSigner, PasskeySigner
 from wallet.client.transactions import Ledger
@@ -256,8 +256,9 @@ def test_a_gateway_cannot_show_another_purpose(
     client: Client, ledger: Ledger, routes: PublicRoutes
 ) -> None:
     routes.purpose["texts"][1]["template"] = PURPOSE.texts[1].template.replace("read", "skip")
-    with pytest.raises((UnknownNameError, VerificationError)):
+    with pytest.raises(ClientError) as raised:
         client.run(propose(ledger, asked(), NOW))
+    assert raised.value.kind in (ErrorKind.UNKNOWN_NAME, "Verification")
 
 
 # What comes back to the consumer
