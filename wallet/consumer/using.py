@@ -72,7 +72,7 @@ def prepare(
         raise ClientError("requests must be signed: name the consumer's key", ErrorKind.NO_KEY)
     lost = book.lost_uses(key.address, basis)
     if lost and not another_use:
-        numbers = ", ".join(str(one.id) for one in lost)
+        numbers = ", ".join(str(request.id) for request in lost)
         raise ClientError(
             f"request {numbers} on this basis was recorded and never handed out: another one counts again",
             ErrorKind.ANOTHER_USE,
@@ -125,20 +125,12 @@ async def open_answer(
     answered: Answered,
     basis: Basis | None = None,
 ) -> Used:
-    """Open and check an answer; see `access`.
-
-    Args:
-        ledger: the contracts.
-        opening: the consumer's registered key.
-        book: has the key of the answer.
-        answered: as it came.
-        basis: what is known of the basis.
-    """
+    """Open and check an answer; see `access`."""
     bases = {} if basis is None else {answered.request.submission.request.basis: basis}
-    (found,) = await open_answers(ledger, opening, book, (answered,), bases)
-    if isinstance(found, ClientError):
-        raise found
-    return found
+    (used,) = await open_answers(ledger, opening, book, (answered,), bases)
+    if isinstance(used, ClientError):
+        raise used
+    return used
 
 
 async def open_answers(
@@ -160,111 +152,91 @@ async def open_answers(
     Returns:
         For each what was opened, or why nothing was: denied, not released, not what it is said to be.
     """
-    task = _Opening(ledger, opening, book, bases or {})
+    known = [
+        (bases or {}).get(answered.request.submission.request.basis) or Basis()
+        for answered in answers
+    ]
     results = [answered.result for answered in answers]
-    found: dict[int, Used | ClientError] = {}
+    opened: dict[int, Used | ClientError] = {}
     waiting = list(range(len(answers)))
+    memory = Memory()
     # n-k may be wrong, and each time a gateway may begin with another one of them.
-    for again in range(1 + _may_be_wrong(ledger)):
+    rosters = ledger.deployment.rosters
+    wrong = max((len(roster.members) - roster.threshold for roster in rosters), default=0)
+    for again in range(1 + wrong):
         if again:
             more = await _more_parts([answers[place].request for place in waiting])
             for place, result in zip(waiting, more, strict=True):
                 results[place] = _with_parts(results[place], result)
-        await task.learn([(answers[place].request, results[place]) for place in waiting])
+        with suppress(ClientError):  # an answer whose part could not be asked for says so itself
+            await learn_subjects(
+                ledger, memory, [(results[place], known[place]) for place in waiting]
+            )
         for place in waiting:
-            found[place] = await task.open(answers[place].request, results[place])
-        waiting = [place for place in waiting if _needs_more(found[place])]
+            request, result = answers[place].request, results[place]
+            try:
+                opened[place] = await _open(
+                    ledger, opening, book, memory, request, result, known[place]
+                )
+            except ClientError as error:
+                opened[place] = error
+        waiting = [place for place in waiting if _needs_more(opened[place])]
         if not waiting:
             break
-    opened = [found[place] for place in range(len(answers))]
-    await _show_wrong_parts([one.opened for one in opened if isinstance(one, Used)])
-    return tuple(opened)
-
-
-async def _show_wrong_parts(opened: Sequence[Opened]) -> None:
-    """Show supervision which keyholders were wrong, each once; what was opened is there without that as well."""
-    proofs = {proof.holder: (one.access, proof) for one in opened for proof in one.faults.proofs}
+    used = [opened[place] for place in range(len(answers))]
+    # Each keyholder once; what was opened is there without that as well.
+    proofs = {
+        proof.holder: (each.opened.access, proof)
+        for each in used
+        if isinstance(each, Used)
+        for proof in each.opened.faults.proofs
+    }
     for access_id, proof in proofs.values():
         with suppress(ClientError):
             await show_wrong_parts(access_id, proof)
+    return tuple(used)
 
 
-class _Opening:
-    """What opening many answers shares."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        opening: OpeningKey,
-        book: RequestBook,
-        bases: Mapping[bytes, Basis],
-    ) -> None:
-        self._ledger = ledger
-        self._opening = opening
-        self._book = book
-        self._bases = bases
-        self._memory = Memory()
-
-    async def learn(self, answers: Sequence[tuple[KeptRequest, AccessResult]]) -> None:
-        """Ask the node for what many share; an answer whose part could not be asked for says so itself."""
-        with suppress(ClientError):
-            pairs = [(result, self._known(request)) for request, result in answers]
-            await learn_subjects(self._ledger, self._memory, pairs)
-
-    async def open(self, request: KeptRequest, result: AccessResult) -> Used | ClientError:
-        """Return what was opened, or why nothing was."""
-        try:
-            return await self._open(request, result)
-        except ClientError as error:
-            return error
-
-    async def _open(self, request: KeptRequest, result: AccessResult) -> Used:
-        ledger, memory, release = self._ledger, self._memory, result.release
-        known = self._known(request)
-        key = self._opening
-        if release is not None:
-            key = self._book.opening_key(request.id, key)
-        opened = await open_result(ledger, key, request.submission, result, known, memory)
-        if release is None:  # `open_result` has raised
-            raise ClientError("nothing was released", ErrorKind.NOT_FOUND_HERE)
-        schema = await memory.schema(ledger, release.dataset)
-        receipt = make_receipt(ledger, request.submission, release, opened, schema.names, known)
-        return Used(request, opened, receipt)
-
-    def _known(self, request: KeptRequest) -> Basis:
-        return self._bases.get(request.submission.request.basis) or Basis()
+async def _open(
+    ledger: Ledger,
+    opening: OpeningKey,
+    book: RequestBook,
+    memory: Memory,
+    request: KeptRequest,
+    result: AccessResult,
+    known: Basis,
+) -> Used:
+    release = result.release
+    key = opening if release is None else book.opening_key(request.id, opening)
+    opened = await open_result(ledger, key, request.submission, result, known, memory)
+    if release is None:  # `open_result` has raised
+        raise ClientError("nothing was released", ErrorKind.NOT_FOUND_HERE)
+    schema = await memory.schema(ledger, release.dataset)
+    receipt = make_receipt(ledger, request.submission, release, opened, schema.names, known)
+    return Used(request, opened, receipt)
 
 
-def _needs_more(found: Used | ClientError) -> bool:
+def _needs_more(opened: Used | ClientError) -> bool:
     """Whether it is not opened, and may be with the parts of other keyholders."""
-    return isinstance(found, VerificationError) and found.check in _UNOPENED
+    return isinstance(opened, VerificationError) and opened.check in _UNOPENED
 
 
-def _may_be_wrong(ledger: Ledger) -> int:
-    """Return how many keyholders may be wrong."""
-    rosters = ledger.deployment.rosters
-    return max((len(one.members) - one.threshold for one in rosters), default=0)
-
-
-async def _more_parts(requests: Sequence[KeptRequest]) -> tuple[AccessResult | None, ...]:
+async def _more_parts(requests: Sequence[KeptRequest]) -> list[AccessResult | None]:
     """Ask for accesses again, as a keyholder may have sent wrong parts; None where nothing came."""
-    found: list[AccessResult | None] = []
+    results: list[AccessResult | None] = []
     for start in range(0, len(requests), MOST_ACCESSES):
-        some = requests[start : start + MOST_ACCESSES]
+        batch = requests[start : start + MOST_ACCESSES]
         try:
-            texts = await submit(some)
+            texts = await submit(batch)
         except ClientError:
-            found += [None] * len(some)
-        else:
-            found += [_decoded(text) for text in texts]
-    return tuple(found)
-
-
-def _decoded(text: bytes) -> AccessResult | None:
-    try:
-        return decode_result(text)
-    except LedgerError:
-        return None
+            results += [None] * len(batch)
+            continue
+        for text in texts:
+            try:
+                results.append(decode_result(text))
+            except LedgerError:
+                results.append(None)
+    return results
 
 
 def _with_parts(result: AccessResult, again: AccessResult | None) -> AccessResult:
