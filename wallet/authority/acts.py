@@ -53,9 +53,7 @@ class Announced(msgspec.Struct, frozen=True):
     """Seconds since 1970, exclusive, until when; zero and None as above."""
 
 
-async def admit(
-    ledger: Ledger, key: PartyKey | None, party: bytes, roles: Roles, name: str
-) -> Announced:
+async def admit(ledger: Ledger, key: PartyKey, party: bytes, roles: Roles, name: str) -> Announced:
     """Admit a party with exactly these roles, or change roles and name of one admitted before.
 
     A regulator or an identity authority is announced only: `contracts.activate` it later.
@@ -83,7 +81,7 @@ async def admit(
     return _announced(ledger, mined, pending.effective_at)
 
 
-async def register_purpose(ledger: Ledger, key: PartyKey | None, terms: PurposeTerms) -> Registered:
+async def register_purpose(ledger: Ledger, key: PartyKey, terms: PurposeTerms) -> Registered:
     """Set a purpose for ever: its texts and its bounds.
 
     Raises:
@@ -101,7 +99,7 @@ async def register_purpose(ledger: Ledger, key: PartyKey | None, terms: PurposeT
 
 async def issue_order(
     ledger: Ledger,
-    key: PartyKey | None,
+    key: PartyKey,
     *,
     dataset: bytes,
     purpose: bytes,
@@ -135,7 +133,7 @@ async def issue_order(
 
 
 async def announce_change(
-    ledger: Ledger, key: PartyKey | None, change: Change, first: bytes, second: bytes = bytes(20)
+    ledger: Ledger, key: PartyKey, change: Change, first: bytes, second: bytes = bytes(20)
 ) -> Announced:
     """Announce the next authority, a verifier of signatures, or an identity authority's successor.
 

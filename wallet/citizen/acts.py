@@ -41,12 +41,7 @@ class GrantedAuthorization(msgspec.Struct, frozen=True):
 async def grant(
     deployment: Deployment, signer: SubjectSigner, proposal: Proposal
 ) -> GrantedAuthorization:
-    """Sign what was shown, and bring it on chain.
-
-    Args:
-        deployment: the contracts.
-        signer: of the subject that was asked.
-        proposal: as the person saw it.
+    """Sign what was shown to the person that `signer` is of, and bring it on chain.
 
     Raises:
         RefusedError: the contract refuses; `error` says why.

@@ -46,7 +46,7 @@ async def enrol_person(
     """
     authority = await identity_authority(ledger)
     text = enrolment_text(authority, code)
-    proven = [prove(one.signer, text, one.keep_for) for one in ids]
+    proven = [prove(new.signer, text, new.keep_for) for new in ids]
     begun = await patiently(enrol(person, code, proven))
     return await _settled(begun)
 
@@ -57,7 +57,7 @@ async def add_ids(
     """Get more ids for a person that has one; see `enrol_person`."""
     authority = await identity_authority(ledger)
     text = subjects_text(authority, subject)
-    proven = [prove(one.signer, text, one.keep_for) for one in ids]
+    proven = [prove(new.signer, text, new.keep_for) for new in ids]
     begun = await asking(signer, more_subjects(proven))
     return await _settled(begun)
 
@@ -70,7 +70,7 @@ async def all_subjects(signer: SubjectSigner) -> tuple[EnrolledSubject, ...]:
 async def _settled(begun: Enrolment) -> tuple[EnrolledSubject, ...]:
     state = begun
     for _ in range(_TRIES):
-        if all(one.state != "waiting" for one in state.subjects):
+        if all(subject.state != "waiting" for subject in state.subjects):
             return state.subjects
         await pause(_POLL)
         state = await patiently(enrolment_state(begun.enrolment))

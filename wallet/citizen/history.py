@@ -90,12 +90,12 @@ async def contradictions(
         revoked = {event.authorization for event in ended}
         for event in granted:
             name = to_hex(event.authorization)
-            told = left.pop(name, None)
-            if told is None:
+            entry = left.pop(name, None)
+            if entry is None:
                 problems.append(f"the gateway leaves out {name}, which is on chain")
                 continue
             state = await look(views.grant_of(ledger.deployment.contracts, event.authorization))
-            wrong = _differing(told, event.terms, state, revoked=event.authorization in revoked)
+            wrong = _differing(entry, event.terms, state, revoked=event.authorization in revoked)
             if wrong:
                 problems.append(
                     f"the gateway tells of {name} another thing than the chain: {wrong}"
@@ -104,19 +104,19 @@ async def contradictions(
     return tuple(problems)
 
 
-def _differing(told: Granted, terms: GrantTerms, state: GrantState, *, revoked: bool) -> str:
+def _differing(entry: Granted, terms: GrantTerms, state: GrantState, *, revoked: bool) -> str:
     """Return the names of what is not as on chain."""
     pairs: dict[str, tuple[object, object]] = {
-        "subject": (told.subject, to_hex(terms.subject)),
-        "consumer": (told.consumer, to_hex(terms.consumer)),
-        "dataset": (told.dataset, to_hex(terms.dataset)),
-        "purpose": (told.purpose, to_hex(terms.purpose)),
-        "fields": (told.fields, str(terms.fields)),
-        "expires_at": (told.expires_at, terms.expires_at),
-        "max_uses": (told.max_uses, terms.max_uses),
-        "min_interval": (told.min_interval, terms.min_interval),
-        "uses": (told.uses, terms.max_uses - state.uses_left),
-        "revoked": (told.revoked, revoked),
-        "halted": (told.halted, state.halted),
+        "subject": (entry.subject, to_hex(terms.subject)),
+        "consumer": (entry.consumer, to_hex(terms.consumer)),
+        "dataset": (entry.dataset, to_hex(terms.dataset)),
+        "purpose": (entry.purpose, to_hex(terms.purpose)),
+        "fields": (entry.fields, str(terms.fields)),
+        "expires_at": (entry.expires_at, terms.expires_at),
+        "max_uses": (entry.max_uses, terms.max_uses),
+        "min_interval": (entry.min_interval, terms.min_interval),
+        "uses": (entry.uses, terms.max_uses - state.uses_left),
+        "revoked": (entry.revoked, revoked),
+        "halted": (entry.halted, state.halted),
     }
     return ", ".join(name for name, (here, there) in pairs.items() if here != there)

@@ -4,7 +4,6 @@ A small JSON file beside the keystore. It holds no secret, but it joins a person
 its user only.
 """
 
-import os
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -15,8 +14,7 @@ import msgspec
 from ledger.decode_errors import UNREADABLE
 from ledger.hexes import from_hex, to_hex
 from wallet.errors import PartyError
-
-_MODE = 0o600
+from wallet.files import write_whole
 
 
 class SignerKind(StrEnum):
@@ -79,14 +77,7 @@ class _File(msgspec.Struct):
 
 
 class Identities:
-    """The file.
-
-    Args:
-        path: of the file; it need not exist.
-
-    Raises:
-        PartyError: it cannot be read.
-    """
+    """The file, which need not exist; a `PartyError` if it cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -100,49 +91,31 @@ class Identities:
     @property
     def active(self) -> tuple[Identity, ...]:
         """The registered ids with the key that counts."""
-        return tuple(one for one in self._all if one.subject and not one.replaced_by)
+        return tuple(each for each in self._all if each.subject and not each.replaced_by)
 
     def of_subject(self, subject: bytes) -> Identity:
-        """Return the id with the key that counts.
-
-        Raises:
-            PartyError: it is not in this wallet.
-        """
-        for one in self.active:
-            if one.subject == to_hex(subject):
-                return one
+        """Return the id with the key that counts; a `PartyError` if it is not in this wallet."""
+        for identity in self.active:
+            if identity.subject == to_hex(subject):
+                return identity
         raise PartyError("Citizen", f"{to_hex(subject)} is not an id of this wallet")
 
     def of_entry(self, entry: str) -> Identity:
-        """Return the id of a key.
-
-        Raises:
-            PartyError: there is none.
-        """
-        for one in self._all:
-            if one.entry == entry:
-                return one
+        """Return the id of a key; a `PartyError` if there is none."""
+        for identity in self._all:
+            if identity.entry == entry:
+                return identity
         raise PartyError("Citizen", f"the wallet has no key {entry}")
 
     def note_guard(self, entry: str, signer: bytes, until: int) -> None:
-        """Note that an id appointed a guardian, or dismissed it (`until` zero).
-
-        Raises:
-            PartyError: the file cannot be written; nothing has changed.
-            PartyError: there is no such key.
-        """
-        one = self.of_entry(entry)
-        others = tuple(guard for guard in one.guards if guard.signer != to_hex(signer))
+        """Note that an id appointed a guardian, or dismissed it (`until` zero); see `put`."""
+        identity = self.of_entry(entry)
+        others = tuple(guard for guard in identity.guards if guard.signer != to_hex(signer))
         guards = (*others, Guard(to_hex(signer), until)) if until else others
-        self.put([msgspec.structs.replace(one, guards=guards)])
+        self.put([msgspec.structs.replace(identity, guards=guards)])
 
     def note_guards_appointed(self, entry: str) -> None:
-        """Note that after a rotation all guardians of an id were appointed anew.
-
-        Raises:
-            PartyError: the file cannot be written; nothing has changed.
-            PartyError: there is no such key.
-        """
+        """Note that after a rotation all guardians of an id were appointed anew; see `put`."""
         self.put([msgspec.structs.replace(self.of_entry(entry), guards_ended=False)])
 
     def put(self, changed: Iterable[Identity]) -> None:
@@ -151,10 +124,10 @@ class Identities:
         Raises:
             PartyError: the file cannot be written; nothing has changed.
         """
-        by_entry = {one.entry: one for one in self._all} | {one.entry: one for one in changed}
-        found = tuple(by_entry.values())
-        self._write(found)
-        self._all = found
+        by_entry = {identity.entry: identity for identity in (*self._all, *changed)}
+        identities = tuple(by_entry.values())
+        self._write(identities)
+        self._all = identities
 
     def _read(self) -> tuple[Identity, ...]:
         try:
@@ -168,15 +141,8 @@ class Identities:
 
     def _write(self, identities: tuple[Identity, ...]) -> None:
         text = msgspec.json.format(msgspec.json.encode(_File(1, identities)), indent=2)
-        beside = self._path.with_name(self._path.name + ".new")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(
-                os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE), "wb"
-            ) as file:
-                file.write(text + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
+            write_whole(self._path, text + b"\n")
         except OSError as error:
             raise PartyError("Citizen", f"{self._path}: {error.strerror}") from error

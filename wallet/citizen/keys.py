@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from itertools import count
 
 import msgspec
 
@@ -22,14 +23,7 @@ RELYING_PARTY = "wallet.quancheng.example"
 
 
 class PersonKeys:
-    """The keys of one person's wallet.
-
-    Args:
-        keystore: with the keys.
-        password: of the keystore.
-        identities: which key signs for which id.
-        ledger: the contracts that its passkeys sign for.
-    """
+    """The keys of one person's wallet; its passkeys sign for the contracts of `ledger`."""
 
     def __init__(
         self, keystore: Keystore, password: Password, identities: Identities, ledger: Ledger
@@ -42,7 +36,8 @@ class PersonKeys:
 
     def draw(self, kind: SignerKind, keep_for: str = "any") -> Identity:
         """Draw a key for one more id; it is stored, and not registered yet."""
-        entry = self._free_name()
+        taken = {entry.name for entry in self._keystore.entries()}
+        entry = next(name for number in count(1) if (name := f"me-{number}") not in taken)
         if kind is SignerKind.PASSKEY:
             passkey = SoftwarePasskey.generate(RELYING_PARTY)
             self._keystore.store_passkey(entry, passkey, self._password)
@@ -62,32 +57,36 @@ class PersonKeys:
 
     def signer(self, identity: Identity) -> SubjectSigner:
         """Return what signs for an id; opened once."""
-        if identity.entry not in self._signers:
-            self._signers[identity.entry] = self._open(identity)
-        return self._signers[identity.entry]
+        if identity.entry in self._signers:
+            return self._signers[identity.entry]
+        signer: SubjectSigner
+        if identity.kind is SignerKind.PASSKEY:
+            passkey = self._keystore.load_passkey(identity.entry, self._password)
+            signer = PasskeySigner(passkey, self._ledger)
+        else:
+            secret = self._keystore.load(identity.entry, Kind.ETHEREUM_KEY, self._password)
+            signer = AccountSigner(PartyKey(secret))
+        self._signers[identity.entry] = signer
+        return signer
 
     def signers(self) -> tuple[SubjectSigner, ...]:
-        """Return what signs for each registered id.
-
-        Raises:
-            PartyError: none is registered.
-        """
+        """Return what signs for each registered id; a `PartyError` if none is registered."""
         if not self.identities.active:
             raise PartyError("Citizen", "the wallet has no registered id: enrol first")
         return tuple(self.signer(identity) for identity in self.identities.active)
 
     def note_subjects(self, subjects: Sequence[EnrolledSubject]) -> tuple[Identity, ...]:
         """Note which ids the keys got; return those that are new."""
-        by_signer = {one.signer.lower(): one for one in subjects}
-        turning = {one.next_entry: one for one in self.identities.active if one.next_entry}
+        by_signer = {subject.signer.lower(): subject for subject in subjects}
+        turning = {each.next_entry: each for each in self.identities.active if each.next_entry}
         changed = []
         for identity in self.identities.all:
-            found = by_signer.get(to_hex(self.signer(identity).signer))
-            if found is None or identity.subject == found.subject:
+            enrolled = by_signer.get(to_hex(self.signer(identity).signer))
+            if enrolled is None or identity.subject == enrolled.subject:
                 continue
-            changed.append(msgspec.structs.replace(identity, subject=found.subject))
+            changed.append(msgspec.structs.replace(identity, subject=enrolled.subject))
             before = turning.get(identity.entry)
-            if before is not None and before.subject == found.subject:
+            if before is not None and before.subject == enrolled.subject:
                 self.replace(before, identity)  # a rotation that was interrupted is on chain
             else:
                 self.identities.put(changed[-1:])
@@ -95,8 +94,9 @@ class PersonKeys:
 
     async def refresh(self) -> tuple[Identity, ...]:
         """Ask the identity authority which ids keys have got that had none, as after a recovery."""
-        waiting = [one for one in self.identities.all if not one.subject]
-        for identity in waiting:
+        for identity in self.identities.all:
+            if identity.subject:
+                continue
             try:
                 subjects = await all_subjects(self.signer(identity))
             except ProblemError:
@@ -118,17 +118,3 @@ class PersonKeys:
                 ),
             ]
         )
-
-    def _open(self, identity: Identity) -> SubjectSigner:
-        if identity.kind is SignerKind.PASSKEY:
-            passkey = self._keystore.load_passkey(identity.entry, self._password)
-            return PasskeySigner(passkey, self._ledger)
-        secret = self._keystore.load(identity.entry, Kind.ETHEREUM_KEY, self._password)
-        return AccountSigner(PartyKey(secret))
-
-    def _free_name(self) -> str:
-        taken = {entry.name for entry in self._keystore.entries()}
-        number = 1
-        while f"me-{number}" in taken:
-            number += 1
-        return f"me-{number}"

@@ -26,10 +26,10 @@ def begin(
     Returns:
         What to rotate, and whether that was begun before: then it is only what is left of that.
     """
-    left = tuple(one for one in chosen if one.next_entry or one.guards_ended)
+    left = tuple(each for each in chosen if each.next_entry or each.guards_ended)
     if left:
         return left, True
-    return tuple(keys.draw_next(one, kind) for one in chosen), False
+    return tuple(keys.draw_next(each, kind) for each in chosen), False
 
 
 async def rotate(
@@ -75,4 +75,4 @@ async def _counts(keys: PersonKeys, key: Identity, subject: str) -> bool:
     except ProblemError:
         return False  # it signs for nobody
     mine = to_hex(signer.signer)
-    return any(one.subject == subject and one.signer.lower() == mine for one in subjects)
+    return any(each.subject == subject and each.signer.lower() == mine for each in subjects)

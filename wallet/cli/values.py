@@ -23,6 +23,7 @@ from wallet.client.datasets import CLASSES
 from wallet.client.identity import Person, PersonKind
 from wallet.client.opening import field_index
 from wallet.errors import InputError
+from wallet.files import write_whole
 
 _SPAN: Final = re.compile(r"([0-9]{1,9})([smhdw]?)")
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -134,12 +135,8 @@ def read_file(path: Path, most: int = 2**26) -> bytes:
 
 def write_file(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write a file whole."""
-    beside = path.with_name(path.name + ".new")
     try:
-        beside.unlink(missing_ok=True)
-        beside.touch(0o600 if private else 0o644)
-        beside.write_bytes(data)
-        beside.replace(path)
+        write_whole(path, data, 0o600 if private else 0o644)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
 

@@ -86,11 +86,15 @@ def _check_same(ask: Ask, granted: Authorization) -> None:
         raise PartyError("GrantMismatch", "more was granted than was asked for")
 
 
-async def _check_statement(ledger: Ledger, ask: Ask, granted: Authorization, told: str) -> None:
+async def _check_statement(
+    ledger: Ledger, ask: Ask, granted: Authorization, gateways_name: str
+) -> None:
     """Check that the sentence that the person signed says what it grants, by the names of then."""
     dataset = await datasets.registered(ledger, granted.dataset)
     purpose = await datasets.purpose_terms(ledger, granted.purpose)
-    name = await datasets.name_at_grant(ledger, struct_hash(granted), granted.consumer, told)
+    name = await datasets.name_at_grant(
+        ledger, struct_hash(granted), granted.consumer, gateways_name
+    )
     names = tuple(
         title for place, title in enumerate(dataset.fields) if granted.fields >> place & 1
     )

@@ -4,7 +4,6 @@ A file of JSON for each ask, for its user only: it ties a case number to a perso
 what is needed later to check what is opened (`wallet.client.verification.Basis`).
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Final, Literal
@@ -26,6 +25,7 @@ from ledger.typed_data import (
 from wallet.client.asks import Ask, AskText, ask_from_text, ask_to_text
 from wallet.client.verification import Basis
 from wallet.errors import PartyError
+from wallet.files import write_whole
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -63,56 +63,31 @@ class _Text(msgspec.Struct):
 
 
 class Cases:
-    """The files of one directory.
-
-    Args:
-        directory: made when something is kept.
-    """
+    """The files of one directory, which is made when the first is written."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def put(self, case: Case) -> None:
-        """Keep a case; on disk when this returns.
-
-        Raises:
-            PartyError: it cannot be written.
-        """
+        """Store a case; on disk when this returns, or it is a `PartyError`."""
         path = self._path(case.request)
-        beside = path.with_suffix(".new")
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
-                file.write(_encode(case))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
+            write_whole(path, _encode(case))
         except OSError as error:
             raise PartyError("Consumer", f"{path}: {error.strerror}") from error
 
     def get(self, request: str) -> Case:
-        """Return a case.
-
-        Raises:
-            PartyError: there is none of this request, or its file is damaged.
-        """
+        """Return a case; a `PartyError` if there is none of this request, or its file is damaged."""
         return _decode(self._path(request))
 
     def all(self) -> tuple[Case, ...]:
-        """Return all cases.
-
-        Raises:
-            PartyError: one cannot be read.
-        """
+        """Return all cases; a `PartyError` if any cannot be read."""
         return tuple(map(_decode, sorted(self._directory.glob("*.json"))))
 
     def of_authorization(self, authorization: bytes) -> Case | None:
         """Return the case that an authorization was granted for; None when it is not known here."""
-        for case in self.all():
-            if case.authorization_id == authorization:
-                return case
-        return None
+        return next((case for case in self.all() if case.authorization_id == authorization), None)
 
     def _path(self, request: str) -> Path:
         if _NAME.fullmatch(request) is None:

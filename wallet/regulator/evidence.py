@@ -31,12 +31,7 @@ def named(names: Sequence[str]) -> Choice:
 
 
 def documents_of(receipt: Receipt, show: Choice = no_fields) -> Documents:
-    """Return what evidence of a receipt's access is made from.
-
-    Args:
-        receipt: Of the consumer.
-        show: Which values go into the file; none unless the holder chooses so.
-    """
+    """Return what evidence of a receipt's access is made from; values go in that the holder chooses to show."""
     basis, release = receipt.basis, receipt.release
     records = zip(release.records, receipt.records, strict=True)
     return Documents(
@@ -57,8 +52,8 @@ def find_in_journal(path: Path, access: bytes | int) -> Documents:
     """Return what a gateway's journal has of an access: the consumer's signed request.
 
     Args:
-        path: The journal, as `fetch_journal` wrote it.
-        access: Its id, or its number.
+        path: the journal, as `fetch_journal` wrote it.
+        access: its id, or its number.
 
     Raises:
         PartyError: it is not there.

@@ -118,7 +118,7 @@ class GatewayJournal:
         Raises:
             PartyError: the file cannot be read.
         """
-        return _told(_gateway_lines_of(self._path))
+        return _items(_gateway_lines_of(self._path))
 
 
 class KeyholderJournal:
@@ -146,18 +146,18 @@ class KeyholderJournal:
         Raises:
             PartyError: the file cannot be read.
         """
-        found: list[ReleaseEntry] = []
+        releases: list[ReleaseEntry] = []
         end: JournalEnd | None = None
-        for entry in _told(_keyholder_lines_of(self._path)):
+        for entry in _items(_keyholder_lines_of(self._path)):
             if isinstance(entry, ReleaseEntry):
-                found.append(entry)
+                releases.append(entry)
             elif isinstance(entry, JournalFault):
                 yield entry
             elif end is None or entry.block > end.block:
                 end = entry
         if end is not None:
             yield end
-        yield from sorted(found, key=lambda entry: entry.sequence)
+        yield from sorted(releases, key=lambda entry: entry.sequence)
 
 
 async def fetch_journal(path: Path) -> int:
@@ -188,24 +188,16 @@ async def fetch_journal(path: Path) -> int:
 
 
 def documents_in(path: Path, access: bytes | int) -> Iterator[Documents]:
-    """Yield what evidence takes from the lines of a gateway's journal about an access.
-
-    Args:
-        path: The journal, as `fetch_journal` wrote it.
-        access: Its id, or its number.
-
-    Raises:
-        PartyError: the file cannot be read.
-    """
+    """Yield what evidence takes from the lines of a gateway's journal about an access, by its id or number."""
     with _opened(path) as file:
         for _, _, line in _lines(file):
             with suppress(*_NO_ENTRY):
-                found = _gateway_lines.decode(line)
-                name = found.sequence if isinstance(access, int) else from_hex(found.access, 32)
+                read = _gateway_lines.decode(line)
+                name = read.sequence if isinstance(access, int) else from_hex(read.access, 32)
                 if name == access:
-                    request = record_from_object(AccessRequest, found.request)
-                    submission = Submission(request, from_hex(found.signature, SIGNATURE_LENGTH))
-                    yield Documents(submission, from_hex(found.transaction, 32), found.sequence)
+                    request = record_from_object(AccessRequest, read.request)
+                    submission = Submission(request, from_hex(read.signature, SIGNATURE_LENGTH))
+                    yield Documents(submission, from_hex(read.transaction, 32), read.sequence)
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
@@ -217,20 +209,21 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
         offset += len(line)
 
 
-def _told(lines: Iterator[_Line]) -> Iterator[Item]:
+def _items(lines: Iterator[_Line]) -> Iterator[Item]:
     """Yield entries, and faults: those of lines that follow each other as one."""
     first = last = 0
     problem = ""
-    for number, told in lines:
-        goes_on = problem and isinstance(told, str) and number == last + 1
-        if problem and not goes_on:
+    for number, content in lines:
+        if isinstance(content, str) and problem and number == last + 1:
+            last = number
+            continue
+        if problem:
             yield _fault(first, last, problem)
             problem = ""
-        if isinstance(told, str):
-            first, problem = (first, problem) if goes_on else (number, told)
-            last = number
-        elif told is not None:
-            yield told
+        if isinstance(content, str):
+            first, last, problem = number, number, content
+        elif content is not None:
+            yield content
     if problem:
         yield _fault(first, last, problem)
 
@@ -294,26 +287,26 @@ def _sequence(line: bytes) -> int | None:
 
 
 def _gateway_end(line: bytes) -> JournalEnd:
-    found = _ends.decode(line)
-    hash_, recorder = from_hex(found.block_hash, 32), from_hex(found.recorder, ADDRESS_LENGTH)
-    return JournalEnd(found.block, hash_, recorder)
+    read = _ends.decode(line)
+    hash_, recorder = from_hex(read.block_hash, 32), from_hex(read.recorder, ADDRESS_LENGTH)
+    return JournalEnd(read.block, hash_, recorder)
 
 
 def _gateway_entry(line: bytes) -> ReleaseEntry:
-    found = _gateway_lines.decode(line)
-    request = record_from_object(AccessRequest, found.request)
-    if struct_hash(request) != from_hex(found.access, 32):
-        raise PartyError("Regulator", f"access {found.sequence} is not the hash of its request")
+    read = _gateway_lines.decode(line)
+    request = record_from_object(AccessRequest, read.request)
+    if struct_hash(request) != from_hex(read.access, 32):
+        raise PartyError("Regulator", f"access {read.sequence} is not the hash of its request")
     return ReleaseEntry(
-        access=from_hex(found.access, 32),
-        sequence=found.sequence,
-        transaction=from_hex(found.transaction, 32),
-        signature=from_hex(found.signature),
-        released=found.released is not None,
-        key=None if found.released is None else from_hex(found.released.key),
+        access=from_hex(read.access, 32),
+        sequence=read.sequence,
+        transaction=from_hex(read.transaction, 32),
+        signature=from_hex(read.signature),
+        released=read.released is not None,
+        key=None if read.released is None else from_hex(read.released.key),
         authorization=None
-        if found.authorization is None
-        else record_from_object(Authorization, found.authorization),
+        if read.authorization is None
+        else record_from_object(Authorization, read.authorization),
     )
 
 
@@ -341,23 +334,21 @@ def _keyholder_lines_of(path: Path) -> Iterator[_Line]:
 
 
 def _keyholder_entry(body: bytes) -> ReleaseEntry | JournalEnd | None:
-    found = _keyholder_lines.decode(body)
-    if found.kind == "noted":
-        return JournalEnd(found.block, from_hex(found.block_hash, 32))
-    if found.kind != "release":
+    read = _keyholder_lines.decode(body)
+    if read.kind == "noted":
+        return JournalEnd(read.block, from_hex(read.block_hash, 32))
+    if read.kind != "release":
         return None
-    judged = Judged(found.at, found.block, from_hex(found.block_hash, 32))
-    access, key = from_hex(found.access, 32), from_hex(found.key)
-    signature = from_hex(found.signature, SIGNATURE_LENGTH)
+    judged = Judged(read.at, read.block, from_hex(read.block_hash, 32))
     return ReleaseEntry(
-        access,
-        found.sequence,
-        None,
-        signature,
+        access=from_hex(read.access, 32),
+        sequence=read.sequence,
+        transaction=None,
+        signature=from_hex(read.signature, SIGNATURE_LENGTH),
         released=True,
         judged=judged,
-        key=key,
-        epochs=found.epochs,
+        key=from_hex(read.key),
+        epochs=read.epochs,
     )
 
 

@@ -26,7 +26,7 @@ def choose(found: Iterable[Voidable], wanted: Sequence[int]) -> tuple[Voidable, 
         NotVoidableError: one of them may not be given back, as far as the journals show.
     """
     chosen = tuple(found)
-    missing = set(wanted) - {one.sequence for one in chosen}
+    missing = set(wanted) - {use.sequence for use in chosen}
     if missing:
         numbers = ", ".join(map(str, sorted(missing)))
         raise NotVoidableError(
@@ -35,7 +35,7 @@ def choose(found: Iterable[Voidable], wanted: Sequence[int]) -> tuple[Voidable, 
     return chosen
 
 
-async def give_back(ledger: Ledger, key: PartyKey | None, use: Voidable, reason: str) -> Mined:
+async def give_back(ledger: Ledger, key: PartyKey, use: Voidable, reason: str) -> Mined:
     """Give one use back.
 
     Raises:
