@@ -11,12 +11,6 @@ from typing import Final
 
 from ledger.errors import LedgerError
 
-RESIDENT_ID_LENGTH: Final = 18
-"""Characters of a resident id: division (6), birth date (8), sequence (3), check character."""
-
-CREDIT_CODE_LENGTH: Final = 18
-"""Characters of a credit code: authority, category, division (6), organization (9), check character."""
-
 CREDIT_CODE_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 """The 31 characters of GB 32100-2015: digits and capitals without I, O, S, V and Z."""
 

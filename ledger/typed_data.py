@@ -15,7 +15,6 @@ Source: docs/spec/typed-data.md; EIP-712, "Definition of hashStruct", "encodeDat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
@@ -418,22 +417,6 @@ class SubjectLink(SignedRecord, frozen=True):
     """Exclusive; at most 30 days later (`ledger.links`)."""
 
 
-RECORDS: Final[tuple[type[SignedRecord], ...]] = (
-    Authorization,
-    Revocation,
-    Confirmation,
-    Freeze,
-    SignerRotation,
-    RecoveryVeto,
-    GuardianAppointment,
-    SubjectOpening,
-    AccessRequest,
-    ConfidentialityAgreement,
-    SubjectLink,
-)
-"""All signed records, in the order of the specification."""
-
-
 # JSON
 
 
@@ -485,57 +468,3 @@ def _check_members(schema: Schema, value: Mapping[object, object]) -> None:
         raise MalformedError(f"{schema.name}: missing {', '.join(missing)}")
     unknown = sorted(str(name)[:40] for name in value.keys() - expected)
     raise MalformedError(f"{schema.name}: unknown {', '.join(unknown)}")
-
-
-# For wallets (eth_signTypedData_v4)
-
-
-class Member(msgspec.Struct, frozen=True):
-    """One line of a type in `eth_signTypedData`'s JSON."""
-
-    name: str
-    type: str
-
-
-class _WalletRequest(msgspec.Struct, frozen=True, rename="camel"):
-    types: dict[str, tuple[Member, ...]]
-    primary_type: str
-    domain: dict[str, JsonScalar]
-    message: dict[str, JsonScalar]
-
-
-def _members_of_domain() -> tuple[Member, ...]:
-    inside = DOMAIN_TYPE[DOMAIN_TYPE.index("(") + 1 : -1]
-    pairs = (member.split(" ") for member in inside.split(","))
-    return tuple(Member(name=name, type=kind) for kind, name in pairs)
-
-
-def _members_of(record_type: type[SignedRecord]) -> tuple[Member, ...]:
-    fields = schema_of(record_type).fields
-    return tuple(Member(name=field.name, type=field.kind.name) for field in fields)
-
-
-TYPES: Final[Mapping[str, tuple[Member, ...]]] = MappingProxyType(
-    {
-        "EIP712Domain": _members_of_domain(),
-        **{record_type.__name__: _members_of(record_type) for record_type in RECORDS},
-    }
-)
-"""All types as wallets want them, the domain's included, by name."""
-
-
-def wallet_request(record: SignedRecord, domain: Domain) -> bytes:
-    """Return the JSON that `eth_signTypedData_v4` takes to sign a record, UTF-8."""
-    name = type(record).__name__
-    request = _WalletRequest(
-        types={type_name: TYPES[type_name] for type_name in ("EIP712Domain", name)},
-        primary_type=name,
-        domain={
-            "name": DOMAIN_NAME,
-            "version": DOMAIN_VERSION,
-            "chainId": KINDS["uint256"].to_json(domain.chain_id),
-            "verifyingContract": to_hex(domain.verifying_contract),
-        },
-        message=record_to_object(record),
-    )
-    return msgspec.json.encode(request)
