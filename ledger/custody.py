@@ -215,7 +215,10 @@ def derive_parts(
         MalformedError: The subkeys are another dataset's, the salt does not have 32 bytes, or
             the indices are not increasing ones of the schema.
     """
-    messages = _part_messages(subkeys.dataset, schema, number, salt, indices)
+    if subkeys.dataset != schema.dataset:
+        raise MalformedError("the keys belong to another dataset than the schema")
+    record = record_context(number, sized("the record's salt", salt))
+    messages = [part_message(record, schema.encoded[index]) for index in schema.checked(indices)]
     shares = [
         Share(share.subset, b"".join([hmac(share.secret, each, "sha256") for each in messages]))
         for share in subkeys.subkeys
@@ -253,18 +256,6 @@ def combine_parts(sharing: Sharing, handed: Sequence[HolderParts]) -> RecordKeys
         for place, index in enumerate(first.indices)
     ]
     return RecordKeys(first.epoch, first.number, first.salt, tuple(fields))
-
-
-def provider_keys(
-    keys: DatasetKeys, schema: Schema, number: int, salt: bytes, indices: tuple[int, ...]
-) -> RecordKeys:
-    """Derive the keys of a record's fields as its provider can, without the keyholders; see `derive_parts`."""
-    messages = _part_messages(keys.dataset, schema, number, salt, indices)
-    fields = [
-        FieldKey(index, *field_key(keys, message))
-        for index, message in zip(indices, messages, strict=True)
-    ]
-    return RecordKeys(keys.epoch, number, salt, tuple(fields))
 
 
 def field_key(keys: DatasetKeys, message: bytes) -> tuple[bytes, bytes]:
@@ -314,15 +305,6 @@ def _subsets_of(sharing: Sharing, holder: int) -> tuple[Subset, ...]:
     if not 1 <= holder <= sharing.holders:
         raise MalformedError(f"there is no keyholder {holder}, only 1 to {sharing.holders}")
     return tuple(subset for subset in sharing.subsets if holder in subset)
-
-
-def _part_messages(
-    dataset: bytes, schema: Schema, number: int, salt: bytes, indices: tuple[int, ...]
-) -> list[bytes]:
-    if dataset != schema.dataset:
-        raise MalformedError("the keys belong to another dataset than the schema")
-    record = record_context(number, sized("the record's salt", salt))
-    return [part_message(record, schema.encoded[index]) for index in schema.checked(indices)]
 
 
 def _agreed(

@@ -7,7 +7,6 @@ A run of neighbouring leaves that begins before an owner's records and ends afte
 none was left out (`verify_owner`). Exact bytes, reasons and vectors: docs/spec/records.md.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeAlias
@@ -19,7 +18,6 @@ from ledger.errors import LedgerError, MalformedError
 from ledger.merkle import (
     EMPTY_ROOT,
     InclusionProof,
-    MerkleTree,
     RangeProof,
     StreamingRoot,
     TreeHead,
@@ -121,22 +119,6 @@ class VerifiedRun(msgspec.Struct, frozen=True):
         return entries[before : len(entries) - after]
 
 
-def prove_owner(tree: MerkleTree, entries: Sequence[PublicationEntry], owner: bytes) -> OwnerProof:
-    """Prove which records an owner has in a publication.
-
-    Only O(log n) of the entries and the owner's are looked at, so they may be a view of a database.
-    `MalformedError` unless tree and entries are of one size.
-    """
-    if tree.size != len(entries):
-        raise MalformedError(f"{len(entries)} entries for a tree of {tree.size}")
-    if not tree.size:
-        return OwnerProof(0, 0, (), ())
-    start = max(bisect_left(entries, owner, key=_owner) - 1, 0)
-    end = min(bisect_right(entries, owner, key=_owner) + 1, tree.size)
-    run = tuple(entries[at] for at in range(start, end))
-    return OwnerProof(start, tree.size, run, tree.prove_range(start, end).hashes)
-
-
 def verify_owner(proof: OwnerProof, owner: bytes, head: TreeHead) -> tuple[PublicationEntry, ...]:
     """Return an owner's entries in a publication, in order of number, if a proof shows them all.
 
@@ -182,7 +164,3 @@ def check_place(owner: bytes, number: int) -> None:
     sized("owner", owner)
     if not 0 <= number < 2**64:
         raise MalformedError("number is outside 0 to 2^64 - 1")
-
-
-def _owner(entry: PublicationEntry) -> bytes:
-    return entry.owner

@@ -22,7 +22,8 @@ from gateway.tiles import (
     unpack_entry,
 )
 from ledger.merkle import EMPTY_ROOT, MerkleTree, TreeHead
-from ledger.publications import OwnerProof, PublicationEntry, prove_owner, verify_owner
+from ledger.publications import OwnerProof, PublicationEntry, verify_owner
+from tests.support.provider import prove_owner
 
 
 def owner(number: int) -> bytes:

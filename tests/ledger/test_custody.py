@@ -27,7 +27,6 @@ from ledger.custody import (
     derive_subkeys,
     draw_seeds,
     pack,
-    provider_keys,
     unpack,
 )
 from ledger.encoding import Schema
@@ -35,6 +34,7 @@ from ledger.errors import (
     CustodyError,
     MalformedError,
 )
+from tests.support.provider import provider_keys
 from tests.vectors.files import vectors
 
 VECTORS = vectors("custody.json")

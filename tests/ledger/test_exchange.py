@@ -39,9 +39,10 @@ from ledger.exchange.tasks import (
     encode_tasks,
 )
 from ledger.merkle import MerkleTree, RangeProof, TreeHead
-from ledger.publications import PublicationProof, prove_owner
+from ledger.publications import PublicationProof
 from ledger.records import EncryptedRecord
 from ledger.typed_data import AccessRequest, SubjectLink
+from tests.support.provider import prove_owner
 
 assert eth_account.Account is not None
 

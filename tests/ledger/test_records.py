@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import encoding
-from ledger.custody import DatasetKeys, RecordKeys, provider_keys
+from ledger.custody import DatasetKeys, RecordKeys
 from ledger.encoding import Schema, field_leaf
 from ledger.errors import LedgerError, MalformedError
 from ledger.merkle import EMPTY_ROOT, MerkleTree, TreeHead
@@ -23,7 +23,6 @@ from ledger.publications import (
     OwnerProof,
     PublicationEntry,
     PublicationRoot,
-    prove_owner,
     verify_owner,
     verify_published,
 )
@@ -39,6 +38,7 @@ from ledger.records import (
     open_fields,
     verify_opened_fields,
 )
+from tests.support.provider import prove_owner, provider_keys
 from tests.vectors.files import vectors
 
 VECTORS = vectors("records.json")

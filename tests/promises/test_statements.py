@@ -30,7 +30,6 @@ from ledger.exchange.tasks import (
 )
 from ledger.hexes import to_hex
 from ledger.merkle import MerkleTree
-from ledger.publications import prove_owner
 from ledger.replay import (
     Journal,
     JournalFault,
@@ -45,6 +44,7 @@ from scripts.scenario import ALL_FIELDS, Chain, Person
 from scripts.statements import CASE_NUMBER
 from tests.promises.test_whole_way import Town, good, problem
 from tests.support.city import gateway_process, make_city
+from tests.support.provider import prove_owner
 from wallet.regulator.journals import GatewayJournal
 
 pytestmark = pytest.mark.slow

@@ -36,7 +36,7 @@ from ledger.keccak import keccak256
 from ledger.links import make_link
 from ledger.merkle import MerkleTree, TreeHead
 from ledger.parts_statements import sign_statements, state_parts
-from ledger.publications import PublicationProof, prove_owner
+from ledger.publications import PublicationProof
 from ledger.records import EncryptedRecord, encrypt_record
 from ledger.sealing import EncryptionKey, OpeningKey, Purpose
 from ledger.typed_data import (
@@ -47,6 +47,7 @@ from ledger.typed_data import (
 )
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import FIELDS, HOLDER_KEYS, ROSTER, Chain, Party, Subject
+from tests.support.provider import prove_owner
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.custody import DatasetKeys, provider_keys
+from ledger.custody import DatasetKeys
 from ledger.deployment import Deployment
 from ledger.events import Text
 from ledger.evidence import (
@@ -27,6 +27,7 @@ from ledger.statement import case_reference, make_statement, new_reference, sele
 from ledger.typed_data import Authorization, struct_hash
 from scripts.scenario import FIELDS, YEAR, Chain, Subject, Terms
 from tests.support.answers import ASKED, Desk, Version, owner_of, owner_proof
+from tests.support.provider import provider_keys
 
 CASE: Final = "2026-118"
 TEXTS: Final = (

@@ -54,7 +54,6 @@ from ledger.hexes import ZERO_WORD
 from ledger.keccak import keccak256
 from ledger.links import make_link
 from ledger.merkle import MerkleTree
-from ledger.publications import prove_owner
 from ledger.records import EncryptedRecord, encrypt_record
 from ledger.sealing import OpeningKey
 from ledger.typed_data import (
@@ -67,6 +66,7 @@ from ledger.typed_data import (
 )
 from scripts.answer_keys import DrawnKeys
 from scripts.statements import TEXTS, pairs, stated
+from tests.support.provider import prove_owner
 from wallet.keyholder.register import Register
 from wallet.keyholder.rules import Rules
 from wallet.links import RememberedLinks

@@ -19,6 +19,7 @@ from ledger.errors import LedgerError
 from ledger.hexes import from_hex, to_hex
 from ledger.sealing import OpeningKey, Purpose, Suite
 from ledger.typed_data import Domain
+from tests.support.provider import prove_owner, provider_keys
 from tests.vectors.files import FOLDER, named, stream, text_of, vectors
 
 NAMES = ("姓名", "district", "area", "mortgaged")
@@ -200,7 +201,7 @@ def record_vectors() -> dict[str, Any]:
     record = records.encrypt_record(
         schema, keys, owner=owner, number=NUMBER, values=VALUES, randomness=drawn
     )
-    opening = custody.provider_keys(keys, schema, NUMBER, record.salt, INDICES)
+    opening = provider_keys(keys, schema, NUMBER, record.salt, INDICES)
     opened = records.open_fields(schema, record, opening)
     header = encoding.header_leaf(owner, NUMBER, record.salt, EPOCH)
     return {
@@ -258,7 +259,7 @@ def _publication_vectors(record: records.EncryptedRecord) -> dict[str, Any]:
 def _owner_proof(
     tree: merkle.MerkleTree, entries: list[publications.PublicationEntry], owner: bytes
 ) -> dict[str, Any]:
-    proof = publications.prove_owner(tree, entries, owner)
+    proof = prove_owner(tree, entries, owner)
     found = publications.verify_owner(proof, owner, tree.head())
     return {
         "owner": to_hex(owner),

@@ -21,7 +21,7 @@ import msgspec
 from ledger import contracts, statement
 from ledger.answer_keys import make_nonce, nonce_word
 from ledger.contracts import Approval, ContractCall
-from ledger.custody import DatasetKeys, Sharing, combine_subkeys, derive_subkeys, provider_keys
+from ledger.custody import DatasetKeys, Sharing, combine_subkeys, derive_subkeys
 from ledger.deployment import Deployment, Founder, deploy
 from ledger.encoding import Schema
 from ledger.enumerations import Class, Roles
@@ -40,7 +40,6 @@ from ledger.exchange import KeyedSubmission, SignedLink
 from ledger.links import make_link
 from ledger.merkle import MerkleTree
 from ledger.node import Node, NodeSettings
-from ledger.publications import prove_owner
 from ledger.records import EncryptedRecord, OpenedField, encrypt_record, open_fields
 from ledger.replay import export_trail
 from ledger.rosters import Roster
@@ -56,6 +55,7 @@ from ledger.typed_data import (
     digest,
     struct_hash,
 )
+from tests.support.provider import prove_owner, provider_keys
 from tests.vectors.cryptography import EPOCH, holders_of
 from tests.vectors.files import CHAIN_ID, NOW, named, stream
 from tests.vectors.signed_records import REFERENCE, SALT, TEMPLATES, TERMS

@@ -14,10 +14,11 @@ from ledger.exchange import KeyedSubmission, Location, ReleaseTask, SignedLink
 from ledger.hexes import ZERO_WORD
 from ledger.links import MAX_LINK_AHEAD, MAX_LINK_LIFETIME
 from ledger.merkle import RangeProof
-from ledger.publications import OwnerProof, prove_owner
+from ledger.publications import OwnerProof
 from ledger.state import ImpossibleEventError
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
+from tests.support.provider import prove_owner
 from tests.support.releases import (
     ACCESS_LOG,
     BANK,

@@ -46,13 +46,14 @@ from ledger.hexes import to_hex
 from ledger.keccak import keccak256
 from ledger.links import make_link
 from ledger.merkle import MerkleTree
-from ledger.publications import prove_owner, verify_owner
+from ledger.publications import verify_owner
 from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
 from ledger.sealing import OpeningKey, Purpose, Suite
 from ledger.typed_data import AccessRequest, digest
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import FIELDS, Chain, Party, Subject, Terms, make_keyholders
 from tests.support.keyholders import Client, ready, register_key, running, settings_for
+from tests.support.provider import prove_owner
 from wallet.keyholder.journal import NotedEntry, ReleaseEntry, SubkeysEntry, read_journal
 from wallet.keyholder.seeds import Holdings
 

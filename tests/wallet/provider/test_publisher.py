@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger.custody import provider_keys
 from ledger.encoding import Schema
 from ledger.exchange import Refusal
 from ledger.merkle import TreeHead
@@ -19,6 +18,7 @@ from ledger.records import EncryptedRecord, open_fields
 from scripts.city.delta import Amounts, make_delta
 from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city
+from tests.support.provider import provider_keys
 from tests.support.provider_services import Crash, FakeServices, Records, keys_of, owner_of
 from wallet.client.errors import ProblemError, UnreachableError
 from wallet.provider import publisher as publisher_module

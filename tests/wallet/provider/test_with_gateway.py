@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger.custody import provider_keys
 from ledger.encoding import Schema
 from ledger.merkle import TreeHead
 from ledger.rosters import Roster
@@ -16,6 +15,7 @@ from scripts.city.delta import Amounts
 from tests.support.city import City, GatewayProcess, gateway_process
 from tests.support.errors import of_kind
 from tests.support.lying_keyholder import Liar, standing_before
+from tests.support.provider import provider_keys
 from tests.wallet.provider.conftest import DepartmentAt
 from wallet.client.errors import ErrorKind, ProblemError, RefusedError
 from wallet.client.party import PartyKey
