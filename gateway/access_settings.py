@@ -29,8 +29,6 @@ from ledger.service.settings import FeeText
 
 
 class AccessSettings(BaseSettings):
-    """Settings of accesses, relays and supervision."""
-
     model_config = SettingsConfigDict(
         env_prefix="QUANCHENG_GATEWAY_",
         frozen=True,
@@ -176,12 +174,10 @@ class AccessSettings(BaseSettings):
 
     @property
     def fee_rule(self) -> FeeRule:
-        """`fee`, parsed."""
         return FeeRule.parse(self.fee)
 
     @property
     def bounds(self) -> Bounds:
-        """The bounds of supervision."""
         return Bounds(**self.supervision_bounds)  # type: ignore[arg-type]
 
     @property

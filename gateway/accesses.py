@@ -49,7 +49,6 @@ BUSY: Final = "more accesses are waiting than the gateway takes"
 
 
 def not_named(consumer: bytes, recorder: bytes) -> ForbiddenError:
-    """Return that a consumer did not name this gateway's recorder; nothing was recorded, no use is spent."""
     return ForbiddenError(
         f"{to_hex(consumer)} has not named this gateway's recorder;"
         f" to do so: quancheng consumer recorder name {to_hex(recorder)}",
@@ -200,7 +199,6 @@ class Accesses:
 
     @property
     def waiting(self) -> int:
-        """How many requests are under way."""
         return len(self._running)
 
     async def answer(self, submission: KeyedSubmission) -> Answer:
@@ -266,7 +264,6 @@ class Accesses:
             return error
 
     async def close(self) -> None:
-        """Finish what is under way."""
         while self._running:
             await asyncio.wait(self._running.values())
         await self._find.close()
@@ -371,7 +368,6 @@ class Accesses:
 
 
 def _moved(entry: JournalEntry, now: AccessEntry | None) -> JournalEntry:
-    """Return an entry with the place that its access has in the index, if the index has it."""
     request = entry.submission.request
     # A consumer's nonce is taken once, so that the two tell which access it is.
     if now is None or (now.consumer, now.nonce) != (request.consumer, request.nonce):

@@ -47,8 +47,6 @@ _MOST_SIGNER: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who sent a request."""
-
     signer: bytes
     """ERC-7913 bytes: 20 of an account, more of a passkey."""
     until: int

@@ -18,8 +18,6 @@ _REMEMBERED: Final = 10_000
 
 
 class Callers:
-    """Knows who is somebody, by the index and, of the authority, by the node."""
-
     def __init__(
         self,
         index: Index,

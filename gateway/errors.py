@@ -51,7 +51,6 @@ class ProblemError(ServiceError):
 
     @property
     def members(self) -> Mapping[str, Member]:
-        """What a program needs to react, by name."""
         return self._members
 
 
@@ -83,8 +82,6 @@ class ConflictError(ProblemError):
 
 
 class DeltaError(ConflictError):
-    """A delta does not fit its base."""
-
     usual = "delta"
 
 
@@ -137,5 +134,4 @@ class StoreDamagedError(ServiceError):
     """The database holds something that the gateway cannot have written."""
 
 
-class SettingsError(ServiceError):
-    """A setting is missing or cannot be used."""
+class SettingsError(ServiceError): ...

@@ -15,8 +15,6 @@ _PAGE: Final = 500
 
 @dataclass(slots=True)
 class FeedPlace:
-    """How far a reader is."""
-
     access: int
     """Sequence number."""
     event: int

@@ -88,7 +88,6 @@ class Following:
         return f"the index is {lag} blocks behind" if lag > _MOST_LAG else None
 
     async def run(self) -> None:
-        """Follow until cancelled."""
         while True:
             try:
                 await self._verify()

@@ -83,8 +83,6 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class GrantedAsk(msgspec.Struct, frozen=True):
-    """An ask for the consumer that made it."""
-
     ask: StoredAsk
     state: str
     authorization: StoredAuthorization | None
@@ -208,7 +206,6 @@ class Inbox:
         return await self._store.refuse(ask, reason)
 
     async def _check_bounds(self, terms: Terms) -> None:
-        """Ask the contract whether the purpose and the agreement allow what is asked."""
         data = encode_call(
             "Agreements",
             "requireWithinBounds",
@@ -272,7 +269,6 @@ def check_ask(ask: Ask, now: int) -> Terms:
 
 
 def ask_of(stored: StoredAsk) -> Ask:
-    """Return the ask that was stored."""
     return msgspec.json.decode(stored.body, type=Ask)
 
 

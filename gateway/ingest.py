@@ -129,8 +129,6 @@ def _problem(line: int, problem: str) -> ProblemError:
 
 
 class LineSplitter:
-    """Cuts a stream of bytes at its newlines."""
-
     def __init__(self, most_bytes: int) -> None:
         self._rest = b""
         self._most = most_bytes

@@ -57,8 +57,6 @@ _encoder = msgspec.json.Encoder()
 
 
 class JournalLines:
-    """Writes the lines of one answer."""
-
     def __init__(self, authorizations: AuthorizationStore) -> None:
         self._authorizations = authorizations
         self._told: set[bytes] = set()

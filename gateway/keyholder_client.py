@@ -111,7 +111,6 @@ class KeyholderClient:
         return answers
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._http.close()
 
     async def _verified(

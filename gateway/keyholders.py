@@ -101,7 +101,6 @@ class _Question:
     """By keyholder."""
 
     def is_short(self) -> bool:
-        """Whether it does not have enough keys now."""
         return bool(_short(self.rosters, self.keys.keys()))
 
     def is_open(self) -> bool:
@@ -125,7 +124,6 @@ class _Question:
         return None
 
     def answer(self) -> Answer:
-        """Return what came of it."""
         if not self.rosters:
             return _unavailable(0, 1, ["the deployment file has no roster of the records' epoch"])
         return self._problem() if self.is_short() else tuple(self.keys.values())
@@ -154,7 +152,6 @@ def _unavailable(have: int, needed: int, reasons: Sequence[str]) -> UnavailableE
 
 
 def _short(rosters: Iterable[Roster], have: Collection[bytes]) -> list[Roster]:
-    """Return the rosters of which there are too few members."""
     return [one for one in rosters if sum(map(have.__contains__, one.members)) < one.threshold]
 
 
@@ -275,7 +272,6 @@ class Keyholders:
         return self._availability(ready, rosters)
 
     async def close(self) -> None:
-        """Close the connections."""
         for client in self._clients:
             await client.close()
 
@@ -369,7 +365,6 @@ class Keyholders:
 
 
 def _take(client: KeyholderClient, group: Sequence[_Question], task: _Asked) -> None:
-    """Note what a keyholder answered to the tasks that it was asked."""
     for question in group:
         question.coming.discard(client.address)
     try:

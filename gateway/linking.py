@@ -53,7 +53,6 @@ _log = get_logger()
 
 
 def link_missing() -> UnknownError:
-    """Return that nobody relayed what ties the authorization's subject to an owner in this dataset."""
     return UnknownError("link from the authorization's subject to this dataset", "link-missing")
 
 
@@ -109,7 +108,6 @@ class Linking:
         self._tried: OrderedDict[Tie, float] = OrderedDict()
 
     async def close(self) -> None:
-        """Close the connections to the identity authority."""
         if self._identity is not None:
             await self._identity.close()
 

@@ -130,7 +130,6 @@ class Material(msgspec.Struct, frozen=True):
     link: SignedLink | None
 
     def bare(self) -> bytes:
-        """Return the records for a keyholder, as JSON."""
         return encode_bare_records(self.records)
 
     def excerpts(self, fields: int) -> bytes:
@@ -140,17 +139,12 @@ class Material(msgspec.Struct, frozen=True):
         return encode_excerpts([record.excerpt(granted) for record in self.records])
 
     def encoded_proof(self) -> bytes:
-        """Return the proof as JSON."""
         return encode_proof(self.proof)
 
 
 class Tombstones(Protocol):
-    """Which records were erased on chain: the index."""
-
     @property
-    def snapshot(self) -> Snapshot:
-        """Of which datasets any were."""
-        ...
+    def snapshot(self) -> Snapshot: ...
 
     async def erased(self, dataset: bytes, items: Sequence[bytes]) -> frozenset[bytes]:
         """Return those of some records (roots) that have a tombstone."""
@@ -239,7 +233,6 @@ class Materials:
         served: Mapping[tuple[bytes, int, int | None], ServedPublication | GatewayError],
         links: Mapping[Tie, SignedLink],
     ) -> Mapping[tuple[int, bytes], OwnerRecords]:
-        """Read all owners of a publication at once."""
         grouped: dict[ServedPublication, dict[bytes, None]] = {}
         for one in wanted:
             publication = served[_publication_key(one)]

@@ -28,8 +28,6 @@ _STATE: Final = {
 
 
 class Metrics:
-    """One app's metrics, in a registry of its own."""
-
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -71,5 +69,4 @@ class Metrics:
         }
 
     def expose(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -29,16 +29,10 @@ _MARGIN: Final = 60
 
 
 class PublicationChain(Protocol):
-    """What the chain says of datasets: the index."""
-
     @property
-    def snapshot(self) -> Snapshot:
-        """All datasets, as of one block."""
-        ...
+    def snapshot(self) -> Snapshot: ...
 
-    async def publication(self, dataset: bytes, version: int) -> PublicationEntry | None:
-        """Return one version of a dataset."""
-        ...
+    async def publication(self, dataset: bytes, version: int) -> PublicationEntry | None: ...
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -47,8 +41,6 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What was found to be there."""
-
     upload: int
     """Of the newest version that was served."""
     erasures: int
@@ -123,7 +115,6 @@ class Preflight:
         return known.epochs
 
     async def close(self) -> None:
-        """Finish what is under way."""
         await self._look.close()
 
     def _dataset(self, dataset: bytes) -> DatasetEntry:

@@ -26,8 +26,6 @@ _log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What all problems of one kind share."""
-
     slug: str
     status: int
     title: str
@@ -35,15 +33,12 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem, ready to be written."""
-
     kind: Kind
     detail: str
     members: Mapping[str, Any]
 
     @property
     def type(self) -> str:
-        """The stable URN."""
         return PREFIX + self.kind.slug
 
 

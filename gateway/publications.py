@@ -55,12 +55,8 @@ class RangeRecords(msgspec.Struct, frozen=True):
 
 
 class Sized(Protocol):
-    """Something that knows about how many bytes it takes."""
-
     @property
-    def memory(self) -> int:
-        """Bytes."""
-        ...
+    def memory(self) -> int: ...
 
 
 _Key = TypeVar("_Key")
@@ -76,7 +72,6 @@ class Cache(Generic[_Key, _Kept]):
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
 
     def get(self, key: _Key) -> _Kept | None:
-        """Return what is kept under a key, and keep it longer."""
         found = self._kept.get(key)
         if found is not None:
             self._kept.move_to_end(key)
@@ -94,7 +89,6 @@ class Cache(Generic[_Key, _Kept]):
 
 
 def too_many_records(limit: int) -> ProblemError:
-    """Return that an answer would hold more records than one may."""
     return ProblemError(f"more than {limit} records", "too-many-records", limit=limit)
 
 
@@ -136,7 +130,6 @@ class Publications:
         return {key: one for key, one in found.items() if one is not None}
 
     async def newest_version(self, dataset: bytes) -> int | None:
-        """Return the newest version of a dataset that is served here."""
         versions = await self._store.served(dataset)
         return versions[0].version if versions else None
 

@@ -226,7 +226,6 @@ class Publishing:
         )
 
     async def _place_of(self, publication: ServedPublication, item: bytes) -> bytes:
-        """Return where the record with this root is."""
         start = 0
         while entries := await self._store.tile_range(
             publication.upload, start, start + _TILES_READ
@@ -270,7 +269,6 @@ class Publishing:
         return await self._uploads.finish_seal(upload, head, builder.directory, self._clock())
 
     async def _made(self, upload: Upload, builder: TileBuilder) -> AsyncIterator[list[Tile]]:
-        """Yield the tiles of the whole version, many at a time."""
         made: list[Tile] = []
         async for entries in self._merged(upload):
             made += await asyncio.to_thread(builder.add, entries)

@@ -294,7 +294,6 @@ class Relays:
         }
 
     async def _is_spent(self, transaction: SignedTransaction) -> bool:
-        """Tell whether a transaction's place among its sender's is taken on chain."""
         count = queries.transaction_count(transaction.sender)
         try:
             return transaction.content.nonce < await self._rpc.send(count)
@@ -318,7 +317,6 @@ class Relays:
             raise RefusedError(error.revert) from error
 
     def _contract(self, transaction: SignedTransaction) -> ContractName:
-        """Return which of the five contracts a transaction is to."""
         for name in _OURS:
             if self._deployment.address_of(name) == transaction.content.to:
                 return name

@@ -115,7 +115,6 @@ class Releaser:
             raise UnavailableError(problem, "chain-unavailable")
 
     async def close(self) -> None:
-        """Finish what is under way."""
         await self._group.close()
 
     async def _release_all(self, orders: Sequence[ReleaseOrder]) -> list[Encoded | Exception]:

@@ -85,8 +85,6 @@ _log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the routes work with."""
-
     settings: Settings
     access_settings: AccessSettings
     deployment: Deployment
@@ -318,7 +316,6 @@ async def _assemble(
     journal: ReleaseJournal,
     recorder: Recorder | None,
 ) -> tuple[Services, Linking, Recording]:
-    """Make all parts; nothing runs yet."""
     domain = deployment.domain_of(AccessRequest)
     freshness = Freshness(index, rpc, settings.finality_rule, lambda: _newest(recorder))
     callers = Callers(index, freshness, deployment.authority)

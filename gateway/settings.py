@@ -25,8 +25,6 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 class Settings(BaseSettings):
-    """The gateway's settings."""
-
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
         frozen=True,
@@ -199,7 +197,6 @@ class Settings(BaseSettings):
 
     @property
     def finality_rule(self) -> Finality:
-        """`finality`, parsed."""
         return Finality.parse(self.finality)
 
     @classmethod

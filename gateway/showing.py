@@ -47,7 +47,6 @@ class ReleaseStates:
     open_from: int
 
     def of(self, access: bytes, entry: AccessEntry) -> ReleaseState:
-        """Return the state of an access."""
         if entry.outcome is not Outcome.ALLOWED:
             return ""
         if access in self.handed_out:
@@ -85,12 +84,10 @@ class Shower:
         return AccessShown(**shown)
 
     def access_in_history(self, entry: AccessEntry, releases: ReleaseStates) -> HistoryEntry:
-        """Show an access to the person whose data it was about."""
         shown = self.access(entry, releases).model_dump()
         return HistoryEntry(**shown | {"kind": "access", "authorization": shown["basis"]})
 
     def event_in_history(self, entry: EventEntry) -> HistoryEntry:
-        """Show an event to the person whom it is about."""
         members = _members(entry)
         terms = members.get("terms")
         granted = terms if isinstance(terms, dict) else {}
@@ -155,7 +152,6 @@ class Shower:
 
 
 def show_event(entry: EventEntry) -> EventShown:
-    """Show an event."""
     return EventShown(
         key=entry.key,
         name=entry.name,
@@ -168,7 +164,6 @@ def show_event(entry: EventEntry) -> EventShown:
 
 
 def show_revocation(entry: EventEntry) -> RevocationShown:
-    """Show an event that ends or halts authorizations, or lets them go on."""
     members = _members(entry)
     return RevocationShown(
         key=entry.key,
@@ -182,7 +177,6 @@ def show_revocation(entry: EventEntry) -> RevocationShown:
 
 
 def show_log(log: Log) -> LogShown:
-    """Show a log as a node has it."""
     return LogShown(
         block_number=int(log.block_number, 16),
         block_hash=log.block_hash,

@@ -25,8 +25,7 @@ class StatementChain(Protocol):
     """What the chain says of statements: the index."""
 
     @property
-    def snapshot(self) -> Snapshot:
-        """Parties, datasets and purposes as they are now."""
+    def snapshot(self) -> Snapshot: ...
 
     async def names_at_grant(self, authorizations: Sequence[bytes]) -> Mapping[bytes, str]:
         """Return the consumers' names as of where these authorizations are on chain."""

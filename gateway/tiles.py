@@ -83,7 +83,6 @@ class Places(Sequence[bytes]):
 
 
 def last_place_of(entries: bytes) -> bytes:
-    """Return the place of the last of some entries."""
     return entries[-ENTRY : PLACE - ENTRY]
 
 
@@ -183,7 +182,6 @@ class OpenTile:
 
     @property
     def memory(self) -> int:
-        """About how many bytes it takes."""
         return 3 * len(self.entries)
 
     def node(self, depth: int, place: int) -> bytes:
@@ -218,7 +216,6 @@ class TileTree:
 
     @property
     def memory(self) -> int:
-        """About how many bytes it takes."""
         return 2 * _DIRECTORY_LINE * len(self._firsts)
 
     def tile_of(self, place: bytes) -> int:
@@ -234,7 +231,6 @@ class TileTree:
         return range(first, min(last + 1, len(self._firsts)))
 
     def tiles_of_run(self, start: int, end: int) -> range:
-        """Return the tiles that hold the entries [start, end)."""
         return range(start // TILE, -(-end // TILE))
 
     def owner_bounds(self, owner: bytes, tiles: Mapping[int, OpenTile]) -> tuple[int, int]:

@@ -15,12 +15,10 @@ ALERTS: Final = "alerts"
 
 
 def ask_topic(ask: str) -> str:
-    """Return the topic of one ask."""
     return f"ask/{ask}"
 
 
 def inbox_topic(subject: bytes) -> str:
-    """Return the topic of one subject's inbox."""
     return f"inbox/{subject.hex()}"
 
 
@@ -31,7 +29,6 @@ class Topics:
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
     def touch(self, topic: str) -> None:
-        """Wake everybody who waits for a topic."""
         for waiting in self._waiting.pop(topic, ()):
             if not waiting.done():
                 waiting.set_result(None)

@@ -23,7 +23,6 @@ async def get_accesses(
     """Show a provider the accesses to its dataset, the newest first."""
     services = services_of(request)
     provider = await party_account(request)
-    index = services.index
     await services.freshness.catch_up()
     found = await dataset_of(request, dataset)
     if found.provider != provider:

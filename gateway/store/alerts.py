@@ -62,7 +62,6 @@ class AlertStore:
         return None if given is None else msgspec.structs.replace(alert, id=given)
 
     async def note_suspension(self, alert: int, until: int, transaction: bytes) -> None:
-        """Note the suspension that an alert led to."""
         step = (
             update(alerts)
             .where(alerts.c.id == alert)
@@ -94,7 +93,6 @@ class AlertStore:
         return tuple(StoredAlert(*row) for row in rows)
 
     async def last(self) -> int:
-        """Return the id of the newest; zero when there is none."""
         row = await self._database.one(select(func.coalesce(func.max(alerts.c.id), 0)))
         return 0 if row is None else int(row[0])
 

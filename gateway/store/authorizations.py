@@ -53,7 +53,6 @@ class AuthorizationStore:
         await self._database.run(self._bring, _row(kept))
 
     async def note_transaction(self, authorization: bytes, transaction: bytes) -> None:
-        """Note that it is on chain."""
         step = (
             update(table)
             .where(table.c.authorization == authorization)

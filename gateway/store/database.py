@@ -87,7 +87,6 @@ class Database:
 
     @property
     def engine(self) -> AsyncEngine:
-        """The engine that writes, for `gateway.store.migrate`."""
         return self._writer
 
     def upsert(self, table: Table) -> sqlite.Insert:
@@ -186,7 +185,6 @@ class Database:
             raise translated(error) from error
 
     async def close(self) -> None:
-        """Close all connections."""
         await self._writer.dispose()
         await self._reader.dispose()
 

@@ -15,15 +15,11 @@ _MOST_LISTED: Final = 200
 
 
 class UsedHandle(msgspec.Struct, frozen=True):
-    """Whose inbox a handle leads to, and until when."""
-
     subject: bytes
     expires_at: int
 
 
 class StoredAsk(msgspec.Struct, frozen=True):
-    """An ask as it is kept."""
-
     id: str
     consumer: bytes
     reference: str

@@ -45,7 +45,6 @@ class KeyholderReportStore:
         await self._database.run(self._put, msgspec.structs.asdict(report))
 
     async def of(self, keyholder: bytes) -> tuple[KeyholderReport, ...]:
-        """Return what is reported of a keyholder, by consumer."""
         return await self._read(_SELECT.where(keyholder_reports.c.keyholder == keyholder))
 
     async def all(self) -> tuple[KeyholderReport, ...]:

@@ -25,8 +25,6 @@ this one was ended."""
 
 
 class KeptLink(msgspec.Struct, frozen=True):
-    """A link, and whose signature it has."""
-
     signed: SignedLink
     signer: bytes
 

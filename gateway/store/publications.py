@@ -36,7 +36,6 @@ class ServedPublication(msgspec.Struct, frozen=True):
 
     @property
     def head(self) -> TreeHead:
-        """Root and count together."""
         return TreeHead(self.count, self.root)
 
 
@@ -90,7 +89,6 @@ class PublicationStore:
         return None if row is None else ServedPublication(*row)
 
     async def get(self, dataset: bytes, version: int) -> ServedPublication | None:
-        """Return a version, if it is served."""
         statement = select(*_COLUMNS).where(
             publications.c.dataset == dataset, publications.c.version == version
         )
@@ -116,7 +114,6 @@ class PublicationStore:
         return tuple(Tree(key, TreeHead(count, root)) for key, count, root in rows)
 
     async def directory(self, upload: int) -> bytes:
-        """Return the directory of a sealed upload's tiles."""
         statement = (
             select(directories.c.lines)
             .where(directories.c.upload == upload)

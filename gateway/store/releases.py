@@ -187,7 +187,6 @@ _KNOWN: Final = select(releases.c.access).where(_AMONG)
 
 
 def _row(entry: JournalEntry) -> tuple[object, ...]:
-    """Return an entry's values, in the order of the table."""
     request, recorded, released = entry.submission.request, entry.recorded, entry.released
     packed = b"".join(
         (

@@ -14,16 +14,12 @@ _ONLY: Final = 1
 
 
 class NewSession(msgspec.Struct, frozen=True):
-    """A session that begins."""
-
     token: str
     signer: bytes
     expires_at: int
 
 
 class LiveSession(msgspec.Struct, frozen=True):
-    """A session that is not over."""
-
     signer: bytes
     expires_at: int
 
@@ -69,7 +65,6 @@ class SessionStore:
         return None if row is None else LiveSession(bytes(row.signer), row.expires_at)
 
     async def forget(self, now: int) -> None:
-        """Forget what is over."""
         async with self._database.writing() as connection:
             for table in (used_challenges, sessions):
                 await connection.execute(delete(table).where(table.c.expires_at < now))

@@ -26,19 +26,15 @@ _DIRECTORY_PART: Final = 72 * 4_096
 
 
 def upload_state(state: str) -> ConflictError:
-    """Return that an upload is not in the state that this needs."""
     return ConflictError(f"the upload is {state}", "upload-state", state=state)
 
 
 def out_of_step(expected: int) -> ConflictError:
-    """Return that lines were sent for another place than where the upload stands."""
     detail = f"the upload goes on at line {expected}: send ?from={expected}"
     return ConflictError(detail, "out-of-step", expected=expected)
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """An upload as it stands."""
-
     key: int
     id: str
     """Random, 32 hexadecimal digits."""
@@ -58,7 +54,6 @@ class Upload(msgspec.Struct, frozen=True):
 
     @property
     def head(self) -> TreeHead | None:
-        """Root and count together."""
         if self.root is None or self.count is None:
             return None
         return TreeHead(self.count, self.root)
@@ -314,7 +309,6 @@ async def _out_of_step(connection: AsyncConnection, upload: Upload) -> ConflictE
 
 
 def _from(key: int, line: int) -> ColumnElement[bool]:
-    """Select the records of an upload from a line on."""
     return and_(records.c.id >= (key << _LINE_BITS) + line, records.c.id < (key + 1) << _LINE_BITS)
 
 

@@ -79,7 +79,6 @@ class KeyholderReports:
         await self._take(consumer, access, wrong.holder, proof)
 
     async def list(self) -> tuple[KeyholderReport, ...]:
-        """Return every report."""
         return await self._reports.all()
 
     async def _own(self, consumer: bytes, access: bytes) -> JournalEntry:

@@ -22,8 +22,6 @@ _BEIJING: Final = timezone(timedelta(hours=8))
 
 
 class ObservedAccess(msgspec.Struct, frozen=True):
-    """An access as the rules need it."""
-
     sequence: int
     timestamp: int
     consumer: bytes
@@ -41,8 +39,6 @@ class ObservedAccess(msgspec.Struct, frozen=True):
 
 
 class DatasetDue(msgspec.Struct, frozen=True):
-    """A dataset, and when it was published last."""
-
     dataset: bytes
     title: str
     update_cycle: int
@@ -60,8 +56,6 @@ class OrderDue(msgspec.Struct, frozen=True):
 
 
 class UnfitText(msgspec.Struct, frozen=True):
-    """An event with a text that is not plain."""
-
     key: int
     """Of the event in the index."""
     name: str
@@ -131,11 +125,7 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Rule(Protocol):
-    """Looks at accesses in order."""
-
-    def observe(self, access: ObservedAccess) -> Finding | None:
-        """Take the next access; return what is found with it."""
-        ...
+    def observe(self, access: ObservedAccess) -> Finding | None: ...
 
 
 class RateRule:
@@ -321,7 +311,6 @@ def suspending_rules(bounds: Bounds, names: Iterable[str]) -> tuple[Rule, ...]:
 
 
 def all_rules(bounds: Bounds) -> tuple[Rule, ...]:
-    """Return every rule over accesses, with nothing seen yet."""
     return (
         RateRule(bounds),
         VolumeRule(bounds),
@@ -356,7 +345,6 @@ def stale_datasets(datasets: Iterable[DatasetDue], bounds: Bounds, now: int) -> 
 
 
 def unreviewed_orders(orders: Iterable[OrderDue], bounds: Bounds, now: int) -> Iterator[Finding]:
-    """Find orders whose review is due."""
     for due in orders:
         if now - due.ends_at < bounds.review_within:
             continue
@@ -383,7 +371,6 @@ def busy_authorities(acts: Iterable[IdentityActs], bounds: Bounds, now: int) -> 
 
 
 def unfit_texts(texts: Iterable[UnfitText]) -> Iterator[Finding]:
-    """Find events with a text that is not plain."""
     for one in texts:
         yield Finding(
             key=f"unfit-text/{one.block_number}/{one.key}",

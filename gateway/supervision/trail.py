@@ -19,8 +19,6 @@ _PAGE: Final = 1000
 
 
 class SupervisedTrail:
-    """`gateway.supervision.watch.Trail`."""
-
     def __init__(self, index: Index, journal: ReleaseJournal) -> None:
         self._index = index
         self._journal = journal
