@@ -90,8 +90,14 @@ class Following:
     async def run(self) -> None:
         while True:
             try:
-                await self._verify()
-                await self._follow_one_chain()
+                if not self._verified:
+                    await verify_deployment_async(self._rpc, self._deployment)
+                    self._verified = True
+                try:
+                    await self._follow()
+                except BlocksLostError as error:
+                    self._note(error)
+                    await self._begin_anew()
             except (LedgerError, GatewayError) as error:
                 self._note(error)
             except Exception as error:  # noqa: BLE001 - whatever it is, it must go on and say so
@@ -103,18 +109,6 @@ class Following:
         if self._problem is None:
             _log.warning("not following the chain", error=describe(error))
         self._problem = str(error)
-
-    async def _verify(self) -> None:
-        if not self._verified:
-            await verify_deployment_async(self._rpc, self._deployment)
-            self._verified = True
-
-    async def _follow_one_chain(self) -> None:
-        try:
-            await self._follow()
-        except BlocksLostError as error:
-            self._note(error)
-            await self._begin_anew()
 
     async def _follow(self) -> None:
         while True:

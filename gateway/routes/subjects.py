@@ -58,7 +58,9 @@ async def get_history(request: Request, cursor: Cursor = None) -> HistoryAnswer:
     accesses = await index.accesses(selection, before=sequence, limit=_PAGE)
     events = await index.events(selection, before=key, limit=_PAGE)
     shower = Shower(index.snapshot)
-    page = _merge(accesses, events)[:_PAGE]
+    both: list[AccessEntry | EventEntry] = [*accesses, *events]
+    both.sort(key=lambda entry: (-entry.place.block_number, -entry.log_index))
+    page = both[:_PAGE]
     releases = await services.release_states(accesses)
     entries: list[HistoryEntry] = []
     for one in page:
@@ -88,7 +90,8 @@ async def get_receipt(
         raise UnknownError("receipt: the access does not rest on an authorization")
     shower = Shower(index.snapshot)
     parties = [
-        index.snapshot.parties.get(address, _unnamed(address))
+        index.snapshot.parties.get(address)
+        or PartyEntry(address, "", Roles(0), False, 0, "", "", b"", frozenset())
         for address in (dataset.provider, entry.consumer)
     ]
     return make_receipt(
@@ -122,17 +125,6 @@ async def _access(request: Request, subjects: tuple[bytes, ...], access: bytes) 
         before = page[-1].sequence
 
 
-def _merge(
-    accesses: tuple[AccessEntry, ...], events: tuple[EventEntry, ...]
-) -> list[AccessEntry | EventEntry]:
-    both: list[AccessEntry | EventEntry] = [*accesses, *events]
-    return sorted(both, key=_newest_first)
-
-
-def _newest_first(entry: AccessEntry | EventEntry) -> tuple[int, int]:
-    return -entry.place.block_number, -entry.log_index
-
-
 def _read_cursor(cursor: str | None) -> tuple[int | None, int | None]:
     if cursor is None:
         return None, None
@@ -140,7 +132,3 @@ def _read_cursor(cursor: str | None) -> tuple[int | None, int | None]:
     if not key or max(len(sequence), len(key)) > _MOST_DIGITS:
         raise BodyError("not a cursor of this list")
     return min(int(sequence), _NOWHERE), min(int(key), _NOWHERE)
-
-
-def _unnamed(address: bytes) -> PartyEntry:
-    return PartyEntry(address, "", Roles(0), False, 0, "", "", b"", frozenset())

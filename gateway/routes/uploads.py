@@ -1,9 +1,10 @@
 """How a provider hands over the ciphertext of a publication, and has a record erased."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -29,6 +30,7 @@ from gateway.services import Services
 from gateway.store.uploads import Upload
 from ledger.enumerations import Roles
 from ledger.hexes import from_hex, to_hex
+from ledger.index.index import Index
 from ledger.index.rows import DatasetEntry, ErasureEntry, PublicationEntry
 from ledger.merkle import TreeHead
 from ledger.service.errors import BodyError, BodyFault
@@ -39,6 +41,8 @@ router = APIRouter(prefix="/v1", tags=["uploads"])
 _NDJSON: Final = "application/x-ndjson"
 _PATIENCE: Final = 5.0
 """Seconds to wait until the index has what the provider has just put on chain."""
+
+FoundT = TypeVar("FoundT")
 
 DatasetPath = Annotated[str, Path(pattern="^0x[0-9a-f]{64}$")]
 UploadPath = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
@@ -233,29 +237,30 @@ async def _upload_of(request: Request, upload: str, provider: bytes) -> Upload:
 
 
 async def _publication(services: Services, dataset: bytes, version: int) -> PublicationEntry:
-    index = services.index
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            head = index.head
-            while (found := await index.publication(dataset, version)) is None:
-                head = await index.wait_for_change(head)
-    except TimeoutError as error:
-        raise ConflictError(f"version {version} is not on chain", "publication-unknown") from error
+    found = await _soon(services.index, lambda index: index.publication(dataset, version))
+    if found is None:
+        raise ConflictError(f"version {version} is not on chain", "publication-unknown")
     return found
 
 
 async def _tombstone(services: Services, dataset: DatasetEntry, transaction: bytes) -> ErasureEntry:
-    index = services.index
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            head = index.head
-            while not (found := await index.erasures(transaction)):
-                head = await index.wait_for_change(head)
-    except TimeoutError as error:
-        raise UnknownError("tombstone on chain") from error
+    found = await _soon(services.index, lambda index: index.erasures(transaction))
+    if not found:
+        raise UnknownError("tombstone on chain")
     if found[0].dataset != dataset.id:
         raise UnknownError("tombstone of this dataset")
     return found[0]
+
+
+async def _soon(index: Index, look: Callable[[Index], Awaitable[FoundT]]) -> FoundT | None:
+    """Return what the index has now, or within a few seconds; None for nothing."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            head = index.head
+            while not (found := await look(index)):
+                head = await index.wait_for_change(head)
+            return found
+    return None
 
 
 def _shown(upload: Upload) -> UploadShown:

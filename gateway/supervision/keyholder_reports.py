@@ -6,23 +6,18 @@ own for which this gateway handed out that keyholder's parts, or what shows it t
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
-
-import msgspec
 
 from gateway.errors import BodyError, ConflictError, ForbiddenError, UnknownError
-from gateway.store.alerts import AlertStore, StoredAlert
+from gateway.store.alerts import AlertStore
 from gateway.store.keyholder_reports import KeyholderReport, KeyholderReportStore
 from gateway.store.releases import JournalEntry, ReleaseJournal
-from gateway.supervision.rules import Finding, reported_keyholder
-from gateway.topics import ALERTS, Topics
+from gateway.supervision.rules import reported_keyholder
+from gateway.supervision.watch import raise_alert
+from gateway.topics import Topics
 from ledger.errors import LedgerError
-from ledger.logs import get_logger
 from ledger.parts_statements import decode_wrong_parts, verify_wrong_parts
 from ledger.rosters import Roster
 from ledger.typed_data import Domain, struct_hash
-
-_log: Final = get_logger()
 
 
 class KeyholderReports:
@@ -99,10 +94,4 @@ class KeyholderReports:
             keyholder, len(known), is_shown=any(one.proof is not None for one in known)
         )
         if finding is not None:
-            await self._raise(finding, now)
-
-    async def _raise(self, finding: Finding, now: int) -> None:
-        alert = StoredAlert(id=0, raised_at=now, **msgspec.structs.asdict(finding))
-        if await self._alerts.put(alert) is not None:
-            _log.warning("alert", reason=finding.rule, sequence=0)
-            self._topics.touch(ALERTS)
+            await raise_alert(finding, self._alerts, self._topics, now)

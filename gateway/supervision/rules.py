@@ -6,7 +6,7 @@ the rules give the same result whenever they run.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta, timezone
 from typing import Final, Protocol
 
@@ -60,13 +60,6 @@ class UnfitText(msgspec.Struct, frozen=True):
     """Of the event in the index."""
     name: str
     block_number: int
-
-
-class IdentityActs(msgspec.Struct, frozen=True):
-    """How many ids of one identity authority were closed or under recovery within a day."""
-
-    authority: bytes
-    count: int
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -357,17 +350,16 @@ def unreviewed_orders(orders: Iterable[OrderDue], bounds: Bounds, now: int) -> I
         )
 
 
-def busy_authorities(acts: Iterable[IdentityActs], bounds: Bounds, now: int) -> Iterator[Finding]:
+def busy_authorities(acts: Mapping[bytes, int], bounds: Bounds, now: int) -> Iterator[Finding]:
     """Find identity authorities that close or recover more ids than a counter does in a day."""
-    for one in acts:
-        if one.count <= bounds.identity_acts:
-            continue
-        yield Finding(
-            key=f"identity-acts/{to_hex(one.authority)}/{now // _DAY}",
-            rule="identity-acts",
-            severity="grave",
-            text=f"{to_hex(one.authority)} closed or recovered {one.count} ids within a day",
-        )
+    for authority, count in acts.items():
+        if count > bounds.identity_acts:
+            yield Finding(
+                key=f"identity-acts/{to_hex(authority)}/{now // _DAY}",
+                rule="identity-acts",
+                severity="grave",
+                text=f"{to_hex(authority)} closed or recovered {count} ids within a day",
+            )
 
 
 def unfit_texts(texts: Iterable[UnfitText]) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ from typing import Final
 from gateway.store.releases import ReleaseJournal, access_id
 from gateway.supervision.rules import (
     DatasetDue,
-    IdentityActs,
     ObservedAccess,
     OrderDue,
     UnfitText,
@@ -83,9 +82,8 @@ class SupervisedTrail:
             if order.ends_at <= now and was_in_force(order) and not order.reviewed
         ]
 
-    async def identity_acts(self, since: int) -> Sequence[IdentityActs]:
-        counts = await self._index.identity_acts(since)
-        return [IdentityActs(authority, count) for authority, count in counts.items()]
+    async def identity_acts(self, since: int) -> Mapping[bytes, int]:
+        return await self._index.identity_acts(since)
 
     async def unfit(self, after: int) -> Sequence[UnfitText]:
         return [

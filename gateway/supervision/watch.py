@@ -17,7 +17,6 @@ from gateway.supervision.rules import (
     Bounds,
     DatasetDue,
     Finding,
-    IdentityActs,
     ObservedAccess,
     OrderDue,
     UnfitText,
@@ -68,7 +67,7 @@ class Trail(Protocol):
         """Return emergency orders that were in force, are over and were not reviewed."""
         ...
 
-    async def identity_acts(self, since: int) -> Sequence[IdentityActs]:
+    async def identity_acts(self, since: int) -> Mapping[bytes, int]:
         """Return how many ids each identity authority closed, or began to recover, since a time."""
         ...
 
@@ -96,6 +95,16 @@ class Enforcement(msgspec.Struct, frozen=True):
     rules: tuple[str, ...]
     appeal: str
     """Where to appeal, for the reason."""
+
+
+async def raise_alert(finding: Finding, alerts: AlertStore, topics: Topics, now: int) -> bool:
+    """Keep what was found as an alert and say so; return False if there is one with its key."""
+    alert = StoredAlert(id=0, raised_at=now, **msgspec.structs.asdict(finding))
+    if await alerts.put(alert) is None:
+        return False
+    _log.warning("alert", reason=finding.rule, sequence=finding.last_sequence)
+    topics.touch(ALERTS)
+    return True
 
 
 class Watch:
@@ -172,16 +181,11 @@ class Watch:
     async def _raise(self, finding: Finding, now: int) -> bool:
         if finding.key in self._raised:
             return False
-        alert = StoredAlert(id=0, raised_at=now, **msgspec.structs.asdict(finding))
-        kept = await self._alerts.put(alert)
+        is_new = await raise_alert(finding, self._alerts, self._topics, now)
         self._raised[finding.key] = None
         if len(self._raised) > _REMEMBERED:
             del self._raised[next(iter(self._raised))]
-        if kept is None:
-            return False
-        _log.warning("alert", reason=kept.rule, sequence=kept.last_sequence)
-        self._topics.touch(ALERTS)
-        return True
+        return is_new
 
     async def _enforce(self, now: int) -> None:
         """Suspend the agreements that alerts of the named rules are about, once for each alert.

@@ -10,7 +10,6 @@ from gateway.supervision.rules import (
     Bounds,
     DatasetDue,
     Finding,
-    IdentityActs,
     ObservedAccess,
     OrderDue,
     UnfitText,
@@ -164,7 +163,7 @@ def test_an_order_that_nobody_reviewed_is_due_after_a_week() -> None:
 
 
 def test_more_closings_and_recoveries_than_a_counter_does_are_grave() -> None:
-    acts = [IdentityActs(BANK, 20), IdentityActs(INSURER, 21)]
+    acts = {BANK: 20, INSURER: 21}
     (finding,) = busy_authorities(acts, BOUNDS, NOON)
     assert (finding.rule, finding.severity) == ("identity-acts", "grave")
     assert INSURER.hex() in finding.text
@@ -208,8 +207,8 @@ class RecordedTrail:
     async def orders(self, now: int) -> Sequence[OrderDue]:
         return []
 
-    async def identity_acts(self, since: int) -> Sequence[IdentityActs]:
-        return []
+    async def identity_acts(self, since: int) -> Mapping[bytes, int]:
+        return {}
 
     async def unfit(self, after: int) -> Sequence[UnfitText]:
         return [UnfitText(3, "Applied", 7)] if after < 3 else []

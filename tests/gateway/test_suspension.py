@@ -12,7 +12,6 @@ from gateway.supervision.enforcement import Enforcer
 from gateway.supervision.rules import (
     Bounds,
     DatasetDue,
-    IdentityActs,
     ObservedAccess,
     OrderDue,
     UnfitText,
@@ -132,8 +131,8 @@ class Burst:
     async def orders(self, now: int) -> list[OrderDue]:
         return []
 
-    async def identity_acts(self, since: int) -> list[IdentityActs]:
-        return []
+    async def identity_acts(self, since: int) -> Mapping[bytes, int]:
+        return {}
 
     async def unfit(self, after: int) -> list[UnfitText]:
         return []
