@@ -75,10 +75,6 @@ class AccessRecorder(Protocol):
         The request and its signature are on disk before anything is sent. A caller that is
         cancelled does not stop it.
 
-        Args:
-            submission: The signed request.
-            access: Struct hash of the request.
-
         Raises:
             UnavailableError: It is not recorded now; the same request may be sent again.
             ForbiddenError: The consumer took its naming back meanwhile; nothing was recorded.
@@ -102,16 +98,10 @@ class Verified(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of one request.
-
-    Attributes:
-        verified: The request; None when its signature does not hold.
-        recorded: The access; None when it was not recorded.
-        release: For an allowed access, unless there is a problem.
-        problem: What is in the way.
-    """
+    """The outcome of one request: recorded or not, released or with a problem."""
 
     verified: Verified | None
+    """None when the signature does not hold."""
     recorded: RecordedAccess | None
     release: Encoded | None
     problem: GatewayError | None

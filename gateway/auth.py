@@ -96,13 +96,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class CallerLimits:
-    """How much is taken from whom.
-
-    Attributes:
-        callers: Says whose bucket is whose.
-        requests: Signed requests, and requests of sessions.
-        sign_ins: Sessions that begin.
-    """
+    """How much is taken from whom."""
 
     callers: Callers
     requests: RateLimit
@@ -204,8 +198,7 @@ class Authenticator:
         It names the host that the request is for: a wallet signs it for no other one.
 
         Raises:
-            UnauthenticatedError: It is no signer.
-            UnauthenticatedError: The request is for another host.
+            UnauthenticatedError: It is no signer; the request is for another host.
         """
         if not ADDRESS_LENGTH <= len(signer) <= _MOST_SIGNER:
             raise UnauthenticatedError("not the ERC-7913 bytes of a signer", "challenge")

@@ -33,10 +33,6 @@ class ContractAccounts:
 
     Anybody may name any account. So strangers have a line of their own, which keeps nobody who is known waiting,
     and in the other one accounts take turns: who sends in a contract's name makes that contract wait, no other.
-
-    Args:
-        rpc: The node.
-        bucket_of: Tells for an account whether it is somebody's here (`gateway.callers`).
     """
 
     def __init__(self, rpc: AsyncRpc, bucket_of: Callable[[bytes], Awaitable[Hashable]]) -> None:

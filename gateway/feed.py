@@ -29,14 +29,7 @@ async def follow(
     may: Callable[[], bool],
     wait: Callable[[str, str], Awaitable[None]],
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yield server-sent events; nothing is left out and nothing comes twice.
-
-    Args:
-        services: Index and alerts.
-        place: After which to begin; it is moved on.
-        may: Asked in each round; the feed ends when it says no.
-        wait: For one of two topics, or until it is time to look.
-    """
+    """Yield server-sent events; nothing is left out and nothing comes twice."""
     index = services.index
     while may():
         head, found = index.head, False

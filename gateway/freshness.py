@@ -34,12 +34,6 @@ class Freshness:
 
     Anybody may ask for ids that are not there, unsigned. So all who come while the node is asked share the next
     question, which begins after they came.
-
-    Args:
-        index: Asked.
-        rpc: The node.
-        finality: When a block is final.
-        newest: Number of the newest final block that is known.
     """
 
     def __init__(

@@ -167,13 +167,6 @@ class KeyholderClient:
 
 
 def keyholder_at(address: bytes, url: str, domain: Domain, *, timeout: float) -> KeyholderClient:
-    """Return the keyholder with this URL.
-
-    Args:
-        address: Its account, as the roster has it.
-        url: Of the service, without a path.
-        domain: Of access requests.
-        timeout: Seconds for one question and its answer.
-    """
+    """Return the keyholder with this URL."""
     http = HttpClient(url, timeout=timeout, connections=_CONNECTIONS, most=_MOST_ANSWER, idle=_IDLE)
     return KeyholderClient(address, http, domain)

@@ -109,11 +109,7 @@ class _Question:
         return self.is_short() and not _short(self.rosters, possible)
 
     def next(self, *, hurry: bool = False) -> KeyholderClient | None:
-        """Return whom to ask now; None when those who were asked are enough, or nobody is left.
-
-        Args:
-            hurry: Not to count on those who have not answered yet.
-        """
+        """Return whom to ask now; None when those who were asked are enough, or nobody is left."""
         if not self.is_open():
             return None
         have = self.keys.keys() if hurry else self.keys.keys() | self.coming

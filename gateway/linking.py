@@ -135,10 +135,6 @@ class Linking:
     async def require(self, tie: Tie, brought: SignedLink | None = None) -> None:
         """Check that there is a link that keyholders will take; get a new one if there is none.
 
-        Args:
-            tie: Subject and dataset.
-            brought: A link that the consumer brings; kept if it is needed and counts.
-
         Raises:
             UnknownError: None was ever handed over.
             LinkRefusedError: None that counts is to be had.

@@ -79,8 +79,7 @@ class Bases:
         """Do as `find`, as of a block: an access may be final before the index has its basis.
 
         Raises:
-            UnavailableError: The index does not get that far in time.
-            UnavailableError: It cannot be looked up now.
+            UnavailableError: The index does not get that far in time; it cannot be looked up now.
         """
         found = await self.find(ids)
         if all(one in found for one in ids):
@@ -101,19 +100,13 @@ class Bases:
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What to find the records for.
-
-    Attributes:
-        basis: Of the access.
-        item: Of the request.
-        block: In which the access was recorded.
-        version: Publication that an earlier answer came from; None for the first answer.
-    """
+    """What to find the records for."""
 
     basis: BasisEntry
     item: bytes
     block: int
     version: int | None = None
+    """Publication that an earlier answer came from; None for the first answer."""
 
     @property
     def record(self) -> bytes:

@@ -84,16 +84,8 @@ class Preflight:
     ) -> frozenset[int]:
         """Check that an access could be answered; return of which epochs the records are.
 
-        Args:
-            consumer: Who asks.
-            basis: Of the request.
-            item: Of the request.
-            block: The newest final one.
-
         Raises:
-            ConflictError: No record of the dataset can be encrypted or opened.
-            ConflictError: No publication is served.
-            ConflictError: The one that is served is too old.
+            ConflictError: No record of the dataset can be encrypted or opened; no publication is served; the one that is served is too old.
             UnknownError: Nobody relayed whose records the authorization is about.
             ProblemError, UnknownError: There is no answer.
             UnavailableError: That cannot be told now.

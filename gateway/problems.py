@@ -164,12 +164,7 @@ def problem_of(error: GatewayError) -> Problem:
 
 
 def problem_response(problem: Problem, members: Mapping[str, Any] | None = None) -> Response:
-    """Return the HTTP answer.
-
-    Args:
-        problem: As it is told.
-        members: More members of the document, such as where a denied access is on chain.
-    """
+    """Return the HTTP answer."""
     kind = problem.kind
     document = {
         **problem.members,

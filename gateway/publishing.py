@@ -102,15 +102,8 @@ class Publishing:
 
         What was stored stays when this fails: the upload's `received` says how far it came.
 
-        Args:
-            upload: As it stands.
-            rules: What its lines must keep to.
-            start: Number of the first line of the body; it must be `upload.received`.
-            body: As it comes.
-
         Raises:
-            ConflictError: The upload is not open.
-            ConflictError: It stands at another line, or another body came in between.
+            ConflictError: The upload is not open; it stands at another line, or another body came in between.
             BodyError, ProblemError: A line is not what it should be.
             StoreUnavailableError: The chunk was not stored.
         """
@@ -170,16 +163,8 @@ class Publishing:
     ) -> ServedPublication:
         """Serve a sealed upload as a version of its dataset.
 
-        Args:
-            upload: Sealed.
-            version: Of the publication on chain.
-            published: Its root and count, from the chain.
-            block: The last final block now; the next one's accesses are answered from this version.
-
         Raises:
-            ConflictError: The upload is not sealed.
-            ConflictError: It has another root or count than the chain.
-            ConflictError: Version or upload is served otherwise already.
+            ConflictError: The upload is not sealed; it has another root or count than the chain; version or upload is served otherwise already.
             StoreUnavailableError: Not served; try again.
         """
         if upload.head is None:

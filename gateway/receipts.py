@@ -122,16 +122,7 @@ def make_receipt(
     purpose: PurposeEntry | None,
     parties: list[PartyEntry],
 ) -> ConsentReceipt:
-    """Return the receipt of an access that rests on an authorization.
-
-    Args:
-        access: The access.
-        authorization: Its basis.
-        signed: The signed record with its statement; None where it was relayed elsewhere.
-        dataset: Whose records.
-        purpose: Of the authorization.
-        parties: Provider and consumer, in this order.
-    """
+    """Return the receipt of an access that rests on an authorization."""
     provider, consumer = parties
     return ConsentReceipt(
         receipt_id=access.access,

@@ -24,13 +24,7 @@ _UNCHECKED: Final = "unchecked"
 
 
 class RelayLimits:
-    """Buckets for parties' transactions, for people's stops, and for what else people sign.
-
-    Args:
-        callers: Who is somebody.
-        rate: Transactions per second of one party in the long run.
-        burst: Transactions of one party at once.
-    """
+    """Buckets for parties' transactions, for people's stops, and for what else people sign."""
 
     def __init__(self, callers: Callers, rate: float, burst: int) -> None:
         self._callers = callers

@@ -28,17 +28,12 @@ _GROUPS: Final = 2
 
 
 class ReleaseOrder(msgspec.Struct, frozen=True):
-    """An allowed access to be answered.
-
-    Attributes:
-        submission: As the consumer signed it, with the key to which it is answered.
-        recorded: As the chain has it.
-        earlier: What was handed out for it before; None for the first time.
-    """
+    """An allowed access to be answered."""
 
     submission: KeyedSubmission
     recorded: RecordedAccess
     earlier: Released | None = None
+    """Handed out for it before; None for the first time."""
 
 
 class _Prepared(msgspec.Struct):

@@ -91,10 +91,6 @@ class Statements:
     async def require(self, authorization: bytes, brought: Authorization | None) -> None:
         """Check that there is a statement of an authorization on chain that keyholders will take.
 
-        Args:
-            authorization: Its id.
-            brought: The signed record, where the consumer brings it; kept if it is right.
-
         Raises:
             ConflictError: There is none.
             UnavailableError: That cannot be told now.

@@ -94,10 +94,6 @@ def count_up_to(entries: bytes, place: bytes) -> int:
 def apply_changes(base: bytes, changes: bytes) -> bytes:
     """Change a run of entries: put new ones in, replace those of the same place, leave out withdrawn.
 
-    Args:
-        base: Entries in order, of the publication before.
-        changes: Entries and withdrawals in order.
-
     Raises:
         DeltaError: A record is withdrawn that is not in the base.
     """
@@ -234,12 +230,7 @@ class TileTree:
         return range(start // TILE, -(-end // TILE))
 
     def owner_bounds(self, owner: bytes, tiles: Mapping[int, OpenTile]) -> tuple[int, int]:
-        """Return the run [start, end) of an owner's entries; empty where they would be.
-
-        Args:
-            owner: 32 bytes.
-            tiles: At least those of `tiles_of_owner`.
-        """
+        """Return the run [start, end) of an owner's entries; empty where they would be."""
         needed = self.tiles_of_owner(owner)
         if not needed:
             return 0, 0
@@ -257,13 +248,7 @@ class TileTree:
         return self.tile_of(place) * TILE + at
 
     def run(self, start: int, end: int, tiles: Mapping[int, OpenTile]) -> Run:
-        """Return the entries [start, end), not empty, with their range proof.
-
-        Args:
-            start: From 0.
-            end: At most the size.
-            tiles: At least those of `tiles_of_run`.
-        """
+        """Return the entries [start, end), not empty, with their range proof."""
         needed = self.tiles_of_run(start, end)
         packed = b"".join([tiles[at].entries for at in needed])
         offset = needed.start * TILE

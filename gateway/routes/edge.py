@@ -47,11 +47,6 @@ async def read_signed(
 ) -> tuple[bytes, ModelT]:
     """Return who signed a request (ERC-7913 bytes), and what its JSON body says.
 
-    Args:
-        request: As it comes.
-        model: Of the body.
-        limit: Bytes of the body at most, where they are not the usual ones.
-
     Raises:
         BodyError: The body is too large, too slow, or not of this form.
         UnauthenticatedError: The request is not rightly signed.
@@ -86,10 +81,6 @@ async def party_account(request: Request) -> bytes:
 
 async def subjects_of(request: Request, signer: bytes | None = None) -> tuple[SubjectEntry, ...]:
     """Return the subjects for which the signer of a request signs now.
-
-    Args:
-        request: Without a body, unless `signer` is given.
-        signer: When it is known already.
 
     Raises:
         UnauthenticatedError: The request is not rightly signed.

@@ -60,8 +60,7 @@ class PublicationStore:
         If we crash before it, the provider asks again.
 
         Raises:
-            ConflictError: The upload is not sealed.
-            ConflictError: The version is served from another upload, or the upload as another one.
+            ConflictError: The upload is not sealed; the version is served from another upload, or the upload as another one.
         """
         step = (
             update(uploads)

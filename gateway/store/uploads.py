@@ -110,8 +110,7 @@ class UploadStore:
         If two append at the same place, one does and the other is refused.
 
         Raises:
-            ConflictError: The upload does not stand at `start`.
-            ConflictError: It is not open.
+            ConflictError: The upload does not stand at `start`; it is not open.
         """
         step = (
             update(uploads)

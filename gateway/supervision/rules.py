@@ -377,13 +377,7 @@ CONSUMERS_BELIEVED: Final = 3
 
 
 def reported_keyholder(keyholder: bytes, consumers: int, *, is_shown: bool) -> Finding | None:
-    """Find a keyholder that enough consumers name, or of which one showed that its parts were wrong.
-
-    Args:
-        keyholder: Its address.
-        consumers: How many different ones report it.
-        is_shown: Whether a report of theirs shows it to everybody.
-    """
+    """Find a keyholder that enough consumers name, or of which one showed that its parts were wrong."""
     if not is_shown and consumers < CONSUMERS_BELIEVED:
         return None
     name = to_hex(keyholder)
