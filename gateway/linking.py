@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from gateway.errors import (
     UnavailableError,
     UnknownError,
 )
+from gateway.freshness import Freshness
 from gateway.store.links import KeptLink, LinkStore, Tie
 from ledger.decode_errors import UNREADABLE
 from ledger.errors import LedgerError, SigningError
@@ -28,7 +29,6 @@ from ledger.http_client import HttpAsker, HttpError
 from ledger.links import (
     LINK_RENEWAL,
     MAX_LINK_AHEAD,
-    LinkBounds,
     LinkFault,
     find_link_fault,
 )
@@ -56,27 +56,6 @@ def link_missing() -> UnknownError:
     return UnknownError("link from the authorization's subject to this dataset", "link-missing")
 
 
-class LinkChain(Protocol):
-    """What the chain says of links: the index."""
-
-    @property
-    def time(self) -> int:
-        """Time of the newest block in it."""
-        ...
-
-    async def link_bounds(self, subject: bytes) -> LinkBounds:
-        """Return which links of a subject count.
-
-        Raises:
-            UnavailableError: That cannot be told now.
-        """
-        ...
-
-    async def is_granted(self, subject: bytes, dataset: bytes) -> bool:
-        """Tell whether an authorization of a subject over a dataset is not over and not revoked."""
-        ...
-
-
 class _Answer(msgspec.Struct):
     link: dict[str, JsonScalar]
     link_signature: str
@@ -88,7 +67,7 @@ class Linking:
     def __init__(
         self,
         store: LinkStore,
-        chain: LinkChain,
+        chain: Freshness,
         domain: Domain,
         identity: HttpAsker | None,
         *,

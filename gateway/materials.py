@@ -7,7 +7,7 @@ agreement, order, dataset     all records, up to `MOST_RECORDS`; or one item
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -20,7 +20,8 @@ from ledger.exchange import SignedLink, encode_excerpts, encode_proof
 from ledger.exchange.tasks import encode_bare_records
 from ledger.gathering import Gatherer
 from ledger.hexes import ZERO_WORD
-from ledger.index.rows import BasisEntry, Snapshot
+from ledger.index.index import Index
+from ledger.index.rows import BasisEntry
 from ledger.merkle import RangeProof
 from ledger.publications import OwnerProof, PublicationProof
 from ledger.records import EncryptedRecord
@@ -32,22 +33,10 @@ _OLDER: Final = 4
 """Older versions in which an item is looked for that the newest does not have."""
 
 
-class BasisSource(Protocol):
-    """Where bases are looked up: the index of the chain's events (`ledger.index`)."""
-
-    async def bases(self, ids: Sequence[bytes]) -> Mapping[bytes, BasisEntry]:
-        """Return what these ids name; unknown ones are left out."""
-        ...
-
-    async def wait_for(self, number: int) -> object:
-        """Wait until the block with this number is in the index."""
-        ...
-
-
 class Bases:
     """Looks bases up, and keeps those used last: nothing of them changes once it is on chain."""
 
-    def __init__(self, source: BasisSource, *, patience: float = 5.0, most: int = 50_000) -> None:
+    def __init__(self, source: Index, *, patience: float = 5.0, most: int = 50_000) -> None:
         self._source = source
         self._read: Gatherer[bytes, BasisEntry] = Gatherer(source.bases)
         self._patience = patience
@@ -135,20 +124,11 @@ class Material(msgspec.Struct, frozen=True):
         return encode_proof(self.proof)
 
 
-class Tombstones(Protocol):
-    @property
-    def snapshot(self) -> Snapshot: ...
-
-    async def erased(self, dataset: bytes, items: Sequence[bytes]) -> frozenset[bytes]:
-        """Return those of some records (roots) that have a tombstone."""
-        ...
-
-
 class Materials:
     """Finds records for many accesses with few reads."""
 
     def __init__(
-        self, publications: Publications, links: LinkStore, linking: Linking, chain: Tombstones
+        self, publications: Publications, links: LinkStore, linking: Linking, chain: Index
     ) -> None:
         self._publications = publications
         self._links = links

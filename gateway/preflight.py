@@ -9,7 +9,7 @@ Source: PROMISES 14.5; docs/spec/custody.md, "Releases".
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -20,19 +20,13 @@ from gateway.publications import Publications
 from gateway.store.publications import ServedPublication
 from ledger.encoding import Schema
 from ledger.errors import MalformedError
-from ledger.index.rows import BasisEntry, DatasetEntry, PublicationEntry, Snapshot
+from ledger.index.index import Index
+from ledger.index.rows import BasisEntry, DatasetEntry
 
 _AT_ONCE: Final = 200
 _MOST: Final = 100_000
 _MARGIN: Final = 60
 """Seconds by which the access's block may be later than the moment at which this looks."""
-
-
-class PublicationChain(Protocol):
-    @property
-    def snapshot(self) -> Snapshot: ...
-
-    async def publication(self, dataset: bytes, version: int) -> PublicationEntry | None: ...
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -57,7 +51,7 @@ class Preflight:
         self,
         publications: Publications,
         materials: Materials,
-        chain: PublicationChain,
+        chain: Index,
         *,
         lag: int,
         clock: Callable[[], float] = time.time,

@@ -7,13 +7,14 @@ Keyholders release nothing for it (`ledger.consents`), so a use of it would be s
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.errors import ConflictError, UnavailableError
-from gateway.store.authorizations import StoredAuthorization
+from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from ledger.consents import Names, verify_consent
 from ledger.errors import LedgerError
 from ledger.gathering import Gatherer
+from ledger.index.index import Index
 from ledger.index.rows import Snapshot
 from ledger.typed_data import Authorization, struct_hash
 
@@ -21,33 +22,13 @@ _MOST: Final = 100_000
 """Authorizations that are remembered, by their ids: what is asked for at each access."""
 
 
-class StatementChain(Protocol):
-    """What the chain says of statements: the index."""
-
-    @property
-    def snapshot(self) -> Snapshot: ...
-
-    async def names_at_grant(self, authorizations: Sequence[bytes]) -> Mapping[bytes, str]:
-        """Return the consumers' names as of where these authorizations are on chain."""
-
-
-class SignedRecords(Protocol):
-    """Where signed records are kept (`gateway.store.authorizations.AuthorizationStore`)."""
-
-    async def find(self, authorizations: Sequence[bytes]) -> Mapping[bytes, StoredAuthorization]:
-        """Return those of these ids that are there."""
-
-    async def bring(self, authorization: bytes, record: Authorization, now: int) -> None:
-        """Keep the record of one that was relayed elsewhere."""
-
-
 class Statements:
     """Judges statements as keyholders do. For use in one event loop."""
 
     def __init__(
         self,
-        store: SignedRecords,
-        chain: StatementChain,
+        store: AuthorizationStore,
+        chain: Index,
         catch_up: Callable[[], Awaitable[bool]],
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -78,7 +78,12 @@ class Phoneless:
         self.chain.authority = address_of(KEY)
         self.authority = Authority(self.chain)
         self.linking = Linking(
-            self.desk.links, self.chain, LINKS, self.authority, window=3600, clock=lambda: NOW
+            self.desk.links,
+            self.chain.as_index,
+            LINKS,
+            self.authority,
+            window=3600,
+            clock=lambda: NOW,
         )
 
     def answering(self) -> None:

@@ -10,7 +10,6 @@ from gateway import keyholders
 from gateway.errors import LinkRefusedError
 from gateway.keyholder_client import KeyholderClient
 from gateway.keyholders import Keyholders, PartsTask
-from gateway.statements import Statements
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.database import Database
 from ledger.exchange import Consent, KeyedSubmission
@@ -21,7 +20,14 @@ from ledger.typed_data import Authorization, record_to_object, struct_hash
 from scripts.statements import CASE_NUMBER
 from tests.gateway.test_accesses import OWNER, RECORDS, released
 from tests.gateway.test_linking import Phoneless
-from tests.support.accesses import NOW, PERSONAL, SUBJECT, AccessDesk, authorization_of
+from tests.support.accesses import (
+    NOW,
+    PERSONAL,
+    SUBJECT,
+    AccessDesk,
+    authorization_of,
+    statements_of,
+)
 from tests.support.fake_keyholder import DOMAIN, ROSTER, FakeKeyholder, InMemory
 from tests.support.problems import refused_as, slug
 
@@ -215,7 +221,7 @@ async def test_what_is_not_on_chain_has_no_right_statement_once_the_index_has_al
     desk: AccessDesk, lacking: str
 ) -> None:
     desk.chain.snapshot = msgspec.structs.replace(desk.chain.snapshot, **{lacking: {}})
-    statements = Statements(desk.chain, desk.chain, desk.chain.catch_up, lambda: NOW)
+    statements = statements_of(desk.chain)
     relayed = authorization_of(SUBJECT, bytes(32), number=9)
     desk.chain.behind = True
     with refused_as("index-behind"):
@@ -232,7 +238,7 @@ async def test_an_authorization_on_chain_is_waited_for_until_the_index_knows_wha
     basis = desk.chain.authorize()
     brought = desk.chain.records[basis].record
     desk.chain.snapshot = msgspec.structs.replace(desk.chain.snapshot, **{lacking: {}})
-    statements = Statements(desk.chain, desk.chain, desk.chain.catch_up, lambda: NOW)
+    statements = statements_of(desk.chain)
     with refused_as("index-behind"):
         await statements.require(basis, None)
     desk.chain.records.clear()

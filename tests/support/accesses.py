@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -153,6 +154,11 @@ class FakeChain:
         """When versions were published."""
         self.tombstones: set[tuple[bytes, bytes]] = set()
 
+    @property
+    def as_index(self) -> Any:
+        """The index and the store of authorizations, as far as the parts ask them."""
+        return self
+
     def publish(self, dataset: bytes, version: int) -> None:
         self.published[dataset, version] = self.time
         self.change(dataset, version=version, published_at=self.time)
@@ -242,6 +248,10 @@ class FakeChain:
         return found
 
 
+def statements_of(chain: FakeChain) -> Statements:
+    return Statements(chain.as_index, chain.as_index, chain.catch_up, lambda: NOW)
+
+
 class AccessDesk:
     """Everything from the signed request to the answer."""
 
@@ -269,15 +279,16 @@ class AccessDesk:
         clients = [
             KeyholderClient(holder.address, InMemory(holder), DOMAIN) for holder in self.holders
         ]
-        statements = Statements(self.chain, self.chain, self.chain.catch_up, lambda: NOW)
+        chain = self.chain.as_index
+        statements = statements_of(self.chain)
         keyholders = Keyholders(clients, rosters, statements.find, hedge=5)
-        bases = Bases(self.chain)
-        judge = linking or Linking(self.links, self.chain, LINKS, None, window=3600)
-        materials = Materials(self.publications, self.links, judge, self.chain)
+        bases = Bases(chain)
+        judge = linking or Linking(self.links, chain, LINKS, None, window=3600)
+        materials = Materials(self.publications, self.links, judge, chain)
         self.preflight = Preflight(
             self.publications,
             materials,
-            self.chain,
+            chain,
             lag=PUBLICATION_LAG,
             clock=lambda: self.chain.time,
         )
