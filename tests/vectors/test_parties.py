@@ -55,8 +55,7 @@ from ledger.typed_data import (
 from tests.support.errors import of_kind
 from tests.vectors.files import FOLDER, NOW, vectors
 from wallet.client.errors import Check, VerificationError
-from wallet.client.opening import open_release
-from wallet.client.parts_faults import Faults
+from wallet.client.opening import Faults, open_release
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints

@@ -17,9 +17,8 @@ from ledger.statement import case_reference, new_reference
 from ledger.typed_data import Authorization, JsonScalar, SubjectLink, record_from_object
 from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, reader
 from wallet.client.errors import ClientError, ErrorKind
-from wallet.client.events import ServerEvent
 from wallet.client.patience import patiently
-from wallet.client.steps import Listen, pause
+from wallet.client.steps import Listen, ServerEvent, pause
 
 _SALT: Final = 32
 _POLL: Final = 2.0

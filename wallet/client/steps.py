@@ -13,13 +13,62 @@ A flow is a coroutine that awaits calls, questions to the party's own node, and 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
+
+import msgspec
 
 from ledger.rpc import Call, Rpc
 from wallet.client.calls import Effect, HttpCall
-from wallet.client.events import ServerEvent
+from wallet.client.errors import ClientError
 
 T = TypeVar("T")
+
+MOST_EVENT: Final = 2**20
+"""Characters of one event at most."""
+
+
+class ServerEvent(msgspec.Struct, frozen=True):
+    """A server-sent event (WHATWG HTML, section 9.2.6)."""
+
+    event: str
+    data: str
+    id: str
+
+
+class EventReader:
+    """Puts lines together to events, as the standard's section 9.2.6 says."""
+
+    def __init__(self) -> None:
+        self._event = ""
+        self._data: list[str] = []
+        self._size = 0
+        self._id = ""
+
+    def feed(self, line: str) -> ServerEvent | None:
+        """Take the next line, without its end; return the event that it completes.
+
+        Raises:
+            ClientError: an event is too long.
+        """
+        if not line:
+            return self._complete()
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        self._size += len(value)
+        if self._size > MOST_EVENT:
+            raise ClientError("an event is too long")
+        if name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._event = value
+        elif name == "id" and "\0" not in value:
+            self._id = value
+        return None
+
+    def _complete(self) -> ServerEvent | None:
+        data, event = self._data, self._event or "message"
+        self._event, self._data, self._size = "", [], 0
+        return ServerEvent(event, "\n".join(data), self._id) if data else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,8 @@ from ledger.reverts import RevertError, revert_in
 from ledger.rpc import AsyncRpc, CallError, Rpc, RpcError
 from wallet.client.calls import Answer, Credential, Effect, HttpCall, Service, problem_in
 from wallet.client.errors import ClientError, ErrorKind, NodeError, RefusedError, UnreachableError
-from wallet.client.events import EventReader
 from wallet.client.party import Bearer, PartyKey
-from wallet.client.steps import AtNode, Listen, Look, Looks, Pause
+from wallet.client.steps import AtNode, EventReader, Listen, Look, Looks, Pause
 from wallet.errors import WalletError
 
 T = TypeVar("T")

@@ -47,8 +47,7 @@ from ledger.typed_data import (
 from wallet.client import chain
 from wallet.client.errors import Check, ClientError, DeniedError, ProblemError, VerificationError
 from wallet.client.memory import Memory
-from wallet.client.opening import OpenedRecord, Unlocked, open_release, verify_values
-from wallet.client.parts_faults import Faults
+from wallet.client.opening import Faults, OpenedRecord, Unlocked, open_release, verify_values
 from wallet.client.steps import look
 from wallet.client.transactions import Ledger
 

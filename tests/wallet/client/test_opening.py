@@ -40,8 +40,7 @@ from tests.support.lying_keyholder import (
     without_a_subset,
 )
 from wallet.client.errors import VerificationError
-from wallet.client.opening import Unlocked, open_release
-from wallet.client.parts_faults import Faults
+from wallet.client.opening import Faults, Unlocked, open_release
 
 SHARING = Sharing(3, 5)
 EPOCH = 4

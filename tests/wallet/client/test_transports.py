@@ -13,10 +13,9 @@ from tests.support.errors import of_kind
 from wallet.client import transports
 from wallet.client.calls import Credential, HttpCall, Service, path, reader
 from wallet.client.errors import ClientError, DeniedError, ErrorKind, ProblemError, UnreachableError
-from wallet.client.events import MOST_EVENT, EventReader, ServerEvent
 from wallet.client.party import Bearer, PartyKey
 from wallet.client.patience import Patience, patiently
-from wallet.client.steps import Listen, look
+from wallet.client.steps import MOST_EVENT, EventReader, Listen, ServerEvent, look
 from wallet.client.transports import AsyncClient, Client, Endpoints
 
 KEY = PartyKey(b"\x22" * 32)
