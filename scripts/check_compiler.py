@@ -63,10 +63,10 @@ def _unequal(place: str, key: str, found: object, wanted: object) -> Iterator[st
 
 def main() -> int:
     """Print the differences; return the exit status."""
-    found = list(differences())
-    for line in found:
+    differing = list(differences())
+    for line in differing:
         print(f"check-compiler: {line}", file=sys.stderr)
-    return 1 if found else 0
+    return 1 if differing else 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Branches:
 
     @property
     def percent(self) -> float:
-        """What share of the branches was taken."""
+        """Share of the branches that was taken."""
         return 100.0 * self.hit / self.found if self.found else 100.0
 
 

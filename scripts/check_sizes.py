@@ -39,11 +39,11 @@ def _size(contract: str) -> int:
 
 def main() -> int:
     """Print the sizes; return the exit status."""
-    found = sizes()
-    for contract, size in found.items():
+    measured = sizes()
+    for contract, size in measured.items():
         bound = MOST_BYTES_OF.get(contract, MOST_BYTES)
         print(f"{contract:26} {size:6,} of {bound:6,} bytes")
-    problems = too_large(found)
+    problems = too_large(measured)
     for problem in problems:
         print(f"check-sizes: {problem}", file=sys.stderr)
     return 1 if problems else 0

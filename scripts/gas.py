@@ -1,4 +1,4 @@
-"""What each act costs on chain: `make gas` prints the table. Measured on a node of its own, with real signatures."""
+"""Gas of each act on chain: `make gas` prints the table. Measured on a node of its own, with real signatures."""
 
 import secrets
 import sys
@@ -37,7 +37,7 @@ GOAL: Final = 12_500
 _BLOCK_TIME: Final = 0.05
 
 Row = tuple[str, int, int]
-"""What, gas of the transaction, acts in it."""
+"""Name, gas of the transaction, acts in it."""
 
 
 def main() -> int:
@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def governing(chain: BareChain) -> Iterator[Row]:
-    """What bounds the parties' powers: recorders, orders, suspensions, links."""
+    """Bounds of the parties' powers: recorders, orders, suspensions, links."""
     other = Party.draw().address
     yield (
         "name a second recorder",
@@ -102,7 +102,7 @@ def governing(chain: BareChain) -> Iterator[Row]:
 
 
 def stopping(chain: BareChain) -> Iterator[Row]:
-    """What stops a person's id, and gives uses back."""
+    """Acts that stop a person's id, and that give uses back."""
     relay = chain.parties.authority
     person, _ = _granted(chain)
     yield "freeze", _gas(chain, relay, chain.freeze_call(person)), 1

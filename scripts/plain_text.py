@@ -61,7 +61,7 @@ _MARKS: Final = (
     "！＃％＆（）＊＋，－．／：；＜＝＞？＠［］＿｛｜｝～￥"
 )
 _CASE_MARKS: Final = "-_/.#&:·—()[]（）〔〕【】"
-"""What a case number may have beside Latin letters of ASCII, digits and Han characters."""
+"""Characters of a case number beside Latin letters of ASCII, digits and Han characters."""
 
 
 def make(tables: Any) -> dict[str, object]:

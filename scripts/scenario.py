@@ -96,7 +96,7 @@ class Party(msgspec.Struct, frozen=True):
 
 
 class Parties(msgspec.Struct, frozen=True):
-    """Everybody who is there from the start."""
+    """The parties that are there from the start."""
 
     authority: Party = Party("Data Bureau", Roles(0))
     provider: Party = Party("Real Estate Registry", Roles.PROVIDER)
@@ -163,7 +163,7 @@ class Chain:
         self.contracts = self.deployment.contracts
         self._senders: dict[Party, Sender] = {}
         self.records: dict[bytes, Authorization] = {}
-        """What people signed, by the authorization's id."""
+        """Signed authorizations, by id."""
         self.titles: dict[bytes, tuple[str, tuple[str, ...]]] = {}
         """Datasets' names and their fields, which statements are made of."""
         self._purposes: dict[bytes, PurposeTerms] = {}

@@ -1,4 +1,4 @@
-"""What all subjects share: where they may write, how large they are, and where results go."""
+"""State shared by all subjects: where they may write, how large they are, and where results go."""
 
 import secrets
 import subprocess

@@ -140,8 +140,8 @@ class FullCity:
         if consumer.role.code not in self._agreed:
             agree(self.world, consumer, REAL_ESTATE, _PURPOSE, bind=not self._agreed)
             self._agreed.add(consumer.role.code)
-        some = chosen[skipped : skipped + count]
-        return tuple(asyncio.run(self._grant_all(consumer, some)))
+        granting = chosen[skipped : skipped + count]
+        return tuple(asyncio.run(self._grant_all(consumer, granting)))
 
     def load(self, *, workers: int, size: int, seconds: float) -> Report:
         """Let the load generator use what was granted to the bank; three fields of each record.

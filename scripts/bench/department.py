@@ -25,7 +25,7 @@ _KIBIBYTE = 1024
 
 
 class PublishingPlan(msgspec.Struct, frozen=True):
-    """What to publish, whom to ask, and the department's keys.
+    """A file to publish, the services to ask, and the department's keys.
 
     With `changes` the file has only these, and `withdraw` names a list of numbers, if there is one.
     """
@@ -45,7 +45,7 @@ class PublishingPlan(msgspec.Struct, frozen=True):
 
 
 class PublishedFile(msgspec.Struct, frozen=True):
-    """What came of it: records of the version, lines sent, seconds in all and by stage, MiB.
+    """Result of a publication: records of the version, lines sent, seconds in all and by stage, MiB.
 
     `cpu` and `child_cpu` are the processor seconds of this process and of those that encrypt.
     """

@@ -110,8 +110,8 @@ def _access(city: FullCity) -> Receipt:
 
 def _look(city: FullCity, receipt: Receipt) -> None:
     web3 = Web3(HTTPProvider(city.world.addresses.node))
-    found = web3.eth.get_transaction_receipt(Web3.to_hex(receipt.recorded.transaction))
-    web3.eth.get_block(found["blockNumber"])
+    mined = web3.eth.get_transaction_receipt(Web3.to_hex(receipt.recorded.transaction))
+    web3.eth.get_block(mined["blockNumber"])
 
 
 def _timed(work: Callable[[], T]) -> tuple[float, T]:

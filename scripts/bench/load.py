@@ -39,7 +39,7 @@ _OK: Final = 200
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """What one person granted, and what ties the person to its record."""
+    """An authorization, and the link from its person to the record."""
 
     authorization: Authorization
     link: SignedLink
@@ -51,7 +51,7 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to do.
+    """Plan of a load.
 
     Attributes:
         gateway, node: where they are.
@@ -79,7 +79,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What came of it.
+    """Result of a load.
 
     Attributes:
         accesses: opened and verified while it counted.
@@ -220,7 +220,7 @@ class Load:
                     answer.opened.set_exception(error)
 
     async def _checked(self, answer: _Answer) -> Opened:
-        found = await open_result(
+        opened = await open_result(
             self._ledger,
             self._answer_keys.opening(answer.submission.request.nonce),
             answer.submission,
@@ -228,9 +228,9 @@ class Load:
             answer.basis,
             self._memory,
         )
-        if found.unchecked or not found.records:
+        if opened.unchecked or not opened.records:
             raise BenchError("something was left unchecked, or nothing released")
-        return found
+        return opened
 
 
 def _cpu(pids: dict[str, int]) -> dict[str, float]:

@@ -25,7 +25,7 @@ _LITTLE: Final = 0.1
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """What the figures were measured on. No names of hosts or places."""
+    """The machine of the figures. No names of hosts or places."""
 
     processor: str
     cores: int
@@ -47,9 +47,9 @@ class Machine(msgspec.Struct, frozen=True):
 def this_machine() -> Machine:
     """Describe this machine, with what may be used of it."""
     info = (_PROC / "cpuinfo").read_text()
-    found = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
+    model = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
     return Machine(
-        processor=found[1] if found else platform.machine(),
+        processor=model[1] if model else platform.machine(),
         cores=len(os.sched_getaffinity(0)),
         memory_gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
         system=f"{platform.system()} {platform.release().partition('-')[0]}",
@@ -108,13 +108,13 @@ def children(pid: int) -> Sequence[int]:
         with suppress(OSError):
             parent = int(path.read_text().rpartition(")")[2].split()[1])
             below.setdefault(parent, []).append(int(path.parent.name))
-    found = [pid]
-    for one in found:
-        found += below.get(one, [])
-    return found
+    pids = [pid]
+    for one in pids:
+        pids += below.get(one, [])
+    return pids
 
 
 def _status(pid: int, name: str) -> float:
     text = (_PROC / str(pid) / "status").read_text()
-    found = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
-    return int(found[1]) / _KIBIBYTE if found else 0.0
+    line = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
+    return int(line[1]) / _KIBIBYTE if line else 0.0

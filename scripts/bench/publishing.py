@@ -90,9 +90,9 @@ class _Desk:
         return _Measured(done, cpu)
 
     def _note_memory(self, pids: Mapping[str, int], done: PublishedFile) -> None:
-        found = {name: peak_memory(pid) for name, pid in pids.items() if name != "node"}
-        found |= {"department": done.memory, "its largest child": done.child_memory}
-        for name, most in found.items():
+        peaks = {name: peak_memory(pid) for name, pid in pids.items() if name != "node"}
+        peaks |= {"department": done.memory, "its largest child": done.child_memory}
+        for name, most in peaks.items():
             self.memory[name] = max(self.memory.get(name, 0.0), most)
 
 
@@ -104,8 +104,8 @@ def _write_changes(city: FullCity, home: Path, records: int) -> tuple[Path, Path
     percent = records // 100
     amounts = Amounts(percent * 8 // 10, percent // 10, percent // 10)
     delta = files.write_next_version(REAL_ESTATE, target, amounts)
-    told = {one.number for one in (*delta.changed, *delta.new)}
-    rows = (row for row in read_rows(target, dataset) if row.number in told)
+    changed = {one.number for one in (*delta.changed, *delta.new)}
+    rows = (row for row in read_rows(target, dataset) if row.number in changed)
     write_rows(changes, dataset, rows)
     gone.write_text("".join(f"{one.number}\n" for one in delta.withdrawn), encoding="utf-8")
     return changes, gone

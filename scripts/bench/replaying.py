@@ -19,7 +19,7 @@ from scripts.bench.machine import peak_memory
 
 
 class ReplayPlan(msgspec.Struct, frozen=True):
-    """What to replay, and where the export may be written."""
+    """Node and deployment to replay, and where the export may be written."""
 
     node: str
     deployment: bytes
@@ -45,17 +45,17 @@ def carry_out(plan: ReplayPlan) -> Replayed:
     deployment, path = decode_deployment(plan.deployment), Path(plan.path)
     times = [time.perf_counter()]
     with Rpc(plan.node) as rpc:
-        found = _clean(replay_node(rpc, deployment))
+        replayed = _clean(replay_node(rpc, deployment))
         times.append(time.perf_counter())
         export_trail(rpc, deployment, path)
         times.append(time.perf_counter())
     again = _clean(replay_trail(path, deployment))
     times.append(time.perf_counter())
     path.unlink()
-    if again.accesses != found.accesses:
+    if again.accesses != replayed.accesses:
         raise BenchError("node and export differ")
     node, export, trail = (after - before for before, after in pairwise(times))
-    return Replayed(found.accesses, node, export, trail, peak_memory(os.getpid()))
+    return Replayed(replayed.accesses, node, export, trail, peak_memory(os.getpid()))
 
 
 def _clean(report: ReplayReport) -> ReplayReport:

@@ -1,4 +1,4 @@
-"""What was measured: lines with two sides, notes, and how they are shown."""
+"""Measurements: lines with two sides, notes, and how they are shown."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -56,13 +56,13 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def met(self) -> bool | None:
         """Whether the goals are reached; None without any."""
-        found = []
+        goals = []
         if self.bound is not None:
             more = self.sense is Sense.MORE
-            found.append(self.ours >= self.bound if more else self.ours <= self.bound)
+            goals.append(self.ours >= self.bound if more else self.ours <= self.bound)
         if self.ratio_bound is not None:
-            found.append((self.ratio or 0.0) >= self.ratio_bound)
-        return all(found) if found else None
+            goals.append((self.ratio or 0.0) >= self.ratio_bound)
+        return all(goals) if goals else None
 
     @property
     def goal(self) -> str:
@@ -94,7 +94,7 @@ class Point(msgspec.Struct, frozen=True):
     """One point of a curve."""
 
     curve: str
-    """What is drawn, as `replay from a node`."""
+    """Name of the curve, as `replay from a node`."""
     accesses: int
     rate: float
 

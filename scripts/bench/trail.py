@@ -71,8 +71,8 @@ def _extend(bench: Bench, chain: BareChain, accesses: int) -> float:
     """Record more accesses; return the rate at which the bare chain took them."""
     seconds, step = 0.0, 50_000
     for start in range(0, accesses, step):
-        some = min(step, accesses - start)
-        seconds += prepared_batches.record(chain, some, BATCH).seconds
+        count = min(step, accesses - start)
+        seconds += prepared_batches.record(chain, count, BATCH).seconds
     rate = accesses / seconds
     bench.say(f"{accesses:,} more accesses on the chain, {rate:,.0f}/s")
     return rate

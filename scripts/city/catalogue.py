@@ -1,4 +1,4 @@
-"""What the city's departments hold: the definitions that everybody else reads.
+"""The datasets of the city's departments: the definitions that everybody else reads.
 
 `DATASETS` is written to `datasets.json` (`scripts.city.manifest`) and imported by whoever publishes.
 A file's columns are the key (unless there is none), the record number, then the fields in schema order.
@@ -12,7 +12,7 @@ from scripts.city.errors import CityError
 
 
 class FieldType(StrEnum):
-    """What a field's text may look like."""
+    """Form of a field's text."""
 
     TEXT = "text"
     INTEGER = "integer"

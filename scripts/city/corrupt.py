@@ -23,7 +23,7 @@ from scripts.city.randomness import stream
 
 
 class Defect(StrEnum):
-    """What is wrong with a copy."""
+    """A kind of defect."""
 
     WRONG_HEADER = "wrong-header"
     """A field's column has another name."""

@@ -75,8 +75,8 @@ def make_delta(
     plan = _choose_places(rng, before, amounts)
     new = _new_rows(city, dataset, rng, last, amounts.new)
     outcome = _Outcome([], [])
-    kept = _kept(read_rows(source, dataset), dataset, rng, plan, outcome)
-    after = write_rows(target, dataset, chain(kept, new))
+    kept_rows = _kept(read_rows(source, dataset), dataset, rng, plan, outcome)
+    after = write_rows(target, dataset, chain(kept_rows, new))
     return Delta(
         dataset=dataset.code,
         records_before=before,
@@ -114,7 +114,7 @@ class _Plan:
 
 @dataclass(slots=True)
 class _Outcome:
-    """What has happened to records so far, while the file is written."""
+    """Changes to records so far, while the file is written."""
 
     changed: list[Difference]
     withdrawn: list[Difference]

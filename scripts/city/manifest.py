@@ -30,7 +30,7 @@ class DatasetFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What was written, and from which numbers the same city can be made again."""
+    """The files that were written, and the numbers from which the same city can be made again."""
 
     seed: int
     people: int
@@ -115,7 +115,7 @@ class _Document(msgspec.Struct):
 
 
 class _Records(msgspec.Struct):
-    """What an entry has beside its definition."""
+    """Members of an entry beside its definition."""
 
     records: int
 

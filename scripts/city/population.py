@@ -26,7 +26,7 @@ _BRAND_CHARACTERS: Final = (
 
 
 class Livelihood(Enum):
-    """What a resident lives on."""
+    """Source of a resident's income."""
 
     EMPLOYED = auto()
     SELF_EMPLOYED = auto()

@@ -11,7 +11,7 @@ _NUMBERS_PER_DATASET: Final = 10**10
 
 
 class Content(NamedTuple):
-    """What a record says, before it has a number.
+    """A record before it has a number.
 
     `key` is empty in a dataset about nobody. `values` are in schema order, as `FieldType` writes them;
     an empty text is a missing value.

@@ -1,4 +1,4 @@
-"""What each dataset needs to be written and kept up to date."""
+"""The functions by which each dataset is written and kept up to date."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

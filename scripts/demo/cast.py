@@ -1,4 +1,4 @@
-"""Who and what is in the story: the parties, the purposes, the datasets' codes, the people's lines."""
+"""The cast: the parties, the purposes, the datasets' codes, the people's lines."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -32,7 +32,7 @@ DISEASE_CONTROL: Final = Role(
 REGULATOR: Final = Role("regulator", "泉城市数据监管局 / Quancheng Data Regulator", Roles.REGULATOR)
 
 OTHERS: Final = (BANK, INSURER, INSTITUTE, NAVIGATOR, DISEASE_CONTROL, REGULATOR)
-"""Everybody but the departments, which come from the city's manifest."""
+"""All but the departments, which come from the city's manifest."""
 
 REAL_ESTATE: Final = "real-estate"
 SOCIAL_INSURANCE: Final = "social-insurance"

@@ -83,7 +83,7 @@ def item_of(world: World, visit: Row) -> bytes:
     directory = workspace(world, world.provider_of(HOSPITAL_VISITS))
     dataset = world.dataset(HOSPITAL_VISITS)
     with Book(directory / f"{dataset.hex()}.book", dataset) as book:
-        found = book.item(visit.number)
-    if found is None or found.root is None:
+        item = book.item(visit.number)
+    if item is None or item.root is None:
         raise DemoError(f"visit {visit.number} is not in the hospital's book")
-    return found.root
+    return item.root

@@ -29,7 +29,7 @@ _PATIENCE: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a consumer wants to ask a person for."""
+    """A consent request before it is sent."""
 
     consumer: Party
     code: str
@@ -44,7 +44,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """What a consumer may use, or thinks it may: a basis, and the fields that it asks for."""
+    """A basis that a consumer may use, or thinks it may, and the fields that it asks for."""
 
     world: World
     consumer: Party

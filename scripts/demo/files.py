@@ -86,7 +86,7 @@ class CityFiles:
 
     @cached_property
     def residents(self) -> tuple[Resident, ...]:
-        """Everybody, in the order of the register."""
+        """All residents, in the order of the register."""
         path = self.directory / RESIDENTS.file
         with path.open(encoding="utf-8", newline="") as file:
             return tuple(
@@ -99,14 +99,14 @@ class CityFiles:
         Raises:
             DemoError: the city is too small for that.
         """
-        found = [
+        fitting = [
             resident
             for resident in self.residents
             if len(self.rows_of(code, resident.resident_id)) >= least
         ]
-        if place >= len(found):
+        if place >= len(fitting):
             raise DemoError(f"too few people with {least} records in {code}: take a larger city")
-        return found[place]
+        return fitting[place]
 
     def resident(self, resident_id: str) -> Resident:
         """Return who has a resident id."""

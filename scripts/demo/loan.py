@@ -29,5 +29,5 @@ def play(world: World) -> tuple[Citizen, Used]:
 
 
 def wish(world: World, case_number: str, *, uses: int = 1) -> Wish:
-    """What the bank asks for, for a case."""
+    """The bank's consent request for a case."""
     return Wish(world.bank, REAL_ESTATE, LOAN, FIELDS, case_number, uses)

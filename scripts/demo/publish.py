@@ -100,7 +100,7 @@ def workspace(world: World, provider: Party) -> Path:
 
 
 def check_publications(world: World, published: dict[str, Publication]) -> None:
-    """What is on chain is what the department computed from its file."""
+    """Count and root on chain are those that the department computed from its file."""
     at = world.deployment.contracts
     for code, publication in published.items():
         head = publication.head

@@ -60,7 +60,7 @@ TAMPERINGS: Final[tuple[tuple[str, Tampering, frozenset[Kind]], ...]] = (
         frozenset((Kind.RELEASE_WITHOUT_RECORD,)),
     ),
 )
-"""What is done to the copy, and what the replay must find at least."""
+"""Changes to the copy, and the findings that the replay must have at least."""
 
 
 def play(world: World) -> None:
@@ -82,8 +82,8 @@ def gateway_journal(world: World) -> tuple[ReleaseEntry, ...]:
 def replay(world: World, journal: tuple[ReleaseEntry, ...]) -> None:
     """From the node alone, then with the signatures that the gateway's journal has."""
     alone = replay_node(world.node, world.deployment)
-    found = f"{alone.logs:,} events, {alone.accesses} accesses decided again"
-    world.stage.check(f"replay from the node alone: nothing found ({found})", alone.findings, ())
+    extent = f"{alone.logs:,} events, {alone.accesses} accesses decided again"
+    world.stage.check(f"replay from the node alone: nothing found ({extent})", alone.findings, ())
     outcomes = {one.outcome: one.count for one in alone.outcomes}
     world.stage.check("the same outcomes as the consumers saw", outcomes, dict(world.outcomes))
     journals = [CopiedJournal("gateway", journal)]
@@ -107,8 +107,8 @@ def tamper(world: World, journal: tuple[ReleaseEntry, ...]) -> None:
         # Who invents an access as a recorder ends the chain itself, so its end proves nothing.
         end = changed.end if change is tampering.invent_an_access else copy.end
         report = replay_copy(world, world.data / f"copy-{number}.jsonl", header, changed, end)
-        found = {finding.kind for finding in report.findings}
-        world.stage.check(f"{what}: found ({', '.join(sorted(found))})", found & expected, expected)
+        kinds = {finding.kind for finding in report.findings}
+        world.stage.check(f"{what}: found ({', '.join(sorted(kinds))})", kinds & expected, expected)
 
 
 def read_copy(path: Path, journal: tuple[ReleaseEntry, ...]) -> Copy:

@@ -9,7 +9,7 @@ _CENT: Final = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What was agreed with the insured person."""
+    """Terms agreed with the insured person."""
 
     deductible: Decimal = Decimal(300)
     """Yuan of a visit that the person bears alone."""
@@ -21,7 +21,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What the rule needs to know of a visit, in yuan."""
+    """Amounts of a visit, in yuan."""
 
     total: Decimal
     self_paid: Decimal

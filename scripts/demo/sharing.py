@@ -45,5 +45,7 @@ def entitlement(world: World, consumer: Party, code: str, basis: bytes) -> Entit
 def use_all(world: World, entitled: Entitlement, code: str, what: str) -> None:
     """Use a whole dataset; it must be what the department's file says."""
     names = tuple(field.name for field in world.files.dataset(code).fields)
-    found = opened_values(entitled.use())
-    world.stage.check(f"{what}, {len(found):,} records", found, world.files.values_of(code, names))
+    opened = opened_values(entitled.use())
+    world.stage.check(
+        f"{what}, {len(opened):,} records", opened, world.files.values_of(code, names)
+    )

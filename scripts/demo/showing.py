@@ -26,7 +26,7 @@ LIFE: Final = (
     "ConsumerRestricted",
     "RestrictionLifted",
 )
-"""What the story did to the case whose key was lost."""
+"""Events of the case whose key was lost, in the story's order."""
 
 
 def play(world: World, granted: Entitlement) -> None:

@@ -1,4 +1,4 @@
-"""What the person who watches sees: acts, steps, tables; and the checks that each step makes."""
+"""Output for the person who watches: acts, steps, tables; and the checks that each step makes."""
 
 import sys
 import time

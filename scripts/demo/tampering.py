@@ -121,16 +121,16 @@ def claim_a_release(copy: Copy) -> Copy:
 
 def _places(copy: Copy, *, denied: bool | None = None) -> list[int]:
     """Return where the accesses are: all, the denied ones or the allowed ones."""
-    found = [place for place, log in enumerate(copy.logs) if log.topics[0] in _TOPICS]
+    places = [place for place, log in enumerate(copy.logs) if log.topics[0] in _TOPICS]
     if denied is not None:
-        found = [
+        places = [
             place
-            for place in found
+            for place in places
             if (from_hex(copy.logs[place].data)[_OUTCOME] != Outcome.ALLOWED) == denied
         ]
-    if not found:
+    if not places:
         raise DemoError("the trail has no such access")
-    return found
+    return places
 
 
 def _with(logs: tuple[Log, ...], place: int, log: Log) -> tuple[Log, ...]:
@@ -149,7 +149,7 @@ def _contents_of(one: Log, at: Log) -> Log:
 
 def _rehashed(logs: Iterable[Log], end: End) -> tuple[tuple[Log, ...], End]:
     """Compute every running hash anew, as the contract does."""
-    head, sequence, found = bytes(32), 0, []
+    head, sequence, rehashed = bytes(32), 0, []
     for log in logs:
         if log.topics[0] in _TOPICS:
             head = keccak256(head + from_hex(log.topics[1]) + from_hex(log.data))
@@ -157,5 +157,5 @@ def _rehashed(logs: Iterable[Log], end: End) -> tuple[tuple[Log, ...], End]:
         elif log.topics[0] == _RECORDED:
             closing = sequence.to_bytes(32, "big") + head
             log = msgspec.structs.replace(log, data=to_hex(closing))  # noqa: PLW2901
-        found.append(log)
-    return tuple(found), msgspec.structs.replace(end, sequence=sequence, head=head)
+        rehashed.append(log)
+    return tuple(rehashed), msgspec.structs.replace(end, sequence=sequence, head=head)

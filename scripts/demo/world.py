@@ -1,4 +1,4 @@
-"""What all acts share: the running system, the parties with their keys and clients, the files."""
+"""State shared by all acts: the running system, the parties with their keys and clients, the files."""
 
 import secrets
 from collections import Counter
@@ -108,13 +108,13 @@ class World:
     @property
     def departments(self) -> tuple[Role, ...]:
         """The providers, as the city's manifest names them."""
-        found = {
+        by_code = {
             dataset.dataset.department.code: dataset.dataset.department
             for dataset in self.files.manifest.datasets
         }
         return tuple(
             Role(code, f"{one.title_zh} / {one.title_en}", Roles.PROVIDER)
-            for code, one in found.items()
+            for code, one in by_code.items()
         )
 
     def party(self, role: Role) -> Party:

@@ -33,7 +33,7 @@ _CALM: Final = 0.4
 OF_FORGOTTEN_BLOCKS: Final = frozenset(
     (Kind.OTHER_BLOCK, Kind.OTHER_END, Kind.STOPPED_RELEASE, Kind.STALE_RELEASE)
 )
-"""What replay rightly finds where the embedded chain forgot final blocks that keyholders had noted: the blocks
+"""Findings that are right where the embedded chain forgot final blocks that keyholders had noted: the blocks
 are others and of other times, and what was decided before a release may have come back behind it. On a chain that
 keeps its final blocks each of these is harm (`tests/ledger/test_replay_releases.py`)."""
 
@@ -138,11 +138,11 @@ def driver(
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
         )
-    found = Driver(process, report_file)
-    listener = threading.Thread(target=found.listen, daemon=True)
+    running = Driver(process, report_file)
+    listener = threading.Thread(target=running.listen, daemon=True)
     listener.start()
     try:
-        yield found
+        yield running
     finally:
         process.kill()
         process.wait()
@@ -162,7 +162,7 @@ class Campaign:
         self.failures: list[str] = []
         """Faults that did not strike, or after which nothing was served any more."""
         self.answers: dict[str, int] = {}
-        """What the driver got instead of an answer, by kind."""
+        """Failures that the driver got instead of an answer, by kind."""
         self._seed = seed
         self._say = say
 
@@ -172,37 +172,37 @@ class Campaign:
         Raises:
             FaultRunError: the driver does not work.
         """
-        with driver(self.stage, self._seed) as found:
-            found.wait_until_served(time.monotonic())
+        with driver(self.stage, self._seed) as player:
+            player.wait_until_served(time.monotonic())
             for number, planned in enumerate(plan, 1):
-                if not self._strike(found, planned, f"{number} of {len(plan)}"):
+                if not self._strike(player, planned, f"{number} of {len(plan)}"):
                     break
-            told = found.finish()
-        self.answers = told.failures
-        return self._count(told)
+            report = player.finish()
+        self.answers = report.failures
+        return self._count(report)
 
-    def _strike(self, found: Driver, planned: Planned, where: str) -> bool:
+    def _strike(self, player: Driver, planned: Planned, where: str) -> bool:
         """Let one fault strike; return whether there is any going on."""
         kind = planned.fault.kind
         try:
-            since, note = planned.fault.strike(self.stage, found, planned.random)
-            recovery = found.wait_until_served(since)
+            since, note = planned.fault.strike(self.stage, player, planned.random)
+            recovery = player.wait_until_served(since)
         except FaultRunError as error:
             self.failures.append(f"{self.name}, {kind}, fault {where}: {error}")
             self._say(f"✗ {kind}: {error}")
-            return self._mend(found)
+            return self._mend(player)
         self.struck.append(Struck(kind, recovery, note))
-        told = f" ({note})" if note else ""
-        self._say(f"{where} · {kind}{told}: served again after {recovery:.2f} s")
+        seen = f" ({note})" if note else ""
+        self._say(f"{where} · {kind}{seen}: served again after {recovery:.2f} s")
         time.sleep(planned.random.uniform(0, _CALM))
         return True
 
-    def _mend(self, found: Driver) -> bool:
+    def _mend(self, player: Driver) -> bool:
         """Bring everything back after a fault that did not go as it should."""
         stage = self.stage
         try:
             stage.mend()
-            found.wait_until_served(time.monotonic())
+            player.wait_until_served(time.monotonic())
         except FaultRunError as error:
             self.failures.append(f"{self.name}: cannot go on: {error}")
             return False

@@ -34,7 +34,7 @@ _FEWEST: Final = 2
 """Authorizations that a citizen likes to have standing."""
 _USES: Final = (3, 10, 1000, 1000)
 _REPEATABLE: Final = ("grant", "revocation")
-"""What is answered alike when it is repeated; a freeze has a nonce that is used up."""
+"""Acts that are idempotent; a freeze has a nonce that is used up."""
 
 
 class _Done(msgspec.Struct):
@@ -99,8 +99,8 @@ class _CitizenPlayer:
             if response is not None and response.status_code == httpx.codes.OK:
                 done = msgspec.json.decode(response.content, type=_Done)
                 transaction = from_hex(done.transaction)
-                told = ToldAct(kind, about, transaction, began, time.monotonic())
-                self._desk.acts.append(told)
+                act = ToldAct(kind, about, transaction, began, time.monotonic())
+                self._desk.acts.append(act)
                 return True
             if response is not None:
                 failure = f"{kind}: {kind_of(response)}"

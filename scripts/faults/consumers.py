@@ -143,7 +143,7 @@ def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult) -> boo
         kind = f"{problem.status} {problem.type.rpartition(':')[2]}" if problem else "nothing"
         _note_failure(desk, f"access in a list: {kind}", problem.status if problem else 0)
         return False
-    told = ToldAccess(
+    answer = ToldAccess(
         access=one.id,
         basis=one.submission.request.basis,
         sequence=recorded.sequence if recorded else 0,
@@ -154,8 +154,8 @@ def _note_result(role: ConsumerRole, one: _Pending, result: AccessResult) -> boo
         answered=time.monotonic(),
         stopped=stopped,
     )
-    desk.note_access(told)
-    if released or stopped or told.outcome != Outcome.ALLOWED:
+    desk.note_access(answer)
+    if released or stopped or answer.outcome != Outcome.ALLOWED:
         return True
     kind = f"{problem.status} {problem.type.rpartition(':')[2]}" if problem else "unopened"
     _note_failure(desk, f"recorded, not released: {kind}", problem.status if problem else 0)
@@ -170,22 +170,22 @@ def _note_failure(desk: Desk, kind: str, status: int) -> None:
 
 def _note_denial(desk: Desk, one: _Pending, response: httpx.Response) -> bool:
     """Keep what was told by a problem; return whether it is final."""
-    found: dict[str, Any] = msgspec.json.decode(response.content, type=dict[str, Any])
-    if "sequence" not in found:
+    problem: dict[str, Any] = msgspec.json.decode(response.content, type=dict[str, Any])
+    if "sequence" not in problem:
         return False
-    told = ToldAccess(
-        access=from_hex(found["access"]),
+    answer = ToldAccess(
+        access=from_hex(problem["access"]),
         basis=one.submission.request.basis,
-        sequence=found["sequence"],
-        outcome=found["outcome_number"],
-        transaction=from_hex(found["transaction"]),
+        sequence=problem["sequence"],
+        outcome=problem["outcome_number"],
+        transaction=from_hex(problem["transaction"]),
         released=False,
         first_sent=one.first_sent,
         answered=time.monotonic(),
-        stopped=found["type"] == RELEASE_STOPPED,
+        stopped=problem["type"] == RELEASE_STOPPED,
     )
-    desk.note_access(told)
-    return told.stopped or told.outcome != Outcome.ALLOWED
+    desk.note_access(answer)
+    return answer.stopped or answer.outcome != Outcome.ALLOWED
 
 
 def _id_of(submission: KeyedSubmission) -> bytes:

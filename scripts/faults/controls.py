@@ -30,7 +30,7 @@ _POLL: Final = 0.05
 
 
 class Control(msgspec.Struct, frozen=True):
-    """What a control showed.
+    """Result of a control.
 
     Attributes:
         name: what was taken away.
@@ -52,14 +52,14 @@ def without_journal(home: Path, seed: int, say: Callable[[str], None]) -> Contro
     """Kill gateway and node while people use them, with the recorder's journal switched off."""
     with ExitStack() as stack:
         stage = _stage(stack, home, state_interval=0, journaled=False)
-        with driver(stage, seed, Pace(patience=_PATIENCE)) as found:
-            _wait_for(found, _SERVED)
+        with driver(stage, seed, Pace(patience=_PATIENCE)) as player:
+            _wait_for(player, _SERVED)
             stage.gateway.kill()
             stage.node.kill()
             stage.node.start()
             stage.gateway.start()
-            told = found.finish()
-        counts = count_all(stage, told, findings=0)
+            report = player.finish()
+        counts = count_all(stage, report, findings=0)
     say(f"without the journal: {counts.acknowledged_lost} acknowledged acts and accesses are lost")
     return Control("journal switched off", ("acknowledged_lost", "released_unrecorded"), counts)
 
@@ -72,11 +72,11 @@ def check_then_serve(home: Path, seed: int, say: Callable[[str], None]) -> Contr
         stack.callback(racing.stop)
         racing.start()
         pace = Pace(workers=12, pause=0.02, patience=_PATIENCE)
-        with driver(stage, seed, pace, gateway=racing.url) as found:
+        with driver(stage, seed, pace, gateway=racing.url) as player:
             time.sleep(_RACE)
-            told = found.finish()
+            report = player.finish()
         racing.finish()
-        counts = count_all(stage, told, findings=0)
+        counts = count_all(stage, report, findings=0)
     say(f"check, then serve: {counts.allowed_after_revocation} accesses after revocation was final")
     return Control("check-then-serve", ("allowed_after_revocation",), counts)
 
@@ -92,9 +92,9 @@ def _stage(
     return stage
 
 
-def _wait_for(found: Driver, accesses: int) -> None:
+def _wait_for(player: Driver, accesses: int) -> None:
     until = time.monotonic() + RECOVERY
-    while len(found.served) < accesses:
+    while len(player.served) < accesses:
         if time.monotonic() > until:
-            raise FaultRunError(f"{len(found.served)} accesses were served")
+            raise FaultRunError(f"{len(player.served)} accesses were served")
         time.sleep(_POLL)

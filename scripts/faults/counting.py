@@ -21,7 +21,7 @@ Place = tuple[int, int]
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a run.
+    """Counts of a run.
 
     Attributes:
         requests: different requests that were made.
@@ -59,7 +59,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wrongs(self) -> dict[str, int]:
-        """What must be zero, by its name."""
+        """The counts that must be zero, by name."""
         return {name: getattr(self, name) for name in MUST_BE_ZERO}
 
     @property
@@ -85,7 +85,7 @@ MUST_BE_ZERO: Final = (
 
 
 class Ledger:
-    """What the chain says, ready to be looked up."""
+    """The chain's events, ready to be looked up."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         self.accesses: list[tuple[bytes, Accessed]] = []

@@ -36,8 +36,8 @@ _CUT: Final = (
 def _wait_until_noticed(stage: Stage, driver: Driver, since: float) -> str:
     """Wait until a caller was told that the database does not work, or /readyz says so."""
     while time.monotonic() < since + _NOTICED:
-        told = [kind for at, kind in driver.failures if at > since and _UNAVAILABLE in kind]
-        if told:
+        refused = [kind for at, kind in driver.failures if at > since and _UNAVAILABLE in kind]
+        if refused:
             return "callers got 503"
         if stage.gateway.ready_status() not in (0, _READY):
             return "not ready"
@@ -210,7 +210,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 class _PostgresFaults:
-    """What can happen to a PostgreSQL."""
+    """Faults of a PostgreSQL."""
 
     def __init__(self, server: Postgres) -> None:
         self._server = server

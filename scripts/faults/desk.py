@@ -1,4 +1,4 @@
-"""What all players share: the connection to the gateway, what was granted, what was told."""
+"""State shared by all players: the connection to the gateway, grants, answers."""
 
 import sys
 import time
@@ -111,10 +111,10 @@ def is_lasting(status: int) -> bool:
 def kind_of(response: httpx.Response) -> str:
     """Return in one line what kind of problem an answer is."""
     try:
-        found: dict[str, Any] = msgspec.json.decode(response.content, type=dict[str, Any])
+        problem: dict[str, Any] = msgspec.json.decode(response.content, type=dict[str, Any])
     except msgspec.MsgspecError:
-        found = {}
-    return f"{response.status_code} {str(found.get('type', '')).rpartition(':')[2]}"
+        problem = {}
+    return f"{response.status_code} {str(problem.get('type', '')).rpartition(':')[2]}"
 
 
 def _tell(sign: Sign) -> None:

@@ -33,7 +33,7 @@ _ALL_PAGES: Final = 2**32 - 2
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """What is to be wrong.
+    """Faults that are to be in effect.
 
     Attributes:
         number: of these orders; the gateway writes it down when it has taken them.

@@ -23,7 +23,7 @@ _START_TIMEOUT: Final = 10.0
 
 
 class Trick(StrEnum):
-    """What the proxy does to a request beside handing it on."""
+    """A fault that the proxy adds to handing a request on."""
 
     LOSE = "lose the answer"
     TWICE = "send it twice"
@@ -174,8 +174,8 @@ async def read_message(reader: asyncio.StreamReader) -> bytes:
             return head + await _read_chunks(reader)
     except asyncio.LimitOverrunError as error:
         raise FaultRunError("a head without an end") from error
-    found = _LENGTH.search(head)
-    return head + (await reader.readexactly(int(found[1])) if found else b"")
+    length = _LENGTH.search(head)
+    return head + (await reader.readexactly(int(length[1])) if length else b"")
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:

@@ -1,4 +1,4 @@
-"""What a fault run showed, and how it is written down."""
+"""Results of a fault run, and their report."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -59,7 +59,7 @@ class Gateway(GatewayProcess):
 
     @property
     def log(self) -> Path:
-        """What it says, over all starts."""
+        """Its log, over all starts."""
         return self.home / "log"
 
     def launch(self, *, clock: float = 0.0) -> None:
@@ -139,7 +139,7 @@ class Gateway(GatewayProcess):
 
 
 class Stage:
-    """Everything that runs beside the driver.
+    """The processes beside the driver.
 
     Args:
         town: with its node.

@@ -1,4 +1,4 @@
-"""What the driver was told, by anyone, at any time: held against the chain afterwards."""
+"""Answers to the driver, each with its time: held against the chain afterwards."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from scripts.scenario import Party, Person
 
 
 class PlayPlan(msgspec.Struct, frozen=True):
-    """What to play.
+    """Plan of a play.
 
     Attributes:
         gateway: base address.
@@ -74,7 +74,7 @@ class ToldAct(msgspec.Struct, frozen=True):
 
 
 class PlayReport(msgspec.Struct, frozen=True):
-    """Everything that the driver knows at the end.
+    """The driver's knowledge at the end.
 
     Attributes:
         asked: ids of all requests.

@@ -1,4 +1,4 @@
-"""What a fault run plays in: a chain, keyholders' seeds, people with records, two banks, two recorders."""
+"""Setting of a fault run: a chain, keyholders' seeds, people with records, two banks, two recorders."""
 
 from pathlib import Path
 from typing import Final

@@ -1,1 +1,1 @@
-"""What a user would pick instead, each as small and as good as it can honestly be made."""
+"""Alternatives that a user would pick, each as small and as good as it can honestly be made."""

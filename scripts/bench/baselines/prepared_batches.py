@@ -24,7 +24,7 @@ _PATIENCE: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """What sending batches took.
+    """Cost of sending batches.
 
     Attributes:
         accesses: how many were recorded.

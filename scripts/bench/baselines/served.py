@@ -1,4 +1,4 @@
-"""What a run of a baseline gives: how many accesses, in what time, and how long each took."""
+"""Result of a run of a baseline: how many accesses, in what time, and how long each took."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
