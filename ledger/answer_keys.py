@@ -34,6 +34,7 @@ class NonceMismatchError(LedgerError):
     """A request's nonce does not commit to the key that came with it."""
 
 
+@lru_cache(_KEYS_REMEMBERED)
 def nonce_word(domain: Domain, consumer: bytes, key: bytes) -> int:
     """Return the part of a nonce above its counter, for `key` as it was sent (suite, public key)."""
     message = answer_key_message(domain.chain_id, domain.verifying_contract, consumer, key)
@@ -62,15 +63,9 @@ def verify_answer_key(domain: Domain, consumer: bytes, nonce: int, key: bytes) -
         MalformedError: nothing can be sealed to this key.
     """
     # The hash before the key: bytes that nobody committed to are not read as a key at all.
-    word = nonce >> _COUNTER_BITS
-    if word != _word(domain.chain_id, domain.verifying_contract, consumer, key):
+    if not is_committed(domain, consumer, nonce, key):
         raise NonceMismatchError("the request's nonce does not commit to this key")
     return _usable(key)
-
-
-@lru_cache(_KEYS_REMEMBERED)
-def _word(chain_id: int, access_log: bytes, consumer: bytes, key: bytes) -> int:
-    return nonce_word(Domain(chain_id, access_log), consumer, key)
 
 
 @lru_cache(_KEYS_REMEMBERED)

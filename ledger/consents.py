@@ -20,7 +20,6 @@ from ledger.events import GrantTerms
 from ledger.plain_text import verify_case_number
 from ledger.statement import (
     StatementError,
-    Templates,
     Terms,
     format_reference,
     make_statement,
@@ -32,7 +31,8 @@ from ledger.typed_data import Authorization, struct_hash
 _REFERENCE_LENGTH: Final = 30
 """Characters, hyphens included: a statement ends with one."""
 _CASE_NUMBER_ENDS: Final = "」"
-_TEMPLATES_KEPT: Final = 256
+_TEMPLATES_REMEMBERED: Final = 256
+_templates = lru_cache(maxsize=_TEMPLATES_REMEMBERED)(select_templates)
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -103,8 +103,3 @@ def case_number_in(text: str, bounds: Authorization | GrantTerms, names: Names) 
     if not case_number or expected.replace(standing_in, case_number) != text:
         raise StatementError("the statement does not say what was authorized")
     return verify_case_number(case_number)
-
-
-@lru_cache(maxsize=_TEMPLATES_KEPT)
-def _templates(texts: tuple[tuple[str, str], ...]) -> Templates:
-    return select_templates(texts)
