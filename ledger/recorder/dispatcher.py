@@ -110,6 +110,11 @@ class Dispatcher:
         """How many accesses and calls wait to be sent."""
         return len(self.pending.queue) + len(self._calls) + sum(map(len, self._again))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits, is being journaled and sent, or waits for its block."""
+        return not (self.queued or self._going or len(self._outbox.flights))
+
     async def begin(self) -> None:
         """Get ready to send and settle, at first and whenever the chain was not the one it was.
 

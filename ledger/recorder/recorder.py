@@ -147,7 +147,7 @@ class Recorder:
         self._state = RecorderState.CLOSED
         with suppress(TimeoutError):
             async with asyncio.timeout(drain if was_running else 0):
-                while self._dispatcher.queued or len(self._outbox.flights):  # noqa: ASYNC110 - once
+                while not self._dispatcher.is_idle:  # noqa: ASYNC110 - once
                     await asyncio.sleep(_SWEEP)
         for task in self._tasks:
             task.cancel()

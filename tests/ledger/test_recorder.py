@@ -539,9 +539,20 @@ def segments_in(directory: Path) -> int:
     return len(list(directory.glob("*.journal")))
 
 
-async def test_closing_waits_for_what_is_on_its_way(
-    chain: Chain, recorder_party: Party, basis: bytes, tmp_path: Path
+async def test_closing_waits_for_what_is_on_its_way_or_being_journaled(
+    chain: Chain,
+    recorder_party: Party,
+    basis: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    append = Journal.append
+
+    def slow(journal: Journal, payload: bytes) -> None:
+        time.sleep(0.3)
+        append(journal, payload)
+
+    monkeypatch.setattr(Journal, "append", slow)
     async with running_recorder(chain, recorder_party, tmp_path) as recorder:
         futures = [
             recorder.submit(submission(request)) for request in requests_for(chain, basis, 50)
