@@ -58,12 +58,7 @@ async def admit(ledger: Ledger, key: PartyKey, party: bytes, roles: Roles, name:
 
     A regulator or an identity authority is announced only: `contracts.activate` it later.
 
-    Args:
-        ledger: the contracts.
-        key: the authority's.
-        party: address, 20 bytes.
-        roles: at least one.
-        name: "中文 / English"; people see it when the party asks for something.
+    The name is "中文 / English"; people see it when the party asks for something.
 
     Raises:
         PartyError: Authority: the name cannot stand in a statement.
@@ -140,9 +135,9 @@ async def announce_change(
     Args:
         ledger: the contracts.
         key: the authority's.
-        change: which of them.
+        change: one of the three.
         first: the next authority; the verifier; the identity authority that is succeeded.
-        second: who succeeds it; else zeros.
+        second: its successor; else zeros.
     """
     mined = await transact(ledger, key, contracts.announce_change(change, first, second))
     if not ledger.own_node:

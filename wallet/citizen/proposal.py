@@ -95,17 +95,17 @@ async def propose_each(
 
     An ask that cannot be put into words hides no other.
     """
-    found: list[Proposal | Unspeakable] = []
+    proposals: list[Proposal | Unspeakable] = []
     for asked in waiting:
         try:
-            found.append(await propose(ledger, asked, now))
+            proposals.append(await propose(ledger, asked, now))
         except (ProposalError, VerificationError) as error:
-            found.append(Unspeakable(asked, str(error)))
+            proposals.append(Unspeakable(asked, str(error)))
         except ClientError as error:
             if error.kind != ErrorKind.UNKNOWN_NAME:
                 raise
-            found.append(Unspeakable(asked, str(error)))
-    return tuple(found)
+            proposals.append(Unspeakable(asked, str(error)))
+    return tuple(proposals)
 
 
 def compose(

@@ -321,22 +321,18 @@ class _Purpose(msgspec.Struct, forbid_unknown_fields=True):
 
 def read_purpose(file: Path) -> PurposeTerms:
     """Return the purpose in a file."""
-    data = read_file(file)
+    decode = msgspec.yaml.decode if file.suffix in (".yaml", ".yml") else msgspec.json.decode
     try:
-        if file.suffix in (".yaml", ".yml"):
-            found = msgspec.yaml.decode(data, type=_Purpose)
-        else:
-            found = msgspec.json.decode(data, type=_Purpose)
+        purpose = decode(read_file(file), type=_Purpose)
     except UNREADABLE as error:
         raise InputError(f"{file} is no purpose: {error}") from error
-    texts = (Text("zh", found.texts.zh), Text("en", found.texts.en))
     return PurposeTerms(
-        found.code,
-        texts,
-        found.max_validity,
-        found.max_uses,
-        found.min_interval,
-        found.retention,
+        purpose.code,
+        (Text("zh", purpose.texts.zh), Text("en", purpose.texts.en)),
+        purpose.max_validity,
+        purpose.max_uses,
+        purpose.min_interval,
+        purpose.retention,
     )
 
 

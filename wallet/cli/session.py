@@ -92,14 +92,14 @@ class Session:
             SupervisorError: the data directory has none.
         """
         options = self.options
-        found = Addresses(node="", gateway="", identity="", keyholders=())
+        known = Addresses(node="", gateway="", identity="", keyholders=())
         if options.data is not None and Layout(options.data).addresses.exists():
-            found = read_addresses(Layout(options.data).addresses)
+            known = read_addresses(Layout(options.data).addresses)
         return Addresses(
-            node=options.node or found.node,
-            gateway=options.gateway or found.gateway,
-            identity=options.identity or found.identity,
-            keyholders=options.keyholders or found.keyholders,
+            node=options.node or known.node,
+            gateway=options.gateway or known.gateway,
+            identity=options.identity or known.identity,
+            keyholders=options.keyholders or known.keyholders,
         )
 
     @cached_property
@@ -165,7 +165,7 @@ class Session:
 
     @cached_property
     def password(self) -> Password:
-        """The keystore's password, asked for once; of an empty keystore a person gives it twice."""
+        """Asked for once; of an empty keystore a person gives it twice."""
         return read_password(self.password_source, repeat=not self.keystore.entries())
 
     @property
@@ -237,8 +237,8 @@ class Session:
             raise PartyError("Cancelled", "nothing was signed")
 
     def _client(self, key: PartyKey | None) -> Client:
-        found = self.addresses
-        endpoints = Endpoints(found.gateway, found.identity, found.node)
+        addresses = self.addresses
+        endpoints = Endpoints(addresses.gateway, addresses.identity, addresses.node)
         client = Client(endpoints, key=key, chain_id=self.deployment.chain_id)
         return self._stack.enter_context(client)
 

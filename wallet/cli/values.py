@@ -62,10 +62,10 @@ def mask_of(names: Sequence[str], chosen: str) -> int:
     """
     if chosen == "all":
         return (1 << len(names)) - 1
-    found = {field_index(names, name.strip()) for name in chosen.split(",") if name.strip()}
-    if not found:
+    indices = {field_index(names, name.strip()) for name in chosen.split(",") if name.strip()}
+    if not indices:
         raise InputError("no field is chosen: name fields by commas, or all")
-    return sum(1 << index for index in found)
+    return sum(1 << index for index in indices)
 
 
 def span_of(text: str) -> int:
@@ -106,12 +106,12 @@ def release_text(release: str, *, voided: bool) -> str:
 
 def roles_of(text: str) -> Roles:
     """Read roles by commas."""
-    found = Roles(0)
+    roles = Roles(0)
     for name in text.split(","):
         if name.strip() not in _ROLES:
             raise InputError(f"{name!r} is no role: {', '.join(_ROLES)}")
-        found |= _ROLES[name.strip()]
-    return found
+        roles |= _ROLES[name.strip()]
+    return roles
 
 
 def class_of(text: str) -> Class:

@@ -36,6 +36,15 @@ class CommandLine:
         assert done.code == 0, done.err
         return done.document
 
+    def of(self, party: Party, node: str, deployment: Path) -> "CommandLine":
+        """The same command line for a party of a test chain, with its key in a home beside this one."""
+        home = self.home.with_name(party.name.replace(" ", "-").lower())
+        if not home.exists():
+            keystore = Keystore(home / "keystore", scrypt_n=LEAST_SCRYPT_N)
+            keystore.store("account", Kind.ETHEREUM_KEY, party.private_key, Password(PASSWORD))
+        options = (*self.options, "--node", node, "--deployment", str(deployment))
+        return CommandLine(home, options, self.capture)
+
 
 @pytest.fixture(autouse=True)
 def password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,22 +61,9 @@ def quancheng(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine
 
 
 @pytest.fixture
-def party(
-    tmp_path: Path, chain: Chain, capsys: pytest.CaptureFixture[str]
-) -> Callable[[Party], CommandLine]:
+def party(tmp_path: Path, chain: Chain, quancheng: CommandLine) -> Callable[[Party], CommandLine]:
     """A party of the test chain, with a node and no gateway."""
     deployment = tmp_path / "deployment.json"
     write_deployment(chain.deployment, deployment)
 
-    def make(who: Party) -> CommandLine:
-        home = tmp_path / who.name.replace(" ", "-").lower()
-        if not home.exists():
-            keystore = Keystore(home / "keystore", scrypt_n=LEAST_SCRYPT_N)
-            keystore.store("account", Kind.ETHEREUM_KEY, who.private_key, Password(PASSWORD))
-        options = (
-            *("--password", "env:TEST_PASSWORD", "--scrypt-n", str(LEAST_SCRYPT_N)),
-            *("--node", chain.node.url, "--deployment", str(deployment)),
-        )
-        return CommandLine(home, options, capsys)
-
-    return make
+    return lambda who: quancheng.of(who, chain.node.url, deployment)

@@ -9,17 +9,13 @@ import pytest
 from ledger import views
 from ledger.deployment import LEAST_DELAY, Deployment, read_deployment
 from ledger.enumerations import Change, Roles
-from ledger.envelope import LEAST_SCRYPT_N
 from ledger.errors import ExitCode
 from ledger.hexes import to_hex
 from ledger.rpc import Call
 from scripts.scenario import Chain, Party
 from tests.support import more_views
-from tests.support.town import PASSWORD
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.values import moment_text
-from wallet.keystore import Keystore, Kind
-from wallet.passwords import Password
 
 pytestmark = pytest.mark.slow
 
@@ -53,14 +49,11 @@ def serious(own_chain: Chain, tmp_path: Path, quancheng: CommandLine) -> Serious
     file = tmp_path / "serious.json"
 
     def make(who: Party) -> CommandLine:
-        home = tmp_path / who.name.replace(" ", "-").lower()
-        if not home.exists():
-            keystore = Keystore(home / "keystore", scrypt_n=LEAST_SCRYPT_N)
-            keystore.store("account", Kind.ETHEREUM_KEY, who.private_key, Password(PASSWORD))
-        options = (*quancheng.options, "--node", own_chain.node.url, "--deployment", str(file))
-        return CommandLine(home, options, quancheng.capture)
+        return quancheng.of(who, own_chain.node.url, file)
 
-    founders = [f"--founder={to_hex(one.address)}:regulator:{one.name}" for one in (FIRST, SECOND)]
+    founders = [
+        f"--founder={to_hex(party.address)}:regulator:{party.name}" for party in (FIRST, SECOND)
+    ]
     done = make(AUTHORITY).json("chain", "deploy", str(file), *founders)
     assert done["trial"] is False
     return Serious(own_chain, read_deployment(file), make)
