@@ -31,7 +31,7 @@ demo: setup ## run the whole story on a chain of its own (KEEP=1 leaves it runni
 
 .PHONY: vectors
 vectors: setup ## write the test vectors of docs/spec anew, and say which changed
-	@$(python) -m pytest -q tests/vectors/test_written.py --write-vectors
+	@$(python) -m pytest -q tests/vectors/test_written*.py --write-vectors
 	@git --no-pager diff --stat -- docs/spec/vectors
 
 .PHONY: test test-artifacts test-contracts test-python

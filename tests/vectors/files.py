@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+import pytest
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "spec" / "vectors"
 CHAIN_ID: Final = 31337
@@ -27,3 +29,11 @@ def vectors(name: str) -> Any:
 
 def text_of(value: Any, indent: int = 1, *, ascii_only: bool = False) -> str:
     return json.dumps(value, indent=indent, ensure_ascii=ascii_only) + "\n"
+
+
+def compare_or_write(files: Mapping[str, str], config: pytest.Config) -> None:
+    for name, text in files.items():
+        path = FOLDER / name
+        if config.getoption("--write-vectors"):
+            path.write_text(text, encoding="utf-8")
+        assert path.read_text("utf-8") == text, f"{name} is not what the library makes"
