@@ -1,4 +1,4 @@
-"""Who calls: an officer, a party, or a subject; and the bodies that they send."""
+"""The callers, each an officer, a party or a subject, and the bodies that they send."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial

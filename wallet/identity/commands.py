@@ -9,14 +9,12 @@ Settings come from the environment (QUANCHENG_IDENTITY_*, `wallet.identity.setti
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
-from pydantic import ValidationError
-
-from ledger.console import print_line, print_problem
+from ledger.console import print_line
 from ledger.deployment import read_deployment
-from ledger.errors import LedgerError
 from ledger.hexes import to_hex
 from ledger.logs import configure_logs
 from wallet.errors import WalletError
@@ -28,23 +26,13 @@ from wallet.identity.settings import IdentitySettings
 from wallet.identity.store import Store
 from wallet.keystore import Keystore
 from wallet.passwords import parse_source, read_password
-from wallet.service.app import serve_app
+from wallet.service.app import run_command, serve_app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     options = _parser().parse_args(arguments)
-    try:
-        settings = IdentitySettings()
-        return int(_COMMANDS[options.command or "serve"](settings, options) or 0)
-    except ValidationError as error:
-        # Names of settings and what is wrong with them; values may be secrets.
-        for one in error.errors():
-            name = "_".join(map(str, one["loc"])).upper()
-            _say(f"QUANCHENG_IDENTITY_{name}: {one['msg']}")
-    except (WalletError, LedgerError, OSError) as error:
-        _say(str(error))
-    return 1
+    return run_command("identity", IdentitySettings, _COMMANDS, options, WalletError)
 
 
 def initialize(settings: IdentitySettings, _: argparse.Namespace) -> None:
@@ -79,7 +67,11 @@ def run(settings: IdentitySettings, _: argparse.Namespace) -> int:
     return serve_app(create_app(settings, keys), settings.host, settings.port)
 
 
-_COMMANDS = {"serve": run, "init": initialize, "import": take_over}
+_COMMANDS: Final[Mapping[str, Callable[[IdentitySettings, argparse.Namespace], int | None]]] = {
+    "serve": run,
+    "init": initialize,
+    "import": take_over,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,7 +91,3 @@ def _parser() -> argparse.ArgumentParser:
 def _keystore(settings: IdentitySettings) -> Keystore:
     settings.home.mkdir(parents=True, exist_ok=True)
     return Keystore(settings.keystore, scrypt_n=settings.scrypt_n)
-
-
-def _say(line: str) -> None:
-    print_problem(f"identity: {line}")

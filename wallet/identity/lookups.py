@@ -1,4 +1,4 @@
-"""Who looked whom up: noted before anything is answered, and shown to the person."""
+"""The log of look-ups: noted before anything is answered, and shown to the person."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -42,7 +42,7 @@ class _Body(BaseModel):
 
 
 class PersonBody(_Body):
-    """Whom a request is about."""
+    """The person or enterprise of a request."""
 
     kind: PersonKind
     id_number: Annotated[str, Field(min_length=1, max_length=40)]
@@ -74,7 +74,7 @@ class OfficerBody(PersonBody):
     """An officer acts for a person; alone, it lets somebody enrol."""
 
     identification: ShortText
-    """What the officer looked at."""
+    """By what the officer identified the person."""
 
 
 class EnrolmentBody(PersonBody):
@@ -162,7 +162,7 @@ class SessionBody(_Body):
 
 
 class AuthorityAnswer(BaseModel):
-    """Who the identity authority is."""
+    """The identity authority."""
 
     address: str
     chain_id: int
@@ -218,7 +218,7 @@ class RecoveryAnswer(BaseModel):
 
 
 class ActAnswer(BaseModel):
-    """Which ids an act was about; it is on chain."""
+    """The ids of an act; it is on chain."""
 
     subjects: list[str]
 

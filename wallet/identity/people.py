@@ -22,7 +22,7 @@ class PersonKind(StrEnum):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who somebody says to be, or is. Its `repr` shows nothing personal."""
+    """An identity, claimed or registered. Its `repr` shows nothing personal."""
 
     kind: PersonKind
     number: str
@@ -58,7 +58,7 @@ def canonical_name(name: str) -> str:
 
 
 class KeepFor(StrEnum):
-    """What a person keeps a subject id for."""
+    """The use that a person keeps a subject id for."""
 
     ANY = "any"
     """For every consumer that has none of its own: the general id."""
@@ -87,7 +87,7 @@ class SubjectRow(msgspec.Struct, frozen=True):
     """ERC-7913 bytes, as the chain has them."""
     keep_for: KeepFor
     consumer: bytes | None
-    """Whom it is kept for, once that is known."""
+    """The consumer that it is kept for, once that is known."""
     state: SubjectState
     closed: bool = False
     """Closed on chain: stolen, and opened by its key and this authority only."""

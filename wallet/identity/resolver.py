@@ -1,6 +1,6 @@
 """The resolver: a consumer that knows a customer by name and number is led to the person's inbox."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +15,7 @@ from wallet.identity.errors import (
 from wallet.identity.handles import Gateway
 from wallet.identity.lookups import LookupLog, LookupOutcome
 from wallet.identity.models import HandleAnswer
-from wallet.identity.people import Identity, KeepFor, SubjectRow
-from wallet.identity.selection import choose
+from wallet.identity.people import Identity, KeepFor, SubjectRow, SubjectState
 from wallet.identity.store import Person, Store
 
 _OUTCOMES: Final = {
@@ -89,3 +88,22 @@ class Resolver:
             if await self.store.keep_for(chosen.subject, consumer):
                 return chosen
             # Another consumer was faster: choose again.
+
+
+def choose(subjects: Sequence[SubjectRow], consumer: bytes) -> SubjectRow | None:
+    """Return the subject id for a consumer: its own, else a free one, else the general one.
+
+    Two consumers are never given the same id unless it is the general one, so that what they see on
+    chain does not show that they have a customer in common.
+
+    Args:
+        subjects: The person's, oldest first.
+        consumer: Who asks.
+    """
+    usable = [row for row in subjects if row.state is SubjectState.REGISTERED and not row.closed]
+    preferences = (
+        [row for row in usable if row.consumer == consumer],
+        [row for row in usable if row.keep_for is KeepFor.ONE and row.consumer is None],
+        [row for row in usable if row.keep_for is KeepFor.ANY],
+    )
+    return next((rows[0] for rows in preferences if rows), None)

@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the routes work with."""
+    """The parts that the routes work with."""
 
     settings: IdentitySettings
     deployment: Deployment

@@ -61,7 +61,7 @@ class WantedSubject(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """Which officer ordered an act, on what ground, and when (seconds since 1970)."""
+    """An officer's order: by whom, on what ground, and when (seconds since 1970)."""
 
     officer: bytes
     identification: str
@@ -100,15 +100,15 @@ class Store:
             people.c.kind == kind.value, people.c.number == number
         )
         async with self._database.begin() as connection:
-            found = (await connection.execute(query)).first()
-        return None if found is None else Person(found.id, Identity(kind, number, found.name))
+            row = (await connection.execute(query)).first()
+        return None if row is None else Person(row.id, Identity(kind, number, row.name))
 
     async def person_by_id(self, person: int) -> Person:
         """Return a person that a subject belongs to."""
         query = select(people).where(people.c.id == person)
         async with self._database.begin() as connection:
-            found = (await connection.execute(query)).one()
-        return Person(found.id, Identity(PersonKind(found.kind), found.number, found.name))
+            row = (await connection.execute(query)).one()
+        return Person(row.id, Identity(PersonKind(row.kind), row.number, row.name))
 
     async def issue_code(self, person: int, code: Code) -> None:
         """Keep a code's digest; codes that were issued to the person before are worth nothing."""
@@ -139,10 +139,10 @@ class Store:
         """
         query = select(codes).where(codes.c.person == person, codes.c.digest == digest)
         async with self._database.begin() as connection:
-            found = (await connection.execute(query)).first()
-            if found is not None and found.enrolment is not None:
-                return str(found.enrolment)
-            if found is not None and found.expires_at > now:
+            row = (await connection.execute(query)).first()
+            if row is not None and row.enrolment is not None:
+                return str(row.enrolment)
+            if row is not None and row.expires_at > now:
                 return None
         raise IdentityError(ENROLMENT_REFUSED, "name, number and code do not belong together")
 
@@ -216,8 +216,8 @@ class Store:
 
     async def subject(self, subject: bytes) -> SubjectRow | None:
         """Return a subject id; None for one that is not this authority's."""
-        found = await self._subjects(subjects.c.subject == subject)
-        return found[0] if found else None
+        rows = await self._subjects(subjects.c.subject == subject)
+        return rows[0] if rows else None
 
     async def give_to(self, subject: bytes, person: int) -> None:
         """Note whose a subject id is, after a mistake."""
@@ -284,8 +284,8 @@ async def _check_signers(connection: AsyncConnection, signers: Sequence[bytes]) 
             SIGNER_IN_USE, "a signer is named twice: each subject id has one of its own"
         )
     for column in (subjects.c.signer, recovered.c.new_signer):
-        found = await connection.execute(select(column).where(column.in_(signers)).limit(1))
-        if found.first() is not None:
+        users = await connection.execute(select(column).where(column.in_(signers)).limit(1))
+        if users.first() is not None:
             raise IdentityError(SIGNER_IN_USE, "a signer belongs to a subject already")
 
 

@@ -28,7 +28,7 @@ metadata: Final = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-"""What migrations must come to (`wallet/identity/migrations`); a test compares."""
+"""Migrations must come to these (`wallet/identity/migrations`); a test compares."""
 
 # BigInteger primary keys do not count up by themselves in SQLite.
 _ID: Final = BigInteger().with_variant(Integer, "sqlite")

@@ -64,7 +64,7 @@ PROBLEMS: Final = {
 
 
 class SubkeysRequest(BaseModel):
-    """Which dataset's subkeys a provider wants."""
+    """A provider wants the subkeys of its dataset."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -109,7 +109,7 @@ class BlockDescription(BaseModel):
 
 
 class HolderDescription(BaseModel):
-    """Who a keyholder is."""
+    """A keyholder."""
 
     address: str
     encryption_key: str
@@ -132,7 +132,7 @@ class HolderDescription(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the routes work with."""
+    """The parts that the routes work with."""
 
     settings: KeyholderSettings
     holdings: Holdings

@@ -14,16 +14,14 @@ draws with the same epoch, threshold and members; rotation is the same with the 
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Final
 
 from ledger import contracts, views
-from ledger.console import print_line, print_problem
+from ledger.console import print_line
 from ledger.deployment import Deployment, read_deployment, verify_deployment
 from ledger.enumerations import Roles
-from ledger.errors import LedgerError
 from ledger.hexes import parse_address, to_hex
 from ledger.logs import configure_logs
 from ledger.rosters import Roster
@@ -50,23 +48,13 @@ from wallet.keyholder.seeds import (
 from wallet.keyholder.settings import KeyholderSettings
 from wallet.keystore import Keystore
 from wallet.passwords import Password, parse_source, read_password
-from wallet.service.app import serve_app
+from wallet.service.app import run_command, serve_app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     options = _parser().parse_args(arguments)
-    try:
-        settings = KeyholderSettings()
-        return int(_COMMANDS[options.command or "serve"](settings, options) or 0)
-    except ValidationError as error:
-        # Names of settings and what is wrong with them; values may be secrets.
-        for one in error.errors():
-            name = "_".join(map(str, one["loc"])).upper()
-            _say(f"QUANCHENG_KEYHOLDER_{name}: {one['msg']}")
-    except (WalletError, LedgerError, OSError) as error:
-        _say(str(error))
-    return 1
+    return run_command("keyholder", KeyholderSettings, _COMMANDS, options, WalletError)
 
 
 def initialize(settings: KeyholderSettings, options: argparse.Namespace) -> None:
@@ -159,7 +147,7 @@ def run(settings: KeyholderSettings, _: argparse.Namespace) -> int:
     return serve_app(create_app(settings, holdings), settings.host, settings.port)
 
 
-_COMMANDS = {
+_COMMANDS: Final[Mapping[str, Callable[[KeyholderSettings, argparse.Namespace], int | None]]] = {
     "serve": run,
     "init": initialize,
     "register": register,
@@ -224,7 +212,3 @@ def _report(seeds: EpochSeeds) -> None:
         print_line(f"  seed {'-'.join(map(str, subset))}  {fingerprint}")
     for subset in seeds.missing:
         print_line(f"  seed {'-'.join(map(str, subset))}  missing: from keyholder {subset[0]}")
-
-
-def _say(line: str) -> None:
-    print_problem(f"keyholder: {line}")

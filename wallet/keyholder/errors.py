@@ -1,4 +1,4 @@
-"""What goes wrong at a keyholder."""
+"""Why a keyholder refuses, or cannot."""
 
 from enum import Enum
 

@@ -110,7 +110,7 @@ class Follower:
 
     @property
     def register(self) -> Register:
-        """What is known of the chain; after the chain changed it is another object."""
+        """The state of the chain; another object after the chain changed."""
         return self._register
 
     def require(self) -> Register:
@@ -184,7 +184,7 @@ class Follower:
         counts, sequence = await self._counts(newest)
         async for part in self._unread(newest):
             events = list(self._decoder.decode_all(part.logs))
-            if part.last == newest.number and not self._is_whole(events, counts, sequence):
+            if part.last == newest.number and self._shortfall(events, counts, sequence):
                 # A node that makes a block just then may have answered by that one; this one is old by now.
                 counts, sequence = await self._counts(newest)
             if part.last < newest.number:
@@ -193,7 +193,10 @@ class Follower:
             for event in events:
                 self._register.apply(event)
             self._read_to = part.last
-        self._require_whole(counts, sequence)
+        # Behind the last event no number shows that another is missing.
+        shortfall = self._shortfall((), counts, sequence)
+        if shortfall:
+            raise EventsMissingError(shortfall)
         self._known = BlockRef(newest.number, newest.hash)
         self._register.reach(Block(newest.number, newest.hash, newest.timestamp))
 
@@ -206,29 +209,19 @@ class Follower:
         counts = {contract: state.count for contract, state in zip(contracts, states, strict=True)}
         return counts, log.sequence
 
-    def _is_whole(self, events: Sequence[Event], counts: dict[bytes, int], sequence: int) -> bool:
-        """Tell whether the counts are those that are reached with these events."""
+    def _shortfall(self, events: Sequence[Event], counts: dict[bytes, int], sequence: int) -> str:
+        """Say which count is not reached by all events so far and these; empty if all are."""
+        known, last = self._register, self._register.sequence
         new = Counter(event.contract for event in events)
-        last = self._register.sequence
+        for contract, count in counts.items():
+            seen = known.count(contract) + new[contract]
+            if count != seen:
+                return f"{to_hex(contract)} counts {count} events, the node told of {seen}"
         for event in events:
             last = getattr(event, "sequence", last) if event.contract not in counts else last
-        return last in (None, sequence) and all(
-            count == self._register.count(contract) + new[contract]
-            for contract, count in counts.items()
-        )
-
-    def _require_whole(self, counts: dict[bytes, int], sequence: int) -> None:
-        """Check that the last events are there too: behind them no number shows that one is missing."""
-        known = self._register
-        for contract, count in counts.items():
-            if count != known.count(contract):
-                raise EventsMissingError(
-                    f"{to_hex(contract)} counts {count} events, the node told of {known.count(contract)}"
-                )
-        if known.sequence not in (None, sequence):
-            raise EventsMissingError(
-                f"the access log counts {sequence} accesses, the node told of {known.sequence}"
-            )
+        if last not in (None, sequence):
+            return f"the access log counts {sequence} accesses, the node told of {last}"
+        return ""
 
     async def _unread(self, newest: queries.Block) -> AsyncIterator[LogPart]:
         if self._read_to < 0:

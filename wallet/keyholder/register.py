@@ -81,7 +81,7 @@ class Register:
 
     Args:
         delays: Of the deployment.
-        window: Seconds, in block times, for which accesses are kept.
+        window: Seconds, in block times, for which accesses stay known.
         first_block: First block whose accesses are applied.
     """
 

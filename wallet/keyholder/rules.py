@@ -67,12 +67,12 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRelease:
-    """What may be released: these fields of these records, to this consumer, for this access."""
+    """A release that is due: these fields of these records, to this consumer, for this access."""
 
     access: bytes
     """Id of the access, 32 bytes."""
     digest: bytes
-    """What the consumer signed, 32 bytes; the sealed parts are bound to it."""
+    """The consumer signed it, and the sealed parts are bound to it; 32 bytes."""
     consumer: bytes
     signature: bytes
     """The consumer's, over `digest`."""

@@ -43,7 +43,7 @@ class EpochSeeds:
 
     roster: Roster
     number: int
-    """Which member this holder is."""
+    """The holder's, in the roster."""
     seeds: Mapping[Subset, Seed] = field(repr=False)
 
     @property

@@ -1,4 +1,4 @@
-"""What a dataset is: its file, its columns and how it is classified.
+"""The description of a dataset: its file, its columns and its classification.
 
 A description is a JSON or YAML file, either of one dataset or with a list `datasets` of them, as a
 department's system writes it:
@@ -37,7 +37,7 @@ _MOST_BYTES: Final = 2**22
 
 
 class FieldType(StrEnum):
-    """What a field's text may look like."""
+    """The form of a field's text."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -138,7 +138,12 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if "" in names or len(set(names)) != len(names):
                 raise SourceError("columns and fields have different names, none of them empty")
         for name in (self.code, self.title, *self.field_titles):
-            _check_name(name)
+            try:
+                verify_name("a title", name)
+            except PlainTextError as error:
+                raise SourceError(
+                    f"{escape_text(name[:40])} cannot stand in a statement: {error}"
+                ) from error
         try:
             require_distinct_fields(self.field_titles)
         except ClientError as error:
@@ -226,7 +231,7 @@ def _chosen(data: bytes, code: str | None) -> Description:
         listed = msgspec.json.decode(data, type=_Document).datasets
     except msgspec.ValidationError:
         listed = [msgspec.Raw(data)]
-    codes = [msgspec.json.decode(one, type=_Code).code for one in listed]
+    codes = [msgspec.json.decode(each, type=_Code).code for each in listed]
     if code is None and len(listed) > 1:
         raise SourceError(f"describes several datasets, name one: {', '.join(codes)}")
     wanted = code or codes[0]
@@ -243,12 +248,3 @@ def _class(text: str) -> Class:
     if text not in CLASSES:
         raise SourceError(f"a class is one of {', '.join(CLASSES)}")
     return CLASSES[text]
-
-
-def _check_name(name: str) -> None:
-    try:
-        verify_name("a title", name)
-    except PlainTextError as error:
-        raise SourceError(
-            f"{escape_text(name[:40])} cannot stand in a statement: {error}"
-        ) from error

@@ -30,7 +30,7 @@ Batch = tuple[PlannedRecord, ...]
 
 
 class EncryptedBatch(msgspec.Struct, frozen=True, gc=False):
-    """Some records as they travel, and what the book keeps of them."""
+    """Records as they travel, and their lines of the book."""
 
     lines: tuple[bytes, ...]
     records: tuple[SentRecord, ...]
@@ -53,8 +53,8 @@ def encrypt_batches(
         schema: of the dataset.
         keys: of the dataset; they reach the other processes through a pipe.
         batches: of planned records.
-        expected: how many records there are, roughly; few are encrypted in this process.
-        processes: at most; as many as there are cores when None.
+        expected: records, roughly; few are encrypted in this process.
+        processes: at most; one a core when None.
 
     Raises:
         ProviderError: a process died.
@@ -88,7 +88,7 @@ def _pool(
 
 
 class _State:
-    """What a process is told once."""
+    """The work of this process, set once when it starts."""
 
     work: _Work | None = None
 

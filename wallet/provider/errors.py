@@ -1,4 +1,4 @@
-"""What can go wrong while a department prepares and publishes its data.
+"""Why a department's data is not published.
 
 Messages name files, lines and columns, never values: those are people's data.
 """

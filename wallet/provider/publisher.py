@@ -95,7 +95,7 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """What was published."""
+    """A publication that is served."""
 
     dataset: bytes
     version: int

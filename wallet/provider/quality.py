@@ -30,7 +30,7 @@ MOST_LISTED: Final = 1000
 
 
 class DefectKind(StrEnum):
-    """What can be wrong with a record."""
+    """A way in which a record is defective."""
 
     WRONG_ENCODING = "wrong-encoding"
     """A line is not in the encoding that the description says."""
@@ -85,7 +85,7 @@ Read = Cells | Defect
 
 
 class QualityReport(msgspec.Struct, frozen=True, tag_field="v", tag=1):
-    """What was found in a file. Its text begins with the version of this format, `v`.
+    """The defects of a file. Its text begins with the version of this format, `v`.
 
     Attributes:
         dataset: its code.

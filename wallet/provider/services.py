@@ -1,4 +1,4 @@
-"""Whom a provider needs to publish: identity authority, keyholders, gateway, chain."""
+"""The parties of a publication: identity authority, keyholders, gateway, chain."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -116,10 +116,10 @@ class RemoteServices:
 
     def owners(self, dataset: bytes, kind: KeyKind, keys: Sequence[str]) -> list[bytes]:
         """Return the owner of each key, in order."""
-        found = self._client.run(patiently(ask_owners(dataset, _KINDS[kind], keys)))
-        if len(found) != len(keys):
-            raise ProviderError(f"{len(found)} owners for {len(keys)} ids")
-        owners = [owner for owner in found if owner is not None]
+        answered = self._client.run(patiently(ask_owners(dataset, _KINDS[kind], keys)))
+        if len(answered) != len(keys):
+            raise ProviderError(f"{len(answered)} owners for {len(keys)} ids")
+        owners = [owner for owner in answered if owner is not None]
         if len(owners) != len(keys):
             raise ProviderError(f"the identity authority refuses {len(keys) - len(owners)} ids")
         return owners
@@ -230,12 +230,12 @@ class RemoteServices:
         digest = subkeys_digest(roster.digest(), dataset, self._address(), sealed.sealed, domain)
         verify_signature(digest, sealed.signature, roster.members[sealed.holder - 1])
         plain = self._opening.open(sealed.sealed, Purpose.SUBKEYS, dataset)
-        found = unpack(plain, HolderSubkeys)
-        if (found.holder, found.epoch, found.dataset) != (sealed.holder, roster.epoch, dataset):
+        own = unpack(plain, HolderSubkeys)
+        if (own.holder, own.epoch, own.dataset) != (sealed.holder, roster.epoch, dataset):
             raise MalformedError(
                 "the subkeys are not the keyholder's own of this epoch and dataset"
             )
-        return found
+        return own
 
     def _address(self) -> bytes:
         if self._client.key is None:

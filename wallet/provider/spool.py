@@ -75,7 +75,7 @@ FROM plan LEFT JOIN book.records AS known USING (number)
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What a publication changes, in records."""
+    """The changes of a publication, in records."""
 
     new: int
     changed: int
@@ -117,9 +117,9 @@ class Extent(StrEnum):
     WHOLE = "whole"
     """Every record, whatever the book says."""
     DIFFERENCE = "difference"
-    """What differs from the book; a record that was not read is withdrawn."""
+    """The differences from the book; a record that was not read is withdrawn."""
     CHANGES = "changes"
-    """What differs from the book; a record that was not read stays unless it is withdrawn."""
+    """The differences from the book; a record that was not read stays unless it is withdrawn."""
 
 
 class Spool:
@@ -171,15 +171,15 @@ class Spool:
         """Drop each row whose number an earlier row has; yield them by line."""
         with self._errors():
             self._database.execute("CREATE INDEX rows_by_number ON rows (number, line)")
-            found = self._database.execute(
+            repeated = self._database.execute(
                 "SELECT again.line, min(first.line), again.rowid FROM rows AS again"
                 " JOIN rows AS first ON first.number = again.number AND first.line < again.line"
                 " GROUP BY again.rowid ORDER BY again.line"
             ).fetchall()
             with self._transaction():
-                for _, _, row in found:
+                for _, _, row in repeated:
                     self._database.execute("DELETE FROM rows WHERE rowid = ?", (row,))
-        for line, first_line, _ in found:
+        for line, first_line, _ in repeated:
             yield Duplicate(line, first_line)
 
     def count(self) -> int:
@@ -193,10 +193,10 @@ class Spool:
     def keys(self, after: str = "", limit: int = 5000) -> list[str]:
         """Return some of the different keys, in order, to ask for their owners."""
         with self._errors():
-            found = self._database.execute(
+            rows = self._database.execute(
                 "SELECT DISTINCT key FROM rows WHERE key > ? ORDER BY key LIMIT ?", (after, limit)
             )
-            return [key for (key,) in found]
+            return [key for (key,) in rows]
 
     def index_keys(self) -> None:
         """Prepare for `keys`."""
@@ -235,20 +235,20 @@ class Spool:
     def withdrawn_and_read(self) -> Duplicate | None:
         """Return the first record to withdraw that is among the rows as well: its line, the row's."""
         with self._errors():
-            found = self._database.execute(
+            row = self._database.execute(
                 "SELECT withdrawals.line, rows.line FROM withdrawals CROSS JOIN rows USING (number)"
                 " ORDER BY withdrawals.line LIMIT 1"
             ).fetchone()
-        return None if found is None else Duplicate(*found)
+        return None if row is None else Duplicate(*row)
 
     def withdrawn_and_unknown(self, book: Path) -> int | None:
         """Return the line of the first record to withdraw that is not in the book."""
         with self._errors(), self._with_book(book):
-            found = self._database.execute(
+            row = self._database.execute(
                 "SELECT line FROM withdrawals LEFT JOIN book.records AS known USING (number)"
                 " WHERE known.number IS NULL ORDER BY line LIMIT 1"
             ).fetchone()
-        return None if found is None else int(found[0])
+        return None if row is None else int(row[0])
 
     def plan(self, book: Path, extent: Extent) -> Changes:
         """Decide what travels, and in which order: by owner and record number.
@@ -275,22 +275,22 @@ class Spool:
         """Return a SHA-256 over what travels: the same plan may go on after an interruption."""
         total = sha256()
         with self._errors():
-            found = self._database.execute("SELECT owner, number, hash FROM plan ORDER BY place")
-            for owner, number, content in found:
+            rows = self._database.execute("SELECT owner, number, hash FROM plan ORDER BY place")
+            for owner, number, content in rows:
                 total.update(owner + number.to_bytes(8, "big") + (content or bytes(32)))
         return total.digest()
 
     def records(self, start: int = 0) -> Iterator[PlannedRecord]:
         """Yield the lines to upload, from the `start`-th (counted from 0) on."""
         with self._errors():
-            found = self._database.execute(
+            rows = self._database.execute(
                 "SELECT plan.owner, plan.number, plan.hash, rows.content"
                 " FROM plan LEFT JOIN rows ON rows.rowid = plan.row"
                 " WHERE plan.place > ? ORDER BY plan.place",
                 (start,),
             )
-            found.arraysize = _ROWS_AT_ONCE
-            for owner, number, content_hash, content in found:
+            rows.arraysize = _ROWS_AT_ONCE
+            for owner, number, content_hash, content in rows:
                 values = None if content is None else self._decode(content)
                 yield PlannedRecord(owner, number, content_hash, values)
 

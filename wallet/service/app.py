@@ -1,13 +1,18 @@
 """The shell of a service: problems for every error, health, readiness, and serving to the end."""
 
+import argparse
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
+from typing import TypeVar
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ledger.console import print_problem
+from ledger.errors import LedgerError
 from ledger.logs import describe, get_logger
 from ledger.service.server import ServerLimits, listen, serve
 from wallet.service.problems import (
@@ -20,7 +25,7 @@ from wallet.service.problems import (
 
 _log = get_logger()
 
-LIMITS: Final = ServerLimits()
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def make_app(
@@ -102,4 +107,35 @@ def serve_app(app: FastAPI, host: str, port: int) -> int:
     Raises:
         Exception: The cause that kept the app from starting, or, as OSError, the server from listening.
     """
-    return serve(app, listen(host, port), LIMITS, lambda: getattr(app.state, "failure", None))
+    return serve(
+        app, listen(host, port), ServerLimits(), lambda: getattr(app.state, "failure", None)
+    )
+
+
+def run_command(
+    program: str,
+    settings: type[SettingsT],
+    commands: Mapping[str, Callable[[SettingsT, argparse.Namespace], int | None]],
+    options: argparse.Namespace,
+    refusal: type[Exception],
+) -> int:
+    """Run the command that `options` names, `serve` if none; return the exit status.
+
+    Args:
+        program: Begins each line of what is wrong.
+        settings: Read from the environment.
+        commands: By name; None counts as status 0.
+        options: Parsed.
+        refusal: Root of the errors that are told in one line; others are defects.
+    """
+    try:
+        return commands[options.command or "serve"](settings(), options) or 0
+    except ValidationError as error:
+        # Names of settings and what is wrong with them; values may be secrets.
+        prefix = settings.model_config.get("env_prefix", "")
+        for each in error.errors():
+            name = "_".join(map(str, each["loc"])).upper()
+            print_problem(f"{program}: {prefix}{name}: {each['msg']}")
+    except (LedgerError, OSError, refusal) as error:
+        print_problem(f"{program}: {error}")
+    return 1

@@ -1,4 +1,4 @@
-"""Who sent a request: RFC 9421 signatures over the whole of it, each accepted once."""
+"""Signed requests: RFC 9421 signatures over the whole of each, accepted once."""
 
 import heapq
 from collections.abc import Awaitable, Callable, Collection

@@ -72,60 +72,31 @@ class SupervisorSettings:
     overrides: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
-    """The files in a data directory."""
+    """The files in a data directory; deployment and addresses may be given to anyone.
 
-    data: Path
+    Attributes:
+        logs: a file for each process.
+        installed: is there when the first run's set-up is done.
+        lock: held by the supervisor and by each process that it started.
+        packets: where the keyholders hand each other sealed seeds at the first run.
+    """
 
-    @property
-    def deployment(self) -> Path:
-        """The deployment file; may be given to anyone."""
-        return self.data / "deployment.json"
-
-    @property
-    def addresses(self) -> Path:
-        """Where the services listen; may be given to anyone."""
-        return self.data / "addresses.json"
-
-    @property
-    def chain(self) -> Path:
-        """The embedded chain's directory."""
-        return self.data / "chain"
-
-    @property
-    def gateway(self) -> Path:
-        """The gateway's directory: keystore, database, journal."""
-        return self.data / "gateway"
-
-    @property
-    def identity(self) -> Path:
-        """The identity authority's directory."""
-        return self.data / "identity"
-
-    @property
-    def logs(self) -> Path:
-        """A file for each process."""
-        return self.data / "logs"
-
-    @property
-    def installed(self) -> Path:
-        """Is there when the first run's set-up is done."""
-        return self.data / "installed"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the supervisor and by each process that it started."""
-        return self.data / "lock"
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.deployment = data / "deployment.json"
+        self.addresses = data / "addresses.json"
+        self.chain = data / "chain"
+        self.gateway = data / "gateway"
+        self.identity = data / "identity"
+        self.logs = data / "logs"
+        self.installed = data / "installed"
+        self.lock = data / "lock"
+        self.packets = data / "keyholders" / "packets"
 
     def keyholder(self, number: int) -> Path:
         """Return a keyholder's directory."""
         return self.data / "keyholders" / str(number)
-
-    @property
-    def packets(self) -> Path:
-        """Where the keyholders hand each other sealed seeds at the first run."""
-        return self.data / "keyholders" / "packets"
 
     def keystore(self, party: str) -> Path:
         """Return the keystore of a party: `authority`, `officer`, `gateway`, `identity`."""
@@ -172,10 +143,19 @@ def choose_addresses(settings: SupervisorSettings, layout: Layout) -> Addresses:
     Raises:
         InUseError: a port that was asked for is taken.
     """
-    before = _ports_before(layout)
+    try:
+        last = read_addresses(layout.addresses)
+        before = Ports(
+            port_of(last.node),
+            port_of(last.gateway),
+            port_of(last.identity),
+            tuple(map(port_of, last.keyholders)),
+        )
+    except (SupervisorError, ValueError):
+        before = Ports()
     wanted = settings.ports
-    taken: set[int] = {wanted.gateway, wanted.identity, *wanted.keyholders}
-    keyholders = [
+    taken = {wanted.gateway, wanted.identity, *wanted.keyholders}
+    ports = [
         _choose(_nth(wanted.keyholders, place), _nth(before.keyholders, place), taken)
         for place in range(settings.keyholders)
     ]
@@ -183,7 +163,7 @@ def choose_addresses(settings: SupervisorSettings, layout: Layout) -> Addresses:
         node=_url(wanted.node or _free_or_zero(before.node)),
         gateway=_url(_choose(wanted.gateway, before.gateway, taken)),
         identity=_url(_choose(wanted.identity, before.identity, taken)),
-        keyholders=tuple(map(_url, keyholders)),
+        keyholders=tuple(map(_url, ports)),
     )
 
 
@@ -220,19 +200,6 @@ def _choose(wanted: int, before: int, taken: set[int]) -> int:
 
 def _free_or_zero(port: int) -> int:
     return port if port and is_free(port) else 0
-
-
-def _ports_before(layout: Layout) -> Ports:
-    try:
-        before = read_addresses(layout.addresses)
-        return Ports(
-            port_of(before.node),
-            port_of(before.gateway),
-            port_of(before.identity),
-            tuple(map(port_of, before.keyholders)),
-        )
-    except (SupervisorError, ValueError):
-        return Ports()
 
 
 def _nth(ports: tuple[int, ...], place: int) -> int:

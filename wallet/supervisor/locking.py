@@ -23,7 +23,7 @@ _LAST: Final = "node"
 _FIRST: Final = "gateway"
 _PROCESSES: Final = Path("/proc")
 _COMMANDS: Final = ("-m gateway", "-m wallet.", "anvil")
-"""What the processes that may be ended are called; an id may have gone to somebody else's."""
+"""In the commands of the processes that may be ended; an id may have gone to somebody else's."""
 
 
 def take_lock(path: Path) -> int:
@@ -96,7 +96,7 @@ def _is_ours(pid: int) -> bool:
             return False
         # One that has ended and was not waited for has no command.
         return any(
-            one in command.replace(b"\0", b" ").decode("utf-8", "replace") for one in _COMMANDS
+            ours in command.replace(b"\0", b" ").decode("utf-8", "replace") for ours in _COMMANDS
         )
     try:
         os.kill(pid, 0)

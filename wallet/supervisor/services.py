@@ -50,88 +50,76 @@ class Services:
 
     def keyholder(self, number: int) -> Service:
         """Return a keyholder, numbered from 1."""
-        home, url = self._layout.keyholder(number), self._addresses.keyholders[number - 1]
+        directory = self._layout.identity / "keystore"
+        # A keystore makes its directory, by which the installation sees that keys were drawn.
+        drawn = directory.exists()
         own = {
-            "HOME": str(home),
+            "HOME": str(self._layout.keyholder(number)),
             "DEPLOYMENT": str(self._layout.deployment),
             "NODE": self._addresses.node,
             "SCRYPT_N": str(self._settings.scrypt_n),
-            "IDENTITY_AUTHORITIES": self._identity_authority(),
+            "IDENTITY_AUTHORITIES": to_hex(_account(directory)) if drawn else "",
         }
-        return Service(
-            name=f"keyholder-{number}",
-            module="wallet.keyholder",
-            url=url,
-            home=home,
-            settings=self._settings_of("KEYHOLDER", url, own),
-            password_settings=("QUANCHENG_KEYHOLDER_PASSWORD",),
-            log=self._layout.logs / f"keyholder-{number}.log",
-        )
+        home, url = self._layout.keyholder(number), self._addresses.keyholders[number - 1]
+        return self._service(f"keyholder-{number}", "wallet.keyholder", url, home, own)
 
     def identity(self, officer: bytes) -> Service:
         """Return the identity authority; the officer's account may enrol and recover people."""
-        home, url = self._layout.identity, self._addresses.identity
         own = {
-            "HOME": str(home),
+            "HOME": str(self._layout.identity),
             "DEPLOYMENT": str(self._layout.deployment),
             "NODE": self._addresses.node,
             "GATEWAY": self._addresses.gateway,
             "OFFICERS": to_hex(officer),
             "SCRYPT_N": str(self._settings.scrypt_n),
         }
-        return Service(
-            name="identity",
-            module="wallet.identity",
-            url=url,
-            home=home,
-            settings=self._settings_of("IDENTITY", url, own),
-            password_settings=("QUANCHENG_IDENTITY_PASSWORD",),
-            log=self._layout.logs / "identity.log",
-        )
+        home, url = self._layout.identity, self._addresses.identity
+        return self._service("identity", "wallet.identity", url, home, own)
 
     def gateway(self) -> Service:
-        """Return the gateway."""
+        """Return the gateway; it knows the keyholders' URLs by their addresses, from their keys."""
         home, url = self._layout.gateway, self._addresses.gateway
+        keyholders = {
+            to_hex(_account(self._layout.keyholder(number) / "keystore")): keyholder
+            for number, keyholder in enumerate(self._addresses.keyholders, 1)
+        }
         own = {
             "DATABASE_URL": f"sqlite+aiosqlite:///{home / 'gateway.db'}",
             "JOURNAL": str(home / "journal"),
             "DEPLOYMENT": str(self._layout.deployment),
             "NODE_URL": self._addresses.node,
             "RECORDER_KEY": str(self._layout.key_file("gateway")),
-            "KEYHOLDERS": msgspec.json.encode(self._keyholders()).decode(),
+            "KEYHOLDERS": msgspec.json.encode(keyholders).decode(),
             "IDENTITY": self._addresses.identity,
             "EMBEDDED_CHAIN": "true",
         }
+        return self._service("gateway", "gateway", url, home, own, needs="RECORDER_PASSWORD")
+
+    def _service(
+        self,
+        name: str,
+        module: str,
+        url: str,
+        home: Path,
+        own: Mapping[str, str],
+        needs: str = "PASSWORD",
+    ) -> Service:
+        prefix = f"QUANCHENG_{name.partition('-')[0].upper()}_"
+        values = {"HOST": HOST, "PORT": str(port_of(url)), **own}
+        settings = {f"{prefix}{key}": value for key, value in values.items()}
+        settings.update(
+            (key, value) for key, value in self._settings.overrides if key.startswith(prefix)
+        )
         return Service(
-            name="gateway",
-            module="gateway",
+            name=name,
+            module=module,
             url=url,
             home=home,
-            settings=self._settings_of("GATEWAY", url, own),
-            password_settings=("QUANCHENG_GATEWAY_RECORDER_PASSWORD",),
-            log=self._layout.logs / "gateway.log",
+            settings=tuple(settings.items()),
+            password_settings=(f"{prefix}{needs}",),
+            log=self._layout.logs / f"{name}.log",
         )
 
-    def _keyholders(self) -> dict[str, str]:
-        """Return the keyholders' URLs by address, from their keys."""
-        return {
-            to_hex(Keystore(self._layout.keyholder(number) / "keystore").entry(ACCOUNT).public): url
-            for number, url in enumerate(self._addresses.keyholders, 1)
-        }
 
-    def _identity_authority(self) -> str:
-        """Return the address of the directory's own identity authority, from its key; empty before that."""
-        directory = self._layout.identity / "keystore"
-        # A keystore makes its directory, by which the installation sees that keys were drawn.
-        return to_hex(Keystore(directory).entry(ACCOUNT).public) if directory.exists() else ""
-
-    def _settings_of(
-        self, service: str, url: str, own: Mapping[str, str]
-    ) -> tuple[tuple[str, str], ...]:
-        prefix = f"QUANCHENG_{service}_"
-        listening = {"HOST": HOST, "PORT": str(port_of(url))}
-        settings = {f"{prefix}{name}": value for name, value in (listening | dict(own)).items()}
-        settings.update(
-            (name, value) for name, value in self._settings.overrides if name.startswith(prefix)
-        )
-        return tuple(settings.items())
+def _account(keystore: Path) -> bytes:
+    return Keystore(keystore).entry(ACCOUNT).public

@@ -15,7 +15,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Interruption:
-    """What is known of signals in this process; only the main thread gets them."""
+    """The signals of this process; only the main thread gets them."""
 
     def __init__(self) -> None:
         self.arrived = False

@@ -27,8 +27,6 @@ from wallet.cli.citizen import show_proposal
 from wallet.cli.output import Output, broken
 from wallet.cli.run import described
 from wallet.errors import WalletError
-from wallet.identity import commands as identity_commands
-from wallet.keyholder import commands as keyholder_commands
 
 ROOT: Final = Path(__file__).parents[3]
 ANY_TEXT: Final = st.text(st.characters(codec="utf-8")) | st.text(st.characters())
@@ -133,8 +131,6 @@ def print_service_lines(text: str) -> None:
     """Print a text in each of the ways that services and their commands have; there are no others."""
     print_line(f"before {text} after")
     print_problem(text)
-    identity_commands._say(text)
-    keyholder_commands._say(text)
 
 
 @given(ANY_TEXT | hostile_texts(), st.sampled_from([20, 80, 200]))
