@@ -39,35 +39,6 @@ class UnknownVerifierError(SigningError):
     """A signer's verifier contract is not one whose rules are known here."""
 
 
-class Account(msgspec.Struct, frozen=True):
-    address: bytes
-
-    def encode(self) -> bytes:
-        return self.address
-
-
-class VerifierKey(msgspec.Struct, frozen=True):
-    """A signer without an address: a contract (20 bytes) that checks, and a key (a passkey's 64 bytes: qx, qy)."""
-
-    verifier: bytes
-    key: bytes
-
-    def encode(self) -> bytes:
-        return self.verifier + self.key
-
-
-Signer = Account | VerifierKey
-
-
-def parse_signer(signer: bytes) -> Signer:
-    """Return what ERC-7913 signer bytes name; `SigningError` for fewer than 20."""
-    if len(signer) < ADDRESS_LENGTH:
-        raise SigningError(f"a signer has at least 20 bytes, this has {len(signer)}")
-    if len(signer) == ADDRESS_LENGTH:
-        return Account(signer)
-    return VerifierKey(verifier=signer[:ADDRESS_LENGTH], key=signer[ADDRESS_LENGTH:])
-
-
 def address_of(private_key: bytes) -> bytes:
     """Return the address of a private key, 20 bytes; `SigningError` if it is none of secp256k1."""
     return _address_of_public_key(_load(private_key).public_key)
@@ -118,8 +89,8 @@ def verify_signature(digest: bytes, signature: bytes, expected: bytes) -> bytes:
 
 def verify_signer(
     signer: bytes, digest: bytes, signature: bytes, webauthn_verifiers: Container[bytes]
-) -> Signer:
-    """Return the ERC-7913 signer, if it signed the digest.
+) -> bytes:
+    """Return the signer (ERC-7913 bytes), if it signed the digest.
 
     The signature is 65 bytes of an account, or a passkey's assertion (`encode_assertion`) for one of
     the deployment's `ERC7913WebAuthnVerifier` contracts.
@@ -129,14 +100,16 @@ def verify_signer(
             only the chain can check.
         UnknownVerifierError: the signer's verifier is none of `webauthn_verifiers`.
     """
-    parsed = parse_signer(signer)
-    if isinstance(parsed, Account):
-        verify_signature(digest, signature, parsed.address)
-    elif parsed.verifier in webauthn_verifiers:
-        verify_assertion(signature, digest, parsed.key)
+    if len(signer) < ADDRESS_LENGTH:
+        raise SigningError(f"a signer has at least 20 bytes, this has {len(signer)}")
+    verifier, key = signer[:ADDRESS_LENGTH], signer[ADDRESS_LENGTH:]
+    if not key:
+        verify_signature(digest, signature, signer)
+    elif verifier in webauthn_verifiers:
+        verify_assertion(signature, digest, key)
     else:
-        raise UnknownVerifierError(f"the verifier {to_hex(parsed.verifier)} is not known")
-    return parsed
+        raise UnknownVerifierError(f"the verifier {to_hex(verifier)} is not known")
+    return signer
 
 
 def personal_digest(message: bytes) -> bytes:

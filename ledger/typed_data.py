@@ -339,7 +339,7 @@ class SignerRotation(SignedRecord, frozen=True):
 
     subject: Bytes32
     new_signer: Bytes
-    """ERC-7913 bytes: `ledger.signing.parse_signer`."""
+    """ERC-7913 bytes: an account, or a verifier and a key (`ledger.signing`)."""
     nonce: Bytes32
     deadline: Uint64
 

@@ -384,4 +384,4 @@ def test_vector_signatures_are_of_their_signers() -> None:
     verifiers = {from_hex(signatures["passkey"]["verifier"])}
     for kind in ("account", "passkey"):
         signer, signature = (from_hex(signatures[kind][name]) for name in ("signer", "signature"))
-        assert verify_signer(signer, digest, signature, verifiers).encode() == signer
+        assert verify_signer(signer, digest, signature, verifiers) == signer

@@ -21,7 +21,6 @@ from ledger.envelope import LEAST_SCRYPT_N
 from ledger.errors import SigningError
 from ledger.keccak import keccak256
 from ledger.signing import (
-    VerifierKey,
     address_of,
     decode_assertion,
     verify_assertion,
@@ -391,9 +390,7 @@ def test_software_passkey_signs_as_a_phone_does() -> None:
     passkey = SoftwarePasskey.generate("wallet.example")
     signature = passkey.sign(DIGEST)
     signer = passkey.signer(VERIFIER)
-    assert verify_signer(signer, DIGEST, signature, {VERIFIER}) == VerifierKey(
-        VERIFIER, passkey.public_key
-    )
+    assert verify_signer(signer, DIGEST, signature, {VERIFIER}) == VERIFIER + passkey.public_key
     client_data = json.loads(decode_assertion(signature).client_data)
     assert client_data["type"] == "webauthn.get"
     assert client_data["origin"] == "https://wallet.example"
