@@ -14,7 +14,9 @@ import msgspec
 
 from ledger.enumerations import Outcome
 from ledger.hexes import to_hex
+from ledger.index.rows import DatasetEntry, EventEntry, OrderEntry
 from ledger.moments import moment
+from ledger.policy import was_in_force
 
 _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
@@ -36,30 +38,6 @@ class ObservedAccess(msgspec.Struct, frozen=True):
     """When a regulator looked last at a suspension of that agreement; zero for never."""
     revoked_at: int = 0
     """Of an authorization that is revoked: when, by the block's clock; zero otherwise."""
-
-
-class DatasetDue(msgspec.Struct, frozen=True):
-    dataset: bytes
-    title: str
-    update_cycle: int
-    """Seconds between publications that the provider promises; zero for never."""
-    published_at: int
-    """Of the newest publication, or of the registration when there is none."""
-
-
-class OrderDue(msgspec.Struct, frozen=True):
-    """An emergency order that was in force, is over and was not reviewed."""
-
-    order: bytes
-    dataset: bytes
-    ends_at: int
-
-
-class UnfitText(msgspec.Struct, frozen=True):
-    key: int
-    """Of the event in the index."""
-    name: str
-    block_number: int
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -322,31 +300,34 @@ def observe_all(rules: Sequence[Rule], accesses: Iterable[ObservedAccess]) -> It
                 yield finding
 
 
-def stale_datasets(datasets: Iterable[DatasetDue], bounds: Bounds, now: int) -> Iterator[Finding]:
+def stale_datasets(datasets: Iterable[DatasetEntry], bounds: Bounds, now: int) -> Iterator[Finding]:
     """Find datasets that were not published for longer than their update cycle allows."""
-    for due in datasets:
-        allowed = int(due.update_cycle * bounds.stale_factor)
-        if not due.update_cycle or now - due.published_at <= allowed:
+    for dataset in datasets:
+        published_at = dataset.published_at or dataset.registered_at
+        allowed = int(dataset.update_cycle * bounds.stale_factor)
+        if not dataset.update_cycle or dataset.withdrawn or now - published_at <= allowed:
             continue
         yield Finding(
-            key=f"stale/{to_hex(due.dataset)}/{due.published_at}",
+            key=f"stale/{to_hex(dataset.id)}/{published_at}",
             rule="stale",
             severity="notice",
-            dataset=due.dataset,
-            text=f"{due.title}: not updated for {(now - due.published_at) // _DAY} days",
+            dataset=dataset.id,
+            text=f"{dataset.title}: not updated for {(now - published_at) // _DAY} days",
         )
 
 
-def unreviewed_orders(orders: Iterable[OrderDue], bounds: Bounds, now: int) -> Iterator[Finding]:
-    for due in orders:
-        if now - due.ends_at < bounds.review_within:
+def unreviewed_orders(orders: Iterable[OrderEntry], bounds: Bounds, now: int) -> Iterator[Finding]:
+    """Find orders that were in force, are over for long enough and were not reviewed."""
+    for order in orders:
+        age = now - order.ends_at
+        if order.reviewed or not was_in_force(order) or age < bounds.review_within:
             continue
         yield Finding(
-            key=f"order-review/{to_hex(due.order)}",
+            key=f"order-review/{to_hex(order.id)}",
             rule="order-review",
             severity="warning",
-            dataset=due.dataset,
-            text=f"the order {to_hex(due.order)} ended {(now - due.ends_at) // _DAY} days ago and was not reviewed",
+            dataset=order.dataset,
+            text=f"the order {to_hex(order.id)} ended {age // _DAY} days ago and was not reviewed",
         )
 
 
@@ -362,13 +343,13 @@ def busy_authorities(acts: Mapping[bytes, int], bounds: Bounds, now: int) -> Ite
             )
 
 
-def unfit_texts(texts: Iterable[UnfitText]) -> Iterator[Finding]:
-    for one in texts:
+def unfit_texts(events: Iterable[EventEntry]) -> Iterator[Finding]:
+    for event in events:
         yield Finding(
-            key=f"unfit-text/{one.block_number}/{one.key}",
+            key=f"unfit-text/{event.place.block_number}/{event.key}",
             rule="unfit-text",
             severity="notice",
-            text=f"{one.name} in block {one.block_number} has a text that is not plain",
+            text=f"{event.name} in block {event.place.block_number} has a text that is not plain",
         )
 
 

@@ -4,15 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.store.releases import ReleaseJournal, access_id
-from gateway.supervision.rules import (
-    DatasetDue,
-    ObservedAccess,
-    OrderDue,
-    UnfitText,
-)
+from gateway.supervision.rules import ObservedAccess
 from ledger.enumerations import Outcome
 from ledger.index.index import Index
-from ledger.policy import was_in_force
+from ledger.index.rows import EventEntry, Snapshot
 
 _PAGE: Final = 1000
 
@@ -21,6 +16,10 @@ class SupervisedTrail:
     def __init__(self, index: Index, journal: ReleaseJournal) -> None:
         self._index = index
         self._journal = journal
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._index.snapshot
 
     async def first_since(self, timestamp: int) -> int:
         first, after = 1, self._index.head.sequence + 1
@@ -63,30 +62,8 @@ class SupervisedTrail:
     async def reviewed(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
         return await self._index.suspension_reviews(agreements) if agreements else {}
 
-    async def due(self) -> Sequence[DatasetDue]:
-        return [
-            DatasetDue(
-                dataset.id,
-                dataset.title,
-                dataset.update_cycle,
-                dataset.published_at or dataset.registered_at,
-            )
-            for dataset in self._index.snapshot.datasets.values()
-            if dataset.update_cycle and not dataset.withdrawn
-        ]
-
-    async def orders(self, now: int) -> Sequence[OrderDue]:
-        return [
-            OrderDue(order.id, order.dataset, order.ends_at)
-            for order in self._index.snapshot.orders.values()
-            if order.ends_at <= now and was_in_force(order) and not order.reviewed
-        ]
-
     async def identity_acts(self, since: int) -> Mapping[bytes, int]:
         return await self._index.identity_acts(since)
 
-    async def unfit(self, after: int) -> Sequence[UnfitText]:
-        return [
-            UnfitText(event.key, event.name, event.place.block_number)
-            for event in await self._index.unfit_after(after)
-        ]
+    async def unfit(self, after: int) -> Sequence[EventEntry]:
+        return await self._index.unfit_after(after)

@@ -15,11 +15,8 @@ from gateway.errors import GatewayError, RefusedError
 from gateway.store.alerts import AlertStore, StoredAlert
 from gateway.supervision.rules import (
     Bounds,
-    DatasetDue,
     Finding,
     ObservedAccess,
-    OrderDue,
-    UnfitText,
     all_rules,
     busy_authorities,
     observe_all,
@@ -29,6 +26,7 @@ from gateway.supervision.rules import (
     unreviewed_orders,
 )
 from gateway.topics import ALERTS, CHAIN, Topics
+from ledger.index.rows import EventEntry, Snapshot
 from ledger.logs import describe, get_logger
 
 _PAGE: Final = 2000
@@ -47,6 +45,11 @@ _log = get_logger()
 class Trail(Protocol):
     """The accesses and datasets that the index knows."""
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """Datasets and orders as they are now."""
+        ...
+
     async def first_since(self, timestamp: int) -> int:
         """Return the sequence number of the first access at or after a time; the next one if none."""
         ...
@@ -59,19 +62,11 @@ class Trail(Protocol):
         """Return when a regulator looked last at a suspension of each of these agreements, if one ever did."""
         ...
 
-    async def due(self) -> Sequence[DatasetDue]:
-        """Return all active datasets that have an update cycle."""
-        ...
-
-    async def orders(self, now: int) -> Sequence[OrderDue]:
-        """Return emergency orders that were in force, are over and were not reviewed."""
-        ...
-
     async def identity_acts(self, since: int) -> Mapping[bytes, int]:
         """Return how many ids each identity authority closed, or began to recover, since a time."""
         ...
 
-    async def unfit(self, after: int) -> Sequence[UnfitText]:
+    async def unfit(self, after: int) -> Sequence[EventEntry]:
         """Return events after one, by its key, with a text that is not plain; some of them, in order."""
         ...
 
@@ -170,8 +165,8 @@ class Watch:
     async def _looks(self, now: int) -> list[Finding]:
         """Find what is no access."""
         trail, bounds = self._trail, self._bounds
-        found = [*stale_datasets(await trail.due(), bounds, now)]
-        found += unreviewed_orders(await trail.orders(now), bounds, now)
+        found = [*stale_datasets(trail.snapshot.datasets.values(), bounds, now)]
+        found += unreviewed_orders(trail.snapshot.orders.values(), bounds, now)
         found += busy_authorities(await trail.identity_acts(now - _LOOK_BACK), bounds, now)
         while texts := await trail.unfit(self._unfit_after):
             found += unfit_texts(texts)

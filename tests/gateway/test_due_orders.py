@@ -3,13 +3,13 @@
 import pytest
 
 from gateway.store.database import Database
-from gateway.store.releases import ReleaseJournal
-from gateway.supervision.trail import SupervisedTrail
+from gateway.supervision.rules import Bounds, unreviewed_orders
 from ledger import contracts
 from ledger.chain import Finality
 from ledger.enumerations import Class
 from ledger.events import OrderTerms
 from ledger.events.identifiers import order_id
+from ledger.hexes import to_hex
 from ledger.index import Follower, FollowerSettings, Index, Origin
 from ledger.reverts import RevertError
 from ledger.rpc import AsyncRpc
@@ -48,17 +48,21 @@ async def test_what_was_never_in_force_is_not_due(chain: Chain, database: Databa
     origin = Origin(chain.deployment.genesis_hash, at.access_log, chain.deployment.block_number - 1)
     index = Index(database, origin)
     await index.open()
-    trail = SupervisedTrail(index, ReleaseJournal(database))
+
+    def found(index: Index) -> set[str]:
+        orders = index.snapshot.orders.values()
+        at = chain.now() + 10_000
+        return {one.key for one in unreviewed_orders(orders, Bounds(review_within=0), at)}
+
     settings = FollowerSettings(poll_interval=0.01)
     async with AsyncRpc(chain.node.url) as rpc:
         follower = Follower(rpc, at, Finality.depth(0), index, settings)
         await follower.catch_up()
-        found = {each.order for each in await trail.orders(chain.now() + 10_000)}
-        assert found == set(due)
+        assert found(index) == {f"order-review/{to_hex(each)}" for each in due}
         for each in (*never, later):
             with pytest.raises(RevertError):
                 chain.send(regulator, contracts.review_order(each, "nothing to say"))
         for each in due:
             chain.send(regulator, contracts.review_order(each, "rightly"))
         await follower.catch_up()
-    assert await trail.orders(chain.now() + 10_000) == []
+    assert found(index) == set()

@@ -8,11 +8,8 @@ from gateway.store.alerts import AlertStore
 from gateway.store.database import Database
 from gateway.supervision.rules import (
     Bounds,
-    DatasetDue,
     Finding,
     ObservedAccess,
-    OrderDue,
-    UnfitText,
     all_rules,
     busy_authorities,
     observe_all,
@@ -22,8 +19,10 @@ from gateway.supervision.rules import (
 )
 from gateway.supervision.watch import Enforcement, Watch
 from gateway.topics import Topics
-from ledger.enumerations import Outcome
+from ledger.enumerations import Class, Outcome
+from ledger.index.rows import DatasetEntry, EventEntry, OrderEntry, Place, Snapshot
 from ledger.reverts import Revert
+from tests.support.accesses import SNAPSHOT, dataset_entry
 
 NOON = 1_800_000_000 - 1_800_000_000 % 86_400 + 4 * 3600  # noon in Beijing
 BANK, INSURER = b"\x0b" * 20, b"\x0c" * 20
@@ -154,11 +153,26 @@ def test_what_suspends_counts_only_what_nobody_but_the_consumer_can_make() -> No
         assert list(observe_all(suspending_rules(BOUNDS, rules), others)) == []
 
 
+def order(**changes: object) -> OrderEntry:
+    """One that was in force and nobody reviewed."""
+    entry = OrderEntry(
+        *(b"\x07" * 32, b"\x05" * 32, bytes(32), Class.CONDITIONAL, 1, 0, NOON),
+        *("flood", True, False, ""),
+    )
+    return msgspec.structs.replace(entry, **changes)
+
+
+def dataset(**changes: object) -> DatasetEntry:
+    entry = dataset_entry(b"\x05" * 32, personal=True)
+    return msgspec.structs.replace(entry, registered_at=NOON, **changes)
+
+
 def test_an_order_that_nobody_reviewed_is_due_after_a_week() -> None:
-    due = OrderDue(b"\x07" * 32, b"\x05" * 32, NOON)
+    due = order(ends_at=NOON)
+    others = [order(reviewed=True), order(countersigned=False), order(starts_at=NOON + 1)]
     week = 7 * 86_400
     assert list(unreviewed_orders([due], BOUNDS, NOON + week - 1)) == []
-    (finding,) = unreviewed_orders([due], BOUNDS, NOON + week)
+    (finding,) = unreviewed_orders([due, *others], BOUNDS, NOON + week)
     assert (finding.rule, finding.dataset) == ("order-review", due.dataset)
 
 
@@ -170,11 +184,11 @@ def test_more_closings_and_recoveries_than_a_counter_does_are_grave() -> None:
 
 
 def test_stale_datasets() -> None:
-    due = DatasetDue(b"\x05" * 32, "不动产 / Real estate", 86_400, NOON)
-    never = DatasetDue(b"\x06" * 32, "Static", 0, 0)
-    assert list(stale_datasets([due, never], BOUNDS, NOON + 86_400)) == []
-    (finding,) = stale_datasets([due, never], BOUNDS, NOON + 3 * 86_400)
-    assert (finding.rule, finding.dataset) == ("stale", due.dataset)
+    due = dataset(update_cycle=86_400, published_at=NOON)
+    others = [dataset(update_cycle=0), dataset(update_cycle=86_400, withdrawn=True)]
+    assert list(stale_datasets([due, *others], BOUNDS, NOON + 86_400)) == []
+    (finding,) = stale_datasets([due, *others], BOUNDS, NOON + 3 * 86_400)
+    assert (finding.rule, finding.dataset) == ("stale", due.id)
 
 
 class RecordedTrail:
@@ -201,17 +215,17 @@ class RecordedTrail:
     async def reviewed(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
         return {each: self.reviews[each] for each in agreements if each in self.reviews}
 
-    async def due(self) -> Sequence[DatasetDue]:
-        return [DatasetDue(b"\x05" * 32, "Real estate", 60, NOON - 86_400)]
-
-    async def orders(self, now: int) -> Sequence[OrderDue]:
-        return []
+    @property
+    def snapshot(self) -> Snapshot:
+        stale = dataset(update_cycle=60, published_at=NOON - 86_400)
+        return msgspec.structs.replace(SNAPSHOT, datasets={stale.id: stale})
 
     async def identity_acts(self, since: int) -> Mapping[bytes, int]:
         return {}
 
-    async def unfit(self, after: int) -> Sequence[UnfitText]:
-        return [UnfitText(3, "Applied", 7)] if after < 3 else []
+    async def unfit(self, after: int) -> Sequence[EventEntry]:
+        place = Place(7, bytes(32), NOON, bytes(32))
+        return [EventEntry(3, place, 0, "Applied", True, "{}")] if after < 3 else []
 
 
 class Suspensions:

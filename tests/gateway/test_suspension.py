@@ -11,10 +11,7 @@ from gateway.store.database import Database
 from gateway.supervision.enforcement import Enforcer
 from gateway.supervision.rules import (
     Bounds,
-    DatasetDue,
     ObservedAccess,
-    OrderDue,
-    UnfitText,
 )
 from gateway.supervision.watch import Enforcement, Watch
 from gateway.topics import Topics
@@ -23,10 +20,12 @@ from ledger.chain import Finality
 from ledger.enumerations import Outcome, Roles
 from ledger.fees import AS_SUGGESTED
 from ledger.index import Follower, FollowerSettings, Index, Origin
+from ledger.index.rows import EventEntry, Snapshot
 from ledger.reverts import RevertError, decode_revert, revert_in
 from ledger.rpc import AsyncRpc, CallError
 from ledger.transactions import SignedTransaction
 from scripts.scenario import Chain, Party, Terms
+from tests.support.accesses import SNAPSHOT
 
 pytestmark = pytest.mark.slow
 
@@ -125,16 +124,14 @@ class Burst:
     async def reviewed(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
         return await self._index.suspension_reviews(agreements)
 
-    async def due(self) -> list[DatasetDue]:
-        return []
-
-    async def orders(self, now: int) -> list[OrderDue]:
-        return []
+    @property
+    def snapshot(self) -> Snapshot:
+        return SNAPSHOT
 
     async def identity_acts(self, since: int) -> Mapping[bytes, int]:
         return {}
 
-    async def unfit(self, after: int) -> list[UnfitText]:
+    async def unfit(self, after: int) -> list[EventEntry]:
         return []
 
 
