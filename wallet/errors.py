@@ -41,19 +41,38 @@ PartyErrorKind = Literal[
     "Cancelled",
     "Citizen",
     "Consumer",
+    "DataInUse",
+    "Description",
     "Differences",
     "GrantMismatch",
     "NoSuchEntry",
+    "NothingToPublish",
+    "PortInUse",
+    "ProcessDied",
+    "Provider",
+    "Quality",
     "Regulator",
+    "RootMismatch",
     "Service",
+    "Source",
+    "Supervisor",
+    "TermsMismatch",
 ]
 
 
 _CODES: Final[dict[PartyErrorKind, ExitCode]] = {
     "Authority": ExitCode.BAD_INPUT,
+    "DataInUse": ExitCode.IN_USE,
+    "Description": ExitCode.BAD_INPUT,
     "Differences": ExitCode.NOT_VERIFIED,
     "GrantMismatch": ExitCode.NOT_VERIFIED,
     "NoSuchEntry": ExitCode.NOT_FOUND,
+    "NothingToPublish": ExitCode.NO_ANSWER,
+    "PortInUse": ExitCode.IN_USE,
+    "Quality": ExitCode.BAD_INPUT,
+    "RootMismatch": ExitCode.NOT_VERIFIED,
+    "Source": ExitCode.BAD_INPUT,
+    "TermsMismatch": ExitCode.BAD_INPUT,
 }
 
 

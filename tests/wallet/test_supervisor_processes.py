@@ -10,7 +10,6 @@ import pytest
 
 from wallet.passwords import Password
 from wallet.supervisor import (
-    InUseError,
     SupervisorError,
     SupervisorSettings,
     read_addresses,
@@ -115,7 +114,7 @@ def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path, start
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(InUseError, match=rf"^small-1: port {port} is in use$"):
+        with pytest.raises(SupervisorError, match=rf"^small-1: port {port} is in use$"):
             start(small_service(tmp_path, port=port))
 
 
@@ -158,7 +157,7 @@ def test_a_wanted_port_that_is_taken_is_refused(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
         settings = SupervisorSettings(tmp_path, ports=Ports(gateway=port))
-        with pytest.raises(InUseError, match=f"port {port} is in use"):
+        with pytest.raises(SupervisorError, match=f"port {port} is in use"):
             choose_addresses(settings, Layout(tmp_path))
 
 

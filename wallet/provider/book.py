@@ -213,7 +213,7 @@ class Book:
         """Return the upload that is under way; raises `ProviderError` for none."""
         upload = self.upload()
         if upload is None:
-            raise ProviderError("no upload is under way")
+            raise ProviderError("Provider", "no upload is under way")
         return upload
 
     def _claim(self, dataset: bytes) -> None:
@@ -221,14 +221,16 @@ class Book:
         if row is None:
             self._database.execute("INSERT INTO about VALUES (?, ?, 0)", (_FORMAT, dataset))
         elif row != (_FORMAT, dataset):
-            raise ProviderError(f"{self.path} is of another dataset or another format version")
+            raise ProviderError(
+                "Provider", f"{self.path} is of another dataset or another format version"
+            )
 
     def _take_lock(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._lock)
-            raise ProviderError(f"another process is using {self.path}") from error
+            raise ProviderError("Provider", f"another process is using {self.path}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -246,6 +248,6 @@ class Book:
         try:
             yield
         except sqlite3.Error as error:
-            raise ProviderError(f"the book {self.path}: {error}") from error
+            raise ProviderError("Provider", f"the book {self.path}: {error}") from error
         except OSError as error:
-            raise ProviderError(f"the book {self.path}: {error.strerror}") from error
+            raise ProviderError("Provider", f"the book {self.path}: {error.strerror}") from error

@@ -29,7 +29,7 @@ from ledger.plain_text import PlainTextError, verify_name
 from wallet.client.datasets import CLASSES
 from wallet.client.errors import ClientError
 from wallet.client.names import require_distinct_fields
-from wallet.provider.errors import SourceError
+from wallet.provider.errors import ProviderError
 
 _SECONDS_PER_DAY: Final = 86_400
 _YAML: Final = frozenset((".yaml", ".yml"))
@@ -101,7 +101,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One dataset and the file that holds it.
 
     Raises:
-        SourceError: on construction, if columns repeat, a name cannot stand in a statement, or
+        ProviderError: on construction, if columns repeat, a name cannot stand in a statement, or
             key column and key kind contradict each other.
     """
 
@@ -129,25 +129,33 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.fields) <= MAX_FIELDS:
-            raise SourceError(f"a dataset has 1 to {MAX_FIELDS} fields, not {len(self.fields)}")
+            raise ProviderError(
+                "Description", f"a dataset has 1 to {MAX_FIELDS} fields, not {len(self.fields)}"
+            )
         if bool(self.key_column) != (self.key_kind is not KeyKind.NONE):
-            raise SourceError("a key column goes with key kind resident or enterprise, only")
+            raise ProviderError(
+                "Description", "a key column goes with key kind resident or enterprise, only"
+            )
         if self.personal and self.key_kind is KeyKind.NONE:
-            raise SourceError("personal data needs a key that says whom a record is about")
+            raise ProviderError(
+                "Description", "personal data needs a key that says whom a record is about"
+            )
         for names in (self.columns, self.field_titles):
             if "" in names or len(set(names)) != len(names):
-                raise SourceError("columns and fields have different names, none of them empty")
+                raise ProviderError(
+                    "Description", "columns and fields have different names, none of them empty"
+                )
         for name in (self.code, self.title, *self.field_titles):
             try:
                 verify_name("a title", name)
             except PlainTextError as error:
-                raise SourceError(
-                    f"{escape_text(name[:40])} cannot stand in a statement: {error}"
+                raise ProviderError(
+                    "Description", f"{escape_text(name[:40])} cannot stand in a statement: {error}"
                 ) from error
         try:
             require_distinct_fields(self.field_titles)
         except ClientError as error:
-            raise SourceError(f"two fields: {error}") from error
+            raise ProviderError("Description", f"two fields: {error}") from error
         self.terms()
 
     @property
@@ -174,10 +182,12 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return what is registered on chain.
 
         Raises:
-            SourceError: a class is unknown, or grade or update cycle are out of range.
+            ProviderError: a class is unknown, or grade or update cycle are out of range.
         """
         if not 1 <= self.grade <= 4 or not 0 <= self.update_cycle_days < 2**32 // _SECONDS_PER_DAY:
-            raise SourceError("the grade is 1 to 4, the update cycle 0 to 49,710 days")
+            raise ProviderError(
+                "Description", "the grade is 1 to 4, the update cycle 0 to 49,710 days"
+            )
         return DatasetTerms(
             code=self.code,
             title=self.title,
@@ -206,23 +216,25 @@ def read_description(path: Path, code: str | None = None) -> Description:
         code: which dataset, when the file describes several.
 
     Raises:
-        SourceError: the file cannot be read, is none, or does not describe this dataset.
+        ProviderError: the file cannot be read, is none, or does not describe this dataset.
     """
     try:
         return _chosen(_read(path), code)
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
+        raise ProviderError("Description", f"{path}: {error.strerror}") from error
     except UNREADABLE as error:
-        raise SourceError(f"{path} does not describe a dataset: {error}") from error
-    except SourceError as error:
-        raise SourceError(f"{path}: {error}") from error
+        raise ProviderError(
+            "Description", f"{path} does not describe a dataset: {error}"
+        ) from error
+    except ProviderError as error:
+        raise ProviderError("Description", f"{path}: {error}") from error
 
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
-        raise SourceError("too long for a description")
+        raise ProviderError("Description", "too long for a description")
     return msgspec.json.encode(msgspec.yaml.decode(data)) if path.suffix in _YAML else data
 
 
@@ -233,10 +245,12 @@ def _chosen(data: bytes, code: str | None) -> Description:
         listed = [msgspec.Raw(data)]
     codes = [msgspec.json.decode(each, type=_Code).code for each in listed]
     if code is None and len(listed) > 1:
-        raise SourceError(f"describes several datasets, name one: {', '.join(codes)}")
+        raise ProviderError(
+            "Description", f"describes several datasets, name one: {', '.join(codes)}"
+        )
     wanted = code or codes[0]
     if wanted not in codes:
-        raise SourceError(f"has no dataset {wanted!r}, only {', '.join(codes)}")
+        raise ProviderError("Description", f"has no dataset {wanted!r}, only {', '.join(codes)}")
     return msgspec.json.decode(listed[codes.index(wanted)], type=Description)
 
 
@@ -246,5 +260,5 @@ def _title(zh: str, en: str) -> str:
 
 def _class(text: str) -> Class:
     if text not in CLASSES:
-        raise SourceError(f"a class is one of {', '.join(CLASSES)}")
+        raise ProviderError("Description", f"a class is one of {', '.join(CLASSES)}")
     return CLASSES[text]

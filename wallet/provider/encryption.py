@@ -82,7 +82,7 @@ def _pool(
     try:
         yield lambda batch: pool.submit(_work, batch)
     except BrokenProcessPool as error:
-        raise ProviderError("a process that encrypts has died") from error
+        raise ProviderError("Provider", "a process that encrypts has died") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -101,7 +101,7 @@ def _start(schema: Schema, keys: DatasetKeys) -> None:
 
 def _work(batch: Batch) -> EncryptedBatch:
     if _State.work is None:
-        raise ProviderError("the process was not told what to do")
+        raise ProviderError("Provider", "the process was not told what to do")
     return _State.work(batch)
 
 

@@ -20,12 +20,7 @@ from wallet.client.errors import ClientError, ErrorKind, ProblemError
 from wallet.provider.book import Book, Upload
 from wallet.provider.description import Description, KeyKind
 from wallet.provider.encryption import EncryptedBatch, encrypt_batches
-from wallet.provider.errors import (
-    NothingToPublishError,
-    ProviderError,
-    RootMismatchError,
-    SourceError,
-)
+from wallet.provider.errors import ProviderError
 from wallet.provider.quality import (
     Defect,
     DefectKind,
@@ -87,10 +82,12 @@ class Options(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.changes and (self.whole or self.leave_out_defective):
-            raise ProviderError("a file with only changes does not make a whole version")
+            raise ProviderError(
+                "Provider", "a file with only changes does not make a whole version"
+            )
         if self.withdraw is not None and not self.changes:
             raise ProviderError(
-                "records are withdrawn by list only beside a file with only changes"
+                "Provider", "records are withdrawn by list only beside a file with only changes"
             )
 
 
@@ -126,7 +123,7 @@ def check_file(
         part: a remark of the report on a file that is only a part of the dataset.
 
     Raises:
-        SourceError: it cannot be read as its description says.
+        ProviderError: it cannot be read as its description says.
         ProviderError: the spool cannot be written.
     """
     log, checker = QualityLog(), RowChecker(description)
@@ -188,8 +185,9 @@ class Publisher:
         chosen = options or Options()
         terms = self.services.terms(self.dataset)
         if terms.fields != self.description.field_titles:
-            raise SourceError(
-                f"{self.description.code} is registered with other fields: register another dataset"
+            raise ProviderError(
+                "TermsMismatch",
+                f"{self.description.code} is registered with other fields: register another dataset",
             )
         schema = Schema(self.dataset, terms.fields)
         with self._book() as book, Spool(self.workspace) as spool:
@@ -207,7 +205,7 @@ class Publisher:
             changes = spool.plan(book.path, partial_extent if base else Extent.WHOLE)
             sent = spool.planned()
             if base and not sent and not chosen.even_if_unchanged:
-                raise NothingToPublishError(f"version {base} says the same already")
+                raise ProviderError("NothingToPublish", f"version {base} says the same already")
             upload = self._open_upload(book, spool, base, report)
             if upload.head is None:
                 self._send(book, spool, upload, schema, chosen)
@@ -232,9 +230,10 @@ class Publisher:
         newest = self.services.newest(self.dataset).number
         known = book.version == newest
         if options.changes and not (known and newest):
-            raise SourceError(
+            raise ProviderError(
+                "Source",
                 f"the newest version is {newest or 'none'}, this machine's book has "
-                f"{book.version or 'none'}: publish the whole file"
+                f"{book.version or 'none'}: publish the whole file",
             )
         return 0 if options.whole or options.leave_out_defective or not known else newest
 
@@ -245,9 +244,10 @@ class Publisher:
         report = check_file(path, self.description, spool, self.progress, part=part)
         both = spool.withdrawn_and_read()
         if both is not None:
-            raise SourceError(
+            raise ProviderError(
+                "Source",
                 f"the record on line {both.line} of the list is withdrawn, and is in {path.name}, "
-                f"{unit_of(self.description)} {both.first_line}"
+                f"{unit_of(self.description)} {both.first_line}",
             )
         return report
 
@@ -265,7 +265,7 @@ class Publisher:
             last, done = keys[-1], done + len(keys)
             self.progress(Stage.OWNERS, done, total)
         if spool.without_owner():
-            raise ProviderError("some records have no owner")
+            raise ProviderError("Provider", "some records have no owner")
 
     def _open_upload(self, book: Book, spool: Spool, base: int, report: QualityReport) -> Upload:
         """Go on with the upload that was begun for the same plan, or begin one."""
@@ -300,7 +300,9 @@ class Publisher:
                 start += len(body.lines)
                 self.progress(Stage.UPLOADING, start, total)
         if self._received(upload) != total:
-            raise ProviderError("the gateway has another number of lines than were sent")
+            raise ProviderError(
+                "Provider", "the gateway has another number of lines than were sent"
+            )
 
     def _send_body(self, upload: Upload, start: int, lines: tuple[bytes, ...]) -> None:
         """Send lines; after an interruption, those that the gateway does not have yet."""
@@ -316,12 +318,16 @@ class Publisher:
                 if at == start + len(lines):
                     return
                 if not start <= at < start + len(lines) or attempt == _TRIES - 1:
-                    raise ProviderError(f"the gateway stands at line {at}: {error}") from error
+                    raise ProviderError(
+                        "Provider", f"the gateway stands at line {at}: {error}"
+                    ) from error
 
     def _received(self, upload: Upload) -> int:
         state = self.services.state(upload.id)
         if state is None:
-            raise ProviderError("the gateway knows nothing of the upload any more: start again")
+            raise ProviderError(
+                "Provider", "the gateway knows nothing of the upload any more: start again"
+            )
         return state.received
 
     def _seal(self, book: Book) -> TreeHead:
@@ -336,8 +342,9 @@ class Publisher:
             head = book.next_head()
             sealed = sealing.result()
         if sealed != head:
-            raise RootMismatchError(
-                f"the gateway counts {sealed.size} records under another root; here are {head.size}"
+            raise ProviderError(
+                "RootMismatch",
+                f"the gateway counts {sealed.size} records under another root; here are {head.size}",
             )
         book.note_sealed(head)
         return head
@@ -345,7 +352,7 @@ class Publisher:
     def _make_public(self, book: Book) -> int:
         upload = book.current()
         if upload.head is None:
-            raise ProviderError("the upload is not sealed")
+            raise ProviderError("Provider", "the upload is not sealed")
         self.progress(Stage.PUBLISHING, 0, None)
         version = self.services.publish(
             self.dataset,
@@ -363,7 +370,8 @@ class Publisher:
                 raise
             book.abandon()
             raise ProviderError(
-                f"version {version} is on chain and the gateway lost its records: publish all again"
+                "Provider",
+                f"version {version} is on chain and the gateway lost its records: publish all again",
             ) from error
         book.complete(version)
         return version
@@ -374,14 +382,15 @@ def _read_withdrawals(
 ) -> None:
     twice = spool.add_withdrawals(read_numbers(path))
     if twice is not None:
-        raise SourceError(
-            f"lines {twice.first_line} and {twice.line} of {path.name} name the same record"
+        raise ProviderError(
+            "Source",
+            f"lines {twice.first_line} and {twice.line} of {path.name} name the same record",
         )
     unknown = spool.withdrawn_and_unknown(book.path)
     if unknown is not None:
         known = " (it had been interrupted and was finished first)" if finished else ""
-        raise SourceError(
-            f"version {base} has no record as on line {unknown} of {path.name}{known}"
+        raise ProviderError(
+            "Source", f"version {base} has no record as on line {unknown} of {path.name}{known}"
         )
 
 

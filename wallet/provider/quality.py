@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -124,10 +124,10 @@ class QualityError(ProviderError):
     exit_code = ExitCode.BAD_INPUT
 
     def __init__(self, message: str, report: QualityReport) -> None:
-        super().__init__(message)
+        super().__init__("Quality", message)
         self.report = report
 
-    def __reduce__(self) -> tuple[type["QualityError"], tuple[str, QualityReport]]:
+    def __reduce__(self) -> Any:
         return type(self), (str(self), self.report)
 
 

@@ -118,10 +118,12 @@ class RemoteServices:
         """Return the owner of each key, in order."""
         answered = self._client.run(patiently(ask_owners(dataset, _KINDS[kind], keys)))
         if len(answered) != len(keys):
-            raise ProviderError(f"{len(answered)} owners for {len(keys)} ids")
+            raise ProviderError("Provider", f"{len(answered)} owners for {len(keys)} ids")
         owners = [owner for owner in answered if owner is not None]
         if len(owners) != len(keys):
-            raise ProviderError(f"the identity authority refuses {len(keys) - len(owners)} ids")
+            raise ProviderError(
+                "Provider", f"the identity authority refuses {len(keys) - len(owners)} ids"
+            )
         return owners
 
     def keys(self, dataset: bytes) -> DatasetKeys:
@@ -132,7 +134,9 @@ class RemoteServices:
         """
         rosters = self._ledger.deployment.rosters
         if not rosters:
-            raise ProviderError("the deployment file has no roster: the seed ceremony was not held")
+            raise ProviderError(
+                "Provider", "the deployment file has no roster: the seed ceremony was not held"
+            )
         roster = rosters[-1]
         handed: dict[int, HolderSubkeys] = {}
         errors = []
@@ -145,13 +149,14 @@ class RemoteServices:
                 errors.append(f"{keyholder}: {error}")
         if len(handed) < roster.threshold:
             raise ProviderError(
+                "Provider",
                 f"{len(handed)} keyholders of epoch {roster.epoch} gave their subkeys, {roster.threshold} "
-                f"are needed; {'; '.join(errors)}".rstrip("; ")
+                f"are needed; {'; '.join(errors)}".rstrip("; "),
             )
         try:
             return combine_subkeys(roster.sharing, list(handed.values()))
         except LedgerError as error:
-            raise ProviderError(f"{error}; {'; '.join(errors)}".rstrip("; ")) from error
+            raise ProviderError("Provider", f"{error}; {'; '.join(errors)}".rstrip("; ")) from error
 
     def begin(self, dataset: bytes, base: int) -> str:
         """Begin an upload."""

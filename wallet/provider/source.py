@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, NamedTuple, NoReturn
 
 from wallet.provider.description import Description, Encoding, FileFormat
-from wallet.provider.errors import SourceError
+from wallet.provider.errors import ProviderError
 from wallet.provider.quality import Cells, Defect, DefectKind, QualityLog, Read, record_number
 
 MOST_LINE: Final = 2**20
@@ -62,7 +62,7 @@ class Lines:
         if not data:
             raise StopIteration
         if len(data) > MOST_LINE:
-            raise SourceError(f"line {self._count + 1} has more than {MOST_LINE} bytes")
+            raise ProviderError("Source", f"line {self._count + 1} has more than {MOST_LINE} bytes")
         if not self._count and self._encoding == Encoding.UTF_8:
             data = data.removeprefix(_BYTE_ORDER_MARK)
         self._count += 1
@@ -80,7 +80,7 @@ def read_csv(lines: Lines, columns: tuple[str, ...]) -> Iterator[Read]:
     """Yield the records of a CSV file whose first line names its columns, in any order.
 
     Raises:
-        SourceError: columns are missing, unknown or repeated, or a line is too long.
+        ProviderError: columns are missing, unknown or repeated, or a line is too long.
     """
     order = _order(lines, columns)
     while True:
@@ -98,14 +98,16 @@ def _order(lines: Lines, columns: tuple[str, ...]) -> tuple[int, ...]:
     header = _record(lines, None)
     if not isinstance(header, Cells):
         problem = "is empty" if header is None else f"begins with a damaged header: {header}"
-        raise SourceError(f"the file {problem}")
+        raise ProviderError("Source", f"the file {problem}")
     names = tuple(name.strip() for name in header.texts)
     missing = [name for name in columns if name not in names]
     unknown = [name[:40] for name in names if name not in columns]
     if missing or unknown or len(names) != len(columns):
         problems = [("missing", missing), ("unknown", unknown)]
         listed = "; ".join(f"{word}: {', '.join(each)}" for word, each in problems if each)
-        raise SourceError(f"line 1: the columns are not the dataset's ({listed or 'repeated'})")
+        raise ProviderError(
+            "Source", f"line 1: the columns are not the dataset's ({listed or 'repeated'})"
+        )
     return tuple(names.index(name) for name in columns)
 
 
@@ -187,7 +189,7 @@ def read_json_lines(lines: Lines, columns: tuple[str, ...]) -> Iterator[Read]:
     Numbers keep their text: 12.50 stays 12.50.
 
     Raises:
-        SourceError: a line is too long.
+        ProviderError: a line is too long.
     """
     expected = frozenset(columns)
     for text in lines:
@@ -250,7 +252,7 @@ def read_parquet(path: Path, columns: tuple[str, ...]) -> Iterator[Cells]:
     refused: they have no one text form.
 
     Raises:
-        SourceError: columns are missing, unknown, or of a kind that is refused; or the file is no Parquet file or damaged.
+        ProviderError: columns are missing, unknown, or of a kind that is refused; or the file is no Parquet file or damaged.
     """
     # Imported here: Arrow takes a hundred megabytes, which other formats need not pay for.
     import pyarrow as pa  # noqa: PLC0415
@@ -267,7 +269,7 @@ def read_parquet(path: Path, columns: tuple[str, ...]) -> Iterator[Cells]:
                     number += 1
                     yield Cells(number, row)
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{path.name} cannot be read as Parquet: {error}") from error
+        raise ProviderError("Source", f"{path.name} cannot be read as Parquet: {error}") from error
 
 
 def _check_columns(pa: Any, schema: Any, columns: tuple[str, ...]) -> None:
@@ -276,13 +278,15 @@ def _check_columns(pa: Any, schema: Any, columns: tuple[str, ...]) -> None:
     if missing or unknown or len(schema.names) != len(columns):
         problems = (("missing", missing), ("unknown", unknown))
         listed = "; ".join(f"{word}: {', '.join(each)}" for word, each in problems if each)
-        raise SourceError(f"the columns are not the dataset's ({listed or 'repeated'})")
+        raise ProviderError("Source", f"the columns are not the dataset's ({listed or 'repeated'})")
     for name in columns:
         kind = schema.field(name).type
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
         if not _has_one_text(pa.types, kind):
-            raise SourceError(f"column {name} is of type {kind}, which has no one text form")
+            raise ProviderError(
+                "Source", f"column {name} is of type {kind}, which has no one text form"
+            )
 
 
 def _has_one_text(types: Any, kind: Any) -> bool:
@@ -305,7 +309,7 @@ def read_source(path: Path, description: Description, log: QualityLog) -> Iterat
     """Yield the records of a file, in its order; remarks about the file go to the log.
 
     Raises:
-        SourceError: other columns than described, or the file cannot be read as what it is said to be.
+        ProviderError: other columns than described, or the file cannot be read as what it is said to be.
     """
     if description.format is FileFormat.PARQUET:
         yield from read_parquet(path, description.columns)
@@ -315,14 +319,14 @@ def read_source(path: Path, description: Description, log: QualityLog) -> Iterat
         with path.open("rb") as file:
             yield from read(Lines(file, description.encoding, log), description.columns)
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
+        raise ProviderError("Source", f"{path}: {error.strerror}") from error
 
 
 def read_numbers(path: Path) -> Iterator[tuple[int, int]]:
     """Yield line and number of each record that a file names: one number a line, blank lines aside.
 
     Raises:
-        SourceError: the file cannot be read, or a line is no record number.
+        ProviderError: the file cannot be read, or a line is no record number.
     """
     try:
         with path.open("rb") as file:
@@ -333,7 +337,9 @@ def read_numbers(path: Path) -> Iterator[tuple[int, int]]:
                     continue
                 number = record_number(text.strip())
                 if number is None:
-                    raise SourceError(f"line {line.number} of {path.name} is no record number")
+                    raise ProviderError(
+                        "Source", f"line {line.number} of {path.name} is no record number"
+                    )
                 yield line.number, number
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
+        raise ProviderError("Source", f"{path}: {error.strerror}") from error

@@ -321,8 +321,10 @@ class Spool:
         try:
             yield
         except sqlite3.Error as error:
-            raise ProviderError(f"the working file {self._path.name}: {error}") from error
+            raise ProviderError(
+                "Provider", f"the working file {self._path.name}: {error}"
+            ) from error
         except OSError as error:
             raise ProviderError(
-                f"no working file at {self._path.parent}: {error.strerror}"
+                "Provider", f"no working file at {self._path.parent}: {error.strerror}"
             ) from error

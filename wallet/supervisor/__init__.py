@@ -4,7 +4,7 @@ Processes are started as commands and spoken to over HTTP. Nothing of them is im
 no process ever has another one's secrets.
 """
 
-from wallet.supervisor.errors import InUseError, SupervisorError
+from wallet.supervisor.errors import SupervisorError
 from wallet.supervisor.layout import Addresses, Layout, Ports, SupervisorSettings, read_addresses
 from wallet.supervisor.locking import stop_left_behind
 from wallet.supervisor.signals import ended_by_signals
@@ -12,7 +12,6 @@ from wallet.supervisor.supervisor import Supervisor
 
 __all__ = [
     "Addresses",
-    "InUseError",
     "Layout",
     "Ports",
     "Supervisor",

@@ -207,4 +207,4 @@ def _naming(step: str) -> Iterator[None]:
     try:
         yield
     except LedgerError as error:
-        raise SupervisorError(f"{step}: {error}") from error
+        raise SupervisorError("Supervisor", f"{step}: {error}") from error

@@ -12,7 +12,7 @@ from ledger.decode_errors import UNREADABLE
 from ledger.deployment import DEFAULT_RECOVERY_DELAY
 from ledger.envelope import STANDARD_SCRYPT_N
 from ledger.node import DEFAULT_CHAIN_ID
-from wallet.supervisor.errors import InUseError, SupervisorError
+from wallet.supervisor.errors import SupervisorError
 
 HOST: Final = "127.0.0.1"
 ACCOUNT: Final = "account"
@@ -125,9 +125,9 @@ def read_addresses(path: Path) -> Addresses:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Addresses)
     except OSError as error:
-        raise SupervisorError(f"{path} cannot be read: {error.strerror}") from error
+        raise SupervisorError("Supervisor", f"{path} cannot be read: {error.strerror}") from error
     except UNREADABLE as error:
-        raise SupervisorError(f"{path} holds no addresses") from error
+        raise SupervisorError("Supervisor", f"{path} holds no addresses") from error
 
 
 def write_addresses(path: Path, addresses: Addresses) -> None:
@@ -141,7 +141,7 @@ def choose_addresses(settings: SupervisorSettings, layout: Layout) -> Addresses:
     """Choose a port for each service but the node, which chooses its own.
 
     Raises:
-        InUseError: a port that was asked for is taken.
+        SupervisorError: a port that was asked for is taken.
     """
     try:
         last = read_addresses(layout.addresses)
@@ -187,7 +187,7 @@ def is_free(port: int) -> bool:
 def _choose(wanted: int, before: int, taken: set[int]) -> int:
     if wanted:
         if not is_free(wanted):
-            raise InUseError(f"port {wanted} is in use")
+            raise SupervisorError("PortInUse", f"port {wanted} is in use")
         return wanted
     port = before if before not in taken and _free_or_zero(before) else 0
     while not port or port in taken:
@@ -219,6 +219,8 @@ def make_private(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SupervisorError(f"{directory} cannot be made: {error.strerror}") from error
+        raise SupervisorError(
+            "Supervisor", f"{directory} cannot be made: {error.strerror}"
+        ) from error
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise SupervisorError(f"{directory} cannot be written")
+        raise SupervisorError("Supervisor", f"{directory} cannot be written")

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from wallet.supervisor.errors import InUseError, SupervisorError
+from wallet.supervisor.errors import SupervisorError
 from wallet.supervisor.layout import Layout
 
 _MODE: Final = 0o600
@@ -30,20 +30,21 @@ def take_lock(path: Path) -> int:
     """Take the lock; return the descriptor that holds it.
 
     Raises:
-        InUseError: it is held.
+        SupervisorError: it is held.
         SupervisorError: the file cannot be opened.
     """
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
     except OSError as error:
-        raise SupervisorError(f"{path} cannot be opened: {error.strerror}") from error
+        raise SupervisorError("Supervisor", f"{path} cannot be opened: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         running = os.read(lock, _MOST).decode("utf-8", "replace").strip()
         os.close(lock)
-        raise InUseError(
-            f"processes of another run use {path.parent}: {running or 'they are starting'}"
+        raise SupervisorError(
+            "DataInUse",
+            f"processes of another run use {path.parent}: {running or 'they are starting'}",
         ) from error
     return lock
 
@@ -72,7 +73,9 @@ def stop_left_behind(data: Path, timeout: float = 60.0) -> tuple[str, ...]:
         for name in there:
             while _is_ours(pids[name]):
                 if time.monotonic() > until:
-                    raise SupervisorError(f"{name} (process {pids[name]}) does not end")
+                    raise SupervisorError(
+                        "Supervisor", f"{name} (process {pids[name]}) does not end"
+                    )
                 time.sleep(_POLL)
         ended += there
     return tuple(ended)
@@ -82,7 +85,7 @@ def _read_pids(path: Path) -> dict[str, int]:
     try:
         words = path.read_text(encoding="utf-8", errors="replace").split()
     except OSError as error:
-        raise SupervisorError(f"{path} cannot be read: {error.strerror}") from error
+        raise SupervisorError("Supervisor", f"{path} cannot be read: {error.strerror}") from error
     pairs = [word.partition("=") for word in words]
     return {name: int(pid) for name, _, pid in pairs if pid.isascii() and pid.isdigit()}
 

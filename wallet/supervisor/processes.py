@@ -14,7 +14,7 @@ import msgspec
 
 from ledger.decode_errors import UNREADABLE
 from wallet.passwords import Password
-from wallet.supervisor.errors import InUseError, SupervisorError
+from wallet.supervisor.errors import SupervisorError
 from wallet.supervisor.layout import is_free, port_of
 from wallet.supervisor.services import Service
 
@@ -59,11 +59,11 @@ class Process:
         """Start it, without waiting until it is ready.
 
         Raises:
-            InUseError: its port is taken.
+            SupervisorError: its port is taken.
         """
         port = port_of(self.service.url)
         if not is_free(port):
-            raise InUseError(f"{self.name}: port {port} is in use")
+            raise SupervisorError("PortInUse", f"{self.name}: port {port} is in use")
         environment, descriptors = _environment(self.service, self._password)
         try:
             with self.service.log.open("ab") as log:
@@ -99,9 +99,9 @@ class Process:
                         return
                     reason = _reason_in(answer)
                 if time.monotonic() > until:
-                    raise SupervisorError(f"{self.name} is not ready: {reason}")
+                    raise SupervisorError("Supervisor", f"{self.name} is not ready: {reason}")
                 time.sleep(_POLL)
-        raise SupervisorError(self.why_it_ended())
+        raise SupervisorError("ProcessDied", self.why_it_ended())
 
     def why_it_ended(self) -> str:
         """Say how it ended, with the last line of its log."""
@@ -151,13 +151,17 @@ def run_command(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise SupervisorError(f"{step}: no end after {_COMMAND_TIMEOUT:.0f} s") from error
+        raise SupervisorError(
+            "Supervisor", f"{step}: no end after {_COMMAND_TIMEOUT:.0f} s"
+        ) from error
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
     if done.returncode:
         said = _last(done.stderr) or _last(done.stdout)
-        raise SupervisorError(f"{step}: {said or f'ended with status {done.returncode}'}")
+        raise SupervisorError(
+            "Supervisor", f"{step}: {said or f'ended with status {done.returncode}'}"
+        )
 
 
 def last_line(log: Path) -> str:

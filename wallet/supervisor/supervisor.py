@@ -12,7 +12,7 @@ from ledger.errors import LedgerError
 from ledger.node import Node, NodeError, NodeSettings
 from ledger.rpc import Call, Rpc
 from wallet.passwords import Password
-from wallet.supervisor.errors import InUseError, SupervisorError
+from wallet.supervisor.errors import SupervisorError
 from wallet.supervisor.installation import Installation, Report
 from wallet.supervisor.layout import (
     Addresses,
@@ -91,7 +91,7 @@ class Supervisor:
             self._start()
         except LedgerError as error:
             self.stop()
-            raise SupervisorError(str(error)) from error
+            raise SupervisorError("Supervisor", str(error)) from error
         except BaseException:
             self.stop()
             raise
@@ -144,7 +144,7 @@ class Supervisor:
                 step = f"{name}, {' '.join(arguments[:1])}"
                 run_command(process.service, arguments, self._password, step=step)
                 return
-        raise SupervisorError(f"there is no {name}")
+        raise SupervisorError("Supervisor", f"there is no {name}")
 
     def leave(self) -> None:
         """Let everything run on without this supervisor; `stop_left_behind` ends it.
@@ -158,7 +158,7 @@ class Supervisor:
             with Rpc(self.addresses.node) as rpc:
                 rpc.send(_MINE_BY_ITSELF)
         except LedgerError as error:
-            raise SupervisorError(f"node: {error}") from error
+            raise SupervisorError("Supervisor", f"node: {error}") from error
         self._note_pids()
         self._processes, self._node = [], None
         self._release_lock()
@@ -210,8 +210,10 @@ class Supervisor:
                 node.start()
                 self._node = node
         except NodeError as error:
-            kind = InUseError if error.kind == "port in use" else SupervisorError
-            raise kind(f"node: {error}") from error
+            in_use = error.kind == "port in use"
+            raise SupervisorError(
+                "PortInUse" if in_use else "Supervisor", f"node: {error}"
+            ) from error
         return node
 
     def _revive(self, name: str, death: str, start: Callable[[], None], stop: Event) -> None:
@@ -221,14 +223,14 @@ class Supervisor:
         while now - deaths[0] > self.settings.restart_window:
             deaths.popleft()
         if len(deaths) > self.settings.restarts:
-            raise SupervisorError(f"{death} (given up after {len(deaths)} times)")
+            raise SupervisorError("ProcessDied", f"{death} (given up after {len(deaths)} times)")
         self._report(f"{death}; starting it again")
         if not stop.wait(self.settings.restart_pause * 2 ** (len(deaths) - 1)):
             try:
                 with signals_held():
                     start()
             except NodeError as error:
-                raise SupervisorError(f"{name}: {error}") from error
+                raise SupervisorError("Supervisor", f"{name}: {error}") from error
             self._note_pids()
 
     def _note_pids(self) -> None:
@@ -243,5 +245,5 @@ class Supervisor:
 
 def _started(part: T | None) -> T:
     if part is None:
-        raise SupervisorError("nothing was started")
+        raise SupervisorError("Supervisor", "nothing was started")
     return part

@@ -34,8 +34,8 @@ from wallet.client.errors import (
     VerificationError,
 )
 from wallet.errors import InputError, KeystoreError, KeystoreErrorKind, PartyError, WalletError
-from wallet.provider.errors import NothingToPublishError, RootMismatchError, SourceError
-from wallet.supervisor import InUseError
+from wallet.provider.errors import ProviderError
+from wallet.supervisor import SupervisorError
 
 COMMANDS = {
     "up": set(),
@@ -90,7 +90,7 @@ ACCESS = RecordedAccess(bytes(32), 7, 16, 1, bytes(32), 1, bytes(32), 0)
     [
         (DeniedError(ACCESS, "UsesExhausted"), ExitCode.DENIED),
         (VerificationError(Check.VALUES, "x"), ExitCode.NOT_VERIFIED),
-        (RootMismatchError("x"), ExitCode.NOT_VERIFIED),
+        (ProviderError("RootMismatch", "x"), ExitCode.NOT_VERIFIED),
         (PartyError("Differences", "x"), ExitCode.NOT_VERIFIED),
         (RefusedError("RoleMissing"), ExitCode.REFUSED),
         *(
@@ -118,9 +118,9 @@ ACCESS = RecordedAccess(bytes(32), 7, 16, 1, bytes(32), 1, bytes(32), 0)
         (KeystoreError("x", KeystoreErrorKind.WRONG_PASSWORD), ExitCode.NO_KEY),
         (KeystoreError("x", KeystoreErrorKind.PASSWORD), ExitCode.NO_KEY),
         (ClientError("x", ErrorKind.NOT_ANSWERED), ExitCode.NO_ANSWER),
-        (NothingToPublishError("x"), ExitCode.NO_ANSWER),
-        (InUseError("x"), ExitCode.IN_USE),
-        (SourceError("x"), ExitCode.BAD_INPUT),
+        (ProviderError("NothingToPublish", "x"), ExitCode.NO_ANSWER),
+        (SupervisorError("PortInUse", "x"), ExitCode.IN_USE),
+        (ProviderError("Source", "x"), ExitCode.BAD_INPUT),
         (InputError("x"), ExitCode.BAD_INPUT),
         (PartyError("Cancelled", "x"), ExitCode.FAILED),
         (MalformedError("x"), ExitCode.FAILED),

@@ -21,7 +21,7 @@ from wallet.provider.description import (
     FileFormat,
     read_description,
 )
-from wallet.provider.errors import SourceError
+from wallet.provider.errors import ProviderError
 from wallet.provider.publisher import check_file
 from wallet.provider.quality import (
     MOST_LISTED,
@@ -137,7 +137,7 @@ def test_a_file_in_another_encoding_is_told_to_be_in_it(city: Path, tmp_path: Pa
 def test_another_header_stops_at_once_and_names_the_column(city: Path, tmp_path: Path) -> None:
     damage = damaged(city, "real-estate", Defect.WRONG_HEADER, tmp_path, 1)
     description = read_description(city / "datasets.json", "real-estate")
-    with pytest.raises(SourceError, match=f"line 1.*missing: {damage.column}; unknown: "):
+    with pytest.raises(ProviderError, match=f"line 1.*missing: {damage.column}; unknown: "):
         report_on(damage.path, description, tmp_path)
 
 
@@ -191,7 +191,7 @@ def test_an_open_quotation_in_a_long_file_costs_one_line(tmp_path: Path) -> None
 
 
 def test_a_line_without_end_does_not_fill_the_memory() -> None:
-    with pytest.raises(SourceError, match="line 2 has more than"):
+    with pytest.raises(ProviderError, match="line 2 has more than"):
         lines_of("a,b,c\n" + "x" * 3_000_000)
 
 
@@ -203,7 +203,7 @@ def test_a_line_that_cannot_be_decoded_is_not_lost_in_a_quotation() -> None:
 
 
 def test_an_empty_file_has_no_header() -> None:
-    with pytest.raises(SourceError, match="empty"):
+    with pytest.raises(ProviderError, match="empty"):
         lines_of("")
 
 
@@ -275,7 +275,7 @@ def test_a_damaged_parquet_file_is_refused(city: Path, tmp_path: Path) -> None:
     for damage in (data[:-100], data[:10], b"not parquet at all"):
         path = tmp_path / "damaged.parquet"
         path.write_bytes(damage)
-        with pytest.raises(SourceError):
+        with pytest.raises(ProviderError):
             report_on(path, description, tmp_path)
 
 
@@ -285,7 +285,7 @@ def test_floating_point_numbers_in_parquet_are_refused(
     table = pa.table({name: [1.5] for name in parking.columns})
     pq.write_table(table, tmp_path / "lots.parquet")
     described = msgspec.structs.replace(parking, format=FileFormat.PARQUET)
-    with pytest.raises(SourceError, match="no one text form"):
+    with pytest.raises(ProviderError, match="no one text form"):
         report_on(tmp_path / "lots.parquet", described, tmp_path)
 
 
