@@ -126,14 +126,14 @@ async def verify_descends(rpc: AsyncRpc, known: BlockRef, newest: Block) -> Bloc
     if newest.number < known.number:
         raise _went_back(known.number, newest.number)
     if newest.number == known.number:
-        found = newest.hash
+        actual = newest.hash
     elif newest.number == known.number + 1:
-        found = newest.parent
+        actual = newest.parent
     else:
         between = await rpc.send(queries.block(known.number))
-        found = between.hash if between is not None else b""
-    if found != known.hash:
-        raise _replaced(known, found)
+        actual = between.hash if between is not None else b""
+    if actual != known.hash:
+        raise _replaced(known, actual)
     return newest
 
 
@@ -166,9 +166,9 @@ async def final_block_after(
     number = finality.final_number(tip)
     if number < known.number:
         raise _went_back(known.number, number)
-    found = there.hash if there is not None else b""
-    if found != known.hash:
-        raise _replaced(known, found)
+    actual = there.hash if there is not None else b""
+    if actual != known.hash:
+        raise _replaced(known, actual)
     if number == known.number:
         return None
     return tip if number == tip.number else await rpc.send(queries.block(number))
@@ -275,10 +275,10 @@ class Follower:
 
     async def _check_genesis(self) -> None:
         first = await self._rpc.send(queries.block(0))
-        found = first.hash if first is not None else b""
-        if found != self._genesis_hash:
+        actual = first.hash if first is not None else b""
+        if actual != self._genesis_hash:
             raise ChainError(
-                f"the node's chain began with {to_hex(found)}, not {to_hex(self._genesis_hash)}"
+                f"the node's chain began with {to_hex(actual)}, not {to_hex(self._genesis_hash)}"
             )
 
     def _is_last(self, newest: Block) -> bool:

@@ -19,7 +19,7 @@ from ledger.artifacts import ContractName, load_artifact
 from ledger.enumerations import Change, Class, Roles, VoidGround
 from ledger.errors import MalformedError
 from ledger.events import DatasetTerms, GrantTerms, OrderTerms, PurposeTerms
-from ledger.hexes import ZERO_WORD
+from ledger.hexes import ZERO_ADDRESS, ZERO_WORD
 from ledger.keccak import keccak256
 from ledger.typed_data import (
     AccessRequest,
@@ -35,7 +35,6 @@ from ledger.typed_data import (
 )
 
 _SELECTOR: Final = 4
-_NOBODY: Final = bytes(20)
 _RECORD: Final = "record((address,(bytes32,uint256,uint256,uint256,bytes32)[])[])"
 _RECORD_SELECTOR: Final = keccak256(_RECORD.encode("ascii"))[:_SELECTOR]
 _WORD: Final = 32
@@ -89,12 +88,12 @@ def withdraw(party: bytes) -> ContractCall:
     return _call("Registry", "withdraw", party)
 
 
-def announce_change(change: Change, first: bytes, second: bytes = _NOBODY) -> ContractCall:
+def announce_change(change: Change, first: bytes, second: bytes = ZERO_ADDRESS) -> ContractCall:
     """Announce a change (`Change` says of whom); the authority."""
     return _call("Registry", "announceChange", change, first, second)
 
 
-def make_change(change: Change, first: bytes, second: bytes = _NOBODY) -> ContractCall:
+def make_change(change: Change, first: bytes, second: bytes = ZERO_ADDRESS) -> ContractCall:
     """Make an announced change once it is due; the next authority itself, else anyone."""
     return _call("Registry", "makeChange", change, first, second)
 
@@ -104,7 +103,7 @@ def veto_change(change: Change, first: bytes, second: bytes, reason: str) -> Con
     return _call("Registry", "vetoChange", change, first, second, reason)
 
 
-def retract_change(change: Change, first: bytes, second: bytes = _NOBODY) -> ContractCall:
+def retract_change(change: Change, first: bytes, second: bytes = ZERO_ADDRESS) -> ContractCall:
     """Take an announced change back, never a hand-over; the authority."""
     return _call("Registry", "retractChange", change, first, second)
 

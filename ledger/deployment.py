@@ -201,12 +201,12 @@ def encode_deployment(deployment: Deployment) -> bytes:
         head_age=deployment.head_age,
         compiler=deployment.compiler,
         contracts={
-            name: _DeployedText(to_hex(one.address), to_hex(one.code_hash))
-            for name, one in deployment.deployed.items()
+            name: _DeployedText(to_hex(contract.address), to_hex(contract.code_hash))
+            for name, contract in deployment.deployed.items()
         },
         rosters=[
-            _RosterText(one.epoch, one.threshold, [to_hex(member) for member in one.members])
-            for one in deployment.rosters
+            _RosterText(roster.epoch, roster.threshold, [to_hex(m) for m in roster.members])
+            for roster in deployment.rosters
         ],
     )
     return msgspec.json.format(msgspec.json.encode(text), indent=2) + b"\n"
@@ -239,9 +239,9 @@ def decode_deployment(data: bytes) -> Deployment:
             compiler=text.compiler,
             deployed={
                 name: Deployed(
-                    from_hex(one.address, ADDRESS_LENGTH), from_hex(one.code_hash, _HASH)
+                    from_hex(contract.address, ADDRESS_LENGTH), from_hex(contract.code_hash, _HASH)
                 )
-                for name, one in text.contracts.items()
+                for name, contract in text.contracts.items()
             },
             rosters=_rosters(text.rosters),
         )
@@ -252,11 +252,13 @@ def decode_deployment(data: bytes) -> Deployment:
 def _rosters(texts: Sequence[_RosterText]) -> tuple[Roster, ...]:
     rosters = tuple(
         Roster(
-            one.epoch, one.threshold, tuple(from_hex(each, ADDRESS_LENGTH) for each in one.members)
+            item.epoch,
+            item.threshold,
+            tuple(from_hex(member, ADDRESS_LENGTH) for member in item.members),
         )
-        for one in texts
+        for item in texts
     )
-    epochs = [one.epoch for one in rosters]
+    epochs = [item.epoch for item in rosters]
     if epochs != sorted(set(epochs)):
         raise MalformedError("rosters go by epoch, each once")
     return rosters

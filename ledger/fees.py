@@ -27,11 +27,11 @@ class FeeRule(msgspec.Struct, frozen=True):
         """
         if text == _SUGGESTED:
             return cls()
-        found = _FORM.fullmatch(text)
-        if found is None:
+        match = _FORM.fullmatch(text)
+        if match is None:
             raise SettingError("a fee is node, PRICE or MOST:PRIORITY, in wei per gas")
-        most = int(found[1])
-        priority = most if found[2] is None else int(found[2])
+        most = int(match[1])
+        priority = most if match[2] is None else int(match[2])
         if priority > most:
             raise SettingError("of a fee MOST:PRIORITY the priority is at most the whole")
         return cls(Fee(most, priority))

@@ -192,11 +192,14 @@ def hand_in_anew(rpc: Rpc, sender: str, transactions: Sequence[str]) -> None:
         transactions: hashes, 0x, by nonce.
     """
     raw = rpc.send_many(
-        [Call("eth_getRawTransactionByHash", (one,), _read_text) for one in transactions]
+        [
+            Call("eth_getRawTransactionByHash", (transaction,), _read_text)
+            for transaction in transactions
+        ]
     )
     rpc.send(Call("anvil_removePoolTransactions", (sender,), _ignore))
-    for one in raw:
-        rpc.send(Call("eth_sendRawTransaction", (one,), _ignore))
+    for transaction in raw:
+        rpc.send(Call("eth_sendRawTransaction", (transaction,), _ignore))
 
 
 def _read_content(raw: msgspec.Raw) -> _Content:

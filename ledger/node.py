@@ -348,9 +348,9 @@ def find_anvil() -> Path:
         NodeError: it is in neither place.
     """
     root = Path(__file__).resolve().parent.parent
-    for found in sorted(root.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")):
-        if os.access(found, os.X_OK):
-            return found
+    for path in sorted(root.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")):
+        if os.access(path, os.X_OK):
+            return path
     on_path = shutil.which("anvil")
     if on_path is None:
         raise NodeError("anvil is not installed: run make setup, or put it on the PATH")

@@ -126,12 +126,12 @@ def _block_number(path: Path) -> int | None:
 def _consistent_block_number(state: bytes) -> int | None:
     """Return the newest block's number; None when the state is not whole or not consistent."""
     try:
-        found = msgspec.json.decode(state, type=_State)
-        number = found.best_block_number
+        decoded = msgspec.json.decode(state, type=_State)
+        number = decoded.best_block_number
         newest = int(number, 16) if isinstance(number, str) else int(number)
     except (msgspec.DecodeError, ValueError, TypeError):
         return None
-    return newest if _is_consistent(found) else None
+    return newest if _is_consistent(decoded) else None
 
 
 def _is_consistent(state: _State) -> bool:

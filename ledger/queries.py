@@ -102,11 +102,6 @@ def gas_price() -> Call[int]:
     return Call("eth_gasPrice", (), _quantity)
 
 
-def priority_fee() -> Call[int]:
-    """Ask what a transaction should offer above the base fee, wei per gas."""
-    return Call("eth_maxPriorityFeePerGas", (), _quantity)
-
-
 def balance(address: bytes, tag: BlockTag = "latest") -> Call[int]:
     """Ask for an account's balance, wei."""
     return Call("eth_getBalance", (to_hex(address), _tag(tag)), _quantity)
@@ -181,7 +176,7 @@ def logs(
         addresses: of the contracts.
         topics: for each position the values that are wanted, or None for any.
     """
-    wanted = [None if some is None else [to_hex(topic) for topic in some] for some in topics]
+    wanted = [None if values is None else [to_hex(topic) for topic in values] for values in topics]
     selection = {
         "fromBlock": hex(first),
         "toBlock": hex(last),
@@ -213,28 +208,28 @@ def _data(raw: msgspec.Raw) -> bytes:
 
 
 def _block(raw: msgspec.Raw) -> Block | None:
-    found = _decode_block(raw)
-    if found is None:
+    decoded = _decode_block(raw)
+    if decoded is None:
         return None
-    base_fee = found.base_fee_per_gas
+    base_fee = decoded.base_fee_per_gas
     return Block(
-        number=int(found.number, 16),
-        hash=from_hex(found.hash, 32),
-        parent=from_hex(found.parent_hash, 32),
-        timestamp=int(found.timestamp, 16),
-        gas_limit=int(found.gas_limit, 16),
+        number=int(decoded.number, 16),
+        hash=from_hex(decoded.hash, 32),
+        parent=from_hex(decoded.parent_hash, 32),
+        timestamp=int(decoded.timestamp, 16),
+        gas_limit=int(decoded.gas_limit, 16),
         base_fee=None if base_fee is None else int(base_fee, 16),
     )
 
 
 def _receipt(raw: msgspec.Raw) -> Receipt | None:
-    found = _decode_receipt(raw)
-    return None if found is None else _read_receipt(found)
+    decoded = _decode_receipt(raw)
+    return None if decoded is None else _read_receipt(decoded)
 
 
 def _receipts(raw: msgspec.Raw) -> tuple[Receipt, ...] | None:
-    found = _decode_receipts(raw)
-    return None if found is None else tuple(map(_read_receipt, found))
+    decoded = _decode_receipts(raw)
+    return None if decoded is None else tuple(map(_read_receipt, decoded))
 
 
 def _read_receipt(raw: _RawReceipt) -> Receipt:

@@ -166,8 +166,8 @@ class _Client:
 
     def _bodies(self, calls: Sequence[Call[Any]]) -> Iterator[tuple[Sequence[Call[Any]], bytes]]:
         for start in range(0, len(calls), self.settings.batch):
-            some = calls[start : start + self.settings.batch]
-            yield some, self._checked(_encode([_message(n, call) for n, call in enumerate(some)]))
+            part = calls[start : start + self.settings.batch]
+            yield part, self._checked(_encode([_message(n, call) for n, call in enumerate(part)]))
 
     def _checked(self, body: bytes) -> bytes:
         if len(body) > self.settings.max_request:
@@ -244,26 +244,20 @@ class Rpc(_Client):
             RpcError: one of its kinds other than `CallError`.
         """
         results: list[T | CallError] = []
-        for some, body in self._bodies(calls):
+        for part, body in self._bodies(calls):
             if self._takes_batches:
                 try:
-                    results += _results(some, self._post(body))
+                    results += _results(part, self._post(body))
                     continue
                 except RpcError as error:
                     if not error.is_refusal:  # as a whole; the calls are tried by themselves
                         raise
-            results += self._try_each(some)
+            for call in part:
+                try:
+                    results.append(self.send(call))
+                except CallError as error:
+                    results.append(error)
             self._takes_batches = False
-        return results
-
-    def _try_each(self, calls: Sequence[Call[T]]) -> list[T | CallError]:
-        """Ask several questions of a node that takes no batches, in order."""
-        results: list[T | CallError] = []
-        for call in calls:
-            try:
-                results.append(self.send(call))
-            except CallError as error:
-                results.append(error)
         return results
 
     def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
@@ -319,26 +313,20 @@ class AsyncRpc(_Client):
             RpcError: one of its kinds other than `CallError`.
         """
         results: list[T | CallError] = []
-        for some, body in self._bodies(calls):
+        for part, body in self._bodies(calls):
             if self._takes_batches:
                 try:
-                    results += _results(some, await self._post(body))
+                    results += _results(part, await self._post(body))
                     continue
                 except RpcError as error:
                     if not error.is_refusal:  # as a whole; the calls are tried by themselves
                         raise
-            results += await self._try_each(some)
+            for call in part:
+                try:
+                    results.append(await self.send(call))
+                except CallError as error:
+                    results.append(error)
             self._takes_batches = False
-        return results
-
-    async def _try_each(self, calls: Sequence[Call[T]]) -> list[T | CallError]:
-        """Ask several questions of a node that takes no batches, in order."""
-        results: list[T | CallError] = []
-        for call in calls:
-            try:
-                results.append(await self.send(call))
-            except CallError as error:
-                results.append(error)
         return results
 
     async def send_many(self, calls: Sequence[Call[T]]) -> list[T]:

@@ -19,6 +19,7 @@ from ledger.artifacts import ContractName, load_artifact
 from ledger.contracts import encode_call
 from ledger.enumerations import Change, Class, Roles
 from ledger.events import Contracts
+from ledger.hexes import ZERO_ADDRESS
 from ledger.queries import BlockTag
 from ledger.rpc import Call
 
@@ -228,7 +229,7 @@ def change_due_at(
     contracts: Contracts,
     change: Change,
     first: bytes,
-    second: bytes = bytes(20),
+    second: bytes = ZERO_ADDRESS,
     tag: BlockTag = "latest",
 ) -> Call[int]:
     """Ask from when an announced change can be made; zero for none pending."""

@@ -92,8 +92,7 @@ class Keystore:
         scrypt_n: cost of opening what is stored from now on; `ledger.envelope` says the least.
 
     Raises:
-        KeystoreError: others may enter the directory.
-        KeystoreError: it cannot be made or read.
+        KeystoreError: others may enter the directory, or it cannot be made or read.
         KeystoreError (INVALID_ENTRY): the cost is not allowed.
     """
 
@@ -113,8 +112,7 @@ class Keystore:
         """Return all entries by name; files whose name is no entry's are left alone.
 
         Raises:
-            KeystoreError: a file is not an entry.
-            KeystoreError, KeystoreError: a file is open to others or unreadable.
+            KeystoreError: a file is not an entry, open to others or unreadable.
         """
         with _access(self.directory):
             names = sorted(path.stem for path in self.directory.glob(f"*{_SUFFIX}"))
@@ -124,8 +122,7 @@ class Keystore:
         """Return what is known of one entry without its password.
 
         Raises:
-            KeystoreError: there is none of this name.
-            KeystoreError, KeystoreError, KeystoreError: as `entries`.
+            KeystoreError: there is none of this name; or as `entries`.
         """
         return _entry(name, self._read(name))
 
@@ -151,9 +148,8 @@ class Keystore:
             replace: whether an entry of this name may be there.
 
         Raises:
-            KeystoreError: there is one, and it may not be replaced.
+            KeystoreError: there is one, and it may not be replaced; or it cannot be written.
             KeystoreError (INVALID_ENTRY): the name is not allowed, or the secret not of this kind.
-            KeystoreError: it cannot be written.
         """
         path = self._path(name)
         if not replace and path.exists():
@@ -177,11 +173,9 @@ class Keystore:
         """Return a secret.
 
         Raises:
-            KeystoreError: there is no entry of this name.
-            KeystoreError: it holds another kind of secret.
+            KeystoreError: there is no entry of this name and kind; or its file was damaged or changed,
+                was another entry's, is open to others or unreadable.
             KeystoreError (WRONG_PASSWORD): the password is another.
-            KeystoreError: the file was damaged or changed, or was another entry's.
-            KeystoreError, KeystoreError: it is open to others or unreadable.
         """
         file = self._read(name)
         entry = _entry(name, file)
@@ -212,8 +206,7 @@ class Keystore:
         """Delete an entry. Copies that were made of its file still open with the password.
 
         Raises:
-            KeystoreError: there is none of this name.
-            KeystoreError: it cannot be deleted.
+            KeystoreError: there is none of this name, or it cannot be deleted.
         """
         path = self._path(name)
         with _access(path), _existing(path):

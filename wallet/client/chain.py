@@ -38,12 +38,12 @@ async def events(
         ClientError: there is none.
     """
     plan, contract = _plan(kind)
-    wanted = [[plan.topic], *([None if one is None else [one] for one in topics])]
+    wanted = [[plan.topic], *([None if value is None else [value] for value in topics])]
     reader = LogReader((getattr(ledger.deployment.contracts, contract),), wanted)
     newest = last if last is not None else (await final_number(ledger))
     first = max(ledger.deployment.block_number, after + 1)
     decoder = EventDecoder(ledger.deployment.contracts)
-    found: list[E] = []
+    matching: list[E] = []
     while first <= newest:
         end = reader.reach(first, newest)
         try:
@@ -54,9 +54,9 @@ async def events(
             continue
         reader.take(end - first + 1, len(logs))
         events = decoder.decode_all(await timed(logs))
-        found += [event for event in events if isinstance(event, kind)]
+        matching += [event for event in events if isinstance(event, kind)]
         first = end + 1
-    return tuple(found)
+    return tuple(matching)
 
 
 async def final_number(ledger: Ledger) -> int:

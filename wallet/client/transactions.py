@@ -125,10 +125,10 @@ async def resume(ledger: Ledger, raw: bytes) -> Mined:
 
 
 async def _told_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Transaction:
-    told = await patiently(ask_outlook(key.address))
-    fee = ledger.fee.offer(None, told.gas_price)
-    gas = min(told.max_gas, GAS_CAP)
-    return Transaction(ledger.deployment.chain_id, told.nonce, gas, fee, to, call.data)
+    outlook = await patiently(ask_outlook(key.address))
+    fee = ledger.fee.offer(None, outlook.gas_price)
+    gas = min(outlook.max_gas, GAS_CAP)
+    return Transaction(ledger.deployment.chain_id, outlook.nonce, gas, fee, to, call.data)
 
 
 def _mined(ledger: Ledger, rpc: Rpc, signed: SignedTransaction, timeout: float) -> Mined:
@@ -190,16 +190,16 @@ class _Mined(msgspec.Struct):
 
 
 def _outlook(answer: Answer) -> Outlook:
-    found = msgspec.json.decode(answer.body, type=_Outlook)
-    return Outlook(found.nonce, found.chain_id, int(found.gas_price), found.max_gas)
+    decoded = msgspec.json.decode(answer.body, type=_Outlook)
+    return Outlook(decoded.nonce, decoded.chain_id, int(decoded.gas_price), decoded.max_gas)
 
 
 def read_mined(answer: Answer) -> Mined:
     """Read where the gateway says that a transaction is."""
-    found = msgspec.json.decode(answer.body, type=_Mined)
+    decoded = msgspec.json.decode(answer.body, type=_Mined)
     return Mined(
-        transaction=from_hex(found.transaction, 32),
-        block_number=found.block_number,
-        block_hash=from_hex(found.block_hash, 32),
+        transaction=from_hex(decoded.transaction, 32),
+        block_number=decoded.block_number,
+        block_hash=from_hex(decoded.block_hash, 32),
         logs=None,
     )
