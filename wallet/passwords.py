@@ -14,7 +14,7 @@ import msgspec
 
 from wallet.errors import KeystoreError, KeystoreErrorKind
 
-_MOST_BYTES: Final = 4096
+_MAX_SIZE: Final = 4096
 _FIRST_FREE_DESCRIPTOR: Final = 3
 
 
@@ -137,12 +137,12 @@ def _ask(ask: Callable[[str], str], question: str, *, repeat: bool) -> Password:
 def _read(descriptor: int) -> str:
     try:
         with os.fdopen(descriptor, "rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+            data = file.read(_MAX_SIZE + 1)
     except OSError as error:
         raise KeystoreError(
             f"file descriptor {descriptor} cannot be read", KeystoreErrorKind.PASSWORD
         ) from error
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_SIZE:
         raise KeystoreError(
             f"file descriptor {descriptor} holds more than a password", KeystoreErrorKind.PASSWORD
         )

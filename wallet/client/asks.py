@@ -6,7 +6,7 @@ number travels to the person in clear and reaches the chain as a salted hash.
 
 import secrets
 import time
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,8 +20,8 @@ from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.patience import patiently
 from wallet.client.steps import Listen, ServerEvent, pause
 
-_SALT: Final = 32
-_POLL: Final = 2.0
+_SALT_SIZE: Final = 32
+_POLL_INTERVAL: Final = 2.0
 ALL: Final = bytes(32)
 
 
@@ -124,7 +124,7 @@ def new_ask(
         purpose=purpose,
         fields=fields,
         case_number=case_number,
-        case_salt=secrets.token_bytes(_SALT),
+        case_salt=secrets.token_bytes(_SALT_SIZE),
         reference=new_reference(),
         not_before=not_before,
         expires_at=expires_at,
@@ -160,23 +160,12 @@ class AskText(msgspec.Struct, forbid_unknown_fields=True):
 
 def ask_to_text(ask: Ask) -> AskText:
     """Return an ask as it travels."""
-    return AskText(
-        consumer=to_hex(ask.consumer),
-        dataset=to_hex(ask.dataset),
-        item=to_hex(ask.item),
-        purpose=to_hex(ask.purpose),
-        fields=str(ask.fields),
-        case_number=ask.case_number,
-        case_salt=to_hex(ask.case_salt),
-        case_reference=to_hex(ask.case_reference),
-        reference=ask.reference,
-        not_before=ask.not_before,
-        expires_at=ask.expires_at,
-        max_uses=ask.max_uses,
-        min_interval=ask.min_interval,
-        deadline=ask.deadline,
-        message=ask.message,
-    )
+    members: dict[str, Any] = {
+        name: to_hex(value) if isinstance(value, bytes) else value
+        for name, value in msgspec.structs.asdict(ask).items()
+    }
+    members |= {"fields": str(ask.fields), "case_reference": to_hex(ask.case_reference)}
+    return AskText(**members)
 
 
 def ask_from_text(text: AskText) -> Ask:
@@ -188,23 +177,13 @@ def ask_from_text(text: AskText) -> Ask:
     """
     if not text.fields.isascii() or not text.fields.isdigit() or len(text.fields) > 78:
         raise msgspec.ValidationError("fields is no bitmap in decimal")
-    ask = Ask(
-        consumer=from_hex(text.consumer, 20),
-        dataset=from_hex(text.dataset, 32),
-        item=from_hex(text.item, 32),
-        purpose=from_hex(text.purpose, 32),
-        fields=int(text.fields),
-        case_number=text.case_number,
-        case_salt=from_hex(text.case_salt, 32),
-        reference=text.reference,
-        not_before=text.not_before,
-        expires_at=text.expires_at,
-        max_uses=text.max_uses,
-        min_interval=text.min_interval,
-        deadline=text.deadline,
-        message=text.message,
-    )
-    if to_hex(ask.case_reference) != text.case_reference:
+    members = msgspec.structs.asdict(text)
+    reference = members.pop("case_reference")
+    for name in ("dataset", "item", "purpose", "case_salt"):
+        members[name] = from_hex(members[name], 32)
+    members |= {"consumer": from_hex(text.consumer, 20), "fields": int(text.fields)}
+    ask = Ask(**members)
+    if to_hex(ask.case_reference) != reference:
         raise msgspec.ValidationError("the case reference is not that of the case number")
     return ask
 
@@ -286,7 +265,7 @@ async def wait_for_answer(request: str, seconds: float) -> AskState:
         except ClientError as error:
             if not error.passes:
                 raise
-            await pause(min(_POLL, max(left, 0)))
+            await pause(min(_POLL_INTERVAL, max(left, 0)))
 
 
 def _changed(event: ServerEvent) -> bool | None:
@@ -308,8 +287,13 @@ def my_inbox() -> HttpCall[tuple[Asked, ...]]:
 
     def read(answer: Answer) -> tuple[Asked, ...]:
         return tuple(
-            Asked(one.request, from_hex(one.subject, 32), ask_from_text(one.ask), one.created_at)
-            for one in msgspec.json.decode(answer.body, type=_Inbox).requests
+            Asked(
+                entry.request,
+                from_hex(entry.subject, 32),
+                ask_from_text(entry.ask),
+                entry.created_at,
+            )
+            for entry in msgspec.json.decode(answer.body, type=_Inbox).requests
         )
 
     return HttpCall("GET", "/v1/inbox", read, credential=Credential.SIGNATURE)

@@ -118,7 +118,7 @@ class _Problem(msgspec.Struct):
     detail: str = ""
 
 
-_MOST_QUOTED: Final = 200
+_MAX_QUOTED: Final = 200
 _USUAL: Final = frozenset(_Problem.__struct_fields__)
 
 
@@ -128,7 +128,7 @@ def problem_in(answer: Answer) -> ProblemError:
         found = msgspec.json.decode(answer.body, type=_Problem)
         everything = msgspec.json.decode(answer.body, type=dict[str, msgspec.Raw])
     except UNREADABLE:
-        text = answer.body[:_MOST_QUOTED].decode("utf-8", "replace")
+        text = answer.body[:_MAX_QUOTED].decode("utf-8", "replace")
         found, everything = _Problem(title=f"HTTP status {answer.status}", detail=text.strip()), {}
     problem = Refusal(found.type, found.title, answer.status, found.detail)
     members = tuple(

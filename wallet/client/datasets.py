@@ -38,8 +38,9 @@ CLASSES: Final = {
 }
 """The classes by the names that DESIGN gives them."""
 
-_PATIENCE: Final = 15.0
-_POLL: Final = 0.2
+_INDEX_TIMEOUT: Final = 15.0
+"""Seconds in which a gateway hears of what is in a final block."""
+_POLL_INTERVAL: Final = 0.2
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -73,14 +74,14 @@ async def wait_until_registered(ledger: Ledger, dataset: bytes) -> DatasetTerms:
     Raises:
         ProblemError (NOT_FOUND), ClientError (UNKNOWN_NAME): it is not there.
     """
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _INDEX_TIMEOUT
     while True:
         try:
             return await registered(ledger, dataset)
         except ProblemError as error:
             if error.kind != ErrorKind.NOT_FOUND or time.monotonic() > until:
                 raise
-        await pause(_POLL)
+        await pause(_POLL_INTERVAL)
 
 
 async def schema(ledger: Ledger, dataset: bytes) -> Schema:
@@ -107,7 +108,7 @@ async def wait_for_publication(ledger: Ledger, dataset: bytes, head: TreeHead) -
     Raises:
         ClientError (UNKNOWN_NAME): the newest publication is another one.
     """
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _INDEX_TIMEOUT
     while True:
         version, newest = await newest_publication(ledger, dataset)
         if newest == head:
@@ -116,7 +117,7 @@ async def wait_for_publication(ledger: Ledger, dataset: bytes, head: TreeHead) -
             raise ClientError(
                 "the newest publication is not the one that was sent", ErrorKind.UNKNOWN_NAME
             )
-        await pause(_POLL)
+        await pause(_POLL_INTERVAL)
 
 
 async def purpose_terms(ledger: Ledger, purpose: bytes) -> PurposeTerms:
@@ -131,7 +132,7 @@ async def purpose_terms(ledger: Ledger, purpose: bytes) -> PurposeTerms:
         terms = [event.terms for event in found]
     else:
         told = await patiently(ask_purposes())
-        terms = [one for one in told if contracts.purpose_id(one) == purpose]
+        terms = [terms for terms in told if contracts.purpose_id(terms) == purpose]
     if not terms:
         raise ClientError(f"no purpose {to_hex(purpose)} is registered", ErrorKind.UNKNOWN_NAME)
     if contracts.purpose_id(terms[0]) != purpose:
@@ -167,19 +168,19 @@ async def name_at_grant(ledger: Ledger, authorization: bytes, consumer: bytes, t
     """
     if not ledger.own_node:
         return told or (await party_name(ledger, consumer))
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _INDEX_TIMEOUT
     while not (granted := (await chain.events(ledger, Granted, (authorization,)))):
         if time.monotonic() > until:
             raise ClientError(
                 f"authorization {to_hex(authorization)} is in no final block",
                 ErrorKind.UNKNOWN_NAME,
             )
-        await pause(_POLL)  # the gateway may hear of it before the own node
+        await pause(_POLL_INTERVAL)  # the gateway may hear of it before the own node
     place = (granted[0].block.number, granted[0].log_index)
     admitted = await chain.events(
         ledger, PartyAdmitted, (consumer.rjust(32, b"\0"),), last=place[0]
     )
-    before = [one for one in admitted if (one.block.number, one.log_index) < place]
+    before = [event for event in admitted if (event.block.number, event.log_index) < place]
     if not before:
         raise ClientError(f"{to_hex(consumer)} was not admitted then", ErrorKind.UNKNOWN_NAME)
     return before[-1].title
@@ -281,7 +282,7 @@ def ask_parties() -> HttpCall[tuple[NamedParty, ...]]:
 
 
 def _recorders(answer: Answer) -> tuple[NamedParty, ...]:
-    return _named(one for one in _parties(answer) if one.active and "Recorder" in one.roles)
+    return _named(party for party in _parties(answer) if party.active and "Recorder" in party.roles)
 
 
 def _parties(answer: Answer) -> tuple[_Party, ...]:
@@ -289,7 +290,9 @@ def _parties(answer: Answer) -> tuple[_Party, ...]:
 
 
 def _named(parties: Iterable[_Party]) -> tuple[NamedParty, ...]:
-    return tuple([NamedParty(from_hex(one.address, 20), one.name, one.active) for one in parties])
+    return tuple(
+        [NamedParty(from_hex(party.address, 20), party.name, party.active) for party in parties]
+    )
 
 
 def _ask_party(party: bytes) -> HttpCall[_Party]:
@@ -330,12 +333,12 @@ def _purposes(answer: Answer) -> tuple[PurposeTerms, ...]:
     found = msgspec.json.decode(answer.body, type=_Purposes).purposes
     return tuple(
         PurposeTerms(
-            code=one.code,
-            texts=tuple(Text(text.language, text.template) for text in one.texts),
-            max_validity=one.max_validity,
-            max_uses=one.max_uses,
-            min_interval=one.min_interval,
-            retention=one.retention,
+            code=purpose.code,
+            texts=tuple(Text(text.language, text.template) for text in purpose.texts),
+            max_validity=purpose.max_validity,
+            max_uses=purpose.max_uses,
+            min_interval=purpose.min_interval,
+            retention=purpose.retention,
         )
-        for one in found
+        for purpose in found
     )

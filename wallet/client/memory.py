@@ -28,7 +28,7 @@ from wallet.client.steps import look, look_all
 from wallet.client.transactions import Ledger
 from wallet.links import RememberedLinks
 
-_MOST_TRANSACTIONS: Final = 256
+_MAX_TRANSACTIONS: Final = 256
 
 
 class RecordedAccesses(msgspec.Struct, frozen=True):
@@ -102,7 +102,7 @@ class Memory:
                 events[event.log_index] = event
         found = RecordedAccesses(receipt.block_number, events)
         self._transactions[transaction] = found
-        while len(self._transactions) > _MOST_TRANSACTIONS:
+        while len(self._transactions) > _MAX_TRANSACTIONS:
             self._transactions.popitem(last=False)
         return found
 
@@ -130,16 +130,17 @@ class Memory:
         """Ask at once what `link_bounds` needs of many subjects, as of a final block or later."""
         await self._learn(ledger, subjects, block)
 
+    # Returned, not read again: another task may forget people in the meantime.
     async def _learn(self, ledger: Ledger, subjects: Collection[bytes], block: int) -> _People:
         await self._notice_changes(ledger, block)
         known, contracts = self._people, ledger.deployment.contracts
-        new = [one for one in dict.fromkeys(subjects) if one not in known.subjects]
-        states = await look_all([views.subject_of(contracts, one) for one in new])
+        new = [subject for subject in dict.fromkeys(subjects) if subject not in known.subjects]
+        states = await look_all([views.subject_of(contracts, subject) for subject in new])
         for subject, state in zip(new, states, strict=True):
             known.subjects[subject] = _Subject(state.registrar, state.links_from)
-        registrars = {known.subjects[one].registrar for one in subjects}
+        registrars = {known.subjects[subject].registrar for subject in subjects}
         await _learn_authorities(ledger, known, registrars)
-        successors = {known.authorities[one].successor for one in registrars}
+        successors = {known.authorities[registrar].successor for registrar in registrars}
         await _learn_authorities(ledger, known, successors)
         return known
 
@@ -163,7 +164,7 @@ class Memory:
         known = await self._learn(ledger, (subject,), recorded.block_number)
         found = known.subjects[subject]
         may = (found.registrar, known.authorities[found.registrar].successor)
-        active = [one for one in may if known.authorities[one].is_active]
+        active = [authority for authority in may if known.authorities[authority].is_active]
         ended = found.links_from if found.links_from <= recorded.timestamp else 0
         return LinkBounds(active, ended)
 
@@ -187,12 +188,13 @@ async def _learn_authorities(
     ledger: Ledger, known: _People, authorities: Collection[bytes]
 ) -> None:
     contracts = ledger.deployment.contracts
-    new = [one for one in authorities if one not in known.authorities]
-    calls: list[Call[Any]] = [views.successor_of(contracts, one) for one in new]
-    calls += [views.standing_of(contracts, one) for one in new]
+    new = [authority for authority in authorities if authority not in known.authorities]
+    calls: list[Call[Any]] = [views.successor_of(contracts, authority) for authority in new]
+    calls += [views.standing_of(contracts, authority) for authority in new]
     answers = await look_all(calls)
-    for one, successor, standing in zip(new, answers[: len(new)], answers[len(new) :], strict=True):
-        known.authorities[one] = _Authority(successor, standing)
+    halves = answers[: len(new)], answers[len(new) :]
+    for authority, successor, standing in zip(new, *halves, strict=True):
+        known.authorities[authority] = _Authority(successor, standing)
 
 
 async def _people_changed(ledger: Ledger, first: int, last: int) -> bool:

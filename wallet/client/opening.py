@@ -104,7 +104,7 @@ class Faults(msgspec.Struct, frozen=True):
         return tuple(one.holder for one in self.proofs)
 
 
-def find_faults(
+def _find_faults(
     request: AccessRequest,
     handed: Mapping[bytes, KeyParts | None],
     keys: Mapping[bytes, HeldKeys],
@@ -254,7 +254,7 @@ def open_release(
         found, used = _open_record(record, schema, roster, own, suspects)
         opened.append(found)
         suspects |= _disagreeing(roster, used, own)
-    faults = find_faults(request, handed, keys, fitting, suspects, rosters, domain)
+    faults = _find_faults(request, handed, keys, fitting, suspects, rosters, domain)
     return Unlocked(tuple(opened), faults)
 
 

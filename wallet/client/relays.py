@@ -114,14 +114,7 @@ class HistoryPage(msgspec.Struct, frozen=True):
 def relay_authorization(
     record: Authorization, approval: Approval, link: SignedLink, request: str | None
 ) -> HttpCall[Mined]:
-    """Bring a signed authorization on chain.
-
-    Args:
-        record: the authorization.
-        approval: the person's.
-        link: what ties the subject to its owner in the dataset.
-        request: the ask that it answers.
-    """
+    """Bring a signed authorization on chain; `request` is the id of the consent request that it answers."""
     body = {
         "authorization": record_to_object(record),
         "approval": _approval(approval),

@@ -23,7 +23,7 @@ from wallet.client.errors import ClientError
 
 T = TypeVar("T")
 
-MOST_EVENT: Final = 2**20
+MAX_EVENT_SIZE: Final = 2**20
 """Characters of one event at most."""
 
 
@@ -55,7 +55,7 @@ class EventReader:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         self._size += len(value)
-        if self._size > MOST_EVENT:
+        if self._size > MAX_EVENT_SIZE:
             raise ClientError("an event is too long")
         if name == "data":
             self._data.append(value)

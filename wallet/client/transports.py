@@ -24,7 +24,7 @@ from wallet.errors import WalletError
 
 T = TypeVar("T")
 
-MOST_ANSWER: Final = 256 * 2**20
+MAX_ANSWER_SIZE: Final = 256 * 2**20
 """Bytes of an answer at most: what a service may make us hold."""
 
 _OK: Final = 200
@@ -162,8 +162,8 @@ class _Core:
         body = bytearray()
 
         def take(chunk: bytes) -> None:
-            if len(body) + len(chunk) > MOST_ANSWER:
-                raise ClientError(f"the answer has more than {MOST_ANSWER} bytes")
+            if len(body) + len(chunk) > MAX_ANSWER_SIZE:
+                raise ClientError(f"the answer has more than {MAX_ANSWER_SIZE} bytes")
             body.extend(chunk)
 
         with self._errors(request):

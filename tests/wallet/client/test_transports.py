@@ -15,7 +15,7 @@ from wallet.client.calls import Credential, HttpCall, Service, path, reader
 from wallet.client.errors import ClientError, DeniedError, ErrorKind, ProblemError, UnreachableError
 from wallet.client.party import Bearer, PartyKey
 from wallet.client.patience import Patience, patiently
-from wallet.client.steps import MOST_EVENT, EventReader, Listen, ServerEvent, look
+from wallet.client.steps import MAX_EVENT_SIZE, EventReader, Listen, ServerEvent, look
 from wallet.client.transports import AsyncClient, Client, Endpoints
 
 KEY = PartyKey(b"\x22" * 32)
@@ -146,7 +146,7 @@ def test_an_answer_of_another_form_is_named(body: bytes) -> None:
 
 
 def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transports, "MOST_ANSWER", 1000)
+    monkeypatch.setattr(transports, "MAX_ANSWER_SIZE", 1000)
 
     def endless() -> Iterator[bytes]:
         while True:
@@ -240,7 +240,7 @@ def test_events_are_read_as_the_standard_says() -> None:
 
 def test_an_endless_event_is_cut() -> None:
     with pytest.raises(ClientError):
-        events(f"data: {'x' * (MOST_EVENT + 1)}")
+        events(f"data: {'x' * (MAX_EVENT_SIZE + 1)}")
 
 
 FOLLOWED = HttpCall("GET", "/events", lambda _answer: None, credential=Credential.SIGNATURE)
