@@ -1,5 +1,6 @@
 """Guardians survive a change of key, and never show which ids are one person's."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -7,9 +8,12 @@ from typing import Any, cast
 import pytest
 
 from ledger.hexes import to_hex
+from wallet.citizen import acts
 from wallet.citizen.identities import Guard, Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys
+from wallet.cli import citizen
 from wallet.cli.citizen import _require_unjoined
+from wallet.client.transactions import Mined
 from wallet.errors import InputError
 
 GUARD, OTHER = b"\x47" * 20, b"\x48" * 20
@@ -49,3 +53,24 @@ def test_the_same_guardians_key_is_not_given_to_two_ids(identities: Identities) 
     with pytest.raises(InputError):
         _require_unjoined(keys, (SECOND,), guard)
     _require_unjoined(keys, (SECOND,), to_hex(OTHER))
+
+
+def test_acts_that_are_spread_in_time_have_no_deadline_in_common(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is on chain, and would show that the ids are one person's."""
+    now, sent = [2_000_000_000.0], []
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr(acts, "act", lambda _deployment, _signer, what: sent.append(what))
+    monkeypatch.setattr(citizen, "spread", lambda ids, _over: zip((0, 60), ids, strict=True))
+    session: Any = SimpleNamespace(
+        deployment=None,
+        ask=lambda _: Mined(bytes(32), 1, bytes(32), None),
+        output=SimpleNamespace(result=lambda *_: None),
+    )
+    keys: Any = SimpleNamespace(signer=lambda _identity: None)
+    citizen._carry_out(
+        session, keys, (FIRST, SECOND), lambda id_: acts.freeze(id_, frozen=True), "frozen", 3000
+    )
+    assert len({what.deadline for what in sent}) == len(sent) == 2

@@ -221,8 +221,7 @@ def revoke(
     keys, identifier = _keys(session), hash_of(authorization, "authorization")
     identity = _granter(session, keys, authorization)
     session.confirm("Revoke it for good?", yes=yes)
-    what = acts.revocation(identity.subject_id, identifier)
-    _carry_out(session, keys, [(identity, what)], "revoked")
+    _carry_out(session, keys, [identity], lambda id_: acts.revocation(id_, identifier), "revoked")
 
 
 @app.command()
@@ -237,8 +236,8 @@ def confirm(
     keys = _keys(session)
     identity = _granter(session, keys, authorization)
     session.confirm("Let it count again?", yes=yes)
-    what = acts.confirmation(identity.subject_id, hash_of(authorization, "authorization"))
-    _carry_out(session, keys, [(identity, what)], "confirmed")
+    granted = hash_of(authorization, "authorization")
+    _carry_out(session, keys, [identity], lambda id_: acts.confirmation(id_, granted), "confirmed")
 
 
 @app.command()
@@ -252,8 +251,9 @@ def freeze(
     """Stop every use of one's data, at once; --end lets it go on."""
     session = session_of(context)
     keys = _keys(session)
-    chosen = [(id_, acts.freeze(id_.subject_id, frozen=not end)) for id_ in _chosen(keys, subject)]
-    _carry_out(session, keys, chosen, "unfrozen" if end else "frozen", over)
+    done = "unfrozen" if end else "frozen"
+    chosen = _chosen(keys, subject)
+    _carry_out(session, keys, chosen, lambda id_: acts.freeze(id_, frozen=not end), done, over)
 
 
 @app.command()
@@ -291,8 +291,8 @@ def veto(
     session = session_of(context)
     keys = _keys(session)
     signer = from_hex(new_signer)
-    chosen = [(id_, acts.veto(id_.subject_id, signer)) for id_ in _chosen(keys, subject)]
-    _carry_out(session, keys, chosen, "vetoed", over)
+    chosen = _chosen(keys, subject)
+    _carry_out(session, keys, chosen, lambda id_: acts.veto(id_, signer), "vetoed", over)
 
 
 @app.command()
@@ -311,14 +311,14 @@ def guardian(
     guard, chosen = from_hex(signer), _chosen(keys, subject)
     _require_unjoined(keys, chosen, to_hex(guard))
     session.confirm(f"Let {signer} sign until {moment_text(end)}?", yes=yes or not end)
-    appointments = [(id_, acts.appointment(id_.subject_id, guard, end)) for id_ in chosen]
     _carry_out(
         session,
         keys,
-        appointments,
+        chosen,
+        lambda id_: acts.appointment(id_, guard, end),
         "appointed" if end else "dismissed",
         over,
-        lambda place: keys.identities.note_guard(chosen[place].entry, guard, end),
+        lambda identity: keys.identities.note_guard(identity.entry, guard, end),
     )
 
 
@@ -516,26 +516,29 @@ def _chosen(keys: PersonKeys, subject: str) -> tuple[Identity, ...]:
 def _carry_out(
     session: Session,
     keys: PersonKeys,
-    chosen: Sequence[tuple[Identity, Act]],
+    chosen: Sequence[Identity],
+    make: Callable[[bytes], Act],
     done: str,
     over: int = 0,
-    then: Callable[[int], None] = lambda _place: None,
+    then: Callable[[Identity], None] = lambda _identity: None,
 ) -> None:
-    """Sign acts, each on one id, and bring them on chain in random order; say so once all are there.
+    """Sign an act on each id, and bring them on chain in random order; say so once all are there.
 
     Args:
         session: of the command.
         keys: of the person.
-        chosen: ids, each with its act.
+        chosen: ids.
+        make: returns the act on an id. Only when it is sent: acts with one deadline would join the ids.
         done: the word for acts that are on chain.
         over: seconds over which acts on several ids are spread.
-        then: called with the place of each that is on chain.
+        then: called with each id whose act is on chain.
     """
     documents = []
-    for pause, (place, (identity, what)) in spread(list(enumerate(chosen)), over):
+    for pause, identity in spread(chosen, over):
         time.sleep(pause)
+        what = make(identity.subject_id)
         mined = session.ask(acts.act(session.deployment, keys.signer(identity), what))
-        then(place)
+        then(identity)
         documents.append(_document(what, mined))
     _show_acts(session, done, documents)
 
