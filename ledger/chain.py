@@ -77,7 +77,9 @@ class Finality:
             return cls.finalized()
         if name == "depth" and number.isascii() and number.isdigit():
             return cls.depth(int(number))
-        raise SettingError(f"{setting!r} is no finality rule: depth:N or finalized")
+        raise SettingError(f"{setting!r} is no finality rule: depth:N or finalized").labelled(
+            "Finality"
+        )
 
     def __str__(self) -> str:
         return "finalized" if self.blocks is None else f"depth:{self.blocks}"

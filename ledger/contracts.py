@@ -472,7 +472,7 @@ def encode_arguments(types: Sequence[str], values: Sequence[object]) -> bytes:
     try:
         return encode(types, values)
     except (EncodingError, UnicodeEncodeError, TypeError) as error:
-        raise MalformedError(str(error)) from error
+        raise MalformedError(str(error)).labelled("Calldata") from error
 
 
 @cache

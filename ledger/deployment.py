@@ -441,25 +441,29 @@ def _check_chain(deployment: Deployment, chain_id: int, genesis: Block | None) -
     if chain_id != deployment.chain_id:
         raise WrongNodeError(
             f"the node's chain has the id {chain_id}, the deployment is on {deployment.chain_id}"
-        )
+        ).labelled("WrongChain")
     if _found(genesis).hash != deployment.genesis_hash:
         raise WrongNodeError(
             f"the node's chain began with {to_hex(_found(genesis).hash)}, "
             f"the deployment's with {to_hex(deployment.genesis_hash)}"
-        )
+        ).labelled("OtherGenesis")
 
 
 def _check_codes(deployment: Deployment, codes: Sequence[bytes]) -> None:
     for name, code in zip(CONTRACTS, codes, strict=True):
         address = to_hex(deployment.address_of(name))
         if not code:
-            raise WrongNodeError(f"there is no {name} at {address}")
+            raise WrongNodeError(f"there is no {name} at {address}").labelled("CodeMissing")
         artifact = load_artifact(name)
         if keccak256(code) != deployment.deployed[name].code_hash:
-            raise WrongNodeError(f"the code at {address} is not the {name} that was deployed")
+            raise WrongNodeError(
+                f"the code at {address} is not the {name} that was deployed"
+            ).labelled("CodeChanged")
         # The file itself may have been changed: what counts is the code that ships with this library.
         if artifact.masked(code) != artifact.masked(from_hex(artifact.deployed_bytecode)):
-            raise WrongNodeError(f"the code at {address} is not the {name} of this version")
+            raise WrongNodeError(
+                f"the code at {address} is not the {name} of this version"
+            ).labelled("CodeChanged")
 
 
 def _check_terms(deployment: Deployment, trial: bool, delays: Sequence[int]) -> None:

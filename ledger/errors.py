@@ -1,6 +1,7 @@
 """The root of every error that `ledger` raises, and what many modules raise."""
 
 from enum import IntEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -38,6 +39,13 @@ class LedgerError(Exception):
 
     exit_code: ExitCode = ExitCode.FAILED
     """With which a command ends that nothing else can be done about it."""
+    label: str = ""
+    """What a command calls it in its JSON, if that is not the class's name."""
+
+    def labelled(self, label: str) -> Self:
+        """Return this error under another label."""
+        self.label = label
+        return self
 
 
 # Messages of these name places (a field, a subset, a line), never values: what is refused may be

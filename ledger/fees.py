@@ -29,11 +29,15 @@ class FeeRule(msgspec.Struct, frozen=True):
             return cls()
         match = _FORM.fullmatch(text)
         if match is None:
-            raise SettingError("a fee is node, PRICE or MOST:PRIORITY, in wei per gas")
+            raise SettingError("a fee is node, PRICE or MOST:PRIORITY, in wei per gas").labelled(
+                "Fee"
+            )
         most = int(match[1])
         priority = most if match[2] is None else int(match[2])
         if priority > most:
-            raise SettingError("of a fee MOST:PRIORITY the priority is at most the whole")
+            raise SettingError("of a fee MOST:PRIORITY the priority is at most the whole").labelled(
+                "Fee"
+            )
         return cls(Fee(most, priority))
 
     def offer(self, base_fee: int | None, gas_price: int) -> Fee:

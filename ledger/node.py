@@ -55,6 +55,7 @@ class NodeError(LedgerError):
         self.kind = kind
         if kind:
             self.exit_code = ExitCode.IN_USE
+            self.label = "PortInUse" if kind == "port in use" else "DataInUse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class Node:
         try:
             self._files.keep(state)
         except LedgerError as error:
-            raise NodeError(str(error)) from error
+            raise NodeError(str(error)).labelled("StateDamaged") from error
         except OSError as error:
             raise NodeError(f"{self._files.kept} cannot be written: {error.strerror}") from error
 
@@ -253,7 +254,7 @@ class Node:
         try:
             return self._files.settle()
         except LedgerError as error:
-            raise NodeError(str(error)) from error
+            raise NodeError(str(error)).labelled("StateDamaged") from error
         except OSError as error:
             raise NodeError(f"{self.settings.data}: {error.strerror}") from error
 
@@ -353,7 +354,9 @@ def find_anvil() -> Path:
             return path
     on_path = shutil.which("anvil")
     if on_path is None:
-        raise NodeError("anvil is not installed: run make setup, or put it on the PATH")
+        raise NodeError("anvil is not installed: run make setup, or put it on the PATH").labelled(
+            "NodeMissing"
+        )
     return Path(on_path)
 
 

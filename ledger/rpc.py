@@ -55,6 +55,15 @@ call: the node answered with an error (`CallError`).
 _REFUSALS: Final = frozenset(("call", "request too large", "refused"))
 _LESS_MAY_DO: Final = _REFUSALS | {"answer too large", "timeout"}
 _UNREACHED: Final = frozenset(("unreachable", "timeout", "refused"))
+_LABELS: Final[dict[RpcProblem, str]] = {
+    "unreachable": "NodeUnreachable",
+    "timeout": "NodeTimeout",
+    "refused": "RequestRefused",
+    "malformed": "MalformedAnswer",
+    "request too large": "RequestTooLarge",
+    "answer too large": "AnswerTooLarge",
+    "call": "Call",
+}
 
 
 class RpcError(LedgerError):
@@ -65,6 +74,7 @@ class RpcError(LedgerError):
     def __init__(self, message: str, kind: RpcProblem = "malformed") -> None:
         super().__init__(message)
         self.kind = kind
+        self.label = _LABELS[kind]
 
     @property
     def is_refusal(self) -> bool:

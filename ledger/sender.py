@@ -89,7 +89,7 @@ class Sender:
         try:
             estimate = self._eth.estimate_gas(message)
         except CallError as error:
-            raise revert_in(error) or LedgerError(str(error)) from error
+            raise revert_in(error) or LedgerError(str(error)).labelled("Sending") from error
         gas = min(int(estimate * _MARGIN), GAS_CAP)
         return self.sign(to, data, self._next_nonce(), gas)
 
@@ -124,7 +124,7 @@ class Sender:
             try:
                 self._eth.send_raw_transaction(transaction.raw)
             except CallError as error:
-                raise LedgerError(str(error)) from error
+                raise LedgerError(str(error)).labelled("Sending") from error
         receipts = [self._wait(transaction) for transaction in signed]
         for transaction, receipt in zip(signed, receipts, strict=True):
             if not receipt.succeeded:
@@ -135,7 +135,9 @@ class Sender:
         receipt = final_receipt(self.rpc, transaction.hash, self._finality, self._timeout)
         if receipt is None:
             name = to_hex(transaction.hash)
-            raise LedgerError(f"{name} is in no final block after {self._timeout:g} s")
+            raise LedgerError(f"{name} is in no final block after {self._timeout:g} s").labelled(
+                "NotFinalInTime"
+            )
         return receipt
 
 

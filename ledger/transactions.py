@@ -91,11 +91,13 @@ def parse_transaction(raw: bytes) -> SignedTransaction:
             canonical RLP, one that carries value or an access list, or its signature is malformed.
     """
     if not raw:
-        raise MalformedError("an empty transaction")
+        raise MalformedError("an empty transaction").labelled("Transaction")
     try:
         return _parse_legacy(raw) if raw[0] >= _LEGACY_FIRST else _parse_dynamic_fee(raw)
     except (ValueError, LedgerError) as error:
-        raise MalformedError(f"not a signed transaction: {error}") from error
+        raise MalformedError(f"not a signed transaction: {error}").labelled(
+            "Transaction"
+        ) from error
 
 
 def created_address(sender: bytes, nonce: int) -> bytes:

@@ -94,7 +94,7 @@ class SignedRecord(msgspec.Struct, frozen=True, rename="camel"):
         for field, value in zip(schema.fields, msgspec.structs.astuple(self), strict=True):
             problem = field.kind.problem(value)
             if problem:
-                raise MalformedError(f"{schema.name}.{field.name}: {problem}")
+                raise MalformedError(f"{schema.name}.{field.name}: {problem}").labelled("TypedData")
 
 
 class Domain(msgspec.Struct, frozen=True):
@@ -106,10 +106,10 @@ class Domain(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         problem = KINDS["uint256"].problem(self.chain_id)
         if problem:
-            raise MalformedError(f"Domain.chainId: {problem}")
+            raise MalformedError(f"Domain.chainId: {problem}").labelled("TypedData")
         problem = KINDS["address"].problem(self.verifying_contract)
         if problem:
-            raise MalformedError(f"Domain.verifyingContract: {problem}")
+            raise MalformedError(f"Domain.verifyingContract: {problem}").labelled("TypedData")
 
 
 # Hashes
@@ -438,14 +438,18 @@ def record_from_object(record_type: type[RecordT], value: object) -> RecordT:
     """
     schema = schema_of(record_type)
     if not isinstance(value, Mapping):
-        raise MalformedError(f"{schema.name}: needs a JSON object, got {type(value).__name__}")
+        raise MalformedError(
+            f"{schema.name}: needs a JSON object, got {type(value).__name__}"
+        ).labelled("TypedData")
     _check_members(schema, value)
     attributes: dict[str, object] = {}
     for field in schema.fields:
         try:
             attributes[field.attribute] = field.kind.from_json(value[field.name])
         except ValueError as error:
-            raise MalformedError(f"{schema.name}.{field.name}: {error}") from error
+            raise MalformedError(f"{schema.name}.{field.name}: {error}").labelled(
+                "TypedData"
+            ) from error
     return record_type(**attributes)
 
 
@@ -465,6 +469,6 @@ def _check_members(schema: Schema, value: Mapping[object, object]) -> None:
         return
     missing = sorted(expected - value.keys())
     if missing:
-        raise MalformedError(f"{schema.name}: missing {', '.join(missing)}")
+        raise MalformedError(f"{schema.name}: missing {', '.join(missing)}").labelled("TypedData")
     unknown = sorted(str(name)[:40] for name in value.keys() - expected)
-    raise MalformedError(f"{schema.name}: unknown {', '.join(unknown)}")
+    raise MalformedError(f"{schema.name}: unknown {', '.join(unknown)}").labelled("TypedData")

@@ -152,6 +152,8 @@ def described(error: WalletError | LedgerError) -> dict[str, object]:
     kind = type(error).__name__
     if isinstance(error, client.ClientError | KeystoreError | PartyError):
         kind = error.kind
+    elif isinstance(error, LedgerError) and error.label:
+        kind = error.label
     members: dict[str, object] = {
         "kind": kind.removesuffix("Error"),
         "message": str(error),

@@ -12,6 +12,8 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from ledger import node
+from ledger.deployment import WrongNodeError
 from ledger.errors import ExitCode, LedgerError, MalformedError
 from ledger.exchange import RecordedAccess, Refusal
 from ledger.rpc import RpcError
@@ -20,7 +22,7 @@ from scripts.city.manifest import read_manifest
 from scripts.city.write import Size, write_city
 from tests.support.errors import of_kind
 from tests.wallet.cli.conftest import CommandLine
-from wallet.cli.run import app
+from wallet.cli.run import app, described
 from wallet.cli.values import mask_of, span_of, time_of
 from wallet.client.errors import (
     Check,
@@ -352,3 +354,18 @@ def test_what_is_done_to_several_ids_can_be_spread_in_time(command: str) -> None
     wallet = typer.main.get_command(app).commands["wallet"]  # type: ignore[attr-defined]
     options = {option for one in wallet.commands[command].params for option in one.opts}
     assert {"--subject", "--over"} <= options
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RpcError("x", "timeout"), "NodeTimeout"),
+        (RpcError("x", "unreachable"), "NodeUnreachable"),
+        (WrongNodeError("x").labelled("OtherGenesis"), "OtherGenesis"),
+        (node.NodeError("x", "data in use"), "DataInUse"),
+        (node.NodeError("x"), "Node"),
+        (MalformedError("x"), "Malformed"),
+    ],
+)
+def test_a_failed_command_says_what_kind_of_error_it_is(error: LedgerError, kind: str) -> None:
+    assert described(error)["kind"] == kind
