@@ -10,7 +10,7 @@ from gateway.services import Services
 from gateway.showing import Shower, show_event
 from gateway.topics import ALERTS, CHAIN
 
-_PAGE: Final = 500
+_EVENTS_AT_ONCE: Final = 500
 
 
 @dataclass(slots=True)
@@ -44,18 +44,18 @@ async def _new(services: Services, place: FeedPlace) -> AsyncIterator[dict[str, 
     """Yield one page of each kind of which there is something new."""
     index = services.index
     if index.head.sequence > place.access:
-        accesses = await index.accesses_after(place.access, _PAGE)
+        accesses = await index.accesses_after(place.access, _EVENTS_AT_ONCE)
         shower = Shower(index.snapshot)
         if accesses:
             place.access = accesses[-1].sequence
             releases = await services.release_states(accesses)
             shown = [shower.access(entry, releases) for entry in accesses]
             yield _message("accesses", place.access, shown)
-    events = await index.events_after(place.event, _PAGE)
+    events = await index.events_after(place.event, _EVENTS_AT_ONCE)
     if events:
         place.event = events[-1].key
         yield _message("events", place.event, map(show_event, events))
-    alerts = await services.alerts.list(place.alert, _PAGE)
+    alerts = await services.alerts.list(place.alert, _EVENTS_AT_ONCE)
     if alerts:
         place.alert = alerts[-1].id
         shower = Shower(index.snapshot)

@@ -28,7 +28,7 @@ from ledger.statement import (
 )
 from ledger.typed_data import Authorization, struct_hash
 
-_REFERENCE_LENGTH: Final = 30
+_REFERENCE_TEXT_LENGTH: Final = 30
 """Characters, hyphens included: a statement ends with one."""
 _CASE_NUMBER_ENDS: Final = "」"
 _TEMPLATES_REMEMBERED: Final = 256
@@ -82,7 +82,7 @@ def case_number_in(text: str, bounds: Authorization | GrantTerms, names: Names) 
     templates = _templates(names.texts)
     fields = tuple(name for place, name in enumerate(names.fields) if bounds.fields >> place & 1)
 
-    reference = format_reference(parse_reference(text[-_REFERENCE_LENGTH:]))
+    reference = format_reference(parse_reference(text[-_REFERENCE_TEXT_LENGTH:]))
     # With the reference in it no name can be this text: names were on chain before it was drawn.
     standing_in = f"CASE-{reference}"
     terms = Terms(

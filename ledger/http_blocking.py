@@ -33,7 +33,7 @@ class BlockingHttpClient:
                 method,
                 self._url + path,
                 body=body or None,
-                headers=_HEADERS | _authorization(self._url),
+                headers=_HEADERS | _authorization_header(self._url),
                 timeout=self._timeout,
                 retries=False,
                 redirect=False,
@@ -64,7 +64,7 @@ class BlockingHttpClient:
         return body
 
 
-def _authorization(url: str) -> dict[str, str]:
+def _authorization_header(url: str) -> dict[str, str]:
     """Return the header for user and password in a URL."""
     auth = urllib3.util.parse_url(url).auth
     if auth is None:

@@ -19,10 +19,10 @@ _CHUNK: Final = 64
 _RETRY: Final = 0.05
 
 
-class Cursor:
+class SqliteCursor:
     """A cursor, as far as SQLAlchemy's aiosqlite dialect needs one."""
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: "SqliteConnection") -> None:
         self._connection = connection
         self._rows: Sequence[Any] = ()
         self.arraysize = 1
@@ -61,7 +61,7 @@ class Cursor:
         cursor.close()
 
 
-class Connection(aiosqlite.Connection):
+class SqliteConnection(aiosqlite.Connection):
     """A connection whose transactions begin with their first statement."""
 
     def __init__(
@@ -80,8 +80,8 @@ class Connection(aiosqlite.Connection):
     def __await__(self) -> Generator[Any, None, Self]:
         return self._open().__await__()
 
-    def cursor(self) -> Cursor:  # type: ignore[override]  # aiosqlite's visits the thread for it
-        return Cursor(self)
+    def cursor(self) -> SqliteCursor:  # type: ignore[override]  # aiosqlite's visits the thread for it
+        return SqliteCursor(self)
 
     async def visit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Do something in the connection's thread."""
@@ -120,7 +120,7 @@ class Connection(aiosqlite.Connection):
 
 def opener(
     path: str, *, timeout: float, writes: bool, pragmas: Sequence[str] = ()
-) -> Callable[..., Connection]:
+) -> Callable[..., SqliteConnection]:
     """Return what opens connections to a file, for `async_creator_fn`.
 
     A transaction of a connection that `writes` takes the write lock when it begins, waiting
@@ -137,7 +137,7 @@ def opener(
         for pragma in every:
             db.execute(f"PRAGMA {pragma}").close()
 
-    return lambda *_arguments, **_options: Connection(open_file, prepare, writes=writes)
+    return lambda *_arguments, **_options: SqliteConnection(open_file, prepare, writes=writes)
 
 
 def _use_wal(db: sqlite3.Connection, until: float) -> None:

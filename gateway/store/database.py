@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableError
-from ledger import sqlite_driver
+from ledger.sqlite_driver import SqliteConnection, opener
 
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
@@ -180,7 +180,7 @@ class Database:
         try:
             async with self._writer.connect() as connection:
                 raw = await connection.get_raw_connection()
-                await cast("sqlite_driver.Connection", raw.driver_connection).checkpoint()
+                await cast("SqliteConnection", raw.driver_connection).checkpoint()
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise translated(error) from error
 
@@ -226,7 +226,7 @@ class Database:
             max_overflow=0,
             pool_timeout=self._timeout,
             connect_args={
-                "async_creator_fn": sqlite_driver.opener(
+                "async_creator_fn": opener(
                     str(self._file), timeout=self._timeout, writes=writes, pragmas=pragmas
                 )
             },

@@ -56,7 +56,7 @@ class KeyholderReportStore:
         return tuple([KeyholderReport(*row) for row in rows])
 
 
-_COLUMNS: Final = [keyholder_reports.c[name] for name in KeyholderReport.__struct_fields__]
-_SELECT: Final = select(*_COLUMNS).order_by(
+_REPORT_COLUMNS: Final = [keyholder_reports.c[name] for name in KeyholderReport.__struct_fields__]
+_SELECT: Final = select(*_REPORT_COLUMNS).order_by(
     keyholder_reports.c.keyholder, keyholder_reports.c.consumer
 )

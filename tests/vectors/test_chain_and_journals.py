@@ -91,9 +91,9 @@ def test_the_running_hashes_of_all_contracts_follow_from_the_formula() -> None:
         head = keccak256(before[:24] + topics + data)[:24]
         assert to_hex(head) == step["head"]
         slots[log["address"]] = head + count.to_bytes(8, "big")
-    contracts = lines[0]["contracts"]
+    addresses = lines[0]["contracts"]
     names = ("registry", "catalogue", "agreements", "authorizations")
-    preimage = b"".join(slots[contracts[name]] for name in names)
+    preimage = b"".join(slots[addresses[name]] for name in names)
     preimage += wanted["sequence"].to_bytes(32, "big") + from_hex(wanted["head"])
     assert to_hex(preimage) == wanted["end"]["preimage"]
     assert to_hex(keccak256(preimage)) == wanted["end"]["head"]

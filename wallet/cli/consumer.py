@@ -33,9 +33,10 @@ from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.patience import patiently
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.verification import Basis, Opened
-from wallet.consumer import agreements, asking, using
+from wallet.consumer import agreements, asking
 from wallet.consumer.cases import Case, Cases
-from wallet.consumer.using import Used
+from wallet.consumer.using import Used, open_kept, prepare
+from wallet.consumer.using import access as use_basis
 from wallet.errors import InputError
 
 app = typer.Typer(help="A bank, an insurer, another department.", no_args_is_help=True)
@@ -242,7 +243,7 @@ def access(
             "Use it again? That counts once more."
         )
         session.confirm(question, yes=again)
-    (signed,) = using.prepare(
+    (signed,) = prepare(
         session.ledger,
         session.key,
         session.opening.encryption_key,
@@ -253,7 +254,7 @@ def access(
         another_use=bool(lost),
     )
     known = Basis() if case is None else case.basis
-    steps = using.access(session.ledger, session.opening, session.requests, signed, known)
+    steps = use_basis(session.ledger, session.opening, session.requests, signed, known)
     _show(session, session.run(steps), receipt, values=values)
 
 
@@ -273,7 +274,7 @@ def open_answer(
     request = session.requests.get(number)
     case = _cases(session).of_authorization(request.submission.request.basis)
     known = Basis() if case is None else case.basis
-    steps = using.open_kept(session.ledger, session.opening, session.requests, request, known)
+    steps = open_kept(session.ledger, session.opening, session.requests, request, known)
     _show(session, session.run(steps), receipt, values=values)
 
 

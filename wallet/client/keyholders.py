@@ -8,7 +8,7 @@ from ledger.hexes import from_hex, to_hex
 from ledger.signing import SIGNATURE_LENGTH
 from wallet.client.calls import Answer, Credential, HttpCall
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
+PositiveCount = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class SealedSubkeys(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class SealedSubkeys(msgspec.Struct, frozen=True):
 
 
 class _Subkeys(msgspec.Struct):
-    holder: Count
+    holder: PositiveCount
     epoch: Annotated[int, msgspec.Meta(ge=0)]
     sealed: bytes
     signature: str

@@ -18,7 +18,7 @@ from wallet.supervisor.layout import Layout
 
 _MODE: Final = 0o600
 _MOST: Final = 4096
-_POLL: Final = 0.05
+_LOCK_POLL: Final = 0.05
 _LAST: Final = "node"
 _FIRST: Final = "gateway"
 _PROCESSES: Final = Path("/proc")
@@ -76,7 +76,7 @@ def stop_left_behind(data: Path, timeout: float = 60.0) -> tuple[str, ...]:
                     raise SupervisorError(
                         "Supervisor", f"{name} (process {pids[name]}) does not end"
                     )
-                time.sleep(_POLL)
+                time.sleep(_LOCK_POLL)
         ended += there
     return tuple(ended)
 
