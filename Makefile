@@ -94,7 +94,7 @@ house: setup ## print how much must be held in one's head: lines, import depth, 
 	@$(python) -m scripts.house
 
 .PHONY: mutants
-mutants: setup ## change the modules that decide, one small thing at a time: tests must fail (MUTANTS="ledger.merkle.*")
+mutants: setup ## change the modules that decide, one small thing at a time: tests must fail (MUTANTS="ledger.crypto.merkle.*")
 	@$(python) -m scripts.mutants $(MUTANTS)
 
 .PHONY: lock

@@ -20,9 +20,9 @@ from gateway.settings import read_environment
 from gateway.supervision.rules import SUSPENDING, Bounds
 from gateway.supervision.watch import Enforcement
 from ledger import failpoints
-from ledger.exchange import MOST_ACCESSES
-from ledger.fees import FeeRule
-from ledger.hexes import parse_address
+from ledger.api import MOST_ACCESSES
+from ledger.chain.transactions import FeeRule
+from ledger.hexstr import parse_address
 from ledger.plain_text import verify_text
 from ledger.release_rules import PUBLICATION_LAG
 from ledger.service.settings import FeeText

@@ -28,15 +28,15 @@ from gateway.preflight import Preflight
 from gateway.releasing import Encoded, ReleaseOrder, Releaser
 from gateway.statements import Statements
 from gateway.store.releases import JournalEntry, ReleaseJournal
-from ledger.answer_keys import verify_answer_key
-from ledger.enumerations import Outcome
+from ledger.api import KeyedSubmission, RecordedAccess, Submission
+from ledger.crypto.released_parts import verify_answer_key
+from ledger.crypto.signatures import verify_signature
 from ledger.errors import LedgerError, SigningError
-from ledger.exchange import KeyedSubmission, RecordedAccess, Submission
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from ledger.index.index import Index
 from ledger.index.rows import AccessEntry, BasisEntry
+from ledger.model import Outcome
 from ledger.service.rate_limit import RateLimit
-from ledger.signing import verify_signature
 from ledger.typed_data import Domain, digest_of, struct_hash
 
 _LATEST_DEADLINE: Final = 2**40 - 1

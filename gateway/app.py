@@ -42,7 +42,7 @@ from gateway.routes import (
 from gateway.services import Services, open_services
 from gateway.settings import Settings
 from ledger.errors import LedgerError
-from ledger.logs import get_logger
+from ledger.service.logs import get_logger
 
 _PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "description": "A problem (RFC 9457)",

@@ -1,6 +1,6 @@
 """Who sent a request: an account by its signature over the request, or a signer by its session.
 
-Machines sign every request (RFC 9421, the ERC-8128 profile of `ledger.http_signatures`). Browsers
+Machines sign every request (RFC 9421, the ERC-8128 profile of `ledger.service.http_signatures`). Browsers
 answer a challenge once, with an account (the text is a sign-in message after EIP-4361) or with a
 passkey, and then carry a token that is worth a quarter of an hour.
 
@@ -23,10 +23,17 @@ from gateway.contract_accounts import ContractAccounts
 from gateway.errors import ForbiddenError, UnauthenticatedError
 from gateway.store.nonces import NonceMemory
 from gateway.store.sessions import NewSession, SessionStore
-from ledger.challenges import Asker, ChallengeError, sign_in_text
+from ledger.crypto.signatures import personal_digest, verify_signer
 from ledger.errors import LedgerError
-from ledger.hexes import ADDRESS_LENGTH
-from ledger.http_signatures import (
+from ledger.hexstr import ADDRESS_LENGTH
+from ledger.service.challenges import (
+    Asker,
+    Challenge,
+    ChallengeError,
+    ChallengeProofs,
+    sign_in_text,
+)
+from ledger.service.http_signatures import (
     HttpSignatureError,
     RequestSignerError,
     RequestTarget,
@@ -36,9 +43,7 @@ from ledger.http_signatures import (
     verify_content,
     verify_request_head,
 )
-from ledger.service.challenge_proofs import Challenge, ChallengeProofs
 from ledger.service.rate_limit import RateLimit
-from ledger.signing import personal_digest, verify_signer
 
 _TOKEN_BYTES: Final = 32
 _BEARER: Final = "bearer "

@@ -10,8 +10,8 @@ from typing import Final
 
 from gateway.freshness import Freshness
 from ledger.gathering import Gatherer
+from ledger.hexstr import keccak256
 from ledger.index.index import Index
-from ledger.keccak import keccak256
 from ledger.service.rate_limit import STRANGERS
 
 _REMEMBERED: Final = 10_000

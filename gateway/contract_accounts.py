@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.errors import ThrottledError, UnauthenticatedError, UnavailableError
-from ledger import queries
-from ledger.rpc import AsyncRpc, CallError, RpcError
+from ledger.chain import eth_methods
+from ledger.chain.rpc import AsyncRpc, CallError, RpcError
+from ledger.fair_queue import Turns
 from ledger.service.rate_limit import STRANGERS, RateLimit
-from ledger.turns import Turns
 
 _SELECTOR: Final = bytes.fromhex("1626ba7e")
 """Of `isValidSignature(bytes32,bytes)`; the answer that means yes, too."""
@@ -55,7 +55,7 @@ class ContractAccounts:
         )
         if len(signature) > _MOST_SIGNATURE:
             raise refused
-        question = queries.call(account, _question(digest, signature), gas=_GAS)
+        question = eth_methods.call(account, _question(digest, signature), gas=_GAS)
         bucket = await self._bucket_of(account)
         line = self._known
         if bucket == STRANGERS:

@@ -6,8 +6,8 @@ Messages are shown to the caller, so they name places and states, never payloads
 from collections.abc import Mapping
 from typing import ClassVar
 
+from ledger.chain.reverts import Revert
 from ledger.links import LinkFault
-from ledger.reverts import Revert
 from ledger.service.errors import BodyError, Member, ServiceError, ThrottledError
 
 __all__ = [

@@ -7,15 +7,15 @@ from typing import Final
 
 from gateway.errors import GatewayError
 from gateway.settings import Settings
-from ledger.chain import BlocksLostError, ChainError
-from ledger.deployment import Deployment, verify_deployment_async
+from ledger.chain.deployment import Deployment, verify_deployment_async
+from ledger.chain.finality import BlocksLostError, ChainError
+from ledger.chain.rpc import AsyncRpc
 from ledger.errors import LedgerError
 from ledger.index.follower import Follower, FollowerSettings
 from ledger.index.index import Index
-from ledger.logs import describe, get_logger
 from ledger.recorder.recorder import Recorder
-from ledger.recorder.status import Reconciliation
-from ledger.rpc import AsyncRpc
+from ledger.recorder.settings import Reconciliation
+from ledger.service.logs import describe, get_logger
 
 _RETRY: Final = 0.5
 _MOST_LAG: Final = 50

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from gateway.errors import UnavailableError
-from ledger.chain import Finality, final_block
-from ledger.enumerations import Roles
+from ledger.chain.finality import Finality, final_block
+from ledger.chain.rpc import AsyncRpc, RpcError
 from ledger.gathering import Gatherer
 from ledger.index.index import Index
 from ledger.index.rows import SubjectEntry
 from ledger.links import LinkBounds
-from ledger.rpc import AsyncRpc, RpcError
+from ledger.model import Roles
 
 FoundT = TypeVar("FoundT")
 

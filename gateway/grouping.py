@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.errors import UnavailableError
-from ledger.turns import Turns
+from ledger.fair_queue import Turns
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")

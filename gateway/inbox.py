@@ -19,16 +19,16 @@ from gateway.errors import BodyError, ForbiddenError, RefusedError, UnavailableE
 from gateway.freshness import Freshness
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import InboxStore, StoredAsk
-from ledger import queries
-from ledger.contracts import encode_call
+from ledger.chain import eth_methods
+from ledger.chain.contract_calls import encode_call
+from ledger.chain.reverts import revert_in
+from ledger.chain.rpc import AsyncRpc, CallError, RpcError
+from ledger.crypto.statement import case_reference, format_reference, parse_reference
 from ledger.errors import LedgerError
-from ledger.hexes import ADDRESS_LENGTH, from_hex
+from ledger.hexstr import ADDRESS_LENGTH, from_hex
 from ledger.index.rows import SubjectEntry
 from ledger.plain_text import MOST_MESSAGE, verify_optional_text
 from ledger.policy import LATEST_START
-from ledger.reverts import revert_in
-from ledger.rpc import AsyncRpc, CallError, RpcError
-from ledger.statement import case_reference, format_reference, parse_reference
 
 HANDLE_LIFETIME: Final = 24 * 3600
 """Seconds for which a handle can be used."""
@@ -57,7 +57,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     case_salt: str
     case_reference: str
     reference: str
-    """128 random bits (`ledger.statement.new_reference`), which end the statement."""
+    """128 random bits (`ledger.crypto.statement.new_reference`), which end the statement."""
     not_before: int
     expires_at: int
     max_uses: int
@@ -219,7 +219,7 @@ class Inbox:
             terms.min_interval,
         )
         try:
-            await self._rpc.send(queries.call(self._agreements, data))
+            await self._rpc.send(eth_methods.call(self._agreements, data))
         except CallError as error:
             found = revert_in(error)
             if found is None:

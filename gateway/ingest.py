@@ -12,10 +12,9 @@ import msgspec
 from gateway.errors import ProblemError, StoreDamagedError
 from gateway.store.uploads import MOST_LINES, Chunk, Item, Upload, record_id
 from gateway.tiles import PLACE, pack_entry, pack_withdrawal
-from ledger.decode_errors import UNREADABLE
-from ledger.errors import MalformedError
-from ledger.publications import PublicationEntry
-from ledger.records import EncryptedRecord, WithdrawnRecord, decode_line
+from ledger.crypto.publications import PublicationEntry
+from ledger.crypto.records import EncryptedRecord, WithdrawnRecord, decode_line
+from ledger.errors import UNREADABLE, MalformedError
 from ledger.service.errors import body_too_large
 
 _HASH: Final = 32

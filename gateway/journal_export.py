@@ -19,7 +19,7 @@ import msgspec
 
 from gateway.store.authorizations import AuthorizationStore
 from gateway.store.releases import JournalEntry
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from ledger.typed_data import Authorization, JsonScalar, record_to_object
 
 

@@ -11,9 +11,9 @@ from typing import Final, Literal
 import msgspec
 
 from gateway.errors import SettingsError
-from ledger.decode_errors import UNREADABLE
-from ledger.envelope import Envelope, EnvelopeError, decrypt
-from ledger.strict_json import JsonError, check_depth
+from ledger.crypto.keyfile import Envelope, EnvelopeError, decrypt
+from ledger.errors import UNREADABLE
+from ledger.jsonio import JsonError, check_depth
 
 _MOST_BYTES: Final = 4096
 _KEY: Final = 32

@@ -15,16 +15,14 @@ from typing import Final
 import msgspec
 
 from gateway.errors import KeyholderError
-from ledger.decode_errors import UNREADABLE
+from ledger.api import Refusal, SealedParts
+from ledger.api.keyholder import decode_answers
+from ledger.chain.http_client import HttpAsker, HttpClient, HttpError
+from ledger.crypto.released_parts import holder_digest, verify_signer
+from ledger.crypto.signatures import SIGNATURE_LENGTH, verify_signature
 from ledger.encoding import SIZE
-from ledger.errors import LedgerError
-from ledger.exchange import Refusal, SealedParts
-from ledger.exchange.tasks import decode_answers
-from ledger.hexes import from_hex, to_hex
-from ledger.http_client import HttpAsker, HttpError
-from ledger.http_connections import HttpClient
-from ledger.parts_statements import holder_digest, verify_signer
-from ledger.signing import SIGNATURE_LENGTH, verify_signature
+from ledger.errors import UNREADABLE, LedgerError
+from ledger.hexstr import from_hex, to_hex
 from ledger.typed_data import Domain
 
 _OK: Final = 200
@@ -86,11 +84,11 @@ class KeyholderClient:
         return self.ready_at > max(self.failed_at, time.monotonic() - _FRESH)
 
     async def release(self, body: bytes, most: Sequence[int]) -> tuple[SealedParts | Refusal, ...]:
-        """Ask for the parts of tasks (`ledger.exchange.encode_tasks`).
+        """Ask for the parts of tasks (`ledger.api.encode_tasks`).
 
         Args:
             body: The tasks.
-            most: For each, how many bytes its sealed parts have at most (`ledger.rosters.most_sealed`).
+            most: For each, how many bytes its sealed parts have at most (`ledger.crypto.secret_sharing.most_sealed`).
 
         Raises:
             KeyholderError: It does not answer, or not as it should; or somebody else answers in its place.

@@ -15,9 +15,9 @@ import msgspec
 
 from gateway.errors import KeyholderError, ProblemError, UnavailableError
 from gateway.keyholder_client import KeyholderClient
-from ledger.exchange import HeldKeys, Refusal, SealedParts
-from ledger.exchange.tasks import encode_tasks, with_authorization
-from ledger.rosters import Roster, most_sealed
+from ledger.api import HeldKeys, Refusal, SealedParts
+from ledger.api.keyholder import encode_tasks, with_authorization
+from ledger.crypto.secret_sharing import Roster, most_sealed
 from ledger.typed_data import Authorization
 
 _MOST_QUESTION: Final = 8 * 1024 * 1024
@@ -56,7 +56,7 @@ class PartsTask(msgspec.Struct, frozen=True):
     """What to ask the keyholders for."""
 
     encoded: bytes
-    """From `ledger.exchange.encode_task`."""
+    """From `ledger.api.encode_task`."""
     epochs: frozenset[int]
     """Of the records; empty where there are none."""
     answered: tuple[bytes, ...] = ()

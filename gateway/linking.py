@@ -21,19 +21,18 @@ from gateway.errors import (
 )
 from gateway.freshness import Freshness
 from gateway.store.links import KeptLink, LinkStore, Tie
-from ledger.decode_errors import UNREADABLE
-from ledger.errors import LedgerError, SigningError
-from ledger.exchange import SignedLink
-from ledger.hexes import from_hex, to_hex
-from ledger.http_client import HttpAsker, HttpError
+from ledger.api import SignedLink
+from ledger.chain.http_client import HttpAsker, HttpError
+from ledger.crypto.signatures import recover
+from ledger.errors import UNREADABLE, LedgerError, SigningError
+from ledger.hexstr import from_hex, to_hex
 from ledger.links import (
     LINK_RENEWAL,
     MAX_LINK_AHEAD,
     LinkFault,
     find_link_fault,
 )
-from ledger.logs import get_logger
-from ledger.signing import recover
+from ledger.service.logs import get_logger
 from ledger.typed_data import (
     Domain,
     JsonScalar,

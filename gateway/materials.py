@@ -16,15 +16,15 @@ from gateway.linking import Linking, link_missing
 from gateway.publications import OwnerRecords, Publications, PublishedRecord, too_many_records
 from gateway.store.links import LinkStore, Tie
 from gateway.store.publications import ServedPublication
-from ledger.exchange import SignedLink, encode_excerpts, encode_proof
-from ledger.exchange.tasks import encode_bare_records
+from ledger.api import SignedLink, encode_excerpts, encode_proof
+from ledger.api.keyholder import encode_bare_records
+from ledger.crypto.merkle import RangeProof
+from ledger.crypto.publications import OwnerProof, PublicationProof
+from ledger.crypto.records import EncryptedRecord
 from ledger.gathering import Gatherer
-from ledger.hexes import ZERO_WORD
+from ledger.hexstr import ZERO_WORD
 from ledger.index.index import Index
 from ledger.index.rows import BasisEntry
-from ledger.merkle import RangeProof
-from ledger.publications import OwnerProof, PublicationProof
-from ledger.records import EncryptedRecord
 
 MOST_RECORDS: Final = 2000
 """Records in one release at most; a keyholder takes no more for one access."""

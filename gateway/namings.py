@@ -7,9 +7,9 @@ answer may be a little old: that saves a question for each access, and can cost 
 import time
 from typing import Final
 
-from ledger import views
-from ledger.events import Contracts
-from ledger.rpc import AsyncRpc
+from ledger.chain import contract_reads
+from ledger.chain.events import Contracts
+from ledger.chain.rpc import AsyncRpc
 
 _KEPT: Final = 60.0
 """Seconds for which a consumer that named us is not asked about again. One that did not is each time."""
@@ -33,7 +33,7 @@ class Namings:
         """
         if self._named.get(consumer, float("-inf")) > time.monotonic() - _KEPT:
             return True
-        call = views.may_record(self._contracts, consumer, self._recorder)
+        call = contract_reads.may_record(self._contracts, consumer, self._recorder)
         named = await self._rpc.send(call)
         if named:
             self._named[consumer] = time.monotonic()

@@ -13,7 +13,7 @@ import msgspec
 from starlette.responses import Response
 
 from gateway.errors import BodyError, GatewayError, ProblemError, RefusedError, ThrottledError
-from ledger.logs import describe, get_logger
+from ledger.service.logs import describe, get_logger
 
 MEDIA_TYPE: Final = "application/problem+json"
 PREFIX: Final = "urn:quancheng:problem:"

@@ -6,9 +6,9 @@ from gateway.access_settings import AccessSettings
 from gateway.app import create_app
 from gateway.errors import GatewayError
 from gateway.settings import Settings
-from ledger.console import print_problem
 from ledger.errors import LedgerError
-from ledger.logs import configure_logs, get_logger
+from ledger.plain_text import print_problem
+from ledger.service.logs import configure_logs, get_logger
 from ledger.service.server import listen, serve
 
 

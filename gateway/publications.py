@@ -14,10 +14,10 @@ from gateway.errors import ConflictError, ProblemError, StoreDamagedError, Unkno
 from gateway.ingest import unpack_body
 from gateway.store.publications import PublicationStore, ServedPublication
 from gateway.tiles import OpenTile, Run, TileTree, place_of
+from ledger.crypto.merkle import InclusionProof, RangeProof, TreeHead
+from ledger.crypto.publications import OwnerProof, PublicationEntry
+from ledger.crypto.records import EncryptedRecord
 from ledger.gathering import Gatherer
-from ledger.merkle import InclusionProof, RangeProof, TreeHead
-from ledger.publications import OwnerProof, PublicationEntry
-from ledger.records import EncryptedRecord
 
 _TREES: Final = 32 * 1024 * 1024
 """Bytes of directories kept: about 28 million records' worth."""

@@ -26,8 +26,8 @@ from gateway.tiles import (
     count_up_to,
     last_place_of,
 )
+from ledger.crypto.merkle import TreeHead
 from ledger.index.rows import ErasureEntry
-from ledger.merkle import TreeHead
 
 _TILES_READ = 256
 """Tiles read at once: 1.3 MB."""

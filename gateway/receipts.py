@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from gateway.routes.access_models import AccessShown
 from gateway.store.authorizations import StoredAuthorization
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from ledger.index.rows import AuthorizationEntry, DatasetEntry, PartyEntry, PurposeEntry
 from ledger.typed_data import record_to_object
 

@@ -19,33 +19,27 @@ from gateway.errors import BodyError, ConflictError, UnavailableError
 from gateway.namings import Namings
 from gateway.relays import Relayed
 from gateway.store.releases import JournalEntry, ReleaseJournal
-from ledger.contracts import ContractCall, decode_request
+from ledger.api import RecordedAccess, Submission
+from ledger.chain.contract_calls import ContractCall, decode_request
+from ledger.chain.reverts import RevertError
+from ledger.chain.rpc import RpcError
+from ledger.chain.transactions import SignedTransaction, parse_transaction
 from ledger.errors import LedgerError
-from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal
-from ledger.logs import get_logger
-from ledger.recorder.entries import entries_of
-from ledger.recorder.errors import (
+from ledger.recorder.batch import entries_of
+from ledger.recorder.journal import Sent, Settled, decode_records, split_accesses, split_signatures
+from ledger.recorder.recorder import Recorder
+from ledger.recorder.settings import (
     InvalidRequestError,
     RecorderBusyError,
     RecorderError,
     TransactionRejectedError,
 )
-from ledger.recorder.errors import RecorderNotNamedError as SkippedError
-from ledger.recorder.flights import Relayed as RelayedTransaction
-from ledger.recorder.recorder import Recorder
-from ledger.recorder.records import (
-    Sent,
-    Settled,
-    decode_records,
-    split_accesses,
-    split_signatures,
-)
-from ledger.recorder.settling import remembered
-from ledger.reverts import RevertError
-from ledger.rpc import RpcError
+from ledger.recorder.settings import RecorderNotNamedError as SkippedError
+from ledger.recorder.settle import Relayed as RelayedTransaction
+from ledger.recorder.settle import remembered
 from ledger.service.errors import ThrottledError
-from ledger.transactions import SignedTransaction, parse_transaction
+from ledger.service.logs import get_logger
 
 _AT_ONCE: Final = 500
 _MOST_UNNOTED: Final = 10_000

@@ -10,7 +10,7 @@ key from stopping the thief.
 from typing import Final
 
 from gateway.callers import Callers
-from ledger.keccak import keccak256
+from ledger.hexstr import keccak256
 from ledger.service.rate_limit import STRANGERS, RateLimit
 
 _STOPS_RATE: Final = 1.0

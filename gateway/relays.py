@@ -24,24 +24,22 @@ from gateway.relay_limits import RelayLimits
 from gateway.statements import Statements
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import InboxStore, StoredAsk
-from ledger import contracts, queries
+from ledger.api import SignedLink
 from ledger.artifacts import ContractName, load_artifact
-from ledger.contracts import Approval, ContractCall
-from ledger.deployment import Deployment
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.contract_calls import Approval, ContractCall, verify_call
+from ledger.chain.deployment import Deployment
+from ledger.chain.reverts import Revert, RevertError
+from ledger.chain.rpc import AsyncRpc, RpcError
+from ledger.chain.transactions import SignedTransaction, parse_transaction
+from ledger.crypto.signatures import UnknownVerifierError, verify_signer
 from ledger.errors import MalformedError, SigningError
-from ledger.exchange import SignedLink
 from ledger.gathering import Gatherer
-from ledger.hexes import from_hex
+from ledger.hexstr import from_hex, keccak256
 from ledger.index.index import Index
-from ledger.index.reader import Selection
+from ledger.index.queries import Selection
 from ledger.index.rows import Place
-from ledger.keccak import keccak256
-from ledger.plain_calls import verify_call
 from ledger.plain_text import PlainTextError
-from ledger.reverts import Revert, RevertError
-from ledger.rpc import AsyncRpc, RpcError
-from ledger.signing import UnknownVerifierError, verify_signer
-from ledger.transactions import SignedTransaction, parse_transaction
 from ledger.typed_data import (
     Authorization,
     Confirmation,
@@ -193,7 +191,7 @@ class Relays:
             await keep()
 
         done = await self._once(
-            contracts.grant(record, grant.approval),
+            contract_calls.grant(record, grant.approval),
             "AlreadyGranted",
             self._granted,
             authorization,
@@ -223,7 +221,7 @@ class Relays:
 
         if isinstance(act, Revocation):
             return await self._once(
-                contracts.revoke(act, approval),
+                contract_calls.revoke(act, approval),
                 "AlreadyRevoked",
                 self._revoked,
                 act.authorization,
@@ -284,9 +282,9 @@ class Relays:
         return found
 
     async def _ask_outlooks(self, addresses: Sequence[bytes]) -> Mapping[bytes, Outlook]:
-        calls = [queries.transaction_count(address, "pending") for address in addresses]
+        calls = [eth_methods.transaction_count(address, "pending") for address in addresses]
         try:
-            *nonces, price = await self._rpc.send_many([*calls, queries.gas_price()])
+            *nonces, price = await self._rpc.send_many([*calls, eth_methods.gas_price()])
         except RpcError:
             return {}
         return {
@@ -294,7 +292,7 @@ class Relays:
         }
 
     async def _is_spent(self, transaction: SignedTransaction) -> bool:
-        count = queries.transaction_count(transaction.sender)
+        count = eth_methods.transaction_count(transaction.sender)
         try:
             return transaction.content.nonce < await self._rpc.send(count)
         except RpcError as error:
@@ -401,13 +399,13 @@ def _stops(act: Act) -> bool:
 
 def _call_of(act: Act, approval: Approval) -> ContractCall:
     if isinstance(act, Revocation):
-        return contracts.revoke(act, approval)
+        return contract_calls.revoke(act, approval)
     if isinstance(act, Confirmation):
-        return contracts.confirm(act, approval)
+        return contract_calls.confirm(act, approval)
     if isinstance(act, Freeze):
-        return contracts.set_frozen(act, approval)
+        return contract_calls.set_frozen(act, approval)
     if isinstance(act, SignerRotation):
-        return contracts.rotate_signer(act, approval)
+        return contract_calls.rotate_signer(act, approval)
     if isinstance(act, RecoveryVeto):
-        return contracts.veto_recovery(act, approval)
-    return contracts.appoint_guardian(act, approval)
+        return contract_calls.veto_recovery(act, approval)
+    return contract_calls.appoint_guardian(act, approval)

@@ -17,9 +17,9 @@ from gateway.keyholders import Answer, Keyholders, PartsTask
 from gateway.materials import Bases, Material, Materials, Wanted
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from ledger import failpoints
-from ledger.exchange import HeldKeys, KeyedSubmission, Location, RecordedAccess
-from ledger.exchange.accesses import encode_release
-from ledger.exchange.tasks import encode_task
+from ledger.api import HeldKeys, KeyedSubmission, Location, RecordedAccess
+from ledger.api.access import encode_release
+from ledger.api.keyholder import encode_task
 from ledger.index.rows import BasisEntry
 
 MOST_AT_ONCE: Final = 200
@@ -44,7 +44,7 @@ class _Prepared(msgspec.Struct):
 
 
 Encoded = bytes
-"""A release as JSON (`ledger.exchange.encode_release`)."""
+"""A release as JSON (`ledger.api.encode_release`)."""
 
 
 class Releaser:

@@ -55,18 +55,18 @@ from gateway.supervision.trail import SupervisedTrail
 from gateway.supervision.watch import Watch
 from gateway.topics import CHAIN, Topics
 from ledger import failpoints
-from ledger.deployment import Deployment, DeploymentError, read_deployment
-from ledger.exchange import RecordedAccess
-from ledger.hexes import parse_address, to_hex
-from ledger.http_connections import HttpClient
+from ledger.api import RecordedAccess
+from ledger.chain.deployment import Deployment, DeploymentError, read_deployment
+from ledger.chain.http_client import HttpClient
+from ledger.chain.log_reader import LogPart, LogReader, next_part
+from ledger.chain.rpc import AsyncRpc, RpcError, RpcSettings
+from ledger.hexstr import parse_address, to_hex
 from ledger.index.index import Index, Origin
 from ledger.index.rows import AccessEntry
-from ledger.log_reader import LogPart, LogReader, next_part
-from ledger.logs import describe, get_logger
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import RecorderSettings
-from ledger.rpc import AsyncRpc, RpcError, RpcSettings
-from ledger.service.challenge_proofs import KEY_BYTES, ChallengeProofs
+from ledger.service.challenges import KEY_BYTES, ChallengeProofs
+from ledger.service.logs import describe, get_logger
 from ledger.service.rate_limit import RateLimit
 from ledger.typed_data import AccessRequest, SubjectLink
 

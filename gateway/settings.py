@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from gateway.errors import SettingsError
-from ledger.chain import Finality
+from ledger.chain.finality import Finality
 from ledger.errors import SettingError
 from ledger.service.server import ServerLimits
 

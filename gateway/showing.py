@@ -20,9 +20,8 @@ from gateway.routes.access_models import (
 from gateway.store.alerts import StoredAlert
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.releases import access_id
-from ledger.enumerations import Outcome
-from ledger.events import Log
-from ledger.hexes import ZERO_WORD, from_hex, to_hex
+from ledger.chain.events import Log
+from ledger.hexstr import ZERO_WORD, from_hex, to_hex
 from ledger.index.rows import (
     AccessEntry,
     ApplicationEntry,
@@ -31,6 +30,7 @@ from ledger.index.rows import (
     Place,
     Snapshot,
 )
+from ledger.model import Outcome
 from ledger.typed_data import record_to_object
 
 

@@ -1,7 +1,7 @@
 """Statements that are right: asked for before anything is relayed or recorded, and told to keyholders.
 
 An authorization whose statement says something else than it authorizes is one that the person never saw.
-Keyholders release nothing for it (`ledger.consents`), so a use of it would be spent for nothing.
+Keyholders release nothing for it (`ledger.crypto.statement`), so a use of it would be spent for nothing.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.errors import ConflictError, UnavailableError
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
-from ledger.consents import Names, verify_consent
+from ledger.crypto.statement import Names, verify_consent
 from ledger.errors import LedgerError
 from ledger.gathering import Gatherer
 from ledger.index.index import Index

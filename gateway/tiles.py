@@ -19,10 +19,10 @@ from typing import Final, overload
 import msgspec
 
 from gateway.errors import DeltaError, StoreDamagedError
+from ledger.crypto.merkle import EMPTY_ROOT, MerkleTree, TreeHead, merkle_root
+from ledger.crypto.publications import PublicationEntry
 from ledger.encoding import RECORD_LEAF, u64
-from ledger.hexes import ZERO_WORD
-from ledger.merkle import EMPTY_ROOT, MerkleTree, TreeHead, merkle_root
-from ledger.publications import PublicationEntry
+from ledger.hexstr import ZERO_WORD
 
 HEIGHT: Final = 6
 TILE: Final = 1 << HEIGHT
@@ -194,7 +194,7 @@ class Run(msgspec.Struct, frozen=True):
     start: int
     entries: tuple[tuple[PublicationEntry, int], ...]
     hashes: tuple[bytes, ...]
-    """Range proof (`ledger.merkle.RangeProof`)."""
+    """Range proof (`ledger.crypto.merkle.RangeProof`)."""
 
 
 class TileTree:
@@ -268,7 +268,7 @@ class TileTree:
 
 
 def complement(start: int, end: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield depth and place of the nodes of a range proof, in the order of `ledger.merkle`.
+    """Yield depth and place of the nodes of a range proof, in the order of `ledger.crypto.merkle`.
 
     Below depth `HEIGHT` they lie in the tiles of the run's first and last entry.
     """

@@ -6,9 +6,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
-from ledger.errors import LedgerError
-from ledger.keccak import keccak256
+from ledger.errors import UNREADABLE, LedgerError
+from ledger.hexstr import keccak256
 
 ContractName = Literal[
     "Registry",

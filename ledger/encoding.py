@@ -72,7 +72,7 @@ def label(name: str) -> bytes:
     return f"quancheng/{FORMAT}/{name}".encode("ascii")
 
 
-# Leaves of the two trees. 0x00 is RFC 6962's prefix of a leaf, 0x01 of a node (ledger/merkle.py).
+# Leaves of the two trees. 0x00 is RFC 6962's prefix of a leaf, 0x01 of a node (ledger/crypto/merkle.py).
 _LEAF = 0x00
 HEADER_LEAF = tag(_LEAF, "header")
 FIELD_LEAF = tag(_LEAF, "field")

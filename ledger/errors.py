@@ -1,7 +1,9 @@
-"""The root of every error that `ledger` raises, and what many modules raise."""
+"""The root of every error that `ledger` raises, and what goes wrong when bytes of others are decoded."""
 
 from enum import IntEnum
-from typing import Self
+from typing import Final, Self
+
+import msgspec
 
 
 class ExitCode(IntEnum):
@@ -68,3 +70,7 @@ class CustodyError(LedgerError):
 
 class SigningError(LedgerError):
     """Something is wrong with a key, a signer or a signature."""
+
+
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoders raise. `RecursionError` also where they only skip a member that is nested deep."""

@@ -13,8 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.entities import State
-from ledger.enumerations import Roles
+from ledger.model import Roles, State
 from ledger.policy import has_role
 from ledger.typed_data import SubjectLink
 

@@ -1,19 +1,13 @@
-"""Which text is plain: what is seen of it is all there is, and it is the same on every machine.
+"""Which text is plain, and how other text is shown. docs/spec/plain-text.md."""
 
-Every text that a party can set is a *text* (one line), a *name* (a text that can stand in quotation
-marks), a *case number* (letters of ASCII, digits, Han characters and a few marks, brackets in
-pairs) or a *document* (lines of text). It is checked where it is sent and where a service takes it;
-whoever follows the chain checks nothing and escapes what is shown (`ledger.escaping`). The code
-points are a list with a version (`plain_text.json`), never a runtime's Unicode tables, of which two
-machines have two versions.
-
-Source: docs/spec/plain-text.md.
-"""
-
+import codecs
+import datetime as dt
+import html
 import json
 import re
+import sys
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from ledger.errors import ExitCode, LedgerError
 
@@ -42,7 +36,7 @@ def _class(*ranges: str) -> str:
     return "".join(f"\\U{int(a, 16):08X}-\\U{int(b or a, 16):08X}" for a, b in ends)
 
 
-# With the standard library alone, since logs need no package (`ledger.logs`).
+# With the standard library alone, since logs need no package (`ledger.service.logs`).
 _LIST: Final[dict[str, Any]] = json.loads(
     (resources.files("ledger") / "plain_text.json").read_text("utf-8")
 )
@@ -134,3 +128,96 @@ def _check(what: str, text: str, refused: re.Pattern[str]) -> None:
     if match:
         named = f"U+{ord(match[0][0]):04X}"
         raise PlainTextError(f"{what} has {named}, at character {match.start() + 1}")
+
+
+# Also the fullwidth forms, which spreadsheets of East Asian languages read alike; and behind what other locales take for
+# the end of a cell: there the quotation marks of CSV do not hold either.
+_FORMULA: Final = re.compile(r"(^|[;,|；，])( *[=+\-@＝＋－＠])")
+_UNENCODABLE: Final = "quancheng.escape"
+"""Error handler of encodings: escapes what an encoding does not have."""
+
+
+def escape_text(text: str, encoding: str = "utf-8") -> str:
+    r"""Return a text on one line in which everything that is not plain, or not in `encoding`, stands as `\u{NUMBER}`."""
+    return _fit(FOREIGN.sub(lambda match: _escape(match[0]), text), encoding)
+
+
+def escape_surrogates(text: str) -> str:
+    r"""Return a text that is Unicode, as it is but for halves of surrogate pairs, which stand as `\u{NUMBER}`."""
+    return _fit(text, "utf-8")
+
+
+def escape_html(text: str) -> str:
+    """Return a text for HTML, between tags or in a quoted attribute."""
+    return html.escape(escape_text(text))
+
+
+def escape_cell(text: str) -> str:
+    """Return a text for a cell of CSV that no spreadsheet takes for a formula."""
+    return _FORMULA.sub(r"\1'\2", escape_text(text))
+
+
+def escape_json(document: str, encoding: str = "utf-8") -> str:
+    """Return a JSON document that says the same and is plain; it may be on several lines."""
+
+    def escape(match: re.Match[str]) -> str:
+        return _json_escape(match[0])
+
+    lines = (FOREIGN.sub(escape, line) for line in document.split("\n"))
+    text = "\n".join(lines)
+    if _fit(text, encoding) == text:
+        return text
+    return re.sub(r"[^\x00-\x7f]", escape, text)
+
+
+def _escape(text: str) -> str:
+    return "".join(f"\\u{{{ord(character):X}}}" for character in text)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def _fit(text: str, encoding: str) -> str:
+    return text.encode(encoding, _UNENCODABLE).decode(encoding)
+
+
+def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return _escape(error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_UNENCODABLE, _escape_unencodable)
+
+LAST: Final = 253_402_300_799 - 86_400
+"""A day before the end of the year 9999, so that every time zone has a date for it."""
+
+
+def is_moment(seconds: float) -> bool:
+    """Tell whether a time has a date: it is of the years 1970 to 9999."""
+    return 0 <= seconds <= LAST
+
+
+def moment(seconds: float) -> dt.datetime:
+    """Return a moment in UTC, seconds since 1970; what has no date as the nearest that has one."""
+    return dt.datetime.fromtimestamp(max(0, min(seconds, LAST)), dt.UTC)
+
+
+def iso_moment(seconds: int) -> str:
+    """Return a moment as ISO 8601; what has no date as the number that it is."""
+    return moment(seconds).isoformat() if is_moment(seconds) else str(seconds)
+
+
+def print_line(line: str) -> None:
+    _write(sys.stdout, line)
+
+
+def print_problem(line: str) -> None:
+    """Print why something failed, on one line, or what should be known."""
+    _write(sys.stderr, " ".join(line.split()))
+
+
+def _write(stream: TextIO, line: str) -> None:
+    stream.write(escape_text(line, stream.encoding or "utf-8") + "\n")

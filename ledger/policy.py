@@ -10,12 +10,22 @@ Source: DESIGN 3.3; contracts/AccessLog.sol, Authorizations.sol, Catalogue.sol, 
 
 from typing import Final, Protocol, TypeAlias
 
-from ledger.entities import Agreement, Authorization, Dataset, Order, Party, State, Subject
-from ledger.enumerations import Class, Outcome, Roles
+from ledger.chain.events import Accessed
+from ledger.chain.events.identifiers import agreement_id
 from ledger.errors import LedgerError
-from ledger.events import Accessed
-from ledger.events.identifiers import agreement_id
-from ledger.hexes import ZERO_WORD
+from ledger.hexstr import ZERO_WORD
+from ledger.model import (
+    Agreement,
+    Authorization,
+    Class,
+    Dataset,
+    Order,
+    Outcome,
+    Party,
+    Roles,
+    State,
+    Subject,
+)
 from ledger.typed_data import AccessRequest
 
 _CONSUMER = int(Roles.CONSUMER)

@@ -12,12 +12,11 @@ Source: PROMISES 1; docs/spec/custody.md "Release window".
 from enum import StrEnum
 from typing import Final
 
-from ledger.entities import Agreement, Authorization, Dataset, Order, State
-from ledger.enumerations import Class, Roles
-from ledger.events.identifiers import agreement_id
-from ledger.hexes import ZERO_WORD
+from ledger.chain.events.identifiers import agreement_id
+from ledger.crypto.publications import OwnerProof, PublicationEntry, PublicationProof, VerifiedRun
+from ledger.hexstr import ZERO_WORD
+from ledger.model import Agreement, Authorization, Class, Dataset, Order, Roles, State
 from ledger.policy import Request, has_role, is_closed_by_order, is_halted, is_shared
-from ledger.publications import OwnerProof, PublicationEntry, PublicationProof, VerifiedRun
 
 PUBLICATION_LAG: Final = 86_400
 """Seconds for which a superseded publication may still be answered from, unless set otherwise."""

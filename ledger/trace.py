@@ -14,10 +14,10 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from ledger import events
-from ledger.enumerations import Change, Outcome
-from ledger.events import Event
-from ledger.events.identifiers import agreement_id
+from ledger.chain import events
+from ledger.chain.events import Event
+from ledger.chain.events.identifiers import agreement_id
+from ledger.model import Change, Outcome
 
 Names: TypeAlias = Callable[[Any], tuple[bytes, ...]]
 """From an event to the ids that it is about, the principal one first."""

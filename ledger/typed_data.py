@@ -20,9 +20,8 @@ from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_type
 import msgspec
 
 from ledger.errors import MalformedError
-from ledger.hexes import ADDRESS_LENGTH, HexError, from_hex, parse_address, to_hex
-from ledger.keccak import keccak256
-from ledger.strict_json import parse_json
+from ledger.hexstr import ADDRESS_LENGTH, HexError, from_hex, keccak256, parse_address, to_hex
+from ledger.jsonio import parse_json
 
 Bytes32 = Annotated[bytes, "bytes32"]
 Address = Annotated[bytes, "address"]
@@ -287,9 +286,9 @@ class Authorization(SignedRecord, frozen=True):
     fields: Uint256
     """Bitmap over the dataset's schema: bit i is field i."""
     case_reference: Bytes32
-    """Salted hash of the consumer's case number: `ledger.statement.case_reference`."""
+    """Salted hash of the consumer's case number: `ledger.crypto.statement.case_reference`."""
     statement: String
-    """The exact sentence that the person saw: `ledger.statement.make_statement`."""
+    """The exact sentence that the person saw: `ledger.crypto.statement.make_statement`."""
     not_before: Uint64
     """Seconds since 1970, like the next."""
     expires_at: Uint64
@@ -339,7 +338,7 @@ class SignerRotation(SignedRecord, frozen=True):
 
     subject: Bytes32
     new_signer: Bytes
-    """ERC-7913 bytes: an account, or a verifier and a key (`ledger.signing`)."""
+    """ERC-7913 bytes: an account, or a verifier and a key (`ledger.crypto.signatures`)."""
     nonce: Bytes32
     deadline: Uint64
 

@@ -1,9 +1,9 @@
 """Answer keys in memory, for what sends so much that a request book on disk would be the bottleneck."""
 
-from ledger.answer_keys import REQUESTS_PER_KEY, make_nonce, nonce_word
-from ledger.exchange import KeyedSubmission
-from ledger.sealing import OpeningKey, Suite
-from ledger.signing import sign
+from ledger.api import KeyedSubmission
+from ledger.crypto.hpke import OpeningKey, Suite
+from ledger.crypto.released_parts import REQUESTS_PER_KEY, make_nonce, nonce_word
+from ledger.crypto.signatures import sign
 from ledger.typed_data import AccessRequest, Domain, digest
 
 

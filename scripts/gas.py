@@ -11,11 +11,11 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from ledger import contracts, views
-from ledger.contracts import Approval, ContractCall
-from ledger.enumerations import Class, VoidGround
-from ledger.events import OrderTerms
-from ledger.events.identifiers import order_id
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.contract_calls import Approval, ContractCall
+from ledger.chain.events import OrderTerms
+from ledger.chain.events.identifiers import order_id
+from ledger.model import Class, VoidGround
 from ledger.typed_data import (
     Authorization,
     GuardianAppointment,
@@ -71,10 +71,10 @@ def governing(chain: BareChain) -> Iterator[Row]:
     other = Party.draw().address
     yield (
         "name a second recorder",
-        _gas(chain, chain.parties.bank, contracts.name_recorder(other)),
+        _gas(chain, chain.parties.bank, contract_calls.name_recorder(other)),
         1,
     )
-    yield "dismiss it", _gas(chain, chain.parties.bank, contracts.dismiss_recorder(other)), 1
+    yield "dismiss it", _gas(chain, chain.parties.bank, contract_calls.dismiss_recorder(other)), 1
     now = int(time.time())
     terms = OrderTerms(
         chain.terms.dataset,
@@ -87,17 +87,21 @@ def governing(chain: BareChain) -> Iterator[Row]:
         secrets.token_bytes(32),
     )
     order = order_id(terms)
-    yield "issue an order", _gas(chain, chain.parties.authority, contracts.issue_order(terms)), 1
-    countersign = contracts.countersign_order(order)
+    yield (
+        "issue an order",
+        _gas(chain, chain.parties.authority, contract_calls.issue_order(terms)),
+        1,
+    )
+    countersign = contract_calls.countersign_order(order)
     yield "countersign it", _gas(chain, chain.parties.regulator, countersign), 1
-    _gas(chain, chain.parties.regulator, contracts.end_order(order, "over"))
-    _gas(chain, chain.parties.regulator, contracts.review_order(order, "as it should be"))
+    _gas(chain, chain.parties.regulator, contract_calls.end_order(order, "over"))
+    _gas(chain, chain.parties.regulator, contract_calls.review_order(order, "as it should be"))
     machine = Party.draw()
-    appoint = contracts.appoint_supervisor(machine.address)
+    appoint = contract_calls.appoint_supervisor(machine.address)
     yield "appoint a supervisor", _gas(chain, chain.parties.regulator, appoint), 1
-    suspend = contracts.suspend_agreement(chain.terms.agreement, "odd")
+    suspend = contract_calls.suspend_agreement(chain.terms.agreement, "odd")
     yield "suspend an agreement", _gas(chain, machine, suspend), 1
-    review = contracts.review_suspension(chain.terms.agreement, 0, "nothing")
+    review = contract_calls.review_suspension(chain.terms.agreement, 0, "nothing")
     yield "look at the suspension, and end it", _gas(chain, chain.parties.regulator, review), 1
 
 
@@ -114,23 +118,23 @@ def stopping(chain: BareChain) -> Iterator[Row]:
     guardian = GuardianAppointment(
         person.id, Party.draw().address, _soon(), secrets.token_bytes(32), _soon()
     )
-    appoint = contracts.appoint_guardian(guardian, chain.approval(guardian, person))
+    appoint = contract_calls.appoint_guardian(guardian, chain.approval(guardian, person))
     yield "appoint a guardian", _gas(chain, relay, appoint), 1
     yield "rotate, both passkeys", _rotation(chain, 64), 1
     yield "rotate, both passkeys, a key of 492 bytes", _rotation(chain, 492), 1
-    recovery = contracts.start_recovery(person.id, Party.draw().address)
+    recovery = contract_calls.start_recovery(person.id, Party.draw().address)
     yield "start a recovery", _gas(chain, chain.parties.identity_authority, recovery), 1
-    close = contracts.close_subject(person.id)
+    close = contract_calls.close_subject(person.id)
     yield "close an id", _gas(chain, chain.parties.identity_authority, close), 1
     yield (
         "end its links",
-        _gas(chain, chain.parties.identity_authority, contracts.end_links(person.id)),
+        _gas(chain, chain.parties.identity_authority, contract_calls.end_links(person.id)),
         1,
     )
     use(chain, chain.requests(1))
     wanted = chain.people[0].authorization
-    seen = chain.rpc.send(views.grant_of(chain.deployment.contracts, struct_hash(wanted)))
-    void = contracts.void_access(
+    seen = chain.rpc.send(contract_reads.grant_of(chain.deployment.contracts, struct_hash(wanted)))
+    void = contract_calls.void_access(
         1, wanted, seen.last_use, 0, VoidGround.UNSIGNED, "nobody signed it"
     )
     yield "void an access", _gas(chain, chain.parties.regulator, void), 1
@@ -139,10 +143,11 @@ def stopping(chain: BareChain) -> Iterator[Row]:
 def publishing(chain: BareChain) -> Iterator[Row]:
     """A version after the first one, of any number of records."""
     chain.send(
-        chain.parties.provider, contracts.publish(chain.terms.dataset, secrets.token_bytes(32), 1)
+        chain.parties.provider,
+        contract_calls.publish(chain.terms.dataset, secrets.token_bytes(32), 1),
     )
     for count in RECORDS:
-        call = contracts.publish(chain.terms.dataset, secrets.token_bytes(32), count)
+        call = contract_calls.publish(chain.terms.dataset, secrets.token_bytes(32), count)
         what = f"publish {count:,} record{'s' * (count > 1)}"
         yield what, _gas(chain, chain.parties.provider, call), 1
 
@@ -176,11 +181,13 @@ def _rotation(chain: BareChain, length: int) -> int:
     passkey = SoftwarePasskey(secrets.token_bytes(32), "wallet.example")
     verifier, subject = chain.deployment.webauthn_verifier, secrets.token_bytes(32)
     signer = passkey.signer(verifier)
-    chain.send(chain.parties.identity_authority, contracts.register_subjects([subject], [signer]))
+    chain.send(
+        chain.parties.identity_authority, contract_calls.register_subjects([subject], [signer])
+    )
     new = verifier + secrets.token_bytes(length)
     rotation = SignerRotation(subject, new, secrets.token_bytes(32), _soon())
     assertion = passkey.sign(digest(rotation, chain.deployment.domain_of(rotation)))
-    call = contracts.rotate_signer(rotation, Approval(signer, assertion))
+    call = contract_calls.rotate_signer(rotation, Approval(signer, assertion))
     return _gas(chain, chain.parties.authority, call)
 
 
@@ -205,9 +212,9 @@ def _gas(chain: BareChain, party: Party, call: ContractCall) -> int:
 
 
 def _grant(chain: BareChain, record: Authorization, approval: Approval) -> int:
-    register = contracts.register_subjects([record.subject], [approval.signer])
+    register = contract_calls.register_subjects([record.subject], [approval.signer])
     chain.send(chain.parties.identity_authority, register)
-    return _gas(chain, chain.parties.authority, contracts.grant(record, approval))
+    return _gas(chain, chain.parties.authority, contract_calls.grant(record, approval))
 
 
 if __name__ == "__main__":

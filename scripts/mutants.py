@@ -2,7 +2,7 @@
 
     python -m scripts.mutants [PATTERN...]
 
-Patterns choose mutants (`"ledger.merkle.*"`); all by default. What to change and which tests must notice stands
+Patterns choose mutants (`"ledger.crypto.merkle.*"`); all by default. What to change and which tests must notice stands
 in pyproject.toml, `[tool.mutmut]`. Prints each change that lives and a line for each module, and ends with 1 when
 fewer than 98 % of a module's changes were killed. Why mutmut: docs/decisions/mutation-testing.md.
 """

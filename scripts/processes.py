@@ -4,8 +4,8 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Final
 
-from ledger.deployment import write_deployment
-from ledger.hexes import to_hex
+from ledger.chain.deployment import write_deployment
+from ledger.hexstr import to_hex
 from scripts.scenario import Chain, Party
 from wallet.keyholder.seeds import ACCOUNT, ENCRYPTION, Holdings, store_epoch
 from wallet.keystore import Keystore, Kind

@@ -18,27 +18,26 @@ from typing import Final, Self
 
 import msgspec
 
-from ledger import contracts, queries, signing
-from ledger.consents import Names
-from ledger.contracts import Approval, ContractCall
-from ledger.custody import Sharing, combine_subkeys, derive_subkeys
-from ledger.deployment import Deployment, Founder, deploy
+from ledger.api import SignedLink
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.contract_calls import Approval, ContractCall
+from ledger.chain.deployment import Deployment, Founder, deploy
+from ledger.chain.embedded import Node
+from ledger.chain.eth_methods import Receipt
+from ledger.chain.events import Accessed, DatasetTerms, PurposeTerms, Text
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id
+from ledger.chain.rpc import Rpc
+from ledger.chain.sender import Sender
+from ledger.crypto import signatures
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.records import EncryptedRecord, encrypt_record
+from ledger.crypto.secret_sharing import Roster, Sharing, combine_subkeys, derive_subkeys
+from ledger.crypto.statement import Names, StatementError
 from ledger.encoding import Schema
-from ledger.enumerations import Class, Roles
-from ledger.events import Accessed, DatasetTerms, PurposeTerms, Text
-from ledger.events.decoding import EventDecoder
-from ledger.events.identifiers import agreement_id, application_id, dataset_id
-from ledger.exchange import SignedLink
-from ledger.keccak import keccak256
+from ledger.hexstr import keccak256
 from ledger.links import make_link
-from ledger.node import Node
-from ledger.queries import Receipt
-from ledger.records import EncryptedRecord, encrypt_record
-from ledger.rosters import Roster
-from ledger.rpc import Rpc
-from ledger.sealing import OpeningKey
-from ledger.sender import Sender
-from ledger.statement import StatementError
+from ledger.model import Class, Roles
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -69,7 +68,7 @@ _POLL: Final = 0.0125
 _UNIQUE: Final = itertools.count(1)
 
 HOLDER_KEYS: Final = tuple(keccak256(b"keyholder %d" % number) for number in (1, 2, 3))
-ROSTER: Final = Roster(1, SHARING.threshold, tuple(map(signing.address_of, HOLDER_KEYS)))
+ROSTER: Final = Roster(1, SHARING.threshold, tuple(map(signatures.address_of, HOLDER_KEYS)))
 """Of every deployment here; `make_keyholders(3, 2)` are these."""
 
 
@@ -92,7 +91,7 @@ class Party(msgspec.Struct, frozen=True):
     @property
     def address(self) -> bytes:
         """Its account."""
-        return signing.address_of(self.private_key)
+        return signatures.address_of(self.private_key)
 
 
 class Parties(msgspec.Struct, frozen=True):
@@ -132,7 +131,7 @@ class Subject(msgspec.Struct, frozen=True):
     @property
     def signer(self) -> bytes:
         """ERC-7913 bytes."""
-        return signing.address_of(self.private_key)
+        return signatures.address_of(self.private_key)
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -167,14 +166,16 @@ class Chain:
         self.titles: dict[bytes, tuple[str, tuple[str, ...]]] = {}
         """Datasets' names and their fields, which statements are made of."""
         self._purposes: dict[bytes, PurposeTerms] = {}
-        admissions = [contracts.admit(p.address, p.roles, p.name) for p in self.parties.admitted]
+        admissions = [
+            contract_calls.admit(p.address, p.roles, p.name) for p in self.parties.admitted
+        ]
         admissions += [
-            contracts.admit(member, Roles.KEYHOLDER, f"Keyholder {number}")
+            contract_calls.admit(member, Roles.KEYHOLDER, f"Keyholder {number}")
             for number, member in enumerate(ROSTER.members, 1)
         ]
         self.send_all(self.parties.authority, admissions)
         for consumer in self.parties.consumers:
-            self.send(consumer, contracts.name_recorder(self.parties.recorder.address))
+            self.send(consumer, contract_calls.name_recorder(self.parties.recorder.address))
         node.checkpoint()
 
     def close(self) -> None:
@@ -204,12 +205,12 @@ class Chain:
         Raises:
             LedgerError: the node does not answer.
         """
-        block = self.rpc.send(queries.block("latest"))
+        block = self.rpc.send(eth_methods.block("latest"))
         return 0 if block is None else block.timestamp
 
     def block_number(self) -> int:
         """Return the newest block's number."""
-        return self.rpc.send(queries.block_number())
+        return self.rpc.send(eth_methods.block_number())
 
     def wait_for_block(self) -> int:
         """Wait for a block that is not there yet; return its number."""
@@ -220,7 +221,7 @@ class Chain:
 
     def sign(self, record: SignedRecord, private_key: bytes) -> bytes:
         """Sign an EIP-712 record for this deployment."""
-        return signing.sign(digest(record, self.deployment.domain_of(record)), private_key)
+        return signatures.sign(digest(record, self.deployment.domain_of(record)), private_key)
 
     def approval(self, record: SignedRecord, subject: Subject) -> Approval:
         """Return a subject's signature over a record."""
@@ -230,11 +231,11 @@ class Chain:
 
     def admit(self, *parties: Party) -> None:
         """Admit parties; the consumers among them name the gateway's recorder."""
-        calls = [contracts.admit(party.address, party.roles, party.name) for party in parties]
+        calls = [contract_calls.admit(party.address, party.roles, party.name) for party in parties]
         self.send_all(self.parties.authority, calls)
         for one in parties:
             if one.roles & Roles.CONSUMER:
-                self.send(one, contracts.name_recorder(self.parties.recorder.address))
+                self.send(one, contract_calls.name_recorder(self.parties.recorder.address))
 
     # Datasets and agreements
 
@@ -250,7 +251,7 @@ class Chain:
         provider = provider or self.parties.provider
         code = f"dataset-{next(_UNIQUE)}-{secrets.token_hex(4)}"
         terms = DatasetTerms(code, TITLE, fields, sharing, Class.NOT_SHARED, 2, personal, 0)
-        self.send(provider, contracts.register_dataset(terms))
+        self.send(provider, contract_calls.register_dataset(terms))
         dataset = dataset_id(provider.address, code.encode())
         self.titles[dataset] = terms.title, terms.fields
         return dataset
@@ -259,7 +260,7 @@ class Chain:
         self, dataset: bytes, root: bytes, count: int, provider: Party | None = None
     ) -> int:
         """Publish a version of a dataset; return the number of its block."""
-        call = contracts.publish(dataset, root, count)
+        call = contract_calls.publish(dataset, root, count)
         return self.send(provider or self.parties.provider, call).block_number
 
     def register_purpose(
@@ -279,8 +280,8 @@ class Chain:
             min_interval=min_interval,
             retention=YEAR,
         )
-        self.send(self.parties.authority, contracts.register_purpose(terms))
-        purpose = contracts.purpose_id(terms)
+        self.send(self.parties.authority, contract_calls.register_purpose(terms))
+        purpose = contract_calls.purpose_id(terms)
         self._purposes[purpose] = terms
         return purpose
 
@@ -302,15 +303,17 @@ class Chain:
             consumer.address, application, "We keep it to ourselves.", nonce, until
         )
         if bind:
-            self.send(self.parties.authority, contracts.bind_fields(purpose, dataset, fields))
+            self.send(self.parties.authority, contract_calls.bind_fields(purpose, dataset, fields))
         self.send_all(
             consumer,
             [
-                contracts.apply_for(dataset, purpose, fields, "We need it.", nonce),
-                contracts.sign_confidentiality(text, self.sign(text, consumer.private_key)),
+                contract_calls.apply_for(dataset, purpose, fields, "We need it.", nonce),
+                contract_calls.sign_confidentiality(text, self.sign(text, consumer.private_key)),
             ],
         )
-        self.send(provider or self.parties.provider, contracts.approve(application, fields, until))
+        self.send(
+            provider or self.parties.provider, contract_calls.approve(application, fields, until)
+        )
         return agreement_id(consumer.address, dataset, purpose)
 
     def personal_terms(self, consumer: Party | None = None) -> Terms:
@@ -329,7 +332,7 @@ class Chain:
             for start in range(0, count, _SUBJECTS_AT_ONCE)
         ]
         calls = [
-            contracts.register_subjects([s.id for s in part], [s.signer for s in part])
+            contract_calls.register_subjects([s.id for s in part], [s.signer for s in part])
             for part in parts
         ]
         self.send_all(self.parties.identity_authority, calls)
@@ -387,17 +390,17 @@ class Chain:
     def grant_call(self, subject: Subject, authorization: Authorization) -> ContractCall:
         """Return the call that grants."""
         self.records[struct_hash(authorization)] = authorization
-        return contracts.grant(authorization, self.approval(authorization, subject))
+        return contract_calls.grant(authorization, self.approval(authorization, subject))
 
     def revoke_call(self, subject: Subject, authorization: bytes) -> ContractCall:
         """Return the call that revokes."""
         terms = Revocation(subject.id, authorization, self.now() + 3600)
-        return contracts.revoke(terms, self.approval(terms, subject))
+        return contract_calls.revoke(terms, self.approval(terms, subject))
 
     def freeze_call(self, subject: Subject, *, frozen: bool = True) -> ContractCall:
         """Return the call that freezes, or ends it."""
         terms = Freeze(subject.id, frozen, secrets.token_bytes(32), self.now() + 3600)
-        return contracts.set_frozen(terms, self.approval(terms, subject))
+        return contract_calls.set_frozen(terms, self.approval(terms, subject))
 
     def grant_all(
         self, subjects: Sequence[Subject], terms: Terms, *, max_uses: int, validity: int = 30 * DAY
@@ -446,10 +449,10 @@ class Chain:
     def record(self, requests: Sequence[AccessRequest]) -> list[Accessed]:
         """Record requests in one transaction, without `ledger.recorder`; return what came of them."""
         groups = [
-            contracts.RequestGroup(request.consumer, (contracts.encode_request(request),))
+            contract_calls.RequestGroup(request.consumer, (contract_calls.encode_request(request),))
             for request in requests
         ]
-        return self.accesses(self.send(self.parties.recorder, contracts.record(groups)))
+        return self.accesses(self.send(self.parties.recorder, contract_calls.record(groups)))
 
     def accesses(self, receipt: Receipt) -> list[Accessed]:
         """Return the accesses in a receipt."""

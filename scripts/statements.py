@@ -8,9 +8,8 @@ from typing import Final
 
 import msgspec
 
-from ledger.consents import Names
-from ledger.events import Text
-from ledger.statement import Terms, make_statement, new_reference, select_templates
+from ledger.chain.events import Text
+from ledger.crypto.statement import Names, Terms, make_statement, new_reference, select_templates
 from ledger.typed_data import Authorization
 
 TEXTS: Final = (

@@ -23,13 +23,19 @@ from uuid import uuid4
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
+from ledger.crypto.keyfile import (
+    STANDARD_SCRYPT_N,
+    Envelope,
+    EnvelopeError,
+    check_cost,
+    decrypt,
+    encrypt,
+)
+from ledger.crypto.signatures import address_of
 from ledger.encoding import label, prefixed
-from ledger.envelope import STANDARD_SCRYPT_N, Envelope, EnvelopeError, check_cost, decrypt, encrypt
-from ledger.errors import LedgerError
-from ledger.hexes import from_hex, to_hex
-from ledger.signing import address_of
-from ledger.strict_json import JsonError, check_depth
+from ledger.errors import UNREADABLE, LedgerError
+from ledger.hexstr import from_hex, to_hex
+from ledger.jsonio import JsonError, check_depth
 from wallet.errors import KeystoreError, KeystoreErrorKind
 from wallet.passkey import SoftwarePasskey
 from wallet.passwords import Password
@@ -89,7 +95,7 @@ class Keystore:
 
     Args:
         directory: made if it is missing.
-        scrypt_n: cost of opening what is stored from now on; `ledger.envelope` says the least.
+        scrypt_n: cost of opening what is stored from now on; `ledger.crypto.keyfile` says the least.
 
     Raises:
         KeystoreError: others may enter the directory, or it cannot be made or read.

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import Final
 
-from ledger.signing import recover
+from ledger.crypto.signatures import recover
 from ledger.typed_data import Domain, SubjectLink, digest
 
 USUAL_CAPACITY: Final = 100_000

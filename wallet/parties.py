@@ -13,20 +13,20 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 import msgspec
 
-from ledger import contracts
-from ledger.chain import Finality
-from ledger.deployment import (
+from ledger.chain import contract_calls
+from ledger.chain.deployment import (
     Deployment,
     read_deployment,
     verify_deployment,
     verify_deployment_async,
 )
-from ledger.events.identifiers import agreement_id, dataset_id
-from ledger.fees import AS_SUGGESTED, FeeRule
-from ledger.hexes import from_hex, to_hex
+from ledger.chain.events.identifiers import agreement_id, dataset_id
+from ledger.chain.finality import Finality
+from ledger.chain.rpc import AsyncRpc, Rpc
+from ledger.chain.transactions import AS_SUGGESTED, FeeRule
+from ledger.crypto.hpke import OpeningKey
+from ledger.hexstr import from_hex, to_hex
 from ledger.replay import Journal, ReplayReport, replay_node
-from ledger.rpc import AsyncRpc, Rpc
-from ledger.sealing import OpeningKey
 from wallet.citizen import acts as signed_acts
 from wallet.citizen import history as past
 from wallet.citizen.enrolment import NewId, enrol_person
@@ -264,7 +264,7 @@ class _Consumer(_Member):
     @_Method
     async def name_recorder(self, recorder: bytes) -> Mined:
         """Let a gateway's recorder record this consumer's requests."""
-        return await transact(self.ledger, self.key, contracts.name_recorder(recorder))
+        return await transact(self.ledger, self.key, contract_calls.name_recorder(recorder))
 
     @_Method
     async def ask(
@@ -614,12 +614,14 @@ class _Regulator(_Member):
     @_Method
     async def restrict(self, consumer: bytes, until: int, reason: str) -> Mined:
         """Deny every access of a consumer until a time; the reason is public for ever."""
-        return await transact(self.ledger, self.key, contracts.restrict(consumer, until, reason))
+        return await transact(
+            self.ledger, self.key, contract_calls.restrict(consumer, until, reason)
+        )
 
     @_Method
     async def lift(self, consumer: bytes, reason: str) -> Mined:
         """End a restriction before its time."""
-        return await transact(self.ledger, self.key, contracts.lift(consumer, reason))
+        return await transact(self.ledger, self.key, contract_calls.lift(consumer, reason))
 
     def _replay(self, journals: Sequence[Journal]) -> ReplayReport:
         if not self.city.node:

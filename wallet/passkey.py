@@ -15,8 +15,7 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ledger.hexes import ADDRESS_LENGTH
-from ledger.signing import (
+from ledger.crypto.signatures import (
     P256_ORDER,
     USER_PRESENT,
     USER_VERIFIED,
@@ -24,6 +23,7 @@ from ledger.signing import (
     encode_assertion,
     make_assertion,
 )
+from ledger.hexstr import ADDRESS_LENGTH
 from wallet.errors import KeystoreError, KeystoreErrorKind
 
 _KEY_LENGTH: Final = 32

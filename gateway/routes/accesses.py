@@ -19,12 +19,12 @@ from gateway.routes.access_models import AccessesAnswer
 from gateway.routes.edge import access_page, party_account, services_of
 from gateway.services import Services
 from ledger import failpoints
-from ledger.enumerations import OUTCOMES, Outcome
+from ledger.api import MOST_ACCESSES, KeyedSubmission, Refusal, TooManyAccessesError
+from ledger.api.access import decode_submissions, encode_result, encode_results
 from ledger.errors import MalformedError
-from ledger.exchange import MOST_ACCESSES, KeyedSubmission, Refusal, TooManyAccessesError
-from ledger.exchange.accesses import decode_submissions, encode_result, encode_results
-from ledger.hexes import from_hex, to_hex
-from ledger.index.reader import Selection
+from ledger.hexstr import from_hex, to_hex
+from ledger.index.queries import Selection
+from ledger.model import OUTCOMES, Outcome
 from ledger.service.request_body import collect, read_pieces
 
 router = APIRouter(prefix="/v1", tags=["accesses"])

@@ -10,10 +10,10 @@ from gateway.errors import ForbiddenError, UnknownError
 from gateway.routes.access_models import AccessesAnswer
 from gateway.services import Services
 from gateway.showing import Shower
-from ledger.enumerations import Roles
-from ledger.hexes import from_hex
-from ledger.index.reader import Selection
+from ledger.hexstr import from_hex
+from ledger.index.queries import Selection
 from ledger.index.rows import DatasetEntry, PartyEntry, SubjectEntry
+from ledger.model import Roles
 from ledger.service import request_body
 
 _PAGE: Final = 100

@@ -34,10 +34,10 @@ from gateway.services import Services
 from gateway.showing import Shower
 from gateway.store.inbox import StoredAsk
 from gateway.topics import ask_topic, inbox_topic
-from ledger.enumerations import Roles
-from ledger.exchange import SignedLink
-from ledger.hexes import from_hex, to_hex
+from ledger.api import SignedLink
+from ledger.hexstr import from_hex, to_hex
 from ledger.index.rows import AuthorizationEntry
+from ledger.model import Roles
 from ledger.typed_data import Authorization, record_to_object
 
 router = APIRouter(prefix="/v1", tags=["inbox"])

@@ -13,9 +13,9 @@ from gateway.routes.edge import (
     require_role,
     services_of,
 )
-from ledger.enumerations import Roles
-from ledger.hexes import from_hex, to_hex
-from ledger.parts_statements import MOST_PROOF
+from ledger.crypto.released_parts import MOST_PROOF
+from ledger.hexstr import from_hex, to_hex
+from ledger.model import Roles
 
 router = APIRouter(prefix="/v1", tags=["supervision"])
 

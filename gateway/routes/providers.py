@@ -8,8 +8,8 @@ from gateway.errors import ForbiddenError
 from gateway.routes.access_models import AccessesAnswer, ApplicationsAnswer
 from gateway.routes.edge import access_page, dataset_of, party_account, require_role, services_of
 from gateway.showing import Shower
-from ledger.enumerations import Roles
-from ledger.index.reader import Selection
+from ledger.index.queries import Selection
+from ledger.model import Roles
 
 router = APIRouter(prefix="/v1", tags=["providers"])
 

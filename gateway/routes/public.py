@@ -10,11 +10,11 @@ from gateway.errors import UnknownError
 from gateway.routes.access_models import Address, Hash
 from gateway.routes.edge import dataset_of, services_of
 from gateway.services import Services
-from ledger.deployment import encode_deployment
-from ledger.enumerations import Class, Roles
-from ledger.hexes import from_hex, to_hex
+from ledger.chain.deployment import encode_deployment
+from ledger.hexstr import from_hex, to_hex
 from ledger.index.rows import DatasetEntry, PartyEntry, Snapshot
-from ledger.moments import iso_moment
+from ledger.model import Class, Roles
+from ledger.plain_text import iso_moment
 
 router = APIRouter(prefix="/v1", tags=["public"])
 

@@ -16,10 +16,10 @@ from gateway.routes.streams import Listener
 from gateway.services import Services
 from gateway.showing import Shower, show_event
 from gateway.store.releases import JournalEntry
-from ledger.enumerations import Roles
-from ledger.hexes import from_hex
-from ledger.index.reader import Selection
+from ledger.hexstr import from_hex
+from ledger.index.queries import Selection
 from ledger.index.rows import AuthorizationEntry
+from ledger.model import Roles
 
 router = APIRouter(prefix="/v1", tags=["regulator"])
 

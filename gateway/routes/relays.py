@@ -25,11 +25,11 @@ from gateway.routes.access_models import (
 from gateway.routes.edge import body_schema, read_model, services_of
 from gateway.services import Services
 from gateway.topics import ask_topic
-from ledger import contracts
+from ledger.api import SignedLink
+from ledger.chain import contract_calls
+from ledger.chain.transactions import GAS_CAP
 from ledger.errors import LedgerError
-from ledger.exchange import SignedLink
-from ledger.hexes import from_hex, to_hex
-from ledger.transactions import GAS_CAP
+from ledger.hexstr import from_hex, to_hex
 from ledger.typed_data import (
     Authorization,
     Confirmation,
@@ -148,8 +148,8 @@ def _record(kind: type[_RecordT], value: SignedObject) -> _RecordT:
         raise BodyError(str(error)) from error
 
 
-def _approval(approval: Approval) -> contracts.Approval:
-    return contracts.Approval(from_hex(approval.signer), from_hex(approval.signature))
+def _approval(approval: Approval) -> contract_calls.Approval:
+    return contract_calls.Approval(from_hex(approval.signer), from_hex(approval.signature))
 
 
 async def _answer(

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from gateway.routes.access_models import Bytes, Taken
 from gateway.routes.edge import body_schema, read_model, services_of
-from ledger.hexes import from_hex
+from ledger.hexstr import from_hex
 
 router = APIRouter(prefix="/v1", tags=["sessions"])
 

@@ -14,10 +14,10 @@ from gateway.routes.access_models import (
 from gateway.routes.edge import services_of, subjects_of
 from gateway.showing import Shower
 from gateway.store.releases import access_id
-from ledger.enumerations import Roles
-from ledger.hexes import from_hex
-from ledger.index.reader import Selection
+from ledger.hexstr import from_hex
+from ledger.index.queries import Selection
 from ledger.index.rows import AccessEntry, EventEntry, PartyEntry
+from ledger.model import Roles
 
 router = APIRouter(prefix="/v1", tags=["subjects"])
 

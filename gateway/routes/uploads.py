@@ -28,11 +28,11 @@ from gateway.routes.edge import (
 )
 from gateway.services import Services
 from gateway.store.uploads import Upload
-from ledger.enumerations import Roles
-from ledger.hexes import from_hex, to_hex
+from ledger.crypto.merkle import TreeHead
+from ledger.hexstr import from_hex, to_hex
 from ledger.index.index import Index
 from ledger.index.rows import DatasetEntry, ErasureEntry, PublicationEntry
-from ledger.merkle import TreeHead
+from ledger.model import Roles
 from ledger.service.errors import BodyError, BodyFault
 from ledger.service.request_body import stream_body
 

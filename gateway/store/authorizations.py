@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from gateway.store.access_tables import authorizations as table
 from gateway.store.database import Database
-from ledger.contracts import Approval
+from ledger.chain.contract_calls import Approval
 from ledger.typed_data import Authorization, decode_record, encode_record
 
 

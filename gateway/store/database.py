@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableError
-from ledger.sqlite_driver import SqliteConnection, opener
+from ledger.service.database import SqliteConnection, opener
 
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 

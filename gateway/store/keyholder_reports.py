@@ -16,7 +16,7 @@ class KeyholderReport(msgspec.Struct, frozen=True):
         keyholder: Its address.
         consumer: Who reports.
         access: Id of the consumer's access that it is about.
-        proof: From `ledger.parts_statements.encode_wrong_parts`, verified; None for a word.
+        proof: From `ledger.crypto.released_parts.encode_wrong_parts`, verified; None for a word.
         reported_at: Seconds since 1970.
     """
 

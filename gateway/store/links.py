@@ -10,7 +10,7 @@ from sqlalchemy import and_, delete, or_, select, tuple_
 
 from gateway.store.access_tables import subject_links
 from gateway.store.database import Database
-from ledger.exchange import SignedLink
+from ledger.api import SignedLink
 from ledger.gathering import Gatherer
 from ledger.typed_data import SubjectLink
 

@@ -16,7 +16,7 @@ from gateway.store import access_tables  # noqa: F401  its tables belong to the 
 from gateway.store.database import Database, translated
 from gateway.store.tables import directories, health, metadata, records, tiles, upload_lines
 from ledger.index.tables import metadata as index_metadata
-from ledger.migrating import MigrationError, newest_revision, upgrade
+from ledger.service.database import MigrationError, newest_revision, upgrade
 
 SCRIPTS: Final = Path(__file__).parents[1] / "migrations"
 _BLOBS: Final = (

@@ -18,7 +18,7 @@ from gateway.store.tables import (
     uploads,
 )
 from gateway.store.uploads import upload_state
-from ledger.merkle import TreeHead
+from ledger.crypto.merkle import TreeHead
 
 
 class ServedPublication(msgspec.Struct, frozen=True):

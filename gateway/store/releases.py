@@ -11,9 +11,9 @@ from sqlalchemy import bindparam, select, tuple_
 from gateway.errors import GatewayError
 from gateway.store.access_tables import releases
 from gateway.store.database import Database
-from ledger.exchange import RecordedAccess, Submission
+from ledger.api import RecordedAccess, Submission
 from ledger.index.rows import AccessEntry
-from ledger.logs import describe, get_logger
+from ledger.service.logs import describe, get_logger
 from ledger.typed_data import AccessRequest, struct_hash
 
 _PAGE: Final = 1000

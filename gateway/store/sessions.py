@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select
 
 from gateway.store.database import Database
 from gateway.store.tables import challenge_keys, sessions, used_challenges
-from ledger.service.challenge_proofs import ProvenChallenge
+from ledger.service.challenges import ProvenChallenge
 
 _ONLY: Final = 1
 

@@ -16,7 +16,7 @@ from gateway.errors import ConflictError, UnknownError
 from gateway.store.database import Database
 from gateway.store.tables import directories, items, records, tiles, upload_lines, uploads
 from gateway.tiles import ENTRY, PLACE, Tile
-from ledger.merkle import TreeHead
+from ledger.crypto.merkle import TreeHead
 
 _LINE_BITS: Final = 32
 MOST_LINES: Final = 1 << _LINE_BITS

@@ -4,13 +4,12 @@ import asyncio
 
 from gateway.errors import RefusedError, UnavailableError
 from gateway.relays import Relay
-from ledger import contracts, queries
-from ledger.deployment import Deployment
-from ledger.fees import FeeRule
-from ledger.reverts import RevertError, revert_in
-from ledger.rpc import AsyncRpc, CallError, RpcError
-from ledger.signing import address_of
-from ledger.transactions import GAS_CAP, Transaction, sign_transaction
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.deployment import Deployment
+from ledger.chain.reverts import RevertError, revert_in
+from ledger.chain.rpc import AsyncRpc, CallError, RpcError
+from ledger.chain.transactions import GAS_CAP, FeeRule, Transaction, sign_transaction
+from ledger.crypto.signatures import address_of
 
 _GAS: int = 500_000
 
@@ -45,14 +44,14 @@ class Enforcer:
             RefusedError: The contract refuses it.
             UnavailableError: It is not on chain now.
         """
-        call = contracts.suspend_agreement(agreement, reason)
+        call = contract_calls.suspend_agreement(agreement, reason)
         to = self._deployment.address_of(call.contract)
         async with self._turn:
             try:
-                nonce = await self._rpc.send(queries.transaction_count(self.address, "pending"))
-                gas = await self._rpc.send(queries.estimate_gas(to, call.data, self.address))
-                newest = await self._rpc.send(queries.block("latest"))
-                price = await self._rpc.send(queries.gas_price())
+                nonce = await self._rpc.send(eth_methods.transaction_count(self.address, "pending"))
+                gas = await self._rpc.send(eth_methods.estimate_gas(to, call.data, self.address))
+                newest = await self._rpc.send(eth_methods.block("latest"))
+                price = await self._rpc.send(eth_methods.gas_price())
             except CallError as error:
                 found = revert_in(error)
                 if found is not None:

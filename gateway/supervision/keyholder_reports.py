@@ -14,9 +14,9 @@ from gateway.store.releases import JournalEntry, ReleaseJournal
 from gateway.supervision.rules import reported_keyholder
 from gateway.supervision.watch import raise_alert
 from gateway.topics import Topics
+from ledger.crypto.released_parts import decode_wrong_parts, verify_wrong_parts
+from ledger.crypto.secret_sharing import Roster
 from ledger.errors import LedgerError
-from ledger.parts_statements import decode_wrong_parts, verify_wrong_parts
-from ledger.rosters import Roster
 from ledger.typed_data import Domain, struct_hash
 
 

@@ -12,10 +12,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from ledger.enumerations import Outcome
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from ledger.index.rows import DatasetEntry, EventEntry, OrderEntry
-from ledger.moments import moment
+from ledger.model import Outcome
+from ledger.plain_text import moment
 from ledger.policy import was_in_force
 
 _HOUR: Final = 3600

@@ -5,9 +5,9 @@ from typing import Final
 
 from gateway.store.releases import ReleaseJournal, access_id
 from gateway.supervision.rules import ObservedAccess
-from ledger.enumerations import Outcome
 from ledger.index.index import Index
 from ledger.index.rows import EventEntry, Snapshot
+from ledger.model import Outcome
 
 _PAGE: Final = 1000
 

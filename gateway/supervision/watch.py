@@ -27,7 +27,7 @@ from gateway.supervision.rules import (
 )
 from gateway.topics import ALERTS, CHAIN, Topics
 from ledger.index.rows import EventEntry, Snapshot
-from ledger.logs import describe, get_logger
+from ledger.service.logs import describe, get_logger
 
 _PAGE: Final = 2000
 _LOOK_BACK: Final = 24 * 3600

@@ -9,7 +9,7 @@
 `verify_evidence` needs no node and no key: the deployment file, and what vouches for the blocks.
 """
 
-from ledger.evidence.blocks import Consensus
+from ledger.evidence.builder import Documents, MadeEvidence, make_evidence
 from ledger.evidence.document import (
     FORMAT,
     MOST_BYTES,
@@ -23,8 +23,8 @@ from ledger.evidence.document import (
     decode_evidence,
     encode_evidence,
 )
-from ledger.evidence.making import Documents, MadeEvidence, make_evidence
-from ledger.evidence.verifying import (
+from ledger.evidence.headers import Consensus
+from ledger.evidence.verifier import (
     Anchors,
     VerifiedEvidence,
     node_hashes,

@@ -11,17 +11,16 @@ from typing import Final, Literal
 
 import msgspec
 
-from ledger.contracts import Approval
-from ledger.decode_errors import UNREADABLE
-from ledger.errors import ExitCode, LedgerError
-from ledger.escaping import escape_json
-from ledger.evidence.blocks import Consensus
-from ledger.exchange import SignedLink, decode_proof, encode_proof
-from ledger.hexes import from_hex, to_hex
-from ledger.publications import PublicationProof
-from ledger.records import EncryptedRecord, decode_excerpt, encode_line
-from ledger.signing import SIGNATURE_LENGTH
-from ledger.strict_json import parse_json
+from ledger.api import SignedLink, decode_proof, encode_proof
+from ledger.chain.contract_calls import Approval
+from ledger.crypto.publications import PublicationProof
+from ledger.crypto.records import EncryptedRecord, decode_excerpt, encode_line
+from ledger.crypto.signatures import SIGNATURE_LENGTH
+from ledger.errors import UNREADABLE, ExitCode, LedgerError
+from ledger.evidence.headers import Consensus
+from ledger.hexstr import from_hex, to_hex
+from ledger.jsonio import parse_json
+from ledger.plain_text import escape_json
 from ledger.typed_data import (
     AccessRequest,
     JsonScalar,

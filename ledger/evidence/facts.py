@@ -8,10 +8,7 @@ checked it when it emitted the event. Everything else follows `ledger.state`.
 
 from collections.abc import Iterable
 
-from ledger.consents import Names, names_at_grant
-from ledger.entities import Agreement, Delays, Party, State, Subject
-from ledger.enumerations import Outcome
-from ledger.events import (
+from ledger.chain.events import (
     Accessed,
     AccessVoided,
     AgreementApproved,
@@ -32,7 +29,9 @@ from ledger.events import (
     SubjectRegistered,
     SuspensionReviewed,
 )
-from ledger.keccak import keccak256
+from ledger.crypto.statement import Names, names_at_grant
+from ledger.hexstr import keccak256
+from ledger.model import Agreement, Delays, Outcome, Party, State, Subject
 from ledger.policy import decide
 from ledger.state import ImpossibleEventError, apply, count, recover
 

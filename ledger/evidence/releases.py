@@ -2,8 +2,11 @@
 
 import msgspec
 
+from ledger.chain.events import Accessed
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.publications import PublicationEntry, verify_proof
+from ledger.crypto.records import OpenedField, verify_opened_fields
 from ledger.encoding import Schema
-from ledger.events import Accessed
 from ledger.evidence.document import (
     Check,
     EvidenceCheckError,
@@ -12,10 +15,7 @@ from ledger.evidence.document import (
     failing,
 )
 from ledger.evidence.facts import Facts
-from ledger.hexes import ZERO_WORD
-from ledger.merkle import TreeHead
-from ledger.publications import PublicationEntry, verify_proof
-from ledger.records import OpenedField, verify_opened_fields
+from ledger.hexstr import ZERO_WORD
 from ledger.release_rules import expected_records, item_asked
 
 

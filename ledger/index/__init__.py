@@ -5,6 +5,6 @@
 
 from ledger.index.follower import Follower, FollowerSettings
 from ledger.index.index import Index, Origin
-from ledger.index.reader import Selection
+from ledger.index.queries import Selection
 
 __all__ = ["Follower", "FollowerSettings", "Index", "Origin", "Selection"]

@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Column, ColumnElement, Table
 
-from ledger import events as happened
-from ledger.events import Event
+from ledger.chain import events as happened
+from ledger.chain.events import Event
 from ledger.index.tables import (
     agreements,
     applications,

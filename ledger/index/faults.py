@@ -13,11 +13,11 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import events as happened
-from ledger.events import Accessed, Event, EventError, Log, NumberedEvent
+from ledger.chain import events as happened
+from ledger.chain.events import Accessed, Event, EventError, Log, NumberedEvent
 from ledger.index import tables
 from ledger.index.changes import CHANGES
-from ledger.index.keys import UNKNOWN, Keys
+from ledger.index.interning import UNKNOWN, Keys
 from ledger.index.rows import Fault
 
 _MOST_INDEX: Final = 1 << 62

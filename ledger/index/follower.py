@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ledger import queries
-from ledger.chain import BlocksLostError, ChainError, Finality
-from ledger.events import Contracts, Event, EventError
-from ledger.events.decoding import EventDecoder
-from ledger.hexes import ZERO_WORD
+from ledger.chain import eth_methods
+from ledger.chain.eth_methods import Block
+from ledger.chain.events import Contracts, Event, EventError
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.finality import BlocksLostError, ChainError, Finality
+from ledger.chain.log_reader import LogPart, LogReader, next_part
+from ledger.chain.rpc import AsyncRpc, RpcError
+from ledger.hexstr import ZERO_WORD
 from ledger.index.faults import malformed
 from ledger.index.index import Index
 from ledger.index.rows import Fault
-from ledger.log_reader import LogPart, LogReader, next_part
-from ledger.queries import Block
-from ledger.rpc import AsyncRpc, RpcError
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Follower:
         """
         head = self._index.head
         newest, last = await self._rpc.send_many(
-            [queries.block(self._finality.tag), queries.block(head.number)]
+            [eth_methods.block(self._finality.tag), eth_methods.block(head.number)]
         )
         if newest is None:
             return False  # nothing is final yet
@@ -109,7 +109,7 @@ class Follower:
         part = await next_part(self._rpc, self._reader, head.number + 1, self.final_block)
         end: Block | None = newest
         if part.last != newest.number:
-            end = await self._rpc.send(queries.block(part.last))
+            end = await self._rpc.send(eth_methods.block(part.last))
         if end is None:
             raise BlocksLostError(f"the node told of block {part.last} and does not have it")
         events, faults = self._decoded(part)

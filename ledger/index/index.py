@@ -10,14 +10,14 @@ import msgspec
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.chain.events import Event
 from ledger.errors import LedgerError
-from ledger.events import Event
-from ledger.hexes import ZERO_WORD
+from ledger.hexstr import ZERO_WORD
 from ledger.index import tables
-from ledger.index.kept import KEPT, read_again
-from ledger.index.keys import Keys
-from ledger.index.reader import Questions, Transactions
+from ledger.index.interning import Keys
+from ledger.index.queries import Questions, Transactions
 from ledger.index.rows import Fault, Head, Snapshot
+from ledger.index.snapshot import KEPT, read_again
 from ledger.index.writer import Writer
 
 _WRITE_IDLE: Final = 1.0

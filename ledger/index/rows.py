@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ledger.enumerations import Class, Outcome, Roles
+from ledger.model import Class, Outcome, Roles
 
 
 class Head(msgspec.Struct, frozen=True):

@@ -13,19 +13,17 @@ from sqlalchemy import ColumnElement, Table, delete, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import events as happened
-from ledger.enumerations import Change as ChangeKind
-from ledger.escaping import escape_text
-from ledger.events import Accessed, BatchSkipped, Event, Granted, Recorded, SubjectRegistered
-from ledger.hexes import ZERO_WORD, to_hex
+from ledger.chain import events as happened
+from ledger.chain.events import Accessed, BatchSkipped, Event, Granted, Recorded, SubjectRegistered
+from ledger.hexstr import ZERO_WORD, keccak256, to_hex
 from ledger.index import tables
 from ledger.index.changes import CHANGES
 from ledger.index.faults import Checker
-from ledger.index.keys import UNKNOWN, BasisKey, Keys, item_or_nothing
+from ledger.index.interning import UNKNOWN, BasisKey, Keys, item_or_nothing
 from ledger.index.rows import Fault
-from ledger.keccak import keccak256
-from ledger.logs import get_logger
-from ledger.plain_text import FOREIGN
+from ledger.model import Change as ChangeKind
+from ledger.plain_text import FOREIGN, escape_text
+from ledger.service.logs import get_logger
 
 Row = dict[str, object]
 

@@ -1,15 +1,15 @@
 """The recorder: group commit of accesses, and relaying, over a journal (DESIGN 3.6)."""
 
-from ledger.recorder.errors import (
+from ledger.recorder.recorder import Recorder
+from ledger.recorder.settings import (
     InvalidRequestError,
     RecorderBusyError,
     RecorderError,
     RecorderNotNamedError,
+    RecorderSettings,
+    RecorderState,
     TransactionRejectedError,
 )
-from ledger.recorder.recorder import Recorder
-from ledger.recorder.settings import RecorderSettings
-from ledger.recorder.status import RecorderState
 
 __all__ = [
     "InvalidRequestError",

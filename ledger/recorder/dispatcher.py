@@ -11,33 +11,32 @@ from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from ledger import failpoints, queries, views
-from ledger.chain import Follower
-from ledger.contracts import decode_request
-from ledger.deployment import Deployment
-from ledger.enumerations import Roles
-from ledger.events.decoding import EventDecoder
-from ledger.exchange import RecordedAccess, Submission
+from ledger import failpoints
+from ledger.api import RecordedAccess, Submission
+from ledger.chain import contract_reads, eth_methods
+from ledger.chain.contract_calls import decode_request
+from ledger.chain.deployment import Deployment
+from ledger.chain.eth_methods import Block, Receipt
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.finality import Follower
+from ledger.chain.reverts import Revert, RevertError, revert_in
+from ledger.chain.rpc import AsyncRpc, CallError, RpcError
+from ledger.chain.transactions import GAS_CAP, SignedTransaction
 from ledger.journal import JournalError, JournalFullError
-from ledger.queries import Block, Receipt
-from ledger.recorder.desk import PendingRequests, Unclaimed
-from ledger.recorder.entries import Entry, GasModel, call_of
-from ledger.recorder.errors import (
+from ledger.model import Roles
+from ledger.recorder.batch import Entry, GasModel, PendingRequests, Unclaimed, call_of
+from ledger.recorder.journal import GivenUp, mark_after
+from ledger.recorder.outbox import Draft, Outbox
+from ledger.recorder.recovery import Lookup, Originals
+from ledger.recorder.settings import (
     RecorderError,
     RecorderNotNamedError,
+    RecorderSettings,
     not_recorded,
     replaced,
     unavailable,
 )
-from ledger.recorder.flights import Flight, Relayed
-from ledger.recorder.originals import Lookup, Originals
-from ledger.recorder.outbox import Draft, Outbox
-from ledger.recorder.records import GivenUp, mark_after
-from ledger.recorder.settings import RecorderSettings
-from ledger.recorder.settling import Settlement, is_duplicate, read_settlement
-from ledger.reverts import Revert, RevertError, revert_in
-from ledger.rpc import AsyncRpc, CallError, RpcError
-from ledger.transactions import GAS_CAP, SignedTransaction
+from ledger.recorder.settle import Flight, Relayed, Settlement, is_duplicate, read_settlement
 
 T = TypeVar("T")
 
@@ -268,7 +267,7 @@ class Dispatcher:
     async def _receipts(self, flights: Sequence[Flight], block: Block) -> list[Receipt | None]:
         """Return each flight's receipt if its block is final."""
         wanted = [(flight, sent.hash) for flight in flights for sent in flight.attempts]
-        answers = await self._rpc.send_many([queries.receipt(hash_) for _, hash_ in wanted])
+        answers = await self._rpc.send_many([eth_methods.receipt(hash_) for _, hash_ in wanted])
         final = {
             id(flight): receipt
             for (flight, _), receipt in zip(wanted, answers, strict=True)
@@ -282,7 +281,7 @@ class Dispatcher:
         numbers = {receipt.block_number for receipt in receipts if receipt is not None}
         known = {block.number: block.timestamp}
         asked = sorted(numbers - known.keys())
-        blocks = await self._rpc.send_many([queries.block(number) for number in asked])
+        blocks = await self._rpc.send_many([eth_methods.block(number) for number in asked])
         answered = {each.number: each.timestamp for each in blocks if each is not None}
         if len(answered) != len(asked):
             raise CallError("eth_getBlockByNumber", 0, "a block with a receipt is not there")
@@ -353,7 +352,7 @@ class Dispatcher:
             self._again += [list(flight.entries[half:]), list(flight.entries[:half])]
 
     async def _why_refused(self, flight: Flight, receipt: Receipt) -> Revert:
-        for call in queries.explaining_calls(flight.to, flight.data, flight.sender, receipt):
+        for call in eth_methods.explaining_calls(flight.to, flight.data, flight.sender, receipt):
             try:
                 await self._rpc.send(call)
             except CallError as error:
@@ -364,7 +363,7 @@ class Dispatcher:
 
     async def _check_nonce(self, flight: Flight, block: Block) -> None:
         """Find out whether something else took the place of a transaction that does not come."""
-        nonce = await self._rpc.send(queries.transaction_count(flight.sender, block.number))
+        nonce = await self._rpc.send(eth_methods.transaction_count(flight.sender, block.number))
         if nonce <= flight.nonce or any(await self._receipts([flight], block)):
             flight.doubted = None
             return
@@ -384,7 +383,9 @@ class Dispatcher:
         """Ask whether our account may record."""
         self._checked_admission = time.monotonic()
         account = self._outbox.account
-        standing = await self._rpc.send(views.standing_of(self._deployment.contracts, account))
+        standing = await self._rpc.send(
+            contract_reads.standing_of(self._deployment.contracts, account)
+        )
         self.admitted = standing.active and Roles.RECORDER in standing.roles
 
     # Sending again
@@ -411,7 +412,7 @@ class Dispatcher:
         now = time.monotonic()
         if now > self._checked_fee + _FEE_CHECK:
             self._checked_fee = now
-            price = await self._rpc.send(queries.gas_price())
+            price = await self._rpc.send(eth_methods.gas_price())
             self._outbox.fee = self._settings.fee.offer(block.base_fee, price)
 
     async def _raise_fee(self, flight: Flight, block: Block) -> None:

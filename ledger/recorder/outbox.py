@@ -12,12 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from ledger import failpoints, queries
+from ledger import failpoints
+from ledger.chain import eth_methods
+from ledger.chain.rpc import AsyncRpc, CallError
+from ledger.chain.transactions import (
+    Fee,
+    SignedTransaction,
+    Transaction,
+    parse_transaction,
+    sign_transaction,
+)
+from ledger.crypto.signatures import address_of
 from ledger.journal import Journal, JournalFullError
-from ledger.recorder.entries import Entry
-from ledger.recorder.errors import TransactionRejectedError
-from ledger.recorder.flights import Flight, Flights, Relayed
-from ledger.recorder.records import (
+from ledger.recorder.batch import Entry
+from ledger.recorder.journal import (
     FORMAT,
     Identity,
     JournalRecord,
@@ -26,16 +34,8 @@ from ledger.recorder.records import (
     Sent,
     encode_records,
 )
-from ledger.recorder.settings import RecorderSettings
-from ledger.rpc import AsyncRpc, CallError
-from ledger.signing import address_of
-from ledger.transactions import (
-    Fee,
-    SignedTransaction,
-    Transaction,
-    parse_transaction,
-    sign_transaction,
-)
+from ledger.recorder.settings import RecorderSettings, TransactionRejectedError
+from ledger.recorder.settle import Flight, Flights, Relayed
 
 T = TypeVar("T")
 
@@ -161,7 +161,7 @@ class Outbox:
             RpcError: whether they arrived is unknown.
         """
         for portion in _portions(flights, self._rpc.settings.max_request):
-            calls = [queries.send_raw_transaction(flight.newest.raw) for flight in portion]
+            calls = [eth_methods.send_raw_transaction(flight.newest.raw) for flight in portion]
             answers = await self._rpc.try_many(calls)
             now = time.monotonic()
             for flight, answer in zip(portion, answers, strict=True):

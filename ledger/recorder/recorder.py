@@ -15,8 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from ledger import queries, views
-from ledger.chain import (
+from ledger.api import RecordedAccess, Submission
+from ledger.chain import contract_reads, eth_methods
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.deployment import Deployment, verify_deployment_async
+from ledger.chain.finality import (
     BlockRef,
     BlocksLostError,
     ChainError,
@@ -24,33 +27,29 @@ from ledger.chain import (
     final_block,
     verify_descends,
 )
-from ledger.contracts import ContractCall
-from ledger.deployment import Deployment, verify_deployment_async
+from ledger.chain.reverts import revert_in
+from ledger.chain.rpc import AsyncRpc, CallError, RpcError
+from ledger.chain.transactions import GAS_CAP, SignedTransaction
+from ledger.crypto.signatures import address_of
 from ledger.errors import LedgerError
-from ledger.exchange import RecordedAccess, Submission
 from ledger.journal import Journal, JournalError
-from ledger.logs import describe, get_logger
-from ledger.recorder.desk import Unclaimed
+from ledger.recorder.batch import Unclaimed
 from ledger.recorder.dispatcher import Dispatcher
-from ledger.recorder.embedded import catch_up
-from ledger.recorder.errors import (
+from ledger.recorder.journal import Identity, JournalState, restore, split_accesses
+from ledger.recorder.outbox import Draft, Outbox
+from ledger.recorder.recovery import Lookup, Reconciler, catch_up
+from ledger.recorder.settings import (
+    Reconciliation,
     RecorderError,
+    RecorderSettings,
+    RecorderState,
+    RecorderStatus,
     TransactionRejectedError,
     replaced,
     unavailable,
 )
-from ledger.recorder.flights import Relayed, flight_of
-from ledger.recorder.originals import Lookup
-from ledger.recorder.outbox import Draft, Outbox
-from ledger.recorder.reconciler import Reconciler
-from ledger.recorder.records import Identity, JournalState, restore, split_accesses
-from ledger.recorder.settings import RecorderSettings
-from ledger.recorder.settling import remembered
-from ledger.recorder.status import Reconciliation, RecorderState, RecorderStatus
-from ledger.reverts import revert_in
-from ledger.rpc import AsyncRpc, CallError, RpcError
-from ledger.signing import address_of
-from ledger.transactions import GAS_CAP, SignedTransaction
+from ledger.recorder.settle import Relayed, flight_of, remembered
+from ledger.service.logs import describe, get_logger
 
 _RETRY: Final = 0.25
 _SWEEP: Final = 0.05
@@ -343,7 +342,7 @@ class Recorder:
         await self._verify_mark()
         if self._is_fresh:
             tags = ("latest", "pending")
-            counts = [queries.transaction_count(outbox.account, tag) for tag in tags]
+            counts = [eth_methods.transaction_count(outbox.account, tag) for tag in tags]
             outbox.next_nonce = max(await self._rpc.send_many(counts))
             await outbox.open_segment()
             self._is_fresh = False
@@ -363,7 +362,7 @@ class Recorder:
         if mark is None:
             return
         await verify_descends(self._rpc, BlockRef(mark.block_number, mark.block_hash), newest)
-        log = await self._rpc.send(views.log_state(self._deployment.contracts))
+        log = await self._rpc.send(contract_reads.log_state(self._deployment.contracts))
         if log.sequence < mark.sequence:
             problem = f"{mark.sequence} accesses were recorded, the chain has {log.sequence}"
             raise BlocksLostError(problem)
@@ -371,7 +370,7 @@ class Recorder:
     async def _verify_nonce(self) -> None:
         """Return if the account's transactions on chain are those of the journal."""
         outbox = self._outbox
-        mined = await self._rpc.send(queries.transaction_count(outbox.account))
+        mined = await self._rpc.send(eth_methods.transaction_count(outbox.account))
         if mined > outbox.next_nonce:
             ours = outbox.next_nonce
             raise RecorderError(f"the account sent {mined} transactions, {ours} of them are ours")
@@ -471,7 +470,7 @@ class Recorder:
 
     async def _try_out(self, to: bytes, data: bytes, sender: bytes, most: int = GAS_CAP) -> int:
         try:
-            return await self._rpc.send(queries.estimate_gas(to, data, sender, gas=most))
+            return await self._rpc.send(eth_methods.estimate_gas(to, data, sender, gas=most))
         except CallError as error:
             refusal = revert_in(error)
             if refusal is None:
@@ -492,9 +491,9 @@ class Recorder:
     async def _examine(self, transaction: SignedTransaction) -> None:
         """Check that a party's transaction can be carried out, as far as that can be told."""
         content, sender = transaction.content, transaction.sender
-        if await self._rpc.send(queries.receipt(transaction.hash)) is not None:
+        if await self._rpc.send(eth_methods.receipt(transaction.hash)) is not None:
             return
-        mined = await self._rpc.send(queries.transaction_count(sender))
+        mined = await self._rpc.send(eth_methods.transaction_count(sender))
         if content.nonce < mined:
             raise replaced(transaction.hash)
         expected = self._next_nonce_of(sender, mined)

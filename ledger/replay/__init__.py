@@ -4,7 +4,6 @@ Source: DESIGN 3.8.
 """
 
 from ledger.replay.engine import Replay, Witness
-from ledger.replay.entries import Journal, JournalEnd, JournalFault, ReleaseEntry
 from ledger.replay.export import (
     TrailError,
     TrailHeader,
@@ -13,7 +12,7 @@ from ledger.replay.export import (
     verify_header,
     write_trail,
 )
-from ledger.replay.journals import access_id
+from ledger.replay.journal_check import Journal, JournalEnd, JournalFault, ReleaseEntry, access_id
 from ledger.replay.releases import Judged
 from ledger.replay.report import End, Finding, Kind, KnownEnd, ReplayReport, Voidable
 from ledger.replay.sources import (

@@ -7,10 +7,9 @@ taken over.
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-from ledger.deployment import Deployment
-from ledger.entities import EventChain, State
-from ledger.enumerations import OUTCOMES, Outcome
-from ledger.events import (
+from ledger.chain.contract_reads import EventState
+from ledger.chain.deployment import Deployment
+from ledger.chain.events import (
     Accessed,
     AccessVoided,
     Block,
@@ -20,11 +19,11 @@ from ledger.events import (
     NumberedEvent,
     Recorded,
 )
-from ledger.events.decoding import EventDecoder
-from ledger.hexes import to_hex
+from ledger.chain.events.decoding import EventDecoder
+from ledger.hexstr import to_hex
+from ledger.model import OUTCOMES, EventChain, Outcome, State
 from ledger.policy import decide
-from ledger.replay.entries import Journal
-from ledger.replay.journals import JournalComparison
+from ledger.replay.journal_check import Journal, JournalComparison
 from ledger.replay.releases import ReleaseJudge
 from ledger.replay.report import (
     End,
@@ -33,15 +32,13 @@ from ledger.replay.report import (
     KnownEnd,
     OutcomeCount,
     ReplayReport,
+    Seats,
     Voidable,
     finding_at,
 )
-from ledger.replay.seats import Seats
-from ledger.replay.uses import Uses
-from ledger.replay.voids import VoidJudge
+from ledger.replay.voids import Uses, VoidJudge
 from ledger.state import ImpossibleEventError, apply, chain_on, close, count
 from ledger.typed_data import Domain
-from ledger.views import EventState
 
 Blocks = Callable[[Sequence[int]], Mapping[int, Block]]
 """Returns blocks by number, of those that there are."""

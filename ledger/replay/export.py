@@ -21,13 +21,12 @@ from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
-from ledger.deployment import Deployment
-from ledger.errors import ExitCode, LedgerError
-from ledger.events import Contracts, Log
-from ledger.hexes import HexError, from_hex, to_hex
+from ledger.chain.contract_reads import EventState
+from ledger.chain.deployment import Deployment
+from ledger.chain.events import Contracts, Log
+from ledger.errors import UNREADABLE, ExitCode, LedgerError
+from ledger.hexstr import HexError, from_hex, to_hex
 from ledger.replay.report import End
-from ledger.views import EventState
 
 FORMAT: Final = "quancheng-trail"
 """What the first line says that the file is."""

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ledger.entities import State
-from ledger.events import Accessed, Block
-from ledger.hexes import to_hex
+from ledger.chain.events import Accessed, Block
+from ledger.hexstr import to_hex
+from ledger.model import State
 from ledger.release_rules import find_stop
 from ledger.replay.report import Finding, Kind, finding_at
 

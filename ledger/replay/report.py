@@ -1,15 +1,16 @@
-"""Findings and figures of a replay."""
+"""What a replay finds, and the seats of keyholders that findings name."""
 
+from collections.abc import Container, Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from ledger.enumerations import Outcome, VoidGround
-from ledger.events import Event
-from ledger.hexes import to_hex
-from ledger.keccak import keccak256
-from ledger.views import EventState
+from ledger.chain.contract_reads import EventState
+from ledger.chain.events import Event
+from ledger.crypto.secret_sharing import Roster
+from ledger.hexstr import keccak256, to_hex
+from ledger.model import Outcome, VoidGround
 
 NO_EVENTS: Final = EventState(0, bytes(24))
 
@@ -231,3 +232,55 @@ class ReplayReport(msgspec.Struct, frozen=True):
         else:
             words.append("NOT CHECKED: whether this is the end")
         return "; ".join(words)
+
+
+class Seats:
+    """The seats of all rosters of a deployment."""
+
+    def __init__(self, rosters: Sequence[Roster]) -> None:
+        self._rosters = tuple(rosters)
+        self._of: dict[bytes, list[tuple[int, int]]] = {}
+        self.count = 0
+        for roster in self._rosters:
+            for member in roster.members:
+                self._of.setdefault(member, []).append((roster.epoch, 1 << self.count))
+                self.count += 1
+
+    def released(self, member: bytes | None, epochs: Sequence[int]) -> int:
+        """Return the seats on which an address released: none if it is no keyholder's.
+
+        Those of the epochs, or of all if there are none.
+        """
+        seats = 0
+        for epoch, seat in self._of.get(member or b"", ()):
+            if not epochs or epoch in epochs:
+                seats |= seat
+        return seats
+
+    def handed_out(self, released: int) -> bool:
+        """Tell whether in some roster as many released as make a key."""
+        return any(
+            sum(bool(released & seat) for _, seat in taken) >= roster.threshold
+            for roster, taken in self._taken()
+        )
+
+    def never_handed_out(self, released: int, answered: Container[bytes]) -> bool:
+        """Tell whether in each roster so many did not release that the others make no key.
+
+        Only members in `answered`, whose journals tell, count as silent.
+        """
+        return bool(self._rosters) and all(
+            sum(member in answered and not released & seat for member, seat in taken)
+            > len(roster.members) - roster.threshold
+            for roster, taken in self._taken()
+        )
+
+    def _taken(self) -> Iterator[tuple[Roster, list[tuple[bytes, int]]]]:
+        """Yield each roster, with its members and their seats."""
+        seat = 1
+        for roster in self._rosters:
+            taken = []
+            for member in roster.members:
+                taken.append((member, seat))
+                seat <<= 1
+            yield roster, taken

@@ -7,15 +7,15 @@ from typing import Final
 
 import msgspec
 
-from ledger import queries, views
-from ledger.chain import Finality
-from ledger.deployment import Deployment
+from ledger.chain import contract_reads, eth_methods
+from ledger.chain.deployment import Deployment
+from ledger.chain.events import Block, Contracts, Log
+from ledger.chain.finality import Finality
+from ledger.chain.log_reader import LogReader, block_number, logs_between
+from ledger.chain.rpc import Rpc
 from ledger.errors import LedgerError
-from ledger.events import Block, Contracts, Log
-from ledger.hexes import to_hex
-from ledger.log_reader import LogReader, block_number, logs_between
+from ledger.hexstr import to_hex
 from ledger.replay.engine import Replay, Witness
-from ledger.replay.entries import Journal
 from ledger.replay.export import (
     TrailError,
     TrailHeader,
@@ -24,8 +24,8 @@ from ledger.replay.export import (
     verify_header,
     write_trail,
 )
+from ledger.replay.journal_check import Journal
 from ledger.replay.report import End, KnownEnd, ReplayReport
-from ledger.rpc import Rpc
 
 _WANTED: Final = 8_000
 """Logs in one answer, about 6 MB."""
@@ -167,7 +167,7 @@ def _looked_up(rpc: Rpc, logs: tuple[Log, ...]) -> tuple[Log, ...]:
     """Return logs, after comparing them with the blocks that the node has."""
     places = {(log.block_number, log.block_hash, log.block_timestamp) for log in logs}
     numbers = {block_number(number) for number, _, _ in places}
-    answers = rpc.send_many([queries.block(number) for number in numbers])
+    answers = rpc.send_many([eth_methods.block(number) for number in numbers])
     blocks = {hex(block.number): block for block in answers if block is not None}
     for number, hash_, time in places:
         block = blocks.get(number)
@@ -178,7 +178,7 @@ def _looked_up(rpc: Rpc, logs: tuple[Log, ...]) -> tuple[Log, ...]:
 
 
 def _blocks(rpc: Rpc, numbers: Sequence[int]) -> dict[int, Block]:
-    blocks = rpc.send_many([queries.block(number) for number in numbers])
+    blocks = rpc.send_many([eth_methods.block(number) for number in numbers])
     return {
         block.number: Block(block.number, block.hash, block.timestamp)
         for block in blocks
@@ -186,16 +186,16 @@ def _blocks(rpc: Rpc, numbers: Sequence[int]) -> dict[int, Block]:
     }
 
 
-def newest_final(rpc: Rpc, finality: Finality) -> queries.Block:
+def newest_final(rpc: Rpc, finality: Finality) -> eth_methods.Block:
     """Return the newest final block.
 
     Raises:
         RpcError: the node cannot be asked.
         LedgerError: it has no final block yet.
     """
-    newest = rpc.send(queries.block(finality.tag))
+    newest = rpc.send(eth_methods.block(finality.tag))
     number = -1 if newest is None else finality.final_number(newest)
-    block = rpc.send(queries.block(number)) if number >= 0 else None
+    block = rpc.send(eth_methods.block(number)) if number >= 0 else None
     if block is None:
         raise LedgerError("the node has no final block yet")
     return block
@@ -215,12 +215,12 @@ def end_at(rpc: Rpc, contracts: Contracts, block: int) -> End:
 
 
 def _end_at(rpc: Rpc, contracts: Contracts, block: int) -> End:
-    log = rpc.send(views.log_state(contracts, block))
+    log = rpc.send(contract_reads.log_state(contracts, block))
     numbered = (
         contracts.registry,
         contracts.catalogue,
         contracts.agreements,
         contracts.authorizations,
     )
-    events = rpc.send_many([views.event_state(address, block) for address in numbered])
+    events = rpc.send_many([contract_reads.event_state(address, block) for address in numbered])
     return End(log.sequence, log.head, *events)

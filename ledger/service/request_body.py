@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.types import Receive
 
+from ledger.jsonio import JsonError, parse_json
 from ledger.service.errors import BodyError, BodyFault, ThrottledError, body_too_large
-from ledger.strict_json import JsonError, parse_json
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 

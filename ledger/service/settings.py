@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from ledger.chain.transactions import FeeRule
 from ledger.errors import SettingError
-from ledger.fees import FeeRule
 
 
 def _checked(value: str) -> str:

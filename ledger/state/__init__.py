@@ -9,10 +9,10 @@ an unknown subject, an outcome that is not the decision.
 from collections.abc import Callable
 from typing import Any, Final
 
-from ledger import events
-from ledger.entities import EventChain, State
-from ledger.events import Event, NumberedEvent
-from ledger.keccak import keccak256
+from ledger.chain import events
+from ledger.chain.events import Event, NumberedEvent
+from ledger.hexstr import keccak256
+from ledger.model import EventChain, State
 from ledger.state import accesses, agreements, authorizations, catalogue, registry
 from ledger.state.accesses import close, count
 from ledger.state.authorizations import recover

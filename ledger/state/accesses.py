@@ -1,9 +1,8 @@
 """What the events of `AccessLog` do to the state. Source: contracts/AccessLog.sol."""
 
-from ledger.entities import State
-from ledger.enumerations import Outcome, Roles
-from ledger.events import Accessed, BatchSkipped, Recorded
-from ledger.keccak import keccak256
+from ledger.chain.events import Accessed, BatchSkipped, Recorded
+from ledger.hexstr import keccak256
+from ledger.model import Outcome, Roles, State
 from ledger.policy import decide
 from ledger.state.errors import require, require_role
 

@@ -1,8 +1,6 @@
 """What the events of `Agreements` do to the state. Source: contracts/Agreements.sol."""
 
-from ledger.entities import Agreement, Application, Purpose, State
-from ledger.enumerations import Roles
-from ledger.events import (
+from ledger.chain.events import (
     AgreementApproved,
     AgreementSuspended,
     AgreementWithdrawn,
@@ -17,9 +15,9 @@ from ledger.events import (
     SupervisorDismissed,
     SuspensionReviewed,
 )
-from ledger.events.identifiers import agreement_id
-from ledger.hexes import ZERO_ADDRESS
-from ledger.keccak import keccak256
+from ledger.chain.events.identifiers import agreement_id
+from ledger.hexstr import ZERO_ADDRESS, keccak256
+from ledger.model import Agreement, Application, Purpose, Roles, State
 from ledger.policy import (
     OutOfBoundsError,
     all_fields,

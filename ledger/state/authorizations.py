@@ -1,8 +1,6 @@
 """What the events of `Authorizations` do to the state. Source: contracts/Subjects.sol, Authorizations.sol."""
 
-from ledger.entities import Authorization, Guardian, State, Subject, Terms
-from ledger.enumerations import Roles
-from ledger.events import (
+from ledger.chain.events import (
     AccessVoided,
     Confirmed,
     Event,
@@ -21,8 +19,8 @@ from ledger.events import (
     SubjectRegistered,
     SubjectUnfrozen,
 )
-from ledger.hexes import ZERO_WORD
-from ledger.keccak import keccak256
+from ledger.hexstr import ZERO_WORD, keccak256
+from ledger.model import Authorization, Guardian, Roles, State, Subject, Terms
 from ledger.policy import (
     LATEST_START,
     OutOfBoundsError,

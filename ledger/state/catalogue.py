@@ -1,8 +1,6 @@
 """What the events of `Catalogue` do to the state. Source: contracts/Catalogue.sol."""
 
-from ledger.entities import Dataset, Order, Publication, State
-from ledger.enumerations import Class, Roles
-from ledger.events import (
+from ledger.chain.events import (
     DatasetReclassified,
     DatasetRegistered,
     DatasetWithdrawn,
@@ -14,7 +12,8 @@ from ledger.events import (
     Published,
     RecordErased,
 )
-from ledger.hexes import ZERO_WORD
+from ledger.hexstr import ZERO_WORD
+from ledger.model import Class, Dataset, Order, Publication, Roles, State
 from ledger.policy import LATEST_START, all_fields, has_role, was_in_force
 from ledger.state.errors import ImpossibleEventError, require, require_role
 

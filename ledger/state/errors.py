@@ -1,9 +1,8 @@
 """What is wrong with an event that no contract can have emitted."""
 
-from ledger.entities import State
-from ledger.enumerations import Roles
+from ledger.chain.events import Event
 from ledger.errors import LedgerError
-from ledger.events import Event
+from ledger.model import Roles, State
 from ledger.policy import has_role
 
 

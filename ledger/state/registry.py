@@ -1,8 +1,6 @@
 """What the events of `Registry` do to the state. Source: contracts/Registry.sol."""
 
-from ledger.entities import Admission, Party, State
-from ledger.enumerations import ALL_ROLES, Change, Roles
-from ledger.events import (
+from ledger.chain.events import (
     AdmissionAnnounced,
     AdmissionRetracted,
     AdmissionVetoed,
@@ -21,7 +19,8 @@ from ledger.events import (
     RestrictionAppealed,
     RestrictionLifted,
 )
-from ledger.hexes import ZERO_ADDRESS
+from ledger.hexstr import ZERO_ADDRESS
+from ledger.model import ALL_ROLES, Admission, Change, Party, Roles, State
 from ledger.policy import has_role, is_pending
 from ledger.state.errors import ImpossibleEventError, require, require_role
 

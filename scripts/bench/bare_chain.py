@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
-from ledger import contracts, queries
-from ledger.answer_keys import REQUESTS_PER_KEY
-from ledger.node import Node, NodeSettings
-from ledger.transactions import GAS_CAP, Fee, SignedTransaction, Transaction, sign_transaction
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.embedded import Node, NodeSettings
+from ledger.chain.transactions import GAS_CAP, Fee, SignedTransaction, Transaction, sign_transaction
+from ledger.crypto.released_parts import REQUESTS_PER_KEY
 from ledger.typed_data import AccessRequest, Authorization, struct_hash
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import DAY, MAX_USES, YEAR, Chain, Party, Subject
@@ -79,7 +79,9 @@ class BareChain(Chain):
         self, requests: Sequence[AccessRequest], size: int
     ) -> Iterator[SignedTransaction]:
         """Sign transactions of the recorder that record requests, so many in each."""
-        nonce = self.rpc.send(queries.transaction_count(self.parties.recorder.address, "pending"))
+        nonce = self.rpc.send(
+            eth_methods.transaction_count(self.parties.recorder.address, "pending")
+        )
         for start in range(0, len(requests), size):
             yield record_all(self, self.parties.recorder, requests[start : start + size], nonce)
             nonce += 1
@@ -90,10 +92,10 @@ def record_all(
 ) -> SignedTransaction:
     """Sign one transaction of a recorder that records requests."""
     groups = [
-        contracts.RequestGroup(consumer, tuple(map(contracts.encode_request, some)))
+        contract_calls.RequestGroup(consumer, tuple(map(contract_calls.encode_request, some)))
         for consumer, some in itertools.groupby(requests, lambda request: request.consumer)
     ]
-    data = contracts.record(groups).data
+    data = contract_calls.record(groups).data
     to = chain.deployment.contracts.access_log
     content = Transaction(chain.deployment.chain_id, nonce, GAS_CAP, Fee(0, 0), to, data)
     return sign_transaction(content, recorder.private_key)

@@ -18,8 +18,8 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
-from ledger.deployment import encode_deployment
-from ledger.events import PurposeTerms, Text
+from ledger.chain.deployment import encode_deployment
+from ledger.chain.events import PurposeTerms, Text
 from scripts.bench.bare_chain import ASKED_FIELDS
 from scripts.bench.bench import Bench, run_module, wait_until
 from scripts.bench.department import PublishingPlan, publish

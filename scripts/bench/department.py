@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.deployment import decode_deployment
-from ledger.sealing import OpeningKey
+from ledger.chain.deployment import decode_deployment
+from ledger.crypto.hpke import OpeningKey
 from scripts.bench.machine import peak_memory
 from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger

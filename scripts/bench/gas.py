@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from ledger import queries
-from ledger.transactions import SignedTransaction
+from ledger.chain import eth_methods
+from ledger.chain.transactions import SignedTransaction
 from ledger.typed_data import AccessRequest
 from scripts.bench.bare_chain import BareChain, bare_chain
 from scripts.bench.bench import Bench, BenchError, wait_until
@@ -82,7 +82,7 @@ def _again(chain: BareChain, request: AccessRequest) -> AccessRequest:
 def use(chain: BareChain, requests: Sequence[AccessRequest]) -> int:
     """Record requests in one transaction; return the gas that it used."""
     transaction = next(chain.transactions(requests, len(requests)))
-    chain.rpc.send(queries.send_raw_transaction(transaction.raw))
+    chain.rpc.send(eth_methods.send_raw_transaction(transaction.raw))
     wait_until(lambda: _receipt(chain, transaction) is not None, _PATIENCE, "a batch")
     receipt = _receipt(chain, transaction)
     if receipt is None or not receipt.succeeded:
@@ -90,5 +90,5 @@ def use(chain: BareChain, requests: Sequence[AccessRequest]) -> int:
     return receipt.gas_used
 
 
-def _receipt(chain: BareChain, transaction: SignedTransaction) -> queries.Receipt | None:
-    return chain.rpc.send(queries.receipt(transaction.hash))
+def _receipt(chain: BareChain, transaction: SignedTransaction) -> eth_methods.Receipt | None:
+    return chain.rpc.send(eth_methods.receipt(transaction.hash))

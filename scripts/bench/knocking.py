@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Final
 
-from ledger.http_connections import HttpClient
+from ledger.chain.http_client import HttpClient
 
 _BODY: Final = b"x" * 600
 """As long as a signed access request."""

@@ -16,10 +16,10 @@ from typing import Final
 import msgspec
 import uvloop
 
-from ledger.deployment import decode_deployment
-from ledger.exchange import AccessResult, KeyedSubmission, SignedLink, Submissions
-from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
-from ledger.http_connections import HttpClient
+from ledger.api import AccessResult, KeyedSubmission, SignedLink, Submissions
+from ledger.api.access import decode_result, decode_results, encode_submissions
+from ledger.chain.deployment import decode_deployment
+from ledger.chain.http_client import HttpClient
 from ledger.typed_data import AccessRequest, Authorization, struct_hash
 from scripts.answer_keys import DrawnKeys
 from scripts.bench.bench import BenchError

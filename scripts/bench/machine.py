@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from ledger import queries
-from ledger.rpc import Rpc
+from ledger.chain import eth_methods
+from ledger.chain.rpc import Rpc
 
 _PROC: Final = Path("/proc")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -61,7 +61,7 @@ def this_machine() -> Machine:
 def node_version(url: str) -> str:
     """Return what a node says that it is."""
     with Rpc(url) as rpc:
-        return rpc.send(queries.client_version())
+        return rpc.send(eth_methods.client_version())
 
 
 def cpu_seconds(pid: int) -> float:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.deployment import decode_deployment
+from ledger.chain.deployment import decode_deployment
+from ledger.chain.rpc import Rpc
 from ledger.replay import ReplayReport, export_trail, replay_node, replay_trail
-from ledger.rpc import Rpc
 from scripts.bench.bench import BenchError
 from scripts.bench.machine import peak_memory
 

@@ -13,8 +13,8 @@ from typing import Final
 import httpx
 import msgspec
 
-from ledger import queries
-from ledger.deployment import encode_deployment
+from ledger.chain import eth_methods
+from ledger.chain.deployment import encode_deployment
 from scripts.bench.bare_chain import BareChain, bare_chain
 from scripts.bench.baselines import prepared_batches, web3_logs
 from scripts.bench.bench import Bench, BenchError, percentile, run_module, wait_until
@@ -203,7 +203,7 @@ def _index_lines(
 
 def _catch_up(chain: BareChain, gateway: GatewayProcess, size: int) -> float:
     """Wait until everything is indexed; return the rate from when the index began to move."""
-    newest = chain.rpc.send(queries.block_number())
+    newest = chain.rpc.send(eth_methods.block_number())
     first: list[tuple[float, int]] = []
 
     def indexed() -> bool:

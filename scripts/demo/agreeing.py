@@ -2,8 +2,8 @@
 
 import time
 
-from ledger import contracts
-from ledger.events import PurposeTerms
+from ledger.chain import contract_calls
+from ledger.chain.events import PurposeTerms
 from scripts.demo.cast import DAY
 from scripts.demo.world import Party, World, purpose_of
 from wallet.consumer import agreements as consumer_side
@@ -30,7 +30,7 @@ def apply(
     """
     dataset, purpose, fields = world.dataset(code), purpose_of(terms), world.mask(code)
     if bind:
-        world.authority.send(contracts.bind_fields(purpose, dataset, fields))
+        world.authority.send(contract_calls.bind_fields(purpose, dataset, fields))
     flow = consumer_side.apply(
         consumer.ledger,
         consumer.key,

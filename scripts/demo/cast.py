@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.enumerations import Roles
-from ledger.events import PurposeTerms, Text
+from ledger.chain.events import PurposeTerms, Text
+from ledger.model import Roles
 
 DAY: Final = 24 * 3600
 HOUR: Final = 3600

@@ -6,7 +6,7 @@ The hospital gives the patient the visit's root with the bill; the insurer asks 
 from decimal import Decimal
 from typing import Final
 
-from ledger.enumerations import Outcome
+from ledger.model import Outcome
 from scripts.city.rows import Row
 from scripts.demo.agreeing import agree
 from scripts.demo.cast import CLAIM, HOSPITAL_VISITS, HOUR

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.enumerations import OUTCOMES, Outcome
-from ledger.events import PurposeTerms
+from ledger.chain.events import PurposeTerms
+from ledger.model import OUTCOMES, Outcome
 from scripts.demo.cast import DAY
 from scripts.demo.citizens import Citizen
 from scripts.demo.stage import DemoError

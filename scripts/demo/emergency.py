@@ -2,8 +2,8 @@
 
 import time
 
-from ledger import contracts
-from ledger.enumerations import Class, Outcome
+from ledger.chain import contract_calls
+from ledger.model import Class, Outcome
 from scripts.demo.agreeing import agree
 from scripts.demo.cast import DAY, EPIDEMIC, OUTBREAK
 from scripts.demo.sharing import entitlement, use_all
@@ -22,14 +22,14 @@ def play(world: World) -> None:
         opened = entitlement(world, consumer, EPIDEMIC, order)
         opened.denied("before a regulator countersigns", Outcome.DATASET_INACTIVE)
         authority, regulator = world.authority, world.regulator
-        regulator.send(contracts.countersign_order(order))
+        regulator.send(contract_calls.countersign_order(order))
         use_all(world, opened, EPIDEMIC, "under the order disease control has the epidemic report")
         other = entitlement(world, world.navigator, EPIDEMIC, order)
         other.denied("a consumer that the order is not for", Outcome.AGREEMENT_INACTIVE)
-        authority.send(contracts.end_order(order, "the outbreak is over"))
+        authority.send(contract_calls.end_order(order, "the outbreak is over"))
         opened.denied("after the order has ended", Outcome.DATASET_INACTIVE)
         findings = "used by disease control only, for the outbreak"
-        regulator.send(contracts.review_order(order, findings))
+        regulator.send(contract_calls.review_order(order, findings))
         state = world.order(order)
         world.stage.check("the regulator reviews the order", state.reviewed, True)
 

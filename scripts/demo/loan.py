@@ -1,6 +1,6 @@
 """Act: a bank decides a loan on 3 of 12 real-estate fields that the person granted once."""
 
-from ledger.enumerations import Outcome
+from ledger.model import Outcome
 from scripts.demo.agreeing import agree
 from scripts.demo.cast import LOAN, REAL_ESTATE
 from scripts.demo.citizens import Citizen

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from ledger import contracts, views
-from ledger.enumerations import Roles
-from ledger.events import PurposeTerms
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.events import PurposeTerms
+from ledger.model import Roles
 from scripts.demo.cast import OTHERS, PURPOSES, Role
 from scripts.demo.world import Party, World
 from wallet.provider.description import read_description
@@ -42,11 +42,11 @@ def admit_parties(world: World, roles: Sequence[Role]) -> None:
     """
     for role in roles:
         party = world.party(role)
-        world.authority.send(contracts.admit(party.address, role.roles, role.name))
+        world.authority.send(contract_calls.admit(party.address, role.roles, role.name))
         if role.roles & (Roles.PROVIDER | Roles.CONSUMER):
-            party.send(contracts.set_encryption_key(party.opening.encryption_key.to_bytes()))
+            party.send(contract_calls.set_encryption_key(party.opening.encryption_key.to_bytes()))
         if role.roles & Roles.CONSUMER:
-            party.send(contracts.name_recorder(world.recorder))
+            party.send(contract_calls.name_recorder(world.recorder))
     departments = sum(role.roles == Roles.PROVIDER for role in roles)
     world.stage.step(f"{len(roles)} parties admitted, {departments} of them departments")
 
@@ -54,7 +54,7 @@ def admit_parties(world: World, roles: Sequence[Role]) -> None:
 def register_purposes(world: World, purposes: Sequence[PurposeTerms]) -> None:
     """The authority sets for what data may be used: fixed texts, and bounds that hold for ever."""
     for terms in purposes:
-        world.authority.send(contracts.register_purpose(terms))
+        world.authority.send(contract_calls.register_purpose(terms))
     world.stage.step(f"purposes: {', '.join(terms.code for terms in purposes)}")
 
 
@@ -62,7 +62,7 @@ def register_datasets(world: World, codes: Sequence[str]) -> None:
     """Each department describes its datasets; the schema is fixed from then on."""
     for code in codes:
         terms = read_description(world.files.description, code).terms()
-        world.provider_of(code).send(contracts.register_dataset(terms))
+        world.provider_of(code).send(contract_calls.register_dataset(terms))
 
 
 def publish_all(world: World) -> dict[str, Publication]:
@@ -105,7 +105,7 @@ def check_publications(world: World, published: dict[str, Publication]) -> None:
     for code, publication in published.items():
         head = publication.head
         on_chain = world.node.send(
-            views.publication_of(at, publication.dataset, publication.version)
+            contract_reads.publication_of(at, publication.dataset, publication.version)
         )
         world.stage.check(
             f"{code}: {head.size:,} records, root {head.root.hex()[:12]}... on chain",

@@ -7,7 +7,7 @@ What the old key granted stays frozen until the new one confirms it.
 import time
 from typing import Final
 
-from ledger.enumerations import Outcome
+from ledger.model import Outcome
 from scripts.demo import loan
 from scripts.demo.cast import REAL_ESTATE
 from scripts.demo.citizens import Citizen, new_signer

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.hexes import from_hex
+from ledger.hexstr import from_hex
 from ledger.replay import (
     End,
     Kind,

@@ -2,8 +2,8 @@
 
 import time
 
-from ledger import contracts
-from ledger.enumerations import Outcome
+from ledger.chain import contract_calls
+from ledger.model import Outcome
 from scripts.demo.cast import DAY
 from scripts.demo.consumers import Entitlement
 from scripts.demo.world import World
@@ -14,9 +14,9 @@ def play(world: World, granted: Entitlement) -> None:
     with world.stage.act("The regulator restricts a bank, and lifts it again"):
         regulator, bank = world.regulator, world.bank
         until = int(time.time()) + DAY
-        regulator.send(contracts.restrict(bank.address, until, "many look-ups"))
+        regulator.send(contract_calls.restrict(bank.address, until, "many look-ups"))
         granted.denied("while it is restricted", Outcome.CONSUMER_RESTRICTED)
-        bank.send(contracts.appeal("each look-up has its loan case, see our files"))
-        regulator.send(contracts.lift(bank.address, "files seen"))
+        bank.send(contract_calls.appeal("each look-up has its loan case, see our files"))
+        regulator.send(contract_calls.lift(bank.address, "files seen"))
         served = len(granted.use().opened.records)
         world.stage.check("after it appealed and the regulator lifted it: served", served > 0, True)

@@ -1,7 +1,7 @@
 """Act: data about nobody. Under an agreement where the class is conditional, for anybody where it is not."""
 
-from ledger.enumerations import Outcome
-from ledger.events.identifiers import agreement_id
+from ledger.chain.events.identifiers import agreement_id
+from ledger.model import Outcome
 from scripts.demo import agreeing
 from scripts.demo.cast import PARKING, STATISTICS, STUDY
 from scripts.demo.consumers import Entitlement, opened_values

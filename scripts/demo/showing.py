@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from ledger.entities import State
-from ledger.events import Event
-from ledger.moments import moment
+from ledger.chain.events import Event
+from ledger.model import State
+from ledger.plain_text import moment
 from ledger.replay import replay_node
 from ledger.trace import Thing, TraceEntry, Tracer
 from scripts.demo.consumers import Entitlement

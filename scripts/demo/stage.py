@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from ledger.escaping import escape_text
-from ledger.statement import Statement
+from ledger.crypto.statement import Statement
+from ledger.plain_text import escape_text
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """Act: a person stops it: revokes one authorization, freezes all of them."""
 
-from ledger.enumerations import Outcome
+from ledger.model import Outcome
 from scripts.demo import loan
 from scripts.demo.citizens import Citizen
 from scripts.demo.consumers import Entitlement, obtain

@@ -11,15 +11,9 @@ from typing import Final
 
 import msgspec
 
-from ledger.enumerations import Outcome
-from ledger.events import (
-    ACCESSED_SIGNATURE,
-    ITEM_ACCESSED_SIGNATURE,
-    RECORDED_SIGNATURE,
-    Log,
-)
-from ledger.hexes import from_hex, to_hex
-from ledger.keccak import keccak256
+from ledger.chain.events import ACCESSED_SIGNATURE, ITEM_ACCESSED_SIGNATURE, RECORDED_SIGNATURE, Log
+from ledger.hexstr import from_hex, keccak256, to_hex
+from ledger.model import Outcome
 from ledger.replay import End, ReleaseEntry
 from scripts.demo.stage import DemoError
 

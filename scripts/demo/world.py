@@ -8,15 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ledger import contracts, views
-from ledger.contracts import ContractCall
-from ledger.deployment import Deployment
-from ledger.enumerations import Outcome, Roles
-from ledger.events import PurposeTerms
-from ledger.events.identifiers import dataset_id
-from ledger.rpc import Rpc
-from ledger.sealing import OpeningKey
-from ledger.views import OrderState
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.contract_reads import OrderState
+from ledger.chain.deployment import Deployment
+from ledger.chain.events import PurposeTerms
+from ledger.chain.events.identifiers import dataset_id
+from ledger.chain.rpc import Rpc
+from ledger.crypto.hpke import OpeningKey
+from ledger.model import Outcome, Roles
 from scripts.demo import cast
 from scripts.demo.cast import Role
 from scripts.demo.files import CityFiles
@@ -183,7 +183,7 @@ class World:
 
     def order(self, order: bytes) -> OrderState:
         """Return how an emergency order stands."""
-        return self.node.send(views.order_of(self.deployment.contracts, order))
+        return self.node.send(contract_reads.order_of(self.deployment.contracts, order))
 
     # Making clients
 
@@ -211,4 +211,4 @@ class World:
 
 def purpose_of(terms: PurposeTerms) -> bytes:
     """Return a purpose's id."""
-    return contracts.purpose_id(terms)
+    return contract_calls.purpose_id(terms)

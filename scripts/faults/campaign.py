@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from ledger import queries
-from ledger.deployment import encode_deployment
-from ledger.events import Event
-from ledger.events.decoding import EventDecoder
+from ledger.chain import eth_methods
+from ledger.chain.deployment import encode_deployment
+from ledger.chain.events import Event
+from ledger.chain.events.decoding import EventDecoder
 from ledger.replay import Finding, Kind, ReleaseEntry, ReplayReport, read_logs, replay_node
 from scripts.faults.counting import Counts, count
 from scripts.faults.planning import FaultRunError, Planned
@@ -244,7 +244,7 @@ def unexplained(stage: Stage, report: ReplayReport) -> list[Finding]:
                 continue
             number = entry.judged.block
             if number not in hashes:
-                block = rpc.send(queries.block(number))
+                block = rpc.send(eth_methods.block(number))
                 hashes[number] = None if block is None else block.hash
             if hashes[number] != entry.judged.block_hash:
                 forgotten.add((source, entry.sequence))
@@ -268,7 +268,7 @@ def events_of(stage: Stage) -> list[Event]:
     """Return every event of the five contracts, from the node."""
     town = stage.town
     rpc, deployment = town.chain.rpc, town.chain.deployment
-    newest = rpc.send(queries.block_number())
+    newest = rpc.send(eth_methods.block_number())
     decoder = EventDecoder(deployment.contracts)
     pages = read_logs(rpc, deployment.contracts, deployment.block_number, newest)
     return [event for page in pages for event in decoder.decode_all(page)]

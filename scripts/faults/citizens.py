@@ -9,9 +9,9 @@ from typing import Final
 import httpx
 import msgspec
 
-from ledger.contracts import Approval
-from ledger.hexes import from_hex
-from ledger.signing import sign
+from ledger.chain.contract_calls import Approval
+from ledger.crypto.signatures import sign
+from ledger.hexstr import from_hex
 from ledger.typed_data import (
     Authorization,
     Freeze,

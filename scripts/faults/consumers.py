@@ -8,11 +8,11 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from ledger.enumerations import Outcome
+from ledger.api import AccessResult, KeyedSubmission, Submissions
+from ledger.api.access import decode_result, decode_results, encode_submissions
 from ledger.errors import LedgerError
-from ledger.exchange import AccessResult, KeyedSubmission, Submissions
-from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
-from ledger.hexes import from_hex
+from ledger.hexstr import from_hex
+from ledger.model import Outcome
 from ledger.typed_data import AccessRequest, struct_hash
 from scripts.answer_keys import DrawnKeys
 from scripts.bench.bare_chain import ASKED_FIELDS

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from ledger.enumerations import Outcome
-from ledger.events import Accessed, Event, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
+from ledger.chain.events import Accessed, Event, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
+from ledger.model import Outcome
 from ledger.replay import access_id
 from scripts.faults.told import PlayReport
 

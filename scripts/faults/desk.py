@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 import httpx
 import msgspec
 
-from ledger.deployment import decode_deployment
+from ledger.chain.deployment import decode_deployment
 from ledger.encoding import Schema
 from scripts.faults.told import PlayPlan, PlayReport, Sign, ToldAccess, ToldAct
 from scripts.scenario import FIELDS

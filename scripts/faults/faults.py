@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from ledger import failpoints
-from ledger.node import NodeError
+from ledger.chain.embedded import NodeError
 from scripts.faults.campaign import Driver
 from scripts.faults.planning import Fault, FaultRunError, Strike
 from scripts.faults.proxy import Proxy, Trick

@@ -4,17 +4,12 @@ import asyncio
 import time
 from typing import Final
 
-from ledger import queries
-from ledger.enumerations import Outcome
-from ledger.exchange import RecordedAccess, Submission, encode_proof
-from ledger.exchange.accesses import (
-    decode_submissions,
-    encode_release,
-    encode_result,
-    encode_results,
-)
-from ledger.merkle import RangeProof, TreeHead
-from ledger.rpc import AsyncRpc
+from ledger.api import RecordedAccess, Submission, encode_proof
+from ledger.api.access import decode_submissions, encode_release, encode_result, encode_results
+from ledger.chain import eth_methods
+from ledger.chain.rpc import AsyncRpc
+from ledger.crypto.merkle import RangeProof, TreeHead
+from ledger.model import Outcome
 from ledger.typed_data import AccessRequest, digest_of, struct_hash
 from scripts.bench.baselines.check_then_serve import CheckThenServe
 from scripts.bench.bench import BenchError
@@ -44,7 +39,7 @@ class Racing(Proxy):
         self._domain = town.chain.deployment.domain_of(AccessRequest)
         self._release = _empty_release(town.terms.dataset)
         account = SECOND_RECORDER.address
-        nonce = town.chain.rpc.send(queries.transaction_count(account, "pending"))
+        nonce = town.chain.rpc.send(eth_methods.transaction_count(account, "pending"))
         self._rpc = AsyncRpc(stage.node.url)
         self._checking = CheckThenServe(town.chain, SECOND_RECORDER, self._rpc, nonce)
         self._served = 0

@@ -10,8 +10,8 @@ from typing import Final
 import httpx
 import msgspec
 
-from ledger import views
-from ledger.hexes import to_hex
+from ledger.chain import contract_reads
+from ledger.hexstr import to_hex
 from scripts.faults.gateway import FILE, UNJOURNALED, Orders, taken_file
 from scripts.faults.planning import FaultRunError
 from scripts.faults.proxy import Proxy
@@ -210,7 +210,7 @@ class Stage:
     def sequence(self) -> int:
         """Return how many accesses the node has now."""
         chain = self.town.chain
-        return chain.rpc.send(views.log_state(chain.contracts)).sequence
+        return chain.rpc.send(contract_reads.log_state(chain.contracts)).sequence
 
     def settle_second(self) -> None:
         """Let the second gateway finish what it had begun, and the node keep it.

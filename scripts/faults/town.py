@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-from ledger import contracts
-from ledger.enumerations import Roles
-from ledger.node import Node, NodeSettings
-from ledger.records import encode_line
+from ledger.chain import contract_calls
+from ledger.chain.embedded import Node, NodeSettings
+from ledger.crypto.records import encode_line
+from ledger.model import Roles
 from scripts.processes import free_port
 from scripts.scenario import Chain, Party, PersonalData, make_keyholders
 from wallet.client.datasets import wait_for_publication
@@ -44,7 +44,7 @@ class Town(PersonalData):
             chain, terms = self.chain, self.terms
             chain.admit(SECOND_RECORDER)
             for consumer in chain.parties.consumers:
-                chain.send(consumer, contracts.name_recorder(SECOND_RECORDER.address))
+                chain.send(consumer, contract_calls.name_recorder(SECOND_RECORDER.address))
             chain.agree(chain.parties.insurer, terms.dataset, terms.purpose, bind=False)
             self.add_people(people)
             self.node.checkpoint()

@@ -6,10 +6,10 @@ Without this, four zeros in a report would mean nothing.
 import msgspec
 import pytest
 
-from ledger.enumerations import Outcome
-from ledger.events import Accessed, Event, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
-from ledger.events.decoding import EventDecoder
-from ledger.keccak import keccak256
+from ledger.chain.events import Accessed, Event, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
+from ledger.chain.events.decoding import EventDecoder
+from ledger.hexstr import keccak256
+from ledger.model import Outcome
 from ledger.replay import access_id
 from scripts.faults.controls import Control
 from scripts.faults.counting import MUST_BE_ZERO, Counts, count

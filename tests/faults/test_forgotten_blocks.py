@@ -10,11 +10,19 @@ import httpx
 import msgspec
 import pytest
 
-from ledger import contracts
-from ledger.enumerations import Outcome
-from ledger.events import Accessed, Event, Granted, PurposeRegistered, PurposeTerms, Revoked, Text
-from ledger.exchange import AccessResult, Consent, Submissions
-from ledger.exchange.accesses import decode_result, encode_submissions
+from ledger.api import AccessResult, Consent, Submissions
+from ledger.api.access import decode_result, encode_submissions
+from ledger.chain import contract_calls
+from ledger.chain.events import (
+    Accessed,
+    Event,
+    Granted,
+    PurposeRegistered,
+    PurposeTerms,
+    Revoked,
+    Text,
+)
+from ledger.model import Outcome
 from ledger.replay import Kind
 from ledger.typed_data import AccessRequest, Authorization, struct_hash
 from scripts.answer_keys import DrawnKeys
@@ -82,7 +90,7 @@ def relay_purpose(stage: Stage) -> None:
     chain_id = town.chain.deployment.chain_id
     with Client(Endpoints(stage.gateway.url), key=key, chain_id=chain_id) as client:
         ledger = Ledger(town.chain.deployment, own_node=False)
-        client.run(transact(ledger, key, contracts.register_purpose(terms)))
+        client.run(transact(ledger, key, contract_calls.register_purpose(terms)))
 
 
 def grant_unrelayed(town: Town) -> Authorization:

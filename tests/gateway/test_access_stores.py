@@ -10,8 +10,8 @@ from gateway.store.database import Database
 from gateway.store.inbox import InboxStore, StoredAsk, UsedHandle
 from gateway.store.links import KeptLink, LinkStore
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
-from ledger.contracts import Approval
-from ledger.exchange import RecordedAccess, SignedLink, Submission
+from ledger.api import RecordedAccess, SignedLink, Submission
+from ledger.chain.contract_calls import Approval
 from ledger.links import MAX_LINK_LIFETIME, make_link
 from ledger.typed_data import AccessRequest, Authorization, struct_hash
 from tests.support.accesses import authorization_of

@@ -16,15 +16,15 @@ from gateway.errors import (
 from gateway.materials import MOST_RECORDS
 from gateway.problems import problem_of
 from gateway.store.database import Database
-from ledger.answer_keys import make_nonce, nonce_word
-from ledger.enumerations import Outcome
-from ledger.exchange import AccessResult, KeyedSubmission, Refusal, Release, Submission
-from ledger.exchange.accesses import decode_result, encode_result
-from ledger.merkle import RangeProof, TreeHead, verify_range
-from ledger.publications import OwnerProof, verify_owner
-from ledger.rosters import Roster
-from ledger.sealing import OpeningKey, Suite
-from ledger.signing import address_of, sign
+from ledger.api import AccessResult, KeyedSubmission, Refusal, Release, Submission
+from ledger.api.access import decode_result, encode_result
+from ledger.crypto.hpke import OpeningKey, Suite
+from ledger.crypto.merkle import RangeProof, TreeHead, verify_range
+from ledger.crypto.publications import OwnerProof, verify_owner
+from ledger.crypto.released_parts import make_nonce, nonce_word
+from ledger.crypto.secret_sharing import Roster
+from ledger.crypto.signatures import address_of, sign
+from ledger.model import Outcome
 from ledger.typed_data import Domain, digest
 from tests.support.accesses import BANK, BANK_KEY, OPEN, PERSONAL, STRANGER_KEY, AccessDesk
 from tests.support.fake_keyholder import DOMAIN, ROSTER

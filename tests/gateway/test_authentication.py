@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.hexes import checksum_address, to_hex
-from ledger.signing import personal_digest, sign
+from ledger.crypto.signatures import personal_digest, sign
+from ledger.hexstr import checksum_address, to_hex
 from scripts.scenario import Chain
 from tests.support.gateway_server import GatewayServer, Signing, serve_gateway
 

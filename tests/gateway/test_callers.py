@@ -10,13 +10,13 @@ import pytest
 
 from gateway.errors import ForbiddenError, ThrottledError
 from gateway.services import Services
-from ledger import contracts, queries, views
-from ledger.contracts import ContractCall
-from ledger.enumerations import Change, Roles
-from ledger.hexes import to_hex
-from ledger.node import Node, NodeSettings
+from ledger.chain import contract_calls, contract_reads, eth_methods
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.embedded import Node, NodeSettings
+from ledger.chain.transactions import Fee, Transaction, sign_transaction
+from ledger.hexstr import to_hex
+from ledger.model import Change, Roles
 from ledger.service.rate_limit import STRANGERS
-from ledger.transactions import Fee, Transaction, sign_transaction
 from scripts.scenario import Chain, Party
 from tests.support.city import City, recording_parts
 
@@ -54,7 +54,7 @@ async def act(city: City, services: Services, by: Party, call: ContractCall) -> 
 async def relay(city: City, services: Services, by: Party, call: ContractCall) -> None:
     chain = city.chain
     sender = await asyncio.to_thread(chain.sender, chain.parties.bank)
-    count = queries.transaction_count(by.address, "pending")
+    count = eth_methods.transaction_count(by.address, "pending")
     nonce = await asyncio.to_thread(sender.rpc.send, count)
     to, chain_id = chain.deployment.address_of(call.contract), chain.deployment.chain_id
     content = Transaction(chain_id, nonce, 2_000_000, Fee(0), to, call.data)
@@ -63,7 +63,7 @@ async def relay(city: City, services: Services, by: Party, call: ContractCall) -
 
 async def crowd(city: City, services: Services) -> None:
     """Let strangers ask until no stranger is heard any more."""
-    call = contracts.appeal("I was wronged")
+    call = contract_calls.appeal("I was wronged")
     for _ in range(200):
         try:
             with suppress(ForbiddenError):
@@ -79,21 +79,21 @@ async def test_a_pending_party_is_one_and_strangers_do_not_keep_it_out(
     chain, pending = city.chain, drawn()
     assert await services.callers.bucket_of(pending.address) == STRANGERS
     name = f"Regulator {to_hex(pending.address)}"
-    admit = contracts.admit(pending.address, Roles.REGULATOR, name)
+    admit = contract_calls.admit(pending.address, Roles.REGULATOR, name)
     await act(city, services, chain.parties.authority, admit)
-    assert not chain.rpc.send(views.standing_of(chain.contracts, pending.address)).active
+    assert not chain.rpc.send(contract_reads.standing_of(chain.contracts, pending.address)).active
     assert await services.callers.bucket_of(pending.address) == pending.address
     await crowd(city, services)
-    due = chain.rpc.send(views.admission_of(chain.contracts, pending.address)).effective_at
+    due = chain.rpc.send(contract_reads.admission_of(chain.contracts, pending.address)).effective_at
     while chain.now() <= due:
         await asyncio.to_thread(chain.wait_for_block)
-    await relay(city, services, pending, contracts.activate(pending.address))
-    assert chain.rpc.send(views.standing_of(chain.contracts, pending.address)).active
+    await relay(city, services, pending, contract_calls.activate(pending.address))
+    assert chain.rpc.send(contract_reads.standing_of(chain.contracts, pending.address)).active
 
 
 async def test_the_authority_and_the_next_one_are_somebody(city: City, services: Services) -> None:
     chain, following = city.chain, drawn()
-    announce = contracts.announce_change(Change.AUTHORITY, following.address)
+    announce = contract_calls.announce_change(Change.AUTHORITY, following.address)
     await act(city, services, chain.parties.authority, announce)
     await crowd(city, services)
     for one in (chain.parties.authority, following):
@@ -105,9 +105,9 @@ async def test_a_supervisors_machine_is_somebody_and_suspends_through_the_gatewa
     city: City, services: Services
 ) -> None:
     chain, machine = city.chain, drawn()
-    appoint = contracts.appoint_supervisor(machine.address)
+    appoint = contract_calls.appoint_supervisor(machine.address)
     await act(city, services, chain.parties.regulator, appoint)
     await crowd(city, services)
     agreement = city.terms.agreement
-    await relay(city, services, machine, contracts.suspend_agreement(agreement, "odd"))
-    assert not chain.rpc.send(views.agreement_of(chain.contracts, agreement)).active
+    await relay(city, services, machine, contract_calls.suspend_agreement(agreement, "odd"))
+    assert not chain.rpc.send(contract_reads.agreement_of(chain.contracts, agreement)).active

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.hexes import to_hex
-from ledger.node import Node
+from ledger.chain.embedded import Node
+from ledger.hexstr import to_hex
 from scripts.scenario import Chain
 from tests.support.gateway_server import GatewayServer, serve_gateway
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import httpx
 
-from ledger import contracts
-from ledger.enumerations import Roles
-from ledger.hexes import to_hex
-from ledger.http_signatures import (
+from ledger.chain import contract_calls
+from ledger.crypto.signatures import personal_digest, sign
+from ledger.hexstr import to_hex
+from ledger.model import Roles
+from ledger.service.http_signatures import (
     RequestTarget,
     format_parameters,
     format_signature,
     signature_base,
 )
-from ledger.signing import personal_digest, sign
 from scripts.scenario import Chain, Party
 from tests.gateway.test_authentication import answer_challenge, challenge, problem
 from tests.support.gateway_server import GatewayServer, serve_gateway
@@ -51,7 +51,7 @@ async def make_wallet(gateway: GatewayServer) -> bytes:
 
 async def admit(gateway: GatewayServer, address: bytes, roles: Roles) -> None:
     chain = gateway.chain
-    call = contracts.admit(address, roles, f"A party with the wallet {to_hex(address)}")
+    call = contract_calls.admit(address, roles, f"A party with the wallet {to_hex(address)}")
     await asyncio.to_thread(chain.send, chain.parties.authority, call)
     await gateway.has(await asyncio.to_thread(chain.wait_for_block))
 

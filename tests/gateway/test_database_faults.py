@@ -14,8 +14,8 @@ from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableErr
 from gateway.store.database import Database
 from gateway.store.migrate import SCRIPTS, migrate
 from gateway.store.nonces import NonceMemory
-from ledger.hexes import to_hex
-from ledger.migrating import newest_revision
+from ledger.hexstr import to_hex
+from ledger.service.database import newest_revision
 from scripts.scenario import Chain
 from tests.gateway.test_authentication import problem
 from tests.support.database import new_postgres_url

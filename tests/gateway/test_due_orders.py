@@ -4,15 +4,15 @@ import pytest
 
 from gateway.store.database import Database
 from gateway.supervision.rules import Bounds, unreviewed_orders
-from ledger import contracts
-from ledger.chain import Finality
-from ledger.enumerations import Class
-from ledger.events import OrderTerms
-from ledger.events.identifiers import order_id
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls
+from ledger.chain.events import OrderTerms
+from ledger.chain.events.identifiers import order_id
+from ledger.chain.finality import Finality
+from ledger.chain.reverts import RevertError
+from ledger.chain.rpc import AsyncRpc
+from ledger.hexstr import to_hex
 from ledger.index import Follower, FollowerSettings, Index, Origin
-from ledger.reverts import RevertError
-from ledger.rpc import AsyncRpc
+from ledger.model import Class
 from scripts.scenario import Chain
 
 pytestmark = pytest.mark.slow
@@ -27,10 +27,10 @@ async def test_what_was_never_in_force_is_not_due(chain: Chain, database: Databa
         starts_at = now + 3_000 if in_future else now
         nonce = number.to_bytes(32, "big")
         terms = OrderTerms(dataset, purpose, sharing, 1, starts_at, now + 4_000, "flood", nonce)
-        chain.send(bureau, contracts.issue_order(terms))
+        chain.send(bureau, contract_calls.issue_order(terms))
         if sharing != Class.NOT_SHARED and signed:
-            chain.send(regulator, contracts.countersign_order(order_id(terms)))
-        chain.send(bureau, contracts.end_order(order_id(terms), "mended"))
+            chain.send(regulator, contract_calls.countersign_order(order_id(terms)))
+        chain.send(bureau, contract_calls.end_order(order_id(terms), "mended"))
         return order_id(terms)
 
     never = [
@@ -61,8 +61,8 @@ async def test_what_was_never_in_force_is_not_due(chain: Chain, database: Databa
         assert found(index) == {f"order-review/{to_hex(each)}" for each in due}
         for each in (*never, later):
             with pytest.raises(RevertError):
-                chain.send(regulator, contracts.review_order(each, "nothing to say"))
+                chain.send(regulator, contract_calls.review_order(each, "nothing to say"))
         for each in due:
-            chain.send(regulator, contracts.review_order(each, "rightly"))
+            chain.send(regulator, contract_calls.review_order(each, "rightly"))
         await follower.catch_up()
     assert found(index) == set()

@@ -11,9 +11,9 @@ import httpx
 
 from gateway.store.alerts import StoredAlert
 from gateway.topics import ALERTS
-from ledger import contracts
-from ledger.enumerations import Roles
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls
+from ledger.hexstr import to_hex
+from ledger.model import Roles
 from ledger.typed_data import AccessRequest
 from scripts.scenario import Party
 from tests.gateway.test_authentication import problem
@@ -60,7 +60,7 @@ async def test_accesses_events_and_alerts_are_heard_as_they_happen(gateway: Gate
     chain = gateway.chain
     async with feed(gateway) as following:
         newcomer = Party("Newcomer of the feed", Roles.CONSUMER)
-        admit = contracts.admit(newcomer.address, newcomer.roles, newcomer.name)
+        admit = contract_calls.admit(newcomer.address, newcomer.roles, newcomer.name)
         await asyncio.to_thread(chain.send, chain.parties.authority, admit)
         (event,) = await following.until("events", 1)
         assert (event["name"], event["members"]["party"]) == (

@@ -10,9 +10,9 @@ from pydantic_settings import BaseSettings
 
 from gateway.access_settings import AccessSettings
 from gateway.supervision.enforcement import Enforcer
-from ledger import contracts
-from ledger.fees import FeeRule
-from ledger.rpc import AsyncRpc
+from ledger.chain import contract_calls
+from ledger.chain.rpc import AsyncRpc
+from ledger.chain.transactions import FeeRule
 from scripts.scenario import Chain
 from tests.gateway.test_suspension import MACHINE, DirectRelay
 from tests.support.city import City, recording_parts
@@ -55,7 +55,7 @@ def suggested(chain: Chain) -> tuple[int, int]:
 
 async def test_a_supervisors_machine_offers_it_too(chain: Chain) -> None:
     terms = await asyncio.to_thread(chain.personal_terms)
-    call = contracts.appoint_supervisor(MACHINE.address)
+    call = contract_calls.appoint_supervisor(MACHINE.address)
     await asyncio.to_thread(chain.send, chain.parties.regulator, call)
     await asyncio.to_thread(fund, chain, MACHINE.address)
     async with AsyncRpc(chain.node.url) as rpc:

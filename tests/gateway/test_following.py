@@ -14,7 +14,7 @@ from gateway import following as module
 from gateway.errors import StoreUnavailableError
 from gateway.following import Following
 from gateway.settings import Settings
-from ledger.chain import BlocksLostError
+from ledger.chain.finality import BlocksLostError
 from ledger.index.rows import Head
 from tests.support.trails import CONTRACTS
 

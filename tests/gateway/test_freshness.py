@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger import contracts
-from ledger.enumerations import Roles
-from ledger.events.identifiers import application_id
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls
+from ledger.chain.events.identifiers import application_id
+from ledger.hexstr import to_hex
+from ledger.model import Roles
 from scripts.scenario import Chain, Party
 from tests.gateway.test_authentication import problem
 from tests.support.gateway_server import GatewayServer, serve_gateway
@@ -43,7 +43,7 @@ async def test_a_subject_registered_a_moment_ago_has_an_inbox(slow: GatewayServe
 
 async def test_a_party_admitted_a_moment_ago_is_shown(slow: GatewayServer) -> None:
     party = Party("Newcomer", Roles.REGULATOR)
-    call = contracts.admit(party.address, party.roles, party.name)
+    call = contract_calls.admit(party.address, party.roles, party.name)
     await asyncio.to_thread(slow.chain.send, slow.chain.parties.authority, call)
     assert (await slow.send(party, "GET", "/v1/alerts")).status_code == httpx.codes.OK
     shown = await slow.send(None, "GET", f"/v1/parties/{to_hex(party.address)}")
@@ -56,9 +56,9 @@ async def test_an_application_made_a_moment_ago_is_in_the_list(slow: GatewayServ
         lambda: (chain.register_dataset(), chain.register_purpose())
     )
     nonce = secrets.token_bytes(32)
-    applying = contracts.apply_for(dataset, purpose, 1, "We need it.", nonce)
+    applying = contract_calls.apply_for(dataset, purpose, 1, "We need it.", nonce)
     await asyncio.to_thread(
-        chain.send, parties.authority, contracts.bind_fields(purpose, dataset, 1)
+        chain.send, parties.authority, contract_calls.bind_fields(purpose, dataset, 1)
     )
     await slow.has(await asyncio.to_thread(chain.wait_for_block))
     await asyncio.to_thread(chain.send, parties.bank, applying)

@@ -15,14 +15,14 @@ from gateway.freshness import Freshness
 from gateway.relays import Relayed, Relays
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
-from ledger.chain import Finality
-from ledger.contracts import ContractCall
-from ledger.enumerations import Roles
-from ledger.events import Block, PartyAdmitted, SubjectRegistered
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.events import Block, PartyAdmitted, SubjectRegistered
+from ledger.chain.finality import Finality
+from ledger.chain.reverts import Revert, RevertError
+from ledger.chain.rpc import RpcError
+from ledger.chain.transactions import SignedTransaction
 from ledger.index.index import Index, Origin
-from ledger.reverts import Revert, RevertError
-from ledger.rpc import RpcError
-from ledger.transactions import SignedTransaction
+from ledger.model import Roles
 from tests.support.problems import refused_as
 
 BANK, NOBODY, AUTHORITY = b"\x0b" * 20, b"\x0c" * 20, b"\x0d" * 20

@@ -10,7 +10,7 @@ import uvicorn
 
 from gateway.errors import KeyholderError
 from gateway.keyholder_client import KeyholderClient, keyholder_at
-from ledger.signing import address_of
+from ledger.crypto.signatures import address_of
 from tests.support.fake_keyholder import DOMAIN, REFUSAL, FakeKeyholder, InMemory, account_of
 
 MOST = [1 << 20]

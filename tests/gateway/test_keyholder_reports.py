@@ -10,10 +10,10 @@ from gateway.store.keyholder_reports import KeyholderReportStore
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from gateway.supervision.keyholder_reports import KeyholderReports
 from gateway.topics import Topics
-from ledger.custody import Sharing
-from ledger.exchange import RecordedAccess, Submission
-from ledger.hexes import to_hex
-from ledger.parts_statements import encode_wrong_parts
+from ledger.api import RecordedAccess, Submission
+from ledger.crypto.released_parts import encode_wrong_parts
+from ledger.crypto.secret_sharing import Sharing
+from ledger.hexstr import to_hex
 from ledger.typed_data import AccessRequest, struct_hash
 from tests.ledger.test_parts_statements import DOMAIN, REQUEST, Party
 from tests.support.lying_keyholder import noise

@@ -6,9 +6,9 @@ import pytest
 
 from gateway.keyholder_client import KeyholderClient
 from gateway.keyholders import PROBLEM, Availability, Keyholders, PartsTask
-from ledger.exchange import HeldKeys, Refusal
-from ledger.parts_statements import verify_signer
-from ledger.rosters import Roster, most_sealed
+from ledger.api import HeldKeys, Refusal
+from ledger.crypto.released_parts import verify_signer
+from ledger.crypto.secret_sharing import Roster, most_sealed
 from ledger.typed_data import Authorization, Domain
 from tests.support.fake_keyholder import DOMAIN, ROSTER, FakeKeyholder, InMemory
 from tests.support.problems import slug

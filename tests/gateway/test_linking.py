@@ -9,12 +9,11 @@ from gateway.errors import LinkRefusedError
 from gateway.linking import Linking
 from gateway.store.database import Database
 from gateway.store.links import KeptLink
-from ledger.exchange import SignedLink
-from ledger.hexes import from_hex, to_hex
-from ledger.http_client import HttpAnswer, HttpError
-from ledger.keccak import keccak256
+from ledger.api import SignedLink
+from ledger.chain.http_client import HttpAnswer, HttpError
+from ledger.crypto.signatures import address_of, sign
+from ledger.hexstr import from_hex, keccak256, to_hex
 from ledger.links import LINK_RENEWAL, MAX_LINK_LIFETIME, LinkBounds, LinkFault, make_link
-from ledger.signing import address_of, sign
 from ledger.typed_data import SubjectLink, digest, record_from_object, record_to_object
 from tests.gateway.test_accesses import OWNER, RECORDS, released
 from tests.support.accesses import (

@@ -11,11 +11,11 @@ import pytest
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.inbox import StoredAsk
 from gateway.store.links import KeptLink
-from ledger import contracts
-from ledger.enumerations import Roles
-from ledger.exchange import SignedLink
-from ledger.hexes import to_hex
+from ledger.api import SignedLink
+from ledger.chain import contract_calls
+from ledger.hexstr import to_hex
 from ledger.links import make_link
+from ledger.model import Roles
 from scripts.scenario import Chain, Party, Subject, Terms
 from tests.support.gateway_server import GatewayServer
 
@@ -42,10 +42,10 @@ class Granted:
         assert access.outcome == 0
 
     def withdraw_consumer(self) -> None:
-        call = contracts.withdraw(self.terms.consumer.address)
+        call = contract_calls.withdraw(self.terms.consumer.address)
         self.chain.send(self.chain.parties.authority, call)
 
-    def _relay(self, call: contracts.ContractCall) -> None:
+    def _relay(self, call: contract_calls.ContractCall) -> None:
         self.chain.send(self.chain.parties.recorder, call)
 
 

@@ -10,8 +10,8 @@ from gateway import publishing
 from gateway.ingest import UploadRules
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
-from ledger.publications import PublicationRoot
-from ledger.records import EncryptedRecord, encode_line
+from ledger.crypto.publications import PublicationRoot
+from ledger.crypto.records import EncryptedRecord, encode_line
 from tests.gateway.test_publishing import DATASET, PROVIDER, Desk
 from tests.support.uploads import EPOCHS, make_record
 

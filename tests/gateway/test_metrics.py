@@ -5,8 +5,8 @@ import asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.store.alerts import StoredAlert
-from ledger.exchange import Submissions
-from ledger.exchange.accesses import encode_submissions
+from ledger.api import Submissions
+from ledger.api.access import encode_submissions
 from ledger.typed_data import AccessRequest
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import ROSTER

@@ -16,7 +16,7 @@ from gateway.store.database import Database
 from gateway.store.migrate import SCRIPTS
 from gateway.store.tables import metadata
 from ledger.index.tables import metadata as index_metadata
-from ledger.migrating import newest_revision
+from ledger.service.database import newest_revision
 
 _OWN = ("alembic_version",)
 

@@ -11,12 +11,12 @@ from sqlalchemy import event
 
 from gateway.materials import MOST_RECORDS
 from gateway.store.database import Database
-from ledger.enumerations import Outcome
-from ledger.exchange import KeyedSubmission
+from ledger.api import KeyedSubmission
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.secret_sharing import Roster
 from ledger.links import MAX_LINK_LIFETIME
+from ledger.model import Outcome
 from ledger.release_rules import PUBLICATION_LAG
-from ledger.rosters import Roster
-from ledger.sealing import OpeningKey
 from tests.gateway.test_accesses import OWN, OWNER, RECORDS, committed, released
 from tests.support.accesses import OPEN, PERSONAL, STRANGER_KEY, AccessDesk
 from tests.support.fake_keyholder import ROSTER

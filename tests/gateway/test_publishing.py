@@ -21,9 +21,9 @@ from gateway.store.database import Database
 from gateway.store.publications import PublicationStore, ServedPublication
 from gateway.store.uploads import Upload, UploadStore
 from gateway.tiles import Tile
-from ledger.merkle import TreeHead, verify_range
-from ledger.publications import verify_owner, verify_published
-from ledger.records import EncryptedRecord, WithdrawnRecord, encode_line
+from ledger.crypto.merkle import TreeHead, verify_range
+from ledger.crypto.publications import verify_owner, verify_published
+from ledger.crypto.records import EncryptedRecord, WithdrawnRecord, encode_line
 from tests.support.problems import refused_as, slug
 from tests.support.uploads import (
     EPOCHS,

@@ -16,12 +16,12 @@ from gateway.recording import Recording, make_up
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
 from gateway.store.releases import JournalEntry, ReleaseJournal
-from ledger.enumerations import Outcome
+from ledger.chain.transactions import Fee, Transaction, sign_transaction
 from ledger.journal import Journal
-from ledger.recorder.entries import call_of, make_entry
+from ledger.model import Outcome
+from ledger.recorder.batch import call_of, make_entry
+from ledger.recorder.journal import Sent, Settled, encode_records
 from ledger.recorder.recorder import Recorder
-from ledger.recorder.records import Sent, Settled, encode_records
-from ledger.transactions import Fee, Transaction, sign_transaction
 from tests.gateway.test_access_stores import entry
 from tests.support.problems import refused_as
 from tests.support.recording import until

@@ -13,11 +13,11 @@ import pytest
 from gateway.errors import BodyError, ForbiddenError, RefusedError, ThrottledError
 from gateway.relays import Act
 from gateway.services import Services
-from ledger import contracts, queries, signing
-from ledger.contracts import Approval
-from ledger.hexes import to_hex
-from ledger.keccak import keccak256
-from ledger.transactions import Fee, Transaction, sign_transaction
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.contract_calls import Approval
+from ledger.chain.transactions import Fee, Transaction, sign_transaction
+from ledger.crypto import signatures
+from ledger.hexstr import keccak256, to_hex
 from ledger.typed_data import Freeze, GuardianAppointment, Revocation, SignerRotation
 from scripts.scenario import Chain, Person, Subject
 from tests.support.city import City, recording_parts
@@ -71,7 +71,7 @@ async def test_call_data_that_stands_for_more_than_it_is_long_costs_no_memory(
     party = chain.parties.provider
     key = party.private_key if admitted else secrets.token_bytes(32)
     sender = await asyncio.to_thread(chain.sender, chain.parties.bank)
-    count = queries.transaction_count(signing.address_of(key), "pending")
+    count = eth_methods.transaction_count(signatures.address_of(key), "pending")
     nonce = await asyncio.to_thread(sender.rpc.send, count)
     data = registration(MOST_RAW - 1024).data
     to = chain.deployment.address_of("Catalogue")
@@ -146,7 +146,7 @@ async def test_many_events_do_not_make_signers_forgotten(city: City, services: S
     rotation = SignerRotation(subject, second.signer, secrets.token_bytes(32), now() + 600)
     await act(city, services, rotation, first)
     made_up = [Revocation(subject, secrets.token_bytes(32), now() + 600) for _ in range(1_100)]
-    calls = [contracts.revoke(record, chain.approval(record, second)) for record in made_up]
+    calls = [contract_calls.revoke(record, chain.approval(record, second)) for record in made_up]
     await asyncio.to_thread(chain.send_all, chain.parties.bank, calls)
     await services.index.wait_for(await asyncio.to_thread(chain.block_number))
     assert await services.callers.signs_for(first.signer, subject)
@@ -208,5 +208,5 @@ async def test_unsigned_questions_of_strangers_share_few_to_the_node(
     # The recorder's follower asks too, a few times a second.
     assert asked[0] < 50
     sender = await asyncio.to_thread(city.chain.sender, city.chain.parties.bank)
-    count = queries.transaction_count(party, "pending")
+    count = eth_methods.transaction_count(party, "pending")
     assert outlook.nonce == await asyncio.to_thread(sender.rpc.send, count)

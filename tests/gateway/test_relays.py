@@ -16,13 +16,14 @@ from gateway.errors import ForbiddenError, GatewayError, ThrottledError
 from gateway.relays import Grant
 from gateway.services import Services
 from gateway.store.authorizations import StoredAuthorization
-from ledger import contracts, queries, signing, views
-from ledger.contracts import Approval
-from ledger.enumerations import Class
-from ledger.events import DatasetTerms
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls, contract_reads, eth_methods
+from ledger.chain.contract_calls import Approval
+from ledger.chain.events import DatasetTerms
+from ledger.chain.transactions import Fee, SignedTransaction, Transaction, sign_transaction
+from ledger.crypto import signatures
+from ledger.hexstr import to_hex
+from ledger.model import Class
 from ledger.recorder import recorder as recorder_module
-from ledger.transactions import Fee, SignedTransaction, Transaction, sign_transaction
 from ledger.typed_data import Revocation, struct_hash
 from scripts.scenario import Chain, Party, Person
 from tests.support.city import City, gateway_process, recording_parts
@@ -51,7 +52,7 @@ def grant_of(city: City, person: Person, **terms: Any) -> Grant:
 def drawn() -> tuple[bytes, bytes]:
     """Somebody's key, and account."""
     key = secrets.token_bytes(32)
-    return key, signing.address_of(key)
+    return key, signatures.address_of(key)
 
 
 # Nothing unverified is stored
@@ -95,7 +96,7 @@ async def test_a_statement_is_stored_before_its_grant_is_on_chain(
 
     async def noting(authorization: StoredAuthorization) -> None:
         contracts_of = services.deployment.contracts
-        found = await services.rpc.send(views.grant_of(contracts_of, authorization.id))
+        found = await services.rpc.send(contract_reads.grant_of(contracts_of, authorization.id))
         on_chain.append(found.subject != 0)
         await put(authorization)
 
@@ -187,7 +188,7 @@ async def test_what_people_sign_gets_no_more_gas_than_is_set_aside(
 
 def _spent_by_the_gateway(city: City) -> int:
     sender = city.chain.sender(city.chain.parties.recorder)
-    return sender.rpc.send(queries.transaction_count(sender.address, "pending"))
+    return sender.rpc.send(eth_methods.transaction_count(sender.address, "pending"))
 
 
 # Parties' own transactions
@@ -200,15 +201,15 @@ def signed(city: City, key: bytes, to: bytes, data: bytes, nonce: int) -> Signed
 
 def next_nonce(city: City, address: bytes) -> int:
     sender = city.chain.sender(city.chain.parties.bank)
-    return sender.rpc.send(queries.transaction_count(address, "pending"))
+    return sender.rpc.send(eth_methods.transaction_count(address, "pending"))
 
 
 async def test_only_parties_have_their_transactions_relayed(city: City, services: Services) -> None:
     deployment = city.chain.deployment
     key, _ = drawn()
-    appeal = contracts.appeal("I was wronged")
+    appeal = contract_calls.appeal("I was wronged")
     registry = deployment.address_of("Registry")
-    view = contracts.encode_call("Registry", "standingOf", bytes(20)) + bytes(10_000)
+    view = contract_calls.encode_call("Registry", "standingOf", bytes(20)) + bytes(10_000)
     for data in (appeal.data, view, b"", b"\x00"):
         with pytest.raises(ForbiddenError):
             await services.relays.transact(signed(city, key, registry, data, 0).raw)
@@ -231,14 +232,14 @@ async def test_the_authority_is_relayed_though_it_is_no_party(
     city: City, services: Services
 ) -> None:
     authority = city.chain.parties.authority
-    call = contracts.announce("relay", city.chain.deployment.address_of("Registry"))
+    call = contract_calls.announce("relay", city.chain.deployment.address_of("Registry"))
     nonce = await asyncio.to_thread(next_nonce, city, authority.address)
     to = city.chain.deployment.address_of(call.contract)
     await services.relays.transact(signed(city, authority.private_key, to, call.data, nonce).raw)
 
 
 def key_call(city: City, party: Party, nonce: int) -> SignedTransaction:
-    call = contracts.set_encryption_key(secrets.token_bytes(32))
+    call = contract_calls.set_encryption_key(secrets.token_bytes(32))
     to = city.chain.deployment.address_of(call.contract)
     return signed(city, party.private_key, to, call.data, nonce)
 
@@ -272,7 +273,7 @@ def test_the_largest_dataset_that_contracts_take_is_relayed(city: City, gateway_
     fields = tuple(f"{name:03}".ljust(200, "字") for name in range(256))
     code = f"largest-{secrets.token_hex(4)}"
     terms = DatasetTerms(code, "Title", fields, Class.CONDITIONAL, Class.NOT_SHARED, 2, True, 0)
-    call = contracts.register_dataset(terms)
+    call = contract_calls.register_dataset(terms)
     to = city.chain.deployment.address_of(call.contract)
     nonce = next_nonce(city, provider.address)
     chain_id = city.chain.deployment.chain_id

@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.showing import ReleaseStates
-from ledger.enumerations import Outcome
 from ledger.index.rows import AccessEntry, Place
+from ledger.model import Outcome
 
 ACCESS = b"\x01" * 32
 OPEN_FROM = 1_000

@@ -16,7 +16,7 @@ from gateway.errors import SettingsError
 from gateway.settings import Settings
 from gateway.store.database import Database
 from gateway.store.migrate import migrate
-from ledger.deployment import write_deployment
+from ledger.chain.deployment import write_deployment
 from ledger.index.index import Index, Origin
 from ledger.journal import Journal
 from scripts.scenario import Chain

@@ -12,8 +12,8 @@ from gateway.keyholder_client import KeyholderClient
 from gateway.keyholders import Keyholders, PartsTask
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.database import Database
-from ledger.exchange import Consent, KeyedSubmission
-from ledger.hexes import to_hex
+from ledger.api import Consent, KeyedSubmission
+from ledger.hexstr import to_hex
 from ledger.index.rows import BasisEntry
 from ledger.links import MAX_LINK_LIFETIME, make_link
 from ledger.typed_data import Authorization, record_to_object, struct_hash

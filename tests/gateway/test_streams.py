@@ -21,10 +21,10 @@ from gateway.routes.regulator import _LINES_AT_ONCE
 from gateway.store.inbox import StoredAsk
 from gateway.store.releases import ReleaseJournal
 from gateway.topics import inbox_topic
-from ledger import contracts
-from ledger.contracts import ContractCall
-from ledger.enumerations import Roles
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls
+from ledger.chain.contract_calls import ContractCall
+from ledger.hexstr import to_hex
+from ledger.model import Roles
 from ledger.typed_data import SignerRotation
 from scripts.scenario import Chain, Party, Subject
 from tests.gateway.test_access_stores import entry
@@ -124,7 +124,7 @@ def rotation(chain: Chain, subject: Subject) -> ContractCall:
     record = SignerRotation(
         subject.id, secrets.token_bytes(20), secrets.token_bytes(32), chain.now() + 600
     )
-    return contracts.rotate_signer(record, chain.approval(record, subject))
+    return contract_calls.rotate_signer(record, chain.approval(record, subject))
 
 
 async def person(gateway: GatewayServer) -> tuple[Subject, dict[str, str]]:
@@ -152,8 +152,8 @@ async def test_who_signs_for_nobody_any_more_hears_of_no_new_ask(gateway: Gatewa
 @pytest.mark.parametrize(
     "act",
     [
-        contracts.close_subject,
-        contracts.end_links,
+        contract_calls.close_subject,
+        contract_calls.end_links,
     ],
     ids=["closed", "corrected"],
 )
@@ -176,7 +176,7 @@ async def test_what_was_asked_before_is_gone_with_a_closing_or_correction(
 
 async def regulator(gateway: GatewayServer) -> Party:
     party = Party(f"Regulator of streams {secrets.token_hex(4)}", Roles.REGULATOR)
-    admit = contracts.admit(party.address, party.roles, party.name)
+    admit = contract_calls.admit(party.address, party.roles, party.name)
     await send(gateway, gateway.chain.parties.authority, admit)
     return party
 
@@ -186,11 +186,11 @@ async def test_a_withdrawn_regulators_feed_ends(gateway: GatewayServer) -> None:
     headers = gateway.signed_headers(gateway.signing(party), "GET", _FEED)
     async with stream(gateway, _FEED, headers) as lines:
         other = Party(f"Newcomer {secrets.token_hex(4)}", Roles.CONSUMER)
-        admit = contracts.admit(other.address, other.roles, other.name)
+        admit = contract_calls.admit(other.address, other.roles, other.name)
         await send(gateway, chain.parties.authority, admit)
         assert other.name in await anext(lines)
-        await send(gateway, chain.parties.authority, contracts.withdraw(party.address))
-        await send(gateway, chain.parties.authority, contracts.withdraw(other.address))
+        await send(gateway, chain.parties.authority, contract_calls.withdraw(party.address))
+        await send(gateway, chain.parties.authority, contract_calls.withdraw(other.address))
         assert await rest(lines) == []
 
 
@@ -231,7 +231,7 @@ async def test_a_journal_that_is_read_slowly_ends_with_the_role(gateway: Gateway
     reading = asyncio.create_task(gateway.app(scope, receive, take))
     async with asyncio.timeout(_MOST):
         assert (await pieces.get()).count(b"\n") == _LINES_AT_ONCE
-        withdraw = contracts.withdraw(party.address)
+        withdraw = contract_calls.withdraw(party.address)
         await send(gateway, gateway.chain.parties.authority, withdraw)
         more.set()
         await reading

@@ -19,9 +19,9 @@ from gateway.supervision.rules import (
 )
 from gateway.supervision.watch import Enforcement, Watch
 from gateway.topics import Topics
-from ledger.enumerations import Class, Outcome
+from ledger.chain.reverts import Revert
 from ledger.index.rows import DatasetEntry, EventEntry, OrderEntry, Place, Snapshot
-from ledger.reverts import Revert
+from ledger.model import Class, Outcome
 from tests.support.accesses import SNAPSHOT, dataset_entry
 
 NOON = 1_800_000_000 - 1_800_000_000 % 86_400 + 4 * 3600  # noon in Beijing

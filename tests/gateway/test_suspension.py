@@ -15,15 +15,14 @@ from gateway.supervision.rules import (
 )
 from gateway.supervision.watch import Enforcement, Watch
 from gateway.topics import Topics
-from ledger import contracts, queries, views
-from ledger.chain import Finality
-from ledger.enumerations import Outcome, Roles
-from ledger.fees import AS_SUGGESTED
+from ledger.chain import contract_calls, contract_reads, eth_methods
+from ledger.chain.finality import Finality
+from ledger.chain.reverts import RevertError, decode_revert, revert_in
+from ledger.chain.rpc import AsyncRpc, CallError
+from ledger.chain.transactions import AS_SUGGESTED, SignedTransaction
 from ledger.index import Follower, FollowerSettings, Index, Origin
 from ledger.index.rows import EventEntry, Snapshot
-from ledger.reverts import RevertError, decode_revert, revert_in
-from ledger.rpc import AsyncRpc, CallError
-from ledger.transactions import SignedTransaction
+from ledger.model import Outcome, Roles
 from scripts.scenario import Chain, Party, Terms
 from tests.support.accesses import SNAPSHOT
 
@@ -42,26 +41,26 @@ class DirectRelay:
         self._chain = chain
 
     async def relay(
-        self, call: contracts.ContractCall, accepted: Callable[[], Awaitable[None]]
+        self, call: contract_calls.ContractCall, accepted: Callable[[], Awaitable[None]]
     ) -> Relayed:
         raise NotImplementedError
 
     async def relay_raw(self, transaction: SignedTransaction) -> Relayed:
         rpc = self._chain.rpc
         try:
-            rpc.send(queries.send_raw_transaction(transaction.raw))
+            rpc.send(eth_methods.send_raw_transaction(transaction.raw))
         except CallError as error:
             found = revert_in(error)
             raise found or error from error
-        while (receipt := rpc.send(queries.receipt(transaction.hash))) is None:
+        while (receipt := rpc.send(eth_methods.receipt(transaction.hash))) is None:
             self._chain.wait_for_block()
         if not receipt.succeeded:
             raise RevertError(decode_revert(b""))
         return Relayed(transaction.hash, receipt.block_number, receipt.block_hash)
 
 
-def agreement_of(chain: Chain, terms: Terms) -> views.AgreementState:
-    return chain.rpc.send(views.agreement_of(chain.contracts, terms.agreement))
+def agreement_of(chain: Chain, terms: Terms) -> contract_reads.AgreementState:
+    return chain.rpc.send(contract_reads.agreement_of(chain.contracts, terms.agreement))
 
 
 async def test_a_machine_suspends_once_until_a_regulator_has_looked(chain: Chain) -> None:
@@ -73,7 +72,7 @@ async def test_a_machine_suspends_once_until_a_regulator_has_looked(chain: Chain
         )
         with pytest.raises(GatewayError):  # nobody appointed it
             await machine.suspend(terms.agreement, "rate")
-        chain.send(regulator, contracts.appoint_supervisor(MACHINE.address))
+        chain.send(regulator, contract_calls.appoint_supervisor(MACHINE.address))
         await machine.suspend(terms.agreement, "rate")
         found = agreement_of(chain, terms)
         assert not found.active
@@ -81,11 +80,11 @@ async def test_a_machine_suspends_once_until_a_regulator_has_looked(chain: Chain
         assert agreement_of(chain, other).active, "another agreement of the same consumer goes on"
         with pytest.raises(GatewayError):
             await machine.suspend(terms.agreement, "rate")
-        chain.send(regulator, contracts.review_suspension(terms.agreement, 0, "a false alarm"))
+        chain.send(regulator, contract_calls.review_suspension(terms.agreement, 0, "a false alarm"))
         assert agreement_of(chain, terms).active
         await machine.suspend(terms.agreement, "rate")
         assert not agreement_of(chain, terms).active
-        chain.send(regulator, contracts.dismiss_supervisor(MACHINE.address))
+        chain.send(regulator, contract_calls.dismiss_supervisor(MACHINE.address))
         with pytest.raises(GatewayError):
             await machine.suspend(other.agreement, "rate")
 
@@ -139,7 +138,7 @@ async def test_two_rules_over_one_burst_suspend_once_also_after_a_regulator_lift
     chain: Chain, database: Database
 ) -> None:
     terms, regulator, deployment = chain.personal_terms(), chain.parties.regulator, chain.deployment
-    chain.send(regulator, contracts.appoint_supervisor(MACHINE.address))
+    chain.send(regulator, contract_calls.appoint_supervisor(MACHINE.address))
     origin = Origin(
         deployment.genesis_hash, chain.contracts.access_log, deployment.block_number - 1
     )
@@ -170,7 +169,7 @@ async def test_two_rules_over_one_burst_suspend_once_also_after_a_regulator_lift
         raised = [alert for alert in await store.list(0, 10) if alert.agreement]
         assert sorted(alert.rule for alert in raised) == list(RULES)
         suspended_at = trail.at[-1]
-        chain.send(regulator, contracts.review_suspension(terms.agreement, 0, "a busy day"))
+        chain.send(regulator, contract_calls.review_suspension(terms.agreement, 0, "a busy day"))
         await follower.catch_up()
         looked = await index.suspension_reviews([terms.agreement])
         assert suspended_at <= looked[terms.agreement] <= chain.now()
@@ -180,5 +179,5 @@ async def test_two_rules_over_one_burst_suspend_once_also_after_a_regulator_lift
         trail.happens(chain.now() + 1)
         await watch.step()
         assert not agreement_of(chain, terms).active, "for what came after"
-        chain.send(regulator, contracts.review_suspension(terms.agreement, 0, "a busy day"))
-        chain.send(regulator, contracts.dismiss_supervisor(MACHINE.address))
+        chain.send(regulator, contract_calls.review_suspension(terms.agreement, 0, "a busy day"))
+        chain.send(regulator, contract_calls.dismiss_supervisor(MACHINE.address))

@@ -13,8 +13,8 @@ from sqlalchemy import Table, func, select
 
 from gateway.errors import ThrottledError
 from gateway.store.tables import request_nonces, sessions, used_challenges
-from ledger.enumerations import Roles
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
+from ledger.model import Roles
 from ledger.service import rate_limit
 from ledger.service.rate_limit import RateLimit
 from scripts.scenario import Chain, Party

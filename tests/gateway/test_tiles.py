@@ -21,8 +21,8 @@ from gateway.tiles import (
     place_of,
     unpack_entry,
 )
-from ledger.merkle import EMPTY_ROOT, MerkleTree, TreeHead
-from ledger.publications import OwnerProof, PublicationEntry, verify_owner
+from ledger.crypto.merkle import EMPTY_ROOT, MerkleTree, TreeHead
+from ledger.crypto.publications import OwnerProof, PublicationEntry, verify_owner
 from tests.support.provider import prove_owner
 
 

@@ -6,10 +6,10 @@ import json
 import httpx
 import pytest
 
-from ledger import contracts
-from ledger.hexes import to_hex
-from ledger.merkle import TreeHead
-from ledger.records import EncryptedRecord, WithdrawnRecord, encode_line
+from ledger.chain import contract_calls
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.records import EncryptedRecord, WithdrawnRecord, encode_line
+from ledger.hexstr import to_hex
 from tests.gateway.test_authentication import problem
 from tests.support.gateway_server import NDJSON, GatewayServer
 from tests.support.uploads import changed, head_of, make_record, make_records, ndjson, owner_of
@@ -80,7 +80,7 @@ async def test_a_dataset_is_uploaded_sealed_published_changed_and_erased(
     assert (await act(gateway, delta, "publish", {"version": 2})).status_code == 200
 
     victim = RECORDS[7]
-    call = contracts.erase(dataset, victim.entry().root, 1)
+    call = contract_calls.erase(dataset, victim.entry().root, 1)
     provider = gateway.chain.parties.provider
     receipt = await asyncio.to_thread(gateway.chain.send, provider, call)
     await gateway.has(receipt.block_number)

@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from ledger import contracts
-from ledger.contracts import ContractCall
-from ledger.enumerations import Roles
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls
+from ledger.chain.contract_calls import ContractCall
+from ledger.hexstr import to_hex
+from ledger.model import Roles
 from scripts.scenario import Party
 from tests.gateway.test_authentication import problem
 from tests.support.gateway_server import JSON, NDJSON, GatewayServer
@@ -131,7 +131,7 @@ async def send(gateway: GatewayServer, party: Party, calls: Sequence[ContractCal
 async def stage(gateway: GatewayServer, role: Roles) -> Stage:
     """Admit a newcomer in a role, with all that its requests are about."""
     chain, party = gateway.chain, Party(f"Newcomer {role.name} {id(gateway)}", role)
-    calls = [contracts.admit(party.address, role, party.name)]
+    calls = [contract_calls.admit(party.address, role, party.name)]
     await send(gateway, chain.parties.authority, calls)
     names = {"dataset": _HASH, "upload": "0" * 32, "subject": _HASH}
     if role is Roles.PROVIDER:
@@ -141,7 +141,7 @@ async def stage(gateway: GatewayServer, role: Roles) -> Stage:
         names["upload"] = begun.json()["upload"]
     if role is Roles.IDENTITY_AUTHORITY:
         subject = b"\x05" * 12 + party.address
-        await send(gateway, party, [contracts.register_subjects([subject], [b"\x06" * 20])])
+        await send(gateway, party, [contract_calls.register_subjects([subject], [b"\x06" * 20])])
         names["subject"] = to_hex(subject)
     return Stage(gateway, party, names)
 
@@ -156,7 +156,9 @@ async def test_a_withdrawn_party_is_turned_away_where_its_role_is_needed(
         if method != "DELETE":  # control: what is refused below is not refused for something else
             status, _ = await staged.status(method, path)
             assert status not in (401, 403), (method, path)
-    await send(gateway, gateway.chain.parties.authority, [contracts.withdraw(staged.party.address)])
+    await send(
+        gateway, gateway.chain.parties.authority, [contract_calls.withdraw(staged.party.address)]
+    )
     refused = {route: await staged.status(*route) for route in routes}
     assert {status for status, _ in refused.values()} == {403}, refused
     assert {kind for _, kind in refused.values()} <= {"role-missing", "forbidden"}, refused
@@ -164,7 +166,9 @@ async def test_a_withdrawn_party_is_turned_away_where_its_role_is_needed(
 
 async def test_a_withdrawn_consumer_still_reads_what_it_did(gateway: GatewayServer) -> None:
     staged = await stage(gateway, Roles.CONSUMER)
-    await send(gateway, gateway.chain.parties.authority, [contracts.withdraw(staged.party.address)])
+    await send(
+        gateway, gateway.chain.parties.authority, [contract_calls.withdraw(staged.party.address)]
+    )
     for path in ("/v1/accesses", "/v1/applications"):
         assert await staged.status("GET", path) == (200, "")
 

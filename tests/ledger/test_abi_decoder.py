@@ -11,9 +11,8 @@ from eth_abi.exceptions import DecodingError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.abi_decoder import decode_abi
-from ledger.contracts import ContractCall
-from ledger.plain_calls import verify_call
+from ledger.chain.contract_calls import ContractCall, verify_call
+from ledger.chain.decoding import decode_abi
 from ledger.plain_text import PlainTextError
 from tests.support.repeated_texts import DATASET, pointed_to_often, registration
 

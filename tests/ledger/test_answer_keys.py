@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.answer_keys import (
+from ledger.crypto.hpke import OpeningKey, Purpose, Suite
+from ledger.crypto.released_parts import (
     NonceMismatchError,
     is_committed,
     make_nonce,
@@ -15,8 +16,7 @@ from ledger.answer_keys import (
     verify_answer_key,
 )
 from ledger.errors import MalformedError
-from ledger.hexes import from_hex, to_hex
-from ledger.sealing import OpeningKey, Purpose, Suite
+from ledger.hexstr import from_hex, to_hex
 from ledger.typed_data import Domain
 from tests.vectors.files import vectors
 

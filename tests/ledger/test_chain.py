@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from ledger import queries
-from ledger.chain import (
+from ledger.chain import eth_methods
+from ledger.chain.eth_methods import Block
+from ledger.chain.finality import (
     BlockRef,
     BlocksLostError,
     ChainError,
@@ -18,9 +19,8 @@ from ledger.chain import (
     final_block_after,
     verify_descends,
 )
+from ledger.chain.rpc import AsyncRpc, RpcSettings
 from ledger.errors import SettingError
-from ledger.queries import Block
-from ledger.rpc import AsyncRpc, RpcSettings
 from scripts.scenario import Chain
 from tests.support.chain import BLOCK_TIME
 from tests.support.recording import until
@@ -75,14 +75,14 @@ async def test_final_block_lies_as_deep_as_the_rule_says(chain: Chain) -> None:
 async def block_at(rpc: AsyncRpc, number: int) -> Block:
     """Wait for the block with this number."""
     async with asyncio.timeout(100 * BLOCK_TIME):
-        while (found := await rpc.send(queries.block(number))) is None:  # noqa: ASYNC110
+        while (found := await rpc.send(eth_methods.block(number))) is None:  # noqa: ASYNC110
             await asyncio.sleep(BLOCK_TIME)
     return found
 
 
 async def test_newer_block_stands_on_the_known_one(chain: Chain) -> None:
     async with AsyncRpc(chain.node.url) as rpc:
-        known = await rpc.send(queries.block("latest"))
+        known = await rpc.send(eth_methods.block("latest"))
         assert known is not None
         for ahead in (0, 1, 3):
             newest = await block_at(rpc, known.number + ahead)
@@ -107,7 +107,7 @@ async def test_final_block_after_stands_on_the_known_one(chain: Chain, depth: in
         after = await final_block_after(rpc, rule, known)
         assert after is not None
         assert after.number >= first.number + 3
-        assert after == await rpc.send(queries.block(after.number))
+        assert after == await rpc.send(eth_methods.block(after.number))
         with pytest.raises(BlocksLostError, match="now it is"):
             await final_block_after(rpc, rule, BlockRef(known.number, bytes(32)))
         with pytest.raises(BlocksLostError, match="was final, now the newest"):
@@ -152,7 +152,7 @@ async def test_hurried_follower_sees_every_block_soon(chain: Chain) -> None:
         late: list[float] = []
         for _ in range(10):
             last = await follower.after(last.number)
-            newest = chain.rpc.send(queries.block_number())
+            newest = chain.rpc.send(eth_methods.block_number())
             late.append(newest - last.number)
     assert last.number - first.number >= 10
     assert sum(late) <= 3

@@ -7,11 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.consents import Names, case_number_in, verify_consent
+from ledger.crypto.statement import (
+    Names,
+    StatementError,
+    case_number_in,
+    new_reference,
+    verify_consent,
+)
 from ledger.errors import LedgerError
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from ledger.plain_text import verify_case_number
-from ledger.statement import StatementError, new_reference
 from ledger.typed_data import Authorization, record_from_object, struct_hash
 from scripts.statements import TEXTS, pairs, stated
 from tests.vectors.files import vectors

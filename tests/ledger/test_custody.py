@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger.custody import (
+from ledger.crypto.secret_sharing import (
     MAX_SUBSETS,
     HolderParts,
     HolderSeeds,

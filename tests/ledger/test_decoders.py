@@ -1,6 +1,6 @@
 """No decoder builds what it does not know the form of, unless somebody has looked how deep it is nested.
 
-Libraries raise the recursion limit to 100,000 (`ledger.strict_json`); 60,000 brackets then overflow the C stack of a
+Libraries raise the recursion limit to 100,000 (`ledger.jsonio`); 60,000 brackets then overflow the C stack of a
 decoder that builds any value. One that skips a member, or takes it as it stands (`msgspec.Raw`), gets by.
 """
 
@@ -20,16 +20,16 @@ PACKAGES: Final = ("ledger", "gateway", "wallet")
 CHECKS: Final = frozenset(("check_depth", "parse_json", "parse"))
 OWN: Final = {
     "ledger/plain_text.py": "a file of the package",
-    "ledger/index/kept.py": "lists that the index wrote",
+    "ledger/index/snapshot.py": "lists that the index wrote",
     "gateway/showing.py": "events as the index wrote them",
-    "ledger/index/reader.py": "events as the index wrote them",
+    "ledger/index/queries.py": "events as the index wrote them",
     "gateway/routes/inbox.py": "what was encoded in the same line",
     "wallet/provider/json_source.py": "brackets are counted before",
     "wallet/provider/description.py": "the provider's own file",
-    "ledger/strict_json.py": "it is the check",
+    "ledger/jsonio.py": "it is the check",
 }
 GENERIC: Final = {
-    "ledger/custody.py": "messages that are sealed, each of a named form",
+    "ledger/crypto/secret_sharing.py": "messages that are sealed, each of a named form",
     "wallet/client/calls.py": "`reader`: its callers are asked below",
 }
 
@@ -135,7 +135,7 @@ def test_the_exceptions_are_still_there() -> None:
 
 PROGRAM: Final = """
 import sys
-from ledger.decode_errors import UNREADABLE
+from ledger.errors import UNREADABLE
 from ledger.errors import LedgerError
 sys.setrecursionlimit(100_000)
 DEEP = b"[" * 60_000 + b"]" * 60_000
@@ -151,7 +151,7 @@ assert error.problem.title == "t" and error.members == (("a", 1),), error.member
 """,
     "node": """
 import msgspec
-from ledger.rpc import Call, CallError, _results
+from ledger.chain.rpc import Call, CallError, _results
 call = Call("eth_call", (), bytes)
 body = b'[{"id":0,"error":{"code":3,"message":"reverted","data":' + DEEP + b"}}]"
 (error,) = _results([call], body)
@@ -167,7 +167,7 @@ assert "no entry" in str(fault)
 """,
     "block": """
 import msgspec
-from ledger.evidence.blocks import block, transaction_input
+from ledger.evidence.headers import block, transaction_input
 for call, body in ((block(1), b'{"hash":"0x","withdrawals":'), (transaction_input(b""), b'{"other":')):
     try:
         call.read(msgspec.Raw(body + DEEP + b"}"))
@@ -175,7 +175,7 @@ for call, body in ((block(1), b'{"hash":"0x","withdrawals":'), (transaction_inpu
         pass
 """,
     "state": """
-from ledger.node_state import _consistent_block_number
+from ledger.chain.embedded import _consistent_block_number
 assert _consistent_block_number(b'{"best_block_number":' + DEEP + b"}") is None
 """,
 }

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger import queries, views
 from ledger.artifacts import CONTRACTS, load_artifact
-from ledger.deployment import (
+from ledger.chain import contract_reads, eth_methods
+from ledger.chain.deployment import (
     LEAST_DELAY,
     Deployed,
     Deployment,
@@ -25,13 +25,12 @@ from ledger.deployment import (
     verify_deployment_async,
     write_deployment,
 )
-from ledger.enumerations import Roles
-from ledger.events import ContractAnnounced
-from ledger.events.decoding import EventDecoder
-from ledger.hexes import from_hex, to_hex
-from ledger.keccak import keccak256
-from ledger.rosters import Roster
-from ledger.rpc import AsyncRpc, Call
+from ledger.chain.events import ContractAnnounced
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.rpc import AsyncRpc, Call
+from ledger.crypto.secret_sharing import Roster
+from ledger.hexstr import from_hex, keccak256, to_hex
+from ledger.model import Roles
 from ledger.typed_data import AccessRequest, Authorization, ConfidentialityAgreement
 from scripts.scenario import RECOVERY_DELAY, ROSTER, Chain
 from tests.support import more_views
@@ -50,16 +49,16 @@ async def test_deployment_verifies_from_asyncio(chain: Chain) -> None:
 
 def test_contracts_are_announced_and_know_each_other(chain: Chain) -> None:
     first = chain.deployment.block_number
-    logs = chain.rpc.send(queries.logs(first, first + 50, [chain.contracts.registry]))
+    logs = chain.rpc.send(eth_methods.logs(first, first + 50, [chain.contracts.registry]))
     events = EventDecoder(chain.contracts).decode_all(logs)
     announced = {e.contract_name: e.deployed for e in events if isinstance(e, ContractAnnounced)}
     assert announced == {name: chain.deployment.address_of(name) for name in CONTRACTS}
     assert first == min(int(log.block_number, 16) for log in logs)
-    access_log = queries.call(chain.contracts.authorizations, keccak256(b"ACCESS_LOG()")[:4])
+    access_log = eth_methods.call(chain.contracts.authorizations, keccak256(b"ACCESS_LOG()")[:4])
     assert chain.rpc.send(access_log)[12:] == chain.contracts.access_log
-    delay = queries.call(chain.contracts.authorizations, keccak256(b"RECOVERY_DELAY()")[:4])
+    delay = eth_methods.call(chain.contracts.authorizations, keccak256(b"RECOVERY_DELAY()")[:4])
     assert int.from_bytes(chain.rpc.send(delay), "big") == RECOVERY_DELAY
-    assert chain.rpc.send(views.authority(chain.contracts)) == chain.deployment.authority
+    assert chain.rpc.send(contract_reads.authority(chain.contracts)) == chain.deployment.authority
 
 
 def test_records_are_signed_for_the_contract_that_reads_them(chain: Chain) -> None:
@@ -117,7 +116,7 @@ def _anything(_raw: object) -> None:
 def test_changed_code_is_found_even_when_the_file_was_changed_with_it(own_chain: Chain) -> None:
     chain = own_chain
     address = chain.contracts.access_log
-    code = bytearray(chain.rpc.send(queries.code(address)))
+    code = bytearray(chain.rpc.send(eth_methods.code(address)))
     code[-1] ^= 1
     set_code: Call[None] = Call("anvil_setCode", (to_hex(address), to_hex(bytes(code))), _anything)
     chain.rpc.send(set_code)
@@ -130,7 +129,7 @@ def test_changed_code_is_found_even_when_the_file_was_changed_with_it(own_chain:
 def test_immutables_are_the_only_difference_to_the_artifact(chain: Chain) -> None:
     for name in CONTRACTS:
         artifact = load_artifact(name)
-        code = chain.rpc.send(queries.code(chain.deployment.address_of(name)))
+        code = chain.rpc.send(eth_methods.code(chain.deployment.address_of(name)))
         shipped = from_hex(artifact.deployed_bytecode)
         assert artifact.masked(code) == artifact.masked(shipped)
         assert (code == shipped) == (not artifact.immutable_references)
@@ -153,7 +152,7 @@ def test_deployment_that_is_no_trial_has_two_regulators_and_delays_of_three_days
     assert verify_deployment(chain.rpc, deployment) is deployment
     at = deployment.contracts
     for founder in SERIOUS:
-        standing = chain.rpc.send(views.standing_of(at, founder.party))
+        standing = chain.rpc.send(contract_reads.standing_of(at, founder.party))
         assert (standing.roles, standing.active) == (founder.roles, True)
     assert chain.rpc.send(more_views.is_verifier(at, deployment.webauthn_verifier)) is True
 

@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from ledger.queries import Block
+from ledger.chain.eth_methods import Block
+from ledger.chain.rpc import AsyncRpc, Call
+from ledger.crypto.signatures import address_of
 from ledger.recorder import RecorderError, RecorderSettings
 from ledger.recorder.dispatcher import Dispatcher
-from ledger.recorder.flights import Flight
+from ledger.recorder.journal import Identity, Sent
 from ledger.recorder.outbox import Outbox
-from ledger.recorder.records import Identity, Sent
-from ledger.rpc import AsyncRpc, Call
-from ledger.signing import address_of
+from ledger.recorder.settle import Flight
 from tests.support.trails import deployment
 
 KEY = bytes(31) + b"\x01"

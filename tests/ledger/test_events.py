@@ -13,8 +13,7 @@ from web3 import Web3
 from web3._utils.events import get_event_data
 
 from ledger.artifacts import AbiItem, AbiParameter, ContractName, load_artifact
-from ledger.enumerations import Class, Outcome
-from ledger.events import (
+from ledger.chain.events import (
     Accessed,
     Block,
     Contracts,
@@ -25,10 +24,10 @@ from ledger.events import (
     NumberedEvent,
     with_timestamp,
 )
-from ledger.events.decoding import PLANS, EventDecoder
-from ledger.events.identifiers import agreement_id, application_id, dataset_id, order_id
-from ledger.hexes import ZERO_WORD, checksum_address, to_hex
-from ledger.keccak import keccak256
+from ledger.chain.events.decoding import PLANS, EventDecoder
+from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id, order_id
+from ledger.hexstr import ZERO_WORD, checksum_address, keccak256, to_hex
+from ledger.model import Class, Outcome
 from ledger.typed_data import Authorization, struct_hash
 
 NAMES: Final[tuple[ContractName, ...]] = (

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 import pytest
 
-from ledger import contracts
-from ledger.chain import Finality
-from ledger.contracts import Approval
-from ledger.enumerations import Class, Outcome
-from ledger.events import Accessed, OrderTerms
-from ledger.events.identifiers import order_id
+from ledger.api import Submission
+from ledger.chain import contract_calls
+from ledger.chain.contract_calls import Approval
+from ledger.chain.events import Accessed, OrderTerms
+from ledger.chain.events.identifiers import order_id
+from ledger.chain.finality import Finality
+from ledger.crypto.signatures import personal_digest, sign
 from ledger.evidence import (
     Anchors,
     Check,
@@ -26,11 +27,10 @@ from ledger.evidence import (
     node_hashes,
     verify_evidence,
 )
-from ledger.evidence.collecting import NEWEST_USES
+from ledger.evidence.builder import NEWEST_USES
 from ledger.evidence.document import EvidenceBlock
-from ledger.exchange import Submission
-from ledger.keccak import keccak256
-from ledger.signing import personal_digest, sign
+from ledger.hexstr import keccak256
+from ledger.model import Class, Outcome
 from ledger.typed_data import AccessRequest, GuardianAppointment, digest, struct_hash
 from scripts.scenario import YEAR, Chain, Party, Subject
 from tests.support.answers import ASKED, owner_of, owner_proof
@@ -147,8 +147,8 @@ def used_up(counter: Counter) -> tuple[Submission, Accessed]:
     basis = case(counter, max_uses=count).submission.request.basis
     requests = [chain.request(bank, basis, fields=ASKED) for _ in range(count)]
     calls = [
-        contracts.record(
-            [contracts.RequestGroup(bank.address, (contracts.encode_request(request),))]
+        contract_calls.record(
+            [contract_calls.RequestGroup(bank.address, (contract_calls.encode_request(request),))]
         )
         for request in requests
     ]
@@ -190,10 +190,10 @@ def test_what_takes_more_to_prove_than_a_file_may_have_is_said(
     documents = Documents(submission, event.transaction, event.sequence)
     size = len(encode_evidence(make_evidence(chain.rpc, chain.deployment, documents).evidence))
     for most in (size // 2, size - 1):
-        monkeypatch.setattr("ledger.evidence.making.MOST_BYTES", most)
+        monkeypatch.setattr("ledger.evidence.builder.MOST_BYTES", most)
         with pytest.raises(NoEvidenceError, match="an exported trail proves it"):
             make_evidence(chain.rpc, chain.deployment, documents)
-    monkeypatch.setattr("ledger.evidence.making.MOST_BYTES", size)
+    monkeypatch.setattr("ledger.evidence.builder.MOST_BYTES", size)
     make_evidence(chain.rpc, chain.deployment, documents)
 
 
@@ -221,11 +221,11 @@ def test_a_restriction_and_its_end_are_proven(counter: Counter) -> None:
     used = case(counter, max_uses=3)
     basis = used.submission.request.basis
     until = chain.now() + 3600
-    chain.send(regulator, contracts.restrict(counter.bank.address, until, "Too many."))
+    chain.send(regulator, contract_calls.restrict(counter.bank.address, until, "Too many."))
     try:
         denied = recorded(chain, counter.bank, basis, fields=ASKED)
     finally:
-        chain.send(regulator, contracts.lift(counter.bank.address, "Settled."))
+        chain.send(regulator, contract_calls.lift(counter.bank.address, "Settled."))
     assert denied.access.outcome is Outcome.CONSUMER_RESTRICTED
     found = recorded(chain, counter.bank, basis, fields=ASKED)
     assert found.access.outcome is Outcome.ALLOWED
@@ -266,16 +266,16 @@ def test_an_access_to_an_open_dataset_is_proven(chain: Chain) -> None:
 def test_an_access_under_an_emergency_order_is_proven(chain: Chain) -> None:
     dataset, now = chain.register_dataset(personal=False), chain.now()
     purpose = chain.register_purpose()
-    chain.send(chain.parties.authority, contracts.bind_fields(purpose, dataset, 1))
+    chain.send(chain.parties.authority, contract_calls.bind_fields(purpose, dataset, 1))
     terms = OrderTerms(
         *(dataset, purpose, Class.UNCONDITIONAL, 1),
         *(now - 60, now + 3600, "Flood.", secrets.token_bytes(32)),
     )
-    chain.send(chain.parties.authority, contracts.issue_order(terms))
-    chain.send(chain.parties.regulator, contracts.countersign_order(order_id(terms)))
+    chain.send(chain.parties.authority, contract_calls.issue_order(terms))
+    chain.send(chain.parties.regulator, contract_calls.countersign_order(order_id(terms)))
     found = recorded(chain, chain.parties.bank, order_id(terms))
     assert (found.access.outcome, found.facts.dataset) == (Outcome.ALLOWED, dataset)
-    chain.send(chain.parties.authority, contracts.end_order(order_id(terms), "Dry."))
+    chain.send(chain.parties.authority, contract_calls.end_order(order_id(terms), "Dry."))
     found = recorded(chain, chain.parties.bank, order_id(terms))
     assert found.access.outcome is Outcome.DATASET_INACTIVE
 
@@ -287,11 +287,11 @@ def test_a_passkeys_approval_is_checked(counter: Counter) -> None:
     chain = counter.chain
     passkey = SoftwarePasskey.generate("wallet.example")
     signer, subject = passkey.signer(chain.deployment.webauthn_verifier), secrets.token_bytes(32)
-    call = contracts.register_subjects([subject], [signer])
+    call = contract_calls.register_subjects([subject], [signer])
     chain.send(chain.parties.identity_authority, call)
     record = counter.authorization(Subject(subject, bytes(32)))
     signed = passkey.sign(digest(record, chain.deployment.domain_of(record)))
-    chain.send(chain.parties.recorder, contracts.grant(record, Approval(signer, signed)))
+    chain.send(chain.parties.recorder, contract_calls.grant(record, Approval(signer, signed)))
     found = recorded(chain, counter.bank, struct_hash(record), fields=ASKED)
     assert Check.APPROVAL in found.checked
 
@@ -301,10 +301,10 @@ def test_a_guardians_approval_is_checked(counter: Counter, chain: Chain) -> None
     appointment = GuardianAppointment(
         ward.id, guardian.signer, chain.now() + YEAR, secrets.token_bytes(32), chain.now() + 600
     )
-    call = contracts.appoint_guardian(appointment, chain.approval(appointment, ward))
+    call = contract_calls.appoint_guardian(appointment, chain.approval(appointment, ward))
     chain.send(chain.parties.recorder, call)
     record = counter.authorization(ward)
-    call = contracts.grant(record, chain.approval(record, guardian))
+    call = contract_calls.grant(record, chain.approval(record, guardian))
     chain.send(chain.parties.recorder, call)
     found = recorded(chain, counter.bank, struct_hash(record), fields=ASKED)
     assert Check.APPROVAL in found.checked
@@ -368,7 +368,7 @@ def test_a_record_that_was_erased_may_be_missing(counter: Counter) -> None:
     chain, used = counter.chain, case(counter, max_uses=3)
     owner, version = owner_of(used.subject), counter.versions[-1]
     gone, kept = version.of(owner)
-    call = contracts.erase(counter.dataset, gone.entry().root, version.number)
+    call = contract_calls.erase(counter.dataset, gone.entry().root, version.number)
     chain.send(chain.parties.provider, call)
     whole = release(counter, version, owner)
     rest = msgspec.structs.replace(whole, records=whole.records[1:])

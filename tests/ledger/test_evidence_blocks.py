@@ -10,7 +10,8 @@ import rlp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import queries
+from ledger.chain import eth_methods
+from ledger.crypto.signatures import address_of, sign
 from ledger.errors import LedgerError
 from ledger.evidence import (
     Anchors,
@@ -20,11 +21,16 @@ from ledger.evidence import (
     EvidenceCheckError,
     verify_evidence,
 )
-from ledger.evidence import blocks as evidence_blocks
-from ledger.evidence.blocks import quorum, read_header, read_receipt
-from ledger.evidence.patricia import EMPTY_ROOT, ListTrie, verify_item
-from ledger.keccak import keccak256
-from ledger.signing import address_of, sign
+from ledger.evidence import headers as evidence_blocks
+from ledger.evidence.headers import (
+    EMPTY_ROOT,
+    ListTrie,
+    quorum,
+    read_header,
+    read_receipt,
+    verify_item,
+)
+from ledger.hexstr import keccak256
 from scripts.scenario import Chain
 from tests.support.evidence import Case, Counter, case
 
@@ -70,7 +76,7 @@ def test_a_nodes_receipts_make_the_root_in_its_header(chain: Chain) -> None:
     (authorization,) = chain.granted(1, chain.personal_terms(), max_uses=200)
     bank = chain.parties.bank
     chain.record([chain.request(bank, authorization) for _ in range(30)])
-    newest = chain.rpc.send(queries.block_number())
+    newest = chain.rpc.send(eth_methods.block_number())
     several = 0
     for number in range(newest + 1):
         answer = chain.rpc.send(evidence_blocks.block(number))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from ledger.chain.embedded import Node
 from ledger.evidence import (
     Anchors,
     Check,
@@ -16,8 +17,7 @@ from ledger.evidence import (
     encode_evidence,
     verify_evidence,
 )
-from ledger.evidence.blocks import read_header
-from ledger.node import Node
+from ledger.evidence.headers import read_header
 from scripts.scenario import Chain
 from tests.support.chain import node_settings
 from tests.support.evidence import Case, Counter, case, trusting

@@ -3,8 +3,7 @@ import os
 import eth_account  # raises the recursion limit, as in the real processes
 import pytest
 
-from ledger.errors import MalformedError
-from ledger.exchange import (
+from ledger.api import (
     MOST_ACCESSES,
     AccessResult,
     HeldKeys,
@@ -21,7 +20,7 @@ from ledger.exchange import (
     encode_excerpts,
     encode_proof,
 )
-from ledger.exchange.accesses import (
+from ledger.api.access import (
     decode_result,
     decode_results,
     decode_submissions,
@@ -30,7 +29,7 @@ from ledger.exchange.accesses import (
     encode_results,
     encode_submissions,
 )
-from ledger.exchange.tasks import (
+from ledger.api.keyholder import (
     decode_answers,
     decode_tasks,
     encode_answers,
@@ -38,9 +37,10 @@ from ledger.exchange.tasks import (
     encode_task,
     encode_tasks,
 )
-from ledger.merkle import MerkleTree, RangeProof, TreeHead
-from ledger.publications import PublicationProof
-from ledger.records import EncryptedRecord
+from ledger.crypto.merkle import MerkleTree, RangeProof, TreeHead
+from ledger.crypto.publications import PublicationProof
+from ledger.crypto.records import EncryptedRecord
+from ledger.errors import MalformedError
 from ledger.typed_data import AccessRequest, SubjectLink
 from tests.support.provider import prove_owner
 

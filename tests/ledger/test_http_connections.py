@@ -17,8 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ledger.http_client import HttpAnswer, HttpError
-from ledger.http_connections import HttpClient
+from ledger.chain.http_client import HttpAnswer, HttpClient, HttpError
 
 Behave = Callable[[asyncio.StreamWriter], Awaitable[None]]
 

@@ -11,8 +11,9 @@ from eth_account.messages import encode_defunct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.hexes import from_hex, to_hex
-from ledger.http_signatures import (
+from ledger.crypto.signatures import address_of
+from ledger.hexstr import from_hex, to_hex
+from ledger.service.http_signatures import (
     HttpSignatureError,
     RequestSignerError,
     RequestTarget,
@@ -28,7 +29,6 @@ from ledger.http_signatures import (
     verify_request,
     verify_request_head,
 )
-from ledger.signing import address_of
 from tests.vectors.files import vectors
 
 VECTORS = vectors("http-signatures.json")

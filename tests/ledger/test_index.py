@@ -10,12 +10,9 @@ import pytest
 
 from gateway.errors import StoreUnavailableError
 from gateway.store.database import Database
-from ledger import queries
-from ledger.chain import BlocksLostError, Finality
-from ledger.entities import State
-from ledger.enumerations import OUTCOMES, Class, Outcome, Roles
-from ledger.errors import LedgerError
-from ledger.events import (
+from ledger.chain import eth_methods
+from ledger.chain.embedded import Node, NodeSettings
+from ledger.chain.events import (
     Accessed,
     BatchSkipped,
     Block,
@@ -28,8 +25,11 @@ from ledger.events import (
     Recorded,
     SubjectRegistered,
 )
-from ledger.events.decoding import EventDecoder
-from ledger.hexes import ZERO_WORD, to_hex
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.finality import BlocksLostError, Finality
+from ledger.chain.rpc import AsyncRpc, RpcError
+from ledger.errors import LedgerError
+from ledger.hexstr import ZERO_WORD, to_hex
 from ledger.index import (
     Follower,
     FollowerSettings,
@@ -38,9 +38,8 @@ from ledger.index import (
     Selection,
 )
 from ledger.index.writer import Writer
-from ledger.node import Node, NodeSettings
+from ledger.model import OUTCOMES, Class, Outcome, Roles, State
 from ledger.policy import is_halted
-from ledger.rpc import AsyncRpc, RpcError
 from ledger.state import follow
 from scripts.scenario import Chain
 from tests.ledger.test_policy_attacks import ANOTHERS_VOID
@@ -78,8 +77,8 @@ class Watched:
     def events(self) -> list[Event]:
         """All events of the chain, read without the index."""
         chain = self.stage.chain
-        newest = chain.rpc.send(queries.block_number())
-        logs = chain.rpc.send(queries.logs(0, newest, msgspec.structs.astuple(chain.contracts)))
+        newest = chain.rpc.send(eth_methods.block_number())
+        logs = chain.rpc.send(eth_methods.logs(0, newest, msgspec.structs.astuple(chain.contracts)))
         return EventDecoder(chain.contracts).decode_all(logs)
 
     def play(self) -> World:

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from gateway.store.database import Database
-from ledger.chain import Finality
-from ledger.events import AgreementApproved, Event, Granted, Published
-from ledger.events.decoding import EventDecoder
+from ledger.chain.events import AgreementApproved, Event, Granted, Published
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.finality import Finality
+from ledger.chain.rpc import AsyncRpc
 from ledger.index import Follower, Index, Origin
-from ledger.rpc import AsyncRpc
 from tests.support.database import database, database_url, postgres_server
 from tests.support.lies import (
     History,

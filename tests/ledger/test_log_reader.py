@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger import queries
-from ledger.chain import Finality
-from ledger.deployment import verify_deployment
-from ledger.events import Log, PartyAdmitted
-from ledger.log_reader import LogReader, logs_between, logs_between_async
-from ledger.node import Node
+from ledger.chain import eth_methods
+from ledger.chain.deployment import verify_deployment
+from ledger.chain.embedded import Node
+from ledger.chain.events import Log, PartyAdmitted
+from ledger.chain.finality import Finality
+from ledger.chain.log_reader import LogReader, logs_between, logs_between_async
+from ledger.chain.rpc import AsyncRpc, Call, CallError, Rpc, RpcError
 from ledger.replay import export_trail, replay_node
-from ledger.rpc import AsyncRpc, Call, CallError, Rpc, RpcError
 from scripts.scenario import Chain, deploy_trial
 from tests.support.chain import node_settings
 from tests.support.node_proxy import Limits, NodeProxy, proxy_before
@@ -65,9 +65,9 @@ def mine(rpc: Rpc, blocks: int) -> None:
 
 
 def everything(chain: Chain) -> tuple[Log, ...]:
-    newest = chain.rpc.send(queries.block_number())
+    newest = chain.rpc.send(eth_methods.block_number())
     addresses = msgspec.structs.astuple(chain.contracts)
-    return chain.rpc.send(queries.logs(chain.deployment.block_number, newest, addresses))
+    return chain.rpc.send(eth_methods.logs(chain.deployment.block_number, newest, addresses))
 
 
 def test_every_reader_reads_everything_from_a_node_with_limits(
@@ -158,11 +158,11 @@ def test_an_error_with_http_status_400_is_read_as_the_error(long_chain: Chain) -
         Rpc(proxy.url) as rpc,
         pytest.raises(CallError, match="Requested range exceeds"),
     ):
-        rpc.send(queries.logs(0, 0, []))
+        rpc.send(eth_methods.logs(0, 0, []))
 
 
 def test_a_batch_that_is_refused_is_sent_call_by_call_and_never_again(long_chain: Chain) -> None:
-    calls = [queries.block(number) for number in range(5)]
+    calls = [eth_methods.block(number) for number in range(5)]
     with proxy_before(long_chain.node.url, Limits(batch=(403, b""))) as proxy:
         with Rpc(proxy.url) as rpc:
             assert [rpc.send_many(calls) for _ in range(3)] == [long_chain.rpc.send_many(calls)] * 3
@@ -205,4 +205,4 @@ def test_nothing_else_asks_a_node_for_logs() -> None:
         and isinstance(node.value, ast.Name)
         and node.value.id == "queries"
     ]
-    assert asking == ["ledger/log_reader.py"]
+    assert asking == ["ledger/chain/log_reader.py"]

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import pytest
 
-from ledger import logs
-from ledger.logs import ALLOWED, describe, get_logger
+from ledger.service import logs
+from ledger.service.logs import ALLOWED, describe, get_logger
 from tests.support.logs import lines_of, logs_in
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -139,7 +139,9 @@ def test_a_stream_that_fails_stops_nobody(
 def test_logs_need_no_package() -> None:
     """Without site-packages nothing but the standard library and this repository is there."""
     bare = [sys.executable, "-S", "-c"]
-    assert subprocess.run([*bare, "import ledger.logs"], cwd=ROOT, check=False).returncode == 0
+    assert (
+        subprocess.run([*bare, "import ledger.service.logs"], cwd=ROOT, check=False).returncode == 0
+    )
     control = subprocess.run([*bare, "import uvicorn"], cwd=ROOT, capture_output=True, check=False)
     assert control.returncode == 1
 
@@ -162,7 +164,7 @@ def test_what_services_log_is_what_may_be_logged() -> None:
     for folder in PRODUCT:
         for path in (ROOT / folder).rglob("*.py"):
             source = path.read_text("utf-8")
-            if "from ledger.logs import" in source:
+            if "from ledger.service.logs import" in source:
                 used |= names_in(source)
     assert used == ALLOWED - SET_HERE
 

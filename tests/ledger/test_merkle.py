@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import LedgerError, MalformedError
-from ledger.merkle import (
+from ledger.crypto.merkle import (
     EMPTY_ROOT,
     InclusionProof,
     MerkleTree,
@@ -21,6 +20,7 @@ from ledger.merkle import (
     verify_inclusion,
     verify_range,
 )
+from ledger.errors import LedgerError, MalformedError
 from tests.vectors.files import vectors
 
 VECTORS = vectors("merkle.json")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ledger.events import EventError
-from ledger.events.decoding import EventDecoder
-from ledger.moments import LAST, iso_moment, moment
+from ledger.chain.events import EventError
+from ledger.chain.events.decoding import EventDecoder
+from ledger.plain_text import LAST, iso_moment, moment
 from tests.ledger.test_events import ACCESSED, BASIS, CONTRACTS, make_log
 from wallet.cli.audit_trace import _TIMES, _shown
 from wallet.cli.values import moment_text
@@ -24,7 +24,7 @@ from wallet.client.transactions import ask_outlook
 
 ROOT: Final = Path(__file__).parents[2]
 LOG: Final = b"\x05" * 20
-CHECKED: Final = {"ledger/moments.py", "ledger/statement.py"}
+CHECKED: Final = {"ledger/plain_text.py", "ledger/crypto/statement.py"}
 """The helper, and the sentence that people sign, which refuses what has no date."""
 
 

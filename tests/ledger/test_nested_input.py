@@ -9,18 +9,18 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from ledger.custody import HolderSeeds, HolderSubkeys, Release, Seed, pack, unpack
-from ledger.errors import MalformedError
-from ledger.exchange.accesses import decode_result, decode_results
-from ledger.exchange.tasks import decode_answers, decode_tasks
-from ledger.parts_statements import (
+from ledger.api.access import decode_result, decode_results
+from ledger.api.keyholder import decode_answers, decode_tasks
+from ledger.chain.rpc import RpcError, _is_failure, _parsed
+from ledger.crypto.records import decode_line
+from ledger.crypto.released_parts import (
     StatedRequest,
     WrongParts,
     decode_wrong_parts,
     encode_wrong_parts,
 )
-from ledger.records import decode_line
-from ledger.rpc import RpcError, _is_failure, _parsed
+from ledger.crypto.secret_sharing import HolderSeeds, HolderSubkeys, Release, Seed, pack, unpack
+from ledger.errors import MalformedError
 from tests.support.lying_keyholder import nested
 from wallet.client.calls import Answer, HttpCall, problem_in, reader
 from wallet.client.errors import ClientError

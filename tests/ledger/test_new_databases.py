@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, create_engine, inspect, text
 
-from ledger.migrating import MigrationError, upgrade
+from ledger.service.database import MigrationError, upgrade
 
 ENVIRONMENT = """\
 from alembic import context

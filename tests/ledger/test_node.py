@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from ledger import node as node_module
-from ledger import queries
-from ledger.deployment import verify_deployment
-from ledger.hexes import to_hex
-from ledger.keccak import keccak256
-from ledger.miner import hand_in_anew
-from ledger.node import Node, NodeError, find_anvil
-from ledger.rpc import Call, Rpc
-from ledger.signing import address_of
-from ledger.transactions import Fee, Transaction, sign_transaction
+from ledger.chain import embedded as node_module
+from ledger.chain import eth_methods
+from ledger.chain.deployment import verify_deployment
+from ledger.chain.embedded import Node, NodeError, find_anvil
+from ledger.chain.miner import hand_in_anew
+from ledger.chain.rpc import Call, Rpc
+from ledger.chain.transactions import Fee, Transaction, sign_transaction
+from ledger.crypto.signatures import address_of
+from ledger.hexstr import keccak256, to_hex
 from scripts.scenario import deploy_trial
 from tests.support.chain import BLOCK_TIME, node_settings
 
@@ -28,7 +27,7 @@ KEY = keccak256(b"test node")
 
 def count_of(rpc: Rpc) -> int:
     """How many transactions our account has sent."""
-    return rpc.send(queries.transaction_count(address_of(KEY)))
+    return rpc.send(eth_methods.transaction_count(address_of(KEY)))
 
 
 def send(rpc: Rpc, chain_id: int, count: int, *, first: int = 0) -> list[bytes]:
@@ -38,9 +37,9 @@ def send(rpc: Rpc, chain_id: int, count: int, *, first: int = 0) -> list[bytes]:
         for place in range(count)
     ]
     signed = [sign_transaction(content, KEY) for content in contents]
-    hashes = rpc.send_many([queries.send_raw_transaction(one.raw) for one in signed])
+    hashes = rpc.send_many([eth_methods.send_raw_transaction(one.raw) for one in signed])
     assert hashes == [one.hash for one in signed]
-    wait_until(lambda: rpc.send(queries.receipt(hashes[-1])) is not None)
+    wait_until(lambda: rpc.send(eth_methods.receipt(hashes[-1])) is not None)
     return hashes
 
 
@@ -61,12 +60,12 @@ def kept_since(data: Path, count: int) -> bool:
 
 def test_node_mines_at_its_pace_at_no_price_with_its_chain_id(tmp_path: Path) -> None:
     with Node(node_settings(tmp_path, chain_id=4711)) as node, Rpc(node.url) as rpc:
-        assert rpc.send(queries.chain_id()) == 4711
-        assert rpc.send(queries.gas_price()) == 0
-        first = rpc.send(queries.block_number())
+        assert rpc.send(eth_methods.chain_id()) == 4711
+        assert rpc.send(eth_methods.gas_price()) == 0
+        first = rpc.send(eth_methods.block_number())
         time.sleep(10 * BLOCK_TIME)
-        mined = rpc.send(queries.block_number()) - first
-        block = rpc.send(queries.block("latest"))
+        mined = rpc.send(eth_methods.block_number()) - first
+        block = rpc.send(eth_methods.block("latest"))
         assert block is not None
         assert (block.base_fee, block.gas_limit) == (0, 100_000_000)
         assert abs(block.timestamp - time.time()) < 3
@@ -78,11 +77,11 @@ def test_it_mines_at_once_when_there_is_something_and_seldom_when_not(tmp_path: 
     settings = node_settings(tmp_path, idle_block_time=0.5)
     with Node(settings) as node, Rpc(node.url) as rpc:
         begun = time.monotonic()
-        first = rpc.send(queries.block_number())
+        first = rpc.send(eth_methods.block_number())
         send(rpc, settings.chain_id, 1)
         took = time.monotonic() - begun
         time.sleep(max(1.2 - took, 0))
-        mined = rpc.send(queries.block_number()) - first
+        mined = rpc.send(eth_methods.block_number()) - first
     assert took < 0.4
     assert 2 <= mined <= 4
 
@@ -98,18 +97,18 @@ def test_what_waits_for_an_earlier_one_can_be_handed_in_anew(tmp_path: Path) -> 
             )
             for nonce in range(3)
         )
-        hashes = rpc.send_many([queries.send_raw_transaction(one.raw) for one in others])
+        hashes = rpc.send_many([eth_methods.send_raw_transaction(one.raw) for one in others])
         waiting = rpc.send(pool)
         hand_in_anew(rpc, to_hex(address_of(KEY)), list(map(to_hex, hashes)))
         assert rpc.send(pool) == waiting == b'{"pending":"0x0","queued":"0x2"}'
-        rpc.send(queries.send_raw_transaction(first.raw))
+        rpc.send(eth_methods.send_raw_transaction(first.raw))
         wait_until(lambda: count_of(rpc) == len((first, *others)))
 
 
 def test_account_without_coins_sends_transactions(tmp_path: Path) -> None:
     with Node(node_settings(tmp_path)) as node, Rpc(node.url) as rpc:
         [sent] = send(rpc, node.settings.chain_id, 1)
-        receipt = rpc.send(queries.receipt(sent))
+        receipt = rpc.send(eth_methods.receipt(sent))
     assert receipt is not None
     assert receipt.succeeded
     assert receipt.sender == address_of(KEY)
@@ -130,15 +129,15 @@ def test_chain_is_the_same_after_many_orderly_ends(tmp_path: Path) -> None:
     with node, Rpc(node.url) as rpc:
         deployment = deploy_trial(rpc, KEY)
         address, port = deployment.contracts.registry, node.port
-        number = rpc.send(queries.block_number())
-        block = rpc.send(queries.block(number))
-        logs = rpc.send(queries.logs(0, number, [address]))
+        number = rpc.send(eth_methods.block_number())
+        block = rpc.send(eth_methods.block(number))
+        logs = rpc.send(eth_methods.logs(0, number, [address]))
     for _ in range(4):
         with node, Rpc(node.url) as rpc:
             assert node.port == port
             assert verify_deployment(rpc, deployment) == deployment
-            assert rpc.send(queries.block(number)) == block
-            assert rpc.send(queries.logs(0, number, [address])) == logs
+            assert rpc.send(eth_methods.block(number)) == block
+            assert rpc.send(eth_methods.logs(0, number, [address])) == logs
             time.sleep(1.1)
 
 
@@ -149,14 +148,14 @@ def test_no_block_is_older_than_the_one_before_when_the_clock_was_put_back(tmp_p
         wait_until(lambda: newest_time(rpc) >= ahead)
         node.stop()
         node.start()
-        number = rpc.send(queries.block_number())
-        wait_until(lambda: rpc.send(queries.block_number()) > number)
+        number = rpc.send(eth_methods.block_number())
+        wait_until(lambda: rpc.send(eth_methods.block_number()) > number)
         assert newest_time(rpc) >= ahead
 
 
 def newest_time(rpc: Rpc) -> int:
     """The newest block's time."""
-    block = rpc.send(queries.block("latest"))
+    block = rpc.send(eth_methods.block("latest"))
     assert block is not None
     return block.timestamp
 
@@ -166,13 +165,13 @@ def test_killed_node_comes_back_with_what_it_last_wrote(tmp_path: Path) -> None:
     with node, Rpc(node.url) as rpc:
         deployment = deploy_trial(rpc, KEY)
         node.checkpoint()
-        kept = rpc.send(queries.block_number())
-        while rpc.send(queries.block_number()) < kept + 5:
+        kept = rpc.send(eth_methods.block_number())
+        while rpc.send(eth_methods.block_number()) < kept + 5:
             time.sleep(BLOCK_TIME)
         node.kill()
         node.start()
         assert verify_deployment(rpc, deployment) == deployment
-        assert rpc.send(queries.block_number()) <= kept + 2
+        assert rpc.send(eth_methods.block_number()) <= kept + 2
 
 
 def test_half_written_state_is_not_used(tmp_path: Path) -> None:
@@ -193,7 +192,7 @@ def test_state_with_accounts_ahead_of_its_blocks_is_not_used(tmp_path: Path) -> 
     with node, Rpc(node.url) as rpc:
         send(rpc, node.settings.chain_id, 2)
         node.checkpoint()
-        kept = rpc.send(queries.block_number())
+        kept = rpc.send(eth_methods.block_number())
         send(rpc, node.settings.chain_id, 1, first=2)
         node.stop()
         state = json.loads((tmp_path / "state.json").read_text())
@@ -202,7 +201,7 @@ def test_state_with_accounts_ahead_of_its_blocks_is_not_used(tmp_path: Path) -> 
         (tmp_path / "state.json").write_text(json.dumps(state))
         node.start()
         assert count_of(rpc) == 2
-        assert rpc.send(queries.block_number()) <= kept + 2
+        assert rpc.send(eth_methods.block_number()) <= kept + 2
 
 
 def test_killed_under_load_it_comes_back_with_every_transaction_that_its_accounts_count(
@@ -220,7 +219,7 @@ def test_killed_under_load_it_comes_back_with_every_transaction_that_its_account
                 hashes += send(rpc, node.settings.chain_id, 20, first=first + len(hashes))
             node.kill()
             node.start()
-            found = [h for h in hashes if rpc.send(queries.receipt(h)) is not None]
+            found = [h for h in hashes if rpc.send(eth_methods.receipt(h)) is not None]
             assert count_of(rpc) == first + len(found)
             assert found == hashes[: len(found)]
     assert counts[0] < counts[1] < counts[2]
@@ -251,11 +250,11 @@ def test_newer_of_two_whole_states_is_used(tmp_path: Path) -> None:
     node = Node(node_settings(tmp_path))
     with node, Rpc(node.url) as rpc:
         node.checkpoint()
-        kept = rpc.send(queries.block_number())
-        while rpc.send(queries.block_number()) < kept + 10:
+        kept = rpc.send(eth_methods.block_number())
+        while rpc.send(eth_methods.block_number()) < kept + 10:
             time.sleep(BLOCK_TIME)
     with node, Rpc(node.url) as rpc:
-        assert rpc.send(queries.block_number()) >= kept + 10
+        assert rpc.send(eth_methods.block_number()) >= kept + 10
 
 
 def test_damaged_states_are_an_error_and_no_new_chain(tmp_path: Path) -> None:

@@ -7,20 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import pytest
 
-from ledger.custody import (
-    HolderParts,
-    HolderSubkeys,
-    Release,
-    Sharing,
-    assemble_seeds,
-    derive_parts,
-    derive_subkeys,
-    draw_seeds,
-)
-from ledger.encoding import Schema
-from ledger.errors import LedgerError, MalformedError
-from ledger.keccak import keccak256
-from ledger.parts_statements import (
+from ledger.crypto.released_parts import (
     SignedStatement,
     StatedRequest,
     WrongParts,
@@ -32,8 +19,21 @@ from ledger.parts_statements import (
     verify_statement,
     verify_wrong_parts,
 )
-from ledger.rosters import Roster
-from ledger.signing import address_of
+from ledger.crypto.secret_sharing import (
+    HolderParts,
+    HolderSubkeys,
+    Release,
+    Roster,
+    Sharing,
+    assemble_seeds,
+    derive_parts,
+    derive_subkeys,
+    draw_seeds,
+)
+from ledger.crypto.signatures import address_of
+from ledger.encoding import Schema
+from ledger.errors import LedgerError, MalformedError
+from ledger.hexstr import keccak256
 from ledger.typed_data import AccessRequest, Domain, digest
 from tests.support.lying_keyholder import (
     noise,

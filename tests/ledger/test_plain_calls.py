@@ -8,11 +8,10 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import contracts
 from ledger.artifacts import CONTRACTS, AbiItem, AbiParameter, ContractName, load_artifact
-from ledger.contracts import ContractCall
-from ledger.enumerations import Roles
-from ledger.plain_calls import verify_call
+from ledger.chain import contract_calls
+from ledger.chain.contract_calls import ContractCall, verify_call
+from ledger.model import Roles
 from ledger.plain_text import PlainTextError
 from tests.support.hostile import hostile_texts
 
@@ -89,12 +88,12 @@ def test_one_text_of_a_call_that_is_not_plain_is_refused(
 @given(hostile_texts())
 def test_no_hostile_name_is_admitted(name: str) -> None:
     with pytest.raises(PlainTextError):
-        verify_call(contracts.admit(bytes(20), Roles.CONSUMER, name))
+        verify_call(contract_calls.admit(bytes(20), Roles.CONSUMER, name))
 
 
 @given(st.binary(max_size=300))
 def test_arguments_that_cannot_be_read_are_refused_with_no_other_error(data: bytes) -> None:
-    selector = contracts.admit(bytes(20), Roles.CONSUMER, "x").data[:4]
+    selector = contract_calls.admit(bytes(20), Roles.CONSUMER, "x").data[:4]
     try:
         verify_call(ContractCall("Registry", selector + data))
     except PlainTextError:
@@ -102,7 +101,7 @@ def test_arguments_that_cannot_be_read_are_refused_with_no_other_error(data: byt
 
 
 def test_broken_utf8_is_refused() -> None:
-    fine = contracts.lift(bytes(20), "abc").data
+    fine = contract_calls.lift(bytes(20), "abc").data
     with pytest.raises(PlainTextError, match="cannot be read"):
         verify_call(ContractCall("Registry", fine.replace(b"abc", b"a\xff\xfe")))
 
@@ -113,12 +112,12 @@ def test_a_call_of_no_function_is_left_to_the_contract() -> None:
 
 
 def test_a_reason_may_be_left_out_and_a_name_may_not() -> None:
-    verify_call(contracts.lift(bytes(20), ""))
+    verify_call(contract_calls.lift(bytes(20), ""))
     with pytest.raises(PlainTextError, match="name has 0 characters"):
-        verify_call(contracts.admit(bytes(20), Roles.CONSUMER, ""))
+        verify_call(contract_calls.admit(bytes(20), Roles.CONSUMER, ""))
 
 
 def test_a_name_cannot_end_its_quotation_marks() -> None:
-    verify_call(contracts.lift(bytes(20), "see 「rules」"))
+    verify_call(contract_calls.lift(bytes(20), "see 「rules」"))
     with pytest.raises(PlainTextError, match=r"name has U\+300D"):
-        verify_call(contracts.admit(bytes(20), Roles.CONSUMER, "银行」"))
+        verify_call(contract_calls.admit(bytes(20), Roles.CONSUMER, "银行」"))

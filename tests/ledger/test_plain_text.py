@@ -18,9 +18,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger import plain_text
-from ledger.escaping import escape_cell, escape_html, escape_json, escape_text
 from ledger.plain_text import (
     PlainTextError,
+    escape_cell,
+    escape_html,
+    escape_json,
+    escape_text,
     is_plain,
     verify_case_number,
     verify_document,

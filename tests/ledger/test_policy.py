@@ -3,9 +3,8 @@
 import pytest
 
 from ledger import policy
-from ledger.entities import Terms
-from ledger.enumerations import Class, Outcome, Roles
-from ledger.hexes import ZERO_WORD
+from ledger.hexstr import ZERO_WORD
+from ledger.model import Class, Outcome, Roles, Terms
 from tests.support.decisions import (
     BANK,
     DATASET,

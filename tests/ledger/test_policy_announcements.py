@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.enumerations import Change
-from ledger.node import Node, NodeSettings
+from ledger.chain.embedded import Node, NodeSettings
+from ledger.model import Change
 from scripts.scenario import Chain
 from tests.support.acts_of_parties import (
     Activate,

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.enumerations import Change
-from ledger.node import Node, NodeSettings
+from ledger.chain.embedded import Node, NodeSettings
+from ledger.model import Change
 from scripts.scenario import Chain
 from tests.ledger.test_policy_property import (
     ADMISSION_DELAY,

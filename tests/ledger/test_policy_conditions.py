@@ -3,8 +3,7 @@
 import pytest
 
 from ledger import policy
-from ledger.entities import Agreement, Guardian
-from ledger.enumerations import Roles
+from ledger.model import Agreement, Guardian, Roles
 from ledger.policy import OutOfBoundsError
 from tests.support.decisions import (
     BANK,

@@ -14,8 +14,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from ledger.enumerations import Change, Class, Outcome
-from ledger.node import Node, NodeSettings
+from ledger.chain.embedded import Node, NodeSettings
+from ledger.model import Change, Class, Outcome
 from scripts.scenario import Chain
 from tests.support.acts_of_consumers import (
     Apply,

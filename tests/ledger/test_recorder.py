@@ -13,15 +13,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger import contracts, queries
-from ledger.chain import BlocksLostError, Finality
-from ledger.contracts import ContractCall
-from ledger.deployment import WrongNodeError
-from ledger.enumerations import Outcome, Roles
-from ledger.events import Accessed, EncryptionKeySet
-from ledger.events.decoding import EventDecoder
-from ledger.exchange import RecordedAccess, Submission
+from ledger.api import RecordedAccess, Submission
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.deployment import WrongNodeError
+from ledger.chain.events import Accessed, EncryptionKeySet
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.finality import BlocksLostError, Finality
+from ledger.chain.reverts import RevertError
+from ledger.chain.rpc import AsyncRpc, Call, RpcError, RpcSettings
+from ledger.chain.transactions import GAS_CAP, SignedTransaction, parse_transaction
 from ledger.journal import Journal, JournalError
+from ledger.model import Outcome, Roles
 from ledger.recorder import (
     InvalidRequestError,
     Recorder,
@@ -31,13 +34,10 @@ from ledger.recorder import (
     RecorderState,
     TransactionRejectedError,
 )
-from ledger.recorder.embedded import catch_up, set_clock
-from ledger.recorder.entries import call_of, make_entry
+from ledger.recorder.batch import call_of, make_entry
+from ledger.recorder.journal import Settled, read_journal
 from ledger.recorder.outbox import Draft
-from ledger.recorder.records import Settled, read_journal
-from ledger.reverts import RevertError
-from ledger.rpc import AsyncRpc, Call, RpcError, RpcSettings
-from ledger.transactions import GAS_CAP, SignedTransaction, parse_transaction
+from ledger.recorder.recovery import catch_up, set_clock
 from ledger.typed_data import AccessRequest, struct_hash
 from scripts.scenario import Chain, Party, Terms
 from tests.ledger.faulty_storage import FaultyStorage
@@ -104,7 +104,7 @@ async def test_concurrent_requests_share_transactions_and_get_their_own_outcomes
         Outcome.USES_EXHAUSTED,
     ]
     assert len({result.transaction for result in results}) < len(results)
-    receipt = chain.rpc.send(queries.receipt(results[0].transaction))
+    receipt = chain.rpc.send(eth_methods.receipt(results[0].transaction))
     assert receipt is not None
     events = {event.sequence: event for event in chain.accesses(receipt)}
     for request, result in zip((*allowed, *unknown, foreign, late), results, strict=True):
@@ -125,7 +125,7 @@ async def test_one_transaction_is_sorted_so_that_the_contract_looks_things_up_on
     shuffled = sorted(ordered, key=struct_hash)
     async with running_recorder(chain, recorder_party, tmp_path) as recorder:
         together = await record_all(recorder, shuffled)
-        receipt = chain.rpc.send(queries.receipt(together[0].transaction))
+        receipt = chain.rpc.send(eth_methods.receipt(together[0].transaction))
     assert receipt is not None
     assert receipt.gas_used / len(chain.accesses(receipt)) < 12_500
 
@@ -170,7 +170,7 @@ async def test_a_thousand_requests_with_a_thousand_keys_are_recorded_in_several_
     assert {result.outcome for result in results} == {Outcome.ALLOWED}
     assert len({result.sequence for result in results}) == 1000
     sent = dict.fromkeys(result.transaction for result in results)
-    receipts = [chain.rpc.send(queries.receipt(one)) for one in sent]
+    receipts = [chain.rpc.send(eth_methods.receipt(one)) for one in sent]
     assert len(receipts) >= 3
     assert all(one is not None and one.gas_used <= GAS_CAP for one in receipts)
     opened = Journal.open(tmp_path)
@@ -201,7 +201,7 @@ async def test_same_request_in_flight_and_later_is_one_access(
         together = await record_all(recorder, [request] * 5)
         later = await recorder.record(submission(request))
     assert len(set(map(repr, (*together, later)))) == 1
-    assert chain.rpc.send(queries.transaction_count(recorder_party.address)) == 1
+    assert chain.rpc.send(eth_methods.transaction_count(recorder_party.address)) == 1
 
 
 async def test_caller_who_gives_up_does_not_stop_the_record(
@@ -233,7 +233,7 @@ async def test_same_request_after_a_restart_is_the_same_access(
         first = await record_all(recorder, requests)
     async with running_recorder(chain, recorder_party, tmp_path) as recorder:
         assert await record_all(recorder, requests) == first
-    assert chain.rpc.send(queries.transaction_count(recorder_party.address)) == 1
+    assert chain.rpc.send(eth_methods.transaction_count(recorder_party.address)) == 1
 
 
 @pytest.mark.parametrize("source", ["chain", "index"])
@@ -304,11 +304,13 @@ async def test_transactions_of_a_party_are_relayed_in_order_and_once(
     chain: Chain, recorder_party: Party, tmp_path: Path
 ) -> None:
     party = Party(f"Party {secrets.token_hex(4)}", Roles.CONSUMER)
-    chain.send(chain.parties.authority, contracts.admit(party.address, party.roles, party.name))
-    keys = [contracts.set_encryption_key(b"\1" + bytes([n]) * 32) for n in range(3)]
+    chain.send(
+        chain.parties.authority, contract_calls.admit(party.address, party.roles, party.name)
+    )
+    keys = [contract_calls.set_encryption_key(b"\1" + bytes([n]) * 32) for n in range(3)]
     first, second, third = (signed_by(chain, party, key, n) for n, key in enumerate(keys))
     instead = signed_by(chain, party, keys[2], 0)
-    refused = signed_by(chain, party, contracts.appeal("I am not restricted."), 2)
+    refused = signed_by(chain, party, contract_calls.appeal("I am not restricted."), 2)
     async with running_recorder(chain, recorder_party, tmp_path) as recorder:
         with pytest.raises(TransactionRejectedError, match="next nonce"):
             await recorder.relay_raw(third)
@@ -324,7 +326,7 @@ async def test_transactions_of_a_party_are_relayed_in_order_and_once(
         with pytest.raises(TransactionRejectedError, match="chain 1"):
             await recorder.relay_raw(msgspec.structs.replace(third, content=content))
         await recorder.relay_raw(third)
-    assert chain.rpc.send(queries.transaction_count(party.address)) == 3
+    assert chain.rpc.send(eth_methods.transaction_count(party.address)) == 3
 
 
 # Who may record
@@ -334,14 +336,14 @@ async def test_nothing_is_taken_from_an_account_that_is_not_admitted_until_it_is
     chain: Chain, basis: bytes, tmp_path: Path
 ) -> None:
     party = Party(f"Stranger {secrets.token_hex(4)}", Roles.RECORDER)
-    chain.send(chain.parties.bank, contracts.name_recorder(party.address))
+    chain.send(chain.parties.bank, contract_calls.name_recorder(party.address))
     [request] = requests_for(chain, basis, 1)
     async with running_recorder(chain, party, tmp_path, ready=False) as recorder:
         await until(lambda: recorder.status.state is RecorderState.RUNNING)
         assert isinstance(recorder.status.problem, RecorderError)
         with pytest.raises(RecorderError, match="nothing can be recorded now"):
             await recorder.record(submission(request))
-        admission = contracts.admit(party.address, party.roles, party.name)
+        admission = contract_calls.admit(party.address, party.roles, party.name)
         await asyncio.to_thread(chain.send, chain.parties.authority, admission)
         await until(lambda: recorder.status.is_ready)
         assert (await recorder.record(submission(request))).outcome == Outcome.ALLOWED
@@ -352,7 +354,7 @@ async def test_withdrawn_recorder_tells_everybody_who_waits_and_then_takes_nothi
 ) -> None:
     requests = requests_for(chain, basis, 10)
     async with running_recorder(chain, recorder_party, tmp_path) as recorder:
-        withdrawal = contracts.withdraw(recorder_party.address)
+        withdrawal = contract_calls.withdraw(recorder_party.address)
         await asyncio.to_thread(chain.send, chain.parties.authority, withdrawal)
         results = await asyncio.gather(
             *[recorder.submit(submission(request)) for request in requests],
@@ -364,7 +366,7 @@ async def test_withdrawn_recorder_tells_everybody_who_waits_and_then_takes_nothi
         # The nonce is used, so relays go on.
         subject = chain.register_subject()
         with pytest.raises(RevertError):
-            await recorder.relay(contracts.complete_recovery(subject.id))
+            await recorder.relay(contract_calls.complete_recovery(subject.id))
 
 
 # A node that does not answer
@@ -478,7 +480,7 @@ async def test_failed_sync_stops_the_recorder_and_the_next_one_sends_what_is_on_
     async with running_recorder(chain, recorder_party, journal_path) as recorder:
         result = await recorder.record(submission(request))
     assert result.outcome == Outcome.ALLOWED
-    assert chain.rpc.send(queries.transaction_count(recorder_party.address)) == 1
+    assert chain.rpc.send(eth_methods.transaction_count(recorder_party.address)) == 1
 
 
 async def test_second_recorder_on_the_same_journal_is_refused(
@@ -579,12 +581,12 @@ async def test_chain_that_lost_final_blocks_is_made_whole_from_the_journal(
     basis = struct_hash(authorization)
     chain.node.checkpoint()
     requests = requests_for(chain, basis, 10)
-    key = contracts.set_encryption_key(b"\1" + bytes(32))
+    key = contract_calls.set_encryption_key(b"\1" + bytes(32))
     settings = RecorderSettings(keep_history=True, most_entries=3)
     async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
         await recorder.relay(chain.grant_call(subject, authorization))
         bank = chain.parties.bank
-        nonce = chain.rpc.send(queries.transaction_count(bank.address))
+        nonce = chain.rpc.send(eth_methods.transaction_count(bank.address))
         await recorder.relay_raw(signed_by(chain, bank, key, nonce))
         before = await record_all(recorder, requests)
         await asyncio.to_thread(forget, chain)
@@ -617,7 +619,7 @@ async def test_a_node_that_has_just_forgotten_a_grant_does_not_refuse_its_revoca
 ) -> None:
     chain = own_chain
     terms, bank = chain.personal_terms(), chain.parties.bank
-    key = contracts.set_encryption_key(b"\1" + bytes(32))
+    key = contract_calls.set_encryption_key(b"\1" + bytes(32))
     chain.node.checkpoint()
     # The id too is forgotten: a revocation before its grant counts, and nothing would be refused.
     subject = chain.register_subject()
@@ -625,7 +627,7 @@ async def test_a_node_that_has_just_forgotten_a_grant_does_not_refuse_its_revoca
     settings = RecorderSettings(keep_history=True)
     async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
         await recorder.relay(chain.grant_call(subject, authorization))
-        nonce = chain.rpc.send(queries.transaction_count(bank.address))
+        nonce = chain.rpc.send(eth_methods.transaction_count(bank.address))
         await recorder.relay_raw(signed_by(chain, bank, key, nonce))
         revocation = chain.revoke_call(subject, struct_hash(authorization))
         later = signed_by(chain, bank, key, nonce + 1)
@@ -633,7 +635,7 @@ async def test_a_node_that_has_just_forgotten_a_grant_does_not_refuse_its_revoca
             task.cancel()  # nobody has noticed yet
         await asyncio.to_thread(forget, chain)
         with suppress(RpcError):
-            await recorder._rpc.send(queries.chain_id())  # the old connection is closed
+            await recorder._rpc.send(eth_methods.chain_id())  # the old connection is closed
         with pytest.raises(RecorderError, match="recorded now: block"):
             await recorder.relay(revocation)
         with pytest.raises(RecorderError, match="recorded now: block"):
@@ -704,9 +706,11 @@ async def test_lost_transactions_of_several_senders_come_back_in_their_order(
 ) -> None:
     chain, bank = own_chain, own_chain.parties.bank
     [basis] = chain.granted(1, chain.personal_terms(), max_uses=1000)
-    nonce = chain.rpc.send(queries.transaction_count(bank.address))
+    nonce = chain.rpc.send(eth_methods.transaction_count(bank.address))
     signed = [
-        signed_by(chain, bank, contracts.set_encryption_key(b"\1" + bytes([at]) * 32), nonce + at)
+        signed_by(
+            chain, bank, contract_calls.set_encryption_key(b"\1" + bytes([at]) * 32), nonce + at
+        )
         for at in range(30)
     ]
     known = len(chain_transactions(chain))
@@ -737,20 +741,20 @@ async def test_what_was_sent_before_anybody_noticed_comes_after_what_was_lost(
 ) -> None:
     chain, bank = own_chain, own_chain.parties.bank
     [basis] = chain.granted(1, chain.personal_terms(), max_uses=1000)
-    nonce = chain.rpc.send(queries.transaction_count(bank.address))
+    nonce = chain.rpc.send(eth_methods.transaction_count(bank.address))
     chain.node.checkpoint()
     settings = RecorderSettings(keep_history=True, reconcile_automatically=True, sets_clock=True)
     async with running_recorder(chain, chain.parties.recorder, tmp_path, settings) as recorder:
         first, late = requests_for(chain, basis, 2)
         await recorder.record(submission(first))
-        key = contracts.set_encryption_key(b"\1" + bytes(32))
+        key = contract_calls.set_encryption_key(b"\1" + bytes(32))
         await recorder.relay_raw(signed_by(chain, bank, key, nonce))
         before = chain_transactions(chain)
         for task in recorder._tasks:
             task.cancel()  # nobody has noticed yet
         await asyncio.to_thread(forget, chain)
         with suppress(RpcError):
-            await recorder._rpc.send(queries.chain_id())  # the old connection is closed
+            await recorder._rpc.send(eth_methods.chain_id())  # the old connection is closed
         signed = submission(late)
         entries = [make_entry(late, signed.signature)]
         call = call_of(entries)
@@ -766,9 +770,9 @@ async def test_what_was_sent_before_anybody_noticed_comes_after_what_was_lost(
 
 def chain_transactions(chain: Chain) -> list[bytes]:
     """The transactions that recorded an access or set a key, in their order."""
-    decoder, newest = EventDecoder(chain.contracts), chain.rpc.send(queries.block_number())
+    decoder, newest = EventDecoder(chain.contracts), chain.rpc.send(eth_methods.block_number())
     logs = chain.rpc.send(
-        queries.logs(0, newest, [chain.contracts.access_log, chain.contracts.registry])
+        eth_methods.logs(0, newest, [chain.contracts.access_log, chain.contracts.registry])
     )
     events = decoder.decode_all(logs)
     return [one.transaction for one in events if isinstance(one, Accessed | EncryptionKeySet)]
@@ -781,9 +785,9 @@ async def test_the_clock_is_never_set_behind_the_newest_block(own_chain: Chain) 
         reached = chain.now() + 500
         await set_clock(rpc, reached)
         await until(lambda: chain.now() >= reached)
-        number = chain.rpc.send(queries.block_number())
+        number = chain.rpc.send(eth_methods.block_number())
         await set_clock(rpc, reached - 5)
-        await until(lambda: chain.rpc.send(queries.block_number()) > number)
+        await until(lambda: chain.rpc.send(eth_methods.block_number()) > number)
         assert chain.now() >= reached
 
 
@@ -795,15 +799,15 @@ async def test_a_clock_that_was_left_in_the_past_is_not_behind_afterwards(own_ch
         await until(lambda: chain.now() < time.time() - 50)
         before = int(time.time())
         await catch_up(rpc, Finality.depth(0))
-        number = chain.rpc.send(queries.block_number())
-        await until(lambda: chain.rpc.send(queries.block_number()) > number)
+        number = chain.rpc.send(eth_methods.block_number())
+        await until(lambda: chain.rpc.send(eth_methods.block_number()) > number)
         assert before <= chain.now() <= time.time() + 1
 
 
 def chain_accesses(chain: Chain) -> list[Accessed]:
     """Every access on the chain, in its order."""
-    decoder, newest = EventDecoder(chain.contracts), chain.rpc.send(queries.block_number())
-    logs = chain.rpc.send(queries.logs(0, newest, [chain.contracts.access_log]))
+    decoder, newest = EventDecoder(chain.contracts), chain.rpc.send(eth_methods.block_number())
+    logs = chain.rpc.send(eth_methods.logs(0, newest, [chain.contracts.access_log]))
     return [event for event in decoder.decode_all(logs) if isinstance(event, Accessed)]
 
 

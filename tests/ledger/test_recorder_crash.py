@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from ledger import failpoints
-from ledger.deployment import write_deployment
-from ledger.enumerations import Outcome
-from ledger.events import Accessed
-from ledger.events.decoding import EventDecoder
-from ledger.exchange import RecordedAccess
-from ledger.log_reader import LogReader, logs_between
-from ledger.node import Node
-from ledger.queries import block_number
+from ledger.api import RecordedAccess
+from ledger.chain.deployment import write_deployment
+from ledger.chain.embedded import Node
+from ledger.chain.eth_methods import block_number
+from ledger.chain.events import Accessed
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.log_reader import LogReader, logs_between
+from ledger.model import Outcome
 from ledger.typed_data import AccessRequest, struct_hash
 from scripts.scenario import Chain
 from tests.support.chain import node_settings

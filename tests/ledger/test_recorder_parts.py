@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import failpoints
-from ledger.contracts import RequestGroup, decode_record
+from ledger.api import RecordedAccess
+from ledger.chain.contract_calls import RequestGroup, decode_record
+from ledger.chain.eth_methods import Receipt
+from ledger.chain.transactions import GAS_CAP
 from ledger.errors import LedgerError
-from ledger.exchange import RecordedAccess
 from ledger.journal import Frame, JournalError
-from ledger.queries import Receipt
 from ledger.recorder import RecorderBusyError
-from ledger.recorder.entries import (
+from ledger.recorder.batch import (
     Entry,
     FairQueue,
     GasModel,
@@ -23,8 +24,7 @@ from ledger.recorder.entries import (
     entries_of,
     make_entry,
 )
-from ledger.recorder.reconciler import compare, lost, plan_reconciliation
-from ledger.recorder.records import (
+from ledger.recorder.journal import (
     FORMAT,
     SKIPPED,
     SKIPPED_BATCH,
@@ -43,8 +43,8 @@ from ledger.recorder.records import (
     split_accesses,
     split_signatures,
 )
-from ledger.recorder.settling import Settlement, placed, remembered
-from ledger.transactions import GAS_CAP
+from ledger.recorder.recovery import compare, lost, plan_reconciliation
+from ledger.recorder.settle import Settlement, placed, remembered
 from ledger.typed_data import AccessRequest, struct_hash
 
 ACCOUNT, PARTY = bytes([1]) * 20, bytes([2]) * 20

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from ledger import contracts, queries, views
-from ledger.enumerations import Class, Outcome, Roles
-from ledger.events import Accessed
-from ledger.events.decoding import EventDecoder
-from ledger.exchange import RecordedAccess
+from ledger.api import RecordedAccess
+from ledger.chain import contract_calls, contract_reads, eth_methods
+from ledger.chain.events import Accessed
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.rpc import Call
+from ledger.chain.transactions import SignedTransaction
 from ledger.journal import Journal
+from ledger.model import Class, Outcome, Roles
 from ledger.recorder import Recorder, RecorderNotNamedError
-from ledger.recorder.records import SKIPPED, SKIPPED_BATCH, read_journal
+from ledger.recorder.journal import SKIPPED, SKIPPED_BATCH, read_journal
 from ledger.replay import replay_node
-from ledger.rpc import Call
-from ledger.transactions import SignedTransaction
 from ledger.typed_data import AccessRequest
 from scripts.scenario import Chain, Party
 from tests.support import more_views
@@ -51,7 +51,7 @@ def consumers(chain: Chain) -> list[Party]:
 
 def name(chain: Chain, recorder: Party, *consumers: Party) -> None:
     for one in consumers:
-        chain.send(one, contracts.name_recorder(recorder.address))
+        chain.send(one, contract_calls.name_recorder(recorder.address))
 
 
 async def answers(
@@ -100,7 +100,9 @@ async def test_one_skipped_consumer_between_others_leaves_them_as_they_are(
 
 def on_chain(chain: Chain, first: int) -> set[tuple[int, int, int]]:
     """Number, block and place of every access from a block on."""
-    logs = chain.rpc.send(queries.logs(first, chain.block_number(), [chain.contracts.access_log]))
+    logs = chain.rpc.send(
+        eth_methods.logs(first, chain.block_number(), [chain.contracts.access_log])
+    )
     events = EventDecoder(chain.contracts).decode_all(logs)
     accesses = [event for event in events if isinstance(event, Accessed)]
     return {(one.sequence, one.block.number, one.log_index) for one in accesses}
@@ -109,8 +111,8 @@ def on_chain(chain: Chain, first: int) -> set[tuple[int, int, int]]:
 def signed_dismissal(chain: Chain) -> SignedTransaction:
     """The bank takes its recorder back."""
     bank = chain.parties.bank
-    call = contracts.dismiss_recorder(chain.parties.recorder.address)
-    nonce = chain.rpc.send(queries.transaction_count(bank.address))
+    call = contract_calls.dismiss_recorder(chain.parties.recorder.address)
+    nonce = chain.rpc.send(eth_methods.transaction_count(bank.address))
     to = chain.deployment.address_of(call.contract)
     return chain.sender(bank).sign(to, call.data, nonce, 1_000_000)
 
@@ -127,14 +129,14 @@ async def test_naming_taken_back_while_the_batch_is_under_way_costs_nobody_else_
         # Both are in one block, the dismissal first.
         chain.node.stop_mining()
         dismissal = signed_dismissal(chain)
-        chain.rpc.send(queries.send_raw_transaction(dismissal.raw))
+        chain.rpc.send(eth_methods.send_raw_transaction(dismissal.raw))
         waiting = asyncio.create_task(answers(recorder, requests))
         await until(lambda: recorder.status.in_flight == 1)
         while not waiting.done():
             chain.rpc.send(Call("evm_mine", (), bytes))
             await asyncio.sleep(BLOCK_TIME)
         found = await waiting
-        taken_back = chain.rpc.send(queries.receipt(dismissal.hash))
+        taken_back = chain.rpc.send(eth_methods.receipt(dismissal.hash))
         assert taken_back is not None
         assert taken_back.succeeded
         assert {type(one) for one in found[:5]} == {RecorderNotNamedError}
@@ -156,7 +158,7 @@ async def test_batch_that_is_passed_over_as_a_whole_settles(
     first, second, third = consumers
     requests = [chain.request(one, open_data) for one in (first, second) for _ in range(2)]
     name(chain, recorder_party, third)
-    before = chain.rpc.send(views.log_state(chain.contracts))
+    before = chain.rpc.send(contract_reads.log_state(chain.contracts))
     async with running_recorder(chain, recorder_party, tmp_path) as recorder:
         found = await answers(recorder, requests)
         assert {type(one) for one in found} == {RecorderNotNamedError}

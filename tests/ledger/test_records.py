@@ -15,18 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import encoding
-from ledger.custody import DatasetKeys, RecordKeys
-from ledger.encoding import Schema, field_leaf
-from ledger.errors import LedgerError, MalformedError
-from ledger.merkle import EMPTY_ROOT, MerkleTree, TreeHead
-from ledger.publications import (
+from ledger.crypto.merkle import EMPTY_ROOT, MerkleTree, TreeHead
+from ledger.crypto.publications import (
     OwnerProof,
     PublicationEntry,
     PublicationRoot,
     verify_owner,
     verify_published,
 )
-from ledger.records import (
+from ledger.crypto.records import (
     EncryptedRecord,
     OpenedField,
     WithdrawnRecord,
@@ -38,6 +35,9 @@ from ledger.records import (
     open_fields,
     verify_opened_fields,
 )
+from ledger.crypto.secret_sharing import DatasetKeys, RecordKeys
+from ledger.encoding import Schema, field_leaf
+from ledger.errors import LedgerError, MalformedError
 from tests.support.provider import prove_owner, provider_keys
 from tests.vectors.files import vectors
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from ledger.enumerations import Outcome
-from ledger.hexes import from_hex, to_hex
+from ledger.hexstr import from_hex, to_hex
+from ledger.model import Outcome
 from ledger.replay import (
     End,
     JournalFault,

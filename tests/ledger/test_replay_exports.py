@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ledger.evidence import trail_hashes
-from ledger.hexes import from_hex
+from ledger.hexstr import from_hex
 from ledger.replay import (
     Kind,
     Replay,

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from ledger import queries
-from ledger.chain import Finality
-from ledger.contracts import encode_call
-from ledger.events import Accessed
-from ledger.events.decoding import EventDecoder
-from ledger.hexes import to_hex
+from ledger.chain import eth_methods
+from ledger.chain.contract_calls import encode_call
+from ledger.chain.events import Accessed
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.finality import Finality
+from ledger.hexstr import to_hex
 from ledger.replay import (
     End,
     Judged,
@@ -207,7 +207,7 @@ def noted(history: History, block: int, hash_: bytes | None = None) -> MemoryJou
     decoder = EventDecoder(history.chain.contracts)
     access = decoder.decode(log_of(history.logs[history.places("Accessed")[0]]))
     assert isinstance(access, Accessed)
-    found = history.chain.rpc.send(queries.block(block))
+    found = history.chain.rpc.send(eth_methods.block(block))
     assert found is not None
     judged = Judged(found.timestamp, block, hash_ or found.hash)
     entry = ReleaseEntry(access_id(access), 1, None, None, released=True, judged=judged)

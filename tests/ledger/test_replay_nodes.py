@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger import queries
-from ledger.enumerations import Outcome
-from ledger.events import Log, with_timestamp
+from ledger.chain import eth_methods
+from ledger.chain.events import Log, with_timestamp
+from ledger.chain.rpc import Call, Rpc, RpcError, RpcSettings
+from ledger.crypto.signatures import sign
+from ledger.model import Outcome
 from ledger.replay import (
     Kind,
     ReleaseEntry,
@@ -19,8 +21,6 @@ from ledger.replay import (
     replay_trail,
 )
 from ledger.replay.sources import read_logs
-from ledger.rpc import Call, Rpc, RpcError, RpcSettings
-from ledger.signing import sign
 from ledger.typed_data import AccessRequest, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import Chain
@@ -88,7 +88,7 @@ class _Flooded(Rpc):
 
 def test_logs_come_in_parts_and_with_their_times(chain: Chain) -> None:
     chain.record([chain.request(chain.parties.bank, b"\x01" * 32)])
-    newest = chain.rpc.send(queries.block_number())
+    newest = chain.rpc.send(eth_methods.block_number())
     with _Flooded(chain.node.url, RpcSettings()) as rpc:
         parts = list(read_logs(rpc, chain.contracts, 0, newest))
     whole = list(read_logs(chain.rpc, chain.contracts, 0, newest))

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ledger.events import (
+from ledger.chain.events import (
     ConsumerRestricted,
     RestrictionLifted,
     Revoked,
     SubjectFrozen,
     SubjectUnfrozen,
 )
-from ledger.keccak import keccak256
+from ledger.hexstr import keccak256
 from ledger.replay import Judged, Kind, ReleaseEntry, Replay, ReplayReport
 from tests.support.trails import (
     START,

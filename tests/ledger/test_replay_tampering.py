@@ -5,8 +5,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from ledger.events.decoding import EventDecoder
-from ledger.hexes import from_hex, to_hex
+from ledger.chain.events.decoding import EventDecoder
+from ledger.hexstr import from_hex, to_hex
 from ledger.replay import (
     Kind,
     ReleaseEntry,

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from ledger.enumerations import Outcome, VoidGround
-from ledger.events import Accessed, AccessVoided, Block, Revoked
-from ledger.events.decoding import EventDecoder
-from ledger.keccak import keccak256
+from ledger.chain.events import Accessed, AccessVoided, Block, Revoked
+from ledger.chain.events.decoding import EventDecoder
+from ledger.crypto.secret_sharing import Roster
+from ledger.crypto.signatures import verify_signature
+from ledger.hexstr import keccak256
+from ledger.model import Outcome, VoidGround
 from ledger.replay import (
     JournalEnd,
     Judged,
@@ -20,9 +22,7 @@ from ledger.replay import (
     Voidable,
     access_id,
 )
-from ledger.replay.entries import Item
-from ledger.rosters import Roster
-from ledger.signing import verify_signature
+from ledger.replay.journal_check import Item
 from ledger.state import ImpossibleEventError
 from ledger.typed_data import AccessRequest
 from tests.support.copies import MemoryJournal
@@ -712,6 +712,6 @@ def test_equal_signatures_are_checked_once(case: Case, monkeypatch: pytest.Monke
         checks.append(signature)
         verify_signature(digest, signature, signer)
 
-    monkeypatch.setattr("ledger.replay.signatures.verify_signature", counted)
+    monkeypatch.setattr("ledger.replay.journal_check.verify_signature", counted)
     assert case.replayed().is_clean
     assert len(checks) == 1

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rlp.exceptions import RLPException
 
+from ledger.chain.decoding import MOST_DEPTH, decode_rlp
+from ledger.chain.transactions import parse_transaction
 from ledger.errors import LedgerError, MalformedError
-from ledger.evidence.blocks import read_receipt
-from ledger.rlp_items import MOST_DEPTH, decode_rlp
-from ledger.transactions import parse_transaction
+from ledger.evidence.headers import read_receipt
 
 MOST_RAW: Final = 256 * 1024
 

@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import LedgerError, MalformedError
-from ledger.sealing import (
+from ledger.crypto.hpke import (
     _SESSIONS_KEPT,
     SESSION_MESSAGES,
     EncryptionKey,
@@ -24,6 +23,7 @@ from ledger.sealing import (
     Session,
     Suite,
 )
+from ledger.errors import LedgerError, MalformedError
 from tests.vectors.cryptography import dhkem_secret, key_schedule
 from tests.vectors.files import vectors
 

@@ -14,10 +14,7 @@ from eth_account.messages import encode_defunct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import SigningError
-from ledger.hexes import checksum_address
-from ledger.keccak import keccak256
-from ledger.signing import (
+from ledger.crypto.signatures import (
     BACKED_UP,
     BACKUP_ELIGIBLE,
     P256_ORDER,
@@ -36,6 +33,8 @@ from ledger.signing import (
     verify_signature,
     verify_signer,
 )
+from ledger.errors import SigningError
+from ledger.hexstr import checksum_address, keccak256
 
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 KEY = b"\x46" * 32

@@ -10,10 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import MalformedError
-from ledger.hexes import from_hex
-from ledger.plain_text import PlainTextError
-from ledger.statement import (
+from ledger.crypto.statement import (
     PLACEHOLDERS,
     REQUIRED,
     StatementError,
@@ -27,6 +24,9 @@ from ledger.statement import (
     select_templates,
     verify_statement,
 )
+from ledger.errors import MalformedError
+from ledger.hexstr import from_hex
+from ledger.plain_text import PlainTextError
 from tests.vectors.files import vectors
 
 VECTORS = vectors("statement.json")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import strict_json
-from ledger.strict_json import JsonError, check_depth, parse_json
+from ledger import jsonio
+from ledger.jsonio import JsonError, check_depth, parse_json
 
 LENGTH: Final = 1_000_000
 
@@ -70,7 +70,7 @@ def test_brackets_in_strings_close_nothing(pumped: str) -> None:
 def test_hidden_brackets_do_not_kill_a_process_that_allows_deep_recursion() -> None:
     program = (
         "import sys; sys.setrecursionlimit(100_000)\n"
-        "from ledger.strict_json import JsonError, parse_json\n"
+        "from ledger.jsonio import JsonError, parse_json\n"
         "try:\n    parse_json('[\"]\",' * 100_000)\nexcept JsonError as error:\n    print(error)\n"
     )
     done = subprocess.run(
@@ -109,7 +109,7 @@ def depth_to_a_parser(text: str) -> int:
 )
 def test_nothing_deeper_gets_to_a_parser(pieces: list[str]) -> None:
     text = "".join(pieces)
-    most = strict_json.MOST_DEPTH
+    most = jsonio.MOST_DEPTH
     text = "[" * (most - 2) + text  # so that few more are too many
     try:
         check_depth(text)
@@ -131,7 +131,7 @@ json_values = st.recursive(
 @given(json_values, st.integers(0, 40))
 def test_honest_text_is_refused_just_when_it_is_deeper(value: object, more: int) -> None:
     text = "[" * more + json.dumps(value) + "]" * more
-    if depth_to_a_parser(text) > strict_json.MOST_DEPTH:
+    if depth_to_a_parser(text) > jsonio.MOST_DEPTH:
         with pytest.raises(JsonError, match="nested deeper"):
             parse_json(text)
     else:
@@ -140,7 +140,7 @@ def test_honest_text_is_refused_just_when_it_is_deeper(value: object, more: int)
 
 def test_piece_of_marks_may_end_within_a_string(monkeypatch: pytest.MonkeyPatch) -> None:
     for piece in range(1, 9):
-        monkeypatch.setattr(strict_json, "_PIECE", piece)
+        monkeypatch.setattr(jsonio, "_PIECE", piece)
         check_depth('["]]]]","[[[[",["[{[{"]]' * 50 + "]")
         with pytest.raises(JsonError):
             check_depth('["]]]]","[[[[",["[{[{"]' * 50)

@@ -6,8 +6,7 @@ from typing import Final
 
 import pytest
 
-from ledger.enumerations import Class, Outcome
-from ledger.events import (
+from ledger.chain.events import (
     AgreementWithdrawn,
     ConsumerRestricted,
     DatasetReclassified,
@@ -24,10 +23,10 @@ from ledger.events import (
     SubjectFrozen,
     SubjectUnfrozen,
 )
-from ledger.events.decoding import PLANS, EventDecoder
-from ledger.events.identifiers import order_id
-from ledger.hexes import ZERO_WORD
-from ledger.keccak import keccak256
+from ledger.chain.events.decoding import PLANS, EventDecoder
+from ledger.chain.events.identifiers import order_id
+from ledger.hexstr import ZERO_WORD, keccak256
+from ledger.model import Class, Outcome
 from ledger.trace import _NAMES, Thing, TraceEntry, Tracer
 from scripts.scenario import Parties
 from tests.support.trails import CONTRACTS, START, City, make_city

@@ -7,18 +7,18 @@ from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import MalformedError, SettingError
-from ledger.fees import AS_SUGGESTED, FeeRule
-from ledger.hexes import checksum_address, to_hex
-from ledger.keccak import keccak256
-from ledger.signing import address_of
-from ledger.transactions import (
+from ledger.chain.transactions import (
+    AS_SUGGESTED,
     Fee,
+    FeeRule,
     Transaction,
     created_address,
     parse_transaction,
     sign_transaction,
 )
+from ledger.crypto.signatures import address_of
+from ledger.errors import MalformedError, SettingError
+from ledger.hexstr import checksum_address, keccak256, to_hex
 
 KEY = keccak256(b"test transactions")
 

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.turns import Turns
+from ledger.fair_queue import Turns
 
 
 def queue(**owners: int) -> Turns[tuple[str, int]]:

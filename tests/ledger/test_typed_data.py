@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import typed_data
+from ledger.crypto.signatures import verify_signer
 from ledger.errors import MalformedError
-from ledger.hexes import HexError, checksum_address, from_hex, parse_address, to_hex
-from ledger.keccak import keccak256
-from ledger.signing import verify_signer
-from ledger.strict_json import JsonError, check_depth, parse_json
+from ledger.hexstr import HexError, checksum_address, from_hex, keccak256, parse_address, to_hex
+from ledger.jsonio import JsonError, check_depth, parse_json
 from ledger.typed_data import (
     AccessRequest,
     Authorization,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger.node import Node, NodeSettings
+from ledger.chain.embedded import Node, NodeSettings
 from scripts.scenario import Chain
 from tests.support.chain import BLOCK_TIME, chain, own_chain
 from tests.support.city import City, make_city

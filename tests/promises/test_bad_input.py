@@ -10,14 +10,14 @@ import httpx
 import msgspec
 import pytest
 
-from ledger import contracts, signing
-from ledger.answer_keys import make_nonce, nonce_word
-from ledger.exchange import KeyedSubmission, Submissions
-from ledger.exchange.accesses import encode_submissions
-from ledger.hexes import to_hex
-from ledger.keccak import keccak256
-from ledger.sealing import OpeningKey
-from ledger.transactions import Fee, Transaction, sign_transaction
+from ledger.api import KeyedSubmission, Submissions
+from ledger.api.access import encode_submissions
+from ledger.chain import contract_calls
+from ledger.chain.transactions import Fee, Transaction, sign_transaction
+from ledger.crypto import signatures
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.released_parts import make_nonce, nonce_word
+from ledger.hexstr import keccak256, to_hex
 from ledger.typed_data import AccessRequest, Domain, digest, record_to_object
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import Person
@@ -175,7 +175,7 @@ def _other_chain(town: Town, found: KeyedSubmission) -> KeyedSubmission:
     domain = Domain(deployment.chain_id + 1, deployment.contracts.access_log)
     key = town.city.terms.consumer.private_key
     return msgspec.structs.replace(
-        found, signature=signing.sign(digest(found.request, domain), key)
+        found, signature=signatures.sign(digest(found.request, domain), key)
     )
 
 
@@ -184,13 +184,15 @@ def _other_contract(town: Town, found: KeyedSubmission) -> KeyedSubmission:
     domain = Domain(deployment.chain_id, deployment.contracts.registry)
     key = town.city.terms.consumer.private_key
     return msgspec.structs.replace(
-        found, signature=signing.sign(digest(found.request, domain), key)
+        found, signature=signatures.sign(digest(found.request, domain), key)
     )
 
 
 def _stranger(town: Town, found: KeyedSubmission) -> KeyedSubmission:
     key = keccak256(b"a stranger's key")
-    keys = DrawnKeys(town.city.chain.deployment.domain_of(AccessRequest), signing.address_of(key))
+    keys = DrawnKeys(
+        town.city.chain.deployment.domain_of(AccessRequest), signatures.address_of(key)
+    )
     asked = found.request
     return keys.submission(key, asked.basis, fields=asked.fields, deadline=asked.deadline)
 
@@ -455,7 +457,7 @@ def test_a_transaction_with_a_text_that_is_not_plain_is_not_relayed(town: Town) 
     chain, consumer = town.city.chain, town.city.chain.parties.bank
     to, now = chain.deployment.contracts.registry, chain.block_number()
     for text in ("\x1b[2J", "a\u202eb", "a\x00b", "a\u3164b"):
-        data = contracts.appeal(text).data
+        data = contract_calls.appeal(text).data
         content = Transaction(chain.deployment.chain_id, 10**6 + now, 100_000, Fee(1, 1), to, data)
         raw = to_hex(sign_transaction(content, consumer.private_key).raw)
         answer = httpx.post(f"{town.gateway.url}/v1/transactions", json={"raw": raw})
@@ -614,7 +616,7 @@ def test_sessions(town: Town, person: Person) -> None:
     url, subject = town.gateway.url, person.subject
     wanted = {"signer": to_hex(subject.signer)}
     challenge = good(httpx.post(f"{url}/v1/sessions/challenge", json=wanted), 201)["challenge"]
-    signed = signing.sign(signing.personal_digest(challenge.encode()), subject.private_key)
+    signed = signatures.sign(signatures.personal_digest(challenge.encode()), subject.private_key)
     answer = {"challenge": challenge, "signer": wanted["signer"], "signature": to_hex(signed)}
     forged = {**answer, "challenge": challenge.replace("Nonce: ", "Nonce: 0")}
     problem(httpx.post(f"{url}/v1/sessions", json=forged), 401, "challenge")

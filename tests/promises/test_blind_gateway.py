@@ -19,7 +19,9 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ledger.custody import (
+from ledger.api.access import decode_result
+from ledger.crypto.records import EncryptedRecord
+from ledger.crypto.secret_sharing import (
     DatasetKeys,
     HolderSeeds,
     Share,
@@ -28,8 +30,6 @@ from ledger.custody import (
     field_key,
 )
 from ledger.encoding import part_message, record_context, value_context
-from ledger.exchange.accesses import decode_result
-from ledger.records import EncryptedRecord
 from scripts.scenario import FIELDS, SHARING
 from tests.promises.test_whole_way import Town
 from tests.support.city import City, gateway_process

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger import queries
-from ledger.events import Accessed
-from ledger.events.decoding import EventDecoder
-from ledger.exchange import Submissions
-from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
+from ledger.api import Submissions
+from ledger.api.access import decode_result, decode_results, encode_submissions
+from ledger.chain import eth_methods
+from ledger.chain.events import Accessed
+from ledger.chain.events.decoding import EventDecoder
 from ledger.replay import access_id
 from ledger.typed_data import struct_hash
 from tests.promises.test_whole_way import Town
@@ -46,8 +46,8 @@ def until_refused(url: str) -> None:
 
 def recorded(city: City, basis: bytes) -> Counter[bytes]:
     chain = city.chain
-    newest = chain.rpc.send(queries.block_number())
-    logs = chain.rpc.send(queries.logs(0, newest, [chain.contracts.access_log]))
+    newest = chain.rpc.send(eth_methods.block_number())
+    logs = chain.rpc.send(eth_methods.logs(0, newest, [chain.contracts.access_log]))
     events = EventDecoder(chain.contracts).decode_all(logs)
     return Counter(
         access_id(one) for one in events if isinstance(one, Accessed) and one.basis == basis

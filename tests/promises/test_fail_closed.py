@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger.exchange import Submissions
-from ledger.exchange.accesses import decode_result, encode_submissions
+from ledger.api import Submissions
+from ledger.api.access import decode_result, encode_submissions
 from scripts.scenario import Chain
 from tests.promises.test_whole_way import Town, problem
 from tests.support.city import City, gateway_process, make_city

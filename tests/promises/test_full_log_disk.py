@@ -9,7 +9,7 @@ import sys
 
 CODE = """
 import logging
-from ledger.logs import configure_logs, get_logger
+from ledger.service.logs import configure_logs, get_logger
 configure_logs("info")
 get_logger().warning("not following the chain")
 logging.getLogger("ledger.recorder.recorder").error("the recorder stopped")

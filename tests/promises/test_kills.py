@@ -17,13 +17,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger import failpoints, queries
-from ledger.enumerations import Outcome
-from ledger.events import Accessed
-from ledger.events.decoding import EventDecoder
-from ledger.exchange import AccessResult, KeyedSubmission, Submissions
-from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
-from ledger.node import Node
+from ledger import failpoints
+from ledger.api import AccessResult, KeyedSubmission, Submissions
+from ledger.api.access import decode_result, decode_results, encode_submissions
+from ledger.chain import eth_methods
+from ledger.chain.embedded import Node
+from ledger.chain.events import Accessed
+from ledger.chain.events.decoding import EventDecoder
+from ledger.model import Outcome
 from ledger.replay import Journal, Kind, ReleaseEntry, ReplayReport, access_id, replay_node
 from ledger.typed_data import struct_hash
 from scripts.scenario import Chain
@@ -144,8 +145,8 @@ class Stage:
     def accesses(self) -> list[Accessed]:
         """Every access on the node."""
         chain = self.city.chain
-        newest = chain.rpc.send(queries.block_number())
-        logs = chain.rpc.send(queries.logs(0, newest, [chain.contracts.access_log]))
+        newest = chain.rpc.send(eth_methods.block_number())
+        logs = chain.rpc.send(eth_methods.logs(0, newest, [chain.contracts.access_log]))
         decoded = EventDecoder(chain.contracts).decode_all(logs)
         return [one for one in decoded if isinstance(one, Accessed)]
 

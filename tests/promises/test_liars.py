@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 import httpx
 import pytest
 
-from ledger.exchange import Refusal
-from ledger.hexes import to_hex
+from ledger.api import Refusal
+from ledger.hexstr import to_hex
 from ledger.typed_data import AccessRequest
 from tests.promises.test_whole_way import Town
 from tests.support.city import City, gateway_process

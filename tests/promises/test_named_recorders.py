@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from ledger import contracts, views
-from ledger.enumerations import Outcome, Roles
-from ledger.exchange import KeyedSubmission, Refusal, Submissions
-from ledger.exchange.accesses import encode_submissions
-from ledger.hexes import to_hex
+from ledger.api import KeyedSubmission, Refusal, Submissions
+from ledger.api.access import encode_submissions
+from ledger.chain import contract_calls, contract_reads
+from ledger.hexstr import to_hex
+from ledger.model import Outcome, Roles
 from ledger.typed_data import AccessRequest
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import Party, Person
@@ -51,7 +51,9 @@ def basis(town: Town, person: Person) -> bytes:
 def newcomer(town: Town) -> Party:
     """A consumer that has named nobody, and that the gateway knows."""
     chain, party = town.city.chain, Party(f"Newcomer {secrets.token_hex(4)}", Roles.CONSUMER)
-    chain.send(chain.parties.authority, contracts.admit(party.address, party.roles, party.name))
+    chain.send(
+        chain.parties.authority, contract_calls.admit(party.address, party.roles, party.name)
+    )
     while httpx.get(f"{town.gateway.url}/v1/parties/{to_hex(party.address)}").status_code != 200:
         chain.wait_for_block()
     chain.wait_for_block()
@@ -74,7 +76,7 @@ def one(submission: KeyedSubmission) -> bytes:
 def accesses(town: Town) -> int:
     """How many there are on chain."""
     chain = town.city.chain
-    return chain.rpc.send(views.log_state(chain.contracts)).sequence
+    return chain.rpc.send(contract_reads.log_state(chain.contracts)).sequence
 
 
 def test_who_named_nobody_is_told_what_to_do_before_anything_is_recorded(
@@ -93,7 +95,7 @@ def test_who_named_nobody_is_told_what_to_do_before_anything_is_recorded(
     assert said.kind == ErrorKind.RECORDER_NOT_NAMED
     assert accesses(town) == before
     # Once it is named, the same bytes are taken.
-    chain.send(party, contracts.name_recorder(recorder))
+    chain.send(party, contract_calls.name_recorder(recorder))
     assert problem(town.send(signed), 403, "denied")["outcome"] == "ConsumerMismatch"
 
 
@@ -102,12 +104,12 @@ def test_naming_taken_back_behind_the_gateways_back_costs_no_use_and_no_other_co
 ) -> None:
     chain, bank = town.city.chain, town.city.terms.consumer
     recorder, party = chain.parties.recorder.address, newcomer(town)
-    chain.send(party, contracts.name_recorder(recorder))
+    chain.send(party, contract_calls.name_recorder(recorder))
     good(town.send(one(town.city.submission(basis))))
     problem(town.send(one(submission_of(town, party, basis))), 403, "denied")
     before = accesses(town)
     # The gateway has just asked, so it believes that both named it.
-    chain.send(bank, contracts.dismiss_recorder(recorder))
+    chain.send(bank, contract_calls.dismiss_recorder(recorder))
     try:
         mixed = (town.city.submission(basis), submission_of(town, party, basis))
         answer = town.send(encode_submissions(Submissions(mixed, single=False)))
@@ -116,12 +118,12 @@ def test_naming_taken_back_behind_the_gateways_back_costs_no_use_and_no_other_co
         assert passed_over["access"] is None
         assert other["access"]["outcome"] == Outcome.CONSUMER_MISMATCH
         assert accesses(town) == before + 1
-        assert chain.rpc.send(views.grant_of(chain.contracts, basis)).uses_left == 1
+        assert chain.rpc.send(contract_reads.grant_of(chain.contracts, basis)).uses_left == 1
     finally:
-        chain.send(bank, contracts.name_recorder(recorder))
+        chain.send(bank, contract_calls.name_recorder(recorder))
     # The same signed request again is the one use.
     good(town.send(one(mixed[0])))
-    assert chain.rpc.send(views.grant_of(chain.contracts, basis)).uses_left == 0
+    assert chain.rpc.send(contract_reads.grant_of(chain.contracts, basis)).uses_left == 0
 
 
 def test_a_recorder_that_nobody_named_spends_no_use_and_no_nonce(town: Town, basis: bytes) -> None:
@@ -130,10 +132,10 @@ def test_a_recorder_that_nobody_named_spends_no_use_and_no_nonce(town: Town, bas
     chain.admit(thief)
     request = town.city.submission(basis).request
     before = accesses(town)
-    group = contracts.RequestGroup(request.consumer, (contracts.encode_request(request),))
-    assert chain.accesses(chain.send(thief, contracts.record([group]))) == []
+    group = contract_calls.RequestGroup(request.consumer, (contract_calls.encode_request(request),))
+    assert chain.accesses(chain.send(thief, contract_calls.record([group]))) == []
     assert accesses(town) == before
-    assert chain.rpc.send(views.grant_of(chain.contracts, basis)).uses_left == 2
+    assert chain.rpc.send(contract_reads.grant_of(chain.contracts, basis)).uses_left == 2
     assert not chain.rpc.send(
         more_views.nonce_used(chain.contracts, request.consumer, request.nonce)
     )

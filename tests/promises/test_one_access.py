@@ -8,10 +8,10 @@ import pytest
 
 from gateway.accesses import Answer
 from gateway.services import Services
-from ledger.enumerations import Outcome
-from ledger.exchange import AccessResult
-from ledger.exchange.accesses import decode_result, encode_result
-from ledger.publications import OwnerProof, verify_owner
+from ledger.api import AccessResult
+from ledger.api.access import decode_result, encode_result
+from ledger.crypto.publications import OwnerProof, verify_owner
+from ledger.model import Outcome
 from scripts.scenario import Person
 from tests.support.city import City, gateway_parts, granted, publish
 from tests.support.uploads import head_of

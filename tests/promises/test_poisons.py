@@ -19,17 +19,17 @@ from gateway.supervision.rules import Bounds
 from gateway.supervision.trail import SupervisedTrail
 from gateway.supervision.watch import Watch
 from gateway.topics import Topics
-from ledger import contracts
 from ledger.artifacts import CONTRACTS, ContractName, load_artifact
-from ledger.chain import Finality
-from ledger.contracts import ContractCall
-from ledger.enumerations import Change, Roles
+from ledger.chain import contract_calls
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.embedded import Node, NodeSettings
+from ledger.chain.finality import Finality
+from ledger.chain.reverts import RevertError
+from ledger.chain.rpc import AsyncRpc
+from ledger.hexstr import keccak256
 from ledger.index import Follower, FollowerSettings, Index, Origin
-from ledger.keccak import keccak256
-from ledger.node import Node, NodeSettings
+from ledger.model import Change, Roles
 from ledger.replay import export_trail, replay_node, replay_trail
-from ledger.reverts import RevertError
-from ledger.rpc import AsyncRpc
 from scripts.scenario import Chain, Party
 from tests.support.database import database, database_url, postgres_server
 from tests.support.gateway_server import serve_gateway
@@ -88,7 +88,7 @@ POISONS: Final = {
 def call(contract: ContractName, signature: str, *values: object) -> ContractCall:
     """A call whose texts are bytes, as somebody writes who does not use our tools."""
     inside = signature[signature.index("(") + 1 : -1].replace("string", "bytes")
-    (types,) = contracts._layout(f"f({inside})")[1:]
+    (types,) = contract_calls._layout(f"f({inside})")[1:]
     selector = keccak256(signature.encode())[:4]
     return ContractCall(contract, selector + encode(types, values))
 
@@ -160,9 +160,9 @@ class Town:
                     *(dataset, 1, 2, 4, long),
                 ),
             ),
-            (provider, contracts.publish(dataset, b"\x01" * 32, 2**40)),
+            (provider, contract_calls.publish(dataset, b"\x01" * 32, 2**40)),
             (bureau, call("Agreements", f"registerPurpose({kind})", purpose_terms)),
-            (bureau, contracts.bind_fields(purpose, dataset, 3)),
+            (bureau, contract_calls.bind_fields(purpose, dataset, 3)),
             (parties.bank, call("Agreements", _APPLY, dataset, purpose, 3, long, b"\x07" * 32)),
             (provider, call("Catalogue", "withdrawDataset(bytes32,string)", dataset, long)),
         ]
@@ -198,21 +198,21 @@ class Town:
         name = padded(self.name(poison), NAME)
         return [
             (bureau, first),
-            (regulator, contracts.countersign_order(order_id)),
+            (regulator, contract_calls.countersign_order(order_id)),
             (provider, call("Catalogue", end, order_id, long)),
             (regulator, call("Catalogue", "reviewOrder(bytes32,string)", order_id, long)),
             (bureau, second),
             (bureau, call("Catalogue", end, other_id, long)),
             (bureau, call("Registry", "admit(address,uint8,string)", newcomer, 4, name)),
             (regulator, call("Registry", "vetoAdmission(address,string)", newcomer, long)),
-            (bureau, contracts.announce_change(Change.VERIFIER, deployed)),
+            (bureau, contract_calls.announce_change(Change.VERIFIER, deployed)),
             (regulator, call("Registry", veto, int(Change.VERIFIER), deployed, NOBODY, long)),
             (
                 parties.bank,
                 call("Agreements", _APPLY, terms.dataset, terms.purpose, 1, long, nonce),
             ),
             (provider, call("Agreements", "decline(bytes32,string)", application, long)),
-            (regulator, contracts.appoint_supervisor(MACHINE.address)),
+            (regulator, contract_calls.appoint_supervisor(MACHINE.address)),
             (
                 MACHINE,
                 call("Agreements", "suspendAgreement(bytes32,string)", terms.agreement, long),
@@ -242,7 +242,7 @@ class Town:
                     ),
                 ),
             ),
-            (parties.insurer, contracts.set_encryption_key(repeated(poison, 2_000, 0))),
+            (parties.insurer, contract_calls.set_encryption_key(repeated(poison, 2_000, 0))),
         ]
 
     def over(self) -> list[tuple[Party, ContractCall]]:
@@ -271,7 +271,7 @@ class Town:
                 parties.regulator,
                 call("Registry", "restrict(address,uint64,string)", bank, now + 9, prose),
             ),
-            (parties.bank, contracts.set_encryption_key(b"\x01" * 2_001)),
+            (parties.bank, contract_calls.set_encryption_key(b"\x01" * 2_001)),
             (provider, dataset(code=name)),
             (provider, dataset(title=name)),
             (provider, dataset(fields=[name])),
@@ -415,7 +415,7 @@ def test_a_signer_is_bounded_and_its_verifier_listed(town: Town) -> None:
     verifier = chain.deployment.webauthn_verifier
     longest = verifier + b"\xff" * (512 - 20)
     identity = chain.parties.identity_authority
-    chain.send(identity, contracts.register_subjects([b"\x61" * 32], [longest]))
+    chain.send(identity, contract_calls.register_subjects([b"\x61" * 32], [longest]))
     for signer in (longest + b"x", b"\x00" * 19 + b"\x04" + b"k" * 64, b"\xff" * 500, b"\x01" * 19):
         with pytest.raises(RevertError):
-            chain.send(identity, contracts.register_subjects([b"\x62" * 32], [signer]))
+            chain.send(identity, contract_calls.register_subjects([b"\x62" * 32], [signer]))

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger import signing
-from ledger.exchange import Submissions
-from ledger.exchange.accesses import encode_submissions
-from ledger.hexes import to_hex
-from ledger.logs import ALLOWED
+from ledger.api import Submissions
+from ledger.api.access import encode_submissions
+from ledger.crypto import signatures
+from ledger.hexstr import to_hex
+from ledger.service.logs import ALLOWED
 from tests.promises.test_whole_way import Town, good, problem
 from tests.support.city import City, gateway_process
 
@@ -69,7 +69,9 @@ def _live(town: Town) -> None:
     problem(httpx.get(f"{url}/{NUMBER}?name={NUMBER}"), 404, "not-found")
     wanted = {"signer": to_hex(person.subject.signer)}
     challenge = good(httpx.post(f"{url}/v1/sessions/challenge", json=wanted), 201)["challenge"]
-    signed = signing.sign(signing.personal_digest(challenge.encode()), person.subject.private_key)
+    signed = signatures.sign(
+        signatures.personal_digest(challenge.encode()), person.subject.private_key
+    )
     answer = {"challenge": challenge, **wanted, "signature": to_hex(signed)}
     token = good(httpx.post(f"{url}/v1/sessions", json=answer), 201)["token"]
     good(httpx.get(f"{url}/v1/inbox", headers={"authorization": f"Bearer {token}"}))

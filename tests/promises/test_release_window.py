@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger.exchange import KeyedSubmission, Submissions
-from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
-from ledger.hexes import to_hex
+from ledger.api import KeyedSubmission, Submissions
+from ledger.api.access import decode_result, decode_results, encode_submissions
+from ledger.hexstr import to_hex
 from ledger.replay import replay_node
 from scripts.scenario import Chain
 from tests.promises.test_whole_way import Town, good, problem

@@ -8,10 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from ledger import contracts
-from ledger.enumerations import Outcome
-from ledger.events import Accessed
-from ledger.exchange import (
+from ledger.api import (
     Consent,
     KeyedSubmission,
     Location,
@@ -20,16 +17,19 @@ from ledger.exchange import (
     Submissions,
     encode_proof,
 )
-from ledger.exchange.accesses import decode_result, encode_submissions
-from ledger.exchange.tasks import (
+from ledger.api.access import decode_result, encode_submissions
+from ledger.api.keyholder import (
     decode_answers,
     encode_bare_records,
     encode_task,
     encode_tasks,
     with_authorization,
 )
-from ledger.hexes import to_hex
-from ledger.merkle import MerkleTree
+from ledger.chain import contract_calls
+from ledger.chain.events import Accessed
+from ledger.crypto.merkle import MerkleTree
+from ledger.hexstr import to_hex
+from ledger.model import Outcome
 from ledger.replay import (
     Journal,
     JournalFault,
@@ -142,7 +142,7 @@ def replayed(town: Town, *journals: Journal) -> ReplayReport:
 
 def rename(town: Town, name: str) -> None:
     chain, bank = town.city.chain, town.city.terms.consumer
-    chain.send(chain.parties.authority, contracts.admit(bank.address, bank.roles, name))
+    chain.send(chain.parties.authority, contract_calls.admit(bank.address, bank.roles, name))
 
 
 # Words for one field, once
@@ -305,7 +305,7 @@ def test_in_one_block_the_place_of_the_grant_decides(town: Town, first: str) -> 
         before, after = (new, names[-1]) if first == "rename" else (names[-1], new)
         records = [chain.stated(town.city.authorization(person), one) for one in (before, after)]
         grants = [chain.grant_call(person.subject, one) for one in records]
-        admit = contracts.admit(bank.address, bank.roles, new)
+        admit = contract_calls.admit(bank.address, bank.roles, new)
         calls = [admit, *grants] if first == "rename" else [*grants, admit]
         receipts = chain.send_all(chain.parties.authority, calls)
         names.append(new)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ledger import queries
-from ledger.enumerations import Outcome
-from ledger.events import Accessed, Event, Revoked
-from ledger.events.decoding import EventDecoder
-from ledger.exchange import AccessResult, Submissions
-from ledger.exchange.accesses import decode_results, encode_submissions
-from ledger.hexes import from_hex
+from ledger.api import AccessResult, Submissions
+from ledger.api.access import decode_results, encode_submissions
+from ledger.chain import eth_methods
+from ledger.chain.events import Accessed, Event, Revoked
+from ledger.chain.events.decoding import EventDecoder
+from ledger.hexstr import from_hex
+from ledger.model import Outcome
 from ledger.replay import Journal, replay_node
 from scripts.scenario import Chain, Person
 from tests.promises.test_whole_way import Town, good
@@ -51,8 +51,8 @@ def use(town: Town, basis: bytes, count: int, *, fields: int = 0b101) -> list[Ac
 def decoded(town: Town, contract: bytes) -> Sequence[Event]:
     """Every event of a contract on the node."""
     chain = town.city.chain
-    newest = chain.rpc.send(queries.block_number())
-    logs = chain.rpc.send(queries.logs(0, newest, [contract]))
+    newest = chain.rpc.send(eth_methods.block_number())
+    logs = chain.rpc.send(eth_methods.logs(0, newest, [contract]))
     return EventDecoder(chain.contracts).decode_all(logs)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger import contracts, views
-from ledger.deployment import write_deployment
-from ledger.enumerations import Outcome, Roles
-from ledger.envelope import LEAST_SCRYPT_N
+from ledger.api.access import decode_result
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.deployment import write_deployment
+from ledger.crypto.keyfile import LEAST_SCRYPT_N
 from ledger.errors import ExitCode
-from ledger.exchange.accesses import decode_result
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
+from ledger.model import Outcome, Roles
 from ledger.typed_data import struct_hash
 from scripts.scenario import Chain, Party, Person
 from tests.promises.test_whole_way import Town, good, problem
@@ -86,7 +86,7 @@ def granted_elsewhere(town: Town, person: Person, max_uses: int = 1) -> bytes:
     """Grant without the gateway, which has an account of its own."""
     chain, record = town.city.chain, town.city.authorization(person, max_uses=max_uses)
     chain.send(
-        chain.parties.insurer, contracts.grant(record, chain.approval(record, person.subject))
+        chain.parties.insurer, contract_calls.grant(record, chain.approval(record, person.subject))
     )
     return struct_hash(record)
 
@@ -104,12 +104,12 @@ def burn(town: Town, bases: list[bytes]) -> None:
     chain, bank = town.city.chain, town.city.terms.consumer
     thief = Party(f"A recorder that turned bad {secrets.token_hex(4)}", Roles.RECORDER)
     chain.admit(thief)
-    chain.send(bank, contracts.name_recorder(thief.address))
-    requests = [contracts.encode_request(town.city.submission(one).request) for one in bases]
-    group = contracts.RequestGroup(bank.address, tuple(requests))
-    events = chain.accesses(chain.send(thief, contracts.record([group])))
+    chain.send(bank, contract_calls.name_recorder(thief.address))
+    requests = [contract_calls.encode_request(town.city.submission(one).request) for one in bases]
+    group = contract_calls.RequestGroup(bank.address, tuple(requests))
+    events = chain.accesses(chain.send(thief, contract_calls.record([group])))
     assert [one.outcome for one in events] == [Outcome.ALLOWED] * len(bases)
-    chain.send(bank, contracts.dismiss_recorder(thief.address))
+    chain.send(bank, contract_calls.dismiss_recorder(thief.address))
 
 
 def test_burnt_uses_are_given_back_by_one_command_and_shown_to_person_and_consumer(
@@ -149,7 +149,9 @@ def test_burnt_uses_are_given_back_by_one_command_and_shown_to_person_and_consum
     given = audit("void", "--all", "--reason", "nobody signed it").document["uses"]
     assert len(given) == PEOPLE
     assert all(one["transaction"] and one["last_use"] == 0 for one in given)
-    left = [chain.rpc.send(views.grant_of(chain.contracts, one)).uses_left for one in bases]
+    left = [
+        chain.rpc.send(contract_reads.grant_of(chain.contracts, one)).uses_left for one in bases
+    ]
     assert left == [1] * len(bases)
     report = audit("replay")
     assert (report.code, report.document["clean"]) == (ExitCode.DONE, True)
@@ -191,7 +193,7 @@ def test_a_use_between_replay_and_void_stands_and_the_others_are_given_back(
     }
     (passed,) = given.document["passed_over"]
     assert "UsedSince" in passed["problem"]
-    left = [chain.rpc.send(views.grant_of(chain.contracts, one)) for one in bases]
+    left = [chain.rpc.send(contract_reads.grant_of(chain.contracts, one)) for one in bases]
     assert [one.uses_left for one in left] == [3, 1, 3]
     assert left[1].last_use > 0
     assert {one["kind"] for one in audit("replay").document["findings"]} == {"unsigned access"}

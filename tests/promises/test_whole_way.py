@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.events import Revoked
-from ledger.exchange import Submissions
-from ledger.exchange.accesses import decode_result, decode_results, encode_submissions
-from ledger.hexes import to_hex
-from ledger.records import encode_line
-from ledger.statement import case_reference, new_reference
+from ledger.api import Submissions
+from ledger.api.access import decode_result, decode_results, encode_submissions
+from ledger.chain.events import Revoked
+from ledger.crypto.records import encode_line
+from ledger.crypto.statement import case_reference, new_reference
+from ledger.hexstr import to_hex
 from ledger.typed_data import Authorization, Revocation, record_to_object, struct_hash
 from scripts.scenario import Party, Person, Subject
 from tests.support.city import City, GatewayProcess, gateway_process

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger import queries
-from ledger.rpc import Rpc
+from ledger.chain import eth_methods
+from ledger.chain.rpc import Rpc
 from tests.story.running import SMALL, Run
 from wallet.supervisor import read_addresses
 
@@ -67,8 +67,8 @@ def test_what_is_left_running_goes_on_and_stops_on_request(told: Told) -> None:
     assert addresses.gateway in told.output
     assert httpx.get(f"{addresses.gateway}/readyz").status_code == httpx.codes.OK
     with Rpc(addresses.node) as node:
-        before, until = node.send(queries.block_number()), time.monotonic() + 20
-        while node.send(queries.block_number()) == before:
+        before, until = node.send(eth_methods.block_number()), time.monotonic() + 20
+        while node.send(eth_methods.block_number()) == before:
             assert time.monotonic() < until, "the chain stands still"
             time.sleep(0.2)
     status, output = told.run.finish("scripts.demo", "--stop", str(told.data))

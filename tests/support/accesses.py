@@ -25,10 +25,12 @@ from gateway.store.links import KeptLink, LinkStore
 from gateway.store.publications import PublicationStore, ServedPublication
 from gateway.store.releases import ReleaseJournal
 from gateway.store.uploads import UploadStore
-from ledger import signing
-from ledger.consents import Names
-from ledger.enumerations import Class, Outcome
-from ledger.exchange import KeyedSubmission, RecordedAccess, SignedLink, Submission
+from ledger.api import KeyedSubmission, RecordedAccess, SignedLink, Submission
+from ledger.crypto import signatures
+from ledger.crypto.records import EncryptedRecord
+from ledger.crypto.secret_sharing import Roster
+from ledger.crypto.statement import Names
+from ledger.hexstr import keccak256
 from ledger.index.rows import (
     BasisEntry,
     DatasetEntry,
@@ -38,11 +40,9 @@ from ledger.index.rows import (
     PurposeEntry,
     Snapshot,
 )
-from ledger.keccak import keccak256
 from ledger.links import LinkBounds, make_link
-from ledger.records import EncryptedRecord
+from ledger.model import Class, Outcome
 from ledger.release_rules import PUBLICATION_LAG
-from ledger.rosters import Roster
 from ledger.service.rate_limit import RateLimit
 from ledger.typed_data import Authorization, Domain, struct_hash
 from scripts.answer_keys import DrawnKeys
@@ -52,7 +52,7 @@ from tests.support.uploads import EPOCHS, FIELDS, head_of, in_pieces, ndjson
 
 NOW = 1_800_000_000
 BANK_KEY = keccak256(b"bank")
-BANK = signing.address_of(BANK_KEY)
+BANK = signatures.address_of(BANK_KEY)
 AUTHORITY = b"\x1d" * 20
 LINKS = Domain(1, b"\x0e" * 20)
 STRANGER_KEY = keccak256(b"stranger")

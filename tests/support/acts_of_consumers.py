@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ledger import contracts
-from ledger.entities import State
-from ledger.enumerations import Roles
-from ledger.events import (
+from ledger.chain import contract_calls
+from ledger.chain.events import (
     Accessed,
     AgreementApproved,
     AgreementSuspended,
@@ -26,9 +24,9 @@ from ledger.events import (
     SupervisorDismissed,
     SuspensionReviewed,
 )
-from ledger.events.identifiers import agreement_id, application_id
-from ledger.hexes import ZERO_WORD
-from ledger.keccak import keccak256
+from ledger.chain.events.identifiers import agreement_id, application_id
+from ledger.hexstr import ZERO_WORD, keccak256
+from ledger.model import Roles, State
 from ledger.policy import decide, has_role
 from ledger.typed_data import AccessRequest, ConfidentialityAgreement
 from scripts.statements import TEXTS as TEXTS_OF_PURPOSES
@@ -64,12 +62,14 @@ class RegisterPurpose:
             min_interval=self.interval,
             retention=60,
         )
-        purpose = remember(world.purposes, contracts.purpose_id(terms))
+        purpose = remember(world.purposes, contract_calls.purpose_id(terms))
 
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield PurposeRegistered(*world.numbered(block, "agreements"), purpose, terms)
 
-        return Attempt(caller, contracts.register_purpose(terms), events, not_the_authority(caller))
+        return Attempt(
+            caller, contract_calls.register_purpose(terms), events, not_the_authority(caller)
+        )
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class BindFields:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield PurposeFieldsBound(*world.numbered(block, "agreements"), *terms, self.fields)
 
-        call = contracts.bind_fields(*terms, self.fields)
+        call = contract_calls.bind_fields(*terms, self.fields)
         return Attempt(caller, call, events, not_the_authority(caller))
 
 
@@ -102,7 +102,9 @@ class RetirePurpose:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield PurposeRetired(*world.numbered(block, "agreements"), purpose)
 
-        return Attempt(caller, contracts.retire_purpose(purpose), events, not_the_authority(caller))
+        return Attempt(
+            caller, contract_calls.retire_purpose(purpose), events, not_the_authority(caller)
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,9 @@ class Apply:
             place = world.numbered(block, "agreements")
             yield Applied(*place, application, caller, dataset, purpose, fields, reason, nonce)
 
-        return Attempt(caller, contracts.apply_for(dataset, purpose, fields, reason, nonce), events)
+        return Attempt(
+            caller, contract_calls.apply_for(dataset, purpose, fields, reason, nonce), events
+        )
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ class Approve:
             said = (number, round_, self.fields, expires_at)
             yield AgreementApproved(*world.numbered(block, "agreements"), id_, application, *said)
 
-        call = contracts.approve(application, self.fields, expires_at)
+        call = contract_calls.approve(application, self.fields, expires_at)
         return Attempt(caller, call, events, not_the_provider_for(caller, application))
 
 
@@ -171,7 +175,7 @@ class Decline:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield ApplicationDeclined(*world.numbered(block, "agreements"), application, reason)
 
-        call = contracts.decline(application, reason)
+        call = contract_calls.decline(application, reason)
         return Attempt(caller, call, events, not_the_provider_for(caller, application))
 
 
@@ -206,7 +210,7 @@ class SignConfidentiality:
         def hidden(_state: State, now: int) -> bool:
             return record.deadline < now or (self.forged and consumer != STRANGER)
 
-        call = contracts.sign_confidentiality(record, world.chain.sign(record, key))
+        call = contract_calls.sign_confidentiality(record, world.chain.sign(record, key))
         return Attempt(STRANGER.address, call, events, hidden)
 
 
@@ -225,7 +229,7 @@ class WithdrawAgreement:
             place = world.numbered(block, "agreements")
             yield AgreementWithdrawn(*place, agreement, caller, reason)
 
-        return Attempt(caller, contracts.withdraw_agreement(agreement, reason), events)
+        return Attempt(caller, contract_calls.withdraw_agreement(agreement, reason), events)
 
 
 @dataclass(frozen=True)
@@ -240,7 +244,7 @@ class AppointSupervisor:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield SupervisorAppointed(*world.numbered(block, "agreements"), supervisor, caller)
 
-        return Attempt(caller, contracts.appoint_supervisor(supervisor), events)
+        return Attempt(caller, contract_calls.appoint_supervisor(supervisor), events)
 
 
 @dataclass(frozen=True)
@@ -255,7 +259,7 @@ class DismissSupervisor:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield SupervisorDismissed(*world.numbered(block, "agreements"), supervisor, caller)
 
-        return Attempt(caller, contracts.dismiss_supervisor(supervisor), events)
+        return Attempt(caller, contract_calls.dismiss_supervisor(supervisor), events)
 
 
 @dataclass(frozen=True)
@@ -272,7 +276,7 @@ class Suspend:
             place, until = world.numbered(block, "agreements"), block.timestamp + 1800
             yield AgreementSuspended(*place, agreement, caller, until, reason)
 
-        return Attempt(caller, contracts.suspend_agreement(agreement, reason), events)
+        return Attempt(caller, contract_calls.suspend_agreement(agreement, reason), events)
 
 
 @dataclass(frozen=True)
@@ -297,7 +301,7 @@ class ReviewSuspension:
             place = world.numbered(block, "agreements")
             yield SuspensionReviewed(*place, agreement, caller, ends, findings)
 
-        return Attempt(caller, contracts.review_suspension(agreement, until, findings), events)
+        return Attempt(caller, contract_calls.review_suspension(agreement, until, findings), events)
 
 
 def supervising(world: World, index: int) -> bytes:
@@ -368,7 +372,7 @@ class Record:
         caller = world.caller(self.caller, world.chain.parties.recorder.address)
         requests = [ask.request(world, now) for ask in self.asks]
         groups = [
-            contracts.RequestGroup(request.consumer, (contracts.encode_request(request),))
+            contract_calls.RequestGroup(request.consumer, (contract_calls.encode_request(request),))
             for request in requests
         ]
 
@@ -390,7 +394,7 @@ class Record:
                 for each in late
             )
 
-        return Attempt(caller, contracts.record(groups), events, hidden)
+        return Attempt(caller, contract_calls.record(groups), events, hidden)
 
 
 def access(

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ledger import contracts
-from ledger.entities import State
-from ledger.enumerations import Change, Class, Roles
-from ledger.events import (
+from ledger.chain import contract_calls
+from ledger.chain.events import (
     AdmissionAnnounced,
     AdmissionRetracted,
     AdmissionVetoed,
@@ -38,8 +36,9 @@ from ledger.events import (
     RestrictionAppealed,
     RestrictionLifted,
 )
-from ledger.events.identifiers import dataset_id, order_id
-from ledger.hexes import ZERO_WORD
+from ledger.chain.events.identifiers import dataset_id, order_id
+from ledger.hexstr import ZERO_WORD
+from ledger.model import Change, Class, Roles, State
 from tests.support.world import (
     ITEMS,
     STRANGER,
@@ -82,7 +81,7 @@ class Admit:
             else:
                 yield PartyAdmitted(*place, party, roles, name)
 
-        call = contracts.admit(party, Roles(roles), name)
+        call = contract_calls.admit(party, Roles(roles), name)
         return Attempt(caller, call, events, not_the_authority(caller))
 
 
@@ -103,7 +102,7 @@ class Activate:
             due = state.admissions.get(party)
             return due is None or due.effective_at > now
 
-        return Attempt(STRANGER.address, contracts.activate(party), events, hidden)
+        return Attempt(STRANGER.address, contract_calls.activate(party), events, hidden)
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class VetoAdmission:
             place = world.numbered(block, "registry")
             yield AdmissionVetoed(*place, party, caller, reason)
 
-        return Attempt(caller, contracts.veto_admission(party, reason), events)
+        return Attempt(caller, contract_calls.veto_admission(party, reason), events)
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ class RetractAdmission:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield AdmissionRetracted(*world.numbered(block, "registry"), party)
 
-        call = contracts.retract_admission(party)
+        call = contract_calls.retract_admission(party)
         return Attempt(caller, call, events, not_the_authority(caller))
 
 
@@ -151,7 +150,7 @@ class Withdraw:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield PartyWithdrawn(*world.numbered(block, "registry"), party)
 
-        return Attempt(caller, contracts.withdraw(party), events, not_the_authority(caller))
+        return Attempt(caller, contract_calls.withdraw(party), events, not_the_authority(caller))
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ class AnnounceChange:
         def hidden(state: State, _now: int) -> bool:
             return caller != state.authority or codeless(world, self.change, first)
 
-        call = contracts.announce_change(self.change, first, second)
+        call = contract_calls.announce_change(self.change, first, second)
         return Attempt(caller, call, events, hidden)
 
 
@@ -197,7 +196,7 @@ class MakeChange:
             other = self.change is Change.AUTHORITY and caller != first
             return other or codeless(world, self.change, first)
 
-        call = contracts.make_change(self.change, first, second)
+        call = contract_calls.make_change(self.change, first, second)
         return Attempt(caller, call, events, hidden)
 
 
@@ -218,7 +217,7 @@ class VetoChange:
             place = world.numbered(block, "registry")
             yield ChangeVetoed(*place, self.change, first, second, caller, reason)
 
-        call = contracts.veto_change(self.change, first, second, reason)
+        call = contract_calls.veto_change(self.change, first, second, reason)
         return Attempt(caller, call, events)
 
 
@@ -237,7 +236,7 @@ class RetractChange:
             place = world.numbered(block, "registry")
             yield ChangeRetracted(*place, self.change, first, second)
 
-        call = contracts.retract_change(self.change, first, second)
+        call = contract_calls.retract_change(self.change, first, second)
         return Attempt(caller, call, events, not_the_authority(caller))
 
 
@@ -252,7 +251,7 @@ class NameRecorder:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield RecorderNamed(*world.numbered(block, "registry"), caller, recorder)
 
-        return Attempt(caller, contracts.name_recorder(recorder), events)
+        return Attempt(caller, contract_calls.name_recorder(recorder), events)
 
 
 @dataclass(frozen=True)
@@ -267,7 +266,7 @@ class DismissRecorder:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield RecorderDismissed(*world.numbered(block, "registry"), caller, recorder)
 
-        return Attempt(caller, contracts.dismiss_recorder(recorder), events)
+        return Attempt(caller, contract_calls.dismiss_recorder(recorder), events)
 
 
 def announced(world: World, index: int) -> bytes:
@@ -312,7 +311,7 @@ class SetKey:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield EncryptionKeySet(*world.numbered(block, "registry"), party, key)
 
-        return Attempt(party, contracts.set_encryption_key(key), events)
+        return Attempt(party, contract_calls.set_encryption_key(key), events)
 
 
 @dataclass(frozen=True)
@@ -331,7 +330,7 @@ class Restrict:
             place = world.numbered(block, "registry")
             yield ConsumerRestricted(*place, consumer, caller, until, reason)
 
-        return Attempt(caller, contracts.restrict(consumer, until, reason), events)
+        return Attempt(caller, contract_calls.restrict(consumer, until, reason), events)
 
 
 @dataclass(frozen=True)
@@ -345,7 +344,7 @@ class Appeal:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield RestrictionAppealed(*world.numbered(block, "registry"), caller, statement)
 
-        return Attempt(caller, contracts.appeal(statement), events)
+        return Attempt(caller, contract_calls.appeal(statement), events)
 
 
 @dataclass(frozen=True)
@@ -361,7 +360,7 @@ class Lift:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield RestrictionLifted(*world.numbered(block, "registry"), consumer, caller, reason)
 
-        return Attempt(caller, contracts.lift(consumer, reason), events)
+        return Attempt(caller, contract_calls.lift(consumer, reason), events)
 
 
 @dataclass(frozen=True)
@@ -377,7 +376,7 @@ class Announce:
             yield ContractAnnounced(*world.numbered(block, "registry"), deployed, name)
 
         return Attempt(
-            caller, contracts.announce(name, deployed), events, not_the_authority(caller)
+            caller, contract_calls.announce(name, deployed), events, not_the_authority(caller)
         )
 
 
@@ -413,7 +412,7 @@ class RegisterDataset:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield DatasetRegistered(*world.numbered(block, "catalogue"), dataset, caller, terms)
 
-        return Attempt(caller, contracts.register_dataset(terms), events)
+        return Attempt(caller, contract_calls.register_dataset(terms), events)
 
 
 @dataclass(frozen=True)
@@ -433,7 +432,7 @@ class Reclassify:
             place = world.numbered(block, "catalogue")
             yield DatasetReclassified(*place, dataset, self.sharing, opened, grade, reason)
 
-        call = contracts.reclassify(dataset, self.sharing, opened, grade, reason)
+        call = contract_calls.reclassify(dataset, self.sharing, opened, grade, reason)
         return Attempt(caller, call, events, not_the_provider(caller, dataset))
 
 
@@ -450,7 +449,7 @@ class WithdrawDataset:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield DatasetWithdrawn(*world.numbered(block, "catalogue"), dataset, reason)
 
-        call = contracts.withdraw_dataset(dataset, reason)
+        call = contract_calls.withdraw_dataset(dataset, reason)
         return Attempt(caller, call, events, not_the_provider(caller, dataset))
 
 
@@ -471,7 +470,7 @@ class Publish:
             place = world.numbered(block, "catalogue")
             yield Published(*place, dataset, version, root, 5, self.base, UNKNOWN)
 
-        call = contracts.publish(dataset, root, 5, self.base, UNKNOWN)
+        call = contract_calls.publish(dataset, root, 5, self.base, UNKNOWN)
         return Attempt(caller, call, events, not_the_provider(caller, dataset))
 
 
@@ -489,7 +488,7 @@ class Erase:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield RecordErased(*world.numbered(block, "catalogue"), dataset, item, self.base)
 
-        call = contracts.erase(dataset, item, self.base)
+        call = contract_calls.erase(dataset, item, self.base)
         return Attempt(caller, call, events, not_the_provider(caller, dataset))
 
 
@@ -521,7 +520,7 @@ class IssueOrder:
         def events(_state: State, block: Block) -> Iterator[Event]:
             yield OrderIssued(*world.numbered(block, "catalogue"), order, terms.dataset, terms)
 
-        return Attempt(caller, contracts.issue_order(terms), events, not_the_authority(caller))
+        return Attempt(caller, contract_calls.issue_order(terms), events, not_the_authority(caller))
 
 
 @dataclass(frozen=True)
@@ -542,7 +541,7 @@ class CountersignOrder:
             place = world.numbered(block, "catalogue")
             yield OrderCountersigned(*place, order, dataset_of(state, order), caller)
 
-        return Attempt(caller, contracts.countersign_order(order), events)
+        return Attempt(caller, contract_calls.countersign_order(order), events)
 
 
 @dataclass(frozen=True)
@@ -563,7 +562,7 @@ class EndOrder:
             dataset = dataset_of(state, order)
             yield OrderEnded(*place, order, dataset, caller, block.timestamp, reason)
 
-        return Attempt(caller, contracts.end_order(order, reason), events)
+        return Attempt(caller, contract_calls.end_order(order, reason), events)
 
 
 @dataclass(frozen=True)
@@ -585,7 +584,7 @@ class ReviewOrder:
             place = world.numbered(block, "catalogue")
             yield OrderReviewed(*place, order, dataset_of(state, order), caller, findings)
 
-        return Attempt(caller, contracts.review_order(order, findings), events)
+        return Attempt(caller, contract_calls.review_order(order, findings), events)
 
 
 def provider_of(state: State, dataset: bytes) -> bytes:

@@ -6,12 +6,8 @@ from typing import Final
 
 import msgspec
 
-from ledger import contracts, signing
-from ledger.consents import Names
-from ledger.entities import Authorization as Kept
-from ledger.entities import State, Subject
-from ledger.enumerations import Roles, VoidGround
-from ledger.events import (
+from ledger.chain import contract_calls
+from ledger.chain.events import (
     AccessVoided,
     Block,
     Confirmed,
@@ -32,9 +28,12 @@ from ledger.events import (
     SubjectRegistered,
     SubjectUnfrozen,
 )
-from ledger.events.identifiers import agreement_id
-from ledger.hexes import ZERO_WORD
-from ledger.keccak import keccak256
+from ledger.chain.events.identifiers import agreement_id
+from ledger.crypto import signatures
+from ledger.crypto.statement import Names, StatementError, format_reference
+from ledger.hexstr import ZERO_WORD, keccak256
+from ledger.model import Authorization as Kept
+from ledger.model import Roles, State, Subject, VoidGround
 from ledger.plain_text import PlainTextError
 from ledger.policy import (
     guardian_stop_until,
@@ -43,7 +42,6 @@ from ledger.policy import (
     is_subject_halted,
     liftable_after,
 )
-from ledger.statement import StatementError, format_reference
 from ledger.typed_data import (
     Authorization,
     Confirmation,
@@ -71,7 +69,7 @@ from tests.support.world import (
 
 DAY: Final = 86_400
 KEYS: Final = tuple(keccak256(bytes([number])) for number in range(6))
-SIGNERS: Final = tuple(map(signing.address_of, KEYS))
+SIGNERS: Final = tuple(map(signatures.address_of, KEYS))
 HASHES: Final = tuple(map(keccak256, SIGNERS))
 SHORT: Final = b"\x01" * 19
 SUBJECTS: Final = (ZERO_WORD, *(bytes([number]) * 32 for number in (0x51, 0x52, 0x53)))
@@ -122,24 +120,24 @@ def signed(
     return Attempt(STRANGER.address, call, events, hidden, digest if once else b"")
 
 
-def _call(record: Signed, by: contracts.Approval) -> contracts.ContractCall:
+def _call(record: Signed, by: contract_calls.Approval) -> contract_calls.ContractCall:
     match record:
         case Authorization():
-            return contracts.grant(record, by)
+            return contract_calls.grant(record, by)
         case Revocation():
-            return contracts.revoke(record, by)
+            return contract_calls.revoke(record, by)
         case Confirmation():
-            return contracts.confirm(record, by)
+            return contract_calls.confirm(record, by)
         case Freeze():
-            return contracts.set_frozen(record, by)
+            return contract_calls.set_frozen(record, by)
         case SignerRotation():
-            return contracts.rotate_signer(record, by)
+            return contract_calls.rotate_signer(record, by)
         case RecoveryVeto():
-            return contracts.veto_recovery(record, by)
+            return contract_calls.veto_recovery(record, by)
         case GuardianAppointment():
-            return contracts.appoint_guardian(record, by)
+            return contract_calls.appoint_guardian(record, by)
         case SubjectOpening():
-            return contracts.open_subject(record, by)
+            return contract_calls.open_subject(record, by)
 
 
 def not_the_registrar(caller: bytes, subject: bytes) -> Hidden:
@@ -190,7 +188,7 @@ class RegisterSubject:
             place = world.numbered(block, "authorizations")
             yield SubjectRegistered(*place, subject, number, caller, signer)
 
-        call = contracts.register_subjects([subject], [signer])
+        call = contract_calls.register_subjects([subject], [signer])
         return Attempt(caller, call, events, not_the_identity_authority(caller))
 
 
@@ -267,7 +265,7 @@ class Close:
             yield SubjectClosed(*world.numbered(block, "authorizations"), subject)
 
         hidden = not_the_registrar(caller, subject)
-        return Attempt(caller, contracts.close_subject(subject), events, hidden)
+        return Attempt(caller, contract_calls.close_subject(subject), events, hidden)
 
 
 @dataclass(frozen=True)
@@ -313,7 +311,7 @@ class EndLinks:
             yield LinksEnded(*place, subject, block.timestamp)
 
         hidden = not_the_registrar(caller, subject)
-        return Attempt(caller, contracts.end_links(subject), events, hidden)
+        return Attempt(caller, contract_calls.end_links(subject), events, hidden)
 
 
 @dataclass(frozen=True)
@@ -369,7 +367,7 @@ class StartRecovery:
             place = world.numbered(block, "authorizations")
             yield RecoveryStarted(*place, subject, new, block.timestamp + delay)
 
-        call = contracts.start_recovery(subject, new)
+        call = contract_calls.start_recovery(subject, new)
         return Attempt(caller, call, events, not_the_registrar(caller, subject))
 
 
@@ -418,7 +416,7 @@ class CompleteRecovery:
             until = max(until, found.replaced.get(found.signer_hash, 0))
             yield RecoveryCompleted(*place, subject, found.pending_signer, found.epoch + 1, until)
 
-        return Attempt(caller, contracts.complete_recovery(subject), events, hidden)
+        return Attempt(caller, contract_calls.complete_recovery(subject), events, hidden)
 
 
 @dataclass(frozen=True)
@@ -572,7 +570,7 @@ class VoidAccess:
             at_last = state.authorizations.get(struct_hash(record))
             return at_last is not None and at_last.last_use != seen
 
-        call = contracts.void_access(sequence, record, seen, last_use, ground, reason)
+        call = contract_calls.void_access(sequence, record, seen, last_use, ground, reason)
         return Attempt(caller, call, events, hidden)
 
 

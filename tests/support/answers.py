@@ -5,8 +5,23 @@ from typing import Final
 
 import msgspec
 
-from ledger.contracts import ContractCall
-from ledger.custody import (
+from ledger.api import (
+    AccessResult,
+    HeldKeys,
+    KeyedSubmission,
+    RecordedAccess,
+    Release,
+    SignedLink,
+    Submission,
+)
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.events import Accessed
+from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose
+from ledger.crypto.merkle import MerkleTree, TreeHead
+from ledger.crypto.publications import PublicationProof
+from ledger.crypto.records import EncryptedRecord, encrypt_record
+from ledger.crypto.released_parts import sign_statements, state_parts
+from ledger.crypto.secret_sharing import (
     DatasetKeys,
     HolderSeeds,
     Sharing,
@@ -17,28 +32,11 @@ from ledger.custody import (
     draw_seeds,
     pack,
 )
-from ledger.custody import (
-    Release as KeyParts,
-)
+from ledger.crypto.secret_sharing import Release as KeyParts
 from ledger.encoding import Schema
-from ledger.enumerations import Class
-from ledger.events import Accessed
-from ledger.exchange import (
-    AccessResult,
-    HeldKeys,
-    KeyedSubmission,
-    RecordedAccess,
-    Release,
-    SignedLink,
-    Submission,
-)
-from ledger.keccak import keccak256
+from ledger.hexstr import keccak256
 from ledger.links import make_link
-from ledger.merkle import MerkleTree, TreeHead
-from ledger.parts_statements import sign_statements, state_parts
-from ledger.publications import PublicationProof
-from ledger.records import EncryptedRecord, encrypt_record
-from ledger.sealing import EncryptionKey, OpeningKey, Purpose
+from ledger.model import Class
 from ledger.typed_data import (
     AccessRequest,
     Authorization,

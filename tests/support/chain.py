@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from ledger.node import Node, NodeSettings
+from ledger.chain.embedded import Node, NodeSettings
 from scripts.scenario import Chain
 
 BLOCK_TIME: Final = 0.05

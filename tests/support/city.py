@@ -19,17 +19,13 @@ from gateway.ingest import UploadRules
 from gateway.relays import Grant
 from gateway.services import Services, open_services
 from gateway.settings import Settings
-from ledger.contracts import Approval
-from ledger.custody import (
-    Release,
-    combine_parts,
-    unpack,
-)
-from ledger.deployment import write_deployment
-from ledger.exchange import AccessResult, KeyedSubmission
-from ledger.hexes import to_hex
-from ledger.records import open_fields, verify_opened_fields
-from ledger.sealing import Purpose
+from ledger.api import AccessResult, KeyedSubmission
+from ledger.chain.contract_calls import Approval
+from ledger.chain.deployment import write_deployment
+from ledger.crypto.hpke import Purpose
+from ledger.crypto.records import open_fields, verify_opened_fields
+from ledger.crypto.secret_sharing import Release, combine_parts, unpack
+from ledger.hexstr import to_hex
 from ledger.typed_data import AccessRequest, Authorization, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
 from scripts.processes import (

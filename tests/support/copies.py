@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger.enumerations import Outcome
-from ledger.events import Accessed, Log
-from ledger.events.decoding import ACCESSED_TOPIC, RECORDED_TOPIC, EventDecoder
-from ledger.hexes import from_hex, to_hex
-from ledger.keccak import keccak256
+from ledger.chain.events import Accessed, Log
+from ledger.chain.events.decoding import ACCESSED_TOPIC, RECORDED_TOPIC, EventDecoder
+from ledger.hexstr import from_hex, keccak256, to_hex
+from ledger.model import Outcome
 from ledger.replay import (
     End,
     Finding,

@@ -3,22 +3,24 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ledger.entities import (
+from ledger.chain.events.identifiers import agreement_id
+from ledger.hexstr import ZERO_WORD
+from ledger.model import (
     Agreement,
     Application,
     Authorization,
+    Class,
     Dataset,
     Delays,
     Order,
+    Outcome,
     Party,
     Purpose,
+    Roles,
     State,
     Subject,
     Terms,
 )
-from ledger.enumerations import Class, Outcome, Roles
-from ledger.events.identifiers import agreement_id
-from ledger.hexes import ZERO_WORD
 from ledger.policy import decide
 from ledger.typed_data import AccessRequest
 

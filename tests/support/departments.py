@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from ledger import views
-from ledger.merkle import TreeHead
+from ledger.chain import contract_reads
+from ledger.crypto.merkle import TreeHead
 from scripts.city.delta import Amounts, make_delta
 from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city as make_people
@@ -77,7 +77,9 @@ class Department:
 
     def on_chain(self, version: int) -> TreeHead:
         chain = self.town.chain
-        found = chain.rpc.send(views.publication_of(chain.contracts, self.dataset, version))
+        found = chain.rpc.send(
+            contract_reads.publication_of(chain.contracts, self.dataset, version)
+        )
         return TreeHead(found.count, found.root)
 
     def close(self) -> None:

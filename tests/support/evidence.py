@@ -6,9 +6,13 @@ from typing import Final
 
 import msgspec
 
-from ledger.custody import DatasetKeys
-from ledger.deployment import Deployment
-from ledger.events import Text
+from ledger.api import KeyedSubmission, RecordedAccess
+from ledger.chain.deployment import Deployment
+from ledger.chain.events import Text
+from ledger.crypto.records import EncryptedRecord, open_fields
+from ledger.crypto.secret_sharing import DatasetKeys
+from ledger.crypto.statement import Terms as StatementTerms
+from ledger.crypto.statement import case_reference, make_statement, new_reference, select_templates
 from ledger.evidence import (
     Anchors,
     Documents,
@@ -20,10 +24,6 @@ from ledger.evidence import (
     make_evidence,
     node_hashes,
 )
-from ledger.exchange import KeyedSubmission, RecordedAccess
-from ledger.records import EncryptedRecord, open_fields
-from ledger.statement import Terms as StatementTerms
-from ledger.statement import case_reference, make_statement, new_reference, select_templates
 from ledger.typed_data import Authorization, struct_hash
 from scripts.scenario import FIELDS, YEAR, Chain, Subject, Terms
 from tests.support.answers import ASKED, Desk, Version, owner_of, owner_proof

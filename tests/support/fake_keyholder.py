@@ -7,14 +7,13 @@ from typing import Any
 
 import httpx
 
-from ledger.exchange import Refusal, SealedParts
-from ledger.exchange.tasks import encode_answers
-from ledger.hexes import from_hex, to_hex
-from ledger.http_client import HttpAnswer
-from ledger.keccak import keccak256
-from ledger.parts_statements import PartsStatement, holder_digest, sign_statements
-from ledger.rosters import Roster
-from ledger.signing import address_of, sign
+from ledger.api import Refusal, SealedParts
+from ledger.api.keyholder import encode_answers
+from ledger.chain.http_client import HttpAnswer
+from ledger.crypto.released_parts import PartsStatement, holder_digest, sign_statements
+from ledger.crypto.secret_sharing import Roster
+from ledger.crypto.signatures import address_of, sign
+from ledger.hexstr import from_hex, keccak256, to_hex
 from ledger.typed_data import Domain
 
 REFUSAL = Refusal("urn:quancheng:problem:wrong-proof", "Wrong proof", 422, "the proof is wrong")

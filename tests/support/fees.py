@@ -2,8 +2,8 @@
 
 import msgspec
 
-from ledger.hexes import from_hex, to_hex
-from ledger.rpc import Call
+from ledger.chain.rpc import Call
+from ledger.hexstr import from_hex, to_hex
 from scripts.scenario import Chain
 
 

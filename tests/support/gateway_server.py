@@ -21,12 +21,12 @@ from gateway.access_settings import AccessSettings
 from gateway.app import create_app
 from gateway.services import Services
 from gateway.settings import Settings
-from ledger import contracts
-from ledger.deployment import write_deployment
-from ledger.events.identifiers import dataset_id
-from ledger.hexes import to_hex
-from ledger.http_signatures import RequestTarget, body_digest, sign_request
-from ledger.merkle import TreeHead
+from ledger.chain import contract_calls
+from ledger.chain.deployment import write_deployment
+from ledger.chain.events.identifiers import dataset_id
+from ledger.crypto.merkle import TreeHead
+from ledger.hexstr import to_hex
+from ledger.service.http_signatures import RequestTarget, body_digest, sign_request
 from ledger.service.server import server_config
 from scripts.scenario import Chain, Party
 
@@ -133,7 +133,7 @@ class GatewayServer:
         return dataset
 
     async def put_on_chain(self, dataset: bytes, head: TreeHead, base: int = 0) -> None:
-        call = contracts.publish(dataset, head.root, head.size, base)
+        call = contract_calls.publish(dataset, head.root, head.size, base)
         await asyncio.to_thread(self.chain.send, self.chain.parties.provider, call)
 
     async def upload(self, dataset: bytes, lines: Sequence[bytes], base: int = 0) -> str:

@@ -13,14 +13,14 @@ from typing import Any, Final
 import msgspec
 from hypothesis import strategies as st
 
-from ledger import queries
-from ledger.consents import names_at_grant, verify_consent
-from ledger.enumerations import Change, Class, Outcome
-from ledger.events import Accessed, Block, Event, Granted, NumberedEvent
-from ledger.events.decoding import EventDecoder
-from ledger.hexes import to_hex
-from ledger.queries import Receipt
-from ledger.rpc import Call
+from ledger.chain import eth_methods
+from ledger.chain.eth_methods import Receipt
+from ledger.chain.events import Accessed, Block, Event, Granted, NumberedEvent
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.rpc import Call
+from ledger.crypto.statement import names_at_grant, verify_consent
+from ledger.hexstr import to_hex
+from ledger.model import Change, Class, Outcome
 from ledger.state import ImpossibleEventError, apply, chain_on, follow
 from scripts.scenario import Chain
 from tests.support import acts_of_consumers, acts_of_parties, acts_of_people
@@ -268,9 +268,9 @@ class Stage:
         self._ask("anvil_autoImpersonateAccount", True)
         world = World(chain, now=chain.now())
         self._decoder = EventDecoder(chain.contracts)
-        newest = chain.rpc.send(queries.block_number())
+        newest = chain.rpc.send(eth_methods.block_number())
         addresses = msgspec.structs.astuple(chain.contracts)
-        logs = chain.rpc.send(queries.logs(0, newest, addresses))
+        logs = chain.rpc.send(eth_methods.logs(0, newest, addresses))
         for event in self._decoder.decode_all(logs):
             follow(world.state, event)
         self.run(world, BEGINNING)
@@ -302,7 +302,7 @@ class Stage:
         """Put attempts into one block; return them in its order."""
         self._ask("evm_setNextBlockTimestamp", now)
         senders = sorted({attempt.caller for _, attempt in attempts})
-        counts = self.chain.rpc.send_many([queries.transaction_count(each) for each in senders])
+        counts = self.chain.rpc.send_many([eth_methods.transaction_count(each) for each in senders])
         nonces = dict(zip(senders, counts, strict=True))
         calls = []
         for _, attempt in attempts:
@@ -311,8 +311,8 @@ class Stage:
         hashes = self.chain.rpc.send_many(calls)
         self._ask("evm_mine")
         by_hash = dict(zip(hashes, attempts, strict=True))
-        number = self.chain.rpc.send(queries.block_number())
-        receipts = self.chain.rpc.send(queries.block_receipts(number)) or ()
+        number = self.chain.rpc.send(eth_methods.block_number())
+        receipts = self.chain.rpc.send(eth_methods.block_receipts(number)) or ()
         if len(receipts) != len(attempts):
             raise AssertionError(f"{len(receipts)} of {len(attempts)} transactions were mined")
         return [(receipt, by_hash[to_hex(receipt.transaction_hash)]) for receipt in receipts]

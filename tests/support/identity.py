@@ -13,11 +13,13 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from ledger import contracts, signing
-from ledger.deployment import write_deployment
-from ledger.enumerations import Roles
-from ledger.hexes import from_hex, to_hex
-from ledger.http_signatures import (
+from ledger.chain import contract_calls
+from ledger.chain.deployment import write_deployment
+from ledger.crypto import signatures
+from ledger.crypto.signatures import personal_digest
+from ledger.hexstr import from_hex, keccak256, to_hex
+from ledger.model import Roles
+from ledger.service.http_signatures import (
     RequestTarget,
     body_digest,
     received_headers,
@@ -25,8 +27,6 @@ from ledger.http_signatures import (
     target_of,
     verify_request,
 )
-from ledger.keccak import keccak256
-from ledger.signing import personal_digest
 from scripts.scenario import Chain, Party
 from tests.support.http_servers import http_server
 from wallet.identity.app import create_app
@@ -96,10 +96,10 @@ class Key:
 
     @property
     def signer(self) -> bytes:
-        return signing.address_of(self.private_key)
+        return signatures.address_of(self.private_key)
 
     def proven(self, text: str, keep_for: str = "any") -> dict[str, str]:
-        signature = signing.sign(personal_digest(text.encode()), self.private_key)
+        signature = signatures.sign(personal_digest(text.encode()), self.private_key)
         return {
             "signer": to_hex(self.signer),
             "signature": to_hex(signature),
@@ -174,8 +174,8 @@ class Identity:
 def admitted_keys(chain: Chain) -> AuthorityKeys:
     """Keys of an authority of its own on the chain that all tests share."""
     account = keccak256(b"identity authority of one test" + secrets.token_bytes(8))
-    address = signing.address_of(account)
-    call = contracts.admit(address, Roles.IDENTITY_AUTHORITY, f"Identity {to_hex(address)}")
+    address = signatures.address_of(account)
+    call = contract_calls.admit(address, Roles.IDENTITY_AUTHORITY, f"Identity {to_hex(address)}")
     chain.send(chain.parties.authority, call)
     return AuthorityKeys(account, OwnerKey(keccak256(b"owner secret")))
 

@@ -10,11 +10,11 @@ from typing import Final
 
 import httpx
 
-from ledger import contracts
-from ledger.deployment import write_deployment
-from ledger.hexes import to_hex
-from ledger.http_signatures import body_digest, sign_request, target_of
-from ledger.sealing import OpeningKey
+from ledger.chain import contract_calls
+from ledger.chain.deployment import write_deployment
+from ledger.crypto.hpke import OpeningKey
+from ledger.hexstr import to_hex
+from ledger.service.http_signatures import body_digest, sign_request, target_of
 from scripts.scenario import Chain, Party
 from wallet.keyholder.app import create_app
 from wallet.keyholder.seeds import Holdings
@@ -25,7 +25,7 @@ HOST: Final = "127.0.0.1:8601"
 
 def register_key(chain: Chain, party: Party) -> OpeningKey:
     key = OpeningKey.generate()
-    chain.send(party, contracts.set_encryption_key(key.encryption_key.to_bytes()))
+    chain.send(party, contract_calls.set_encryption_key(key.encryption_key.to_bytes()))
     return key
 
 

@@ -11,15 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger import contracts, queries
-from ledger.enumerations import Class
-from ledger.events import Log, OrderTerms
-from ledger.events.decoding import EventDecoder
-from ledger.events.identifiers import order_id
-from ledger.hexes import from_hex, to_hex
-from ledger.node import Node
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.embedded import Node
+from ledger.chain.events import Log, OrderTerms
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.identifiers import order_id
+from ledger.chain.rpc import Rpc
+from ledger.hexstr import from_hex, to_hex
+from ledger.model import Class
 from ledger.replay import End, KnownEnd, ReplayReport, end_at, replay_node
-from ledger.rpc import Rpc
 from scripts.scenario import ALL_FIELDS, Chain
 from tests.support.chain import node_settings
 from tests.support.node_proxy import NodeProxy, proxy_before
@@ -80,7 +80,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     with Node(settings) as node:
         chain = Chain(node)
         live(chain)
-        newest = chain.rpc.send(queries.block_number())
+        newest = chain.rpc.send(eth_methods.block_number())
         addresses = [to_hex(each) for each in msgspec.structs.astuple(chain.contracts)]
         span = {"fromBlock": "0x0", "toBlock": hex(newest), "address": addresses}
         with proxy_before(node.url) as proxy, Rpc(proxy.url) as rpc:
@@ -99,10 +99,12 @@ def live(chain: Chain) -> None:
     chain.publish(terms.dataset, b"\x11" * 32, 5)
     chain.send(who.recorder, chain.revoke_call(subject, basis))
     chain.send(who.recorder, chain.freeze_call(other))
-    chain.send(who.regulator, contracts.restrict(who.insurer.address, chain.now() + 3600, "Why"))
-    chain.send(who.insurer, contracts.appeal("No"))
-    chain.send(who.regulator, contracts.lift(who.insurer.address, "Well"))
-    chain.send(who.bank, contracts.set_encryption_key(b"\x01" + b"\x05" * 32))
+    chain.send(
+        who.regulator, contract_calls.restrict(who.insurer.address, chain.now() + 3600, "Why")
+    )
+    chain.send(who.insurer, contract_calls.appeal("No"))
+    chain.send(who.regulator, contract_calls.lift(who.insurer.address, "Well"))
+    chain.send(who.bank, contract_calls.set_encryption_key(b"\x01" + b"\x05" * 32))
     order = OrderTerms(
         terms.dataset,
         terms.purpose,
@@ -113,13 +115,13 @@ def live(chain: Chain) -> None:
         "Flood",
         b"\x22" * 32,
     )
-    chain.send(who.authority, contracts.issue_order(order))
+    chain.send(who.authority, contract_calls.issue_order(order))
     name = order_id(order)
-    chain.send(who.regulator, contracts.countersign_order(name))
-    chain.send(who.regulator, contracts.end_order(name, "Over"))
-    chain.send(who.regulator, contracts.review_order(name, "All well"))
+    chain.send(who.regulator, contract_calls.countersign_order(name))
+    chain.send(who.regulator, contract_calls.end_order(name, "Over"))
+    chain.send(who.regulator, contract_calls.review_order(name, "All well"))
     nonce = b"\x33" * 32
-    call = contracts.apply_for(terms.dataset, terms.purpose, ALL_FIELDS, "Again.", nonce)
+    call = contract_calls.apply_for(terms.dataset, terms.purpose, ALL_FIELDS, "Again.", nonce)
     chain.send(who.insurer, call)
     chain.record([chain.request(who.bank, basis)])
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ledger.logs import configure_logs
+from ledger.service.logs import configure_logs
 
 
 @contextmanager

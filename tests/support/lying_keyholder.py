@@ -13,14 +13,14 @@ from typing import Any
 import httpx
 import msgspec
 
-from ledger.custody import HolderParts, Release, derive_parts, derive_subkeys, pack
+from ledger.api import Refusal, ReleaseTask, SealedParts
+from ledger.api.keyholder import decode_tasks, encode_answers
+from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose
+from ledger.crypto.released_parts import sign_statements, state_parts, subkeys_digest
+from ledger.crypto.secret_sharing import HolderParts, Release, derive_parts, derive_subkeys, pack
+from ledger.crypto.signatures import sign
 from ledger.encoding import Schema
-from ledger.exchange import Refusal, ReleaseTask, SealedParts
-from ledger.exchange.tasks import decode_tasks, encode_answers
-from ledger.hexes import from_hex, to_hex
-from ledger.parts_statements import sign_statements, state_parts, subkeys_digest
-from ledger.sealing import EncryptionKey, OpeningKey, Purpose
-from ledger.signing import sign
+from ledger.hexstr import from_hex, to_hex
 from ledger.typed_data import Domain, digest
 from tests.support.http_servers import http_server
 from wallet.keyholder.seeds import Holdings

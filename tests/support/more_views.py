@@ -2,9 +2,9 @@
 
 import msgspec
 
-from ledger.events import Contracts
-from ledger.rpc import Call
-from ledger.views import AgreementState, view
+from ledger.chain.contract_reads import AgreementState, view
+from ledger.chain.events import Contracts
+from ledger.chain.rpc import Call
 
 
 class LastOrders(msgspec.Struct, frozen=True):

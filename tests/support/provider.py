@@ -3,11 +3,11 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from ledger.custody import DatasetKeys, FieldKey, RecordKeys, field_key
+from ledger.crypto.merkle import MerkleTree
+from ledger.crypto.publications import OwnerProof, PublicationEntry
+from ledger.crypto.secret_sharing import DatasetKeys, FieldKey, RecordKeys, field_key
 from ledger.encoding import Schema, part_message, record_context
 from ledger.errors import MalformedError
-from ledger.merkle import MerkleTree
-from ledger.publications import OwnerProof, PublicationEntry
 
 
 def provider_keys(

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeVar
 
-from ledger.custody import DatasetKeys
-from ledger.events import DatasetTerms
-from ledger.merkle import EMPTY_ROOT, TreeHead
-from ledger.publications import PublicationRoot
-from ledger.records import EncryptedRecord, WithdrawnRecord, decode_line
+from ledger.chain.events import DatasetTerms
+from ledger.crypto.merkle import EMPTY_ROOT, TreeHead
+from ledger.crypto.publications import PublicationRoot
+from ledger.crypto.records import EncryptedRecord, WithdrawnRecord, decode_line
+from ledger.crypto.secret_sharing import DatasetKeys
 from wallet.client.errors import UnreachableError
 from wallet.client.uploads import UploadState
 from wallet.provider.description import KeyKind

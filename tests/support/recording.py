@@ -17,12 +17,13 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger import contracts, failpoints
-from ledger.deployment import read_deployment
-from ledger.enumerations import Roles
-from ledger.exchange import RecordedAccess, Submission
+from ledger import failpoints
+from ledger.api import RecordedAccess, Submission
+from ledger.chain import contract_calls
+from ledger.chain.deployment import read_deployment
+from ledger.chain.rpc import AsyncRpc, RpcSettings
+from ledger.model import Roles
 from ledger.recorder import Recorder, RecorderSettings
-from ledger.rpc import AsyncRpc, RpcSettings
 from ledger.typed_data import AccessRequest
 from scripts.scenario import Chain, Parties, Party
 
@@ -35,9 +36,11 @@ _NUMBERS: Final = itertools.count(1)
 def admitted_recorder(chain: Chain) -> Party:
     """Admit a recorder with an account of its own, which all consumers name."""
     party = Party(f"Gateway {next(_NUMBERS)} of {chain.node.port}", Roles.RECORDER)
-    chain.send(chain.parties.authority, contracts.admit(party.address, party.roles, party.name))
+    chain.send(
+        chain.parties.authority, contract_calls.admit(party.address, party.roles, party.name)
+    )
     for consumer in chain.parties.consumers:
-        chain.send(consumer, contracts.name_recorder(party.address))
+        chain.send(consumer, contract_calls.name_recorder(party.address))
     return party
 
 
@@ -71,7 +74,7 @@ def submission(request: AccessRequest) -> Submission:
 
 
 def encode_requests(requests: Sequence[AccessRequest]) -> str:
-    return "".join(f"{(r.consumer + contracts.encode_request(r)).hex()}\n" for r in requests)
+    return "".join(f"{(r.consumer + contract_calls.encode_request(r)).hex()}\n" for r in requests)
 
 
 def decode_outcomes(text: str) -> list[RecordedAccess]:
@@ -81,7 +84,7 @@ def decode_outcomes(text: str) -> list[RecordedAccess]:
 
 async def _main(arguments: argparse.Namespace) -> int:
     lines = [bytes.fromhex(line) for line in sys.stdin.read().split()]
-    requests = [contracts.decode_request(line[:20], line[20:]) for line in lines]
+    requests = [contract_calls.decode_request(line[:20], line[20:]) for line in lines]
     failpoints.arm(arguments.failpoint)
     settings = RecorderSettings(
         most_entries=arguments.most_entries,

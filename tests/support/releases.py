@@ -11,20 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger import signing
-from ledger.consents import Names
-from ledger.custody import (
-    HolderSeeds,
-    Sharing,
-    assemble_seeds,
-    combine_subkeys,
-    derive_subkeys,
-    draw_seeds,
-)
-from ledger.encoding import Schema
-from ledger.entities import Delays
-from ledger.enumerations import Class, Outcome, Roles
-from ledger.events import (
+from ledger.api import KeyedSubmission, Location, ReleaseTask, SignedLink
+from ledger.chain.events import (
     Accessed,
     AgreementApproved,
     Applied,
@@ -48,14 +36,24 @@ from ledger.events import (
     RecordErased,
     SubjectRegistered,
 )
-from ledger.events.identifiers import agreement_id
-from ledger.exchange import KeyedSubmission, Location, ReleaseTask, SignedLink
-from ledger.hexes import ZERO_WORD
-from ledger.keccak import keccak256
+from ledger.chain.events.identifiers import agreement_id
+from ledger.crypto import signatures
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.merkle import MerkleTree
+from ledger.crypto.records import EncryptedRecord, encrypt_record
+from ledger.crypto.secret_sharing import (
+    HolderSeeds,
+    Sharing,
+    assemble_seeds,
+    combine_subkeys,
+    derive_subkeys,
+    draw_seeds,
+)
+from ledger.crypto.statement import Names
+from ledger.encoding import Schema
+from ledger.hexstr import ZERO_WORD, keccak256
 from ledger.links import make_link
-from ledger.merkle import MerkleTree
-from ledger.records import EncryptedRecord, encrypt_record
-from ledger.sealing import OpeningKey
+from ledger.model import Class, Delays, Outcome, Roles
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -105,7 +103,7 @@ class Account:
 
     @property
     def address(self) -> bytes:
-        return signing.address_of(self.private_key)
+        return signatures.address_of(self.private_key)
 
 
 BANK: Final = Account("bank")
@@ -426,7 +424,7 @@ class World:
         return self.signed_link(link, signer)
 
     def signed_link(self, link: SubjectLink, signer: Account = IDENTITY) -> SignedLink:
-        return SignedLink(link, signing.sign(digest(link, AUTHORIZATIONS), signer.private_key))
+        return SignedLink(link, signatures.sign(digest(link, AUTHORIZATIONS), signer.private_key))
 
     def task(
         self,
@@ -440,7 +438,7 @@ class World:
         link: SignedLink | None = None,
         signer: Account = BANK,
     ) -> ReleaseTask:
-        signature = signing.sign(digest(request, ACCESS_LOG), signer.private_key)
+        signature = signatures.sign(digest(request, ACCESS_LOG), signer.private_key)
         submission = KeyedSubmission(request, signature, KEY_OF[request.nonce])
         if item != ZERO_WORD:
             at = version.at(item)

@@ -1,7 +1,7 @@
 """Call data in which each place of an array points to the same long text."""
 
 from ledger.artifacts import load_artifact
-from ledger.contracts import ContractCall
+from ledger.chain.contract_calls import ContractCall
 
 DATASET = "(string,string,string[],uint8,uint8,uint8,bool,uint32)"
 WORD = 32

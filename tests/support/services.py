@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from ledger.deployment import write_deployment
+from ledger.chain.deployment import write_deployment
 from scripts.processes import free_port
 from scripts.scenario import Chain
 from tests.support.forking import Forked, start

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from ledger.http_signatures import body_digest, sign_request, target_of
+from ledger.service.http_signatures import body_digest, sign_request, target_of
 
 
 class SignedClient:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ledger.envelope import LEAST_SCRYPT_N
+from ledger.crypto.keyfile import LEAST_SCRYPT_N
 from scripts.city.write import Size, write_city
 from wallet.cli import main
 

@@ -13,12 +13,10 @@ from typing import Any, Final
 import msgspec
 from eth_abi.abi import encode
 
-from ledger import contracts, signing
-from ledger.answer_keys import is_committed, make_nonce, nonce_word
-from ledger.deployment import Deployed, Deployment
-from ledger.entities import Delays, EventChain, State
-from ledger.enumerations import Change, Class
-from ledger.events import (
+from ledger.chain import contract_calls
+from ledger.chain.contract_reads import EventState
+from ledger.chain.deployment import Deployed, Deployment
+from ledger.chain.events import (
     Accessed,
     AgreementApproved,
     Applied,
@@ -42,23 +40,24 @@ from ledger.events import (
     SubjectRegistered,
     Text,
 )
-from ledger.events.decoding import (
+from ledger.chain.events.decoding import (
     ACCESSED_TOPIC,
     ITEM_ACCESSED_TOPIC,
     PLANS,
     RECORDED_TOPIC,
     EventDecoder,
 )
-from ledger.events.identifiers import agreement_id, application_id, dataset_id
-from ledger.hexes import ZERO_WORD, to_hex
-from ledger.keccak import keccak256
+from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id
+from ledger.crypto import signatures
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.released_parts import is_committed, make_nonce, nonce_word
+from ledger.hexstr import ZERO_WORD, keccak256, to_hex
+from ledger.model import Change, Class, Delays, EventChain, State
 from ledger.policy import decide
 from ledger.replay import End, ReleaseEntry
-from ledger.replay.journals import access_id
-from ledger.sealing import OpeningKey
+from ledger.replay.journal_check import access_id
 from ledger.state import apply, count, follow
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest_of, struct_hash
-from ledger.views import EventState
 from scripts.scenario import Parties, Party
 
 CHAIN_ID: Final = 18_317
@@ -242,7 +241,7 @@ def made_access(
 
 def entry_of(event: Accessed, signer: Party) -> ReleaseEntry:
     id_ = access_id(event)
-    signature = signing.sign(digest_of(id_, DOMAIN), signer.private_key)
+    signature = signatures.sign(digest_of(id_, DOMAIN), signer.private_key)
     released = not event.outcome
     key = None
     if released:
@@ -314,7 +313,7 @@ def make_city(people: int, *, max_uses: int = 1_000_000, min_interval: int = 0) 
     dataset = dataset_id(provider.address, terms.code.encode())
     trail.emit(DatasetRegistered, dataset, provider.address, terms)
     bounds = PurposeTerms("loan", (Text("en", "I let {consumer} read."),), YEAR, max_uses, 0, YEAR)
-    purpose = contracts.purpose_id(bounds)
+    purpose = contract_calls.purpose_id(bounds)
     fields = (1 << FIELDS) - 1
     trail.emit(PurposeRegistered, purpose, bounds)
     trail.emit(PurposeFieldsBound, purpose, dataset, fields)

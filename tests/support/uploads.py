@@ -4,10 +4,10 @@ import hashlib
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.publications import PublicationEntry, PublicationRoot
+from ledger.crypto.records import EncryptedRecord, WithdrawnRecord, encode_line
 from ledger.index.rows import ErasureEntry, Place
-from ledger.merkle import TreeHead
-from ledger.publications import PublicationEntry, PublicationRoot
-from ledger.records import EncryptedRecord, WithdrawnRecord, encode_line
 
 FIELDS = 12
 _PADDED_CIPHERTEXT = 12 + 32 + 16

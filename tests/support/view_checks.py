@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from ledger import views
-from ledger.entities import State
-from ledger.enumerations import Change, Class, Roles
-from ledger.hexes import ZERO_WORD
+from ledger.chain import contract_reads
+from ledger.chain.rpc import Call
+from ledger.hexstr import ZERO_WORD
+from ledger.model import Change, Class, Roles, State
 from ledger.policy import (
     consent_until,
     is_agreed,
@@ -19,7 +19,6 @@ from ledger.policy import (
     is_shared,
     stop_until,
 )
-from ledger.rpc import Call
 from tests.support import more_views
 from tests.support.acts_of_parties import changed
 from tests.support.acts_of_people import HASHES, SIGNERS
@@ -49,9 +48,12 @@ def _all(world: World) -> Iterator[Check]:
     yield from _subjects(world, world.state)
     yield from _authorizations(world, world.state)
     at, state = world.chain.contracts, world.state
-    yield views.log_state(at), views.LogState(state.sequence, state.head)
+    yield contract_reads.log_state(at), contract_reads.LogState(state.sequence, state.head)
     for contract, chain in state.chains.items():
-        yield views.event_state(contract), views.EventState(chain.count, chain.head)
+        yield (
+            contract_reads.event_state(contract),
+            contract_reads.EventState(chain.count, chain.head),
+        )
     for authorization in state.authorizations:
         for sequence in range(1, state.sequence + 1):
             void = (authorization, sequence)
@@ -64,12 +66,12 @@ def _all(world: World) -> Iterator[Check]:
 
 def _parties(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
-    yield views.authority(at), state.authority
+    yield contract_reads.authority(at), state.authority
     for change in Change:
         about = changed(world, change, 0, 0)
         due = state.changes.get((change, *about), 0)
         due = due if is_pending(due, state.delays.admission, world.now) else 0
-        yield views.change_due_at(at, change, *about), due
+        yield contract_reads.change_due_at(at, change, *about), due
     for party in world.parties:
         found = state.parties.get(party.address)
         standing = (Roles(0), False, 0)
@@ -78,23 +80,25 @@ def _parties(world: World, state: State) -> Iterator[Check]:
         yield _standing(world, party.address), standing
         for other in world.parties:
             named = found is not None and other.address in found.recorders
-            yield views.may_record(at, party.address, other.address), named
+            yield contract_reads.may_record(at, party.address, other.address), named
         pending = state.admissions.get(party.address)
-        admission = views.Admission(Roles(0), 0, "")
+        admission = contract_reads.Admission(Roles(0), 0, "")
         if pending and is_pending(pending.effective_at, state.delays.admission, world.now):
-            admission = views.Admission(Roles(pending.roles), pending.effective_at, pending.name)
-        yield views.admission_of(at, party.address), admission
+            admission = contract_reads.Admission(
+                Roles(pending.roles), pending.effective_at, pending.name
+            )
+        yield contract_reads.admission_of(at, party.address), admission
         successor = state.successors.get(party.address, NOBODY)
-        yield views.successor_of(at, party.address), successor
+        yield contract_reads.successor_of(at, party.address), successor
         regulator = state.supervisors.get(party.address, NOBODY)
         yield more_views.supervisor_of(at, party.address), regulator
         key = found.encryption_key if found else b""
-        yield views.encryption_key_of(at, party.address), key
+        yield contract_reads.encryption_key_of(at, party.address), key
 
 
 def _standing(world: World, party: bytes) -> Call[Any]:
     """What a standing says beside the recorder, which `may_record` says of each."""
-    call = views.standing_of(world.chain.contracts, party)
+    call = contract_reads.standing_of(world.chain.contracts, party)
 
     def read(raw: msgspec.Raw) -> object:
         found = call.read(raw)
@@ -107,11 +111,11 @@ def _datasets(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
     for id_ in world.datasets:
         found = state.datasets.get(id_)
-        expected = views.DatasetState(
+        expected = contract_reads.DatasetState(
             NOBODY, False, False, False, 0, Class.UNCONDITIONAL, Class.UNCONDITIONAL, 0, 0
         )
         if found:
-            expected = views.DatasetState(
+            expected = contract_reads.DatasetState(
                 provider=found.provider,
                 active=not found.withdrawn,
                 shared=is_shared(found, world.now),
@@ -122,7 +126,7 @@ def _datasets(world: World, state: State) -> Iterator[Check]:
                 grade=found.grade,
                 publications=len(found.publications),
             )
-        yield views.dataset_of(at, id_), expected
+        yield contract_reads.dataset_of(at, id_), expected
         opening = found.last_opening.id if found and found.last_opening else ZERO_WORD
         closing = found.last_closing.id if found and found.last_closing else ZERO_WORD
         yield (
@@ -132,18 +136,18 @@ def _datasets(world: World, state: State) -> Iterator[Check]:
         closed = found is not None and is_closed_by_order(found, world.now)
         yield more_views.closed_by_order(at, id_), closed
         for version, one in enumerate(found.publications if found else [], 1):
-            published = views.Publication(one.root, one.count, one.base, one.published_at)
-            yield views.publication_of(at, id_, version), published
+            published = contract_reads.Publication(one.root, one.count, one.base, one.published_at)
+            yield contract_reads.publication_of(at, id_, version), published
 
 
 def _orders(world: World, state: State) -> Iterator[Check]:
     for id_ in world.orders:
         found = state.orders.get(id_)
-        expected = views.OrderState(
+        expected = contract_reads.OrderState(
             ZERO_WORD, ZERO_WORD, 0, Class.UNCONDITIONAL, 0, 0, False, False, False
         )
         if found:
-            expected = views.OrderState(
+            expected = contract_reads.OrderState(
                 found.dataset,
                 found.purpose,
                 found.fields,
@@ -154,19 +158,19 @@ def _orders(world: World, state: State) -> Iterator[Check]:
                 found.reviewed,
                 is_in_force(found, world.now),
             )
-        yield views.order_of(world.chain.contracts, id_), expected
+        yield contract_reads.order_of(world.chain.contracts, id_), expected
 
 
 def _purposes(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
     for id_ in world.purposes:
         found = state.purposes.get(id_)
-        bounds = views.PurposeBounds(False, 0, 0, 0)
+        bounds = contract_reads.PurposeBounds(False, 0, 0, 0)
         if found:
-            bounds = views.PurposeBounds(
+            bounds = contract_reads.PurposeBounds(
                 found.active, found.max_validity, found.max_uses, found.min_interval
             )
-        yield views.bounds_of(at, id_), bounds
+        yield contract_reads.bounds_of(at, id_), bounds
         for dataset in world.datasets:
             bound = found.fields.get(dataset, 0) if found else 0
             yield more_views.fields_bound(at, id_, dataset), bound
@@ -176,9 +180,9 @@ def _agreements(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
     for id_ in world.applications:
         found = state.applications.get(id_)
-        application = views.Application(NOBODY, ZERO_WORD, ZERO_WORD, 0, False, False)
+        application = contract_reads.Application(NOBODY, ZERO_WORD, ZERO_WORD, 0, False, False)
         if found:
-            application = views.Application(
+            application = contract_reads.Application(
                 found.consumer,
                 found.dataset.id,
                 found.purpose,
@@ -186,15 +190,15 @@ def _agreements(world: World, state: State) -> Iterator[Check]:
                 found.decided,
                 found.signed,
             )
-        yield views.application_of(at, id_), application
+        yield contract_reads.application_of(at, id_), application
     ids = {id(application): id_ for id_, application in state.applications.items()}
     for id_ in world.agreements:
         agreement = state.agreements.get(id_)
-        expected = views.AgreementState(
+        expected = contract_reads.AgreementState(
             ZERO_WORD, 0, NOBODY, ZERO_WORD, ZERO_WORD, ZERO_WORD, 0, 0, 0, 0, False, False, False
         )
         if agreement:
-            expected = views.AgreementState(
+            expected = contract_reads.AgreementState(
                 id=id_,
                 number=agreement.number,
                 consumer=agreement.consumer,
@@ -210,16 +214,18 @@ def _agreements(world: World, state: State) -> Iterator[Check]:
                 active=is_agreed(agreement, world.now),
             )
             yield more_views.agreement_by_number(at, agreement.number), expected
-        yield views.agreement_of(at, id_), expected
+        yield contract_reads.agreement_of(at, id_), expected
 
 
 def _subjects(world: World, state: State) -> Iterator[Check]:
     at = world.chain.contracts
     for id_ in world.subjects:
         found = state.subjects.get(id_)
-        expected = views.SubjectState(0, NOBODY, 0, False, False, 0, 0, ZERO_WORD, 0, b"", b"")
+        expected = contract_reads.SubjectState(
+            0, NOBODY, 0, False, False, 0, 0, ZERO_WORD, 0, b"", b""
+        )
         if found:
-            expected = views.SubjectState(
+            expected = contract_reads.SubjectState(
                 number=found.number,
                 registrar=found.registrar,
                 links_from=found.links_from,
@@ -238,7 +244,7 @@ def _subjects(world: World, state: State) -> Iterator[Check]:
                     stop_until(found, hash_, world.chain.deployment.recovery_delay),
                 )
                 yield more_views.rights_of(at, id_, signer), rights
-        yield views.subject_of(at, id_), expected
+        yield contract_reads.subject_of(at, id_), expected
 
 
 def _authorizations(world: World, state: State) -> Iterator[Check]:
@@ -248,9 +254,9 @@ def _authorizations(world: World, state: State) -> Iterator[Check]:
         yield more_views.terms_of(at, terms.number), expected
     for id_ in world.authorizations:
         found = state.authorizations.get(id_)
-        slot = views.GrantState(0, 0, 0, 0, 0, 0, 0, 0, False, False, False)
+        slot = contract_reads.GrantState(0, 0, 0, 0, 0, 0, 0, 0, False, False, False)
         if found:
-            slot = views.GrantState(
+            slot = contract_reads.GrantState(
                 subject=found.subject.number,
                 terms=found.terms.number,
                 not_before=found.not_before,
@@ -263,5 +269,5 @@ def _authorizations(world: World, state: State) -> Iterator[Check]:
                 item_bound=found.item != ZERO_WORD,
                 halted=is_halted(found),
             )
-        yield views.grant_of(at, id_), slot
+        yield contract_reads.grant_of(at, id_), slot
         yield more_views.item_of(at, id_), found.item if found else ZERO_WORD

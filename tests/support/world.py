@@ -9,14 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from ledger.contracts import Approval, ContractCall
-from ledger.entities import State
-from ledger.enumerations import Roles
-from ledger.events import (
-    Block,
-    Event,
-)
-from ledger.hexes import ZERO_WORD
+from ledger.chain.contract_calls import Approval, ContractCall
+from ledger.chain.events import Block, Event
+from ledger.hexstr import ZERO_WORD
+from ledger.model import Roles, State
 from ledger.typed_data import Authorization, SignedRecord, digest
 from scripts.scenario import Chain, Party
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 import msgspec
 import rlp
 
-from ledger import contracts
-from ledger.deployment import encode_deployment
-from ledger.enumerations import Class
-from ledger.events import (
+from ledger.api import RecordedAccess, Release
+from ledger.chain import contract_calls
+from ledger.chain.deployment import encode_deployment
+from ledger.chain.events import (
     ACCESSED_SIGNATURE,
     ITEM_ACCESSED_SIGNATURE,
     RECORDED_SIGNATURE,
@@ -25,8 +25,10 @@ from ledger.events import (
     NumberedEvent,
     OrderTerms,
 )
-from ledger.events.decoding import PLANS, EventDecoder
-from ledger.events.identifiers import agreement_id, application_id, dataset_id, order_id
+from ledger.chain.events.decoding import PLANS, EventDecoder
+from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id, order_id
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.signatures import address_of, sign
 from ledger.evidence import (
     Anchors,
     Check,
@@ -39,14 +41,10 @@ from ledger.evidence import (
     trail_hashes,
     verify_evidence,
 )
-from ledger.evidence.blocks import quorum, read_header, read_receipt
-from ledger.evidence.patricia import ListTrie, verify_item
-from ledger.exchange import RecordedAccess, Release
-from ledger.hexes import to_hex
-from ledger.keccak import keccak256
-from ledger.merkle import TreeHead
+from ledger.evidence.headers import ListTrie, quorum, read_header, read_receipt, verify_item
+from ledger.hexstr import keccak256, to_hex
+from ledger.model import Class
 from ledger.replay import End, KnownEnd, TrailError, TrailReader, access_id
-from ledger.signing import address_of, sign
 from tests.vectors.files import NOW, named, text_of
 from tests.vectors.small_chain import BANK, DATASET, FIELDS, PROVIDER, PURPOSE, SmallChain
 from wallet.client.opening import OpenedRecord
@@ -208,7 +206,7 @@ def id_vectors() -> dict[str, Any]:
         },
         "purpose": {
             **_terms(PURPOSE),
-            "id": to_hex(contracts.purpose_id(PURPOSE)),
+            "id": to_hex(contract_calls.purpose_id(PURPOSE)),
         },
         "application": {
             **pair,

@@ -13,11 +13,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ledger import custody, encoding, merkle, publications, records
-from ledger.answer_keys import make_nonce, nonce_word
+from ledger import encoding
+from ledger.crypto import merkle, publications, records, secret_sharing
+from ledger.crypto.hpke import OpeningKey, Purpose, Suite
+from ledger.crypto.released_parts import make_nonce, nonce_word
 from ledger.errors import LedgerError
-from ledger.hexes import from_hex, to_hex
-from ledger.sealing import OpeningKey, Purpose, Suite
+from ledger.hexstr import from_hex, to_hex
 from ledger.typed_data import Domain
 from tests.support.provider import prove_owner, provider_keys
 from tests.vectors.files import FOLDER, named, stream, text_of, vectors
@@ -137,22 +138,30 @@ def merkle_vectors() -> dict[str, Any]:
     }
 
 
-def seeds_of(sharing: custody.Sharing) -> list[custody.Seed]:
+def seeds_of(sharing: secret_sharing.Sharing) -> list[secret_sharing.Seed]:
     """Return all seeds, which in real life nobody has together."""
-    return [custody.Seed(EPOCH, subset, named(f"seed {subset}")) for subset in sharing.subsets]
+    return [
+        secret_sharing.Seed(EPOCH, subset, named(f"seed {subset}")) for subset in sharing.subsets
+    ]
 
 
-def holders_of(sharing: custody.Sharing) -> list[custody.HolderSeeds]:
+def holders_of(sharing: secret_sharing.Sharing) -> list[secret_sharing.HolderSeeds]:
     seeds = seeds_of(sharing)
     return [
-        custody.assemble_seeds(sharing, holder, EPOCH, [s for s in seeds if holder in s.subset])
+        secret_sharing.assemble_seeds(
+            sharing, holder, EPOCH, [s for s in seeds if holder in s.subset]
+        )
         for holder in range(1, sharing.holders + 1)
     ]
 
 
 def custody_vectors() -> dict[str, Any]:
     """From seeds to one field's key, for 1 of 1, 2 of 3 and 3 of 5."""
-    sharings = (custody.Sharing(1, 1), custody.Sharing(2, 3), custody.Sharing(3, 5))
+    sharings = (
+        secret_sharing.Sharing(1, 1),
+        secret_sharing.Sharing(2, 3),
+        secret_sharing.Sharing(3, 5),
+    )
     schema, salt = encoding.Schema(named("dataset"), NAMES), named("record salt")
     return {
         "dataset": to_hex(schema.dataset),
@@ -165,13 +174,15 @@ def custody_vectors() -> dict[str, Any]:
 
 
 def _sharing_vectors(
-    sharing: custody.Sharing, schema: encoding.Schema, salt: bytes
+    sharing: secret_sharing.Sharing, schema: encoding.Schema, salt: bytes
 ) -> dict[str, Any]:
-    holders = [custody.derive_subkeys(one, schema.dataset) for one in holders_of(sharing)]
-    parts = [custody.derive_parts(holder, schema, NUMBER, salt, INDICES) for holder in holders]
-    keys = custody.combine_parts(sharing, parts)
+    holders = [secret_sharing.derive_subkeys(one, schema.dataset) for one in holders_of(sharing)]
+    parts = [
+        secret_sharing.derive_parts(holder, schema, NUMBER, salt, INDICES) for holder in holders
+    ]
+    keys = secret_sharing.combine_parts(sharing, parts)
     by_subset = {share.subset: share.secret for part in parts for share in part.shares}
-    subkeys = custody.combine_subkeys(sharing, holders).subkeys
+    subkeys = secret_sharing.combine_subkeys(sharing, holders).subkeys
     rows = zip(seeds_of(sharing), subkeys, strict=True)
     return {
         "threshold": sharing.threshold,
@@ -194,9 +205,9 @@ def _sharing_vectors(
 
 def record_vectors() -> dict[str, Any]:
     """One encrypted record with what it commits to, its opening, and proofs about its owner."""
-    sharing, schema = custody.Sharing(2, 3), encoding.Schema(named("dataset"), NAMES)
-    subkeys = [custody.derive_subkeys(one, schema.dataset) for one in holders_of(sharing)]
-    keys = custody.combine_subkeys(sharing, subkeys)
+    sharing, schema = secret_sharing.Sharing(2, 3), encoding.Schema(named("dataset"), NAMES)
+    subkeys = [secret_sharing.derive_subkeys(one, schema.dataset) for one in holders_of(sharing)]
+    keys = secret_sharing.combine_subkeys(sharing, subkeys)
     owner, drawn = named("owner 2"), stream("randomness")
     record = records.encrypt_record(
         schema, keys, owner=owner, number=NUMBER, values=VALUES, randomness=drawn

@@ -9,12 +9,15 @@ import msgspec
 
 from gateway.journal_export import encode_journal_end, encode_journal_line
 from gateway.store.releases import JournalEntry, Released
-from ledger.answer_keys import make_nonce, nonce_word
-from ledger.contracts import RequestGroup, complete_recovery, encode_request, record
-from ledger.exchange import RecordedAccess, Submission
-from ledger.hexes import to_hex
+from ledger.api import RecordedAccess, Submission
+from ledger.chain.contract_calls import RequestGroup, complete_recovery, encode_request, record
+from ledger.chain.transactions import Fee, SignedTransaction, Transaction, sign_transaction
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.released_parts import make_nonce, nonce_word
+from ledger.crypto.signatures import address_of, sign
+from ledger.hexstr import to_hex
 from ledger.journal import MARK, encode_frame
-from ledger.recorder.records import (
+from ledger.recorder.journal import (
     FORMAT,
     GivenUp,
     Identity,
@@ -26,9 +29,6 @@ from ledger.recorder.records import (
     Settled,
     encode_records,
 )
-from ledger.sealing import OpeningKey
-from ledger.signing import address_of, sign
-from ledger.transactions import Fee, SignedTransaction, Transaction, sign_transaction
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
 from tests.vectors.files import CHAIN_ID, NOW, named, text_of
 from tests.vectors.signed_records import CONSUMER, CONSUMER_KEY, example_records

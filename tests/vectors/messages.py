@@ -5,10 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger.custody import Release as KeyParts
-from ledger.custody import Sharing, derive_parts, derive_subkeys, pack
-from ledger.encoding import prefixed
-from ledger.exchange import (
+from ledger.api import (
     Consent,
     HeldKeys,
     Location,
@@ -19,17 +16,20 @@ from ledger.exchange import (
     encode_excerpts,
     encode_proof,
 )
-from ledger.exchange.accesses import encode_release, encode_result, encode_submissions
-from ledger.exchange.tasks import (
+from ledger.api.access import encode_release, encode_result, encode_submissions
+from ledger.api.keyholder import (
     encode_answers,
     encode_bare_records,
     encode_task,
     encode_tasks,
     with_authorization,
 )
-from ledger.hexes import to_hex
-from ledger.parts_statements import sign_statements, state_parts
-from ledger.sealing import OpeningKey
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.released_parts import sign_statements, state_parts
+from ledger.crypto.secret_sharing import Release as KeyParts
+from ledger.crypto.secret_sharing import Sharing, derive_parts, derive_subkeys, pack
+from ledger.encoding import prefixed
+from ledger.hexstr import to_hex
 from ledger.typed_data import AccessRequest, digest
 from tests.vectors.chain import receipt_of
 from tests.vectors.cryptography import holders_of, seal_by_hand

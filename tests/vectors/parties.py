@@ -17,13 +17,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from ledger.custody import Sharing, pack
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.secret_sharing import Sharing, pack
+from ledger.crypto.signatures import address_of, personal_digest, sign
 from ledger.encoding import prefixed, u32, u64
-from ledger.hexes import checksum_address, from_hex, to_hex
+from ledger.hexstr import checksum_address, from_hex, keccak256, to_hex
 from ledger.identifiers import credit_check_character, resident_check_character
-from ledger.keccak import keccak256
-from ledger.sealing import OpeningKey
-from ledger.signing import address_of, personal_digest, sign
 from ledger.typed_data import AccessRequest, Domain, digest, domain_separator, record_to_object
 from tests.vectors.cryptography import EPOCH, seal_by_hand, seeds_of
 from tests.vectors.files import CHAIN_ID, NOW, named, text_of

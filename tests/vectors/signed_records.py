@@ -5,14 +5,20 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger import http_signatures, plain_text, statement, typed_data
-from ledger.consents import Names, case_number_in
-from ledger.escaping import escape_text
-from ledger.hexes import checksum_address, to_hex
-from ledger.http_signatures import RequestTarget, SignatureHeaders, parse_input, signature_base
+from ledger import plain_text, typed_data
+from ledger.crypto import statement
+from ledger.crypto.signatures import address_of, personal_digest, sign
+from ledger.crypto.statement import Names, Templates, Terms, case_number_in
+from ledger.hexstr import checksum_address, to_hex
 from ledger.links import make_link
-from ledger.signing import address_of, personal_digest, sign
-from ledger.statement import Templates, Terms
+from ledger.plain_text import escape_text
+from ledger.service import http_signatures
+from ledger.service.http_signatures import (
+    RequestTarget,
+    SignatureHeaders,
+    parse_input,
+    signature_base,
+)
 from ledger.typed_data import Domain, SignedRecord, schema_of
 from tests.vectors.files import CHAIN_ID, NOW, named, text_of
 from wallet.passkey import SoftwarePasskey

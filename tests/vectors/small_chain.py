@@ -18,16 +18,30 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ledger import contracts, statement
-from ledger.answer_keys import make_nonce, nonce_word
-from ledger.contracts import Approval, ContractCall
-from ledger.custody import DatasetKeys, Sharing, combine_subkeys, derive_subkeys
-from ledger.deployment import Deployment, Founder, deploy
+from ledger.api import KeyedSubmission, SignedLink
+from ledger.chain import contract_calls
+from ledger.chain.contract_calls import Approval, ContractCall
+from ledger.chain.deployment import Deployment, Founder, deploy
+from ledger.chain.embedded import Node, NodeSettings
+from ledger.chain.events import Accessed, DatasetTerms, PurposeTerms, Text
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.identifiers import application_id, dataset_id
+from ledger.chain.rpc import Call, Rpc
+from ledger.chain.sender import Sender
+from ledger.crypto import statement
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.merkle import MerkleTree
+from ledger.crypto.records import EncryptedRecord, OpenedField, encrypt_record, open_fields
+from ledger.crypto.released_parts import make_nonce, nonce_word
+from ledger.crypto.secret_sharing import (
+    DatasetKeys,
+    Roster,
+    Sharing,
+    combine_subkeys,
+    derive_subkeys,
+)
+from ledger.crypto.signatures import address_of, sign
 from ledger.encoding import Schema
-from ledger.enumerations import Class, Roles
-from ledger.events import Accessed, DatasetTerms, PurposeTerms, Text
-from ledger.events.decoding import EventDecoder
-from ledger.events.identifiers import application_id, dataset_id
 from ledger.evidence import (
     Documents,
     EvidenceRecord,
@@ -36,17 +50,9 @@ from ledger.evidence import (
     RevealedField,
     make_evidence,
 )
-from ledger.exchange import KeyedSubmission, SignedLink
 from ledger.links import make_link
-from ledger.merkle import MerkleTree
-from ledger.node import Node, NodeSettings
-from ledger.records import EncryptedRecord, OpenedField, encrypt_record, open_fields
+from ledger.model import Class, Roles
 from ledger.replay import export_trail
-from ledger.rosters import Roster
-from ledger.rpc import Call, Rpc
-from ledger.sealing import OpeningKey
-from ledger.sender import Sender
-from ledger.signing import address_of, sign
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -214,7 +220,7 @@ class _Story:
         self._deployment = deployed.with_roster(ROSTER)
         self._dataset = dataset_id(PROVIDER.address, DATASET.code.encode())
         self._schema = Schema(self._dataset, FIELDS)
-        self._purpose = contracts.purpose_id(PURPOSE)
+        self._purpose = contract_calls.purpose_id(PURPOSE)
 
     def tell(self, trail: Path) -> SmallChain:
         self._set_up()
@@ -223,7 +229,7 @@ class _Story:
         head = tree.head()
         self._send(
             PROVIDER,
-            contracts.publish(self._dataset, head.root, head.size, manifest=MANIFEST),
+            contract_calls.publish(self._dataset, head.root, head.size, manifest=MANIFEST),
         )
         authorization = self._grant()
         submissions = self._submissions(struct_hash(authorization), records)
@@ -265,11 +271,13 @@ class _Story:
     def _set_up(self) -> None:
         """Admit the parties; dataset, purpose and agreement; the person."""
         parties = (PROVIDER, BANK, GATEWAY)
-        admissions = [contracts.admit(party.address, party.roles, party.name) for party in parties]
-        self._send(AUTHORITY, *admissions, contracts.register_purpose(PURPOSE))
-        self._send(PROVIDER, contracts.register_dataset(DATASET))
+        admissions = [
+            contract_calls.admit(party.address, party.roles, party.name) for party in parties
+        ]
+        self._send(AUTHORITY, *admissions, contract_calls.register_purpose(PURPOSE))
+        self._send(PROVIDER, contract_calls.register_dataset(DATASET))
         every = (1 << len(FIELDS)) - 1
-        self._send(AUTHORITY, contracts.bind_fields(self._purpose, self._dataset, every))
+        self._send(AUTHORITY, contract_calls.bind_fields(self._purpose, self._dataset, every))
         nonce = named("nonce of the application")
         application = application_id(BANK.address, self._dataset, self._purpose, every, nonce)
         kept = ConfidentialityAgreement(
@@ -277,12 +285,12 @@ class _Story:
         )
         self._send(
             BANK,
-            contracts.name_recorder(GATEWAY.address),
-            contracts.apply_for(self._dataset, self._purpose, every, "贷款审批。", nonce),
-            contracts.sign_confidentiality(kept, self._sign(kept, BANK.private_key)),
+            contract_calls.name_recorder(GATEWAY.address),
+            contract_calls.apply_for(self._dataset, self._purpose, every, "贷款审批。", nonce),
+            contract_calls.sign_confidentiality(kept, self._sign(kept, BANK.private_key)),
         )
-        self._send(PROVIDER, contracts.approve(application, every, NOW + _YEAR))
-        self._send(IDENTITY, contracts.register_subjects([SUBJECT], [address_of(SUBJECT_KEY)]))
+        self._send(PROVIDER, contract_calls.approve(application, every, NOW + _YEAR))
+        self._send(IDENTITY, contract_calls.register_subjects([SUBJECT], [address_of(SUBJECT_KEY)]))
 
     def _records(self) -> list[EncryptedRecord]:
         """Return the version that is published: the person's two records, and those of two others."""
@@ -333,7 +341,7 @@ class _Story:
             deadline=DEADLINE,
         )
         approval = Approval(address_of(SUBJECT_KEY), self._sign(record, SUBJECT_KEY))
-        self._send(GATEWAY, contracts.grant(record, approval))
+        self._send(GATEWAY, contract_calls.grant(record, approval))
         return record
 
     def _submissions(
@@ -352,8 +360,8 @@ class _Story:
         return KeyedSubmission(request, self._sign(request, BANK.private_key), key)
 
     def _record(self, *requests: AccessRequest) -> list[Accessed]:
-        encoded = tuple(map(contracts.encode_request, requests))
-        call = contracts.record([contracts.RequestGroup(BANK.address, encoded)])
+        encoded = tuple(map(contract_calls.encode_request, requests))
+        call = contract_calls.record([contract_calls.RequestGroup(BANK.address, encoded)])
         to = self._deployment.address_of(call.contract)
         receipt = Sender(self._rpc, GATEWAY.private_key).send(to, call.data)
         events = EventDecoder(self._deployment.contracts).decode_all(receipt.logs)

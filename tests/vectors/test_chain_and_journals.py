@@ -9,13 +9,14 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from ledger import contracts
-from ledger.deployment import Deployment, encode_deployment, read_deployment
-from ledger.enumerations import Class, Outcome
+from ledger.chain import contract_calls
+from ledger.chain.deployment import Deployment, encode_deployment, read_deployment
+from ledger.chain.events import Accessed, Event, Granted, OrderTerms, PurposeTerms, Text
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id, order_id
+from ledger.chain.transactions import parse_transaction
+from ledger.crypto.signatures import address_of, recover, verify_signature
 from ledger.errors import LedgerError
-from ledger.events import Accessed, Event, Granted, OrderTerms, PurposeTerms, Text
-from ledger.events.decoding import EventDecoder
-from ledger.events.identifiers import agreement_id, application_id, dataset_id, order_id
 from ledger.evidence import (
     Anchors,
     Check,
@@ -27,17 +28,21 @@ from ledger.evidence import (
     trail_hashes,
     verify_evidence,
 )
-from ledger.evidence.blocks import quorum, read_header, read_receipt
-from ledger.evidence.patricia import EMPTY_ROOT, ListTrie, verify_item
-from ledger.hexes import from_hex, to_hex
+from ledger.evidence.headers import (
+    EMPTY_ROOT,
+    ListTrie,
+    quorum,
+    read_header,
+    read_receipt,
+    verify_item,
+)
+from ledger.hexstr import from_hex, keccak256, to_hex
 from ledger.journal import MARK, Journal, decode_frames, whole_length
-from ledger.keccak import keccak256
-from ledger.recorder.records import JournalState, decode_records, encode_records
+from ledger.model import Class, Outcome
+from ledger.recorder.journal import JournalState, decode_records, encode_records
 from ledger.replay import JournalEnd, Kind, KnownEnd, ReleaseEntry, TrailError, replay_trail
 from ledger.replay.export import TrailReader
-from ledger.replay.journals import access_id
-from ledger.signing import address_of, recover, verify_signature
-from ledger.transactions import parse_transaction
+from ledger.replay.journal_check import access_id
 from ledger.typed_data import AccessRequest, Domain, digest, record_from_object, struct_hash
 from tests.vectors.chain import changed, proven
 from tests.vectors.files import FOLDER, vectors
@@ -188,7 +193,7 @@ def test_ids_are_the_hashes_of_what_they_name() -> None:
     one = dict(found["purpose"])
     id_ = one.pop("id")
     one["texts"] = tuple(Text(**text) for text in one["texts"])
-    assert to_hex(contracts.purpose_id(PurposeTerms(**one))) == id_
+    assert to_hex(contract_calls.purpose_id(PurposeTerms(**one))) == id_
     one = dict(found["order"])
     id_ = one.pop("id")
     for name in ("dataset", "purpose", "nonce"):

@@ -12,24 +12,12 @@ from starlette.requests import Request
 from gateway.auth import Authenticator, CallerLimits, Rules
 from gateway.errors import UnauthenticatedError
 from gateway.store.sessions import LiveSession, NewSession
-from ledger.challenges import (
-    CHALLENGE_LIFETIME,
-    Asker,
-    verify_session_text,
-    verify_sign_in,
-)
-from ledger.challenges import ChallengeError as ForeignChallengeError
-from ledger.custody import HolderParts, Seed, Share, unpack
-from ledger.custody import Release as KeyParts
-from ledger.deployment import read_deployment
-from ledger.encoding import Schema
-from ledger.enumerations import Outcome
-from ledger.errors import LedgerError
-from ledger.exchange import Refusal, SealedParts
-from ledger.exchange.accesses import decode_result, decode_submissions
-from ledger.exchange.tasks import decode_answers, decode_tasks
-from ledger.hexes import from_hex, to_hex
-from ledger.parts_statements import (
+from ledger.api import Refusal, SealedParts
+from ledger.api.access import decode_result, decode_submissions
+from ledger.api.keyholder import decode_answers, decode_tasks
+from ledger.chain.deployment import read_deployment
+from ledger.crypto.hpke import OpeningKey, Purpose
+from ledger.crypto.released_parts import (
     SignedStatement,
     decode_wrong_parts,
     encode_wrong_parts,
@@ -39,11 +27,23 @@ from ledger.parts_statements import (
     verify_statement,
     verify_wrong_parts,
 )
-from ledger.rosters import Roster
-from ledger.sealing import OpeningKey, Purpose
-from ledger.service.challenge_proofs import ChallengeProofs, ProvenChallenge
+from ledger.crypto.secret_sharing import HolderParts, Roster, Seed, Share, unpack
+from ledger.crypto.secret_sharing import Release as KeyParts
+from ledger.crypto.signatures import address_of, personal_digest, verify_signature
+from ledger.encoding import Schema
+from ledger.errors import LedgerError
+from ledger.hexstr import from_hex, to_hex
+from ledger.model import Outcome
+from ledger.service.challenges import (
+    CHALLENGE_LIFETIME,
+    Asker,
+    ChallengeProofs,
+    ProvenChallenge,
+    verify_session_text,
+    verify_sign_in,
+)
+from ledger.service.challenges import ChallengeError as ForeignChallengeError
 from ledger.service.rate_limit import RateLimit
-from ledger.signing import address_of, personal_digest, verify_signature
 from ledger.typed_data import (
     AccessRequest,
     Domain,

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from wallet.citizen import acts
 from wallet.citizen.identities import Guard, Identities, Identity, SignerKind
 from wallet.citizen.keys import PersonKeys

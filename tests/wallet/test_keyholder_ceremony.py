@@ -7,17 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger.custody import (
-    Sharing,
-    combine_subkeys,
-    derive_subkeys,
-)
-from ledger.envelope import LEAST_SCRYPT_N
+from ledger.crypto.hpke import OpeningKey, Suite
+from ledger.crypto.keyfile import LEAST_SCRYPT_N
+from ledger.crypto.secret_sharing import Roster, Sharing, combine_subkeys, derive_subkeys
+from ledger.crypto.signatures import address_of
 from ledger.errors import CustodyError, MalformedError
-from ledger.keccak import keccak256
-from ledger.rosters import Roster
-from ledger.sealing import OpeningKey, Suite
-from ledger.signing import address_of
+from ledger.hexstr import keccak256
 from tests.support.errors import of_kind
 from wallet.errors import KeystoreError, KeystoreErrorKind
 from wallet.keyholder.ceremony import (

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from ledger.custody import (
+from ledger.api import HeldKeys, Release
+from ledger.chain.events import Block
+from ledger.crypto.hpke import OpeningKey, Purpose
+from ledger.crypto.merkle import RangeProof, TreeHead
+from ledger.crypto.records import EncryptedRecord, encrypt_record
+from ledger.crypto.released_parts import sign_statements, state_parts
+from ledger.crypto.secret_sharing import (
+    Roster,
     Seed,
     Sharing,
     assemble_seeds,
@@ -13,17 +20,10 @@ from ledger.custody import (
     draw_seeds,
     pack,
 )
+from ledger.crypto.signatures import address_of
 from ledger.encoding import Schema
-from ledger.enumerations import Outcome
-from ledger.events import Block
-from ledger.exchange import HeldKeys, Release
-from ledger.keccak import keccak256
-from ledger.merkle import RangeProof, TreeHead
-from ledger.parts_statements import sign_statements, state_parts
-from ledger.records import EncryptedRecord, encrypt_record
-from ledger.rosters import Roster
-from ledger.sealing import OpeningKey, Purpose
-from ledger.signing import address_of
+from ledger.hexstr import keccak256
+from ledger.model import Outcome
 from ledger.typed_data import AccessRequest, Domain, digest
 from wallet.client.errors import VerificationError
 from wallet.client.opening import open_release

@@ -14,9 +14,9 @@ from typing import Final
 
 import pytest
 
-from ledger import contracts, views
-from ledger.enumerations import Class
-from ledger.node import Node
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.embedded import Node
+from ledger.model import Class
 from ledger.typed_data import AccessRequest
 from scripts.scenario import Chain
 from tests.support.chain import node_settings
@@ -50,17 +50,17 @@ def use(chain: Chain, count: int) -> None:
     """Let the bank use data that is open to everybody, so many times, and each be recorded as allowed."""
     bank, deadline = chain.parties.bank, chain.now() + 3_500
     dataset = chain.register_dataset(personal=False, sharing=Class.UNCONDITIONAL)
-    before = chain.rpc.send(views.log_state(chain.contracts)).sequence
+    before = chain.rpc.send(contract_reads.log_state(chain.contracts)).sequence
     words = (secrets.randbits(120) << 8 for _ in itertools.count())
     nonces = itertools.islice((word | n for word in words for n in range(256)), count)
     batches = iter(lambda: list(itertools.islice(nonces, BATCH)), [])
     calls = (
-        contracts.record(
+        contract_calls.record(
             [
-                contracts.RequestGroup(
+                contract_calls.RequestGroup(
                     bank.address,
                     tuple(
-                        contracts.encode_request(
+                        contract_calls.encode_request(
                             AccessRequest(bank.address, dataset, bytes(32), 1, nonce, deadline)
                         )
                         for nonce in batch
@@ -72,7 +72,7 @@ def use(chain: Chain, count: int) -> None:
     )
     while some := list(itertools.islice(calls, AT_ONCE)):
         chain.send_all(chain.parties.recorder, some)
-    assert chain.rpc.send(views.log_state(chain.contracts)).sequence == before + count
+    assert chain.rpc.send(contract_reads.log_state(chain.contracts)).sequence == before + count
 
 
 @pytest.mark.timeout(0)

@@ -6,15 +6,15 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from ledger import signing
-from ledger.answer_keys import make_nonce, nonce_word
-from ledger.enumerations import Class, Outcome, Roles
-from ledger.events import PartyAdmitted, PartyWithdrawn
-from ledger.exchange import KeyedSubmission, Location, ReleaseTask, SignedLink
-from ledger.hexes import ZERO_WORD
+from ledger.api import KeyedSubmission, Location, ReleaseTask, SignedLink
+from ledger.chain.events import PartyAdmitted, PartyWithdrawn
+from ledger.crypto import signatures
+from ledger.crypto.merkle import RangeProof
+from ledger.crypto.publications import OwnerProof
+from ledger.crypto.released_parts import make_nonce, nonce_word
+from ledger.hexstr import ZERO_WORD
 from ledger.links import MAX_LINK_AHEAD, MAX_LINK_LIFETIME
-from ledger.merkle import RangeProof
-from ledger.publications import OwnerProof
+from ledger.model import Class, Outcome, Roles
 from ledger.state import ImpossibleEventError
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
@@ -57,7 +57,7 @@ def refused(world: World, task: ReleaseTask) -> Reason:
 
 
 def signed(request: AccessRequest, signer: Account = BANK) -> KeyedSubmission:
-    signature = signing.sign(digest(request, ACCESS_LOG), signer.private_key)
+    signature = signatures.sign(digest(request, ACCESS_LOG), signer.private_key)
     return KeyedSubmission(request, signature, KEY_OF[request.nonce])
 
 
@@ -127,7 +127,7 @@ def a_signature_of_somebody_else(case: Case) -> ReleaseTask:
 
 def a_signature_for_another_chain(case: Case) -> ReleaseTask:
     domain = msgspec.structs.replace(ACCESS_LOG, chain_id=1)
-    signature = signing.sign(digest(case.request, domain), BANK.private_key)
+    signature = signatures.sign(digest(case.request, domain), BANK.private_key)
     return case.changed(
         submission=KeyedSubmission(case.request, signature, case.task.submission.key)
     )

@@ -13,20 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger import contracts, views
-from ledger.custody import (
-    HolderSubkeys,
-    Release,
-    Sharing,
-    combine_parts,
-    combine_subkeys,
-    unpack,
-)
-from ledger.deployment import write_deployment
-from ledger.encoding import Schema
-from ledger.enumerations import Outcome, Roles
-from ledger.errors import LedgerError
-from ledger.exchange import (
+from ledger.api import (
     KeyedSubmission,
     Location,
     Refusal,
@@ -35,20 +22,32 @@ from ledger.exchange import (
     SignedLink,
     encode_proof,
 )
-from ledger.exchange.tasks import (
+from ledger.api.keyholder import (
     decode_answers,
     encode_bare_records,
     encode_task,
     encode_tasks,
     with_authorization,
 )
-from ledger.hexes import to_hex
-from ledger.keccak import keccak256
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.deployment import write_deployment
+from ledger.crypto.hpke import OpeningKey, Purpose, Suite
+from ledger.crypto.merkle import MerkleTree
+from ledger.crypto.publications import verify_owner
+from ledger.crypto.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
+from ledger.crypto.secret_sharing import (
+    HolderSubkeys,
+    Release,
+    Sharing,
+    combine_parts,
+    combine_subkeys,
+    unpack,
+)
+from ledger.encoding import Schema
+from ledger.errors import LedgerError
+from ledger.hexstr import keccak256, to_hex
 from ledger.links import make_link
-from ledger.merkle import MerkleTree
-from ledger.publications import verify_owner
-from ledger.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
-from ledger.sealing import OpeningKey, Purpose, Suite
+from ledger.model import Outcome, Roles
 from ledger.typed_data import AccessRequest, digest
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import FIELDS, Chain, Party, Subject, Terms, make_keyholders
@@ -474,12 +473,12 @@ async def test_a_link_that_was_ended_opens_nothing_from_the_next_block_on(city: 
     basis, old = city.granted(subject), city.link(subject, owner)
     honest = city.task(*city.recorded(basis), old, owner)
     assert isinstance((await ask(city.clients[0], [honest]))[0], SealedParts)
-    chain.send(chain.parties.identity_authority, contracts.end_links(subject.id))
+    chain.send(chain.parties.identity_authority, contract_calls.end_links(subject.id))
     for client in city.clients:
         (answer,) = await ask(client, [city.task(*city.recorded(basis), old, owner)])
         assert isinstance(answer, Refusal)
         assert answer.type.endswith("link-invalid")
-    state = chain.rpc.send(views.subject_of(chain.deployment.contracts, subject.id))
+    state = chain.rpc.send(contract_reads.subject_of(chain.deployment.contracts, subject.id))
     new = make_link(
         subject.id, city.terms.dataset, owner, at=chain.now(), links_from=state.links_from
     )
@@ -494,7 +493,9 @@ async def test_a_link_of_an_authority_that_admitted_itself_opens_nothing_and_it_
 ) -> None:
     chain = city.chain
     false = Party(f"False authority {secrets.token_hex(4)}", Roles.IDENTITY_AUTHORITY)
-    chain.send(chain.parties.authority, contracts.admit(false.address, false.roles, false.name))
+    chain.send(
+        chain.parties.authority, contract_calls.admit(false.address, false.roles, false.name)
+    )
     accomplice, victim = city.subject(), OWNERS[2]
     own = city.link(accomplice, victim).link
     link = SignedLink(own, chain.sign(own, false.private_key))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose, Suite
 from ledger.errors import MalformedError
-from ledger.sealing import EncryptionKey, OpeningKey, Purpose, Suite
 from wallet.keyholder.sessions import _MOST, LIFETIME, Sessions
 
 BANK, INSURER = OpeningKey.generate(), OpeningKey.generate(Suite.MLKEM768_X25519)

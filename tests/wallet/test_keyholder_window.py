@@ -11,17 +11,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger import contracts, queries, views
-from ledger.chain import Finality
-from ledger.deployment import write_deployment
-from ledger.enumerations import Class, VoidGround
-from ledger.events import AgreementApproved, NumberedEvent, Published, Revoked
-from ledger.events.decoding import plan_for
-from ledger.exchange import Refusal, ReleaseTask, SealedParts
-from ledger.hexes import to_hex
+from ledger.api import Refusal, ReleaseTask, SealedParts
+from ledger.chain import contract_calls, contract_reads, eth_methods
+from ledger.chain.deployment import write_deployment
+from ledger.chain.events import AgreementApproved, NumberedEvent, Published, Revoked
+from ledger.chain.events.decoding import plan_for
+from ledger.chain.finality import Finality
+from ledger.chain.rpc import AsyncRpc, Call
+from ledger.crypto.secret_sharing import Roster
+from ledger.hexstr import to_hex
+from ledger.model import Class, VoidGround
 from ledger.replay import JournalEnd, access_id, replay_node
-from ledger.rosters import Roster
-from ledger.rpc import AsyncRpc, Call
 from ledger.typed_data import struct_hash
 from scripts.scenario import Chain, Subject
 from tests.support.keyholders import Client, ready, running, settings_for
@@ -127,34 +127,36 @@ def freeze(person: Person) -> None:
 
 def start_recovery(person: Person) -> None:
     chain = person.city.chain
-    call = contracts.start_recovery(person.subject.id, secrets.token_bytes(20))
+    call = contract_calls.start_recovery(person.subject.id, secrets.token_bytes(20))
     chain.send(chain.parties.identity_authority, call)
 
 
 def withdraw_agreement(person: Person) -> None:
     chain = person.city.chain
-    call = contracts.withdraw_agreement(person.city.terms.agreement, "misused")
+    call = contract_calls.withdraw_agreement(person.city.terms.agreement, "misused")
     chain.send(chain.parties.provider, call)
 
 
 def withdraw_dataset(person: Person) -> None:
     chain = person.city.chain
-    call = contracts.withdraw_dataset(person.city.terms.dataset, "wrong")
+    call = contract_calls.withdraw_dataset(person.city.terms.dataset, "wrong")
     chain.send(chain.parties.provider, call)
 
 
 def void(person: Person) -> None:
     chain = person.city.chain
-    sequence = chain.rpc.send(views.log_state(chain.contracts)).sequence
-    seen = chain.rpc.send(views.grant_of(chain.contracts, struct_hash(person.wanted))).last_use
+    sequence = chain.rpc.send(contract_reads.log_state(chain.contracts)).sequence
+    seen = chain.rpc.send(
+        contract_reads.grant_of(chain.contracts, struct_hash(person.wanted))
+    ).last_use
     ground = VoidGround.UNSIGNED
-    call = contracts.void_access(sequence, person.wanted, seen, 0, ground, "nobody signed")
+    call = contract_calls.void_access(sequence, person.wanted, seen, 0, ground, "nobody signed")
     chain.send(chain.parties.regulator, call)
 
 
 def close_dataset(person: Person) -> None:
     chain = person.city.chain
-    call = contracts.reclassify(
+    call = contract_calls.reclassify(
         person.city.terms.dataset, Class.NOT_SHARED, Class.NOT_SHARED, 4, "leak"
     )
     chain.send(chain.parties.provider, call)
@@ -182,15 +184,17 @@ async def test_the_same_request_opens_before_an_act_and_nothing_after_it_at_all_
 async def test_a_consumer_that_is_restricted_or_withdrawn_gets_nothing_again(city: City) -> None:
     chain, bank = city.chain, city.chain.parties.bank
     person = Person(city)
-    chain.send(chain.parties.regulator, contracts.restrict(bank.address, chain.now() + 600, "odd"))
+    chain.send(
+        chain.parties.regulator, contract_calls.restrict(bank.address, chain.now() + 600, "odd")
+    )
     assert types(await everybody(city, person.task)) == [PROBLEM + "release-stopped"] * 3
-    chain.send(chain.parties.regulator, contracts.lift(bank.address, "explained"))
+    chain.send(chain.parties.regulator, contract_calls.lift(bank.address, "explained"))
     assert types(await everybody(city, person.task)) == ["sealed"] * 3
-    chain.send(chain.parties.authority, contracts.withdraw(bank.address))
+    chain.send(chain.parties.authority, contract_calls.withdraw(bank.address))
     try:
         assert types(await everybody(city, person.task)) == [PROBLEM + "release-stopped"] * 3
     finally:
-        admit = contracts.admit(bank.address, bank.roles, bank.name)
+        admit = contract_calls.admit(bank.address, bank.roles, bank.name)
         chain.send(chain.parties.authority, admit)
 
 
@@ -430,7 +434,7 @@ async def test_a_keyholder_that_nobody_asks_notes_once_in_a_window_how_far_the_c
         await ready([quiet])
         while len(noted := noted_lines(home)) < 3:  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.05)
-    blocks = [city.chain.rpc.send(queries.block(line.block)) for line in noted]
+    blocks = [city.chain.rpc.send(eth_methods.block(line.block)) for line in noted]
     assert [to_hex(block.hash) for block in blocks if block] == [one.block_hash for one in noted]
     times = [block.timestamp for block in blocks if block]
     assert times[1] - times[0] >= window

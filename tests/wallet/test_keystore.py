@@ -17,15 +17,10 @@ from eth_account import Account
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.envelope import LEAST_SCRYPT_N
+from ledger.crypto.keyfile import LEAST_SCRYPT_N
+from ledger.crypto.signatures import address_of, decode_assertion, verify_assertion, verify_signer
 from ledger.errors import SigningError
-from ledger.keccak import keccak256
-from ledger.signing import (
-    address_of,
-    decode_assertion,
-    verify_assertion,
-    verify_signer,
-)
+from ledger.hexstr import keccak256
 from tests.support.errors import of_kind
 from wallet.errors import KeystoreError, KeystoreErrorKind
 from wallet.keystore import Entry, Keystore, Kind, SoftwarePasskey

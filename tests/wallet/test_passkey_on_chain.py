@@ -14,16 +14,15 @@ from eth_abi.abi import encode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import SigningError
-from ledger.hexes import from_hex, to_hex
-from ledger.keccak import keccak256
-from ledger.signing import (
+from ledger.crypto.signatures import (
     P256_ORDER,
     Assertion,
     decode_assertion,
     encode_assertion,
     verify_assertion,
 )
+from ledger.errors import SigningError
+from ledger.hexstr import from_hex, keccak256, to_hex
 from wallet.passkey import SoftwarePasskey
 
 ROOT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger.enumerations import Class, Roles, VoidGround
-from ledger.events import (
+from ledger.api import ReleaseTask
+from ledger.chain.events import (
     AccessVoided,
     AgreementSuspended,
     AgreementWithdrawn,
@@ -27,8 +27,8 @@ from ledger.events import (
     SubjectUnfrozen,
     SupervisorAppointed,
 )
-from ledger.exchange import ReleaseTask
-from ledger.keccak import keccak256
+from ledger.hexstr import keccak256
+from ledger.model import Class, Roles, VoidGround
 from ledger.release_rules import Stop
 from tests.support.releases import (
     BANK,

@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledger import contracts
-from ledger.deployment import write_deployment
-from ledger.enumerations import Roles
-from ledger.hexes import from_hex, to_hex
+from ledger.chain import contract_calls
+from ledger.chain.deployment import write_deployment
+from ledger.hexstr import from_hex, to_hex
+from ledger.model import Roles
 from scripts.processes import free_port
 from scripts.scenario import Chain
 from tests.support.identity import ENTERPRISES, RESIDENTS
@@ -115,7 +115,7 @@ def test_keyholders_hold_the_ceremony_and_serve(chain: Chain, tmp_path: Path) ->
     before = holders[0].run("draw", "--epoch", "2", "--threshold", "1", *out(members, tmp_path))
     assert (before.returncode, "not an active keyholder" in before.stderr) == (1, True)
     for member in members:
-        call = contracts.admit(from_hex(member), Roles.KEYHOLDER, f"Keyholder {member}")
+        call = contract_calls.admit(from_hex(member), Roles.KEYHOLDER, f"Keyholder {member}")
         chain.send(chain.parties.authority, call)
     for one in holders:
         assert "registered in block" in done(one.run("register"))
@@ -190,7 +190,7 @@ def test_the_identity_authority_imports_serves_and_logs_nobodys_data(
 ) -> None:
     service = identity(chain, tmp_path)
     address = done(service.run("init")).split()[1]
-    call = contracts.admit(from_hex(address), Roles.IDENTITY_AUTHORITY, f"Identity {address}")
+    call = contract_calls.admit(from_hex(address), Roles.IDENTITY_AUTHORITY, f"Identity {address}")
     chain.send(chain.parties.authority, call)
     for name, text in (("residents.csv", RESIDENTS), ("enterprises.csv", ENTERPRISES)):
         (tmp_path / name).write_text(text, "utf-8")

@@ -1,17 +1,17 @@
-"""Those of the authority's acts that are more than one transaction of `ledger.contracts`."""
+"""Those of the authority's acts that are more than one transaction of `ledger.chain.contract_calls`."""
 
 import secrets
 from typing import Final
 
 import msgspec
 
-from ledger import contracts, views
-from ledger.enumerations import Change, Class, Roles
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.events import OrderTerms, PurposeTerms
+from ledger.chain.events.identifiers import order_id
+from ledger.crypto.statement import Terms, make_statement, new_reference, select_templates
 from ledger.errors import LedgerError
-from ledger.events import OrderTerms, PurposeTerms
-from ledger.events.identifiers import order_id
+from ledger.model import Change, Class, Roles
 from ledger.policy import lapse_of
-from ledger.statement import Terms, make_statement, new_reference, select_templates
 from wallet.client.names import require_free_name
 from wallet.client.party import PartyKey
 from wallet.client.steps import look
@@ -67,12 +67,12 @@ async def admit(ledger: Ledger, key: PartyKey, party: bytes, roles: Roles, name:
     """
     check_name(name)
     await require_free_name(ledger, party, name)
-    mined = await transact(ledger, key, contracts.admit(party, roles, name))
+    mined = await transact(ledger, key, contract_calls.admit(party, roles, name))
     if not roles & _ANNOUNCED or not ledger.deployment.admission_delay:
         return Announced(mined, 0, 0)
     if not ledger.own_node:
         return Announced(mined, None, None)
-    pending = await look(views.admission_of(ledger.deployment.contracts, party))
+    pending = await look(contract_reads.admission_of(ledger.deployment.contracts, party))
     return _announced(ledger, mined, pending.effective_at)
 
 
@@ -88,8 +88,8 @@ async def register_purpose(ledger: Ledger, key: PartyKey, terms: PurposeTerms) -
         make_statement(templates, _SAMPLE, new_reference())
     except LedgerError as error:
         raise PartyError("Authority", f"purpose {terms.code}: {error}") from error
-    mined = await transact(ledger, key, contracts.register_purpose(terms))
-    return Registered(contracts.purpose_id(terms), mined)
+    mined = await transact(ledger, key, contract_calls.register_purpose(terms))
+    return Registered(contract_calls.purpose_id(terms), mined)
 
 
 async def issue_order(
@@ -123,7 +123,7 @@ async def issue_order(
     """
     nonce = secrets.token_bytes(32)
     terms = OrderTerms(dataset, purpose, sharing, fields, starts_at, ends_at, reason, nonce)
-    mined = await transact(ledger, key, contracts.issue_order(terms))
+    mined = await transact(ledger, key, contract_calls.issue_order(terms))
     return Registered(order_id(terms), mined)
 
 
@@ -139,12 +139,12 @@ async def announce_change(
         first: the next authority; the verifier; the identity authority that is succeeded.
         second: its successor; else zeros.
     """
-    mined = await transact(ledger, key, contracts.announce_change(change, first, second))
+    mined = await transact(ledger, key, contract_calls.announce_change(change, first, second))
     if not ledger.own_node:
         due = None if ledger.deployment.admission_delay else 0
         return Announced(mined, due, due)
     at = ledger.deployment.contracts
-    due = await look(views.change_due_at(at, change, first, second))
+    due = await look(contract_reads.change_due_at(at, change, first, second))
     return _announced(ledger, mined, due)
 
 

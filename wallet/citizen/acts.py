@@ -9,7 +9,7 @@ import time
 
 import msgspec
 
-from ledger.deployment import Deployment
+from ledger.chain.deployment import Deployment
 from ledger.typed_data import (
     Authorization,
     Confirmation,

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from ledger import events, views
-from ledger.events import GrantTerms
-from ledger.hexes import to_hex
-from ledger.views import GrantState
+from ledger.chain import contract_reads, events
+from ledger.chain.contract_reads import GrantState
+from ledger.chain.events import GrantTerms
+from ledger.hexstr import to_hex
 from wallet.client import chain
 from wallet.client.asks import Asked, my_inbox
 from wallet.client.calls import HttpCall
@@ -94,7 +94,9 @@ async def contradictions(
             if entry is None:
                 problems.append(f"the gateway leaves out {name}, which is on chain")
                 continue
-            state = await look(views.grant_of(ledger.deployment.contracts, event.authorization))
+            state = await look(
+                contract_reads.grant_of(ledger.deployment.contracts, event.authorization)
+            )
             wrong = _differing(entry, event.terms, state, revoked=event.authorization in revoked)
             if wrong:
                 problems.append(

@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
-from ledger.hexes import from_hex, to_hex
+from ledger.errors import UNREADABLE
+from ledger.hexstr import from_hex, to_hex
 from wallet.errors import PartyError
 from wallet.files import write_whole
 

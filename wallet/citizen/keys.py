@@ -6,7 +6,7 @@ from itertools import count
 
 import msgspec
 
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from wallet.citizen.enrolment import all_subjects
 from wallet.citizen.identities import Identities, Identity, SignerKind
 from wallet.client.errors import ProblemError

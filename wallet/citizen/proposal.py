@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ledger.chain.events import DatasetTerms, PurposeTerms
+from ledger.crypto.statement import Statement, Templates, Terms, make_statement, select_templates
 from ledger.encoding import Schema
 from ledger.errors import LedgerError
-from ledger.events import DatasetTerms, PurposeTerms
 from ledger.policy import LATEST_START
-from ledger.statement import Statement, Templates, Terms, make_statement, select_templates
 from ledger.typed_data import Authorization
 from wallet.client import datasets
 from wallet.client.asks import Asked

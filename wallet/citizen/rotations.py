@@ -7,8 +7,8 @@ unless that key counts by then; an appointment, which says the same twice.
 
 from collections.abc import Sequence
 
-from ledger.deployment import Deployment
-from ledger.hexes import from_hex, to_hex
+from ledger.chain.deployment import Deployment
+from ledger.hexstr import from_hex, to_hex
 from wallet.citizen import acts
 from wallet.citizen.enrolment import all_subjects
 from wallet.citizen.identities import Identity, SignerKind

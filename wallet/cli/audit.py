@@ -22,7 +22,7 @@ from ledger.evidence import (
     trail_hashes,
     verify_evidence,
 )
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from ledger.replay import (
     Journal,
     KnownEnd,

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
+from ledger.errors import UNREADABLE
 from ledger.evidence import (
     FORMAT,
     MOST_BYTES,
@@ -15,9 +15,9 @@ from ledger.evidence import (
     Documents,
     VerifiedEvidence,
 )
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
+from ledger.jsonio import JsonError, check_depth
 from ledger.replay.export import FORMAT as TRAIL_FORMAT
-from ledger.strict_json import JsonError, check_depth
 from wallet.cli.session import Session
 from wallet.cli.values import hash_of, moment_text, read_file
 from wallet.client.receipts import decode_receipt

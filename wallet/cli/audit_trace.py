@@ -6,17 +6,10 @@ from typing import Final
 
 import msgspec
 
-from ledger.entities import State
-from ledger.events import (
-    Accessed,
-    Applied,
-    DatasetRegistered,
-    Event,
-    Granted,
-    PartyAdmitted,
-)
-from ledger.hexes import to_hex
-from ledger.moments import is_moment, iso_moment, moment
+from ledger.chain.events import Accessed, Applied, DatasetRegistered, Event, Granted, PartyAdmitted
+from ledger.hexstr import to_hex
+from ledger.model import State
+from ledger.plain_text import is_moment, iso_moment, moment
 from ledger.trace import Thing, TraceEntry, Tracer
 from wallet.cli.output import named, short
 from wallet.cli.session import Session

@@ -6,11 +6,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 import typer
 
-from ledger import contracts
-from ledger.decode_errors import UNREADABLE
-from ledger.enumerations import Change
-from ledger.events import PurposeTerms, Text
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls
+from ledger.chain.events import PurposeTerms, Text
+from ledger.errors import UNREADABLE
+from ledger.hexstr import to_hex
+from ledger.model import Change
 from wallet.authority import acts
 from wallet.cli.keys import key
 from wallet.cli.session import Session, session_of
@@ -82,7 +82,7 @@ def activate(
     context: typer.Context, party: Annotated[str, typer.Argument(help="Address.")]
 ) -> None:
     """Make an announced admission take effect once it is due and until it lapses; anybody may."""
-    call = contracts.activate(address_of(party, "party"))
+    call = contract_calls.activate(address_of(party, "party"))
     session_of(context).act(call, f"admitted {party}")
 
 
@@ -113,7 +113,7 @@ def make_change(
     second: SecondArgument = "",
 ) -> None:
     """Make an announced change, once due and until it lapses; the next authority signs its own."""
-    call = contracts.make_change(*_change(change, first, second))
+    call = contract_calls.make_change(*_change(change, first, second))
     session_of(context).act(call, f"made: {change} {first}")
 
 
@@ -128,9 +128,9 @@ def veto(
 ) -> None:
     """Stop what was announced before it is due; signed by a regulator."""
     if change == ADMISSION:
-        call = contracts.veto_admission(address_of(first, "party"), reason)
+        call = contract_calls.veto_admission(address_of(first, "party"), reason)
     else:
-        call = contracts.veto_change(*_change(change, first, second), reason)
+        call = contract_calls.veto_change(*_change(change, first, second), reason)
     session_of(context).act(call, f"vetoed: {change} {first}")
 
 
@@ -143,9 +143,9 @@ def retract(
 ) -> None:
     """Take back what you announced, due or not. A next authority stands: a regulator vetoes it."""
     if change == ADMISSION:
-        call = contracts.retract_admission(address_of(first, "party"))
+        call = contract_calls.retract_admission(address_of(first, "party"))
     else:
-        call = contracts.retract_change(*_change(change, first, second))
+        call = contract_calls.retract_change(*_change(change, first, second))
     session_of(context).act(call, f"retracted: {change} {first}")
 
 
@@ -154,7 +154,9 @@ def withdraw(
     context: typer.Context, party: Annotated[str, typer.Argument(help="Address.")]
 ) -> None:
     """Withdraw a party."""
-    session_of(context).act(contracts.withdraw(address_of(party, "party")), f"withdrew {party}")
+    session_of(context).act(
+        contract_calls.withdraw(address_of(party, "party")), f"withdrew {party}"
+    )
 
 
 @app.command()
@@ -169,7 +171,7 @@ def purpose(
     """Set a purpose for ever: {"code", "texts": {"zh", "en"}, "max_validity", "max_uses", "min_interval", "retention"}."""
     session = session_of(context)
     if retire:
-        session.act(contracts.retire_purpose(hash_of(retire, "purpose")), f"retired {retire}")
+        session.act(contract_calls.retire_purpose(hash_of(retire, "purpose")), f"retired {retire}")
         return
     if file is None:
         raise InputError("name the purpose's FILE, or --retire ID")
@@ -188,7 +190,7 @@ def bind_fields(
     session = session_of(context)
     identifier = hash_of(dataset, "dataset")
     mask = session.mask(identifier, fields)
-    call = contracts.bind_fields(hash_of(purpose_id, "purpose"), identifier, mask)
+    call = contract_calls.bind_fields(hash_of(purpose_id, "purpose"), identifier, mask)
     session.act(call, f"bound {mask.bit_count()} fields")
 
 
@@ -211,7 +213,7 @@ def order(
     session = session_of(context)
     identifier = hash_of(dataset, "dataset")
     if end:
-        session.act(contracts.end_order(identifier, reason), f"ended {dataset}")
+        session.act(contract_calls.end_order(identifier, reason), f"ended {dataset}")
         return
     made = session.run(
         acts.issue_order(
@@ -234,7 +236,7 @@ def countersign(
     context: typer.Context, order_id: Annotated[str, typer.Argument(help="Order.")]
 ) -> None:
     """Put an emergency order in force that opens a dataset; signed by a regulator."""
-    call = contracts.countersign_order(hash_of(order_id, "order"))
+    call = contract_calls.countersign_order(hash_of(order_id, "order"))
     session_of(context).act(call, f"in force: {order_id}")
 
 
@@ -248,7 +250,7 @@ def restrict(
 ) -> None:
     """Deny every access of a consumer until a time; signed by a regulator."""
     end = time_of(until)
-    call = contracts.restrict(address_of(consumer, "consumer"), end, reason)
+    call = contract_calls.restrict(address_of(consumer, "consumer"), end, reason)
     session_of(context).act(call, f"restricted until {moment_text(end)}", until=end)
 
 
@@ -260,7 +262,7 @@ def lift(
     reason: Reason,
 ) -> None:
     """End a restriction before its time; signed by a regulator."""
-    call = contracts.lift(address_of(consumer, "consumer"), reason)
+    call = contract_calls.lift(address_of(consumer, "consumer"), reason)
     session_of(context).act(call, f"lifted for {consumer}")
 
 
@@ -272,7 +274,7 @@ def review(
     findings: Annotated[str, typer.Option(help="Public for ever: it must not name a person.")],
 ) -> None:
     """Review an emergency order that is over; signed by a regulator."""
-    call = contracts.review_order(hash_of(order_id, "order"), findings)
+    call = contract_calls.review_order(hash_of(order_id, "order"), findings)
     session_of(context).act(call, f"reviewed {order_id}")
 
 
@@ -284,7 +286,7 @@ def supervisor(
     dismiss: Annotated[bool, typer.Option("--dismiss", help="Take it back.")] = False,
 ) -> None:
     """Let a machine suspend agreements for 30 minutes each; signed by a regulator."""
-    change = contracts.dismiss_supervisor if dismiss else contracts.appoint_supervisor
+    change = contract_calls.dismiss_supervisor if dismiss else contract_calls.appoint_supervisor
     call = change(address_of(address, "supervisor"))
     session_of(context).act(call, f"{'dismissed' if dismiss else 'appointed'} {address}")
 
@@ -301,7 +303,7 @@ def review_suspension(
 ) -> None:
     """Look at the suspension of an agreement; signed by a regulator."""
     identifier = hash_of(agreement, "agreement")
-    call = contracts.review_suspension(identifier, time_of(until), findings)
+    call = contract_calls.review_suspension(identifier, time_of(until), findings)
     session_of(context).act(call, f"looked at {agreement}")
 
 

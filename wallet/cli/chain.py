@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.chain import Finality
-from ledger.deployment import (
+from ledger.chain.deployment import (
     DEFAULT_ADMISSION_DELAY,
     DEFAULT_HEAD_AGE,
     DEFAULT_RECOVERY_DELAY,
@@ -19,12 +18,12 @@ from ledger.deployment import (
     read_deployment,
     write_deployment,
 )
-from ledger.hexes import parse_address, to_hex
-from ledger.keccak import keccak256
-from ledger.node import DEFAULT_CHAIN_ID, Node, NodeSettings
+from ledger.chain.embedded import DEFAULT_CHAIN_ID, Node, NodeSettings
+from ledger.chain.finality import Finality
+from ledger.chain.rpc import Rpc
+from ledger.crypto.secret_sharing import Roster
+from ledger.hexstr import keccak256, parse_address, to_hex
 from ledger.replay.sources import newest_final
-from ledger.rosters import Roster
-from ledger.rpc import Rpc
 from wallet.authority.acts import check_name
 from wallet.cli.session import session_of
 from wallet.cli.values import address_of, roles_of
@@ -157,7 +156,10 @@ def status(context: typer.Context) -> None:
     deployment, finality = session.deployment, Finality.parse(session.options.finality)
     with session.node(_OR_DATA) as rpc:
         newest = newest_final(rpc, finality)
-        from ledger.web3_access import connect, read  # noqa: PLC0415 - takes two seconds
+        from ledger.chain.web3_access import (
+            connect,
+            read,
+        )
 
         accesses, head = read(rpc, "AccessLog", deployment.contracts.access_log, "state")
         client = connect(rpc).client_version

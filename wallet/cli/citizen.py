@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from ledger.hexes import from_hex, to_hex
+from ledger.hexstr import from_hex, to_hex
 from wallet.citizen import acts, rotations
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
 from wallet.citizen.history import authorizations, contradictions, history, inbox, lookups

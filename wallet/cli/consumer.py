@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ledger import contracts
-from ledger.enumerations import OUTCOMES
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls
+from ledger.hexstr import to_hex
+from ledger.model import OUTCOMES
 from ledger.plain_text import verify_document
 from ledger.typed_data import struct_hash
 from wallet.cli.keys import key
@@ -125,7 +125,7 @@ def recorder(
     session = session_of(context)
     party = address_of(address, "recorder") if address else _only_recorder(session)
     named = act is Recorder.NAME
-    call = contracts.name_recorder(party) if named else contracts.dismiss_recorder(party)
+    call = contract_calls.name_recorder(party) if named else contract_calls.dismiss_recorder(party)
     mined = session.send(call)
     session.output.result(
         {"recorder": to_hex(party), "named": named, "block": mined.block_number},
@@ -327,7 +327,7 @@ def appeal(
 ) -> None:
     """Appeal against a restriction."""
     session = session_of(context)
-    mined = session.send(contracts.appeal(statement))
+    mined = session.send(contract_calls.appeal(statement))
     session.output.result({"transaction": to_hex(mined.transaction)}, "appealed")
 
 

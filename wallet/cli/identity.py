@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from ledger.decode_errors import UNREADABLE
-from ledger.hexes import to_hex
+from ledger.errors import UNREADABLE
+from ledger.hexstr import to_hex
 from wallet.cli.services import become
 from wallet.cli.session import session_of
 from wallet.cli.values import PersonFile, hash_of, moment_text, person_of, read_file

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ledger.hexes import checksum_address, to_hex
-from ledger.sealing import OpeningKey, Suite
+from ledger.crypto.hpke import OpeningKey, Suite
+from ledger.hexstr import checksum_address, to_hex
 from wallet.cli.session import ENCRYPTION, session_of
 from wallet.client.transactions import register_encryption_key
 from wallet.keystore import Kind

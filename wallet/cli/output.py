@@ -4,7 +4,7 @@ Results go to standard output, everything else (progress, questions, errors) to 
 `--json` a command that succeeds prints exactly one JSON object, and one that fails prints one on
 standard error: {"error": {"kind", "message", "exit_code", ...}}.
 
-Everything that is printed passes through here and is escaped (`ledger.escaping`), so that no command
+Everything that is printed passes through here and is escaped (`ledger.plain_text`), so that no command
 can forget it: names, messages, reasons and data are somebody else's. Callers hand over text, one line
 each; only here is it laid out. Nothing is cropped, whatever the width.
 """
@@ -23,9 +23,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from ledger.deployment import Deployment
-from ledger.escaping import escape_json, escape_surrogates, escape_text
-from ledger.hexes import to_hex
+from ledger.chain.deployment import Deployment
+from ledger.hexstr import to_hex
+from ledger.plain_text import escape_json, escape_surrogates, escape_text
 
 GATEWAYS_WORD: Final = "NOT CHECKED: this is what the gateway says"
 """Of what a command shows that nothing on the own node confirms."""

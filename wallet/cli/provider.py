@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ledger.events.identifiers import dataset_id
-from ledger.hexes import to_hex
+from ledger.chain.events.identifiers import dataset_id
+from ledger.hexstr import to_hex
 from wallet.cli.keys import key
 from wallet.cli.output import GATEWAYS_WORD, named
 from wallet.cli.session import Session, session_of

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from ledger.envelope import STANDARD_SCRYPT_N
+from ledger.crypto.keyfile import STANDARD_SCRYPT_N
 from ledger.errors import ExitCode, LedgerError
 from ledger.evidence import EvidenceCheckError
 from wallet.cli import (

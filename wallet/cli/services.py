@@ -17,8 +17,8 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from ledger.deployment import DEFAULT_RECOVERY_DELAY
-from ledger.envelope import LEAST_SCRYPT_N
+from ledger.chain.deployment import DEFAULT_RECOVERY_DELAY
+from ledger.crypto.keyfile import LEAST_SCRYPT_N
 from wallet.cli.session import Session, session_of
 from wallet.errors import InputError, PartyError
 from wallet.keystore import Keystore

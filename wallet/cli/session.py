@@ -20,15 +20,15 @@ from typing import Final, Self, TypeVar
 
 import typer
 
-from ledger.chain import Finality
-from ledger.contracts import ContractCall
-from ledger.deployment import Deployment, read_deployment, verify_deployment
-from ledger.envelope import STANDARD_SCRYPT_N
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.deployment import Deployment, read_deployment, verify_deployment
+from ledger.chain.finality import Finality
+from ledger.chain.rpc import Rpc
+from ledger.chain.transactions import FeeRule
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.keyfile import STANDARD_SCRYPT_N
 from ledger.errors import LedgerError
-from ledger.fees import FeeRule
-from ledger.hexes import to_hex
-from ledger.rpc import Rpc
-from ledger.sealing import OpeningKey
+from ledger.hexstr import to_hex
 from wallet.cli.output import Output
 from wallet.cli.values import mask_of
 from wallet.client.datasets import registered

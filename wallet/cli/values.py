@@ -14,11 +14,10 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from ledger.decode_errors import UNREADABLE
-from ledger.enumerations import Class, Roles
-from ledger.errors import LedgerError
-from ledger.hexes import from_hex, parse_address
-from ledger.moments import is_moment, moment
+from ledger.errors import UNREADABLE, LedgerError
+from ledger.hexstr import from_hex, parse_address
+from ledger.model import Class, Roles
+from ledger.plain_text import is_moment, moment
 from wallet.client.datasets import CLASSES
 from wallet.client.identity import Person, PersonKind
 from wallet.client.opening import field_index

@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
-from ledger.enumerations import Outcome
-from ledger.exchange import MOST_ACCESSES, AccessResult, Consent, Submissions
-from ledger.exchange.accesses import decode_result, encode_submissions
+from ledger.api import MOST_ACCESSES, AccessResult, Consent, Submissions
+from ledger.api.access import decode_result, encode_submissions
+from ledger.model import Outcome
 from wallet.client.calls import Answer, Credential, HttpCall, path, reader
 from wallet.client.errors import LACKING_CONSENT, RELEASE_OVER, RELEASE_STOPPED, ClientError
 from wallet.client.patience import USUAL, Patience

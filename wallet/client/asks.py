@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger.exchange import SignedLink
-from ledger.hexes import from_hex, to_hex
+from ledger.api import SignedLink
+from ledger.crypto.statement import case_reference, new_reference
+from ledger.hexstr import from_hex, to_hex
 from ledger.plain_text import MOST_MESSAGE, verify_case_number, verify_optional_text
-from ledger.statement import case_reference, new_reference
 from ledger.typed_data import Authorization, JsonScalar, SubjectLink, record_from_object
 from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, reader
 from wallet.client.errors import ClientError, ErrorKind

@@ -4,11 +4,11 @@ The wallet signs what it made itself. Of what a service tells it uses nothing th
 against its own deployment file, the address that it called, and the chain.
 """
 
-from ledger import views
-from ledger.challenges import Asker, ChallengeError, verify_session_text, verify_sign_in
-from ledger.enumerations import Roles
+from ledger.chain import contract_reads
 from ledger.errors import LedgerError
-from ledger.hexes import parse_address, to_hex
+from ledger.hexstr import parse_address, to_hex
+from ledger.model import Roles
+from ledger.service.challenges import Asker, ChallengeError, verify_session_text, verify_sign_in
 from wallet.client import datasets
 from wallet.client.calls import Service
 from wallet.client.errors import ClientError, ErrorKind
@@ -70,7 +70,7 @@ async def verify_challenge(
 
 async def _verify_active(ledger: Ledger, address: bytes) -> None:
     if ledger.own_node:
-        standing = await look(views.standing_of(ledger.deployment.contracts, address))
+        standing = await look(contract_reads.standing_of(ledger.deployment.contracts, address))
         active = standing.active and Roles.IDENTITY_AUTHORITY in standing.roles
     else:
         active = await datasets.has_role(address, "IdentityAuthority")

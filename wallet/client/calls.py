@@ -13,10 +13,9 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
-from ledger.errors import LedgerError
-from ledger.exchange import Refusal
-from ledger.hexes import to_hex
+from ledger.api import Refusal
+from ledger.errors import UNREADABLE, LedgerError
+from ledger.hexstr import to_hex
 from wallet.client.errors import ClientError, ProblemError
 from wallet.client.party import Bearer, PartyKey
 

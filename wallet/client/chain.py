@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
 
-from ledger import log_reader, queries
-from ledger.events import Event, Log
-from ledger.events.decoding import PLANS, EventDecoder, Plan
-from ledger.log_reader import LogReader
-from ledger.rpc import RpcError
+from ledger.chain import eth_methods, log_reader
+from ledger.chain.events import Event, Log
+from ledger.chain.events.decoding import PLANS, EventDecoder, Plan
+from ledger.chain.log_reader import LogReader
+from ledger.chain.rpc import RpcError
 from wallet.client.errors import ErrorKind, NodeError
 from wallet.client.steps import look
 from wallet.client.transactions import Ledger
@@ -61,7 +61,7 @@ async def events(
 
 async def final_number(ledger: Ledger) -> int:
     """Return the number of the newest final block."""
-    newest = await look(queries.block(ledger.finality.tag))
+    newest = await look(eth_methods.block(ledger.finality.tag))
     return -1 if newest is None else ledger.finality.final_number(newest)
 
 

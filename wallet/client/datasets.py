@@ -10,10 +10,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from ledger import contracts, views
-from ledger.encoding import Schema
-from ledger.enumerations import Class
-from ledger.events import (
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.events import (
     DatasetRegistered,
     DatasetTerms,
     Granted,
@@ -22,8 +20,10 @@ from ledger.events import (
     PurposeTerms,
     Text,
 )
-from ledger.hexes import from_hex, to_hex
-from ledger.merkle import EMPTY_ROOT, TreeHead
+from ledger.crypto.merkle import EMPTY_ROOT, TreeHead
+from ledger.encoding import Schema
+from ledger.hexstr import from_hex, to_hex
+from ledger.model import Class
 from wallet.client import chain
 from wallet.client.calls import Answer, HttpCall, path, reader
 from wallet.client.errors import Check, ClientError, ErrorKind, ProblemError, VerificationError
@@ -95,10 +95,10 @@ async def newest_publication(ledger: Ledger, dataset: bytes) -> tuple[int, TreeH
         told = await patiently(ask_dataset(dataset))
         return told.newest, told.head
     at = ledger.deployment.contracts
-    state = await look(views.dataset_of(at, dataset))
+    state = await look(contract_reads.dataset_of(at, dataset))
     if not state.publications:
         return 0, TreeHead(0, EMPTY_ROOT)
-    found = await look(views.publication_of(at, dataset, state.publications))
+    found = await look(contract_reads.publication_of(at, dataset, state.publications))
     return state.publications, TreeHead(found.count, found.root)
 
 
@@ -132,10 +132,10 @@ async def purpose_terms(ledger: Ledger, purpose: bytes) -> PurposeTerms:
         terms = [event.terms for event in found]
     else:
         told = await patiently(ask_purposes())
-        terms = [terms for terms in told if contracts.purpose_id(terms) == purpose]
+        terms = [terms for terms in told if contract_calls.purpose_id(terms) == purpose]
     if not terms:
         raise ClientError(f"no purpose {to_hex(purpose)} is registered", ErrorKind.UNKNOWN_NAME)
-    if contracts.purpose_id(terms[0]) != purpose:
+    if contract_calls.purpose_id(terms[0]) != purpose:
         raise VerificationError(Check.BASIS, "the purpose's terms are not those of its id")
     return terms[0]
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from ledger.api import RecordedAccess, Refusal
 from ledger.errors import ExitCode
-from ledger.exchange import RecordedAccess, Refusal
 from wallet.errors import WalletError
 
 

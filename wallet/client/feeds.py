@@ -4,8 +4,9 @@ from typing import Final
 
 import msgspec
 
-from ledger.deployment import Deployment
-from ledger.events import (
+from ledger.chain.contract_reads import EventState, event_state
+from ledger.chain.deployment import Deployment
+from ledger.chain.events import (
     Confirmed,
     EventError,
     Log,
@@ -19,10 +20,8 @@ from ledger.events import (
     SubjectOpened,
     SubjectUnfrozen,
 )
-from ledger.events.decoding import EventDecoder
-from ledger.hexes import from_hex, to_hex
-from ledger.keccak import keccak256
-from ledger.views import EventState, event_state
+from ledger.chain.events.decoding import EventDecoder
+from ledger.hexstr import from_hex, keccak256, to_hex
 from wallet.client.calls import HttpCall, path, reader
 from wallet.client.errors import ClientError
 from wallet.client.steps import look

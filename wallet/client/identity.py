@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ledger.exchange import SignedLink
-from ledger.hexes import from_hex, to_hex
+from ledger.api import SignedLink
+from ledger.hexstr import from_hex, to_hex
 from ledger.plain_text import verify_case_number
 from ledger.typed_data import SubjectLink, record_from_object
 from wallet.client.calls import (

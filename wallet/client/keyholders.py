@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-from ledger.hexes import from_hex, to_hex
-from ledger.signing import SIGNATURE_LENGTH
+from ledger.crypto.signatures import SIGNATURE_LENGTH
+from ledger.hexstr import from_hex, to_hex
 from wallet.client.calls import Answer, Credential, HttpCall
 
 PositiveCount = Annotated[int, msgspec.Meta(ge=1)]
@@ -19,7 +19,7 @@ class SealedSubkeys(msgspec.Struct, frozen=True):
     epoch: int
     sealed: bytes
     signature: bytes
-    """By the keyholder (`ledger.parts_statements.subkeys_digest`)."""
+    """By the keyholder (`ledger.crypto.released_parts.subkeys_digest`)."""
 
 
 class _Subkeys(msgspec.Struct):

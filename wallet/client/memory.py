@@ -10,18 +10,18 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger import queries, views
+from ledger.api import RecordedAccess, SignedLink
+from ledger.chain import contract_reads, eth_methods
+from ledger.chain.contract_reads import Standing
+from ledger.chain.events import Accessed, LinksEnded, Published
+from ledger.chain.events.decoding import EventDecoder, plan_for
+from ledger.chain.log_reader import LogReader
+from ledger.chain.rpc import Call
 from ledger.encoding import Schema
-from ledger.enumerations import Roles
-from ledger.events import Accessed, LinksEnded, Published
-from ledger.events.decoding import EventDecoder, plan_for
-from ledger.exchange import RecordedAccess, SignedLink
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from ledger.links import LinkBounds
-from ledger.log_reader import LogReader
-from ledger.rpc import Call
+from ledger.model import Roles
 from ledger.typed_data import SubjectLink
-from ledger.views import Standing
 from wallet.client import chain, datasets
 from wallet.client.errors import ErrorKind, NodeError
 from wallet.client.steps import look, look_all
@@ -90,7 +90,7 @@ class Memory:
         found = self._transactions.get(transaction)
         if found is not None:
             return found
-        receipt = await look(queries.receipt(transaction))
+        receipt = await look(eth_methods.receipt(transaction))
         if receipt is None or not (await self._is_final(ledger, receipt.block_number)):
             return None
         decoder = EventDecoder(ledger.deployment.contracts)
@@ -135,7 +135,7 @@ class Memory:
         await self._notice_changes(ledger, block)
         known, contracts = self._people, ledger.deployment.contracts
         new = [subject for subject in dict.fromkeys(subjects) if subject not in known.subjects]
-        states = await look_all([views.subject_of(contracts, subject) for subject in new])
+        states = await look_all([contract_reads.subject_of(contracts, subject) for subject in new])
         for subject, state in zip(new, states, strict=True):
             known.subjects[subject] = _Subject(state.registrar, state.links_from)
         registrars = {known.subjects[subject].registrar for subject in subjects}
@@ -189,8 +189,10 @@ async def _learn_authorities(
 ) -> None:
     contracts = ledger.deployment.contracts
     new = [authority for authority in authorities if authority not in known.authorities]
-    calls: list[Call[Any]] = [views.successor_of(contracts, authority) for authority in new]
-    calls += [views.standing_of(contracts, authority) for authority in new]
+    calls: list[Call[Any]] = [
+        contract_reads.successor_of(contracts, authority) for authority in new
+    ]
+    calls += [contract_reads.standing_of(contracts, authority) for authority in new]
     answers = await look_all(calls)
     halves = answers[: len(new)], answers[len(new) :]
     for authority, successor, standing in zip(new, *halves, strict=True):

@@ -12,17 +12,16 @@ from typing import Final
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
-from ledger.errors import LedgerError
-from ledger.events import (
+from ledger.chain.events import (
     DatasetRegistered,
     DatasetWithdrawn,
     Event,
     PartyAdmitted,
     PartyWithdrawn,
 )
-from ledger.hexes import from_hex
-from ledger.statement import name_halves
+from ledger.crypto.statement import name_halves
+from ledger.errors import UNREADABLE, LedgerError
+from ledger.hexstr import from_hex
 from wallet.client import chain
 from wallet.client.datasets import ask_catalogue, ask_parties
 from wallet.client.errors import ClientError, ErrorKind

@@ -14,12 +14,11 @@ from itertools import combinations
 
 import msgspec
 
-from ledger.custody import HolderParts, Subset, combine_parts, unpack
-from ledger.custody import Release as KeyParts
-from ledger.encoding import Schema
-from ledger.errors import CustodyError, LedgerError
-from ledger.exchange import HeldKeys, Release
-from ledger.parts_statements import (
+from ledger.api import HeldKeys, Release
+from ledger.crypto.hpke import OpeningKey, Purpose
+from ledger.crypto.publications import PublicationEntry
+from ledger.crypto.records import EncryptedRecord, OpenedField, open_fields, verify_opened_fields
+from ledger.crypto.released_parts import (
     SignedStatement,
     StatedRequest,
     WrongParts,
@@ -28,10 +27,17 @@ from ledger.parts_statements import (
     verify_statement,
     verify_wrong_parts,
 )
-from ledger.publications import PublicationEntry
-from ledger.records import EncryptedRecord, OpenedField, open_fields, verify_opened_fields
-from ledger.rosters import Roster, most_sealed
-from ledger.sealing import OpeningKey, Purpose
+from ledger.crypto.secret_sharing import (
+    HolderParts,
+    Roster,
+    Subset,
+    combine_parts,
+    most_sealed,
+    unpack,
+)
+from ledger.crypto.secret_sharing import Release as KeyParts
+from ledger.encoding import Schema
+from ledger.errors import CustodyError, LedgerError
 from ledger.typed_data import AccessRequest, Domain, digest
 from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError
 

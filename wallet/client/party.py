@@ -2,15 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from ledger.fees import FeeRule
-from ledger.http_signatures import RequestTarget, SignatureHeaders, sign_request
-from ledger.rpc import Rpc
-from ledger.signing import address_of, sign
-from ledger.transactions import SignedTransaction, Transaction
+from ledger.chain.rpc import Rpc
+from ledger.chain.transactions import FeeRule, SignedTransaction, Transaction
+from ledger.crypto.signatures import address_of, sign
+from ledger.service.http_signatures import RequestTarget, SignatureHeaders, sign_request
 from ledger.typed_data import Domain, SignedRecord, digest
 
 if TYPE_CHECKING:
-    from ledger.sender import Sender
+    from ledger.chain.sender import Sender
 
 
 class Bearer:
@@ -67,12 +66,12 @@ class PartyKey:
 
     def sign_transaction(self, transaction: Transaction) -> SignedTransaction:
         """Return a transaction as it travels."""
-        from ledger.accounts import sign_transaction  # noqa: PLC0415 - takes a second
+        from ledger.chain.accounts import sign_transaction  # noqa: PLC0415 - takes a second
 
         return sign_transaction(transaction, self._private_key)
 
     def sender(self, rpc: Rpc, fee: FeeRule) -> "Sender":
         """Return what sends this account's transactions to a node."""
-        from ledger.sender import Sender  # noqa: PLC0415 - takes two seconds
+        from ledger.chain.sender import Sender  # noqa: PLC0415 - takes two seconds
 
         return Sender(rpc, self._private_key, fee=fee)

@@ -13,10 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
-from ledger.errors import LedgerError, MalformedError
-from ledger.escaping import escape_json
-from ledger.exchange import (
+from ledger.api import (
     AccessResult,
     RecordedAccess,
     Release,
@@ -25,10 +22,12 @@ from ledger.exchange import (
     decode_proof,
     encode_proof,
 )
-from ledger.hexes import from_hex, to_hex
-from ledger.merkle import TreeHead
-from ledger.records import OpenedField, decode_excerpt, encode_line
-from ledger.signing import verify_signature
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.records import OpenedField, decode_excerpt, encode_line
+from ledger.crypto.signatures import verify_signature
+from ledger.errors import UNREADABLE, LedgerError, MalformedError
+from ledger.hexstr import from_hex, to_hex
+from ledger.plain_text import escape_json
 from ledger.typed_data import (
     AccessRequest,
     Authorization,

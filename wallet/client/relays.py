@@ -2,11 +2,11 @@
 
 import msgspec
 
-from ledger.contracts import Approval
-from ledger.escaping import escape_json
-from ledger.exchange import SignedLink
-from ledger.hexes import to_hex
-from ledger.strict_json import parse_json
+from ledger.api import SignedLink
+from ledger.chain.contract_calls import Approval
+from ledger.hexstr import to_hex
+from ledger.jsonio import parse_json
+from ledger.plain_text import escape_json
 from ledger.typed_data import (
     Authorization,
     Confirmation,

@@ -1,6 +1,6 @@
 """The requests that a consumer has signed, kept so that none is lost and no nonce is used twice.
 
-A SQLite file. A nonce commits to the key to which its request is answered (`ledger.answer_keys`). Up to 256
+A SQLite file. A nonce commits to the key to which its request is answered (`ledger.crypto.released_parts`). Up to 256
 requests of an hour share a key, and with it a storage slot on chain. The signed request is on disk before
 it is sent for the first time; sending it again is the same access, never a second use. Several processes
 may share the file.
@@ -26,11 +26,11 @@ from typing import Final, Self
 
 import msgspec
 
-from ledger.answer_keys import KEY_LIFETIME, REQUESTS_PER_KEY, make_nonce, nonce_word
-from ledger.deployment import DEFAULT_RELEASE_WINDOW
+from ledger.api import KeyedSubmission
+from ledger.chain.deployment import DEFAULT_RELEASE_WINDOW
+from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose, Suite
+from ledger.crypto.released_parts import KEY_LIFETIME, REQUESTS_PER_KEY, make_nonce, nonce_word
 from ledger.errors import LedgerError
-from ledger.exchange import KeyedSubmission
-from ledger.sealing import EncryptionKey, OpeningKey, Purpose, Suite
 from ledger.typed_data import AccessRequest, Domain, decode_record, encode_record
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.party import PartyKey

@@ -3,9 +3,9 @@
 import time
 from typing import Final, Protocol, TypeVar
 
-from ledger.contracts import Approval
-from ledger.deployment import Deployment
-from ledger.signing import personal_digest
+from ledger.chain.contract_calls import Approval
+from ledger.chain.deployment import Deployment
+from ledger.crypto.signatures import personal_digest
 from ledger.typed_data import Authorization, SubjectOpening, digest
 from wallet.client.authorities import verify_challenge
 from wallet.client.calls import HttpCall, Service

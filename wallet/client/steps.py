@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ledger.rpc import Call, Rpc
+from ledger.chain.rpc import Call, Rpc
 from wallet.client.calls import Effect, HttpCall
 from wallet.client.errors import ClientError
 

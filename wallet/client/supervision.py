@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from ledger.hexes import to_hex
-from ledger.parts_statements import WrongParts, encode_wrong_parts
-from ledger.strict_json import check_depth
+from ledger.crypto.released_parts import WrongParts, encode_wrong_parts
+from ledger.hexstr import to_hex
+from ledger.jsonio import check_depth
 from wallet.client.calls import Answer, Bitmap, Credential, HttpCall, nothing, path, reader
 
 

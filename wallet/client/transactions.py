@@ -10,17 +10,22 @@ from typing import Final
 
 import msgspec
 
-from ledger import contracts, queries
-from ledger.chain import Finality
-from ledger.contracts import ContractCall
-from ledger.deployment import Deployment
-from ledger.events import Log
-from ledger.fees import AS_SUGGESTED, FeeRule
-from ledger.hexes import from_hex, to_hex
-from ledger.plain_calls import verify_call
-from ledger.rpc import Rpc
-from ledger.sealing import OpeningKey
-from ledger.transactions import GAS_CAP, SignedTransaction, Transaction, parse_transaction
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.contract_calls import ContractCall, verify_call
+from ledger.chain.deployment import Deployment
+from ledger.chain.events import Log
+from ledger.chain.finality import Finality
+from ledger.chain.rpc import Rpc
+from ledger.chain.transactions import (
+    AS_SUGGESTED,
+    GAS_CAP,
+    FeeRule,
+    SignedTransaction,
+    Transaction,
+    parse_transaction,
+)
+from ledger.crypto.hpke import OpeningKey
+from ledger.hexstr import from_hex, to_hex
 from wallet.client.calls import Answer, Bitmap, HttpCall, path
 from wallet.client.errors import ClientError, ErrorKind, NodeError, ProblemError, RefusedError
 from wallet.client.party import PartyKey
@@ -103,7 +108,7 @@ async def register_encryption_key(
 ) -> Mined:
     """Put a party's encryption key into the Registry, so that others can seal to it."""
     return await transact(
-        ledger, key, contracts.set_encryption_key(opening.encryption_key.to_bytes())
+        ledger, key, contract_calls.set_encryption_key(opening.encryption_key.to_bytes())
     )
 
 
@@ -113,7 +118,7 @@ async def carry_out(ledger: Ledger, signed: SignedTransaction) -> Mined:
         return await _relay(signed)
     timeout = ledger.timeout
     try:
-        await look(queries.send_raw_transaction(signed.raw))
+        await look(eth_methods.send_raw_transaction(signed.raw))
     except NodeError:
         timeout = min(_AGAIN, timeout)
     return await AtNode(lambda rpc: _mined(ledger, rpc, signed, timeout))
@@ -132,7 +137,10 @@ async def _told_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCa
 
 
 def _mined(ledger: Ledger, rpc: Rpc, signed: SignedTransaction, timeout: float) -> Mined:
-    from ledger.sender import final_receipt, refusal_of  # noqa: PLC0415 - takes two seconds
+    from ledger.chain.sender import (
+        final_receipt,
+        refusal_of,
+    )
 
     receipt = final_receipt(rpc, signed.hash, ledger.finality, timeout)
     if receipt is None:

@@ -12,10 +12,10 @@ from typing import Any, Final, Self, TypeVar
 import httpx
 import msgspec
 
+from ledger.chain.reverts import RevertError, revert_in
+from ledger.chain.rpc import AsyncRpc, CallError, Rpc, RpcError
 from ledger.errors import LedgerError
-from ledger.http_signatures import body_digest, target_of
-from ledger.reverts import RevertError, revert_in
-from ledger.rpc import AsyncRpc, CallError, Rpc, RpcError
+from ledger.service.http_signatures import body_digest, target_of
 from wallet.client.calls import Answer, Credential, Effect, HttpCall, Service, problem_in
 from wallet.client.errors import ClientError, ErrorKind, NodeError, RefusedError, UnreachableError
 from wallet.client.party import Bearer, PartyKey

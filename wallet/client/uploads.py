@@ -5,8 +5,8 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from ledger.hexes import from_hex, to_hex
-from ledger.merkle import TreeHead
+from ledger.crypto.merkle import TreeHead
+from ledger.hexstr import from_hex, to_hex
 from wallet.client.calls import NDJSON, Answer, Credential, HttpCall, nothing, path, reader
 
 T = TypeVar("T")

@@ -19,25 +19,18 @@ from typing import Final
 
 import msgspec
 
-from ledger import views
+from ledger.api import AccessResult, Consent, RecordedAccess, Release, SignedLink, Submission
+from ledger.chain import contract_reads
+from ledger.chain.events import Accessed, Granted, RecordErased
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.publications import PublicationEntry, VerifiedRun, verify_proof
 from ledger.encoding import Schema
-from ledger.enumerations import OUTCOMES, Outcome
 from ledger.errors import LedgerError
-from ledger.events import Accessed, Granted, RecordErased
-from ledger.exchange import (
-    AccessResult,
-    Consent,
-    RecordedAccess,
-    Release,
-    SignedLink,
-    Submission,
-)
-from ledger.hexes import ZERO_WORD, to_hex
+from ledger.hexstr import ZERO_WORD, to_hex
 from ledger.links import LinkFault, find_link_fault
-from ledger.merkle import TreeHead
-from ledger.publications import PublicationEntry, VerifiedRun, verify_proof
+from ledger.model import OUTCOMES, Outcome
 from ledger.release_rules import PUBLICATION_LAG, expected_records, item_asked, seconds_superseded
-from ledger.sealing import OpeningKey
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -334,10 +327,10 @@ class _Verifier:
         if granted:
             terms = granted[0].terms
             return _Terms(terms.dataset, terms.item, terms.subject)
-        agreement = await look(views.agreement_of(self._contracts, basis))
+        agreement = await look(contract_reads.agreement_of(self._contracts, basis))
         if agreement.number:
             return _Terms(agreement.dataset, ALL, None)
-        order = await look(views.order_of(self._contracts, basis))
+        order = await look(contract_reads.order_of(self._contracts, basis))
         return _Terms(order.dataset if any(order.dataset) else basis, ALL, None)
 
     # The publication

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from ledger import contracts
-from ledger.events.identifiers import application_id
+from ledger.chain import contract_calls
+from ledger.chain.events.identifiers import application_id
 from ledger.typed_data import ConfidentialityAgreement
 from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger, Mined, transact
@@ -42,7 +42,7 @@ async def apply(
         justification: why; public for ever, so it names nobody.
     """
     nonce = secrets.token_bytes(32)
-    call = contracts.apply_for(dataset, purpose, fields, justification, nonce)
+    call = contract_calls.apply_for(dataset, purpose, fields, justification, nonce)
     mined = await transact(ledger, key, call)
     return Applied(application_id(key.address, dataset, purpose, fields, nonce), mined)
 
@@ -56,4 +56,4 @@ async def sign_confidentiality(
         key.address, application, text, secrets.token_bytes(32), deadline
     )
     signed = key.sign_record(terms, ledger.deployment.domain_of(terms))
-    return await transact(ledger, key, contracts.sign_confidentiality(terms, signed))
+    return await transact(ledger, key, contract_calls.sign_confidentiality(terms, signed))

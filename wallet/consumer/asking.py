@@ -1,8 +1,8 @@
 """Asking a person: look the person up (or take a handle), ask, wait, check what came back."""
 
+from ledger.crypto.statement import Terms, select_templates, verify_statement
 from ledger.errors import LedgerError
-from ledger.hexes import to_hex
-from ledger.statement import Terms, select_templates, verify_statement
+from ledger.hexstr import to_hex
 from ledger.typed_data import Authorization, struct_hash
 from wallet.client import datasets
 from wallet.client.asks import Ask, AskState, send_ask, wait_for_answer

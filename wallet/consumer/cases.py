@@ -10,10 +10,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
-from ledger.errors import LedgerError
-from ledger.exchange import SignedLink
-from ledger.hexes import from_hex, to_hex
+from ledger.api import SignedLink
+from ledger.errors import UNREADABLE, LedgerError
+from ledger.hexstr import from_hex, to_hex
 from ledger.typed_data import (
     Authorization,
     JsonScalar,

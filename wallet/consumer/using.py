@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
+from ledger.api import MOST_ACCESSES, AccessResult
+from ledger.api.access import decode_result
+from ledger.crypto.hpke import EncryptionKey, OpeningKey
 from ledger.errors import LedgerError
-from ledger.exchange import MOST_ACCESSES, AccessResult
-from ledger.exchange.accesses import decode_result
-from ledger.sealing import EncryptionKey, OpeningKey
 from ledger.typed_data import AccessRequest
 from wallet.client.accesses import NO_CONSENTS, Answered, submit, use
 from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError

@@ -9,10 +9,10 @@ from typing import Final
 import httpx
 from fastapi import FastAPI
 
-from ledger.deployment import read_deployment
+from ledger.chain.deployment import read_deployment
+from ledger.chain.reverts import RevertError
+from ledger.chain.rpc import AsyncRpc
 from ledger.errors import LedgerError
-from ledger.reverts import RevertError
-from ledger.rpc import AsyncRpc
 from wallet.errors import WalletError
 from wallet.identity.database import open_database
 from wallet.identity.errors import ChainUnavailableError

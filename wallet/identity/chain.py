@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from ledger import queries, views
-from ledger.deployment import Deployment
-from ledger.enumerations import Roles
+from ledger.chain import contract_reads, eth_methods
+from ledger.chain.contract_reads import Standing, SubjectState
+from ledger.chain.deployment import Deployment
+from ledger.chain.rpc import AsyncRpc, Call, RpcError
 from ledger.gathering import Gatherer
-from ledger.rpc import AsyncRpc, Call, RpcError
-from ledger.views import Standing, SubjectState
+from ledger.model import Roles
 from wallet.identity.errors import (
     NOT_ADMITTED,
     UNKNOWN_ON_CHAIN,
@@ -36,13 +36,13 @@ class ChainDesk:
         if not standing.active or Roles.CONSUMER not in standing.roles:
             raise IdentityError(NOT_ADMITTED, "the signer is not an active consumer")
         if standing.restricted_until:
-            newest = await self._ask(queries.block("latest"))
+            newest = await self._ask(eth_methods.block("latest"))
             if newest is None or standing.restricted_until > newest.timestamp:
                 raise IdentityError(NOT_ADMITTED, "the consumer is restricted now")
 
     async def verify_purpose(self, purpose: bytes) -> None:
         """Raises `IdentityError` unless something new may be asked for a purpose."""
-        if not (await self._ask(views.bounds_of(self._contracts, purpose))).active:
+        if not (await self._ask(contract_reads.bounds_of(self._contracts, purpose))).active:
             raise IdentityError(UNKNOWN_ON_CHAIN, "there is no such purpose, or it was retired")
 
     async def verify_provider(self, dataset: bytes, address: bytes) -> None:
@@ -59,14 +59,14 @@ class ChainDesk:
 
     async def subject(self, subject: bytes) -> SubjectState:
         """Return a subject's state."""
-        return await self._ask(views.subject_of(self._contracts, subject))
+        return await self._ask(contract_reads.subject_of(self._contracts, subject))
 
     async def follows(self, authority: bytes, former: bytes) -> bool:
         """Tell whether an authority is another one, or its successor on chain."""
         return authority == former or authority == await self._shared(self._successors, former)
 
     async def _provider_of(self, dataset: bytes) -> bytes:
-        return (await self._ask(views.dataset_of(self._contracts, dataset))).provider
+        return (await self._ask(contract_reads.dataset_of(self._contracts, dataset))).provider
 
     async def _shared(self, gatherer: Gatherer[bytes, T], address: bytes) -> T:
         try:
@@ -75,11 +75,11 @@ class ChainDesk:
             raise ChainUnavailableError(str(error)) from error
 
     async def _ask_standings(self, addresses: Sequence[bytes]) -> Mapping[bytes, Standing]:
-        calls = [views.standing_of(self._contracts, address) for address in addresses]
+        calls = [contract_reads.standing_of(self._contracts, address) for address in addresses]
         return dict(zip(addresses, await self._rpc.send_many(calls), strict=True))
 
     async def _ask_successors(self, addresses: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        calls = [views.successor_of(self._contracts, address) for address in addresses]
+        calls = [contract_reads.successor_of(self._contracts, address) for address in addresses]
         return dict(zip(addresses, await self._rpc.send_many(calls), strict=True))
 
     async def _ask(self, call: Call[T]) -> T:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from ledger.console import print_line
-from ledger.deployment import read_deployment
-from ledger.hexes import to_hex
-from ledger.logs import configure_logs
+from ledger.chain.deployment import read_deployment
+from ledger.hexstr import to_hex
+from ledger.plain_text import print_line
+from ledger.service.logs import configure_logs
 from wallet.errors import WalletError
 from wallet.identity.app import create_app
 from wallet.identity.database import open_database

@@ -13,9 +13,9 @@ from typing import Final
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import contracts
-from ledger.contracts import Approval, ContractCall
-from ledger.reverts import RevertError
+from ledger.chain import contract_calls
+from ledger.chain.contract_calls import Approval, ContractCall
+from ledger.chain.reverts import RevertError
 from ledger.typed_data import SubjectOpening
 from wallet.identity.errors import NOT_A_SUBJECT, IdentityError
 from wallet.identity.outbox import Outbox
@@ -44,7 +44,7 @@ class Counter:
         closed = [row.subject for row in await self._of(person, wanted) if not row.closed]
         for subject in closed:
             try:
-                call = contracts.close_subject(subject)
+                call = contract_calls.close_subject(subject)
                 await self._carry_out("close", subject, person, call, order)
             except RevertError as error:
                 # Closed on chain already, as after a crash: it is what was wanted.
@@ -58,7 +58,7 @@ class Counter:
     ) -> None:
         """Open a closed id with the word of its current key."""
         await self._of(person, (terms.subject,))
-        call = contracts.open_subject(terms, approval)
+        call = contract_calls.open_subject(terms, approval)
         await self._carry_out("open", terms.subject, person, call, order)
         await self.watcher.step()
 
@@ -70,7 +70,7 @@ class Counter:
             raise IdentityError(NOT_A_SUBJECT, detail)
         # The person first: what is signed from here on is right, and what was is ended after it.
         await self.store.give_to(subject, person.id)
-        await self._carry_out("correct", subject, person, contracts.end_links(subject), order)
+        await self._carry_out("correct", subject, person, contract_calls.end_links(subject), order)
 
     async def _of(self, person: Person, wanted: Sequence[bytes]) -> list[SubjectRow]:
         mine = {

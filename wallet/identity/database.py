@@ -16,8 +16,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ledger.migrating import MigrationError, upgrade
-from ledger.sqlite_driver import opener
+from ledger.service.database import MigrationError, opener, upgrade
 from wallet.identity.errors import DATABASE_UNAVAILABLE, IdentityError
 from wallet.identity.tables import metadata
 

@@ -8,8 +8,8 @@ import httpx
 import msgspec
 from pydantic import ValidationError
 
-from ledger.hexes import to_hex
-from ledger.http_signatures import body_digest, sign_request, target_of
+from ledger.hexstr import to_hex
+from ledger.service.http_signatures import body_digest, sign_request, target_of
 from wallet.identity.errors import GATEWAY_UNAVAILABLE, IdentityError
 from wallet.identity.models import HandleAnswer
 

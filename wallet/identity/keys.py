@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-from ledger.signing import PRIVATE_KEY_LENGTH, address_of
+from ledger.crypto.signatures import PRIVATE_KEY_LENGTH, address_of
 from wallet.identity.owners import OwnerKey
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password

@@ -5,12 +5,12 @@ already, and a bank's consent of a year must not depend on a phone that is off. 
 still right: the subject and the owner are still one person's here, and the chain did not end the link.
 """
 
-from ledger.deployment import Deployment
+from ledger.api import SignedLink
+from ledger.chain.deployment import Deployment
+from ledger.crypto.signatures import recover, sign
 from ledger.errors import LedgerError
-from ledger.exchange import SignedLink
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from ledger.links import make_link
-from ledger.signing import recover, sign
 from ledger.typed_data import SubjectLink, digest, record_to_object
 from wallet.identity.chain import ChainDesk
 from wallet.identity.errors import LINK_NOT_RENEWED, NOT_A_SUBJECT, IdentityError

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from sqlalchemy import insert, select, update
 
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from wallet.identity.database import Database
 from wallet.identity.models import LookupAnswer
 from wallet.identity.tables import lookups, owner_lists

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema
 from pydantic_core import core_schema
 
-from ledger.exchange import SignedLink
-from ledger.hexes import from_hex
+from ledger.api import SignedLink
+from ledger.hexstr import from_hex
 from ledger.plain_text import MOST_CASE_NUMBER, verify_case_number, verify_text
 from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object
 from wallet.identity.people import Identity, KeepFor, PersonKind, make_identity

@@ -15,18 +15,17 @@ from typing import Final
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import queries
-from ledger.chain import Finality
-from ledger.contracts import ContractCall
-from ledger.deployment import Deployment
+from ledger.chain import eth_methods
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.deployment import Deployment
+from ledger.chain.eth_methods import Receipt
+from ledger.chain.finality import Finality
+from ledger.chain.reverts import revert_in
+from ledger.chain.rpc import AsyncRpc, CallError, RpcError
+from ledger.chain.transactions import AS_SUGGESTED, GAS_CAP, FeeRule, Transaction, sign_transaction
+from ledger.crypto.signatures import address_of
 from ledger.errors import LedgerError
-from ledger.fees import AS_SUGGESTED, FeeRule
-from ledger.logs import get_logger
-from ledger.queries import Receipt
-from ledger.reverts import revert_in
-from ledger.rpc import AsyncRpc, CallError, RpcError
-from ledger.signing import address_of
-from ledger.transactions import GAS_CAP, Transaction, sign_transaction
+from ledger.service.logs import get_logger
 from wallet.identity.database import Database
 from wallet.identity.errors import ChainUnavailableError, IdentityError
 from wallet.identity.people import SubjectState
@@ -119,12 +118,12 @@ class Outbox:
     async def _keep(self, call: ContractCall, note: Note) -> int:
         to = self._deployment.address_of(call.contract)
         try:
-            gas = await self._rpc.send(queries.estimate_gas(to, call.data, self._address))
+            gas = await self._rpc.send(eth_methods.estimate_gas(to, call.data, self._address))
         except CallError as error:
             raise revert_in(error) or ChainUnavailableError(str(error)) from error
-        newest = await self._rpc.send(queries.block("latest"))
-        price = await self._rpc.send(queries.gas_price())
-        nonce = await self._rpc.send(queries.transaction_count(self._address, "latest"))
+        newest = await self._rpc.send(eth_methods.block("latest"))
+        price = await self._rpc.send(eth_methods.gas_price())
+        nonce = await self._rpc.send(eth_methods.transaction_count(self._address, "latest"))
         content = Transaction(
             chain_id=self._deployment.chain_id,
             nonce=nonce,
@@ -147,7 +146,7 @@ class Outbox:
 
     async def _settle(self) -> list[Receipt]:
         """Bring everything that is kept onto the chain, in order; return the receipts of that."""
-        count = await self._rpc.send(queries.transaction_count(self._address, "latest"))
+        count = await self._rpc.send(eth_methods.transaction_count(self._address, "latest"))
         pending = or_(transactions.c.block_number.is_(None), transactions.c.nonce >= count)
         query = select(transactions).where(pending).order_by(transactions.c.nonce)
         async with self._database.begin() as connection:
@@ -163,9 +162,9 @@ class Outbox:
         until = time.monotonic() + self._patience
         sent_at = float("-inf")
         while time.monotonic() < until:
-            receipt = await self._rpc.send(queries.receipt(transaction_hash))
+            receipt = await self._rpc.send(eth_methods.receipt(transaction_hash))
             if receipt is not None:
-                newest = await self._rpc.send(queries.block(self._finality.tag))
+                newest = await self._rpc.send(eth_methods.block(self._finality.tag))
                 if newest is not None and self._finality.covers(receipt.block_number, newest):
                     return receipt
             elif time.monotonic() - sent_at > _RESEND:
@@ -178,7 +177,7 @@ class Outbox:
 
     async def _send(self, raw: bytes) -> None:
         try:
-            await self._rpc.send(queries.send_raw_transaction(raw))
+            await self._rpc.send(eth_methods.send_raw_transaction(raw))
         except CallError as error:
             # "Already known" is as good as sent; anything else shows as no receipt.
             _log.warning("not_taken", reason=error.message)

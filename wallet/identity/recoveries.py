@@ -15,13 +15,13 @@ from typing import Final
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import contracts, queries
-from ledger.contracts import ContractCall
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.reverts import RevertError
+from ledger.chain.rpc import AsyncRpc, RpcError
 from ledger.errors import LedgerError
-from ledger.hexes import to_hex
-from ledger.logs import get_logger
-from ledger.reverts import RevertError
-from ledger.rpc import AsyncRpc, RpcError
+from ledger.hexstr import to_hex
+from ledger.service.logs import get_logger
 from wallet.identity.database import Database
 from wallet.identity.errors import (
     RECOVERY_PENDING,
@@ -176,10 +176,10 @@ class Recoveries:
                 if row.created_at + starts[row.recovery, row.subject] > time.time():
                     continue
                 await self._carry_out(
-                    row.id, contracts.start_recovery(row.subject, row.new_signer), starts=True
+                    row.id, contract_calls.start_recovery(row.subject, row.new_signer), starts=True
                 )
             elif row.effective_at is not None and row.effective_at <= now:
-                call = contracts.complete_recovery(row.subject)
+                call = contract_calls.complete_recovery(row.subject)
                 await self._carry_out(row.id, call, starts=False)
         if rows:
             await self._watcher.step()
@@ -207,7 +207,7 @@ class Recoveries:
 
     async def _chain_time(self) -> int:
         try:
-            newest = await self._rpc.send(queries.block("latest"))
+            newest = await self._rpc.send(eth_methods.block("latest"))
         except RpcError as error:
             raise ChainUnavailableError(str(error)) from error
         return 0 if newest is None else newest.timestamp

@@ -12,9 +12,9 @@ from typing import Final
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import contracts
+from ledger.chain import contract_calls
 from ledger.errors import LedgerError
-from ledger.logs import get_logger
+from ledger.service.logs import get_logger
 from wallet.identity.database import Database
 from wallet.identity.errors import IdentityError
 from wallet.identity.outbox import Outbox
@@ -86,7 +86,7 @@ class Registrar:
         chosen = await self._choose()
         if not chosen:
             return False
-        call = contracts.register_subjects(
+        call = contract_calls.register_subjects(
             [subject for subject, _ in chosen], [signer for _, signer in chosen]
         )
 

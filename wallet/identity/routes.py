@@ -8,11 +8,11 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from ledger.challenges import Asker
-from ledger.contracts import Approval
-from ledger.decode_errors import UNREADABLE
-from ledger.hexes import to_hex
+from ledger.chain.contract_calls import Approval
+from ledger.errors import UNREADABLE
+from ledger.hexstr import to_hex
 from ledger.identifiers import IdentifierError
+from ledger.service.challenges import Asker
 from ledger.service.request_body import parse_model, read_model
 from wallet.identity import models
 from wallet.identity.callers import MOST_BYTES, by_officer, by_subject, signed, verify_officer

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import httpx
 
-from ledger.chain import Finality
-from ledger.deployment import Deployment
-from ledger.rpc import AsyncRpc
+from ledger.chain.deployment import Deployment
+from ledger.chain.finality import Finality
+from ledger.chain.rpc import AsyncRpc
 from ledger.service.rate_limit import RateLimit
 from wallet.identity.chain import ChainDesk
 from wallet.identity.counter import Counter

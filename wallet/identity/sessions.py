@@ -11,12 +11,14 @@ from functools import partial
 from hashlib import sha256
 from typing import Final
 
-from ledger.challenges import Asker, ChallengeError, session_text
-from ledger.service.challenge_proofs import (
+from ledger.service.challenges import (
     KEY_BYTES,
+    Asker,
     Challenge,
+    ChallengeError,
     ChallengeProofs,
     ProvenChallenge,
+    session_text,
 )
 from wallet.identity.errors import NOT_A_SUBJECT, POSSESSION_UNPROVEN, IdentityError
 from wallet.identity.models import SessionAnswer

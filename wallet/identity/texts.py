@@ -2,15 +2,15 @@
 
 The text is signed as EIP-191 `personal_sign` signs it; a passkey signs its digest as a challenge. It
 names the chain, the authority and what it is for, so it is worth nothing anywhere else. What is signed
-for a session stands in `ledger.challenges`: a wallet does not make that text, it is handed it.
+for a session stands in `ledger.service.challenges`: a wallet does not make that text, it is handed it.
 """
 
 from collections.abc import Container
 from typing import Final
 
+from ledger.crypto.signatures import personal_digest, verify_signer
 from ledger.errors import SigningError
-from ledger.hexes import to_hex
-from ledger.signing import personal_digest, verify_signer
+from ledger.hexstr import to_hex
 from wallet.identity.errors import POSSESSION_UNPROVEN, IdentityError
 
 ENROLMENT: Final = ("enrolment", "code")

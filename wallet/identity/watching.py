@@ -13,17 +13,10 @@ from typing import Any, Final
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import views
-from ledger.chain import (
-    BlockRef,
-    ChainError,
-    Finality,
-    final_block,
-    verify_descends,
-)
-from ledger.deployment import Deployment, verify_deployment_async
-from ledger.errors import LedgerError
-from ledger.events import (
+from ledger.chain import contract_reads
+from ledger.chain.deployment import Deployment, verify_deployment_async
+from ledger.chain.eth_methods import Block
+from ledger.chain.events import (
     Event,
     NumberedEvent,
     RecoveryCompleted,
@@ -33,11 +26,12 @@ from ledger.events import (
     SubjectClosed,
     SubjectOpened,
 )
-from ledger.events.decoding import EventDecoder
-from ledger.log_reader import LogReader, logs_between_async
-from ledger.logs import get_logger
-from ledger.queries import Block
-from ledger.rpc import AsyncRpc
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.finality import BlockRef, ChainError, Finality, final_block, verify_descends
+from ledger.chain.log_reader import LogReader, logs_between_async
+from ledger.chain.rpc import AsyncRpc
+from ledger.errors import LedgerError
+from ledger.service.logs import get_logger
 from wallet.identity.database import Database
 from wallet.identity.errors import ChainUnavailableError, IdentityError
 from wallet.identity.tables import recovered, subjects, watched
@@ -166,7 +160,7 @@ class Watcher:
                 if isinstance(event, _OF_SUBJECTS):
                     events.append(event)
         contract = self._deployment.contracts.authorizations
-        asked = views.event_state(contract, newest.number)
+        asked = contract_reads.event_state(contract, newest.number)
         state = await self._rpc.send(asked)
         if state.count != count:
             # A node that makes a block just then may have answered by that one; this one is old by now.

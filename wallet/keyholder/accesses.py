@@ -10,9 +10,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from ledger.enumerations import OUTCOMES, Outcome
-from ledger.events import Accessed
-from ledger.replay.journals import access_id
+from ledger.chain.events import Accessed
+from ledger.model import OUTCOMES, Outcome
+from ledger.replay.journal_check import access_id
 
 _ID: Final = 32
 

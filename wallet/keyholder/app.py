@@ -11,15 +11,15 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.chain import Finality
-from ledger.deployment import Deployment, read_deployment
+from ledger.api.keyholder import decode_tasks, encode_answers
+from ledger.chain.deployment import Deployment, read_deployment
+from ledger.chain.finality import Finality
+from ledger.chain.rpc import AsyncRpc
+from ledger.crypto.released_parts import holder_digest, subkeys_digest
+from ledger.crypto.signatures import sign
 from ledger.errors import LedgerError
-from ledger.exchange.tasks import decode_tasks, encode_answers
-from ledger.hexes import from_hex, to_hex
-from ledger.parts_statements import holder_digest, subkeys_digest
-from ledger.rpc import AsyncRpc
+from ledger.hexstr import from_hex, to_hex
 from ledger.service.request_body import parse_model, read_body
-from ledger.signing import sign
 from ledger.typed_data import AccessRequest, Domain, SubjectLink
 from wallet.errors import WalletError
 from wallet.keyholder.block_notes import BlockNotes
@@ -83,10 +83,10 @@ class SubkeysAnswer(BaseModel):
     members: list[str]
     """Addresses of the epoch's keyholders, by number."""
     sealed: str
-    """`ledger.custody.HolderSubkeys`, sealed to the provider (purpose subkeys, context the dataset);
+    """`ledger.crypto.secret_sharing.HolderSubkeys`, sealed to the provider (purpose subkeys, context the dataset);
     base64."""
     signature: str
-    """By the keyholder's account (`ledger.parts_statements.subkeys_digest`)."""
+    """By the keyholder's account (`ledger.crypto.released_parts.subkeys_digest`)."""
 
 
 class EpochDescription(BaseModel):

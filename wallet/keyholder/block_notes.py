@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ledger.hexes import to_hex
-from ledger.logs import get_logger
+from ledger.hexstr import to_hex
+from ledger.service.logs import get_logger
 from wallet.keyholder.errors import JournalError, NotFollowingError
 from wallet.keyholder.follower import Follower
 from wallet.keyholder.journal import FileJournal, NotedEntry

@@ -17,14 +17,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ledger.custody import Seed, Subset, draw_seeds, pack, unpack
-from ledger.decode_errors import UNREADABLE
+from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose
+from ledger.crypto.secret_sharing import Roster, Seed, Subset, draw_seeds, pack, unpack
+from ledger.crypto.signatures import personal_digest, sign, verify_signature
 from ledger.encoding import label, prefixed, u32
-from ledger.errors import LedgerError
-from ledger.hexes import from_hex, to_hex
-from ledger.rosters import Roster
-from ledger.sealing import EncryptionKey, OpeningKey, Purpose
-from ledger.signing import personal_digest, sign, verify_signature
+from ledger.errors import UNREADABLE, LedgerError
+from ledger.hexstr import from_hex, to_hex
 from wallet.keyholder.errors import KeyholderError
 from wallet.keyholder.seeds import EpochSeeds, Holdings
 

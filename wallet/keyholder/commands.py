@@ -18,15 +18,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from ledger import contracts, views
-from ledger.console import print_line
-from ledger.deployment import Deployment, read_deployment, verify_deployment
-from ledger.enumerations import Roles
-from ledger.hexes import parse_address, to_hex
-from ledger.logs import configure_logs
-from ledger.rosters import Roster
-from ledger.rpc import Rpc
-from ledger.sealing import EncryptionKey, Suite
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.deployment import Deployment, read_deployment, verify_deployment
+from ledger.chain.rpc import Rpc
+from ledger.crypto.hpke import EncryptionKey, Suite
+from ledger.crypto.secret_sharing import Roster
+from ledger.hexstr import parse_address, to_hex
+from ledger.model import Roles
+from ledger.plain_text import print_line
+from ledger.service.logs import configure_logs
 from wallet.errors import WalletError
 from wallet.keyholder.app import create_app
 from wallet.keyholder.ceremony import (
@@ -69,13 +69,13 @@ def initialize(settings: KeyholderSettings, options: argparse.Namespace) -> None
 
 def register(settings: KeyholderSettings, _: argparse.Namespace) -> None:
     """Put the encryption key into the Registry."""
-    from ledger.sender import Sender  # noqa: PLC0415 - takes two seconds
+    from ledger.chain.sender import Sender  # noqa: PLC0415 - takes two seconds
 
     holdings, _password = _holdings(settings)
     key = holdings.opening.encryption_key.to_bytes()
     with Rpc(settings.node) as rpc:
         deployment = verify_deployment(rpc, read_deployment(settings.deployment))
-        call = contracts.set_encryption_key(key)
+        call = contract_calls.set_encryption_key(key)
         sender = Sender(rpc, holdings.account, fee=settings.fee_rule)
         receipt = sender.send(deployment.address_of(call.contract), call.data)
     print_line(f"registered in block {receipt.block_number}")
@@ -194,8 +194,8 @@ def _encryption_keys(
 ) -> dict[bytes, EncryptionKey]:
     """Return the members' keys from the Registry, after checking that all are active keyholders."""
     at = deployment.contracts
-    standings = rpc.send_many([views.standing_of(at, member) for member in members])
-    keys = rpc.send_many([views.encryption_key_of(at, member) for member in members])
+    standings = rpc.send_many([contract_reads.standing_of(at, member) for member in members])
+    keys = rpc.send_many([contract_reads.encryption_key_of(at, member) for member in members])
     for member, standing, key in zip(members, standings, keys, strict=True):
         if not standing.active or Roles.KEYHOLDER not in standing.roles:
             raise KeyholderError(f"{to_hex(member)} is not an active keyholder")

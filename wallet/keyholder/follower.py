@@ -15,21 +15,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger import queries, views
-from ledger.chain import (
-    BlockRef,
-    ChainError,
-    Finality,
-    final_block_after,
-)
-from ledger.deployment import Deployment, verify_deployment_async
+from ledger.chain import contract_reads, eth_methods
+from ledger.chain.deployment import Deployment, verify_deployment_async
+from ledger.chain.events import Block, Event, EventError
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.finality import BlockRef, ChainError, Finality, final_block_after
+from ledger.chain.log_reader import LogPart, LogReader, logs_between_async
+from ledger.chain.rpc import AsyncRpc, Call
 from ledger.errors import LedgerError
-from ledger.events import Block, Event, EventError
-from ledger.events.decoding import EventDecoder
-from ledger.hexes import to_hex
-from ledger.log_reader import LogPart, LogReader, logs_between_async
-from ledger.logs import get_logger
-from ledger.rpc import AsyncRpc, Call
+from ledger.hexstr import to_hex
+from ledger.service.logs import get_logger
 from ledger.state import ImpossibleEventError
 from wallet.keyholder.errors import NotFollowingError
 from wallet.keyholder.register import Register
@@ -179,7 +174,7 @@ class Follower:
         self._answered_at, self._problem, self._rests = self._clock(), "", False
         self._contradictions = 0
 
-    async def _read_up_to(self, newest: queries.Block) -> None:
+    async def _read_up_to(self, newest: eth_methods.Block) -> None:
         # Asked first: from here on the register is the state of one block, with no pause in between.
         counts, sequence = await self._counts(newest)
         async for part in self._unread(newest):
@@ -200,12 +195,14 @@ class Follower:
         self._known = BlockRef(newest.number, newest.hash)
         self._register.reach(Block(newest.number, newest.hash, newest.timestamp))
 
-    async def _counts(self, newest: queries.Block) -> tuple[dict[bytes, int], int]:
+    async def _counts(self, newest: eth_methods.Block) -> tuple[dict[bytes, int], int]:
         """Return how many events each contract counts, and the number of the last access."""
         at, number = self._deployment.contracts, newest.number
         contracts = (at.registry, at.catalogue, at.agreements, at.authorizations)
-        calls: list[Call[Any]] = [views.event_state(contract, number) for contract in contracts]
-        *states, log = await self._rpc.send_many([*calls, views.log_state(at, number)])
+        calls: list[Call[Any]] = [
+            contract_reads.event_state(contract, number) for contract in contracts
+        ]
+        *states, log = await self._rpc.send_many([*calls, contract_reads.log_state(at, number)])
         counts = {contract: state.count for contract, state in zip(contracts, states, strict=True)}
         return counts, log.sequence
 
@@ -223,7 +220,7 @@ class Follower:
             return f"the access log counts {sequence} accesses, the node told of {last}"
         return ""
 
-    async def _unread(self, newest: queries.Block) -> AsyncIterator[LogPart]:
+    async def _unread(self, newest: eth_methods.Block) -> AsyncIterator[LogPart]:
         if self._read_to < 0:
             window = await self._window_start(newest)
             self._register = self._new_register(window)
@@ -236,13 +233,13 @@ class Follower:
         async for part in logs_between_async(self._rpc, self._all, first, newest.number):
             yield part
 
-    async def _window_start(self, newest: queries.Block) -> int:
+    async def _window_start(self, newest: eth_methods.Block) -> int:
         """Return the number of the first block that is in the release window."""
         oldest = newest.timestamp - self._following.release_window
         first, last = min(self._deployment.block_number, newest.number), newest.number
         while first < last:
             middle = (first + last) // 2
-            block = await self._rpc.send(queries.block(middle))
+            block = await self._rpc.send(eth_methods.block(middle))
             if block is None:
                 raise ChainError(f"the node does not have block {middle}")
             first, last = (first, middle) if block.timestamp >= oldest else (middle + 1, last)

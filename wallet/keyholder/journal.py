@@ -30,8 +30,8 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
-from ledger.hexes import to_hex
+from ledger.errors import UNREADABLE
+from ledger.hexstr import to_hex
 from wallet.errors import WalletError
 from wallet.heads import FIRST_HEAD, split_head, with_head
 from wallet.keyholder.errors import JournalError

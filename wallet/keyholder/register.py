@@ -9,12 +9,7 @@ millions. Only those that may still be released stay, and that they are numbered
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.consents import names_at_grant, verify_consent
-from ledger.encoding import Schema
-from ledger.entities import Delays, State
-from ledger.enumerations import Roles
-from ledger.errors import MalformedError
-from ledger.events import (
+from ledger.chain.events import (
     Accessed,
     AccessVoided,
     BatchSkipped,
@@ -23,11 +18,15 @@ from ledger.events import (
     Published,
     Recorded,
 )
+from ledger.crypto.hpke import EncryptionKey
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.statement import names_at_grant, verify_consent
+from ledger.encoding import Schema
+from ledger.errors import MalformedError
 from ledger.links import LinkBounds, link_bounds
-from ledger.merkle import TreeHead
+from ledger.model import Delays, Roles, State
 from ledger.policy import Request, all_fields, has_role, order_fields
 from ledger.release_rules import Stop, find_stop
-from ledger.sealing import EncryptionKey
 from ledger.state import ImpossibleEventError, chain_on, follow, require_next
 from ledger.typed_data import Authorization
 from wallet.keyholder.accesses import KnownAccess, RecentAccesses

@@ -6,14 +6,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ledger.custody import HolderSubkeys, Release, derive_parts, derive_subkeys, pack
-from ledger.enumerations import Roles
+from ledger.api import Refusal, ReleaseTask, SealedParts
+from ledger.crypto.hpke import Purpose
+from ledger.crypto.released_parts import PartsStatement, sign_statements, state_parts
+from ledger.crypto.secret_sharing import (
+    HolderSubkeys,
+    Release,
+    Roster,
+    derive_parts,
+    derive_subkeys,
+    pack,
+)
 from ledger.errors import MalformedError
-from ledger.exchange import Refusal, ReleaseTask, SealedParts
-from ledger.hexes import to_hex
-from ledger.parts_statements import PartsStatement, sign_statements, state_parts
-from ledger.rosters import Roster
-from ledger.sealing import Purpose
+from ledger.hexstr import to_hex
+from ledger.model import Roles
 from wallet.keyholder.errors import Reason, ReleaseRefusedError, SeedsMissingError
 from wallet.keyholder.follower import Follower
 from wallet.keyholder.journal import FileJournal, SubkeysEntry, entry_of

@@ -27,20 +27,20 @@ Source: DESIGN 3.4 "A release"; PROMISES 1.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.answer_keys import NonceMismatchError, verify_answer_key
+from ledger.api import ReleaseTask
+from ledger.chain.events import Block
+from ledger.crypto.hpke import EncryptionKey
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.publications import OwnerProof, PublicationEntry, PublicationProof, verify_proof
+from ledger.crypto.records import EncryptedRecord
+from ledger.crypto.released_parts import NonceMismatchError, verify_answer_key
+from ledger.crypto.signatures import verify_signature
 from ledger.encoding import Schema
-from ledger.enumerations import Outcome
 from ledger.errors import LedgerError, MalformedError, SigningError
-from ledger.events import Block
-from ledger.exchange import ReleaseTask
-from ledger.hexes import ZERO_WORD
+from ledger.hexstr import ZERO_WORD
 from ledger.links import LinkFault, find_link_fault
-from ledger.merkle import TreeHead
-from ledger.publications import OwnerProof, PublicationEntry, PublicationProof, verify_proof
-from ledger.records import EncryptedRecord
+from ledger.model import Outcome
 from ledger.release_rules import item_asked, seconds_superseded
-from ledger.sealing import EncryptionKey
-from ledger.signing import verify_signature
 from ledger.typed_data import Domain, digest_of, struct_hash
 from wallet.keyholder.accesses import KnownAccess
 from wallet.keyholder.errors import Reason, ReleaseRefusedError

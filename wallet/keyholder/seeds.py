@@ -12,13 +12,18 @@ from typing import Final, Self
 
 import msgspec
 
-from ledger.custody import Confidential, HolderSeeds, Seed, Subset, assemble_seeds
-from ledger.decode_errors import UNREADABLE
+from ledger.crypto.hpke import OpeningKey, Suite
+from ledger.crypto.secret_sharing import (
+    Confidential,
+    HolderSeeds,
+    Roster,
+    Seed,
+    Subset,
+    assemble_seeds,
+)
+from ledger.crypto.signatures import PRIVATE_KEY_LENGTH, address_of
 from ledger.encoding import FORMAT, label
-from ledger.errors import MalformedError
-from ledger.rosters import Roster
-from ledger.sealing import OpeningKey, Suite
-from ledger.signing import PRIVATE_KEY_LENGTH, address_of
+from ledger.errors import UNREADABLE, MalformedError
 from wallet.errors import KeystoreError
 from wallet.keyholder.errors import KeyholderError, SeedsMissingError
 from wallet.keystore import Keystore, Kind

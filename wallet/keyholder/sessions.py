@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from ledger.sealing import EncryptionKey, Session
+from ledger.crypto.hpke import EncryptionKey, Session
 
 LIFETIME: Final = 60.0
 """Seconds for which a session is used: what one key that became known would open."""

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from ledger.fees import FeeRule
-from ledger.hexes import parse_address
+from ledger.chain.transactions import FeeRule
+from ledger.hexstr import parse_address
 from ledger.release_rules import PUBLICATION_LAG
 from ledger.service.settings import FeeText
 

@@ -2,11 +2,11 @@
 
 import msgspec
 
-from ledger import contracts, views
-from ledger.enumerations import Class
-from ledger.events import Applied, DatasetTerms
-from ledger.events.identifiers import dataset_id
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.events import Applied, DatasetTerms
+from ledger.chain.events.identifiers import dataset_id
+from ledger.hexstr import to_hex
+from ledger.model import Class
 from wallet.client import chain
 from wallet.client.datasets import party_name, purpose_terms, wait_until_registered
 from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError
@@ -37,7 +37,7 @@ async def register_dataset(ledger: Ledger, key: PartyKey | None, terms: DatasetT
         raise ClientError("this must be signed: name the provider's key", ErrorKind.NO_KEY)
     dataset = dataset_id(key.address, terms.code.encode())
     await require_free_title(ledger, dataset, terms.title)
-    mined = await transact(ledger, key, contracts.register_dataset(terms))
+    mined = await transact(ledger, key, contract_calls.register_dataset(terms))
     await wait_until_registered(ledger, dataset)
     return Registered(dataset, mined)
 
@@ -52,7 +52,7 @@ async def reclassify(
     reason: str,
 ) -> Mined:
     """Change a dataset's classes and grade."""
-    call = contracts.reclassify(dataset, sharing, open_class, grade, reason)
+    call = contract_calls.reclassify(dataset, sharing, open_class, grade, reason)
     return await transact(ledger, key, call)
 
 
@@ -60,7 +60,7 @@ async def withdraw_dataset(
     ledger: Ledger, key: PartyKey | None, dataset: bytes, reason: str
 ) -> Mined:
     """Withdraw a dataset for good."""
-    return await transact(ledger, key, contracts.withdraw_dataset(dataset, reason))
+    return await transact(ledger, key, contract_calls.withdraw_dataset(dataset, reason))
 
 
 async def applications_to_decide(ledger: Ledger) -> tuple[Application, ...]:
@@ -100,7 +100,7 @@ async def fields_applied_for(ledger: Ledger, application: bytes) -> int:
         ClientError (UNKNOWN_NAME): there is no such application.
     """
     if ledger.own_node:
-        state = await look(views.application_of(ledger.deployment.contracts, application))
+        state = await look(contract_reads.application_of(ledger.deployment.contracts, application))
         fields = state.fields
     else:
         told = await patiently(applications())
@@ -115,19 +115,19 @@ async def approve(
     ledger: Ledger, key: PartyKey | None, application: bytes, fields: int, expires_at: int
 ) -> Mined:
     """Approve an application, for all or fewer of its fields, until a time."""
-    return await transact(ledger, key, contracts.approve(application, fields, expires_at))
+    return await transact(ledger, key, contract_calls.approve(application, fields, expires_at))
 
 
 async def decline(ledger: Ledger, key: PartyKey | None, application: bytes, reason: str) -> Mined:
     """Decline an application."""
-    return await transact(ledger, key, contracts.decline(application, reason))
+    return await transact(ledger, key, contract_calls.decline(application, reason))
 
 
 async def withdraw_agreement(
     ledger: Ledger, key: PartyKey | None, agreement: bytes, reason: str
 ) -> Mined:
     """End an agreement."""
-    return await transact(ledger, key, contracts.withdraw_agreement(agreement, reason))
+    return await transact(ledger, key, contract_calls.withdraw_agreement(agreement, reason))
 
 
 async def erase(
@@ -143,6 +143,6 @@ async def erase(
         item: its root (`Book.item`).
         version: a publication that has it.
     """
-    mined = await transact(ledger, key, contracts.erase(dataset, item, version))
+    mined = await transact(ledger, key, contract_calls.erase(dataset, item, version))
     await patiently(report_erasure(dataset, number, mined.transaction))
     return mined

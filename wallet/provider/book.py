@@ -20,8 +20,8 @@ from typing import Final, Self
 
 import msgspec
 
-from ledger.merkle import TreeHead
-from ledger.publications import PublicationRoot
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.publications import PublicationRoot
 from wallet.provider.errors import ProviderError
 
 _FORMAT: Final = 1

@@ -20,12 +20,11 @@ from typing import Final
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
+from ledger.chain.events import DatasetTerms
 from ledger.encoding import MAX_FIELDS
-from ledger.enumerations import Class
-from ledger.escaping import escape_text
-from ledger.events import DatasetTerms
-from ledger.plain_text import PlainTextError, verify_name
+from ledger.errors import UNREADABLE
+from ledger.model import Class
+from ledger.plain_text import PlainTextError, escape_text, verify_name
 from wallet.client.datasets import CLASSES
 from wallet.client.errors import ClientError
 from wallet.client.names import require_distinct_fields

@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
-from ledger.custody import DatasetKeys
+from ledger.crypto.records import WithdrawnRecord, encode_line, encrypt_record
+from ledger.crypto.secret_sharing import DatasetKeys
 from ledger.encoding import Schema
-from ledger.records import WithdrawnRecord, encode_line, encrypt_record
 from wallet.provider.book import SentRecord
 from wallet.provider.errors import ProviderError
 from wallet.provider.spool import PlannedRecord

@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
+from ledger.crypto.merkle import TreeHead
 from ledger.encoding import Schema
-from ledger.merkle import TreeHead
 from wallet.client.errors import ClientError, ErrorKind, ProblemError
 from wallet.provider.book import Book, Upload
 from wallet.provider.description import Description, KeyKind

@@ -5,17 +5,16 @@ from typing import Final, Protocol
 
 import msgspec
 
-from ledger import contracts, queries
-from ledger.custody import DatasetKeys, HolderSubkeys, combine_subkeys, unpack
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.events import DatasetTerms, Published
+from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.transactions import parse_transaction
+from ledger.crypto.hpke import OpeningKey, Purpose
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.released_parts import subkeys_digest
+from ledger.crypto.secret_sharing import DatasetKeys, HolderSubkeys, Roster, combine_subkeys, unpack
+from ledger.crypto.signatures import verify_signature
 from ledger.errors import LedgerError, MalformedError
-from ledger.events import DatasetTerms, Published
-from ledger.events.decoding import EventDecoder
-from ledger.merkle import TreeHead
-from ledger.parts_statements import subkeys_digest
-from ledger.rosters import Roster
-from ledger.sealing import OpeningKey, Purpose
-from ledger.signing import verify_signature
-from ledger.transactions import parse_transaction
 from ledger.typed_data import AccessRequest
 from wallet.client import datasets, uploads
 from wallet.client.errors import ClientError, ErrorKind, ProblemError
@@ -191,7 +190,7 @@ class RemoteServices:
         """Publish on chain, or send `raw` again; return the version."""
         mined = None if raw is None else self._again(raw)
         if mined is None:
-            call = contracts.publish(dataset, head.root, head.size, base, manifest)
+            call = contract_calls.publish(dataset, head.root, head.size, base, manifest)
             mined = self._client.run(transact(self._ledger, self._client.key, call, note=note))
         version = self._version(mined)
         if version is not None:
@@ -218,7 +217,7 @@ class RemoteServices:
             if error.kind != ErrorKind.NOT_FINAL:
                 raise
             signed = parse_transaction(raw)
-            count = queries.transaction_count(signed.sender, self._ledger.finality.tag)
+            count = eth_methods.transaction_count(signed.sender, self._ledger.finality.tag)
             if self._client.run(look(count)) <= signed.content.nonce:
                 raise
             return None  # its nonce went to another transaction

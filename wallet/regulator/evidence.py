@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ledger.crypto.records import EncryptedRecord, OpenedField
 from ledger.evidence import Documents, EvidenceRecord, EvidenceRelease, RevealedField
-from ledger.hexes import to_hex
-from ledger.records import EncryptedRecord, OpenedField
+from ledger.hexstr import to_hex
 from wallet.client.opening import OpenedRecord, is_named
 from wallet.client.receipts import Receipt
 from wallet.errors import PartyError

@@ -14,11 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger.entities import State
-from ledger.escaping import escape_cell, escape_json
-from ledger.events import Accessed, Event
-from ledger.hexes import ZERO_WORD, to_hex
-from ledger.moments import iso_moment
+from ledger.chain.events import Accessed, Event
+from ledger.hexstr import ZERO_WORD, to_hex
+from ledger.model import State
+from ledger.plain_text import escape_cell, escape_json, iso_moment
 from ledger.replay import Witness
 from wallet.errors import PartyError
 

@@ -23,13 +23,13 @@ from typing import Annotated, BinaryIO, Final
 
 import msgspec
 
+from ledger.api import Submission
+from ledger.crypto.signatures import SIGNATURE_LENGTH
 from ledger.errors import LedgerError
 from ledger.evidence import Documents
-from ledger.exchange import Submission
-from ledger.hexes import ADDRESS_LENGTH, from_hex
+from ledger.hexstr import ADDRESS_LENGTH, from_hex
 from ledger.replay import JournalEnd, JournalFault, Judged, ReleaseEntry
-from ledger.replay.entries import Item
-from ledger.signing import SIGNATURE_LENGTH
+from ledger.replay.journal_check import Item
 from ledger.typed_data import (
     AccessRequest,
     Authorization,

@@ -8,8 +8,8 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final, NewType
 
-from ledger.deployment import Deployment
-from ledger.escaping import escape_html
+from ledger.chain.deployment import Deployment
+from ledger.plain_text import escape_html
 from ledger.replay import ReplayReport
 from wallet.regulator.exports import AccessRow
 

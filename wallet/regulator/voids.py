@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ledger import contracts, events
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls, events
+from ledger.hexstr import to_hex
 from ledger.replay import Voidable
 from wallet.client import chain
 from wallet.client.errors import RefusedError
@@ -47,7 +47,9 @@ async def give_back(ledger: Ledger, key: PartyKey, use: Voidable, reason: str) -
     if not granted:
         raise NotVoidableError(f"{to_hex(use.authorization)} is not in a final block")
     terms = granted[0].terms
-    call = contracts.void_access(use.sequence, terms, use.before, use.last_use, use.ground, reason)
+    call = contract_calls.void_access(
+        use.sequence, terms, use.before, use.last_use, use.ground, reason
+    )
     try:
         return await transact(ledger, key, call)
     except RefusedError as error:

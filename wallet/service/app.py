@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ledger.console import print_problem
 from ledger.errors import LedgerError
-from ledger.logs import describe, get_logger
+from ledger.plain_text import print_problem
+from ledger.service.logs import describe, get_logger
 from ledger.service.server import ServerLimits, listen, serve
 from wallet.service.problems import (
     INTERNAL,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from starlette.requests import Request
 
-from ledger.http_signatures import (
+from ledger.service.http_signatures import (
     CLOCK_SKEW,
     MOST_LIFETIME,
     RequestTarget,

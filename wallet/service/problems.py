@@ -14,10 +14,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ledger.errors import LedgerError
-from ledger.http_signatures import HttpSignatureError
-from ledger.logs import describe, get_logger
+from ledger.jsonio import JsonError
 from ledger.service import errors
-from ledger.strict_json import JsonError
+from ledger.service.http_signatures import HttpSignatureError
+from ledger.service.logs import describe, get_logger
 
 PREFIX: Final = "urn:quancheng:problem:"
 MEDIA_TYPE: Final = "application/problem+json"

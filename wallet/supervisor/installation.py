@@ -12,21 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
-from ledger import contracts, views
-from ledger.contracts import ContractCall
-from ledger.deployment import (
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.contract_calls import ContractCall
+from ledger.chain.deployment import (
     Deployment,
     deploy,
     read_deployment,
     verify_deployment,
     write_deployment,
 )
-from ledger.enumerations import Roles
+from ledger.chain.embedded import Node
+from ledger.chain.rpc import Rpc
+from ledger.crypto.secret_sharing import Roster
 from ledger.errors import LedgerError
-from ledger.hexes import to_hex
-from ledger.node import Node
-from ledger.rosters import Roster
-from ledger.rpc import Rpc
+from ledger.hexstr import to_hex
+from ledger.model import Roles
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 from wallet.supervisor.errors import SupervisorError
@@ -112,7 +112,10 @@ class Installation:
         with _naming("admission"), Rpc(node.url) as rpc:
             self._admit(rpc, deployment, members, _address(identity))
             keys = rpc.send_many(
-                [views.encryption_key_of(deployment.contracts, member) for member in members]
+                [
+                    contract_reads.encryption_key_of(deployment.contracts, member)
+                    for member in members
+                ]
             )
         unregistered = [holder for holder, key in zip(keyholders, keys, strict=True) if not key]
         self._each(unregistered, "registering its encryption key", lambda _: ["register"])
@@ -138,14 +141,16 @@ class Installation:
             ),
         ]
         at = deployment.contracts
-        standings = rpc.send_many([views.standing_of(at, address) for address, _, _ in parties])
+        standings = rpc.send_many(
+            [contract_reads.standing_of(at, address) for address, _, _ in parties]
+        )
         calls: list[ContractCall] = [
-            contracts.admit(address, roles, name)
+            contract_calls.admit(address, roles, name)
             for (address, roles, name), standing in zip(parties, standings, strict=True)
             if not standing.active
         ]
         if calls:
-            from ledger.sender import Sender  # noqa: PLC0415 - takes two seconds
+            from ledger.chain.sender import Sender  # noqa: PLC0415 - takes two seconds
 
             sender = Sender(rpc, self._key("authority"))
             sender.send_all([(deployment.address_of(call.contract), call.data) for call in calls])

@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
-from ledger.deployment import DEFAULT_RECOVERY_DELAY
-from ledger.envelope import STANDARD_SCRYPT_N
-from ledger.node import DEFAULT_CHAIN_ID
+from ledger.chain.deployment import DEFAULT_RECOVERY_DELAY
+from ledger.chain.embedded import DEFAULT_CHAIN_ID
+from ledger.crypto.keyfile import STANDARD_SCRYPT_N
+from ledger.errors import UNREADABLE
 from wallet.supervisor.errors import SupervisorError
 
 HOST: Final = "127.0.0.1"

@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from ledger.decode_errors import UNREADABLE
+from ledger.errors import UNREADABLE
 from wallet.passwords import Password
 from wallet.supervisor.errors import SupervisorError
 from wallet.supervisor.layout import is_free, port_of

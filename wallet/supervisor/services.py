@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from wallet.keystore import Keystore
 from wallet.supervisor.layout import ACCOUNT, HOST, Addresses, Layout, SupervisorSettings, port_of
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from threading import Event
 from typing import Final, Self, TypeVar
 
-from ledger.deployment import Deployment
+from ledger.chain.deployment import Deployment
+from ledger.chain.embedded import Node, NodeError, NodeSettings
+from ledger.chain.rpc import Call, Rpc
 from ledger.errors import LedgerError
-from ledger.node import Node, NodeError, NodeSettings
-from ledger.rpc import Call, Rpc
 from wallet.passwords import Password
 from wallet.supervisor.errors import SupervisorError
 from wallet.supervisor.installation import Installation, Report

@@ -16,8 +16,8 @@ from eth_account import Account
 from web3 import HTTPProvider, Web3
 from web3.logs import DISCARD
 
-from ledger import contracts
-from ledger.transactions import GAS_CAP
+from ledger.chain import contract_calls
+from ledger.chain.transactions import GAS_CAP
 from ledger.typed_data import AccessRequest
 from scripts.bench.bare_chain import BareChain
 from scripts.bench.baselines.served import Served
@@ -42,8 +42,10 @@ class Awaited:
     def serve(self, request: AccessRequest) -> float:
         """Record one access and check that it is allowed; return the seconds that it took."""
         began = time.perf_counter()
-        group = contracts.RequestGroup(request.consumer, (contracts.encode_request(request),))
-        data = contracts.record([group]).data
+        group = contract_calls.RequestGroup(
+            request.consumer, (contract_calls.encode_request(request),)
+        )
+        data = contract_calls.record([group]).data
         with self._sending:  # one account, one order of nonces
             signed = self._account.sign_transaction(
                 {

@@ -9,8 +9,8 @@ import asyncio
 import time
 from typing import Final
 
-from ledger import queries, views
-from ledger.rpc import AsyncRpc
+from ledger.chain import contract_reads, eth_methods
+from ledger.chain.rpc import AsyncRpc
 from ledger.typed_data import AccessRequest
 from scripts.bench.bare_chain import BareChain, record_all
 from scripts.bench.baselines.served import Served
@@ -36,7 +36,7 @@ class CheckThenServe:
         """Serve one access; return the seconds that it took."""
         began = time.perf_counter()
         grant = await self._rpc.send(
-            views.grant_of(self._chain.deployment.contracts, request.basis)
+            contract_reads.grant_of(self._chain.deployment.contracts, request.basis)
         )
         over = grant.revoked or grant.halted or grant.expires_at <= time.time()
         if over or not grant.uses_left:
@@ -52,7 +52,7 @@ class CheckThenServe:
                 some, self._to_record = self._to_record[:_BATCH], self._to_record[_BATCH:]
                 transaction = record_all(self._chain, self._recorder, some, self._nonce)
                 self._nonce += 1
-                await self._rpc.send(queries.send_raw_transaction(transaction.raw))
+                await self._rpc.send(eth_methods.send_raw_transaction(transaction.raw))
                 self.sent += len(some)
 
 
@@ -61,9 +61,9 @@ async def _run(chain: BareChain, accesses: int, in_flight: int) -> Served:
     latencies: list[float] = []
     async with AsyncRpc(chain.node.url) as rpc:
         account = chain.parties.recorder.address
-        state = views.log_state(chain.deployment.contracts)
+        state = contract_reads.log_state(chain.deployment.contracts)
         before = (await rpc.send(state)).sequence
-        nonce = await rpc.send(queries.transaction_count(account, "pending"))
+        nonce = await rpc.send(eth_methods.transaction_count(account, "pending"))
         server = CheckThenServe(chain, chain.parties.recorder, rpc, nonce)
         recording = asyncio.create_task(server.record())
 

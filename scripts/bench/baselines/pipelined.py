@@ -9,8 +9,8 @@ import asyncio
 import time
 from typing import Final
 
-from ledger import queries
-from ledger.rpc import AsyncRpc
+from ledger.chain import eth_methods
+from ledger.chain.rpc import AsyncRpc
 from ledger.typed_data import AccessRequest
 from scripts.bench.bare_chain import BareChain, record_all
 from scripts.bench.baselines.served import Served
@@ -36,7 +36,7 @@ class Pipeline:
         self._nonce += 1
         mined: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[transaction.hash] = mined
-        await self._rpc.send(queries.send_raw_transaction(transaction.raw))
+        await self._rpc.send(eth_methods.send_raw_transaction(transaction.raw))
         if not await mined:
             raise BenchError("an access failed")
         return time.perf_counter() - began
@@ -44,11 +44,11 @@ class Pipeline:
     async def follow(self) -> None:
         """Take in the receipts of each new block."""
         while True:
-            newest = await self._rpc.send(queries.block_number())
+            newest = await self._rpc.send(eth_methods.block_number())
             if newest == self._block:
                 await asyncio.sleep(_POLL)
             while self._block < newest:
-                receipts = await self._rpc.send(queries.block_receipts(self._block + 1))
+                receipts = await self._rpc.send(eth_methods.block_receipts(self._block + 1))
                 if receipts is None:
                     break
                 self._block += 1
@@ -63,8 +63,8 @@ async def _run(chain: BareChain, accesses: int, in_flight: int) -> Served:
     latencies: list[float] = []
     async with AsyncRpc(chain.node.url) as rpc:
         account = chain.parties.recorder.address
-        nonce = await rpc.send(queries.transaction_count(account, "pending"))
-        pipeline = Pipeline(chain, rpc, nonce, await rpc.send(queries.block_number()))
+        nonce = await rpc.send(eth_methods.transaction_count(account, "pending"))
+        pipeline = Pipeline(chain, rpc, nonce, await rpc.send(eth_methods.block_number()))
         following = asyncio.create_task(pipeline.follow())
 
         async def work() -> None:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger import queries, views
-from ledger.rpc import AsyncRpc, Call
-from ledger.transactions import SignedTransaction
+from ledger.chain import contract_reads, eth_methods
+from ledger.chain.rpc import AsyncRpc, Call
+from ledger.chain.transactions import SignedTransaction
 from scripts.bench.bare_chain import BareChain
 from scripts.bench.bench import wait_until
 
@@ -49,7 +49,7 @@ def record(chain: BareChain, accesses: int, size: int, in_flight: int = IN_FLIGH
         BenchError: not all of them were recorded.
     """
     prepared = list(chain.transactions(chain.requests(accesses), size))
-    state = views.log_state(chain.deployment.contracts)
+    state = contract_reads.log_state(chain.deployment.contracts)
     wanted = chain.rpc.send(state).sequence + accesses
     began = time.perf_counter()
     asyncio.run(_send_all(chain.node.url, prepared, in_flight))
@@ -60,11 +60,11 @@ def record(chain: BareChain, accesses: int, size: int, in_flight: int = IN_FLIGH
 
 async def _send_all(url: str, prepared: Sequence[SignedTransaction], in_flight: int) -> None:
     first = prepared[0].content.nonce
-    mined = queries.transaction_count(prepared[0].sender)
+    mined = eth_methods.transaction_count(prepared[0].sender)
     async with AsyncRpc(url) as rpc:
         for place, transaction in enumerate(prepared):
             await _wait(rpc, mined, first + place - in_flight + 1)
-            await rpc.send(queries.send_raw_transaction(transaction.raw))
+            await rpc.send(eth_methods.send_raw_transaction(transaction.raw))
         await _wait(rpc, mined, first + len(prepared))
 
 

@@ -7,9 +7,9 @@ that, times the cores: no system can publish faster with the same cryptography.
 import secrets
 import time
 
-from ledger.custody import combine_subkeys, derive_subkeys
+from ledger.crypto.records import encrypt_record
+from ledger.crypto.secret_sharing import combine_subkeys, derive_subkeys
 from ledger.encoding import Schema
-from ledger.records import encrypt_record
 from scripts.scenario import FIELDS, SHARING, make_keyholders
 
 

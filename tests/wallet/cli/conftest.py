@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ledger.deployment import write_deployment
-from ledger.envelope import LEAST_SCRYPT_N
+from ledger.chain.deployment import write_deployment
+from ledger.crypto.keyfile import LEAST_SCRYPT_N
 from scripts.scenario import Chain, Party
 from tests.support.town import PASSWORD, Finished
 from wallet.cli import main

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger import views
-from ledger.deployment import LEAST_DELAY, Deployment, read_deployment
-from ledger.enumerations import Change, Roles
+from ledger.chain import contract_reads
+from ledger.chain.deployment import LEAST_DELAY, Deployment, read_deployment
+from ledger.chain.rpc import Call
 from ledger.errors import ExitCode
-from ledger.hexes import to_hex
-from ledger.rpc import Call
+from ledger.hexstr import to_hex
+from ledger.model import Change, Roles
 from scripts.scenario import Chain, Party
 from tests.support import more_views
 from tests.wallet.cli.conftest import CommandLine
@@ -34,9 +34,9 @@ class Serious:
     deployment: Deployment
     as_party: Callable[[Party], CommandLine]
 
-    def standing(self, party: Party) -> views.Standing:
+    def standing(self, party: Party) -> contract_reads.Standing:
         at = self.deployment.contracts
-        return self.chain.rpc.send(views.standing_of(at, party.address))
+        return self.chain.rpc.send(contract_reads.standing_of(at, party.address))
 
     def pass_time(self, seconds: int) -> None:
         self.chain.rpc.send(Call("evm_increaseTime", (hex(seconds),), lambda _: None))
@@ -99,7 +99,7 @@ def test_the_authority_is_handed_over_by_announcement(serious: Serious) -> None:
     successor = to_hex(NEXT.address)
     said = authority("authority", "announce", "authority", successor).out
     due = serious.chain.rpc.send(
-        views.change_due_at(serious.deployment.contracts, Change.AUTHORITY, NEXT.address)
+        contract_reads.change_due_at(serious.deployment.contracts, Change.AUTHORITY, NEXT.address)
     )
     assert f"from {moment_text(due)} until {moment_text(due + LEAST_DELAY)}" in said
     assert f"quancheng authority change authority {successor}" in said
@@ -107,7 +107,7 @@ def test_the_authority_is_handed_over_by_announcement(serious: Serious) -> None:
     serious.pass_time(LEAST_DELAY + 10)
     following.json("authority", "change", "authority", successor)
     at = serious.deployment.contracts
-    assert serious.chain.rpc.send(views.authority(at)) == NEXT.address
+    assert serious.chain.rpc.send(contract_reads.authority(at)) == NEXT.address
     two = authority("authority", "announce", "authority", successor, successor)
     assert two.code == ExitCode.BAD_INPUT
 
@@ -146,9 +146,9 @@ def test_a_consumer_names_and_dismisses_a_recorder(serious: Serious) -> None:
     done = authority.json("authority", "admit", to_hex(BANK.address), "consumer", BANK.name)
     assert done["effective_at"] == 0
     bank.json("consumer", "recorder", "name", to_hex(recorder))
-    assert serious.chain.rpc.send(views.may_record(at, BANK.address, recorder))
+    assert serious.chain.rpc.send(contract_reads.may_record(at, BANK.address, recorder))
     bank.json("consumer", "recorder", "dismiss", to_hex(recorder))
-    assert not serious.chain.rpc.send(views.may_record(at, BANK.address, recorder))
+    assert not serious.chain.rpc.send(contract_reads.may_record(at, BANK.address, recorder))
 
 
 def test_a_regulator_appoints_a_supervisor_and_takes_it_back(serious: Serious) -> None:

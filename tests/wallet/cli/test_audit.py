@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ledger.enumerations import Roles
 from ledger.errors import ExitCode
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
+from ledger.model import Roles
 from ledger.typed_data import record_to_object
 from scripts.scenario import Chain, Party
 from tests.support.answers import owner_of, owner_proof

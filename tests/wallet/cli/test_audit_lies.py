@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ledger.deployment import write_deployment
+from ledger.chain.deployment import write_deployment
 from ledger.errors import ExitCode
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from tests.support.lies import History, Tamper, changed, history, repeated, without
 from tests.support.node_proxy import Lie, honest
 from tests.wallet.cli.conftest import CommandLine

@@ -12,11 +12,11 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from ledger import node
-from ledger.deployment import WrongNodeError
+from ledger.api import RecordedAccess, Refusal
+from ledger.chain import embedded
+from ledger.chain.deployment import WrongNodeError
+from ledger.chain.rpc import RpcError
 from ledger.errors import ExitCode, LedgerError, MalformedError
-from ledger.exchange import RecordedAccess, Refusal
-from ledger.rpc import RpcError
 from scripts.city.corrupt import Defect, corrupt
 from scripts.city.manifest import read_manifest
 from scripts.city.write import Size, write_city
@@ -362,8 +362,8 @@ def test_what_is_done_to_several_ids_can_be_spread_in_time(command: str) -> None
         (RpcError("x", "timeout"), "NodeTimeout"),
         (RpcError("x", "unreachable"), "NodeUnreachable"),
         (WrongNodeError("x").labelled("OtherGenesis"), "OtherGenesis"),
-        (node.NodeError("x", "data in use"), "DataInUse"),
-        (node.NodeError("x"), "Node"),
+        (embedded.NodeError("x", "data in use"), "DataInUse"),
+        (embedded.NodeError("x"), "Node"),
         (MalformedError("x"), "Malformed"),
     ],
 )

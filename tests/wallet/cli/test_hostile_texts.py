@@ -8,14 +8,13 @@ from typing import Final
 
 import pytest
 
-from ledger import contracts, queries
-from ledger.enumerations import Class, Roles
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.events import DatasetTerms
+from ledger.chain.events.identifiers import dataset_id
 from ledger.errors import ExitCode
-from ledger.escaping import escape_text
-from ledger.events import DatasetTerms
-from ledger.events.identifiers import dataset_id
-from ledger.hexes import to_hex
-from ledger.plain_text import PlainTextError, is_plain
+from ledger.hexstr import to_hex
+from ledger.model import Class, Roles
+from ledger.plain_text import PlainTextError, escape_text, is_plain
 from scripts.scenario import Chain, Party, Terms
 from tests.support.hostile import HOSTILE
 from tests.wallet.cli.conftest import CommandLine
@@ -39,8 +38,10 @@ def terms(chain: Chain) -> Terms:
     bank = Party(name_of(chain), Roles.CONSUMER)
     provider = Party(f"@{name_of(chain)}", Roles.PROVIDER)
     for party in (bank, provider):
-        chain.send(chain.parties.authority, contracts.admit(party.address, party.roles, party.name))
-    chain.send(bank, contracts.name_recorder(chain.parties.recorder.address))
+        chain.send(
+            chain.parties.authority, contract_calls.admit(party.address, party.roles, party.name)
+        )
+    chain.send(bank, contract_calls.name_recorder(chain.parties.recorder.address))
     code = f"code {EVERYTHING} {chain.now()}"
     dataset = DatasetTerms(
         code=code,
@@ -52,7 +53,7 @@ def terms(chain: Chain) -> Terms:
         personal=True,
         update_cycle=0,
     )
-    chain.send(provider, contracts.register_dataset(dataset))
+    chain.send(provider, contract_calls.register_dataset(dataset))
     identifier, purpose = dataset_id(provider.address, code.encode()), chain.register_purpose()
     agreement = chain.agree(bank, identifier, purpose, fields=0b11, provider=provider)
     return Terms(identifier, purpose, agreement, bank)
@@ -118,7 +119,7 @@ def test_no_command_sends_a_text_that_is_not_plain(
 
     def sent() -> list[int]:
         return [
-            chain.rpc.send(queries.transaction_count(one.address, "pending")) for one in parties
+            chain.rpc.send(eth_methods.transaction_count(one.address, "pending")) for one in parties
         ]
 
     before = sent()
@@ -147,13 +148,13 @@ def test_an_agreement_that_is_no_plain_text_is_refused_before_anybody_applies(
 ) -> None:
     terms, file = chain.personal_terms(), tmp_path / "text.txt"
     file.write_bytes(data)
-    before = chain.rpc.send(queries.transaction_count(terms.consumer.address, "pending"))
+    before = chain.rpc.send(eth_methods.transaction_count(terms.consumer.address, "pending"))
     done = party(terms.consumer)(
         *("consumer", "apply", to_hex(terms.dataset), to_hex(terms.purpose)),
         *("--justification", "loans", "--confidentiality", str(file)),
     )
     assert done.code == ExitCode.BAD_INPUT, (done.code, done.err)
-    after = chain.rpc.send(queries.transaction_count(terms.consumer.address, "pending"))
+    after = chain.rpc.send(eth_methods.transaction_count(terms.consumer.address, "pending"))
     assert after == before
 
 

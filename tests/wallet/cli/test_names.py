@@ -9,13 +9,12 @@ from typing import Any, Final
 
 import pytest
 
-from ledger import contracts, queries
-from ledger.enumerations import Class, Roles
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.events import DatasetTerms
+from ledger.chain.events.identifiers import dataset_id
 from ledger.errors import ExitCode
-from ledger.events import DatasetTerms
-from ledger.events.identifiers import dataset_id
-from ledger.hexes import to_hex
-from ledger.keccak import keccak256
+from ledger.hexstr import keccak256, to_hex
+from ledger.model import Class, Roles
 from scripts.city.catalogue import DATASETS
 from scripts.demo import cast
 from scripts.scenario import Chain, Party, Terms
@@ -61,7 +60,9 @@ def test_a_name_of_its_own_is_taken_as_it_is() -> None:
 
 
 def sent(chain: Chain, *parties: Party) -> list[int]:
-    return [chain.rpc.send(queries.transaction_count(one.address, "pending")) for one in parties]
+    return [
+        chain.rpc.send(eth_methods.transaction_count(one.address, "pending")) for one in parties
+    ]
 
 
 def test_the_authority_admits_nobody_under_half_of_anothers_name(
@@ -164,9 +165,10 @@ def impostors(chain: Chain) -> tuple[Terms, Terms]:
     bank = chain.personal_terms()
     impostor = Party(to_hex(keccak256(number.encode())[:20]), Roles.CONSUMER)
     chain.send(
-        chain.parties.authority, contracts.admit(impostor.address, impostor.roles, impostor.name)
+        chain.parties.authority,
+        contract_calls.admit(impostor.address, impostor.roles, impostor.name),
     )
-    chain.send(impostor, contracts.name_recorder(chain.parties.recorder.address))
+    chain.send(impostor, contract_calls.name_recorder(chain.parties.recorder.address))
     datasets = []
     for place in range(2):
         code = f"code {place} {number}"
@@ -174,7 +176,7 @@ def impostors(chain: Chain) -> tuple[Terms, Terms]:
             code, f"同名 / One title {number}", ("a",), Class.CONDITIONAL, Class.NOT_SHARED, 2,
             personal=True, update_cycle=0,
         )  # fmt: skip
-        chain.send(chain.parties.provider, contracts.register_dataset(terms))
+        chain.send(chain.parties.provider, contract_calls.register_dataset(terms))
         datasets.append(dataset_id(chain.parties.provider.address, code.encode()))
     purpose = chain.register_purpose()
     made = []

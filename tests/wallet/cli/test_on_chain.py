@@ -11,14 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger import views
-from ledger.deployment import read_deployment, write_deployment
-from ledger.enumerations import Roles
+from ledger.chain import contract_reads
+from ledger.chain.deployment import read_deployment, write_deployment
+from ledger.chain.events.identifiers import agreement_id
+from ledger.chain.rpc import Call, Rpc
 from ledger.errors import ExitCode
-from ledger.events.identifiers import agreement_id
-from ledger.hexes import from_hex, to_hex
-from ledger.keccak import keccak256
-from ledger.rpc import Call, Rpc
+from ledger.hexstr import from_hex, keccak256, to_hex
+from ledger.model import Roles
 from scripts.scenario import Chain, Party
 from tests.support.fees import fund, newest_offer
 from tests.wallet.cli.conftest import CommandLine
@@ -71,10 +70,10 @@ def test_the_authority_admits_and_withdraws(chain: Chain, party: Parties) -> Non
     newcomer = keccak256(b"newcomer")[:20]
     text = to_hex(newcomer)
     authority.json("authority", "admit", text, "consumer,provider", "某新来者 / Some newcomer")
-    standing = chain.rpc.send(views.standing_of(chain.contracts, newcomer))
+    standing = chain.rpc.send(contract_reads.standing_of(chain.contracts, newcomer))
     assert standing.roles == Roles.CONSUMER | Roles.PROVIDER
     authority.json("authority", "withdraw", text)
-    assert not chain.rpc.send(views.standing_of(chain.contracts, newcomer)).active
+    assert not chain.rpc.send(contract_reads.standing_of(chain.contracts, newcomer)).active
 
 
 def test_what_cannot_stand_in_a_statement_is_not_sent(
@@ -116,7 +115,9 @@ def test_a_consumer_applies_and_is_approved(
         *("provider", "approve", applied["application"], "--dataset", dataset),
         *("--fields", "0", "--until", "+30d"),
     )
-    found = chain.rpc.send(views.application_of(chain.contracts, from_hex(applied["application"])))
+    found = chain.rpc.send(
+        contract_reads.application_of(chain.contracts, from_hex(applied["application"]))
+    )
     assert found.decided
     assert found.signed
     assert found.fields == 0b011
@@ -141,7 +142,7 @@ def test_without_a_choice_all_fields_are_approved_that_were_applied_for(
     applied = bank.json("consumer", "apply", dataset, purpose, *wanted)["application"]
     provider.json("provider", "approve", applied, "--dataset", dataset)
     agreement = agreement_id(chain.parties.bank.address, from_hex(dataset), from_hex(purpose))
-    approved = chain.rpc.send(views.agreement_of(chain.contracts, agreement))
+    approved = chain.rpc.send(contract_reads.agreement_of(chain.contracts, agreement))
     assert (approved.application, approved.fields) == (from_hex(applied), 0b010)
     unknown = provider("provider", "approve", "0x" + "ab" * 32, "--dataset", dataset)
     assert unknown.code == ExitCode.NOT_FOUND
@@ -153,11 +154,15 @@ def test_a_regulator_restricts_and_lifts_and_the_consumer_appeals(
     regulator, insurer = party(chain.parties.regulator), party(chain.parties.insurer)
     address = to_hex(chain.parties.insurer.address)
     done = regulator.json("authority", "restrict", address, "--until", "+1h", "--reason", "odd")
-    standing = chain.rpc.send(views.standing_of(chain.contracts, chain.parties.insurer.address))
+    standing = chain.rpc.send(
+        contract_reads.standing_of(chain.contracts, chain.parties.insurer.address)
+    )
     assert standing.restricted_until == done["until"]
     insurer.json("consumer", "appeal", "we did nothing odd")
     regulator.json("authority", "lift", address, "--reason", "explained")
-    standing = chain.rpc.send(views.standing_of(chain.contracts, chain.parties.insurer.address))
+    standing = chain.rpc.send(
+        contract_reads.standing_of(chain.contracts, chain.parties.insurer.address)
+    )
     assert standing.restricted_until <= chain.now()
 
 
@@ -173,18 +178,20 @@ def test_an_emergency_order_is_issued_ended_and_reviewed(
         *("--sharing", "Conditional", "--ends", "+1d", "--fields", "Street"),
     )["order"]
     regulator.json("authority", "countersign", order)
-    assert chain.rpc.send(views.order_of(chain.contracts, from_hex(order))).fields == 1
+    assert chain.rpc.send(contract_reads.order_of(chain.contracts, from_hex(order))).fields == 1
     early = regulator("authority", "review", order, "--findings", "fine")
     assert early.code == ExitCode.REFUSED
     authority.json("authority", "order", order, "--end", "--reason", "over")
     chain.wait_for_block()
     regulator.json("authority", "review", order, "--findings", "fine")
-    assert chain.rpc.send(views.order_of(chain.contracts, from_hex(order))).reviewed
+    assert chain.rpc.send(contract_reads.order_of(chain.contracts, from_hex(order))).reviewed
 
 
 def test_a_key_is_registered(chain: Chain, party: Parties) -> None:
     done = party(chain.parties.bank).json("consumer", "key", "--register")
-    found = chain.rpc.send(views.encryption_key_of(chain.contracts, chain.parties.bank.address))
+    found = chain.rpc.send(
+        contract_reads.encryption_key_of(chain.contracts, chain.parties.bank.address)
+    )
     assert to_hex(found) == done["encryption_key"]
 
 
@@ -272,7 +279,7 @@ def test_a_chain_is_started_deployed_to_and_looked_at(
         assert process.wait(30) == 0
         process.stdout.close()
     with Rpc(node) as rpc, pytest.raises(Exception, match="cannot be reached"):
-        rpc.send(views.authority(read_deployment(file).contracts))
+        rpc.send(contract_reads.authority(read_deployment(file).contracts))
 
 
 def test_a_basis_that_is_not_known_here_is_named_with_what_to_say(

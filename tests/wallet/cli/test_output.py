@@ -17,9 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from ledger.console import print_line, print_problem
-from ledger.escaping import escape_surrogates, escape_text
-from ledger.plain_text import MOST_NAME, is_plain
+from ledger.plain_text import (
+    MOST_NAME,
+    escape_surrogates,
+    escape_text,
+    is_plain,
+    print_line,
+    print_problem,
+)
 from tests.support.hostile import HOSTILE, hostile_texts
 from tests.wallet.rooms.test_proposals import BANK_NAME, DATASET, NOW, PURPOSE, asked
 from wallet.citizen.proposal import Proposal, compose
@@ -178,8 +183,8 @@ def test_a_surrogate_in_a_document_is_told_as_text_and_the_document_is_unicode()
 
 
 PRINTERS: Final = {
-    "ledger/console.py": "lines of services",
-    "ledger/logs.py": "the log, as JSON that is plain",
+    "ledger/plain_text.py": "lines of services",
+    "ledger/service/logs.py": "the log, as JSON that is plain",
     "wallet/cli/output.py": "what commands say",
 }
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from ledger.hexes import from_hex
+from ledger.hexstr import from_hex
 from scripts.city.delta import Amounts, make_delta
 from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger import views
-from ledger.deployment import read_deployment
-from ledger.hexes import from_hex
-from ledger.keccak import keccak256
-from ledger.rpc import Rpc
+from ledger.chain import contract_reads
+from ledger.chain.deployment import read_deployment
+from ledger.chain.rpc import Rpc
+from ledger.hexstr import from_hex, keccak256
 from tests.support import more_views
 from tests.support.town import Party, Town, enrolled, person_file, running_town
 from wallet.citizen import acts
@@ -61,7 +60,7 @@ def counting(town: Town, ids: list[str]) -> list[tuple[str, bool]]:
     with Rpc(node) as rpc:
         return [
             (
-                rpc.send(views.subject_of(at, from_hex(subject))).signer.hex(),
+                rpc.send(contract_reads.subject_of(at, from_hex(subject))).signer.hex(),
                 rpc.send(
                     more_views.rights_of(at, from_hex(subject), from_hex(guard_of(subject)))
                 ).consent_until

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from ledger.deployment import Deployment, read_deployment, write_deployment
+from ledger.chain.deployment import Deployment, read_deployment, write_deployment
 from ledger.replay import replay_node
 from scripts.scenario import Chain
 from tests.wallet.cli.conftest import CommandLine

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ledger.crypto.signatures import address_of
 from ledger.errors import ExitCode
-from ledger.hexes import to_hex
-from ledger.signing import address_of
+from ledger.hexstr import to_hex
 from scripts.city.delta import Amounts, make_delta
 from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city

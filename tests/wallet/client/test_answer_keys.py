@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger.answer_keys import KEY_LIFETIME, verify_answer_key
-from ledger.deployment import DEFAULT_RELEASE_WINDOW
+from ledger.chain.deployment import DEFAULT_RELEASE_WINDOW
+from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose, Suite
+from ledger.crypto.released_parts import KEY_LIFETIME, verify_answer_key
 from ledger.errors import LedgerError
-from ledger.sealing import EncryptionKey, OpeningKey, Purpose, Suite
 from ledger.typed_data import Domain
 from wallet.client.errors import ClientError
 from wallet.client.party import PartyKey

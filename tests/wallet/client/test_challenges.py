@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger import contracts
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls
+from ledger.hexstr import to_hex
 from scripts.scenario import Chain
 from tests.support.errors import of_kind
 from tests.support.gateway_server import GatewayServer, serve_gateway
@@ -174,7 +174,7 @@ async def test_an_authority_that_hands_on_the_gateways_challenge_gets_nothing_si
 
 async def test_a_challenge_of_nobody_who_is_an_authority_is_not_signed(town: Town) -> None:
     chain, identity = town.gateway.chain, town.identity
-    call = contracts.withdraw(identity.keys.address)
+    call = contract_calls.withdraw(identity.keys.address)
     chain.send(chain.parties.authority, call)
     with pytest.raises(
         ClientError, match="no identity authority on chain", check=of_kind(ErrorKind.FOREIGN_TEXT)
@@ -189,7 +189,7 @@ async def test_without_a_node_of_ones_own_the_gateway_says_who_is_an_authority(t
     await town.gateway.has(town.gateway.chain.wait_for_block())
     await town.client.run(begin_session(ledger, passkey, Service.IDENTITY))
     chain = town.gateway.chain
-    chain.send(chain.parties.authority, contracts.withdraw(town.identity.keys.address))
+    chain.send(chain.parties.authority, contract_calls.withdraw(town.identity.keys.address))
     await town.gateway.has(chain.wait_for_block())
     with pytest.raises(
         ClientError, match="no identity authority on chain", check=of_kind(ErrorKind.FOREIGN_TEXT)

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from ledger import queries
-from ledger.events import Revoked, SubjectFrozen
-from ledger.log_reader import timed
-from ledger.node import Node
-from ledger.views import EventState, event_state
+from ledger.chain import eth_methods
+from ledger.chain.contract_reads import EventState, event_state
+from ledger.chain.embedded import Node
+from ledger.chain.events import Revoked, SubjectFrozen
+from ledger.chain.log_reader import timed
 from scripts.scenario import Chain
 from tests.support.chain import node_settings
 from wallet.client.calls import HttpCall
@@ -39,7 +39,7 @@ def told(module_chain: Chain) -> list[RevocationLog]:
         chain.send(chain.parties.recorder, chain.revoke_call(subject, basis))
     chain.send(chain.parties.recorder, chain.freeze_call(first))
     newest = chain.block_number()
-    logs = chain.rpc.send(queries.logs(0, newest, [chain.contracts.authorizations]))
+    logs = chain.rpc.send(eth_methods.logs(0, newest, [chain.contracts.authorizations]))
     return [
         RevocationLog(
             block_number=int(log.block_number, 16),

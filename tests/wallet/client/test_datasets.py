@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from ledger import contracts
-from ledger.events import Published, Text
-from ledger.keccak import keccak256
-from ledger.merkle import EMPTY_ROOT, TreeHead
-from ledger.transactions import parse_transaction
+from ledger.chain import contract_calls
+from ledger.chain.events import Published, Text
+from ledger.chain.transactions import parse_transaction
+from ledger.crypto.merkle import EMPTY_ROOT, TreeHead
+from ledger.hexstr import keccak256
 from scripts.scenario import FIELDS, Chain
 from tests.support.errors import of_kind
 from wallet.client import chain as reading
@@ -37,7 +37,7 @@ def test_a_party_has_the_name_it_was_admitted_under_last(
     assert client.run(datasets.party_name(ledger, bank.address)) == bank.name
     newcomer = keccak256(b"renamed")[:20]
     for name in ("Old name", "新名 / New name"):
-        chain.send(chain.parties.authority, contracts.admit(newcomer, bank.roles, name))
+        chain.send(chain.parties.authority, contract_calls.admit(newcomer, bank.roles, name))
     assert client.run(datasets.party_name(ledger, newcomer)) == "新名 / New name"
     with pytest.raises(ClientError, check=of_kind(ErrorKind.UNKNOWN_NAME)):
         client.run(datasets.party_name(ledger, b"\x77" * 20))
@@ -77,7 +77,7 @@ def test_a_transaction_is_noted_before_it_is_sent_and_may_be_sent_again(
 ) -> None:
     noted: list[bytes] = []
     key = PartyKey(chain.parties.authority.private_key)
-    call = contracts.admit(b"\x66" * 20, chain.parties.bank.roles, "Somebody")
+    call = contract_calls.admit(b"\x66" * 20, chain.parties.bank.roles, "Somebody")
     mined = client.run(transact(ledger, key, call, note=noted.append))
     assert parse_transaction(noted[0]).hash == mined.transaction
     assert client.run(resume(ledger, noted[0])) == mined
@@ -89,7 +89,7 @@ def test_what_the_contract_refuses_is_not_sent(
 ) -> None:
     noted: list[bytes] = []
     key = PartyKey(chain.parties.bank.private_key)
-    call = contracts.admit(b"\x66" * 20, chain.parties.bank.roles, "Somebody")
+    call = contract_calls.admit(b"\x66" * 20, chain.parties.bank.roles, "Somebody")
     with pytest.raises(RefusedError) as refused:
         client.run(transact(ledger, key, call, note=noted.append))
     assert refused.value.error == "NotAuthority"
@@ -102,7 +102,7 @@ def test_a_transaction_whose_nonce_is_gone_never_becomes_final(
     chain: Chain, ledger: Ledger, client: Client
 ) -> None:
     sender = chain.sender(chain.parties.authority)
-    call = contracts.admit(b"\x66" * 20, chain.parties.bank.roles, "Another name")
+    call = contract_calls.admit(b"\x66" * 20, chain.parties.bank.roles, "Another name")
     stale = sender.sign(chain.deployment.address_of(call.contract), call.data, nonce=0)
     hurried = Ledger(chain.deployment, own_node=True, timeout=0.2)
     with pytest.raises(ClientError, check=of_kind(ErrorKind.NOT_FINAL)):

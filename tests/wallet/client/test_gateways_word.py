@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger import contracts
-from ledger.events.identifiers import application_id
-from ledger.hexes import to_hex
+from ledger.chain import contract_calls
+from ledger.chain.events.identifiers import application_id
+from ledger.hexstr import to_hex
 from ledger.typed_data import Authorization, struct_hash
 from scripts.scenario import Chain, Subject
 from tests.support.http_servers import http_server
@@ -139,7 +139,7 @@ def test_a_department_with_a_node_decides_on_what_is_on_chain(
 ) -> None:
     url, say = gateway
     bank, terms, nonce = chain.parties.insurer, chain.personal_terms(), b"\x31" * 32
-    chain.send(bank, contracts.apply_for(terms.dataset, terms.purpose, 1, "Loans", nonce))
+    chain.send(bank, contract_calls.apply_for(terms.dataset, terms.purpose, 1, "Loans", nonce))
     identifier = application_id(bank.address, terms.dataset, terms.purpose, 1, nonce)
     honest: dict[str, Any] = {
         "application": to_hex(identifier),

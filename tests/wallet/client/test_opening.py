@@ -8,9 +8,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 import pytest
 
-from ledger.custody import (
+from ledger.api import HeldKeys, Release
+from ledger.crypto.hpke import OpeningKey, Purpose, Session, Suite
+from ledger.crypto.merkle import RangeProof, TreeHead
+from ledger.crypto.records import EncryptedRecord, encrypt_record
+from ledger.crypto.released_parts import sign_statements, state_parts, verify_wrong_parts
+from ledger.crypto.secret_sharing import (
     HolderParts,
     HolderSeeds,
+    Roster,
     Share,
     Sharing,
     assemble_seeds,
@@ -18,18 +24,13 @@ from ledger.custody import (
     derive_parts,
     derive_subkeys,
     draw_seeds,
+    most_sealed,
     pack,
 )
-from ledger.custody import Release as KeyParts
+from ledger.crypto.secret_sharing import Release as KeyParts
+from ledger.crypto.signatures import address_of
 from ledger.encoding import Schema
-from ledger.exchange import HeldKeys, Release
-from ledger.keccak import keccak256
-from ledger.merkle import RangeProof, TreeHead
-from ledger.parts_statements import sign_statements, state_parts, verify_wrong_parts
-from ledger.records import EncryptedRecord, encrypt_record
-from ledger.rosters import Roster, most_sealed
-from ledger.sealing import OpeningKey, Purpose, Session, Suite
-from ledger.signing import address_of
+from ledger.hexstr import keccak256
 from ledger.typed_data import AccessRequest, Domain, digest
 from tests.support.lying_keyholder import (
     nested,

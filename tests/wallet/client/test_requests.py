@@ -11,11 +11,11 @@ import httpx
 import msgspec
 import pytest
 
-from ledger.enumerations import Outcome
-from ledger.exchange import RecordedAccess, Refusal, Submission
-from ledger.exchange.accesses import decode_submissions, encode_result, encode_results
-from ledger.sealing import OpeningKey
-from ledger.signing import verify_signature
+from ledger.api import RecordedAccess, Refusal, Submission
+from ledger.api.access import decode_submissions, encode_result, encode_results
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.signatures import verify_signature
+from ledger.model import Outcome
 from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
 from tests.support.errors import of_kind
 from tests.support.trails import deployment

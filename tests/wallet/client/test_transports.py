@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import httpx
 import pytest
 
-from ledger import queries
-from ledger.http_signatures import received_headers, target_of, verify_request
+from ledger.chain import eth_methods
+from ledger.service.http_signatures import received_headers, target_of, verify_request
 from tests.support.errors import of_kind
 from wallet.client import transports
 from wallet.client.calls import Credential, HttpCall, Service, path, reader
@@ -184,7 +184,7 @@ def test_an_address_that_is_none_is_told() -> None:
 
 def test_without_a_node_nothing_is_asked_of_one() -> None:
     with pytest.raises(ClientError):
-        client(answering()).run(look(queries.chain_id()))
+        client(answering()).run(look(eth_methods.chain_id()))
 
 
 # Flows

@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from ledger import contracts, queries
-from ledger.custody import Release as KeyParts
-from ledger.custody import derive_parts, derive_subkeys, pack
-from ledger.enumerations import Outcome
-from ledger.exchange import AccessResult, HeldKeys, RecordedAccess, Refusal
-from ledger.keccak import keccak256
+from ledger.api import AccessResult, HeldKeys, RecordedAccess, Refusal
+from ledger.chain import contract_calls, eth_methods
+from ledger.crypto.hpke import OpeningKey, Purpose
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.publications import OwnerProof
+from ledger.crypto.secret_sharing import Release as KeyParts
+from ledger.crypto.secret_sharing import derive_parts, derive_subkeys, pack
+from ledger.hexstr import keccak256
 from ledger.links import LinkBounds
-from ledger.merkle import TreeHead
-from ledger.publications import OwnerProof
-from ledger.sealing import OpeningKey, Purpose
+from ledger.model import Outcome
 from ledger.typed_data import struct_hash
 from scripts.scenario import Chain
 from tests.support.answers import (
@@ -489,7 +489,7 @@ def test_an_erased_record_may_be_missing(client: Client, chain: Chain) -> None:
     with pytest.raises(VerificationError) as refused:
         opened(client, honest, erased)
     assert refused.value.check is Check.ERASURE
-    chain.send(chain.parties.provider, contracts.erase(desk.dataset, first.entry().root, 1))
+    chain.send(chain.parties.provider, contract_calls.erase(desk.dataset, first.entry().root, 1))
     found = opened(client, honest, erased)
     assert Check.ERASURE in found.checked
     assert len(found.records) == 2
@@ -570,16 +570,16 @@ def test_what_is_remembered_of_people_ends_with_an_event(own_chain: Chain) -> No
     recorded, subject = recorded_of(honest), honest.subject.id
 
     def bounds() -> LinkBounds:
-        newest = chain.rpc.send(queries.block_number())
+        newest = chain.rpc.send(eth_methods.block_number())
         at = msgspec.structs.replace(recorded, block_number=newest, timestamp=2**40)
         return client.run(memory.link_bounds(desk.ledger, subject, at))
 
     identity = chain.parties.identity_authority
     assert bounds() == LinkBounds([identity.address], 0)
-    chain.send(identity, contracts.end_links(subject))
+    chain.send(identity, contract_calls.end_links(subject))
     ended = bounds()
     assert ended.links_from > 0
-    chain.send(chain.parties.authority, contracts.withdraw(identity.address))
+    chain.send(chain.parties.authority, contract_calls.withdraw(identity.address))
     assert bounds() == LinkBounds([], ended.links_from)
     chain.wait_for_block()
     assert bounds() == LinkBounds([], ended.links_from)
@@ -591,7 +591,7 @@ def test_what_is_remembered_of_publications_grows(client: Client, chain: Chain) 
     honest = honest_access(desk)
 
     def versions() -> list[int]:
-        newest = chain.rpc.send(queries.block_number())
+        newest = chain.rpc.send(eth_methods.block_number())
         found = client.run(memory.publications(desk.ledger, desk.dataset, newest))
         return [one.version for one in found]
 

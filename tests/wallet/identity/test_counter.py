@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ledger import contracts, views
-from ledger.hexes import from_hex, to_hex
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.reverts import RevertError
+from ledger.hexstr import from_hex, to_hex
 from ledger.links import MAX_LINK_LIFETIME
-from ledger.reverts import RevertError
 from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object
 from scripts.scenario import Subject
 from tests.support.identity import LI, OFFICER, ZHANG, Identity, Key
@@ -25,9 +25,9 @@ async def at_counter(
     return answer.status_code, answer.json()
 
 
-def state_of(identity: Identity, subject: str) -> views.SubjectState:
+def state_of(identity: Identity, subject: str) -> contract_reads.SubjectState:
     chain = identity.chain
-    return chain.rpc.send(views.subject_of(chain.deployment.contracts, from_hex(subject)))
+    return chain.rpc.send(contract_reads.subject_of(chain.deployment.contracts, from_hex(subject)))
 
 
 def opening(identity: Identity, subject: str, key: Key) -> dict[str, Any]:
@@ -206,9 +206,9 @@ async def test_a_stranger_authority_neither_closes_nor_ends_links(identity: Iden
     (subject,) = [one["subject"] for one in await identity.enrol(ZHANG, [Key()])]
     other = chain.parties.identity_authority
     for call in (
-        contracts.close_subject(from_hex(subject)),
-        contracts.end_links(from_hex(subject)),
-        contracts.start_recovery(from_hex(subject), secrets.token_bytes(20)),
+        contract_calls.close_subject(from_hex(subject)),
+        contract_calls.end_links(from_hex(subject)),
+        contract_calls.start_recovery(from_hex(subject), secrets.token_bytes(20)),
     ):
         with pytest.raises(RevertError, match="NotRegistrar"):
             chain.send(other, call)

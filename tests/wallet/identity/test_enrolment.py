@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ledger import views
-from ledger.hexes import from_hex, to_hex
-from ledger.signing import personal_digest
+from ledger.chain import contract_reads
+from ledger.crypto.signatures import personal_digest
+from ledger.hexstr import from_hex, to_hex
 from scripts.scenario import Chain
 from tests.support.fees import fund, newest_offer
 from tests.support.identity import (
@@ -46,7 +46,9 @@ async def test_an_enrolled_person_has_a_random_subject_id_with_its_signer_on_cha
     (subject,) = await each_identity.enrol(ZHANG, [key])
 
     at = each_identity.chain.contracts
-    state = each_identity.chain.rpc.send(views.subject_of(at, from_hex(subject["subject"])))
+    state = each_identity.chain.rpc.send(
+        contract_reads.subject_of(at, from_hex(subject["subject"]))
+    )
     assert (state.signer, state.number > 0, state.frozen) == (key.signer, True, False)
     assert subject["state"] == "registered"
 

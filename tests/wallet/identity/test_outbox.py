@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger import contracts, queries, views
-from ledger.chain import Finality
-from ledger.hexes import from_hex
-from ledger.node import Node
-from ledger.reverts import RevertError
-from ledger.rpc import AsyncRpc
+from ledger.chain import contract_calls, contract_reads, eth_methods
+from ledger.chain.embedded import Node
+from ledger.chain.finality import Finality
+from ledger.chain.reverts import RevertError
+from ledger.chain.rpc import AsyncRpc
+from ledger.hexstr import from_hex
 from scripts.scenario import Chain
 from tests.support.identity import (
     ZHANG,
@@ -41,9 +41,9 @@ async def test_subjects_that_a_fallen_node_forgot_are_registered_again_as_they_w
         node.checkpoint()
         async with running(own_chain, home, keys, gateway) as service:
             (subject,) = await service.enrol(ZHANG, [Key()])
-            assert own_chain.rpc.send(queries.transaction_count(keys.address)) == 1
+            assert own_chain.rpc.send(eth_methods.transaction_count(keys.address)) == 1
             forget(node)
-            assert own_chain.rpc.send(queries.transaction_count(keys.address)) == 0
+            assert own_chain.rpc.send(eth_methods.transaction_count(keys.address)) == 0
             await until_registered(own_chain, subject)
         forget(node)
         async with running(own_chain, home, keys, gateway):
@@ -59,7 +59,7 @@ def forget(node: Node) -> None:
 
 
 async def until_registered(chain: Chain, subject: dict[str, str]) -> None:
-    call = views.subject_of(chain.contracts, from_hex(subject["subject"]))
+    call = contract_reads.subject_of(chain.contracts, from_hex(subject["subject"]))
     while True:
         found = chain.rpc.send(call)
         if found.number:
@@ -76,9 +76,9 @@ async def test_a_call_that_the_contract_refuses_is_not_sent(chain: Chain, tmp_pa
             database, rpc, chain.deployment, finality=Finality.depth(0), private_key=keys.account
         )
         with pytest.raises(RevertError, match="SubjectUnknown"):
-            await outbox.carry_out(contracts.complete_recovery(bytes(32)), nothing)
+            await outbox.carry_out(contract_calls.complete_recovery(bytes(32)), nothing)
     await database.close()
-    assert chain.rpc.send(queries.transaction_count(keys.address)) == 0
+    assert chain.rpc.send(eth_methods.transaction_count(keys.address)) == 0
 
 
 async def test_a_call_whose_note_fails_is_not_sent(chain: Chain, tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ async def test_a_call_whose_note_fails_is_not_sent(chain: Chain, tmp_path: Path)
         outbox = Outbox(
             database, rpc, chain.deployment, finality=Finality.depth(0), private_key=keys.account
         )
-        call = contracts.register_subjects([b"\x01" * 32], [b"\x02" * 20])
+        call = contract_calls.register_subjects([b"\x01" * 32], [b"\x02" * 20])
         with pytest.raises(IdentityError):
             await outbox.carry_out(call, fail)
         await outbox.settle()
     await database.close()
-    assert chain.rpc.send(queries.transaction_count(keys.address)) == 0
+    assert chain.rpc.send(eth_methods.transaction_count(keys.address)) == 0

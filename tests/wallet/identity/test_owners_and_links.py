@@ -7,11 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger import contracts
-from ledger.hexes import from_hex, to_hex
-from ledger.keccak import keccak256
+from ledger.chain import contract_calls
+from ledger.crypto.signatures import sign, verify_signature
+from ledger.hexstr import from_hex, keccak256, to_hex
 from ledger.links import MAX_LINK_LIFETIME
-from ledger.signing import sign, verify_signature
 from ledger.typed_data import (
     SignerRotation,
     SubjectLink,
@@ -157,7 +156,7 @@ async def test_a_rotated_key_is_the_subjects_and_the_old_one_is_nobodys(
         from_hex(subject["subject"]), new.signer, secrets.token_bytes(32), chain.now() + 600
     )
     approval = chain.approval(rotation, Subject(rotation.subject, old.private_key))
-    chain.send(chain.parties.bank, contracts.rotate_signer(rotation, approval))
+    chain.send(chain.parties.bank, contract_calls.rotate_signer(rotation, approval))
     status, _ = await link(each_identity, old.private_key, dataset)
     assert status == 401
     while (await link(each_identity, new.private_key, dataset))[0] != 200:

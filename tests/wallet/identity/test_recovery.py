@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ledger import contracts, views
-from ledger.hexes import from_hex
-from ledger.node import Node, NodeSettings
+from ledger.chain import contract_calls, contract_reads
+from ledger.chain.embedded import Node, NodeSettings
+from ledger.hexstr import from_hex
 from ledger.typed_data import RecoveryVeto
 from scripts.scenario import Chain, Subject
 from tests.support.chain import BLOCK_TIME
@@ -82,14 +82,18 @@ async def test_a_lost_key_is_replaced_after_the_delay_and_everything_stays_the_p
     assert [one["subject"] for one in begun["subjects"]] == [one["subject"] for one in subjects]
     assert {one["state"] for one in begun["subjects"]} == {"pending"}
     assert all(one["effective_at"] and one["transaction"] for one in begun["subjects"])
-    state = chain.rpc.send(views.subject_of(chain.contracts, from_hex(subjects[0]["subject"])))
+    state = chain.rpc.send(
+        contract_reads.subject_of(chain.contracts, from_hex(subjects[0]["subject"]))
+    )
     assert state.recovery_at == begun["subjects"][0]["effective_at"]
     during = await hasty.resolve(chain.parties.bank, ZHANG, purpose)
     assert during.json()["type"] == SLUG + "recovery-pending"
 
     await until(hasty, begun["recovery"], "completed")
     for key, subject in zip(new, subjects, strict=True):
-        state = chain.rpc.send(views.subject_of(chain.contracts, from_hex(subject["subject"])))
+        state = chain.rpc.send(
+            contract_reads.subject_of(chain.contracts, from_hex(subject["subject"]))
+        )
         assert (state.signer, state.epoch, state.recovery_at) == (key.signer, 1, 0)
     assert (await hasty.signed("GET", "/v1/subjects", old[0].private_key)).status_code == 401
     shown = await hasty.signed("GET", "/v1/lookups", new[0].private_key)
@@ -107,7 +111,7 @@ async def test_the_old_key_vetoes_a_recovery_that_its_owner_did_not_ask_for(
         from_hex(subject["subject"]), new.signer, secrets.token_bytes(32), chain.now() + 600
     )
     approval = chain.approval(veto, Subject(veto.subject, old.private_key))
-    chain.send(chain.parties.bank, contracts.veto_recovery(veto, approval))
+    chain.send(chain.parties.bank, contract_calls.veto_recovery(veto, approval))
 
     await until(identity, recovery, "vetoed")
 
@@ -160,7 +164,7 @@ async def test_a_recovery_that_was_noted_before_a_crash_goes_on_after_it(
     assert (answer.status_code, answer.json()["subjects"][0]["state"]) == (202, "waiting")
     await until(hasty, answer.json()["recovery"], "completed")
     at = hasty.chain.contracts
-    state = hasty.chain.rpc.send(views.subject_of(at, from_hex(subject["subject"])))
+    state = hasty.chain.rpc.send(contract_reads.subject_of(at, from_hex(subject["subject"])))
     assert state.signer == new.signer
 
 

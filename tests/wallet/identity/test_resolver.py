@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ledger import contracts
-from ledger.enumerations import Roles
-from ledger.hexes import from_hex, to_hex
+from ledger.chain import contract_calls
+from ledger.hexstr import from_hex, to_hex
 from ledger.identifiers import resident_check_character
+from ledger.model import Roles
 from scripts.scenario import Party
 from tests.support.identity import LI, ZHANG, Identity, Key, running
 
@@ -66,7 +66,7 @@ async def test_each_consumer_is_led_to_its_own_id_and_two_never_share_one(
     third = Party(f"Third {secrets.token_hex(4)}", Roles.CONSUMER)
     late = Party(f"Late {secrets.token_hex(4)}", Roles.CONSUMER)
     for party in (third, late):
-        call = contracts.admit(party.address, party.roles, party.name)
+        call = contract_calls.admit(party.address, party.roles, party.name)
         identity.chain.send(parties.authority, call)
 
     led = [
@@ -137,13 +137,13 @@ async def test_a_withdrawn_or_restricted_consumer_looks_nobody_up(
     chain, parties = identity.chain, identity.chain.parties
     await identity.enrol(ZHANG, [Key()])
     shady = Party(f"Shady {secrets.token_hex(4)}", Roles.CONSUMER)
-    chain.send(parties.authority, contracts.admit(shady.address, shady.roles, shady.name))
+    chain.send(parties.authority, contract_calls.admit(shady.address, shady.roles, shady.name))
     assert (await identity.resolve(shady, ZHANG, purpose)).status_code == 200
-    chain.send(parties.regulator, contracts.restrict(shady.address, chain.now() + 600, "odd"))
+    chain.send(parties.regulator, contract_calls.restrict(shady.address, chain.now() + 600, "odd"))
     assert (await identity.resolve(shady, ZHANG, purpose)).status_code == 403
-    chain.send(parties.regulator, contracts.lift(shady.address, "explained"))
+    chain.send(parties.regulator, contract_calls.lift(shady.address, "explained"))
     assert (await identity.resolve(shady, ZHANG, purpose)).status_code == 200
-    chain.send(parties.authority, contracts.withdraw(shady.address))
+    chain.send(parties.authority, contract_calls.withdraw(shady.address))
     assert (await identity.resolve(shady, ZHANG, purpose)).status_code == 403
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ledger.challenges import Asker
-from ledger.exchange import SignedLink
-from ledger.hexes import to_hex
+from ledger.api import SignedLink
+from ledger.chain.rpc import Call
+from ledger.crypto.signatures import address_of, personal_digest, sign
+from ledger.hexstr import to_hex
 from ledger.links import make_link
-from ledger.rpc import Call
-from ledger.signing import address_of, personal_digest, sign
+from ledger.service.challenges import Asker
 from ledger.typed_data import SubjectLink, digest
 from tests.support.identity import ZHANG, Identity, Key
 from wallet.identity.errors import (

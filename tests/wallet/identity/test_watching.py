@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ledger import contracts
-from ledger.chain import Finality
-from ledger.events import NumberedEvent, RecoveryStarted, SignerRotated, SubjectFrozen
-from ledger.events.decoding import plan_for
-from ledger.hexes import to_hex
-from ledger.rpc import AsyncRpc
+from ledger.chain import contract_calls
+from ledger.chain.events import NumberedEvent, RecoveryStarted, SignerRotated, SubjectFrozen
+from ledger.chain.events.decoding import plan_for
+from ledger.chain.finality import Finality
+from ledger.chain.rpc import AsyncRpc
+from ledger.hexstr import to_hex
 from ledger.typed_data import SignerRotation
 from scripts.scenario import Chain, Subject
 from tests.support.node_proxy import proxy_before
@@ -25,7 +25,7 @@ def rotate(chain: Chain, subject: Subject) -> None:
     record = SignerRotation(
         subject.id, secrets.token_bytes(20), secrets.token_bytes(32), chain.now() + 600
     )
-    call = contracts.rotate_signer(record, chain.approval(record, subject))
+    call = contract_calls.rotate_signer(record, chain.approval(record, subject))
     chain.send(chain.parties.bank, call)
 
 
@@ -34,7 +34,7 @@ def freeze(chain: Chain, subject: Subject) -> None:
 
 
 def recover(chain: Chain, subject: Subject) -> None:
-    call = contracts.start_recovery(subject.id, secrets.token_bytes(20))
+    call = contract_calls.start_recovery(subject.id, secrets.token_bytes(20))
     chain.send(chain.parties.identity_authority, call)
 
 

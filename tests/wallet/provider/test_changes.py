@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.crypto.records import encrypt_record
 from ledger.errors import ExitCode
 from ledger.identifiers import resident_check_character
-from ledger.records import encrypt_record
 from tests.support.provider_services import Crash, FakeServices
 from wallet.cli import main
 from wallet.provider import encryption

@@ -13,16 +13,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger import contracts
-from ledger.contracts import Approval
-from ledger.deployment import write_deployment
-from ledger.enumerations import Roles
-from ledger.exchange import SignedLink
-from ledger.hexes import from_hex, to_hex
+from ledger.api import SignedLink
+from ledger.chain import contract_calls
+from ledger.chain.contract_calls import Approval
+from ledger.chain.deployment import write_deployment
+from ledger.chain.sender import Sender
+from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.secret_sharing import Roster
+from ledger.hexstr import from_hex, to_hex
 from ledger.links import make_link
-from ledger.rosters import Roster
-from ledger.sealing import OpeningKey
-from ledger.sender import Sender
+from ledger.model import Roles
 from ledger.typed_data import struct_hash
 from scripts.city.delta import Amounts
 from scripts.scenario import Chain, Terms
@@ -280,7 +280,7 @@ def announce(
 
 
 def register_encryption_key(chain: Chain, holder: Holdings) -> None:
-    call = contracts.set_encryption_key(holder.opening.encryption_key.to_bytes())
+    call = contract_calls.set_encryption_key(holder.opening.encryption_key.to_bytes())
     to = chain.deployment.address_of(call.contract)
     Sender(chain.rpc, holder.account).send(to, call.data)
 
@@ -353,7 +353,7 @@ def test_seeds_are_rotated_and_a_lost_keyholder_is_replaced(
     shutil.rmtree(holders.home_of(2))
     holders.home_of(2).mkdir()
     address = from_hex(operators.run(2, "init")[0].split()[-1])
-    admission = contracts.admit(address, Roles.KEYHOLDER, f"Keyholder {to_hex(address)}")
+    admission = contract_calls.admit(address, Roles.KEYHOLDER, f"Keyholder {to_hex(address)}")
     town.chain.send(town.chain.parties.authority, admission)
     operators.run(2, "register")
     operators.rotate(3, [*members[:2], address])

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from ledger.api import Refusal
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.records import EncryptedRecord, open_fields
 from ledger.encoding import Schema
-from ledger.exchange import Refusal
-from ledger.merkle import TreeHead
-from ledger.records import EncryptedRecord, open_fields
 from scripts.city.delta import Amounts, make_delta
 from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city

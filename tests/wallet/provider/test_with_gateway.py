@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ledger.crypto.merkle import TreeHead
+from ledger.crypto.secret_sharing import Roster
 from ledger.encoding import Schema
-from ledger.merkle import TreeHead
-from ledger.rosters import Roster
 from ledger.typed_data import AccessRequest
 from scripts.city.delta import Amounts
 from tests.support.city import City, GatewayProcess, gateway_process

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.hexes import to_hex
+from ledger.hexstr import to_hex
 from ledger.replay import JournalEnd, JournalFault, Kind, ReleaseEntry, Replay
 from ledger.typed_data import AccessRequest, record_to_object
 from tests.support.copies import Copy, access_of, fresh, make_original

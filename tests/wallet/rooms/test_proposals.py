@@ -8,15 +8,14 @@ import httpx
 import msgspec
 import pytest
 
-from ledger.contracts import purpose_id
-from ledger.enumerations import Class
-from ledger.envelope import LEAST_SCRYPT_N
-from ledger.events import DatasetTerms, PurposeTerms, Text
-from ledger.exchange import SignedLink
-from ledger.hexes import to_hex
-from ledger.keccak import keccak256
+from ledger.api import SignedLink
+from ledger.chain.contract_calls import purpose_id
+from ledger.chain.events import DatasetTerms, PurposeTerms, Text
+from ledger.crypto.keyfile import LEAST_SCRYPT_N
+from ledger.crypto.statement import Terms, select_templates, verify_statement
+from ledger.hexstr import keccak256, to_hex
 from ledger.links import make_link
-from ledger.statement import Terms, select_templates, verify_statement
+from ledger.model import Class
 from ledger.typed_data import Authorization, struct_hash
 from scripts.scenario import Chain
 from wallet.citizen.identities import Identities, Identity, SignerKind

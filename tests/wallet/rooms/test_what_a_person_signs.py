@@ -7,7 +7,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from ledger.signing import address_of
+from ledger.crypto.signatures import address_of
 from ledger.typed_data import Authorization
 from scripts.scenario import Chain
 from wallet.citizen import acts

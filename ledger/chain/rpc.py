@@ -1,0 +1,428 @@
+"""JSON-RPC to a node: one keep-alive connection pool, typed answers, typed errors.
+
+What is asked is a `Call`: a method, its parameters and how its answer is read. `ledger.chain.eth_methods` and
+`ledger.chain.contract_reads` make them without knowing how they travel; `Rpc` sends them from ordinary code and
+`AsyncRpc` from asyncio. Neither tries anything twice: whoever asks knows whether asking again is
+right.
+
+Source: JSON-RPC 2.0; Ethereum's execution API specification.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ledger.chain.http_client import HttpAnswer, HttpClient, HttpError
+from ledger.errors import UNREADABLE, ExitCode, LedgerError
+from ledger.hexstr import from_hex
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_OK: Final = 200
+_TOO_LARGE: Final = 413
+_CLIENT_ERRORS: Final = range(400, 500)
+_MEBIBYTE: Final = 1 << 20
+_IDLE: Final = 60.0
+"""Seconds for which a connection is kept that nothing travels on."""
+
+
+RpcProblem: TypeAlias = Literal[
+    "unreachable",
+    "timeout",
+    "refused",
+    "malformed",
+    "request too large",
+    "answer too large",
+    "call",
+]
+"""Kinds of `RpcError`.
+
+unreachable, timeout: no answer; a transaction that was being sent may have arrived.
+refused: HTTP status 4xx without JSON-RPC: the node, or a proxy before it, takes no such request.
+malformed: what came back is not the answer that the method has.
+request too large: more than the settings or the node allow; it was not carried out.
+answer too large: more than the settings allow; the rest of it was not read.
+call: the node answered with an error (`CallError`).
+"""
+
+_REFUSALS: Final = frozenset(("call", "request too large", "refused"))
+_LESS_MAY_DO: Final = _REFUSALS | {"answer too large", "timeout"}
+_UNREACHED: Final = frozenset(("unreachable", "timeout", "refused"))
+_LABELS: Final[dict[RpcProblem, str]] = {
+    "unreachable": "NodeUnreachable",
+    "timeout": "NodeTimeout",
+    "refused": "RequestRefused",
+    "malformed": "MalformedAnswer",
+    "request too large": "RequestTooLarge",
+    "answer too large": "AnswerTooLarge",
+    "call": "Call",
+}
+
+
+class RpcError(LedgerError):
+    """Asking a node did not work."""
+
+    exit_code = ExitCode.TRY_AGAIN
+
+    def __init__(self, message: str, kind: RpcProblem = "malformed") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.label = _LABELS[kind]
+
+    @property
+    def is_refusal(self) -> bool:
+        """The node answered, and does not do what was asked; less at once it may do."""
+        return self.kind in _REFUSALS
+
+    @property
+    def less_may_do(self) -> bool:
+        """Asking for less is worth a try."""
+        return self.kind in _LESS_MAY_DO
+
+    @property
+    def is_unreached(self) -> bool:
+        """No answer of a node came."""
+        return self.kind in _UNREACHED
+
+
+class CallError(RpcError):
+    """The node answered with an error."""
+
+    def __init__(self, method: str, code: int, message: str, data: bytes | None = None) -> None:
+        super().__init__(f"{method}: {message} (code {code})", "call")
+        self.method = method
+        self.code = code
+        self.message = message
+        self.data = data
+        """What a reverted call returned: the ABI encoding of an error (`ledger.chain.reverts`)."""
+
+    def __reduce__(self) -> tuple[type["CallError"], tuple[str, int, str, bytes | None]]:
+        return type(self), (self.method, self.code, self.message, self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T_co]):
+    """One question to a node."""
+
+    method: str
+    params: tuple[object, ...]
+    read: Callable[[msgspec.Raw], T_co]
+    """Returns what the answer's `result` means. May raise `msgspec.DecodeError` or `ValueError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RpcSettings:
+    """How to talk to a node.
+
+    Attributes:
+        timeout: seconds for one request and its answer; a hung node holds nobody longer.
+        max_request: bytes; anvil takes 2 MB, and a longer request would fail there less clearly.
+        max_answer: bytes; what a wrong or hostile node can make us hold in memory.
+        batch: calls in one HTTP request.
+        connections: kept open at most.
+    """
+
+    timeout: float = 10.0
+    max_request: int = 2 * 1000 * 1000
+    max_answer: int = 256 * _MEBIBYTE
+    batch: int = 500
+    connections: int = 8
+
+
+class _Problem(msgspec.Struct):
+    code: int
+    message: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    """Whatever the node says: an `Any` here is built before it is looked at, however deep it is nested."""
+
+
+class _ProblemData(msgspec.Struct):
+    data: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    id: int | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: _Problem | None = None
+
+
+class _Failure(msgspec.Struct):
+    error: _Problem
+
+
+_decode_failure: Final = msgspec.json.Decoder(_Failure | list[_Failure]).decode
+_decode_answer: Final = msgspec.json.Decoder(_Answer).decode
+_decode_answers: Final = msgspec.json.Decoder(list[_Answer]).decode
+_decode_data: Final = msgspec.json.Decoder(str | _ProblemData | None).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Client:
+    """What both clients share: everything but the waiting."""
+
+    def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
+        self.url = url
+        self.settings = settings or RpcSettings()
+        # Without user and password, path and query: those may hold a key.
+        self._name = _place(url)
+        self._takes_batches = True
+
+    def _bodies(self, calls: Sequence[Call[Any]]) -> Iterator[tuple[Sequence[Call[Any]], bytes]]:
+        for start in range(0, len(calls), self.settings.batch):
+            part = calls[start : start + self.settings.batch]
+            yield part, self._checked(_encode([_message(n, call) for n, call in enumerate(part)]))
+
+    def _checked(self, body: bytes) -> bytes:
+        if len(body) > self.settings.max_request:
+            raise RpcError(
+                f"the request has {len(body)} bytes, {self.settings.max_request} are allowed",
+                "request too large",
+            )
+        return body
+
+    def _whole(self, answer: HttpAnswer) -> bytes:
+        if answer.status == _OK or (answer.status in _CLIENT_ERRORS and _is_failure(answer.body)):
+            return answer.body
+        if answer.status == _TOO_LARGE:
+            raise RpcError(f"{self._name} says that the request is too large", "request too large")
+        kind: RpcProblem = "refused" if answer.status in _CLIENT_ERRORS else "unreachable"
+        raise RpcError(f"{self._name} answered with HTTP status {answer.status}", kind)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except HttpError as error:
+            if error.kind == "timeout":
+                seconds = f"{self.settings.timeout:g} s"
+                raise RpcError(
+                    f"{self._name} did not answer within {seconds}", "timeout"
+                ) from error
+            if error.kind == "too long":
+                raise RpcError(
+                    f"the answer of {self._name} has more than {self.settings.max_answer} bytes",
+                    "answer too large",
+                ) from error
+            raise RpcError(f"{self._name} cannot be reached: {error}", "unreachable") from error
+
+
+class Rpc(_Client):
+    """A node, asked from ordinary code. Safe to share between threads."""
+
+    def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
+        super().__init__(url, settings)
+        # Not loaded where everything is asyncio: 0.05 s of a start.
+        from ledger.chain.http_client import BlockingHttpClient  # noqa: PLC0415
+
+        self._http = BlockingHttpClient(
+            url,
+            timeout=self.settings.timeout,
+            connections=self.settings.connections,
+            most=self.settings.max_answer,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def send(self, call: Call[T]) -> T:
+        """Ask one question.
+
+        Raises:
+            RpcError: one of its kinds.
+        """
+        body = self._post(self._checked(_encode(_message(0, call))))
+        return _result(call, _parsed(_decode_answer, body))
+
+    def try_many(self, calls: Sequence[Call[T]]) -> list[T | CallError]:
+        """Ask several questions; where the node answered with an error, that error is the answer.
+
+        Raises:
+            RpcError: one of its kinds other than `CallError`.
+        """
+        results: list[T | CallError] = []
+        for part, body in self._bodies(calls):
+            if self._takes_batches:
+                try:
+                    results += _results(part, self._post(body))
+                    continue
+                except RpcError as error:
+                    if not error.is_refusal:  # as a whole; the calls are tried by themselves
+                        raise
+            for call in part:
+                try:
+                    results.append(self.send(call))
+                except CallError as error:
+                    results.append(error)
+            self._takes_batches = False
+        return results
+
+    def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Ask several questions at once.
+
+        Raises:
+            RpcError: one of its kinds; the first `CallError` if there are several.
+        """
+        return _all_answered(self.try_many(calls))
+
+    def _post(self, body: bytes) -> bytes:
+        with self._errors():
+            answer = self._http.ask("POST", "", body)
+        return self._whole(answer)
+
+
+class AsyncRpc(_Client):
+    """A node, asked from asyncio. Belongs to the event loop in which it was first used."""
+
+    def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
+        super().__init__(url, settings)
+        self._http = HttpClient(
+            url,
+            timeout=self.settings.timeout,
+            connections=self.settings.connections,
+            most=self.settings.max_answer,
+            idle=_IDLE,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def send(self, call: Call[T]) -> T:
+        """Ask one question.
+
+        Raises:
+            RpcError: one of its kinds.
+        """
+        body = await self._post(self._checked(_encode(_message(0, call))))
+        return _result(call, _parsed(_decode_answer, body))
+
+    async def try_many(self, calls: Sequence[Call[T]]) -> list[T | CallError]:
+        """Ask several questions; where the node answered with an error, that error is the answer.
+
+        Raises:
+            RpcError: one of its kinds other than `CallError`.
+        """
+        results: list[T | CallError] = []
+        for part, body in self._bodies(calls):
+            if self._takes_batches:
+                try:
+                    results += _results(part, await self._post(body))
+                    continue
+                except RpcError as error:
+                    if not error.is_refusal:  # as a whole; the calls are tried by themselves
+                        raise
+            for call in part:
+                try:
+                    results.append(await self.send(call))
+                except CallError as error:
+                    results.append(error)
+            self._takes_batches = False
+        return results
+
+    async def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Ask several questions at once.
+
+        Raises:
+            RpcError: one of its kinds; the first `CallError` if there are several.
+        """
+        return _all_answered(await self.try_many(calls))
+
+    async def _post(self, body: bytes) -> bytes:
+        with self._errors():
+            answer = await self._http.ask("POST", "", body)
+        return self._whole(answer)
+
+
+def _message(number: int, call: Call[Any]) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": number, "method": call.method, "params": call.params}
+
+
+def _parsed(decode: Callable[[bytes], T], body: bytes) -> T:
+    try:
+        return decode(body)
+    except UNREADABLE as error:
+        raise RpcError(f"the node's answer is not JSON-RPC: {error}") from error
+
+
+def _is_failure(body: bytes) -> bool:
+    """Whether an answer is JSON-RPC and says that the call failed: some nodes give it a status of its own."""
+    try:
+        return bool(_decode_failure(body))
+    except UNREADABLE:
+        return False
+
+
+def _results(calls: Sequence[Call[T]], body: bytes) -> list[T | CallError]:
+    # A node that refuses a batch as a whole answers with a single error.
+    if not body.lstrip().startswith(b"["):
+        error = _parsed(_decode_answer, body).error
+        raise _call_error("batch", error) if error else RpcError("no batch came back")
+    answers = {answer.id: answer for answer in _parsed(_decode_answers, body)}
+    results: list[T | CallError] = []
+    for number, call in enumerate(calls):
+        answer = answers.get(number)
+        if answer is None:
+            raise RpcError(f"{call.method}: the node left out an answer of a batch")
+        try:
+            results.append(_result(call, answer))
+        except CallError as error:
+            results.append(error)
+    return results
+
+
+def _result(call: Call[T], answer: _Answer) -> T:
+    if answer.error is not None:
+        raise _call_error(call.method, answer.error)
+    try:
+        return call.read(answer.result)
+    except (*UNREADABLE, ValueError) as error:
+        raise RpcError(f"{call.method}: unexpected answer: {error}") from error
+
+
+def _call_error(method: str, problem: _Problem) -> CallError:
+    return CallError(method, problem.code, problem.message[:500], _revert_data(problem.data))
+
+
+def _revert_data(raw: msgspec.Raw) -> bytes | None:
+    # Besu and geth give the data itself, others an object that holds it.
+    try:
+        data = _decode_data(raw)
+        text = data.data if isinstance(data, _ProblemData) else data
+        return None if text is None else from_hex(text)
+    except (*UNREADABLE, ValueError):
+        return None
+
+
+def _all_answered(results: Sequence[T | CallError]) -> list[T]:
+    answered: list[T] = []
+    for result in results:
+        if isinstance(result, CallError):
+            raise result
+        answered.append(result)
+    return answered
+
+
+def _place(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        return f"the node at {parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
+    except ValueError:
+        return "the node"
