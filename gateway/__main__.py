@@ -5,6 +5,6 @@ import sys
 
 if __name__ == "__main__":
     gc.disable()  # what is loaded stays: looking at it again and again is a tenth of a start
-    from gateway.process import main
+    from gateway.app import main
 
     sys.exit(main())

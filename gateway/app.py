@@ -1,5 +1,6 @@
-"""The ASGI application: routes, one handler for each way to fail, one middleware, a lifespan."""
+"""The ASGI application and its process: routes, one handler for each way to fail, one middleware, a lifespan."""
 
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,20 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.access_settings import AccessSettings
-from gateway.errors import GatewayError
-from gateway.problems import (
-    INTERNAL,
-    MALFORMED,
-    MEDIA_TYPE,
-    NOT_ALLOWED,
-    NOT_FOUND,
-    Problem,
-    note_failure,
-    problem_of,
-    problem_response,
-)
-from gateway.routes import (
+from gateway.api import (
     accesses,
     consumers,
     health,
@@ -39,10 +27,24 @@ from gateway.routes import (
     subjects,
     uploads,
 )
+from gateway.errors import GatewayError
+from gateway.problems import (
+    INTERNAL,
+    MALFORMED,
+    MEDIA_TYPE,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    Problem,
+    note_failure,
+    problem_of,
+    problem_response,
+)
 from gateway.services import Services, open_services
-from gateway.settings import Settings
+from gateway.settings import AccessSettings, Settings
 from ledger.errors import LedgerError
-from ledger.service.logs import get_logger
+from ledger.plain_text import print_problem
+from ledger.service.logs import configure_logs, get_logger
+from ledger.service.server import listen, serve
 
 _PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "description": "A problem (RFC 9457)",
@@ -110,7 +112,7 @@ class Observer:
     """Counts and times requests, and answers accesses without the framework.
 
     Routing, dependencies and the rest of the framework cost as much as an access itself. The route in
-    `gateway.routes.accesses` stays for the documentation; both are the same function.
+    `gateway.api.accesses` stays for the documentation; both are the same function.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -212,3 +214,29 @@ def _version() -> str:
         return version("quancheng")
     except PackageNotFoundError:
         return "0"
+
+
+def main() -> int:
+    """Serve until SIGTERM; return the exit status."""
+    try:
+        settings, access_settings = Settings.read(), AccessSettings.read()
+        configure_logs(settings.log_level)
+        listening = listen(settings.host, settings.port)
+    except (GatewayError, OSError) as error:
+        print_problem(str(error))
+        return 1
+    host, port = listening.getsockname()[:2]
+    settings = settings.model_copy(update={"port": port})
+    get_logger().info("listening", address=f"http://{host}:{port}")
+    sys.setswitchinterval(settings.switch_interval)
+    app = create_app(settings, access_settings)
+    try:
+        return serve(
+            app,
+            listening,
+            settings.server_limits,
+            lambda: getattr(app.state, "failure", None),
+        )
+    except (GatewayError, LedgerError) as error:
+        print_problem(str(error))
+        return 1

@@ -1,16 +1,9 @@
-"""Who sent a request: an account by its signature over the request, or a signer by its session.
+"""Who sent a request, and what that sender is here: a party, the authority, who signs for a person, a stranger."""
 
-Machines sign every request (RFC 9421, the ERC-8128 profile of `ledger.service.http_signatures`). Browsers
-answer a challenge once, with an account (the text is a sign-in message after EIP-4361) or with a
-passkey, and then carry a token that is worth a quarter of an hour.
-
-A request is counted when it is clear who sent it and that it is new. Whoever is somebody here has a bucket of
-its own; all others share one (`gateway.callers`).
-"""
-
+import asyncio
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -18,14 +11,15 @@ from typing import Final
 
 from starlette.requests import Request
 
-from gateway.callers import Callers
-from gateway.contract_accounts import ContractAccounts
+from gateway.access.read_after_write import Freshness
+from gateway.chain.contract_accounts import ContractAccounts
 from gateway.errors import ForbiddenError, UnauthenticatedError
-from gateway.store.nonces import NonceMemory
-from gateway.store.sessions import NewSession, SessionStore
+from gateway.store.sessions import NewSession, NonceMemory, SessionStore
 from ledger.crypto.signatures import personal_digest, verify_signer
 from ledger.errors import LedgerError
-from ledger.hexstr import ADDRESS_LENGTH
+from ledger.gathering import Gatherer
+from ledger.hexstr import ADDRESS_LENGTH, keccak256
+from ledger.index.index import Index
 from ledger.service.challenges import (
     Asker,
     Challenge,
@@ -43,7 +37,67 @@ from ledger.service.http_signatures import (
     verify_content,
     verify_request_head,
 )
-from ledger.service.rate_limit import RateLimit
+from ledger.service.rate_limit import STRANGERS, RateLimit
+
+_REMEMBERED: Final = 10_000
+
+
+class Callers:
+    def __init__(
+        self,
+        index: Index,
+        freshness: Freshness,
+        authority: bytes,
+    ) -> None:
+        self._index = index
+        self._freshness = freshness
+        self._authority = authority
+        self._people: Gatherer[bytes, bool] = Gatherer(index.people_who_sign)
+        self._subjects: dict[bytes, asyncio.Task[frozenset[bytes]]] = {}
+        self._as_of = -1
+        """Block in which the subjects above are as they are."""
+
+    async def bucket_of(self, signer: bytes) -> Hashable:
+        """Return in whose bucket a signer's requests are counted: its own, or that of all strangers."""
+        if self._is_named(signer) or signer in self._index.snapshot.parties:
+            return signer
+        # All who ask at one time share a read: who draws keys does not take the database from the others.
+        return signer if signer in await self._people.get([signer]) else STRANGERS
+
+    async def may_transact(self, account: bytes) -> bool:
+        """Tell whether an account is somebody's who may transact, once the index has all that is final.
+
+        Raises:
+            UnavailableError: That cannot be told now.
+        """
+        await self._freshness.catch_up()
+        return self.is_party(account)
+
+    def is_party(self, account: bytes) -> bool:
+        """Tell whether an account was ever named as a party, pending too, as a supervisor or as the authority.
+
+        Raises:
+            UnavailableError: That cannot be told now.
+        """
+        return self._is_named(account) or self._freshness.is_party(account)
+
+    def _is_named(self, account: bytes) -> bool:
+        return account == self._authority or account in self._index.snapshot.named
+
+    async def signs_for(self, signer: bytes, subject: bytes) -> bool:
+        """Tell whether a signer signs for a subject, as its own or as a guardian's, or did so once.
+
+        A subject is looked up once a block, however many ask in its name.
+        """
+        head = self._index.head.number
+        if head != self._as_of or len(self._subjects) >= _REMEMBERED:
+            self._subjects, self._as_of = {}, head
+        looking = self._subjects.get(subject)
+        if looking is None:
+            looking = asyncio.ensure_future(self._index.signer_hashes(subject))
+            self._subjects[subject] = looking
+        return keccak256(signer) in await asyncio.shield(looking)
+
 
 _TOKEN_BYTES: Final = 32
 _BEARER: Final = "bearer "

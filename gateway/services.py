@@ -11,49 +11,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.access_settings import AccessSettings
-from gateway.accesses import Accesses
-from gateway.auth import Authenticator, CallerLimits, Rules
-from gateway.callers import Callers
-from gateway.contract_accounts import ContractAccounts
+from gateway.access.content import Bases, Materials
+from gateway.access.keyholder_client import keyholder_at
+from gateway.access.keyholders import Keyholders
+from gateway.access.links import Linking
+from gateway.access.preflight import Preflight
+from gateway.access.read_after_write import Freshness
+from gateway.access.recorder import Recording, make_up
+from gateway.access.release import Releaser
+from gateway.access.service import Accesses
+from gateway.api.presenters import ReleaseStates
+from gateway.auth import Authenticator, CallerLimits, Callers, Rules
+from gateway.chain.accounts import Namings, read_key_file
+from gateway.chain.contract_accounts import ContractAccounts
+from gateway.chain.indexer import Following
+from gateway.consent.inbox import Inbox
+from gateway.consent.relays import RelayLimits, Relays
+from gateway.consent.statements import Statements
 from gateway.errors import GatewayError, SettingsError, StoreUnavailableError, UnavailableError
-from gateway.following import Following
-from gateway.freshness import Freshness
-from gateway.inbox import Inbox
-from gateway.key_files import read_key_file
-from gateway.keyholder_client import keyholder_at
-from gateway.keyholders import Keyholders
-from gateway.linking import Linking
-from gateway.materials import Bases, Materials
 from gateway.metrics import Metrics
-from gateway.namings import Namings
-from gateway.preflight import Preflight
-from gateway.publications import Publications
-from gateway.publishing import Limits, Publishing
-from gateway.recording import Recording, make_up
-from gateway.relay_limits import RelayLimits
-from gateway.relays import Relays
-from gateway.releasing import Releaser
-from gateway.settings import Settings
-from gateway.showing import ReleaseStates
-from gateway.statements import Statements
-from gateway.store.alerts import AlertStore
+from gateway.notifications import CHAIN, Topics
+from gateway.publishing.publications import Publications
+from gateway.publishing.service import Limits, Publishing
+from gateway.settings import AccessSettings, Settings
+from gateway.store.alerts import AlertStore, KeyholderReportStore
 from gateway.store.authorizations import AuthorizationStore
-from gateway.store.database import Database
+from gateway.store.database import Database, migrate
 from gateway.store.inbox import InboxStore
-from gateway.store.keyholder_reports import KeyholderReportStore
 from gateway.store.links import LinkStore
-from gateway.store.migrate import migrate
-from gateway.store.nonces import NonceMemory
 from gateway.store.publications import PublicationStore
 from gateway.store.releases import ReleaseJournal, access_id
-from gateway.store.sessions import SessionStore
+from gateway.store.sessions import NonceMemory, SessionStore
 from gateway.store.uploads import UploadStore
-from gateway.supervision.enforcement import Enforcer
-from gateway.supervision.keyholder_reports import KeyholderReports
-from gateway.supervision.trail import SupervisedTrail
-from gateway.supervision.watch import Watch
-from gateway.topics import CHAIN, Topics
+from gateway.supervision.keyholder_reports import KeyholderReports, SupervisedTrail
+from gateway.supervision.watch import Enforcer, Watch
 from ledger import failpoints
 from ledger.api import RecordedAccess
 from ledger.chain.deployment import Deployment, DeploymentError, read_deployment

@@ -12,8 +12,7 @@ from typing import Final
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from gateway.access_settings import AccessSettings
-from gateway.settings import Settings
+from gateway.settings import AccessSettings, Settings
 from wallet.identity.settings import IdentitySettings
 from wallet.keyholder.settings import KeyholderSettings
 

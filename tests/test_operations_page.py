@@ -7,8 +7,7 @@ from typing import Final
 import pytest
 from pydantic_settings import BaseSettings
 
-from gateway.access_settings import AccessSettings
-from gateway.settings import Settings
+from gateway.settings import AccessSettings, Settings
 from gateway.supervision.rules import SUSPENDING, Bounds
 from tests.test_security_page import rows_of
 from wallet.identity.settings import IdentitySettings

@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 from sqlalchemy import select, update
 
-from gateway.store.access_tables import authorizations as table
 from gateway.store.database import Database
+from gateway.store.tables import authorizations as table
 from ledger.chain.contract_calls import Approval
 from ledger.typed_data import Authorization, decode_record, encode_record
 

@@ -1,12 +1,4 @@
-"""One database for all repositories: transactions, pragmas, and one error for all its failures.
-
-SQLite (WAL, synchronous=FULL) has one connection that writes and several that read, so writers wait
-for each other in order instead of trying again and again; a second process on the same file waits by
-`busy_timeout`. PostgreSQL has one pool.
-
-A transaction is durable when `writing()` has ended without an error: SQLite has synced its log,
-PostgreSQL its own. If it ends with an error or the process dies inside, nothing of it is there.
-"""
+"""One database for all repositories: transactions, one error for all its failures, its form at start."""
 
 import asyncio
 import sqlite3
@@ -15,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
-from sqlalchemy import Executable, Table, text
+from sqlalchemy import Connection, Executable, Table, insert, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -23,7 +15,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableError
-from ledger.service.database import SqliteConnection, opener
+from gateway.store import tables  # noqa: F401  its tables belong to the metadata
+from gateway.store.tables import directories, health, metadata, records, tiles, upload_lines
+from ledger.index.tables import metadata as index_metadata
+from ledger.service.database import (
+    MigrationError,
+    SqliteConnection,
+    newest_revision,
+    opener,
+    upgrade,
+)
 
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
@@ -301,3 +302,51 @@ def _postgres(url: URL, timeout: float, pool: int) -> AsyncEngine:
             },
         },
     )
+
+
+SCRIPTS: Final = Path(__file__).parents[1] / "migrations"
+_BLOBS: Final = (
+    (records, "body"),
+    (tiles, "entries"),
+    (upload_lines, "entries"),
+    (directories, "lines"),
+)
+_LOCK: Final = 0x5155_414E_4348_454E  # "QUANCHEN": PostgreSQL's advisory locks are numbers
+
+
+def make_tables(connection: Connection) -> None:
+    """Make all tables; an error where there is one of the same name."""
+    for one in (metadata, index_metadata):
+        one.create_all(connection, checkfirst=False)
+    connection.execute(insert(health).values(id=1, checks=0))
+    if connection.dialect.name == "postgresql":
+        # Ciphertext and hashes do not get smaller: no time is spent on trying.
+        for table, column in _BLOBS:
+            connection.execute(
+                text(f"ALTER TABLE {table.name} ALTER COLUMN {column} SET STORAGE EXTERNAL")
+            )
+
+
+async def migrate(database: Database) -> str:
+    """Apply every migration that the database does not have yet, in one transaction.
+
+    Returns:
+        The revision that it has now.
+
+    Raises:
+        StoreUnavailableError: The database cannot be used, or another gateway held the lock for too long.
+        SettingsError: The database was made by a newer gateway, or is something else.
+    """
+    if database.is_sqlite:
+        database.make_folder()
+    try:
+        # On SQLite the first statement takes the write lock, whatever it is.
+        lock = "SELECT 1" if database.is_sqlite else f"SELECT pg_advisory_xact_lock({_LOCK})"
+        async with database.engine.begin() as connection:
+            await connection.execute(text(lock))
+            await connection.run_sync(upgrade, SCRIPTS, make_tables)
+    except (SQLAlchemyError, OSError) as error:
+        raise translated(error) from error
+    except MigrationError as error:
+        raise SettingsError(f"the database is not one of this gateway: {error}") from error
+    return newest_revision(SCRIPTS)

@@ -8,8 +8,8 @@ from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.errors import ConflictError, UnknownError
-from gateway.store.access_tables import asks, handles
 from gateway.store.database import Database
+from gateway.store.tables import asks, handles
 
 _MOST_LISTED: Final = 200
 

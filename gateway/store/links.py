@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import and_, delete, or_, select, tuple_
 
-from gateway.store.access_tables import subject_links
 from gateway.store.database import Database
+from gateway.store.tables import subject_links
 from ledger.api import SignedLink
 from ledger.gathering import Gatherer
 from ledger.typed_data import SubjectLink

@@ -9,8 +9,8 @@ import msgspec
 from sqlalchemy import bindparam, select, tuple_
 
 from gateway.errors import GatewayError
-from gateway.store.access_tables import releases
 from gateway.store.database import Database
+from gateway.store.tables import releases
 from ledger.api import RecordedAccess, Submission
 from ledger.index.rows import AccessEntry
 from ledger.service.logs import describe, get_logger

@@ -1,4 +1,4 @@
-"""Sessions, the challenges that were used to begin them, and the key by which gateways know their challenges."""
+"""Sessions, the challenges that were used to begin them, and which signed requests were seen."""
 
 from hashlib import sha256
 from typing import Final
@@ -6,9 +6,40 @@ from typing import Final
 import msgspec
 from sqlalchemy import delete, insert, select
 
+from gateway.errors import UnauthenticatedError
 from gateway.store.database import Database
-from gateway.store.tables import challenge_keys, sessions, used_challenges
+from gateway.store.tables import challenge_keys, request_nonces, sessions, used_challenges
 from ledger.service.challenges import ProvenChallenge
+
+
+class NonceMemory:
+    """Remembers (address, nonce) until it expires."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert: Final = database.upsert(request_nonces).on_conflict_do_nothing()
+
+    async def remember(self, address: bytes, nonce: str, expires_at: int) -> None:
+        """Remember a request; durable when this returns, so that a restart forgets none.
+
+        Of several concurrent calls with the same address and nonce exactly one returns.
+
+        Raises:
+            UnauthenticatedError: It was remembered before.
+            StoreUnavailableError: It is not remembered for sure: refuse the request.
+        """
+        values = {"address": address, "nonce": nonce, "expires_at": expires_at}
+        if await self._database.run(self._insert, values) != 1:
+            raise UnauthenticatedError(
+                "this signed request was received before: sign it anew", "replayed"
+            )
+
+    async def forget(self, now: int) -> int:
+        """Forget what expired before `now`; return how many. May be repeated at any time."""
+        return await self._database.run(
+            delete(request_nonces).where(request_nonces.c.expires_at < now)
+        )
+
 
 _ONLY: Final = 1
 

@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import ConflictError, UnknownError
+from gateway.publishing.tiles import ENTRY, PLACE, Tile
 from gateway.store.database import Database
 from gateway.store.tables import directories, items, records, tiles, upload_lines, uploads
-from gateway.tiles import ENTRY, PLACE, Tile
 from ledger.crypto.merkle import TreeHead
 
 _LINE_BITS: Final = 32
@@ -71,7 +71,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
     lines: int
     entries: bytes
-    """`gateway.tiles` entries, one for each line."""
+    """`gateway.publishing.tiles` entries, one for each line."""
     bodies: tuple[tuple[int, bytes], ...]
     """Id and body of each record."""
     items: tuple[Item, ...] = ()

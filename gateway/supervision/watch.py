@@ -1,8 +1,4 @@
-"""Supervision at work: reads the accesses that come, keeps alerts, and may suspend an agreement.
-
-Accesses are read from the index, so nothing depends on which gateway recorded them. After a restart
-the last day is read again; keys keep alerts from being raised twice.
-"""
+"""Supervision at work: reads the accesses that come, keeps alerts, and may suspend an agreement."""
 
 import asyncio
 import time
@@ -11,7 +7,9 @@ from typing import Final, Protocol
 
 import msgspec
 
-from gateway.errors import GatewayError, RefusedError
+from gateway.consent.relays import Relay
+from gateway.errors import GatewayError, RefusedError, UnavailableError
+from gateway.notifications import ALERTS, CHAIN, Topics
 from gateway.store.alerts import AlertStore, StoredAlert
 from gateway.supervision.rules import (
     Bounds,
@@ -25,9 +23,75 @@ from gateway.supervision.rules import (
     unfit_texts,
     unreviewed_orders,
 )
-from gateway.topics import ALERTS, CHAIN, Topics
+from ledger.chain import contract_calls, eth_methods
+from ledger.chain.deployment import Deployment
+from ledger.chain.reverts import RevertError, revert_in
+from ledger.chain.rpc import AsyncRpc, CallError, RpcError
+from ledger.chain.transactions import GAS_CAP, FeeRule, Transaction, sign_transaction
+from ledger.crypto.signatures import address_of
 from ledger.index.rows import EventEntry, Snapshot
 from ledger.service.logs import describe, get_logger
+
+_GAS: int = 500_000
+
+
+class Enforcer:
+    """Signs suspensions and relays them. One at a time: its nonces are the account's next ones.
+
+    The contract bounds it: 30 minutes, and not again before a regulator has looked.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        rpc: AsyncRpc,
+        relay: Relay,
+        supervisor_key: bytes,
+        fee: FeeRule,
+    ) -> None:
+        """Raise `SigningError` if `supervisor_key` (32 bytes) is no private key."""
+        self._deployment = deployment
+        self._rpc = rpc
+        self._relay = relay
+        self._key = supervisor_key
+        self._fee = fee
+        self.address = address_of(supervisor_key)
+        self._turn = asyncio.Lock()
+
+    async def suspend(self, agreement: bytes, reason: str) -> bytes:
+        """Suspend an agreement; return the transaction.
+
+        Raises:
+            RefusedError: The contract refuses it.
+            UnavailableError: It is not on chain now.
+        """
+        call = contract_calls.suspend_agreement(agreement, reason)
+        to = self._deployment.address_of(call.contract)
+        async with self._turn:
+            try:
+                nonce = await self._rpc.send(eth_methods.transaction_count(self.address, "pending"))
+                gas = await self._rpc.send(eth_methods.estimate_gas(to, call.data, self.address))
+                newest = await self._rpc.send(eth_methods.block("latest"))
+                price = await self._rpc.send(eth_methods.gas_price())
+            except CallError as error:
+                found = revert_in(error)
+                if found is not None:
+                    raise RefusedError(found.revert) from error
+                raise UnavailableError(
+                    "the node does not take the suspension", "chain-unavailable"
+                ) from error
+            except RpcError as error:
+                raise UnavailableError("the node cannot be asked", "chain-unavailable") from error
+            fee = self._fee.offer(None if newest is None else newest.base_fee, price)
+            content = Transaction(
+                self._deployment.chain_id, nonce, min(gas + _GAS, GAS_CAP), fee, to, call.data
+            )
+            try:
+                done = await self._relay.relay_raw(sign_transaction(content, self._key))
+            except RevertError as error:
+                raise RefusedError(error.revert) from error
+            return done.transaction
+
 
 _PAGE: Final = 2000
 _LOOK_BACK: Final = 24 * 3600
@@ -72,7 +136,7 @@ class Trail(Protocol):
 
 
 class Suspending(Protocol):
-    """Suspends agreements on chain (`gateway.supervision.enforcement`)."""
+    """Suspends agreements on chain (`gateway.supervision.watch`)."""
 
     async def suspend(self, agreement: bytes, reason: str) -> bytes:
         """Suspend an agreement; return the transaction.

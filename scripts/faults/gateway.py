@@ -117,7 +117,7 @@ def main() -> int:
     Saboteur(Path(os.environ[FILE])).begin()
     if os.environ.get(UNJOURNALED):
         _leave_out_the_journal()
-    from gateway.process import main as serve  # noqa: PLC0415 - the clock has to be in place before
+    from gateway.app import main as serve  # noqa: PLC0415 - the clock has to be in place before
 
     return serve()
 

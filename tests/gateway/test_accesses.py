@@ -5,7 +5,8 @@ import asyncio
 import msgspec
 import pytest
 
-from gateway.accesses import Answer
+from gateway.access.content import MOST_RECORDS
+from gateway.access.service import Answer
 from gateway.errors import (
     BodyError,
     GatewayError,
@@ -13,7 +14,6 @@ from gateway.errors import (
     ThrottledError,
     UnknownError,
 )
-from gateway.materials import MOST_RECORDS
 from gateway.problems import problem_of
 from gateway.store.database import Database
 from ledger.api import AccessResult, KeyedSubmission, Refusal, Release, Submission

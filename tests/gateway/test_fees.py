@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from gateway.access_settings import AccessSettings
-from gateway.supervision.enforcement import Enforcer
+from gateway.settings import AccessSettings
+from gateway.supervision.watch import Enforcer
 from ledger.chain import contract_calls
 from ledger.chain.rpc import AsyncRpc
 from ledger.chain.transactions import FeeRule

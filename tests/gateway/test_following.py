@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from gateway import following as module
+from gateway.chain import indexer as module
+from gateway.chain.indexer import Following
 from gateway.errors import StoreUnavailableError
-from gateway.following import Following
 from gateway.settings import Settings
 from ledger.chain.finality import BlocksLostError
 from ledger.index.rows import Head

@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from gateway.grouping import Grouper
+from gateway.access.batching import Grouper
 from tests.support.problems import refused_as
 
 

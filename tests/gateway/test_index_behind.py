@@ -10,11 +10,10 @@ from typing import Any, cast
 
 import pytest
 
+from gateway.access.read_after_write import Freshness
+from gateway.consent.relays import Relayed, Relays
 from gateway.errors import RefusedError
-from gateway.freshness import Freshness
-from gateway.relays import Relayed, Relays
-from gateway.store.database import Database
-from gateway.store.migrate import migrate
+from gateway.store.database import Database, migrate
 from ledger.chain.contract_calls import ContractCall
 from ledger.chain.events import Block, PartyAdmitted, SubjectRegistered
 from ledger.chain.finality import Finality

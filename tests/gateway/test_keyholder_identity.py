@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
+from gateway.access.keyholder_client import KeyholderClient, keyholder_at
 from gateway.errors import KeyholderError
-from gateway.keyholder_client import KeyholderClient, keyholder_at
 from ledger.crypto.signatures import address_of
 from tests.support.fake_keyholder import DOMAIN, REFUSAL, FakeKeyholder, InMemory, account_of
 
@@ -67,7 +67,7 @@ async def test_whoever_takes_a_connection_over_does_not_count_as_ready_for_longe
     await client.confirm()
     keyholder.signs_with = account_of(9)
     await client.confirm()  # the limit: nothing shows it within the minute
-    monkeypatch.setattr("gateway.keyholder_client._PROVEN", 0.0)
+    monkeypatch.setattr("gateway.access.keyholder_client._PROVEN", 0.0)
     with pytest.raises(KeyholderError, match="somebody else"):
         await client.confirm()
 

@@ -4,12 +4,11 @@ import msgspec
 import pytest
 
 from gateway.errors import BodyError, ConflictError, ForbiddenError, UnknownError
-from gateway.store.alerts import AlertStore, StoredAlert
+from gateway.notifications import Topics
+from gateway.store.alerts import AlertStore, KeyholderReportStore, StoredAlert
 from gateway.store.database import Database
-from gateway.store.keyholder_reports import KeyholderReportStore
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
 from gateway.supervision.keyholder_reports import KeyholderReports
-from gateway.topics import Topics
 from ledger.api import RecordedAccess, Submission
 from ledger.crypto.released_parts import encode_wrong_parts
 from ledger.crypto.secret_sharing import Sharing

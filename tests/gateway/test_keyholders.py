@@ -4,8 +4,8 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from gateway.keyholder_client import KeyholderClient
-from gateway.keyholders import PROBLEM, Availability, Keyholders, PartsTask
+from gateway.access.keyholder_client import KeyholderClient
+from gateway.access.keyholders import PROBLEM, Availability, Keyholders, PartsTask
 from ledger.api import HeldKeys, Refusal
 from ledger.crypto.released_parts import verify_signer
 from ledger.crypto.secret_sharing import Roster, most_sealed
@@ -112,7 +112,7 @@ async def test_who_can_release_now_is_looked_up_again_after_a_while(
     assert await asked.availability() == Availability(known=3, ready=3, needed=2)
     fakes[0].down = fakes[1].down = True
     assert (await asked.availability()).ready == 3
-    monkeypatch.setattr("gateway.keyholders._LOOK_AGAIN", 0)
+    monkeypatch.setattr("gateway.access.keyholders._LOOK_AGAIN", 0)
     found = await asked.availability()
     assert found.problem == "1 of 3 keyholders are ready, 2 are needed"
     fakes[0].down = False

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from gateway.access.links import Linking
 from gateway.errors import LinkRefusedError
-from gateway.linking import Linking
 from gateway.store.database import Database
 from gateway.store.links import KeptLink
 from ledger.api import SignedLink

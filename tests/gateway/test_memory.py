@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import publishing
-from gateway.ingest import UploadRules
-from gateway.store.database import Database
-from gateway.store.migrate import migrate
+from gateway.publishing import service
+from gateway.publishing.ingest import UploadRules
+from gateway.store.database import Database, migrate
 from ledger.crypto.publications import PublicationRoot
 from ledger.crypto.records import EncryptedRecord, encode_line
 from tests.gateway.test_publishing import DATASET, PROVIDER, Desk
@@ -74,7 +73,7 @@ async def test_ten_times_the_records_take_no_more_memory(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Usually 5 MB: more than all tiles here, so that growing would not be told from filling it.
-    monkeypatch.setattr(publishing, "_TILES_WRITTEN", 16)
+    monkeypatch.setattr(service, "_TILES_WRITTEN", 16)
     await peak_of(desk, 500, 1)  # caches and compiled statements
     small = await peak_of(desk, SMALL, 2)
     large = await peak_of(desk, LARGE, 3)

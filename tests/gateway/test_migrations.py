@@ -10,10 +10,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect
 
-import gateway.store.access_tables  # noqa: F401  its tables belong to the metadata
+import gateway.store.tables  # noqa: F401  its tables belong to the metadata
 import wallet.identity.database
-from gateway.store.database import Database
-from gateway.store.migrate import SCRIPTS
+from gateway.store.database import SCRIPTS, Database
 from gateway.store.tables import metadata
 from ledger.index.tables import metadata as index_metadata
 from ledger.service.database import newest_revision

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import event
 
-from gateway.materials import MOST_RECORDS
+from gateway.access.content import MOST_RECORDS
 from gateway.store.database import Database
 from ledger.api import KeyedSubmission
 from ledger.crypto.hpke import OpeningKey

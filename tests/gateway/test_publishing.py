@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
-from gateway import publishing as publishing_module
 from gateway.errors import (
     BodyError,
     ConflictError,
@@ -14,13 +13,14 @@ from gateway.errors import (
     StoreUnavailableError,
     UnknownError,
 )
-from gateway.ingest import UploadRules
-from gateway.publications import Publications
-from gateway.publishing import Limits, Publishing
+from gateway.publishing import service as publishing_module
+from gateway.publishing.ingest import UploadRules
+from gateway.publishing.publications import Publications
+from gateway.publishing.service import Limits, Publishing
+from gateway.publishing.tiles import Tile
 from gateway.store.database import Database
 from gateway.store.publications import PublicationStore, ServedPublication
 from gateway.store.uploads import Upload, UploadStore
-from gateway.tiles import Tile
 from ledger.crypto.merkle import TreeHead, verify_range
 from ledger.crypto.publications import verify_owner, verify_published
 from ledger.crypto.records import EncryptedRecord, WithdrawnRecord, encode_line

@@ -10,11 +10,10 @@ from typing import cast
 
 import pytest
 
+from gateway.access.recorder import Recording, make_up
+from gateway.chain.accounts import Namings
 from gateway.errors import StoreUnavailableError
-from gateway.namings import Namings
-from gateway.recording import Recording, make_up
-from gateway.store.database import Database
-from gateway.store.migrate import migrate
+from gateway.store.database import Database, migrate
 from gateway.store.releases import JournalEntry, ReleaseJournal
 from ledger.chain.transactions import Fee, Transaction, sign_transaction
 from ledger.journal import Journal
@@ -108,7 +107,7 @@ async def test_what_a_crash_kept_from_the_journal_is_made_up_for_at_the_next_sta
 async def test_nothing_new_is_recorded_while_too_much_is_not_noted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.recording._MOST_UNNOTED", 0)
+    monkeypatch.setattr("gateway.access.recorder._MOST_UNNOTED", 0)
     database = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", timeout=0.2)
     journal = ReleaseJournal(database)
     recording = Recording(cast("Recorder", object()), cast("Namings", object()), journal)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.consent.relays import Act
 from gateway.errors import BodyError, ForbiddenError, RefusedError, ThrottledError
-from gateway.relays import Act
 from gateway.services import Services
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.contract_calls import Approval

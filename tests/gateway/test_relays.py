@@ -12,8 +12,8 @@ import httpx
 import msgspec
 import pytest
 
+from gateway.consent.relays import Grant
 from gateway.errors import ForbiddenError, GatewayError, ThrottledError
-from gateway.relays import Grant
 from gateway.services import Services
 from gateway.store.authorizations import StoredAuthorization
 from ledger.chain import contract_calls, contract_reads, eth_methods

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.showing import ReleaseStates
+from gateway.api.presenters import ReleaseStates
 from ledger.index.rows import AccessEntry, Place
 from ledger.model import Outcome
 

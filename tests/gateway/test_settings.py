@@ -11,11 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.access_settings import AccessSettings
 from gateway.errors import SettingsError
-from gateway.settings import Settings
-from gateway.store.database import Database
-from gateway.store.migrate import migrate
+from gateway.settings import AccessSettings, Settings
+from gateway.store.database import Database, migrate
 from ledger.chain.deployment import write_deployment
 from ledger.index.index import Index, Origin
 from ledger.journal import Journal

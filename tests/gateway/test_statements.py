@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import pytest
 
-from gateway import keyholders
+from gateway.access import keyholders
+from gateway.access.keyholder_client import KeyholderClient
+from gateway.access.keyholders import Keyholders, PartsTask
 from gateway.errors import LinkRefusedError
-from gateway.keyholder_client import KeyholderClient
-from gateway.keyholders import Keyholders, PartsTask
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.database import Database
 from ledger.api import Consent, KeyedSubmission

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from gateway.errors import GatewayError, RefusedError, StoreUnavailableError, UnavailableError
+from gateway.notifications import Topics
 from gateway.store.alerts import AlertStore
 from gateway.store.database import Database
 from gateway.supervision.rules import (
@@ -18,7 +19,6 @@ from gateway.supervision.rules import (
     unreviewed_orders,
 )
 from gateway.supervision.watch import Enforcement, Watch
-from gateway.topics import Topics
 from ledger.chain.reverts import Revert
 from ledger.index.rows import DatasetEntry, EventEntry, OrderEntry, Place, Snapshot
 from ledger.model import Class, Outcome

@@ -4,17 +4,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
+from gateway.consent.relays import Relayed
 from gateway.errors import GatewayError
-from gateway.relays import Relayed
+from gateway.notifications import Topics
 from gateway.store.alerts import AlertStore
 from gateway.store.database import Database
-from gateway.supervision.enforcement import Enforcer
 from gateway.supervision.rules import (
     Bounds,
     ObservedAccess,
 )
-from gateway.supervision.watch import Enforcement, Watch
-from gateway.topics import Topics
+from gateway.supervision.watch import Enforcement, Enforcer, Watch
 from ledger.chain import contract_calls, contract_reads, eth_methods
 from ledger.chain.finality import Finality
 from ledger.chain.reverts import RevertError, decode_revert, revert_in

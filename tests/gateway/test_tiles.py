@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import DeltaError, StoreDamagedError
-from gateway.tiles import (
+from gateway.publishing.tiles import (
     ENTRY,
     TILE,
     OpenTile,

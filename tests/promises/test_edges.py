@@ -16,8 +16,7 @@ from fastapi import FastAPI
 import gateway.app
 import wallet.identity.routes
 import wallet.keyholder.app
-from gateway.access_settings import AccessSettings
-from gateway.settings import Settings
+from gateway.settings import AccessSettings, Settings
 from scripts.scenario import Chain, make_keyholders
 from tests.support.services import SERVICES, ServiceProcess, service_process
 from wallet.keyholder.settings import KeyholderSettings

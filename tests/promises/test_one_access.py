@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.accesses import Answer
+from gateway.access.service import Answer
 from gateway.services import Services
 from ledger.api import AccessResult
 from ledger.api.access import decode_result, encode_result

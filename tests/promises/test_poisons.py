@@ -12,13 +12,13 @@ from typing import Final
 import pytest
 from eth_abi.abi import encode
 
+from gateway.notifications import Topics
 from gateway.store.alerts import AlertStore
 from gateway.store.database import Database
 from gateway.store.releases import ReleaseJournal
+from gateway.supervision.keyholder_reports import SupervisedTrail
 from gateway.supervision.rules import Bounds
-from gateway.supervision.trail import SupervisedTrail
 from gateway.supervision.watch import Watch
-from gateway.topics import Topics
 from ledger.artifacts import CONTRACTS, ContractName, load_artifact
 from ledger.chain import contract_calls
 from ledger.chain.contract_calls import ContractCall

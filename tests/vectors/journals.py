@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.journal_export import encode_journal_end, encode_journal_line
+from gateway.api.regulator import encode_journal_end, encode_journal_line
 from gateway.store.releases import JournalEntry, Released
 from ledger.api import RecordedAccess, Submission
 from ledger.chain.contract_calls import RequestGroup, complete_recovery, encode_request, record

@@ -1,7 +1,7 @@
 """(f) The bare web server: an async route that does nothing, on the gateway's server stack.
 
 `python -m scripts.bench.baselines.bare_server` listens on a free port, prints it, and serves until it
-is asked to end. The server has the gateway's settings (`gateway.process`).
+is asked to end. The server has the gateway's settings (`gateway.app`).
 """
 
 import socket

@@ -160,7 +160,7 @@ def bodies(gateway: Path) -> list[bytes | None]:
 
 
 def salt_of(body: bytes) -> bytes:
-    salt: bytes = msgspec.msgpack.decode(body)[1]  # `gateway.ingest.pack_body`
+    salt: bytes = msgspec.msgpack.decode(body)[1]  # `gateway.publishing.ingest.pack_body`
     return salt
 
 

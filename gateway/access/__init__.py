@@ -1,0 +1,1 @@
+"""One access: verified, recorded, then released."""

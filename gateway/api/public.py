@@ -1,0 +1,280 @@
+"""What anyone may know: catalogue, datasets, purposes, parties, deployment, some numbers."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel
+
+from gateway.api.dependencies import dataset_of, services_of
+from gateway.api.models import Address, Hash
+from gateway.errors import UnknownError
+from gateway.services import Services
+from ledger.chain.deployment import encode_deployment
+from ledger.hexstr import from_hex, to_hex
+from ledger.index.rows import DatasetEntry, PartyEntry, Snapshot
+from ledger.model import Class, Roles
+from ledger.plain_text import iso_moment
+
+router = APIRouter(prefix="/v1", tags=["public"])
+
+_CLASSES = {
+    Class.UNCONDITIONAL: "Unconditional",
+    Class.CONDITIONAL: "Conditional",
+    Class.NOT_SHARED: "NotShared",
+}
+
+
+class PublicationShown(BaseModel):
+    """The newest version of a dataset on chain."""
+
+    version: int
+    root: Hash
+    count: int
+    published_at: int
+
+
+class DatasetShown(BaseModel):
+    """A dataset of the catalogue."""
+
+    dataset: Hash
+    code: str
+    title: str
+    fields: list[str]
+    sharing: str
+    open: str
+    grade: int
+    personal: bool
+    update_cycle: int
+    withdrawn: bool
+    provider: Address
+    provider_name: str
+    publication: PublicationShown | None
+    served: int | None
+    """Newest version that this gateway serves."""
+
+
+class TextShown(BaseModel):
+    """A purpose's text in one language."""
+
+    language: str
+    template: str
+
+
+class PurposeShown(BaseModel):
+    """A purpose and its bounds."""
+
+    purpose: Hash
+    code: str
+    texts: list[TextShown]
+    max_validity: int
+    max_uses: int
+    min_interval: int
+    retention: int
+    active: bool
+    fields: dict[str, str]
+    """For each dataset the bitmap of fields that it may ever use."""
+
+
+class PurposesAnswer(BaseModel):
+    """All purposes."""
+
+    purposes: list[PurposeShown]
+
+
+class PartyShown(BaseModel):
+    """A party."""
+
+    address: Address
+    name: str
+    roles: list[str]
+    active: bool
+    restricted_until: int
+    restriction: str
+    encryption_key: str
+
+
+class PartiesAnswer(BaseModel):
+    """All parties that were ever admitted."""
+
+    parties: list[PartyShown]
+
+
+class StatsAnswer(BaseModel):
+    """Some numbers, as of a block."""
+
+    datasets: int
+    publications: int
+    parties: int
+    subjects: int
+    authorizations: int
+    accesses: int
+    allowed: int
+    block_number: int
+
+
+@router.get("/catalogue", response_class=Response)
+async def get_catalogue(request: Request) -> Response:
+    """Give the catalogue as DCAT 3 in JSON-LD."""
+    snapshot = services_of(request).index.snapshot
+    document = {
+        "@context": {
+            "dcat": "http://www.w3.org/ns/dcat#",
+            "dct": "http://purl.org/dc/terms/",
+            "foaf": "http://xmlns.com/foaf/0.1/",
+            "qc": "urn:quancheng:",
+        },
+        "@type": "dcat:Catalog",
+        "dct:title": "泉城公共数据目录 / Quancheng catalogue",
+        "dcat:dataset": [
+            _dcat(one, snapshot) for one in snapshot.datasets.values() if not one.withdrawn
+        ],
+    }
+    body = json.dumps(document, ensure_ascii=False).encode()
+    return Response(body, media_type="application/ld+json")
+
+
+@router.get("/datasets/{dataset}")
+async def get_dataset(
+    dataset: Annotated[str, Path(pattern="^0x[0-9a-f]{64}$")], request: Request
+) -> DatasetShown:
+    """Show a dataset."""
+    return await _shown(services_of(request), await dataset_of(request, dataset))
+
+
+@router.get("/purposes")
+async def get_purposes(request: Request) -> PurposesAnswer:
+    """Show all purposes."""
+    snapshot = services_of(request).index.snapshot
+    return PurposesAnswer(
+        purposes=[
+            PurposeShown(
+                purpose=to_hex(one.id),
+                code=one.code,
+                texts=[TextShown(language=name, template=text) for name, text in one.texts],
+                max_validity=one.max_validity,
+                max_uses=one.max_uses,
+                min_interval=one.min_interval,
+                retention=one.retention,
+                active=one.active,
+                fields={to_hex(dataset): str(mask) for dataset, mask in one.fields.items()},
+            )
+            for one in snapshot.purposes.values()
+        ]
+    )
+
+
+@router.get("/parties")
+async def get_parties(request: Request) -> PartiesAnswer:
+    """Show all parties."""
+    parties = services_of(request).index.snapshot.parties.values()
+    return PartiesAnswer(parties=[_party(one) for one in parties])
+
+
+@router.get("/parties/{address}")
+async def get_party(
+    address: Annotated[str, Path(pattern="^0x[0-9a-f]{40}$")], request: Request
+) -> PartyShown:
+    """Show a party."""
+    services = services_of(request)
+    party = from_hex(address)
+    found = await services.freshness.find(lambda: services.index.snapshot.parties.get(party))
+    if found is None:
+        raise UnknownError("party")
+    return _party(found)
+
+
+@router.get("/deployment", response_class=Response)
+async def get_deployment(request: Request) -> Response:
+    """Give the deployment file, to be checked against a node of one's own."""
+    body = encode_deployment(services_of(request).deployment)
+    return Response(body, media_type="application/json")
+
+
+@router.get("/stats")
+async def get_stats(request: Request) -> StatsAnswer:
+    """Give some numbers."""
+    index = services_of(request).index
+    stats = await index.stats()
+    return StatsAnswer(
+        datasets=stats.datasets,
+        publications=stats.publications,
+        parties=stats.parties,
+        subjects=stats.subjects,
+        authorizations=stats.authorizations,
+        accesses=stats.accesses,
+        allowed=stats.allowed,
+        block_number=index.head.number,
+    )
+
+
+async def _shown(services: Services, found: DatasetEntry) -> DatasetShown:
+    snapshot = services.index.snapshot
+    published = None
+    if found.version:
+        newest = await services.index.publication(found.id, found.version)
+        if newest is not None:
+            published = PublicationShown(
+                version=newest.version,
+                root=to_hex(newest.root),
+                count=newest.count,
+                published_at=newest.place.timestamp,
+            )
+    return DatasetShown(
+        dataset=to_hex(found.id),
+        code=found.code,
+        title=found.title,
+        fields=list(found.fields),
+        sharing=_CLASSES[found.sharing],
+        open=_CLASSES[found.open],
+        grade=found.grade,
+        personal=found.personal,
+        update_cycle=found.update_cycle,
+        withdrawn=found.withdrawn,
+        provider=to_hex(found.provider),
+        provider_name=_name(snapshot, found.provider),
+        publication=published,
+        served=await services.publications.newest_version(found.id),
+    )
+
+
+def _party(party: PartyEntry) -> PartyShown:
+    return PartyShown(
+        address=to_hex(party.address),
+        name=party.name,
+        roles=[str(role.name).title().replace("_", "") for role in Roles if role in party.roles],
+        active=party.active,
+        restricted_until=party.restricted_until,
+        restriction=party.restriction,
+        encryption_key=to_hex(party.encryption_key),
+    )
+
+
+def _dcat(dataset: DatasetEntry, snapshot: Snapshot) -> dict[str, Any]:
+    issued, modified = dataset.registered_at, dataset.published_at or dataset.registered_at
+    return {
+        "@type": "dcat:Dataset",
+        "@id": f"urn:quancheng:dataset:{to_hex(dataset.id)}",
+        "dct:identifier": to_hex(dataset.id),
+        "dct:title": dataset.title,
+        "dct:publisher": {
+            "@type": "foaf:Agent",
+            "foaf:name": _name(snapshot, dataset.provider),
+            "dct:identifier": to_hex(dataset.provider),
+        },
+        "dct:issued": iso_moment(issued),
+        "dct:modified": iso_moment(modified),
+        "dcat:version": str(dataset.version),
+        "qc:code": dataset.code,
+        "qc:fields": list(dataset.fields),
+        "qc:sharingClass": _CLASSES[dataset.sharing],
+        "qc:openClass": _CLASSES[dataset.open],
+        "qc:grade": dataset.grade,
+        "qc:personal": dataset.personal,
+        "qc:updateCycle": dataset.update_cycle,
+    }
+
+
+def _name(snapshot: Snapshot, address: bytes) -> str:
+    found = snapshot.parties.get(address)
+    return "" if found is None else found.name

@@ -1,0 +1,1 @@
+"""The gateway's view of the chain: the indexer, its own accounts, accounts that are contracts."""

@@ -1,0 +1,1 @@
+"""How a provider's ciphertext comes in, is cut into tiles, and is read again."""

@@ -1,0 +1,1 @@
+"""Commitments, encryption, signatures and shares: bytes in, bytes out."""
