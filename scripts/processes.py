@@ -10,9 +10,8 @@ from scripts.scenario import Chain, Party
 from wallet.keyholder.seeds import ACCOUNT, ENCRYPTION, Holdings, store_epoch
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
-from wallet.supervisor.layout import HOST, is_free
 from wallet.supervisor.processes import Process
-from wallet.supervisor.services import Service
+from wallet.supervisor.services import HOST, Service, is_free
 
 SCRYPT_N: Final = 2**12
 """The least there is: these keystores are worth nothing."""

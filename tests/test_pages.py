@@ -9,7 +9,8 @@ import pytest
 ROOT: Final = Path(__file__).parent.parent
 ROOTS: Final = (ROOT, ROOT / "tests")
 """Pages on tests name them from `tests/` on."""
-PAGES: Final = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md")])
+PAGES: Final = sorted({*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md")} - {ROOT / "CHANGELOG.md"})
+"""The change log names what was there then."""
 DECISIONS: Final = sorted(
     page for page in ROOT.glob("docs/decisions/*.md") if page.name != "README.md"
 )

@@ -30,34 +30,33 @@ from ledger.replay import Journal, ReplayReport, replay_node
 from wallet.citizen import acts as signed_acts
 from wallet.citizen import history as past
 from wallet.citizen.enrolment import NewId, enrol_person
-from wallet.citizen.identities import Identities, Identity, SignerKind
-from wallet.citizen.keys import PersonKeys
+from wallet.citizen.identities import Identities, Identity, PersonKeys, SignerKind
 from wallet.citizen.proposal import Less, Proposal, Unspeakable, propose, propose_each
 from wallet.client import datasets, supervision
-from wallet.client.asks import new_ask
+from wallet.client.consent_requests import new_ask
+from wallet.client.decryption import choose_fields
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person
-from wallet.client.opening import choose_fields
 from wallet.client.party import PartyKey
-from wallet.client.patience import patiently
 from wallet.client.relays import Granted, HistoryEntry
 from wallet.client.requests import RequestBook
+from wallet.client.retry import patiently
 from wallet.client.transactions import DEPTH_ZERO, Ledger, Mined, transact
 from wallet.client.transports import AsyncClient, Client, Endpoints
 from wallet.client.verification import ALL, Basis
+from wallet.consumer import access, consent
 from wallet.consumer import agreements as applying
-from wallet.consumer import asking, using
+from wallet.consumer.access import Used
 from wallet.consumer.cases import Case, Cases
-from wallet.consumer.using import Used
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password, parse_source, read_password
 from wallet.provider import agreements as deciding
-from wallet.provider.book import Book
 from wallet.provider.description import read_description
+from wallet.provider.published_state import Book
 from wallet.provider.publisher import Options, Publication, Publisher
 from wallet.provider.services import RemoteServices
 from wallet.regulator.journals import fetch_journal
-from wallet.supervisor.layout import Layout, read_addresses
+from wallet.supervisor.services import Layout, read_addresses
 
 P = ParamSpec("P")
 S = TypeVar("S", bound="_Member")
@@ -312,9 +311,9 @@ class _Consumer(_Member):
             message=message,
         )
         if isinstance(person, str):
-            case = await asking.ask_handle(person, ask)
+            case = await consent.ask_handle(person, ask)
         else:
-            case = await asking.ask_customer(person, ask)
+            case = await consent.ask_customer(person, ask)
         self.cases.put(case)
         return case
 
@@ -326,7 +325,7 @@ class _Consumer(_Member):
             ClientError (NOT_ANSWERED): no answer in this time.
             GrantMismatchError: what came back is not what was asked for.
         """
-        answered = await asking.wait(self.ledger, case, seconds)
+        answered = await consent.wait(self.ledger, case, seconds)
         self.cases.put(answered)
         return answered
 
@@ -370,7 +369,7 @@ class _Consumer(_Member):
     async def _use(
         self, known: Basis, basis: bytes, fields: int, item: bytes = ALL, *, another_use: bool
     ) -> Used:
-        (request,) = using.prepare(
+        (request,) = access.prepare(
             self.ledger,
             self.key,
             self.encryption_key.encryption_key,
@@ -380,7 +379,7 @@ class _Consumer(_Member):
             item=item,
             another_use=another_use,
         )
-        return await using.access(self.ledger, self.encryption_key, self.requests, request, known)
+        return await access.access(self.ledger, self.encryption_key, self.requests, request, known)
 
 
 class Consumer(_Consumer, Party):

@@ -488,7 +488,7 @@ def find_anvil() -> Path:
     Raises:
         NodeError: it is in neither place.
     """
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     for path in sorted(root.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")):
         if os.access(path, os.X_OK):
             return path

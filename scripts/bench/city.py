@@ -35,11 +35,11 @@ from scripts.processes import SCRYPT_N
 from scripts.scenario import DAY, MAX_USES, YEAR
 from wallet.citizen.enrolment import NewId, enrol_person
 from wallet.citizen.proposal import compose
-from wallet.client.asks import Ask, Asked, new_ask
+from wallet.client.consent_requests import Ask, Asked, new_ask
 from wallet.client.identity import Person, PersonKind, ask_link, issue_code
 from wallet.client.party import PartyKey
-from wallet.client.patience import patiently
 from wallet.client.relays import relay_authorization, relayed
+from wallet.client.retry import patiently
 from wallet.client.signers import AccountSigner, approve, asking
 from wallet.client.transports import AsyncClient
 from wallet.keystore import Keystore, Kind

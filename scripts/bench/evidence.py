@@ -25,7 +25,7 @@ from scripts.demo.world import Party
 from wallet.client.receipts import Receipt, verify_receipt
 from wallet.client.requests import RequestBook
 from wallet.client.verification import Basis
-from wallet.consumer import using
+from wallet.consumer import access
 from wallet.regulator.evidence import all_fields, documents_of
 
 T = TypeVar("T")
@@ -102,10 +102,10 @@ def _access(city: FullCity) -> Receipt:
     basis = Basis(grant.authorization, grant.link)
     with RequestBook(city.world.data / "requests.sqlite") as book:
         recipient = bank.opening.encryption_key
-        (request,) = using.prepare(
+        (request,) = access.prepare(
             bank.ledger, bank.key, recipient, book, grant.basis, ASKED_FIELDS
         )
-        return bank.run(using.access(bank.ledger, bank.opening, book, request, basis)).receipt
+        return bank.run(access.access(bank.ledger, bank.opening, book, request, basis)).receipt
 
 
 def _look(city: FullCity, receipt: Receipt) -> None:

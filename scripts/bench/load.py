@@ -25,7 +25,7 @@ from scripts.answer_keys import DrawnKeys
 from scripts.bench.bench import BenchError
 from scripts.bench.blocks import BlockClock
 from scripts.bench.machine import cpu_of
-from wallet.client.memory import Memory
+from wallet.client.chain_cache import Memory
 from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger
 from wallet.client.transports import AsyncClient, Endpoints

@@ -11,8 +11,8 @@ from wallet.citizen.enrolment import NewId, enrol_person
 from wallet.citizen.proposal import propose
 from wallet.client.identity import Person, PersonKind, issue_code
 from wallet.client.party import PartyKey
-from wallet.client.patience import patiently
 from wallet.client.relays import Act
+from wallet.client.retry import patiently
 from wallet.client.signers import AccountSigner
 from wallet.client.transports import Client
 from wallet.consumer.cases import Case

@@ -16,8 +16,8 @@ from scripts.demo.publish import workspace
 from scripts.demo.settlement import Policy, Visit, settle
 from scripts.demo.stage import DemoError
 from scripts.demo.world import World
-from wallet.client.opening import OpenedRecord
-from wallet.provider.book import Book
+from wallet.client.decryption import OpenedRecord
+from wallet.provider.published_state import Book
 
 FIELDS: Final = ("diagnosis_name", "total_amount", "self_paid_amount")
 _LEAST: Final = Decimal(1000)

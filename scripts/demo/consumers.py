@@ -16,13 +16,13 @@ from scripts.demo.cast import DAY
 from scripts.demo.citizens import Citizen
 from scripts.demo.stage import DemoError
 from scripts.demo.world import Party, World, purpose_of
-from wallet.client.asks import ALL, new_ask
+from wallet.client.consent_requests import ALL, new_ask
 from wallet.client.errors import DeniedError
 from wallet.client.requests import RequestBook
 from wallet.client.verification import Basis
-from wallet.consumer import asking, using
+from wallet.consumer import access, consent
+from wallet.consumer.access import Used
 from wallet.consumer.cases import Case
-from wallet.consumer.using import Used
 
 _PATIENCE: Final = 30.0
 
@@ -79,11 +79,11 @@ class Entitlement:
         consumer = self.consumer
         with _request_book(self.world, consumer) as book:
             opening = consumer.opening
-            (request,) = using.prepare(
+            (request,) = access.prepare(
                 *(consumer.ledger, consumer.key, opening.encryption_key, book, self.basis, fields),
                 item=item,
             )
-            used = consumer.run(using.access(consumer.ledger, opening, book, request, self.known))
+            used = consumer.run(access.access(consumer.ledger, opening, book, request, self.known))
             book.note_stored([used.request.id])
             return used
 
@@ -103,9 +103,9 @@ def obtain(world: World, wish: Wish, person: Citizen, *, aloud: bool = False) ->
         min_interval=wish.interval,
         item=wish.item,
     )
-    asked = consumer.run(asking.ask_customer(person.person, ask))
+    asked = consumer.run(consent.ask_customer(person.person, ask))
     person.answer(asked, aloud=aloud)
-    case = consumer.run(asking.wait(consumer.ledger, asked, _PATIENCE))
+    case = consumer.run(consent.wait(consumer.ledger, asked, _PATIENCE))
     world.stage.check(f"case {wish.case_number}: asked, and granted", case.state, "granted")
     if case.authorization_id is None:
         raise DemoError(f"case {wish.case_number} has no authorization")

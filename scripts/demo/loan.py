@@ -6,7 +6,7 @@ from scripts.demo.cast import LOAN, REAL_ESTATE
 from scripts.demo.citizens import Citizen
 from scripts.demo.consumers import Wish, obtain, opened_values
 from scripts.demo.world import World
-from wallet.consumer.using import Used
+from wallet.consumer.access import Used
 
 FIELDS = ("address", "floor_area", "mortgage_status")
 

@@ -18,7 +18,7 @@ from ledger.evidence import (
     verify_evidence,
 )
 from scripts.demo.world import World
-from wallet.consumer.using import Used
+from wallet.consumer.access import Used
 from wallet.regulator.evidence import documents_of, named
 
 SHOWN: Final = "Address"

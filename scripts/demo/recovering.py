@@ -19,7 +19,7 @@ from wallet.client.authorities import identity_authority
 from wallet.client.errors import RefusedError
 from wallet.client.identity import recovery_state, recovery_text
 from wallet.client.identity import start_recovery as begin
-from wallet.client.patience import patiently
+from wallet.client.retry import patiently
 from wallet.client.signers import AccountSigner, prove
 
 _PATIENCE: Final = 60.0

@@ -12,7 +12,7 @@ from scripts.demo.publish import publisher
 from scripts.demo.stage import DemoError
 from scripts.demo.world import World
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
-from wallet.consumer.using import Used
+from wallet.consumer.access import Used
 
 AMOUNTS: Final = Amounts(changed=200, new=50, withdrawn=10)
 

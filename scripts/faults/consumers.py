@@ -19,8 +19,8 @@ from scripts.bench.bare_chain import ASKED_FIELDS
 from scripts.faults.desk import Desk, Grant, is_lasting, kind_of
 from scripts.faults.told import ToldAccess
 from scripts.scenario import DAY, Party
+from wallet.client.decryption import open_release
 from wallet.client.errors import RELEASE_STOPPED, VerificationError
-from wallet.client.opening import open_release
 
 _PATH: Final = "/v1/accesses"
 _FIRST_PAUSE: Final = 0.05

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import gateway.routes
 import pytest
 from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse
 
+import gateway.api
 from gateway.api.regulator import _LINES_AT_ONCE
 from gateway.notifications import inbox_topic
 from gateway.store.inbox import StoredAsk
@@ -43,7 +43,7 @@ _MOST: Final = 30.0
 def streaming_routes() -> set[str]:
     """All routes that answer with a stream, by what their functions say that they return."""
     found = set()
-    for module in pkgutil.iter_modules(gateway.routes.__path__, "gateway.api."):
+    for module in pkgutil.iter_modules(gateway.api.__path__, "gateway.api."):
         router = getattr(importlib.import_module(module.name), "router", None)
         for route in [] if router is None else router.routes:
             answer = typing.get_type_hints(route.endpoint).get("return")

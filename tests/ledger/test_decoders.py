@@ -20,11 +20,12 @@ PACKAGES: Final = ("ledger", "gateway", "wallet")
 CHECKS: Final = frozenset(("check_depth", "parse_json", "parse"))
 OWN: Final = {
     "ledger/plain_text.py": "a file of the package",
+    "ledger/chain/web3_access.py": "a file of the package",
     "ledger/index/snapshot.py": "lists that the index wrote",
     "gateway/api/presenters.py": "events as the index wrote them",
     "ledger/index/queries.py": "events as the index wrote them",
     "gateway/api/inbox.py": "what was encoded in the same line",
-    "wallet/provider/json_source.py": "brackets are counted before",
+    "wallet/provider/source.py": "brackets are counted before",
     "wallet/provider/description.py": "the provider's own file",
     "ledger/jsonio.py": "it is the check",
 }

@@ -15,7 +15,7 @@ from ledger.chain.events.decoding import EventDecoder
 from ledger.plain_text import LAST, iso_moment, moment
 from tests.ledger.test_events import ACCESSED, BASIS, CONTRACTS, make_log
 from wallet.cli.audit_trace import _TIMES, _shown
-from wallet.cli.values import moment_text
+from wallet.cli.output import moment_text
 from wallet.client.calls import Answer
 from wallet.client.errors import ClientError
 from wallet.client.relays import my_authorizations, my_history

@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 import gateway.app
-import wallet.identity.routes
+import wallet.identity.app
 import wallet.keyholder.app
 from gateway.settings import AccessSettings, Settings
 from scripts.scenario import Chain, make_keyholders
@@ -36,7 +36,7 @@ def routes(module: str) -> Iterator[tuple[str, str]]:
         app = gateway.app.create_app(Settings(), AccessSettings())
     elif module == "wallet.identity":
         app = FastAPI()
-        app.include_router(wallet.identity.routes.router)
+        app.include_router(wallet.identity.app.router)
     else:
         (holdings,) = make_keyholders(1, 1)
         home = Path("nowhere")

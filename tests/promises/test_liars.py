@@ -28,14 +28,14 @@ from tests.support.lying_keyholder import (
 from wallet.client.accesses import use
 from wallet.client.calls import HttpCall
 from wallet.client.party import PartyKey
-from wallet.client.patience import Patience
 from wallet.client.requests import RequestBook
+from wallet.client.retry import Patience
 from wallet.client.supervision import alerts as ask_alerts
 from wallet.client.supervision import name_keyholder
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Opened
-from wallet.consumer import using
+from wallet.consumer import access
 
 pytestmark = pytest.mark.slow
 T = TypeVar("T")
@@ -61,10 +61,10 @@ class Desk:
         """Use it once; open and check the answer."""
         ledger = Ledger(self.city.chain.deployment, own_node=True)
         opening = self.city.bank_key
-        (request,) = using.prepare(
+        (request,) = access.prepare(
             *(ledger, self.client.key, opening.encryption_key, self.book, self.basis), 0b101
         )
-        steps = using.access(ledger, opening, self.book, request, patience=Patience(5))
+        steps = access.access(ledger, opening, self.book, request, patience=Patience(5))
         return self.client.run(steps).opened
 
 
@@ -203,7 +203,7 @@ def test_a_batch_beside_a_liar_is_asked_for_again_at_once(
 ) -> None:
     desk.liar.be_honest()
     ledger, opening = Ledger(desk.city.chain.deployment, own_node=True), desk.city.bank_key
-    requests = using.prepare(
+    requests = access.prepare(
         *(ledger, desk.client.key, opening.encryption_key, desk.book, desk.basis), 0b101, count=40
     )
     lie(desk.liar)
@@ -212,9 +212,9 @@ def test_a_batch_beside_a_liar_is_asked_for_again_at_once(
         assert time.monotonic() < until
         answers = desk.client.run(use(desk.book, requests, Patience(5)))
     asked: list[HttpCall[object]] = []
-    steps = using.open_answers(ledger, opening, desk.book, answers)
+    steps = access.open_answers(ledger, opening, desk.book, answers)
     opened = desk.client.run(Noting(steps, asked))
-    assert all(isinstance(one, using.Used) for one in opened)
+    assert all(isinstance(one, access.Used) for one in opened)
     assert len(asked) == 1
 
 

@@ -34,7 +34,7 @@ from scripts.scenario import Chain, Party
 from tests.support.database import database, database_url, postgres_server
 from tests.support.gateway_server import serve_gateway
 from wallet.identity.database import open_database
-from wallet.identity.watching import Watcher
+from wallet.identity.watch import Watcher
 from wallet.keyholder.follower import Follower as HolderFollower
 from wallet.keyholder.follower import Following
 

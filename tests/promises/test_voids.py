@@ -24,7 +24,7 @@ from tests.support.town import PASSWORD, Finished
 from wallet.cli import main
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
-from wallet.regulator.voids import choose
+from wallet.regulator.evidence import choose
 
 pytestmark = pytest.mark.slow
 

@@ -30,8 +30,7 @@ from ledger.service.http_signatures import (
 from scripts.scenario import Chain, Party
 from tests.support.http_servers import http_server
 from wallet.identity.app import create_app
-from wallet.identity.keys import AuthorityKeys
-from wallet.identity.owners import OwnerKey
+from wallet.identity.keys import AuthorityKeys, OwnerKey
 from wallet.identity.services import Services
 from wallet.identity.settings import IdentitySettings
 from wallet.passkey import SoftwarePasskey

@@ -65,7 +65,7 @@ from ledger.typed_data import (
 from scripts.answer_keys import DrawnKeys
 from scripts.statements import TEXTS, pairs, stated
 from tests.support.provider import prove_owner
-from wallet.keyholder.register import Register
+from wallet.keyholder.chain_state import Register
 from wallet.keyholder.rules import Rules
 from wallet.links import RememberedLinks
 

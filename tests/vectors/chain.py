@@ -47,7 +47,7 @@ from ledger.model import Class
 from ledger.replay import End, KnownEnd, TrailError, TrailReader, access_id
 from tests.vectors.files import NOW, named, text_of
 from tests.vectors.small_chain import BANK, DATASET, FIELDS, PROVIDER, PURPOSE, SmallChain
-from wallet.client.opening import OpenedRecord
+from wallet.client.decryption import OpenedRecord
 from wallet.client.receipts import Receipt, encode_receipt
 from wallet.client.verification import Basis
 

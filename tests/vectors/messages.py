@@ -30,12 +30,12 @@ from ledger.crypto.secret_sharing import Release as KeyParts
 from ledger.crypto.secret_sharing import Sharing, derive_parts, derive_subkeys, pack
 from ledger.encoding import prefixed
 from ledger.hexstr import to_hex
+from ledger.service.app import PREFIX
 from ledger.typed_data import AccessRequest, digest
 from tests.vectors.chain import receipt_of
 from tests.vectors.cryptography import holders_of, seal_by_hand
 from tests.vectors.files import named, text_of
 from tests.vectors.small_chain import ANSWER_KEY, ASKED, HOLDER_KEYS, ROSTER, SmallChain
-from wallet.service.problems import PREFIX
 
 HOLDERS: Final = (1, 3)
 SHARING: Final = Sharing(2, 3)

@@ -54,17 +54,17 @@ from ledger.typed_data import (
 )
 from tests.support.errors import of_kind
 from tests.vectors.files import FOLDER, NOW, vectors
+from wallet.client.decryption import Faults, open_release
 from wallet.client.errors import Check, VerificationError
-from wallet.client.opening import Faults, open_release
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.errors import KeystoreError, KeystoreErrorKind
 from wallet.identity.errors import IdentityError
-from wallet.identity.owners import OwnerKey
-from wallet.identity.people import PersonKind, canonical_number
+from wallet.identity.keys import OwnerKey
+from wallet.identity.possession_proofs import ENROLMENT, RECOVERY, SUBJECTS, Texts
 from wallet.identity.sessions import Sessions
-from wallet.identity.texts import ENROLMENT, RECOVERY, SUBJECTS, Texts
+from wallet.identity.store import PersonKind, canonical_number
 from wallet.keyholder.ceremony import decode_packet, encode_packet, open_packet
 from wallet.keyholder.errors import KeyholderError
 from wallet.keyholder.seeds import EpochSeeds

@@ -9,8 +9,7 @@ import pytest
 
 from ledger.hexstr import to_hex
 from wallet.citizen import acts
-from wallet.citizen.identities import Guard, Identities, Identity, SignerKind
-from wallet.citizen.keys import PersonKeys
+from wallet.citizen.identities import Guard, Identities, Identity, PersonKeys, SignerKind
 from wallet.cli import citizen
 from wallet.cli.citizen import _require_unjoined
 from wallet.client.transactions import Mined

@@ -25,9 +25,9 @@ from ledger.encoding import Schema
 from ledger.hexstr import keccak256
 from ledger.model import Outcome
 from ledger.typed_data import AccessRequest, Domain, digest
+from wallet.client.decryption import open_release
 from wallet.client.errors import VerificationError
-from wallet.client.opening import open_release
-from wallet.keyholder.accesses import KnownAccess
+from wallet.keyholder.chain_state import KnownAccess
 from wallet.keyholder.errors import Reason, ReleaseRefusedError
 from wallet.keyholder.journal import entry_of
 from wallet.keyholder.releases import Vault

@@ -34,9 +34,8 @@ from tests.support.releases import (
     World,
     named,
 )
-from wallet.keyholder.accesses import KnownAccess
+from wallet.keyholder.chain_state import KnownAccess, Publication
 from wallet.keyholder.errors import Reason, ReleaseRefusedError
-from wallet.keyholder.register import Publication
 from wallet.keyholder.rules import VerifiedRelease, verify_publication, verify_task
 
 

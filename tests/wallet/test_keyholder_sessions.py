@@ -6,7 +6,7 @@ import pytest
 
 from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose, Suite
 from ledger.errors import MalformedError
-from wallet.keyholder.sessions import _MOST, LIFETIME, Sessions
+from wallet.keyholder.releases import _MOST, LIFETIME, Sessions
 
 BANK, INSURER = OpeningKey.generate(), OpeningKey.generate(Suite.MLKEM768_X25519)
 

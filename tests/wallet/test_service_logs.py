@@ -9,10 +9,10 @@ import pytest
 from fastapi import FastAPI
 
 from ledger.service import server
+from ledger.service.app import make_app, serve_app
 from scripts.processes import free_port
 from tests.support.logs import lines_of, logs_in
 from wallet.errors import WalletError
-from wallet.service.app import make_app, serve_app
 
 SECRET = "370102199001011234"
 

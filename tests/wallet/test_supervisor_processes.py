@@ -14,16 +14,16 @@ from wallet.supervisor import (
     SupervisorSettings,
     read_addresses,
 )
-from wallet.supervisor.layout import (
+from wallet.supervisor.processes import Process, run_command
+from wallet.supervisor.services import (
     Addresses,
     Layout,
     Ports,
+    Service,
     choose_addresses,
     port_of,
     write_addresses,
 )
-from wallet.supervisor.processes import Process, run_command
-from wallet.supervisor.services import Service
 
 PASSWORD = Password("correct horse")
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from wallet.supervisor.signals import ended_by_signals, signals_held
+from wallet.supervisor.processes import ended_by_signals, signals_held
 
 Done = list[str]
 

@@ -12,9 +12,9 @@ from ledger.crypto.statement import Terms, make_statement, new_reference, select
 from ledger.errors import LedgerError
 from ledger.model import Change, Class, Roles
 from ledger.policy import lapse_of
+from wallet.client.calls import look
 from wallet.client.names import require_free_name
 from wallet.client.party import PartyKey
-from wallet.client.steps import look
 from wallet.client.transactions import Ledger, Mined, transact
 from wallet.errors import PartyError
 

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from wallet.client.authorities import identity_authority
+from wallet.client.calls import pause
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import (
     EnrolledSubject,
@@ -18,9 +19,8 @@ from wallet.client.identity import (
     my_subjects,
     subjects_text,
 )
-from wallet.client.patience import patiently
+from wallet.client.retry import patiently
 from wallet.client.signers import SubjectSigner, asking, prove
-from wallet.client.steps import pause
 from wallet.client.transactions import Ledger
 
 _POLL: Final = 1.0

@@ -8,12 +8,11 @@ from ledger.chain.contract_reads import GrantState
 from ledger.chain.events import GrantTerms
 from ledger.hexstr import to_hex
 from wallet.client import chain
-from wallet.client.asks import Asked, my_inbox
-from wallet.client.calls import HttpCall
+from wallet.client.calls import HttpCall, look
+from wallet.client.consent_requests import Asked, my_inbox
 from wallet.client.identity import Lookup, my_lookups
 from wallet.client.relays import Granted, HistoryEntry, my_authorizations, my_history
 from wallet.client.signers import SubjectSigner, asking
-from wallet.client.steps import look
 from wallet.client.transactions import Ledger
 
 _MOST_PAGES: Final = 1000

@@ -17,7 +17,7 @@ from ledger.errors import LedgerError
 from ledger.policy import LATEST_START
 from ledger.typed_data import Authorization
 from wallet.client import datasets
-from wallet.client.asks import Asked
+from wallet.client.consent_requests import Asked
 from wallet.client.errors import ClientError, ErrorKind, VerificationError
 from wallet.client.signers import MOST_TIME_TO_RELAY
 from wallet.client.transactions import Ledger

@@ -36,23 +36,16 @@ from ledger.replay import (
     replay_trail,
 )
 from ledger.trace import Thing
-from wallet.cli.audit_evidence import (
-    access_name,
-    is_evidence,
-    receipt_documents,
-    show_evidence,
-)
+from wallet.cli.audit_evidence import access_name, is_evidence, receipt_documents, show_evidence
 from wallet.cli.audit_trace import Timeline
 from wallet.cli.keys import key
-from wallet.cli.output import short
+from wallet.cli.output import address_of, hash_of, moment_text, read_file, short, write_file
 from wallet.cli.session import Session, session_of
-from wallet.cli.values import address_of, hash_of, moment_text, read_file, write_file
 from wallet.errors import InputError, NotVoidableError, PartyError
-from wallet.regulator.evidence import find_in_journal
+from wallet.regulator.evidence import EVERY_ACCESS, choose, find_in_journal, give_back
 from wallet.regulator.exports import Format, access_rows, open_table
 from wallet.regulator.journals import GatewayJournal, KeyholderJournal, fetch_journal
 from wallet.regulator.report import Summary, make_report
-from wallet.regulator.voids import EVERY_ACCESS, choose, give_back
 
 app = typer.Typer(help="The regulator: see, check and keep everything.", no_args_is_help=True)
 app.command("key")(key)

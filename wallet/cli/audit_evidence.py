@@ -8,18 +8,12 @@ from typing import Final
 import msgspec
 
 from ledger.errors import UNREADABLE
-from ledger.evidence import (
-    FORMAT,
-    MOST_BYTES,
-    Check,
-    Documents,
-    VerifiedEvidence,
-)
+from ledger.evidence import FORMAT, MOST_BYTES, Check, Documents, VerifiedEvidence
 from ledger.hexstr import to_hex
 from ledger.jsonio import JsonError, check_depth
 from ledger.replay.export import FORMAT as TRAIL_FORMAT
+from wallet.cli.output import hash_of, moment_text, read_file
 from wallet.cli.session import Session
-from wallet.cli.values import hash_of, moment_text, read_file
 from wallet.client.receipts import decode_receipt
 from wallet.errors import InputError
 from wallet.regulator.evidence import all_fields, documents_of, named, no_fields

@@ -13,8 +13,7 @@ from ledger.hexstr import to_hex
 from ledger.model import Change
 from wallet.authority import acts
 from wallet.cli.keys import key
-from wallet.cli.session import Session, session_of
-from wallet.cli.values import (
+from wallet.cli.output import (
     address_of,
     class_of,
     hash_of,
@@ -23,6 +22,7 @@ from wallet.cli.values import (
     roles_of,
     time_of,
 )
+from wallet.cli.session import Session, session_of
 from wallet.errors import InputError
 
 app = typer.Typer(

@@ -25,8 +25,8 @@ from ledger.crypto.secret_sharing import Roster
 from ledger.hexstr import keccak256, parse_address, to_hex
 from ledger.replay.sources import newest_final
 from wallet.authority.acts import check_name
+from wallet.cli.output import address_of, roles_of
 from wallet.cli.session import session_of
-from wallet.cli.values import address_of, roles_of
 from wallet.errors import InputError
 from wallet.keystore import Kind
 
@@ -156,10 +156,7 @@ def status(context: typer.Context) -> None:
     deployment, finality = session.deployment, Finality.parse(session.options.finality)
     with session.node(_OR_DATA) as rpc:
         newest = newest_final(rpc, finality)
-        from ledger.chain.web3_access import (
-            connect,
-            read,
-        )
+        from ledger.chain.web3_access import connect, read  # noqa: PLC0415 - takes two seconds
 
         accesses, head = read(rpc, "AccessLog", deployment.contracts.access_log, "state")
         client = connect(rpc).client_version

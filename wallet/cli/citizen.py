@@ -9,11 +9,11 @@ import msgspec
 import typer
 
 from ledger.hexstr import from_hex, to_hex
-from wallet.citizen import acts, rotations
+from wallet.citizen import acts
+from wallet.citizen.acts import MOST_SECONDS, spread
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
 from wallet.citizen.history import authorizations, contradictions, history, inbox, lookups
-from wallet.citizen.identities import Identities, Identity, SignerKind
-from wallet.citizen.keys import PersonKeys
+from wallet.citizen.identities import Identities, Identity, PersonKeys, SignerKind
 from wallet.citizen.proposal import (
     Less,
     Proposal,
@@ -22,21 +22,22 @@ from wallet.citizen.proposal import (
     propose,
     propose_each,
 )
-from wallet.citizen.spreading import MOST_SECONDS, spread
-from wallet.cli.output import GATEWAYS_WORD, Output, named
-from wallet.cli.session import Session, session_of
-from wallet.cli.values import (
+from wallet.cli.output import (
+    GATEWAYS_WORD,
+    Output,
     PersonFile,
     hash_of,
     mask_of,
     moment_text,
+    named,
     person_of,
     release_text,
     time_of,
     write_file,
 )
-from wallet.client.asks import Asked, new_handle
+from wallet.cli.session import Session, session_of
 from wallet.client.authorities import identity_authority
+from wallet.client.consent_requests import Asked, new_handle
 from wallet.client.errors import ErrorKind, ProblemError
 from wallet.client.identity import SignedOpening, recovery_text
 from wallet.client.relays import Act, my_receipt
@@ -270,11 +271,11 @@ def rotate(
     keys = _keys(session)
     session.confirm("Replace the keys?", yes=yes)
     kind = SignerKind.PASSKEY if passkey else SignerKind.ACCOUNT
-    chosen, again = rotations.begin(keys, _chosen(keys, subject), kind)
+    chosen, again = acts.begin(keys, _chosen(keys, subject), kind)
     documents = []
     for pause, identity in spread(chosen, over):
         time.sleep(pause)
-        steps = rotations.rotate(session.deployment, keys, identity, _now(session), again=again)
+        steps = acts.rotate(session.deployment, keys, identity, _now(session), again=again)
         documents += [_document(what, mined) for what, mined in session.ask(steps)]
     _show_acts(session, "rotated", documents)
 

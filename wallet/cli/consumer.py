@@ -12,31 +12,33 @@ from ledger.model import OUTCOMES
 from ledger.plain_text import verify_document
 from ledger.typed_data import struct_hash
 from wallet.cli.keys import key
-from wallet.cli.output import GATEWAYS_WORD, named, short
-from wallet.cli.session import Session, session_of
-from wallet.cli.values import (
+from wallet.cli.output import (
+    GATEWAYS_WORD,
     address_of,
     hash_of,
     mask_of,
     moment_text,
+    named,
     person_of,
     read_file,
     release_text,
+    short,
     span_of,
     time_of,
     write_file,
 )
+from wallet.cli.session import Session, session_of
 from wallet.client import datasets
 from wallet.client.accesses import my_accesses, resume
-from wallet.client.asks import new_ask
+from wallet.client.consent_requests import new_ask
 from wallet.client.errors import ClientError, ErrorKind
-from wallet.client.patience import patiently
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
+from wallet.client.retry import patiently
 from wallet.client.verification import Basis, Opened
-from wallet.consumer import agreements, asking
+from wallet.consumer import agreements, consent
+from wallet.consumer.access import Used, open_kept, prepare
+from wallet.consumer.access import access as use_basis
 from wallet.consumer.cases import Case, Cases
-from wallet.consumer.using import Used, open_kept, prepare
-from wallet.consumer.using import access as use_basis
 from wallet.errors import InputError
 
 app = typer.Typer(help="A bank, an insurer, another department.", no_args_is_help=True)
@@ -171,7 +173,7 @@ def request(
         message=message,
     )
     steps = (
-        asking.ask_handle(handle, ask) if handle else asking.ask_customer(person_of(person), ask)
+        consent.ask_handle(handle, ask) if handle else consent.ask_customer(person_of(person), ask)
     )
     asked = session.run(steps)
     _cases(session).put(asked)
@@ -189,7 +191,7 @@ def wait(
     """Wait for a person's answer; what was granted is checked against what was asked."""
     session = session_of(context)
     cases = _cases(session)
-    steps = asking.wait(session.ledger, cases.get(request_id), float(span_of(patience)))
+    steps = consent.wait(session.ledger, cases.get(request_id), float(span_of(patience)))
     answered = session.run(steps)
     cases.put(answered)
     granted = answered.authorization_id

@@ -9,9 +9,9 @@ import typer
 
 from ledger.errors import UNREADABLE
 from ledger.hexstr import to_hex
+from wallet.cli.output import PersonFile, hash_of, moment_text, person_of, read_file
 from wallet.cli.services import become
 from wallet.cli.session import session_of
-from wallet.cli.values import PersonFile, hash_of, moment_text, person_of, read_file
 from wallet.client.calls import HttpCall
 from wallet.client.identity import (
     Acted,
@@ -26,7 +26,7 @@ from wallet.client.identity import (
     recovery_state,
     start_recovery,
 )
-from wallet.client.patience import patiently
+from wallet.client.retry import patiently
 from wallet.errors import InputError
 
 app = typer.Typer(help="The identity authority.", no_args_is_help=True)

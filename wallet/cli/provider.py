@@ -8,20 +8,19 @@ import typer
 from ledger.chain.events.identifiers import dataset_id
 from ledger.hexstr import to_hex
 from wallet.cli.keys import key
-from wallet.cli.output import GATEWAYS_WORD, named
+from wallet.cli.output import GATEWAYS_WORD, hash_of, moment_text, named, time_of
 from wallet.cli.session import Session, session_of
-from wallet.cli.values import hash_of, moment_text, time_of
 from wallet.client import supervision
-from wallet.client.patience import patiently
+from wallet.client.retry import patiently
 from wallet.errors import InputError
 from wallet.provider import agreements
-from wallet.provider.book import Book
 from wallet.provider.description import Description, Encoding, read_description
 from wallet.provider.errors import ProviderError
+from wallet.provider.published_state import Book
 from wallet.provider.publisher import Options, Publisher, Stage, check_file
 from wallet.provider.quality import QualityError, QualityReport
 from wallet.provider.services import RemoteServices
-from wallet.provider.spool import Spool
+from wallet.provider.staging import Spool
 
 app = typer.Typer(help="A department.", no_args_is_help=True)
 app.command("key")(key)

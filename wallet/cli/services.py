@@ -24,9 +24,8 @@ from wallet.errors import InputError, PartyError
 from wallet.keystore import Keystore
 from wallet.passwords import Descriptor, read_password
 from wallet.supervisor import Layout, Ports, Supervisor, SupervisorSettings, ended_by_signals
-from wallet.supervisor.layout import ACCOUNT
 from wallet.supervisor.processes import run_command
-from wallet.supervisor.services import Services
+from wallet.supervisor.services import ACCOUNT, Services
 
 gateway = typer.Typer(help="The gateway.", no_args_is_help=True)
 keyholder = typer.Typer(help="A keyholder; --home is its directory.", no_args_is_help=True)

@@ -29,8 +29,7 @@ from ledger.crypto.hpke import OpeningKey
 from ledger.crypto.keyfile import STANDARD_SCRYPT_N
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
-from wallet.cli.output import Output
-from wallet.cli.values import mask_of
+from wallet.cli.output import Output, mask_of
 from wallet.client.datasets import registered
 from wallet.client.party import PartyKey
 from wallet.client.requests import RequestBook

@@ -16,11 +16,10 @@ import msgspec
 from ledger.api import MOST_ACCESSES, AccessResult, Consent, Submissions
 from ledger.api.access import decode_result, encode_submissions
 from ledger.model import Outcome
-from wallet.client.calls import Answer, Credential, HttpCall, path, reader
+from wallet.client.calls import Answer, Credential, HttpCall, path, pause, reader
 from wallet.client.errors import LACKING_CONSENT, RELEASE_OVER, RELEASE_STOPPED, ClientError
-from wallet.client.patience import USUAL, Patience
 from wallet.client.requests import KeptRequest, RequestBook
-from wallet.client.steps import pause
+from wallet.client.retry import USUAL, Patience
 
 _AT_ONCE: Final = MOST_ACCESSES // 2
 _CONSENTS_BYTES: Final = 1 << 21

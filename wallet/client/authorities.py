@@ -10,11 +10,10 @@ from ledger.hexstr import parse_address, to_hex
 from ledger.model import Roles
 from ledger.service.challenges import Asker, ChallengeError, verify_session_text, verify_sign_in
 from wallet.client import datasets
-from wallet.client.calls import Service
+from wallet.client.calls import Service, look
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Authority, Challenge, about_authority
-from wallet.client.patience import patiently
-from wallet.client.steps import look
+from wallet.client.retry import patiently
 from wallet.client.transactions import Ledger
 
 

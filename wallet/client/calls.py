@@ -1,11 +1,11 @@
 """Requests and answers as plain values: what is sent to which service, and how the answer is read.
 
 Nothing here does I/O. `HttpCall`s are made by the modules that know a service's surface
-(`wallet.client.gateway`, `wallet.client.identity`, `wallet.client.keyholders`) and carried out by
+(`wallet.client.gateway`, `wallet.client.identity`, `wallet.client.uploads`) and carried out by
 `wallet.client.transports`.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from ledger.api import Refusal
+from ledger.chain.rpc import Call, Rpc
 from ledger.errors import UNREADABLE, LedgerError
 from ledger.hexstr import to_hex
 from wallet.client.errors import ClientError, ProblemError
@@ -172,3 +173,103 @@ def reader(kind: type[T]) -> Callable[[Answer], T]:
 
 def nothing(_answer: Answer) -> None:
     """Read an answer of which only the status counts."""
+
+
+MAX_EVENT_SIZE: Final = 2**20
+"""Characters of one event at most."""
+
+
+class ServerEvent(msgspec.Struct, frozen=True):
+    """A server-sent event (WHATWG HTML, section 9.2.6)."""
+
+    event: str
+    data: str
+    id: str
+
+
+class EventReader:
+    """Puts lines together to events, as the standard's section 9.2.6 says."""
+
+    def __init__(self) -> None:
+        self._event = ""
+        self._data: list[str] = []
+        self._size = 0
+        self._id = ""
+
+    def feed(self, line: str) -> ServerEvent | None:
+        """Take the next line, without its end; return the event that it completes.
+
+        Raises:
+            ClientError: an event is too long.
+        """
+        if not line:
+            return self._complete()
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        self._size += len(value)
+        if self._size > MAX_EVENT_SIZE:
+            raise ClientError("an event is too long")
+        if name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._event = value
+        elif name == "id" and "\0" not in value:
+            self._id = value
+        return None
+
+    def _complete(self) -> ServerEvent | None:
+        data, event = self._data, self._event or "message"
+        self._event, self._data, self._size = "", [], 0
+        return ServerEvent(event, "\n".join(data), self._id) if data else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Effect[None]):
+    """Do nothing for some seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Listen(Effect[T | None]):
+    """Follow a stream of events until `until` returns a result, or `seconds` have passed (None then)."""
+
+    call: HttpCall[None]
+    until: Callable[[ServerEvent], T | None]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Effect[T]):
+    """A question to the party's own node."""
+
+    call: Call[T]
+
+
+@dataclass(frozen=True, slots=True)
+class Looks(Effect[list[T]]):
+    """Several questions to the party's own node, in one message."""
+
+    calls: tuple[Call[T], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AtNode(Effect[T]):
+    """Work with the party's own node that takes several questions, and waiting."""
+
+    work: Callable[[Rpc], T]
+
+
+async def look(call: Call[T]) -> T:
+    """Ask the party's own node."""
+    return await Look(call)
+
+
+async def look_all(calls: Sequence[Call[T]]) -> list[T]:
+    """Ask the party's own node several questions at once; without questions it is not asked."""
+    return await Looks(tuple(calls)) if calls else []
+
+
+async def pause(seconds: float) -> None:
+    """Wait."""
+    await Pause(seconds)

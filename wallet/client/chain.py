@@ -9,8 +9,8 @@ from ledger.chain.events import Event, Log
 from ledger.chain.events.decoding import PLANS, EventDecoder, Plan
 from ledger.chain.log_reader import LogReader
 from ledger.chain.rpc import RpcError
+from wallet.client.calls import look
 from wallet.client.errors import ErrorKind, NodeError
-from wallet.client.steps import look
 from wallet.client.transactions import Ledger
 
 E = TypeVar("E", bound=Event)

@@ -25,10 +25,9 @@ from ledger.encoding import Schema
 from ledger.hexstr import from_hex, to_hex
 from ledger.model import Class
 from wallet.client import chain
-from wallet.client.calls import Answer, HttpCall, path, reader
+from wallet.client.calls import Answer, HttpCall, look, path, pause, reader
 from wallet.client.errors import Check, ClientError, ErrorKind, ProblemError, VerificationError
-from wallet.client.patience import patiently
-from wallet.client.steps import look, pause
+from wallet.client.retry import patiently
 from wallet.client.transactions import Ledger
 
 CLASSES: Final = {

@@ -22,9 +22,8 @@ from ledger.chain.events import (
 )
 from ledger.chain.events.decoding import EventDecoder
 from ledger.hexstr import from_hex, keccak256, to_hex
-from wallet.client.calls import HttpCall, path, reader
+from wallet.client.calls import HttpCall, look, path, reader
 from wallet.client.errors import ClientError
-from wallet.client.steps import look
 
 _ENDINGS: Final = frozenset(
     (

@@ -38,8 +38,8 @@ from ledger.typed_data import (
     record_to_object,
     struct_hash,
 )
+from wallet.client.decryption import OpenedRecord
 from wallet.client.errors import Check, ClientError, VerificationError
-from wallet.client.opening import OpenedRecord
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis, Opened, verify_opened
 

@@ -22,7 +22,7 @@ from ledger.typed_data import (
 )
 from wallet.client.calls import Answer, Bitmap, Credential, HttpCall, OptionalBitmap, path, reader
 from wallet.client.errors import ProblemError
-from wallet.client.patience import patiently
+from wallet.client.retry import patiently
 from wallet.client.transactions import Mined, read_mined, refusal_in
 
 Act = Revocation | Confirmation | Freeze | SignerRotation | RecoveryVeto | GuardianAppointment

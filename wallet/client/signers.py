@@ -12,8 +12,8 @@ from wallet.client.calls import HttpCall, Service
 from wallet.client.errors import ClientError
 from wallet.client.identity import ProvenSigner, open_session, session_challenge
 from wallet.client.party import Bearer, PartyKey
-from wallet.client.patience import patiently
 from wallet.client.relays import Act
+from wallet.client.retry import patiently
 from wallet.client.transactions import Ledger
 from wallet.passkey import SoftwarePasskey
 

@@ -26,11 +26,10 @@ from ledger.chain.transactions import (
 )
 from ledger.crypto.hpke import OpeningKey
 from ledger.hexstr import from_hex, to_hex
-from wallet.client.calls import Answer, Bitmap, HttpCall, path
+from wallet.client.calls import Answer, AtNode, Bitmap, HttpCall, look, path
 from wallet.client.errors import ClientError, ErrorKind, NodeError, ProblemError, RefusedError
 from wallet.client.party import PartyKey
-from wallet.client.patience import patiently
-from wallet.client.steps import AtNode, look
+from wallet.client.retry import patiently
 
 _AGAIN: Final = 5.0
 """Seconds that a transaction has, which the node did not take: it may be known already, or mined."""
@@ -137,10 +136,7 @@ async def _told_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCa
 
 
 def _mined(ledger: Ledger, rpc: Rpc, signed: SignedTransaction, timeout: float) -> Mined:
-    from ledger.chain.sender import (
-        final_receipt,
-        refusal_of,
-    )
+    from ledger.chain.sender import final_receipt, refusal_of  # noqa: PLC0415 - takes two seconds
 
     receipt = final_receipt(rpc, signed.hash, ledger.finality, timeout)
     if receipt is None:

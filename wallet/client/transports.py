@@ -1,6 +1,6 @@
 """Carries out calls and flows over HTTP: `Client` in ordinary code, `AsyncClient` in asyncio.
 
-Neither sends anything twice: a caller that knows that this is right does (`wallet.client.patience`).
+Neither sends anything twice: a caller that knows that this is right does (`wallet.client.retry`).
 """
 
 import asyncio
@@ -16,10 +16,22 @@ from ledger.chain.reverts import RevertError, revert_in
 from ledger.chain.rpc import AsyncRpc, CallError, Rpc, RpcError
 from ledger.errors import LedgerError
 from ledger.service.http_signatures import body_digest, target_of
-from wallet.client.calls import Answer, Credential, Effect, HttpCall, Service, problem_in
+from wallet.client.calls import (
+    Answer,
+    AtNode,
+    Credential,
+    Effect,
+    EventReader,
+    HttpCall,
+    Listen,
+    Look,
+    Looks,
+    Pause,
+    Service,
+    problem_in,
+)
 from wallet.client.errors import ClientError, ErrorKind, NodeError, RefusedError, UnreachableError
 from wallet.client.party import Bearer, PartyKey
-from wallet.client.steps import AtNode, EventReader, Listen, Look, Looks, Pause
 from wallet.errors import WalletError
 
 T = TypeVar("T")

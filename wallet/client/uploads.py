@@ -1,4 +1,4 @@
-"""Calls to the gateway by which a provider hands over a publication's ciphertext."""
+"""Calls by which a provider hands over a publication's ciphertext, and asks keyholders for subkeys."""
 
 from collections.abc import Callable
 from typing import Annotated, TypeVar
@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from ledger.crypto.merkle import TreeHead
+from ledger.crypto.signatures import SIGNATURE_LENGTH
 from ledger.hexstr import from_hex, to_hex
 from wallet.client.calls import NDJSON, Answer, Credential, HttpCall, nothing, path, reader
 
@@ -90,3 +91,56 @@ def _head(answer: Answer) -> TreeHead:
 
 def _post(where: str, body: bytes, read: Callable[[Answer], T]) -> HttpCall[T]:
     return HttpCall("POST", where, read, body=body, credential=Credential.SIGNATURE)
+
+
+PositiveCount = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class SealedSubkeys(msgspec.Struct, frozen=True):
+    """A keyholder's subkeys for a dataset, sealed to the dataset's provider."""
+
+    holder: int
+    """The keyholder's number, from 1."""
+    epoch: int
+    sealed: bytes
+    signature: bytes
+    """By the keyholder (`ledger.crypto.released_parts.subkeys_digest`)."""
+
+
+class _Subkeys(msgspec.Struct):
+    holder: PositiveCount
+    epoch: Annotated[int, msgspec.Meta(ge=0)]
+    sealed: bytes
+    signature: str
+
+
+class _SubkeysBody(msgspec.Struct):
+    dataset: str
+    epoch: int
+
+
+_answers = msgspec.json.Decoder(_Subkeys)
+
+
+def ask_subkeys(keyholder: str, dataset: bytes, epoch: int) -> HttpCall[SealedSubkeys]:
+    """Ask a keyholder for its subkeys for a dataset; the dataset's provider only.
+
+    Args:
+        keyholder: its base address.
+        dataset: 32 bytes.
+        epoch: whose seeds.
+    """
+    return HttpCall(
+        "POST",
+        "/v1/subkeys",
+        _subkeys,
+        service=keyholder,
+        body=msgspec.json.encode(_SubkeysBody(to_hex(dataset), epoch)),
+        credential=Credential.SIGNATURE,
+    )
+
+
+def _subkeys(answer: Answer) -> SealedSubkeys:
+    found = _answers.decode(answer.body)
+    signature = from_hex(found.signature, SIGNATURE_LENGTH)
+    return SealedSubkeys(found.holder, found.epoch, found.sealed, signature)

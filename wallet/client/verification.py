@@ -31,17 +31,12 @@ from ledger.hexstr import ZERO_WORD, to_hex
 from ledger.links import LinkFault, find_link_fault
 from ledger.model import OUTCOMES, Outcome
 from ledger.release_rules import PUBLICATION_LAG, expected_records, item_asked, seconds_superseded
-from ledger.typed_data import (
-    AccessRequest,
-    Authorization,
-    digest_of,
-    struct_hash,
-)
+from ledger.typed_data import AccessRequest, Authorization, digest_of, struct_hash
 from wallet.client import chain
+from wallet.client.calls import look
+from wallet.client.chain_cache import Memory
+from wallet.client.decryption import Faults, OpenedRecord, Unlocked, open_release, verify_values
 from wallet.client.errors import Check, ClientError, DeniedError, ProblemError, VerificationError
-from wallet.client.memory import Memory
-from wallet.client.opening import Faults, OpenedRecord, Unlocked, open_release, verify_values
-from wallet.client.steps import look
 from wallet.client.transactions import Ledger
 
 ALL: Final = ZERO_WORD

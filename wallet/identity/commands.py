@@ -16,17 +16,17 @@ from typing import Final
 from ledger.chain.deployment import read_deployment
 from ledger.hexstr import to_hex
 from ledger.plain_text import print_line
+from ledger.service.app import run_command, serve_app
 from ledger.service.logs import configure_logs
 from wallet.errors import WalletError
 from wallet.identity.app import create_app
 from wallet.identity.database import open_database
-from wallet.identity.importing import read_register
 from wallet.identity.keys import create_authority, load_authority
+from wallet.identity.register import read_register
 from wallet.identity.settings import IdentitySettings
 from wallet.identity.store import Store
 from wallet.keystore import Keystore
 from wallet.passwords import parse_source, read_password
-from wallet.service.app import run_command, serve_app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

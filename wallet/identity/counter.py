@@ -17,12 +17,11 @@ from ledger.chain import contract_calls
 from ledger.chain.contract_calls import Approval, ContractCall
 from ledger.chain.reverts import RevertError
 from ledger.typed_data import SubjectOpening
+from wallet.identity.database import counter_acts
 from wallet.identity.errors import NOT_A_SUBJECT, IdentityError
 from wallet.identity.outbox import Outbox
-from wallet.identity.people import SubjectRow, SubjectState
-from wallet.identity.store import Order, Person, Store
-from wallet.identity.tables import counter_acts
-from wallet.identity.watching import Watcher
+from wallet.identity.store import Order, Person, Store, SubjectRow, SubjectState
+from wallet.identity.watch import Watcher
 
 _CLOSED_ALREADY: Final = "SubjectIsClosed"
 

@@ -1,8 +1,4 @@
-"""Opening the database: SQLite unless another URL is set, always in the form that this program needs.
-
-Transactions take turns, on PostgreSQL as on SQLite: what was looked up is still so when it is relied on
-(no signer of two people, no code used twice), also with two processes on one database.
-"""
+"""The identity authority's tables and their database: the only place where real identities meet subject ids."""
 
 import os
 import sqlite3
@@ -11,14 +7,168 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import event, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+    text,
+)
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ledger.service.database import MigrationError, opener, upgrade
 from wallet.identity.errors import DATABASE_UNAVAILABLE, IdentityError
-from wallet.identity.tables import metadata
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""Migrations must come to these (`wallet/identity/migrations`); a test compares."""
+
+# BigInteger primary keys do not count up by themselves in SQLite.
+_ID: Final = BigInteger().with_variant(Integer, "sqlite")
+
+people: Final = Table(
+    "people",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("number", String(18), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("representative", String(18)),  # an enterprise's legal representative, by resident id
+    UniqueConstraint("kind", "number"),
+)
+
+codes: Final = Table(
+    "codes",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("person", _ID, ForeignKey("people.id"), nullable=False, index=True),
+    Column("officer", LargeBinary(20), nullable=False),
+    Column("identification", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("enrolment", String(43)),  # what it was used for
+)
+
+enrolments: Final = Table(
+    "enrolments",
+    metadata,
+    Column("id", String(43), primary_key=True),
+    Column("person", _ID, ForeignKey("people.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+transactions: Final = Table(
+    "transactions",
+    metadata,
+    Column("nonce", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("block_number", BigInteger),  # null until it is final
+    Column("created_at", BigInteger, nullable=False),
+)
+
+subjects: Final = Table(
+    "subjects",
+    metadata,
+    Column("place", _ID, primary_key=True),
+    Column("subject", LargeBinary(32), nullable=False, unique=True),
+    Column("person", _ID, ForeignKey("people.id"), nullable=False, index=True),
+    Column("enrolment", String(43), ForeignKey("enrolments.id"), nullable=False, index=True),
+    Column("signer", LargeBinary, nullable=False, index=True),
+    Column("signer_since", BigInteger, nullable=False),  # block; 0 from the start
+    Column("keep_for", String(8), nullable=False),
+    Column("consumer", LargeBinary(20)),
+    Column("state", String(10), nullable=False, index=True),
+    Column("closed", Boolean, nullable=False),
+    Column("transaction", BigInteger, ForeignKey("transactions.nonce"), index=True),
+)
+
+lookups: Final = Table(
+    "lookups",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column(
+        "person", _ID, ForeignKey("people.id")
+    ),  # null: nobody has the number that was asked for
+    Column("at", BigInteger, nullable=False),
+    Column("consumer", LargeBinary(20), nullable=False),
+    Column("purpose", LargeBinary(32), nullable=False),
+    Column("case_number", Text, nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Index("lookups_of_a_person", "person", "id"),
+)
+
+owner_lists: Final = Table(
+    "owner_lists",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("provider", LargeBinary(20), nullable=False),
+    Column("dataset", LargeBinary(32), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("count", Integer, nullable=False),
+)
+
+recoveries: Final = Table(
+    "recoveries",
+    metadata,
+    Column("id", String(43), primary_key=True),
+    Column("person", _ID, ForeignKey("people.id"), nullable=False),
+    Column("officer", LargeBinary(20), nullable=False),
+    Column("identification", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+recovered: Final = Table(
+    "recovered",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("recovery", String(43), ForeignKey("recoveries.id"), nullable=False, index=True),
+    Column("subject", LargeBinary(32), ForeignKey("subjects.subject"), nullable=False, index=True),
+    Column("new_signer", LargeBinary, nullable=False, index=True),
+    Column("state", String(10), nullable=False, index=True),
+    Column("effective_at", BigInteger),
+    Column("transaction", BigInteger, ForeignKey("transactions.nonce")),
+)
+
+counter_acts: Final = Table(
+    "counter_acts",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("subject", LargeBinary(32), ForeignKey("subjects.subject"), nullable=False, index=True),
+    Column("person", _ID, ForeignKey("people.id"), nullable=False),
+    Column("officer", LargeBinary(20), nullable=False),
+    Column("identification", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("transaction", BigInteger, ForeignKey("transactions.nonce"), nullable=False),
+)
+
+watched: Final = Table(
+    "watched",
+    metadata,
+    Column("one", Integer, primary_key=True),
+    Column("block_number", BigInteger, nullable=False),  # up to here signers are as on chain
+    Column("block_hash", LargeBinary(32), nullable=False),
+    Column("events", BigInteger, nullable=False),  # of Authorizations, up to there
+)
 
 _LOCK_WAIT: Final = 10
 """Seconds to wait for another process's write."""

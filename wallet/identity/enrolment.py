@@ -7,10 +7,18 @@ from typing import Final
 
 from wallet.identity.errors import ENROLMENT_REFUSED, NO_MATCH, IdentityError
 from wallet.identity.models import CodeAnswer, SignerBody
-from wallet.identity.people import Identity, SubjectRow, SubjectState
+from wallet.identity.possession_proofs import ENROLMENT, SUBJECTS, Texts
 from wallet.identity.registrar import Registrar
-from wallet.identity.store import Code, Order, Person, Store, WantedSubject
-from wallet.identity.texts import ENROLMENT, SUBJECTS, Texts
+from wallet.identity.store import (
+    Code,
+    Identity,
+    Order,
+    Person,
+    Store,
+    SubjectRow,
+    SubjectState,
+    WantedSubject,
+)
 
 ENROLMENT_SHOWN: Final = 3600
 """Seconds after its registration for which an enrolment is shown to whoever knows its id."""

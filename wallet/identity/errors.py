@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from ledger.service.app import FORBIDDEN, MALFORMED, ProblemError, ProblemKind
 from wallet.errors import WalletError
-from wallet.service.problems import FORBIDDEN, MALFORMED, ProblemError, ProblemKind
 
 ENROLMENT_REFUSED: Final = ProblemKind("enrolment-refused", 403, "Not enrolled")
 """Name, number and code do not belong together, or the code is used up or too old."""

@@ -1,13 +1,39 @@
-"""The identity authority's keystore: its account, and the owner secret."""
+"""What the identity authority keeps in its keystore, and the owners that its secret makes."""
 
 import secrets
 from dataclasses import dataclass, field
+from hmac import digest as hmac
 from typing import Final
 
 from ledger.crypto.signatures import PRIVATE_KEY_LENGTH, address_of
-from wallet.identity.owners import OwnerKey
+from ledger.encoding import label, prefixed, sized
+from wallet.identity.store import PersonKind
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
+
+_LABEL: Final = label("owner")
+
+
+class OwnerKey:
+    """Computes owners. Its `repr` shows no secret."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: bytes) -> None:
+        """Raises `MalformedError` for an owner secret that has not 32 bytes."""
+        self._secret = sized("the owner secret", secret)
+
+    def owner(self, dataset: bytes, kind: PersonKind, number: str) -> bytes:
+        """Return who somebody is in a dataset, 32 bytes.
+
+        Args:
+            dataset: Its id, 32 bytes.
+            kind: By what the dataset knows its subjects.
+            number: In its one form (`people.canonical_number`).
+        """
+        named = prefixed(kind.encode("ascii")) + prefixed(number.encode("ascii"))
+        return hmac(self._secret, _LABEL + dataset + named, "sha256")
+
 
 ACCOUNT: Final = "account"
 OWNERS: Final = "owner-secret"

@@ -16,9 +16,8 @@ from wallet.identity.chain import ChainDesk
 from wallet.identity.errors import LINK_NOT_RENEWED, NOT_A_SUBJECT, IdentityError
 from wallet.identity.keys import AuthorityKeys
 from wallet.identity.models import LinkAnswer
-from wallet.identity.people import SubjectState
-from wallet.identity.store import Store
-from wallet.identity.watching import Watcher
+from wallet.identity.store import Store, SubjectState
+from wallet.identity.watch import Watcher
 
 
 class Links:

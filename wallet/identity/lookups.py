@@ -1,14 +1,25 @@
-"""The log of look-ups: noted before anything is answered, and shown to the person."""
+"""Who looked whom up, and the resolver: a consumer that knows a customer is led to the person's inbox."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import insert, select, update
 
 from ledger.hexstr import to_hex
-from wallet.identity.database import Database
-from wallet.identity.models import LookupAnswer
-from wallet.identity.tables import lookups, owner_lists
+from wallet.identity.chain import ChainDesk
+from wallet.identity.database import Database, lookups, owner_lists
+from wallet.identity.errors import (
+    GATEWAY_UNAVAILABLE,
+    NO_MATCH,
+    NOT_ENROLLED,
+    RECOVERY_PENDING,
+    IdentityError,
+)
+from wallet.identity.handles import Gateway
+from wallet.identity.models import HandleAnswer, LookupAnswer
+from wallet.identity.store import Identity, KeepFor, Person, Store, SubjectRow, SubjectState
 
 
 class LookupOutcome(StrEnum):
@@ -83,3 +94,94 @@ class LookupLog:
         row = {"at": now, "provider": provider, "dataset": dataset, "kind": kind, "count": count}
         async with self.database.begin() as connection:
             await connection.execute(insert(owner_lists).values(row))
+
+
+_OUTCOMES: Final = {
+    NO_MATCH: LookupOutcome.NO_MATCH,
+    NOT_ENROLLED: LookupOutcome.NOT_ENROLLED,
+    RECOVERY_PENDING: LookupOutcome.RECOVERY_PENDING,
+    GATEWAY_UNAVAILABLE: LookupOutcome.UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Looks people up for consumers. Every look-up is on disk before it is answered."""
+
+    store: Store
+    log: LookupLog
+    chain: ChainDesk
+    gateway: Gateway
+    clock: Callable[[], float]
+    """The present, seconds since 1970."""
+
+    async def resolve(
+        self, consumer: bytes, wanted: Identity, purpose: bytes, case_number: str
+    ) -> HandleAnswer:
+        """Return a handle to the inbox of the subject id that the person keeps for the consumer.
+
+        Args:
+            consumer: Who asks, authenticated and admitted.
+            wanted: Whom.
+            purpose: Id of the purpose, 32 bytes.
+            case_number: The consumer's own, shown to the person.
+
+        Raises:
+            IdentityError: Of kind UNKNOWN_ON_CHAIN (the purpose), NO_MATCH, NOT_ENROLLED, RECOVERY_PENDING,
+                or not now: GATEWAY_UNAVAILABLE, CHAIN_UNAVAILABLE, DATABASE_UNAVAILABLE.
+        """
+        await self.chain.verify_consumer(consumer)
+        await self.chain.verify_purpose(purpose)
+        person = await self.store.person(wanted.kind, wanted.number)
+        noted = None if person is None else person.id
+        lookup = await self.log.note(noted, consumer, purpose, case_number, int(self.clock()))
+        try:
+            handle = await self._answer(consumer, wanted, person)
+        except IdentityError as error:
+            if error.kind in _OUTCOMES:
+                await self.log.settle(lookup, _OUTCOMES[error.kind])
+            raise
+        await self.log.settle(lookup, LookupOutcome.HANDLE)
+        return handle
+
+    async def _answer(
+        self, consumer: bytes, wanted: Identity, person: Person | None
+    ) -> HandleAnswer:
+        # One answer for a wrong name and for an unknown number: numbers cannot be tried out.
+        if person is None or not person.identity.has_name(wanted.name):
+            raise IdentityError(NO_MATCH, "nobody has this number and this name")
+        chosen = await self._choose(person, consumer)
+        if (await self.chain.subject(chosen.subject)).recovery_at:
+            raise IdentityError(RECOVERY_PENDING, "the person's key is being replaced")
+        return await self.gateway.handle_for(chosen.subject)
+
+    async def _choose(self, person: Person, consumer: bytes) -> SubjectRow:
+        while True:
+            chosen = choose(await self.store.subjects_of(person.id), consumer)
+            if chosen is None:
+                detail = "the person has no subject id that this consumer could ask"
+                raise IdentityError(NOT_ENROLLED, detail)
+            if chosen.keep_for is not KeepFor.ONE or chosen.consumer == consumer:
+                return chosen
+            if await self.store.keep_for(chosen.subject, consumer):
+                return chosen
+            # Another consumer was faster: choose again.
+
+
+def choose(subjects: Sequence[SubjectRow], consumer: bytes) -> SubjectRow | None:
+    """Return the subject id for a consumer: its own, else a free one, else the general one.
+
+    Two consumers are never given the same id unless it is the general one, so that what they see on
+    chain does not show that they have a customer in common.
+
+    Args:
+        subjects: The person's, oldest first.
+        consumer: Who asks.
+    """
+    usable = [row for row in subjects if row.state is SubjectState.REGISTERED and not row.closed]
+    preferences = (
+        [row for row in usable if row.consumer == consumer],
+        [row for row in usable if row.keep_for is KeepFor.ONE and row.consumer is None],
+        [row for row in usable if row.keep_for is KeepFor.ANY],
+    )
+    return next((rows[0] for rows in preferences if rows), None)

@@ -9,7 +9,7 @@ from ledger.api import SignedLink
 from ledger.hexstr import from_hex
 from ledger.plain_text import MOST_CASE_NUMBER, verify_case_number, verify_text
 from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object
-from wallet.identity.people import Identity, KeepFor, PersonKind, make_identity
+from wallet.identity.store import Identity, KeepFor, PersonKind, make_identity
 
 _MOST_TEXT: Final = 500
 

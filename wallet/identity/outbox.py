@@ -26,10 +26,9 @@ from ledger.chain.transactions import AS_SUGGESTED, GAS_CAP, FeeRule, Transactio
 from ledger.crypto.signatures import address_of
 from ledger.errors import LedgerError
 from ledger.service.logs import get_logger
-from wallet.identity.database import Database
+from wallet.identity.database import Database, subjects, transactions
 from wallet.identity.errors import ChainUnavailableError, IdentityError
-from wallet.identity.people import SubjectState
-from wallet.identity.tables import subjects, transactions
+from wallet.identity.store import SubjectState
 
 Note = Callable[[AsyncConnection, int], Awaitable[None]]
 """Writes, in the transaction of the database that keeps a transaction, what that one (by nonce) is for."""

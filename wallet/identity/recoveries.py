@@ -22,7 +22,7 @@ from ledger.chain.rpc import AsyncRpc, RpcError
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from ledger.service.logs import get_logger
-from wallet.identity.database import Database
+from wallet.identity.database import Database, recovered, recoveries, transactions
 from wallet.identity.errors import (
     RECOVERY_PENDING,
     SIGNERS_MISSING,
@@ -31,10 +31,8 @@ from wallet.identity.errors import (
 )
 from wallet.identity.models import RecoveredAnswer
 from wallet.identity.outbox import Outbox
-from wallet.identity.people import SubjectState
-from wallet.identity.store import Order, Person, Store
-from wallet.identity.tables import recovered, recoveries, transactions
-from wallet.identity.watching import RecoveryState, Watcher
+from wallet.identity.store import Order, Person, Store, SubjectState
+from wallet.identity.watch import RecoveryState, Watcher
 
 _POLL: Final = 0.5
 _LOOK_AGAIN: Final = 0.05

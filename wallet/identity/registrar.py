@@ -15,11 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.chain import contract_calls
 from ledger.errors import LedgerError
 from ledger.service.logs import get_logger
-from wallet.identity.database import Database
+from wallet.identity.database import Database, subjects
 from wallet.identity.errors import IdentityError
 from wallet.identity.outbox import Outbox
-from wallet.identity.people import SubjectState
-from wallet.identity.tables import subjects
+from wallet.identity.store import SubjectState
 
 MOST_AT_ONCE: Final = 100
 """Subjects in a transaction: with passkeys each takes 130,000 gas of the 16.7 million."""

@@ -8,6 +8,7 @@ import httpx
 from ledger.chain.deployment import Deployment
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import AsyncRpc
+from ledger.service.auth import Authenticator
 from ledger.service.rate_limit import RateLimit
 from wallet.identity.chain import ChainDesk
 from wallet.identity.counter import Counter
@@ -16,17 +17,15 @@ from wallet.identity.enrolment import Enrolments
 from wallet.identity.handles import Gateway
 from wallet.identity.keys import AuthorityKeys
 from wallet.identity.links import Links
-from wallet.identity.lookups import LookupLog
+from wallet.identity.lookups import LookupLog, Resolver
 from wallet.identity.outbox import Outbox
+from wallet.identity.possession_proofs import Texts
 from wallet.identity.recoveries import Recoveries
 from wallet.identity.registrar import Registrar
-from wallet.identity.resolver import Resolver
 from wallet.identity.sessions import Sessions
 from wallet.identity.settings import IdentitySettings
 from wallet.identity.store import Store
-from wallet.identity.texts import Texts
-from wallet.identity.watching import Watcher
-from wallet.service.authentication import Authenticator
+from wallet.identity.watch import Watcher
 
 
 @dataclass(frozen=True, slots=True)

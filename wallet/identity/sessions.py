@@ -22,7 +22,7 @@ from ledger.service.challenges import (
 )
 from wallet.identity.errors import NOT_A_SUBJECT, POSSESSION_UNPROVEN, IdentityError
 from wallet.identity.models import SessionAnswer
-from wallet.identity.texts import Texts
+from wallet.identity.possession_proofs import Texts
 
 SESSION_SECONDS: Final = 900
 _SESSIONS_OF_ONE: Final = 10

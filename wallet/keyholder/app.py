@@ -19,10 +19,13 @@ from ledger.crypto.released_parts import holder_digest, subkeys_digest
 from ledger.crypto.signatures import sign
 from ledger.errors import LedgerError
 from ledger.hexstr import from_hex, to_hex
+from ledger.service.app import INTERNAL, MALFORMED, ProblemKind, make_app
+from ledger.service.auth import Authenticator
+from ledger.service.logs import get_logger
 from ledger.service.request_body import parse_model, read_body
 from ledger.typed_data import AccessRequest, Domain, SubjectLink
 from wallet.errors import WalletError
-from wallet.keyholder.block_notes import BlockNotes
+from wallet.keyholder.chain_state import NO_BLOCK
 from wallet.keyholder.errors import (
     JournalError,
     KeyholderError,
@@ -32,17 +35,60 @@ from wallet.keyholder.errors import (
     SeedsMissingError,
 )
 from wallet.keyholder.follower import Follower, Following
-from wallet.keyholder.journal import FileJournal
-from wallet.keyholder.register import NO_BLOCK
-from wallet.keyholder.releases import Releases, Vault
+from wallet.keyholder.journal import FileJournal, NotedEntry
+from wallet.keyholder.releases import Releases, Sessions, Vault
 from wallet.keyholder.rules import Rules
 from wallet.keyholder.seeds import Holdings
-from wallet.keyholder.sessions import Sessions
 from wallet.keyholder.settings import KeyholderSettings
 from wallet.links import RememberedLinks
-from wallet.service.app import make_app
-from wallet.service.authentication import Authenticator
-from wallet.service.problems import INTERNAL, MALFORMED, ProblemKind
+
+_log = get_logger()
+
+
+@dataclass(slots=True)
+class BlockNotes:
+    """Notes the newest final block, at the start and then once in each interval of block times.
+
+    Attributes:
+        follower: Knows the chain.
+        journal: Where releases are noted.
+        interval: Seconds, of the blocks.
+        poll: Seconds between two looks.
+        clock: The present, seconds since 1970.
+    """
+
+    follower: Follower
+    journal: FileJournal
+    interval: int
+    poll: float
+    clock: Callable[[], float]
+    _due: int = 0
+
+    async def run(self) -> None:
+        """Note until cancelled. What cannot be noted now is tried again at the next look."""
+        while True:
+            try:
+                await self.step()
+            except JournalError as error:
+                _log.warning("block_not_noted", problem=str(error))
+            except NotFollowingError:
+                pass  # the follower says so
+            await asyncio.sleep(self.poll)
+
+    async def step(self) -> None:
+        """Note the newest final block, if it is time.
+
+        Raises:
+            NotFollowingError: The chain is not known as it is now.
+            JournalError: Nothing can be noted.
+        """
+        block = self.follower.require().block
+        if block.timestamp < self._due:
+            return
+        entry = NotedEntry(1, int(self.clock()), block.number, to_hex(block.hash))
+        await self.journal.note([entry])
+        self._due = block.timestamp + self.interval
+
 
 MOST_BYTES: Final = 32 * 1024 * 1024
 """A thousand tasks of some records each."""

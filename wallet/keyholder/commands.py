@@ -26,6 +26,7 @@ from ledger.crypto.secret_sharing import Roster
 from ledger.hexstr import parse_address, to_hex
 from ledger.model import Roles
 from ledger.plain_text import print_line
+from ledger.service.app import run_command, serve_app
 from ledger.service.logs import configure_logs
 from wallet.errors import WalletError
 from wallet.keyholder.app import create_app
@@ -48,7 +49,6 @@ from wallet.keyholder.seeds import (
 from wallet.keyholder.settings import KeyholderSettings
 from wallet.keystore import Keystore
 from wallet.passwords import Password, parse_source, read_password
-from wallet.service.app import run_command, serve_app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -26,8 +26,8 @@ from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from ledger.service.logs import get_logger
 from ledger.state import ImpossibleEventError
+from wallet.keyholder.chain_state import Register
 from wallet.keyholder.errors import NotFollowingError
-from wallet.keyholder.register import Register
 
 _log = get_logger()
 

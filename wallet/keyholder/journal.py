@@ -33,7 +33,7 @@ import msgspec
 from ledger.errors import UNREADABLE
 from ledger.hexstr import to_hex
 from wallet.errors import WalletError
-from wallet.heads import FIRST_HEAD, split_head, with_head
+from wallet.hash_chain import FIRST_HEAD, split_head, with_head
 from wallet.keyholder.errors import JournalError
 from wallet.keyholder.rules import VerifiedRelease
 

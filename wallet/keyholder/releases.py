@@ -1,13 +1,14 @@
-"""Releases: check, note, seal; in batches."""
+"""Releases: check, note, seal; in batches, with a sealing session for each answer key."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ledger.api import Refusal, ReleaseTask, SealedParts
-from ledger.crypto.hpke import Purpose
+from ledger.crypto.hpke import EncryptionKey, Purpose, Session
 from ledger.crypto.released_parts import PartsStatement, sign_statements, state_parts
 from ledger.crypto.secret_sharing import (
     HolderSubkeys,
@@ -20,15 +21,48 @@ from ledger.crypto.secret_sharing import (
 from ledger.errors import MalformedError
 from ledger.hexstr import to_hex
 from ledger.model import Roles
+from ledger.service.app import FORBIDDEN, PREFIX, ProblemError
+from wallet.keyholder.chain_state import Register
 from wallet.keyholder.errors import Reason, ReleaseRefusedError, SeedsMissingError
 from wallet.keyholder.follower import Follower
 from wallet.keyholder.journal import FileJournal, SubkeysEntry, entry_of
-from wallet.keyholder.register import Register
 from wallet.keyholder.rules import Rules, VerifiedRelease, verify_task
 from wallet.keyholder.seeds import EpochSeeds, Holdings
-from wallet.keyholder.sessions import Sessions
 from wallet.links import RememberedLinks
-from wallet.service.problems import FORBIDDEN, PREFIX, ProblemError
+
+LIFETIME: Final = 60.0
+"""Seconds for which a session is used: what one key that became known would open."""
+
+_MOST: Final = 1_000
+
+
+class Sessions:
+    """The session with each answer key, a new one every minute. For one event loop.
+
+    Args:
+        clock: Steady seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._known: OrderedDict[bytes, tuple[float, Session]] = OrderedDict()
+
+    def to(self, recipient: EncryptionKey) -> Session:
+        """Return a session with a recipient that may seal at least one message.
+
+        Raises:
+            MalformedError: Nothing can be sealed to the recipient's key.
+        """
+        name, now = recipient.to_bytes(), self._clock()
+        until, session = self._known.get(name, (now, None))
+        if session is None or until <= now or not session.left:
+            session = Session(recipient)
+            self._known[name] = (now + LIFETIME, session)
+            self._known.move_to_end(name)
+            if len(self._known) > _MOST:
+                self._known.popitem(last=False)
+        return session
+
 
 _TURN: Final = 8
 """Tasks after which others may run: a batch of a thousand takes a few tenths of a second."""

@@ -42,9 +42,14 @@ from ledger.links import LinkFault, find_link_fault
 from ledger.model import Outcome
 from ledger.release_rules import item_asked, seconds_superseded
 from ledger.typed_data import Domain, digest_of, struct_hash
-from wallet.keyholder.accesses import KnownAccess
+from wallet.keyholder.chain_state import (
+    AuthorizationBasis,
+    Basis,
+    KnownAccess,
+    Publication,
+    Register,
+)
 from wallet.keyholder.errors import Reason, ReleaseRefusedError
-from wallet.keyholder.register import AuthorizationBasis, Basis, Publication, Register
 from wallet.links import RememberedLinks
 
 

@@ -16,14 +16,10 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from ledger.errors import ExitCode
-from ledger.identifiers import (
-    IdentifierError,
-    verify_credit_code,
-    verify_resident_id,
-)
+from ledger.identifiers import IdentifierError, verify_credit_code, verify_resident_id
 from wallet.provider.description import Description, FieldDescription, FieldType, KeyKind
 from wallet.provider.errors import ProviderError
-from wallet.provider.spool import Row
+from wallet.provider.staging import Row
 
 MOST_LISTED: Final = 1000
 """Defects that a report lists; beyond that they are only counted."""

@@ -17,14 +17,13 @@ from ledger.crypto.signatures import verify_signature
 from ledger.errors import LedgerError, MalformedError
 from ledger.typed_data import AccessRequest
 from wallet.client import datasets, uploads
+from wallet.client.calls import look
 from wallet.client.errors import ClientError, ErrorKind, ProblemError
 from wallet.client.identity import PersonKind, ask_owners
-from wallet.client.keyholders import SealedSubkeys, ask_subkeys
-from wallet.client.patience import patiently
-from wallet.client.steps import look
+from wallet.client.retry import patiently
 from wallet.client.transactions import Ledger, Mined, resume, transact
 from wallet.client.transports import Client
-from wallet.client.uploads import UploadState
+from wallet.client.uploads import SealedSubkeys, UploadState, ask_subkeys
 from wallet.provider.description import KeyKind
 from wallet.provider.errors import ProviderError
 

@@ -1,14 +1,21 @@
-"""What evidence is made from: a consumer's receipt, or a line of a gateway's journal."""
+"""What evidence is made from, and giving a use back on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
+from ledger.chain import contract_calls, events
 from ledger.crypto.records import EncryptedRecord, OpenedField
 from ledger.evidence import Documents, EvidenceRecord, EvidenceRelease, RevealedField
 from ledger.hexstr import to_hex
-from wallet.client.opening import OpenedRecord, is_named
+from ledger.replay import Voidable
+from wallet.client import chain
+from wallet.client.decryption import OpenedRecord, is_named
+from wallet.client.errors import RefusedError
+from wallet.client.party import PartyKey
 from wallet.client.receipts import Receipt
-from wallet.errors import PartyError
+from wallet.client.transactions import Ledger, Mined, transact
+from wallet.errors import NotVoidableError, PartyError
 from wallet.regulator.journals import documents_in
 
 Choice = Callable[[OpenedField], bool]
@@ -73,3 +80,49 @@ def _record(excerpt: EncryptedRecord, opened: OpenedRecord, show: Choice) -> Evi
         if show(field)
     )
     return EvidenceRecord(excerpt.excerpt(()), shown or None)
+
+
+EVERY_ACCESS: Final = range(1, 1 << 48)
+"""For `Replay.finish`: whatever may be given back."""
+
+_OVERTAKEN: Final = frozenset(("UsedSince", "AlreadyRevoked", "AlreadyVoided", "NothingToVoid", ""))
+"""Refusals of what was right when it was replayed; without a name when it was overtaken in its own block."""
+
+
+def choose(found: Iterable[Voidable], wanted: Sequence[int]) -> tuple[Voidable, ...]:
+    """Return what replay found of the accesses that are wanted, in the order in which it goes.
+
+    Raises:
+        NotVoidableError: one of them may not be given back, as far as the journals show.
+    """
+    chosen = tuple(found)
+    missing = set(wanted) - {use.sequence for use in chosen}
+    if missing:
+        numbers = ", ".join(map(str, sorted(missing)))
+        raise NotVoidableError(
+            f"access {numbers}: no use that can be given back, as far as these journals show"
+        )
+    return chosen
+
+
+async def give_back(ledger: Ledger, key: PartyKey, use: Voidable, reason: str) -> Mined:
+    """Give one use back.
+
+    Raises:
+        NotVoidableError: the authorization was used or revoked since the replay, or another regulator was
+            first; others may still be given back.
+    """
+    # The contract hashes what the person signed to the authorization's id.
+    granted = await chain.events(ledger, events.Granted, (use.authorization,))
+    if not granted:
+        raise NotVoidableError(f"{to_hex(use.authorization)} is not in a final block")
+    terms = granted[0].terms
+    call = contract_calls.void_access(
+        use.sequence, terms, use.before, use.last_use, use.ground, reason
+    )
+    try:
+        return await transact(ledger, key, call)
+    except RefusedError as error:
+        if error.error not in _OVERTAKEN:
+            raise
+        raise NotVoidableError(f"access {use.sequence}: {error}") from error

@@ -37,10 +37,10 @@ from ledger.typed_data import (
     record_from_object,
     struct_hash,
 )
-from wallet.client.patience import patiently
+from wallet.client.retry import patiently
 from wallet.client.supervision import release_journal
 from wallet.errors import PartyError, WalletError
-from wallet.heads import FIRST_HEAD, split_head, with_head
+from wallet.hash_chain import FIRST_HEAD, split_head, with_head
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)]
 

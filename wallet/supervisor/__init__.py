@@ -5,9 +5,8 @@ no process ever has another one's secrets.
 """
 
 from wallet.supervisor.errors import SupervisorError
-from wallet.supervisor.layout import Addresses, Layout, Ports, SupervisorSettings, read_addresses
-from wallet.supervisor.locking import stop_left_behind
-from wallet.supervisor.signals import ended_by_signals
+from wallet.supervisor.processes import ended_by_signals, stop_left_behind
+from wallet.supervisor.services import Addresses, Layout, Ports, SupervisorSettings, read_addresses
 from wallet.supervisor.supervisor import Supervisor
 
 __all__ = [

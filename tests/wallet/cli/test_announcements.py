@@ -15,7 +15,7 @@ from ledger.model import Change, Roles
 from scripts.scenario import Chain, Party
 from tests.support import more_views
 from tests.wallet.cli.conftest import CommandLine
-from wallet.cli.values import moment_text
+from wallet.cli.output import moment_text
 
 pytestmark = pytest.mark.slow
 

@@ -22,8 +22,8 @@ from scripts.city.manifest import read_manifest
 from scripts.city.write import Size, write_city
 from tests.support.errors import of_kind
 from tests.wallet.cli.conftest import CommandLine
+from wallet.cli.output import mask_of, span_of, time_of
 from wallet.cli.run import app, described
-from wallet.cli.values import mask_of, span_of, time_of
 from wallet.client.errors import (
     Check,
     ClientError,

@@ -18,7 +18,7 @@ from ledger.plain_text import PlainTextError, escape_text, is_plain
 from scripts.scenario import Chain, Party, Terms
 from tests.support.hostile import HOSTILE
 from tests.wallet.cli.conftest import CommandLine
-from wallet.client.asks import new_ask, refuse_ask
+from wallet.client.consent_requests import new_ask, refuse_ask
 from wallet.client.identity import Person, PersonKind, resolve
 
 Parties = Callable[[Party], CommandLine]

@@ -14,8 +14,7 @@ from ledger.hexstr import from_hex, keccak256
 from tests.support import more_views
 from tests.support.town import Party, Town, enrolled, person_file, running_town
 from wallet.citizen import acts
-from wallet.citizen.identities import Identities
-from wallet.citizen.keys import PersonKeys
+from wallet.citizen.identities import Identities, PersonKeys
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

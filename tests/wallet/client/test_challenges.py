@@ -24,8 +24,8 @@ from tests.support.identity import (
 )
 from tests.wallet.identity.conftest import import_registers
 from wallet.citizen.enrolment import NewId, enrol_person
-from wallet.client.asks import my_inbox
 from wallet.client.calls import Service
+from wallet.client.consent_requests import my_inbox
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person, PersonKind, my_subjects
 from wallet.client.party import PartyKey

@@ -40,8 +40,8 @@ from tests.support.lying_keyholder import (
     of_fewer_fields,
     without_a_subset,
 )
+from wallet.client.decryption import Faults, Unlocked, open_release
 from wallet.client.errors import VerificationError
-from wallet.client.opening import Faults, Unlocked, open_release
 
 SHARING = Sharing(3, 5)
 EPOCH = 4

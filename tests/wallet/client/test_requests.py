@@ -22,11 +22,11 @@ from tests.support.trails import deployment
 from wallet.client.accesses import resume, use
 from wallet.client.errors import ClientError, ErrorKind, ProblemError, UnreachableError
 from wallet.client.party import PartyKey
-from wallet.client.patience import Patience
 from wallet.client.requests import Asked, KeptRequest, RequestBook
+from wallet.client.retry import Patience
 from wallet.client.transactions import Ledger
 from wallet.client.transports import AsyncClient, Client, Endpoints
-from wallet.consumer import using
+from wallet.consumer import access
 
 KEY = PartyKey(b"\x11" * 32)
 DOMAIN = Domain(31337, b"\x05" * 20)
@@ -279,7 +279,7 @@ AWAY = Refusal("urn:quancheng:problem:keyholders-unavailable", "Away", 503)
 
 
 def prepare(book: RequestBook, *, another_use: bool = False) -> tuple[KeptRequest, ...]:
-    return using.prepare(
+    return access.prepare(
         Ledger(deployment(), own_node=False),
         KEY,
         REGISTERED.encryption_key,

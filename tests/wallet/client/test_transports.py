@@ -11,11 +11,21 @@ from ledger.chain import eth_methods
 from ledger.service.http_signatures import received_headers, target_of, verify_request
 from tests.support.errors import of_kind
 from wallet.client import transports
-from wallet.client.calls import Credential, HttpCall, Service, path, reader
+from wallet.client.calls import (
+    MAX_EVENT_SIZE,
+    Credential,
+    EventReader,
+    HttpCall,
+    Listen,
+    ServerEvent,
+    Service,
+    look,
+    path,
+    reader,
+)
 from wallet.client.errors import ClientError, DeniedError, ErrorKind, ProblemError, UnreachableError
 from wallet.client.party import Bearer, PartyKey
-from wallet.client.patience import Patience, patiently
-from wallet.client.steps import MAX_EVENT_SIZE, EventReader, Listen, ServerEvent, look
+from wallet.client.retry import Patience, patiently
 from wallet.client.transports import AsyncClient, Client, Endpoints
 
 KEY = PartyKey(b"\x22" * 32)

@@ -27,6 +27,8 @@ from tests.support.answers import (
     owner_proof,
 )
 from tests.support.errors import of_kind
+from wallet.client.calls import Look, Looks
+from wallet.client.chain_cache import Memory
 from wallet.client.errors import (
     Check,
     DeniedError,
@@ -35,9 +37,7 @@ from wallet.client.errors import (
     ProblemError,
     VerificationError,
 )
-from wallet.client.memory import Memory
 from wallet.client.receipts import decode_receipt, encode_receipt, make_receipt, verify_receipt
-from wallet.client.steps import Look, Looks
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Basis, Opened, open_result, verify_denial

@@ -18,7 +18,7 @@ from tests.support.identity import (
     running,
 )
 from wallet.identity.database import open_database
-from wallet.identity.importing import read_register
+from wallet.identity.register import read_register
 from wallet.identity.store import Store
 
 __all__ = ["database_url", "postgres_server"]

@@ -12,7 +12,7 @@ from ledger.links import MAX_LINK_LIFETIME
 from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object
 from scripts.scenario import Subject
 from tests.support.identity import LI, OFFICER, ZHANG, Identity, Key
-from wallet.identity.people import SubjectRow
+from wallet.identity.store import SubjectRow
 
 SLUG = "urn:quancheng:problem:"
 

@@ -9,12 +9,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from tests.support.identity import RESIDENTS, ZHANG
-from wallet.identity.database import Database, open_database
+from wallet.identity.database import Database, metadata, open_database
 from wallet.identity.errors import ENROLMENT_REFUSED, SIGNER_IN_USE, IdentityError
-from wallet.identity.importing import read_register
-from wallet.identity.people import KeepFor, PersonKind
-from wallet.identity.store import Code, Order, Store, WantedSubject
-from wallet.identity.tables import metadata
+from wallet.identity.register import read_register
+from wallet.identity.store import Code, KeepFor, Order, PersonKind, Store, WantedSubject
 
 NOW = 1_800_000_000
 

@@ -20,8 +20,8 @@ from ledger.typed_data import (
 )
 from scripts.scenario import Party, Subject
 from tests.support.identity import FIRM, LI, ZHANG, Identity, Key
-from wallet.identity.owners import OwnerKey
-from wallet.identity.people import PersonKind
+from wallet.identity.keys import OwnerKey
+from wallet.identity.store import PersonKind
 
 SLUG = "urn:quancheng:problem:"
 NUMBERS = [ZHANG["id_number"], LI["id_number"]]

@@ -7,9 +7,8 @@ import pytest
 from tests.support.identity import RESIDENTS, ZHANG
 from wallet.identity.database import open_database
 from wallet.identity.errors import IdentityError
-from wallet.identity.importing import read_register
-from wallet.identity.people import PersonKind
-from wallet.identity.store import Store
+from wallet.identity.register import read_register
+from wallet.identity.store import PersonKind, Store
 
 
 async def imported(tmp_path: Path, text: str, encoding: str = "utf-8") -> int:

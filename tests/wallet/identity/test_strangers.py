@@ -21,9 +21,9 @@ from wallet.identity.errors import (
     POSSESSION_UNPROVEN,
     IdentityError,
 )
+from wallet.identity.possession_proofs import Texts
 from wallet.identity.recoveries import start_times
 from wallet.identity.sessions import Sessions
-from wallet.identity.texts import Texts
 
 NOW = 1_800_000_000
 KEY = b"\x41" * 32

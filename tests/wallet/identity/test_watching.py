@@ -18,7 +18,7 @@ from scripts.scenario import Chain, Subject
 from tests.support.node_proxy import proxy_before
 from wallet.identity.database import open_database
 from wallet.identity.errors import ChainUnavailableError
-from wallet.identity.watching import Watcher
+from wallet.identity.watch import Watcher
 
 
 def rotate(chain: Chain, subject: Subject) -> None:

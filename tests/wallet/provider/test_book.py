@@ -3,8 +3,8 @@
 import sqlite3
 from pathlib import Path
 
-from wallet.provider import book as book_module
-from wallet.provider.book import Book
+from wallet.provider import published_state as book_module
+from wallet.provider.published_state import Book
 
 DATASET = b"d" * 32
 

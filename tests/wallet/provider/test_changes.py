@@ -17,7 +17,7 @@ from ledger.errors import ExitCode
 from ledger.identifiers import resident_check_character
 from tests.support.provider_services import Crash, FakeServices
 from wallet.cli import main
-from wallet.provider import encryption
+from wallet.provider import publisher
 from wallet.provider.description import Description, FieldDescription, FileFormat, KeyKind
 from wallet.provider.errors import ProviderError
 from wallet.provider.publisher import Options, Publication, Publisher
@@ -116,7 +116,7 @@ def test_changes_make_the_version_that_the_whole_file_makes(
     with TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
         # The same record gets the same root everywhere, so that heads can be compared.
         fixed = partial(encrypt_record, randomness=bytes)
-        patch.setattr(encryption, "encrypt_record", fixed)
+        patch.setattr(publisher, "encrypt_record", fixed)
         whole, parts = Department(Path(home) / "whole"), Department(Path(home) / "parts")
         assert whole.publish(before).head == parts.publish(before).head
         if before == after:

@@ -33,13 +33,13 @@ from tests.wallet.provider.conftest import DepartmentAt
 from wallet.cli import main
 from wallet.client.errors import Check, ErrorKind, ProblemError
 from wallet.client.party import PartyKey
-from wallet.client.patience import Patience
 from wallet.client.relays import relay_authorization, relayed
 from wallet.client.requests import RequestBook
+from wallet.client.retry import Patience
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Basis, Opened
-from wallet.consumer import using
+from wallet.consumer import access
 from wallet.keyholder.seeds import Holdings
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
@@ -95,13 +95,13 @@ class Bank:
 
     def access(self, owner: Owner, *, item: bytes = bytes(32), patience: float = 20) -> Opened:
         """Access what an owner granted; return what was opened."""
-        (request,) = using.prepare(
+        (request,) = access.prepare(
             *(self.ledger, self.client.key, self.opening.encryption_key, self.book),
             *(owner.authorization, FIELDS),
             item=item,
         )
         opened = self.client.run(
-            using.access(
+            access.access(
                 *(self.ledger, self.opening, self.book, request, owner.basis), Patience(patience)
             )
         ).opened

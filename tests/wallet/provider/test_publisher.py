@@ -22,13 +22,12 @@ from tests.support.provider import provider_keys
 from tests.support.provider_services import Crash, FakeServices, Records, keys_of, owner_of
 from wallet.client.errors import ProblemError, UnreachableError
 from wallet.provider import publisher as publisher_module
-from wallet.provider.book import Book
 from wallet.provider.description import Description, read_description
-from wallet.provider.encryption import encrypt_batches
 from wallet.provider.errors import ProviderError
-from wallet.provider.publisher import Options, Publication, Publisher, Stage
+from wallet.provider.published_state import Book
+from wallet.provider.publisher import Options, Publication, Publisher, Stage, encrypt_batches
 from wallet.provider.quality import QualityError
-from wallet.provider.spool import NOBODY, PlannedRecord
+from wallet.provider.staging import NOBODY, PlannedRecord
 
 DATASET = sha256(b"a dataset").digest()
 

@@ -33,7 +33,7 @@ from wallet.provider.quality import (
     RowChecker,
 )
 from wallet.provider.source import Lines, read_csv, read_source
-from wallet.provider.spool import Row, Spool
+from wallet.provider.staging import Row, Spool
 
 
 def report_on(path: Path, description: Description, tmp_path: Path) -> QualityReport:

@@ -22,8 +22,8 @@ from wallet.client.party import PartyKey
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client
 from wallet.provider import publisher as publisher_module
-from wallet.provider.book import Book
 from wallet.provider.errors import ProviderError
+from wallet.provider.published_state import Book
 from wallet.provider.publisher import Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

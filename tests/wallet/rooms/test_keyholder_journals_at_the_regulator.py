@@ -10,7 +10,7 @@ import pytest
 
 from ledger import replay
 from ledger.replay import JournalFault
-from wallet.heads import FIRST_HEAD, with_head
+from wallet.hash_chain import FIRST_HEAD, with_head
 from wallet.keyholder.journal import Entry, FileJournal, Released, ReleaseEntry, SubkeysEntry
 from wallet.regulator.journals import KeyholderJournal
 

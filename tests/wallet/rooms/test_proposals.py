@@ -18,8 +18,7 @@ from ledger.links import make_link
 from ledger.model import Class
 from ledger.typed_data import Authorization, struct_hash
 from scripts.scenario import Chain
-from wallet.citizen.identities import Identities, Identity, SignerKind
-from wallet.citizen.keys import PersonKeys
+from wallet.citizen.identities import Identities, Identity, PersonKeys, SignerKind
 from wallet.citizen.proposal import (
     Less,
     Proposal,
@@ -28,14 +27,14 @@ from wallet.citizen.proposal import (
     propose,
     propose_each,
 )
-from wallet.client.asks import Ask, Asked, AskState, ask_from_text, ask_to_text, new_ask
+from wallet.client.consent_requests import Ask, Asked, AskState, ask_from_text, ask_to_text, new_ask
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import EnrolledSubject
 from wallet.client.signers import AccountSigner, PasskeySigner
 from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
-from wallet.consumer.asking import settle
 from wallet.consumer.cases import Case, Cases
+from wallet.consumer.consent import settle
 from wallet.errors import PartyError, ProposalError
 from wallet.keystore import Keystore
 from wallet.passwords import Password

@@ -11,7 +11,7 @@ from ledger.crypto.signatures import address_of
 from ledger.typed_data import Authorization
 from scripts.scenario import Chain
 from wallet.citizen import acts
-from wallet.citizen.spreading import spread
+from wallet.citizen.acts import spread
 from wallet.client.errors import ClientError
 from wallet.client.party import PartyKey
 from wallet.client.relays import Act

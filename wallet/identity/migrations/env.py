@@ -5,7 +5,7 @@ To write one, copy the last file in `versions/`, count on, and say what changes 
 
 from alembic import context
 
-from wallet.identity.tables import metadata
+from wallet.identity.database import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

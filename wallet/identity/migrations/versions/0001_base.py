@@ -1,4 +1,4 @@
-"""The first tables: made from the code (`wallet.identity.tables`), never by this file.
+"""The first tables: made from the code (`wallet.identity.database`), never by this file.
 
 Alembic wants a revision to count from. A later one says what it changes; a new database is made from the code
 and is of the newest revision at once.

@@ -15,10 +15,19 @@ from ledger.crypto.statement import case_reference, new_reference
 from ledger.hexstr import from_hex, to_hex
 from ledger.plain_text import MOST_MESSAGE, verify_case_number, verify_optional_text
 from ledger.typed_data import Authorization, JsonScalar, SubjectLink, record_from_object
-from wallet.client.calls import Answer, Credential, HttpCall, nothing, path, reader
+from wallet.client.calls import (
+    Answer,
+    Credential,
+    HttpCall,
+    Listen,
+    ServerEvent,
+    nothing,
+    path,
+    pause,
+    reader,
+)
 from wallet.client.errors import ClientError, ErrorKind
-from wallet.client.patience import patiently
-from wallet.client.steps import Listen, ServerEvent, pause
+from wallet.client.retry import patiently
 
 _SALT_SIZE: Final = 32
 _POLL_INTERVAL: Final = 2.0

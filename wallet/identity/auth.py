@@ -7,11 +7,11 @@ from typing import TypeVar
 from pydantic import BaseModel
 from starlette.requests import Request
 
+from ledger.service.app import FORBIDDEN, ProblemError
 from ledger.service.request_body import parse_model, read_body
 from wallet.identity.errors import NOT_A_SUBJECT, IdentityError
-from wallet.identity.people import SubjectRow
 from wallet.identity.services import Services
-from wallet.service.problems import FORBIDDEN, ProblemError
+from wallet.identity.store import SubjectRow
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 

@@ -32,9 +32,8 @@ from ledger.chain.log_reader import LogReader, logs_between_async
 from ledger.chain.rpc import AsyncRpc
 from ledger.errors import LedgerError
 from ledger.service.logs import get_logger
-from wallet.identity.database import Database
+from wallet.identity.database import Database, recovered, subjects, watched
 from wallet.identity.errors import ChainUnavailableError, IdentityError
-from wallet.identity.tables import recovered, subjects, watched
 
 _OF_SUBJECTS: Final = (
     SignerRotated,

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from starlette.requests import Request
 
+from ledger.service.app import REPLAYED, UNAUTHENTICATED, ProblemError
 from ledger.service.http_signatures import (
     CLOCK_SKEW,
     MOST_LIFETIME,
@@ -15,7 +16,6 @@ from ledger.service.http_signatures import (
     verify_request,
 )
 from ledger.service.request_body import read_body
-from wallet.service.problems import REPLAYED, UNAUTHENTICATED, ProblemError
 
 
 class ReplayMemory:

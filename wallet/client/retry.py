@@ -10,9 +10,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from wallet.client.calls import HttpCall
+from wallet.client.calls import HttpCall, pause
 from wallet.client.errors import ClientError
-from wallet.client.steps import pause
 
 T = TypeVar("T")
 

@@ -254,7 +254,7 @@ class Spool:
         """Decide what travels, and in which order: by owner and record number.
 
         Args:
-            book: the provider's book (`wallet.provider.book`).
+            book: the provider's book (`wallet.provider.published_state`).
             extent: how much of what it knows travels again.
         """
         with self._errors(), self._with_book(book):

@@ -13,12 +13,12 @@ from ledger.crypto.hpke import EncryptionKey, OpeningKey
 from ledger.errors import LedgerError
 from ledger.typed_data import AccessRequest
 from wallet.client.accesses import NO_CONSENTS, Answered, submit, use
+from wallet.client.chain_cache import Memory
 from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError
-from wallet.client.memory import Memory
 from wallet.client.party import PartyKey
-from wallet.client.patience import USUAL, Patience
 from wallet.client.receipts import Receipt, make_receipt
 from wallet.client.requests import Asked, KeptRequest, RequestBook
+from wallet.client.retry import USUAL, Patience
 from wallet.client.supervision import show_wrong_parts
 from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis, Opened, learn_subjects, open_result

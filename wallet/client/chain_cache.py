@@ -23,8 +23,8 @@ from ledger.links import LinkBounds
 from ledger.model import Roles
 from ledger.typed_data import SubjectLink
 from wallet.client import chain, datasets
+from wallet.client.calls import look, look_all
 from wallet.client.errors import ErrorKind, NodeError
-from wallet.client.steps import look, look_all
 from wallet.client.transactions import Ledger
 from wallet.links import RememberedLinks
 

@@ -1,1 +1,0 @@
-"""The HTTP shell of keyholder and identity authority; imports nothing else of `wallet`."""
