@@ -4,10 +4,11 @@ Messages are shown to the caller, so they name places and states, never payloads
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ledger.chain.reverts import Revert
-from ledger.links import LinkFault
+from ledger.hexstr import to_hex
+from ledger.model import LinkFault
 from ledger.service.errors import BodyError, Member, ServiceError, ThrottledError
 
 __all__ = [
@@ -31,6 +32,9 @@ __all__ = [
 
 GatewayError = ServiceError
 """Root of what is answered with a problem: the errors here, and those of bodies and rates (`ledger.service`)."""
+
+
+BUSY: Final = "more accesses are waiting than the gateway takes"
 
 
 class ProblemError(ServiceError):
@@ -135,3 +139,21 @@ class StoreDamagedError(ServiceError):
 
 
 class SettingsError(ServiceError): ...
+
+
+def not_named(consumer: bytes, recorder: bytes) -> ForbiddenError:
+    return ForbiddenError(
+        f"{to_hex(consumer)} has not named this gateway's recorder;"
+        f" to do so: quancheng consumer recorder name {to_hex(recorder)}",
+        "recorder-not-named",
+        recorder=to_hex(recorder),
+    )
+
+
+def upload_state(state: str) -> ConflictError:
+    return ConflictError(f"the upload is {state}", "upload-state", state=state)
+
+
+def out_of_step(expected: int) -> ConflictError:
+    detail = f"the upload goes on at line {expected}: send ?from={expected}"
+    return ConflictError(detail, "out-of-step", expected=expected)

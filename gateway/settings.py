@@ -17,8 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from gateway.errors import SettingsError
-from gateway.supervision.rules import SUSPENDING, Bounds
-from gateway.supervision.watch import Enforcement
+from gateway.supervision.rules import SUSPENDING, Bounds, Enforcement
 from ledger import failpoints
 from ledger.api import MOST_ACCESSES
 from ledger.chain.finality import Finality

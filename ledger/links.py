@@ -8,13 +8,11 @@ Source: docs/spec/identity.md, "Links".
 """
 
 from collections.abc import Collection
-from enum import Enum
 from typing import Final
 
 import msgspec
 
-from ledger.model import Roles, State
-from ledger.policy import has_role
+from ledger.model import LinkFault, Roles, State, has_role
 from ledger.typed_data import SubjectLink
 
 MAX_LINK_LIFETIME: Final = 30 * 86_400
@@ -25,14 +23,6 @@ MAX_LINK_AHEAD: Final = 300
 
 LINK_RENEWAL: Final = 7 * 86_400
 """Seconds before its end from which on a link is renewed."""
-
-
-class LinkFault(Enum):
-    OVER = "it is over"
-    TOO_LONG = "it lasts longer than 30 days"
-    AHEAD = "it is issued ahead of time"
-    ENDED = "the identity authority ended the links of the subject"
-    FOREIGN = "it is not signed by the subject's identity authority"
 
 
 class LinkBounds(msgspec.Struct, frozen=True):

@@ -1,12 +1,28 @@
 """What the contracts hold: the state that `ledger.state` rebuilds from events, and its enumerations."""
 
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
+from enum import Enum, IntEnum, IntFlag
 from typing import Final
 
 import msgspec
 
 from ledger.hexstr import ZERO_WORD
+
+
+class EventState(msgspec.Struct, frozen=True):
+    """How far one of the four contracts that number their events has got."""
+
+    count: int
+    head: bytes
+    """24 bytes."""
+
+
+class LinkFault(Enum):
+    OVER = "it is over"
+    TOO_LONG = "it lasts longer than 30 days"
+    AHEAD = "it is issued ahead of time"
+    ENDED = "the identity authority ended the links of the subject"
+    FOREIGN = "it is not signed by the subject's identity authority"
 
 
 class Class(IntEnum):
@@ -352,3 +368,16 @@ class State:
         """For `ledger.state` only."""
         words = self.nonces.setdefault(consumer, {})
         words[nonce >> 8] = words.get(nonce >> 8, 0) | 1 << (nonce & 0xFF)
+
+
+def has_role(party: Party | None, role: Roles) -> bool:
+    """Whether a party is admitted now, with a role. Says nothing of restrictions."""
+    return party is not None and party.active and bool(party.roles & role)
+
+
+CLASSES: Final = {
+    "Unconditional": Class.UNCONDITIONAL,
+    "Conditional": Class.CONDITIONAL,
+    "NotShared": Class.NOT_SHARED,
+}
+"""The classes by the names that DESIGN gives them."""

@@ -21,10 +21,10 @@ from ledger.model import (
     Dataset,
     Order,
     Outcome,
-    Party,
     Roles,
     State,
     Subject,
+    has_role,
 )
 from ledger.typed_data import AccessRequest
 
@@ -160,11 +160,6 @@ def lapse_of(effective_at: int, admission_delay: int) -> int:
 def is_pending(effective_at: int, admission_delay: int, now: int) -> bool:
     """Say whether what was announced did not lapse yet; `effective_at` is zero for nothing."""
     return effective_at > 0 and now < lapse_of(effective_at, admission_delay)
-
-
-def has_role(party: Party | None, role: Roles) -> bool:
-    """Whether a party is admitted now, with a role. Says nothing of restrictions."""
-    return party is not None and party.active and bool(party.roles & role)
 
 
 def order_fields(state: State, order: Order) -> int:

@@ -15,8 +15,8 @@ from typing import Final
 from ledger.chain.events.identifiers import agreement_id
 from ledger.crypto.publications import OwnerProof, PublicationEntry, PublicationProof, VerifiedRun
 from ledger.hexstr import ZERO_WORD
-from ledger.model import Agreement, Authorization, Class, Dataset, Order, Roles, State
-from ledger.policy import Request, has_role, is_closed_by_order, is_halted, is_shared
+from ledger.model import Agreement, Authorization, Class, Dataset, Order, Roles, State, has_role
+from ledger.policy import Request, is_closed_by_order, is_halted, is_shared
 
 PUBLICATION_LAG: Final = 86_400
 """Seconds for which a superseded publication may still be answered from, unless set otherwise."""

@@ -21,7 +21,8 @@ import msgspec
 from ledger.api import SignedLink
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.contract_calls import Approval, ContractCall
-from ledger.chain.deployment import Deployment, Founder, deploy
+from ledger.chain.deploy import deploy
+from ledger.chain.deployment import Deployment, Founder
 from ledger.chain.embedded import Node
 from ledger.chain.eth_methods import Receipt
 from ledger.chain.events import Accessed, DatasetTerms, PurposeTerms, Text

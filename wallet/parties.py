@@ -14,19 +14,17 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 import msgspec
 
 from ledger.chain import contract_calls
-from ledger.chain.deployment import (
-    Deployment,
-    read_deployment,
-    verify_deployment,
-    verify_deployment_async,
-)
+from ledger.chain.deploy import verify_deployment, verify_deployment_async
+from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.events.identifiers import agreement_id, dataset_id
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import AsyncRpc, Rpc
 from ledger.chain.transactions import AS_SUGGESTED, FeeRule
 from ledger.crypto.hpke import OpeningKey
 from ledger.hexstr import from_hex, to_hex
-from ledger.replay import Journal, ReplayReport, replay_node
+from ledger.replay.journal_check import Journal
+from ledger.replay.report import ReplayReport
+from ledger.replay.sources import replay_node
 from wallet.citizen import acts as signed_acts
 from wallet.citizen import history as past
 from wallet.citizen.enrolment import NewId, enrol_person
@@ -37,11 +35,11 @@ from wallet.client.consent_requests import new_ask
 from wallet.client.decryption import choose_fields
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.relays import Granted, HistoryEntry
 from wallet.client.requests import RequestBook
 from wallet.client.retry import patiently
-from wallet.client.transactions import DEPTH_ZERO, Ledger, Mined, transact
+from wallet.client.transactions import Mined, transact
 from wallet.client.transports import AsyncClient, Client, Endpoints
 from wallet.client.verification import ALL, Basis
 from wallet.consumer import access, consent
@@ -81,7 +79,7 @@ class City(msgspec.Struct, frozen=True):
     identity: str = ""
     node: str = ""
     keyholders: tuple[str, ...] = ()
-    finality: Finality = DEPTH_ZERO
+    finality: Finality = Finality.depth(0)
     fee: FeeRule = AS_SUGGESTED
 
     @classmethod

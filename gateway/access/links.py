@@ -21,7 +21,8 @@ from ledger.chain.http_client import HttpAsker, HttpError
 from ledger.crypto.signatures import recover
 from ledger.errors import UNREADABLE, LedgerError, SigningError
 from ledger.hexstr import from_hex, to_hex
-from ledger.links import LINK_RENEWAL, MAX_LINK_AHEAD, LinkFault, find_link_fault
+from ledger.links import LINK_RENEWAL, MAX_LINK_AHEAD, find_link_fault
+from ledger.model import LinkFault
 from ledger.service.logs import get_logger
 from ledger.typed_data import (
     Domain,

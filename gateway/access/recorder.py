@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from gateway.access.service import BUSY, not_named
 from gateway.chain.accounts import Namings
 from gateway.consent.relays import Relayed
-from gateway.errors import BodyError, ConflictError, UnavailableError
+from gateway.errors import BUSY, BodyError, ConflictError, UnavailableError, not_named
 from gateway.store.releases import JournalEntry, ReleaseJournal
 from ledger.api import RecordedAccess, Submission
 from ledger.chain.contract_calls import ContractCall, decode_request

@@ -19,8 +19,8 @@ from gateway.access.preflight import Preflight
 from gateway.access.release import Encoded, ReleaseOrder, Releaser
 from gateway.consent.statements import Statements
 from gateway.errors import (
+    BUSY,
     BodyError,
-    ForbiddenError,
     GatewayError,
     ProblemError,
     ThrottledError,
@@ -43,18 +43,6 @@ _LATEST_DEADLINE: Final = 2**40 - 1
 _VERIFIED_AT_ONCE: Final = 50
 _LOOKED_UP_AT_ONCE: Final = 500
 _JOURNALED_AT_ONCE: Final = 1000
-
-
-BUSY: Final = "more accesses are waiting than the gateway takes"
-
-
-def not_named(consumer: bytes, recorder: bytes) -> ForbiddenError:
-    return ForbiddenError(
-        f"{to_hex(consumer)} has not named this gateway's recorder;"
-        f" to do so: quancheng consumer recorder name {to_hex(recorder)}",
-        "recorder-not-named",
-        recorder=to_hex(recorder),
-    )
 
 
 class AccessRecorder(Protocol):

@@ -6,10 +6,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 from sse_starlette import EventSourceResponse
 
-from gateway.api.dependencies import services_of
+from gateway.api.dependencies import Listener, services_of
 from gateway.api.models import RevocationLogs, RevocationsAnswer, RevocationShown
 from gateway.api.presenters import show_log, show_revocation
-from gateway.api.streams import Listener
 from gateway.notifications import CHAIN
 from gateway.services import Services
 

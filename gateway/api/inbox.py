@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request
 from sse_starlette import EventSourceResponse
 
 from gateway.api.dependencies import (
+    Listener,
     body_schema,
     party_account,
     principal_of,
@@ -28,7 +29,6 @@ from gateway.api.models import (
     RefusalTaken,
 )
 from gateway.api.presenters import Shower
-from gateway.api.streams import Listener
 from gateway.consent.inbox import Ask, GrantedAsk, ask_of
 from gateway.errors import BodyError
 from gateway.notifications import ask_topic, inbox_topic

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gateway.consent.relays import MOST_RAW
+from ledger.chain.transactions import MOST_RAW
 from ledger.plain_text import MOST_MESSAGE, verify_optional_text
 
 Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]

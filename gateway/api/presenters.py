@@ -20,7 +20,7 @@ from gateway.api.models import (
 from gateway.store.alerts import StoredAlert
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.releases import access_id
-from ledger.chain.events import Log
+from ledger.chain.eth_methods import Log
 from ledger.hexstr import ZERO_WORD, from_hex, to_hex
 from ledger.index.rows import (
     AccessEntry,

@@ -10,10 +10,15 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse
 
-from gateway.api.dependencies import party_account, principal_of, require_role, services_of
+from gateway.api.dependencies import (
+    Listener,
+    party_account,
+    principal_of,
+    require_role,
+    services_of,
+)
 from gateway.api.models import AlertsAnswer, TraceAnswer
 from gateway.api.presenters import Shower, show_event
-from gateway.api.streams import Listener
 from gateway.errors import BodyError
 from gateway.notifications import ALERTS, CHAIN
 from gateway.services import Services

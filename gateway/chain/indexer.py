@@ -7,7 +7,8 @@ from typing import Final
 
 from gateway.errors import GatewayError
 from gateway.settings import Settings
-from ledger.chain.deployment import Deployment, verify_deployment_async
+from ledger.chain.deploy import verify_deployment_async
+from ledger.chain.deployment import Deployment
 from ledger.chain.finality import BlocksLostError, ChainError
 from ledger.chain.rpc import AsyncRpc
 from ledger.errors import LedgerError

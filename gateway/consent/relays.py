@@ -27,7 +27,7 @@ from ledger.chain.contract_calls import Approval, ContractCall, verify_call
 from ledger.chain.deployment import Deployment
 from ledger.chain.reverts import Revert, RevertError
 from ledger.chain.rpc import AsyncRpc, RpcError
-from ledger.chain.transactions import SignedTransaction, parse_transaction
+from ledger.chain.transactions import MOST_RAW, SignedTransaction, parse_transaction
 from ledger.crypto.signatures import UnknownVerifierError, verify_signer
 from ledger.errors import MalformedError, SigningError
 from ledger.gathering import Gatherer
@@ -137,8 +137,6 @@ class RelayLimits:
 
 
 _PAGE: Final = 1000
-MOST_RAW: Final = 256 * 1024
-"""Bytes of a raw transaction at most: a dataset of 256 fields with the longest names that contracts take has 230 kB."""
 
 _OURS: Final[tuple[ContractName, ...]] = (
     "Registry",

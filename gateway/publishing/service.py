@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from gateway.errors import ConflictError, DeltaError, UnknownError
+from gateway.errors import ConflictError, DeltaError, UnknownError, out_of_step, upload_state
 from gateway.publishing.ingest import LineSplitter, UploadRules, parse_lines
 from gateway.publishing.publications import Publications
 from gateway.publishing.tiles import (
@@ -25,7 +25,7 @@ from gateway.publishing.tiles import (
     last_place_of,
 )
 from gateway.store.publications import PublicationStore, ServedPublication
-from gateway.store.uploads import Upload, UploadStore, out_of_step, upload_state
+from gateway.store.uploads import Upload, UploadStore
 from ledger.crypto.merkle import TreeHead
 from ledger.index.rows import ErasureEntry
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import and_, bindparam, select, update
 
-from gateway.errors import ConflictError
+from gateway.errors import ConflictError, upload_state
 from gateway.store.database import MOST_PARAMETERS, Database
 from gateway.store.tables import (
     directories,
@@ -17,7 +17,6 @@ from gateway.store.tables import (
     tiles,
     uploads,
 )
-from gateway.store.uploads import upload_state
 from ledger.crypto.merkle import TreeHead
 
 

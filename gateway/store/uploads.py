@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import ConflictError, UnknownError
+from gateway.errors import ConflictError, UnknownError, out_of_step, upload_state
 from gateway.publishing.tiles import ENTRY, PLACE, Tile
 from gateway.store.database import Database
 from gateway.store.tables import directories, items, records, tiles, upload_lines, uploads
@@ -23,15 +23,6 @@ MOST_LINES: Final = 1 << _LINE_BITS
 """Lines of an upload at most: a record id holds the line's number in 32 bits."""
 _CLEAR_STEP: Final = 5_000
 _DIRECTORY_PART: Final = 72 * 4_096
-
-
-def upload_state(state: str) -> ConflictError:
-    return ConflictError(f"the upload is {state}", "upload-state", state=state)
-
-
-def out_of_step(expected: int) -> ConflictError:
-    detail = f"the upload goes on at line {expected}: send ?from={expected}"
-    return ConflictError(detail, "out-of-step", expected=expected)
 
 
 class Upload(msgspec.Struct, frozen=True):

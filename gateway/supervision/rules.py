@@ -23,6 +23,14 @@ _DAY: Final = 24 * _HOUR
 _BEIJING: Final = timezone(timedelta(hours=8))
 
 
+class Enforcement(msgspec.Struct, frozen=True):
+    """Which rules suspend, as a regulator named them."""
+
+    rules: tuple[str, ...]
+    appeal: str
+    """Where to appeal, for the reason."""
+
+
 class ObservedAccess(msgspec.Struct, frozen=True):
     sequence: int
     timestamp: int

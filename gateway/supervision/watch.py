@@ -13,6 +13,7 @@ from gateway.notifications import ALERTS, CHAIN, Topics
 from gateway.store.alerts import AlertStore, StoredAlert
 from gateway.supervision.rules import (
     Bounds,
+    Enforcement,
     Finding,
     ObservedAccess,
     all_rules,
@@ -146,14 +147,6 @@ class Suspending(Protocol):
             GatewayError: It is not suspended now.
         """
         ...
-
-
-class Enforcement(msgspec.Struct, frozen=True):
-    """Which rules suspend, as a regulator named them."""
-
-    rules: tuple[str, ...]
-    appeal: str
-    """Where to appeal, for the reason."""
 
 
 async def raise_alert(finding: Finding, alerts: AlertStore, topics: Topics, now: int) -> bool:

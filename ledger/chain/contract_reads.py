@@ -21,7 +21,7 @@ from ledger.chain.eth_methods import BlockTag
 from ledger.chain.events import Contracts
 from ledger.chain.rpc import Call
 from ledger.hexstr import ZERO_ADDRESS
-from ledger.model import Change, Class, Roles
+from ledger.model import Change, Class, EventState, Roles
 
 T = TypeVar("T")
 
@@ -170,14 +170,6 @@ class GrantState(msgspec.Struct, frozen=True):
     item_bound: bool
     halted: bool
     """The subject is frozen, closed, under recovery, or did not confirm it since a recovery."""
-
-
-class EventState(msgspec.Struct, frozen=True):
-    """How far one of the four contracts that number their events has got."""
-
-    count: int
-    head: bytes
-    """24 bytes."""
 
 
 class LogState(msgspec.Struct, frozen=True):

@@ -15,8 +15,7 @@ from typing import Final
 import msgspec
 
 from ledger.chain import eth_methods
-from ledger.chain.eth_methods import Block
-from ledger.chain.events import Log, with_timestamp
+from ledger.chain.eth_methods import Block, Log, with_timestamp
 from ledger.chain.rpc import AsyncRpc, Call, Rpc, RpcError
 
 _FIRST_SPAN: Final = 64

@@ -13,17 +13,16 @@ from ledger.chain import events as happened
 from ledger.chain.contract_calls import Approval
 from ledger.chain.decoding import decode_abi
 from ledger.chain.deployment import Deployment
+from ledger.chain.eth_methods import EventError, with_timestamp
 from ledger.chain.events import (
     GRANT_TERMS,
     Accessed,
     Applied,
     Event,
-    EventError,
     Granted,
     OrderIssued,
     PurposeFieldsBound,
     Recorded,
-    with_timestamp,
 )
 from ledger.chain.events.decoding import (
     ACCESSED_TOPIC,
@@ -411,8 +410,8 @@ class _Maker:
 
     def _verified(self, evidence: Evidence) -> MadeEvidence:
         """Verify what was made, as somebody who trusts this node."""
-        headers = [headers.read_header(each.header, evidence.consensus) for each in evidence.blocks]
-        anchors = Anchors(hashes=frozenset(header.hash for header in headers))
+        known = [headers.read_header(each.header, evidence.consensus) for each in evidence.blocks]
+        anchors = Anchors(hashes=frozenset(header.hash for header in known))
         try:
             return MadeEvidence(evidence, verify_evidence(evidence, self._deployment, anchors))
         except EvidenceCheckError:

@@ -8,8 +8,7 @@ import msgspec
 import rlp
 
 from ledger.chain.decoding import decode_rlp
-from ledger.chain.eth_methods import BlockTag
-from ledger.chain.events import Log
+from ledger.chain.eth_methods import BlockTag, Log
 from ledger.chain.rpc import Call
 from ledger.crypto.signatures import recover
 from ledger.errors import LedgerError, MalformedError

@@ -34,7 +34,8 @@ from ledger.evidence.releases import VerifiedRecord, verify_release
 from ledger.hexstr import HexError, from_hex, keccak256, to_hex
 from ledger.links import find_link_fault, link_bounds
 from ledger.model import Outcome
-from ledger.replay import TrailError, TrailReader, access_id, open_trail, verify_header
+from ledger.replay.export import TrailError, TrailReader, open_trail, verify_header
+from ledger.replay.journal_check import access_id
 from ledger.typed_data import (
     AccessRequest,
     Authorization,

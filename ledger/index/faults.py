@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.chain import events as happened
-from ledger.chain.events import Accessed, Event, EventError, Log, NumberedEvent
+from ledger.chain.eth_methods import EventError, Log
+from ledger.chain.events import Accessed, Event, NumberedEvent
 from ledger.index import tables
 from ledger.index.changes import CHANGES
 from ledger.index.interning import UNKNOWN, Keys

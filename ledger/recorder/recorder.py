@@ -18,7 +18,8 @@ from typing import Final, Self
 from ledger.api import RecordedAccess, Submission
 from ledger.chain import contract_reads, eth_methods
 from ledger.chain.contract_calls import ContractCall
-from ledger.chain.deployment import Deployment, verify_deployment_async
+from ledger.chain.deploy import verify_deployment_async
+from ledger.chain.deployment import Deployment
 from ledger.chain.finality import (
     BlockRef,
     BlocksLostError,

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from ledger.api import RecordedAccess
-from ledger.chain.eth_methods import Receipt
-from ledger.chain.events import Accessed, BatchSkipped, Event, EventError, Recorded, with_timestamp
+from ledger.chain.eth_methods import EventError, Receipt, with_timestamp
+from ledger.chain.events import Accessed, BatchSkipped, Event, Recorded
 from ledger.chain.events.decoding import EventDecoder
 from ledger.chain.transactions import Fee, parse_transaction
 from ledger.model import Outcome

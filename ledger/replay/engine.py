@@ -7,21 +7,12 @@ taken over.
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-from ledger.chain.contract_reads import EventState
 from ledger.chain.deployment import Deployment
-from ledger.chain.events import (
-    Accessed,
-    AccessVoided,
-    Block,
-    Event,
-    EventError,
-    Log,
-    NumberedEvent,
-    Recorded,
-)
+from ledger.chain.eth_methods import EventError, Log
+from ledger.chain.events import Accessed, AccessVoided, Block, Event, NumberedEvent, Recorded
 from ledger.chain.events.decoding import EventDecoder
 from ledger.hexstr import to_hex
-from ledger.model import OUTCOMES, EventChain, Outcome, State
+from ledger.model import OUTCOMES, EventChain, EventState, Outcome, State
 from ledger.policy import decide
 from ledger.replay.journal_check import Journal, JournalComparison
 from ledger.replay.releases import ReleaseJudge

@@ -21,11 +21,12 @@ from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 
-from ledger.chain.contract_reads import EventState
 from ledger.chain.deployment import Deployment
-from ledger.chain.events import Contracts, Log
+from ledger.chain.eth_methods import Log
+from ledger.chain.events import Contracts
 from ledger.errors import UNREADABLE, ExitCode, LedgerError
 from ledger.hexstr import HexError, from_hex, to_hex
+from ledger.model import EventState
 from ledger.replay.report import End
 
 FORMAT: Final = "quancheng-trail"

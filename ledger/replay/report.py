@@ -6,11 +6,10 @@ from typing import Final
 
 import msgspec
 
-from ledger.chain.contract_reads import EventState
 from ledger.chain.events import Event
 from ledger.crypto.secret_sharing import Roster
 from ledger.hexstr import keccak256, to_hex
-from ledger.model import Outcome, VoidGround
+from ledger.model import EventState, Outcome, VoidGround
 
 NO_EVENTS: Final = EventState(0, bytes(24))
 

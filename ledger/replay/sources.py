@@ -9,7 +9,8 @@ import msgspec
 
 from ledger.chain import contract_reads, eth_methods
 from ledger.chain.deployment import Deployment
-from ledger.chain.events import Block, Contracts, Log
+from ledger.chain.eth_methods import Log
+from ledger.chain.events import Block, Contracts
 from ledger.chain.finality import Finality
 from ledger.chain.log_reader import LogReader, block_number, logs_between
 from ledger.chain.rpc import Rpc

@@ -17,14 +17,8 @@ from ledger.chain.events import (
 )
 from ledger.chain.events.identifiers import agreement_id
 from ledger.hexstr import ZERO_ADDRESS, keccak256
-from ledger.model import Agreement, Application, Purpose, Roles, State
-from ledger.policy import (
-    OutOfBoundsError,
-    all_fields,
-    has_role,
-    is_agreed,
-    require_within_purpose,
-)
+from ledger.model import Agreement, Application, Purpose, Roles, State, has_role
+from ledger.policy import OutOfBoundsError, all_fields, is_agreed, require_within_purpose
 from ledger.state.errors import ImpossibleEventError, require, require_role
 
 _HASH_OF_NOTHING = keccak256(b"")

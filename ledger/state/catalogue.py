@@ -13,8 +13,8 @@ from ledger.chain.events import (
     RecordErased,
 )
 from ledger.hexstr import ZERO_WORD
-from ledger.model import Class, Dataset, Order, Publication, Roles, State
-from ledger.policy import LATEST_START, all_fields, has_role, was_in_force
+from ledger.model import Class, Dataset, Order, Publication, Roles, State, has_role
+from ledger.policy import LATEST_START, all_fields, was_in_force
 from ledger.state.errors import ImpossibleEventError, require, require_role
 
 _MOST_FIELDS = 256

@@ -2,8 +2,7 @@
 
 from ledger.chain.events import Event
 from ledger.errors import LedgerError
-from ledger.model import Roles, State
-from ledger.policy import has_role
+from ledger.model import Roles, State, has_role
 
 
 class ImpossibleEventError(LedgerError):

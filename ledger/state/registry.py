@@ -20,8 +20,8 @@ from ledger.chain.events import (
     RestrictionLifted,
 )
 from ledger.hexstr import ZERO_ADDRESS
-from ledger.model import ALL_ROLES, Admission, Change, Party, Roles, State
-from ledger.policy import has_role, is_pending
+from ledger.model import ALL_ROLES, Admission, Change, Party, Roles, State, has_role
+from ledger.policy import is_pending
 from ledger.state.errors import ImpossibleEventError, require, require_role
 
 _ANNOUNCED_ROLES = int(Roles.REGULATOR | Roles.IDENTITY_AUTHORITY)

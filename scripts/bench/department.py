@@ -14,8 +14,7 @@ import msgspec
 from ledger.chain.deployment import decode_deployment
 from ledger.crypto.hpke import OpeningKey
 from scripts.bench.machine import peak_memory
-from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.transports import Client, Endpoints
 from wallet.provider.description import read_description
 from wallet.provider.publisher import Options, Publisher, Stage

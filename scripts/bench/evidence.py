@@ -8,14 +8,9 @@ from typing import Final, TypeVar
 
 from web3 import HTTPProvider, Web3
 
-from ledger.evidence import (
-    Anchors,
-    decode_evidence,
-    encode_evidence,
-    make_evidence,
-    node_hashes,
-    verify_evidence,
-)
+from ledger.evidence.builder import make_evidence
+from ledger.evidence.document import decode_evidence, encode_evidence
+from ledger.evidence.verifier import Anchors, node_hashes, verify_evidence
 from scripts.bench.bare_chain import ASKED_FIELDS
 from scripts.bench.bench import Bench
 from scripts.bench.city import PEOPLE_FOR_ONE_GRANT, FullCity, full_city

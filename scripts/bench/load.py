@@ -26,8 +26,7 @@ from scripts.bench.bench import BenchError
 from scripts.bench.blocks import BlockClock
 from scripts.bench.machine import cpu_of
 from wallet.client.chain_cache import Memory
-from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.transports import AsyncClient, Endpoints
 from wallet.client.verification import Basis, Opened, learn_subjects, open_result
 

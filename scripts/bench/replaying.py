@@ -13,7 +13,8 @@ import msgspec
 
 from ledger.chain.deployment import decode_deployment
 from ledger.chain.rpc import Rpc
-from ledger.replay import ReplayReport, export_trail, replay_node, replay_trail
+from ledger.replay.report import ReplayReport
+from ledger.replay.sources import export_trail, replay_node, replay_trail
 from scripts.bench.bench import BenchError
 from scripts.bench.machine import peak_memory
 

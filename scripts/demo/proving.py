@@ -7,16 +7,9 @@ it needs the deployment file and a trail that a regulator has replayed: no gatew
 from pathlib import Path
 from typing import Final
 
-from ledger.evidence import (
-    Anchors,
-    EvidenceCheckError,
-    VerifiedEvidence,
-    decode_evidence,
-    encode_evidence,
-    make_evidence,
-    trail_hashes,
-    verify_evidence,
-)
+from ledger.evidence.builder import make_evidence
+from ledger.evidence.document import EvidenceCheckError, decode_evidence, encode_evidence
+from ledger.evidence.verifier import Anchors, VerifiedEvidence, trail_hashes, verify_evidence
 from scripts.demo.world import World
 from wallet.consumer.access import Used
 from wallet.regulator.evidence import documents_of, named

@@ -10,19 +10,10 @@ from typing import Final
 import msgspec
 
 from ledger.hexstr import from_hex
-from ledger.replay import (
-    End,
-    Kind,
-    ReleaseEntry,
-    ReplayReport,
-    TrailHeader,
-    TrailReader,
-    export_trail,
-    open_trail,
-    replay_node,
-    replay_trail,
-    write_trail,
-)
+from ledger.replay.export import TrailHeader, TrailReader, open_trail, write_trail
+from ledger.replay.journal_check import ReleaseEntry
+from ledger.replay.report import End, Kind, ReplayReport
+from ledger.replay.sources import export_trail, replay_node, replay_trail
 from scripts.demo import tampering
 from scripts.demo.tampering import CopiedJournal, Copy, Tampering
 from scripts.demo.world import World

@@ -5,7 +5,7 @@ from typing import Final
 from ledger.chain.events import Event
 from ledger.model import State
 from ledger.plain_text import moment
-from ledger.replay import replay_node
+from ledger.replay.sources import replay_node
 from ledger.trace import Thing, TraceEntry, Tracer
 from scripts.demo.consumers import Entitlement
 from scripts.demo.stage import DemoError

@@ -11,10 +11,12 @@ from typing import Final
 
 import msgspec
 
-from ledger.chain.events import ACCESSED_SIGNATURE, ITEM_ACCESSED_SIGNATURE, RECORDED_SIGNATURE, Log
+from ledger.chain.eth_methods import Log
+from ledger.chain.events import ACCESSED_SIGNATURE, ITEM_ACCESSED_SIGNATURE, RECORDED_SIGNATURE
 from ledger.hexstr import from_hex, keccak256, to_hex
 from ledger.model import Outcome
-from ledger.replay import End, ReleaseEntry
+from ledger.replay.journal_check import ReleaseEntry
+from ledger.replay.report import End
 from scripts.demo.stage import DemoError
 
 _TOPICS: Final = tuple(

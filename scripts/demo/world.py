@@ -22,8 +22,8 @@ from scripts.demo.cast import Role
 from scripts.demo.files import CityFiles
 from scripts.demo.stage import Stage
 from scripts.processes import SCRYPT_N
-from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger, Mined, transact
+from wallet.client.party import Ledger, PartyKey
+from wallet.client.transactions import Mined, transact
 from wallet.client.transports import Client, Endpoints
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password

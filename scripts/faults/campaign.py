@@ -16,7 +16,9 @@ from ledger.chain import eth_methods
 from ledger.chain.deployment import encode_deployment
 from ledger.chain.events import Event
 from ledger.chain.events.decoding import EventDecoder
-from ledger.replay import Finding, Kind, ReleaseEntry, ReplayReport, read_logs, replay_node
+from ledger.replay.journal_check import ReleaseEntry
+from ledger.replay.report import Finding, Kind, ReplayReport
+from ledger.replay.sources import read_logs, replay_node
 from scripts.faults.counting import Counts, count
 from scripts.faults.planning import FaultRunError, Planned
 from scripts.faults.stage import Stage

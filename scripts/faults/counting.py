@@ -12,7 +12,7 @@ import msgspec
 
 from ledger.chain.events import Accessed, Event, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
 from ledger.model import Outcome
-from ledger.replay import access_id
+from ledger.replay.journal_check import access_id
 from scripts.faults.told import PlayReport
 
 _NEVER: Final = float("inf")

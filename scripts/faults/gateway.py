@@ -107,7 +107,7 @@ class Saboteur:
 
 def _leave_out_the_journal() -> None:
     from gateway import services  # noqa: PLC0415 - the clock has to be in place before
-    from ledger.recorder import RecorderSettings  # noqa: PLC0415
+    from ledger.recorder.settings import RecorderSettings  # noqa: PLC0415
 
     vars(services)["RecorderSettings"] = partial(RecorderSettings, journaled=False)
 

@@ -10,9 +10,8 @@ from ledger.model import Roles
 from scripts.processes import free_port
 from scripts.scenario import Chain, Party, PersonalData, make_keyholders
 from wallet.client.datasets import wait_for_publication
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.retry import patiently
-from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.uploads import begin_upload, seal_upload, send_lines, serve_publication
 

@@ -10,7 +10,7 @@ from ledger.chain.events import Accessed, Event, Granted, Revoked, SubjectFrozen
 from ledger.chain.events.decoding import EventDecoder
 from ledger.hexstr import keccak256
 from ledger.model import Outcome
-from ledger.replay import access_id
+from ledger.replay.journal_check import access_id
 from scripts.faults.controls import Control
 from scripts.faults.counting import MUST_BE_ZERO, Counts, count
 from scripts.faults.told import PlayReport, ToldAccess, ToldAct

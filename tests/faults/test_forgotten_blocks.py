@@ -23,7 +23,7 @@ from ledger.chain.events import (
     Text,
 )
 from ledger.model import Outcome
-from ledger.replay import Kind
+from ledger.replay.report import Kind
 from ledger.typed_data import AccessRequest, Authorization, struct_hash
 from scripts.answer_keys import DrawnKeys
 from scripts.faults.campaign import Pace, count_all, driver, events_of, replay, unexplained
@@ -32,8 +32,8 @@ from scripts.faults.stage import Stage
 from scripts.faults.told import PlayReport
 from scripts.faults.town import Town
 from scripts.scenario import DAY, YEAR
-from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger, transact
+from wallet.client.party import Ledger, PartyKey
+from wallet.client.transactions import transact
 from wallet.client.transports import Client, Endpoints
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,8 @@ from ledger.chain.finality import Finality
 from ledger.chain.reverts import RevertError
 from ledger.chain.rpc import AsyncRpc
 from ledger.hexstr import to_hex
-from ledger.index import Follower, FollowerSettings, Index, Origin
+from ledger.index.follower import Follower, FollowerSettings
+from ledger.index.index import Index, Origin
 from ledger.model import Class
 from scripts.scenario import Chain
 

@@ -13,7 +13,8 @@ from ledger.api import SignedLink
 from ledger.chain.http_client import HttpAnswer, HttpError
 from ledger.crypto.signatures import address_of, sign
 from ledger.hexstr import from_hex, keccak256, to_hex
-from ledger.links import LINK_RENEWAL, MAX_LINK_LIFETIME, LinkBounds, LinkFault, make_link
+from ledger.links import LINK_RENEWAL, MAX_LINK_LIFETIME, LinkBounds, make_link
+from ledger.model import LinkFault
 from ledger.typed_data import SubjectLink, digest, record_from_object, record_to_object
 from tests.gateway.test_accesses import OWNER, RECORDS, released
 from tests.support.accesses import (

@@ -9,6 +9,7 @@ from gateway.store.alerts import AlertStore
 from gateway.store.database import Database
 from gateway.supervision.rules import (
     Bounds,
+    Enforcement,
     Finding,
     ObservedAccess,
     all_rules,
@@ -18,7 +19,7 @@ from gateway.supervision.rules import (
     suspending_rules,
     unreviewed_orders,
 )
-from gateway.supervision.watch import Enforcement, Watch
+from gateway.supervision.watch import Watch
 from ledger.chain.reverts import Revert
 from ledger.index.rows import DatasetEntry, EventEntry, OrderEntry, Place, Snapshot
 from ledger.model import Class, Outcome

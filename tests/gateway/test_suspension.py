@@ -11,15 +11,17 @@ from gateway.store.alerts import AlertStore
 from gateway.store.database import Database
 from gateway.supervision.rules import (
     Bounds,
+    Enforcement,
     ObservedAccess,
 )
-from gateway.supervision.watch import Enforcement, Enforcer, Watch
+from gateway.supervision.watch import Enforcer, Watch
 from ledger.chain import contract_calls, contract_reads, eth_methods
 from ledger.chain.finality import Finality
 from ledger.chain.reverts import RevertError, decode_revert, revert_in
 from ledger.chain.rpc import AsyncRpc, CallError
 from ledger.chain.transactions import AS_SUGGESTED, SignedTransaction
-from ledger.index import Follower, FollowerSettings, Index, Origin
+from ledger.index.follower import Follower, FollowerSettings
+from ledger.index.index import Index, Origin
 from ledger.index.rows import EventEntry, Snapshot
 from ledger.model import Outcome, Roles
 from scripts.scenario import Chain, Party, Terms

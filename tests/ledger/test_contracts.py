@@ -17,7 +17,7 @@ from ledger.chain.events import DatasetTerms, OrderTerms, PurposeTerms, Text
 from ledger.chain.events.identifiers import order_id
 from ledger.errors import LedgerError, MalformedError
 from ledger.hexstr import keccak256
-from ledger.model import Change, Class, Outcome, Roles, VoidGround
+from ledger.model import Change, Class, EventState, Outcome, Roles, VoidGround
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -288,9 +288,7 @@ def test_events_are_counted(own_chain: Chain) -> None:
     assert (after.count, len(after.head)) == (before.count + 1, 24)
     assert after.head != before.head
     for contract in (at.catalogue, at.agreements, at.authorizations):
-        assert chain.rpc.send(contract_reads.event_state(contract)) == contract_reads.EventState(
-            0, bytes(24)
-        )
+        assert chain.rpc.send(contract_reads.event_state(contract)) == EventState(0, bytes(24))
 
 
 def test_views_of_datasets_and_orders(chain: Chain) -> None:

@@ -10,19 +10,16 @@ import pytest
 
 from ledger.artifacts import CONTRACTS, load_artifact
 from ledger.chain import contract_reads, eth_methods
+from ledger.chain.deploy import LEAST_DELAY, deploy, verify_deployment, verify_deployment_async
 from ledger.chain.deployment import (
-    LEAST_DELAY,
     Deployed,
     Deployment,
     DeploymentError,
     Founder,
     WrongNodeError,
     decode_deployment,
-    deploy,
     encode_deployment,
     read_deployment,
-    verify_deployment,
-    verify_deployment_async,
     write_deployment,
 )
 from ledger.chain.events import ContractAnnounced

@@ -12,10 +12,10 @@ import pytest
 from ledger.chain.eth_methods import Block
 from ledger.chain.rpc import AsyncRpc, Call
 from ledger.crypto.signatures import address_of
-from ledger.recorder import RecorderError, RecorderSettings
 from ledger.recorder.dispatcher import Dispatcher
 from ledger.recorder.journal import Identity, Sent
 from ledger.recorder.outbox import Outbox
+from ledger.recorder.settings import RecorderError, RecorderSettings
 from ledger.recorder.settle import Flight
 from tests.support.trails import deployment
 

@@ -13,22 +13,17 @@ from ledger.chain.events import Accessed, OrderTerms
 from ledger.chain.events.identifiers import order_id
 from ledger.chain.finality import Finality
 from ledger.crypto.signatures import personal_digest, sign
-from ledger.evidence import (
-    Anchors,
+from ledger.evidence.builder import NEWEST_USES, Documents, make_evidence
+from ledger.evidence.document import (
     Check,
-    Documents,
+    EvidenceBlock,
     EvidenceCheckError,
     EvidenceRelease,
     NoEvidenceError,
-    VerifiedEvidence,
     decode_evidence,
     encode_evidence,
-    make_evidence,
-    node_hashes,
-    verify_evidence,
 )
-from ledger.evidence.builder import NEWEST_USES
-from ledger.evidence.document import EvidenceBlock
+from ledger.evidence.verifier import Anchors, VerifiedEvidence, node_hashes, verify_evidence
 from ledger.hexstr import keccak256
 from ledger.model import Class, Outcome
 from ledger.typed_data import AccessRequest, GuardianAppointment, digest, struct_hash

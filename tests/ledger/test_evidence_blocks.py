@@ -13,23 +13,18 @@ from hypothesis import strategies as st
 from ledger.chain import eth_methods
 from ledger.crypto.signatures import address_of, sign
 from ledger.errors import LedgerError
-from ledger.evidence import (
-    Anchors,
-    Check,
-    Consensus,
-    Evidence,
-    EvidenceCheckError,
-    verify_evidence,
-)
 from ledger.evidence import headers as evidence_blocks
+from ledger.evidence.document import Check, Evidence, EvidenceCheckError
 from ledger.evidence.headers import (
     EMPTY_ROOT,
+    Consensus,
     ListTrie,
     quorum,
     read_header,
     read_receipt,
     verify_item,
 )
+from ledger.evidence.verifier import Anchors, verify_evidence
 from ledger.hexstr import keccak256
 from scripts.scenario import Chain
 from tests.support.evidence import Case, Counter, case

@@ -9,15 +9,9 @@ from typing import Any, Final
 import pytest
 
 from ledger.chain.embedded import Node
-from ledger.evidence import (
-    Anchors,
-    Check,
-    EvidenceCheckError,
-    decode_evidence,
-    encode_evidence,
-    verify_evidence,
-)
+from ledger.evidence.document import Check, EvidenceCheckError, decode_evidence, encode_evidence
 from ledger.evidence.headers import read_header
+from ledger.evidence.verifier import Anchors, verify_evidence
 from scripts.scenario import Chain
 from tests.support.chain import node_settings
 from tests.support.evidence import Case, Counter, case, trusting

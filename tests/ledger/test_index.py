@@ -30,13 +30,9 @@ from ledger.chain.finality import BlocksLostError, Finality
 from ledger.chain.rpc import AsyncRpc, RpcError
 from ledger.errors import LedgerError
 from ledger.hexstr import ZERO_WORD, to_hex
-from ledger.index import (
-    Follower,
-    FollowerSettings,
-    Index,
-    Origin,
-    Selection,
-)
+from ledger.index.follower import Follower, FollowerSettings
+from ledger.index.index import Index, Origin
+from ledger.index.queries import Selection
 from ledger.index.writer import Writer
 from ledger.model import OUTCOMES, Class, Outcome, Roles, State
 from ledger.policy import is_halted

@@ -9,7 +9,8 @@ from ledger.chain.events import AgreementApproved, Event, Granted, Published
 from ledger.chain.events.decoding import EventDecoder
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import AsyncRpc
-from ledger.index import Follower, Index, Origin
+from ledger.index.follower import Follower
+from ledger.index.index import Index, Origin
 from tests.support.database import database, database_url, postgres_server
 from tests.support.lies import (
     History,

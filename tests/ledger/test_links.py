@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.links import (
-    MAX_LINK_AHEAD,
-    MAX_LINK_LIFETIME,
-    LinkBounds,
-    LinkFault,
-    find_link_fault,
-    make_link,
-)
+from ledger.links import MAX_LINK_AHEAD, MAX_LINK_LIFETIME, LinkBounds, find_link_fault, make_link
+from ledger.model import LinkFault
 from ledger.typed_data import SubjectLink
 
 NOW = 1_796_000_000

@@ -10,18 +10,19 @@ import msgspec
 import pytest
 
 from ledger.chain import eth_methods
-from ledger.chain.deployment import verify_deployment
+from ledger.chain.deploy import verify_deployment
 from ledger.chain.embedded import Node
-from ledger.chain.events import Log, PartyAdmitted
+from ledger.chain.eth_methods import Log
+from ledger.chain.events import PartyAdmitted
 from ledger.chain.finality import Finality
 from ledger.chain.log_reader import LogReader, logs_between, logs_between_async
 from ledger.chain.rpc import AsyncRpc, Call, CallError, Rpc, RpcError
-from ledger.replay import export_trail, replay_node
+from ledger.replay.sources import export_trail, replay_node
 from scripts.scenario import Chain, deploy_trial
 from tests.support.chain import node_settings
 from tests.support.node_proxy import Limits, NodeProxy, proxy_before
 from wallet.client import chain as reading
-from wallet.client.transactions import Ledger
+from wallet.client.party import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.keyholder.follower import Follower, Following
 

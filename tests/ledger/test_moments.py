@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ledger.chain.events import EventError
+from ledger.chain.eth_methods import EventError
 from ledger.chain.events.decoding import EventDecoder
 from ledger.plain_text import LAST, iso_moment, moment
 from tests.ledger.test_events import ACCESSED, BASIS, CONTRACTS, make_log

@@ -12,7 +12,7 @@ import pytest
 
 from ledger.chain import embedded as node_module
 from ledger.chain import eth_methods
-from ledger.chain.deployment import verify_deployment
+from ledger.chain.deploy import verify_deployment
 from ledger.chain.embedded import Node, NodeError, find_anvil
 from ledger.chain.miner import hand_in_anew
 from ledger.chain.rpc import Call, Rpc

@@ -3,7 +3,7 @@
 import pytest
 
 from ledger import policy
-from ledger.model import Agreement, Guardian, Roles
+from ledger.model import Agreement, Guardian, Roles, has_role
 from ledger.policy import OutOfBoundsError
 from tests.support.decisions import (
     BANK,
@@ -27,11 +27,11 @@ def case() -> Case:
 
 
 def test_a_role_is_an_active_partys(case: Case) -> None:
-    assert policy.has_role(case.party, Roles.CONSUMER)
-    assert not policy.has_role(case.party, Roles.REGULATOR)
-    assert not policy.has_role(None, Roles.CONSUMER)
+    assert has_role(case.party, Roles.CONSUMER)
+    assert not has_role(case.party, Roles.REGULATOR)
+    assert not has_role(None, Roles.CONSUMER)
     case.party.active = False
-    assert not policy.has_role(case.party, Roles.CONSUMER)
+    assert not has_role(case.party, Roles.CONSUMER)
 
 
 def test_who_may_consent_and_until_when(case: Case) -> None:

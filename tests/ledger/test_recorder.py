@@ -25,19 +25,19 @@ from ledger.chain.rpc import AsyncRpc, Call, RpcError, RpcSettings
 from ledger.chain.transactions import GAS_CAP, SignedTransaction, parse_transaction
 from ledger.journal import Journal, JournalError
 from ledger.model import Outcome, Roles
-from ledger.recorder import (
+from ledger.recorder.batch import call_of, make_entry
+from ledger.recorder.journal import Settled, read_journal
+from ledger.recorder.outbox import Draft
+from ledger.recorder.recorder import Recorder
+from ledger.recorder.recovery import catch_up, set_clock
+from ledger.recorder.settings import (
     InvalidRequestError,
-    Recorder,
     RecorderBusyError,
     RecorderError,
     RecorderSettings,
     RecorderState,
     TransactionRejectedError,
 )
-from ledger.recorder.batch import call_of, make_entry
-from ledger.recorder.journal import Settled, read_journal
-from ledger.recorder.outbox import Draft
-from ledger.recorder.recovery import catch_up, set_clock
 from ledger.typed_data import AccessRequest, struct_hash
 from scripts.scenario import Chain, Party, Terms
 from tests.ledger.faulty_storage import FaultyStorage

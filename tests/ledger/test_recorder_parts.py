@@ -14,7 +14,6 @@ from ledger.chain.eth_methods import Receipt
 from ledger.chain.transactions import GAS_CAP
 from ledger.errors import LedgerError
 from ledger.journal import Frame, JournalError
-from ledger.recorder import RecorderBusyError
 from ledger.recorder.batch import (
     Entry,
     FairQueue,
@@ -44,6 +43,7 @@ from ledger.recorder.journal import (
     split_signatures,
 )
 from ledger.recorder.recovery import compare, lost, plan_reconciliation
+from ledger.recorder.settings import RecorderBusyError
 from ledger.recorder.settle import Settlement, placed, remembered
 from ledger.typed_data import AccessRequest, struct_hash
 

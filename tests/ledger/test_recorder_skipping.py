@@ -18,9 +18,10 @@ from ledger.chain.rpc import Call
 from ledger.chain.transactions import SignedTransaction
 from ledger.journal import Journal
 from ledger.model import Class, Outcome, Roles
-from ledger.recorder import Recorder, RecorderNotNamedError
 from ledger.recorder.journal import SKIPPED, SKIPPED_BATCH, read_journal
-from ledger.replay import replay_node
+from ledger.recorder.recorder import Recorder
+from ledger.recorder.settings import RecorderNotNamedError
+from ledger.replay.sources import replay_node
 from ledger.typed_data import AccessRequest
 from scripts.scenario import Chain, Party
 from tests.support import more_views

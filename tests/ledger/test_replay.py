@@ -8,14 +8,9 @@ import pytest
 
 from ledger.hexstr import from_hex, to_hex
 from ledger.model import Outcome
-from ledger.replay import (
-    End,
-    JournalFault,
-    Kind,
-    ReleaseEntry,
-    Replay,
-    access_id,
-)
+from ledger.replay.engine import Replay
+from ledger.replay.journal_check import JournalFault, ReleaseEntry, access_id
+from ledger.replay.report import End, Kind
 from ledger.typed_data import AccessRequest, digest, digest_of, struct_hash
 from tests.support.copies import (
     OUTCOME,

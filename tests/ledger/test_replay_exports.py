@@ -7,16 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from ledger.evidence import trail_hashes
+from ledger.evidence.verifier import trail_hashes
 from ledger.hexstr import from_hex
-from ledger.replay import (
-    Kind,
-    Replay,
-    TrailError,
-    TrailHeader,
-    replay_trail,
-    write_trail,
-)
+from ledger.replay.engine import Replay
+from ledger.replay.export import TrailError, TrailHeader, write_trail
+from ledger.replay.report import Kind
+from ledger.replay.sources import replay_trail
 from tests.support.copies import (
     Copy,
     MemoryJournal,

@@ -17,19 +17,10 @@ from ledger.chain.events import Accessed
 from ledger.chain.events.decoding import EventDecoder
 from ledger.chain.finality import Finality
 from ledger.hexstr import to_hex
-from ledger.replay import (
-    End,
-    Judged,
-    Kind,
-    KnownEnd,
-    ReleaseEntry,
-    access_id,
-    end_at,
-    export_trail,
-    newest_final,
-    replay_node,
-    replay_trail,
-)
+from ledger.replay.journal_check import ReleaseEntry, access_id
+from ledger.replay.releases import Judged
+from ledger.replay.report import End, Kind, KnownEnd
+from ledger.replay.sources import end_at, export_trail, newest_final, replay_node, replay_trail
 from tests.support.copies import MemoryJournal
 from tests.support.lies import (
     History,

@@ -8,19 +8,14 @@ import msgspec
 import pytest
 
 from ledger.chain import eth_methods
-from ledger.chain.events import Log, with_timestamp
+from ledger.chain.eth_methods import Log, with_timestamp
 from ledger.chain.rpc import Call, Rpc, RpcError, RpcSettings
 from ledger.crypto.signatures import sign
 from ledger.model import Outcome
-from ledger.replay import (
-    Kind,
-    ReleaseEntry,
-    TrailError,
-    export_trail,
-    replay_node,
-    replay_trail,
-)
-from ledger.replay.sources import read_logs
+from ledger.replay.export import TrailError
+from ledger.replay.journal_check import ReleaseEntry
+from ledger.replay.report import Kind
+from ledger.replay.sources import export_trail, read_logs, replay_node, replay_trail
 from ledger.typed_data import AccessRequest, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import Chain

@@ -13,7 +13,10 @@ from ledger.chain.events import (
     SubjectUnfrozen,
 )
 from ledger.hexstr import keccak256
-from ledger.replay import Judged, Kind, ReleaseEntry, Replay, ReplayReport
+from ledger.replay.engine import Replay
+from ledger.replay.journal_check import ReleaseEntry
+from ledger.replay.releases import Judged
+from ledger.replay.report import Kind, ReplayReport
 from tests.support.trails import (
     START,
     City,

@@ -7,10 +7,8 @@ import pytest
 
 from ledger.chain.events.decoding import EventDecoder
 from ledger.hexstr import from_hex, to_hex
-from ledger.replay import (
-    Kind,
-    ReleaseEntry,
-)
+from ledger.replay.journal_check import ReleaseEntry
+from ledger.replay.report import Kind
 from tests.support.copies import (
     RECORDED,
     Copy,

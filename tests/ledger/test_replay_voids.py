@@ -12,17 +12,10 @@ from ledger.crypto.secret_sharing import Roster
 from ledger.crypto.signatures import verify_signature
 from ledger.hexstr import keccak256
 from ledger.model import Outcome, VoidGround
-from ledger.replay import (
-    JournalEnd,
-    Judged,
-    Kind,
-    ReleaseEntry,
-    Replay,
-    ReplayReport,
-    Voidable,
-    access_id,
-)
-from ledger.replay.journal_check import Item
+from ledger.replay.engine import Replay
+from ledger.replay.journal_check import Item, JournalEnd, ReleaseEntry, access_id
+from ledger.replay.releases import Judged
+from ledger.replay.report import Kind, ReplayReport, Voidable
 from ledger.state import ImpossibleEventError
 from ledger.typed_data import AccessRequest
 from tests.support.copies import MemoryJournal

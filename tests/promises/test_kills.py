@@ -25,7 +25,9 @@ from ledger.chain.embedded import Node
 from ledger.chain.events import Accessed
 from ledger.chain.events.decoding import EventDecoder
 from ledger.model import Outcome
-from ledger.replay import Journal, Kind, ReleaseEntry, ReplayReport, access_id, replay_node
+from ledger.replay.journal_check import Journal, ReleaseEntry, access_id
+from ledger.replay.report import Kind, ReplayReport
+from ledger.replay.sources import replay_node
 from ledger.typed_data import struct_hash
 from scripts.scenario import Chain
 from tests.promises.test_whole_way import Town

@@ -27,12 +27,11 @@ from tests.support.lying_keyholder import (
 )
 from wallet.client.accesses import use
 from wallet.client.calls import HttpCall
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.requests import RequestBook
 from wallet.client.retry import Patience
 from wallet.client.supervision import alerts as ask_alerts
 from wallet.client.supervision import name_keyholder
-from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Opened
 from wallet.consumer import access

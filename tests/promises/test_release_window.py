@@ -10,7 +10,7 @@ import pytest
 from ledger.api import KeyedSubmission, Submissions
 from ledger.api.access import decode_result, decode_results, encode_submissions
 from ledger.hexstr import to_hex
-from ledger.replay import replay_node
+from ledger.replay.sources import replay_node
 from scripts.scenario import Chain
 from tests.promises.test_whole_way import Town, good, problem
 from tests.support.city import City, gateway_process, make_city

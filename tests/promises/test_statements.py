@@ -30,15 +30,9 @@ from ledger.chain.events import Accessed
 from ledger.crypto.merkle import MerkleTree
 from ledger.hexstr import to_hex
 from ledger.model import Outcome
-from ledger.replay import (
-    Journal,
-    JournalFault,
-    Kind,
-    ReleaseEntry,
-    ReplayReport,
-    access_id,
-    replay_node,
-)
+from ledger.replay.journal_check import Journal, JournalFault, ReleaseEntry, access_id
+from ledger.replay.report import Kind, ReplayReport
+from ledger.replay.sources import replay_node
 from ledger.typed_data import Authorization, struct_hash
 from scripts.scenario import ALL_FIELDS, Chain, Person
 from scripts.statements import CASE_NUMBER

@@ -15,7 +15,8 @@ from ledger.chain.events import Accessed, Event, Revoked
 from ledger.chain.events.decoding import EventDecoder
 from ledger.hexstr import from_hex
 from ledger.model import Outcome
-from ledger.replay import Journal, replay_node
+from ledger.replay.journal_check import Journal
+from ledger.replay.sources import replay_node
 from scripts.scenario import Chain, Person
 from tests.promises.test_whole_way import Town, good
 from tests.support.city import gateway_process, make_city

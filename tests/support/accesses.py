@@ -13,9 +13,9 @@ from gateway.access.keyholders import Keyholders
 from gateway.access.links import Linking
 from gateway.access.preflight import Preflight
 from gateway.access.release import Releaser
-from gateway.access.service import Accesses, not_named
+from gateway.access.service import Accesses
 from gateway.consent.statements import Statements
-from gateway.errors import StoreUnavailableError
+from gateway.errors import StoreUnavailableError, not_named
 from gateway.publishing.ingest import UploadRules
 from gateway.publishing.publications import Publications
 from gateway.publishing.service import Limits, Publishing

@@ -26,8 +26,8 @@ from ledger.chain.events import (
 )
 from ledger.chain.events.identifiers import agreement_id, application_id
 from ledger.hexstr import ZERO_WORD, keccak256
-from ledger.model import Roles, State
-from ledger.policy import decide, has_role
+from ledger.model import Roles, State, has_role
+from ledger.policy import decide
 from ledger.typed_data import AccessRequest, ConfidentialityAgreement
 from scripts.statements import TEXTS as TEXTS_OF_PURPOSES
 from tests.support.world import (

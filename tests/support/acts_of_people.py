@@ -33,11 +33,10 @@ from ledger.crypto import signatures
 from ledger.crypto.statement import Names, StatementError, format_reference
 from ledger.hexstr import ZERO_WORD, keccak256
 from ledger.model import Authorization as Kept
-from ledger.model import Roles, State, Subject, VoidGround
+from ledger.model import Roles, State, Subject, VoidGround, has_role
 from ledger.plain_text import PlainTextError
 from ledger.policy import (
     guardian_stop_until,
-    has_role,
     is_registrar_active,
     is_subject_halted,
     liftable_after,

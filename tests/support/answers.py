@@ -46,7 +46,7 @@ from ledger.typed_data import (
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import FIELDS, HOLDER_KEYS, ROSTER, Chain, Party, Subject
 from tests.support.provider import prove_owner
-from wallet.client.transactions import Ledger
+from wallet.client.party import Ledger
 from wallet.client.verification import Basis
 
 EPOCH: Final = 1

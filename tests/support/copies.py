@@ -7,20 +7,14 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger.chain.events import Accessed, Log
+from ledger.chain.eth_methods import Log
+from ledger.chain.events import Accessed
 from ledger.chain.events.decoding import ACCESSED_TOPIC, RECORDED_TOPIC, EventDecoder
 from ledger.hexstr import from_hex, keccak256, to_hex
 from ledger.model import Outcome
-from ledger.replay import (
-    End,
-    Finding,
-    JournalEnd,
-    JournalFault,
-    Kind,
-    ReleaseEntry,
-    Replay,
-    ReplayReport,
-)
+from ledger.replay.engine import Replay
+from ledger.replay.journal_check import JournalEnd, JournalFault, ReleaseEntry
+from ledger.replay.report import End, Finding, Kind, ReplayReport
 from tests.support.trails import CONTRACTS, City, deployment, entry_of, make_city
 
 ACCESSED: Final = to_hex(ACCESSED_TOPIC)

@@ -14,8 +14,7 @@ from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city as make_people
 from tests.support.city import City
 from tests.support.keyholders import register_key
-from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.transports import Client, Endpoints
 from wallet.provider.agreements import register_dataset
 from wallet.provider.description import KeyKind, read_description

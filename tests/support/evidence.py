@@ -13,17 +13,9 @@ from ledger.crypto.records import EncryptedRecord, open_fields
 from ledger.crypto.secret_sharing import DatasetKeys
 from ledger.crypto.statement import Terms as StatementTerms
 from ledger.crypto.statement import case_reference, make_statement, new_reference, select_templates
-from ledger.evidence import (
-    Anchors,
-    Documents,
-    Evidence,
-    EvidenceRecord,
-    EvidenceRelease,
-    MadeEvidence,
-    RevealedField,
-    make_evidence,
-    node_hashes,
-)
+from ledger.evidence.builder import Documents, MadeEvidence, make_evidence
+from ledger.evidence.document import Evidence, EvidenceRecord, EvidenceRelease, RevealedField
+from ledger.evidence.verifier import Anchors, node_hashes
 from ledger.typed_data import Authorization, struct_hash
 from scripts.scenario import FIELDS, YEAR, Chain, Subject, Terms
 from tests.support.answers import ASKED, Desk, Version, owner_of, owner_proof

@@ -13,13 +13,15 @@ import pytest
 
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.embedded import Node
-from ledger.chain.events import Log, OrderTerms
+from ledger.chain.eth_methods import Log
+from ledger.chain.events import OrderTerms
 from ledger.chain.events.decoding import EventDecoder
 from ledger.chain.events.identifiers import order_id
 from ledger.chain.rpc import Rpc
 from ledger.hexstr import from_hex, to_hex
 from ledger.model import Class
-from ledger.replay import End, KnownEnd, ReplayReport, end_at, replay_node
+from ledger.replay.report import End, KnownEnd, ReplayReport
+from ledger.replay.sources import end_at, replay_node
 from scripts.scenario import ALL_FIELDS, Chain
 from tests.support.chain import node_settings
 from tests.support.node_proxy import NodeProxy, proxy_before

@@ -23,7 +23,8 @@ from ledger.chain import contract_calls
 from ledger.chain.deployment import read_deployment
 from ledger.chain.rpc import AsyncRpc, RpcSettings
 from ledger.model import Roles
-from ledger.recorder import Recorder, RecorderSettings
+from ledger.recorder.recorder import Recorder
+from ledger.recorder.settings import RecorderSettings
 from ledger.typed_data import AccessRequest
 from scripts.scenario import Chain, Parties, Party
 

@@ -14,8 +14,8 @@ import msgspec
 from eth_abi.abi import encode
 
 from ledger.chain import contract_calls
-from ledger.chain.contract_reads import EventState
 from ledger.chain.deployment import Deployed, Deployment
+from ledger.chain.eth_methods import Log
 from ledger.chain.events import (
     Accessed,
     AgreementApproved,
@@ -29,7 +29,6 @@ from ledger.chain.events import (
     Event,
     Granted,
     GrantTerms,
-    Log,
     NumberedEvent,
     PartyAdmitted,
     PurposeFieldsBound,
@@ -52,10 +51,10 @@ from ledger.crypto import signatures
 from ledger.crypto.hpke import OpeningKey
 from ledger.crypto.released_parts import is_committed, make_nonce, nonce_word
 from ledger.hexstr import ZERO_WORD, keccak256, to_hex
-from ledger.model import Change, Class, Delays, EventChain, State
+from ledger.model import Change, Class, Delays, EventChain, EventState, State
 from ledger.policy import decide
-from ledger.replay import End, ReleaseEntry
-from ledger.replay.journal_check import access_id
+from ledger.replay.journal_check import ReleaseEntry, access_id
+from ledger.replay.report import End
 from ledger.state import apply, count, follow
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest_of, struct_hash
 from scripts.scenario import Parties, Party

@@ -8,7 +8,7 @@ import msgspec
 from ledger.chain import contract_reads
 from ledger.chain.rpc import Call
 from ledger.hexstr import ZERO_WORD
-from ledger.model import Change, Class, Roles, State
+from ledger.model import Change, Class, EventState, Roles, State
 from ledger.policy import (
     consent_until,
     is_agreed,
@@ -52,7 +52,7 @@ def _all(world: World) -> Iterator[Check]:
     for contract, chain in state.chains.items():
         yield (
             contract_reads.event_state(contract),
-            contract_reads.EventState(chain.count, chain.head),
+            EventState(chain.count, chain.head),
         )
     for authorization in state.authorizations:
         for sequence in range(1, state.sequence + 1):

@@ -15,13 +15,13 @@ import rlp
 from ledger.api import RecordedAccess, Release
 from ledger.chain import contract_calls
 from ledger.chain.deployment import encode_deployment
+from ledger.chain.eth_methods import Log
 from ledger.chain.events import (
     ACCESSED_SIGNATURE,
     ITEM_ACCESSED_SIGNATURE,
     RECORDED_SIGNATURE,
     SKIPPED_SIGNATURE,
     Accessed,
-    Log,
     NumberedEvent,
     OrderTerms,
 )
@@ -29,22 +29,27 @@ from ledger.chain.events.decoding import PLANS, EventDecoder
 from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id, order_id
 from ledger.crypto.merkle import TreeHead
 from ledger.crypto.signatures import address_of, sign
-from ledger.evidence import (
-    Anchors,
+from ledger.evidence.document import (
     Check,
-    Consensus,
     Evidence,
     EvidenceCheckError,
-    VerifiedEvidence,
     decode_evidence,
     encode_evidence,
-    trail_hashes,
-    verify_evidence,
 )
-from ledger.evidence.headers import ListTrie, quorum, read_header, read_receipt, verify_item
+from ledger.evidence.headers import (
+    Consensus,
+    ListTrie,
+    quorum,
+    read_header,
+    read_receipt,
+    verify_item,
+)
+from ledger.evidence.verifier import Anchors, VerifiedEvidence, trail_hashes, verify_evidence
 from ledger.hexstr import keccak256, to_hex
 from ledger.model import Class
-from ledger.replay import End, KnownEnd, TrailError, TrailReader, access_id
+from ledger.replay.export import TrailError, TrailReader
+from ledger.replay.journal_check import access_id
+from ledger.replay.report import End, KnownEnd
 from tests.vectors.files import NOW, named, text_of
 from tests.vectors.small_chain import BANK, DATASET, FIELDS, PROVIDER, PURPOSE, SmallChain
 from wallet.client.decryption import OpenedRecord

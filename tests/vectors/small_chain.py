@@ -21,7 +21,8 @@ import msgspec
 from ledger.api import KeyedSubmission, SignedLink
 from ledger.chain import contract_calls
 from ledger.chain.contract_calls import Approval, ContractCall
-from ledger.chain.deployment import Deployment, Founder, deploy
+from ledger.chain.deploy import deploy
+from ledger.chain.deployment import Deployment, Founder
 from ledger.chain.embedded import Node, NodeSettings
 from ledger.chain.events import Accessed, DatasetTerms, PurposeTerms, Text
 from ledger.chain.events.decoding import EventDecoder
@@ -42,17 +43,11 @@ from ledger.crypto.secret_sharing import (
 )
 from ledger.crypto.signatures import address_of, sign
 from ledger.encoding import Schema
-from ledger.evidence import (
-    Documents,
-    EvidenceRecord,
-    EvidenceRelease,
-    MadeEvidence,
-    RevealedField,
-    make_evidence,
-)
+from ledger.evidence.builder import Documents, MadeEvidence, make_evidence
+from ledger.evidence.document import EvidenceRecord, EvidenceRelease, RevealedField
 from ledger.links import make_link
 from ledger.model import Class, Roles
-from ledger.replay import export_trail
+from ledger.replay.sources import export_trail
 from ledger.typed_data import (
     AccessRequest,
     Authorization,

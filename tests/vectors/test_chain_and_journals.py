@@ -17,32 +17,31 @@ from ledger.chain.events.identifiers import agreement_id, application_id, datase
 from ledger.chain.transactions import parse_transaction
 from ledger.crypto.signatures import address_of, recover, verify_signature
 from ledger.errors import LedgerError
-from ledger.evidence import (
-    Anchors,
+from ledger.evidence.document import (
     Check,
-    Consensus,
     Evidence,
     EvidenceCheckError,
     decode_evidence,
     encode_evidence,
-    trail_hashes,
-    verify_evidence,
 )
 from ledger.evidence.headers import (
     EMPTY_ROOT,
+    Consensus,
     ListTrie,
     quorum,
     read_header,
     read_receipt,
     verify_item,
 )
+from ledger.evidence.verifier import Anchors, trail_hashes, verify_evidence
 from ledger.hexstr import from_hex, keccak256, to_hex
 from ledger.journal import MARK, Journal, decode_frames, whole_length
 from ledger.model import Class, Outcome
 from ledger.recorder.journal import JournalState, decode_records, encode_records
-from ledger.replay import JournalEnd, Kind, KnownEnd, ReleaseEntry, TrailError, replay_trail
-from ledger.replay.export import TrailReader
-from ledger.replay.journal_check import access_id
+from ledger.replay.export import TrailError, TrailReader
+from ledger.replay.journal_check import JournalEnd, ReleaseEntry, access_id
+from ledger.replay.report import Kind, KnownEnd
+from ledger.replay.sources import replay_trail
 from ledger.typed_data import AccessRequest, Domain, digest, record_from_object, struct_hash
 from tests.vectors.chain import changed, proven
 from tests.vectors.files import FOLDER, vectors

@@ -56,8 +56,8 @@ from tests.support.errors import of_kind
 from tests.vectors.files import FOLDER, NOW, vectors
 from wallet.client.decryption import Faults, open_release
 from wallet.client.errors import Check, VerificationError
+from wallet.client.party import Ledger
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
-from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.errors import KeystoreError, KeystoreErrorKind
 from wallet.identity.errors import IdentityError

@@ -21,7 +21,8 @@ from ledger.chain.rpc import AsyncRpc, Call
 from ledger.crypto.secret_sharing import Roster
 from ledger.hexstr import to_hex
 from ledger.model import Class, VoidGround
-from ledger.replay import JournalEnd, access_id, replay_node
+from ledger.replay.journal_check import JournalEnd, access_id
+from ledger.replay.sources import replay_node
 from ledger.typed_data import struct_hash
 from scripts.scenario import Chain, Subject
 from tests.support.keyholders import Client, ready, running, settings_for

@@ -14,8 +14,8 @@ from ledger.model import Change, Class, Roles
 from ledger.policy import lapse_of
 from wallet.client.calls import look
 from wallet.client.names import require_free_name
-from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger, Mined, transact
+from wallet.client.party import Ledger, PartyKey
+from wallet.client.transactions import Mined, transact
 from wallet.errors import PartyError
 
 _ANNOUNCED: Final = Roles.REGULATOR | Roles.IDENTITY_AUTHORITY

@@ -19,9 +19,9 @@ from wallet.client.identity import (
     my_subjects,
     subjects_text,
 )
+from wallet.client.party import Ledger
 from wallet.client.retry import patiently
 from wallet.client.signers import SubjectSigner, asking, prove
-from wallet.client.transactions import Ledger
 
 _POLL: Final = 1.0
 _TRIES: Final = 120

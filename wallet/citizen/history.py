@@ -11,9 +11,9 @@ from wallet.client import chain
 from wallet.client.calls import HttpCall, look
 from wallet.client.consent_requests import Asked, my_inbox
 from wallet.client.identity import Lookup, my_lookups
+from wallet.client.party import Ledger
 from wallet.client.relays import Granted, HistoryEntry, my_authorizations, my_history
 from wallet.client.signers import SubjectSigner, asking
-from wallet.client.transactions import Ledger
 
 _MOST_PAGES: Final = 1000
 

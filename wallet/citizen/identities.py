@@ -14,9 +14,8 @@ from ledger.hexstr import from_hex, to_hex
 from wallet.citizen.enrolment import all_subjects
 from wallet.client.errors import ProblemError
 from wallet.client.identity import EnrolledSubject
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.signers import AccountSigner, PasskeySigner, SubjectSigner
-from wallet.client.transactions import Ledger
 from wallet.errors import PartyError
 from wallet.files import write_whole
 from wallet.keystore import Keystore, Kind, SoftwarePasskey

@@ -19,8 +19,8 @@ from ledger.typed_data import Authorization
 from wallet.client import datasets
 from wallet.client.consent_requests import Asked
 from wallet.client.errors import ClientError, ErrorKind, VerificationError
+from wallet.client.party import Ledger
 from wallet.client.signers import MOST_TIME_TO_RELAY
-from wallet.client.transactions import Ledger
 from wallet.errors import ProposalError
 
 

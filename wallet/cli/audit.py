@@ -12,29 +12,14 @@ from typing import Annotated, Final
 
 import typer
 
-from ledger.evidence import (
-    MOST_BYTES,
-    Anchors,
-    decode_evidence,
-    encode_evidence,
-    make_evidence,
-    node_hashes,
-    trail_hashes,
-    verify_evidence,
-)
+from ledger.evidence.builder import make_evidence
+from ledger.evidence.document import MOST_BYTES, decode_evidence, encode_evidence
+from ledger.evidence.verifier import Anchors, node_hashes, trail_hashes, verify_evidence
 from ledger.hexstr import to_hex
-from ledger.replay import (
-    Journal,
-    KnownEnd,
-    ReplayReport,
-    Voidable,
-    Witness,
-    end_at,
-    export_trail,
-    newest_final,
-    replay_node,
-    replay_trail,
-)
+from ledger.replay.engine import Witness
+from ledger.replay.journal_check import Journal
+from ledger.replay.report import KnownEnd, ReplayReport, Voidable
+from ledger.replay.sources import end_at, export_trail, newest_final, replay_node, replay_trail
 from ledger.trace import Thing
 from wallet.cli.audit_evidence import access_name, is_evidence, receipt_documents, show_evidence
 from wallet.cli.audit_trace import Timeline

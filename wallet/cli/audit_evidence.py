@@ -8,7 +8,9 @@ from typing import Final
 import msgspec
 
 from ledger.errors import UNREADABLE
-from ledger.evidence import FORMAT, MOST_BYTES, Check, Documents, VerifiedEvidence
+from ledger.evidence.builder import Documents
+from ledger.evidence.document import FORMAT, MOST_BYTES, Check
+from ledger.evidence.verifier import VerifiedEvidence
 from ledger.hexstr import to_hex
 from ledger.jsonio import JsonError, check_depth
 from ledger.replay.export import FORMAT as TRAIL_FORMAT

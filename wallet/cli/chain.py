@@ -8,13 +8,11 @@ from typing import Annotated
 
 import typer
 
+from ledger.chain.deploy import DEFAULT_ADMISSION_DELAY, DEFAULT_RECOVERY_DELAY, deploy
 from ledger.chain.deployment import (
-    DEFAULT_ADMISSION_DELAY,
     DEFAULT_HEAD_AGE,
-    DEFAULT_RECOVERY_DELAY,
     DEFAULT_RELEASE_WINDOW,
     Founder,
-    deploy,
     read_deployment,
     write_deployment,
 )

@@ -21,9 +21,8 @@ from rich.text import Text
 from ledger.chain.deployment import Deployment
 from ledger.errors import UNREADABLE, LedgerError
 from ledger.hexstr import from_hex, parse_address, to_hex
-from ledger.model import Class, Roles
+from ledger.model import CLASSES, Class, Roles
 from ledger.plain_text import escape_json, escape_surrogates, escape_text, is_moment, moment
-from wallet.client.datasets import CLASSES
 from wallet.client.decryption import field_index
 from wallet.client.identity import Person, PersonKind
 from wallet.errors import InputError

@@ -10,7 +10,7 @@ import typer
 
 from ledger.crypto.keyfile import STANDARD_SCRYPT_N
 from ledger.errors import ExitCode, LedgerError
-from ledger.evidence import EvidenceCheckError
+from ledger.evidence.document import EvidenceCheckError
 from wallet.cli import (
     audit,
     authority,

@@ -17,7 +17,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from ledger.chain.deployment import DEFAULT_RECOVERY_DELAY
+from ledger.chain.deploy import DEFAULT_RECOVERY_DELAY
 from ledger.crypto.keyfile import LEAST_SCRYPT_N
 from wallet.cli.session import Session, session_of
 from wallet.errors import InputError, PartyError

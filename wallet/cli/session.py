@@ -21,7 +21,8 @@ from typing import Final, Self, TypeVar
 import typer
 
 from ledger.chain.contract_calls import ContractCall
-from ledger.chain.deployment import Deployment, read_deployment, verify_deployment
+from ledger.chain.deploy import verify_deployment
+from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import Rpc
 from ledger.chain.transactions import FeeRule
@@ -31,9 +32,9 @@ from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from wallet.cli.output import Output, mask_of
 from wallet.client.datasets import registered
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.requests import RequestBook
-from wallet.client.transactions import Ledger, Mined, transact
+from wallet.client.transactions import Mined, transact
 from wallet.client.transports import Client, Endpoints
 from wallet.errors import InputError, PartyError, WalletError
 from wallet.keystore import Keystore, Kind

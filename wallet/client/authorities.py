@@ -13,8 +13,8 @@ from wallet.client import datasets
 from wallet.client.calls import Service, look
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Authority, Challenge, about_authority
+from wallet.client.party import Ledger
 from wallet.client.retry import patiently
-from wallet.client.transactions import Ledger
 
 
 async def identity_authority(ledger: Ledger) -> Authority:

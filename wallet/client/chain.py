@@ -5,13 +5,14 @@ from functools import cache
 from typing import TypeVar
 
 from ledger.chain import eth_methods, log_reader
-from ledger.chain.events import Event, Log
+from ledger.chain.eth_methods import Log
+from ledger.chain.events import Event
 from ledger.chain.events.decoding import PLANS, EventDecoder, Plan
 from ledger.chain.log_reader import LogReader
 from ledger.chain.rpc import RpcError
 from wallet.client.calls import look
 from wallet.client.errors import ErrorKind, NodeError
-from wallet.client.transactions import Ledger
+from wallet.client.party import Ledger
 
 E = TypeVar("E", bound=Event)
 

@@ -25,7 +25,7 @@ from ledger.typed_data import SubjectLink
 from wallet.client import chain, datasets
 from wallet.client.calls import look, look_all
 from wallet.client.errors import ErrorKind, NodeError
-from wallet.client.transactions import Ledger
+from wallet.client.party import Ledger
 from wallet.links import RememberedLinks
 
 _MAX_TRANSACTIONS: Final = 256

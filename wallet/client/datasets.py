@@ -23,19 +23,12 @@ from ledger.chain.events import (
 from ledger.crypto.merkle import EMPTY_ROOT, TreeHead
 from ledger.encoding import Schema
 from ledger.hexstr import from_hex, to_hex
-from ledger.model import Class
+from ledger.model import CLASSES, Class
 from wallet.client import chain
 from wallet.client.calls import Answer, HttpCall, look, path, pause, reader
 from wallet.client.errors import Check, ClientError, ErrorKind, ProblemError, VerificationError
+from wallet.client.party import Ledger
 from wallet.client.retry import patiently
-from wallet.client.transactions import Ledger
-
-CLASSES: Final = {
-    "Unconditional": Class.UNCONDITIONAL,
-    "Conditional": Class.CONDITIONAL,
-    "NotShared": Class.NOT_SHARED,
-}
-"""The classes by the names that DESIGN gives them."""
 
 _INDEX_TIMEOUT: Final = 15.0
 """Seconds in which a gateway hears of what is in a final block."""

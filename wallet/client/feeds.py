@@ -4,12 +4,11 @@ from typing import Final
 
 import msgspec
 
-from ledger.chain.contract_reads import EventState, event_state
+from ledger.chain.contract_reads import event_state
 from ledger.chain.deployment import Deployment
+from ledger.chain.eth_methods import EventError, Log
 from ledger.chain.events import (
     Confirmed,
-    EventError,
-    Log,
     NumberedEvent,
     RecoveryCompleted,
     RecoveryStarted,
@@ -22,6 +21,7 @@ from ledger.chain.events import (
 )
 from ledger.chain.events.decoding import EventDecoder
 from ledger.hexstr import from_hex, keccak256, to_hex
+from ledger.model import EventState
 from wallet.client.calls import HttpCall, look, path, reader
 from wallet.client.errors import ClientError
 

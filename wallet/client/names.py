@@ -25,8 +25,8 @@ from ledger.hexstr import from_hex
 from wallet.client import chain
 from wallet.client.datasets import ask_catalogue, ask_parties
 from wallet.client.errors import ClientError, ErrorKind
+from wallet.client.party import Ledger
 from wallet.client.retry import patiently
-from wallet.client.transactions import Ledger
 
 _LIKE_AN_ID: Final = re.compile(r"0x[0-9a-f]{4}", re.IGNORECASE)
 

@@ -1,15 +1,37 @@
 """A party's account: it signs records, requests and transactions, and shows its key to nobody."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TypeVar
 
-from ledger.chain.rpc import Rpc
-from ledger.chain.transactions import FeeRule, SignedTransaction, Transaction
+import msgspec
+
+from ledger.chain.deployment import Deployment
+from ledger.chain.finality import Finality
+from ledger.chain.transactions import (
+    AS_SUGGESTED,
+    FeeRule,
+    SignedTransaction,
+    Transaction,
+)
 from ledger.crypto.signatures import address_of, sign
 from ledger.service.http_signatures import RequestTarget, SignatureHeaders, sign_request
 from ledger.typed_data import Domain, SignedRecord, digest
 
-if TYPE_CHECKING:
-    from ledger.chain.sender import Sender
+
+class Ledger(msgspec.Struct, frozen=True):
+    """Which contracts, and how the party gets to them."""
+
+    deployment: Deployment
+    own_node: bool
+    """Whether the party has a node of its own."""
+    finality: Finality = Finality.depth(0)
+    timeout: float = 60.0
+    """Seconds until a transaction has to be final."""
+    fee: FeeRule = AS_SUGGESTED
+    """What the party's transactions offer."""
+
+
+T = TypeVar("T")
 
 
 class Bearer:
@@ -70,8 +92,6 @@ class PartyKey:
 
         return sign_transaction(transaction, self._private_key)
 
-    def sender(self, rpc: Rpc, fee: FeeRule) -> "Sender":
-        """Return what sends this account's transactions to a node."""
-        from ledger.chain.sender import Sender  # noqa: PLC0415 - takes two seconds
-
-        return Sender(rpc, self._private_key, fee=fee)
+    def lend(self, use: Callable[[bytes], T]) -> T:
+        """Let a library that signs by itself use the private key."""
+        return use(self._private_key)

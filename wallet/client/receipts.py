@@ -40,7 +40,7 @@ from ledger.typed_data import (
 )
 from wallet.client.decryption import OpenedRecord
 from wallet.client.errors import Check, ClientError, VerificationError
-from wallet.client.transactions import Ledger
+from wallet.client.party import Ledger
 from wallet.client.verification import Basis, Opened, verify_opened
 
 FORMAT: Final = 1

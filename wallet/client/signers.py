@@ -11,10 +11,9 @@ from wallet.client.authorities import verify_challenge
 from wallet.client.calls import HttpCall, Service
 from wallet.client.errors import ClientError
 from wallet.client.identity import ProvenSigner, open_session, session_challenge
-from wallet.client.party import Bearer, PartyKey
+from wallet.client.party import Bearer, Ledger, PartyKey
 from wallet.client.relays import Act
 from wallet.client.retry import patiently
-from wallet.client.transactions import Ledger
 from wallet.passkey import SoftwarePasskey
 
 T = TypeVar("T")

@@ -12,14 +12,10 @@ import msgspec
 
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.contract_calls import ContractCall, verify_call
-from ledger.chain.deployment import Deployment
-from ledger.chain.events import Log
-from ledger.chain.finality import Finality
+from ledger.chain.eth_methods import Log
 from ledger.chain.rpc import Rpc
 from ledger.chain.transactions import (
-    AS_SUGGESTED,
     GAS_CAP,
-    FeeRule,
     SignedTransaction,
     Transaction,
     parse_transaction,
@@ -28,13 +24,11 @@ from ledger.crypto.hpke import OpeningKey
 from ledger.hexstr import from_hex, to_hex
 from wallet.client.calls import Answer, AtNode, Bitmap, HttpCall, look, path
 from wallet.client.errors import ClientError, ErrorKind, NodeError, ProblemError, RefusedError
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.retry import patiently
 
 _AGAIN: Final = 5.0
 """Seconds that a transaction has, which the node did not take: it may be known already, or mined."""
-
-DEPTH_ZERO: Final = Finality.depth(0)
 
 
 class Mined(msgspec.Struct, frozen=True):
@@ -45,19 +39,6 @@ class Mined(msgspec.Struct, frozen=True):
     block_hash: bytes
     logs: tuple[Log, ...] | None
     """Its events, from the party's own node; None when only the gateway told of it."""
-
-
-class Ledger(msgspec.Struct, frozen=True):
-    """Which contracts, and how the party gets to them."""
-
-    deployment: Deployment
-    own_node: bool
-    """Whether the party has a node of its own."""
-    finality: Finality = DEPTH_ZERO
-    timeout: float = 60.0
-    """Seconds until a transaction has to be final."""
-    fee: FeeRule = AS_SUGGESTED
-    """What the party's transactions offer."""
 
 
 class Outlook(msgspec.Struct, frozen=True):
@@ -95,7 +76,13 @@ async def transact(
         raise ClientError("a transaction must be signed: name a key", ErrorKind.NO_KEY)
     to = ledger.deployment.address_of(call.contract)
     if ledger.own_node:
-        signed = await AtNode(lambda rpc: key.sender(rpc, ledger.fee).prepare(to, call.data))
+        from ledger.chain.sender import Sender  # noqa: PLC0415 - takes two seconds
+
+        signed = await AtNode(
+            lambda rpc: key.lend(lambda private: Sender(rpc, private, fee=ledger.fee)).prepare(
+                to, call.data
+            )
+        )
     else:
         signed = key.sign_transaction(await _told_terms(ledger, key, to, call))
     note(signed.raw)

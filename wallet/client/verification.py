@@ -28,8 +28,8 @@ from ledger.crypto.publications import PublicationEntry, VerifiedRun, verify_pro
 from ledger.encoding import Schema
 from ledger.errors import LedgerError
 from ledger.hexstr import ZERO_WORD, to_hex
-from ledger.links import LinkFault, find_link_fault
-from ledger.model import OUTCOMES, Outcome
+from ledger.links import find_link_fault
+from ledger.model import OUTCOMES, LinkFault, Outcome
 from ledger.release_rules import PUBLICATION_LAG, expected_records, item_asked, seconds_superseded
 from ledger.typed_data import AccessRequest, Authorization, digest_of, struct_hash
 from wallet.client import chain
@@ -37,7 +37,7 @@ from wallet.client.calls import look
 from wallet.client.chain_cache import Memory
 from wallet.client.decryption import Faults, OpenedRecord, Unlocked, open_release, verify_values
 from wallet.client.errors import Check, ClientError, DeniedError, ProblemError, VerificationError
-from wallet.client.transactions import Ledger
+from wallet.client.party import Ledger
 
 ALL: Final = ZERO_WORD
 """Instead of an item: everything that the basis covers."""

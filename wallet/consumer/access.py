@@ -15,12 +15,11 @@ from ledger.typed_data import AccessRequest
 from wallet.client.accesses import NO_CONSENTS, Answered, submit, use
 from wallet.client.chain_cache import Memory
 from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.receipts import Receipt, make_receipt
 from wallet.client.requests import Asked, KeptRequest, RequestBook
 from wallet.client.retry import USUAL, Patience
 from wallet.client.supervision import show_wrong_parts
-from wallet.client.transactions import Ledger
 from wallet.client.verification import Basis, Opened, learn_subjects, open_result
 
 USUAL_LIFETIME: Final = 300

@@ -9,8 +9,8 @@ import msgspec
 from ledger.chain import contract_calls
 from ledger.chain.events.identifiers import application_id
 from ledger.typed_data import ConfidentialityAgreement
-from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger, Mined, transact
+from wallet.client.party import Ledger, PartyKey
+from wallet.client.transactions import Mined, transact
 
 _TIME_TO_RELAY: Final = 3600
 

@@ -7,8 +7,8 @@ from ledger.typed_data import Authorization, struct_hash
 from wallet.client import datasets
 from wallet.client.consent_requests import Ask, AskState, send_ask, wait_for_answer
 from wallet.client.identity import Person, resolve
+from wallet.client.party import Ledger
 from wallet.client.retry import patiently
-from wallet.client.transactions import Ledger
 from wallet.consumer.cases import Case
 from wallet.errors import PartyError
 

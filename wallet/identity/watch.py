@@ -14,7 +14,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.chain import contract_reads
-from ledger.chain.deployment import Deployment, verify_deployment_async
+from ledger.chain.deploy import verify_deployment_async
+from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import Block
 from ledger.chain.events import (
     Event,

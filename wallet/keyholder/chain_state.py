@@ -21,8 +21,8 @@ from ledger.crypto.statement import names_at_grant, verify_consent
 from ledger.encoding import Schema
 from ledger.errors import MalformedError
 from ledger.links import LinkBounds, link_bounds
-from ledger.model import OUTCOMES, Delays, Outcome, Roles, State
-from ledger.policy import Request, all_fields, has_role, order_fields
+from ledger.model import OUTCOMES, Delays, Outcome, Roles, State, has_role
+from ledger.policy import Request, all_fields, order_fields
 from ledger.release_rules import Stop, find_stop
 from ledger.replay.journal_check import access_id
 from ledger.state import ImpossibleEventError, chain_on, follow, require_next

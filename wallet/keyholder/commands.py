@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from ledger.chain import contract_calls, contract_reads
-from ledger.chain.deployment import Deployment, read_deployment, verify_deployment
+from ledger.chain.deploy import verify_deployment
+from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.rpc import Rpc
 from ledger.crypto.hpke import EncryptionKey, Suite
 from ledger.crypto.secret_sharing import Roster

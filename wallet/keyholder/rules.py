@@ -38,8 +38,8 @@ from ledger.crypto.signatures import verify_signature
 from ledger.encoding import Schema
 from ledger.errors import LedgerError, MalformedError, SigningError
 from ledger.hexstr import ZERO_WORD
-from ledger.links import LinkFault, find_link_fault
-from ledger.model import Outcome
+from ledger.links import find_link_fault
+from ledger.model import LinkFault, Outcome
 from ledger.release_rules import item_asked, seconds_superseded
 from ledger.typed_data import Domain, digest_of, struct_hash
 from wallet.keyholder.chain_state import (

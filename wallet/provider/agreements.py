@@ -12,10 +12,10 @@ from wallet.client.calls import look
 from wallet.client.datasets import party_name, purpose_terms, wait_until_registered
 from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError
 from wallet.client.names import require_free_title
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.retry import patiently
 from wallet.client.supervision import Application, applications
-from wallet.client.transactions import Ledger, Mined, transact
+from wallet.client.transactions import Mined, transact
 from wallet.client.uploads import report_erasure
 
 

@@ -23,9 +23,8 @@ import msgspec
 from ledger.chain.events import DatasetTerms
 from ledger.encoding import MAX_FIELDS
 from ledger.errors import UNREADABLE
-from ledger.model import Class
+from ledger.model import CLASSES, Class
 from ledger.plain_text import PlainTextError, escape_text, verify_name
-from wallet.client.datasets import CLASSES
 from wallet.client.errors import ClientError
 from wallet.client.names import require_distinct_fields
 from wallet.provider.errors import ProviderError

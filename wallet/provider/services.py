@@ -20,8 +20,9 @@ from wallet.client import datasets, uploads
 from wallet.client.calls import look
 from wallet.client.errors import ClientError, ErrorKind, ProblemError
 from wallet.client.identity import PersonKind, ask_owners
+from wallet.client.party import Ledger
 from wallet.client.retry import patiently
-from wallet.client.transactions import Ledger, Mined, resume, transact
+from wallet.client.transactions import Mined, resume, transact
 from wallet.client.transports import Client
 from wallet.client.uploads import SealedSubkeys, UploadState, ask_subkeys
 from wallet.provider.description import KeyKind

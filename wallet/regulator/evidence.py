@@ -6,15 +6,16 @@ from typing import Final
 
 from ledger.chain import contract_calls, events
 from ledger.crypto.records import EncryptedRecord, OpenedField
-from ledger.evidence import Documents, EvidenceRecord, EvidenceRelease, RevealedField
+from ledger.evidence.builder import Documents
+from ledger.evidence.document import EvidenceRecord, EvidenceRelease, RevealedField
 from ledger.hexstr import to_hex
-from ledger.replay import Voidable
+from ledger.replay.report import Voidable
 from wallet.client import chain
 from wallet.client.decryption import OpenedRecord, is_named
 from wallet.client.errors import RefusedError
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.receipts import Receipt
-from wallet.client.transactions import Ledger, Mined, transact
+from wallet.client.transactions import Mined, transact
 from wallet.errors import NotVoidableError, PartyError
 from wallet.regulator.journals import documents_in
 

@@ -18,7 +18,7 @@ from ledger.chain.events import Accessed, Event
 from ledger.hexstr import ZERO_WORD, to_hex
 from ledger.model import State
 from ledger.plain_text import escape_cell, escape_json, iso_moment
-from ledger.replay import Witness
+from ledger.replay.engine import Witness
 from wallet.errors import PartyError
 
 _ROWS_AT_ONCE: Final = 5000

@@ -26,10 +26,10 @@ import msgspec
 from ledger.api import Submission
 from ledger.crypto.signatures import SIGNATURE_LENGTH
 from ledger.errors import LedgerError
-from ledger.evidence import Documents
+from ledger.evidence.builder import Documents
 from ledger.hexstr import ADDRESS_LENGTH, from_hex
-from ledger.replay import JournalEnd, JournalFault, Judged, ReleaseEntry
-from ledger.replay.journal_check import Item
+from ledger.replay.journal_check import Item, JournalEnd, JournalFault, ReleaseEntry
+from ledger.replay.releases import Judged
 from ledger.typed_data import (
     AccessRequest,
     Authorization,

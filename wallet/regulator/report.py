@@ -10,7 +10,7 @@ from typing import Final, NewType
 
 from ledger.chain.deployment import Deployment
 from ledger.plain_text import escape_html
-from ledger.replay import ReplayReport
+from ledger.replay.report import ReplayReport
 from wallet.regulator.exports import AccessRow
 
 _MOST_ROWS: Final = 2000

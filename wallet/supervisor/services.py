@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.chain.deployment import DEFAULT_RECOVERY_DELAY
+from ledger.chain.deploy import DEFAULT_RECOVERY_DELAY
 from ledger.chain.embedded import DEFAULT_CHAIN_ID
 from ledger.crypto.keyfile import STANDARD_SCRYPT_N
 from ledger.errors import UNREADABLE

@@ -13,13 +13,8 @@ from typing import Final, Self, TypeVar
 
 from ledger.chain import contract_calls, contract_reads
 from ledger.chain.contract_calls import ContractCall
-from ledger.chain.deployment import (
-    Deployment,
-    deploy,
-    read_deployment,
-    verify_deployment,
-    write_deployment,
-)
+from ledger.chain.deploy import deploy, verify_deployment
+from ledger.chain.deployment import Deployment, read_deployment, write_deployment
 from ledger.chain.embedded import Node, NodeError, NodeSettings
 from ledger.chain.rpc import Call, Rpc
 from ledger.crypto.secret_sharing import Roster

@@ -16,6 +16,7 @@ import msgspec
 from eth_abi.exceptions import DecodingError
 
 from ledger.chain.decoding import decode_abi
+from ledger.chain.eth_methods import EventError, Log
 from ledger.chain.events import (
     ACCESSED_SIGNATURE,
     INDEXED,
@@ -30,10 +31,8 @@ from ledger.chain.events import (
     CatalogueEvent,
     Contracts,
     Event,
-    EventError,
     Granted,
     GrantTerms,
-    Log,
     NumberedEvent,
     Recorded,
     RegistryEvent,

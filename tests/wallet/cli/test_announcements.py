@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ledger.chain import contract_reads
-from ledger.chain.deployment import LEAST_DELAY, Deployment, read_deployment
+from ledger.chain.deploy import LEAST_DELAY
+from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.rpc import Call
 from ledger.errors import ExitCode
 from ledger.hexstr import to_hex

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from ledger.chain.deployment import Deployment, read_deployment, write_deployment
-from ledger.replay import replay_node
+from ledger.replay.sources import replay_node
 from scripts.scenario import Chain
 from tests.wallet.cli.conftest import CommandLine
 from wallet.cli.output import Output

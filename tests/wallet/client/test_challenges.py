@@ -28,7 +28,7 @@ from wallet.client.calls import Service
 from wallet.client.consent_requests import my_inbox
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person, PersonKind, my_subjects
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.signers import (
     AccountSigner,
     PasskeySigner,
@@ -36,7 +36,6 @@ from wallet.client.signers import (
     asking,
     begin_session,
 )
-from wallet.client.transactions import Ledger
 from wallet.client.transports import AsyncClient, Endpoints
 from wallet.passkey import SoftwarePasskey
 

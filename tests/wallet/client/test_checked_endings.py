@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from ledger.chain import eth_methods
-from ledger.chain.contract_reads import EventState, event_state
+from ledger.chain.contract_reads import event_state
 from ledger.chain.embedded import Node
 from ledger.chain.events import Revoked, SubjectFrozen
 from ledger.chain.log_reader import timed
+from ledger.model import EventState
 from scripts.scenario import Chain
 from tests.support.chain import node_settings
 from wallet.client.calls import HttpCall

@@ -14,8 +14,8 @@ from tests.support.errors import of_kind
 from wallet.client import chain as reading
 from wallet.client import datasets
 from wallet.client.errors import ClientError, ErrorKind, RefusedError
-from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger, resume, transact
+from wallet.client.party import Ledger, PartyKey
+from wallet.client.transactions import resume, transact
 from wallet.client.transports import Client, Endpoints
 
 

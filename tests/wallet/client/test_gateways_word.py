@@ -15,9 +15,8 @@ from scripts.scenario import Chain, Subject
 from tests.support.http_servers import http_server
 from wallet.citizen.history import contradictions
 from wallet.client.errors import VerificationError
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.relays import Granted
-from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.provider.agreements import applications_to_decide
 

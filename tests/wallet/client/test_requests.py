@@ -21,10 +21,9 @@ from tests.support.errors import of_kind
 from tests.support.trails import deployment
 from wallet.client.accesses import resume, use
 from wallet.client.errors import ClientError, ErrorKind, ProblemError, UnreachableError
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.requests import Asked, KeptRequest, RequestBook
 from wallet.client.retry import Patience
-from wallet.client.transactions import Ledger
 from wallet.client.transports import AsyncClient, Client, Endpoints
 from wallet.consumer import access
 

@@ -37,8 +37,8 @@ from wallet.client.errors import (
     ProblemError,
     VerificationError,
 )
+from wallet.client.party import Ledger
 from wallet.client.receipts import decode_receipt, encode_receipt, make_receipt, verify_receipt
-from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Basis, Opened, open_result, verify_denial
 

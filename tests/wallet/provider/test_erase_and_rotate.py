@@ -32,11 +32,10 @@ from tests.support.errors import of_kind
 from tests.wallet.provider.conftest import DepartmentAt
 from wallet.cli import main
 from wallet.client.errors import Check, ErrorKind, ProblemError
-from wallet.client.party import PartyKey
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.relays import relay_authorization, relayed
 from wallet.client.requests import RequestBook
 from wallet.client.retry import Patience
-from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Basis, Opened
 from wallet.consumer import access

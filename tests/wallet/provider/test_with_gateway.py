@@ -18,8 +18,7 @@ from tests.support.lying_keyholder import Liar, standing_before
 from tests.support.provider import provider_keys
 from tests.wallet.provider.conftest import DepartmentAt
 from wallet.client.errors import ErrorKind, ProblemError, RefusedError
-from wallet.client.party import PartyKey
-from wallet.client.transactions import Ledger
+from wallet.client.party import Ledger, PartyKey
 from wallet.client.transports import Client
 from wallet.provider import publisher as publisher_module
 from wallet.provider.errors import ProviderError

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from ledger.hexstr import to_hex
-from ledger.replay import JournalEnd, JournalFault, Kind, ReleaseEntry, Replay
+from ledger.replay.engine import Replay
+from ledger.replay.journal_check import JournalEnd, JournalFault, ReleaseEntry
+from ledger.replay.report import Kind
 from ledger.typed_data import AccessRequest, record_to_object
 from tests.support.copies import Copy, access_of, fresh, make_original
 from tests.support.trails import deployment

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger import replay
-from ledger.replay import JournalFault
+from ledger.replay import journal_check
+from ledger.replay.journal_check import JournalFault
 from wallet.hash_chain import FIRST_HEAD, with_head
 from wallet.keyholder.journal import Entry, FileJournal, Released, ReleaseEntry, SubkeysEntry
 from wallet.regulator.journals import KeyholderJournal
@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 
 def read(path: Path) -> list[int]:
     entries = list(KeyholderJournal(path, "holder 1").entries())
-    return [entry.sequence for entry in entries if isinstance(entry, replay.ReleaseEntry)]
+    return [entry.sequence for entry in entries if isinstance(entry, journal_check.ReleaseEntry)]
 
 
 def faults(path: Path) -> list[str]:

@@ -30,8 +30,8 @@ from wallet.citizen.proposal import (
 from wallet.client.consent_requests import Ask, Asked, AskState, ask_from_text, ask_to_text, new_ask
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import EnrolledSubject
+from wallet.client.party import Ledger
 from wallet.client.signers import AccountSigner, PasskeySigner
-from wallet.client.transactions import Ledger
 from wallet.client.transports import Client, Endpoints
 from wallet.consumer.cases import Case, Cases
 from wallet.consumer.consent import settle
