@@ -28,7 +28,7 @@ class Topics:
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
-    def touch(self, topic: str) -> None:
+    def notify(self, topic: str) -> None:
         for waiting in self._waiting.pop(topic, ()):
             if not waiting.done():
                 waiting.set_result(None)

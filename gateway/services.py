@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.access.content import Bases, Materials
+from gateway.access.content import Bases, ReleaseContents
 from gateway.access.keyholder_client import keyholder_at
 from gateway.access.keyholders import Keyholders
 from gateway.access.links import Linking
@@ -339,7 +339,7 @@ async def _assemble(
         namings = Namings(rpc, deployment.contracts, recorder.account)
     sender = Recording(recorder, namings, journal)
 
-    bases, materials = Bases(index), Materials(publications, links, linking, index)
+    bases, materials = Bases(index), ReleaseContents(publications, links, linking, index)
     accesses = Accesses(
         domain=domain,
         recorder=sender,
@@ -491,7 +491,7 @@ async def _tell(index: Index, topics: Topics) -> None:
     head = index.head
     while True:
         head = await index.wait_for_change(head)
-        topics.touch(CHAIN)
+        topics.notify(CHAIN)
 
 
 async def _keep_house(services: Services) -> None:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 ItemT = TypeVar("ItemT")
 
 
-class Turns(Generic[ItemT]):
+class FairQueue(Generic[ItemT]):
     """Items that wait, those of each owner in the order in which they came."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Answer keys in memory, for what sends so much that a request book on disk would be the bottleneck."""
 
 from ledger.api import KeyedSubmission
-from ledger.crypto.hpke import OpeningKey, Suite
+from ledger.crypto.hpke import DecryptionKey, Suite
 from ledger.crypto.released_parts import REQUESTS_PER_KEY, make_nonce, nonce_word
 from ledger.crypto.signatures import sign
 from ledger.typed_data import AccessRequest, Domain, digest
@@ -29,13 +29,13 @@ class DrawnKeys:
         self._consumer = consumer
         self._suite = suite
         self._requests_per_key = requests_per_key
-        self._keys: dict[int, OpeningKey] = {}
+        self._keys: dict[int, DecryptionKey] = {}
         self._key, self._word, self._used = b"", 0, requests_per_key
 
     def next(self) -> tuple[int, bytes]:
         """Return a fresh nonce, and the key that it commits to."""
         if self._used == self._requests_per_key:
-            drawn = OpeningKey.generate(self._suite)
+            drawn = DecryptionKey.generate(self._suite)
             self._key = drawn.encryption_key.to_bytes()
             self._word, self._used = nonce_word(self._domain, self._consumer, self._key), 0
             self._keys[self._word] = drawn
@@ -56,6 +56,6 @@ class DrawnKeys:
         request = AccessRequest(self._consumer, basis, item, fields, nonce, deadline)
         return KeyedSubmission(request, sign(digest(request, self._domain), private_key), key)
 
-    def opening(self, nonce: int) -> OpeningKey:
+    def opening(self, nonce: int) -> DecryptionKey:
         """Return what opens the answer to a request with a nonce from here."""
         return self._keys[nonce // REQUESTS_PER_KEY]

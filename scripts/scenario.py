@@ -31,7 +31,7 @@ from ledger.chain.events.identifiers import agreement_id, application_id, datase
 from ledger.chain.rpc import Rpc
 from ledger.chain.sender import Sender
 from ledger.crypto import signatures
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.records import EncryptedRecord, encrypt_record
 from ledger.crypto.secret_sharing import Roster, Sharing, combine_subkeys, derive_subkeys
 from ledger.crypto.statement import Names, StatementError
@@ -547,7 +547,7 @@ class PersonalData:
 def make_keyholders(count: int, threshold: int, epoch: int = 1) -> list[Holdings]:
     """Let keyholders draw and exchange their seeds; return what each holds."""
     fresh = [
-        Holdings(keccak256(b"keyholder %d" % number), OpeningKey.generate(), {})
+        Holdings(keccak256(b"keyholder %d" % number), DecryptionKey.generate(), {})
         for number in range(1, count + 1)
     ]
     roster = Roster(epoch, threshold, tuple(holder.address for holder in fresh))

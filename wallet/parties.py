@@ -20,7 +20,7 @@ from ledger.chain.events.identifiers import agreement_id, dataset_id
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import AsyncRpc, Rpc
 from ledger.chain.transactions import AS_SUGGESTED, FeeRule
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.hexstr import from_hex, to_hex
 from ledger.replay.journal_check import Journal
 from ledger.replay.report import ReplayReport
@@ -35,10 +35,10 @@ from wallet.client.consent_requests import new_ask
 from wallet.client.decryption import choose_fields
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.relays import Granted, HistoryEntry
 from wallet.client.requests import RequestBook
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 from wallet.client.transactions import Mined, transact
 from wallet.client.transports import AsyncClient, Client, Endpoints
 from wallet.client.verification import ALL, Basis
@@ -50,7 +50,7 @@ from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password, parse_source, read_password
 from wallet.provider import agreements as deciding
 from wallet.provider.description import read_description
-from wallet.provider.published_state import Book
+from wallet.provider.published_state import PublishedState
 from wallet.provider.publisher import Options, Publication, Publisher
 from wallet.provider.services import RemoteServices
 from wallet.regulator.journals import fetch_journal
@@ -101,7 +101,7 @@ class _Member:
     def __init__(self, city: City, home: Path, password: Password) -> None:
         self.city = city
         self.home = home
-        self.ledger = Ledger(city.deployment, bool(city.node), city.finality, fee=city.fee)
+        self.ledger = ChainAccess(city.deployment, bool(city.node), city.finality, fee=city.fee)
         self.keystore = Keystore(home / "keystore")
         self._password = password
         self._stack = ExitStack()
@@ -129,10 +129,10 @@ class _Member:
         return PartyKey(self.keystore.load("account", Kind.ETHEREUM_KEY, self._password))
 
     @cached_property
-    def encryption_key(self) -> OpeningKey:
+    def encryption_key(self) -> DecryptionKey:
         """The keystore's entry `encryption`."""
         secret = self.keystore.load("encryption", Kind.ENCRYPTION_KEY, self._password)
-        return OpeningKey(secret)
+        return DecryptionKey(secret)
 
     @property
     def address(self) -> bytes:
@@ -429,7 +429,7 @@ class _Provider(_Member):
         Raises:
             ClientError (NOT_FOUND_HERE): the book has no such record.
         """
-        with Book(self.home / "books" / f"{dataset.hex()}.book", dataset) as book:
+        with PublishedState(self.home / "books" / f"{dataset.hex()}.book", dataset) as book:
             known, version = book.item(number), book.version
         if known is None or known.root is None:
             raise ClientError(
@@ -440,7 +440,7 @@ class _Provider(_Member):
     @_Method
     async def accesses(self, dataset: bytes) -> supervision.AccessPage:
         """Return who used a dataset, the newest first, by the gateway's word."""
-        return await patiently(supervision.dataset_accesses(dataset))
+        return await with_retries(supervision.dataset_accesses(dataset))
 
     def _publish(
         self,
@@ -596,12 +596,12 @@ class _Regulator(_Member):
 
         It is the gateway's word; `replay` needs nobody's.
         """
-        return await patiently(supervision.trace(**about))
+        return await with_retries(supervision.trace(**about))
 
     @_Method
     async def alerts(self) -> tuple[supervision.Alert, ...]:
         """Return what supervision noticed."""
-        return await patiently(supervision.alerts())
+        return await with_retries(supervision.alerts())
 
     @_Method
     async def fetch_journal(self, path: Path) -> int:

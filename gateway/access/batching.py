@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.errors import UnavailableError
-from ledger.fair_queue import Turns
+from ledger.fair_queue import FairQueue
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -47,7 +47,7 @@ class Grouper(Generic[ItemT, ResultT]):
         self._most = most
         self._free = at_once
         self._owner = owner
-        self._waiting: Turns[_Waiting[ItemT, ResultT]] = Turns()
+        self._waiting: FairQueue[_Waiting[ItemT, ResultT]] = FairQueue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 

@@ -108,7 +108,7 @@ class Wanted(msgspec.Struct, frozen=True):
         return self.item if self.item != ZERO_WORD else self.basis.item
 
 
-class Material(msgspec.Struct, frozen=True):
+class ReleaseContent(msgspec.Struct, frozen=True):
     """The records of one access, with their proof and the link of their owner."""
 
     publication: ServedPublication
@@ -129,7 +129,7 @@ class Material(msgspec.Struct, frozen=True):
         return encode_proof(self.proof)
 
 
-class Materials:
+class ReleaseContents:
     """Finds records for many accesses with few reads."""
 
     def __init__(
@@ -167,7 +167,7 @@ class Materials:
             raise link_missing()
         return kept.signed.link.owner
 
-    async def find(self, wanted: Sequence[Wanted]) -> list[Material | GatewayError]:
+    async def find(self, wanted: Sequence[Wanted]) -> list[ReleaseContent | GatewayError]:
         """Return for each the records that it covers, or why there are none.
 
         Raises:
@@ -234,7 +234,7 @@ class Materials:
         served: Mapping[tuple[bytes, int, int | None], ServedPublication | GatewayError],
         links: Mapping[Tie, SignedLink],
         owners: Mapping[tuple[int, bytes], OwnerRecords],
-    ) -> Material | GatewayError:
+    ) -> ReleaseContent | GatewayError:
         publication = served[_publication_key(one)]
         if isinstance(publication, GatewayError):
             return publication
@@ -254,7 +254,9 @@ class Materials:
         except ProblemError as error:
             return error
 
-    async def _item_of_owner(self, one: Wanted, newest: OwnerRecords, link: SignedLink) -> Material:
+    async def _item_of_owner(
+        self, one: Wanted, newest: OwnerRecords, link: SignedLink
+    ) -> ReleaseContent:
         for found in [newest, *await self._older(newest, one, link.link.owner)]:
             for published in found.records:
                 if published.entry.root == one.record:
@@ -262,7 +264,7 @@ class Materials:
                     item = await self._publications.record_at(
                         found.publication, record.owner, record.number
                     )
-                    return Material(
+                    return ReleaseContent(
                         found.publication,
                         (record,),
                         _range(item.proof.index, item.proof.size, item.proof.hashes),
@@ -302,25 +304,25 @@ class Materials:
             return frozenset()
         return await self._chain.erased(dataset, [one.entry.root for one in records])
 
-    async def _of_dataset(self, one: Wanted, publication: ServedPublication) -> Material:
+    async def _of_dataset(self, one: Wanted, publication: ServedPublication) -> ReleaseContent:
         if one.record != ZERO_WORD:
             item = await self._publications.record_by_item(publication, one.record)
             proof = _range(item.proof.index, item.proof.size, item.proof.hashes)
             gone = await self._erased(publication.dataset, [item.record])
             record = _present(_cleared(item.record, gone))
-            return Material(publication, (record,), proof, None)
+            return ReleaseContent(publication, (record,), proof, None)
         every = await self._publications.all_records(publication, MOST_RECORDS)
         gone = await self._erased(publication.dataset, every.records)
         cleared = [_cleared(each, gone) for each in every.records]
         kept = tuple([each.record for each in cleared if each.record is not None])
         if every.proof is None:  # nothing was published
-            return Material(publication, (), OwnerProof(0, 0, (), ()), None)
+            return ReleaseContent(publication, (), OwnerProof(0, 0, (), ()), None)
         if len(kept) == len(every.records):
-            return Material(publication, kept, every.proof, None)
+            return ReleaseContent(publication, kept, every.proof, None)
         # Some were erased: their entries say that they were there.
         entries = tuple(each.entry for each in every.records)
         run = OwnerProof(every.proof.start, every.proof.size, entries, every.proof.hashes)
-        return Material(publication, kept, run, None)
+        return ReleaseContent(publication, kept, run, None)
 
 
 def _publication_key(one: Wanted) -> tuple[bytes, int, int | None]:
@@ -331,13 +333,13 @@ def _tie(basis: BasisEntry) -> Tie | None:
     return None if basis.subject is None else (basis.subject, basis.dataset)
 
 
-def _whole(found: OwnerRecords, link: SignedLink) -> Material:
+def _whole(found: OwnerRecords, link: SignedLink) -> ReleaseContent:
     kept = tuple(each.record for each in found.records if each.record is not None)
     if len(kept) > MOST_RECORDS:
         raise too_many_records(MOST_RECORDS)
     if found.records and not kept:
         raise ProblemError("the records were erased", "erased")
-    return Material(found.publication, kept, found.proof, link)
+    return ReleaseContent(found.publication, kept, found.proof, link)
 
 
 def _cleared(published: PublishedRecord, gone: frozenset[bytes]) -> PublishedRecord:

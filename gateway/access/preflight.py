@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from gateway.access.batching import Grouper
-from gateway.access.content import Material, Materials, Wanted
+from gateway.access.content import ReleaseContent, ReleaseContents, Wanted
 from gateway.errors import ConflictError, GatewayError, UnavailableError
 from gateway.publishing.publications import Publications
 from gateway.store.publications import ServedPublication
@@ -50,7 +50,7 @@ class Preflight:
     def __init__(
         self,
         publications: Publications,
-        materials: Materials,
+        materials: ReleaseContents,
         chain: Index,
         *,
         lag: int,
@@ -69,7 +69,7 @@ class Preflight:
         self._superseded: dict[tuple[bytes, int], int] = {}
         """When versions were superseded that are served or looked for all the same."""
         self._known: OrderedDict[tuple[bytes, bytes | None, bytes], _Known] = OrderedDict()
-        self._look: Grouper[_Asked, Material] = Grouper(
+        self._look: Grouper[_Asked, ReleaseContent] = Grouper(
             self._look_all, most=_AT_ONCE, owner=lambda asked: asked.consumer
         )
 
@@ -160,5 +160,5 @@ class Preflight:
             self._superseded[dataset, version] = found
         return found
 
-    async def _look_all(self, asked: Sequence[_Asked]) -> Sequence[Material | GatewayError]:
+    async def _look_all(self, asked: Sequence[_Asked]) -> Sequence[ReleaseContent | GatewayError]:
         return await self._materials.find([one.wanted for one in asked])

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from gateway.access.batching import Grouper
-from gateway.access.content import Bases, Material, Materials, Wanted
+from gateway.access.content import Bases, ReleaseContent, ReleaseContents, Wanted
 from gateway.access.keyholders import Answer, Keyholders, PartsTask
 from gateway.errors import GatewayError, ProblemError, UnavailableError
 from gateway.store.releases import JournalEntry, Released, ReleaseJournal
@@ -39,7 +39,7 @@ class ReleaseOrder(msgspec.Struct, frozen=True):
 class _Prepared(msgspec.Struct):
     order: ReleaseOrder
     basis: BasisEntry
-    material: Material
+    material: ReleaseContent
     keys: tuple[HeldKeys, ...] = ()
 
 
@@ -53,7 +53,7 @@ class Releaser:
     def __init__(
         self,
         bases: Bases,
-        materials: Materials,
+        materials: ReleaseContents,
         keyholders: Keyholders,
         journal: ReleaseJournal,
         *,

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import msgspec
 
 from gateway.access.batching import Grouper
-from gateway.access.content import Bases, Materials
+from gateway.access.content import Bases, ReleaseContents
 from gateway.access.keyholders import Keyholders
 from gateway.access.preflight import Preflight
 from gateway.access.release import Encoded, ReleaseOrder, Releaser
@@ -138,7 +138,7 @@ class Accesses:
         is_party: IsParty,
         bases: Bases,
         statements: Statements,
-        materials: Materials,
+        materials: ReleaseContents,
         preflight: Preflight,
         releaser: Releaser,
         keyholders: Keyholders,

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from gateway.api.models import AccessesAnswer
-from gateway.api.presenters import Shower
+from gateway.api.presenters import Presenter
 from gateway.auth import Principal
 from gateway.errors import ForbiddenError, UnknownError
 from gateway.services import Services
@@ -159,7 +159,7 @@ async def access_page(
     """Return a page of accesses, the newest first, and which of them were handed out."""
     index = services.index
     entries = await index.accesses(selection, before=cursor, limit=_PAGE)
-    releases, shower = await services.release_states(entries), Shower(index.snapshot)
+    releases, shower = await services.release_states(entries), Presenter(index.snapshot)
     return AccessesAnswer(
         accesses=[shower.access(entry, releases) for entry in entries],
         cursor=str(entries[-1].sequence) if len(entries) == _PAGE else None,

@@ -28,7 +28,7 @@ from gateway.api.models import (
     InboxEntry,
     RefusalTaken,
 )
-from gateway.api.presenters import Shower
+from gateway.api.presenters import Presenter
 from gateway.consent.inbox import Ask, GrantedAsk, ask_of
 from gateway.errors import BodyError
 from gateway.notifications import ask_topic, inbox_topic
@@ -68,7 +68,7 @@ async def ask(request: Request) -> AskCreated:
     except msgspec.ValidationError as error:
         raise BodyError(f"the ask: {error}") from error
     kept = await services.inbox.ask(signer, from_hex(taken.handle), wanted)
-    services.topics.touch(inbox_topic(kept.subject))
+    services.topics.notify(inbox_topic(kept.subject))
     return AskCreated(request=kept.id)
 
 
@@ -149,7 +149,7 @@ async def refuse(ask_id: AskPath, http: Request) -> AskAnswer:
     signer, taken = await read_signed(http, RefusalTaken)
     subjects = await subjects_of(http, signer)
     kept = await services.inbox.refuse(subjects, ask_id, taken.reason)
-    services.topics.touch(ask_topic(ask_id))
+    services.topics.notify(ask_topic(ask_id))
     return await _shown(services, GrantedAsk(kept, kept.state, None))
 
 
@@ -208,7 +208,7 @@ def _is_over(authorization: AuthorizationEntry, now: int) -> bool:
 
 
 def _entry(services: Services, kept: StoredAsk) -> InboxEntry:
-    shower = Shower(services.index.snapshot)
+    shower = Presenter(services.index.snapshot)
     return InboxEntry(
         request=kept.id,
         subject=to_hex(kept.subject),

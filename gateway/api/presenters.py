@@ -54,7 +54,7 @@ class ReleaseStates:
         return "open" if entry.place.timestamp >= self.open_from else "never-handed-out"
 
 
-class Shower:
+class Presenter:
     """Shows entries of the index, with the names as of one snapshot; unknown ones are empty."""
 
     def __init__(self, snapshot: Snapshot) -> None:

@@ -12,7 +12,7 @@ from gateway.api.dependencies import (
     services_of,
 )
 from gateway.api.models import AccessesAnswer, ApplicationsAnswer
-from gateway.api.presenters import Shower
+from gateway.api.presenters import Presenter
 from gateway.errors import ForbiddenError
 from ledger.index.queries import Selection
 from ledger.model import Roles
@@ -49,5 +49,5 @@ async def get_applications(request: Request) -> ApplicationsAnswer:
     found = await (
         index.applications(provider=party) if provides else index.applications(consumer=party)
     )
-    shower = Shower(index.snapshot)
+    shower = Presenter(index.snapshot)
     return ApplicationsAnswer(applications=[shower.application(entry) for entry in found])

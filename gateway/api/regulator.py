@@ -18,7 +18,7 @@ from gateway.api.dependencies import (
     services_of,
 )
 from gateway.api.models import AlertsAnswer, TraceAnswer
-from gateway.api.presenters import Shower, show_event
+from gateway.api.presenters import Presenter, show_event
 from gateway.errors import BodyError
 from gateway.notifications import ALERTS, CHAIN
 from gateway.services import Services
@@ -65,7 +65,7 @@ async def _new(services: Services, place: FeedPlace) -> AsyncIterator[dict[str, 
     index = services.index
     if index.head.sequence > place.access:
         accesses = await index.accesses_after(place.access, _EVENTS_AT_ONCE)
-        shower = Shower(index.snapshot)
+        shower = Presenter(index.snapshot)
         if accesses:
             place.access = accesses[-1].sequence
             releases = await services.release_states(accesses)
@@ -78,7 +78,7 @@ async def _new(services: Services, place: FeedPlace) -> AsyncIterator[dict[str, 
     alerts = await services.alerts.list(place.alert, _EVENTS_AT_ONCE)
     if alerts:
         place.alert = alerts[-1].id
-        shower = Shower(index.snapshot)
+        shower = Presenter(index.snapshot)
         yield _message("alerts", place.alert, map(shower.alert, alerts))
 
 
@@ -222,7 +222,7 @@ async def trace(
 async def get_alerts(request: Request, after: NumberQuery = None) -> AlertsAnswer:
     """List what supervision found, in order, after an id."""
     services = await _for_regulator(request)
-    shower = Shower(services.index.snapshot)
+    shower = Presenter(services.index.snapshot)
     found = await services.alerts.list(after or 0, _PAGE)
     return AlertsAnswer(alerts=[shower.alert(one) for one in found])
 
@@ -344,7 +344,7 @@ async def _traced(
     events.sort(key=lambda entry: -entry.key)
     signed = await services.authorizations.find([entry.id for entry in granted])
     releases = await services.release_states(accesses[:_PAGE])
-    shower = Shower(index.snapshot)
+    shower = Presenter(index.snapshot)
     return TraceAnswer(
         accesses=[shower.access(entry, releases) for entry in accesses[:_PAGE]],
         events=[show_event(entry) for entry in events[:_PAGE]],

@@ -62,7 +62,7 @@ async def authorize(request: Request) -> RelayedAnswer:
     grant = Grant(record, _approval(taken.approval), link, taken.request)
     done = await services.relays.authorize(grant)
     if taken.request is not None:
-        services.topics.touch(ask_topic(taken.request))
+        services.topics.notify(ask_topic(taken.request))
     return await _answer(services, done, struct_hash(record))
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 from gateway.api.consent_receipts import ConsentReceipt, make_receipt
 from gateway.api.dependencies import services_of, subjects_of
 from gateway.api.models import AuthorizationsAnswer, HistoryAnswer, HistoryEntry
-from gateway.api.presenters import Shower
+from gateway.api.presenters import Presenter
 from gateway.errors import BodyError, UnknownError
 from gateway.store.releases import access_id
 from ledger.hexstr import from_hex
@@ -34,7 +34,7 @@ async def get_authorizations(request: Request, cursor: Cursor = None) -> Authori
         before=None if cursor is None else int(cursor.partition(".")[0]),
         limit=_PAGE,
     )
-    shower = Shower(index.snapshot)
+    shower = Presenter(index.snapshot)
     signed = await services.authorizations.find([entry.id for _, entry in found])
     shown = [shower.authorization(entry, signed.get(entry.id)) for _, entry in found]
     return AuthorizationsAnswer(
@@ -53,7 +53,7 @@ async def get_history(request: Request, cursor: Cursor = None) -> HistoryAnswer:
     sequence, key = _read_cursor(cursor)
     accesses = await index.accesses(selection, before=sequence, limit=_PAGE)
     events = await index.events(selection, before=key, limit=_PAGE)
-    shower = Shower(index.snapshot)
+    shower = Presenter(index.snapshot)
     both: list[AccessEntry | EventEntry] = [*accesses, *events]
     both.sort(key=lambda entry: (-entry.place.block_number, -entry.log_index))
     page = both[:_PAGE]
@@ -84,7 +84,7 @@ async def get_receipt(
     dataset = index.snapshot.datasets.get(entry.dataset or b"")
     if authorization is None or dataset is None:
         raise UnknownError("receipt: the access does not rest on an authorization")
-    shower = Shower(index.snapshot)
+    shower = Presenter(index.snapshot)
     parties = [
         index.snapshot.parties.get(address)
         or PartyEntry(address, "", Roles(0), False, 0, "", "", b"", frozenset())

@@ -8,7 +8,7 @@ from typing import Final
 from gateway.errors import ThrottledError, UnauthenticatedError, UnavailableError
 from ledger.chain import eth_methods
 from ledger.chain.rpc import AsyncRpc, CallError, RpcError
-from ledger.fair_queue import Turns
+from ledger.fair_queue import FairQueue
 from ledger.service.rate_limit import STRANGERS, RateLimit
 
 _SELECTOR: Final = bytes.fromhex("1626ba7e")
@@ -78,7 +78,7 @@ class _Line:
 
     def __init__(self, at_once: int) -> None:
         self._free = at_once
-        self._waiting: Turns[asyncio.Future[None]] = Turns()
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
 
     @asynccontextmanager
     async def turn(self, owner: Hashable) -> AsyncIterator[None]:

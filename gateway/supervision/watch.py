@@ -155,7 +155,7 @@ async def raise_alert(finding: Finding, alerts: AlertStore, topics: Topics, now:
     if await alerts.put(alert) is None:
         return False
     _log.warning("alert", reason=finding.rule, sequence=finding.last_sequence)
-    topics.touch(ALERTS)
+    topics.notify(ALERTS)
     return True
 
 
@@ -269,4 +269,4 @@ class Watch:
                 _log.warning("suspension failed", error=describe(error))
                 continue
             await self._alerts.note_suspension(alert.id, now + SUSPENSION, transaction)
-            self._topics.touch(ALERTS)
+            self._topics.notify(ALERTS)

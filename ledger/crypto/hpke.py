@@ -143,7 +143,7 @@ class Session:
         return self._head + nonce + self._aead.encrypt(nonce, plaintext, aad)
 
 
-class OpeningKey:
+class DecryptionKey:
     """A party's private key, suite and 32 bytes (else `MalformedError`). Its `repr` shows no secret."""
 
     __slots__ = ("_private", "_secret", "_sessions", "encryption_key", "suite")
@@ -156,7 +156,7 @@ class OpeningKey:
         self.encryption_key = EncryptionKey(bytes((self.suite,)) + public)
 
     @classmethod
-    def generate(cls, suite: Suite = Suite.X25519) -> "OpeningKey":
+    def generate(cls, suite: Suite = Suite.X25519) -> "DecryptionKey":
         return cls(bytes((suite,)) + os.urandom(SIZE))
 
     def to_bytes(self) -> bytes:

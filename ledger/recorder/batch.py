@@ -17,7 +17,7 @@ from ledger.chain.contract_calls import (
     record,
 )
 from ledger.chain.transactions import GAS_CAP
-from ledger.fair_queue import Turns
+from ledger.fair_queue import FairQueue
 from ledger.hexstr import keccak256
 from ledger.recorder.settings import (
     InvalidRequestError,
@@ -105,13 +105,13 @@ def entries_of(data: bytes, accesses: Sequence[bytes], signatures: Sequence[byte
     ]
 
 
-class FairQueue:
+class EntryQueue:
     """Entries that wait, each consumer's in the order in which they came."""
 
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most = most
         self._most_of_one = most_of_one
-        self._turns: Turns[Entry] = Turns()
+        self._turns: FairQueue[Entry] = FairQueue()
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -219,7 +219,7 @@ class PendingRequests:
     """Callers, by the access that they wait for. Belongs to one event loop."""
 
     def __init__(self, settings: RecorderSettings, wake: Callable[[], None]) -> None:
-        self.queue = FairQueue(settings.most_queued, settings.most_queued_of_one)
+        self.queue = EntryQueue(settings.most_queued, settings.most_queued_of_one)
         self._settings = settings
         self._wake = wake
         self._entries: dict[bytes, Entry] = {}

@@ -36,7 +36,13 @@ from ledger.recorder.settings import (
     replaced,
     unavailable,
 )
-from ledger.recorder.settle import Flight, Relayed, Settlement, is_duplicate, read_settlement
+from ledger.recorder.settle import (
+    BatchResult,
+    PendingTransaction,
+    Relayed,
+    is_duplicate,
+    read_settlement,
+)
 
 T = TypeVar("T")
 
@@ -255,7 +261,7 @@ class Dispatcher:
         else:
             self.problem = None
 
-    async def _settle(self, flights: Sequence[Flight], block: Block) -> None:
+    async def _settle(self, flights: Sequence[PendingTransaction], block: Block) -> None:
         receipts = await self._receipts(flights, block)
         timestamps = await self._timestamps(receipts, block)
         for flight, receipt in zip(flights, receipts, strict=True):
@@ -264,7 +270,9 @@ class Dispatcher:
             elif _is_overdue(flight, self._settings.resend_after):
                 await self._check_nonce(flight, block)
 
-    async def _receipts(self, flights: Sequence[Flight], block: Block) -> list[Receipt | None]:
+    async def _receipts(
+        self, flights: Sequence[PendingTransaction], block: Block
+    ) -> list[Receipt | None]:
         """Return each flight's receipt if its block is final."""
         wanted = [(flight, sent.hash) for flight in flights for sent in flight.attempts]
         answers = await self._rpc.send_many([eth_methods.receipt(hash_) for _, hash_ in wanted])
@@ -287,7 +295,7 @@ class Dispatcher:
             raise CallError("eth_getBlockByNumber", 0, "a block with a receipt is not there")
         return known | answered
 
-    async def _land(self, flight: Flight, receipt: Receipt, timestamp: int) -> None:
+    async def _land(self, flight: PendingTransaction, receipt: Receipt, timestamp: int) -> None:
         settlement = read_settlement(receipt, timestamp, flight.entries, self._decoder)
         if not receipt.succeeded:
             await self._land_refused(flight, settlement)
@@ -305,14 +313,14 @@ class Dispatcher:
             if not waiter.done():
                 waiter.set_result(relayed)
 
-    def _conclude(self, flight: Flight, settlement: Settlement) -> None:
+    def _conclude(self, flight: PendingTransaction, settlement: BatchResult) -> None:
         self._outbox.flights.remove(flight)
         self._outbox.note([settlement.record])
         record, mark = settlement.record, self._outbox.mark
         if mark is None or record.block_number >= mark.block_number:
             self._outbox.mark = mark_after(record, mark)
 
-    def _deliver(self, flight: Flight, settlement: Settlement) -> None:
+    def _deliver(self, flight: PendingTransaction, settlement: BatchResult) -> None:
         firsts = []
         for entry, access in zip(flight.entries, settlement.answers, strict=True):
             if access is None:
@@ -334,7 +342,7 @@ class Dispatcher:
             request = decode_request(entry.consumer, entry.encoded)
             self._unclaimed(Submission(request, entry.signature), access)
 
-    async def _land_refused(self, flight: Flight, settlement: Settlement) -> None:
+    async def _land_refused(self, flight: PendingTransaction, settlement: BatchResult) -> None:
         revert = await self._why_refused(flight, settlement.receipt)
         self._conclude(flight, settlement)
         if not flight.entries:
@@ -351,7 +359,7 @@ class Dispatcher:
             half = len(flight.entries) // 2
             self._again += [list(flight.entries[half:]), list(flight.entries[:half])]
 
-    async def _why_refused(self, flight: Flight, receipt: Receipt) -> Revert:
+    async def _why_refused(self, flight: PendingTransaction, receipt: Receipt) -> Revert:
         for call in eth_methods.explaining_calls(flight.to, flight.data, flight.sender, receipt):
             try:
                 await self._rpc.send(call)
@@ -361,7 +369,7 @@ class Dispatcher:
                     return refusal.revert
         return Revert("", (), b"")
 
-    async def _check_nonce(self, flight: Flight, block: Block) -> None:
+    async def _check_nonce(self, flight: PendingTransaction, block: Block) -> None:
         """Find out whether something else took the place of a transaction that does not come."""
         nonce = await self._rpc.send(eth_methods.transaction_count(flight.sender, block.number))
         if nonce <= flight.nonce or any(await self._receipts([flight], block)):
@@ -415,7 +423,7 @@ class Dispatcher:
             price = await self._rpc.send(eth_methods.gas_price())
             self._outbox.fee = self._settings.fee.offer(block.base_fee, price)
 
-    async def _raise_fee(self, flight: Flight, block: Block) -> None:
+    async def _raise_fee(self, flight: PendingTransaction, block: Block) -> None:
         offered = flight.fee
         if self._outbox.fee.most <= offered.most or (block.base_fee or 0) <= offered.most:
             return
@@ -460,7 +468,7 @@ async def uninterrupted(work: Awaitable[T]) -> T:
         raise
 
 
-def _is_overdue(flight: Flight, seconds: float) -> bool:
+def _is_overdue(flight: PendingTransaction, seconds: float) -> bool:
     return time.monotonic() > flight.began_at + seconds
 
 

@@ -35,7 +35,7 @@ from ledger.recorder.journal import (
     encode_records,
 )
 from ledger.recorder.settings import RecorderSettings, TransactionRejectedError
-from ledger.recorder.settle import Flight, Flights, Relayed
+from ledger.recorder.settle import PendingTransaction, PendingTransactions, Relayed
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class Outbox:
         settings: RecorderSettings,
     ) -> None:
         self.account = address_of(private_key)
-        self.flights = Flights()
+        self.flights = PendingTransactions()
         self.next_nonce = 0
         self.fee = Fee(0)
         self.mark: Mark | None = None
@@ -86,7 +86,7 @@ class Outbox:
         # The disk is waited for in a thread: a slow one must not stop the event loop.
         self._disk = ThreadPoolExecutor(1, "journal")
 
-    def of_account(self) -> list[Flight]:
+    def of_account(self) -> list[PendingTransaction]:
         """Return our own transactions on their way, by nonce."""
         return self.flights.of(self.account)
 
@@ -139,7 +139,7 @@ class Outbox:
         await self.transmit(flights)
         failpoints.reach("after_send")
 
-    async def replace(self, flight: Flight, fee: Fee) -> None:
+    async def replace(self, flight: PendingTransaction, fee: Fee) -> None:
         """Send a flight's transaction with a higher fee: same nonce, same call.
 
         Raises:
@@ -154,7 +154,7 @@ class Outbox:
         flight.fee = fee
         await self.transmit([flight])
 
-    async def transmit(self, flights: Sequence[Flight]) -> None:
+    async def transmit(self, flights: Sequence[PendingTransaction]) -> None:
         """Hand journaled transactions to the node, for the first time or again.
 
         Raises:
@@ -223,7 +223,7 @@ class Outbox:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
 
-def _flight(draft: Draft, signed: SignedTransaction) -> Flight:
+def _flight(draft: Draft, signed: SignedTransaction) -> PendingTransaction:
     attempt = Sent(
         sender=signed.sender,
         nonce=signed.content.nonce,
@@ -232,7 +232,7 @@ def _flight(draft: Draft, signed: SignedTransaction) -> Flight:
         accesses=b"".join([entry.access for entry in draft.entries]),
         signatures=b"".join([entry.signature for entry in draft.entries]),
     )
-    return Flight(
+    return PendingTransaction(
         sender=signed.sender,
         nonce=signed.content.nonce,
         to=draft.to,
@@ -244,8 +244,10 @@ def _flight(draft: Draft, signed: SignedTransaction) -> Flight:
     )
 
 
-def _portions(flights: Sequence[Flight], most: int) -> Iterable[list[Flight]]:
-    portion: list[Flight] = []
+def _portions(
+    flights: Sequence[PendingTransaction], most: int
+) -> Iterable[list[PendingTransaction]]:
+    portion: list[PendingTransaction] = []
     size = 0
     for flight in flights:
         length = _HEX * len(flight.newest.raw) + _ENVELOPE

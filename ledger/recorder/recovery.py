@@ -44,8 +44,8 @@ from ledger.recorder.settings import (
     unavailable,
 )
 from ledger.recorder.settle import (
-    Flight,
-    Settlement,
+    BatchResult,
+    PendingTransaction,
     flight_of,
     is_duplicate,
     placed,
@@ -212,7 +212,7 @@ class Reconciler:
         missing, raw = await self._missing()
         differences: list[Difference] = []
         accesses: list[RecordedAccess] = []
-        settlements: list[Settlement] = []
+        settlements: list[BatchResult] = []
         for timestamp, group in _groups(missing):
             if self._sets_clock:
                 await set_clock(self._rpc, timestamp)
@@ -252,7 +252,7 @@ class Reconciler:
         raw = await self._outbox.read(lambda journal: _find_raw(journal.frames(), hashes))
         return missing, raw or {}
 
-    async def _send_again(self, flights: Sequence[Flight]) -> list[Settlement | None]:
+    async def _send_again(self, flights: Sequence[PendingTransaction]) -> list[BatchResult | None]:
         """Send transactions until they are final again; None for one that the node does not take."""
         until = time.monotonic() + _TIMEOUT
         resend_at = float("-inf")
@@ -276,20 +276,20 @@ class Reconciler:
             for flight, receipt in zip(flights, receipts, strict=True)
         ]
 
-    async def _receipts(self, flights: Sequence[Flight]) -> list[Receipt | None]:
+    async def _receipts(self, flights: Sequence[PendingTransaction]) -> list[Receipt | None]:
         calls = [eth_methods.receipt(flight.newest.hash) for flight in flights]
         receipts = await self._rpc.send_many(calls)
         newest = await final_block(self._rpc, self._finality)
         number = newest.number if newest is not None else -1
         return [r if r is not None and r.block_number <= number else None for r in receipts]
 
-    async def _settlement(self, receipt: Receipt, entries: Sequence[Entry]) -> Settlement:
+    async def _settlement(self, receipt: Receipt, entries: Sequence[Entry]) -> BatchResult:
         block = await self._rpc.send(eth_methods.block(receipt.block_number))
         if block is None:
             raise RecorderError("a block with a receipt is not there")
         return read_settlement(receipt, block.timestamp, entries, self._decoder)
 
-    async def _note(self, settlements: Sequence[Settlement]) -> None:
+    async def _note(self, settlements: Sequence[BatchResult]) -> None:
         """Journal where everything is now."""
         newest = await final_block(self._rpc, self._finality)
         if newest is None:
@@ -323,7 +323,7 @@ def plan_reconciliation(
 
 
 def compare(
-    before: Settled | None, after: Settlement, accesses: Sequence[bytes]
+    before: Settled | None, after: BatchResult, accesses: Sequence[bytes]
 ) -> Iterator[Difference]:
     """Yield how a transaction that was sent again came out differently; `accesses` are its ids."""
     if before is None:

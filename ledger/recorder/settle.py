@@ -45,7 +45,7 @@ class Relayed(msgspec.Struct, frozen=True):
 
 
 @dataclass(eq=False, slots=True)
-class Flight:
+class PendingTransaction:
     """One nonce of one sender.
 
     Attributes:
@@ -80,7 +80,7 @@ class Flight:
         return self.attempts[-1]
 
 
-def flight_of(journaled: Journaled) -> Flight:
+def flight_of(journaled: Journaled) -> PendingTransaction:
     """Return what a journal says is on its way.
 
     Raises:
@@ -96,7 +96,7 @@ def flight_of(journaled: Journaled) -> Flight:
         entries = entries_of(content.data, accesses, signatures)
         for entry in entries:
             entry.journaled = True
-    return Flight(
+    return PendingTransaction(
         sender=first.sender,
         nonce=first.nonce,
         to=content.to or b"",
@@ -109,36 +109,36 @@ def flight_of(journaled: Journaled) -> Flight:
     )
 
 
-class Flights:
+class PendingTransactions:
     """All transactions on their way, in the order in which they were journaled."""
 
     def __init__(self) -> None:
-        self._flights: dict[tuple[bytes, int], Flight] = {}
+        self._flights: dict[tuple[bytes, int], PendingTransaction] = {}
 
     def __len__(self) -> int:
         return len(self._flights)
 
-    def __iter__(self) -> Iterator[Flight]:
+    def __iter__(self) -> Iterator[PendingTransaction]:
         return iter(list(self._flights.values()))
 
-    def add(self, flight: Flight) -> None:
+    def add(self, flight: PendingTransaction) -> None:
         """Take in a journaled transaction."""
         self._flights[flight.sender, flight.nonce] = flight
 
-    def remove(self, flight: Flight) -> None:
+    def remove(self, flight: PendingTransaction) -> None:
         """Take out what has settled."""
         self._flights.pop((flight.sender, flight.nonce), None)
 
-    def find(self, sender: bytes, nonce: int) -> Flight | None:
+    def find(self, sender: bytes, nonce: int) -> PendingTransaction | None:
         """Return the flight with a nonce."""
         return self._flights.get((sender, nonce))
 
-    def of(self, sender: bytes) -> list[Flight]:
+    def of(self, sender: bytes) -> list[PendingTransaction]:
         """Return a sender's flights, by nonce."""
         mine = (flight for flight in self._flights.values() if flight.sender == sender)
         return sorted(mine, key=lambda flight: flight.nonce)
 
-    def calling(self, to: bytes, data: bytes) -> Flight | None:
+    def calling(self, to: bytes, data: bytes) -> PendingTransaction | None:
         """Return a flight that makes this call."""
         return next((f for f in self._flights.values() if f.to == to and f.data == data), None)
 
@@ -151,7 +151,7 @@ _NONCE: Final = slice(64, 96)
 _BASIS: Final = slice(0, 32)
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class BatchResult(msgspec.Struct, frozen=True):
     """A transaction in its final block."""
 
     receipt: Receipt
@@ -168,7 +168,7 @@ class Settlement(msgspec.Struct, frozen=True):
 
 def read_settlement(
     receipt: Receipt, timestamp: int, entries: Sequence[Entry], decoder: EventDecoder
-) -> Settlement:
+) -> BatchResult:
     """Return what a transaction did, from its receipt in a final block of that `timestamp`.
 
     `entries` are the accesses that it should have recorded, in order.
@@ -177,7 +177,7 @@ def read_settlement(
         RecorderError: it recorded something else.
     """
     if not entries or not receipt.succeeded:
-        return Settlement(receipt, _settled(receipt, timestamp, b"", None, 0), ())
+        return BatchResult(receipt, _settled(receipt, timestamp, b"", None, 0), ())
     logs = receipt.logs
     if logs and logs[0].block_timestamp is None:
         logs = tuple(with_timestamp(log, timestamp) for log in logs)
@@ -193,7 +193,7 @@ def read_settlement(
     numbers = [(event.sequence, event.log_index) for event in events if isinstance(event, Accessed)]
     if numbers != [(a.sequence, a.log_index) for a in answers if a is not None]:
         raise RecorderError("a receipt numbers accesses in another way than the contract")
-    return Settlement(receipt, record, tuple(answers))
+    return BatchResult(receipt, record, tuple(answers))
 
 
 def placed(settled: Settled, accesses: Sequence[bytes]) -> list[RecordedAccess | None]:

@@ -35,11 +35,11 @@ from scripts.processes import SCRYPT_N
 from scripts.scenario import DAY, MAX_USES, YEAR
 from wallet.citizen.enrolment import NewId, enrol_person
 from wallet.citizen.proposal import compose
-from wallet.client.consent_requests import Ask, Asked, new_ask
+from wallet.client.consent_requests import Asked, ConsentRequest, new_ask
 from wallet.client.identity import Person, PersonKind, ask_link, issue_code
 from wallet.client.party import PartyKey
 from wallet.client.relays import relay_authorization, relayed
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 from wallet.client.signers import AccountSigner, approve, asking
 from wallet.client.transports import AsyncClient
 from wallet.keystore import Keystore, Kind
@@ -198,7 +198,7 @@ class FullCity:
         async def one(resident: Resident) -> Grant:
             async with room:
                 person = Person(PersonKind.RESIDENT, resident.resident_id, resident.name)
-                code = (await officer.run(patiently(issue_code(person, "identity card")))).code
+                code = (await officer.run(with_retries(issue_code(person, "identity card")))).code
                 return await people.run(self._enrol_and_grant(consumer, person, code))
 
         async with officer, people:
@@ -217,7 +217,7 @@ class FullCity:
         await relayed(relay_authorization(record, approval, link, None))
         return Grant(record, link)
 
-    def _ask(self, consumer: Party) -> Ask:
+    def _ask(self, consumer: Party) -> ConsentRequest:
         return new_ask(
             consumer=consumer.address,
             dataset=self.dataset,

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from ledger.chain.deployment import decode_deployment
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from scripts.bench.machine import peak_memory
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.transports import Client, Endpoints
 from wallet.provider.description import read_description
 from wallet.provider.publisher import Options, Publisher, Stage
@@ -63,7 +63,7 @@ class PublishedFile(msgspec.Struct, frozen=True):
 def publish(plan: PublishingPlan) -> PublishedFile:
     """Publish a file, from reading it until it is served."""
     deployment = decode_deployment(plan.deployment)
-    ledger = Ledger(deployment, own_node=True)
+    ledger = ChainAccess(deployment, own_node=True)
     began = time.perf_counter()
     stages: dict[str, float] = {}
     last: list[tuple[str, float]] = []
@@ -76,7 +76,7 @@ def publish(plan: PublishingPlan) -> PublishedFile:
 
     key = PartyKey(plan.key)
     with Client(plan.endpoints, key=key, chain_id=deployment.chain_id, timeout=600.0) as client:
-        services = RemoteServices(client, ledger, OpeningKey(plan.opening), plan.keyholders)
+        services = RemoteServices(client, ledger, DecryptionKey(plan.opening), plan.keyholders)
         description = read_description(Path(plan.description), plan.code)
         publisher = Publisher(description, plan.dataset, services, Path(plan.workspace), note)
         withdraw = Path(plan.withdraw) if plan.withdraw else None

@@ -25,8 +25,8 @@ from scripts.answer_keys import DrawnKeys
 from scripts.bench.bench import BenchError
 from scripts.bench.blocks import BlockClock
 from scripts.bench.machine import cpu_of
-from wallet.client.chain_cache import Memory
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.chain_cache import ChainCache
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.transports import AsyncClient, Endpoints
 from wallet.client.verification import Basis, Opened, learn_subjects, open_result
 
@@ -110,7 +110,7 @@ class Load:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         deployment = decode_deployment(plan.deployment)
-        self._ledger = Ledger(deployment, own_node=True)
+        self._ledger = ChainAccess(deployment, own_node=True)
         self._domain = deployment.domain_of(AccessRequest)
         self._key = PartyKey(plan.key)
         bases = [Basis(grant.authorization, grant.link) for grant in plan.grants]
@@ -121,7 +121,7 @@ class Load:
             plan.gateway, timeout=_PATIENCE, connections=plan.workers, most=_MOST, idle=_IDLE
         )
         self._waiting: asyncio.Queue[_Answer] = asyncio.Queue()
-        self._memory = Memory()
+        self._memory = ChainCache()
         self._clock = BlockClock(plan.node)
         self._done: list[tuple[float, float]] = []
         self._failures: dict[str, int] = {}

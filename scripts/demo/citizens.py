@@ -12,7 +12,7 @@ from wallet.citizen.proposal import propose
 from wallet.client.identity import Person, PersonKind, issue_code
 from wallet.client.party import PartyKey
 from wallet.client.relays import Act
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 from wallet.client.signers import AccountSigner
 from wallet.client.transports import Client
 from wallet.consumer.cases import Case
@@ -27,7 +27,7 @@ class Citizen:
         self.person = Person(PersonKind.RESIDENT, resident.resident_id, resident.name)
         self.signer = new_signer()
         self.client = Client(world.endpoints(), chain_id=world.deployment.chain_id)
-        code = world.officer.run(patiently(issue_code(self.person, "identity card"))).code
+        code = world.officer.run(with_retries(issue_code(self.person, "identity card"))).code
         (mine,) = self.client.run(
             enrol_person(world.ledger(), self.person, code, [NewId(self.signer)])
         )

@@ -17,7 +17,7 @@ from scripts.demo.settlement import Policy, Visit, settle
 from scripts.demo.stage import DemoError
 from scripts.demo.world import World
 from wallet.client.decryption import OpenedRecord
-from wallet.provider.published_state import Book
+from wallet.provider.published_state import PublishedState
 
 FIELDS: Final = ("diagnosis_name", "total_amount", "self_paid_amount")
 _LEAST: Final = Decimal(1000)
@@ -82,7 +82,7 @@ def item_of(world: World, visit: Row) -> bytes:
     """Return the root of a visit, from the hospital's book."""
     directory = workspace(world, world.provider_of(HOSPITAL_VISITS))
     dataset = world.dataset(HOSPITAL_VISITS)
-    with Book(directory / f"{dataset.hex()}.book", dataset) as book:
+    with PublishedState(directory / f"{dataset.hex()}.book", dataset) as book:
         item = book.item(visit.number)
     if item is None or item.root is None:
         raise DemoError(f"visit {visit.number} is not in the hospital's book")

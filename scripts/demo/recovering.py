@@ -19,7 +19,7 @@ from wallet.client.authorities import identity_authority
 from wallet.client.errors import RefusedError
 from wallet.client.identity import recovery_state, recovery_text
 from wallet.client.identity import start_recovery as begin
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 from wallet.client.signers import AccountSigner, prove
 
 _PATIENCE: Final = 60.0
@@ -78,7 +78,7 @@ def end_of(world: World, recovery: str) -> str:
     """Wait until a recovery has ended; return how."""
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
-        (found,) = world.officer.run(patiently(recovery_state(recovery))).subjects
+        (found,) = world.officer.run(with_retries(recovery_state(recovery))).subjects
         if found.state not in ("waiting", "pending"):
             return found.state
         time.sleep(_POLL)

@@ -15,14 +15,14 @@ from ledger.chain.deployment import Deployment
 from ledger.chain.events import PurposeTerms
 from ledger.chain.events.identifiers import dataset_id
 from ledger.chain.rpc import Rpc
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.model import Outcome, Roles
 from scripts.demo import cast
 from scripts.demo.cast import Role
 from scripts.demo.files import CityFiles
 from scripts.demo.stage import Stage
 from scripts.processes import SCRYPT_N
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.transactions import Mined, transact
 from wallet.client.transports import Client, Endpoints
 from wallet.keystore import Keystore, Kind
@@ -41,9 +41,9 @@ class Party:
 
     role: Role
     key: PartyKey
-    opening: OpeningKey
+    opening: DecryptionKey
     client: Client
-    ledger: Ledger
+    ledger: ChainAccess
 
     @property
     def address(self) -> bytes:
@@ -121,7 +121,7 @@ class World:
         """Return a party; its keys are drawn when it is first asked for."""
         if role.code not in self._parties:
             keystore = Keystore(self.data / "parties" / role.code / "keystore", scrypt_n=SCRYPT_N)
-            account, opening = secrets.token_bytes(32), OpeningKey.generate()
+            account, opening = secrets.token_bytes(32), DecryptionKey.generate()
             keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, account, self.password)
             keystore.store(ENCRYPTION, Kind.ENCRYPTION_KEY, opening.to_bytes(), self.password)
             self._parties[role.code] = self._make(role, account, opening)
@@ -192,18 +192,18 @@ class World:
         node = self.addresses.node if own_node else ""
         return Endpoints(self.addresses.gateway, self.addresses.identity, node)
 
-    def ledger(self, *, own_node: bool = True) -> Ledger:
+    def ledger(self, *, own_node: bool = True) -> ChainAccess:
         """Return how a party gets to the contracts."""
-        return Ledger(self.deployment, own_node)
+        return ChainAccess(self.deployment, own_node)
 
     def _supervised(self, name: str, title: str) -> Party:
         keystore = Keystore(Layout(self.data).keystore(name))
         account = keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, self.password)
-        party = self._make(Role(name, title, Roles(0)), account, OpeningKey.generate())
+        party = self._make(Role(name, title, Roles(0)), account, DecryptionKey.generate())
         self._parties[name] = party
         return party
 
-    def _make(self, role: Role, account: bytes, opening: OpeningKey) -> Party:
+    def _make(self, role: Role, account: bytes, opening: DecryptionKey) -> Party:
         key = PartyKey(account)
         client = Client(self.endpoints(), key=key, chain_id=self.deployment.chain_id)
         return Party(role, key, opening, client, self.ledger())

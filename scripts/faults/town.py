@@ -10,8 +10,8 @@ from ledger.model import Roles
 from scripts.processes import free_port
 from scripts.scenario import Chain, Party, PersonalData, make_keyholders
 from wallet.client.datasets import wait_for_publication
-from wallet.client.party import Ledger, PartyKey
-from wallet.client.retry import patiently
+from wallet.client.party import ChainAccess, PartyKey
+from wallet.client.retry import with_retries
 from wallet.client.transports import Client, Endpoints
 from wallet.client.uploads import begin_upload, seal_upload, send_lines, serve_publication
 
@@ -62,11 +62,11 @@ class Town(PersonalData):
         key = PartyKey(chain.parties.provider.private_key)
         endpoints = Endpoints(gateway, node=self.node.url)
         with Client(endpoints, key=key, chain_id=chain.deployment.chain_id) as client:
-            upload = client.run(patiently(begin_upload(dataset, 0))).upload
+            upload = client.run(with_retries(begin_upload(dataset, 0))).upload
             lines = b"".join(map(encode_line, self.sort_records()))
-            client.run(patiently(send_lines(upload, 0, lines)))
-            head = client.run(patiently(seal_upload(upload)))
+            client.run(with_retries(send_lines(upload, 0, lines)))
+            head = client.run(with_retries(seal_upload(upload)))
             chain.publish(dataset, head.root, head.size)
-            ledger = Ledger(chain.deployment, own_node=True)
+            ledger = ChainAccess(chain.deployment, own_node=True)
             version = client.run(wait_for_publication(ledger, dataset, head))
-            client.run(patiently(serve_publication(upload, version)))
+            client.run(with_retries(serve_publication(upload, version)))

@@ -32,7 +32,7 @@ from scripts.faults.stage import Stage
 from scripts.faults.told import PlayReport
 from scripts.faults.town import Town
 from scripts.scenario import DAY, YEAR
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.transactions import transact
 from wallet.client.transports import Client, Endpoints
 
@@ -89,7 +89,7 @@ def relay_purpose(stage: Stage) -> None:
     key = PartyKey(town.chain.parties.authority.private_key)
     chain_id = town.chain.deployment.chain_id
     with Client(Endpoints(stage.gateway.url), key=key, chain_id=chain_id) as client:
-        ledger = Ledger(town.chain.deployment, own_node=False)
+        ledger = ChainAccess(town.chain.deployment, own_node=False)
         client.run(transact(ledger, key, contract_calls.register_purpose(terms)))
 
 

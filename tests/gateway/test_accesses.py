@@ -18,7 +18,7 @@ from gateway.problems import problem_of
 from gateway.store.database import Database
 from ledger.api import AccessResult, KeyedSubmission, Refusal, Release, Submission
 from ledger.api.access import decode_result, encode_result
-from ledger.crypto.hpke import OpeningKey, Suite
+from ledger.crypto.hpke import DecryptionKey, Suite
 from ledger.crypto.merkle import RangeProof, TreeHead, verify_range
 from ledger.crypto.publications import OwnerProof, verify_owner
 from ledger.crypto.released_parts import make_nonce, nonce_word
@@ -561,7 +561,7 @@ async def test_a_key_that_cannot_be_sealed_to_is_refused_before_anything_is_reco
 async def test_a_nonce_that_commits_elsewhere_is_refused_before_anything_is_recorded(
     desk: AccessDesk, domain: Domain
 ) -> None:
-    key = OpeningKey.generate().encryption_key.to_bytes()
+    key = DecryptionKey.generate().encryption_key.to_bytes()
     answer = await desk.accesses.answer(committed(desk, key, domain))
     assert slug(answer.problem) == "answer-key"
     assert desk.chain.recorded == {}
@@ -575,7 +575,7 @@ async def test_a_thief_of_the_signing_key_gets_no_recorded_access_answered_to_a_
     submission = desk.submission(desk.chain.authorize())
     released(await desk.accesses.answer(submission))
     asked = [len(holder.tasks) for holder in desk.holders]
-    own = OpeningKey.generate(suite).encryption_key.to_bytes()
+    own = DecryptionKey.generate(suite).encryption_key.to_bytes()
     signature = sign(digest(submission.request, DOMAIN), BANK_KEY)
     for accesses in (desk.accesses, desk.restart()):
         answer = await accesses.answer(KeyedSubmission(submission.request, signature, own))
@@ -589,7 +589,7 @@ async def test_a_key_that_does_not_fit_spoils_no_other_request_of_its_list(
     desk: AccessDesk,
 ) -> None:
     good, bad = desk.submission(desk.chain.authorize()), desk.submission(desk.chain.authorize())
-    bad = msgspec.structs.replace(bad, key=OpeningKey.generate().encryption_key.to_bytes())
+    bad = msgspec.structs.replace(bad, key=DecryptionKey.generate().encryption_key.to_bytes())
     first, second = await desk.accesses.answer_all([good, bad])
     released(first)
     assert slug(second.problem) == "answer-key"

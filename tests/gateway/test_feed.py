@@ -75,7 +75,7 @@ async def test_accesses_events_and_alerts_are_heard_as_they_happen(gateway: Gate
         assert {one["outcome"] for one in accesses} == {"UnknownBasis"}
         alert = StoredAlert(0, "key", "rate", "warning", None, None, 1, 2, "many", 1_800_000_000)
         await gateway.services.alerts.put(alert)
-        gateway.services.topics.touch(ALERTS)
+        gateway.services.topics.notify(ALERTS)
         (shown,) = await following.until("alerts", 1)
         assert (shown["rule"], shown["text"]) == ("rate", "many")
         assert len(following.heard["events"]) == 1

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from gateway.access.content import MOST_RECORDS
 from gateway.store.database import Database
 from ledger.api import KeyedSubmission
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.secret_sharing import Roster
 from ledger.links import MAX_LINK_LIFETIME
 from ledger.model import Outcome
@@ -150,7 +150,7 @@ async def forged(desk: AccessDesk) -> KeyedSubmission:
 
 
 async def other_key(desk: AccessDesk) -> KeyedSubmission:
-    key = OpeningKey.generate().encryption_key.to_bytes()
+    key = DecryptionKey.generate().encryption_key.to_bytes()
     return msgspec.structs.replace(desk.submission(desk.chain.authorize()), key=key)
 
 

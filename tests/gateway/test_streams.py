@@ -95,7 +95,7 @@ async def ask(gateway: GatewayServer, subject: Subject, consumer: Party) -> str:
         expires_at=now + 86_400,
     )
     await services.inbox_store.put(kept)
-    services.topics.touch(inbox_topic(subject.id))
+    services.topics.notify(inbox_topic(subject.id))
     return kept.id
 
 
@@ -167,7 +167,7 @@ async def test_what_was_asked_before_is_gone_with_a_closing_or_correction(
         told = json.loads((await anext(lines)).removeprefix("data: "))
         assert [one["request"] for one in told["requests"]] == [first]
         await send(gateway, chain.parties.identity_authority, act(subject.id))
-        gateway.services.topics.touch(inbox_topic(subject.id))
+        gateway.services.topics.notify(inbox_topic(subject.id))
         told = json.loads((await anext(lines)).removeprefix("data: "))
         assert told == {"requests": []}
     state = await gateway.services.inbox.state(bank.address, first)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.crypto.hpke import OpeningKey, Purpose, Suite
+from ledger.crypto.hpke import DecryptionKey, Purpose, Suite
 from ledger.crypto.released_parts import (
     NonceMismatchError,
     is_committed,
@@ -91,7 +91,7 @@ def test_a_key_answers_256_requests(counter: int) -> None:
 
 @pytest.mark.parametrize("suite", list(Suite))
 def test_what_is_sealed_to_an_answer_key_does_not_open_with_another(suite: Suite) -> None:
-    mine, theirs = OpeningKey.generate(suite), OpeningKey.generate(suite)
+    mine, theirs = DecryptionKey.generate(suite), DecryptionKey.generate(suite)
     key = mine.encryption_key.to_bytes()
     nonce = make_nonce(nonce_word(DOMAIN, CONSUMER, key), 0)
     sealed = verify_answer_key(DOMAIN, CONSUMER, nonce, key).seal(b"parts", Purpose.ANSWER)

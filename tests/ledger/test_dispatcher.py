@@ -16,7 +16,7 @@ from ledger.recorder.dispatcher import Dispatcher
 from ledger.recorder.journal import Identity, Sent
 from ledger.recorder.outbox import Outbox
 from ledger.recorder.settings import RecorderError, RecorderSettings
-from ledger.recorder.settle import Flight
+from ledger.recorder.settle import PendingTransaction
 from tests.support.trails import deployment
 
 KEY = bytes(31) + b"\x01"
@@ -43,7 +43,7 @@ async def test_what_is_counted_before_it_has_a_receipt_is_looked_at_again_in_the
     rpc, settings, account = cast("AsyncRpc", CountingNode()), RecorderSettings(), address_of(KEY)
     outbox = Outbox(rpc, KEY, Identity(1, bytes(32), bytes(20), account), settings)
     dispatcher = Dispatcher(rpc, deployment(), settings, outbox, lookup=None, unclaimed=None)
-    flight = Flight(account, 0, bytes(20), b"", [Sent(account, 0, bytes(32), b"", b"")])
+    flight = PendingTransaction(account, 0, bytes(20), b"", [Sent(account, 0, bytes(32), b"", b"")])
     outbox.flights.add(flight)
     for number in (7, 7):  # a block is looked at more than once
         await dispatcher._check_nonce(flight, block(number))

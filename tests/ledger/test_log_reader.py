@@ -22,7 +22,7 @@ from scripts.scenario import Chain, deploy_trial
 from tests.support.chain import node_settings
 from tests.support.node_proxy import Limits, NodeProxy, proxy_before
 from wallet.client import chain as reading
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 from wallet.client.transports import Client, Endpoints
 from wallet.keyholder.follower import Follower, Following
 
@@ -86,7 +86,7 @@ def test_every_reader_reads_everything_from_a_node_with_limits(
         assert replay_node(rpc, chain.deployment).is_clean
         export_trail(rpc, chain.deployment, tmp_path / "trail.jsonl")
     with Client(Endpoints("http://127.0.0.1:9", node=proxy.url)) as client:
-        ledger = Ledger(chain.deployment, own_node=True)
+        ledger = ChainAccess(chain.deployment, own_node=True)
         found = client.run(reading.events(ledger, PartyAdmitted))
     assert {event.party for event in found} >= {party.address for party in chain.parties.admitted}
     if proxy.limits.most_blocks < 1 << 40:

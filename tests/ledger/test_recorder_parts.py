@@ -16,7 +16,7 @@ from ledger.errors import LedgerError
 from ledger.journal import Frame, JournalError
 from ledger.recorder.batch import (
     Entry,
-    FairQueue,
+    EntryQueue,
     GasModel,
     access_id,
     call_of,
@@ -44,7 +44,7 @@ from ledger.recorder.journal import (
 )
 from ledger.recorder.recovery import compare, lost, plan_reconciliation
 from ledger.recorder.settings import RecorderBusyError
-from ledger.recorder.settle import Settlement, placed, remembered
+from ledger.recorder.settle import BatchResult, placed, remembered
 from ledger.typed_data import AccessRequest, struct_hash
 
 ACCOUNT, PARTY = bytes([1]) * 20, bytes([2]) * 20
@@ -80,7 +80,7 @@ def test_access_id_is_the_struct_hash(request: AccessRequest) -> None:
 def test_entries_are_called_in_order_and_read_back_from_the_call(
     some: list[AccessRequest],
 ) -> None:
-    queue = FairQueue(100, 100)
+    queue = EntryQueue(100, 100)
     for request in some:
         queue.put(make_entry(request, SIGNATURE))
     entries = queue.take(100)
@@ -99,7 +99,7 @@ def test_entries_are_called_in_order_and_read_back_from_the_call(
 
 
 def test_nonces_of_one_word_follow_each_other_also_across_bases() -> None:
-    queue = FairQueue(100, 100)
+    queue = EntryQueue(100, 100)
     for nonce, basis in ((256, 2), (1, 2), (257, 1), (0, 1), (2, 1)):
         queue.put(entry_of(1, nonce, basis))
     words = [entry.encoded[64:95] for entry in queue.take(10)]
@@ -110,7 +110,7 @@ def test_nonces_of_one_word_follow_each_other_also_across_bases() -> None:
 
 
 def test_flooding_consumer_waits_for_itself() -> None:
-    queue = FairQueue(10_000, 10_000)
+    queue = EntryQueue(10_000, 10_000)
     for nonce in range(5000):
         queue.put(entry_of(1, nonce))
     for consumer in (2, 3):
@@ -123,7 +123,7 @@ def test_flooding_consumer_waits_for_itself() -> None:
 
 
 def test_each_consumer_gets_an_equal_share_while_it_has_enough() -> None:
-    queue = FairQueue(10_000, 10_000)
+    queue = EntryQueue(10_000, 10_000)
     for consumer in range(1, 5):
         for nonce in range(100 * consumer):
             queue.put(entry_of(consumer, nonce))
@@ -132,7 +132,7 @@ def test_each_consumer_gets_an_equal_share_while_it_has_enough() -> None:
 
 
 def test_consumers_take_turns_across_transactions() -> None:
-    queue = FairQueue(10_000, 10_000)
+    queue = EntryQueue(10_000, 10_000)
     for consumer in range(1, 4):
         for nonce in range(10):
             queue.put(entry_of(consumer, nonce))
@@ -141,7 +141,7 @@ def test_consumers_take_turns_across_transactions() -> None:
 
 
 def test_queue_is_bounded_as_a_whole_and_for_each() -> None:
-    queue = FairQueue(5, 3)
+    queue = EntryQueue(5, 3)
     for nonce in range(3):
         queue.put(entry_of(1, nonce))
     with pytest.raises(RecorderBusyError):
@@ -156,7 +156,7 @@ def test_queue_is_bounded_as_a_whole_and_for_each() -> None:
 
 
 def test_dropped_entries_are_not_sent() -> None:
-    queue = FairQueue(10, 10)
+    queue = EntryQueue(10, 10)
     entries = [entry_of(1, nonce) for nonce in range(4)]
     for entry in entries:
         queue.put(entry)
@@ -202,7 +202,7 @@ def test_each_key_of_answers_takes_room_for_a_storage_slot() -> None:
     model = GasModel()
     for _ in range(100):
         model.observe(one_word(256), 60_000 + WORD + 256 * 12_300)
-    queue = FairQueue(10_000, 10_000)
+    queue = EntryQueue(10_000, 10_000)
     for entry in own_words(1_000):
         queue.put(entry)
     sizes = []
@@ -217,7 +217,7 @@ def test_accesses_that_share_their_words_fill_the_same_room_with_more() -> None:
     model = GasModel()
     for _ in range(100):
         model.observe(one_word(256), 60_000 + WORD + 256 * 12_300)
-    queue = FairQueue(10_000, 10_000)
+    queue = EntryQueue(10_000, 10_000)
     for nonce in range(2_000):
         queue.put(entry_of(1, nonce))
     taken = len(queue.take(2_000, model.room()))
@@ -225,14 +225,14 @@ def test_accesses_that_share_their_words_fill_the_same_room_with_more() -> None:
 
 
 def test_one_access_is_taken_however_little_room_there_is() -> None:
-    queue = FairQueue(10, 10)
+    queue = EntryQueue(10, 10)
     queue.put(entry_of(1))
     queue.put(entry_of(2))
     assert len(queue.take(10, GasModel().room(21_000))) == 1
 
 
 def test_room_is_shared_between_consumers_like_places() -> None:
-    queue = FairQueue(10_000, 10_000)
+    queue = EntryQueue(10_000, 10_000)
     for nonce in range(5_000):
         queue.put(entry_of(1, nonce))
     for consumer in (2, 3):
@@ -387,7 +387,9 @@ def test_what_the_chain_lost_is_sent_again_in_its_old_order() -> None:
     assert plan_reconciliation(transactions, {ACCOUNT: 4, PARTY: 1}) == []
 
 
-def settlement(outcome: int, sequence: int, *, head: int = 1, succeeded: bool = True) -> Settlement:
+def settlement(
+    outcome: int, sequence: int, *, head: int = 1, succeeded: bool = True
+) -> BatchResult:
     receipt = Receipt(bytes([1]) * 32, 0, 12, bytes(32), ACCOUNT, succeeded, 1, None, ())
     record = msgspec.structs.replace(
         settled(1, block=12, first=sequence),
@@ -395,7 +397,7 @@ def settlement(outcome: int, sequence: int, *, head: int = 1, succeeded: bool = 
         head=bytes([head]) * 32,
         succeeded=succeeded,
     )
-    return Settlement(receipt, record, tuple(placed(record, [ACCESS])) if succeeded else ())
+    return BatchResult(receipt, record, tuple(placed(record, [ACCESS])) if succeeded else ())
 
 
 def test_only_what_came_out_differently_is_reported() -> None:

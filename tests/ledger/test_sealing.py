@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from ledger.crypto.hpke import (
     _SESSIONS_KEPT,
     SESSION_MESSAGES,
+    DecryptionKey,
     EncryptionKey,
-    OpeningKey,
     Purpose,
     Session,
     Suite,
@@ -38,16 +38,16 @@ class Form(IntEnum):
     SESSION = 2
 
 
-def sealer(form: Form, key: OpeningKey) -> EncryptionKey | Session:
+def sealer(form: Form, key: DecryptionKey) -> EncryptionKey | Session:
     return key.encryption_key if form is Form.ALONE else Session(key.encryption_key)
 
 
-def again(key: OpeningKey) -> OpeningKey:
+def again(key: DecryptionKey) -> DecryptionKey:
     """The same key, which remembers no session."""
-    return OpeningKey(key.to_bytes())
+    return DecryptionKey(key.to_bytes())
 
 
-KEYS = {suite: OpeningKey.generate(suite) for suite in Suite}
+KEYS = {suite: DecryptionKey.generate(suite) for suite in Suite}
 SEALED = {
     (suite, form): sealer(form, key).seal(b"parts", Purpose.RELEASE, DIGEST)
     for suite, key in KEYS.items()
@@ -93,7 +93,7 @@ def test_keys_are_read_back(suite: Suite) -> None:
 def test_another_key_purpose_or_context_does_not_open(suite: Suite, form: Form) -> None:
     key, sealed = KEYS[suite], SEALED[suite, form]
     with pytest.raises(LedgerError, match="as release"):
-        OpeningKey.generate(suite).open(sealed, Purpose.RELEASE, DIGEST)
+        DecryptionKey.generate(suite).open(sealed, Purpose.RELEASE, DIGEST)
     with pytest.raises(LedgerError, match="as release"):
         key.open(sealed, Purpose.RELEASE, bytes(32))
     for purpose in set(Purpose) - {Purpose.RELEASE}:
@@ -175,7 +175,7 @@ def test_keys_that_are_none_are_refused(encoded: bytes) -> None:
 @pytest.mark.parametrize("encoded", [b"", b"\x01" + bytes(31), b"\x07" + bytes(32)])
 def test_private_keys_that_are_none_are_refused(encoded: bytes) -> None:
     with pytest.raises(MalformedError):
-        OpeningKey(encoded)
+        DecryptionKey(encoded)
 
 
 @suites
@@ -360,7 +360,7 @@ def test_more_sessions_than_are_remembered_still_open(suite: Suite) -> None:
 @suites
 def test_what_does_not_open_is_not_remembered(suite: Suite) -> None:
     key = again(KEYS[suite])
-    sealed = Session(OpeningKey.generate(suite).encryption_key).seal(b"", Purpose.INBOX)
+    sealed = Session(DecryptionKey.generate(suite).encryption_key).seal(b"", Purpose.INBOX)
     with pytest.raises(LedgerError):
         key.open(sealed, Purpose.INBOX)
     assert not key._sessions
@@ -387,7 +387,7 @@ def test_a_message_of_a_session_is_what_the_spec_says(suite: Suite) -> None:
 
 @pytest.mark.parametrize("case", VECTORS["messages"])
 def test_vectors_of_the_spec_open(case: dict[str, Any]) -> None:
-    key = OpeningKey(unhex(case["opening_key"]))
+    key = DecryptionKey(unhex(case["opening_key"]))
     assert key.encryption_key.to_bytes() == unhex(case["encryption_key"])
     context = unhex(VECTORS["context"])
     for message in (case["sealed"], case["session"]["sealed"]):

@@ -5,11 +5,11 @@ from collections import Counter, deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.fair_queue import Turns
+from ledger.fair_queue import FairQueue
 
 
-def queue(**owners: int) -> Turns[tuple[str, int]]:
-    turns: Turns[tuple[str, int]] = Turns()
+def queue(**owners: int) -> FairQueue[tuple[str, int]]:
+    turns: FairQueue[tuple[str, int]] = FairQueue()
     for owner, count in owners.items():
         for number in range(count):
             turns.put(owner, (owner, number))
@@ -33,7 +33,7 @@ def test_few_places_go_round() -> None:
     st.lists(st.one_of(st.tuples(st.sampled_from("abc")), st.integers(1, 7)), max_size=60),
 )
 def test_nothing_is_lost_and_each_owners_order_stays(steps: list[tuple[str] | int]) -> None:
-    turns: Turns[tuple[str, int]] = Turns()
+    turns: FairQueue[tuple[str, int]] = FairQueue()
     expected: dict[str, deque[int]] = {owner: deque() for owner in "abc"}
     for number, step in enumerate(steps):
         if isinstance(step, int):

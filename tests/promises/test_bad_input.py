@@ -15,7 +15,7 @@ from ledger.api.access import encode_submissions
 from ledger.chain import contract_calls
 from ledger.chain.transactions import Fee, Transaction, sign_transaction
 from ledger.crypto import signatures
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.released_parts import make_nonce, nonce_word
 from ledger.hexstr import keccak256, to_hex
 from ledger.typed_data import AccessRequest, Domain, digest, record_to_object
@@ -87,7 +87,7 @@ def _without_key(good: bytes) -> bytes:
 
 
 def _of_another_key(good: bytes) -> bytes:
-    key = OpeningKey.generate().encryption_key.to_bytes()
+    key = DecryptionKey.generate().encryption_key.to_bytes()
     return json.dumps(json.loads(good) | {"key": to_hex(key)}).encode()
 
 

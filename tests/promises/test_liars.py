@@ -27,9 +27,9 @@ from tests.support.lying_keyholder import (
 )
 from wallet.client.accesses import use
 from wallet.client.calls import HttpCall
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.requests import RequestBook
-from wallet.client.retry import Patience
+from wallet.client.retry import RetryPolicy
 from wallet.client.supervision import alerts as ask_alerts
 from wallet.client.supervision import name_keyholder
 from wallet.client.transports import Client, Endpoints
@@ -58,12 +58,12 @@ class Desk:
 
     def access(self) -> Opened:
         """Use it once; open and check the answer."""
-        ledger = Ledger(self.city.chain.deployment, own_node=True)
+        ledger = ChainAccess(self.city.chain.deployment, own_node=True)
         opening = self.city.bank_key
         (request,) = access.prepare(
             *(ledger, self.client.key, opening.encryption_key, self.book, self.basis), 0b101
         )
-        steps = access.access(ledger, opening, self.book, request, patience=Patience(5))
+        steps = access.access(ledger, opening, self.book, request, patience=RetryPolicy(5))
         return self.client.run(steps).opened
 
 
@@ -201,7 +201,7 @@ def test_a_batch_beside_a_liar_is_asked_for_again_at_once(
     desk: Desk, lie: Callable[[Liar], None]
 ) -> None:
     desk.liar.be_honest()
-    ledger, opening = Ledger(desk.city.chain.deployment, own_node=True), desk.city.bank_key
+    ledger, opening = ChainAccess(desk.city.chain.deployment, own_node=True), desk.city.bank_key
     requests = access.prepare(
         *(ledger, desk.client.key, opening.encryption_key, desk.book, desk.basis), 0b101, count=40
     )
@@ -209,7 +209,7 @@ def test_a_batch_beside_a_liar_is_asked_for_again_at_once(
     until = time.monotonic() + 30
     while not desk.liar.asked:  # one that failed is asked last, but only for a while
         assert time.monotonic() < until
-        answers = desk.client.run(use(desk.book, requests, Patience(5)))
+        answers = desk.client.run(use(desk.book, requests, RetryPolicy(5)))
     asked: list[HttpCall[object]] = []
     steps = access.open_answers(ledger, opening, desk.book, answers)
     opened = desk.client.run(Noting(steps, asked))

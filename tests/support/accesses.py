@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.access.content import Bases, Materials
+from gateway.access.content import Bases, ReleaseContents
 from gateway.access.keyholder_client import KeyholderClient
 from gateway.access.keyholders import Keyholders
 from gateway.access.links import Linking
@@ -284,7 +284,7 @@ class AccessDesk:
         keyholders = Keyholders(clients, rosters, statements.find, hedge=5)
         bases = Bases(chain)
         judge = linking or Linking(self.links, chain, LINKS, None, window=3600)
-        materials = Materials(self.publications, self.links, judge, chain)
+        materials = ReleaseContents(self.publications, self.links, judge, chain)
         self.preflight = Preflight(
             self.publications,
             materials,

@@ -16,7 +16,7 @@ from ledger.api import (
 )
 from ledger.chain.contract_calls import ContractCall
 from ledger.chain.events import Accessed
-from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose
+from ledger.crypto.hpke import DecryptionKey, EncryptionKey, Purpose
 from ledger.crypto.merkle import MerkleTree, TreeHead
 from ledger.crypto.publications import PublicationProof
 from ledger.crypto.records import EncryptedRecord, encrypt_record
@@ -46,7 +46,7 @@ from ledger.typed_data import (
 from scripts.answer_keys import DrawnKeys
 from scripts.scenario import FIELDS, HOLDER_KEYS, ROSTER, Chain, Party, Subject
 from tests.support.provider import prove_owner
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 from wallet.client.verification import Basis
 
 EPOCH: Final = 1
@@ -100,7 +100,7 @@ class Desk:
         else:
             self.dataset = chain.register_dataset(personal=False, sharing=Class.UNCONDITIONAL)
         self.schema = Schema(self.dataset, FIELDS)
-        self.ledger = Ledger(chain.deployment, own_node=True)
+        self.ledger = ChainAccess(chain.deployment, own_node=True)
 
     # The department
 
@@ -175,7 +175,7 @@ class Desk:
         )
         return AccessResult(request, self.digest(request), access, release, None)
 
-    def opening_of(self, submission: KeyedSubmission) -> OpeningKey:
+    def opening_of(self, submission: KeyedSubmission) -> DecryptionKey:
         return self.answer_keys.opening(submission.request.nonce)
 
     def keys(

@@ -14,7 +14,7 @@ from scripts.city.manifest import read_manifest
 from scripts.city.population import make_city as make_people
 from tests.support.city import City
 from tests.support.keyholders import register_key
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.transports import Client, Endpoints
 from wallet.provider.agreements import register_dataset
 from wallet.provider.description import KeyKind, read_description
@@ -44,7 +44,7 @@ class Department:
         endpoints = Endpoints(url, node=chain.node.url if node else "")
         self.key = PartyKey(party.private_key)
         self.client = Client(endpoints, key=self.key, chain_id=chain.deployment.chain_id)
-        self.ledger = Ledger(chain.deployment, own_node=node)
+        self.ledger = ChainAccess(chain.deployment, own_node=node)
         self.opening = register_key(chain, party)
         self.files, self.workspace, self.town = files, workspace, town
         described = read_description(files / "datasets.json", "real-estate")

@@ -12,7 +12,7 @@ import httpx
 
 from ledger.chain import contract_calls
 from ledger.chain.deployment import write_deployment
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.hexstr import to_hex
 from ledger.service.http_signatures import body_digest, sign_request, target_of
 from scripts.scenario import Chain, Party
@@ -23,8 +23,8 @@ from wallet.keyholder.settings import KeyholderSettings
 HOST: Final = "127.0.0.1:8601"
 
 
-def register_key(chain: Chain, party: Party) -> OpeningKey:
-    key = OpeningKey.generate()
+def register_key(chain: Chain, party: Party) -> DecryptionKey:
+    key = DecryptionKey.generate()
     chain.send(party, contract_calls.set_encryption_key(key.encryption_key.to_bytes()))
     return key
 

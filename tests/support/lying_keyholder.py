@@ -15,7 +15,7 @@ import msgspec
 
 from ledger.api import Refusal, ReleaseTask, SealedParts
 from ledger.api.keyholder import decode_tasks, encode_answers
-from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose
+from ledger.crypto.hpke import DecryptionKey, EncryptionKey, Purpose
 from ledger.crypto.released_parts import sign_statements, state_parts, subkeys_digest
 from ledger.crypto.secret_sharing import HolderParts, Release, derive_parts, derive_subkeys, pack
 from ledger.crypto.signatures import sign
@@ -141,7 +141,7 @@ class Liar:
         parts = [one if self.change is None else self.change(one) for one in own]
         key = EncryptionKey(task.submission.key)
         if self.seals_to_another:
-            key = OpeningKey.generate().encryption_key
+            key = DecryptionKey.generate().encryption_key
         asked, release = digest(request, self.domain), Release(tuple(parts))
         account = os.urandom(32) if self.signs_as_another else self.holdings.account
         rosters = [epoch.roster for epoch in self.holdings.epochs.values()]

@@ -1,6 +1,6 @@
 """A small world for keyholders: a dataset with records, a person who granted, an access to answer.
 
-`World` feeds a keyholder's `Register` with the events that the contracts would emit, so the rules can
+`World` feeds a keyholder's `ChainState` with the events that the contracts would emit, so the rules can
 be tried on any history without a node.
 """
 
@@ -38,7 +38,7 @@ from ledger.chain.events import (
 )
 from ledger.chain.events.identifiers import agreement_id
 from ledger.crypto import signatures
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.merkle import MerkleTree
 from ledger.crypto.records import EncryptedRecord, encrypt_record
 from ledger.crypto.secret_sharing import (
@@ -65,7 +65,7 @@ from ledger.typed_data import (
 from scripts.answer_keys import DrawnKeys
 from scripts.statements import TEXTS, pairs, stated
 from tests.support.provider import prove_owner
-from wallet.keyholder.chain_state import Register
+from wallet.keyholder.chain_state import ChainState
 from wallet.keyholder.rules import Rules
 from wallet.links import RememberedLinks
 
@@ -146,11 +146,11 @@ class World:
     """A register, and everything that happened."""
 
     def __init__(self) -> None:
-        self.register = Register(DELAYS, WINDOW)
+        self.register = ChainState(DELAYS, WINDOW)
         self.rules = Rules(ACCESS_LOG, WINDOW, LAG, frozenset((IDENTITY.address,)))
         self.links = RememberedLinks(AUTHORIZATIONS)
         self.seeds = make_seeds()
-        self.keys = {account: OpeningKey.generate() for account in (BANK, INSURER, PROVIDER)}
+        self.keys = {account: DecryptionKey.generate() for account in (BANK, INSURER, PROVIDER)}
         self.now = NOW
         self.height = 0
         self._sequence = itertools.count(1)

@@ -48,7 +48,7 @@ from ledger.chain.events.decoding import (
 )
 from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id
 from ledger.crypto import signatures
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.released_parts import is_committed, make_nonce, nonce_word
 from ledger.hexstr import ZERO_WORD, keccak256, to_hex
 from ledger.model import Change, Class, Delays, EventChain, EventState, State
@@ -257,7 +257,7 @@ def entry_of(event: Accessed, signer: Party) -> ReleaseEntry:
 @cache
 def answer_key(number: int) -> bytes:
     secret = keccak256(b"answer key" + number.to_bytes(8, "big"))
-    return OpeningKey(b"\x01" + secret).encryption_key.to_bytes()
+    return DecryptionKey(b"\x01" + secret).encryption_key.to_bytes()
 
 
 @dataclass(frozen=True)

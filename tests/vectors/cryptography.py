@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ledger import encoding
 from ledger.crypto import merkle, publications, records, secret_sharing
-from ledger.crypto.hpke import OpeningKey, Purpose, Suite
+from ledger.crypto.hpke import DecryptionKey, Purpose, Suite
 from ledger.crypto.released_parts import make_nonce, nonce_word
 from ledger.errors import LedgerError
 from ledger.hexstr import from_hex, to_hex
@@ -46,7 +46,9 @@ def make_files() -> dict[str, str]:
 def answer_key_vectors() -> dict[str, Any]:
     """Nonces of keys of both suites, and everything that a nonce is not good for."""
     keys = {
-        suite: OpeningKey(bytes((suite,)) + named(f"answer key {suite}")).encryption_key.to_bytes()
+        suite: DecryptionKey(
+            bytes((suite,)) + named(f"answer key {suite}")
+        ).encryption_key.to_bytes()
         for suite in Suite
     }
     domain, consumer = Domain(18_317, named("AccessLog")[:20]), named("consumer")[:20]
@@ -299,7 +301,7 @@ def sealing_vectors() -> dict[str, Any]:
 
 def _message_vectors(suite: Suite) -> dict[str, Any]:
     secret = bytes((suite,)) + named(f"opening key {suite.value}")
-    key, ephemeral = OpeningKey(secret), named("ephemeral key")
+    key, ephemeral = DecryptionKey(secret), named("ephemeral key")
     if suite is Suite.X25519:
         public = key.encryption_key.to_bytes()[1:]
         sealed = b"\x01\x01" + seal_by_hand(ephemeral, public, release_info(), PLAINTEXT)
@@ -316,7 +318,7 @@ def _message_vectors(suite: Suite) -> dict[str, Any]:
     }
 
 
-def _session_vectors(key: OpeningKey) -> dict[str, Any]:
+def _session_vectors(key: DecryptionKey) -> dict[str, Any]:
     """The same release as a message of a session, put together by hand."""
     ephemeral, secret = named("ephemeral key of a session"), named("session key")
     nonce = named("nonce in a session")[:12]
@@ -354,7 +356,7 @@ def _kept(suite: Suite) -> dict[str, Any]:
 
 
 def _kept_or_new(
-    key: OpeningKey, kept: str | None, plaintext: bytes, purpose: Purpose, context: bytes
+    key: DecryptionKey, kept: str | None, plaintext: bytes, purpose: Purpose, context: bytes
 ) -> bytes:
     with contextlib.suppress(LedgerError):
         if kept is not None and key.open(from_hex(kept), purpose, context) == plaintext:

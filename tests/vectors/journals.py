@@ -12,7 +12,7 @@ from gateway.store.releases import JournalEntry, Released
 from ledger.api import RecordedAccess, Submission
 from ledger.chain.contract_calls import RequestGroup, complete_recovery, encode_request, record
 from ledger.chain.transactions import Fee, SignedTransaction, Transaction, sign_transaction
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.released_parts import make_nonce, nonce_word
 from ledger.crypto.signatures import address_of, sign
 from ledger.hexstr import to_hex
@@ -43,7 +43,7 @@ SEQUENCE: Final = 7
 _NONCE: Final = 41
 _GAS: Final = 200_000
 
-KEY: Final = OpeningKey(b"\x01" + named("opening key 1")).encryption_key.to_bytes()
+KEY: Final = DecryptionKey(b"\x01" + named("opening key 1")).encryption_key.to_bytes()
 DOMAIN: Final = Domain(CHAIN_ID, ACCESS_LOG)
 REQUEST: Final = AccessRequest(
     consumer=CONSUMER,

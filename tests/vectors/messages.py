@@ -24,7 +24,7 @@ from ledger.api.keyholder import (
     encode_tasks,
     with_authorization,
 )
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.released_parts import sign_statements, state_parts
 from ledger.crypto.secret_sharing import Release as KeyParts
 from ledger.crypto.secret_sharing import Sharing, derive_parts, derive_subkeys, pack
@@ -122,7 +122,7 @@ def _held(chain: SmallChain, holder: int, signed: bytes) -> HeldKeys:
         derive_parts(subkeys, chain.schema, record.number, record.salt, indices)
         for record in chain.records
     ]
-    public = OpeningKey(ANSWER_KEY).encryption_key.to_bytes()[1:]
+    public = DecryptionKey(ANSWER_KEY).encryption_key.to_bytes()[1:]
     info = b"quancheng/1/release" + prefixed(signed)
     ephemeral = named(f"ephemeral key of keyholder {holder}")
     sealed = seal_by_hand(ephemeral, public, info, pack(KeyParts(tuple(parts))))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.secret_sharing import Sharing, pack
 from ledger.crypto.signatures import address_of, personal_digest, sign
 from ledger.encoding import prefixed, u32, u64
@@ -76,7 +76,7 @@ def make_files() -> dict[str, str]:
 
 def keystore_vectors() -> dict[str, Any]:
     """An Ethereum key, a private HPKE key, a passkey, and other bytes, all under one password."""
-    opening = OpeningKey(OPENING)
+    opening = DecryptionKey(OPENING)
     entries = (
         ("account", "ethereum-key", SUBJECT_KEY, address_of(SUBJECT_KEY)),
         ("encryption", "encryption-key", OPENING, opening.encryption_key.to_bytes()),
@@ -339,7 +339,7 @@ def packet_vector(roster: bytes) -> dict[str, Any]:
     seed = next(one for one in seeds_of(SHARING) if one.subset == SUBSET)
     sender, recipient = MEMBERS[SUBSET[0] - 1], MEMBERS[SUBSET[1] - 1]
     context = roster + prefixed(b"".join(map(u32, SUBSET))) + sender + recipient
-    public = OpeningKey(OPENING).encryption_key.to_bytes()[1:]
+    public = DecryptionKey(OPENING).encryption_key.to_bytes()[1:]
     info = b"quancheng/1/seed" + prefixed(context)
     ephemeral = named("ephemeral key of the packet")
     sealed = b"\x01\x01" + seal_by_hand(ephemeral, public, info, pack(seed))

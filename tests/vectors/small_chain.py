@@ -30,7 +30,7 @@ from ledger.chain.events.identifiers import application_id, dataset_id
 from ledger.chain.rpc import Call, Rpc
 from ledger.chain.sender import Sender
 from ledger.crypto import statement
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.merkle import MerkleTree
 from ledger.crypto.records import EncryptedRecord, OpenedField, encrypt_record, open_fields
 from ledger.crypto.released_parts import make_nonce, nonce_word
@@ -349,7 +349,7 @@ class _Story:
 
     def _submission(self, basis: bytes, counter: int, item: bytes) -> KeyedSubmission:
         domain = self._deployment.domain_of(AccessRequest)
-        key = OpeningKey(ANSWER_KEY).encryption_key.to_bytes()
+        key = DecryptionKey(ANSWER_KEY).encryption_key.to_bytes()
         nonce = make_nonce(nonce_word(domain, BANK.address, key), counter)
         request = AccessRequest(BANK.address, basis, item, ASKED, nonce, DEADLINE)
         return KeyedSubmission(request, self._sign(request, BANK.private_key), key)

@@ -16,7 +16,7 @@ from ledger.api import Refusal, SealedParts
 from ledger.api.access import decode_result, decode_submissions
 from ledger.api.keyholder import decode_answers, decode_tasks
 from ledger.chain.deployment import read_deployment
-from ledger.crypto.hpke import OpeningKey, Purpose
+from ledger.crypto.hpke import DecryptionKey, Purpose
 from ledger.crypto.released_parts import (
     SignedStatement,
     decode_wrong_parts,
@@ -56,7 +56,7 @@ from tests.support.errors import of_kind
 from tests.vectors.files import FOLDER, NOW, vectors
 from wallet.client.decryption import Faults, open_release
 from wallet.client.errors import Check, VerificationError
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.transports import Client, Endpoints
 from wallet.errors import KeystoreError, KeystoreErrorKind
@@ -318,7 +318,7 @@ def test_the_seed_packet_opens_for_whom_it_is_meant() -> None:
     one = found["packet"]
     packet = decode_packet(json.dumps(one["file"]).encode())
     assert decode_packet(encode_packet(packet)) == packet
-    opening = OpeningKey(from_hex(one["opening_key"]))
+    opening = DecryptionKey(from_hex(one["opening_key"]))
     seed = open_packet(packet, roster(), opening, packet.recipient)
     assert (to_hex(seed.secret), seed.subset) == (one["seed"], tuple(one["file"]["subset"]))
     sealed = opening.open(packet.sealed, Purpose.SEED, from_hex(one["context"]))
@@ -472,12 +472,12 @@ def test_the_consumers_key_opens_what_the_gateway_sent() -> None:
     rosters, domain = deployment.rosters, deployment.domain_of(AccessRequest)
     assert result.request is not None
     assert result.request.fields == int(found["fields"])
-    own = OpeningKey(from_hex(found["opening_key"]))
+    own = DecryptionKey(from_hex(found["opening_key"]))
     opened = open_release(result.release, schema, result.request, own, rosters, domain)
     assert opened.faults == Faults()
     shown = [{field.name: field.value for field in record.fields} for record in opened.records]
     assert shown == found["opened"]
-    other = OpeningKey.generate()
+    other = DecryptionKey.generate()
     with pytest.raises(VerificationError):
         open_release(result.release, schema, result.request, other, rosters, domain)
 
@@ -495,8 +495,8 @@ def test_the_quality_report_has_the_hash_of_the_vectors() -> None:
         msgspec.json.decode(found["report"].replace('"v":1', '"v":2'), type=QualityReport)
 
 
-def ledger() -> Ledger:
-    return Ledger(read_deployment(FOLDER / "deployment.json"), own_node=False)
+def ledger() -> ChainAccess:
+    return ChainAccess(read_deployment(FOLDER / "deployment.json"), own_node=False)
 
 
 def test_the_receipt_verifies_offline() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ledger.crypto.hpke import OpeningKey, Suite
+from ledger.crypto.hpke import DecryptionKey, Suite
 from ledger.crypto.keyfile import LEAST_SCRYPT_N
 from ledger.crypto.secret_sharing import Roster, Sharing, combine_subkeys, derive_subkeys
 from ledger.crypto.signatures import address_of
@@ -40,7 +40,7 @@ PASSWORD = Password("correct horse")
 
 
 def make_holder(number: int, suite: Suite = Suite.X25519) -> Holdings:
-    return Holdings(keccak256(b"keyholder" + bytes([number])), OpeningKey.generate(suite), {})
+    return Holdings(keccak256(b"keyholder" + bytes([number])), DecryptionKey.generate(suite), {})
 
 
 def roster_of(holders: Sequence[Holdings], threshold: int, epoch: int = 1) -> Roster:

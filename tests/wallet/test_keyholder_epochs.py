@@ -6,7 +6,7 @@ import pytest
 
 from ledger.api import HeldKeys, Release
 from ledger.chain.events import Block
-from ledger.crypto.hpke import OpeningKey, Purpose
+from ledger.crypto.hpke import DecryptionKey, Purpose
 from ledger.crypto.merkle import RangeProof, TreeHead
 from ledger.crypto.records import EncryptedRecord, encrypt_record
 from ledger.crypto.released_parts import sign_statements, state_parts
@@ -39,7 +39,7 @@ SCHEMA = Schema(keccak256(b"dataset"), ("one", "two"))
 DOMAIN = Domain(4242, bytes([7]) * 20)
 REQUEST = AccessRequest(bytes([9]) * 20, keccak256(b"basis"), bytes(32), 0b11, 1, 2_000_000_000)
 DIGEST = digest(REQUEST, DOMAIN)
-OPENING = OpeningKey.generate()
+OPENING = DecryptionKey.generate()
 
 STAYED, LEFT, CAME, BOTH = ACCOUNTS = [keccak256(b"member %d" % n) for n in range(4)]
 ROSTERS = (

@@ -31,7 +31,7 @@ from ledger.api.keyholder import (
 )
 from ledger.chain import contract_calls, contract_reads
 from ledger.chain.deployment import write_deployment
-from ledger.crypto.hpke import OpeningKey, Purpose, Suite
+from ledger.crypto.hpke import DecryptionKey, Purpose, Suite
 from ledger.crypto.merkle import MerkleTree
 from ledger.crypto.publications import verify_owner
 from ledger.crypto.records import EncryptedRecord, encrypt_record, open_fields, verify_opened_fields
@@ -143,7 +143,7 @@ async def ask(client: Client, tasks: Sequence[ReleaseTask]) -> tuple[SealedParts
 
 
 async def subkeys_of(
-    client: Client, chain: Chain, dataset: bytes, key: OpeningKey
+    client: Client, chain: Chain, dataset: bytes, key: DecryptionKey
 ) -> HolderSubkeys:
     body = json.dumps({"dataset": to_hex(dataset)}).encode()
     response = await client.post_signed("/v1/subkeys", body, chain.parties.provider)
@@ -283,7 +283,7 @@ async def test_a_thief_of_the_signing_key_has_no_recorded_access_released_to_a_k
     """It re-signs the recorded request, as it can, and registers and names keys of its own, as it can."""
     task, bank = city.honest(), city.chain.parties.bank
     own = register_key(city.chain, bank).encryption_key.to_bytes()
-    hybrid = OpeningKey.generate(Suite.MLKEM768_X25519).encryption_key.to_bytes()
+    hybrid = DecryptionKey.generate(Suite.MLKEM768_X25519).encryption_key.to_bytes()
     signature = city.chain.sign(task.submission.request, bank.private_key)
     for client in city.clients:
         for key in (own, hybrid, b"", own[:-1], task.submission.key + b"\x00"):

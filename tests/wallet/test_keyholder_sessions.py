@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose, Suite
+from ledger.crypto.hpke import DecryptionKey, EncryptionKey, Purpose, Suite
 from ledger.errors import MalformedError
 from wallet.keyholder.releases import _MOST, LIFETIME, Sessions
 
-BANK, INSURER = OpeningKey.generate(), OpeningKey.generate(Suite.MLKEM768_X25519)
+BANK, INSURER = DecryptionKey.generate(), DecryptionKey.generate(Suite.MLKEM768_X25519)
 
 
 @dataclass
@@ -74,7 +74,7 @@ def test_a_session_that_is_used_up_is_replaced(sessions: Sessions, clock: Clock)
 def test_the_oldest_sessions_are_forgotten_beyond_a_thousand(
     sessions: Sessions, clock: Clock
 ) -> None:
-    keys = [OpeningKey.generate().encryption_key for _ in range(_MOST + 1)]
+    keys = [DecryptionKey.generate().encryption_key for _ in range(_MOST + 1)]
     known = [sessions.to(key) for key in keys[:_MOST]]
     assert [sessions.to(key) for key in keys[:_MOST]] == known
 

@@ -14,7 +14,7 @@ from ledger.model import Change, Class, Roles
 from ledger.policy import lapse_of
 from wallet.client.calls import look
 from wallet.client.names import require_free_name
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.transactions import Mined, transact
 from wallet.errors import PartyError
 
@@ -53,7 +53,9 @@ class Announced(msgspec.Struct, frozen=True):
     """Seconds since 1970, exclusive, until when; zero and None as above."""
 
 
-async def admit(ledger: Ledger, key: PartyKey, party: bytes, roles: Roles, name: str) -> Announced:
+async def admit(
+    ledger: ChainAccess, key: PartyKey, party: bytes, roles: Roles, name: str
+) -> Announced:
     """Admit a party with exactly these roles, or change roles and name of one admitted before.
 
     A regulator or an identity authority is announced only: `contracts.activate` it later.
@@ -76,7 +78,7 @@ async def admit(ledger: Ledger, key: PartyKey, party: bytes, roles: Roles, name:
     return _announced(ledger, mined, pending.effective_at)
 
 
-async def register_purpose(ledger: Ledger, key: PartyKey, terms: PurposeTerms) -> Registered:
+async def register_purpose(ledger: ChainAccess, key: PartyKey, terms: PurposeTerms) -> Registered:
     """Set a purpose for ever: its texts and its bounds.
 
     Raises:
@@ -93,7 +95,7 @@ async def register_purpose(ledger: Ledger, key: PartyKey, terms: PurposeTerms) -
 
 
 async def issue_order(
-    ledger: Ledger,
+    ledger: ChainAccess,
     key: PartyKey,
     *,
     dataset: bytes,
@@ -128,7 +130,7 @@ async def issue_order(
 
 
 async def announce_change(
-    ledger: Ledger, key: PartyKey, change: Change, first: bytes, second: bytes = bytes(20)
+    ledger: ChainAccess, key: PartyKey, change: Change, first: bytes, second: bytes = bytes(20)
 ) -> Announced:
     """Announce the next authority, a verifier of signatures, or an identity authority's successor.
 
@@ -160,5 +162,5 @@ def check_name(name: str) -> None:
         raise PartyError("Authority", f"the name cannot stand in a statement: {error}") from error
 
 
-def _announced(ledger: Ledger, mined: Mined, due: int) -> Announced:
+def _announced(ledger: ChainAccess, mined: Mined, due: int) -> Announced:
     return Announced(mined, due, due and lapse_of(due, ledger.deployment.admission_delay))

@@ -19,8 +19,8 @@ from wallet.client.identity import (
     my_subjects,
     subjects_text,
 )
-from wallet.client.party import Ledger
-from wallet.client.retry import patiently
+from wallet.client.party import ChainAccess
+from wallet.client.retry import with_retries
 from wallet.client.signers import SubjectSigner, asking, prove
 
 _POLL: Final = 1.0
@@ -35,7 +35,7 @@ class NewId(msgspec.Struct, frozen=True):
 
 
 async def enrol_person(
-    ledger: Ledger, person: Person, code: str, ids: Sequence[NewId]
+    ledger: ChainAccess, person: Person, code: str, ids: Sequence[NewId]
 ) -> tuple[EnrolledSubject, ...]:
     """Enrol with a code from the counter; return the ids once they are on chain.
 
@@ -47,12 +47,12 @@ async def enrol_person(
     authority = await identity_authority(ledger)
     text = enrolment_text(authority, code)
     proven = [prove(new.signer, text, new.keep_for) for new in ids]
-    begun = await patiently(enrol(person, code, proven))
+    begun = await with_retries(enrol(person, code, proven))
     return await _settled(begun)
 
 
 async def add_ids(
-    ledger: Ledger, subject: bytes, signer: SubjectSigner, ids: Sequence[NewId]
+    ledger: ChainAccess, subject: bytes, signer: SubjectSigner, ids: Sequence[NewId]
 ) -> tuple[EnrolledSubject, ...]:
     """Get more ids for a person that has one; see `enrol_person`."""
     authority = await identity_authority(ledger)
@@ -73,5 +73,5 @@ async def _settled(begun: Enrolment) -> tuple[EnrolledSubject, ...]:
         if all(subject.state != "waiting" for subject in state.subjects):
             return state.subjects
         await pause(_POLL)
-        state = await patiently(enrolment_state(begun.enrolment))
+        state = await with_retries(enrolment_state(begun.enrolment))
     raise ClientError("the subject ids are not on chain yet", ErrorKind.NOT_ANSWERED)

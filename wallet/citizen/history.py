@@ -11,7 +11,7 @@ from wallet.client import chain
 from wallet.client.calls import HttpCall, look
 from wallet.client.consent_requests import Asked, my_inbox
 from wallet.client.identity import Lookup, my_lookups
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 from wallet.client.relays import Granted, HistoryEntry, my_authorizations, my_history
 from wallet.client.signers import SubjectSigner, asking
 
@@ -72,7 +72,7 @@ async def _pages(
 
 
 async def contradictions(
-    ledger: Ledger, subjects: Sequence[bytes], shown: Sequence[Granted]
+    ledger: ChainAccess, subjects: Sequence[bytes], shown: Sequence[Granted]
 ) -> tuple[str, ...]:
     """Return where a gateway tells of some subjects' authorizations otherwise than the chain.
 

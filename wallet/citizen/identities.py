@@ -14,7 +14,7 @@ from ledger.hexstr import from_hex, to_hex
 from wallet.citizen.enrolment import all_subjects
 from wallet.client.errors import ProblemError
 from wallet.client.identity import EnrolledSubject
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.signers import AccountSigner, PasskeySigner, SubjectSigner
 from wallet.errors import PartyError
 from wallet.files import write_whole
@@ -161,7 +161,7 @@ class PersonKeys:
     """The keys of one person's wallet; its passkeys sign for the contracts of `ledger`."""
 
     def __init__(
-        self, keystore: Keystore, password: Password, identities: Identities, ledger: Ledger
+        self, keystore: Keystore, password: Password, identities: Identities, ledger: ChainAccess
     ) -> None:
         self.identities = identities
         self._keystore = keystore

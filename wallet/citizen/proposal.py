@@ -19,7 +19,7 @@ from ledger.typed_data import Authorization
 from wallet.client import datasets
 from wallet.client.consent_requests import Asked
 from wallet.client.errors import ClientError, ErrorKind, VerificationError
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 from wallet.client.signers import MOST_TIME_TO_RELAY
 from wallet.errors import ProposalError
 
@@ -67,7 +67,9 @@ class Unspeakable(msgspec.Struct, frozen=True):
     why: str
 
 
-async def propose(ledger: Ledger, asked: Asked, now: int, less: Less | None = None) -> Proposal:
+async def propose(
+    ledger: ChainAccess, asked: Asked, now: int, less: Less | None = None
+) -> Proposal:
     """Make what a person would sign for an ask.
 
     Args:
@@ -89,7 +91,7 @@ async def propose(ledger: Ledger, asked: Asked, now: int, less: Less | None = No
 
 
 async def propose_each(
-    ledger: Ledger, waiting: Sequence[Asked], now: int
+    ledger: ChainAccess, waiting: Sequence[Asked], now: int
 ) -> tuple[Proposal | Unspeakable, ...]:
     """Make what a person would sign for each ask of an inbox; see `propose`.
 

@@ -33,7 +33,7 @@ from wallet.client.accesses import my_accesses, resume
 from wallet.client.consent_requests import new_ask
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 from wallet.client.verification import Basis, Opened
 from wallet.consumer import agreements, consent
 from wallet.consumer.access import Used, open_kept, prepare
@@ -108,7 +108,7 @@ def sign(
 
 def _only_recorder(session: Session) -> bytes:
     """Return the account that may record; of several the consumer must say which it means."""
-    recorders = session.ask(patiently(datasets.ask_recorders()))
+    recorders = session.ask(with_retries(datasets.ask_recorders()))
     if len(recorders) != 1:
         names = "; ".join(f"{to_hex(each.address)} {each.name}" for each in recorders) or "none"
         raise InputError(f"name one of the recorders that are admitted: {names}")

@@ -26,7 +26,7 @@ from wallet.client.identity import (
     recovery_state,
     start_recovery,
 )
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 from wallet.errors import InputError
 
 app = typer.Typer(help="The identity authority.", no_args_is_help=True)
@@ -49,7 +49,7 @@ def enrol(
 ) -> None:
     """Give a person the code to enrol with (`quancheng wallet new --enrol`); an officer."""
     session = session_of(context)
-    code = session.run(patiently(issue_code(person_of(person), identification)))
+    code = session.run(with_retries(issue_code(person_of(person), identification)))
     left = max(0, code.expires_at - int(time.time()))
     session.output.result(
         code, f"code        {code.code}", f"good until  {moment_text(code.expires_at)} ({left} s)"
@@ -70,7 +70,7 @@ def recover(
     """Replace a person's lost keys: frozen at once, effective after the delay; an officer."""
     session = session_of(context)
     if state:
-        recovery = session.run(patiently(recovery_state(state)))
+        recovery = session.run(with_retries(recovery_state(state)))
     elif signers is None or not identification:
         raise InputError("name --signers FILE and --identification, or --state RECOVERY")
     else:
@@ -78,7 +78,9 @@ def recover(
             proven = msgspec.json.decode(read_file(signers), type=tuple[ProvenSigner, ...])
         except UNREADABLE as error:
             raise InputError(f"{signers} holds no signers: {error}") from error
-        recovery = session.run(patiently(start_recovery(person_of(person), identification, proven)))
+        recovery = session.run(
+            with_retries(start_recovery(person_of(person), identification, proven))
+        )
     session.output.result(recovery, f"recovery    {recovery.recovery}")
     session.output.table(
         "Subjects",
@@ -136,7 +138,7 @@ def correct(
 
 def _act(context: typer.Context, call: HttpCall[Acted], done: str) -> None:
     session = session_of(context)
-    acted = session.run(patiently(call))
+    acted = session.run(with_retries(call))
     session.output.result(acted, *(f"{done}      {subject}" for subject in acted.subjects))
 
 
@@ -150,6 +152,6 @@ def owners(
     """Ask for the owners of ids, as publishing does; the dataset's provider."""
     session = session_of(context)
     ids = read_file(file).decode("utf-8", "replace").split()
-    asked = session.run(patiently(ask_owners(hash_of(dataset, "dataset"), kind, ids)))
+    asked = session.run(with_retries(ask_owners(hash_of(dataset, "dataset"), kind, ids)))
     texts = [None if owner is None else to_hex(owner) for owner in asked]
     session.output.result({"owners": texts}, *(text or "malformed" for text in texts))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.crypto.hpke import OpeningKey, Suite
+from ledger.crypto.hpke import DecryptionKey, Suite
 from ledger.hexstr import checksum_address, to_hex
 from wallet.cli.session import ENCRYPTION, session_of
 from wallet.client.transactions import register_encryption_key
@@ -30,7 +30,7 @@ def key(
         account = secrets.token_bytes(32)
         session.keystore.store(session.options.key, Kind.ETHEREUM_KEY, account, password)
     if ENCRYPTION not in names:
-        drawn = OpeningKey.generate(_suite(suite))
+        drawn = DecryptionKey.generate(_suite(suite))
         public = drawn.encryption_key.to_bytes()
         session.keystore.store(
             ENCRYPTION, Kind.ENCRYPTION_KEY, drawn.to_bytes(), password, public=public

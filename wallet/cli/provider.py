@@ -11,16 +11,16 @@ from wallet.cli.keys import key
 from wallet.cli.output import GATEWAYS_WORD, hash_of, moment_text, named, time_of
 from wallet.cli.session import Session, session_of
 from wallet.client import supervision
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 from wallet.errors import InputError
 from wallet.provider import agreements
 from wallet.provider.description import Description, Encoding, read_description
 from wallet.provider.errors import ProviderError
-from wallet.provider.published_state import Book
+from wallet.provider.published_state import PublishedState
 from wallet.provider.publisher import Options, Publisher, Stage, check_file
 from wallet.provider.quality import QualityError, QualityReport
 from wallet.provider.services import RemoteServices
-from wallet.provider.staging import Spool
+from wallet.provider.staging import Staging
 
 app = typer.Typer(help="A department.", no_args_is_help=True)
 app.command("key")(key)
@@ -56,7 +56,7 @@ def check(
     """Check a file and show the quality report; nothing is sent."""
     session = session_of(context)
     described = _described(description, code, encoding)
-    with Spool(_books(session)) as spool:
+    with Staging(_books(session)) as spool:
         report = check_file(file, described, spool, lambda *_: None)
     _show_report(session, report)
     session.output.result(report)
@@ -223,7 +223,7 @@ def erase(
     """Erase a record for good: tombstone on chain, then salt and ciphertext."""
     session = session_of(context)
     identifier = hash_of(dataset_, "dataset")
-    with Book(_books(session) / f"{identifier.hex()}.book", identifier) as book:
+    with PublishedState(_books(session) / f"{identifier.hex()}.book", identifier) as book:
         known, version = book.item(number), book.version
     if known is None or known.root is None:
         raise InputError(f"record {number} is not in the newest version")
@@ -239,7 +239,7 @@ def accesses(
 ) -> None:
     """Show who used a dataset, the newest first."""
     session = session_of(context)
-    page = session.run(patiently(supervision.dataset_accesses(hash_of(dataset_, "dataset"))))
+    page = session.run(with_retries(supervision.dataset_accesses(hash_of(dataset_, "dataset"))))
     session.output.warn(GATEWAYS_WORD)
     session.output.result(page)
     session.output.table(

@@ -26,13 +26,13 @@ from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import Rpc
 from ledger.chain.transactions import FeeRule
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.keyfile import STANDARD_SCRYPT_N
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from wallet.cli.output import Output, mask_of
 from wallet.client.datasets import registered
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.requests import RequestBook
 from wallet.client.transactions import Mined, transact
 from wallet.client.transports import Client, Endpoints
@@ -126,7 +126,7 @@ class Session:
             self.output.tell_trial(self.deployment)
 
     @cached_property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> ChainAccess:
         """The contracts, and how to get to them; a node of one's own is checked first.
 
         Raises:
@@ -137,7 +137,7 @@ class Session:
         if own_node:
             with self.node():
                 pass
-        return Ledger(
+        return ChainAccess(
             self.deployment,
             own_node,
             Finality.parse(self.options.finality),
@@ -179,9 +179,9 @@ class Session:
         return PartyKey(self.keystore.load(self.options.key, Kind.ETHEREUM_KEY, self.password))
 
     @cached_property
-    def opening(self) -> OpeningKey:
+    def opening(self) -> DecryptionKey:
         """The party's encryption key."""
-        return OpeningKey(self.keystore.load(ENCRYPTION, Kind.ENCRYPTION_KEY, self.password))
+        return DecryptionKey(self.keystore.load(ENCRYPTION, Kind.ENCRYPTION_KEY, self.password))
 
     @cached_property
     def public_client(self) -> Client:

@@ -19,7 +19,7 @@ from ledger.model import Outcome
 from wallet.client.calls import Answer, Credential, HttpCall, path, pause, reader
 from wallet.client.errors import LACKING_CONSENT, RELEASE_OVER, RELEASE_STOPPED, ClientError
 from wallet.client.requests import KeptRequest, RequestBook
-from wallet.client.retry import USUAL, Patience
+from wallet.client.retry import USUAL, RetryPolicy
 
 _AT_ONCE: Final = MOST_ACCESSES // 2
 _CONSENTS_BYTES: Final = 1 << 21
@@ -106,7 +106,7 @@ def my_accesses(cursor: str | None = None) -> HttpCall[AccessesPage]:
 async def use(
     book: RequestBook,
     requests: Sequence[KeptRequest],
-    patience: Patience = USUAL,
+    patience: RetryPolicy = USUAL,
     consents: Mapping[bytes, Consent] = NO_CONSENTS,
 ) -> tuple[Answered, ...]:
     """Send requests until each has its final answer; answers are in the requests' order.
@@ -149,7 +149,7 @@ async def use(
 async def resume(
     book: RequestBook,
     consumer: bytes,
-    patience: Patience = USUAL,
+    patience: RetryPolicy = USUAL,
     consents: Mapping[bytes, Consent] = NO_CONSENTS,
 ) -> tuple[Answered, ...]:
     """Send again what has no answer, as after a crash; see `use`."""

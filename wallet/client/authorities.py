@@ -13,17 +13,17 @@ from wallet.client import datasets
 from wallet.client.calls import Service, look
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Authority, Challenge, about_authority
-from wallet.client.party import Ledger
-from wallet.client.retry import patiently
+from wallet.client.party import ChainAccess
+from wallet.client.retry import with_retries
 
 
-async def identity_authority(ledger: Ledger) -> Authority:
+async def identity_authority(ledger: ChainAccess) -> Authority:
     """Ask who the identity authority is, for the texts that signers sign to prove themselves.
 
     Raises:
         ClientError (FOREIGN_TEXT): it says that it is on another chain, or is nobody who is one on chain.
     """
-    told = await patiently(about_authority())
+    told = await with_retries(about_authority())
     if told.chain_id != ledger.deployment.chain_id:
         raise ClientError(
             f"the identity authority says that it is on chain {told.chain_id}",
@@ -40,7 +40,7 @@ async def identity_authority(ledger: Ledger) -> Authority:
 
 
 async def verify_challenge(
-    ledger: Ledger, challenge: Challenge, signer: bytes, service: Service
+    ledger: ChainAccess, challenge: Challenge, signer: bytes, service: Service
 ) -> None:
     """Check that a challenge is, member for member, the one of the service that was called.
 
@@ -67,7 +67,7 @@ async def verify_challenge(
     await _verify_active(ledger, authority)
 
 
-async def _verify_active(ledger: Ledger, address: bytes) -> None:
+async def _verify_active(ledger: ChainAccess, address: bytes) -> None:
     if ledger.own_node:
         standing = await look(contract_reads.standing_of(ledger.deployment.contracts, address))
         active = standing.active and Roles.IDENTITY_AUTHORITY in standing.roles

@@ -12,13 +12,13 @@ from ledger.chain.log_reader import LogReader
 from ledger.chain.rpc import RpcError
 from wallet.client.calls import look
 from wallet.client.errors import ErrorKind, NodeError
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 
 E = TypeVar("E", bound=Event)
 
 
 async def events(
-    ledger: Ledger,
+    ledger: ChainAccess,
     kind: type[E],
     topics: Sequence[bytes | None] = (),
     *,
@@ -60,7 +60,7 @@ async def events(
     return tuple(matching)
 
 
-async def final_number(ledger: Ledger) -> int:
+async def final_number(ledger: ChainAccess) -> int:
     """Return the number of the newest final block."""
     newest = await look(eth_methods.block(ledger.finality.tag))
     return -1 if newest is None else ledger.finality.final_number(newest)

@@ -25,7 +25,7 @@ from ledger.typed_data import SubjectLink
 from wallet.client import chain, datasets
 from wallet.client.calls import look, look_all
 from wallet.client.errors import ErrorKind, NodeError
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 from wallet.links import RememberedLinks
 
 _MAX_TRANSACTIONS: Final = 256
@@ -71,7 +71,7 @@ class _People(msgspec.Struct):
     authorities: dict[bytes, _Authority] = {}
 
 
-class Memory:
+class ChainCache:
     """Remembers what final blocks hold. For one deployment; not for several threads at once."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Memory:
         self._final = -1
         """Newest block of which the node said that it is final."""
 
-    async def accesses(self, ledger: Ledger, transaction: bytes) -> RecordedAccesses | None:
+    async def accesses(self, ledger: ChainAccess, transaction: bytes) -> RecordedAccesses | None:
         """Return the accesses that a transaction recorded; None when it is in no final block."""
         found = self._transactions.get(transaction)
         if found is not None:
@@ -107,7 +107,7 @@ class Memory:
         return found
 
     async def publications(
-        self, ledger: Ledger, dataset: bytes, block: int
+        self, ledger: ChainAccess, dataset: bytes, block: int
     ) -> tuple[Published, ...]:
         """Return a dataset's publications, at least those up to a final block."""
         found = self._publications.get(dataset, _NO_PUBLICATIONS)
@@ -119,19 +119,21 @@ class Memory:
             self._publications[dataset] = found
         return found.events
 
-    async def schema(self, ledger: Ledger, dataset: bytes) -> Schema:
+    async def schema(self, ledger: ChainAccess, dataset: bytes) -> Schema:
         """Return the fields of a dataset, which never change."""
         if dataset not in self._schemas:
             names = (await datasets.registered(ledger, dataset)).fields
             self._schemas[dataset] = Schema(dataset, names)
         return self._schemas[dataset]
 
-    async def learn_subjects(self, ledger: Ledger, subjects: Collection[bytes], block: int) -> None:
+    async def learn_subjects(
+        self, ledger: ChainAccess, subjects: Collection[bytes], block: int
+    ) -> None:
         """Ask at once what `link_bounds` needs of many subjects, as of a final block or later."""
         await self._learn(ledger, subjects, block)
 
     # Returned, not read again: another task may forget people in the meantime.
-    async def _learn(self, ledger: Ledger, subjects: Collection[bytes], block: int) -> _People:
+    async def _learn(self, ledger: ChainAccess, subjects: Collection[bytes], block: int) -> _People:
         await self._notice_changes(ledger, block)
         known, contracts = self._people, ledger.deployment.contracts
         new = [subject for subject in dict.fromkeys(subjects) if subject not in known.subjects]
@@ -144,7 +146,7 @@ class Memory:
         await _learn_authorities(ledger, known, successors)
         return known
 
-    async def _notice_changes(self, ledger: Ledger, block: int) -> None:
+    async def _notice_changes(self, ledger: ChainAccess, block: int) -> None:
         """Forget people and authorities if an event up to a block may have changed what counts of them."""
         if block <= self._people_reached:
             return
@@ -155,7 +157,7 @@ class Memory:
         self._people_reached = max(self._people_reached, last)
 
     async def link_bounds(
-        self, ledger: Ledger, subject: bytes, recorded: RecordedAccess
+        self, ledger: ChainAccess, subject: bytes, recorded: RecordedAccess
     ) -> LinkBounds:
         """Return which links of a subject count, as of an access's block or later.
 
@@ -168,7 +170,7 @@ class Memory:
         ended = found.links_from if found.links_from <= recorded.timestamp else 0
         return LinkBounds(active, ended)
 
-    def signer(self, ledger: Ledger, link: SignedLink) -> bytes:
+    def signer(self, ledger: ChainAccess, link: SignedLink) -> bytes:
         """Return who signed a link.
 
         Raises:
@@ -178,14 +180,14 @@ class Memory:
             self._links = RememberedLinks(ledger.deployment.domain_of(SubjectLink))
         return self._links.signer(link.link, link.signature)
 
-    async def _is_final(self, ledger: Ledger, block: int) -> bool:
+    async def _is_final(self, ledger: ChainAccess, block: int) -> bool:
         if block > self._final:
             self._final = max(self._final, (await chain.final_number(ledger)))
         return block <= self._final
 
 
 async def _learn_authorities(
-    ledger: Ledger, known: _People, authorities: Collection[bytes]
+    ledger: ChainAccess, known: _People, authorities: Collection[bytes]
 ) -> None:
     contracts = ledger.deployment.contracts
     new = [authority for authority in authorities if authority not in known.authorities]
@@ -199,7 +201,7 @@ async def _learn_authorities(
         known.authorities[authority] = _Authority(successor, standing)
 
 
-async def _people_changed(ledger: Ledger, first: int, last: int) -> bool:
+async def _people_changed(ledger: ChainAccess, first: int, last: int) -> bool:
     """Tell whether blocks may hold an event that changes which links count."""
     contracts = ledger.deployment.contracts
     readers = (

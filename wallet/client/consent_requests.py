@@ -27,14 +27,14 @@ from wallet.client.calls import (
     reader,
 )
 from wallet.client.errors import ClientError, ErrorKind
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 
 _SALT_SIZE: Final = 32
 _POLL_INTERVAL: Final = 2.0
 ALL: Final = bytes(32)
 
 
-class Ask(msgspec.Struct, frozen=True):
+class ConsentRequest(msgspec.Struct, frozen=True):
     """What a consumer asks a person for."""
 
     consumer: bytes
@@ -82,7 +82,7 @@ class Asked(msgspec.Struct, frozen=True):
     request: str
     subject: bytes
     """The id of the person's to which it came."""
-    ask: Ask
+    ask: ConsentRequest
     created_at: int
 
 
@@ -101,7 +101,7 @@ def new_ask(
     item: bytes = ALL,
     message: str = "",
     now: int | None = None,
-) -> Ask:
+) -> ConsentRequest:
     """Make an ask, with a fresh reference number and a fresh salt for its case number.
 
     Args:
@@ -126,7 +126,7 @@ def new_ask(
     verify_optional_text("the message", message, MOST_MESSAGE)
     present = int(time.time()) if now is None else now
     answer_by = min(expires_at, present + 7 * 86_400) if deadline is None else deadline
-    return Ask(
+    return ConsentRequest(
         consumer=consumer,
         dataset=dataset,
         item=item,
@@ -167,7 +167,7 @@ class AskText(msgspec.Struct, forbid_unknown_fields=True):
     message: str = ""
 
 
-def ask_to_text(ask: Ask) -> AskText:
+def ask_to_text(ask: ConsentRequest) -> AskText:
     """Return an ask as it travels."""
     members: dict[str, Any] = {
         name: to_hex(value) if isinstance(value, bytes) else value
@@ -177,7 +177,7 @@ def ask_to_text(ask: Ask) -> AskText:
     return AskText(**members)
 
 
-def ask_from_text(text: AskText) -> Ask:
+def ask_from_text(text: AskText) -> ConsentRequest:
     """Return the ask that travelled.
 
     Raises:
@@ -191,7 +191,7 @@ def ask_from_text(text: AskText) -> Ask:
     for name in ("dataset", "item", "purpose", "case_salt"):
         members[name] = from_hex(members[name], 32)
     members |= {"consumer": from_hex(text.consumer, 20), "fields": int(text.fields)}
-    ask = Ask(**members)
+    ask = ConsentRequest(**members)
     if to_hex(ask.case_reference) != reference:
         raise msgspec.ValidationError("the case reference is not that of the case number")
     return ask
@@ -224,7 +224,7 @@ class _Inbox(msgspec.Struct):
 # Consumers
 
 
-def send_ask(handle: str, ask: Ask) -> HttpCall[str]:
+def send_ask(handle: str, ask: ConsentRequest) -> HttpCall[str]:
     """Put an ask into the inbox that a handle leads to; the answer is the request's id."""
     body = msgspec.json.encode({"handle": handle, "ask": ask_to_text(ask)})
 
@@ -263,7 +263,7 @@ async def wait_for_answer(request: str, seconds: float) -> AskState:
     where = path("/v1/requests/{}/events", request)
     call = HttpCall("GET", where, nothing, credential=Credential.SIGNATURE)
     while True:
-        state = await patiently(ask_state(request))
+        state = await with_retries(ask_state(request))
         if state.state != "pending":
             return state
         left = until - time.monotonic()

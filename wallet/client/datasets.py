@@ -27,8 +27,8 @@ from ledger.model import CLASSES, Class
 from wallet.client import chain
 from wallet.client.calls import Answer, HttpCall, look, path, pause, reader
 from wallet.client.errors import Check, ClientError, ErrorKind, ProblemError, VerificationError
-from wallet.client.party import Ledger
-from wallet.client.retry import patiently
+from wallet.client.party import ChainAccess
+from wallet.client.retry import with_retries
 
 _INDEX_TIMEOUT: Final = 15.0
 """Seconds in which a gateway hears of what is in a final block."""
@@ -46,21 +46,21 @@ class DatasetAnswer(msgspec.Struct, frozen=True):
     head: TreeHead
 
 
-async def registered(ledger: Ledger, dataset: bytes) -> DatasetTerms:
+async def registered(ledger: ChainAccess, dataset: bytes) -> DatasetTerms:
     """Return the terms under which a dataset is registered.
 
     Raises:
         ClientError (UNKNOWN_NAME): there is no such dataset.
     """
     if not ledger.own_node:
-        return (await patiently(ask_dataset(dataset))).terms
+        return (await with_retries(ask_dataset(dataset))).terms
     found = await chain.events(ledger, DatasetRegistered, (dataset,))
     if not found:
         raise ClientError(f"no dataset {to_hex(dataset)} is registered", ErrorKind.UNKNOWN_NAME)
     return found[0].terms
 
 
-async def wait_until_registered(ledger: Ledger, dataset: bytes) -> DatasetTerms:
+async def wait_until_registered(ledger: ChainAccess, dataset: bytes) -> DatasetTerms:
     """Return the terms of a dataset that was just registered; the gateway may hear of it later.
 
     Raises:
@@ -76,15 +76,15 @@ async def wait_until_registered(ledger: Ledger, dataset: bytes) -> DatasetTerms:
         await pause(_POLL_INTERVAL)
 
 
-async def schema(ledger: Ledger, dataset: bytes) -> Schema:
+async def schema(ledger: ChainAccess, dataset: bytes) -> Schema:
     """Return a dataset's schema."""
     return Schema(dataset, (await registered(ledger, dataset)).fields)
 
 
-async def newest_publication(ledger: Ledger, dataset: bytes) -> tuple[int, TreeHead]:
+async def newest_publication(ledger: ChainAccess, dataset: bytes) -> tuple[int, TreeHead]:
     """Return version, count and root of a dataset's newest publication; version zero for none."""
     if not ledger.own_node:
-        told = await patiently(ask_dataset(dataset))
+        told = await with_retries(ask_dataset(dataset))
         return told.newest, told.head
     at = ledger.deployment.contracts
     state = await look(contract_reads.dataset_of(at, dataset))
@@ -94,7 +94,7 @@ async def newest_publication(ledger: Ledger, dataset: bytes) -> tuple[int, TreeH
     return state.publications, TreeHead(found.count, found.root)
 
 
-async def wait_for_publication(ledger: Ledger, dataset: bytes, head: TreeHead) -> int:
+async def wait_for_publication(ledger: ChainAccess, dataset: bytes, head: TreeHead) -> int:
     """Return the version of a publication that was just made; the gateway may hear of it a little later.
 
     Raises:
@@ -112,7 +112,7 @@ async def wait_for_publication(ledger: Ledger, dataset: bytes, head: TreeHead) -
         await pause(_POLL_INTERVAL)
 
 
-async def purpose_terms(ledger: Ledger, purpose: bytes) -> PurposeTerms:
+async def purpose_terms(ledger: ChainAccess, purpose: bytes) -> PurposeTerms:
     """Return a purpose's texts and bounds; checked against its id.
 
     Raises:
@@ -123,7 +123,7 @@ async def purpose_terms(ledger: Ledger, purpose: bytes) -> PurposeTerms:
         found = await chain.events(ledger, PurposeRegistered, (purpose,))
         terms = [event.terms for event in found]
     else:
-        told = await patiently(ask_purposes())
+        told = await with_retries(ask_purposes())
         terms = [terms for terms in told if contract_calls.purpose_id(terms) == purpose]
     if not terms:
         raise ClientError(f"no purpose {to_hex(purpose)} is registered", ErrorKind.UNKNOWN_NAME)
@@ -132,21 +132,23 @@ async def purpose_terms(ledger: Ledger, purpose: bytes) -> PurposeTerms:
     return terms[0]
 
 
-async def party_name(ledger: Ledger, party: bytes) -> str:
+async def party_name(ledger: ChainAccess, party: bytes) -> str:
     """Return the name under which a party is admitted.
 
     Raises:
         ClientError (UNKNOWN_NAME): it never was.
     """
     if not ledger.own_node:
-        return (await patiently(_ask_party(party))).name
+        return (await with_retries(_ask_party(party))).name
     found = await chain.events(ledger, PartyAdmitted, (party.rjust(32, b"\0"),))
     if not found:
         raise ClientError(f"{to_hex(party)} was never admitted", ErrorKind.UNKNOWN_NAME)
     return found[-1].title
 
 
-async def name_at_grant(ledger: Ledger, authorization: bytes, consumer: bytes, told: str) -> str:
+async def name_at_grant(
+    ledger: ChainAccess, authorization: bytes, consumer: bytes, told: str
+) -> str:
     """Return the name that a consumer had at the place of a grant: the person was shown it.
 
     Args:
@@ -181,7 +183,7 @@ async def name_at_grant(ledger: Ledger, authorization: bytes, consumer: bytes, t
 async def has_role(party: bytes, role: str) -> bool:
     """Tell whether a party is active in a role, by the gateway's word."""
     try:
-        found = await patiently(_ask_party(party))
+        found = await with_retries(_ask_party(party))
     except ProblemError as error:
         if error.kind != ErrorKind.NOT_FOUND:
             raise

@@ -15,7 +15,7 @@ from itertools import combinations
 import msgspec
 
 from ledger.api import HeldKeys, Release
-from ledger.crypto.hpke import OpeningKey, Purpose
+from ledger.crypto.hpke import DecryptionKey, Purpose
 from ledger.crypto.publications import PublicationEntry
 from ledger.crypto.records import EncryptedRecord, OpenedField, open_fields, verify_opened_fields
 from ledger.crypto.released_parts import (
@@ -216,7 +216,7 @@ def open_release(
     release: Release,
     schema: Schema,
     request: AccessRequest,
-    opening: OpeningKey,
+    opening: DecryptionKey,
     rosters: Sequence[Roster],
     domain: Domain,
 ) -> Unlocked:
@@ -292,7 +292,7 @@ def _name(record: EncryptedRecord | HolderParts) -> RecordName:
     return record.number, record.salt, record.epoch
 
 
-def _unsealed(sealed: bytes, opening: OpeningKey, asked: bytes) -> KeyParts | None:
+def _unsealed(sealed: bytes, opening: DecryptionKey, asked: bytes) -> KeyParts | None:
     """Return a keyholder's parts; None for what does not open, as others may suffice."""
     try:
         return unpack(opening.open(sealed, Purpose.RELEASE, asked), KeyParts)

@@ -25,8 +25,8 @@ from ledger.hexstr import from_hex
 from wallet.client import chain
 from wallet.client.datasets import ask_catalogue, ask_parties
 from wallet.client.errors import ClientError, ErrorKind
-from wallet.client.party import Ledger
-from wallet.client.retry import patiently
+from wallet.client.party import ChainAccess
+from wallet.client.retry import with_retries
 
 _LIKE_AN_ID: Final = re.compile(r"0x[0-9a-f]{4}", re.IGNORECASE)
 
@@ -66,7 +66,7 @@ def require_distinct_fields(names: Iterable[str]) -> None:
         before.append(require_distinct(name, before))
 
 
-async def require_free_name(ledger: Ledger, party: bytes, name: str) -> None:
+async def require_free_name(ledger: ChainAccess, party: bytes, name: str) -> None:
     """Check a party's name against those of all others that are admitted, by the own node or the gateway.
 
     One that was withdrawn asks for nothing any more, and its successor may be called like it in one language.
@@ -85,12 +85,12 @@ async def require_free_name(ledger: Ledger, party: bytes, name: str) -> None:
             if _place(event) > ended.get(address, (-1, -1))
         }
     else:
-        told = await patiently(ask_parties())
+        told = await with_retries(ask_parties())
         names = {one.address: one.name for one in told if one.active}
     require_distinct(name, [other for address, other in names.items() if address != party])
 
 
-async def require_free_title(ledger: Ledger, dataset: bytes, title: str) -> None:
+async def require_free_title(ledger: ChainAccess, dataset: bytes, title: str) -> None:
     """Check a dataset's title against those of all others that are not withdrawn.
 
     Raises:
@@ -102,7 +102,7 @@ async def require_free_title(ledger: Ledger, dataset: bytes, title: str) -> None
         gone = {event.dataset for event in withdrawn} | {dataset}
         others = [event.terms.title for event in registered if event.dataset not in gone]
     else:
-        others = _titles((await patiently(ask_catalogue())), dataset)
+        others = _titles((await with_retries(ask_catalogue())), dataset)
     require_distinct(title, others)
 
 

@@ -18,7 +18,7 @@ from ledger.service.http_signatures import RequestTarget, SignatureHeaders, sign
 from ledger.typed_data import Domain, SignedRecord, digest
 
 
-class Ledger(msgspec.Struct, frozen=True):
+class ChainAccess(msgspec.Struct, frozen=True):
     """Which contracts, and how the party gets to them."""
 
     deployment: Deployment

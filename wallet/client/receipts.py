@@ -40,7 +40,7 @@ from ledger.typed_data import (
 )
 from wallet.client.decryption import OpenedRecord
 from wallet.client.errors import Check, ClientError, VerificationError
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 from wallet.client.verification import Basis, Opened, verify_opened
 
 FORMAT: Final = 1
@@ -63,7 +63,7 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 def make_receipt(
-    ledger: Ledger,
+    ledger: ChainAccess,
     submission: Submission,
     release: Release,
     opened: Opened,
@@ -84,7 +84,7 @@ def make_receipt(
     )
 
 
-async def verify_receipt(ledger: Ledger, receipt: Receipt) -> Opened:
+async def verify_receipt(ledger: ChainAccess, receipt: Receipt) -> Opened:
     """Check a receipt: offline, or against the chain when there is a node.
 
     Raises:

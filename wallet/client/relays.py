@@ -22,7 +22,7 @@ from ledger.typed_data import (
 )
 from wallet.client.calls import Answer, Bitmap, Credential, HttpCall, OptionalBitmap, path, reader
 from wallet.client.errors import ProblemError
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 from wallet.client.transactions import Mined, read_mined, refusal_in
 
 Act = Revocation | Confirmation | Freeze | SignerRotation | RecoveryVeto | GuardianAppointment
@@ -140,7 +140,7 @@ async def relayed(call: HttpCall[Mined]) -> Mined:
         ClientError: it could not be relayed.
     """
     try:
-        return await patiently(call)
+        return await with_retries(call)
     except ProblemError as error:
         raise refusal_in(error) from error
 

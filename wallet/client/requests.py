@@ -28,7 +28,7 @@ import msgspec
 
 from ledger.api import KeyedSubmission
 from ledger.chain.deployment import DEFAULT_RELEASE_WINDOW
-from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose, Suite
+from ledger.crypto.hpke import DecryptionKey, EncryptionKey, Purpose, Suite
 from ledger.crypto.released_parts import KEY_LIFETIME, REQUESTS_PER_KEY, make_nonce, nonce_word
 from ledger.errors import LedgerError
 from ledger.typed_data import AccessRequest, Domain, decode_record, encode_record
@@ -118,7 +118,7 @@ class RequestBook:
         self._path = path
         self._suite = suite
         self._clock = clock
-        self._known: dict[bytes, OpeningKey] = {}
+        self._known: dict[bytes, DecryptionKey] = {}
         """Private keys that were drawn or opened here, by their public ones, so that each is unsealed once."""
         self._is_log_clean = False
         """At first not: whatever a crash left there."""
@@ -212,7 +212,7 @@ class RequestBook:
         with self._errors():
             self._destroy()
 
-    def opening_key(self, request: int, registered: OpeningKey) -> OpeningKey:
+    def opening_key(self, request: int, registered: DecryptionKey) -> DecryptionKey:
         """Return the private key that opens the answer to a request.
 
         Args:
@@ -232,7 +232,7 @@ class RequestBook:
                 self._known.pop(public, None)
                 raise ClientError(f"the key of request {request} is destroyed")
             if public not in self._known:
-                self._known[public] = OpeningKey(
+                self._known[public] = DecryptionKey(
                     registered.open(sealed, Purpose.REQUEST_BOOK, public)
                 )
             return self._known[public]
@@ -331,7 +331,7 @@ class RequestBook:
         return place, public, used
 
     def _draw(self, consumer: bytes, recipient: EncryptionKey, now: int) -> tuple[int, bytes]:
-        drawn = OpeningKey.generate(self._suite)
+        drawn = DecryptionKey.generate(self._suite)
         public = drawn.encryption_key.to_bytes()
         cursor = self._database.execute(
             "INSERT INTO keys (consumer, public, recipient, used, drawn, needed_until)"

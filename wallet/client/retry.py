@@ -16,7 +16,7 @@ from wallet.client.errors import ClientError
 T = TypeVar("T")
 
 
-class Patience(msgspec.Struct, frozen=True):
+class RetryPolicy(msgspec.Struct, frozen=True):
     """How long to go on trying.
 
     Attributes:
@@ -30,11 +30,11 @@ class Patience(msgspec.Struct, frozen=True):
     longest: float = 5.0
 
 
-USUAL: Final = Patience()
+USUAL: Final = RetryPolicy()
 
 
-async def patiently(
-    call: HttpCall[T] | Callable[[], Awaitable[T]], patience: Patience = USUAL
+async def with_retries(
+    call: HttpCall[T] | Callable[[], Awaitable[T]], patience: RetryPolicy = USUAL
 ) -> T:
     """Ask until there is an answer, or patience is over.
 

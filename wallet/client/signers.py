@@ -11,9 +11,9 @@ from wallet.client.authorities import verify_challenge
 from wallet.client.calls import HttpCall, Service
 from wallet.client.errors import ClientError
 from wallet.client.identity import ProvenSigner, open_session, session_challenge
-from wallet.client.party import Bearer, Ledger, PartyKey
+from wallet.client.party import Bearer, ChainAccess, PartyKey
 from wallet.client.relays import Act
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 from wallet.passkey import SoftwarePasskey
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class PasskeySigner:
         ledger: the contracts, of which it signs for one chain's services only.
     """
 
-    def __init__(self, passkey: SoftwarePasskey, ledger: Ledger) -> None:
+    def __init__(self, passkey: SoftwarePasskey, ledger: ChainAccess) -> None:
         self._passkey = passkey
         self.ledger = ledger
         self._sessions: dict[Service, Bearer] = {}
@@ -116,17 +116,17 @@ async def asking(signer: SubjectSigner, call: HttpCall[T]) -> T:
     service = Service(call.service)
     if signer.asker(service) is None and isinstance(signer, PasskeySigner):
         signer.remember(service, (await begin_session(signer.ledger, signer, service)))
-    return await patiently(call.asked_by(signer.asker(service)))
+    return await with_retries(call.asked_by(signer.asker(service)))
 
 
-async def begin_session(ledger: Ledger, signer: SubjectSigner, service: Service) -> Bearer:
+async def begin_session(ledger: ChainAccess, signer: SubjectSigner, service: Service) -> Bearer:
     """Open a session at a service with its challenge, if the challenge is what it must be.
 
     Raises:
         ClientError (FOREIGN_TEXT): it is another text, such as another service's challenge; nothing is signed.
     """
-    challenge = await patiently(session_challenge(signer.signer, service))
+    challenge = await with_retries(session_challenge(signer.signer, service))
     await verify_challenge(ledger, challenge, signer.signer, service)
     signed = signer.sign_digest(personal_digest(challenge.challenge.encode()))
-    session = await patiently(open_session(challenge, signer.signer, signed, service))
+    session = await with_retries(open_session(challenge, signer.signer, signed, service))
     return Bearer(session.token)

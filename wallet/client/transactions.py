@@ -20,12 +20,12 @@ from ledger.chain.transactions import (
     Transaction,
     parse_transaction,
 )
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.hexstr import from_hex, to_hex
 from wallet.client.calls import Answer, AtNode, Bitmap, HttpCall, look, path
 from wallet.client.errors import ClientError, ErrorKind, NodeError, ProblemError, RefusedError
-from wallet.client.party import Ledger, PartyKey
-from wallet.client.retry import patiently
+from wallet.client.party import ChainAccess, PartyKey
+from wallet.client.retry import with_retries
 
 _AGAIN: Final = 5.0
 """Seconds that a transaction has, which the node did not take: it may be known already, or mined."""
@@ -51,7 +51,7 @@ class Outlook(msgspec.Struct, frozen=True):
 
 
 async def transact(
-    ledger: Ledger,
+    ledger: ChainAccess,
     key: PartyKey | None,
     call: ContractCall,
     *,
@@ -90,7 +90,7 @@ async def transact(
 
 
 async def register_encryption_key(
-    ledger: Ledger, key: PartyKey | None, opening: OpeningKey
+    ledger: ChainAccess, key: PartyKey | None, opening: DecryptionKey
 ) -> Mined:
     """Put a party's encryption key into the Registry, so that others can seal to it."""
     return await transact(
@@ -98,7 +98,7 @@ async def register_encryption_key(
     )
 
 
-async def carry_out(ledger: Ledger, signed: SignedTransaction) -> Mined:
+async def carry_out(ledger: ChainAccess, signed: SignedTransaction) -> Mined:
     """Send a signed transaction, for the first time or again; see `transact`."""
     if not ledger.own_node:
         return await _relay(signed)
@@ -110,19 +110,21 @@ async def carry_out(ledger: Ledger, signed: SignedTransaction) -> Mined:
     return await AtNode(lambda rpc: _mined(ledger, rpc, signed, timeout))
 
 
-async def resume(ledger: Ledger, raw: bytes) -> Mined:
+async def resume(ledger: ChainAccess, raw: bytes) -> Mined:
     """Send a transaction again that was noted before a crash; see `transact`."""
     return await carry_out(ledger, parse_transaction(raw))
 
 
-async def _told_terms(ledger: Ledger, key: PartyKey, to: bytes, call: ContractCall) -> Transaction:
-    outlook = await patiently(ask_outlook(key.address))
+async def _told_terms(
+    ledger: ChainAccess, key: PartyKey, to: bytes, call: ContractCall
+) -> Transaction:
+    outlook = await with_retries(ask_outlook(key.address))
     fee = ledger.fee.offer(None, outlook.gas_price)
     gas = min(outlook.max_gas, GAS_CAP)
     return Transaction(ledger.deployment.chain_id, outlook.nonce, gas, fee, to, call.data)
 
 
-def _mined(ledger: Ledger, rpc: Rpc, signed: SignedTransaction, timeout: float) -> Mined:
+def _mined(ledger: ChainAccess, rpc: Rpc, signed: SignedTransaction, timeout: float) -> Mined:
     from ledger.chain.sender import final_receipt, refusal_of  # noqa: PLC0415 - takes two seconds
 
     receipt = final_receipt(rpc, signed.hash, ledger.finality, timeout)
@@ -154,7 +156,7 @@ def relay_transaction(raw: bytes) -> HttpCall[Mined]:
 
 async def _relay(signed: SignedTransaction) -> Mined:
     try:
-        return await patiently(relay_transaction(signed.raw))
+        return await with_retries(relay_transaction(signed.raw))
     except ProblemError as error:
         raise refusal_in(error) from error
 

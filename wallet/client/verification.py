@@ -22,7 +22,7 @@ import msgspec
 from ledger.api import AccessResult, Consent, RecordedAccess, Release, SignedLink, Submission
 from ledger.chain import contract_reads
 from ledger.chain.events import Accessed, Granted, RecordErased
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.merkle import TreeHead
 from ledger.crypto.publications import PublicationEntry, VerifiedRun, verify_proof
 from ledger.encoding import Schema
@@ -34,10 +34,10 @@ from ledger.release_rules import PUBLICATION_LAG, expected_records, item_asked, 
 from ledger.typed_data import AccessRequest, Authorization, digest_of, struct_hash
 from wallet.client import chain
 from wallet.client.calls import look
-from wallet.client.chain_cache import Memory
+from wallet.client.chain_cache import ChainCache
 from wallet.client.decryption import Faults, OpenedRecord, Unlocked, open_release, verify_values
 from wallet.client.errors import Check, ClientError, DeniedError, ProblemError, VerificationError
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 
 ALL: Final = ZERO_WORD
 """Instead of an item: everything that the basis covers."""
@@ -104,7 +104,7 @@ class _Terms(msgspec.Struct, frozen=True):
 
 
 async def learn_subjects(
-    ledger: Ledger, memory: Memory, answers: Iterable[tuple[AccessResult, Basis]]
+    ledger: ChainAccess, memory: ChainCache, answers: Iterable[tuple[AccessResult, Basis]]
 ) -> None:
     """Ask the own node at once for what opening many answers asks it of each person.
 
@@ -124,12 +124,12 @@ async def learn_subjects(
 
 
 async def open_result(
-    ledger: Ledger,
-    opening: OpeningKey,
+    ledger: ChainAccess,
+    opening: DecryptionKey,
     submission: Submission,
     result: AccessResult,
     basis: Basis | None = None,
-    memory: Memory | None = None,
+    memory: ChainCache | None = None,
 ) -> Opened:
     """Open an answer after checking it.
 
@@ -156,7 +156,7 @@ async def open_result(
 
 
 async def verify_opened(
-    ledger: Ledger,
+    ledger: ChainAccess,
     submission: Submission,
     result: AccessResult,
     basis: Basis,
@@ -184,7 +184,7 @@ async def verify_opened(
 
 
 async def verify_denial(
-    ledger: Ledger, submission: Submission, result: AccessResult
+    ledger: ChainAccess, submission: Submission, result: AccessResult
 ) -> DeniedError:
     """Return a denial after checking that it is on chain (with a node of the party's own).
 
@@ -205,16 +205,16 @@ _Reveal = Callable[[Release, Schema], Unlocked]
 class _Verifier:
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: ChainAccess,
         submission: Submission,
         basis: Basis,
         names: tuple[str, ...] | None = None,
-        memory: Memory | None = None,
+        memory: ChainCache | None = None,
     ) -> None:
         self._ledger = ledger
         self._contracts = ledger.deployment.contracts
         self._names = names
-        self._memory = memory or Memory()
+        self._memory = memory or ChainCache()
         self._request = submission.request
         self._access = struct_hash(self._request)
         self._digest = digest_of(self._access, ledger.deployment.domain_of(AccessRequest))

@@ -9,16 +9,16 @@ import msgspec
 
 from ledger.api import MOST_ACCESSES, AccessResult
 from ledger.api.access import decode_result
-from ledger.crypto.hpke import EncryptionKey, OpeningKey
+from ledger.crypto.hpke import DecryptionKey, EncryptionKey
 from ledger.errors import LedgerError
 from ledger.typed_data import AccessRequest
 from wallet.client.accesses import NO_CONSENTS, Answered, submit, use
-from wallet.client.chain_cache import Memory
+from wallet.client.chain_cache import ChainCache
 from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.receipts import Receipt, make_receipt
 from wallet.client.requests import Asked, KeptRequest, RequestBook
-from wallet.client.retry import USUAL, Patience
+from wallet.client.retry import USUAL, RetryPolicy
 from wallet.client.supervision import show_wrong_parts
 from wallet.client.verification import Basis, Opened, learn_subjects, open_result
 
@@ -38,7 +38,7 @@ class Used(msgspec.Struct, frozen=True):
 
 
 def prepare(
-    ledger: Ledger,
+    ledger: ChainAccess,
     key: PartyKey | None,
     recipient: EncryptionKey,
     book: RequestBook,
@@ -90,12 +90,12 @@ def prepare(
 
 
 async def access(
-    ledger: Ledger,
-    opening: OpeningKey,
+    ledger: ChainAccess,
+    opening: DecryptionKey,
     book: RequestBook,
     request: KeptRequest,
     basis: Basis | None = None,
-    patience: Patience = USUAL,
+    patience: RetryPolicy = USUAL,
 ) -> Used:
     """Send a signed request until it is answered; open and check the answer.
 
@@ -118,8 +118,8 @@ async def access(
 
 
 async def open_answer(
-    ledger: Ledger,
-    opening: OpeningKey,
+    ledger: ChainAccess,
+    opening: DecryptionKey,
     book: RequestBook,
     answered: Answered,
     basis: Basis | None = None,
@@ -133,8 +133,8 @@ async def open_answer(
 
 
 async def open_answers(
-    ledger: Ledger,
-    opening: OpeningKey,
+    ledger: ChainAccess,
+    opening: DecryptionKey,
     book: RequestBook,
     answers: Sequence[Answered],
     bases: Mapping[bytes, Basis] | None = None,
@@ -158,7 +158,7 @@ async def open_answers(
     results = [answered.result for answered in answers]
     opened: dict[int, Used | ClientError] = {}
     waiting = list(range(len(answers)))
-    memory = Memory()
+    memory = ChainCache()
     # n-k may be wrong, and each time a gateway may begin with another one of them.
     rosters = ledger.deployment.rosters
     wrong = max((len(roster.members) - roster.threshold for roster in rosters), default=0)
@@ -197,10 +197,10 @@ async def open_answers(
 
 
 async def _open(
-    ledger: Ledger,
-    opening: OpeningKey,
+    ledger: ChainAccess,
+    opening: DecryptionKey,
     book: RequestBook,
-    memory: Memory,
+    memory: ChainCache,
     request: KeptRequest,
     result: AccessResult,
     known: Basis,
@@ -249,8 +249,8 @@ def _with_parts(result: AccessResult, again: AccessResult | None) -> AccessResul
 
 
 async def open_kept(
-    ledger: Ledger,
-    opening: OpeningKey,
+    ledger: ChainAccess,
+    opening: DecryptionKey,
     book: RequestBook,
     request: KeptRequest,
     basis: Basis | None = None,

@@ -9,7 +9,7 @@ import msgspec
 from ledger.chain import contract_calls
 from ledger.chain.events.identifiers import application_id
 from ledger.typed_data import ConfidentialityAgreement
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.transactions import Mined, transact
 
 _TIME_TO_RELAY: Final = 3600
@@ -23,7 +23,7 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 async def apply(
-    ledger: Ledger,
+    ledger: ChainAccess,
     key: PartyKey,
     *,
     dataset: bytes,
@@ -48,7 +48,7 @@ async def apply(
 
 
 async def sign_confidentiality(
-    ledger: Ledger, key: PartyKey, application: bytes, text: str
+    ledger: ChainAccess, key: PartyKey, application: bytes, text: str
 ) -> Mined:
     """Sign the confidentiality agreement of an application; the chain sees the hash of its text."""
     deadline = int(time.time()) + _TIME_TO_RELAY

@@ -21,7 +21,7 @@ from ledger.typed_data import (
     record_to_object,
     struct_hash,
 )
-from wallet.client.consent_requests import Ask, AskText, ask_from_text, ask_to_text
+from wallet.client.consent_requests import AskText, ConsentRequest, ask_from_text, ask_to_text
 from wallet.client.verification import Basis
 from wallet.errors import PartyError
 from wallet.files import write_whole
@@ -34,7 +34,7 @@ class Case(msgspec.Struct, frozen=True):
 
     request: str
     """Id of the request at the gateway."""
-    ask: Ask
+    ask: ConsentRequest
     state: str = "pending"
     authorization: Authorization | None = None
     link: SignedLink | None = None

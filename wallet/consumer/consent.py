@@ -5,15 +5,15 @@ from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from ledger.typed_data import Authorization, struct_hash
 from wallet.client import datasets
-from wallet.client.consent_requests import Ask, AskState, send_ask, wait_for_answer
+from wallet.client.consent_requests import AskState, ConsentRequest, send_ask, wait_for_answer
 from wallet.client.identity import Person, resolve
-from wallet.client.party import Ledger
-from wallet.client.retry import patiently
+from wallet.client.party import ChainAccess
+from wallet.client.retry import with_retries
 from wallet.consumer.cases import Case
 from wallet.errors import PartyError
 
 
-async def ask_customer(person: Person, ask: Ask) -> Case:
+async def ask_customer(person: Person, ask: ConsentRequest) -> Case:
     """Ask a person whom the consumer knows by name and number.
 
     The identity authority notes the look-up and shows it to the person.
@@ -22,17 +22,17 @@ async def ask_customer(person: Person, ask: Ask) -> Case:
         ProblemError: name and number do not belong together, the person is not enrolled, or the
             ask is outside the bounds of its purpose or agreement.
     """
-    handle = await patiently(resolve(person, ask.purpose, ask.case_number))
+    handle = await with_retries(resolve(person, ask.purpose, ask.case_number))
     return await ask_handle(handle.handle, ask)
 
 
-async def ask_handle(handle: str, ask: Ask) -> Case:
+async def ask_handle(handle: str, ask: ConsentRequest) -> Case:
     """Ask whoever handed over a handle; see `ask_customer`."""
-    request = await patiently(send_ask(handle, ask))
+    request = await with_retries(send_ask(handle, ask))
     return Case(request, ask)
 
 
-async def wait(ledger: Ledger, case: Case, seconds: float) -> Case:
+async def wait(ledger: ChainAccess, case: Case, seconds: float) -> Case:
     """Wait for a person's answer; return the case with what was granted, checked.
 
     Raises:
@@ -43,7 +43,7 @@ async def wait(ledger: Ledger, case: Case, seconds: float) -> Case:
     return await settle(ledger, case, state)
 
 
-async def settle(ledger: Ledger, case: Case, state: AskState) -> Case:
+async def settle(ledger: ChainAccess, case: Case, state: AskState) -> Case:
     """Return a case with a person's answer, checked against what was asked.
 
     A person may grant less: fewer fields, fewer uses, a nearer end; never something else.
@@ -65,7 +65,7 @@ async def settle(ledger: Ledger, case: Case, state: AskState) -> Case:
     return Case(case.request, case.ask, state.state, granted, link)
 
 
-def _check_same(ask: Ask, granted: Authorization) -> None:
+def _check_same(ask: ConsentRequest, granted: Authorization) -> None:
     same = {
         "consumer": (ask.consumer, granted.consumer),
         "dataset": (ask.dataset, granted.dataset),
@@ -87,7 +87,7 @@ def _check_same(ask: Ask, granted: Authorization) -> None:
 
 
 async def _check_statement(
-    ledger: Ledger, ask: Ask, granted: Authorization, gateways_name: str
+    ledger: ChainAccess, ask: ConsentRequest, granted: Authorization, gateways_name: str
 ) -> None:
     """Check that the sentence that the person signed says what it grants, by the names of then."""
     dataset = await datasets.registered(ledger, granted.dataset)

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose
+from ledger.crypto.hpke import DecryptionKey, EncryptionKey, Purpose
 from ledger.crypto.secret_sharing import Roster, Seed, Subset, draw_seeds, pack, unpack
 from ledger.crypto.signatures import personal_digest, sign, verify_signature
 from ledger.encoding import label, prefixed, u32
@@ -111,7 +111,7 @@ def make_packets(
     return tuple(packets)
 
 
-def open_packet(packet: SeedPacket, roster: Roster, opening: OpeningKey, address: bytes) -> Seed:
+def open_packet(packet: SeedPacket, roster: Roster, opening: DecryptionKey, address: bytes) -> Seed:
     """Return the seed in a packet after checking that it comes from whom it should.
 
     Raises:

@@ -155,7 +155,7 @@ class Publication:
     superseded_at: int | None
 
 
-class Register:
+class ChainState:
     """The state after all events that were applied. Lookups cost no I/O.
 
     Args:

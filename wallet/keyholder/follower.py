@@ -28,7 +28,7 @@ from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from ledger.service.logs import get_logger
 from ledger.state import ImpossibleEventError
-from wallet.keyholder.chain_state import Register
+from wallet.keyholder.chain_state import ChainState
 from wallet.keyholder.errors import NotFollowingError
 
 _log = get_logger()
@@ -66,7 +66,7 @@ class Following:
 
 
 class Follower:
-    """Keeps a `Register` in step with the keyholder's own node.
+    """Keeps a `ChainState` in step with the keyholder's own node.
 
     Args:
         rpc: To the node.
@@ -106,11 +106,11 @@ class Follower:
         self._contradictions = 0
 
     @property
-    def register(self) -> Register:
+    def register(self) -> ChainState:
         """The state of the chain; another object after the chain changed."""
         return self._register
 
-    def require(self) -> Register:
+    def require(self) -> ChainState:
         """Return the register, if what is in it can be relied on now.
 
         Raises:
@@ -151,7 +151,7 @@ class Follower:
                 self._stepped.notify_all()
             await self._pause(began)
 
-    async def until(self, holds: Callable[[Register], bool], patience: float) -> None:
+    async def until(self, holds: Callable[[ChainState], bool], patience: float) -> None:
         """Wait until something holds of the register, at most `patience` seconds."""
         until = self._clock() + patience
         async with self._stepped:
@@ -247,8 +247,8 @@ class Follower:
             first, last = (first, middle) if block.timestamp >= oldest else (middle + 1, last)
         return first
 
-    def _new_register(self, first_block: int = 0) -> Register:
-        return Register(self._deployment.delays, self._following.release_window, first_block)
+    def _new_register(self, first_block: int = 0) -> ChainState:
+        return ChainState(self._deployment.delays, self._following.release_window, first_block)
 
     def _fail(self, error: LedgerError) -> None:
         if isinstance(error, (ChainError, *_CONTRADICTIONS)):

@@ -22,7 +22,7 @@ from ledger.errors import MalformedError
 from ledger.hexstr import to_hex
 from ledger.model import Roles
 from ledger.service.app import FORBIDDEN, PREFIX, ProblemError
-from wallet.keyholder.chain_state import Register
+from wallet.keyholder.chain_state import ChainState
 from wallet.keyholder.errors import Reason, ReleaseRefusedError, SeedsMissingError
 from wallet.keyholder.follower import Follower
 from wallet.keyholder.journal import FileJournal, SubkeysEntry, entry_of
@@ -285,7 +285,7 @@ class Releases:
         sealed = session.seal(pack(parts), Purpose.RELEASE, verified.digest)
         return SealedParts(sealed, signed)
 
-    async def _caught_up(self, tasks: Sequence[ReleaseTask]) -> Register:
+    async def _caught_up(self, tasks: Sequence[ReleaseTask]) -> ChainState:
         """Return the register once it holds the accesses, as far as the node has them in time."""
         register = self.follower.require()
         newest = max((task.location.block_number for task in tasks), default=0)

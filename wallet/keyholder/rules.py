@@ -45,9 +45,9 @@ from ledger.typed_data import Domain, digest_of, struct_hash
 from wallet.keyholder.chain_state import (
     AuthorizationBasis,
     Basis,
+    ChainState,
     KnownAccess,
     Publication,
-    Register,
 )
 from wallet.keyholder.errors import Reason, ReleaseRefusedError
 from wallet.links import RememberedLinks
@@ -94,7 +94,7 @@ class VerifiedRelease:
 
 
 def verify_task(
-    task: ReleaseTask, chain: Register, rules: Rules, links: RememberedLinks
+    task: ReleaseTask, chain: ChainState, rules: Rules, links: RememberedLinks
 ) -> VerifiedRelease:
     """Return what a task's access entitles its consumer to.
 
@@ -158,7 +158,7 @@ def verify_task(
 
 
 def _verify_recorded(
-    task: ReleaseTask, access: bytes, chain: Register, rules: Rules
+    task: ReleaseTask, access: bytes, chain: ChainState, rules: Rules
 ) -> KnownAccess:
     """Check that the request is in a final block as it is, allowed, and within its window."""
     place, newest = task.location, chain.block
@@ -180,7 +180,7 @@ def _verify_recorded(
     return recorded
 
 
-def _verify_basis(task: ReleaseTask, chain: Register) -> Basis:
+def _verify_basis(task: ReleaseTask, chain: ChainState) -> Basis:
     """Return what the access rests on; of an authorization the person saw what it authorizes."""
     request = task.submission.request
     basis = chain.basis(request.basis)
@@ -208,7 +208,7 @@ def _verify_basis(task: ReleaseTask, chain: Register) -> Basis:
 
 
 def verify_publication(
-    task: ReleaseTask, recorded: KnownAccess, chain: Register, rules: Rules
+    task: ReleaseTask, recorded: KnownAccess, chain: ChainState, rules: Rules
 ) -> Publication:
     """Check that the dataset had this publication when the access was recorded, as its newest.
 
@@ -237,7 +237,7 @@ def verify_publication(
 def _verify_link(
     task: ReleaseTask,
     basis: AuthorizationBasis,
-    chain: Register,
+    chain: ChainState,
     rules: Rules,
     links: RememberedLinks,
 ) -> bytes:
@@ -272,7 +272,7 @@ def _verify_records(
     item: bytes,
     owner: bytes | None,
     head: TreeHead,
-    chain: Register,
+    chain: ChainState,
 ) -> None:
     """Check that the records are published ones, and the ones that the access covers.
 
@@ -333,7 +333,7 @@ def _verify_none_missing(
     entries: Sequence[PublicationEntry],
     run: Sequence[PublicationEntry],
     dataset: bytes,
-    chain: Register,
+    chain: ChainState,
 ) -> None:
     handed_over = {entry.number for entry in entries}
     for entry in run:

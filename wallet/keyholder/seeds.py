@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import msgspec
 
-from ledger.crypto.hpke import OpeningKey, Suite
+from ledger.crypto.hpke import DecryptionKey, Suite
 from ledger.crypto.secret_sharing import (
     Confidential,
     HolderSeeds,
@@ -97,7 +97,7 @@ class Holdings:
 
     account: bytes = field(repr=False)
     """Private key, 32 bytes."""
-    opening: OpeningKey = field(repr=False)
+    opening: DecryptionKey = field(repr=False)
     epochs: Mapping[int, EpochSeeds]
 
     @property
@@ -119,7 +119,7 @@ def create_holder(keystore: Keystore, password: Password, suite: Suite = Suite.X
     Raises:
         KeystoreError: The keystore has a keyholder already, or cannot be written.
     """
-    account, opening = secrets.token_bytes(PRIVATE_KEY_LENGTH), OpeningKey.generate(suite)
+    account, opening = secrets.token_bytes(PRIVATE_KEY_LENGTH), DecryptionKey.generate(suite)
     keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, account, password)
     keystore.store(
         ENCRYPTION,
@@ -138,7 +138,7 @@ def load_holdings(keystore: Keystore, password: Password) -> Holdings:
         KeystoreError: An entry is missing, damaged, or has another password.
     """
     account = keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, password)
-    opening = OpeningKey(keystore.load(ENCRYPTION, Kind.ENCRYPTION_KEY, password))
+    opening = DecryptionKey(keystore.load(ENCRYPTION, Kind.ENCRYPTION_KEY, password))
     address = address_of(account)
     names = [entry.name for entry in keystore.entries() if entry.name.startswith(_EPOCH)]
     epochs = [_load_epoch(keystore, name, password, address) for name in names]

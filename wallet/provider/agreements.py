@@ -12,8 +12,8 @@ from wallet.client.calls import look
 from wallet.client.datasets import party_name, purpose_terms, wait_until_registered
 from wallet.client.errors import Check, ClientError, ErrorKind, VerificationError
 from wallet.client.names import require_free_title
-from wallet.client.party import Ledger, PartyKey
-from wallet.client.retry import patiently
+from wallet.client.party import ChainAccess, PartyKey
+from wallet.client.retry import with_retries
 from wallet.client.supervision import Application, applications
 from wallet.client.transactions import Mined, transact
 from wallet.client.uploads import report_erasure
@@ -26,7 +26,9 @@ class Registered(msgspec.Struct, frozen=True):
     mined: Mined
 
 
-async def register_dataset(ledger: Ledger, key: PartyKey | None, terms: DatasetTerms) -> Registered:
+async def register_dataset(
+    ledger: ChainAccess, key: PartyKey | None, terms: DatasetTerms
+) -> Registered:
     """Register a dataset; its schema and whether it is personal never change.
 
     Raises:
@@ -43,7 +45,7 @@ async def register_dataset(ledger: Ledger, key: PartyKey | None, terms: DatasetT
 
 
 async def reclassify(
-    ledger: Ledger,
+    ledger: ChainAccess,
     key: PartyKey | None,
     dataset: bytes,
     sharing: Class,
@@ -57,13 +59,13 @@ async def reclassify(
 
 
 async def withdraw_dataset(
-    ledger: Ledger, key: PartyKey | None, dataset: bytes, reason: str
+    ledger: ChainAccess, key: PartyKey | None, dataset: bytes, reason: str
 ) -> Mined:
     """Withdraw a dataset for good."""
     return await transact(ledger, key, contract_calls.withdraw_dataset(dataset, reason))
 
 
-async def applications_to_decide(ledger: Ledger) -> tuple[Application, ...]:
+async def applications_to_decide(ledger: ChainAccess) -> tuple[Application, ...]:
     """Return who applies for the provider's datasets; whoever it is and for what as on chain, if there is a node.
 
     What is approved is an id, so what a gateway tells of that id must be what it stands for.
@@ -71,7 +73,7 @@ async def applications_to_decide(ledger: Ledger) -> tuple[Application, ...]:
     Raises:
         VerificationError: the gateway tells of one otherwise than the chain.
     """
-    told = await patiently(applications())
+    told = await with_retries(applications())
     if not ledger.own_node:
         return told
     applied = {to_hex(event.application): event for event in (await chain.events(ledger, Applied))}
@@ -93,7 +95,7 @@ def _differs(one: Application, event: Applied) -> bool:
     return told != (*map(to_hex, ids), str(event.fields), event.justification)
 
 
-async def fields_applied_for(ledger: Ledger, application: bytes) -> int:
+async def fields_applied_for(ledger: ChainAccess, application: bytes) -> int:
     """Return what an application asks for: a bitmap over the dataset's schema.
 
     Raises:
@@ -103,7 +105,7 @@ async def fields_applied_for(ledger: Ledger, application: bytes) -> int:
         state = await look(contract_reads.application_of(ledger.deployment.contracts, application))
         fields = state.fields
     else:
-        told = await patiently(applications())
+        told = await with_retries(applications())
         wanted = to_hex(application)
         fields = next((int(one.fields) for one in told if one.application == wanted), 0)
     if not fields:
@@ -112,26 +114,33 @@ async def fields_applied_for(ledger: Ledger, application: bytes) -> int:
 
 
 async def approve(
-    ledger: Ledger, key: PartyKey | None, application: bytes, fields: int, expires_at: int
+    ledger: ChainAccess, key: PartyKey | None, application: bytes, fields: int, expires_at: int
 ) -> Mined:
     """Approve an application, for all or fewer of its fields, until a time."""
     return await transact(ledger, key, contract_calls.approve(application, fields, expires_at))
 
 
-async def decline(ledger: Ledger, key: PartyKey | None, application: bytes, reason: str) -> Mined:
+async def decline(
+    ledger: ChainAccess, key: PartyKey | None, application: bytes, reason: str
+) -> Mined:
     """Decline an application."""
     return await transact(ledger, key, contract_calls.decline(application, reason))
 
 
 async def withdraw_agreement(
-    ledger: Ledger, key: PartyKey | None, agreement: bytes, reason: str
+    ledger: ChainAccess, key: PartyKey | None, agreement: bytes, reason: str
 ) -> Mined:
     """End an agreement."""
     return await transact(ledger, key, contract_calls.withdraw_agreement(agreement, reason))
 
 
 async def erase(
-    ledger: Ledger, key: PartyKey | None, dataset: bytes, number: int, item: bytes, version: int
+    ledger: ChainAccess,
+    key: PartyKey | None,
+    dataset: bytes,
+    number: int,
+    item: bytes,
+    version: int,
 ) -> Mined:
     """Erase a record: its tombstone on chain first, then salt and ciphertext at the gateway.
 
@@ -144,5 +153,5 @@ async def erase(
         version: a publication that has it.
     """
     mined = await transact(ledger, key, contract_calls.erase(dataset, item, version))
-    await patiently(report_erasure(dataset, number, mined.transaction))
+    await with_retries(report_erasure(dataset, number, mined.transaction))
     return mined

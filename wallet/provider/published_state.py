@@ -75,7 +75,7 @@ class Upload(msgspec.Struct, frozen=True):
     """The signed transaction that publishes it."""
 
 
-class Book:
+class PublishedState:
     """The book of one dataset. One process at a time uses it.
 
     Args:

@@ -24,7 +24,7 @@ from ledger.encoding import Schema
 from wallet.client.errors import ClientError, ErrorKind, ProblemError
 from wallet.provider.description import Description, KeyKind
 from wallet.provider.errors import ProviderError
-from wallet.provider.published_state import Book, SentRecord, Upload
+from wallet.provider.published_state import PublishedState, SentRecord, Upload
 from wallet.provider.quality import (
     Defect,
     DefectKind,
@@ -35,7 +35,7 @@ from wallet.provider.quality import (
 )
 from wallet.provider.services import PublishingServices
 from wallet.provider.source import read_numbers, read_source, unit_of
-from wallet.provider.staging import NOBODY, Changes, Extent, PlannedRecord, Row, Spool
+from wallet.provider.staging import NOBODY, Changes, Extent, PlannedRecord, Row, Staging
 
 _BATCHES_AHEAD: Final = 8
 """Batches that wait for each process: enough that none idles while lines are being sent."""
@@ -211,7 +211,7 @@ class Publication(msgspec.Struct, frozen=True):
 def check_file(
     path: Path,
     description: Description,
-    spool: Spool,
+    spool: Staging,
     progress: Progress,
     *,
     part: str = "",
@@ -293,7 +293,7 @@ class Publisher:
                 f"{self.description.code} is registered with other fields: register another dataset",
             )
         schema = Schema(self.dataset, terms.fields)
-        with self._book() as book, Spool(self.workspace) as spool:
+        with self._book() as book, Staging(self.workspace) as spool:
             finished = self._finish(book)
             base = self._base(book, chosen)
             if chosen.withdraw is not None:
@@ -321,14 +321,14 @@ class Publisher:
         with self._book() as book:
             return self._finish(book)
 
-    def _book(self) -> Book:
-        return Book(self.workspace / f"{self.dataset.hex()}.book", self.dataset)
+    def _book(self) -> PublishedState:
+        return PublishedState(self.workspace / f"{self.dataset.hex()}.book", self.dataset)
 
-    def _finish(self, book: Book) -> int | None:
+    def _finish(self, book: PublishedState) -> int | None:
         upload = book.upload()
         return None if upload is None or upload.raw is None else self._make_public(book)
 
-    def _base(self, book: Book, options: Options) -> int:
+    def _base(self, book: PublishedState, options: Options) -> int:
         """Return the version to change; zero to send everything."""
         newest = self.services.newest(self.dataset).number
         known = book.version == newest
@@ -340,7 +340,7 @@ class Publisher:
             )
         return 0 if options.whole or options.leave_out_defective or not known else newest
 
-    def _read(self, path: Path, spool: Spool, base: int, options: Options) -> QualityReport:
+    def _read(self, path: Path, spool: Staging, base: int, options: Options) -> QualityReport:
         part = ""
         if options.changes:
             part = f"only changes to version {base}; {spool.withdrawals()} records are withdrawn"
@@ -354,7 +354,7 @@ class Publisher:
             )
         return report
 
-    def _find_owners(self, spool: Spool) -> None:
+    def _find_owners(self, spool: Staging) -> None:
         kind = self.description.key_kind
         if kind is KeyKind.NONE:
             spool.add_owners([("", NOBODY)])
@@ -370,7 +370,9 @@ class Publisher:
         if spool.without_owner():
             raise ProviderError("Provider", "some records have no owner")
 
-    def _open_upload(self, book: Book, spool: Spool, base: int, report: QualityReport) -> Upload:
+    def _open_upload(
+        self, book: PublishedState, spool: Staging, base: int, report: QualityReport
+    ) -> Upload:
         """Go on with the upload that was begun for the same plan, or begin one."""
         plan = spool.plan_digest()
         begun = book.upload()
@@ -386,7 +388,7 @@ class Publisher:
         return book.current()
 
     def _send(
-        self, book: Book, spool: Spool, upload: Upload, schema: Schema, options: Options
+        self, book: PublishedState, spool: Staging, upload: Upload, schema: Schema, options: Options
     ) -> None:
         total, start = spool.planned(), self._received(upload)
         self.progress(Stage.UPLOADING, start, total)
@@ -433,7 +435,7 @@ class Publisher:
             )
         return state.received
 
-    def _seal(self, book: Book) -> TreeHead:
+    def _seal(self, book: PublishedState) -> TreeHead:
         """Have the gateway put the version together; compare what it gets with our own head."""
         upload = book.current()
         if upload.head is not None:
@@ -452,7 +454,7 @@ class Publisher:
         book.note_sealed(head)
         return head
 
-    def _make_public(self, book: Book) -> int:
+    def _make_public(self, book: PublishedState) -> int:
         upload = book.current()
         if upload.head is None:
             raise ProviderError("Provider", "the upload is not sealed")
@@ -481,7 +483,7 @@ class Publisher:
 
 
 def _read_withdrawals(
-    path: Path, spool: Spool, book: Book, base: int, finished: int | None
+    path: Path, spool: Staging, book: PublishedState, base: int, finished: int | None
 ) -> None:
     twice = spool.add_withdrawals(read_numbers(path))
     if twice is not None:

@@ -9,7 +9,7 @@ from ledger.chain import contract_calls, eth_methods
 from ledger.chain.events import DatasetTerms, Published
 from ledger.chain.events.decoding import EventDecoder
 from ledger.chain.transactions import parse_transaction
-from ledger.crypto.hpke import OpeningKey, Purpose
+from ledger.crypto.hpke import DecryptionKey, Purpose
 from ledger.crypto.merkle import TreeHead
 from ledger.crypto.released_parts import subkeys_digest
 from ledger.crypto.secret_sharing import DatasetKeys, HolderSubkeys, Roster, combine_subkeys, unpack
@@ -20,8 +20,8 @@ from wallet.client import datasets, uploads
 from wallet.client.calls import look
 from wallet.client.errors import ClientError, ErrorKind, ProblemError
 from wallet.client.identity import PersonKind, ask_owners
-from wallet.client.party import Ledger
-from wallet.client.retry import patiently
+from wallet.client.party import ChainAccess
+from wallet.client.retry import with_retries
 from wallet.client.transactions import Mined, resume, transact
 from wallet.client.transports import Client
 from wallet.client.uploads import SealedSubkeys, UploadState, ask_subkeys
@@ -97,7 +97,7 @@ class RemoteServices:
     """
 
     def __init__(
-        self, client: Client, ledger: Ledger, opening: OpeningKey, keyholders: Sequence[str]
+        self, client: Client, ledger: ChainAccess, opening: DecryptionKey, keyholders: Sequence[str]
     ) -> None:
         self._client = client
         self._ledger = ledger
@@ -115,7 +115,7 @@ class RemoteServices:
 
     def owners(self, dataset: bytes, kind: KeyKind, keys: Sequence[str]) -> list[bytes]:
         """Return the owner of each key, in order."""
-        answered = self._client.run(patiently(ask_owners(dataset, _KINDS[kind], keys)))
+        answered = self._client.run(with_retries(ask_owners(dataset, _KINDS[kind], keys)))
         if len(answered) != len(keys):
             raise ProviderError("Provider", f"{len(answered)} owners for {len(keys)} ids")
         owners = [owner for owner in answered if owner is not None]
@@ -142,7 +142,7 @@ class RemoteServices:
         for keyholder in self._keyholders:
             try:
                 asked = ask_subkeys(keyholder, dataset, roster.epoch)
-                sealed = self._client.run(patiently(asked))
+                sealed = self._client.run(with_retries(asked))
                 handed[sealed.holder] = self._open(roster, dataset, sealed)
             except (ClientError, LedgerError) as error:
                 errors.append(f"{keyholder}: {error}")
@@ -159,12 +159,12 @@ class RemoteServices:
 
     def begin(self, dataset: bytes, base: int) -> str:
         """Begin an upload."""
-        return self._client.run(patiently(uploads.begin_upload(dataset, base))).upload
+        return self._client.run(with_retries(uploads.begin_upload(dataset, base))).upload
 
     def state(self, upload: str) -> UploadState | None:
         """Return how far an upload has got; None when the gateway knows it no more."""
         try:
-            return self._client.run(patiently(uploads.upload_state(upload)))
+            return self._client.run(with_retries(uploads.upload_state(upload)))
         except ProblemError as error:
             if error.kind != ErrorKind.NOT_FOUND:
                 raise
@@ -176,7 +176,7 @@ class RemoteServices:
 
     def seal(self, upload: str) -> TreeHead:
         """End an upload; return what the gateway computes of it."""
-        return self._client.run(patiently(uploads.seal_upload(upload)))
+        return self._client.run(with_retries(uploads.seal_upload(upload)))
 
     def publish(
         self,
@@ -199,12 +199,12 @@ class RemoteServices:
 
     def serve(self, upload: str, version: int) -> None:
         """Have the gateway serve it."""
-        self._client.run(patiently(uploads.serve_publication(upload, version)))
+        self._client.run(with_retries(uploads.serve_publication(upload, version)))
 
     def drop(self, upload: str) -> None:
         """Give an upload up."""
         try:
-            self._client.run(patiently(uploads.drop_upload(upload)))
+            self._client.run(with_retries(uploads.drop_upload(upload)))
         except ProblemError as error:
             if error.kind != ErrorKind.NOT_FOUND:
                 raise

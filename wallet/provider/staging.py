@@ -122,7 +122,7 @@ class Extent(StrEnum):
     """The differences from the book; a record that was not read stays unless it is withdrawn."""
 
 
-class Spool:
+class Staging:
     """The working file.
 
     Args:

@@ -13,7 +13,7 @@ from ledger.replay.report import Voidable
 from wallet.client import chain
 from wallet.client.decryption import OpenedRecord, is_named
 from wallet.client.errors import RefusedError
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.receipts import Receipt
 from wallet.client.transactions import Mined, transact
 from wallet.errors import NotVoidableError, PartyError
@@ -106,7 +106,7 @@ def choose(found: Iterable[Voidable], wanted: Sequence[int]) -> tuple[Voidable, 
     return chosen
 
 
-async def give_back(ledger: Ledger, key: PartyKey, use: Voidable, reason: str) -> Mined:
+async def give_back(ledger: ChainAccess, key: PartyKey, use: Voidable, reason: str) -> Mined:
     """Give one use back.
 
     Raises:

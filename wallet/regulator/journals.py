@@ -37,7 +37,7 @@ from ledger.typed_data import (
     record_from_object,
     struct_hash,
 )
-from wallet.client.retry import patiently
+from wallet.client.retry import with_retries
 from wallet.client.supervision import release_journal
 from wallet.errors import PartyError, WalletError
 from wallet.hash_chain import FIRST_HEAD, split_head, with_head
@@ -171,7 +171,7 @@ async def fetch_journal(path: Path) -> int:
     try:
         with path.open("wb") as file:
             while True:
-                body = await patiently(release_journal(start))
+                body = await with_retries(release_journal(start))
                 lines = body.splitlines()
                 if not lines:
                     return count

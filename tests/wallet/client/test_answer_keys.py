@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ledger.chain.deployment import DEFAULT_RELEASE_WINDOW
-from ledger.crypto.hpke import EncryptionKey, OpeningKey, Purpose, Suite
+from ledger.crypto.hpke import DecryptionKey, EncryptionKey, Purpose, Suite
 from ledger.crypto.released_parts import KEY_LIFETIME, verify_answer_key
 from ledger.errors import LedgerError
 from ledger.typed_data import Domain
@@ -20,7 +20,7 @@ from wallet.client.requests import Asked, KeptRequest, RequestBook
 
 KEY = PartyKey(b"\x11" * 32)
 DOMAIN = Domain(31337, b"\x05" * 20)
-REGISTERED = OpeningKey(b"\x01" + b"\x22" * 32)
+REGISTERED = DecryptionKey(b"\x01" + b"\x22" * 32)
 NOW = 1_800_000_000
 LIFETIME = 300
 ASKED = Asked(basis=b"\x01" * 32, fields=5, deadline=NOW + LIFETIME)
@@ -52,7 +52,7 @@ def book(path: Path, clock: Clock) -> Iterator[RequestBook]:
 
 
 def sign(
-    book: RequestBook, count: int = 1, recipient: OpeningKey = REGISTERED
+    book: RequestBook, count: int = 1, recipient: DecryptionKey = REGISTERED
 ) -> tuple[KeptRequest, ...]:
     return book.sign(KEY, recipient.encryption_key, DOMAIN, (ASKED,) * count)
 
@@ -252,11 +252,11 @@ def test_a_thief_of_file_and_signing_key_without_the_encryption_key_opens_nothin
 ) -> None:
     (kept,) = sign(book)
     with RequestBook(path) as stolen, pytest.raises(ClientError):
-        stolen.opening_key(kept.id, OpeningKey.generate())
+        stolen.opening_key(kept.id, DecryptionKey.generate())
 
 
 def test_another_registered_key_gets_keys_of_its_own(book: RequestBook) -> None:
-    other = OpeningKey.generate()
+    other = DecryptionKey.generate()
     (mine,), (theirs,) = sign(book), sign(book, recipient=other)
     assert mine.submission.key != theirs.submission.key
     public = book.opening_key(theirs.id, other).encryption_key.to_bytes()

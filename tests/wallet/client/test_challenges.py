@@ -28,7 +28,7 @@ from wallet.client.calls import Service
 from wallet.client.consent_requests import my_inbox
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person, PersonKind, my_subjects
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.signers import (
     AccountSigner,
     PasskeySigner,
@@ -90,17 +90,19 @@ class Town:
         endpoints = Endpoints(
             f"http://{gateway.authority}", f"http://{HOST}", gateway.chain.node.url
         )
-        self.ledger = Ledger(gateway.chain.deployment, own_node=True)
+        self.ledger = ChainAccess(gateway.chain.deployment, own_node=True)
         self.client = AsyncClient(
             endpoints, chain_id=self.ledger.deployment.chain_id, transport=self.network
         )
 
-    def signers(self, ledger: Ledger | None = None) -> tuple[SubjectSigner, SubjectSigner]:
+    def signers(self, ledger: ChainAccess | None = None) -> tuple[SubjectSigner, SubjectSigner]:
         """An account of nobody else's and a passkey, neither enrolled."""
         account, passkey = PartyKey(secrets.token_bytes(32)), SoftwarePasskey.generate(PHONE)
         return AccountSigner(account), PasskeySigner(passkey, ledger or self.ledger)
 
-    async def enrolled(self, ledger: Ledger | None = None) -> tuple[SubjectSigner, SubjectSigner]:
+    async def enrolled(
+        self, ledger: ChainAccess | None = None
+    ) -> tuple[SubjectSigner, SubjectSigner]:
         """Both of them, each with an id: the identity authority knows nobody else."""
         both = self.signers(ledger)
         code = await self.identity.code_for(ZHANG)
@@ -183,7 +185,7 @@ async def test_a_challenge_of_nobody_who_is_an_authority_is_not_signed(town: Tow
 
 
 async def test_without_a_node_of_ones_own_the_gateway_says_who_is_an_authority(town: Town) -> None:
-    ledger = Ledger(town.ledger.deployment, own_node=False)
+    ledger = ChainAccess(town.ledger.deployment, own_node=False)
     _, passkey = await town.enrolled(ledger)
     await town.gateway.has(town.gateway.chain.wait_for_block())
     await town.client.run(begin_session(ledger, passkey, Service.IDENTITY))

@@ -14,14 +14,14 @@ from tests.support.errors import of_kind
 from wallet.client import chain as reading
 from wallet.client import datasets
 from wallet.client.errors import ClientError, ErrorKind, RefusedError
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.transactions import resume, transact
 from wallet.client.transports import Client, Endpoints
 
 
 @pytest.fixture
-def ledger(chain: Chain) -> Ledger:
-    return Ledger(chain.deployment, own_node=True)
+def ledger(chain: Chain) -> ChainAccess:
+    return ChainAccess(chain.deployment, own_node=True)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def client(chain: Chain) -> Iterator[Client]:
 
 
 def test_a_party_has_the_name_it_was_admitted_under_last(
-    chain: Chain, ledger: Ledger, client: Client
+    chain: Chain, ledger: ChainAccess, client: Client
 ) -> None:
     bank = chain.parties.bank
     assert client.run(datasets.party_name(ledger, bank.address)) == bank.name
@@ -44,7 +44,7 @@ def test_a_party_has_the_name_it_was_admitted_under_last(
 
 
 def test_a_dataset_has_its_terms_and_newest_publication(
-    chain: Chain, ledger: Ledger, client: Client
+    chain: Chain, ledger: ChainAccess, client: Client
 ) -> None:
     dataset = chain.register_dataset()
     assert client.run(datasets.registered(ledger, dataset)).fields == FIELDS
@@ -61,7 +61,7 @@ def test_a_dataset_has_its_terms_and_newest_publication(
         client.run(datasets.registered(ledger, bytes(32)))
 
 
-def test_a_purpose_has_its_texts(chain: Chain, ledger: Ledger, client: Client) -> None:
+def test_a_purpose_has_its_texts(chain: Chain, ledger: ChainAccess, client: Client) -> None:
     texts = (Text("zh", "我"), Text("en", "I"))
     purpose = chain.register_purpose(texts=texts)
     assert client.run(datasets.purpose_terms(ledger, purpose)).texts == texts
@@ -73,7 +73,7 @@ def test_a_purpose_has_its_texts(chain: Chain, ledger: Ledger, client: Client) -
 
 
 def test_a_transaction_is_noted_before_it_is_sent_and_may_be_sent_again(
-    chain: Chain, ledger: Ledger, client: Client
+    chain: Chain, ledger: ChainAccess, client: Client
 ) -> None:
     noted: list[bytes] = []
     key = PartyKey(chain.parties.authority.private_key)
@@ -85,7 +85,7 @@ def test_a_transaction_is_noted_before_it_is_sent_and_may_be_sent_again(
 
 
 def test_what_the_contract_refuses_is_not_sent(
-    chain: Chain, ledger: Ledger, client: Client
+    chain: Chain, ledger: ChainAccess, client: Client
 ) -> None:
     noted: list[bytes] = []
     key = PartyKey(chain.parties.bank.private_key)
@@ -99,11 +99,11 @@ def test_what_the_contract_refuses_is_not_sent(
 
 
 def test_a_transaction_whose_nonce_is_gone_never_becomes_final(
-    chain: Chain, ledger: Ledger, client: Client
+    chain: Chain, ledger: ChainAccess, client: Client
 ) -> None:
     sender = chain.sender(chain.parties.authority)
     call = contract_calls.admit(b"\x66" * 20, chain.parties.bank.roles, "Another name")
     stale = sender.sign(chain.deployment.address_of(call.contract), call.data, nonce=0)
-    hurried = Ledger(chain.deployment, own_node=True, timeout=0.2)
+    hurried = ChainAccess(chain.deployment, own_node=True, timeout=0.2)
     with pytest.raises(ClientError, check=of_kind(ErrorKind.NOT_FINAL)):
         client.run(resume(hurried, stale.raw))

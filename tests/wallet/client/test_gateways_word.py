@@ -15,15 +15,15 @@ from scripts.scenario import Chain, Subject
 from tests.support.http_servers import http_server
 from wallet.citizen.history import contradictions
 from wallet.client.errors import VerificationError
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.relays import Granted
 from wallet.client.transports import Client, Endpoints
 from wallet.provider.agreements import applications_to_decide
 
 
 @pytest.fixture
-def ledger(chain: Chain) -> Ledger:
-    return Ledger(chain.deployment, own_node=True)
+def ledger(chain: Chain) -> ChainAccess:
+    return ChainAccess(chain.deployment, own_node=True)
 
 
 # A person's authorizations
@@ -42,7 +42,7 @@ class Person:
         chain.send(chain.parties.recorder, chain.revoke_call(self.subject, ids[1]))
         self.shown = (told(records[0], uses=1), told(records[1], revoked=True))
 
-    def problems(self, ledger: Ledger, *shown: Granted) -> tuple[str, ...]:
+    def problems(self, ledger: ChainAccess, *shown: Granted) -> tuple[str, ...]:
         with Client(Endpoints("http://127.0.0.1:9", node=self.chain.node.url)) as client:
             return client.run(contradictions(ledger, [self.subject.id], shown))
 
@@ -72,7 +72,7 @@ def person(chain: Chain) -> Person:
     return Person(chain)
 
 
-def test_an_honest_gateway_is_not_contradicted(person: Person, ledger: Ledger) -> None:
+def test_an_honest_gateway_is_not_contradicted(person: Person, ledger: ChainAccess) -> None:
     assert person.problems(ledger, *person.shown) == ()
 
 
@@ -93,7 +93,7 @@ def test_an_honest_gateway_is_not_contradicted(person: Person, ledger: Ledger) -
     ],
 )
 def test_what_a_gateway_changes_of_a_grant_is_named(
-    person: Person, ledger: Ledger, place: int, member: str, value: object
+    person: Person, ledger: ChainAccess, place: int, member: str, value: object
 ) -> None:
     shown = list(person.shown)
     shown[place] = msgspec.structs.replace(shown[place], **{member: value})
@@ -102,7 +102,9 @@ def test_what_a_gateway_changes_of_a_grant_is_named(
     assert problem.endswith(f": {member}")
 
 
-def test_what_a_gateway_leaves_out_or_makes_up_is_named(person: Person, ledger: Ledger) -> None:
+def test_what_a_gateway_leaves_out_or_makes_up_is_named(
+    person: Person, ledger: ChainAccess
+) -> None:
     first, second = person.shown
     (problem,) = person.problems(ledger, first)
     assert problem == f"the gateway leaves out {second.id}, which is on chain"
@@ -132,7 +134,7 @@ def gateway() -> Iterator[tuple[str, Callable[[list[dict[str, Any]]], None]]]:
 )
 def test_a_department_with_a_node_decides_on_what_is_on_chain(
     chain: Chain,
-    ledger: Ledger,
+    ledger: ChainAccess,
     gateway: tuple[str, Callable[[list[dict[str, Any]]], None]],
     member: str | None,
 ) -> None:

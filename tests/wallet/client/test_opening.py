@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ledger.api import HeldKeys, Release
-from ledger.crypto.hpke import OpeningKey, Purpose, Session, Suite
+from ledger.crypto.hpke import DecryptionKey, Purpose, Session, Suite
 from ledger.crypto.merkle import RangeProof, TreeHead
 from ledger.crypto.records import EncryptedRecord, encrypt_record
 from ledger.crypto.released_parts import sign_statements, state_parts, verify_wrong_parts
@@ -57,7 +57,7 @@ REQUEST = AccessRequest(
     deadline=2_000_000_000,
 )
 DIGEST = digest(REQUEST, DOMAIN)
-OPENING = OpeningKey.generate()
+OPENING = DecryptionKey.generate()
 ACCOUNTS = [keccak256(b"keyholder %d" % n) for n in range(1, 6)]
 ROSTER = Roster(EPOCH, SHARING.threshold, tuple(map(address_of, ACCOUNTS)))
 Change = Callable[[HolderParts], HolderParts]
@@ -191,7 +191,7 @@ def test_an_answer_of_another_size_is_not_looked_at() -> None:
 def test_what_is_honest_is_never_too_long(sharing: tuple[int, int], suite: Suite) -> None:
     threshold, holders = sharing
     roster = Roster(2**32 - 1, threshold, tuple(bytes([n]) * 20 for n in range(holders)))
-    key = OpeningKey.generate(suite).encryption_key
+    key = DecryptionKey.generate(suite).encryption_key
     for records, fields in ((0, 0), (1, 1), (3, 12), (40, 256)):
         shares = tuple(
             Share(subset, bytes(32 * fields)) for subset in roster.sharing.subsets_of(holders)

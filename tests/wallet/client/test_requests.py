@@ -13,7 +13,7 @@ import pytest
 
 from ledger.api import RecordedAccess, Refusal, Submission
 from ledger.api.access import decode_submissions, encode_result, encode_results
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.signatures import verify_signature
 from ledger.model import Outcome
 from ledger.typed_data import AccessRequest, Domain, digest, struct_hash
@@ -21,17 +21,17 @@ from tests.support.errors import of_kind
 from tests.support.trails import deployment
 from wallet.client.accesses import resume, use
 from wallet.client.errors import ClientError, ErrorKind, ProblemError, UnreachableError
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.requests import Asked, KeptRequest, RequestBook
-from wallet.client.retry import Patience
+from wallet.client.retry import RetryPolicy
 from wallet.client.transports import AsyncClient, Client, Endpoints
 from wallet.consumer import access
 
 KEY = PartyKey(b"\x11" * 32)
 DOMAIN = Domain(31337, b"\x05" * 20)
-REGISTERED = OpeningKey(b"\x01" + b"\x22" * 32)
+REGISTERED = DecryptionKey(b"\x01" + b"\x22" * 32)
 ASKED = Asked(basis=b"\x01" * 32, fields=5, deadline=2_000_000_000)
-HURRIED = Patience(seconds=0.5, first=0.01, longest=0.05)
+HURRIED = RetryPolicy(seconds=0.5, first=0.01, longest=0.05)
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ AWAY = Refusal("urn:quancheng:problem:keyholders-unavailable", "Away", 503)
 
 def prepare(book: RequestBook, *, another_use: bool = False) -> tuple[KeptRequest, ...]:
     return access.prepare(
-        Ledger(deployment(), own_node=False),
+        ChainAccess(deployment(), own_node=False),
         KEY,
         REGISTERED.encryption_key,
         book,
@@ -337,5 +337,5 @@ def test_a_stopped_release_keeps_nobody_waiting(
 ) -> None:
     gateway.refusal = STOPPED
     with RequestBook(path) as book:
-        client.run(use(book, sign(book), Patience(seconds=60, first=60, longest=60)))
+        client.run(use(book, sign(book), RetryPolicy(seconds=60, first=60, longest=60)))
     assert len(gateway.received) == 1

@@ -25,7 +25,7 @@ from wallet.client.calls import (
 )
 from wallet.client.errors import ClientError, DeniedError, ErrorKind, ProblemError, UnreachableError
 from wallet.client.party import Bearer, PartyKey
-from wallet.client.retry import Patience, patiently
+from wallet.client.retry import RetryPolicy, with_retries
 from wallet.client.transports import AsyncClient, Client, Endpoints
 
 KEY = PartyKey(b"\x22" * 32)
@@ -222,14 +222,14 @@ def test_patience_tries_what_passes_and_nothing_else() -> None:
     def busy(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(statuses.pop(0))
 
-    client(busy).run(patiently(SIGNED, Patience(5, 0.01, 0.02)))
+    client(busy).run(with_retries(SIGNED, RetryPolicy(5, 0.01, 0.02)))
     assert statuses == []
     statuses[:] = [409, 200]
     with pytest.raises(ProblemError, check=of_kind(ErrorKind.CONFLICT)):
-        client(busy).run(patiently(SIGNED, Patience(5, 0.01, 0.02)))
+        client(busy).run(with_retries(SIGNED, RetryPolicy(5, 0.01, 0.02)))
     statuses[:] = [503] * 100
     with pytest.raises(ProblemError, check=of_kind(ErrorKind.UNAVAILABLE)):
-        client(busy).run(patiently(SIGNED, Patience(0.05, 0.01, 0.02)))
+        client(busy).run(with_retries(SIGNED, RetryPolicy(0.05, 0.01, 0.02)))
 
 
 # Events

@@ -7,7 +7,7 @@ import pytest
 
 from ledger.api import AccessResult, HeldKeys, RecordedAccess, Refusal
 from ledger.chain import contract_calls, eth_methods
-from ledger.crypto.hpke import OpeningKey, Purpose
+from ledger.crypto.hpke import DecryptionKey, Purpose
 from ledger.crypto.merkle import TreeHead
 from ledger.crypto.publications import OwnerProof
 from ledger.crypto.secret_sharing import Release as KeyParts
@@ -28,7 +28,7 @@ from tests.support.answers import (
 )
 from tests.support.errors import of_kind
 from wallet.client.calls import Look, Looks
-from wallet.client.chain_cache import Memory
+from wallet.client.chain_cache import ChainCache
 from wallet.client.errors import (
     Check,
     DeniedError,
@@ -37,7 +37,7 @@ from wallet.client.errors import (
     ProblemError,
     VerificationError,
 )
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 from wallet.client.receipts import decode_receipt, encode_receipt, make_receipt, verify_receipt
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Basis, Opened, open_result, verify_denial
@@ -93,7 +93,7 @@ def test_the_repr_of_what_was_opened_shows_no_value(client: Client, honest: Hone
 
 
 def test_without_a_node_what_stays_open_is_said(client: Client, honest: Honest) -> None:
-    ledger = Ledger(honest.desk.chain.deployment, own_node=False)
+    ledger = ChainAccess(honest.desk.chain.deployment, own_node=False)
     receipt = make_receipt(
         honest.desk.ledger,
         honest.submission,
@@ -429,7 +429,11 @@ def test_another_consumers_key_opens_nothing(client: Client, honest: Honest) -> 
     with pytest.raises(VerificationError) as refused:
         client.run(
             open_result(
-                desk.ledger, OpeningKey.generate(), honest.submission, honest.result, honest.basis
+                desk.ledger,
+                DecryptionKey.generate(),
+                honest.submission,
+                honest.result,
+                honest.basis,
             )
         )
     assert refused.value.check is Check.KEYS
@@ -536,7 +540,7 @@ def test_a_version_from_after_the_access_is_refused(client: Client, chain: Chain
 def test_what_the_node_said_is_asked_once_for_many(
     chain: Chain, honest: Honest, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk, memory = honest.desk, Memory()
+    desk, memory = honest.desk, ChainCache()
     asked: list[object] = []
     real = client._look
 
@@ -564,7 +568,7 @@ def test_what_the_node_said_is_asked_once_for_many(
 
 
 def test_what_is_remembered_of_people_ends_with_an_event(own_chain: Chain) -> None:
-    chain, desk, memory = own_chain, Desk(own_chain), Memory()
+    chain, desk, memory = own_chain, Desk(own_chain), ChainCache()
     client = Client(Endpoints("http://127.0.0.1:9", node=chain.node.url))
     honest = honest_access(desk)
     recorded, subject = recorded_of(honest), honest.subject.id
@@ -587,7 +591,7 @@ def test_what_is_remembered_of_people_ends_with_an_event(own_chain: Chain) -> No
 
 
 def test_what_is_remembered_of_publications_grows(client: Client, chain: Chain) -> None:
-    desk, memory = Desk(chain), Memory()
+    desk, memory = Desk(chain), ChainCache()
     honest = honest_access(desk)
 
     def versions() -> list[int]:

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from wallet.provider import published_state as book_module
-from wallet.provider.published_state import Book
+from wallet.provider.published_state import PublishedState
 
 DATASET = b"d" * 32
 
@@ -18,7 +18,7 @@ def plan_of(path: Path, query: str) -> list[str]:
 
 def test_the_next_version_is_read_without_a_search_for_each_record(tmp_path: Path) -> None:
     path = tmp_path / "a.book"
-    Book(path, DATASET).close()
+    PublishedState(path, DATASET).close()
     query = book_module._NEXT_VERSION
     assert not [step for step in plan_of(path, query) if "CORRELATED" in step]
     searching = query.replace(

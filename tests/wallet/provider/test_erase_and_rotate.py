@@ -18,7 +18,7 @@ from ledger.chain import contract_calls
 from ledger.chain.contract_calls import Approval
 from ledger.chain.deployment import write_deployment
 from ledger.chain.sender import Sender
-from ledger.crypto.hpke import OpeningKey
+from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.secret_sharing import Roster
 from ledger.hexstr import from_hex, to_hex
 from ledger.links import make_link
@@ -32,10 +32,10 @@ from tests.support.errors import of_kind
 from tests.wallet.provider.conftest import DepartmentAt
 from wallet.cli import main
 from wallet.client.errors import Check, ErrorKind, ProblemError
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.relays import relay_authorization, relayed
 from wallet.client.requests import RequestBook
-from wallet.client.retry import Patience
+from wallet.client.retry import RetryPolicy
 from wallet.client.transports import Client, Endpoints
 from wallet.client.verification import Basis, Opened
 from wallet.consumer import access
@@ -85,12 +85,12 @@ class Bank:
 
     chain: Chain
     client: Client
-    opening: OpeningKey
+    opening: DecryptionKey
     book: RequestBook
-    ledger: Ledger = field(init=False)
+    ledger: ChainAccess = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.chain.deployment, own_node=True)
+        self.ledger = ChainAccess(self.chain.deployment, own_node=True)
 
     def access(self, owner: Owner, *, item: bytes = bytes(32), patience: float = 20) -> Opened:
         """Access what an owner granted; return what was opened."""
@@ -101,7 +101,7 @@ class Bank:
         )
         opened = self.client.run(
             access.access(
-                *(self.ledger, self.opening, self.book, request, owner.basis), Patience(patience)
+                *(self.ledger, self.opening, self.book, request, owner.basis), RetryPolicy(patience)
             )
         ).opened
         assert opened.unchecked == ()
@@ -268,7 +268,7 @@ def announce(
         def give(epoch: int, members: list[bytes]) -> None:
             changed = town.chain.deployment.with_roster(Roster(epoch, 2, tuple(members)))
             monkeypatch.setattr(town.chain, "deployment", changed)
-            bank.ledger = Ledger(changed, own_node=True)
+            bank.ledger = ChainAccess(changed, own_node=True)
             running[-1].stop()
             port = gateway.url.rpartition(":")[2]
             home = town.home / "gateway-process"

@@ -24,7 +24,7 @@ from wallet.client.errors import ProblemError, UnreachableError
 from wallet.provider import publisher as publisher_module
 from wallet.provider.description import Description, read_description
 from wallet.provider.errors import ProviderError
-from wallet.provider.published_state import Book
+from wallet.provider.published_state import PublishedState
 from wallet.provider.publisher import Options, Publication, Publisher, Stage, encrypt_batches
 from wallet.provider.quality import QualityError
 from wallet.provider.staging import NOBODY, PlannedRecord
@@ -230,20 +230,20 @@ def test_the_gateway_seals_while_the_provider_computes_its_own_head(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sealing, computed = threading.Event(), threading.Event()
-    seal, next_head = department.services.seal, Book.next_head
+    seal, next_head = department.services.seal, PublishedState.next_head
 
     def sealed(upload: str) -> TreeHead:
         sealing.set()
         assert computed.wait(30), "both wait for each other, so neither comes first"
         return seal(upload)
 
-    def head(book: Book) -> TreeHead:
+    def head(book: PublishedState) -> TreeHead:
         assert sealing.wait(30)
         computed.set()
         return next_head(book)
 
     monkeypatch.setattr(department.services, "seal", sealed)
-    monkeypatch.setattr(Book, "next_head", head)
+    monkeypatch.setattr(PublishedState, "next_head", head)
     department.publish()
     department.assert_serves(1)
 
@@ -355,23 +355,23 @@ def test_a_busy_gateway_gets_the_lines_a_little_later(department: Department) ->
 
 def test_one_process_at_a_time_uses_a_book(tmp_path: Path) -> None:
     path = tmp_path / "a.book"
-    with Book(path, DATASET), pytest.raises(ProviderError, match="another process"):
-        Book(path, DATASET)
-    Book(path, DATASET).close()
+    with PublishedState(path, DATASET), pytest.raises(ProviderError, match="another process"):
+        PublishedState(path, DATASET)
+    PublishedState(path, DATASET).close()
 
 
 def test_a_book_of_another_dataset_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.book"
-    Book(path, DATASET).close()
+    PublishedState(path, DATASET).close()
     with pytest.raises(ProviderError, match="another dataset"):
-        Book(path, bytes(32))
+        PublishedState(path, bytes(32))
 
 
 def test_a_damaged_book_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.book"
     path.write_bytes(b"no database" * 100)
     with pytest.raises(ProviderError):
-        Book(path, DATASET)
+        PublishedState(path, DATASET)
 
 
 def test_books_and_working_files_are_for_their_user_only(department: Department) -> None:

@@ -33,11 +33,11 @@ from wallet.provider.quality import (
     RowChecker,
 )
 from wallet.provider.source import Lines, read_csv, read_source
-from wallet.provider.staging import Row, Spool
+from wallet.provider.staging import Row, Staging
 
 
 def report_on(path: Path, description: Description, tmp_path: Path) -> QualityReport:
-    with Spool(tmp_path / "spool") as spool:
+    with Staging(tmp_path / "spool") as spool:
         return check_file(path, description, spool, lambda *_: None)
 
 

@@ -18,11 +18,11 @@ from tests.support.lying_keyholder import Liar, standing_before
 from tests.support.provider import provider_keys
 from tests.wallet.provider.conftest import DepartmentAt
 from wallet.client.errors import ErrorKind, ProblemError, RefusedError
-from wallet.client.party import Ledger, PartyKey
+from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.transports import Client
 from wallet.provider import publisher as publisher_module
 from wallet.provider.errors import ProviderError
-from wallet.provider.published_state import Book
+from wallet.provider.published_state import PublishedState
 from wallet.provider.publisher import Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -43,7 +43,7 @@ def test_a_file_and_its_next_version_are_published(
         numbers = {int(row["registration_number"]) for row in csv.DictReader(file)}
     assert second.head.size == len(numbers)
     path = department.workspace / f"{department.dataset.hex()}.book"
-    with Book(path, department.dataset) as book:
+    with PublishedState(path, department.dataset) as book:
         assert book.version == 2
         assert all(book.item(number) for number in numbers)
 
@@ -159,6 +159,6 @@ def test_a_roster_that_is_not_in_the_file_encrypts_nothing(
     members = town.chain.deployment.rosters[0].members
     for rosters in ((), (Roster(1, 2, members[::-1]),), (Roster(2, 2, members),)):
         deployment = msgspec.structs.replace(town.chain.deployment, rosters=rosters)
-        services._ledger = Ledger(deployment, own_node=False)
+        services._ledger = ChainAccess(deployment, own_node=False)
         with pytest.raises(ProviderError):
             services.keys(department.dataset)

@@ -27,10 +27,17 @@ from wallet.citizen.proposal import (
     propose,
     propose_each,
 )
-from wallet.client.consent_requests import Ask, Asked, AskState, ask_from_text, ask_to_text, new_ask
+from wallet.client.consent_requests import (
+    Asked,
+    AskState,
+    ConsentRequest,
+    ask_from_text,
+    ask_to_text,
+    new_ask,
+)
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import EnrolledSubject
-from wallet.client.party import Ledger
+from wallet.client.party import ChainAccess
 from wallet.client.signers import AccountSigner, PasskeySigner
 from wallet.client.transports import Client, Endpoints
 from wallet.consumer.cases import Case, Cases
@@ -74,7 +81,7 @@ PURPOSE = PurposeTerms(
 HASH = purpose_id(PURPOSE)
 
 
-def ask(**changes: object) -> Ask:
+def ask(**changes: object) -> ConsentRequest:
     made = new_ask(
         consumer=BANK,
         dataset=keccak256(b"dataset"),
@@ -228,12 +235,12 @@ def client(routes: PublicRoutes) -> Iterator[Client]:
 
 
 @pytest.fixture
-def ledger(chain: Chain) -> Ledger:
-    return Ledger(chain.deployment, own_node=False)
+def ledger(chain: Chain) -> ChainAccess:
+    return ChainAccess(chain.deployment, own_node=False)
 
 
 def test_without_a_node_a_proposal_says_whose_word_the_names_are(
-    client: Client, ledger: Ledger
+    client: Client, ledger: ChainAccess
 ) -> None:
     made = client.run(propose(ledger, asked(), NOW))
     assert made.consumer_name == BANK_NAME
@@ -241,7 +248,7 @@ def test_without_a_node_a_proposal_says_whose_word_the_names_are(
 
 
 def test_an_ask_that_cannot_be_put_into_words_hides_no_other(
-    client: Client, ledger: Ledger
+    client: Client, ledger: ChainAccess
 ) -> None:
     waiting = [asked(), asked(case_number="118）以下作废（"), asked(fields=0), asked()]
     found = client.run(propose_each(ledger, waiting, NOW))
@@ -251,7 +258,7 @@ def test_an_ask_that_cannot_be_put_into_words_hides_no_other(
 
 
 def test_a_gateway_cannot_show_another_purpose(
-    client: Client, ledger: Ledger, routes: PublicRoutes
+    client: Client, ledger: ChainAccess, routes: PublicRoutes
 ) -> None:
     routes.purpose["texts"][1]["template"] = PURPOSE.texts[1].template.replace("read", "skip")
     with pytest.raises(ClientError) as raised:
@@ -270,18 +277,18 @@ def granted(record: Authorization | None = None) -> AskState:
     return AskState("f" * 32, "granted", made, link)
 
 
-def settled(client: Client, ledger: Ledger, made: Proposal, state: AskState) -> Case:
+def settled(client: Client, ledger: ChainAccess, made: Proposal, state: AskState) -> Case:
     return client.run(settle(ledger, Case("f" * 32, made.asked.ask), state))
 
 
-def test_what_was_granted_is_kept_with_its_link(client: Client, ledger: Ledger) -> None:
+def test_what_was_granted_is_kept_with_its_link(client: Client, ledger: ChainAccess) -> None:
     made = proposal()
     case = settled(client, ledger, made, granted(made.authorization))
     assert case.authorization_id == struct_hash(made.authorization)
     assert case.basis.link is not None
 
 
-def test_less_than_asked_is_fine(client: Client, ledger: Ledger) -> None:
+def test_less_than_asked_is_fine(client: Client, ledger: ChainAccess) -> None:
     wanted = asked()
     made = compose(wanted, BANK_NAME, DATASET, PURPOSE, NOW, Less(fields=1, max_uses=1))
     assert settled(client, ledger, made, granted(made.authorization)).authorization
@@ -305,7 +312,7 @@ def test_less_than_asked_is_fine(client: Client, ledger: Ledger) -> None:
     ],
 )
 def test_something_else_than_asked_is_refused(
-    client: Client, ledger: Ledger, changes: dict[str, object]
+    client: Client, ledger: ChainAccess, changes: dict[str, object]
 ) -> None:
     made = proposal()
     other = msgspec.structs.replace(made.authorization, **changes)
@@ -313,7 +320,7 @@ def test_something_else_than_asked_is_refused(
         settled(client, ledger, made, granted(other))
 
 
-def test_a_refusal_is_kept_as_one(client: Client, ledger: Ledger) -> None:
+def test_a_refusal_is_kept_as_one(client: Client, ledger: ChainAccess) -> None:
     case = settled(client, ledger, proposal(), AskState("f" * 32, "refused"))
     assert (case.state, case.authorization_id) == ("refused", None)
 
@@ -343,7 +350,7 @@ def test_cases_are_kept_for_their_user_only(tmp_path: Path) -> None:
 def keys(chain: Chain, tmp_path: Path) -> PersonKeys:
     keystore = Keystore(tmp_path / "keystore", scrypt_n=LEAST_SCRYPT_N)
     identities = Identities(tmp_path / "wallet.json")
-    ledger = Ledger(chain.deployment, own_node=False)
+    ledger = ChainAccess(chain.deployment, own_node=False)
     return PersonKeys(keystore, Password("secret"), identities, ledger)
 
 
